@@ -1,0 +1,27 @@
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { Principal } from "./principal.ts";
+
+/** How the caller speaks. */
+export type Protocol = "rest" | "connect" | "grpc" | "grpc-web";
+
+/** One call on its way through the handler chain, the same for every protocol. */
+export type Call = {
+  readonly requestId: string;
+  readonly protocol: Protocol;
+  /** Absent on the few methods that need no key (gRPC health). */
+  readonly principal?: Principal;
+  /** Request headers by lower-case name, each with its values in order; a header given twice has two values. */
+  readonly headers: RequestHeaders;
+  /** Aborts when the caller goes away or its deadline passes. */
+  readonly signal: AbortSignal;
+  /** Filled by the handler; sent with the reply on every protocol. Lower-case names. */
+  readonly replyHeaders: Map<string, string>;
+};
+
+export type RequestHeaders = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * The handler chain: fills fields from headers, validates, and calls the method's handler. Both doors make the request
+ * message and write the reply; everything between is here. Throws RequestError and nothing else.
+ */
+export type Invoke = (method: DescMethod, request: Message, call: Call) => Promise<Message>;

@@ -1,0 +1,44 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
+import type { Call, RequestHeaders } from "./call.ts";
+import type { RequestError } from "./request-error.ts";
+
+/**
+ * A door turns requests of some protocols into calls of the handler chain.
+ *
+ * The server asks each door in turn for a route by the head of the request alone, checks key and scope, and only then
+ * lets the route read the body: `serve` after a good check, `refuse` after a bad one.
+ */
+export type Door = { match(head: RequestHead): Route | undefined };
+
+/** What is known of a request before its body. */
+export type RequestHead = {
+  readonly method: string;
+  /** As it came, without the query. */
+  readonly path: string;
+  /** As it came, without the question mark. */
+  readonly query: string;
+  readonly headers: RequestHeaders;
+};
+
+export type Route = {
+  /** What a key must allow; `public` where no key is asked for. */
+  readonly access: Scope | "public";
+  /** Reads the body, makes the call, writes the reply. Settles when the reply is written. */
+  serve(exchange: Exchange, call: Call): Promise<void>;
+  /** Writes a refusal in the caller's protocol without reading the body. */
+  refuse(exchange: Exchange, call: Call, error: RequestError): Promise<void>;
+};
+
+/** A request and its reply, over HTTP/1.1 or HTTP/2. */
+export type Exchange = {
+  readonly request: IncomingMessage | Http2ServerRequest;
+  readonly response: ServerResponse | Http2ServerResponse;
+  /**
+   * The whole body, decompressed by its `content-encoding` (identity, gzip).
+   * Throws RequestError: PAYLOAD_TOO_LARGE as soon as `bytesMax` is passed, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE for
+   * an encoding that is not known, INVALID_JSON for one that is broken.
+   */
+  readBody(bytesMax: number): Promise<Uint8Array>;
+};

@@ -1,0 +1,69 @@
+import type { JsonText } from "./json-text.ts";
+
+/** The full state of an execution; the last four are terminal and final. */
+export type ExecutionState = "QUEUED" | "RUNNING" | "WAITING" | TerminalState;
+
+export type TerminalState = "COMPLETED" | "ERRORED" | "STOPPED" | "TIMED_OUT";
+
+export type ExecutionType = "SYNC" | "ASYNC";
+
+export type ExecutionSource = "API_CALL" | "SUB_FLOW" | "BATCH" | "TEST" | "RERUN" | "RETRY";
+
+/** How one visit of a node ended. */
+export type NodeState = "SUCCESS" | "ERRORED" | "ERRORED_AND_SKIPPED" | "SKIPPED" | "WAITING" | "STOPPED" | "TIMED_OUT";
+
+/** Why an execution failed, as callers see it and as the database keeps it. */
+export type ExecutionError = {
+  /** UPPER_SNAKE_CASE, stable. */
+  readonly reason: string;
+  readonly message: string;
+  readonly node_id?: string;
+  readonly node_name?: string;
+};
+
+/** How an execution ended. */
+export type Outcome = {
+  readonly state: TerminalState;
+  /** The value of the Response node, else of the Start node's output templates; absent where neither spoke. */
+  readonly response?: JsonText;
+  /** The HTTP status that the Response node set. */
+  readonly statusCode?: number;
+  /** Present unless the state is COMPLETED. */
+  readonly error?: ExecutionError;
+};
+
+/** An accepted call: everything that a run of it starts from, now or after a crash. */
+export type NewExecution = {
+  readonly id: string;
+  readonly environmentId: string;
+  readonly workflowId: string;
+  readonly version: number;
+  readonly linkedAccountId: string;
+  readonly configId: string;
+  readonly tag?: string;
+  readonly type: ExecutionType;
+  readonly source: ExecutionSource;
+  readonly payload: JsonText;
+  /** The request headers that the event keeps, a JSON object of texts. */
+  readonly headers: JsonText;
+};
+
+/** What one visit of a node left behind. */
+export type NodeRun = {
+  /** Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`. */
+  readonly path: string;
+  readonly node_id: string;
+  readonly state: NodeState;
+  /** Attempts made; 0 where the node was skipped before any. */
+  readonly attempts: number;
+  /** Milliseconds since 1970. */
+  readonly start_time: number;
+  readonly end_time: number;
+  /** What later nodes read; absent where there is none. */
+  readonly output?: JsonText;
+  /** The port that the branch left by, where the kind has more than one. */
+  readonly port?: string;
+  readonly error?: ExecutionError;
+  /** What a person should know: a template that did not resolve, a second Response. */
+  readonly notes?: readonly string[];
+};

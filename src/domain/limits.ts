@@ -1,0 +1,54 @@
+/** The bounds of one JSON value, counted on its text. */
+export type JsonLimits = {
+  /** UTF-8 bytes. */
+  readonly bytesMax: number;
+  /** Values of any kind, the root included. */
+  readonly valuesMax: number;
+  /** Nested containers; the root counts 1. */
+  readonly depthMax: number;
+  /** Members of one object. */
+  readonly keysMax: number;
+};
+
+/** Every bound of the service, each with its default. */
+export type Limits = {
+  readonly payload: JsonLimits;
+  /** Bounds of a node's output and of a response. */
+  readonly output: JsonLimits;
+  /** Bytes of one request, decompressed, on every protocol. */
+  readonly transportBytesMax: number;
+  /** Bytes of the request headers that an event keeps. */
+  readonly eventHeaderBytesMax: number;
+  readonly graphNodesMax: number;
+  readonly syncWaitMs: number;
+  readonly groupIterationsMax: number;
+  readonly delayMs: number;
+  /** How long one attempt of a node may take where the node does not say. */
+  readonly nodeTimeoutMs: number;
+  /** How long a JSONata query may run. */
+  readonly queryMs: number;
+  /** Executions that run at a time in this process. */
+  readonly slots: number;
+  /** Executions that wait for a slot, over all processes. */
+  readonly queueMax: number;
+  /** Compiled versions that are kept in memory. */
+  readonly versionsMax: number;
+};
+
+const mebibyte = 1024 * 1024;
+
+export const defaultLimits: Limits = {
+  payload: { bytesMax: mebibyte, valuesMax: 50_000, depthMax: 24, keysMax: 10_000 },
+  output: { bytesMax: mebibyte, valuesMax: 50_000, depthMax: 32, keysMax: 10_000 },
+  transportBytesMax: 4 * mebibyte,
+  eventHeaderBytesMax: 8 * 1024,
+  graphNodesMax: 500,
+  syncWaitMs: 50_000,
+  groupIterationsMax: 10_000,
+  delayMs: 30 * 24 * 60 * 60 * 1000,
+  nodeTimeoutMs: 60_000,
+  queryMs: 5_000,
+  slots: 256,
+  queueMax: 10_000,
+  versionsMax: 1_000,
+};

@@ -1,0 +1,71 @@
+import { Code } from "@connectrpc/connect";
+
+/**
+ * The one table of refusals: what a caller is told by which code on which protocol.
+ *
+ * `code` is what Connect, gRPC and gRPC-Web answer; `status` what REST answers. A reason, once published, keeps its
+ * meaning.
+ */
+export type Reason =
+  | "VALIDATION_ERROR"
+  | "INVALID_JSON"
+  | "PAYLOAD_TOO_LARGE"
+  | "PAYLOAD_TOO_DEEP"
+  | "MISSING_API_KEY"
+  | "INVALID_API_KEY"
+  | "SCOPE_MISSING"
+  | "INVALID_LINKED_ACCOUNT_ID"
+  | "WORKFLOW_NOT_FOUND"
+  | "WORKFLOW_VERSION_NOT_FOUND"
+  | "WORKFLOW_NOT_PUBLISHED"
+  | "WORKFLOW_HAS_OTHER_TRIGGER"
+  | "WORKFLOW_INVALID"
+  | "SLUG_REQUIRED"
+  | "SYNC_NOT_ALLOWED_WITH_GROUP"
+  | "ALIAS_TAKEN"
+  | "ETAG_MISMATCH"
+  | "INTEGRATION_NOT_FOUND"
+  | "RESOURCE_NOT_FOUND"
+  | "QUEUE_FULL"
+  | "REPLY_TOO_LARGE"
+  | "ROUTE_NOT_FOUND"
+  | "METHOD_NOT_ALLOWED"
+  | "UNSUPPORTED_MEDIA_TYPE"
+  | "REQUEST_TIMEOUT"
+  | "DATABASE_UNAVAILABLE"
+  | "SHUTTING_DOWN"
+  | "SERVER_ERROR";
+
+/** How a reason travels. */
+export type ReasonRule = { readonly code: Code; readonly status: number };
+
+export const reasons: Readonly<Record<Reason, ReasonRule>> = {
+  VALIDATION_ERROR: { code: Code.InvalidArgument, status: 400 },
+  INVALID_JSON: { code: Code.InvalidArgument, status: 400 },
+  PAYLOAD_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
+  PAYLOAD_TOO_DEEP: { code: Code.InvalidArgument, status: 400 },
+  MISSING_API_KEY: { code: Code.Unauthenticated, status: 401 },
+  INVALID_API_KEY: { code: Code.Unauthenticated, status: 401 },
+  SCOPE_MISSING: { code: Code.PermissionDenied, status: 403 },
+  INVALID_LINKED_ACCOUNT_ID: { code: Code.InvalidArgument, status: 400 },
+  WORKFLOW_NOT_FOUND: { code: Code.NotFound, status: 404 },
+  WORKFLOW_VERSION_NOT_FOUND: { code: Code.NotFound, status: 404 },
+  WORKFLOW_NOT_PUBLISHED: { code: Code.FailedPrecondition, status: 400 },
+  WORKFLOW_HAS_OTHER_TRIGGER: { code: Code.FailedPrecondition, status: 400 },
+  WORKFLOW_INVALID: { code: Code.FailedPrecondition, status: 400 },
+  SLUG_REQUIRED: { code: Code.InvalidArgument, status: 400 },
+  SYNC_NOT_ALLOWED_WITH_GROUP: { code: Code.FailedPrecondition, status: 400 },
+  ALIAS_TAKEN: { code: Code.AlreadyExists, status: 409 },
+  ETAG_MISMATCH: { code: Code.Aborted, status: 409 },
+  INTEGRATION_NOT_FOUND: { code: Code.NotFound, status: 404 },
+  RESOURCE_NOT_FOUND: { code: Code.NotFound, status: 404 },
+  QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
+  REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
+  ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },
+  METHOD_NOT_ALLOWED: { code: Code.Unimplemented, status: 405 },
+  UNSUPPORTED_MEDIA_TYPE: { code: Code.InvalidArgument, status: 415 },
+  REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, status: 408 },
+  DATABASE_UNAVAILABLE: { code: Code.Unavailable, status: 503 },
+  SHUTTING_DOWN: { code: Code.Unavailable, status: 503 },
+  SERVER_ERROR: { code: Code.Internal, status: 500 },
+};

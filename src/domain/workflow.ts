@@ -1,0 +1,30 @@
+/** A published version that a call runs, with what the call needs to know of its workflow. */
+export type PublishedVersion = {
+  readonly environmentId: string;
+  readonly workflowId: string;
+  readonly slug: string;
+  readonly version: number;
+};
+
+/** A workflow as it is kept, without its definitions. Times are the database's. */
+export type WorkflowRecord = {
+  readonly id: string;
+  readonly slug: string;
+  readonly name: string;
+  readonly description?: string;
+  readonly alias?: string;
+  readonly currentVersion?: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+};
+
+/** A draft as it is kept. `definition` is the JSON text of a WorkflowDefinition; `revision` counts its saves. */
+export type DraftRecord = {
+  readonly workflowId: string;
+  readonly definition: string;
+  readonly revision: number;
+  readonly updateTime: Date;
+};
+
+/** How a call names a workflow: an id or an alias, and the integration it should belong to. */
+export type WorkflowReference = { readonly workflow: string; readonly slug?: string };
