@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
-import type { Call, RequestHeaders } from "./call.ts";
+import type { Call, Protocol, RequestHeaders } from "./call.ts";
 import type { RequestError } from "./request-error.ts";
 
 /**
@@ -25,7 +25,9 @@ export type RequestHead = {
 export type Route = {
   /** What a key must allow; `public` where no key is asked for. */
   readonly access: Scope | "public";
-  /** Reads the body, makes the call, writes the reply. Settles when the reply is written. */
+  /** How the caller speaks; the door that knows the request knows this too. It becomes `Call.protocol`. */
+  readonly protocol: Protocol;
+  /** Reads the body, makes the call, writes the reply. Settles when the reply is written, and soon after `call.signal` aborts. */
   serve(exchange: Exchange, call: Call): Promise<void>;
   /** Writes a refusal in the caller's protocol without reading the body. */
   refuse(exchange: Exchange, call: Call, error: RequestError): Promise<void>;

@@ -5,6 +5,20 @@ export type ExecutionState = "QUEUED" | "RUNNING" | "WAITING" | TerminalState;
 
 export type TerminalState = "COMPLETED" | "ERRORED" | "STOPPED" | "TIMED_OUT";
 
+/** The three words in which a caller is told how an execution stands. */
+export type ExecutionStatus = "RUNNING" | "COMPLETED" | "ERRORED";
+
+/** Whether an execution in this state has ended for good. */
+export function isTerminal(state: ExecutionState): state is TerminalState {
+  return state !== "QUEUED" && state !== "RUNNING" && state !== "WAITING";
+}
+
+/** What a caller is told of a state. */
+export function statusOf(state: ExecutionState): ExecutionStatus {
+  if (!isTerminal(state)) return "RUNNING";
+  return state === "COMPLETED" ? "COMPLETED" : "ERRORED";
+}
+
 export type ExecutionType = "SYNC" | "ASYNC";
 
 export type ExecutionSource = "API_CALL" | "SUB_FLOW" | "BATCH" | "TEST" | "RERUN" | "RETRY";

@@ -1,11 +1,3 @@
-/** A published version that a call runs, with what the call needs to know of its workflow. */
-export type PublishedVersion = {
-  readonly environmentId: string;
-  readonly workflowId: string;
-  readonly slug: string;
-  readonly version: number;
-};
-
 /** A workflow as it is kept, without its definitions. Times are the database's. */
 export type WorkflowRecord = {
   readonly id: string;
