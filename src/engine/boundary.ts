@@ -1,0 +1,38 @@
+import type { ExecutionError } from "../domain/execution.ts";
+
+/** What a failure ends: the run, or one iteration of a Group. Ending one ends all that runs inside of it. */
+export class Boundary {
+  /** Aborts when the boundary has ended, or when the run must stop for a reason from outside. */
+  readonly signal: AbortSignal;
+  failure: ExecutionError | undefined;
+  readonly #outer: Boundary | undefined;
+  readonly #controller = new AbortController();
+  #isOver = false;
+
+  /** @param stop a signal from outside, or the boundary that this one is inside of */
+  constructor(stop: AbortSignal | Boundary) {
+    this.#outer = stop instanceof Boundary ? stop : undefined;
+    this.signal = AbortSignal.any([stop instanceof Boundary ? stop.signal : stop, this.#controller.signal]);
+  }
+
+  /** Whether the workflow itself ended it. What was under way then is STOPPED, and not to be gone on with. */
+  get isOver(): boolean {
+    return this.#isOver || (this.#outer?.isOver ?? false);
+  }
+
+  /** The first failure counts. */
+  fail(failure: ExecutionError): void {
+    this.failure ??= failure;
+    this.end();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.#controller.abort();
+  }
+
+  /** Stops what is under way without a decision of the workflow: a replay can go on with it. */
+  interrupt(): void {
+    this.#controller.abort();
+  }
+}

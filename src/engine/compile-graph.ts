@@ -1,0 +1,103 @@
+// The engine: what runs next.
+//
+// compileGraph turns a definition into a read-only Graph, or tells all that is wrong with it. runGraph runs a Graph for
+// one execution. The engine knows no database and no network: it waits on its journal, takes the time from its clock,
+// and gives back an outcome. What a journal recalls is never run again.
+
+import type { Limits } from "../domain/limits.ts";
+import type { Node, StartNode, WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
+import type { WorkflowProblem } from "../gen/flowcall/v1/workflow_pb.ts";
+import { Certainty } from "./certainty.ts";
+import { type CompiledNode, compileNode } from "./compile-node.ts";
+import type { Graph, GraphNode, Level, Port } from "./graph.ts";
+import { type LevelPlan, planLevels } from "./levels.ts";
+import { Problems } from "./problems.ts";
+import { QueryCompiler } from "./query/compile-query.ts";
+import { compileStartOutput } from "./start-output.ts";
+import { checkStructure, portsOf, type Structure } from "./structure.ts";
+import { Names } from "./templates/field.ts";
+import { warnOfLevels } from "./warnings.ts";
+
+export type CompiledGraph = {
+  /** Present exactly when there are no errors. */
+  readonly graph?: Graph;
+  /** Why the definition cannot run, in the order of its nodes. */
+  readonly errors: readonly WorkflowProblem[];
+  /** What its author should know although it can run. */
+  readonly warnings: readonly WorkflowProblem[];
+};
+
+/** Compiles a definition, whatever it holds. Needs no other check before it, and never throws for what is in it. */
+export function compileGraph(definition: WorkflowDefinition, limits: Limits): CompiledGraph {
+  const problems = new Problems(definition.nodes.map((node) => node.id));
+  const structure = checkStructure(definition, limits, problems);
+  const nodes = definition.nodes.slice(0, limits.graphNodesMax);
+  const names = new Names(nodes, problems);
+  const queries = new QueryCompiler(limits);
+  const compiled = new Map(nodes.map((node) => [node.id, compileNode(node, { names, limits, queries })]));
+  const start = nodes.find((node) => node.kind.case === "start");
+  const output = compileStartOutput(start, names);
+  if (structure === undefined) {
+    return { errors: problems.errors, warnings: problems.warnings };
+  }
+  const plans = planLevels(structure);
+  warnOfLevels(structure, plans, { certainty: new Certainty(plans), names, problems });
+  if (problems.errors.length > 0) {
+    return { errors: problems.errors, warnings: problems.warnings };
+  }
+  const trigger = startMessage(structure)?.trigger;
+  const graph: Graph = {
+    root: linkLevels(plans, compiled),
+    hasGroup: plans.length > 1,
+    hasApiCallTrigger: trigger?.case === "apiCall",
+    samplePayload: trigger?.value?.payload ?? {},
+    ...(output && { output }),
+  };
+  return { graph, errors: [], warnings: problems.warnings };
+}
+
+function startMessage({ start }: Structure): StartNode | undefined {
+  return start.kind.case === "start" ? start.kind.value : undefined;
+}
+
+/** Builds the levels from the innermost outwards, so that each Group finds its own finished. */
+function linkLevels(plans: readonly LevelPlan[], compiled: ReadonlyMap<string, CompiledNode | undefined>): Level {
+  const levels = new Map<Node | undefined, Level>();
+  for (const plan of plans.toReversed()) {
+    levels.set(plan.group, linkLevel(plan, levels, compiled));
+  }
+  return levels.get(undefined) ?? nothing;
+}
+
+const nothing: Level = { nodes: [], entries: [] };
+
+function linkLevel(
+  plan: LevelPlan,
+  levels: ReadonlyMap<Node | undefined, Level>,
+  compiled: ReadonlyMap<string, CompiledNode | undefined>,
+): Level {
+  const places = new Map(plan.nodes.map((node, index) => [node, index]));
+  const placeOf = (node: Node) => places.get(node) ?? -1;
+  const nodes = plan.nodes.flatMap((node): readonly GraphNode[] => {
+    const own = compiled.get(node.id);
+    if (own === undefined || node.kind.case === undefined) {
+      return [];
+    }
+    const { makeStep, ...settings } = own;
+    const leaving = plan.links.filter((link) => link.source === node);
+    const entering = plan.links.filter((link) => link.target === node);
+    const ports = Map.groupBy(leaving, (link) => link.port);
+    return [
+      {
+        id: node.id,
+        name: node.name,
+        inputs: entering.length + (plan.entries.includes(node) ? 1 : 0),
+        ports: Object.fromEntries([...ports].map(([port, links]) => [port, links.map((link) => placeOf(link.target))])),
+        defaultPort: portsOf[node.kind.case][0] satisfies Port,
+        ...settings,
+        step: makeStep(levels.get(node) ?? nothing),
+      },
+    ];
+  });
+  return { nodes, entries: plan.entries.map(placeOf) };
+}

@@ -1,0 +1,169 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { Limits } from "../domain/limits.ts";
+import { unreachable } from "../domain/unreachable.ts";
+import {
+  type GroupNode,
+  type Node,
+  type ResponseNode,
+  type RetryPolicy,
+  RetryPolicy_Strategy,
+  TerminateNode_Result,
+} from "../gen/flowcall/v1/definition_pb.ts";
+import type { GroupStep, LeafStep, Level, Retry, Step } from "./graph.ts";
+import { type Leaf, type LeafTools, leaves } from "./nodes/leaf.ts";
+import type { QueryCompiler } from "./query/compile-query.ts";
+import { type Condition, compileRule } from "./rule.ts";
+import { Field, type Names } from "./templates/field.ts";
+import { compileJson } from "./templates/json.ts";
+import type { Template } from "./templates/reference.ts";
+import { compileText, compileValue } from "./templates/text.ts";
+
+/** A node by itself, before its place in the graph is known. */
+export type CompiledNode = {
+  readonly skipOnError: boolean;
+  readonly conditions?: Condition;
+  readonly makeStep: MakeStep;
+};
+
+/** Makes the step, for a Group with its finished level. */
+type MakeStep = (level: Level) => Step;
+
+/** What nodes are compiled with. One for each definition. */
+export type NodeTools = { readonly names: Names; readonly limits: Limits; readonly queries: QueryCompiler };
+
+/** Compiles what a node does and its settings, and reports every problem in them. Undefined where it has no kind. */
+export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefined {
+  const { settings, kind } = node;
+  if (kind.case === undefined) {
+    return undefined;
+  }
+  const settingsField = new Field(tools.names, node.id, "settings");
+  const retry = compileRetry(settings?.retry, settingsField.member("retry"));
+  const timeoutMs = settings?.timeoutMs ?? tools.limits.nodeTimeoutMs;
+  if (timeoutMs < 1 || timeoutMs > timeoutMsMax) {
+    settingsField
+      .member("timeout_ms")
+      .error("TIMEOUT_INVALID", `A time-out must be 1 to ${timeoutMsMax} ms, not ${timeoutMs}.`);
+  }
+  const conditions = settings?.conditions && compileRule(settings.conditions, settingsField.member("conditions"));
+  warnOfIgnored(node, settingsField);
+  const makeStep = compileStep(
+    kind,
+    { retry, timeoutMs },
+    { ...tools, field: new Field(tools.names, node.id, kind.case) },
+  );
+  return { skipOnError: settings?.skipOnError ?? false, ...(conditions && { conditions }), makeStep };
+}
+
+const timeoutMsMax = 7_200_000;
+const retryDelayMsMax = 3_600_000;
+const attemptsMax = 20;
+const concurrencyMax = 100;
+const concurrencyDefault = 50;
+
+type Kind = Extract<Node["kind"], { case: string }>;
+type LeafSettings = Pick<LeafStep, "retry" | "timeoutMs">;
+
+/** What would be computed again in the same way is not tried again, and what waits for others is not cut off. */
+function warnOfIgnored({ kind, settings }: Node, field: Field): void {
+  const isLeaf = kind.case === "transform" || kind.case === "delay";
+  if (settings?.retry !== undefined && !isLeaf) {
+    field.warn("SETTING_IGNORED", `A ${kind.case} node is not tried again, so its retry policy has no effect.`);
+  }
+  if (settings?.timeoutMs !== undefined && kind.case !== "transform") {
+    field.warn("SETTING_IGNORED", `A ${kind.case} node has no time-out of its own, so timeout_ms has no effect.`);
+  }
+}
+
+function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, queries }: LeafTools): MakeStep {
+  const leafStep = (leaf: Leaf): LeafStep => ({ kind: "leaf", leaf, ...leafSettings });
+  let step: Step;
+  switch (kind.case) {
+    case "group":
+      return compileGroup(kind.value, limits, field);
+    case "transform":
+      step = leafStep(leaves.transform(kind.value, { field, limits, queries }));
+      break;
+    case "delay":
+      step = leafStep(leaves.delay(kind.value, { field, limits, queries }));
+      break;
+    case "rule":
+      step = { kind: "rule", holds: compileRule(kind.value, field) };
+      break;
+    case "response":
+      step = compileResponse(kind.value, limits, field);
+      break;
+    case "terminate": {
+      const { result, message } = kind.value;
+      const template = message === undefined ? undefined : compileText(message, field.member("message"));
+      const isError = result === TerminateNode_Result.ERROR;
+      step = { kind: "terminate", isError, ...(template && { message: template }) };
+      break;
+    }
+    case "start":
+      step = { kind: "start" };
+      break;
+    default:
+      return unreachable(kind);
+  }
+  return () => step;
+}
+
+function compileResponse({ data, statusCode }: ResponseNode, limits: Limits, field: Field): Step {
+  const response = compileJson(data, limits.output.depthMax, field.member("data"));
+  if (statusCode !== undefined && !isStatusCode(statusCode)) {
+    field
+      .member("status_code")
+      .error("STATUS_CODE_INVALID", "A status code must be 200 to 299 or 400 to 599, but not 202, 204, 205 or 206.");
+  }
+  return { kind: "response", response, ...(statusCode !== undefined && { statusCode }) };
+}
+
+function isStatusCode(code: number): boolean {
+  const isAllowed = (code >= 200 && code <= 299) || (code >= 400 && code <= 599);
+  return isAllowed && ![202, 204, 205, 206].includes(code);
+}
+
+function compileGroup(
+  { mode, concurrency = concurrencyDefault, output }: GroupNode,
+  limits: Limits,
+  field: Field,
+): (level: Level) => GroupStep {
+  const array = compileArray(mode.value ?? "", field.member("array"));
+  if (concurrency < 1 || concurrency > concurrencyMax) {
+    field
+      .member("concurrency")
+      .error("CONCURRENCY_INVALID", `A Group runs 1 to ${concurrencyMax} iterations at a time, not ${concurrency}.`);
+  }
+  const template =
+    output === undefined ? undefined : compileJson(output, limits.output.depthMax, field.member("output"));
+  return (level) => ({ kind: "group", level, array, concurrency, ...(template && { output: template }) });
+}
+
+function compileArray(text: string, field: Field): Template<JsonValue> {
+  const array = compileValue(text, field);
+  if (!/^\s*\{\{[^{}]*\}\}\s*$/.test(text)) {
+    field.error(
+      "GROUP_ARRAY_INVALID",
+      "A Group needs the array that it goes through: one template and nothing beside it, as {{event.body.items}}.",
+    );
+  }
+  return array;
+}
+
+function compileRetry(policy: RetryPolicy | undefined, field: Field): Retry {
+  if (policy === undefined) {
+    return { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
+  }
+  const { maxAttempts, delayMs, strategy, jitter = false } = policy;
+  if (maxAttempts < 1 || maxAttempts > attemptsMax) {
+    field
+      .member("max_attempts")
+      .error("RETRY_INVALID", `There must be 1 to ${attemptsMax} attempts, the first included, not ${maxAttempts}.`);
+  }
+  if (delayMs < 0 || delayMs > retryDelayMsMax) {
+    field.member("delay_ms").error("RETRY_INVALID", `The delay must be 0 to ${retryDelayMsMax} ms, not ${delayMs}.`);
+  }
+  const factor = strategy === RetryPolicy_Strategy.EXPONENTIAL ? 2 : 1;
+  return { attemptsMax: maxAttempts, delayMs, factor, hasJitter: jitter };
+}

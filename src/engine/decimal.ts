@@ -1,0 +1,48 @@
+/**
+ * A number as its digits say it, however many there are: `±0.d₁d₂d₃… × 10^magnitude`, the first digit not 0.
+ * Zero has no digits.
+ */
+export type Decimal = { readonly sign: 1 | -1; readonly digits: string; readonly magnitude: number };
+
+/**
+ * Reads a number as JSON writes it, else gives undefined. `007`, `+7`, `7.` and blanks are texts: what has a leading
+ * zero is an identifier. Nine digits of exponent are more than any number needs and keep the arithmetic exact.
+ */
+export function parseDecimal(text: string): Decimal | undefined {
+  const match = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text);
+  if (match === null) {
+    return undefined;
+  }
+  const [, sign, whole = "", fraction = "", exponent = "0"] = match;
+  const all = whole + fraction;
+  const start = all.search(/[1-9]/);
+  if (start < 0) {
+    return { sign: 1, digits: "", magnitude: 0 };
+  }
+  let end = all.length;
+  while (all[end - 1] === "0") {
+    end -= 1;
+  }
+  return {
+    sign: sign === "-" ? -1 : 1,
+    digits: all.slice(start, end),
+    magnitude: whole.length - start + Number(exponent),
+  };
+}
+
+/** Gives a negative number, zero or a positive number as `left` is less than, equal to or greater than `right`. */
+export function compareDecimals(left: Decimal, right: Decimal): number {
+  const leftSign = left.digits === "" ? 0 : left.sign;
+  const rightSign = right.digits === "" ? 0 : right.sign;
+  if (leftSign !== rightSign || leftSign === 0) {
+    return leftSign - rightSign;
+  }
+  if (left.magnitude !== right.magnitude) {
+    return leftSign * (left.magnitude - right.magnitude);
+  }
+  // Both begin at the same place, so the order of the digits' texts is the order of the numbers.
+  if (left.digits === right.digits) {
+    return 0;
+  }
+  return left.digits < right.digits ? -leftSign : leftSign;
+}

@@ -1,0 +1,75 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { Leaf } from "./nodes/leaf.ts";
+import type { Condition } from "./rule.ts";
+import type { Template } from "./templates/reference.ts";
+
+/** A compiled definition: read-only, without a reference that cannot resolve, shared by all runs of its version. */
+export type Graph = {
+  readonly root: Level;
+  /** Whether a Group can run. Then synchronous calls are refused. */
+  readonly hasGroup: boolean;
+  readonly hasApiCallTrigger: boolean;
+  /** The sample of the "API Call" panel. */
+  readonly samplePayload: JsonObject;
+  /** What a call answers where no Response node has run. */
+  readonly output?: Template<JsonValue>;
+};
+
+/** The nodes outside of Groups, or the ones inside one Group. Unreachable nodes are left out. */
+export type Level = {
+  /** Each node behind all that lead to it. */
+  readonly nodes: readonly GraphNode[];
+  /** Places in `nodes` where the level begins. */
+  readonly entries: readonly number[];
+};
+
+/** The ways by which a branch leaves a node. A Group's `each` is the entries of its level. */
+export type Port = "next" | "true" | "false";
+
+export type GraphNode = {
+  readonly id: string;
+  readonly name: string;
+  /** How many edges lead here, the level's entry included. */
+  readonly inputs: number;
+  /** Where each port leads: places in the level's `nodes`. */
+  readonly ports: Readonly<Partial<Record<Port, readonly number[]>>>;
+  /** The port of a branch that goes on although the node did not run: `false` for a Rule, else `next`. */
+  readonly defaultPort: Port;
+  readonly skipOnError: boolean;
+  readonly conditions?: Condition;
+  readonly step: Step;
+};
+
+/** What a node does. Leaves do one thing each; the interpreter knows the other kinds. */
+export type Step =
+  | { readonly kind: "start" }
+  | { readonly kind: "rule"; readonly holds: Condition }
+  | { readonly kind: "response"; readonly response: Template<JsonValue>; readonly statusCode?: number }
+  | { readonly kind: "terminate"; readonly isError: boolean; readonly message?: Template<string> }
+  | GroupStep
+  | LeafStep;
+
+export type GroupStep = {
+  readonly kind: "group";
+  readonly level: Level;
+  readonly array: Template<JsonValue>;
+  readonly concurrency: number;
+  readonly output?: Template<JsonValue>;
+};
+
+export type LeafStep = {
+  readonly kind: "leaf";
+  readonly leaf: Leaf;
+  /** How long one attempt may take. */
+  readonly timeoutMs: number;
+  readonly retry: Retry;
+};
+
+export type Retry = {
+  readonly attemptsMax: number;
+  /** The delay before the second attempt. */
+  readonly delayMs: number;
+  /** What each delay is multiplied by to get the next: 1 or 2. */
+  readonly factor: number;
+  readonly hasJitter: boolean;
+};

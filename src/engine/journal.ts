@@ -1,0 +1,20 @@
+import type { NodeRun } from "../domain/execution.ts";
+
+/**
+ * The memory of one execution, and the only thing that the engine waits on.
+ *
+ * A run that goes on after a crash or a long wait is the same run from its start: what the journal recalls answers at
+ * once, and only what it does not know runs.
+ */
+export interface Journal {
+  /** What was recorded under this path, by this run or an earlier one. */
+  recall(path: string): NodeRun | undefined;
+  /** Keeps one visit of a node. Records keep their order: a failure comes before the nodes that it stopped. */
+  record(run: NodeRun): void;
+  /**
+   * Settles `delayMs` milliseconds after the first call with this path, in whichever process that call was made.
+   * Rejects with the signal's reason when it aborts first. Delays of a retry have paths of their own, as `4#2`: before
+   * the second attempt of node 4.
+   */
+  wait(path: string, delayMs: number, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,99 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { DelayNode } from "../../gen/flowcall/v1/definition_pb.ts";
+import { parseDecimal } from "../decimal.ts";
+import { NodeFailure } from "../failure.ts";
+import { compileValue } from "../templates/text.ts";
+import type { Leaf, LeafTools } from "./leaf.ts";
+
+/** Waits for a time or until a moment. A synchronous execution checks the value and goes on. */
+export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools): Leaf {
+  if (wait.case === undefined) {
+    field.error("DELAY_INVALID", "The Delay does not say how long. Set seconds or until.");
+    return { hasTimeout: false, run: async () => null };
+  }
+  const place = field.member(wait.case);
+  const value = compileValue(wait.value, place);
+  const delayMs = wait.case === "seconds" ? secondsDelay : untilDelay;
+  if (value.references.length === 0) {
+    // What is in the past or far ahead changes with time, so a moment is compared with itself here.
+    const constant = value.render({ read: () => undefined });
+    const moment = wait.case === "until" ? parseMoment(constant) : undefined;
+    const problem = problemOf(() => delayMs(constant, moment ?? 0, limits.delayMs));
+    if (problem !== undefined) {
+      place.error("DELAY_INVALID", problem);
+    }
+  }
+  return {
+    hasTimeout: false,
+    run: async (attempt) => {
+      const ms = delayMs(value.render(attempt.scope), attempt.startTime, attempt.limits.delayMs);
+      if (attempt.type === "SYNC") {
+        return "Waited for 0 seconds since sync execution is true.";
+      }
+      await attempt.wait(ms);
+      return `Waited for ${ms / 1000} seconds.`;
+    },
+  };
+}
+
+type DelayOf = (value: JsonValue, now: number, maxMs: number) => number;
+
+const secondsDelay: DelayOf = (value, _now, maxMs) => {
+  const seconds = typeof value === "string" && parseDecimal(value.trim()) ? Number(value) : value;
+  if (typeof seconds !== "number" || seconds < 0) {
+    throw new NodeFailure("DELAY_INVALID", `A Delay's seconds must be a number from 0, not ${shown(value)}.`);
+  }
+  return checkMax(Math.round(seconds * 1000), maxMs);
+};
+
+/** A moment that has passed is waited for no longer. */
+const untilDelay: DelayOf = (value, now, maxMs) => {
+  const moment = parseMoment(value);
+  if (moment === undefined) {
+    throw new NodeFailure(
+      "DELAY_INVALID",
+      `A Delay's until must be a time as 2026-01-31T09:00:00Z (RFC 3339), not ${shown(value)}.`,
+    );
+  }
+  return checkMax(Math.max(0, moment - now), maxMs);
+};
+
+function checkMax(delayMs: number, maxMs: number): number {
+  if (delayMs > maxMs) {
+    throw new NodeFailure("DELAY_INVALID", `A Delay waits for at most ${maxMs / 1000} seconds (limit delayMs).`);
+  }
+  return delayMs;
+}
+
+/** Milliseconds since 1970 of an RFC 3339 time, which names its offset. */
+function parseMoment(value: JsonValue): number | undefined {
+  const match =
+    typeof value === "string"
+      ? /^(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3])(:\d\d:\d\d(?:\.\d+)?)([Zz]|[+-]\d\d:\d\d)$/.exec(value.trim())
+      : null;
+  if (match === null) {
+    return undefined;
+  }
+  const [, day, hour, rest, offset = ""] = match;
+  // Date takes the 30th of February for the 2nd of March; such a day does not come back as it went in.
+  const isDay = new Date(`${day}T00:00:00Z`).toJSON()?.startsWith(day ?? "");
+  const moment = Date.parse(`${day}T${hour}${rest}${offset.toUpperCase()}`);
+  return isDay && Number.isFinite(moment) ? moment : undefined;
+}
+
+function problemOf(check: () => unknown): string | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof NodeFailure) {
+      return error.message;
+    }
+    throw error;
+  }
+}
+
+function shown(value: JsonValue): string {
+  const text = JSON.stringify(value);
+  return text.length > 40 ? `${text.slice(0, 40)}…` : text;
+}

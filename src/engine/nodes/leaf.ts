@@ -1,0 +1,44 @@
+import type { ExecutionType } from "../../domain/execution.ts";
+import type { Limits } from "../../domain/limits.ts";
+import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
+import type { QueryCompiler } from "../query/compile-query.ts";
+import type { QueryVisit } from "../query/functions.ts";
+import type { Field } from "../templates/field.ts";
+import type { Scope } from "../templates/reference.ts";
+import { compileDelay } from "./delay.ts";
+import { compileTransform } from "./transform.ts";
+
+/** The kinds of node that do one thing and know nothing of the graph around them. */
+export type LeafKind = "transform" | "delay";
+
+/** A compiled leaf. It keeps nothing of a run. */
+export type Leaf = {
+  /** Whether an attempt ends at the node's time-out. A leaf that only waits sets its own end. */
+  readonly hasTimeout: boolean;
+  /** Computes the node's output, which is checked behind it. Fails with NodeFailure; ends soon when the signal aborts. */
+  run(attempt: Attempt): Promise<unknown>;
+};
+
+/** One attempt of a leaf: all that it may know of the run. */
+export type Attempt = QueryVisit & {
+  readonly type: ExecutionType;
+  readonly scope: Scope;
+  readonly limits: Limits;
+  readonly signal: AbortSignal;
+  /** Waits durably: a replay goes on with the time that is left. */
+  wait(delayMs: number): Promise<void>;
+};
+
+/** What a leaf is compiled with. `field` is the node's member of that kind, as `transform`. */
+export type LeafTools = { readonly field: Field; readonly limits: Limits; readonly queries: QueryCompiler };
+
+/** The message of each leaf's kind. */
+export type LeafMessages = {
+  [Kind in LeafKind]: Extract<Node["kind"], { case: Kind }>["value"];
+};
+
+/** How each leaf is compiled. */
+export const leaves: { readonly [Kind in LeafKind]: (message: LeafMessages[Kind], tools: LeafTools) => Leaf } = {
+  transform: compileTransform,
+  delay: compileDelay,
+};

@@ -1,0 +1,86 @@
+import { create } from "@bufbuild/protobuf";
+import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
+
+/** What can be wrong with a definition, in words for programs. */
+export type ProblemReason =
+  | "GRAPH_TOO_LARGE"
+  | "GRAPH_CYCLIC"
+  | "NODE_ID_INVALID"
+  | "NODE_ID_DUPLICATE"
+  | "NODE_KIND_MISSING"
+  | "NODE_UNREACHABLE"
+  | "START_MISSING"
+  | "START_DUPLICATE"
+  | "START_IN_GROUP"
+  | "START_HAS_INPUT"
+  | "EDGE_NODE_UNKNOWN"
+  | "EDGE_CROSSES_GROUP"
+  | "PORT_UNKNOWN"
+  | "GROUP_UNKNOWN"
+  | "GROUP_CYCLIC"
+  | "GROUP_ARRAY_INVALID"
+  | "CONCURRENCY_INVALID"
+  | "RESPONSE_IN_GROUP"
+  | "RESPONSE_REPEATED"
+  | "STATUS_CODE_INVALID"
+  | "TEMPLATE_MALFORMED"
+  | "TEMPLATE_MISPLACED"
+  | "TEMPLATE_UNKNOWN"
+  | "TEMPLATE_NODE_UNKNOWN"
+  | "TEMPLATE_NAME_AMBIGUOUS"
+  | "TEMPLATE_MAY_BE_NULL"
+  | "JSON_INVALID"
+  | "EXPRESSION_INVALID"
+  | "COMPARISONS_MISSING"
+  | "OPERATOR_UNKNOWN"
+  | "RIGHT_SIDE_MISSING"
+  | "OUTPUT_KEY_INVALID"
+  | "DELAY_INVALID"
+  | "RETRY_INVALID"
+  | "TIMEOUT_INVALID"
+  | "SETTING_IGNORED";
+
+/** Where a problem is: a path inside the node, or inside the definition where no node is named. */
+export type Place = { readonly nodeId?: string; readonly field: string };
+
+/** Collects every problem of a definition, so that its author learns of all at once. */
+export class Problems {
+  readonly #nodeOrder: ReadonlyMap<string, number>;
+  readonly #errors: WorkflowProblem[] = [];
+  readonly #warnings: WorkflowProblem[] = [];
+
+  /** @param nodeIds the ids of the definition's nodes, in its order */
+  constructor(nodeIds: readonly string[]) {
+    this.#nodeOrder = new Map(nodeIds.map((id, index) => [id, index]));
+  }
+
+  error(place: Place, reason: ProblemReason, message: string): void {
+    this.#errors.push(problem(place, reason, message));
+  }
+
+  warn(place: Place, reason: ProblemReason, message: string): void {
+    this.#warnings.push(problem(place, reason, message));
+  }
+
+  get errors(): readonly WorkflowProblem[] {
+    return this.#inNodeOrder(this.#errors);
+  }
+
+  get warnings(): readonly WorkflowProblem[] {
+    return this.#inNodeOrder(this.#warnings);
+  }
+
+  #inNodeOrder(problems: readonly WorkflowProblem[]): readonly WorkflowProblem[] {
+    const rank = (one: WorkflowProblem) => (one.nodeId === undefined ? -1 : (this.#nodeOrder.get(one.nodeId) ?? -1));
+    return problems.toSorted((left, right) => rank(left) - rank(right));
+  }
+}
+
+function problem(place: Place, reason: ProblemReason, message: string): WorkflowProblem {
+  return create(WorkflowProblemSchema, {
+    ...(place.nodeId !== undefined && { nodeId: place.nodeId }),
+    field: place.field,
+    reason,
+    message,
+  });
+}

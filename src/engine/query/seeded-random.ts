@@ -1,0 +1,21 @@
+import { createHash } from "node:crypto";
+
+/**
+ * Makes a source of numbers from 0 to below 1 that are the same each time for the same seed, so that a query that runs
+ * again computes the same. The generator is sfc32 (public domain, from PractRand).
+ */
+export function createSeededRandom(seed: string): () => number {
+  const words = new Int32Array(4);
+  const digest = createHash("sha256").update(seed).digest();
+  let [a, b, c, counter] = words.map((_, index) => digest.readInt32LE(index * 4)) as unknown as FourNumbers;
+  return () => {
+    const sum = (((a + b) | 0) + counter) | 0;
+    counter = (counter + 1) | 0;
+    a = b ^ (b >>> 9);
+    b = (c + (c << 3)) | 0;
+    c = (((c << 21) | (c >>> 11)) + sum) | 0;
+    return (sum >>> 0) / 2 ** 32;
+  };
+}
+
+type FourNumbers = [number, number, number, number];

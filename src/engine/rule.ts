@@ -1,0 +1,42 @@
+import { type RuleNode, RuleNode_Match } from "../gen/flowcall/v1/definition_pb.ts";
+import { type Operator, type OperatorName, operators } from "./operators.ts";
+import type { Field } from "./templates/field.ts";
+import type { Scope } from "./templates/reference.ts";
+import { compileValue } from "./templates/text.ts";
+
+/** Whether a Rule's comparisons hold. */
+export type Condition = (scope: Scope) => boolean;
+
+/** Compiles the comparisons of a Rule node, or of a node's conditions. */
+export function compileRule(rule: RuleNode, field: Field): Condition {
+  const comparisons = rule.comparisons.map((comparison, index) => {
+    const place = field.member(`comparisons[${index}]`);
+    return {
+      left: compileValue(comparison.left, place.member("left")),
+      operator: compileOperator(comparison.operator, comparison.right !== undefined, place),
+      right: compileValue(comparison.right ?? "", place.member("right")),
+    };
+  });
+  if (comparisons.length === 0) {
+    field.member("comparisons").error("COMPARISONS_MISSING", "There is nothing to compare. Add a comparison.");
+  }
+  const holds = (comparison: (typeof comparisons)[number], scope: Scope) =>
+    comparison.operator.holds(comparison.left.render(scope), comparison.right.render(scope));
+  return rule.match === RuleNode_Match.ANY
+    ? (scope) => comparisons.some((comparison) => holds(comparison, scope))
+    : (scope) => comparisons.every((comparison) => holds(comparison, scope));
+}
+
+function compileOperator(name: string, hasRight: boolean, field: Field): Operator {
+  // The name is checked by the condition before it.
+  const operator = Object.hasOwn(operators, name) ? operators[name as OperatorName] : undefined;
+  if (operator === undefined) {
+    const known = Object.keys(operators).join(", ");
+    field.member("operator").error("OPERATOR_UNKNOWN", `There is no operator "${name}". Use one of ${known}.`);
+    return operators.eq;
+  }
+  if (operator.hasRight && !hasRight) {
+    field.member("right").error("RIGHT_SIDE_MISSING", `The operator "${name}" compares with a right side. Write one.`);
+  }
+  return operator;
+}

@@ -1,0 +1,104 @@
+import type { Clock } from "../domain/clock.ts";
+import type { Outcome } from "../domain/execution.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import type { Limits } from "../domain/limits.ts";
+import { checkOutput } from "./check-output.ts";
+import { NodeFailure } from "./failure.ts";
+import type { Graph, GraphNode, Level } from "./graph.ts";
+import { Joins } from "./joins.ts";
+import type { Journal } from "./journal.ts";
+import { Outputs, RunScope, type RunValues } from "./run-scope.ts";
+import { type LevelRun, RunState } from "./visit.ts";
+import { visitNode } from "./visit-node.ts";
+
+/** One execution as the engine sees it. */
+export type Run = RunValues & {
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly journal: Journal;
+  /** Aborts when the run must end for a reason from outside. What is under way then leaves no record. */
+  readonly signal: AbortSignal;
+};
+
+/**
+ * Runs a graph from its start to its end: COMPLETED or ERRORED. What the journal recalls answers at once.
+ *
+ * Independent branches run side by side. Nothing of the run is under way any more when this settles. Rejects with the
+ * signal's reason when that aborts first, and with the fault where journal, clock or engine have one.
+ */
+export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
+  run.signal.throwIfAborted();
+  const state = new RunState(run);
+  const outputs = new Outputs();
+  recallResponse(graph, state);
+  await runLevel(graph.root, { state, boundary: state.boundary, outputs, prefix: "" });
+  if (state.crash !== undefined) {
+    throw state.crash.error;
+  }
+  if (!state.boundary.isOver) {
+    run.signal.throwIfAborted();
+  }
+  return outcomeOf(graph, state, outputs);
+}
+
+/** The response that an earlier run recorded stands, though a replay may come to another Response first. */
+function recallResponse(graph: Graph, state: RunState): void {
+  for (const { id, step } of graph.root.nodes) {
+    const recalled = step.kind === "response" ? state.run.journal.recall(id) : undefined;
+    if (step.kind === "response" && recalled?.state === "SUCCESS" && recalled.output !== undefined) {
+      setResponse(state, recalled.output, step.statusCode);
+    }
+  }
+}
+
+function setResponse(state: RunState, text: JsonText, statusCode: number | undefined): void {
+  state.response = { text, ...(statusCode !== undefined && { statusCode }) };
+}
+
+async function runLevel(level: Level, run: LevelRun): Promise<void> {
+  const joins = new Joins(level);
+  // Never rejects: whatever goes wrong, the branches beside it are waited for.
+  const runBranch = async (node: GraphNode): Promise<void> => {
+    try {
+      const port = await visitNode(node, run, runLevel);
+      if (port !== undefined) {
+        await Promise.all(joins.leave(node, port).map(runBranch));
+      }
+    } catch (error) {
+      run.state.crash ??= { error };
+      run.state.boundary.interrupt();
+    }
+  };
+  await Promise.all(joins.enter().map(runBranch));
+}
+
+function outcomeOf(graph: Graph, state: RunState, outputs: Outputs): Outcome {
+  const { failure } = state.boundary;
+  const answer = state.response && {
+    response: state.response.text,
+    ...(state.response.statusCode !== undefined && { statusCode: state.response.statusCode }),
+  };
+  if (failure !== undefined) {
+    return { state: "ERRORED", ...answer, error: failure };
+  }
+  if (answer !== undefined || graph.output === undefined) {
+    return { state: "COMPLETED", ...answer };
+  }
+  try {
+    const value = graph.output.render(new RunScope(state.run, outputs));
+    return { state: "COMPLETED", response: checkOutput(value, state.run.limits.output) };
+  } catch (error) {
+    if (!(error instanceof NodeFailure)) {
+      throw error;
+    }
+    const start = graph.root.nodes[graph.root.entries[0] ?? 0];
+    return {
+      state: "ERRORED",
+      error: {
+        reason: error.reason,
+        message: error.message,
+        ...(start && { node_id: start.id, node_name: start.name }),
+      },
+    };
+  }
+}

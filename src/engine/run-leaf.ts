@@ -1,0 +1,67 @@
+import type { JsonText } from "../domain/json-text.ts";
+import { checkOutput } from "./check-output.ts";
+import { NodeFailure } from "./failure.ts";
+import type { LeafStep, Retry } from "./graph.ts";
+import { createSeededRandom } from "./query/seeded-random.ts";
+import type { Visit } from "./visit.ts";
+
+/** Runs a leaf until an attempt gives an output or none is left, and gives the checked output. */
+export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
+  const { run } = visit.level.state;
+  const { signal } = visit.level.boundary;
+  // A synchronous caller waits, and has said that it can do without this node.
+  const attemptsMax = run.type === "SYNC" && visit.node.skipOnError ? 1 : step.retry.attemptsMax;
+  for (;;) {
+    visit.attempts += 1;
+    try {
+      return checkOutput(await runAttempt(step, visit), run.limits.output);
+    } catch (error) {
+      if (!(error instanceof NodeFailure) || visit.attempts >= attemptsMax || signal.aborted) {
+        throw error;
+      }
+    }
+    const delayMs = Math.min(retryDelayMs(step.retry, visit), run.limits.delayMs);
+    if (delayMs > 0) {
+      await run.journal.wait(`${visit.path}#${visit.attempts + 1}`, delayMs, signal);
+    }
+  }
+}
+
+/** With jitter the delay is between a half and the whole of itself, and the same on a replay. */
+function retryDelayMs({ delayMs, factor, hasJitter }: Retry, visit: Visit): number {
+  const whole = delayMs * factor ** (visit.attempts - 1);
+  if (!hasJitter) {
+    return whole;
+  }
+  const random = createSeededRandom(`${visit.level.state.run.executionId}\n${visit.path}#${visit.attempts + 1}`);
+  return Math.round(whole * (0.5 + random() / 2));
+}
+
+async function runAttempt({ leaf, timeoutMs }: LeafStep, visit: Visit): Promise<unknown> {
+  const { run } = visit.level.state;
+  const { signal } = visit.level.boundary;
+  const attempt = {
+    executionId: run.executionId,
+    type: run.type,
+    limits: run.limits,
+    path: visit.path,
+    startTime: visit.startTime,
+    scope: visit.scope,
+    wait: (delayMs: number) => run.journal.wait(visit.path, delayMs, signal),
+  };
+  if (!leaf.hasTimeout) {
+    return leaf.run({ ...attempt, signal });
+  }
+  const over = new AbortController();
+  const settled = new AbortController();
+  const timer = run.clock.wait(timeoutMs, settled.signal).then(
+    () => over.abort(new NodeFailure("NODE_TIMED_OUT", `The node took longer than ${timeoutMs} ms.`)),
+    () => undefined,
+  );
+  try {
+    return await leaf.run({ ...attempt, signal: AbortSignal.any([signal, over.signal]) });
+  } finally {
+    settled.abort();
+    await timer;
+  }
+}

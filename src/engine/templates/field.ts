@@ -1,0 +1,129 @@
+import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
+import type { Place, ProblemReason, Problems } from "../problems.ts";
+import type { Reference, Source } from "./reference.ts";
+
+/** A template that reads a node's output, for the check of what has run by then. */
+export type NodeRead = { readonly place: Place; readonly nodeId: string; readonly text: string };
+
+/** What templates may name, and where their problems and reads are gathered. One for each definition. */
+export class Names {
+  readonly problems: Problems;
+  readonly reads: NodeRead[] = [];
+  readonly #ids: ReadonlySet<string>;
+  readonly #idsByName = new Map<string, string[]>();
+
+  constructor(nodes: readonly Node[], problems: Problems) {
+    this.problems = problems;
+    this.#ids = new Set(nodes.map((node) => node.id));
+    for (const node of nodes) {
+      const name = node.name.trim();
+      this.#idsByName.set(name, [...(this.#idsByName.get(name) ?? []), node.id]);
+    }
+  }
+
+  /** The ids that a word can mean: an id wins over a name. */
+  find(word: string): readonly string[] {
+    return this.#ids.has(word) ? [word] : (this.#idsByName.get(word) ?? []);
+  }
+}
+
+/** One field of one node while it is compiled. */
+export class Field {
+  readonly #names: Names;
+  readonly #nodeId: string;
+  readonly #path: string;
+
+  constructor(names: Names, nodeId: string, path: string) {
+    this.#names = names;
+    this.#nodeId = nodeId;
+    this.#path = path;
+  }
+
+  member(name: string): Field {
+    return new Field(this.#names, this.#nodeId, `${this.#path}.${name}`);
+  }
+
+  error(reason: ProblemReason, message: string): void {
+    this.#names.problems.error(this.#place, reason, message);
+  }
+
+  warn(reason: ProblemReason, message: string): void {
+    this.#names.problems.warn(this.#place, reason, message);
+  }
+
+  /** Compiles what stands between the braces. A definition with a problem is never run, so any reference will do then. */
+  reference(between: string): Reference {
+    const text = between.trim();
+    const parts = text.split(".");
+    if (text.includes("{{") || parts.includes("")) {
+      this.error(
+        "TEMPLATE_MALFORMED",
+        `"{{${text}}}" is not a path. Write names with single dots between them, as {{event.body.a}}.`,
+      );
+      return { text, source: { kind: "event_body" }, path: [] };
+    }
+    return { text, ...this.#resolve(text, parts) };
+  }
+
+  #resolve(text: string, parts: readonly string[]): Omit<Reference, "text"> {
+    const [root, second, ...rest] = parts;
+    switch (root) {
+      case "event":
+        if (second === "body") {
+          return { source: { kind: "event_body" }, path: rest };
+        }
+        if (second === "headers") {
+          // Header names are kept in lower case and may be written in any.
+          const [name, ...below] = rest;
+          const path = name === undefined ? [] : [name.toLowerCase(), ...below];
+          return { source: { kind: "event_headers" }, path };
+        }
+        break;
+      case "workflow":
+      case "application":
+        if (second === "fields") {
+          return { source: { kind: `${root}_fields` }, path: rest };
+        }
+        break;
+      case "linked_account":
+        return { source: { kind: "linked_account" }, path: parts.slice(1) };
+      case "execution":
+        if (second === "id" && rest.length === 0) {
+          return { source: { kind: "execution_id" }, path: [] };
+        }
+        break;
+      case "node":
+        if (second !== undefined && rest[0] === "body") {
+          return { source: this.#node(text, second.trim()), path: rest.slice(1) };
+        }
+        break;
+    }
+    this.error(
+      "TEMPLATE_UNKNOWN",
+      `"{{${text}}}" names nothing that can be read. Begin with event.body, event.headers, node.<id or name>.body, ` +
+        "workflow.fields, application.fields or linked_account, or write execution.id.",
+    );
+    return { source: { kind: "event_body" }, path: [] };
+  }
+
+  #node(text: string, word: string): Source {
+    const [nodeId, another] = this.#names.find(word);
+    if (nodeId === undefined) {
+      this.error("TEMPLATE_NODE_UNKNOWN", `"{{${text}}}" reads the node "${word}", which does not exist.`);
+      return { kind: "event_body" };
+    }
+    if (another !== undefined) {
+      this.error(
+        "TEMPLATE_NAME_AMBIGUOUS",
+        `"{{${text}}}" reads the node "${word}", but several nodes have that name. Write the node's id.`,
+      );
+      return { kind: "event_body" };
+    }
+    this.#names.reads.push({ place: this.#place, nodeId, text });
+    return { kind: "node", nodeId };
+  }
+
+  get #place(): Place {
+    return { nodeId: this.#nodeId, field: this.#path };
+  }
+}

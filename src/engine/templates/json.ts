@@ -1,0 +1,246 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { Field } from "./field.ts";
+import type { Reference, Template } from "./reference.ts";
+import { loneTemplate, type Piece, reportUnclosed, textTemplate } from "./text.ts";
+
+/**
+ * Compiles JSON text with templates.
+ *
+ * The text is read as JSON once, here, with each template as a value or as a part of a string; what a template reads
+ * later is put into that finished structure. So no data can close a string, add a member or end the document.
+ */
+export function compileJson(text: string, depthMax: number, field: Field): Template<JsonValue> {
+  try {
+    return new JsonReader(text, depthMax, field).read();
+  } catch (error) {
+    if (!(error instanceof JsonProblem)) {
+      throw error;
+    }
+    if (error.message !== "") {
+      field.error("JSON_INVALID", error.message);
+    }
+    return { references: [], render: () => null };
+  }
+}
+
+/** Stops the reader. Without a message the problem has been reported already. */
+class JsonProblem extends Error {}
+
+class JsonReader {
+  readonly #text: string;
+  readonly #depthMax: number;
+  readonly #field: Field;
+  #position = 0;
+
+  constructor(text: string, depthMax: number, field: Field) {
+    this.#text = text;
+    this.#depthMax = depthMax;
+    this.#field = field;
+  }
+
+  read(): Template<JsonValue> {
+    const template = this.#value(1);
+    if (this.#peek() !== "") {
+      throw this.#unexpected("the end");
+    }
+    return template;
+  }
+
+  #value(depth: number): Template<JsonValue> {
+    const next = this.#peek();
+    if (depth > this.#depthMax && (next === "{" || next === "[")) {
+      throw new JsonProblem(`The JSON nests deeper than ${this.#depthMax} containers. Make it flatter.`);
+    }
+    if (this.#text.startsWith("{{", this.#position)) {
+      return loneTemplate(this.#template(this.#text.length));
+    }
+    switch (next) {
+      case "{":
+        return this.#object(depth);
+      case "[":
+        return this.#array(depth);
+      case '"':
+        return stringTemplate(this.#string());
+      default:
+        return this.#literal();
+    }
+  }
+
+  #object(depth: number): Template<JsonValue> {
+    const members: (readonly [string, Template<JsonValue>])[] = [];
+    const keys = new Set<string>();
+    this.#list("}", () => {
+      if (this.#peek() !== '"') {
+        throw this.#unexpected("a member's name in double quotes");
+      }
+      const key = this.#key();
+      if (keys.has(key)) {
+        throw new JsonProblem(`The member "${key}" is there twice. Keep one of them.`);
+      }
+      keys.add(key);
+      this.#take(":");
+      members.push([key, this.#value(depth + 1)]);
+    });
+    return containerTemplate(
+      members.map(([, template]) => template),
+      // fromEntries makes own members of all names, `__proto__` included.
+      (values) => Object.fromEntries(members.map(([key], index) => [key, values[index] ?? null])),
+    );
+  }
+
+  #array(depth: number): Template<JsonValue> {
+    const items: Template<JsonValue>[] = [];
+    this.#list("]", () => items.push(this.#value(depth + 1)));
+    return containerTemplate(items, (values) => values);
+  }
+
+  /** Reads from a container's first character behind its last one, and its items by `readItem`. */
+  #list(end: "}" | "]", readItem: () => void): void {
+    this.#position += 1;
+    if (this.#peek() === end) {
+      this.#position += 1;
+      return;
+    }
+    for (;;) {
+      readItem();
+      if (this.#peek() === end) {
+        this.#position += 1;
+        return;
+      }
+      this.#take(",");
+    }
+  }
+
+  #key(): string {
+    const pieces = this.#string();
+    if (pieces.some((piece) => typeof piece !== "string")) {
+      this.#field.error(
+        "TEMPLATE_MISPLACED",
+        "A template cannot be a member's name: data must not change the structure. Build such an object in a Transform.",
+      );
+    }
+    return pieces.filter((piece) => typeof piece === "string").join("");
+  }
+
+  #string(): readonly Piece[] {
+    const pieces: Piece[] = [];
+    this.#position += 1;
+    let start = this.#position;
+    const keep = () => {
+      if (this.#position > start) {
+        pieces.push(this.#unescape(start, this.#position));
+      }
+    };
+    for (;;) {
+      const next = this.#text[this.#position];
+      if (next === undefined) {
+        throw new JsonProblem(`A string has no end. Close it with a double quote.`);
+      }
+      if (next === '"') {
+        keep();
+        this.#position += 1;
+        return pieces;
+      }
+      if (this.#text.startsWith("{{", this.#position)) {
+        keep();
+        pieces.push(this.#template(this.#stringEnd()));
+        start = this.#position;
+      } else {
+        this.#position += next === "\\" ? 2 : 1;
+      }
+    }
+  }
+
+  /** Where the string ends that the position is in. */
+  #stringEnd(): number {
+    let position = this.#position;
+    while (position < this.#text.length && this.#text[position] !== '"') {
+      position += this.#text[position] === "\\" ? 2 : 1;
+    }
+    return position;
+  }
+
+  /** Reads the template at the position; it must close before `end`. */
+  #template(end: number): Reference {
+    const open = this.#position;
+    const close = this.#text.indexOf("}}", open + 2);
+    if (close < 0 || close >= end) {
+      reportUnclosed(this.#text.slice(open, end), this.#field);
+      throw new JsonProblem();
+    }
+    this.#position = close + 2;
+    const between = end < this.#text.length ? this.#unescape(open + 2, close) : this.#text.slice(open + 2, close);
+    return this.#field.reference(between);
+  }
+
+  #unescape(start: number, end: number): string {
+    try {
+      // A piece of a JSON string in quotes is a JSON string, and parses to one.
+      return JSON.parse(`"${this.#text.slice(start, end)}"`) as string;
+    } catch {
+      throw new JsonProblem(
+        `The string ${JSON.stringify(this.#text.slice(start, end))} holds a character or an escape that JSON does not know.`,
+      );
+    }
+  }
+
+  #literal(): Template<JsonValue> {
+    const pattern = /true|false|null|-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
+    pattern.lastIndex = this.#position;
+    const [word] = pattern.exec(this.#text) ?? [];
+    if (word === undefined) {
+      throw this.#unexpected("a JSON value");
+    }
+    this.#position += word.length;
+    // The pattern matches JSON's literals only.
+    const constant = JSON.parse(word) as JsonValue;
+    return { references: [], render: () => constant };
+  }
+
+  #take(expected: string): void {
+    if (this.#peek() !== expected) {
+      throw this.#unexpected(`"${expected}"`);
+    }
+    this.#position += 1;
+  }
+
+  /** The next character that is not blank, or the empty text at the end. */
+  #peek(): string {
+    while (/[ \t\r\n]/.test(this.#text[this.#position] ?? "")) {
+      this.#position += 1;
+    }
+    return this.#text[this.#position] ?? "";
+  }
+
+  #unexpected(expected: string): JsonProblem {
+    const before = this.#text.slice(0, this.#position).split("\n");
+    const found = this.#text[this.#position];
+    return new JsonProblem(
+      `This is not JSON: expected ${expected} but found ${found === undefined ? "the end" : JSON.stringify(found)} ` +
+        `in line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}.`,
+    );
+  }
+}
+
+function stringTemplate(pieces: readonly Piece[]): Template<JsonValue> {
+  const [only, more] = pieces;
+  return only !== undefined && typeof only !== "string" && more === undefined
+    ? loneTemplate(only)
+    : textTemplate(pieces);
+}
+
+/** A container that is built anew only where a template is inside. */
+function containerTemplate(
+  parts: readonly Template<JsonValue>[],
+  build: (values: JsonValue[]) => JsonValue,
+): Template<JsonValue> {
+  const references = parts.flatMap((part) => part.references);
+  if (references.length === 0) {
+    const constant = build(parts.map((part) => part.render(nothing)));
+    return { references, render: () => constant };
+  }
+  return { references, render: (scope) => build(parts.map((part) => part.render(scope))) };
+}
+
+/** The scope of constants. */
+const nothing = { read: () => undefined };

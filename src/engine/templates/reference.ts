@@ -1,0 +1,57 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+
+/** What one template reads: where its value comes from, and the members and indexes on the way down. */
+export type Reference = {
+  /** The template's text between the braces, trimmed. */
+  readonly text: string;
+  readonly source: Source;
+  readonly path: readonly string[];
+};
+
+export type Source =
+  | { readonly kind: "event_body" }
+  | { readonly kind: "event_headers" }
+  | { readonly kind: "workflow_fields" }
+  | { readonly kind: "application_fields" }
+  | { readonly kind: "linked_account" }
+  | { readonly kind: "execution_id" }
+  | { readonly kind: "node"; readonly nodeId: string };
+
+/** Where templates read while a node runs. */
+export interface Scope {
+  /** The value, or undefined where the path does not resolve; that is then noted on the node's record. */
+  read(reference: Reference): JsonValue | undefined;
+}
+
+/** A compiled text: its references, and what it gives in a scope. Without references it gives a constant. */
+export type Template<Value> = {
+  readonly references: readonly Reference[];
+  readonly render: (scope: Scope) => Value;
+};
+
+/**
+ * Walks down from a value. Only own members and indexes exist: `constructor` and `__proto__` are names like others, and
+ * an array has no `length`.
+ */
+export function walk(root: JsonValue | undefined, path: readonly string[]): JsonValue | undefined {
+  let value = root;
+  for (const part of path) {
+    if (typeof value !== "object" || value === null) {
+      return undefined;
+    }
+    if (Array.isArray(value)) {
+      value = /^(0|[1-9]\d*)$/.test(part) ? value[Number(part)] : undefined;
+    } else {
+      value = Object.hasOwn(value, part) ? value[part] : undefined;
+    }
+  }
+  return value;
+}
+
+/** What a value is inside a text: a string goes in as it is, another value as JSON, an unresolved path as nothing. */
+export function textOf(value: JsonValue | undefined): string {
+  if (value === undefined) {
+    return "";
+  }
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

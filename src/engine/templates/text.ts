@@ -1,0 +1,67 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { Field } from "./field.ts";
+import { type Reference, type Template, textOf } from "./reference.ts";
+
+/** A piece of a text: what stands there, or what a template reads. */
+export type Piece = string | Reference;
+
+/** Compiles a text with templates: strings go in as they are, other values as JSON. */
+export function compileText(text: string, field: Field): Template<string> {
+  return textTemplate(splitTemplates(text, field));
+}
+
+/** Compiles a text whose lone template keeps its type. Blanks around a lone template do not count. */
+export function compileValue(text: string, field: Field): Template<JsonValue> {
+  const pieces = splitTemplates(text, field);
+  const solid = pieces.filter((piece) => typeof piece !== "string" || piece.trim() !== "");
+  const [only] = solid;
+  if (solid.length === 1 && only !== undefined && typeof only !== "string") {
+    return loneTemplate(only);
+  }
+  return textTemplate(pieces);
+}
+
+export function loneTemplate(reference: Reference): Template<JsonValue> {
+  return { references: [reference], render: (scope) => scope.read(reference) ?? null };
+}
+
+export function textTemplate(pieces: readonly Piece[]): Template<string> {
+  const references = pieces.filter((piece) => typeof piece !== "string");
+  if (references.length === 0) {
+    const constant = pieces.join("");
+    return { references, render: () => constant };
+  }
+  return {
+    references,
+    render: (scope) => pieces.map((piece) => (typeof piece === "string" ? piece : textOf(scope.read(piece)))).join(""),
+  };
+}
+
+/** Cuts a text at its templates. Text pieces that are empty are left out. */
+export function splitTemplates(text: string, field: Field): readonly Piece[] {
+  const pieces: Piece[] = [];
+  let position = 0;
+  while (position < text.length) {
+    const open = text.indexOf("{{", position);
+    if (open < 0) {
+      pieces.push(text.slice(position));
+      break;
+    }
+    if (open > position) {
+      pieces.push(text.slice(position, open));
+    }
+    const close = text.indexOf("}}", open + 2);
+    if (close < 0) {
+      reportUnclosed(text.slice(open), field);
+      break;
+    }
+    pieces.push(field.reference(text.slice(open + 2, close)));
+    position = close + 2;
+  }
+  return pieces;
+}
+
+export function reportUnclosed(rest: string, field: Field): void {
+  const shown = rest.length > 40 ? `${rest.slice(0, 40)}…` : rest;
+  field.error("TEMPLATE_MALFORMED", `The template that begins with "${shown}" has no end. Close it with "}}".`);
+}

@@ -1,0 +1,104 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { NodeRun } from "../domain/execution.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import { unreachable } from "../domain/unreachable.ts";
+import { checkOutput } from "./check-output.ts";
+import type { GraphNode, Port, Step } from "./graph.ts";
+import { type RunLevel, runGroup } from "./run-group.ts";
+import { runLeaf } from "./run-leaf.ts";
+import { type LevelRun, Visit } from "./visit.ts";
+
+/** Runs or replays one node. Gives the port that its branch leaves by, or undefined where the branch ends here. */
+export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunLevel): Promise<Port | undefined> {
+  const { state, boundary, prefix } = level;
+  const recalled = state.run.journal.recall(prefix + node.id);
+  if (recalled !== undefined && recalled.state !== "WAITING") {
+    return replayNode(node, recalled, level);
+  }
+  if (boundary.signal.aborted) {
+    return undefined;
+  }
+  const visit = new Visit(node, level);
+  try {
+    if (node.conditions?.(visit.scope) === false) {
+      return visit.skip();
+    }
+    return await runStep(node.step, visit, runLevel);
+  } catch (error) {
+    return visit.fail(error);
+  }
+}
+
+/** Answers as the node did when it ran. */
+function replayNode(node: GraphNode, recalled: NodeRun, { state, boundary, outputs }: LevelRun): Port | undefined {
+  switch (recalled.state) {
+    case "STOPPED":
+      // The record of what stopped it is there too, and ends the run again.
+      return undefined;
+    case "ERRORED":
+    case "TIMED_OUT":
+      (node.step.kind === "terminate" ? state.boundary : boundary).fail(
+        recalled.error ?? { reason: "SERVER_ERROR", message: "The node failed." },
+      );
+      return undefined;
+    default:
+  }
+  if (node.step.kind === "start") {
+    outputs.setValue(node.id, state.run.event.body);
+  } else if (recalled.output !== undefined) {
+    outputs.setText(node.id, recalled.output);
+  }
+  if (node.step.kind === "terminate" && recalled.state === "SUCCESS") {
+    state.boundary.end();
+    return undefined;
+  }
+  return portOf(recalled.port) ?? node.defaultPort;
+}
+
+function portOf(recorded: string | undefined): Port | undefined {
+  return recorded === "true" || recorded === "false" || recorded === "next" ? recorded : undefined;
+}
+
+async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Port | undefined> {
+  const { state, outputs } = visit.level;
+  const check = (value: JsonValue) => checkOutput(value, state.run.limits.output);
+  switch (step.kind) {
+    case "leaf":
+      return visit.succeed(await runLeaf(step, visit));
+    case "group":
+      visit.attempts = 1;
+      return visit.succeed(await runGroup(step, visit, runLevel));
+    case "start":
+      visit.attempts = 1;
+      // The execution keeps its payload already, so the record does not repeat it.
+      outputs.setValue(visit.node.id, state.run.event.body);
+      return visit.succeed(undefined);
+    case "rule": {
+      visit.attempts = 1;
+      const isSatisfied = step.holds(visit.scope);
+      return visit.succeed(check({ satisfied: isSatisfied }), isSatisfied ? "true" : "false");
+    }
+    case "response": {
+      if (state.response !== undefined) {
+        visit.scope.note("Another Response has already set the response.");
+        return visit.skip();
+      }
+      visit.attempts = 1;
+      const text = check(step.response.render(visit.scope));
+      state.response = { text, ...(step.statusCode !== undefined && { statusCode: step.statusCode }) };
+      return visit.succeed(text);
+    }
+    case "terminate": {
+      visit.attempts = 1;
+      const message = step.message?.render(visit.scope);
+      const output: JsonText | undefined = message === undefined ? undefined : check(message);
+      if (!step.isError) {
+        return visit.terminate(output, undefined);
+      }
+      const told = message || "The workflow was terminated with an error.";
+      return visit.terminate(output, visit.describe({ reason: "TERMINATED", message: told }));
+    }
+    default:
+      return unreachable(step);
+  }
+}

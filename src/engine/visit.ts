@@ -1,0 +1,127 @@
+import type { ExecutionError, NodeRun, NodeState } from "../domain/execution.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import { Boundary } from "./boundary.ts";
+import { NodeFailure } from "./failure.ts";
+import type { GraphNode, Port } from "./graph.ts";
+import type { Run } from "./run-graph.ts";
+import { type Outputs, RunScope } from "./run-scope.ts";
+
+/** What all of a run shares. */
+export class RunState {
+  readonly run: Run;
+  /** What a failure outside of Groups, and a Terminate anywhere, ends. */
+  readonly boundary: Boundary;
+  /** Set for good by the first Response node. */
+  response: { readonly text: JsonText; readonly statusCode?: number } | undefined;
+  /** A fault that is not the workflow's. */
+  crash: { readonly error: unknown } | undefined;
+
+  constructor(run: Run) {
+    this.run = run;
+    this.boundary = new Boundary(run.signal);
+  }
+}
+
+/** One run of a level: all nodes outside of Groups, or one iteration of a Group. */
+export type LevelRun = {
+  readonly state: RunState;
+  readonly boundary: Boundary;
+  readonly outputs: Outputs;
+  /** What the paths of its nodes begin with: nothing, or as `4[12]/`. */
+  readonly prefix: string;
+};
+
+/** One visit of a node, and the record that it leaves. */
+export class Visit {
+  readonly node: GraphNode;
+  readonly level: LevelRun;
+  readonly path: string;
+  readonly startTime: number;
+  readonly scope: RunScope;
+  attempts = 0;
+
+  constructor(node: GraphNode, level: LevelRun) {
+    this.node = node;
+    this.level = level;
+    this.path = level.prefix + node.id;
+    this.startTime = level.state.run.clock.now();
+    this.scope = new RunScope(level.state.run, level.outputs);
+  }
+
+  /** Ends the visit with an output, and gives the port that the branch leaves by. */
+  succeed(output: JsonText | undefined, port = this.node.defaultPort): Port {
+    const hasPorts = this.node.step.kind === "rule";
+    this.#record("SUCCESS", { ...(output !== undefined && { output }), ...(hasPorts && { port }) });
+    if (output !== undefined) {
+      this.level.outputs.setText(this.node.id, output);
+    }
+    return port;
+  }
+
+  /** Ends the visit without having run the node. */
+  skip(): Port {
+    return this.#goOn("SKIPPED");
+  }
+
+  /** Ends the visit because of an error. Gives a port where the branch goes on all the same. */
+  fail(error: unknown): Port | undefined {
+    const { boundary } = this.level;
+    if (boundary.signal.aborted) {
+      // What an outside signal interrupts leaves no record, so that a replay runs it again.
+      if (boundary.isOver) {
+        this.#record("STOPPED", {});
+      }
+      return undefined;
+    }
+    if (!(error instanceof NodeFailure)) {
+      throw error;
+    }
+    const failure = this.describe(error);
+    if (this.node.skipOnError) {
+      return this.#goOn("ERRORED_AND_SKIPPED", failure);
+    }
+    this.#record(error.reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED", { error: failure });
+    boundary.fail(failure);
+    return undefined;
+  }
+
+  /** Ends the run from inside the workflow. The record comes before those of the nodes that are stopped. */
+  terminate(output: JsonText | undefined, failure: ExecutionError | undefined): undefined {
+    const { state } = this.level;
+    if (failure === undefined) {
+      this.#record("SUCCESS", output === undefined ? {} : { output });
+      state.boundary.end();
+    } else {
+      this.#record("ERRORED", { error: failure });
+      state.boundary.fail(failure);
+    }
+    return undefined;
+  }
+
+  describe({ reason, message }: Pick<NodeFailure, "reason" | "message">): ExecutionError {
+    const { id, name } = this.node;
+    return { reason, message, node_id: id, ...(name !== "" && { node_name: name }) };
+  }
+
+  #goOn(state: NodeState, error?: ExecutionError): Port {
+    // The text of JSON's null.
+    const output = "null" as JsonText;
+    this.#record(state, { output, ...(error && { error }) });
+    this.level.outputs.setValue(this.node.id, null);
+    return this.node.defaultPort;
+  }
+
+  #record(state: NodeState, rest: Pick<NodeRun, "output" | "port" | "error">): void {
+    const { run } = this.level.state;
+    run.journal.record({
+      path: this.path,
+      node_id: this.node.id,
+      state,
+      attempts: this.attempts,
+      start_time: this.startTime,
+      end_time: run.clock.now(),
+      ...rest,
+      ...(this.scope.notes.length > 0 && { notes: this.scope.notes }),
+    });
+  }
+}

@@ -1,0 +1,57 @@
+import type { Node } from "../gen/flowcall/v1/definition_pb.ts";
+import type { Certainty } from "./certainty.ts";
+import type { LevelPlan } from "./levels.ts";
+import type { Problems } from "./problems.ts";
+import { startOutputField } from "./start-output.ts";
+import type { Structure } from "./structure.ts";
+import type { Names, NodeRead } from "./templates/field.ts";
+
+export type WarningTools = { readonly certainty: Certainty; readonly names: Names; readonly problems: Problems };
+
+/** Warns of nodes that never run, of templates that may find nothing, and of Responses that come second. */
+export function warnOfLevels(structure: Structure, plans: readonly LevelPlan[], tools: WarningTools): void {
+  const reachable = new Set(plans.flatMap((plan) => plan.nodes));
+  for (const node of structure.nodes.values()) {
+    if (!reachable.has(node)) {
+      const message = `Nothing leads to the node "${node.id}", so it is left out. Connect it or remove it.`;
+      tools.problems.warn({ nodeId: node.id, field: "id" }, "NODE_UNREACHABLE", message);
+    }
+  }
+  const levels = new Map(plans.map((plan) => [plan.group?.id, plan]));
+  for (const read of tools.names.reads) {
+    const reader = structure.nodes.get(read.place.nodeId ?? "");
+    if (reader !== undefined && reachable.has(reader) && !certainFor(read, reader, levels, tools).has(read.nodeId)) {
+      const message = `"{{${read.text}}}" reads the node "${read.nodeId}", which may not have run by then. It gives null then.`;
+      tools.problems.warn(read.place, "TEMPLATE_MAY_BE_NULL", message);
+    }
+  }
+  for (const node of reachable) {
+    warnOfResponse(node, structure, tools);
+  }
+}
+
+/** What has run when a field is read. A Group's and a Start's output are read when the level has come to its end. */
+function certainFor(
+  read: NodeRead,
+  reader: Node,
+  levels: ReadonlyMap<string | undefined, LevelPlan>,
+  { certainty }: WarningTools,
+): ReadonlySet<string> {
+  const isGroupOutput = reader.kind.case === "group" && read.place.field === "group.output";
+  const isStartOutput = reader.kind.case === "start" && read.place.field.startsWith(startOutputField);
+  const ended = isGroupOutput ? levels.get(reader.id) : isStartOutput ? levels.get(undefined) : undefined;
+  return ended === undefined ? certainty.before(reader.id) : certainty.atEnd(ended);
+}
+
+function warnOfResponse(node: Node, structure: Structure, { certainty, problems }: WarningTools): void {
+  if (node.kind.case !== "response") {
+    return;
+  }
+  for (const id of certainty.ancestors(node.id)) {
+    if (structure.nodes.get(id)?.kind.case === "response") {
+      const message = `The Response "${id}" comes before this one and sets the response for good. This one is skipped then.`;
+      problems.warn({ nodeId: node.id, field: "response" }, "RESPONSE_REPEATED", message);
+      return;
+    }
+  }
+}

@@ -1,0 +1,176 @@
+import { describe, test } from "vitest";
+import { type Case, checkProblems as check, comparing, only, response, transform } from "./definitions.ts";
+import { start } from "./workflow.ts";
+
+describe("a field that cannot work keeps the graph from running, and its author learns where it is", () => {
+  const cases: readonly Case[] = [
+    [
+      "a node that does not exist",
+      only(response("a", "{{node.nobody.body}}")),
+      "TEMPLATE_NODE_UNKNOWN a response.data",
+    ],
+    [
+      "a name that two nodes have",
+      {
+        nodes: [
+          start,
+          transform("a", "1", { name: "N" }),
+          transform("b", "1", { name: "N" }),
+          response("c", '"{{node.N.body}}"'),
+        ],
+        edges: ["start > a", "a > b", "b > c"],
+      },
+      "TEMPLATE_NAME_AMBIGUOUS c response.data",
+    ],
+    ["a template without an end", only(transform("a", "{{event.body")), "TEMPLATE_MALFORMED a transform.query"],
+    ["an empty template", only(transform("a", "{{ }}")), "TEMPLATE_MALFORMED a transform.query"],
+    ["two dots", only(transform("a", "{{event.body..x}}")), "TEMPLATE_MALFORMED a transform.query"],
+    ["a template in a template", only(transform("a", "{{event.{{body}}")), "TEMPLATE_MALFORMED a transform.query"],
+    ["a root that is none", only(transform("a", "{{secrets.key}}")), "TEMPLATE_UNKNOWN a transform.query"],
+    ["the event alone", only(transform("a", "{{event}}")), "TEMPLATE_UNKNOWN a transform.query"],
+    ["a node without body", only(transform("a", "{{node.start.status}}")), "TEMPLATE_UNKNOWN a transform.query"],
+    [
+      "a template as a member's name",
+      only(response("a", '{"{{event.body.k}}": 1}')),
+      "TEMPLATE_MISPLACED a response.data",
+    ],
+    [
+      "a template in a regular expression",
+      only(transform("a", "$match($, /{{event.body.k}}/)")),
+      "TEMPLATE_MISPLACED a transform.query",
+    ],
+    [
+      "no such operator",
+      only(comparing({ left: "1", operator: "is", right: "1" })),
+      "OPERATOR_UNKNOWN n rule.comparisons[0].operator",
+    ],
+    [
+      "an operator named as a member of objects",
+      only(comparing({ left: "1", operator: "constructor", right: "1" })),
+      "OPERATOR_UNKNOWN n rule.comparisons[0].operator",
+    ],
+    ["no right side", only(comparing({ left: "1", operator: "eq" })), "RIGHT_SIDE_MISSING n rule.comparisons[0].right"],
+    ["a Rule that compares nothing", only({ id: "n", rule: {} }), "COMPARISONS_MISSING n rule.comparisons"],
+    [
+      "bad conditions",
+      only(transform("a", "1", { settings: { conditions: { comparisons: [{ left: "{{x}}", operator: "exist" }] } } })),
+      "TEMPLATE_UNKNOWN a settings.conditions.comparisons[0].left",
+    ],
+    ["a query that is none", only(transform("a", "1 +")), "EXPRESSION_INVALID a transform.query"],
+    ["an empty query", only(transform("a", "")), "EXPRESSION_INVALID a transform.query"],
+    [
+      "a regular expression that needs backtracking",
+      only(transform("a", "$match($, /(a)\\1/)")),
+      "EXPRESSION_INVALID a transform.query",
+    ],
+    ["a bad input", only({ id: "a", transform: { query: "1", input: "{{x}}" } }), "TEMPLATE_UNKNOWN a transform.input"],
+    ["empty JSON", only(response("a", "")), "JSON_INVALID a response.data"],
+    ["a comma too many", only(response("a", '{"a": 1,}')), "JSON_INVALID a response.data"],
+    ["text behind the JSON", only(response("a", "1 2")), "JSON_INVALID a response.data"],
+    ["a member twice", only(response("a", '{"a": 1, "a": 2}')), "JSON_INVALID a response.data"],
+    ["JSON that is too deep", only(response("a", "[".repeat(33) + "]".repeat(33))), "JSON_INVALID a response.data"],
+    [
+      "two templates side by side",
+      only(response("a", "{{event.body.a}}{{event.body.b}}")),
+      "JSON_INVALID a response.data",
+    ],
+    ["a string without an end", only(response("a", '"{{event.body.a}}')), "JSON_INVALID a response.data"],
+    [
+      "bad JSON in a Group",
+      only({ id: "g", group: { array: "{{event.body.a}}", output: "{" } }),
+      "JSON_INVALID g group.output",
+    ],
+    ["a Group without an array", only({ id: "g", group: {} }), "GROUP_ARRAY_INVALID g group.array"],
+    [
+      "an array that is a text",
+      only({ id: "g", group: { array: "a {{event.body.a}}" } }),
+      "GROUP_ARRAY_INVALID g group.array",
+    ],
+    [
+      "concurrency of none",
+      only({ id: "g", group: { array: "{{event.body.a}}", concurrency: 0 } }),
+      "CONCURRENCY_INVALID g group.concurrency",
+    ],
+    [
+      "concurrency of 101",
+      only({ id: "g", group: { array: "{{event.body.a}}", concurrency: 101 } }),
+      "CONCURRENCY_INVALID g group.concurrency",
+    ],
+    ...[199, 202, 204, 205, 206, 301, 600].map(
+      (code) =>
+        [
+          `status code ${code}`,
+          only(response("a", "1", { status_code: code })),
+          "STATUS_CODE_INVALID a response.status_code",
+        ] as const,
+    ),
+    ["a Delay of nothing", only({ id: "d", delay: {} }), "DELAY_INVALID d delay"],
+    ["a Delay below 0", only({ id: "d", delay: { seconds: "-1" } }), "DELAY_INVALID d delay.seconds"],
+    ["a Delay of 31 days", only({ id: "d", delay: { seconds: String(31 * 86_400) } }), "DELAY_INVALID d delay.seconds"],
+    ["a Delay of words", only({ id: "d", delay: { seconds: "soon" } }), "DELAY_INVALID d delay.seconds"],
+    ["a day that is none", only({ id: "d", delay: { until: "2026-02-30T00:00:00Z" } }), "DELAY_INVALID d delay.until"],
+    [
+      "a time without offset",
+      only({ id: "d", delay: { until: "2026-02-03T00:00:00" } }),
+      "DELAY_INVALID d delay.until",
+    ],
+    [
+      "no attempts",
+      only(transform("a", "1", { settings: { retry: { max_attempts: 0 } } })),
+      "RETRY_INVALID a settings.retry.max_attempts",
+    ],
+    [
+      "too many attempts, too late",
+      only(transform("a", "1", { settings: { retry: { max_attempts: 21, delay_ms: 3_600_001 } } })),
+      "RETRY_INVALID a settings.retry.max_attempts",
+      "RETRY_INVALID a settings.retry.delay_ms",
+    ],
+    [
+      "a time-out of 0",
+      only(transform("a", "1", { settings: { timeout_ms: 0 } })),
+      "TIMEOUT_INVALID a settings.timeout_ms",
+    ],
+    [
+      "an output without a key",
+      { nodes: [{ id: "s", start: { api_call: { output: [{ key: "", value: "1" }] } } }] },
+      "OUTPUT_KEY_INVALID s start.api_call.output[0].key",
+    ],
+    [
+      "a template in Start's output",
+      { nodes: [{ id: "s", start: { api_call: { output: [{ key: "a", value: "{{x}}" }] } } }] },
+      "TEMPLATE_UNKNOWN s start.api_call.output[0].value",
+    ],
+    [
+      "a template in Terminate's message",
+      only({ id: "t", terminate: { message: "{{x}}" } }),
+      "TEMPLATE_UNKNOWN t terminate.message",
+    ],
+  ];
+  for (const [name, definition, ...errors] of cases) {
+    test(name, () => check(definition, { errors }));
+  }
+});
+
+test("all problems are told at once, in the order of the nodes", () => {
+  check(
+    {
+      nodes: [
+        start,
+        response("a", "{", { status_code: 100 }),
+        transform("b", "1 +"),
+        comparing({ left: "{{x}}", operator: "y" }),
+      ],
+      edges: ["start > a", "b > nowhere"],
+    },
+    {
+      errors: [
+        "EDGE_NODE_UNKNOWN - edges[1].target",
+        "JSON_INVALID a response.data",
+        "STATUS_CODE_INVALID a response.status_code",
+        "EXPRESSION_INVALID b transform.query",
+        "TEMPLATE_UNKNOWN n rule.comparisons[0].left",
+        "OPERATOR_UNKNOWN n rule.comparisons[0].operator",
+      ],
+    },
+  );
+});

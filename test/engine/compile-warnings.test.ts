@@ -1,0 +1,80 @@
+import { describe, test } from "vitest";
+import { type Case, checkProblems as check, group, only, response, rule, transform } from "./definitions.ts";
+import { start } from "./workflow.ts";
+
+describe("a definition that can run is published with warnings", () => {
+  const reads = (id: string, of: string) => response(id, `"{{node.${of}.body}}"`);
+  const maybe = (id: string) => `TEMPLATE_MAY_BE_NULL ${id} response.data`;
+  const cases: readonly Case[] = [
+    ["an unreachable node", { nodes: [start, transform("a")] }, "NODE_UNREACHABLE a id"],
+    ["a node before", { nodes: [start, transform("a"), reads("b", "a")], edges: ["start > a", "a > b"] }],
+    ["a node behind", { nodes: [start, reads("a", "b"), transform("b")], edges: ["start > a", "a > b"] }, maybe("a")],
+    ["itself", only(reads("a", "a")), maybe("a")],
+    [
+      "a branch beside",
+      { nodes: [start, transform("a"), reads("b", "a")], edges: ["start > a", "start > b"] },
+      maybe("b"),
+    ],
+    [
+      "both branches of a fan-out, joined",
+      {
+        nodes: [start, transform("a"), transform("b"), reads("c", "a")],
+        edges: ["start > a", "start > b", "a > c", "b > c"],
+      },
+    ],
+    [
+      "one way of a Rule",
+      {
+        nodes: [start, rule("r"), transform("a"), transform("b"), reads("c", "a")],
+        edges: ["start > r", "r true > a", "r false > b", "a > c", "b > c"],
+      },
+      maybe("c"),
+    ],
+    [
+      "what both ways of a Rule lead to",
+      {
+        nodes: [start, rule("r"), transform("a"), transform("b"), reads("c", "b")],
+        edges: ["start > r", "r true > a", "a > b", "r false > b", "b > c"],
+      },
+    ],
+    [
+      "an outer node and the item from inside a Group, and an inner node from its output",
+      {
+        nodes: [
+          start,
+          transform("o"),
+          { id: "g", group: { array: "{{node.o.body}}", output: '"{{node.a.body}}"' } },
+          transform("a", "{{node.o.body}} + {{node.g.body.array_item}}", { group_id: "g" }),
+          reads("r", "g"),
+        ],
+        edges: ["start > o", "o > g", "g each > a", "g > r"],
+      },
+    ],
+    [
+      "an inner node from outside of a Group",
+      {
+        nodes: [start, group("g"), transform("a", "1", { group_id: "g" }), reads("r", "a")],
+        edges: ["start > g", "g each > a", "g > r"],
+      },
+      maybe("r"),
+    ],
+    [
+      "two Responses on one path",
+      { nodes: [start, response("a"), response("b")], edges: ["start > a", "a > b"] },
+      "RESPONSE_REPEATED b response",
+    ],
+    [
+      "Responses on two paths",
+      { nodes: [start, rule("r"), response("a"), response("b")], edges: ["start > r", "r true > a", "r false > b"] },
+    ],
+    [
+      "settings without effect",
+      only({ ...rule("r"), settings: { timeout_ms: 1, retry: { max_attempts: 2 } } }),
+      "SETTING_IGNORED r settings",
+      "SETTING_IGNORED r settings",
+    ],
+  ];
+  for (const [name, definition, ...warnings] of cases) {
+    test(name, () => check(definition, { warnings }));
+  }
+});

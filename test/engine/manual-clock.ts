@@ -1,0 +1,48 @@
+import type { Clock } from "../../src/domain/clock.ts";
+
+/** A clock that a test moves. */
+export class ManualClock implements Clock {
+  #now: number;
+  #timers: { readonly due: number; readonly fire: () => void }[] = [];
+
+  constructor(now = Date.parse("2026-01-31T09:00:00Z")) {
+    this.#now = now;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  wait(ms: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(signal.reason);
+        return;
+      }
+      const timer = { due: this.#now + ms, fire: resolve };
+      this.#timers.push(timer);
+      signal?.addEventListener(
+        "abort",
+        () => {
+          this.#timers = this.#timers.filter((one) => one !== timer);
+          reject(signal.reason);
+        },
+        { once: true },
+      );
+    });
+  }
+
+  /** How many waits are under way. */
+  get waiting(): number {
+    return this.#timers.length;
+  }
+
+  advance(ms: number): void {
+    this.#now += ms;
+    const due = this.#timers.filter((timer) => timer.due <= this.#now);
+    this.#timers = this.#timers.filter((timer) => timer.due > this.#now);
+    for (const timer of due) {
+      timer.fire();
+    }
+  }
+}

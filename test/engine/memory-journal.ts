@@ -1,0 +1,39 @@
+import type { Clock } from "../../src/domain/clock.ts";
+import type { NodeRun } from "../../src/domain/execution.ts";
+import type { Journal } from "../../src/engine/journal.ts";
+
+/** A journal in memory. Its records outlive a run, so that a test can replay them. */
+export class MemoryJournal implements Journal {
+  readonly records: NodeRun[] = [];
+  readonly #clock: Clock;
+  readonly #byPath = new Map<string, NodeRun>();
+  readonly #due = new Map<string, number>();
+  /** The waits that were asked for, in order. */
+  readonly waits: { readonly path: string; readonly delayMs: number }[] = [];
+
+  constructor(clock: Clock, earlier: readonly NodeRun[] = []) {
+    this.#clock = clock;
+    for (const run of earlier) {
+      this.#byPath.set(run.path, run);
+    }
+  }
+
+  recall(path: string): NodeRun | undefined {
+    return this.#byPath.get(path);
+  }
+
+  record(run: NodeRun): void {
+    this.records.push(run);
+    this.#byPath.set(run.path, run);
+  }
+
+  async wait(path: string, delayMs: number, signal: AbortSignal): Promise<void> {
+    this.waits.push({ path, delayMs });
+    const due = this.#due.get(path) ?? this.#clock.now() + delayMs;
+    this.#due.set(path, due);
+    const left = due - this.#clock.now();
+    if (left > 0) {
+      await this.#clock.wait(left, signal);
+    }
+  }
+}

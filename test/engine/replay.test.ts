@@ -1,0 +1,194 @@
+import { describe, expect, test } from "vitest";
+import type { NodeRun } from "../../src/domain/execution.ts";
+import type { JsonText } from "../../src/domain/json-text.ts";
+import { begin, ended, type NodeJson, run, settle, start } from "./workflow.ts";
+
+/**
+ * Expects that a run which goes on from any part of its records ends as it did without a break, and runs no recorded
+ * node again.
+ */
+async function check(nodes: readonly NodeJson[], edges: readonly string[], body = {}): Promise<void> {
+  const whole = await run(nodes, edges, { body });
+  for (let kept = 0; kept <= whole.records.length; kept += 1) {
+    const earlier = whole.records.slice(0, kept);
+    const again = await run(nodes, edges, { body, earlier });
+    expect(again.outcome, `${kept} records kept`).toEqual(whole.outcome);
+    const paths = (records: readonly NodeRun[]) => records.map(({ path }) => path);
+    expect(paths(again.records).filter((path) => paths(earlier).includes(path))).toEqual([]);
+    expect(new Set(paths([...earlier, ...again.records]))).toEqual(new Set(paths(whole.records)));
+  }
+}
+
+const pure = (id: string, query = `"${id}"`, more = {}): NodeJson => ({ id, transform: { query }, ...more });
+const random = '{"r": $random()}';
+
+describe("a run that goes on after a break ends as it would have without", () => {
+  test("with branches, joins, Rules and a Response", async () => {
+    const rule = { id: "q", rule: { comparisons: [{ left: "{{node.a.body.r}}", operator: "lt", right: "0.5" }] } };
+    const nodes = [
+      start,
+      pure("a", random),
+      rule,
+      pure("b"),
+      pure("c"),
+      { id: "r", response: { data: '["{{node.a.body}}", "{{node.b.body}}"]' } },
+    ];
+    await check(nodes, ["start > a", "a > q", "q true > b", "q false > c", "b > r", "c > r", "start > c"]);
+  });
+
+  test("with nodes that are skipped, and failures that are", async () => {
+    const never = { conditions: { comparisons: [{ left: "1", operator: "eq", right: "2" }] } };
+    const nodes = [
+      start,
+      pure("a", "$error('x')", { settings: { skip_on_error: true } }),
+      pure("b", "1", { settings: never }),
+      { id: "r", response: { data: '["{{node.a.body}}", "{{node.b.body}}"]', status_code: 201 } },
+      { id: "r2", response: { data: "2" } },
+    ];
+    await check(nodes, ["start > a", "a > b", "b > r", "r > r2"]);
+  });
+
+  test("with a failure", () =>
+    check([start, pure("a"), pure("bad", "$error('x')"), pure("z")], ["start > a", "a > bad", "bad > z"]));
+
+  test.each(["SUCCESS", "ERROR"])("with a Terminate of %s", (result) =>
+    check(
+      [start, pure("a"), { id: "t", terminate: { result, message: "over" } }, pure("z")],
+      ["start > a", "a > t", "t > z"],
+    ),
+  );
+
+  test("with Groups in Groups", async () => {
+    const nodes = [
+      start,
+      { id: "g", group: { array: "{{event.body.rows}}", output: "{{node.h.body}}" } },
+      {
+        id: "h",
+        group_id: "g",
+        group: {
+          array: "{{node.g.body.array_item}}",
+          output: '{"r": "{{node.x.body.r}}", "n": {{node.h.body.array_item}}}',
+        },
+      },
+      pure("x", random, { group_id: "h" }),
+      { id: "r", response: { data: "{{node.g.body}}" } },
+    ];
+    await check(nodes, ["start > g", "g each > h", "h each > x", "g > r"], { rows: [[1, 2], [], [3]] });
+  });
+
+  test("with a Group that failed", () =>
+    check(
+      [
+        start,
+        { id: "g", group: { array: "{{event.body.rows}}", concurrency: 1 } },
+        pure("x", "$number({{node.g.body.array_item}})", { group_id: "g" }),
+      ],
+      ["start > g", "g each > x"],
+      { rows: ["1", "x", "3"] },
+    ));
+});
+
+const record = (path: string, rest: Partial<NodeRun> = {}): NodeRun => ({
+  path,
+  node_id: path,
+  state: "SUCCESS",
+  attempts: 1,
+  start_time: 0,
+  end_time: 0,
+  ...rest,
+});
+// Texts as a journal would give them back.
+const text = (value: unknown) => JSON.stringify(value) as JsonText;
+
+test("what is recorded counts, not what the node would answer today", async () => {
+  const nodes = [start, pure("a", "$error('must not run')"), { id: "r", response: { data: "{{node.a.body}}" } }];
+  const { response } = await run(nodes, ["start > a", "a > r"], { earlier: [record("a", { output: text({ v: 1 }) })] });
+  expect(response).toEqual({ v: 1 });
+});
+
+test("the port that a Rule took stays taken", async () => {
+  const rule = { id: "q", rule: { comparisons: [{ left: "1", operator: "eq", right: "1" }] } };
+  const earlier = [record("q", { output: text({ satisfied: false }), port: "false" })];
+  const { states } = await run([start, rule, pure("yes"), pure("no")], ["start > q", "q true > yes", "q false > no"], {
+    earlier,
+  });
+  expect(states).toEqual({ start: "SUCCESS", no: "SUCCESS" });
+});
+
+test("the Response that set the response stays it, though a replay comes to another one first", async () => {
+  const nodes = [
+    start,
+    pure("a"),
+    { id: "late", response: { data: "1", status_code: 201 } },
+    { id: "early", response: { data: "2" } },
+  ];
+  const earlier = [record("late", { output: text("recorded") })];
+  const { outcome, states } = await run(nodes, ["start > early", "start > a", "a > late"], { earlier });
+  expect(outcome).toEqual({ state: "COMPLETED", response: '"recorded"', statusCode: 201 });
+  expect(states).toMatchObject({ early: "SKIPPED" });
+});
+
+test("a failure that was recorded ends the run again, and what it stopped does not run", async () => {
+  const error = { reason: "EXPRESSION_ERROR", message: "m", node_id: "bad" };
+  const earlier = [record("start"), record("bad", { state: "ERRORED", error }), record("other", { state: "STOPPED" })];
+  const nodes = [start, pure("bad"), pure("other"), pure("z")];
+  const { outcome, records } = await run(nodes, ["start > bad", "start > other", "other > z"], { earlier });
+  expect(outcome).toEqual({ state: "ERRORED", error });
+  expect(records).toEqual([]);
+});
+
+test("a node that was only waiting runs", async () => {
+  const { states } = await run([start, pure("a")], ["start > a"], { earlier: [record("a", { state: "WAITING" })] });
+  expect(states).toMatchObject({ a: "SUCCESS" });
+});
+
+describe("a signal from outside", () => {
+  const nodes = [start, pure("a"), { id: "d", delay: { seconds: "60" } }, pure("z")];
+  const edges = ["start > a", "start > d", "d > z"];
+
+  test("ends the run with its reason, and leaves no record of what was under way", async () => {
+    const { outcome, clock, journal, stop } = begin(nodes, edges);
+    await settle();
+    const reason = new Error("let go");
+    stop.abort(reason);
+    await expect(outcome).rejects.toBe(reason);
+    expect(ended({ state: "STOPPED" }, journal).states).toEqual({ start: "SUCCESS", a: "SUCCESS" });
+    expect(clock.waiting).toBe(0);
+    const again = begin(nodes, edges, { earlier: journal.records });
+    await settle();
+    again.clock.advance(60_000);
+    expect(ended(await again.outcome, again.journal).states).toEqual({ d: "SUCCESS", z: "SUCCESS" });
+  });
+
+  test("ends a query that is under way", async () => {
+    const endless = pure("t", "($f := function($n){ $f($n + 1) }; $f(1))");
+    const { outcome, stop, journal } = begin([start, endless], ["start > t"], { limits: { queryMs: 60_000 } });
+    await settle();
+    stop.abort("any value");
+    await expect(outcome).rejects.toBe("any value");
+    expect(journal.records.map(({ path }) => path)).toEqual(["start"]);
+  });
+
+  test("that came before the run keeps it from starting", async () => {
+    const earlier: NodeRun[] = [];
+    const { outcome, stop, journal } = begin([start, { id: "d", delay: { seconds: "1" } }], ["start > d"], { earlier });
+    stop.abort("early");
+    await expect(outcome).rejects.toBe("early");
+    expect(journal.records.filter(({ path }) => path === "d")).toEqual([]);
+  });
+});
+
+test("a fault of the journal ends the run with that fault, and leaves nothing under way", async () => {
+  const { outcome, clock, journal } = begin(
+    [start, { id: "d", delay: { seconds: "60" } }, { id: "e", delay: { seconds: "1" } }, pure("z")],
+    ["start > d", "start > e", "e > z"],
+  );
+  const fault = new Error("disk full");
+  await settle();
+  journal.record = () => {
+    throw fault;
+  };
+  clock.advance(1_000);
+  await expect(outcome).rejects.toBe(fault);
+  expect(clock.waiting).toBe(0);
+});

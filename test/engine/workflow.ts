@@ -1,0 +1,90 @@
+import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
+import type { ExecutionType, NodeRun, Outcome } from "../../src/domain/execution.ts";
+import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
+import { compileGraph } from "../../src/engine/compile-graph.ts";
+import { type Run, runGraph } from "../../src/engine/run-graph.ts";
+import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
+import { ManualClock } from "./manual-clock.ts";
+import { MemoryJournal } from "./memory-journal.ts";
+
+export type NodeJson = JsonObject & { readonly id: string };
+
+export const start: NodeJson = { id: "start", start: { api_call: {} } };
+
+/** An edge written as `a > b` or `rule true > b`. */
+export function edge(text: string): JsonObject {
+  const [from = "", target = ""] = text.split(" > ");
+  const [source = "", port] = from.split(" ");
+  return { source, target, ...(port !== undefined && { port }) };
+}
+
+export function compile(nodes: readonly NodeJson[], edges: readonly string[], limits: Partial<Limits> = {}) {
+  const definition = fromJson(WorkflowDefinitionSchema, { nodes: [...nodes], edges: edges.map(edge) });
+  return compileGraph(definition, { ...defaultLimits, ...limits });
+}
+
+export type RunOptions = {
+  readonly body?: JsonObject;
+  readonly headers?: Record<string, string>;
+  readonly type?: ExecutionType;
+  readonly limits?: Partial<Limits>;
+  readonly earlier?: readonly NodeRun[];
+  readonly values?: Partial<Pick<Run, "linkedAccount" | "workflowFields" | "applicationFields">>;
+};
+
+/** A run that a test can steer while it goes on. */
+export function begin(nodes: readonly NodeJson[], edges: readonly string[], options: RunOptions = {}) {
+  const limits = { ...defaultLimits, ...options.limits };
+  const { graph, errors } = compile(nodes, edges, limits);
+  if (graph === undefined) {
+    throw new Error(errors.map(({ nodeId, field, message }) => `${nodeId} ${field}: ${message}`).join("\n"));
+  }
+  const clock = new ManualClock();
+  const journal = new MemoryJournal(clock, options.earlier);
+  const stop = new AbortController();
+  const outcome = runGraph(graph, {
+    executionId: "0123456789abcdef01234567",
+    type: options.type ?? "ASYNC",
+    event: { body: options.body ?? {}, headers: options.headers ?? {} },
+    linkedAccount: {},
+    workflowFields: {},
+    applicationFields: {},
+    ...options.values,
+    limits,
+    clock,
+    journal,
+    signal: stop.signal,
+  });
+  return { outcome, clock, journal, stop };
+}
+
+export type Ended = {
+  readonly outcome: Outcome;
+  /** The response as a value. */
+  readonly response: JsonValue | undefined;
+  readonly records: readonly NodeRun[];
+  /** The state of each path that was recorded. */
+  readonly states: Readonly<Record<string, string>>;
+};
+
+/** Runs to the end. The clock stands still, so nothing in it may wait. */
+export async function run(nodes: readonly NodeJson[], edges: readonly string[], options?: RunOptions): Promise<Ended> {
+  const { outcome, journal } = begin(nodes, edges, options);
+  return ended(await outcome, journal);
+}
+
+export function ended(outcome: Outcome, journal: MemoryJournal): Ended {
+  return {
+    outcome,
+    response: outcome.response === undefined ? undefined : (JSON.parse(outcome.response) as JsonValue),
+    records: journal.records,
+    states: Object.fromEntries(journal.records.map((record) => [record.path, record.state])),
+  };
+}
+
+/** Lets all that can go on without the clock go on. */
+export async function settle(): Promise<void> {
+  for (let round = 0; round < 20; round += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
