@@ -1,0 +1,132 @@
+import { type Kysely, sql } from "kysely";
+import type { NewExecution, NodeRun } from "../domain/execution.ts";
+import { parseEntries, startColumns, toNewExecution } from "./execution-rows.ts";
+import type { Tables } from "./tables.ts";
+import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
+
+export type Claimer = { readonly owner: string; readonly limit: number };
+
+/** An execution to run, or to go on with, from what its journal holds. */
+export type ClaimedExecution = NewExecution &
+  Journal & {
+    readonly epoch: number;
+    readonly linkedAccount: LinkedAccount;
+  };
+
+type Journal = { readonly runs: readonly NodeRun[]; readonly nextFlushIndex: number };
+
+/** Takes executions over: see ExecutionStore.claim. */
+export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Promise<readonly ClaimedExecution[]> {
+  return await db.transaction().execute(async (transaction) => {
+    const rows = await takeClaims(transaction, claimer);
+    const journals = await readJournals(transaction, rows);
+    return rows.map((row) => ({
+      ...toNewExecution(row),
+      epoch: row.epoch,
+      linkedAccount: toLinkedAccount(row),
+      ...(journals.get(row.id) ?? { runs: [], nextFlushIndex: 0 }),
+    }));
+  });
+}
+
+async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
+  return await db
+    // Materialized: otherwise the planner may run a query with a limit more than once, and take too many.
+    .with(
+      (cte) => cte("abandoned").materialized(),
+      (query) =>
+        query
+          .selectFrom("execution_claim")
+          .select("execution_id")
+          .where("owner", "is not", null)
+          .where("owner", "!=", owner)
+          .where(({ not, exists, selectFrom }) =>
+            not(
+              exists(
+                selectFrom("lease")
+                  .select("lease.owner")
+                  .whereRef("lease.owner", "=", "execution_claim.owner")
+                  .where("lease.expire_time", ">", sql<Date>`now()`),
+              ),
+            ),
+          )
+          .orderBy("due_time")
+          .limit(limit)
+          .forUpdate()
+          .skipLocked(),
+    )
+    .with(
+      (cte) => cte("queued").materialized(),
+      (query) =>
+        query
+          .selectFrom("execution_claim")
+          .select("execution_id")
+          .where("owner", "is", null)
+          .where("due_time", "<=", sql<Date>`now()`)
+          .orderBy("due_time")
+          .limit(({ selectFrom }) => selectFrom("abandoned").select(sql<number>`${limit} - count(*)`.as("left")))
+          .forUpdate()
+          .skipLocked(),
+    )
+    .with("taken", (query) =>
+      query
+        .updateTable("execution_claim")
+        .set({ owner, epoch: sql`epoch + 1` })
+        .where("execution_id", "in", (ids) =>
+          ids.selectFrom("abandoned").select("execution_id").unionAll(ids.selectFrom("queued").select("execution_id")),
+        )
+        .returning(["execution_id", "environment_id", "epoch", "due_time"]),
+    )
+    .selectFrom("taken")
+    .innerJoin("execution", (join) =>
+      join
+        .onRef("execution.id", "=", "taken.execution_id")
+        .onRef("execution.environment_id", "=", "taken.environment_id"),
+    )
+    .innerJoin("linked_account", (join) =>
+      join
+        .onRef("linked_account.environment_id", "=", "execution.environment_id")
+        .onRef("linked_account.account_id", "=", "execution.linked_account_id"),
+    )
+    .select(startColumns)
+    .select(["taken.epoch", "linked_account.account_id", "linked_account.name", "linked_account.attributes"])
+    .orderBy("taken.due_time")
+    .execute();
+}
+
+/**
+ * Reads what earlier owners wrote. In a statement of its own, with the claims held: the snapshot of the statement that
+ * took them may be older than an earlier owner's last flush, and only from then on does that owner write no more.
+ */
+async function readJournals(
+  db: Kysely<Tables>,
+  claimed: readonly { readonly id: string; readonly environment_id: string; readonly epoch: number }[],
+): Promise<ReadonlyMap<string, Journal>> {
+  const journals = new Map<string, { runs: NodeRun[]; nextFlushIndex: number }>();
+  const resumed = claimed.filter(({ epoch }) => epoch > 1);
+  if (resumed.length === 0) {
+    return journals;
+  }
+  const rows = await db
+    .selectFrom("journal")
+    .select(["execution_id", "flush_index", "entries"])
+    .where(({ eb, refTuple, tuple }) =>
+      eb(
+        refTuple("execution_id", "environment_id"),
+        "in",
+        resumed.map(({ id, environment_id }) => tuple(id, environment_id)),
+      ),
+    )
+    .orderBy("execution_id")
+    .orderBy("flush_index")
+    .execute();
+  for (const { execution_id, flush_index, entries } of rows) {
+    const journal = journals.get(execution_id) ?? { runs: [], nextFlushIndex: 0 };
+    for (const run of parseEntries(entries)) {
+      journal.runs.push(run);
+    }
+    journal.nextFlushIndex = flush_index + 1;
+    journals.set(execution_id, journal);
+  }
+  return journals;
+}

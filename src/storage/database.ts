@@ -1,0 +1,121 @@
+/**
+ * Storage: where Flowcall keeps what it must not forget.
+ *
+ * Invariants: a store method is one step of the domain and one transaction, and no transaction leaves this folder.
+ * Every statement on tenant data names the environment. An update names the state that it leaves and checks that a row
+ * moved. The database's clock decides what is due. Who writes for an execution names owner and epoch, and changes
+ * nothing once another has taken it over.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Kysely, PostgresDialect, sql } from "kysely";
+import { Migrator } from "kysely/migration";
+import type { Logger } from "pino";
+import type { Service } from "../domain/service.ts";
+import { isUnavailable } from "./faults.ts";
+import { migrations } from "./migrations/migrations.ts";
+import { type DatabaseConnection, Pool, type PoolOptions } from "./pool.ts";
+import type { Tables } from "./tables.ts";
+
+export type DatabaseOptions = {
+  /** Asked at `start()`. */
+  readonly connection: () => DatabaseConnection;
+  readonly log: Logger;
+  /** Connections at a time, beside the lease's own; 10 where it is not set. */
+  readonly poolMax?: number;
+};
+
+/** The oldest Postgres that is supported, as `server_version_num` counts. */
+const versionMin = 150_000;
+
+/** How often a database that stays away is mentioned. */
+const mentionMs = 30_000;
+
+const retryMaxMs = 2_000;
+
+export class Database implements Service {
+  readonly db: Kysely<Tables>;
+  /** One connection that nothing but the lease uses: however busy the pool is, the lease is renewed in time. */
+  readonly leaseDb: Kysely<Tables>;
+  readonly #options: DatabaseOptions;
+  readonly #stopping = new AbortController();
+  #starting: Promise<void> | undefined;
+
+  constructor(options: DatabaseOptions) {
+    const { connection, log, poolMax = 10 } = options;
+    this.#options = options;
+    this.db = connect({ connection, log, max: poolMax });
+    this.leaseDb = connect({ connection, log, max: 1 });
+  }
+
+  /** Waits until the database can be reached, then brings its tables up to date. Throws where waiting cannot help. */
+  async start(): Promise<void> {
+    this.#starting = this.#waitUntilReady();
+    await this.#starting;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error("the database was stopped before it could be reached"));
+    await this.#starting?.catch(() => undefined);
+    await Promise.all([this.db.destroy(), this.leaseDb.destroy()]);
+  }
+
+  async #waitUntilReady(): Promise<void> {
+    const { log } = this.#options;
+    const { signal } = this.#stopping;
+    let mentionTime = performance.now();
+    let isMentioned = false;
+    for (let retryMs = 100; ; retryMs = Math.min(retryMs * 2, retryMaxMs)) {
+      try {
+        await this.#prepare();
+        break;
+      } catch (error) {
+        if (!isUnavailable(error)) {
+          throw error;
+        }
+        if (performance.now() >= mentionTime) {
+          log.warn({ error: String(error) }, "the database cannot be reached yet; waiting for it");
+          mentionTime = performance.now() + mentionMs;
+          isMentioned = true;
+        }
+      }
+      // Aborted, it throws the signal's reason inside of a cause; the reason itself says more.
+      await sleep(retryMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+    if (isMentioned) {
+      log.info("the database is reached");
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    const { rows } = await sql<{ version: number; name: string }>`
+      select current_setting('server_version_num')::int as version, current_setting('server_version') as name
+    `.execute(this.db);
+    for (const { version, name } of rows) {
+      if (version < versionMin) {
+        throw new Error(`Flowcall needs PostgreSQL 15 or newer, and the database is ${name}`);
+      }
+    }
+    await this.#migrate();
+  }
+
+  /** Several processes may start at once: the migrator's lock lets one at a time in, and the others find it all done. */
+  async #migrate(): Promise<void> {
+    const { connection, log } = this.#options;
+    const db = connect({ connection, log, max: 1, isPatient: true });
+    try {
+      const { error, results = [] } = await new Migrator({ db, provider: migrations }).migrateToLatest();
+      for (const { migrationName, status } of results) {
+        log.info({ migration: migrationName, status }, "migrated the database");
+      }
+      if (error !== undefined) {
+        throw new Error("the database's tables cannot be brought up to date", { cause: error });
+      }
+    } finally {
+      await db.destroy();
+    }
+  }
+}
+
+function connect(options: PoolOptions): Kysely<Tables> {
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: new Pool(options) }) });
+}

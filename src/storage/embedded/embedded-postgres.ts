@@ -1,0 +1,161 @@
+/**
+ * The database that comes with Flowcall: a PostgreSQL server of its own on a folder, for those who bring none.
+ *
+ * Invariants: one Flowcall at a time uses a folder. The server listens on a Unix socket alone, in a folder that only
+ * the database's user and ours can enter. While the service runs, a server that ends is started again; after `stop()`
+ * none runs. Whatever a killed process left behind, the next start puts right and keeps what was committed.
+ */
+import { rm } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { Service } from "../../domain/service.ts";
+import { databaseAccount } from "./account.ts";
+import { databaseUser, openCluster, writeAccess } from "./cluster.ts";
+import { FolderLock } from "./folder-lock.ts";
+import { makeHome, makeServerFolder, socketFolderFor } from "./folders.ts";
+import { endOrphan } from "./orphan.ts";
+import { findPackage, installProgram } from "./program.ts";
+import { Server } from "./server.ts";
+
+/** How to reach the server, as `pg` takes it. */
+export type EmbeddedConnection = {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+  readonly ssl: false;
+};
+
+export type EmbeddedPostgresOptions = {
+  readonly dataDir: string;
+  readonly log: Logger;
+  /** Server settings by name, beside and over our own. */
+  readonly settings?: Readonly<Record<string, string>>;
+};
+
+/** How long after an unexpected end the server is started again. */
+const restartMs = 500;
+
+const ourSettings: Readonly<Record<string, string>> = {
+  listen_addresses: "",
+  ssl: "off",
+  timezone: "UTC",
+  log_timezone: "UTC",
+  // What the log can hold of a failed statement: its message, no values.
+  log_line_prefix: "",
+  log_error_verbosity: "terse",
+  log_min_error_statement: "panic",
+};
+
+export class EmbeddedPostgres implements Service {
+  readonly #options: EmbeddedPostgresOptions;
+  #stopping = new AbortController();
+  #starting: Promise<Running> | undefined;
+  #stopped: Promise<void> | undefined;
+  #connection: EmbeddedConnection | undefined;
+
+  constructor(options: EmbeddedPostgresOptions) {
+    this.#options = options;
+  }
+
+  /** Throws before `start()` has settled. */
+  get connection(): EmbeddedConnection {
+    if (this.#connection === undefined) {
+      throw new Error("the embedded database is not started");
+    }
+    return this.#connection;
+  }
+
+  async start(): Promise<void> {
+    const startTime = performance.now();
+    const { dataDir, log } = this.#options;
+    this.#stopping = new AbortController();
+    this.#stopped = undefined;
+    try {
+      this.#starting = this.#open(this.#stopping.signal);
+      const { socketFolder } = await this.#starting;
+      this.#connection = { host: socketFolder, port: 5432, user: databaseUser, database: "postgres", ssl: false };
+    } catch (error) {
+      this.#starting = undefined;
+      throw new Error(
+        `the embedded database cannot start in ${dataDir}; FLOWCALL_DATABASE_URL lets Flowcall use one of your own`,
+        { cause: error },
+      );
+    }
+    log.info({ dataDir, ms: Math.round(performance.now() - startTime) }, "the embedded database takes connections");
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#stopped ??= this.#close();
+    await this.#stopped;
+  }
+
+  async #close(): Promise<void> {
+    const running = await this.#starting?.catch(() => undefined);
+    this.#starting = undefined;
+    this.#connection = undefined;
+    if (running !== undefined) {
+      await running.ended;
+      await rm(running.socketFolder, { recursive: true, force: true });
+      running.lock.release();
+    }
+  }
+
+  async #open(signal: AbortSignal): Promise<Running> {
+    const { dataDir, log, settings } = this.#options;
+    const account = await databaseAccount();
+    const home = await makeHome(dataDir, account);
+    const lock = new FolderLock(home);
+    try {
+      const program = await installProgram({ packageFolder: findPackage(process), home, account, log });
+      const isDurable = settings?.["fsync"] !== "off";
+      const dataFolder = await openCluster({ home, program, account, log, isDurable });
+      const socketFolder = socketFolderFor(home);
+      const allSettings = {
+        ...ourSettings,
+        ...settings,
+        ...(await writeAccess(home, account)),
+        unix_socket_directories: socketFolder,
+      };
+      const launch = async () => {
+        await endOrphan(dataFolder, log);
+        await makeServerFolder(socketFolder, account);
+        return new Server({ program, dataFolder, account, settings: allSettings, log, signal });
+      };
+      const server = await launch();
+      await server.ready();
+      return { lock, socketFolder, ended: keepRunning({ server, launch, log, signal }) };
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+}
+
+type Running = {
+  readonly lock: FolderLock;
+  readonly socketFolder: string;
+  /** Settles when the server has ended for good. */
+  readonly ended: Promise<void>;
+};
+
+/** Starts the server again whenever it ends, until the signal aborts and the last one has ended. */
+async function keepRunning(options: {
+  readonly server: Server;
+  readonly launch: () => Promise<Server>;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const { launch, log, signal } = options;
+  for (let server = options.server; ; server = await launch()) {
+    const reason = await server.exited;
+    if (!signal.aborted) {
+      log.error({ reason }, "the database server ended and is started again");
+      await sleep(restartMs, undefined, { signal }).catch(() => undefined);
+    }
+    if (signal.aborted) {
+      return;
+    }
+  }
+}

@@ -1,0 +1,269 @@
+import { type Kysely, sql } from "kysely";
+import type { ExecutionError, ExecutionState, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import { isId } from "../domain/id.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import { type ClaimedExecution, type Claimer, claimExecutions } from "./claim.ts";
+import { parseError, toOutcomeRow, toStartRow } from "./execution-rows.ts";
+import type { Tables } from "./tables.ts";
+
+/** Who writes for an execution. Once another has taken it over, the epoch is another and nothing is written. */
+export type Claim = {
+  readonly environmentId: string;
+  readonly executionId: string;
+  /** A name of the process of which no other start of it has ever the same. */
+  readonly owner: string;
+  readonly epoch: number;
+};
+
+/** What one flush adds to the journal: `index` counts an execution's flushes from 0. */
+export type Flush = { readonly index: number; readonly runs: readonly NodeRun[] };
+
+/** How an execution stands, and what it answered. */
+export type ExecutionRecord = {
+  readonly state: ExecutionState;
+  readonly response?: JsonText;
+  readonly statusCode?: number;
+  readonly error?: ExecutionError;
+};
+
+/**
+ * What ran and runs. An execution is begun once and finished once; in between it has a claim, which says who runs it.
+ *
+ * Any write may be repeated after a fault that left its outcome unknown: what had been committed is recognised.
+ */
+export class ExecutionStore {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  /** Accepts an execution: owned at once in epoch 1, or queued where no owner is given. */
+  async begin(execution: NewExecution, owner?: string): Promise<void> {
+    await this.#db
+      .with("accepted", (query) =>
+        query
+          .insertInto("execution")
+          .values(toStartRow(execution))
+          .onConflict((conflict) => conflict.column("id").doNothing())
+          .returning(["id", "environment_id"]),
+      )
+      .insertInto("execution_claim")
+      .columns(["execution_id", "environment_id", "owner", "epoch"])
+      .expression((query) =>
+        query
+          .selectFrom("accepted")
+          .select([
+            "accepted.id",
+            "accepted.environment_id",
+            sql<string | null>`${owner ?? null}::text`.as("owner"),
+            sql<number>`${owner === undefined ? 0 : 1}::int`.as("epoch"),
+          ]),
+      )
+      .execute();
+  }
+
+  /** Keeps an execution that has run to its end before anything of it was kept. */
+  async recordFinished(execution: NewExecution, outcome: Outcome, runs: readonly NodeRun[]): Promise<void> {
+    await this.#db
+      .with("finished", (query) =>
+        query
+          .insertInto("execution")
+          .values({ ...toStartRow(execution), ...toOutcomeRow(outcome), end_time: sql`now()` })
+          .onConflict((conflict) => conflict.column("id").doNothing())
+          .returning(["id", "environment_id"]),
+      )
+      .insertInto("journal")
+      .columns(journalColumns)
+      .expression((query) =>
+        query
+          .selectFrom("finished")
+          .select(["finished.id", "finished.environment_id", ...flushValues({ epoch: 0, flush: { index: 0, runs } })])
+          .where(sql<boolean>`${runs.length > 0}`),
+      )
+      .execute();
+  }
+
+  /** Adds to the journal. False: another has taken the execution over, and nothing was written. */
+  async append(entry: Claim & { readonly flushIndex: number; readonly runs: readonly NodeRun[] }): Promise<boolean> {
+    const { environmentId, executionId, owner, epoch, flushIndex, runs } = entry;
+    const { numInsertedOrUpdatedRows = 0n } = await this.#db
+      .with("held", (query) =>
+        query
+          .selectFrom("execution_claim")
+          .select(["execution_id", "environment_id"])
+          .where("execution_id", "=", executionId)
+          .where("environment_id", "=", environmentId)
+          .where("owner", "=", owner)
+          .where("epoch", "=", epoch)
+          // Whoever takes the claim over waits for this commit, or this statement for theirs.
+          .forNoKeyUpdate(),
+      )
+      .insertInto("journal")
+      .columns(journalColumns)
+      .expression((query) =>
+        query
+          .selectFrom("held")
+          .select([
+            "held.execution_id",
+            "held.environment_id",
+            ...flushValues({ epoch, flush: { index: flushIndex, runs } }),
+          ]),
+      )
+      .onConflict((conflict) => conflict.columns(["execution_id", "flush_index"]).doNothing())
+      .executeTakeFirst();
+    return numInsertedOrUpdatedRows > 0n || (await this.#hasAppended(entry));
+  }
+
+  /** Ends an execution for good. False: another has taken it over or ended it, and nothing was written. */
+  async finish(end: Claim & { readonly outcome: Outcome; readonly flush?: Flush }): Promise<boolean> {
+    const { environmentId, executionId, owner, epoch, outcome, flush } = end;
+    const { numUpdatedRows } = await this.#db
+      .with("released", (query) =>
+        query
+          .deleteFrom("execution_claim")
+          .where("execution_id", "=", executionId)
+          .where("environment_id", "=", environmentId)
+          .where("owner", "=", owner)
+          .where("epoch", "=", epoch)
+          .returning(["execution_id", "environment_id"]),
+      )
+      .with("flushed", (query) =>
+        query
+          .insertInto("journal")
+          .columns(journalColumns)
+          .expression((from) =>
+            from
+              .selectFrom("released")
+              .select(["released.execution_id", "released.environment_id"])
+              .select(flushValues({ epoch, flush: flush ?? { index: 0, runs: [] } }))
+              .where(sql<boolean>`${flush !== undefined}`),
+          )
+          .onConflict((conflict) => conflict.columns(["execution_id", "flush_index"]).doNothing()),
+      )
+      .updateTable("execution")
+      .from("released")
+      .set({ ...toOutcomeRow(outcome), finished_epoch: epoch, end_time: sql`now()` })
+      .where("execution.id", "=", executionId)
+      .where("execution.environment_id", "=", environmentId)
+      .where("execution.state", "is", null)
+      .whereRef("execution.id", "=", "released.execution_id")
+      .executeTakeFirst();
+    return numUpdatedRows > 0n || (await this.#hasFinished(end));
+  }
+
+  /**
+   * Takes executions over, each in a new epoch, at most `limit`: those whose owner has no live lease, then those that
+   * are queued and due; the oldest first. Two callers never get the same one, and an owner not its own.
+   */
+  async claim(claimer: Claimer): Promise<readonly ClaimedExecution[]> {
+    return await claimExecutions(this.#db, claimer);
+  }
+
+  /** Puts the executions of an owner that stops back into the queue; answers how many. */
+  async release({ owner }: { readonly owner: string }): Promise<number> {
+    const { numUpdatedRows } = await this.#db
+      .updateTable("execution_claim")
+      .set({ owner: null })
+      .where("owner", "=", owner)
+      .executeTakeFirstOrThrow();
+    return Number(numUpdatedRows);
+  }
+
+  /**
+   * Puts back into the queue what a lost answer left an owner with: executions that it has and does not run. What is
+   * younger than any statement can be under way is left alone, since `running` may be older than it.
+   */
+  async releaseStrays({
+    owner,
+    running,
+  }: {
+    readonly owner: string;
+    readonly running: readonly string[];
+  }): Promise<number> {
+    const { numUpdatedRows } = await this.#db
+      .updateTable("execution_claim")
+      .set({ owner: null })
+      .where("owner", "=", owner)
+      .where("due_time", "<", sql<Date>`now() - make_interval(secs => ${strayMs / 1000})`)
+      .where("execution_id", "!=", sql<string>`all(${running}::text[])`)
+      .executeTakeFirstOrThrow();
+    return Number(numUpdatedRows);
+  }
+
+  /** How many executions of all environments wait for somebody to run them. */
+  async countQueued(): Promise<number> {
+    const { count } = await this.#db
+      .selectFrom("execution_claim")
+      .select(({ fn }) => fn.countAll<number>().as("count"))
+      .where("owner", "is", null)
+      .executeTakeFirstOrThrow();
+    return count;
+  }
+
+  /** How an execution of this account stands; that of another account or environment is not found. */
+  async getResult(query: {
+    readonly environmentId: string;
+    readonly linkedAccountId: string;
+    readonly executionId: string;
+  }): Promise<ExecutionRecord | undefined> {
+    if (!isId(query.executionId)) {
+      return undefined;
+    }
+    const row = await this.#db
+      .selectFrom("execution")
+      .leftJoin("execution_claim", (join) =>
+        join
+          .onRef("execution_claim.execution_id", "=", "execution.id")
+          .onRef("execution_claim.environment_id", "=", "execution.environment_id")
+          .on("execution_claim.owner", "is", null),
+      )
+      .select(["state", "response", "status_code", "error", "execution_claim.execution_id as queued_id"])
+      .where("execution.id", "=", query.executionId.toLowerCase())
+      .where("execution.environment_id", "=", query.environmentId)
+      .where("execution.linked_account_id", "=", query.linkedAccountId)
+      .executeTakeFirst();
+    return (
+      row && {
+        state: row.state ?? (row.queued_id === null ? "RUNNING" : "QUEUED"),
+        ...(row.response !== null && { response: row.response }),
+        ...(row.status_code !== null && { statusCode: row.status_code }),
+        ...(row.error !== null && { error: parseError(row.error) }),
+      }
+    );
+  }
+
+  async #hasAppended(entry: Claim & { readonly flushIndex: number }): Promise<boolean> {
+    const row = await this.#db
+      .selectFrom("journal")
+      .select("epoch")
+      .where("execution_id", "=", entry.executionId)
+      .where("environment_id", "=", entry.environmentId)
+      .where("flush_index", "=", entry.flushIndex)
+      .executeTakeFirst();
+    return row?.epoch === entry.epoch;
+  }
+
+  async #hasFinished({ environmentId, executionId, epoch }: Claim): Promise<boolean> {
+    const row = await this.#db
+      .selectFrom("execution")
+      .select("finished_epoch")
+      .where("id", "=", executionId)
+      .where("environment_id", "=", environmentId)
+      .executeTakeFirst();
+    return row?.finished_epoch === epoch;
+  }
+}
+
+/** Longer than a statement takes at the most, its wait for a connection included. */
+const strayMs = 30_000;
+
+const journalColumns = ["execution_id", "environment_id", "flush_index", "epoch", "entries"] as const;
+
+function flushValues({ epoch, flush }: { readonly epoch: number; readonly flush: Flush }) {
+  return [
+    sql<number>`${flush.index}::int`.as("flush_index"),
+    sql<number>`${epoch}::int`.as("epoch"),
+    sql<string>`${JSON.stringify(flush.runs)}::text`.as("entries"),
+  ] as const;
+}

@@ -1,0 +1,86 @@
+import type { PostgresPool, PostgresPoolClient } from "kysely";
+import pg from "pg";
+import type { Logger } from "pino";
+import { isUnavailable } from "./faults.ts";
+
+/** How to reach a database: as `pg` takes it, or one URL. */
+export type DatabaseConnection = pg.PoolConfig | { readonly url: string };
+
+export type PoolOptions = {
+  /** Asked when the first connection is needed, since the embedded database's is known only once it runs. */
+  readonly connection: () => DatabaseConnection;
+  readonly log: Logger;
+  readonly max: number;
+  /** Whether statements may take as long as they take, as migrations do. */
+  readonly isPatient?: boolean;
+};
+
+/** The server's limit comes first, so that a slow statement ends as an error and only a dead line as a lost connection. */
+const timeouts = { statement_timeout: 10_000, query_timeout: 15_000, idle_in_transaction_session_timeout: 10_000 };
+
+const int8Oid = 20;
+
+/** A pool whose connections cannot take the process down or wait for ever: for a connection, an answer, a transaction. */
+export class Pool implements PostgresPool {
+  /** What Kysely would open a connection from to cancel a statement, which is never asked of it. */
+  readonly options = {};
+  readonly #options: PoolOptions;
+  #pool: pg.Pool | undefined;
+
+  constructor(options: PoolOptions) {
+    this.#options = options;
+  }
+
+  async connect(): Promise<PostgresPoolClient> {
+    this.#pool ??= openPool(this.#options);
+    const client = await this.#pool.connect();
+    let isLost = false;
+    const query: unknown = async (text: string, values: readonly unknown[]) => {
+      try {
+        return await client.query(text, [...values]);
+      } catch (error) {
+        // After a time-out the connection still waits for its answer: whoever got it next would wait as well.
+        isLost ||= isUnavailable(error);
+        if (error instanceof pg.DatabaseError) {
+          // Whole rows stand in it, payloads too, and an error may be logged.
+          error.detail = undefined;
+        }
+        throw error;
+      }
+    };
+    return {
+      // Its other overload, with a cursor, is never called: the dialect is given none.
+      query: query as PostgresPoolClient["query"],
+      release: (discard) => client.release(discard || isLost),
+    };
+  }
+
+  async end(): Promise<void> {
+    if (this.#pool?.ending === false) {
+      await this.#pool.end();
+    }
+  }
+}
+
+function openPool({ connection, log, max, isPatient = false }: PoolOptions): pg.Pool {
+  const target = connection();
+  const types = new pg.TypeOverrides();
+  // Counts: no table holds 2^53 of anything.
+  types.setTypeParser(int8Oid, Number);
+  const pool = new pg.Pool({
+    application_name: "flowcall",
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    types,
+    max,
+    ...(isPatient ? {} : timeouts),
+    ...("url" in target ? { connectionString: target.url } : target),
+  });
+  pool.on("error", (error) => log.warn({ error: error.message }, "an idle connection to the database ended"));
+  // Of a connection that is in use the pool reports nothing, and an error event nobody listens to ends the process.
+  pool.on("connect", (client) => {
+    client.on("error", (error) => log.debug({ error: error.message }, "a connection to the database ended"));
+  });
+  return pool;
+}

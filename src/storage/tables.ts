@@ -1,0 +1,118 @@
+import type { ColumnType, Generated } from "kysely";
+import type { ExecutionSource, ExecutionType, TerminalState } from "../domain/execution.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import type { EnvironmentKind } from "../domain/principal.ts";
+import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
+
+/** The rows as they are kept. Names are the columns'; `migrations/` says what each may hold. */
+export type Tables = {
+  readonly organization: OrganizationTable;
+  readonly environment: EnvironmentTable;
+  readonly api_key: ApiKeyTable;
+  readonly integration: IntegrationTable;
+  readonly linked_account: LinkedAccountTable;
+  readonly workflow: WorkflowTable;
+  readonly workflow_version: WorkflowVersionTable;
+  readonly execution: ExecutionTable;
+  readonly execution_claim: ExecutionClaimTable;
+  readonly journal: JournalTable;
+  readonly lease: LeaseTable;
+};
+
+/** Set by the database when the row is made. */
+type CreateTime = ColumnType<Date, never, never>;
+
+/** Set by the database when the row is made, and by expressions of the database's clock afterwards. */
+type DatabaseTime = ColumnType<Date, Date | undefined, Date>;
+
+type OrganizationTable = { id: string; name: string; create_time: CreateTime };
+
+type EnvironmentTable = { id: string; organization_id: string; kind: EnvironmentKind };
+
+type ApiKeyTable = {
+  id: string;
+  environment_id: string;
+  hash: string;
+  prefix: string;
+  name: string;
+  scopes: readonly Scope[];
+  create_time: CreateTime;
+};
+
+type IntegrationTable = { environment_id: string; slug: string; name: string };
+
+type LinkedAccountTable = {
+  environment_id: string;
+  account_id: string;
+  name: string | null;
+  /** JSON text of an object. */
+  attributes: string;
+  create_time: CreateTime;
+};
+
+type WorkflowTable = {
+  environment_id: string;
+  id: string;
+  slug: string;
+  name: string;
+  description: string | null;
+  alias: string | null;
+  current_version: number | null;
+  /** How many versions were ever published. */
+  latest_version: Generated<number>;
+  draft_definition: Generated<string>;
+  draft_revision: Generated<number>;
+  draft_update_time: DatabaseTime;
+  create_time: CreateTime;
+  update_time: DatabaseTime;
+};
+
+type WorkflowVersionTable = {
+  environment_id: string;
+  workflow_id: string;
+  version: number;
+  definition: string;
+  create_time: CreateTime;
+};
+
+type ExecutionTable = {
+  environment_id: string;
+  id: string;
+  workflow_id: string;
+  version: number;
+  linked_account_id: string;
+  config_id: string;
+  tag: string | null;
+  type: ExecutionType;
+  source: ExecutionSource;
+  payload: JsonText;
+  headers: JsonText;
+  state: TerminalState | null;
+  response: JsonText | null;
+  status_code: number | null;
+  /** JSON text of an ExecutionError. */
+  error: string | null;
+  create_time: CreateTime;
+  end_time: ColumnType<Date | null, Date | null, Date>;
+  finished_epoch: number | null;
+};
+
+type ExecutionClaimTable = {
+  execution_id: string;
+  environment_id: string;
+  owner: string | null;
+  epoch: number;
+  due_time: DatabaseTime;
+};
+
+type JournalTable = {
+  execution_id: string;
+  flush_index: number;
+  environment_id: string;
+  epoch: number;
+  /** JSON text of an array of NodeRun. */
+  entries: string;
+  create_time: CreateTime;
+};
+
+type LeaseTable = { owner: string; expire_time: Date };

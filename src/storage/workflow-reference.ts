@@ -1,0 +1,39 @@
+import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from "kysely";
+import { isId } from "../domain/id.ts";
+import { RequestError } from "../domain/request-error.ts";
+import type { WorkflowReference } from "../domain/workflow.ts";
+import type { Tables } from "./tables.ts";
+
+/** The condition under which a workflow's row is meant. An id never matches an alias, nor an alias an id. */
+export function isReferenced(environmentId: string, { workflow, slug }: WorkflowReference) {
+  return (row: ExpressionBuilder<Tables, "workflow">): ExpressionWrapper<Tables, "workflow", SqlBool> =>
+    row.and([
+      row("workflow.environment_id", "=", environmentId),
+      isId(workflow) ? row("workflow.id", "=", workflow.toLowerCase()) : row("workflow.alias", "=", workflow),
+      ...(slug === undefined ? [] : [row("workflow.slug", "=", slug)]),
+    ]);
+}
+
+/** The one row that a reference means; of two (ask for that many) it means neither. */
+export function onlyReferenced<Row>(rows: readonly Row[], reference: WorkflowReference): Row {
+  const [row] = rows;
+  if (row === undefined) {
+    throw workflowNotFound(reference);
+  }
+  if (rows.length > 1) {
+    const { workflow } = reference;
+    throw new RequestError(
+      "SLUG_REQUIRED",
+      `more than one integration has a workflow with the alias "${workflow}": name the integration's slug as well`,
+      { metadata: { workflow } },
+    );
+  }
+  return row;
+}
+
+export function workflowNotFound({ workflow, slug }: WorkflowReference): RequestError {
+  const where = slug === undefined ? "" : ` in the integration "${slug}"`;
+  return new RequestError("WORKFLOW_NOT_FOUND", `there is no workflow "${workflow}"${where}`, {
+    metadata: { workflow, ...(slug !== undefined && { slug }) },
+  });
+}

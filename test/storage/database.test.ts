@@ -1,0 +1,177 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { createConnection, createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Writable } from "node:stream";
+import { type Kysely, type RawBuilder, sql } from "kysely";
+import type pg from "pg";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
+import { Database } from "../../src/storage/database.ts";
+import { isUnavailable } from "../../src/storage/faults.ts";
+import type { Tables } from "../../src/storage/tables.ts";
+import { createEmptyDatabase, createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+
+const silent = pino({ level: "silent" });
+let test: TestDatabase;
+let folder: string;
+let databases: Database[] = [];
+
+beforeAll(async () => {
+  test = await createTestDatabase();
+  folder = await mkdtemp(join(tmpdir(), "flowcall-proxy-"));
+});
+
+afterEach(async () => {
+  await Promise.all(databases.map((database) => database.stop()));
+  databases = [];
+});
+
+afterAll(async () => {
+  await rm(folder, { recursive: true });
+  await test.drop();
+});
+
+function open(connection: pg.PoolConfig, log = silent): Database {
+  const database = new Database({ connection: () => ({ ...test.connection, ...connection }), log, poolMax: 2 });
+  databases.push(database);
+  return database;
+}
+
+/** A log whose lines a test can read. */
+function readableLog() {
+  const lines: string[] = [];
+  const write = (line: Buffer, _encoding: string, done: () => void) => {
+    lines.push(JSON.parse(line.toString()).msg);
+    done();
+  };
+  return { lines, log: pino({ level: "info" }, new Writable({ write })) };
+}
+
+/** Lets a server appear on a socket where there was none. */
+async function listen(): Promise<Server> {
+  const server = createServer((socket) => {
+    const upstream = createConnection(join(test.connection.host, ".s.PGSQL.5432"));
+    socket.pipe(upstream).pipe(socket);
+    socket.on("close", () => upstream.destroy());
+  });
+  server.listen(join(folder, ".s.PGSQL.5432"));
+  await once(server, "listening");
+  return server;
+}
+
+const rejection = (promise: Promise<unknown>) =>
+  promise.then(
+    () => expect.fail("it did not fail"),
+    (error: unknown) => error,
+  );
+
+it("waits for a database that is down, and says so once", async () => {
+  const { lines, log } = readableLog();
+  const starting = open({ host: folder }, log).start();
+  await vi.waitFor(() => expect(lines).toEqual(["the database cannot be reached yet; waiting for it"]));
+  const server = await listen();
+  await starting;
+  expect(lines.slice(1)).toEqual(["the database is reached"]);
+  server.close();
+});
+
+it("stops waiting for a database when it is stopped", async () => {
+  const database = open({ host: folder });
+  const starting = rejection(database.start());
+  await database.stop();
+  await database.stop();
+  expect(String(await starting)).toContain("stopped before it could be reached");
+});
+
+it("does not wait where waiting cannot help", async () => {
+  expect(String(await rejection(open({ database: "nowhere" }).start()))).toContain('"nowhere" does not exist');
+});
+
+it("refuses a Postgres that is too old", async () => {
+  const old = await createEmptyDatabase();
+  const { db } = open(old.connection);
+  await sql`create function current_setting(text) returns text language sql as 'select ''140012'''`.execute(db);
+  // The options of the session put the false function before the true one.
+  const options = "-c search_path=public,pg_catalog";
+  const error = await rejection(open({ ...old.connection, options }).start());
+  expect(String(error)).toContain("needs PostgreSQL 15 or newer");
+  await db.destroy();
+  await old.drop();
+});
+
+it("brings the tables up to date once, however many processes start together", async () => {
+  for (let round = 0; round < 3; round += 1) {
+    const empty = await createEmptyDatabase();
+    const { lines, log } = readableLog();
+    const racers = Array.from({ length: 4 }, () => open(empty.connection, log));
+    await Promise.all(racers.map((racer) => racer.start()));
+    expect(lines).toEqual(["migrated the database"]);
+    await Promise.all(racers.map((racer) => racer.stop()));
+    await empty.drop();
+  }
+});
+
+it("outlives the end of a connection, idle or in use", async () => {
+  const { db } = open({});
+  const other = open({}).db;
+  const end = async (pid: number) => {
+    await sql`select pg_terminate_backend(${pid})`.execute(other);
+    await vi.waitFor(async () => {
+      const { rows } = await sql`select 1 from pg_stat_activity where pid = ${pid}`.execute(other);
+      expect(rows).toEqual([]);
+    });
+  };
+  const pid = sql<{ pid: number }>`select pg_backend_pid() as pid`;
+  await db.connection().execute(async (connection) => {
+    const [row] = (await pid.execute(connection)).rows;
+    await end(row?.pid ?? 0);
+    expect(isUnavailable(await rejection(pid.execute(connection)))).toBe(true);
+  });
+  const [row] = (await pid.execute(db)).rows;
+  await end(row?.pid ?? 0);
+  await vi.waitFor(() => pid.execute(db));
+});
+
+it("never hands on a connection that still waits for an answer", async () => {
+  const { db } = open({ max: 1, query_timeout: 200, statement_timeout: 0 });
+  const error = await rejection(sql`select pg_sleep(20)`.execute(db));
+  expect(String(error)).toContain("Query read timeout");
+  expect(isUnavailable(error)).toBe(true);
+  expect((await sql`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }]);
+});
+
+it("renews a lease although every other connection is in use", async () => {
+  const database = open({ connectionTimeoutMillis: 200 });
+  await database.db.connection().execute(async () => {
+    await database.db.connection().execute(async () => {
+      const error = await rejection(sql`select 1`.execute(database.db));
+      expect(isUnavailable(error)).toBe(true);
+      await sql`select 1`.execute(database.leaseDb);
+    });
+  });
+});
+
+it("keeps the values of a row that was refused out of its errors", async () => {
+  const error = await rejection(sql`insert into lease values (null, now())`.execute(open({}).db));
+  expect(error).toMatchObject({ code: "23502", detail: undefined });
+});
+
+it("tells a database that is away from a mistake of ours", async () => {
+  const { db } = open({ statement_timeout: 50 });
+  const check = async (statement: RawBuilder<unknown>, database: Kysely<Tables>, expected: boolean) => {
+    const error = await rejection(statement.execute(database));
+    expect(isUnavailable(error), String(error)).toBe(expected);
+  };
+  await check(sql`select pg_sleep(20)`, db, true);
+  await check(sql`select 1`, open({ host: "/nowhere" }).db, true);
+  await check(sql`select 1`, open({ host: "127.0.0.1", port: 1 }).db, true);
+  await check(sql`select nonsense`, db, false);
+  await check(sql`select 1 / 0`, db, false);
+  await check(sql`insert into lease values (null, now())`, db, false);
+  expect(isUnavailable(new Error("any", { cause: Object.assign(new Error("reset"), { code: "ECONNRESET" }) }))).toBe(
+    true,
+  );
+  expect(isUnavailable(undefined)).toBe(false);
+});

@@ -1,0 +1,254 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  access,
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import pg from "pg";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { databaseAccount } from "../../src/storage/embedded/account.ts";
+import { EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
+import { findPackage, installProgram, runProgram } from "../../src/storage/embedded/program.ts";
+
+const log = pino({ level: "silent" });
+const isRoot = process.getuid?.() === 0;
+const account = await databaseAccount();
+
+let root: string;
+let started: EmbeddedPostgres[] = [];
+let children: ChildProcess[] = [];
+
+beforeAll(async () => {
+  root = await mkdtemp("/tmp/flowcall-embedded-");
+  await chmod(root, 0o755);
+});
+
+afterEach(async () => {
+  for (const child of children) {
+    child.kill("SIGTERM");
+    if (child.exitCode === null && child.signalCode === null) {
+      await once(child, "exit");
+    }
+  }
+  await Promise.all(started.map((database) => database.stop()));
+  children = [];
+  started = [];
+});
+
+afterAll(async () => {
+  await rm(root, { recursive: true, force: true });
+});
+
+/** A database on a folder of the test's own, with nothing synced to disk unless the test asks for it. */
+async function start(dataDir: string, settings: Record<string, string> = { fsync: "off" }): Promise<EmbeddedPostgres> {
+  const database = new EmbeddedPostgres({ dataDir, log, settings });
+  started.push(database);
+  await database.start();
+  return database;
+}
+
+async function query(connection: pg.ClientConfig, text: string): Promise<unknown[]> {
+  const client = new pg.Client(connection);
+  await client.connect();
+  try {
+    return (await client.query(text)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Starts a database in another process and answers that process and the line it printed. */
+async function startChild(dataDir: string, user: { uid?: number; gid?: number } = {}) {
+  const child = spawn(process.execPath, [join(import.meta.dirname, "embedded-child.ts"), dataDir], {
+    stdio: ["ignore", "pipe", "inherit"],
+    ...user,
+  });
+  children.push(child);
+  const [line]: string[] = await once(createInterface({ input: child.stdout }), "line");
+  return { child, line: line ?? "" };
+}
+
+async function rejection(promise: Promise<unknown>): Promise<string> {
+  const error = await promise.then(
+    () => expect.fail("it did not fail"),
+    (reason: unknown) => reason,
+  );
+  return error instanceof Error ? `${error.message}: ${error.cause}` : String(error);
+}
+
+async function pidOf(dataDir: string): Promise<number> {
+  return Number.parseInt(await readFile(join(dataDir, "postgres/data-18/postmaster.pid"), "utf8"), 10);
+}
+
+describe("with a folder used before", () => {
+  let dataDir: string;
+
+  beforeAll(async () => {
+    dataDir = join(root, "used");
+    const database = await start(dataDir);
+    await query(database.connection, "create table kept (value int); insert into kept values (1)");
+    await database.stop();
+  });
+
+  it("keeps what was committed when its process is killed, and the left server gives way", async () => {
+    const { child, line } = await startChild(dataDir);
+    await query(JSON.parse(line), "insert into kept values (2)");
+    const left = await pidOf(dataDir);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+
+    const database = await start(dataDir);
+    expect(await query(database.connection, "select value from kept order by 1")).toEqual([{ value: 1 }, { value: 2 }]);
+    expect(await pidOf(dataDir)).not.toBe(left);
+  });
+
+  it("refuses a second process and leaves the first alone", async () => {
+    const first = await start(dataDir);
+    const pid = await pidOf(dataDir);
+    const { line } = await startChild(dataDir);
+    expect(line).toContain(`another Flowcall (process ${process.pid}) uses the folder`);
+    expect(line).toContain("FLOWCALL_DATABASE_URL");
+    expect(await rejection(start(dataDir))).toContain("another Flowcall");
+    expect(await pidOf(dataDir)).toBe(pid);
+    expect(await query(first.connection, "select 1 as one")).toEqual([{ one: 1 }]);
+  });
+
+  it("starts although the pid file names a process that is dead or somebody else's", async () => {
+    const stranger = spawn("sleep", ["60"], { uid: account.uid, gid: account.gid });
+    children.push(stranger);
+    const dead = spawn("true");
+    await once(dead, "exit");
+    for (const { pid } of [stranger, dead]) {
+      const pidFile = join(dataDir, "postgres/data-18/postmaster.pid");
+      await writeFile(pidFile, `${pid}\n${dataDir}/postgres/data-18\n1700000000\n5432\n/nowhere\n\n 1 1\nready\n`);
+      await chown(pidFile, account.uid, account.gid);
+      const database = await start(dataDir);
+      expect(await query(database.connection, "select 1 as one")).toEqual([{ one: 1 }]);
+      await database.stop();
+    }
+    expect(stranger.exitCode).toBeNull();
+  });
+
+  it("is reached over its socket alone, by nobody but its user and us", async () => {
+    const { connection } = await start(dataDir);
+    expect(await query(connection, "select current_setting('listen_addresses') as addresses")).toEqual([
+      { addresses: "" },
+    ]);
+    expect((await stat(connection.host)).mode & 0o077).toBe(0);
+    expect(await rejection(query({ ...connection, user: "postgres" }, "select 1"))).toContain(
+      "Peer authentication failed",
+    );
+  });
+
+  it("sorts and stores text alike on every machine, and writes durably unless told otherwise", async () => {
+    const { connection } = await start(dataDir, {});
+    const rows = await query(
+      connection,
+      `select datlocale as locale, pg_encoding_to_char(encoding) as encoding, current_setting('fsync') as fsync,
+       current_setting('timezone') as timezone from pg_database where datname = current_database()`,
+    );
+    expect(rows).toEqual([{ locale: "C.UTF-8", encoding: "UTF8", fsync: "on", timezone: "UTC" }]);
+  });
+
+  it("starts a server again that ends by itself", async () => {
+    const { connection } = await start(dataDir);
+    const pid = await pidOf(dataDir);
+    process.kill(pid, "SIGKILL");
+    await vi.waitFor(() => query(connection, "select 1"), 20_000);
+    expect(await pidOf(dataDir)).not.toBe(pid);
+  });
+
+  it("can be stopped twice, before a start and while it starts, and started again", async () => {
+    const database = new EmbeddedPostgres({ dataDir, log });
+    await database.stop();
+    const starting = database.start();
+    await database.stop();
+    await starting.catch(() => undefined);
+    await database.start();
+    await database.stop();
+    await database.stop();
+    await expect(access(join(dataDir, "postgres/data-18/postmaster.pid"))).rejects.toThrow("ENOENT");
+    expect(() => database.connection).toThrow("not started");
+  });
+
+  it("says which data it cannot read", async () => {
+    const home = join(dataDir, "postgres");
+    await rename(join(home, "data-18"), join(home, "data-17"));
+    try {
+      expect(await rejection(start(dataDir))).toContain("holds data-17, which PostgreSQL 18 cannot read");
+    } finally {
+      await rename(join(home, "data-17"), join(home, "data-18"));
+    }
+  });
+});
+
+describe("with a new folder", () => {
+  it("begins anew where a first start was killed half-way, and fits its socket's path into what a kernel takes", async () => {
+    const dataDir = join(root, "deep".repeat(40));
+    await mkdir(join(dataDir, "postgres/data-18.new"), { recursive: true });
+    await mkdir(join(dataDir, "postgres/program-18.4.0-beta.17.new"));
+    await writeFile(join(dataDir, "postgres/data-18.new/PG_VERSION"), "18");
+    const { connection } = await start(dataDir);
+    expect(await query(connection, "select 1 as one")).toEqual([{ one: 1 }]);
+    expect(connection.host).toMatch(/^\/tmp\/flowcall-/);
+    expect((await lstat(connection.host)).mode & 0o077).toBe(0);
+  });
+
+  it("runs programs whose package is closed to the database's user and came without its links", async () => {
+    const closed = join(root, "closed");
+    await mkdir(closed, { mode: 0o700 });
+    const packageFolder = join(closed, "package");
+    const filter = async (path: string) => !(await lstat(path)).isSymbolicLink();
+    await cp(findPackage(process), packageFolder, { recursive: true, filter });
+    const home = join(root, "program");
+    await mkdir(home);
+    const program = await installProgram({ packageFolder, home, account, log });
+    expect(await runProgram(join(program.binFolder, "initdb"), ["--version"], account)).toContain("18.4");
+    expect(program.majorVersion).toBe(18);
+  });
+
+  it.runIf(isRoot)("names the folder that the database's user may not enter", async () => {
+    const closed = join(root, "for-root-only");
+    await mkdir(closed, { mode: 0o700 });
+    const message = await rejection(start(join(closed, "data")));
+    expect(message).toContain(`may not enter ${closed}`);
+    expect(message).toContain("FLOWCALL_DATABASE_URL");
+  });
+
+  it.runIf(isRoot && canBeEntered())("runs for an ordinary user", async () => {
+    const dataDir = join(root, "ordinary");
+    await mkdir(dataDir);
+    await chown(dataDir, 65534, 65534);
+    const { line } = await startChild(dataDir, { uid: 65534, gid: 65534 });
+    expect(JSON.parse(line)).toMatchObject({ user: "flowcall" });
+    expect((await stat(join(dataDir, "postgres/data-18"))).uid).toBe(65534);
+  });
+
+  it("says that there is no database for a machine", () => {
+    expect(() => findPackage({ platform: "sunos", arch: "sparc" })).toThrow("not made for every platform");
+    expect(() => findPackage({ platform: "win32", arch: "x64" })).toThrow("Linux and macOS only");
+  });
+});
+
+/** Whether an ordinary user can reach this checkout and its Node at all. */
+function canBeEntered(): boolean {
+  try {
+    execFileSync(process.execPath, ["--version"], { uid: 65534, gid: 65534, cwd: import.meta.dirname });
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,300 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Outcome } from "../../src/domain/execution.ts";
+import { newId } from "../../src/domain/id.ts";
+import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
+
+let stores: Stores;
+let tenant: Tenant;
+
+const completed: Outcome = { state: "COMPLETED", response: json('{"a": "\\u0000", "b": 1.0}'), statusCode: 201 };
+const errored: Outcome = {
+  state: "ERRORED",
+  error: { reason: "NODE_FAILED", message: "a \u0000 b", node_id: "3", node_name: "Call" },
+};
+
+beforeAll(async () => {
+  stores = await openStores();
+});
+
+beforeEach(async () => {
+  await stores.db.deleteFrom("execution_claim").execute();
+  await stores.db.deleteFrom("lease").execute();
+  tenant = await createTenant(stores);
+});
+
+afterAll(() => stores.close());
+
+/** An execution that an owner with a live lease runs in epoch 1. */
+async function begin(owner: string) {
+  const execution = tenant.newExecution();
+  await stores.leases.renew({ owner, ms: 60_000 });
+  await stores.executions.begin(execution, owner);
+  const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner, epoch: 1 };
+  return { execution, claim };
+}
+
+function getResult(executionId: string) {
+  const { environmentId, linkedAccountId } = tenant;
+  return stores.executions.getResult({ environmentId, linkedAccountId, executionId });
+}
+
+async function claimIds(owner: string, limit = 10): Promise<string[]> {
+  return (await stores.executions.claim({ owner, limit })).map(({ id }) => id);
+}
+
+/** Everything that is kept of an execution, to see that something did not change it. */
+async function snapshot(executionId: string) {
+  return {
+    execution: await stores.db.selectFrom("execution").selectAll().where("id", "=", executionId).execute(),
+    claim: await stores.db.selectFrom("execution_claim").selectAll().where("execution_id", "=", executionId).execute(),
+    journal: await stores.db.selectFrom("journal").selectAll().where("execution_id", "=", executionId).execute(),
+  };
+}
+
+describe("an execution", () => {
+  it("is queued, runs and ends, and answers text for text what it was given", async () => {
+    const { executions } = stores;
+    const execution = { ...tenant.newExecution(), tag: "blue" };
+    await executions.begin(execution);
+    expect(await getResult(execution.id)).toEqual({ state: "QUEUED" });
+    expect(await executions.countQueued()).toBe(1);
+
+    const [claimed] = await executions.claim({ owner: "a", limit: 1 });
+    expect(claimed).toEqual({
+      ...execution,
+      epoch: 1,
+      linkedAccount: { id: tenant.linkedAccountId, name: "John", attributes: { team: "red" } },
+      runs: [],
+      nextFlushIndex: 0,
+    });
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
+    expect(await executions.countQueued()).toBe(0);
+
+    const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner: "a", epoch: 1 };
+    expect(await executions.finish({ ...claim, outcome: completed })).toBe(true);
+    expect(await getResult(execution.id.toUpperCase())).toEqual(completed);
+    expect((await snapshot(execution.id)).claim).toEqual([]);
+  });
+
+  it("runs at once for the owner that begins it", async () => {
+    const { execution, claim } = await begin("a");
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
+    expect(await stores.executions.finish({ ...claim, outcome: errored })).toBe(true);
+    expect(await getResult(execution.id)).toEqual(errored);
+  });
+
+  it("that ran to its end before it was kept is kept as a whole", async () => {
+    const execution = tenant.newExecution();
+    await stores.executions.recordFinished(execution, completed, [nodeRun("1"), nodeRun("2")]);
+    expect(await getResult(execution.id)).toEqual(completed);
+    const { claim, journal } = await snapshot(execution.id);
+    expect(claim).toEqual([]);
+    expect(journal.map(({ entries }) => JSON.parse(entries))).toEqual([[nodeRun("1"), nodeRun("2")]]);
+    const silent = tenant.newExecution();
+    await stores.executions.recordFinished(silent, errored, []);
+    expect(await getResult(silent.id)).toEqual(errored);
+    expect((await snapshot(silent.id)).journal).toEqual([]);
+  });
+
+  it("cannot point into another environment", async () => {
+    const other = await createTenant(stores);
+    await stores.tenants.putLinkedAccount(other.environmentId, { accountId: "only@other.io" });
+    const execution = tenant.newExecution();
+    const foreign = [
+      { ...execution, linkedAccountId: "only@other.io" },
+      { ...execution, workflowId: other.workflowId },
+      { ...execution, environmentId: other.environmentId },
+      { ...execution, version: 2 },
+    ];
+    for (const wrong of foreign) {
+      await expect(stores.executions.begin(wrong)).rejects.toThrow("foreign key");
+      await expect(stores.executions.recordFinished(wrong, completed, [])).rejects.toThrow("foreign key");
+    }
+    expect(await stores.executions.countQueued()).toBe(0);
+  });
+
+  it("is not found by another account or environment, nor by what is no id", async () => {
+    const { execution } = await begin("a");
+    const { environmentId, environments, linkedAccountId } = tenant;
+    const { executions } = stores;
+    const query = { environmentId, linkedAccountId, executionId: execution.id };
+    expect(await executions.getResult({ ...query, environmentId: environments.production })).toBeUndefined();
+    expect(await executions.getResult({ ...query, linkedAccountId: "jane@acme.io" })).toBeUndefined();
+    expect(await executions.getResult({ ...query, executionId: newId() })).toBeUndefined();
+    expect(await executions.getResult({ ...query, executionId: "\u0000" })).toBeUndefined();
+  });
+
+  it("never changes once it has ended, whatever a statement says", async () => {
+    const { execution, claim } = await begin("a");
+    await stores.executions.finish({ ...claim, outcome: completed });
+    const update = stores.db.updateTable("execution").set({ response: json("1") });
+    await expect(update.where("id", "=", execution.id).execute()).rejects.toThrow("is final");
+  });
+});
+
+describe("a write whose answer was lost", () => {
+  it("can be repeated: what had been committed is recognised", async () => {
+    const { executions } = stores;
+    const { execution, claim } = await begin("a");
+    await executions.begin(execution, "a");
+    const entry = { ...claim, flushIndex: 0, runs: [nodeRun("1")] };
+    expect(await executions.append(entry)).toBe(true);
+    expect(await executions.append(entry)).toBe(true);
+    const end = { ...claim, outcome: completed, flush: { index: 1, runs: [nodeRun("2")] } };
+    expect(await executions.finish(end)).toBe(true);
+    const before = await snapshot(execution.id);
+    expect(before.journal.length).toBe(2);
+    expect(await executions.finish(end)).toBe(true);
+    await executions.begin(execution, "a");
+    await executions.begin(execution);
+    await executions.recordFinished(execution, errored, [nodeRun("1")]);
+    expect(await snapshot(execution.id)).toEqual(before);
+  });
+});
+
+describe("a process that lost an execution", () => {
+  it("changes nothing of it, and learns that", async () => {
+    const { executions, leases } = stores;
+    const { execution, claim } = await begin("a");
+    await leases.drop("a");
+    expect(await claimIds("b")).toEqual([execution.id]);
+    const before = await snapshot(execution.id);
+    expect(await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] })).toBe(false);
+    expect(await executions.finish({ ...claim, outcome: completed, flush: { index: 0, runs: [] } })).toBe(false);
+    expect(await executions.release({ owner: "a" })).toBe(0);
+    expect(await snapshot(execution.id)).toEqual(before);
+
+    expect(await executions.finish({ ...claim, owner: "b", epoch: 2, outcome: errored })).toBe(true);
+    expect(await executions.finish({ ...claim, outcome: completed })).toBe(false);
+    expect(await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] })).toBe(false);
+    expect(await getResult(execution.id)).toEqual(errored);
+  });
+
+  it("is told apart from the owner by each of owner, epoch and environment", async () => {
+    const { executions } = stores;
+    const { execution, claim } = await begin("a");
+    const before = await snapshot(execution.id);
+    for (const wrong of [{ owner: "b" }, { epoch: 2 }, { environmentId: tenant.environments.production }]) {
+      expect(await executions.append({ ...claim, ...wrong, flushIndex: 0, runs: [] })).toBe(false);
+      expect(await executions.finish({ ...claim, ...wrong, outcome: completed })).toBe(false);
+    }
+    expect(await snapshot(execution.id)).toEqual(before);
+  });
+
+  it("hands over everything that it was told is kept, even what it writes at that moment", async () => {
+    const { executions, leases } = stores;
+    const begun = await Promise.all(Array.from({ length: 20 }, () => begin("a")));
+    await leases.drop("a");
+    const appendAll = async ({ claim }: (typeof begun)[number]) => {
+      for (let flushIndex = 0; ; flushIndex += 1) {
+        if (!(await executions.append({ ...claim, flushIndex, runs: [nodeRun(String(flushIndex))] }))) {
+          return [claim.executionId, flushIndex] as const;
+        }
+      }
+    };
+    const appending = Promise.all(begun.map(appendAll));
+    const taken = new Map<string, number>();
+    while (taken.size < begun.length) {
+      for (const { id, runs, nextFlushIndex } of await executions.claim({ owner: "b", limit: 3 })) {
+        expect(runs).toEqual(Array.from({ length: nextFlushIndex }, (_, index) => nodeRun(String(index))));
+        taken.set(id, nextFlushIndex);
+      }
+    }
+    expect(taken).toEqual(new Map(await appending));
+  });
+});
+
+describe("a claim", () => {
+  it("takes the oldest that are due, at most as many as asked for", async () => {
+    const { executions, db } = stores;
+    const queued = [];
+    for (let count = 0; count < 4; count += 1) {
+      const execution = tenant.newExecution();
+      await executions.begin(execution);
+      queued.push(execution.id);
+    }
+    const [later = ""] = queued;
+    await db
+      .updateTable("execution_claim")
+      .set({ due_time: new Date(Date.now() + 3_600_000) })
+      .where("execution_id", "=", later)
+      .execute();
+    expect(await claimIds("a", 2)).toEqual(queued.slice(1, 3));
+    expect(await claimIds("a")).toEqual(queued.slice(3));
+    expect(await claimIds("a")).toEqual([]);
+  });
+
+  it("is never given to two", async () => {
+    const { executions } = stores;
+    const begun = Array.from({ length: 60 }, () => tenant.newExecution());
+    await Promise.all(begun.map((execution) => executions.begin(execution)));
+    for (const owner of ["a", "b", "c"]) {
+      await stores.leases.renew({ owner, ms: 60_000 });
+    }
+    const taken: string[] = [];
+    const take = async (owner: string) => {
+      for (let ids = await claimIds(owner, 4); ids.length > 0; ids = await claimIds(owner, 4)) {
+        taken.push(...ids);
+      }
+    };
+    await Promise.all(["a", "b", "c", "a", "b", "c"].map(take));
+    expect(taken.toSorted()).toEqual(begun.map(({ id }) => id).toSorted());
+  });
+
+  it("takes over from an owner whose lease ended or is missing, with what that owner wrote", async () => {
+    const { executions, leases } = stores;
+    const { execution, claim } = await begin("a");
+    await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1"), nodeRun("2")] });
+    await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("3")] });
+    expect(await claimIds("b")).toEqual([]);
+
+    await leases.renew({ owner: "a", ms: -1 });
+    const [second] = await executions.claim({ owner: "b", limit: 10 });
+    expect(second).toMatchObject({ id: execution.id, epoch: 2, nextFlushIndex: 2 });
+    expect(second?.runs).toEqual([nodeRun("1"), nodeRun("2"), nodeRun("3")]);
+    expect(await claimIds("b"), "its own").toEqual([]);
+
+    const [third] = await executions.claim({ owner: "c", limit: 10 });
+    expect(third).toMatchObject({ id: execution.id, epoch: 3 });
+  });
+
+  it("counts what was abandoned in its limit", async () => {
+    const { executions } = stores;
+    const abandoned = [tenant.newExecution(), tenant.newExecution()];
+    for (const execution of abandoned) {
+      await executions.begin(execution, "gone");
+    }
+    const queued = [tenant.newExecution(), tenant.newExecution()];
+    for (const execution of queued) {
+      await executions.begin(execution);
+    }
+    expect((await claimIds("a", 3)).toSorted()).toEqual(
+      [...abandoned, ...queued.slice(0, 1)].map(({ id }) => id).toSorted(),
+    );
+  });
+});
+
+describe("a release", () => {
+  it("puts what an owner holds back into the queue, and fences that owner", async () => {
+    const { executions } = stores;
+    const first = await begin("a");
+    const second = await begin("a");
+    await begin("b");
+    expect(await executions.release({ owner: "a" })).toBe(2);
+    expect(await getResult(first.execution.id)).toEqual({ state: "QUEUED" });
+    expect(await executions.append({ ...first.claim, flushIndex: 0, runs: [] })).toBe(false);
+    expect((await claimIds("c")).toSorted()).toEqual([first.execution.id, second.execution.id].toSorted());
+  });
+});
+
+describe("a lease", () => {
+  it("is prolonged by its owner, and forgotten long after its end", async () => {
+    const { leases, db } = stores;
+    await leases.renew({ owner: "dead", ms: -3_700_000 });
+    await leases.renew({ owner: "a", ms: -3_700_000 });
+    await leases.renew({ owner: "a", ms: 60_000 });
+    const rows = await db.selectFrom("lease").selectAll().execute();
+    expect(rows.map(({ owner }) => owner)).toEqual(["a"]);
+    expect(rows[0]?.expire_time.getTime()).toBeGreaterThan(Date.now() + 30_000);
+  });
+});

@@ -1,0 +1,79 @@
+import { pino } from "pino";
+import type { NewExecution, NodeRun } from "../../src/domain/execution.ts";
+import { newId } from "../../src/domain/id.ts";
+import type { JsonText } from "../../src/domain/json-text.ts";
+import { Database } from "../../src/storage/database.ts";
+import { ExecutionStore } from "../../src/storage/execution-store.ts";
+import { LeaseStore } from "../../src/storage/lease-store.ts";
+import { TenantStore } from "../../src/storage/tenant-store.ts";
+import { WorkflowStore } from "../../src/storage/workflow-store.ts";
+import { createTestDatabase } from "../support/postgres.ts";
+
+/** All stores on a database of their own; `close()` deletes it. */
+export async function openStores() {
+  const test = await createTestDatabase();
+  const database = new Database({ connection: () => test.connection, log: pino({ level: "silent" }) });
+  await database.start();
+  const close = async () => {
+    await database.stop();
+    await test.drop();
+  };
+  return {
+    database,
+    db: database.db,
+    close,
+    tenants: new TenantStore(database.db),
+    workflows: new WorkflowStore(database.db),
+    executions: new ExecutionStore(database.db),
+    leases: new LeaseStore(database.leaseDb),
+  };
+}
+
+export type Stores = Awaited<ReturnType<typeof openStores>>;
+
+/** An environment with an account and a published workflow. */
+export async function createTenant({ tenants, workflows }: Stores) {
+  const { organizationId, environments } = await tenants.createOrganization({ name: "acme" });
+  const environmentId = environments.test;
+  const linkedAccountId = "john@acme.io";
+  await tenants.putIntegration(environmentId, { slug: "asana", name: "Asana" });
+  await tenants.putLinkedAccount(environmentId, {
+    accountId: linkedAccountId,
+    name: "John",
+    attributes: { team: "red" },
+  });
+  const { id: workflowId } = await workflows.create(environmentId, { slug: "asana", name: "One", alias: "one" });
+  await workflows.publish({ environmentId, workflowId, definition: "{}", revision: 0 });
+  const newExecution = (): NewExecution => ({
+    id: newId(),
+    environmentId,
+    workflowId,
+    version: 1,
+    linkedAccountId,
+    configId: linkedAccountId,
+    type: "ASYNC",
+    source: "API_CALL",
+    payload: json('{"Task Name": "a\\u0000b", "n": 1.0}'),
+    headers: json("{}"),
+  });
+  return { organizationId, environments, environmentId, linkedAccountId, workflowId, newExecution };
+}
+
+export type Tenant = Awaited<ReturnType<typeof createTenant>>;
+
+export function nodeRun(path: string): NodeRun {
+  return {
+    path,
+    node_id: path,
+    state: "SUCCESS",
+    attempts: 1,
+    start_time: 1,
+    end_time: 2,
+    output: json('{"a":"\\"b"}'),
+  };
+}
+
+export function json(text: string): JsonText {
+  // The texts of these tests are checked by reading them.
+  return text as JsonText;
+}

@@ -1,0 +1,211 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { newId } from "../../src/domain/id.ts";
+import type { Reason } from "../../src/domain/reason.ts";
+import { RequestError } from "../../src/domain/request-error.ts";
+import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
+
+let stores: Stores;
+let tenant: Tenant;
+
+beforeAll(async () => {
+  stores = await openStores();
+});
+
+beforeEach(async () => {
+  tenant = await createTenant(stores);
+});
+
+afterAll(() => stores.close());
+
+async function checkRefused(promise: Promise<unknown>, reason: Reason): Promise<void> {
+  const error = await promise.catch((cause: unknown) => cause);
+  expect(error).toBeInstanceOf(RequestError);
+  expect(error).toMatchObject({ reason });
+}
+
+describe("a reference", () => {
+  it("means a workflow by its id in any case, or by its alias", async () => {
+    const { environmentId, workflowId } = tenant;
+    for (const workflow of [workflowId, workflowId.toUpperCase(), "one"]) {
+      for (const slug of [undefined, "asana"]) {
+        const record = await stores.workflows.find(environmentId, { workflow, ...(slug !== undefined && { slug }) });
+        expect(record).toMatchObject({ id: workflowId, slug: "asana", alias: "one", currentVersion: 1 });
+      }
+    }
+  });
+
+  it("means none where the slug does not agree, in another environment, or in another case of the alias", async () => {
+    const { environmentId, environments, workflowId } = tenant;
+    await stores.tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
+    const { find } = { find: stores.workflows.find.bind(stores.workflows) };
+    await checkRefused(find(environmentId, { workflow: workflowId, slug: "github" }), "WORKFLOW_NOT_FOUND");
+    await checkRefused(find(environmentId, { workflow: "one", slug: "github" }), "WORKFLOW_NOT_FOUND");
+    await checkRefused(find(environments.production, { workflow: workflowId }), "WORKFLOW_NOT_FOUND");
+    await checkRefused(find(environments.production, { workflow: "one" }), "WORKFLOW_NOT_FOUND");
+    await checkRefused(find(environmentId, { workflow: "One" }), "WORKFLOW_NOT_FOUND");
+    await checkRefused(find(environmentId, { workflow: newId() }), "WORKFLOW_NOT_FOUND");
+  });
+
+  it("needs the slug only where two integrations share the alias", async () => {
+    const { workflows, tenants } = stores;
+    const { environmentId, linkedAccountId } = tenant;
+    await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
+    const other = await workflows.create(environmentId, { slug: "github", name: "Other", alias: "one" });
+    await checkRefused(workflows.find(environmentId, { workflow: "one" }), "SLUG_REQUIRED");
+    const call = { environmentId, linkedAccountId, reference: { workflow: "one" } };
+    await checkRefused(workflows.resolveCall(call), "SLUG_REQUIRED");
+    expect(await workflows.find(environmentId, { workflow: "one", slug: "github" })).toEqual(other);
+  });
+});
+
+describe("a new workflow", () => {
+  it("has an empty draft, no version, and what was given", async () => {
+    const { workflows } = stores;
+    const { environmentId } = tenant;
+    const record = await workflows.create(environmentId, { slug: "asana", name: "Two", description: "What for" });
+    expect(record).toMatchObject({ slug: "asana", name: "Two", description: "What for" });
+    expect(record).not.toHaveProperty("alias");
+    expect(record).not.toHaveProperty("currentVersion");
+    expect(await workflows.getDraft(environmentId, record.id)).toMatchObject({ definition: "{}", revision: 0 });
+  });
+
+  it("is refused under a taken alias, of an unknown integration, and never bears an id's form for an alias", async () => {
+    const { workflows } = stores;
+    const { environmentId, environments } = tenant;
+    await checkRefused(workflows.create(environmentId, { slug: "asana", name: "X", alias: "one" }), "ALIAS_TAKEN");
+    await checkRefused(workflows.create(environmentId, { slug: "jira", name: "X" }), "INTEGRATION_NOT_FOUND");
+    await checkRefused(
+      workflows.create(environments.production, { slug: "asana", name: "X" }),
+      "INTEGRATION_NOT_FOUND",
+    );
+    await expect(workflows.create(environmentId, { slug: "asana", name: "X", alias: newId() })).rejects.toThrow(
+      "check",
+    );
+  });
+});
+
+describe("a list", () => {
+  it("gives every workflow of the environment once, newest first, page by page", async () => {
+    const { workflows, tenants } = stores;
+    const { environmentId, workflowId } = tenant;
+    await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
+    const created = [workflowId];
+    for (const slug of ["asana", "github", "asana", "asana"]) {
+      created.push((await workflows.create(environmentId, { slug, name: slug })).id);
+    }
+    await createTenant(stores);
+    const listed: string[] = [];
+    let pageToken: string | undefined;
+    do {
+      const page = await workflows.list(environmentId, { pageSize: 2, ...(pageToken !== undefined && { pageToken }) });
+      listed.push(...page.workflows.map(({ id }) => id));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== undefined);
+    expect(listed.length).toBe(5);
+    expect(new Set(listed)).toEqual(new Set(created));
+    expect(listed.at(-1)).toBe(workflowId);
+    const ofOne = await workflows.list(environmentId, { slug: "github", pageSize: 10 });
+    expect(ofOne.workflows.map(({ slug }) => slug)).toEqual(["github"]);
+    expect(ofOne).not.toHaveProperty("nextPageToken");
+  });
+
+  it("refuses a page token that it did not give", async () => {
+    for (const pageToken of ["", "x", "9".repeat(40), Buffer.from("1.2").toString("base64url")]) {
+      await checkRefused(stores.workflows.list(tenant.environmentId, { pageSize: 2, pageToken }), "VALIDATION_ERROR");
+    }
+  });
+});
+
+describe("a draft", () => {
+  it("is not overwritten by somebody who has not seen its last change", async () => {
+    const { workflows } = stores;
+    const { environmentId, workflowId } = tenant;
+    const save = { environmentId, workflowId, definition: '{"nodes": []}' };
+    const first = await workflows.saveDraft({ ...save, expectedRevision: 0 });
+    expect(first).toMatchObject({ workflowId, definition: save.definition, revision: 1 });
+    await checkRefused(workflows.saveDraft({ ...save, expectedRevision: 0 }), "ETAG_MISMATCH");
+    expect((await workflows.saveDraft(save)).revision).toBe(2);
+    expect(await workflows.getDraft(environmentId, workflowId)).toMatchObject({ revision: 2 });
+  });
+
+  it("is not found in another environment", async () => {
+    const { workflows } = stores;
+    const { environments, workflowId } = tenant;
+    const environmentId = environments.production;
+    await checkRefused(workflows.getDraft(environmentId, workflowId), "WORKFLOW_NOT_FOUND");
+    const save = { environmentId, workflowId, definition: "{}" };
+    await checkRefused(workflows.saveDraft(save), "WORKFLOW_NOT_FOUND");
+    await checkRefused(workflows.publish({ ...save, revision: 0 }), "WORKFLOW_NOT_FOUND");
+    expect(await workflows.getVersion(environmentId, workflowId, 1)).toBeUndefined();
+  });
+});
+
+describe("a version", () => {
+  it("is the definition that was compiled, and is published once for each of many who publish at once", async () => {
+    const { workflows } = stores;
+    const { environmentId, workflowId } = tenant;
+    const publish = (definition: string) => workflows.publish({ environmentId, workflowId, definition, revision: 0 });
+    const definitions = Array.from({ length: 8 }, (_, index) => `{"nodes": [${index}]}`);
+    const versions = await Promise.all(definitions.map(publish));
+    expect(versions.toSorted()).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
+    for (const [index, version] of versions.entries()) {
+      expect(await workflows.getVersion(environmentId, workflowId, version)).toBe(definitions[index]);
+    }
+    expect(await workflows.find(environmentId, { workflow: workflowId })).toMatchObject({ currentVersion: 9 });
+  });
+
+  it("is not made of a draft that was saved in between", async () => {
+    const { workflows } = stores;
+    const { environmentId, workflowId } = tenant;
+    await workflows.saveDraft({ environmentId, workflowId, definition: "{}" });
+    const publication = { environmentId, workflowId, definition: "{}", revision: 0 };
+    await checkRefused(workflows.publish(publication), "ETAG_MISMATCH");
+    expect(await workflows.getVersion(environmentId, workflowId, 2)).toBeUndefined();
+  });
+
+  it("never changes", async () => {
+    const update = stores.db.updateTable("workflow_version").set({ definition: "[]" });
+    await expect(update.where("workflow_id", "=", tenant.workflowId).execute()).rejects.toThrow("is final");
+  });
+});
+
+describe("a call", () => {
+  it("is resolved to version and account", async () => {
+    const { workflows } = stores;
+    const { environmentId, workflowId, linkedAccountId } = tenant;
+    await workflows.publish({ environmentId, workflowId, definition: "{}", revision: 0 });
+    const call = { environmentId, linkedAccountId, reference: { workflow: "one" } };
+    const linkedAccount = { id: linkedAccountId, name: "John", attributes: { team: "red" } };
+    expect(await workflows.resolveCall(call)).toEqual({ workflowId, slug: "asana", version: 2, linkedAccount });
+    expect(await workflows.resolveCall({ ...call, version: 1 })).toMatchObject({ version: 1 });
+  });
+
+  it("is refused for what is wrong first", async () => {
+    const { workflows } = stores;
+    const { environmentId, linkedAccountId } = tenant;
+    await workflows.create(environmentId, { slug: "asana", name: "Unpublished", alias: "unpublished" });
+    const check = (
+      call: { workflow: string; slug?: string; linkedAccountId?: string; version?: number; environmentId?: string },
+      reason: Reason,
+    ) => {
+      const { workflow, slug, ...rest } = call;
+      const reference = { workflow, ...(slug !== undefined && { slug }) };
+      return checkRefused(workflows.resolveCall({ environmentId, linkedAccountId, reference, ...rest }), reason);
+    };
+    const stranger = "nobody@acme.io";
+    await check({ workflow: "none", linkedAccountId: stranger, version: 9 }, "WORKFLOW_NOT_FOUND");
+    await check({ workflow: "one", slug: "jira" }, "WORKFLOW_NOT_FOUND");
+    await check({ workflow: "one", environmentId: tenant.environments.production }, "WORKFLOW_NOT_FOUND");
+    await check({ workflow: "unpublished", linkedAccountId: stranger }, "INVALID_LINKED_ACCOUNT_ID");
+    await check({ workflow: "unpublished", version: 9 }, "WORKFLOW_NOT_PUBLISHED");
+    await check({ workflow: "one", version: 9 }, "WORKFLOW_VERSION_NOT_FOUND");
+  });
+
+  it("does not find the account of another environment", async () => {
+    const { environmentId } = tenant;
+    const other = await createTenant(stores);
+    await stores.tenants.putLinkedAccount(other.environmentId, { accountId: "only@other.io" });
+    const call = { environmentId, linkedAccountId: "only@other.io", reference: { workflow: "one" } };
+    await checkRefused(stores.workflows.resolveCall(call), "INVALID_LINKED_ACCOUNT_ID");
+  });
+});
