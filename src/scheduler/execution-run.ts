@@ -1,0 +1,199 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Logger } from "pino";
+import type { Clock } from "../domain/clock.ts";
+import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import { parseJson } from "../domain/json-parse.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import type { Limits } from "../domain/limits.ts";
+import type { Graph } from "../engine/graph.ts";
+import { runGraph } from "../engine/run-graph.ts";
+import type { ExecutionStore } from "../storage/execution-store.ts";
+import type { LinkedAccount } from "../storage/tenant-store.ts";
+import { RunJournal } from "./run-journal.ts";
+
+/** How old a run held in memory may grow before its row is committed. */
+const heldMs = 200;
+
+/** The delay between two tries of a write that an unreachable database kept from its answer. */
+const retryMs = 250;
+
+/** Why a run is cut short without an outcome. */
+class Abandoned extends Error {}
+
+export type ExecutionRunOptions = {
+  readonly execution: NewExecution;
+  readonly graph: Graph;
+  readonly linkedAccount: LinkedAccount;
+  readonly owner: string;
+  readonly executions: ExecutionStore;
+  readonly isUnavailable: (error: unknown) => boolean;
+  readonly limits: Limits;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/**
+ * One execution in this process, from its beginning or from what is recorded of it, to its committed end.
+ *
+ * It starts out held: nothing of it is in the database. `begin` commits its row, owned; a held run that grows old does
+ * so by itself. A held run that ends first is committed once, finished. Every later write is fenced by owner and epoch.
+ */
+export class ExecutionRun {
+  readonly execution: NewExecution;
+  readonly #options: ExecutionRunOptions;
+  readonly #abort = new AbortController();
+  readonly #journal: RunJournal;
+  #epoch = 0;
+  #begun: Promise<void> | undefined;
+  #isFenced = false;
+
+  constructor(options: ExecutionRunOptions) {
+    const { executions, execution, clock, owner } = options;
+    this.execution = execution;
+    this.#options = options;
+    this.#journal = new RunJournal({
+      clock,
+      append: async (flushIndex, runs) => {
+        const { id: executionId, environmentId } = execution;
+        const fence = { environmentId, executionId, owner, epoch: this.#epoch };
+        if (!(await executions.append({ ...fence, flushIndex, runs }))) this.#loseOwnership();
+      },
+      onError: (error) => this.#abort.abort(error),
+      isUnavailable: options.isUnavailable,
+    });
+  }
+
+  /** Whether a row of this execution is in the database. */
+  get isCommitted(): boolean {
+    return this.#epoch > 0;
+  }
+
+  /** Whether another process has taken the execution over. */
+  get isFenced(): boolean {
+    return this.#isFenced;
+  }
+
+  /** Commits the row, owned by this process. */
+  begin(): Promise<void> {
+    const { executions, owner } = this.#options;
+    const begun = this.#begun ?? executions.begin(this.execution, owner).then(() => this.#own(1));
+    this.#begun = begun;
+    return begun;
+  }
+
+  /** Makes this the run of an execution that was claimed: it goes on from what is recorded. */
+  resume(claim: { readonly epoch: number; readonly runs: readonly NodeRun[]; readonly flushIndex: number }): void {
+    this.#begun = Promise.resolve();
+    this.#journal.replay(claim.runs, claim.flushIndex);
+    this.#own(claim.epoch);
+  }
+
+  /** Ends the run without an outcome, so that another process can take the execution up. */
+  abandon(): void {
+    this.#abort.abort(new Abandoned("the process stops"));
+  }
+
+  /**
+   * Runs to the end and commits it. Answers undefined where the execution goes on elsewhere; rejects when a held run
+   * could not be committed.
+   */
+  async run(): Promise<Outcome | undefined> {
+    const { clock } = this.#options;
+    const ended = new AbortController();
+    const aged = clock.wait(heldMs, ended.signal).then(
+      () => this.begin(),
+      () => undefined,
+    );
+    // A row that could not be committed ends the run; its error is what `run` rejects with.
+    aged.catch((error: unknown) => this.#abort.abort(error));
+    try {
+      const outcome = await this.#runGraph();
+      ended.abort();
+      return this.#begun === undefined ? await this.#commitFinished(outcome) : await this.#finish(outcome);
+    } catch (error) {
+      if (error instanceof Abandoned) return undefined;
+      throw error;
+    } finally {
+      ended.abort();
+      this.#journal.close();
+    }
+  }
+
+  async #runGraph(): Promise<Outcome> {
+    const { execution, graph, linkedAccount, limits, clock, log } = this.#options;
+    const { attributes, ...account } = linkedAccount;
+    try {
+      return await runGraph(graph, {
+        executionId: execution.id,
+        type: execution.type,
+        event: { body: objectOf(execution.payload), headers: textsOf(execution.headers) },
+        linkedAccount: { ...attributes, ...account },
+        workflowFields: {},
+        applicationFields: {},
+        limits,
+        clock,
+        journal: this.#journal,
+        signal: this.#abort.signal,
+      });
+    } catch (error) {
+      if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
+      log.error({ execution: execution.id, err: error }, "an execution failed by a fault of ours");
+      return { state: "ERRORED", error: { reason: "SERVER_ERROR", message: "Something went wrong on our side." } };
+    }
+  }
+
+  async #commitFinished(outcome: Outcome): Promise<Outcome> {
+    await this.#options.executions.recordFinished(this.execution, outcome, this.#journal.take().runs);
+    this.#epoch = 1;
+    return outcome;
+  }
+
+  /** Commits the end. An answer that did not come leaves open whether it is committed: the same statement finds out. */
+  async #finish(outcome: Outcome): Promise<Outcome | undefined> {
+    const { executions, clock, isUnavailable, owner, log } = this.#options;
+    await this.#begun;
+    await this.#journal.settled();
+    const { id: executionId, environmentId } = this.execution;
+    const flush = this.#journal.take();
+    for (;;) {
+      try {
+        const moved = await executions.finish({
+          environmentId,
+          executionId,
+          owner,
+          epoch: this.#epoch,
+          outcome,
+          ...(flush.runs.length > 0 && { flush }),
+        });
+        if (moved) return outcome;
+        this.#isFenced = true;
+        log.info({ execution: executionId, epoch: this.#epoch }, "another process has taken the execution over");
+        return undefined;
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        await clock.wait(retryMs, this.#abort.signal);
+      }
+    }
+  }
+
+  #own(epoch: number): void {
+    this.#epoch = epoch;
+    this.#journal.open();
+  }
+
+  #loseOwnership(): void {
+    this.#isFenced = true;
+    this.#abort.abort(new Abandoned("another process has taken the execution over"));
+  }
+}
+
+function objectOf(text: JsonText): JsonObject {
+  const value = parseJson(text);
+  if (typeof value !== "object" || value === null || Array.isArray(value))
+    throw new Error("a payload is not an object");
+  return value;
+}
+
+function textsOf(text: JsonText): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(objectOf(text)).map(([name, value]) => [name, String(value)]));
+}

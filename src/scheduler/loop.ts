@@ -1,0 +1,71 @@
+import type { Logger } from "pino";
+import type { Service } from "../domain/service.ts";
+
+export type LoopOptions = {
+  /** What the log calls it. */
+  readonly name: string;
+  readonly everyMs: number;
+  readonly turn: () => Promise<void>;
+  readonly log: Logger;
+};
+
+/**
+ * Takes a turn again and again: `everyMs` after the end of the last one, or at once when woken. A turn that fails is
+ * said in the log when the failures begin and when they end, and is tried again like any other.
+ */
+export class Loop implements Service {
+  readonly #options: LoopOptions;
+  #turning: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #isRunning = false;
+  #isWoken = false;
+  #isTurning = false;
+  #isFailing = false;
+
+  constructor(options: LoopOptions) {
+    this.#options = options;
+  }
+
+  /** Settles after the first turn. */
+  async start(): Promise<void> {
+    this.#isRunning = true;
+    await this.#turn();
+  }
+
+  async stop(): Promise<void> {
+    this.#isRunning = false;
+    clearTimeout(this.#timer);
+    await this.#turning;
+  }
+
+  /** Takes the next turn now, or, if one is under way, right behind it. */
+  wake(): void {
+    this.#isWoken = true;
+    if (this.#isRunning && !this.#isTurning) void this.#turn();
+  }
+
+  #turn(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#turning = this.#takeTurns();
+    return this.#turning;
+  }
+
+  async #takeTurns(): Promise<void> {
+    const { name, everyMs, turn, log } = this.#options;
+    this.#isTurning = true;
+    do {
+      this.#isWoken = false;
+      try {
+        await turn();
+        if (this.#isFailing) log.info({ loop: name }, "works again");
+        this.#isFailing = false;
+      } catch (error) {
+        if (!this.#isFailing) log.warn({ loop: name, err: error }, "fails, and goes on trying");
+        this.#isFailing = true;
+        this.#isWoken = false;
+      }
+    } while (this.#isRunning && this.#isWoken);
+    this.#isTurning = false;
+    if (this.#isRunning) this.#timer = setTimeout(() => void this.#turn(), everyMs);
+  }
+}

@@ -1,0 +1,70 @@
+import type { Logger } from "pino";
+import type { Service } from "../domain/service.ts";
+import type { ClaimedExecution } from "../storage/claim.ts";
+import type { ExecutionStore } from "../storage/execution-store.ts";
+import { Loop } from "./loop.ts";
+
+const everyMs = 500;
+
+/** How many executions are claimed by one statement at most. */
+const batchMax = 64;
+
+export type RescuerOptions = {
+  readonly executions: ExecutionStore;
+  readonly owner: string;
+  /** What this process runs, by execution id. */
+  readonly running: ReadonlyMap<string, unknown>;
+  readonly slots: number;
+  readonly takeUp: (claimed: ClaimedExecution) => Promise<void>;
+  readonly log: Logger;
+};
+
+/**
+ * Takes up what nobody runs: queued executions, those whose owner's lease has run out, and those that this process owns
+ * and does not run, which a lost answer can bring about. It looks for ever and again at all of them, so nothing depends on a message that can be lost.
+ */
+export class Rescuer implements Service {
+  readonly #options: RescuerOptions;
+  readonly #loop: Loop;
+  /** How many executions wait for a slot, as last seen and since accepted here. */
+  queued = 0;
+
+  constructor(options: RescuerOptions) {
+    this.#options = options;
+    this.#loop = new Loop({ name: "rescuer", everyMs, turn: () => this.#sweep(), log: options.log });
+  }
+
+  async start(): Promise<void> {
+    await this.#loop.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#loop.stop();
+  }
+
+  /** A slot is free: looks at once if something waits for it. */
+  wake(): void {
+    if (this.queued > 0) this.#loop.wake();
+  }
+
+  async #sweep(): Promise<void> {
+    const { executions, owner, running, slots, takeUp, log } = this.#options;
+    const strays = await executions.releaseStrays({ owner, running: [...running.keys()] });
+    if (strays > 0) log.warn({ strays }, "executions that this process owned and did not run are queued again");
+    for (;;) {
+      const limit = Math.min(slots - running.size, batchMax);
+      if (limit <= 0) break;
+      const claimed = await executions.claim({ owner, limit });
+      for (const execution of claimed) {
+        try {
+          await takeUp(execution);
+        } catch (error) {
+          // It stays owned by this process and does not run: a stray, for a later sweep.
+          log.error({ execution: execution.id, err: error }, "an execution could not be taken up");
+        }
+      }
+      if (claimed.length < limit) break;
+    }
+    this.queued = await executions.countQueued();
+  }
+}
