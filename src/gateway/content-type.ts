@@ -1,0 +1,33 @@
+import type { RequestHead } from "../domain/door.ts";
+import { RequestError } from "../domain/request-error.ts";
+
+/** What the head says about a body: JSON, none at all, or nothing that would tell. */
+export type BodyType = "json" | "none" | "untyped";
+
+/**
+ * Refuses, on the head alone, a body that is not JSON. Only `application/json` is taken, with no parameter but
+ * `charset=utf-8`. A body that is known to be empty needs no type and may have any: `curl -d ''` sends a form's.
+ */
+export function bodyType({ headers }: RequestHead): BodyType {
+  if (headers.get("content-length")?.join() === "0") return "none";
+  const types = headers.get("content-type") ?? [];
+  if (types.length === 0) {
+    const hasBody = headers.has("content-length") || headers.has("transfer-encoding");
+    if (hasBody) throw typeRefused("none");
+    return "untyped";
+  }
+  if (types.length > 1 || !isJson(types[0] ?? "")) throw typeRefused(types.join(", "));
+  return "json";
+}
+
+export function typeRefused(type: string): RequestError {
+  return new RequestError(
+    "UNSUPPORTED_MEDIA_TYPE",
+    `The body's content-type is ${type}; send JSON with the header content-type: application/json.`,
+    { metadata: { content_type: type } },
+  );
+}
+
+function isJson(type: string): boolean {
+  return /^application\/json\s*(;\s*charset\s*=\s*("utf-8"|utf-8)\s*)?;?$/i.test(type.trim());
+}

@@ -1,0 +1,63 @@
+import { STATUS_CODES } from "node:http";
+import { type JsonObject, toJson } from "@bufbuild/protobuf";
+import type { Call } from "../domain/call.ts";
+import { reasons } from "../domain/reason.ts";
+import type { RequestError, RequestErrorDetails } from "../domain/request-error.ts";
+import { WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
+import type { HttpReply } from "./http-reply.ts";
+import type { ErrorBody } from "./reply-table.ts";
+
+/** A refusal as REST tells it. */
+export function errorReply(error: RequestError, call: Call): HttpReply {
+  const details = detailsJson(error.details);
+  const members = Object.keys(details).length === 0 ? {} : { details };
+  const { retryAfterSeconds } = error.details;
+  const headers = retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) };
+  const reply = envelope(
+    reasons[error.reason].status,
+    { error_code: error.reason, message: error.message, members },
+    call,
+  );
+  return { ...reply, headers };
+}
+
+/**
+ * The documented envelope; for a caller that asks for `application/problem+json` the same as RFC 9457, whose own
+ * members say what `status_code`, `http_error_type` and `message` say.
+ */
+export function envelope(status: number, error: ErrorBody, call: Call): HttpReply {
+  const { error_code, message, members } = error;
+  const beside = { request_id: call.requestId, ...members };
+  if (acceptsProblem(call)) {
+    const problem = { type: "about:blank", title: statusText(status), status, detail: message, error_code, ...beside };
+    return { status, type: problemType, headers: {}, body: JSON.stringify(problem) };
+  }
+  const body = { status_code: status, http_error_type: httpErrorType(status), error_code, message, ...beside };
+  return { status, type: "application/json", headers: {}, body: JSON.stringify(body) };
+}
+
+const problemType = "application/problem+json";
+
+function acceptsProblem(call: Call): boolean {
+  const accepted = call.headers.get("accept")?.flatMap((value) => value.split(",")) ?? [];
+  return accepted.some((range) => range.split(";")[0]?.trim().toLowerCase() === problemType);
+}
+
+/** As `NOT_FOUND` for 404: the status in the words of the HTTP standard. */
+function httpErrorType(status: number): string {
+  return statusText(status)
+    .toUpperCase()
+    .replaceAll(/[^A-Z]+/g, "_");
+}
+
+function statusText(status: number): string {
+  return STATUS_CODES[status] ?? (status < 500 ? "Bad Request" : "Internal Server Error");
+}
+
+function detailsJson({ metadata, violations, problems }: RequestErrorDetails): JsonObject {
+  return {
+    ...(violations && { violations: violations.map((violation) => ({ ...violation })) }),
+    ...(problems && { problems: problems.map((problem) => toJson(WorkflowProblemSchema, problem)) }),
+    ...(metadata && { metadata: { ...metadata } }),
+  };
+}

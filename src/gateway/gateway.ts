@@ -1,0 +1,150 @@
+/*
+ * The REST door. What it serves is what the proto files' `google.api.http` options say: nothing here knows a method, a
+ * message or a field by its name, and how a reply becomes REST stands in a table that comes from above.
+ *
+ * It is the last door: it has a route for every request, if only to say that there is nothing. A request's body is read
+ * after its route, key and media type are known, and is judged on its bytes before it is parsed.
+ */
+
+import type { DescService } from "@bufbuild/protobuf";
+import type { Call, Invoke } from "../domain/call.ts";
+import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
+import type { Limits } from "../domain/limits.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { bodyType, typeRefused } from "./content-type.ts";
+import { envelope, errorReply } from "./error-envelope.ts";
+import { type HttpBinding, httpBindings } from "./http-binding.ts";
+import { type HttpReply, writeReply } from "./http-reply.ts";
+import { writeJson } from "./json-writer.ts";
+import { type ReplyTable, restReply } from "./reply-table.ts";
+import { RouteTrie } from "./route-trie.ts";
+import { Transcoder } from "./transcode.ts";
+
+export type GatewayOptions = {
+  readonly services: readonly DescService[];
+  readonly invoke: Invoke;
+  readonly limits: Limits;
+  readonly replies: ReplyTable;
+  /** Told of what the caller is not: errors that are no refusals. */
+  readonly report: (error: unknown, call: Call) => void;
+};
+
+/** Throws where a proto file asks for what cannot be served, or for two methods on one path. */
+export function createGateway(options: GatewayOptions): Door {
+  const routes = new RouteTrie<Endpoint>();
+  for (const binding of httpBindings(options.services)) {
+    routes.add(binding.template, binding.verb, new Endpoint(binding, options));
+  }
+  return {
+    match(head) {
+      const found = routes.find(head.path, head.method === "HEAD" ? "GET" : head.method);
+      switch (found.kind) {
+        case "route":
+          return found.route.route(head, found.segments);
+        case "otherMethods":
+          return nowhere(methodNotAllowed(head, allowed(found.methods)));
+        case "nothing":
+          return nowhere({ error: routeNotFound(head), headers: {} });
+      }
+    },
+  };
+}
+
+/** One method at one path. */
+class Endpoint {
+  private readonly binding: HttpBinding;
+  private readonly options: GatewayOptions;
+  private readonly transcoder: Transcoder;
+
+  constructor(binding: HttpBinding, options: GatewayOptions) {
+    this.binding = binding;
+    this.options = options;
+    this.transcoder = new Transcoder(binding, options.limits);
+  }
+
+  route(head: RequestHead, segments: readonly string[]): Route {
+    return {
+      access: this.binding.scope,
+      protocol: "rest",
+      serve: async (exchange, call) => {
+        const reply = await this.reply({ head, segments, exchange }, call).catch((error: unknown) =>
+          errorReply(this.refusalOf(error, call), call),
+        );
+        await writeReply(exchange, reply, call);
+      },
+      refuse: (exchange, call, error) => writeReply(exchange, errorReply(error, call), call),
+    };
+  }
+
+  private async reply(
+    incoming: { readonly head: RequestHead; readonly segments: readonly string[]; readonly exchange: Exchange },
+    call: Call,
+  ): Promise<HttpReply> {
+    const { head, segments, exchange } = incoming;
+    const body = await this.readBody(head, exchange);
+    const request = this.transcoder.request({ segments, query: head.query, body });
+    const message = await this.options.invoke(this.binding.method, request, call);
+    const reply = restReply(message, this.options.replies);
+    const written =
+      reply.body.kind === "error"
+        ? envelope(reply.status, reply.body.error, call)
+        : {
+            status: reply.status,
+            type: "application/json",
+            body: writeJson(this.binding.method.output, reply.body.message),
+          };
+    return { ...written, headers: reply.headers ?? {} };
+  }
+
+  private async readBody(head: RequestHead, exchange: Exchange): Promise<Uint8Array> {
+    const { isRead, bytesMax } = this.transcoder.body;
+    if (!isRead) return new Uint8Array();
+    const type = bodyType(head);
+    if (type === "none") return new Uint8Array();
+    const body = await exchange.readBody(bytesMax);
+    // HTTP/2 may send a body that its head did not tell of.
+    if (type === "untyped" && body.length > 0) throw typeRefused("none");
+    return body;
+  }
+
+  private refusalOf(error: unknown, call: Call): RequestError {
+    if (error instanceof RequestError) return error;
+    this.options.report(error, call);
+    return new RequestError(
+      "SERVER_ERROR",
+      "Something went wrong on our side. Our log names it by the request id of this reply.",
+      { cause: error },
+    );
+  }
+}
+
+type Refusal = { readonly error: RequestError; readonly headers: Readonly<Record<string, string>> };
+
+/** A route that says that there is nothing, whoever asks. */
+function nowhere({ error, headers }: Refusal): Route {
+  return {
+    access: "public",
+    protocol: "rest",
+    serve: (exchange, call) => writeReply(exchange, { ...errorReply(error, call), headers }, call),
+    refuse: (exchange, call, other) => writeReply(exchange, errorReply(other, call), call),
+  };
+}
+
+function routeNotFound({ method, path }: RequestHead): RequestError {
+  const shown = path.slice(0, 200);
+  return new RequestError("ROUTE_NOT_FOUND", `There is nothing at ${shown}; check the path.`, {
+    metadata: { method, path: shown },
+  });
+}
+
+function methodNotAllowed({ method, path }: RequestHead, allow: string): Refusal {
+  const shown = path.slice(0, 200);
+  const error = new RequestError("METHOD_NOT_ALLOWED", `${shown} does not take ${method}; it takes ${allow}.`, {
+    metadata: { method, path: shown, allow },
+  });
+  return { error, headers: { allow } };
+}
+
+function allowed(methods: readonly string[]): string {
+  return methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
+}

@@ -1,0 +1,56 @@
+import { type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
+import { Scope, scope } from "../gen/flowcall/v1/options_pb.ts";
+import { http } from "../gen/google/api/annotations_pb.ts";
+import type { HttpRule } from "../gen/google/api/http_pb.ts";
+import { type PathTemplate, parsePathTemplate } from "./path-template.ts";
+
+/** One way to call a method over REST, as an option in its proto file says. */
+export type HttpBinding = {
+  readonly method: DescMethod;
+  readonly scope: Scope;
+  /** As `POST`. */
+  readonly verb: string;
+  readonly template: PathTemplate;
+  /** `*` for the whole request message, a field's name, or empty where there is no body. */
+  readonly body: string;
+};
+
+/**
+ * The bindings of all methods that have any. Throws for what the gateway cannot serve: these are faults of the proto
+ * files, found when the process starts.
+ */
+export function httpBindings(services: readonly DescService[]): readonly HttpBinding[] {
+  return services
+    .flatMap((service) => service.methods)
+    .filter((method) => hasOption(method, http))
+    .flatMap((method) => {
+      const rule = getOption(method, http);
+      return [rule, ...rule.additionalBindings].map((binding) => httpBinding(method, binding));
+    });
+}
+
+function httpBinding(method: DescMethod, rule: HttpRule): HttpBinding {
+  const name = `${method.parent.typeName}.${method.name}`;
+  if (method.methodKind !== "unary") throw new Error(`${name} streams; the gateway serves unary methods`);
+  if (rule.responseBody !== "") throw new Error(`${name} has a response_body; the gateway writes whole messages`);
+  if (!hasOption(method, scope) || getOption(method, scope) === Scope.UNSPECIFIED) {
+    throw new Error(`${name} has no scope, so nobody could call it`);
+  }
+  const { verb, path } = pattern(name, rule);
+  try {
+    return { method, scope: getOption(method, scope), verb, template: parsePathTemplate(path), body: rule.body };
+  } catch (cause) {
+    throw new Error(`${name} cannot be served over REST`, { cause });
+  }
+}
+
+function pattern(name: string, { pattern }: HttpRule): { verb: string; path: string } {
+  switch (pattern.case) {
+    case undefined:
+      throw new Error(`${name} has an HTTP rule without a path`);
+    case "custom":
+      return { verb: pattern.value.kind, path: pattern.value.path };
+    default:
+      return { verb: pattern.case.toUpperCase(), path: pattern.value };
+  }
+}

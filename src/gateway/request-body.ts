@@ -1,0 +1,78 @@
+import { create, type DescField, type DescMessage, type JsonValue, type Message } from "@bufbuild/protobuf";
+import { fieldByName } from "../domain/field-path.ts";
+import { messageOf } from "../domain/json-message.ts";
+import { parseJson } from "../domain/json-parse.ts";
+import { type JsonRules, messageRules } from "../domain/json-rules.ts";
+import { scanJson } from "../domain/json-scan.ts";
+import type { Limits } from "../domain/limits.ts";
+import { valueMessage } from "../domain/value-message.ts";
+import { fieldsRefused, isObject } from "../domain/violations.ts";
+
+/** How the body of a request becomes a part of the request message. */
+export type RequestBody = {
+  /** Whether a body is read at all. */
+  readonly isRead: boolean;
+  readonly bytesMax: number;
+  /** Makes the request message with what the body says. An empty body says nothing. Throws RequestError. */
+  message(bytes: Uint8Array): Message;
+};
+
+/** Throws where the binding names a body that the message does not have. */
+export function requestBody(
+  input: DescMessage,
+  binding: { readonly body: string; readonly pathFields: readonly string[] },
+  limits: Limits,
+): RequestBody {
+  if (binding.body === "") return { isRead: false, bytesMax: 0, message: () => create(input) };
+  if (binding.body === "*") return wholeBody(input, binding.pathFields, limits);
+  const field = fieldByName(input, binding.body);
+  if (field === undefined) throw new Error(`${input.typeName} has no field ${binding.body} to be the body`);
+  return fieldBody(input, field, limits);
+}
+
+function wholeBody(input: DescMessage, pathFields: readonly string[], limits: Limits): RequestBody {
+  const rules = messageRules(limits);
+  return body(input, rules, (bytes) => {
+    const json = parseJson(scanJson(bytes, rules));
+    const taken = pathFields.filter((name) => hasMember(json, name.split(".")));
+    if (taken.length > 0) {
+      throw fieldsRefused(
+        taken.map((field) => ({ field, description: "is taken from the path; leave it out of the body" })),
+      );
+    }
+    return messageOf(input, json);
+  });
+}
+
+function fieldBody(input: DescMessage, field: DescField, limits: Limits): RequestBody {
+  const init = (value: unknown): Message => create(input, { [field.localName]: value });
+  switch (field.oneof === undefined && field.fieldKind === "message" ? field.message.typeName : undefined) {
+    case "google.protobuf.Struct": {
+      const rules: JsonRules = { name: field.name, limits: limits.payload, root: "object" };
+      // Not read as a message: the object keeps its identity, and with it the text it carries.
+      return body(input, rules, (bytes) => init(parseJson(scanJson(bytes, rules))));
+    }
+    case "google.protobuf.Value": {
+      const rules: JsonRules = { name: field.name, limits: limits.payload };
+      return body(input, rules, (bytes) => init(valueMessage(scanJson(bytes, rules))));
+    }
+    default: {
+      const rules: JsonRules = { name: field.name, limits: messageRules(limits).limits };
+      return body(input, rules, (bytes) => messageOf(input, { [field.name]: parseJson(scanJson(bytes, rules)) }));
+    }
+  }
+}
+
+function body(input: DescMessage, rules: JsonRules, read: (bytes: Uint8Array) => Message): RequestBody {
+  return {
+    isRead: true,
+    bytesMax: rules.limits.bytesMax,
+    message: (bytes) => (bytes.length === 0 ? create(input) : read(bytes)),
+  };
+}
+
+function hasMember(json: JsonValue | undefined, names: readonly string[]): boolean {
+  const [name, ...inner] = names;
+  if (name === undefined) return json !== undefined;
+  return isObject(json) && Object.hasOwn(json, name) && hasMember(json[name], inner);
+}
