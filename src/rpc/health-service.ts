@@ -1,0 +1,43 @@
+import { create } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import type { Clock } from "../domain/clock.ts";
+import {
+  Health,
+  HealthCheckResponseSchema,
+  HealthCheckResponse_ServingStatus as ServingStatus,
+} from "../gen/grpc/health/v1/health_pb.ts";
+import type { OpenService } from "./connect-door.ts";
+
+/** How often a watcher's view is looked at again. */
+const watchMs = 250;
+
+export type HealthOptions = {
+  readonly isReady: () => boolean;
+  /** Full names of the services that can be asked about, beside "" for the whole. */
+  readonly services: readonly string[];
+  readonly clock: Clock;
+};
+
+/** gRPC health (grpc.health.v1): SERVING while the process can accept calls. Needs no key, as `/readyz` does not. */
+export function createHealthService({ isReady, services, clock }: HealthOptions): OpenService {
+  const known = new Set(["", ...services]);
+  const statusNow = () => (isReady() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
+
+  const implementation: ServiceImpl<typeof Health> = {
+    check: async ({ service }) => {
+      if (!known.has(service)) throw new ConnectError(`The service ${service} is not known here.`, Code.NotFound);
+      return create(HealthCheckResponseSchema, { status: statusNow() });
+    },
+    watch: async function* ({ service }, context) {
+      let last: ServingStatus | undefined;
+      while (!context.signal.aborted) {
+        const status = known.has(service) ? statusNow() : ServingStatus.SERVICE_UNKNOWN;
+        if (status !== last) yield create(HealthCheckResponseSchema, { status });
+        last = status;
+        // The wait ends early, by a rejection, when the watcher goes away; the loop's condition sees it.
+        await clock.wait(watchMs, context.signal).catch(() => undefined);
+      }
+    },
+  };
+  return { service: Health, register: (router) => router.service(Health, implementation) };
+}
