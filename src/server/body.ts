@@ -1,0 +1,113 @@
+import type { IncomingMessage } from "node:http";
+import type { Http2ServerRequest } from "node:http2";
+import type { Readable } from "node:stream";
+import { createGunzip } from "node:zlib";
+import type { RequestHeaders } from "../domain/call.ts";
+import { RequestError } from "../domain/request-error.ts";
+
+export type BodyOptions = {
+  readonly headers: RequestHeaders;
+  /** Bounds what is sent and what it unpacks to. */
+  readonly bytesMax: number;
+  readonly timeoutMs: number;
+};
+
+/**
+ * Reads a whole body. The limit holds while it is read, so that neither a huge body nor a small one that unpacks to a
+ * huge one costs more memory than it allows. After a refusal the rest of the body is left unread.
+ */
+export function readBody(
+  request: IncomingMessage | Http2ServerRequest,
+  { headers, bytesMax, timeoutMs }: BodyOptions,
+): Promise<Uint8Array> {
+  const encoding = headers.get("content-encoding")?.join(", ").toLowerCase() || "identity";
+  if (encoding !== "identity" && encoding !== "gzip") {
+    return Promise.reject(unknownEncoding(encoding));
+  }
+  if (Number(headers.get("content-length")?.[0] ?? 0) > bytesMax) {
+    return Promise.reject(tooLarge(bytesMax));
+  }
+  return new Promise((resolve, reject) => {
+    // Both kinds of request are streams; as a union of two they have no callable methods.
+    const sent: Readable = request;
+    const gunzip = encoding === "gzip" ? createGunzip() : undefined;
+    const chunks: Buffer[] = [];
+    let bytesSent = 0;
+    let bytes = 0;
+
+    const count = (chunk: Buffer) => {
+      bytesSent += chunk.length;
+      if (bytesSent > bytesMax) {
+        fail(tooLarge(bytesMax));
+      }
+    };
+    const take = (chunk: Buffer) => {
+      bytes += chunk.length;
+      if (bytes > bytesMax) {
+        fail(tooLarge(bytesMax));
+      } else {
+        chunks.push(chunk);
+      }
+    };
+    const succeed = () => {
+      leave();
+      resolve(Buffer.concat(chunks));
+    };
+    const fail = (error: RequestError) => {
+      leave();
+      sent.pause();
+      reject(error);
+    };
+    const leave = () => {
+      clearTimeout(timer);
+      sent.off("data", count).off("data", take).off("end", succeed).off("close", closed);
+      if (gunzip) {
+        sent.unpipe(gunzip);
+        gunzip.off("data", take).off("end", succeed).destroy();
+      }
+    };
+    const closed = () => {
+      if (!sent.readableEnded) {
+        fail(new RequestError("INVALID_JSON", "The connection closed before the body was complete."));
+      }
+    };
+
+    const timer = setTimeout(() => fail(tooSlow(timeoutMs)), timeoutMs);
+    sent.once("close", closed);
+    if (gunzip) {
+      gunzip.once("error", (cause) => fail(brokenGzip(cause)));
+      sent.on("data", count).pipe(gunzip);
+    }
+    (gunzip ?? sent).on("data", take).once("end", succeed);
+  });
+}
+
+function tooLarge(bytesMax: number): RequestError {
+  return new RequestError(
+    "PAYLOAD_TOO_LARGE",
+    `The body is larger than the ${bytesMax} bytes that one request may have.`,
+    {
+      metadata: { limit: "transport_bytes", max: String(bytesMax) },
+    },
+  );
+}
+
+function tooSlow(timeoutMs: number): RequestError {
+  return new RequestError("REQUEST_TIMEOUT", `The body was not complete after ${timeoutMs} ms; send it faster.`, {
+    metadata: { limit: "body_ms", max: String(timeoutMs) },
+  });
+}
+
+function unknownEncoding(encoding: string): RequestError {
+  return new RequestError(
+    "UNSUPPORTED_MEDIA_TYPE",
+    `The content-encoding "${encoding}" is not known; send the body as it is, or with gzip.`,
+    { metadata: { content_encoding: encoding } },
+  );
+}
+
+function brokenGzip(cause: Error): RequestError {
+  return new RequestError("INVALID_JSON", "The body is not the gzip data that its content-encoding says it is.", {
+    cause,
+  });
+}

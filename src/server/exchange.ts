@@ -1,0 +1,44 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { RequestHeaders } from "../domain/call.ts";
+import type { Exchange, RequestHead } from "../domain/door.ts";
+import { readBody } from "./body.ts";
+
+export function createExchange(
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+  { headers, timeoutMs }: { readonly headers: RequestHeaders; readonly timeoutMs: number },
+): Exchange {
+  return { request, response, readBody: (bytesMax) => readBody(request, { headers, bytesMax, timeoutMs }) };
+}
+
+export function readHead(request: IncomingMessage | Http2ServerRequest): RequestHead {
+  // A client may name the server in the request line (RFC 9112, 3.2.2); it is this server all the same.
+  const url = (request.url ?? "").replace(/^https?:\/\/[^/?]*/i, "");
+  const mark = url.indexOf("?");
+  return {
+    method: request.method ?? "",
+    path: mark === -1 ? url : url.slice(0, mark),
+    query: mark === -1 ? "" : url.slice(mark + 1),
+    headers: readHeaders(request.rawHeaders),
+  };
+}
+
+/** From the raw list, since in every other form Node has joined or dropped what was given twice. */
+function readHeaders(raw: readonly string[]): RequestHeaders {
+  const headers = new Map<string, string[]>();
+  for (let index = 0; index + 1 < raw.length; index += 2) {
+    const name = (raw[index] ?? "").toLowerCase();
+    const value = raw[index + 1] ?? "";
+    if (name.startsWith(":")) {
+      continue;
+    }
+    const values = headers.get(name);
+    if (values) {
+      values.push(value);
+    } else {
+      headers.set(name, [value]);
+    }
+  }
+  return headers;
+}

@@ -1,0 +1,40 @@
+/** Every bound of the socket layer. Times are in milliseconds. */
+export type ServerLimits = {
+  /** Open connections; further ones are closed as they come. */
+  readonly connectionsMax: number;
+  /** Bytes of the headers of one request, over HTTP/1.1 and HTTP/2. */
+  readonly headerBytesMax: number;
+  /** Requests at a time on one HTTP/2 connection. */
+  readonly streamsMax: number;
+  /** From a connection's first packet until its first bytes say which HTTP it speaks. */
+  readonly firstBytesMs: number;
+  /** From there until the headers of a request are complete; for HTTP/2 until the first request. */
+  readonly headersMs: number;
+  /** From the moment a body is asked for until it is complete. */
+  readonly bodyMs: number;
+  /** How long a connection may stay open between two requests. */
+  readonly idleMs: number;
+  /** From the end of a reply until the client has taken it. */
+  readonly replyMs: number;
+  /** How much of a body that nobody wants is read so that its sender sees the reply, and for how long. */
+  readonly lingerBytesMax: number;
+  readonly lingerMs: number;
+  /** How long requests in flight may go on after `stop()`; and how long, once cut, they may take to settle. */
+  readonly drainMs: number;
+  readonly settleMs: number;
+};
+
+export const defaultServerLimits: ServerLimits = {
+  connectionsMax: 10_000,
+  headerBytesMax: 16 * 1024,
+  streamsMax: 128,
+  firstBytesMs: 5_000,
+  headersMs: 10_000,
+  bodyMs: 30_000,
+  idleMs: 75_000,
+  replyMs: 30_000,
+  lingerBytesMax: 256 * 1024,
+  lingerMs: 2_000,
+  drainMs: 10_000,
+  settleMs: 2_000,
+};

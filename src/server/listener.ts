@@ -1,0 +1,203 @@
+import { once } from "node:events";
+import {
+  createServer as createHttp1,
+  type Server as Http1,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
+import {
+  createServer as createHttp2,
+  type Http2Server as Http2,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { Socket } from "node:net";
+import type { Logger } from "pino";
+import type { Service } from "../domain/service.ts";
+import type { ServerLimits } from "./limits.ts";
+import { sniffHttpVersion } from "./sniff.ts";
+
+export type ListenerOptions = {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly limits: ServerLimits;
+  readonly log: Logger;
+  /** Takes each request. A client that asks for `100 Continue` has not been told it yet. */
+  readonly receive: (
+    request: IncomingMessage | Http2ServerRequest,
+    response: ServerResponse | Http2ServerResponse,
+  ) => void;
+};
+
+/**
+ * One TCP port for HTTP/1.1 and HTTP/2 without TLS.
+ *
+ * The HTTP/1.1 server owns the port, since Node enforces its time limits only on a server that listens; but each
+ * connection is first looked at, and those that speak HTTP/2 go to a server that never listens itself.
+ */
+export class Listener implements Service {
+  readonly #options: ListenerOptions;
+  readonly #http1: Http1;
+  readonly #http2: Http2;
+  readonly #sockets = new Set<Socket>();
+  readonly #undecided = new Set<Socket>();
+  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #replies = new Set<ServerResponse>();
+  #stopped: Promise<void> | undefined;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#http1 = this.#createHttp1();
+    this.#http2 = this.#createHttp2();
+  }
+
+  async start(): Promise<void> {
+    const { host, port, log } = this.#options;
+    this.#http1.listen({ host, port });
+    await once(this.#http1, "listening");
+    this.#http1.on("error", (error) => log.error({ err: error }, "a connection could not be accepted"));
+  }
+
+  /** Ends idle connections at once, lets requests in flight finish until the limit, then cuts what is left. */
+  async stop(): Promise<void> {
+    if (this.#http1.listening) {
+      this.#stopped = this.#drain();
+    }
+    await this.#stopped;
+  }
+
+  get url(): string {
+    const address = this.#http1.address();
+    if (address === null || typeof address === "string") {
+      throw new Error("the listener has not started");
+    }
+    const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
+    return `http://${host}:${address.port}`;
+  }
+
+  #createHttp1(): Http1 {
+    const { limits, receive } = this.#options;
+    const server = createHttp1({
+      maxHeaderSize: limits.headerBytesMax,
+      headersTimeout: limits.headersMs,
+      // Node's answer to a slow body is bare, so the reader of the body, which answers in the caller's words, goes first.
+      requestTimeout: limits.headersMs + 2 * limits.bodyMs,
+      connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
+      keepAliveTimeout: limits.idleMs,
+      keepAlive: true,
+      noDelay: true,
+    });
+    server.maxConnections = limits.connectionsMax;
+    // Node drops the headers beyond a number of them in silence, and with them a duplicate that has to be refused.
+    server.maxHeadersCount = 0;
+    const receiveHttp1 = (request: IncomingMessage, response: ServerResponse) => {
+      this.#trackReply(response);
+      receive(request, response);
+    };
+    server.on("request", receiveHttp1).on("checkContinue", receiveHttp1);
+
+    const [speakHttp1] = server.listeners("connection");
+    if (speakHttp1 === undefined) {
+      throw new Error("node:http takes its connections by another way than the event");
+    }
+    server.removeAllListeners("connection");
+    server.on("connection", (socket: Socket) => {
+      this.#sockets.add(socket);
+      this.#undecided.add(socket);
+      socket.once("close", () => {
+        this.#sockets.delete(socket);
+        this.#undecided.delete(socket);
+      });
+      // A connection that breaks has nobody to be told; without a listener it would end the process.
+      socket.on("error", () => {});
+      sniffHttpVersion(socket, limits.firstBytesMs, (version) => {
+        this.#undecided.delete(socket);
+        if (version === "http2") {
+          this.#speakHttp2(socket);
+        } else {
+          speakHttp1.call(server, socket);
+          socket.resume();
+        }
+      });
+    });
+    return server;
+  }
+
+  #createHttp2(): Http2 {
+    const { limits, receive } = this.#options;
+    const server = createHttp2({
+      settings: { maxConcurrentStreams: limits.streamsMax, maxHeaderListSize: limits.headerBytesMax },
+    });
+    return server.on("request", receive).on("checkContinue", receive);
+  }
+
+  #speakHttp2(socket: Socket): void {
+    // The port's server keeps half-open sockets, as HTTP/1.1 needs them; an HTTP/2 session would outlive its client.
+    socket.allowHalfOpen = false;
+    // Node makes the session before `emit` returns, so this one is this socket's.
+    this.#http2.once("session", (session) => this.#trackSession(session, socket));
+    this.#http2.emit("connection", socket);
+  }
+
+  /** Ends a session that has no request for too long, which Node never does. */
+  #trackSession(session: ServerHttp2Session, socket: Socket): void {
+    const { limits } = this.#options;
+    const closeAfter = (ms: number) => setTimeout(() => session.close(), ms);
+    let timer = closeAfter(limits.headersMs);
+    let open = 0;
+    session.on("stream", (stream) => {
+      open += 1;
+      clearTimeout(timer);
+      stream.once("close", () => {
+        open -= 1;
+        if (open === 0 && !session.destroyed) {
+          timer = closeAfter(limits.idleMs);
+        }
+      });
+    });
+    this.#sessions.add(session);
+    session.once("close", () => {
+      clearTimeout(timer);
+      this.#sessions.delete(session);
+      // Otherwise a client that does not close its side keeps the socket.
+      socket.destroySoon();
+    });
+  }
+
+  #trackReply(response: ServerResponse): void {
+    this.#replies.add(response);
+    if (this.#stopped) {
+      response.setHeader("connection", "close");
+    }
+    response.once("close", () => {
+      this.#replies.delete(response);
+      if (this.#stopped) {
+        this.#http1.closeIdleConnections();
+      }
+    });
+  }
+
+  async #drain(): Promise<void> {
+    const closed = new Promise((resolve) => this.#http1.close(resolve));
+    for (const socket of this.#undecided) {
+      socket.destroy();
+    }
+    for (const session of this.#sessions) {
+      session.close();
+    }
+    for (const response of this.#replies) {
+      if (!response.headersSent) {
+        response.setHeader("connection", "close");
+      }
+    }
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) {
+        socket.destroy();
+      }
+    }, this.#options.limits.drainMs);
+    await closed;
+    clearTimeout(timer);
+  }
+}

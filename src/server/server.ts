@@ -1,0 +1,226 @@
+/*
+ * The socket layer: one port, every protocol. For each request it finds the door, decides on the headers alone whether
+ * the caller may pass, and only then lets the door read the body and reply.
+ *
+ * - No byte of a body is read on behalf of a caller whose key or scope is bad.
+ * - Every request gets one reply, or its connection is cut: a failing door included.
+ * - After `stop()` no socket is open, and every call has been told by its signal.
+ * - Keys and bodies are never logged.
+ */
+import { constants } from "node:http2";
+import type { Logger } from "pino";
+import type { Call, RequestHeaders } from "../domain/call.ts";
+import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
+import { newId } from "../domain/id.ts";
+import type { Principal } from "../domain/principal.ts";
+import { RequestError } from "../domain/request-error.ts";
+import type { Service } from "../domain/service.ts";
+import { ScopeSchema } from "../gen/flowcall/v1/options_pb.ts";
+import { createExchange, readHead } from "./exchange.ts";
+import type { ServerLimits } from "./limits.ts";
+import { Listener, type ListenerOptions } from "./listener.ts";
+import { createProbes, createRefusingRoute } from "./plain-routes.ts";
+import { guardReply } from "./unread-body.ts";
+
+export type ServerOptions = {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+  /** Asked in this order; the first that knows a request has it. */
+  readonly doors: readonly Door[];
+  /** Says who a key stands for; undefined for a key that is not known or not one. */
+  readonly authenticate: (key: string) => Promise<Principal | undefined>;
+  /** Whether calls can be accepted: the service has started and the database answers. */
+  readonly isReady: () => boolean;
+  readonly log: Logger;
+  readonly limits: ServerLimits;
+};
+
+type OpenCall = { readonly settled: Promise<void>; readonly abort: AbortController };
+
+export class Server implements Service {
+  readonly #options: ServerOptions;
+  readonly #doors: readonly Door[];
+  readonly #listener: Listener;
+  readonly #open = new Set<OpenCall>();
+  #isStopping = false;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.#doors = [createProbes(() => !this.#isStopping && options.isReady()), ...options.doors];
+    this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
+  }
+
+  async start(): Promise<void> {
+    await this.#listener.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#listener.stop();
+    for (const { abort } of this.#open) {
+      abort.abort(new Error("the server stops"));
+    }
+    const settled = Promise.allSettled([...this.#open].map((call) => call.settled));
+    await within(settled, this.#options.limits.settleMs);
+    if (this.#open.size > 0) {
+      this.#options.log.error({ calls: this.#open.size }, "calls went on after the server had stopped");
+    }
+  }
+
+  /** Where the server listens, as `http://127.0.0.1:4180`. Throws before `start()` and after `stop()`. */
+  get url(): string {
+    return this.#listener.url;
+  }
+
+  #receive(...[request, response]: Parameters<ListenerOptions["receive"]>): void {
+    const abort = new AbortController();
+    const head = readHead(request);
+    const { headers } = head;
+    const exchange = createExchange(request, response, { headers, timeoutMs: this.#options.limits.bodyMs });
+    const settled = this.#answer(exchange, head, abort)
+      .catch((error: unknown) => {
+        this.#options.log.error({ err: error }, "a request could not be answered");
+        response.destroy();
+      })
+      .finally(() => this.#open.delete(call));
+    const call: OpenCall = { settled, abort };
+    this.#open.add(call);
+  }
+
+  async #answer(exchange: Exchange, head: RequestHead, abort: AbortController): Promise<void> {
+    const { limits } = this.#options;
+    const { response } = exchange;
+    const startTime = performance.now();
+    const closed = whenClosed(response, abort);
+    guardReply(exchange.request, response, limits);
+
+    const route = this.#findRoute(head);
+    const call: Call = {
+      requestId: readRequestId(head.headers),
+      protocol: route.protocol,
+      headers: head.headers,
+      signal: abort.signal,
+      replyHeaders: new Map(),
+    };
+    response.setHeader("x-request-id", call.requestId);
+    await this.#pass(route, exchange, call);
+
+    if (!(await within(closed, limits.replyMs))) {
+      abort.abort(new Error("the caller did not take its reply"));
+      response.destroy();
+    }
+    this.#logCall(head, call, { status: response.statusCode, ms: Math.round(performance.now() - startTime) });
+  }
+
+  #findRoute(head: RequestHead): Route {
+    try {
+      for (const door of this.#doors) {
+        const route = door.match(head);
+        if (route) {
+          return route;
+        }
+      }
+    } catch (error) {
+      return createRefusingRoute(error);
+    }
+    return createRefusingRoute(new RequestError("ROUTE_NOT_FOUND", "There is nothing under this path."));
+  }
+
+  async #pass(route: Route, exchange: Exchange, call: Call): Promise<void> {
+    try {
+      const principal = await this.#admit(route, call.headers);
+      if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
+        exchange.response.writeContinue();
+      }
+      await route.serve(exchange, principal ? { ...call, principal } : call);
+    } catch (error) {
+      if (exchange.response.headersSent) {
+        throw error;
+      }
+      await route.refuse(exchange, call, this.#toRefusal(error, call));
+    }
+  }
+
+  /** Says who calls, or throws why they may not. The order is part of the contract: it decides which fault is named. */
+  async #admit({ access }: Route, headers: RequestHeaders): Promise<Principal | undefined> {
+    if (access === "public") {
+      return undefined;
+    }
+    if (this.#isStopping) {
+      throw new RequestError("SHUTTING_DOWN", "The server is stopping; try again.", { retryAfterSeconds: 1 });
+    }
+    if (!this.#options.isReady()) {
+      throw new RequestError("DATABASE_UNAVAILABLE", "The server cannot reach its database; try again.", {
+        retryAfterSeconds: 1,
+      });
+    }
+    const principal = await this.#options.authenticate(readKey(headers));
+    if (principal === undefined) {
+      throw new RequestError("INVALID_API_KEY", "The API key in the header x-api-key is not valid.");
+    }
+    if (!principal.scopes.includes(access)) {
+      const scope = ScopeSchema.value[access]?.localName.toLowerCase() ?? String(access);
+      throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
+    }
+    return principal;
+  }
+
+  #toRefusal(error: unknown, { requestId }: Call): RequestError {
+    if (error instanceof RequestError) {
+      return error;
+    }
+    this.#options.log.error({ err: error, requestId }, "a request failed");
+    return new RequestError("SERVER_ERROR", "The server failed to answer; the request id finds the cause in its log.");
+  }
+
+  #logCall({ method, path }: RequestHead, { requestId, protocol, signal }: Call, reply: Reply): void {
+    const line = { requestId, protocol, method, path, ...reply, isAborted: signal.aborted };
+    this.#options.log[reply.status >= 500 ? "warn" : "debug"](line, "request");
+  }
+}
+
+type Reply = { readonly status: number; readonly ms: number };
+
+/** Settles when nothing more of the reply will be sent; aborts the call if not all of it was. */
+function whenClosed(response: Exchange["response"], abort: AbortController): Promise<void> {
+  return new Promise((resolve) => {
+    response.once("close", () => {
+      if (!isSent(response)) {
+        abort.abort(new Error("the caller went away"));
+      }
+      resolve();
+    });
+  });
+}
+
+function isSent(response: Exchange["response"]): boolean {
+  // A stream that its client resets counts as finished with Node, since Node ends it then.
+  return "stream" in response
+    ? response.writableEnded && response.stream.rstCode === constants.NGHTTP2_NO_ERROR
+    : response.writableFinished;
+}
+
+/** Whether something settled within a time. */
+function within(settled: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(resolve, ms, false);
+  return Promise.race([settled.then(() => true), late]).finally(() => clearTimeout(timer));
+}
+
+/** The caller's own id where it is one that can stand in a log and a header, else a new one. */
+function readRequestId(headers: RequestHeaders): string {
+  const [id, ...others] = headers.get("x-request-id") ?? [];
+  return id !== undefined && others.length === 0 && /^[\x21-\x7e]{1,128}$/.test(id) ? id : newId();
+}
+
+function readKey(headers: RequestHeaders): string {
+  const [key, ...others] = headers.get("x-api-key") ?? [];
+  if (!key) {
+    throw new RequestError("MISSING_API_KEY", "Send an API key in the header x-api-key.");
+  }
+  if (others.length > 0) {
+    throw new RequestError("INVALID_API_KEY", "The header x-api-key is given more than once; send it once.");
+  }
+  return key;
+}

@@ -1,0 +1,140 @@
+import { once } from "node:events";
+import http from "node:http";
+import http2 from "node:http2";
+import { connect } from "node:net";
+import pino from "pino";
+import { expect, test } from "vitest";
+import type { Exchange } from "../../src/domain/door.ts";
+import { defaultServerLimits } from "../../src/server/limits.ts";
+import { Server } from "../../src/server/server.ts";
+import { type RunningOptions, send, startServer, versions } from "./running-server.ts";
+
+/** A server whose calls of `/own` wait until they are let go. */
+async function startGated(limits: RunningOptions["limits"] = {}) {
+  const called = Promise.withResolvers<AbortSignal>();
+  const gate = Promise.withResolvers<void>();
+  const serve = async ({ response }: Exchange, { signal }: { readonly signal: AbortSignal }) => {
+    called.resolve(signal);
+    await Promise.race([gate.promise, once(signal, "abort")]);
+    response.end("done");
+  };
+  const running = await startServer({ serve, limits: { drainMs: 20_000, ...limits } });
+  return { ...running, called: called.promise, letGo: gate.resolve };
+}
+
+async function isRefused(url: string): Promise<boolean> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  const refused = await new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(false)).once("error", () => resolve(true));
+  });
+  socket.destroy();
+  return refused;
+}
+
+test("stopping before starting does nothing", async () => {
+  const log = pino({ level: "silent" });
+  const limits = defaultServerLimits;
+  const authenticate = async () => undefined;
+  const server = new Server({ host: "127.0.0.1", port: 0, doors: [], authenticate, isReady: () => true, log, limits });
+  await server.stop();
+  await server.stop();
+  expect(() => server.url).toThrow();
+});
+
+test("stopping twice at once stops once", async () => {
+  const { server, url } = await startServer();
+  await Promise.all([server.stop(), server.stop()]);
+  await server.stop();
+  expect(await isRefused(url)).toBe(true);
+});
+
+test.each(versions)("a request in flight is answered while the server stops (%s)", async (version) => {
+  const { server, url, called, letGo } = await startGated();
+  const reply = send(version, url, {});
+  await called;
+  const stopped = server.stop();
+  expect(await isRefused(url)).toBe(true);
+  letGo();
+  expect(await reply).toMatchObject({ status: 200, text: "done" });
+  if (version === "http1") {
+    expect((await reply).headers["connection"]).toBe("close");
+  }
+  await stopped;
+});
+
+test("idle connections end at once while a request is in flight", async () => {
+  const { server, url, called, letGo } = await startGated();
+  const reply = send("http1", url, {});
+  await called;
+
+  const agent = new http.Agent({ keepAlive: true });
+  const [response] = await once(http.get(`${url}/healthz`, { agent }), "response");
+  const kept = response.socket;
+  response.resume();
+  await once(response, "end");
+  const session = http2.connect(url);
+  await once(session, "remoteSettings");
+  const silent = connect(Number(new URL(url).port), "127.0.0.1");
+  await once(silent, "connect");
+
+  const closed = Promise.all([kept, session, silent].map((connection) => once(connection, "close")));
+  const stopped = server.stop();
+  await closed;
+  letGo();
+  expect((await reply).status).toBe(200);
+  await stopped;
+});
+
+test.each(versions)("a request that does not end in time is cut and told so (%s)", async (version) => {
+  const { server, url, called } = await startGated({ drainMs: 50 });
+  const failed = send(version, url, {}).catch(() => "cut");
+  const signal = await called;
+  await server.stop();
+  expect(signal.aborted).toBe(true);
+  expect(await failed).toBe("cut");
+});
+
+test("a call that ignores its signal does not hold the stop, and is reported", async () => {
+  const called = Promise.withResolvers<void>();
+  const { server, url, log } = await startServer({
+    limits: { drainMs: 10, settleMs: 10 },
+    serve: () => {
+      called.resolve();
+      return new Promise(() => {});
+    },
+  });
+  const failed = send("http1", url, {}).catch(() => "cut");
+  await called.promise;
+  await server.stop();
+  expect(await failed).toBe("cut");
+  expect(log.join("")).toContain("calls went on");
+});
+
+test.each([
+  ["/own", "SHUTTING_DOWN"],
+  ["/readyz", "not ready"],
+  ["/public", "200 OK"],
+])(
+  "a request for %s that arrives while the server stops is answered %s, and its connection ends",
+  async (path, word) => {
+    const { server, url, called, letGo } = await startGated();
+    const reply = send("http2", url, {});
+    await called;
+    const socket = connect(Number(new URL(url).port), "127.0.0.1");
+    const received: string[] = [];
+    socket.on("data", (chunk) => received.push(String(chunk)));
+    const closed = once(socket, "close");
+    // The server has the first half when it has answered a request that was sent behind it on another connection.
+    socket.write(`GET ${path} HTTP/1.1\r\nhost: a\r\n`);
+    await send("http1", url, { path: "/healthz", method: "GET" });
+    const stopped = server.stop();
+    letGo();
+    socket.write("\r\n");
+    await closed;
+    const text = received.join("");
+    expect(text).toContain(word);
+    expect(text.toLowerCase()).toContain("connection: close");
+    expect((await reply).status).toBe(200);
+    await stopped;
+  },
+);
