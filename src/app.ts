@@ -1,0 +1,179 @@
+// Puts the parts together, starts them and stops them.
+//
+// The port opens first, so that `/healthz` answers while the database is still waited for; until everything runs,
+// `/readyz` is 503 and calls are refused as UNAVAILABLE. Then the parts start bottom up, and they stop top down.
+
+import { rename, rm, writeFile } from "node:fs/promises";
+import type { Logger } from "pino";
+import type { Config } from "./config.ts";
+import type { Invoke } from "./domain/call.ts";
+import { systemClock } from "./domain/clock.ts";
+import type { Service } from "./domain/service.ts";
+import { examplesDir, loadExamples, readSeed } from "./examples.ts";
+import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
+import { createGateway } from "./gateway/gateway.ts";
+import { ExecutionService } from "./gen/flowcall/v1/execution_pb.ts";
+import { Scope } from "./gen/flowcall/v1/options_pb.ts";
+import { WorkflowService } from "./gen/flowcall/v1/workflow_pb.ts";
+import { Health } from "./gen/grpc/health/v1/health_pb.ts";
+import { restReplies } from "./rest-replies.ts";
+import { createConnectDoor } from "./rpc/connect-door.ts";
+import { createExecutionService } from "./rpc/execution-service.ts";
+import { createChain, refusalOf } from "./rpc/handler-chain.ts";
+import { createHealthService } from "./rpc/health-service.ts";
+import { createReflectionServices } from "./rpc/reflection-service.ts";
+import { createWorkflowService } from "./rpc/workflow-service.ts";
+import { Scheduler } from "./scheduler/scheduler.ts";
+import { createAuthenticate } from "./server/authenticate.ts";
+import { defaultServerLimits } from "./server/limits.ts";
+import { Server } from "./server/server.ts";
+import { Database } from "./storage/database.ts";
+import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
+import { ExecutionStore } from "./storage/execution-store.ts";
+import { isUnavailable } from "./storage/faults.ts";
+import { LeaseStore } from "./storage/lease-store.ts";
+import { TenantStore } from "./storage/tenant-store.ts";
+import { WorkflowStore } from "./storage/workflow-store.ts";
+
+export type AppOptions = {
+  readonly config: Config;
+  readonly log: Logger;
+  /** Where the examples are read from. */
+  readonly examples?: string;
+};
+
+export class App implements Service {
+  readonly #options: AppOptions;
+  readonly #embedded: EmbeddedPostgres | undefined;
+  readonly #database: Database;
+  readonly #tenants: TenantStore;
+  readonly #scheduler: Scheduler;
+  readonly #invoke: Invoke;
+  readonly #server: Server;
+  #isStarted = false;
+  #stopped: Promise<void> | undefined;
+  #firstKeys: FirstKeys | undefined;
+
+  constructor(options: AppOptions) {
+    const { config, log } = options;
+    const { limits } = config;
+    this.#options = options;
+    const { databaseUrl, dataDir } = config;
+    const embedded = new EmbeddedPostgres({ dataDir, log });
+    this.#embedded = databaseUrl === undefined ? embedded : undefined;
+    this.#database = new Database({
+      connection: () => (databaseUrl === undefined ? embedded.connection : { url: databaseUrl }),
+      log,
+    });
+    const { db, leaseDb } = this.#database;
+    const executions = new ExecutionStore(db);
+    const workflows = new WorkflowStore(db);
+    this.#tenants = new TenantStore(db);
+    this.#scheduler = new Scheduler({
+      executions,
+      workflows,
+      leases: new LeaseStore(leaseDb),
+      isUnavailable,
+      limits,
+      clock: systemClock,
+      log,
+    });
+    const implementations = [
+      createExecutionService({ scheduler: this.#scheduler, executions, limits }),
+      createWorkflowService({ workflows, limits }),
+    ];
+    const isReady = () => this.#isStarted && this.#scheduler.isReady();
+    this.#invoke = createChain({ implementations, isUnavailable, log });
+    const services = [ExecutionService, WorkflowService];
+    const health = createHealthService({
+      isReady,
+      services: services.map(({ typeName }) => typeName),
+      clock: systemClock,
+    });
+    const find = (hash: string) =>
+      this.#tenants.findPrincipal(hash).catch((error: unknown) => {
+        throw refusalOf(error, isUnavailable);
+      });
+    this.#server = new Server({
+      host: config.host,
+      port: config.port,
+      doors: [
+        createConnectDoor({
+          implementations,
+          open: [health, ...createReflectionServices([...services, Health])],
+          invoke: this.#invoke,
+          limits,
+          log,
+        }),
+        createGateway({
+          services,
+          invoke: this.#invoke,
+          limits,
+          replies: restReplies,
+          report: (error, { requestId }) => log.error({ requestId, err: error }, "a reply could not be written"),
+        }),
+      ],
+      authenticate: createAuthenticate({ find, clock: systemClock }),
+      isReady,
+      limits: defaultServerLimits,
+      log,
+    });
+  }
+
+  get url(): string {
+    return this.#server.url;
+  }
+
+  /** The keys, when this start founded the first organisation. */
+  get firstKeys(): FirstKeys | undefined {
+    return this.#firstKeys;
+  }
+
+  async start(): Promise<void> {
+    const { config, log } = this.#options;
+    await this.#server.start();
+    log.info({ url: this.url }, "the port is open");
+    await this.#embedded?.start();
+    await this.#database.start();
+    await this.#foundAndLoad();
+    await this.#scheduler.start();
+    if (this.#stopped !== undefined) return;
+    this.#isStarted = true;
+    if (config.readyFile !== undefined) await writeReadyFile(config.readyFile, this.url);
+    log.info({ url: this.url }, "calls are accepted");
+  }
+
+  /** Also ends a start that is under way. */
+  async stop(): Promise<void> {
+    this.#stopped ??= this.#stopAll();
+    await this.#stopped;
+  }
+
+  async #stopAll(): Promise<void> {
+    const { config } = this.#options;
+    this.#isStarted = false;
+    if (config.readyFile !== undefined) await rm(config.readyFile, { force: true });
+    await this.#server.stop();
+    await this.#scheduler.stop();
+    await this.#database.stop();
+    await this.#embedded?.stop();
+  }
+
+  async #foundAndLoad(): Promise<void> {
+    const { config, examples = examplesDir } = this.#options;
+    const seed = config.examples ? await readSeed(examples) : undefined;
+    this.#firstKeys = await foundFirstOrganization({ config, tenants: this.#tenants, seed });
+    if (seed === undefined) return;
+    const scopes = [Scope.READ, Scope.AUTHOR];
+    for (const environment of await this.#tenants.listEnvironments(seed.organization)) {
+      await loadExamples(examples, this.#invoke, { ...environment, keyId: "examples", scopes });
+    }
+  }
+}
+
+/** Whole at once, since whoever waits for the file reads it the moment that it is there. */
+async function writeReadyFile(file: string, url: string): Promise<void> {
+  const partial = `${file}.${process.pid}`;
+  await writeFile(partial, `${JSON.stringify({ url, pid: process.pid })}\n`);
+  await rename(partial, file);
+}

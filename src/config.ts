@@ -1,0 +1,172 @@
+import { createHash } from "node:crypto";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { defaultLimits, type JsonLimits, type Limits } from "./domain/limits.ts";
+
+/** What the process is told from outside. */
+export type Config = {
+  readonly host: string;
+  readonly port: number;
+  /** An external Postgres; the embedded one if absent. */
+  readonly databaseUrl?: string;
+  /** Where the embedded Postgres and `keys.json` live. */
+  readonly dataDir: string;
+  /** Whether the example organisation is founded and its workflows are loaded. */
+  readonly examples: boolean;
+  readonly testKey?: string;
+  readonly productionKey?: string;
+  readonly readyFile?: string;
+  readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  readonly limits: Limits;
+};
+
+/** Every bad variable, a line each. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** What the defaults depend on. */
+export type Surroundings = { readonly workingDir: string; readonly isRoot: boolean };
+
+/** Reads the variables that begin with FLOWCALL_. Throws ConfigError with all problems at once. */
+export function readConfig(
+  environment: Environment = process.env,
+  { workingDir, isRoot }: Surroundings = { workingDir: process.cwd(), isRoot: process.getuid?.() === 0 },
+): Config {
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(
+      ([name, value]) => name.startsWith(prefix) && value !== undefined && value !== "",
+    ),
+  );
+  const result = schema.safeParse(given);
+  if (!result.success) throw new ConfigError(result.error.issues.flatMap(problemsOf));
+  const values = result.data;
+  return {
+    host: values.FLOWCALL_HOST,
+    port: values.FLOWCALL_PORT,
+    dataDir: resolve(workingDir, values.FLOWCALL_DATA_DIR ?? dataDirDefault(workingDir, isRoot)),
+    examples: values.FLOWCALL_EXAMPLES ?? values.FLOWCALL_DATABASE_URL === undefined,
+    logLevel: values.FLOWCALL_LOG_LEVEL,
+    limits: limitsOf(values),
+    ...(values.FLOWCALL_DATABASE_URL !== undefined && { databaseUrl: values.FLOWCALL_DATABASE_URL }),
+    ...(values.FLOWCALL_TEST_KEY !== undefined && { testKey: values.FLOWCALL_TEST_KEY }),
+    ...(values.FLOWCALL_PRODUCTION_KEY !== undefined && { productionKey: values.FLOWCALL_PRODUCTION_KEY }),
+    ...(values.FLOWCALL_READY_FILE !== undefined && { readyFile: resolve(workingDir, values.FLOWCALL_READY_FILE) }),
+  };
+}
+
+const prefix = "FLOWCALL_";
+
+/** A whole number in decimal digits; nothing else that `Number` would read. */
+function whole(min: number, max: number) {
+  return z
+    .string()
+    .regex(/^\d{1,15}$/, "must be a whole number")
+    .transform(Number)
+    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
+}
+
+function key(start: string) {
+  return z
+    .string()
+    .regex(
+      new RegExp(`^${start}[\\x21-\\x7e]{16,200}$`),
+      `must be ${start} and then 16 to 200 visible ASCII characters`,
+    );
+}
+
+const databaseUrl = z.string().refine((text) => /^postgres(ql)?:$/.test(URL.parse(text)?.protocol ?? ""), {
+  message: "must be a URL of the form postgres://user:password@host:5432/database",
+});
+
+const hourMs = 3_600_000;
+
+const limitVariables = {
+  FLOWCALL_PAYLOAD_BYTES: whole(1_024, 64 * 1024 ** 2).optional(),
+  FLOWCALL_PAYLOAD_VALUES: whole(1, 5_000_000).optional(),
+  FLOWCALL_PAYLOAD_DEPTH: whole(1, 24).optional(),
+  FLOWCALL_OUTPUT_BYTES: whole(1_024, 64 * 1024 ** 2).optional(),
+  FLOWCALL_OUTPUT_VALUES: whole(1, 5_000_000).optional(),
+  FLOWCALL_OUTPUT_DEPTH: whole(1, 32).optional(),
+  FLOWCALL_OBJECT_KEYS: whole(1, 1_000_000).optional(),
+  FLOWCALL_TRANSPORT_BYTES: whole(4_096, 256 * 1024 ** 2).optional(),
+  FLOWCALL_EVENT_HEADER_BYTES: whole(0, 65_536).optional(),
+  FLOWCALL_GRAPH_NODES: whole(1, 500).optional(),
+  FLOWCALL_SYNC_WAIT_MS: whole(1, hourMs).optional(),
+  FLOWCALL_GROUP_ITERATIONS: whole(1, 1_000_000).optional(),
+  FLOWCALL_NODE_TIMEOUT_MS: whole(1, 2 * hourMs).optional(),
+  FLOWCALL_QUERY_MS: whole(1, 60_000).optional(),
+  FLOWCALL_SLOTS: whole(1, 100_000).optional(),
+  FLOWCALL_QUEUE_MAX: whole(0, 100_000_000).optional(),
+  FLOWCALL_VERSIONS_CACHED: whole(1, 1_000_000).optional(),
+};
+
+const schema = z.strictObject({
+  FLOWCALL_HOST: z.string().default("127.0.0.1"),
+  FLOWCALL_PORT: whole(0, 65_535).default(4180),
+  FLOWCALL_DATABASE_URL: databaseUrl.optional(),
+  FLOWCALL_DATA_DIR: z.string().optional(),
+  FLOWCALL_EXAMPLES: z
+    .enum(["true", "false"])
+    .transform((text) => text === "true")
+    .optional(),
+  FLOWCALL_TEST_KEY: key("tk").optional(),
+  FLOWCALL_PRODUCTION_KEY: key("pk").optional(),
+  FLOWCALL_READY_FILE: z.string().optional(),
+  FLOWCALL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  ...limitVariables,
+});
+
+type Values = z.infer<typeof schema>;
+
+function limitsOf(values: Values): Limits {
+  const { payload, output, ...rest } = defaultLimits;
+  const keysMax = values.FLOWCALL_OBJECT_KEYS ?? payload.keysMax;
+  const json = (limits: JsonLimits, bytes?: number, count?: number, depth?: number): JsonLimits => ({
+    bytesMax: bytes ?? limits.bytesMax,
+    valuesMax: count ?? limits.valuesMax,
+    depthMax: depth ?? limits.depthMax,
+    keysMax,
+  });
+  return {
+    payload: json(
+      payload,
+      values.FLOWCALL_PAYLOAD_BYTES,
+      values.FLOWCALL_PAYLOAD_VALUES,
+      values.FLOWCALL_PAYLOAD_DEPTH,
+    ),
+    output: json(output, values.FLOWCALL_OUTPUT_BYTES, values.FLOWCALL_OUTPUT_VALUES, values.FLOWCALL_OUTPUT_DEPTH),
+    transportBytesMax: values.FLOWCALL_TRANSPORT_BYTES ?? rest.transportBytesMax,
+    eventHeaderBytesMax: values.FLOWCALL_EVENT_HEADER_BYTES ?? rest.eventHeaderBytesMax,
+    graphNodesMax: values.FLOWCALL_GRAPH_NODES ?? rest.graphNodesMax,
+    syncWaitMs: values.FLOWCALL_SYNC_WAIT_MS ?? rest.syncWaitMs,
+    groupIterationsMax: values.FLOWCALL_GROUP_ITERATIONS ?? rest.groupIterationsMax,
+    delayMs: rest.delayMs,
+    nodeTimeoutMs: values.FLOWCALL_NODE_TIMEOUT_MS ?? rest.nodeTimeoutMs,
+    queryMs: values.FLOWCALL_QUERY_MS ?? rest.queryMs,
+    slots: values.FLOWCALL_SLOTS ?? rest.slots,
+    queueMax: values.FLOWCALL_QUEUE_MAX ?? rest.queueMax,
+    versionsMax: values.FLOWCALL_VERSIONS_CACHED ?? rest.versionsMax,
+  };
+}
+
+function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((name) => `${name}: there is no such variable (see the table in the README)`);
+  }
+  return [`${issue.path.join(".")}: ${issue.message}`];
+}
+
+/** As root the database runs as another user, who could not enter most folders: so the files go where it can. */
+function dataDirDefault(workingDir: string, isRoot: boolean): string {
+  if (!isRoot) return ".flowcall";
+  return join("/var/lib/flowcall", createHash("sha256").update(workingDir).digest("hex").slice(0, 12));
+}

@@ -1,0 +1,78 @@
+import { createHash, randomUUID } from "node:crypto";
+import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Config } from "./config.ts";
+import type { EnvironmentKind } from "./domain/principal.ts";
+import type { Seed } from "./examples.ts";
+import { Scope } from "./gen/flowcall/v1/options_pb.ts";
+import type { TenantStore } from "./storage/tenant-store.ts";
+
+/** The first organisation's keys: one for each environment. */
+export type FirstKeys = Readonly<Record<EnvironmentKind, string>>;
+
+/** Where the keys are kept, for whoever may read the data folder. */
+export function keysFileOf(config: Config): string {
+  return join(config.dataDir, "keys.json");
+}
+
+const keysSchema = z.object({ test: z.string(), production: z.string() });
+
+const allScopes = [Scope.EXECUTE, Scope.READ, Scope.AUTHOR, Scope.ADMIN];
+
+export type FirstRunOptions = {
+  readonly config: Config;
+  readonly tenants: TenantStore;
+  readonly seed: Seed | undefined;
+};
+
+/**
+ * Founds the first organisation in an empty database, with its keys. Answers the keys when it did.
+ *
+ * The keys are on disk before the database knows them, and the database learns everything in one transaction: a start
+ * that is cut off in between is repeated by the next one with the same keys. Of two processes one founds.
+ */
+export async function foundFirstOrganization(options: FirstRunOptions): Promise<FirstKeys | undefined> {
+  const { config, tenants, seed } = options;
+  if (!(await tenants.isEmpty())) return undefined;
+  const keys = await firstKeys(config);
+  const isFounded = await tenants.found({
+    name: seed?.organization ?? "default",
+    keys: [keyRow("test", keys.test), keyRow("production", keys.production)],
+    integrations: seed?.integrations ?? [],
+    linkedAccounts: seed?.linkedAccounts ?? [],
+  });
+  return isFounded ? keys : undefined;
+}
+
+function keyRow(environment: EnvironmentKind, key: string) {
+  const hash = createHash("sha256").update(key).digest("hex");
+  return { environment, hash, prefix: key.slice(0, 6), name: `first ${environment} key`, scopes: allScopes };
+}
+
+async function firstKeys(config: Config): Promise<FirstKeys> {
+  const kept = await readKeys(keysFileOf(config));
+  const keys = {
+    test: config.testKey ?? kept?.test ?? `tk${randomUUID()}`,
+    production: config.productionKey ?? kept?.production ?? `pk${randomUUID()}`,
+  };
+  await writeKeys(keysFileOf(config), keys);
+  return keys;
+}
+
+async function readKeys(file: string): Promise<FirstKeys | undefined> {
+  try {
+    return keysSchema.parse(JSON.parse(await readFile(file, "utf8")));
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw new Error(`${file} cannot be read as the keys that it should hold`, { cause: error });
+  }
+}
+
+async function writeKeys(file: string, keys: FirstKeys): Promise<void> {
+  await mkdir(join(file, ".."), { recursive: true });
+  const partial = `${file}.${process.pid}`;
+  await writeFile(partial, `${JSON.stringify(keys, undefined, 2)}\n`, { mode: 0o600 });
+  await chmod(partial, 0o600);
+  await rename(partial, file);
+}

@@ -1,0 +1,47 @@
+import { create, isMessage, type Message, toJson } from "@bufbuild/protobuf";
+import type { ReplyTable, RestReply } from "./gateway/reply-table.ts";
+import {
+  ExecuteWorkflowResponseSchema,
+  ExecutionErrorSchema,
+  ExecutionResult_Status as Status,
+} from "./gen/flowcall/v1/execution_pb.ts";
+
+/**
+ * How replies become REST where it is not 200 and the whole message: the one table of it.
+ *
+ * A failed execution is a successful answer about a failed execution to gRPC; a REST client looks at the status first.
+ */
+export const restReplies: ReplyTable = new Map([[ExecuteWorkflowResponseSchema.typeName, executeReply]]);
+
+/** When a client that waited in vain should ask for the response, in seconds. */
+const retryAfter = "1";
+
+function executeReply(message: Message): RestReply {
+  if (!isMessage(message, ExecuteWorkflowResponseSchema))
+    throw new Error(`no reply of ExecuteWorkflow: ${message.$typeName}`);
+  const { status, statusCode, error, executionId, returnValue } = message;
+  if (status === Status.ERRORED) {
+    return {
+      status: 500,
+      body: {
+        kind: "error",
+        error: {
+          error_code: "WORKFLOW_ERRORED",
+          message: error?.message ?? "The workflow failed.",
+          members: {
+            execution_id: executionId,
+            ...(error !== undefined && { error: toJson(ExecutionErrorSchema, error) }),
+          },
+        },
+      },
+    };
+  }
+  if (status === Status.RUNNING) {
+    const location = `/api/v1/execution/${executionId}/response`;
+    return { status: 202, headers: { location, "retry-after": retryAfter }, body: { kind: "message", message } };
+  }
+  if (statusCode === undefined) return { status: 200, body: { kind: "message", message } };
+  // The Response node's status is the reply's own, and so not said again in its body.
+  const body = create(ExecuteWorkflowResponseSchema, { executionId, ...(returnValue && { returnValue }) });
+  return { status: statusCode, body: { kind: "message", message: body } };
+}

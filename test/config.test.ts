@@ -1,0 +1,84 @@
+import { describe, expect, test } from "vitest";
+import { ConfigError, type Environment, readConfig } from "../src/config.ts";
+import { defaultLimits } from "../src/domain/limits.ts";
+
+const surroundings = { workingDir: "/srv/flowcall", isRoot: false };
+
+function check(environment: Environment, problems: readonly string[]): void {
+  try {
+    readConfig(environment, surroundings);
+  } catch (error) {
+    expect(error).toBeInstanceOf(ConfigError);
+    expect(error instanceof ConfigError ? error.problems.map((problem) => problem.split(":")[0]) : []).toEqual(
+      problems,
+    );
+    return;
+  }
+  expect([]).toEqual(problems);
+}
+
+describe("the configuration", () => {
+  test("nothing set is everything by default", () => {
+    expect(readConfig({ HOME: "/root", PATH: "/bin" }, surroundings)).toEqual({
+      host: "127.0.0.1",
+      port: 4180,
+      dataDir: "/srv/flowcall/.flowcall",
+      examples: true,
+      logLevel: "info",
+      limits: defaultLimits,
+    });
+  });
+
+  test("root keeps its data where another user can reach it, apart for each working folder", () => {
+    const one = readConfig({}, { workingDir: "/root/a", isRoot: true }).dataDir;
+    const two = readConfig({}, { workingDir: "/root/b", isRoot: true }).dataDir;
+    expect(one).toMatch(/^\/var\/lib\/flowcall\/[0-9a-f]{12}$/);
+    expect(two).not.toBe(one);
+  });
+
+  test("examples are for the embedded database unless they are asked for", () => {
+    const FLOWCALL_DATABASE_URL = "postgres://user:secret@db.internal:5432/flowcall";
+    expect(readConfig({ FLOWCALL_DATABASE_URL }, surroundings).examples).toBe(false);
+    expect(readConfig({ FLOWCALL_DATABASE_URL, FLOWCALL_EXAMPLES: "true" }, surroundings).examples).toBe(true);
+  });
+
+  test("limits are set one by one", () => {
+    const { limits } = readConfig(
+      { FLOWCALL_SLOTS: "3", FLOWCALL_PAYLOAD_DEPTH: "7", FLOWCALL_OBJECT_KEYS: "9" },
+      surroundings,
+    );
+    expect(limits).toEqual({
+      ...defaultLimits,
+      slots: 3,
+      payload: { ...defaultLimits.payload, depthMax: 7, keysMax: 9 },
+      output: { ...defaultLimits.output, keysMax: 9 },
+    });
+  });
+
+  test.each([
+    [{ FLOWCALL_PORT: "65536" }, ["FLOWCALL_PORT"]],
+    [{ FLOWCALL_PORT: "0x50" }, ["FLOWCALL_PORT"]],
+    [{ FLOWCALL_PORT: "-1" }, ["FLOWCALL_PORT"]],
+    [{ FLOWCALL_PORT: "4180 " }, ["FLOWCALL_PORT"]],
+    [{ FLOWCALL_DATABASE_URL: "mysql://host/db" }, ["FLOWCALL_DATABASE_URL"]],
+    [{ FLOWCALL_DATABASE_URL: "not a url" }, ["FLOWCALL_DATABASE_URL"]],
+    [{ FLOWCALL_TEST_KEY: "pk0123456789abcdef" }, ["FLOWCALL_TEST_KEY"]],
+    [{ FLOWCALL_TEST_KEY: "tkshort" }, ["FLOWCALL_TEST_KEY"]],
+    [{ FLOWCALL_EXAMPLES: "yes" }, ["FLOWCALL_EXAMPLES"]],
+    [{ FLOWCALL_LOG_LEVEL: "loud" }, ["FLOWCALL_LOG_LEVEL"]],
+    [{ FLOWCALL_SLOTS: "0" }, ["FLOWCALL_SLOTS"]],
+    [{ FLOWCALL_PAYLOAD_DEPTH: "25" }, ["FLOWCALL_PAYLOAD_DEPTH"]],
+    [{ FLOWCALL_PROT: "4180" }, ["FLOWCALL_PROT"]],
+    [
+      { FLOWCALL_PORT: "x", FLOWCALL_LOG_LEVEL: "x", FLOWCALL_NOPE: "x" },
+      ["FLOWCALL_PORT", "FLOWCALL_LOG_LEVEL", "FLOWCALL_NOPE"],
+    ],
+    [{ FLOWCALL_PORT: "" }, []],
+  ])("%j is refused with every problem named", (environment, problems) => check(environment, problems));
+
+  test("a problem never repeats the value, which may be a secret", () => {
+    expect(() => readConfig({ FLOWCALL_DATABASE_URL: "mysql://user:hunter2@host/db" }, surroundings)).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining("hunter2") }),
+    );
+  });
+});

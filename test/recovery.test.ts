@@ -1,0 +1,88 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { productionKey, testKey } from "./support/flowcall.ts";
+import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { makeDataDir, type ServerProcess, startServerProcess } from "./support/server-process.ts";
+
+const count = 500;
+
+let database: TestDatabase;
+let data: Awaited<ReturnType<typeof makeDataDir>>;
+let server: ServerProcess | undefined;
+
+beforeEach(async () => {
+  database = await createTestDatabase();
+  data = await makeDataDir();
+});
+
+afterEach(async () => {
+  await server?.end("SIGKILL");
+  await data.remove();
+  await database.drop();
+});
+
+async function start(slots = 256): Promise<ServerProcess> {
+  server = await startServerProcess({
+    dataDir: data.dataDir,
+    environment: {
+      FLOWCALL_DATABASE_URL: database.url,
+      FLOWCALL_EXAMPLES: "true",
+      FLOWCALL_SLOTS: String(slots),
+      FLOWCALL_TEST_KEY: testKey,
+      FLOWCALL_PRODUCTION_KEY: productionKey,
+    },
+  });
+  return server;
+}
+
+const headers = {
+  "x-api-key": testKey,
+  linked_account_id: "john@acme.io",
+  "content-type": "application/json",
+};
+
+async function accept(url: string): Promise<string> {
+  const reply = await fetch(`${url}/api/v1/workflow/slow-task/execute`, { method: "POST", headers, body: "{}" });
+  const { execution_id } = JSON.parse(await reply.text());
+  return execution_id;
+}
+
+/** Looks until the database says it: the only clock that both processes share. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 50));
+}
+
+async function countRows(sql: string): Promise<number> {
+  const { rows } = await database.query(`select count(*)::int as count from ${sql}`);
+  return Number(rows[0]?.["count"]);
+}
+
+describe("a process that is killed loses nothing that it accepted", () => {
+  test(`${count} executions under way end after a restart, each once`, { timeout: 60_000 }, async () => {
+    // Some run and the others wait for a slot when the process is killed, however slowly the machine accepts them.
+    const first = await start(100);
+    const ids = await Promise.all(Array.from({ length: count }, () => accept(first.url)));
+    await first.end("SIGKILL");
+    server = undefined;
+    expect(new Set(ids).size).toBe(count);
+    expect(await countRows("execution_claim")).toBeGreaterThan(count / 4);
+
+    const second = await start();
+    await until(async () => (await countRows("execution_claim")) === 0);
+    const answers = await Promise.all(
+      ids.map(async (id) => (await fetch(`${second.url}/api/v1/execution/${id}/response`, { headers })).json()),
+    );
+    const expected = { response: { message: "Waited for 2 seconds." }, status: "COMPLETED" };
+    expect(answers.filter((answer) => JSON.stringify(answer) !== JSON.stringify(expected))).toEqual([]);
+    expect(await countRows("execution where state = 'COMPLETED'")).toBe(count);
+    expect(await countRows("execution")).toBe(count);
+  });
+
+  test("a process that is told to stop lets what runs end, and then ends itself", { timeout: 60_000 }, async () => {
+    const { url, end } = await start();
+    await Promise.all(Array.from({ length: 20 }, () => accept(url)));
+    expect(await end("SIGTERM")).toBe(0);
+    server = undefined;
+    expect(await countRows("execution where state = 'COMPLETED'")).toBe(20);
+    expect(await countRows("lease")).toBe(0);
+  });
+});

@@ -1,0 +1,49 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { type ApiCall, protocolsOf } from "../api/protocols.ts";
+import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
+
+let flowcall: Flowcall;
+
+beforeEach(async () => {
+  flowcall = await startFlowcall({ FLOWCALL_SLOTS: "1", FLOWCALL_QUEUE_MAX: "2" });
+});
+
+afterEach(async () => flowcall?.stop());
+
+function execute(workflow: string, isSync: boolean): ApiCall {
+  const fields = { workflow, linked_account_id: "john@acme.io", sync_execution: isSync, payload: {} };
+  return { method: ExecutionService.method.executeWorkflow, key: testKey, fields };
+}
+
+async function call(workflow: string, isSync = false) {
+  const [rest] = protocolsOf(flowcall.url);
+  if (rest === undefined) throw new Error("there is no REST");
+  return rest.call(execute(workflow, isSync));
+}
+
+describe("what is over the slots waits, and the wait has a bound", () => {
+  test("a synchronous call without a slot is queued, and answers when it has run", async () => {
+    await call("slow-task");
+    const answer = await call("create-task", true);
+    expect(answer.message).toMatchObject({ return_value: { success: "true" } });
+    const { rows } = await flowcall.database.query("select type, state from execution order by create_time");
+    expect(rows).toEqual([
+      { type: "ASYNC", state: "COMPLETED" },
+      { type: "SYNC", state: "COMPLETED" },
+    ]);
+  });
+
+  test("beyond the queue's bound a call is refused on every protocol, and says when to come back", async () => {
+    for (let count = 0; count < 3; count += 1) expect((await call("slow-task")).status).toBe(200);
+    const answers = await Promise.all(
+      protocolsOf(flowcall.url).map(async ({ name, call }) => ({ name, ...(await call(execute("slow-task", false))) })),
+    );
+    for (const { name, reason, code, status, headers } of answers) {
+      expect([name, reason, headers.get("retry-after")]).toEqual([name, "QUEUE_FULL", "1"]);
+      expect([name, status ?? code]).toEqual([name, name === "REST" ? 429 : "ResourceExhausted"]);
+    }
+    const { rows } = await flowcall.database.query("select count(*)::int as count from execution");
+    expect(rows).toEqual([{ count: 3 }]);
+  });
+});

@@ -1,0 +1,115 @@
+import { pino } from "pino";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { App } from "../src/app.ts";
+import { readConfig } from "../src/config.ts";
+import { systemClock } from "../src/domain/clock.ts";
+import { newId } from "../src/domain/id.ts";
+import { defaultLimits } from "../src/domain/limits.ts";
+import type { Service } from "../src/domain/service.ts";
+import { Lease } from "../src/scheduler/lease.ts";
+import { Loop } from "../src/scheduler/loop.ts";
+import { Rescuer } from "../src/scheduler/rescuer.ts";
+import { Scheduler } from "../src/scheduler/scheduler.ts";
+import { defaultServerLimits } from "../src/server/limits.ts";
+import { Listener } from "../src/server/listener.ts";
+import { Server } from "../src/server/server.ts";
+import { Database } from "../src/storage/database.ts";
+import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
+import { ExecutionStore } from "../src/storage/execution-store.ts";
+import { isUnavailable } from "../src/storage/faults.ts";
+import { LeaseStore } from "../src/storage/lease-store.ts";
+import { WorkflowStore } from "../src/storage/workflow-store.ts";
+import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { makeDataDir } from "./support/server-process.ts";
+
+const log = pino({ level: "silent" });
+const limits = defaultLimits;
+const clock = systemClock;
+const host = "127.0.0.1";
+
+let testDatabase: TestDatabase;
+let database: Database;
+let data: Awaited<ReturnType<typeof makeDataDir>>;
+
+beforeAll(async () => {
+  testDatabase = await createTestDatabase();
+  data = await makeDataDir();
+  database = new Database({ connection: () => testDatabase.connection, log });
+  await database.start();
+});
+
+afterAll(async () => {
+  await database.stop();
+  await testDatabase.drop();
+  await data.remove();
+});
+
+/** Each service, freshly made over parts that run. */
+const services: Readonly<Record<string, () => Service>> = {
+  App: () => {
+    const config = readConfig({
+      FLOWCALL_PORT: "0",
+      FLOWCALL_DATABASE_URL: testDatabase.url,
+      FLOWCALL_DATA_DIR: `${data.dataDir}/app`,
+    });
+    return new App({ config, log });
+  },
+  Database: () => new Database({ connection: () => testDatabase.connection, log }),
+  EmbeddedPostgres: () => new EmbeddedPostgres({ dataDir: `${data.dataDir}/embedded`, log }),
+  Lease: () => new Lease({ leases: new LeaseStore(database.db), owner: newId(), log }),
+  Listener: () => new Listener({ host, port: 0, limits: defaultServerLimits, log, receive: () => undefined }),
+  Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
+  Rescuer: () =>
+    new Rescuer({
+      executions: new ExecutionStore(database.db),
+      owner: newId(),
+      running: new Map(),
+      slots: 1,
+      takeUp: async () => undefined,
+      log,
+    }),
+  Scheduler: () =>
+    new Scheduler({
+      executions: new ExecutionStore(database.db),
+      workflows: new WorkflowStore(database.db),
+      leases: new LeaseStore(database.leaseDb),
+      isUnavailable,
+      limits,
+      clock,
+      log,
+    }),
+  Server: () =>
+    new Server({
+      host,
+      port: 0,
+      doors: [],
+      authenticate: async () => undefined,
+      isReady: () => true,
+      limits: defaultServerLimits,
+      log,
+    }),
+};
+
+/** What of this process keeps it alive, but for the parts that the tests run on. */
+function activeTimers(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+}
+
+describe.each(Object.entries(services))("the service %s", (_, create) => {
+  test("can be stopped before it starts, and twice", async () => {
+    const service = create();
+    await service.stop();
+    await service.stop();
+  });
+
+  test("starts, stops, and stops again", async () => {
+    const service = create();
+    await service.start();
+    await Promise.all([service.stop(), service.stop()]);
+    await service.stop();
+    const after = activeTimers();
+    // Nothing of it arms another timer once it has stopped.
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(activeTimers()).toBeLessThanOrEqual(after);
+  });
+});

@@ -1,0 +1,79 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { pino } from "pino";
+import { App } from "../../src/app.ts";
+import { type Environment, readConfig } from "../../src/config.ts";
+import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
+import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
+import { createTestDatabase, type TestDatabase } from "./postgres.ts";
+
+export const testKey = "tk00000000-0000-4000-8000-000000000001";
+export const productionKey = "pk00000000-0000-4000-8000-000000000002";
+
+/** A whole service in this process, on a database of its own, with the examples. */
+export type Flowcall = {
+  readonly app: App;
+  readonly url: string;
+  readonly database: TestDatabase;
+  stop(): Promise<void>;
+};
+
+export async function startFlowcall(environment: Environment = {}): Promise<Flowcall> {
+  const database = await createTestDatabase();
+  const dataDir = await mkdtemp(join(tmpdir(), "flowcall-test-"));
+  const config = readConfig({
+    FLOWCALL_PORT: "0",
+    FLOWCALL_DATABASE_URL: database.url,
+    FLOWCALL_DATA_DIR: dataDir,
+    FLOWCALL_EXAMPLES: "true",
+    FLOWCALL_TEST_KEY: testKey,
+    FLOWCALL_PRODUCTION_KEY: productionKey,
+    ...environment,
+  });
+  const app = new App({ config, log: pino({ level: process.env["TEST_LOG"] ?? "silent" }) });
+  await app.start();
+  return {
+    app,
+    url: app.url,
+    database,
+    stop: async () => {
+      await app.stop();
+      await database.drop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+export type NewWorkflow = {
+  readonly alias: string;
+  readonly slug?: string;
+  readonly definition: JsonObject;
+  readonly isPublished?: boolean;
+  readonly key?: string;
+};
+
+/** Creates a workflow through the API, saves its definition and, unless told otherwise, publishes it. */
+export async function putWorkflow(url: string, workflow: NewWorkflow): Promise<string> {
+  const { alias, slug = "asana", definition, isPublished = true, key = testKey } = workflow;
+  const client = createClient(WorkflowService, createGrpcTransport({ baseUrl: url }));
+  const headers = { "x-api-key": key };
+  const { id } = await client.createWorkflow({ slug, alias, name: alias }, { headers });
+  await client.saveDraft({ workflow: id, definition: fromJson(WorkflowDefinitionSchema, definition) }, { headers });
+  if (isPublished) await client.publishWorkflow({ workflow: id }, { headers });
+  return id;
+}
+
+/** Start → Response with the given data, or a Start with another trigger. */
+export function echoDefinition(data: string, trigger: JsonObject = { api_call: {} }): JsonObject {
+  return {
+    nodes: [
+      { id: "1", name: "Start", start: trigger },
+      { id: "2", name: "Response", response: { data } },
+    ],
+    edges: [{ source: "1", target: "2" }],
+  };
+}

@@ -1,0 +1,68 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readFile, rm, watch } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const root = resolve(import.meta.dirname, "../..");
+
+/** The server as a process of its own, for tests that kill it. */
+export type ServerProcess = {
+  readonly url: string;
+  readonly pid: number;
+  readonly child: ChildProcess;
+  /** Sends a signal and waits for the process's end; answers its exit status, null after a signal that it did not catch. */
+  end(signal: NodeJS.Signals): Promise<number | null>;
+};
+
+export type ServerProcessOptions = {
+  readonly dataDir: string;
+  readonly environment?: NodeJS.ProcessEnv;
+};
+
+/** A folder that the database's user can reach too, where the tests run as root. */
+export async function makeDataDir(): Promise<{ readonly dataDir: string; remove(): Promise<void> }> {
+  const folder = await mkdtemp(join(tmpdir(), "flowcall-process-"));
+  await chmod(folder, 0o755);
+  return { dataDir: join(folder, "data"), remove: () => rm(folder, { recursive: true, force: true }) };
+}
+
+/** Starts `src/main.ts` and waits until it accepts calls. */
+export async function startServerProcess({ dataDir, environment }: ServerProcessOptions): Promise<ServerProcess> {
+  const folder = join(dataDir, "..", "ready");
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const changes = watch(folder);
+  const child = spawn(process.execPath, ["src/main.ts"], {
+    cwd: root,
+    env: {
+      ...process.env,
+      FLOWCALL_PORT: "0",
+      FLOWCALL_DATA_DIR: dataDir,
+      FLOWCALL_READY_FILE: join(folder, "ready.json"),
+      FLOWCALL_LOG_LEVEL: "error",
+      ...environment,
+    },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  const exited = once(child, "exit");
+  const failed = exited.then(() => {
+    throw new Error("the server ended before it was ready");
+  });
+  const ready = (async () => {
+    for await (const { filename } of changes) if (filename === "ready.json") break;
+  })();
+  await Promise.race([ready, failed]);
+  failed.catch(() => undefined);
+  const { url, pid } = JSON.parse(await readFile(join(folder, "ready.json"), "utf8"));
+  return {
+    url,
+    pid,
+    child,
+    end: async (signal) => {
+      process.kill(pid, signal);
+      const [code] = await exited;
+      return code;
+    },
+  };
+}

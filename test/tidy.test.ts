@@ -1,0 +1,126 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, relative, resolve } from "node:path";
+import { getOption, hasOption } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { file_flowcall_v1_definition } from "../src/gen/flowcall/v1/definition_pb.ts";
+import { file_flowcall_v1_execution } from "../src/gen/flowcall/v1/execution_pb.ts";
+import { scope } from "../src/gen/flowcall/v1/options_pb.ts";
+import { file_flowcall_v1_workflow } from "../src/gen/flowcall/v1/workflow_pb.ts";
+import { http } from "../src/gen/google/api/annotations_pb.ts";
+
+const root = resolve(import.meta.dirname, "..");
+
+/** The layers from the ground up. A file imports from its own folder or from a lower layer. */
+const layers: readonly (readonly string[])[] = [
+  ["gen"],
+  ["domain"],
+  ["engine", "storage"],
+  ["scheduler"],
+  ["rpc", "gateway"],
+  ["server"],
+  [""],
+];
+
+function trackedFiles(pattern: string): readonly string[] {
+  const out = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", pattern], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  return out.split("\n").filter((file) => file !== "" && existsSync(join(root, file)));
+}
+
+const sources = trackedFiles("src/*.ts").filter((file) => !file.startsWith("src/gen/"));
+
+function read(file: string): string {
+  return readFileSync(join(root, file), "utf8");
+}
+
+function folderOf(file: string): string {
+  const [, folder = "", rest] = file.split("/");
+  return rest === undefined ? "" : folder;
+}
+
+function layerOf(file: string): number {
+  return layers.findIndex((folders) => folders.includes(folderOf(file)));
+}
+
+function importsOf(file: string): readonly string[] {
+  const specifiers = read(file).matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g);
+  return [...specifiers].map(([, specifier = ""]) => relative(root, resolve(root, dirname(file), specifier)));
+}
+
+describe("the sources stay tidy", () => {
+  test("every folder of src is a layer", () => {
+    expect(sources.filter((file) => layerOf(file) === -1)).toEqual([]);
+    expect(sources.length).toBeGreaterThan(30);
+  });
+
+  test("no import goes up or across the layers", () => {
+    const breaches = sources.flatMap((file) =>
+      importsOf(file)
+        .filter((target) => layerOf(target) >= layerOf(file) && folderOf(target) !== folderOf(file))
+        .map((target) => `${file} imports ${target}`),
+    );
+    expect(breaches).toEqual([]);
+  });
+
+  test("no source file is longer than 300 lines", () => {
+    const long = sources.map((file) => ({ file, lines: read(file).split("\n").length - 1 }));
+    expect(long.filter(({ lines }) => lines > 300)).toEqual([]);
+  });
+
+  test("the environment is read in config.ts alone", () => {
+    expect(sources.filter((file) => file !== "src/config.ts" && read(file).includes("process.env"))).toEqual([]);
+  });
+
+  test("nothing is exported as default", () => {
+    expect(sources.filter((file) => /^export default/m.test(read(file)))).toEqual([]);
+  });
+
+  test("links in the documents lead somewhere", () => {
+    const documents = [...trackedFiles("*.md")].filter((file) => !file.includes("third_party"));
+    const dead = documents.flatMap((file) =>
+      [...read(file).matchAll(/\]\((?!https?:|#)([^)#\s]+)[^)]*\)/g)]
+        .map(([, target = ""]) => relative(root, resolve(root, dirname(file), target)))
+        .filter((target) => !existsSync(join(root, target)))
+        .map((target) => `${file} → ${target}`),
+    );
+    expect(documents).toContain("README.md");
+    expect(dead).toEqual([]);
+  });
+
+  test("the lock file and the settings name no registry host", () => {
+    const named = ["package-lock.json", "package.json", ".npmrc"].filter((file) =>
+      /registry\.|"resolved"/.test(read(file)),
+    );
+    expect(named).toEqual([]);
+  });
+});
+
+describe("the protos keep their promises", () => {
+  const files = [file_flowcall_v1_execution, file_flowcall_v1_workflow, file_flowcall_v1_definition];
+
+  test("every field's JSON name is its proto name", () => {
+    const fields = files.flatMap((file) => file.messages.flatMap((message) => message.fields));
+    expect(fields.length).toBeGreaterThan(50);
+    expect(fields.filter((field) => field.jsonName !== field.name).map(String)).toEqual([]);
+  });
+
+  test("every method names the scope that it needs and a REST path", () => {
+    const methods = files.flatMap((file) => file.services.flatMap((service) => service.methods));
+    expect(methods.filter((method) => !hasOption(method, scope) || getOption(method, scope) === 0)).toEqual([]);
+    expect(methods.filter((method) => !hasOption(method, http))).toEqual([]);
+  });
+
+  test("the generated code is what the protos generate", () => {
+    const fresh = mkdtempSync(join(tmpdir(), "flowcall-generated-"));
+    try {
+      execFileSync("buf", ["generate", "-o", fresh], { cwd: root });
+      execFileSync("diff", ["-r", join(fresh, "src/gen"), join(root, "src/gen")]);
+    } finally {
+      rmSync(fresh, { recursive: true, force: true });
+    }
+  });
+});
