@@ -18,7 +18,7 @@ import { checkStructure, portsOf, type Structure } from "./structure.ts";
 import { Names } from "./templates/field.ts";
 import { warnOfLevels } from "./warnings.ts";
 
-export type CompiledGraph = {
+type CompiledGraph = {
   /** Present exactly when there are no errors. */
   readonly graph?: Graph;
   /** Why the definition cannot run, in the order of its nodes. */

@@ -29,7 +29,7 @@ export type CompiledNode = {
 type MakeStep = (level: Level) => Step;
 
 /** What nodes are compiled with. One for each definition. */
-export type NodeTools = { readonly names: Names; readonly limits: Limits; readonly queries: QueryCompiler };
+type NodeTools = { readonly names: Names; readonly limits: Limits; readonly queries: QueryCompiler };
 
 /** Compiles what a node does and its settings, and reports every problem in them. Undefined where it has no kind. */
 export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefined {

@@ -1,7 +1,7 @@
 import type { Node } from "../gen/flowcall/v1/definition_pb.ts";
 
 /** The nodes of one circle, the first named again at its end, and the edge that closes it. */
-export type Cycle<Link> = { readonly ids: readonly string[]; readonly closing: Link };
+type Cycle<Link> = { readonly ids: readonly string[]; readonly closing: Link };
 
 /** Finds a circle for each edge that leads back to a node on the way to it. Without circles there is none to find. */
 export function findCycles<Link extends { readonly source: Node; readonly target: Node }>(

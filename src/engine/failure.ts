@@ -1,5 +1,5 @@
 /** Why a node failed. A reason, once published, keeps its meaning. */
-export type FailureReason =
+type FailureReason =
   | "EXPRESSION_ERROR"
   | "OUTPUT_TOO_LARGE"
   | "OUTPUT_INVALID"

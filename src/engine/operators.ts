@@ -95,13 +95,8 @@ function isEqual(left: JsonValue, right: JsonValue): boolean {
 
 /** An object or array also equals the text that is its JSON. */
 function areContainersEqual(left: JsonValue, right: JsonValue): boolean {
-  const leftContainer = containerOf(left);
-  const rightContainer = containerOf(right);
-  return (
-    leftContainer !== undefined &&
-    rightContainer !== undefined &&
-    sortedJson(leftContainer) === sortedJson(rightContainer)
-  );
+  const leftJson = sortedJson(left);
+  return leftJson !== undefined && leftJson === sortedJson(right);
 }
 
 function contains(left: JsonValue, right: JsonValue): boolean {
@@ -152,11 +147,22 @@ function containerOf(value: JsonValue): object | undefined {
   }
 }
 
-/** The JSON of a container with sorted members: equal texts are equal values. */
-function sortedJson(container: object): string {
-  return JSON.stringify(container, (_, value: unknown) =>
-    typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).toSorted(([left], [right]) => (left < right ? -1 : 1)))
-      : value,
-  );
+/**
+ * The JSON of a container with sorted members: equal texts are equal values. Undefined for what is no container, and for
+ * a text that nests deeper than any value may.
+ */
+function sortedJson(value: JsonValue): string | undefined {
+  const container = containerOf(value);
+  if (container === undefined) {
+    return undefined;
+  }
+  try {
+    return JSON.stringify(container, (_, member: unknown) =>
+      typeof member === "object" && member !== null && !Array.isArray(member)
+        ? Object.fromEntries(Object.entries(member).toSorted(([left], [right]) => (left < right ? -1 : 1)))
+        : member,
+    );
+  } catch {
+    return undefined;
+  }
 }

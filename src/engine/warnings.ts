@@ -6,7 +6,7 @@ import { startOutputField } from "./start-output.ts";
 import type { Structure } from "./structure.ts";
 import type { Names, NodeRead } from "./templates/field.ts";
 
-export type WarningTools = { readonly certainty: Certainty; readonly names: Names; readonly problems: Problems };
+type WarningTools = { readonly certainty: Certainty; readonly names: Names; readonly problems: Problems };
 
 /** Warns of nodes that never run, of templates that may find nothing, and of Responses that come second. */
 export function warnOfLevels(structure: Structure, plans: readonly LevelPlan[], tools: WarningTools): void {

@@ -17,16 +17,19 @@ type Journal = { readonly runs: readonly NodeRun[]; readonly nextFlushIndex: num
 
 /** Takes executions over: see ExecutionStore.claim. */
 export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Promise<readonly ClaimedExecution[]> {
-  return await db.transaction().execute(async (transaction) => {
-    const rows = await takeClaims(transaction, claimer);
-    const journals = await readJournals(transaction, rows);
-    return rows.map((row) => ({
-      ...toNewExecution(row),
-      epoch: row.epoch,
-      linkedAccount: toLinkedAccount(row),
-      ...(journals.get(row.id) ?? { runs: [], nextFlushIndex: 0 }),
-    }));
-  });
+  return await db
+    .transaction()
+    .setIsolationLevel("read committed")
+    .execute(async (transaction) => {
+      const rows = await takeClaims(transaction, claimer);
+      const journals = await readJournals(transaction, rows);
+      return rows.map((row) => ({
+        ...toNewExecution(row),
+        epoch: row.epoch,
+        linkedAccount: toLinkedAccount(row),
+        ...(journals.get(row.id) ?? { runs: [], nextFlushIndex: 0 }),
+      }));
+    });
 }
 
 async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
@@ -64,18 +67,33 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
           .where("owner", "is", null)
           .where("due_time", "<=", sql<Date>`now()`)
           .orderBy("due_time")
-          .limit(({ selectFrom }) => selectFrom("abandoned").select(sql<number>`${limit} - count(*)`.as("left")))
+          .limit(limit)
           .forUpdate()
           .skipLocked(),
+    )
+    // Some rows too many are locked until the commit. A limit that the planner knows is worth that: one that is counted
+    // makes it expect hundreds of rows, and then it reads through all executions that ever ran.
+    .with(
+      (cte) => cte("chosen").materialized(),
+      (query) =>
+        query
+          .selectFrom((from) =>
+            from
+              .selectFrom("abandoned")
+              .select("execution_id")
+              .unionAll(from.selectFrom("queued").select("execution_id"))
+              .as("candidate"),
+          )
+          .select("execution_id")
+          .limit(limit),
     )
     .with("taken", (query) =>
       query
         .updateTable("execution_claim")
         .set({ owner, epoch: sql`epoch + 1` })
-        .where("execution_id", "in", (ids) =>
-          ids.selectFrom("abandoned").select("execution_id").unionAll(ids.selectFrom("queued").select("execution_id")),
-        )
-        .returning(["execution_id", "environment_id", "epoch", "due_time"]),
+        .from("chosen")
+        .whereRef("execution_claim.execution_id", "=", "chosen.execution_id")
+        .returning(["execution_claim.execution_id", "environment_id", "epoch", "due_time"]),
     )
     .selectFrom("taken")
     .innerJoin("execution", (join) =>

@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { PostgresPool, PostgresPoolClient } from "kysely";
 import pg from "pg";
 import type { Logger } from "pino";
+import { RequestError } from "../domain/request-error.ts";
 import { isUnavailable } from "./faults.ts";
 
 /** How to reach a database: as `pg` takes it, or one URL. */
@@ -20,11 +22,18 @@ const timeouts = { statement_timeout: 10_000, query_timeout: 15_000, idle_in_tra
 
 const int8Oid = 20;
 
+/** How long connections may take to end. */
+const endMs = 1_000;
+
+/** What Postgres answers to a text with a NUL: the only one of JavaScript's that it cannot hold. */
+const unstorableTextCode = "22021";
+
 /** A pool whose connections cannot take the process down or wait for ever: for a connection, an answer, a transaction. */
 export class Pool implements PostgresPool {
   /** What Kysely would open a connection from to cancel a statement, which is never asked of it. */
   readonly options = {};
   readonly #options: PoolOptions;
+  readonly #clients = new Set<pg.PoolClient>();
   #pool: pg.Pool | undefined;
 
   constructor(options: PoolOptions) {
@@ -32,7 +41,7 @@ export class Pool implements PostgresPool {
   }
 
   async connect(): Promise<PostgresPoolClient> {
-    this.#pool ??= openPool(this.#options);
+    this.#pool ??= this.#open();
     const client = await this.#pool.connect();
     let isLost = false;
     const query: unknown = async (text: string, values: readonly unknown[]) => {
@@ -44,6 +53,10 @@ export class Pool implements PostgresPool {
         if (error instanceof pg.DatabaseError) {
           // Whole rows stand in it, payloads too, and an error may be logged.
           error.detail = undefined;
+          if (error.code === unstorableTextCode) {
+            const message = "a text holds the character NUL, which cannot be kept";
+            throw new RequestError("VALIDATION_ERROR", message, { cause: error });
+          }
         }
         throw error;
       }
@@ -55,32 +68,39 @@ export class Pool implements PostgresPool {
     };
   }
 
+  /** Settles when the connections have ended, which the pool of `pg` does not wait for; a dead line is left alone. */
   async end(): Promise<void> {
-    if (this.#pool?.ending === false) {
-      await this.#pool.end();
+    if (this.#pool === undefined || this.#pool.ending) {
+      return;
     }
+    const ended = [...this.#clients].map((client) => new Promise((resolve) => client.once("end", resolve)));
+    await this.#pool.end();
+    await Promise.race([Promise.all(ended), sleep(endMs, undefined, { ref: false })]);
   }
-}
 
-function openPool({ connection, log, max, isPatient = false }: PoolOptions): pg.Pool {
-  const target = connection();
-  const types = new pg.TypeOverrides();
-  // Counts: no table holds 2^53 of anything.
-  types.setTypeParser(int8Oid, Number);
-  const pool = new pg.Pool({
-    application_name: "flowcall",
-    connectionTimeoutMillis: 5_000,
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
-    types,
-    max,
-    ...(isPatient ? {} : timeouts),
-    ...("url" in target ? { connectionString: target.url } : target),
-  });
-  pool.on("error", (error) => log.warn({ error: error.message }, "an idle connection to the database ended"));
-  // Of a connection that is in use the pool reports nothing, and an error event nobody listens to ends the process.
-  pool.on("connect", (client) => {
-    client.on("error", (error) => log.debug({ error: error.message }, "a connection to the database ended"));
-  });
-  return pool;
+  #open(): pg.Pool {
+    const { connection, log, max, isPatient = false } = this.#options;
+    const target = connection();
+    const types = new pg.TypeOverrides();
+    // Counts: no table holds 2^53 of anything.
+    types.setTypeParser(int8Oid, Number);
+    const pool = new pg.Pool({
+      application_name: "flowcall",
+      connectionTimeoutMillis: 5_000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+      types,
+      max,
+      ...(isPatient ? {} : timeouts),
+      ...("url" in target ? { connectionString: target.url } : target),
+    });
+    pool.on("error", (error) => log.warn({ error: error.message }, "an idle connection to the database ended"));
+    // Of a connection that is in use the pool reports nothing, and an error event nobody listens to ends the process.
+    pool.on("connect", (client) => {
+      this.#clients.add(client);
+      client.once("end", () => this.#clients.delete(client));
+      client.on("error", (error) => log.debug({ error: error.message }, "a connection to the database ended"));
+    });
+    return pool;
+  }
 }

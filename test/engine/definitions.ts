@@ -2,7 +2,7 @@ import { expect } from "vitest";
 import type { Limits } from "../../src/domain/limits.ts";
 import { compile, type NodeJson, start } from "./workflow.ts";
 
-export type Definition = {
+type Definition = {
   readonly nodes: readonly NodeJson[];
   readonly edges?: readonly string[];
   readonly limits?: Partial<Limits>;

@@ -134,6 +134,20 @@ it("outlives the end of a connection, idle or in use", async () => {
   await vi.waitFor(() => pid.execute(db));
 });
 
+it("has no connection left once it is stopped", async () => {
+  const watcher = open({});
+  for (let round = 0; round < 5; round += 1) {
+    const database = open({ application_name: "stopped" });
+    await database.start();
+    await Promise.all([1, 2, 3].map((value) => sql`select ${value}::int`.execute(database.db)));
+    await sql`select 1`.execute(database.leaseDb);
+    await database.stop();
+    const { rows } = await sql`
+      select pid from pg_stat_activity where application_name = 'stopped'`.execute(watcher.db);
+    expect(rows).toEqual([]);
+  }
+});
+
 it("never hands on a connection that still waits for an answer", async () => {
   const { db } = open({ max: 1, query_timeout: 200, statement_timeout: 0 });
   const error = await rejection(sql`select pg_sleep(20)`.execute(db));

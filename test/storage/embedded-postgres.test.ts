@@ -16,6 +16,7 @@ import {
 } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
@@ -72,7 +73,7 @@ async function query(connection: pg.ClientConfig, text: string): Promise<unknown
 
 /** Starts a database in another process and answers that process and the line it printed. */
 async function startChild(dataDir: string, user: { uid?: number; gid?: number } = {}) {
-  const child = spawn(process.execPath, [join(import.meta.dirname, "embedded-child.ts"), dataDir], {
+  const child = spawn(process.execPath, [fileURLToPath(new URL("./embedded-child.ts", import.meta.url)), dataDir], {
     stdio: ["ignore", "pipe", "inherit"],
     ...user,
   });

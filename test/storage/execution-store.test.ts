@@ -286,15 +286,3 @@ describe("a release", () => {
     expect((await claimIds("c")).toSorted()).toEqual([first.execution.id, second.execution.id].toSorted());
   });
 });
-
-describe("a lease", () => {
-  it("is prolonged by its owner, and forgotten long after its end", async () => {
-    const { leases, db } = stores;
-    await leases.renew({ owner: "dead", ms: -3_700_000 });
-    await leases.renew({ owner: "a", ms: -3_700_000 });
-    await leases.renew({ owner: "a", ms: 60_000 });
-    const rows = await db.selectFrom("lease").selectAll().execute();
-    expect(rows.map(({ owner }) => owner)).toEqual(["a"]);
-    expect(rows[0]?.expire_time.getTime()).toBeGreaterThan(Date.now() + 30_000);
-  });
-});

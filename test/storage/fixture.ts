@@ -19,6 +19,7 @@ export async function openStores() {
     await test.drop();
   };
   return {
+    connection: test.connection,
     database,
     db: database.db,
     close,

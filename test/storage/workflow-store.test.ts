@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { newId } from "../../src/domain/id.ts";
 import type { Reason } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
+import type { WorkflowReference } from "../../src/domain/workflow.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
 
 let stores: Stores;
@@ -37,13 +38,14 @@ describe("a reference", () => {
   it("means none where the slug does not agree, in another environment, or in another case of the alias", async () => {
     const { environmentId, environments, workflowId } = tenant;
     await stores.tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
-    const { find } = { find: stores.workflows.find.bind(stores.workflows) };
+    const find = (environment: string, reference: WorkflowReference) => stores.workflows.find(environment, reference);
     await checkRefused(find(environmentId, { workflow: workflowId, slug: "github" }), "WORKFLOW_NOT_FOUND");
     await checkRefused(find(environmentId, { workflow: "one", slug: "github" }), "WORKFLOW_NOT_FOUND");
     await checkRefused(find(environments.production, { workflow: workflowId }), "WORKFLOW_NOT_FOUND");
     await checkRefused(find(environments.production, { workflow: "one" }), "WORKFLOW_NOT_FOUND");
     await checkRefused(find(environmentId, { workflow: "One" }), "WORKFLOW_NOT_FOUND");
     await checkRefused(find(environmentId, { workflow: newId() }), "WORKFLOW_NOT_FOUND");
+    await checkRefused(find(environmentId, { workflow: "\u0000" }), "VALIDATION_ERROR");
   });
 
   it("needs the slug only where two integrations share the alias", async () => {

@@ -9,7 +9,7 @@ import { compileDelay } from "./delay.ts";
 import { compileTransform } from "./transform.ts";
 
 /** The kinds of node that do one thing and know nothing of the graph around them. */
-export type LeafKind = "transform" | "delay";
+type LeafKind = "transform" | "delay";
 
 /** A compiled leaf. It keeps nothing of a run. */
 export type Leaf = {
@@ -20,7 +20,7 @@ export type Leaf = {
 };
 
 /** One attempt of a leaf: all that it may know of the run. */
-export type Attempt = QueryVisit & {
+type Attempt = QueryVisit & {
   readonly type: ExecutionType;
   readonly scope: Scope;
   readonly limits: Limits;
@@ -33,7 +33,7 @@ export type Attempt = QueryVisit & {
 export type LeafTools = { readonly field: Field; readonly limits: Limits; readonly queries: QueryCompiler };
 
 /** The message of each leaf's kind. */
-export type LeafMessages = {
+type LeafMessages = {
   [Kind in LeafKind]: Extract<Node["kind"], { case: Kind }>["value"];
 };
 

@@ -12,7 +12,7 @@ import { createRegexEngine } from "./regex-engine.ts";
 import { Turns } from "./turns.ts";
 
 /** A compiled JSONata query. It keeps nothing of a run, so many may run it at once. */
-export type Query = {
+type Query = {
   /** Fails with EXPRESSION_ERROR; rejects with the signal's reason when that aborts first. */
   run(input: JsonValue, scope: Scope, visit: QueryVisit, signal: AbortSignal): Promise<unknown>;
 };

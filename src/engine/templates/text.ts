@@ -38,7 +38,7 @@ export function textTemplate(pieces: readonly Piece[]): Template<string> {
 }
 
 /** Cuts a text at its templates. Text pieces that are empty are left out. */
-export function splitTemplates(text: string, field: Field): readonly Piece[] {
+function splitTemplates(text: string, field: Field): readonly Piece[] {
   const pieces: Piece[] = [];
   let position = 0;
   while (position < text.length) {

@@ -12,7 +12,7 @@ export type Account = {
 
 /** Postgres refuses to run as root: there it runs as `postgres`, or as `nobody` where that user is missing. */
 export async function databaseAccount(): Promise<Account> {
-  const ours = userInfo();
+  const ours = ourUser();
   if (ours.uid !== 0) {
     return { name: ours.username, uid: ours.uid, gid: ours.gid, isOther: false };
   }
@@ -24,4 +24,14 @@ export async function databaseAccount(): Promise<Account> {
     }
   }
   throw new Error("Postgres does not run as root, and this machine has neither a user postgres nor a user nobody");
+}
+
+function ourUser() {
+  try {
+    return userInfo();
+  } catch (error) {
+    throw new Error("Postgres runs for users with a name only, and the one that Flowcall runs as has none here", {
+      cause: error,
+    });
+  }
 }

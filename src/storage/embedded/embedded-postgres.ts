@@ -147,15 +147,13 @@ async function keepRunning(options: {
   readonly log: Logger;
   readonly signal: AbortSignal;
 }): Promise<void> {
-  const { launch, log, signal } = options;
-  for (let server = options.server; ; server = await launch()) {
-    const reason = await server.exited;
+  const { server, launch, log, signal } = options;
+  let reason = await server.exited;
+  while (!signal.aborted) {
+    log.error({ reason }, "the database server ended and is started again");
+    await sleep(restartMs, undefined, { signal }).catch(() => undefined);
     if (!signal.aborted) {
-      log.error({ reason }, "the database server ended and is started again");
-      await sleep(restartMs, undefined, { signal }).catch(() => undefined);
-    }
-    if (signal.aborted) {
-      return;
+      reason = await launch().then((next) => next.exited, String);
     }
   }
 }

@@ -17,6 +17,9 @@ export class FolderLock {
       this.#lock.exec("begin exclusive");
     } catch (error) {
       this.#lock.close();
+      if (!(error instanceof Error && "errcode" in error && error.errcode === busyCode)) {
+        throw error;
+      }
       throw new Error(
         `another Flowcall (process ${readOwner(ownerFile)}) uses the folder ${folder}: stop it, choose another folder ` +
           "with FLOWCALL_DATA_DIR, or let both share one database with FLOWCALL_DATABASE_URL",
@@ -30,6 +33,9 @@ export class FolderLock {
     this.#lock.close();
   }
 }
+
+/** SQLite's answer where somebody else holds the lock. */
+const busyCode = 5;
 
 /** Only for the message; the lock is what counts. */
 function readOwner(ownerFile: string): string {
