@@ -1,4 +1,8 @@
+import type { Node } from "../gen/flowcall/v1/definition_pb.ts";
 import type { LevelPlan } from "./levels.ts";
+
+/** A set of nodes, one bit for each. */
+type Bits = bigint;
 
 /**
  * Says which nodes are certain to have run before another one runs.
@@ -7,97 +11,85 @@ import type { LevelPlan } from "./levels.ts";
  * This errs to the side of a warning too many.
  */
 export class Certainty {
-  readonly #before = new Map<string, ReadonlySet<string>>();
-  readonly #inLevel = new Map<LevelPlan, ReadonlySet<string>>();
-  readonly #ancestors = new Map<string, ReadonlySet<string>>();
+  readonly #bits: ReadonlyMap<string, Bits>;
+  readonly #ancestors = new Map<string, Bits>();
+  readonly #before = new Map<string, Bits>();
+  readonly #atEnd = new Map<LevelPlan, Bits>();
 
+  /** @param plans each behind the one that its Group is in */
   constructor(plans: readonly LevelPlan[]) {
+    const nodes = plans.flatMap((plan) => plan.nodes);
+    this.#bits = new Map(nodes.map((node, index) => [node.id, 1n << BigInt(index)]));
     for (const plan of plans) {
       this.#learn(plan);
     }
   }
 
-  /** The ids that have run whenever this node runs. Inside a Group the Group counts: it gives the item. */
-  before(nodeId: string): ReadonlySet<string> {
-    return this.#before.get(nodeId) ?? new Set();
+  /** Whether `other` has run whenever `node` runs. Inside a Group the Group counts as run: it gives the item. */
+  isBefore(node: Node, other: string): boolean {
+    return ((this.#before.get(node.id) ?? 0n) & this.#bit(other)) !== 0n;
   }
 
-  /** The ids that have run whenever this level has come to its end. */
-  atEnd(plan: LevelPlan): ReadonlySet<string> {
-    return unionOf([this.#inLevel.get(plan), this.#outside(plan)]);
+  /** Whether `other` has run whenever the level has come to its end. */
+  isAtEnd(plan: LevelPlan, other: string): boolean {
+    return ((this.#atEnd.get(plan) ?? 0n) & this.#bit(other)) !== 0n;
   }
 
-  /** The ids of the same level that lead to this node. */
-  ancestors(nodeId: string): ReadonlySet<string> {
-    return this.#ancestors.get(nodeId) ?? new Set();
+  /** Whether `other` leads to `node`, in the same level. */
+  isAncestor(node: Node, other: string): boolean {
+    return ((this.#ancestors.get(node.id) ?? 0n) & this.#bit(other)) !== 0n;
   }
 
   #learn(plan: LevelPlan): void {
-    const implied = impliedRuns(plan);
+    const implied = this.#impliedRuns(plan);
     const incoming = Map.groupBy(plan.links, (link) => link.target);
-    const dominators = new Map<string, ReadonlySet<string>>();
-    const entryRuns = unionOf(plan.entries.map((entry) => implied.get(entry.id)));
-    const outside = this.#outside(plan);
+    const dominators = new Map<string, Bits>();
+    const entryRuns = union(plan.entries.map((entry) => implied.get(entry.id)));
+    const { group } = plan;
+    const outside = group === undefined ? 0n : (this.#before.get(group.id) ?? 0n) | this.#bit(group.id);
     for (const node of plan.nodes) {
       const sources = (incoming.get(node) ?? []).map((link) => link.source.id);
-      const isEntry = plan.entries.includes(node);
-      const common = isEntry ? new Set<string>() : intersectionOf(sources.map((source) => dominators.get(source)));
-      dominators.set(node.id, unionOf([common, [node.id]]));
-      const ancestors = unionOf([sources, ...sources.map((source) => this.ancestors(source))]);
+      const common = plan.entries.includes(node) ? 0n : intersection(sources.map((source) => dominators.get(source)));
+      dominators.set(node.id, common | this.#bit(node.id));
+      const ancestors = union(sources.flatMap((source) => [this.#bit(source), this.#ancestors.get(source)]));
       this.#ancestors.set(node.id, ancestors);
-      const runs = new Set(entryRuns);
-      for (const { id } of plan.nodes) {
-        // What follows from a node follows from what that node follows from, so one look at each is enough.
-        if (common.has(id) && !runs.has(id)) {
-          addAll(runs, implied.get(id));
-        }
+      const dominating = plan.nodes.filter(({ id }) => (common & this.#bit(id)) !== 0n);
+      const runs = entryRuns | union(dominating.map(({ id }) => implied.get(id)));
+      this.#before.set(node.id, (ancestors & runs) | outside);
+    }
+    this.#atEnd.set(plan, entryRuns | outside);
+  }
+
+  /** For each node the nodes that run whenever it does, itself included. */
+  #impliedRuns(plan: LevelPlan): ReadonlyMap<string, Bits> {
+    const outgoing = Map.groupBy(plan.links, (link) => link.source);
+    const implied = new Map<string, Bits>();
+    for (const node of plan.nodes.toReversed()) {
+      const behind = (port: string) => {
+        const links = (outgoing.get(node) ?? []).filter((link) => link.port === port);
+        return union(links.map((link) => implied.get(link.target.id)));
+      };
+      let following: Bits;
+      if (node.kind.case === "rule") {
+        following = behind("true") & behind("false");
+      } else {
+        // Behind a Terminate nodes run only where it is skipped.
+        following = node.kind.case === "terminate" ? 0n : behind("next");
       }
-      this.#before.set(node.id, unionOf([[...ancestors].filter((id) => runs.has(id)), outside]));
+      implied.set(node.id, following | this.#bit(node.id));
     }
-    this.#inLevel.set(plan, entryRuns);
+    return implied;
   }
 
-  #outside(plan: LevelPlan): ReadonlySet<string> {
-    return plan.group === undefined ? new Set() : unionOf([this.before(plan.group.id), [plan.group.id]]);
-  }
-}
-
-/** For each node the nodes that run whenever it does, itself included. */
-function impliedRuns(plan: LevelPlan): ReadonlyMap<string, ReadonlySet<string>> {
-  const outgoing = Map.groupBy(plan.links, (link) => link.source);
-  const implied = new Map<string, ReadonlySet<string>>();
-  for (const node of plan.nodes.toReversed()) {
-    const behind = (port: string) => {
-      const links = (outgoing.get(node) ?? []).filter((link) => link.port === port);
-      return unionOf(links.map((link) => implied.get(link.target.id)));
-    };
-    let following: ReadonlySet<string>;
-    if (node.kind.case === "rule") {
-      following = intersectionOf([behind("true"), behind("false")]);
-    } else {
-      // Behind a Terminate nodes run only where it is skipped.
-      following = node.kind.case === "terminate" ? new Set() : behind("next");
-    }
-    implied.set(node.id, unionOf([following, [node.id]]));
-  }
-  return implied;
-}
-
-function unionOf(parts: readonly (Iterable<string> | undefined)[]): Set<string> {
-  const all = new Set<string>();
-  for (const part of parts) {
-    addAll(all, part);
-  }
-  return all;
-}
-
-function addAll(set: Set<string>, ids: Iterable<string> = []): void {
-  for (const id of ids) {
-    set.add(id);
+  #bit(id: string): Bits {
+    return this.#bits.get(id) ?? 0n;
   }
 }
 
-function intersectionOf(sets: readonly (ReadonlySet<string> | undefined)[]): ReadonlySet<string> {
-  const [first, ...others] = sets;
-  return new Set([...(first ?? [])].filter((id) => others.every((set) => set?.has(id) ?? false)));
+function union(sets: readonly (Bits | undefined)[]): Bits {
+  return sets.reduce<Bits>((all, set) => all | (set ?? 0n), 0n);
+}
+
+function intersection([first = 0n, ...others]: readonly (Bits | undefined)[]): Bits {
+  return others.reduce<Bits>((all, set) => all & (set ?? 0n), first);
 }

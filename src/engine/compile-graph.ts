@@ -78,20 +78,20 @@ function linkLevel(
 ): Level {
   const places = new Map(plan.nodes.map((node, index) => [node, index]));
   const placeOf = (node: Node) => places.get(node) ?? -1;
+  const leaving = Map.groupBy(plan.links, (link) => link.source);
+  const entering = Map.groupBy(plan.links, (link) => link.target);
   const nodes = plan.nodes.flatMap((node): readonly GraphNode[] => {
     const own = compiled.get(node.id);
     if (own === undefined || node.kind.case === undefined) {
       return [];
     }
     const { makeStep, ...settings } = own;
-    const leaving = plan.links.filter((link) => link.source === node);
-    const entering = plan.links.filter((link) => link.target === node);
-    const ports = Map.groupBy(leaving, (link) => link.port);
+    const ports = Map.groupBy(leaving.get(node) ?? [], (link) => link.port);
     return [
       {
         id: node.id,
         name: node.name,
-        inputs: entering.length + (plan.entries.includes(node) ? 1 : 0),
+        inputs: (entering.get(node)?.length ?? 0) + (plan.entries.includes(node) ? 1 : 0),
         ports: Object.fromEntries([...ports].map(([port, links]) => [port, links.map((link) => placeOf(link.target))])),
         defaultPort: portsOf[node.kind.case][0] satisfies Port,
         ...settings,

@@ -50,6 +50,7 @@ class Iterations {
   #started = 0;
   #bytes = 0;
   #restedAt = performance.now();
+  #resting: Promise<void> | undefined;
 
   constructor(step: GroupStep, visit: Visit, items: readonly JsonValue[], runLevel: RunLevel) {
     this.#step = step;
@@ -133,12 +134,18 @@ class Iterations {
     return this.#visit.level.boundary.signal.aborted;
   }
 
-  /** Lets other work of the process in. Iterations that wait for nothing would keep it out until the last one. */
+  /**
+   * Lets other work of the process in. Iterations that wait for nothing would keep it out until the last one; they rest
+   * together, since one behind the other they would keep it out as well.
+   */
   async #rest(): Promise<void> {
-    if (performance.now() - this.#restedAt > restEveryMs) {
-      await new Promise((resolve) => setImmediate(resolve));
-      this.#restedAt = performance.now();
+    if (this.#resting === undefined && performance.now() - this.#restedAt > restEveryMs) {
+      this.#resting = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+        this.#resting = undefined;
+        this.#restedAt = performance.now();
+      });
     }
+    await this.#resting;
   }
 }
 

@@ -20,38 +20,34 @@ export function warnOfLevels(structure: Structure, plans: readonly LevelPlan[], 
   const levels = new Map(plans.map((plan) => [plan.group?.id, plan]));
   for (const read of tools.names.reads) {
     const reader = structure.nodes.get(read.place.nodeId ?? "");
-    if (reader !== undefined && reachable.has(reader) && !certainFor(read, reader, levels, tools).has(read.nodeId)) {
+    if (reader !== undefined && reachable.has(reader) && !isCertain(read, reader, levels, tools)) {
       const message = `"{{${read.text}}}" reads the node "${read.nodeId}", which may not have run by then. It gives null then.`;
       tools.problems.warn(read.place, "TEMPLATE_MAY_BE_NULL", message);
     }
   }
-  for (const node of reachable) {
-    warnOfResponse(node, structure, tools);
-  }
+  warnOfResponses(reachable, tools);
 }
 
-/** What has run when a field is read. A Group's and a Start's output are read when the level has come to its end. */
-function certainFor(
+/** Whether a node has run when a field reads it. A Group's and a Start's output are read when the level has ended. */
+function isCertain(
   read: NodeRead,
   reader: Node,
   levels: ReadonlyMap<string | undefined, LevelPlan>,
   { certainty }: WarningTools,
-): ReadonlySet<string> {
+): boolean {
   const isGroupOutput = reader.kind.case === "group" && read.place.field === "group.output";
   const isStartOutput = reader.kind.case === "start" && read.place.field.startsWith(startOutputField);
   const ended = isGroupOutput ? levels.get(reader.id) : isStartOutput ? levels.get(undefined) : undefined;
-  return ended === undefined ? certainty.before(reader.id) : certainty.atEnd(ended);
+  return ended === undefined ? certainty.isBefore(reader, read.nodeId) : certainty.isAtEnd(ended, read.nodeId);
 }
 
-function warnOfResponse(node: Node, structure: Structure, { certainty, problems }: WarningTools): void {
-  if (node.kind.case !== "response") {
-    return;
-  }
-  for (const id of certainty.ancestors(node.id)) {
-    if (structure.nodes.get(id)?.kind.case === "response") {
-      const message = `The Response "${id}" comes before this one and sets the response for good. This one is skipped then.`;
+function warnOfResponses(reachable: ReadonlySet<Node>, { certainty, problems }: WarningTools): void {
+  const responses = [...reachable].filter((node) => node.kind.case === "response");
+  for (const node of responses) {
+    const first = responses.find((other) => certainty.isAncestor(node, other.id));
+    if (first !== undefined) {
+      const message = `The Response "${first.id}" comes before this one and sets the response for good. This one is skipped then.`;
       problems.warn({ nodeId: node.id, field: "response" }, "RESPONSE_REPEATED", message);
-      return;
     }
   }
 }

@@ -41,7 +41,7 @@ describe("a query that would not end is ended, and says why", () => {
     test(name, async () => {
       const begin = performance.now();
       await check(query, failing(message), body, { queryMs: 200 });
-      expect(performance.now() - begin).toBeLessThan(3_000);
+      expect(performance.now() - begin).toBeLessThan(10_000);
     });
   }
 });
@@ -203,7 +203,7 @@ describe("many queries at once", () => {
   const spin = "($f := function($n){ $n > 4000 ? $n : $f($n + 1) }; $f(0))";
 
   test("are each charged for their own time only", async () => {
-    const ids = Array.from({ length: 12 }, (_, index) => `t${index}`);
+    const ids = Array.from({ length: 24 }, (_, index) => `t${index}`);
     const nodes = ids.map((id) => ({ id, transform: { query: spin } }));
     const alone = performance.now();
     await check(spin, { value: 4001 });
@@ -212,7 +212,7 @@ describe("many queries at once", () => {
     const { outcome } = await run(
       [start, ...nodes],
       ids.map((id) => `start > ${id}`),
-      { limits: { queryMs: ownMs * 3 + 50 } },
+      { limits: { queryMs: ownMs * 6 + 50 } },
     );
     expect(outcome.error).toBeUndefined();
   });
