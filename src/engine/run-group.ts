@@ -90,7 +90,7 @@ class Iterations {
     const boundary = new Boundary(level.boundary);
     const outputs = new Outputs(level.outputs);
     outputs.setValue(node.id, { array_item: this.#items[index] ?? null, iteration_count: index });
-    await this.#runLevel(this.#step.level, { state: level.state, boundary, outputs, prefix: `${path}[${index}]/` });
+    await this.#runLevel(this.#step.level, { ...level, boundary, outputs, prefix: `${path}[${index}]/` });
     if (this.#isStopped) {
       return;
     }

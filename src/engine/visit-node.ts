@@ -3,7 +3,7 @@ import type { NodeRun } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { unreachable } from "../domain/unreachable.ts";
 import { checkOutput } from "./check-output.ts";
-import type { GraphNode, Port, Step } from "./graph.ts";
+import type { GraphNode, GroupStep, Port, Step } from "./graph.ts";
 import { type RunLevel, runGroup } from "./run-group.ts";
 import { runLeaf } from "./run-leaf.ts";
 import { type LevelRun, Visit } from "./visit.ts";
@@ -12,10 +12,13 @@ import { type LevelRun, Visit } from "./visit.ts";
 export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunLevel): Promise<Port | undefined> {
   const { state, boundary, prefix } = level;
   const recalled = state.run.journal.recall(prefix + node.id);
+  if (recalled?.state === "STOPPED" && node.step.kind === "group") {
+    return await replayStopped(node.step, new Visit(node, { ...level, isReplayOnly: true }), runLevel);
+  }
   if (recalled !== undefined && recalled.state !== "WAITING") {
     return replayNode(node, recalled, level);
   }
-  if (boundary.signal.aborted) {
+  if (boundary.signal.aborted || level.isReplayOnly) {
     return undefined;
   }
   const visit = new Visit(node, level);
@@ -29,17 +32,23 @@ export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunL
   }
 }
 
+/** Goes through a Group that was stopped, to find what ended the run if that is inside of it. */
+async function replayStopped(step: GroupStep, visit: Visit, runLevel: RunLevel): Promise<undefined> {
+  // What the Group would answer now does not count: it has no answer.
+  await runGroup(step, visit, runLevel).catch(() => undefined);
+  return undefined;
+}
+
 /** Answers as the node did when it ran. */
-function replayNode(node: GraphNode, recalled: NodeRun, { state, boundary, outputs }: LevelRun): Port | undefined {
+function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Port | undefined {
+  const { state, outputs } = level;
   switch (recalled.state) {
     case "STOPPED":
       // The record of what stopped it is there too, and ends the run again.
       return undefined;
     case "ERRORED":
     case "TIMED_OUT":
-      (node.step.kind === "terminate" ? state.boundary : boundary).fail(
-        recalled.error ?? { reason: "SERVER_ERROR", message: "The node failed." },
-      );
+      replayFailure(recalled, level);
       return undefined;
     default:
   }
@@ -53,6 +62,13 @@ function replayNode(node: GraphNode, recalled: NodeRun, { state, boundary, outpu
     return undefined;
   }
   return portOf(recalled.port) ?? node.defaultPort;
+}
+
+/** A Terminate ended the run; any other failure ended its own run of the level. */
+function replayFailure({ error, node_id }: NodeRun, { state, boundary }: LevelRun): void {
+  const failure = error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id };
+  const ended = failure.reason === "TERMINATED" ? state.boundary : boundary;
+  ended.fail(failure);
 }
 
 function portOf(recorded: string | undefined): Port | undefined {

@@ -29,6 +29,8 @@ export type LevelRun = {
   readonly outputs: Outputs;
   /** What the paths of its nodes begin with: nothing, or as `4[12]/`. */
   readonly prefix: string;
+  /** Whether only what is recorded may answer, since the level was stopped in an earlier run. */
+  readonly isReplayOnly: boolean;
 };
 
 /** One visit of a node, and the record that it leaves. */

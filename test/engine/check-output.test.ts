@@ -49,6 +49,7 @@ describe("what JSON cannot say, or is over a limit, fails the node", () => {
     deep = [deep];
   }
   const long = "x".repeat(60);
+  const huge = "x".repeat(2 ** 28);
   const cases: readonly (readonly [string, unknown, string])[] = [
     ["NaN", Number.NaN, "OUTPUT_INVALID"],
     ["Infinity inside", [{ a: 1 / 0 }], "OUTPUT_INVALID"],
@@ -70,6 +71,7 @@ describe("what JSON cannot say, or is over a limit, fails the node", () => {
     ["few parts, named very often", bush, "OUTPUT_TOO_LARGE output.depthMax"],
     ["too many bytes", "x".repeat(99), "OUTPUT_TOO_LARGE output.bytesMax"],
     ["too many bytes of UTF-8", "é".repeat(50), "OUTPUT_TOO_LARGE output.bytesMax"],
+    ["more bytes than a text can have", [huge, huge, huge], "OUTPUT_TOO_LARGE output.bytesMax"],
     ["too many bytes in one text named twice", [long, long], "OUTPUT_TOO_LARGE output.bytesMax"],
   ];
   test.each(cases)("%s", (_, value, failure) => check(value, { failure }));

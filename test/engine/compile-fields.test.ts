@@ -74,6 +74,11 @@ describe("a field that cannot work keeps the graph from running, and its author 
       only(response("a", "{{event.body.a}}{{event.body.b}}")),
       "JSON_INVALID a response.data",
     ],
+    [
+      "a template that ends in another string",
+      only(response("a", '["{{event.body.a", "}}"]')),
+      "TEMPLATE_MALFORMED a response.data",
+    ],
     ["a string without an end", only(response("a", '"{{event.body.a}}')), "JSON_INVALID a response.data"],
     [
       "bad JSON in a Group",

@@ -38,6 +38,34 @@ describe("a definition that can run is published with warnings", () => {
       },
     ],
     [
+      "what both ways of a Rule lead to, joined with another branch",
+      {
+        nodes: [start, rule("r"), transform("a"), reads("c", "a")],
+        edges: ["start > r", "r true > a", "r false > a", "start > c", "a > c"],
+      },
+    ],
+    [
+      "a node behind a Terminate",
+      {
+        nodes: [start, { id: "t", terminate: {} }, transform("a"), reads("c", "a")],
+        edges: ["start > t", "t > a", "start > c", "a > c"],
+      },
+      maybe("c"),
+    ],
+    [
+      "one of two nodes that a Group begins with",
+      {
+        nodes: [
+          start,
+          group("g"),
+          transform("a", "1", { group_id: "g" }),
+          transform("b", "1", { group_id: "g" }),
+          transform("c", "{{node.a.body}}", { group_id: "g" }),
+        ],
+        edges: ["start > g", "g each > a", "g each > b", "a > c", "b > c"],
+      },
+    ],
+    [
       "an outer node and the item from inside a Group, and an inner node from its output",
       {
         nodes: [

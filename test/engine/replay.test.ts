@@ -58,6 +58,14 @@ describe("a run that goes on after a break ends as it would have without", () =>
     ),
   );
 
+  test("with a Terminate in a Group", () => {
+    const terminate = { id: "t", group_id: "g", terminate: { result: "ERROR", message: "{{node.g.body.array_item}}" } };
+    const group = { id: "g", group: { array: "{{event.body.rows}}", concurrency: 1 } };
+    return check([start, group, pure("x", "1", { group_id: "g" }), terminate], ["start > g", "g each > x", "x > t"], {
+      rows: [1, 2],
+    });
+  });
+
   test("with Groups in Groups", async () => {
     const nodes = [
       start,

@@ -145,6 +145,16 @@ describe("a failure", () => {
     check(result, { start: ok, r: ok, bad: "ERRORED" }, { state: "ERRORED", response: "1" });
   });
 
+  test("keeps what has not begun from beginning", async () => {
+    const limits = { output: { bytesMax: 30, valuesMax: 10, depthMax: 3, keysMax: 10 } };
+    const ids = Array.from({ length: 20 }, (_, index) => `q${index}`);
+    const edges = ids.map((id, index) => (index === 0 ? `start > ${id}` : `q${index - 1} false > ${id}`));
+    const nodes = [start, answer("bad", '"{{event.body.x}}"'), ...ids.map((id) => rule(id, "no"))];
+    const { states } = await run(nodes, ["start > bad", ...edges], { limits, body: { x: "x".repeat(31) } });
+    expect(states).toMatchObject({ bad: "ERRORED", q0: ok });
+    expect(states).not.toHaveProperty("q19");
+  });
+
   test("is also an output over its limit", async () => {
     const big = { id: "big", transform: { query: "[1..100]" } };
     const limits = { output: { bytesMax: 100, valuesMax: 1_000, depthMax: 32, keysMax: 10 } };

@@ -39,6 +39,23 @@ describe("Terminate", () => {
     expect(result.outcome.response).toBeUndefined();
   });
 
+  test("stops what runs inside of a Group beside it", async () => {
+    const group = { id: "g", group: { array: "{{event.body.items}}" } };
+    const inner = { id: "d", group_id: "g", delay: { seconds: "60" } };
+    const nodes = [start, group, inner, delay("first", { seconds: "1" }), { id: "t", terminate: {} }];
+    const edges = ["start > g", "g each > d", "start > first", "first > t"];
+    const { outcome, clock, journal } = begin(nodes, edges, { body: { items: [1, 2] } });
+    await settle();
+    clock.advance(1_000);
+    const result = ended(await outcome, journal);
+    const stopped = { "g[0]/d": "STOPPED", "g[1]/d": "STOPPED", g: "STOPPED" };
+    check(result, { start: ok, first: ok, t: ok, ...stopped }, { state: "COMPLETED" });
+    // A replay of all that ends in the same way, and starts nothing.
+    const again = await run(nodes, edges, { body: { items: [1, 2, 3] }, earlier: result.records });
+    expect(again.outcome).toEqual(result.outcome);
+    expect(again.records).toEqual([]);
+  });
+
   test("in a Group ends the whole execution, and no iteration begins after it", async () => {
     const nodes = [
       start,

@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Outcome } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
@@ -284,5 +285,20 @@ describe("a release", () => {
     expect(await getResult(first.execution.id)).toEqual({ state: "QUEUED" });
     expect(await executions.append({ ...first.claim, flushIndex: 0, runs: [] })).toBe(false);
     expect((await claimIds("c")).toSorted()).toEqual([first.execution.id, second.execution.id].toSorted());
+  });
+
+  it("queues again what an owner has and does not run, but nothing that may just be beginning", async () => {
+    const { executions, db } = stores;
+    const [running, stray, young] = [await begin("r"), await begin("r"), await begin("r")];
+    const old = [running.execution.id, stray.execution.id];
+    await db
+      .updateTable("execution_claim")
+      .set({ due_time: sql<Date>`now() - interval '1 minute'` })
+      .where("execution_id", "in", old)
+      .execute();
+    expect(await executions.releaseStrays({ owner: "r", running: [running.execution.id] })).toBe(1);
+    expect(await getResult(stray.execution.id)).toEqual({ state: "QUEUED" });
+    expect(await getResult(young.execution.id)).toEqual({ state: "RUNNING" });
+    expect(await getResult(running.execution.id)).toEqual({ state: "RUNNING" });
   });
 });
