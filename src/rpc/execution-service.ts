@@ -30,13 +30,14 @@ export type ExecutionServiceOptions = {
 export function createExecutionService({ scheduler, executions, limits }: ExecutionServiceOptions): Implementation {
   return implement(ExecutionService, {
     executeWorkflow: async (request, call) => {
+      const body = request.payload ?? {};
       const { executionId, outcome } = await scheduler.execute({
         environmentId: principalOf(call).environmentId,
         reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
         linkedAccountId: request.linkedAccountId,
         type: request.syncExecution === true ? "SYNC" : "ASYNC",
-        payload: jsonTextOf(request.payload ?? {}, { name: "payload", limits: limits.payload, root: "object" }),
-        headers: eventHeaders(call.headers, limits.eventHeaderBytesMax),
+        payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
+        event: { body, headers: eventHeaders(call.headers, limits.eventHeaderBytesMax) },
         ...(request.workflowVersion !== undefined && { version: request.workflowVersion }),
         ...(request.configId !== undefined && { configId: request.configId }),
         ...(request.tag !== undefined && { tag: request.tag }),

@@ -20,10 +20,20 @@ const retryMs = 250;
 /** Why a run is cut short without an outcome. */
 class Abandoned extends Error {}
 
+/** What an execution starts from: the payload and the request headers that it keeps. */
+export type Event = { readonly body: JsonObject; readonly headers: Readonly<Record<string, string>> };
+
+/** Reads the event of an execution whose call is long answered from what was kept of it. */
+export function eventOf({ payload, headers }: NewExecution): Event {
+  const texts = Object.entries(objectOf(headers)).map(([name, value]) => [name, String(value)]);
+  return { body: objectOf(payload), headers: Object.fromEntries(texts) };
+}
+
 export type ExecutionRunOptions = {
   readonly execution: NewExecution;
   readonly graph: Graph;
   readonly linkedAccount: LinkedAccount;
+  readonly event: Event;
   readonly owner: string;
   readonly executions: ExecutionStore;
   readonly isUnavailable: (error: unknown) => boolean;
@@ -120,13 +130,13 @@ export class ExecutionRun {
   }
 
   async #runGraph(): Promise<Outcome> {
-    const { execution, graph, linkedAccount, limits, clock, log } = this.#options;
+    const { execution, event, graph, linkedAccount, limits, clock, log } = this.#options;
     const { attributes, ...account } = linkedAccount;
     try {
       return await runGraph(graph, {
         executionId: execution.id,
         type: execution.type,
-        event: { body: objectOf(execution.payload), headers: textsOf(execution.headers) },
+        event,
         linkedAccount: { ...attributes, ...account },
         workflowFields: {},
         applicationFields: {},
@@ -190,10 +200,6 @@ export class ExecutionRun {
 function objectOf(text: JsonText): JsonObject {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Error("a payload is not an object");
+    throw new Error("what was kept of an event is not an object");
   return value;
-}
-
-function textsOf(text: JsonText): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(objectOf(text)).map(([name, value]) => [name, String(value)]));
 }

@@ -20,9 +20,8 @@ import type { Graph } from "../engine/graph.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
-import type { LinkedAccount } from "../storage/tenant-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { ExecutionRun } from "./execution-run.ts";
+import { type Event, ExecutionRun, type ExecutionRunOptions, eventOf } from "./execution-run.ts";
 import { Lease } from "./lease.ts";
 import { Rescuer } from "./rescuer.ts";
 import { VersionCache } from "./version-cache.ts";
@@ -40,9 +39,9 @@ export type ExecuteCall = {
   readonly configId?: string;
   readonly tag?: string;
   readonly type: ExecutionType;
+  /** The text of `event.body`, checked. */
   readonly payload: JsonText;
-  /** The request headers that the event keeps, by lower-case name. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly event: Event;
 };
 
 /** What a call is told. Without an outcome the execution goes on: it is asynchronous, or the time to wait is spent. */
@@ -134,10 +133,10 @@ export class Scheduler implements Service {
       type: call.type,
       source: "API_CALL",
       payload: call.payload,
-      headers: checkJson(call.headers, { name: "headers", limits: this.#options.limits.payload }),
+      headers: checkJson(call.event.headers, { name: "headers", limits: this.#options.limits.payload }),
     };
     if (this.#running.size >= this.#options.limits.slots) return this.#enqueue(execution);
-    const run = this.#createRun(execution, graph, target.linkedAccount);
+    const run = this.#createRun({ execution, graph, linkedAccount: target.linkedAccount, event: call.event });
     return call.type === "SYNC" ? this.#runHeld(run) : this.#runOwned(run);
   }
 
@@ -218,14 +217,15 @@ export class Scheduler implements Service {
 
   async #takeUp(claimed: ClaimedExecution): Promise<void> {
     const graph = await this.#versions.get(claimed.environmentId, claimed.workflowId, claimed.version);
-    const run = this.#createRun(claimed, graph, claimed.linkedAccount);
+    const { linkedAccount } = claimed;
+    const run = this.#createRun({ execution: claimed, graph, linkedAccount, event: eventOf(claimed) });
     run.resume({ epoch: claimed.epoch, runs: claimed.runs, flushIndex: claimed.nextFlushIndex });
     this.#running.set(claimed.id, run);
     void this.#drive(run);
   }
 
-  #createRun(execution: NewExecution, graph: Graph, linkedAccount: LinkedAccount): ExecutionRun {
-    return new ExecutionRun({ ...this.#options, execution, graph, linkedAccount, owner: this.#owner });
+  #createRun(start: Pick<ExecutionRunOptions, "execution" | "graph" | "linkedAccount" | "event">): ExecutionRun {
+    return new ExecutionRun({ ...this.#options, ...start, owner: this.#owner });
   }
 }
 

@@ -1,0 +1,134 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { NodeRun } from "../../src/domain/execution.ts";
+import { RunJournal } from "../../src/scheduler/run-journal.ts";
+import { ManualClock } from "../engine/manual-clock.ts";
+
+class Away extends Error {}
+
+let clock: ManualClock;
+/** What was committed, by flush. */
+let flushes: [index: number, paths: readonly string[]][];
+/** What the next appends throw. */
+let failures: Error[];
+let faults: unknown[];
+let journal: RunJournal;
+
+beforeEach(() => {
+  clock = new ManualClock();
+  flushes = [];
+  failures = [];
+  faults = [];
+  journal = create();
+});
+
+function create(): RunJournal {
+  return new RunJournal({
+    clock,
+    append: async (index, runs) => {
+      const failure = failures.shift();
+      if (failure !== undefined) throw failure;
+      flushes.push([index, runs.map(({ path }) => path)]);
+    },
+    isUnavailable: (error) => error instanceof Away,
+    onError: (error) => faults.push(error),
+  });
+}
+
+function nodeRun(path: string): NodeRun {
+  return { path, node_id: path, state: "SUCCESS", attempts: 1, start_time: 0, end_time: 0 };
+}
+
+async function advance(ms: number): Promise<void> {
+  clock.advance(ms);
+  await nextTurn();
+}
+
+describe("what is recorded", () => {
+  test("stays in memory until the execution is committed, and is then committed within 250 ms, in order", async () => {
+    journal.record(nodeRun("1"));
+    await advance(1_000);
+    expect(flushes).toEqual([]);
+    journal.open();
+    journal.record(nodeRun("2"));
+    await advance(249);
+    expect(flushes).toEqual([]);
+    await advance(1);
+    expect(flushes).toEqual([[0, ["1", "2"]]]);
+    journal.record(nodeRun("3"));
+    await advance(250);
+    expect(flushes).toEqual([
+      [0, ["1", "2"]],
+      [1, ["3"]],
+    ]);
+  });
+
+  test("is committed as the same flush however often the database was away", async () => {
+    failures = [new Away(), new Away()];
+    journal.open();
+    journal.record(nodeRun("1"));
+    for (let count = 0; count < 3; count += 1) await advance(250);
+    expect(flushes).toEqual([[0, ["1"]]]);
+    expect(faults).toEqual([]);
+  });
+
+  test("that cannot be committed for another reason is said", async () => {
+    const fault = new Error("a bug");
+    failures = [fault];
+    journal.open();
+    journal.record(nodeRun("1"));
+    await advance(250);
+    expect(faults).toEqual([fault]);
+  });
+
+  test("and not committed is handed over for the commit of the end, and no timer is left", async () => {
+    journal.open();
+    journal.record(nodeRun("1"));
+    await advance(250);
+    journal.record(nodeRun("2"));
+    expect(journal.take()).toEqual({ index: 1, runs: [nodeRun("2")] });
+    journal.close();
+    expect(clock.waiting).toBe(0);
+  });
+});
+
+describe("a wait", () => {
+  const { signal } = new AbortController();
+
+  test("is committed before it begins, with the time at which it is over", async () => {
+    journal.open();
+    let isOver = false;
+    void journal.wait("4", 2_000, signal).then(() => {
+      isOver = true;
+    });
+    await nextTurn();
+    expect(flushes).toEqual([[0, ["4#wait"]]]);
+    await advance(1_999);
+    expect(isOver).toBe(false);
+    await advance(1);
+    expect(isOver).toBe(true);
+  });
+
+  test("is over at the time that was first due, however often the run begins anew", async () => {
+    void journal.wait("4", 2_000, signal);
+    const { runs } = journal.take();
+    clock.advance(1_500);
+    const replay = create();
+    replay.replay(runs, 1);
+    let isOver = false;
+    void replay.wait("4", 2_000, signal).then(() => {
+      isOver = true;
+    });
+    await advance(500);
+    expect(isOver).toBe(true);
+    expect(replay.take()).toEqual({ index: 1, runs: [] });
+  });
+
+  test("ends when the run is cut short", async () => {
+    const cut = new AbortController();
+    const waited = journal.wait("4", 2_000, cut.signal);
+    await nextTurn();
+    cut.abort(new Error("cut"));
+    await expect(waited).rejects.toThrow("cut");
+  });
+});
