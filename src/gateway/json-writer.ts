@@ -4,7 +4,8 @@ import type { JsonText } from "../domain/json-text.ts";
 
 /**
  * Writes a message as JSON text. Values that carry their text (google.protobuf.Value and Struct, in fields of the
- * message itself) go in as that text, neither unfolded nor written again; deeper ones are written as any other.
+ * message itself) go in as that text, neither unfolded nor written again; deeper ones are written as any other. A field
+ * that cannot be absent is written though it be empty; what can be is `optional` in its proto.
  */
 export function writeJson(schema: DescMessage, message: Message): string {
   const spliced: string[] = [];
@@ -16,7 +17,7 @@ export function writeJson(schema: DescMessage, message: Message): string {
     spliced.push(`${JSON.stringify(field.jsonName)}:${text}`);
     delete rest[field.localName];
   }
-  const written = JSON.stringify(toJson(schema, rest));
+  const written = JSON.stringify(toJson(schema, rest, { alwaysEmitImplicit: true }));
   if (spliced.length === 0) return written;
   const members = written.slice(1, -1);
   return `{${spliced.join(",")}${members === "" ? "" : `,${members}`}}`;

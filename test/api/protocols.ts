@@ -11,6 +11,7 @@ import {
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { header as headerOption } from "../../src/gen/flowcall/v1/options_pb.ts";
+import { WorkflowProblemsSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { http } from "../../src/gen/google/api/annotations_pb.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
 
@@ -30,6 +31,8 @@ export type ApiAnswer = {
   readonly code?: string;
   readonly reason?: string;
   readonly text?: string;
+  /** What a definition that cannot be published has wrong. */
+  readonly problems?: readonly { readonly node_id?: string; readonly field: string }[];
   /** REST alone. */
   readonly status?: number;
   readonly headers: Headers;
@@ -60,13 +63,19 @@ function overTransport(name: string, transport: Transport): ApiProtocol {
       try {
         const request = fromJson(method.input, fields);
         const reply = await transport.unary(method, undefined, 20_000, header, request);
-        return { message: toJson(method.output, reply.message), headers: reply.header };
+        const message = toJson(method.output, reply.message, { alwaysEmitImplicit: true });
+        return { message, headers: reply.header };
       } catch (error) {
         const failure = ConnectError.from(error);
         return {
           code: Code[failure.code],
           reason: failure.findDetails(ErrorInfoSchema)[0]?.reason ?? "",
           text: failure.rawMessage,
+          problems:
+            failure.findDetails(WorkflowProblemsSchema)[0]?.problems.map((problem) => ({
+              ...(problem.nodeId !== undefined && { node_id: problem.nodeId }),
+              field: problem.field,
+            })) ?? [],
           headers: failure.metadata,
         };
       }
@@ -101,6 +110,7 @@ async function callRest(url: string, { method, fields, headers = [], key }: ApiC
   return {
     reason: json["error_code"],
     text: String(json["message"]),
+    problems: Object(json["details"]).problems ?? [],
     status: reply.status,
     headers: reply.headers,
     message: json,

@@ -25,16 +25,21 @@ test("a value that carries its text is written as that text", () => {
   const message = create(ExecuteWorkflowResponseSchema, { returnValue: valueMessage(text(spaced)), executionId: "1" });
   expect(check(ExecuteWorkflowResponseSchema, message)).toBe(`{"return_value":${spaced},"execution_id":"1"}`);
   expect(message.returnValue).toBeDefined();
-  const alone = create(ExecuteWorkflowResponseSchema, { returnValue: valueMessage(text("null")) });
-  expect(check(ExecuteWorkflowResponseSchema, alone)).toBe('{"return_value":null}');
+  const alone = create(ExecutionResultSchema, { response: valueMessage(text("null")), status: Status.RUNNING });
+  expect(check(ExecutionResultSchema, alone)).toBe('{"response":null,"status":"RUNNING"}');
 });
 
 test("a Struct that carries its text is written as that text, and a copy of it is written again", () => {
   const payload = parseJson(text(spaced));
   if (typeof payload !== "object" || payload === null || Array.isArray(payload)) throw new Error("not an object");
-  expect(check(WorkflowSchema, create(WorkflowSchema, { id: "1", payload }))).toBe(`{"payload":${spaced},"id":"1"}`);
+  const named = { id: "1", slug: "s", name: "n", url: "/x" };
+  expect(check(WorkflowSchema, create(WorkflowSchema, { ...named, payload }))).toBe(
+    `{"payload":${spaced},"id":"1","slug":"s","name":"n","url":"/x"}`,
+  );
   const changed = { ...payload, c: 1 };
-  expect(check(WorkflowSchema, create(WorkflowSchema, { payload: changed }))).toBe('{"payload":{"b":100,"c":1}}');
+  expect(check(WorkflowSchema, create(WorkflowSchema, { ...named, payload: changed }))).toBe(
+    '{"id":"1","slug":"s","name":"n","url":"/x","payload":{"b":100,"c":1}}',
+  );
 });
 
 test("a value without text, and one deeper in the message, is written as any other", () => {
@@ -43,10 +48,11 @@ test("a value without text, and one deeper in the message, is written as any oth
   expect(check(ExecutionResultSchema, result)).toBe('{"response":"a\\"","status":"COMPLETED"}');
   const workflow = create(WorkflowSchema, { id: "1", url: "/x" });
   expect(check(ListWorkflowsResponseSchema, create(ListWorkflowsResponseSchema, { workflows: [workflow] }))).toBe(
-    '{"workflows":[{"id":"1","url":"/x"}]}',
+    '{"workflows":[{"id":"1","slug":"","name":"","url":"/x"}]}',
   );
 });
 
-test("nothing is written for what is absent", () => {
-  expect(check(ExecuteWorkflowResponseSchema, create(ExecuteWorkflowResponseSchema))).toBe("{}");
+test("nothing is written for what is absent; what cannot be is written though it be empty", () => {
+  expect(check(ExecuteWorkflowResponseSchema, create(ExecuteWorkflowResponseSchema))).toBe('{"execution_id":""}');
+  expect(check(ListWorkflowsResponseSchema, create(ListWorkflowsResponseSchema))).toBe('{"workflows":[]}');
 });
