@@ -1,3 +1,4 @@
+import { Session } from "node:inspector/promises";
 import { pino } from "pino";
 import { App } from "./app.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
@@ -35,7 +36,17 @@ export async function runServer(): Promise<void> {
     await app.stop().catch(() => undefined);
     process.exit(1);
   }
-  if (signals === 0) process.stdout.write(welcome(config, app));
+  if (signals > 0) return;
+  process.stdout.write(welcome(config, app));
+  await collectGarbage();
+}
+
+/** What the start has left in memory, a third of all, goes back to the machine now and not after some later peak. */
+async function collectGarbage(): Promise<void> {
+  const session = new Session();
+  session.connect();
+  await session.post("HeapProfiler.collectGarbage");
+  session.disconnect();
 }
 
 function configOrExit(): Config {
