@@ -29,6 +29,7 @@ import { defaultServerLimits } from "./server/limits.ts";
 import { Server } from "./server/server.ts";
 import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
+import { ExecutionReader } from "./storage/execution-reader.ts";
 import { ExecutionStore } from "./storage/execution-store.ts";
 import { isUnavailable } from "./storage/faults.ts";
 import { LeaseStore } from "./storage/lease-store.ts";
@@ -79,7 +80,13 @@ export class App implements Service {
       log,
     });
     const implementations = [
-      createExecutionService({ scheduler: this.#scheduler, executions, limits }),
+      createExecutionService({
+        scheduler: this.#scheduler,
+        executions,
+        reader: new ExecutionReader(db),
+        workflows,
+        limits,
+      }),
       createWorkflowService({ workflows, limits }),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();

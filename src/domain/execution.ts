@@ -62,6 +62,27 @@ export type NewExecution = {
   readonly headers: JsonText;
 };
 
+/** An execution as lists give it. Times are the database's. */
+export type ExecutionSummary = {
+  readonly id: string;
+  readonly workflowId: string;
+  readonly slug: string;
+  readonly version: number;
+  readonly linkedAccountId: string;
+  readonly configId: string;
+  readonly tag?: string;
+  readonly type: ExecutionType;
+  readonly source: ExecutionSource;
+  readonly state: ExecutionState;
+  readonly statusCode?: number;
+  readonly error?: ExecutionError;
+  readonly createTime: Date;
+  readonly endTime?: Date;
+};
+
+/** An execution with what it was given and what it answered. */
+export type ExecutionDetail = ExecutionSummary & { readonly payload: JsonText; readonly response?: JsonText };
+
 /** What one visit of a node left behind. */
 export type NodeRun = {
   /** Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`. */

@@ -1,5 +1,5 @@
-import type { Insertable, Selectable } from "kysely";
-import type { ExecutionError, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import { type Insertable, type Selectable, sql } from "kysely";
+import type { ExecutionError, ExecutionSummary, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import type { Tables } from "./tables.ts";
 
 /** The columns that an execution starts with, and starts from again. */
@@ -53,6 +53,53 @@ export function toNewExecution(row: StartRow): NewExecution {
     source: row.source,
     payload: row.payload,
     headers: row.headers,
+  };
+}
+
+/** The columns of a summary that are the execution's own, but for its error. */
+export const summaryColumns = [
+  "execution.id",
+  "execution.workflow_id",
+  "execution.version",
+  "execution.linked_account_id",
+  "execution.config_id",
+  "execution.tag",
+  "execution.type",
+  "execution.source",
+  "execution.state",
+  "execution.status_code",
+  "execution.create_time",
+  "execution.end_time",
+] as const;
+
+type SummaryColumn = (typeof summaryColumns)[number] extends `execution.${infer Column}` ? Column : never;
+
+type SummaryRow = Pick<ExecutionRow, SummaryColumn | "error"> & { readonly slug: string; readonly is_queued: boolean };
+
+/** Whether nobody runs an execution. A subquery for each row of a result: a join would read the claims of all. */
+export const isQueued = sql<boolean>`(
+  select true from execution_claim
+  where execution_claim.execution_id = execution.id
+    and execution_claim.environment_id = execution.environment_id
+    and execution_claim.owner is null
+) is not null`.as("is_queued");
+
+export function toSummary(row: SummaryRow): ExecutionSummary {
+  return {
+    id: row.id,
+    workflowId: row.workflow_id,
+    slug: row.slug,
+    version: row.version,
+    linkedAccountId: row.linked_account_id,
+    configId: row.config_id,
+    ...(row.tag !== null && { tag: row.tag }),
+    type: row.type,
+    source: row.source,
+    state: row.state ?? (row.is_queued ? "QUEUED" : "RUNNING"),
+    ...(row.status_code !== null && { statusCode: row.status_code }),
+    ...(row.error !== null && { error: parseError(row.error) }),
+    createTime: row.create_time,
+    ...(row.end_time !== null && { endTime: row.end_time }),
   };
 }
 

@@ -7,15 +7,15 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
 import { file_flowcall_v1_options } from "./options_pb.ts";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
-import type { Value } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { Timestamp, Value } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file flowcall/v1/execution.proto.
  */
 export const file_flowcall_v1_execution: GenFile = /*@__PURE__*/
-  fileDesc("ChtmbG93Y2FsbC92MS9leGVjdXRpb24ucHJvdG8SC2Zsb3djYWxsLnYxIuIEChZFeGVjdXRlV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIoCgdwYXlsb2FkGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBJQChFsaW5rZWRfYWNjb3VudF9pZBgDIAEoCUIiukgIyAEBcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZFIRbGlua2VkX2FjY291bnRfaWQSRgoEc2x1ZxgEIAEoCUIzukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSSKtRgGCgRzbHVnSACIAQESQQoOc3luY19leGVjdXRpb24YBSABKAhCFIq1GBAKDnN5bmNfZXhlY3V0aW9uSAFSDnN5bmNfZXhlY3V0aW9uiAEBEkYKCWNvbmZpZ19pZBgGIAEoCUIjukgHcgUQARiAAoq1GBUKCWNvbmZpZ19pZBIIT1BUSU9OQUxIAlIJY29uZmlnX2lkiAEBEiUKA3RhZxgHIAEoCUITukgHcgUQARiAAYq1GAUKA3RhZ0gDiAEBEk4KEHdvcmtmbG93X3ZlcnNpb24YCCABKAVCHbpIBBoCKAGKtRgSChB3b3JrZmxvd192ZXJzaW9uSARSEHdvcmtmbG93X3ZlcnNpb26IAQFCBwoFX3NsdWdCEQoPX3N5bmNfZXhlY3V0aW9uQgwKCl9jb25maWdfaWRCBgoEX3RhZ0ITChFfd29ya2Zsb3dfdmVyc2lvbiKwAgoXRXhlY3V0ZVdvcmtmbG93UmVzcG9uc2USOgoMcmV0dXJuX3ZhbHVlGAEgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlUgxyZXR1cm5fdmFsdWUSIgoMZXhlY3V0aW9uX2lkGAIgASgJUgxleGVjdXRpb25faWQSOAoGc3RhdHVzGAMgASgOMiMuZmxvd2NhbGwudjEuRXhlY3V0aW9uUmVzdWx0LlN0YXR1c0gAiAEBEi8KBWVycm9yGAQgASgLMhsuZmxvd2NhbGwudjEuRXhlY3V0aW9uRXJyb3JIAYgBARIlCgtzdGF0dXNfY29kZRgFIAEoBUgCUgtzdGF0dXNfY29kZYgBAUIJCgdfc3RhdHVzQggKBl9lcnJvckIOCgxfc3RhdHVzX2NvZGUinwEKG0dldEV4ZWN1dGlvblJlc3BvbnNlUmVxdWVzdBIuCgxleGVjdXRpb25faWQYASABKAlCCrpIB3IFEAEYgAFSDGV4ZWN1dGlvbl9pZBJQChFsaW5rZWRfYWNjb3VudF9pZBgCIAEoCUIiukgIyAEBcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZFIRbGlua2VkX2FjY291bnRfaWQi9gEKD0V4ZWN1dGlvblJlc3VsdBIoCghyZXNwb25zZRgBIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRIzCgZzdGF0dXMYAiABKA4yIy5mbG93Y2FsbC52MS5FeGVjdXRpb25SZXN1bHQuU3RhdHVzEi8KBWVycm9yGAMgASgLMhsuZmxvd2NhbGwudjEuRXhlY3V0aW9uRXJyb3JIAIgBASJJCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASCwoHUlVOTklORxABEg0KCUNPTVBMRVRFRBACEgsKB0VSUk9SRUQQA0IICgZfZXJyb3IijQEKDkV4ZWN1dGlvbkVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh0KB25vZGVfaWQYAyABKAlIAFIHbm9kZV9pZIgBARIhCglub2RlX25hbWUYBCABKAlIAVIJbm9kZV9uYW1liAEBQgoKCF9ub2RlX2lkQgwKCl9ub2RlX25hbWUyxgIKEEV4ZWN1dGlvblNlcnZpY2USlgEKD0V4ZWN1dGVXb3JrZmxvdxIjLmZsb3djYWxsLnYxLkV4ZWN1dGVXb3JrZmxvd1JlcXVlc3QaJC5mbG93Y2FsbC52MS5FeGVjdXRlV29ya2Zsb3dSZXNwb25zZSI4kLUYAYLT5JMCLjoHcGF5bG9hZCIjL2FwaS92MS93b3JrZmxvdy97d29ya2Zsb3d9L2V4ZWN1dGUSmAEKFEdldEV4ZWN1dGlvblJlc3BvbnNlEiguZmxvd2NhbGwudjEuR2V0RXhlY3V0aW9uUmVzcG9uc2VSZXF1ZXN0GhwuZmxvd2NhbGwudjEuRXhlY3V0aW9uUmVzdWx0IjiQAgGQtRgBgtPkkwIrEikvYXBpL3YxL2V4ZWN1dGlvbi97ZXhlY3V0aW9uX2lkfS9yZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_struct]);
+  fileDesc("ChtmbG93Y2FsbC92MS9leGVjdXRpb24ucHJvdG8SC2Zsb3djYWxsLnYxIuIEChZFeGVjdXRlV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIoCgdwYXlsb2FkGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBJQChFsaW5rZWRfYWNjb3VudF9pZBgDIAEoCUIiukgIyAEBcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZFIRbGlua2VkX2FjY291bnRfaWQSRgoEc2x1ZxgEIAEoCUIzukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSSKtRgGCgRzbHVnSACIAQESQQoOc3luY19leGVjdXRpb24YBSABKAhCFIq1GBAKDnN5bmNfZXhlY3V0aW9uSAFSDnN5bmNfZXhlY3V0aW9uiAEBEkYKCWNvbmZpZ19pZBgGIAEoCUIjukgHcgUQARiAAoq1GBUKCWNvbmZpZ19pZBIIT1BUSU9OQUxIAlIJY29uZmlnX2lkiAEBEiUKA3RhZxgHIAEoCUITukgHcgUQARiAAYq1GAUKA3RhZ0gDiAEBEk4KEHdvcmtmbG93X3ZlcnNpb24YCCABKAVCHbpIBBoCKAGKtRgSChB3b3JrZmxvd192ZXJzaW9uSARSEHdvcmtmbG93X3ZlcnNpb26IAQFCBwoFX3NsdWdCEQoPX3N5bmNfZXhlY3V0aW9uQgwKCl9jb25maWdfaWRCBgoEX3RhZ0ITChFfd29ya2Zsb3dfdmVyc2lvbiKwAgoXRXhlY3V0ZVdvcmtmbG93UmVzcG9uc2USOgoMcmV0dXJuX3ZhbHVlGAEgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlUgxyZXR1cm5fdmFsdWUSIgoMZXhlY3V0aW9uX2lkGAIgASgJUgxleGVjdXRpb25faWQSOAoGc3RhdHVzGAMgASgOMiMuZmxvd2NhbGwudjEuRXhlY3V0aW9uUmVzdWx0LlN0YXR1c0gAiAEBEi8KBWVycm9yGAQgASgLMhsuZmxvd2NhbGwudjEuRXhlY3V0aW9uRXJyb3JIAYgBARIlCgtzdGF0dXNfY29kZRgFIAEoBUgCUgtzdGF0dXNfY29kZYgBAUIJCgdfc3RhdHVzQggKBl9lcnJvckIOCgxfc3RhdHVzX2NvZGUinwEKG0dldEV4ZWN1dGlvblJlc3BvbnNlUmVxdWVzdBIuCgxleGVjdXRpb25faWQYASABKAlCCrpIB3IFEAEYgAFSDGV4ZWN1dGlvbl9pZBJQChFsaW5rZWRfYWNjb3VudF9pZBgCIAEoCUIiukgIyAEBcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZFIRbGlua2VkX2FjY291bnRfaWQi9gEKD0V4ZWN1dGlvblJlc3VsdBIoCghyZXNwb25zZRgBIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRIzCgZzdGF0dXMYAiABKA4yIy5mbG93Y2FsbC52MS5FeGVjdXRpb25SZXN1bHQuU3RhdHVzEi8KBWVycm9yGAMgASgLMhsuZmxvd2NhbGwudjEuRXhlY3V0aW9uRXJyb3JIAIgBASJJCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASCwoHUlVOTklORxABEg0KCUNPTVBMRVRFRBACEgsKB0VSUk9SRUQQA0IICgZfZXJyb3IijQEKDkV4ZWN1dGlvbkVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh0KB25vZGVfaWQYAyABKAlIAFIHbm9kZV9pZIgBARIhCglub2RlX25hbWUYBCABKAlIAVIJbm9kZV9uYW1liAEBQgoKCF9ub2RlX2lkQgwKCl9ub2RlX25hbWUi0QgKCUV4ZWN1dGlvbhIKCgJpZBgBIAEoCRIgCgt3b3JrZmxvd19pZBgCIAEoCVILd29ya2Zsb3dfaWQSEQoEc2x1ZxgDIAEoCUgAiAEBEioKEHdvcmtmbG93X3ZlcnNpb24YBCABKAVSEHdvcmtmbG93X3ZlcnNpb24SLAoRbGlua2VkX2FjY291bnRfaWQYBSABKAlSEWxpbmtlZF9hY2NvdW50X2lkEhwKCWNvbmZpZ19pZBgGIAEoCVIJY29uZmlnX2lkEhAKA3RhZxgHIAEoCUgBiAEBEisKBXN0YXRlGAggASgOMhwuZmxvd2NhbGwudjEuRXhlY3V0aW9uLlN0YXRlEjMKBnN0YXR1cxgJIAEoDjIjLmZsb3djYWxsLnYxLkV4ZWN1dGlvblJlc3VsdC5TdGF0dXMSKQoEdHlwZRgKIAEoDjIbLmZsb3djYWxsLnYxLkV4ZWN1dGlvbi5UeXBlEi0KBnNvdXJjZRgLIAEoDjIdLmZsb3djYWxsLnYxLkV4ZWN1dGlvbi5Tb3VyY2USKAoHcGF5bG9hZBgMIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLQoIcmVzcG9uc2UYDSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIAogBARIlCgtzdGF0dXNfY29kZRgOIAEoBUgDUgtzdGF0dXNfY29kZYgBARIvCgVlcnJvchgPIAEoCzIbLmZsb3djYWxsLnYxLkV4ZWN1dGlvbkVycm9ySASIAQESPAoLY3JlYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRI7CghlbmRfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIBVIIZW5kX3RpbWWIAQESMgoJbm9kZV9ydW5zGBIgAygLMhQuZmxvd2NhbGwudjEuTm9kZVJ1blIJbm9kZV9ydW5zInwKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASCgoGUVVFVUVEEAESCwoHUlVOTklORxACEgsKB1dBSVRJTkcQAxINCglDT01QTEVURUQQBBILCgdFUlJPUkVEEAUSCwoHU1RPUFBFRBAGEg0KCVRJTUVEX09VVBAHIjEKBFR5cGUSFAoQVFlQRV9VTlNQRUNJRklFRBAAEggKBFNZTkMQARIJCgVBU1lOQxACImcKBlNvdXJjZRIWChJTT1VSQ0VfVU5TUEVDSUZJRUQQABIMCghBUElfQ0FMTBABEgwKCFNVQl9GTE9XEAISCQoFQkFUQ0gQAxIICgRURVNUEAQSCQoFUkVSVU4QBRIJCgVSRVRSWRAGQgcKBV9zbHVnQgYKBF90YWdCCwoJX3Jlc3BvbnNlQg4KDF9zdGF0dXNfY29kZUIICgZfZXJyb3JCCwoJX2VuZF90aW1lIrgECgdOb2RlUnVuEhgKB25vZGVfaWQYASABKAlSB25vZGVfaWQSDAoEcGF0aBgCIAEoCRIRCgRuYW1lGAMgASgJSACIAQESKQoFc3RhdGUYBCABKA4yGi5mbG93Y2FsbC52MS5Ob2RlUnVuLlN0YXRlEhUKCGF0dGVtcHRzGAUgASgFSAGIAQESOgoKc3RhcnRfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSCnN0YXJ0X3RpbWUSNgoIZW5kX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUghlbmRfdGltZRIRCgRwb3J0GAggASgJSAKIAQESLwoFZXJyb3IYCSABKAsyGy5mbG93Y2FsbC52MS5FeGVjdXRpb25FcnJvckgDiAEBEg0KBW5vdGVzGAogAygJEisKBm91dHB1dBgLIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZUgEiAEBIocBCgVTdGF0ZRIVChFTVEFURV9VTlNQRUNJRklFRBAAEgsKB1NVQ0NFU1MQARILCgdFUlJPUkVEEAISFwoTRVJST1JFRF9BTkRfU0tJUFBFRBADEgsKB1NLSVBQRUQQBBILCgdXQUlUSU5HEAUSCwoHU1RPUFBFRBAGEg0KCVRJTUVEX09VVBAHQgcKBV9uYW1lQgsKCV9hdHRlbXB0c0IHCgVfcG9ydEIICgZfZXJyb3JCCQoHX291dHB1dCKvAQoTR2V0RXhlY3V0aW9uUmVxdWVzdBIuCgxleGVjdXRpb25faWQYASABKAlCCrpIB3IFEAEYgAFSDGV4ZWN1dGlvbl9pZBJSChFsaW5rZWRfYWNjb3VudF9pZBgCIAEoCUIfukgFcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZEgAUhFsaW5rZWRfYWNjb3VudF9pZIgBAUIUChJfbGlua2VkX2FjY291bnRfaWQi0wEKEUdldE5vZGVSdW5SZXF1ZXN0Ei4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkEiQKB25vZGVfaWQYAiABKAlCCrpIB3IFEAEYgAhSB25vZGVfaWQSUgoRbGlua2VkX2FjY291bnRfaWQYAyABKAlCH7pIBXIDGIACirUYEwoRbGlua2VkX2FjY291bnRfaWRIAFIRbGlua2VkX2FjY291bnRfaWSIAQFCFAoSX2xpbmtlZF9hY2NvdW50X2lkMsYEChBFeGVjdXRpb25TZXJ2aWNlEpYBCg9FeGVjdXRlV29ya2Zsb3cSIy5mbG93Y2FsbC52MS5FeGVjdXRlV29ya2Zsb3dSZXF1ZXN0GiQuZmxvd2NhbGwudjEuRXhlY3V0ZVdvcmtmbG93UmVzcG9uc2UiOJC1GAGC0+STAi46B3BheWxvYWQiIy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS9leGVjdXRlEpgBChRHZXRFeGVjdXRpb25SZXNwb25zZRIoLmZsb3djYWxsLnYxLkdldEV4ZWN1dGlvblJlc3BvbnNlUmVxdWVzdBocLmZsb3djYWxsLnYxLkV4ZWN1dGlvblJlc3VsdCI4kAIBkLUYAYLT5JMCKxIpL2FwaS92MS9leGVjdXRpb24ve2V4ZWN1dGlvbl9pZH0vcmVzcG9uc2USeQoMR2V0RXhlY3V0aW9uEiAuZmxvd2NhbGwudjEuR2V0RXhlY3V0aW9uUmVxdWVzdBoWLmZsb3djYWxsLnYxLkV4ZWN1dGlvbiIvkAIBkLUYAoLT5JMCIhIgL2FwaS92MS9leGVjdXRpb24ve2V4ZWN1dGlvbl9pZH0SggEKCkdldE5vZGVSdW4SHi5mbG93Y2FsbC52MS5HZXROb2RlUnVuUmVxdWVzdBoULmZsb3djYWxsLnYxLk5vZGVSdW4iPpACAZC1GAKC0+STAjESLy9hcGkvdjEvZXhlY3V0aW9uL3tleGVjdXRpb25faWR9L25vZGUve25vZGVfaWR9YgZwcm90bzM", [file_buf_validate_validate, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Which workflow to run, for whom, with what.
@@ -295,6 +295,585 @@ export const ExecutionErrorSchema: GenMessage<ExecutionError> = /*@__PURE__*/
   messageDesc(file_flowcall_v1_execution, 4);
 
 /**
+ * One run of a workflow's version for a linked account.
+ *
+ * @generated from message flowcall.v1.Execution
+ */
+export type Execution = Message<"flowcall.v1.Execution"> & {
+  /**
+   * The execution's 24-hex id.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The workflow's 24-hex id.
+   *
+   * @generated from field: string workflow_id = 2 [json_name = "workflow_id"];
+   */
+  workflowId: string;
+
+  /**
+   * The integration that the workflow belongs to.
+   *
+   * @generated from field: optional string slug = 3;
+   */
+  slug?: string | undefined;
+
+  /**
+   * The version that runs, whatever was published since.
+   *
+   * @generated from field: int32 workflow_version = 4 [json_name = "workflow_version"];
+   */
+  workflowVersion: number;
+
+  /**
+   * The linked account that it runs for.
+   *
+   * @generated from field: string linked_account_id = 5 [json_name = "linked_account_id"];
+   */
+  linkedAccountId: string;
+
+  /**
+   * The configuration of the account that it uses.
+   *
+   * @generated from field: string config_id = 6 [json_name = "config_id"];
+   */
+  configId: string;
+
+  /**
+   * The label that the call gave it.
+   *
+   * @generated from field: optional string tag = 7;
+   */
+  tag?: string | undefined;
+
+  /**
+   * Where it stands.
+   *
+   * @generated from field: flowcall.v1.Execution.State state = 8;
+   */
+  state: Execution_State;
+
+  /**
+   * The same in the three words of GetExecutionResponse.
+   *
+   * @generated from field: flowcall.v1.ExecutionResult.Status status = 9;
+   */
+  status: ExecutionResult_Status;
+
+  /**
+   * Whether the call that started it waited for its end.
+   *
+   * @generated from field: flowcall.v1.Execution.Type type = 10;
+   */
+  type: Execution_Type;
+
+  /**
+   * What started it.
+   *
+   * @generated from field: flowcall.v1.Execution.Source source = 11;
+   */
+  source: Execution_Source;
+
+  /**
+   * The event's body. Left out in lists.
+   *
+   * @generated from field: google.protobuf.Struct payload = 12;
+   */
+  payload?: JsonObject | undefined;
+
+  /**
+   * What it answered. Absent until it has ended, where it answered nothing, and in lists.
+   *
+   * @generated from field: optional google.protobuf.Value response = 13;
+   */
+  response?: Value | undefined;
+
+  /**
+   * The HTTP status that the Response node set.
+   *
+   * @generated from field: optional int32 status_code = 14 [json_name = "status_code"];
+   */
+  statusCode?: number | undefined;
+
+  /**
+   * Why it did not complete. Left out in lists where it is longer than 4 KiB.
+   *
+   * @generated from field: optional flowcall.v1.ExecutionError error = 15;
+   */
+  error?: ExecutionError | undefined;
+
+  /**
+   * When it was accepted.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 16 [json_name = "create_time"];
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When it ended.
+   *
+   * @generated from field: optional google.protobuf.Timestamp end_time = 17 [json_name = "end_time"];
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * The nodes outside of Groups that have run, in the order in which they ended, without their outputs. Empty in lists.
+   *
+   * @generated from field: repeated flowcall.v1.NodeRun node_runs = 18 [json_name = "node_runs"];
+   */
+  nodeRuns: NodeRun[];
+};
+
+/**
+ * Describes the message flowcall.v1.Execution.
+ * Use `create(ExecutionSchema)` to create a new message.
+ */
+export const ExecutionSchema: GenMessage<Execution> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_execution, 5);
+
+/**
+ * Where an execution stands. The last four are final.
+ *
+ * @generated from enum flowcall.v1.Execution.State
+ */
+export const Execution_State = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  STATE_UNSPECIFIED: 0,
+
+  /**
+   * Accepted; waits for somebody to run it.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: QUEUED = 1;
+   */
+  QUEUED: 1,
+
+  /**
+   * Runs.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: RUNNING = 2;
+   */
+  RUNNING: 2,
+
+  /**
+   * Waits for a time or for somebody's call.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: WAITING = 3;
+   */
+  WAITING: 3,
+
+  /**
+   * Ended as the workflow says.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: COMPLETED = 4;
+   */
+  COMPLETED: 4,
+
+  /**
+   * Ended by an error.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: ERRORED = 5;
+   */
+  ERRORED: 5,
+
+  /**
+   * Ended by StopExecution.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: STOPPED = 6;
+   */
+  STOPPED: 6,
+
+  /**
+   * Ended since it took too long.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: TIMED_OUT = 7;
+   */
+  TIMED_OUT: 7,
+} as const;
+
+/**
+ * Where an execution stands. The last four are final.
+ *
+ * @generated from enum flowcall.v1.Execution.State
+ */
+export type Execution_State = (typeof Execution_State)[keyof typeof Execution_State] | UnknownEnum;
+
+/**
+ * Describes the enum flowcall.v1.Execution.State.
+ */
+export const Execution_StateSchema: GenEnum<Execution_State> = /*@__PURE__*/
+  enumDesc(file_flowcall_v1_execution, 5, 0);
+
+/**
+ * Whether the call that started it waited for its end.
+ *
+ * @generated from enum flowcall.v1.Execution.Type
+ */
+export const Execution_Type = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: TYPE_UNSPECIFIED = 0;
+   */
+  TYPE_UNSPECIFIED: 0,
+
+  /**
+   * The call waited.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: SYNC = 1;
+   */
+  SYNC: 1,
+
+  /**
+   * The call was answered at once.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: ASYNC = 2;
+   */
+  ASYNC: 2,
+} as const;
+
+/**
+ * Whether the call that started it waited for its end.
+ *
+ * @generated from enum flowcall.v1.Execution.Type
+ */
+export type Execution_Type = (typeof Execution_Type)[keyof typeof Execution_Type] | UnknownEnum;
+
+/**
+ * Describes the enum flowcall.v1.Execution.Type.
+ */
+export const Execution_TypeSchema: GenEnum<Execution_Type> = /*@__PURE__*/
+  enumDesc(file_flowcall_v1_execution, 5, 1);
+
+/**
+ * What started an execution.
+ *
+ * @generated from enum flowcall.v1.Execution.Source
+ */
+export const Execution_Source = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: SOURCE_UNSPECIFIED = 0;
+   */
+  SOURCE_UNSPECIFIED: 0,
+
+  /**
+   * A call of ExecuteWorkflow.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: API_CALL = 1;
+   */
+  API_CALL: 1,
+
+  /**
+   * Another execution's Sub Flow node.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: SUB_FLOW = 2;
+   */
+  SUB_FLOW: 2,
+
+  /**
+   * A Group of another execution.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: BATCH = 3;
+   */
+  BATCH: 3,
+
+  /**
+   * A test of a draft.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: TEST = 4;
+   */
+  TEST: 4,
+
+  /**
+   * A rerun of another execution.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: RERUN = 5;
+   */
+  RERUN: 5,
+
+  /**
+   * A retry of another execution from one of its nodes on.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: RETRY = 6;
+   */
+  RETRY: 6,
+} as const;
+
+/**
+ * What started an execution.
+ *
+ * @generated from enum flowcall.v1.Execution.Source
+ */
+export type Execution_Source = (typeof Execution_Source)[keyof typeof Execution_Source] | UnknownEnum;
+
+/**
+ * Describes the enum flowcall.v1.Execution.Source.
+ */
+export const Execution_SourceSchema: GenEnum<Execution_Source> = /*@__PURE__*/
+  enumDesc(file_flowcall_v1_execution, 5, 2);
+
+/**
+ * One visit of a node.
+ *
+ * @generated from message flowcall.v1.NodeRun
+ */
+export type NodeRun = Message<"flowcall.v1.NodeRun"> & {
+  /**
+   * The node's id.
+   *
+   * @generated from field: string node_id = 1 [json_name = "node_id"];
+   */
+  nodeId: string;
+
+  /**
+   * Where in the run: the node's id, and inside of a Group the Group's path and the iteration's index before it, as
+   * `4[12]/7`.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+
+  /**
+   * The node's name.
+   *
+   * @generated from field: optional string name = 3;
+   */
+  name?: string | undefined;
+
+  /**
+   * How the visit ended.
+   *
+   * @generated from field: flowcall.v1.NodeRun.State state = 4;
+   */
+  state: NodeRun_State;
+
+  /**
+   * How often it was tried; 0, which is said too, where it was skipped.
+   *
+   * @generated from field: optional int32 attempts = 5;
+   */
+  attempts?: number | undefined;
+
+  /**
+   * When the visit began.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 6 [json_name = "start_time"];
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * When it ended.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 7 [json_name = "end_time"];
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * The port that the branch left by, where the kind of node has more than one.
+   *
+   * @generated from field: optional string port = 8;
+   */
+  port?: string | undefined;
+
+  /**
+   * What went wrong.
+   *
+   * @generated from field: optional flowcall.v1.ExecutionError error = 9;
+   */
+  error?: ExecutionError | undefined;
+
+  /**
+   * What a person should know, such as a template that did not resolve.
+   *
+   * @generated from field: repeated string notes = 10;
+   */
+  notes: string[];
+
+  /**
+   * What later nodes read. Given by GetNodeRun alone; a Start node's is the execution's payload, and not repeated.
+   *
+   * @generated from field: optional google.protobuf.Value output = 11;
+   */
+  output?: Value | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.NodeRun.
+ * Use `create(NodeRunSchema)` to create a new message.
+ */
+export const NodeRunSchema: GenMessage<NodeRun> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_execution, 6);
+
+/**
+ * How a visit of a node ended.
+ *
+ * @generated from enum flowcall.v1.NodeRun.State
+ */
+export const NodeRun_State = {
+  /**
+   * Not set.
+   *
+   * @generated from enum value: STATE_UNSPECIFIED = 0;
+   */
+  STATE_UNSPECIFIED: 0,
+
+  /**
+   * Done.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: SUCCESS = 1;
+   */
+  SUCCESS: 1,
+
+  /**
+   * Failed, and with it its branch.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: ERRORED = 2;
+   */
+  ERRORED: 2,
+
+  /**
+   * Failed, and the branch went on all the same.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: ERRORED_AND_SKIPPED = 3;
+   */
+  ERRORED_AND_SKIPPED: 3,
+
+  /**
+   * Not run: its conditions did not hold, or another Response was first.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: SKIPPED = 4;
+   */
+  SKIPPED: 4,
+
+  /**
+   * Not ended yet.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: WAITING = 5;
+   */
+  WAITING: 5,
+
+  /**
+   * Stopped since the run failed elsewhere.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: STOPPED = 6;
+   */
+  STOPPED: 6,
+
+  /**
+   * Failed by taking too long.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: TIMED_OUT = 7;
+   */
+  TIMED_OUT: 7,
+} as const;
+
+/**
+ * How a visit of a node ended.
+ *
+ * @generated from enum flowcall.v1.NodeRun.State
+ */
+export type NodeRun_State = (typeof NodeRun_State)[keyof typeof NodeRun_State] | UnknownEnum;
+
+/**
+ * Describes the enum flowcall.v1.NodeRun.State.
+ */
+export const NodeRun_StateSchema: GenEnum<NodeRun_State> = /*@__PURE__*/
+  enumDesc(file_flowcall_v1_execution, 6, 0);
+
+/**
+ * Which execution to answer.
+ *
+ * @generated from message flowcall.v1.GetExecutionRequest
+ */
+export type GetExecutionRequest = Message<"flowcall.v1.GetExecutionRequest"> & {
+  /**
+   * The execution's 24-hex id.
+   *
+   * @generated from field: string execution_id = 1 [json_name = "execution_id"];
+   */
+  executionId: string;
+
+  /**
+   * The linked account that the execution must run for. The execution of another account is not found.
+   *
+   * @generated from field: optional string linked_account_id = 2 [json_name = "linked_account_id"];
+   */
+  linkedAccountId?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.GetExecutionRequest.
+ * Use `create(GetExecutionRequestSchema)` to create a new message.
+ */
+export const GetExecutionRequestSchema: GenMessage<GetExecutionRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_execution, 7);
+
+/**
+ * Which node run to answer.
+ *
+ * @generated from message flowcall.v1.GetNodeRunRequest
+ */
+export type GetNodeRunRequest = Message<"flowcall.v1.GetNodeRunRequest"> & {
+  /**
+   * The execution's 24-hex id.
+   *
+   * @generated from field: string execution_id = 1 [json_name = "execution_id"];
+   */
+  executionId: string;
+
+  /**
+   * The node's id. For a node inside of a Group its path, as `4[12]/7`; the slash stands in a URL as %2F.
+   *
+   * @generated from field: string node_id = 2 [json_name = "node_id"];
+   */
+  nodeId: string;
+
+  /**
+   * The linked account that the execution must run for. The execution of another account is not found.
+   *
+   * @generated from field: optional string linked_account_id = 3 [json_name = "linked_account_id"];
+   */
+  linkedAccountId?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.GetNodeRunRequest.
+ * Use `create(GetNodeRunRequestSchema)` to create a new message.
+ */
+export const GetNodeRunRequestSchema: GenMessage<GetNodeRunRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_execution, 8);
+
+/**
  * Runs workflows and answers what came of them.
  *
  * @generated from service flowcall.v1.ExecutionService
@@ -322,6 +901,31 @@ export const ExecutionService: GenService<{
     methodKind: "unary";
     input: typeof GetExecutionResponseRequestSchema;
     output: typeof ExecutionResultSchema;
+  },
+  /**
+   * Answers all that is known of an execution, but for the data of its node runs. Of one that runs, the node runs are
+   * those recorded so far.
+   * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+   * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+   *
+   * @generated from rpc flowcall.v1.ExecutionService.GetExecution
+   */
+  getExecution: {
+    methodKind: "unary";
+    input: typeof GetExecutionRequestSchema;
+    output: typeof ExecutionSchema;
+  },
+  /**
+   * Answers one node run with its output. One that is not recorded yet is not found.
+   * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+   * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+   *
+   * @generated from rpc flowcall.v1.ExecutionService.GetNodeRun
+   */
+  getNodeRun: {
+    methodKind: "unary";
+    input: typeof GetNodeRunRequestSchema;
+    output: typeof NodeRunSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_flowcall_v1_execution, 0);

@@ -1,0 +1,80 @@
+import { fromJsonString } from "@bufbuild/protobuf";
+import type { Call } from "../domain/call.ts";
+import type { ExecutionSummary } from "../domain/execution.ts";
+import type { Limits } from "../domain/limits.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
+import { ExecutionSchema, type ExecutionService } from "../gen/flowcall/v1/execution_pb.ts";
+import type { ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
+import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { detailMessage, type NodeNames, nodeRunMessage } from "./execution-message.ts";
+import type { ServiceHandlers } from "./handler-chain.ts";
+import { principalOf } from "./principal-of.ts";
+import { checkReplySize } from "./reply-size.ts";
+import { tellExecution } from "./tell-execution.ts";
+
+export type ExecutionQueriesOptions = {
+  readonly reader: ExecutionReader;
+  readonly workflows: WorkflowStore;
+  readonly limits: Limits;
+};
+
+type Queries = Pick<ServiceHandlers<typeof ExecutionService>, "getExecution" | "getNodeRun">;
+
+/** What is asked about executions after they were started. */
+export function executionQueries({ reader, workflows, limits }: ExecutionQueriesOptions): Queries {
+  /** The names as the version has them: the definition may be none of today's, so nothing else is read from it. */
+  const nodeNames = async (environmentId: string, execution: ExecutionSummary): Promise<NodeNames> => {
+    const text = await workflows.getVersion(environmentId, execution.workflowId, execution.version);
+    const { nodes } = fromJsonString(WorkflowDefinitionSchema, text ?? "{}", { ignoreUnknownFields: true });
+    return new Map(nodes.filter(({ name }) => name !== "").map(({ id, name }) => [id, name]));
+  };
+
+  return {
+    getExecution: async (request, call) => {
+      const query = queryOf(request, call);
+      const execution = await reader.get(query);
+      if (execution === undefined) throw executionNotFound(request.executionId);
+      tellExecution(call, execution.id, execution.state);
+      const runs = await reader.listNodeRuns(foundIn(query, execution));
+      const message = detailMessage(execution, runs, await nodeNames(query.environmentId, execution));
+      checkReplySize(ExecutionSchema, message, {
+        texts: [execution.payload, execution.response ?? "", JSON.stringify(runs)],
+        bytesMax: limits.transportBytesMax,
+        advice: "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.",
+      });
+      return message;
+    },
+
+    getNodeRun: async (request, call) => {
+      const query = queryOf(request, call);
+      const execution = await reader.find(query);
+      if (execution === undefined) throw executionNotFound(request.executionId);
+      tellExecution(call, execution.id, execution.state);
+      const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId);
+      if (run === undefined) throw nodeRunNotFound(request);
+      return nodeRunMessage(run, await nodeNames(query.environmentId, execution));
+    },
+  };
+}
+
+type Request = { readonly executionId: string; readonly linkedAccountId?: string | undefined };
+
+function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
+  const { environmentId } = principalOf(call);
+  return { environmentId, executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
+}
+
+function foundIn({ environmentId }: { readonly environmentId: string }, { id }: ExecutionSummary): FoundExecution {
+  return { environmentId, id };
+}
+
+export function executionNotFound(executionId: string): RequestError {
+  return new RequestError("RESOURCE_NOT_FOUND", "Execution not found.", { metadata: { execution_id: executionId } });
+}
+
+function nodeRunNotFound({ executionId, nodeId }: { readonly executionId: string; readonly nodeId: string }) {
+  return new RequestError("RESOURCE_NOT_FOUND", "The execution has no record of a run of this node, or none yet.", {
+    metadata: { execution_id: executionId, node_id: nodeId },
+  });
+}

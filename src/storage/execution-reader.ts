@@ -1,0 +1,106 @@
+import type { Kysely } from "kysely";
+import type { ExecutionDetail, ExecutionSummary, NodeRun } from "../domain/execution.ts";
+import { isId } from "../domain/id.ts";
+import { isQueued, parseEntries, summaryColumns, toSummary } from "./execution-rows.ts";
+import type { Flush } from "./execution-store.ts";
+import type { Tables } from "./tables.ts";
+
+/** Which execution is meant. Where an account is named, that of another account is not found. */
+export type ExecutionQuery = {
+  readonly environmentId: string;
+  readonly executionId: string;
+  readonly linkedAccountId?: string;
+};
+
+/** An execution that was found: its id is one. */
+export type FoundExecution = { readonly environmentId: string; readonly id: string };
+
+/** Reads what ran and what runs. */
+export class ExecutionReader {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async find(query: ExecutionQuery): Promise<ExecutionSummary | undefined> {
+    const row = await this.#select(query)?.executeTakeFirst();
+    return row && toSummary(row);
+  }
+
+  /** The same with what it was given and what it answered. */
+  async get(query: ExecutionQuery): Promise<ExecutionDetail | undefined> {
+    const row = await this.#select(query)?.select(["payload", "response"]).executeTakeFirst();
+    return row && { ...toSummary(row), payload: row.payload, ...(row.response !== null && { response: row.response }) };
+  }
+
+  /** The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended. */
+  async listNodeRuns(execution: FoundExecution): Promise<readonly NodeRun[]> {
+    const visits: NodeRun[] = [];
+    for await (const { runs } of this.#readJournal(execution)) {
+      for (const { output, ...run } of runs) {
+        if (run.path === run.node_id) {
+          visits.push(run);
+        }
+      }
+    }
+    return visits;
+  }
+
+  /** The visit of a node, by its path in the run. */
+  async getNodeRun(execution: FoundExecution, path: string): Promise<NodeRun | undefined> {
+    for await (const { runs } of this.#readJournal(execution)) {
+      const visit = runs.find((run) => run.path === path && isVisit(run));
+      if (visit !== undefined) {
+        return visit;
+      }
+    }
+    return undefined;
+  }
+
+  #select({ environmentId, executionId, linkedAccountId }: ExecutionQuery) {
+    if (!isId(executionId)) {
+      return undefined;
+    }
+    const query = this.#db
+      .selectFrom("execution")
+      .innerJoin("workflow", (join) =>
+        join
+          .onRef("workflow.environment_id", "=", "execution.environment_id")
+          .onRef("workflow.id", "=", "execution.workflow_id"),
+      )
+      .select([...summaryColumns, "error", "workflow.slug", isQueued])
+      .where("execution.id", "=", executionId.toLowerCase())
+      .where("execution.environment_id", "=", environmentId);
+    return linkedAccountId === undefined ? query : query.where("linked_account_id", "=", linkedAccountId);
+  }
+
+  /** The journal in the order in which it was written, a few flushes at a time, since a Group's can be long. */
+  async *#readJournal({ environmentId, id }: FoundExecution): AsyncGenerator<Flush> {
+    let next: number | undefined = 0;
+    while (next !== undefined) {
+      const rows: readonly { readonly flush_index: number; readonly entries: string }[] = await this.#db
+        .selectFrom("journal")
+        .select(["flush_index", "entries"])
+        .where("execution_id", "=", id)
+        .where("environment_id", "=", environmentId)
+        .where("flush_index", ">=", next)
+        .orderBy("flush_index")
+        .limit(flushesMax)
+        .execute();
+      for (const { flush_index, entries } of rows) {
+        yield { index: flush_index, runs: parseEntries(entries) };
+      }
+      const last = rows.at(-1);
+      next = rows.length === flushesMax && last !== undefined ? last.flush_index + 1 : undefined;
+    }
+  }
+}
+
+/** Flushes that are read by one statement at most. */
+const flushesMax = 16;
+
+/** The journal holds more than visits of nodes: waits, whose paths do not end with a node's id. */
+function isVisit({ path, node_id }: NodeRun): boolean {
+  return path === node_id || path.endsWith(`/${node_id}`);
+}
