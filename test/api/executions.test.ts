@@ -85,7 +85,17 @@ const notFound: Refusal = { status: 404, code: "NotFound", reason: "RESOURCE_NOT
 const invalid: Refusal = { status: 400, code: "InvalidArgument", reason: "VALIDATION_ERROR" };
 
 function run(node_id: string, name: string, rest: JsonObject = {}): JsonObject {
-  return { node_id, path: node_id, name, state: "SUCCESS", attempts: 1, start_time: aTime, end_time: aTime, ...rest };
+  return {
+    node_id,
+    path: node_id,
+    name,
+    state: "SUCCESS",
+    attempts: 1,
+    start_time: aTime,
+    end_time: aTime,
+    notes: [],
+    ...rest,
+  };
 }
 
 describe("an execution", () => {
