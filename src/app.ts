@@ -123,6 +123,7 @@ export class App implements Service {
       authenticate: createAuthenticate({ find, clock: systemClock }),
       isReady,
       limits: defaultServerLimits,
+      corsOrigins: config.corsOrigins,
       log,
     });
   }

@@ -16,6 +16,8 @@ export type Config = {
   readonly testKey?: string;
   readonly productionKey?: string;
   readonly readyFile?: string;
+  /** The origins whose pages may call from a browser. */
+  readonly corsOrigins: readonly string[];
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly limits: Limits;
 };
@@ -55,6 +57,7 @@ export function readConfig(
     dataDir: resolve(workingDir, values.FLOWCALL_DATA_DIR ?? dataDirDefault(workingDir, isRoot)),
     examples: values.FLOWCALL_EXAMPLES ?? values.FLOWCALL_DATABASE_URL === undefined,
     logLevel: values.FLOWCALL_LOG_LEVEL,
+    corsOrigins: values.FLOWCALL_CORS_ORIGINS,
     limits: limitsOf(values),
     ...(values.FLOWCALL_DATABASE_URL !== undefined && { databaseUrl: values.FLOWCALL_DATABASE_URL }),
     ...(values.FLOWCALL_TEST_KEY !== undefined && { testKey: values.FLOWCALL_TEST_KEY }),
@@ -86,6 +89,14 @@ function key(start: string) {
 const databaseUrl = z.string().refine((text) => /^postgres(ql)?:$/.test(URL.parse(text)?.protocol ?? ""), {
   message: "must be a URL of the form postgres://user:password@host:5432/database",
 });
+
+/** Origins as browsers spell them, so that a comparison of texts is enough. */
+const origins = z
+  .string()
+  .transform((text) => text.split(",").map((origin) => origin.trim()))
+  .refine((all) => all.every((origin) => /^https?:/.test(origin) && URL.parse(origin)?.origin === origin), {
+    message: "must be origins such as https://console.example.com, in lower case, without a path, separated by commas",
+  });
 
 const hourMs = 3_600_000;
 
@@ -121,6 +132,7 @@ const schema = z.strictObject({
   FLOWCALL_TEST_KEY: key("tk").optional(),
   FLOWCALL_PRODUCTION_KEY: key("pk").optional(),
   FLOWCALL_READY_FILE: z.string().optional(),
+  FLOWCALL_CORS_ORIGINS: origins.default([]),
   FLOWCALL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   ...limitVariables,
 });

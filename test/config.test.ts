@@ -24,6 +24,7 @@ describe("the configuration", () => {
       port: 4180,
       dataDir: "/srv/flowcall/.flowcall",
       examples: true,
+      corsOrigins: [],
       logLevel: "info",
       limits: defaultLimits,
     });
@@ -74,6 +75,17 @@ describe("the configuration", () => {
       ["FLOWCALL_PORT", "FLOWCALL_LOG_LEVEL", "FLOWCALL_NOPE"],
     ],
     [{ FLOWCALL_PORT: "" }, []],
+    [{ FLOWCALL_CORS_ORIGINS: "https://a.example, http://localhost:3000" }, []],
+    ...[
+      "*",
+      "null",
+      "https://a.example/",
+      "https://A.example",
+      "https://a.example:443",
+      "a.example",
+      "ftp://a",
+      ",",
+    ].map((text): [Environment, readonly string[]] => [{ FLOWCALL_CORS_ORIGINS: text }, ["FLOWCALL_CORS_ORIGINS"]]),
   ])("%j is refused with every problem named", (environment, problems) => check(environment, problems));
 
   test("a problem never repeats the value, which may be a secret", () => {

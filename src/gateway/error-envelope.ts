@@ -4,6 +4,7 @@ import type { Call } from "../domain/call.ts";
 import { reasons } from "../domain/reason.ts";
 import type { RequestError, RequestErrorDetails } from "../domain/request-error.ts";
 import { WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
+import { acceptsProblem } from "./accept.ts";
 import type { HttpReply } from "./http-reply.ts";
 import type { ErrorBody } from "./reply-table.ts";
 
@@ -11,8 +12,11 @@ import type { ErrorBody } from "./reply-table.ts";
 export function errorReply(error: RequestError, call: Call): HttpReply {
   const details = detailsJson(error.details);
   const members = Object.keys(details).length === 0 ? {} : { details };
-  const { retryAfterSeconds } = error.details;
-  const headers = retryAfterSeconds === undefined ? {} : { "retry-after": String(retryAfterSeconds) };
+  const { retryAfterSeconds, metadata } = error.details;
+  const headers = {
+    ...(retryAfterSeconds !== undefined && { "retry-after": String(retryAfterSeconds) }),
+    ...(error.reason === "METHOD_NOT_ALLOWED" && { allow: metadata?.["allow"] ?? "" }),
+  };
   const reply = envelope(
     reasons[error.reason].status,
     { error_code: error.reason, message: error.message, members },
@@ -28,7 +32,7 @@ export function errorReply(error: RequestError, call: Call): HttpReply {
 export function envelope(status: number, error: ErrorBody, call: Call): HttpReply {
   const { error_code, message, members } = error;
   const beside = { request_id: call.requestId, ...members };
-  if (acceptsProblem(call)) {
+  if (acceptsProblem(call.headers)) {
     const problem = { type: "about:blank", title: statusText(status), status, detail: message, error_code, ...beside };
     return { status, type: problemType, headers: {}, body: JSON.stringify(problem) };
   }
@@ -37,11 +41,6 @@ export function envelope(status: number, error: ErrorBody, call: Call): HttpRepl
 }
 
 const problemType = "application/problem+json";
-
-function acceptsProblem(call: Call): boolean {
-  const accepted = call.headers.get("accept")?.flatMap((value) => value.split(",")) ?? [];
-  return accepted.some((range) => range.split(";")[0]?.trim().toLowerCase() === problemType);
-}
 
 /** As `NOT_FOUND` for 404: the status in the words of the HTTP standard. */
 function httpErrorType(status: number): string {

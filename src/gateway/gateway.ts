@@ -13,9 +13,10 @@ import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { bodyType, typeRefused } from "./content-type.ts";
 import { envelope, errorReply } from "./error-envelope.ts";
+import { etagHeader } from "./etag.ts";
 import { type HttpBinding, httpBindings } from "./http-binding.ts";
 import { type HttpReply, writeReply } from "./http-reply.ts";
-import { writeJson } from "./json-writer.ts";
+import { writeFieldJson, writeJson } from "./json-writer.ts";
 import { type ReplyTable, restReply } from "./reply-table.ts";
 import { RouteTrie } from "./route-trie.ts";
 import { Transcoder } from "./transcode.ts";
@@ -41,10 +42,14 @@ export function createGateway(options: GatewayOptions): Door {
       switch (found.kind) {
         case "route":
           return found.route.route(head, found.segments);
-        case "otherMethods":
-          return nowhere(methodNotAllowed(head, allowed(found.methods)));
+        case "otherMethods": {
+          const allow = allowed(found.methods);
+          return head.method === "OPTIONS"
+            ? openRoute(() => optionsReply(allow))
+            : nowhere(methodNotAllowed(head, allow));
+        }
         case "nothing":
-          return nowhere({ error: routeNotFound(head), headers: {} });
+          return nowhere(routeNotFound(head));
       }
     },
   };
@@ -85,15 +90,16 @@ class Endpoint {
     const request = this.transcoder.request({ segments, query: head.query, body });
     const message = await this.options.invoke(this.binding.method, request, call);
     const reply = restReply(message, this.options.replies);
+    if (reply.body.kind === "error") {
+      return { ...envelope(reply.status, reply.body.error, call), headers: reply.headers ?? {} };
+    }
+    const { method, responseField } = this.binding;
     const written =
-      reply.body.kind === "error"
-        ? envelope(reply.status, reply.body.error, call)
-        : {
-            status: reply.status,
-            type: "application/json",
-            body: writeJson(this.binding.method.output, reply.body.message),
-          };
-    return { ...written, headers: reply.headers ?? {} };
+      responseField === undefined
+        ? writeJson(method.output, reply.body.message)
+        : writeFieldJson(method.output, responseField, reply.body.message);
+    const headers = { ...etagHeader(method.output, message), ...reply.headers };
+    return { status: reply.status, type: "application/json", body: written, headers };
   }
 
   private async readBody(head: RequestHead, exchange: Exchange): Promise<Uint8Array> {
@@ -118,16 +124,23 @@ class Endpoint {
   }
 }
 
-type Refusal = { readonly error: RequestError; readonly headers: Readonly<Record<string, string>> };
-
 /** A route that says that there is nothing, whoever asks. */
-function nowhere({ error, headers }: Refusal): Route {
+function nowhere(error: RequestError): Route {
+  return openRoute((call) => errorReply(error, call));
+}
+
+/** A route that has one answer, whoever asks. */
+function openRoute(reply: (call: Call) => HttpReply): Route {
   return {
     access: "public",
     protocol: "rest",
-    serve: (exchange, call) => writeReply(exchange, { ...errorReply(error, call), headers }, call),
-    refuse: (exchange, call, other) => writeReply(exchange, errorReply(other, call), call),
+    serve: (exchange, call) => writeReply(exchange, reply(call), call),
+    refuse: (exchange, call, error) => writeReply(exchange, errorReply(error, call), call),
   };
+}
+
+function optionsReply(allow: string): HttpReply {
+  return { status: 204, headers: { allow }, body: "" };
 }
 
 function routeNotFound({ method, path }: RequestHead): RequestError {
@@ -137,14 +150,13 @@ function routeNotFound({ method, path }: RequestHead): RequestError {
   });
 }
 
-function methodNotAllowed({ method, path }: RequestHead, allow: string): Refusal {
+function methodNotAllowed({ method, path }: RequestHead, allow: string): RequestError {
   const shown = path.slice(0, 200);
-  const error = new RequestError("METHOD_NOT_ALLOWED", `${shown} does not take ${method}; it takes ${allow}.`, {
+  return new RequestError("METHOD_NOT_ALLOWED", `${shown} does not take ${method}; it takes ${allow}.`, {
     metadata: { method, path: shown, allow },
   });
-  return { error, headers: { allow } };
 }
 
 function allowed(methods: readonly string[]): string {
-  return methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
+  return [...methods.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])), "OPTIONS"].join(", ");
 }

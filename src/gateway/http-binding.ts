@@ -1,4 +1,5 @@
-import { type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
+import { type DescField, type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
+import { fieldByName } from "../domain/field-path.ts";
 import { Scope, scope } from "../gen/flowcall/v1/options_pb.ts";
 import { http } from "../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../gen/google/api/http_pb.ts";
@@ -13,6 +14,8 @@ export type HttpBinding = {
   readonly template: PathTemplate;
   /** `*` for the whole request message, a field's name, or empty where there is no body. */
   readonly body: string;
+  /** The field of the reply message that is the whole reply; absent where the message itself is. */
+  readonly responseField?: DescField;
 };
 
 /**
@@ -25,23 +28,36 @@ export function httpBindings(services: readonly DescService[]): readonly HttpBin
     .filter((method) => hasOption(method, http))
     .flatMap((method) => {
       const rule = getOption(method, http);
+      if (rule.additionalBindings.some((binding) => binding.additionalBindings.length > 0)) {
+        throw new Error(`${nameOf(method)} has additional bindings inside additional bindings`);
+      }
       return [rule, ...rule.additionalBindings].map((binding) => httpBinding(method, binding));
     });
 }
 
 function httpBinding(method: DescMethod, rule: HttpRule): HttpBinding {
-  const name = `${method.parent.typeName}.${method.name}`;
+  const name = nameOf(method);
   if (method.methodKind !== "unary") throw new Error(`${name} streams; the gateway serves unary methods`);
-  if (rule.responseBody !== "") throw new Error(`${name} has a response_body; the gateway writes whole messages`);
   if (!hasOption(method, scope) || getOption(method, scope) === Scope.UNSPECIFIED) {
     throw new Error(`${name} has no scope, so nobody could call it`);
   }
   const { verb, path } = pattern(name, rule);
+  if (verb === "GET" && rule.body !== "") throw new Error(`${name} has a body, which a GET has not`);
+  const responseField = rule.responseBody === "" ? undefined : fieldByName(method.output, rule.responseBody);
+  if (rule.responseBody !== "" && responseField === undefined) {
+    throw new Error(`${method.output.typeName} has no field ${rule.responseBody} to be the response_body`);
+  }
   try {
-    return { method, scope: getOption(method, scope), verb, template: parsePathTemplate(path), body: rule.body };
+    const template = parsePathTemplate(path);
+    const binding = { method, scope: getOption(method, scope), verb, template, body: rule.body };
+    return responseField === undefined ? binding : { ...binding, responseField };
   } catch (cause) {
     throw new Error(`${name} cannot be served over REST`, { cause });
   }
+}
+
+function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}.${method.name}`;
 }
 
 function pattern(name: string, { pattern }: HttpRule): { verb: string; path: string } {

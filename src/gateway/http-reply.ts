@@ -1,22 +1,37 @@
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
 import type { Call } from "../domain/call.ts";
 import type { Exchange } from "../domain/door.ts";
+import { acceptsGzip } from "./accept.ts";
 
 /** A reply that is ready to be written. */
 export type HttpReply = {
   readonly status: number;
-  /** The body's media type. */
-  readonly type: string;
+  /** The body's media type; absent where there is no body. */
+  readonly type?: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 };
 
+const compress = promisify(gzip);
+
+/** A shorter body fits in one packet as it is. */
+const gzipBytesMin = 1_024;
+
 /** Writes a reply. Settles when it is written, or when there is nobody left to write it to. */
 export async function writeReply(exchange: Exchange, reply: HttpReply, call: Call): Promise<void> {
   const { request, response } = exchange;
-  const body = Buffer.from(reply.body);
+  const plain = Buffer.from(reply.body);
+  const isPacked = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
+  const body = isPacked ? await compress(plain) : plain;
   response.statusCode = reply.status;
-  response.setHeader("content-type", reply.type);
-  response.setHeader("content-length", body.length);
+  if (reply.type !== undefined) {
+    response.setHeader("content-type", reply.type);
+    response.setHeader("content-length", body.length);
+  }
+  if (isPacked) response.setHeader("content-encoding", "gzip");
+  // A refusal depends on the one, every longer body on the other.
+  response.appendHeader("vary", "Accept, Accept-Encoding");
   response.setHeader("cache-control", "no-store");
   response.setHeader("x-content-type-options", "nosniff");
   response.setHeader("x-request-id", call.requestId);

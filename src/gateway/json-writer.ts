@@ -1,6 +1,7 @@
-import { type DescField, type DescMessage, type Message, toJson } from "@bufbuild/protobuf";
+import { create, type DescField, type DescMessage, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
 import { carriedText } from "../domain/json-parse.ts";
 import type { JsonText } from "../domain/json-text.ts";
+import { isObject } from "../domain/violations.ts";
 
 /**
  * Writes a message as JSON text. Values that carry their text (google.protobuf.Value and Struct, in fields of the
@@ -21,6 +22,21 @@ export function writeJson(schema: DescMessage, message: Message): string {
   if (spliced.length === 0) return written;
   const members = written.slice(1, -1);
   return `{${spliced.join(",")}${members === "" ? "" : `,${members}`}}`;
+}
+
+/** Writes one field of a message as a JSON text of its own: the field's default, or null, where it is not set. */
+export function writeFieldJson(schema: DescMessage, field: DescField, message: Message): string {
+  // protobuf-es offers no way to read a field by its descriptor that leaves a carried text where it is.
+  const { [field.localName]: value } = message as Message & Record<string, unknown>;
+  const text = carriedTextOf(field, value);
+  if (text !== undefined) return text;
+  const set = memberOf(toJson(schema, message), field);
+  const json = set ?? memberOf(toJson(schema, create(schema), { alwaysEmitImplicit: true }), field) ?? null;
+  return JSON.stringify(json);
+}
+
+function memberOf(json: JsonValue, field: DescField): JsonValue | undefined {
+  return isObject(json) ? json[field.jsonName] : undefined;
 }
 
 function carriedTextOf(field: DescField, value: unknown): JsonText | undefined {

@@ -1,47 +1,53 @@
-import type { Door, Exchange, Route } from "../domain/door.ts";
-import { reasons } from "../domain/reason.ts";
+import type { Door, RequestHead, Route } from "../domain/door.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { errorReply } from "../gateway/error-envelope.ts";
+import { type HttpReply, writeReply } from "../gateway/http-reply.ts";
 
 /** What load balancers ask: whether the process lives, and whether it can accept calls. */
 export function createProbes(isReady: () => boolean): Door {
-  const healthz = createRoute(async ({ response }) => reply(response, 200, { status: "ok" }));
-  const readyz = createRoute(async ({ response }) =>
-    isReady() ? reply(response, 200, { status: "ready" }) : reply(response, 503, { status: "not ready" }),
-  );
+  const probes: ReadonlyMap<string, () => HttpReply> = new Map([
+    ["/healthz", () => probeReply(200, "ok")],
+    ["/readyz", () => (isReady() ? probeReply(200, "ready") : probeReply(503, "not ready"))],
+  ]);
   return {
-    match({ method, path }) {
-      if (method !== "GET" && method !== "HEAD") {
-        return undefined;
-      }
-      return path === "/healthz" ? healthz : path === "/readyz" ? readyz : undefined;
+    match(head) {
+      const probe = probes.get(head.path);
+      return probe === undefined ? undefined : createRoute(() => answerProbe(head, probe));
     },
   };
 }
 
 /** The route of a request that no door knows, or whose door failed to say. */
 export function createRefusingRoute(error: unknown): Route {
-  return createRoute(() => Promise.reject(error));
+  return createRoute(() => {
+    throw error;
+  });
 }
 
-function createRoute(serve: Route["serve"]): Route {
+/** The answer to a browser that asks what it may do, where the headers that the server has set say all. */
+export function createEmptyRoute(): Route {
+  return createRoute(() => ({ status: 204, headers: {}, body: "" }));
+}
+
+function createRoute(reply: () => HttpReply): Route {
   return {
     access: "public",
     protocol: "rest",
-    serve,
-    refuse: async ({ response }, { requestId }, { reason, message }) => {
-      const { status } = reasons[reason];
-      reply(response, status, {
-        status_code: status,
-        error_code: reason,
-        message,
-        request_id: requestId,
-      });
-    },
+    serve: async (exchange, call) => writeReply(exchange, reply(), call),
+    refuse: (exchange, call, error) => writeReply(exchange, errorReply(error, call), call),
   };
 }
 
-function reply(response: Exchange["response"], status: number, body: object): void {
-  response.statusCode = status;
-  response.setHeader("content-type", "application/json");
-  // A union of two kinds of response; only this form of `end` is common to both.
-  response.end(JSON.stringify(body));
+const allow = "GET, HEAD, OPTIONS";
+
+function answerProbe({ method, path }: RequestHead, probe: () => HttpReply): HttpReply {
+  if (method === "OPTIONS") return { status: 204, headers: { allow }, body: "" };
+  if (method === "GET" || method === "HEAD") return probe();
+  throw new RequestError("METHOD_NOT_ALLOWED", `${path} does not take ${method}; it takes ${allow}.`, {
+    metadata: { method, path, allow },
+  });
+}
+
+function probeReply(status: number, word: string): HttpReply {
+  return { status, type: "application/json", headers: {}, body: JSON.stringify({ status: word }) };
 }

@@ -16,10 +16,11 @@ import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import { ScopeSchema } from "../gen/flowcall/v1/options_pb.ts";
+import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
-import { createProbes, createRefusingRoute } from "./plain-routes.ts";
+import { createEmptyRoute, createProbes, createRefusingRoute } from "./plain-routes.ts";
 import { guardReply } from "./unread-body.ts";
 
 export type ServerOptions = {
@@ -34,6 +35,8 @@ export type ServerOptions = {
   readonly isReady: () => boolean;
   readonly log: Logger;
   readonly limits: ServerLimits;
+  /** The origins whose pages may call, as `https://console.example.com`; none by default. */
+  readonly corsOrigins?: readonly string[];
 };
 
 type OpenCall = { readonly settled: Promise<void>; readonly abort: AbortController };
@@ -42,12 +45,14 @@ export class Server implements Service {
   readonly #options: ServerOptions;
   readonly #doors: readonly Door[];
   readonly #listener: Listener;
+  readonly #cors: Cors;
   readonly #open = new Set<OpenCall>();
   #isStopping = false;
 
   constructor(options: ServerOptions) {
     this.#options = options;
     this.#doors = [createProbes(() => !this.#isStopping && options.isReady()), ...options.doors];
+    this.#cors = new Cors(options.corsOrigins ?? []);
     this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
   }
 
@@ -95,7 +100,7 @@ export class Server implements Service {
     const closed = whenClosed(response, abort);
     guardReply(exchange.request, response, limits);
 
-    const route = this.#findRoute(head);
+    const route = this.#cors.allow(head, exchange) ? createEmptyRoute() : this.#findRoute(head);
     const call: Call = {
       requestId: readRequestId(head.headers),
       protocol: route.protocol,

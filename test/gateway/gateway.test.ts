@@ -1,6 +1,6 @@
 import { request as httpRequest } from "node:http";
 import { connect, type IncomingHttpHeaders } from "node:http2";
-import { create } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Invoke } from "../../src/domain/call.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
@@ -8,8 +8,8 @@ import { RequestError } from "../../src/domain/request-error.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
 import { ExecutionResultSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
-import { WorkflowSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import type { GatewayServer } from "./gateway-server.ts";
+import { DraftSchema, WorkflowSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
+import { type GatewayServer, serveDoor } from "./gateway-server.ts";
 import { madeService } from "./made-service.ts";
 import { type Answer, answer, execute, json, RecordingGateway, replies, spaced } from "./recording-gateway.ts";
 
@@ -97,6 +97,67 @@ describe("a call", () => {
     const head = await check("/api/v1/workflow/x", { method: "HEAD" }, async () => create(WorkflowSchema, { id: "1" }));
     expect(head).toMatchObject({ status: get.status, text: "" });
     expect(head.headers.get("content-length")).toBe(get.headers.get("content-length"));
+  });
+});
+
+describe("a reply", () => {
+  const service = madeService({
+    GetName: { rule: { get: "/name", response_body: "name" } },
+    GetParts: {
+      rule: { get: "/parts", response_body: "parts", more: [{ get: "/parts/of/{name}", response_body: "parts" }] },
+    },
+    GetPart: { rule: { get: "/part", response_body: "part" } },
+    GetValue: { rule: { get: "/value", response_body: "value" } },
+  });
+
+  async function ask(path: string, thing: MessageInitShape<DescMessage>) {
+    const [method] = service.methods;
+    if (method === undefined) throw new Error("the service has methods");
+    const invoke: Invoke = async () => create(method.output, thing);
+    const options = { invoke, limits: defaultLimits, replies: new Map(), report: () => undefined };
+    await using made = await serveDoor(createGateway({ ...options, services: [service] }));
+    return (await fetch(made.url + path)).text();
+  }
+
+  test("is the field that response_body names, over each of the bindings", async () => {
+    expect(await ask("/name", { name: "x", count: 1 })).toBe('"x"');
+    expect(await ask("/name", {})).toBe('""');
+    expect(await ask("/part", {})).toBe("null");
+    expect(await ask("/parts", {})).toBe("[]");
+    expect(await ask("/parts/of/x", { parts: [{ id: "7" }] })).toBe('[{"id":"7"}]');
+    expect(await ask("/value", { value: answer().returnValue })).toBe(spaced);
+  });
+
+  test("whose message has an etag bears it as a header", async () => {
+    const { headers } = await check("/api/v1/workflow/x/draft", {}, async () => create(DraftSchema, { etag: '"7"' }));
+    expect(headers.get("etag")).toBe('"7"');
+    const none = await check("/api/v1/workflow/x/draft", {}, async () => create(DraftSchema, { etag: 'a"\r\nb' }));
+    expect(none.headers.get("etag")).toBeNull();
+  });
+
+  test.each([
+    ["gzip", true],
+    ["br, GZIP;q=0.5", true],
+    ["*", true],
+    ["br", false],
+    ["gzip;q=0", false],
+    ["identity", false],
+  ])("of some size is packed for who takes it: %s, %s", async (encoding, isPacked) => {
+    const workflow = create(WorkflowSchema, { id: "1", description: "x".repeat(2_000) });
+    const headers = { "accept-encoding": encoding };
+    const reply = await check("/api/v1/workflow/x", { headers }, async () => workflow);
+    expect(reply.headers.get("content-encoding")).toBe(isPacked ? "gzip" : null);
+    expect(reply.body).toMatchObject({ id: "1", description: "x".repeat(2_000) });
+    const small = await check("/nothing", { headers });
+    expect(small.headers.get("content-encoding")).toBeNull();
+  });
+
+  test("to OPTIONS says what a path takes, whatever the key", async () => {
+    const headers = { "x-api-key": "bad" };
+    const reply = await check("/api/v1/workflow", { method: "OPTIONS", headers });
+    expect(reply).toMatchObject({ status: 204, text: "" });
+    expect(reply.headers.get("allow")).toBe("GET, HEAD, POST, OPTIONS");
+    expect((await check("/nothing", { method: "OPTIONS" })).status).toBe(404);
   });
 });
 

@@ -33,18 +33,18 @@ describe("a refusal", () => {
 
   test("of a method is a 405 that says which are allowed", async () => {
     const post = await check(execute);
-    expect(post.headers.get("allow")).toBe("POST");
+    expect(post.headers.get("allow")).toBe("POST, OPTIONS");
     expect(post.body).toEqual({
       status_code: 405,
       http_error_type: "METHOD_NOT_ALLOWED",
       error_code: "METHOD_NOT_ALLOWED",
-      message: `${execute} does not take GET; it takes POST.`,
+      message: `${execute} does not take GET; it takes POST, OPTIONS.`,
       request_id: "request-1",
-      details: { metadata: { method: "GET", path: execute, allow: "POST" } },
+      details: { metadata: { method: "GET", path: execute, allow: "POST, OPTIONS" } },
     });
     const many = await check("/api/v1/workflow", { method: "DELETE" });
     expect(many.status).toBe(405);
-    expect(many.headers.get("allow")).toBe("GET, HEAD, POST");
+    expect(many.headers.get("allow")).toBe("GET, HEAD, POST, OPTIONS");
   });
 
   test.each([
@@ -145,6 +145,7 @@ describe("a refusal", () => {
   test("is RFC 9457 for who asks for it", async () => {
     const headers = { accept: "application/json;q=0.5, application/problem+json" };
     const response = await check("/nothing", { headers });
+    expect(response.headers.get("vary")).toBe("Accept, Accept-Encoding");
     expect(response.headers.get("content-type")).toBe("application/problem+json");
     expect(response.body).toMatchObject({
       type: "about:blank",
@@ -154,6 +155,20 @@ describe("a refusal", () => {
       error_code: "ROUTE_NOT_FOUND",
       request_id: "request-1",
     });
+  });
+
+  test.each([
+    ["application/problem+json", true],
+    ["Application/Problem+JSON ; q=0.1", true],
+    ["application/json, application/problem+json", true],
+    ["application/problem+json;q=0.5, application/json", false],
+    ["application/problem+json;q=0", false],
+    ["application/problem+json;q=nonsense", false],
+    ["*/*", false],
+    ["application/problem+xml", false],
+  ])("is for %s in the form of RFC 9457: %s", async (accept, isProblem) => {
+    const { headers } = await check("/nothing", { headers: { accept } });
+    expect(headers.get("content-type")).toBe(isProblem ? "application/problem+json" : "application/json");
   });
 
   test("for a fault of our own tells nothing of it, and the fault is reported", async () => {

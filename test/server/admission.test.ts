@@ -110,13 +110,23 @@ check("a door that fails to match still answers", {
 check("a path that no door knows is not found", {
   sent: { path: "/nothing" },
   status: 404,
-  json: { status_code: 404, error_code: "ROUTE_NOT_FOUND", request_id: expect.any(String) },
+  json: {
+    status_code: 404,
+    http_error_type: "NOT_FOUND",
+    error_code: "ROUTE_NOT_FOUND",
+    request_id: expect.any(String),
+  },
 });
 check("the process says that it lives although it is not ready", {
   server: { isReady: () => false },
   sent: { method: "GET", path: "/healthz" },
   status: 200,
   json: { status: "ok" },
+});
+check("a probe takes no POST", {
+  sent: { path: "/healthz" },
+  status: 405,
+  json: { error_code: "METHOD_NOT_ALLOWED", details: { metadata: { allow: "GET, HEAD, OPTIONS" } } },
 });
 check("a ready server says so", {
   sent: { method: "GET", path: "/readyz" },
