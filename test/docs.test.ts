@@ -1,0 +1,46 @@
+import { readFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { fromJsonString, type JsonValue } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { systemClock } from "../src/domain/clock.ts";
+import { defaultLimits } from "../src/domain/limits.ts";
+import { compileGraph } from "../src/engine/compile-graph.ts";
+import { runGraph } from "../src/engine/run-graph.ts";
+import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
+import { MemoryJournal } from "./engine/memory-journal.ts";
+
+const page = resolve(import.meta.dirname, "../docs/workflows.md");
+const blocks = [...(await readFile(page, "utf8")).matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text = ""]) => text);
+
+/** Runs a definition with its sample payload; answers what its Response or its output says. */
+async function answerOf(definition: string): Promise<JsonValue> {
+  const { graph, errors, warnings } = compileGraph(fromJsonString(WorkflowDefinitionSchema, definition), defaultLimits);
+  expect([errors, warnings]).toEqual([[], []]);
+  if (graph === undefined) throw new Error("there is no graph");
+  const outcome = await runGraph(graph, {
+    executionId: "0123456789abcdef01234567",
+    type: "ASYNC",
+    event: { body: graph.samplePayload, headers: {} },
+    linkedAccount: {},
+    workflowFields: {},
+    applicationFields: {},
+    limits: defaultLimits,
+    clock: systemClock,
+    journal: new MemoryJournal(systemClock),
+    signal: new AbortController().signal,
+  });
+  expect(outcome.state).toBe("COMPLETED");
+  return JSON.parse(outcome.response ?? "null");
+}
+
+describe(join("docs", "workflows.md"), () => {
+  const pairs = blocks.flatMap((definition, index) => (index % 2 === 0 ? [[definition, blocks[index + 1] ?? ""]] : []));
+
+  test.each(pairs)("a definition answers what stands below it: %#", async (definition = "", answer = "") => {
+    expect(await answerOf(definition)).toEqual(JSON.parse(answer));
+  });
+
+  test("it has definitions", () => {
+    expect(pairs).toHaveLength(3);
+  });
+});
