@@ -63,7 +63,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
   ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },
   METHOD_NOT_ALLOWED: { code: Code.Unimplemented, status: 405 },
-  UNSUPPORTED_MEDIA_TYPE: { code: Code.InvalidArgument, status: 415 },
+  UNSUPPORTED_MEDIA_TYPE: { code: Code.Unimplemented, status: 415 },
   REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, status: 408 },
   DATABASE_UNAVAILABLE: { code: Code.Unavailable, status: 503 },
   SHUTTING_DOWN: { code: Code.Unavailable, status: 503 },

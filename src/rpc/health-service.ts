@@ -1,12 +1,14 @@
 import { create } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import type { ServiceImpl } from "@connectrpc/connect";
 import type { Clock } from "../domain/clock.ts";
+import { RequestError } from "../domain/request-error.ts";
 import {
   Health,
   HealthCheckResponseSchema,
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../gen/grpc/health/v1/health_pb.ts";
 import type { OpenService } from "./connect-door.ts";
+import { connectErrorOf } from "./connect-error.ts";
 
 /** How often a watcher's view is looked at again. */
 const watchMs = 250;
@@ -25,7 +27,12 @@ export function createHealthService({ isReady, services, clock }: HealthOptions)
 
   const implementation: ServiceImpl<typeof Health> = {
     check: async ({ service }) => {
-      if (!known.has(service)) throw new ConnectError(`The service ${service} is not known here.`, Code.NotFound);
+      if (!known.has(service)) {
+        const error = new RequestError("RESOURCE_NOT_FOUND", "The service is not known here.", {
+          metadata: { service },
+        });
+        throw connectErrorOf(error);
+      }
       return create(HealthCheckResponseSchema, { status: statusNow() });
     },
     watch: async function* ({ service }, context) {

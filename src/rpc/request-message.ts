@@ -5,6 +5,9 @@ import type { Exchange, RequestHead } from "../domain/door.ts";
 import { messageFromJson } from "../domain/json-message.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { decodeBase64 } from "./base64.ts";
+import type { RpcFormat } from "./rpc-format.ts";
+import type { RpcTerms } from "./rpc-terms.ts";
 import { scanWire } from "./wire-scan.ts";
 
 const decompress = promisify(gunzip);
@@ -15,17 +18,20 @@ const envelopeHeadBytes = 5;
 export type ReadOptions = {
   readonly exchange: Exchange;
   readonly head: RequestHead;
+  readonly format: RpcFormat;
+  readonly terms: RpcTerms;
   readonly schema: DescMessage;
   readonly limits: Limits;
 };
 
 /**
- * Reads the one request message of a unary call over Connect, gRPC or gRPC-Web, in JSON or binary. Its bytes pass the
+ * Reads the one request message of a call over Connect, gRPC or gRPC-Web, in JSON or binary. Its bytes pass the
  * scanner of their format before anything is parsed. Throws RequestError.
  */
-export async function readRequestMessage({ exchange, head, schema, limits }: ReadOptions): Promise<Message> {
-  const { bytes, type } = await readBytes(exchange, head, limits);
-  if (type.includes("json")) return messageFromJson(schema, bytes, limits);
+export async function readRequestMessage(options: ReadOptions): Promise<Message> {
+  const { format, schema, limits } = options;
+  const bytes = await readBytes(options);
+  if (format.codec === "json") return messageFromJson(schema, bytes, limits);
   scanWire(bytes, schema, { ...limits.payload, bytesMax: limits.transportBytesMax });
   try {
     return fromBinary(schema, bytes);
@@ -36,40 +42,57 @@ export async function readRequestMessage({ exchange, head, schema, limits }: Rea
   }
 }
 
-/** The empty message that stands in for the one read here: bare, as JSON, or in an envelope, as the type says. */
-export async function* emptyBody(type: string): AsyncGenerator<Uint8Array> {
-  const message = type.includes("json") ? Buffer.from("{}") : Buffer.alloc(0);
-  yield isEnveloped(type) ? Buffer.concat([Buffer.from([0, 0, 0, 0, message.length]), message]) : message;
+/** A body that holds one message. */
+export async function* bodyOf(message: Uint8Array, { isEnveloped }: RpcFormat): AsyncGenerator<Uint8Array> {
+  if (!isEnveloped) {
+    yield message;
+    return;
+  }
+  const head = Buffer.alloc(envelopeHeadBytes);
+  head.writeUInt32BE(message.length, 1);
+  yield Buffer.concat([head, message]);
 }
 
-async function readBytes(
-  exchange: Exchange,
-  head: RequestHead,
-  { transportBytesMax }: Limits,
-): Promise<{ readonly bytes: Uint8Array; readonly type: string }> {
-  if (head.method === "GET") return readQuery(head, transportBytesMax);
-  const type = head.headers.get("content-type")?.[0]?.toLowerCase() ?? "";
-  if (!isEnveloped(type)) return { bytes: await exchange.readBody(transportBytesMax), type };
-  const body = await exchange.readBody(transportBytesMax + envelopeHeadBytes);
-  return { bytes: await openEnvelope(body, transportBytesMax), type };
+async function readBytes({ exchange, head, format, terms, limits }: ReadOptions): Promise<Uint8Array> {
+  const bytesMax = limits.transportBytesMax;
+  if (head.method === "GET") return readQuery(head, bytesMax);
+  if (!format.isEnveloped) return exchange.readBody(bytesMax);
+  const bodyMax = bytesMax + envelopeHeadBytes;
+  if (!format.isText) return openEnvelope(await exchange.readBody(bodyMax), terms, bytesMax);
+  const text = await exchange.readBody(Math.ceil(bodyMax / 3) * 4);
+  const body = decodeBase64(text);
+  if (body === undefined) throw new RequestError("VALIDATION_ERROR", "The body is not base64.");
+  return openEnvelope(body, terms, bytesMax);
 }
 
-/** Connect's GET form of a call without side effects: the message stands in the query. */
-async function readQuery(head: RequestHead, bytesMax: number) {
+async function readQuery(head: RequestHead, bytesMax: number): Promise<Uint8Array> {
   const query = new URLSearchParams(head.query);
   const message = query.get("message") ?? "";
   const raw = query.get("base64") === "1" ? Buffer.from(message, "base64url") : Buffer.from(message);
-  const bytes = query.get("compression") === "gzip" ? await inflate(raw, bytesMax) : raw;
-  return { bytes, type: `application/${query.get("encoding") ?? ""}` };
+  const compression = query.get("compression") || "identity";
+  if (compression === "identity") return raw;
+  if (compression === "gzip") return inflate(raw, bytesMax);
+  throw new RequestError(
+    "UNSUPPORTED_MEDIA_TYPE",
+    `The compression "${compression}" is not known; send the message as it is, or with gzip.`,
+    { metadata: { compression } },
+  );
 }
 
-async function openEnvelope(body: Uint8Array, bytesMax: number): Promise<Uint8Array> {
+async function openEnvelope(body: Uint8Array, { isPacked }: RpcTerms, bytesMax: number): Promise<Uint8Array> {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   if (body.length < envelopeHeadBytes || view.getUint32(1) !== body.length - envelopeHeadBytes) {
     throw new RequestError("VALIDATION_ERROR", "The body must hold one message in one whole envelope.");
   }
+  const flags = view.getUint8(0);
   const message = body.subarray(envelopeHeadBytes);
-  return view.getUint8(0) === 0 ? message : inflate(message, bytesMax);
+  if (flags === 0) return message;
+  if (flags === 1 && isPacked) return inflate(message, bytesMax);
+  throw new RequestError(
+    "VALIDATION_ERROR",
+    `The envelope's flags are ${flags}; send 0, or 1 for a message that is packed as the encoding in the header says.`,
+    { metadata: { flags: String(flags) } },
+  );
 }
 
 async function inflate(bytes: Uint8Array, bytesMax: number): Promise<Uint8Array> {
@@ -84,8 +107,4 @@ async function inflate(bytes: Uint8Array, bytesMax: number): Promise<Uint8Array>
     }
     throw new RequestError("VALIDATION_ERROR", "The message is marked as compressed and is not valid gzip.", { cause });
   }
-}
-
-function isEnveloped(type: string): boolean {
-  return type.startsWith("application/grpc") || type.startsWith("application/connect+");
 }

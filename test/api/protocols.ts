@@ -1,3 +1,4 @@
+import { gunzipSync, gzipSync } from "node:zlib";
 import {
   type DescMethod,
   type DescMethodUnary,
@@ -6,14 +7,19 @@ import {
   hasOption,
   type JsonObject,
   type JsonValue,
-  toJson,
 } from "@bufbuild/protobuf";
-import { Code, ConnectError, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { ConnectError, type Transport } from "@connectrpc/connect";
+import {
+  compressionGzip,
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+} from "@connectrpc/connect-node";
 import { header as headerOption } from "../../src/gen/flowcall/v1/options_pb.ts";
-import { WorkflowProblemsSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { http } from "../../src/gen/google/api/annotations_pb.ts";
-import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
+import { type HttpVersion, sendRequest } from "../support/http-request.ts";
+import { refusalAnswer, replyAnswer } from "./connect-answer.ts";
+import { callGrpcWebText } from "./grpc-web-text.ts";
 
 /** A call as a case of the table states it: fields by their proto names, header-mapped ones among them. */
 export type ApiCall = {
@@ -43,15 +49,61 @@ export type ApiProtocol = {
   call(call: ApiCall): Promise<ApiAnswer>;
 };
 
-/** Every way in. Header-mapped fields travel as headers over REST and in the message elsewhere. */
+/** A way in: a protocol, the HTTP beneath it, and whether requests and replies are packed with gzip. */
+type Way = {
+  readonly name: string;
+  readonly protocol: (typeof protocolNames)[number];
+  readonly version: HttpVersion;
+  readonly isPacked: boolean;
+};
+
+const protocolNames = ["REST", "Connect JSON", "Connect binary", "gRPC-Web", "gRPC-Web text", "gRPC"] as const;
+
+/** Each protocol once, and between them both versions of HTTP. */
 export function protocolsOf(url: string): readonly ApiProtocol[] {
-  return [
-    { name: "REST", call: (call) => callRest(url, call) },
-    overTransport("Connect JSON", createConnectTransport({ baseUrl: url, httpVersion: "1.1", useBinaryFormat: false })),
-    overTransport("Connect binary", createConnectTransport({ baseUrl: url, httpVersion: "2", useBinaryFormat: true })),
-    overTransport("gRPC-Web", createGrpcWebTransport({ baseUrl: url, httpVersion: "1.1" })),
-    overTransport("gRPC", createGrpcTransport({ baseUrl: url })),
-  ];
+  const overHttp2 = new Set(["Connect binary", "gRPC-Web text", "gRPC"]);
+  return protocolNames.map((protocol) => {
+    const version = overHttp2.has(protocol) ? "2" : "1.1";
+    return protocolOf(url, { name: protocol, protocol, version, isPacked: false });
+  });
+}
+
+/** Every way in. gRPC needs HTTP/2, the others do not mind. */
+export function allWaysOf(url: string): readonly ApiProtocol[] {
+  return protocolNames.flatMap((protocol) => {
+    const versions: readonly HttpVersion[] = protocol === "gRPC" ? ["2"] : ["1.1", "2"];
+    return versions.flatMap((version) =>
+      [false, true].map((isPacked) => {
+        const name = `${protocol} over HTTP/${version}${isPacked ? " with gzip" : ""}`;
+        return protocolOf(url, { name, protocol, version, isPacked });
+      }),
+    );
+  });
+}
+
+/** Header-mapped fields travel as headers over REST and in the message elsewhere. */
+function protocolOf(url: string, way: Way): ApiProtocol {
+  const { name, protocol, version, isPacked } = way;
+  const packing = isPacked ? { sendCompression: compressionGzip, compressMinBytes: 0 } : {};
+  const common = { baseUrl: url, acceptCompression: isPacked ? [compressionGzip] : [], ...packing };
+  const options =
+    version === "2" ? { ...common, httpVersion: "2" as const } : { ...common, httpVersion: "1.1" as const };
+  switch (protocol) {
+    case "REST":
+      return { name, call: (call) => callRest(url, way, call) };
+    case "Connect JSON":
+    case "Connect binary":
+      return overTransport(
+        name,
+        createConnectTransport({ ...options, useBinaryFormat: protocol === "Connect binary" }),
+      );
+    case "gRPC-Web":
+      return overTransport(name, createGrpcWebTransport(options));
+    case "gRPC-Web text":
+      return { name, call: (call) => callGrpcWebText(url, way, call) };
+    case "gRPC":
+      return overTransport(name, createGrpcTransport(common));
+  }
 }
 
 function overTransport(name: string, transport: Transport): ApiProtocol {
@@ -63,49 +115,45 @@ function overTransport(name: string, transport: Transport): ApiProtocol {
       try {
         const request = fromJson(method.input, fields);
         const reply = await transport.unary(method, undefined, 20_000, header, request);
-        const message = toJson(method.output, reply.message, { alwaysEmitImplicit: true });
-        return { message, headers: reply.header };
+        return replyAnswer(method.output, reply.message, reply.header);
       } catch (error) {
-        const failure = ConnectError.from(error);
-        return {
-          code: Code[failure.code],
-          reason: failure.findDetails(ErrorInfoSchema)[0]?.reason ?? "",
-          text: failure.rawMessage,
-          problems:
-            failure.findDetails(WorkflowProblemsSchema)[0]?.problems.map((problem) => ({
-              ...(problem.nodeId !== undefined && { node_id: problem.nodeId }),
-              field: problem.field,
-            })) ?? [],
-          headers: failure.metadata,
-        };
+        return refusalAnswer(ConnectError.from(error));
       }
     },
   };
 }
 
-async function callRest(url: string, { method, fields, headers = [], key }: ApiCall): Promise<ApiAnswer> {
+async function callRest(
+  url: string,
+  { version, isPacked }: Way,
+  { method, fields, headers = [], key }: ApiCall,
+): Promise<ApiAnswer> {
   const rule = getOption(method, http);
   const template = rule.pattern.case === "custom" ? "" : (rule.pattern.value ?? "");
   const path = template.replaceAll(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(fields[name])));
   const inPath = new Set([...template.matchAll(/\{(\w+)\}/g)].map(([, name]) => name));
-  const header = new Headers(key === undefined ? {} : { "x-api-key": key });
+  const header: (readonly [string, string])[] = key === undefined ? [] : [["x-api-key", key]];
   const rest: Record<string, JsonValue> = {};
   for (const [name, value] of Object.entries(fields)) {
     if (inPath.has(name)) continue;
     const mapped = headerNameOf(method, name);
     if (mapped === undefined) rest[name] = value;
-    else header.append(mapped, String(value));
+    else header.push([mapped, String(value)]);
   }
-  for (const [name, value] of headers) header.append(name, value);
   const body = rule.body === "*" ? rest : rest[rule.body];
   const query = rule.body === "" ? `?${new URLSearchParams(Object.entries(rest).map(([k, v]) => [k, String(v)]))}` : "";
-  if (body !== undefined) header.set("content-type", "application/json");
-  const reply = await fetch(`${url}${path}${query}`, {
+  if (body !== undefined) header.push(["content-type", "application/json"]);
+  if (body !== undefined && isPacked) header.push(["content-encoding", "gzip"]);
+  if (isPacked) header.push(["accept-encoding", "gzip"]);
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const reply = await sendRequest(url, version, {
     method: (rule.pattern.case ?? "get").toUpperCase(),
-    headers: header,
-    ...(body !== undefined && { body: JSON.stringify(body) }),
+    path: `${path}${query}`,
+    headers: [...header, ...headers],
+    body: isPacked && body !== undefined ? gzipSync(text) : text,
   });
-  const json: JsonObject = JSON.parse((await reply.text()) || "{}");
+  const bytes = reply.headers.get("content-encoding") === "gzip" ? gunzipSync(reply.body) : reply.body;
+  const json: JsonObject = JSON.parse(bytes.toString() || "{}");
   if (typeof json["error_code"] !== "string") return { message: json, status: reply.status, headers: reply.headers };
   return {
     reason: json["error_code"],

@@ -1,0 +1,42 @@
+import type { ConnectRouter } from "@connectrpc/connect";
+import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
+import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { Exchange } from "../domain/door.ts";
+import type { RequestError } from "../domain/request-error.ts";
+import { connectErrorOf } from "./connect-error.ts";
+import { type RpcFormat, typeOfFormat } from "./rpc-format.ts";
+
+/** A reply as Connect's handlers make it. */
+export type RpcReply = Awaited<ReturnType<ConnectRouter["handlers"][number]>>;
+
+/** Writes a reply. Settles when it is out; Connect alone would not say so, as it waits for an event that no response has. */
+export async function writeRpcReply(reply: RpcReply, format: RpcFormat, { response }: Exchange): Promise<void> {
+  const closed = new Promise<void>((resolve) => response.once("close", resolve));
+  await Promise.race([
+    universalResponseToNodeResponse(format.isText ? inBase64(reply, format) : reply, response),
+    closed,
+  ]);
+}
+
+/** A refusal that no handler of Connect writes, since there is no method to handle. */
+export function writeTrailersOnly(error: RequestError, format: RpcFormat, { response }: Exchange): void {
+  response.statusCode = 200;
+  response.setHeader("content-type", contentType(format));
+  for (const [name, value] of setTrailerStatus(new Headers(), connectErrorOf(error))) response.setHeader(name, value);
+  response.end();
+}
+
+/** Connect's handlers do not speak base64. Each of their chunks ends an envelope, and so may end in padding. */
+function inBase64(reply: RpcReply, format: RpcFormat): RpcReply {
+  const header = new Headers(reply.header);
+  header.set("content-type", contentType(format));
+  return reply.body === undefined ? { ...reply, header } : { ...reply, header, body: encoded(reply.body) };
+}
+
+async function* encoded(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield Buffer.from(Buffer.from(chunk).toString("base64"));
+}
+
+function contentType(format: RpcFormat): string {
+  return format.isText ? `application/grpc-web-text+${format.codec}` : typeOfFormat(format);
+}

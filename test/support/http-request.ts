@@ -1,0 +1,67 @@
+import { once } from "node:events";
+import http from "node:http";
+import http2 from "node:http2";
+
+export type HttpVersion = "1.1" | "2";
+
+export type HttpRequest = {
+  readonly method: string;
+  readonly path: string;
+  /** Names may repeat. */
+  readonly headers?: readonly (readonly [string, string])[];
+  readonly body?: Uint8Array | string;
+};
+
+export type HttpAnswer = {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: Buffer;
+};
+
+/** Sends one request as it is given, on a connection of its own. */
+export function sendRequest(url: string, version: HttpVersion, request: HttpRequest): Promise<HttpAnswer> {
+  return version === "1.1" ? sendHttp1(url, request) : sendHttp2(url, request);
+}
+
+async function sendHttp1(url: string, { method, path, headers = [], body }: HttpRequest): Promise<HttpAnswer> {
+  const request = http.request(url, { method, path, headers: byName(headers), agent: false });
+  const responded: Promise<[http.IncomingMessage]> = once(request, "response").then(([response]) => [response]);
+  request.end(body);
+  const [response] = await responded;
+  const chunks = await response.toArray();
+  return answerOf(response.statusCode ?? 0, response.headers, chunks);
+}
+
+async function sendHttp2(url: string, { method, path, headers = [], body }: HttpRequest): Promise<HttpAnswer> {
+  const session = http2.connect(url);
+  try {
+    const { promise, resolve, reject } = Promise.withResolvers<http2.IncomingHttpHeaders>();
+    session.once("error", reject);
+    const endStream = body === undefined || body.length === 0;
+    const stream = session.request({ ":method": method, ":path": path, ...byName(headers) }, { endStream });
+    // A stream that is cut may close without an error.
+    stream
+      .once("response", resolve)
+      .once("error", reject)
+      .once("close", () => reject(new Error("the stream closed without a reply")));
+    if (!endStream) stream.end(body);
+    const replyHeaders = await promise;
+    return answerOf(Number(replyHeaders[":status"]), replyHeaders, await stream.toArray());
+  } finally {
+    session.destroy();
+  }
+}
+
+function byName(headers: readonly (readonly [string, string])[]): Record<string, string[]> {
+  const all: Record<string, string[]> = {};
+  for (const [name, value] of headers) all[name] = [...(all[name] ?? []), value];
+  return all;
+}
+
+function answerOf(status: number, headers: http.IncomingHttpHeaders, chunks: readonly Uint8Array[]): HttpAnswer {
+  const web = new Headers();
+  for (const [name, value] of Object.entries(headers)) {
+    if (!name.startsWith(":")) for (const each of [value ?? ""].flat()) web.append(name, each);
+  }
+  return { status, headers: web, body: Buffer.concat(chunks) };
+}
