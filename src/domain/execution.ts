@@ -83,10 +83,11 @@ export type ExecutionSummary = {
 /** An execution with what it was given and what it answered. */
 export type ExecutionDetail = ExecutionSummary & { readonly payload: JsonText; readonly response?: JsonText };
 
-/** What one visit of a node left behind. */
+/** What one visit of a node left behind, or one iteration of a Group. */
 export type NodeRun = {
-  /** Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`. */
+  /** Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`; an iteration's ends in its index: `4[12]`. */
   readonly path: string;
+  /** The node; for an iteration the Group. */
   readonly node_id: string;
   readonly state: NodeState;
   /** Attempts made; 0 where the node was skipped before any. */
@@ -98,6 +99,8 @@ export type NodeRun = {
   readonly output?: JsonText;
   /** The port that the branch left by, where the kind has more than one. */
   readonly port?: string;
+  /** How many iterations began inside, those of Groups in Groups included; absent where there were none. */
+  readonly iterations?: number;
   readonly error?: ExecutionError;
   /** What a person should know: a template that did not resolve, a second Response. */
   readonly notes?: readonly string[];

@@ -5,6 +5,8 @@ export class Boundary {
   /** Aborts when the boundary has ended, or when the run must stop for a reason from outside. */
   readonly signal: AbortSignal;
   failure: ExecutionError | undefined;
+  /** How many iterations began inside of it, or are about to. */
+  iterations = 0;
   readonly #outer: Boundary | undefined;
   readonly #controller = new AbortController();
   #isOver = false;
@@ -18,6 +20,12 @@ export class Boundary {
   /** Whether the workflow itself ended it. What was under way then is STOPPED, and not to be gone on with. */
   get isOver(): boolean {
     return this.#isOver || (this.#outer?.isOver ?? false);
+  }
+
+  /** Counts iterations here and in all that this boundary is inside of. */
+  countIterations(count: number): void {
+    this.iterations += count;
+    this.#outer?.countIterations(count);
   }
 
   /** The first failure counts. */

@@ -31,7 +31,7 @@ export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
   const state = new RunState(run);
   const outputs = new Outputs();
   recallResponse(graph, state);
-  await runLevel(graph.root, { state, boundary: state.boundary, outputs, prefix: "", isReplayOnly: false });
+  await runLevel(graph.root, { state, boundary: state.boundary, outputs, prefix: "" });
   if (state.crash !== undefined) {
     throw state.crash.error;
   }

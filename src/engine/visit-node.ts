@@ -3,22 +3,22 @@ import type { NodeRun } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { unreachable } from "../domain/unreachable.ts";
 import { checkOutput } from "./check-output.ts";
-import type { GraphNode, GroupStep, Port, Step } from "./graph.ts";
-import { type RunLevel, runGroup } from "./run-group.ts";
+import type { GraphNode, Port, Step } from "./graph.ts";
+import { replayStoppedGroup, runGroup } from "./run-group.ts";
 import { runLeaf } from "./run-leaf.ts";
-import { type LevelRun, Visit } from "./visit.ts";
+import { type LevelRun, type RunLevel, Visit } from "./visit.ts";
 
 /** Runs or replays one node. Gives the port that its branch leaves by, or undefined where the branch ends here. */
 export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunLevel): Promise<Port | undefined> {
   const { state, boundary, prefix } = level;
   const recalled = state.run.journal.recall(prefix + node.id);
-  if (recalled?.state === "STOPPED" && node.step.kind === "group") {
-    return await replayStopped(node.step, new Visit(node, { ...level, isReplayOnly: true }), runLevel);
-  }
   if (recalled !== undefined && recalled.state !== "WAITING") {
+    if (recalled.state === "STOPPED" && node.step.kind === "group") {
+      await replayStoppedGroup({ step: node.step, visit: new Visit(node, level), runLevel });
+    }
     return replayNode(node, recalled, level);
   }
-  if (boundary.signal.aborted || level.isReplayOnly) {
+  if (boundary.signal.aborted) {
     return undefined;
   }
   const visit = new Visit(node, level);
@@ -32,16 +32,10 @@ export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunL
   }
 }
 
-/** Goes through a Group that was stopped, to find what ended the run if that is inside of it. */
-async function replayStopped(step: GroupStep, visit: Visit, runLevel: RunLevel): Promise<undefined> {
-  // What the Group would answer now does not count: it has no answer.
-  await runGroup(step, visit, runLevel).catch(() => undefined);
-  return undefined;
-}
-
 /** Answers as the node did when it ran. */
 function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Port | undefined {
-  const { state, outputs } = level;
+  const { state, boundary, outputs } = level;
+  boundary.countIterations(recalled.iterations ?? 0);
   switch (recalled.state) {
     case "STOPPED":
       // The record of what stopped it is there too, and ends the run again.
@@ -83,7 +77,7 @@ async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Po
       return visit.succeed(await runLeaf(step, visit));
     case "group":
       visit.attempts = 1;
-      return visit.succeed(await runGroup(step, visit, runLevel));
+      return visit.succeed(await runGroup({ step, visit, runLevel }));
     case "start":
       visit.attempts = 1;
       // The execution keeps its payload already, so the record does not repeat it.

@@ -2,7 +2,7 @@ import type { ExecutionError, NodeRun, NodeState } from "../domain/execution.ts"
 import type { JsonText } from "../domain/json-text.ts";
 import { Boundary } from "./boundary.ts";
 import { NodeFailure } from "./failure.ts";
-import type { GraphNode, Port } from "./graph.ts";
+import type { GraphNode, Level, Port } from "./graph.ts";
 import type { Run } from "./run-graph.ts";
 import { type Outputs, RunScope } from "./run-scope.ts";
 
@@ -29,9 +29,10 @@ export type LevelRun = {
   readonly outputs: Outputs;
   /** What the paths of its nodes begin with: nothing, or as `4[12]/`. */
   readonly prefix: string;
-  /** Whether only what is recorded may answer, since the level was stopped in an earlier run. */
-  readonly isReplayOnly: boolean;
 };
+
+/** Runs the nodes of a level. It is handed on, since a level's nodes may be Groups with levels of their own. */
+export type RunLevel = (level: Level, run: LevelRun) => Promise<void>;
 
 /** One visit of a node, and the record that it leaves. */
 export class Visit {
@@ -41,6 +42,8 @@ export class Visit {
   readonly startTime: number;
   readonly scope: RunScope;
   attempts = 0;
+  /** How many iterations a Group began, those of Groups inside of it included. */
+  iterations = 0;
 
   constructor(node: GraphNode, level: LevelRun) {
     this.node = node;
@@ -123,6 +126,7 @@ export class Visit {
       start_time: this.startTime,
       end_time: run.clock.now(),
       ...rest,
+      ...(this.iterations > 0 && { iterations: this.iterations }),
       ...(this.scope.notes.length > 0 && { notes: this.scope.notes }),
     });
   }

@@ -48,7 +48,7 @@ describe("Terminate", () => {
     await settle();
     clock.advance(1_000);
     const result = ended(await outcome, journal);
-    const stopped = { "g[0]/d": "STOPPED", "g[1]/d": "STOPPED", g: "STOPPED" };
+    const stopped = { "g[0]/d": "STOPPED", "g[0]": "STOPPED", "g[1]/d": "STOPPED", "g[1]": "STOPPED", g: "STOPPED" };
     check(result, { start: ok, first: ok, t: ok, ...stopped }, { state: "COMPLETED" });
     // A replay of all that ends in the same way, and starts nothing.
     const again = await run(nodes, edges, { body: { items: [1, 2, 3] }, earlier: result.records });
@@ -64,7 +64,7 @@ describe("Terminate", () => {
     ];
     const result = await run(nodes, ["start > g", "g each > t"], { body: { items: [1, 2, 3] } });
     const error = { reason: "TERMINATED", message: "item 1", node_id: "t" };
-    check(result, { start: ok, "g[0]/t": "ERRORED", g: "STOPPED" }, { state: "ERRORED", error });
+    check(result, { start: ok, "g[0]/t": "ERRORED", "g[0]": "STOPPED", g: "STOPPED" }, { state: "ERRORED", error });
   });
 });
 

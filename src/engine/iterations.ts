@@ -1,0 +1,141 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { ExecutionError, NodeRun } from "../domain/execution.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import { checkOutput } from "./check-output.ts";
+import { NodeFailure } from "./failure.ts";
+import { type GroupRun, recallIteration, runIteration } from "./run-iteration.ts";
+
+/** What there is an iteration for. */
+export type Items = {
+  readonly count: number;
+  /** What the Group's output is inside of that iteration. */
+  bodyOf(index: number): JsonObject;
+};
+
+/** The iterations of one visit of a Group: which one starts, and what they gave so far. */
+export class Iterations {
+  readonly #group: GroupRun;
+  readonly #items: Items;
+  /** Below it, iterations began in an earlier run: they begin in order, so all do that are before a recorded one. */
+  readonly #begunBefore: number;
+  readonly #outputs: JsonValue[] = [];
+  #failed = 0;
+  /** The failed iteration of the lowest index, which does not depend on who was faster. */
+  #firstFailure: { readonly index: number; readonly error: ExecutionError } | undefined;
+  #bytes = 0;
+  #restedAt = performance.now();
+  #resting: Promise<void> | undefined;
+
+  /** Fails with GROUP_TOO_LARGE where the execution would have too many iterations with these. */
+  constructor(group: GroupRun, items: Items) {
+    this.#group = group;
+    this.#items = items;
+    reserve(group, items.count);
+    let begun = items.count;
+    while (begun > 0 && recallIteration(group, begun - 1) === undefined) {
+      begun -= 1;
+    }
+    this.#begunBefore = begun;
+  }
+
+  /** Runs one iteration after the other, of those that no other call runs. */
+  async run(): Promise<void> {
+    while (this.#mayStart) {
+      const index = this.#outputs.push(null) - 1;
+      this.#group.visit.iterations += 1;
+      const run = await runIteration(this.#group, index, this.#items.bodyOf(index));
+      if (run === undefined) {
+        return;
+      }
+      this.#take(index, run);
+      await this.#rest();
+    }
+  }
+
+  /** The outputs as an array. Fails where the Group does. */
+  output(): JsonText {
+    const { level } = this.#group.visit;
+    level.boundary.countIterations(this.#outputs.length - this.#items.count);
+    const { output } = level.state.run.limits;
+    if (this.#firstFailure !== undefined) {
+      throw new NodeFailure("GROUP_ITERATIONS_FAILED", `Some batches errored: ${this.#told(this.#firstFailure)}`);
+    }
+    if (this.#bytes > output.bytesMax) {
+      throw new NodeFailure(
+        "OUTPUT_TOO_LARGE",
+        `The outputs together have more than ${output.bytesMax} bytes (limit output.bytesMax).`,
+      );
+    }
+    return checkOutput(this.#outputs, output);
+  }
+
+  get #mayStart(): boolean {
+    const { level } = this.#group.visit;
+    const next = this.#outputs.length;
+    if (next >= this.#items.count || level.boundary.signal.aborted) {
+      return false;
+    }
+    // Checked as it grows: ten thousand outputs within their limit are far too much to keep.
+    const hasFailed = this.#failed > 0 || this.#bytes > level.state.run.limits.output.bytesMax;
+    return !hasFailed || next < this.#begunBefore;
+  }
+
+  #take(index: number, { error, output, iterations = 0, notes = [] }: NodeRun): void {
+    const { visit } = this.#group;
+    visit.iterations += iterations;
+    for (const note of notes) {
+      visit.scope.note(note);
+    }
+    if (error !== undefined) {
+      this.#failed += 1;
+      if (index <= (this.#firstFailure?.index ?? index)) {
+        this.#firstFailure = { index, error };
+      }
+      return;
+    }
+    this.#bytes += Buffer.byteLength(output ?? "");
+    if (output !== undefined && this.#bytes <= visit.level.state.run.limits.output.bytesMax) {
+      // The text was written from a JSON value.
+      this.#outputs[index] = JSON.parse(output) as JsonValue;
+    }
+  }
+
+  #told({ index, error: { node_name, node_id, message } }: { readonly index: number; readonly error: ExecutionError }) {
+    const begun = this.#outputs.length;
+    return (
+      `of ${this.#items.count} iterations ${this.#failed} failed, ${begun - this.#failed} completed and ` +
+      `${this.#items.count - begun} did not start. The first was iteration ${index}, at the node ` +
+      `"${node_name ?? node_id}": ${message}`
+    );
+  }
+
+  /**
+   * Lets other work of the process in. Iterations that wait for nothing would keep it out until the last one; they rest
+   * together, since one behind the other they would keep it out as well.
+   */
+  async #rest(): Promise<void> {
+    if (this.#resting === undefined && performance.now() - this.#restedAt > restEveryMs) {
+      this.#resting = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+        this.#resting = undefined;
+        this.#restedAt = performance.now();
+      });
+    }
+    await this.#resting;
+  }
+}
+
+const restEveryMs = 10;
+
+/** Counts iterations before they begin, so that Groups side by side cannot begin more than there may be. */
+function reserve({ visit: { level } }: GroupRun, count: number): void {
+  const { groupIterationsMax } = level.state.run.limits;
+  const total = level.state.boundary.iterations + count;
+  if (total > groupIterationsMax) {
+    throw new NodeFailure(
+      "GROUP_TOO_LARGE",
+      `The execution would have ${total} iterations, but it runs at most ${groupIterationsMax} (limit ` +
+        "groupIterationsMax).",
+    );
+  }
+  level.boundary.countIterations(count);
+}

@@ -1,0 +1,96 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { NodeRun } from "../domain/execution.ts";
+import { Boundary } from "./boundary.ts";
+import { checkOutput } from "./check-output.ts";
+import { NodeFailure } from "./failure.ts";
+import type { GroupStep } from "./graph.ts";
+import { Outputs, RunScope } from "./run-scope.ts";
+import type { RunLevel, Visit } from "./visit.ts";
+
+/** One visit of a Group. */
+export type GroupRun = { readonly step: GroupStep; readonly visit: Visit; readonly runLevel: RunLevel };
+
+/** What an earlier run recorded of an iteration. */
+export function recallIteration({ visit }: GroupRun, index: number): NodeRun | undefined {
+  return visit.level.state.run.journal.recall(pathOf(visit, index));
+}
+
+/**
+ * Runs one iteration, or recalls it, and gives its record. Undefined where it was stopped: the run or the iteration
+ * around it is over, or was before.
+ *
+ * @param body what the Group's output is inside of the iteration
+ */
+export async function runIteration(group: GroupRun, index: number, body: JsonObject): Promise<NodeRun | undefined> {
+  const { step, visit, runLevel } = group;
+  const { level, node } = visit;
+  const recalled = recallIteration(group, index);
+  if (recalled?.state === "STOPPED") {
+    await replayStoppedIteration(group, index);
+    return undefined;
+  }
+  if (recalled !== undefined) {
+    level.boundary.countIterations(recalled.iterations ?? 0);
+    return recalled;
+  }
+  const { journal, clock } = level.state.run;
+  const path = pathOf(visit, index);
+  const startTime = clock.now();
+  const boundary = new Boundary(level.boundary);
+  const outputs = new Outputs(level.outputs);
+  outputs.setValue(node.id, body);
+  await runLevel(step.level, { state: level.state, boundary, outputs, prefix: `${path}/` });
+  const isStopped = level.boundary.signal.aborted;
+  if (isStopped && !level.boundary.isOver) {
+    // What an outside signal interrupts leaves no record, so that a replay goes on with it.
+    return undefined;
+  }
+  const end: IterationEnd = isStopped ? { state: "STOPPED" } : endOf(group, boundary, outputs);
+  const run = {
+    path,
+    node_id: node.id,
+    attempts: 1,
+    start_time: startTime,
+    end_time: clock.now(),
+    ...end,
+    ...(boundary.iterations > 0 && { iterations: boundary.iterations }),
+  };
+  journal.record(run);
+  return isStopped ? undefined : run;
+}
+
+/**
+ * Goes through an iteration that was stopped, inside of a boundary that has ended: what is recorded answers, the
+ * Terminate that ended the run above all, and nothing starts.
+ */
+export async function replayStoppedIteration({ step, visit, runLevel }: GroupRun, index: number): Promise<void> {
+  const { level } = visit;
+  const boundary = new Boundary(level.boundary);
+  boundary.end();
+  const outputs = new Outputs(level.outputs);
+  await runLevel(step.level, { state: level.state, boundary, outputs, prefix: `${pathOf(visit, index)}/` });
+}
+
+function pathOf(visit: Visit, index: number): string {
+  return `${visit.path}[${index}]`;
+}
+
+type IterationEnd = Pick<NodeRun, "state" | "output" | "error" | "notes">;
+
+function endOf({ step, visit }: GroupRun, boundary: Boundary, outputs: Outputs): IterationEnd {
+  const { run } = visit.level.state;
+  if (boundary.failure !== undefined) {
+    return { state: "ERRORED", error: boundary.failure };
+  }
+  const scope = new RunScope(run, outputs);
+  let end: IterationEnd;
+  try {
+    end = { state: "SUCCESS", output: checkOutput(step.output?.render(scope), run.limits.output) };
+  } catch (error) {
+    if (!(error instanceof NodeFailure)) {
+      throw error;
+    }
+    end = { state: "ERRORED", error: visit.describe(error) };
+  }
+  return { ...end, ...(scope.notes.length > 0 && { notes: scope.notes }) };
+}
