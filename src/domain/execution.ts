@@ -97,7 +97,7 @@ export type NodeRun = {
   readonly end_time: number;
   /** What later nodes read; absent where there is none. */
   readonly output?: JsonText;
-  /** The port that the branch left by, where the kind has more than one. */
+  /** The port that the branch left by, where the kind has more than one; of an iteration `each` if another follows. */
   readonly port?: string;
   /** How many iterations began inside, those of Groups in Groups included; absent where there were none. */
   readonly iterations?: number;

@@ -1,22 +1,20 @@
-import type { JsonValue } from "@bufbuild/protobuf";
 import type { Limits } from "../domain/limits.ts";
 import { unreachable } from "../domain/unreachable.ts";
 import {
-  type GroupNode,
   type Node,
   type ResponseNode,
   type RetryPolicy,
   RetryPolicy_Strategy,
   TerminateNode_Result,
 } from "../gen/flowcall/v1/definition_pb.ts";
-import type { GroupStep, LeafStep, Level, Retry, Step } from "./graph.ts";
+import { compileGroup } from "./compile-group.ts";
+import type { LeafStep, Level, Retry, Step } from "./graph.ts";
 import { type Leaf, type LeafTools, leaves } from "./nodes/leaf.ts";
 import type { QueryCompiler } from "./query/compile-query.ts";
 import { type Condition, compileRule } from "./rule.ts";
 import { Field, type Names } from "./templates/field.ts";
 import { compileJson } from "./templates/json.ts";
-import type { Template } from "./templates/reference.ts";
-import { compileText, compileValue } from "./templates/text.ts";
+import { compileText } from "./templates/text.ts";
 
 /** A node by itself, before its place in the graph is known. */
 export type CompiledNode = {
@@ -58,8 +56,6 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
 const timeoutMsMax = 7_200_000;
 const retryDelayMsMax = 3_600_000;
 const attemptsMax = 20;
-const concurrencyMax = 100;
-const concurrencyDefault = 50;
 
 type Kind = Extract<Node["kind"], { case: string }>;
 type LeafSettings = Pick<LeafStep, "retry" | "timeoutMs">;
@@ -122,33 +118,6 @@ function compileResponse({ data, statusCode }: ResponseNode, limits: Limits, fie
 function isStatusCode(code: number): boolean {
   const isAllowed = (code >= 200 && code <= 299) || (code >= 400 && code <= 599);
   return isAllowed && ![202, 204, 205, 206].includes(code);
-}
-
-function compileGroup(
-  { mode, concurrency = concurrencyDefault, output }: GroupNode,
-  limits: Limits,
-  field: Field,
-): (level: Level) => GroupStep {
-  const array = compileArray(mode.value ?? "", field.member("array"));
-  if (concurrency < 1 || concurrency > concurrencyMax) {
-    field
-      .member("concurrency")
-      .error("CONCURRENCY_INVALID", `A Group runs 1 to ${concurrencyMax} iterations at a time, not ${concurrency}.`);
-  }
-  const template =
-    output === undefined ? undefined : compileJson(output, limits.output.depthMax, field.member("output"));
-  return (level) => ({ kind: "group", level, array, concurrency, ...(template && { output: template }) });
-}
-
-function compileArray(text: string, field: Field): Template<JsonValue> {
-  const array = compileValue(text, field);
-  if (!/^\s*\{\{[^{}]*\}\}\s*$/.test(text)) {
-    field.error(
-      "GROUP_ARRAY_INVALID",
-      "A Group needs the array that it goes through: one template and nothing beside it, as {{event.body.items}}.",
-    );
-  }
-  return array;
 }
 
 function compileRetry(policy: RetryPolicy | undefined, field: Field): Retry {

@@ -52,10 +52,19 @@ export type Step =
 export type GroupStep = {
   readonly kind: "group";
   readonly level: Level;
-  readonly array: Template<JsonValue>;
+  readonly mode: GroupMode;
+  /** 1 where something is decided after each iteration. */
   readonly concurrency: number;
   readonly output?: Template<JsonValue>;
+  readonly breakWhen?: Condition;
+  readonly allowsPartialSuccess: boolean;
 };
+
+/** What there is an iteration for. */
+export type GroupMode =
+  | { readonly kind: "array"; readonly array: Template<JsonValue> }
+  | { readonly kind: "count"; readonly count: Template<JsonValue> }
+  | { readonly kind: "do_while"; readonly condition: Condition };
 
 export type LeafStep = {
   readonly kind: "leaf";

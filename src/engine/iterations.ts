@@ -7,10 +7,13 @@ import { type GroupRun, recallIteration, runIteration } from "./run-iteration.ts
 
 /** What there is an iteration for. */
 export type Items = {
-  readonly count: number;
+  /** How many; absent where each iteration decides whether another one follows. */
+  readonly count?: number;
   /** What the Group's output is inside of that iteration. */
   bodyOf(index: number): JsonObject;
 };
+
+type FailedIteration = { readonly index: number; readonly error: ExecutionError };
 
 /** The iterations of one visit of a Group: which one starts, and what they gave so far. */
 export class Iterations {
@@ -19,9 +22,11 @@ export class Iterations {
   /** Below it, iterations began in an earlier run: they begin in order, so all do that are before a recorded one. */
   readonly #begunBefore: number;
   readonly #outputs: JsonValue[] = [];
+  /** Whether an iteration has decided that no other one follows. */
+  #isOver = false;
   #failed = 0;
   /** The failed iteration of the lowest index, which does not depend on who was faster. */
-  #firstFailure: { readonly index: number; readonly error: ExecutionError } | undefined;
+  #firstFailure: FailedIteration | undefined;
   #bytes = 0;
   #restedAt = performance.now();
   #resting: Promise<void> | undefined;
@@ -30,8 +35,8 @@ export class Iterations {
   constructor(group: GroupRun, items: Items) {
     this.#group = group;
     this.#items = items;
-    reserve(group, items.count);
-    let begun = items.count;
+    let begun = items.count ?? 0;
+    reserve(group, begun);
     while (begun > 0 && recallIteration(group, begun - 1) === undefined) {
       begun -= 1;
     }
@@ -41,6 +46,9 @@ export class Iterations {
   /** Runs one iteration after the other, of those that no other call runs. */
   async run(): Promise<void> {
     while (this.#mayStart) {
+      if (this.#items.count === undefined) {
+        reserve(this.#group, 1);
+      }
       const index = this.#outputs.push(null) - 1;
       this.#group.visit.iterations += 1;
       const run = await runIteration(this.#group, index, this.#items.bodyOf(index));
@@ -54,11 +62,16 @@ export class Iterations {
 
   /** The outputs as an array. Fails where the Group does. */
   output(): JsonText {
-    const { level } = this.#group.visit;
-    level.boundary.countIterations(this.#outputs.length - this.#items.count);
-    const { output } = level.state.run.limits;
+    const { step, visit } = this.#group;
+    const { output } = visit.level.state.run.limits;
+    visit.level.boundary.countIterations(-this.#unstarted);
     if (this.#firstFailure !== undefined) {
-      throw new NodeFailure("GROUP_ITERATIONS_FAILED", `Some batches errored: ${this.#told(this.#firstFailure)}`);
+      const told = this.#tell(this.#firstFailure);
+      if (!step.allowsPartialSuccess || this.#failed === this.#outputs.length) {
+        throw new NodeFailure("GROUP_ITERATIONS_FAILED", told);
+      }
+      // Before those of the iterations, which may be too many for it.
+      visit.scope.notes.unshift(told);
     }
     if (this.#bytes > output.bytesMax) {
       throw new NodeFailure(
@@ -70,18 +83,25 @@ export class Iterations {
   }
 
   get #mayStart(): boolean {
-    const { level } = this.#group.visit;
+    const { step, visit } = this.#group;
+    const { boundary, state } = visit.level;
     const next = this.#outputs.length;
-    if (next >= this.#items.count || level.boundary.signal.aborted) {
+    if (this.#isOver || next === this.#items.count || boundary.signal.aborted) {
       return false;
     }
     // Checked as it grows: ten thousand outputs within their limit are far too much to keep.
-    const hasFailed = this.#failed > 0 || this.#bytes > level.state.run.limits.output.bytesMax;
+    const isTooLarge = this.#bytes > state.run.limits.output.bytesMax;
+    const hasFailed = isTooLarge || (this.#failed > 0 && !step.allowsPartialSuccess);
     return !hasFailed || next < this.#begunBefore;
   }
 
-  #take(index: number, { error, output, iterations = 0, notes = [] }: NodeRun): void {
+  get #unstarted(): number {
+    return Math.max((this.#items.count ?? 0) - this.#outputs.length, 0);
+  }
+
+  #take(index: number, { error, output, port, iterations = 0, notes = [] }: NodeRun): void {
     const { visit } = this.#group;
+    this.#isOver ||= port === "next";
     visit.iterations += iterations;
     for (const note of notes) {
       visit.scope.note(note);
@@ -100,11 +120,11 @@ export class Iterations {
     }
   }
 
-  #told({ index, error: { node_name, node_id, message } }: { readonly index: number; readonly error: ExecutionError }) {
+  #tell({ index, error: { node_name, node_id, message } }: FailedIteration): string {
     const begun = this.#outputs.length;
     return (
-      `of ${this.#items.count} iterations ${this.#failed} failed, ${begun - this.#failed} completed and ` +
-      `${this.#items.count - begun} did not start. The first was iteration ${index}, at the node ` +
+      `Some batches errored: of ${begun + this.#unstarted} iterations ${this.#failed} failed, ${begun - this.#failed} ` +
+      `completed and ${this.#unstarted} did not start. The first was iteration ${index}, at the node ` +
       `"${node_name ?? node_id}": ${message}`
     );
   }

@@ -1,20 +1,22 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../domain/json-text.ts";
+import { unreachable } from "../domain/unreachable.ts";
 import { NodeFailure } from "./failure.ts";
+import { iterationCount } from "./iteration-count.ts";
 import { type Items, Iterations } from "./iterations.ts";
 import { type GroupRun, recallIteration, replayStoppedIteration } from "./run-iteration.ts";
 
 /**
- * Runs a Group's level once for each item, and gives the array of outputs in the items' order.
+ * Runs a Group's level once for each iteration, and gives the array of outputs in the order of the iterations.
  *
- * Each iteration leaves a record of its own, behind those of its nodes; a recorded one is not run again. After a failed
- * iteration no other one starts; those under way come to their end, so that each has a definite record, and then the
- * Group fails.
+ * Each iteration leaves a record of its own, behind those of its nodes; a recorded one is not run again. Unless the
+ * Group allows partial success, no other iteration starts after a failed one; those under way come to their end, so
+ * that each has a definite record, and then the Group fails.
  */
 export async function runGroup(group: GroupRun): Promise<JsonText> {
   const { step, visit } = group;
-  const items = itemsOf(group);
-  const iterations = new Iterations(group, items);
-  await Promise.all(Array.from({ length: Math.min(step.concurrency, items.count) }, () => iterations.run()));
+  const iterations = new Iterations(group, itemsOf(group));
+  await Promise.all(Array.from({ length: step.concurrency }, () => iterations.run()));
   visit.level.boundary.signal.throwIfAborted();
   return iterations.output();
 }
@@ -35,14 +37,33 @@ export async function replayStoppedGroup(group: GroupRun): Promise<void> {
   }
 }
 
-function itemsOf({ step, visit }: GroupRun): Items {
-  const items = step.array.render(visit.scope);
-  if (!Array.isArray(items)) {
-    const found = items === null ? "null" : typeof items;
-    throw new NodeFailure(
-      "GROUP_ARRAY_INVALID",
-      `The Group needs an array to go through, but its template gave ${found}.`,
-    );
+function itemsOf({ step: { mode }, visit }: GroupRun): Items {
+  switch (mode.kind) {
+    case "array": {
+      const items = mode.array.render(visit.scope);
+      if (!Array.isArray(items)) {
+        const message = `The Group needs an array to go through, but its template gave ${typeOf(items)}.`;
+        throw new NodeFailure("GROUP_ARRAY_INVALID", message);
+      }
+      return { count: items.length, bodyOf: (index) => ({ array_item: items[index] ?? null, iteration_count: index }) };
+    }
+    case "count": {
+      const value = mode.count.render(visit.scope);
+      const count = iterationCount(value);
+      if (count === undefined) {
+        const found = typeof value === "number" ? value : typeOf(value);
+        const message = `The Group's count must be a whole number from 0, but its template gave ${found}.`;
+        throw new NodeFailure("GROUP_COUNT_INVALID", message);
+      }
+      return { count, bodyOf: (index) => ({ iteration_count: index }) };
+    }
+    case "do_while":
+      return { bodyOf: (index) => ({ iteration_count: index }) };
+    default:
+      return unreachable(mode);
   }
-  return { count: items.length, bodyOf: (index) => ({ array_item: items[index] ?? null, iteration_count: index }) };
+}
+
+function typeOf(value: JsonValue): string {
+  return value === null ? "null" : typeof value;
 }

@@ -1,5 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import type { NodeRun } from "../domain/execution.ts";
+import type { ExecutionError, NodeRun } from "../domain/execution.ts";
 import { Boundary } from "./boundary.ts";
 import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
@@ -75,22 +75,37 @@ function pathOf(visit: Visit, index: number): string {
   return `${visit.path}[${index}]`;
 }
 
-type IterationEnd = Pick<NodeRun, "state" | "output" | "error" | "notes">;
+type IterationEnd = Pick<NodeRun, "state" | "output" | "error" | "port" | "notes">;
 
-function endOf({ step, visit }: GroupRun, boundary: Boundary, outputs: Outputs): IterationEnd {
-  const { run } = visit.level.state;
-  if (boundary.failure !== undefined) {
-    return { state: "ERRORED", error: boundary.failure };
-  }
-  const scope = new RunScope(run, outputs);
-  let end: IterationEnd;
+function endOf(group: GroupRun, boundary: Boundary, outputs: Outputs): IterationEnd {
+  const { step, visit } = group;
+  const scope = new RunScope(visit.level.state.run, outputs);
+  const result = boundary.failure === undefined ? outputOf(group, scope) : errored(boundary.failure);
+  const port = result.error === undefined || step.allowsPartialSuccess ? portBehind(step, scope) : undefined;
+  return { ...result, ...(port && { port }), ...(scope.notes.length > 0 && { notes: scope.notes }) };
+}
+
+function outputOf({ step, visit }: GroupRun, scope: RunScope): IterationEnd {
   try {
-    end = { state: "SUCCESS", output: checkOutput(step.output?.render(scope), run.limits.output) };
+    const { output } = visit.level.state.run.limits;
+    return { state: "SUCCESS", output: checkOutput(step.output?.render(scope), output) };
   } catch (error) {
     if (!(error instanceof NodeFailure)) {
       throw error;
     }
-    end = { state: "ERRORED", error: visit.describe(error) };
+    return errored(visit.describe(error));
   }
-  return { ...end, ...(scope.notes.length > 0 && { notes: scope.notes }) };
+}
+
+function errored(error: ExecutionError): IterationEnd {
+  return { state: "ERRORED", error };
+}
+
+/** Which port of the Group follows: what was decided is recorded, since a replay does not look into the iteration. */
+function portBehind({ mode, breakWhen }: GroupStep, scope: RunScope): "each" | "next" | undefined {
+  if (mode.kind !== "do_while" && breakWhen === undefined) {
+    return undefined;
+  }
+  const isOver = breakWhen?.(scope) || (mode.kind === "do_while" && !mode.condition(scope));
+  return isOver ? "next" : "each";
 }

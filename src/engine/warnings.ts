@@ -1,5 +1,6 @@
 import type { Node } from "../gen/flowcall/v1/definition_pb.ts";
 import type { Certainty } from "./certainty.ts";
+import { iterationEndFields } from "./compile-group.ts";
 import type { LevelPlan } from "./levels.ts";
 import type { Problems } from "./problems.ts";
 import { startOutputField } from "./start-output.ts";
@@ -28,16 +29,16 @@ export function warnOfLevels(structure: Structure, plans: readonly LevelPlan[], 
   warnOfResponses(reachable, tools);
 }
 
-/** Whether a node has run when a field reads it. A Group's and a Start's output are read when the level has ended. */
+/** Whether a node has run when a field reads it. Some of a Group's fields, and a Start's output, are read at the end of a level. */
 function isCertain(
   read: NodeRead,
   reader: Node,
   levels: ReadonlyMap<string | undefined, LevelPlan>,
   { certainty }: WarningTools,
 ): boolean {
-  const isGroupOutput = reader.kind.case === "group" && read.place.field === "group.output";
+  const isIterationEnd = iterationEndFields.some((field) => read.place.field.startsWith(field));
   const isStartOutput = reader.kind.case === "start" && read.place.field.startsWith(startOutputField);
-  const ended = isGroupOutput ? levels.get(reader.id) : isStartOutput ? levels.get(undefined) : undefined;
+  const ended = isIterationEnd ? levels.get(reader.id) : isStartOutput ? levels.get(undefined) : undefined;
   return ended === undefined ? certainty.isBefore(reader, read.nodeId) : certainty.isAtEnd(ended, read.nodeId);
 }
 

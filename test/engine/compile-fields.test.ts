@@ -2,6 +2,8 @@ import { describe, test } from "vitest";
 import { type Case, checkProblems as check, comparing, only, response, transform } from "./definitions.ts";
 import { start } from "./workflow.ts";
 
+const never = { comparisons: [{ left: "1", operator: "eq", right: "2" }] };
+
 describe("a field that cannot work keeps the graph from running, and its author learns where it is", () => {
   const cases: readonly Case[] = [
     [
@@ -85,7 +87,52 @@ describe("a field that cannot work keeps the graph from running, and its author 
       only({ id: "g", group: { array: "{{event.body.a}}", output: "{" } }),
       "JSON_INVALID g group.output",
     ],
-    ["a Group without an array", only({ id: "g", group: {} }), "GROUP_ARRAY_INVALID g group.array"],
+    ["a Group of nothing", only({ id: "g", group: {} }), "GROUP_MODE_MISSING g group"],
+    ["a Group without an array", only({ id: "g", group: { array: "" } }), "GROUP_ARRAY_INVALID g group.array"],
+    ...["", "-1", "2.5", "many", "007", "1 2", "9007199254740992"].map(
+      (count) =>
+        [`a count of "${count}"`, only({ id: "g", group: { count } }), "GROUP_COUNT_INVALID g group.count"] as const,
+    ),
+    [
+      "a count that reads nothing known",
+      only({ id: "g", group: { count: "{{x}}" } }),
+      "TEMPLATE_UNKNOWN g group.count",
+    ],
+    [
+      "a do_while without a condition",
+      only({ id: "g", group: { do_while: {} } }),
+      "COMPARISONS_MISSING g group.do_while.condition.comparisons",
+    ],
+    [
+      "a bad condition",
+      only({ id: "g", group: { do_while: { condition: { comparisons: [{ left: "{{x}}", operator: "exist" }] } } } }),
+      "TEMPLATE_UNKNOWN g group.do_while.condition.comparisons[0].left",
+    ],
+    [
+      "a do_while side by side",
+      only({ id: "g", group: { do_while: { condition: never }, concurrency: 2 } }),
+      "CONCURRENCY_INVALID g group.concurrency",
+    ],
+    [
+      "a do_while of no concurrency",
+      only({ id: "g", group: { do_while: { condition: never }, concurrency: 0 } }),
+      "CONCURRENCY_INVALID g group.concurrency",
+    ],
+    ...[{ array: "{{event.body.a}}" }, { count: "3" }].flatMap((mode) =>
+      [{}, { concurrency: 2 }].map(
+        (more) =>
+          [
+            `break_when side by side: ${JSON.stringify({ ...mode, ...more })}`,
+            only({ id: "g", group: { ...mode, ...more, break_when: never } }),
+            "CONCURRENCY_INVALID g group.concurrency",
+          ] as const,
+      ),
+    ),
+    [
+      "a break_when that compares nothing",
+      only({ id: "g", group: { count: "3", concurrency: 1, break_when: {} } }),
+      "COMPARISONS_MISSING g group.break_when.comparisons",
+    ],
     [
       "an array that is a text",
       only({ id: "g", group: { array: "a {{event.body.a}}" } }),

@@ -4,6 +4,7 @@ import { start } from "./workflow.ts";
 
 describe("a definition that can run is published with warnings", () => {
   const reads = (id: string, of: string) => response(id, `"{{node.${of}.body}}"`);
+  const exists = (id: string) => ({ comparisons: [{ left: `{{node.${id}.body}}`, operator: "exist" }] });
   const maybe = (id: string) => `TEMPLATE_MAY_BE_NULL ${id} response.data`;
   const cases: readonly Case[] = [
     ["an unreachable node", { nodes: [start, transform("a")] }, "NODE_UNREACHABLE a id"],
@@ -77,6 +78,25 @@ describe("a definition that can run is published with warnings", () => {
         ],
         edges: ["start > o", "o > g", "g each > a", "g > r"],
       },
+    ],
+    [
+      "an inner node from what is decided after an iteration",
+      {
+        nodes: [
+          start,
+          { id: "g", group: { do_while: { condition: exists("a") }, break_when: exists("a") } },
+          transform("a", "1", { group_id: "g" }),
+        ],
+        edges: ["start > g", "g each > a"],
+      },
+    ],
+    [
+      "an inner node from what is decided before the first iteration",
+      {
+        nodes: [start, { id: "g", group: { count: "{{node.a.body}}" } }, transform("a", "1", { group_id: "g" })],
+        edges: ["start > g", "g each > a"],
+      },
+      "TEMPLATE_MAY_BE_NULL g group.count",
     ],
     [
       "an inner node from outside of a Group",

@@ -28,6 +28,10 @@ async function check(
 }
 
 const pure = (id: string, query = `"${id}"`, more = {}): NodeJson => ({ id, transform: { query }, ...more });
+const partial = { allow_partial_success: true };
+const reads = (id: string, operator: string, right: string) => ({
+  comparisons: [{ left: `{{node.${id}.body}}`, operator, right }],
+});
 const random = '{"r": $random()}';
 
 describe("a run that goes on after a break ends as it would have without", () => {
@@ -103,6 +107,38 @@ describe("a run that goes on after a break ends as it would have without", () =>
       { body: { rows: ["1", "x", "3"] } },
     ),
   );
+
+  test.each([1, 50])("with a Group that allows partial success, %i at a time", (concurrency) =>
+    check(
+      [
+        start,
+        { id: "g", group: { array: "{{event.body.rows}}", concurrency, output: "{{node.x.body}}", ...partial } },
+        pure("x", "$number({{node.g.body.array_item}})", { group_id: "g" }),
+        { id: "r", response: { data: "{{node.g.body}}" } },
+      ],
+      ["start > g", "g each > x", "g > r"],
+      { body: { rows: ["1", "x", "3", "y", "5"] } },
+    ),
+  );
+
+  test.each([
+    ["a count that is broken off", { count: "9", concurrency: 1, break_when: reads("x", "gte", "3") }],
+    ["a do_while", { do_while: { condition: reads("x", "neq", "3") } }],
+    ["a do_while in which an iteration fails", { do_while: { condition: reads("x", "neq", "3") }, ...partial }],
+  ])("with %s", async (_, mode) => {
+    const nodes = [
+      start,
+      { id: "g", group: { ...mode, output: "{{node.x.body}}" } },
+      pure("x", "{{node.g.body.iteration_count}} = 1 ? $number('x') : {{node.g.body.iteration_count}}", {
+        group_id: "g",
+        settings: { skip_on_error: !("allow_partial_success" in mode) },
+      }),
+      { id: "r", response: { data: "{{node.g.body}}" } },
+    ];
+    const edges = ["start > g", "g each > x", "g > r"];
+    expect((await run(nodes, edges)).response).toEqual([0, null, 2, 3]);
+    await check(nodes, edges);
+  });
 
   test.each([
     ["SUCCESS", 1],

@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/definition.proto.
  */
 export const file_flowcall_v1_definition: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSJuChJXb3JrZmxvd0RlZmluaXRpb24SKwoFbm9kZXMYASADKAsyES5mbG93Y2FsbC52MS5Ob2RlQgm6SAaSAQMQ9AMSKwoFZWRnZXMYAiADKAsyES5mbG93Y2FsbC52MS5FZGdlQgm6SAaSAQMQiCcilgQKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAQgYKBGtpbmRCCwoJX2dyb3VwX2lkQgsKCV9wb3NpdGlvbkILCglfc2V0dGluZ3MiQgoERWRnZRIOCgZzb3VyY2UYASABKAkSDgoGdGFyZ2V0GAIgASgJEhEKBHBvcnQYAyABKAlIAIgBAUIHCgVfcG9ydCIgCghQb3NpdGlvbhIJCgF4GAEgASgBEgkKAXkYAiABKAEihAIKDE5vZGVTZXR0aW5ncxIpCg1za2lwX29uX2Vycm9yGAEgASgISABSDXNraXBfb25fZXJyb3KIAQESLAoFcmV0cnkYAiABKAsyGC5mbG93Y2FsbC52MS5SZXRyeVBvbGljeUgBiAEBEjEKCnRpbWVvdXRfbXMYAyABKAVCDLpICRoHGIC6twMoAUgCUgp0aW1lb3V0X21ziAEBEi4KCmNvbmRpdGlvbnMYBCABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgDiAEBQhAKDl9za2lwX29uX2Vycm9yQggKBl9yZXRyeUINCgtfdGltZW91dF9tc0INCgtfY29uZGl0aW9ucyKPAgoLUmV0cnlQb2xpY3kSOAoIc3RyYXRlZ3kYASABKA4yIS5mbG93Y2FsbC52MS5SZXRyeVBvbGljeS5TdHJhdGVneUgAiAEBEigKCGRlbGF5X21zGAIgASgFQgy6SAkaBxiA3dsBKABSCGRlbGF5X21zEi0KDG1heF9hdHRlbXB0cxgDIAEoBUIJukgGGgQYFCgBUgxtYXhfYXR0ZW1wdHMSEwoGaml0dGVyGAQgASgISAGIAQEiQAoIU3RyYXRlZ3kSGAoUU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIJCgVGSVhFRBABEg8KC0VYUE9ORU5USUFMEAJCCwoJX3N0cmF0ZWd5QgkKB19qaXR0ZXIiUQoJU3RhcnROb2RlEjkKCGFwaV9jYWxsGAEgASgLMhsuZmxvd2NhbGwudjEuQXBpQ2FsbFRyaWdnZXJIAFIIYXBpX2NhbGxCCQoHdHJpZ2dlciJvCg5BcGlDYWxsVHJpZ2dlchIoCgdwYXlsb2FkGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZvdXRwdXQYAiADKAsyGC5mbG93Y2FsbC52MS5PdXRwdXRGaWVsZEIJukgGkgEDEMgBIikKC091dHB1dEZpZWxkEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJTCgxSZXNwb25zZU5vZGUSDAoEZGF0YRgBIAEoCRIlCgtzdGF0dXNfY29kZRgCIAEoBUgAUgtzdGF0dXNfY29kZYgBAUIOCgxfc3RhdHVzX2NvZGUiPAoNVHJhbnNmb3JtTm9kZRINCgVxdWVyeRgBIAEoCRISCgVpbnB1dBgCIAEoCUgAiAEBQggKBl9pbnB1dCKwAQoIUnVsZU5vZGUSLwoFbWF0Y2gYASABKA4yGy5mbG93Y2FsbC52MS5SdWxlTm9kZS5NYXRjaEgAiAEBEjcKC2NvbXBhcmlzb25zGAIgAygLMhcuZmxvd2NhbGwudjEuQ29tcGFyaXNvbkIJukgGkgEDEMgBIjAKBU1hdGNoEhUKEU1BVENIX1VOU1BFQ0lGSUVEEAASBwoDQUxMEAESBwoDQU5ZEAJCCAoGX21hdGNoIkoKCkNvbXBhcmlzb24SDAoEbGVmdBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRISCgVyaWdodBgDIAEoCUgAiAEBQggKBl9yaWdodCJ5CglHcm91cE5vZGUSDwoFYXJyYXkYASABKAlIABIjCgtjb25jdXJyZW5jeRgCIAEoBUIJukgGGgQYZCgBSAGIAQESEwoGb3V0cHV0GAMgASgJSAKIAQFCBgoEbW9kZUIOCgxfY29uY3VycmVuY3lCCQoHX291dHB1dCI3CglEZWxheU5vZGUSEQoHc2Vjb25kcxgBIAEoCUgAEg8KBXVudGlsGAIgASgJSABCBgoEd2FpdCKuAQoNVGVybWluYXRlTm9kZRI2CgZyZXN1bHQYASABKA4yIS5mbG93Y2FsbC52MS5UZXJtaW5hdGVOb2RlLlJlc3VsdEgAiAEBEhQKB21lc3NhZ2UYAiABKAlIAYgBASI4CgZSZXN1bHQSFgoSUkVTVUxUX1VOU1BFQ0lGSUVEEAASCwoHU1VDQ0VTUxABEgkKBUVSUk9SEAJCCQoHX3Jlc3VsdEIKCghfbWVzc2FnZWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_struct]);
+  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSJuChJXb3JrZmxvd0RlZmluaXRpb24SKwoFbm9kZXMYASADKAsyES5mbG93Y2FsbC52MS5Ob2RlQgm6SAaSAQMQ9AMSKwoFZWRnZXMYAiADKAsyES5mbG93Y2FsbC52MS5FZGdlQgm6SAaSAQMQiCcilgQKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAQgYKBGtpbmRCCwoJX2dyb3VwX2lkQgsKCV9wb3NpdGlvbkILCglfc2V0dGluZ3MiQgoERWRnZRIOCgZzb3VyY2UYASABKAkSDgoGdGFyZ2V0GAIgASgJEhEKBHBvcnQYAyABKAlIAIgBAUIHCgVfcG9ydCIgCghQb3NpdGlvbhIJCgF4GAEgASgBEgkKAXkYAiABKAEihAIKDE5vZGVTZXR0aW5ncxIpCg1za2lwX29uX2Vycm9yGAEgASgISABSDXNraXBfb25fZXJyb3KIAQESLAoFcmV0cnkYAiABKAsyGC5mbG93Y2FsbC52MS5SZXRyeVBvbGljeUgBiAEBEjEKCnRpbWVvdXRfbXMYAyABKAVCDLpICRoHGIC6twMoAUgCUgp0aW1lb3V0X21ziAEBEi4KCmNvbmRpdGlvbnMYBCABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgDiAEBQhAKDl9za2lwX29uX2Vycm9yQggKBl9yZXRyeUINCgtfdGltZW91dF9tc0INCgtfY29uZGl0aW9ucyKPAgoLUmV0cnlQb2xpY3kSOAoIc3RyYXRlZ3kYASABKA4yIS5mbG93Y2FsbC52MS5SZXRyeVBvbGljeS5TdHJhdGVneUgAiAEBEigKCGRlbGF5X21zGAIgASgFQgy6SAkaBxiA3dsBKABSCGRlbGF5X21zEi0KDG1heF9hdHRlbXB0cxgDIAEoBUIJukgGGgQYFCgBUgxtYXhfYXR0ZW1wdHMSEwoGaml0dGVyGAQgASgISAGIAQEiQAoIU3RyYXRlZ3kSGAoUU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIJCgVGSVhFRBABEg8KC0VYUE9ORU5USUFMEAJCCwoJX3N0cmF0ZWd5QgkKB19qaXR0ZXIiUQoJU3RhcnROb2RlEjkKCGFwaV9jYWxsGAEgASgLMhsuZmxvd2NhbGwudjEuQXBpQ2FsbFRyaWdnZXJIAFIIYXBpX2NhbGxCCQoHdHJpZ2dlciJvCg5BcGlDYWxsVHJpZ2dlchIoCgdwYXlsb2FkGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZvdXRwdXQYAiADKAsyGC5mbG93Y2FsbC52MS5PdXRwdXRGaWVsZEIJukgGkgEDEMgBIikKC091dHB1dEZpZWxkEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJTCgxSZXNwb25zZU5vZGUSDAoEZGF0YRgBIAEoCRIlCgtzdGF0dXNfY29kZRgCIAEoBUgAUgtzdGF0dXNfY29kZYgBAUIOCgxfc3RhdHVzX2NvZGUiPAoNVHJhbnNmb3JtTm9kZRINCgVxdWVyeRgBIAEoCRISCgVpbnB1dBgCIAEoCUgAiAEBQggKBl9pbnB1dCKwAQoIUnVsZU5vZGUSLwoFbWF0Y2gYASABKA4yGy5mbG93Y2FsbC52MS5SdWxlTm9kZS5NYXRjaEgAiAEBEjcKC2NvbXBhcmlzb25zGAIgAygLMhcuZmxvd2NhbGwudjEuQ29tcGFyaXNvbkIJukgGkgEDEMgBIjAKBU1hdGNoEhUKEU1BVENIX1VOU1BFQ0lGSUVEEAASBwoDQUxMEAESBwoDQU5ZEAJCCAoGX21hdGNoIkoKCkNvbXBhcmlzb24SDAoEbGVmdBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRISCgVyaWdodBgDIAEoCUgAiAEBQggKBl9yaWdodCLoAgoJR3JvdXBOb2RlEg8KBWFycmF5GAEgASgJSAASGQoFY291bnQYBCABKAlCCLpIBXIDGJBOSAASMgoIZG9fd2hpbGUYBSABKAsyFC5mbG93Y2FsbC52MS5Eb1doaWxlSABSCGRvX3doaWxlEiMKC2NvbmN1cnJlbmN5GAIgASgFQgm6SAYaBBhkKAFIAYgBARITCgZvdXRwdXQYAyABKAlIAogBARI6CgpicmVha193aGVuGAYgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA1IKYnJlYWtfd2hlbogBARI5ChVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3MYByABKAhIBFIVYWxsb3dfcGFydGlhbF9zdWNjZXNziAEBQgYKBG1vZGVCDgoMX2NvbmN1cnJlbmN5QgkKB19vdXRwdXRCDQoLX2JyZWFrX3doZW5CGAoWX2FsbG93X3BhcnRpYWxfc3VjY2VzcyIzCgdEb1doaWxlEigKCWNvbmRpdGlvbhgBIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlIjcKCURlbGF5Tm9kZRIRCgdzZWNvbmRzGAEgASgJSAASDwoFdW50aWwYAiABKAlIAEIGCgR3YWl0Iq4BCg1UZXJtaW5hdGVOb2RlEjYKBnJlc3VsdBgBIAEoDjIhLmZsb3djYWxsLnYxLlRlcm1pbmF0ZU5vZGUuUmVzdWx0SACIAQESFAoHbWVzc2FnZRgCIAEoCUgBiAEBIjgKBlJlc3VsdBIWChJSRVNVTFRfVU5TUEVDSUZJRUQQABILCgdTVUNDRVNTEAESCQoFRVJST1IQAkIJCgdfcmVzdWx0QgoKCF9tZXNzYWdlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_struct]);
 
 /**
  * A graph of nodes. A draft may hold any definition; publishing checks that it can run.
@@ -596,8 +596,9 @@ export const ComparisonSchema: GenMessage<Comparison> = /*@__PURE__*/
   messageDesc(file_flowcall_v1_definition, 12);
 
 /**
- * Runs the nodes inside it once for each item. Inside, `{{node.<id>.body.array_item}}` is the item and
- * `{{node.<id>.body.iteration_count}}` its index from 0; behind it, `{{node.<id>.body}}` is the array of outputs.
+ * Runs the nodes inside it again and again. Inside, `{{node.<id>.body.array_item}}` is the item, where there is an array,
+ * and `{{node.<id>.body.iteration_count}}` the iteration's index from 0; behind it, `{{node.<id>.body}}` is the array of
+ * outputs, in the order of the iterations.
  *
  * @generated from message flowcall.v1.GroupNode
  */
@@ -615,10 +616,26 @@ export type GroupNode = Message<"flowcall.v1.GroupNode"> & {
      */
     value: string;
     case: "array";
+  } | {
+    /**
+     * As many as this says: a text with templates that gives a whole number from 0.
+     *
+     * @generated from field: string count = 4;
+     */
+    value: string;
+    case: "count";
+  } | {
+    /**
+     * One after the other while a condition holds.
+     *
+     * @generated from field: flowcall.v1.DoWhile do_while = 5 [json_name = "do_while"];
+     */
+    value: DoWhile;
+    case: "doWhile";
   } | { case: undefined; value?: undefined };
 
   /**
-   * How many iterations run at a time; 50 if absent.
+   * How many iterations run at a time; 50 if absent. In a do_while it is always 1.
    *
    * @generated from field: optional int32 concurrency = 2;
    */
@@ -630,6 +647,21 @@ export type GroupNode = Message<"flowcall.v1.GroupNode"> & {
    * @generated from field: optional string output = 3;
    */
   output?: string | undefined;
+
+  /**
+   * Looked at after each iteration: when it holds, no other one starts, and the Group has come to its end. It can read
+   * the nodes of that iteration. For iterations that run one at a time.
+   *
+   * @generated from field: optional flowcall.v1.RuleNode break_when = 6 [json_name = "break_when"];
+   */
+  breakWhen?: RuleNode | undefined;
+
+  /**
+   * Whether a failed iteration is let pass: its output is null, the others run, and the Group fails only if all did.
+   *
+   * @generated from field: optional bool allow_partial_success = 7 [json_name = "allow_partial_success"];
+   */
+  allowPartialSuccess?: boolean | undefined;
 };
 
 /**
@@ -638,6 +670,27 @@ export type GroupNode = Message<"flowcall.v1.GroupNode"> & {
  */
 export const GroupNodeSchema: GenMessage<GroupNode> = /*@__PURE__*/
   messageDesc(file_flowcall_v1_definition, 13);
+
+/**
+ * Iterations that follow one another while a condition holds. The first one always runs.
+ *
+ * @generated from message flowcall.v1.DoWhile
+ */
+export type DoWhile = Message<"flowcall.v1.DoWhile"> & {
+  /**
+   * Looked at after each iteration: when it holds, another one starts. It can read the nodes of the last iteration.
+   *
+   * @generated from field: flowcall.v1.RuleNode condition = 1;
+   */
+  condition?: RuleNode | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.DoWhile.
+ * Use `create(DoWhileSchema)` to create a new message.
+ */
+export const DoWhileSchema: GenMessage<DoWhile> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 14);
 
 /**
  * Waits. In a synchronous execution it does not.
@@ -674,7 +727,7 @@ export type DelayNode = Message<"flowcall.v1.DelayNode"> & {
  * Use `create(DelayNodeSchema)` to create a new message.
  */
 export const DelayNodeSchema: GenMessage<DelayNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 14);
+  messageDesc(file_flowcall_v1_definition, 15);
 
 /**
  * Ends the execution at once, whatever else runs.
@@ -702,7 +755,7 @@ export type TerminateNode = Message<"flowcall.v1.TerminateNode"> & {
  * Use `create(TerminateNodeSchema)` to create a new message.
  */
 export const TerminateNodeSchema: GenMessage<TerminateNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 15);
+  messageDesc(file_flowcall_v1_definition, 16);
 
 /**
  * How the execution ends.
@@ -745,5 +798,5 @@ export type TerminateNode_Result = (typeof TerminateNode_Result)[keyof typeof Te
  * Describes the enum flowcall.v1.TerminateNode.Result.
  */
 export const TerminateNode_ResultSchema: GenEnum<TerminateNode_Result> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 15, 0);
+  enumDesc(file_flowcall_v1_definition, 16, 0);
 
