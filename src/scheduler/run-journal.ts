@@ -5,6 +5,12 @@ import type { Journal } from "../engine/journal.ts";
 /** The longest that a record stays in memory alone once its execution is committed. */
 const flushMs = 250;
 
+/** How much one flush holds: the text of its outputs, and of one more at the most. */
+const flushCharsMax = 1024 * 1024;
+
+/** What a record takes beside its output, roughly. */
+const recordChars = 256;
+
 /** The delay between two tries of a flush that an unreachable database kept from its answer. */
 const retryMs = 250;
 
@@ -78,16 +84,17 @@ export class RunJournal implements Journal {
     this.#closed.abort();
   }
 
-  /** Settles when no flush is under way. */
+  /** Settles when no flush is under way and what is left fits into one. */
   async settled(): Promise<void> {
     await this.#flushing;
+    while (flushLength(this.#pending) < this.#pending.length && !this.#closed.signal.aborted) {
+      await this.#flushOnce();
+    }
   }
 
-  /** Hands over what is not committed, for the commit of the execution's end. */
+  /** Hands over what is not committed, or as much of it as one flush holds: the next one, or the one of the end. */
   take(): { readonly index: number; readonly runs: readonly NodeRun[] } {
-    const runs = this.#pending;
-    this.#pending = [];
-    return { index: this.#flushIndex, runs };
+    return { index: this.#flushIndex, runs: this.#pending.splice(0, flushLength(this.#pending)) };
   }
 
   #schedule(): void {
@@ -103,15 +110,27 @@ export class RunJournal implements Journal {
   }
 
   #flush(): Promise<void> {
-    this.#flushing = this.#flushing.then(() => this.#flushOnce());
+    this.#flushing = this.#flushing.then(() => this.#flushAll());
     return this.#flushing;
   }
 
-  async #flushOnce(): Promise<void> {
-    const { append, clock, isUnavailable, onError } = this.#options;
+  /** Commits all that is pending when it begins, in as many flushes as that takes. */
+  async #flushAll(): Promise<void> {
+    for (let left = this.#pending.length; left > 0 && !this.#closed.signal.aborted; ) left -= await this.#flushOnce();
+  }
+
+  /** Commits one flush; answers how many records it held. */
+  async #flushOnce(): Promise<number> {
     const { index, runs } = this.take();
-    if (runs.length === 0) return;
-    this.#flushIndex += 1;
+    if (runs.length > 0) {
+      this.#flushIndex += 1;
+      await this.#append(index, runs);
+    }
+    return runs.length;
+  }
+
+  async #append(index: number, runs: readonly NodeRun[]): Promise<void> {
+    const { append, clock, isUnavailable, onError } = this.#options;
     while (!this.#closed.signal.aborted) {
       try {
         await append(index, runs);
@@ -125,4 +144,14 @@ export class RunJournal implements Journal {
       }
     }
   }
+}
+
+/** How many records, counted from the first, one flush holds. */
+function flushLength(runs: readonly NodeRun[]): number {
+  let chars = 0;
+  for (const [index, { output = "" }] of runs.entries()) {
+    chars += recordChars + output.length;
+    if (chars >= flushCharsMax) return index + 1;
+  }
+  return runs.length;
 }

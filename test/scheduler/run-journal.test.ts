@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
+import type { JsonText } from "../../src/domain/json-text.ts";
 import { RunJournal } from "../../src/scheduler/run-journal.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 
@@ -79,6 +80,20 @@ describe("what is recorded", () => {
     journal.record(nodeRun("1"));
     await advance(250);
     expect(faults).toEqual([fault]);
+  });
+
+  test("is parted into flushes of a bounded size, the one of the end among them", async () => {
+    // The text of JSON, of 400 KiB.
+    const output = JSON.stringify("x".repeat(400 * 1024)) as JsonText;
+    journal.open();
+    for (let count = 1; count <= 8; count += 1) journal.record({ ...nodeRun(String(count)), output });
+    await journal.settled();
+    expect(flushes).toEqual([
+      [0, ["1", "2", "3"]],
+      [1, ["4", "5", "6"]],
+    ]);
+    expect(journal.take().runs.map(({ path }) => path)).toEqual(["7", "8"]);
+    journal.close();
   });
 
   test("and not committed is handed over for the commit of the end, and no timer is left", async () => {
