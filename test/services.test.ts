@@ -10,6 +10,7 @@ import { Lease } from "../src/scheduler/lease.ts";
 import { Loop } from "../src/scheduler/loop.ts";
 import { Rescuer } from "../src/scheduler/rescuer.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
+import { Waiters } from "../src/scheduler/waiters.ts";
 import { defaultServerLimits } from "../src/server/limits.ts";
 import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
@@ -63,9 +64,8 @@ const services: Readonly<Record<string, () => Service>> = {
     new Rescuer({
       executions: new ExecutionStore(database.db),
       owner: newId(),
-      running: new Map(),
+      runs: { size: 0, ids: () => [], takeUp: async () => undefined },
       slots: 1,
-      takeUp: async () => undefined,
       log,
     }),
   Scheduler: () =>
@@ -88,6 +88,7 @@ const services: Readonly<Record<string, () => Service>> = {
       limits: defaultServerLimits,
       log,
     }),
+  Waiters: () => new Waiters({ executions: new ExecutionStore(database.db), runs: { has: () => false }, clock, log }),
 };
 
 /** What of this process keeps it alive, but for the parts that the tests run on. */

@@ -14,6 +14,8 @@ export type Call = {
   readonly headers: RequestHeaders;
   /** Aborts when the caller goes away or its deadline passes. */
   readonly signal: AbortSignal;
+  /** By when the caller wants its answer, on the clock of `performance.now()`; absent where it does not say. */
+  readonly deadline?: number;
   /** Filled by the handler; sent with the reply on every protocol. Lower-case names. */
   readonly replyHeaders: Map<string, string>;
 };

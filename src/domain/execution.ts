@@ -62,6 +62,13 @@ export type NewExecution = {
   readonly headers: JsonText;
 };
 
+/** What makes repeats of a call one execution, within an environment and for a linked account. */
+export type IdempotencyKey = {
+  readonly key: string;
+  /** What a repeat must agree in, as a digest. */
+  readonly fingerprint: string;
+};
+
 /** An execution as lists give it. Times are the database's. */
 export type ExecutionSummary = {
   readonly id: string;

@@ -24,6 +24,7 @@ export type Reason =
   | "SYNC_NOT_ALLOWED_WITH_GROUP"
   | "ALIAS_TAKEN"
   | "ETAG_MISMATCH"
+  | "IDEMPOTENCY_KEY_REUSED"
   | "INTEGRATION_NOT_FOUND"
   | "RESOURCE_NOT_FOUND"
   | "QUEUE_FULL"
@@ -56,6 +57,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   SLUG_REQUIRED: { code: Code.InvalidArgument, status: 400 },
   SYNC_NOT_ALLOWED_WITH_GROUP: { code: Code.FailedPrecondition, status: 400 },
   ALIAS_TAKEN: { code: Code.AlreadyExists, status: 409 },
+  IDEMPOTENCY_KEY_REUSED: { code: Code.AlreadyExists, status: 409 },
   ETAG_MISMATCH: { code: Code.Aborted, status: 409 },
   INTEGRATION_NOT_FOUND: { code: Code.NotFound, status: 404 },
   RESOURCE_NOT_FOUND: { code: Code.NotFound, status: 404 },

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { statusOf } from "../domain/execution.ts";
+import { isTerminal, statusOf } from "../domain/execution.ts";
 import { jsonTextOf } from "../domain/json-parse.ts";
 import {
   ExecuteWorkflowResponseSchema,
@@ -7,7 +7,7 @@ import {
   ExecutionResultSchema,
   ExecutionService,
 } from "../gen/flowcall/v1/execution_pb.ts";
-import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { Scheduler, Started } from "../scheduler/scheduler.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";
@@ -15,6 +15,7 @@ import { type ExecutionQueriesOptions, executionNotFound, executionQueries } fro
 import { type Implementation, implement } from "./handler-chain.ts";
 import { principalOf } from "./principal-of.ts";
 import { tellExecution } from "./tell-execution.ts";
+import { waitBudget } from "./wait-budget.ts";
 
 export type ExecutionServiceOptions = ExecutionQueriesOptions & {
   readonly scheduler: Scheduler;
@@ -29,41 +30,36 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
 
     executeWorkflow: async (request, call) => {
       const body = request.payload ?? {};
-      const { executionId, outcome } = await scheduler.execute({
+      const isSync = request.syncExecution === true;
+      const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
+      const started = await scheduler.execute({
         environmentId: principalOf(call).environmentId,
         reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
         linkedAccountId: request.linkedAccountId,
-        type: request.syncExecution === true ? "SYNC" : "ASYNC",
+        type: isSync ? "SYNC" : "ASYNC",
         payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
         event: { body, headers: eventHeaders(call.headers, limits.eventHeaderBytesMax) },
+        signal: call.signal,
+        ...((isSync || request.wait !== undefined) && { waitMs: budget }),
+        ...(request.idempotencyKey !== undefined && { idempotencyKey: request.idempotencyKey }),
         ...(request.workflowVersion !== undefined && { version: request.workflowVersion }),
         ...(request.configId !== undefined && { configId: request.configId }),
         ...(request.tag !== undefined && { tag: request.tag }),
       });
-      tellExecution(call, executionId, outcome?.state ?? "RUNNING");
-      if (outcome === undefined) {
-        return create(ExecuteWorkflowResponseSchema, {
-          executionId,
-          ...(request.syncExecution === true && { status: ExecutionResult_Status.RUNNING }),
-        });
-      }
-      if (outcome.state !== "COMPLETED") {
-        return create(ExecuteWorkflowResponseSchema, {
-          executionId,
-          status: ExecutionResult_Status.ERRORED,
-          ...errorField(outcome.error),
-        });
-      }
-      return create(ExecuteWorkflowResponseSchema, {
-        executionId,
-        returnValue: valueField(outcome.response),
-        ...(outcome.statusCode !== undefined && { statusCode: outcome.statusCode }),
-      });
+      tellExecution(call, started.executionId, started.outcome?.state ?? "RUNNING");
+      if (request.wait !== undefined) call.replyHeaders.set("preference-applied", `wait=${request.wait}`);
+      if (started.isReplayed === true) call.replyHeaders.set("idempotent-replayed", "true");
+      return startedMessage(started, { isWaiting: isSync || request.wait !== undefined });
     },
 
-    getExecutionResponse: async ({ executionId, linkedAccountId }, call) => {
-      const { environmentId } = principalOf(call);
-      const result = await executions.getResult({ environmentId, linkedAccountId, executionId });
+    getExecutionResponse: async ({ executionId, linkedAccountId, wait = 0 }, call) => {
+      const query = { environmentId: principalOf(call).environmentId, linkedAccountId, executionId };
+      let result = await executions.getResult(query);
+      if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
+        const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });
+        await scheduler.waitForEnd(executionId.toLowerCase(), budget, call.signal);
+        result = await executions.getResult(query);
+      }
       if (result === undefined) {
         throw executionNotFound(executionId);
       }
@@ -74,5 +70,21 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
         ...(statusOf(result.state) === "ERRORED" && errorField(result.error)),
       });
     },
+  });
+}
+
+function startedMessage({ executionId, outcome }: Started, { isWaiting }: { readonly isWaiting: boolean }) {
+  if (outcome === undefined) {
+    const status = isWaiting ? { status: ExecutionResult_Status.RUNNING } : {};
+    return create(ExecuteWorkflowResponseSchema, { executionId, ...status });
+  }
+  if (outcome.state !== "COMPLETED") {
+    const status = ExecutionResult_Status.ERRORED;
+    return create(ExecuteWorkflowResponseSchema, { executionId, status, ...errorField(outcome.error) });
+  }
+  return create(ExecuteWorkflowResponseSchema, {
+    executionId,
+    returnValue: valueField(outcome.response),
+    ...(outcome.statusCode !== undefined && { statusCode: outcome.statusCode }),
   });
 }

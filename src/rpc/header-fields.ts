@@ -3,18 +3,20 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import type { RequestHeaders } from "../domain/call.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { type HeaderRule, header as headerOption } from "../gen/flowcall/v1/options_pb.ts";
+import { preferenceOf, unquoted } from "./preference.ts";
 
 /**
  * Fills the fields that a request message takes from headers, as the `(flowcall.v1.header)` option of each says.
  *
  * A header given twice, or in both of its spellings, is refused and never joined; so is a header that disagrees with
- * the field that a gRPC or Connect caller set. An empty header of a text field counts as absent.
+ * the field that a gRPC or Connect caller set. An empty header of a text field counts as absent, unless it is quotable.
  */
 export function fieldsFromHeaders(schema: DescMessage, request: Message, headers: RequestHeaders): void {
   for (const field of schema.fields) {
     if (!hasOption(field, headerOption)) continue;
-    const text = headerValue(getOption(field, headerOption), headers);
-    if (text === undefined || (text === "" && isText(field))) continue;
+    const rule = getOption(field, headerOption);
+    const text = headerText(field, rule, headers);
+    if (text === undefined || (text === "" && isText(field) && rule.isQuotable !== true)) continue;
     const value = parse(field, text);
     const message = reflect(schema, request);
     if (message.isSet(field)) {
@@ -35,6 +37,15 @@ export function headerHint(schema: DescMessage, fieldName: string): string | und
   return hyphened === undefined
     ? name
     : `${name} (some proxies drop header names with underscores: ${hyphened} works too)`;
+}
+
+function headerText(field: DescField, rule: HeaderRule, headers: RequestHeaders): string | undefined {
+  if (rule.preference !== undefined) return preferenceOf(headers.get(rule.name) ?? [], rule.preference);
+  const value = headerValue(rule, headers);
+  if (rule.isQuotable !== true || !value?.startsWith('"')) return value;
+  const text = unquoted(value);
+  if (text === undefined) throw refusal(field, `has a quote that does not close: ${quoted(value)}`);
+  return text;
 }
 
 function headerValue(rule: HeaderRule, headers: RequestHeaders): string | undefined {

@@ -83,8 +83,11 @@ export class Procedure {
     if (methodKind === "bidi_streaming" || methodKind === "client_streaming") {
       return { values: createContextValues(), body: streamedBody(exchange, format), terms };
     }
+    const deadline = terms.timeoutMs === undefined ? undefined : performance.now() + terms.timeoutMs;
     const message = await readRequestMessage({ exchange, head, format, terms, schema: input, limits });
-    const values = createContextValues().set(callKey, call).set(requestKey, message);
+    const values = createContextValues()
+      .set(callKey, deadline === undefined ? call : { ...call, deadline })
+      .set(requestKey, message);
     const given = isOpen ? message : create(input);
     return { values, body: bodyOf(encode(input, given, format), format), terms };
   }

@@ -1,12 +1,13 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import type { IdempotencyKey, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { parseJson } from "../domain/json-parse.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Graph } from "../engine/graph.ts";
 import { runGraph } from "../engine/run-graph.ts";
+import type { BoundExecution } from "../storage/begin.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
 import { RunJournal } from "./run-journal.ts";
@@ -54,8 +55,8 @@ export class ExecutionRun {
   readonly #abort = new AbortController();
   readonly #journal: RunJournal;
   #epoch = 0;
-  #begun: Promise<void> | undefined;
-  #isFenced = false;
+  #begun: Promise<BoundExecution | undefined> | undefined;
+  #outcome: Outcome | undefined;
 
   constructor(options: ExecutionRunOptions) {
     const { executions, execution, clock, owner } = options;
@@ -78,22 +79,23 @@ export class ExecutionRun {
     return this.#epoch > 0;
   }
 
-  /** Whether another process has taken the execution over. */
-  get isFenced(): boolean {
-    return this.#isFenced;
+  /** How it ended, once that is committed. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
   }
 
-  /** Commits the row, owned by this process. */
-  begin(): Promise<void> {
-    const { executions, owner } = this.#options;
-    const begun = this.#begun ?? executions.begin(this.execution, owner).then(() => this.#own(1));
-    this.#begun = begun;
-    return begun;
+  /**
+   * Commits the row, owned by this process, unless that has been done or the end is being committed. Answers the
+   * execution that the key stands for already, if there is one; then this run is none.
+   */
+  begin(idempotencyKey?: IdempotencyKey): Promise<BoundExecution | undefined> {
+    this.#begun ??= this.#begin(idempotencyKey);
+    return this.#begun;
   }
 
   /** Makes this the run of an execution that was claimed: it goes on from what is recorded. */
   resume(claim: { readonly epoch: number; readonly runs: readonly NodeRun[]; readonly flushIndex: number }): void {
-    this.#begun = Promise.resolve();
+    this.#begun = Promise.resolve(undefined);
     this.#journal.replay(claim.runs, claim.flushIndex);
     this.#own(claim.epoch);
   }
@@ -119,7 +121,11 @@ export class ExecutionRun {
     try {
       const outcome = await this.#runGraph();
       ended.abort();
-      return this.#begun === undefined ? await this.#commitFinished(outcome) : await this.#finish(outcome);
+      if (this.#begun !== undefined) return await this.#finish(outcome);
+      // From here on there is nothing left to begin: whoever would begin it waits for its end.
+      this.#begun = this.#commitFinished(outcome);
+      await this.#begun;
+      return outcome;
     } catch (error) {
       if (error instanceof Abandoned) return undefined;
       throw error;
@@ -127,6 +133,13 @@ export class ExecutionRun {
       ended.abort();
       this.#journal.close();
     }
+  }
+
+  async #begin(idempotencyKey: IdempotencyKey | undefined): Promise<BoundExecution | undefined> {
+    const { executions, owner } = this.#options;
+    const bound = await executions.begin(this.execution, { owner, idempotencyKey });
+    if (bound === undefined) this.#own(1);
+    return bound;
   }
 
   async #runGraph(): Promise<Outcome> {
@@ -152,10 +165,10 @@ export class ExecutionRun {
     }
   }
 
-  async #commitFinished(outcome: Outcome): Promise<Outcome> {
+  async #commitFinished(outcome: Outcome): Promise<undefined> {
     await this.#options.executions.recordFinished(this.execution, outcome, this.#journal.take().runs);
     this.#epoch = 1;
-    return outcome;
+    this.#outcome = outcome;
   }
 
   /** Commits the end. An answer that did not come leaves open whether it is committed: the same statement finds out. */
@@ -175,8 +188,10 @@ export class ExecutionRun {
           outcome,
           ...(flush.runs.length > 0 && { flush }),
         });
-        if (moved) return outcome;
-        this.#isFenced = true;
+        if (moved) {
+          this.#outcome = outcome;
+          return outcome;
+        }
         log.info({ execution: executionId, epoch: this.#epoch }, "another process has taken the execution over");
         return undefined;
       } catch (error) {
@@ -192,7 +207,6 @@ export class ExecutionRun {
   }
 
   #loseOwnership(): void {
-    this.#isFenced = true;
     this.#abort.abort(new Abandoned("another process has taken the execution over"));
   }
 }

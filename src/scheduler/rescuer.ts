@@ -1,8 +1,8 @@
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
-import type { ClaimedExecution } from "../storage/claim.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { Loop } from "./loop.ts";
+import type { Runs } from "./runs.ts";
 
 const everyMs = 500;
 
@@ -12,10 +12,8 @@ const batchMax = 64;
 export type RescuerOptions = {
   readonly executions: ExecutionStore;
   readonly owner: string;
-  /** What this process runs, by execution id. */
-  readonly running: ReadonlyMap<string, unknown>;
+  readonly runs: Pick<Runs, "size" | "ids" | "takeUp">;
   readonly slots: number;
-  readonly takeUp: (claimed: ClaimedExecution) => Promise<void>;
   readonly log: Logger;
 };
 
@@ -48,16 +46,16 @@ export class Rescuer implements Service {
   }
 
   async #sweep(): Promise<void> {
-    const { executions, owner, running, slots, takeUp, log } = this.#options;
-    const strays = await executions.releaseStrays({ owner, running: [...running.keys()] });
+    const { executions, owner, runs, slots, log } = this.#options;
+    const strays = await executions.releaseStrays({ owner, running: runs.ids() });
     if (strays > 0) log.warn({ strays }, "executions that this process owned and did not run are queued again");
     for (;;) {
-      const limit = Math.min(slots - running.size, batchMax);
+      const limit = Math.min(slots - runs.size, batchMax);
       if (limit <= 0) break;
       const claimed = await executions.claim({ owner, limit });
       for (const execution of claimed) {
         try {
-          await takeUp(execution);
+          await runs.takeUp(execution);
         } catch (error) {
           // It stays owned by this process and does not run: a stray, for a later sweep.
           log.error({ execution: execution.id, err: error }, "an execution could not be taken up");

@@ -8,22 +8,29 @@
 
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import type { ExecutionType, NewExecution, Outcome } from "../domain/execution.ts";
+import {
+  type ExecutionType,
+  type IdempotencyKey,
+  isTerminal,
+  type NewExecution,
+  type Outcome,
+} from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
 import { checkJson } from "../domain/json-check.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
-import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
-import type { Graph } from "../engine/graph.ts";
-import type { ClaimedExecution } from "../storage/claim.ts";
+import type { BoundExecution } from "../storage/begin.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { type Event, ExecutionRun, type ExecutionRunOptions, eventOf } from "./execution-run.ts";
+import type { Event, ExecutionRun } from "./execution-run.ts";
+import { fingerprintOf } from "./fingerprint.ts";
 import { Lease } from "./lease.ts";
+import { admit, keyReused, queueFull, shuttingDown } from "./refusals.ts";
 import { Rescuer } from "./rescuer.ts";
+import { type RunStart, Runs } from "./runs.ts";
 import { VersionCache } from "./version-cache.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -39,13 +46,23 @@ export type ExecuteCall = {
   readonly configId?: string;
   readonly tag?: string;
   readonly type: ExecutionType;
+  /** How long the call waits for the end; absent where it does not. */
+  readonly waitMs?: number;
+  readonly idempotencyKey?: string;
+  /** Aborts when the caller goes away: it waits no longer, and the execution goes on. */
+  readonly signal: AbortSignal;
   /** The text of `event.body`, checked. */
   readonly payload: JsonText;
   readonly event: Event;
 };
 
-/** What a call is told. Without an outcome the execution goes on: it is asynchronous, or the time to wait is spent. */
-export type Started = { readonly executionId: string; readonly outcome?: Outcome };
+/** What a call is told. Without an outcome the execution goes on: nobody waits, or the time to wait is spent. */
+export type Started = {
+  readonly executionId: string;
+  readonly outcome?: Outcome | undefined;
+  /** Whether an earlier call with the same idempotency key started it. */
+  readonly isReplayed?: boolean;
+};
 
 export type SchedulerOptions = {
   readonly executions: ExecutionStore;
@@ -57,11 +74,13 @@ export type SchedulerOptions = {
   readonly log: Logger;
 };
 
+/** A call that was admitted. */
+type Accept = RunStart & { readonly idempotencyKey: IdempotencyKey | undefined };
+
 export class Scheduler implements Service {
   readonly #options: SchedulerOptions;
   readonly #owner = newId();
-  readonly #running = new Map<string, ExecutionRun>();
-  readonly #ending = new Set<Promise<unknown>>();
+  readonly #runs: Runs;
   readonly #versions: VersionCache;
   readonly #waiters: Waiters;
   readonly #lease: Lease;
@@ -72,20 +91,23 @@ export class Scheduler implements Service {
     const { executions, workflows, leases, limits, clock, log } = options;
     this.#options = options;
     this.#versions = new VersionCache({ workflows, limits });
-    this.#waiters = new Waiters({ executions, clock });
-    this.#lease = new Lease({ leases, owner: this.#owner, log });
-    this.#rescuer = new Rescuer({
-      executions,
+    this.#runs = new Runs({
+      ...options,
       owner: this.#owner,
-      running: this.#running,
-      slots: limits.slots,
-      takeUp: (claimed) => this.#takeUp(claimed),
-      log,
+      versions: this.#versions,
+      onLeft: (executionId, outcome) => {
+        if (outcome !== undefined) this.#waiters.settle(executionId, outcome);
+        this.#rescuer.wake();
+      },
     });
+    this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
+    this.#lease = new Lease({ leases, owner: this.#owner, log });
+    this.#rescuer = new Rescuer({ executions, owner: this.#owner, runs: this.#runs, slots: limits.slots, log });
   }
 
   async start(): Promise<void> {
     await this.#lease.start();
+    await this.#waiters.start();
     await this.#rescuer.start();
   }
 
@@ -94,14 +116,8 @@ export class Scheduler implements Service {
     if (this.#isStopping) return;
     this.#isStopping = true;
     await this.#rescuer.stop();
-    const drained = new AbortController();
-    await Promise.race([
-      Promise.all(this.#ending),
-      this.#options.clock.wait(drainMs, drained.signal).catch(() => undefined),
-    ]);
-    drained.abort();
-    for (const run of this.#running.values()) run.abandon();
-    await Promise.all(this.#ending);
+    await this.#runs.drain(drainMs, this.#options.clock);
+    await this.#waiters.stop();
     await this.#release();
     await this.#lease.stop();
   }
@@ -135,9 +151,24 @@ export class Scheduler implements Service {
       payload: call.payload,
       headers: checkJson(call.event.headers, { name: "headers", limits: this.#options.limits.payload }),
     };
-    if (this.#running.size >= this.#options.limits.slots) return this.#enqueue(execution);
-    const run = this.#createRun({ execution, graph, linkedAccount: target.linkedAccount, event: call.event });
-    return call.type === "SYNC" ? this.#runHeld(run) : this.#runOwned(run);
+    const key = call.idempotencyKey;
+    const accept = {
+      execution,
+      graph,
+      linkedAccount: target.linkedAccount,
+      event: call.event,
+      idempotencyKey:
+        key === undefined ? undefined : { key, fingerprint: fingerprintOf({ ...execution, payload: call.event.body }) },
+    };
+    const hasSlot = this.#runs.size < this.#options.limits.slots;
+    if (hasSlot && call.type === "SYNC" && key === undefined) return this.#runHeld(this.#runs.add(accept), call);
+    const bound = hasSlot ? await this.#runOwned(accept) : await this.#enqueue(accept);
+    return bound === undefined ? this.#await(execution.id, call) : this.#replay(bound, execution, call);
+  }
+
+  /** Waits for the end of an execution that the caller was found to own; undefined where it goes on for longer. */
+  async waitForEnd(executionId: string, waitMs: number, signal: AbortSignal): Promise<Outcome | undefined> {
+    return await this.#waiters.wait(executionId, waitMs, signal);
   }
 
   /** Hands back what was cut short. Where the database is away, the lease that runs out says the same. */
@@ -151,100 +182,68 @@ export class Scheduler implements Service {
     }
   }
 
-  async #enqueue(execution: NewExecution): Promise<Started> {
+  async #enqueue({ execution, idempotencyKey }: Accept): Promise<BoundExecution | undefined> {
     const { executions, limits } = this.#options;
     if (this.#rescuer.queued >= limits.queueMax) {
-      throw new RequestError("QUEUE_FULL", `${limits.queueMax} executions are queued already. Try again later.`, {
-        metadata: { limit: "queue", value: String(limits.queueMax) },
-        retryAfterSeconds: 1,
-      });
+      const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
+      if (bound !== undefined) return bound;
+      throw queueFull(limits.queueMax);
     }
     this.#rescuer.queued += 1;
-    await executions.begin(execution);
-    return execution.type === "SYNC" ? this.#wait(execution) : { executionId: execution.id };
+    return await executions.begin(execution, { idempotencyKey });
   }
 
-  async #runOwned(run: ExecutionRun): Promise<Started> {
-    this.#running.set(run.execution.id, run);
+  async #runOwned({ idempotencyKey, ...start }: Accept): Promise<BoundExecution | undefined> {
+    const run = this.#runs.add(start);
+    let isBegun = false;
     try {
-      await run.begin();
-    } catch (error) {
-      // The row may be committed all the same. Then it is owned by this process and runs nowhere, and the rescuer,
-      // which sees that, takes it up.
-      this.#running.delete(run.execution.id);
-      throw error;
-    }
-    void this.#drive(run);
-    return { executionId: run.execution.id };
-  }
-
-  async #runHeld(run: ExecutionRun): Promise<Started> {
-    this.#running.set(run.execution.id, run);
-    const end = this.#drive(run);
-    const spent = new AbortController();
-    try {
-      const outcome = await Promise.race([
-        end,
-        this.#options.clock.wait(this.#options.limits.syncWaitMs, spent.signal),
-      ]);
-      if (outcome !== undefined) return { executionId: run.execution.id, outcome };
+      const bound = await run.begin(idempotencyKey);
+      isBegun = bound === undefined;
+      return bound;
     } finally {
-      spent.abort();
+      // After a fault the row may be committed all the same. Then it is owned by this process and runs nowhere, and the
+      // rescuer, which sees that, takes it up.
+      if (isBegun) void this.#runs.drive(run);
+      else this.#runs.drop(run);
     }
-    if (!run.isCommitted) throw this.#isStopping ? shuttingDown() : new Error("a held run ended without its commit");
-    return run.isFenced ? this.#wait(run.execution) : { executionId: run.execution.id };
   }
 
-  async #wait(execution: NewExecution): Promise<Started> {
-    const outcome = await this.#waiters.wait(execution, this.#options.limits.syncWaitMs);
-    return { executionId: execution.id, ...(outcome && { outcome }) };
+  /** Runs what is not committed yet; at the latest when its caller waits no longer it is. */
+  async #runHeld(run: ExecutionRun, { waitMs = 0, signal }: ExecuteCall): Promise<Started> {
+    const { id } = run.execution;
+    const answered = new AbortController();
+    const end = this.#runs.drive(run);
+    const told = this.#waiters.wait(id, waitMs, AbortSignal.any([signal, answered.signal]));
+    try {
+      const outcome = await Promise.race([told, end.then((ended) => ended ?? (run.isCommitted ? told : undefined))]);
+      if (outcome !== undefined) return { executionId: id, outcome };
+      if (this.#isStopping && !run.isCommitted) throw shuttingDown();
+      await run.begin();
+      return { executionId: id, outcome: run.outcome };
+    } finally {
+      answered.abort();
+    }
   }
 
-  /** Runs to the end and tells whoever waits. Rejects only for a held run that could not be committed. */
-  #drive(run: ExecutionRun): Promise<Outcome | undefined> {
-    const end = run.run().finally(() => {
-      this.#running.delete(run.execution.id);
-      this.#rescuer.wake();
-    });
-    const settled = end.then(
-      (outcome) => outcome && this.#waiters.settle(run.execution.id, outcome),
-      () => undefined,
-    );
-    this.#ending.add(settled);
-    void settled.then(() => this.#ending.delete(settled));
-    return end;
+  async #await(executionId: string, { waitMs, signal }: ExecuteCall): Promise<Started> {
+    if (waitMs === undefined) return { executionId };
+    return { executionId, outcome: await this.#waiters.wait(executionId, waitMs, signal) };
   }
 
-  async #takeUp(claimed: ClaimedExecution): Promise<void> {
-    const graph = await this.#versions.get(claimed.environmentId, claimed.workflowId, claimed.version);
-    const { linkedAccount } = claimed;
-    const run = this.#createRun({ execution: claimed, graph, linkedAccount, event: eventOf(claimed) });
-    run.resume({ epoch: claimed.epoch, runs: claimed.runs, flushIndex: claimed.nextFlushIndex });
-    this.#running.set(claimed.id, run);
-    void this.#drive(run);
+  /** Joins the execution that an earlier call with the key started, or answers as it ended. */
+  async #replay(
+    { executionId, fingerprint }: BoundExecution,
+    execution: NewExecution,
+    call: ExecuteCall,
+  ): Promise<Started> {
+    if (fingerprint !== fingerprintOf({ ...execution, payload: call.event.body })) throw keyReused(executionId);
+    if (call.waitMs === undefined) return { executionId, isReplayed: true };
+    const { environmentId, linkedAccountId } = execution;
+    const result = await this.#options.executions.getResult({ environmentId, linkedAccountId, executionId });
+    const started =
+      result !== undefined && isTerminal(result.state)
+        ? { executionId, outcome: { ...result, state: result.state } }
+        : await this.#await(executionId, call);
+    return { ...started, isReplayed: true };
   }
-
-  #createRun(start: Pick<ExecutionRunOptions, "execution" | "graph" | "linkedAccount" | "event">): ExecutionRun {
-    return new ExecutionRun({ ...this.#options, ...start, owner: this.#owner });
-  }
-}
-
-function admit(graph: Graph, call: ExecuteCall): void {
-  if (!graph.hasApiCallTrigger) {
-    throw new RequestError(
-      "WORKFLOW_HAS_OTHER_TRIGGER",
-      "The workflow is not started by API calls. Set the trigger of its Start node to `api_call` and publish it.",
-    );
-  }
-  if (call.type === "SYNC" && graph.hasGroup) {
-    throw new RequestError(
-      "SYNC_NOT_ALLOWED_WITH_GROUP",
-      "sync_execution is not allowed, since the workflow contains a Group node. Call it without sync_execution and " +
-        "ask for the response by its execution id.",
-    );
-  }
-}
-
-function shuttingDown(): RequestError {
-  return new RequestError("SHUTTING_DOWN", "This process is stopping. Try again.", { retryAfterSeconds: 1 });
 }

@@ -1,45 +1,81 @@
+import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import { isTerminal, type NewExecution, type Outcome } from "../domain/execution.ts";
+import type { Outcome } from "../domain/execution.ts";
+import type { Service } from "../domain/service.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
+import { Loop } from "./loop.ts";
+import type { Runs } from "./runs.ts";
 
-/** How often the row is read again: the net under the word of whoever ends the execution. */
+/** How often the rows are read again: the net under the word of whoever ends an execution. */
 const rereadMs = 1_000;
 
-/** Those who wait for the end of executions that another run, here or elsewhere, brings about. */
-export class Waiters {
-  readonly #executions: ExecutionStore;
-  readonly #clock: Clock;
-  readonly #waiting = new Map<string, Set<(outcome: Outcome) => void>>();
+/** How many rows one statement reads. */
+const batchMax = 1_000;
 
-  constructor({ executions, clock }: { executions: ExecutionStore; clock: Clock }) {
-    this.#executions = executions;
-    this.#clock = clock;
+export type WaitersOptions = {
+  readonly executions: ExecutionStore;
+  /** What this process runs ends here, and no row says so before. */
+  readonly runs: Pick<Runs, "has">;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/**
+ * Those who wait for the end of executions. One that ends here is told at once; those that end elsewhere are found by
+ * reading the rows of all of them again, in one statement, however many wait.
+ */
+export class Waiters implements Service {
+  readonly #options: WaitersOptions;
+  readonly #waiting = new Map<string, Set<(outcome: Outcome) => void>>();
+  readonly #stopped = new AbortController();
+  readonly #loop: Loop;
+
+  constructor(options: WaitersOptions) {
+    this.#options = options;
+    this.#loop = new Loop({ name: "waiters", everyMs: rereadMs, turn: () => this.#reread(), log: options.log });
   }
 
-  /** Tells those who wait for an execution of this process that it has ended. */
+  async start(): Promise<void> {
+    await this.#loop.start();
+  }
+
+  /** Sends all away who wait. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await this.#loop.stop();
+  }
+
+  /** Tells those who wait for an execution that it has ended. */
   settle(executionId: string, outcome: Outcome): void {
     for (const settle of this.#waiting.get(executionId) ?? []) settle(outcome);
   }
 
-  /** Waits for the end of an execution; undefined when `ms` are over first. */
-  async wait({ id, environmentId, linkedAccountId }: NewExecution, ms: number): Promise<Outcome | undefined> {
+  /** Waits for the end of an execution; undefined when `ms` are over, or the signal aborts, first. */
+  async wait(executionId: string, ms: number, signal: AbortSignal): Promise<Outcome | undefined> {
     const over = new AbortController();
     const told = Promise.withResolvers<Outcome>();
-    const all = this.#waiting.get(id) ?? new Set();
-    this.#waiting.set(id, all.add(told.resolve));
+    const all = this.#waiting.get(executionId) ?? new Set();
+    this.#waiting.set(executionId, all.add(told.resolve));
+    const patience = this.#options.clock.wait(ms, AbortSignal.any([signal, over.signal, this.#stopped.signal]));
     try {
-      for (let left = ms; left > 0; left -= rereadMs) {
-        const pause = this.#clock.wait(Math.min(left, rereadMs), over.signal);
-        const outcome = await Promise.race([told.promise, pause]);
-        if (outcome !== undefined) return outcome;
-        const result = await this.#executions.getResult({ environmentId, linkedAccountId, executionId: id });
-        if (result !== undefined && isTerminal(result.state)) return { ...result, state: result.state };
-      }
-      return undefined;
+      return await Promise.race([told.promise, patience.then(nothing, nothing)]);
     } finally {
       over.abort();
       all.delete(told.resolve);
-      if (all.size === 0) this.#waiting.delete(id);
+      if (all.size === 0) this.#waiting.delete(executionId);
     }
   }
+
+  async #reread(): Promise<void> {
+    const { executions, runs } = this.#options;
+    const ids = [...this.#waiting.keys()].filter((id) => !runs.has(id));
+    for (let start = 0; start < ids.length; start += batchMax) {
+      const ended = await executions.listEnded(ids.slice(start, start + batchMax));
+      for (const [id, outcome] of ended) this.settle(id, outcome);
+    }
+  }
+}
+
+function nothing(): undefined {
+  return undefined;
 }

@@ -113,7 +113,16 @@ export function toOutcomeRow({ state, response, statusCode, error }: Outcome) {
   };
 }
 
-export function parseError(text: string): ExecutionError {
+/** What toOutcomeRow wrote, but for the state. */
+export function toAnswer({ response, status_code, error }: Pick<ExecutionRow, "response" | "status_code" | "error">) {
+  return {
+    ...(response !== null && { response }),
+    ...(status_code !== null && { statusCode: status_code }),
+    ...(error !== null && { error: parseError(error) }),
+  };
+}
+
+function parseError(text: string): ExecutionError {
   // Written by toOutcomeRow from an ExecutionError.
   return JSON.parse(text) as ExecutionError;
 }

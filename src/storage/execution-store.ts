@@ -2,8 +2,9 @@ import { type Kysely, sql } from "kysely";
 import type { ExecutionError, ExecutionState, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
 import type { JsonText } from "../domain/json-text.ts";
+import { type Begin, type BoundExecution, beginExecution, findBound } from "./begin.ts";
 import { type ClaimedExecution, type Claimer, claimExecutions } from "./claim.ts";
-import { parseError, toOutcomeRow, toStartRow } from "./execution-rows.ts";
+import { toAnswer, toOutcomeRow, toStartRow } from "./execution-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** Who writes for an execution. Once another has taken it over, the epoch is another and nothing is written. */
@@ -38,29 +39,17 @@ export class ExecutionStore {
     this.#db = db;
   }
 
-  /** Accepts an execution: owned at once in epoch 1, or queued where no owner is given. */
-  async begin(execution: NewExecution, owner?: string): Promise<void> {
-    await this.#db
-      .with("accepted", (query) =>
-        query
-          .insertInto("execution")
-          .values(toStartRow(execution))
-          .onConflict((conflict) => conflict.column("id").doNothing())
-          .returning(["id", "environment_id"]),
-      )
-      .insertInto("execution_claim")
-      .columns(["execution_id", "environment_id", "owner", "epoch"])
-      .expression((query) =>
-        query
-          .selectFrom("accepted")
-          .select([
-            "accepted.id",
-            "accepted.environment_id",
-            sql<string | null>`${owner ?? null}::text`.as("owner"),
-            sql<number>`${owner === undefined ? 0 : 1}::int`.as("epoch"),
-          ]),
-      )
-      .execute();
+  /**
+   * Accepts an execution: owned at once in epoch 1, or queued where no owner is given. Answers the execution that its
+   * idempotency key stands for already, if there is one; then nothing was accepted.
+   */
+  async begin(execution: NewExecution, begin: Begin = {}): Promise<BoundExecution | undefined> {
+    return await beginExecution(this.#db, execution, begin);
+  }
+
+  /** The execution that a key of this execution's account stands for. */
+  async findBound(execution: NewExecution, key: string): Promise<BoundExecution | undefined> {
+    return await findBound(this.#db, execution, key);
   }
 
   /** Keeps an execution that has run to its end before anything of it was kept. */
@@ -201,6 +190,19 @@ export class ExecutionStore {
     return count;
   }
 
+  /** How the executions among these stand that have ended. The ids are trusted: callers were found to own them. */
+  async listEnded(ids: readonly string[]): Promise<ReadonlyMap<string, Outcome>> {
+    const rows = await this.#db
+      .selectFrom("execution")
+      .select(["id", "state", "response", "status_code", "error"])
+      .where("id", "=", sql<string>`any(${ids}::text[])`)
+      .where("state", "is not", null)
+      .execute();
+    return new Map(
+      rows.flatMap(({ id, state, ...row }) => (state === null ? [] : [[id, { state, ...toAnswer(row) }]])),
+    );
+  }
+
   /** How an execution of this account stands; that of another account or environment is not found. */
   async getResult(query: {
     readonly environmentId: string;
@@ -226,9 +228,7 @@ export class ExecutionStore {
     return (
       row && {
         state: row.state ?? (row.queued_id === null ? "RUNNING" : "QUEUED"),
-        ...(row.response !== null && { response: row.response }),
-        ...(row.status_code !== null && { statusCode: row.status_code }),
-        ...(row.error !== null && { error: parseError(row.error) }),
+        ...toAnswer(row),
       }
     );
   }

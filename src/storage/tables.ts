@@ -16,6 +16,7 @@ export type Tables = {
   readonly execution: ExecutionTable;
   readonly execution_claim: ExecutionClaimTable;
   readonly journal: JournalTable;
+  readonly idempotency_key: IdempotencyKeyTable;
   readonly lease: LeaseTable;
 };
 
@@ -113,6 +114,14 @@ type JournalTable = {
   /** JSON text of an array of NodeRun. */
   entries: string;
   create_time: CreateTime;
+};
+
+type IdempotencyKeyTable = {
+  environment_id: string;
+  linked_account_id: string;
+  key: string;
+  fingerprint: string;
+  execution_id: string;
 };
 
 type LeaseTable = { owner: string; expire_time: Date };

@@ -15,7 +15,7 @@ import {
   createGrpcTransport,
   createGrpcWebTransport,
 } from "@connectrpc/connect-node";
-import { header as headerOption } from "../../src/gen/flowcall/v1/options_pb.ts";
+import { type HeaderRule, header as headerOption } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { http } from "../../src/gen/google/api/annotations_pb.ts";
 import { type HttpVersion, sendRequest } from "../support/http-request.ts";
 import { refusalAnswer, replyAnswer } from "./connect-answer.ts";
@@ -136,9 +136,9 @@ async function callRest(
   const rest: Record<string, JsonValue> = {};
   for (const [name, value] of Object.entries(fields)) {
     if (inPath.has(name)) continue;
-    const mapped = headerNameOf(method, name);
+    const mapped = headerRuleOf(method, name);
     if (mapped === undefined) rest[name] = value;
-    else header.push([mapped, String(value)]);
+    else header.push([mapped.name, mapped.preference ? `${mapped.preference}=${value}` : String(value)]);
   }
   const body = rule.body === "*" ? rest : rest[rule.body];
   const query = rule.body === "" ? `?${new URLSearchParams(Object.entries(rest).map(([k, v]) => [k, String(v)]))}` : "";
@@ -165,7 +165,7 @@ async function callRest(
   };
 }
 
-function headerNameOf(method: DescMethod, field: string): string | undefined {
+function headerRuleOf(method: DescMethod, field: string): HeaderRule | undefined {
   const desc = method.input.fields.find(({ name }) => name === field);
-  return desc !== undefined && hasOption(desc, headerOption) ? getOption(desc, headerOption).name : undefined;
+  return desc !== undefined && hasOption(desc, headerOption) ? getOption(desc, headerOption) : undefined;
 }

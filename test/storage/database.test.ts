@@ -10,6 +10,7 @@ import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
 import { Database } from "../../src/storage/database.ts";
 import { isUnavailable } from "../../src/storage/faults.ts";
+import { migrations } from "../../src/storage/migrations/migrations.ts";
 import type { Tables } from "../../src/storage/tables.ts";
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
@@ -107,7 +108,7 @@ it("brings the tables up to date once, however many processes start together", a
     const { lines, log } = readableLog();
     const racers = Array.from({ length: 4 }, () => open(empty.connection, log));
     await Promise.all(racers.map((racer) => racer.start()));
-    expect(lines).toEqual(["migrated the database"]);
+    expect(lines).toEqual(Object.keys(await migrations.getMigrations()).map(() => "migrated the database"));
     await Promise.all(racers.map((racer) => racer.stop()));
     await empty.drop();
   }

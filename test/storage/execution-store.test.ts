@@ -29,7 +29,7 @@ afterAll(() => stores.close());
 async function begin(owner: string) {
   const execution = tenant.newExecution();
   await stores.leases.renew({ owner, ms: 60_000 });
-  await stores.executions.begin(execution, owner);
+  await stores.executions.begin(execution, { owner });
   const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner, epoch: 1 };
   return { execution, claim };
 }
@@ -137,7 +137,7 @@ describe("a write whose answer was lost", () => {
   it("can be repeated: what had been committed is recognised", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
-    await executions.begin(execution, "a");
+    await executions.begin(execution, { owner: "a" });
     const entry = { ...claim, flushIndex: 0, runs: [nodeRun("1")] };
     expect(await executions.append(entry)).toBe(true);
     expect(await executions.append(entry)).toBe(true);
@@ -146,7 +146,7 @@ describe("a write whose answer was lost", () => {
     const before = await snapshot(execution.id);
     expect(before.journal.length).toBe(2);
     expect(await executions.finish(end)).toBe(true);
-    await executions.begin(execution, "a");
+    await executions.begin(execution, { owner: "a" });
     await executions.begin(execution);
     await executions.recordFinished(execution, errored, [nodeRun("1")]);
     expect(await snapshot(execution.id)).toEqual(before);
@@ -263,7 +263,7 @@ describe("a claim", () => {
     const { executions } = stores;
     const abandoned = [tenant.newExecution(), tenant.newExecution()];
     for (const execution of abandoned) {
-      await executions.begin(execution, "gone");
+      await executions.begin(execution, { owner: "gone" });
     }
     const queued = [tenant.newExecution(), tenant.newExecution()];
     for (const execution of queued) {

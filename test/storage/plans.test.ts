@@ -29,7 +29,9 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   const execution = tenant.newExecution();
   const { environmentId, linkedAccountId } = tenant;
   const claim = { environmentId, executionId: execution.id, owner: "a", epoch: 1 };
-  await executions.begin(execution, "a");
+  await executions.begin(execution, { owner: "a" });
+  await executions.begin(tenant.newExecution(), { idempotencyKey: { key: "k", fingerprint: "f" } });
+  await executions.listEnded([execution.id]);
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.claim({ owner: "b", limit: 16 });

@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/options.proto.
  */
 export const file_flowcall_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChlmbG93Y2FsbC92MS9vcHRpb25zLnByb3RvEgtmbG93Y2FsbC52MSJUCgpIZWFkZXJSdWxlEgwKBG5hbWUYASABKAkSJwoMYWJzZW50X3ZhbHVlGAIgASgJSABSDGFic2VudF92YWx1ZYgBAUIPCg1fYWJzZW50X3ZhbHVlKmQKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEQoNU0NPUEVfRVhFQ1VURRABEg4KClNDT1BFX1JFQUQQAhIQCgxTQ09QRV9BVVRIT1IQAxIPCgtTQ09QRV9BRE1JThAEOlMKBmhlYWRlchIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY0YYDIAEoCzIXLmZsb3djYWxsLnYxLkhlYWRlclJ1bGVSBmhlYWRlcogBATpNCgVzY29wZRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNKGAyABKA4yEi5mbG93Y2FsbC52MS5TY29wZVIFc2NvcGWIAQFiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChlmbG93Y2FsbC92MS9vcHRpb25zLnByb3RvEgtmbG93Y2FsbC52MSKzAQoKSGVhZGVyUnVsZRIMCgRuYW1lGAEgASgJEicKDGFic2VudF92YWx1ZRgCIAEoCUgAUgxhYnNlbnRfdmFsdWWIAQESFwoKcHJlZmVyZW5jZRgDIAEoCUgBiAEBEiUKC2lzX3F1b3RhYmxlGAQgASgISAJSC2lzX3F1b3RhYmxliAEBQg8KDV9hYnNlbnRfdmFsdWVCDQoLX3ByZWZlcmVuY2VCDgoMX2lzX3F1b3RhYmxlKmQKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEQoNU0NPUEVfRVhFQ1VURRABEg4KClNDT1BFX1JFQUQQAhIQCgxTQ09QRV9BVVRIT1IQAxIPCgtTQ09QRV9BRE1JThAEOlMKBmhlYWRlchIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY0YYDIAEoCzIXLmZsb3djYWxsLnYxLkhlYWRlclJ1bGVSBmhlYWRlcogBATpNCgVzY29wZRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNKGAyABKA4yEi5mbG93Y2FsbC52MS5TY29wZVIFc2NvcGWIAQFiBnByb3RvMw", [file_google_protobuf_descriptor]);
 
 /**
  * How a request header becomes a field.
@@ -35,6 +35,21 @@ export type HeaderRule = Message<"flowcall.v1.HeaderRule"> & {
    * @generated from field: optional string absent_value = 2 [json_name = "absent_value"];
    */
   absentValue?: string | undefined;
+
+  /**
+   * The header holds preferences (RFC 7240, section 2), and the field takes the value of the one of this name.
+   *
+   * @generated from field: optional string preference = 3;
+   */
+  preference?: string | undefined;
+
+  /**
+   * Whether the value may be a quoted string (RFC 9651, section 3.3.3), which stands for what is inside the quotes. An
+   * empty value of such a header is not absent.
+   *
+   * @generated from field: optional bool is_quotable = 4 [json_name = "is_quotable"];
+   */
+  isQuotable?: boolean | undefined;
 };
 
 /**

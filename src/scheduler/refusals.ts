@@ -1,0 +1,39 @@
+import { RequestError } from "../domain/request-error.ts";
+import type { Graph } from "../engine/graph.ts";
+import type { ExecuteCall } from "./scheduler.ts";
+
+/** Refuses what a workflow's own graph forbids, before anything is created. */
+export function admit(graph: Graph, call: Pick<ExecuteCall, "type">): void {
+  if (!graph.hasApiCallTrigger) {
+    throw new RequestError(
+      "WORKFLOW_HAS_OTHER_TRIGGER",
+      "The workflow is not started by API calls. Set the trigger of its Start node to `api_call` and publish it.",
+    );
+  }
+  if (call.type === "SYNC" && graph.hasGroup) {
+    throw new RequestError(
+      "SYNC_NOT_ALLOWED_WITH_GROUP",
+      "sync_execution is not allowed, since the workflow contains a Group node. Call it without sync_execution and " +
+        "ask for the response by its execution id.",
+    );
+  }
+}
+
+export function queueFull(max: number): RequestError {
+  return new RequestError("QUEUE_FULL", `${max} executions are queued already. Try again later.`, {
+    metadata: { limit: "queue", value: String(max) },
+    retryAfterSeconds: 1,
+  });
+}
+
+export function keyReused(executionId: string): RequestError {
+  return new RequestError(
+    "IDEMPOTENCY_KEY_REUSED",
+    `The idempotency key stands for the execution ${executionId}, which was started for another workflow, config_id or payload. Use a new key for a new call.`,
+    { metadata: { execution_id: executionId } },
+  );
+}
+
+export function shuttingDown(): RequestError {
+  return new RequestError("SHUTTING_DOWN", "This process is stopping. Try again.", { retryAfterSeconds: 1 });
+}

@@ -1,0 +1,80 @@
+import type { Clock } from "../domain/clock.ts";
+import type { Outcome } from "../domain/execution.ts";
+import type { ClaimedExecution } from "../storage/claim.ts";
+import { ExecutionRun, type ExecutionRunOptions, eventOf } from "./execution-run.ts";
+import type { VersionCache } from "./version-cache.ts";
+
+/** What a run starts from. */
+export type RunStart = Pick<ExecutionRunOptions, "execution" | "graph" | "linkedAccount" | "event">;
+
+export type RunsOptions = Omit<ExecutionRunOptions, keyof RunStart> & {
+  readonly versions: VersionCache;
+  /** Told of each run that has left its slot, with its outcome if it ended here. */
+  readonly onLeft: (executionId: string, outcome: Outcome | undefined) => void;
+};
+
+/** What this process runs. */
+export class Runs {
+  readonly #options: RunsOptions;
+  readonly #running = new Map<string, ExecutionRun>();
+  readonly #ending = new Set<Promise<void>>();
+
+  constructor(options: RunsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#running.size;
+  }
+
+  has(executionId: string): boolean {
+    return this.#running.has(executionId);
+  }
+
+  ids(): readonly string[] {
+    return [...this.#running.keys()];
+  }
+
+  /** Takes a slot for a run, which is then driven or dropped. */
+  add(start: RunStart): ExecutionRun {
+    const run = new ExecutionRun({ ...this.#options, ...start });
+    this.#running.set(run.execution.id, run);
+    return run;
+  }
+
+  /** Gives up the slot of a run that does not begin. */
+  drop(run: ExecutionRun): void {
+    this.#running.delete(run.execution.id);
+  }
+
+  /** Runs to the end, or until the execution goes on elsewhere. Rejects only for a held run that could not be committed. */
+  drive(run: ExecutionRun): Promise<Outcome | undefined> {
+    const { onLeft } = this.#options;
+    const end = run.run().finally(() => this.drop(run));
+    const left = end.then(
+      (outcome) => onLeft(run.execution.id, outcome),
+      () => onLeft(run.execution.id, undefined),
+    );
+    this.#ending.add(left);
+    void left.then(() => this.#ending.delete(left));
+    return end;
+  }
+
+  /** Goes on with an execution that was claimed. */
+  async takeUp(claimed: ClaimedExecution): Promise<void> {
+    const { versions } = this.#options;
+    const graph = await versions.get(claimed.environmentId, claimed.workflowId, claimed.version);
+    const run = this.add({ execution: claimed, graph, linkedAccount: claimed.linkedAccount, event: eventOf(claimed) });
+    run.resume({ epoch: claimed.epoch, runs: claimed.runs, flushIndex: claimed.nextFlushIndex });
+    void this.drive(run);
+  }
+
+  /** Lets what runs end for a while, then cuts it short. */
+  async drain(ms: number, clock: Clock): Promise<void> {
+    const drained = new AbortController();
+    await Promise.race([Promise.all(this.#ending), clock.wait(ms, drained.signal).catch(() => undefined)]);
+    drained.abort();
+    for (const run of this.#running.values()) run.abandon();
+    await Promise.all(this.#ending);
+  }
+}

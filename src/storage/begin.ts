@@ -1,0 +1,132 @@
+import { type Kysely, sql } from "kysely";
+import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
+import { toStartRow } from "./execution-rows.ts";
+import type { Tables } from "./tables.ts";
+
+export type Begin = {
+  /** Who runs it from the start; it is queued where nobody does. */
+  readonly owner?: string | undefined;
+  readonly idempotencyKey?: IdempotencyKey | undefined;
+};
+
+/** The execution that a key stands for already, and what its call was about. */
+export type BoundExecution = { readonly executionId: string; readonly fingerprint: string };
+
+/** How long a key is kept after the end of its execution. */
+const idempotencyHours = 24;
+
+/**
+ * Accepts an execution: see ExecutionStore.begin.
+ *
+ * Of calls that race with one key the first to insert its row wins; the others wait there for its commit, move no row,
+ * and so insert no execution either.
+ */
+export async function beginExecution(
+  db: Kysely<Tables>,
+  execution: NewExecution,
+  begin: Begin,
+): Promise<BoundExecution | undefined> {
+  const { idempotencyKey } = begin;
+  if (idempotencyKey === undefined) {
+    await insertUnbound(db, execution, begin.owner);
+    return undefined;
+  }
+  for (;;) {
+    await insertBound(db, execution, { ...begin, idempotencyKey });
+    const bound = await findBound(db, execution, idempotencyKey.key);
+    // A key that was deleted in between is free.
+    if (bound !== undefined) {
+      return bound.executionId === execution.id ? undefined : bound;
+    }
+  }
+}
+
+async function insertUnbound(db: Kysely<Tables>, execution: NewExecution, owner: string | undefined): Promise<void> {
+  await db
+    .with("accepted", (query) =>
+      query
+        .insertInto("execution")
+        .values(toStartRow(execution))
+        .onConflict((conflict) => conflict.column("id").doNothing())
+        .returning(["id", "environment_id"]),
+    )
+    .insertInto("execution_claim")
+    .columns(claimColumns)
+    .expression((query) => query.selectFrom("accepted").select(claimValues(owner)))
+    .execute();
+}
+
+async function insertBound(
+  db: Kysely<Tables>,
+  execution: NewExecution,
+  { owner, idempotencyKey: { key, fingerprint } }: Begin & { readonly idempotencyKey: IdempotencyKey },
+): Promise<void> {
+  const row = toStartRow(execution);
+  const values = Object.values(row).map((value) =>
+    typeof value === "number" ? sql`${value}::int` : sql`${value}::text`,
+  );
+  await db
+    .with("bound", (query) =>
+      query
+        .insertInto("idempotency_key")
+        .values({
+          environment_id: execution.environmentId,
+          linked_account_id: execution.linkedAccountId,
+          key,
+          fingerprint,
+          execution_id: execution.id,
+        })
+        .onConflict((conflict) =>
+          conflict
+            .columns(["environment_id", "linked_account_id", "key"])
+            .doUpdateSet({ fingerprint, execution_id: execution.id })
+            .where(({ exists, selectFrom }) =>
+              exists(
+                selectFrom("execution")
+                  .select("execution.id")
+                  .whereRef("execution.id", "=", "idempotency_key.execution_id")
+                  .where("execution.end_time", "<", sql<Date>`now() - make_interval(hours => ${idempotencyHours})`),
+              ),
+            ),
+        )
+        .returning("execution_id"),
+    )
+    .with(
+      "accepted(id, environment_id)",
+      () =>
+        sql<{ id: string; environment_id: string }>`(
+        insert into execution (${sql.join(Object.keys(row).map((name) => sql.ref(name)))})
+        select ${sql.join(values)} from bound
+        on conflict (id) do nothing returning id, environment_id)`,
+    )
+    .insertInto("execution_claim")
+    .columns(claimColumns)
+    .expression((query) => query.selectFrom("accepted").select(claimValues(owner)))
+    .execute();
+}
+
+/** The execution that a key of the execution's account stands for. */
+export async function findBound(
+  db: Kysely<Tables>,
+  { environmentId, linkedAccountId }: NewExecution,
+  key: string,
+): Promise<BoundExecution | undefined> {
+  return await db
+    .selectFrom("idempotency_key")
+    .select(["execution_id as executionId", "fingerprint"])
+    .where("environment_id", "=", environmentId)
+    .where("linked_account_id", "=", linkedAccountId)
+    .where("key", "=", key)
+    .executeTakeFirst();
+}
+
+const claimColumns = ["execution_id", "environment_id", "owner", "epoch"] as const;
+
+function claimValues(owner: string | undefined) {
+  return [
+    sql<string>`accepted.id`.as("id"),
+    sql<string>`accepted.environment_id`.as("environment_id"),
+    sql<string | null>`${owner ?? null}::text`.as("owner"),
+    sql<number>`${owner === undefined ? 0 : 1}::int`.as("epoch"),
+  ] as const;
+}
