@@ -90,9 +90,12 @@ export type ExecutionSummary = {
 /** An execution with what it was given and what it answered. */
 export type ExecutionDetail = ExecutionSummary & { readonly payload: JsonText; readonly response?: JsonText };
 
-/** What one visit of a node left behind, or one iteration of a Group. */
+/** What one visit of a node left behind, one iteration of a Group, or one attempt that another followed. */
 export type NodeRun = {
-  /** Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`; an iteration's ends in its index: `4[12]`. */
+  /**
+   * Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`; an iteration's ends in its index, `4[12]`, and
+   * an attempt's in its number, `4#1`.
+   */
   readonly path: string;
   /** The node; for an iteration the Group. */
   readonly node_id: string;

@@ -17,4 +17,9 @@ export interface Journal {
    * the second attempt of node 4.
    */
   wait(path: string, delayMs: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Settles once the execution and all that is recorded of it are committed and still this run's to go on with, so that
+   * something may leave the process on its behalf. Rejects with the signal's reason when it aborts first.
+   */
+  beforeEffect(signal: AbortSignal): Promise<void>;
 }

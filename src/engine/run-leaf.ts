@@ -5,7 +5,10 @@ import type { LeafStep, Retry } from "./graph.ts";
 import { createSeededRandom } from "./query/seeded-random.ts";
 import type { Visit } from "./visit.ts";
 
-/** Runs a leaf until an attempt gives an output or none is left, and gives the checked output. */
+/**
+ * Runs a leaf until an attempt gives an output or none is left, and gives the checked output. Attempts that an earlier
+ * run recorded as failed are not made again. An output that cannot be kept is no reason to make it once more.
+ */
 export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
   const { run } = visit.level.state;
   const { signal } = visit.level.boundary;
@@ -13,12 +16,15 @@ export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
   const attemptsMax = run.type === "SYNC" && visit.node.skipOnError ? 1 : step.retry.attemptsMax;
   for (;;) {
     visit.attempts += 1;
-    try {
-      return checkOutput(await runAttempt(step, visit), run.limits.output);
-    } catch (error) {
-      if (!(error instanceof NodeFailure) || visit.attempts >= attemptsMax || signal.aborted) {
-        throw error;
+    if (visit.recallAttempt() === undefined) {
+      const made = await tryOnce(step, visit);
+      if (!(made instanceof NodeFailure)) {
+        return checkOutput(made.output, run.limits.output);
       }
+      if (visit.attempts >= attemptsMax || signal.aborted) {
+        throw made;
+      }
+      visit.recordAttempt(made);
     }
     const delayMs = Math.min(retryDelayMs(step.retry, visit), run.limits.delayMs);
     if (delayMs > 0) {
@@ -35,6 +41,17 @@ function retryDelayMs({ delayMs, factor, hasJitter }: Retry, visit: Visit): numb
   }
   const random = createSeededRandom(`${visit.level.state.run.executionId}\n${visit.path}#${visit.attempts + 1}`);
   return Math.round(whole * (0.5 + random() / 2));
+}
+
+async function tryOnce(step: LeafStep, visit: Visit): Promise<{ readonly output: unknown } | NodeFailure> {
+  try {
+    return { output: await runAttempt(step, visit) };
+  } catch (error) {
+    if (error instanceof NodeFailure) {
+      return error;
+    }
+    throw error;
+  }
 }
 
 async function runAttempt({ leaf, timeoutMs }: LeafStep, visit: Visit): Promise<unknown> {

@@ -85,9 +85,19 @@ export class Visit {
     if (this.node.skipOnError) {
       return this.#goOn("ERRORED_AND_SKIPPED", failure);
     }
-    this.#record(error.reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED", { error: failure });
+    this.#record(failedState(error), { error: failure });
     boundary.fail(failure);
     return undefined;
+  }
+
+  /** Whether an earlier run made the attempt that is about to be made, and recorded that it failed. */
+  recallAttempt(): NodeRun | undefined {
+    return this.level.state.run.journal.recall(this.#attemptPath);
+  }
+
+  /** Keeps an attempt that another one follows, so that a replay does not make it again. */
+  recordAttempt(failure: NodeFailure): void {
+    this.#record(failedState(failure), { error: this.describe(failure) }, this.#attemptPath);
   }
 
   /** Ends the run from inside the workflow. The record comes before those of the nodes that are stopped. */
@@ -116,10 +126,14 @@ export class Visit {
     return this.node.defaultPort;
   }
 
-  #record(state: NodeState, rest: Pick<NodeRun, "output" | "port" | "error">): void {
+  get #attemptPath(): string {
+    return `${this.path}#${this.attempts}`;
+  }
+
+  #record(state: NodeState, rest: Pick<NodeRun, "output" | "port" | "error">, path = this.path): void {
     const { run } = this.level.state;
     run.journal.record({
-      path: this.path,
+      path,
       node_id: this.node.id,
       state,
       attempts: this.attempts,
@@ -130,4 +144,8 @@ export class Visit {
       ...(this.scope.notes.length > 0 && { notes: this.scope.notes }),
     });
   }
+}
+
+function failedState({ reason }: NodeFailure): NodeState {
+  return reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED";
 }

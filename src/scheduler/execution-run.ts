@@ -46,8 +46,9 @@ export type ExecutionRunOptions = {
 /**
  * One execution in this process, from its beginning or from what is recorded of it, to its committed end.
  *
- * It starts out held: nothing of it is in the database. `begin` commits its row, owned; a held run that grows old does
- * so by itself. A held run that ends first is committed once, finished. Every later write is fenced by owner and epoch.
+ * It starts out held: nothing of it is in the database. `begin` commits its row, owned; a held run that grows old, or is
+ * about to have an effect outside, does so by itself. A held run that ends first is committed once, finished. Every
+ * later write is fenced by owner and epoch.
  */
 export class ExecutionRun {
   readonly execution: NewExecution;
@@ -64,6 +65,7 @@ export class ExecutionRun {
     this.#options = options;
     this.#journal = new RunJournal({
       clock,
+      begin: () => this.#beginHeld(),
       append: async (flushIndex, runs) => {
         const { id: executionId, environmentId } = execution;
         const fence = { environmentId, executionId, owner, epoch: this.#epoch };
@@ -113,11 +115,10 @@ export class ExecutionRun {
     const { clock } = this.#options;
     const ended = new AbortController();
     const aged = clock.wait(heldMs, ended.signal).then(
-      () => this.begin(),
+      () => this.#beginHeld(),
       () => undefined,
     );
-    // A row that could not be committed ends the run; its error is what `run` rejects with.
-    aged.catch((error: unknown) => this.#abort.abort(error));
+    aged.catch(() => undefined);
     try {
       const outcome = await this.#runGraph();
       ended.abort();
@@ -140,6 +141,16 @@ export class ExecutionRun {
     const bound = await executions.begin(this.execution, { owner, idempotencyKey });
     if (bound === undefined) this.#own(1);
     return bound;
+  }
+
+  /** Commits the row of a run that can be held no longer. One that could not be ends the run, with its error. */
+  async #beginHeld(): Promise<void> {
+    try {
+      await this.begin();
+    } catch (error) {
+      this.#abort.abort(error);
+      throw error;
+    }
   }
 
   async #runGraph(): Promise<Outcome> {

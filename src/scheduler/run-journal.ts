@@ -16,6 +16,8 @@ const retryMs = 250;
 
 export type RunJournalOptions = {
   readonly clock: Clock;
+  /** Commits the execution's row, if it is not. */
+  readonly begin: () => Promise<void>;
   /** Commits records as the flush of that index. */
   readonly append: (flushIndex: number, runs: readonly NodeRun[]) => Promise<void>;
   readonly isUnavailable: (error: unknown) => boolean;
@@ -24,8 +26,8 @@ export type RunJournalOptions = {
 };
 
 /**
- * The journal of one run: what is recorded answers at once, what is new is kept, and committed within 250 ms or before
- * a wait. Closed until the execution's row is committed; until then everything stays in memory.
+ * The journal of one run: what is recorded answers at once, what is new is kept, and committed within 250 ms, or before
+ * a wait or an effect. Closed until the execution's row is committed; until then everything stays in memory.
  */
 export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
@@ -35,6 +37,8 @@ export class RunJournal implements Journal {
   #flushIndex = 0;
   #isOpen = false;
   #isScheduled = false;
+  /** When the last commit was asked for that found the execution to be this run's. */
+  #heldTime = Number.NEGATIVE_INFINITY;
   #flushing: Promise<void> = Promise.resolve();
 
   constructor(options: RunJournalOptions) {
@@ -70,6 +74,12 @@ export class RunJournal implements Journal {
     }
     const left = due - clock.now();
     if (left > 0) await clock.wait(left, signal);
+  }
+
+  async beforeEffect(signal: AbortSignal): Promise<void> {
+    await untilAborted(signal, this.#commitAll());
+    // Committing may have shown that another run goes on with the execution.
+    signal.throwIfAborted();
   }
 
   /** Lets records be committed from now on. */
@@ -114,6 +124,16 @@ export class RunJournal implements Journal {
     return this.#flushing;
   }
 
+  async #commitAll(): Promise<void> {
+    const { begin, clock } = this.#options;
+    await begin();
+    await this.#flush();
+    // After a long wait with nothing to commit, an empty flush asks whether the execution is still this run's.
+    if (clock.now() - this.#heldTime < flushMs) return;
+    this.#flushing = this.#flushing.then(() => this.#append(this.#flushIndex++, []));
+    await this.#flushing;
+  }
+
   /** Commits all that is pending when it begins, in as many flushes as that takes. */
   async #flushAll(): Promise<void> {
     for (let left = this.#pending.length; left > 0 && !this.#closed.signal.aborted; ) left -= await this.#flushOnce();
@@ -132,8 +152,10 @@ export class RunJournal implements Journal {
   async #append(index: number, runs: readonly NodeRun[]): Promise<void> {
     const { append, clock, isUnavailable, onError } = this.#options;
     while (!this.#closed.signal.aborted) {
+      const askedTime = clock.now();
       try {
         await append(index, runs);
+        this.#heldTime = askedTime;
         return;
       } catch (error) {
         if (!isUnavailable(error)) {
@@ -154,4 +176,14 @@ function flushLength(runs: readonly NodeRun[]): number {
     if (chars >= flushCharsMax) return index + 1;
   }
   return runs.length;
+}
+
+/** Settles as the work does, but rejects with the signal's reason when it aborts first: the work is then left behind. */
+function untilAborted(signal: AbortSignal, work: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) abort();
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }

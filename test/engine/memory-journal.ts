@@ -27,6 +27,10 @@ export class MemoryJournal implements Journal {
     this.#byPath.set(run.path, run);
   }
 
+  async beforeEffect(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+  }
+
   async wait(path: string, delayMs: number, signal: AbortSignal): Promise<void> {
     this.waits.push({ path, delayMs });
     const due = this.#due.get(path) ?? this.#clock.now() + delayMs;

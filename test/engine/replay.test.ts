@@ -229,6 +229,27 @@ test("a failure that was recorded ends the run again, and what it stopped does n
   expect(records).toEqual([]);
 });
 
+test("attempts that were made are not made again, and the delay between two is waited for once", async () => {
+  const bad = pure("bad", "$error('x')", { settings: { retry: { delay_ms: 1_000, max_attempts: 3 } } });
+  const first = begin([start, bad], ["start > bad"]);
+  await settle();
+  first.clock.advance(1_000);
+  await settle();
+  const made = first.journal.records.map(({ path, state, attempts }) => [path, state, attempts]);
+  expect(made).toEqual([
+    ["start", "SUCCESS", 1],
+    ["bad#1", "ERRORED", 1],
+    ["bad#2", "ERRORED", 2],
+  ]);
+  const again = begin([start, bad], ["start > bad"], { earlier: first.journal.records });
+  for (let turn = 0; turn < 2; turn += 1) {
+    await settle();
+    again.clock.advance(1_000);
+  }
+  await again.outcome;
+  expect(again.journal.records.map(({ path, attempts }) => [path, attempts])).toEqual([["bad", 3]]);
+});
+
 test("a node that was only waiting runs", async () => {
   const { states } = await run([start, pure("a")], ["start > a"], { earlier: [record("a", { state: "WAITING" })] });
   expect(states).toMatchObject({ a: "SUCCESS" });

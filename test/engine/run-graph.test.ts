@@ -248,7 +248,7 @@ test("a node that takes longer than its time-out is timed out, try by try", asyn
   }
   const result = ended(await outcome, journal);
   const error = { reason: "NODE_TIMED_OUT", message: "The node took longer than 500 ms.", node_id: "t" };
-  check(result, { start: ok, t: "TIMED_OUT" }, { state: "ERRORED", error });
+  check(result, { start: ok, "t#1": "TIMED_OUT", t: "TIMED_OUT" }, { state: "ERRORED", error });
   expect(result.records.at(-1)?.attempts).toBe(2);
   expect(clock.waiting).toBe(0);
 });

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
-import { RunJournal } from "../../src/scheduler/run-journal.ts";
+import { RunJournal, type RunJournalOptions } from "../../src/scheduler/run-journal.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 
 class Away extends Error {}
@@ -23,9 +23,10 @@ beforeEach(() => {
   journal = create();
 });
 
-function create(): RunJournal {
+function create(options: Partial<RunJournalOptions> = {}): RunJournal {
   return new RunJournal({
     clock,
+    begin: async () => journal.open(),
     append: async (index, runs) => {
       const failure = failures.shift();
       if (failure !== undefined) throw failure;
@@ -33,6 +34,7 @@ function create(): RunJournal {
     },
     isUnavailable: (error) => error instanceof Away,
     onError: (error) => faults.push(error),
+    ...options,
   });
 }
 
@@ -104,6 +106,53 @@ describe("what is recorded", () => {
     expect(journal.take()).toEqual({ index: 1, runs: [nodeRun("2")] });
     journal.close();
     expect(clock.waiting).toBe(0);
+  });
+});
+
+describe("an effect outside", () => {
+  const { signal } = new AbortController();
+
+  test("comes after the execution and all that is recorded of it are committed", async () => {
+    journal.record(nodeRun("1"));
+    await journal.beforeEffect(signal);
+    expect(flushes).toEqual([[0, ["1"]]]);
+  });
+
+  test("costs no commit of its own right after another, and one after a long wait, which tells who owns the run", async () => {
+    journal.record(nodeRun("1"));
+    await Promise.all([journal.beforeEffect(signal), journal.beforeEffect(signal)]);
+    expect(flushes).toEqual([[0, ["1"]]]);
+    clock.advance(250);
+    await journal.beforeEffect(signal);
+    expect(flushes).toEqual([
+      [0, ["1"]],
+      [1, []],
+    ]);
+  });
+
+  test("does not come once the commit has shown that another owns the run", async () => {
+    const lost = new AbortController();
+    const fenced = create({ append: async () => lost.abort(new Error("taken over")) });
+    fenced.record(nodeRun("1"));
+    await expect(fenced.beforeEffect(lost.signal)).rejects.toThrow("taken over");
+  });
+
+  test("does not come where the row cannot be committed", async () => {
+    const held = create({ begin: () => Promise.reject(new Away("no database")) });
+    await expect(held.beforeEffect(signal)).rejects.toThrow("no database");
+    expect(flushes).toEqual([]);
+  });
+
+  test("is given up when the run is cut short while the database is away", async () => {
+    failures = [new Away(), new Away()];
+    const cut = new AbortController();
+    journal.record(nodeRun("1"));
+    const effect = journal.beforeEffect(cut.signal);
+    await nextTurn();
+    cut.abort(new Error("cut"));
+    await expect(effect).rejects.toThrow("cut");
+    journal.close();
+    expect(flushes).toEqual([]);
   });
 });
 
