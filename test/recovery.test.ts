@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { productionKey, testKey } from "./support/flowcall.ts";
+import { productionKey, putWorkflow, testKey } from "./support/flowcall.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { makeDataDir, type ServerProcess, startServerProcess } from "./support/server-process.ts";
 
@@ -40,8 +40,8 @@ const headers = {
   "content-type": "application/json",
 };
 
-async function accept(url: string): Promise<string> {
-  const reply = await fetch(`${url}/api/v1/workflow/slow-task/execute`, { method: "POST", headers, body: "{}" });
+async function accept(url: string, workflow = "slow-task"): Promise<string> {
+  const reply = await fetch(`${url}/api/v1/workflow/${workflow}/execute`, { method: "POST", headers, body: "{}" });
   const { execution_id } = JSON.parse(await reply.text());
   return execution_id;
 }
@@ -79,7 +79,13 @@ describe("a process that is killed loses nothing that it accepted", () => {
 
   test("a process that is told to stop lets what runs end, and then ends itself", { timeout: 60_000 }, async () => {
     const { url, end } = await start();
-    await Promise.all(Array.from({ length: 20 }, () => accept(url)));
+    // A Delay that is too short to sleep through.
+    const nodes = [
+      { id: "1", start: { api_call: {} } },
+      { id: "2", delay: { seconds: "0.9" } },
+    ];
+    await putWorkflow(url, { alias: "busy-task", definition: { nodes, edges: [{ source: "1", target: "2" }] } });
+    await Promise.all(Array.from({ length: 20 }, () => accept(url, "busy-task")));
     expect(await end("SIGTERM")).toBe(0);
     server = undefined;
     expect(await countRows("execution where state = 'COMPLETED'")).toBe(20);

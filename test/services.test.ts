@@ -66,6 +66,7 @@ const services: Readonly<Record<string, () => Service>> = {
       owner: newId(),
       runs: { size: 0, ids: () => [], takeUp: async () => undefined },
       slots: 1,
+      queueMax: 1,
       log,
     }),
   Scheduler: () =>

@@ -135,7 +135,9 @@ export class Iterations {
    */
   async #rest(): Promise<void> {
     if (this.#resting === undefined && performance.now() - this.#restedAt > restEveryMs) {
-      this.#resting = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      const { journal } = this.#group.visit.level.state.run;
+      const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+      this.#resting = journal.work(turn).then(() => {
         this.#resting = undefined;
         this.#restedAt = performance.now();
       });

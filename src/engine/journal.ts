@@ -18,6 +18,11 @@ export interface Journal {
    */
   wait(path: string, delayMs: number, signal: AbortSignal): Promise<void>;
   /**
+   * Does a piece of work. A run of which nothing is under way but `wait` may be put to sleep: it is cut short, and run
+   * anew when the first of its waits is over.
+   */
+  work<T>(piece: () => Promise<T>): Promise<T>;
+  /**
    * Settles once the execution and all that is recorded of it are committed and still this run's to go on with, so that
    * something may leave the process on its behalf. Rejects with the signal's reason when it aborts first.
    */

@@ -74,7 +74,7 @@ async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Po
   const check = (value: JsonValue) => checkOutput(value, state.run.limits.output);
   switch (step.kind) {
     case "leaf":
-      return visit.succeed(await runLeaf(step, visit));
+      return visit.succeed(await state.run.journal.work(() => runLeaf(step, visit)));
     case "group":
       visit.attempts = 1;
       return visit.succeed(await runGroup({ step, visit, runLevel }));

@@ -8,7 +8,7 @@ import type { Limits } from "../domain/limits.ts";
 import type { Graph } from "../engine/graph.ts";
 import { runGraph } from "../engine/run-graph.ts";
 import type { BoundExecution } from "../storage/begin.ts";
-import type { ExecutionStore } from "../storage/execution-store.ts";
+import type { Claim, ExecutionStore } from "../storage/execution-store.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
 import { RunJournal } from "./run-journal.ts";
 
@@ -60,16 +60,19 @@ export class ExecutionRun {
   #outcome: Outcome | undefined;
 
   constructor(options: ExecutionRunOptions) {
-    const { executions, execution, clock, owner } = options;
+    const { executions, execution, clock } = options;
     this.execution = execution;
     this.#options = options;
     this.#journal = new RunJournal({
       clock,
       begin: () => this.#beginHeld(),
       append: async (flushIndex, runs) => {
-        const { id: executionId, environmentId } = execution;
-        const fence = { environmentId, executionId, owner, epoch: this.#epoch };
-        if (!(await executions.append({ ...fence, flushIndex, runs }))) this.#loseOwnership();
+        if (!(await executions.append({ ...this.#claim(), flushIndex, runs }))) this.#loseOwnership();
+      },
+      sleep: async (ms) => {
+        if (await executions.suspend({ ...this.#claim(), ms }))
+          this.#abort.abort(new Abandoned("the execution sleeps"));
+        else this.#loseOwnership();
       },
       onError: (error) => this.#abort.abort(error),
       isUnavailable: options.isUnavailable,
@@ -184,32 +187,30 @@ export class ExecutionRun {
 
   /** Commits the end. An answer that did not come leaves open whether it is committed: the same statement finds out. */
   async #finish(outcome: Outcome): Promise<Outcome | undefined> {
-    const { executions, clock, isUnavailable, owner, log } = this.#options;
+    const { executions, clock, isUnavailable, log } = this.#options;
     await this.#begun;
     await this.#journal.settled();
-    const { id: executionId, environmentId } = this.execution;
     const flush = this.#journal.take();
     for (;;) {
       try {
-        const moved = await executions.finish({
-          environmentId,
-          executionId,
-          owner,
-          epoch: this.#epoch,
-          outcome,
-          ...(flush.runs.length > 0 && { flush }),
-        });
+        const moved = await executions.finish({ ...this.#claim(), outcome, ...(flush.runs.length > 0 && { flush }) });
         if (moved) {
           this.#outcome = outcome;
           return outcome;
         }
-        log.info({ execution: executionId, epoch: this.#epoch }, "another process has taken the execution over");
+        log.info({ execution: this.execution.id, epoch: this.#epoch }, "another process has taken the execution over");
         return undefined;
       } catch (error) {
         if (!isUnavailable(error)) throw error;
         await clock.wait(retryMs, this.#abort.signal);
       }
     }
+  }
+
+  /** What every write names, and what it changes nothing without. */
+  #claim(): Claim {
+    const { id: executionId, environmentId } = this.execution;
+    return { environmentId, executionId, owner: this.#options.owner, epoch: this.#epoch };
   }
 
   #own(epoch: number): void {

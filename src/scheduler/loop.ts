@@ -6,6 +6,8 @@ export type LoopOptions = {
   readonly name: string;
   readonly everyMs: number;
   readonly turn: () => Promise<void>;
+  /** In how many milliseconds the next turn is due, where that is sooner. Asked after each turn that did not fail. */
+  readonly dueInMs?: () => number | undefined;
   readonly log: Logger;
 };
 
@@ -51,21 +53,24 @@ export class Loop implements Service {
   }
 
   async #takeTurns(): Promise<void> {
-    const { name, everyMs, turn, log } = this.#options;
+    const { name, everyMs, turn, dueInMs, log } = this.#options;
     this.#isTurning = true;
+    let nextMs = everyMs;
     do {
       this.#isWoken = false;
       try {
         await turn();
+        nextMs = Math.min(everyMs, dueInMs?.() ?? everyMs);
         if (this.#isFailing) log.info({ loop: name }, "works again");
         this.#isFailing = false;
       } catch (error) {
         if (!this.#isFailing) log.warn({ loop: name, err: error }, "fails, and goes on trying");
         this.#isFailing = true;
+        nextMs = everyMs;
         this.#isWoken = false;
       }
     } while (this.#isRunning && this.#isWoken);
     this.#isTurning = false;
-    if (this.#isRunning) this.#timer = setTimeout(() => void this.#turn(), everyMs);
+    if (this.#isRunning) this.#timer = setTimeout(() => void this.#turn(), nextMs);
   }
 }

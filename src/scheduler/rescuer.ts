@@ -14,22 +14,31 @@ export type RescuerOptions = {
   readonly owner: string;
   readonly runs: Pick<Runs, "size" | "ids" | "takeUp">;
   readonly slots: number;
+  readonly queueMax: number;
   readonly log: Logger;
 };
 
 /**
  * Takes up what nobody runs: queued executions, those whose owner's lease has run out, and those that this process owns
- * and does not run, which a lost answer can bring about. It looks for ever and again at all of them, so nothing depends on a message that can be lost.
+ * and does not run, which a lost answer can bring about. It looks for ever and again
+ * at all of them, so nothing depends on a message that can be lost.
  */
 export class Rescuer implements Service {
   readonly #options: RescuerOptions;
   readonly #loop: Loop;
   /** How many executions wait for a slot, as last seen and since accepted here. */
   queued = 0;
+  #dueInMs: number | undefined;
 
   constructor(options: RescuerOptions) {
     this.#options = options;
-    this.#loop = new Loop({ name: "rescuer", everyMs, turn: () => this.#sweep(), log: options.log });
+    this.#loop = new Loop({
+      name: "rescuer",
+      everyMs,
+      turn: () => this.#sweep(),
+      dueInMs: () => this.#dueInMs,
+      log: options.log,
+    });
   }
 
   async start(): Promise<void> {
@@ -46,7 +55,7 @@ export class Rescuer implements Service {
   }
 
   async #sweep(): Promise<void> {
-    const { executions, owner, runs, slots, log } = this.#options;
+    const { executions, owner, runs, slots, queueMax, log } = this.#options;
     const strays = await executions.releaseStrays({ owner, running: runs.ids() });
     if (strays > 0) log.warn({ strays }, "executions that this process owned and did not run are queued again");
     for (;;) {
@@ -63,6 +72,8 @@ export class Rescuer implements Service {
       }
       if (claimed.length < limit) break;
     }
-    this.queued = await executions.countQueued();
+    const { queued, dueInMs } = await executions.getQueue(queueMax);
+    this.queued = queued;
+    this.#dueInMs = dueInMs;
   }
 }

@@ -1,6 +1,8 @@
 import type { Clock } from "../domain/clock.ts";
 import type { NodeRun } from "../domain/execution.ts";
 import type { Journal } from "../engine/journal.ts";
+import type { Flush } from "../storage/execution-store.ts";
+import { Waits } from "./waits.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
 const flushMs = 250;
@@ -11,6 +13,9 @@ const flushCharsMax = 1024 * 1024;
 /** What a record takes beside its output, roughly. */
 const recordChars = 256;
 
+/** The shortest time that is worth sleeping through: to wake costs a claim and a replay. */
+const sleepMsMin = 1_000;
+
 /** The delay between two tries of a flush that an unreachable database kept from its answer. */
 const retryMs = 250;
 
@@ -20,6 +25,8 @@ export type RunJournalOptions = {
   readonly begin: () => Promise<void>;
   /** Commits records as the flush of that index. */
   readonly append: (flushIndex: number, runs: readonly NodeRun[]) => Promise<void>;
+  /** Lets go of the execution, of which all is committed, until that time has passed. */
+  readonly sleep: (ms: number) => Promise<void>;
   readonly isUnavailable: (error: unknown) => boolean;
   /** Called with a fault that no later flush can mend. */
   readonly onError: (error: unknown) => void;
@@ -27,7 +34,8 @@ export type RunJournalOptions = {
 
 /**
  * The journal of one run: what is recorded answers at once, what is new is kept, and committed within 250 ms, or before
- * a wait or an effect. Closed until the execution's row is committed; until then everything stays in memory.
+ * a wait or an effect. Closed until the execution's row is committed; until then everything stays in memory. A run that
+ * does nothing but wait, and for long, is let go of: what is due is the database's to know.
  */
 export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
@@ -40,9 +48,11 @@ export class RunJournal implements Journal {
   /** When the last commit was asked for that found the execution to be this run's. */
   #heldTime = Number.NEGATIVE_INFINITY;
   #flushing: Promise<void> = Promise.resolve();
+  readonly #waits: Waits;
 
   constructor(options: RunJournalOptions) {
     this.#options = options;
+    this.#waits = new Waits((due) => this.#fallAsleep(due));
   }
 
   /** Takes in what an earlier run of the execution recorded, and the index that the next flush has. */
@@ -73,7 +83,11 @@ export class RunJournal implements Journal {
       if (this.#isOpen) await this.#flush();
     }
     const left = due - clock.now();
-    if (left > 0) await clock.wait(left, signal);
+    if (left > 0) await this.#waits.until(due, () => clock.wait(left, signal));
+  }
+
+  work<T>(piece: () => Promise<T>): Promise<T> {
+    return this.#waits.work(piece);
   }
 
   async beforeEffect(signal: AbortSignal): Promise<void> {
@@ -103,7 +117,7 @@ export class RunJournal implements Journal {
   }
 
   /** Hands over what is not committed, or as much of it as one flush holds: the next one, or the one of the end. */
-  take(): { readonly index: number; readonly runs: readonly NodeRun[] } {
+  take(): Flush {
     return { index: this.#flushIndex, runs: this.#pending.splice(0, flushLength(this.#pending)) };
   }
 
@@ -122,6 +136,22 @@ export class RunJournal implements Journal {
   #flush(): Promise<void> {
     this.#flushing = this.#flushing.then(() => this.#flushAll());
     return this.#flushing;
+  }
+
+  /** Where the database is away, the run waits on in memory. */
+  #fallAsleep(due: number): void {
+    const { begin, clock, isUnavailable, onError, sleep } = this.#options;
+    const left = () => due - clock.now();
+    if (left() < sleepMsMin) return;
+    const slept = this.#flushing.then(async () => {
+      await begin();
+      await this.#flushAll();
+      // Something else may have come to its end meanwhile, and the run gone on.
+      if (this.#waits.isIdle && left() >= sleepMsMin && !this.#closed.signal.aborted) await sleep(left());
+    });
+    this.#flushing = slept.catch((error: unknown) => {
+      if (!isUnavailable(error)) onError(error);
+    });
   }
 
   async #commitAll(): Promise<void> {

@@ -102,7 +102,8 @@ export class Scheduler implements Service {
     });
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
     this.#lease = new Lease({ leases, owner: this.#owner, log });
-    this.#rescuer = new Rescuer({ executions, owner: this.#owner, runs: this.#runs, slots: limits.slots, log });
+    const { slots, queueMax } = limits;
+    this.#rescuer = new Rescuer({ executions, owner: this.#owner, runs: this.#runs, slots, queueMax, log });
   }
 
   async start(): Promise<void> {

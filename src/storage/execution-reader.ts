@@ -1,7 +1,7 @@
 import type { Kysely } from "kysely";
 import type { ExecutionDetail, ExecutionSummary, NodeRun } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
-import { isQueued, parseEntries, summaryColumns, toSummary } from "./execution-rows.ts";
+import { claimState, parseEntries, summaryColumns, toSummary } from "./execution-rows.ts";
 import type { Flush } from "./execution-store.ts";
 import type { Tables } from "./tables.ts";
 
@@ -69,7 +69,7 @@ export class ExecutionReader {
           .onRef("workflow.environment_id", "=", "execution.environment_id")
           .onRef("workflow.id", "=", "execution.workflow_id"),
       )
-      .select([...summaryColumns, "error", "workflow.slug", isQueued])
+      .select([...summaryColumns, "error", "workflow.slug", claimState])
       .where("execution.id", "=", executionId.toLowerCase())
       .where("execution.environment_id", "=", environmentId);
     return linkedAccountId === undefined ? query : query.where("linked_account_id", "=", linkedAccountId);

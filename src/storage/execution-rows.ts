@@ -74,15 +74,21 @@ export const summaryColumns = [
 
 type SummaryColumn = (typeof summaryColumns)[number] extends `execution.${infer Column}` ? Column : never;
 
-type SummaryRow = Pick<ExecutionRow, SummaryColumn | "error"> & { readonly slug: string; readonly is_queued: boolean };
+type SummaryRow = Pick<ExecutionRow, SummaryColumn | "error"> & {
+  readonly slug: string;
+  readonly claim_state: "QUEUED" | "RUNNING" | "WAITING";
+};
 
-/** Whether nobody runs an execution. A subquery for each row of a result: a join would read the claims of all. */
-export const isQueued = sql<boolean>`(
-  select true from execution_claim
+/**
+ * Where an execution stands that has not ended. A subquery for each row of a result: a join would read the claims of
+ * all. Without a claim it has ended since the row was read.
+ */
+export const claimState = sql<"QUEUED" | "RUNNING" | "WAITING">`coalesce((
+  select case when owner is not null then 'RUNNING' when due_time > now() then 'WAITING' else 'QUEUED' end
+  from execution_claim
   where execution_claim.execution_id = execution.id
     and execution_claim.environment_id = execution.environment_id
-    and execution_claim.owner is null
-) is not null`.as("is_queued");
+), 'RUNNING')`.as("claim_state");
 
 export function toSummary(row: SummaryRow): ExecutionSummary {
   return {
@@ -95,7 +101,7 @@ export function toSummary(row: SummaryRow): ExecutionSummary {
     ...(row.tag !== null && { tag: row.tag }),
     type: row.type,
     source: row.source,
-    state: row.state ?? (row.is_queued ? "QUEUED" : "RUNNING"),
+    state: row.state ?? row.claim_state,
     ...(row.status_code !== null && { statusCode: row.status_code }),
     ...(row.error !== null && { error: parseError(row.error) }),
     createTime: row.create_time,

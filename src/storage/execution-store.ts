@@ -4,7 +4,7 @@ import { isId } from "../domain/id.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { type Begin, type BoundExecution, beginExecution, findBound } from "./begin.ts";
 import { type ClaimedExecution, type Claimer, claimExecutions } from "./claim.ts";
-import { toAnswer, toOutcomeRow, toStartRow } from "./execution-rows.ts";
+import { claimState, toAnswer, toOutcomeRow, toStartRow } from "./execution-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** Who writes for an execution. Once another has taken it over, the epoch is another and nothing is written. */
@@ -149,6 +149,19 @@ export class ExecutionStore {
     return await claimExecutions(this.#db, claimer);
   }
 
+  /** Lets an execution wait, owned by nobody, for a time. False: another has taken it over, and nothing was written. */
+  async suspend({ environmentId, executionId, owner, epoch, ms }: Claim & { readonly ms: number }): Promise<boolean> {
+    const { numUpdatedRows } = await this.#db
+      .updateTable("execution_claim")
+      .set({ owner: null, due_time: sql`now() + make_interval(secs => ${ms / 1000})` })
+      .where("execution_id", "=", executionId)
+      .where("environment_id", "=", environmentId)
+      .where("owner", "=", owner)
+      .where("epoch", "=", epoch)
+      .executeTakeFirst();
+    return numUpdatedRows > 0n;
+  }
+
   /** Puts the executions of an owner that stops back into the queue; answers how many. */
   async release({ owner }: { readonly owner: string }): Promise<number> {
     const { numUpdatedRows } = await this.#db
@@ -180,14 +193,20 @@ export class ExecutionStore {
     return Number(numUpdatedRows);
   }
 
-  /** How many executions of all environments wait for somebody to run them. */
-  async countQueued(): Promise<number> {
-    const { count } = await this.#db
-      .selectFrom("execution_claim")
-      .select(({ fn }) => fn.countAll<number>().as("count"))
-      .where("owner", "is", null)
-      .executeTakeFirstOrThrow();
-    return count;
+  /**
+   * How many executions of all environments wait for somebody to run them, counted up to `max`, and in how many
+   * milliseconds the next one is due that waits for a time.
+   */
+  async getQueue(max: number): Promise<{ readonly queued: number; readonly dueInMs: number | undefined }> {
+    const { rows } = await sql<{ queued: number; due_in: number | null }>`
+      select
+        (select count(*)::int from (
+          select from execution_claim where owner is null and due_time <= now() order by due_time limit ${max}
+        ) as due) as queued,
+        (select extract(epoch from due_time - now())::float8 * 1000 from execution_claim
+          where owner is null and due_time > now() order by due_time limit 1) as due_in`.execute(this.#db);
+    const [row] = rows;
+    return { queued: row?.queued ?? 0, dueInMs: row?.due_in ?? undefined };
   }
 
   /** How the executions among these stand that have ended. The ids are trusted: callers were found to own them. */
@@ -214,20 +233,14 @@ export class ExecutionStore {
     }
     const row = await this.#db
       .selectFrom("execution")
-      .leftJoin("execution_claim", (join) =>
-        join
-          .onRef("execution_claim.execution_id", "=", "execution.id")
-          .onRef("execution_claim.environment_id", "=", "execution.environment_id")
-          .on("execution_claim.owner", "is", null),
-      )
-      .select(["state", "response", "status_code", "error", "execution_claim.execution_id as queued_id"])
+      .select(["state", "response", "status_code", "error", claimState])
       .where("execution.id", "=", query.executionId.toLowerCase())
       .where("execution.environment_id", "=", query.environmentId)
       .where("execution.linked_account_id", "=", query.linkedAccountId)
       .executeTakeFirst();
     return (
       row && {
-        state: row.state ?? (row.queued_id === null ? "RUNNING" : "QUEUED"),
+        state: row.state ?? row.claim_state,
         ...toAnswer(row),
       }
     );

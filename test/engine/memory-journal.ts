@@ -27,6 +27,10 @@ export class MemoryJournal implements Journal {
     this.#byPath.set(run.path, run);
   }
 
+  work<T>(piece: () => Promise<T>): Promise<T> {
+    return piece();
+  }
+
   async beforeEffect(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
   }

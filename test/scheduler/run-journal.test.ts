@@ -13,6 +13,8 @@ let flushes: [index: number, paths: readonly string[]][];
 /** What the next appends throw. */
 let failures: Error[];
 let faults: unknown[];
+/** For how long the run was let go of. */
+let sleeps: number[];
 let journal: RunJournal;
 
 beforeEach(() => {
@@ -20,6 +22,7 @@ beforeEach(() => {
   flushes = [];
   failures = [];
   faults = [];
+  sleeps = [];
   journal = create();
 });
 
@@ -32,6 +35,7 @@ function create(options: Partial<RunJournalOptions> = {}): RunJournal {
       if (failure !== undefined) throw failure;
       flushes.push([index, runs.map(({ path }) => path)]);
     },
+    sleep: async (ms) => void sleeps.push(ms),
     isUnavailable: (error) => error instanceof Away,
     onError: (error) => faults.push(error),
     ...options,
@@ -194,5 +198,58 @@ describe("a wait", () => {
     await nextTurn();
     cut.abort(new Error("cut"));
     await expect(waited).rejects.toThrow("cut");
+  });
+});
+
+describe("a run that does nothing but wait", () => {
+  const { signal } = new AbortController();
+  const rest = async () => {
+    for (let turns = 0; turns < 5; turns += 1) await nextTurn();
+  };
+
+  /** A leaf that waits, and then does something that lasts until it is told to end. */
+  function leaf(path: string, waitMs: number): { end(): void } {
+    const busy = Promise.withResolvers<void>();
+    void journal.work(async () => {
+      await journal.wait(path, waitMs, signal);
+      await busy.promise;
+    });
+    return { end: () => busy.resolve() };
+  }
+
+  test("is let go of until the first of its waits is over, when all is committed", async () => {
+    leaf("4", 60_000);
+    leaf("5", 30_000);
+    await rest();
+    expect(sleeps).toEqual([30_000]);
+    expect(flushes.flatMap(([, paths]) => paths)).toEqual(["4#wait", "5#wait"]);
+  });
+
+  test("is not let go of while something else is under way, and is when that ends", async () => {
+    const busy = leaf("3", 0);
+    leaf("4", 60_000);
+    await rest();
+    expect(sleeps).toEqual([]);
+    busy.end();
+    await rest();
+    expect(sleeps).toEqual([60_000]);
+  });
+
+  test("is not let go of for a moment", async () => {
+    leaf("4", 900);
+    await rest();
+    expect(sleeps).toEqual([]);
+  });
+
+  test("waits on in memory where the database is away", async () => {
+    journal = create({
+      sleep: async () => {
+        throw new Away();
+      },
+    });
+    leaf("4", 60_000);
+    await rest();
+    await advance(250);
+    expect([faults, clock.waiting]).toEqual([[], 1]);
   });
 });

@@ -58,7 +58,7 @@ describe("an execution", () => {
     const execution = { ...tenant.newExecution(), tag: "blue" };
     await executions.begin(execution);
     expect(await getResult(execution.id)).toEqual({ state: "QUEUED" });
-    expect(await executions.countQueued()).toBe(1);
+    expect(await executions.getQueue(9)).toEqual({ queued: 1, dueInMs: undefined });
 
     const [claimed] = await executions.claim({ owner: "a", limit: 1 });
     expect(claimed).toEqual({
@@ -69,7 +69,7 @@ describe("an execution", () => {
       nextFlushIndex: 0,
     });
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
-    expect(await executions.countQueued()).toBe(0);
+    expect(await executions.getQueue(9)).toEqual({ queued: 0, dueInMs: undefined });
 
     const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner: "a", epoch: 1 };
     expect(await executions.finish({ ...claim, outcome: completed })).toBe(true);
@@ -111,7 +111,7 @@ describe("an execution", () => {
       await expect(stores.executions.begin(wrong)).rejects.toThrow("foreign key");
       await expect(stores.executions.recordFinished(wrong, completed, [])).rejects.toThrow("foreign key");
     }
-    expect(await stores.executions.countQueued()).toBe(0);
+    expect(await stores.executions.getQueue(9)).toEqual({ queued: 0, dueInMs: undefined });
   });
 
   it("is not found by another account or environment, nor by what is no id", async () => {
@@ -123,6 +123,26 @@ describe("an execution", () => {
     expect(await executions.getResult({ ...query, linkedAccountId: "jane@acme.io" })).toBeUndefined();
     expect(await executions.getResult({ ...query, executionId: newId() })).toBeUndefined();
     expect(await executions.getResult({ ...query, executionId: "\u0000" })).toBeUndefined();
+  });
+
+  it("that waits for a time is owned by nobody, counted nowhere, and claimed when it is due", async () => {
+    const { executions } = stores;
+    const { execution, claim } = await begin("a");
+    expect(await executions.suspend({ ...claim, epoch: 2, ms: 60_000 })).toBe(false);
+    expect(await executions.suspend({ ...claim, ms: 60_000 })).toBe(true);
+    expect(await getResult(execution.id)).toEqual({ state: "WAITING" });
+    const { queued, dueInMs } = await executions.getQueue(9);
+    expect([queued, dueInMs !== undefined && dueInMs > 0 && dueInMs <= 60_000]).toEqual([0, true]);
+    expect(await claimIds("b")).toEqual([]);
+    expect(await executions.append({ ...claim, flushIndex: 0, runs: [] })).toBe(false);
+    await stores.db.updateTable("execution_claim").set({ due_time: sql`now()` }).execute();
+    expect(await claimIds("b")).toEqual([execution.id]);
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
+  });
+
+  it("is counted in the queue up to a bound", async () => {
+    for (let count = 0; count < 3; count += 1) await stores.executions.begin(tenant.newExecution());
+    expect((await stores.executions.getQueue(2)).queued).toBe(2);
   });
 
   it("never changes once it has ended, whatever a statement says", async () => {

@@ -37,6 +37,8 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   await executions.claim({ owner: "b", limit: 16 });
   await executions.releaseStrays({ owner: "b", running: [execution.id] });
   await executions.release({ owner: "c" });
+  await executions.suspend({ ...claim, ms: 1 });
+  await executions.getQueue(100);
   await executions.finish({ ...claim, owner: "b", epoch: 2, outcome: { state: "COMPLETED" } });
   await executions.finish({ ...claim, outcome: { state: "COMPLETED" } });
   await executions.recordFinished(tenant.newExecution(), { state: "COMPLETED", response: json("1") }, [nodeRun("1")]);
