@@ -32,6 +32,8 @@ export type Reason =
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
   | "UNSUPPORTED_MEDIA_TYPE"
+  | "MALFORMED_REQUEST"
+  | "HEADERS_TOO_LARGE"
   | "REQUEST_TIMEOUT"
   | "DATABASE_UNAVAILABLE"
   | "SHUTTING_DOWN"
@@ -66,6 +68,8 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },
   METHOD_NOT_ALLOWED: { code: Code.Unimplemented, status: 405 },
   UNSUPPORTED_MEDIA_TYPE: { code: Code.Unimplemented, status: 415 },
+  MALFORMED_REQUEST: { code: Code.InvalidArgument, status: 400 },
+  HEADERS_TOO_LARGE: { code: Code.ResourceExhausted, status: 431 },
   REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, status: 408 },
   DATABASE_UNAVAILABLE: { code: Code.Unavailable, status: 503 },
   SHUTTING_DOWN: { code: Code.Unavailable, status: 503 },

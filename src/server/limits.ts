@@ -2,6 +2,8 @@
 export type ServerLimits = {
   /** Open connections; further ones are closed as they come. */
   readonly connectionsMax: number;
+  /** Open connections from one address. All callers behind one proxy share its address. */
+  readonly connectionsPerAddressMax: number;
   /** Bytes of the headers of one request, over HTTP/1.1 and HTTP/2. */
   readonly headerBytesMax: number;
   /** Requests at a time on one HTTP/2 connection. */
@@ -26,13 +28,14 @@ export type ServerLimits = {
 
 export const defaultServerLimits: ServerLimits = {
   connectionsMax: 10_000,
+  connectionsPerAddressMax: 5_000,
   headerBytesMax: 16 * 1024,
   streamsMax: 128,
   firstBytesMs: 5_000,
   headersMs: 10_000,
-  bodyMs: 30_000,
+  bodyMs: 15_000,
   idleMs: 75_000,
-  replyMs: 30_000,
+  replyMs: 15_000,
   lingerBytesMax: 256 * 1024,
   lingerMs: 2_000,
   drainMs: 10_000,

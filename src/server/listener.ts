@@ -13,8 +13,10 @@ import {
   type ServerHttp2Session,
 } from "node:http2";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
+import { refuseBrokenRequest } from "./broken-request.ts";
 import type { ServerLimits } from "./limits.ts";
 import { sniffHttpVersion } from "./sniff.ts";
 
@@ -45,6 +47,9 @@ export class Listener implements Service {
   readonly #undecided = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #replies = new Set<ServerResponse>();
+  /** The reply that each connection is due or was sent last, where it speaks HTTP/1.1. */
+  readonly #latestReply = new WeakMap<Duplex, ServerResponse>();
+  readonly #addresses = new Map<string, number>();
   #stopped: Promise<void> | undefined;
 
   constructor(options: ListenerOptions) {
@@ -86,6 +91,8 @@ export class Listener implements Service {
       requestTimeout: limits.headersMs + 2 * limits.bodyMs,
       connectionsCheckingInterval: Math.min(1_000, limits.headersMs),
       keepAliveTimeout: limits.idleMs,
+      // Judged in `server.ts`, which has words for it.
+      requireHostHeader: false,
       keepAlive: true,
       noDelay: true,
     });
@@ -96,7 +103,13 @@ export class Listener implements Service {
       this.#trackReply(response);
       receive(request, response);
     };
-    server.on("request", receiveHttp1).on("checkContinue", receiveHttp1);
+    server.on("request", receiveHttp1).on("checkContinue", receiveHttp1).on("checkExpectation", receiveHttp1);
+    server.on("clientError", (error, socket) => {
+      // Words of ours in the middle of a reply would be taken for a part of it.
+      const reply = this.#latestReply.get(socket);
+      if (reply?.headersSent === true && !reply.writableFinished) socket.destroy();
+      else refuseBrokenRequest(error, socket, limits.lingerMs);
+    });
 
     const [speakHttp1] = server.listeners("connection");
     if (speakHttp1 === undefined) {
@@ -104,6 +117,10 @@ export class Listener implements Service {
     }
     server.removeAllListeners("connection");
     server.on("connection", (socket: Socket) => {
+      if (!this.#countAddress(socket)) {
+        socket.destroy();
+        return;
+      }
       this.#sockets.add(socket);
       this.#undecided.add(socket);
       socket.once("close", () => {
@@ -123,6 +140,22 @@ export class Listener implements Service {
       });
     });
     return server;
+  }
+
+  /** Whether an address may have one connection more; counts it until it closes. */
+  #countAddress(socket: Socket): boolean {
+    const { remoteAddress: address } = socket;
+    // A client that has gone by now has none.
+    if (address === undefined) return false;
+    const open = (this.#addresses.get(address) ?? 0) + 1;
+    if (open > this.#options.limits.connectionsPerAddressMax) return false;
+    this.#addresses.set(address, open);
+    socket.once("close", () => {
+      const left = (this.#addresses.get(address) ?? 0) - 1;
+      if (left > 0) this.#addresses.set(address, left);
+      else this.#addresses.delete(address);
+    });
+    return true;
   }
 
   #createHttp2(): Http2 {
@@ -168,6 +201,7 @@ export class Listener implements Service {
 
   #trackReply(response: ServerResponse): void {
     this.#replies.add(response);
+    if (response.socket !== null) this.#latestReply.set(response.socket, response);
     if (this.#stopped) {
       response.setHeader("connection", "close");
     }

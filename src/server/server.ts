@@ -16,6 +16,7 @@ import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import { ScopeSchema } from "../gen/flowcall/v1/options_pb.ts";
+import { requireOneReading } from "./broken-request.ts";
 import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
 import type { ServerLimits } from "./limits.ts";
@@ -100,7 +101,7 @@ export class Server implements Service {
     const closed = whenClosed(response, abort);
     guardReply(exchange.request, response, limits);
 
-    const route = this.#cors.allow(head, exchange) ? createEmptyRoute() : this.#findRoute(head);
+    const route = this.#findRoute(head, exchange);
     const call: Call = {
       requestId: readRequestId(head.headers),
       protocol: route.protocol,
@@ -118,8 +119,10 @@ export class Server implements Service {
     this.#logCall(head, call, { status: response.statusCode, ms: Math.round(performance.now() - startTime) });
   }
 
-  #findRoute(head: RequestHead): Route {
+  #findRoute(head: RequestHead, exchange: Exchange): Route {
     try {
+      requireOneReading(head, exchange);
+      if (this.#cors.allow(head, exchange)) return createEmptyRoute();
       for (const door of this.#doors) {
         const route = door.match(head);
         if (route) {

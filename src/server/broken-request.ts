@@ -1,0 +1,73 @@
+import type { Duplex } from "node:stream";
+import type { Exchange, RequestHead } from "../domain/door.ts";
+import { newId } from "../domain/id.ts";
+import { reasons } from "../domain/reason.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { errorReply } from "../gateway/error-envelope.ts";
+
+/**
+ * Answers bytes that Node could not read as a request, or not in time, and ends the connection: what follows on it
+ * cannot be told apart from the rest of the broken request, and a proxy before us may take it for somebody else's.
+ */
+export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex, lingerMs: number): void {
+  if (socket.writableEnded) return;
+  if (!socket.writable || error.code === "ECONNRESET") {
+    socket.destroy(error);
+    return;
+  }
+  const refusal = refusalOf(error);
+  const requestId = newId();
+  const headers = new Map<string, readonly string[]>();
+  const call = { requestId, protocol: "rest", headers, signal: AbortSignal.abort(), replyHeaders: new Map() } as const;
+  const { body } = errorReply(refusal, call);
+  const head = [
+    `HTTP/1.1 ${reasons[refusal.reason].status} ${refusal.reason}`,
+    "content-type: application/json",
+    `content-length: ${Buffer.byteLength(body)}`,
+    `x-request-id: ${requestId}`,
+    "connection: close",
+  ];
+  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
+  // A client that goes on sending would be reset, and lose the reply, if the socket closed at once.
+  const timer = setTimeout(() => socket.destroy(), lingerMs);
+  socket.once("close", () => clearTimeout(timer));
+}
+
+/**
+ * Throws RequestError for what Node reads and another server might read otherwise (RFC 9112, 2.3, 3.2 and 6.1): a request
+ * that names no server or two, one of a version that we do not speak, a body whose end is not plain.
+ */
+export function requireOneReading({ headers }: RequestHead, { request }: Exchange): void {
+  const { httpVersion } = request;
+  if (httpVersion === "2.0" && "stream" in request) return;
+  if (httpVersion !== "1.1" && httpVersion !== "1.0")
+    throw malformed(`its version, ${httpVersion}, is not spoken here`);
+  const hosts = headers.get("host")?.length ?? 0;
+  if (hosts > 1 || (hosts === 0 && httpVersion === "1.1")) throw malformed(`it has ${hosts} Host headers; send one`);
+  const encodings = headers.get("transfer-encoding") ?? [];
+  const isPlain = encodings.length === 1 && encodings[0]?.toLowerCase() === "chunked" && httpVersion === "1.1";
+  if (encodings.length > 0 && !isPlain) throw malformed("of transfer encodings only chunked is taken, over HTTP/1.1");
+}
+
+function malformed(problem: string, metadata: Readonly<Record<string, string>> = {}): RequestError {
+  return new RequestError("MALFORMED_REQUEST", `The bytes are not an HTTP request: ${problem}.`, { metadata });
+}
+
+function refusalOf({ code = "", message }: NodeJS.ErrnoException): RequestError {
+  switch (code) {
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return new RequestError("REQUEST_TIMEOUT", "The request was not complete in time; send it faster.");
+    case "HPE_HEADER_OVERFLOW":
+      return new RequestError(
+        "HEADERS_TOO_LARGE",
+        "The request line and headers are too large; send fewer or shorter.",
+      );
+    case "HPE_CHUNK_EXTENSIONS_OVERFLOW":
+      return new RequestError("PAYLOAD_TOO_LARGE", "The extensions of the body's chunks are too large; send none.");
+    default: {
+      // The parser's own words, such as "Invalid header value char"; they repeat nothing of the request.
+      const problem = message.replace(/^Parse Error:?\s*/, "");
+      return malformed(problem || "it breaks off", { code });
+    }
+  }
+}
