@@ -177,7 +177,12 @@ export class Listener implements Service {
   /** Ends a session that has no request for too long, which Node never does. */
   #trackSession(session: ServerHttp2Session, socket: Socket): void {
     const { limits } = this.#options;
-    const closeAfter = (ms: number) => setTimeout(() => session.close(), ms);
+    const closeAfter = (ms: number) =>
+      setTimeout(() => {
+        session.close();
+        // To Node a stream whose headers have not ended is open, and keeps a closed session; to us it is nothing yet.
+        timer = setTimeout(() => session.destroy(), limits.lingerMs);
+      }, ms);
     let timer = closeAfter(limits.headersMs);
     let open = 0;
     session.on("stream", (stream) => {

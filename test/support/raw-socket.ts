@@ -26,5 +26,5 @@ export function sendRaw(url: string, bytes: string | Uint8Array, { timeoutMs = 5
 
 /** The statuses of the replies in what a connection received. */
 export function statusesOf(received: string): readonly number[] {
-  return [...received.matchAll(/^HTTP\/1\.1 (\d{3}) /gm)].map(([, status]) => Number(status));
+  return [...received.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map(([, status]) => Number(status));
 }
