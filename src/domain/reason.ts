@@ -27,6 +27,7 @@ export type Reason =
   | "IDEMPOTENCY_KEY_REUSED"
   | "INTEGRATION_NOT_FOUND"
   | "RESOURCE_NOT_FOUND"
+  | "EXECUTION_ENDED"
   | "QUEUE_FULL"
   | "REPLY_TOO_LARGE"
   | "ROUTE_NOT_FOUND"
@@ -63,6 +64,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   ETAG_MISMATCH: { code: Code.Aborted, status: 409 },
   INTEGRATION_NOT_FOUND: { code: Code.NotFound, status: 404 },
   RESOURCE_NOT_FOUND: { code: Code.NotFound, status: 404 },
+  EXECUTION_ENDED: { code: Code.FailedPrecondition, status: 400 },
   QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
   REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
   ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },

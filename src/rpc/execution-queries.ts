@@ -4,8 +4,9 @@ import type { ExecutionSummary } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
-import { ExecutionSchema, type ExecutionService } from "../gen/flowcall/v1/execution_pb.ts";
-import type { ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
+import { type Execution, ExecutionSchema, type ExecutionService } from "../gen/flowcall/v1/execution_pb.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { detailMessage, type NodeNames, nodeRunMessage } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
@@ -14,15 +15,16 @@ import { checkReplySize } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
 
 export type ExecutionQueriesOptions = {
+  readonly scheduler: Scheduler;
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
   readonly limits: Limits;
 };
 
-type Queries = Pick<ServiceHandlers<typeof ExecutionService>, "getExecution" | "getNodeRun">;
+type Queries = Pick<ServiceHandlers<typeof ExecutionService>, "getExecution" | "getNodeRun" | "stopExecution">;
 
-/** What is asked about executions after they were started. */
-export function executionQueries({ reader, workflows, limits }: ExecutionQueriesOptions): Queries {
+/** What is asked about executions, and of them, after they were started. */
+export function executionQueries({ scheduler, reader, workflows, limits }: ExecutionQueriesOptions): Queries {
   /** The names as the version has them: the definition may be none of today's, so nothing else is read from it. */
   const nodeNames = async (environmentId: string, execution: ExecutionSummary): Promise<NodeNames> => {
     const text = await workflows.getVersion(environmentId, execution.workflowId, execution.version);
@@ -30,20 +32,33 @@ export function executionQueries({ reader, workflows, limits }: ExecutionQueries
     return new Map(nodes.filter(({ name }) => name !== "").map(({ id, name }) => [id, name]));
   };
 
+  const answer = async (query: ExecutionQuery, call: Call): Promise<Execution> => {
+    const execution = await reader.get(query);
+    if (execution === undefined) throw executionNotFound(query.executionId);
+    tellExecution(call, execution.id, execution.state);
+    const runs = await reader.listNodeRuns(foundIn(query, execution));
+    const message = detailMessage(execution, runs, await nodeNames(query.environmentId, execution));
+    checkReplySize(ExecutionSchema, message, {
+      texts: [execution.payload, execution.response ?? "", JSON.stringify(runs)],
+      bytesMax: limits.transportBytesMax,
+      advice: "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.",
+    });
+    return message;
+  };
+
   return {
-    getExecution: async (request, call) => {
+    getExecution: async (request, call) => await answer(queryOf(request, call), call),
+
+    stopExecution: async (request, call) => {
       const query = queryOf(request, call);
-      const execution = await reader.get(query);
+      const execution = await reader.find(query);
       if (execution === undefined) throw executionNotFound(request.executionId);
-      tellExecution(call, execution.id, execution.state);
-      const runs = await reader.listNodeRuns(foundIn(query, execution));
-      const message = detailMessage(execution, runs, await nodeNames(query.environmentId, execution));
-      checkReplySize(ExecutionSchema, message, {
-        texts: [execution.payload, execution.response ?? "", JSON.stringify(runs)],
-        bytesMax: limits.transportBytesMax,
-        advice: "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.",
-      });
-      return message;
+      if (!(await scheduler.stopExecution({ ...query, executionId: execution.id }))) {
+        throw new RequestError("EXECUTION_ENDED", "The execution has ended already, and cannot be stopped.", {
+          metadata: { execution_id: execution.id },
+        });
+      }
+      return await answer(query, call);
     },
 
     getNodeRun: async (request, call) => {

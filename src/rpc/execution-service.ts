@@ -7,7 +7,7 @@ import {
   ExecutionResultSchema,
   ExecutionService,
 } from "../gen/flowcall/v1/execution_pb.ts";
-import type { Scheduler, Started } from "../scheduler/scheduler.ts";
+import type { Started } from "../scheduler/scheduler.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";
@@ -17,10 +17,7 @@ import { principalOf } from "./principal-of.ts";
 import { tellExecution } from "./tell-execution.ts";
 import { waitBudget } from "./wait-budget.ts";
 
-export type ExecutionServiceOptions = ExecutionQueriesOptions & {
-  readonly scheduler: Scheduler;
-  readonly executions: ExecutionStore;
-};
+export type ExecutionServiceOptions = ExecutionQueriesOptions & { readonly executions: ExecutionStore };
 
 /** The two calls that carry the product, and what is asked about executions beside them. */
 export function createExecutionService(options: ExecutionServiceOptions): Implementation {

@@ -18,8 +18,15 @@ const heldMs = 200;
 /** The delay between two tries of a write that an unreachable database kept from its answer. */
 const retryMs = 250;
 
-/** Why a run is cut short without an outcome. */
-class Abandoned extends Error {}
+/** Why a run is cut short: with the outcome that somebody else committed, or without one. */
+class CutShort extends Error {
+  readonly outcome: Outcome | undefined;
+
+  constructor(message: string, outcome?: Outcome) {
+    super(message);
+    this.outcome = outcome;
+  }
+}
 
 /** What an execution starts from: the payload and the request headers that it keeps. */
 export type Event = { readonly body: JsonObject; readonly headers: Readonly<Record<string, string>> };
@@ -107,7 +114,13 @@ export class ExecutionRun {
 
   /** Ends the run without an outcome, so that another process can take the execution up. */
   abandon(): void {
-    this.#abort.abort(new Abandoned("the process stops"));
+    this.#abort.abort(new CutShort("the process stops"));
+  }
+
+  /** Ends the run at once, since somebody else has committed this outcome of its execution. */
+  endWith(outcome: Outcome): void {
+    this.#outcome = outcome;
+    this.#abort.abort(new CutShort("the execution was ended from outside", outcome));
   }
 
   /**
@@ -131,7 +144,7 @@ export class ExecutionRun {
       await this.#begun;
       return outcome;
     } catch (error) {
-      if (error instanceof Abandoned) return undefined;
+      if (error instanceof CutShort) return error.outcome;
       throw error;
     } finally {
       ended.abort();
@@ -219,7 +232,7 @@ export class ExecutionRun {
   }
 
   #loseOwnership(): void {
-    this.#abort.abort(new Abandoned("another process has taken the execution over"));
+    this.#abort.abort(new CutShort("another process has taken the execution over, or ended it"));
   }
 }
 

@@ -60,6 +60,11 @@ export class Runs {
     return end;
   }
 
+  /** Ends the run of an execution at once, where this process runs it: somebody else has committed the outcome. */
+  endWith(executionId: string, outcome: Outcome): void {
+    this.#running.get(executionId)?.endWith(outcome);
+  }
+
   /** Goes on with an execution that was claimed. */
   async takeUp(claimed: ClaimedExecution): Promise<void> {
     const { versions } = this.#options;

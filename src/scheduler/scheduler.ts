@@ -22,6 +22,7 @@ import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
 import type { BoundExecution } from "../storage/begin.ts";
+import type { ExecutionQuery } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
@@ -170,6 +171,24 @@ export class Scheduler implements Service {
   /** Waits for the end of an execution that the caller was found to own; undefined where it goes on for longer. */
   async waitForEnd(executionId: string, waitMs: number, signal: AbortSignal): Promise<Outcome | undefined> {
     return await this.#waiters.wait(executionId, waitMs, signal);
+  }
+
+  /**
+   * Ends an execution from outside, and tells who runs it or waits for it here. Other processes learn of it from their
+   * next write. False: it has ended before, or it is not found.
+   */
+  async stopExecution(query: ExecutionQuery): Promise<boolean> {
+    const outcome: Outcome = {
+      state: "STOPPED",
+      error: { reason: "EXECUTION_STOPPED", message: "The execution was stopped." },
+    };
+    const isStopped = await this.#options.executions.stop({ ...query, outcome });
+    if (isStopped) {
+      this.#runs.endWith(query.executionId, outcome);
+      this.#waiters.settle(query.executionId, outcome);
+      this.#rescuer.wake();
+    }
+    return isStopped;
   }
 
   /** Hands back what was cut short. Where the database is away, the lease that runs out says the same. */

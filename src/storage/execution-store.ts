@@ -5,6 +5,7 @@ import type { JsonText } from "../domain/json-text.ts";
 import { type Begin, type BoundExecution, beginExecution, findBound } from "./begin.ts";
 import { type ClaimedExecution, type Claimer, claimExecutions } from "./claim.ts";
 import { claimState, toAnswer, toOutcomeRow, toStartRow } from "./execution-rows.ts";
+import { type Stop, stopExecution } from "./stop.ts";
 import type { Tables } from "./tables.ts";
 
 /** Who writes for an execution. Once another has taken it over, the epoch is another and nothing is written. */
@@ -139,6 +140,14 @@ export class ExecutionStore {
       .whereRef("execution.id", "=", "released.execution_id")
       .executeTakeFirst();
     return numUpdatedRows > 0n || (await this.#hasFinished(end));
+  }
+
+  /**
+   * Ends an execution from outside, queued or running, whoever runs it: its owner's later writes change nothing. False:
+   * it has ended before, or it is not found.
+   */
+  async stop(stop: Stop): Promise<boolean> {
+    return await stopExecution(this.#db, stop);
   }
 
   /**

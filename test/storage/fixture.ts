@@ -3,6 +3,7 @@ import type { NewExecution, NodeRun } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { Database } from "../../src/storage/database.ts";
+import { ExecutionReader } from "../../src/storage/execution-reader.ts";
 import { ExecutionStore } from "../../src/storage/execution-store.ts";
 import { LeaseStore } from "../../src/storage/lease-store.ts";
 import { TenantStore } from "../../src/storage/tenant-store.ts";
@@ -26,6 +27,7 @@ export async function openStores() {
     tenants: new TenantStore(database.db),
     workflows: new WorkflowStore(database.db),
     executions: new ExecutionStore(database.db),
+    reader: new ExecutionReader(database.db),
     leases: new LeaseStore(database.leaseDb),
   };
 }

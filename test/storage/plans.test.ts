@@ -1,6 +1,7 @@
 import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { ExecutionReader } from "../../src/storage/execution-reader.ts";
 import { ExecutionStore } from "../../src/storage/execution-store.ts";
 import { Pool } from "../../src/storage/pool.ts";
 import type { Tables } from "../../src/storage/tables.ts";
@@ -43,6 +44,10 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   await executions.finish({ ...claim, outcome: { state: "COMPLETED" } });
   await executions.recordFinished(tenant.newExecution(), { state: "COMPLETED", response: json("1") }, [nodeRun("1")]);
   await executions.getResult({ environmentId, linkedAccountId, executionId: execution.id });
+  await executions.stop({ environmentId, linkedAccountId, executionId: execution.id, outcome: { state: "STOPPED" } });
+  const reader = new ExecutionReader(db);
+  await reader.get({ environmentId, linkedAccountId, executionId: execution.id });
+  await reader.listNodeRuns({ environmentId, id: execution.id });
   await db.destroy();
   return statements.filter((statement) => /^(with|insert|select|update) /.test(statement.sql));
 }
