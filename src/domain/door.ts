@@ -27,6 +27,8 @@ export type Route = {
   readonly access: Scope | "public";
   /** How the caller speaks; the door that knows the request knows this too. It becomes `Call.protocol`. */
   readonly protocol: Protocol;
+  /** Whether the reply goes on until somebody ends it. A server that stops ends it at once and does not wait for it. */
+  readonly isStream?: boolean;
   /** Reads the body, makes the call, writes the reply. Settles when the reply is written, and soon after `call.signal` aborts. */
   serve(exchange: Exchange, call: Call): Promise<void>;
   /** Writes a refusal in the caller's protocol without reading the body. */

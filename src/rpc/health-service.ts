@@ -37,11 +37,13 @@ export function createHealthService({ isReady, services, clock }: HealthOptions)
     },
     watch: async function* ({ service }, context) {
       let last: ServingStatus | undefined;
-      while (!context.signal.aborted) {
+      for (let isOver = false; ; isOver = context.signal.aborted) {
         const status = known.has(service) ? statusNow() : ServingStatus.SERVICE_UNKNOWN;
         if (status !== last) yield create(HealthCheckResponseSchema, { status });
+        // What ends the watch may be the end of the service, and is said.
+        if (isOver) return;
         last = status;
-        // The wait ends early, by a rejection, when the watcher goes away; the loop's condition sees it.
+        // The wait ends early, by a rejection, when the watcher goes away or the service stops.
         await clock.wait(watchMs, context.signal).catch(() => undefined);
       }
     },

@@ -60,6 +60,7 @@ export class Procedure {
     return {
       access,
       protocol: format.protocol,
+      isStream: handler.method.methodKind !== "unary",
       serve: (exchange, call) => this.#serve({ head, format, exchange, call }),
       refuse: (exchange, call, error) => this.#refuse({ head, format, exchange, call }, error),
     };

@@ -4,6 +4,7 @@
  *
  * - No byte of a body is read on behalf of a caller whose key or scope is bad.
  * - Every request gets one reply, or its connection is cut: a failing door included.
+ * - At `stop()` a stream ends at once: it would never end by itself.
  * - After `stop()` no socket is open, and every call has been told by its signal.
  * - Keys and bodies are never logged.
  */
@@ -48,6 +49,7 @@ export class Server implements Service {
   readonly #listener: Listener;
   readonly #cors: Cors;
   readonly #open = new Set<OpenCall>();
+  readonly #streams = new Set<AbortController>();
   #isStopping = false;
 
   constructor(options: ServerOptions) {
@@ -63,6 +65,7 @@ export class Server implements Service {
 
   async stop(): Promise<void> {
     this.#isStopping = true;
+    for (const stream of this.#streams) stream.abort(shuttingDown());
     await this.#listener.stop();
     for (const { abort } of this.#open) {
       abort.abort(new Error("the server stops"));
@@ -89,7 +92,10 @@ export class Server implements Service {
         this.#options.log.error({ err: error }, "a request could not be answered");
         response.destroy();
       })
-      .finally(() => this.#open.delete(call));
+      .finally(() => {
+        this.#open.delete(call);
+        this.#streams.delete(abort);
+      });
     const call: OpenCall = { settled, abort };
     this.#open.add(call);
   }
@@ -102,6 +108,8 @@ export class Server implements Service {
     guardReply(exchange.request, response, limits);
 
     const route = this.#findRoute(head, exchange);
+    if (route.isStream) this.#streams.add(abort);
+    if (route.isStream && this.#isStopping) abort.abort(shuttingDown());
     const call: Call = {
       requestId: readRequestId(head.headers),
       protocol: route.protocol,
@@ -156,7 +164,7 @@ export class Server implements Service {
       return undefined;
     }
     if (this.#isStopping) {
-      throw new RequestError("SHUTTING_DOWN", "The server is stopping; try again.", { retryAfterSeconds: 1 });
+      throw shuttingDown();
     }
     if (!this.#options.isReady()) {
       throw new RequestError("DATABASE_UNAVAILABLE", "The server cannot reach its database; try again.", {
@@ -186,6 +194,10 @@ export class Server implements Service {
     const line = { requestId, protocol, method, path, ...reply, isAborted: signal.aborted };
     this.#options.log[reply.status >= 500 ? "warn" : "debug"](line, "request");
   }
+}
+
+function shuttingDown(): RequestError {
+  return new RequestError("SHUTTING_DOWN", "The server is stopping; try again.", { retryAfterSeconds: 1 });
 }
 
 type Reply = { readonly status: number; readonly ms: number };

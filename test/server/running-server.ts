@@ -41,7 +41,7 @@ export type Running = {
 
 export type RunningOptions = Partial<Omit<ServerOptions, "limits" | "log">> & {
   readonly limits?: Partial<ServerLimits>;
-  /** Serves `/own`, which needs the scope EXECUTE. */
+  /** Serves `/own`, which needs the scope EXECUTE, and `/stream`, which is said to have no end of its own. */
   readonly serve?: Route["serve"];
 };
 
@@ -92,6 +92,7 @@ function createDoor({ events, sockets }: Pick<Running, "events" | "sockets">, ow
   const routes: Record<string, Route> = {
     "/own": route(Scope.EXECUTE, own),
     "/public": route("public", own),
+    "/stream": { ...route("public", own), isStream: true },
     "/admin": route(Scope.ADMIN, own),
   };
   return { match: ({ path }: RequestHead) => routes[path] };

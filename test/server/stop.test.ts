@@ -2,9 +2,11 @@ import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import { connect } from "node:net";
+import type { Writable } from "node:stream";
 import pino from "pino";
 import { expect, test } from "vitest";
 import type { Exchange } from "../../src/domain/door.ts";
+import { RequestError } from "../../src/domain/request-error.ts";
 import { defaultServerLimits } from "../../src/server/limits.ts";
 import { Server } from "../../src/server/server.ts";
 import { type RunningOptions, send, startServer, versions } from "./running-server.ts";
@@ -92,6 +94,24 @@ test.each(versions)("a request that does not end in time is cut and told so (%s)
   await server.stop();
   expect(signal.aborted).toBe(true);
   expect(await failed).toBe("cut");
+});
+
+test.each(versions)("a stream ends at once when the server stops, and its caller is told why (%s)", async (version) => {
+  const called = Promise.withResolvers<void>();
+  const { server, url } = await startServer({
+    limits: { drainMs: 600_000 },
+    serve: async (exchange, { signal }) => {
+      const response: Writable = exchange.response;
+      response.write("first,");
+      called.resolve();
+      await once(signal, "abort");
+      response.end(signal.reason instanceof RequestError ? signal.reason.reason : "gone");
+    },
+  });
+  const reply = send(version, url, { path: "/stream" });
+  await called.promise;
+  await server.stop();
+  expect(await reply).toMatchObject({ status: 200, text: "first,SHUTTING_DOWN" });
 });
 
 test("a call that ignores its signal does not hold the stop, and is reported", async () => {
