@@ -6,7 +6,6 @@
 import { rename, rm, writeFile } from "node:fs/promises";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
-import type { Invoke } from "./domain/call.ts";
 import { systemClock } from "./domain/clock.ts";
 import type { Service } from "./domain/service.ts";
 import { examplesDir, loadExamples, readSeed } from "./examples.ts";
@@ -19,7 +18,7 @@ import { Health } from "./gen/grpc/health/v1/health_pb.ts";
 import { restReplies } from "./rest-replies.ts";
 import { createConnectDoor } from "./rpc/connect-door.ts";
 import { createExecutionService } from "./rpc/execution-service.ts";
-import { createChain, refusalOf } from "./rpc/handler-chain.ts";
+import { type Chain, createChain, refusalOf } from "./rpc/handler-chain.ts";
 import { createHealthService } from "./rpc/health-service.ts";
 import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
@@ -49,7 +48,7 @@ export class App implements Service {
   readonly #database: Database;
   readonly #tenants: TenantStore;
   readonly #scheduler: Scheduler;
-  readonly #invoke: Invoke;
+  readonly #chain: Chain;
   readonly #server: Server;
   #isStarted = false;
   #stopped: Promise<void> | undefined;
@@ -90,7 +89,7 @@ export class App implements Service {
       createWorkflowService({ workflows, limits }),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
-    this.#invoke = createChain({ implementations, isUnavailable, log });
+    this.#chain = createChain({ implementations, isUnavailable, log });
     const services = [ExecutionService, WorkflowService];
     const health = createHealthService({
       isReady,
@@ -108,14 +107,15 @@ export class App implements Service {
         createConnectDoor({
           implementations,
           open: [health, ...createReflectionServices([...services, Health])],
-          invoke: this.#invoke,
+          chain: this.#chain,
           limits,
           log,
         }),
         createGateway({
           services,
-          invoke: this.#invoke,
+          ...this.#chain,
           limits,
+          clock: systemClock,
           replies: restReplies,
           report: (error, { requestId }) => log.error({ requestId, err: error }, "a reply could not be written"),
         }),
@@ -174,7 +174,7 @@ export class App implements Service {
     if (seed === undefined) return;
     const scopes = [Scope.READ, Scope.AUTHOR];
     for (const environment of await this.#tenants.listEnvironments(seed.organization)) {
-      await loadExamples(examples, this.#invoke, { ...environment, keyId: "examples", scopes });
+      await loadExamples(examples, this.#chain.invoke, { ...environment, keyId: "examples", scopes });
     }
   }
 }

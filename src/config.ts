@@ -118,6 +118,7 @@ const limitVariables = {
   FLOWCALL_SLOTS: whole(1, 100_000).optional(),
   FLOWCALL_QUEUE_MAX: whole(0, 100_000_000).optional(),
   FLOWCALL_VERSIONS_CACHED: whole(1, 1_000_000).optional(),
+  FLOWCALL_EVENT_COMMENT_MS: whole(100, hourMs).optional(),
 };
 
 const schema = z.strictObject({
@@ -167,6 +168,9 @@ function limitsOf(values: Values): Limits {
     slots: values.FLOWCALL_SLOTS ?? rest.slots,
     queueMax: values.FLOWCALL_QUEUE_MAX ?? rest.queueMax,
     versionsMax: values.FLOWCALL_VERSIONS_CACHED ?? rest.versionsMax,
+    eventOpenMs: rest.eventOpenMs,
+    eventCommentMs: values.FLOWCALL_EVENT_COMMENT_MS ?? rest.eventCommentMs,
+    eventStallMs: rest.eventStallMs,
   };
 }
 

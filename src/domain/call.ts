@@ -12,7 +12,10 @@ export type Call = {
   readonly principal?: Principal;
   /** Request headers by lower-case name, each with its values in order; a header given twice has two values. */
   readonly headers: RequestHeaders;
-  /** Aborts when the caller goes away or its deadline passes. */
+  /**
+   * Aborts when the caller goes away or its deadline passes. With a RequestError as the reason the caller is still there,
+   * and is told it: a server that stops ends its streams so.
+   */
   readonly signal: AbortSignal;
   /** By when the caller wants its answer, on the clock of `performance.now()`; absent where it does not say. */
   readonly deadline?: number;
@@ -27,3 +30,9 @@ export type RequestHeaders = ReadonlyMap<string, readonly string[]>;
  * message and write the reply; everything between is here. Throws RequestError and nothing else.
  */
 export type Invoke = (method: DescMethod, request: Message, call: Call) => Promise<Message>;
+
+/**
+ * The same for a method that answers a stream of messages. The stream throws RequestError and nothing else, and ends
+ * without one soon after the caller has gone.
+ */
+export type InvokeStream = (method: DescMethod, request: Message, call: Call) => AsyncIterable<Message>;

@@ -33,6 +33,11 @@ export type Limits = {
   readonly queueMax: number;
   /** Compiled versions that are kept in memory. */
   readonly versionsMax: number;
+  /** How long a stream of events is silent before its head is sent all the same, and before a comment is. */
+  readonly eventOpenMs: number;
+  readonly eventCommentMs: number;
+  /** How long the reader of a stream of events may take nothing. */
+  readonly eventStallMs: number;
 };
 
 const mebibyte = 1024 * 1024;
@@ -51,4 +56,7 @@ export const defaultLimits: Limits = {
   slots: 256,
   queueMax: 10_000,
   versionsMax: 1_000,
+  eventOpenMs: 1_000,
+  eventCommentMs: 15_000,
+  eventStallMs: 60_000,
 };

@@ -2,7 +2,7 @@ import { STATUS_CODES } from "node:http";
 import { type JsonObject, toJson } from "@bufbuild/protobuf";
 import type { Call } from "../domain/call.ts";
 import { reasons } from "../domain/reason.ts";
-import type { RequestError, RequestErrorDetails } from "../domain/request-error.ts";
+import { RequestError, type RequestErrorDetails } from "../domain/request-error.ts";
 import { WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 import { acceptsProblem } from "./accept.ts";
 import type { HttpReply } from "./http-reply.ts";
@@ -23,6 +23,17 @@ export function errorReply(error: RequestError, call: Call): HttpReply {
     call,
   );
   return { ...reply, headers };
+}
+
+/** What a caller is told of an error. One that is no refusal is reported. */
+export function refusalOf(error: unknown, report: () => void): RequestError {
+  if (error instanceof RequestError) return error;
+  report();
+  return new RequestError(
+    "SERVER_ERROR",
+    "Something went wrong on our side. Our log names it by the request id of this reply.",
+    { cause: error },
+  );
 }
 
 /**

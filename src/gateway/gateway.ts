@@ -3,17 +3,20 @@
  * message or a field by its name, and how a reply becomes REST stands in a table that comes from above.
  *
  * It is the last door: it has a route for every request, if only to say that there is nothing. A request's body is read
- * after its route, key and media type are known, and is judged on its bytes before it is parsed.
+ * after its route, key and media type are known, and is judged on its bytes before it is parsed. A method that answers a
+ * stream is served as events (`event-endpoint.ts`).
  */
 
 import type { DescService } from "@bufbuild/protobuf";
-import type { Call, Invoke } from "../domain/call.ts";
+import type { Call, Invoke, InvokeStream } from "../domain/call.ts";
+import type { Clock } from "../domain/clock.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { bodyType, typeRefused } from "./content-type.ts";
-import { envelope, errorReply } from "./error-envelope.ts";
+import { envelope, errorReply, refusalOf } from "./error-envelope.ts";
 import { etagHeader } from "./etag.ts";
+import { EventEndpoint } from "./event-endpoint.ts";
 import { type HttpBinding, httpBindings } from "./http-binding.ts";
 import { type HttpReply, writeReply } from "./http-reply.ts";
 import { writeFieldJson, writeJson } from "./json-writer.ts";
@@ -24,7 +27,9 @@ import { Transcoder } from "./transcode.ts";
 export type GatewayOptions = {
   readonly services: readonly DescService[];
   readonly invoke: Invoke;
+  readonly invokeStream: InvokeStream;
   readonly limits: Limits;
+  readonly clock: Clock;
   readonly replies: ReplyTable;
   /** Told of what the caller is not: errors that are no refusals. */
   readonly report: (error: unknown, call: Call) => void;
@@ -32,9 +37,11 @@ export type GatewayOptions = {
 
 /** Throws where a proto file asks for what cannot be served, or for two methods on one path. */
 export function createGateway(options: GatewayOptions): Door {
-  const routes = new RouteTrie<Endpoint>();
+  const routes = new RouteTrie<Endpoint | EventEndpoint>();
   for (const binding of httpBindings(options.services)) {
-    routes.add(binding.template, binding.verb, new Endpoint(binding, options));
+    const isStream = binding.method.methodKind === "server_streaming";
+    const endpoint = isStream ? new EventEndpoint(binding, options) : new Endpoint(binding, options);
+    routes.add(binding.template, binding.verb, endpoint);
   }
   return {
     match(head) {
@@ -73,7 +80,10 @@ class Endpoint {
       protocol: "rest",
       serve: async (exchange, call) => {
         const reply = await this.reply({ head, segments, exchange }, call).catch((error: unknown) =>
-          errorReply(this.refusalOf(error, call), call),
+          errorReply(
+            refusalOf(error, () => this.options.report(error, call)),
+            call,
+          ),
         );
         await writeReply(exchange, reply, call);
       },
@@ -111,16 +121,6 @@ class Endpoint {
     // HTTP/2 may send a body that its head did not tell of.
     if (type === "untyped" && body.length > 0) throw typeRefused("none");
     return body;
-  }
-
-  private refusalOf(error: unknown, call: Call): RequestError {
-    if (error instanceof RequestError) return error;
-    this.options.report(error, call);
-    return new RequestError(
-      "SERVER_ERROR",
-      "Something went wrong on our side. Our log names it by the request id of this reply.",
-      { cause: error },
-    );
   }
 }
 

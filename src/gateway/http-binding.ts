@@ -37,12 +37,17 @@ export function httpBindings(services: readonly DescService[]): readonly HttpBin
 
 function httpBinding(method: DescMethod, rule: HttpRule): HttpBinding {
   const name = nameOf(method);
-  if (method.methodKind !== "unary") throw new Error(`${name} streams; the gateway serves unary methods`);
+  if (method.methodKind !== "unary" && method.methodKind !== "server_streaming") {
+    throw new Error(`${name} takes a stream, which no HTTP request is`);
+  }
   if (!hasOption(method, scope) || getOption(method, scope) === Scope.UNSPECIFIED) {
     throw new Error(`${name} has no scope, so nobody could call it`);
   }
   const { verb, path } = pattern(name, rule);
   if (verb === "GET" && rule.body !== "") throw new Error(`${name} has a body, which a GET has not`);
+  if (method.methodKind === "server_streaming" && (verb !== "GET" || rule.responseBody !== "")) {
+    throw new Error(`${name} streams, so its path must be a GET's and each event a whole message`);
+  }
   const responseField = rule.responseBody === "" ? undefined : fieldByName(method.output, rule.responseBody);
   if (rule.responseBody !== "" && responseField === undefined) {
     throw new Error(`${method.output.typeName} has no field ${rule.responseBody} to be the response_body`);

@@ -24,19 +24,9 @@ export async function writeReply(exchange: Exchange, reply: HttpReply, call: Cal
   const plain = Buffer.from(reply.body);
   const isPacked = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
   const body = isPacked ? await compress(plain) : plain;
-  response.statusCode = reply.status;
-  if (reply.type !== undefined) {
-    response.setHeader("content-type", reply.type);
-    response.setHeader("content-length", body.length);
-  }
+  setHead(response, reply, call);
+  if (reply.type !== undefined) response.setHeader("content-length", body.length);
   if (isPacked) response.setHeader("content-encoding", "gzip");
-  // A refusal depends on the one, every longer body on the other.
-  response.appendHeader("vary", "Accept, Accept-Encoding");
-  response.setHeader("cache-control", "no-store");
-  response.setHeader("x-content-type-options", "nosniff");
-  response.setHeader("x-request-id", call.requestId);
-  for (const [name, value] of call.replyHeaders) response.setHeader(name, value);
-  for (const [name, value] of Object.entries(reply.headers)) response.setHeader(name, value);
   const { promise, resolve } = Promise.withResolvers<void>();
   response.once("finish", resolve);
   response.once("close", resolve);
@@ -46,4 +36,21 @@ export async function writeReply(exchange: Exchange, reply: HttpReply, call: Cal
   if (request.method === "HEAD") response.end();
   else response.end(body);
   await promise;
+}
+
+/** Sets everything of a reply's head that does not depend on its body. */
+export function setHead(
+  response: Exchange["response"],
+  { status, type, headers }: Omit<HttpReply, "body">,
+  call: Call,
+): void {
+  response.statusCode = status;
+  if (type !== undefined) response.setHeader("content-type", type);
+  // A refusal depends on the one, every longer body on the other.
+  response.appendHeader("vary", "Accept, Accept-Encoding");
+  response.setHeader("cache-control", "no-store");
+  response.setHeader("x-content-type-options", "nosniff");
+  response.setHeader("x-request-id", call.requestId);
+  for (const [name, value] of call.replyHeaders) response.setHeader(name, value);
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
 }

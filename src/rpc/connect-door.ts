@@ -7,6 +7,7 @@
 
 import {
   type DescMethod,
+  type DescMethodServerStreaming,
   type DescMethodUnary,
   type DescService,
   getOption,
@@ -16,13 +17,13 @@ import {
 import { type ConnectRouter, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
-import type { Invoke } from "../domain/call.ts";
+import type { Call } from "../domain/call.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { type Scope, scope } from "../gen/flowcall/v1/options_pb.ts";
 import { connectErrorOf } from "./connect-error.ts";
-import type { Implementation } from "./handler-chain.ts";
+import type { Chain, Implementation } from "./handler-chain.ts";
 import { callKey, Procedure, refusalKey, requestKey } from "./procedure.ts";
 import { formatOfType } from "./rpc-format.ts";
 import { writeTrailersOnly } from "./rpc-reply.ts";
@@ -33,13 +34,13 @@ export type OpenService = { readonly service: DescService; readonly register: (r
 export type ConnectDoorOptions = {
   readonly implementations: readonly Implementation[];
   readonly open: readonly OpenService[];
-  readonly invoke: Invoke;
+  readonly chain: Chain;
   readonly limits: Limits;
   readonly log: Logger;
 };
 
 /** Serves the given services over Connect, gRPC and gRPC-Web. */
-export function createConnectDoor({ implementations, open, invoke, limits, log }: ConnectDoorOptions): Door {
+export function createConnectDoor({ implementations, open, chain, limits, log }: ConnectDoorOptions): Door {
   const router = createConnectRouter({
     jsonOptions: { alwaysEmitImplicit: true },
     acceptCompression: [compressionGzip],
@@ -53,8 +54,9 @@ export function createConnectDoor({ implementations, open, invoke, limits, log }
   for (const { register } of open) register(router);
   for (const { handlers } of implementations) {
     for (const method of handlers.keys()) {
-      if (!isUnary(method)) throw new Error(`${method.name} streams, which the chain cannot`);
-      router.rpc(method, unaryOf(method, invoke));
+      if (isUnary(method)) router.rpc(method, unaryOf(method, chain));
+      else if (isServerStreaming(method)) router.rpc(method, streamOf(method, chain));
+      else throw new Error(`${method.name} takes a stream, which the chain cannot`);
     }
   }
 
@@ -79,20 +81,55 @@ function isUnary(method: DescMethod): method is DescMethodUnary {
   return method.methodKind === "unary";
 }
 
-function unaryOf(method: DescMethod, invoke: Invoke) {
+function isServerStreaming(method: DescMethod): method is DescMethodServerStreaming {
+  return method.methodKind === "server_streaming";
+}
+
+function unaryOf(method: DescMethod, { invoke }: Chain) {
   return async (_empty: Message, context: HandlerContext): Promise<Message> => {
-    const call = context.values.get(callKey);
-    const request = context.values.get(requestKey);
-    if (call === undefined || request === undefined) throw new Error("a call reached Connect without its message");
+    const { call, request } = incoming(context);
     try {
-      return await invoke(method, request, { ...call, signal: AbortSignal.any([call.signal, context.signal]) });
+      return await invoke(method, request, call);
     } catch (error) {
-      if (error instanceof RequestError) throw connectErrorOf(error);
-      throw error;
+      throw errorOf(error);
     } finally {
-      for (const [name, value] of call.replyHeaders) context.responseHeader.set(name, value);
+      sendHeaders(call, context);
     }
   };
+}
+
+function streamOf(method: DescMethod, { invokeStream }: Chain) {
+  return async function* (_empty: Message, context: HandlerContext): AsyncGenerator<Message> {
+    const { call, request } = incoming(context);
+    try {
+      for await (const message of invokeStream(method, request, call)) {
+        sendHeaders(call, context);
+        yield message;
+      }
+      // Where the deadline has ended it, the caller is told so and not that there is no more.
+      context.signal.throwIfAborted();
+    } catch (error) {
+      throw errorOf(error);
+    } finally {
+      sendHeaders(call, context);
+    }
+  };
+}
+
+function incoming({ values, signal }: HandlerContext): { readonly call: Call; readonly request: Message } {
+  const call = values.get(callKey);
+  const request = values.get(requestKey);
+  if (call === undefined || request === undefined) throw new Error("a call reached Connect without its message");
+  return { call: { ...call, signal: AbortSignal.any([call.signal, signal]) }, request };
+}
+
+/** Headers count until the first message has gone. */
+function sendHeaders({ replyHeaders }: Call, { responseHeader }: HandlerContext): void {
+  for (const [name, value] of replyHeaders) responseHeader.set(name, value);
+}
+
+function errorOf(error: unknown): unknown {
+  return error instanceof RequestError ? connectErrorOf(error) : error;
 }
 
 /** A gRPC client that asks for a method which is not served here is told so in its own protocol. */

@@ -4,26 +4,38 @@
 // leaves the chain as a RequestError: a refusal as it is, an unreachable database as DATABASE_UNAVAILABLE, and anything
 // else, logged once with its causes, as SERVER_ERROR with a neutral text.
 
-import type { DescMessage, DescMethod, DescService, Message, MessageShape } from "@bufbuild/protobuf";
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodServerStreaming,
+  DescService,
+  Message,
+  MessageShape,
+} from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Logger } from "pino";
-import type { Call, Invoke } from "../domain/call.ts";
+import type { Call, Invoke, InvokeStream } from "../domain/call.ts";
 import { type FieldViolation, RequestError } from "../domain/request-error.ts";
 import { fieldsFromHeaders, headerHint } from "./header-fields.ts";
 
-/** One handler for each method of a service. */
+/** One handler for each method of a service. One that streams ends, or throws what it likes, when `call.signal` aborts. */
 export type ServiceHandlers<S extends DescService> = {
   readonly [P in keyof S["method"]]: (
     request: MessageShape<S["method"][P]["input"]>,
     call: Call,
-  ) => Promise<MessageShape<S["method"][P]["output"]>>;
+  ) => S["method"][P] extends DescMethodServerStreaming
+    ? AsyncIterable<MessageShape<S["method"][P]["output"]>>
+    : Promise<MessageShape<S["method"][P]["output"]>>;
 };
 
 /** A service with its handlers, as the chain and the Connect door take it. */
 export type Implementation = { readonly service: DescService; readonly handlers: ReadonlyMap<DescMethod, Handler> };
 
-type Handler = (request: Message, call: Call) => Promise<Message>;
+type Handler = (request: Message, call: Call) => Promise<Message> | AsyncIterable<Message>;
+
+/** The chain, for methods that answer one message and for those that answer a stream. */
+export type Chain = { readonly invoke: Invoke; readonly invokeStream: InvokeStream };
 
 /** Binds handlers to the methods of their service. */
 export function implement<S extends DescService>(service: S, handlers: ServiceHandlers<S>): Implementation {
@@ -44,7 +56,7 @@ export type ChainOptions = {
 };
 
 /** Builds the chain over the given services. */
-export function createChain({ implementations, isUnavailable, log }: ChainOptions): Invoke {
+export function createChain({ implementations, isUnavailable, log }: ChainOptions): Chain {
   const handlers = new Map(implementations.flatMap((implementation) => [...implementation.handlers]));
   const validator = createValidator();
 
@@ -54,23 +66,58 @@ export function createChain({ implementations, isUnavailable, log }: ChainOption
     if (result.kind === "invalid") throw violationError(schema, result.violations);
   };
 
-  return async (method, request, call) => {
-    const started = performance.now();
-    try {
-      const handler = handlers.get(method);
-      if (handler === undefined) throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
-      fieldsFromHeaders(method.input, request, call.headers);
-      validate(method.input, request);
-      const reply = await handler(request, call);
-      log.debug({ rpc: method.name, requestId: call.requestId, ms: performance.now() - started }, "call answered");
-      return reply;
-    } catch (error) {
-      const refusal = refusalOf(error, isUnavailable);
-      const level = refusal.reason === "SERVER_ERROR" ? "error" : "debug";
-      log[level]({ rpc: method.name, requestId: call.requestId, reason: refusal.reason, err: error }, "call refused");
-      throw refusal;
-    }
+  /** Calls the handler, where the request is good. */
+  const begin = (method: DescMethod, request: Message, call: Call): ReturnType<Handler> => {
+    const handler = handlers.get(method);
+    if (handler === undefined) throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
+    fieldsFromHeaders(method.input, request, call.headers);
+    validate(method.input, request);
+    return handler(request, call);
   };
+
+  const logAnswered = (method: DescMethod, { requestId }: Call, started: number): void =>
+    log.debug({ rpc: method.name, requestId, ms: performance.now() - started }, "call answered");
+
+  const refuse = (error: unknown, method: DescMethod, { requestId }: Call): RequestError => {
+    const refusal = refusalOf(error, isUnavailable);
+    const level = refusal.reason === "SERVER_ERROR" ? "error" : "debug";
+    log[level]({ rpc: method.name, requestId, reason: refusal.reason, err: error }, "call refused");
+    return refusal;
+  };
+
+  return {
+    invoke: async (method, request, call) => {
+      const started = performance.now();
+      try {
+        const reply = begin(method, request, call);
+        if (isStream(reply)) throw new Error(`${method.name} streams`);
+        const message = await reply;
+        logAnswered(method, call, started);
+        return message;
+      } catch (error) {
+        throw refuse(error, method, call);
+      }
+    },
+    invokeStream: async function* (method, request, call) {
+      const started = performance.now();
+      try {
+        const replies = begin(method, request, call);
+        if (!isStream(replies)) throw new Error(`${method.name} does not stream`);
+        yield* replies;
+        // Whether the stream ended by itself or by the signal, the signal's word is the last.
+        if (call.signal.reason instanceof RequestError) throw call.signal.reason;
+        logAnswered(method, call, started);
+      } catch (error) {
+        const { aborted, reason } = call.signal;
+        if (!aborted) throw refuse(error, method, call);
+        if (reason instanceof RequestError) throw refuse(reason, method, call);
+      }
+    },
+  };
+}
+
+function isStream(reply: ReturnType<Handler>): reply is AsyncIterable<Message> {
+  return Symbol.asyncIterator in reply;
 }
 
 /** What a caller is told of an error: a refusal as it is, the database's absence, or that the fault is ours. */

@@ -3,6 +3,7 @@ import { connect, type IncomingHttpHeaders } from "node:http2";
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Invoke } from "../../src/domain/call.ts";
+import { systemClock } from "../../src/domain/clock.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
@@ -11,7 +12,19 @@ import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { DraftSchema, WorkflowSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { type GatewayServer, serveDoor } from "./gateway-server.ts";
 import { madeService } from "./made-service.ts";
-import { type Answer, answer, execute, json, RecordingGateway, replies, spaced } from "./recording-gateway.ts";
+import {
+  type Answer,
+  answer,
+  execute,
+  json,
+  noStream,
+  RecordingGateway,
+  replies,
+  spaced,
+} from "./recording-gateway.ts";
+
+/** What every gateway needs, whatever it serves. */
+const made = { invokeStream: noStream, limits: defaultLimits, clock: systemClock, report: () => undefined };
 
 const gateway = new RecordingGateway();
 let server: GatewayServer;
@@ -114,9 +127,9 @@ describe("a reply", () => {
     const [method] = service.methods;
     if (method === undefined) throw new Error("the service has methods");
     const invoke: Invoke = async () => create(method.output, thing);
-    const options = { invoke, limits: defaultLimits, replies: new Map(), report: () => undefined };
-    await using made = await serveDoor(createGateway({ ...options, services: [service] }));
-    return (await fetch(made.url + path)).text();
+    const options = { ...made, invoke, replies: new Map() };
+    await using server = await serveDoor(createGateway({ ...options, services: [service] }));
+    return (await fetch(server.url + path)).text();
   }
 
   test("is the field that response_body names, over each of the bindings", async () => {
@@ -215,6 +228,6 @@ test("HTTP/2 is served alike, HEAD and an untyped body included", async () => {
 
 test("two methods on one path are refused when the gateway is made", () => {
   const service = madeService({ A: { rule: { get: "/t/{name}" } }, B: { rule: { get: "/t/{one}" } } });
-  const options = { invoke: gateway.invoke, limits: defaultLimits, replies, report: () => undefined };
+  const options = { ...made, invoke: gateway.invoke, replies };
   expect(() => createGateway({ ...options, services: [service] })).toThrow("match the same paths");
 });

@@ -1,14 +1,16 @@
 import { create, createFileRegistry, type DescService, setExtension } from "@bufbuild/protobuf";
 import {
+  FieldOptionsSchema,
   FileDescriptorProtoSchema,
   file_google_protobuf_duration,
   file_google_protobuf_struct,
   file_google_protobuf_timestamp,
   FieldDescriptorProto_Label as Label,
   MethodOptionsSchema,
+  OneofOptionsSchema,
   FieldDescriptorProto_Type as Type,
 } from "@bufbuild/protobuf/wkt";
-import { Scope, scope } from "../../src/gen/flowcall/v1/options_pb.ts";
+import { event_id, event_type, Scope, scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { http } from "../../src/gen/google/api/annotations_pb.ts";
 import { type HttpRule, HttpRuleSchema } from "../../src/gen/google/api/http_pb.ts";
 
@@ -21,11 +23,16 @@ type Rule = {
   readonly more?: readonly Rule[];
 };
 
-type MadeMethod = { readonly rule?: Rule; readonly scope?: Scope; readonly streams?: boolean };
+type MadeMethod = {
+  readonly rule?: Rule;
+  readonly scope?: Scope;
+  readonly streams?: boolean;
+  readonly takesStream?: boolean;
+};
 
 /**
  * A service whose methods take and answer `made.v1.Thing`, a message with a field of every sort that the product's own
- * messages do not all have.
+ * messages do not all have. As an event its id is `name`, its type the one of `choice`.
  */
 export function madeService(methods: Readonly<Record<string, MadeMethod>>): DescService {
   const file = create(FileDescriptorProtoSchema, {
@@ -37,7 +44,7 @@ export function madeService(methods: Readonly<Record<string, MadeMethod>>): Desc
       { name: "Colour", value: ["COLOUR_UNSPECIFIED", "RED", "GREEN"].map((name, number) => ({ name, number })) },
     ],
     messageType: [
-      { name: "Thing", field: thingFields, oneofDecl: [{ name: "choice" }] },
+      { name: "Thing", field: thingFields, oneofDecl: [{ name: "choice", options: eventTypeOptions() }] },
       { name: "Part", field: [field("id", 1, Type.STRING), field("size", 2, Type.INT32)] },
     ],
     service: [{ name: "ThingService", method: Object.entries(methods).map(([name, made]) => method(name, made)) }],
@@ -59,7 +66,7 @@ function field(
 }
 
 const thingFields = [
-  field("name", 1, Type.STRING),
+  { ...field("name", 1, Type.STRING), options: eventIdOptions() },
   field("part", 2, Type.MESSAGE, { typeName: ".made.v1.Part" }),
   field("parts", 3, Type.MESSAGE, { typeName: ".made.v1.Part", label: Label.REPEATED }),
   field("tags", 4, Type.STRING, { label: Label.REPEATED }),
@@ -78,12 +85,25 @@ const thingFields = [
   field("other", 17, Type.STRING, { oneofIndex: 0 }),
 ];
 
+function eventIdOptions() {
+  const options = create(FieldOptionsSchema);
+  setExtension(options, event_id, true);
+  return options;
+}
+
+function eventTypeOptions() {
+  const options = create(OneofOptionsSchema);
+  setExtension(options, event_type, true);
+  return options;
+}
+
 function method(name: string, made: MadeMethod) {
   const options = create(MethodOptionsSchema);
   if (made.rule !== undefined) setExtension(options, http, httpRule(made.rule));
   setExtension(options, scope, made.scope ?? Scope.READ);
   const type = ".made.v1.Thing";
-  return { name, inputType: type, outputType: type, serverStreaming: made.streams === true, options };
+  const { streams: serverStreaming = false, takesStream: clientStreaming = false } = made;
+  return { name, inputType: type, outputType: type, serverStreaming, clientStreaming, options };
 }
 
 function httpRule({ get, post, custom, body, response_body, more }: Rule): HttpRule {

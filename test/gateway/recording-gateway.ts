@@ -1,5 +1,6 @@
 import { create, type Message } from "@bufbuild/protobuf";
-import type { Invoke } from "../../src/domain/call.ts";
+import type { Invoke, InvokeStream } from "../../src/domain/call.ts";
+import { systemClock } from "../../src/domain/clock.ts";
 import type { Door } from "../../src/domain/door.ts";
 import { scanJson } from "../../src/domain/json-scan.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
@@ -54,6 +55,11 @@ export type Answer = {
   readonly body: unknown;
 };
 
+/** What stands for the chain where no method streams. */
+export const noStream: InvokeStream = async function* (method) {
+  yield await Promise.reject(new Error(`${method.name} does not stream`));
+};
+
 /** A gateway whose methods do what the test says, and which remembers what they were asked. */
 export class RecordingGateway {
   invoke: Invoke = async () => answer();
@@ -65,7 +71,9 @@ export class RecordingGateway {
       this.asked = [method.name, request];
       return this.invoke(method, request, call);
     },
+    invokeStream: noStream,
     limits: defaultLimits,
+    clock: systemClock,
     replies,
     report: (error) => this.reported.push(error),
   });

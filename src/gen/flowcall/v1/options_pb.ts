@@ -6,7 +6,7 @@
 
 import type { GenEnum, GenExtension, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, extDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { FieldOptions, MethodOptions } from "@bufbuild/protobuf/wkt";
+import type { FieldOptions, MethodOptions, OneofOptions } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_descriptor } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/options.proto.
  */
 export const file_flowcall_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChlmbG93Y2FsbC92MS9vcHRpb25zLnByb3RvEgtmbG93Y2FsbC52MSKzAQoKSGVhZGVyUnVsZRIMCgRuYW1lGAEgASgJEicKDGFic2VudF92YWx1ZRgCIAEoCUgAUgxhYnNlbnRfdmFsdWWIAQESFwoKcHJlZmVyZW5jZRgDIAEoCUgBiAEBEiUKC2lzX3F1b3RhYmxlGAQgASgISAJSC2lzX3F1b3RhYmxliAEBQg8KDV9hYnNlbnRfdmFsdWVCDQoLX3ByZWZlcmVuY2VCDgoMX2lzX3F1b3RhYmxlKmQKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEQoNU0NPUEVfRVhFQ1VURRABEg4KClNDT1BFX1JFQUQQAhIQCgxTQ09QRV9BVVRIT1IQAxIPCgtTQ09QRV9BRE1JThAEOlMKBmhlYWRlchIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY0YYDIAEoCzIXLmZsb3djYWxsLnYxLkhlYWRlclJ1bGVSBmhlYWRlcogBATpNCgVzY29wZRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNKGAyABKA4yEi5mbG93Y2FsbC52MS5TY29wZVIFc2NvcGWIAQFiBnByb3RvMw", [file_google_protobuf_descriptor]);
+  fileDesc("ChlmbG93Y2FsbC92MS9vcHRpb25zLnByb3RvEgtmbG93Y2FsbC52MSKzAQoKSGVhZGVyUnVsZRIMCgRuYW1lGAEgASgJEicKDGFic2VudF92YWx1ZRgCIAEoCUgAUgxhYnNlbnRfdmFsdWWIAQESFwoKcHJlZmVyZW5jZRgDIAEoCUgBiAEBEiUKC2lzX3F1b3RhYmxlGAQgASgISAJSC2lzX3F1b3RhYmxliAEBQg8KDV9hYnNlbnRfdmFsdWVCDQoLX3ByZWZlcmVuY2VCDgoMX2lzX3F1b3RhYmxlKmQKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEQoNU0NPUEVfRVhFQ1VURRABEg4KClNDT1BFX1JFQUQQAhIQCgxTQ09QRV9BVVRIT1IQAxIPCgtTQ09QRV9BRE1JThAEOlMKBmhlYWRlchIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY0YYDIAEoCzIXLmZsb3djYWxsLnYxLkhlYWRlclJ1bGVSBmhlYWRlcogBATo9CghldmVudF9pZBIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY04YDIAEoCFIHZXZlbnRJZIgBATpBCgpldmVudF90eXBlEh0uZ29vZ2xlLnByb3RvYnVmLk9uZW9mT3B0aW9ucxjUhgMgASgIUglldmVudFR5cGWIAQE6TQoFc2NvcGUSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjShgMgASgOMhIuZmxvd2NhbGwudjEuU2NvcGVSBXNjb3BliAEBYgZwcm90bzM", [file_google_protobuf_descriptor]);
 
 /**
  * How a request header becomes a field.
@@ -123,10 +123,27 @@ export const header: GenExtension<FieldOptions, HeaderRule> = /*@__PURE__*/
   extDesc(file_flowcall_v1_options, 0);
 
 /**
+ * Over REST a stream of messages is sent as events (text/event-stream). This text of the streamed message becomes the
+ * event's id: what a caller who was cut off sends back in the header Last-Event-ID.
+ *
+ * @generated from extension: optional bool event_id = 50003;
+ */
+export const event_id: GenExtension<FieldOptions, boolean> = /*@__PURE__*/
+  extDesc(file_flowcall_v1_options, 1);
+
+/**
+ * The name of the field that is set in this oneof of a streamed message becomes the event's type.
+ *
+ * @generated from extension: optional bool event_type = 50004;
+ */
+export const event_type: GenExtension<OneofOptions, boolean> = /*@__PURE__*/
+  extDesc(file_flowcall_v1_options, 2);
+
+/**
  * The scope that an API key needs for this method. A method without one cannot be called.
  *
  * @generated from extension: optional flowcall.v1.Scope scope = 50002;
  */
 export const scope: GenExtension<MethodOptions, Scope> = /*@__PURE__*/
-  extDesc(file_flowcall_v1_options, 1);
+  extDesc(file_flowcall_v1_options, 3);
 
