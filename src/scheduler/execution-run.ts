@@ -78,7 +78,7 @@ export class ExecutionRun {
       },
       sleep: async (ms) => {
         if (await executions.suspend({ ...this.#claim(), ms }))
-          this.#abort.abort(new Abandoned("the execution sleeps"));
+          this.#abort.abort(new CutShort("the execution sleeps"));
         else this.#loseOwnership();
       },
       onError: (error) => this.#abort.abort(error),
