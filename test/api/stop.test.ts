@@ -9,25 +9,12 @@ const { executeWorkflow, getExecution, getExecutionResponse, getNodeRun, stopExe
 const error = { reason: "EXECUTION_STOPPED", message: "The execution was stopped." };
 const stopped = { state: "STOPPED", status: "ERRORED", error, end_time: aTime };
 
-/** Waits for an hour, in one node. */
-const hour: JsonObject = {
-  nodes: [
-    { id: "1", start: { api_call: {} } },
-    { id: "2", delay: { seconds: "3600" } },
-    { id: "3", response: { data: "1" } },
-  ],
-  edges: [
-    { source: "1", target: "2" },
-    { source: "2", target: "3" },
-  ],
-};
-
-/** Waits for an hour, a second at a time. */
+/** Waits for an hour, each time for too short a while to sleep through: it holds its slot. */
 const seconds: JsonObject = {
   nodes: [
     { id: "1", start: { api_call: {} } },
     { id: "2", group: { count: "3600", concurrency: 1 } },
-    { id: "3", group_id: "2", delay: { seconds: "1" } },
+    { id: "3", group_id: "2", delay: { seconds: "0.9" } },
   ],
   edges: [
     { source: "1", target: "2" },
@@ -78,17 +65,17 @@ describe("a stop", () => {
     const single = await startFlowcall({ FLOWCALL_SLOTS: "1" });
     try {
       const at = executionCalls(single.url);
-      await putWorkflow(single.url, { alias: "hour", definition: hour });
-      const running = await at.start({ workflow: "hour" });
+      await putWorkflow(single.url, { alias: "seconds", definition: seconds });
+      const running = await at.start({ workflow: "seconds" });
       await at.until(getNodeRun, { execution_id: running, node_id: "1" }, { state: "SUCCESS" });
-      const queued = await at.start({ workflow: "hour" });
+      const queued = await at.start({ workflow: "seconds" });
       const last = await at.start({ workflow: "create-task" });
       expect((await at.ask(getExecution, { execution_id: queued })).message).toMatchObject({ state: "QUEUED" });
       for (const id of [queued, running]) {
         expect((await at.ask(stopExecution, { execution_id: id })).message).toMatchObject(stopped);
       }
       const before = await recorded(single, running);
-      // It gets the one slot only when the node that waits for an hour has given it up.
+      // It gets the one slot only when the run that waits for an hour has given it up.
       await at.until(getExecution, { execution_id: last }, { state: "COMPLETED" });
       expect(await recorded(single, running)).toEqual(before);
       expect(await recorded(single, queued)).toEqual([]);
@@ -131,7 +118,8 @@ describe("a stop", () => {
     const single = await startFlowcall({ FLOWCALL_SLOTS: "1" });
     try {
       const at = executionCalls(single.url);
-      await at.start({ workflow: "slow-task" });
+      await putWorkflow(single.url, { alias: "seconds", definition: seconds });
+      const running = await at.start({ workflow: "seconds" });
       const asked = { workflow: "create-task", linked_account_id: account, payload, sync_execution: true };
       const waiting = at.ask(executeWorkflow, asked);
       let id: unknown;
@@ -145,6 +133,7 @@ describe("a stop", () => {
         reason: "WORKFLOW_ERRORED",
         message: { execution_id: id, error },
       });
+      await at.ask(stopExecution, { execution_id: running });
     } finally {
       await single.stop();
     }
