@@ -1,0 +1,90 @@
+import type { Agent } from "undici";
+import type { Reply } from "./answer-body.ts";
+import { answerHeaderBytesMax } from "./environment-agents.ts";
+import { HttpFailure } from "./http-failure.ts";
+import type { Hop } from "./redirect.ts";
+import { sentHeaders } from "./request-headers.ts";
+import { within } from "./within.ts";
+
+/** Sends one request and waits for the head of its answer. Rejects with whatever went wrong; see `failureOf`. */
+export async function exchange(agent: Agent, hop: Hop, signal: AbortSignal): Promise<Reply> {
+  signal.throwIfAborted();
+  let interim = 0;
+  const request = agent.request({
+    origin: hop.url.origin,
+    path: hop.url.pathname + hop.url.search,
+    method: hop.method,
+    headers: sentHeaders(hop.headers),
+    body: typeof hop.body === "string" ? Buffer.from(hop.body) : (hop.body ?? null),
+    signal,
+    highWaterMark: readAheadBytes,
+    onInfo: () => {
+      interim += 1;
+      if (interim > interimMax) throw new HttpFailure("CONNECTION_FAILED", "The server sent interim answers only.");
+    },
+  });
+  // undici heeds the signal only once there is a connection.
+  const { statusCode, headers, body } = await within(signal, request);
+  return { status: statusCode, headers: plainHeaders(headers), body };
+}
+
+/** What an error of a call means to its author. The host is the one in the URL. */
+export function failureOf(error: unknown, { host }: { host: string }): HttpFailure {
+  if (error instanceof HttpFailure) return error;
+  const code = codeOf(error);
+  if (code === "UND_ERR_HEADERS_OVERFLOW") {
+    return new HttpFailure(
+      "ANSWER_TOO_LARGE",
+      `The headers of the answer are larger than ${answerHeaderBytesMax} bytes. Have the server send fewer.`,
+      { isDefinite: true, limit: { name: "answer_header_bytes", value: answerHeaderBytesMax }, cause: error },
+    );
+  }
+  const message = `${JSON.stringify(host)} ${troubleOf(code)}`;
+  return new HttpFailure("CONNECTION_FAILED", message, { cause: error });
+}
+
+function troubleOf(code: string): string {
+  const known = troubles.get(code);
+  if (known !== undefined) return known;
+  if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH)|^EPROTO$/.test(code)) {
+    return `cannot be trusted over TLS (${code}). Check its certificate and the URL's scheme and port.`;
+  }
+  if (/^(HPE_|UND_ERR_RES_|Z_|ERR_BROTLI|ERR__ERROR|ERR_PADDING)/.test(code)) {
+    return `sent an answer that breaks the rules of HTTP (${code}). Check the URL's scheme and port.`;
+  }
+  return `could not be called (${code}). Try again, or check the URL.`;
+}
+
+const troubles: ReadonlyMap<string, string> = new Map([
+  ["ABORT_ERR", "did not accept a connection in time. Try again, or check the URL."],
+  ["EAI_AGAIN", "could not be looked up for now. Try again."],
+  ["ECONNREFUSED", "refused the connection. Check the URL's port."],
+  ["ECONNRESET", "closed the connection before its answer was complete. Try again."],
+  ["ENOTFOUND", "could not be found. Check the URL's host."],
+  ["EPIPE", "closed the connection before its answer was complete. Try again."],
+  ["ETIMEDOUT", "did not accept a connection in time. Try again, or check the URL."],
+  ["UND_ERR_MAX_ORIGINS_REACHED", "is one host too many at a time. Call fewer hosts at once."],
+  ["UND_ERR_SOCKET", "closed the connection before its answer was complete. Try again."],
+]);
+
+/** Codes are UPPER_SNAKE constants of Node, OpenSSL and undici; anything else is left out of a message. */
+function codeOf(error: unknown): string {
+  if (error instanceof Error && error.name === "TimeoutError") return "ETIMEDOUT";
+  // undici's parser gives no code where the answer is not HTTP at all.
+  if (error instanceof Error && error.name === "HTTPParserError") return "HPE_INVALID";
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return typeof code === "string" && /^[A-Z0-9_]{1,64}$/.test(code) ? code : "UNKNOWN";
+}
+
+/** undici's type allows for absent values; a received header always has one. */
+function plainHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): Reply["headers"] {
+  const present: [string, string | readonly string[]][] = [];
+  for (const [name, value] of Object.entries(headers)) if (value !== undefined) present.push([name, value]);
+  return Object.fromEntries(present);
+}
+
+/** Interim answers (1xx) before the real one. */
+const interimMax = 16;
+
+/** What undici reads ahead of us; it bounds what a body in tiny pieces can hold in memory. */
+const readAheadBytes = 16 * 1024;

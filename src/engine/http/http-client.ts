@@ -1,0 +1,132 @@
+import { lookup } from "node:dns/promises";
+import type { Service } from "../../domain/service.ts";
+import { discardBody, readAnswerBody } from "./answer-body.ts";
+import { Deadline } from "./deadline.ts";
+import { guardedConnector, type Resolve } from "./dial.ts";
+import type { EgressAllow } from "./egress-allow.ts";
+import { EgressRules } from "./egress-rules.ts";
+import { EnvironmentAgents } from "./environment-agents.ts";
+import { exchange, failureOf } from "./exchange.ts";
+import { HttpFailure } from "./http-failure.ts";
+import type { HttpAnswer, HttpRequest } from "./http-request.ts";
+import { type Hop, locationOf, redirectedHop } from "./redirect.ts";
+import { checkRequestHeaders } from "./request-headers.ts";
+import { readTargetUrl } from "./target-url.ts";
+
+/*
+ * The one way from a workflow to the outside. Invariants:
+ * - Only public addresses are dialled, or such as the allow list names; decided on the address itself, on every hop.
+ * - A call ends by its deadline, and holds no more of the answer than its limit, whatever the server sends.
+ * - Environments share no connection. No proxy, socket path or variable of the process changes where a call goes.
+ * - A status line that was received is an answer. Everything else is an HttpFailure, which says whether there was one.
+ */
+
+export type HttpClientOptions = {
+  readonly allow: EgressAllow;
+  /** How names become addresses; the system's resolver if absent. */
+  readonly resolve?: Resolve;
+  /** Environments whose connections are kept; 256 if absent. */
+  readonly environmentsMax?: number;
+};
+
+export class HttpClient implements Service {
+  readonly #options: HttpClientOptions;
+  readonly #rules: EgressRules;
+  readonly #calls = new Set<Promise<unknown>>();
+  #running: Running | undefined;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(options: HttpClientOptions) {
+    this.#options = options;
+    this.#rules = new EgressRules(options.allow);
+  }
+
+  async start(): Promise<void> {
+    if (this.#running !== undefined) return;
+    const { resolve = systemResolve, environmentsMax = 256 } = this.#options;
+    const stopping = new AbortController();
+    const connect = guardedConnector({ rules: this.#rules, resolve, signal: stopping.signal });
+    this.#running = { stopping, agents: new EnvironmentAgents(connect, { agentsMax: environmentsMax }) };
+  }
+
+  /** Aborts the calls in flight and closes all connections. */
+  stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    if (running !== undefined) this.#ended = this.#end(running);
+    return this.#ended;
+  }
+
+  /** Sends a request and follows its redirects. Rejects with HttpFailure, and with nothing else. */
+  async send(request: HttpRequest): Promise<HttpAnswer> {
+    if (this.#running === undefined) throw new HttpFailure("ABORTED", "No calls are made while the service stops.");
+    const call = this.#call(request, this.#running);
+    this.#calls.add(call);
+    try {
+      return await call;
+    } finally {
+      this.#calls.delete(call);
+    }
+  }
+
+  async #end({ stopping, agents }: Running): Promise<void> {
+    stopping.abort();
+    await Promise.allSettled(this.#calls);
+    await agents.destroy();
+  }
+
+  async #call(request: HttpRequest, { agents, stopping }: Running): Promise<HttpAnswer> {
+    checkRequestHeaders(request.headers);
+    const first = { ...request, url: readTargetUrl(request.url) };
+    const deadline = new Deadline(request.timeoutMs, [request.signal, stopping.signal]);
+    try {
+      return await this.#follow(first, { request, agents, signal: deadline.signal });
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  async #follow(first: Hop, { request, agents, signal }: Following): Promise<HttpAnswer> {
+    const { redirectsMax = 5, answerBytesMax = 1024 * 1024, secretHeaders = new Set() } = request;
+    let hop = first;
+    let isAnswered = false;
+    for (let redirects = 0; ; redirects += 1) {
+      let isAsking = true;
+      try {
+        const reply = await exchange(agents.agentOf(request.environmentId), hop, signal);
+        isAnswered = true;
+        isAsking = false;
+        const { status } = reply;
+        const location = redirectsMax > 0 ? locationOf(reply) : undefined;
+        if (location === undefined) {
+          const { headers, body } = await readAnswerBody(reply, { bytesMax: answerBytesMax });
+          return { status, headers, body, url: hop.url.href, redirects };
+        }
+        discardBody(reply);
+        if (redirects === redirectsMax) throw tooManyRedirects(redirectsMax);
+        hop = redirectedHop(hop, { status, location, rules: this.#rules, secretHeaders });
+      } catch (error) {
+        const failure = failureOf(signal.aborted ? signal.reason : error, { host: hop.url.host });
+        // A hop that was refused was never asked: the last server that was asked has answered.
+        const isDefinite = isAnswered && (!isAsking || failure.reason === "EGRESS_REFUSED");
+        throw isDefinite ? failure.asDefinite() : failure;
+      }
+    }
+  }
+}
+
+type Running = { readonly agents: EnvironmentAgents; readonly stopping: AbortController };
+type Following = { readonly request: HttpRequest; readonly agents: EnvironmentAgents; readonly signal: AbortSignal };
+
+async function systemResolve(hostname: string): Promise<readonly string[]> {
+  const found = await lookup(hostname, { all: true });
+  return found.map(({ address }) => address);
+}
+
+function tooManyRedirects(redirectsMax: number): HttpFailure {
+  return new HttpFailure(
+    "REDIRECT_LIMIT",
+    `The server redirected more than ${redirectsMax} times. Call the URL at the end of the chain.`,
+    { limit: { name: "redirects", value: redirectsMax } },
+  );
+}

@@ -1,0 +1,61 @@
+import { HttpFailure } from "./http-failure.ts";
+import type { HeaderPair } from "./http-request.ts";
+
+/**
+ * Throws HttpFailure unless the headers can go out as the author wrote them. They are refused, never dropped or
+ * repaired: a request that is not the one in the record would be worse. No message holds a value, which may be secret.
+ */
+export function checkRequestHeaders(headers: readonly HeaderPair[]): void {
+  let characters = 0;
+  for (const [name, value] of headers) {
+    characters += name.length + value.length;
+    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name)) {
+      throw refused(
+        `${JSON.stringify(name.slice(0, nameShownMax))} is not a header name. Use letters, digits and "-".`,
+      );
+    }
+    if (isReserved(name.toLowerCase())) {
+      throw refused(`The header "${name}" is set by Flowcall. Remove it from the node.`);
+    }
+    // What Node and undici send, RFC 9110 section 5.5: no line ends, which would begin another header or request.
+    if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
+      throw refused(`The value of the header "${name}" has a character that a header cannot carry. Encode it.`);
+    }
+  }
+  if (headers.length > headersMax || characters > charactersMax) {
+    throw refused(`A request may have ${headersMax} headers and ${charactersMax} characters in them. Send fewer.`);
+  }
+}
+
+/** Flat names and values for undici, with what Flowcall adds. */
+export function sentHeaders(headers: readonly HeaderPair[]): string[] {
+  const isNamed = headers.some(([name]) => name.toLowerCase() === "user-agent");
+  return [...headers, ...(isNamed ? [] : [["user-agent", "Flowcall"]]), ["accept-encoding", "identity"]].flat();
+}
+
+function isReserved(name: string): boolean {
+  return reserved.has(name) || name.startsWith("proxy-");
+}
+
+/** They decide where a message ends, whom it is for, or what the connection is used for. */
+const reserved: ReadonlySet<string> = new Set([
+  "accept-encoding",
+  "connection",
+  "content-length",
+  "expect",
+  "host",
+  "http2-settings",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+const headersMax = 100;
+const charactersMax = 32 * 1024;
+const nameShownMax = 64;
+
+function refused(message: string): HttpFailure {
+  return new HttpFailure("HEADER_REFUSED", message);
+}
