@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { systemClock } from "./domain/clock.ts";
 import type { Service } from "./domain/service.ts";
+import { HttpClient } from "./engine/http/http-client.ts";
 import { examplesDir, loadExamples, readSeed } from "./examples.ts";
 import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
 import { createGateway } from "./gateway/gateway.ts";
@@ -47,6 +48,7 @@ export class App implements Service {
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #database: Database;
   readonly #tenants: TenantStore;
+  readonly #http: HttpClient;
   readonly #scheduler: Scheduler;
   readonly #chain: Chain;
   readonly #server: Server;
@@ -69,7 +71,9 @@ export class App implements Service {
     const executions = new ExecutionStore(db);
     const workflows = new WorkflowStore(db);
     this.#tenants = new TenantStore(db);
+    this.#http = new HttpClient({ allow: config.egressAllow });
     this.#scheduler = new Scheduler({
+      http: this.#http,
       executions,
       workflows,
       leases: new LeaseStore(leaseDb),
@@ -144,6 +148,7 @@ export class App implements Service {
     await this.#embedded?.start();
     await this.#database.start();
     await this.#foundAndLoad();
+    await this.#http.start();
     await this.#scheduler.start();
     if (this.#stopped !== undefined) return;
     this.#isStarted = true;
@@ -163,6 +168,7 @@ export class App implements Service {
     if (config.readyFile !== undefined) await rm(config.readyFile, { force: true });
     await this.#server.stop();
     await this.#scheduler.stop();
+    await this.#http.stop();
     await this.#database.stop();
     await this.#embedded?.stop();
   }

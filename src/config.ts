@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { defaultLimits, type JsonLimits, type Limits } from "./domain/limits.ts";
+import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow.ts";
 
 /** What the process is told from outside. */
 export type Config = {
@@ -18,6 +19,8 @@ export type Config = {
   readonly readyFile?: string;
   /** The origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
+  /** What HTTP nodes may reach although it is not public. */
+  readonly egressAllow: EgressAllow;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly limits: Limits;
 };
@@ -58,6 +61,7 @@ export function readConfig(
     examples: values.FLOWCALL_EXAMPLES ?? values.FLOWCALL_DATABASE_URL === undefined,
     logLevel: values.FLOWCALL_LOG_LEVEL,
     corsOrigins: values.FLOWCALL_CORS_ORIGINS,
+    egressAllow: values.FLOWCALL_EGRESS_ALLOW,
     limits: limitsOf(values),
     ...(values.FLOWCALL_DATABASE_URL !== undefined && { databaseUrl: values.FLOWCALL_DATABASE_URL }),
     ...(values.FLOWCALL_TEST_KEY !== undefined && { testKey: values.FLOWCALL_TEST_KEY }),
@@ -98,6 +102,16 @@ const origins = z
     message: "must be origins such as https://console.example.com, in lower case, without a path, separated by commas",
   });
 
+const egressAllow = z.string().transform((text, context) => {
+  try {
+    return parseEgressAllow(text);
+  } catch (error) {
+    if (!(error instanceof EgressAllowError)) throw error;
+    for (const message of error.problems) context.issues.push({ code: "custom", message, input: text });
+    return z.NEVER;
+  }
+});
+
 const hourMs = 3_600_000;
 
 const limitVariables = {
@@ -114,6 +128,9 @@ const limitVariables = {
   FLOWCALL_SYNC_WAIT_MS: whole(1, hourMs).optional(),
   FLOWCALL_GROUP_ITERATIONS: whole(1, 1_000_000).optional(),
   FLOWCALL_NODE_TIMEOUT_MS: whole(1, 2 * hourMs).optional(),
+  FLOWCALL_HTTP_TIMEOUT_MS: whole(1, 2 * hourMs).optional(),
+  FLOWCALL_HTTP_ANSWER_BYTES: whole(1, 64 * 1024 ** 2).optional(),
+  FLOWCALL_HTTP_PAGES: whole(1, 10_000).optional(),
   FLOWCALL_QUERY_MS: whole(1, 60_000).optional(),
   FLOWCALL_SLOTS: whole(1, 100_000).optional(),
   FLOWCALL_QUEUE_MAX: whole(0, 100_000_000).optional(),
@@ -134,6 +151,7 @@ const schema = z.strictObject({
   FLOWCALL_PRODUCTION_KEY: key("pk").optional(),
   FLOWCALL_READY_FILE: z.string().optional(),
   FLOWCALL_CORS_ORIGINS: origins.default([]),
+  FLOWCALL_EGRESS_ALLOW: egressAllow.default(parseEgressAllow("")),
   FLOWCALL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   ...limitVariables,
 });
@@ -164,6 +182,9 @@ function limitsOf(values: Values): Limits {
     groupIterationsMax: values.FLOWCALL_GROUP_ITERATIONS ?? rest.groupIterationsMax,
     delayMs: rest.delayMs,
     nodeTimeoutMs: values.FLOWCALL_NODE_TIMEOUT_MS ?? rest.nodeTimeoutMs,
+    httpTimeoutMs: values.FLOWCALL_HTTP_TIMEOUT_MS ?? rest.httpTimeoutMs,
+    httpAnswerBytesMax: values.FLOWCALL_HTTP_ANSWER_BYTES ?? rest.httpAnswerBytesMax,
+    httpPagesMax: values.FLOWCALL_HTTP_PAGES ?? rest.httpPagesMax,
     queryMs: values.FLOWCALL_QUERY_MS ?? rest.queryMs,
     slots: values.FLOWCALL_SLOTS ?? rest.slots,
     queueMax: values.FLOWCALL_QUEUE_MAX ?? rest.queueMax,

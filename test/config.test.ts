@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ConfigError, type Environment, readConfig } from "../src/config.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
+import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 
 const surroundings = { workingDir: "/srv/flowcall", isRoot: false };
 
@@ -25,6 +26,7 @@ describe("the configuration", () => {
       dataDir: "/srv/flowcall/.flowcall",
       examples: true,
       corsOrigins: [],
+      egressAllow: parseEgressAllow(""),
       logLevel: "info",
       limits: defaultLimits,
     });
@@ -75,6 +77,11 @@ describe("the configuration", () => {
       ["FLOWCALL_PORT", "FLOWCALL_LOG_LEVEL", "FLOWCALL_NOPE"],
     ],
     [{ FLOWCALL_PORT: "" }, []],
+    [{ FLOWCALL_EGRESS_ALLOW: "internal.example:8080, 10.0.0.0/8,[::1]:80" }, []],
+    [
+      { FLOWCALL_EGRESS_ALLOW: "http://internal.example, 10.0.0.0/33" },
+      ["FLOWCALL_EGRESS_ALLOW", "FLOWCALL_EGRESS_ALLOW"],
+    ],
     [{ FLOWCALL_CORS_ORIGINS: "https://a.example, http://localhost:3000" }, []],
     ...[
       "*",

@@ -1,10 +1,14 @@
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { join, resolve } from "node:path";
 import { fromJsonString, type JsonValue } from "@bufbuild/protobuf";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../src/domain/clock.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
 import { compileGraph } from "../src/engine/compile-graph.ts";
+import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
+import { HttpClient } from "../src/engine/http/http-client.ts";
 import { runGraph } from "../src/engine/run-graph.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 import { MemoryJournal } from "./engine/memory-journal.ts";
@@ -12,9 +16,34 @@ import { MemoryJournal } from "./engine/memory-journal.ts";
 const page = resolve(import.meta.dirname, "../docs/workflows.md");
 const blocks = [...(await readFile(page, "utf8")).matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text = ""]) => text);
 
+let url: string;
+let client: HttpClient;
+const server = createServer(async (request, response) => {
+  const { method, url } = request;
+  const body = JSON.parse(Buffer.concat(await request.toArray()).toString());
+  response.writeHead(201, { "content-type": "application/json" }).end(JSON.stringify({ method, url, body }));
+});
+
+beforeAll(async () => {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const address = server.address();
+  const host = `127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+  url = `http://${host}`;
+  client = new HttpClient({ allow: parseEgressAllow(host) });
+  await client.start();
+});
+
+afterAll(async () => {
+  await client.stop();
+  server.close();
+});
+
 /** Runs a definition with its sample payload; answers what its Response or its output says. */
 async function answerOf(definition: string): Promise<JsonValue> {
-  const { graph, errors, warnings } = compileGraph(fromJsonString(WorkflowDefinitionSchema, definition), defaultLimits);
+  const { graph, errors, warnings } = compileGraph(
+    fromJsonString(WorkflowDefinitionSchema, definition.replaceAll("https://api.example.com", url)),
+    defaultLimits,
+  );
   expect([errors, warnings]).toEqual([[], []]);
   if (graph === undefined) throw new Error("there is no graph");
   const outcome = await runGraph(graph, {
@@ -24,6 +53,8 @@ async function answerOf(definition: string): Promise<JsonValue> {
     linkedAccount: {},
     workflowFields: {},
     applicationFields: {},
+    environmentId: "0123456789abcdef01234567",
+    http: client,
     limits: defaultLimits,
     clock: systemClock,
     journal: new MemoryJournal(systemClock),
@@ -41,6 +72,6 @@ describe(join("docs", "workflows.md"), () => {
   });
 
   test("it has definitions", () => {
-    expect(pairs).toHaveLength(3);
+    expect(pairs).toHaveLength(4);
   });
 });

@@ -6,6 +6,8 @@ import { systemClock } from "../src/domain/clock.ts";
 import { newId } from "../src/domain/id.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
 import type { Service } from "../src/domain/service.ts";
+import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
+import { HttpClient } from "../src/engine/http/http-client.ts";
 import { Lease } from "../src/scheduler/lease.ts";
 import { Loop } from "../src/scheduler/loop.ts";
 import { Rescuer } from "../src/scheduler/rescuer.ts";
@@ -26,6 +28,7 @@ import { makeDataDir } from "./support/server-process.ts";
 const log = pino({ level: "silent" });
 const limits = defaultLimits;
 const clock = systemClock;
+const allow = parseEgressAllow("");
 const host = "127.0.0.1";
 
 let testDatabase: TestDatabase;
@@ -57,6 +60,7 @@ const services: Readonly<Record<string, () => Service>> = {
   },
   Database: () => new Database({ connection: () => testDatabase.connection, log }),
   EmbeddedPostgres: () => new EmbeddedPostgres({ dataDir: `${data.dataDir}/embedded`, log }),
+  HttpClient: () => new HttpClient({ allow }),
   Lease: () => new Lease({ leases: new LeaseStore(database.db), owner: newId(), log }),
   Listener: () => new Listener({ host, port: 0, limits: defaultServerLimits, log, receive: () => undefined }),
   Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
@@ -71,6 +75,7 @@ const services: Readonly<Record<string, () => Service>> = {
     }),
   Scheduler: () =>
     new Scheduler({
+      http: new HttpClient({ allow }),
       executions: new ExecutionStore(database.db),
       workflows: new WorkflowStore(database.db),
       leases: new LeaseStore(database.leaseDb),

@@ -112,6 +112,8 @@ export type NodeRun = {
   /** How many iterations began inside, those of Groups in Groups included; absent where there were none. */
   readonly iterations?: number;
   readonly error?: ExecutionError;
+  /** On an attempt's record, how many requests a server outside had answered until then; absent where none. */
+  readonly answers?: number;
   /** What a person should know: a template that did not resolve, a second Response. */
   readonly notes?: readonly string[];
 };

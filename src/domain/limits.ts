@@ -25,6 +25,12 @@ export type Limits = {
   readonly delayMs: number;
   /** How long one attempt of a node may take where the node does not say. */
   readonly nodeTimeoutMs: number;
+  /** How long one attempt of an HTTP node may take where the node does not say. */
+  readonly httpTimeoutMs: number;
+  /** Bytes of the answers that one attempt of an HTTP node takes, decoded; of one answer where it has no pages. */
+  readonly httpAnswerBytesMax: number;
+  /** Pages that one attempt of an HTTP node asks for. */
+  readonly httpPagesMax: number;
   /** How long a JSONata query may run. */
   readonly queryMs: number;
   /** Executions that run at a time in this process. */
@@ -52,6 +58,9 @@ export const defaultLimits: Limits = {
   groupIterationsMax: 10_000,
   delayMs: 30 * 24 * 60 * 60 * 1000,
   nodeTimeoutMs: 60_000,
+  httpTimeoutMs: 30_000,
+  httpAnswerBytesMax: mebibyte,
+  httpPagesMax: 100,
   queryMs: 5_000,
   slots: 256,
   queueMax: 10_000,

@@ -1,8 +1,8 @@
 // The engine: what runs next.
 //
 // compileGraph turns a definition into a read-only Graph, or tells all that is wrong with it. runGraph runs a Graph for
-// one execution. The engine knows no database and no network: it waits on its journal, takes the time from its clock,
-// and gives back an outcome. What a journal recalls is never run again.
+// one execution. The engine knows no database, and no network but its guarded client: it waits on its journal, takes the
+// time from its clock, and gives back an outcome. What a journal recalls is never run again.
 
 import type { Limits } from "../domain/limits.ts";
 import type { Node, StartNode, WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";

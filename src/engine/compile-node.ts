@@ -37,7 +37,8 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
   }
   const settingsField = new Field(tools.names, node.id, "settings");
   const retry = compileRetry(settings?.retry, settingsField.member("retry"));
-  const timeoutMs = settings?.timeoutMs ?? tools.limits.nodeTimeoutMs;
+  const { httpTimeoutMs, nodeTimeoutMs } = tools.limits;
+  const timeoutMs = settings?.timeoutMs ?? (kind.case === "http" ? httpTimeoutMs : nodeTimeoutMs);
   if (timeoutMs < 1 || timeoutMs > timeoutMsMax) {
     settingsField
       .member("timeout_ms")
@@ -62,11 +63,11 @@ type LeafSettings = Pick<LeafStep, "retry" | "timeoutMs">;
 
 /** What would be computed again in the same way is not tried again, and what waits for others is not cut off. */
 function warnOfIgnored({ kind, settings }: Node, field: Field): void {
-  const isLeaf = kind.case === "transform" || kind.case === "delay";
+  const isLeaf = kind.case !== undefined && kind.case in leaves;
   if (settings?.retry !== undefined && !isLeaf) {
     field.warn("SETTING_IGNORED", `A ${kind.case} node is not tried again, so its retry policy has no effect.`);
   }
-  if (settings?.timeoutMs !== undefined && kind.case !== "transform") {
+  if (settings?.timeoutMs !== undefined && kind.case !== "transform" && kind.case !== "http") {
     field.warn("SETTING_IGNORED", `A ${kind.case} node has no time-out of its own, so timeout_ms has no effect.`);
   }
 }
@@ -82,6 +83,9 @@ function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, qu
       break;
     case "delay":
       step = leafStep(leaves.delay(kind.value, { field, limits, queries }));
+      break;
+    case "http":
+      step = leafStep(leaves.http(kind.value, { field, limits, queries }));
       break;
     case "rule":
       step = { kind: "rule", holds: compileRule(kind.value, field) };

@@ -5,6 +5,7 @@ import type { Limits } from "../domain/limits.ts";
 import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
 import type { Graph, GraphNode, Level } from "./graph.ts";
+import type { HttpClient } from "./http/http-client.ts";
 import { Joins } from "./joins.ts";
 import type { Journal } from "./journal.ts";
 import { Outputs, RunScope, type RunValues } from "./run-scope.ts";
@@ -16,6 +17,9 @@ export type Run = RunValues & {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly journal: Journal;
+  /** Calls to the outside share their connections with those of the same environment only. */
+  readonly environmentId: string;
+  readonly http: Pick<HttpClient, "send">;
   /** Aborts when the run must end for a reason from outside. What is under way then leaves no record. */
   readonly signal: AbortSignal;
 };

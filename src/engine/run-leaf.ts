@@ -2,7 +2,9 @@ import type { JsonText } from "../domain/json-text.ts";
 import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
 import type { LeafStep, Retry } from "./graph.ts";
+import type { Attempt } from "./nodes/leaf.ts";
 import { createSeededRandom } from "./query/seeded-random.ts";
+import { createSend } from "./send-request.ts";
 import type { Visit } from "./visit.ts";
 
 /**
@@ -16,19 +18,24 @@ export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
   const attemptsMax = run.type === "SYNC" && visit.node.skipOnError ? 1 : step.retry.attemptsMax;
   for (;;) {
     visit.attempts += 1;
-    if (visit.recallAttempt() === undefined) {
-      const made = await tryOnce(step, visit);
+    let delayMs = retryDelayMs(step.retry, visit);
+    const recalled = visit.recallAttempt();
+    if (recalled === undefined) {
+      const isLast = visit.attempts >= attemptsMax;
+      const made = await tryOnce(step, visit, { isLast });
       if (!(made instanceof NodeFailure)) {
         return checkOutput(made.output, run.limits.output);
       }
-      if (visit.attempts >= attemptsMax || signal.aborted) {
+      if (isLast || made.isFinal || signal.aborted) {
         throw made;
       }
       visit.recordAttempt(made);
+      delayMs = Math.max(delayMs, made.retryAfterMs);
+    } else {
+      visit.answers = recalled.answers ?? 0;
     }
-    const delayMs = Math.min(retryDelayMs(step.retry, visit), run.limits.delayMs);
     if (delayMs > 0) {
-      await run.journal.wait(`${visit.path}#${visit.attempts + 1}`, delayMs, signal);
+      await run.journal.wait(`${visit.path}#${visit.attempts + 1}`, Math.min(delayMs, run.limits.delayMs), signal);
     }
   }
 }
@@ -43,9 +50,15 @@ function retryDelayMs({ delayMs, factor, hasJitter }: Retry, visit: Visit): numb
   return Math.round(whole * (0.5 + random() / 2));
 }
 
-async function tryOnce(step: LeafStep, visit: Visit): Promise<{ readonly output: unknown } | NodeFailure> {
+type Try = Pick<Attempt, "isLast">;
+
+async function tryOnce(
+  step: LeafStep,
+  visit: Visit,
+  { isLast }: Try,
+): Promise<{ readonly output: unknown } | NodeFailure> {
   try {
-    return { output: await runAttempt(step, visit) };
+    return { output: await runAttempt(step, visit, { isLast }) };
   } catch (error) {
     if (error instanceof NodeFailure) {
       return error;
@@ -54,20 +67,25 @@ async function tryOnce(step: LeafStep, visit: Visit): Promise<{ readonly output:
   }
 }
 
-async function runAttempt({ leaf, timeoutMs }: LeafStep, visit: Visit): Promise<unknown> {
+async function runAttempt(step: LeafStep, visit: Visit, { isLast }: Try): Promise<unknown> {
+  const { leaf, timeoutMs } = step;
   const { run } = visit.level.state;
   const { signal } = visit.level.boundary;
-  const attempt = {
+  const attempt: Attempt = {
     executionId: run.executionId,
     type: run.type,
     limits: run.limits,
     path: visit.path,
     startTime: visit.startTime,
     scope: visit.scope,
-    wait: (delayMs: number) => run.journal.wait(visit.path, delayMs, signal),
+    signal,
+    isLast,
+    now: () => run.clock.now(),
+    wait: (delayMs) => run.journal.wait(visit.path, delayMs, signal),
+    send: createSend(step, visit),
   };
   if (!leaf.hasTimeout) {
-    return leaf.run({ ...attempt, signal });
+    return leaf.run(attempt);
   }
   const over = new AbortController();
   const settled = new AbortController();

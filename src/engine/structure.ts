@@ -22,6 +22,7 @@ export const portsOf = {
   group: ["next", "each"],
   delay: ["next"],
   terminate: ["next"],
+  http: ["next"],
 } as const satisfies Record<NonNullable<Node["kind"]["case"]>, readonly string[]>;
 
 /** Reports all that is wrong with how nodes, Groups and edges fit together. Gives the structure where nothing is. */

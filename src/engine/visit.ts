@@ -42,6 +42,8 @@ export class Visit {
   readonly startTime: number;
   readonly scope: RunScope;
   attempts = 0;
+  /** How many requests of this visit a server outside has answered: what it did then is done. */
+  answers = 0;
   /** How many iterations a Group began, those of Groups inside of it included. */
   iterations = 0;
 
@@ -97,7 +99,12 @@ export class Visit {
 
   /** Keeps an attempt that another one follows, so that a replay does not make it again. */
   recordAttempt(failure: NodeFailure): void {
-    this.#record(failedState(failure), { error: this.describe(failure) }, this.#attemptPath);
+    const { answers } = this;
+    this.#record(
+      failedState(failure),
+      { error: this.describe(failure), ...(answers > 0 && { answers }) },
+      this.#attemptPath,
+    );
   }
 
   /** Ends the run from inside the workflow. The record comes before those of the nodes that are stopped. */
@@ -130,7 +137,7 @@ export class Visit {
     return `${this.path}#${this.attempts}`;
   }
 
-  #record(state: NodeState, rest: Pick<NodeRun, "output" | "port" | "error">, path = this.path): void {
+  #record(state: NodeState, rest: Pick<NodeRun, "output" | "port" | "error" | "answers">, path = this.path): void {
     const { run } = this.level.state;
     run.journal.record({
       path,

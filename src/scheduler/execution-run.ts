@@ -6,6 +6,7 @@ import { parseJson } from "../domain/json-parse.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Graph } from "../engine/graph.ts";
+import type { HttpClient } from "../engine/http/http-client.ts";
 import { runGraph } from "../engine/run-graph.ts";
 import type { BoundExecution } from "../storage/begin.ts";
 import type { Claim, ExecutionStore } from "../storage/execution-store.ts";
@@ -45,6 +46,7 @@ export type ExecutionRunOptions = {
   readonly owner: string;
   readonly executions: ExecutionStore;
   readonly isUnavailable: (error: unknown) => boolean;
+  readonly http: Pick<HttpClient, "send">;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -170,16 +172,18 @@ export class ExecutionRun {
   }
 
   async #runGraph(): Promise<Outcome> {
-    const { execution, event, graph, linkedAccount, limits, clock, log } = this.#options;
+    const { execution, event, graph, linkedAccount, http, limits, clock, log } = this.#options;
     const { attributes, ...account } = linkedAccount;
     try {
       return await runGraph(graph, {
         executionId: execution.id,
+        environmentId: execution.environmentId,
         type: execution.type,
         event,
         linkedAccount: { ...attributes, ...account },
         workflowFields: {},
         applicationFields: {},
+        http,
         limits,
         clock,
         journal: this.#journal,

@@ -21,6 +21,7 @@ import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
+import type { HttpClient } from "../engine/http/http-client.ts";
 import type { BoundExecution } from "../storage/begin.ts";
 import type { ExecutionQuery } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
@@ -70,6 +71,7 @@ export type SchedulerOptions = {
   readonly workflows: WorkflowStore;
   readonly leases: LeaseStore;
   readonly isUnavailable: (error: unknown) => boolean;
+  readonly http: Pick<HttpClient, "send">;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;

@@ -2,6 +2,9 @@ import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionType, NodeRun, Outcome } from "../../src/domain/execution.ts";
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { compileGraph } from "../../src/engine/compile-graph.ts";
+import { parseEgressAllow } from "../../src/engine/http/egress-allow.ts";
+import { HttpClient } from "../../src/engine/http/http-client.ts";
+import type { Journal } from "../../src/engine/journal.ts";
 import { type Run, runGraph } from "../../src/engine/run-graph.ts";
 import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -29,6 +32,8 @@ export type RunOptions = {
   readonly type?: ExecutionType;
   readonly limits?: Partial<Limits>;
   readonly earlier?: readonly NodeRun[];
+  readonly client?: Run["http"];
+  readonly beforeEffect?: Journal["beforeEffect"];
   readonly values?: Partial<Pick<Run, "linkedAccount" | "workflowFields" | "applicationFields">>;
 };
 
@@ -41,9 +46,12 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
   }
   const clock = new ManualClock();
   const journal = new MemoryJournal(clock, options.earlier);
+  if (options.beforeEffect !== undefined) journal.beforeEffect = options.beforeEffect;
   const stop = new AbortController();
   const outcome = runGraph(graph, {
     executionId: "0123456789abcdef01234567",
+    environmentId: "76543210fedcba9876543210",
+    http: options.client ?? new HttpClient({ allow: parseEgressAllow("") }),
     type: options.type ?? "ASYNC",
     event: { body: options.body ?? {}, headers: options.headers ?? {} },
     linkedAccount: {},

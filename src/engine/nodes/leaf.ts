@@ -1,33 +1,48 @@
 import type { ExecutionType } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
+import type { HttpAnswer, HttpRequest } from "../http/http-request.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryVisit } from "../query/functions.ts";
 import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
 import { compileDelay } from "./delay.ts";
+import { compileHttp } from "./http.ts";
 import { compileTransform } from "./transform.ts";
 
 /** The kinds of node that do one thing and know nothing of the graph around them. */
-type LeafKind = "transform" | "delay";
+type LeafKind = "transform" | "delay" | "http";
 
 /** A compiled leaf. It keeps nothing of a run. */
 export type Leaf = {
-  /** Whether an attempt ends at the node's time-out. A leaf that only waits sets its own end. */
+  /**
+   * Whether an attempt ends at the node's time-out. A leaf that waits sets its own end, and one that sends has the time
+   * for its answer alone: a database that is away before it must not use it up.
+   */
   readonly hasTimeout: boolean;
   /** Computes the node's output, which is checked behind it. Fails with NodeFailure; ends soon when the signal aborts. */
   run(attempt: Attempt): Promise<unknown>;
 };
 
 /** One attempt of a leaf: all that it may know of the run. */
-type Attempt = QueryVisit & {
+export type Attempt = QueryVisit & {
   readonly type: ExecutionType;
   readonly scope: Scope;
   readonly limits: Limits;
   readonly signal: AbortSignal;
   /** Waits durably: a replay goes on with the time that is left. */
   wait(delayMs: number): Promise<void>;
+  /** Whether no other attempt follows, however this one ends. */
+  readonly isLast: boolean;
+  now(): number;
+  readonly send: SendRequest;
 };
+
+/** Sends a request once all that is recorded of the run is committed. */
+export type SendRequest = (request: LeafRequest) => Promise<HttpAnswer>;
+
+/** What a leaf says of a request; the rest is the run's. */
+export type LeafRequest = Omit<HttpRequest, "environmentId" | "timeoutMs" | "signal">;
 
 /** What a leaf is compiled with. `field` is the node's member of that kind, as `transform`. */
 export type LeafTools = { readonly field: Field; readonly limits: Limits; readonly queries: QueryCompiler };
@@ -41,4 +56,5 @@ type LeafMessages = {
 export const leaves: { readonly [Kind in LeafKind]: (message: LeafMessages[Kind], tools: LeafTools) => Leaf } = {
   transform: compileTransform,
   delay: compileDelay,
+  http: compileHttp,
 };

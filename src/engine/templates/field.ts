@@ -9,12 +9,12 @@ export type NodeRead = { readonly place: Place; readonly nodeId: string; readonl
 export class Names {
   readonly problems: Problems;
   readonly reads: NodeRead[] = [];
-  readonly #ids: ReadonlySet<string>;
+  readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
   readonly #idsByName = new Map<string, string[]>();
 
   constructor(nodes: readonly Node[], problems: Problems) {
     this.problems = problems;
-    this.#ids = new Set(nodes.map((node) => node.id));
+    this.#kinds = new Map(nodes.map((node) => [node.id, node.kind.case]));
     for (const node of nodes) {
       const name = node.name.trim();
       this.#idsByName.set(name, [...(this.#idsByName.get(name) ?? []), node.id]);
@@ -23,7 +23,13 @@ export class Names {
 
   /** The ids that a word can mean: an id wins over a name. */
   find(word: string): readonly string[] {
-    return this.#ids.has(word) ? [word] : (this.#idsByName.get(word) ?? []);
+    return this.#kinds.has(word) ? [word] : (this.#idsByName.get(word) ?? []);
+  }
+
+  /** Whether a word means an HTTP node, whose output is more than a body. */
+  isHttp(word: string): boolean {
+    const [id = ""] = this.find(word);
+    return this.#kinds.get(id) === "http";
   }
 }
 
@@ -93,17 +99,38 @@ export class Field {
         }
         break;
       case "node":
-        if (second !== undefined && rest[0] === "body") {
-          return { source: this.#node(text, second.trim()), path: rest.slice(1) };
+        if (second !== undefined) {
+          const path = this.#outputPath(second.trim(), rest);
+          if (path !== undefined) {
+            return { source: this.#node(text, second.trim()), path };
+          }
         }
         break;
     }
     this.error(
       "TEMPLATE_UNKNOWN",
-      `"{{${text}}}" names nothing that can be read. Begin with event.body, event.headers, node.<id or name>.body, ` +
-        "workflow.fields, application.fields or linked_account, or write execution.id.",
+      `"{{${text}}}" names nothing that can be read. Begin with event.body, event.headers, node.<id or name>.body (of an ` +
+        "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id.",
     );
     return { source: { kind: "event_body" }, path: [] };
+  }
+
+  /** The path inside of a node's output; undefined where what is asked for is not there in any output of its kind. */
+  #outputPath(word: string, [member, ...below]: readonly string[]): readonly string[] | undefined {
+    if (!this.#names.isHttp(word)) {
+      return member === "body" ? below : undefined;
+    }
+    const [name, ...deeper] = below;
+    switch (member) {
+      case "body":
+      case "status":
+        return [member, ...below];
+      case "headers":
+        // An answer's header names are in lower case, and may be written in any.
+        return name === undefined ? [member] : [member, name.toLowerCase(), ...deeper];
+      default:
+        return undefined;
+    }
   }
 
   #node(text: string, word: string): Source {

@@ -13,12 +13,14 @@ export function compileText(text: string, field: Field): Template<string> {
 /** Compiles a text whose lone template keeps its type. Blanks around a lone template do not count. */
 export function compileValue(text: string, field: Field): Template<JsonValue> {
   const pieces = splitTemplates(text, field);
-  const solid = pieces.filter((piece) => typeof piece !== "string" || piece.trim() !== "");
-  const [only] = solid;
-  if (solid.length === 1 && only !== undefined && typeof only !== "string") {
-    return loneTemplate(only);
-  }
-  return textTemplate(pieces);
+  const lone = loneReference(pieces);
+  return lone === undefined ? textTemplate(pieces) : loneTemplate(lone);
+}
+
+/** The only template of a text that has nothing else but blanks. */
+export function loneReference(pieces: readonly Piece[]): Reference | undefined {
+  const [only, more] = pieces.filter((piece) => typeof piece !== "string" || piece.trim() !== "");
+  return more === undefined && typeof only === "object" ? only : undefined;
 }
 
 export function loneTemplate(reference: Reference): Template<JsonValue> {
@@ -38,7 +40,7 @@ export function textTemplate(pieces: readonly Piece[]): Template<string> {
 }
 
 /** Cuts a text at its templates. Text pieces that are empty are left out. */
-function splitTemplates(text: string, field: Field): readonly Piece[] {
+export function splitTemplates(text: string, field: Field): readonly Piece[] {
   const pieces: Piece[] = [];
   let position = 0;
   while (position < text.length) {

@@ -14,7 +14,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/definition.proto.
  */
 export const file_flowcall_v1_definition: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSJuChJXb3JrZmxvd0RlZmluaXRpb24SKwoFbm9kZXMYASADKAsyES5mbG93Y2FsbC52MS5Ob2RlQgm6SAaSAQMQ9AMSKwoFZWRnZXMYAiADKAsyES5mbG93Y2FsbC52MS5FZGdlQgm6SAaSAQMQiCcilgQKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAQgYKBGtpbmRCCwoJX2dyb3VwX2lkQgsKCV9wb3NpdGlvbkILCglfc2V0dGluZ3MiQgoERWRnZRIOCgZzb3VyY2UYASABKAkSDgoGdGFyZ2V0GAIgASgJEhEKBHBvcnQYAyABKAlIAIgBAUIHCgVfcG9ydCIgCghQb3NpdGlvbhIJCgF4GAEgASgBEgkKAXkYAiABKAEihAIKDE5vZGVTZXR0aW5ncxIpCg1za2lwX29uX2Vycm9yGAEgASgISABSDXNraXBfb25fZXJyb3KIAQESLAoFcmV0cnkYAiABKAsyGC5mbG93Y2FsbC52MS5SZXRyeVBvbGljeUgBiAEBEjEKCnRpbWVvdXRfbXMYAyABKAVCDLpICRoHGIC6twMoAUgCUgp0aW1lb3V0X21ziAEBEi4KCmNvbmRpdGlvbnMYBCABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgDiAEBQhAKDl9za2lwX29uX2Vycm9yQggKBl9yZXRyeUINCgtfdGltZW91dF9tc0INCgtfY29uZGl0aW9ucyKPAgoLUmV0cnlQb2xpY3kSOAoIc3RyYXRlZ3kYASABKA4yIS5mbG93Y2FsbC52MS5SZXRyeVBvbGljeS5TdHJhdGVneUgAiAEBEigKCGRlbGF5X21zGAIgASgFQgy6SAkaBxiA3dsBKABSCGRlbGF5X21zEi0KDG1heF9hdHRlbXB0cxgDIAEoBUIJukgGGgQYFCgBUgxtYXhfYXR0ZW1wdHMSEwoGaml0dGVyGAQgASgISAGIAQEiQAoIU3RyYXRlZ3kSGAoUU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIJCgVGSVhFRBABEg8KC0VYUE9ORU5USUFMEAJCCwoJX3N0cmF0ZWd5QgkKB19qaXR0ZXIiUQoJU3RhcnROb2RlEjkKCGFwaV9jYWxsGAEgASgLMhsuZmxvd2NhbGwudjEuQXBpQ2FsbFRyaWdnZXJIAFIIYXBpX2NhbGxCCQoHdHJpZ2dlciJvCg5BcGlDYWxsVHJpZ2dlchIoCgdwYXlsb2FkGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZvdXRwdXQYAiADKAsyGC5mbG93Y2FsbC52MS5PdXRwdXRGaWVsZEIJukgGkgEDEMgBIikKC091dHB1dEZpZWxkEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJTCgxSZXNwb25zZU5vZGUSDAoEZGF0YRgBIAEoCRIlCgtzdGF0dXNfY29kZRgCIAEoBUgAUgtzdGF0dXNfY29kZYgBAUIOCgxfc3RhdHVzX2NvZGUiPAoNVHJhbnNmb3JtTm9kZRINCgVxdWVyeRgBIAEoCRISCgVpbnB1dBgCIAEoCUgAiAEBQggKBl9pbnB1dCKwAQoIUnVsZU5vZGUSLwoFbWF0Y2gYASABKA4yGy5mbG93Y2FsbC52MS5SdWxlTm9kZS5NYXRjaEgAiAEBEjcKC2NvbXBhcmlzb25zGAIgAygLMhcuZmxvd2NhbGwudjEuQ29tcGFyaXNvbkIJukgGkgEDEMgBIjAKBU1hdGNoEhUKEU1BVENIX1VOU1BFQ0lGSUVEEAASBwoDQUxMEAESBwoDQU5ZEAJCCAoGX21hdGNoIkoKCkNvbXBhcmlzb24SDAoEbGVmdBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRISCgVyaWdodBgDIAEoCUgAiAEBQggKBl9yaWdodCLoAgoJR3JvdXBOb2RlEg8KBWFycmF5GAEgASgJSAASGQoFY291bnQYBCABKAlCCLpIBXIDGJBOSAASMgoIZG9fd2hpbGUYBSABKAsyFC5mbG93Y2FsbC52MS5Eb1doaWxlSABSCGRvX3doaWxlEiMKC2NvbmN1cnJlbmN5GAIgASgFQgm6SAYaBBhkKAFIAYgBARITCgZvdXRwdXQYAyABKAlIAogBARI6CgpicmVha193aGVuGAYgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA1IKYnJlYWtfd2hlbogBARI5ChVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3MYByABKAhIBFIVYWxsb3dfcGFydGlhbF9zdWNjZXNziAEBQgYKBG1vZGVCDgoMX2NvbmN1cnJlbmN5QgkKB19vdXRwdXRCDQoLX2JyZWFrX3doZW5CGAoWX2FsbG93X3BhcnRpYWxfc3VjY2VzcyIzCgdEb1doaWxlEigKCWNvbmRpdGlvbhgBIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlIjcKCURlbGF5Tm9kZRIRCgdzZWNvbmRzGAEgASgJSAASDwoFdW50aWwYAiABKAlIAEIGCgR3YWl0Iq4BCg1UZXJtaW5hdGVOb2RlEjYKBnJlc3VsdBgBIAEoDjIhLmZsb3djYWxsLnYxLlRlcm1pbmF0ZU5vZGUuUmVzdWx0SACIAQESFAoHbWVzc2FnZRgCIAEoCUgBiAEBIjgKBlJlc3VsdBIWChJSRVNVTFRfVU5TUEVDSUZJRUQQABILCgdTVUNDRVNTEAESCQoFRVJST1IQAkIJCgdfcmVzdWx0QgoKCF9tZXNzYWdlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_struct]);
+  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSJuChJXb3JrZmxvd0RlZmluaXRpb24SKwoFbm9kZXMYASADKAsyES5mbG93Y2FsbC52MS5Ob2RlQgm6SAaSAQMQ9AMSKwoFZWRnZXMYAiADKAsyES5mbG93Y2FsbC52MS5FZGdlQgm6SAaSAQMQiCcivQQKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAQgYKBGtpbmRCCwoJX2dyb3VwX2lkQgsKCV9wb3NpdGlvbkILCglfc2V0dGluZ3MiQgoERWRnZRIOCgZzb3VyY2UYASABKAkSDgoGdGFyZ2V0GAIgASgJEhEKBHBvcnQYAyABKAlIAIgBAUIHCgVfcG9ydCIgCghQb3NpdGlvbhIJCgF4GAEgASgBEgkKAXkYAiABKAEihAIKDE5vZGVTZXR0aW5ncxIpCg1za2lwX29uX2Vycm9yGAEgASgISABSDXNraXBfb25fZXJyb3KIAQESLAoFcmV0cnkYAiABKAsyGC5mbG93Y2FsbC52MS5SZXRyeVBvbGljeUgBiAEBEjEKCnRpbWVvdXRfbXMYAyABKAVCDLpICRoHGIC6twMoAUgCUgp0aW1lb3V0X21ziAEBEi4KCmNvbmRpdGlvbnMYBCABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgDiAEBQhAKDl9za2lwX29uX2Vycm9yQggKBl9yZXRyeUINCgtfdGltZW91dF9tc0INCgtfY29uZGl0aW9ucyKPAgoLUmV0cnlQb2xpY3kSOAoIc3RyYXRlZ3kYASABKA4yIS5mbG93Y2FsbC52MS5SZXRyeVBvbGljeS5TdHJhdGVneUgAiAEBEigKCGRlbGF5X21zGAIgASgFQgy6SAkaBxiA3dsBKABSCGRlbGF5X21zEi0KDG1heF9hdHRlbXB0cxgDIAEoBUIJukgGGgQYFCgBUgxtYXhfYXR0ZW1wdHMSEwoGaml0dGVyGAQgASgISAGIAQEiQAoIU3RyYXRlZ3kSGAoUU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIJCgVGSVhFRBABEg8KC0VYUE9ORU5USUFMEAJCCwoJX3N0cmF0ZWd5QgkKB19qaXR0ZXIiUQoJU3RhcnROb2RlEjkKCGFwaV9jYWxsGAEgASgLMhsuZmxvd2NhbGwudjEuQXBpQ2FsbFRyaWdnZXJIAFIIYXBpX2NhbGxCCQoHdHJpZ2dlciJvCg5BcGlDYWxsVHJpZ2dlchIoCgdwYXlsb2FkGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZvdXRwdXQYAiADKAsyGC5mbG93Y2FsbC52MS5PdXRwdXRGaWVsZEIJukgGkgEDEMgBIikKC091dHB1dEZpZWxkEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJTCgxSZXNwb25zZU5vZGUSDAoEZGF0YRgBIAEoCRIlCgtzdGF0dXNfY29kZRgCIAEoBUgAUgtzdGF0dXNfY29kZYgBAUIOCgxfc3RhdHVzX2NvZGUiPAoNVHJhbnNmb3JtTm9kZRINCgVxdWVyeRgBIAEoCRISCgVpbnB1dBgCIAEoCUgAiAEBQggKBl9pbnB1dCKwAQoIUnVsZU5vZGUSLwoFbWF0Y2gYASABKA4yGy5mbG93Y2FsbC52MS5SdWxlTm9kZS5NYXRjaEgAiAEBEjcKC2NvbXBhcmlzb25zGAIgAygLMhcuZmxvd2NhbGwudjEuQ29tcGFyaXNvbkIJukgGkgEDEMgBIjAKBU1hdGNoEhUKEU1BVENIX1VOU1BFQ0lGSUVEEAASBwoDQUxMEAESBwoDQU5ZEAJCCAoGX21hdGNoIkoKCkNvbXBhcmlzb24SDAoEbGVmdBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRISCgVyaWdodBgDIAEoCUgAiAEBQggKBl9yaWdodCLoAgoJR3JvdXBOb2RlEg8KBWFycmF5GAEgASgJSAASGQoFY291bnQYBCABKAlCCLpIBXIDGJBOSAASMgoIZG9fd2hpbGUYBSABKAsyFC5mbG93Y2FsbC52MS5Eb1doaWxlSABSCGRvX3doaWxlEiMKC2NvbmN1cnJlbmN5GAIgASgFQgm6SAYaBBhkKAFIAYgBARITCgZvdXRwdXQYAyABKAlIAogBARI6CgpicmVha193aGVuGAYgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA1IKYnJlYWtfd2hlbogBARI5ChVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3MYByABKAhIBFIVYWxsb3dfcGFydGlhbF9zdWNjZXNziAEBQgYKBG1vZGVCDgoMX2NvbmN1cnJlbmN5QgkKB19vdXRwdXRCDQoLX2JyZWFrX3doZW5CGAoWX2FsbG93X3BhcnRpYWxfc3VjY2VzcyIzCgdEb1doaWxlEigKCWNvbmRpdGlvbhgBIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlIjcKCURlbGF5Tm9kZRIRCgdzZWNvbmRzGAEgASgJSAASDwoFdW50aWwYAiABKAlIAEIGCgR3YWl0Iq4BCg1UZXJtaW5hdGVOb2RlEjYKBnJlc3VsdBgBIAEoDjIhLmZsb3djYWxsLnYxLlRlcm1pbmF0ZU5vZGUuUmVzdWx0SACIAQESFAoHbWVzc2FnZRgCIAEoCUgBiAEBIjgKBlJlc3VsdBIWChJSRVNVTFRfVU5TUEVDSUZJRUQQABILCgdTVUNDRVNTEAESCQoFRVJST1IQAkIJCgdfcmVzdWx0QgoKCF9tZXNzYWdlIq8DCghIdHRwTm9kZRIXCgZtZXRob2QYASABKAlCB7pIBHICGBASFgoDdXJsGAIgASgJQgm6SAZyBBiAgAESMAoFcXVlcnkYAyADKAsyFi5mbG93Y2FsbC52MS5IdHRwRmllbGRCCbpIBpIBAxDIARIyCgdoZWFkZXJzGAQgAygLMhcuZmxvd2NhbGwudjEuSHR0cEhlYWRlckIIukgFkgECEGQSDgoEanNvbhgFIAEoCUgAEg4KBHRleHQYBiABKAlIABIlCgRmb3JtGAcgASgLMhUuZmxvd2NhbGwudjEuSHR0cEZvcm1IABIvCgltdWx0aXBhcnQYCCABKAsyGi5mbG93Y2FsbC52MS5IdHRwTXVsdGlwYXJ0SAASMQoRYWNjZXB0X2FueV9zdGF0dXMYCSABKAhIAVIRYWNjZXB0X2FueV9zdGF0dXOIAQESNAoKcGFnaW5hdGlvbhgKIAEoCzIbLmZsb3djYWxsLnYxLkh0dHBQYWdpbmF0aW9uSAKIAQFCBgoEYm9keUIUChJfYWNjZXB0X2FueV9zdGF0dXNCDQoLX3BhZ2luYXRpb24ikgIKDkh0dHBQYWdpbmF0aW9uEhcKBWl0ZW1zGAEgASgJQgi6SAVyAxjoBxItCgltYXhfcGFnZXMYAiABKAVCCrpIBxoFGJBOKAFIAVIJbWF4X3BhZ2VziAEBEiYKBHBhZ2UYAyABKAsyFi5mbG93Y2FsbC52MS5IdHRwUGFnZXNIABIoCgZvZmZzZXQYBCABKAsyFi5mbG93Y2FsbC52MS5IdHRwUGFnZXNIABIpCgZjdXJzb3IYBSABKAsyFy5mbG93Y2FsbC52MS5IdHRwQ3Vyc29ySAASJQoEbGluaxgGIAEoCzIVLmZsb3djYWxsLnYxLkh0dHBMaW5rSABCBgoEbmV4dEIMCgpfbWF4X3BhZ2VzImsKCUh0dHBQYWdlcxIbCglwYXJhbWV0ZXIYASABKAlCCLpIBXIDGOgHEhIKBWZpcnN0GAIgASgFSACIAQESGgoEc2l6ZRgDIAEoBUIHukgEGgIoAUgBiAEBQggKBl9maXJzdEIHCgVfc2l6ZSJBCgpIdHRwQ3Vyc29yEhsKCXBhcmFtZXRlchgBIAEoCUIIukgFcgMY6AcSFgoEcGF0aBgCIAEoCUIIukgFcgMY6AciCgoISHR0cExpbmsiMQoJSHR0cEZpZWxkEhUKA2tleRgBIAEoCUIIukgFcgMY6AcSDQoFdmFsdWUYAiABKAkiUgoKSHR0cEhlYWRlchIVCgNrZXkYASABKAlCCLpIBXIDGIACEg0KBXZhbHVlGAIgASgJEhMKBnNlY3JldBgDIAEoCEgAiAEBQgkKB19zZWNyZXQiPQoISHR0cEZvcm0SMQoGZmllbGRzGAEgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgm6SAaSAQMQyAEiQAoNSHR0cE11bHRpcGFydBIvCgVwYXJ0cxgBIAMoCzIVLmZsb3djYWxsLnYxLkh0dHBQYXJ0Qgm6SAaSAQMQyAEimQEKCEh0dHBQYXJ0EhYKBG5hbWUYASABKAlCCLpIBXIDGOgHEg0KBXZhbHVlGAIgASgJEhUKCGZpbGVuYW1lGAMgASgJSACIAQESMQoMY29udGVudF90eXBlGAQgASgJQgi6SAVyAxiAAkgBUgxjb250ZW50X3R5cGWIAQFCCwoJX2ZpbGVuYW1lQg8KDV9jb250ZW50X3R5cGViBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_struct]);
 
 /**
  * A graph of nodes. A draft may hold any definition; publishing checks that it can run.
@@ -146,6 +146,14 @@ export type Node = Message<"flowcall.v1.Node"> & {
      */
     value: TerminateNode;
     case: "terminate";
+  } | {
+    /**
+     * Calls an HTTP API.
+     *
+     * @generated from field: flowcall.v1.HttpNode http = 17;
+     */
+    value: HttpNode;
+    case: "http";
   } | { case: undefined; value?: undefined };
 };
 
@@ -799,4 +807,401 @@ export type TerminateNode_Result = (typeof TerminateNode_Result)[keyof typeof Te
  */
 export const TerminateNode_ResultSchema: GenEnum<TerminateNode_Result> = /*@__PURE__*/
   enumDesc(file_flowcall_v1_definition, 16, 0);
+
+/**
+ * Calls an HTTP API. Its output is the answer: `{{node.<id>.body}}` is the answer's JSON, or its text where it is none,
+ * `{{node.<id>.status}}` its status, `{{node.<id>.headers.<name>}}` a header. An integer in the JSON that a double cannot
+ * hold becomes a string.
+ *
+ * A status other than 2xx fails the node. The node's retry policy applies to the statuses 408, 429 and 5xx, to
+ * connections that break and to time-outs; `Retry-After` makes a delay longer, to at most an hour. Every request carries
+ * an `Idempotency-Key`, which stays the same until a server has answered. The node's time-out holds for one attempt with
+ * all its redirects and pages.
+ *
+ * @generated from message flowcall.v1.HttpNode
+ */
+export type HttpNode = Message<"flowcall.v1.HttpNode"> & {
+  /**
+   * GET, HEAD, POST, PUT, PATCH, DELETE or OPTIONS.
+   *
+   * @generated from field: string method = 1;
+   */
+  method: string;
+
+  /**
+   * Where to: a text with templates. A lone template is the whole URL, and one that the URL begins with is its part up to
+   * the path; any other one is percent-encoded, so that no data leads to another host, path or parameter.
+   *
+   * @generated from field: string url = 2;
+   */
+  url: string;
+
+  /**
+   * Parameters that are added to the URL. One whose value is a lone template that gives null is left out.
+   *
+   * @generated from field: repeated flowcall.v1.HttpField query = 3;
+   */
+  query: HttpField[];
+
+  /**
+   * Request headers. One whose value is a lone template that gives null is left out. An `Idempotency-Key` here takes the
+   * place of the node's own.
+   *
+   * @generated from field: repeated flowcall.v1.HttpHeader headers = 4;
+   */
+  headers: HttpHeader[];
+
+  /**
+   * What is sent. The content type is the body's own, unless a header names another.
+   *
+   * @generated from oneof flowcall.v1.HttpNode.body
+   */
+  body: {
+    /**
+     * JSON text with templates.
+     *
+     * @generated from field: string json = 5;
+     */
+    value: string;
+    case: "json";
+  } | {
+    /**
+     * A text with templates.
+     *
+     * @generated from field: string text = 6;
+     */
+    value: string;
+    case: "text";
+  } | {
+    /**
+     * The fields of a form, as application/x-www-form-urlencoded.
+     *
+     * @generated from field: flowcall.v1.HttpForm form = 7;
+     */
+    value: HttpForm;
+    case: "form";
+  } | {
+    /**
+     * The parts of a form, as multipart/form-data.
+     *
+     * @generated from field: flowcall.v1.HttpMultipart multipart = 8;
+     */
+    value: HttpMultipart;
+    case: "multipart";
+  } | { case: undefined; value?: undefined };
+
+  /**
+   * Whether an answer of any status is an output, once the attempts for statuses that are tried again are used up.
+   *
+   * @generated from field: optional bool accept_any_status = 9 [json_name = "accept_any_status"];
+   */
+  acceptAnyStatus?: boolean | undefined;
+
+  /**
+   * How an answer of several pages is asked for to its end.
+   *
+   * @generated from field: optional flowcall.v1.HttpPagination pagination = 10;
+   */
+  pagination?: HttpPagination | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.HttpNode.
+ * Use `create(HttpNodeSchema)` to create a new message.
+ */
+export const HttpNodeSchema: GenMessage<HttpNode> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 17);
+
+/**
+ * Asks for one page after the other. The output's `body` is then the array of all items; `status` and `headers` are those
+ * of the last page. An attempt asks for all pages, so that one that fails begins again with the first.
+ *
+ * @generated from message flowcall.v1.HttpPagination
+ */
+export type HttpPagination = Message<"flowcall.v1.HttpPagination"> & {
+  /**
+   * Where a page's items are: the path of an array in its body, as `data.items`. If empty, the body is the array.
+   *
+   * @generated from field: string items = 1;
+   */
+  items: string;
+
+  /**
+   * After how many pages no other is asked for. If absent, more pages than the service's limit fail the node.
+   *
+   * @generated from field: optional int32 max_pages = 2 [json_name = "max_pages"];
+   */
+  maxPages?: number | undefined;
+
+  /**
+   * How the next page is asked for.
+   *
+   * @generated from oneof flowcall.v1.HttpPagination.next
+   */
+  next: {
+    /**
+     * By a number that grows by one.
+     *
+     * @generated from field: flowcall.v1.HttpPages page = 3;
+     */
+    value: HttpPages;
+    case: "page";
+  } | {
+    /**
+     * By the number of items that came before.
+     *
+     * @generated from field: flowcall.v1.HttpPages offset = 4;
+     */
+    value: HttpPages;
+    case: "offset";
+  } | {
+    /**
+     * By a value that each page holds for the next.
+     *
+     * @generated from field: flowcall.v1.HttpCursor cursor = 5;
+     */
+    value: HttpCursor;
+    case: "cursor";
+  } | {
+    /**
+     * By the URL in the header `Link` with `rel="next"`, of the same origin.
+     *
+     * @generated from field: flowcall.v1.HttpLink link = 6;
+     */
+    value: HttpLink;
+    case: "link";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message flowcall.v1.HttpPagination.
+ * Use `create(HttpPaginationSchema)` to create a new message.
+ */
+export const HttpPaginationSchema: GenMessage<HttpPagination> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 18);
+
+/**
+ * Pages that are counted, until one has no items.
+ *
+ * @generated from message flowcall.v1.HttpPages
+ */
+export type HttpPages = Message<"flowcall.v1.HttpPages"> & {
+  /**
+   * The query parameter that holds the number.
+   *
+   * @generated from field: string parameter = 1;
+   */
+  parameter: string;
+
+  /**
+   * The number of the first page: if absent, 1 for `page` and 0 for `offset`.
+   *
+   * @generated from field: optional int32 first = 2;
+   */
+  first?: number | undefined;
+
+  /**
+   * How many items a full page has: then a page with fewer is the last.
+   *
+   * @generated from field: optional int32 size = 3;
+   */
+  size?: number | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.HttpPages.
+ * Use `create(HttpPagesSchema)` to create a new message.
+ */
+export const HttpPagesSchema: GenMessage<HttpPages> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 19);
+
+/**
+ * Pages that each name the next, until one does not.
+ *
+ * @generated from message flowcall.v1.HttpCursor
+ */
+export type HttpCursor = Message<"flowcall.v1.HttpCursor"> & {
+  /**
+   * The query parameter that holds the cursor.
+   *
+   * @generated from field: string parameter = 1;
+   */
+  parameter: string;
+
+  /**
+   * Where a page's body has the cursor of the next, as `meta.next`. Null, empty or missing on the last page.
+   *
+   * @generated from field: string path = 2;
+   */
+  path: string;
+};
+
+/**
+ * Describes the message flowcall.v1.HttpCursor.
+ * Use `create(HttpCursorSchema)` to create a new message.
+ */
+export const HttpCursorSchema: GenMessage<HttpCursor> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 20);
+
+/**
+ * Pages that are linked to each other (RFC 8288).
+ *
+ * @generated from message flowcall.v1.HttpLink
+ */
+export type HttpLink = Message<"flowcall.v1.HttpLink"> & {
+};
+
+/**
+ * Describes the message flowcall.v1.HttpLink.
+ * Use `create(HttpLinkSchema)` to create a new message.
+ */
+export const HttpLinkSchema: GenMessage<HttpLink> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 21);
+
+/**
+ * A name and a value.
+ *
+ * @generated from message flowcall.v1.HttpField
+ */
+export type HttpField = Message<"flowcall.v1.HttpField"> & {
+  /**
+   * The name.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * The value: a text with templates.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message flowcall.v1.HttpField.
+ * Use `create(HttpFieldSchema)` to create a new message.
+ */
+export const HttpFieldSchema: GenMessage<HttpField> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 22);
+
+/**
+ * A request header.
+ *
+ * @generated from message flowcall.v1.HttpHeader
+ */
+export type HttpHeader = Message<"flowcall.v1.HttpHeader"> & {
+  /**
+   * The header's name.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * The header's value: a text with templates.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+
+  /**
+   * Whether the header is left out where a redirect leads to another origin.
+   *
+   * @generated from field: optional bool secret = 3;
+   */
+  secret?: boolean | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.HttpHeader.
+ * Use `create(HttpHeaderSchema)` to create a new message.
+ */
+export const HttpHeaderSchema: GenMessage<HttpHeader> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 23);
+
+/**
+ * A form without files.
+ *
+ * @generated from message flowcall.v1.HttpForm
+ */
+export type HttpForm = Message<"flowcall.v1.HttpForm"> & {
+  /**
+   * The fields, in order. One whose value is a lone template that gives null is left out.
+   *
+   * @generated from field: repeated flowcall.v1.HttpField fields = 1;
+   */
+  fields: HttpField[];
+};
+
+/**
+ * Describes the message flowcall.v1.HttpForm.
+ * Use `create(HttpFormSchema)` to create a new message.
+ */
+export const HttpFormSchema: GenMessage<HttpForm> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 24);
+
+/**
+ * A form of parts.
+ *
+ * @generated from message flowcall.v1.HttpMultipart
+ */
+export type HttpMultipart = Message<"flowcall.v1.HttpMultipart"> & {
+  /**
+   * The parts, in order. One whose value is a lone template that gives null is left out.
+   *
+   * @generated from field: repeated flowcall.v1.HttpPart parts = 1;
+   */
+  parts: HttpPart[];
+};
+
+/**
+ * Describes the message flowcall.v1.HttpMultipart.
+ * Use `create(HttpMultipartSchema)` to create a new message.
+ */
+export const HttpMultipartSchema: GenMessage<HttpMultipart> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 25);
+
+/**
+ * One part of a form.
+ *
+ * @generated from message flowcall.v1.HttpPart
+ */
+export type HttpPart = Message<"flowcall.v1.HttpPart"> & {
+  /**
+   * The part's name.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The part's content: a text with templates.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+
+  /**
+   * The name of the file that the part is: a text with templates.
+   *
+   * @generated from field: optional string filename = 3;
+   */
+  filename?: string | undefined;
+
+  /**
+   * The content's type; for a file application/octet-stream if absent.
+   *
+   * @generated from field: optional string content_type = 4 [json_name = "content_type"];
+   */
+  contentType?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.HttpPart.
+ * Use `create(HttpPartSchema)` to create a new message.
+ */
+export const HttpPartSchema: GenMessage<HttpPart> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 26);
 

@@ -1,0 +1,123 @@
+import { createHash } from "node:crypto";
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { Limits } from "../../domain/limits.ts";
+import { unreachable } from "../../domain/unreachable.ts";
+import type { HttpMultipart, HttpNode } from "../../gen/flowcall/v1/definition_pb.ts";
+import { checkOutput } from "../check-output.ts";
+import { NodeFailure } from "../failure.ts";
+import type { Field } from "../templates/field.ts";
+import { compileJson } from "../templates/json.ts";
+import type { Scope } from "../templates/reference.ts";
+import { compileText } from "../templates/text.ts";
+import { checkName, compileFields, compileOptional } from "./http-fields.ts";
+
+/** A body to send, with the content type that it has unless the author names another. */
+type Content = { readonly text: string; readonly type: string };
+
+type RenderContent = (scope: Scope) => Content | undefined;
+
+type BodyTools = { readonly field: Field; readonly limits: Limits };
+
+/** Compiles the body of a request. The same data always gives the same bytes, so that a repeated request is the same. */
+export function compileBody(message: HttpNode, tools: BodyTools): RenderContent {
+  const render = compileContent(message, tools);
+  const { bytesMax } = tools.limits.output;
+  return (scope) => {
+    const content = render(scope);
+    if (content !== undefined && Buffer.byteLength(content.text) > bytesMax) {
+      throw tooLarge(`The body to send has more than ${bytesMax} bytes (limit output.bytesMax).`);
+    }
+    return content;
+  };
+}
+
+function compileContent({ body, headers }: HttpNode, { field, limits }: BodyTools): RenderContent {
+  switch (body.case) {
+    case undefined:
+      return () => undefined;
+    case "json": {
+      const json = compileJson(body.value, limits.output.depthMax, field.member("json"));
+      return (scope) => ({ text: jsonText(json.render(scope), limits), type: "application/json" });
+    }
+    case "text": {
+      const text = compileText(body.value, field.member("text"));
+      return (scope) => ({ text: text.render(scope), type: "text/plain; charset=utf-8" });
+    }
+    case "form": {
+      const pairs = compileFields(body.value.fields, (index) => field.member(`form.fields[${index}]`));
+      return (scope) => ({
+        text: new URLSearchParams(pairs(scope).map(([name, value]) => [name, value])).toString(),
+        type: "application/x-www-form-urlencoded",
+      });
+    }
+    case "multipart":
+      if (headers.some(({ key }) => key.toLowerCase() === "content-type")) {
+        const message = "The content type of a multipart body names its boundary. Remove the header Content-Type.";
+        field.member("headers").error("HEADER_INVALID", message);
+      }
+      return compileMultipart(body.value, field.member("multipart"));
+    default:
+      return unreachable(body);
+  }
+}
+
+function jsonText(value: JsonValue, limits: Limits): string {
+  try {
+    return checkOutput(value, limits.output);
+  } catch (error) {
+    if (error instanceof NodeFailure) {
+      throw tooLarge(`The JSON to send cannot be sent. ${error.message}`);
+    }
+    throw error;
+  }
+}
+
+function tooLarge(message: string): NodeFailure {
+  return new NodeFailure("REQUEST_TOO_LARGE", message, { isFinal: true });
+}
+
+/** Writes multipart/form-data as browsers do (https://html.spec.whatwg.org/#multipart-form-data). */
+function compileMultipart({ parts }: HttpMultipart, field: Field): RenderContent {
+  const compiled = parts.map(({ name, value, filename, contentType }, index) => {
+    const place = field.member(`parts[${index}]`);
+    checkName(name, place.member("name"));
+    if (contentType !== undefined && !/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;[\x20-\x7e]*)?$/.test(contentType)) {
+      const message = `${JSON.stringify(contentType)} is not a content type. Write one such as text/csv.`;
+      place.member("content_type").error("CONTENT_TYPE_INVALID", message);
+    }
+    const file = filename === undefined ? undefined : compileText(filename, place.member("filename"));
+    const content = compileOptional(value, place.member("value"));
+    return (scope: Scope): string | undefined => {
+      const text = content(scope);
+      const type = contentType ?? (file && "application/octet-stream");
+      const disposition = `form-data; name="${quoted(name)}"${file ? `; filename="${quoted(file.render(scope))}"` : ""}`;
+      const head = `Content-Disposition: ${disposition}\r\n${type === undefined ? "" : `Content-Type: ${type}\r\n`}`;
+      return text === undefined ? undefined : `${head}\r\n${text}\r\n`;
+    };
+  });
+  return (scope) => {
+    const written = compiled.map((part) => part(scope)).filter((part) => part !== undefined);
+    const boundary = boundaryFor(written);
+    const text = `${written.map((part) => `--${boundary}\r\n${part}`).join("")}--${boundary}--\r\n`;
+    return { text, type: `multipart/form-data; boundary=${boundary}` };
+  };
+}
+
+function quoted(text: string): string {
+  return text.replaceAll("\r", "%0D").replaceAll("\n", "%0A").replaceAll('"', "%22");
+}
+
+/** A line that is in no part: data that holds the boundary would end its part and begin another. */
+function boundaryFor(parts: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) {
+    hash.update(part);
+  }
+  for (;;) {
+    const boundary = hash.copy().digest("hex").slice(0, 40);
+    if (!parts.some((part) => part.includes(boundary))) {
+      return boundary;
+    }
+    hash.update(boundary);
+  }
+}

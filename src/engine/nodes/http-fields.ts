@@ -1,0 +1,53 @@
+import type { HttpField } from "../../gen/flowcall/v1/definition_pb.ts";
+import type { Field } from "../templates/field.ts";
+import { type Scope, textOf } from "../templates/reference.ts";
+import { loneReference, splitTemplates, textTemplate } from "../templates/text.ts";
+
+/** Names and values, in the author's order. */
+export type RenderPairs = (scope: Scope) => readonly (readonly [name: string, value: string])[];
+
+/** Compiles names with values. The names are the author's alone, so that data adds no field. */
+export function compileFields(fields: readonly HttpField[], placeOf: (index: number) => Field): RenderPairs {
+  const compiled = fields.map(({ key, value }, index) => {
+    const place = placeOf(index);
+    checkName(key, place.member("key"));
+    return [key, compileOptional(value, place.member("value"))] as const;
+  });
+  return (scope) =>
+    compiled.flatMap(([key, render]) => {
+      const value = render(scope);
+      return value === undefined ? [] : [[key, value] as const];
+    });
+}
+
+/** A text with templates. A lone template that gives null gives undefined: there is nothing to send. */
+export function compileOptional(text: string, field: Field): (scope: Scope) => string | undefined {
+  const pieces = splitTemplates(text, field);
+  const lone = loneReference(pieces);
+  if (lone === undefined) {
+    return textTemplate(pieces).render;
+  }
+  return (scope) => {
+    const value = scope.read(lone) ?? null;
+    return value === null ? undefined : textOf(value);
+  };
+}
+
+export function checkName(name: string, field: Field): void {
+  if (name === "") {
+    field.error("FIELD_NAME_INVALID", "The name is empty. Write one, or remove the field.");
+  }
+  if (name.includes("{{")) {
+    field.error("TEMPLATE_MISPLACED", "A template cannot be a name: data must not change the structure.");
+  }
+}
+
+/** A URL with more parameters. Data in them stays data: names and values are percent-encoded. */
+export function withQuery(url: string, parameters: readonly (readonly [name: string, value: string])[]): string {
+  if (parameters.length === 0) {
+    return url;
+  }
+  const [base = ""] = url.split("#");
+  const added = parameters.map((pair) => pair.map((text) => encodeURIComponent(text.toWellFormed())).join("="));
+  return `${base}${base.includes("?") ? "&" : "?"}${added.join("&")}`;
+}

@@ -1,0 +1,156 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { unreachable } from "../../domain/unreachable.ts";
+import type { HttpNode, HttpPagination } from "../../gen/flowcall/v1/definition_pb.ts";
+import { NodeFailure } from "../failure.ts";
+import type { HttpAnswer } from "../http/http-request.ts";
+import type { Field } from "../templates/field.ts";
+import { textOf, walk } from "../templates/reference.ts";
+import { outputOf } from "./http-answer.ts";
+import { checkName, withQuery } from "./http-fields.ts";
+import type { Attempt, LeafRequest } from "./leaf.ts";
+
+/** Asks for all pages of a request; gives their items as one body. */
+type RunPages = (
+  request: LeafRequest,
+  attempt: Attempt,
+  ask: (page: LeafRequest) => Promise<HttpAnswer>,
+) => Promise<unknown>;
+
+/** Compiles how the pages of an answer are asked for. Their number, and their bytes together, are bounded. */
+export function compilePages(pagination: HttpPagination, { query, field }: PagesTools): RunPages {
+  const { items: itemsPath, maxPages = Number.POSITIVE_INFINITY, next } = pagination;
+  checkNext(next, { query, field });
+  const first = firstOf(next);
+  return async (request, { limits }, ask) => {
+    const items: JsonValue[] = [];
+    let bytesLeft = limits.httpAnswerBytesMax;
+    let page = first(request);
+    for (let pages = 1; ; pages += 1) {
+      const answer = await ask({ ...page, answerBytesMax: bytesLeft });
+      bytesLeft -= answer.body.length;
+      const output = outputOf(answer);
+      const found = readItems(output.body, { itemsPath, pages });
+      for (const item of found) items.push(item);
+      const following = nextOf(next, {
+        request,
+        answer,
+        body: output.body,
+        found: found.length,
+        items: items.length,
+        pages,
+      });
+      if (following === undefined || pages >= maxPages) {
+        return { ...output, body: items };
+      }
+      if (pages >= limits.httpPagesMax) {
+        const message = `There are more than ${limits.httpPagesMax} pages (limit httpPagesMax). Ask for larger pages, or set max_pages.`;
+        throw new NodeFailure("PAGES_LIMIT", message, { isFinal: true });
+      }
+      page = following;
+    }
+  };
+}
+
+/** `query` is the parameters that the node has anyway, `field` the pagination's own. */
+type PagesTools = { readonly query: HttpNode["query"]; readonly field: Field };
+
+type Next = HttpPagination["next"];
+
+function checkNext(next: Next, { query, field }: PagesTools): void {
+  if (next.case === undefined) {
+    field.error("PAGINATION_INVALID", "The pagination does not say how. Set page, offset, cursor or link.");
+  } else if (next.case !== "link") {
+    const { parameter } = next.value;
+    const place = field.member(`${next.case}.parameter`);
+    checkName(parameter, place);
+    if (query.some(({ key }) => key === parameter)) {
+      place.error("PAGINATION_INVALID", `The parameter ${JSON.stringify(parameter)} is in query too. Remove it there.`);
+    }
+    if (next.case === "cursor" && next.value.path === "") {
+      field.member("cursor.path").error("PAGINATION_INVALID", "Say where a page has the cursor of the next.");
+    }
+  }
+}
+
+function firstOf(next: Next): (request: LeafRequest) => LeafRequest {
+  switch (next.case) {
+    case "page":
+      return (request) => withParameter(request, next.value.parameter, next.value.first ?? 1);
+    case "offset":
+      return (request) => withParameter(request, next.value.parameter, next.value.first ?? 0);
+    default:
+      return (request) => request;
+  }
+}
+
+type Page = {
+  /** The node's request, without what asks for a page. */
+  readonly request: LeafRequest;
+  readonly answer: HttpAnswer;
+  readonly body: JsonValue;
+  /** How many items this page had, and all until now. */
+  readonly found: number;
+  readonly items: number;
+  readonly pages: number;
+};
+
+/** The request for the page after this one; undefined where this is the last. */
+function nextOf(next: Next, { request, answer, body, found, items, pages }: Page): LeafRequest | undefined {
+  switch (next.case) {
+    case "page":
+    case "offset": {
+      const { parameter, first, size = 1 } = next.value;
+      const number = next.case === "page" ? (first ?? 1) + pages : (first ?? 0) + items;
+      return found < size ? undefined : withParameter(request, parameter, number);
+    }
+    case "cursor": {
+      const { parameter, path } = next.value;
+      const cursor = walk(body, path.split("."));
+      const isThere = typeof cursor === "number" || (typeof cursor === "string" && cursor !== "");
+      return isThere ? withParameter(request, parameter, cursor) : undefined;
+    }
+    case "link": {
+      const link = linkOf(answer);
+      return link === undefined ? undefined : { ...request, url: resolveLink(link, request, answer) };
+    }
+    case undefined:
+      return undefined;
+    default:
+      return unreachable(next);
+  }
+}
+
+function withParameter(request: LeafRequest, parameter: string, value: string | number): LeafRequest {
+  return { ...request, url: withQuery(request.url, [[parameter, textOf(value)]]) };
+}
+
+function readItems(body: JsonValue, { itemsPath, pages }: { itemsPath: string; pages: number }): readonly JsonValue[] {
+  const found = itemsPath === "" ? body : walk(body, itemsPath.split("."));
+  if (!Array.isArray(found)) {
+    const place = itemsPath === "" ? "is no array" : `has no array at ${JSON.stringify(itemsPath)}`;
+    throw new NodeFailure("PAGE_INVALID", `The answer for page ${pages} ${place}.`, { isFinal: true });
+  }
+  return found;
+}
+
+/** The target of the first link whose relation is `next` (RFC 8288). */
+function linkOf({ headers }: HttpAnswer): string | undefined {
+  const text = [headers["link"] ?? []].flat().join(", ");
+  for (const [, target, parameters = ""] of text.matchAll(/<([^>]*)>([^<]*)/g)) {
+    const [, quoted, token] = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s",;]+))/i.exec(parameters) ?? [];
+    if ((quoted ?? token ?? "").toLowerCase().split(/\s+/).includes("next")) {
+      return target;
+    }
+  }
+  return undefined;
+}
+
+/** A server that could send the node's headers to any other would have the secrets in them. */
+function resolveLink(link: string, request: LeafRequest, answer: HttpAnswer): string {
+  const url = URL.parse(link, answer.url);
+  if (url === null || url.origin !== URL.parse(request.url)?.origin) {
+    const message = "The link to the next page does not lead to the origin of the node's URL.";
+    throw new NodeFailure("PAGE_INVALID", message, { isFinal: true });
+  }
+  return url.href;
+}

@@ -1,0 +1,118 @@
+import type { HttpHeader, HttpNode } from "../../gen/flowcall/v1/definition_pb.ts";
+import { NodeFailure } from "../failure.ts";
+import { HttpFailure } from "../http/http-failure.ts";
+import type { HeaderPair, HttpAnswer, HttpMethod } from "../http/http-request.ts";
+import { checkRequestHeaders } from "../http/request-headers.ts";
+import type { Field } from "../templates/field.ts";
+import type { Scope } from "../templates/reference.ts";
+import { compileUrl } from "../templates/url.ts";
+import { outputOf, retryAfterMs } from "./http-answer.ts";
+import { compileBody } from "./http-body.ts";
+import { compileFields, compileOptional, type RenderPairs, withQuery } from "./http-fields.ts";
+import { compilePages } from "./http-pages.ts";
+import type { Attempt, Leaf, LeafRequest, LeafTools } from "./leaf.ts";
+
+/** Calls an HTTP API through the guarded client. What counts as a failure, and which is tried again, stands here. */
+export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Leaf {
+  const requestOf = compileRequest(message, { field, limits });
+  const { pagination, query } = message;
+  const pages = pagination && compilePages(pagination, { query, field: field.member("pagination") });
+  const acceptsAnyStatus = message.acceptAnyStatus ?? false;
+  if (pages !== undefined && acceptsAnyStatus) {
+    const text = "A page that is not answered with 2xx always fails the node. Remove accept_any_status or pagination.";
+    field.member("accept_any_status").error("PAGINATION_INVALID", text);
+  }
+  return {
+    hasTimeout: false,
+    run: async (attempt) => {
+      const request = requestOf(attempt.scope);
+      if (pages !== undefined) {
+        return pages(request, attempt, async (page) => checkStatus(await attempt.send(page), attempt));
+      }
+      const answer = await attempt.send(request);
+      const isAccepted = acceptsAnyStatus && (attempt.isLast || !isTransient(answer));
+      return outputOf(isAccepted ? answer : checkStatus(answer, attempt));
+    },
+  };
+}
+
+function compileRequest(
+  message: HttpNode,
+  { field, limits }: Pick<LeafTools, "field" | "limits">,
+): (scope: Scope) => LeafRequest {
+  const method = compileMethod(message, field.member("method"));
+  const url = compileUrl(message.url, field.member("url"));
+  const query = compileFields(message.query, (index) => field.member(`query[${index}]`));
+  const headers = compileHeaders(message.headers, field);
+  const body = compileBody(message, { field, limits });
+  const secretHeaders = new Set(message.headers.filter(({ secret }) => secret).map(({ key }) => key.toLowerCase()));
+  return (scope) => {
+    const content = body(scope);
+    const own = headers(scope);
+    const isTyped = own.some(([name]) => name.toLowerCase() === "content-type");
+    return {
+      method,
+      url: withQuery(url.render(scope), query(scope)),
+      headers: content === undefined || isTyped ? own : [...own, ["Content-Type", content.type]],
+      secretHeaders,
+      ...(content !== undefined && { body: content.text }),
+    };
+  };
+}
+
+/** Whether the same request may be answered better a little later. */
+function isTransient({ status }: HttpAnswer): boolean {
+  return status === 408 || status === 429 || status >= 500;
+}
+
+function checkStatus(answer: HttpAnswer, attempt: Attempt): HttpAnswer {
+  const { status } = answer;
+  if (status >= 200 && status < 300) {
+    return answer;
+  }
+  throw new NodeFailure("HTTP_STATUS", `The server answered with the status ${status}.`, {
+    isFinal: !isTransient(answer),
+    retryAfterMs: retryAfterMs(answer, attempt.now()),
+  });
+}
+
+const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const satisfies readonly HttpMethod[];
+
+function compileMethod({ method, body }: HttpNode, field: Field): HttpMethod {
+  const known = methods.find((one) => one === method);
+  if (known === undefined) {
+    field.error("METHOD_INVALID", `There is no method ${JSON.stringify(method)}. Use one of ${methods.join(", ")}.`);
+  }
+  if (known === "HEAD" && body.case !== undefined) {
+    field.error("METHOD_INVALID", "A HEAD request has no body. Remove the body, or use another method.");
+  }
+  return known ?? "GET";
+}
+
+function compileHeaders(headers: readonly HttpHeader[], field: Field): RenderPairs {
+  const compiled = headers.map(({ key, value }, index) => {
+    const place = field.member(`headers[${index}]`);
+    const problem = headerProblem([key, ""]);
+    if (problem !== undefined) {
+      place.member("key").error("HEADER_INVALID", problem);
+    }
+    return [key, compileOptional(value, place.member("value"))] as const;
+  });
+  return (scope) =>
+    compiled.flatMap(([key, render]) => {
+      const value = render(scope);
+      return value === undefined ? [] : [[key, value] as const];
+    });
+}
+
+function headerProblem(header: HeaderPair): string | undefined {
+  try {
+    checkRequestHeaders([header]);
+    return undefined;
+  } catch (error) {
+    if (error instanceof HttpFailure) {
+      return error.message;
+    }
+    throw error;
+  }
+}

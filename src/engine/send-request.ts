@@ -1,0 +1,65 @@
+import { NodeFailure } from "./failure.ts";
+import type { LeafStep } from "./graph.ts";
+import { HttpFailure } from "./http/http-failure.ts";
+import type { HeaderPair } from "./http/http-request.ts";
+import type { SendRequest } from "./nodes/leaf.ts";
+import type { Visit } from "./visit.ts";
+
+/**
+ * How a leaf sends during one attempt, whose time-out all its requests share; what the database takes before a request
+ * is not counted.
+ *
+ * A request goes out once all that led to it is committed, under a key that counts what servers have answered to this
+ * node: when a process dies or an answer is lost, the same request comes again under the same key. Rejects with
+ * NodeFailure, or with what aborted it.
+ */
+export function createSend({ timeoutMs }: LeafStep, visit: Visit): SendRequest {
+  const { run } = visit.level.state;
+  const { signal } = visit.level.boundary;
+  let leftMs = timeoutMs;
+  return async (request) => {
+    await run.journal.beforeEffect(signal);
+    const startTime = run.clock.now();
+    try {
+      const answer = await run.http.send({
+        answerBytesMax: run.limits.httpAnswerBytesMax,
+        ...request,
+        headers: withKey(request.headers, `${run.executionId}:${visit.path}:${visit.answers}`),
+        environmentId: run.environmentId,
+        timeoutMs: Math.max(1, leftMs),
+        signal,
+      });
+      visit.answers += 1;
+      return answer;
+    } catch (error) {
+      if (!(error instanceof HttpFailure)) {
+        throw error;
+      }
+      visit.answers += error.isDefinite ? 1 : 0;
+      throw failureOf(error);
+    } finally {
+      leftMs -= run.clock.now() - startTime;
+    }
+  };
+}
+
+/** An author who sends a key of their own knows better what is the same request. */
+function withKey(headers: readonly HeaderPair[], key: string): readonly HeaderPair[] {
+  const isGiven = headers.some(([name]) => name.toLowerCase() === "idempotency-key");
+  return isGiven ? headers : [...headers, ["Idempotency-Key", key]];
+}
+
+function failureOf(error: HttpFailure): Error {
+  const { reason, message } = error;
+  switch (reason) {
+    case "ABORTED":
+      // Whoever aborted decides what becomes of the node.
+      return error;
+    case "TIMED_OUT":
+      return new NodeFailure("NODE_TIMED_OUT", message);
+    case "CONNECTION_FAILED":
+      return new NodeFailure(reason, message);
+    default:
+      return new NodeFailure(reason, message, { isFinal: true });
+  }
+}

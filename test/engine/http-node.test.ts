@@ -1,0 +1,247 @@
+import type { RequestListener, ServerResponse } from "node:http";
+import { describe, expect, test } from "vitest";
+import { countDials, serve, startClient } from "./http/outside.ts";
+import { beginCall, type CallOptions, call, keysOf } from "./http-node.ts";
+import { run, start } from "./workflow.ts";
+
+const execution = "0123456789abcdef01234567";
+const twice = { retry: { max_attempts: 2 } };
+
+/** Answers one request after the other; the last answer comes again and again. */
+function script(...answers: readonly ((response: ServerResponse) => void)[]): RequestListener {
+  let count = 0;
+  return (_request, response) => {
+    answers[Math.min(count, answers.length - 1)]?.(response);
+    count += 1;
+  };
+}
+
+const status =
+  (code: number, headers: Record<string, string> = {}) =>
+  (response: ServerResponse) => {
+    response.writeHead(code, headers).end("{}");
+  };
+const json = (value: unknown, headers: Record<string, string> = {}) =>
+  text(JSON.stringify(value), { "content-type": "application/json", ...headers });
+const text = (body: string, headers: Record<string, string>) => (response: ServerResponse) => {
+  response.writeHead(200, headers).end(body);
+};
+const reset = (response: ServerResponse) => response.destroy();
+const stall = () => undefined;
+
+describe("the output is the answer", () => {
+  test.each([
+    ["JSON", text('{"a": [1]}', { "content-type": "application/json" }), { a: [1] }],
+    ["JSON of a suffix", text("[1]", { "content-type": "application/problem+json; charset=utf-8" }), [1]],
+    ["JSON without a type", text("true", {}), true],
+    ["text", text("5", { "content-type": "text/plain" }), "5"],
+    ["text where JSON was said", text("{", { "content-type": "application/json" }), "{"],
+    ["nothing", text("", {}), ""],
+    [
+      "text in its charset",
+      (response: ServerResponse) =>
+        response.writeHead(200, { "content-type": "text/plain; charset=latin1" }).end(Buffer.from([0xe9])),
+      "é",
+    ],
+    [
+      "integers that a double cannot hold, as strings",
+      text('{"n": 9007199254740993, "m": -12345678901234567890, "d": 0.1, "s": "9007199254740993", "e": 1e400}', {}),
+      { n: "9007199254740993", m: "-12345678901234567890", d: 0.1, s: "9007199254740993", e: "1e400" },
+    ],
+  ])("%s", async (_, answer, expected) => {
+    const { response } = await call({ onRequest: script(answer as (response: ServerResponse) => void) });
+    expect(response).toEqual({ status: 200, body: expected });
+  });
+
+  test("with its headers, whose names are written in any case", async () => {
+    const data = '["{{node.c.headers.X-Total}}", "{{node.c.headers.set-cookie.1}}", "{{node.c.headers}}"]';
+    const onRequest: RequestListener = (_, response) =>
+      response.setHeader("X-Total", "7").setHeader("Set-Cookie", ["a=1", "b=2"]).end();
+    const { response } = await call({ data, onRequest });
+    expect(response).toEqual(["7", "b=2", expect.objectContaining({ "x-total": "7", "set-cookie": ["a=1", "b=2"] })]);
+  });
+
+  test("that is over a limit fails the node, and is not asked for again", async () => {
+    for (const [limits, reason] of [
+      [{ httpAnswerBytesMax: 10 }, "ANSWER_TOO_LARGE"],
+      [{ output: { bytesMax: 1_000, valuesMax: 5, depthMax: 9, keysMax: 9 } }, "OUTPUT_TOO_LARGE"],
+    ] as const) {
+      const { outcome, requests } = await call({
+        onRequest: script(json([1, 2, 3, 4, 5, 6])),
+        limits,
+        settings: twice,
+      });
+      expect(outcome.error).toMatchObject({ reason, node_id: "c" });
+      expect(requests).toHaveLength(1);
+    }
+  });
+});
+
+describe("the request", () => {
+  test.each(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])("has the method %s", async (method) => {
+    const { requests, outcome } = await call({ http: { method } });
+    expect([requests.map((one) => one.method), outcome.state]).toEqual([[method], "COMPLETED"]);
+  });
+
+  test("leaves out what a lone template makes null, and takes the author's content type", async () => {
+    const http = {
+      method: "POST",
+      query: [
+        { key: "a", value: "{{event.body.nothing}}" },
+        { key: "b", value: "" },
+      ],
+      headers: [
+        { key: "X-None", value: "{{event.body.nothing}}" },
+        { key: "Content-Type", value: "application/vnd.api+json" },
+      ],
+      json: '{"a": {{event.body.nothing}}}',
+    };
+    const { requests } = await call({ http });
+    expect(requests[0]).toMatchObject({ path: "/?b=", body: '{"a":null}' });
+    expect(requests[0]?.headers).toMatchObject({ "content-type": "application/vnd.api+json" });
+    expect(requests[0]?.headers).not.toHaveProperty("x-none");
+  });
+
+  test("that is too large is not sent", async () => {
+    const { outcome, requests } = await call({
+      http: { method: "POST", text: "{{event.body.v}}" },
+      body: { v: "x".repeat(2_000_000) },
+    });
+    expect(outcome.error).toMatchObject({ reason: "REQUEST_TOO_LARGE" });
+    expect(requests).toEqual([]);
+  });
+
+  test("goes nowhere where the journal cannot commit what led to it", async () => {
+    const fault = new Error("taken over");
+    const { outcome, server } = await beginCall({ beforeEffect: () => Promise.reject(fault) });
+    await expect(outcome).rejects.toBe(fault);
+    expect(server.sockets).toEqual([]);
+  });
+
+  test("to an address that is not public is refused, without a connection", async () => {
+    const server = await serve();
+    const client = await startClient();
+    const dials = countDials();
+    const node = { id: "c", http: { method: "GET", url: `http://127.0.0.1:${server.port}/` } };
+    const { outcome } = await run([start, node], ["start > c"], { client });
+    expect(outcome.error).toMatchObject({ reason: "EGRESS_REFUSED", node_id: "c" });
+    expect(dials()).toBe(0);
+  });
+});
+
+describe("a failure", () => {
+  test.each([
+    [400, 1],
+    [404, 1],
+    [409, 1],
+    [408, 2],
+    [429, 2],
+    [500, 2],
+    [503, 2],
+  ])("by the status %i takes %i of two attempts", async (code, attempts) => {
+    const { outcome, requests, records } = await call({ onRequest: script(status(code)), settings: twice });
+    expect(outcome.error).toEqual({
+      reason: "HTTP_STATUS",
+      message: `The server answered with the status ${code}.`,
+      node_id: "c",
+    });
+    expect(requests).toHaveLength(attempts);
+    expect(records.find(({ path }) => path === "c")?.attempts).toBe(attempts);
+  });
+
+  test("by its status is an output where any is accepted, after the attempts are used up", async () => {
+    const http = { accept_any_status: true };
+    for (const [code, count] of [
+      [404, 1],
+      [503, 2],
+    ] as const) {
+      const { response, requests } = await call({ onRequest: script(status(code)), settings: twice, http });
+      expect(response).toEqual({ status: code, body: {} });
+      expect(requests).toHaveLength(count);
+    }
+  });
+
+  test.each([
+    ["a connection that breaks", reset, "CONNECTION_FAILED"],
+    ["a server that stalls", stall, "NODE_TIMED_OUT"],
+  ])("by %s is tried again", async (_, answer, reason) => {
+    const settings = { ...twice, timeout_ms: 200 };
+    const { outcome, requests } = await call({ onRequest: script(answer), settings });
+    expect(outcome.error).toMatchObject({ reason, node_id: "c" });
+    expect(requests).toHaveLength(2);
+  });
+
+  test("in a synchronous execution that can do without the node is not tried again", async () => {
+    const settings = { ...twice, skip_on_error: true };
+    for (const [type, count] of [
+      ["SYNC", 1],
+      ["ASYNC", 2],
+    ] as const) {
+      const { response, requests } = await call({ onRequest: script(status(503)), settings, type });
+      expect(response).toEqual({ status: null, body: null });
+      expect(requests).toHaveLength(count);
+    }
+  });
+
+  test.each([
+    ["17", 17_000],
+    ["0", 1_000],
+    [new Date(Date.parse("2026-01-31T09:00:40Z")).toUTCString(), 40_000],
+    ["86400", 3_600_000],
+    ["soon", 1_000],
+  ])("is tried again when the server says so: Retry-After: %s", async (retryAfter, delayMs) => {
+    const onRequest = script(status(429, { "retry-after": retryAfter }), json(1));
+    const settings = { retry: { max_attempts: 2, delay_ms: 1_000 } };
+    const { outcome, journal, clock, server } = await beginCall({ onRequest, settings });
+    await expect.poll(() => journal.waits).toEqual([{ path: "c#2", delayMs }]);
+    expect(server.requests).toHaveLength(1);
+    clock.advance(delayMs);
+    expect((await outcome).state).toBe("COMPLETED");
+  });
+});
+
+describe("the Idempotency-Key", () => {
+  const key = (count: number) => `${execution}:c:${count}`;
+
+  test("stays the same until a server has answered, and counts its answers", async () => {
+    const onRequest = script(reset, stall, status(503), reset, status(429), json("done"));
+    const { response, requests, records } = await call({
+      onRequest,
+      settings: { retry: { max_attempts: 6 }, timeout_ms: 200 },
+      http: { method: "POST" },
+    });
+    expect(response).toEqual({ status: 200, body: "done" });
+    expect(keysOf(requests)).toEqual([0, 0, 0, 1, 1, 2].map(key));
+    expect(records.flatMap(({ path, answers }) => (path.includes("#") ? [[path, answers]] : []))).toEqual([
+      ["c#1", undefined],
+      ["c#2", undefined],
+      ["c#3", 1],
+      ["c#4", 1],
+      ["c#5", 2],
+    ]);
+  });
+
+  test("goes on from what is recorded when the run begins anew", async () => {
+    const options: CallOptions = { onRequest: script(status(503), stall), settings: { retry: { max_attempts: 5 } } };
+    const { outcome, journal, server, stop } = await beginCall(options);
+    await expect.poll(() => server.requests.length).toBe(2);
+    stop.abort(new Error("killed"));
+    await expect(outcome).rejects.toThrow("killed");
+    const again = await call({ ...options, onRequest: script(status(500), json(1)), earlier: journal.records });
+    expect(keysOf([...server.requests, ...again.requests])).toEqual([0, 1, 1, 2].map(key));
+    expect(again.records.map(({ path }) => path)).toEqual(["c#2", "c", "r"]);
+  });
+
+  test("names the iteration, and gives way to the author's own", async () => {
+    const { server, host } = await beginCall({
+      http: { headers: [{ key: "idempotency-key", value: "{{execution.id}}/x" }] },
+    });
+    await expect.poll(() => server.requests.length).toBe(1);
+    const client = await startClient({ allow: `127.0.0.1:${server.port}` });
+    const inGroup = { id: "c", group_id: "g", http: { method: "POST", url: host } };
+    await run([start, { id: "g", group: { count: "2", concurrency: 1 } }, inGroup], ["start > g", "g each > c"], {
+      client,
+    });
+    expect(keysOf(server.requests)).toEqual([`${execution}/x`, `${execution}:g[0]/c:0`, `${execution}:g[1]/c:0`]);
+  });
+});

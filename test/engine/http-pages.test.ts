@@ -1,0 +1,151 @@
+import type { RequestListener } from "node:http";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { call, keysOf } from "./http-node.ts";
+
+/** Answers each path with a body, and with a `Link` where it has one; any other path with an empty array. */
+function pages(
+  byPath: Readonly<Record<string, JsonValue>>,
+  links: Readonly<Record<string, string>> = {},
+): RequestListener {
+  return ({ url = "" }, response) => {
+    const link = links[url];
+    response.writeHead(200, { "content-type": "application/json", ...(link && { link }) });
+    response.end(JSON.stringify(byPath[url] ?? []));
+  };
+}
+
+/** Expects the paths that were asked for, and the body or the reason of the failure. */
+async function check(
+  http: JsonObject & { readonly pagination: JsonObject },
+  onRequest: RequestListener,
+  expected: {
+    readonly paths: readonly string[];
+    readonly body?: JsonValue;
+    readonly reason?: string;
+    readonly limits?: object;
+  },
+): Promise<void> {
+  const { response, requests, outcome } = await call({
+    http,
+    onRequest,
+    data: "{{node.c.body}}",
+    limits: expected.limits ?? {},
+  });
+  expect(requests.map(({ path }) => path)).toEqual(expected.paths);
+  expect(outcome.error?.reason).toBe(expected.reason);
+  expect(response).toEqual(expected.body);
+  expect(keysOf(requests)).toEqual(requests.map((_, count) => `0123456789abcdef01234567:c:${count}`));
+}
+
+describe("all pages are asked for, and their items are one body", () => {
+  test("by a page number, until a page has no items", () =>
+    check(
+      { url: "HOST/?q=1", query: [{ key: "per", value: "2" }], pagination: { page: { parameter: "page" } } },
+      pages({ "/?q=1&per=2&page=1": [1, 2], "/?q=1&per=2&page=2": [3] }),
+      { paths: ["/?q=1&per=2&page=1", "/?q=1&per=2&page=2", "/?q=1&per=2&page=3"], body: [1, 2, 3] },
+    ));
+
+  test("by a page number from 0, until a page is not full", () =>
+    check(
+      { pagination: { items: "data.items", page: { parameter: "p", first: 0, size: 2 } } },
+      pages({ "/?p=0": { data: { items: ["a", "b"] } }, "/?p=1": { data: { items: ["c"] } } }),
+      { paths: ["/?p=0", "/?p=1"], body: ["a", "b", "c"] },
+    ));
+
+  test("by an offset, which counts the items", () =>
+    check({ pagination: { offset: { parameter: "skip" } } }, pages({ "/?skip=0": [1, 2], "/?skip=2": [3] }), {
+      paths: ["/?skip=0", "/?skip=2", "/?skip=3"],
+      body: [1, 2, 3],
+    }));
+
+  test("by a cursor, which is data and no more, until there is none", () =>
+    check(
+      { method: "POST", json: "{}", pagination: { items: "items", cursor: { parameter: "after", path: "meta.next" } } },
+      pages({
+        "/": { items: [1], meta: { next: "a&b=c#" } },
+        "/?after=a%26b%3Dc%23": { items: [2], meta: { next: 7 } },
+        "/?after=7": { items: [], meta: { next: null } },
+      }),
+      { paths: ["/", "/?after=a%26b%3Dc%23", "/?after=7"], body: [1, 2] },
+    ));
+
+  test("by the header Link", () =>
+    check(
+      { url: "HOST/v1/list", query: [{ key: "a", value: "1" }], pagination: { link: {} } },
+      pages(
+        { "/v1/list?a=1": [1], "/v1/next?x=2": [2], "/last": [3] },
+        {
+          "/v1/list?a=1": '</first>; rel="first", <next?x=2>; title="a, b"; rel="next last"',
+          "/v1/next?x=2": "</last>;rel=next",
+          "/last": '</v1/list>; rel="prev nextish"',
+        },
+      ),
+      { paths: ["/v1/list?a=1", "/v1/next?x=2", "/last"], body: [1, 2, 3] },
+    ));
+});
+
+describe("the pages have an end", () => {
+  const endless: RequestListener = (_, response) => response.end('["xxxxxxxx"]');
+
+  test("where the author says", () =>
+    check({ pagination: { max_pages: 2, page: { parameter: "p" } } }, endless, {
+      paths: ["/?p=1", "/?p=2"],
+      body: ["xxxxxxxx", "xxxxxxxx"],
+    }));
+
+  test("at the service's limit, which fails the node", () =>
+    check({ pagination: { page: { parameter: "p" } } }, endless, {
+      limits: { httpPagesMax: 3 },
+      paths: ["/?p=1", "/?p=2", "/?p=3"],
+      reason: "PAGES_LIMIT",
+    }));
+
+  test("where they are too many bytes together", () =>
+    check({ pagination: { page: { parameter: "p" } } }, endless, {
+      limits: { httpAnswerBytesMax: 30 },
+      paths: ["/?p=1", "/?p=2", "/?p=3"],
+      reason: "ANSWER_TOO_LARGE",
+    }));
+
+  test("where they take too long together", async () => {
+    const onRequest: RequestListener = ({ url }, response) => {
+      if (url !== "/?p=2") response.end("[1]");
+    };
+    const http = { pagination: { page: { parameter: "p" } } };
+    const { outcome, requests } = await call({ http, onRequest, settings: { timeout_ms: 300 } });
+    expect(outcome.error).toMatchObject({ reason: "NODE_TIMED_OUT" });
+    expect(requests).toHaveLength(2);
+  });
+
+  test("where one has no items", () =>
+    check({ pagination: { items: "items", page: { parameter: "p" } } }, pages({ "/?p=1": { items: {} } }), {
+      paths: ["/?p=1"],
+      reason: "PAGE_INVALID",
+    }));
+
+  test.each(["http://127.0.0.1:1/", "https://127.0.0.1/", "//evil.invalid/", "http://:0/"])(
+    "where a link leads to another origin: %s",
+    (link) =>
+      check({ pagination: { link: {} } }, pages({ "/": [1] }, { "/": `<${link}>; rel=next` }), {
+        paths: ["/"],
+        reason: "PAGE_INVALID",
+      }),
+  );
+});
+
+test("a page that fails begins the attempt again, under keys that go on", async () => {
+  let count = 0;
+  const onRequest: RequestListener = ({ url }, response) => {
+    count += 1;
+    response.writeHead(count === 2 ? 503 : 200).end(url === "/?p=3" ? "[]" : "[1]");
+  };
+  const { requests, outcome } = await call({
+    http: { pagination: { page: { parameter: "p" } } },
+    onRequest,
+    settings: { retry: { max_attempts: 2 } },
+  });
+  expect(outcome.state).toBe("COMPLETED");
+  expect(requests.map(({ path }) => path)).toEqual(["/?p=1", "/?p=2", "/?p=1", "/?p=2", "/?p=3"]);
+  expect(keysOf(requests)).toEqual([0, 1, 2, 3, 4].map((each) => `0123456789abcdef01234567:c:${each}`));
+});
