@@ -1,9 +1,10 @@
 import type { RequestListener, ServerResponse } from "node:http";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ExecutionService } from "../src/gen/flowcall/v1/execution_pb.ts";
 import { protocolsOf } from "./api/protocols.ts";
 import { type SeenRequest, serve } from "./engine/http/outside.ts";
-import { type Flowcall, productionKey, startFlowcall, testKey } from "./support/flowcall.ts";
+import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "./support/flowcall.ts";
 import { createTestDatabase } from "./support/postgres.ts";
 import { makeDataDir, startServerProcess } from "./support/server-process.ts";
 
@@ -144,37 +145,77 @@ test("without an allow list no local address is called: the error says why, and 
   }
 });
 
-test("a process that is killed between a call and its record leaves one that sends the same again", async () => {
-  const database = await createTestDatabase();
-  const { dataDir, remove } = await makeDataDir();
-  const seen = Promise.withResolvers<void>();
-  const upstream = await serve(script(unavailable, () => seen.resolve(), created));
-  const environment = {
-    FLOWCALL_DATABASE_URL: database.url,
-    FLOWCALL_EXAMPLES: "true",
-    FLOWCALL_TEST_KEY: testKey,
-    FLOWCALL_PRODUCTION_KEY: productionKey,
-    FLOWCALL_EGRESS_ALLOW: `127.0.0.1:${upstream.port}`,
-  };
-  let server = await startServerProcess({ dataDir, environment });
-  try {
-    const payload = { url: `http://127.0.0.1:${upstream.port}/` };
-    const { message } = await execute(server.url, { workflow: "flaky-call", isSync: false, payload });
-    const id = Object(message).execution_id;
-    await seen.promise;
-    await server.end("SIGKILL");
-    server = await startServerProcess({ dataDir, environment });
-    await expect.poll(() => upstream.requests.length, { timeout: 20_000 }).toBe(3);
-    expect(keysOf(upstream.requests)).toEqual([`${id}:2:0`, `${id}:2:1`, `${id}:2:1`]);
-    const { body } = upstream.requests[1] ?? {};
-    expect(upstream.requests[2]?.body).toBe(body);
-    const state = async () => (await database.query(`select state, response from execution where id = '${id}'`)).rows;
-    await expect
-      .poll(state, { timeout: 10_000 })
-      .toEqual([{ state: "COMPLETED", response: '{"status":201,"body":{"id":"9007199254740993"}}' }]);
-  } finally {
-    await server.end("SIGKILL");
-    await remove();
-    await database.drop();
+describe("a process that is killed between a call and its record leaves one", () => {
+  /** Kills it once the given request has come, starts another, and answers how the execution ended. */
+  async function endOf({
+    definition,
+    killAt,
+    onRequest,
+  }: {
+    definition: JsonObject;
+    killAt: number;
+    onRequest: RequestListener;
+  }) {
+    const database = await createTestDatabase();
+    const { dataDir, remove } = await makeDataDir();
+    const upstream = await serve(onRequest);
+    const environment = {
+      FLOWCALL_DATABASE_URL: database.url,
+      FLOWCALL_EXAMPLES: "true",
+      FLOWCALL_TEST_KEY: testKey,
+      FLOWCALL_PRODUCTION_KEY: productionKey,
+      FLOWCALL_EGRESS_ALLOW: `127.0.0.1:${upstream.port}`,
+    };
+    let server = await startServerProcess({ dataDir, environment });
+    try {
+      await putWorkflow(server.url, { alias: "kill", definition });
+      const payload = { url: `http://127.0.0.1:${upstream.port}/` };
+      const { message } = await execute(server.url, { workflow: "kill", isSync: false, payload });
+      const id = Object(message).execution_id;
+      await expect.poll(() => upstream.requests.length, { timeout: 10_000 }).toBe(killAt);
+      await server.end("SIGKILL");
+      server = await startServerProcess({ dataDir, environment });
+      const read = `select state, response, error::jsonb ->> 'reason' as reason from execution where id = '${id}'`;
+      const end = async () => (await database.query(read)).rows[0];
+      await expect.poll(end, { timeout: 20_000 }).toMatchObject({ state: expect.any(String) });
+      return { id, requests: upstream.requests, end: await end() };
+    } finally {
+      await server.end("SIGKILL");
+      await remove();
+      await database.drop();
+    }
   }
-}, 60_000);
+
+  const definition = (settings: JsonObject): JsonObject => ({
+    nodes: [
+      { id: "1", start: { api_call: {} } },
+      { id: "2", settings, http: { method: "POST", url: "{{event.body.url}}", json: "{{event.body.data}}" } },
+      { id: "3", response: { data: "{{node.2.status}}" } },
+    ],
+    edges: [
+      { source: "1", target: "2" },
+      { source: "2", target: "3" },
+    ],
+  });
+
+  test("that sends the same again, under the same key", async () => {
+    const { id, requests, end } = await endOf({
+      definition: definition({ retry: { max_attempts: 2 } }),
+      killAt: 2,
+      onRequest: script(unavailable, stall, created),
+    });
+    expect(end).toMatchObject({ state: "COMPLETED", response: "201" });
+    expect(keysOf(requests)).toEqual([`${id}:2:0`, `${id}:2:1`, `${id}:2:1`]);
+    expect(new Set(requests.map(({ body }) => body)).size).toBe(1);
+  }, 60_000);
+
+  test("that does not send what may be sent once at the most", async () => {
+    const { requests, end } = await endOf({
+      definition: definition({ delivery: "AT_MOST_ONCE" }),
+      killAt: 1,
+      onRequest: script(stall, created),
+    });
+    expect(end).toMatchObject({ state: "ERRORED", reason: "OUTCOME_UNKNOWN" });
+    expect(requests).toHaveLength(1);
+  }, 60_000);
+});

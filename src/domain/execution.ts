@@ -93,8 +93,8 @@ export type ExecutionDetail = ExecutionSummary & { readonly payload: JsonText; r
 /** What one visit of a node left behind, one iteration of a Group, or one attempt that another followed. */
 export type NodeRun = {
   /**
-   * Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`; an iteration's ends in its index, `4[12]`, and
-   * an attempt's in its number, `4#1`.
+   * Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`; an iteration's ends in its index, `4[12]`, an
+   * attempt's in its number, `4#1`, and what says that the node was about to send at most once is `4#intent`.
    */
   readonly path: string;
   /** The node; for an iteration the Group. */

@@ -2,6 +2,7 @@ import type { Limits } from "../domain/limits.ts";
 import { unreachable } from "../domain/unreachable.ts";
 import {
   type Node,
+  NodeSettings_Delivery,
   type ResponseNode,
   type RetryPolicy,
   RetryPolicy_Strategy,
@@ -36,6 +37,7 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
     return undefined;
   }
   const settingsField = new Field(tools.names, node.id, "settings");
+  const isAtMostOnce = settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE;
   const retry = compileRetry(settings?.retry, settingsField.member("retry"));
   const { httpTimeoutMs, nodeTimeoutMs } = tools.limits;
   const timeoutMs = settings?.timeoutMs ?? (kind.case === "http" ? httpTimeoutMs : nodeTimeoutMs);
@@ -48,7 +50,7 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
   warnOfIgnored(node, settingsField);
   const makeStep = compileStep(
     kind,
-    { retry, timeoutMs },
+    { retry: isAtMostOnce ? once : retry, timeoutMs, isAtMostOnce },
     { ...tools, field: new Field(tools.names, node.id, kind.case) },
   );
   return { skipOnError: settings?.skipOnError ?? false, ...(conditions && { conditions }), makeStep };
@@ -59,7 +61,9 @@ const retryDelayMsMax = 3_600_000;
 const attemptsMax = 20;
 
 type Kind = Extract<Node["kind"], { case: string }>;
-type LeafSettings = Pick<LeafStep, "retry" | "timeoutMs">;
+type LeafSettings = Omit<LeafStep, "kind" | "leaf">;
+
+const once: Retry = { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
 
 /** What would be computed again in the same way is not tried again, and what waits for others is not cut off. */
 function warnOfIgnored({ kind, settings }: Node, field: Field): void {
@@ -69,6 +73,15 @@ function warnOfIgnored({ kind, settings }: Node, field: Field): void {
   }
   if (settings?.timeoutMs !== undefined && kind.case !== "transform" && kind.case !== "http") {
     field.warn("SETTING_IGNORED", `A ${kind.case} node has no time-out of its own, so timeout_ms has no effect.`);
+  }
+  if (settings?.delivery !== undefined && kind.case !== "http") {
+    field.warn("SETTING_IGNORED", `A ${kind.case} node sends nothing, so its delivery has no effect.`);
+  }
+  if (settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE && settings.retry !== undefined) {
+    field.warn(
+      "SETTING_IGNORED",
+      "A node that sends at most once is not tried again, so its retry policy has no effect.",
+    );
   }
 }
 
@@ -126,7 +139,7 @@ function isStatusCode(code: number): boolean {
 
 function compileRetry(policy: RetryPolicy | undefined, field: Field): Retry {
   if (policy === undefined) {
-    return { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
+    return once;
   }
   const { maxAttempts, delayMs, strategy, jitter = false } = policy;
   if (maxAttempts < 1 || maxAttempts > attemptsMax) {

@@ -14,6 +14,7 @@ type FailureReason =
   | "DELAY_INVALID"
   | "HTTP_STATUS"
   | "REQUEST_TOO_LARGE"
+  | "OUTCOME_UNKNOWN"
   | "PAGE_INVALID"
   | "PAGES_LIMIT"
   | Exclude<HttpFailureReason, "TIMED_OUT" | "ABORTED">;

@@ -72,6 +72,8 @@ export type LeafStep = {
   /** How long one attempt may take. */
   readonly timeoutMs: number;
   readonly retry: Retry;
+  /** Whether what it sends may leave once at the most. Then there is one attempt. */
+  readonly isAtMostOnce: boolean;
 };
 
 export type Retry = {

@@ -18,6 +18,10 @@ export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
   const attemptsMax = run.type === "SYNC" && visit.node.skipOnError ? 1 : step.retry.attemptsMax;
   for (;;) {
     visit.attempts += 1;
+    if (visit.isIntended) {
+      const message = "The run was taken up again after the node may have sent its request, which it may do only once.";
+      throw new NodeFailure("OUTCOME_UNKNOWN", message);
+    }
     let delayMs = retryDelayMs(step.retry, visit);
     const recalled = visit.recallAttempt();
     if (recalled === undefined) {

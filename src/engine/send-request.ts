@@ -13,11 +13,14 @@ import type { Visit } from "./visit.ts";
  * node: when a process dies or an answer is lost, the same request comes again under the same key. Rejects with
  * NodeFailure, or with what aborted it.
  */
-export function createSend({ timeoutMs }: LeafStep, visit: Visit): SendRequest {
+export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit): SendRequest {
   const { run } = visit.level.state;
   const { signal } = visit.level.boundary;
   let leftMs = timeoutMs;
   return async (request) => {
+    if (isAtMostOnce && !visit.isIntended) {
+      visit.recordIntent();
+    }
     await run.journal.beforeEffect(signal);
     const startTime = run.clock.now();
     try {
@@ -36,7 +39,7 @@ export function createSend({ timeoutMs }: LeafStep, visit: Visit): SendRequest {
         throw error;
       }
       visit.answers += error.isDefinite ? 1 : 0;
-      throw failureOf(error);
+      throw isAtMostOnce && isUnclear(error) ? outcomeUnknown(error) : failureOf(error);
     } finally {
       leftMs -= run.clock.now() - startTime;
     }
@@ -47,6 +50,15 @@ export function createSend({ timeoutMs }: LeafStep, visit: Visit): SendRequest {
 function withKey(headers: readonly HeaderPair[], key: string): readonly HeaderPair[] {
   const isGiven = headers.some(([name]) => name.toLowerCase() === "idempotency-key");
   return isGiven ? headers : [...headers, ["Idempotency-Key", key]];
+}
+
+/** Whether the server may have acted on a request that it did not answer. */
+function isUnclear({ reason, isDefinite }: HttpFailure): boolean {
+  return !isDefinite && (reason === "CONNECTION_FAILED" || reason === "TIMED_OUT");
+}
+
+function outcomeUnknown({ message }: HttpFailure): NodeFailure {
+  return new NodeFailure("OUTCOME_UNKNOWN", `The request, which may be sent only once, was not answered. ${message}`);
 }
 
 function failureOf(error: HttpFailure): Error {

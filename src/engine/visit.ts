@@ -92,6 +92,16 @@ export class Visit {
     return undefined;
   }
 
+  /** Whether the node was about to send, in this run or an earlier one. */
+  get isIntended(): boolean {
+    return this.level.state.run.journal.recall(this.#intentPath) !== undefined;
+  }
+
+  /** Keeps that the node is about to send. Without a record of the node, whether it has sent is then not known. */
+  recordIntent(): void {
+    this.#record("WAITING", {}, this.#intentPath);
+  }
+
   /** Whether an earlier run made the attempt that is about to be made, and recorded that it failed. */
   recallAttempt(): NodeRun | undefined {
     return this.level.state.run.journal.recall(this.#attemptPath);
@@ -131,6 +141,10 @@ export class Visit {
     this.#record(state, { output, ...(error && { error }) });
     this.level.outputs.setValue(this.node.id, null);
     return this.node.defaultPort;
+  }
+
+  get #intentPath(): string {
+    return `${this.path}#intent`;
   }
 
   get #attemptPath(): string {

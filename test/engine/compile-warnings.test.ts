@@ -117,9 +117,19 @@ describe("a definition that can run is published with warnings", () => {
     ],
     [
       "settings without effect",
-      only({ ...rule("r"), settings: { timeout_ms: 1, retry: { max_attempts: 2 } } }),
+      only({ ...rule("r"), settings: { timeout_ms: 1, retry: { max_attempts: 2 }, delivery: "AT_LEAST_ONCE" } }),
       "SETTING_IGNORED r settings",
       "SETTING_IGNORED r settings",
+      "SETTING_IGNORED r settings",
+    ],
+    [
+      "a retry policy of what is sent at most once",
+      only({
+        id: "h",
+        settings: { retry: { max_attempts: 2 }, delivery: "AT_MOST_ONCE" },
+        http: { method: "GET", url: "https://api.example.com/" },
+      }),
+      "SETTING_IGNORED h settings",
     ],
   ];
   for (const [name, definition, ...warnings] of cases) {

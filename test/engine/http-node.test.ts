@@ -200,6 +200,45 @@ describe("a failure", () => {
   });
 });
 
+describe("a node that sends at most once", () => {
+  const settings = { delivery: "AT_MOST_ONCE", timeout_ms: 200 };
+
+  test.each([
+    ["reset", reset, "OUTCOME_UNKNOWN"],
+    ["stalled", stall, "OUTCOME_UNKNOWN"],
+    ["answered with 503", status(503), "HTTP_STATUS"],
+    [
+      "answered in part",
+      (response: ServerResponse) => response.write("x", () => response.destroy()),
+      "CONNECTION_FAILED",
+    ],
+  ])("and is %s fails after that one attempt", async (_, answer, reason) => {
+    const { outcome, requests } = await call({ onRequest: script(answer), settings: { ...settings, ...twice } });
+    expect(outcome.error).toMatchObject({ reason, node_id: "c" });
+    expect(requests).toHaveLength(1);
+  });
+
+  test("says so before it sends, once for all pages", async () => {
+    const answer = json([1]);
+    const onRequest = script(answer, answer, json([]));
+    const http = { pagination: { page: { parameter: "p" } } };
+    const { outcome, records, requests } = await call({ onRequest, settings, http });
+    expect([outcome.state, requests.length]).toEqual(["COMPLETED", 3]);
+    expect(records.map(({ path }) => path)).toEqual(["start", "c#intent", "c", "r"]);
+  });
+
+  test("does not send again when the run begins anew without its answer", async () => {
+    const { outcome, journal, server, stop } = await beginCall({ onRequest: stall, settings });
+    await expect.poll(() => server.requests.length).toBe(1);
+    stop.abort(new Error("killed"));
+    await expect(outcome).rejects.toThrow("killed");
+    const again = await call({ settings, earlier: journal.records });
+    expect(again.outcome.error).toMatchObject({ reason: "OUTCOME_UNKNOWN", node_id: "c" });
+    expect(again.requests).toEqual([]);
+    expect(again.records.map(({ path, attempts }) => [path, attempts])).toEqual([["c", 1]]);
+  });
+});
+
 describe("the Idempotency-Key", () => {
   const key = (count: number) => `${execution}:c:${count}`;
 
