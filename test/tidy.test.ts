@@ -114,7 +114,7 @@ describe("the protos keep their promises", () => {
     expect(methods.filter((method) => !hasOption(method, http))).toEqual([]);
   });
 
-  test("the generated code is what the protos generate", () => {
+  test("the generated code is what the protos generate", { timeout: 120_000 }, () => {
     const fresh = mkdtempSync(join(tmpdir(), "flowcall-generated-"));
     try {
       execFileSync("buf", ["generate", "-o", fresh], { cwd: root });

@@ -79,8 +79,7 @@ export class ExecutionRun {
         if (!(await executions.append({ ...this.#claim(), flushIndex, runs }))) this.#loseOwnership();
       },
       sleep: async (ms) => {
-        if (await executions.suspend({ ...this.#claim(), ms }))
-          this.#abort.abort(new CutShort("the execution sleeps"));
+        if (await executions.suspend({ ...this.#claim(), ms })) this.#abort.abort(new CutShort("the execution sleeps"));
         else this.#loseOwnership();
       },
       onError: (error) => this.#abort.abort(error),
