@@ -69,12 +69,14 @@ export class App implements Service {
     });
     const { db, leaseDb } = this.#database;
     const executions = new ExecutionStore(db);
+    const reader = new ExecutionReader(db);
     const workflows = new WorkflowStore(db);
     this.#tenants = new TenantStore(db);
     this.#http = new HttpClient({ allow: config.egressAllow });
     this.#scheduler = new Scheduler({
       http: this.#http,
       executions,
+      reader,
       workflows,
       leases: new LeaseStore(leaseDb),
       isUnavailable,
@@ -86,7 +88,7 @@ export class App implements Service {
       createExecutionService({
         scheduler: this.#scheduler,
         executions,
-        reader: new ExecutionReader(db),
+        reader,
         workflows,
         limits,
       }),

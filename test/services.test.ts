@@ -18,6 +18,7 @@ import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
 import { Database } from "../src/storage/database.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
+import { ExecutionReader } from "../src/storage/execution-reader.ts";
 import { ExecutionStore } from "../src/storage/execution-store.ts";
 import { isUnavailable } from "../src/storage/faults.ts";
 import { LeaseStore } from "../src/storage/lease-store.ts";
@@ -77,6 +78,7 @@ const services: Readonly<Record<string, () => Service>> = {
     new Scheduler({
       http: new HttpClient({ allow }),
       executions: new ExecutionStore(database.db),
+      reader: new ExecutionReader(database.db),
       workflows: new WorkflowStore(database.db),
       leases: new LeaseStore(database.leaseDb),
       isUnavailable,

@@ -57,6 +57,8 @@ export type NewExecution = {
   readonly tag?: string;
   readonly type: ExecutionType;
   readonly source: ExecutionSource;
+  /** The execution that a RERUN or a RETRY goes back to. */
+  readonly originId?: string;
   readonly payload: JsonText;
   /** The request headers that the event keeps, a JSON object of texts. */
   readonly headers: JsonText;
@@ -80,6 +82,7 @@ export type ExecutionSummary = {
   readonly tag?: string;
   readonly type: ExecutionType;
   readonly source: ExecutionSource;
+  readonly originId?: string;
   readonly state: ExecutionState;
   readonly statusCode?: number;
   readonly error?: ExecutionError;

@@ -28,6 +28,9 @@ export type Reason =
   | "INTEGRATION_NOT_FOUND"
   | "RESOURCE_NOT_FOUND"
   | "EXECUTION_ENDED"
+  | "EXECUTION_NOT_ENDED"
+  | "NODE_DID_NOT_FAIL"
+  | "NODE_RETRY_NOT_ALLOWED"
   | "QUEUE_FULL"
   | "REPLY_TOO_LARGE"
   | "ROUTE_NOT_FOUND"
@@ -65,6 +68,9 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   INTEGRATION_NOT_FOUND: { code: Code.NotFound, status: 404 },
   RESOURCE_NOT_FOUND: { code: Code.NotFound, status: 404 },
   EXECUTION_ENDED: { code: Code.FailedPrecondition, status: 400 },
+  EXECUTION_NOT_ENDED: { code: Code.FailedPrecondition, status: 400 },
+  NODE_DID_NOT_FAIL: { code: Code.FailedPrecondition, status: 400 },
+  NODE_RETRY_NOT_ALLOWED: { code: Code.FailedPrecondition, status: 400 },
   QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
   REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
   ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },

@@ -31,7 +31,7 @@ export type NodeNames = ReadonlyMap<string, string>;
 
 /** An execution as ListExecutions gives it. */
 export function summaryMessage(execution: ExecutionSummary) {
-  const { tag, statusCode, endTime } = execution;
+  const { tag, statusCode, endTime, originId } = execution;
   return create(ExecutionSchema, {
     id: execution.id,
     workflowId: execution.workflowId,
@@ -44,6 +44,8 @@ export function summaryMessage(execution: ExecutionSummary) {
     status: statuses[statusOf(execution.state)],
     type: types[execution.type],
     source: sources[execution.source],
+    ...(originId !== undefined && execution.source === "RERUN" && { rerunOf: originId }),
+    ...(originId !== undefined && execution.source === "RETRY" && { retryOf: originId }),
     ...(statusCode !== undefined && { statusCode }),
     ...errorField(execution.error),
     createTime: timestampFromDate(execution.createTime),

@@ -1,10 +1,16 @@
-import { fromJsonString } from "@bufbuild/protobuf";
+import { create, fromJsonString } from "@bufbuild/protobuf";
 import type { Call } from "../domain/call.ts";
 import type { ExecutionSummary } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
-import { type Execution, ExecutionSchema, type ExecutionService } from "../gen/flowcall/v1/execution_pb.ts";
+import {
+  type Execution,
+  ExecutionSchema,
+  type ExecutionService,
+  RerunExecutionResponseSchema,
+  RetryNodeResponseSchema,
+} from "../gen/flowcall/v1/execution_pb.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
@@ -21,7 +27,10 @@ export type ExecutionQueriesOptions = {
   readonly limits: Limits;
 };
 
-type Queries = Pick<ServiceHandlers<typeof ExecutionService>, "getExecution" | "getNodeRun" | "stopExecution">;
+type Queries = Pick<
+  ServiceHandlers<typeof ExecutionService>,
+  "getExecution" | "getNodeRun" | "stopExecution" | "rerunExecution" | "retryNode"
+>;
 
 /** What is asked about executions, and of them, after they were started. */
 export function executionQueries({ scheduler, reader, workflows, limits }: ExecutionQueriesOptions): Queries {
@@ -59,6 +68,20 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
         });
       }
       return await answer(query, call);
+    },
+
+    rerunExecution: async (request, call) => {
+      const query = queryOf(request, call);
+      const executionId = await scheduler.beginAgain((again) => again.rerun(query, request.workflowVersion));
+      tellExecution(call, executionId, "RUNNING");
+      return create(RerunExecutionResponseSchema, { executionId });
+    },
+
+    retryNode: async (request, call) => {
+      const query = queryOf(request, call);
+      const executionId = await scheduler.beginAgain((again) => again.retry(query, request.nodeId));
+      tellExecution(call, executionId, "RUNNING");
+      return create(RetryNodeResponseSchema, { executionId });
     },
 
     getNodeRun: async (request, call) => {

@@ -1,14 +1,14 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import type { IdempotencyKey, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { parseJson } from "../domain/json-parse.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import { runGraph } from "../engine/run-graph.ts";
-import type { BoundExecution } from "../storage/begin.ts";
+import type { Begin, BoundExecution } from "../storage/begin.ts";
 import type { Claim, ExecutionStore } from "../storage/execution-store.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
 import { RunJournal } from "./run-journal.ts";
@@ -101,8 +101,8 @@ export class ExecutionRun {
    * Commits the row, owned by this process, unless that has been done or the end is being committed. Answers the
    * execution that the key stands for already, if there is one; then this run is none.
    */
-  begin(idempotencyKey?: IdempotencyKey): Promise<BoundExecution | undefined> {
-    this.#begun ??= this.#begin(idempotencyKey);
+  begin(begin: Omit<Begin, "owner"> = {}): Promise<BoundExecution | undefined> {
+    this.#begun ??= this.#begin(begin);
     return this.#begun;
   }
 
@@ -153,9 +153,14 @@ export class ExecutionRun {
     }
   }
 
-  async #begin(idempotencyKey: IdempotencyKey | undefined): Promise<BoundExecution | undefined> {
+  async #begin(begin: Omit<Begin, "owner">): Promise<BoundExecution | undefined> {
     const { executions, owner } = this.#options;
-    const bound = await executions.begin(this.execution, { owner, idempotencyKey });
+    const { flushes } = begin;
+    if (flushes !== undefined) {
+      const runs = flushes.flatMap((flush) => flush.runs);
+      this.#journal.replay(runs, flushes.length);
+    }
+    const bound = await executions.begin(this.execution, { ...begin, owner });
     if (bound === undefined) this.#own(1);
     return bound;
   }

@@ -198,6 +198,14 @@ export class RunJournal implements Journal {
   }
 }
 
+/** Parts records into flushes, as an execution's journal begins with them. */
+export function flushesOf(runs: readonly NodeRun[]): readonly Flush[] {
+  const left = [...runs];
+  const flushes: Flush[] = [];
+  while (left.length > 0) flushes.push({ index: flushes.length, runs: left.splice(0, flushLength(left)) });
+  return flushes;
+}
+
 /** How many records, counted from the first, one flush holds. */
 function flushLength(runs: readonly NodeRun[]): number {
   let chars = 0;

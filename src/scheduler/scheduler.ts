@@ -8,13 +8,7 @@
 
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import {
-  type ExecutionType,
-  type IdempotencyKey,
-  isTerminal,
-  type NewExecution,
-  type Outcome,
-} from "../domain/execution.ts";
+import { type ExecutionType, isTerminal, type NewExecution, type Outcome } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
 import { checkJson } from "../domain/json-check.ts";
 import type { JsonText } from "../domain/json-text.ts";
@@ -22,11 +16,12 @@ import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
-import type { BoundExecution } from "../storage/begin.ts";
-import type { ExecutionQuery } from "../storage/execution-reader.ts";
+import type { Begin, BoundExecution } from "../storage/begin.ts";
+import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { Again } from "./again.ts";
 import type { Event, ExecutionRun } from "./execution-run.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { Lease } from "./lease.ts";
@@ -68,6 +63,7 @@ export type Started = {
 
 export type SchedulerOptions = {
   readonly executions: ExecutionStore;
+  readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
   readonly leases: LeaseStore;
   readonly isUnavailable: (error: unknown) => boolean;
@@ -77,23 +73,25 @@ export type SchedulerOptions = {
   readonly log: Logger;
 };
 
-/** A call that was admitted. */
-type Accept = RunStart & { readonly idempotencyKey: IdempotencyKey | undefined };
+/** An execution to begin. */
+export type Accept = RunStart & Omit<Begin, "owner">;
 
 export class Scheduler implements Service {
   readonly #options: SchedulerOptions;
   readonly #owner = newId();
   readonly #runs: Runs;
   readonly #versions: VersionCache;
+  readonly #again: Again;
   readonly #waiters: Waiters;
   readonly #lease: Lease;
   readonly #rescuer: Rescuer;
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, workflows, leases, limits, clock, log } = options;
+    const { executions, reader, workflows, leases, limits, clock, log } = options;
     this.#options = options;
     this.#versions = new VersionCache({ workflows, limits });
+    this.#again = new Again({ reader, workflows, versions: this.#versions });
     this.#runs = new Runs({
       ...options,
       owner: this.#owner,
@@ -164,10 +162,18 @@ export class Scheduler implements Service {
       idempotencyKey:
         key === undefined ? undefined : { key, fingerprint: fingerprintOf({ ...execution, payload: call.event.body }) },
     };
-    const hasSlot = this.#runs.size < this.#options.limits.slots;
-    if (hasSlot && call.type === "SYNC" && key === undefined) return this.#runHeld(this.#runs.add(accept), call);
-    const bound = hasSlot ? await this.#runOwned(accept) : await this.#enqueue(accept);
+    if (this.#hasSlot() && call.type === "SYNC" && key === undefined)
+      return this.#runHeld(this.#runs.add(accept), call);
+    const bound = await this.#begin(accept);
     return bound === undefined ? this.#await(execution.id, call) : this.#replay(bound, execution, call);
+  }
+
+  /** Begins an execution that is made of an earlier one; answers its id. Throws RequestError. */
+  async beginAgain(make: (again: Again) => Promise<Accept>): Promise<string> {
+    if (this.#isStopping) throw shuttingDown();
+    const accept = await make(this.#again);
+    await this.#begin(accept);
+    return accept.execution.id;
   }
 
   /** Waits for the end of an execution that the caller was found to own; undefined where it goes on for longer. */
@@ -204,7 +210,16 @@ export class Scheduler implements Service {
     }
   }
 
-  async #enqueue({ execution, idempotencyKey }: Accept): Promise<BoundExecution | undefined> {
+  #hasSlot(): boolean {
+    return this.#runs.size < this.#options.limits.slots;
+  }
+
+  /** Answers the execution that the key stands for already, if there is one. */
+  async #begin(accept: Accept): Promise<BoundExecution | undefined> {
+    return this.#hasSlot() ? await this.#runOwned(accept) : await this.#enqueue(accept);
+  }
+
+  async #enqueue({ execution, idempotencyKey, flushes }: Accept): Promise<BoundExecution | undefined> {
     const { executions, limits } = this.#options;
     if (this.#rescuer.queued >= limits.queueMax) {
       const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
@@ -212,14 +227,14 @@ export class Scheduler implements Service {
       throw queueFull(limits.queueMax);
     }
     this.#rescuer.queued += 1;
-    return await executions.begin(execution, { idempotencyKey });
+    return await executions.begin(execution, { idempotencyKey, flushes });
   }
 
-  async #runOwned({ idempotencyKey, ...start }: Accept): Promise<BoundExecution | undefined> {
+  async #runOwned({ idempotencyKey, flushes, ...start }: Accept): Promise<BoundExecution | undefined> {
     const run = this.#runs.add(start);
     let isBegun = false;
     try {
-      const bound = await run.begin(idempotencyKey);
+      const bound = await run.begin({ idempotencyKey, flushes });
       isBegun = bound === undefined;
       return bound;
     } finally {

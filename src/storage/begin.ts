@@ -1,12 +1,15 @@
 import { type Kysely, sql } from "kysely";
 import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
 import { toStartRow } from "./execution-rows.ts";
+import type { Flush } from "./execution-store.ts";
 import type { Tables } from "./tables.ts";
 
 export type Begin = {
   /** Who runs it from the start; it is queued where nobody does. */
   readonly owner?: string | undefined;
   readonly idempotencyKey?: IdempotencyKey | undefined;
+  /** What its journal begins with: recorded results of another execution. */
+  readonly flushes?: readonly Flush[] | undefined;
 };
 
 /** The execution that a key stands for already, and what its call was about. */
@@ -28,7 +31,7 @@ export async function beginExecution(
 ): Promise<BoundExecution | undefined> {
   const { idempotencyKey } = begin;
   if (idempotencyKey === undefined) {
-    await insertUnbound(db, execution, begin.owner);
+    await insertUnbound(db, execution, begin);
     return undefined;
   }
   for (;;) {
@@ -41,7 +44,7 @@ export async function beginExecution(
   }
 }
 
-async function insertUnbound(db: Kysely<Tables>, execution: NewExecution, owner: string | undefined): Promise<void> {
+async function insertUnbound(db: Kysely<Tables>, execution: NewExecution, begin: Begin): Promise<void> {
   await db
     .with("accepted", (query) =>
       query
@@ -50,17 +53,19 @@ async function insertUnbound(db: Kysely<Tables>, execution: NewExecution, owner:
         .onConflict((conflict) => conflict.column("id").doNothing())
         .returning(["id", "environment_id"]),
     )
+    .with("seeded(flush_index)", () => insertFlushes(begin))
     .insertInto("execution_claim")
     .columns(claimColumns)
-    .expression((query) => query.selectFrom("accepted").select(claimValues(owner)))
+    .expression((query) => query.selectFrom("accepted").select(claimValues(begin)))
     .execute();
 }
 
 async function insertBound(
   db: Kysely<Tables>,
   execution: NewExecution,
-  { owner, idempotencyKey: { key, fingerprint } }: Begin & { readonly idempotencyKey: IdempotencyKey },
+  begin: Begin & { readonly idempotencyKey: IdempotencyKey },
 ): Promise<void> {
+  const { key, fingerprint } = begin.idempotencyKey;
   const row = toStartRow(execution);
   const values = Object.values(row).map((value) =>
     typeof value === "number" ? sql`${value}::int` : sql`${value}::text`,
@@ -99,9 +104,10 @@ async function insertBound(
         select ${sql.join(values)} from bound
         on conflict (id) do nothing returning id, environment_id)`,
     )
+    .with("seeded(flush_index)", () => insertFlushes(begin))
     .insertInto("execution_claim")
     .columns(claimColumns)
-    .expression((query) => query.selectFrom("accepted").select(claimValues(owner)))
+    .expression((query) => query.selectFrom("accepted").select(claimValues(begin)))
     .execute();
 }
 
@@ -120,13 +126,25 @@ export async function findBound(
     .executeTakeFirst();
 }
 
+/** An insert of no row where there are none: the statement has one shape, and is prepared once. */
+function insertFlushes({ flushes = [] }: Begin) {
+  const indexes = flushes.map(({ index }) => index);
+  const entries = flushes.map(({ runs }) => JSON.stringify(runs));
+  return sql<{ flush_index: number }>`(
+    insert into journal (execution_id, environment_id, flush_index, epoch, entries)
+    select accepted.id, accepted.environment_id, flush.index, 1, flush.entries
+      from accepted, unnest(${indexes}::int[], ${entries}::text[]) as flush(index, entries)
+    returning flush_index)`;
+}
+
 const claimColumns = ["execution_id", "environment_id", "owner", "epoch"] as const;
 
-function claimValues(owner: string | undefined) {
+/** A journal is read for executions that have had an epoch. */
+function claimValues({ owner, flushes = [] }: Begin) {
   return [
     sql<string>`accepted.id`.as("id"),
     sql<string>`accepted.environment_id`.as("environment_id"),
     sql<string | null>`${owner ?? null}::text`.as("owner"),
-    sql<number>`${owner === undefined ? 0 : 1}::int`.as("epoch"),
+    sql<number>`${owner === undefined && flushes.length === 0 ? 0 : 1}::int`.as("epoch"),
   ] as const;
 }

@@ -1,7 +1,7 @@
 import type { Kysely } from "kysely";
-import type { ExecutionDetail, ExecutionSummary, NodeRun } from "../domain/execution.ts";
+import type { ExecutionDetail, ExecutionSummary, NewExecution, NodeRun } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
-import { claimState, parseEntries, summaryColumns, toSummary } from "./execution-rows.ts";
+import { claimState, parseEntries, startColumns, summaryColumns, toNewExecution, toSummary } from "./execution-rows.ts";
 import type { Flush } from "./execution-store.ts";
 import type { Tables } from "./tables.ts";
 
@@ -32,6 +32,21 @@ export class ExecutionReader {
   async get(query: ExecutionQuery): Promise<ExecutionDetail | undefined> {
     const row = await this.#select(query)?.select(["payload", "response"]).executeTakeFirst();
     return row && { ...toSummary(row), payload: row.payload, ...(row.response !== null && { response: row.response }) };
+  }
+
+  /** What an execution started from. */
+  async getStart(query: ExecutionQuery): Promise<NewExecution | undefined> {
+    const row = await this.#select(query)?.clearSelect().select(startColumns).executeTakeFirst();
+    return row && toNewExecution(row);
+  }
+
+  /** All that is recorded of an execution, in the order in which it was written. */
+  async listRecords(execution: FoundExecution): Promise<readonly NodeRun[]> {
+    const records: NodeRun[] = [];
+    for await (const { runs } of this.#readJournal(execution)) {
+      for (const run of runs) records.push(run);
+    }
+    return records;
   }
 
   /** The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended. */

@@ -13,6 +13,7 @@ export const startColumns = [
   "execution.tag",
   "execution.type",
   "execution.source",
+  "execution.origin_id",
   "execution.payload",
   "execution.headers",
 ] as const;
@@ -35,6 +36,7 @@ export function toStartRow(execution: NewExecution): Insertable<Tables["executio
     tag: execution.tag ?? null,
     type: execution.type,
     source: execution.source,
+    origin_id: execution.originId ?? null,
     payload: execution.payload,
     headers: execution.headers,
   };
@@ -51,6 +53,7 @@ export function toNewExecution(row: StartRow): NewExecution {
     ...(row.tag !== null && { tag: row.tag }),
     type: row.type,
     source: row.source,
+    ...(row.origin_id !== null && { originId: row.origin_id }),
     payload: row.payload,
     headers: row.headers,
   };
@@ -66,6 +69,7 @@ export const summaryColumns = [
   "execution.tag",
   "execution.type",
   "execution.source",
+  "execution.origin_id",
   "execution.state",
   "execution.status_code",
   "execution.create_time",
@@ -101,6 +105,7 @@ export function toSummary(row: SummaryRow): ExecutionSummary {
     ...(row.tag !== null && { tag: row.tag }),
     type: row.type,
     source: row.source,
+    ...(row.origin_id !== null && { originId: row.origin_id }),
     state: row.state ?? row.claim_state,
     ...(row.status_code !== null && { statusCode: row.status_code }),
     ...(row.error !== null && { error: parseError(row.error) }),

@@ -96,6 +96,7 @@ type ExecutionTable = {
   create_time: CreateTime;
   end_time: ColumnType<Date | null, Date | null, Date>;
   finished_epoch: number | null;
+  origin_id: string | null;
 };
 
 type ExecutionClaimTable = {

@@ -1,11 +1,13 @@
 import type { Migration, MigrationProvider } from "kysely/migration";
 import { firstTables } from "./0001-first-tables.ts";
 import { idempotencyKeys } from "./0003-idempotency-keys.ts";
+import { origins } from "./0005-origins.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
   getMigrations: async (): Promise<Record<string, Migration>> => ({
     "0001-first-tables": firstTables,
     "0003-idempotency-keys": idempotencyKeys,
+    "0005-origins": origins,
   }),
 };

@@ -15,7 +15,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/execution.proto.
  */
 export const file_flowcall_v1_execution: GenFile = /*@__PURE__*/
-  fileDesc("ChtmbG93Y2FsbC92MS9leGVjdXRpb24ucHJvdG8SC2Zsb3djYWxsLnYxItoGChZFeGVjdXRlV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIoCgdwYXlsb2FkGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBJQChFsaW5rZWRfYWNjb3VudF9pZBgDIAEoCUIiukgIyAEBcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZFIRbGlua2VkX2FjY291bnRfaWQSRgoEc2x1ZxgEIAEoCUIzukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSSKtRgGCgRzbHVnSACIAQESQQoOc3luY19leGVjdXRpb24YBSABKAhCFIq1GBAKDnN5bmNfZXhlY3V0aW9uSAFSDnN5bmNfZXhlY3V0aW9uiAEBEkYKCWNvbmZpZ19pZBgGIAEoCUIjukgHcgUQARiAAoq1GBUKCWNvbmZpZ19pZBIIT1BUSU9OQUxIAlIJY29uZmlnX2lkiAEBEiUKA3RhZxgHIAEoCUITukgHcgUQARiAAYq1GAUKA3RhZ0gDiAEBEk4KEHdvcmtmbG93X3ZlcnNpb24YCCABKAVCHbpIBBoCKAGKtRgSChB3b3JrZmxvd192ZXJzaW9uSARSEHdvcmtmbG93X3ZlcnNpb26IAQESLgoEd2FpdBgJIAEoBUIbukgGGgQYPCgAirUYDgoGcHJlZmVyGgR3YWl0SAWIAQESqAEKD2lkZW1wb3RlbmN5X2tleRgKIAEoCUJ5ukhfugFcCg9pZGVtcG90ZW5jeV9rZXkSKW11c3QgYmUgMSB0byAyNTUgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzGh50aGlzLm1hdGNoZXMoJ15bIS1+XXsxLDI1NX0kJymKtRgTCg9pZGVtcG90ZW5jeS1rZXkgAUgGUg9pZGVtcG90ZW5jeV9rZXmIAQFCBwoFX3NsdWdCEQoPX3N5bmNfZXhlY3V0aW9uQgwKCl9jb25maWdfaWRCBgoEX3RhZ0ITChFfd29ya2Zsb3dfdmVyc2lvbkIHCgVfd2FpdEISChBfaWRlbXBvdGVuY3lfa2V5IrACChdFeGVjdXRlV29ya2Zsb3dSZXNwb25zZRI6CgxyZXR1cm5fdmFsdWUYASABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVSDHJldHVybl92YWx1ZRIiCgxleGVjdXRpb25faWQYAiABKAlSDGV4ZWN1dGlvbl9pZBI4CgZzdGF0dXMYAyABKA4yIy5mbG93Y2FsbC52MS5FeGVjdXRpb25SZXN1bHQuU3RhdHVzSACIAQESLwoFZXJyb3IYBCABKAsyGy5mbG93Y2FsbC52MS5FeGVjdXRpb25FcnJvckgBiAEBEiUKC3N0YXR1c19jb2RlGAUgASgFSAJSC3N0YXR1c19jb2RliAEBQgkKB19zdGF0dXNCCAoGX2Vycm9yQg4KDF9zdGF0dXNfY29kZSLGAQobR2V0RXhlY3V0aW9uUmVzcG9uc2VSZXF1ZXN0Ei4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkElAKEWxpbmtlZF9hY2NvdW50X2lkGAIgASgJQiK6SAjIAQFyAxiAAoq1GBMKEWxpbmtlZF9hY2NvdW50X2lkUhFsaW5rZWRfYWNjb3VudF9pZBIcCgR3YWl0GAMgASgFQgm6SAYaBBg8KABIAIgBAUIHCgVfd2FpdCL2AQoPRXhlY3V0aW9uUmVzdWx0EigKCHJlc3BvbnNlGAEgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlEjMKBnN0YXR1cxgCIAEoDjIjLmZsb3djYWxsLnYxLkV4ZWN1dGlvblJlc3VsdC5TdGF0dXMSLwoFZXJyb3IYAyABKAsyGy5mbG93Y2FsbC52MS5FeGVjdXRpb25FcnJvckgAiAEBIkkKBlN0YXR1cxIWChJTVEFUVVNfVU5TUEVDSUZJRUQQABILCgdSVU5OSU5HEAESDQoJQ09NUExFVEVEEAISCwoHRVJST1JFRBADQggKBl9lcnJvciKNAQoORXhlY3V0aW9uRXJyb3ISDgoGcmVhc29uGAEgASgJEg8KB21lc3NhZ2UYAiABKAkSHQoHbm9kZV9pZBgDIAEoCUgAUgdub2RlX2lkiAEBEiEKCW5vZGVfbmFtZRgEIAEoCUgBUglub2RlX25hbWWIAQFCCgoIX25vZGVfaWRCDAoKX25vZGVfbmFtZSLRCAoJRXhlY3V0aW9uEgoKAmlkGAEgASgJEiAKC3dvcmtmbG93X2lkGAIgASgJUgt3b3JrZmxvd19pZBIRCgRzbHVnGAMgASgJSACIAQESKgoQd29ya2Zsb3dfdmVyc2lvbhgEIAEoBVIQd29ya2Zsb3dfdmVyc2lvbhIsChFsaW5rZWRfYWNjb3VudF9pZBgFIAEoCVIRbGlua2VkX2FjY291bnRfaWQSHAoJY29uZmlnX2lkGAYgASgJUgljb25maWdfaWQSEAoDdGFnGAcgASgJSAGIAQESKwoFc3RhdGUYCCABKA4yHC5mbG93Y2FsbC52MS5FeGVjdXRpb24uU3RhdGUSMwoGc3RhdHVzGAkgASgOMiMuZmxvd2NhbGwudjEuRXhlY3V0aW9uUmVzdWx0LlN0YXR1cxIpCgR0eXBlGAogASgOMhsuZmxvd2NhbGwudjEuRXhlY3V0aW9uLlR5cGUSLQoGc291cmNlGAsgASgOMh0uZmxvd2NhbGwudjEuRXhlY3V0aW9uLlNvdXJjZRIoCgdwYXlsb2FkGAwgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBItCghyZXNwb25zZRgNIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZUgCiAEBEiUKC3N0YXR1c19jb2RlGA4gASgFSANSC3N0YXR1c19jb2RliAEBEi8KBWVycm9yGA8gASgLMhsuZmxvd2NhbGwudjEuRXhlY3V0aW9uRXJyb3JIBIgBARI8CgtjcmVhdGVfdGltZRgQIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSC2NyZWF0ZV90aW1lEjsKCGVuZF90aW1lGBEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEgFUghlbmRfdGltZYgBARIyCglub2RlX3J1bnMYEiADKAsyFC5mbG93Y2FsbC52MS5Ob2RlUnVuUglub2RlX3J1bnMifAoFU3RhdGUSFQoRU1RBVEVfVU5TUEVDSUZJRUQQABIKCgZRVUVVRUQQARILCgdSVU5OSU5HEAISCwoHV0FJVElORxADEg0KCUNPTVBMRVRFRBAEEgsKB0VSUk9SRUQQBRILCgdTVE9QUEVEEAYSDQoJVElNRURfT1VUEAciMQoEVHlwZRIUChBUWVBFX1VOU1BFQ0lGSUVEEAASCAoEU1lOQxABEgkKBUFTWU5DEAIiZwoGU291cmNlEhYKElNPVVJDRV9VTlNQRUNJRklFRBAAEgwKCEFQSV9DQUxMEAESDAoIU1VCX0ZMT1cQAhIJCgVCQVRDSBADEggKBFRFU1QQBBIJCgVSRVJVThAFEgkKBVJFVFJZEAZCBwoFX3NsdWdCBgoEX3RhZ0ILCglfcmVzcG9uc2VCDgoMX3N0YXR1c19jb2RlQggKBl9lcnJvckILCglfZW5kX3RpbWUiuAQKB05vZGVSdW4SGAoHbm9kZV9pZBgBIAEoCVIHbm9kZV9pZBIMCgRwYXRoGAIgASgJEhEKBG5hbWUYAyABKAlIAIgBARIpCgVzdGF0ZRgEIAEoDjIaLmZsb3djYWxsLnYxLk5vZGVSdW4uU3RhdGUSFQoIYXR0ZW1wdHMYBSABKAVIAYgBARI6CgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcFIKc3RhcnRfdGltZRI2CghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSCGVuZF90aW1lEhEKBHBvcnQYCCABKAlIAogBARIvCgVlcnJvchgJIAEoCzIbLmZsb3djYWxsLnYxLkV4ZWN1dGlvbkVycm9ySAOIAQESDQoFbm90ZXMYCiADKAkSKwoGb3V0cHV0GAsgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlSASIAQEihwEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASCwoHU1VDQ0VTUxABEgsKB0VSUk9SRUQQAhIXChNFUlJPUkVEX0FORF9TS0lQUEVEEAMSCwoHU0tJUFBFRBAEEgsKB1dBSVRJTkcQBRILCgdTVE9QUEVEEAYSDQoJVElNRURfT1VUEAdCBwoFX25hbWVCCwoJX2F0dGVtcHRzQgcKBV9wb3J0QggKBl9lcnJvckIJCgdfb3V0cHV0Iq8BChNHZXRFeGVjdXRpb25SZXF1ZXN0Ei4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkElIKEWxpbmtlZF9hY2NvdW50X2lkGAIgASgJQh+6SAVyAxiAAoq1GBMKEWxpbmtlZF9hY2NvdW50X2lkSABSEWxpbmtlZF9hY2NvdW50X2lkiAEBQhQKEl9saW5rZWRfYWNjb3VudF9pZCLTAQoRR2V0Tm9kZVJ1blJlcXVlc3QSLgoMZXhlY3V0aW9uX2lkGAEgASgJQgq6SAdyBRABGIABUgxleGVjdXRpb25faWQSJAoHbm9kZV9pZBgCIAEoCUIKukgHcgUQARiACFIHbm9kZV9pZBJSChFsaW5rZWRfYWNjb3VudF9pZBgDIAEoCUIfukgFcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZEgAUhFsaW5rZWRfYWNjb3VudF9pZIgBAUIUChJfbGlua2VkX2FjY291bnRfaWQisAEKFFN0b3BFeGVjdXRpb25SZXF1ZXN0Ei4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkElIKEWxpbmtlZF9hY2NvdW50X2lkGAIgASgJQh+6SAVyAxiAAoq1GBMKEWxpbmtlZF9hY2NvdW50X2lkSABSEWxpbmtlZF9hY2NvdW50X2lkiAEBQhQKEl9saW5rZWRfYWNjb3VudF9pZDLJBQoQRXhlY3V0aW9uU2VydmljZRKWAQoPRXhlY3V0ZVdvcmtmbG93EiMuZmxvd2NhbGwudjEuRXhlY3V0ZVdvcmtmbG93UmVxdWVzdBokLmZsb3djYWxsLnYxLkV4ZWN1dGVXb3JrZmxvd1Jlc3BvbnNlIjiQtRgBgtPkkwIuOgdwYXlsb2FkIiMvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vZXhlY3V0ZRKYAQoUR2V0RXhlY3V0aW9uUmVzcG9uc2USKC5mbG93Y2FsbC52MS5HZXRFeGVjdXRpb25SZXNwb25zZVJlcXVlc3QaHC5mbG93Y2FsbC52MS5FeGVjdXRpb25SZXN1bHQiOJACAZC1GAGC0+STAisSKS9hcGkvdjEvZXhlY3V0aW9uL3tleGVjdXRpb25faWR9L3Jlc3BvbnNlEnkKDEdldEV4ZWN1dGlvbhIgLmZsb3djYWxsLnYxLkdldEV4ZWN1dGlvblJlcXVlc3QaFi5mbG93Y2FsbC52MS5FeGVjdXRpb24iL5ACAZC1GAKC0+STAiISIC9hcGkvdjEvZXhlY3V0aW9uL3tleGVjdXRpb25faWR9EoIBCgpHZXROb2RlUnVuEh4uZmxvd2NhbGwudjEuR2V0Tm9kZVJ1blJlcXVlc3QaFC5mbG93Y2FsbC52MS5Ob2RlUnVuIj6QAgGQtRgCgtPkkwIxEi8vYXBpL3YxL2V4ZWN1dGlvbi97ZXhlY3V0aW9uX2lkfS9ub2RlL3tub2RlX2lkfRKAAQoNU3RvcEV4ZWN1dGlvbhIhLmZsb3djYWxsLnYxLlN0b3BFeGVjdXRpb25SZXF1ZXN0GhYuZmxvd2NhbGwudjEuRXhlY3V0aW9uIjSQtRgBgtPkkwIqOgEqIiUvYXBpL3YxL2V4ZWN1dGlvbi97ZXhlY3V0aW9uX2lkfS9zdG9wYgZwcm90bzM", [file_buf_validate_validate, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChtmbG93Y2FsbC92MS9leGVjdXRpb24ucHJvdG8SC2Zsb3djYWxsLnYxItoGChZFeGVjdXRlV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIoCgdwYXlsb2FkGAIgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBJQChFsaW5rZWRfYWNjb3VudF9pZBgDIAEoCUIiukgIyAEBcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZFIRbGlua2VkX2FjY291bnRfaWQSRgoEc2x1ZxgEIAEoCUIzukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSSKtRgGCgRzbHVnSACIAQESQQoOc3luY19leGVjdXRpb24YBSABKAhCFIq1GBAKDnN5bmNfZXhlY3V0aW9uSAFSDnN5bmNfZXhlY3V0aW9uiAEBEkYKCWNvbmZpZ19pZBgGIAEoCUIjukgHcgUQARiAAoq1GBUKCWNvbmZpZ19pZBIIT1BUSU9OQUxIAlIJY29uZmlnX2lkiAEBEiUKA3RhZxgHIAEoCUITukgHcgUQARiAAYq1GAUKA3RhZ0gDiAEBEk4KEHdvcmtmbG93X3ZlcnNpb24YCCABKAVCHbpIBBoCKAGKtRgSChB3b3JrZmxvd192ZXJzaW9uSARSEHdvcmtmbG93X3ZlcnNpb26IAQESLgoEd2FpdBgJIAEoBUIbukgGGgQYPCgAirUYDgoGcHJlZmVyGgR3YWl0SAWIAQESqAEKD2lkZW1wb3RlbmN5X2tleRgKIAEoCUJ5ukhfugFcCg9pZGVtcG90ZW5jeV9rZXkSKW11c3QgYmUgMSB0byAyNTUgdmlzaWJsZSBBU0NJSSBjaGFyYWN0ZXJzGh50aGlzLm1hdGNoZXMoJ15bIS1+XXsxLDI1NX0kJymKtRgTCg9pZGVtcG90ZW5jeS1rZXkgAUgGUg9pZGVtcG90ZW5jeV9rZXmIAQFCBwoFX3NsdWdCEQoPX3N5bmNfZXhlY3V0aW9uQgwKCl9jb25maWdfaWRCBgoEX3RhZ0ITChFfd29ya2Zsb3dfdmVyc2lvbkIHCgVfd2FpdEISChBfaWRlbXBvdGVuY3lfa2V5IrACChdFeGVjdXRlV29ya2Zsb3dSZXNwb25zZRI6CgxyZXR1cm5fdmFsdWUYASABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVSDHJldHVybl92YWx1ZRIiCgxleGVjdXRpb25faWQYAiABKAlSDGV4ZWN1dGlvbl9pZBI4CgZzdGF0dXMYAyABKA4yIy5mbG93Y2FsbC52MS5FeGVjdXRpb25SZXN1bHQuU3RhdHVzSACIAQESLwoFZXJyb3IYBCABKAsyGy5mbG93Y2FsbC52MS5FeGVjdXRpb25FcnJvckgBiAEBEiUKC3N0YXR1c19jb2RlGAUgASgFSAJSC3N0YXR1c19jb2RliAEBQgkKB19zdGF0dXNCCAoGX2Vycm9yQg4KDF9zdGF0dXNfY29kZSLGAQobR2V0RXhlY3V0aW9uUmVzcG9uc2VSZXF1ZXN0Ei4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkElAKEWxpbmtlZF9hY2NvdW50X2lkGAIgASgJQiK6SAjIAQFyAxiAAoq1GBMKEWxpbmtlZF9hY2NvdW50X2lkUhFsaW5rZWRfYWNjb3VudF9pZBIcCgR3YWl0GAMgASgFQgm6SAYaBBg8KABIAIgBAUIHCgVfd2FpdCKWAgoVUmVydW5FeGVjdXRpb25SZXF1ZXN0Ei4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkElIKEWxpbmtlZF9hY2NvdW50X2lkGAIgASgJQh+6SAVyAxiAAoq1GBMKEWxpbmtlZF9hY2NvdW50X2lkSABSEWxpbmtlZF9hY2NvdW50X2lkiAEBEk4KEHdvcmtmbG93X3ZlcnNpb24YAyABKAVCHbpIBBoCKAGKtRgSChB3b3JrZmxvd192ZXJzaW9uSAFSEHdvcmtmbG93X3ZlcnNpb26IAQFCFAoSX2xpbmtlZF9hY2NvdW50X2lkQhMKEV93b3JrZmxvd192ZXJzaW9uIjwKFlJlcnVuRXhlY3V0aW9uUmVzcG9uc2USIgoMZXhlY3V0aW9uX2lkGAEgASgJUgxleGVjdXRpb25faWQi0gEKEFJldHJ5Tm9kZVJlcXVlc3QSLgoMZXhlY3V0aW9uX2lkGAEgASgJQgq6SAdyBRABGIABUgxleGVjdXRpb25faWQSJAoHbm9kZV9pZBgCIAEoCUIKukgHcgUQARiACFIHbm9kZV9pZBJSChFsaW5rZWRfYWNjb3VudF9pZBgDIAEoCUIfukgFcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZEgAUhFsaW5rZWRfYWNjb3VudF9pZIgBAUIUChJfbGlua2VkX2FjY291bnRfaWQiNwoRUmV0cnlOb2RlUmVzcG9uc2USIgoMZXhlY3V0aW9uX2lkGAEgASgJUgxleGVjdXRpb25faWQi9gEKD0V4ZWN1dGlvblJlc3VsdBIoCghyZXNwb25zZRgBIAEoCzIWLmdvb2dsZS5wcm90b2J1Zi5WYWx1ZRIzCgZzdGF0dXMYAiABKA4yIy5mbG93Y2FsbC52MS5FeGVjdXRpb25SZXN1bHQuU3RhdHVzEi8KBWVycm9yGAMgASgLMhsuZmxvd2NhbGwudjEuRXhlY3V0aW9uRXJyb3JIAIgBASJJCgZTdGF0dXMSFgoSU1RBVFVTX1VOU1BFQ0lGSUVEEAASCwoHUlVOTklORxABEg0KCUNPTVBMRVRFRBACEgsKB0VSUk9SRUQQA0IICgZfZXJyb3IijQEKDkV4ZWN1dGlvbkVycm9yEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEh0KB25vZGVfaWQYAyABKAlIAFIHbm9kZV9pZIgBARIhCglub2RlX25hbWUYBCABKAlIAVIJbm9kZV9uYW1liAEBQgoKCF9ub2RlX2lkQgwKCl9ub2RlX25hbWUirQkKCUV4ZWN1dGlvbhIKCgJpZBgBIAEoCRIgCgt3b3JrZmxvd19pZBgCIAEoCVILd29ya2Zsb3dfaWQSEQoEc2x1ZxgDIAEoCUgAiAEBEioKEHdvcmtmbG93X3ZlcnNpb24YBCABKAVSEHdvcmtmbG93X3ZlcnNpb24SLAoRbGlua2VkX2FjY291bnRfaWQYBSABKAlSEWxpbmtlZF9hY2NvdW50X2lkEhwKCWNvbmZpZ19pZBgGIAEoCVIJY29uZmlnX2lkEhAKA3RhZxgHIAEoCUgBiAEBEisKBXN0YXRlGAggASgOMhwuZmxvd2NhbGwudjEuRXhlY3V0aW9uLlN0YXRlEjMKBnN0YXR1cxgJIAEoDjIjLmZsb3djYWxsLnYxLkV4ZWN1dGlvblJlc3VsdC5TdGF0dXMSKQoEdHlwZRgKIAEoDjIbLmZsb3djYWxsLnYxLkV4ZWN1dGlvbi5UeXBlEi0KBnNvdXJjZRgLIAEoDjIdLmZsb3djYWxsLnYxLkV4ZWN1dGlvbi5Tb3VyY2USKAoHcGF5bG9hZBgMIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLQoIcmVzcG9uc2UYDSABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIAogBARIlCgtzdGF0dXNfY29kZRgOIAEoBUgDUgtzdGF0dXNfY29kZYgBARIvCgVlcnJvchgPIAEoCzIbLmZsb3djYWxsLnYxLkV4ZWN1dGlvbkVycm9ySASIAQESPAoLY3JlYXRlX3RpbWUYECABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRI7CghlbmRfdGltZRgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIBVIIZW5kX3RpbWWIAQESMgoJbm9kZV9ydW5zGBIgAygLMhQuZmxvd2NhbGwudjEuTm9kZVJ1blIJbm9kZV9ydW5zEh8KCHJlcnVuX29mGBMgASgJSAZSCHJlcnVuX29miAEBEh8KCHJldHJ5X29mGBQgASgJSAdSCHJldHJ5X29miAEBInwKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASCgoGUVVFVUVEEAESCwoHUlVOTklORxACEgsKB1dBSVRJTkcQAxINCglDT01QTEVURUQQBBILCgdFUlJPUkVEEAUSCwoHU1RPUFBFRBAGEg0KCVRJTUVEX09VVBAHIjEKBFR5cGUSFAoQVFlQRV9VTlNQRUNJRklFRBAAEggKBFNZTkMQARIJCgVBU1lOQxACImcKBlNvdXJjZRIWChJTT1VSQ0VfVU5TUEVDSUZJRUQQABIMCghBUElfQ0FMTBABEgwKCFNVQl9GTE9XEAISCQoFQkFUQ0gQAxIICgRURVNUEAQSCQoFUkVSVU4QBRIJCgVSRVRSWRAGQgcKBV9zbHVnQgYKBF90YWdCCwoJX3Jlc3BvbnNlQg4KDF9zdGF0dXNfY29kZUIICgZfZXJyb3JCCwoJX2VuZF90aW1lQgsKCV9yZXJ1bl9vZkILCglfcmV0cnlfb2YiuAQKB05vZGVSdW4SGAoHbm9kZV9pZBgBIAEoCVIHbm9kZV9pZBIMCgRwYXRoGAIgASgJEhEKBG5hbWUYAyABKAlIAIgBARIpCgVzdGF0ZRgEIAEoDjIaLmZsb3djYWxsLnYxLk5vZGVSdW4uU3RhdGUSFQoIYXR0ZW1wdHMYBSABKAVIAYgBARI6CgpzdGFydF90aW1lGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcFIKc3RhcnRfdGltZRI2CghlbmRfdGltZRgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSCGVuZF90aW1lEhEKBHBvcnQYCCABKAlIAogBARIvCgVlcnJvchgJIAEoCzIbLmZsb3djYWxsLnYxLkV4ZWN1dGlvbkVycm9ySAOIAQESDQoFbm90ZXMYCiADKAkSKwoGb3V0cHV0GAsgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlSASIAQEihwEKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASCwoHU1VDQ0VTUxABEgsKB0VSUk9SRUQQAhIXChNFUlJPUkVEX0FORF9TS0lQUEVEEAMSCwoHU0tJUFBFRBAEEgsKB1dBSVRJTkcQBRILCgdTVE9QUEVEEAYSDQoJVElNRURfT1VUEAdCBwoFX25hbWVCCwoJX2F0dGVtcHRzQgcKBV9wb3J0QggKBl9lcnJvckIJCgdfb3V0cHV0Iq8BChNHZXRFeGVjdXRpb25SZXF1ZXN0Ei4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkElIKEWxpbmtlZF9hY2NvdW50X2lkGAIgASgJQh+6SAVyAxiAAoq1GBMKEWxpbmtlZF9hY2NvdW50X2lkSABSEWxpbmtlZF9hY2NvdW50X2lkiAEBQhQKEl9saW5rZWRfYWNjb3VudF9pZCLTAQoRR2V0Tm9kZVJ1blJlcXVlc3QSLgoMZXhlY3V0aW9uX2lkGAEgASgJQgq6SAdyBRABGIABUgxleGVjdXRpb25faWQSJAoHbm9kZV9pZBgCIAEoCUIKukgHcgUQARiACFIHbm9kZV9pZBJSChFsaW5rZWRfYWNjb3VudF9pZBgDIAEoCUIfukgFcgMYgAKKtRgTChFsaW5rZWRfYWNjb3VudF9pZEgAUhFsaW5rZWRfYWNjb3VudF9pZIgBAUIUChJfbGlua2VkX2FjY291bnRfaWQisAEKFFN0b3BFeGVjdXRpb25SZXF1ZXN0Ei4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkElIKEWxpbmtlZF9hY2NvdW50X2lkGAIgASgJQh+6SAVyAxiAAoq1GBMKEWxpbmtlZF9hY2NvdW50X2lkSABSEWxpbmtlZF9hY2NvdW50X2lkiAEBQhQKEl9saW5rZWRfYWNjb3VudF9pZDLpBwoQRXhlY3V0aW9uU2VydmljZRKWAQoPRXhlY3V0ZVdvcmtmbG93EiMuZmxvd2NhbGwudjEuRXhlY3V0ZVdvcmtmbG93UmVxdWVzdBokLmZsb3djYWxsLnYxLkV4ZWN1dGVXb3JrZmxvd1Jlc3BvbnNlIjiQtRgBgtPkkwIuOgdwYXlsb2FkIiMvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vZXhlY3V0ZRKYAQoUR2V0RXhlY3V0aW9uUmVzcG9uc2USKC5mbG93Y2FsbC52MS5HZXRFeGVjdXRpb25SZXNwb25zZVJlcXVlc3QaHC5mbG93Y2FsbC52MS5FeGVjdXRpb25SZXN1bHQiOJACAZC1GAGC0+STAisSKS9hcGkvdjEvZXhlY3V0aW9uL3tleGVjdXRpb25faWR9L3Jlc3BvbnNlEnkKDEdldEV4ZWN1dGlvbhIgLmZsb3djYWxsLnYxLkdldEV4ZWN1dGlvblJlcXVlc3QaFi5mbG93Y2FsbC52MS5FeGVjdXRpb24iL5ACAZC1GAKC0+STAiISIC9hcGkvdjEvZXhlY3V0aW9uL3tleGVjdXRpb25faWR9EoIBCgpHZXROb2RlUnVuEh4uZmxvd2NhbGwudjEuR2V0Tm9kZVJ1blJlcXVlc3QaFC5mbG93Y2FsbC52MS5Ob2RlUnVuIj6QAgGQtRgCgtPkkwIxEi8vYXBpL3YxL2V4ZWN1dGlvbi97ZXhlY3V0aW9uX2lkfS9ub2RlL3tub2RlX2lkfRKAAQoNU3RvcEV4ZWN1dGlvbhIhLmZsb3djYWxsLnYxLlN0b3BFeGVjdXRpb25SZXF1ZXN0GhYuZmxvd2NhbGwudjEuRXhlY3V0aW9uIjSQtRgBgtPkkwIqOgEqIiUvYXBpL3YxL2V4ZWN1dGlvbi97ZXhlY3V0aW9uX2lkfS9zdG9wEo0BCg5SZXJ1bkV4ZWN1dGlvbhIiLmZsb3djYWxsLnYxLlJlcnVuRXhlY3V0aW9uUmVxdWVzdBojLmZsb3djYWxsLnYxLlJlcnVuRXhlY3V0aW9uUmVzcG9uc2UiMpC1GAGC0+STAigiJi9hcGkvdjEvZXhlY3V0aW9uL3tleGVjdXRpb25faWR9L3JlcnVuEo0BCglSZXRyeU5vZGUSHS5mbG93Y2FsbC52MS5SZXRyeU5vZGVSZXF1ZXN0Gh4uZmxvd2NhbGwudjEuUmV0cnlOb2RlUmVzcG9uc2UiQZC1GAGC0+STAjciNS9hcGkvdjEvZXhlY3V0aW9uL3tleGVjdXRpb25faWR9L25vZGUve25vZGVfaWR9L3JldHJ5YgZwcm90bzM", [file_buf_validate_validate, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Which workflow to run, for whom, with what.
@@ -190,6 +190,118 @@ export const GetExecutionResponseRequestSchema: GenMessage<GetExecutionResponseR
   messageDesc(file_flowcall_v1_execution, 2);
 
 /**
+ * Which execution to run again.
+ *
+ * @generated from message flowcall.v1.RerunExecutionRequest
+ */
+export type RerunExecutionRequest = Message<"flowcall.v1.RerunExecutionRequest"> & {
+  /**
+   * The execution's 24-hex id.
+   *
+   * @generated from field: string execution_id = 1 [json_name = "execution_id"];
+   */
+  executionId: string;
+
+  /**
+   * If given, the execution of another linked account is not found.
+   *
+   * @generated from field: optional string linked_account_id = 2 [json_name = "linked_account_id"];
+   */
+  linkedAccountId?: string | undefined;
+
+  /**
+   * The published version to run; the one that the execution ran if absent.
+   *
+   * @generated from field: optional int32 workflow_version = 3 [json_name = "workflow_version"];
+   */
+  workflowVersion?: number | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.RerunExecutionRequest.
+ * Use `create(RerunExecutionRequestSchema)` to create a new message.
+ */
+export const RerunExecutionRequestSchema: GenMessage<RerunExecutionRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_execution, 3);
+
+/**
+ * The execution that was started.
+ *
+ * @generated from message flowcall.v1.RerunExecutionResponse
+ */
+export type RerunExecutionResponse = Message<"flowcall.v1.RerunExecutionResponse"> & {
+  /**
+   * Its 24-hex id.
+   *
+   * @generated from field: string execution_id = 1 [json_name = "execution_id"];
+   */
+  executionId: string;
+};
+
+/**
+ * Describes the message flowcall.v1.RerunExecutionResponse.
+ * Use `create(RerunExecutionResponseSchema)` to create a new message.
+ */
+export const RerunExecutionResponseSchema: GenMessage<RerunExecutionResponse> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_execution, 4);
+
+/**
+ * Which node to try again.
+ *
+ * @generated from message flowcall.v1.RetryNodeRequest
+ */
+export type RetryNodeRequest = Message<"flowcall.v1.RetryNodeRequest"> & {
+  /**
+   * The execution's 24-hex id.
+   *
+   * @generated from field: string execution_id = 1 [json_name = "execution_id"];
+   */
+  executionId: string;
+
+  /**
+   * The node's id; of a node in a Group its path in the run, as `4[12]/7`.
+   *
+   * @generated from field: string node_id = 2 [json_name = "node_id"];
+   */
+  nodeId: string;
+
+  /**
+   * If given, the execution of another linked account is not found.
+   *
+   * @generated from field: optional string linked_account_id = 3 [json_name = "linked_account_id"];
+   */
+  linkedAccountId?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.RetryNodeRequest.
+ * Use `create(RetryNodeRequestSchema)` to create a new message.
+ */
+export const RetryNodeRequestSchema: GenMessage<RetryNodeRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_execution, 5);
+
+/**
+ * The execution that was started.
+ *
+ * @generated from message flowcall.v1.RetryNodeResponse
+ */
+export type RetryNodeResponse = Message<"flowcall.v1.RetryNodeResponse"> & {
+  /**
+   * Its 24-hex id.
+   *
+   * @generated from field: string execution_id = 1 [json_name = "execution_id"];
+   */
+  executionId: string;
+};
+
+/**
+ * Describes the message flowcall.v1.RetryNodeResponse.
+ * Use `create(RetryNodeResponseSchema)` to create a new message.
+ */
+export const RetryNodeResponseSchema: GenMessage<RetryNodeResponse> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_execution, 6);
+
+/**
  * How an execution stands and what it answered.
  *
  * @generated from message flowcall.v1.ExecutionResult
@@ -222,7 +334,7 @@ export type ExecutionResult = Message<"flowcall.v1.ExecutionResult"> & {
  * Use `create(ExecutionResultSchema)` to create a new message.
  */
 export const ExecutionResultSchema: GenMessage<ExecutionResult> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_execution, 3);
+  messageDesc(file_flowcall_v1_execution, 7);
 
 /**
  * The three words in which a caller is told how an execution stands.
@@ -273,7 +385,7 @@ export type ExecutionResult_Status = (typeof ExecutionResult_Status)[keyof typeo
  * Describes the enum flowcall.v1.ExecutionResult.Status.
  */
 export const ExecutionResult_StatusSchema: GenEnum<ExecutionResult_Status> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_execution, 3, 0);
+  enumDesc(file_flowcall_v1_execution, 7, 0);
 
 /**
  * Why an execution failed.
@@ -315,7 +427,7 @@ export type ExecutionError = Message<"flowcall.v1.ExecutionError"> & {
  * Use `create(ExecutionErrorSchema)` to create a new message.
  */
 export const ExecutionErrorSchema: GenMessage<ExecutionError> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_execution, 4);
+  messageDesc(file_flowcall_v1_execution, 8);
 
 /**
  * One run of a workflow's version for a linked account.
@@ -448,6 +560,20 @@ export type Execution = Message<"flowcall.v1.Execution"> & {
    * @generated from field: repeated flowcall.v1.NodeRun node_runs = 18 [json_name = "node_runs"];
    */
   nodeRuns: NodeRun[];
+
+  /**
+   * The execution whose payload this one runs again; set where the source is RERUN.
+   *
+   * @generated from field: optional string rerun_of = 19 [json_name = "rerun_of"];
+   */
+  rerunOf?: string | undefined;
+
+  /**
+   * The execution of which this one tries a node again; set where the source is RETRY.
+   *
+   * @generated from field: optional string retry_of = 20 [json_name = "retry_of"];
+   */
+  retryOf?: string | undefined;
 };
 
 /**
@@ -455,7 +581,7 @@ export type Execution = Message<"flowcall.v1.Execution"> & {
  * Use `create(ExecutionSchema)` to create a new message.
  */
 export const ExecutionSchema: GenMessage<Execution> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_execution, 5);
+  messageDesc(file_flowcall_v1_execution, 9);
 
 /**
  * Where an execution stands. The last four are final.
@@ -538,7 +664,7 @@ export type Execution_State = (typeof Execution_State)[keyof typeof Execution_St
  * Describes the enum flowcall.v1.Execution.State.
  */
 export const Execution_StateSchema: GenEnum<Execution_State> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_execution, 5, 0);
+  enumDesc(file_flowcall_v1_execution, 9, 0);
 
 /**
  * Whether the call that started it waited for its end.
@@ -581,7 +707,7 @@ export type Execution_Type = (typeof Execution_Type)[keyof typeof Execution_Type
  * Describes the enum flowcall.v1.Execution.Type.
  */
 export const Execution_TypeSchema: GenEnum<Execution_Type> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_execution, 5, 1);
+  enumDesc(file_flowcall_v1_execution, 9, 1);
 
 /**
  * What started an execution.
@@ -656,7 +782,7 @@ export type Execution_Source = (typeof Execution_Source)[keyof typeof Execution_
  * Describes the enum flowcall.v1.Execution.Source.
  */
 export const Execution_SourceSchema: GenEnum<Execution_Source> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_execution, 5, 2);
+  enumDesc(file_flowcall_v1_execution, 9, 2);
 
 /**
  * One visit of a node.
@@ -748,7 +874,7 @@ export type NodeRun = Message<"flowcall.v1.NodeRun"> & {
  * Use `create(NodeRunSchema)` to create a new message.
  */
 export const NodeRunSchema: GenMessage<NodeRun> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_execution, 6);
+  messageDesc(file_flowcall_v1_execution, 10);
 
 /**
  * How a visit of a node ended.
@@ -831,7 +957,7 @@ export type NodeRun_State = (typeof NodeRun_State)[keyof typeof NodeRun_State] |
  * Describes the enum flowcall.v1.NodeRun.State.
  */
 export const NodeRun_StateSchema: GenEnum<NodeRun_State> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_execution, 6, 0);
+  enumDesc(file_flowcall_v1_execution, 10, 0);
 
 /**
  * Which execution to answer.
@@ -859,7 +985,7 @@ export type GetExecutionRequest = Message<"flowcall.v1.GetExecutionRequest"> & {
  * Use `create(GetExecutionRequestSchema)` to create a new message.
  */
 export const GetExecutionRequestSchema: GenMessage<GetExecutionRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_execution, 7);
+  messageDesc(file_flowcall_v1_execution, 11);
 
 /**
  * Which node run to answer.
@@ -894,7 +1020,7 @@ export type GetNodeRunRequest = Message<"flowcall.v1.GetNodeRunRequest"> & {
  * Use `create(GetNodeRunRequestSchema)` to create a new message.
  */
 export const GetNodeRunRequestSchema: GenMessage<GetNodeRunRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_execution, 8);
+  messageDesc(file_flowcall_v1_execution, 12);
 
 /**
  * Which execution to stop.
@@ -922,7 +1048,7 @@ export type StopExecutionRequest = Message<"flowcall.v1.StopExecutionRequest"> &
  * Use `create(StopExecutionRequestSchema)` to create a new message.
  */
 export const StopExecutionRequestSchema: GenMessage<StopExecutionRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_execution, 9);
+  messageDesc(file_flowcall_v1_execution, 13);
 
 /**
  * Runs workflows and answers what came of them.
@@ -990,6 +1116,28 @@ export const ExecutionService: GenService<{
     methodKind: "unary";
     input: typeof StopExecutionRequestSchema;
     output: typeof ExecutionSchema;
+  },
+  /**
+   * Starts a new execution with the payload of an earlier one, for the same linked account.
+   *
+   * @generated from rpc flowcall.v1.ExecutionService.RerunExecution
+   */
+  rerunExecution: {
+    methodKind: "unary";
+    input: typeof RerunExecutionRequestSchema;
+    output: typeof RerunExecutionResponseSchema;
+  },
+  /**
+   * Starts a new execution that takes the results of an ended one over, but for a node that failed there and all that
+   * comes behind it: those run. Refused for a synchronous execution's node that its settings let the workflow go on
+   * without.
+   *
+   * @generated from rpc flowcall.v1.ExecutionService.RetryNode
+   */
+  retryNode: {
+    methodKind: "unary";
+    input: typeof RetryNodeRequestSchema;
+    output: typeof RetryNodeResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_flowcall_v1_execution, 0);

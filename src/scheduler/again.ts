@@ -1,0 +1,101 @@
+import { type ExecutionSource, isTerminal, type NewExecution, type NodeRun } from "../domain/execution.ts";
+import { newId } from "../domain/id.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { nodeAt, retrySeed } from "../engine/retry-seed.ts";
+import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
+import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { eventOf } from "./execution-run.ts";
+import { flushesOf } from "./run-journal.ts";
+import type { Accept } from "./scheduler.ts";
+import type { VersionCache } from "./version-cache.ts";
+
+export type AgainOptions = {
+  readonly reader: ExecutionReader;
+  readonly workflows: WorkflowStore;
+  readonly versions: VersionCache;
+};
+
+/** Makes new executions of earlier ones. Throws RequestError. */
+export class Again {
+  readonly #options: AgainOptions;
+
+  constructor(options: AgainOptions) {
+    this.#options = options;
+  }
+
+  /** The same payload, in the version that it ran in or another one. */
+  async rerun(query: ExecutionQuery, version?: number): Promise<Accept> {
+    const origin = await this.#getOrigin(query);
+    return await this.#prepare({ ...origin, version: version ?? origin.version }, "RERUN");
+  }
+
+  /** The same payload, and the results of an ended execution but for those of a node that failed and of what is behind it. */
+  async retry(query: ExecutionQuery, path: string): Promise<Accept> {
+    const { reader } = this.#options;
+    const origin = await this.#getOrigin(query);
+    const summary = await reader.find(query);
+    if (summary === undefined || !isTerminal(summary.state)) throw notEnded(origin.id);
+    const accept = await this.#prepare(origin, "RETRY");
+    const runs = await reader.listRecords(origin);
+    checkFailed(origin.id, path, runs);
+    if (origin.type === "SYNC" && nodeAt(accept.graph, path)?.skipOnError === true)
+      throw retryNotAllowed(origin.id, path);
+    const seed = retrySeed(accept.graph, runs, path);
+    if (seed === undefined) throw noNodeRun(origin.id, path);
+    return { ...accept, flushes: flushesOf(seed) };
+  }
+
+  async #getOrigin(query: ExecutionQuery): Promise<NewExecution> {
+    const origin = await this.#options.reader.getStart(query);
+    if (origin !== undefined) return origin;
+    const { executionId } = query;
+    throw new RequestError("RESOURCE_NOT_FOUND", "Execution not found.", { metadata: { execution_id: executionId } });
+  }
+
+  async #prepare(origin: NewExecution, source: ExecutionSource): Promise<Accept> {
+    const { workflows, versions } = this.#options;
+    const { environmentId, workflowId, version, linkedAccountId } = origin;
+    const reference = { workflow: workflowId };
+    const { linkedAccount } = await workflows.resolveCall({ environmentId, reference, version, linkedAccountId });
+    const graph = await versions.get(environmentId, workflowId, version);
+    const execution = { ...origin, id: newId(), type: "ASYNC" as const, source, originId: origin.id };
+    return { execution, graph, linkedAccount, event: eventOf(origin) };
+  }
+}
+
+function checkFailed(executionId: string, path: string, runs: readonly NodeRun[]): void {
+  const run = runs.find((candidate) => candidate.path === path);
+  if (run === undefined || path.includes("#")) throw noNodeRun(executionId, path);
+  if (run.state === "ERRORED" || run.state === "ERRORED_AND_SKIPPED" || run.state === "TIMED_OUT") return;
+  throw new RequestError(
+    "NODE_DID_NOT_FAIL",
+    `The node has not failed, but is ${run.state}: there is nothing to retry.`,
+    {
+      metadata: { execution_id: executionId, node_id: path, state: run.state },
+    },
+  );
+}
+
+function notEnded(executionId: string): RequestError {
+  return new RequestError(
+    "EXECUTION_NOT_ENDED",
+    "The execution goes on. Wait for its end, or stop it, and try again.",
+    {
+      metadata: { execution_id: executionId },
+    },
+  );
+}
+
+function retryNotAllowed(executionId: string, path: string): RequestError {
+  return new RequestError(
+    "NODE_RETRY_NOT_ALLOWED",
+    "The execution was synchronous and went on without this node, as its setting Skip Node on Error says: it may not be retried.",
+    { metadata: { execution_id: executionId, node_id: path } },
+  );
+}
+
+function noNodeRun(executionId: string, path: string): RequestError {
+  return new RequestError("RESOURCE_NOT_FOUND", "The execution has no record of a run of this node.", {
+    metadata: { execution_id: executionId, node_id: path },
+  });
+}

@@ -1,0 +1,226 @@
+import type { ServerResponse } from "node:http";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
+import { type SeenRequest, serve } from "../engine/http/outside.ts";
+import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
+import {
+  account,
+  type ExecutionCalls,
+  executionCalls,
+  invalid,
+  notFound,
+  payload,
+  unknownId,
+} from "./execution-calls.ts";
+
+const { getExecution, getExecutionResponse, getNodeRun, rerunExecution, retryNode } = ExecutionService.method;
+const { saveDraft, publishWorkflow } = WorkflowService.method;
+const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
+
+let flowcall: Flowcall;
+let calls: ExecutionCalls;
+
+beforeAll(async () => {
+  flowcall = await startFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
+  calls = executionCalls(flowcall.url);
+});
+
+afterAll(async () => flowcall?.stop());
+
+/** Answers 500 to requests for a path until it was asked as often as that, and 200 from then on. */
+async function serveFailing(failures: Readonly<Record<string, number>>) {
+  const counts = new Map<string, number>();
+  return await serve((request: { url?: string | undefined }, response: ServerResponse) => {
+    const path = request.url ?? "";
+    const count = (counts.get(path) ?? 0) + 1;
+    counts.set(path, count);
+    response.writeHead(count <= (failures[path] ?? 0) ? 500 : 200, { "content-type": "application/json" });
+    response.end(JSON.stringify({ path, count }));
+  });
+}
+
+function pathsOf(requests: readonly SeenRequest[]): readonly string[] {
+  return requests.map(({ path }) => path).sort();
+}
+
+function idOf(message: unknown): string {
+  return String(Object(message).execution_id);
+}
+
+async function publish(workflow: string, definition: JsonObject): Promise<void> {
+  await calls.ask(saveDraft, { workflow, definition });
+  await calls.ask(publishWorkflow, { workflow });
+}
+
+async function ended(executionId: string) {
+  const { message } = await calls.ask(getExecutionResponse, {
+    execution_id: executionId,
+    linked_account_id: account,
+    wait: 30,
+  });
+  return message;
+}
+
+describe("a rerun", () => {
+  test("is a new execution with the same payload, on every protocol", async () => {
+    const origin = await calls.start({ tag: "blue", sync_execution: true });
+    for (const { name, call } of calls.protocols) {
+      const answer = await call({ method: rerunExecution, key: testKey, fields: { execution_id: origin } });
+      expect([name, answer.message]).toEqual([name, { execution_id: anId }]);
+      const id = idOf(answer.message);
+      expect(id).not.toBe(origin);
+      expect(await ended(id)).toMatchObject({ status: "COMPLETED", response: { success: "true" } });
+      const { message } = await calls.ask(getExecution, { execution_id: id });
+      expect(message).toMatchObject({ source: "RERUN", rerun_of: origin, type: "ASYNC", tag: "blue", payload });
+    }
+  });
+
+  test("may run another version", async () => {
+    const definition = (data: string) => ({
+      nodes: [
+        { id: "1", start: { api_call: {} } },
+        { id: "2", response: { data } },
+      ],
+      edges: [{ source: "1", target: "2" }],
+    });
+    await putWorkflow(flowcall.url, { alias: "twice", definition: definition("1") });
+    const origin = await calls.start({ workflow: "twice", sync_execution: true });
+    const { message } = await calls.ask(getExecution, { execution_id: origin });
+    await publish(Object(message).workflow_id, definition("2"));
+    const same = await calls.ask(rerunExecution, { execution_id: origin });
+    const other = await calls.ask(rerunExecution, { execution_id: origin, workflow_version: 2 });
+    expect(await ended(idOf(same.message))).toMatchObject({ response: 1 });
+    expect(await ended(idOf(other.message))).toMatchObject({ response: 2 });
+    const refusal = { status: 404, code: "NotFound", reason: "WORKFLOW_VERSION_NOT_FOUND" };
+    await calls.checkRefused(rerunExecution, { execution_id: origin, workflow_version: 3 }, refusal);
+  });
+
+  test("is refused for an execution that the caller has not", async () => {
+    const origin = await calls.start({ sync_execution: true });
+    await calls.checkRefused(rerunExecution, { execution_id: unknownId }, notFound);
+    await calls.checkRefused(rerunExecution, { execution_id: origin }, notFound, { key: productionKey });
+    const fields = { execution_id: origin, linked_account_id: "jane@acme.io" };
+    await calls.checkRefused(rerunExecution, fields, notFound);
+    await calls.checkRefused(rerunExecution, { execution_id: origin, workflow_version: 0 }, invalid);
+  });
+});
+
+describe("a retry of a node", () => {
+  const http = (id: string, path: string) => ({ id, http: { method: "POST", url: `{{event.body.base}}${path}` } });
+
+  beforeAll(async () => {
+    await putWorkflow(flowcall.url, {
+      alias: "three-calls",
+      definition: {
+        nodes: [
+          { id: "1", start: { api_call: {} } },
+          http("before", "/before"),
+          http("beside", "/beside"),
+          http("fails", "/fails"),
+          http("after", "/after"),
+          { id: "9", response: { data: '{"fails": {{node.fails.body}}, "after": {{node.after.body}}}' } },
+        ],
+        edges: [
+          { source: "1", target: "before" },
+          { source: "1", target: "beside" },
+          { source: "before", target: "fails" },
+          { source: "beside", target: "fails" },
+          { source: "fails", target: "after" },
+          { source: "after", target: "9" },
+        ],
+      },
+    });
+    await putWorkflow(flowcall.url, {
+      alias: "calls-in-group",
+      definition: {
+        nodes: [
+          { id: "1", start: { api_call: {} } },
+          { id: "2", group: { array: "{{event.body.items}}", output: "{{node.4.body}}", concurrency: 1 } },
+          { ...http("3", "/first/{{node.2.body.array_item}}"), group_id: "2" },
+          { ...http("4", "/second/{{node.2.body.array_item}}"), group_id: "2" },
+          { id: "5", response: { data: "{{node.2.body}}" } },
+        ],
+        edges: [
+          { source: "1", target: "2" },
+          { source: "2", target: "3", port: "each" },
+          { source: "3", target: "4" },
+          { source: "2", target: "5", port: "next" },
+        ],
+      },
+    });
+  });
+
+  test("runs it and what is behind it again, and nothing else, on every protocol", async () => {
+    for (const { name, call } of calls.protocols) {
+      const upstream = await serveFailing({ "/fails": 1 });
+      const base = `http://127.0.0.1:${upstream.port}`;
+      const origin = await calls.start({ workflow: "three-calls", payload: { base } });
+      expect(await ended(origin)).toMatchObject({ status: "ERRORED" });
+      const fields = { execution_id: origin, node_id: "fails" };
+      const answer = await call({ method: retryNode, key: testKey, fields });
+      expect([name, answer.message]).toEqual([name, { execution_id: anId }]);
+      const id = idOf(answer.message);
+      expect(await ended(id)).toMatchObject({
+        status: "COMPLETED",
+        response: { fails: { path: "/fails", count: 2 }, after: { path: "/after", count: 1 } },
+      });
+      expect(pathsOf(upstream.requests)).toEqual(["/after", "/before", "/beside", "/fails", "/fails"]);
+      const { message } = await calls.ask(getExecution, { execution_id: id });
+      expect(message).toMatchObject({ source: "RETRY", retry_of: origin });
+    }
+  });
+
+  test("in a Group goes on with the iterations that came to a good end", async () => {
+    const upstream = await serveFailing({ "/second/b": 1 });
+    const base = `http://127.0.0.1:${upstream.port}`;
+    const origin = await calls.start({ workflow: "calls-in-group", payload: { base, items: ["a", "b", "c"] } });
+    expect(await ended(origin)).toMatchObject({ status: "ERRORED" });
+    const before = upstream.requests.length;
+    const retried = await calls.ask(retryNode, { execution_id: origin, node_id: "2[1]/4" });
+    expect(await ended(idOf(retried.message))).toMatchObject({
+      status: "COMPLETED",
+      response: [{ path: "/second/a" }, { path: "/second/b", count: 2 }, { path: "/second/c" }],
+    });
+    const sent = pathsOf(upstream.requests.slice(before));
+    expect(sent).toContain("/second/b");
+    expect(sent).not.toContain("/first/a");
+    expect(sent).not.toContain("/first/b");
+  });
+
+  test("is refused for a node that did not fail, that has no record, and while the execution goes on", async () => {
+    const upstream = await serveFailing({ "/fails": 1 });
+    const origin = await calls.start({
+      workflow: "three-calls",
+      payload: { base: `http://127.0.0.1:${upstream.port}` },
+    });
+    await ended(origin);
+    const failedPrecondition = { status: 400, code: "FailedPrecondition" };
+    const fields = { execution_id: origin, node_id: "before" };
+    await calls.checkRefused(retryNode, fields, { ...failedPrecondition, reason: "NODE_DID_NOT_FAIL" });
+    for (const node_id of ["after", "nobody", "fails[0]", "fails/1", "fails#1"]) {
+      await calls.checkRefused(retryNode, { execution_id: origin, node_id }, notFound);
+    }
+    await calls.checkRefused(retryNode, { ...fields, linked_account_id: "jane@acme.io" }, notFound);
+    await calls.checkRefused(retryNode, fields, notFound, { key: productionKey });
+    await calls.checkRefused(retryNode, { execution_id: unknownId, node_id: "fails" }, notFound);
+    const running = await calls.start({ workflow: "slow-task" });
+    const early = { execution_id: running, node_id: "2" };
+    await calls.checkRefused(retryNode, early, { ...failedPrecondition, reason: "EXECUTION_NOT_ENDED" });
+  });
+
+  test("is refused where a synchronous execution went on without the node, and allowed where an asynchronous one did", async () => {
+    const upstream = await serveFailing({ "/": 2 });
+    const call = { workflow: "careful-call", payload: { url: `http://127.0.0.1:${upstream.port}/`, data: {} } };
+    const sync = await calls.start({ ...call, sync_execution: true });
+    const refusal = { status: 400, code: "FailedPrecondition", reason: "NODE_RETRY_NOT_ALLOWED" };
+    await calls.checkRefused(retryNode, { execution_id: sync, node_id: "2" }, refusal);
+    const async = await calls.start(call);
+    await ended(async);
+    const { message } = await calls.ask(getNodeRun, { execution_id: async, node_id: "2" });
+    expect(message).toMatchObject({ state: "ERRORED_AND_SKIPPED" });
+    const retried = await calls.ask(retryNode, { execution_id: async, node_id: "2" });
+    expect(await ended(idOf(retried.message))).toMatchObject({ response: { status: 200 } });
+  });
+});
