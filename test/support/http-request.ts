@@ -26,7 +26,8 @@ export function sendRequest(url: string, version: HttpVersion, request: HttpRequ
 async function sendHttp1(url: string, { method, path, headers = [], body }: HttpRequest): Promise<HttpAnswer> {
   const request = http.request(url, { method, path, headers: byName(headers), agent: false });
   const responded: Promise<[http.IncomingMessage]> = once(request, "response").then(([response]) => [response]);
-  request.end(body);
+  // A refusal may end the connection while the body is still sent; that comes after the reply, and is not a failure.
+  request.on("error", () => undefined).end(body);
   const [response] = await responded;
   const chunks = await response.toArray();
   return answerOf(response.statusCode ?? 0, response.headers, chunks);
