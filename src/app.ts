@@ -25,7 +25,6 @@ import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { createAuthenticate } from "./server/authenticate.ts";
-import { defaultServerLimits } from "./server/limits.ts";
 import { Server } from "./server/server.ts";
 import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
@@ -128,7 +127,7 @@ export class App implements Service {
       ],
       authenticate: createAuthenticate({ find, clock: systemClock }),
       isReady,
-      limits: defaultServerLimits,
+      limits: config.serverLimits,
       corsOrigins: config.corsOrigins,
       log,
     });

@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { defaultLimits, type JsonLimits, type Limits } from "./domain/limits.ts";
 import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow.ts";
+import { defaultServerLimits, type ServerLimits } from "./server/limits.ts";
 
 /** What the process is told from outside. */
 export type Config = {
@@ -23,6 +24,7 @@ export type Config = {
   readonly egressAllow: EgressAllow;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   readonly limits: Limits;
+  readonly serverLimits: ServerLimits;
 };
 
 /** Every bad variable, a line each. */
@@ -63,6 +65,11 @@ export function readConfig(
     corsOrigins: values.FLOWCALL_CORS_ORIGINS,
     egressAllow: values.FLOWCALL_EGRESS_ALLOW,
     limits: limitsOf(values),
+    serverLimits: {
+      ...defaultServerLimits,
+      connectionsMax: values.FLOWCALL_CONNECTIONS ?? defaultServerLimits.connectionsMax,
+      connectionsPerAddressMax: values.FLOWCALL_CONNECTIONS_PER_ADDRESS ?? defaultServerLimits.connectionsPerAddressMax,
+    },
     ...(values.FLOWCALL_DATABASE_URL !== undefined && { databaseUrl: values.FLOWCALL_DATABASE_URL }),
     ...(values.FLOWCALL_TEST_KEY !== undefined && { testKey: values.FLOWCALL_TEST_KEY }),
     ...(values.FLOWCALL_PRODUCTION_KEY !== undefined && { productionKey: values.FLOWCALL_PRODUCTION_KEY }),
@@ -136,6 +143,8 @@ const limitVariables = {
   FLOWCALL_QUEUE_MAX: whole(0, 100_000_000).optional(),
   FLOWCALL_VERSIONS_CACHED: whole(1, 1_000_000).optional(),
   FLOWCALL_EVENT_COMMENT_MS: whole(100, hourMs).optional(),
+  FLOWCALL_CONNECTIONS: whole(1, 1_000_000).optional(),
+  FLOWCALL_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).optional(),
 };
 
 const schema = z.strictObject({

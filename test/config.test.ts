@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ConfigError, type Environment, readConfig } from "../src/config.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
+import { defaultServerLimits } from "../src/server/limits.ts";
 
 const surroundings = { workingDir: "/srv/flowcall", isRoot: false };
 
@@ -29,6 +30,7 @@ describe("the configuration", () => {
       egressAllow: parseEgressAllow(""),
       logLevel: "info",
       limits: defaultLimits,
+      serverLimits: defaultServerLimits,
     });
   });
 
@@ -58,6 +60,18 @@ describe("the configuration", () => {
     });
   });
 
+  test("a load balancer's address may have all connections there are", () => {
+    const { serverLimits } = readConfig(
+      { FLOWCALL_CONNECTIONS: "30000", FLOWCALL_CONNECTIONS_PER_ADDRESS: "30000" },
+      surroundings,
+    );
+    expect(serverLimits).toEqual({
+      ...defaultServerLimits,
+      connectionsMax: 30_000,
+      connectionsPerAddressMax: 30_000,
+    });
+  });
+
   test.each([
     [{ FLOWCALL_PORT: "65536" }, ["FLOWCALL_PORT"]],
     [{ FLOWCALL_PORT: "0x50" }, ["FLOWCALL_PORT"]],
@@ -70,6 +84,7 @@ describe("the configuration", () => {
     [{ FLOWCALL_EXAMPLES: "yes" }, ["FLOWCALL_EXAMPLES"]],
     [{ FLOWCALL_LOG_LEVEL: "loud" }, ["FLOWCALL_LOG_LEVEL"]],
     [{ FLOWCALL_SLOTS: "0" }, ["FLOWCALL_SLOTS"]],
+    [{ FLOWCALL_CONNECTIONS_PER_ADDRESS: "0" }, ["FLOWCALL_CONNECTIONS_PER_ADDRESS"]],
     [{ FLOWCALL_PAYLOAD_DEPTH: "25" }, ["FLOWCALL_PAYLOAD_DEPTH"]],
     [{ FLOWCALL_PROT: "4180" }, ["FLOWCALL_PROT"]],
     [

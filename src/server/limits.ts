@@ -2,12 +2,12 @@
 export type ServerLimits = {
   /** Open connections; further ones are closed as they come. */
   readonly connectionsMax: number;
-  /** Open connections from one address. All callers behind one proxy share its address. */
+  /** Open connections from one address, a share of all. Callers behind one proxy share its address: raise it there. */
   readonly connectionsPerAddressMax: number;
   /** Bytes of the headers of one request, over HTTP/1.1 and HTTP/2. */
   readonly headerBytesMax: number;
-  /** Requests at a time on one HTTP/2 connection. */
-  readonly streamsMax: number;
+  /** Requests at a time on one connection: streams of HTTP/2, or requests that HTTP/1.1 sends ahead. */
+  readonly requestsAtATimeMax: number;
   /** From a connection's first packet until its first bytes say which HTTP it speaks. */
   readonly firstBytesMs: number;
   /** From there until the headers of a request are complete; for HTTP/2 until the first request. */
@@ -27,10 +27,10 @@ export type ServerLimits = {
 };
 
 export const defaultServerLimits: ServerLimits = {
-  connectionsMax: 10_000,
+  connectionsMax: 16_384,
   connectionsPerAddressMax: 5_000,
   headerBytesMax: 16 * 1024,
-  streamsMax: 128,
+  requestsAtATimeMax: 128,
   firstBytesMs: 5_000,
   headersMs: 10_000,
   bodyMs: 15_000,

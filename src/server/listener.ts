@@ -47,8 +47,8 @@ export class Listener implements Service {
   readonly #undecided = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
   readonly #replies = new Set<ServerResponse>();
-  /** The reply that each connection is due or was sent last, where it speaks HTTP/1.1. */
-  readonly #latestReply = new WeakMap<Duplex, ServerResponse>();
+  /** The requests that each connection of HTTP/1.1 has sent and that are not answered yet, in order. */
+  readonly #unanswered = new WeakMap<Duplex, Set<ServerResponse>>();
   readonly #addresses = new Map<string, number>();
   #stopped: Promise<void> | undefined;
 
@@ -101,14 +101,18 @@ export class Listener implements Service {
     server.maxHeadersCount = 0;
     const receiveHttp1 = (request: IncomingMessage, response: ServerResponse) => {
       this.#trackReply(response);
-      receive(request, response);
+      if (this.#countUnanswered(request.socket, response) > limits.requestsAtATimeMax) request.socket.destroy();
+      else receive(request, response);
     };
     server.on("request", receiveHttp1).on("checkContinue", receiveHttp1).on("checkExpectation", receiveHttp1);
     server.on("clientError", (error, socket) => {
-      // Words of ours in the middle of a reply would be taken for a part of it.
-      const reply = this.#latestReply.get(socket);
-      if (reply?.headersSent === true && !reply.writableFinished) socket.destroy();
-      else refuseBrokenRequest(error, socket, limits.lingerMs);
+      // Words of ours before or in the middle of another request's reply would be taken for it or for a part of it.
+      const due = [...(this.#unanswered.get(socket) ?? [])].findLast(
+        ({ req, headersSent, writableFinished }) => !writableFinished && (req.complete || headersSent),
+      );
+      if (due === undefined) refuseBrokenRequest(error, socket, limits.lingerMs);
+      else if (due.headersSent) socket.destroy();
+      else due.shouldKeepAlive = false;
     });
 
     const [speakHttp1] = server.listeners("connection");
@@ -158,10 +162,18 @@ export class Listener implements Service {
     return true;
   }
 
+  /** Node reads all requests that are sent ahead, and would serve them all at once. */
+  #countUnanswered(socket: Socket, response: ServerResponse): number {
+    const unanswered = this.#unanswered.get(socket) ?? new Set();
+    this.#unanswered.set(socket, unanswered.add(response));
+    response.once("close", () => unanswered.delete(response));
+    return unanswered.size;
+  }
+
   #createHttp2(): Http2 {
     const { limits, receive } = this.#options;
     const server = createHttp2({
-      settings: { maxConcurrentStreams: limits.streamsMax, maxHeaderListSize: limits.headerBytesMax },
+      settings: { maxConcurrentStreams: limits.requestsAtATimeMax, maxHeaderListSize: limits.headerBytesMax },
     });
     return server.on("request", receive).on("checkContinue", receive);
   }
@@ -206,7 +218,6 @@ export class Listener implements Service {
 
   #trackReply(response: ServerResponse): void {
     this.#replies.add(response);
-    if (response.socket !== null) this.#latestReply.set(response.socket, response);
     if (this.#stopped) {
       response.setHeader("connection", "close");
     }

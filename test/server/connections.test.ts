@@ -115,6 +115,22 @@ test("requests that are sent ahead are answered in order", async () => {
   expect(socket.destroyed).toBe(true);
 });
 
+test("a connection that sends more requests ahead than it may have at a time is cut", async () => {
+  const { url, events } = await startServer({
+    limits: { requestsAtATimeMax: 5 },
+    serve: (_, { signal }) => once(signal, "abort").then(() => undefined),
+  });
+  const ahead = `GET /own HTTP/1.1\r\nhost: a\r\nx-api-key: ${goodKey}\r\n\r\n`;
+  expect(await dial(url, ahead.repeat(1_000)).received).toBe("");
+  expect(events.filter((event) => event === "serve").length).toBeLessThanOrEqual(5);
+});
+
+test("a broken request behind one whose reply is due leaves it that reply, and ends the connection", async () => {
+  const { url } = await startServer();
+  const received = await dial(url, `${get}\r\nnonsense\r\n\r\n`).received;
+  expect(received.match(/HTTP\/1\.1 \d+/g)).toEqual(["HTTP/1.1 200"]);
+});
+
 test("a request line that names the server is the same request", async () => {
   const { url } = await startServer();
   const { received } = dial(url, `GET ${url}/public?x HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n`);
