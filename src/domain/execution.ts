@@ -90,6 +90,19 @@ export type ExecutionSummary = {
   readonly endTime?: Date;
 };
 
+/** Which executions a list is of: those for which all of this holds. */
+export type ExecutionFilter = {
+  readonly environmentId: string;
+  readonly linkedAccountId?: string;
+  readonly workflowId?: string;
+  readonly state?: ExecutionState;
+  readonly source?: ExecutionSource;
+  readonly type?: ExecutionType;
+  readonly tag?: string;
+  readonly createdSince?: Date;
+  readonly createdBefore?: Date;
+};
+
 /** An execution with what it was given and what it answered. */
 export type ExecutionDetail = ExecutionSummary & { readonly payload: JsonText; readonly response?: JsonText };
 

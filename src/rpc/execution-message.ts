@@ -82,6 +82,15 @@ export function nodeRunMessage(run: NodeRun, names: NodeNames) {
   });
 }
 
+/** The word of ours for a member of one of the enums below; undefined where the field is not set. */
+export function wordOf<Word extends string>(
+  enums: Readonly<Record<Word, number>>,
+  member: number | undefined,
+): Word | undefined {
+  // A Record has the keys that its type names.
+  return (Object.keys(enums) as Word[]).find((word) => enums[word] === member);
+}
+
 /** A value that is null where there is none. */
 export function valueField(text: JsonText | undefined) {
   return text === undefined ? fromJson(ValueSchema, null) : valueMessage(text);
@@ -106,7 +115,7 @@ export const statuses: Readonly<Record<ExecutionStatus, ExecutionResult_Status>>
   ERRORED: ExecutionResult_Status.ERRORED,
 };
 
-const states: Readonly<Record<ExecutionState, Execution_State>> = {
+export const states: Readonly<Record<ExecutionState, Execution_State>> = {
   QUEUED: Execution_State.QUEUED,
   RUNNING: Execution_State.RUNNING,
   WAITING: Execution_State.WAITING,
@@ -116,12 +125,12 @@ const states: Readonly<Record<ExecutionState, Execution_State>> = {
   TIMED_OUT: Execution_State.TIMED_OUT,
 };
 
-const types: Readonly<Record<ExecutionType, Execution_Type>> = {
+export const types: Readonly<Record<ExecutionType, Execution_Type>> = {
   SYNC: Execution_Type.SYNC,
   ASYNC: Execution_Type.ASYNC,
 };
 
-const sources: Readonly<Record<ExecutionSource, Execution_Source>> = {
+export const sources: Readonly<Record<ExecutionSource, Execution_Source>> = {
   API_CALL: Execution_Source.API_CALL,
   SUB_FLOW: Execution_Source.SUB_FLOW,
   BATCH: Execution_Source.BATCH,

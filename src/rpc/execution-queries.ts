@@ -1,6 +1,7 @@
 import { create, fromJsonString } from "@bufbuild/protobuf";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Call } from "../domain/call.ts";
-import type { ExecutionSummary } from "../domain/execution.ts";
+import type { ExecutionFilter, ExecutionSummary } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
@@ -8,17 +9,30 @@ import {
   type Execution,
   ExecutionSchema,
   type ExecutionService,
+  type ListExecutionsRequest,
+  ListExecutionsResponseSchema,
   RerunExecutionResponseSchema,
   RetryNodeResponseSchema,
 } from "../gen/flowcall/v1/execution_pb.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { detailMessage, type NodeNames, nodeRunMessage } from "./execution-message.ts";
+import {
+  detailMessage,
+  type NodeNames,
+  nodeRunMessage,
+  sources,
+  states,
+  summaryMessage,
+  types,
+  wordOf,
+} from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { principalOf } from "./principal-of.ts";
 import { checkReplySize } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
+
+const pageSizeDefault = 50;
 
 export type ExecutionQueriesOptions = {
   readonly scheduler: Scheduler;
@@ -29,7 +43,7 @@ export type ExecutionQueriesOptions = {
 
 type Queries = Pick<
   ServiceHandlers<typeof ExecutionService>,
-  "getExecution" | "getNodeRun" | "stopExecution" | "rerunExecution" | "retryNode"
+  "getExecution" | "getNodeRun" | "listExecutions" | "stopExecution" | "rerunExecution" | "retryNode"
 >;
 
 /** What is asked about executions, and of them, after they were started. */
@@ -55,8 +69,39 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
     return message;
   };
 
+  const filterOf = async (request: ListExecutionsRequest, call: Call): Promise<ExecutionFilter> => {
+    const { environmentId } = principalOf(call);
+    const { workflow, slug, linkedAccountId, tag, createdSince, createdBefore } = request;
+    const reference = workflow === undefined ? undefined : { workflow, ...(slug !== undefined && { slug }) };
+    const found = reference && (await workflows.find(environmentId, reference));
+    const state = wordOf(states, request.state);
+    const source = wordOf(sources, request.source);
+    const type = wordOf(types, request.type);
+    return {
+      environmentId,
+      ...(linkedAccountId !== undefined && { linkedAccountId }),
+      ...(found !== undefined && { workflowId: found.id }),
+      ...(state !== undefined && { state }),
+      ...(source !== undefined && { source }),
+      ...(type !== undefined && { type }),
+      ...(tag !== undefined && { tag }),
+      ...(createdSince !== undefined && { createdSince: timestampDate(createdSince) }),
+      ...(createdBefore !== undefined && { createdBefore: timestampDate(createdBefore) }),
+    };
+  };
+
   return {
     getExecution: async (request, call) => await answer(queryOf(request, call), call),
+
+    listExecutions: async (request, call) => {
+      const filter = await filterOf(request, call);
+      const { pageSize = pageSizeDefault, pageToken } = request;
+      const page = await reader.list(filter, { pageSize, ...(pageToken !== undefined && { pageToken }) });
+      return create(ListExecutionsResponseSchema, {
+        executions: page.executions.map((execution) => summaryMessage(execution)),
+        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+      });
+    },
 
     stopExecution: async (request, call) => {
       const query = queryOf(request, call);

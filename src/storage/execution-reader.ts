@@ -1,7 +1,16 @@
 import type { Kysely } from "kysely";
-import type { ExecutionDetail, ExecutionSummary, NewExecution, NodeRun } from "../domain/execution.ts";
+import type { ExecutionDetail, ExecutionFilter, ExecutionSummary, NewExecution, NodeRun } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
-import { claimState, parseEntries, startColumns, summaryColumns, toNewExecution, toSummary } from "./execution-rows.ts";
+import { type ListedExecutions, listExecutions, type Page } from "./execution-list.ts";
+import {
+  claimState,
+  parseEntries,
+  startColumns,
+  summaryColumns,
+  toNewExecution,
+  toSummary,
+  workflowSlug,
+} from "./execution-rows.ts";
 import type { Flush } from "./execution-store.ts";
 import type { Tables } from "./tables.ts";
 
@@ -49,6 +58,14 @@ export class ExecutionReader {
     return records;
   }
 
+  /**
+   * Lists executions, newest first. What a page costs does not depend on how many came before it, nor on how few of
+   * the executions are meant. Refuses with VALIDATION_ERROR a token that no page with this filter gave.
+   */
+  async list(filter: ExecutionFilter, page: Page): Promise<ListedExecutions> {
+    return await listExecutions(this.#db, filter, page);
+  }
+
   /** The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended. */
   async listNodeRuns(execution: FoundExecution): Promise<readonly NodeRun[]> {
     const visits: NodeRun[] = [];
@@ -79,12 +96,7 @@ export class ExecutionReader {
     }
     const query = this.#db
       .selectFrom("execution")
-      .innerJoin("workflow", (join) =>
-        join
-          .onRef("workflow.environment_id", "=", "execution.environment_id")
-          .onRef("workflow.id", "=", "execution.workflow_id"),
-      )
-      .select([...summaryColumns, "error", "workflow.slug", claimState])
+      .select([...summaryColumns, "error", workflowSlug, claimState])
       .where("execution.id", "=", executionId.toLowerCase())
       .where("execution.environment_id", "=", environmentId);
     return linkedAccountId === undefined ? query : query.where("linked_account_id", "=", linkedAccountId);

@@ -83,6 +83,12 @@ type SummaryRow = Pick<ExecutionRow, SummaryColumn | "error"> & {
   readonly claim_state: "QUEUED" | "RUNNING" | "WAITING";
 };
 
+/** A subquery for each row of a result, as the next one: a join may read all workflows. */
+export const workflowSlug = sql<string>`(
+  select workflow.slug from workflow
+  where workflow.environment_id = execution.environment_id and workflow.id = execution.workflow_id
+)`.as("slug");
+
 /**
  * Where an execution stands that has not ended. A subquery for each row of a result: a join would read the claims of
  * all. Without a claim it has ended since the row was read.

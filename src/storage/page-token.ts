@@ -1,20 +1,44 @@
+import { createHash } from "node:crypto";
 import { RequestError } from "../domain/request-error.ts";
 
-/** The last row of a page in an order of time and id. */
-type Position = { readonly createTime: Date; readonly id: string };
+/** The place of a row in an order of time and id. */
+export type PagePosition = { readonly createTime: Date; readonly id: string };
 
-export function pageTokenOf({ createTime, id }: Position): string {
-  return Buffer.from(`${createTime.getTime()}.${id}`).toString("base64url");
+/** What a list is of: its filters, of which its pages must not change. */
+type Filters = { readonly [name: string]: string | Date | undefined };
+
+/** Names the place behind a row, in the list of these filters and in no other. */
+export function pageTokenOf({ createTime, id }: PagePosition, filters: Filters): string {
+  return encode(`${createTime.getTime()}.${id}`, filters);
 }
 
-/** Refuses with VALIDATION_ERROR a text that pageTokenOf did not make. */
-export function parsePageToken(token: string): Position {
-  const text = Buffer.from(token, "base64url").toString("latin1");
-  const [, time, id] = /^(\d{1,14})\.([0-9a-f]{24})$/.exec(text) ?? [];
-  if (time === undefined || id === undefined) {
-    throw new RequestError("VALIDATION_ERROR", "page_token is not one that a page before has given", {
-      violations: [{ field: "page_token", description: "must be the next_page_token of the page before" }],
-    });
-  }
+/** Refuses with VALIDATION_ERROR a text that pageTokenOf did not make for these filters. */
+export function parsePageToken(token: string, filters: Filters): PagePosition {
+  const [, time, id] = /^(\d{1,14})\.([0-9a-f]{24})$/.exec(decode(token, filters)) ?? [];
+  if (time === undefined || id === undefined) throw refused();
   return { createTime: new Date(Number(time)), id };
+}
+
+function encode(place: string, filters: Filters): string {
+  return Buffer.from(`${place}~${digestOf(filters)}`).toString("base64url");
+}
+
+function decode(token: string, filters: Filters): string {
+  const [place = "", digest] = Buffer.from(token, "base64url").toString("latin1").split("~");
+  if (digest !== digestOf(filters)) throw refused();
+  return place;
+}
+
+function digestOf(filters: Filters): string {
+  return createHash("sha256")
+    .update(JSON.stringify(Object.entries(filters).sort()))
+    .digest("hex")
+    .slice(0, 16);
+}
+
+function refused(): RequestError {
+  const message = "page_token is not one that a page before has given, or the other fields are not those of that page";
+  return new RequestError("VALIDATION_ERROR", message, {
+    violations: [{ field: "page_token", description: "must be the next_page_token of the page before" }],
+  });
 }

@@ -89,6 +89,7 @@ export class WorkflowStore {
     environmentId: string,
     page: { readonly slug?: string; readonly pageSize: number; readonly pageToken?: string },
   ): Promise<{ readonly workflows: readonly WorkflowRecord[]; readonly nextPageToken?: string }> {
+    const filters = { environmentId, slug: page.slug };
     let query = this.#db
       .selectFrom("workflow")
       .select(recordColumns)
@@ -100,7 +101,7 @@ export class WorkflowStore {
       query = query.where("slug", "=", page.slug);
     }
     if (page.pageToken !== undefined) {
-      const { createTime, id } = parsePageToken(page.pageToken);
+      const { createTime, id } = parsePageToken(page.pageToken, filters);
       query = query.where(({ eb, refTuple, tuple }) => eb(refTuple("create_time", "id"), "<", tuple(createTime, id)));
     }
     const rows = await query.execute();
@@ -108,7 +109,7 @@ export class WorkflowStore {
     const last = workflows.at(-1);
     return {
       workflows,
-      ...(rows.length > page.pageSize && last !== undefined && { nextPageToken: pageTokenOf(last) }),
+      ...(rows.length > page.pageSize && last !== undefined && { nextPageToken: pageTokenOf(last, filters) }),
     };
   }
 

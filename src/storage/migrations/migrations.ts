@@ -1,6 +1,7 @@
 import type { Migration, MigrationProvider } from "kysely/migration";
 import { firstTables } from "./0001-first-tables.ts";
 import { idempotencyKeys } from "./0003-idempotency-keys.ts";
+import { listExecutions } from "./0004-list-executions.ts";
 import { origins } from "./0005-origins.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
@@ -9,5 +10,6 @@ export const migrations: MigrationProvider = {
     "0001-first-tables": firstTables,
     "0003-idempotency-keys": idempotencyKeys,
     "0005-origins": origins,
+    "0004-list-executions": listExecutions,
   }),
 };
