@@ -142,6 +142,7 @@ const limitVariables = {
   FLOWCALL_SLOTS: whole(1, 100_000).optional(),
   FLOWCALL_QUEUE_MAX: whole(0, 100_000_000).optional(),
   FLOWCALL_VERSIONS_CACHED: whole(1, 1_000_000).optional(),
+  FLOWCALL_STREAM_STALL_MS: whole(100, hourMs).optional(),
   FLOWCALL_EVENT_COMMENT_MS: whole(100, hourMs).optional(),
   FLOWCALL_CONNECTIONS: whole(1, 1_000_000).optional(),
   FLOWCALL_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).optional(),
@@ -200,7 +201,7 @@ function limitsOf(values: Values): Limits {
     versionsMax: values.FLOWCALL_VERSIONS_CACHED ?? rest.versionsMax,
     eventOpenMs: rest.eventOpenMs,
     eventCommentMs: values.FLOWCALL_EVENT_COMMENT_MS ?? rest.eventCommentMs,
-    eventStallMs: rest.eventStallMs,
+    streamStallMs: values.FLOWCALL_STREAM_STALL_MS ?? rest.streamStallMs,
   };
 }
 

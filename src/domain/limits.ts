@@ -42,8 +42,8 @@ export type Limits = {
   /** How long a stream of events is silent before its head is sent all the same, and before a comment is. */
   readonly eventOpenMs: number;
   readonly eventCommentMs: number;
-  /** How long the reader of a stream of events may take nothing. */
-  readonly eventStallMs: number;
+  /** How long the reader of a stream may take nothing of it, on every protocol. */
+  readonly streamStallMs: number;
 };
 
 const mebibyte = 1024 * 1024;
@@ -67,5 +67,5 @@ export const defaultLimits: Limits = {
   versionsMax: 1_000,
   eventOpenMs: 1_000,
   eventCommentMs: 15_000,
-  eventStallMs: 60_000,
+  streamStallMs: 60_000,
 };

@@ -49,11 +49,12 @@ export class EventStream {
     if (!this.isOver) this.#open();
     if (this.isOver || response.write(text) || call.signal.aborted) return;
     const { promise: taken, resolve } = Promise.withResolvers<void>();
-    response.once("drain", resolve);
-    call.signal.addEventListener("abort", () => resolve(), { once: true });
-    if (await this.#settles(taken, limits.eventStallMs)) return;
-    this.#isCut = true;
-    response.destroy();
+    const settle = () => resolve();
+    response.once("drain", settle);
+    call.signal.addEventListener("abort", settle);
+    this.#isCut = !(await this.#settles(taken, limits.streamStallMs));
+    call.signal.removeEventListener("abort", settle);
+    if (this.#isCut) response.destroy();
   }
 
   end(): void {

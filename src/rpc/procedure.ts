@@ -115,7 +115,7 @@ export class Procedure {
       signal: call.signal,
       contextValues: values,
     });
-    await writeRpcReply(reply, format, exchange);
+    await writeRpcReply(reply, { exchange, format, stallMs: this.#options.limits.streamStallMs });
   }
 }
 

@@ -9,13 +9,38 @@ import { type RpcFormat, typeOfFormat } from "./rpc-format.ts";
 /** A reply as Connect's handlers make it. */
 export type RpcReply = Awaited<ReturnType<ConnectRouter["handlers"][number]>>;
 
-/** Writes a reply. Settles when it is out; Connect alone would not say so, as it waits for an event that no response has. */
-export async function writeRpcReply(reply: RpcReply, format: RpcFormat, { response }: Exchange): Promise<void> {
-  const closed = new Promise<void>((resolve) => response.once("close", resolve));
-  await Promise.race([
-    universalResponseToNodeResponse(format.isText ? inBase64(reply, format) : reply, response),
-    closed,
-  ]);
+export type ReplyTarget = {
+  readonly exchange: Exchange;
+  readonly format: RpcFormat;
+  /** How long the caller may take nothing of the reply. */
+  readonly stallMs: number;
+};
+
+/**
+ * Writes a reply. Settles when it is out, or the caller has gone and the handler is let go; Connect alone would do
+ * neither, as it waits for events that no response has.
+ */
+export async function writeRpcReply(reply: RpcReply, { exchange, format, stallMs }: ReplyTarget): Promise<void> {
+  const { response } = exchange;
+  const { body, ...rest } = format.isText ? inBase64(reply, format) : reply;
+  const taken = body === undefined ? undefined : untilStalled(body, { response, stallMs });
+  const closed = new Promise<void>((resolve) => response.once("close", resolve)).then(() => taken?.return());
+  await Promise.race([universalResponseToNodeResponse({ ...rest, ...(taken && { body: taken }) }, response), closed]);
+}
+
+/** Cuts a caller that takes nothing of a chunk for too long: its handler would be kept for as long as it likes. */
+async function* untilStalled(
+  body: AsyncIterable<Uint8Array>,
+  { response, stallMs }: Pick<Exchange, "response"> & Pick<ReplyTarget, "stallMs">,
+): AsyncGenerator<Uint8Array, void> {
+  for await (const chunk of body) {
+    const stalled = setTimeout(() => response.destroy(), stallMs);
+    try {
+      yield chunk;
+    } finally {
+      clearTimeout(stalled);
+    }
+  }
 }
 
 /** A refusal that no handler of Connect writes, since there is no method to handle. */

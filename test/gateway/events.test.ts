@@ -216,7 +216,7 @@ describe.each(versions)("a method that streams, over HTTP/%s", (version) => {
           isEnded = true;
         }
       },
-      { limits: { eventStallMs: 300 } },
+      { limits: { streamStallMs: 300 } },
     );
     await server.open();
     await server.lastServed();
