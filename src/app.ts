@@ -24,10 +24,12 @@ import { createHealthService } from "./rpc/health-service.ts";
 import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
+import { Watchers } from "./scheduler/watchers.ts";
 import { createAuthenticate } from "./server/authenticate.ts";
 import { Server } from "./server/server.ts";
 import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
+import { ExecutionEvents } from "./storage/execution-events.ts";
 import { ExecutionReader } from "./storage/execution-reader.ts";
 import { ExecutionStore } from "./storage/execution-store.ts";
 import { isUnavailable } from "./storage/faults.ts";
@@ -48,6 +50,7 @@ export class App implements Service {
   readonly #database: Database;
   readonly #tenants: TenantStore;
   readonly #http: HttpClient;
+  readonly #watchers: Watchers;
   readonly #scheduler: Scheduler;
   readonly #chain: Chain;
   readonly #server: Server;
@@ -72,10 +75,13 @@ export class App implements Service {
     const workflows = new WorkflowStore(db);
     this.#tenants = new TenantStore(db);
     this.#http = new HttpClient({ allow: config.egressAllow });
+    const { watchersMax } = limits;
+    this.#watchers = new Watchers({ events: new ExecutionEvents(db), watchersMax, log });
     this.#scheduler = new Scheduler({
       http: this.#http,
       executions,
       reader,
+      onRecorded: (executionId) => this.#watchers.wake(executionId),
       workflows,
       leases: new LeaseStore(leaseDb),
       isUnavailable,
@@ -88,6 +94,7 @@ export class App implements Service {
         scheduler: this.#scheduler,
         executions,
         reader,
+        watchers: this.#watchers,
         workflows,
         limits,
       }),
@@ -150,6 +157,7 @@ export class App implements Service {
     await this.#database.start();
     await this.#foundAndLoad();
     await this.#http.start();
+    await this.#watchers.start();
     await this.#scheduler.start();
     if (this.#stopped !== undefined) return;
     this.#isStarted = true;
@@ -169,6 +177,7 @@ export class App implements Service {
     if (config.readyFile !== undefined) await rm(config.readyFile, { force: true });
     await this.#server.stop();
     await this.#scheduler.stop();
+    await this.#watchers.stop();
     await this.#http.stop();
     await this.#database.stop();
     await this.#embedded?.stop();

@@ -13,11 +13,13 @@ import { Loop } from "../src/scheduler/loop.ts";
 import { Rescuer } from "../src/scheduler/rescuer.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { Waiters } from "../src/scheduler/waiters.ts";
+import { Watchers } from "../src/scheduler/watchers.ts";
 import { defaultServerLimits } from "../src/server/limits.ts";
 import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
 import { Database } from "../src/storage/database.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
+import { ExecutionEvents } from "../src/storage/execution-events.ts";
 import { ExecutionReader } from "../src/storage/execution-reader.ts";
 import { ExecutionStore } from "../src/storage/execution-store.ts";
 import { isUnavailable } from "../src/storage/faults.ts";
@@ -74,6 +76,7 @@ const services: Readonly<Record<string, () => Service>> = {
       queueMax: 1,
       log,
     }),
+  Watchers: () => new Watchers({ events: new ExecutionEvents(database.db), watchersMax: 1, log }),
   Scheduler: () =>
     new Scheduler({
       http: new HttpClient({ allow }),

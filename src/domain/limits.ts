@@ -39,6 +39,8 @@ export type Limits = {
   readonly queueMax: number;
   /** Compiled versions that are kept in memory. */
   readonly versionsMax: number;
+  /** Streams of WatchExecution at a time, on this process. */
+  readonly watchersMax: number;
   /** How long a stream of events is silent before its head is sent all the same, and before a comment is. */
   readonly eventOpenMs: number;
   readonly eventCommentMs: number;
@@ -65,6 +67,7 @@ export const defaultLimits: Limits = {
   slots: 256,
   queueMax: 10_000,
   versionsMax: 1_000,
+  watchersMax: 10_000,
   eventOpenMs: 1_000,
   eventCommentMs: 15_000,
   streamStallMs: 60_000,

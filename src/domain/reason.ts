@@ -32,6 +32,7 @@ export type Reason =
   | "NODE_DID_NOT_FAIL"
   | "NODE_RETRY_NOT_ALLOWED"
   | "QUEUE_FULL"
+  | "WATCHERS_FULL"
   | "REPLY_TOO_LARGE"
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
@@ -72,6 +73,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   NODE_DID_NOT_FAIL: { code: Code.FailedPrecondition, status: 400 },
   NODE_RETRY_NOT_ALLOWED: { code: Code.FailedPrecondition, status: 400 },
   QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
+  WATCHERS_FULL: { code: Code.ResourceExhausted, status: 429 },
   REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
   ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },
   METHOD_NOT_ALLOWED: { code: Code.Unimplemented, status: 405 },

@@ -1,10 +1,9 @@
-import { create, fromJsonString } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Call } from "../domain/call.ts";
 import type { ExecutionFilter, ExecutionSummary } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
-import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import {
   type Execution,
   ExecutionSchema,
@@ -17,17 +16,9 @@ import {
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import {
-  detailMessage,
-  type NodeNames,
-  nodeRunMessage,
-  sources,
-  states,
-  summaryMessage,
-  types,
-  wordOf,
-} from "./execution-message.ts";
+import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
+import { nodeNames } from "./node-names.ts";
 import { principalOf } from "./principal-of.ts";
 import { checkReplySize } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
@@ -48,19 +39,12 @@ type Queries = Pick<
 
 /** What is asked about executions, and of them, after they were started. */
 export function executionQueries({ scheduler, reader, workflows, limits }: ExecutionQueriesOptions): Queries {
-  /** The names as the version has them: the definition may be none of today's, so nothing else is read from it. */
-  const nodeNames = async (environmentId: string, execution: ExecutionSummary): Promise<NodeNames> => {
-    const text = await workflows.getVersion(environmentId, execution.workflowId, execution.version);
-    const { nodes } = fromJsonString(WorkflowDefinitionSchema, text ?? "{}", { ignoreUnknownFields: true });
-    return new Map(nodes.filter(({ name }) => name !== "").map(({ id, name }) => [id, name]));
-  };
-
   const answer = async (query: ExecutionQuery, call: Call): Promise<Execution> => {
     const execution = await reader.get(query);
     if (execution === undefined) throw executionNotFound(query.executionId);
     tellExecution(call, execution.id, execution.state);
     const runs = await reader.listNodeRuns(foundIn(query, execution));
-    const message = detailMessage(execution, runs, await nodeNames(query.environmentId, execution));
+    const message = detailMessage(execution, runs, await nodeNames(workflows, query.environmentId, execution));
     checkReplySize(ExecutionSchema, message, {
       texts: [execution.payload, execution.response ?? "", JSON.stringify(runs)],
       bytesMax: limits.transportBytesMax,
@@ -136,19 +120,22 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
       tellExecution(call, execution.id, execution.state);
       const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId);
       if (run === undefined) throw nodeRunNotFound(request);
-      return nodeRunMessage(run, await nodeNames(query.environmentId, execution));
+      return nodeRunMessage(run, await nodeNames(workflows, query.environmentId, execution));
     },
   };
 }
 
 type Request = { readonly executionId: string; readonly linkedAccountId?: string | undefined };
 
-function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
+export function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
   const { environmentId } = principalOf(call);
   return { environmentId, executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
 }
 
-function foundIn({ environmentId }: { readonly environmentId: string }, { id }: ExecutionSummary): FoundExecution {
+export function foundIn(
+  { environmentId }: { readonly environmentId: string },
+  { id }: ExecutionSummary,
+): FoundExecution {
   return { environmentId, id };
 }
 

@@ -12,18 +12,21 @@ import type { ExecutionStore } from "../storage/execution-store.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";
 import { type ExecutionQueriesOptions, executionNotFound, executionQueries } from "./execution-queries.ts";
+import { type ExecutionWatchOptions, executionWatch } from "./execution-watch.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { principalOf } from "./principal-of.ts";
 import { tellExecution } from "./tell-execution.ts";
 import { waitBudget } from "./wait-budget.ts";
 
-export type ExecutionServiceOptions = ExecutionQueriesOptions & { readonly executions: ExecutionStore };
+export type ExecutionServiceOptions = ExecutionQueriesOptions &
+  ExecutionWatchOptions & { readonly executions: ExecutionStore };
 
 /** The two calls that carry the product, and what is asked about executions beside them. */
 export function createExecutionService(options: ExecutionServiceOptions): Implementation {
   const { scheduler, executions, limits } = options;
   return implement(ExecutionService, {
     ...executionQueries(options),
+    ...executionWatch(options),
 
     executeWorkflow: async (request, call) => {
       const body = request.payload ?? {};

@@ -45,6 +45,8 @@ export type ExecutionRunOptions = {
   readonly event: Event;
   readonly owner: string;
   readonly executions: ExecutionStore;
+  /** Told of each commit that adds to what is recorded of an execution. */
+  readonly onRecorded?: (executionId: string) => void;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly limits: Limits;
@@ -76,7 +78,8 @@ export class ExecutionRun {
       clock,
       begin: () => this.#beginHeld(),
       append: async (flushIndex, runs) => {
-        if (!(await executions.append({ ...this.#claim(), flushIndex, runs }))) this.#loseOwnership();
+        if (await executions.append({ ...this.#claim(), flushIndex, runs })) options.onRecorded?.(execution.id);
+        else this.#loseOwnership();
       },
       sleep: async (ms) => {
         if (await executions.suspend({ ...this.#claim(), ms })) this.#abort.abort(new CutShort("the execution sleeps"));
@@ -217,6 +220,7 @@ export class ExecutionRun {
         const moved = await executions.finish({ ...this.#claim(), outcome, ...(flush.runs.length > 0 && { flush }) });
         if (moved) {
           this.#outcome = outcome;
+          this.#options.onRecorded?.(this.execution.id);
           return outcome;
         }
         log.info({ execution: this.execution.id, epoch: this.#epoch }, "another process has taken the execution over");

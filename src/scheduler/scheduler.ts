@@ -66,6 +66,8 @@ export type SchedulerOptions = {
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
   readonly leases: LeaseStore;
+  /** Told of each commit of this process that adds to what is recorded of an execution. */
+  readonly onRecorded?: (executionId: string) => void;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly limits: Limits;
@@ -195,6 +197,7 @@ export class Scheduler implements Service {
       this.#runs.endWith(query.executionId, outcome);
       this.#waiters.settle(query.executionId, outcome);
       this.#rescuer.wake();
+      this.#options.onRecorded?.(query.executionId);
     }
     return isStopped;
   }

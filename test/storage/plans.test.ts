@@ -1,6 +1,7 @@
 import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { ExecutionEvents } from "../../src/storage/execution-events.ts";
 import { ExecutionReader } from "../../src/storage/execution-reader.ts";
 import { ExecutionStore } from "../../src/storage/execution-store.ts";
 import { Pool } from "../../src/storage/pool.ts";
@@ -48,6 +49,7 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   const reader = new ExecutionReader(db);
   await reader.get({ environmentId, linkedAccountId, executionId: execution.id });
   await reader.listNodeRuns({ environmentId, id: execution.id });
+  await new ExecutionEvents(db).read([{ environmentId, id: execution.id, nextFlush: 0 }]);
   await db.destroy();
   return statements.filter((statement) => /^(with|insert|select|update) /.test(statement.sql));
 }

@@ -1,0 +1,84 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { eventId, parseEventId } from "../domain/event-cursor.ts";
+import { type ExecutionSummary, statusOf } from "../domain/execution.ts";
+import { unreachable } from "../domain/unreachable.ts";
+import {
+  ExecutionEvent_AcceptedSchema,
+  ExecutionEvent_EndedSchema,
+  ExecutionEventSchema,
+  type ExecutionService,
+} from "../gen/flowcall/v1/execution_pb.ts";
+import type { WatchedFact, Watchers } from "../scheduler/watchers.ts";
+import type { EndNews } from "../storage/execution-events.ts";
+import type { ExecutionReader } from "../storage/execution-reader.ts";
+import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { errorField, type NodeNames, nodeRunMessage, states, statuses } from "./execution-message.ts";
+import { executionNotFound, foundIn, queryOf } from "./execution-queries.ts";
+import type { ServiceHandlers } from "./handler-chain.ts";
+import { nodeNames } from "./node-names.ts";
+import { tellExecution } from "./tell-execution.ts";
+
+export type ExecutionWatchOptions = {
+  readonly reader: ExecutionReader;
+  readonly workflows: WorkflowStore;
+  readonly watchers: Watchers;
+};
+
+type Watch = Pick<ServiceHandlers<typeof ExecutionService>, "watchExecution">;
+
+/** What happens in an execution, as it is recorded. */
+export function executionWatch({ reader, workflows, watchers }: ExecutionWatchOptions): Watch {
+  return {
+    watchExecution: async function* (request, call) {
+      const query = queryOf(request, call);
+      const execution = await reader.find(query);
+      if (execution === undefined) throw executionNotFound(request.executionId);
+      tellExecution(call, execution.id, execution.state);
+      const names = await nodeNames(workflows, query.environmentId, execution);
+      const { lastEventId } = request;
+      const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
+      for await (const fact of watchers.watch(foundIn(query, execution), { behind, signal: call.signal })) {
+        const id = eventId(execution.id, fact.cursor);
+        yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, names) });
+      }
+    },
+  };
+}
+
+type Fact = NonNullable<MessageInitShape<typeof ExecutionEventSchema>["fact"]>;
+
+function factOf(fact: WatchedFact, execution: ExecutionSummary, names: NodeNames): Fact {
+  switch (fact.kind) {
+    case "accepted":
+      return { case: "accepted", value: acceptedMessage(execution) };
+    case "run": {
+      const value = nodeRunMessage(fact.run, names);
+      return { case: fact.run.path.endsWith("]") ? "iterationFinished" : "nodeFinished", value };
+    }
+    case "end":
+      return { case: "ended", value: endedMessage(fact.end) };
+    default:
+      return unreachable(fact);
+  }
+}
+
+function acceptedMessage({ id, workflowId, version, linkedAccountId, createTime }: ExecutionSummary) {
+  return create(ExecutionEvent_AcceptedSchema, {
+    executionId: id,
+    workflowId,
+    workflowVersion: version,
+    linkedAccountId,
+    createTime: timestampFromDate(createTime),
+  });
+}
+
+function endedMessage({ state, statusCode, error, endTime }: EndNews) {
+  return create(ExecutionEvent_EndedSchema, {
+    state: states[state],
+    status: statuses[statusOf(state)],
+    ...(statusCode !== undefined && { statusCode }),
+    ...errorField(error),
+    endTime: timestampFromDate(endTime),
+  });
+}
