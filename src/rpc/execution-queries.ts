@@ -10,15 +10,16 @@ import {
   type ExecutionService,
   type ListExecutionsRequest,
   ListExecutionsResponseSchema,
+  ListIterationsResponseSchema,
   RerunExecutionResponseSchema,
   RetryNodeResponseSchema,
 } from "../gen/flowcall/v1/execution_pb.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { definitionNodes, nodeNames } from "./definition-nodes.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
-import { nodeNames } from "./node-names.ts";
 import { principalOf } from "./principal-of.ts";
 import { checkReplySize } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
@@ -34,7 +35,7 @@ export type ExecutionQueriesOptions = {
 
 type Queries = Pick<
   ServiceHandlers<typeof ExecutionService>,
-  "getExecution" | "getNodeRun" | "listExecutions" | "stopExecution" | "rerunExecution" | "retryNode"
+  "getExecution" | "getNodeRun" | "listExecutions" | "listIterations" | "stopExecution" | "rerunExecution" | "retryNode"
 >;
 
 /** What is asked about executions, and of them, after they were started. */
@@ -113,6 +114,33 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
       return create(RetryNodeResponseSchema, { executionId });
     },
 
+    listIterations: async (request, call) => {
+      const query = queryOf(request, call);
+      const execution = await reader.find(query);
+      if (execution === undefined) throw executionNotFound(request.executionId);
+      tellExecution(call, execution.id, execution.state);
+      const { nodeId: path, pageSize = pageSizeDefault, pageToken } = request;
+      const group = (await definitionNodes(workflows, query.environmentId, execution)).find(
+        ({ id }) => id === path.split("/").at(-1),
+      );
+      if (group?.kind.case !== "group") throw groupNotFound(request);
+      const page = await reader.listIterations(foundIn(query, execution), path, {
+        pageSize,
+        ...(pageToken !== undefined && { pageToken }),
+      });
+      const names: NodeNames = new Map(group.name === "" ? [] : [[group.id, group.name]]);
+      const message = create(ListIterationsResponseSchema, {
+        iterations: page.iterations.map((run) => nodeRunMessage(run, names)),
+        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+      });
+      checkReplySize(ListIterationsResponseSchema, message, {
+        texts: [JSON.stringify(page.iterations)],
+        bytesMax: limits.transportBytesMax,
+        advice: "Ask for a smaller page_size.",
+      });
+      return message;
+    },
+
     getNodeRun: async (request, call) => {
       const query = queryOf(request, call);
       const execution = await reader.find(query);
@@ -141,6 +169,12 @@ export function foundIn(
 
 export function executionNotFound(executionId: string): RequestError {
   return new RequestError("RESOURCE_NOT_FOUND", "Execution not found.", { metadata: { execution_id: executionId } });
+}
+
+function groupNotFound({ executionId, nodeId }: { readonly executionId: string; readonly nodeId: string }) {
+  return new RequestError("RESOURCE_NOT_FOUND", "The workflow of this execution has no Group of this id.", {
+    metadata: { execution_id: executionId, node_id: nodeId },
+  });
 }
 
 function nodeRunNotFound({ executionId, nodeId }: { readonly executionId: string; readonly nodeId: string }) {

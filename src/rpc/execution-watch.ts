@@ -13,10 +13,10 @@ import type { WatchedFact, Watchers } from "../scheduler/watchers.ts";
 import type { EndNews } from "../storage/execution-events.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { nodeNames } from "./definition-nodes.ts";
 import { errorField, type NodeNames, nodeRunMessage, states, statuses } from "./execution-message.ts";
 import { executionNotFound, foundIn, queryOf } from "./execution-queries.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
-import { nodeNames } from "./node-names.ts";
 import { tellExecution } from "./tell-execution.ts";
 
 export type ExecutionWatchOptions = {

@@ -12,6 +12,7 @@ import {
   workflowSlug,
 } from "./execution-rows.ts";
 import type { Flush } from "./execution-store.ts";
+import { journalTokenOf, parseJournalToken } from "./page-token.ts";
 import type { Tables } from "./tables.ts";
 
 /** Which execution is meant. Where an account is named, that of another account is not found. */
@@ -23,6 +24,12 @@ export type ExecutionQuery = {
 
 /** An execution that was found: its id is one. */
 export type FoundExecution = { readonly environmentId: string; readonly id: string };
+
+export type ListedIterations = {
+  readonly iterations: readonly NodeRun[];
+  /** Absent on the last page. A page may hold fewer than were asked for and have one all the same. */
+  readonly nextPageToken?: string;
+};
 
 /** Reads what ran and what runs. */
 export class ExecutionReader {
@@ -90,6 +97,31 @@ export class ExecutionReader {
     return undefined;
   }
 
+  /**
+   * Lists the recorded iterations of a Group by its path in the run, without their outputs, in the order in which they
+   * ended. A page reads a bounded part of the journal. Refuses with VALIDATION_ERROR a token of another list.
+   */
+  async listIterations(execution: FoundExecution, path: string, page: Page): Promise<ListedIterations> {
+    const { pageSize, pageToken } = page;
+    const filters = { ...execution, path };
+    const from = pageToken === undefined ? { flushIndex: 0, entry: 0 } : parseJournalToken(pageToken, filters);
+    const iterations: NodeRun[] = [];
+    for await (const { index, runs } of this.#readJournal(execution, from.flushIndex)) {
+      if (index >= from.flushIndex + flushesPerPageMax) {
+        return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry: 0 }, filters) };
+      }
+      const first = index === from.flushIndex ? from.entry : 0;
+      for (const [entry, { output, ...run }] of runs.entries()) {
+        if (entry < first || !isIterationOf(path, run)) continue;
+        if (iterations.length === pageSize) {
+          return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry }, filters) };
+        }
+        iterations.push(run);
+      }
+    }
+    return { iterations };
+  }
+
   #select({ environmentId, executionId, linkedAccountId }: ExecutionQuery) {
     if (!isId(executionId)) {
       return undefined;
@@ -103,8 +135,8 @@ export class ExecutionReader {
   }
 
   /** The journal in the order in which it was written, a few flushes at a time, since a Group's can be long. */
-  async *#readJournal({ environmentId, id }: FoundExecution): AsyncGenerator<Flush> {
-    let next: number | undefined = 0;
+  async *#readJournal({ environmentId, id }: FoundExecution, from = 0): AsyncGenerator<Flush> {
+    let next: number | undefined = from;
     while (next !== undefined) {
       const rows: readonly { readonly flush_index: number; readonly entries: string }[] = await this.#db
         .selectFrom("journal")
@@ -126,6 +158,13 @@ export class ExecutionReader {
 
 /** Flushes that are read by one statement at most. */
 const flushesMax = 16;
+
+/** Flushes that are read for one page of iterations at most. */
+const flushesPerPageMax = 64;
+
+function isIterationOf(group: string, { path }: NodeRun): boolean {
+  return path.startsWith(group) && /^\[\d+\]$/.test(path.slice(group.length));
+}
 
 /** The journal holds more than visits of nodes: waits, whose paths do not end with a node's id. */
 function isVisit({ path, node_id }: NodeRun): boolean {

@@ -19,6 +19,21 @@ export function parsePageToken(token: string, filters: Filters): PagePosition {
   return { createTime: new Date(Number(time)), id };
 }
 
+/** The place of a record in an execution's journal. */
+export type JournalPosition = { readonly flushIndex: number; readonly entry: number };
+
+/** Names a record of a journal, in the list of these filters and in no other. */
+export function journalTokenOf({ flushIndex, entry }: JournalPosition, filters: Filters): string {
+  return encode(`${flushIndex}.${entry}`, filters);
+}
+
+/** Refuses with VALIDATION_ERROR a text that journalTokenOf did not make for these filters. */
+export function parseJournalToken(token: string, filters: Filters): JournalPosition {
+  const [, flushIndex, entry] = /^(\d{1,9})\.(\d{1,9})$/.exec(decode(token, filters)) ?? [];
+  if (flushIndex === undefined || entry === undefined) throw refused();
+  return { flushIndex: Number(flushIndex), entry: Number(entry) };
+}
+
 function encode(place: string, filters: Filters): string {
   return Buffer.from(`${place}~${digestOf(filters)}`).toString("base64url");
 }

@@ -13,7 +13,7 @@ import {
   unknownId,
 } from "./execution-calls.ts";
 
-const { getExecution, getNodeRun, stopExecution } = ExecutionService.method;
+const { getExecution, getNodeRun, listIterations, stopExecution } = ExecutionService.method;
 
 const other = "jane@acme.io";
 const note = { success: "true", new_note: "Sample task (assigned to John Doe)" };
@@ -155,6 +155,7 @@ describe("a node run", () => {
 const methods: readonly (readonly [string, DescMethodUnary, JsonObject])[] = [
   ["GetExecution", getExecution, {}],
   ["GetNodeRun", getNodeRun, { node_id: "2" }],
+  ["ListIterations", listIterations, { node_id: "2" }],
   ["StopExecution", stopExecution, {}],
 ];
 
