@@ -18,7 +18,16 @@ import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { definitionNodes, nodeNames } from "./definition-nodes.ts";
-import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
+import {
+  detailMessage,
+  type NodeNames,
+  nodeRunMessage,
+  sources,
+  states,
+  summaryMessage,
+  types,
+  wordOf,
+} from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { principalOf } from "./principal-of.ts";
 import { checkReplySize } from "./reply-size.ts";

@@ -68,13 +68,21 @@ function isIndexed({ environmentId, tag, linkedAccountId, workflowId, state }: E
       const claimed = claimsIn(row, state).select("execution_id").where("environment_id", "=", environmentId);
       return row.and([inEnvironment, row("execution.id", "=", sql<string>`any(array(${claimed}))`)]);
     }
-    if (tag !== undefined) return row.and([inEnvironment, row("execution.tag", "=", tag)]);
-    if (linkedAccountId !== undefined) {
-      return row.and([inEnvironment, row("execution.linked_account_id", "=", linkedAccountId)]);
-    }
-    return workflowId === undefined
-      ? inEnvironment
-      : row.and([inEnvironment, row("execution.workflow_id", "=", workflowId)]);
+    const narrow = (
+      [
+        ["tag", tag],
+        ["linked_account_id", linkedAccountId],
+        ["workflow_id", workflowId],
+      ] as const
+    ).find(([, value]) => value !== undefined);
+    if (narrow === undefined) return inEnvironment;
+    const [column, value] = narrow;
+    // Spelled as the index has it.
+    const key = sql<string>`(execution.environment_id || '/' || ${sql.ref(`execution.${column}`)})`;
+    return row.and([
+      row(key, "=", `${environmentId}/${value}`),
+      ...(column === "tag" ? [row("execution.tag", "is not", null)] : []),
+    ]);
   };
 }
 

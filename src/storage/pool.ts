@@ -20,6 +20,12 @@ export type PoolOptions = {
 /** The server's limit comes first, so that a slow statement ends as an error and only a dead line as a lost connection. */
 const timeouts = { statement_timeout: 10_000, query_timeout: 15_000, idle_in_transaction_session_timeout: 10_000 };
 
+/**
+ * Every statement reads few rows by an index, in its order. A bitmap reads all that is meant and sorts it, which the
+ * planner takes for cheaper when its statistics are of a smaller table.
+ */
+const planOptions = "-c enable_bitmapscan=off";
+
 const int8Oid = 20;
 
 /** How long connections may take to end. */
@@ -91,7 +97,7 @@ export class Pool implements PostgresPool {
       keepAliveInitialDelayMillis: 10_000,
       types,
       max,
-      ...(isPatient ? {} : timeouts),
+      ...(isPatient ? {} : { ...timeouts, options: planOptions }),
       ...("url" in target ? { connectionString: target.url } : target),
     });
     pool.on("error", (error) => log.warn({ error: error.message }, "an idle connection to the database ended"));

@@ -1,15 +1,15 @@
 import type { Migration, MigrationProvider } from "kysely/migration";
 import { firstTables } from "./0001-first-tables.ts";
-import { idempotencyKeys } from "./0003-idempotency-keys.ts";
-import { listExecutions } from "./0004-list-executions.ts";
-import { origins } from "./0005-origins.ts";
+import { idempotencyKeys } from "./0002-idempotency-keys.ts";
+import { listExecutions } from "./0003-list-executions.ts";
+import { origins } from "./0004-origins.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
   getMigrations: async (): Promise<Record<string, Migration>> => ({
     "0001-first-tables": firstTables,
-    "0003-idempotency-keys": idempotencyKeys,
-    "0005-origins": origins,
-    "0004-list-executions": listExecutions,
+    "0002-idempotency-keys": idempotencyKeys,
+    "0003-list-executions": listExecutions,
+    "0004-origins": origins,
   }),
 };
