@@ -71,7 +71,7 @@ const services: Readonly<Record<string, () => Service>> = {
     new Rescuer({
       executions: new ExecutionStore(database.db),
       owner: newId(),
-      runs: { size: 0, ids: () => [], takeUp: async () => undefined },
+      runs: { size: 0, has: () => false, takeUp: async () => undefined },
       slots: 1,
       queueMax: 1,
       log,

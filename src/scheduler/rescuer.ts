@@ -12,7 +12,7 @@ const batchMax = 64;
 export type RescuerOptions = {
   readonly executions: ExecutionStore;
   readonly owner: string;
-  readonly runs: Pick<Runs, "size" | "ids" | "takeUp">;
+  readonly runs: Pick<Runs, "size" | "has" | "takeUp">;
   readonly slots: number;
   readonly queueMax: number;
   readonly log: Logger;
@@ -56,8 +56,7 @@ export class Rescuer implements Service {
 
   async #sweep(): Promise<void> {
     const { executions, owner, runs, slots, queueMax, log } = this.#options;
-    const strays = await executions.releaseStrays({ owner, running: runs.ids() });
-    if (strays > 0) log.warn({ strays }, "executions that this process owned and did not run are queued again");
+    await this.#releaseStrays();
     for (;;) {
       const limit = Math.min(slots - runs.size, batchMax);
       if (limit <= 0) break;
@@ -75,5 +74,15 @@ export class Rescuer implements Service {
     const { queued, dueInMs } = await executions.getQueue(queueMax);
     this.queued = queued;
     this.#dueInMs = dueInMs;
+  }
+
+  /** What runs here has taken its slot before its row was written: what is not there after the rows were read is lost. */
+  async #releaseStrays(): Promise<void> {
+    const { executions, owner, runs, log } = this.#options;
+    const owned = await executions.listOwned(owner);
+    const ids = owned.filter((id) => !runs.has(id));
+    if (ids.length === 0) return;
+    const strays = await executions.releaseStrays({ owner, ids });
+    if (strays > 0) log.warn({ strays }, "executions that this process owned and did not run are queued again");
   }
 }

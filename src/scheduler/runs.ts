@@ -31,10 +31,6 @@ export class Runs {
     return this.#running.has(executionId);
   }
 
-  ids(): readonly string[] {
-    return [...this.#running.keys()];
-  }
-
   /** Takes a slot for a run, which is then driven or dropped. */
   add(start: RunStart): ExecutionRun {
     const run = new ExecutionRun({ ...this.#options, ...start });
@@ -44,7 +40,9 @@ export class Runs {
 
   /** Gives up the slot of a run that does not begin. */
   drop(run: ExecutionRun): void {
-    this.#running.delete(run.execution.id);
+    const { id } = run.execution;
+    // An answer that was lost lets an execution be claimed anew while its earlier run has not learnt of it yet.
+    if (this.#running.get(id) === run) this.#running.delete(id);
   }
 
   /** Runs to the end, or until the execution goes on elsewhere. Rejects only for a held run that could not be committed. */

@@ -181,23 +181,23 @@ export class ExecutionStore {
     return Number(numUpdatedRows);
   }
 
-  /**
-   * Puts back into the queue what a lost answer left an owner with: executions that it has and does not run. What is
-   * younger than any statement can be under way is left alone, since `running` may be older than it.
-   */
-  async releaseStrays({
-    owner,
-    running,
-  }: {
-    readonly owner: string;
-    readonly running: readonly string[];
-  }): Promise<number> {
+  /** The executions that an owner has, as ids. */
+  async listOwned(owner: string): Promise<readonly string[]> {
+    const rows = await this.#db
+      .selectFrom("execution_claim")
+      .select("execution_id")
+      .where("owner", "=", owner)
+      .execute();
+    return rows.map(({ execution_id }) => execution_id);
+  }
+
+  /** Puts some executions of an owner, which it does not run, back into the queue; answers how many. */
+  async releaseStrays({ owner, ids }: { readonly owner: string; readonly ids: readonly string[] }): Promise<number> {
     const { numUpdatedRows } = await this.#db
       .updateTable("execution_claim")
       .set({ owner: null })
       .where("owner", "=", owner)
-      .where("due_time", "<", sql<Date>`now() - make_interval(secs => ${strayMs / 1000})`)
-      .where("execution_id", "!=", sql<string>`all(${running}::text[])`)
+      .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
       .executeTakeFirstOrThrow();
     return Number(numUpdatedRows);
   }
@@ -276,9 +276,6 @@ export class ExecutionStore {
     return row?.finished_epoch === epoch;
   }
 }
-
-/** Longer than a statement takes at the most, its wait for a connection included. */
-const strayMs = 30_000;
 
 const journalColumns = ["execution_id", "environment_id", "flush_index", "epoch", "entries"] as const;
 

@@ -307,18 +307,14 @@ describe("a release", () => {
     expect((await claimIds("c")).toSorted()).toEqual([first.execution.id, second.execution.id].toSorted());
   });
 
-  it("queues again what an owner has and does not run, but nothing that may just be beginning", async () => {
-    const { executions, db } = stores;
-    const [running, stray, young] = [await begin("r"), await begin("r"), await begin("r")];
-    const old = [running.execution.id, stray.execution.id];
-    await db
-      .updateTable("execution_claim")
-      .set({ due_time: sql<Date>`now() - interval '1 minute'` })
-      .where("execution_id", "in", old)
-      .execute();
-    expect(await executions.releaseStrays({ owner: "r", running: [running.execution.id] })).toBe(1);
+  it("queues again what an owner is found to have and not to run", async () => {
+    const { executions } = stores;
+    const [running, stray, other] = [await begin("r"), await begin("r"), await begin("s")];
+    const ids = [running, stray].map(({ execution }) => execution.id);
+    expect((await executions.listOwned("r")).toSorted()).toEqual(ids.toSorted());
+    expect(await executions.releaseStrays({ owner: "r", ids: [stray.execution.id, other.execution.id] })).toBe(1);
     expect(await getResult(stray.execution.id)).toEqual({ state: "QUEUED" });
-    expect(await getResult(young.execution.id)).toEqual({ state: "RUNNING" });
+    expect(await getResult(other.execution.id)).toEqual({ state: "RUNNING" });
     expect(await getResult(running.execution.id)).toEqual({ state: "RUNNING" });
   });
 });

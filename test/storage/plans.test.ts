@@ -37,7 +37,8 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.claim({ owner: "b", limit: 16 });
-  await executions.releaseStrays({ owner: "b", running: [execution.id] });
+  await executions.listOwned("b");
+  await executions.releaseStrays({ owner: "b", ids: [tenant.newExecution().id] });
   await executions.release({ owner: "c" });
   await executions.suspend({ ...claim, ms: 1 });
   await executions.getQueue(100);

@@ -51,7 +51,7 @@ describe("a stop", () => {
     expect(await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")] })).toBe(false);
     const flush = { index: 1, runs: [nodeRun("2")] };
     expect(await executions.finish({ ...claim, outcome: completed, flush })).toBe(false);
-    expect(await executions.releaseStrays({ owner: "a", running: [] })).toBe(0);
+    expect(await executions.releaseStrays({ owner: "a", ids: [query.executionId] })).toBe(0);
     expect(await snapshot(query)).toEqual(after);
   });
 
