@@ -13,8 +13,6 @@ export class Lease implements Service {
   readonly #owner: string;
   readonly #loop: Loop;
   #isRenewed = false;
-  /** When the renewal under way was asked for. */
-  #askedAt: number | undefined;
 
   constructor({ leases, owner, log }: { leases: LeaseStore; owner: string; log: Logger }) {
     this.#leases = leases;
@@ -35,23 +33,20 @@ export class Lease implements Service {
   }
 
   /**
-   * Whether the database answered the last renewal, and does not keep the next one waiting for as long as the lease.
-   * The age of the last renewal alone says nothing: a busy process renews late and is well.
+   * Whether the database answered the last renewal. Its connection does not wait long for that, and the age of the
+   * answer says nothing: a busy process renews late and is well.
    */
   isFresh(): boolean {
-    return this.#isRenewed && (this.#askedAt === undefined || performance.now() - this.#askedAt < leaseMs);
+    return this.#isRenewed;
   }
 
   async #renew(): Promise<void> {
-    this.#askedAt = performance.now();
     try {
       await this.#leases.renew({ owner: this.#owner, ms: leaseMs });
       this.#isRenewed = true;
     } catch (error) {
       this.#isRenewed = false;
       throw error;
-    } finally {
-      this.#askedAt = undefined;
     }
   }
 }

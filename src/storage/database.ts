@@ -13,7 +13,7 @@ import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import { isUnavailable } from "./faults.ts";
 import { migrations } from "./migrations/migrations.ts";
-import { type DatabaseConnection, Pool, type PoolOptions } from "./pool.ts";
+import { type DatabaseConnection, Pool } from "./pool.ts";
 import type { Tables } from "./tables.ts";
 
 export type DatabaseOptions = {
@@ -32,6 +32,12 @@ const mentionMs = 30_000;
 
 const retryMaxMs = 2_000;
 
+/**
+ * How long the lease's connection may be without an answer. It has one row to write and nothing to wait for, so that
+ * silence there is the first sign of a line that swallows what is sent.
+ */
+const leaseAnswerMs = 1_000;
+
 export class Database implements Service {
   readonly db: Kysely<Tables>;
   /** One connection that nothing but the lease uses: however busy the pool is, the lease is renewed in time. */
@@ -43,8 +49,11 @@ export class Database implements Service {
   constructor(options: DatabaseOptions) {
     const { connection, log, poolMax = 10 } = options;
     this.#options = options;
-    this.db = connect({ connection, log, max: poolMax });
-    this.leaseDb = connect({ connection, log, max: 1 });
+    const pool = new Pool({ connection, log, max: poolMax });
+    this.db = connect(pool);
+    this.leaseDb = connect(
+      new Pool({ connection, log, max: 1, watch: { answerMs: leaseAnswerMs, onLost: () => pool.drop() } }),
+    );
   }
 
   /** Waits until the database can be reached, then brings its tables up to date. Throws where waiting cannot help. */
@@ -101,7 +110,7 @@ export class Database implements Service {
   /** Several processes may start at once: the migrator's lock lets one at a time in, and the others find it all done. */
   async #migrate(): Promise<void> {
     const { connection, log } = this.#options;
-    const db = connect({ connection, log, max: 1, isPatient: true });
+    const db = connect(new Pool({ connection, log, max: 1, isPatient: true }));
     try {
       const { error, results = [] } = await new Migrator({ db, provider: migrations }).migrateToLatest();
       for (const { migrationName, status } of results) {
@@ -116,6 +125,6 @@ export class Database implements Service {
   }
 }
 
-function connect(options: PoolOptions): Kysely<Tables> {
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: new Pool(options) }) });
+function connect(pool: Pool): Kysely<Tables> {
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }

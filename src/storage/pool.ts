@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { PostgresPool, PostgresPoolClient } from "kysely";
 import pg from "pg";
@@ -15,6 +16,15 @@ export type PoolOptions = {
   readonly max: number;
   /** Whether statements may take as long as they take, as migrations do. */
   readonly isPatient?: boolean;
+  /** Set where this pool's statements are short and constant enough to say whether the database still answers. */
+  readonly watch?: Watch;
+};
+
+export type Watch = {
+  /** How long the database may be silent before a connection of this pool counts as lost. */
+  readonly answerMs: number;
+  /** Called when a new connection was met with silence too, and once more when that ends. */
+  readonly onLost: () => void;
 };
 
 /** The server's limit comes first, so that a slow statement ends as an error and only a dead line as a lost connection. */
@@ -40,6 +50,9 @@ export class Pool implements PostgresPool {
   readonly options = {};
   readonly #options: PoolOptions;
   readonly #clients = new Set<pg.PoolClient>();
+  readonly #sockets = new Set<Socket>();
+  /** How many waits for an answer were in vain, one after the other. */
+  #silences = 0;
   #pool: pg.Pool | undefined;
 
   constructor(options: PoolOptions) {
@@ -48,11 +61,11 @@ export class Pool implements PostgresPool {
 
   async connect(): Promise<PostgresPoolClient> {
     this.#pool ??= this.#open();
-    const client = await this.#pool.connect();
+    const client = await this.#heard(this.#pool.connect());
     let isLost = false;
     const query: unknown = async (text: string, values: readonly unknown[]) => {
       try {
-        return await client.query(text, [...values]);
+        return await this.#heard(client.query(text, [...values]));
       } catch (error) {
         // After a time-out the connection still waits for its answer: whoever got it next would wait as well.
         isLost ||= isUnavailable(error);
@@ -74,6 +87,14 @@ export class Pool implements PostgresPool {
     };
   }
 
+  /**
+   * Ends all connections at once, those too that are still being made: what waits for an answer on them fails now. On a
+   * line that swallows what is sent, everything else would wait for its own time-out, one connection after the other.
+   */
+  drop(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   /** Settles when the connections have ended, which the pool of `pg` does not wait for; a dead line is left alone. */
   async end(): Promise<void> {
     if (this.#pool === undefined || this.#pool.ending) {
@@ -82,6 +103,29 @@ export class Pool implements PostgresPool {
     const ended = [...this.#clients].map((client) => new Promise((resolve) => client.once("end", resolve)));
     await this.#pool.end();
     await Promise.race([Promise.all(ended), sleep(endMs, undefined, { ref: false })]);
+  }
+
+  async #heard<T>(answer: Promise<T>): Promise<T> {
+    const { watch } = this.#options;
+    if (watch === undefined) return await answer;
+    let isOver = false;
+    const miss = () => {
+      if (isOver) return;
+      this.#silences += 1;
+      this.drop();
+      if (this.#silences > 1) watch.onLost();
+    };
+    // Behind what has arrived: in a busy process the timer comes first, and the answer may lie there unread.
+    const timer = setTimeout(() => setImmediate(miss), watch.answerMs);
+    try {
+      const result = await answer;
+      if (this.#silences > 1) watch.onLost();
+      this.#silences = 0;
+      return result;
+    } finally {
+      isOver = true;
+      clearTimeout(timer);
+    }
   }
 
   #open(): pg.Pool {
@@ -95,6 +139,7 @@ export class Pool implements PostgresPool {
       connectionTimeoutMillis: 5_000,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
+      stream: () => this.#openSocket(),
       types,
       max,
       ...(isPatient ? {} : { ...timeouts, options: planOptions }),
@@ -108,5 +153,11 @@ export class Pool implements PostgresPool {
       client.on("error", (error) => log.debug({ error: error.message }, "a connection to the database ended"));
     });
     return pool;
+  }
+
+  #openSocket(): Socket {
+    const socket = new Socket();
+    this.#sockets.add(socket);
+    return socket.once("close", () => this.#sockets.delete(socket));
   }
 }
