@@ -13,8 +13,19 @@ export class Boundary {
 
   /** @param stop a signal from outside, or the boundary that this one is inside of */
   constructor(stop: AbortSignal | Boundary) {
-    this.#outer = stop instanceof Boundary ? stop : undefined;
-    this.signal = AbortSignal.any([stop instanceof Boundary ? stop.signal : stop, this.#controller.signal]);
+    const { signal } = this.#controller;
+    if (stop instanceof Boundary) {
+      this.#outer = stop;
+      this.signal = AbortSignal.any([stop.signal, signal]);
+      return;
+    }
+    // A signal that lives no longer than the run can be followed for much less.
+    const follow = () => this.#controller.abort(stop.reason);
+    stop.addEventListener("abort", follow, { once: true });
+    if (stop.aborted) {
+      follow();
+    }
+    this.signal = signal;
   }
 
   /** Whether the workflow itself ended it. What was under way then is STOPPED, and not to be gone on with. */

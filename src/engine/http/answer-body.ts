@@ -1,13 +1,19 @@
-import type { Readable, Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
+import { promisify } from "node:util";
+import { brotliDecompress, gunzip, inflate } from "node:zlib";
 import { HttpFailure } from "./http-failure.ts";
 
 /** An answer whose body has not been read. Header names are in lower case. */
 export type Reply = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  readonly body: Readable;
+  readonly body: ReplyBody;
+};
+
+export type ReplyBody = {
+  /** Hands over each chunk as it comes, and settles behind the last. What `add` throws ends the answer. */
+  read(add: (chunk: Uint8Array) => void): Promise<void>;
+  /** Lets go of a body that nobody reads. What has not arrived yet closes its connection. */
+  discard(): void;
 };
 
 /** What is left of a reply once its body is read and decoded. */
@@ -20,52 +26,38 @@ export type ReadReply = {
  * Reads a body up to a limit that counts decoded bytes, so that no small answer can become a large one here. A server
  * that encodes although it was asked not to is understood, one that does so twice is not.
  */
-export async function readAnswerBody(reply: Reply, { bytesMax }: { bytesMax: number }): Promise<ReadReply> {
-  const { headers, body } = reply;
+export async function readAnswerBody({ headers, body }: Reply, { bytesMax }: { bytesMax: number }): Promise<ReadReply> {
   const [encoding = "", ...more] = encodingsOf(headers);
   if (more.length > 0) {
-    discardBody(reply);
+    body.discard();
     throw new HttpFailure("CONNECTION_FAILED", "The server encoded its answer more than once. Ask it for plain data.");
   }
-  const newDecoder = decoders.get(encoding);
-  const sink = new BoundedBytes(bytesMax);
-  const collect: Collect = async (source) => {
-    for await (const chunk of source) sink.add(chunk);
-  };
-  if (newDecoder === undefined) {
-    await pipeline(body, collect);
-    return { headers, body: sink.bytes() };
-  }
-  await decode(body, newDecoder(), collect);
+  const decode = decoders.get(encoding);
+  const sink = new BoundedBytes(bytesMax, decode === undefined ? 0 : encodingBytesMax);
+  await body.read((chunk) => sink.add(chunk));
+  const bytes = sink.bytes();
+  if (decode === undefined) return { headers, body: bytes };
   const { "content-encoding": _encoding, "content-length": _length, ...rest } = headers;
-  return { headers: rest, body: sink.bytes() };
+  // No bytes are an empty body, as after HEAD; a decoder would take them for one cut short.
+  return { headers: rest, body: bytes.length === 0 ? bytes : await decodeAnswer(bytes, { decode, bytesMax }) };
 }
 
-type Collect = (source: AsyncIterable<Buffer>) => Promise<void>;
+type Decode = (bytes: Uint8Array, options: { maxOutputLength: number }) => Promise<Uint8Array>;
 
-/** Like `pipeline`, but no bytes are an empty body, as after HEAD; a decoder would take them for one cut short. */
-async function decode(body: Readable, decoder: Transform, collect: Collect): Promise<void> {
-  let isEmpty = false;
-  const watch = async function* (source: AsyncIterable<Buffer>) {
-    let bytes = 0;
-    for await (const chunk of source) {
-      bytes += chunk.length;
-      yield chunk;
-    }
-    isEmpty = bytes === 0;
-  };
+async function decodeAnswer(
+  bytes: Uint8Array,
+  { decode, bytesMax }: { readonly decode: Decode; readonly bytesMax: number },
+): Promise<Uint8Array> {
   try {
-    await pipeline(body, watch, decoder, collect);
+    return await decode(bytes, { maxOutputLength: Math.max(1, bytesMax) });
   } catch (error) {
-    if (!isEmpty) throw error;
+    const isTooLarge = error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
+    throw isTooLarge ? tooLarge(bytesMax) : error;
   }
 }
 
-/** Lets go of a body that nobody reads. What has not arrived yet closes its connection. */
-export function discardBody({ body }: Reply): void {
-  // Destroying an unread body makes it emit an error, which is the expected end here.
-  body.on("error", () => {}).destroy();
-}
+/** What an encoding may add to data that it cannot make smaller. */
+const encodingBytesMax = 64 * 1024;
 
 function encodingsOf(headers: Reply["headers"]): readonly string[] {
   return [headers["content-encoding"] ?? []]
@@ -76,34 +68,33 @@ function encodingsOf(headers: Reply["headers"]): readonly string[] {
 }
 
 /** An encoding that is not here is left to the author, with its header. */
-const decoders: ReadonlyMap<string, () => Transform> = new Map<string, () => Transform>([
-  ["gzip", createGunzip],
-  ["x-gzip", createGunzip],
-  ["deflate", createInflate],
-  ["br", createBrotliDecompress],
+const decoders: ReadonlyMap<string, Decode> = new Map<string, Decode>([
+  ["gzip", promisify(gunzip)],
+  ["x-gzip", promisify(gunzip)],
+  ["deflate", promisify(inflate)],
+  ["br", promisify(brotliDecompress)],
 ]);
 
 /** Copies chunks into one buffer: kept as they are, a body sent byte by byte would cost a hundred times its size. */
 class BoundedBytes {
   readonly #bytesMax: number;
+  readonly #slack: number;
   #buffer = Buffer.allocUnsafeSlow(0);
   #length = 0;
 
-  constructor(bytesMax: number) {
+  /** `slack` is what is taken beyond the limit that a failure tells. */
+  constructor(bytesMax: number, slack: number) {
     this.#bytesMax = bytesMax;
+    this.#slack = slack;
   }
 
   add(chunk: Uint8Array): void {
     const length = this.#length + chunk.length;
-    if (length > this.#bytesMax) {
-      throw new HttpFailure(
-        "ANSWER_TOO_LARGE",
-        `The answer is larger than ${this.#bytesMax} bytes. Ask for less at a time.`,
-        { limit: { name: "answer_bytes", value: this.#bytesMax } },
-      );
-    }
+    if (length > this.#bytesMax + this.#slack) throw tooLarge(this.#bytesMax);
     if (length > this.#buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(Math.max(length, 2 * this.#buffer.length), this.#bytesMax));
+      const grown = Buffer.allocUnsafeSlow(
+        Math.min(Math.max(length, 2 * this.#buffer.length), this.#bytesMax + this.#slack),
+      );
       this.#buffer.copy(grown, 0, 0, this.#length);
       this.#buffer = grown;
     }
@@ -114,4 +105,10 @@ class BoundedBytes {
   bytes(): Uint8Array {
     return this.#buffer.subarray(0, this.#length);
   }
+}
+
+function tooLarge(bytesMax: number): HttpFailure {
+  return new HttpFailure("ANSWER_TOO_LARGE", `The answer is larger than ${bytesMax} bytes. Ask for less at a time.`, {
+    limit: { name: "answer_bytes", value: bytesMax },
+  });
 }

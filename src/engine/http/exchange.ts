@@ -1,31 +1,26 @@
 import type { Agent } from "undici";
 import type { Reply } from "./answer-body.ts";
+import type { Deadline } from "./deadline.ts";
 import { answerHeaderBytesMax } from "./environment-agents.ts";
 import { HttpFailure } from "./http-failure.ts";
+import { IncomingAnswer } from "./incoming-answer.ts";
 import type { Hop } from "./redirect.ts";
 import { sentHeaders } from "./request-headers.ts";
-import { within } from "./within.ts";
 
 /** Sends one request and waits for the head of its answer. Rejects with whatever went wrong; see `failureOf`. */
-export async function exchange(agent: Agent, hop: Hop, signal: AbortSignal): Promise<Reply> {
-  signal.throwIfAborted();
-  let interim = 0;
-  const request = agent.request({
-    origin: hop.url.origin,
-    path: hop.url.pathname + hop.url.search,
-    method: hop.method,
-    headers: sentHeaders(hop.headers),
-    body: typeof hop.body === "string" ? Buffer.from(hop.body) : (hop.body ?? null),
-    signal,
-    highWaterMark: readAheadBytes,
-    onInfo: () => {
-      interim += 1;
-      if (interim > interimMax) throw new HttpFailure("CONNECTION_FAILED", "The server sent interim answers only.");
-    },
-  });
-  // undici heeds the signal only once there is a connection.
-  const { statusCode, headers, body } = await within(signal, request);
-  return { status: statusCode, headers: plainHeaders(headers), body };
+export function exchange(agent: Agent, hop: Hop, deadline: Deadline): Promise<Reply> {
+  const answer = new IncomingAnswer(deadline);
+  if (deadline.failure === undefined) {
+    const request = {
+      origin: hop.url.origin,
+      path: hop.url.pathname + hop.url.search,
+      method: hop.method,
+      headers: sentHeaders(hop.headers),
+      body: hop.body ?? null,
+    };
+    agent.dispatch(request, answer);
+  }
+  return answer.head;
 }
 
 /** What an error of a call means to its author. The host is the one in the URL. */
@@ -75,16 +70,3 @@ function codeOf(error: unknown): string {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" && /^[A-Z0-9_]{1,64}$/.test(code) ? code : "UNKNOWN";
 }
-
-/** undici's type allows for absent values; a received header always has one. */
-function plainHeaders(headers: Readonly<Record<string, string | string[] | undefined>>): Reply["headers"] {
-  const present: [string, string | readonly string[]][] = [];
-  for (const [name, value] of Object.entries(headers)) if (value !== undefined) present.push([name, value]);
-  return Object.fromEntries(present);
-}
-
-/** Interim answers (1xx) before the real one. */
-const interimMax = 16;
-
-/** What undici reads ahead of us; it bounds what a body in tiny pieces can hold in memory. */
-const readAheadBytes = 16 * 1024;

@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import type { Service } from "../../domain/service.ts";
-import { discardBody, readAnswerBody } from "./answer-body.ts";
+import { readAnswerBody } from "./answer-body.ts";
 import { Deadline } from "./deadline.ts";
 import { guardedConnector, type Resolve } from "./dial.ts";
 import type { EgressAllow } from "./egress-allow.ts";
@@ -32,7 +32,7 @@ export type HttpClientOptions = {
 export class HttpClient implements Service {
   readonly #options: HttpClientOptions;
   readonly #rules: EgressRules;
-  readonly #calls = new Set<Promise<unknown>>();
+  readonly #calls = new Map<Deadline, Promise<HttpAnswer>>();
   #running: Running | undefined;
   #ended: Promise<void> = Promise.resolve();
 
@@ -60,40 +60,34 @@ export class HttpClient implements Service {
   /** Sends a request and follows its redirects. Rejects with HttpFailure, and with nothing else. */
   async send(request: HttpRequest): Promise<HttpAnswer> {
     if (this.#running === undefined) throw new HttpFailure("ABORTED", "No calls are made while the service stops.");
-    const call = this.#call(request, this.#running);
-    this.#calls.add(call);
+    checkRequestHeaders(request.headers);
+    const first = { ...request, url: readTargetUrl(request.url) };
+    const deadline = new Deadline(request.timeoutMs, request.signal);
+    const call = this.#follow(first, { request, agents: this.#running.agents, deadline });
+    this.#calls.set(deadline, call);
     try {
       return await call;
     } finally {
-      this.#calls.delete(call);
+      deadline.clear();
+      this.#calls.delete(deadline);
     }
   }
 
   async #end({ stopping, agents }: Running): Promise<void> {
     stopping.abort();
-    await Promise.allSettled(this.#calls);
+    for (const deadline of this.#calls.keys()) deadline.abort();
+    await Promise.allSettled(this.#calls.values());
     await agents.destroy();
   }
 
-  async #call(request: HttpRequest, { agents, stopping }: Running): Promise<HttpAnswer> {
-    checkRequestHeaders(request.headers);
-    const first = { ...request, url: readTargetUrl(request.url) };
-    const deadline = new Deadline(request.timeoutMs, [request.signal, stopping.signal]);
-    try {
-      return await this.#follow(first, { request, agents, signal: deadline.signal });
-    } finally {
-      deadline.clear();
-    }
-  }
-
-  async #follow(first: Hop, { request, agents, signal }: Following): Promise<HttpAnswer> {
+  async #follow(first: Hop, { request, agents, deadline }: Following): Promise<HttpAnswer> {
     const { redirectsMax = 5, answerBytesMax = 1024 * 1024, secretHeaders = new Set() } = request;
     let hop = first;
     let isAnswered = false;
     for (let redirects = 0; ; redirects += 1) {
       let isAsking = true;
       try {
-        const reply = await exchange(agents.agentOf(request.environmentId), hop, signal);
+        const reply = await exchange(agents.agentOf(request.environmentId), hop, deadline);
         isAnswered = true;
         isAsking = false;
         const { status } = reply;
@@ -102,11 +96,11 @@ export class HttpClient implements Service {
           const { headers, body } = await readAnswerBody(reply, { bytesMax: answerBytesMax });
           return { status, headers, body, url: hop.url.href, redirects };
         }
-        discardBody(reply);
+        reply.body.discard();
         if (redirects === redirectsMax) throw tooManyRedirects(redirectsMax);
         hop = redirectedHop(hop, { status, location, rules: this.#rules, secretHeaders });
       } catch (error) {
-        const failure = failureOf(signal.aborted ? signal.reason : error, { host: hop.url.host });
+        const failure = failureOf(deadline.failure ?? error, { host: hop.url.host });
         // A hop that was refused was never asked: the last server that was asked has answered.
         const isDefinite = isAnswered && (!isAsking || failure.reason === "EGRESS_REFUSED");
         throw isDefinite ? failure.asDefinite() : failure;
@@ -116,7 +110,7 @@ export class HttpClient implements Service {
 }
 
 type Running = { readonly agents: EnvironmentAgents; readonly stopping: AbortController };
-type Following = { readonly request: HttpRequest; readonly agents: EnvironmentAgents; readonly signal: AbortSignal };
+type Following = { readonly request: HttpRequest; readonly agents: EnvironmentAgents; readonly deadline: Deadline };
 
 async function systemResolve(hostname: string): Promise<readonly string[]> {
   const found = await lookup(hostname, { all: true });

@@ -28,7 +28,7 @@ function dateOf(text: string): number {
 function bodyOf({ headers, body }: HttpAnswer): JsonValue {
   const type = first(headers["content-type"]);
   if (type === "" || /^[^;]*[/+]json\s*(;|$)/i.test(type)) {
-    const value = parseAnswer(new TextDecoder().decode(body));
+    const value = parseAnswer(utf8.decode(body));
     if (value !== undefined) {
       return value;
     }
@@ -62,13 +62,15 @@ function keepNumber(token: string): string {
   return isLost || numberProblem(value, token) !== undefined ? JSON.stringify(token) : token;
 }
 
+const utf8 = new TextDecoder();
+
 function decoderFor(type: string): TextDecoder {
   const [, charset = "utf-8"] = /;\s*charset="?([^\s";]+)/i.exec(type) ?? [];
   try {
     return new TextDecoder(charset);
   } catch {
     // A charset that nobody knows: what is not UTF-8 then shows as replacement characters.
-    return new TextDecoder();
+    return utf8;
   }
 }
 

@@ -1,0 +1,95 @@
+import type { Dispatcher } from "undici";
+import type { Reply, ReplyBody } from "./answer-body.ts";
+import type { Deadline } from "./deadline.ts";
+import { HttpFailure } from "./http-failure.ts";
+
+/**
+ * What undici reads of one answer, handed on as it comes. undici's own streams cost several times the call itself and
+ * would buffer what the limit of the answer bounds anyway.
+ */
+export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
+  readonly #head = Promise.withResolvers<Reply>();
+  #controller: Dispatcher.DispatchController | undefined;
+  #interim = 0;
+  /** What came with the head, before somebody reads: no more than one read of the socket. */
+  readonly #early: Buffer[] = [];
+  #reader: Reader | undefined;
+  #end: { readonly error?: Error } | undefined;
+
+  /** @param deadline ends the answer at once, whether or not there is a connection yet */
+  constructor(deadline: Deadline) {
+    deadline.listen((failure) => this.#fail(failure));
+  }
+
+  /** Settles when the head has come. */
+  get head(): Promise<Reply> {
+    return this.#head.promise;
+  }
+
+  read(add: (chunk: Uint8Array) => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      for (const chunk of this.#early) add(chunk);
+      this.#reader = { add, resolve, reject };
+      if (this.#end !== undefined) this.#settle(this.#reader, this.#end);
+    });
+  }
+
+  discard(): void {
+    this.#fail(new Error("nobody reads the answer"));
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#end?.error !== undefined) controller.abort(this.#end.error);
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: object): void {
+    if (status >= 200) {
+      // undici's type allows for absent values; a received header always has one.
+      this.#head.resolve({ status, headers: headers as Reply["headers"], body: this });
+      return;
+    }
+    this.#interim += 1;
+    if (this.#interim > interimMax) throw new HttpFailure("CONNECTION_FAILED", "The server sent interim answers only.");
+  }
+
+  /** What it throws ends the answer, and undici its connection. */
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#reader === undefined) this.#early.push(chunk);
+    else this.#reader.add(chunk);
+  }
+
+  onResponseEnd(): void {
+    this.#finish({});
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.#fail(error);
+  }
+
+  #fail(error: Error): void {
+    if (this.#end !== undefined) return;
+    this.#finish({ error });
+    this.#head.reject(error);
+    this.#controller?.abort(error);
+  }
+
+  #finish(end: { readonly error?: Error }): void {
+    this.#end ??= end;
+    if (this.#reader !== undefined) this.#settle(this.#reader, this.#end);
+  }
+
+  #settle({ resolve, reject }: Reader, { error }: { readonly error?: Error }): void {
+    if (error === undefined) resolve();
+    else reject(error);
+  }
+}
+
+type Reader = {
+  readonly add: (chunk: Uint8Array) => void;
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+};
+
+/** Interim answers (1xx) before the real one. */
+const interimMax = 16;
