@@ -29,26 +29,23 @@ import { createAuthenticate } from "./server/authenticate.ts";
 import { Server } from "./server/server.ts";
 import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
-import { ExecutionEvents } from "./storage/execution-events.ts";
-import { ExecutionReader } from "./storage/execution-reader.ts";
-import { ExecutionStore } from "./storage/execution-store.ts";
 import { isUnavailable } from "./storage/faults.ts";
-import { LeaseStore } from "./storage/lease-store.ts";
-import { TenantStore } from "./storage/tenant-store.ts";
-import { WorkflowStore } from "./storage/workflow-store.ts";
+import { openStores, type Stores } from "./storage/stores.ts";
 
 export type AppOptions = {
   readonly config: Config;
   readonly log: Logger;
   /** Where the examples are read from. */
   readonly examples?: string;
+  /** Opens what it remembers with, on its database; `openStores` where it is not set. */
+  readonly open?: (database: Database) => Stores;
 };
 
 export class App implements Service {
   readonly #options: AppOptions;
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #database: Database;
-  readonly #tenants: TenantStore;
+  readonly #tenants: Stores["tenants"];
   readonly #http: HttpClient;
   readonly #watchers: Watchers;
   readonly #scheduler: Scheduler;
@@ -59,7 +56,7 @@ export class App implements Service {
   #firstKeys: FirstKeys | undefined;
 
   constructor(options: AppOptions) {
-    const { config, log } = options;
+    const { config, log, open = openStores } = options;
     const { limits } = config;
     this.#options = options;
     const { databaseUrl, dataDir } = config;
@@ -69,21 +66,18 @@ export class App implements Service {
       connection: () => (databaseUrl === undefined ? embedded.connection : { url: databaseUrl }),
       log,
     });
-    const { db, leaseDb } = this.#database;
-    const executions = new ExecutionStore(db);
-    const reader = new ExecutionReader(db);
-    const workflows = new WorkflowStore(db);
-    this.#tenants = new TenantStore(db);
+    const { events, executions, leases, reader, tenants, workflows } = open(this.#database);
+    this.#tenants = tenants;
     this.#http = new HttpClient({ allow: config.egressAllow });
     const { watchersMax } = limits;
-    this.#watchers = new Watchers({ events: new ExecutionEvents(db), watchersMax, log });
+    this.#watchers = new Watchers({ events, watchersMax, log });
     this.#scheduler = new Scheduler({
       http: this.#http,
       executions,
       reader,
       onRecorded: (executionId) => this.#watchers.wake(executionId),
       workflows,
-      leases: new LeaseStore(leaseDb),
+      leases,
       isUnavailable,
       limits,
       clock: systemClock,

@@ -3,11 +3,7 @@ import type { NewExecution, NodeRun } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { Database } from "../../src/storage/database.ts";
-import { ExecutionReader } from "../../src/storage/execution-reader.ts";
-import { ExecutionStore } from "../../src/storage/execution-store.ts";
-import { LeaseStore } from "../../src/storage/lease-store.ts";
-import { TenantStore } from "../../src/storage/tenant-store.ts";
-import { WorkflowStore } from "../../src/storage/workflow-store.ts";
+import { openStores as openAll } from "../../src/storage/stores.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 
 /** All stores on a database of their own; `close()` deletes it. */
@@ -24,11 +20,7 @@ export async function openStores() {
     database,
     db: database.db,
     close,
-    tenants: new TenantStore(database.db),
-    workflows: new WorkflowStore(database.db),
-    executions: new ExecutionStore(database.db),
-    reader: new ExecutionReader(database.db),
-    leases: new LeaseStore(database.leaseDb),
+    ...openAll(database),
   };
 }
 
