@@ -1,0 +1,227 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import pg from "pg";
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { App } from "../../src/app.ts";
+import { readConfig } from "../../src/config.ts";
+import { EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
+import { productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { makeDataDir } from "../support/server-process.ts";
+import { Clients } from "./clients.ts";
+import { checkLedger, openLedger, type Query } from "./ledger.ts";
+import { Line } from "./line.ts";
+
+const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
+
+/** Generous, for busy machines: what is measured is printed with TEST_TIMELINE set. */
+const fewSecondsMs = 10_000;
+
+let data: Awaited<ReturnType<typeof makeDataDir>>;
+let postgres: EmbeddedPostgres;
+let line: Line;
+let app: App | undefined;
+let query: Query;
+let cases = 0;
+
+beforeAll(async () => {
+  data = await makeDataDir();
+  postgres = new EmbeddedPostgres({
+    dataDir: join(data.dataDir, "postgres"),
+    log,
+    settings: { max_connections: "200" },
+  });
+  await postgres.start();
+});
+
+afterAll(async () => {
+  await postgres.stop();
+  await data.remove();
+});
+
+afterEach(async () => {
+  await app?.stop();
+  await line.set("cut");
+});
+
+function queryOf(database: string): Query {
+  return async (statement) => {
+    const client = new pg.Client({ ...postgres.connection, database });
+    // An end of the connection reaches whoever waits for the answer as well.
+    client.on("error", () => undefined);
+    await client.connect();
+    try {
+      return await client.query(statement);
+    } finally {
+      await client.end();
+    }
+  };
+}
+
+/** A service on a database of its own, behind a line. */
+async function start(): Promise<App> {
+  cases += 1;
+  const name = `loss_${cases}`;
+  await queryOf("postgres")(`create database ${name}`);
+  query = queryOf(name);
+  line = new Line(postgres.connection);
+  await line.set("open");
+  const config = readConfig({
+    FLOWCALL_PORT: "0",
+    FLOWCALL_DATABASE_URL: `postgres://${postgres.connection.user}@127.0.0.1:${line.port}/${name}`,
+    FLOWCALL_DATA_DIR: join(data.dataDir, name),
+    FLOWCALL_EXAMPLES: "true",
+    FLOWCALL_TEST_KEY: testKey,
+    FLOWCALL_PRODUCTION_KEY: productionKey,
+  });
+  const started = new App({ config, log });
+  app = started;
+  await started.start();
+  await openLedger(query);
+  const nodes = [
+    { id: "1", start: { api_call: {} } },
+    { id: "2", delay: { seconds: "0.5" } },
+    { id: "3", transform: { query: "1 + 1" } },
+  ];
+  const edges = [
+    { source: "1", target: "2" },
+    { source: "2", target: "3" },
+  ];
+  await putWorkflow(started.url, { alias: "busy-task", definition: { nodes, edges } });
+  return started;
+}
+
+async function until(isSo: () => boolean | Promise<boolean>): Promise<number> {
+  const startTime = performance.now();
+  while (!(await isSo())) await pause(10);
+  return performance.now() - startTime;
+}
+
+async function isReady(url: string): Promise<boolean> {
+  return (await fetch(`${url}/readyz`)).status === 200;
+}
+
+/** Ends the server as a crash of its machine would, by its own process id. It is started again by who runs it. */
+async function crash(): Promise<void> {
+  const [pid] = (await readFile(await pidFile(), "utf8")).split("\n");
+  process.kill(Number(pid), "SIGQUIT");
+}
+
+async function pidFile(): Promise<string> {
+  const { rows } = await queryOf("postgres")("show data_directory");
+  return join(String(rows[0]?.["data_directory"]), "postmaster.pid");
+}
+
+type Trouble = {
+  readonly begin: () => Promise<void>;
+  readonly end: () => Promise<void>;
+};
+
+const setLine = (state: "cut" | "silent" | "deaf"): Trouble => ({
+  begin: () => line.set(state),
+  end: () => line.set("open"),
+});
+
+const losses: Readonly<Record<string, Trouble>> = {
+  "is stopped": { begin: () => postgres.stop(), end: () => postgres.start() },
+  "refuses connections": setLine("cut"),
+  "swallows what is sent": setLine("silent"),
+  "swallows its answers": setLine("deaf"),
+};
+
+/** What holds whatever happened to the database: no reply lies, and what was accepted ends, once. */
+async function checkAll(clients: Clients): Promise<void> {
+  const refused = clients.replies.filter(({ status }) => status === 503);
+  expect(clients.replies.filter(({ status }) => status !== 200 && status !== 503)).toEqual([]);
+  expect(refused.filter(({ id, retryAfter }) => id !== undefined || retryAfter === null)).toEqual([]);
+  expect(refused.filter(({ body }) => JSON.parse(body).error_code !== "DATABASE_UNAVAILABLE")).toEqual([]);
+  await until(async () => (await query("select from execution_claim limit 1")).rows.length === 0);
+  const states = await checkLedger(query, clients.ids);
+  expect([...states].filter(([, state]) => state !== "COMPLETED")).toEqual([]);
+  expect([...clients.idsByKey].filter(([, ids]) => ids.size !== 1)).toEqual([]);
+  const { rows } = await query(
+    "select count(*)::int as count from execution join idempotency_key on execution_id = id",
+  );
+  expect(rows).toEqual([{ count: clients.idsByKey.size }]);
+}
+
+function print(what: string, times: Readonly<Record<string, number>>): void {
+  const text = Object.entries(times).map(([name, value]) => `${name} ${Math.round(value)}`);
+  if (process.env["TEST_TIMELINE"] !== undefined) process.stderr.write(`the database ${what}: ${text.join(", ")}\n`);
+}
+
+describe("a database that is lost for a while", () => {
+  for (const [what, trouble] of Object.entries(losses)) {
+    test(`and ${what}: calls are refused at once, nothing accepted is lost, and it goes on after`, async () => {
+      const { url } = await start();
+      const clients = new Clients(url, 10);
+      await until(() => clients.ids.size >= 50);
+
+      const lostTime = performance.now();
+      await trouble.begin();
+      const unreadyMs = await until(async () => !(await isReady(url)));
+      expect((await fetch(`${url}/healthz`)).status).toBe(200);
+      // The loss lasts until each client has had its answer to what was under way, and has been refused since.
+      await until(() => clients.replies.filter(({ sentTime }) => sentTime > lostTime + unreadyMs).length > 30);
+      const during = clients.replies.filter(({ sentTime, ms }) => sentTime + ms > lostTime);
+      const slowestMs = Math.max(...during.map(({ ms }) => ms));
+      const refused = during.filter(({ status }) => status === 503).length;
+
+      await trouble.end();
+      const backTime = performance.now();
+      const readyMs = await until(() => isReady(url));
+      await until(() => clients.replies.some(({ sentTime, status }) => sentTime > backTime && status === 200));
+      const acceptedMs = performance.now() - backTime;
+      await clients.stop();
+      await checkAll(clients);
+      const endedMs = performance.now() - backTime;
+      print(what, {
+        unreadyMs,
+        downMs,
+        slowestMs,
+        refused,
+        readyMs,
+        acceptedMs,
+        endedMs,
+        calls: clients.replies.length,
+      });
+      expect(Math.max(unreadyMs, slowestMs, readyMs)).toBeLessThan(fewSecondsMs);
+    }, 90_000);
+  }
+});
+
+describe("a database that comes and goes", () => {
+  test("and crashes again and again: nothing is lost, nothing ends twice", async () => {
+    const { url } = await start();
+    const clients = new Clients(url, 10);
+    const times: Record<string, number> = {};
+    for (let round = 0; round < 4; round += 1) {
+      const before = clients.ids.size;
+      await until(() => clients.ids.size >= before + 30);
+      await crash();
+      times[`unreadyMs${round}`] = await until(async () => !(await isReady(url)));
+      times[`readyMs${round}`] = await until(() => isReady(url));
+    }
+    await clients.stop();
+    await checkAll(clients);
+    print("crashes", { ...times, calls: clients.replies.length });
+  }, 90_000);
+
+  test("and ends every connection again and again: the process lives, and goes on at once", async () => {
+    const { url } = await start();
+    const clients = new Clients(url, 10);
+    const end =
+      "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    for (let round = 0; round < 20; round += 1) {
+      const before = clients.ids.size;
+      await until(() => clients.ids.size >= before + 5);
+      await query(end);
+    }
+    const readyMs = await until(() => isReady(url));
+    await clients.stop();
+    await checkAll(clients);
+    const refused = clients.replies.filter(({ status }) => status === 503).length;
+    print("ends connections", { readyMs, refused, calls: clients.replies.length });
+  }, 90_000);
+});
