@@ -178,7 +178,6 @@ describe("a database that is lost for a while", () => {
       const endedMs = performance.now() - backTime;
       print(what, {
         unreadyMs,
-        downMs,
         slowestMs,
         refused,
         readyMs,
