@@ -120,6 +120,17 @@ const egressAllow = z.string().transform((text, context) => {
 });
 
 const hourMs = 3_600_000;
+const dayMs = 24 * hourMs;
+
+/** A number of hours or days, as 36h or 30d, in milliseconds. */
+function duration(minMs: number, maxMs: number) {
+  const [min, max] = [minMs / hourMs, maxMs / hourMs];
+  return z
+    .string()
+    .regex(/^\d{1,6}[hd]$/, "must be a number of hours or days, as 36h or 30d")
+    .transform((text) => Number.parseInt(text, 10) * (text.endsWith("d") ? dayMs : hourMs))
+    .pipe(z.number().min(minMs, `must be at least ${min}h`).max(maxMs, `must be at most ${max}h`));
+}
 
 const limitVariables = {
   FLOWCALL_PAYLOAD_BYTES: whole(1_024, 64 * 1024 ** 2).optional(),
@@ -139,6 +150,9 @@ const limitVariables = {
   FLOWCALL_HTTP_ANSWER_BYTES: whole(1, 64 * 1024 ** 2).optional(),
   FLOWCALL_HTTP_PAGES: whole(1, 10_000).optional(),
   FLOWCALL_QUERY_MS: whole(1, 60_000).optional(),
+  FLOWCALL_RUN_MS: whole(1, 365 * dayMs).optional(),
+  FLOWCALL_AGE_MS: whole(1_000, 3_650 * dayMs).optional(),
+  FLOWCALL_RETENTION: duration(dayMs, 3_650 * dayMs).optional(),
   FLOWCALL_SLOTS: whole(1, 100_000).optional(),
   FLOWCALL_QUEUE_MAX: whole(0, 100_000_000).optional(),
   FLOWCALL_VERSIONS_CACHED: whole(1, 1_000_000).optional(),
@@ -197,6 +211,9 @@ function limitsOf(values: Values): Limits {
     httpAnswerBytesMax: values.FLOWCALL_HTTP_ANSWER_BYTES ?? rest.httpAnswerBytesMax,
     httpPagesMax: values.FLOWCALL_HTTP_PAGES ?? rest.httpPagesMax,
     queryMs: values.FLOWCALL_QUERY_MS ?? rest.queryMs,
+    runMs: values.FLOWCALL_RUN_MS ?? rest.runMs,
+    ageMs: values.FLOWCALL_AGE_MS ?? rest.ageMs,
+    retentionMs: values.FLOWCALL_RETENTION ?? rest.retentionMs,
     slots: values.FLOWCALL_SLOTS ?? rest.slots,
     queueMax: values.FLOWCALL_QUEUE_MAX ?? rest.queueMax,
     versionsMax: values.FLOWCALL_VERSIONS_CACHED ?? rest.versionsMax,

@@ -8,6 +8,7 @@ import { defaultLimits } from "../src/domain/limits.ts";
 import type { Service } from "../src/domain/service.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
+import { Janitor } from "../src/scheduler/janitor.ts";
 import { Lease } from "../src/scheduler/lease.ts";
 import { Loop } from "../src/scheduler/loop.ts";
 import { Rescuer } from "../src/scheduler/rescuer.ts";
@@ -67,13 +68,14 @@ const services: Readonly<Record<string, () => Service>> = {
   Lease: () => new Lease({ leases: new LeaseStore(database.db), owner: newId(), log }),
   Listener: () => new Listener({ host, port: 0, limits: defaultServerLimits, log, receive: () => undefined }),
   Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
+  Janitor: () => new Janitor({ executions: new ExecutionStore(database.db), retentionMs: limits.retentionMs, log }),
   Rescuer: () =>
     new Rescuer({
       executions: new ExecutionStore(database.db),
       owner: newId(),
       runs: { size: 0, has: () => false, takeUp: async () => undefined },
-      slots: 1,
-      queueMax: 1,
+      limits,
+      onExpired: () => undefined,
       log,
     }),
   Watchers: () => new Watchers({ events: new ExecutionEvents(database.db), watchersMax: 1, log }),

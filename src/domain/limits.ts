@@ -33,6 +33,12 @@ export type Limits = {
   readonly httpPagesMax: number;
   /** How long a JSONata query may run. */
   readonly queryMs: number;
+  /** How long an execution may run, its waits not counted. */
+  readonly runMs: number;
+  /** How old an execution may grow, its waits included. */
+  readonly ageMs: number;
+  /** How long executions are kept after their end; at least as long as idempotency keys are. */
+  readonly retentionMs: number;
   /** Executions that run at a time in this process. */
   readonly slots: number;
   /** Executions that wait for a slot, over all processes. */
@@ -49,6 +55,7 @@ export type Limits = {
 };
 
 const mebibyte = 1024 * 1024;
+const dayMs = 24 * 60 * 60 * 1000;
 
 export const defaultLimits: Limits = {
   payload: { bytesMax: mebibyte, valuesMax: 50_000, depthMax: 24, keysMax: 10_000 },
@@ -58,12 +65,15 @@ export const defaultLimits: Limits = {
   graphNodesMax: 500,
   syncWaitMs: 50_000,
   groupIterationsMax: 10_000,
-  delayMs: 30 * 24 * 60 * 60 * 1000,
+  delayMs: 30 * dayMs,
   nodeTimeoutMs: 60_000,
   httpTimeoutMs: 30_000,
   httpAnswerBytesMax: mebibyte,
   httpPagesMax: 100,
   queryMs: 5_000,
+  runMs: 2 * 60 * 60 * 1000,
+  ageMs: 90 * dayMs,
+  retentionMs: 30 * dayMs,
   slots: 256,
   queueMax: 10_000,
   versionsMax: 1_000,

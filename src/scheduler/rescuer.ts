@@ -1,4 +1,6 @@
 import type { Logger } from "pino";
+import type { Outcome } from "../domain/execution.ts";
+import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { Loop } from "./loop.ts";
@@ -13,8 +15,9 @@ export type RescuerOptions = {
   readonly executions: ExecutionStore;
   readonly owner: string;
   readonly runs: Pick<Runs, "size" | "has" | "takeUp">;
-  readonly slots: number;
-  readonly queueMax: number;
+  readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs">;
+  /** Told of executions that it ended, since they took too long. */
+  readonly onExpired: (executionId: string, outcome: Outcome) => void;
   readonly log: Logger;
 };
 
@@ -55,10 +58,11 @@ export class Rescuer implements Service {
   }
 
   async #sweep(): Promise<void> {
-    const { executions, owner, runs, slots, queueMax, log } = this.#options;
+    const { executions, owner, runs, limits, log } = this.#options;
+    await this.#expire();
     await this.#releaseStrays();
     for (;;) {
-      const limit = Math.min(slots - runs.size, batchMax);
+      const limit = Math.min(limits.slots - runs.size, batchMax);
       if (limit <= 0) break;
       const claimed = await executions.claim({ owner, limit });
       for (const execution of claimed) {
@@ -71,9 +75,16 @@ export class Rescuer implements Service {
       }
       if (claimed.length < limit) break;
     }
-    const { queued, dueInMs } = await executions.getQueue(queueMax);
+    const { queued, dueInMs } = await executions.getQueue(limits.queueMax);
     this.queued = queued;
     this.#dueInMs = dueInMs;
+  }
+
+  /** By the database's clock and whoever has them: an owner that hangs would not look at its own. */
+  async #expire(): Promise<void> {
+    const { executions, limits, onExpired } = this.#options;
+    const { runMs, ageMs } = limits;
+    for (const [id, outcome] of await executions.expire({ runMs, ageMs, limit: batchMax })) onExpired(id, outcome);
   }
 
   /** What runs here has taken its slot before its row was written: what is not there after the rows were read is lost. */

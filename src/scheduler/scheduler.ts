@@ -24,6 +24,7 @@ import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { Again } from "./again.ts";
 import type { Event, ExecutionRun } from "./execution-run.ts";
 import { fingerprintOf } from "./fingerprint.ts";
+import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
 import { admit, keyReused, queueFull, shuttingDown } from "./refusals.ts";
 import { Rescuer } from "./rescuer.ts";
@@ -87,6 +88,7 @@ export class Scheduler implements Service {
   readonly #waiters: Waiters;
   readonly #lease: Lease;
   readonly #rescuer: Rescuer;
+  readonly #janitor: Janitor;
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
@@ -105,20 +107,23 @@ export class Scheduler implements Service {
     });
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
     this.#lease = new Lease({ leases, owner: this.#owner, log });
-    const { slots, queueMax } = limits;
-    this.#rescuer = new Rescuer({ executions, owner: this.#owner, runs: this.#runs, slots, queueMax, log });
+    const onExpired = this.#endWith.bind(this);
+    this.#rescuer = new Rescuer({ executions, owner: this.#owner, runs: this.#runs, limits, onExpired, log });
+    this.#janitor = new Janitor({ executions, retentionMs: limits.retentionMs, log });
   }
 
   async start(): Promise<void> {
     await this.#lease.start();
     await this.#waiters.start();
     await this.#rescuer.start();
+    await this.#janitor.start();
   }
 
   /** Takes no more calls, lets what runs end for a while, then hands the rest back. */
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
+    await this.#janitor.stop();
     await this.#rescuer.stop();
     await this.#runs.drain(drainMs, this.#options.clock);
     await this.#waiters.stop();
@@ -193,13 +198,16 @@ export class Scheduler implements Service {
       error: { reason: "EXECUTION_STOPPED", message: "The execution was stopped." },
     };
     const isStopped = await this.#options.executions.stop({ ...query, outcome });
-    if (isStopped) {
-      this.#runs.endWith(query.executionId, outcome);
-      this.#waiters.settle(query.executionId, outcome);
-      this.#rescuer.wake();
-      this.#options.onRecorded?.(query.executionId);
-    }
+    if (isStopped) this.#endWith(query.executionId, outcome);
     return isStopped;
+  }
+
+  /** Tells who runs an execution, waits for it or watches it here that its end is committed. */
+  #endWith(executionId: string, outcome: Outcome): void {
+    this.#runs.endWith(executionId, outcome);
+    this.#waiters.settle(executionId, outcome);
+    this.#rescuer.wake();
+    this.#options.onRecorded?.(executionId);
   }
 
   /** Hands back what was cut short. Where the database is away, the lease that runs out says the same. */

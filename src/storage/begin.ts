@@ -137,7 +137,7 @@ function insertFlushes({ flushes = [] }: Begin) {
     returning flush_index)`;
 }
 
-const claimColumns = ["execution_id", "environment_id", "owner", "epoch"] as const;
+const claimColumns = ["execution_id", "environment_id", "owner", "epoch", "run_since"] as const;
 
 /** A journal is read for executions that have had an epoch. */
 function claimValues({ owner, flushes = [] }: Begin) {
@@ -146,5 +146,6 @@ function claimValues({ owner, flushes = [] }: Begin) {
     sql<string>`accepted.environment_id`.as("environment_id"),
     sql<string | null>`${owner ?? null}::text`.as("owner"),
     sql<number>`${owner === undefined && flushes.length === 0 ? 0 : 1}::int`.as("epoch"),
+    sql<Date | null>`case when ${owner ?? null}::text is not null then now() end`.as("run_since"),
   ] as const;
 }

@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { NewExecution, NodeRun } from "../domain/execution.ts";
-import { parseEntries, startColumns, toNewExecution } from "./execution-rows.ts";
+import { parseEntries, ranMs, startColumns, toNewExecution } from "./execution-rows.ts";
 import type { Tables } from "./tables.ts";
 import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
 
@@ -14,6 +14,22 @@ export type ClaimedExecution = NewExecution &
   };
 
 type Journal = { readonly runs: readonly NodeRun[]; readonly nextFlushIndex: number };
+
+/** How many executions wait for somebody, up to a bound, and when the next one is due that waits for a time. */
+export type Queue = { readonly queued: number; readonly dueInMs: number | undefined };
+
+/** Reads the queue: see ExecutionStore.getQueue. */
+export async function readQueue(db: Kysely<Tables>, max: number): Promise<Queue> {
+  const { rows } = await sql<{ queued: number; due_in: number | null }>`
+    select
+      (select count(*)::int from (
+        select from execution_claim where owner is null and due_time <= now() order by due_time limit ${max}
+      ) as due) as queued,
+      (select extract(epoch from due_time - now())::float8 * 1000 from execution_claim
+        where owner is null and due_time > now() order by due_time limit 1) as due_in`.execute(db);
+  const [row] = rows;
+  return { queued: row?.queued ?? 0, dueInMs: row?.due_in ?? undefined };
+}
 
 /** Takes executions over: see ExecutionStore.claim. */
 export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Promise<readonly ClaimedExecution[]> {
@@ -90,7 +106,7 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
     .with("taken", (query) =>
       query
         .updateTable("execution_claim")
-        .set({ owner, epoch: sql`epoch + 1` })
+        .set({ owner, epoch: sql`epoch + 1`, run_ms: ranMs, run_since: sql`now()` })
         .from("chosen")
         .whereRef("execution_claim.execution_id", "=", "chosen.execution_id")
         .returning(["execution_claim.execution_id", "environment_id", "epoch", "due_time"]),

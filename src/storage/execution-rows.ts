@@ -100,6 +100,9 @@ export const claimState = sql<"QUEUED" | "RUNNING" | "WAITING">`coalesce((
     and execution_claim.environment_id = execution.environment_id
 ), 'RUNNING')`.as("claim_state");
 
+/** How long an execution has run so far, all its owners together. */
+export const ranMs = sql<number>`run_ms + coalesce(extract(epoch from now() - run_since) * 1000, 0)::bigint`;
+
 export function toSummary(row: SummaryRow): ExecutionSummary {
   return {
     id: row.id,

@@ -3,8 +3,10 @@ import type { ExecutionError, ExecutionState, NewExecution, NodeRun, Outcome } f
 import { isId } from "../domain/id.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { type Begin, type BoundExecution, beginExecution, findBound } from "./begin.ts";
-import { type ClaimedExecution, type Claimer, claimExecutions } from "./claim.ts";
-import { claimState, toAnswer, toOutcomeRow, toStartRow } from "./execution-rows.ts";
+import { type ClaimedExecution, type Claimer, claimExecutions, type Queue, readQueue } from "./claim.ts";
+import { claimState, ranMs, toAnswer, toOutcomeRow, toStartRow } from "./execution-rows.ts";
+import { type ExpireLimits, expireExecutions } from "./expire.ts";
+import { deleteEnded, type Retention } from "./retention.ts";
 import { type Stop, stopExecution } from "./stop.ts";
 import type { Tables } from "./tables.ts";
 
@@ -150,6 +152,19 @@ export class ExecutionStore {
     return await stopExecution(this.#db, stop);
   }
 
+  /** Ends executions that have run, or are, too long, whoever has them; answers those that it ended, with their outcome. */
+  async expire(limits: ExpireLimits): Promise<ReadonlyMap<string, Outcome>> {
+    return await expireExecutions(this.#db, limits);
+  }
+
+  /**
+   * Deletes executions that ended longer ago than that, with all that is kept of them, at most `limit`; answers how
+   * many. Their idempotency keys have run out by then.
+   */
+  async deleteEnded(retention: Retention): Promise<number> {
+    return await deleteEnded(this.#db, retention);
+  }
+
   /**
    * Takes executions over, each in a new epoch, at most `limit`: those whose owner has no live lease, then those that
    * are queued and due; the oldest first. Two callers never get the same one, and an owner not its own.
@@ -162,7 +177,7 @@ export class ExecutionStore {
   async suspend({ environmentId, executionId, owner, epoch, ms }: Claim & { readonly ms: number }): Promise<boolean> {
     const { numUpdatedRows } = await this.#db
       .updateTable("execution_claim")
-      .set({ owner: null, due_time: sql`now() + make_interval(secs => ${ms / 1000})` })
+      .set({ ...freed, due_time: sql`now() + make_interval(secs => ${ms / 1000})` })
       .where("execution_id", "=", executionId)
       .where("environment_id", "=", environmentId)
       .where("owner", "=", owner)
@@ -175,7 +190,7 @@ export class ExecutionStore {
   async release({ owner }: { readonly owner: string }): Promise<number> {
     const { numUpdatedRows } = await this.#db
       .updateTable("execution_claim")
-      .set({ owner: null })
+      .set(freed)
       .where("owner", "=", owner)
       .executeTakeFirstOrThrow();
     return Number(numUpdatedRows);
@@ -195,7 +210,7 @@ export class ExecutionStore {
   async releaseStrays({ owner, ids }: { readonly owner: string; readonly ids: readonly string[] }): Promise<number> {
     const { numUpdatedRows } = await this.#db
       .updateTable("execution_claim")
-      .set({ owner: null })
+      .set(freed)
       .where("owner", "=", owner)
       .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
       .executeTakeFirstOrThrow();
@@ -206,16 +221,8 @@ export class ExecutionStore {
    * How many executions of all environments wait for somebody to run them, counted up to `max`, and in how many
    * milliseconds the next one is due that waits for a time.
    */
-  async getQueue(max: number): Promise<{ readonly queued: number; readonly dueInMs: number | undefined }> {
-    const { rows } = await sql<{ queued: number; due_in: number | null }>`
-      select
-        (select count(*)::int from (
-          select from execution_claim where owner is null and due_time <= now() order by due_time limit ${max}
-        ) as due) as queued,
-        (select extract(epoch from due_time - now())::float8 * 1000 from execution_claim
-          where owner is null and due_time > now() order by due_time limit 1) as due_in`.execute(this.#db);
-    const [row] = rows;
-    return { queued: row?.queued ?? 0, dueInMs: row?.due_in ?? undefined };
+  async getQueue(max: number): Promise<Queue> {
+    return await readQueue(this.#db, max);
   }
 
   /** How the executions among these stand that have ended. The ids are trusted: callers were found to own them. */
@@ -276,6 +283,8 @@ export class ExecutionStore {
     return row?.finished_epoch === epoch;
   }
 }
+
+const freed = { owner: null, run_ms: ranMs, run_since: null };
 
 const journalColumns = ["execution_id", "environment_id", "flush_index", "epoch", "entries"] as const;
 

@@ -105,6 +105,9 @@ type ExecutionClaimTable = {
   owner: string | null;
   epoch: number;
   due_time: DatabaseTime;
+  /** Of earlier owners. */
+  run_ms: Generated<number>;
+  run_since: Date | null;
 };
 
 type JournalTable = {

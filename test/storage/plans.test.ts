@@ -42,6 +42,8 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   await executions.release({ owner: "c" });
   await executions.suspend({ ...claim, ms: 1 });
   await executions.getQueue(100);
+  await executions.expire({ runMs: 1, ageMs: 3_600_000, limit: 10 });
+  await executions.deleteEnded({ ms: 3_600_000, limit: 10 });
   await executions.finish({ ...claim, owner: "b", epoch: 2, outcome: { state: "COMPLETED" } });
   await executions.finish({ ...claim, outcome: { state: "COMPLETED" } });
   await executions.recordFinished(tenant.newExecution(), { state: "COMPLETED", response: json("1") }, [nodeRun("1")]);

@@ -3,6 +3,7 @@ import { firstTables } from "./0001-first-tables.ts";
 import { idempotencyKeys } from "./0002-idempotency-keys.ts";
 import { listExecutions } from "./0003-list-executions.ts";
 import { origins } from "./0004-origins.ts";
+import { runningTime } from "./0005-running-time.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -11,5 +12,6 @@ export const migrations: MigrationProvider = {
     "0002-idempotency-keys": idempotencyKeys,
     "0003-list-executions": listExecutions,
     "0004-origins": origins,
+    "0005-running-time": runningTime,
   }),
 };
