@@ -174,6 +174,10 @@ export class Listener implements Service {
     const { limits, receive } = this.#options;
     const server = createHttp2({
       settings: { maxConcurrentStreams: limits.requestsAtATimeMax, maxHeaderListSize: limits.headerBytesMax },
+      // A request that its client resets at once has begun all the same. Who gives up all that it has at a time, and
+      // again, may; who goes on doing so is cut, since otherwise no bound on requests at a time would hold.
+      streamResetBurst: 2 * limits.requestsAtATimeMax,
+      streamResetRate: limits.requestsAtATimeMax / 4,
     });
     return server.on("request", receive).on("checkContinue", receive);
   }

@@ -14,6 +14,7 @@ export type HttpRequest = {
 
 export type HttpAnswer = {
   readonly status: number;
+  /** Trailers of HTTP/2 among them. */
   readonly headers: Headers;
   readonly body: Buffer;
 };
@@ -34,7 +35,8 @@ async function sendHttp1(url: string, { method, path, headers = [], body }: Http
 }
 
 async function sendHttp2(url: string, { method, path, headers = [], body }: HttpRequest): Promise<HttpAnswer> {
-  const session = http2.connect(url);
+  // In megabytes. A large body waits in the session's memory, and it is the server's limit that has to end it.
+  const session = http2.connect(url, { maxSessionMemory: 1_000 });
   try {
     const { promise, resolve, reject } = Promise.withResolvers<http2.IncomingHttpHeaders>();
     session.once("error", reject);
@@ -45,9 +47,14 @@ async function sendHttp2(url: string, { method, path, headers = [], body }: Http
       .once("response", resolve)
       .once("error", reject)
       .once("close", () => reject(new Error("the stream closed without a reply")));
+    let trailers: http2.IncomingHttpHeaders = {};
+    stream.once("trailers", (fields) => {
+      trailers = fields;
+    });
     if (!endStream) stream.end(body);
     const replyHeaders = await promise;
-    return answerOf(Number(replyHeaders[":status"]), replyHeaders, await stream.toArray());
+    const chunks = await stream.toArray();
+    return answerOf(Number(replyHeaders[":status"]), { ...replyHeaders, ...trailers }, chunks);
   } finally {
     session.destroy();
   }

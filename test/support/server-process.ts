@@ -18,6 +18,10 @@ export type ServerProcess = {
 export type ServerProcessOptions = {
   readonly dataDir: string;
   readonly environment?: NodeJS.ProcessEnv;
+  /** A module that is loaded before the server's own; it has a channel to this process. */
+  readonly preload?: string;
+  /** Where its log goes: to this process's own by default. */
+  readonly stderr?: "inherit" | "pipe";
 };
 
 /** A folder that the database's user can reach too, where the tests run as root. */
@@ -28,12 +32,17 @@ export async function makeDataDir(): Promise<{ readonly dataDir: string; remove(
 }
 
 /** Starts `src/main.ts` and waits until it accepts calls. */
-export async function startServerProcess({ dataDir, environment }: ServerProcessOptions): Promise<ServerProcess> {
+export async function startServerProcess({
+  dataDir,
+  environment,
+  preload,
+  stderr = "inherit",
+}: ServerProcessOptions): Promise<ServerProcess> {
   const folder = join(dataDir, "..", "ready");
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const changes = watch(folder);
-  const child = spawn(process.execPath, ["src/main.ts"], {
+  const child = spawn(process.execPath, [...(preload === undefined ? [] : ["--import", preload]), "src/main.ts"], {
     cwd: root,
     env: {
       ...process.env,
@@ -43,7 +52,7 @@ export async function startServerProcess({ dataDir, environment }: ServerProcess
       FLOWCALL_LOG_LEVEL: "error",
       ...environment,
     },
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: ["ignore", "ignore", stderr, ...(preload === undefined ? [] : (["ipc"] as const))],
   });
   const exited = once(child, "exit");
   const failed = exited.then(() => {
