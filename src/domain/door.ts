@@ -45,4 +45,6 @@ export type Exchange = {
    * an encoding that is not known, INVALID_JSON for one that is broken.
    */
   readBody(bytesMax: number): Promise<Uint8Array>;
+  /** Ends the reply where it is, as one that the caller cannot take for whole. */
+  cut(): void;
 };

@@ -54,7 +54,7 @@ export class EventStream {
     call.signal.addEventListener("abort", settle);
     this.#isCut = !(await this.#settles(taken, limits.streamStallMs));
     call.signal.removeEventListener("abort", settle);
-    if (this.#isCut) response.destroy();
+    if (this.#isCut) exchange.cut();
   }
 
   end(): void {

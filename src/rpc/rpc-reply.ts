@@ -23,7 +23,7 @@ export type ReplyTarget = {
 export async function writeRpcReply(reply: RpcReply, { exchange, format, stallMs }: ReplyTarget): Promise<void> {
   const { response } = exchange;
   const { body, ...rest } = format.isText ? inBase64(reply, format) : reply;
-  const taken = body === undefined ? undefined : untilStalled(body, { response, stallMs });
+  const taken = body === undefined ? undefined : untilStalled(body, { exchange, stallMs });
   const closed = new Promise<void>((resolve) => response.once("close", resolve)).then(() => taken?.return());
   await Promise.race([universalResponseToNodeResponse({ ...rest, ...(taken && { body: taken }) }, response), closed]);
 }
@@ -31,10 +31,10 @@ export async function writeRpcReply(reply: RpcReply, { exchange, format, stallMs
 /** Cuts a caller that takes nothing of a chunk for too long: its handler would be kept for as long as it likes. */
 async function* untilStalled(
   body: AsyncIterable<Uint8Array>,
-  { response, stallMs }: Pick<Exchange, "response"> & Pick<ReplyTarget, "stallMs">,
+  { exchange, stallMs }: Omit<ReplyTarget, "format">,
 ): AsyncGenerator<Uint8Array, void> {
   for await (const chunk of body) {
-    const stalled = setTimeout(() => response.destroy(), stallMs);
+    const stalled = setTimeout(() => exchange.cut(), stallMs);
     try {
       yield chunk;
     } finally {

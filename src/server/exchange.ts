@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { RequestHeaders } from "../domain/call.ts";
 import type { Exchange, RequestHead } from "../domain/door.ts";
 import { readBody } from "./body.ts";
@@ -9,7 +9,21 @@ export function createExchange(
   response: ServerResponse | Http2ServerResponse,
   { headers, timeoutMs }: { readonly headers: RequestHeaders; readonly timeoutMs: number },
 ): Exchange {
-  return { request, response, readBody: (bytesMax) => readBody(request, { headers, bytesMax, timeoutMs }) };
+  return {
+    request,
+    response,
+    readBody: (bytesMax) => readBody(request, { headers, bytesMax, timeoutMs }),
+    cut: () => cut(response),
+  };
+}
+
+/**
+ * Over HTTP/2 by a reset that says so: that of `destroy` says NO_ERROR, and what it leaves unsent keeps the session from
+ * ending.
+ */
+function cut(response: Exchange["response"]): void {
+  if ("stream" in response) response.stream.close(constants.NGHTTP2_CANCEL);
+  else response.destroy();
 }
 
 export function readHead(request: IncomingMessage | Http2ServerRequest): RequestHead {

@@ -90,7 +90,7 @@ export class Server implements Service {
     const settled = this.#answer(exchange, head, abort)
       .catch((error: unknown) => {
         this.#options.log.error({ err: error }, "a request could not be answered");
-        response.destroy();
+        exchange.cut();
       })
       .finally(() => {
         this.#open.delete(call);
@@ -122,7 +122,7 @@ export class Server implements Service {
 
     if (!(await within(closed, limits.replyMs))) {
       abort.abort(new Error("the caller did not take its reply"));
-      response.destroy();
+      exchange.cut();
     }
     this.#logCall(head, call, { status: response.statusCode, ms: Math.round(performance.now() - startTime) });
   }

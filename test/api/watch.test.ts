@@ -285,6 +285,7 @@ describe("a watch keeps its bounds", () => {
 
 test("a reader that takes nothing for too long is cut, though it stays connected", async () => {
   const small = await startFlowcall({ FLOWCALL_WATCHERS_MAX: "1", FLOWCALL_STREAM_STALL_MS: "1500" });
+  const done = new AbortController();
   try {
     await putWorkflow(small.url, { alias: "many", definition: manyEvents });
     const fields = { execution_id: await start({ workflow: "many" }, small.url) };
@@ -294,12 +295,13 @@ test("a reader that takes nothing for too long is cut, though it stays connected
     const told = await vi.waitFor(() => readAll(rest, { fields }), { timeout: 20_000 });
     expect(told.length).toBeGreaterThan(6_000);
     for (const protocol of [rest, grpc]) {
-      const watch = protocol.watch({ fields, key: testKey });
+      const watch = protocol.watch({ fields, key: testKey, signal: done.signal });
       expect((await watch.next()).value).toMatchObject({ accepted: {} });
       const next = { fields: { ...fields, last_event_id: told.at(-2)?.["id"] ?? "" } };
       await vi.waitFor(async () => expect(await readAll(grpc, next)).toHaveLength(1), { timeout: 20_000 });
     }
   } finally {
+    done.abort();
     await small.stop();
   }
 });

@@ -5,6 +5,7 @@ import type { AddressInfo } from "node:net";
 import type { Call } from "../../src/domain/call.ts";
 import type { Door, Exchange } from "../../src/domain/door.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
+import { createExchange } from "../../src/server/exchange.ts";
 
 export type GatewayServer = {
   readonly url: string;
@@ -26,8 +27,7 @@ export async function serveDoor(door: Door, version: "1.1" | "2" = "1.1"): Promi
     const gone = new AbortController();
     response.once("close", () => gone.abort());
     const exchange: Exchange = {
-      request,
-      response,
+      ...createExchange(request, response, { headers: new Map(), timeoutMs: 60_000 }),
       readBody: (bytesMax) => {
         bodiesRead++;
         return readBody(request, bytesMax);

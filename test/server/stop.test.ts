@@ -114,6 +114,31 @@ test.each(versions)("a stream ends at once when the server stops, and its caller
   expect(await reply).toMatchObject({ status: 200, text: "first,SHUTTING_DOWN" });
 });
 
+test("a reply that was cut over HTTP/2 does not hold the stop, and is not taken for whole", async () => {
+  const begun = Promise.withResolvers<void>();
+  const cut = Promise.withResolvers<void>();
+  const { server, url } = await startServer({
+    limits: { drainMs: 20_000 },
+    serve: async (exchange) => {
+      const response: Writable = exchange.response;
+      // More than a client that reads nothing lets come.
+      response.write(Buffer.alloc(1024 * 1024));
+      await begun.promise;
+      exchange.cut();
+      cut.resolve();
+    },
+  });
+  const session = http2.connect(url).on("error", () => undefined);
+  const stream = session.request({ ":path": "/public" }).on("error", () => undefined);
+  const closed = once(stream, "close");
+  stream.once("response", () => begun.resolve());
+  await cut.promise;
+  await server.stop();
+  await closed;
+  expect(stream.rstCode).toBe(http2.constants.NGHTTP2_CANCEL);
+  session.destroy();
+});
+
 test("a call that ignores its signal does not hold the stop, and is reported", async () => {
   const called = Promise.withResolvers<void>();
   const { server, url, log } = await startServer({
