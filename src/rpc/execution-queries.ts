@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Call } from "../domain/call.ts";
-import type { ExecutionFilter, ExecutionSummary } from "../domain/execution.ts";
+import { type ExecutionFilter, type ExecutionSummary, isTerminal } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import {
@@ -171,9 +171,9 @@ export function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
 
 export function foundIn(
   { environmentId }: { readonly environmentId: string },
-  { id }: ExecutionSummary,
+  { id, state }: ExecutionSummary,
 ): FoundExecution {
-  return { environmentId, id };
+  return { environmentId, id, isEnded: isTerminal(state) };
 }
 
 export function executionNotFound(executionId: string): RequestError {

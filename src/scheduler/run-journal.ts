@@ -80,7 +80,7 @@ export class RunJournal implements Journal {
       const now = clock.now();
       due = now + delayMs;
       this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time: now, end_time: due });
-      if (this.#isOpen) await this.#flush();
+      if (this.#isOpen) await untilAborted(signal, this.#flush());
     }
     const left = due - clock.now();
     if (left > 0) await this.#waits.until(due, () => clock.wait(left, signal));

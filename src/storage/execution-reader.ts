@@ -23,7 +23,12 @@ export type ExecutionQuery = {
 };
 
 /** An execution that was found: its id is one. */
-export type FoundExecution = { readonly environmentId: string; readonly id: string };
+export type FoundExecution = {
+  readonly environmentId: string;
+  readonly id: string;
+  /** Whether it has ended: what it was about to send then, and has no answer of, is not known to have left. */
+  readonly isEnded?: boolean;
+};
 
 export type ListedIterations = {
   readonly iterations: readonly NodeRun[];
@@ -75,26 +80,31 @@ export class ExecutionReader {
 
   /** The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended. */
   async listNodeRuns(execution: FoundExecution): Promise<readonly NodeRun[]> {
-    const visits: NodeRun[] = [];
+    const visits = new Map<string, NodeRun>();
     for await (const { runs } of this.#readJournal(execution)) {
-      for (const { output, ...run } of runs) {
-        if (run.path === run.node_id) {
-          visits.push(run);
+      for (const { output, ...record } of runs) {
+        const run = visitOf(record, execution);
+        if (run !== undefined && run.path === run.node_id) {
+          visits.delete(run.path);
+          visits.set(run.path, run);
         }
       }
     }
-    return visits;
+    return [...visits.values()];
   }
 
   /** The visit of a node, by its path in the run. */
   async getNodeRun(execution: FoundExecution, path: string): Promise<NodeRun | undefined> {
+    let open: NodeRun | undefined;
     for await (const { runs } of this.#readJournal(execution)) {
-      const visit = runs.find((run) => run.path === path && isVisit(run));
-      if (visit !== undefined) {
-        return visit;
+      for (const record of runs) {
+        const run = visitOf(record, execution);
+        if (run?.path !== path) continue;
+        if (run === record) return run;
+        open = run;
       }
     }
-    return undefined;
+    return open;
   }
 
   /**
@@ -103,7 +113,7 @@ export class ExecutionReader {
    */
   async listIterations(execution: FoundExecution, path: string, page: Page): Promise<ListedIterations> {
     const { pageSize, pageToken } = page;
-    const filters = { ...execution, path };
+    const filters = { environmentId: execution.environmentId, id: execution.id, path };
     const from = pageToken === undefined ? { flushIndex: 0, entry: 0 } : parseJournalToken(pageToken, filters);
     const iterations: NodeRun[] = [];
     for await (const { index, runs } of this.#readJournal(execution, from.flushIndex)) {
@@ -166,7 +176,22 @@ function isIterationOf(group: string, { path }: NodeRun): boolean {
   return path.startsWith(group) && /^\[\d+\]$/.test(path.slice(group.length));
 }
 
-/** The journal holds more than visits of nodes: waits, whose paths do not end with a node's id. */
-function isVisit({ path, node_id }: NodeRun): boolean {
-  return path === node_id || path.endsWith(`/${node_id}`);
+/**
+ * The visit of a node that a record tells of. The journal holds more than those: waits and attempts, whose paths do not
+ * end with a node's id. What a node may send only once is recorded before it is sent; where nothing came of that until
+ * the end, nobody knows whether it was, and a record of the visit that follows takes this one's place.
+ */
+function visitOf(record: NodeRun, { isEnded = false }: FoundExecution): NodeRun | undefined {
+  const { path, node_id } = record;
+  if (path === node_id || path.endsWith(`/${node_id}`)) return record;
+  if (!isEnded || !isIntent(record)) return undefined;
+  const message = "The request, which may be sent only once, was not answered before the execution ended.";
+  const error = { reason: "OUTCOME_UNKNOWN", message, node_id };
+  return { ...record, path: path.slice(0, -intentSuffix.length), state: "ERRORED", error };
+}
+
+const intentSuffix = "#intent";
+
+function isIntent({ path }: NodeRun): boolean {
+  return path.endsWith(intentSuffix);
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { serve } from "../engine/http/outside.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { account, aTime, type ExecutionCalls, executionCalls, payload } from "./execution-calls.ts";
 
@@ -134,6 +135,30 @@ describe("a stop", () => {
         message: { execution_id: id, error },
       });
       await at.ask(stopExecution, { execution_id: running });
+    } finally {
+      await single.stop();
+    }
+  });
+
+  test("leaves unknown what came of a request that may be sent only once and was not answered", async () => {
+    const upstream = await serve(() => undefined);
+    const single = await startFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
+    try {
+      const at = executionCalls(single.url);
+      const nodes = [
+        { id: "1", start: { api_call: {} } },
+        { id: "2", settings: { delivery: "AT_MOST_ONCE" }, http: { method: "POST", url: "{{event.body.url}}" } },
+      ];
+      await putWorkflow(single.url, { alias: "once", definition: { nodes, edges: [{ source: "1", target: "2" }] } });
+      const url = `http://127.0.0.1:${upstream.port}/`;
+      const execution_id = await at.start({ workflow: "once", payload: { url } });
+      while (upstream.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      expect((await at.ask(getNodeRun, { execution_id, node_id: "2" })).reason).toBe("RESOURCE_NOT_FOUND");
+      await at.ask(stopExecution, { execution_id });
+      const unknown = { node_id: "2", state: "ERRORED", error: { reason: "OUTCOME_UNKNOWN" } };
+      expect((await at.ask(getNodeRun, { execution_id, node_id: "2" })).message).toMatchObject(unknown);
+      const { message } = await at.ask(getExecution, { execution_id });
+      expect(message).toMatchObject({ state: "STOPPED", node_runs: [{ node_id: "1" }, unknown] });
     } finally {
       await single.stop();
     }
