@@ -114,6 +114,7 @@ function createRun(client: HttpClient, nodes: readonly JsonObject[]): () => Prom
 /** Keeps nothing. */
 const journal: Journal = {
   recall: () => undefined,
+  placeOf: () => 0,
   record: () => undefined,
   wait: async () => undefined,
   work: (piece) => piece(),

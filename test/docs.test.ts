@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join, resolve } from "node:path";
-import { fromJsonString, type JsonValue } from "@bufbuild/protobuf";
+import { fromJsonString } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../src/domain/clock.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
@@ -38,8 +38,8 @@ afterAll(async () => {
   server.close();
 });
 
-/** Runs a definition with its sample payload; answers what its Response or its output says. */
-async function answerOf(definition: string): Promise<JsonValue> {
+/** Runs a definition with its sample payload; answers what its Response or its output says, or how it failed. */
+async function answerOf(definition: string): Promise<unknown> {
   const { graph, errors, warnings } = compileGraph(
     fromJsonString(WorkflowDefinitionSchema, definition.replaceAll("https://api.example.com", url)),
     defaultLimits,
@@ -60,8 +60,8 @@ async function answerOf(definition: string): Promise<JsonValue> {
     journal: new MemoryJournal(systemClock),
     signal: new AbortController().signal,
   });
-  expect(outcome.state).toBe("COMPLETED");
-  return JSON.parse(outcome.response ?? "null");
+  const { state, response = "null", error } = outcome;
+  return state === "COMPLETED" ? JSON.parse(response) : { status: state, response: JSON.parse(response), error };
 }
 
 describe(join("docs", "workflows.md"), () => {
@@ -72,6 +72,6 @@ describe(join("docs", "workflows.md"), () => {
   });
 
   test("it has definitions", () => {
-    expect(pairs).toHaveLength(4);
+    expect(pairs).toHaveLength(5);
   });
 });

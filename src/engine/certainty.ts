@@ -1,4 +1,5 @@
 import type { Node } from "../gen/flowcall/v1/definition_pb.ts";
+import type { BoundaryOptions } from "./boundary.ts";
 import type { LevelPlan } from "./levels.ts";
 
 /** A set of nodes, one bit for each. */
@@ -11,13 +12,18 @@ type Bits = bigint;
  * This errs to the side of a warning too many.
  */
 export class Certainty {
+  readonly #finishesBranches: boolean;
   readonly #bits: ReadonlyMap<string, Bits>;
   readonly #ancestors = new Map<string, Bits>();
   readonly #before = new Map<string, Bits>();
   readonly #atEnd = new Map<LevelPlan, Bits>();
 
-  /** @param plans each behind the one that its Group is in */
-  constructor(plans: readonly LevelPlan[]) {
+  /**
+   * @param plans each behind the one that its Group is in
+   * @param options whether nodes run although others beside them failed
+   */
+  constructor(plans: readonly LevelPlan[], { finishesBranches }: BoundaryOptions) {
+    this.#finishesBranches = finishesBranches;
     const nodes = plans.flatMap((plan) => plan.nodes);
     this.#bits = new Map(nodes.map((node, index) => [node.id, 1n << BigInt(index)]));
     for (const plan of plans) {
@@ -55,7 +61,8 @@ export class Certainty {
       this.#ancestors.set(node.id, ancestors);
       const dominating = plan.nodes.filter(({ id }) => (common & this.#bit(id)) !== 0n);
       const runs = entryRuns | union(dominating.map(({ id }) => implied.get(id)));
-      this.#before.set(node.id, (ancestors & runs) | outside);
+      // A node beside which others run may have failed, but not one that every way here goes through.
+      this.#before.set(node.id, (this.#finishesBranches ? common : ancestors & runs) | outside);
     }
     this.#atEnd.set(plan, entryRuns | outside);
   }

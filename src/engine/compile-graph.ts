@@ -5,7 +5,12 @@
 // time from its clock, and gives back an outcome. What a journal recalls is never run again.
 
 import type { Limits } from "../domain/limits.ts";
-import type { Node, StartNode, WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
+import {
+  type Node,
+  type StartNode,
+  type WorkflowDefinition,
+  WorkflowDefinition_OnFailure,
+} from "../gen/flowcall/v1/definition_pb.ts";
 import type { WorkflowProblem } from "../gen/flowcall/v1/workflow_pb.ts";
 import { Certainty } from "./certainty.ts";
 import { type CompiledNode, compileNode } from "./compile-node.ts";
@@ -41,7 +46,9 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
     return { errors: problems.errors, warnings: problems.warnings };
   }
   const plans = planLevels(structure);
-  warnOfLevels(structure, plans, { certainty: new Certainty(plans), names, problems });
+  const finishesBranches = definition.onFailure === WorkflowDefinition_OnFailure.FINISH_BRANCHES;
+  const certainty = new Certainty(plans, { finishesBranches });
+  warnOfLevels(structure, plans, { certainty, names, problems });
   if (problems.errors.length > 0) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
@@ -49,6 +56,7 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
   const graph: Graph = {
     root: linkLevels(plans, compiled),
     hasGroup: plans.length > 1,
+    finishesBranches,
     hasApiCallTrigger: trigger?.case === "apiCall",
     samplePayload: trigger?.value?.payload ?? {},
     ...(output && { output }),

@@ -1,4 +1,5 @@
-import type { GraphNode, Level, Port } from "./graph.ts";
+import type { GraphNode, Level } from "./graph.ts";
+import type { Exit } from "./visit.ts";
 
 /**
  * Decides when a node's turn has come, in one run of a level.
@@ -22,10 +23,10 @@ export class Joins {
     return this.#settle(this.#level.entries, []);
   }
 
-  /** The nodes that are ready because this one was left by this port. */
-  leave(node: GraphNode, port: Port): readonly GraphNode[] {
-    const others = Object.entries(node.ports).flatMap(([name, targets]) => (name === port ? [] : targets));
-    return this.#settle(node.ports[port] ?? [], others);
+  /** The nodes that are ready because this one was left so. */
+  leave(node: GraphNode, exit: Exit): readonly GraphNode[] {
+    const others = Object.entries(node.ports).flatMap(([name, targets]) => (name === exit ? [] : targets));
+    return this.#settle(exit === "nowhere" ? [] : (node.ports[exit] ?? []), others);
   }
 
   #settle(arriving: readonly number[], missing: readonly number[]): readonly GraphNode[] {

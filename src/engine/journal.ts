@@ -9,6 +9,8 @@ import type { NodeRun } from "../domain/execution.ts";
 export interface Journal {
   /** What was recorded under this path, by this run or an earlier one. */
   recall(path: string): NodeRun | undefined;
+  /** How many records came before the one of this path; infinity where there is none. */
+  placeOf(path: string): number;
   /** Keeps one visit of a node. Records keep their order: a failure comes before the nodes that it stopped. */
   record(run: NodeRun): void;
   /**

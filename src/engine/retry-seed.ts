@@ -3,13 +3,19 @@ import type { Graph, GraphNode, Level } from "./graph.ts";
 
 /**
  * What a retry of a node takes over from an ended run: the results that neither are the node's nor come from behind it.
- * Failures are not taken over, so that what failed beside the node runs again too. The Groups that the node is in run
- * again as well, but of their iterations only those that have not come to a good end. Undefined where the path leads to
- * no node of the graph.
+ * Failures are not taken over, so that what failed beside the node runs again too, nor what ran behind them without their
+ * results. The Groups that the node is in run again as well, but of their iterations only those that have not come to a
+ * good end. Undefined where the path leads to no node of the graph.
  */
 export function retrySeed(graph: Graph, runs: readonly NodeRun[], path: string): readonly NodeRun[] | undefined {
-  const dropped = droppedPaths(graph, path);
-  return dropped && runs.filter(({ path: own, state }) => isResult(state) && isKept(own, dropped));
+  const steps = stepsOf(graph, path);
+  if (steps === undefined) return undefined;
+  const dropped = droppedPaths(steps);
+  for (const { path: failed, state } of runs) {
+    const last = isFailure(state) ? stepsOf(graph, failed)?.at(-1) : undefined;
+    if (last !== undefined) addBehind(last, dropped.whole);
+  }
+  return runs.filter(({ path: own, state }) => isResult(state) && isKept(own, dropped));
 }
 
 /** The node that a path leads to, such as `4[12]/7`. */
@@ -21,11 +27,15 @@ function isResult(state: NodeRun["state"]): boolean {
   return state === "SUCCESS" || state === "SKIPPED" || state === "ERRORED_AND_SKIPPED";
 }
 
+function isFailure(state: NodeRun["state"]): boolean {
+  return state === "ERRORED" || state === "TIMED_OUT";
+}
+
 type Dropped = {
   /** Records of these paths, though not what is inside of them: the node's Groups and its iterations. */
-  readonly alone: ReadonlySet<string>;
+  readonly alone: Set<string>;
   /** Records of these paths with all inside of them: what comes behind the node. */
-  readonly whole: ReadonlySet<string>;
+  readonly whole: Set<string>;
 };
 
 /** Waits and attempts, whose paths have a `#`, belong to nodes that have results, and tell nothing beside those. */
@@ -35,15 +45,14 @@ function isKept(path: string, { alone, whole }: Dropped): boolean {
   return ![...ends, path.length].some((end) => whole.has(path.slice(0, end)));
 }
 
-function droppedPaths(graph: Graph, path: string): Dropped | undefined {
-  const steps = stepsOf(graph, path);
-  if (steps === undefined) return undefined;
+function droppedPaths(steps: readonly PathStep[]): Dropped {
   const alone = new Set<string>();
   const whole = new Set<string>();
-  for (const { level, node, prefix, iteration } of steps) {
+  for (const step of steps) {
+    const { node, prefix, iteration } = step;
     alone.add(prefix + node.id);
     if (iteration !== undefined) alone.add(`${prefix}${node.id}[${iteration}]`);
-    for (const id of behind(level, node)) whole.add(prefix + id);
+    addBehind(step, whole);
   }
   return { alone, whole };
 }
@@ -71,17 +80,15 @@ function stepsOf(graph: Graph, path: string): readonly PathStep[] | undefined {
   return steps.at(-1)?.iteration === undefined ? steps : undefined;
 }
 
-/** The ids of the nodes that a branch may come to from a node. */
-function behind(level: Level, from: GraphNode): ReadonlySet<string> {
-  const found = new Set<string>();
+/** Adds the paths of the nodes that a branch may come to from a node. */
+function addBehind({ level, node: from, prefix }: PathStep, found: Set<string>): void {
   const ahead = [from];
   for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
     for (const place of Object.values(node.ports).flat()) {
       const next = level.nodes[place];
-      if (next === undefined || found.has(next.id)) continue;
-      found.add(next.id);
+      if (next === undefined || found.has(prefix + next.id)) continue;
+      found.add(prefix + next.id);
       ahead.push(next);
     }
   }
-  return found;
 }

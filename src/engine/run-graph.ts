@@ -32,7 +32,7 @@ export type Run = RunValues & {
  */
 export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
   run.signal.throwIfAborted();
-  const state = new RunState(run);
+  const state = new RunState(run, graph);
   const outputs = new Outputs();
   recallResponse(graph, state);
   await runLevel(graph.root, { state, boundary: state.boundary, outputs, prefix: "" });
@@ -64,9 +64,9 @@ async function runLevel(level: Level, run: LevelRun): Promise<void> {
   // Never rejects: whatever goes wrong, the branches beside it are waited for.
   const runBranch = async (node: GraphNode): Promise<void> => {
     try {
-      const port = await visitNode(node, run, runLevel);
-      if (port !== undefined) {
-        await Promise.all(joins.leave(node, port).map(runBranch));
+      const exit = await visitNode(node, run, runLevel);
+      if (exit !== undefined) {
+        await Promise.all(joins.leave(node, exit).map(runBranch));
       }
     } catch (error) {
       run.state.crash ??= { error };

@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { ExecutionError, NodeRun } from "../domain/execution.ts";
-import { Boundary } from "./boundary.ts";
+import type { Boundary } from "./boundary.ts";
 import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
 import type { GroupStep } from "./graph.ts";
@@ -36,7 +36,7 @@ export async function runIteration(group: GroupRun, index: number, body: JsonObj
   const { journal, clock } = level.state.run;
   const path = pathOf(visit, index);
   const startTime = clock.now();
-  const boundary = new Boundary(level.boundary);
+  const boundary = level.boundary.inside();
   const outputs = new Outputs(level.outputs);
   outputs.setValue(node.id, body);
   await runLevel(step.level, { state: level.state, boundary, outputs, prefix: `${path}/` });
@@ -65,7 +65,7 @@ export async function runIteration(group: GroupRun, index: number, body: JsonObj
  */
 export async function replayStoppedIteration({ step, visit, runLevel }: GroupRun, index: number): Promise<void> {
   const { level } = visit;
-  const boundary = new Boundary(level.boundary);
+  const boundary = level.boundary.inside();
   boundary.end();
   const outputs = new Outputs(level.outputs);
   await runLevel(step.level, { state: level.state, boundary, outputs, prefix: `${pathOf(visit, index)}/` });

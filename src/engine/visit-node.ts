@@ -6,10 +6,10 @@ import { checkOutput } from "./check-output.ts";
 import type { GraphNode, Port, Step } from "./graph.ts";
 import { replayStoppedGroup, runGroup } from "./run-group.ts";
 import { runLeaf } from "./run-leaf.ts";
-import { type LevelRun, type RunLevel, Visit } from "./visit.ts";
+import { type Exit, type LevelRun, type RunLevel, Visit } from "./visit.ts";
 
-/** Runs or replays one node. Gives the port that its branch leaves by, or undefined where the branch ends here. */
-export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunLevel): Promise<Port | undefined> {
+/** Runs or replays one node. Gives how its branch leaves it, or undefined where it was stopped or stops the run. */
+export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunLevel): Promise<Exit | undefined> {
   const { state, boundary, prefix } = level;
   const recalled = state.run.journal.recall(prefix + node.id);
   if (recalled !== undefined && recalled.state !== "WAITING") {
@@ -33,7 +33,7 @@ export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunL
 }
 
 /** Answers as the node did when it ran. */
-function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Port | undefined {
+function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Exit | undefined {
   const { state, boundary, outputs } = level;
   boundary.countIterations(recalled.iterations ?? 0);
   switch (recalled.state) {
@@ -43,7 +43,7 @@ function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Port |
     case "ERRORED":
     case "TIMED_OUT":
       replayFailure(recalled, level);
-      return undefined;
+      return "nowhere";
     default:
   }
   if (node.step.kind === "start") {
@@ -52,17 +52,21 @@ function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Port |
     outputs.setText(node.id, recalled.output);
   }
   if (node.step.kind === "terminate" && recalled.state === "SUCCESS") {
-    state.boundary.end();
+    state.boundary.terminate(undefined, state.run.journal.placeOf(recalled.path));
     return undefined;
   }
   return portOf(recalled.port) ?? node.defaultPort;
 }
 
-/** A Terminate ended the run; any other failure ended its own run of the level. */
-function replayFailure({ error, node_id }: NodeRun, { state, boundary }: LevelRun): void {
+/** A Terminate ended the run; any other failure was one of its own run of the level. */
+function replayFailure({ error, node_id, path }: NodeRun, { state, boundary }: LevelRun): void {
   const failure = error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id };
-  const ended = failure.reason === "TERMINATED" ? state.boundary : boundary;
-  ended.fail(failure);
+  const place = state.run.journal.placeOf(path);
+  if (failure.reason === "TERMINATED") {
+    state.boundary.terminate(failure, place);
+  } else {
+    boundary.fail(failure, place);
+  }
 }
 
 function portOf(recorded: string | undefined): Port | undefined {

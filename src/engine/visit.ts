@@ -1,6 +1,6 @@
 import type { ExecutionError, NodeRun, NodeState } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
-import { Boundary } from "./boundary.ts";
+import { Boundary, type BoundaryOptions } from "./boundary.ts";
 import { NodeFailure } from "./failure.ts";
 import type { GraphNode, Level, Port } from "./graph.ts";
 import type { Run } from "./run-graph.ts";
@@ -16,9 +16,9 @@ export class RunState {
   /** A fault that is not the workflow's. */
   crash: { readonly error: unknown } | undefined;
 
-  constructor(run: Run) {
+  constructor(run: Run, branches: BoundaryOptions) {
     this.run = run;
-    this.boundary = new Boundary(run.signal);
+    this.boundary = new Boundary(run.signal, branches);
   }
 }
 
@@ -33,6 +33,9 @@ export type LevelRun = {
 
 /** Runs the nodes of a level. It is handed on, since a level's nodes may be Groups with levels of their own. */
 export type RunLevel = (level: Level, run: LevelRun) => Promise<void>;
+
+/** How a branch leaves a node: by a port or, where the node failed, nowhere. Then what waits for it waits no longer. */
+export type Exit = Port | "nowhere";
 
 /** One visit of a node, and the record that it leaves. */
 export class Visit {
@@ -70,9 +73,9 @@ export class Visit {
     return this.#goOn("SKIPPED");
   }
 
-  /** Ends the visit because of an error. Gives a port where the branch goes on all the same. */
-  fail(error: unknown): Port | undefined {
-    const { boundary } = this.level;
+  /** Ends the visit because of an error. Gives a port where the branch goes on all the same; undefined where it was stopped. */
+  fail(error: unknown): Exit | undefined {
+    const { boundary, state } = this.level;
     if (boundary.signal.aborted) {
       // What an outside signal interrupts leaves no record, so that a replay runs it again.
       if (boundary.isOver) {
@@ -88,8 +91,8 @@ export class Visit {
       return this.#goOn("ERRORED_AND_SKIPPED", failure);
     }
     this.#record(failedState(error), { error: failure });
-    boundary.fail(failure);
-    return undefined;
+    boundary.fail(failure, state.run.journal.placeOf(this.path));
+    return "nowhere";
   }
 
   /** Whether the node was about to send, in this run or an earlier one. */
@@ -122,11 +125,10 @@ export class Visit {
     const { state } = this.level;
     if (failure === undefined) {
       this.#record("SUCCESS", output === undefined ? {} : { output });
-      state.boundary.end();
     } else {
       this.#record("ERRORED", { error: failure });
-      state.boundary.fail(failure);
     }
+    state.boundary.terminate(failure, state.run.journal.placeOf(this.path));
     return undefined;
   }
 

@@ -39,7 +39,7 @@ export type RunJournalOptions = {
  */
 export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
-  readonly #recorded = new Map<string, NodeRun>();
+  readonly #recorded = new Map<string, { readonly run: NodeRun; readonly place: number }>();
   readonly #closed = new AbortController();
   #pending: NodeRun[] = [];
   #flushIndex = 0;
@@ -57,16 +57,20 @@ export class RunJournal implements Journal {
 
   /** Takes in what an earlier run of the execution recorded, and the index that the next flush has. */
   replay(runs: readonly NodeRun[], nextFlushIndex: number): void {
-    for (const run of runs) this.#recorded.set(run.path, run);
+    for (const run of runs) this.#keep(run);
     this.#flushIndex = nextFlushIndex;
   }
 
   recall(path: string): NodeRun | undefined {
-    return this.#recorded.get(path);
+    return this.#recorded.get(path)?.run;
+  }
+
+  placeOf(path: string): number {
+    return this.#recorded.get(path)?.place ?? Number.POSITIVE_INFINITY;
   }
 
   record(run: NodeRun): void {
-    this.#recorded.set(run.path, run);
+    this.#keep(run);
     this.#pending.push(run);
     this.#schedule();
   }
@@ -119,6 +123,10 @@ export class RunJournal implements Journal {
   /** Hands over what is not committed, or as much of it as one flush holds: the next one, or the one of the end. */
   take(): Flush {
     return { index: this.#flushIndex, runs: this.#pending.splice(0, flushLength(this.#pending)) };
+  }
+
+  #keep(run: NodeRun): void {
+    this.#recorded.set(run.path, { run, place: this.#recorded.size });
   }
 
   #schedule(): void {

@@ -1,19 +1,17 @@
 import { expect } from "vitest";
-import type { Limits } from "../../src/domain/limits.ts";
-import { compile, type NodeJson, start } from "./workflow.ts";
+import { compile, type NodeJson, type RunOptions, start } from "./workflow.ts";
 
-type Definition = {
+type Definition = Pick<RunOptions, "limits" | "onFailure"> & {
   readonly nodes: readonly NodeJson[];
   readonly edges?: readonly string[];
-  readonly limits?: Partial<Limits>;
 };
 
 /** Expects exactly these problems, each as `REASON node field`. */
 export function checkProblems(
-  { nodes, edges = [], limits }: Definition,
+  { nodes, edges = [], ...options }: Definition,
   expected: { errors?: string[]; warnings?: string[] },
 ) {
-  const { graph, errors, warnings } = compile(nodes, edges, limits);
+  const { graph, errors, warnings } = compile(nodes, edges, options);
   const words = (list: typeof errors) => list.map(({ reason, nodeId, field }) => `${reason} ${nodeId ?? "-"} ${field}`);
   expect(words(errors)).toEqual(expected.errors ?? []);
   expect(words(warnings)).toEqual(expected.warnings ?? []);

@@ -22,6 +22,11 @@ export class MemoryJournal implements Journal {
     return this.#byPath.get(path);
   }
 
+  placeOf(path: string): number {
+    const place = [...this.#byPath.keys()].indexOf(path);
+    return place < 0 ? Number.POSITIVE_INFINITY : place;
+  }
+
   record(run: NodeRun): void {
     this.records.push(run);
     this.#byPath.set(run.path, run);

@@ -21,12 +21,21 @@ export function edge(text: string): JsonObject {
   return { source, target, ...(port !== undefined && { port }) };
 }
 
-export function compile(nodes: readonly NodeJson[], edges: readonly string[], limits: Partial<Limits> = {}) {
-  const definition = fromJson(WorkflowDefinitionSchema, { nodes: [...nodes], edges: edges.map(edge) });
+export function compile(
+  nodes: readonly NodeJson[],
+  edges: readonly string[],
+  { limits, onFailure }: Pick<RunOptions, "limits" | "onFailure"> = {},
+) {
+  const definition = fromJson(WorkflowDefinitionSchema, {
+    nodes: [...nodes],
+    edges: edges.map(edge),
+    ...(onFailure && { on_failure: onFailure }),
+  });
   return compileGraph(definition, { ...defaultLimits, ...limits });
 }
 
 export type RunOptions = {
+  readonly onFailure?: "STOP_BRANCHES" | "FINISH_BRANCHES";
   readonly body?: JsonObject;
   readonly headers?: Record<string, string>;
   readonly type?: ExecutionType;
@@ -40,7 +49,7 @@ export type RunOptions = {
 /** A run that a test can steer while it goes on. */
 export function begin(nodes: readonly NodeJson[], edges: readonly string[], options: RunOptions = {}) {
   const limits = { ...defaultLimits, ...options.limits };
-  const { graph, errors } = compile(nodes, edges, limits);
+  const { graph, errors } = compile(nodes, edges, options);
   if (graph === undefined) {
     throw new Error(errors.map(({ nodeId, field, message }) => `${nodeId} ${field}: ${message}`).join("\n"));
   }

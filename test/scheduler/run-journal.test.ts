@@ -70,6 +70,19 @@ describe("what is recorded", () => {
     ]);
   });
 
+  test("has its place behind all that was recorded before, by an earlier run too", () => {
+    journal.replay([nodeRun("b"), nodeRun("a")], 1);
+    for (const path of ["d", "c"]) journal.record(nodeRun(path));
+    const paths = ["a", "b", "c", "d"];
+    expect(paths.toSorted((left, right) => journal.placeOf(left) - journal.placeOf(right))).toEqual([
+      "b",
+      "a",
+      "d",
+      "c",
+    ]);
+    expect(journal.placeOf("nobody")).toBe(Number.POSITIVE_INFINITY);
+  });
+
   test("is committed as the same flush however often the database was away", async () => {
     failures = [new Away(), new Away()];
     journal.open();
