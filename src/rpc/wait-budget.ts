@@ -1,8 +1,12 @@
 import type { Call } from "../domain/call.ts";
 
-/** What is kept of a caller's deadline for the way back: a tenth, within these bounds. */
-const marginMsMin = 20;
-const marginMsMax = 500;
+/**
+ * What is kept of a caller's deadline, within bounds: a fifth. Its clock began before it had a connection, and the answer
+ * has its way back.
+ */
+const marginShare = 1 / 5;
+const marginMsMin = 25;
+const marginMsMax = 1_000;
 
 /**
  * How long a call waits for the end of an execution, in milliseconds: the shortest of the server's limit, what the
@@ -18,5 +22,5 @@ export function waitBudget(
 }
 
 function lessMargin(ms: number): number {
-  return ms - Math.min(marginMsMax, Math.max(marginMsMin, ms / 10));
+  return ms - Math.min(marginMsMax, Math.max(marginMsMin, ms * marginShare));
 }
