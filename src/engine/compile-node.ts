@@ -20,6 +20,7 @@ import { compileText } from "./templates/text.ts";
 /** A node by itself, before its place in the graph is known. */
 export type CompiledNode = {
   readonly skipOnError: boolean;
+  readonly isHidden: boolean;
   readonly conditions?: Condition;
   readonly makeStep: MakeStep;
 };
@@ -47,13 +48,15 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
       .error("TIMEOUT_INVALID", `A time-out must be 1 to ${timeoutMsMax} ms, not ${timeoutMs}.`);
   }
   const conditions = settings?.conditions && compileRule(settings.conditions, settingsField.member("conditions"));
+  checkEncryptedFields(node, settingsField.member("encrypted_output_fields"));
   warnOfIgnored(node, settingsField);
   const makeStep = compileStep(
     kind,
     { retry: isAtMostOnce ? once : retry, timeoutMs, isAtMostOnce },
     { ...tools, field: new Field(tools.names, node.id, kind.case) },
   );
-  return { skipOnError: settings?.skipOnError ?? false, ...(conditions && { conditions }), makeStep };
+  const { skipOnError = false, hideNodeRequest: isHidden = false } = settings ?? {};
+  return { skipOnError, isHidden, ...(conditions && { conditions }), makeStep };
 }
 
 const timeoutMsMax = 7_200_000;
@@ -77,11 +80,27 @@ function warnOfIgnored({ kind, settings }: Node, field: Field): void {
   if (settings?.delivery !== undefined && kind.case !== "http") {
     field.warn("SETTING_IGNORED", `A ${kind.case} node sends nothing, so its delivery has no effect.`);
   }
+  if (kind.case === "start" && (settings?.hideNodeRequest || settings?.encryptedOutputFields.length)) {
+    field.warn("SETTING_IGNORED", "A start node's output is the execution's payload, which is shown all the same.");
+  }
   if (settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE && settings.retry !== undefined) {
     field.warn(
       "SETTING_IGNORED",
       "A node that sends at most once is not tried again, so its retry policy has no effect.",
     );
+  }
+}
+
+/** A path that leads nowhere would show what its author believes to be hidden. */
+function checkEncryptedFields({ kind, settings }: Node, field: Field): void {
+  for (const path of settings?.encryptedOutputFields ?? []) {
+    const steps = path.split(".");
+    if (steps.some((step) => step.trim() === "")) {
+      field.error("OUTPUT_PATH_INVALID", `"${path}" is not a path. Write names with single dots between them.`);
+    } else if (kind.case === "http" && !/^(body|status|\*)(\.|$)|^headers(\.[^A-Z.]+)?$/.test(path)) {
+      const told = 'Begin with "body", "status" or "headers" and a header\'s name in lower case.';
+      field.error("OUTPUT_PATH_INVALID", `"${path}" is not in an HTTP node's output. ${told}`);
+    }
   }
 }
 

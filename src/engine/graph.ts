@@ -38,6 +38,8 @@ export type GraphNode = {
   /** The port of a branch that goes on although the node did not run: `false` for a Rule, else `next`. */
   readonly defaultPort: Port;
   readonly skipOnError: boolean;
+  /** Whether the message of its failure is told in its own record alone. */
+  readonly isHidden: boolean;
   readonly conditions?: Condition;
   readonly step: Step;
 };

@@ -46,6 +46,7 @@ export type ProblemReason =
   | "PAGINATION_INVALID"
   | "RETRY_INVALID"
   | "TIMEOUT_INVALID"
+  | "OUTPUT_PATH_INVALID"
   | "SETTING_IGNORED";
 
 /** Where a problem is: a path inside the node, or inside the definition where no node is named. */

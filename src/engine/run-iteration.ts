@@ -5,7 +5,7 @@ import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
 import type { GroupStep } from "./graph.ts";
 import { Outputs, RunScope } from "./run-scope.ts";
-import type { RunLevel, Visit } from "./visit.ts";
+import { type RunLevel, toldOf, type Visit } from "./visit.ts";
 
 /** One visit of a Group. */
 export type GroupRun = { readonly step: GroupStep; readonly visit: Visit; readonly runLevel: RunLevel };
@@ -93,7 +93,7 @@ function outputOf({ step, visit }: GroupRun, scope: RunScope): IterationEnd {
     if (!(error instanceof NodeFailure)) {
       throw error;
     }
-    return errored(visit.describe(error));
+    return errored(toldOf(visit.node, visit.describe(error)));
   }
 }
 

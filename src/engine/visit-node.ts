@@ -6,7 +6,7 @@ import { checkOutput } from "./check-output.ts";
 import type { GraphNode, Port, Step } from "./graph.ts";
 import { replayStoppedGroup, runGroup } from "./run-group.ts";
 import { runLeaf } from "./run-leaf.ts";
-import { type Exit, type LevelRun, type RunLevel, Visit } from "./visit.ts";
+import { type Exit, type LevelRun, type RunLevel, toldOf, Visit } from "./visit.ts";
 
 /** Runs or replays one node. Gives how its branch leaves it, or undefined where it was stopped or stops the run. */
 export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunLevel): Promise<Exit | undefined> {
@@ -42,7 +42,7 @@ function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Exit |
       return undefined;
     case "ERRORED":
     case "TIMED_OUT":
-      replayFailure(recalled, level);
+      replayFailure(node, recalled, level);
       return "nowhere";
     default:
   }
@@ -59,8 +59,8 @@ function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Exit |
 }
 
 /** A Terminate ended the run; any other failure was one of its own run of the level. */
-function replayFailure({ error, node_id, path }: NodeRun, { state, boundary }: LevelRun): void {
-  const failure = error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id };
+function replayFailure(node: GraphNode, { error, path }: NodeRun, { state, boundary }: LevelRun): void {
+  const failure = toldOf(node, error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id: node.id });
   const place = state.run.journal.placeOf(path);
   if (failure.reason === "TERMINATED") {
     state.boundary.terminate(failure, place);

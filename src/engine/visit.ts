@@ -1,5 +1,6 @@
 import type { ExecutionError, NodeRun, NodeState } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
+import { redacted } from "../domain/redacted.ts";
 import { Boundary, type BoundaryOptions } from "./boundary.ts";
 import { NodeFailure } from "./failure.ts";
 import type { GraphNode, Level, Port } from "./graph.ts";
@@ -36,6 +37,11 @@ export type RunLevel = (level: Level, run: LevelRun) => Promise<void>;
 
 /** How a branch leaves a node: by a port or, where the node failed, nowhere. Then what waits for it waits no longer. */
 export type Exit = Port | "nowhere";
+
+/** A failure as it is told outside of its node's own record. */
+export function toldOf({ isHidden }: GraphNode, failure: ExecutionError): ExecutionError {
+  return isHidden ? { ...failure, message: redacted } : failure;
+}
 
 /** One visit of a node, and the record that it leaves. */
 export class Visit {
@@ -91,7 +97,7 @@ export class Visit {
       return this.#goOn("ERRORED_AND_SKIPPED", failure);
     }
     this.#record(failedState(error), { error: failure });
-    boundary.fail(failure, state.run.journal.placeOf(this.path));
+    boundary.fail(toldOf(this.node, failure), state.run.journal.placeOf(this.path));
     return "nowhere";
   }
 
@@ -128,7 +134,8 @@ export class Visit {
     } else {
       this.#record("ERRORED", { error: failure });
     }
-    state.boundary.terminate(failure, state.run.journal.placeOf(this.path));
+    const told = failure && toldOf(this.node, failure);
+    state.boundary.terminate(told, state.run.journal.placeOf(this.path));
     return undefined;
   }
 

@@ -25,9 +25,7 @@ import {
   NodeRun_State,
   NodeRunSchema,
 } from "../gen/flowcall/v1/execution_pb.ts";
-
-/** The name of a node by its id, where it has one. */
-export type NodeNames = ReadonlyMap<string, string>;
+import { type NodeViews, shownRun } from "./node-view.ts";
 
 /** An execution as ListExecutions gives it. */
 export function summaryMessage(execution: ExecutionSummary) {
@@ -54,29 +52,30 @@ export function summaryMessage(execution: ExecutionSummary) {
 }
 
 /** An execution as GetExecution gives it. */
-export function detailMessage(execution: ExecutionDetail, runs: readonly NodeRun[], names: NodeNames) {
+export function detailMessage(execution: ExecutionDetail, runs: readonly NodeRun[], views: NodeViews) {
   const { payload, response } = execution;
   return Object.assign(summaryMessage(execution), {
     // The column holds a text whose root was checked to be an object.
     payload: parseJson(payload) as JsonObject,
     ...(response !== undefined && { response: valueMessage(response) }),
-    nodeRuns: runs.map((run) => nodeRunMessage(run, names)),
+    nodeRuns: runs.map((run) => nodeRunMessage(run, views)),
   });
 }
 
-export function nodeRunMessage(run: NodeRun, names: NodeNames) {
-  const { output, port } = run;
-  const name = names.get(run.node_id);
+/** The one place where a run of a node becomes a message, and so where what the node hides is left out. */
+export function nodeRunMessage(run: NodeRun, views: NodeViews) {
+  const view = views.get(run.node_id);
+  const { output, port, error } = shownRun(run, view);
   return create(NodeRunSchema, {
     nodeId: run.node_id,
     path: run.path,
-    ...(name !== undefined && { name }),
+    ...(view?.name && { name: view.name }),
     state: nodeStates[run.state],
     attempts: run.attempts,
     startTime: timestampFromMs(run.start_time),
     endTime: timestampFromMs(run.end_time),
     ...(port !== undefined && { port }),
-    ...errorField(run.error),
+    ...errorField(error),
     notes: [...(run.notes ?? [])],
     ...(output !== undefined && { output: valueMessage(output) }),
   });

@@ -17,18 +17,10 @@ import {
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { definitionNodes, nodeNames } from "./definition-nodes.ts";
-import {
-  detailMessage,
-  type NodeNames,
-  nodeRunMessage,
-  sources,
-  states,
-  summaryMessage,
-  types,
-  wordOf,
-} from "./execution-message.ts";
+import { definitionNodes, definitionViews } from "./definition-nodes.ts";
+import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
+import { nodeViews } from "./node-view.ts";
 import { principalOf } from "./principal-of.ts";
 import { checkReplySize } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
@@ -54,7 +46,7 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
     if (execution === undefined) throw executionNotFound(query.executionId);
     tellExecution(call, execution.id, execution.state);
     const runs = await reader.listNodeRuns(foundIn(query, execution));
-    const message = detailMessage(execution, runs, await nodeNames(workflows, query.environmentId, execution));
+    const message = detailMessage(execution, runs, await definitionViews(workflows, query.environmentId, execution));
     checkReplySize(ExecutionSchema, message, {
       texts: [execution.payload, execution.response ?? "", JSON.stringify(runs)],
       bytesMax: limits.transportBytesMax,
@@ -137,9 +129,9 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
         pageSize,
         ...(pageToken !== undefined && { pageToken }),
       });
-      const names: NodeNames = new Map(group.name === "" ? [] : [[group.id, group.name]]);
+      const views = nodeViews([group]);
       const message = create(ListIterationsResponseSchema, {
-        iterations: page.iterations.map((run) => nodeRunMessage(run, names)),
+        iterations: page.iterations.map((run) => nodeRunMessage(run, views)),
         ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
       });
       checkReplySize(ListIterationsResponseSchema, message, {
@@ -157,7 +149,7 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
       tellExecution(call, execution.id, execution.state);
       const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId);
       if (run === undefined) throw nodeRunNotFound(request);
-      return nodeRunMessage(run, await nodeNames(workflows, query.environmentId, execution));
+      return nodeRunMessage(run, await definitionViews(workflows, query.environmentId, execution));
     },
   };
 }

@@ -13,10 +13,11 @@ import type { WatchedFact, Watchers } from "../scheduler/watchers.ts";
 import type { EndNews } from "../storage/execution-events.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { nodeNames } from "./definition-nodes.ts";
-import { errorField, type NodeNames, nodeRunMessage, states, statuses } from "./execution-message.ts";
+import { definitionViews } from "./definition-nodes.ts";
+import { errorField, nodeRunMessage, states, statuses } from "./execution-message.ts";
 import { executionNotFound, foundIn, queryOf } from "./execution-queries.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
+import type { NodeViews } from "./node-view.ts";
 import { tellExecution } from "./tell-execution.ts";
 
 export type ExecutionWatchOptions = {
@@ -35,12 +36,12 @@ export function executionWatch({ reader, workflows, watchers }: ExecutionWatchOp
       const execution = await reader.find(query);
       if (execution === undefined) throw executionNotFound(request.executionId);
       tellExecution(call, execution.id, execution.state);
-      const names = await nodeNames(workflows, query.environmentId, execution);
+      const views = await definitionViews(workflows, query.environmentId, execution);
       const { lastEventId } = request;
       const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
       for await (const fact of watchers.watch(foundIn(query, execution), { behind, signal: call.signal })) {
         const id = eventId(execution.id, fact.cursor);
-        yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, names) });
+        yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, views) });
       }
     },
   };
@@ -48,12 +49,12 @@ export function executionWatch({ reader, workflows, watchers }: ExecutionWatchOp
 
 type Fact = NonNullable<MessageInitShape<typeof ExecutionEventSchema>["fact"]>;
 
-function factOf(fact: WatchedFact, execution: ExecutionSummary, names: NodeNames): Fact {
+function factOf(fact: WatchedFact, execution: ExecutionSummary, views: NodeViews): Fact {
   switch (fact.kind) {
     case "accepted":
       return { case: "accepted", value: acceptedMessage(execution) };
     case "run": {
-      const value = nodeRunMessage(fact.run, names);
+      const value = nodeRunMessage(fact.run, views);
       return { case: fact.run.path.endsWith("]") ? "iterationFinished" : "nodeFinished", value };
     }
     case "end":

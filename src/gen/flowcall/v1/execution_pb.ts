@@ -848,7 +848,7 @@ export type NodeRun = Message<"flowcall.v1.NodeRun"> & {
   port?: string | undefined;
 
   /**
-   * What went wrong.
+   * What went wrong. The message of a node with hide_node_request is `[REDACTED]`.
    *
    * @generated from field: optional flowcall.v1.ExecutionError error = 9;
    */
@@ -863,6 +863,7 @@ export type NodeRun = Message<"flowcall.v1.NodeRun"> & {
 
   /**
    * What later nodes read. Given by GetNodeRun alone; a Start node's is the execution's payload, and not repeated.
+   * `[REDACTED]` stands in the place of what the node's settings hide.
    *
    * @generated from field: optional google.protobuf.Value output = 11;
    */

@@ -1,0 +1,2 @@
+/** What is shown in the place of what a workflow hides. */
+export const redacted = "[REDACTED]";

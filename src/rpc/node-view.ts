@@ -1,0 +1,62 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { ExecutionError, NodeRun } from "../domain/execution.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import { redacted } from "../domain/redacted.ts";
+import type { Node } from "../gen/flowcall/v1/definition_pb.ts";
+
+/** What is shown of a node's runs. */
+export type NodeView = {
+  /** Empty where it has none. */
+  readonly name: string;
+  readonly isHidden: boolean;
+  /** The paths in its output that are not shown. */
+  readonly encryptedFields: readonly string[];
+};
+
+/** By the node's id. */
+export type NodeViews = ReadonlyMap<string, NodeView>;
+
+export function nodeViews(nodes: readonly Node[]): NodeViews {
+  return new Map(
+    nodes.map(({ id, name, settings }) => {
+      const { hideNodeRequest: isHidden = false, encryptedOutputFields: encryptedFields = [] } = settings ?? {};
+      return [id, { name, isHidden, encryptedFields }];
+    }),
+  );
+}
+
+/** A run with all that its node hides replaced. Of a node that nothing is known of, all is hidden. */
+export function shownRun(run: NodeRun, view: NodeView = unknownNode): NodeRun {
+  const { output, error } = run;
+  return {
+    ...run,
+    ...(output !== undefined && { output: shownOutput(output, view) }),
+    ...(error !== undefined && { error: shownError(error, view) }),
+  };
+}
+
+const unknownNode: NodeView = { name: "", isHidden: true, encryptedFields: [] };
+
+function shownError(error: ExecutionError, { isHidden }: NodeView): ExecutionError {
+  return isHidden ? { ...error, message: redacted } : error;
+}
+
+function shownOutput(output: JsonText, { isHidden, encryptedFields }: NodeView): JsonText {
+  if (!isHidden && encryptedFields.length === 0) return output;
+  // The text was written from a JSON value.
+  const value = JSON.parse(output) as JsonValue;
+  const shown = isHidden ? redacted : encryptedFields.reduce((part, path) => redact(part, path.split(".")), value);
+  // Made of a JSON value, with strings in it that are one.
+  return JSON.stringify(shown) as JsonText;
+}
+
+/** Replaces what a path leads to. A `*` leads to every item or member. */
+function redact(value: JsonValue, steps: readonly string[], at = 0): JsonValue {
+  const step = steps[at];
+  if (step === undefined) return redacted;
+  const within = (name: string, part: JsonValue) =>
+    step === "*" || step === name ? redact(part, steps, at + 1) : part;
+  if (Array.isArray(value)) return value.map((item, index) => within(String(index), item));
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, within(name, member)]));
+}
