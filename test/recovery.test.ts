@@ -58,9 +58,19 @@ async function countRows(sql: string): Promise<number> {
 
 describe("a process that is killed loses nothing that it accepted", () => {
   test(`${count} executions under way end after a restart, each once`, { timeout: 60_000 }, async () => {
-    // Some run and the others wait for a slot when the process is killed, however slowly the machine accepts them.
+    // Most wait for a time when the process is killed, however slowly the machine accepts them.
     const first = await start(100);
-    const ids = await Promise.all(Array.from({ length: count }, () => accept(first.url)));
+    const nodes = [
+      { id: "1", start: { api_call: {} } },
+      { id: "2", delay: { seconds: "10" } },
+      { id: "3", response: { data: '"{{node.2.body}}"' } },
+    ];
+    const edges = [
+      { source: "1", target: "2" },
+      { source: "2", target: "3" },
+    ];
+    await putWorkflow(first.url, { alias: "ten-seconds", definition: { nodes, edges } });
+    const ids = await Promise.all(Array.from({ length: count }, () => accept(first.url, "ten-seconds")));
     await first.end("SIGKILL");
     server = undefined;
     expect(new Set(ids).size).toBe(count);
@@ -71,7 +81,7 @@ describe("a process that is killed loses nothing that it accepted", () => {
     const answers = await Promise.all(
       ids.map(async (id) => (await fetch(`${second.url}/api/v1/execution/${id}/response`, { headers })).json()),
     );
-    const expected = { response: { message: "Waited for 2 seconds." }, status: "COMPLETED" };
+    const expected = { response: "Waited for 10 seconds.", status: "COMPLETED" };
     expect(answers.filter((answer) => JSON.stringify(answer) !== JSON.stringify(expected))).toEqual([]);
     expect(await countRows("execution where state = 'COMPLETED'")).toBe(count);
     expect(await countRows("execution")).toBe(count);
