@@ -242,7 +242,3 @@ test("a megabyte of brackets costs nothing", () => {
   const best = (bytes: Buffer) => Math.min(...Array.from({ length: 20 }, () => timeOf(bytes)));
   expect(best(deep)).toBeLessThan(best(plain));
 });
-  const start = performance.now();
-  expect(check(bytes, { limits: defaultLimits.payload })).toMatchObject({ reason: "PAYLOAD_TOO_DEEP" });
-  expect(performance.now() - start).toBeLessThan(10);
-});
