@@ -7,7 +7,7 @@ import {
   ExecutionResultSchema,
   ExecutionService,
 } from "../gen/flowcall/v1/execution_pb.ts";
-import type { Started } from "../scheduler/scheduler.ts";
+import type { Started } from "../scheduler/execute-call.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";

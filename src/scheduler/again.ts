@@ -4,9 +4,9 @@ import { RequestError } from "../domain/request-error.ts";
 import { nodeAt, retrySeed } from "../engine/retry-seed.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { Accept } from "./execute-call.ts";
 import { eventOf } from "./execution-run.ts";
 import { flushesOf } from "./run-journal.ts";
-import type { Accept } from "./scheduler.ts";
 import type { VersionCache } from "./version-cache.ts";
 
 export type AgainOptions = {

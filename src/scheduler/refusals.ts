@@ -1,6 +1,6 @@
 import { RequestError } from "../domain/request-error.ts";
 import type { Graph } from "../engine/graph.ts";
-import type { ExecuteCall } from "./scheduler.ts";
+import type { ExecuteCall } from "./execute-call.ts";
 
 /** Refuses what a workflow's own graph forbids, before anything is created. */
 export function admit(graph: Graph, call: Pick<ExecuteCall, "type">): void {

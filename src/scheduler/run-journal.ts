@@ -1,7 +1,7 @@
 import type { Clock } from "../domain/clock.ts";
 import type { NodeRun } from "../domain/execution.ts";
 import type { Journal } from "../engine/journal.ts";
-import type { Flush } from "../storage/execution-store.ts";
+import type { Flush } from "../storage/flush.ts";
 import { Waits } from "./waits.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */

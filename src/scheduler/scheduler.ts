@@ -8,59 +8,31 @@
 
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import { type ExecutionType, isTerminal, type NewExecution, type Outcome } from "../domain/execution.ts";
+import { isTerminal, type NewExecution, type Outcome } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
 import { checkJson } from "../domain/json-check.ts";
-import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
-import type { WorkflowReference } from "../domain/workflow.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
-import type { Begin, BoundExecution } from "../storage/begin.ts";
+import type { BoundExecution } from "../storage/begin.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { Again } from "./again.ts";
-import type { Event, ExecutionRun } from "./execution-run.ts";
+import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
+import type { ExecutionRun } from "./execution-run.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
 import { admit, keyReused, queueFull, shuttingDown } from "./refusals.ts";
 import { Rescuer } from "./rescuer.ts";
-import { type RunStart, Runs } from "./runs.ts";
+import { Runs } from "./runs.ts";
 import { VersionCache } from "./version-cache.ts";
 import { Waiters } from "./waiters.ts";
 
 /** How long running executions may take to end when the process stops. */
 const drainMs = 10_000;
-
-/** A call of ExecuteWorkflow in plain types. */
-export type ExecuteCall = {
-  readonly environmentId: string;
-  readonly reference: WorkflowReference;
-  readonly version?: number;
-  readonly linkedAccountId: string;
-  readonly configId?: string;
-  readonly tag?: string;
-  readonly type: ExecutionType;
-  /** How long the call waits for the end; absent where it does not. */
-  readonly waitMs?: number;
-  readonly idempotencyKey?: string;
-  /** Aborts when the caller goes away: it waits no longer, and the execution goes on. */
-  readonly signal: AbortSignal;
-  /** The text of `event.body`, checked. */
-  readonly payload: JsonText;
-  readonly event: Event;
-};
-
-/** What a call is told. Without an outcome the execution goes on: nobody waits, or the time to wait is spent. */
-export type Started = {
-  readonly executionId: string;
-  readonly outcome?: Outcome | undefined;
-  /** Whether an earlier call with the same idempotency key started it. */
-  readonly isReplayed?: boolean;
-};
 
 export type SchedulerOptions = {
   readonly executions: ExecutionStore;
@@ -75,9 +47,6 @@ export type SchedulerOptions = {
   readonly clock: Clock;
   readonly log: Logger;
 };
-
-/** An execution to begin. */
-export type Accept = RunStart & Omit<Begin, "owner">;
 
 export class Scheduler implements Service {
   readonly #options: SchedulerOptions;

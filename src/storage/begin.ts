@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
 import { toStartRow } from "./execution-rows.ts";
-import type { Flush } from "./execution-store.ts";
+import type { Flush } from "./flush.ts";
 import type { Tables } from "./tables.ts";
 
 export type Begin = {

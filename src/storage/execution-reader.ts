@@ -11,7 +11,7 @@ import {
   toSummary,
   workflowSlug,
 } from "./execution-rows.ts";
-import type { Flush } from "./execution-store.ts";
+import type { Flush } from "./flush.ts";
 import { journalTokenOf, parseJournalToken } from "./page-token.ts";
 import type { Tables } from "./tables.ts";
 

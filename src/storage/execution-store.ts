@@ -6,6 +6,7 @@ import { type Begin, type BoundExecution, beginExecution, findBound } from "./be
 import { type ClaimedExecution, type Claimer, claimExecutions, type Queue, readQueue } from "./claim.ts";
 import { claimState, ranMs, toAnswer, toOutcomeRow, toStartRow } from "./execution-rows.ts";
 import { type ExpireLimits, expireExecutions } from "./expire.ts";
+import type { Flush } from "./flush.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
 import { type Stop, stopExecution } from "./stop.ts";
 import type { Tables } from "./tables.ts";
@@ -18,9 +19,6 @@ export type Claim = {
   readonly owner: string;
   readonly epoch: number;
 };
-
-/** What one flush adds to the journal: `index` counts an execution's flushes from 0. */
-export type Flush = { readonly index: number; readonly runs: readonly NodeRun[] };
 
 /** How an execution stands, and what it answered. */
 export type ExecutionRecord = {

@@ -1,0 +1,36 @@
+import type { ExecutionType, Outcome } from "../domain/execution.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import type { WorkflowReference } from "../domain/workflow.ts";
+import type { Begin } from "../storage/begin.ts";
+import type { Event } from "./execution-run.ts";
+import type { RunStart } from "./runs.ts";
+
+/** A call of ExecuteWorkflow in plain types. */
+export type ExecuteCall = {
+  readonly environmentId: string;
+  readonly reference: WorkflowReference;
+  readonly version?: number;
+  readonly linkedAccountId: string;
+  readonly configId?: string;
+  readonly tag?: string;
+  readonly type: ExecutionType;
+  /** How long the call waits for the end; absent where it does not. */
+  readonly waitMs?: number;
+  readonly idempotencyKey?: string;
+  /** Aborts when the caller goes away: it waits no longer, and the execution goes on. */
+  readonly signal: AbortSignal;
+  /** The text of `event.body`, checked. */
+  readonly payload: JsonText;
+  readonly event: Event;
+};
+
+/** What a call is told. Without an outcome the execution goes on: nobody waits, or the time to wait is spent. */
+export type Started = {
+  readonly executionId: string;
+  readonly outcome?: Outcome | undefined;
+  /** Whether an earlier call with the same idempotency key started it. */
+  readonly isReplayed?: boolean;
+};
+
+/** An execution to begin. */
+export type Accept = RunStart & Omit<Begin, "owner">;
