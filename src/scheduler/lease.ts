@@ -12,11 +12,13 @@ export class Lease implements Service {
   readonly #leases: LeaseStore;
   readonly #owner: string;
   readonly #loop: Loop;
+  readonly #log: Logger;
   #isRenewed = false;
 
   constructor({ leases, owner, log }: { leases: LeaseStore; owner: string; log: Logger }) {
     this.#leases = leases;
     this.#owner = owner;
+    this.#log = log;
     this.#loop = new Loop({ name: "lease", everyMs: renewMs, turn: () => this.#renew(), log });
   }
 
@@ -29,7 +31,11 @@ export class Lease implements Service {
     await this.#loop.stop();
     if (!this.isFresh()) return;
     this.#isRenewed = false;
-    await this.#leases.drop(this.#owner);
+    try {
+      await this.#leases.drop(this.#owner);
+    } catch (error) {
+      this.#log.warn({ err: error }, "the lease could not be given up, and is left to run out");
+    }
   }
 
   /**
