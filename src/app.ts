@@ -8,6 +8,7 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { systemClock } from "./domain/clock.ts";
 import type { Service } from "./domain/service.ts";
+import { readEncryptionKey } from "./encryption-key.ts";
 import { HttpClient } from "./engine/http/http-client.ts";
 import { examplesDir, loadExamples, readSeed } from "./examples.ts";
 import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
@@ -24,6 +25,7 @@ import { createHealthService } from "./rpc/health-service.ts";
 import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
+import { Sealing } from "./scheduler/sealing.ts";
 import { Watchers } from "./scheduler/watchers.ts";
 import { createAuthenticate } from "./server/authenticate.ts";
 import { Server } from "./server/server.ts";
@@ -51,6 +53,7 @@ export class App implements Service {
   readonly #scheduler: Scheduler;
   readonly #chain: Chain;
   readonly #server: Server;
+  #encryptionKeys: readonly Buffer[];
   #isStarted = false;
   #stopped: Promise<void> | undefined;
   #firstKeys: FirstKeys | undefined;
@@ -59,6 +62,7 @@ export class App implements Service {
     const { config, log, open = openStores } = options;
     const { limits } = config;
     this.#options = options;
+    this.#encryptionKeys = config.encryptionKeys;
     const { databaseUrl, dataDir } = config;
     const embedded = new EmbeddedPostgres({ dataDir, log });
     this.#embedded = databaseUrl === undefined ? embedded : undefined;
@@ -78,6 +82,7 @@ export class App implements Service {
       onRecorded: (executionId) => this.#watchers.wake(executionId),
       workflows,
       leases,
+      sealing: new Sealing(() => this.#encryptionKeys),
       isUnavailable,
       limits,
       clock: systemClock,
@@ -148,6 +153,9 @@ export class App implements Service {
     await this.#server.start();
     log.info({ url: this.url }, "the port is open");
     await this.#embedded?.start();
+    if (this.#embedded !== undefined && this.#encryptionKeys.length === 0) {
+      this.#encryptionKeys = [await readEncryptionKey(config.dataDir)];
+    }
     await this.#database.start();
     await this.#foundAndLoad();
     await this.#http.start();

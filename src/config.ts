@@ -18,6 +18,8 @@ export type Config = {
   readonly testKey?: string;
   readonly productionKey?: string;
   readonly readyFile?: string;
+  /** What seals the keys of what nodes hide; the first one seals, all of them open. */
+  readonly encryptionKeys: readonly Buffer[];
   /** The origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
   /** What HTTP nodes may reach although it is not public. */
@@ -63,6 +65,7 @@ export function readConfig(
     examples: values.FLOWCALL_EXAMPLES ?? values.FLOWCALL_DATABASE_URL === undefined,
     logLevel: values.FLOWCALL_LOG_LEVEL,
     corsOrigins: values.FLOWCALL_CORS_ORIGINS,
+    encryptionKeys: values.FLOWCALL_ENCRYPTION_KEYS,
     egressAllow: values.FLOWCALL_EGRESS_ALLOW,
     limits: limitsOf(values),
     serverLimits: {
@@ -118,6 +121,15 @@ const egressAllow = z.string().transform((text, context) => {
     return z.NEVER;
   }
 });
+
+/** Keys of AES-256, each as 44 characters of Base64. */
+const encryptionKeys = z
+  .string()
+  .transform((text) => text.split(",").map((key) => key.trim()))
+  .refine((keys) => keys.every((key) => /^[A-Za-z0-9+/]{43}=$/.test(key)), {
+    message: "must be keys of 32 bytes in Base64, separated by commas (openssl rand -base64 32 makes one)",
+  })
+  .transform((keys) => keys.map((key) => Buffer.from(key, "base64")));
 
 const hourMs = 3_600_000;
 const dayMs = 24 * hourMs;
@@ -176,6 +188,7 @@ const schema = z.strictObject({
   FLOWCALL_PRODUCTION_KEY: key("pk").optional(),
   FLOWCALL_READY_FILE: z.string().optional(),
   FLOWCALL_CORS_ORIGINS: origins.default([]),
+  FLOWCALL_ENCRYPTION_KEYS: encryptionKeys.default([]),
   FLOWCALL_EGRESS_ALLOW: egressAllow.default(parseEgressAllow("")),
   FLOWCALL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   ...limitVariables,

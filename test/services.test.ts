@@ -13,6 +13,7 @@ import { Lease } from "../src/scheduler/lease.ts";
 import { Loop } from "../src/scheduler/loop.ts";
 import { Rescuer } from "../src/scheduler/rescuer.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
+import { Sealing } from "../src/scheduler/sealing.ts";
 import { Waiters } from "../src/scheduler/waiters.ts";
 import { Watchers } from "../src/scheduler/watchers.ts";
 import { defaultServerLimits } from "../src/server/limits.ts";
@@ -86,6 +87,7 @@ const services: Readonly<Record<string, () => Service>> = {
       reader: new ExecutionReader(database.db),
       workflows: new WorkflowStore(database.db),
       leases: new LeaseStore(database.leaseDb),
+      sealing: new Sealing(() => []),
       isUnavailable,
       limits,
       clock,

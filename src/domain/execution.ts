@@ -130,6 +130,10 @@ export type NodeRun = {
   readonly error?: ExecutionError;
   /** On an attempt's record, how many requests a server outside had answered until then; absent where none. */
   readonly answers?: number;
+  /** Whether the node hides what it gave: kept sealed while the execution goes on, and not at all when it has ended. */
+  readonly is_hidden?: boolean;
+  /** The output and the error's message of a run that is hidden, as they are kept. */
+  readonly sealed?: string;
   /** What a person should know: a template that did not resolve, a second Response. */
   readonly notes?: readonly string[];
 };

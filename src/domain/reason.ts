@@ -31,6 +31,7 @@ export type Reason =
   | "EXECUTION_NOT_ENDED"
   | "NODE_DID_NOT_FAIL"
   | "NODE_RETRY_NOT_ALLOWED"
+  | "ENCRYPTION_KEYS_MISSING"
   | "QUEUE_FULL"
   | "WATCHERS_FULL"
   | "REPLY_TOO_LARGE"
@@ -72,6 +73,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   EXECUTION_NOT_ENDED: { code: Code.FailedPrecondition, status: 400 },
   NODE_DID_NOT_FAIL: { code: Code.FailedPrecondition, status: 400 },
   NODE_RETRY_NOT_ALLOWED: { code: Code.FailedPrecondition, status: 400 },
+  ENCRYPTION_KEYS_MISSING: { code: Code.FailedPrecondition, status: 400 },
   QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
   WATCHERS_FULL: { code: Code.ResourceExhausted, status: 429 },
   REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },

@@ -57,6 +57,7 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
     root: linkLevels(plans, compiled),
     hasGroup: plans.length > 1,
     finishesBranches,
+    hidesNodes: plans.some(({ nodes }) => nodes.some(({ settings }) => settings?.hideNodeRequest === true)),
     hasApiCallTrigger: trigger?.case === "apiCall",
     samplePayload: trigger?.value?.payload ?? {},
     ...(output && { output }),

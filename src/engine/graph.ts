@@ -9,6 +9,8 @@ export type Graph = {
   /** Whether a Group can run. Then synchronous calls are refused. */
   readonly hasGroup: boolean;
   readonly hasApiCallTrigger: boolean;
+  /** Whether a node hides what it gives. */
+  readonly hidesNodes: boolean;
   /** Whether the branches beside a failed node come to their end. */
   readonly finishesBranches: boolean;
   /** The sample of the "API Call" panel. */

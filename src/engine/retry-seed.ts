@@ -15,7 +15,7 @@ export function retrySeed(graph: Graph, runs: readonly NodeRun[], path: string):
     const last = isFailure(state) ? stepsOf(graph, failed)?.at(-1) : undefined;
     if (last !== undefined) addBehind(last, dropped.whole);
   }
-  return runs.filter(({ path: own, state }) => isResult(state) && isKept(own, dropped));
+  return runs.filter((run) => isResult(run) && isKept(run.path, dropped));
 }
 
 /** The node that a path leads to, such as `4[12]/7`. */
@@ -23,7 +23,9 @@ export function nodeAt(graph: Graph, path: string): GraphNode | undefined {
   return stepsOf(graph, path)?.at(-1)?.node;
 }
 
-function isResult(state: NodeRun["state"]): boolean {
+/** What a node hides is not there any more when its execution has ended: the node runs again. */
+function isResult({ state, is_hidden }: NodeRun): boolean {
+  if (is_hidden === true) return false;
   return state === "SUCCESS" || state === "SKIPPED" || state === "ERRORED_AND_SKIPPED";
 }
 

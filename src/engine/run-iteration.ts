@@ -53,6 +53,7 @@ export async function runIteration(group: GroupRun, index: number, body: JsonObj
     start_time: startTime,
     end_time: clock.now(),
     ...end,
+    ...(node.isHidden && { is_hidden: true }),
     ...(boundary.iterations > 0 && { iterations: boundary.iterations }),
   };
   journal.record(run);

@@ -170,6 +170,7 @@ export class Visit {
       start_time: this.startTime,
       end_time: run.clock.now(),
       ...rest,
+      ...(this.node.isHidden && { is_hidden: true }),
       ...(this.iterations > 0 && { iterations: this.iterations }),
       ...(this.scope.notes.length > 0 && { notes: this.scope.notes }),
     });

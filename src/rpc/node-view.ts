@@ -27,13 +27,16 @@ export function nodeViews(nodes: readonly Node[]): NodeViews {
 
 /** A run with all that its node hides replaced. Of a node that nothing is known of, all is hidden. */
 export function shownRun(run: NodeRun, view: NodeView = unknownNode): NodeRun {
-  const { output, error } = run;
+  const { output = run.is_hidden === true && run.state === "SUCCESS" ? nothing : undefined, error } = run;
   return {
     ...run,
     ...(output !== undefined && { output: shownOutput(output, view) }),
     ...(error !== undefined && { error: shownError(error, view) }),
   };
 }
+
+/** What stands for an output that is not kept to be seen. The text of JSON's null. */
+const nothing = "null" as JsonText;
 
 const unknownNode: NodeView = { name: "", isHidden: true, encryptedFields: [] };
 

@@ -9,9 +9,11 @@ import type { Graph } from "../engine/graph.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import { runGraph } from "../engine/run-graph.ts";
 import type { Begin, BoundExecution } from "../storage/begin.ts";
+import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim, ExecutionStore } from "../storage/execution-store.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
 import { RunJournal } from "./run-journal.ts";
+import { openRun, type Sealing, type SealKey, sealRun, withoutHidden } from "./sealing.ts";
 
 /** How old a run held in memory may grow before its row is committed. */
 const heldMs = 200;
@@ -44,6 +46,7 @@ export type ExecutionRunOptions = {
   readonly linkedAccount: LinkedAccount;
   readonly event: Event;
   readonly owner: string;
+  readonly sealing: Sealing;
   readonly executions: ExecutionStore;
   /** Told of each commit that adds to what is recorded of an execution. */
   readonly onRecorded?: (executionId: string) => void;
@@ -66,6 +69,8 @@ export class ExecutionRun {
   readonly #options: ExecutionRunOptions;
   readonly #abort = new AbortController();
   readonly #journal: RunJournal;
+  /** Set where a node of the workflow hides what it gives. */
+  #sealKey: SealKey | undefined;
   #epoch = 0;
   #begun: Promise<BoundExecution | undefined> | undefined;
   #outcome: Outcome | undefined;
@@ -78,7 +83,8 @@ export class ExecutionRun {
       clock,
       begin: () => this.#beginHeld(),
       append: async (flushIndex, runs) => {
-        if (await executions.append({ ...this.#claim(), flushIndex, runs })) options.onRecorded?.(execution.id);
+        const kept = runs.map((run) => this.#sealed(run));
+        if (await executions.append({ ...this.#claim(), flushIndex, runs: kept })) options.onRecorded?.(execution.id);
         else this.#loseOwnership();
       },
       sleep: async (ms) => {
@@ -110,10 +116,12 @@ export class ExecutionRun {
   }
 
   /** Makes this the run of an execution that was claimed: it goes on from what is recorded. */
-  resume(claim: { readonly epoch: number; readonly runs: readonly NodeRun[]; readonly flushIndex: number }): void {
+  resume({ epoch, runs, nextFlushIndex, sealKey }: Omit<ClaimedExecution, keyof NewExecution>): void {
     this.#begun = Promise.resolve(undefined);
-    this.#journal.replay(claim.runs, claim.flushIndex);
-    this.#own(claim.epoch);
+    const key = sealKey === undefined ? undefined : this.#options.sealing.openKey(this.execution.id, sealKey);
+    this.#sealKey = key;
+    this.#journal.replay(key === undefined ? runs : runs.map((run) => openRun(run, key)), nextFlushIndex);
+    this.#own(epoch);
   }
 
   /** Ends the run without an outcome, so that another process can take the execution up. */
@@ -157,13 +165,14 @@ export class ExecutionRun {
   }
 
   async #begin(begin: Omit<Begin, "owner">): Promise<BoundExecution | undefined> {
-    const { executions, owner } = this.#options;
+    const { executions, owner, graph, sealing } = this.#options;
     const { flushes } = begin;
     if (flushes !== undefined) {
       const runs = flushes.flatMap((flush) => flush.runs);
       this.#journal.replay(runs, flushes.length);
     }
-    const bound = await executions.begin(this.execution, { ...begin, owner });
+    if (graph.hidesNodes) this.#sealKey = sealing.createKey(this.execution.id);
+    const bound = await executions.begin(this.execution, { ...begin, owner, sealKey: this.#sealKey?.wrapped });
     if (bound === undefined) this.#own(1);
     return bound;
   }
@@ -204,7 +213,11 @@ export class ExecutionRun {
   }
 
   async #commitFinished(outcome: Outcome): Promise<undefined> {
-    await this.#options.executions.recordFinished(this.execution, outcome, this.#journal.take().runs);
+    await this.#options.executions.recordFinished(
+      this.execution,
+      outcome,
+      this.#journal.take().runs.map(withoutHidden),
+    );
     this.#epoch = 1;
     this.#outcome = outcome;
   }
@@ -214,7 +227,8 @@ export class ExecutionRun {
     const { executions, clock, isUnavailable, log } = this.#options;
     await this.#begun;
     await this.#journal.settled();
-    const flush = this.#journal.take();
+    const { index, runs } = this.#journal.take();
+    const flush = { index, runs: runs.map(withoutHidden) };
     for (;;) {
       try {
         const moved = await executions.finish({ ...this.#claim(), outcome, ...(flush.runs.length > 0 && { flush }) });
@@ -230,6 +244,11 @@ export class ExecutionRun {
         await clock.wait(retryMs, this.#abort.signal);
       }
     }
+  }
+
+  /** What a node hides is not kept at all where it could not be sealed: then it runs again if need be. */
+  #sealed(run: NodeRun): NodeRun {
+    return this.#sealKey === undefined ? withoutHidden(run) : sealRun(run, this.#sealKey);
   }
 
   /** What every write names, and what it changes nothing without. */

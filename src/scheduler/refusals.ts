@@ -26,6 +26,14 @@ export function queueFull(max: number): RequestError {
   });
 }
 
+export function keysMissing(): RequestError {
+  return new RequestError(
+    "ENCRYPTION_KEYS_MISSING",
+    "A node of the workflow hides what it gives, which is kept encrypted while the workflow runs, and the service has no " +
+      "key for that. Set FLOWCALL_ENCRYPTION_KEYS.",
+  );
+}
+
 export function keyReused(executionId: string): RequestError {
   return new RequestError(
     "IDEMPOTENCY_KEY_REUSED",

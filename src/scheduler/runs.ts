@@ -68,7 +68,7 @@ export class Runs {
     const { versions } = this.#options;
     const graph = await versions.get(claimed.environmentId, claimed.workflowId, claimed.version);
     const run = this.add({ execution: claimed, graph, linkedAccount: claimed.linkedAccount, event: eventOf(claimed) });
-    run.resume({ epoch: claimed.epoch, runs: claimed.runs, flushIndex: claimed.nextFlushIndex });
+    run.resume(claimed);
     void this.drive(run);
   }
 

@@ -13,6 +13,7 @@ import { newId } from "../domain/id.ts";
 import { checkJson } from "../domain/json-check.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
+import type { Graph } from "../engine/graph.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import type { BoundExecution } from "../storage/begin.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
@@ -25,9 +26,10 @@ import type { ExecutionRun } from "./execution-run.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
-import { admit, keyReused, queueFull, shuttingDown } from "./refusals.ts";
+import { admit, keyReused, keysMissing, queueFull, shuttingDown } from "./refusals.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
+import type { Sealing } from "./sealing.ts";
 import { VersionCache } from "./version-cache.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -39,6 +41,7 @@ export type SchedulerOptions = {
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
   readonly leases: LeaseStore;
+  readonly sealing: Sealing;
   /** Told of each commit of this process that adds to what is recorded of an execution. */
   readonly onRecorded?: (executionId: string) => void;
   readonly isUnavailable: (error: unknown) => boolean;
@@ -115,6 +118,7 @@ export class Scheduler implements Service {
     const target = await workflows.resolveCall(call);
     const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
     admit(graph, call);
+    this.#checkSealing(graph);
 
     const execution: NewExecution = {
       id: newId(),
@@ -148,6 +152,7 @@ export class Scheduler implements Service {
   async beginAgain(make: (again: Again) => Promise<Accept>): Promise<string> {
     if (this.#isStopping) throw shuttingDown();
     const accept = await make(this.#again);
+    this.#checkSealing(accept.graph);
     await this.#begin(accept);
     return accept.execution.id;
   }
@@ -190,6 +195,10 @@ export class Scheduler implements Service {
     }
   }
 
+  #checkSealing(graph: Graph): void {
+    if (graph.hidesNodes && !this.#options.sealing.canSeal) throw keysMissing();
+  }
+
   #hasSlot(): boolean {
     return this.#runs.size < this.#options.limits.slots;
   }
@@ -199,15 +208,16 @@ export class Scheduler implements Service {
     return this.#hasSlot() ? await this.#runOwned(accept) : await this.#enqueue(accept);
   }
 
-  async #enqueue({ execution, idempotencyKey, flushes }: Accept): Promise<BoundExecution | undefined> {
-    const { executions, limits } = this.#options;
+  async #enqueue({ execution, graph, idempotencyKey, flushes }: Accept): Promise<BoundExecution | undefined> {
+    const { executions, limits, sealing } = this.#options;
     if (this.#rescuer.queued >= limits.queueMax) {
       const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
       if (bound !== undefined) return bound;
       throw queueFull(limits.queueMax);
     }
     this.#rescuer.queued += 1;
-    return await executions.begin(execution, { idempotencyKey, flushes });
+    const sealKey = graph.hidesNodes ? sealing.createKey(execution.id).wrapped : undefined;
+    return await executions.begin(execution, { idempotencyKey, flushes, sealKey });
   }
 
   async #runOwned({ idempotencyKey, flushes, ...start }: Accept): Promise<BoundExecution | undefined> {

@@ -10,6 +10,8 @@ export type Begin = {
   readonly idempotencyKey?: IdempotencyKey | undefined;
   /** What its journal begins with: recorded results of another execution. */
   readonly flushes?: readonly Flush[] | undefined;
+  /** The wrapped key of what it hides, kept until its end. */
+  readonly sealKey?: string | undefined;
 };
 
 /** The execution that a key stands for already, and what its call was about. */
@@ -137,15 +139,16 @@ function insertFlushes({ flushes = [] }: Begin) {
     returning flush_index)`;
 }
 
-const claimColumns = ["execution_id", "environment_id", "owner", "epoch", "run_since"] as const;
+const claimColumns = ["execution_id", "environment_id", "owner", "epoch", "run_since", "seal_key"] as const;
 
 /** A journal is read for executions that have had an epoch. */
-function claimValues({ owner, flushes = [] }: Begin) {
+function claimValues({ owner, flushes = [], sealKey }: Begin) {
   return [
     sql<string>`accepted.id`.as("id"),
     sql<string>`accepted.environment_id`.as("environment_id"),
     sql<string | null>`${owner ?? null}::text`.as("owner"),
     sql<number>`${owner === undefined && flushes.length === 0 ? 0 : 1}::int`.as("epoch"),
     sql<Date | null>`case when ${owner ?? null}::text is not null then now() end`.as("run_since"),
+    sql<string | null>`${sealKey ?? null}::text`.as("seal_key"),
   ] as const;
 }

@@ -11,6 +11,8 @@ export type ClaimedExecution = NewExecution &
   Journal & {
     readonly epoch: number;
     readonly linkedAccount: LinkedAccount;
+    /** The wrapped key of what it hides. */
+    readonly sealKey?: string;
   };
 
 type Journal = { readonly runs: readonly NodeRun[]; readonly nextFlushIndex: number };
@@ -43,6 +45,7 @@ export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Pro
         ...toNewExecution(row),
         epoch: row.epoch,
         linkedAccount: toLinkedAccount(row),
+        ...(row.seal_key !== null && { sealKey: row.seal_key }),
         ...(journals.get(row.id) ?? { runs: [], nextFlushIndex: 0 }),
       }));
     });
@@ -109,7 +112,7 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
         .set({ owner, epoch: sql`epoch + 1`, run_ms: ranMs, run_since: sql`now()` })
         .from("chosen")
         .whereRef("execution_claim.execution_id", "=", "chosen.execution_id")
-        .returning(["execution_claim.execution_id", "environment_id", "epoch", "due_time"]),
+        .returning(["execution_claim.execution_id", "environment_id", "epoch", "due_time", "seal_key"]),
     )
     .selectFrom("taken")
     .innerJoin("execution", (join) =>
@@ -123,7 +126,13 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
         .onRef("linked_account.account_id", "=", "execution.linked_account_id"),
     )
     .select(startColumns)
-    .select(["taken.epoch", "linked_account.account_id", "linked_account.name", "linked_account.attributes"])
+    .select([
+      "taken.epoch",
+      "taken.seal_key",
+      "linked_account.account_id",
+      "linked_account.name",
+      "linked_account.attributes",
+    ])
     .orderBy("taken.due_time")
     .execute();
 }

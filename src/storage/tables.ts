@@ -108,6 +108,7 @@ type ExecutionClaimTable = {
   /** Of earlier owners. */
   run_ms: Generated<number>;
   run_since: Date | null;
+  seal_key: string | null;
 };
 
 type JournalTable = {

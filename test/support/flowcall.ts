@@ -31,6 +31,7 @@ export async function startFlowcall(environment: Environment = {}): Promise<Flow
     FLOWCALL_DATA_DIR: dataDir,
     FLOWCALL_EXAMPLES: "true",
     FLOWCALL_TEST_KEY: testKey,
+    FLOWCALL_ENCRYPTION_KEYS: Buffer.alloc(32, 1).toString("base64"),
     FLOWCALL_PRODUCTION_KEY: productionKey,
     ...environment,
   });

@@ -4,6 +4,7 @@ import { idempotencyKeys } from "./0002-idempotency-keys.ts";
 import { listExecutions } from "./0003-list-executions.ts";
 import { origins } from "./0004-origins.ts";
 import { runningTime } from "./0005-running-time.ts";
+import { sealKeys } from "./0006-seal-keys.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -13,5 +14,6 @@ export const migrations: MigrationProvider = {
     "0003-list-executions": listExecutions,
     "0004-origins": origins,
     "0005-running-time": runningTime,
+    "0006-seal-keys": sealKeys,
   }),
 };
