@@ -2,7 +2,7 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { testKey } from "../support/flowcall.ts";
 import { sendRequest } from "../support/http-request.ts";
-import { flags, frameTypes, http2Frame, preface, requestBlock } from "../support/http2-frames.ts";
+import { flags, frameReader, frameTypes, http2Frame, preface, requestBlock } from "../support/http2-frames.ts";
 import { type MeasuredServer, startMeasuredServer } from "../support/measured-server.ts";
 
 /* Connections of HTTP/2 that keep the server busy with frames: nobody waits long, and the memory comes back. */
@@ -117,14 +117,26 @@ beforeAll(async () => {
 
 afterAll(async () => server?.stop());
 
-/** Sends all of it, or as much as the server takes before it cuts the connection. */
+/** What no flood holds: the server acknowledges it when it has read all that came before. */
+const lastPing = Buffer.from("the last");
+
+/** Sends all of it, and waits until the server has read it or ends the connection: only then is its cost known. */
 async function flood(bytes: Buffer): Promise<void> {
   const { hostname, port } = new URL(server.url);
   const socket = connect(Number(port), hostname);
-  socket.on("error", () => undefined).resume();
-  const closed = new Promise((resolve) => socket.once("close", resolve));
-  const sent = new Promise((resolve) => socket.write(bytes, resolve));
-  await Promise.race([sent, closed]);
+  const { promise: known, resolve } = Promise.withResolvers<void>();
+  const read = frameReader();
+  const closed = new Promise((done) => socket.once("close", done));
+  socket
+    .on("error", () => undefined)
+    .once("close", () => resolve())
+    .on("data", (piece: Buffer) => {
+      for (const { type, payload } of read(piece)) {
+        if (type === frameTypes.goaway || (type === frameTypes.ping && lastPing.equals(payload))) resolve();
+      }
+    });
+  socket.write(Buffer.concat([bytes, http2Frame({ type: frameTypes.ping, payload: lastPing })]));
+  await known;
   socket.destroy();
   await closed;
 }

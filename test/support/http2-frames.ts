@@ -41,3 +41,19 @@ export function headerBlock(headers: readonly (readonly [string, string])[]): Bu
 export function requestBlock(method: string, path: string, more: readonly (readonly [string, string])[] = []): Buffer {
   return headerBlock([[":method", method], [":scheme", "http"], [":path", path], [":authority", "a"], ...more]);
 }
+
+/** A reader of what a server sends: takes the pieces as they come, and answers the frames that each of them ends. */
+export function frameReader(): (piece: Uint8Array) => readonly Required<Http2Frame>[] {
+  let rest = Buffer.alloc(0);
+  return (piece) => {
+    rest = Buffer.concat([rest, piece]);
+    const frames: Required<Http2Frame>[] = [];
+    while (rest.length >= 9 && rest.length >= 9 + rest.readUIntBE(0, 3)) {
+      const end = 9 + rest.readUIntBE(0, 3);
+      const [type, bits, stream] = [rest.readUInt8(3), rest.readUInt8(4), rest.readUInt32BE(5)];
+      frames.push({ type, flags: bits, stream, payload: rest.subarray(9, end) });
+      rest = rest.subarray(end);
+    }
+    return frames;
+  };
+}
