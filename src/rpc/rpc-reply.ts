@@ -25,7 +25,18 @@ export async function writeRpcReply(reply: RpcReply, { exchange, format, stallMs
   const { body, ...rest } = format.isText ? inBase64(reply, format) : reply;
   const taken = body === undefined ? undefined : untilStalled(body, { exchange, stallMs });
   const closed = new Promise<void>((resolve) => response.once("close", resolve)).then(() => taken?.return());
-  await Promise.race([universalResponseToNodeResponse({ ...rest, ...(taken && { body: taken }) }, response), closed]);
+  const written = universalResponseToNodeResponse({ ...rest, ...(taken && { body: taken }) }, response);
+  try {
+    await Promise.race([written, closed]);
+  } catch (error) {
+    // A caller that went before this began, or just now, is told of by a failing write; to us it is no failure.
+    if (!isGone(response)) throw error;
+    await taken?.return();
+  }
+}
+
+function isGone(response: Exchange["response"]): boolean {
+  return "stream" in response ? response.stream.destroyed : response.destroyed;
 }
 
 /** Cuts a caller that takes nothing of a chunk for too long: its handler would be kept for as long as it likes. */
