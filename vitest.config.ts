@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -6,6 +7,8 @@ export default defineConfig({
     globalSetup: ["test/support/postgres.ts"],
     // The modules keep no state of their own, so that the files of a worker can share them.
     isolate: false,
+    // Much of the time is spent in waiting for what a process or a clock of its own does.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
