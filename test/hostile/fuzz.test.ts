@@ -11,7 +11,7 @@ import { lengthField } from "../support/struct-bytes.ts";
 
 /*
  * Good requests whose bytes were flipped, cut, repeated and spliced: whatever comes of them is a reply or the client's
- * fault, never a fault of ours. A run that fails prints the bytes of its batch; each run tries the same, until its time is up.
+ * fault, never a fault of ours. Each run tries the same, until its time is up; one that fails prints its batch's bytes.
  */
 
 const atATime = 16;
