@@ -109,7 +109,8 @@ describe("nothing that goes into a request makes another of it", () => {
     ["@evil.example/", "/@evil.example/"],
     ["//evil.example/", "///evil.example/"],
     ["a HTTP/1.1", "/a%20HTTP/1.1"],
-    ["a'\"<>`{}|^", "/a'%22%3C%3E%60%7B%7D|%5E"],
+    // Not `^`: Nodes before 24 leave it as it is.
+    ["a'\"<>`{}|", "/a'%22%3C%3E%60%7B%7D|"],
   ])("the path %j stays on its server as %j", async (path, sent) => {
     const { server, client, url } = await calling();
     await client.send(request(url + path));
