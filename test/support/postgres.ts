@@ -34,9 +34,9 @@ const templateName = "flowcall_template";
 /** Made for speed: what a test wrote need not survive a loss of power. */
 const settings = { fsync: "off", full_page_writes: "off", max_connections: "300", autovacuum_naptime: "1s" };
 
-/** Makes an empty database with all tables. Call `drop()` when the file's tests are done. */
-export async function createTestDatabase(): Promise<TestDatabase> {
-  return await createDatabase(`template ${templateName} strategy file_copy`);
+/** Makes an empty database with all tables, or a copy of one. Call `drop()` when the file's tests are done. */
+export async function createTestDatabase(template = templateName): Promise<TestDatabase> {
+  return await createDatabase(`template ${template} strategy file_copy`);
 }
 
 /** Makes a database without tables. */

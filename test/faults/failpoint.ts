@@ -1,0 +1,52 @@
+import type { Stores } from "../../src/storage/stores.ts";
+
+/** A call of a store at which something happens: before it, while the database has it, or when its answer is there. */
+export type Failpoint = {
+  readonly store: keyof Stores;
+  readonly method: string;
+  readonly moment: "before" | "during" | "after";
+  /** Which call it is, counted from 1. Those that answer an empty list, as most sweeps do, do not count after. */
+  readonly nth?: number;
+};
+
+/** What happens: ends the process, or throws what a lost connection would. */
+export type Fail = () => never | Promise<never>;
+
+/** Stores that behave as they are until `arm` is called, and from then on fail once, at the failpoint. */
+export function withFailpoint(stores: Stores, { store, method, moment, nth = 1 }: Failpoint, fail: Fail) {
+  let left = Number.POSITIVE_INFINITY;
+  const isDue = () => {
+    left -= 1;
+    return left === 0;
+  };
+  const wrap =
+    (call: (...args: unknown[]) => Promise<unknown>) =>
+    async (...args: unknown[]): Promise<unknown> => {
+      if (moment === "before" && isDue()) await fail();
+      const answer = call(...args);
+      if (moment === "during" && isDue()) {
+        answer.catch(() => undefined);
+        // By then the statement is on its way.
+        await new Promise((resolve) => setImmediate(resolve));
+        await fail();
+      }
+      const result = await answer;
+      if (moment === "after" && !(Array.isArray(result) && result.length === 0) && isDue()) await fail();
+      return result;
+    };
+  const failing = new Proxy(stores[store], {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name, target);
+      // A method of a store takes and answers what only its callers know.
+      if (typeof member !== "function") return member;
+      const bound = member.bind(target) as (...args: unknown[]) => Promise<unknown>;
+      return name === method ? wrap(bound) : bound;
+    },
+  });
+  return {
+    stores: { ...stores, [store]: failing },
+    arm: () => {
+      left = nth;
+    },
+  };
+}
