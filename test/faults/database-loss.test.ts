@@ -15,6 +15,9 @@ import { Line } from "./line.ts";
 
 const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
+/** How much longer a loss lasts: TEST_LOSS_MS=30000 for one that is long. */
+const lossMs = Number(process.env["TEST_LOSS_MS"] ?? 0);
+
 /** Generous, for busy machines: what is measured is printed with TEST_TIMELINE set. */
 const fewSecondsMs = 10_000;
 
@@ -164,6 +167,7 @@ describe("a database that is lost for a while", () => {
       expect((await fetch(`${url}/healthz`)).status).toBe(200);
       // The loss lasts until each client has had its answer to what was under way, and has been refused since.
       await until(() => clients.replies.filter(({ sentTime }) => sentTime > lostTime + unreadyMs).length > 30);
+      await pause(lossMs);
       const during = clients.replies.filter(({ sentTime, ms }) => sentTime + ms > lostTime);
       const slowestMs = Math.max(...during.map(({ ms }) => ms));
       const refused = during.filter(({ status }) => status === 503).length;
