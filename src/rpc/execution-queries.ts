@@ -14,6 +14,7 @@ import {
   RerunExecutionResponseSchema,
   RetryNodeResponseSchema,
 } from "../gen/flowcall/v1/execution_pb.ts";
+import { executionNotFound } from "../scheduler/refusals.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
@@ -166,10 +167,6 @@ export function foundIn(
   { id, state }: ExecutionSummary,
 ): FoundExecution {
   return { environmentId, id, isEnded: isTerminal(state) };
-}
-
-export function executionNotFound(executionId: string): RequestError {
-  return new RequestError("RESOURCE_NOT_FOUND", "Execution not found.", { metadata: { execution_id: executionId } });
 }
 
 function groupNotFound({ executionId, nodeId }: { readonly executionId: string; readonly nodeId: string }) {

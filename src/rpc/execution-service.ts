@@ -8,10 +8,11 @@ import {
   ExecutionService,
 } from "../gen/flowcall/v1/execution_pb.ts";
 import type { Started } from "../scheduler/execute-call.ts";
+import { executionNotFound } from "../scheduler/refusals.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";
-import { type ExecutionQueriesOptions, executionNotFound, executionQueries } from "./execution-queries.ts";
+import { type ExecutionQueriesOptions, executionQueries } from "./execution-queries.ts";
 import { type ExecutionWatchOptions, executionWatch } from "./execution-watch.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { principalOf } from "./principal-of.ts";

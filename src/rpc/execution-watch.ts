@@ -9,13 +9,14 @@ import {
   ExecutionEventSchema,
   type ExecutionService,
 } from "../gen/flowcall/v1/execution_pb.ts";
+import { executionNotFound } from "../scheduler/refusals.ts";
 import type { WatchedFact, Watchers } from "../scheduler/watchers.ts";
 import type { EndNews } from "../storage/execution-events.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { definitionViews } from "./definition-nodes.ts";
 import { errorField, nodeRunMessage, states, statuses } from "./execution-message.ts";
-import { executionNotFound, foundIn, queryOf } from "./execution-queries.ts";
+import { foundIn, queryOf } from "./execution-queries.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import type { NodeViews } from "./node-view.ts";
 import { tellExecution } from "./tell-execution.ts";

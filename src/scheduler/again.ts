@@ -6,6 +6,7 @@ import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reade
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import type { Accept } from "./execute-call.ts";
 import { eventOf } from "./execution-run.ts";
+import { executionNotFound } from "./refusals.ts";
 import { flushesOf } from "./run-journal.ts";
 import type { VersionCache } from "./version-cache.ts";
 
@@ -47,9 +48,8 @@ export class Again {
 
   async #getOrigin(query: ExecutionQuery): Promise<NewExecution> {
     const origin = await this.#options.reader.getStart(query);
-    if (origin !== undefined) return origin;
-    const { executionId } = query;
-    throw new RequestError("RESOURCE_NOT_FOUND", "Execution not found.", { metadata: { execution_id: executionId } });
+    if (origin === undefined) throw executionNotFound(query.executionId);
+    return origin;
   }
 
   async #prepare(origin: NewExecution, source: ExecutionSource): Promise<Accept> {

@@ -26,6 +26,10 @@ export function queueFull(max: number): RequestError {
   });
 }
 
+export function executionNotFound(executionId: string): RequestError {
+  return new RequestError("RESOURCE_NOT_FOUND", "Execution not found.", { metadata: { execution_id: executionId } });
+}
+
 export function keysMissing(): RequestError {
   return new RequestError(
     "ENCRYPTION_KEYS_MISSING",

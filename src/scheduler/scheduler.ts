@@ -145,7 +145,7 @@ export class Scheduler implements Service {
     if (this.#hasSlot() && call.type === "SYNC" && key === undefined)
       return this.#runHeld(this.#runs.add(accept), call);
     const bound = await this.#begin(accept);
-    return bound === undefined ? this.#await(execution.id, call) : this.#replay(bound, execution, call);
+    return bound === undefined ? this.#await(execution.id, call) : this.#replay(bound, accept, call);
   }
 
   /** Begins an execution that is made of an earlier one; answers its id. Throws RequestError. */
@@ -260,10 +260,10 @@ export class Scheduler implements Service {
   /** Joins the execution that an earlier call with the key started, or answers as it ended. */
   async #replay(
     { executionId, fingerprint }: BoundExecution,
-    execution: NewExecution,
+    { execution, idempotencyKey }: Accept,
     call: ExecuteCall,
   ): Promise<Started> {
-    if (fingerprint !== fingerprintOf({ ...execution, payload: call.event.body })) throw keyReused(executionId);
+    if (fingerprint !== idempotencyKey?.fingerprint) throw keyReused(executionId);
     if (call.waitMs === undefined) return { executionId, isReplayed: true };
     const { environmentId, linkedAccountId } = execution;
     const result = await this.#options.executions.getResult({ environmentId, linkedAccountId, executionId });
