@@ -1,7 +1,8 @@
 import { type Kysely, sql } from "kysely";
 import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
-import { toStartRow } from "./execution-rows.ts";
+import { startTypes, toStartRow } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
+import { columnList, inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
 export type Begin = {
@@ -17,138 +18,142 @@ export type Begin = {
 /** The execution that a key stands for already, and what its call was about. */
 export type BoundExecution = { readonly executionId: string; readonly fingerprint: string };
 
+/** An execution to be accepted. */
+export type Beginning = { readonly execution: NewExecution; readonly begin: Begin };
+
+/** A key of an account. */
+export type AccountKey = Pick<NewExecution, "environmentId" | "linkedAccountId"> & { readonly key: string };
+
 /** How long a key is kept after the end of its execution. */
 const idempotencyHours = 24;
 
+/** What no two executions of one statement may have in common: their key. */
+export function keyOfBeginning({ execution, begin: { idempotencyKey } }: Beginning): string | undefined {
+  return idempotencyKey && JSON.stringify([execution.environmentId, execution.linkedAccountId, idempotencyKey.key]);
+}
+
 /**
- * Accepts an execution: see ExecutionStore.begin.
+ * Accepts executions: see ExecutionStore.begin.
  *
  * Of calls that race with one key the first to insert its row wins; the others wait there for its commit, move no row,
  * and so insert no execution either.
  */
-export async function beginExecution(
+export async function beginExecutions(
   db: Kysely<Tables>,
-  execution: NewExecution,
-  begin: Begin,
-): Promise<BoundExecution | undefined> {
-  const { idempotencyKey } = begin;
-  if (idempotencyKey === undefined) {
-    await insertUnbound(db, execution, begin);
-    return undefined;
-  }
-  for (;;) {
-    await insertBound(db, execution, { ...begin, idempotencyKey });
-    const bound = await findBound(db, execution, idempotencyKey.key);
-    // A key that was deleted in between is free.
-    if (bound !== undefined) {
-      return bound.executionId === execution.id ? undefined : bound;
+  all: readonly Beginning[],
+): Promise<readonly (BoundExecution | undefined)[]> {
+  const settled = new Map<string, BoundExecution | undefined>();
+  let left = all;
+  while (left.length > 0) {
+    for (const id of await insertAll(db, left)) settled.set(id, undefined);
+    const keyed: (AccountKey & { readonly id: string })[] = [];
+    for (const { execution, begin } of left) {
+      const { id } = execution;
+      if (settled.has(id)) continue;
+      // Without a key it stands in the way of itself alone: it was committed by an earlier try.
+      if (begin.idempotencyKey === undefined) settled.set(id, undefined);
+      else keyed.push({ ...execution, key: begin.idempotencyKey.key, id });
     }
+    const bound = keyed.length === 0 ? [] : await findAllBound(db, keyed);
+    for (const [index, { id }] of keyed.entries()) {
+      const by = bound[index];
+      if (by !== undefined) settled.set(id, by.executionId === id ? undefined : by);
+    }
+    // A key that was deleted in between is free.
+    left = left.filter(({ execution }) => !settled.has(execution.id));
   }
+  return all.map(({ execution }) => settled.get(execution.id));
 }
 
-async function insertUnbound(db: Kysely<Tables>, execution: NewExecution, begin: Begin): Promise<void> {
-  await db
-    .with("accepted", (query) =>
-      query
-        .insertInto("execution")
-        .values(toStartRow(execution))
-        .onConflict((conflict) => conflict.column("id").doNothing())
-        .returning(["id", "environment_id"]),
+const beginningTypes = {
+  ...startTypes,
+  key: "text",
+  fingerprint: "text",
+  owner: "text",
+  epoch: "int",
+  seal_key: "text",
+} as const;
+
+const seedTypes = { execution_id: "text", environment_id: "text", flush_index: "int", entries: "text" } as const;
+
+/** Answers the ids of those that were accepted. */
+async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise<readonly string[]> {
+  // In the order of their keys, so that two statements never wait for each other.
+  const sorted = all.toSorted((left, right) => compare(keyOfBeginning(left) ?? "", keyOfBeginning(right) ?? ""));
+  const { rows } = await sql<{ execution_id: string }>`
+    with input as materialized (select * from ${inputRows("input", beginningTypes, sorted.map(toBeginningRow))}),
+    bound as (
+      insert into idempotency_key (environment_id, linked_account_id, key, fingerprint, execution_id)
+      select environment_id, linked_account_id, key, fingerprint, id from input where key is not null order by row
+      on conflict (environment_id, linked_account_id, key)
+        do update set fingerprint = excluded.fingerprint, execution_id = excluded.execution_id
+        where exists (
+          select from execution where execution.id = idempotency_key.execution_id
+            and execution.end_time < now() - make_interval(hours => ${sql.lit(idempotencyHours)}))
+      returning execution_id
+    ),
+    accepted as (
+      insert into execution (${columnList(startTypes)})
+      select ${columnList(startTypes)} from input
+        where key is null or exists (select from bound where bound.execution_id = input.id)
+      on conflict (id) do nothing returning id
+    ),
+    seeded as (
+      insert into journal (execution_id, environment_id, flush_index, epoch, entries)
+      select seed.execution_id, seed.environment_id, seed.flush_index, 1, seed.entries
+        from ${inputRows("seed", seedTypes, sorted.flatMap(toSeedRows))}
+        where exists (select from accepted where accepted.id = seed.execution_id)
     )
-    .with("seeded(flush_index)", () => insertFlushes(begin))
-    .insertInto("execution_claim")
-    .columns(claimColumns)
-    .expression((query) => query.selectFrom("accepted").select(claimValues(begin)))
-    .execute();
+    insert into execution_claim (execution_id, environment_id, owner, epoch, run_since, seal_key)
+    select id, environment_id, owner, epoch, case when owner is not null then now() end, seal_key
+      from input where exists (select from accepted where accepted.id = input.id)
+    returning execution_id`.execute(db);
+  return rows.map(({ execution_id }) => execution_id);
 }
 
-async function insertBound(
+function toBeginningRow({ execution, begin: { owner, idempotencyKey, flushes = [], sealKey } }: Beginning) {
+  return {
+    ...toStartRow(execution),
+    key: idempotencyKey?.key ?? null,
+    fingerprint: idempotencyKey?.fingerprint ?? null,
+    owner: owner ?? null,
+    // A journal is read for executions that have had an epoch.
+    epoch: owner === undefined && flushes.length === 0 ? 0 : 1,
+    seal_key: sealKey ?? null,
+  };
+}
+
+function toSeedRows({ execution: { id, environmentId }, begin: { flushes = [] } }: Beginning) {
+  return flushes.map(({ index, runs }) => ({
+    execution_id: id,
+    environment_id: environmentId,
+    flush_index: index,
+    entries: JSON.stringify(runs),
+  }));
+}
+
+const keyTypes = { environment_id: "text", linked_account_id: "text", key: "text" } as const;
+
+/** The executions that keys stand for. */
+export async function findAllBound(
   db: Kysely<Tables>,
-  execution: NewExecution,
-  begin: Begin & { readonly idempotencyKey: IdempotencyKey },
-): Promise<void> {
-  const { key, fingerprint } = begin.idempotencyKey;
-  const row = toStartRow(execution);
-  const values = Object.values(row).map((value) =>
-    typeof value === "number" ? sql`${value}::int` : sql`${value}::text`,
+  keys: readonly AccountKey[],
+): Promise<readonly (BoundExecution | undefined)[]> {
+  const input = keys.map(({ environmentId, linkedAccountId, key }) => ({
+    environment_id: environmentId,
+    linked_account_id: linkedAccountId,
+    key,
+  }));
+  const { rows } = await sql<{ row: number; execution_id: string; fingerprint: string }>`
+    select input.row, bound.execution_id, bound.fingerprint
+      from ${inputRows("input", keyTypes, input)} join idempotency_key as bound using (${columnList(keyTypes)})
+    `.execute(db);
+  const found = new Map(
+    rows.map(({ row, execution_id, fingerprint }) => [row, { executionId: execution_id, fingerprint }]),
   );
-  await db
-    .with("bound", (query) =>
-      query
-        .insertInto("idempotency_key")
-        .values({
-          environment_id: execution.environmentId,
-          linked_account_id: execution.linkedAccountId,
-          key,
-          fingerprint,
-          execution_id: execution.id,
-        })
-        .onConflict((conflict) =>
-          conflict
-            .columns(["environment_id", "linked_account_id", "key"])
-            .doUpdateSet({ fingerprint, execution_id: execution.id })
-            .where(({ exists, selectFrom }) =>
-              exists(
-                selectFrom("execution")
-                  .select("execution.id")
-                  .whereRef("execution.id", "=", "idempotency_key.execution_id")
-                  .where("execution.end_time", "<", sql<Date>`now() - make_interval(hours => ${idempotencyHours})`),
-              ),
-            ),
-        )
-        .returning("execution_id"),
-    )
-    .with(
-      "accepted(id, environment_id)",
-      () =>
-        sql<{ id: string; environment_id: string }>`(
-        insert into execution (${sql.join(Object.keys(row).map((name) => sql.ref(name)))})
-        select ${sql.join(values)} from bound
-        on conflict (id) do nothing returning id, environment_id)`,
-    )
-    .with("seeded(flush_index)", () => insertFlushes(begin))
-    .insertInto("execution_claim")
-    .columns(claimColumns)
-    .expression((query) => query.selectFrom("accepted").select(claimValues(begin)))
-    .execute();
+  return keys.map((_, index) => found.get(index + 1));
 }
 
-/** The execution that a key of the execution's account stands for. */
-export async function findBound(
-  db: Kysely<Tables>,
-  { environmentId, linkedAccountId }: NewExecution,
-  key: string,
-): Promise<BoundExecution | undefined> {
-  return await db
-    .selectFrom("idempotency_key")
-    .select(["execution_id as executionId", "fingerprint"])
-    .where("environment_id", "=", environmentId)
-    .where("linked_account_id", "=", linkedAccountId)
-    .where("key", "=", key)
-    .executeTakeFirst();
-}
-
-/** An insert of no row where there are none: the statement has one shape, and is prepared once. */
-function insertFlushes({ flushes = [] }: Begin) {
-  const indexes = flushes.map(({ index }) => index);
-  const entries = flushes.map(({ runs }) => JSON.stringify(runs));
-  return sql<{ flush_index: number }>`(
-    insert into journal (execution_id, environment_id, flush_index, epoch, entries)
-    select accepted.id, accepted.environment_id, flush.index, 1, flush.entries
-      from accepted, unnest(${indexes}::int[], ${entries}::text[]) as flush(index, entries)
-    returning flush_index)`;
-}
-
-const claimColumns = ["execution_id", "environment_id", "owner", "epoch", "run_since", "seal_key"] as const;
-
-/** A journal is read for executions that have had an epoch. */
-function claimValues({ owner, flushes = [], sealKey }: Begin) {
-  return [
-    sql<string>`accepted.id`.as("id"),
-    sql<string>`accepted.environment_id`.as("environment_id"),
-    sql<string | null>`${owner ?? null}::text`.as("owner"),
-    sql<number>`${owner === undefined && flushes.length === 0 ? 0 : 1}::int`.as("epoch"),
-    sql<Date | null>`case when ${owner ?? null}::text is not null then now() end`.as("run_since"),
-    sql<string | null>`${sealKey ?? null}::text`.as("seal_key"),
-  ] as const;
+function compare(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0;
 }

@@ -1,5 +1,6 @@
-import { type Insertable, type Selectable, sql } from "kysely";
+import { type Selectable, sql } from "kysely";
 import type { ExecutionError, ExecutionSummary, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import type { InputRow } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** The columns that an execution starts with, and starts from again. */
@@ -25,7 +26,23 @@ type StartRow = Omit<
   "state" | "response" | "status_code" | "error" | "create_time" | "end_time" | "finished_epoch"
 >;
 
-export function toStartRow(execution: NewExecution): Insertable<Tables["execution"]> {
+/** The columns of toStartRow. */
+export const startTypes = {
+  id: "text",
+  environment_id: "text",
+  workflow_id: "text",
+  version: "int",
+  linked_account_id: "text",
+  config_id: "text",
+  tag: "text",
+  type: "text",
+  source: "text",
+  origin_id: "text",
+  payload: "text",
+  headers: "text",
+} as const;
+
+export function toStartRow(execution: NewExecution): InputRow<typeof startTypes> {
   return {
     id: execution.id,
     environment_id: execution.environmentId,
@@ -122,6 +139,9 @@ export function toSummary(row: SummaryRow): ExecutionSummary {
     ...(row.end_time !== null && { endTime: row.end_time }),
   };
 }
+
+/** The columns of toOutcomeRow. */
+export const outcomeTypes = { state: "text", response: "text", status_code: "int", error: "text" } as const;
 
 /** How an execution ended, but for the time, which is the database's. */
 export function toOutcomeRow({ state, response, statusCode, error }: Outcome) {

@@ -1,32 +1,26 @@
 import { type Kysely, sql } from "kysely";
-import type { ExecutionError, ExecutionState, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
-import type { JsonText } from "../domain/json-text.ts";
-import { type Begin, type BoundExecution, beginExecution, findBound } from "./begin.ts";
+import { type Appending, appendAll } from "./append.ts";
+import {
+  type AccountKey,
+  type Begin,
+  type Beginning,
+  type BoundExecution,
+  beginExecutions,
+  findAllBound,
+  keyOfBeginning,
+} from "./begin.ts";
 import { type ClaimedExecution, type Claimer, claimExecutions, type Queue, readQueue } from "./claim.ts";
-import { claimState, ranMs, toAnswer, toOutcomeRow, toStartRow } from "./execution-rows.ts";
+import type { Claim } from "./claim-row.ts";
+import { ranMs } from "./execution-rows.ts";
 import { type ExpireLimits, expireExecutions } from "./expire.ts";
-import type { Flush } from "./flush.ts";
+import { type FinishedRun, type Finishing, finishAll, recordAllFinished } from "./finish.ts";
+import { type ExecutionRecord, getResults, listEnded, type ResultQuery } from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
+import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import { type Stop, stopExecution } from "./stop.ts";
 import type { Tables } from "./tables.ts";
-
-/** Who writes for an execution. Once another has taken it over, the epoch is another and nothing is written. */
-export type Claim = {
-  readonly environmentId: string;
-  readonly executionId: string;
-  /** A name of the process of which no other start of it has ever the same. */
-  readonly owner: string;
-  readonly epoch: number;
-};
-
-/** How an execution stands, and what it answered. */
-export type ExecutionRecord = {
-  readonly state: ExecutionState;
-  readonly response?: JsonText;
-  readonly statusCode?: number;
-  readonly error?: ExecutionError;
-};
 
 /**
  * What ran and runs. An execution is begun once and finished once; in between it has a claim, which says who runs it.
@@ -35,9 +29,38 @@ export type ExecutionRecord = {
  */
 export class ExecutionStore {
   readonly #db: Kysely<Tables>;
+  readonly #begin: SharedStatement<Beginning, BoundExecution | undefined>;
+  readonly #findBound: SharedStatement<AccountKey, BoundExecution | undefined>;
+  readonly #recordFinished: SharedStatement<FinishedRun, undefined>;
+  readonly #append: SharedStatement<Appending, boolean>;
+  readonly #finish: SharedStatement<Finishing, boolean>;
+  readonly #getResult: SharedStatement<ResultQuery, ExecutionRecord | undefined>;
 
-  constructor(db: Kysely<Tables>) {
+  constructor(db: Kysely<Tables>, sharing = defaultSharing) {
     this.#db = db;
+    this.#begin = new SharedStatement({
+      sharing,
+      send: (all) => beginExecutions(db, all),
+      keyOf: keyOfBeginning,
+      charsOf: ({ execution }) => execution.payload.length,
+    });
+    this.#findBound = new SharedStatement({ sharing, send: (all) => findAllBound(db, all) });
+    this.#recordFinished = new SharedStatement({
+      sharing,
+      send: (all) => recordAllFinished(db, all),
+      charsOf: ({ execution, runs }) => execution.payload.length + outputChars(runs),
+    });
+    this.#append = new SharedStatement({
+      sharing,
+      send: (all) => appendAll(db, all),
+      charsOf: ({ runs }) => outputChars(runs),
+    });
+    this.#finish = new SharedStatement({
+      sharing,
+      send: (all) => finishAll(db, all),
+      charsOf: ({ flush }) => outputChars(flush?.runs ?? []),
+    });
+    this.#getResult = new SharedStatement({ sharing, send: (all) => getResults(db, all) });
   }
 
   /**
@@ -45,101 +68,27 @@ export class ExecutionStore {
    * idempotency key stands for already, if there is one; then nothing was accepted.
    */
   async begin(execution: NewExecution, begin: Begin = {}): Promise<BoundExecution | undefined> {
-    return await beginExecution(this.#db, execution, begin);
+    return await this.#begin.call({ execution, begin });
   }
 
   /** The execution that a key of this execution's account stands for. */
   async findBound(execution: NewExecution, key: string): Promise<BoundExecution | undefined> {
-    return await findBound(this.#db, execution, key);
+    return await this.#findBound.call({ ...execution, key });
   }
 
   /** Keeps an execution that has run to its end before anything of it was kept. */
   async recordFinished(execution: NewExecution, outcome: Outcome, runs: readonly NodeRun[]): Promise<void> {
-    await this.#db
-      .with("finished", (query) =>
-        query
-          .insertInto("execution")
-          .values({ ...toStartRow(execution), ...toOutcomeRow(outcome), end_time: sql`now()` })
-          .onConflict((conflict) => conflict.column("id").doNothing())
-          .returning(["id", "environment_id"]),
-      )
-      .insertInto("journal")
-      .columns(journalColumns)
-      .expression((query) =>
-        query
-          .selectFrom("finished")
-          .select(["finished.id", "finished.environment_id", ...flushValues({ epoch: 0, flush: { index: 0, runs } })])
-          .where(sql<boolean>`${runs.length > 0}`),
-      )
-      .execute();
+    await this.#recordFinished.call({ execution, outcome, runs });
   }
 
   /** Adds to the journal. False: another has taken the execution over, and nothing was written. */
-  async append(entry: Claim & { readonly flushIndex: number; readonly runs: readonly NodeRun[] }): Promise<boolean> {
-    const { environmentId, executionId, owner, epoch, flushIndex, runs } = entry;
-    const { numInsertedOrUpdatedRows = 0n } = await this.#db
-      .with("held", (query) =>
-        query
-          .selectFrom("execution_claim")
-          .select(["execution_id", "environment_id"])
-          .where("execution_id", "=", executionId)
-          .where("environment_id", "=", environmentId)
-          .where("owner", "=", owner)
-          .where("epoch", "=", epoch)
-          // Whoever takes the claim over waits for this commit, or this statement for theirs.
-          .forNoKeyUpdate(),
-      )
-      .insertInto("journal")
-      .columns(journalColumns)
-      .expression((query) =>
-        query
-          .selectFrom("held")
-          .select([
-            "held.execution_id",
-            "held.environment_id",
-            ...flushValues({ epoch, flush: { index: flushIndex, runs } }),
-          ]),
-      )
-      .onConflict((conflict) => conflict.columns(["execution_id", "flush_index"]).doNothing())
-      .executeTakeFirst();
-    return numInsertedOrUpdatedRows > 0n || (await this.#hasAppended(entry));
+  async append(entry: Appending): Promise<boolean> {
+    return await this.#append.call(entry);
   }
 
   /** Ends an execution for good. False: another has taken it over or ended it, and nothing was written. */
-  async finish(end: Claim & { readonly outcome: Outcome; readonly flush?: Flush }): Promise<boolean> {
-    const { environmentId, executionId, owner, epoch, outcome, flush } = end;
-    const { numUpdatedRows } = await this.#db
-      .with("released", (query) =>
-        query
-          .deleteFrom("execution_claim")
-          .where("execution_id", "=", executionId)
-          .where("environment_id", "=", environmentId)
-          .where("owner", "=", owner)
-          .where("epoch", "=", epoch)
-          .returning(["execution_id", "environment_id"]),
-      )
-      .with("flushed", (query) =>
-        query
-          .insertInto("journal")
-          .columns(journalColumns)
-          .expression((from) =>
-            from
-              .selectFrom("released")
-              .select(["released.execution_id", "released.environment_id"])
-              .select(flushValues({ epoch, flush: flush ?? { index: 0, runs: [] } }))
-              .where(sql<boolean>`${flush !== undefined}`),
-          )
-          .onConflict((conflict) => conflict.columns(["execution_id", "flush_index"]).doNothing()),
-      )
-      .updateTable("execution")
-      .from("released")
-      .set({ ...toOutcomeRow(outcome), finished_epoch: epoch, end_time: sql`now()` })
-      .where("execution.id", "=", executionId)
-      .where("execution.environment_id", "=", environmentId)
-      .where("execution.state", "is", null)
-      .whereRef("execution.id", "=", "released.execution_id")
-      .executeTakeFirst();
-    return numUpdatedRows > 0n || (await this.#hasFinished(end));
+  async finish(end: Finishing): Promise<boolean> {
+    return await this.#finish.call(end);
   }
 
   /**
@@ -225,71 +174,17 @@ export class ExecutionStore {
 
   /** How the executions among these stand that have ended. The ids are trusted: callers were found to own them. */
   async listEnded(ids: readonly string[]): Promise<ReadonlyMap<string, Outcome>> {
-    const rows = await this.#db
-      .selectFrom("execution")
-      .select(["id", "state", "response", "status_code", "error"])
-      .where("id", "=", sql<string>`any(${ids}::text[])`)
-      .where("state", "is not", null)
-      .execute();
-    return new Map(
-      rows.flatMap(({ id, state, ...row }) => (state === null ? [] : [[id, { state, ...toAnswer(row) }]])),
-    );
+    return await listEnded(this.#db, ids);
   }
 
   /** How an execution of this account stands; that of another account or environment is not found. */
-  async getResult(query: {
-    readonly environmentId: string;
-    readonly linkedAccountId: string;
-    readonly executionId: string;
-  }): Promise<ExecutionRecord | undefined> {
-    if (!isId(query.executionId)) {
-      return undefined;
-    }
-    const row = await this.#db
-      .selectFrom("execution")
-      .select(["state", "response", "status_code", "error", claimState])
-      .where("execution.id", "=", query.executionId.toLowerCase())
-      .where("execution.environment_id", "=", query.environmentId)
-      .where("execution.linked_account_id", "=", query.linkedAccountId)
-      .executeTakeFirst();
-    return (
-      row && {
-        state: row.state ?? row.claim_state,
-        ...toAnswer(row),
-      }
-    );
-  }
-
-  async #hasAppended(entry: Claim & { readonly flushIndex: number }): Promise<boolean> {
-    const row = await this.#db
-      .selectFrom("journal")
-      .select("epoch")
-      .where("execution_id", "=", entry.executionId)
-      .where("environment_id", "=", entry.environmentId)
-      .where("flush_index", "=", entry.flushIndex)
-      .executeTakeFirst();
-    return row?.epoch === entry.epoch;
-  }
-
-  async #hasFinished({ environmentId, executionId, epoch }: Claim): Promise<boolean> {
-    const row = await this.#db
-      .selectFrom("execution")
-      .select("finished_epoch")
-      .where("id", "=", executionId)
-      .where("environment_id", "=", environmentId)
-      .executeTakeFirst();
-    return row?.finished_epoch === epoch;
+  async getResult(query: ResultQuery): Promise<ExecutionRecord | undefined> {
+    return isId(query.executionId) ? await this.#getResult.call(query) : undefined;
   }
 }
 
 const freed = { owner: null, run_ms: ranMs, run_since: null };
 
-const journalColumns = ["execution_id", "environment_id", "flush_index", "epoch", "entries"] as const;
-
-function flushValues({ epoch, flush }: { readonly epoch: number; readonly flush: Flush }) {
-  return [
-    sql<number>`${flush.index}::int`.as("flush_index"),
-    sql<number>`${epoch}::int`.as("epoch"),
-    sql<string>`${JSON.stringify(flush.runs)}::text`.as("entries"),
-  ] as const;
+function outputChars(runs: readonly NodeRun[]): number {
+  return runs.reduce((chars, { output = "" }) => chars + output.length, 0);
 }

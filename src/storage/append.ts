@@ -1,0 +1,51 @@
+import { type Kysely, sql } from "kysely";
+import type { NodeRun } from "../domain/execution.ts";
+import { type Claim, claimTypes, toClaimRow } from "./claim-row.ts";
+import { inputRows } from "./input-rows.ts";
+import type { Tables } from "./tables.ts";
+
+/** One flush of an execution's journal. */
+export type Appending = Claim & { readonly flushIndex: number; readonly runs: readonly NodeRun[] };
+
+const appendingTypes = { ...claimTypes, flush_index: "int", entries: "text" } as const;
+
+/** Adds to journals: see ExecutionStore.append. */
+export async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): Promise<readonly boolean[]> {
+  const input = all.map((appending) => ({
+    ...toClaimRow(appending),
+    flush_index: appending.flushIndex,
+    entries: JSON.stringify(appending.runs),
+  }));
+  const { rows } = await sql<Place>`
+    with held as (
+      select input.* from ${inputRows("input", appendingTypes, input)} join execution_claim as claim
+        using (execution_id, environment_id, owner, epoch)
+      -- Whoever takes a claim over waits for this commit, or this statement for theirs.
+      for no key update of claim
+    )
+    insert into journal (execution_id, environment_id, flush_index, epoch, entries)
+    select execution_id, environment_id, flush_index, epoch, entries from held
+    on conflict (execution_id, flush_index) do nothing
+    returning execution_id, flush_index`.execute(db);
+  const written = new Set(rows.map(nameOf));
+  const left = input.filter((row) => !written.has(nameOf(row)));
+  for (const place of left.length === 0 ? [] : await listWritten(db, left)) written.add(nameOf(place));
+  return input.map((row) => written.has(nameOf(row)));
+}
+
+type Place = { readonly execution_id: string; readonly flush_index: number };
+
+function nameOf({ execution_id, flush_index }: Place): string {
+  return `${execution_id}/${flush_index}`;
+}
+
+/** Of those that moved no row the ones that are there: committed by an earlier try whose answer was lost. */
+async function listWritten(
+  db: Kysely<Tables>,
+  left: readonly (ReturnType<typeof toClaimRow> & { readonly flush_index: number; readonly entries: string })[],
+): Promise<readonly Place[]> {
+  const { rows } = await sql<Place>`
+    select execution_id, flush_index from ${inputRows("input", appendingTypes, left)}
+      join journal using (execution_id, environment_id, flush_index, epoch)`.execute(db);
+  return rows;
+}

@@ -1,0 +1,90 @@
+import { type Kysely, sql } from "kysely";
+import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import { type Claim, claimTypes, toClaimRow } from "./claim-row.ts";
+import { outcomeTypes, startTypes, toOutcomeRow, toStartRow } from "./execution-rows.ts";
+import type { Flush } from "./flush.ts";
+import { columnList, inputRows } from "./input-rows.ts";
+import type { Tables } from "./tables.ts";
+
+/** The end of an execution that has a claim, with what its journal ends with. */
+export type Finishing = Claim & { readonly outcome: Outcome; readonly flush?: Flush };
+
+/** An execution that has run to its end before anything of it was kept. */
+export type FinishedRun = {
+  readonly execution: NewExecution;
+  readonly outcome: Outcome;
+  readonly runs: readonly NodeRun[];
+};
+
+const finishingTypes = { ...claimTypes, ...outcomeTypes, flush_index: "int", entries: "text" } as const;
+
+/** Ends executions for good: see ExecutionStore.finish. */
+export async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): Promise<readonly boolean[]> {
+  // In the order of their ids, so that two statements never wait for each other.
+  const input = all
+    .map((finishing) => ({
+      ...toClaimRow(finishing),
+      ...toOutcomeRow(finishing.outcome),
+      flush_index: finishing.flush?.index ?? null,
+      entries: finishing.flush === undefined ? null : JSON.stringify(finishing.flush.runs),
+    }))
+    .toSorted((left, right) => (left.execution_id < right.execution_id ? -1 : 1));
+  const { rows } = await sql<{ id: string }>`
+    with released as (
+      delete from execution_claim as claim using ${inputRows("input", finishingTypes, input)}
+        where claim.execution_id = input.execution_id and claim.environment_id = input.environment_id
+          and claim.owner = input.owner and claim.epoch = input.epoch
+        returning input.*
+    ),
+    flushed as (
+      insert into journal (execution_id, environment_id, flush_index, epoch, entries)
+      select execution_id, environment_id, flush_index, epoch, entries from released where entries is not null
+      on conflict (execution_id, flush_index) do nothing
+    )
+    update execution set state = released.state, response = released.response, status_code = released.status_code,
+        error = released.error, finished_epoch = released.epoch, end_time = now()
+      from released
+      where execution.id = released.execution_id and execution.environment_id = released.environment_id
+        and execution.state is null
+      returning execution.id`.execute(db);
+  const finished = new Set(rows.map(({ id }) => id));
+  const left = all.filter(({ executionId }) => !finished.has(executionId));
+  for (const id of left.length === 0 ? [] : await listFinished(db, left)) finished.add(id);
+  return all.map(({ executionId }) => finished.has(executionId));
+}
+
+/** Of those that moved no row the ones that ended so: committed by an earlier try whose answer was lost. */
+async function listFinished(db: Kysely<Tables>, left: readonly Claim[]): Promise<readonly string[]> {
+  const { rows } = await sql<{ id: string }>`
+    select execution.id from ${inputRows("input", claimTypes, left.map(toClaimRow))} join execution
+      on execution.id = input.execution_id and execution.environment_id = input.environment_id
+        and execution.finished_epoch = input.epoch`.execute(db);
+  return rows.map(({ id }) => id);
+}
+
+const finishedTypes = { ...startTypes, ...outcomeTypes, entries: "text" } as const;
+
+const endColumns = { ...startTypes, ...outcomeTypes } as const;
+
+/** Keeps executions that have ended: see ExecutionStore.recordFinished. */
+export async function recordAllFinished(
+  db: Kysely<Tables>,
+  all: readonly FinishedRun[],
+): Promise<readonly undefined[]> {
+  const input = all.map(({ execution, outcome, runs }) => ({
+    ...toStartRow(execution),
+    ...toOutcomeRow(outcome),
+    entries: runs.length === 0 ? null : JSON.stringify(runs),
+  }));
+  await sql`
+    with input as materialized (select * from ${inputRows("input", finishedTypes, input)}),
+    finished as (
+      insert into execution (${columnList(endColumns)}, end_time)
+      select ${columnList(endColumns)}, now() from input on conflict (id) do nothing
+    )
+    -- An earlier try whose answer was lost has written both.
+    insert into journal (execution_id, environment_id, flush_index, epoch, entries)
+    select id, environment_id, 0, 0, entries from input where entries is not null
+    on conflict (execution_id, flush_index) do nothing`.execute(db);
+  return all.map(() => undefined);
+}

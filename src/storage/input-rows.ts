@@ -1,0 +1,30 @@
+import { type RawBuilder, sql } from "kysely";
+
+/** The type of each column, in the order in which the columns are given. */
+export type ColumnTypes = Readonly<Record<string, "text" | "int" | "boolean">>;
+
+export type InputRow<Types extends ColumnTypes> = {
+  readonly [Column in keyof Types]:
+    | null
+    | (Types[Column] extends "text" ? string : Types[Column] extends "int" ? number : boolean);
+};
+
+/**
+ * Rows that a statement is given, as an item of its `from` list by that name. They travel as one array for each column:
+ * the statement is the same text however many there are. `row` counts them from 1.
+ */
+export function inputRows<Types extends ColumnTypes>(
+  name: string,
+  types: Types,
+  rows: readonly InputRow<Types>[],
+): RawBuilder<unknown> {
+  const columns = Object.entries(types);
+  const arrays = columns.map(([column, type]) => sql`${rows.map((row) => row[column])}::${sql.raw(type)}[]`);
+  const names = [...columns.map(([column]) => sql.ref(column)), sql.ref("row")];
+  return sql`unnest(${sql.join(arrays)}) with ordinality as ${sql.ref(name)}(${sql.join(names)})`;
+}
+
+/** The names of the columns, as a list, of a table or of rows by that name. */
+export function columnList(types: ColumnTypes, of?: string): RawBuilder<unknown> {
+  return sql.join(Object.keys(types).map((column) => sql.ref(of === undefined ? column : `${of}.${column}`)));
+}
