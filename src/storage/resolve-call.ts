@@ -1,9 +1,11 @@
 import { type Kysely, sql } from "kysely";
+import { isId } from "../domain/id.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
+import { inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
-import { isReferenced, onlyReferenced } from "./workflow-reference.ts";
+import { onlyReferenced } from "./workflow-reference.ts";
 
 /** What a call names. */
 export type CallReference = {
@@ -21,32 +23,64 @@ export type ResolvedCall = {
   readonly linkedAccount: LinkedAccount;
 };
 
-/** Finds all that a call names: see WorkflowStore.resolveCall. */
-export async function resolveCall(db: Kysely<Tables>, call: CallReference): Promise<ResolvedCall> {
-  const { environmentId, reference, linkedAccountId } = call;
-  const rows = await db
-    .selectFrom("workflow")
-    .leftJoin("linked_account", (join) =>
-      join
-        .onRef("linked_account.environment_id", "=", "workflow.environment_id")
-        .on("linked_account.account_id", "=", linkedAccountId),
-    )
-    .leftJoin("workflow_version", (join) =>
-      join
-        .onRef("workflow_version.environment_id", "=", "workflow.environment_id")
-        .onRef("workflow_version.workflow_id", "=", "workflow.id")
-        .on(
-          "workflow_version.version",
-          "=",
-          call.version === undefined ? sql.ref("workflow.current_version") : call.version,
-        ),
-    )
-    .select(["workflow.id", "workflow.slug", "workflow.current_version", "workflow_version.version"])
-    .select(["linked_account.account_id", "linked_account.name", "linked_account.attributes"])
-    .where(isReferenced(environmentId, reference))
-    .limit(2)
-    .execute();
-  const { id, slug, current_version, version, account_id, name, attributes } = onlyReferenced(rows, reference);
+/** What is there of what a call names; of an alias that two integrations have, two. */
+export type CallCandidate = {
+  readonly row: number;
+  readonly id: string;
+  readonly slug: string;
+  readonly current_version: number | null;
+  readonly version: number | null;
+  readonly account_id: string | null;
+  readonly name: string | null;
+  readonly attributes: string | null;
+};
+
+const referenceTypes = {
+  environment_id: "text",
+  workflow_id: "text",
+  alias: "text",
+  slug: "text",
+  version: "int",
+  account_id: "text",
+} as const;
+
+/** Reads what calls name. An id never matches an alias, nor an alias an id. */
+export async function findCalls(
+  db: Kysely<Tables>,
+  calls: readonly CallReference[],
+): Promise<readonly (readonly CallCandidate[])[]> {
+  const input = calls.map(({ environmentId, reference: { workflow, slug }, version, linkedAccountId }) => ({
+    environment_id: environmentId,
+    workflow_id: isId(workflow) ? workflow.toLowerCase() : null,
+    alias: isId(workflow) ? null : workflow,
+    slug: slug ?? null,
+    version: version ?? null,
+    account_id: linkedAccountId,
+  }));
+  const workflow = sql`select workflow.* from workflow where workflow.environment_id = input.environment_id
+    and (input.slug is null or workflow.slug = input.slug)`;
+  const { rows } = await sql<CallCandidate>`
+    select input.row, workflow.id, workflow.slug, workflow.current_version, workflow_version.version,
+        linked_account.account_id, linked_account.name, linked_account.attributes
+      from ${inputRows("input", referenceTypes, input)}
+      cross join lateral (
+        (${workflow} and workflow.id = input.workflow_id)
+        union all
+        (${workflow} and workflow.alias = input.alias limit 2)
+      ) as workflow
+      left join linked_account
+        on linked_account.environment_id = input.environment_id and linked_account.account_id = input.account_id
+      left join workflow_version
+        on workflow_version.environment_id = input.environment_id and workflow_version.workflow_id = workflow.id
+          and workflow_version.version = coalesce(input.version, workflow.current_version)`.execute(db);
+  const candidates = Map.groupBy(rows, ({ row }) => row);
+  return calls.map((_, index) => candidates.get(index + 1) ?? []);
+}
+
+/** What a call means of what was found, or its refusal: see WorkflowStore.resolveCall. */
+export function resolveCall(call: CallReference, candidates: readonly CallCandidate[]): ResolvedCall {
+  const { reference, linkedAccountId } = call;
+  const { id, slug, current_version, version, account_id, name, attributes } = onlyReferenced(candidates, reference);
   if (account_id === null || attributes === null) {
     throw new RequestError("INVALID_LINKED_ACCOUNT_ID", `there is no linked account "${linkedAccountId}"`, {
       metadata: { linked_account_id: linkedAccountId },

@@ -3,6 +3,7 @@ import { ExecutionEvents } from "./execution-events.ts";
 import { ExecutionReader } from "./execution-reader.ts";
 import { ExecutionStore } from "./execution-store.ts";
 import { LeaseStore } from "./lease-store.ts";
+import { defaultSharing } from "./shared-statement.ts";
 import { TenantStore } from "./tenant-store.ts";
 import { WorkflowStore } from "./workflow-store.ts";
 
@@ -17,11 +18,11 @@ export type Stores = {
 };
 
 /** Opens the stores of a database; each works once that is started. */
-export function openStores({ db, leaseDb }: Database): Stores {
+export function openStores({ db, leaseDb }: Database, sharing = defaultSharing): Stores {
   return {
     tenants: new TenantStore(db),
-    workflows: new WorkflowStore(db),
-    executions: new ExecutionStore(db),
+    workflows: new WorkflowStore(db, sharing),
+    executions: new ExecutionStore(db, sharing),
     reader: new ExecutionReader(db),
     events: new ExecutionEvents(db),
     leases: new LeaseStore(leaseDb),

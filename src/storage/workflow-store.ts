@@ -4,7 +4,8 @@ import { RequestError } from "../domain/request-error.ts";
 import type { DraftRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
 import { brokenConstraint } from "./faults.ts";
 import { pageTokenOf, parsePageToken } from "./page-token.ts";
-import { type CallReference, type ResolvedCall, resolveCall } from "./resolve-call.ts";
+import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
+import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
 import { isReferenced, onlyReferenced, workflowNotFound } from "./workflow-reference.ts";
 
@@ -31,9 +32,11 @@ const recordColumns = [
 /** What may run: workflows with their drafts and published versions. */
 export class WorkflowStore {
   readonly #db: Kysely<Tables>;
+  readonly #findCall: SharedStatement<CallReference, readonly CallCandidate[]>;
 
-  constructor(db: Kysely<Tables>) {
+  constructor(db: Kysely<Tables>, sharing = defaultSharing) {
     this.#db = db;
+    this.#findCall = new SharedStatement({ sharing, send: (calls) => findCalls(db, calls) });
   }
 
   /** Creates a workflow with an empty draft. Refuses with ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */
@@ -210,7 +213,7 @@ export class WorkflowStore {
    * INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_PUBLISHED, WORKFLOW_VERSION_NOT_FOUND.
    */
   async resolveCall(call: CallReference): Promise<ResolvedCall> {
-    return await resolveCall(this.#db, call);
+    return resolveCall(call, await this.#findCall.call(call));
   }
 
   /** Why an update of a draft's revision moved no row. */
