@@ -87,9 +87,8 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
       select environment_id, linked_account_id, key, fingerprint, id from input where key is not null order by row
       on conflict (environment_id, linked_account_id, key)
         do update set fingerprint = excluded.fingerprint, execution_id = excluded.execution_id
-        where exists (
-          select from execution where execution.id = idempotency_key.execution_id
-            and execution.end_time < now() - make_interval(hours => ${sql.lit(idempotencyHours)}))
+        where (select end_time from execution where execution.id = idempotency_key.execution_id)
+          < now() - make_interval(hours => ${sql.lit(idempotencyHours)})
       returning execution_id
     ),
     accepted as (
