@@ -77,6 +77,7 @@ const services: Readonly<Record<string, () => Service>> = {
       runs: { size: 0, has: () => false, takeUp: async () => undefined },
       limits,
       onExpired: () => undefined,
+      isUnavailable,
       log,
     }),
   Watchers: () => new Watchers({ events: new ExecutionEvents(database.db), watchersMax: 1, log }),

@@ -85,11 +85,11 @@ export class ExecutionRun {
       begin: () => this.#beginHeld(),
       append: async (flushIndex, runs) => {
         const kept = runs.map((run) => this.#sealed(run));
-        if (await executions.append({ ...this.#claim(), flushIndex, runs: kept })) options.onRecorded?.(execution.id);
+        if (await executions.append({ ...this.claim, flushIndex, runs: kept })) options.onRecorded?.(execution.id);
         else this.#loseOwnership();
       },
       sleep: async (ms) => {
-        if (await executions.suspend({ ...this.#claim(), ms })) this.#abort.abort(new CutShort("the execution sleeps"));
+        if (await executions.suspend({ ...this.claim, ms })) this.#abort.abort(new CutShort("the execution sleeps"));
         else this.#loseOwnership();
       },
       onError: (error) => this.#abort.abort(error),
@@ -100,6 +100,12 @@ export class ExecutionRun {
   /** Whether a row of this execution is in the database. */
   get isCommitted(): boolean {
     return this.#epoch > 0;
+  }
+
+  /** What every write names, and what it changes nothing without. */
+  get claim(): Claim {
+    const { id: executionId, environmentId } = this.execution;
+    return { environmentId, executionId, owner: this.#options.owner, epoch: this.#epoch };
   }
 
   /** How it ended, once that is committed. */
@@ -232,7 +238,7 @@ export class ExecutionRun {
     const flush = { index, runs: runs.map(withoutHidden) };
     for (;;) {
       try {
-        const moved = await executions.finish({ ...this.#claim(), outcome, ...(flush.runs.length > 0 && { flush }) });
+        const moved = await executions.finish({ ...this.claim, outcome, ...(flush.runs.length > 0 && { flush }) });
         if (moved) {
           this.#outcome = outcome;
           this.#options.onRecorded?.(this.execution.id);
@@ -250,12 +256,6 @@ export class ExecutionRun {
   /** What a node hides is not kept at all where it could not be sealed: then it runs again if need be. */
   #sealed(run: NodeRun): NodeRun {
     return this.#sealKey === undefined ? withoutHidden(run) : sealRun(run, this.#sealKey);
-  }
-
-  /** What every write names, and what it changes nothing without. */
-  #claim(): Claim {
-    const { id: executionId, environmentId } = this.execution;
-    return { environmentId, executionId, owner: this.#options.owner, epoch: this.#epoch };
   }
 
   #own(epoch: number): void {

@@ -2,6 +2,8 @@ import type { Logger } from "pino";
 import type { Outcome } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
+import type { ClaimedExecution } from "../storage/claim.ts";
+import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { Loop } from "./loop.ts";
 import type { Runs } from "./runs.ts";
@@ -11,6 +13,19 @@ const everyMs = 500;
 /** How many executions are claimed by one statement at most. */
 const batchMax = 64;
 
+/**
+ * How long a suspect has this process for itself at the least and at the most. All that wait for a trial share the time
+ * in which the one that kills is to be found.
+ */
+const trialMsMin = 100;
+const trialMsMax = 2_000;
+const trialsMs = 20_000;
+
+/** How many times as long as its claim took a trial lasts beyond that. */
+const claimsPerTrial = 8;
+
+type Trial = { readonly id: string; readonly beginTime: number; readonly claimMs: number };
+
 export type RescuerOptions = {
   readonly executions: ExecutionStore;
   readonly owner: string;
@@ -18,19 +33,27 @@ export type RescuerOptions = {
   readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs">;
   /** Told of executions that it ended, since they took too long. */
   readonly onExpired: (executionId: string, outcome: Outcome) => void;
+  readonly isUnavailable: (error: unknown) => boolean;
   readonly log: Logger;
 };
 
 /**
- * Takes up what nobody runs: queued executions, those whose owner's lease has run out, and those that this process owns
- * and does not run, which a lost answer can bring about. It looks for ever and again
- * at all of them, so nothing depends on a message that can be lost.
+ * Takes up what nobody runs: queued executions, those whose owner is dead, and those that this process owns and does not
+ * run, which a lost answer can bring about. It looks for ever and again at all of them, so nothing depends on a message
+ * that can be lost.
+ *
+ * An execution whose owners were lost again and again is a suspect: it may be what they died of. Suspects are tried one
+ * at a time over all processes, and whoever tries one begins nothing else meanwhile, so that a death tells which it was.
+ * What runs there already goes on, and is not blamed. A trial is short: who survives it is cleared.
  */
 export class Rescuer implements Service {
   readonly #options: RescuerOptions;
   readonly #loop: Loop;
   /** How many executions wait for a slot, as last seen and since accepted here. */
   queued = 0;
+  #suspects = 0;
+  #trial: Trial | undefined;
+  #failed: Claim[] = [];
   #dueInMs: number | undefined;
 
   constructor(options: RescuerOptions) {
@@ -39,7 +62,7 @@ export class Rescuer implements Service {
       name: "rescuer",
       everyMs,
       turn: () => this.#sweep(),
-      dueInMs: () => this.#dueInMs,
+      dueInMs: () => Math.min(this.#dueInMs ?? everyMs, this.#trialLeftMs ?? everyMs),
       log: options.log,
     });
   }
@@ -52,39 +75,94 @@ export class Rescuer implements Service {
     await this.#loop.stop();
   }
 
+  /** Whether this process tries a suspect, and begins nothing else. */
+  get isTrying(): boolean {
+    return this.#trial !== undefined && this.#options.runs.has(this.#trial.id);
+  }
+
   /** A slot is free: looks at once if something waits for it. */
   wake(): void {
-    if (this.queued > 0) this.#loop.wake();
+    if (this.queued > 0 || this.#failed.length > 0) this.#loop.wake();
+  }
+
+  /** Puts an execution off that this process cannot go on with. */
+  putOff(claim: Claim, error: unknown): void {
+    const { isUnavailable, log } = this.#options;
+    // Where the database is away, nothing is wrong with the execution: it is a stray.
+    if (isUnavailable(error)) return;
+    log.error({ execution: claim.executionId, err: error }, "an execution could not be gone on with, and is put off");
+    this.#failed.push(claim);
   }
 
   async #sweep(): Promise<void> {
-    const { executions, owner, runs, limits, log } = this.#options;
+    const { executions, limits } = this.#options;
     await this.#expire();
+    await this.#putOffFailed();
     await this.#releaseStrays();
-    for (;;) {
+    await this.#endTrial();
+    await this.#claim();
+    const { queued, suspects, dueInMs } = await executions.getQueue(limits.queueMax);
+    this.queued = queued;
+    this.#suspects = suspects;
+    this.#dueInMs = dueInMs;
+  }
+
+  async #claim(): Promise<void> {
+    const { executions, owner, runs, limits } = this.#options;
+    while (!this.isTrying) {
       const limit = Math.min(limits.slots - runs.size, batchMax);
       if (limit <= 0) break;
+      const askedTime = performance.now();
       const claimed = await executions.claim({ owner, limit });
-      for (const execution of claimed) {
-        try {
-          await runs.takeUp(execution);
-        } catch (error) {
-          // It stays owned by this process and does not run: a stray, for a later sweep.
-          log.error({ execution: execution.id, err: error }, "an execution could not be taken up");
-        }
-      }
+      const claimMs = performance.now() - askedTime;
+      for (const execution of claimed) await this.#takeUp(execution, claimMs);
       if (claimed.length < limit) break;
     }
-    const { queued, dueInMs } = await executions.getQueue(limits.queueMax);
-    this.queued = queued;
-    this.#dueInMs = dueInMs;
+  }
+
+  async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
+    const { owner, runs, log } = this.#options;
+    const { id, environmentId, epoch, isSuspect } = execution;
+    if (isSuspect) log.warn({ execution: id, epoch }, "an execution whose owners were lost is tried alone");
+    try {
+      await runs.takeUp(execution);
+      if (isSuspect) this.#trial = { id, beginTime: performance.now(), claimMs };
+    } catch (error) {
+      this.putOff({ environmentId, executionId: id, owner, epoch }, error);
+      await this.#putOffFailed();
+    }
+  }
+
+  async #putOffFailed(): Promise<void> {
+    for (const claim of this.#failed) await this.#options.executions.putOff(claim);
+    this.#failed = [];
+  }
+
+  get #trialLeftMs(): number | undefined {
+    if (this.#trial === undefined) return undefined;
+    const ms = Math.max(trialMsMin, Math.min(trialMsMax, trialsMs / (this.#suspects + 1)));
+    // Where everything takes long, so does what kills.
+    const endTime = this.#trial.beginTime + ms + claimsPerTrial * this.#trial.claimMs;
+    return Math.max(0, endTime - performance.now());
+  }
+
+  async #endTrial(): Promise<void> {
+    const { executions, owner } = this.#options;
+    if (this.isTrying) {
+      if (this.#trialLeftMs !== 0) return;
+      await executions.acquit(owner);
+    }
+    this.#trial = undefined;
   }
 
   /** By the database's clock and whoever has them: an owner that hangs would not look at its own. */
   async #expire(): Promise<void> {
-    const { executions, limits, onExpired } = this.#options;
+    const { executions, limits, onExpired, log } = this.#options;
     const { runMs, ageMs } = limits;
-    for (const [id, outcome] of await executions.expire({ runMs, ageMs, limit: batchMax })) onExpired(id, outcome);
+    for (const [id, outcome] of await executions.expire({ runMs, ageMs, limit: batchMax })) {
+      log.warn({ execution: id, reason: outcome.error?.reason }, "an execution is ended that could not end by itself");
+      onExpired(id, outcome);
+    }
   }
 
   /** What runs here has taken its slot before its row was written: what is not there after the rows were read is lost. */

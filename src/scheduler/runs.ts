@@ -1,6 +1,7 @@
 import type { Clock } from "../domain/clock.ts";
 import type { Outcome } from "../domain/execution.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
+import type { Claim } from "../storage/claim-row.ts";
 import { ExecutionRun, type ExecutionRunOptions, eventOf } from "./execution-run.ts";
 import type { VersionCache } from "./version-cache.ts";
 
@@ -11,6 +12,8 @@ export type RunsOptions = Omit<ExecutionRunOptions, keyof RunStart> & {
   readonly versions: VersionCache;
   /** Told of each run that has left its slot, with its outcome if it ended here. */
   readonly onLeft: (executionId: string, outcome: Outcome | undefined) => void;
+  /** Told of each committed run that cannot go on here, before it has left its slot for others to know. */
+  readonly onFailed: (claim: Claim, error: unknown) => void;
 };
 
 /** What this process runs. */
@@ -47,11 +50,14 @@ export class Runs {
 
   /** Runs to the end, or until the execution goes on elsewhere. Rejects only for a held run that could not be committed. */
   drive(run: ExecutionRun): Promise<Outcome | undefined> {
-    const { onLeft } = this.#options;
+    const { onLeft, onFailed } = this.#options;
     const end = run.run().finally(() => this.drop(run));
     const left = end.then(
       (outcome) => onLeft(run.execution.id, outcome),
-      () => onLeft(run.execution.id, undefined),
+      (error: unknown) => {
+        if (run.isCommitted) onFailed(run.claim, error);
+        onLeft(run.execution.id, undefined);
+      },
     );
     this.#ending.add(left);
     void left.then(() => this.#ending.delete(left));
@@ -68,7 +74,12 @@ export class Runs {
     const { versions } = this.#options;
     const graph = await versions.get(claimed.environmentId, claimed.workflowId, claimed.version);
     const run = this.add({ execution: claimed, graph, linkedAccount: claimed.linkedAccount, event: eventOf(claimed) });
-    run.resume(claimed);
+    try {
+      run.resume(claimed);
+    } catch (error) {
+      this.drop(run);
+      throw error;
+    }
     void this.drive(run);
   }
 

@@ -76,11 +76,12 @@ export class Scheduler implements Service {
         if (outcome !== undefined) this.#waiters.settle(executionId, outcome);
         this.#rescuer.wake();
       },
+      onFailed: (claim, error) => this.#rescuer.putOff(claim, error),
     });
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
     this.#lease = new Lease({ leases, owner: this.#owner, log });
     const onExpired = this.#endWith.bind(this);
-    this.#rescuer = new Rescuer({ executions, owner: this.#owner, runs: this.#runs, limits, onExpired, log });
+    this.#rescuer = new Rescuer({ ...options, owner: this.#owner, runs: this.#runs, onExpired });
     this.#janitor = new Janitor({ executions, retentionMs: limits.retentionMs, log });
   }
 
@@ -200,7 +201,7 @@ export class Scheduler implements Service {
   }
 
   #hasSlot(): boolean {
-    return this.#runs.size < this.#options.limits.slots;
+    return this.#runs.size < this.#options.limits.slots && !this.#rescuer.isTrying;
   }
 
   /** Answers the execution that the key stands for already, if there is one. */

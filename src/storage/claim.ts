@@ -1,15 +1,24 @@
 import { type Kysely, sql } from "kysely";
 import type { NewExecution, NodeRun } from "../domain/execution.ts";
+import { buryDead } from "./bury.ts";
 import { parseEntries, ranMs, startColumns, toNewExecution } from "./execution-rows.ts";
+import { isSuspect, lossesMax } from "./ownership.ts";
 import type { Tables } from "./tables.ts";
 import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
 
-export type Claimer = { readonly owner: string; readonly limit: number };
+export type Claimer = {
+  readonly owner: string;
+  readonly limit: number;
+  /** Whether what other owners leave is taken over; where this is not set, it is. */
+  readonly takesOver?: boolean;
+};
 
 /** An execution to run, or to go on with, from what its journal holds. */
 export type ClaimedExecution = NewExecution &
   Journal & {
     readonly epoch: number;
+    /** Whether its owners may have died of it: then it was claimed alone. */
+    readonly isSuspect: boolean;
     readonly linkedAccount: LinkedAccount;
     /** The wrapped key of what it hides. */
     readonly sealKey?: string;
@@ -17,20 +26,30 @@ export type ClaimedExecution = NewExecution &
 
 type Journal = { readonly runs: readonly NodeRun[]; readonly nextFlushIndex: number };
 
-/** How many executions wait for somebody, up to a bound, and when the next one is due that waits for a time. */
-export type Queue = { readonly queued: number; readonly dueInMs: number | undefined };
+export type Queue = {
+  /** How many executions wait for somebody, up to a bound. */
+  readonly queued: number;
+  /** How many of them are suspects, up to that bound. */
+  readonly suspects: number;
+  /** When the next one is due that waits for a time. */
+  readonly dueInMs: number | undefined;
+};
 
 /** Reads the queue: see ExecutionStore.getQueue. */
 export async function readQueue(db: Kysely<Tables>, max: number): Promise<Queue> {
-  const { rows } = await sql<{ queued: number; due_in: number | null }>`
+  const { rows } = await sql<{ queued: number; suspects: number; due_in: number | null }>`
     select
       (select count(*)::int from (
-        select from execution_claim where owner is null and due_time <= now() order by due_time limit ${max}
+        select from execution_claim where owner is null and losses < 2 and due_time <= now() order by due_time limit ${max}
       ) as due) as queued,
+      (select count(*)::int from (
+        select from execution_claim where losses >= 2 and owner is null limit ${max}
+      ) as suspect) as suspects,
       (select extract(epoch from due_time - now())::float8 * 1000 from execution_claim
-        where owner is null and due_time > now() order by due_time limit 1) as due_in`.execute(db);
+        where owner is null and losses < 2 and due_time > now() order by due_time limit 1) as due_in`.execute(db);
   const [row] = rows;
-  return { queued: row?.queued ?? 0, dueInMs: row?.due_in ?? undefined };
+  const { queued = 0, suspects = 0, due_in } = row ?? {};
+  return { queued: Math.min(queued + suspects, max), suspects, dueInMs: due_in ?? undefined };
 }
 
 /** Takes executions over: see ExecutionStore.claim. */
@@ -39,11 +58,13 @@ export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Pro
     .transaction()
     .setIsolationLevel("read committed")
     .execute(async (transaction) => {
+      if (claimer.takesOver !== false) await buryDead(transaction, claimer.owner);
       const rows = await takeClaims(transaction, claimer);
       const journals = await readJournals(transaction, rows);
       return rows.map((row) => ({
         ...toNewExecution(row),
         epoch: row.epoch,
+        isSuspect: row.is_suspect,
         linkedAccount: toLinkedAccount(row),
         ...(row.seal_key !== null && { sealKey: row.seal_key }),
         ...(journals.get(row.id) ?? { runs: [], nextFlushIndex: 0 }),
@@ -55,27 +76,32 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
   return await db
     // Materialized: otherwise the planner may run a query with a limit more than once, and take too many.
     .with(
-      (cte) => cte("abandoned").materialized(),
+      (cte) => cte("suspect").materialized(),
       (query) =>
         query
           .selectFrom("execution_claim")
           .select("execution_id")
-          .where("owner", "is not", null)
-          .where("owner", "!=", owner)
+          .where(isSuspect)
+          .where("losses", "<", lossesMax)
+          .where("owner", "is", null)
+          .where("due_time", "<=", sql<Date>`now()`)
           .where(({ not, exists, selectFrom }) =>
             not(
               exists(
-                selectFrom("lease")
-                  .select("lease.owner")
-                  .whereRef("lease.owner", "=", "execution_claim.owner")
-                  .where("lease.expire_time", ">", sql<Date>`now()`),
+                selectFrom("execution_claim as tried")
+                  .select("tried.execution_id")
+                  .where(sql<boolean>`tried.losses >= 2`)
+                  .where("tried.owner", "is not", null),
               ),
             ),
           )
-          .orderBy("due_time")
-          .limit(limit)
-          .forUpdate()
-          .skipLocked(),
+          // One that was tried already is soon known for sure. What begins last before a process dies is what it most
+          // likely died of, and ids begin with their time.
+          .orderBy("losses", "desc")
+          .orderBy("execution_id", "desc")
+          .limit(1)
+          // Not past a locked row: two who look at the same time must not take two.
+          .forUpdate(),
     )
     .with(
       (cte) => cte("queued").materialized(),
@@ -84,6 +110,7 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
           .selectFrom("execution_claim")
           .select("execution_id")
           .where("owner", "is", null)
+          .where(sql<boolean>`losses < 2`)
           .where("due_time", "<=", sql<Date>`now()`)
           .orderBy("due_time")
           .limit(limit)
@@ -98,9 +125,14 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
         query
           .selectFrom((from) =>
             from
-              .selectFrom("abandoned")
+              .selectFrom("suspect")
               .select("execution_id")
-              .unionAll(from.selectFrom("queued").select("execution_id"))
+              .unionAll(
+                from
+                  .selectFrom("queued")
+                  .select("execution_id")
+                  .where(({ not, exists, selectFrom }) => not(exists(selectFrom("suspect").select("execution_id")))),
+              )
               .as("candidate"),
           )
           .select("execution_id")
@@ -112,7 +144,7 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
         .set({ owner, epoch: sql`epoch + 1`, run_ms: ranMs, run_since: sql`now()` })
         .from("chosen")
         .whereRef("execution_claim.execution_id", "=", "chosen.execution_id")
-        .returning(["execution_claim.execution_id", "environment_id", "epoch", "due_time", "seal_key"]),
+        .returning(["execution_claim.execution_id", "environment_id", "epoch", "due_time", "seal_key", "losses"]),
     )
     .selectFrom("taken")
     .innerJoin("execution", (join) =>
@@ -129,6 +161,7 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
     .select([
       "taken.epoch",
       "taken.seal_key",
+      sql<boolean>`taken.losses >= 2`.as("is_suspect"),
       "linked_account.account_id",
       "linked_account.name",
       "linked_account.attributes",

@@ -1,4 +1,4 @@
-import { type Kysely, sql } from "kysely";
+import type { Kysely } from "kysely";
 import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
 import { type Appending, appendAll } from "./append.ts";
@@ -13,9 +13,16 @@ import {
 } from "./begin.ts";
 import { type ClaimedExecution, type Claimer, claimExecutions, type Queue, readQueue } from "./claim.ts";
 import type { Claim } from "./claim-row.ts";
-import { ranMs } from "./execution-rows.ts";
 import { type ExpireLimits, expireExecutions } from "./expire.ts";
 import { type FinishedRun, type Finishing, finishAll, recordAllFinished } from "./finish.ts";
+import {
+  acquitSuspect,
+  listOwned,
+  putOffExecution,
+  releaseOwned,
+  releaseStrays,
+  suspendExecution,
+} from "./ownership.ts";
 import { type ExecutionRecord, getResults, listEnded, type ResultQuery } from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
@@ -113,55 +120,42 @@ export class ExecutionStore {
   }
 
   /**
-   * Takes executions over, each in a new epoch, at most `limit`: those whose owner has no live lease, then those that
-   * are queued and due; the oldest first. Two callers never get the same one, and an owner not its own.
+   * Takes executions over, each in a new epoch, at most `limit`: those that are queued and due, and those whose owner
+   * has no live lease; the oldest first. Two callers never get the same one, and an owner not its own. A suspect is
+   * taken alone, while no other suspect is owned by anybody.
    */
   async claim(claimer: Claimer): Promise<readonly ClaimedExecution[]> {
     return await claimExecutions(this.#db, claimer);
   }
 
   /** Lets an execution wait, owned by nobody, for a time. False: another has taken it over, and nothing was written. */
-  async suspend({ environmentId, executionId, owner, epoch, ms }: Claim & { readonly ms: number }): Promise<boolean> {
-    const { numUpdatedRows } = await this.#db
-      .updateTable("execution_claim")
-      .set({ ...freed, due_time: sql`now() + make_interval(secs => ${ms / 1000})` })
-      .where("execution_id", "=", executionId)
-      .where("environment_id", "=", environmentId)
-      .where("owner", "=", owner)
-      .where("epoch", "=", epoch)
-      .executeTakeFirst();
-    return numUpdatedRows > 0n;
+  async suspend(wait: Claim & { readonly ms: number }): Promise<boolean> {
+    return await suspendExecution(this.#db, wait);
   }
 
   /** Puts the executions of an owner that stops back into the queue; answers how many. */
   async release({ owner }: { readonly owner: string }): Promise<number> {
-    const { numUpdatedRows } = await this.#db
-      .updateTable("execution_claim")
-      .set(freed)
-      .where("owner", "=", owner)
-      .executeTakeFirstOrThrow();
-    return Number(numUpdatedRows);
+    return await releaseOwned(this.#db, owner);
   }
 
   /** The executions that an owner has, as ids. */
   async listOwned(owner: string): Promise<readonly string[]> {
-    const rows = await this.#db
-      .selectFrom("execution_claim")
-      .select("execution_id")
-      .where("owner", "=", owner)
-      .execute();
-    return rows.map(({ execution_id }) => execution_id);
+    return await listOwned(this.#db, owner);
   }
 
   /** Puts some executions of an owner, which it does not run, back into the queue; answers how many. */
-  async releaseStrays({ owner, ids }: { readonly owner: string; readonly ids: readonly string[] }): Promise<number> {
-    const { numUpdatedRows } = await this.#db
-      .updateTable("execution_claim")
-      .set(freed)
-      .where("owner", "=", owner)
-      .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
-      .executeTakeFirstOrThrow();
-    return Number(numUpdatedRows);
+  async releaseStrays(strays: { readonly owner: string; readonly ids: readonly string[] }): Promise<number> {
+    return await releaseStrays(this.#db, strays);
+  }
+
+  /** Puts an execution that its owner could not go on with off for a while, and counts that as a loss. */
+  async putOff(claim: Claim): Promise<void> {
+    await putOffExecution(this.#db, claim);
+  }
+
+  /** Clears the suspect that an owner has tried: it is an execution like any other again. */
+  async acquit(owner: string): Promise<void> {
+    await acquitSuspect(this.#db, owner);
   }
 
   /**
@@ -182,8 +176,6 @@ export class ExecutionStore {
     return isId(query.executionId) ? await this.#getResult.call(query) : undefined;
   }
 }
-
-const freed = { owner: null, run_ms: ranMs, run_since: null };
 
 function outputChars(runs: readonly NodeRun[]): number {
   return runs.reduce((chars, { output = "" }) => chars + output.length, 0);

@@ -1,6 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Outcome } from "../domain/execution.ts";
 import { ranMs, toOutcomeRow } from "./execution-rows.ts";
+import { lossesMax } from "./ownership.ts";
 import type { Tables } from "./tables.ts";
 
 export type ExpireLimits = {
@@ -12,16 +13,21 @@ export type ExpireLimits = {
   readonly limit: number;
 };
 
-/** Ends what has run, or is, too long: see ExecutionStore.expire. */
+/** Ends what has run, or is, too long, and what nobody can run: see ExecutionStore.expire. */
 export async function expireExecutions(
   db: Kysely<Tables>,
   { runMs, ageMs, limit }: ExpireLimits,
 ): Promise<ReadonlyMap<string, Outcome>> {
   const isOverdue = { column: "owner", condition: sql<boolean>`owner is not null and ${ranMs} > ${runMs}` } as const;
   const isTooOld = { column: "execution_id", condition: sql<boolean>`execution_id < ${idOfAge(ageMs)}` } as const;
+  const isPoison = { column: "losses", condition: sql<boolean>`losses >= ${sql.lit(lossesMax)}` } as const;
   const overdue = timedOut(`The execution has run for longer than ${runMs / 1000} seconds (limit runMs).`);
   const tooOld = timedOut(`The execution is older than ${ageMs / 1000} seconds (limit ageMs).`);
-  return new Map([...(await end(db, isOverdue, overdue, limit)), ...(await end(db, isTooOld, tooOld, limit))]);
+  return new Map([
+    ...(await end(db, isOverdue, overdue, limit)),
+    ...(await end(db, isTooOld, tooOld, limit)),
+    ...(await end(db, isPoison, poisoned, limit)),
+  ]);
 }
 
 /** The smallest id that an execution of that age may have: ids begin with their second. */
@@ -29,12 +35,20 @@ export function idOfAge(ms: number): RawBuilder<string> {
   return sql<string>`lpad(to_hex(extract(epoch from now() - make_interval(secs => ${ms / 1000}))::bigint), 8, '0')`;
 }
 
+const poisoned: Outcome = {
+  state: "ERRORED",
+  error: {
+    reason: "EXECUTION_POISONED",
+    message: `It was taken up ${lossesMax} times in a row, and no process could go on with it.`,
+  },
+};
+
 function timedOut(message: string): Outcome {
   return { state: "TIMED_OUT", error: { reason: "EXECUTION_TIMED_OUT", message } };
 }
 
 /** Ordered by the column of its condition, so that the index of that is read and not all that is queued. */
-type Which = { readonly column: "owner" | "execution_id"; readonly condition: RawBuilder<boolean> };
+type Which = { readonly column: "owner" | "execution_id" | "losses"; readonly condition: RawBuilder<boolean> };
 
 /** As a stop does, of many at a time: what somebody writes at this moment is left for the next sweep. */
 async function end(db: Kysely<Tables>, which: Which, outcome: Outcome, limit: number) {

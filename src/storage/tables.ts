@@ -109,6 +109,9 @@ type ExecutionClaimTable = {
   run_ms: Generated<number>;
   run_since: Date | null;
   seal_key: string | null;
+  /** How often in a row its owner was lost, or could not take it up, without progress. */
+  losses: Generated<number>;
+  flushes: Generated<number>;
 };
 
 type JournalTable = {
@@ -129,4 +132,11 @@ type IdempotencyKeyTable = {
   execution_id: string;
 };
 
-type LeaseTable = { owner: string; expire_time: Date };
+type LeaseTable = {
+  owner: string;
+  expire_time: Date;
+  renew_time: DatabaseTime;
+  /** The session of the database that renewed it last. */
+  session_pid: number | null;
+  session_start: Date | null;
+};

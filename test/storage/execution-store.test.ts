@@ -58,18 +58,19 @@ describe("an execution", () => {
     const execution = { ...tenant.newExecution(), tag: "blue" };
     await executions.begin(execution);
     expect(await getResult(execution.id)).toEqual({ state: "QUEUED" });
-    expect(await executions.getQueue(9)).toEqual({ queued: 1, dueInMs: undefined });
+    expect(await executions.getQueue(9)).toEqual({ queued: 1, suspects: 0, dueInMs: undefined });
 
     const [claimed] = await executions.claim({ owner: "a", limit: 1 });
     expect(claimed).toEqual({
       ...execution,
       epoch: 1,
+      isSuspect: false,
       linkedAccount: { id: tenant.linkedAccountId, name: "John", attributes: { team: "red" } },
       runs: [],
       nextFlushIndex: 0,
     });
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
-    expect(await executions.getQueue(9)).toEqual({ queued: 0, dueInMs: undefined });
+    expect(await executions.getQueue(9)).toEqual({ queued: 0, suspects: 0, dueInMs: undefined });
 
     const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner: "a", epoch: 1 };
     expect(await executions.finish({ ...claim, outcome: completed })).toBe(true);
@@ -111,7 +112,7 @@ describe("an execution", () => {
       await expect(stores.executions.begin(wrong)).rejects.toThrow("foreign key");
       await expect(stores.executions.recordFinished(wrong, completed, [])).rejects.toThrow("foreign key");
     }
-    expect(await stores.executions.getQueue(9)).toEqual({ queued: 0, dueInMs: undefined });
+    expect(await stores.executions.getQueue(9)).toEqual({ queued: 0, suspects: 0, dueInMs: undefined });
   });
 
   it("is not found by another account or environment, nor by what is no id", async () => {

@@ -5,6 +5,7 @@ import { listExecutions } from "./0003-list-executions.ts";
 import { origins } from "./0004-origins.ts";
 import { runningTime } from "./0005-running-time.ts";
 import { sealKeys } from "./0006-seal-keys.ts";
+import { ownership } from "./0007-ownership.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -15,5 +16,6 @@ export const migrations: MigrationProvider = {
     "0004-origins": origins,
     "0005-running-time": runningTime,
     "0006-seal-keys": sealKeys,
+    "0007-ownership": ownership,
   }),
 };

@@ -1,0 +1,78 @@
+/**
+ * How an execution leaves its owner: each statement names the owner that it leaves.
+ */
+import { type Kysely, sql } from "kysely";
+import type { Claim } from "./claim-row.ts";
+import { ranMs } from "./execution-rows.ts";
+import type { Tables } from "./tables.ts";
+
+const freed = { owner: null, run_ms: ranMs, run_since: null };
+
+/** After so many losses in a row an execution is a suspect: it may be what its owners died of. */
+export const isSuspect = sql<boolean>`losses >= 2`;
+
+/** After so many it is ended. */
+export const lossesMax = 4;
+
+/** How long an execution is put off at most, on average. */
+const putOffMaxMs = 8_000;
+
+/** See ExecutionStore.suspend. An execution that got as far as a wait is no suspect. */
+export async function suspendExecution(db: Kysely<Tables>, { ms, ...claim }: Claim & { readonly ms: number }) {
+  const { numUpdatedRows } = await held(db, claim)
+    .set({ ...freed, losses: 0, due_time: sql`now() + make_interval(secs => ${ms / 1000})` })
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/** See ExecutionStore.putOff: for twice as long each time, and not for all the same time. */
+export async function putOffExecution(db: Kysely<Tables>, claim: Claim): Promise<void> {
+  const ms = sql`least(500 * 2 ^ losses, ${putOffMaxMs}) * (0.5 + random())`;
+  await held(db, claim)
+    .set({ ...freed, losses: sql`losses + 1`, due_time: sql`now() + ${ms} * interval '1 millisecond'` })
+    .execute();
+}
+
+/** See ExecutionStore.release. An owner that stops in peace is no loss. */
+export async function releaseOwned(db: Kysely<Tables>, owner: string): Promise<number> {
+  const { numUpdatedRows } = await db
+    .updateTable("execution_claim")
+    .set({ ...freed, losses: 0 })
+    .where("owner", "=", owner)
+    .executeTakeFirstOrThrow();
+  return Number(numUpdatedRows);
+}
+
+/** See ExecutionStore.listOwned. */
+export async function listOwned(db: Kysely<Tables>, owner: string): Promise<readonly string[]> {
+  const rows = await db.selectFrom("execution_claim").select("execution_id").where("owner", "=", owner).execute();
+  return rows.map(({ execution_id }) => execution_id);
+}
+
+/** See ExecutionStore.releaseStrays. */
+export async function releaseStrays(
+  db: Kysely<Tables>,
+  { owner, ids }: { readonly owner: string; readonly ids: readonly string[] },
+): Promise<number> {
+  const { numUpdatedRows } = await db
+    .updateTable("execution_claim")
+    .set(freed)
+    .where("owner", "=", owner)
+    .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
+    .executeTakeFirstOrThrow();
+  return Number(numUpdatedRows);
+}
+
+/** See ExecutionStore.acquit. */
+export async function acquitSuspect(db: Kysely<Tables>, owner: string): Promise<void> {
+  await db.updateTable("execution_claim").set({ losses: 0 }).where(isSuspect).where("owner", "=", owner).execute();
+}
+
+function held(db: Kysely<Tables>, { environmentId, executionId, owner, epoch }: Claim) {
+  return db
+    .updateTable("execution_claim")
+    .where("execution_id", "=", executionId)
+    .where("environment_id", "=", environmentId)
+    .where("owner", "=", owner)
+    .where("epoch", "=", epoch);
+}

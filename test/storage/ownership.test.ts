@@ -1,0 +1,130 @@
+import { sql } from "kysely";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createTenant, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
+
+const hourMs = 3_600_000;
+
+let stores: Stores;
+let tenant: Tenant;
+
+beforeAll(async () => {
+  stores = await openStores();
+});
+
+beforeEach(async () => {
+  await stores.db.deleteFrom("execution_claim").execute();
+  await stores.db.deleteFrom("lease").execute();
+  tenant = await createTenant(stores);
+});
+
+afterAll(() => stores.close());
+
+/** Executions that an owner runs who has no lease: it is dead. */
+async function beginAbandoned(count: number, owner = "dead"): Promise<readonly string[]> {
+  const executions = Array.from({ length: count }, () => tenant.newExecution());
+  for (const execution of executions) await stores.executions.begin(execution, { owner });
+  return executions.map(({ id }) => id);
+}
+
+async function take(owner: string, limit = 10) {
+  return await stores.executions.claim({ owner, limit });
+}
+
+async function takeIds(owner: string): Promise<readonly string[]> {
+  return (await take(owner)).map(({ id }) => id).toSorted();
+}
+
+async function losses(): Promise<ReadonlyMap<string, number>> {
+  const rows = await stores.db.selectFrom("execution_claim").select(["execution_id", "losses"]).execute();
+  return new Map(rows.map((row) => [row.execution_id, row.losses]));
+}
+
+async function ended() {
+  return await stores.executions.expire({ runMs: hourMs, ageMs: hourMs, limit: 10 });
+}
+
+function claimOf(executionId: string, owner: string, epoch: number) {
+  return { environmentId: tenant.environmentId, executionId, owner, epoch };
+}
+
+describe("an execution whose owners are lost again and again", () => {
+  it("is tried alone, the newest first, and one at a time over all owners", async () => {
+    const ids = await beginAbandoned(3);
+    expect(await takeIds("b")).toEqual(ids.toSorted());
+    await stores.leases.renew({ owner: "d", ms: 60_000 });
+    expect(await takeIds("d")).toEqual([ids.toSorted().at(-1)]);
+    expect((await stores.executions.getQueue(10)).suspects).toBe(2);
+    const queued = tenant.newExecution();
+    await stores.executions.begin(queued);
+    expect(await takeIds("e")).toEqual([queued.id]);
+    await stores.leases.renew({ owner: "e", ms: 60_000 });
+    await stores.executions.acquit("d");
+    expect(await takeIds("e")).toEqual([ids.toSorted()[1]]);
+  });
+
+  it("is never tried by two, however many look at the same moment", async () => {
+    await beginAbandoned(8);
+    await take("b");
+    const owners = ["d", "e", "f", "g"];
+    for (const owner of owners) await stores.leases.renew({ owner, ms: 60_000 });
+    const taken = await Promise.all(owners.map((owner) => takeIds(owner)));
+    expect(taken.flat().length).toBe(1);
+  });
+
+  it("takes the blame for its owner alone, and is ended after the fourth", async () => {
+    const [suspect = "", ...innocent] = (await beginAbandoned(3)).toSorted().toReversed();
+    // One was lost before.
+    await sql`update execution_claim set losses = 1 where execution_id = ${suspect}`.execute(stores.db);
+    for (const owner of ["d", "e"]) {
+      expect(await takeIds(owner)).toEqual([suspect]);
+      expect(await takeIds(owner)).toEqual(innocent.toSorted());
+    }
+    expect(await ended()).toEqual(new Map());
+    // The death before there was a suspect is all that the others are blamed for.
+    expect(await takeIds("f")).toEqual(innocent.toSorted());
+    expect(await losses()).toEqual(new Map([[suspect, 4], ...innocent.map((id): [string, number] => [id, 1])]));
+    const outcomes = await ended();
+    expect([...outcomes]).toMatchObject([[suspect, { state: "ERRORED", error: { reason: "EXECUTION_POISONED" } }]]);
+    expect((await losses()).has(suspect)).toBe(false);
+  });
+
+  it("begins to count anew when its journal grows, when it sleeps and when its owner stops in peace", async () => {
+    const ids = await beginAbandoned(4);
+    await take("c");
+    const [grown = "", asked = "", asleep = "", other = ""] = ids;
+    const { executions } = stores;
+    await executions.append({ ...claimOf(grown, "c", 2), flushIndex: 0, runs: [nodeRun("1")] });
+    await executions.append({ ...claimOf(asked, "c", 2), flushIndex: 0, runs: [] });
+    await executions.suspend({ ...claimOf(asleep, "c", 2), ms: 60_000 });
+    await take("d", 1);
+    expect(await losses()).toEqual(
+      new Map([
+        [grown, 1],
+        [asked, 2],
+        [asleep, 0],
+        [other, 2],
+      ]),
+    );
+    await sql`update execution_claim set owner = 'e'`.execute(stores.db);
+    await executions.release({ owner: "e" });
+    expect([...(await losses()).values()]).toEqual([0, 0, 0, 0]);
+  });
+
+  it("is put off for longer each time that it cannot be taken up, and then ended", async () => {
+    const execution = tenant.newExecution();
+    await stores.executions.begin(execution);
+    const delays: number[] = [];
+    for (let epoch = 1; epoch <= 4; epoch += 1) {
+      expect(await takeIds("b")).toEqual([execution.id]);
+      await stores.executions.putOff(claimOf(execution.id, "b", epoch));
+      const { rows } = await sql<{ ms: number }>`
+        select extract(epoch from due_time - now())::float8 * 1000 as ms from execution_claim`.execute(stores.db);
+      delays.push(rows[0]?.ms ?? 0);
+      expect(await takeIds("b")).toEqual([]);
+      await sql`update execution_claim set due_time = now()`.execute(stores.db);
+    }
+    expect(delays.filter((ms, index) => ms > 500 * 2 ** index * 1.5)).toEqual([]);
+    expect(Math.max(...delays)).toBeGreaterThan(1_000);
+    expect([...(await ended()).keys()]).toEqual([execution.id]);
+  });
+});
