@@ -5,6 +5,7 @@
 
 import { rename, rm, writeFile } from "node:fs/promises";
 import type { Logger } from "pino";
+import { createApiPages } from "./api-pages.ts";
 import type { Config } from "./config.ts";
 import { systemClock } from "./domain/clock.ts";
 import type { Service } from "./domain/service.ts";
@@ -131,6 +132,7 @@ export class App implements Service {
           report: (error, { requestId }) => log.error({ requestId, err: error }, "a reply could not be written"),
         }),
       ],
+      pages: createApiPages(services),
       authenticate: createAuthenticate({ find, clock: systemClock }),
       isReady,
       limits: config.serverLimits,

@@ -1,4 +1,4 @@
-import { create, isMessage, type Message, toJson } from "@bufbuild/protobuf";
+import { create, isMessage, type JsonObject, type Message, toJson } from "@bufbuild/protobuf";
 import type { ReplyTable, RestReply } from "./gateway/reply-table.ts";
 import {
   ExecuteWorkflowResponseSchema,
@@ -12,6 +12,24 @@ import {
  * A failed execution is a successful answer about a failed execution to gRPC; a REST client looks at the status first.
  */
 export const restReplies: ReplyTable = new Map([[ExecuteWorkflowResponseSchema.typeName, executeReply]]);
+
+/** The same table for the description of the API, by the method's name. */
+export const documentedReplies: Readonly<Record<string, JsonObject>> = {
+  ExecuteWorkflow: {
+    "202": {
+      description: "The time to wait is spent, and the execution goes on. Ask for its response at `Location`.",
+      headers: {
+        Location: { description: "Where the response will be.", schema: { type: "string" } },
+        "Retry-After": { description: "In how many seconds to ask.", schema: { type: "integer" } },
+      },
+      content: { "application/json": { schema: { $ref: "#/components/schemas/ExecuteWorkflowResponse" } } },
+    },
+    "2XX": {
+      description: "The status that the Response node sets; it may set one of 4XX and 5XX too.",
+      content: { "application/json": { schema: { $ref: "#/components/schemas/ExecuteWorkflowResponse" } } },
+    },
+  },
+};
 
 /** When a client that waited in vain should ask for the response, in seconds. */
 const retryAfter = "1";

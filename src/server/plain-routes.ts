@@ -3,16 +3,20 @@ import { RequestError } from "../domain/request-error.ts";
 import { errorReply } from "../gateway/error-envelope.ts";
 import { type HttpReply, writeReply } from "../gateway/http-reply.ts";
 
-/** What load balancers ask: whether the process lives, and whether it can accept calls. */
-export function createProbes(isReady: () => boolean): Door {
-  const probes: ReadonlyMap<string, () => HttpReply> = new Map([
+/**
+ * What anybody may read: whether the process lives, and whether it can accept calls, which load balancers ask; and some
+ * pages, by their paths.
+ */
+export function createPublicPages(isReady: () => boolean, others: ReadonlyMap<string, HttpReply>): Door {
+  const pages: ReadonlyMap<string, () => HttpReply> = new Map([
+    ...[...others].map(([path, page]) => [path, () => page] as const),
     ["/healthz", () => probeReply(200, "ok")],
     ["/readyz", () => (isReady() ? probeReply(200, "ready") : probeReply(503, "not ready"))],
   ]);
   return {
     match(head) {
-      const probe = probes.get(head.path);
-      return probe === undefined ? undefined : createRoute(() => answerProbe(head, probe));
+      const page = pages.get(head.path);
+      return page === undefined ? undefined : createRoute(() => answerPage(head, page));
     },
   };
 }
@@ -40,9 +44,9 @@ function createRoute(reply: () => HttpReply): Route {
 
 const allow = "GET, HEAD, OPTIONS";
 
-function answerProbe({ method, path }: RequestHead, probe: () => HttpReply): HttpReply {
+function answerPage({ method, path }: RequestHead, page: () => HttpReply): HttpReply {
   if (method === "OPTIONS") return { status: 204, headers: { allow }, body: "" };
-  if (method === "GET" || method === "HEAD") return probe();
+  if (method === "GET" || method === "HEAD") return page();
   throw new RequestError("METHOD_NOT_ALLOWED", `${path} does not take ${method}; it takes ${allow}.`, {
     metadata: { method, path, allow },
   });

@@ -16,13 +16,14 @@ import { newId } from "../domain/id.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
+import type { HttpReply } from "../gateway/http-reply.ts";
 import { ScopeSchema } from "../gen/flowcall/v1/options_pb.ts";
 import { requireOneReading } from "./broken-request.ts";
 import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
-import { createEmptyRoute, createProbes, createRefusingRoute } from "./plain-routes.ts";
+import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
 import { guardReply } from "./unread-body.ts";
 
 export type ServerOptions = {
@@ -31,6 +32,8 @@ export type ServerOptions = {
   readonly port: number;
   /** Asked in this order; the first that knows a request has it. */
   readonly doors: readonly Door[];
+  /** What anybody may read, by path. */
+  readonly pages?: ReadonlyMap<string, HttpReply>;
   /** Says who a key stands for; undefined for a key that is not known or not one. */
   readonly authenticate: (key: string) => Promise<Principal | undefined>;
   /** Whether calls can be accepted: the service has started and the database answers. */
@@ -54,7 +57,8 @@ export class Server implements Service {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    this.#doors = [createProbes(() => !this.#isStopping && options.isReady()), ...options.doors];
+    const isReady = () => !this.#isStopping && options.isReady();
+    this.#doors = [createPublicPages(isReady, options.pages ?? new Map()), ...options.doors];
     this.#cors = new Cors(options.corsOrigins ?? []);
     this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
   }

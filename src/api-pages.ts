@@ -1,0 +1,46 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { DescService } from "@bufbuild/protobuf";
+import type { HttpReply } from "./gateway/http-reply.ts";
+import type { Examples } from "./gateway/openapi/examples.ts";
+import { createOpenApi } from "./gateway/openapi/openapi.ts";
+import { documentedReplies } from "./rest-replies.ts";
+
+const pageDir = join(import.meta.dirname, "api-page");
+
+/** Nothing of the page leaves the machine, and nothing of another machine gets into it. */
+const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'";
+
+/** The calls of the README, on the examples that a first start loads. */
+const examples: Examples = {
+  ExecuteWorkflow: {
+    parameters: { workflow: "create-task", linked_account_id: "john@acme.io", slug: "asana", sync_execution: true },
+    body: { "Task Name": "Sample task", Assigned_to: "John Doe" },
+    reply: {
+      return_value: { success: "true", new_note: "Sample task (assigned to John Doe)" },
+      execution_id: "6b0551ebd005750c5c353a79",
+    },
+  },
+  GetExecutionResponse: {
+    parameters: { execution_id: "6b0551ebd005750c5c353a79", linked_account_id: "john@acme.io" },
+    reply: { response: { success: "true", new_note: "Sample task (assigned to John Doe)" }, status: "COMPLETED" },
+  },
+};
+
+/** What the server answers to anybody: the description of its API, and a page to read and try it. By path. */
+export function createApiPages(services: readonly DescService[]): ReadonlyMap<string, HttpReply> {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"));
+  const openApi = createOpenApi({ services, version: String(version), replies: documentedReplies, examples });
+  const file = (name: string, type: string): HttpReply => ({
+    status: 200,
+    type,
+    headers: { "content-security-policy": pagePolicy },
+    body: readFileSync(join(pageDir, name), "utf8"),
+  });
+  return new Map([
+    ["/openapi.json", { status: 200, type: "application/json", headers: {}, body: JSON.stringify(openApi) }],
+    ["/docs", file("index.html", "text/html; charset=utf-8")],
+    ["/docs/page.js", file("page.js", "text/javascript; charset=utf-8")],
+    ["/docs/page.css", file("page.css", "text/css; charset=utf-8")],
+  ]);
+}

@@ -1,0 +1,150 @@
+import type { DescEnum, DescField, DescMessage, JsonObject } from "@bufbuild/protobuf";
+import { getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
+import { type FieldRules, field as rulesOption } from "../../gen/buf/validate/validate_pb.ts";
+import { comments } from "../../gen/flowcall/comments.ts";
+
+/** The JSON Schemas of messages, as OpenAPI refers to them. Each one that is referred to is added to `all`. */
+export class Schemas {
+  readonly all: Record<string, JsonObject> = {};
+
+  /** A message by reference; those that JSON spells in a way of their own as they are spelled. */
+  message(desc: DescMessage): JsonObject {
+    const known = wellKnown[desc.typeName];
+    if (known !== undefined) return known;
+    const name = nameOf(desc);
+    if (this.all[name] === undefined) {
+      this.all[name] = {};
+      this.all[name] = this.object(desc, desc.fields);
+    }
+    return { $ref: `#/components/schemas/${name}` };
+  }
+
+  /** An object of some fields of a message. */
+  object(desc: DescMessage, fields: readonly DescField[]): JsonObject {
+    const required = fields.filter(isRequired).map(({ jsonName }) => jsonName);
+    return {
+      type: "object",
+      ...described(desc.typeName),
+      ...(required.length > 0 && { required }),
+      properties: Object.fromEntries(fields.map((field) => [field.jsonName, this.field(field)])),
+    };
+  }
+
+  /** A field with its comment and what is checked of it. */
+  field(field: DescField): JsonObject {
+    const schema = this.#type(field);
+    const description = described(`${field.parent.typeName}.${field.name}`);
+    const choice = field.oneof === undefined ? {} : { "x-one-of": field.oneof.name };
+    return { ...schema, ...limitsOf(field), ...description, ...choice };
+  }
+
+  #type(field: DescField): JsonObject {
+    switch (field.fieldKind) {
+      case "list":
+        return { type: "array", items: this.#element(field) };
+      case "map":
+        return { type: "object", additionalProperties: this.#element(field) };
+      default:
+        return this.#element(field);
+    }
+  }
+
+  #element(field: DescField): JsonObject {
+    if (field.message !== undefined) return this.message(field.message);
+    if (field.enum !== undefined) return this.#enum(field.enum);
+    return scalars[field.scalar ?? ScalarType.STRING];
+  }
+
+  #enum(desc: DescEnum): JsonObject {
+    const name = nameOf(desc);
+    // The first one says that nothing is set, and is never sent.
+    this.all[name] ??= {
+      type: "string",
+      ...described(desc.typeName),
+      enum: desc.values.filter(({ number }) => number !== 0).map((value) => value.name),
+    };
+    return { $ref: `#/components/schemas/${name}` };
+  }
+}
+
+export function described(name: string): { readonly description?: string } {
+  const description = comments[name];
+  return description === undefined ? {} : { description };
+}
+
+export function isRequired(field: DescField): boolean {
+  return rulesOf(field)?.required === true;
+}
+
+/** As `ExecutionResult.Status`: without the package, which they share. */
+function nameOf(desc: DescMessage | DescEnum): string {
+  return desc.typeName.slice(desc.file.proto.package.length + 1);
+}
+
+function rulesOf(field: DescField): FieldRules | undefined {
+  return hasOption(field, rulesOption) ? getOption(field, rulesOption) : undefined;
+}
+
+/** What protovalidate checks, where JSON Schema has a word for it. */
+function limitsOf(field: DescField): JsonObject {
+  const type = rulesOf(field)?.type;
+  switch (type?.case) {
+    case "string": {
+      const { pattern, minLen, maxLen } = type.value;
+      return {
+        ...(pattern !== "" && { pattern }),
+        ...(minLen > 0n && { minLength: Number(minLen) }),
+        ...(maxLen > 0n && { maxLength: Number(maxLen) }),
+      };
+    }
+    case "int32": {
+      const { greaterThan, lessThan } = type.value;
+      return {
+        ...(greaterThan.case === "gte" && { minimum: greaterThan.value }),
+        ...(lessThan.case === "lte" && { maximum: lessThan.value }),
+      };
+    }
+    case "repeated": {
+      const { minItems, maxItems } = type.value;
+      return {
+        ...(minItems > 0n && { minItems: Number(minItems) }),
+        ...(maxItems > 0n && { maxItems: Number(maxItems) }),
+      };
+    }
+    default:
+      return {};
+  }
+}
+
+const integer32: JsonObject = { type: "integer", format: "int32" };
+const integer64: JsonObject = { type: "string", format: "int64" };
+const number: JsonObject = { type: "number" };
+
+const scalars: Readonly<Record<ScalarType, JsonObject>> = {
+  [ScalarType.STRING]: { type: "string" },
+  [ScalarType.BOOL]: { type: "boolean" },
+  [ScalarType.BYTES]: { type: "string", contentEncoding: "base64" },
+  [ScalarType.DOUBLE]: number,
+  [ScalarType.FLOAT]: number,
+  [ScalarType.INT32]: integer32,
+  [ScalarType.SINT32]: integer32,
+  [ScalarType.SFIXED32]: integer32,
+  [ScalarType.UINT32]: integer32,
+  [ScalarType.FIXED32]: integer32,
+  [ScalarType.INT64]: integer64,
+  [ScalarType.SINT64]: integer64,
+  [ScalarType.SFIXED64]: integer64,
+  [ScalarType.UINT64]: integer64,
+  [ScalarType.FIXED64]: integer64,
+};
+
+/** The messages that ProtoJSON spells in a way of their own. */
+const wellKnown: Readonly<Record<string, JsonObject>> = {
+  "google.protobuf.Struct": { type: "object", additionalProperties: true },
+  "google.protobuf.Value": {},
+  "google.protobuf.ListValue": { type: "array", items: {} },
+  "google.protobuf.Empty": { type: "object" },
+  "google.protobuf.Timestamp": { type: "string", format: "date-time" },
+  "google.protobuf.Duration": { type: "string", pattern: "^-?\\d+(\\.\\d{1,9})?s$" },
+  "google.protobuf.FieldMask": { type: "string" },
+};
