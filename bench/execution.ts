@@ -111,6 +111,7 @@ async function measureReplay(): Promise<void> {
       append: async () => undefined,
       sleep: async () => undefined,
       isUnavailable: () => false,
+      lease: { isHeld: () => true, whenHeld: async () => undefined },
       onError: (error) => {
         throw error;
       },

@@ -75,6 +75,7 @@ const services: Readonly<Record<string, () => Service>> = {
       executions: new ExecutionStore(database.db),
       owner: newId(),
       runs: { size: 0, has: () => false, takeUp: async () => undefined },
+      lease: { isHeld: () => true, isSteady: () => true },
       limits,
       onExpired: () => undefined,
       isUnavailable,

@@ -13,6 +13,7 @@ import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
+import type { Lease } from "./lease.ts";
 import { RunJournal } from "./run-journal.ts";
 import { openRun, type Sealing, type SealKey, sealRun, withoutHidden } from "./sealing.ts";
 
@@ -47,6 +48,7 @@ export type ExecutionRunOptions = {
   readonly linkedAccount: LinkedAccount;
   readonly event: Event;
   readonly owner: string;
+  readonly lease: Pick<Lease, "isHeld" | "whenHeld">;
   readonly sealing: Sealing;
   readonly executions: ExecutionStore;
   /** Told of each commit that adds to what is recorded of an execution. */
@@ -92,6 +94,7 @@ export class ExecutionRun {
         if (await executions.suspend({ ...this.claim, ms })) this.#abort.abort(new CutShort("the execution sleeps"));
         else this.#loseOwnership();
       },
+      lease: options.lease,
       onError: (error) => this.#abort.abort(error),
       isUnavailable: options.isUnavailable,
     });

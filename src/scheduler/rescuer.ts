@@ -5,6 +5,7 @@ import type { Service } from "../domain/service.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
+import type { Lease } from "./lease.ts";
 import { Loop } from "./loop.ts";
 import type { Runs } from "./runs.ts";
 
@@ -30,6 +31,7 @@ export type RescuerOptions = {
   readonly executions: ExecutionStore;
   readonly owner: string;
   readonly runs: Pick<Runs, "size" | "has" | "takeUp">;
+  readonly lease: Pick<Lease, "isHeld" | "isSteady">;
   readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs">;
   /** Told of executions that it ended, since they took too long. */
   readonly onExpired: (executionId: string, outcome: Outcome) => void;
@@ -108,12 +110,12 @@ export class Rescuer implements Service {
   }
 
   async #claim(): Promise<void> {
-    const { executions, owner, runs, limits } = this.#options;
-    while (!this.isTrying) {
+    const { executions, owner, runs, lease, limits } = this.#options;
+    while (!this.isTrying && lease.isHeld()) {
       const limit = Math.min(limits.slots - runs.size, batchMax);
       if (limit <= 0) break;
       const askedTime = performance.now();
-      const claimed = await executions.claim({ owner, limit });
+      const claimed = await executions.claim({ owner, limit, takesOver: lease.isSteady() });
       const claimMs = performance.now() - askedTime;
       for (const execution of claimed) await this.#takeUp(execution, claimMs);
       if (claimed.length < limit) break;

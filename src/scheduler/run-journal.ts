@@ -2,6 +2,7 @@ import type { Clock } from "../domain/clock.ts";
 import type { NodeRun } from "../domain/execution.ts";
 import type { Journal } from "../engine/journal.ts";
 import type { Flush } from "../storage/flush.ts";
+import type { Lease } from "./lease.ts";
 import { Waits } from "./waits.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
@@ -28,6 +29,8 @@ export type RunJournalOptions = {
   /** Lets go of the execution, of which all is committed, until that time has passed. */
   readonly sleep: (ms: number) => Promise<void>;
   readonly isUnavailable: (error: unknown) => boolean;
+  /** Others may begin an effect anew when this is not held. */
+  readonly lease: Pick<Lease, "isHeld" | "whenHeld">;
   /** Called with a fault that no later flush can mend. */
   readonly onError: (error: unknown) => void;
 };
@@ -95,7 +98,11 @@ export class RunJournal implements Journal {
   }
 
   async beforeEffect(signal: AbortSignal): Promise<void> {
-    await untilAborted(signal, this.#commitAll());
+    const { lease } = this.#options;
+    do {
+      await untilAborted(signal, lease.whenHeld());
+      await untilAborted(signal, this.#commitAll());
+    } while (!lease.isHeld());
     // Committing may have shown that another run goes on with the execution.
     signal.throwIfAborted();
   }

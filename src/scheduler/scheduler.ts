@@ -68,8 +68,10 @@ export class Scheduler implements Service {
     this.#options = options;
     this.#versions = new VersionCache({ workflows, limits });
     this.#again = new Again({ reader, workflows, versions: this.#versions });
+    this.#lease = new Lease({ leases, owner: this.#owner, log });
     this.#runs = new Runs({
       ...options,
+      lease: this.#lease,
       owner: this.#owner,
       versions: this.#versions,
       onLeft: (executionId, outcome) => {
@@ -79,9 +81,8 @@ export class Scheduler implements Service {
       onFailed: (claim, error) => this.#rescuer.putOff(claim, error),
     });
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
-    this.#lease = new Lease({ leases, owner: this.#owner, log });
     const onExpired = this.#endWith.bind(this);
-    this.#rescuer = new Rescuer({ ...options, owner: this.#owner, runs: this.#runs, onExpired });
+    this.#rescuer = new Rescuer({ ...options, owner: this.#owner, runs: this.#runs, lease: this.#lease, onExpired });
     this.#janitor = new Janitor({ executions, retentionMs: limits.retentionMs, log });
   }
 

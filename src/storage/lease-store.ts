@@ -4,7 +4,8 @@ import type { Tables } from "./tables.ts";
 /**
  * Which processes live. A lease ends by the database's clock, so that processes need not agree on the time.
  *
- * Give it the connection that is the lease's own: `Database.leaseDb`.
+ * Give it the connection that is the lease's own: `Database.leaseDb`. A lease knows the session that renewed it last:
+ * when that is gone, so in all likelihood is the process.
  */
 export class LeaseStore {
   readonly #db: Kysely<Tables>;
@@ -13,21 +14,23 @@ export class LeaseStore {
     this.#db = db;
   }
 
-  /** Takes the lease, or prolongs it, to end `ms` milliseconds from now. */
-  async renew({ owner, ms }: { readonly owner: string; readonly ms: number }): Promise<void> {
-    const expireTime = sql<Date>`now() + ${ms}::float8 * interval '1 millisecond'`;
-    await this.#db
-      // What processes left that ended without letting go; for others an ended lease and none are the same.
-      .with("forgotten", (query) =>
-        query
-          .deleteFrom("lease")
-          .where("owner", "!=", owner)
-          .where("expire_time", "<", sql<Date>`now() - interval '1 hour'`),
+  /** Takes the lease, or prolongs it, to end `ms` milliseconds from now; answers the name of the session. */
+  async renew({ owner, ms }: { readonly owner: string; readonly ms: number }): Promise<string> {
+    const { rows } = await sql<{ session: string }>`
+      with forgotten as (
+        -- What processes left that ended without letting go; for others an ended lease and none are the same.
+        delete from lease where owner <> ${owner} and expire_time < now() - interval '1 minute'
       )
-      .insertInto("lease")
-      .values({ owner, expire_time: expireTime })
-      .onConflict((conflict) => conflict.column("owner").doUpdateSet({ expire_time: expireTime }))
-      .execute();
+      insert into lease (owner, expire_time, renew_time, session_pid, session_start)
+      select ${owner}, now() + ${ms}::float8 * interval '1 millisecond', now(), pid, backend_start
+        from pg_stat_get_activity(pg_backend_pid())
+      on conflict (owner) do update set
+        expire_time = excluded.expire_time, renew_time = excluded.renew_time,
+        session_pid = excluded.session_pid, session_start = excluded.session_start
+      returning session_pid || ' ' || session_start as session`.execute(this.#db);
+    const [row] = rows;
+    if (row === undefined) throw new Error("the database does not know its own session");
+    return row.session;
   }
 
   /** Lets go: what the owner still holds may be taken over at once. */

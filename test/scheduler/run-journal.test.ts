@@ -37,6 +37,7 @@ function create(options: Partial<RunJournalOptions> = {}): RunJournal {
     },
     sleep: async (ms) => void sleeps.push(ms),
     isUnavailable: (error) => error instanceof Away,
+    lease: { isHeld: () => true, whenHeld: async () => undefined },
     onError: (error) => faults.push(error),
     ...options,
   });
@@ -152,6 +153,31 @@ describe("an effect outside", () => {
     const fenced = create({ append: async () => lost.abort(new Error("taken over")) });
     fenced.record(nodeRun("1"));
     await expect(fenced.beforeEffect(lost.signal)).rejects.toThrow("taken over");
+  });
+
+  test("waits until the process holds its lease, and asks once more whose the run is if that took long", async () => {
+    let isHeld = true;
+    const renewed = Promise.withResolvers<void>();
+    const lease = { isHeld: () => isHeld, whenHeld: () => (isHeld ? Promise.resolve() : renewed.promise) };
+    const late = create({
+      lease,
+      append: async (index) => {
+        flushes.push([index, []]);
+        isHeld = index > 0;
+      },
+    });
+    late.record(nodeRun("1"));
+    let isBegun = false;
+    const effect = late.beforeEffect(signal).then(() => {
+      isBegun = true;
+    });
+    await nextTurn();
+    expect([isBegun, flushes.length]).toEqual([false, 1]);
+    clock.advance(1_000);
+    isHeld = true;
+    renewed.resolve();
+    await effect;
+    expect(flushes.length).toBe(2);
   });
 
   test("does not come where the row cannot be committed", async () => {

@@ -1,5 +1,8 @@
 import { sql } from "kysely";
+import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { Database } from "../../src/storage/database.ts";
+import { LeaseStore } from "../../src/storage/lease-store.ts";
 import { createTenant, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
 
 const hourMs = 3_600_000;
@@ -126,5 +129,35 @@ describe("an execution whose owners are lost again and again", () => {
     expect(delays.filter((ms, index) => ms > 500 * 2 ** index * 1.5)).toEqual([]);
     expect(Math.max(...delays)).toBeGreaterThan(1_000);
     expect([...(await ended()).keys()]).toEqual([execution.id]);
+  });
+});
+
+describe("an owner", () => {
+  it("is dead when its session is gone, though its lease runs on, unless it has only just renewed it", async () => {
+    const [id] = await beginAbandoned(1, "a");
+    const database = new Database({ connection: () => stores.connection, log: pino({ level: "silent" }) });
+    const leases = new LeaseStore(database.leaseDb);
+    await leases.renew({ owner: "a", ms: 60_000 });
+    await sql`update lease set renew_time = now() - interval '10 seconds'`.execute(stores.db);
+    expect(await takeIds("b"), "its session lives").toEqual([]);
+    await leases.renew({ owner: "a", ms: 60_000 });
+    await database.stop();
+    await sql`update lease set renew_time = now() + interval '10 seconds'`.execute(stores.db);
+    expect(await takeIds("b"), "it has renewed").toEqual([]);
+    await sql`update lease set renew_time = now() - interval '1 second'`.execute(stores.db);
+    const { executions } = stores;
+    expect(await executions.claim({ owner: "b", limit: 10, takesOver: false })).toEqual([]);
+    expect(await takeIds("b")).toEqual([id]);
+    expect(await stores.db.selectFrom("lease").selectAll().execute()).toEqual([]);
+  });
+
+  it("that is dead is buried by one of many, and all that it held is freed", async () => {
+    await beginAbandoned(20, "a");
+    await stores.leases.renew({ owner: "a", ms: -1 });
+    const owners = ["b", "c", "d", "e"];
+    for (const owner of owners) await stores.leases.renew({ owner, ms: 60_000 });
+    await Promise.all(owners.map((owner) => take(owner, 1)));
+    expect([...(await losses()).values()]).toEqual(Array.from({ length: 20 }, () => 1));
+    expect(await stores.executions.listOwned("a")).toEqual([]);
   });
 });

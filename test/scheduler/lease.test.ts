@@ -1,0 +1,56 @@
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { Lease } from "../../src/scheduler/lease.ts";
+import { Database } from "../../src/storage/database.ts";
+import { LeaseStore } from "../../src/storage/lease-store.ts";
+import { Line } from "../faults/line.ts";
+import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+
+const log = pino({ level: "silent" });
+
+let postgres: TestDatabase;
+let database: Database;
+let line: Line;
+let lease: Lease;
+
+beforeAll(async () => {
+  postgres = await createTestDatabase();
+  line = new Line(inject("postgres"));
+  await line.set("open");
+  const { user, database: name } = postgres.connection;
+  const connection = { host: "127.0.0.1", port: line.port, user, database: name };
+  database = new Database({ connection: () => connection, log });
+  lease = new Lease({ leases: new LeaseStore(database.leaseDb), owner: "a", log });
+  await lease.start();
+});
+
+afterAll(async () => {
+  await lease.stop();
+  await database.stop();
+  await line.set("cut");
+  await postgres.drop();
+});
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+test("a process that has just begun judges who lives; after a break, its session's too, only when all had time to renew", async () => {
+  expect(lease.isSteady()).toBe(true);
+  await postgres.query("select pg_terminate_backend(session_pid) from lease");
+  await until(() => !lease.isSteady());
+  await until(() => lease.isFresh() && lease.isHeld());
+  expect(lease.isSteady()).toBe(false);
+  await until(() => lease.isSteady());
+});
+
+test("a process that cannot renew its lease takes it for lost before others do, and holds it again when it is renewed", async () => {
+  await line.set("silent");
+  await until(() => !lease.isHeld());
+  const { rows } = await postgres.query("select expire_time > now() as is_alive from lease");
+  expect(rows).toEqual([{ is_alive: true }]);
+  const held = lease.whenHeld();
+  await line.set("open");
+  await held;
+  expect([lease.isHeld(), lease.isFresh()]).toEqual([true, true]);
+});
