@@ -11,6 +11,13 @@ import type { Runs } from "./runs.ts";
 
 const everyMs = 500;
 
+/**
+ * How many of the queue a sweep counts, on average: a long queue is counted more seldom, at the least every 20 sweeps.
+ * Up to then what others accept is not known here, and that is how far the queue may grow beyond its bound.
+ */
+const countedPerSweep = 500;
+const uncountedMax = 20;
+
 /** How many executions are claimed by one statement at most. */
 const batchMax = 64;
 
@@ -51,8 +58,10 @@ export type RescuerOptions = {
 export class Rescuer implements Service {
   readonly #options: RescuerOptions;
   readonly #loop: Loop;
-  /** How many executions wait for a slot, as last seen and since accepted here. */
+  /** How many executions wait for a slot, as last counted, and accepted and claimed here since. */
   queued = 0;
+  /** How many sweeps go by before they are counted again. */
+  #uncounted = 0;
   #suspects = 0;
   #trial: Trial | undefined;
   #failed: Claim[] = [];
@@ -64,7 +73,9 @@ export class Rescuer implements Service {
       name: "rescuer",
       everyMs,
       turn: () => this.#sweep(),
-      dueInMs: () => Math.min(this.#dueInMs ?? everyMs, this.#trialLeftMs ?? everyMs),
+      // Not all processes at the same moment.
+      dueInMs: () =>
+        Math.min(this.#dueInMs ?? everyMs, this.#trialLeftMs ?? everyMs, everyMs * (0.8 + 0.2 * Math.random())),
       log: options.log,
     });
   }
@@ -103,8 +114,14 @@ export class Rescuer implements Service {
     await this.#releaseStrays();
     await this.#endTrial();
     await this.#claim();
-    const { queued, suspects, dueInMs } = await executions.getQueue(limits.queueMax);
-    this.queued = queued;
+    const isCounted = this.#uncounted <= 0;
+    const { queued, suspects, dueInMs } = await executions.getQueue(isCounted ? limits.queueMax : 0);
+    if (isCounted) {
+      this.queued = queued;
+      this.#uncounted = Math.min(Math.floor(queued / countedPerSweep), uncountedMax);
+    } else {
+      this.#uncounted -= 1;
+    }
     this.#suspects = suspects;
     this.#dueInMs = dueInMs;
   }
@@ -117,6 +134,7 @@ export class Rescuer implements Service {
       const askedTime = performance.now();
       const claimed = await executions.claim({ owner, limit, takesOver: lease.isSteady() });
       const claimMs = performance.now() - askedTime;
+      this.queued = Math.max(0, this.queued - claimed.length);
       for (const execution of claimed) await this.#takeUp(execution, claimMs);
       if (claimed.length < limit) break;
     }

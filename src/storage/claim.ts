@@ -29,11 +29,14 @@ type Journal = { readonly runs: readonly NodeRun[]; readonly nextFlushIndex: num
 export type Queue = {
   /** How many executions wait for somebody, up to a bound. */
   readonly queued: number;
-  /** How many of them are suspects, up to that bound. */
+  /** How many of them are suspects, up to a few hundred. */
   readonly suspects: number;
   /** When the next one is due that waits for a time. */
   readonly dueInMs: number | undefined;
 };
+
+/** Suspects are counted to share the time of their trials. */
+const suspectsMax = 200;
 
 /** Reads the queue: see ExecutionStore.getQueue. */
 export async function readQueue(db: Kysely<Tables>, max: number): Promise<Queue> {
@@ -43,7 +46,7 @@ export async function readQueue(db: Kysely<Tables>, max: number): Promise<Queue>
         select from execution_claim where owner is null and losses < 2 and due_time <= now() order by due_time limit ${max}
       ) as due) as queued,
       (select count(*)::int from (
-        select from execution_claim where losses >= 2 and owner is null limit ${max}
+        select from execution_claim where losses >= 2 and owner is null limit ${suspectsMax}
       ) as suspect) as suspects,
       (select extract(epoch from due_time - now())::float8 * 1000 from execution_claim
         where owner is null and losses < 2 and due_time > now() order by due_time limit 1) as due_in`.execute(db);
