@@ -71,7 +71,12 @@ async function measureWaiters(): Promise<void> {
       },
     },
   });
-  const waiters = new Waiters({ executions, runs: { has: () => false }, clock: systemClock, log });
+  const waiters = new Waiters({
+    executions,
+    runs: { has: () => false, ids: [], endWith: () => undefined },
+    clock: systemClock,
+    log,
+  });
   await waiters.start();
   const before = heapMb();
   const { signal } = new AbortController();

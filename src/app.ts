@@ -33,6 +33,7 @@ import { Server } from "./server/server.ts";
 import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
 import { isUnavailable } from "./storage/faults.ts";
+import { Hints } from "./storage/hints.ts";
 import { openStores, type Stores } from "./storage/stores.ts";
 
 export type AppOptions = {
@@ -48,6 +49,7 @@ export class App implements Service {
   readonly #options: AppOptions;
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #database: Database;
+  readonly #hints: Hints;
   readonly #tenants: Stores["tenants"];
   readonly #http: HttpClient;
   readonly #watchers: Watchers;
@@ -67,10 +69,9 @@ export class App implements Service {
     const { databaseUrl, dataDir } = config;
     const embedded = new EmbeddedPostgres({ dataDir, log });
     this.#embedded = databaseUrl === undefined ? embedded : undefined;
-    this.#database = new Database({
-      connection: () => (databaseUrl === undefined ? embedded.connection : { url: databaseUrl }),
-      log,
-    });
+    const connection = () => (databaseUrl === undefined ? embedded.connection : { url: databaseUrl });
+    this.#database = new Database({ connection, log });
+    this.#hints = new Hints({ connection, log });
     const { events, executions, leases, reader, tenants, workflows } = open(this.#database);
     this.#tenants = tenants;
     this.#http = new HttpClient({ allow: config.egressAllow });
@@ -80,7 +81,8 @@ export class App implements Service {
       http: this.#http,
       executions,
       reader,
-      onRecorded: (executionId) => this.#watchers.wake(executionId),
+      hints: this.#hints,
+      onRecorded: (ids) => this.#watchers.wake(ids),
       workflows,
       leases,
       sealing: new Sealing(() => this.#encryptionKeys),
@@ -160,6 +162,7 @@ export class App implements Service {
     }
     await this.#database.start();
     await this.#foundAndLoad();
+    await this.#hints.start();
     await this.#http.start();
     await this.#watchers.start();
     await this.#scheduler.start();
@@ -183,6 +186,7 @@ export class App implements Service {
     await this.#scheduler.stop();
     await this.#watchers.stop();
     await this.#http.stop();
+    await this.#hints.stop();
     await this.#database.stop();
     await this.#embedded?.stop();
   }

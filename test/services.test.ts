@@ -25,6 +25,7 @@ import { ExecutionEvents } from "../src/storage/execution-events.ts";
 import { ExecutionReader } from "../src/storage/execution-reader.ts";
 import { ExecutionStore } from "../src/storage/execution-store.ts";
 import { isUnavailable } from "../src/storage/faults.ts";
+import { Hints } from "../src/storage/hints.ts";
 import { LeaseStore } from "../src/storage/lease-store.ts";
 import { WorkflowStore } from "../src/storage/workflow-store.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
@@ -65,6 +66,7 @@ const services: Readonly<Record<string, () => Service>> = {
   },
   Database: () => new Database({ connection: () => testDatabase.connection, log }),
   EmbeddedPostgres: () => new EmbeddedPostgres({ dataDir: `${data.dataDir}/embedded`, log }),
+  Hints: () => new Hints({ connection: () => testDatabase.connection, log }),
   HttpClient: () => new HttpClient({ allow }),
   Lease: () => new Lease({ leases: new LeaseStore(database.db), owner: newId(), log }),
   Listener: () => new Listener({ host, port: 0, limits: defaultServerLimits, log, receive: () => undefined }),
@@ -89,6 +91,7 @@ const services: Readonly<Record<string, () => Service>> = {
       reader: new ExecutionReader(database.db),
       workflows: new WorkflowStore(database.db),
       leases: new LeaseStore(database.leaseDb),
+      hints: new Hints({ connection: () => testDatabase.connection, log }),
       sealing: new Sealing(() => []),
       isUnavailable,
       limits,
@@ -105,7 +108,13 @@ const services: Readonly<Record<string, () => Service>> = {
       limits: defaultServerLimits,
       log,
     }),
-  Waiters: () => new Waiters({ executions: new ExecutionStore(database.db), runs: { has: () => false }, clock, log }),
+  Waiters: () =>
+    new Waiters({
+      executions: new ExecutionStore(database.db),
+      runs: { has: () => false, ids: [], endWith: () => undefined },
+      clock,
+      log,
+    }),
 };
 
 /** What of this process keeps it alive, but for the parts that the tests run on. */

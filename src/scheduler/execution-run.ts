@@ -75,6 +75,7 @@ export class ExecutionRun {
   /** Set where a node of the workflow hides what it gives. */
   #sealKey: SealKey | undefined;
   #epoch = 0;
+  #wasOwned = false;
   #begun: Promise<BoundExecution | undefined> | undefined;
   #outcome: Outcome | undefined;
 
@@ -103,6 +104,11 @@ export class ExecutionRun {
   /** Whether a row of this execution is in the database. */
   get isCommitted(): boolean {
     return this.#epoch > 0;
+  }
+
+  /** Whether others could know of it before its end. */
+  get wasOwned(): boolean {
+    return this.#wasOwned;
   }
 
   /** What every write names, and what it changes nothing without. */
@@ -262,6 +268,7 @@ export class ExecutionRun {
   }
 
   #own(epoch: number): void {
+    this.#wasOwned = true;
     this.#epoch = epoch;
     this.#journal.open();
   }

@@ -98,6 +98,12 @@ export class Rescuer implements Service {
     if (this.queued > 0 || this.#failed.length > 0) this.#loop.wake();
   }
 
+  /** Something is queued that another process has no slot for. */
+  heed(): void {
+    const { runs, limits } = this.#options;
+    if (runs.size < limits.slots) this.#loop.wake();
+  }
+
   /** Puts an execution off that this process cannot go on with. */
   putOff(claim: Claim, error: unknown): void {
     const { isUnavailable, log } = this.#options;

@@ -11,7 +11,7 @@ export type RunStart = Pick<ExecutionRunOptions, "execution" | "graph" | "linked
 export type RunsOptions = Omit<ExecutionRunOptions, keyof RunStart> & {
   readonly versions: VersionCache;
   /** Told of each run that has left its slot, with its outcome if it ended here. */
-  readonly onLeft: (executionId: string, outcome: Outcome | undefined) => void;
+  readonly onLeft: (run: ExecutionRun, outcome: Outcome | undefined) => void;
   /** Told of each committed run that cannot go on here, before it has left its slot for others to know. */
   readonly onFailed: (claim: Claim, error: unknown) => void;
 };
@@ -28,6 +28,10 @@ export class Runs {
 
   get size(): number {
     return this.#running.size;
+  }
+
+  get ids(): Iterable<string> {
+    return this.#running.keys();
   }
 
   has(executionId: string): boolean {
@@ -53,10 +57,10 @@ export class Runs {
     const { onLeft, onFailed } = this.#options;
     const end = run.run().finally(() => this.drop(run));
     const left = end.then(
-      (outcome) => onLeft(run.execution.id, outcome),
+      (outcome) => onLeft(run, outcome),
       (error: unknown) => {
         if (run.isCommitted) onFailed(run.claim, error);
-        onLeft(run.execution.id, undefined);
+        onLeft(run, undefined);
       },
     );
     this.#ending.add(left);

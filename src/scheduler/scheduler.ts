@@ -18,6 +18,7 @@ import type { HttpClient } from "../engine/http/http-client.ts";
 import type { BoundExecution } from "../storage/begin.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
+import type { Hints } from "../storage/hints.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { Again } from "./again.ts";
@@ -42,8 +43,9 @@ export type SchedulerOptions = {
   readonly workflows: WorkflowStore;
   readonly leases: LeaseStore;
   readonly sealing: Sealing;
-  /** Told of each commit of this process that adds to what is recorded of an execution. */
-  readonly onRecorded?: (executionId: string) => void;
+  readonly hints: Pick<Hints, "tell" | "on">;
+  /** Told where more may be recorded of executions: of these, or of any. */
+  readonly onRecorded?: (ids: readonly string[] | undefined) => void;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly limits: Limits;
@@ -64,7 +66,7 @@ export class Scheduler implements Service {
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, reader, workflows, leases, limits, clock, log } = options;
+    const { executions, reader, workflows, leases, hints, onRecorded, limits, clock, log } = options;
     this.#options = options;
     this.#versions = new VersionCache({ workflows, limits });
     this.#again = new Again({ reader, workflows, versions: this.#versions });
@@ -74,8 +76,11 @@ export class Scheduler implements Service {
       lease: this.#lease,
       owner: this.#owner,
       versions: this.#versions,
-      onLeft: (executionId, outcome) => {
-        if (outcome !== undefined) this.#waiters.settle(executionId, outcome);
+      onRecorded: (executionId) => onRecorded?.([executionId]),
+      onLeft: (run, outcome) => {
+        const { id } = run.execution;
+        if (outcome !== undefined) this.#waiters.settle(id, outcome);
+        if (outcome !== undefined && run.wasOwned) hints.tell("ended", id);
         this.#rescuer.wake();
       },
       onFailed: (claim, error) => this.#rescuer.putOff(claim, error),
@@ -84,6 +89,11 @@ export class Scheduler implements Service {
     const onExpired = this.#endWith.bind(this);
     this.#rescuer = new Rescuer({ ...options, owner: this.#owner, runs: this.#runs, lease: this.#lease, onExpired });
     this.#janitor = new Janitor({ executions, retentionMs: limits.retentionMs, log });
+    hints.on("ended", (ids) => {
+      this.#waiters.heed(ids);
+      onRecorded?.(ids);
+    });
+    hints.on("queued", () => this.#rescuer.heed());
   }
 
   async start(): Promise<void> {
@@ -165,8 +175,8 @@ export class Scheduler implements Service {
   }
 
   /**
-   * Ends an execution from outside, and tells who runs it or waits for it here. Other processes learn of it from their
-   * next write. False: it has ended before, or it is not found.
+   * Ends an execution from outside, and tells who runs it or waits for it, wherever that is. False: it has ended before,
+   * or it is not found.
    */
   async stopExecution(query: ExecutionQuery): Promise<boolean> {
     const outcome: Outcome = {
@@ -183,7 +193,8 @@ export class Scheduler implements Service {
     this.#runs.endWith(executionId, outcome);
     this.#waiters.settle(executionId, outcome);
     this.#rescuer.wake();
-    this.#options.onRecorded?.(executionId);
+    this.#options.onRecorded?.([executionId]);
+    this.#options.hints.tell("ended", executionId);
   }
 
   /** Hands back what was cut short. Where the database is away, the lease that runs out says the same. */
@@ -211,7 +222,7 @@ export class Scheduler implements Service {
   }
 
   async #enqueue({ execution, graph, idempotencyKey, flushes }: Accept): Promise<BoundExecution | undefined> {
-    const { executions, limits, sealing } = this.#options;
+    const { executions, hints, limits, sealing } = this.#options;
     if (this.#rescuer.queued >= limits.queueMax) {
       const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
       if (bound !== undefined) return bound;
@@ -219,7 +230,9 @@ export class Scheduler implements Service {
     }
     this.#rescuer.queued += 1;
     const sealKey = graph.hidesNodes ? sealing.createKey(execution.id).wrapped : undefined;
-    return await executions.begin(execution, { idempotencyKey, flushes, sealKey });
+    const bound = await executions.begin(execution, { idempotencyKey, flushes, sealKey });
+    hints.tell("queued");
+    return bound;
   }
 
   async #runOwned({ idempotencyKey, flushes, ...start }: Accept): Promise<BoundExecution | undefined> {

@@ -14,19 +14,22 @@ const batchMax = 1_000;
 
 export type WaitersOptions = {
   readonly executions: ExecutionStore;
-  /** What this process runs ends here, and no row says so before. */
-  readonly runs: Pick<Runs, "has">;
+  /** What this process runs may be ended by another. */
+  readonly runs: Pick<Runs, "has" | "ids" | "endWith">;
   readonly clock: Clock;
   readonly log: Logger;
 };
 
 /**
- * Those who wait for the end of executions. One that ends here is told at once; those that end elsewhere are found by
- * reading the rows of all of them again, in one statement, however many wait.
+ * Those who wait for the end of executions, callers and runs. One that ends here is told at once; those that end
+ * elsewhere are found by reading their rows again: of some when there is a hint, and of all, in one statement however
+ * many wait, from time to time.
  */
 export class Waiters implements Service {
   readonly #options: WaitersOptions;
   readonly #waiting = new Map<string, Set<(outcome: Outcome) => void>>();
+  readonly #heard = new Set<string>();
+  #rereadTime = Number.NEGATIVE_INFINITY;
   readonly #stopped = new AbortController();
   readonly #loop: Loop;
 
@@ -66,12 +69,26 @@ export class Waiters implements Service {
     }
   }
 
+  /** Looks at executions that may have ended; at all of them where it is not said which. */
+  heed(ids: readonly string[] | undefined): void {
+    if (ids === undefined) this.#rereadTime = Number.NEGATIVE_INFINITY;
+    const awaited = ids?.filter((id) => this.#waiting.has(id) || this.#options.runs.has(id)) ?? [];
+    for (const id of awaited) this.#heard.add(id);
+    if (ids === undefined || awaited.length > 0) this.#loop.wake();
+  }
+
   async #reread(): Promise<void> {
     const { executions, runs } = this.#options;
-    const ids = [...this.#waiting.keys()].filter((id) => !runs.has(id));
+    const isAll = performance.now() - this.#rereadTime >= 0.9 * rereadMs;
+    if (isAll) this.#rereadTime = performance.now();
+    const ids = [...new Set(isAll ? [...this.#waiting.keys(), ...runs.ids] : this.#heard)];
+    this.#heard.clear();
     for (let start = 0; start < ids.length; start += batchMax) {
       const ended = await executions.listEnded(ids.slice(start, start + batchMax));
-      for (const [id, outcome] of ended) this.settle(id, outcome);
+      for (const [id, outcome] of ended) {
+        runs.endWith(id, outcome);
+        this.settle(id, outcome);
+      }
     }
   }
 }

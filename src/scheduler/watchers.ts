@@ -49,9 +49,9 @@ export class Watchers implements Service {
     await this.#loop.stop();
   }
 
-  /** Says that there may be more of an execution: a hint, which may be wrong and may be missing. */
-  wake(executionId: string): void {
-    if (this.#feeds.has(executionId)) this.#loop.wake();
+  /** Says that there may be more of some executions, or of any: a hint, which may be wrong and may be missing. */
+  wake(ids: readonly string[] | undefined): void {
+    if (ids?.some((id) => this.#feeds.has(id)) ?? this.#feeds.size > 0) this.#loop.wake();
   }
 
   /** Everything, or what is behind a cursor, to the execution's end or until the signal aborts. Throws RequestError. */

@@ -195,7 +195,7 @@ test("where nobody watches, nothing is read", async () => {
   await finish(execution, 0, ["1"]);
   await watchAll(execution);
   const before = statements;
-  watchers.wake(execution.id);
+  watchers.wake([execution.id]);
   // The place behind the end is looked up, and that is all.
   expect(await watchAll(execution, { at: "end" })).toEqual([]);
   expect(statements).toBe(before + 1);
