@@ -24,6 +24,22 @@ export type Flowcall = {
 
 export async function startFlowcall(environment: Environment = {}): Promise<Flowcall> {
   const database = await createTestDatabase();
+  const flowcall = await startOn(database, environment);
+  return {
+    ...flowcall,
+    stop: async () => {
+      await flowcall.stop();
+      await database.drop();
+    },
+  };
+}
+
+/** One more service on the database of the first; stop it before the first. */
+export async function startBeside({ database }: Flowcall, environment: Environment = {}): Promise<Flowcall> {
+  return await startOn(database, environment);
+}
+
+async function startOn(database: TestDatabase, environment: Environment): Promise<Flowcall> {
   const dataDir = await mkdtemp(join(tmpdir(), "flowcall-test-"));
   const config = readConfig({
     FLOWCALL_PORT: "0",
@@ -43,7 +59,6 @@ export async function startFlowcall(environment: Environment = {}): Promise<Flow
     database,
     stop: async () => {
       await app.stop();
-      await database.drop();
       await rm(dataDir, { recursive: true, force: true });
     },
   };
