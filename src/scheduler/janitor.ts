@@ -14,11 +14,17 @@ export type JanitorOptions = {
   readonly log: Logger;
 };
 
-/** Deletes executions that ended long ago, a few at a time. */
+/** How many executions a statement looks at, and how many statements a turn has, for what no sweep would ever find. */
+const pageMax = 1_000;
+const pagesMax = 20;
+
+/** Deletes executions that ended long ago, and repairs what should not be, a few at a time. */
 export class Janitor implements Service {
   readonly #options: JanitorOptions;
   readonly #loop: Loop;
   #isStopping = false;
+  /** Where the next turn goes on to look. */
+  #after = "";
 
   constructor(options: JanitorOptions) {
     this.#options = options;
@@ -41,5 +47,18 @@ export class Janitor implements Service {
       deleted = await executions.deleteEnded({ ms: retentionMs, limit: batchMax });
     }
     if (all > 0) log.info({ executions: all }, "executions that ended long ago are deleted");
+    await this.#repair();
+  }
+
+  /** No statement of ours leaves an execution without its claim, or the reverse; a restored backup may. */
+  async #repair(): Promise<void> {
+    const { executions, log } = this.#options;
+    for (let page = 0; page < pagesMax && !this.#isStopping; page += 1) {
+      const { next, queued, removed } = await executions.repair({ after: this.#after, limit: pageMax });
+      if (queued.length > 0) log.warn({ executions: queued }, "unfinished executions that were lost are queued again");
+      if (removed.length > 0) log.warn({ executions: removed }, "claims without an unfinished execution are removed");
+      this.#after = next ?? "";
+      if (next === undefined) break;
+    }
   }
 }

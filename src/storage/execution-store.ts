@@ -23,6 +23,7 @@ import {
   releaseStrays,
   suspendExecution,
 } from "./ownership.ts";
+import { type Repaired, type RepairPage, repairPage } from "./repair.ts";
 import { type ExecutionRecord, getResults, listEnded, type ResultQuery } from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
@@ -164,6 +165,11 @@ export class ExecutionStore {
    */
   async getQueue(max: number): Promise<Queue> {
     return await readQueue(this.#db, max);
+  }
+
+  /** Gives each unfinished execution of a page a claim, and each claim there an unfinished execution, or removes it. */
+  async repair(page: RepairPage): Promise<Repaired> {
+    return await repairPage(this.#db, page);
   }
 
   /** How the executions among these stand that have ended. The ids are trusted: callers were found to own them. */

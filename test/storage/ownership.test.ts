@@ -132,6 +132,30 @@ describe("an execution whose owners are lost again and again", () => {
   });
 });
 
+describe("a repair", () => {
+  it("gives an unfinished execution a claim and removes the claim of one that is none, page by page", async () => {
+    await sql`truncate execution cascade`.execute(stores.db);
+    const { executions, db } = stores;
+    const ids = (await beginAbandoned(5, "a")).toSorted();
+    const [lost = "", ended = "", , , last = ""] = ids;
+    await executions.append({ ...claimOf(lost, "a", 1), flushIndex: 0, runs: [nodeRun("1")] });
+    await db.deleteFrom("execution_claim").where("execution_id", "=", lost).execute();
+    await sql`update execution set state = 'STOPPED', end_time = now() where id = ${ended}`.execute(db);
+    await sql`insert into execution_claim (execution_id, environment_id, epoch) values ('ff', 'x', 0)`.execute(db);
+    const first = await executions.repair({ after: "", limit: 4 });
+    expect(first).toEqual({ next: ids[3], queued: [lost], removed: [ended] });
+    expect(await executions.repair({ after: ids[3] ?? "", limit: 4 })).toEqual({
+      next: undefined,
+      queued: [],
+      removed: ["ff"],
+    });
+    expect(await executions.repair({ after: "", limit: 10 })).toEqual({ next: undefined, queued: [], removed: [] });
+    const claimed = await take("b");
+    expect(claimed.find(({ id }) => id === lost)?.runs).toEqual([nodeRun("1")]);
+    expect(claimed.map(({ id }) => id)).toContain(last);
+  });
+});
+
 describe("an owner", () => {
   it("is dead when its session is gone, though its lease runs on, unless it has only just renewed it", async () => {
     const [id] = await beginAbandoned(1, "a");
