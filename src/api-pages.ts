@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DescService } from "@bufbuild/protobuf";
 import type { HttpReply } from "./gateway/http-reply.ts";
+import { descriptorSetOf } from "./gateway/openapi/descriptor-set.ts";
 import type { Examples } from "./gateway/openapi/examples.ts";
 import { createOpenApi } from "./gateway/openapi/openapi.ts";
 import { documentedReplies } from "./rest-replies.ts";
@@ -39,6 +40,10 @@ export function createApiPages(services: readonly DescService[]): ReadonlyMap<st
   });
   return new Map([
     ["/openapi.json", { status: 200, type: "application/json", headers: {}, body: JSON.stringify(openApi) }],
+    [
+      "/descriptors.binpb",
+      { status: 200, type: "application/x-protobuf", headers: {}, body: descriptorSetOf(services) },
+    ],
     ["/docs", file("index.html", "text/html; charset=utf-8")],
     ["/docs/page.js", file("page.js", "text/javascript; charset=utf-8")],
     ["/docs/page.css", file("page.css", "text/css; charset=utf-8")],

@@ -5,11 +5,11 @@ import { reasons } from "../domain/reason.ts";
 import { RequestError, type RequestErrorDetails } from "../domain/request-error.ts";
 import { WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 import { acceptsProblem } from "./accept.ts";
-import type { HttpReply } from "./http-reply.ts";
+import type { TextReply } from "./http-reply.ts";
 import type { ErrorBody } from "./reply-table.ts";
 
 /** A refusal as REST tells it. */
-export function errorReply(error: RequestError, call: Call): HttpReply {
+export function errorReply(error: RequestError, call: Call): TextReply {
   const details = detailsJson(error.details);
   const members = Object.keys(details).length === 0 ? {} : { details };
   const { retryAfterSeconds, metadata } = error.details;
@@ -40,7 +40,7 @@ export function refusalOf(error: unknown, report: () => void): RequestError {
  * The documented envelope; for a caller that asks for `application/problem+json` the same as RFC 9457, whose own
  * members say what `status_code`, `http_error_type` and `message` say.
  */
-export function envelope(status: number, error: ErrorBody, call: Call): HttpReply {
+export function envelope(status: number, error: ErrorBody, call: Call): TextReply {
   const { error_code, message, members } = error;
   const beside = { request_id: call.requestId, ...members };
   if (acceptsProblem(call.headers)) {

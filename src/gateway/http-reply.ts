@@ -10,8 +10,10 @@ export type HttpReply = {
   /** The body's media type; absent where there is no body. */
   readonly type?: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 };
+
+export type TextReply = HttpReply & { readonly body: string };
 
 const compress = promisify(gzip);
 
