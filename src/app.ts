@@ -14,15 +14,14 @@ import { HttpClient } from "./engine/http/http-client.ts";
 import { examplesDir, loadExamples, readSeed } from "./examples.ts";
 import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
 import { createGateway } from "./gateway/gateway.ts";
-import { ExecutionService } from "./gen/flowcall/v1/execution_pb.ts";
 import { Scope } from "./gen/flowcall/v1/options_pb.ts";
-import { WorkflowService } from "./gen/flowcall/v1/workflow_pb.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.ts";
 import { restReplies } from "./rest-replies.ts";
 import { createConnectDoor } from "./rpc/connect-door.ts";
 import { createExecutionService } from "./rpc/execution-service.ts";
 import { type Chain, createChain, refusalOf } from "./rpc/handler-chain.ts";
 import { createHealthService } from "./rpc/health-service.ts";
+import { createIntegrationService } from "./rpc/integration-service.ts";
 import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
@@ -72,7 +71,8 @@ export class App implements Service {
     const connection = () => (databaseUrl === undefined ? embedded.connection : { url: databaseUrl });
     this.#database = new Database({ connection, log });
     this.#hints = new Hints({ connection, log });
-    const { events, executions, leases, reader, tenants, workflows } = open(this.#database);
+    const stores = open(this.#database);
+    const { events, executions, leases, reader, tenants, workflows } = stores;
     this.#tenants = tenants;
     this.#http = new HttpClient({ allow: config.egressAllow });
     const { watchersMax } = limits;
@@ -101,10 +101,11 @@ export class App implements Service {
         limits,
       }),
       createWorkflowService({ workflows, limits }),
+      createIntegrationService(stores),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
     this.#chain = createChain({ implementations, isUnavailable, log });
-    const services = [ExecutionService, WorkflowService];
+    const services = implementations.map(({ service }) => service);
     const health = createHealthService({
       isReady,
       services: services.map(({ typeName }) => typeName),

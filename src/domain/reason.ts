@@ -26,6 +26,9 @@ export type Reason =
   | "ETAG_MISMATCH"
   | "IDEMPOTENCY_KEY_REUSED"
   | "INTEGRATION_NOT_FOUND"
+  | "INTEGRATION_EXISTS"
+  | "INTEGRATION_IN_USE"
+  | "LINKED_ACCOUNT_IN_USE"
   | "RESOURCE_NOT_FOUND"
   | "EXECUTION_ENDED"
   | "EXECUTION_NOT_ENDED"
@@ -68,6 +71,9 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   IDEMPOTENCY_KEY_REUSED: { code: Code.AlreadyExists, status: 409 },
   ETAG_MISMATCH: { code: Code.Aborted, status: 409 },
   INTEGRATION_NOT_FOUND: { code: Code.NotFound, status: 404 },
+  INTEGRATION_EXISTS: { code: Code.AlreadyExists, status: 409 },
+  INTEGRATION_IN_USE: { code: Code.FailedPrecondition, status: 400 },
+  LINKED_ACCOUNT_IN_USE: { code: Code.FailedPrecondition, status: 400 },
   RESOURCE_NOT_FOUND: { code: Code.NotFound, status: 404 },
   EXECUTION_ENDED: { code: Code.FailedPrecondition, status: 400 },
   EXECUTION_NOT_ENDED: { code: Code.FailedPrecondition, status: 400 },

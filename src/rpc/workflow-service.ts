@@ -14,6 +14,7 @@ import {
   WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { etagOf, revisionOf, staleEtag } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { principalOf } from "./principal-of.ts";
 
@@ -126,19 +127,7 @@ function draftMessage({ workflowId, definition, revision, updateTime }: DraftRec
   return create(DraftSchema, {
     workflowId,
     definition: parseDefinition(definition),
-    etag: `"${revision}"`,
+    etag: etagOf(revision),
     updateTime: timestampFromDate(updateTime),
-  });
-}
-
-function revisionOf(etag: string): number {
-  const digits = /^"?(\d{1,9})"?$/.exec(etag)?.[1];
-  if (digits === undefined) throw staleEtag(etag);
-  return Number(digits);
-}
-
-function staleEtag(etag: string): RequestError {
-  return new RequestError("ETAG_MISMATCH", `The draft is no longer in the state ${etag}. Read it again and repeat.`, {
-    metadata: { etag },
   });
 }

@@ -34,6 +34,16 @@ export function parseJournalToken(token: string, filters: Filters): JournalPosit
   return { flushIndex: Number(flushIndex), entry: Number(entry) };
 }
 
+/** Names the place behind a row in an order of names, in the list of these filters and in no other. */
+export function nameTokenOf(name: string, filters: Filters): string {
+  return encode(Buffer.from(name).toString("base64url"), filters);
+}
+
+/** Refuses with VALIDATION_ERROR a text that nameTokenOf did not make for these filters. */
+export function parseNameToken(token: string, filters: Filters): string {
+  return Buffer.from(decode(token, filters), "base64url").toString();
+}
+
 function encode(place: string, filters: Filters): string {
   return Buffer.from(`${place}~${digestOf(filters)}`).toString("base64url");
 }

@@ -2,6 +2,7 @@ import type { Database } from "./database.ts";
 import { ExecutionEvents } from "./execution-events.ts";
 import { ExecutionReader } from "./execution-reader.ts";
 import { ExecutionStore } from "./execution-store.ts";
+import { IntegrationStore } from "./integration-store.ts";
 import { LeaseStore } from "./lease-store.ts";
 import { defaultSharing } from "./shared-statement.ts";
 import { TenantStore } from "./tenant-store.ts";
@@ -10,6 +11,7 @@ import { WorkflowStore } from "./workflow-store.ts";
 /** All that is remembered, by what it is about. */
 export type Stores = {
   readonly tenants: TenantStore;
+  readonly integrations: IntegrationStore;
   readonly workflows: WorkflowStore;
   readonly executions: ExecutionStore;
   readonly reader: ExecutionReader;
@@ -21,6 +23,7 @@ export type Stores = {
 export function openStores({ db, leaseDb }: Database, sharing = defaultSharing): Stores {
   return {
     tenants: new TenantStore(db),
+    integrations: new IntegrationStore(db),
     workflows: new WorkflowStore(db, sharing),
     executions: new ExecutionStore(db, sharing),
     reader: new ExecutionReader(db),

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated } from "kysely";
+import type { AuditAction } from "../domain/audit.ts";
 import type { ExecutionSource, ExecutionType, TerminalState } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { EnvironmentKind } from "../domain/principal.ts";
@@ -11,6 +12,9 @@ export type Tables = {
   readonly api_key: ApiKeyTable;
   readonly integration: IntegrationTable;
   readonly linked_account: LinkedAccountTable;
+  readonly config: ConfigTable;
+  readonly connection: ConnectionTable;
+  readonly audit_event: AuditEventTable;
   readonly workflow: WorkflowTable;
   readonly workflow_version: WorkflowVersionTable;
   readonly execution: ExecutionTable;
@@ -26,6 +30,9 @@ type CreateTime = ColumnType<Date, never, never>;
 /** Set by the database when the row is made, and by expressions of the database's clock afterwards. */
 type DatabaseTime = ColumnType<Date, Date | undefined, Date>;
 
+/** What can be edited; `revision` counts its changes. */
+type Edited = { revision: Generated<number>; create_time: CreateTime; update_time: DatabaseTime };
+
 type OrganizationTable = { id: string; name: string; create_time: CreateTime };
 
 type EnvironmentTable = { id: string; organization_id: string; kind: EnvironmentKind };
@@ -40,14 +47,51 @@ type ApiKeyTable = {
   create_time: CreateTime;
 };
 
-type IntegrationTable = { environment_id: string; slug: string; name: string };
+type IntegrationTable = Edited & {
+  environment_id: string;
+  slug: string;
+  name: string;
+  /** JSON text of an array of FieldDeclaration. */
+  fields: Generated<string>;
+};
 
-type LinkedAccountTable = {
+type LinkedAccountTable = Edited & {
   environment_id: string;
   account_id: string;
   name: string | null;
   /** JSON text of an object. */
   attributes: string;
+  /** Set once it is deleted. */
+  delete_time: Generated<Date | null>;
+};
+
+type ConfigTable = Edited & {
+  environment_id: string;
+  account_id: string;
+  slug: string;
+  config_id: string;
+  /** JSON text of an object of values. */
+  application_fields: string;
+  /** JSON text of an object of such objects, by workflow id. */
+  workflow_fields: string;
+};
+
+type ConnectionTable = Edited & {
+  environment_id: string;
+  account_id: string;
+  slug: string;
+  sealed: string;
+  sealed_by: string;
+  /** JSON text of an object of hints. */
+  hints: string;
+};
+
+type AuditEventTable = {
+  environment_id: string;
+  id: string;
+  key_id: string;
+  action: AuditAction;
+  resource: string;
   create_time: CreateTime;
 };
 

@@ -6,6 +6,7 @@ import { origins } from "./0004-origins.ts";
 import { runningTime } from "./0005-running-time.ts";
 import { sealKeys } from "./0006-seal-keys.ts";
 import { ownership } from "./0007-ownership.ts";
+import { tenants } from "./0008-tenants.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -17,5 +18,6 @@ export const migrations: MigrationProvider = {
     "0005-running-time": runningTime,
     "0006-seal-keys": sealKeys,
     "0007-ownership": ownership,
+    "0008-tenants": tenants,
   }),
 };

@@ -1,0 +1,63 @@
+import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
+import { type FieldDeclaration, FieldDeclaration_Type, FieldDeclarationSchema } from "../gen/flowcall/v1/field_pb.ts";
+import { jsonPath } from "./json-refusal.ts";
+import type { FieldViolation } from "./request-error.ts";
+
+/** Declarations as they are kept: the JSON text of an array. */
+export function textOfFields(fields: readonly FieldDeclaration[]): string {
+  return JSON.stringify(fields.map((field) => toJson(FieldDeclarationSchema, field)));
+}
+
+/** What textOfFields wrote, perhaps in a newer release. */
+export function parseFields(text: string): readonly FieldDeclaration[] {
+  // Written by textOfFields from an array.
+  const fields = JSON.parse(text) as readonly JsonValue[];
+  return fields.map((field) => fromJson(FieldDeclarationSchema, field, { ignoreUnknownFields: true }));
+}
+
+/** What is wrong with declarations beside each other, and with their defaults. */
+export function violationsOfFields(fields: readonly FieldDeclaration[], path: string): readonly FieldViolation[] {
+  return fields.flatMap((field, index) => {
+    const violations: FieldViolation[] = [];
+    if (fields.findIndex(({ name }) => name === field.name) < index) {
+      violations.push({ field: jsonPath(path, [index, "name"]), description: "is the name of a field above" });
+    }
+    const value = defaultOf(field);
+    if (value !== undefined && !isOfType(field, value)) {
+      const description = `must be ${expected[field.type]}, as the field's type says`;
+      violations.push({ field: jsonPath(path, [index, "default_value"]), description });
+    }
+    return violations;
+  });
+}
+
+function defaultOf({ defaultValue }: FieldDeclaration): JsonValue | undefined {
+  return defaultValue === undefined ? undefined : toJson(ValueSchema, defaultValue);
+}
+
+const expected: Readonly<Record<FieldDeclaration_Type, string>> = {
+  [FieldDeclaration_Type.TYPE_UNSPECIFIED]: "a value",
+  [FieldDeclaration_Type.STRING]: "a string",
+  [FieldDeclaration_Type.NUMBER]: "a number",
+  [FieldDeclaration_Type.BOOLEAN]: "true or false",
+  [FieldDeclaration_Type.OBJECT]: "an object",
+  [FieldDeclaration_Type.ARRAY]: "an array",
+};
+
+function isOfType({ type }: FieldDeclaration, value: JsonValue): boolean {
+  switch (type) {
+    case FieldDeclaration_Type.STRING:
+      return typeof value === "string";
+    case FieldDeclaration_Type.NUMBER:
+      return typeof value === "number";
+    case FieldDeclaration_Type.BOOLEAN:
+      return typeof value === "boolean";
+    case FieldDeclaration_Type.OBJECT:
+      return typeof value === "object" && value !== null && !Array.isArray(value);
+    case FieldDeclaration_Type.ARRAY:
+      return Array.isArray(value);
+    default:
+      return true;
+  }
+}
