@@ -22,6 +22,7 @@ import { createExecutionService } from "./rpc/execution-service.ts";
 import { type Chain, createChain, refusalOf } from "./rpc/handler-chain.ts";
 import { createHealthService } from "./rpc/health-service.ts";
 import { createIntegrationService } from "./rpc/integration-service.ts";
+import { createLinkedAccountService } from "./rpc/linked-account-service.ts";
 import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
@@ -102,6 +103,7 @@ export class App implements Service {
       }),
       createWorkflowService({ workflows, limits }),
       createIntegrationService(stores),
+      createLinkedAccountService({ ...stores, limits }),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
     this.#chain = createChain({ implementations, isUnavailable, log });

@@ -213,6 +213,7 @@ function limitsOf(values: Values): Limits {
       values.FLOWCALL_PAYLOAD_DEPTH,
     ),
     output: json(output, values.FLOWCALL_OUTPUT_BYTES, values.FLOWCALL_OUTPUT_VALUES, values.FLOWCALL_OUTPUT_DEPTH),
+    settings: rest.settings,
     transportBytesMax: values.FLOWCALL_TRANSPORT_BYTES ?? rest.transportBytesMax,
     eventHeaderBytesMax: values.FLOWCALL_EVENT_HEADER_BYTES ?? rest.eventHeaderBytesMax,
     graphNodesMax: values.FLOWCALL_GRAPH_NODES ?? rest.graphNodesMax,

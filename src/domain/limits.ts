@@ -15,6 +15,8 @@ export type Limits = {
   readonly payload: JsonLimits;
   /** Bounds of a node's output and of a response. */
   readonly output: JsonLimits;
+  /** Bounds of what is set for a linked account: its attributes, the values of fields. */
+  readonly settings: JsonLimits;
   /** Bytes of one request, decompressed, on every protocol. */
   readonly transportBytesMax: number;
   /** Bytes of the request headers that an event keeps. */
@@ -60,6 +62,7 @@ const dayMs = 24 * 60 * 60 * 1000;
 export const defaultLimits: Limits = {
   payload: { bytesMax: mebibyte, valuesMax: 50_000, depthMax: 24, keysMax: 10_000 },
   output: { bytesMax: mebibyte, valuesMax: 50_000, depthMax: 32, keysMax: 10_000 },
+  settings: { bytesMax: 64 * 1024, valuesMax: 5_000, depthMax: 24, keysMax: 1_000 },
   transportBytesMax: 4 * mebibyte,
   eventHeaderBytesMax: 8 * 1024,
   graphNodesMax: 500,

@@ -70,6 +70,7 @@ export async function findCalls(
       ) as workflow
       left join linked_account
         on linked_account.environment_id = input.environment_id and linked_account.account_id = input.account_id
+          and linked_account.delete_time is null
       left join workflow_version
         on workflow_version.environment_id = input.environment_id and workflow_version.workflow_id = workflow.id
           and workflow_version.version = coalesce(input.version, workflow.current_version)`.execute(db);

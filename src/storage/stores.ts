@@ -12,6 +12,7 @@ import { WorkflowStore } from "./workflow-store.ts";
 export type Stores = {
   readonly tenants: TenantStore;
   readonly integrations: IntegrationStore;
+  readonly linkedAccounts: LinkedAccountStore;
   readonly workflows: WorkflowStore;
   readonly executions: ExecutionStore;
   readonly reader: ExecutionReader;
@@ -24,6 +25,7 @@ export function openStores({ db, leaseDb }: Database, sharing = defaultSharing):
   return {
     tenants: new TenantStore(db),
     integrations: new IntegrationStore(db),
+    linkedAccounts: new LinkedAccountStore(db),
     workflows: new WorkflowStore(db, sharing),
     executions: new ExecutionStore(db, sharing),
     reader: new ExecutionReader(db),
