@@ -17,6 +17,7 @@ import { createGateway } from "./gateway/gateway.ts";
 import { Scope } from "./gen/flowcall/v1/options_pb.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.ts";
 import { restReplies } from "./rest-replies.ts";
+import { createApiKeyService } from "./rpc/api-key-service.ts";
 import { createConnectDoor } from "./rpc/connect-door.ts";
 import { createExecutionService } from "./rpc/execution-service.ts";
 import { type Chain, createChain, refusalOf } from "./rpc/handler-chain.ts";
@@ -104,6 +105,7 @@ export class App implements Service {
       createWorkflowService({ workflows, limits }),
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),
+      createApiKeyService(stores),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
     this.#chain = createChain({ implementations, isUnavailable, log });
@@ -114,7 +116,7 @@ export class App implements Service {
       clock: systemClock,
     });
     const find = (hash: string) =>
-      this.#tenants.findPrincipal(hash).catch((error: unknown) => {
+      stores.apiKeys.findPrincipal(hash).catch((error: unknown) => {
         throw refusalOf(error, isUnavailable);
       });
     this.#server = new Server({

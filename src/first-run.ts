@@ -1,8 +1,8 @@
-import { createHash, randomUUID } from "node:crypto";
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Config } from "./config.ts";
+import { keyTextOf, newKey } from "./domain/api-key.ts";
 import type { EnvironmentKind } from "./domain/principal.ts";
 import type { Seed } from "./examples.ts";
 import { Scope } from "./gen/flowcall/v1/options_pb.ts";
@@ -46,15 +46,14 @@ export async function foundFirstOrganization(options: FirstRunOptions): Promise<
 }
 
 function keyRow(environment: EnvironmentKind, key: string) {
-  const hash = createHash("sha256").update(key).digest("hex");
-  return { environment, hash, prefix: key.slice(0, 6), name: `first ${environment} key`, scopes: allScopes };
+  return { environment, ...keyTextOf(key), name: `first ${environment} key`, scopes: allScopes };
 }
 
 async function firstKeys(config: Config): Promise<FirstKeys> {
   const kept = await readKeys(keysFileOf(config));
   const keys = {
-    test: config.testKey ?? kept?.test ?? `tk${randomUUID()}`,
-    production: config.productionKey ?? kept?.production ?? `pk${randomUUID()}`,
+    test: config.testKey ?? kept?.test ?? newKey("test"),
+    production: config.productionKey ?? kept?.production ?? newKey("production"),
   };
   await writeKeys(keysFileOf(config), keys);
   return keys;

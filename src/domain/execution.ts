@@ -1,4 +1,5 @@
 import type { JsonText } from "./json-text.ts";
+import type { Reach } from "./principal.ts";
 
 /** The full state of an execution; the last four are terminal and final. */
 export type ExecutionState = "QUEUED" | "RUNNING" | "WAITING" | TerminalState;
@@ -91,8 +92,7 @@ export type ExecutionSummary = {
 };
 
 /** Which executions a list is of: those for which all of this holds. */
-export type ExecutionFilter = {
-  readonly environmentId: string;
+export type ExecutionFilter = Reach & {
   readonly linkedAccountId?: string;
   readonly workflowId?: string;
   readonly state?: ExecutionState;

@@ -16,6 +16,20 @@ export type Principal = Reach & {
   readonly environment: EnvironmentKind;
   readonly keyId: string;
   readonly scopes: readonly Scope[];
+  /** When the key ends, where it does. */
+  readonly expireTime?: Date;
 };
 
 export type EnvironmentKind = "test" | "production";
+
+/** Whether what belongs to a workflow, to an account or to both is within a caller's reach. */
+export function isReached(
+  { workflowIds, linkedAccountIds }: Reach,
+  { workflowId, linkedAccountId }: { readonly workflowId?: string; readonly linkedAccountId?: string },
+): boolean {
+  return isAmong(workflowIds, workflowId) && isAmong(linkedAccountIds, linkedAccountId);
+}
+
+function isAmong(all: readonly string[] | undefined, one: string | undefined): boolean {
+  return all === undefined || one === undefined || all.includes(one);
+}

@@ -29,6 +29,8 @@ export type Reason =
   | "INTEGRATION_EXISTS"
   | "INTEGRATION_IN_USE"
   | "LINKED_ACCOUNT_IN_USE"
+  | "KEY_EXCEEDS_MAKER"
+  | "KEY_ENDED"
   | "RESOURCE_NOT_FOUND"
   | "EXECUTION_ENDED"
   | "EXECUTION_NOT_ENDED"
@@ -74,6 +76,8 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   INTEGRATION_EXISTS: { code: Code.AlreadyExists, status: 409 },
   INTEGRATION_IN_USE: { code: Code.FailedPrecondition, status: 400 },
   LINKED_ACCOUNT_IN_USE: { code: Code.FailedPrecondition, status: 400 },
+  KEY_EXCEEDS_MAKER: { code: Code.PermissionDenied, status: 403 },
+  KEY_ENDED: { code: Code.FailedPrecondition, status: 400 },
   RESOURCE_NOT_FOUND: { code: Code.NotFound, status: 404 },
   EXECUTION_ENDED: { code: Code.FailedPrecondition, status: 400 },
   EXECUTION_NOT_ENDED: { code: Code.FailedPrecondition, status: 400 },

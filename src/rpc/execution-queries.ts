@@ -22,7 +22,7 @@ import { definitionNodes, definitionViews } from "./definition-nodes.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { nodeViews } from "./node-view.ts";
-import { principalOf } from "./principal-of.ts";
+import { reachOf } from "./principal-of.ts";
 import { checkReplySize } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
 
@@ -57,15 +57,15 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
   };
 
   const filterOf = async (request: ListExecutionsRequest, call: Call): Promise<ExecutionFilter> => {
-    const { environmentId } = principalOf(call);
+    const reach = reachOf(call);
     const { workflow, slug, linkedAccountId, tag, createdSince, createdBefore } = request;
     const reference = workflow === undefined ? undefined : { workflow, ...(slug !== undefined && { slug }) };
-    const found = reference && (await workflows.find(environmentId, reference));
+    const found = reference && (await workflows.find(reach, reference));
     const state = wordOf(states, request.state);
     const source = wordOf(sources, request.source);
     const type = wordOf(types, request.type);
     return {
-      environmentId,
+      ...reach,
       ...(linkedAccountId !== undefined && { linkedAccountId }),
       ...(found !== undefined && { workflowId: found.id }),
       ...(state !== undefined && { state }),
@@ -158,8 +158,7 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
 type Request = { readonly executionId: string; readonly linkedAccountId?: string | undefined };
 
 export function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
-  const { environmentId } = principalOf(call);
-  return { environmentId, executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
+  return { ...reachOf(call), executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
 }
 
 export function foundIn(

@@ -15,7 +15,7 @@ import { errorField, statuses, valueField } from "./execution-message.ts";
 import { type ExecutionQueriesOptions, executionQueries } from "./execution-queries.ts";
 import { type ExecutionWatchOptions, executionWatch } from "./execution-watch.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
-import { principalOf } from "./principal-of.ts";
+import { reachOf } from "./principal-of.ts";
 import { tellExecution } from "./tell-execution.ts";
 import { waitBudget } from "./wait-budget.ts";
 
@@ -34,7 +34,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
       const isSync = request.syncExecution === true;
       const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
       const started = await scheduler.execute({
-        environmentId: principalOf(call).environmentId,
+        ...reachOf(call),
         reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
         linkedAccountId: request.linkedAccountId,
         type: isSync ? "SYNC" : "ASYNC",
@@ -54,7 +54,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
     },
 
     getExecutionResponse: async ({ executionId, linkedAccountId, wait = 0 }, call) => {
-      const query = { environmentId: principalOf(call).environmentId, linkedAccountId, executionId };
+      const query = { ...reachOf(call), linkedAccountId, executionId };
       let result = await executions.getResult(query);
       if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
         const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });

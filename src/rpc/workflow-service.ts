@@ -16,7 +16,7 @@ import {
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { etagOf, revisionOf, staleEtag } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
-import { principalOf } from "./principal-of.ts";
+import { principalOf, reachOf } from "./principal-of.ts";
 
 const pageSizeDefault = 50;
 
@@ -24,7 +24,7 @@ export type WorkflowServiceOptions = { readonly workflows: WorkflowStore; readon
 
 /** Writing, publishing and looking up workflows. */
 export function createWorkflowService({ workflows, limits }: WorkflowServiceOptions): Implementation {
-  const find = (call: Call, request: Named) => workflows.find(principalOf(call).environmentId, referenceOf(request));
+  const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
 
   return implement(WorkflowService, {
     createWorkflow: async ({ slug, name, description, alias }, call) =>
@@ -38,7 +38,7 @@ export function createWorkflowService({ workflows, limits }: WorkflowServiceOpti
       ),
 
     listWorkflows: async ({ slug, pageSize, pageToken }, call) => {
-      const page = await workflows.list(principalOf(call).environmentId, {
+      const page = await workflows.list(reachOf(call), {
         ...(slug !== undefined && { slug }),
         pageSize: pageSize ?? pageSizeDefault,
         ...(pageToken !== undefined && { pageToken }),

@@ -1,13 +1,13 @@
 import type { ExecutionType, Outcome } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
+import type { Reach } from "../domain/principal.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
 import type { Begin } from "../storage/begin.ts";
 import type { Event } from "./execution-run.ts";
 import type { RunStart } from "./runs.ts";
 
 /** A call of ExecuteWorkflow in plain types. */
-export type ExecuteCall = {
-  readonly environmentId: string;
+export type ExecuteCall = Reach & {
   readonly reference: WorkflowReference;
   readonly version?: number;
   readonly linkedAccountId: string;

@@ -3,12 +3,12 @@ import type { Clock } from "../domain/clock.ts";
 import type { Principal } from "../domain/principal.ts";
 
 export type AuthenticateOptions = {
-  /** Looks a key up by the SHA-256 of its text, in lower-case hexadecimal. */
-  readonly find: (hash: string) => Promise<Principal | undefined>;
+  /** Looks a key up by the SHA-256 of its text, in lower-case hexadecimal, and says how long it is valid, where it ends. */
+  readonly find: (hash: string) => Promise<{ readonly principal: Principal; readonly validMs?: number } | undefined>;
   readonly clock: Clock;
 };
 
-/** How long an answer is kept. A revoked key is refused everywhere after this. */
+/** How long an answer is kept at most. A revoked key is refused everywhere after this; one that expires, when it does. */
 const ttlMs = 5_000;
 
 /** Answers of one kind that are kept: a flood of bad keys cannot drive out the good ones. */
@@ -29,13 +29,13 @@ export function createAuthenticate({
   const lookUp = async (hash: string): Promise<Principal | undefined> => {
     // The answer is as old as the question: a key revoked meanwhile may not live longer for it.
     const time = clock.now();
-    const principal = await find(hash);
-    if (principal) {
-      known.set(hash, { time, value: principal });
+    const found = await find(hash);
+    if (found) {
+      known.set(hash, { time, keptMs: Math.min(ttlMs, found.validMs ?? ttlMs), value: found.principal });
     } else {
-      unknown.set(hash, { time, value: undefined });
+      unknown.set(hash, { time, keptMs: ttlMs, value: undefined });
     }
-    return principal;
+    return found?.principal;
   };
 
   return async (key) => {
@@ -53,7 +53,7 @@ export function createAuthenticate({
   };
 }
 
-type Answer<Value> = { readonly time: number; readonly value: Value };
+type Answer<Value> = { readonly time: number; readonly keptMs: number; readonly value: Value };
 
 class AnswerCache<Value> {
   readonly #clock: Clock;
@@ -66,7 +66,7 @@ class AnswerCache<Value> {
   get(hash: string): Answer<Value> | undefined {
     const answer = this.#answers.get(hash);
     // The distance in both directions: a clock that is set back must not keep an answer alive.
-    if (answer && Math.abs(this.#clock.now() - answer.time) >= ttlMs) {
+    if (answer && Math.abs(this.#clock.now() - answer.time) >= answer.keptMs) {
       this.#answers.delete(hash);
       return undefined;
     }

@@ -1,7 +1,8 @@
 import { type ExpressionBuilder, type ExpressionWrapper, type Kysely, type SqlBool, sql } from "kysely";
 import { type ExecutionFilter, type ExecutionState, type ExecutionSummary, isTerminal } from "../domain/execution.ts";
-import { claimState, summaryColumns, toSummary, workflowSlug } from "./execution-rows.ts";
+import { claimState, ownColumns, summaryColumns, toSummary, workflowSlug } from "./execution-rows.ts";
 import { type PagePosition, pageTokenOf, parsePageToken } from "./page-token.ts";
+import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
 
 export type ListedExecutions = {
@@ -24,7 +25,8 @@ export async function listExecutions(
   filter: ExecutionFilter,
   { pageSize, pageToken }: Page,
 ): Promise<ListedExecutions> {
-  const after = pageToken === undefined ? undefined : parsePageToken(pageToken, filter);
+  const { workflowIds, linkedAccountIds, ...filters } = filter;
+  const after = pageToken === undefined ? undefined : parsePageToken(pageToken, filters);
   // Read along one index, and only as far as the page needs. The rest of the filter stays outside: inside, the planner
   // takes it for so narrow that it would rather read and sort everything.
   const looked = db
@@ -52,7 +54,7 @@ export async function listExecutions(
   const last = page.at(-1);
   const executions = page.filter((row) => row.is_meant).map(toSummary);
   if (last === undefined || (rows.length <= pageSize && !last.is_last)) return { executions };
-  return { executions, nextPageToken: pageTokenOf({ createTime: last.create_time, id: last.id }, filter) };
+  return { executions, nextPageToken: pageTokenOf({ createTime: last.create_time, id: last.id }, filters) };
 }
 
 type Row = ExpressionBuilder<Tables, "execution">;
@@ -87,9 +89,11 @@ function isIndexed({ environmentId, tag, linkedAccountId, workflowId, state }: E
 }
 
 /** The whole filter but for the times. */
-function isMeant({ linkedAccountId, workflowId, state, source, type, tag }: ExecutionFilter): Condition {
+function isMeant(filter: ExecutionFilter): Condition {
+  const { linkedAccountId, workflowId, state, source, type, tag } = filter;
   return (row) =>
     row.and([
+      isWithin(filter, ownColumns),
       ...(tag === undefined ? [] : [row("execution.tag", "=", tag)]),
       ...(linkedAccountId === undefined ? [] : [row("execution.linked_account_id", "=", linkedAccountId)]),
       ...(workflowId === undefined ? [] : [row("execution.workflow_id", "=", workflowId)]),

@@ -1,9 +1,11 @@
 import type { Kysely } from "kysely";
 import type { ExecutionDetail, ExecutionFilter, ExecutionSummary, NewExecution, NodeRun } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
+import type { Reach } from "../domain/principal.ts";
 import { type ListedExecutions, listExecutions, type Page } from "./execution-list.ts";
 import {
   claimState,
+  ownColumns,
   parseEntries,
   startColumns,
   summaryColumns,
@@ -13,11 +15,11 @@ import {
 } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
 import { journalTokenOf, parseJournalToken } from "./page-token.ts";
+import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
 
 /** Which execution is meant. Where an account is named, that of another account is not found. */
-export type ExecutionQuery = {
-  readonly environmentId: string;
+export type ExecutionQuery = Reach & {
   readonly executionId: string;
   readonly linkedAccountId?: string;
 };
@@ -132,16 +134,18 @@ export class ExecutionReader {
     return { iterations };
   }
 
-  #select({ environmentId, executionId, linkedAccountId }: ExecutionQuery) {
+  #select(query: ExecutionQuery) {
+    const { environmentId, executionId, linkedAccountId } = query;
     if (!isId(executionId)) {
       return undefined;
     }
-    const query = this.#db
+    const execution = this.#db
       .selectFrom("execution")
       .select([...summaryColumns, "error", workflowSlug, claimState])
       .where("execution.id", "=", executionId.toLowerCase())
-      .where("execution.environment_id", "=", environmentId);
-    return linkedAccountId === undefined ? query : query.where("linked_account_id", "=", linkedAccountId);
+      .where("execution.environment_id", "=", environmentId)
+      .where(isWithin(query, ownColumns));
+    return linkedAccountId === undefined ? execution : execution.where("linked_account_id", "=", linkedAccountId);
   }
 
   /** The journal in the order in which it was written, a few flushes at a time, since a Group's can be long. */

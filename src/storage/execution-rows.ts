@@ -100,6 +100,9 @@ type SummaryRow = Pick<ExecutionRow, SummaryColumn | "error"> & {
   readonly claim_state: "QUEUED" | "RUNNING" | "WAITING";
 };
 
+/** What an execution belongs to. */
+export const ownColumns = { workflow: "execution.workflow_id", account: "execution.linked_account_id" } as const;
+
 /** A subquery for each row of a result, as the next one: a join may read all workflows. */
 export const workflowSlug = sql<string>`(
   select workflow.slug from workflow

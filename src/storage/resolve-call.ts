@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { isId } from "../domain/id.ts";
+import { isReached, type Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
 import { inputRows } from "./input-rows.ts";
@@ -8,8 +9,7 @@ import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
 import { onlyReferenced } from "./workflow-reference.ts";
 
 /** What a call names. */
-export type CallReference = {
-  readonly environmentId: string;
+export type CallReference = Reach & {
   readonly reference: WorkflowReference;
   readonly version?: number;
   readonly linkedAccountId: string;
@@ -23,7 +23,7 @@ export type ResolvedCall = {
   readonly linkedAccount: LinkedAccount;
 };
 
-/** What is there of what a call names; of an alias that two integrations have, two. */
+/** What is there of what a call names, within its reach or not; of an alias that two integrations have, two. */
 export type CallCandidate = {
   readonly row: number;
   readonly id: string;
@@ -66,7 +66,7 @@ export async function findCalls(
       cross join lateral (
         (${workflow} and workflow.id = input.workflow_id)
         union all
-        (${workflow} and workflow.alias = input.alias limit 2)
+        (${workflow} and workflow.alias = input.alias)
       ) as workflow
       left join linked_account
         on linked_account.environment_id = input.environment_id and linked_account.account_id = input.account_id
@@ -81,8 +81,9 @@ export async function findCalls(
 /** What a call means of what was found, or its refusal: see WorkflowStore.resolveCall. */
 export function resolveCall(call: CallReference, candidates: readonly CallCandidate[]): ResolvedCall {
   const { reference, linkedAccountId } = call;
-  const { id, slug, current_version, version, account_id, name, attributes } = onlyReferenced(candidates, reference);
-  if (account_id === null || attributes === null) {
+  const within = candidates.filter(({ id }) => isReached(call, { workflowId: id }));
+  const { id, slug, current_version, version, account_id, name, attributes } = onlyReferenced(within, reference);
+  if (account_id === null || attributes === null || !isReached(call, { linkedAccountId: account_id })) {
     throw new RequestError("INVALID_LINKED_ACCOUNT_ID", `there is no linked account "${linkedAccountId}"`, {
       metadata: { linked_account_id: linkedAccountId },
     });

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import type { ExecutionError, ExecutionState, Outcome, TerminalState } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
+import { isReached, type Reach } from "../domain/principal.ts";
 import { claimState, toAnswer } from "./execution-rows.ts";
 import { inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
@@ -14,16 +15,13 @@ export type ExecutionRecord = {
 };
 
 /** An execution of an account, by its id. */
-export type ResultQuery = {
-  readonly environmentId: string;
-  readonly linkedAccountId: string;
-  readonly executionId: string;
-};
+export type ResultQuery = Reach & { readonly linkedAccountId: string; readonly executionId: string };
 
 const queryTypes = { environment_id: "text", linked_account_id: "text", id: "text" } as const;
 
 type ResultRow = {
   readonly row: number;
+  readonly workflow_id: string;
   readonly state: TerminalState | null;
   readonly response: JsonText | null;
   readonly status_code: number | null;
@@ -42,13 +40,16 @@ export async function getResults(
     id: executionId.toLowerCase(),
   }));
   const { rows } = await sql<ResultRow>`
-    select input.row, execution.state, execution.response, execution.status_code, execution.error, ${claimState}
+    select input.row, execution.workflow_id, execution.state, execution.response, execution.status_code, execution.error, ${claimState}
       from ${inputRows("input", queryTypes, input)} join execution using (id, environment_id, linked_account_id)
     `.execute(db);
-  const records = new Map(
-    rows.map(({ row, state, claim_state, ...answer }) => [row, { state: state ?? claim_state, ...toAnswer(answer) }]),
-  );
-  return queries.map((_, index) => records.get(index + 1));
+  const found = new Map(rows.map(({ row, ...rest }) => [row, rest]));
+  return queries.map((query, index) => {
+    const row = found.get(index + 1);
+    const { linkedAccountId } = query;
+    if (row === undefined || !isReached(query, { workflowId: row.workflow_id, linkedAccountId })) return undefined;
+    return { state: row.state ?? row.claim_state, ...toAnswer(row) };
+  });
 }
 
 /** How those among some executions stand that have ended: see ExecutionStore.listEnded. */

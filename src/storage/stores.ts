@@ -1,9 +1,11 @@
+import { ApiKeyStore } from "./api-key-store.ts";
 import type { Database } from "./database.ts";
 import { ExecutionEvents } from "./execution-events.ts";
 import { ExecutionReader } from "./execution-reader.ts";
 import { ExecutionStore } from "./execution-store.ts";
 import { IntegrationStore } from "./integration-store.ts";
 import { LeaseStore } from "./lease-store.ts";
+import { LinkedAccountStore } from "./linked-account-store.ts";
 import { defaultSharing } from "./shared-statement.ts";
 import { TenantStore } from "./tenant-store.ts";
 import { WorkflowStore } from "./workflow-store.ts";
@@ -11,6 +13,7 @@ import { WorkflowStore } from "./workflow-store.ts";
 /** All that is remembered, by what it is about. */
 export type Stores = {
   readonly tenants: TenantStore;
+  readonly apiKeys: ApiKeyStore;
   readonly integrations: IntegrationStore;
   readonly linkedAccounts: LinkedAccountStore;
   readonly workflows: WorkflowStore;
@@ -24,6 +27,7 @@ export type Stores = {
 export function openStores({ db, leaseDb }: Database, sharing = defaultSharing): Stores {
   return {
     tenants: new TenantStore(db),
+    apiKeys: new ApiKeyStore(db),
     integrations: new IntegrationStore(db),
     linkedAccounts: new LinkedAccountStore(db),
     workflows: new WorkflowStore(db, sharing),

@@ -45,6 +45,13 @@ type ApiKeyTable = {
   name: string;
   scopes: readonly Scope[];
   create_time: CreateTime;
+  expire_time: ColumnType<Date | null, Date | null | undefined, never>;
+  revoke_time: ColumnType<Date | null, never, Date>;
+  /** Of the text that it had before it was rotated, and how long that works. */
+  previous_hash: ColumnType<string | null, never, string>;
+  previous_expire_time: ColumnType<Date | null, never, Date>;
+  workflow_ids: readonly string[] | null;
+  linked_account_ids: readonly string[] | null;
 };
 
 type IntegrationTable = Edited & {

@@ -135,22 +135,6 @@ export class TenantStore {
       .execute();
     return id;
   }
-
-  /** Who calls with the key of this hash. It names no environment: it is what finds it. */
-  async findPrincipal(keyHash: string): Promise<Principal | undefined> {
-    return await this.#db
-      .selectFrom("api_key")
-      .innerJoin("environment", "environment.id", "api_key.environment_id")
-      .select([
-        "environment.organization_id as organizationId",
-        "environment.id as environmentId",
-        "environment.kind as environment",
-        "api_key.id as keyId",
-        "api_key.scopes",
-      ])
-      .where("api_key.hash", "=", keyHash)
-      .executeTakeFirst();
-  }
 }
 
 /** A linked account as its row says. */

@@ -1,14 +1,17 @@
 import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from "kysely";
 import { isId } from "../domain/id.ts";
+import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
+import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
 
 /** The condition under which a workflow's row is meant. An id never matches an alias, nor an alias an id. */
-export function isReferenced(environmentId: string, { workflow, slug }: WorkflowReference) {
+export function isReferenced(reach: Reach, { workflow, slug }: WorkflowReference) {
   return (row: ExpressionBuilder<Tables, "workflow">): ExpressionWrapper<Tables, "workflow", SqlBool> =>
     row.and([
-      row("workflow.environment_id", "=", environmentId),
+      row("workflow.environment_id", "=", reach.environmentId),
+      isWithin(reach, { workflow: "workflow.id" }),
       isId(workflow) ? row("workflow.id", "=", workflow.toLowerCase()) : row("workflow.alias", "=", workflow),
       ...(slug === undefined ? [] : [row("workflow.slug", "=", slug)]),
     ]);

@@ -1,9 +1,11 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import { newId } from "../domain/id.ts";
+import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { DraftRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
 import { brokenConstraint } from "./faults.ts";
 import { pageTokenOf, parsePageToken } from "./page-token.ts";
+import { isWithin } from "./reach.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
@@ -69,11 +71,11 @@ export class WorkflowStore {
   }
 
   /** Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
-  async find(environmentId: string, reference: WorkflowReference): Promise<WorkflowRecord> {
+  async find(reach: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
     const rows = await this.#db
       .selectFrom("workflow")
       .select(recordColumns)
-      .where(isReferenced(environmentId, reference))
+      .where(isReferenced(reach, reference))
       .limit(2)
       .execute();
     return toWorkflowRecord(onlyReferenced(rows, reference));
@@ -81,14 +83,16 @@ export class WorkflowStore {
 
   /** Newest first. Refuses with VALIDATION_ERROR a token that no page gave. */
   async list(
-    environmentId: string,
+    reach: Reach,
     page: { readonly slug?: string; readonly pageSize: number; readonly pageToken?: string },
   ): Promise<{ readonly workflows: readonly WorkflowRecord[]; readonly nextPageToken?: string }> {
+    const { environmentId } = reach;
     const filters = { environmentId, slug: page.slug };
     let query = this.#db
       .selectFrom("workflow")
       .select(recordColumns)
       .where("environment_id", "=", environmentId)
+      .where(isWithin(reach, { workflow: "id" }))
       .orderBy("create_time", "desc")
       .orderBy("id", "desc")
       .limit(page.pageSize + 1);

@@ -15,7 +15,7 @@ const principal: Principal = {
 
 /** An `authenticate` that knows one key, with a clock to move and a count of the look-ups. */
 function open() {
-  const world = { time: 1_000_000, lookUps: 0, isKnown: true, isBroken: false };
+  const world = { time: 1_000_000, lookUps: 0, isKnown: true, isBroken: false, validMs: 60_000 };
   const authenticate = createAuthenticate({
     clock: { now: () => world.time, wait: () => Promise.reject(new Error("nothing here waits")) },
     find: async (hash) => {
@@ -23,7 +23,8 @@ function open() {
       if (world.isBroken) {
         throw new Error("no database");
       }
-      return world.isKnown && hash === createHash("sha256").update(key).digest("hex") ? principal : undefined;
+      const isFound = world.isKnown && hash === createHash("sha256").update(key).digest("hex");
+      return isFound ? { principal, validMs: world.validMs } : undefined;
     },
   });
   return { world, authenticate };
@@ -55,6 +56,17 @@ test("an answer is kept for five seconds and no longer", async () => {
   world.time += 1;
   expect(await authenticate(key)).toBeUndefined();
   expect(world.lookUps).toBe(2);
+});
+
+test("a key that expires is refused from then on, whatever was kept of it", async () => {
+  const { world, authenticate } = open();
+  world.validMs = 800;
+  expect(await authenticate(key)).toBe(principal);
+  world.isKnown = false;
+  world.time += 799;
+  expect(await authenticate(key)).toBe(principal);
+  world.time += 1;
+  expect(await authenticate(key)).toBeUndefined();
 });
 
 test("a key that is not known is not looked up again for five seconds", async () => {

@@ -18,20 +18,16 @@ it("knows a new database from one that is in use", async () => {
 });
 
 it("finds who calls by the hash of a key, in the key's environment alone", async () => {
-  const { tenants } = stores;
+  const { apiKeys, tenants } = stores;
   const { organizationId, environments } = await tenants.createOrganization({ name: "acme" });
   const hash = createHash("sha256").update("tk_secret").digest("hex");
   const environmentId = environments.production;
   const scopes = [Scope.EXECUTE, Scope.ADMIN];
   const keyId = await tenants.createApiKey({ environmentId, hash, prefix: "tk_", name: "first", scopes });
-  expect(await tenants.findPrincipal(hash)).toEqual({
-    organizationId,
-    environmentId,
-    environment: "production",
-    keyId,
-    scopes,
+  expect(await apiKeys.findPrincipal(hash)).toEqual({
+    principal: { organizationId, environmentId, environment: "production", keyId, scopes },
   });
-  expect(await tenants.findPrincipal(hash.replace(/^./, "x"))).toBeUndefined();
+  expect(await apiKeys.findPrincipal(hash.replace(/^./, "x"))).toBeUndefined();
   await expect(
     tenants.createApiKey({ environmentId: environments.test, hash, prefix: "tk_", name: "again", scopes }),
   ).rejects.toThrow("api_key_hash_key");

@@ -29,7 +29,10 @@ describe("a reference", () => {
     const { environmentId, workflowId } = tenant;
     for (const workflow of [workflowId, workflowId.toUpperCase(), "one"]) {
       for (const slug of [undefined, "asana"]) {
-        const record = await stores.workflows.find(environmentId, { workflow, ...(slug !== undefined && { slug }) });
+        const record = await stores.workflows.find(
+          { environmentId },
+          { workflow, ...(slug !== undefined && { slug }) },
+        );
         expect(record).toMatchObject({ id: workflowId, slug: "asana", alias: "one", currentVersion: 1 });
       }
     }
@@ -38,7 +41,8 @@ describe("a reference", () => {
   it("means none where the slug does not agree, in another environment, or in another case of the alias", async () => {
     const { environmentId, environments, workflowId } = tenant;
     await stores.tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
-    const find = (environment: string, reference: WorkflowReference) => stores.workflows.find(environment, reference);
+    const find = (environment: string, reference: WorkflowReference) =>
+      stores.workflows.find({ environmentId: environment }, reference);
     await checkRefused(find(environmentId, { workflow: workflowId, slug: "github" }), "WORKFLOW_NOT_FOUND");
     await checkRefused(find(environmentId, { workflow: "one", slug: "github" }), "WORKFLOW_NOT_FOUND");
     await checkRefused(find(environments.production, { workflow: workflowId }), "WORKFLOW_NOT_FOUND");
@@ -53,10 +57,10 @@ describe("a reference", () => {
     const { environmentId, linkedAccountId } = tenant;
     await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
     const other = await workflows.create(environmentId, { slug: "github", name: "Other", alias: "one" });
-    await checkRefused(workflows.find(environmentId, { workflow: "one" }), "SLUG_REQUIRED");
+    await checkRefused(workflows.find({ environmentId }, { workflow: "one" }), "SLUG_REQUIRED");
     const call = { environmentId, linkedAccountId, reference: { workflow: "one" } };
     await checkRefused(workflows.resolveCall(call), "SLUG_REQUIRED");
-    expect(await workflows.find(environmentId, { workflow: "one", slug: "github" })).toEqual(other);
+    expect(await workflows.find({ environmentId }, { workflow: "one", slug: "github" })).toEqual(other);
   });
 });
 
@@ -99,21 +103,27 @@ describe("a list", () => {
     const listed: string[] = [];
     let pageToken: string | undefined;
     do {
-      const page = await workflows.list(environmentId, { pageSize: 2, ...(pageToken !== undefined && { pageToken }) });
+      const page = await workflows.list(
+        { environmentId },
+        { pageSize: 2, ...(pageToken !== undefined && { pageToken }) },
+      );
       listed.push(...page.workflows.map(({ id }) => id));
       pageToken = page.nextPageToken;
     } while (pageToken !== undefined);
     expect(listed.length).toBe(5);
     expect(new Set(listed)).toEqual(new Set(created));
     expect(listed.at(-1)).toBe(workflowId);
-    const ofOne = await workflows.list(environmentId, { slug: "github", pageSize: 10 });
+    const ofOne = await workflows.list({ environmentId }, { slug: "github", pageSize: 10 });
     expect(ofOne.workflows.map(({ slug }) => slug)).toEqual(["github"]);
     expect(ofOne).not.toHaveProperty("nextPageToken");
   });
 
   it("refuses a page token that it did not give", async () => {
     for (const pageToken of ["", "x", "9".repeat(40), Buffer.from("1.2").toString("base64url")]) {
-      await checkRefused(stores.workflows.list(tenant.environmentId, { pageSize: 2, pageToken }), "VALIDATION_ERROR");
+      await checkRefused(
+        stores.workflows.list({ environmentId: tenant.environmentId }, { pageSize: 2, pageToken }),
+        "VALIDATION_ERROR",
+      );
     }
   });
 });
@@ -153,7 +163,7 @@ describe("a version", () => {
     for (const [index, version] of versions.entries()) {
       expect(await workflows.getVersion(environmentId, workflowId, version)).toBe(definitions[index]);
     }
-    expect(await workflows.find(environmentId, { workflow: workflowId })).toMatchObject({ currentVersion: 9 });
+    expect(await workflows.find({ environmentId }, { workflow: workflowId })).toMatchObject({ currentVersion: 9 });
   });
 
   it("is not made of a draft that was saved in between", async () => {

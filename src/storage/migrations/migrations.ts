@@ -7,6 +7,7 @@ import { runningTime } from "./0005-running-time.ts";
 import { sealKeys } from "./0006-seal-keys.ts";
 import { ownership } from "./0007-ownership.ts";
 import { tenants } from "./0008-tenants.ts";
+import { keyLife } from "./0009-key-life.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -19,5 +20,6 @@ export const migrations: MigrationProvider = {
     "0006-seal-keys": sealKeys,
     "0007-ownership": ownership,
     "0008-tenants": tenants,
+    "0009-key-life": keyLife,
   }),
 };
