@@ -19,6 +19,7 @@ import { Health } from "./gen/grpc/health/v1/health_pb.ts";
 import { restReplies } from "./rest-replies.ts";
 import { createApiKeyService } from "./rpc/api-key-service.ts";
 import { createConnectDoor } from "./rpc/connect-door.ts";
+import { createConnectionService } from "./rpc/connection-service.ts";
 import { createExecutionService } from "./rpc/execution-service.ts";
 import { type Chain, createChain, refusalOf } from "./rpc/handler-chain.ts";
 import { createHealthService } from "./rpc/health-service.ts";
@@ -26,6 +27,7 @@ import { createIntegrationService } from "./rpc/integration-service.ts";
 import { createLinkedAccountService } from "./rpc/linked-account-service.ts";
 import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
+import { resealCredentials } from "./scheduler/credentials.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Sealing } from "./scheduler/sealing.ts";
 import { Watchers } from "./scheduler/watchers.ts";
@@ -56,6 +58,7 @@ export class App implements Service {
   readonly #watchers: Watchers;
   readonly #scheduler: Scheduler;
   readonly #chain: Chain;
+  readonly #reseal: () => Promise<void>;
   readonly #server: Server;
   #encryptionKeys: readonly Buffer[];
   #isStarted = false;
@@ -79,6 +82,8 @@ export class App implements Service {
     this.#http = new HttpClient({ allow: config.egressAllow });
     const { watchersMax } = limits;
     this.#watchers = new Watchers({ events, watchersMax, log });
+    const sealing = new Sealing(() => this.#encryptionKeys);
+    this.#reseal = () => resealCredentials({ ...stores, sealing, log });
     this.#scheduler = new Scheduler({
       http: this.#http,
       executions,
@@ -87,7 +92,7 @@ export class App implements Service {
       onRecorded: (ids) => this.#watchers.wake(ids),
       workflows,
       leases,
-      sealing: new Sealing(() => this.#encryptionKeys),
+      sealing,
       isUnavailable,
       limits,
       clock: systemClock,
@@ -106,6 +111,7 @@ export class App implements Service {
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),
       createApiKeyService(stores),
+      createConnectionService({ ...stores, sealing, limits }),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
     this.#chain = createChain({ implementations, isUnavailable, log });
@@ -168,6 +174,7 @@ export class App implements Service {
     await this.#database.start();
     await this.#foundAndLoad();
     await this.#hints.start();
+    await this.#reseal();
     await this.#http.start();
     await this.#watchers.start();
     await this.#scheduler.start();

@@ -38,6 +38,13 @@ export function keysMissing(): RequestError {
   );
 }
 
+export function credentialKeysMissing(): RequestError {
+  return new RequestError(
+    "ENCRYPTION_KEYS_MISSING",
+    "Credentials are kept encrypted, and the service has no key for that. Set FLOWCALL_ENCRYPTION_KEYS.",
+  );
+}
+
 export function keyReused(executionId: string): RequestError {
   return new RequestError(
     "IDEMPOTENCY_KEY_REUSED",

@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import type { NodeRun } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { redacted } from "../domain/redacted.ts";
@@ -12,13 +12,14 @@ const tagBytes = 16;
 export type SealKey = { readonly key: Buffer; readonly wrapped: string };
 
 /**
- * Keeps what nodes hide from whoever reads the database, and from everybody once the execution has ended: each execution
- * has a key of its own, and that key is deleted with the execution's claim. AES-256-GCM throughout.
+ * Keeps secrets from whoever reads the database: credentials, and what nodes hide. The latter from everybody once the
+ * execution has ended: each execution has a key of its own, and that key is deleted with the execution's claim.
+ * AES-256-GCM throughout; what was sealed in one context opens in no other.
  */
 export class Sealing {
   readonly #masterKeys: () => readonly Buffer[];
 
-  /** @param masterKeys gives keys of 32 bytes; the first one wraps, the others still open what they wrapped. */
+  /** @param masterKeys gives keys of 32 bytes; the first one seals, the others still open what they sealed. */
   constructor(masterKeys: () => readonly Buffer[]) {
     this.#masterKeys = masterKeys;
   }
@@ -27,23 +28,43 @@ export class Sealing {
     return this.#masterKeys().length > 0;
   }
 
+  /** Names the key that seals, and tells nothing of it. */
+  get keyName(): string {
+    return createHash("sha256").update("flowcall key name").update(this.#masterKey()).digest("hex").slice(0, 16);
+  }
+
+  seal(bytes: Buffer, context: string): string {
+    return encrypt(bytes, this.#masterKey(), context);
+  }
+
+  /** Undefined where no master key opens it in this context. */
+  open(sealed: string, context: string): Buffer | undefined {
+    for (const masterKey of this.#masterKeys()) {
+      try {
+        return decrypt(sealed, masterKey, context);
+      } catch {
+        // Another master key sealed it.
+      }
+    }
+    return undefined;
+  }
+
   createKey(executionId: string): SealKey {
-    const [masterKey] = this.#masterKeys();
-    if (masterKey === undefined) throw new Error("there is no key to wrap another with");
     const key = randomBytes(keyBytes);
-    return { key, wrapped: encrypt(key, masterKey, executionId) };
+    return { key, wrapped: this.seal(key, executionId) };
   }
 
   /** Throws where no master key opens it. */
   openKey(executionId: string, wrapped: string): SealKey {
-    for (const masterKey of this.#masterKeys()) {
-      try {
-        return { key: decrypt(wrapped, masterKey, executionId), wrapped };
-      } catch {
-        // Another master key wrapped it.
-      }
-    }
-    throw new Error(`no encryption key opens what the execution ${executionId} has sealed`);
+    const key = this.open(wrapped, executionId);
+    if (key === undefined) throw new Error(`no encryption key opens what the execution ${executionId} has sealed`);
+    return { key, wrapped };
+  }
+
+  #masterKey(): Buffer {
+    const [masterKey] = this.#masterKeys();
+    if (masterKey === undefined) throw new Error("there is no key to seal with");
+    return masterKey;
   }
 }
 

@@ -1,4 +1,5 @@
 import { ApiKeyStore } from "./api-key-store.ts";
+import { ConnectionStore } from "./connection-store.ts";
 import type { Database } from "./database.ts";
 import { ExecutionEvents } from "./execution-events.ts";
 import { ExecutionReader } from "./execution-reader.ts";
@@ -16,6 +17,7 @@ export type Stores = {
   readonly apiKeys: ApiKeyStore;
   readonly integrations: IntegrationStore;
   readonly linkedAccounts: LinkedAccountStore;
+  readonly connections: ConnectionStore;
   readonly workflows: WorkflowStore;
   readonly executions: ExecutionStore;
   readonly reader: ExecutionReader;
@@ -30,6 +32,7 @@ export function openStores({ db, leaseDb }: Database, sharing = defaultSharing):
     apiKeys: new ApiKeyStore(db),
     integrations: new IntegrationStore(db),
     linkedAccounts: new LinkedAccountStore(db),
+    connections: new ConnectionStore(db),
     workflows: new WorkflowStore(db, sharing),
     executions: new ExecutionStore(db, sharing),
     reader: new ExecutionReader(db),

@@ -56,7 +56,6 @@ const statements = [
     constraint connection_account foreign key (environment_id, account_id) references linked_account,
     constraint connection_integration foreign key (environment_id, slug) references integration on delete cascade
   )`,
-  sql`create index connection_sealed_by on connection (sealed_by)`,
   sql`create table audit_event (
     environment_id text collate "C" not null references environment,
     id text collate "C" primary key check (id ~ '^[0-9a-f]{24}$'),
