@@ -18,6 +18,7 @@ import { Scope } from "./gen/flowcall/v1/options_pb.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.ts";
 import { restReplies } from "./rest-replies.ts";
 import { createApiKeyService } from "./rpc/api-key-service.ts";
+import { createConfigService } from "./rpc/config-service.ts";
 import { createConnectDoor } from "./rpc/connect-door.ts";
 import { createConnectionService } from "./rpc/connection-service.ts";
 import { createExecutionService } from "./rpc/execution-service.ts";
@@ -91,6 +92,7 @@ export class App implements Service {
       hints: this.#hints,
       onRecorded: (ids) => this.#watchers.wake(ids),
       workflows,
+      configs: stores.configs,
       leases,
       sealing,
       isUnavailable,
@@ -111,6 +113,7 @@ export class App implements Service {
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),
       createApiKeyService(stores),
+      createConfigService({ ...stores, limits }),
       createConnectionService({ ...stores, sealing, limits }),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();

@@ -19,6 +19,7 @@ import { Watchers } from "../src/scheduler/watchers.ts";
 import { defaultServerLimits } from "../src/server/limits.ts";
 import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
+import { ConfigStore } from "../src/storage/config-store.ts";
 import { Database } from "../src/storage/database.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import { ExecutionEvents } from "../src/storage/execution-events.ts";
@@ -90,6 +91,7 @@ const services: Readonly<Record<string, () => Service>> = {
       executions: new ExecutionStore(database.db),
       reader: new ExecutionReader(database.db),
       workflows: new WorkflowStore(database.db),
+      configs: new ConfigStore(database.db),
       leases: new LeaseStore(database.leaseDb),
       hints: new Hints({ connection: () => testDatabase.connection, log }),
       sealing: new Sealing(() => []),

@@ -61,6 +61,8 @@ export type NewExecution = {
   /** The execution that a RERUN or a RETRY goes back to. */
   readonly originId?: string;
   readonly payload: JsonText;
+  /** The values of fields that its templates read, a JSON object; absent where they read none. */
+  readonly fields?: JsonText;
   /** The request headers that the event keeps, a JSON object of texts. */
   readonly headers: JsonText;
 };

@@ -1,4 +1,4 @@
-import { fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { fromJson, type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { type FieldDeclaration, FieldDeclaration_Type, FieldDeclarationSchema } from "../gen/flowcall/v1/field_pb.ts";
 import { jsonPath } from "./json-refusal.ts";
@@ -30,6 +30,35 @@ export function violationsOfFields(fields: readonly FieldDeclaration[], path: st
     }
     return violations;
   });
+}
+
+/** What is wrong with values for declared fields: all of it. */
+export function violationsOfValues(
+  fields: readonly FieldDeclaration[],
+  values: JsonObject,
+  path: string,
+): readonly FieldViolation[] {
+  const declared = new Map(fields.map((field) => [field.name, field]));
+  const given = Object.entries(values).flatMap(([name, value]): FieldViolation[] => {
+    const field = declared.get(name);
+    const place = jsonPath(path, [name]);
+    if (field === undefined) return [{ field: place, description: "is not declared" }];
+    return isOfType(field, value) ? [] : [{ field: place, description: `must be ${expected[field.type]}` }];
+  });
+  const missing = fields
+    .filter(({ name, required }) => required === true && !Object.hasOwn(values, name))
+    .map(({ name }): FieldViolation => ({ field: jsonPath(path, [name]), description: "is required" }));
+  return [...given, ...missing];
+}
+
+/** The values that templates read: what is set, where it still is of the declared type, and defaults for the rest. */
+export function resolveFields(fields: readonly FieldDeclaration[], values: JsonObject): JsonObject {
+  const resolved = fields.flatMap((field): [string, JsonValue][] => {
+    const set = Object.hasOwn(values, field.name) ? values[field.name] : undefined;
+    const value = set !== undefined && isOfType(field, set) ? set : defaultOf(field);
+    return value === undefined ? [] : [[field.name, value]];
+  });
+  return Object.fromEntries(resolved);
 }
 
 function defaultOf({ defaultValue }: FieldDeclaration): JsonValue | undefined {

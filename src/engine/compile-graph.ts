@@ -4,6 +4,7 @@
 // one execution. The engine knows no database, and no network but its guarded client: it waits on its journal, takes the
 // time from its clock, and gives back an outcome. What a journal recalls is never run again.
 
+import { violationsOfFields } from "../domain/fields.ts";
 import type { Limits } from "../domain/limits.ts";
 import {
   type Node,
@@ -42,6 +43,9 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
   const compiled = new Map(nodes.map((node) => [node.id, compileNode(node, { names, limits, queries })]));
   const start = nodes.find((node) => node.kind.case === "start");
   const output = compileStartOutput(start, names);
+  for (const { field, description } of violationsOfFields(definition.fields, "fields")) {
+    problems.error({ field }, "FIELD_DECLARATION_INVALID", `${field} ${description}.`);
+  }
   if (structure === undefined) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
@@ -59,6 +63,8 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
     finishesBranches,
     hidesNodes: plans.some(({ nodes }) => nodes.some(({ settings }) => settings?.hideNodeRequest === true)),
     hasApiCallTrigger: trigger?.case === "apiCall",
+    readsFields: names.readsFields,
+    fields: definition.fields,
     samplePayload: trigger?.value?.payload ?? {},
     ...(output && { output }),
   };

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { FieldDeclaration } from "../gen/flowcall/v1/field_pb.ts";
 import type { Leaf } from "./nodes/leaf.ts";
 import type { Condition } from "./rule.ts";
 import type { Template } from "./templates/reference.ts";
@@ -13,6 +14,10 @@ export type Graph = {
   readonly hidesNodes: boolean;
   /** Whether the branches beside a failed node come to their end. */
   readonly finishesBranches: boolean;
+  /** Whether a template reads a field of the workflow or of the application. */
+  readonly readsFields: boolean;
+  /** The fields that the workflow declares. */
+  readonly fields: readonly FieldDeclaration[];
   /** The sample of the "API Call" panel. */
   readonly samplePayload: JsonObject;
   /** What a call answers where no Response node has run. */

@@ -47,6 +47,7 @@ export type ProblemReason =
   | "RETRY_INVALID"
   | "TIMEOUT_INVALID"
   | "OUTPUT_PATH_INVALID"
+  | "FIELD_DECLARATION_INVALID"
   | "SETTING_IGNORED";
 
 /** Where a problem is: a path inside the node, or inside the definition where no node is named. */

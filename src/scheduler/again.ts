@@ -2,10 +2,12 @@ import { type ExecutionSource, isTerminal, type NewExecution, type NodeRun } fro
 import { newId } from "../domain/id.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { nodeAt, retrySeed } from "../engine/retry-seed.ts";
+import type { ConfigStore } from "../storage/config-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import type { Accept } from "./execute-call.ts";
 import { eventOf } from "./execution-run.ts";
+import { startFields } from "./field-values.ts";
 import { executionNotFound } from "./refusals.ts";
 import { flushesOf } from "./run-journal.ts";
 import type { VersionCache } from "./version-cache.ts";
@@ -13,6 +15,7 @@ import type { VersionCache } from "./version-cache.ts";
 export type AgainOptions = {
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
+  readonly configs: ConfigStore;
   readonly versions: VersionCache;
 };
 
@@ -53,12 +56,14 @@ export class Again {
   }
 
   async #prepare(origin: NewExecution, source: ExecutionSource): Promise<Accept> {
-    const { workflows, versions } = this.#options;
+    const { workflows, configs, versions } = this.#options;
     const { environmentId, workflowId, version, linkedAccountId } = origin;
     const reference = { workflow: workflowId };
-    const { linkedAccount } = await workflows.resolveCall({ environmentId, reference, version, linkedAccountId });
+    const { linkedAccount, slug } = await workflows.resolveCall({ environmentId, reference, version, linkedAccountId });
     const graph = await versions.get(environmentId, workflowId, version);
-    const execution = { ...origin, id: newId(), type: "ASYNC" as const, source, originId: origin.id };
+    // Results that are taken over were made with the values of then.
+    const fields = source === "RETRY" ? {} : await startFields(configs, graph, { ...origin, slug });
+    const execution = { ...origin, ...fields, id: newId(), type: "ASYNC" as const, source, originId: origin.id };
     return { execution, graph, linkedAccount, event: eventOf(origin) };
   }
 }

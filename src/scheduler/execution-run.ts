@@ -13,6 +13,7 @@ import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
+import { fieldValues } from "./field-values.ts";
 import type { Lease } from "./lease.ts";
 import { RunJournal } from "./run-journal.ts";
 import { openRun, type Sealing, type SealKey, sealRun, withoutHidden } from "./sealing.ts";
@@ -213,8 +214,7 @@ export class ExecutionRun {
         type: execution.type,
         event,
         linkedAccount: { ...attributes, ...account },
-        workflowFields: {},
-        applicationFields: {},
+        ...fieldValues(execution),
         http,
         limits,
         clock,

@@ -16,6 +16,7 @@ import type { Service } from "../domain/service.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import type { BoundExecution } from "../storage/begin.ts";
+import type { ConfigStore } from "../storage/config-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { Hints } from "../storage/hints.ts";
@@ -24,6 +25,7 @@ import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { Again } from "./again.ts";
 import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import type { ExecutionRun } from "./execution-run.ts";
+import { startFields } from "./field-values.ts";
 import { fingerprintOf } from "./fingerprint.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
@@ -41,6 +43,7 @@ export type SchedulerOptions = {
   readonly executions: ExecutionStore;
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
+  readonly configs: ConfigStore;
   readonly leases: LeaseStore;
   readonly sealing: Sealing;
   readonly hints: Pick<Hints, "tell" | "on">;
@@ -66,10 +69,10 @@ export class Scheduler implements Service {
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, reader, workflows, leases, hints, onRecorded, limits, clock, log } = options;
+    const { executions, reader, workflows, configs, leases, hints, onRecorded, limits, clock, log } = options;
     this.#options = options;
     this.#versions = new VersionCache({ workflows, limits });
-    this.#again = new Again({ reader, workflows, versions: this.#versions });
+    this.#again = new Again({ reader, workflows, configs, versions: this.#versions });
     this.#lease = new Lease({ leases, owner: this.#owner, log });
     this.#runs = new Runs({
       ...options,
@@ -126,19 +129,23 @@ export class Scheduler implements Service {
    */
   async execute(call: ExecuteCall): Promise<Started> {
     if (this.#isStopping) throw shuttingDown();
-    const { workflows } = this.#options;
+    const { configs, workflows } = this.#options;
     const target = await workflows.resolveCall(call);
     const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
     admit(graph, call);
     this.#checkSealing(graph);
 
-    const execution: NewExecution = {
-      id: newId(),
+    const start = {
       environmentId: call.environmentId,
       workflowId: target.workflowId,
       version: target.version,
       linkedAccountId: target.linkedAccount.id,
       configId: call.configId ?? target.linkedAccount.id,
+    };
+    const execution: NewExecution = {
+      ...start,
+      id: newId(),
+      ...(await startFields(configs, graph, { ...start, slug: target.slug })),
       ...(call.tag !== undefined && { tag: call.tag }),
       type: call.type,
       source: "API_CALL",

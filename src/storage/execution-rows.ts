@@ -17,6 +17,7 @@ export const startColumns = [
   "execution.origin_id",
   "execution.payload",
   "execution.headers",
+  "execution.fields",
 ] as const;
 
 type ExecutionRow = Selectable<Tables["execution"]>;
@@ -40,6 +41,7 @@ export const startTypes = {
   origin_id: "text",
   payload: "text",
   headers: "text",
+  fields: "text",
 } as const;
 
 export function toStartRow(execution: NewExecution): InputRow<typeof startTypes> {
@@ -56,6 +58,7 @@ export function toStartRow(execution: NewExecution): InputRow<typeof startTypes>
     origin_id: execution.originId ?? null,
     payload: execution.payload,
     headers: execution.headers,
+    fields: execution.fields ?? null,
   };
 }
 
@@ -73,6 +76,7 @@ export function toNewExecution(row: StartRow): NewExecution {
     ...(row.origin_id !== null && { originId: row.origin_id }),
     payload: row.payload,
     headers: row.headers,
+    ...(row.fields !== null && { fields: row.fields }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { ApiKeyStore } from "./api-key-store.ts";
+import { ConfigStore } from "./config-store.ts";
 import { ConnectionStore } from "./connection-store.ts";
 import type { Database } from "./database.ts";
 import { ExecutionEvents } from "./execution-events.ts";
@@ -17,6 +18,7 @@ export type Stores = {
   readonly apiKeys: ApiKeyStore;
   readonly integrations: IntegrationStore;
   readonly linkedAccounts: LinkedAccountStore;
+  readonly configs: ConfigStore;
   readonly connections: ConnectionStore;
   readonly workflows: WorkflowStore;
   readonly executions: ExecutionStore;
@@ -32,6 +34,7 @@ export function openStores({ db, leaseDb }: Database, sharing = defaultSharing):
     apiKeys: new ApiKeyStore(db),
     integrations: new IntegrationStore(db),
     linkedAccounts: new LinkedAccountStore(db),
+    configs: new ConfigStore(db),
     connections: new ConnectionStore(db),
     workflows: new WorkflowStore(db, sharing),
     executions: new ExecutionStore(db, sharing),

@@ -139,6 +139,7 @@ type ExecutionTable = {
   source: ExecutionSource;
   payload: JsonText;
   headers: JsonText;
+  fields: JsonText | null;
   state: TerminalState | null;
   response: JsonText | null;
   status_code: number | null;

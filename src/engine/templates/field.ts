@@ -9,6 +9,8 @@ export type NodeRead = { readonly place: Place; readonly nodeId: string; readonl
 export class Names {
   readonly problems: Problems;
   readonly reads: NodeRead[] = [];
+  /** Whether a template reads what is set for the linked account. */
+  readsFields = false;
   readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
   readonly #idsByName = new Map<string, string[]>();
 
@@ -88,6 +90,7 @@ export class Field {
       case "workflow":
       case "application":
         if (second === "fields") {
+          this.#names.readsFields = true;
           return { source: { kind: `${root}_fields` }, path: rest };
         }
         break;

@@ -1,0 +1,198 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { type Kysely, type Selectable, sql } from "kysely";
+import type { Actor } from "../domain/audit.ts";
+import type { Reach } from "../domain/principal.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { recordChange } from "./audit.ts";
+import { brokenConstraint } from "./faults.ts";
+import { changedSince, integrationNotFound } from "./integration-store.ts";
+import { resourceOf as accountResource, lockAccount } from "./linked-account-store.ts";
+import { nameTokenOf, parseNameToken } from "./page-token.ts";
+import { isWithin } from "./reach.ts";
+import type { Tables } from "./tables.ts";
+
+/** Which configuration: an account has one for each integration and id. */
+export type ConfigKey = { readonly accountId: string; readonly slug: string; readonly configId: string };
+
+/** Values by name, of the integration's fields, and by workflow id, of the workflows'. */
+export type ConfigValues = {
+  readonly applicationFields: JsonObject;
+  readonly workflowFields: Readonly<Record<string, JsonObject>>;
+};
+
+/** A configuration as it is kept. `revision` counts its changes; times are the database's. */
+export type ConfigRecord = ConfigKey & {
+  readonly revision: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+};
+
+/** What a run's templates read of fields: what the integration declares, and what is set. */
+export type RunFields = ConfigValues & {
+  /** JSON text of an array of FieldDeclaration. */
+  readonly declared: string;
+};
+
+const columns = ["account_id", "slug", "config_id", "revision", "create_time", "update_time"] as const;
+
+/** What is set for linked accounts of the fields that integrations and workflows declare. */
+export class ConfigStore {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  /** Refuses with RESOURCE_NOT_FOUND, INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
+  async put(
+    actor: Actor,
+    config: ConfigKey & ConfigValues & { readonly expectedRevision?: number },
+  ): Promise<ConfigRecord> {
+    const { accountId, slug, configId, expectedRevision } = config;
+    const values = {
+      application_fields: JSON.stringify(config.applicationFields),
+      workflow_fields: JSON.stringify(config.workflowFields),
+    };
+    const next = { ...values, revision: sql<number>`config.revision + 1`, update_time: sql<Date>`now()` };
+    const key = { environment_id: actor.environmentId, account_id: accountId, slug, config_id: configId };
+    try {
+      return await this.#db.transaction().execute(async (transaction) => {
+        await lockAccount(transaction, actor, accountId);
+        const row =
+          expectedRevision === undefined
+            ? await transaction
+                .insertInto("config")
+                .values({ ...key, ...values })
+                .onConflict((conflict) =>
+                  conflict.columns(["environment_id", "account_id", "slug", "config_id"]).doUpdateSet(next),
+                )
+                .returning(columns)
+                .executeTakeFirst()
+            : await transaction
+                .updateTable("config")
+                .set(next)
+                .where(({ and }) => and(key))
+                .where("revision", "=", expectedRevision)
+                .returning(columns)
+                .executeTakeFirst();
+        if (row === undefined) throw changedSince(resourceOf(config));
+        const action = row.revision === 1 ? "CREATE" : "UPDATE";
+        await recordChange(transaction, actor, { action, resource: resourceOf(config) });
+        return toRecord(row);
+      });
+    } catch (error) {
+      throw brokenConstraint(error) === "config_integration" ? integrationNotFound(slug) : error;
+    }
+  }
+
+  /** Of an account, by slug and id. Refuses with VALIDATION_ERROR a token that no page gave. */
+  async list(
+    reach: Reach,
+    accountId: string,
+    { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken?: string },
+  ): Promise<{ readonly configs: readonly ConfigRecord[]; readonly nextPageToken?: string }> {
+    const filters = { environmentId: reach.environmentId, accountId };
+    // No slug has a slash.
+    const [slug = "", ...id] = pageToken === undefined ? [] : parseNameToken(pageToken, filters).split("/");
+    const rows = await this.#select(reach, accountId)
+      .where(({ eb, refTuple, tuple }) => eb(refTuple("slug", "config_id"), ">", tuple(slug, id.join("/"))))
+      .orderBy("slug")
+      .orderBy("config_id")
+      .limit(pageSize + 1)
+      .execute();
+    const page = rows.slice(0, pageSize);
+    const last = page.at(-1);
+    return {
+      configs: page.map(toRecord),
+      ...(rows.length > pageSize &&
+        last !== undefined && { nextPageToken: nameTokenOf(`${last.slug}/${last.config_id}`, filters) }),
+    };
+  }
+
+  /** Refuses with RESOURCE_NOT_FOUND. */
+  async get(reach: Reach, key: ConfigKey): Promise<ConfigRecord & ConfigValues> {
+    const row = await this.#select(reach, key.accountId)
+      .select(["application_fields", "workflow_fields"])
+      .where("slug", "=", key.slug)
+      .where("config_id", "=", key.configId)
+      .executeTakeFirst();
+    if (row === undefined) throw configNotFound(key);
+    return { ...toRecord(row), ...toValues(row) };
+  }
+
+  /** Refuses with RESOURCE_NOT_FOUND. */
+  async delete(actor: Actor, key: ConfigKey): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      const { numDeletedRows } = await transaction
+        .deleteFrom("config")
+        .where("environment_id", "=", actor.environmentId)
+        .where("account_id", "=", key.accountId)
+        .where("slug", "=", key.slug)
+        .where("config_id", "=", key.configId)
+        .executeTakeFirst();
+      if (numDeletedRows === 0n) throw configNotFound(key);
+      await recordChange(transaction, actor, { action: "DELETE", resource: resourceOf(key) });
+    });
+  }
+
+  /** What a run reads; nothing is set where there is no such configuration. */
+  async readForRun({ environmentId, ...key }: ConfigKey & { readonly environmentId: string }): Promise<RunFields> {
+    const row = await this.#db
+      .selectFrom("integration")
+      .leftJoin("config", (join) =>
+        join
+          .onRef("config.environment_id", "=", "integration.environment_id")
+          .onRef("config.slug", "=", "integration.slug")
+          .on("config.account_id", "=", key.accountId)
+          .on("config.config_id", "=", key.configId),
+      )
+      .select(["integration.fields", "config.application_fields", "config.workflow_fields"])
+      .where("integration.environment_id", "=", environmentId)
+      .where("integration.slug", "=", key.slug)
+      .executeTakeFirstOrThrow();
+    const { fields, application_fields, workflow_fields } = row;
+    const set = { application_fields: application_fields ?? "{}", workflow_fields: workflow_fields ?? "{}" };
+    return { declared: fields, ...toValues(set) };
+  }
+
+  #select(reach: Reach, accountId: string) {
+    return this.#db
+      .selectFrom("config")
+      .select(columns)
+      .where("environment_id", "=", reach.environmentId)
+      .where("account_id", "=", accountId)
+      .where(isWithin(reach, { account: "account_id" }));
+  }
+}
+
+function resourceOf({ accountId, slug, configId }: ConfigKey): string {
+  return `${accountResource(accountId)}/config/${slug}${configId === accountId ? "" : `#${configId}`}`;
+}
+
+function configNotFound({ accountId, slug, configId }: ConfigKey): RequestError {
+  const message = `the linked account "${accountId}" has no configuration "${configId}" for "${slug}"`;
+  const metadata = { account_id: accountId, slug, config_id: configId };
+  return new RequestError("RESOURCE_NOT_FOUND", message, { metadata });
+}
+
+type ValuesRow = Pick<Selectable<Tables["config"]>, "application_fields" | "workflow_fields">;
+
+function toValues({ application_fields, workflow_fields }: ValuesRow): ConfigValues {
+  // Written by put from such objects.
+  return {
+    applicationFields: JSON.parse(application_fields) as JsonObject,
+    workflowFields: JSON.parse(workflow_fields) as Record<string, JsonObject>,
+  };
+}
+
+function toRecord(row: Pick<Selectable<Tables["config"]>, (typeof columns)[number]>): ConfigRecord {
+  const { account_id, slug, config_id, revision, create_time, update_time } = row;
+  return {
+    accountId: account_id,
+    slug,
+    configId: config_id,
+    revision,
+    createTime: create_time,
+    updateTime: update_time,
+  };
+}

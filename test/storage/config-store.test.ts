@@ -1,0 +1,19 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTenant, json, openStores, type Stores } from "./fixture.ts";
+
+let stores: Stores;
+
+beforeAll(async () => {
+  stores = await openStores();
+});
+
+afterAll(() => stores.close());
+
+test("whoever takes an execution over has the values of fields that it started with", async () => {
+  const { newExecution } = await createTenant(stores);
+  const fields = json('{"applicationFields":{"Region":"eu"},"workflowFields":{}}');
+  const execution = { ...newExecution(), fields };
+  await stores.executions.begin(execution);
+  const [claimed] = await stores.executions.claim({ owner: "another", limit: 1 });
+  expect(claimed).toMatchObject({ id: execution.id, fields });
+});
