@@ -197,6 +197,7 @@ export class App implements Service {
     const { config } = this.#options;
     this.#isStarted = false;
     if (config.readyFile !== undefined) await rm(config.readyFile, { force: true });
+    await this.#scheduler.retire();
     await this.#server.stop();
     await this.#scheduler.stop();
     await this.#watchers.stop();

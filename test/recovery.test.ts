@@ -101,4 +101,25 @@ describe("a process that is killed loses nothing that it accepted", () => {
     expect(await countRows("execution where state = 'COMPLETED'")).toBe(20);
     expect(await countRows("lease")).toBe(0);
   });
+
+  test("a second signal ends it at once, and what it ran is left for another", { timeout: 60_000 }, async () => {
+    const { url, pid, end } = await start();
+    const nodes = Array.from({ length: 20 }, (_, index) => ({ id: String(index + 2), delay: { seconds: "0.9" } }));
+    const edges = nodes.map(({ id }) => ({ source: String(Number(id) - 1), target: id }));
+    const definition = { nodes: [{ id: "1", start: { api_call: {} } }, ...nodes], edges };
+    await putWorkflow(url, { alias: "long-task", definition });
+    await accept(url, "long-task");
+    const ended = end("SIGTERM");
+    await until(
+      async () =>
+        !(await fetch(`${url}/readyz`).then(
+          ({ ok }) => ok,
+          () => false,
+        )),
+    );
+    process.kill(pid, "SIGTERM");
+    expect(await ended).toBe(1);
+    server = undefined;
+    expect(await countRows("execution_claim where owner is not null")).toBe(1);
+  });
 });

@@ -106,6 +106,11 @@ export class Scheduler implements Service {
     await this.#janitor.start();
   }
 
+  /** Takes up nothing more: what waits is for others. Calls are taken until `stop`. */
+  async retire(): Promise<void> {
+    await this.#rescuer.stop();
+  }
+
   /** Takes no more calls, lets what runs end for a while, then hands the rest back. */
   async stop(): Promise<void> {
     if (this.#isStopping) return;
