@@ -6,6 +6,8 @@ export type WorkflowRecord = {
   readonly description?: string;
   readonly alias?: string;
   readonly currentVersion?: number;
+  /** Counts the changes of all but the draft. */
+  readonly revision: number;
   readonly createTime: Date;
   readonly updateTime: Date;
 };
@@ -17,6 +19,9 @@ export type DraftRecord = {
   readonly revision: number;
   readonly updateTime: Date;
 };
+
+/** A published version as it is kept, without its definition. */
+export type VersionRecord = { readonly version: number; readonly createTime: Date };
 
 /** How a call names a workflow: an id or an alias, and the integration it should belong to. */
 export type WorkflowReference = { readonly workflow: string; readonly slug?: string };

@@ -60,7 +60,7 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
     const reach = reachOf(call);
     const { workflow, slug, linkedAccountId, tag, createdSince, createdBefore } = request;
     const reference = workflow === undefined ? undefined : { workflow, ...(slug !== undefined && { slug }) };
-    const found = reference && (await workflows.find(reach, reference));
+    const found = reference && (await workflows.findEver(reach, reference));
     const state = wordOf(states, request.state);
     const source = wordOf(sources, request.source);
     const type = wordOf(types, request.type);

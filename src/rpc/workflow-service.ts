@@ -1,22 +1,25 @@
-import { create, fromJsonString, toJsonString } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { create, toJsonString } from "@bufbuild/protobuf";
 import type { Call } from "../domain/call.ts";
 import type { Limits } from "../domain/limits.ts";
-import { RequestError } from "../domain/request-error.ts";
-import type { DraftRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
-import { compileGraph } from "../engine/compile-graph.ts";
-import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
+import type { WorkflowRecord } from "../domain/workflow.ts";
+import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import {
-  DraftSchema,
+  DeleteWorkflowResponseSchema,
   ListWorkflowsResponseSchema,
-  PublishWorkflowResponseSchema,
-  WorkflowSchema,
   WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { etagOf, revisionOf, staleEtag } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
+import {
+  draftMessage,
+  expectedOf,
+  type Named,
+  parseDefinition,
+  referenceOf,
+  workflowMessage,
+} from "./workflow-message.ts";
+import { workflowPublishing } from "./workflow-publishing.ts";
 
 const pageSizeDefault = 50;
 
@@ -26,7 +29,20 @@ export type WorkflowServiceOptions = { readonly workflows: WorkflowStore; readon
 export function createWorkflowService({ workflows, limits }: WorkflowServiceOptions): Implementation {
   const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
 
+  /** With the panel of the version that calls run, or of the draft. */
+  const answer = async (call: Call, workflow: WorkflowRecord) => {
+    const { environmentId } = principalOf(call);
+    const { id, currentVersion } = workflow;
+    const text =
+      currentVersion === undefined
+        ? (await workflows.getDraft(environmentId, id)).definition
+        : await workflows.getVersion(environmentId, id, currentVersion);
+    return workflowMessage(workflow, text === undefined ? undefined : parseDefinition(text));
+  };
+
   return implement(WorkflowService, {
+    ...workflowPublishing({ workflows, limits, answer }),
+
     createWorkflow: async ({ slug, name, description, alias }, call) =>
       workflowMessage(
         await workflows.create(principalOf(call).environmentId, {
@@ -44,17 +60,34 @@ export function createWorkflowService({ workflows, limits }: WorkflowServiceOpti
         ...(pageToken !== undefined && { pageToken }),
       });
       return create(ListWorkflowsResponseSchema, {
-        workflows: page.workflows.map((workflow: WorkflowRecord) => workflowMessage(workflow)),
+        workflows: page.workflows.map((workflow) => workflowMessage(workflow)),
         ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
       });
     },
 
-    getWorkflow: async (request, call) => {
+    getWorkflow: async (request, call) => await answer(call, await find(call, request)),
+
+    updateWorkflow: async (request, call) => {
       const { environmentId } = principalOf(call);
-      const workflow = await find(call, request);
-      if (workflow.currentVersion === undefined) return workflowMessage(workflow);
-      const text = await workflows.getVersion(environmentId, workflow.id, workflow.currentVersion);
-      return workflowMessage(workflow, text === undefined ? undefined : parseDefinition(text));
+      const { id, slug } = await find(call, request);
+      const { name, description, alias } = request;
+      const workflow = await workflows.update({
+        environmentId,
+        workflowId: id,
+        slug,
+        ...(name !== undefined && { name }),
+        ...(description !== undefined && { description }),
+        ...(alias !== undefined && { alias }),
+        ...expectedOf(request),
+      });
+      return await answer(call, workflow);
+    },
+
+    deleteWorkflow: async (request, call) => {
+      const { environmentId } = principalOf(call);
+      const { id } = await find(call, request);
+      await workflows.delete({ environmentId, workflowId: id, ...expectedOf(request) });
+      return create(DeleteWorkflowResponseSchema);
     },
 
     getDraft: async (request, call) => {
@@ -68,66 +101,9 @@ export function createWorkflowService({ workflows, limits }: WorkflowServiceOpti
         environmentId: principalOf(call).environmentId,
         workflowId: id,
         definition: toJsonString(WorkflowDefinitionSchema, request.definition ?? create(WorkflowDefinitionSchema)),
-        ...(request.etag !== undefined && { expectedRevision: revisionOf(request.etag) }),
+        ...expectedOf(request),
       });
       return draftMessage(draft);
     },
-
-    publishWorkflow: async (request, call) => {
-      const { environmentId } = principalOf(call);
-      const { id } = await find(call, request);
-      const draft = await workflows.getDraft(environmentId, id);
-      if (request.etag !== undefined && revisionOf(request.etag) !== draft.revision) throw staleEtag(request.etag);
-      const { errors, warnings } = compileGraph(parseDefinition(draft.definition), limits);
-      if (errors.length > 0) {
-        const first = errors[0];
-        throw new RequestError(
-          "WORKFLOW_INVALID",
-          `The draft cannot be published: ${errors.length} ${errors.length === 1 ? "problem" : "problems"}, the first: ` +
-            `${first?.nodeId === undefined ? "" : `node ${first.nodeId}, `}${first?.field}: ${first?.message}`,
-          { problems: errors, metadata: { workflow_id: id, problems: String(errors.length) } },
-        );
-      }
-      const { definition, revision } = draft;
-      const version = await workflows.publish({ environmentId, workflowId: id, definition, revision });
-      return create(PublishWorkflowResponseSchema, { workflowId: id, version, warnings: [...warnings] });
-    },
-  });
-}
-
-type Named = { readonly workflow: string; readonly slug?: string | undefined };
-
-function referenceOf({ workflow, slug }: Named): WorkflowReference {
-  return slug === undefined ? { workflow } : { workflow, slug };
-}
-
-function parseDefinition(text: string): WorkflowDefinition {
-  // What an older release stored may hold fields that this one does not know any more.
-  return fromJsonString(WorkflowDefinitionSchema, text, { ignoreUnknownFields: true });
-}
-
-function workflowMessage(workflow: WorkflowRecord, published?: WorkflowDefinition) {
-  const start = published?.nodes.map(({ kind }) => kind).find((kind) => kind.case === "start");
-  const payload = start?.value.trigger.value?.payload;
-  return create(WorkflowSchema, {
-    id: workflow.id,
-    slug: workflow.slug,
-    name: workflow.name,
-    url: `/api/v1/workflow/${workflow.alias ?? workflow.id}/execute`,
-    createTime: timestampFromDate(workflow.createTime),
-    updateTime: timestampFromDate(workflow.updateTime),
-    ...(workflow.description !== undefined && { description: workflow.description }),
-    ...(workflow.alias !== undefined && { alias: workflow.alias }),
-    ...(workflow.currentVersion !== undefined && { currentVersion: workflow.currentVersion }),
-    ...(payload !== undefined && { payload }),
-  });
-}
-
-function draftMessage({ workflowId, definition, revision, updateTime }: DraftRecord) {
-  return create(DraftSchema, {
-    workflowId,
-    definition: parseDefinition(definition),
-    etag: etagOf(revision),
-    updateTime: timestampFromDate(updateTime),
   });
 }

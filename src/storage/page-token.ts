@@ -44,6 +44,18 @@ export function parseNameToken(token: string, filters: Filters): string {
   return Buffer.from(decode(token, filters), "base64url").toString();
 }
 
+/** Names a version of a workflow, in the list of these filters and in no other. */
+export function versionTokenOf(version: number, filters: Filters): string {
+  return encode(String(version), filters);
+}
+
+/** Refuses with VALIDATION_ERROR a text that versionTokenOf did not make for these filters. */
+export function parseVersionToken(token: string, filters: Filters): number {
+  const place = decode(token, filters);
+  if (!/^\d{1,9}$/.test(place)) throw refused();
+  return Number(place);
+}
+
 function encode(place: string, filters: Filters): string {
   return Buffer.from(`${place}~${digestOf(filters)}`).toString("base64url");
 }

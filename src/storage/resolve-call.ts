@@ -58,7 +58,7 @@ export async function findCalls(
     account_id: linkedAccountId,
   }));
   const workflow = sql`select workflow.* from workflow where workflow.environment_id = input.environment_id
-    and (input.slug is null or workflow.slug = input.slug)`;
+    and workflow.delete_time is null and (input.slug is null or workflow.slug = input.slug)`;
   const { rows } = await sql<CallCandidate>`
     select input.row, workflow.id, workflow.slug, workflow.current_version, workflow_version.version,
         linked_account.account_id, linked_account.name, linked_account.attributes

@@ -115,8 +115,11 @@ type WorkflowTable = {
   draft_definition: Generated<string>;
   draft_revision: Generated<number>;
   draft_update_time: DatabaseTime;
+  /** Counts the changes of all but the draft. */
+  revision: Generated<number>;
   create_time: CreateTime;
   update_time: DatabaseTime;
+  delete_time: ColumnType<Date | null, never, Date>;
 };
 
 type WorkflowVersionTable = {

@@ -6,9 +6,18 @@ import type { WorkflowReference } from "../domain/workflow.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
 
-/** The condition under which a workflow's row is meant. An id never matches an alias, nor an alias an id. */
-export function isReferenced(reach: Reach, { workflow, slug }: WorkflowReference) {
-  return (row: ExpressionBuilder<Tables, "workflow">): ExpressionWrapper<Tables, "workflow", SqlBool> =>
+/**
+ * The condition under which a workflow's row is meant. An id never matches an alias, nor an alias an id. A deleted
+ * workflow is meant by nothing.
+ */
+export function isReferenced(reach: Reach, reference: WorkflowReference) {
+  return (row: Row): Condition =>
+    row.and([wasReferenced(reach, reference)(row), row("workflow.delete_time", "is", null)]);
+}
+
+/** The same for who looks back: a deleted workflow is still meant by its id. */
+export function wasReferenced(reach: Reach, { workflow, slug }: WorkflowReference) {
+  return (row: Row): Condition =>
     row.and([
       row("workflow.environment_id", "=", reach.environmentId),
       isWithin(reach, { workflow: "workflow.id" }),
@@ -16,6 +25,9 @@ export function isReferenced(reach: Reach, { workflow, slug }: WorkflowReference
       ...(slug === undefined ? [] : [row("workflow.slug", "=", slug)]),
     ]);
 }
+
+type Row = ExpressionBuilder<Tables, "workflow">;
+type Condition = ExpressionWrapper<Tables, "workflow", SqlBool>;
 
 /** The one row that a reference means; of two (ask for that many) it means neither. */
 export function onlyReferenced<Row>(rows: readonly Row[], reference: WorkflowReference): Row {

@@ -1,15 +1,28 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import { type Kysely, sql } from "kysely";
 import { newId } from "../domain/id.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
-import type { DraftRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
-import { brokenConstraint } from "./faults.ts";
-import { pageTokenOf, parsePageToken } from "./page-token.ts";
-import { isWithin } from "./reach.ts";
+import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
-import { isReferenced, onlyReferenced, workflowNotFound } from "./workflow-reference.ts";
+import {
+  deleteWorkflow,
+  refusalOfNames,
+  unpublishWorkflow,
+  updateWorkflow,
+  type WorkflowUpdate,
+} from "./workflow-changes.ts";
+import { type ListedWorkflows, listWorkflows, type WorkflowPage } from "./workflow-list.ts";
+import { isReferenced, onlyReferenced, wasReferenced, workflowNotFound } from "./workflow-reference.ts";
+import { type Expected, recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
+import {
+  type ListedVersions,
+  listVersions,
+  type Publication,
+  publishVersion,
+  type VersionPage,
+} from "./workflow-versions.ts";
 
 export type NewWorkflow = {
   readonly slug: string;
@@ -18,20 +31,11 @@ export type NewWorkflow = {
   readonly alias?: string;
 };
 
-type WorkflowRow = Pick<Selectable<Tables["workflow"]>, (typeof recordColumns)[number]>;
-
-const recordColumns = [
-  "id",
-  "slug",
-  "name",
-  "description",
-  "alias",
-  "current_version",
-  "create_time",
-  "update_time",
-] as const;
-
-/** What may run: workflows with their drafts and published versions. */
+/**
+ * What may run: workflows with their drafts and published versions.
+ *
+ * A deleted workflow is found by nothing but `findEver`; its versions stay, for the executions that ran them.
+ */
 export class WorkflowStore {
   readonly #db: Kysely<Tables>;
   readonly #findCall: SharedStatement<CallReference, readonly CallCandidate[]>;
@@ -42,7 +46,8 @@ export class WorkflowStore {
   }
 
   /** Creates a workflow with an empty draft. Refuses with ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */
-  async create(environmentId: string, { slug, name, description, alias }: NewWorkflow): Promise<WorkflowRecord> {
+  async create(environmentId: string, workflow: NewWorkflow): Promise<WorkflowRecord> {
+    const { slug, name, description, alias } = workflow;
     try {
       const row = await this.#db
         .insertInto("workflow")
@@ -58,58 +63,47 @@ export class WorkflowStore {
         .executeTakeFirstOrThrow();
       return toWorkflowRecord(row);
     } catch (error) {
-      const constraint = brokenConstraint(error);
-      if (constraint === "workflow_alias_taken" && alias !== undefined) {
-        const message = `the integration "${slug}" already has a workflow with the alias "${alias}"`;
-        throw new RequestError("ALIAS_TAKEN", message, { metadata: { alias, slug } });
-      }
-      if (constraint === "workflow_integration") {
-        throw new RequestError("INTEGRATION_NOT_FOUND", `there is no integration "${slug}"`, { metadata: { slug } });
-      }
-      throw error;
+      throw refusalOfNames(error, workflow);
     }
   }
 
   /** Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
   async find(reach: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
-    const rows = await this.#db
-      .selectFrom("workflow")
-      .select(recordColumns)
-      .where(isReferenced(reach, reference))
-      .limit(2)
-      .execute();
-    return toWorkflowRecord(onlyReferenced(rows, reference));
+    return await this.#find(isReferenced(reach, reference), reference);
   }
 
-  /** Newest first. Refuses with VALIDATION_ERROR a token that no page gave. */
-  async list(
-    reach: Reach,
-    page: { readonly slug?: string; readonly pageSize: number; readonly pageToken?: string },
-  ): Promise<{ readonly workflows: readonly WorkflowRecord[]; readonly nextPageToken?: string }> {
-    const { environmentId } = reach;
-    const filters = { environmentId, slug: page.slug };
-    let query = this.#db
-      .selectFrom("workflow")
-      .select(recordColumns)
-      .where("environment_id", "=", environmentId)
-      .where(isWithin(reach, { workflow: "id" }))
-      .orderBy("create_time", "desc")
-      .orderBy("id", "desc")
-      .limit(page.pageSize + 1);
-    if (page.slug !== undefined) {
-      query = query.where("slug", "=", page.slug);
+  /** The same for who looks back: a deleted workflow is found by its id. */
+  async findEver(reach: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
+    return await this.#find(wasReferenced(reach, reference), reference);
+  }
+
+  /** Newest first. What a page costs does not depend on how many there are. Refuses with VALIDATION_ERROR a token that no page gave. */
+  async list(reach: Reach, page: WorkflowPage): Promise<ListedWorkflows> {
+    return await listWorkflows(this.#db, reach, page);
+  }
+
+  /** Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH, ALIAS_TAKEN. */
+  async update(update: WorkflowUpdate & { readonly slug: string }): Promise<WorkflowRecord> {
+    try {
+      const updated = await updateWorkflow(this.#db, update);
+      return updated ?? (await this.#refuse(update));
+    } catch (error) {
+      throw refusalOfNames(error, update);
     }
-    if (page.pageToken !== undefined) {
-      const { createTime, id } = parsePageToken(page.pageToken, filters);
-      query = query.where(({ eb, refTuple, tuple }) => eb(refTuple("create_time", "id"), "<", tuple(createTime, id)));
-    }
-    const rows = await query.execute();
-    const workflows = rows.slice(0, page.pageSize).map(toWorkflowRecord);
-    const last = workflows.at(-1);
-    return {
-      workflows,
-      ...(rows.length > page.pageSize && last !== undefined && { nextPageToken: pageTokenOf(last, filters) }),
-    };
+  }
+
+  /** Lets no call run it. Its versions stay. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH, WORKFLOW_NOT_PUBLISHED. */
+  async unpublish(workflow: Expected): Promise<WorkflowRecord> {
+    const unpublished = await unpublishWorkflow(this.#db, workflow);
+    if (unpublished !== undefined) return unpublished;
+    const { id, currentVersion } = await this.find(workflow, { workflow: workflow.workflowId });
+    if (currentVersion !== undefined) return await this.#refuse(workflow);
+    throw new RequestError("WORKFLOW_NOT_PUBLISHED", "The workflow is not published.", { metadata: { workflow: id } });
+  }
+
+  /** Deletes it for calls and lists, and frees its alias. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
+  async delete(workflow: Expected): Promise<void> {
+    if (!(await deleteWorkflow(this.#db, workflow))) await this.#refuse(workflow);
   }
 
   /** Refuses with WORKFLOW_NOT_FOUND. */
@@ -117,8 +111,7 @@ export class WorkflowStore {
     const row = await this.#db
       .selectFrom("workflow")
       .select(["draft_definition", "draft_revision", "draft_update_time"])
-      .where("environment_id", "=", environmentId)
-      .where("id", "=", workflowId)
+      .where(isReferenced(environmentId, { workflow: workflowId }))
       .executeTakeFirst();
     if (row === undefined) {
       throw workflowNotFound({ workflow: workflowId });
@@ -131,15 +124,15 @@ export class WorkflowStore {
     };
   }
 
-  /** Replaces the draft. Refuses with WORKFLOW_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
-  async saveDraft(draft: {
-    readonly environmentId: string;
-    readonly workflowId: string;
+  /** Replaces the draft, in the revision that is expected of it. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
+  async saveDraft({
+    definition,
+    ...workflow
+  }: Expected & {
     readonly definition: string;
-    readonly expectedRevision?: number;
   }): Promise<DraftRecord> {
-    const { environmentId, workflowId, definition, expectedRevision } = draft;
-    let update = this.#db
+    const { environmentId, workflowId, expectedRevision } = workflow;
+    const row = await this.#db
       .updateTable("workflow")
       .set({
         draft_definition: definition,
@@ -147,69 +140,45 @@ export class WorkflowStore {
         draft_update_time: sql`now()`,
         update_time: sql`now()`,
       })
-      .where("environment_id", "=", environmentId)
-      .where("id", "=", workflowId);
-    if (expectedRevision !== undefined) {
-      update = update.where("draft_revision", "=", expectedRevision);
-    }
-    const row = await update.returning(["draft_revision", "draft_update_time"]).executeTakeFirst();
-    if (row === undefined) {
-      throw await this.#changedSince(environmentId, workflowId);
-    }
+      .where(isReferenced(environmentId, { workflow: workflowId }))
+      .$if(expectedRevision !== undefined, (update) => update.where("draft_revision", "=", expectedRevision ?? 0))
+      .returning(["draft_revision", "draft_update_time"])
+      .executeTakeFirst();
+    if (row === undefined) return await this.#refuse(workflow);
     return { workflowId, definition, revision: row.draft_revision, updateTime: row.draft_update_time };
   }
 
   /**
-   * Makes a definition, compiled from the draft's `revision`, the next version and the one that calls run; answers its
-   * number. Refuses with ETAG_MISMATCH when the draft was saved since, WORKFLOW_NOT_FOUND.
+   * Makes a definition the next version and the one that calls run; answers its number. Refuses with ETAG_MISMATCH when
+   * the draft that it was compiled from, or the workflow that is expected, was changed since; WORKFLOW_NOT_FOUND.
    */
-  async publish(publication: {
-    readonly environmentId: string;
-    readonly workflowId: string;
-    readonly definition: string;
-    readonly revision: number;
-  }): Promise<number> {
-    const { environmentId, workflowId, definition, revision } = publication;
-    const row = await this.#db
-      .with("published", (query) =>
-        query
-          .updateTable("workflow")
-          // Counted on the row itself: of two that publish at once the second waits here and counts on.
-          .set({
-            latest_version: sql`latest_version + 1`,
-            current_version: sql`latest_version + 1`,
-            update_time: sql`now()`,
-          })
-          .where("environment_id", "=", environmentId)
-          .where("id", "=", workflowId)
-          .where("draft_revision", "=", revision)
-          .returning(["environment_id", "id", "latest_version"]),
-      )
-      .insertInto("workflow_version")
-      .columns(["environment_id", "workflow_id", "version", "definition"])
-      .expression((query) =>
-        query
-          .selectFrom("published")
-          .select(["environment_id", "id", "latest_version", sql<string>`${definition}::text`.as("definition")]),
-      )
-      .returning("version")
-      .executeTakeFirst();
-    if (row === undefined) {
-      throw await this.#changedSince(environmentId, workflowId);
-    }
-    return row.version;
+  async publish(publication: Publication): Promise<number> {
+    return (await publishVersion(this.#db, publication)) ?? (await this.#refuse(publication));
+  }
+
+  /** The published versions without their definitions, newest first. Refuses with VALIDATION_ERROR a token of another list. */
+  async listVersions(environmentId: string, workflowId: string, page: VersionPage): Promise<ListedVersions> {
+    return await listVersions(this.#db, { environmentId, workflowId }, page);
   }
 
   /** The definition of a published version. */
   async getVersion(environmentId: string, workflowId: string, version: number): Promise<string | undefined> {
-    const row = await this.#db
+    return (await this.findVersion(environmentId, workflowId, version))?.definition;
+  }
+
+  /** A published version with its definition. */
+  async findVersion(
+    environmentId: string,
+    workflowId: string,
+    version: number,
+  ): Promise<(VersionRecord & { readonly definition: string }) | undefined> {
+    return await this.#db
       .selectFrom("workflow_version")
-      .select("definition")
+      .select(["version", "definition", "create_time as createTime"])
       .where("environment_id", "=", environmentId)
       .where("workflow_id", "=", workflowId)
       .where("version", "=", version)
       .executeTakeFirst();
-    return row?.definition;
   }
 
   /**
@@ -220,23 +189,16 @@ export class WorkflowStore {
     return resolveCall(call, await this.#findCall.call(call));
   }
 
-  /** Why an update of a draft's revision moved no row. */
-  async #changedSince(environmentId: string, workflowId: string): Promise<RequestError> {
-    await this.getDraft(environmentId, workflowId);
-    const message = "the draft was saved by somebody else in between: read it again and repeat the change on it";
-    return new RequestError("ETAG_MISMATCH", message, { metadata: { workflow: workflowId } });
+  async #find(condition: ReturnType<typeof isReferenced>, reference: WorkflowReference): Promise<WorkflowRecord> {
+    const rows = await this.#db.selectFrom("workflow").select(recordColumns).where(condition).limit(2).execute();
+    return toWorkflowRecord(onlyReferenced(rows, reference));
   }
-}
 
-function toWorkflowRecord(row: WorkflowRow): WorkflowRecord {
-  return {
-    id: row.id,
-    slug: row.slug,
-    name: row.name,
-    ...(row.description !== null && { description: row.description }),
-    ...(row.alias !== null && { alias: row.alias }),
-    ...(row.current_version !== null && { currentVersion: row.current_version }),
-    createTime: row.create_time,
-    updateTime: row.update_time,
-  };
+  /** Refuses a change that moved no row: the workflow is gone, or in another state than was expected. */
+  async #refuse({ environmentId, workflowId }: Expected): Promise<never> {
+    const workflow = { workflow: workflowId };
+    await this.find({ environmentId }, workflow);
+    const message = "It was changed by somebody else in between: read it again and repeat the change on it.";
+    throw new RequestError("ETAG_MISMATCH", message, { metadata: workflow });
+  }
 }

@@ -55,6 +55,7 @@ describe("a workflow is written and published alike on every protocol", () => {
         description: "For a test",
         alias,
         url: `/api/v1/workflow/${alias}/execute`,
+        etag: expect.stringMatching(/^"\d+"$/),
         create_time: aTime,
         update_time: aTime,
       });

@@ -8,6 +8,7 @@ import { sealKeys } from "./0006-seal-keys.ts";
 import { ownership } from "./0007-ownership.ts";
 import { tenants } from "./0008-tenants.ts";
 import { keyLife } from "./0009-key-life.ts";
+import { workflowLife } from "./0010-workflow-life.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -21,5 +22,6 @@ export const migrations: MigrationProvider = {
     "0007-ownership": ownership,
     "0008-tenants": tenants,
     "0009-key-life": keyLife,
+    "0010-workflow-life": workflowLife,
   }),
 };

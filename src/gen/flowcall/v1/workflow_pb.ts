@@ -17,7 +17,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/workflow.proto.
  */
 export const file_flowcall_v1_workflow: GenFile = /*@__PURE__*/
-  fileDesc("ChpmbG93Y2FsbC92MS93b3JrZmxvdy5wcm90bxILZmxvd2NhbGwudjEi8AIKCFdvcmtmbG93EgoKAmlkGAEgASgJEgwKBHNsdWcYAiABKAkSDAoEbmFtZRgDIAEoCRIYCgtkZXNjcmlwdGlvbhgEIAEoCUgAiAEBEhIKBWFsaWFzGAUgASgJSAGIAQESLQoPY3VycmVudF92ZXJzaW9uGAYgASgFSAJSD2N1cnJlbnRfdmVyc2lvbogBARILCgN1cmwYByABKAkSKAoHcGF5bG9hZBgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSPAoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRI8Cgt1cGRhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSC3VwZGF0ZV90aW1lQg4KDF9kZXNjcmlwdGlvbkIICgZfYWxpYXNCEgoQX2N1cnJlbnRfdmVyc2lvbiKqAQoFRHJhZnQSIAoLd29ya2Zsb3dfaWQYASABKAlSC3dvcmtmbG93X2lkEjMKCmRlZmluaXRpb24YAiABKAsyHy5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24SDAoEZXRhZxgDIAEoCRI8Cgt1cGRhdGVfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSC3VwZGF0ZV90aW1lItsCChVDcmVhdGVXb3JrZmxvd1JlcXVlc3QSNwoEc2x1ZxgBIAEoCUIpukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSQSGAoEbmFtZRgCIAEoCUIKukgHcgUQARjIARIiCgtkZXNjcmlwdGlvbhgDIAEoCUIIukgFcgMY0A9IAIgBARKwAQoFYWxpYXMYBCABKAlCmwG6SJcBugFuCg9hbGlhcy5ub3RfYW5faWQSN211c3Qgbm90IGhhdmUgdGhlIGZvcm0gb2YgYW4gaWQgKDI0IGhleGFkZWNpbWFsIGRpZ2l0cykaIiF0aGlzLm1hdGNoZXMoJ15bMC05YS1mQS1GXXsyNH0kJylyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JEgBiAEBQg4KDF9kZXNjcmlwdGlvbkIICgZfYWxpYXMitwEKFExpc3RXb3JrZmxvd3NSZXF1ZXN0EhsKBHNsdWcYASABKAlCCLpIBXIDGIABSACIAQESLQoJcGFnZV9zaXplGAIgASgFQgq6SAcaBRjIASgBSAFSCXBhZ2Vfc2l6ZYgBARItCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxjIAUgCUgpwYWdlX3Rva2VuiAEBQgcKBV9zbHVnQgwKCl9wYWdlX3NpemVCDQoLX3BhZ2VfdG9rZW4ihAEKFUxpc3RXb3JrZmxvd3NSZXNwb25zZRIoCgl3b3JrZmxvd3MYASADKAsyFS5mbG93Y2FsbC52MS5Xb3JrZmxvdxItCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlIAFIPbmV4dF9wYWdlX3Rva2VuiAEBQhIKEF9uZXh0X3BhZ2VfdG9rZW4ieQoSR2V0V29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQFCBwoFX3NsdWcidgoPR2V0RHJhZnRSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQFCBwoFX3NsdWci4wEKEFNhdmVEcmFmdFJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARI7CgpkZWZpbml0aW9uGAMgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uQga6SAPIAQESJAoEZXRhZxgEIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyKsAQoWUHVibGlzaFdvcmtmbG93UmVxdWVzdBI7Cgh3b3JrZmxvdxgBIAEoCUIpukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSQSHQoEc2x1ZxgCIAEoCUIKirUYBgoEc2x1Z0gAiAEBEiQKBGV0YWcYAyABKAlCEYq1GA0KCGlmLW1hdGNoEgEqSAGIAQFCBwoFX3NsdWdCBwoFX2V0YWcifAoXUHVibGlzaFdvcmtmbG93UmVzcG9uc2USIAoLd29ya2Zsb3dfaWQYASABKAlSC3dvcmtmbG93X2lkEg8KB3ZlcnNpb24YAiABKAUSLgoId2FybmluZ3MYAyADKAsyHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1Byb2JsZW0ibAoPV29ya2Zsb3dQcm9ibGVtEh0KB25vZGVfaWQYASABKAlIAFIHbm9kZV9pZIgBARINCgVmaWVsZBgCIAEoCRIOCgZyZWFzb24YAyABKAkSDwoHbWVzc2FnZRgEIAEoCUIKCghfbm9kZV9pZCJCChBXb3JrZmxvd1Byb2JsZW1zEi4KCHByb2JsZW1zGAEgAygLMhwuZmxvd2NhbGwudjEuV29ya2Zsb3dQcm9ibGVtMuwFCg9Xb3JrZmxvd1NlcnZpY2USbAoOQ3JlYXRlV29ya2Zsb3cSIi5mbG93Y2FsbC52MS5DcmVhdGVXb3JrZmxvd1JlcXVlc3QaFS5mbG93Y2FsbC52MS5Xb3JrZmxvdyIfkLUYA4LT5JMCFToBKiIQL2FwaS92MS93b3JrZmxvdxJ3Cg1MaXN0V29ya2Zsb3dzEiEuZmxvd2NhbGwudjEuTGlzdFdvcmtmbG93c1JlcXVlc3QaIi5mbG93Y2FsbC52MS5MaXN0V29ya2Zsb3dzUmVzcG9uc2UiH5ACAZC1GAKC0+STAhISEC9hcGkvdjEvd29ya2Zsb3cScQoLR2V0V29ya2Zsb3cSHy5mbG93Y2FsbC52MS5HZXRXb3JrZmxvd1JlcXVlc3QaFS5mbG93Y2FsbC52MS5Xb3JrZmxvdyIqkAIBkLUYAoLT5JMCHRIbL2FwaS92MS93b3JrZmxvdy97d29ya2Zsb3d9Em4KCEdldERyYWZ0EhwuZmxvd2NhbGwudjEuR2V0RHJhZnRSZXF1ZXN0GhIuZmxvd2NhbGwudjEuRHJhZnQiMJACAZC1GAKC0+STAiMSIS9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS9kcmFmdBJ8CglTYXZlRHJhZnQSHS5mbG93Y2FsbC52MS5TYXZlRHJhZnRSZXF1ZXN0GhIuZmxvd2NhbGwudjEuRHJhZnQiPJACApC1GAOC0+STAi86CmRlZmluaXRpb24aIS9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS9kcmFmdBKQAQoPUHVibGlzaFdvcmtmbG93EiMuZmxvd2NhbGwudjEuUHVibGlzaFdvcmtmbG93UmVxdWVzdBokLmZsb3djYWxsLnYxLlB1Ymxpc2hXb3JrZmxvd1Jlc3BvbnNlIjKQtRgDgtPkkwIoOgEqIiMvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vcHVibGlzaGIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_definition, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChpmbG93Y2FsbC92MS93b3JrZmxvdy5wcm90bxILZmxvd2NhbGwudjEi/gIKCFdvcmtmbG93EgoKAmlkGAEgASgJEgwKBHNsdWcYAiABKAkSDAoEbmFtZRgDIAEoCRIYCgtkZXNjcmlwdGlvbhgEIAEoCUgAiAEBEhIKBWFsaWFzGAUgASgJSAGIAQESLQoPY3VycmVudF92ZXJzaW9uGAYgASgFSAJSD2N1cnJlbnRfdmVyc2lvbogBARILCgN1cmwYByABKAkSKAoHcGF5bG9hZBgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSPAoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRI8Cgt1cGRhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSC3VwZGF0ZV90aW1lEgwKBGV0YWcYCyABKAlCDgoMX2Rlc2NyaXB0aW9uQggKBl9hbGlhc0ISChBfY3VycmVudF92ZXJzaW9uIqoBCgVEcmFmdBIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSMwoKZGVmaW5pdGlvbhgCIAEoCzIfLmZsb3djYWxsLnYxLldvcmtmbG93RGVmaW5pdGlvbhIMCgRldGFnGAMgASgJEjwKC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcFILdXBkYXRlX3RpbWUi2wIKFUNyZWF0ZVdvcmtmbG93UmVxdWVzdBI3CgRzbHVnGAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIYCgRuYW1lGAIgASgJQgq6SAdyBRABGMgBEiIKC2Rlc2NyaXB0aW9uGAMgASgJQgi6SAVyAxjQD0gAiAEBErABCgVhbGlhcxgEIAEoCUKbAbpIlwG6AW4KD2FsaWFzLm5vdF9hbl9pZBI3bXVzdCBub3QgaGF2ZSB0aGUgZm9ybSBvZiBhbiBpZCAoMjQgaGV4YWRlY2ltYWwgZGlnaXRzKRoiIXRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezI0fSQnKXIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kSAGIAQFCDgoMX2Rlc2NyaXB0aW9uQggKBl9hbGlhcyK3AQoUTGlzdFdvcmtmbG93c1JlcXVlc3QSGwoEc2x1ZxgBIAEoCUIIukgFcgMYgAFIAIgBARItCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGMgBKAFIAVIJcGFnZV9zaXpliAEBEi0KCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGMgBSAJSCnBhZ2VfdG9rZW6IAQFCBwoFX3NsdWdCDAoKX3BhZ2Vfc2l6ZUINCgtfcGFnZV90b2tlbiKEAQoVTGlzdFdvcmtmbG93c1Jlc3BvbnNlEigKCXdvcmtmbG93cxgBIAMoCzIVLmZsb3djYWxsLnYxLldvcmtmbG93Ei0KD25leHRfcGFnZV90b2tlbhgCIAEoCUgAUg9uZXh0X3BhZ2VfdG9rZW6IAQFCEgoQX25leHRfcGFnZV90b2tlbiJ5ChJHZXRXb3JrZmxvd1JlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBAUIHCgVfc2x1ZyLHAwoVVXBkYXRlV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESHQoEbmFtZRgDIAEoCUIKukgHcgUQARjIAUgBiAEBEiIKC2Rlc2NyaXB0aW9uGAQgASgJQgi6SAVyAxjQD0gCiAEBErMBCgVhbGlhcxgFIAEoCUKeAbpImgG6AW4KD2FsaWFzLm5vdF9hbl9pZBI3bXVzdCBub3QgaGF2ZSB0aGUgZm9ybSBvZiBhbiBpZCAoMjQgaGV4YWRlY2ltYWwgZGlnaXRzKRoiIXRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezI0fSQnKXInMiVeKFtBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9KT8kSAOIAQESJAoEZXRhZxgGIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIBIgBAUIHCgVfc2x1Z0IHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb25CCAoGX2FsaWFzQgcKBV9ldGFnIqsBChVEZWxldGVXb3JrZmxvd1JlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIkCgRldGFnGAMgASgJQhGKtRgNCghpZi1tYXRjaBIBKkgBiAEBQgcKBV9zbHVnQgcKBV9ldGFnIhgKFkRlbGV0ZVdvcmtmbG93UmVzcG9uc2UidgoPR2V0RHJhZnRSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQFCBwoFX3NsdWci4wEKEFNhdmVEcmFmdFJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARI7CgpkZWZpbml0aW9uGAMgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uQga6SAPIAQESJAoEZXRhZxgEIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyLEAQoUVmFsaWRhdGVEcmFmdFJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARI4CgpkZWZpbml0aW9uGAMgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uSAGIAQFCBwoFX3NsdWdCDQoLX2RlZmluaXRpb24ikQEKFVZhbGlkYXRlRHJhZnRSZXNwb25zZRIsCgZlcnJvcnMYASADKAsyHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1Byb2JsZW0SLgoId2FybmluZ3MYAiADKAsyHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1Byb2JsZW0SEQoEZXRhZxgDIAEoCUgAiAEBQgcKBV9ldGFnIqwBChZQdWJsaXNoV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESJAoEZXRhZxgDIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyJ8ChdQdWJsaXNoV29ya2Zsb3dSZXNwb25zZRIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSDwoHdmVyc2lvbhgCIAEoBRIuCgh3YXJuaW5ncxgDIAMoCzIcLmZsb3djYWxsLnYxLldvcmtmbG93UHJvYmxlbSKuAQoYVW5wdWJsaXNoV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESJAoEZXRhZxgDIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyLXAQoPV29ya2Zsb3dWZXJzaW9uEiAKC3dvcmtmbG93X2lkGAEgASgJUgt3b3JrZmxvd19pZBIPCgd2ZXJzaW9uGAIgASgFEh4KCmlzX2N1cnJlbnQYAyABKAhSCmlzX2N1cnJlbnQSPAoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRIzCgpkZWZpbml0aW9uGAUgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uIvUBChNMaXN0VmVyc2lvbnNSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESLQoJcGFnZV9zaXplGAMgASgFQgq6SAcaBRjIASgBSAFSCXBhZ2Vfc2l6ZYgBARItCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxjIAUgCUgpwYWdlX3Rva2VuiAEBQgcKBV9zbHVnQgwKCl9wYWdlX3NpemVCDQoLX3BhZ2VfdG9rZW4iiQEKFExpc3RWZXJzaW9uc1Jlc3BvbnNlEi4KCHZlcnNpb25zGAEgAygLMhwuZmxvd2NhbGwudjEuV29ya2Zsb3dWZXJzaW9uEi0KD25leHRfcGFnZV90b2tlbhgCIAEoCUgAUg9uZXh0X3BhZ2VfdG9rZW6IAQFCEgoQX25leHRfcGFnZV90b2tlbiKSAQoRR2V0VmVyc2lvblJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIYCgd2ZXJzaW9uGAMgASgFQge6SAQaAigBQgcKBV9zbHVnIsUBChVSZXN0b3JlVmVyc2lvblJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIYCgd2ZXJzaW9uGAMgASgFQge6SAQaAigBEiQKBGV0YWcYBCABKAlCEYq1GA0KCGlmLW1hdGNoEgEqSAGIAQFCBwoFX3NsdWdCBwoFX2V0YWciewoWUmVzdG9yZVZlcnNpb25SZXNwb25zZRIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSDwoHdmVyc2lvbhgCIAEoBRIuCgh3YXJuaW5ncxgDIAMoCzIcLmZsb3djYWxsLnYxLldvcmtmbG93UHJvYmxlbSJsCg9Xb3JrZmxvd1Byb2JsZW0SHQoHbm9kZV9pZBgBIAEoCUgAUgdub2RlX2lkiAEBEg0KBWZpZWxkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJQgoKCF9ub2RlX2lkIkIKEFdvcmtmbG93UHJvYmxlbXMSLgoIcHJvYmxlbXMYASADKAsyHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1Byb2JsZW0yxQ0KD1dvcmtmbG93U2VydmljZRJsCg5DcmVhdGVXb3JrZmxvdxIiLmZsb3djYWxsLnYxLkNyZWF0ZVdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93Ih+QtRgDgtPkkwIVOgEqIhAvYXBpL3YxL3dvcmtmbG93EncKDUxpc3RXb3JrZmxvd3MSIS5mbG93Y2FsbC52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBoiLmZsb3djYWxsLnYxLkxpc3RXb3JrZmxvd3NSZXNwb25zZSIfkAIBkLUYAoLT5JMCEhIQL2FwaS92MS93b3JrZmxvdxJxCgtHZXRXb3JrZmxvdxIfLmZsb3djYWxsLnYxLkdldFdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93IiqQAgGQtRgCgtPkkwIdEhsvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30SegoOVXBkYXRlV29ya2Zsb3cSIi5mbG93Y2FsbC52MS5VcGRhdGVXb3JrZmxvd1JlcXVlc3QaFS5mbG93Y2FsbC52MS5Xb3JrZmxvdyItkAICkLUYA4LT5JMCIDoBKjIbL2FwaS92MS93b3JrZmxvdy97d29ya2Zsb3d9EoIBCg5EZWxldGVXb3JrZmxvdxIiLmZsb3djYWxsLnYxLkRlbGV0ZVdvcmtmbG93UmVxdWVzdBojLmZsb3djYWxsLnYxLkRlbGV0ZVdvcmtmbG93UmVzcG9uc2UiJ5C1GAOC0+STAh0qGy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fRJuCghHZXREcmFmdBIcLmZsb3djYWxsLnYxLkdldERyYWZ0UmVxdWVzdBoSLmZsb3djYWxsLnYxLkRyYWZ0IjCQAgGQtRgCgtPkkwIjEiEvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vZHJhZnQSfAoJU2F2ZURyYWZ0Eh0uZmxvd2NhbGwudjEuU2F2ZURyYWZ0UmVxdWVzdBoSLmZsb3djYWxsLnYxLkRyYWZ0IjyQAgKQtRgDgtPkkwIvOgpkZWZpbml0aW9uGiEvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vZHJhZnQSlAEKDVZhbGlkYXRlRHJhZnQSIS5mbG93Y2FsbC52MS5WYWxpZGF0ZURyYWZ0UmVxdWVzdBoiLmZsb3djYWxsLnYxLlZhbGlkYXRlRHJhZnRSZXNwb25zZSI8kAIBkLUYAoLT5JMCLzoBKiIqL2FwaS92MS93b3JrZmxvdy97d29ya2Zsb3d9L2RyYWZ0L3ZhbGlkYXRlEpABCg9QdWJsaXNoV29ya2Zsb3cSIy5mbG93Y2FsbC52MS5QdWJsaXNoV29ya2Zsb3dSZXF1ZXN0GiQuZmxvd2NhbGwudjEuUHVibGlzaFdvcmtmbG93UmVzcG9uc2UiMpC1GAOC0+STAig6ASoiIy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS9wdWJsaXNoEocBChFVbnB1Ymxpc2hXb3JrZmxvdxIlLmZsb3djYWxsLnYxLlVucHVibGlzaFdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93IjSQtRgDgtPkkwIqOgEqIiUvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vdW5wdWJsaXNoEocBCgxMaXN0VmVyc2lvbnMSIC5mbG93Y2FsbC52MS5MaXN0VmVyc2lvbnNSZXF1ZXN0GiEuZmxvd2NhbGwudjEuTGlzdFZlcnNpb25zUmVzcG9uc2UiMpACAZC1GAKC0+STAiUSIy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS92ZXJzaW9uEogBCgpHZXRWZXJzaW9uEh4uZmxvd2NhbGwudjEuR2V0VmVyc2lvblJlcXVlc3QaHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1ZlcnNpb24iPJACAZC1GAKC0+STAi8SLS9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS92ZXJzaW9uL3t2ZXJzaW9ufRKfAQoOUmVzdG9yZVZlcnNpb24SIi5mbG93Y2FsbC52MS5SZXN0b3JlVmVyc2lvblJlcXVlc3QaIy5mbG93Y2FsbC52MS5SZXN0b3JlVmVyc2lvblJlc3BvbnNlIkSQtRgDgtPkkwI6OgEqIjUvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vdmVyc2lvbi97dmVyc2lvbn0vcmVzdG9yZWIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_definition, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A workflow, without its definition.
@@ -75,7 +75,8 @@ export type Workflow = Message<"flowcall.v1.Workflow"> & {
   url: string;
 
   /**
-   * The sample payload of the version that calls run.
+   * The sample payload of the version that calls run, or of the draft where none is published. Left out in lists, and
+   * where API calls do not start the workflow.
    *
    * @generated from field: google.protobuf.Struct payload = 8;
    */
@@ -94,6 +95,13 @@ export type Workflow = Message<"flowcall.v1.Workflow"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 10 [json_name = "update_time"];
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Names this state of the workflow, whatever its draft: a change that is sent with it undoes no other one.
+   *
+   * @generated from field: string etag = 11;
+   */
+  etag: string;
 };
 
 /**
@@ -279,6 +287,113 @@ export const GetWorkflowRequestSchema: GenMessage<GetWorkflowRequest> = /*@__PUR
   messageDesc(file_flowcall_v1_workflow, 5);
 
 /**
+ * What to change of a workflow.
+ *
+ * @generated from message flowcall.v1.UpdateWorkflowRequest
+ */
+export type UpdateWorkflowRequest = Message<"flowcall.v1.UpdateWorkflowRequest"> & {
+  /**
+   * The workflow's 24-hex id, or its alias.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * The integration that it belongs to; needed with an alias that two integrations share.
+   *
+   * @generated from field: optional string slug = 2;
+   */
+  slug?: string | undefined;
+
+  /**
+   * What people call it.
+   *
+   * @generated from field: optional string name = 3;
+   */
+  name?: string | undefined;
+
+  /**
+   * What it is for. Empty text takes it away.
+   *
+   * @generated from field: optional string description = 4;
+   */
+  description?: string | undefined;
+
+  /**
+   * The name that calls may use in place of the id: unique inside the integration, and never of an id's form. Empty text
+   * takes it away.
+   *
+   * @generated from field: optional string alias = 5;
+   */
+  alias?: string | undefined;
+
+  /**
+   * The state of the workflow that is meant, as GetWorkflow names it. Another one: ABORTED, and nothing is changed.
+   *
+   * @generated from field: optional string etag = 6;
+   */
+  etag?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.UpdateWorkflowRequest.
+ * Use `create(UpdateWorkflowRequestSchema)` to create a new message.
+ */
+export const UpdateWorkflowRequestSchema: GenMessage<UpdateWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 6);
+
+/**
+ * Which workflow to delete.
+ *
+ * @generated from message flowcall.v1.DeleteWorkflowRequest
+ */
+export type DeleteWorkflowRequest = Message<"flowcall.v1.DeleteWorkflowRequest"> & {
+  /**
+   * The workflow's 24-hex id, or its alias.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * The integration that it belongs to; needed with an alias that two integrations share.
+   *
+   * @generated from field: optional string slug = 2;
+   */
+  slug?: string | undefined;
+
+  /**
+   * The state of the workflow that is meant, as GetWorkflow names it. Another one: ABORTED, and nothing is changed.
+   *
+   * @generated from field: optional string etag = 3;
+   */
+  etag?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.DeleteWorkflowRequest.
+ * Use `create(DeleteWorkflowRequestSchema)` to create a new message.
+ */
+export const DeleteWorkflowRequestSchema: GenMessage<DeleteWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 7);
+
+/**
+ * That it was deleted.
+ *
+ * @generated from message flowcall.v1.DeleteWorkflowResponse
+ */
+export type DeleteWorkflowResponse = Message<"flowcall.v1.DeleteWorkflowResponse"> & {
+};
+
+/**
+ * Describes the message flowcall.v1.DeleteWorkflowResponse.
+ * Use `create(DeleteWorkflowResponseSchema)` to create a new message.
+ */
+export const DeleteWorkflowResponseSchema: GenMessage<DeleteWorkflowResponse> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 8);
+
+/**
  * Which draft to answer.
  *
  * @generated from message flowcall.v1.GetDraftRequest
@@ -304,7 +419,7 @@ export type GetDraftRequest = Message<"flowcall.v1.GetDraftRequest"> & {
  * Use `create(GetDraftRequestSchema)` to create a new message.
  */
 export const GetDraftRequestSchema: GenMessage<GetDraftRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 6);
+  messageDesc(file_flowcall_v1_workflow, 9);
 
 /**
  * A definition to save.
@@ -346,7 +461,77 @@ export type SaveDraftRequest = Message<"flowcall.v1.SaveDraftRequest"> & {
  * Use `create(SaveDraftRequestSchema)` to create a new message.
  */
 export const SaveDraftRequestSchema: GenMessage<SaveDraftRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 7);
+  messageDesc(file_flowcall_v1_workflow, 10);
+
+/**
+ * What to check.
+ *
+ * @generated from message flowcall.v1.ValidateDraftRequest
+ */
+export type ValidateDraftRequest = Message<"flowcall.v1.ValidateDraftRequest"> & {
+  /**
+   * The workflow's 24-hex id, or its alias.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * The integration that it belongs to; needed with an alias that two integrations share.
+   *
+   * @generated from field: optional string slug = 2;
+   */
+  slug?: string | undefined;
+
+  /**
+   * What to check in place of the draft.
+   *
+   * @generated from field: optional flowcall.v1.WorkflowDefinition definition = 3;
+   */
+  definition?: WorkflowDefinition | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.ValidateDraftRequest.
+ * Use `create(ValidateDraftRequestSchema)` to create a new message.
+ */
+export const ValidateDraftRequestSchema: GenMessage<ValidateDraftRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 11);
+
+/**
+ * What the check found.
+ *
+ * @generated from message flowcall.v1.ValidateDraftResponse
+ */
+export type ValidateDraftResponse = Message<"flowcall.v1.ValidateDraftResponse"> & {
+  /**
+   * What keeps it from being published, in the order of the nodes; none where it can be.
+   *
+   * @generated from field: repeated flowcall.v1.WorkflowProblem errors = 1;
+   */
+  errors: WorkflowProblem[];
+
+  /**
+   * What runs, but perhaps not as meant.
+   *
+   * @generated from field: repeated flowcall.v1.WorkflowProblem warnings = 2;
+   */
+  warnings: WorkflowProblem[];
+
+  /**
+   * The state of the draft that was checked; absent where another definition was.
+   *
+   * @generated from field: optional string etag = 3;
+   */
+  etag?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.ValidateDraftResponse.
+ * Use `create(ValidateDraftResponseSchema)` to create a new message.
+ */
+export const ValidateDraftResponseSchema: GenMessage<ValidateDraftResponse> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 12);
 
 /**
  * What to publish.
@@ -381,7 +566,7 @@ export type PublishWorkflowRequest = Message<"flowcall.v1.PublishWorkflowRequest
  * Use `create(PublishWorkflowRequestSchema)` to create a new message.
  */
 export const PublishWorkflowRequestSchema: GenMessage<PublishWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 8);
+  messageDesc(file_flowcall_v1_workflow, 13);
 
 /**
  * What was published.
@@ -416,7 +601,273 @@ export type PublishWorkflowResponse = Message<"flowcall.v1.PublishWorkflowRespon
  * Use `create(PublishWorkflowResponseSchema)` to create a new message.
  */
 export const PublishWorkflowResponseSchema: GenMessage<PublishWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 9);
+  messageDesc(file_flowcall_v1_workflow, 14);
+
+/**
+ * What to take away from calls.
+ *
+ * @generated from message flowcall.v1.UnpublishWorkflowRequest
+ */
+export type UnpublishWorkflowRequest = Message<"flowcall.v1.UnpublishWorkflowRequest"> & {
+  /**
+   * The workflow's 24-hex id, or its alias.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * The integration that it belongs to; needed with an alias that two integrations share.
+   *
+   * @generated from field: optional string slug = 2;
+   */
+  slug?: string | undefined;
+
+  /**
+   * The state of the workflow that is meant, as GetWorkflow names it. Another one: ABORTED, and nothing is changed.
+   *
+   * @generated from field: optional string etag = 3;
+   */
+  etag?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.UnpublishWorkflowRequest.
+ * Use `create(UnpublishWorkflowRequestSchema)` to create a new message.
+ */
+export const UnpublishWorkflowRequestSchema: GenMessage<UnpublishWorkflowRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 15);
+
+/**
+ * A published version.
+ *
+ * @generated from message flowcall.v1.WorkflowVersion
+ */
+export type WorkflowVersion = Message<"flowcall.v1.WorkflowVersion"> & {
+  /**
+   * The workflow's 24-hex id.
+   *
+   * @generated from field: string workflow_id = 1 [json_name = "workflow_id"];
+   */
+  workflowId: string;
+
+  /**
+   * Its number; the first is 1.
+   *
+   * @generated from field: int32 version = 2;
+   */
+  version: number;
+
+  /**
+   * Whether it is the one that calls run.
+   *
+   * @generated from field: bool is_current = 3 [json_name = "is_current"];
+   */
+  isCurrent: boolean;
+
+  /**
+   * When it was published.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 4 [json_name = "create_time"];
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * What was published. Left out in lists.
+   *
+   * @generated from field: flowcall.v1.WorkflowDefinition definition = 5;
+   */
+  definition?: WorkflowDefinition | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.WorkflowVersion.
+ * Use `create(WorkflowVersionSchema)` to create a new message.
+ */
+export const WorkflowVersionSchema: GenMessage<WorkflowVersion> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 16);
+
+/**
+ * Which versions to list.
+ *
+ * @generated from message flowcall.v1.ListVersionsRequest
+ */
+export type ListVersionsRequest = Message<"flowcall.v1.ListVersionsRequest"> & {
+  /**
+   * The workflow's 24-hex id, or its alias.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * The integration that it belongs to; needed with an alias that two integrations share.
+   *
+   * @generated from field: optional string slug = 2;
+   */
+  slug?: string | undefined;
+
+  /**
+   * How many at most; 50 if absent.
+   *
+   * @generated from field: optional int32 page_size = 3 [json_name = "page_size"];
+   */
+  pageSize?: number | undefined;
+
+  /**
+   * Where to go on: `next_page_token` of the page before.
+   *
+   * @generated from field: optional string page_token = 4 [json_name = "page_token"];
+   */
+  pageToken?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.ListVersionsRequest.
+ * Use `create(ListVersionsRequestSchema)` to create a new message.
+ */
+export const ListVersionsRequestSchema: GenMessage<ListVersionsRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 17);
+
+/**
+ * A page of versions.
+ *
+ * @generated from message flowcall.v1.ListVersionsResponse
+ */
+export type ListVersionsResponse = Message<"flowcall.v1.ListVersionsResponse"> & {
+  /**
+   * The versions, newest first.
+   *
+   * @generated from field: repeated flowcall.v1.WorkflowVersion versions = 1;
+   */
+  versions: WorkflowVersion[];
+
+  /**
+   * Asks for the next page. Absent on the last one.
+   *
+   * @generated from field: optional string next_page_token = 2 [json_name = "next_page_token"];
+   */
+  nextPageToken?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.ListVersionsResponse.
+ * Use `create(ListVersionsResponseSchema)` to create a new message.
+ */
+export const ListVersionsResponseSchema: GenMessage<ListVersionsResponse> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 18);
+
+/**
+ * Which version to answer.
+ *
+ * @generated from message flowcall.v1.GetVersionRequest
+ */
+export type GetVersionRequest = Message<"flowcall.v1.GetVersionRequest"> & {
+  /**
+   * The workflow's 24-hex id, or its alias.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * The integration that it belongs to; needed with an alias that two integrations share.
+   *
+   * @generated from field: optional string slug = 2;
+   */
+  slug?: string | undefined;
+
+  /**
+   * The version's number.
+   *
+   * @generated from field: int32 version = 3;
+   */
+  version: number;
+};
+
+/**
+ * Describes the message flowcall.v1.GetVersionRequest.
+ * Use `create(GetVersionRequestSchema)` to create a new message.
+ */
+export const GetVersionRequestSchema: GenMessage<GetVersionRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 19);
+
+/**
+ * Which version to publish again.
+ *
+ * @generated from message flowcall.v1.RestoreVersionRequest
+ */
+export type RestoreVersionRequest = Message<"flowcall.v1.RestoreVersionRequest"> & {
+  /**
+   * The workflow's 24-hex id, or its alias.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * The integration that it belongs to; needed with an alias that two integrations share.
+   *
+   * @generated from field: optional string slug = 2;
+   */
+  slug?: string | undefined;
+
+  /**
+   * The version's number.
+   *
+   * @generated from field: int32 version = 3;
+   */
+  version: number;
+
+  /**
+   * The state of the workflow that is meant, as GetWorkflow names it. Another one: ABORTED, and nothing is published.
+   *
+   * @generated from field: optional string etag = 4;
+   */
+  etag?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.RestoreVersionRequest.
+ * Use `create(RestoreVersionRequestSchema)` to create a new message.
+ */
+export const RestoreVersionRequestSchema: GenMessage<RestoreVersionRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 20);
+
+/**
+ * What was published.
+ *
+ * @generated from message flowcall.v1.RestoreVersionResponse
+ */
+export type RestoreVersionResponse = Message<"flowcall.v1.RestoreVersionResponse"> & {
+  /**
+   * The workflow's 24-hex id.
+   *
+   * @generated from field: string workflow_id = 1 [json_name = "workflow_id"];
+   */
+  workflowId: string;
+
+  /**
+   * The new version's number.
+   *
+   * @generated from field: int32 version = 2;
+   */
+  version: number;
+
+  /**
+   * What runs, but perhaps not as meant.
+   *
+   * @generated from field: repeated flowcall.v1.WorkflowProblem warnings = 3;
+   */
+  warnings: WorkflowProblem[];
+};
+
+/**
+ * Describes the message flowcall.v1.RestoreVersionResponse.
+ * Use `create(RestoreVersionResponseSchema)` to create a new message.
+ */
+export const RestoreVersionResponseSchema: GenMessage<RestoreVersionResponse> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 21);
 
 /**
  * What is wrong with a definition.
@@ -458,7 +909,7 @@ export type WorkflowProblem = Message<"flowcall.v1.WorkflowProblem"> & {
  * Use `create(WorkflowProblemSchema)` to create a new message.
  */
 export const WorkflowProblemSchema: GenMessage<WorkflowProblem> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 10);
+  messageDesc(file_flowcall_v1_workflow, 22);
 
 /**
  * The details of a refusal to publish: every problem at once.
@@ -479,7 +930,7 @@ export type WorkflowProblems = Message<"flowcall.v1.WorkflowProblems"> & {
  * Use `create(WorkflowProblemsSchema)` to create a new message.
  */
 export const WorkflowProblemsSchema: GenMessage<WorkflowProblems> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 11);
+  messageDesc(file_flowcall_v1_workflow, 23);
 
 /**
  * Keeps workflows: a draft that is written, and the versions that were published.
@@ -522,6 +973,29 @@ export const WorkflowService: GenService<{
     output: typeof WorkflowSchema;
   },
   /**
+   * Changes what a workflow is called. What is absent stays as it is.
+   * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+   * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+   *
+   * @generated from rpc flowcall.v1.WorkflowService.UpdateWorkflow
+   */
+  updateWorkflow: {
+    methodKind: "unary";
+    input: typeof UpdateWorkflowRequestSchema;
+    output: typeof WorkflowSchema;
+  },
+  /**
+   * Deletes a workflow: calls do not find it any more, and its alias is free. Its executions can still be read and listed,
+   * and those under way go on.
+   *
+   * @generated from rpc flowcall.v1.WorkflowService.DeleteWorkflow
+   */
+  deleteWorkflow: {
+    methodKind: "unary";
+    input: typeof DeleteWorkflowRequestSchema;
+    output: typeof DeleteWorkflowResponseSchema;
+  },
+  /**
    * Answers the draft.
    * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
    * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
@@ -546,6 +1020,17 @@ export const WorkflowService: GenService<{
     output: typeof DraftSchema;
   },
   /**
+   * Checks the draft, or another definition in its place: every problem that would keep it from being published, and
+   * every warning, at once.
+   *
+   * @generated from rpc flowcall.v1.WorkflowService.ValidateDraft
+   */
+  validateDraft: {
+    methodKind: "unary";
+    input: typeof ValidateDraftRequestSchema;
+    output: typeof ValidateDraftResponseSchema;
+  },
+  /**
    * Checks the draft and makes it the workflow's next version, which calls run from now on. Refused with every problem
    * at once.
    *
@@ -555,6 +1040,50 @@ export const WorkflowService: GenService<{
     methodKind: "unary";
     input: typeof PublishWorkflowRequestSchema;
     output: typeof PublishWorkflowResponseSchema;
+  },
+  /**
+   * Lets no call run the workflow any more, by number neither. Its versions stay, and executions under way go on.
+   * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+   * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+   *
+   * @generated from rpc flowcall.v1.WorkflowService.UnpublishWorkflow
+   */
+  unpublishWorkflow: {
+    methodKind: "unary";
+    input: typeof UnpublishWorkflowRequestSchema;
+    output: typeof WorkflowSchema;
+  },
+  /**
+   * Lists the published versions of a workflow, newest first.
+   *
+   * @generated from rpc flowcall.v1.WorkflowService.ListVersions
+   */
+  listVersions: {
+    methodKind: "unary";
+    input: typeof ListVersionsRequestSchema;
+    output: typeof ListVersionsResponseSchema;
+  },
+  /**
+   * Answers a published version with its definition.
+   * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+   * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
+   *
+   * @generated from rpc flowcall.v1.WorkflowService.GetVersion
+   */
+  getVersion: {
+    methodKind: "unary";
+    input: typeof GetVersionRequestSchema;
+    output: typeof WorkflowVersionSchema;
+  },
+  /**
+   * Publishes the definition of an earlier version as the next version. The draft stays as it is.
+   *
+   * @generated from rpc flowcall.v1.WorkflowService.RestoreVersion
+   */
+  restoreVersion: {
+    methodKind: "unary";
+    input: typeof RestoreVersionRequestSchema;
+    output: typeof RestoreVersionResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_flowcall_v1_workflow, 0);

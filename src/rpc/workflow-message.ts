@@ -1,0 +1,60 @@
+import { create, fromJsonString } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
+import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
+import { DraftSchema, WorkflowSchema, WorkflowVersionSchema } from "../gen/flowcall/v1/workflow_pb.ts";
+import { etagOf, revisionOf } from "./etag.ts";
+
+/** How a request names a workflow. */
+export type Named = { readonly workflow: string; readonly slug?: string | undefined };
+
+export function referenceOf({ workflow, slug }: Named): WorkflowReference {
+  return slug === undefined ? { workflow } : { workflow, slug };
+}
+
+export function parseDefinition(text: string): WorkflowDefinition {
+  // What an older release stored may hold fields that this one does not know any more.
+  return fromJsonString(WorkflowDefinitionSchema, text, { ignoreUnknownFields: true });
+}
+
+/** A workflow, with the fields of its "API Call" panel where the definition that they are of is given. */
+export function workflowMessage(workflow: WorkflowRecord, definition?: WorkflowDefinition) {
+  const start = definition?.nodes.map(({ kind }) => kind).find((kind) => kind.case === "start");
+  const { case: trigger, value: panel } = start?.value.trigger ?? {};
+  return create(WorkflowSchema, {
+    id: workflow.id,
+    slug: workflow.slug,
+    name: workflow.name,
+    url: `/api/v1/workflow/${workflow.alias ?? workflow.id}/execute`,
+    etag: etagOf(workflow.revision),
+    createTime: timestampFromDate(workflow.createTime),
+    updateTime: timestampFromDate(workflow.updateTime),
+    ...(workflow.description !== undefined && { description: workflow.description }),
+    ...(workflow.alias !== undefined && { alias: workflow.alias }),
+    ...(workflow.currentVersion !== undefined && { currentVersion: workflow.currentVersion }),
+    ...(trigger === "apiCall" && { payload: panel?.payload ?? {} }),
+  });
+}
+
+export function draftMessage({ workflowId, definition, revision, updateTime }: DraftRecord) {
+  return create(DraftSchema, {
+    workflowId,
+    definition: parseDefinition(definition),
+    etag: etagOf(revision),
+    updateTime: timestampFromDate(updateTime),
+  });
+}
+
+export function versionMessage({ id, currentVersion }: WorkflowRecord, { version, createTime }: VersionRecord) {
+  return create(WorkflowVersionSchema, {
+    workflowId: id,
+    version,
+    isCurrent: version === currentVersion,
+    createTime: timestampFromDate(createTime),
+  });
+}
+
+/** The revision that a condition names, for a spread. Refuses with ETAG_MISMATCH what no etag ever was. */
+export function expectedOf({ etag }: { readonly etag?: string | undefined }): { readonly expectedRevision?: number } {
+  return etag === undefined ? {} : { expectedRevision: revisionOf(etag) };
+}

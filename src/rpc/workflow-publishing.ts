@@ -1,0 +1,127 @@
+import { create } from "@bufbuild/protobuf";
+import type { Call } from "../domain/call.ts";
+import type { Limits } from "../domain/limits.ts";
+import { RequestError } from "../domain/request-error.ts";
+import type { WorkflowRecord } from "../domain/workflow.ts";
+import { compileGraph } from "../engine/compile-graph.ts";
+import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
+import {
+  ListVersionsResponseSchema,
+  PublishWorkflowResponseSchema,
+  RestoreVersionResponseSchema,
+  ValidateDraftResponseSchema,
+  type Workflow,
+  type WorkflowProblem,
+  type WorkflowService,
+} from "../gen/flowcall/v1/workflow_pb.ts";
+import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { etagOf, staleEtag } from "./etag.ts";
+import type { ServiceHandlers } from "./handler-chain.ts";
+import { principalOf, reachOf } from "./principal-of.ts";
+import { expectedOf, type Named, parseDefinition, referenceOf, versionMessage } from "./workflow-message.ts";
+
+const pageSizeDefault = 50;
+
+type Publishing = Pick<
+  ServiceHandlers<typeof WorkflowService>,
+  "validateDraft" | "publishWorkflow" | "unpublishWorkflow" | "listVersions" | "getVersion" | "restoreVersion"
+>;
+
+export type PublishingOptions = {
+  readonly workflows: WorkflowStore;
+  readonly limits: Limits;
+  readonly answer: (call: Call, workflow: WorkflowRecord) => Promise<Workflow>;
+};
+
+/** How a draft becomes what calls run, and back. */
+export function workflowPublishing({ workflows, limits, answer }: PublishingOptions): Publishing {
+  const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
+
+  const findVersion = async (call: Call, { id }: WorkflowRecord, version: number) => {
+    const found = await workflows.findVersion(principalOf(call).environmentId, id, version);
+    if (found === undefined) throw versionNotFound(id, version);
+    return found;
+  };
+
+  return {
+    validateDraft: async (request, call) => {
+      const { id } = await find(call, request);
+      if (request.definition !== undefined) return validationMessage(request.definition, limits);
+      const { definition, revision } = await workflows.getDraft(principalOf(call).environmentId, id);
+      return Object.assign(validationMessage(parseDefinition(definition), limits), { etag: etagOf(revision) });
+    },
+
+    publishWorkflow: async (request, call) => {
+      const { environmentId } = principalOf(call);
+      const { id } = await find(call, request);
+      const { definition, revision } = await workflows.getDraft(environmentId, id);
+      const { expectedRevision = revision } = expectedOf(request);
+      if (request.etag !== undefined && expectedRevision !== revision) throw staleEtag(request.etag);
+      const warnings = checkDefinition(parseDefinition(definition), { id, limits });
+      const version = await workflows.publish({ environmentId, workflowId: id, definition, revision });
+      return create(PublishWorkflowResponseSchema, { workflowId: id, version, warnings });
+    },
+
+    unpublishWorkflow: async (request, call) => {
+      const { environmentId } = principalOf(call);
+      const { id } = await find(call, request);
+      return await answer(call, await workflows.unpublish({ environmentId, workflowId: id, ...expectedOf(request) }));
+    },
+
+    listVersions: async (request, call) => {
+      const workflow = await find(call, request);
+      const { pageSize = pageSizeDefault, pageToken } = request;
+      const page = await workflows.listVersions(principalOf(call).environmentId, workflow.id, {
+        pageSize,
+        ...(pageToken !== undefined && { pageToken }),
+      });
+      return create(ListVersionsResponseSchema, {
+        versions: page.versions.map((version) => versionMessage(workflow, version)),
+        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+      });
+    },
+
+    getVersion: async (request, call) => {
+      const workflow = await find(call, request);
+      const { definition, ...version } = await findVersion(call, workflow, request.version);
+      return Object.assign(versionMessage(workflow, version), { definition: parseDefinition(definition) });
+    },
+
+    restoreVersion: async (request, call) => {
+      const { environmentId } = principalOf(call);
+      const workflow = await find(call, request);
+      const { definition } = await findVersion(call, workflow, request.version);
+      // What an older release has published need not be what this one runs.
+      const warnings = checkDefinition(parseDefinition(definition), { id: workflow.id, limits });
+      const publication = { environmentId, workflowId: workflow.id, definition, ...expectedOf(request) };
+      const version = await workflows.publish(publication);
+      return create(RestoreVersionResponseSchema, { workflowId: workflow.id, version, warnings });
+    },
+  };
+}
+
+function validationMessage(definition: WorkflowDefinition, limits: Limits) {
+  const { errors, warnings } = compileGraph(definition, limits);
+  return create(ValidateDraftResponseSchema, { errors: [...errors], warnings: [...warnings] });
+}
+
+type Checked = { readonly id: string; readonly limits: Limits };
+
+/** Refuses with WORKFLOW_INVALID what cannot run; answers the warnings of what can. */
+function checkDefinition(definition: WorkflowDefinition, { id, limits }: Checked): WorkflowProblem[] {
+  const { errors, warnings } = compileGraph(definition, limits);
+  const [first] = errors;
+  if (first === undefined) return [...warnings];
+  throw new RequestError(
+    "WORKFLOW_INVALID",
+    `The definition cannot be published: ${errors.length} ${errors.length === 1 ? "problem" : "problems"}, the first: ` +
+      `${first.nodeId === undefined ? "" : `node ${first.nodeId}, `}${first.field}: ${first.message}`,
+    { problems: errors, metadata: { workflow_id: id, problems: String(errors.length) } },
+  );
+}
+
+function versionNotFound(workflow: string, version: number): RequestError {
+  return new RequestError("WORKFLOW_VERSION_NOT_FOUND", `The workflow has no version ${version}.`, {
+    metadata: { workflow, workflow_version: String(version) },
+  });
+}

@@ -1,0 +1,50 @@
+import { type Kysely, sql } from "kysely";
+import type { Reach } from "../domain/principal.ts";
+import type { WorkflowRecord } from "../domain/workflow.ts";
+import { pageTokenOf, parsePageToken } from "./page-token.ts";
+import { isWithin } from "./reach.ts";
+import type { Tables } from "./tables.ts";
+import { recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
+
+export type WorkflowPage = { readonly slug?: string; readonly pageSize: number; readonly pageToken?: string };
+
+export type ListedWorkflows = {
+  readonly workflows: readonly WorkflowRecord[];
+  /** Absent on the last page. */
+  readonly nextPageToken?: string;
+};
+
+/** Lists workflows: see WorkflowStore.list. */
+export async function listWorkflows(
+  db: Kysely<Tables>,
+  reach: Reach,
+  { slug, pageSize, pageToken }: WorkflowPage,
+): Promise<ListedWorkflows> {
+  const { environmentId } = reach;
+  const filters = { environmentId, slug };
+  const after = pageToken === undefined ? undefined : parsePageToken(pageToken, filters);
+  const rows = await db
+    .selectFrom("workflow")
+    .select(recordColumns)
+    .where((row) =>
+      row.and([
+        row("delete_time", "is", null),
+        isWithin(reach, { workflow: "id" }),
+        slug === undefined
+          ? row("environment_id", "=", environmentId)
+          : // Spelled as the index has it.
+            row(sql<string>`(environment_id || '/' || slug)`, "=", `${environmentId}/${slug}`),
+        ...(after === undefined
+          ? []
+          : [row(row.refTuple("create_time", "id"), "<", row.tuple(after.createTime, after.id))]),
+      ]),
+    )
+    .orderBy("create_time", "desc")
+    .orderBy("id", "desc")
+    .limit(pageSize + 1)
+    .execute();
+  const workflows = rows.slice(0, pageSize).map(toWorkflowRecord);
+  const last = workflows.at(-1);
+  if (last === undefined || rows.length <= pageSize) return { workflows };
+  return { workflows, nextPageToken: pageTokenOf(last, filters) };
+}

@@ -1,0 +1,74 @@
+import { type Kysely, sql } from "kysely";
+import type { VersionRecord } from "../domain/workflow.ts";
+import { parseVersionToken, versionTokenOf } from "./page-token.ts";
+import type { Tables } from "./tables.ts";
+import { changed, type Expected } from "./workflow-rows.ts";
+
+export type Publication = Expected & {
+  readonly definition: string;
+  /** The draft's state that the definition was compiled from; absent where it comes from an earlier version. */
+  readonly revision?: number;
+};
+
+/** Makes a definition the next version: see WorkflowStore.publish. Answers its number, or undefined where nothing moved. */
+export async function publishVersion(db: Kysely<Tables>, publication: Publication): Promise<number | undefined> {
+  const { environmentId, workflowId, definition, revision, expectedRevision } = publication;
+  const row = await db
+    .with("published", (query) =>
+      query
+        .updateTable("workflow")
+        // Counted on the row itself: of two that publish at once the second waits here and counts on.
+        .set({
+          latest_version: sql`latest_version + 1`,
+          current_version: sql`latest_version + 1`,
+          ...changed,
+        })
+        .where("environment_id", "=", environmentId)
+        .where("id", "=", workflowId)
+        .where("delete_time", "is", null)
+        .$if(revision !== undefined, (update) => update.where("draft_revision", "=", revision ?? 0))
+        .$if(expectedRevision !== undefined, (update) => update.where("revision", "=", expectedRevision ?? 0))
+        .returning(["environment_id", "id", "latest_version"]),
+    )
+    .insertInto("workflow_version")
+    .columns(["environment_id", "workflow_id", "version", "definition"])
+    .expression((query) =>
+      query
+        .selectFrom("published")
+        .select(["environment_id", "id", "latest_version", sql<string>`${definition}::text`.as("definition")]),
+    )
+    .returning("version")
+    .executeTakeFirst();
+  return row?.version;
+}
+
+export type VersionPage = { readonly pageSize: number; readonly pageToken?: string };
+
+export type ListedVersions = {
+  readonly versions: readonly VersionRecord[];
+  /** Absent on the last page. */
+  readonly nextPageToken?: string;
+};
+
+/** Lists versions: see WorkflowStore.listVersions. */
+export async function listVersions(
+  db: Kysely<Tables>,
+  workflow: { readonly environmentId: string; readonly workflowId: string },
+  { pageSize, pageToken }: VersionPage,
+): Promise<ListedVersions> {
+  const { environmentId, workflowId } = workflow;
+  const before = pageToken === undefined ? undefined : parseVersionToken(pageToken, workflow);
+  const rows = await db
+    .selectFrom("workflow_version")
+    .select(["version", "create_time as createTime"])
+    .where("environment_id", "=", environmentId)
+    .where("workflow_id", "=", workflowId)
+    .$if(before !== undefined, (query) => query.where("version", "<", before ?? 0))
+    .orderBy("version", "desc")
+    .limit(pageSize + 1)
+    .execute();
+  const versions = rows.slice(0, pageSize);
+  const last = versions.at(-1);
+  if (last === undefined || rows.length <= pageSize) return { versions };
+  return { versions, nextPageToken: versionTokenOf(last.version, workflow) };
+}
