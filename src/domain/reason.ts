@@ -11,6 +11,7 @@ export type Reason =
   | "INVALID_JSON"
   | "PAYLOAD_TOO_LARGE"
   | "PAYLOAD_TOO_DEEP"
+  | "PAYLOAD_INVALID"
   | "MISSING_API_KEY"
   | "INVALID_API_KEY"
   | "SCOPE_MISSING"
@@ -58,6 +59,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   INVALID_JSON: { code: Code.InvalidArgument, status: 400 },
   PAYLOAD_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
   PAYLOAD_TOO_DEEP: { code: Code.InvalidArgument, status: 400 },
+  PAYLOAD_INVALID: { code: Code.InvalidArgument, status: 400 },
   MISSING_API_KEY: { code: Code.Unauthenticated, status: 401 },
   INVALID_API_KEY: { code: Code.Unauthenticated, status: 401 },
   SCOPE_MISSING: { code: Code.PermissionDenied, status: 403 },

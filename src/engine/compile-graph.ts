@@ -19,6 +19,7 @@ import type { Graph, GraphNode, Level, Port } from "./graph.ts";
 import { type LevelPlan, planLevels } from "./levels.ts";
 import { Problems } from "./problems.ts";
 import { QueryCompiler } from "./query/compile-query.ts";
+import { compilePayloadSchema } from "./schema/payload-schema.ts";
 import { compileStartOutput } from "./start-output.ts";
 import { checkStructure, portsOf, type Structure } from "./structure.ts";
 import { Names } from "./templates/field.ts";
@@ -46,6 +47,7 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
   for (const { field, description } of violationsOfFields(definition.fields, "fields")) {
     problems.error({ field }, "FIELD_DECLARATION_INVALID", `${field} ${description}.`);
   }
+  const payloadSchema = compilePayloadSchema(start, names);
   if (structure === undefined) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
@@ -67,6 +69,7 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
     fields: definition.fields,
     samplePayload: trigger?.value?.payload ?? {},
     ...(output && { output }),
+    ...(payloadSchema && { payloadSchema }),
   };
   return { graph, errors: [], warnings: problems.warnings };
 }

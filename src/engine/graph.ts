@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { FieldDeclaration } from "../gen/flowcall/v1/field_pb.ts";
 import type { Leaf } from "./nodes/leaf.ts";
 import type { Condition } from "./rule.ts";
+import type { Schema } from "./schema/schema-run.ts";
 import type { Template } from "./templates/reference.ts";
 
 /** A compiled definition: read-only, without a reference that cannot resolve, shared by all runs of its version. */
@@ -20,6 +21,8 @@ export type Graph = {
   readonly fields: readonly FieldDeclaration[];
   /** The sample of the "API Call" panel. */
   readonly samplePayload: JsonObject;
+  /** What a payload must be like. */
+  readonly payloadSchema?: Schema;
   /** What a call answers where no Response node has run. */
   readonly output?: Template<JsonValue>;
 };

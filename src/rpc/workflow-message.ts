@@ -1,7 +1,11 @@
 import { create, fromJsonString } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
-import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
+import {
+  type ApiCallTrigger,
+  type WorkflowDefinition,
+  WorkflowDefinitionSchema,
+} from "../gen/flowcall/v1/definition_pb.ts";
 import { DraftSchema, WorkflowSchema, WorkflowVersionSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 import { etagOf, revisionOf } from "./etag.ts";
 
@@ -19,8 +23,7 @@ export function parseDefinition(text: string): WorkflowDefinition {
 
 /** A workflow, with the fields of its "API Call" panel where the definition that they are of is given. */
 export function workflowMessage(workflow: WorkflowRecord, definition?: WorkflowDefinition) {
-  const start = definition?.nodes.map(({ kind }) => kind).find((kind) => kind.case === "start");
-  const { case: trigger, value: panel } = start?.value.trigger ?? {};
+  const panel = definition && panelOf(definition);
   return create(WorkflowSchema, {
     id: workflow.id,
     slug: workflow.slug,
@@ -32,8 +35,14 @@ export function workflowMessage(workflow: WorkflowRecord, definition?: WorkflowD
     ...(workflow.description !== undefined && { description: workflow.description }),
     ...(workflow.alias !== undefined && { alias: workflow.alias }),
     ...(workflow.currentVersion !== undefined && { currentVersion: workflow.currentVersion }),
-    ...(trigger === "apiCall" && { payload: panel?.payload ?? {} }),
+    ...(panel && { payload: panel.payload ?? {} }),
   });
+}
+
+/** The "API Call" panel of a definition's Start node. */
+export function panelOf({ nodes }: WorkflowDefinition): ApiCallTrigger | undefined {
+  const start = nodes.map(({ kind }) => kind).find((kind) => kind.case === "start");
+  return start?.value.trigger.case === "apiCall" ? start.value.trigger.value : undefined;
 }
 
 export function draftMessage({ workflowId, definition, revision, updateTime }: DraftRecord) {

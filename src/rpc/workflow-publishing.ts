@@ -4,6 +4,7 @@ import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowRecord } from "../domain/workflow.ts";
 import { compileGraph } from "../engine/compile-graph.ts";
+import { deriveSchemaOf } from "../engine/schema/derive-schema.ts";
 import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
 import {
   ListVersionsResponseSchema,
@@ -18,7 +19,7 @@ import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { etagOf, staleEtag } from "./etag.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
-import { expectedOf, type Named, parseDefinition, referenceOf, versionMessage } from "./workflow-message.ts";
+import { expectedOf, type Named, panelOf, parseDefinition, referenceOf, versionMessage } from "./workflow-message.ts";
 
 const pageSizeDefault = 50;
 
@@ -46,9 +47,16 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
   return {
     validateDraft: async (request, call) => {
       const { id } = await find(call, request);
-      if (request.definition !== undefined) return validationMessage(request.definition, limits);
-      const { definition, revision } = await workflows.getDraft(principalOf(call).environmentId, id);
-      return Object.assign(validationMessage(parseDefinition(definition), limits), { etag: etagOf(revision) });
+      const draft = await workflows.getDraft(principalOf(call).environmentId, id);
+      const { definition = parseDefinition(draft.definition), deriveSchema = false } = request;
+      const { errors, warnings } = compileGraph(definition, limits);
+      const sample = deriveSchema ? panelOf(definition)?.payload : undefined;
+      return create(ValidateDraftResponseSchema, {
+        errors: [...errors],
+        warnings: [...warnings],
+        ...(request.definition === undefined && { etag: etagOf(draft.revision) }),
+        ...(sample !== undefined && { derivedSchema: deriveSchemaOf(sample) }),
+      });
     },
 
     publishWorkflow: async (request, call) => {
@@ -98,11 +106,6 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
       return create(RestoreVersionResponseSchema, { workflowId: workflow.id, version, warnings });
     },
   };
-}
-
-function validationMessage(definition: WorkflowDefinition, limits: Limits) {
-  const { errors, warnings } = compileGraph(definition, limits);
-  return create(ValidateDraftResponseSchema, { errors: [...errors], warnings: [...warnings] });
 }
 
 type Checked = { readonly id: string; readonly limits: Limits };

@@ -1,9 +1,10 @@
 import { RequestError } from "../domain/request-error.ts";
 import type { Graph } from "../engine/graph.ts";
+import { checkPayload } from "../engine/schema/payload-schema.ts";
 import type { ExecuteCall } from "./execute-call.ts";
 
 /** Refuses what a workflow's own graph forbids, before anything is created. */
-export function admit(graph: Graph, call: Pick<ExecuteCall, "type">): void {
+export function admit(graph: Graph, call: Pick<ExecuteCall, "type" | "event">): void {
   if (!graph.hasApiCallTrigger) {
     throw new RequestError(
       "WORKFLOW_HAS_OTHER_TRIGGER",
@@ -17,6 +18,7 @@ export function admit(graph: Graph, call: Pick<ExecuteCall, "type">): void {
         "ask for the response by its execution id.",
     );
   }
+  if (graph.payloadSchema !== undefined) checkPayload(graph.payloadSchema, call.event.body);
 }
 
 export function queueFull(max: number): RequestError {

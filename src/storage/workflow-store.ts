@@ -111,7 +111,7 @@ export class WorkflowStore {
     const row = await this.#db
       .selectFrom("workflow")
       .select(["draft_definition", "draft_revision", "draft_update_time"])
-      .where(isReferenced(environmentId, { workflow: workflowId }))
+      .where(isReferenced({ environmentId }, { workflow: workflowId }))
       .executeTakeFirst();
     if (row === undefined) {
       throw workflowNotFound({ workflow: workflowId });
@@ -140,7 +140,7 @@ export class WorkflowStore {
         draft_update_time: sql`now()`,
         update_time: sql`now()`,
       })
-      .where(isReferenced(environmentId, { workflow: workflowId }))
+      .where(isReferenced({ environmentId }, { workflow: workflowId }))
       .$if(expectedRevision !== undefined, (update) => update.where("draft_revision", "=", expectedRevision ?? 0))
       .returning(["draft_revision", "draft_update_time"])
       .executeTakeFirst();

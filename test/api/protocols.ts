@@ -39,6 +39,8 @@ export type ApiAnswer = {
   readonly text?: string;
   /** What a definition that cannot be published has wrong. */
   readonly problems?: readonly { readonly node_id?: string; readonly field: string }[];
+  /** The fields of the request that are not as they should be. */
+  readonly violations?: readonly string[];
   /** REST alone. */
   readonly status?: number;
   readonly headers: Headers;
@@ -159,6 +161,7 @@ async function callRest(
     reason: json["error_code"],
     text: String(json["message"]),
     problems: Object(json["details"]).problems ?? [],
+    violations: (Object(json["details"]).violations ?? []).map(({ field }: { field: string }) => field),
     status: reply.status,
     headers: reply.headers,
     message: json,

@@ -1,0 +1,194 @@
+// JSON Schema 2020-12 for payloads, compiled to checks and never to code.
+//
+// What is known of a schema comes from whoever writes workflows, so a validation must neither run their text nor hold the
+// process up: patterns are matched in linear time, and all of it has a bound (`schema-run.ts`). A schema is one document:
+// nothing is fetched, and an `$id` inside of it, which would begin another document, is refused. So `$dynamicRef` can lead
+// to nothing else than `$ref` would.
+
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { jsonPath } from "../../domain/json-refusal.ts";
+import { isObject } from "../../domain/violations.ts";
+import type { Field } from "../templates/field.ts";
+import { annotations, keywords } from "./keywords.ts";
+import type { Check, Schema } from "./schema-run.ts";
+
+const dialect = "https://json-schema.org/draft/2020-12/schema";
+
+const schemasMax = 5_000;
+
+/** Compiles a schema, and reports every problem in it. The result is of use where there was none. */
+export function compileSchema(root: JsonObject, field: Field): Schema {
+  return new SchemaCompiler(root, field).compile();
+}
+
+/** One keyword of one schema while it is compiled. */
+export type Keyword = {
+  readonly name: string;
+  readonly value: JsonValue;
+  /** The schema that it stands in. */
+  readonly owner: JsonObject;
+  error(message: string): undefined;
+  /** Compiles a schema inside the keyword's value; one for the same value as the owner's is in place. */
+  schema(json: JsonValue, steps: readonly (string | number)[]): Schema;
+  inPlace(json: JsonValue, steps: readonly (string | number)[]): Schema;
+};
+
+class SchemaCompiler {
+  readonly #root: JsonObject;
+  readonly #field: Field;
+  readonly #schemas = new Map<JsonObject, Schema>();
+  readonly #anchors = new Map<string, Schema>();
+  readonly #references: (() => void)[] = [];
+
+  constructor(root: JsonObject, field: Field) {
+    this.#root = root;
+    this.#field = field;
+  }
+
+  compile(): Schema {
+    const { $schema = dialect } = this.#root;
+    if (typeof $schema !== "string" || $schema.replace(/#$/, "") !== dialect) {
+      this.#problem(["$schema"], `The schema must be one of draft 2020-12: "${dialect}".`);
+    }
+    const schema = this.#schema(this.#root, []);
+    // A reference may lead to a place that no keyword leads to, and that holds references in turn.
+    for (let resolve = this.#references.shift(); resolve !== undefined; resolve = this.#references.shift()) resolve();
+    if (hasCycle(this.#schemas.values())) {
+      this.#problem([], "The schema refers to itself for the same value, and would be applied for ever.");
+    }
+    return schema;
+  }
+
+  #schema(json: JsonValue | undefined, path: readonly (string | number)[]): Schema {
+    if (json === true) return { checks: [], inPlace: [] };
+    if (json === false) return { checks: [(_, at) => at.breach("false", "is not taken here")], inPlace: [] };
+    if (!isObject(json)) {
+      this.#problem(path, "A schema must be an object, true or false.");
+      return { checks: [], inPlace: [] };
+    }
+    const known = this.#schemas.get(json);
+    if (known !== undefined) return known;
+    const schema: Schema = { checks: [], inPlace: [] };
+    this.#schemas.set(json, schema);
+    if (this.#schemas.size > schemasMax) {
+      if (this.#schemas.size === schemasMax + 1) this.#problem([], `There are more than ${schemasMax} schemas in it.`);
+      return schema;
+    }
+    this.#fill(schema, json, path);
+    return schema;
+  }
+
+  #fill(schema: Schema, json: JsonObject, path: readonly (string | number)[]): void {
+    const { $id, $anchor, $dynamicAnchor, $ref, $dynamicRef, $defs } = json;
+    if ($id !== undefined && json !== this.#root) {
+      this.#problem(
+        [...path, "$id"],
+        "An $id inside of a schema is not supported. Refer by #/$defs/… or by an $anchor.",
+      );
+    }
+    for (const anchor of [$anchor, $dynamicAnchor]) {
+      if (typeof anchor === "string") this.#anchors.set(anchor, schema);
+    }
+    for (const [name, reference] of Object.entries({ $ref, $dynamicRef })) {
+      if (reference !== undefined) this.#refer(schema, reference, [...path, name]);
+    }
+    if (isObject($defs)) {
+      for (const [name, inner] of Object.entries($defs)) this.#schema(inner, [...path, "$defs", name]);
+    }
+    for (const [name, compile] of Object.entries(keywords)) {
+      const value = json[name];
+      const check = value === undefined ? undefined : compile(this.#keyword(schema, json, [...path, name]));
+      if (check !== undefined) schema.checks.push(check);
+    }
+    for (const name of Object.keys(json)) {
+      if (!Object.hasOwn(keywords, name) && !annotations.has(name)) {
+        const place = this.#place([...path, name]);
+        place.warn("SCHEMA_KEYWORD_UNKNOWN", `JSON Schema 2020-12 has no keyword "${name}", so it has no effect.`);
+      }
+    }
+  }
+
+  #keyword(schema: Schema, owner: JsonObject, path: readonly (string | number)[]): Keyword {
+    const name = String(path.at(-1));
+    const inner = (json: JsonValue, steps: readonly (string | number)[]) => this.#schema(json, [...path, ...steps]);
+    return {
+      name,
+      // The keyword is one of the owner's members.
+      value: owner[name] ?? null,
+      owner,
+      error: (message) => this.#problem(path, message),
+      schema: inner,
+      inPlace: (json, steps) => {
+        const made = inner(json, steps);
+        schema.inPlace.push(made);
+        return made;
+      },
+    };
+  }
+
+  #refer(schema: Schema, reference: JsonValue, path: readonly (string | number)[]): void {
+    let target: Schema = { checks: [], inPlace: [] };
+    const check: Check = (value, at) => at.also(target, value);
+    schema.checks.push(check);
+    this.#references.push(() => {
+      const found = typeof reference === "string" ? this.#resolve(reference) : undefined;
+      if (found === undefined) {
+        const message = `${JSON.stringify(reference)} leads nowhere in this schema, and nothing is fetched from elsewhere.`;
+        this.#problem(path, message);
+        return;
+      }
+      target = found;
+      schema.inPlace.push(found);
+    });
+  }
+
+  #resolve(reference: string): Schema | undefined {
+    const { $id } = this.#root;
+    const isOwn = typeof $id === "string" && reference.startsWith(`${$id}#`);
+    const local = isOwn ? reference.slice($id.length) : reference === $id ? "#" : reference;
+    if (!local.startsWith("#")) return undefined;
+    const fragment = decoded(local.slice(1));
+    if (fragment !== "" && !fragment.startsWith("/")) return this.#anchors.get(fragment);
+    const steps = fragment.split("/").slice(1);
+    let json: JsonValue | undefined = this.#root;
+    for (const step of steps) {
+      const name = step.replaceAll("~1", "/").replaceAll("~0", "~");
+      if (Array.isArray(json)) json = json[Number(name)];
+      else json = isObject(json) && Object.hasOwn(json, name) ? json[name] : undefined;
+    }
+    return json === undefined ? undefined : this.#schema(json, steps);
+  }
+
+  #problem(path: readonly (string | number)[], message: string): undefined {
+    this.#place(path).error("SCHEMA_INVALID", message);
+    return undefined;
+  }
+
+  #place(path: readonly (string | number)[]): Field {
+    return path.length === 0 ? this.#field : this.#field.member(jsonPath("", path));
+  }
+}
+
+function decoded(fragment: string): string {
+  try {
+    return decodeURIComponent(fragment);
+  } catch {
+    return fragment;
+  }
+}
+
+/** Whether a schema comes back to itself without a step into the value. */
+function hasCycle(schemas: Iterable<Schema>): boolean {
+  const ended = new Set<Schema>();
+  const open = new Set<Schema>();
+  const visit = (schema: Schema): boolean => {
+    if (open.has(schema)) return true;
+    if (ended.has(schema)) return false;
+    open.add(schema);
+    const isCyclic = schema.inPlace.some(visit);
+    open.delete(schema);
+    ended.add(schema);
+    return isCyclic;
+  };
+  return [...schemas].some(visit);
+}

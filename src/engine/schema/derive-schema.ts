@@ -1,0 +1,28 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { isObject } from "../../domain/violations.ts";
+import { typeOf } from "./json-values.ts";
+
+/** A schema that a sample keeps: its members with their types, all required. What is null may be anything. */
+export function deriveSchemaOf(sample: JsonObject): JsonObject {
+  return { $schema: "https://json-schema.org/draft/2020-12/schema", ...derive([sample]) };
+}
+
+/** A schema that several values keep: members that some of them lack are not required. */
+function derive(values: readonly JsonValue[]): JsonObject {
+  const types = [...new Set(values.map(typeOf))];
+  if (types.length === 0 || types.includes("null")) return {};
+  const objects = values.filter(isObject);
+  const items = values.filter((value) => Array.isArray(value)).flat();
+  const names = [...new Set(objects.flatMap((object) => Object.keys(object)))];
+  const required = names.filter((name) => objects.every((object) => Object.hasOwn(object, name)));
+  const members = names.map((name) => {
+    const having = objects.filter((object) => Object.hasOwn(object, name));
+    return [name, derive(having.map((object) => object[name] ?? null))];
+  });
+  return {
+    type: types.length === 1 ? (types[0] ?? "object") : types,
+    ...(names.length > 0 && { properties: Object.fromEntries(members) }),
+    ...(required.length > 0 && { required }),
+    ...(items.length > 0 && { items: derive(items) }),
+  };
+}

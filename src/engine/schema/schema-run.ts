@@ -1,0 +1,138 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { jsonPath } from "../../domain/json-refusal.ts";
+import type { FieldViolation } from "../../domain/request-error.ts";
+import { violationsMax } from "../../domain/violations.ts";
+
+/** A compiled schema. Its checks are filled in after it is made, since schemas may refer to themselves. */
+export type Schema = {
+  readonly checks: Check[];
+  /** The schemas that are applied to the same value. */
+  readonly inPlace: Schema[];
+};
+
+/** Whether a value passes one keyword. A breach is told to the run. */
+export type Check = (value: JsonValue, at: Visit) => boolean;
+
+/** The way to a value, from the innermost step outwards. */
+type Path = { readonly step: string | number; readonly outer: Path } | undefined;
+
+/**
+ * How much work one validation may be, so that no schema can hold the process up: one for each schema that is applied to
+ * a value, and for patterns the length of the text times the size of the compiled expression. It takes about a second.
+ */
+export const workMax = 10_000_000;
+
+/** Schemas that are applied inside one another. */
+const nestedMax = 1_000;
+
+/** A validation was too much work. */
+export class SchemaExhausted extends Error {}
+
+/** One validation of one value. */
+export class SchemaRun {
+  /** The first few breaches, in the order of the schema. */
+  readonly violations: FieldViolation[] = [];
+  readonly #name: string;
+  #count = 0;
+  #work = 0;
+  #nested = 0;
+  #trials = 0;
+
+  /** @param name what paths begin with */
+  constructor(name: string) {
+    this.#name = name;
+  }
+
+  /** How many breaches there are, told or not. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether breaches are of no interest, since another schema may do. */
+  get isTrial(): boolean {
+    return this.#trials > 0;
+  }
+
+  spend(work: number): void {
+    this.#work += work;
+    if (this.#work > workMax) throw new SchemaExhausted();
+  }
+
+  apply({ checks }: Schema, value: JsonValue, at: Visit): boolean {
+    this.spend(1);
+    if (++this.#nested > nestedMax) throw new SchemaExhausted();
+    let isValid = true;
+    for (const check of checks) {
+      isValid = check(value, at) && isValid;
+      if (!isValid && this.isTrial) break;
+    }
+    this.#nested -= 1;
+    return isValid;
+  }
+
+  /** Applies a schema that may fail without harm. */
+  tryOut(schema: Schema, value: JsonValue, at: Visit): boolean {
+    this.#trials += 1;
+    const isValid = this.apply(schema, value, at);
+    this.#trials -= 1;
+    return isValid;
+  }
+
+  report(path: Path, keyword: string, description: string): false {
+    if (this.isTrial) return false;
+    this.#count += 1;
+    if (this.violations.length < violationsMax) {
+      const steps: (string | number)[] = [];
+      for (let at = path; at !== undefined; at = at.outer) steps.unshift(at.step);
+      this.violations.push({ field: jsonPath(this.#name, steps), description, rule: `schema.${keyword}` });
+    }
+    return false;
+  }
+}
+
+/** One schema at one value, with the members and items that it has looked at: what `unevaluated…` leaves out. */
+export class Visit {
+  readonly run: SchemaRun;
+  readonly names = new Set<string>();
+  readonly indexes = new Set<number>();
+  readonly #path: Path;
+
+  constructor(run: SchemaRun, path?: Path) {
+    this.run = run;
+    this.#path = path;
+  }
+
+  breach(keyword: string, description: string): false {
+    return this.run.report(this.#path, keyword, description);
+  }
+
+  /** Applies a schema to a member or an item of the value. */
+  descend(schema: Schema, value: JsonValue, step: string | number): boolean {
+    if (typeof step === "number") this.indexes.add(step);
+    else this.names.add(step);
+    return this.run.apply(schema, value, new Visit(this.run, { step, outer: this.#path }));
+  }
+
+  /** Applies a schema to the value itself. What it has looked at counts where it holds. */
+  also(schema: Schema, value: JsonValue): boolean {
+    const inner = new Visit(this.run, this.#path);
+    return this.run.apply(schema, value, inner) && this.#takeOver(inner);
+  }
+
+  /** The same, and a breach is none of the value's. */
+  maybe(schema: Schema, value: JsonValue): boolean {
+    const inner = new Visit(this.run, this.#path);
+    return this.run.tryOut(schema, value, inner) && this.#takeOver(inner);
+  }
+
+  #takeOver({ names, indexes }: Visit): true {
+    for (const name of names) this.names.add(name);
+    for (const index of indexes) this.indexes.add(index);
+    return true;
+  }
+
+  /** Whether an item or a member passes a schema, without a breach. */
+  matches(schema: Schema, value: JsonValue): boolean {
+    return this.run.tryOut(schema, value, new Visit(this.run));
+  }
+}
