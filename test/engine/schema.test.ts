@@ -115,7 +115,7 @@ const cases: Readonly<Record<string, Case>> = {
     ],
   },
   "a condition": {
-    a: { if: { type: "number" }, ...Object.fromEntries([["then", { minimum: 3 }]]), else: { minLength: 3 } },
+    a: JSON.parse('{ "if": { "type": "number" }, "then": { "minimum": 3 }, "else": { "minLength": 3 } }'),
     takes: [3, "abc"],
     refuses: [
       [2, "minimum"],

@@ -200,14 +200,14 @@ export const keywords: Readonly<Record<string, Compile>> = {
   unevaluatedItems: forArray((keyword) => {
     const schema = keyword.schema(keyword.value, []);
     return (items, at) => {
-      const seen = new Set(at.indexes);
+      const { seen } = at;
       return all(items, (item, index) => seen.has(index) || at.descend(schema, item, index));
     };
   }),
   unevaluatedProperties: forObject((keyword) => {
     const schema = keyword.schema(keyword.value, []);
     return (members, at) => {
-      const seen = new Set(at.names);
+      const { seen } = at;
       return all(Object.entries(members), ([name, member]) => seen.has(name) || at.descend(schema, member, name));
     };
   }),
@@ -263,7 +263,7 @@ function compileContains(keyword: Keyword) {
   if (min === undefined || max === undefined) return undefined;
   return (items: JsonValue[], at: Visit) => {
     const matching = [...items.keys()].filter((index) => at.matches(schema, items[index] ?? null));
-    for (const index of matching) at.indexes.add(index);
+    for (const index of matching) at.see(index);
     const told = max === Number.MAX_SAFE_INTEGER ? `${min} items or more` : `${min} to ${max} items`;
     return (
       (matching.length >= min && matching.length <= max) ||

@@ -17,10 +17,13 @@ export type Check = (value: JsonValue, at: Visit) => boolean;
 type Path = { readonly step: string | number; readonly outer: Path } | undefined;
 
 /**
- * How much work one validation may be, so that no schema can hold the process up: one for each schema that is applied to
- * a value, and for patterns the length of the text times the size of the compiled expression. It takes about a second.
+ * How much work one validation may be, so that no schema can hold the process up: a fixed amount for each schema that is
+ * applied to a value, and for patterns the length of the text times the size of the compiled expression. The unit takes
+ * about 60 ns, and so all of it less than a second.
  */
 export const workMax = 10_000_000;
+
+const workOfSchema = 5;
 
 /** Schemas that are applied inside one another. */
 const nestedMax = 1_000;
@@ -59,7 +62,7 @@ export class SchemaRun {
   }
 
   apply({ checks }: Schema, value: JsonValue, at: Visit): boolean {
-    this.spend(1);
+    this.spend(workOfSchema);
     if (++this.#nested > nestedMax) throw new SchemaExhausted();
     let isValid = true;
     for (const check of checks) {
@@ -93,9 +96,8 @@ export class SchemaRun {
 /** One schema at one value, with the members and items that it has looked at: what `unevaluated…` leaves out. */
 export class Visit {
   readonly run: SchemaRun;
-  readonly names = new Set<string>();
-  readonly indexes = new Set<number>();
   readonly #path: Path;
+  #seen: Set<string | number> | undefined;
 
   constructor(run: SchemaRun, path?: Path) {
     this.run = run;
@@ -106,10 +108,19 @@ export class Visit {
     return this.run.report(this.#path, keyword, description);
   }
 
+  /** The names or the indexes that were looked at until now. */
+  get seen(): ReadonlySet<string | number> {
+    return new Set(this.#seen);
+  }
+
+  see(step: string | number): void {
+    this.#seen ??= new Set();
+    this.#seen.add(step);
+  }
+
   /** Applies a schema to a member or an item of the value. */
   descend(schema: Schema, value: JsonValue, step: string | number): boolean {
-    if (typeof step === "number") this.indexes.add(step);
-    else this.names.add(step);
+    this.see(step);
     return this.run.apply(schema, value, new Visit(this.run, { step, outer: this.#path }));
   }
 
@@ -125,9 +136,8 @@ export class Visit {
     return this.run.tryOut(schema, value, inner) && this.#takeOver(inner);
   }
 
-  #takeOver({ names, indexes }: Visit): true {
-    for (const name of names) this.names.add(name);
-    for (const index of indexes) this.indexes.add(index);
+  #takeOver(inner: Visit): true {
+    for (const step of inner.#seen ?? []) this.see(step);
     return true;
   }
 
