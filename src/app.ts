@@ -109,7 +109,7 @@ export class App implements Service {
         workflows,
         limits,
       }),
-      createWorkflowService({ workflows, limits }),
+      createWorkflowService({ workflows, reader, scheduler: this.#scheduler, limits, clock: systemClock }),
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),
       createApiKeyService(stores),

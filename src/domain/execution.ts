@@ -123,6 +123,8 @@ export type NodeRun = {
   /** Milliseconds since 1970. */
   readonly start_time: number;
   readonly end_time: number;
+  /** What its templates gave, by their text, as a JSON object; kept for tests of drafts alone. */
+  readonly input?: JsonText;
   /** What later nodes read; absent where there is none. */
   readonly output?: JsonText;
   /** The port that the branch left by, where the kind has more than one; of an iteration `each` if another follows. */

@@ -35,6 +35,7 @@ export type Reason =
   | "RESOURCE_NOT_FOUND"
   | "EXECUTION_ENDED"
   | "EXECUTION_NOT_ENDED"
+  | "EXECUTION_IS_TEST"
   | "NODE_DID_NOT_FAIL"
   | "NODE_RETRY_NOT_ALLOWED"
   | "ENCRYPTION_KEYS_MISSING"
@@ -83,6 +84,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   RESOURCE_NOT_FOUND: { code: Code.NotFound, status: 404 },
   EXECUTION_ENDED: { code: Code.FailedPrecondition, status: 400 },
   EXECUTION_NOT_ENDED: { code: Code.FailedPrecondition, status: 400 },
+  EXECUTION_IS_TEST: { code: Code.FailedPrecondition, status: 400 },
   NODE_DID_NOT_FAIL: { code: Code.FailedPrecondition, status: 400 },
   NODE_RETRY_NOT_ALLOWED: { code: Code.FailedPrecondition, status: 400 },
   ENCRYPTION_KEYS_MISSING: { code: Code.FailedPrecondition, status: 400 },

@@ -17,6 +17,7 @@ import { Certainty } from "./certainty.ts";
 import { type CompiledNode, compileNode } from "./compile-node.ts";
 import type { Graph, GraphNode, Level, Port } from "./graph.ts";
 import { type LevelPlan, planLevels } from "./levels.ts";
+import type { HiddenParts } from "./node-inputs.ts";
 import { Problems } from "./problems.ts";
 import { QueryCompiler } from "./query/compile-query.ts";
 import { compilePayloadSchema } from "./schema/payload-schema.ts";
@@ -63,6 +64,7 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
     root: linkLevels(plans, compiled),
     hasGroup: plans.length > 1,
     finishesBranches,
+    hidden: hiddenParts(plans),
     hidesNodes: plans.some(({ nodes }) => nodes.some(({ settings }) => settings?.hideNodeRequest === true)),
     hasApiCallTrigger: trigger?.case === "apiCall",
     readsFields: names.readsFields,
@@ -72,6 +74,18 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
     ...(payloadSchema && { payloadSchema }),
   };
   return { graph, errors: [], warnings: problems.warnings };
+}
+
+function hiddenParts(plans: readonly LevelPlan[]): HiddenParts {
+  return new Map(
+    plans
+      .flatMap(({ nodes }) => nodes)
+      .flatMap(({ id, settings }) => {
+        const { hideNodeRequest = false, encryptedOutputFields: paths = [] } = settings ?? {};
+        const hidden = hideNodeRequest ? "all" : paths;
+        return hidden.length > 0 ? [[id, hidden] as const] : [];
+      }),
+  );
 }
 
 function startMessage({ start }: Structure): StartNode | undefined {

@@ -1,5 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { FieldDeclaration } from "../gen/flowcall/v1/field_pb.ts";
+import type { HiddenParts } from "./node-inputs.ts";
 import type { Leaf } from "./nodes/leaf.ts";
 import type { Condition } from "./rule.ts";
 import type { Schema } from "./schema/schema-run.ts";
@@ -13,6 +14,7 @@ export type Graph = {
   readonly hasApiCallTrigger: boolean;
   /** Whether a node hides what it gives. */
   readonly hidesNodes: boolean;
+  readonly hidden: HiddenParts;
   /** Whether the branches beside a failed node come to their end. */
   readonly finishesBranches: boolean;
   /** Whether a template reads a field of the workflow or of the application. */

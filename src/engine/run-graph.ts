@@ -17,6 +17,8 @@ export type Run = RunValues & {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly journal: Journal;
+  /** Whether records say what the templates of their nodes gave. */
+  readonly keepsInputs?: boolean;
   /** Calls to the outside share their connections with those of the same environment only. */
   readonly environmentId: string;
   readonly http: Pick<HttpClient, "send">;

@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionType } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { unreachable } from "../domain/unreachable.ts";
+import type { NodeInputs } from "./node-inputs.ts";
 import { type Reference, type Scope, type Source, walk } from "./templates/reference.ts";
 
 /** What the templates of a run can read besides the outputs of nodes. */
@@ -53,14 +54,18 @@ export class RunScope implements Scope {
   readonly notes: string[] = [];
   readonly #values: RunValues;
   readonly #outputs: Outputs;
+  readonly #inputs: NodeInputs | undefined;
 
-  constructor(values: RunValues, outputs: Outputs) {
+  constructor(values: RunValues, outputs: Outputs, inputs?: NodeInputs) {
     this.#values = values;
     this.#outputs = outputs;
+    this.#inputs = inputs;
   }
 
   read(reference: Reference): JsonValue | undefined {
-    const value = walk(this.#root(reference.source), reference.path);
+    const root = this.#root(reference.source);
+    const value = walk(root, reference.path);
+    this.#inputs?.add(reference, root);
     if (value === undefined) {
       this.note(`"{{${reference.text}}}" did not resolve.`);
     }

@@ -3,7 +3,8 @@ import type { JsonText } from "../domain/json-text.ts";
 import { redacted } from "../domain/redacted.ts";
 import { Boundary, type BoundaryOptions } from "./boundary.ts";
 import { NodeFailure } from "./failure.ts";
-import type { GraphNode, Level, Port } from "./graph.ts";
+import type { Graph, GraphNode, Level, Port } from "./graph.ts";
+import { type HiddenParts, NodeInputs } from "./node-inputs.ts";
 import type { Run } from "./run-graph.ts";
 import { type Outputs, RunScope } from "./run-scope.ts";
 
@@ -17,9 +18,12 @@ export class RunState {
   /** A fault that is not the workflow's. */
   crash: { readonly error: unknown } | undefined;
 
-  constructor(run: Run, branches: BoundaryOptions) {
+  readonly hidden: HiddenParts;
+
+  constructor(run: Run, graph: BoundaryOptions & Pick<Graph, "hidden">) {
     this.run = run;
-    this.boundary = new Boundary(run.signal, branches);
+    this.hidden = graph.hidden;
+    this.boundary = new Boundary(run.signal, graph);
   }
 }
 
@@ -50,6 +54,7 @@ export class Visit {
   readonly path: string;
   readonly startTime: number;
   readonly scope: RunScope;
+  readonly #inputs: NodeInputs | undefined;
   attempts = 0;
   /** How many requests of this visit a server outside has answered: what it did then is done. */
   answers = 0;
@@ -61,7 +66,9 @@ export class Visit {
     this.level = level;
     this.path = level.prefix + node.id;
     this.startTime = level.state.run.clock.now();
-    this.scope = new RunScope(level.state.run, level.outputs);
+    const { run, hidden } = level.state;
+    this.#inputs = run.keepsInputs === true ? new NodeInputs(hidden) : undefined;
+    this.scope = new RunScope(run, level.outputs, this.#inputs);
   }
 
   /** Ends the visit with an output, and gives the port that the branch leaves by. */
@@ -160,8 +167,18 @@ export class Visit {
     return `${this.path}#${this.attempts}`;
   }
 
+  get #inputText(): JsonText | undefined {
+    if (this.#inputs === undefined) return undefined;
+    // The JSON text of a text. What a hidden node reads is part of what it hides.
+    if (this.node.isHidden) return JSON.stringify(redacted) as JsonText;
+    const { text } = this.#inputs;
+    if (text === undefined) this.scope.note("What the node's templates gave is too large to be kept.");
+    return text;
+  }
+
   #record(state: NodeState, rest: Pick<NodeRun, "output" | "port" | "error" | "answers">, path = this.path): void {
     const { run } = this.level.state;
+    const input = path === this.path ? this.#inputText : undefined;
     run.journal.record({
       path,
       node_id: this.node.id,
@@ -169,6 +186,7 @@ export class Visit {
       attempts: this.attempts,
       start_time: this.startTime,
       end_time: run.clock.now(),
+      ...(input !== undefined && { input }),
       ...rest,
       ...(this.node.isHidden && { is_hidden: true }),
       ...(this.iterations > 0 && { iterations: this.iterations }),

@@ -34,7 +34,8 @@ export function summaryMessage(execution: ExecutionSummary) {
     id: execution.id,
     workflowId: execution.workflowId,
     slug: execution.slug,
-    workflowVersion: execution.version,
+    // A draft under test is kept under a number below the versions'.
+    workflowVersion: Math.max(0, execution.version),
     linkedAccountId: execution.linkedAccountId,
     configId: execution.configId,
     ...(tag !== undefined && { tag }),
@@ -65,7 +66,7 @@ export function detailMessage(execution: ExecutionDetail, runs: readonly NodeRun
 /** The one place where a run of a node becomes a message, and so where what the node hides is left out. */
 export function nodeRunMessage(run: NodeRun, views: NodeViews) {
   const view = views.get(run.node_id);
-  const { output, port, error } = shownRun(run, view);
+  const { input, output, port, error } = shownRun(run, view);
   return create(NodeRunSchema, {
     nodeId: run.node_id,
     path: run.path,
@@ -77,6 +78,7 @@ export function nodeRunMessage(run: NodeRun, views: NodeViews) {
     ...(port !== undefined && { port }),
     ...errorField(error),
     notes: [...(run.notes ?? [])],
+    ...(input !== undefined && { input: valueMessage(input) }),
     ...(output !== undefined && { output: valueMessage(output) }),
   });
 }

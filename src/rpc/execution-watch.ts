@@ -69,7 +69,7 @@ function acceptedMessage({ id, workflowId, version, linkedAccountId, createTime 
   return create(ExecutionEvent_AcceptedSchema, {
     executionId: id,
     workflowId,
-    workflowVersion: version,
+    workflowVersion: Math.max(0, version),
     linkedAccountId,
     createTime: timestampFromDate(createTime),
   });

@@ -1,7 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionError, NodeRun } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
-import { redacted } from "../domain/redacted.ts";
+import { redacted, redactPaths } from "../domain/redacted.ts";
 import type { Node } from "../gen/flowcall/v1/definition_pb.ts";
 
 /** What is shown of a node's runs. */
@@ -48,18 +48,7 @@ function shownOutput(output: JsonText, { isHidden, encryptedFields }: NodeView):
   if (!isHidden && encryptedFields.length === 0) return output;
   // The text was written from a JSON value.
   const value = JSON.parse(output) as JsonValue;
-  const shown = isHidden ? redacted : encryptedFields.reduce((part, path) => redact(part, path.split(".")), value);
+  const shown = isHidden ? redacted : redactPaths(value, encryptedFields);
   // Made of a JSON value, with strings in it that are one.
   return JSON.stringify(shown) as JsonText;
-}
-
-/** Replaces what a path leads to. A `*` leads to every item or member. */
-function redact(value: JsonValue, steps: readonly string[], at = 0): JsonValue {
-  const step = steps[at];
-  if (step === undefined) return redacted;
-  const within = (name: string, part: JsonValue) =>
-    step === "*" || step === name ? redact(part, steps, at + 1) : part;
-  if (Array.isArray(value)) return value.map((item, index) => within(String(index), item));
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, within(name, member)]));
 }

@@ -1,5 +1,6 @@
 import { create, fromJsonString } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Reach } from "../domain/principal.ts";
 import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
 import {
   type ApiCallTrigger,
@@ -7,7 +8,8 @@ import {
   WorkflowDefinitionSchema,
 } from "../gen/flowcall/v1/definition_pb.ts";
 import { DraftSchema, WorkflowSchema, WorkflowVersionSchema } from "../gen/flowcall/v1/workflow_pb.ts";
-import { etagOf, revisionOf } from "./etag.ts";
+import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { etagOf, revisionOf, staleEtag } from "./etag.ts";
 
 /** How a request names a workflow. */
 export type Named = { readonly workflow: string; readonly slug?: string | undefined };
@@ -66,4 +68,17 @@ export function versionMessage({ id, currentVersion }: WorkflowRecord, { version
 /** The revision that a condition names, for a spread. Refuses with ETAG_MISMATCH what no etag ever was. */
 export function expectedOf({ etag }: { readonly etag?: string | undefined }): { readonly expectedRevision?: number } {
   return etag === undefined ? {} : { expectedRevision: revisionOf(etag) };
+}
+
+/** The draft in the state that a request names, if it names one. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
+export async function readDraft(
+  workflows: WorkflowStore,
+  reach: Reach,
+  request: Named & { readonly etag?: string | undefined },
+): Promise<DraftRecord> {
+  const { id } = await workflows.find(reach, referenceOf(request));
+  const draft = await workflows.getDraft(reach.environmentId, id);
+  const { expectedRevision = draft.revision } = expectedOf(request);
+  if (expectedRevision !== draft.revision) throw staleEtag(request.etag ?? "");
+  return draft;
 }

@@ -5,21 +5,28 @@ import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowRecord } from "../domain/workflow.ts";
 import { compileGraph } from "../engine/compile-graph.ts";
 import { deriveSchemaOf } from "../engine/schema/derive-schema.ts";
-import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
 import {
   ListVersionsResponseSchema,
   PublishWorkflowResponseSchema,
   RestoreVersionResponseSchema,
   ValidateDraftResponseSchema,
   type Workflow,
-  type WorkflowProblem,
   type WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { etagOf, staleEtag } from "./etag.ts";
+import { checkDefinition } from "./check-definition.ts";
+import { etagOf } from "./etag.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
-import { expectedOf, type Named, panelOf, parseDefinition, referenceOf, versionMessage } from "./workflow-message.ts";
+import {
+  expectedOf,
+  type Named,
+  panelOf,
+  parseDefinition,
+  readDraft,
+  referenceOf,
+  versionMessage,
+} from "./workflow-message.ts";
 
 const pageSizeDefault = 50;
 
@@ -61,13 +68,10 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
 
     publishWorkflow: async (request, call) => {
       const { environmentId } = principalOf(call);
-      const { id } = await find(call, request);
-      const { definition, revision } = await workflows.getDraft(environmentId, id);
-      const { expectedRevision = revision } = expectedOf(request);
-      if (request.etag !== undefined && expectedRevision !== revision) throw staleEtag(request.etag);
-      const warnings = checkDefinition(parseDefinition(definition), { id, limits });
-      const version = await workflows.publish({ environmentId, workflowId: id, definition, revision });
-      return create(PublishWorkflowResponseSchema, { workflowId: id, version, warnings });
+      const { workflowId, definition, revision } = await readDraft(workflows, reachOf(call), request);
+      const { warnings } = checkDefinition(parseDefinition(definition), { id: workflowId, limits });
+      const version = await workflows.publish({ environmentId, workflowId, definition, revision });
+      return create(PublishWorkflowResponseSchema, { workflowId, version, warnings });
     },
 
     unpublishWorkflow: async (request, call) => {
@@ -100,27 +104,12 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
       const workflow = await find(call, request);
       const { definition } = await findVersion(call, workflow, request.version);
       // What an older release has published need not be what this one runs.
-      const warnings = checkDefinition(parseDefinition(definition), { id: workflow.id, limits });
+      const { warnings } = checkDefinition(parseDefinition(definition), { id: workflow.id, limits });
       const publication = { environmentId, workflowId: workflow.id, definition, ...expectedOf(request) };
       const version = await workflows.publish(publication);
       return create(RestoreVersionResponseSchema, { workflowId: workflow.id, version, warnings });
     },
   };
-}
-
-type Checked = { readonly id: string; readonly limits: Limits };
-
-/** Refuses with WORKFLOW_INVALID what cannot run; answers the warnings of what can. */
-function checkDefinition(definition: WorkflowDefinition, { id, limits }: Checked): WorkflowProblem[] {
-  const { errors, warnings } = compileGraph(definition, limits);
-  const [first] = errors;
-  if (first === undefined) return [...warnings];
-  throw new RequestError(
-    "WORKFLOW_INVALID",
-    `The definition cannot be published: ${errors.length} ${errors.length === 1 ? "problem" : "problems"}, the first: ` +
-      `${first.nodeId === undefined ? "" : `node ${first.nodeId}, `}${first.field}: ${first.message}`,
-    { problems: errors, metadata: { workflow_id: id, problems: String(errors.length) } },
-  );
 }
 
 function versionNotFound(workflow: string, version: number): RequestError {

@@ -1,6 +1,5 @@
 import { create, toJsonString } from "@bufbuild/protobuf";
 import type { Call } from "../domain/call.ts";
-import type { Limits } from "../domain/limits.ts";
 import type { WorkflowRecord } from "../domain/workflow.ts";
 import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import {
@@ -8,7 +7,7 @@ import {
   ListWorkflowsResponseSchema,
   WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { type DraftTestOptions, draftTest } from "./draft-test.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
 import {
@@ -23,10 +22,11 @@ import { workflowPublishing } from "./workflow-publishing.ts";
 
 const pageSizeDefault = 50;
 
-export type WorkflowServiceOptions = { readonly workflows: WorkflowStore; readonly limits: Limits };
+export type WorkflowServiceOptions = DraftTestOptions;
 
 /** Writing, publishing and looking up workflows. */
-export function createWorkflowService({ workflows, limits }: WorkflowServiceOptions): Implementation {
+export function createWorkflowService(options: WorkflowServiceOptions): Implementation {
+  const { workflows, limits } = options;
   const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
 
   /** With the panel of the version that calls run, or of the draft. */
@@ -41,6 +41,7 @@ export function createWorkflowService({ workflows, limits }: WorkflowServiceOpti
   };
 
   return implement(WorkflowService, {
+    ...draftTest(options),
     ...workflowPublishing({ workflows, limits, answer }),
 
     createWorkflow: async ({ slug, name, description, alias }, call) =>

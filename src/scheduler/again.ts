@@ -52,6 +52,7 @@ export class Again {
   async #getOrigin(query: ExecutionQuery): Promise<NewExecution> {
     const origin = await this.#options.reader.getStart(query);
     if (origin === undefined) throw executionNotFound(query.executionId);
+    if (origin.source === "TEST") throw isTest(origin.id);
     return origin;
   }
 
@@ -78,6 +79,15 @@ function checkFailed(executionId: string, path: string, runs: readonly NodeRun[]
     {
       metadata: { execution_id: executionId, node_id: path, state: run.state },
     },
+  );
+}
+
+/** Outputs that stood in for nodes would not do so again. */
+function isTest(executionId: string): RequestError {
+  return new RequestError(
+    "EXECUTION_IS_TEST",
+    "The execution was a test of a draft, which cannot be repeated. Test the draft again with the outputs of this one.",
+    { metadata: { execution_id: executionId } },
   );
 }
 

@@ -219,6 +219,7 @@ export class ExecutionRun {
         limits,
         clock,
         journal: this.#journal,
+        keepsInputs: execution.source === "TEST",
         signal: this.#abort.signal,
       });
     } catch (error) {

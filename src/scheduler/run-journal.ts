@@ -224,8 +224,8 @@ export function flushesOf(runs: readonly NodeRun[]): readonly Flush[] {
 /** How many records, counted from the first, one flush holds. */
 function flushLength(runs: readonly NodeRun[]): number {
   let chars = 0;
-  for (const [index, { output = "" }] of runs.entries()) {
-    chars += recordChars + output.length;
+  for (const [index, { input = "", output = "" }] of runs.entries()) {
+    chars += recordChars + input.length + output.length;
     if (chars >= flushCharsMax) return index + 1;
   }
   return runs.length;

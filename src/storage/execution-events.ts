@@ -7,8 +7,8 @@ import type { Tables } from "./tables.ts";
 /** An execution whose journal is read from a flush on. */
 export type JournalPlace = FoundExecution & { readonly nextFlush: number };
 
-/** A fact that is recorded for good: one visit of a node, or one iteration of a Group, without its output. */
-export type JournalFact = { readonly entry: number; readonly run: Omit<NodeRun, "output"> };
+/** A fact that is recorded for good: one visit of a node, or one iteration of a Group, without its input and output. */
+export type JournalFact = { readonly entry: number; readonly run: Omit<NodeRun, "input" | "output"> };
 
 /** What follows in an execution: its next flush, or, where it has none and never will have, its end. */
 export type ExecutionNews = { readonly executionId: string } & (FlushNews | EndNews);
@@ -99,6 +99,6 @@ function toNews({ id: executionId, flush_index: index, entries, state, end_time,
 }
 
 /** Waits and attempts, whose paths have a `#`, are how a node comes to its end and not facts of their own. */
-function toFacts({ output, ...run }: NodeRun, entry: number): readonly JournalFact[] {
+function toFacts({ input, output, ...run }: NodeRun, entry: number): readonly JournalFact[] {
   return run.path.includes("#") ? [] : [{ entry, run }];
 }

@@ -84,13 +84,25 @@ export class ExecutionReader {
   async listNodeRuns(execution: FoundExecution): Promise<readonly NodeRun[]> {
     const visits = new Map<string, NodeRun>();
     for await (const { runs } of this.#readJournal(execution)) {
-      for (const { output, ...record } of runs) {
+      for (const { input, output, ...record } of runs) {
         const run = visitOf(record, execution);
         if (run !== undefined && run.path === run.node_id) {
           visits.delete(run.path);
           visits.set(run.path, run);
         }
       }
+    }
+    return [...visits.values()];
+  }
+
+  /** The visits of all nodes that are recorded so far, with what they gave, in the order in which they ended. */
+  async listVisits(execution: FoundExecution): Promise<readonly NodeRun[]> {
+    const visits = new Map<string, NodeRun>();
+    for (const record of await this.listRecords(execution)) {
+      const run = visitOf(record, execution);
+      if (run === undefined) continue;
+      visits.delete(run.path);
+      visits.set(run.path, run);
     }
     return [...visits.values()];
   }
@@ -123,7 +135,7 @@ export class ExecutionReader {
         return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry: 0 }, filters) };
       }
       const first = index === from.flushIndex ? from.entry : 0;
-      for (const [entry, { output, ...run }] of runs.entries()) {
+      for (const [entry, { input, output, ...run }] of runs.entries()) {
         if (entry < first || !isIterationOf(path, run)) continue;
         if (iterations.length === pageSize) {
           return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry }, filters) };

@@ -3,6 +3,7 @@ import { newId } from "../domain/id.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
+import { type DraftTest, type KeptDraft, keepDraft } from "./draft-snapshot.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
@@ -154,6 +155,14 @@ export class WorkflowStore {
    */
   async publish(publication: Publication): Promise<number> {
     return (await publishVersion(this.#db, publication)) ?? (await this.#refuse(publication));
+  }
+
+  /**
+   * Keeps a draft so that it can be tested, also after it is saved anew; `getVersion` answers it by the number that this
+   * gives. Refuses with INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_FOUND, and ETAG_MISMATCH where it is in another state.
+   */
+  async keepDraft(test: DraftTest): Promise<KeptDraft> {
+    return (await keepDraft(this.#db, test)) ?? (await this.#refuse(test));
   }
 
   /** The published versions without their definitions, newest first. Refuses with VALIDATION_ERROR a token of another list. */

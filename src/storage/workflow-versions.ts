@@ -63,6 +63,7 @@ export async function listVersions(
     .select(["version", "create_time as createTime"])
     .where("environment_id", "=", environmentId)
     .where("workflow_id", "=", workflowId)
+    .where("version", ">", 0)
     .$if(before !== undefined, (query) => query.where("version", "<", before ?? 0))
     .orderBy("version", "desc")
     .limit(pageSize + 1)

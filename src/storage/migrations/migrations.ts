@@ -9,6 +9,7 @@ import { ownership } from "./0007-ownership.ts";
 import { tenants } from "./0008-tenants.ts";
 import { keyLife } from "./0009-key-life.ts";
 import { workflowLife } from "./0010-workflow-life.ts";
+import { draftTests } from "./0011-draft-tests.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -23,5 +24,6 @@ export const migrations: MigrationProvider = {
     "0008-tenants": tenants,
     "0009-key-life": keyLife,
     "0010-workflow-life": workflowLife,
+    "0011-draft-tests": draftTests,
   }),
 };

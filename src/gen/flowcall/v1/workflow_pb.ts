@@ -7,9 +7,11 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
 import type { WorkflowDefinition } from "./definition_pb.ts";
 import { file_flowcall_v1_definition } from "./definition_pb.ts";
+import type { ExecutionError, ExecutionResult_Status, NodeRun } from "./execution_pb.ts";
+import { file_flowcall_v1_execution } from "./execution_pb.ts";
 import { file_flowcall_v1_options } from "./options_pb.ts";
 import { file_google_api_annotations } from "../../google/api/annotations_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Timestamp, Value } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
@@ -17,7 +19,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/workflow.proto.
  */
 export const file_flowcall_v1_workflow: GenFile = /*@__PURE__*/
-  fileDesc("ChpmbG93Y2FsbC92MS93b3JrZmxvdy5wcm90bxILZmxvd2NhbGwudjEi/gIKCFdvcmtmbG93EgoKAmlkGAEgASgJEgwKBHNsdWcYAiABKAkSDAoEbmFtZRgDIAEoCRIYCgtkZXNjcmlwdGlvbhgEIAEoCUgAiAEBEhIKBWFsaWFzGAUgASgJSAGIAQESLQoPY3VycmVudF92ZXJzaW9uGAYgASgFSAJSD2N1cnJlbnRfdmVyc2lvbogBARILCgN1cmwYByABKAkSKAoHcGF5bG9hZBgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSPAoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRI8Cgt1cGRhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSC3VwZGF0ZV90aW1lEgwKBGV0YWcYCyABKAlCDgoMX2Rlc2NyaXB0aW9uQggKBl9hbGlhc0ISChBfY3VycmVudF92ZXJzaW9uIqoBCgVEcmFmdBIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSMwoKZGVmaW5pdGlvbhgCIAEoCzIfLmZsb3djYWxsLnYxLldvcmtmbG93RGVmaW5pdGlvbhIMCgRldGFnGAMgASgJEjwKC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcFILdXBkYXRlX3RpbWUi2wIKFUNyZWF0ZVdvcmtmbG93UmVxdWVzdBI3CgRzbHVnGAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIYCgRuYW1lGAIgASgJQgq6SAdyBRABGMgBEiIKC2Rlc2NyaXB0aW9uGAMgASgJQgi6SAVyAxjQD0gAiAEBErABCgVhbGlhcxgEIAEoCUKbAbpIlwG6AW4KD2FsaWFzLm5vdF9hbl9pZBI3bXVzdCBub3QgaGF2ZSB0aGUgZm9ybSBvZiBhbiBpZCAoMjQgaGV4YWRlY2ltYWwgZGlnaXRzKRoiIXRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezI0fSQnKXIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kSAGIAQFCDgoMX2Rlc2NyaXB0aW9uQggKBl9hbGlhcyK3AQoUTGlzdFdvcmtmbG93c1JlcXVlc3QSGwoEc2x1ZxgBIAEoCUIIukgFcgMYgAFIAIgBARItCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGMgBKAFIAVIJcGFnZV9zaXpliAEBEi0KCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGMgBSAJSCnBhZ2VfdG9rZW6IAQFCBwoFX3NsdWdCDAoKX3BhZ2Vfc2l6ZUINCgtfcGFnZV90b2tlbiKEAQoVTGlzdFdvcmtmbG93c1Jlc3BvbnNlEigKCXdvcmtmbG93cxgBIAMoCzIVLmZsb3djYWxsLnYxLldvcmtmbG93Ei0KD25leHRfcGFnZV90b2tlbhgCIAEoCUgAUg9uZXh0X3BhZ2VfdG9rZW6IAQFCEgoQX25leHRfcGFnZV90b2tlbiJ5ChJHZXRXb3JrZmxvd1JlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBAUIHCgVfc2x1ZyLHAwoVVXBkYXRlV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESHQoEbmFtZRgDIAEoCUIKukgHcgUQARjIAUgBiAEBEiIKC2Rlc2NyaXB0aW9uGAQgASgJQgi6SAVyAxjQD0gCiAEBErMBCgVhbGlhcxgFIAEoCUKeAbpImgG6AW4KD2FsaWFzLm5vdF9hbl9pZBI3bXVzdCBub3QgaGF2ZSB0aGUgZm9ybSBvZiBhbiBpZCAoMjQgaGV4YWRlY2ltYWwgZGlnaXRzKRoiIXRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezI0fSQnKXInMiVeKFtBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9KT8kSAOIAQESJAoEZXRhZxgGIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIBIgBAUIHCgVfc2x1Z0IHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb25CCAoGX2FsaWFzQgcKBV9ldGFnIqsBChVEZWxldGVXb3JrZmxvd1JlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIkCgRldGFnGAMgASgJQhGKtRgNCghpZi1tYXRjaBIBKkgBiAEBQgcKBV9zbHVnQgcKBV9ldGFnIhgKFkRlbGV0ZVdvcmtmbG93UmVzcG9uc2UidgoPR2V0RHJhZnRSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQFCBwoFX3NsdWci4wEKEFNhdmVEcmFmdFJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARI7CgpkZWZpbml0aW9uGAMgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uQga6SAPIAQESJAoEZXRhZxgEIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyKBAgoUVmFsaWRhdGVEcmFmdFJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARI4CgpkZWZpbml0aW9uGAMgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uSAGIAQESKQoNZGVyaXZlX3NjaGVtYRgEIAEoCEgCUg1kZXJpdmVfc2NoZW1hiAEBQgcKBV9zbHVnQg0KC19kZWZpbml0aW9uQhAKDl9kZXJpdmVfc2NoZW1hItIBChVWYWxpZGF0ZURyYWZ0UmVzcG9uc2USLAoGZXJyb3JzGAEgAygLMhwuZmxvd2NhbGwudjEuV29ya2Zsb3dQcm9ibGVtEi4KCHdhcm5pbmdzGAIgAygLMhwuZmxvd2NhbGwudjEuV29ya2Zsb3dQcm9ibGVtEhEKBGV0YWcYAyABKAlIAIgBARI/Cg5kZXJpdmVkX3NjaGVtYRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RSDmRlcml2ZWRfc2NoZW1hQgcKBV9ldGFnIqwBChZQdWJsaXNoV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESJAoEZXRhZxgDIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyJ8ChdQdWJsaXNoV29ya2Zsb3dSZXNwb25zZRIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSDwoHdmVyc2lvbhgCIAEoBRIuCgh3YXJuaW5ncxgDIAMoCzIcLmZsb3djYWxsLnYxLldvcmtmbG93UHJvYmxlbSKuAQoYVW5wdWJsaXNoV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESJAoEZXRhZxgDIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyLXAQoPV29ya2Zsb3dWZXJzaW9uEiAKC3dvcmtmbG93X2lkGAEgASgJUgt3b3JrZmxvd19pZBIPCgd2ZXJzaW9uGAIgASgFEh4KCmlzX2N1cnJlbnQYAyABKAhSCmlzX2N1cnJlbnQSPAoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRIzCgpkZWZpbml0aW9uGAUgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uIvUBChNMaXN0VmVyc2lvbnNSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESLQoJcGFnZV9zaXplGAMgASgFQgq6SAcaBRjIASgBSAFSCXBhZ2Vfc2l6ZYgBARItCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxjIAUgCUgpwYWdlX3Rva2VuiAEBQgcKBV9zbHVnQgwKCl9wYWdlX3NpemVCDQoLX3BhZ2VfdG9rZW4iiQEKFExpc3RWZXJzaW9uc1Jlc3BvbnNlEi4KCHZlcnNpb25zGAEgAygLMhwuZmxvd2NhbGwudjEuV29ya2Zsb3dWZXJzaW9uEi0KD25leHRfcGFnZV90b2tlbhgCIAEoCUgAUg9uZXh0X3BhZ2VfdG9rZW6IAQFCEgoQX25leHRfcGFnZV90b2tlbiKSAQoRR2V0VmVyc2lvblJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIYCgd2ZXJzaW9uGAMgASgFQge6SAQaAigBQgcKBV9zbHVnIsUBChVSZXN0b3JlVmVyc2lvblJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIYCgd2ZXJzaW9uGAMgASgFQge6SAQaAigBEiQKBGV0YWcYBCABKAlCEYq1GA0KCGlmLW1hdGNoEgEqSAGIAQFCBwoFX3NsdWdCBwoFX2V0YWciewoWUmVzdG9yZVZlcnNpb25SZXNwb25zZRIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSDwoHdmVyc2lvbhgCIAEoBRIuCgh3YXJuaW5ncxgDIAMoCzIcLmZsb3djYWxsLnYxLldvcmtmbG93UHJvYmxlbSJsCg9Xb3JrZmxvd1Byb2JsZW0SHQoHbm9kZV9pZBgBIAEoCUgAUgdub2RlX2lkiAEBEg0KBWZpZWxkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJQgoKCF9ub2RlX2lkIkIKEFdvcmtmbG93UHJvYmxlbXMSLgoIcHJvYmxlbXMYASADKAsyHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1Byb2JsZW0yxQ0KD1dvcmtmbG93U2VydmljZRJsCg5DcmVhdGVXb3JrZmxvdxIiLmZsb3djYWxsLnYxLkNyZWF0ZVdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93Ih+QtRgDgtPkkwIVOgEqIhAvYXBpL3YxL3dvcmtmbG93EncKDUxpc3RXb3JrZmxvd3MSIS5mbG93Y2FsbC52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBoiLmZsb3djYWxsLnYxLkxpc3RXb3JrZmxvd3NSZXNwb25zZSIfkAIBkLUYAoLT5JMCEhIQL2FwaS92MS93b3JrZmxvdxJxCgtHZXRXb3JrZmxvdxIfLmZsb3djYWxsLnYxLkdldFdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93IiqQAgGQtRgCgtPkkwIdEhsvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30SegoOVXBkYXRlV29ya2Zsb3cSIi5mbG93Y2FsbC52MS5VcGRhdGVXb3JrZmxvd1JlcXVlc3QaFS5mbG93Y2FsbC52MS5Xb3JrZmxvdyItkAICkLUYA4LT5JMCIDoBKjIbL2FwaS92MS93b3JrZmxvdy97d29ya2Zsb3d9EoIBCg5EZWxldGVXb3JrZmxvdxIiLmZsb3djYWxsLnYxLkRlbGV0ZVdvcmtmbG93UmVxdWVzdBojLmZsb3djYWxsLnYxLkRlbGV0ZVdvcmtmbG93UmVzcG9uc2UiJ5C1GAOC0+STAh0qGy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fRJuCghHZXREcmFmdBIcLmZsb3djYWxsLnYxLkdldERyYWZ0UmVxdWVzdBoSLmZsb3djYWxsLnYxLkRyYWZ0IjCQAgGQtRgCgtPkkwIjEiEvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vZHJhZnQSfAoJU2F2ZURyYWZ0Eh0uZmxvd2NhbGwudjEuU2F2ZURyYWZ0UmVxdWVzdBoSLmZsb3djYWxsLnYxLkRyYWZ0IjyQAgKQtRgDgtPkkwIvOgpkZWZpbml0aW9uGiEvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vZHJhZnQSlAEKDVZhbGlkYXRlRHJhZnQSIS5mbG93Y2FsbC52MS5WYWxpZGF0ZURyYWZ0UmVxdWVzdBoiLmZsb3djYWxsLnYxLlZhbGlkYXRlRHJhZnRSZXNwb25zZSI8kAIBkLUYAoLT5JMCLzoBKiIqL2FwaS92MS93b3JrZmxvdy97d29ya2Zsb3d9L2RyYWZ0L3ZhbGlkYXRlEpABCg9QdWJsaXNoV29ya2Zsb3cSIy5mbG93Y2FsbC52MS5QdWJsaXNoV29ya2Zsb3dSZXF1ZXN0GiQuZmxvd2NhbGwudjEuUHVibGlzaFdvcmtmbG93UmVzcG9uc2UiMpC1GAOC0+STAig6ASoiIy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS9wdWJsaXNoEocBChFVbnB1Ymxpc2hXb3JrZmxvdxIlLmZsb3djYWxsLnYxLlVucHVibGlzaFdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93IjSQtRgDgtPkkwIqOgEqIiUvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vdW5wdWJsaXNoEocBCgxMaXN0VmVyc2lvbnMSIC5mbG93Y2FsbC52MS5MaXN0VmVyc2lvbnNSZXF1ZXN0GiEuZmxvd2NhbGwudjEuTGlzdFZlcnNpb25zUmVzcG9uc2UiMpACAZC1GAKC0+STAiUSIy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS92ZXJzaW9uEogBCgpHZXRWZXJzaW9uEh4uZmxvd2NhbGwudjEuR2V0VmVyc2lvblJlcXVlc3QaHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1ZlcnNpb24iPJACAZC1GAKC0+STAi8SLS9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS92ZXJzaW9uL3t2ZXJzaW9ufRKfAQoOUmVzdG9yZVZlcnNpb24SIi5mbG93Y2FsbC52MS5SZXN0b3JlVmVyc2lvblJlcXVlc3QaIy5mbG93Y2FsbC52MS5SZXN0b3JlVmVyc2lvblJlc3BvbnNlIkSQtRgDgtPkkwI6OgEqIjUvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vdmVyc2lvbi97dmVyc2lvbn0vcmVzdG9yZWIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_definition, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("ChpmbG93Y2FsbC92MS93b3JrZmxvdy5wcm90bxILZmxvd2NhbGwudjEi/gIKCFdvcmtmbG93EgoKAmlkGAEgASgJEgwKBHNsdWcYAiABKAkSDAoEbmFtZRgDIAEoCRIYCgtkZXNjcmlwdGlvbhgEIAEoCUgAiAEBEhIKBWFsaWFzGAUgASgJSAGIAQESLQoPY3VycmVudF92ZXJzaW9uGAYgASgFSAJSD2N1cnJlbnRfdmVyc2lvbogBARILCgN1cmwYByABKAkSKAoHcGF5bG9hZBgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSPAoLY3JlYXRlX3RpbWUYCSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRI8Cgt1cGRhdGVfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSC3VwZGF0ZV90aW1lEgwKBGV0YWcYCyABKAlCDgoMX2Rlc2NyaXB0aW9uQggKBl9hbGlhc0ISChBfY3VycmVudF92ZXJzaW9uIqoBCgVEcmFmdBIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSMwoKZGVmaW5pdGlvbhgCIAEoCzIfLmZsb3djYWxsLnYxLldvcmtmbG93RGVmaW5pdGlvbhIMCgRldGFnGAMgASgJEjwKC3VwZGF0ZV90aW1lGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcFILdXBkYXRlX3RpbWUi2wIKFUNyZWF0ZVdvcmtmbG93UmVxdWVzdBI3CgRzbHVnGAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIYCgRuYW1lGAIgASgJQgq6SAdyBRABGMgBEiIKC2Rlc2NyaXB0aW9uGAMgASgJQgi6SAVyAxjQD0gAiAEBErABCgVhbGlhcxgEIAEoCUKbAbpIlwG6AW4KD2FsaWFzLm5vdF9hbl9pZBI3bXVzdCBub3QgaGF2ZSB0aGUgZm9ybSBvZiBhbiBpZCAoMjQgaGV4YWRlY2ltYWwgZGlnaXRzKRoiIXRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezI0fSQnKXIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kSAGIAQFCDgoMX2Rlc2NyaXB0aW9uQggKBl9hbGlhcyK3AQoUTGlzdFdvcmtmbG93c1JlcXVlc3QSGwoEc2x1ZxgBIAEoCUIIukgFcgMYgAFIAIgBARItCglwYWdlX3NpemUYAiABKAVCCrpIBxoFGMgBKAFIAVIJcGFnZV9zaXpliAEBEi0KCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGMgBSAJSCnBhZ2VfdG9rZW6IAQFCBwoFX3NsdWdCDAoKX3BhZ2Vfc2l6ZUINCgtfcGFnZV90b2tlbiKEAQoVTGlzdFdvcmtmbG93c1Jlc3BvbnNlEigKCXdvcmtmbG93cxgBIAMoCzIVLmZsb3djYWxsLnYxLldvcmtmbG93Ei0KD25leHRfcGFnZV90b2tlbhgCIAEoCUgAUg9uZXh0X3BhZ2VfdG9rZW6IAQFCEgoQX25leHRfcGFnZV90b2tlbiJ5ChJHZXRXb3JrZmxvd1JlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBAUIHCgVfc2x1ZyLHAwoVVXBkYXRlV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESHQoEbmFtZRgDIAEoCUIKukgHcgUQARjIAUgBiAEBEiIKC2Rlc2NyaXB0aW9uGAQgASgJQgi6SAVyAxjQD0gCiAEBErMBCgVhbGlhcxgFIAEoCUKeAbpImgG6AW4KD2FsaWFzLm5vdF9hbl9pZBI3bXVzdCBub3QgaGF2ZSB0aGUgZm9ybSBvZiBhbiBpZCAoMjQgaGV4YWRlY2ltYWwgZGlnaXRzKRoiIXRoaXMubWF0Y2hlcygnXlswLTlhLWZBLUZdezI0fSQnKXInMiVeKFtBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9KT8kSAOIAQESJAoEZXRhZxgGIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIBIgBAUIHCgVfc2x1Z0IHCgVfbmFtZUIOCgxfZGVzY3JpcHRpb25CCAoGX2FsaWFzQgcKBV9ldGFnIqsBChVEZWxldGVXb3JrZmxvd1JlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIkCgRldGFnGAMgASgJQhGKtRgNCghpZi1tYXRjaBIBKkgBiAEBQgcKBV9zbHVnQgcKBV9ldGFnIhgKFkRlbGV0ZVdvcmtmbG93UmVzcG9uc2UidgoPR2V0RHJhZnRSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQFCBwoFX3NsdWci4wEKEFNhdmVEcmFmdFJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARI7CgpkZWZpbml0aW9uGAMgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uQga6SAPIAQESJAoEZXRhZxgEIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyKBAgoUVmFsaWRhdGVEcmFmdFJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARI4CgpkZWZpbml0aW9uGAMgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uSAGIAQESKQoNZGVyaXZlX3NjaGVtYRgEIAEoCEgCUg1kZXJpdmVfc2NoZW1hiAEBQgcKBV9zbHVnQg0KC19kZWZpbml0aW9uQhAKDl9kZXJpdmVfc2NoZW1hItIBChVWYWxpZGF0ZURyYWZ0UmVzcG9uc2USLAoGZXJyb3JzGAEgAygLMhwuZmxvd2NhbGwudjEuV29ya2Zsb3dQcm9ibGVtEi4KCHdhcm5pbmdzGAIgAygLMhwuZmxvd2NhbGwudjEuV29ya2Zsb3dQcm9ibGVtEhEKBGV0YWcYAyABKAlIAIgBARI/Cg5kZXJpdmVkX3NjaGVtYRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3RSDmRlcml2ZWRfc2NoZW1hQgcKBV9ldGFnIoIGChBUZXN0RHJhZnRSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESUAoRbGlua2VkX2FjY291bnRfaWQYAyABKAlCIrpICMgBAXIDGIACirUYEwoRbGlua2VkX2FjY291bnRfaWRSEWxpbmtlZF9hY2NvdW50X2lkEkYKCWNvbmZpZ19pZBgEIAEoCUIjukgHcgUQARiAAoq1GBUKCWNvbmZpZ19pZBIIT1BUSU9OQUxIAVIJY29uZmlnX2lkiAEBEiQKBGV0YWcYBSABKAlCEYq1GA0KCGlmLW1hdGNoEgEqSAKIAQESLgoEd2FpdBgGIAEoBUIbukgGGgQYPCgAirUYDgoGcHJlZmVyGgR3YWl0SAOIAQESKAoHcGF5bG9hZBgHIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSRgoHb3V0cHV0cxgIIAMoCzIqLmZsb3djYWxsLnYxLlRlc3REcmFmdFJlcXVlc3QuT3V0cHV0c0VudHJ5Qgm6SAaaAQMQ9AMSTAoKb3V0cHV0c19vZhgJIAEoCzInLmZsb3djYWxsLnYxLlRlc3REcmFmdFJlcXVlc3QuT3V0cHV0c09mSARSCm91dHB1dHNfb2aIAQEaYgoJT3V0cHV0c09mEi4KDGV4ZWN1dGlvbl9pZBgBIAEoCUIKukgHcgUQARiAAVIMZXhlY3V0aW9uX2lkEiUKCG5vZGVfaWRzGAIgAygJQgm6SAaSAQMQ9ANSCG5vZGVfaWRzGkYKDE91dHB1dHNFbnRyeRILCgNrZXkYASABKAkSJQoFdmFsdWUYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWU6AjgBQgcKBV9zbHVnQgwKCl9jb25maWdfaWRCBwoFX2V0YWdCBwoFX3dhaXRCDQoLX291dHB1dHNfb2YizgIKEVRlc3REcmFmdFJlc3BvbnNlEiIKDGV4ZWN1dGlvbl9pZBgBIAEoCVIMZXhlY3V0aW9uX2lkEjMKBnN0YXR1cxgCIAEoDjIjLmZsb3djYWxsLnYxLkV4ZWN1dGlvblJlc3VsdC5TdGF0dXMSOgoMcmV0dXJuX3ZhbHVlGAMgASgLMhYuZ29vZ2xlLnByb3RvYnVmLlZhbHVlUgxyZXR1cm5fdmFsdWUSLwoFZXJyb3IYBCABKAsyGy5mbG93Y2FsbC52MS5FeGVjdXRpb25FcnJvckgAiAEBEiUKC3N0YXR1c19jb2RlGAUgASgFSAFSC3N0YXR1c19jb2RliAEBEjIKCW5vZGVfcnVucxgGIAMoCzIULmZsb3djYWxsLnYxLk5vZGVSdW5SCW5vZGVfcnVuc0IICgZfZXJyb3JCDgoMX3N0YXR1c19jb2RlIqwBChZQdWJsaXNoV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESJAoEZXRhZxgDIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyJ8ChdQdWJsaXNoV29ya2Zsb3dSZXNwb25zZRIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSDwoHdmVyc2lvbhgCIAEoBRIuCgh3YXJuaW5ncxgDIAMoCzIcLmZsb3djYWxsLnYxLldvcmtmbG93UHJvYmxlbSKuAQoYVW5wdWJsaXNoV29ya2Zsb3dSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESJAoEZXRhZxgDIAEoCUIRirUYDQoIaWYtbWF0Y2gSASpIAYgBAUIHCgVfc2x1Z0IHCgVfZXRhZyLXAQoPV29ya2Zsb3dWZXJzaW9uEiAKC3dvcmtmbG93X2lkGAEgASgJUgt3b3JrZmxvd19pZBIPCgd2ZXJzaW9uGAIgASgFEh4KCmlzX2N1cnJlbnQYAyABKAhSCmlzX2N1cnJlbnQSPAoLY3JlYXRlX3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRIzCgpkZWZpbml0aW9uGAUgASgLMh8uZmxvd2NhbGwudjEuV29ya2Zsb3dEZWZpbml0aW9uIvUBChNMaXN0VmVyc2lvbnNSZXF1ZXN0EjsKCHdvcmtmbG93GAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JBIdCgRzbHVnGAIgASgJQgqKtRgGCgRzbHVnSACIAQESLQoJcGFnZV9zaXplGAMgASgFQgq6SAcaBRjIASgBSAFSCXBhZ2Vfc2l6ZYgBARItCgpwYWdlX3Rva2VuGAQgASgJQgi6SAVyAxjIAUgCUgpwYWdlX3Rva2VuiAEBQgcKBV9zbHVnQgwKCl9wYWdlX3NpemVCDQoLX3BhZ2VfdG9rZW4iiQEKFExpc3RWZXJzaW9uc1Jlc3BvbnNlEi4KCHZlcnNpb25zGAEgAygLMhwuZmxvd2NhbGwudjEuV29ya2Zsb3dWZXJzaW9uEi0KD25leHRfcGFnZV90b2tlbhgCIAEoCUgAUg9uZXh0X3BhZ2VfdG9rZW6IAQFCEgoQX25leHRfcGFnZV90b2tlbiKSAQoRR2V0VmVyc2lvblJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIYCgd2ZXJzaW9uGAMgASgFQge6SAQaAigBQgcKBV9zbHVnIsUBChVSZXN0b3JlVmVyc2lvblJlcXVlc3QSOwoId29ya2Zsb3cYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEh0KBHNsdWcYAiABKAlCCoq1GAYKBHNsdWdIAIgBARIYCgd2ZXJzaW9uGAMgASgFQge6SAQaAigBEiQKBGV0YWcYBCABKAlCEYq1GA0KCGlmLW1hdGNoEgEqSAGIAQFCBwoFX3NsdWdCBwoFX2V0YWciewoWUmVzdG9yZVZlcnNpb25SZXNwb25zZRIgCgt3b3JrZmxvd19pZBgBIAEoCVILd29ya2Zsb3dfaWQSDwoHdmVyc2lvbhgCIAEoBRIuCgh3YXJuaW5ncxgDIAMoCzIcLmZsb3djYWxsLnYxLldvcmtmbG93UHJvYmxlbSJsCg9Xb3JrZmxvd1Byb2JsZW0SHQoHbm9kZV9pZBgBIAEoCUgAUgdub2RlX2lkiAEBEg0KBWZpZWxkGAIgASgJEg4KBnJlYXNvbhgDIAEoCRIPCgdtZXNzYWdlGAQgASgJQgoKCF9ub2RlX2lkIkIKEFdvcmtmbG93UHJvYmxlbXMSLgoIcHJvYmxlbXMYASADKAsyHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1Byb2JsZW0yzA4KD1dvcmtmbG93U2VydmljZRJsCg5DcmVhdGVXb3JrZmxvdxIiLmZsb3djYWxsLnYxLkNyZWF0ZVdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93Ih+QtRgDgtPkkwIVOgEqIhAvYXBpL3YxL3dvcmtmbG93EncKDUxpc3RXb3JrZmxvd3MSIS5mbG93Y2FsbC52MS5MaXN0V29ya2Zsb3dzUmVxdWVzdBoiLmZsb3djYWxsLnYxLkxpc3RXb3JrZmxvd3NSZXNwb25zZSIfkAIBkLUYAoLT5JMCEhIQL2FwaS92MS93b3JrZmxvdxJxCgtHZXRXb3JrZmxvdxIfLmZsb3djYWxsLnYxLkdldFdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93IiqQAgGQtRgCgtPkkwIdEhsvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30SegoOVXBkYXRlV29ya2Zsb3cSIi5mbG93Y2FsbC52MS5VcGRhdGVXb3JrZmxvd1JlcXVlc3QaFS5mbG93Y2FsbC52MS5Xb3JrZmxvdyItkAICkLUYA4LT5JMCIDoBKjIbL2FwaS92MS93b3JrZmxvdy97d29ya2Zsb3d9EoIBCg5EZWxldGVXb3JrZmxvdxIiLmZsb3djYWxsLnYxLkRlbGV0ZVdvcmtmbG93UmVxdWVzdBojLmZsb3djYWxsLnYxLkRlbGV0ZVdvcmtmbG93UmVzcG9uc2UiJ5C1GAOC0+STAh0qGy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fRJuCghHZXREcmFmdBIcLmZsb3djYWxsLnYxLkdldERyYWZ0UmVxdWVzdBoSLmZsb3djYWxsLnYxLkRyYWZ0IjCQAgGQtRgCgtPkkwIjEiEvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vZHJhZnQSfAoJU2F2ZURyYWZ0Eh0uZmxvd2NhbGwudjEuU2F2ZURyYWZ0UmVxdWVzdBoSLmZsb3djYWxsLnYxLkRyYWZ0IjyQAgKQtRgDgtPkkwIvOgpkZWZpbml0aW9uGiEvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vZHJhZnQSlAEKDVZhbGlkYXRlRHJhZnQSIS5mbG93Y2FsbC52MS5WYWxpZGF0ZURyYWZ0UmVxdWVzdBoiLmZsb3djYWxsLnYxLlZhbGlkYXRlRHJhZnRSZXNwb25zZSI8kAIBkLUYAoLT5JMCLzoBKiIqL2FwaS92MS93b3JrZmxvdy97d29ya2Zsb3d9L2RyYWZ0L3ZhbGlkYXRlEoQBCglUZXN0RHJhZnQSHS5mbG93Y2FsbC52MS5UZXN0RHJhZnRSZXF1ZXN0Gh4uZmxvd2NhbGwudjEuVGVzdERyYWZ0UmVzcG9uc2UiOJC1GAOC0+STAi46ASoiKS9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS9kcmFmdC9leGVjdXRlEpABCg9QdWJsaXNoV29ya2Zsb3cSIy5mbG93Y2FsbC52MS5QdWJsaXNoV29ya2Zsb3dSZXF1ZXN0GiQuZmxvd2NhbGwudjEuUHVibGlzaFdvcmtmbG93UmVzcG9uc2UiMpC1GAOC0+STAig6ASoiIy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS9wdWJsaXNoEocBChFVbnB1Ymxpc2hXb3JrZmxvdxIlLmZsb3djYWxsLnYxLlVucHVibGlzaFdvcmtmbG93UmVxdWVzdBoVLmZsb3djYWxsLnYxLldvcmtmbG93IjSQtRgDgtPkkwIqOgEqIiUvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vdW5wdWJsaXNoEocBCgxMaXN0VmVyc2lvbnMSIC5mbG93Y2FsbC52MS5MaXN0VmVyc2lvbnNSZXF1ZXN0GiEuZmxvd2NhbGwudjEuTGlzdFZlcnNpb25zUmVzcG9uc2UiMpACAZC1GAKC0+STAiUSIy9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS92ZXJzaW9uEogBCgpHZXRWZXJzaW9uEh4uZmxvd2NhbGwudjEuR2V0VmVyc2lvblJlcXVlc3QaHC5mbG93Y2FsbC52MS5Xb3JrZmxvd1ZlcnNpb24iPJACAZC1GAKC0+STAi8SLS9hcGkvdjEvd29ya2Zsb3cve3dvcmtmbG93fS92ZXJzaW9uL3t2ZXJzaW9ufRKfAQoOUmVzdG9yZVZlcnNpb24SIi5mbG93Y2FsbC52MS5SZXN0b3JlVmVyc2lvblJlcXVlc3QaIy5mbG93Y2FsbC52MS5SZXN0b3JlVmVyc2lvblJlc3BvbnNlIkSQtRgDgtPkkwI6OgEqIjUvYXBpL3YxL3dvcmtmbG93L3t3b3JrZmxvd30vdmVyc2lvbi97dmVyc2lvbn0vcmVzdG9yZWIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_definition, file_flowcall_v1_execution, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * A workflow, without its definition.
@@ -548,6 +550,169 @@ export const ValidateDraftResponseSchema: GenMessage<ValidateDraftResponse> = /*
   messageDesc(file_flowcall_v1_workflow, 12);
 
 /**
+ * Which draft to run, for whom, with what.
+ *
+ * @generated from message flowcall.v1.TestDraftRequest
+ */
+export type TestDraftRequest = Message<"flowcall.v1.TestDraftRequest"> & {
+  /**
+   * The workflow's 24-hex id, or its alias.
+   *
+   * @generated from field: string workflow = 1;
+   */
+  workflow: string;
+
+  /**
+   * The integration that it belongs to; needed with an alias that two integrations share.
+   *
+   * @generated from field: optional string slug = 2;
+   */
+  slug?: string | undefined;
+
+  /**
+   * The linked account that the draft runs for.
+   *
+   * @generated from field: string linked_account_id = 3 [json_name = "linked_account_id"];
+   */
+  linkedAccountId: string;
+
+  /**
+   * Which configuration of the account to use; the linked account's id if absent.
+   *
+   * @generated from field: optional string config_id = 4 [json_name = "config_id"];
+   */
+  configId?: string | undefined;
+
+  /**
+   * The state of the draft that is meant. Another one: ABORTED, and nothing runs.
+   *
+   * @generated from field: optional string etag = 5;
+   */
+  etag?: string | undefined;
+
+  /**
+   * How many seconds the call waits at the most for the end; the server's own limit if absent.
+   *
+   * @generated from field: optional int32 wait = 6;
+   */
+  wait?: number | undefined;
+
+  /**
+   * The event. If absent, that of the execution in `outputs_of`; else the sample of the draft; else an empty object.
+   *
+   * @generated from field: google.protobuf.Struct payload = 7;
+   */
+  payload?: JsonObject | undefined;
+
+  /**
+   * Outputs that stand in for running nodes, as GetNodeRun shows them: by the node's id, and of a node in a Group by its
+   * path in the run, as `4[12]/7`. They go before those of `outputs_of`.
+   *
+   * @generated from field: map<string, google.protobuf.Value> outputs = 8;
+   */
+  outputs: { [key: string]: Value };
+
+  /**
+   * An execution whose outputs stand in for running nodes.
+   *
+   * @generated from field: optional flowcall.v1.TestDraftRequest.OutputsOf outputs_of = 9 [json_name = "outputs_of"];
+   */
+  outputsOf?: TestDraftRequest_OutputsOf | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.TestDraftRequest.
+ * Use `create(TestDraftRequestSchema)` to create a new message.
+ */
+export const TestDraftRequestSchema: GenMessage<TestDraftRequest> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 13);
+
+/**
+ * An execution whose outputs stand in for running nodes.
+ *
+ * @generated from message flowcall.v1.TestDraftRequest.OutputsOf
+ */
+export type TestDraftRequest_OutputsOf = Message<"flowcall.v1.TestDraftRequest.OutputsOf"> & {
+  /**
+   * The execution's 24-hex id: an ended one of the same workflow.
+   *
+   * @generated from field: string execution_id = 1 [json_name = "execution_id"];
+   */
+  executionId: string;
+
+  /**
+   * The nodes that do not run; if empty, all that gave an output there. A node that hides its output always runs, and so
+   * do Rules, Responses and what ends the execution.
+   *
+   * @generated from field: repeated string node_ids = 2 [json_name = "node_ids"];
+   */
+  nodeIds: string[];
+};
+
+/**
+ * Describes the message flowcall.v1.TestDraftRequest.OutputsOf.
+ * Use `create(TestDraftRequest_OutputsOfSchema)` to create a new message.
+ */
+export const TestDraftRequest_OutputsOfSchema: GenMessage<TestDraftRequest_OutputsOf> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 13, 0);
+
+/**
+ * What came of a test.
+ *
+ * @generated from message flowcall.v1.TestDraftResponse
+ */
+export type TestDraftResponse = Message<"flowcall.v1.TestDraftResponse"> & {
+  /**
+   * The execution's 24-hex id. It is listed with the source TEST.
+   *
+   * @generated from field: string execution_id = 1 [json_name = "execution_id"];
+   */
+  executionId: string;
+
+  /**
+   * How it stands: RUNNING where the time to wait is spent.
+   *
+   * @generated from field: flowcall.v1.ExecutionResult.Status status = 2;
+   */
+  status: ExecutionResult_Status;
+
+  /**
+   * What a call would be answered; set where the draft has completed.
+   *
+   * @generated from field: google.protobuf.Value return_value = 3 [json_name = "return_value"];
+   */
+  returnValue?: Value | undefined;
+
+  /**
+   * Why it failed.
+   *
+   * @generated from field: optional flowcall.v1.ExecutionError error = 4;
+   */
+  error?: ExecutionError | undefined;
+
+  /**
+   * The HTTP status that the Response node set.
+   *
+   * @generated from field: optional int32 status_code = 5 [json_name = "status_code"];
+   */
+  statusCode?: number | undefined;
+
+  /**
+   * All nodes that have run, each with its input and its output, in the order in which they ended.
+   *
+   * @generated from field: repeated flowcall.v1.NodeRun node_runs = 6 [json_name = "node_runs"];
+   */
+  nodeRuns: NodeRun[];
+};
+
+/**
+ * Describes the message flowcall.v1.TestDraftResponse.
+ * Use `create(TestDraftResponseSchema)` to create a new message.
+ */
+export const TestDraftResponseSchema: GenMessage<TestDraftResponse> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_workflow, 14);
+
+/**
  * What to publish.
  *
  * @generated from message flowcall.v1.PublishWorkflowRequest
@@ -580,7 +745,7 @@ export type PublishWorkflowRequest = Message<"flowcall.v1.PublishWorkflowRequest
  * Use `create(PublishWorkflowRequestSchema)` to create a new message.
  */
 export const PublishWorkflowRequestSchema: GenMessage<PublishWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 13);
+  messageDesc(file_flowcall_v1_workflow, 15);
 
 /**
  * What was published.
@@ -615,7 +780,7 @@ export type PublishWorkflowResponse = Message<"flowcall.v1.PublishWorkflowRespon
  * Use `create(PublishWorkflowResponseSchema)` to create a new message.
  */
 export const PublishWorkflowResponseSchema: GenMessage<PublishWorkflowResponse> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 14);
+  messageDesc(file_flowcall_v1_workflow, 16);
 
 /**
  * What to take away from calls.
@@ -650,7 +815,7 @@ export type UnpublishWorkflowRequest = Message<"flowcall.v1.UnpublishWorkflowReq
  * Use `create(UnpublishWorkflowRequestSchema)` to create a new message.
  */
 export const UnpublishWorkflowRequestSchema: GenMessage<UnpublishWorkflowRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 15);
+  messageDesc(file_flowcall_v1_workflow, 17);
 
 /**
  * A published version.
@@ -699,7 +864,7 @@ export type WorkflowVersion = Message<"flowcall.v1.WorkflowVersion"> & {
  * Use `create(WorkflowVersionSchema)` to create a new message.
  */
 export const WorkflowVersionSchema: GenMessage<WorkflowVersion> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 16);
+  messageDesc(file_flowcall_v1_workflow, 18);
 
 /**
  * Which versions to list.
@@ -741,7 +906,7 @@ export type ListVersionsRequest = Message<"flowcall.v1.ListVersionsRequest"> & {
  * Use `create(ListVersionsRequestSchema)` to create a new message.
  */
 export const ListVersionsRequestSchema: GenMessage<ListVersionsRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 17);
+  messageDesc(file_flowcall_v1_workflow, 19);
 
 /**
  * A page of versions.
@@ -769,7 +934,7 @@ export type ListVersionsResponse = Message<"flowcall.v1.ListVersionsResponse"> &
  * Use `create(ListVersionsResponseSchema)` to create a new message.
  */
 export const ListVersionsResponseSchema: GenMessage<ListVersionsResponse> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 18);
+  messageDesc(file_flowcall_v1_workflow, 20);
 
 /**
  * Which version to answer.
@@ -804,7 +969,7 @@ export type GetVersionRequest = Message<"flowcall.v1.GetVersionRequest"> & {
  * Use `create(GetVersionRequestSchema)` to create a new message.
  */
 export const GetVersionRequestSchema: GenMessage<GetVersionRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 19);
+  messageDesc(file_flowcall_v1_workflow, 21);
 
 /**
  * Which version to publish again.
@@ -846,7 +1011,7 @@ export type RestoreVersionRequest = Message<"flowcall.v1.RestoreVersionRequest">
  * Use `create(RestoreVersionRequestSchema)` to create a new message.
  */
 export const RestoreVersionRequestSchema: GenMessage<RestoreVersionRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 20);
+  messageDesc(file_flowcall_v1_workflow, 22);
 
 /**
  * What was published.
@@ -881,7 +1046,7 @@ export type RestoreVersionResponse = Message<"flowcall.v1.RestoreVersionResponse
  * Use `create(RestoreVersionResponseSchema)` to create a new message.
  */
 export const RestoreVersionResponseSchema: GenMessage<RestoreVersionResponse> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 21);
+  messageDesc(file_flowcall_v1_workflow, 23);
 
 /**
  * What is wrong with a definition.
@@ -923,7 +1088,7 @@ export type WorkflowProblem = Message<"flowcall.v1.WorkflowProblem"> & {
  * Use `create(WorkflowProblemSchema)` to create a new message.
  */
 export const WorkflowProblemSchema: GenMessage<WorkflowProblem> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 22);
+  messageDesc(file_flowcall_v1_workflow, 24);
 
 /**
  * The details of a refusal to publish: every problem at once.
@@ -944,7 +1109,7 @@ export type WorkflowProblems = Message<"flowcall.v1.WorkflowProblems"> & {
  * Use `create(WorkflowProblemsSchema)` to create a new message.
  */
 export const WorkflowProblemsSchema: GenMessage<WorkflowProblems> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_workflow, 23);
+  messageDesc(file_flowcall_v1_workflow, 25);
 
 /**
  * Keeps workflows: a draft that is written, and the versions that were published.
@@ -1043,6 +1208,17 @@ export const WorkflowService: GenService<{
     methodKind: "unary";
     input: typeof ValidateDraftRequestSchema;
     output: typeof ValidateDraftResponseSchema;
+  },
+  /**
+   * Runs the draft, as it is saved, for a linked account, and waits for the end. Where outputs are given for nodes, those
+   * nodes do not run. What the other nodes do outside is done.
+   *
+   * @generated from rpc flowcall.v1.WorkflowService.TestDraft
+   */
+  testDraft: {
+    methodKind: "unary";
+    input: typeof TestDraftRequestSchema;
+    output: typeof TestDraftResponseSchema;
   },
   /**
    * Checks the draft and makes it the workflow's next version, which calls run from now on. Refused with every problem

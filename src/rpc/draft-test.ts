@@ -1,0 +1,100 @@
+import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
+import type { Clock } from "../domain/clock.ts";
+import { statusOf } from "../domain/execution.ts";
+import { checkJson } from "../domain/json-check.ts";
+import { jsonTextOf, parseJson } from "../domain/json-parse.ts";
+import type { Limits } from "../domain/limits.ts";
+import type { GivenOutputs } from "../engine/given-outputs.ts";
+import {
+  type TestDraftRequest,
+  TestDraftResponseSchema,
+  type WorkflowService,
+} from "../gen/flowcall/v1/workflow_pb.ts";
+import { prepareDraftTest } from "../scheduler/draft-test.ts";
+import type { Scheduler } from "../scheduler/scheduler.ts";
+import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
+import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { checkDefinition } from "./check-definition.ts";
+import { eventHeaders } from "./event-headers.ts";
+import { errorField, nodeRunMessage, statuses, valueField } from "./execution-message.ts";
+import type { ServiceHandlers } from "./handler-chain.ts";
+import { nodeViews } from "./node-view.ts";
+import { principalOf, reachOf } from "./principal-of.ts";
+import { checkReplySize } from "./reply-size.ts";
+import { tellExecution } from "./tell-execution.ts";
+import { waitBudget } from "./wait-budget.ts";
+import { panelOf, parseDefinition, readDraft } from "./workflow-message.ts";
+
+export type DraftTestOptions = {
+  readonly workflows: WorkflowStore;
+  readonly reader: ExecutionReader;
+  readonly scheduler: Scheduler;
+  readonly limits: Limits;
+  readonly clock: Clock;
+};
+
+/** Runs drafts without publishing them. */
+export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeof WorkflowService>, "testDraft"> {
+  const { workflows, reader, scheduler, limits, clock } = options;
+  return {
+    testDraft: async (request, call) => {
+      const { environmentId } = principalOf(call);
+      const { linkedAccountId, configId, outputsOf } = request;
+      const { workflowId, revision, ...draft } = await readDraft(workflows, reachOf(call), request);
+      const definition = parseDefinition(draft.definition);
+      const { graph } = checkDefinition(definition, { id: workflowId, limits });
+      const kept = await workflows.keepDraft({ environmentId, workflowId, revision, linkedAccountId });
+      const origin = outputsOf && { environmentId, executionId: outputsOf.executionId };
+      const body =
+        request.payload ?? (origin && (await payloadOf(reader, origin))) ?? panelOf(definition)?.payload ?? {};
+      const headers = eventHeaders(call.headers, limits.eventHeaderBytesMax);
+      const test = {
+        ...kept,
+        environmentId,
+        workflowId,
+        graph,
+        ...(configId !== undefined && { configId }),
+        payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
+        headers: checkJson(headers, { name: "headers", limits: limits.payload }),
+        outputs: outputsIn(request),
+        ...(outputsOf && { outputsOf }),
+      };
+      const now = clock.now();
+      const id = await scheduler.beginAgain(() => prepareDraftTest(test, { reader, limits, now }));
+      tellExecution(call, id, "RUNNING");
+      const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
+      const outcome = await scheduler.waitForEnd(id, budget, call.signal);
+      if (outcome !== undefined) tellExecution(call, id, outcome.state);
+      const runs = await reader.listVisits({ environmentId, id, isEnded: outcome !== undefined });
+      const views = nodeViews(definition.nodes);
+      const message = create(TestDraftResponseSchema, {
+        executionId: id,
+        status: statuses[statusOf(outcome?.state ?? "RUNNING")],
+        ...(outcome?.state === "COMPLETED" && { returnValue: valueField(outcome.response) }),
+        ...errorField(outcome?.error),
+        ...(outcome?.statusCode !== undefined && { statusCode: outcome.statusCode }),
+        nodeRuns: runs.map((run) => nodeRunMessage(run, views)),
+      });
+      checkReplySize(TestDraftResponseSchema, message, {
+        texts: [JSON.stringify(runs), outcome?.response ?? ""],
+        bytesMax: limits.transportBytesMax,
+        advice: `The test ran as the execution ${id}: ask GetExecution and GetNodeRun for its parts.`,
+      });
+      return message;
+    },
+  };
+}
+
+function outputsIn({ outputs }: TestDraftRequest): GivenOutputs {
+  const read = ([path, value]: [string, Value]) =>
+    [path, value.kind.case === undefined ? null : toJson(ValueSchema, value)] as const;
+  return Object.fromEntries(Object.entries(outputs).map(read));
+}
+
+/** What an execution was started with. One that is not there is refused where its outputs are asked for. */
+async function payloadOf(reader: ExecutionReader, query: ExecutionQuery): Promise<JsonObject | undefined> {
+  const execution = await reader.get(query);
+  // The column holds a text whose root was checked to be an object.
+  return execution && (parseJson(execution.payload) as JsonObject);
+}

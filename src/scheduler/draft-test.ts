@@ -1,0 +1,68 @@
+import type { NewExecution } from "../domain/execution.ts";
+import { isTerminal } from "../domain/execution.ts";
+import { newId } from "../domain/id.ts";
+import type { JsonText } from "../domain/json-text.ts";
+import type { Limits } from "../domain/limits.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { type GivenOutputs, givenSeed, recordedSeed } from "../engine/given-outputs.ts";
+import type { Graph } from "../engine/graph.ts";
+import { checkPayload } from "../engine/schema/payload-schema.ts";
+import type { KeptDraft } from "../storage/draft-snapshot.ts";
+import type { ExecutionReader } from "../storage/execution-reader.ts";
+import type { Accept } from "./execute-call.ts";
+import { type Event, eventOf } from "./execution-run.ts";
+import { executionNotFound } from "./refusals.ts";
+import { flushesOf } from "./run-journal.ts";
+
+/** A test of a draft in plain types. */
+export type DraftTestCall = KeptDraft & {
+  readonly environmentId: string;
+  readonly workflowId: string;
+  readonly graph: Graph;
+  readonly configId?: string;
+  readonly payload: JsonText;
+  readonly headers: JsonText;
+  readonly outputs: GivenOutputs;
+  /** An ended execution of the workflow whose outputs stand in, for these nodes or for all. */
+  readonly outputsOf?: { readonly executionId: string; readonly nodeIds: readonly string[] };
+};
+
+/** Makes an execution of a draft whose journal begins with the outputs that stand in for nodes. Throws RequestError. */
+export async function prepareDraftTest(
+  call: DraftTestCall,
+  { reader, limits, now }: { readonly reader: ExecutionReader; readonly limits: Limits; readonly now: number },
+): Promise<Accept> {
+  const { environmentId, workflowId, version, graph, linkedAccount, configId, payload, headers } = call;
+  const execution: NewExecution = {
+    id: newId(),
+    environmentId,
+    workflowId,
+    version,
+    linkedAccountId: linkedAccount.id,
+    configId: configId ?? linkedAccount.id,
+    type: "ASYNC",
+    source: "TEST",
+    payload,
+    headers,
+  };
+  const event: Event = eventOf(execution);
+  if (graph.payloadSchema !== undefined) checkPayload(graph.payloadSchema, event.body);
+  const given = givenSeed(graph, call.outputs, { limits, now });
+  const recorded = recordedSeed(graph, await listRecorded(call, reader), call.outputsOf?.nodeIds ?? [], now);
+  // What is given by hand goes before what was recorded.
+  const seed = [...new Map([...recorded, ...given].map((run) => [run.path, run])).values()];
+  return { execution, graph, linkedAccount, event, flushes: flushesOf(seed) };
+}
+
+async function listRecorded({ environmentId, workflowId, outputsOf }: DraftTestCall, reader: ExecutionReader) {
+  if (outputsOf === undefined) return [];
+  const { executionId } = outputsOf;
+  const summary = await reader.find({ environmentId, executionId });
+  if (summary === undefined || summary.workflowId !== workflowId) throw executionNotFound(executionId);
+  if (!isTerminal(summary.state)) {
+    throw new RequestError("EXECUTION_NOT_ENDED", "The execution goes on. Wait for its end, and try again.", {
+      metadata: { execution_id: summary.id },
+    });
+  }
+  return await reader.listRecords({ environmentId, id: summary.id });
+}
