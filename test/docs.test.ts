@@ -72,6 +72,6 @@ describe(join("docs", "workflows.md"), () => {
   });
 
   test("it has definitions", () => {
-    expect(pairs).toHaveLength(6);
+    expect(pairs).toHaveLength(7);
   });
 });
