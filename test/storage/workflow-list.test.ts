@@ -1,0 +1,89 @@
+import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
+import { pino } from "pino";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { newId } from "../../src/domain/id.ts";
+import { pageTokenOf } from "../../src/storage/page-token.ts";
+import { Pool } from "../../src/storage/pool.ts";
+import type { Tables } from "../../src/storage/tables.ts";
+import { WorkflowStore } from "../../src/storage/workflow-store.ts";
+import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
+
+let stores: Stores;
+let tenant: Tenant;
+
+beforeAll(async () => {
+  stores = await openStores();
+  tenant = await createTenant(stores);
+  await stores.tenants.putIntegration(tenant.environmentId, { slug: "rare", name: "Rare" });
+});
+
+afterAll(() => stores.close());
+
+/** Workflows one second apart, of which the newest are deleted, and one in a hundred is the integration `rare`'s. */
+async function fill(count: number, deleted: number): Promise<void> {
+  await sql`
+    insert into workflow (environment_id, id, slug, name, create_time, delete_time)
+    select ${tenant.environmentId}, lpad(to_hex(number), 24, '0'), case when number % 100 = 0 then 'rare' else 'asana' end,
+      'W', now() - make_interval(secs => number), case when number <= ${deleted} then now() end
+    from generate_series(1, ${count}) as number`.execute(stores.db);
+  await sql`
+    insert into workflow_version (environment_id, workflow_id, version, definition)
+    select ${tenant.environmentId}, ${tenant.workflowId}, number, '{}' from generate_series(2, 5000) as number
+    `.execute(stores.db);
+}
+
+/** The statements of a piece of work, as they are sent. */
+async function record(work: (workflows: WorkflowStore) => Promise<unknown>): Promise<CompiledQuery[]> {
+  const statements: CompiledQuery[] = [];
+  const db = new Kysely<Tables>({
+    dialect: new PostgresDialect({
+      pool: new Pool({ connection: () => stores.connection, log: pino({ level: "silent" }), max: 1 }),
+    }),
+    log: ({ query }) => void statements.push(query),
+  });
+  await work(new WorkflowStore(db));
+  await db.destroy();
+  return statements;
+}
+
+/** The most rows that a step of the plan gave, or read and threw away. */
+async function rowsRead(statement: CompiledQuery): Promise<{ readonly plan: string; readonly rows: number }> {
+  const { rows } = await stores.db.executeQuery<{ "QUERY PLAN": string }>({
+    ...statement,
+    sql: `explain (analyze, costs off, timing off) ${statement.sql}`,
+  });
+  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+  const counts = [...plan.matchAll(/(?:rows=|Removed by Filter: )(\d+)/g)].map(([, count]) => Number(count));
+  return { plan, rows: Math.max(0, ...counts) };
+}
+
+it("a page of workflows, of an integration's or of versions reads itself and one row more, however many there are", async () => {
+  const { environmentId, workflowId } = tenant;
+  await fill(20_000, 5_000);
+  const late = { createTime: new Date(Date.now() - 15_000_000), id: newId() };
+  const check = async () => {
+    for (const slug of [undefined, "rare", "asana"]) {
+      for (const pageToken of [undefined, pageTokenOf(late, { environmentId, slug })]) {
+        const page = {
+          pageSize: 50,
+          ...(slug !== undefined && { slug }),
+          ...(pageToken !== undefined && { pageToken }),
+        };
+        for (const statement of await record((workflows) => workflows.list(environmentId, page))) {
+          const { plan, rows } = await rowsRead(statement);
+          expect(plan, statement.sql).not.toMatch(/Seq Scan|Sort/);
+          expect(rows, plan).toBeLessThanOrEqual(51);
+        }
+      }
+    }
+    const versions = await record((workflows) => workflows.listVersions(environmentId, workflowId, { pageSize: 50 }));
+    for (const statement of versions) {
+      const { plan, rows } = await rowsRead(statement);
+      expect(plan, statement.sql).not.toMatch(/Seq Scan|Sort/);
+      expect(rows, plan).toBeLessThanOrEqual(51);
+    }
+  };
+  await check();
+  await sql`analyze`.execute(stores.db);
+  await check();
+});
