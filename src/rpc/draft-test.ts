@@ -41,7 +41,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
     testDraft: async (request, call) => {
       const { environmentId } = principalOf(call);
       const { linkedAccountId, configId, outputsOf } = request;
-      const { workflowId, revision, ...draft } = await readDraft(workflows, reachOf(call), request);
+      const { workflowId, slug, revision, ...draft } = await readDraft(workflows, reachOf(call), request);
       const definition = parseDefinition(draft.definition);
       const { graph } = checkDefinition(definition, { id: workflowId, limits });
       const kept = await workflows.keepDraft({ environmentId, workflowId, revision, linkedAccountId });
@@ -53,6 +53,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
         ...kept,
         environmentId,
         workflowId,
+        slug,
         graph,
         ...(configId !== undefined && { configId }),
         payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
@@ -61,7 +62,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
         ...(outputsOf && { outputsOf }),
       };
       const now = clock.now();
-      const id = await scheduler.beginAgain(() => prepareDraftTest(test, { reader, limits, now }));
+      const id = await scheduler.beginAgain((again) => prepareDraftTest(test, { reader, again, limits, now }));
       tellExecution(call, id, "RUNNING");
       const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
       const outcome = await scheduler.waitForEnd(id, budget, call.signal);

@@ -75,10 +75,10 @@ export async function readDraft(
   workflows: WorkflowStore,
   reach: Reach,
   request: Named & { readonly etag?: string | undefined },
-): Promise<DraftRecord> {
-  const { id } = await workflows.find(reach, referenceOf(request));
+): Promise<DraftRecord & { readonly slug: string }> {
+  const { id, slug } = await workflows.find(reach, referenceOf(request));
   const draft = await workflows.getDraft(reach.environmentId, id);
   const { expectedRevision = draft.revision } = expectedOf(request);
   if (expectedRevision !== draft.revision) throw staleEtag(request.etag ?? "");
-  return draft;
+  return { ...draft, slug };
 }

@@ -1,6 +1,7 @@
 import { type ExecutionSource, isTerminal, type NewExecution, type NodeRun } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
 import { RequestError } from "../domain/request-error.ts";
+import type { Graph } from "../engine/graph.ts";
 import { nodeAt, retrySeed } from "../engine/retry-seed.ts";
 import type { ConfigStore } from "../storage/config-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
@@ -49,6 +50,11 @@ export class Again {
     return { ...accept, flushes: flushesOf(seed) };
   }
 
+  /** The values of fields that an execution of a graph starts with, for its row. */
+  async fieldsOf(graph: Graph, start: Parameters<typeof startFields>[2]): Promise<Pick<NewExecution, "fields">> {
+    return await startFields(this.#options.configs, graph, start);
+  }
+
   async #getOrigin(query: ExecutionQuery): Promise<NewExecution> {
     const origin = await this.#options.reader.getStart(query);
     if (origin === undefined) throw executionNotFound(query.executionId);
@@ -57,13 +63,13 @@ export class Again {
   }
 
   async #prepare(origin: NewExecution, source: ExecutionSource): Promise<Accept> {
-    const { workflows, configs, versions } = this.#options;
+    const { workflows, versions } = this.#options;
     const { environmentId, workflowId, version, linkedAccountId } = origin;
     const reference = { workflow: workflowId };
     const { linkedAccount, slug } = await workflows.resolveCall({ environmentId, reference, version, linkedAccountId });
     const graph = await versions.get(environmentId, workflowId, version);
     // Results that are taken over were made with the values of then.
-    const fields = source === "RETRY" ? {} : await startFields(configs, graph, { ...origin, slug });
+    const fields = source === "RETRY" ? {} : await this.fieldsOf(graph, { ...origin, slug });
     const execution = { ...origin, ...fields, id: newId(), type: "ASYNC" as const, source, originId: origin.id };
     return { execution, graph, linkedAccount, event: eventOf(origin) };
   }

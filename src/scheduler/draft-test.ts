@@ -9,6 +9,7 @@ import type { Graph } from "../engine/graph.ts";
 import { checkPayload } from "../engine/schema/payload-schema.ts";
 import type { KeptDraft } from "../storage/draft-snapshot.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
+import type { Again } from "./again.ts";
 import type { Accept } from "./execute-call.ts";
 import { type Event, eventOf } from "./execution-run.ts";
 import { executionNotFound } from "./refusals.ts";
@@ -18,6 +19,8 @@ import { flushesOf } from "./run-journal.ts";
 export type DraftTestCall = KeptDraft & {
   readonly environmentId: string;
   readonly workflowId: string;
+  /** The workflow's integration. */
+  readonly slug: string;
   readonly graph: Graph;
   readonly configId?: string;
   readonly payload: JsonText;
@@ -27,13 +30,20 @@ export type DraftTestCall = KeptDraft & {
   readonly outputsOf?: { readonly executionId: string; readonly nodeIds: readonly string[] };
 };
 
+export type DraftTestContext = {
+  readonly reader: ExecutionReader;
+  readonly again: Again;
+  readonly limits: Limits;
+  readonly now: number;
+};
+
 /** Makes an execution of a draft whose journal begins with the outputs that stand in for nodes. Throws RequestError. */
 export async function prepareDraftTest(
   call: DraftTestCall,
-  { reader, limits, now }: { readonly reader: ExecutionReader; readonly limits: Limits; readonly now: number },
+  { reader, again, limits, now }: DraftTestContext,
 ): Promise<Accept> {
-  const { environmentId, workflowId, version, graph, linkedAccount, configId, payload, headers } = call;
-  const execution: NewExecution = {
+  const { environmentId, workflowId, slug, version, graph, linkedAccount, configId, payload, headers } = call;
+  const start: NewExecution = {
     id: newId(),
     environmentId,
     workflowId,
@@ -45,6 +55,7 @@ export async function prepareDraftTest(
     payload,
     headers,
   };
+  const execution = { ...start, ...(await again.fieldsOf(graph, { ...start, slug })) };
   const event: Event = eventOf(execution);
   if (graph.payloadSchema !== undefined) checkPayload(graph.payloadSchema, event.body);
   const given = givenSeed(graph, call.outputs, { limits, now });

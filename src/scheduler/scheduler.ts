@@ -8,9 +8,8 @@
 
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import { isTerminal, type NewExecution, type Outcome } from "../domain/execution.ts";
+import { isTerminal, type Outcome } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
-import { checkJson } from "../domain/json-check.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
 import type { Graph } from "../engine/graph.ts";
@@ -22,11 +21,10 @@ import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { Hints } from "../storage/hints.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { acceptOf } from "./accept.ts";
 import { Again } from "./again.ts";
 import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import type { ExecutionRun } from "./execution-run.ts";
-import { startFields } from "./field-values.ts";
-import { fingerprintOf } from "./fingerprint.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
 import { admit, keyReused, keysMissing, queueFull, shuttingDown } from "./refusals.ts";
@@ -134,42 +132,18 @@ export class Scheduler implements Service {
    */
   async execute(call: ExecuteCall): Promise<Started> {
     if (this.#isStopping) throw shuttingDown();
-    const { configs, workflows } = this.#options;
+    const { workflows, limits } = this.#options;
+    // Decided before anything is read where nothing can change it: whoever is sent away is so at once.
+    if (call.idempotencyKey === undefined && !this.#hasSlot() && this.#isQueueFull()) throw queueFull(limits.queueMax);
     const target = await workflows.resolveCall(call);
     const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
     admit(graph, call);
     this.#checkSealing(graph);
-
-    const start = {
-      environmentId: call.environmentId,
-      workflowId: target.workflowId,
-      version: target.version,
-      linkedAccountId: target.linkedAccount.id,
-      configId: call.configId ?? target.linkedAccount.id,
-    };
-    const execution: NewExecution = {
-      ...start,
-      id: newId(),
-      ...(await startFields(configs, graph, { ...start, slug: target.slug })),
-      ...(call.tag !== undefined && { tag: call.tag }),
-      type: call.type,
-      source: "API_CALL",
-      payload: call.payload,
-      headers: checkJson(call.event.headers, { name: "headers", limits: this.#options.limits.payload }),
-    };
-    const key = call.idempotencyKey;
-    const accept = {
-      execution,
-      graph,
-      linkedAccount: target.linkedAccount,
-      event: call.event,
-      idempotencyKey:
-        key === undefined ? undefined : { key, fingerprint: fingerprintOf({ ...execution, payload: call.event.body }) },
-    };
-    if (this.#hasSlot() && call.type === "SYNC" && key === undefined)
+    const accept = await acceptOf(call, target, graph, this.#options);
+    if (this.#hasSlot() && call.type === "SYNC" && accept.idempotencyKey === undefined)
       return this.#runHeld(this.#runs.add(accept), call);
     const bound = await this.#begin(accept);
-    return bound === undefined ? this.#await(execution.id, call) : this.#replay(bound, accept, call);
+    return bound === undefined ? this.#await(accept.execution.id, call) : this.#replay(bound, accept, call);
   }
 
   /** Begins an execution that is made of an earlier one; answers its id. Throws RequestError. */
@@ -224,6 +198,10 @@ export class Scheduler implements Service {
     if (graph.hidesNodes && !this.#options.sealing.canSeal) throw keysMissing();
   }
 
+  #isQueueFull(): boolean {
+    return this.#rescuer.queued >= this.#options.limits.queueMax;
+  }
+
   #hasSlot(): boolean {
     return this.#runs.size < this.#options.limits.slots && !this.#rescuer.isTrying;
   }
@@ -235,7 +213,7 @@ export class Scheduler implements Service {
 
   async #enqueue({ execution, graph, idempotencyKey, flushes }: Accept): Promise<BoundExecution | undefined> {
     const { executions, hints, limits, sealing } = this.#options;
-    if (this.#rescuer.queued >= limits.queueMax) {
+    if (this.#isQueueFull()) {
       const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
       if (bound !== undefined) return bound;
       throw queueFull(limits.queueMax);

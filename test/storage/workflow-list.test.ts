@@ -69,7 +69,7 @@ it("a page of workflows, of an integration's or of versions reads itself and one
           ...(slug !== undefined && { slug }),
           ...(pageToken !== undefined && { pageToken }),
         };
-        for (const statement of await record((workflows) => workflows.list(environmentId, page))) {
+        for (const statement of await record((workflows) => workflows.list({ environmentId: environmentId }, page))) {
           const { plan, rows } = await rowsRead(statement);
           expect(plan, statement.sql).not.toMatch(/Seq Scan|Sort/);
           expect(rows, plan).toBeLessThanOrEqual(51);
