@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { App } from "../../src/app.ts";
 import { type Environment, readConfig } from "../../src/config.ts";
 import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
@@ -22,7 +22,9 @@ export type Flowcall = {
   stop(): Promise<void>;
 };
 
-export async function startFlowcall(environment: Environment = {}): Promise<Flowcall> {
+const silent = pino({ level: process.env["TEST_LOG"] ?? "silent" });
+
+export async function startFlowcall(environment: Environment = {}, log: Logger = silent): Promise<Flowcall> {
   const database = await createTestDatabase();
   const flowcall = await startOn(database, environment);
   return {
@@ -51,7 +53,7 @@ async function startOn(database: TestDatabase, environment: Environment): Promis
     FLOWCALL_PRODUCTION_KEY: productionKey,
     ...environment,
   });
-  const app = new App({ config, log: pino({ level: process.env["TEST_LOG"] ?? "silent" }) });
+  const app = new App({ config, log });
   await app.start();
   return {
     app,
