@@ -1,17 +1,15 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import pg from "pg";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { App } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
-import { EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
 import { productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
 import { makeDataDir } from "../support/server-process.ts";
 import { Clients } from "./clients.ts";
 import { checkLedger, openLedger, type Query } from "./ledger.ts";
 import { Line } from "./line.ts";
+import { type OwnPostgres, startOwnPostgres } from "./own-postgres.ts";
 
 const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
@@ -22,7 +20,7 @@ const lossMs = Number(process.env["TEST_LOSS_MS"] ?? 0);
 const fewSecondsMs = 10_000;
 
 let data: Awaited<ReturnType<typeof makeDataDir>>;
-let postgres: EmbeddedPostgres;
+let postgres: OwnPostgres;
 let line: Line;
 let app: App | undefined;
 let query: Query;
@@ -30,12 +28,7 @@ let cases = 0;
 
 beforeAll(async () => {
   data = await makeDataDir();
-  postgres = new EmbeddedPostgres({
-    dataDir: join(data.dataDir, "postgres"),
-    log,
-    settings: { max_connections: "200" },
-  });
-  await postgres.start();
+  postgres = await startOwnPostgres();
 });
 
 afterAll(async () => {
@@ -48,32 +41,17 @@ afterEach(async () => {
   await line.set("cut");
 });
 
-function queryOf(database: string): Query {
-  return async (statement) => {
-    const client = new pg.Client({ ...postgres.connection, database });
-    // An end of the connection reaches whoever waits for the answer as well.
-    client.on("error", () => undefined);
-    await client.connect();
-    try {
-      return await client.query(statement);
-    } finally {
-      await client.end();
-    }
-  };
-}
-
 /** A service on a database of its own, behind a line. */
 async function start(): Promise<App> {
   cases += 1;
-  const name = `loss_${cases}`;
-  await queryOf("postgres")(`create database ${name}`);
-  query = queryOf(name);
+  const database = await postgres.createDatabase();
+  query = database.query;
   line = new Line(postgres.connection);
   await line.set("open");
   const config = readConfig({
     FLOWCALL_PORT: "0",
-    FLOWCALL_DATABASE_URL: `postgres://${postgres.connection.user}@127.0.0.1:${line.port}/${name}`,
-    FLOWCALL_DATA_DIR: join(data.dataDir, name),
+    FLOWCALL_DATABASE_URL: `postgres://${postgres.connection.user}@127.0.0.1:${line.port}/${database.connection.database}`,
+    FLOWCALL_DATA_DIR: join(data.dataDir, String(cases)),
     FLOWCALL_EXAMPLES: "true",
     FLOWCALL_TEST_KEY: testKey,
     FLOWCALL_PRODUCTION_KEY: productionKey,
@@ -105,17 +83,6 @@ async function isReady(url: string): Promise<boolean> {
   return (await fetch(`${url}/readyz`)).status === 200;
 }
 
-/** Ends the server as a crash of its machine would, by its own process id. It is started again by who runs it. */
-async function crash(): Promise<void> {
-  const [pid] = (await readFile(await pidFile(), "utf8")).split("\n");
-  process.kill(Number(pid), "SIGQUIT");
-}
-
-async function pidFile(): Promise<string> {
-  const { rows } = await queryOf("postgres")("show data_directory");
-  return join(String(rows[0]?.["data_directory"]), "postmaster.pid");
-}
-
 type Trouble = {
   readonly begin: () => Promise<void>;
   readonly end: () => Promise<void>;
@@ -127,7 +94,7 @@ const setLine = (state: "cut" | "silent" | "deaf"): Trouble => ({
 });
 
 const losses: Readonly<Record<string, Trouble>> = {
-  "is stopped": { begin: () => postgres.stop(), end: () => postgres.start() },
+  "is stopped": { begin: () => postgres.suspend(), end: () => postgres.resume() },
   "refuses connections": setLine("cut"),
   "swallows what is sent": setLine("silent"),
   "swallows its answers": setLine("deaf"),
@@ -202,7 +169,7 @@ describe("a database that comes and goes", () => {
     for (let round = 0; round < 4; round += 1) {
       const before = clients.ids.size;
       await until(() => clients.ids.size >= before + 30);
-      await crash();
+      await postgres.crash();
       times[`unreadyMs${round}`] = await until(async () => !(await isReady(url)));
       times[`readyMs${round}`] = await until(() => isReady(url));
     }

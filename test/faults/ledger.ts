@@ -1,4 +1,4 @@
-import { expect } from "vitest";
+import assert from "node:assert/strict";
 
 /** Asks the database whatever becomes of the service. */
 export type Query = (statement: string) => Promise<{ readonly rows: readonly Record<string, unknown>[] }>;
@@ -36,10 +36,16 @@ export async function checkLedger(query: Query, ids: Iterable<string>): Promise<
   const { rows } = await query(`
     select execution.id, execution.state, execution.create_time, count(ledger.execution_id)::int as ends
       from execution left join ledger on ledger.execution_id = execution.id group by execution.id`);
-  expect(rows.filter(({ ends }) => ends !== 1)).toEqual([]);
+  assert.deepEqual(
+    rows.filter(({ ends }) => ends !== 1),
+    [],
+  );
   const states = new Map(rows.map(({ id, state }) => [String(id), state]));
-  expect([...ids].filter((id) => !states.has(id))).toEqual([]);
+  assert.deepEqual(
+    [...ids].filter((id) => !states.has(id)),
+    [],
+  );
   const [late] = (await query("select is_called from ledger_late")).rows;
-  expect(late).toEqual({ is_called: false });
+  assert.deepEqual({ ...late }, { is_called: false });
   return states;
 }

@@ -1,6 +1,6 @@
 /**
- * A real Postgres for every test: one server for each run of vitest (its `globalSetup` is this file), one database for
- * each test file. Nothing of it is left when the run ends.
+ * A real Postgres for every test: one server for each run of vitest (its `globalSetup` is this file) or of
+ * `npm run faults`, one database for each test file or case. Nothing of it is left when the run ends.
  */
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -32,20 +32,41 @@ export type TestDatabase = {
 const templateName = "flowcall_template";
 
 /** Made for speed: what a test wrote need not survive a loss of power. */
-const settings = { fsync: "off", full_page_writes: "off", max_connections: "300", autovacuum_naptime: "1s" };
+const fastSettings = { fsync: "off", full_page_writes: "off", max_connections: "300", autovacuum_naptime: "1s" };
+
+/** A server on which databases are made. */
+export type TestPostgres = {
+  readonly connection: EmbeddedConnection;
+  /** Makes an empty database with all tables, or a copy of one. */
+  createDatabase(template?: string): Promise<TestDatabase>;
+  /** Makes a database without tables. */
+  createEmptyDatabase(): Promise<TestDatabase>;
+};
 
 /** Makes an empty database with all tables, or a copy of one. Call `drop()` when the file's tests are done. */
-export async function createTestDatabase(template = templateName): Promise<TestDatabase> {
-  return await createDatabase(`template ${template} strategy file_copy`);
+export async function createTestDatabase(template?: string): Promise<TestDatabase> {
+  return await injectedPostgres().createDatabase(template);
 }
 
 /** Makes a database without tables. */
 export async function createEmptyDatabase(): Promise<TestDatabase> {
-  return await createDatabase("");
+  return await injectedPostgres().createEmptyDatabase();
 }
 
-async function createDatabase(source: string): Promise<TestDatabase> {
-  const server = inject("postgres");
+/** The server of the run of vitest that this is called in. */
+export function injectedPostgres(): TestPostgres {
+  return testPostgres(inject("postgres"));
+}
+
+function testPostgres(connection: EmbeddedConnection): TestPostgres {
+  return {
+    connection,
+    createDatabase: (template = templateName) => createDatabase(connection, `template ${template} strategy file_copy`),
+    createEmptyDatabase: () => createDatabase(connection, ""),
+  };
+}
+
+async function createDatabase(server: EmbeddedConnection, source: string): Promise<TestDatabase> {
   const database = `test_${randomBytes(6).toString("hex")}`;
   await execute(server, `create database ${database} ${source}`);
   return {
@@ -60,6 +81,8 @@ async function createDatabase(source: string): Promise<TestDatabase> {
 
 async function execute(connection: pg.ClientConfig, statement: string): Promise<pg.QueryResult> {
   const client = new pg.Client(connection);
+  // An end of the connection reaches whoever waits for the answer as well.
+  client.on("error", () => undefined);
   await client.connect();
   try {
     return await client.query(statement);
@@ -68,25 +91,43 @@ async function execute(connection: pg.ClientConfig, statement: string): Promise<
   }
 }
 
-/** Called by vitest before the first test file; what it answers is called after the last. */
-export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const log = pino({ level: "warn" });
+export type StartedPostgres = TestPostgres & { readonly server: EmbeddedPostgres; stop(): Promise<void> };
+
+export type TestPostgresOptions = {
+  /** Over those that it comes with; made for speed where they are not set. */
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly logLevel?: string;
+};
+
+/** Starts a server with the template of all databases, in a folder of its own; nothing of it is left once it has stopped. */
+export async function startTestPostgres({
+  settings = fastSettings,
+  logLevel = "warn",
+}: TestPostgresOptions = {}): Promise<StartedPostgres> {
+  const log = pino({ level: logLevel });
   const dataDir = await mkdtemp(join(tmpdir(), "flowcall-test-"));
   const server = new EmbeddedPostgres({ dataDir, log, settings });
-  const teardown = async () => {
+  const stop = async () => {
     await server.stop();
     await rm(dataDir, { recursive: true, force: true });
   };
   try {
     await server.start();
-    await execute(server.connection, `create database ${templateName}`);
-    const template = new Database({ connection: () => ({ ...server.connection, database: templateName }), log });
+    const { connection } = server;
+    await execute(connection, `create database ${templateName}`);
+    const template = new Database({ connection: () => ({ ...connection, database: templateName }), log });
     await template.start();
     await template.stop();
-    project.provide("postgres", server.connection);
-    return teardown;
+    return { ...testPostgres(connection), server, stop };
   } catch (error) {
-    await teardown();
+    await stop();
     throw error;
   }
+}
+
+/** Called by vitest before the first test file; what it answers is called after the last. */
+export async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const { connection, stop } = await startTestPostgres();
+  project.provide("postgres", connection);
+  return stop;
 }

@@ -20,6 +20,8 @@ export type ServerProcessOptions = {
   readonly environment?: NodeJS.ProcessEnv;
   /** A module that is loaded before the server's own; it has a channel to this process. */
   readonly preload?: string;
+  /** Another program than `src/main.ts`, with its arguments; it has a channel to this process. */
+  readonly program?: readonly string[];
   /** Where its log goes: to this process's own by default. */
   readonly stderr?: "inherit" | "pipe";
 };
@@ -31,18 +33,20 @@ export async function makeDataDir(): Promise<{ readonly dataDir: string; remove(
   return { dataDir: join(folder, "data"), remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Starts `src/main.ts` and waits until it accepts calls. */
+/** Starts `src/main.ts`, or another program that says in the same way that it is ready, and waits until it accepts calls. */
 export async function startServerProcess({
   dataDir,
   environment,
   preload,
+  program = ["src/main.ts"],
   stderr = "inherit",
 }: ServerProcessOptions): Promise<ServerProcess> {
   const folder = join(dataDir, "..", "ready");
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const changes = watch(folder);
-  const child = spawn(process.execPath, [...(preload === undefined ? [] : ["--import", preload]), "src/main.ts"], {
+  const hasChannel = preload !== undefined || program[0] !== "src/main.ts";
+  const child = spawn(process.execPath, [...(preload === undefined ? [] : ["--import", preload]), ...program], {
     cwd: root,
     env: {
       ...process.env,
@@ -52,7 +56,7 @@ export async function startServerProcess({
       FLOWCALL_LOG_LEVEL: "error",
       ...environment,
     },
-    stdio: ["ignore", "ignore", stderr, ...(preload === undefined ? [] : (["ipc"] as const))],
+    stdio: ["ignore", "ignore", stderr, ...(hasChannel ? (["ipc"] as const) : [])],
   });
   const exited = once(child, "exit");
   const failed = exited.then(() => {
