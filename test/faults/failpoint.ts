@@ -1,4 +1,5 @@
 import type { Stores } from "../../src/storage/stores.ts";
+import { decorate, type Method } from "./decorate.ts";
 
 /** A call of a store at which something happens: before it, while the database has it, or when its answer is there. */
 export type Failpoint = {
@@ -19,9 +20,9 @@ export function withFailpoint(stores: Stores, { store, method, moment, nth = 1 }
     left -= 1;
     return left === 0;
   };
-  const wrap =
-    (call: (...args: unknown[]) => Promise<unknown>) =>
-    async (...args: unknown[]): Promise<unknown> => {
+  const failing =
+    (call: Method): Method =>
+    async (...args) => {
       if (moment === "before" && isDue()) await fail();
       const answer = call(...args);
       if (moment === "during" && isDue()) {
@@ -34,17 +35,8 @@ export function withFailpoint(stores: Stores, { store, method, moment, nth = 1 }
       if (moment === "after" && !(Array.isArray(result) && result.length === 0) && isDue()) await fail();
       return result;
     };
-  const failing = new Proxy(stores[store], {
-    get: (target, name) => {
-      const member: unknown = Reflect.get(target, name, target);
-      // A method of a store takes and answers what only its callers know.
-      if (typeof member !== "function") return member;
-      const bound = member.bind(target) as (...args: unknown[]) => Promise<unknown>;
-      return name === method ? wrap(bound) : bound;
-    },
-  });
   return {
-    stores: { ...stores, [store]: failing },
+    stores: { ...stores, [store]: decorate(stores[store], { [method]: failing }) },
     arm: () => {
       left = nth;
     },

@@ -1,8 +1,9 @@
+import pg from "pg";
 import type { Environment } from "../../src/config.ts";
 import { productionKey, testKey } from "../support/flowcall.ts";
 import type { TestDatabase } from "../support/postgres.ts";
 import { makeDataDir, type ServerProcess, startServerProcess } from "../support/server-process.ts";
-import { openLedger } from "./ledger.ts";
+import { openLedger, type Query } from "./ledger.ts";
 import { Sink } from "./sink.ts";
 
 export type TestBedOptions = {
@@ -24,6 +25,8 @@ type DataFolder = Awaited<ReturnType<typeof makeDataDir>>;
 export class TestBed {
   readonly database: TestDatabase;
   readonly sink: Sink;
+  /** What looks into the database again and again has its connections open. */
+  readonly #looks: pg.Pool;
   readonly #options: TestBedOptions;
   readonly #folders: readonly DataFolder[];
   readonly #servers: (ServerProcess | undefined)[];
@@ -31,6 +34,9 @@ export class TestBed {
   private constructor(options: TestBedOptions, sink: Sink, folders: readonly DataFolder[]) {
     this.database = options.database;
     this.sink = sink;
+    this.#looks = new pg.Pool({ ...options.database.connection, max: 4 });
+    // It ends with its database, and whoever looks next is told.
+    this.#looks.on("error", () => undefined);
     this.#options = options;
     this.#folders = folders;
     this.#servers = folders.map(() => undefined);
@@ -42,7 +48,7 @@ export class TestBed {
     const bed = new TestBed(options, await Sink.start(), folders);
     try {
       await bed.startServer(0);
-      await openLedger((statement) => bed.database.query(statement));
+      await openLedger(bed.query);
       await Promise.all(folders.slice(1).map((_, index) => bed.startServer(index + 1)));
       return bed;
     } catch (error) {
@@ -99,11 +105,14 @@ export class TestBed {
     await Promise.all(this.#servers.map(async (server, index) => server && (await this.kill(index))));
     await this.sink.stop();
     await Promise.all(this.#folders.map((folder) => folder.remove()));
+    await this.#looks.end();
     await this.database.drop();
   }
 
+  readonly query: Query = async (statement) => await this.#looks.query(statement);
+
   async count(from: string): Promise<number> {
-    const { rows } = await this.database.query(`select count(*)::int as count from ${from}`);
+    const { rows } = await this.query(`select count(*)::int as count from ${from}`);
     return Number(rows[0]?.["count"]);
   }
 }

@@ -11,7 +11,7 @@ const boundMs = 180_000;
 export async function until(
   what: string,
   isSo: () => boolean | Promise<boolean>,
-  { withinMs = boundMs, everyMs = 10 } = {},
+  { withinMs = boundMs, everyMs = 50 } = {},
 ): Promise<number> {
   const startTime = performance.now();
   for (;;) {

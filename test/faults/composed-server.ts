@@ -1,0 +1,84 @@
+/**
+ * The service in a process of its own, with stores that fail or are wrong: `node composed-server.ts <Composition as JSON>`.
+ * It says on its channel who it is and which of its writes came too late, and is told there when to arm and when to stop.
+ */
+import { pino } from "pino";
+import { App } from "../../src/app.ts";
+import { readConfig } from "../../src/config.ts";
+import { openStores, type Stores } from "../../src/storage/stores.ts";
+import { decorate, type Method } from "./decorate.ts";
+import { type Failpoint, withFailpoint } from "./failpoint.ts";
+import { type Mutant, mutations } from "./mutants.ts";
+
+export type Composition = {
+  /** Where the process kills itself. */
+  readonly failpoint?: Failpoint;
+  readonly mutant?: Mutant;
+};
+
+export type Said =
+  | { readonly kind: "owner"; readonly owner: string }
+  | { readonly kind: "fenced"; readonly method: string }
+  | { readonly kind: "armed" };
+
+const [text = "{}"] = process.argv.slice(2);
+// Written by the case that starts this process.
+const { failpoint, mutant } = JSON.parse(text) as Composition;
+let arm = () => {};
+
+const app = new App({
+  config: readConfig(),
+  log: pino({ level: process.env["TEST_LOG"] ?? "silent" }),
+  open: (database) => {
+    const opened = telling(openStores(database));
+    const stores = mutant === undefined ? opened : mutations[mutant](opened, database);
+    if (failpoint === undefined) return stores;
+    const failing = withFailpoint(stores, failpoint, () => {
+      process.kill(process.pid, "SIGKILL");
+      return new Promise<never>(() => undefined);
+    });
+    arm = failing.arm;
+    return failing.stores;
+  },
+});
+process.on("message", (message) => {
+  if (message === "arm") {
+    arm();
+    say({ kind: "armed" });
+  } else {
+    void app.stop().then(() => process.exit());
+  }
+});
+await app.start();
+
+function say(said: Said): void {
+  process.send?.(said);
+}
+
+function telling(stores: Stores): Stores {
+  let isKnown = false;
+  const fenced =
+    (method: string) =>
+    (call: Method): Method =>
+    async (...args) => {
+      const answer = await call(...args);
+      if (answer === false) say({ kind: "fenced", method });
+      return answer;
+    };
+  const renew =
+    (call: Method): Method =>
+    async (...args) => {
+      if (!isKnown) say({ kind: "owner", owner: Object(args[0])["owner"] });
+      isKnown = true;
+      return await call(...args);
+    };
+  return {
+    ...stores,
+    executions: decorate(stores.executions, {
+      append: fenced("append"),
+      finish: fenced("finish"),
+      suspend: fenced("suspend"),
+    }),
+    leases: decorate(stores.leases, { renew }),
+  };
+}

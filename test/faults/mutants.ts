@@ -1,0 +1,82 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { sql } from "kysely";
+import { HttpClient } from "../../src/engine/http/http-client.ts";
+import type { Database } from "../../src/storage/database.ts";
+import type { ExecutionStore } from "../../src/storage/execution-store.ts";
+import type { Stores } from "../../src/storage/stores.ts";
+import { decorate, type Method } from "./decorate.ts";
+
+/** Ways in which the service would be wrong: a suite that does not notice one of them proves nothing. */
+export type Mutant =
+  | "no-fence"
+  | "ack-before-commit"
+  | "no-checkpoint"
+  | "sweep-off"
+  | "notify-only"
+  | "key-per-attempt";
+
+/** How long an execution is known by its id alone. */
+const ackMs = 300;
+
+/** Stores that are wrong in one way. */
+export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Database) => Stores>> = {
+  // A process that has been overtaken writes all the same.
+  "no-fence": (stores, database) => ({
+    ...stores,
+    executions: decorate(stores.executions, {
+      append: (append) => async (entry) => {
+        await append(entry);
+        return true;
+      },
+      finish: (finish) => async (end) => {
+        // What a caller of `finish` gives.
+        const { executionId, outcome, epoch } = end as Parameters<ExecutionStore["finish"]>[0];
+        if (await finish(end)) return true;
+        const late = sql`update execution set state = ${outcome.state}, end_time = now(), finished_epoch = ${epoch}
+          where id = ${executionId}`;
+        await late.execute(database.db).catch(() => undefined);
+        return true;
+      },
+    }),
+  }),
+  "ack-before-commit": (stores) => ({
+    ...stores,
+    executions: decorate(stores.executions, {
+      begin:
+        (begin) =>
+        async (...args) => {
+          void pause(ackMs).then(() => begin(...args));
+        },
+    }),
+  }),
+  "no-checkpoint": (stores) => ({
+    ...stores,
+    executions: decorate(stores.executions, { append: (append) => (entry) => append({ ...Object(entry), runs: [] }) }),
+  }),
+  "sweep-off": (stores) => ({
+    ...stores,
+    executions: decorate(stores.executions, { claim: answering([]) }),
+  }),
+  // What is not told is never found out, and what is told across processes was lost.
+  "notify-only": (stores) => ({
+    ...stores,
+    executions: decorate(stores.executions, { listEnded: answering(new Map()) }),
+    events: decorate(stores.events, { read: answering([]) }),
+  }),
+  "key-per-attempt": (stores) => {
+    // The service makes its client itself; this process is there for the mutant alone.
+    const { send } = HttpClient.prototype;
+    HttpClient.prototype.send = function (request) {
+      const headers = request.headers.map(([name, value]): (typeof request.headers)[number] =>
+        name === "Idempotency-Key" ? [name, `${value}:${randomUUID()}`] : [name, value],
+      );
+      return send.call(this, { ...request, headers });
+    };
+    return stores;
+  },
+};
+
+function answering(answer: unknown): () => Method {
+  return () => async () => answer;
+}
