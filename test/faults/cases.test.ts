@@ -11,7 +11,7 @@ test("every case has a name of its own", () => {
 
 describe.concurrent("a sample of what is to be survived", () => {
   for (const { id, title, run } of cases) {
-    test(`${id}: ${title}`, { timeout: 180_000 }, async () => {
+    test(`${id}: ${title}`, { timeout: 600_000 }, async () => {
       const say = () => undefined;
       await run({ seed, random: seededRandom(seed), size: "sample", postgres: injectedPostgres(), say });
     });

@@ -1,6 +1,17 @@
 import { killsOfOneProcess, killsOfTwoProcesses } from "./cases/kills.ts";
+import { caughtMutants } from "./cases/mutants.ts";
 import { callsOfOneKey } from "./cases/one-key.ts";
+import { machineCrashes, postgresCrashes } from "./cases/postgres-crashes.ts";
+import { stoppedOwner } from "./cases/stopped-owner.ts";
 import type { FaultCase } from "./fault-case.ts";
 
 /** All that `npm run faults` runs, in its order. */
-export const cases: readonly FaultCase[] = [killsOfOneProcess, killsOfTwoProcesses, callsOfOneKey];
+export const cases: readonly FaultCase[] = [
+  killsOfOneProcess,
+  killsOfTwoProcesses,
+  stoppedOwner,
+  caughtMutants,
+  postgresCrashes,
+  callsOfOneKey,
+  machineCrashes,
+];

@@ -12,7 +12,7 @@ import { TestBed } from "./test-bed.ts";
 import { until } from "./until.ts";
 
 /** Executions that a process runs at a time. */
-const slots = 32;
+export const slots = 32;
 
 /** What a process has of the database at the most: its pool, its lease's connection, and some for what is to come. */
 const connectionsMax = 16;
@@ -52,8 +52,10 @@ export type Ordeal = {
   readonly drainMs?: number;
   /** How many faults the case is about. */
   readonly planned: number;
-  /** Whether a fault takes all processes their executions; none does where it is not set. */
+  /** How many owners a fault takes their executions; none where it is not set. */
   readonly lossesPerFault?: number;
+  /** How many calls a fault may leave to be sent behind the record of their node; none where it is not set. */
+  readonly lateCallsPerFault?: number;
   /** Lets the faults happen, while calls come. */
   readonly faults: (stage: Stage) => Promise<void>;
 };
@@ -130,7 +132,7 @@ export async function endure(run: FaultRun, ordeal: Ordeal): Promise<FaultFigure
     );
     const drainMs = performance.now() - healTime;
     run.say(
-      `${load.ids.length} executions, ${stage.faults} faults, drained ${isDrained} after ${Math.round(drainMs)} ms`,
+      `${load.ids.length} executions, ${stage.faults} faults, ${isDrained ? "all ended" : "not all ended"} after ${Math.round(drainMs)} ms`,
     );
     await Promise.all(stopping.splice(0).map((stop) => stop()));
     if (isDrained) for (const url of bed.urls) await readers.readAll(url);
@@ -145,6 +147,7 @@ export async function endure(run: FaultRun, ordeal: Ordeal): Promise<FaultFigure
       plannedFaults: ordeal.planned,
       losses: stage.faults * (ordeal.lossesPerFault ?? 0),
       slots,
+      lateCallsMax: stage.faults * (ordeal.lateCallsPerFault ?? 0),
       orphans: orphans.seen,
       leftOver: await leftOver(bed),
     });
@@ -183,7 +186,7 @@ function stageOf(
     ended,
     turn: async (index: number) => {
       // Not the last of them: behind it others are to be under way.
-      const due = Math.floor((shares[index] ?? 0) * load.calls * 0.9);
+      const due = Math.floor((shares[index] ?? 0) * load.calls * 0.7);
       await until(`${due} executions to end`, async () => {
         before = await ended();
         return before >= due;

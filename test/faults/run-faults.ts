@@ -37,6 +37,8 @@ type Row = {
 
 const options = readOptions();
 process.stderr.write(`seed ${options.seed}\n`);
+// An exit takes the database along, which a signal alone does not.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 const postgres = await startTestPostgres();
 const rows: Row[] = [];
 try {

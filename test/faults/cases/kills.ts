@@ -33,7 +33,7 @@ async function endureKills(run: FaultRun, processes: number) {
   return { ...figures, kills };
 }
 
-async function killAndStart({ bed, happened, recovered }: Stage, victim: number): Promise<void> {
+export async function killAndStart({ bed, happened, recovered }: Stage, victim: number): Promise<void> {
   await bed.kill(victim);
   await happened();
   await Promise.all([bed.startServer(victim), recovered()]);
