@@ -1,4 +1,6 @@
+import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
 import { killsOfOneProcess, killsOfTwoProcesses } from "./cases/kills.ts";
+import { databaseDown, databaseSilent } from "./cases/lost-database.ts";
 import { caughtMutants } from "./cases/mutants.ts";
 import { callsOfOneKey } from "./cases/one-key.ts";
 import { machineCrashes, postgresCrashes } from "./cases/postgres-crashes.ts";
@@ -14,4 +16,8 @@ export const cases: readonly FaultCase[] = [
   postgresCrashes,
   callsOfOneKey,
   machineCrashes,
+  databaseDown,
+  databaseSilent,
+  crashThenAttempt,
+  crowdedSweep,
 ];

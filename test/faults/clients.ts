@@ -36,6 +36,7 @@ export class Clients {
   readonly #url: string;
   readonly #calling: readonly Promise<void>[];
   #isStopping = false;
+  #hasLeft = false;
 
   constructor(url: string, count: number) {
     this.#url = url;
@@ -46,6 +47,20 @@ export class Clients {
   async stop(): Promise<void> {
     this.#isStopping = true;
     await Promise.all(this.#calling);
+  }
+
+  /** Goes away as it is, whatever has become of the service. */
+  leave(): void {
+    this.#isStopping = true;
+    this.#hasLeft = true;
+    for (const calling of this.#calling) calling.catch(() => undefined);
+  }
+
+  /** The calls sent since then that were answered with what came of them. */
+  completedSince(time: number): readonly SeenReply[] {
+    return this.replies.filter(
+      ({ sentTime, status, body }) => sentTime > time && status === 200 && "return_value" in JSON.parse(body),
+    );
   }
 
   get ids(): ReadonlySet<string> {
@@ -68,7 +83,7 @@ export class Clients {
       this.replies.push(reply);
       if (reply.id !== undefined) ids.add(reply.id);
       if (reply.status === 503) await pause(pauseMs);
-      if (reply.status !== 503 || !kind.hasKey) return;
+      if (reply.status !== 503 || !kind.hasKey || this.#hasLeft) return;
     }
   }
 

@@ -13,12 +13,6 @@ import { type OwnPostgres, startOwnPostgres } from "./own-postgres.ts";
 
 const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
-/** How much longer a loss lasts: TEST_LOSS_MS=30000 for one that is long. */
-const lossMs = Number(process.env["TEST_LOSS_MS"] ?? 0);
-
-/** Generous, for busy machines: what is measured is printed with TEST_TIMELINE set. */
-const fewSecondsMs = 10_000;
-
 let data: Awaited<ReturnType<typeof makeDataDir>>;
 let postgres: OwnPostgres;
 let line: Line;
@@ -83,23 +77,6 @@ async function isReady(url: string): Promise<boolean> {
   return (await fetch(`${url}/readyz`)).status === 200;
 }
 
-type Trouble = {
-  readonly begin: () => Promise<void>;
-  readonly end: () => Promise<void>;
-};
-
-const setLine = (state: "cut" | "silent" | "deaf"): Trouble => ({
-  begin: () => line.set(state),
-  end: () => line.set("open"),
-});
-
-const losses: Readonly<Record<string, Trouble>> = {
-  "is stopped": { begin: () => postgres.suspend(), end: () => postgres.resume() },
-  "refuses connections": setLine("cut"),
-  "swallows what is sent": setLine("silent"),
-  "swallows its answers": setLine("deaf"),
-};
-
 /** What holds whatever happened to the database: no reply lies, and what was accepted ends, once. */
 async function checkAll(clients: Clients): Promise<void> {
   const refused = clients.replies.filter(({ status }) => status === 503);
@@ -120,46 +97,6 @@ function print(what: string, times: Readonly<Record<string, number>>): void {
   const text = Object.entries(times).map(([name, value]) => `${name} ${Math.round(value)}`);
   if (process.env["TEST_TIMELINE"] !== undefined) process.stderr.write(`the database ${what}: ${text.join(", ")}\n`);
 }
-
-describe("a database that is lost for a while", () => {
-  for (const [what, trouble] of Object.entries(losses)) {
-    test(`and ${what}: calls are refused at once, nothing accepted is lost, and it goes on after`, async () => {
-      const { url } = await start();
-      const clients = new Clients(url, 10);
-      await until(() => clients.ids.size >= 50);
-
-      const lostTime = performance.now();
-      await trouble.begin();
-      const unreadyMs = await until(async () => !(await isReady(url)));
-      expect((await fetch(`${url}/healthz`)).status).toBe(200);
-      // The loss lasts until each client has had its answer to what was under way, and has been refused since.
-      await until(() => clients.replies.filter(({ sentTime }) => sentTime > lostTime + unreadyMs).length > 30);
-      await pause(lossMs);
-      const during = clients.replies.filter(({ sentTime, ms }) => sentTime + ms > lostTime);
-      const slowestMs = Math.max(...during.map(({ ms }) => ms));
-      const refused = during.filter(({ status }) => status === 503).length;
-
-      await trouble.end();
-      const backTime = performance.now();
-      const readyMs = await until(() => isReady(url));
-      await until(() => clients.replies.some(({ sentTime, status }) => sentTime > backTime && status === 200));
-      const acceptedMs = performance.now() - backTime;
-      await clients.stop();
-      await checkAll(clients);
-      const endedMs = performance.now() - backTime;
-      print(what, {
-        unreadyMs,
-        slowestMs,
-        refused,
-        readyMs,
-        acceptedMs,
-        endedMs,
-        calls: clients.replies.length,
-      });
-      expect(Math.max(unreadyMs, slowestMs, readyMs)).toBeLessThan(fewSecondsMs);
-    }, 90_000);
-  }
-});
 
 describe("a database that comes and goes", () => {
   test("and crashes again and again: nothing is lost, nothing ends twice", async () => {

@@ -73,7 +73,8 @@ export class TestBed {
     return server;
   }
 
-  async startServer(index: number): Promise<ServerProcess> {
+  /** Starts a process, with settings of its own beside those of all. */
+  async startServer(index: number, own: Environment = {}): Promise<ServerProcess> {
     const { database, databaseUrl = database.url, environment, program, onMessage } = this.#options;
     const server = await startServerProcess({
       dataDir: this.#folders[index]?.dataDir ?? "",
@@ -87,6 +88,7 @@ export class TestBed {
         // What cannot reach its database for a while says so, and is meant to.
         FLOWCALL_LOG_LEVEL: process.env["TEST_LOG"] ?? "silent",
         ...environment,
+        ...own,
       },
     });
     if (onMessage !== undefined) server.child.on("message", (message) => onMessage(message, index));
@@ -95,9 +97,14 @@ export class TestBed {
   }
 
   async kill(index: number): Promise<void> {
+    await this.end(index, "SIGKILL");
+  }
+
+  /** Sends a process its last signal; answers its exit status, null after one that it did not catch. */
+  async end(index: number, signal: NodeJS.Signals): Promise<number | null> {
     const server = this.server(index);
     this.#servers[index] = undefined;
-    await server.end("SIGKILL");
+    return await server.end(signal);
   }
 
   /** Ends all that it started, in whatever state it is, and deletes the database. */

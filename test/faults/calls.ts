@@ -1,0 +1,64 @@
+import { setMaxListeners } from "node:events";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { testKey } from "../support/flowcall.ts";
+
+export type Call = {
+  readonly workflow: string;
+  readonly payload?: JsonObject;
+  readonly account?: string;
+  readonly apiKey?: string;
+  readonly isSync?: boolean;
+  readonly idempotencyKey?: string;
+  /** How many seconds the call waits at the most. */
+  readonly wait?: number;
+  /** What the caller goes away by. */
+  readonly signal?: AbortSignal;
+};
+
+export type Reply = {
+  readonly status: number;
+  readonly id: string;
+  readonly retryAfter: string | null;
+  readonly json: { readonly [name: string]: JsonValue | undefined };
+  readonly ms: number;
+};
+
+/** Calls a workflow by REST. */
+export async function execute(url: string, call: Call): Promise<Reply> {
+  const { workflow, payload = {}, isSync = false, idempotencyKey, wait, signal } = call;
+  return await send(`${url}/api/v1/workflow/${workflow}/execute`, {
+    method: "POST",
+    headers: {
+      ...callerOf(call),
+      "content-type": "application/json",
+      sync_execution: String(isSync),
+      ...(idempotencyKey !== undefined && { "idempotency-key": idempotencyKey }),
+      ...(wait !== undefined && { prefer: `wait=${wait}` }),
+    },
+    body: JSON.stringify(payload),
+    ...(signal !== undefined && { signal }),
+  });
+}
+
+function callerOf({ account = "john@acme.io", apiKey = testKey }: Pick<Call, "account" | "apiKey">) {
+  return { "x-api-key": apiKey, linked_account_id: account };
+}
+
+async function send(url: string, init: RequestInit): Promise<Reply> {
+  // One signal of many calls at once is meant.
+  if (init.signal) setMaxListeners(0, init.signal);
+  const startTime = performance.now();
+  const reply = await fetch(url, init);
+  const json = JSON.parse(await reply.text());
+  return {
+    status: reply.status,
+    id: reply.headers.get("x-execution-id") ?? String(json.execution_id),
+    retryAfter: reply.headers.get("retry-after"),
+    json,
+    ms: performance.now() - startTime,
+  };
+}
+
+export async function isReady(url: string): Promise<boolean> {
+  return (await fetch(`${url}/readyz`)).status === 200;
+}
