@@ -40,6 +40,15 @@ export async function execute(url: string, call: Call): Promise<Reply> {
   });
 }
 
+/** Asks for the response of an execution. */
+export async function askResponse(
+  url: string,
+  id: string,
+  { wait = 0, ...caller }: Pick<Call, "account" | "apiKey" | "wait"> = {},
+): Promise<Reply> {
+  return await send(`${url}/api/v1/execution/${id}/response?wait=${wait}`, { headers: callerOf(caller) });
+}
+
 function callerOf({ account = "john@acme.io", apiKey = testKey }: Pick<Call, "account" | "apiKey">) {
   return { "x-api-key": apiKey, linked_account_id: account };
 }
@@ -61,4 +70,10 @@ async function send(url: string, init: RequestInit): Promise<Reply> {
 
 export async function isReady(url: string): Promise<boolean> {
   return (await fetch(`${url}/readyz`)).status === 200;
+}
+
+/** The value that a share of all does not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

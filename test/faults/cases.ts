@@ -1,10 +1,18 @@
+import { busyPool } from "./cases/busy-pool.ts";
 import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
+import { deadline } from "./cases/deadline.ts";
+import { stopUnderLoad } from "./cases/drain.ts";
+import { flood } from "./cases/flood.ts";
+import { herd } from "./cases/herd.ts";
 import { killsOfOneProcess, killsOfTwoProcesses } from "./cases/kills.ts";
 import { databaseDown, databaseSilent } from "./cases/lost-database.ts";
 import { caughtMutants } from "./cases/mutants.ts";
 import { callsOfOneKey } from "./cases/one-key.ts";
+import { overload } from "./cases/overload.ts";
 import { machineCrashes, postgresCrashes } from "./cases/postgres-crashes.ts";
+import { slowUpstream } from "./cases/slow-upstream.ts";
 import { stoppedOwner } from "./cases/stopped-owner.ts";
+import { syncCrowd } from "./cases/sync-crowd.ts";
 import type { FaultCase } from "./fault-case.ts";
 
 /** All that `npm run faults` runs, in its order. */
@@ -20,4 +28,12 @@ export const cases: readonly FaultCase[] = [
   databaseSilent,
   crashThenAttempt,
   crowdedSweep,
+  stopUnderLoad,
+  herd,
+  busyPool,
+  slowUpstream,
+  deadline,
+  overload,
+  flood,
+  syncCrowd,
 ];

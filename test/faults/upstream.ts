@@ -18,6 +18,9 @@ export const answerOk: Answer = (response) => {
   response.writeHead(200, { "content-type": "application/json" }).end("{}");
 };
 
+/** Leaves the caller waiting. */
+export const neverAnswer: Answer = () => undefined;
+
 /** An API for workflows to call that answers as a case wants it. */
 export class Upstream {
   readonly requests: Request[] = [];

@@ -52,14 +52,16 @@ export const crowdedSweep: FaultCase = {
     try {
       const ids = await callInFlight(bed, 0, 10);
       await query(`
-        insert into lease select (jsonb_populate_record(one, jsonb_build_object(
-            'owner', '${healthyOwner}', 'expire_time', now() + interval '1 hour'))).*
-          from (select * from lease limit 1) one`);
+        insert into lease
+          select (jsonb_populate_record(one, jsonb_build_object(
+              'owner', '${healthyOwner}', 'expire_time', now() + interval '1 hour'))).*
+            from (select lease from lease limit 1) as any_lease (one)`);
       await query(`
-        insert into execution_claim select (jsonb_populate_record(one, jsonb_build_object(
-            'execution_id', left(one.execution_id, 8) || lpad(to_hex(n), 16, '0'),
-            'owner', '${healthyOwner}', 'due_time', now() - interval '1 hour'))).*
-          from (select * from execution_claim limit 1) one, generate_series(1, 20000) n`);
+        insert into execution_claim
+          select (jsonb_populate_record(one, jsonb_build_object(
+              'execution_id', left((one).execution_id, 8) || lpad(to_hex(n), 16, '0'),
+              'owner', '${healthyOwner}', 'due_time', now() - interval '1 hour'))).*
+            from (select execution_claim from execution_claim limit 1) as any_claim (one), generate_series(1, 20000) n`);
       await bed.kill(0);
       const recoveryMs = await untilCalledAgain(bed, ids);
       const own = `execution_claim where owner is distinct from '${healthyOwner}'`;

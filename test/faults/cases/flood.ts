@@ -1,0 +1,89 @@
+import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
+import { productionKey } from "../../support/flowcall.ts";
+import { execute, percentile } from "../calls.ts";
+import type { FaultCase } from "../fault-case.ts";
+import { checkLedger } from "../ledger.ts";
+import { TestBed } from "../test-bed.ts";
+import { until } from "../until.ts";
+
+const slots = 16;
+const callMs = 50;
+const callers = 32;
+
+/** Who calls beside the flood: another account of another environment. */
+const other = { account: "jane@acme.io", apiKey: productionKey };
+
+export const flood: FaultCase = {
+  id: "C2",
+  title: "one account floods with 10,000 calls while another calls once a second",
+  run: async ({ size, postgres, say }) => {
+    const [count, everyMs] = size === "full" ? [10_000, 1_000] : [300, 200];
+    const environment = { FLOWCALL_SLOTS: String(slots), FLOWCALL_QUEUE_MAX: "20000" };
+    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 1, environment });
+    try {
+      bed.sink.answerMs = callMs;
+      const { url } = bed.server(0);
+      const call = { workflow: "call-http", payload: { url: bed.sink.url, data: {} } };
+      const quiet = await startDelay(bed, url);
+      const ids: string[] = [];
+      let left = count;
+      const accept = async () => {
+        while (left > 0) {
+          left -= 1;
+          const { status, id } = await execute(url, call);
+          assert.equal(status, 200);
+          ids.push(id);
+        }
+      };
+      const flooding = Promise.all(Array.from({ length: callers }, accept));
+      const delays: Promise<Start>[] = [];
+      const startTime = performance.now();
+      let drainMs = 0;
+      const drained = flooding.then(async () => {
+        say(`${ids.length} are accepted`);
+        await until("the end of the flood", async () => (await bed.count(`execution_claim`)) === 0);
+        drainMs = performance.now() - startTime;
+      });
+      while (drainMs === 0 && delays.length < 120) {
+        delays.push(startDelay(bed, url));
+        await Promise.race([drained, pause(everyMs)]);
+      }
+      await drained;
+      const starts = await Promise.all(delays);
+      const states = await checkLedger((statement) => bed.database.query(statement), ids);
+      assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
+      const acceptP99Ms = percentile(
+        starts.map(({ acceptMs }) => acceptMs),
+        0.99,
+      );
+      const [startP50Ms, startP99Ms] = [0.5, 0.99].map((share) =>
+        percentile(
+          starts.map(({ startMs }) => startMs),
+          share,
+        ),
+      );
+      return {
+        ...{ executions: states.size, others: starts.length, lost: 0, doubleResults: 0, drainMs },
+        ...{ quietStartMs: quiet.startMs, acceptP99Ms, startP50Ms: startP50Ms ?? 0, startP99Ms: startP99Ms ?? 0 },
+      };
+    } finally {
+      await bed.stop();
+    }
+  },
+};
+
+type Start = { readonly acceptMs: number; readonly startMs: number };
+
+/** How long it takes from the call of the other account until its execution does something. */
+async function startDelay(bed: TestBed, url: string): Promise<Start> {
+  const startTime = performance.now();
+  const { status, id, ms } = await execute(url, {
+    workflow: "call-http",
+    payload: { url: bed.sink.url, data: {} },
+    ...other,
+  });
+  assert.equal(status, 200);
+  await until("the start of the other's execution", () => bed.sink.calls.has(`${id}:2:0`));
+  return { acceptMs: ms, startMs: performance.now() - startTime };
+}

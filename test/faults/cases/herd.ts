@@ -1,0 +1,100 @@
+import assert from "node:assert/strict";
+import { execute, percentile } from "../calls.ts";
+import type { FaultCase } from "../fault-case.ts";
+import { checkLedger } from "../ledger.ts";
+import { TestBed } from "../test-bed.ts";
+import { until } from "../until.ts";
+
+/** What a process opens at the most: its pool, its lease's connection, and one to listen on. */
+const connectionsMax = 12;
+
+const callers = 32;
+
+/** Slots that a single execution keeps busy: nothing else gets one. */
+const noSlots = { FLOWCALL_SLOTS: "1", FLOWCALL_QUEUE_MAX: "20000" };
+
+/** One execution that waits for its answer for longer than the case takes. */
+const patient = { FLOWCALL_HTTP_TIMEOUT_MS: "600000" };
+
+export const herd: FaultCase = {
+  id: "B7",
+  title: "10,000 executions are due at once when a process comes back",
+  run: async ({ size, postgres, say }) => {
+    const count = size === "full" ? 10_000 : 300;
+    const bed = await TestBed.start({
+      database: await postgres.createDatabase(),
+      processes: 1,
+      environment: { ...noSlots, ...patient },
+    });
+    try {
+      const ids = await acceptAll(bed, count);
+      await bed.kill(0);
+      bed.sink.answerMs = 10;
+      say(`${ids.length} are due`);
+
+      const { url } = await bed.startServer(0, { FLOWCALL_SLOTS: "256" });
+      const connections: number[] = [];
+      const herdMs: number[] = [];
+      const isOver = { value: false };
+      const watching = Promise.all([callWhile(url, isOver, herdMs), countConnections(bed, isOver, connections)]);
+      const drainMs = await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
+      isOver.value = true;
+      await watching;
+      const quietMs: number[] = [];
+      while (quietMs.length < 50) quietMs.push(await callOnce(url));
+
+      const states = await checkLedger((statement) => bed.database.query(statement), ids);
+      assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
+      const connectionsSeen = Math.max(...connections);
+      assert.ok(connectionsSeen <= connectionsMax, `${connectionsSeen} connections to Postgres`);
+      assert.ok(herdMs.length > 0, "no call was made while it drained");
+      const [herdP99Ms, quietP99Ms] = [percentile(herdMs, 0.99), percentile(quietMs, 0.99)];
+      // What is due is taken up in its order, so a call that finds no slot free waits behind the rest of the herd.
+      assert.ok(Math.max(...herdMs) <= drainMs + quietP99Ms, "a call was answered after the herd");
+      const perSecond = Math.round((1_000 * ids.length) / drainMs);
+      return {
+        ...{ executions: states.size, kills: 1, lost: 0, doubleResults: 0, drainMs, perSecond },
+        ...{ connectionsSeen, herdCalls: herdMs.length, herdP50Ms: percentile(herdMs, 0.5), herdP99Ms, quietP99Ms },
+      };
+    } finally {
+      await bed.stop();
+    }
+  },
+};
+
+/** Accepts executions at a process whose only slot is taken, so that all of them wait. */
+async function acceptAll(bed: TestBed, count: number): Promise<readonly string[]> {
+  const { url } = bed.server(0);
+  bed.sink.answerMs = 600_000;
+  const payload = { url: bed.sink.url, data: {} };
+  const ids = [(await execute(url, { workflow: "call-http", payload })).id];
+  await until("the slot to be taken", () => bed.sink.total === 1);
+  const accept = async () => {
+    while (ids.length < count) {
+      const index = ids.push("") - 1;
+      const { status, id } = await execute(url, { workflow: "create-task" });
+      assert.equal(status, 200);
+      ids[index] = id;
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, accept));
+  return ids;
+}
+
+async function callOnce(url: string): Promise<number> {
+  const { status, ms } = await execute(url, { workflow: "create-task", isSync: true });
+  assert.equal(status, 200);
+  return ms;
+}
+
+async function callWhile(url: string, isOver: { readonly value: boolean }, times: number[]): Promise<void> {
+  while (!isOver.value) times.push(await callOnce(url));
+}
+
+async function countConnections(bed: TestBed, isOver: { readonly value: boolean }, counts: number[]): Promise<void> {
+  while (!isOver.value) {
+    counts.push(
+      await bed.count("pg_stat_activity where datname = current_database() and application_name = 'flowcall'"),
+    );
+  }
+}
