@@ -1,7 +1,9 @@
+import { editedWorkflow, queuedResponse, stableErrors } from "./cases/answers.ts";
 import { busyPool } from "./cases/busy-pool.ts";
 import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
 import { deadline } from "./cases/deadline.ts";
 import { stopUnderLoad } from "./cases/drain.ts";
+import { equalAnswers } from "./cases/equal-answers.ts";
 import { flood } from "./cases/flood.ts";
 import { herd } from "./cases/herd.ts";
 import { killsOfOneProcess, killsOfTwoProcesses } from "./cases/kills.ts";
@@ -13,6 +15,7 @@ import { machineCrashes, postgresCrashes } from "./cases/postgres-crashes.ts";
 import { slowUpstream } from "./cases/slow-upstream.ts";
 import { stoppedOwner } from "./cases/stopped-owner.ts";
 import { syncCrowd } from "./cases/sync-crowd.ts";
+import { skippedOnce, spentWait, syncWithGroup } from "./cases/sync-semantics.ts";
 import type { FaultCase } from "./fault-case.ts";
 
 /** All that `npm run faults` runs, in its order. */
@@ -36,4 +39,11 @@ export const cases: readonly FaultCase[] = [
   overload,
   flood,
   syncCrowd,
+  syncWithGroup,
+  spentWait,
+  skippedOnce,
+  queuedResponse,
+  stableErrors,
+  editedWorkflow,
+  equalAnswers,
 ];

@@ -1,0 +1,168 @@
+import assert from "node:assert/strict";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { ExecutionService } from "../../../src/gen/flowcall/v1/execution_pb.ts";
+import { protocolsOf } from "../../api/protocols.ts";
+import { putWorkflow, testKey } from "../../support/flowcall.ts";
+import { AppBed } from "../app-bed.ts";
+import { askResponse, execute } from "../calls.ts";
+import type { FaultCase } from "../fault-case.ts";
+import { checkLedger } from "../ledger.ts";
+import { TestBed } from "../test-bed.ts";
+import { until } from "../until.ts";
+import type { Answer } from "../upstream.ts";
+
+const { executeWorkflow } = ExecutionService.method;
+const account = "john@acme.io";
+
+export const syncWithGroup: FaultCase = {
+  id: "H1",
+  title: "synchronous calls of a workflow with a Group, while connections to Postgres end",
+  run: async ({ size, postgres }) => {
+    const rounds = size === "full" ? 100 : 5;
+    return await AppBed.with({ database: await postgres.createDatabase() }, async (bed, url) => {
+      let refused = 0;
+      let unavailable = 0;
+      for (let round = 0; round < rounds; round += 1) {
+        const fields = call("batch-notes", { items: ["a"] }, { sync_execution: true, idempotency_key: `key-${round}` });
+        const ending = round % 2 === 0 ? endConnections(bed) : undefined;
+        for (const { name, call: send } of protocolsOf(url)) {
+          const { reason } = await send({ method: executeWorkflow, key: testKey, fields });
+          if (reason === "SYNC_NOT_ALLOWED_WITH_GROUP") refused += 1;
+          else if (reason === "DATABASE_UNAVAILABLE") unavailable += 1;
+          else assert.fail(`${name} answered ${reason}`);
+        }
+        await ending;
+      }
+      assert.ok(refused > unavailable, "most calls were refused for what they are");
+      assert.equal(await bed.count("execution"), 0, "nothing was accepted");
+      assert.equal(await bed.count("idempotency_key"), 0, "a refused call binds nothing");
+      const accepted = await execute(url, { workflow: "batch-notes", payload: { items: [] }, idempotencyKey: "key-0" });
+      assert.equal(accepted.status, 200);
+      await until("its end", () => bed.hasDrained());
+      return { calls: refused + unavailable, refused, unavailable, rows: 0 };
+    });
+  },
+};
+
+async function endConnections(bed: AppBed): Promise<void> {
+  await bed.query(`
+    select pg_terminate_backend(pid) from pg_stat_activity
+      where datname = current_database() and application_name = 'flowcall'`);
+}
+
+export const spentWait: FaultCase = {
+  id: "H2",
+  title: "the wait of a synchronous call is spent, and then its process is killed",
+  run: async ({ size, postgres }) => {
+    const rounds = size === "full" ? 20 : 1;
+    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 2 });
+    try {
+      bed.sink.answerMs = 600_000;
+      const { url } = bed.server(0);
+      const fields = call("call-http", { url: bed.sink.url, data: {} }, { sync_execution: true, wait: 1 });
+      const answers = await Promise.all(
+        Array.from({ length: rounds }, () => protocolsOf(url))
+          .flat()
+          .map(async ({ name, call: send }) => ({
+            name,
+            ...(await send({ method: executeWorkflow, key: testKey, fields })),
+          })),
+      );
+      const ids = answers.map(({ name, message, status, headers }) => {
+        const id = headers.get("x-execution-id") ?? "";
+        assert.deepEqual([name, message], [name, { execution_id: id, status: "RUNNING" }]);
+        assert.equal(headers.get("x-execution-status"), "RUNNING");
+        if (name !== "REST") return id;
+        assert.equal(status, 202);
+        assert.equal(headers.get("location"), `/api/v1/execution/${id}/response`);
+        assert.notEqual(headers.get("retry-after"), null);
+        return id;
+      });
+      bed.sink.answerMs = 10;
+      await bed.kill(0);
+      const replies = await Promise.all(ids.map((id) => askResponse(bed.server(1).url, id, { wait: 60 })));
+      assert.deepEqual(
+        replies.filter(({ status, json }) => status !== 200 || json["status"] !== "COMPLETED"),
+        [],
+        "the run goes on elsewhere, and its response is there",
+      );
+      const states = await checkLedger((statement) => bed.database.query(statement), ids);
+      return { executions: states.size, kills: 1, lost: 0, doubleResults: 0 };
+    } finally {
+      await bed.stop();
+    }
+  },
+};
+
+const attempts = 5;
+
+/** What goes wrong at the API that is called. */
+const failures: Readonly<Record<string, Answer>> = {
+  refuses: (response) => void response.writeHead(500).end(),
+  resets: (response) => void response.destroy(),
+  stalls: () => undefined,
+};
+
+export const skippedOnce: FaultCase = {
+  id: "H3",
+  title: "a node that is skipped on error fails in synchronous calls: refused, reset, without an answer",
+  run: async ({ size, postgres }) => {
+    const rounds = size === "full" ? 20 : 1;
+    const environment = { FLOWCALL_HTTP_TIMEOUT_MS: "500" };
+    const answer: Answer = (response, request) => failures[String(request.body["fails"])]?.(response, request);
+    return await AppBed.with({ database: await postgres.createDatabase(), environment, answer }, async (bed, url) => {
+      await putSkippedCall(url);
+      const kinds = Object.keys(failures).map((fails) => ({ url: bed.upstream.url, fails }));
+      const ids: string[] = [];
+      for (let round = 0; round < rounds; round += 1) {
+        for (const payload of kinds) {
+          const fields = call("skipped-call", payload, { sync_execution: true });
+          for (const { name, call: send } of protocolsOf(url)) {
+            const { message, headers } = await send({ method: executeWorkflow, key: testKey, fields });
+            const id = headers.get("x-execution-id") ?? "";
+            assert.deepEqual([name, Object(message).return_value], [name, { status: null }]);
+            ids.push(id);
+          }
+        }
+      }
+      const later = await Promise.all(kinds.map((payload) => execute(url, { workflow: "skipped-call", payload })));
+      await until("the end of all", () => bed.hasDrained());
+      const counts = new Map<string, number>();
+      for (const { key } of bed.upstream.requests) {
+        const [id = ""] = key.split(":");
+        counts.set(id, (counts.get(id) ?? 0) + 1);
+      }
+      assert.deepEqual(
+        ids.filter((id) => counts.get(id) !== 1),
+        [],
+        "a synchronous execution tries the node once",
+      );
+      assert.deepEqual(
+        later.map(({ id }) => counts.get(id)),
+        kinds.map(() => attempts),
+        "and any other as often as its policy says",
+      );
+      const states = await checkLedger(bed.query, ids);
+      assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
+      return { executions: states.size, invocationsSync: 1, invocationsAsync: attempts, lost: 0, doubleResults: 0 };
+    });
+  },
+};
+
+async function putSkippedCall(url: string): Promise<void> {
+  const settings = { skip_on_error: true, retry: { max_attempts: attempts, delay_ms: 10 } };
+  const nodes = [
+    { id: "1", start: { api_call: {} } },
+    { id: "2", settings, http: { method: "POST", url: "{{event.body.url}}", json: "{{event.body}}" } },
+    { id: "3", response: { data: '{ "status": {{node.2.status}} }' } },
+  ];
+  const edges = [
+    { source: "1", target: "2" },
+    { source: "2", target: "3" },
+  ];
+  await putWorkflow(url, { alias: "skipped-call", definition: { nodes, edges } });
+}
+
+function call(workflow: string, payload: JsonObject, more: JsonObject): JsonObject {
+  return { workflow, linked_account_id: account, payload, ...more };
+}
