@@ -46,7 +46,7 @@ export const queuedResponse: FaultCase = {
       }
       await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(
-        (statement) => bed.database.query(statement),
+        bed.query,
         asked.map(({ id }) => id),
       );
       return { executions: states.size, kills: 1, lost: 0, doubleResults: 0 };
@@ -120,7 +120,7 @@ export const stableErrors: FaultCase = {
       }
       await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(
-        (statement) => bed.database.query(statement),
+        bed.query,
         replies.map(({ id }) => id),
       );
       assert.deepEqual(new Set(states.values()), new Set(["ERRORED"]));
@@ -191,7 +191,7 @@ export const editedWorkflow: FaultCase = {
       }
       await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(
-        (statement) => bed.database.query(statement),
+        bed.query,
         replies.map(({ id }) => id),
       );
       return { executions: states.size, versions: 3, kills: 1, lost: 0, doubleResults: 0 };

@@ -27,7 +27,7 @@ export const crashThenAttempt: FaultCase = {
       const byRestartMs = await untilCalledAgain(bed, others);
       await untilDrained(bed);
 
-      const states = await checkLedger((statement) => bed.database.query(statement), [...ids, ...others]);
+      const states = await checkLedger(bed.query, [...ids, ...others]);
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
       const callsPerKeyMax = Math.max(...[...bed.sink.calls.values()].map(({ times }) => times.length));
       assert.equal(callsPerKeyMax, 2, "what one kill makes happen again happens twice");
@@ -48,15 +48,14 @@ export const crowdedSweep: FaultCase = {
   title: "20,000 executions of a healthy owner stand before 10 whose process was killed",
   run: async (run) => {
     const bed = await TestBed.start({ database: await run.postgres.createDatabase(), processes: 2 });
-    const query = (statement: string) => bed.database.query(statement);
     try {
       const ids = await callInFlight(bed, 0, 10);
-      await query(`
+      await bed.query(`
         insert into lease
           select (jsonb_populate_record(one, jsonb_build_object(
               'owner', '${healthyOwner}', 'expire_time', now() + interval '1 hour'))).*
             from (select lease from lease limit 1) as any_lease (one)`);
-      await query(`
+      await bed.query(`
         insert into execution_claim
           select (jsonb_populate_record(one, jsonb_build_object(
               'execution_id', left((one).execution_id, 8) || lpad(to_hex(n), 16, '0'),
@@ -68,7 +67,7 @@ export const crowdedSweep: FaultCase = {
       const drainMs = await until("the end of the ten", async () => (await bed.count(own)) === 0);
       const healthy = await bed.count(`execution_claim where owner = '${healthyOwner}' and epoch = 1`);
       assert.equal(healthy, 20_000, "nobody took what has a healthy owner");
-      const states = await checkLedger(query, ids);
+      const states = await checkLedger(bed.query, ids);
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
       assertWithin(run, recoveryMs, 6_000, "the recovery");
       return { executions: states.size, healthy, kills: 1, lost: 0, doubleResults: 0, recoveryMs, drainMs };

@@ -68,7 +68,7 @@ async function endFrozen(run: FaultRun): Promise<FaultFigures> {
       assert.equal(reply.status, 200);
       await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(
-        (statement) => bed.database.query(statement),
+        bed.query,
         replies.map(({ id }) => id),
       );
       return { executions: states.size, frozenMs: frozenMs - runMs, lost: 0, doubleResults: 0 };

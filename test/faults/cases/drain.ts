@@ -35,7 +35,7 @@ export const stopUnderLoad: FaultCase = {
       const secondSignalMs = await stopTwice(bed);
       assertWithin(run, secondSignalMs, 1_000, "the end after the second signal");
       await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
-      const states = await checkLedger((statement) => bed.database.query(statement), long);
+      const states = await checkLedger(bed.query, long);
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
       return { executions: states.size, lost: 0, doubleResults: 0, ...figures, released, secondSignalMs };
     } finally {

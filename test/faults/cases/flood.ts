@@ -51,7 +51,7 @@ export const flood: FaultCase = {
       }
       await drained;
       const starts = await Promise.all(delays);
-      const states = await checkLedger((statement) => bed.database.query(statement), ids);
+      const states = await checkLedger(bed.query, ids);
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
       const acceptP99Ms = percentile(
         starts.map(({ acceptMs }) => acceptMs),

@@ -43,7 +43,7 @@ export const herd: FaultCase = {
       const quietMs: number[] = [];
       while (quietMs.length < 50) quietMs.push(await callOnce(url));
 
-      const states = await checkLedger((statement) => bed.database.query(statement), ids);
+      const states = await checkLedger(bed.query, ids);
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
       const connectionsSeen = Math.max(...connections);
       assert.ok(connectionsSeen <= connectionsMax, `${connectionsSeen} connections to Postgres`);

@@ -34,7 +34,7 @@ export const callsOfOneKey: FaultCase = {
         assert.equal(status, 409, `I6: another payload under ${key}`);
       }
       const drainMs = await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
-      const states = await checkLedger((statement) => bed.database.query(statement), ids.values());
+      const states = await checkLedger(bed.query, ids.values());
       assert.equal(states.size, keys.length, "I6: one execution for each key");
       return { executions: states.size, calls: keys.length * callers, lost: 0, doubleResults: 0, drainMs };
     } finally {

@@ -44,7 +44,7 @@ export const overload: FaultCase = {
       assert.ok(shed.length > 0, "no call was too many");
       assert.ok(shed.every(({ retryAfter, json }) => retryAfter !== null && json["error_code"] === "QUEUE_FULL"));
       const states = await checkLedger(
-        (statement) => bed.database.query(statement),
+        bed.query,
         accepted.map(({ id }) => id),
       );
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));

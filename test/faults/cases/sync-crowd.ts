@@ -39,7 +39,7 @@ export const syncCrowd: FaultCase = {
       );
       const drainMs = await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(
-        (statement) => bed.database.query(statement),
+        bed.query,
         replies.map(({ id }) => id),
       );
       assert.equal(states.size, count + quietMs.length + besideMs.length, "each call has an execution");

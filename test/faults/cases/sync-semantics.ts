@@ -86,7 +86,7 @@ export const spentWait: FaultCase = {
         [],
         "the run goes on elsewhere, and its response is there",
       );
-      const states = await checkLedger((statement) => bed.database.query(statement), ids);
+      const states = await checkLedger(bed.query, ids);
       return { executions: states.size, kills: 1, lost: 0, doubleResults: 0 };
     } finally {
       await bed.stop();
