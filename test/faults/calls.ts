@@ -68,6 +68,12 @@ async function send(url: string, init: RequestInit): Promise<Reply> {
   };
 }
 
+/** What is awaited later, and may fail before: whoever awaits it is told, and nobody else. */
+export function awaitedLater<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}
+
 export async function isReady(url: string): Promise<boolean> {
   return (await fetch(`${url}/readyz`)).status === 200;
 }

@@ -8,7 +8,7 @@ import { ExecutionService } from "../../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../../src/gen/flowcall/v1/workflow_pb.ts";
 import { protocolsOf } from "../../api/protocols.ts";
 import { putWorkflow, testKey } from "../../support/flowcall.ts";
-import { askResponse, execute } from "../calls.ts";
+import { askResponse, awaitedLater, execute } from "../calls.ts";
 import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
 import { TestBed } from "../test-bed.ts";
@@ -32,7 +32,7 @@ export const queuedResponse: FaultCase = {
           const { id } = await execute(url, { workflow: "create-task" });
           const first = await Promise.all(bed.urls.map((each) => askResponse(each, id)));
           assert.ok(first.every(({ status, json }) => status === 200 && json["status"] === "RUNNING"));
-          return { id, answers: followResponse(bed, id) };
+          return { id, answers: awaitedLater(followResponse(bed, id)) };
         }),
       );
       assert.equal(await bed.count("execution_claim where owner is null"), count, "they are queued");

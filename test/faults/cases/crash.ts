@@ -32,7 +32,7 @@ export const crashThenAttempt: FaultCase = {
       const callsPerKeyMax = Math.max(...[...bed.sink.calls.values()].map(({ times }) => times.length));
       assert.equal(callsPerKeyMax, 2, "what one kill makes happen again happens twice");
       assertWithin(run, byOtherMs, 5_000, "another process");
-      assertWithin(run, byRestartMs, 5_000, "the restart, from when it is ready");
+      assertWithin(run, byRestartMs, 1_000, "the restart, from when it is ready,");
       return { executions: states.size, kills: 2, lost: 0, doubleResults: 0, callsPerKeyMax, byOtherMs, byRestartMs };
     } finally {
       await bed.stop();
@@ -54,7 +54,7 @@ export const crowdedSweep: FaultCase = {
         insert into lease
           select (jsonb_populate_record(one, jsonb_build_object(
               'owner', '${healthyOwner}', 'expire_time', now() + interval '1 hour'))).*
-            from (select lease from lease limit 1) as any_lease (one)`);
+            from (select lease from lease where owner not in (select owner from execution_claim)) as other (one)`);
       await bed.query(`
         insert into execution_claim
           select (jsonb_populate_record(one, jsonb_build_object(

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execute, percentile } from "../calls.ts";
+import { awaitedLater, execute, percentile } from "../calls.ts";
 import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
 import { TestBed } from "../test-bed.ts";
@@ -36,7 +36,9 @@ export const herd: FaultCase = {
       const connections: number[] = [];
       const herdMs: number[] = [];
       const isOver = { value: false };
-      const watching = Promise.all([callWhile(url, isOver, herdMs), countConnections(bed, isOver, connections)]);
+      const watching = awaitedLater(
+        Promise.all([callWhile(url, isOver, herdMs), countConnections(bed, isOver, connections)]),
+      );
       const drainMs = await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       isOver.value = true;
       await watching;

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as pause } from "node:timers/promises";
 import { promisify } from "node:util";
 import { assertWithin } from "../bound.ts";
-import { execute, percentile, type Reply } from "../calls.ts";
+import { awaitedLater, execute, percentile, type Reply } from "../calls.ts";
 import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
 import { TestBed } from "../test-bed.ts";
@@ -79,7 +79,7 @@ async function callAtRate(bed: TestBed, url: string, { perSecond, seconds, pid }
   const startTime = performance.now();
   let rssMax = 0;
   for (let elapsed = 0; elapsed < 1_000 * seconds; elapsed = performance.now() - startTime) {
-    while (calls.length < (perSecond * elapsed) / 1_000) calls.push(execute(url, call));
+    while (calls.length < (perSecond * elapsed) / 1_000) calls.push(awaitedLater(execute(url, call)));
     if (pid !== undefined) rssMax = Math.max(rssMax, await rssBytes(pid));
     await pause(10);
   }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execute, percentile } from "../calls.ts";
+import { awaitedLater, execute, percentile } from "../calls.ts";
 import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
 import { TestBed } from "../test-bed.ts";
@@ -18,7 +18,7 @@ export const syncCrowd: FaultCase = {
       const payload = { url: bed.sink.url, data: {} };
       const call = { workflow: "call-http", payload, isSync: true };
       const leaving = new AbortController();
-      const staying = Array.from({ length: count / 2 }, () => execute(url, call));
+      const staying = Array.from({ length: count / 2 }, () => awaitedLater(execute(url, call)));
       const left = Array.from({ length: count / 2 }, () =>
         execute(url, { ...call, signal: leaving.signal }).then(
           () => false,
