@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
 import { awaitedLater, execute, percentile } from "../calls.ts";
 import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
@@ -9,6 +10,10 @@ import { until } from "../until.ts";
 const connectionsMax = 12;
 
 const callers = 32;
+
+/** How much slower calls are accepted while the herd is run; below the least that counts it is the machine's doing. */
+const slowerMax = 5;
+const quietMsMin = 100;
 
 /** Slots that a single execution keeps busy: nothing else gets one. */
 const noSlots = { FLOWCALL_SLOTS: "1", FLOWCALL_QUEUE_MAX: "20000" };
@@ -30,6 +35,8 @@ export const herd: FaultCase = {
       const ids = await acceptAll(bed, count);
       await bed.kill(0);
       bed.sink.answerMs = 10;
+      const [last] = (await bed.query("select max(create_time)::text as time from execution")).rows;
+      const herdTime = String(last?.["time"]);
       say(`${ids.length} are due`);
 
       const { url } = await bed.startServer(0, { FLOWCALL_SLOTS: "256" });
@@ -39,20 +46,22 @@ export const herd: FaultCase = {
       const watching = awaitedLater(
         Promise.all([callWhile(url, isOver, herdMs), countConnections(bed, isOver, connections)]),
       );
-      const drainMs = await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
+      const left = `execution where state is null and create_time <= '${herdTime}'`;
+      const drainMs = await until("the end of the herd", async () => (await bed.count(left)) === 0, { everyMs: 100 });
       isOver.value = true;
       await watching;
       const quietMs: number[] = [];
       while (quietMs.length < 50) quietMs.push(await callOnce(url));
 
+      await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(bed.query, ids);
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
       const connectionsSeen = Math.max(...connections);
       assert.ok(connectionsSeen <= connectionsMax, `${connectionsSeen} connections to Postgres`);
       assert.ok(herdMs.length > 0, "no call was made while it drained");
       const [herdP99Ms, quietP99Ms] = [percentile(herdMs, 0.99), percentile(quietMs, 0.99)];
-      // What is due is taken up in its order, so a call that finds no slot free waits behind the rest of the herd.
-      assert.ok(Math.max(...herdMs) <= drainMs + quietP99Ms, "a call was answered after the herd");
+      const slowMs = slowerMax * Math.max(quietP99Ms, quietMsMin);
+      assert.ok(herdP99Ms <= slowMs, `a call took ${herdP99Ms} ms while the herd was run, and ${quietP99Ms} ms after`);
       const perSecond = Math.round((1_000 * ids.length) / drainMs);
       return {
         ...{ executions: states.size, kills: 1, lost: 0, doubleResults: 0, drainMs, perSecond },
@@ -83,14 +92,18 @@ async function acceptAll(bed: TestBed, count: number): Promise<readonly string[]
   return ids;
 }
 
+/** How long it takes until a call is accepted. */
 async function callOnce(url: string): Promise<number> {
-  const { status, ms } = await execute(url, { workflow: "create-task", isSync: true });
+  const { status, ms } = await execute(url, { workflow: "create-task" });
   assert.equal(status, 200);
   return ms;
 }
 
 async function callWhile(url: string, isOver: { readonly value: boolean }, times: number[]): Promise<void> {
-  while (!isOver.value) times.push(await callOnce(url));
+  while (!isOver.value) {
+    times.push(await callOnce(url));
+    await pause(20);
+  }
 }
 
 async function countConnections(bed: TestBed, isOver: { readonly value: boolean }, counts: number[]): Promise<void> {
