@@ -57,7 +57,11 @@ async function send(url: string, init: RequestInit): Promise<Reply> {
   // One signal of many calls at once is meant.
   if (init.signal) setMaxListeners(0, init.signal);
   const startTime = performance.now();
-  const reply = await fetch(url, init);
+  const reply = await fetch(url, init).catch((error: unknown) => {
+    // What `fetch` itself says of it is always the same.
+    const { cause } = Object(error);
+    throw new Error(`no answer: ${Object(cause).code ?? cause ?? error}`, { cause: error });
+  });
   const json = JSON.parse(await reply.text());
   return {
     status: reply.status,

@@ -13,6 +13,7 @@ import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
 import { TestBed } from "../test-bed.ts";
 import { until } from "../until.ts";
+import { neverAnswer, Upstream } from "../upstream.ts";
 
 const { executeWorkflow, getExecutionResponse } = ExecutionService.method;
 const account = "john@acme.io";
@@ -22,10 +23,11 @@ export const queuedResponse: FaultCase = {
   title: "the responses of queued executions are asked for at two processes, of which one is killed",
   run: async ({ size, postgres }) => {
     const count = size === "full" ? 50 : 5;
-    const environment = { FLOWCALL_SLOTS: "1" };
+    const environment = { FLOWCALL_SLOTS: "1", FLOWCALL_HTTP_TIMEOUT_MS: "600000" };
     const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 2, environment });
+    const upstream = await Upstream.start(neverAnswer);
     try {
-      await occupy(bed, 5_000);
+      await occupy(bed, upstream);
       const { url } = bed.server(0);
       const asked = await Promise.all(
         Array.from({ length: count }, async () => {
@@ -37,6 +39,7 @@ export const queuedResponse: FaultCase = {
       );
       assert.equal(await bed.count("execution_claim where owner is null"), count, "they are queued");
       await bed.kill(0);
+      upstream.letGo();
       for (const { id, answers } of asked) {
         const statuses = await answers;
         assert.ok(statuses.length > 1, `${id} was over too early`);
@@ -51,20 +54,18 @@ export const queuedResponse: FaultCase = {
       );
       return { executions: states.size, kills: 1, lost: 0, doubleResults: 0 };
     } finally {
+      await upstream.stop();
       await bed.stop();
     }
   },
 };
 
-/** Lets an execution keep the slot of each process for a while. */
-async function occupy(bed: TestBed, ms: number): Promise<void> {
-  bed.sink.answerMs = ms;
-  const payload = { url: bed.sink.url, data: {} };
+/** Lets an execution keep the slot of each process until the API lets go of it. */
+async function occupy(bed: TestBed, upstream: Upstream): Promise<void> {
   for (const [index, url] of bed.urls.entries()) {
-    await execute(url, { workflow: "call-http", payload });
-    await until("a slot to be taken", () => bed.sink.total > index);
+    await execute(url, { workflow: "call-http", payload: { url: upstream.url, data: {} } });
+    await until("a slot to be taken", () => upstream.requests.length > index);
   }
-  bed.sink.answerMs = 10;
 }
 
 /** All that is answered until the end, by one process after the other. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { ExecutionService } from "../../../src/gen/flowcall/v1/execution_pb.ts";
-import { protocolsOf } from "../../api/protocols.ts";
+import { type ApiAnswer, protocolsOf } from "../../api/protocols.ts";
 import { putWorkflow, testKey } from "../../support/flowcall.ts";
 import { AppBed } from "../app-bed.ts";
 import { askResponse, execute } from "../calls.ts";
@@ -60,24 +60,13 @@ export const spentWait: FaultCase = {
       bed.sink.answerMs = 600_000;
       const { url } = bed.server(0);
       const fields = call("call-http", { url: bed.sink.url, data: {} }, { sync_execution: true, wait: 1 });
-      const answers = await Promise.all(
-        Array.from({ length: rounds }, () => protocolsOf(url))
-          .flat()
-          .map(async ({ name, call: send }) => ({
-            name,
-            ...(await send({ method: executeWorkflow, key: testKey, fields })),
-          })),
-      );
-      const ids = answers.map(({ name, message, status, headers }) => {
-        const id = headers.get("x-execution-id") ?? "";
-        assert.deepEqual([name, message], [name, { execution_id: id, status: "RUNNING" }]);
-        assert.equal(headers.get("x-execution-status"), "RUNNING");
-        if (name !== "REST") return id;
-        assert.equal(status, 202);
-        assert.equal(headers.get("location"), `/api/v1/execution/${id}/response`);
-        assert.notEqual(headers.get("retry-after"), null);
-        return id;
-      });
+      const ids: string[] = [];
+      for (let round = 0; round < rounds; round += 1) {
+        const answers = protocolsOf(url).map(async ({ name, call: send }) =>
+          assertGoesOn(name, await send({ method: executeWorkflow, key: testKey, fields })),
+        );
+        ids.push(...(await Promise.all(answers)));
+      }
       bed.sink.answerMs = 10;
       await bed.kill(0);
       const replies = await Promise.all(ids.map((id) => askResponse(bed.server(1).url, id, { wait: 60 })));
@@ -93,6 +82,18 @@ export const spentWait: FaultCase = {
     }
   },
 };
+
+/** Throws where an answer does not say that the execution goes on, and where; answers its id. */
+function assertGoesOn(name: string, { message, status, headers, code, reason, text }: ApiAnswer): string {
+  const id = headers.get("x-execution-id") ?? "";
+  assert.deepEqual(message, { execution_id: id, status: "RUNNING" }, `${name}: ${code} ${reason} ${text}`);
+  assert.equal(headers.get("x-execution-status"), "RUNNING");
+  if (name !== "REST") return id;
+  assert.equal(status, 202);
+  assert.equal(headers.get("location"), `/api/v1/execution/${id}/response`);
+  assert.notEqual(headers.get("retry-after"), null);
+  return id;
+}
 
 const attempts = 5;
 
