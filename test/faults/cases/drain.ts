@@ -6,11 +6,14 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { ExecutionService } from "../../../src/gen/flowcall/v1/execution_pb.ts";
 import { putWorkflow, testKey } from "../../support/flowcall.ts";
 import { assertWithin } from "../bound.ts";
-import { execute, isReady } from "../calls.ts";
+import { awaitedLater, execute, isReady } from "../calls.ts";
 import type { FaultCase, FaultRun } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
 import { TestBed } from "../test-bed.ts";
 import { until } from "../until.ts";
+
+/** Long enough for all calls to be in flight. */
+const answerMs = 5_000;
 
 /** Fewer than one connection of HTTP/2 takes at a time. */
 const callsOfConnection = 50;
@@ -66,12 +69,16 @@ async function startLong({ size }: FaultRun, bed: TestBed): Promise<readonly str
 async function stopUnderCalls(run: FaultRun, bed: TestBed) {
   const server = bed.server(0);
   const { url } = server;
-  bed.sink.answerMs = 1_500;
+  bed.sink.answerMs = answerMs;
   const connections = run.size === "full" ? 4 : 1;
-  const calls = Array.from({ length: connections }, () => callOverGrpc(url, bed.sink.url)).flat();
   const session = http2.connect(url);
-  const answered = callOverHttp2(session, bed.sink.url);
-  await until("calls in flight", () => callsOfExample(bed) === calls.length + 1);
+  const answered = awaitedLater(callOverHttp2(session, bed.sink.url));
+  const calls: Promise<unknown>[] = [];
+  for (let connection = 0; connection < connections; connection += 1) {
+    // One crowd after the other: what is looked at here is how calls end, not how many can begin at once.
+    calls.push(...callOverGrpc(url, bed.sink.url));
+    await until("calls in flight", () => callsOfExample(bed) === calls.length + 1);
+  }
   bed.sink.answerMs = 10;
 
   const startTime = performance.now();
@@ -79,10 +86,10 @@ async function stopUnderCalls(run: FaultRun, bed: TestBed) {
     await what;
     return performance.now() - startTime;
   };
-  const goaway = since(once(session, "goaway"));
+  const goaway = awaitedLater(since(once(session, "goaway")));
   const exited = bed.end(0, "SIGTERM");
   const unready = since(until("that it is not ready", async () => !(await isReady(url).catch(() => false))));
-  const told = since(Promise.all([...calls, answered]));
+  const told = awaitedLater(since(Promise.all([...calls, answered])));
   const replies = await Promise.allSettled(calls);
   const reset = replies.filter(({ status }) => status === "rejected");
   assert.deepEqual(reset, [], "no call was reset");
@@ -101,10 +108,11 @@ async function stopUnderCalls(run: FaultRun, bed: TestBed) {
 function callOverGrpc(url: string, upstream: string): readonly Promise<unknown>[] {
   const client = createClient(ExecutionService, createGrpcTransport({ baseUrl: url }));
   const request = { workflow: "call-http", linkedAccountId: account, syncExecution: true, payload: { url: upstream } };
-  return Array.from({ length: callsOfConnection }, async () => {
+  const callOnce = async () => {
     const reply = await client.executeWorkflow(request, { headers: { "x-api-key": testKey } });
     assert.notEqual(reply.returnValue, undefined);
-  });
+  };
+  return Array.from({ length: callsOfConnection }, () => awaitedLater(callOnce()));
 }
 
 async function callOverHttp2(session: http2.ClientHttp2Session, upstream: string): Promise<number> {
