@@ -9,6 +9,7 @@ export type HttpVersion = "http1" | "http2";
 export function sniffHttpVersion(socket: Socket, timeoutMs: number, found: (version: HttpVersion) => void): void {
   const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
   let seen: Buffer = Buffer.alloc(0);
+  let isLooking = true;
 
   const destroy = () => socket.destroy();
   const read = (chunk: Buffer) => {
@@ -24,11 +25,13 @@ export function sniffHttpVersion(socket: Socket, timeoutMs: number, found: (vers
     found(isPreface ? "http2" : "http1");
   };
   const leave = () => {
+    isLooking = false;
     clearTimeout(timer);
     socket.off("data", read).off("end", destroy).off("close", leave);
   };
 
   // One timer for all the bytes: a limit on silence alone is passed by a client that sends them one by one.
-  const timer = setTimeout(destroy, timeoutMs);
+  // Behind what has arrived: in a busy process the timer comes first, and the bytes may lie there unread.
+  const timer = setTimeout(() => setImmediate(() => isLooking && destroy()), timeoutMs);
   socket.on("data", read).once("end", destroy).once("close", leave);
 }

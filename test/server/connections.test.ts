@@ -25,6 +25,17 @@ function dial(url: string, text = ""): { readonly socket: Socket; readonly recei
 
 const get = "GET /public HTTP/1.1\r\nhost: a\r\n";
 
+test("first bytes that have arrived in time count, however late a busy process reads them", async () => {
+  const { url } = await startServer({ limits: { firstBytesMs: 1_000 } });
+  const { socket, received } = dial(url);
+  await once(socket, "connect");
+  // The server has taken the first connection when it has answered on a later one.
+  await send("http1", url, { method: "GET", path: "/healthz" });
+  socket.write(`${get}connection: close\r\n\r\n`);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
+  expect(await received).toContain("200 OK");
+});
+
 test.each(versions)("a connection whose first bytes arrive one by one is served (%s)", async (version) => {
   const { url } = await startServer();
   const { port } = new URL(url);
