@@ -8,9 +8,11 @@ import { flood } from "./cases/flood.ts";
 import { herd } from "./cases/herd.ts";
 import { killsOfOneProcess, killsOfTwoProcesses } from "./cases/kills.ts";
 import { databaseDown, databaseSilent } from "./cases/lost-database.ts";
+import { lostListeners } from "./cases/lost-listeners.ts";
 import { caughtMutants } from "./cases/mutants.ts";
 import { callsOfOneKey } from "./cases/one-key.ts";
 import { overload } from "./cases/overload.ts";
+import { poison } from "./cases/poison.ts";
 import { machineCrashes, postgresCrashes } from "./cases/postgres-crashes.ts";
 import { slowUpstream } from "./cases/slow-upstream.ts";
 import { stoppedOwner } from "./cases/stopped-owner.ts";
@@ -29,9 +31,11 @@ export const cases: readonly FaultCase[] = [
   machineCrashes,
   databaseDown,
   databaseSilent,
+  lostListeners,
   crashThenAttempt,
   crowdedSweep,
   stopUnderLoad,
+  poison,
   herd,
   busyPool,
   slowUpstream,

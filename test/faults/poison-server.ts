@@ -1,0 +1,28 @@
+/**
+ * The service in a process of its own that kills itself whenever the node `poison` has run, before anything is written of
+ * it: as a bug of ours would that this node brings to light.
+ */
+import { pino } from "pino";
+import { App } from "../../src/app.ts";
+import { readConfig } from "../../src/config.ts";
+import { ExecutionStore } from "../../src/storage/execution-store.ts";
+import { openStores } from "../../src/storage/stores.ts";
+import { decorate, type Method } from "./decorate.ts";
+
+const deadly =
+  (call: Method): Method =>
+  (...args) => {
+    if (JSON.stringify(args).includes('"node_id":"poison"')) process.kill(process.pid, "SIGKILL");
+    return call(...args);
+  };
+const methods = Object.getOwnPropertyNames(ExecutionStore.prototype).map((name) => [name, deadly] as const);
+
+const app = new App({
+  config: readConfig(),
+  log: pino({ level: process.env["TEST_LOG"] ?? "silent" }),
+  open: (database) => {
+    const stores = openStores(database);
+    return { ...stores, executions: decorate(stores.executions, Object.fromEntries(methods)) };
+  },
+});
+await app.start();
