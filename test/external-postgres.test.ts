@@ -2,7 +2,6 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { appendFile, chown, mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -11,6 +10,7 @@ import { expect, test } from "vitest";
 import { App } from "../src/app.ts";
 import { readConfig } from "../src/config.ts";
 import { testKey } from "./support/flowcall.ts";
+import { freePort } from "./support/nginx.ts";
 
 const run = promisify(execFile);
 
@@ -24,15 +24,6 @@ async function databaseAccount(): Promise<{ readonly uid?: number; readonly gid?
     ["-u", "-g"].map(async (flag) => Number((await run("id", [flag, "postgres"])).stdout)),
   );
   return { ...(uid !== undefined && { uid }), ...(gid !== undefined && { gid }) };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === "string") throw new Error("there is no port");
-  return address.port;
 }
 
 test.skipIf(!existsSync(programs) && process.env["CI"] === undefined)(

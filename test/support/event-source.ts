@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
+import https from "node:https";
 import type { Readable } from "node:stream";
 import type { HttpVersion } from "./http-request.ts";
 
@@ -32,7 +33,7 @@ type StreamRequest = {
 export async function openReply(url: string, version: HttpVersion, request: StreamRequest): Promise<OpenReply> {
   const { path, method = "GET", headers = {} } = request;
   if (version === "1.1") {
-    const sent = http.request(url, { path, method, headers, agent: false }).end();
+    const sent = (url.startsWith("https:") ? https : http).request(url, { path, method, headers, agent: false }).end();
     const [body]: [http.IncomingMessage] = await once(sent, "response").then(([response]) => [response]);
     body.on("error", () => undefined);
     return { status: body.statusCode ?? 0, headers: body.headers, body, close: () => sent.destroy() };

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
+import https from "node:https";
 
 export type HttpVersion = "1.1" | "2";
 
@@ -25,7 +26,12 @@ export function sendRequest(url: string, version: HttpVersion, request: HttpRequ
 }
 
 async function sendHttp1(url: string, { method, path, headers = [], body }: HttpRequest): Promise<HttpAnswer> {
-  const request = http.request(url, { method, path, headers: byName(headers), agent: false });
+  const request = (url.startsWith("https:") ? https : http).request(url, {
+    method,
+    path,
+    headers: byName(headers),
+    agent: false,
+  });
   const responded: Promise<[http.IncomingMessage]> = once(request, "response").then(([response]) => [response]);
   // A refusal may end the connection while the body is still sent; that comes after the reply, and is not a failure.
   request.on("error", () => undefined).end(body);
