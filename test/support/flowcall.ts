@@ -26,7 +26,7 @@ const silent = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
 export async function startFlowcall(environment: Environment = {}, log: Logger = silent): Promise<Flowcall> {
   const database = await createTestDatabase();
-  const flowcall = await startOn(database, environment);
+  const flowcall = await startOn(database, environment, log);
   return {
     ...flowcall,
     stop: async () => {
@@ -38,10 +38,10 @@ export async function startFlowcall(environment: Environment = {}, log: Logger =
 
 /** One more service on the database of the first; stop it before the first. */
 export async function startBeside({ database }: Flowcall, environment: Environment = {}): Promise<Flowcall> {
-  return await startOn(database, environment);
+  return await startOn(database, environment, silent);
 }
 
-async function startOn(database: TestDatabase, environment: Environment): Promise<Flowcall> {
+async function startOn(database: TestDatabase, environment: Environment, log: Logger): Promise<Flowcall> {
   const dataDir = await mkdtemp(join(tmpdir(), "flowcall-test-"));
   const config = readConfig({
     FLOWCALL_PORT: "0",
