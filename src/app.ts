@@ -4,6 +4,7 @@
 // `/readyz` is 503 and calls are refused as UNAVAILABLE. Then the parts start bottom up, and they stop top down.
 
 import { rename, rm, writeFile } from "node:fs/promises";
+import type { MigrationProvider } from "kysely/migration";
 import type { Logger } from "pino";
 import { createApiPages } from "./api-pages.ts";
 import type { Config } from "./config.ts";
@@ -45,6 +46,8 @@ export type AppOptions = {
   readonly log: Logger;
   /** Where the examples are read from. */
   readonly examples?: string;
+  /** What brings the tables up to date; the migrations of this version where it is not set. */
+  readonly migrations?: MigrationProvider;
   /** Opens what it remembers with, on its database; `openStores` where it is not set. */
   readonly open?: (database: Database) => Stores;
 };
@@ -67,7 +70,7 @@ export class App implements Service {
   #firstKeys: FirstKeys | undefined;
 
   constructor(options: AppOptions) {
-    const { config, log, open = openStores } = options;
+    const { config, log, migrations, open = openStores } = options;
     const { limits } = config;
     this.#options = options;
     this.#encryptionKeys = config.encryptionKeys;
@@ -75,7 +78,7 @@ export class App implements Service {
     const embedded = new EmbeddedPostgres({ dataDir, log });
     this.#embedded = databaseUrl === undefined ? embedded : undefined;
     const connection = () => (databaseUrl === undefined ? embedded.connection : { url: databaseUrl });
-    this.#database = new Database({ connection, log });
+    this.#database = new Database({ connection, log, ...(migrations !== undefined && { migrations }) });
     this.#hints = new Hints({ connection, log });
     const stores = open(this.#database);
     const { events, executions, leases, reader, tenants, workflows } = stores;

@@ -25,7 +25,8 @@ export async function buryDead(db: Kysely<Tables>, claimer: string): Promise<rea
 /** The owners are few, and each is found by one step in their index, however much they hold. */
 function findDead(claimer: string): RawBuilder<{ owner: string }> {
   const isDead = sql`lease.expire_time <= now() or (
-    lease.renew_time < now() - ${goneMs} * interval '1 millisecond' and not exists (
+    -- A process of an earlier version names no session.
+    lease.session_pid is not null and lease.renew_time < now() - ${goneMs} * interval '1 millisecond' and not exists (
       -- Of the session of another role nothing but the number is shown.
       select from pg_stat_get_activity(lease.session_pid) as session
       where session.backend_start is null or session.backend_start = lease.session_start

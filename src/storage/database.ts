@@ -12,7 +12,7 @@ import { type Migration, type MigrationProvider, Migrator } from "kysely/migrati
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import { isUnavailable } from "./faults.ts";
-import { migrations } from "./migrations/migrations.ts";
+import { migrations as ownMigrations } from "./migrations/migrations.ts";
 import { type DatabaseConnection, Pool } from "./pool.ts";
 import type { Tables } from "./tables.ts";
 
@@ -23,7 +23,7 @@ export type DatabaseOptions = {
   /** Connections at a time, beside the lease's own; 10 where it is not set. */
   readonly poolMax?: number;
   /** What brings its tables up to date; the migrations of this version where it is not set. */
-  readonly provider?: MigrationProvider;
+  readonly migrations?: MigrationProvider;
 };
 
 /** The oldest Postgres that is supported, as `server_version_num` counts. */
@@ -133,8 +133,8 @@ export class Database implements Service {
    * missing below one of theirs.
    */
   async #listMigrations(): Promise<Record<string, Migration>> {
-    const { log, provider = migrations } = this.#options;
-    const own = await provider.getMigrations();
+    const { log, migrations = ownMigrations } = this.#options;
+    const own = await migrations.getMigrations();
     const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(this.db);
     const later = rows.map(({ name }) => name).filter((name) => !Object.hasOwn(own, name));
     if (later.length > 0) log.warn({ migrations: later }, "a later version has brought the database up to date");

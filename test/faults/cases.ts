@@ -14,6 +14,7 @@ import { callsOfOneKey } from "./cases/one-key.ts";
 import { overload } from "./cases/overload.ts";
 import { poison } from "./cases/poison.ts";
 import { machineCrashes, postgresCrashes } from "./cases/postgres-crashes.ts";
+import { rollingRestart } from "./cases/rolling-restart.ts";
 import { slowUpstream } from "./cases/slow-upstream.ts";
 import { stoppedOwner } from "./cases/stopped-owner.ts";
 import { syncCrowd } from "./cases/sync-crowd.ts";
@@ -29,6 +30,7 @@ export const cases: readonly FaultCase[] = [
   postgresCrashes,
   callsOfOneKey,
   machineCrashes,
+  rollingRestart,
   databaseDown,
   databaseSilent,
   lostListeners,

@@ -2,9 +2,12 @@
  * The service in a process of its own, with stores that fail or are wrong: `node composed-server.ts <Composition as JSON>`.
  * It says on its channel who it is and which of its writes came too late, and is told there when to arm and when to stop.
  */
+import { sql } from "kysely";
+import type { MigrationProvider } from "kysely/migration";
 import { pino } from "pino";
 import { App } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
+import { migrations } from "../../src/storage/migrations/migrations.ts";
 import { openStores, type Stores } from "../../src/storage/stores.ts";
 import { decorate, type Method } from "./decorate.ts";
 import { type Failpoint, withFailpoint } from "./failpoint.ts";
@@ -14,6 +17,8 @@ export type Composition = {
   /** Where the process kills itself. */
   readonly failpoint?: Failpoint;
   readonly mutant?: Mutant;
+  /** Whether it is of a later version, whose migration others have not. */
+  readonly isLater?: boolean;
 };
 
 export type Said =
@@ -21,14 +26,30 @@ export type Said =
   | { readonly kind: "fenced"; readonly method: string }
   | { readonly kind: "armed" };
 
+/** What a later version may add while this one runs: columns that it does not know, and an index on its largest table. */
+const laterMigrations: MigrationProvider = {
+  getMigrations: async () => ({
+    ...(await migrations.getMigrations()),
+    "9999-later": {
+      up: async (db) => {
+        await sql`alter table execution add column later text`.execute(db);
+        await sql`alter table execution_claim add column later int not null default 0`.execute(db);
+        await sql`alter table lease add column later timestamptz not null default now()`.execute(db);
+        await sql`create index execution_later on execution (later) where later is not null`.execute(db);
+      },
+    },
+  }),
+};
+
 const [text = "{}"] = process.argv.slice(2);
 // Written by the case that starts this process.
-const { failpoint, mutant } = JSON.parse(text) as Composition;
+const { failpoint, mutant, isLater = false } = JSON.parse(text) as Composition;
 let arm = () => {};
 
 const app = new App({
   config: readConfig(),
   log: pino({ level: process.env["TEST_LOG"] ?? "silent" }),
+  ...(isLater && { migrations: laterMigrations }),
   open: (database) => {
     const opened = telling(openStores(database));
     const stores = mutant === undefined ? opened : mutations[mutant](opened, database);
@@ -46,10 +67,15 @@ process.on("message", (message) => {
     arm();
     say({ kind: "armed" });
   } else {
-    void app.stop().then(() => process.exit());
+    stop();
   }
 });
+process.once("SIGTERM", stop);
 await app.start();
+
+function stop(): void {
+  void app.stop().then(() => process.exit());
+}
 
 function say(said: Said): void {
   process.send?.(said);

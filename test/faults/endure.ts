@@ -41,6 +41,9 @@ export type Ordeal = {
   readonly database: TestDatabase;
   readonly databaseUrl?: string;
   readonly processes: number;
+  readonly ports?: readonly number[];
+  /** Where callers call, if not at the processes themselves. */
+  readonly urls?: readonly string[];
   readonly calls: number;
   readonly clients?: number;
   readonly environment?: Environment;
@@ -100,7 +103,7 @@ export async function endure(run: FaultRun, ordeal: Ordeal): Promise<FaultFigure
   try {
     bed.sink.answerMs = ordeal.answerMs ?? 10;
     await putWorkflow(bed.server(0).url, { alias: "two-calls", definition: twoCalls });
-    const urls = () => bed.urls;
+    const urls = () => ordeal.urls ?? bed.urls;
     const load = new Load({
       urls,
       workflow: "two-calls",

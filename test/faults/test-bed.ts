@@ -13,6 +13,8 @@ export type TestBedOptions = {
   readonly environment?: Environment;
   /** Where the processes reach the database, if not where the case itself does. */
   readonly databaseUrl?: string;
+  /** Where each process listens; anywhere if not set. */
+  readonly ports?: readonly number[];
   /** What runs in place of `src/main.ts`, with its arguments. */
   readonly program?: readonly string[];
   /** Told of what such a program says over its channel, from whichever process. */
@@ -73,15 +75,16 @@ export class TestBed {
     return server;
   }
 
-  /** Starts a process, with settings of its own beside those of all. */
-  async startServer(index: number, own: Environment = {}): Promise<ServerProcess> {
-    const { database, databaseUrl = database.url, environment, program, onMessage } = this.#options;
+  /** Starts a process, with settings of its own beside those of all, and a program of its own where it has one. */
+  async startServer(index: number, own: Environment = {}, program = this.#options.program): Promise<ServerProcess> {
+    const { database, databaseUrl = database.url, environment, ports = [], onMessage } = this.#options;
     const server = await startServerProcess({
       dataDir: this.#folders[index]?.dataDir ?? "",
       ...(program !== undefined && { program }),
       environment: {
         FLOWCALL_DATABASE_URL: databaseUrl,
         FLOWCALL_EXAMPLES: String(index === 0),
+        FLOWCALL_PORT: String(ports[index] ?? 0),
         FLOWCALL_EGRESS_ALLOW: "127.0.0.1",
         FLOWCALL_TEST_KEY: testKey,
         FLOWCALL_PRODUCTION_KEY: productionKey,

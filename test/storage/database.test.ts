@@ -35,9 +35,9 @@ afterAll(async () => {
   await test.drop();
 });
 
-function open(connection: pg.PoolConfig, log = silent, provider = migrations): Database {
+function open(connection: pg.PoolConfig, log = silent, all = migrations): Database {
   const target = { ...test.connection, ...connection };
-  const database = new Database({ connection: () => target, log, poolMax: 2, provider });
+  const database = new Database({ connection: () => target, log, poolMax: 2, migrations: all });
   databases.push(database);
   return database;
 }
@@ -119,8 +119,8 @@ it("brings the tables up to date once, however many processes start together", a
 it("starts on tables that a later version has brought up to date, and says so", async () => {
   const empty = await createEmptyDatabase();
   const { lines, log } = readableLog();
-  const start = async (provider?: MigrationProvider) => {
-    const database = open(empty.connection, log, provider);
+  const start = async (all?: MigrationProvider) => {
+    const database = open(empty.connection, log, all);
     await database.start();
     await database.stop();
   };

@@ -175,6 +175,16 @@ describe("an owner", () => {
     expect(await stores.db.selectFrom("lease").selectAll().execute()).toEqual([]);
   });
 
+  it("that names no session, as an earlier version does not, lives as long as its lease", async () => {
+    const [id] = await beginAbandoned(1, "a");
+    await stores.db.deleteFrom("lease").execute();
+    const times = sql`now() + interval '1 minute', now() - interval '10 seconds'`;
+    await sql`insert into lease (owner, expire_time, renew_time) values ('a', ${times})`.execute(stores.db);
+    expect(await takeIds("b")).toEqual([]);
+    await sql`update lease set expire_time = now() where owner = 'a'`.execute(stores.db);
+    expect(await takeIds("b")).toEqual([id]);
+  });
+
   it("that is dead is buried by one of many, and all that it held is freed", async () => {
     await beginAbandoned(20, "a");
     await stores.leases.renew({ owner: "a", ms: -1 });

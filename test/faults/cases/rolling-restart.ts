@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
+import { testKey } from "../../support/flowcall.ts";
+import { freePort, isNginxLeftOut, startNginx } from "../../support/nginx.ts";
+import type { Composition } from "../composed-server.ts";
+import { endure, type Stage } from "../endure.ts";
+import type { FaultCase } from "../fault-case.ts";
+
+const earlier = ["src/main.ts"];
+const later = ["test/faults/composed-server.ts", JSON.stringify({ isLater: true } satisfies Composition)];
+
+/**
+ * Two processes are replaced one after the other, behind nginx as `docs/nginx.conf` sets it up. In the middle a later
+ * version migrates while an earlier one runs, and an earlier one starts again on the tables of the later.
+ */
+export const rollingRestart: FaultCase = {
+  id: "A12",
+  title: "rolling restarts behind nginx, of two versions, with a migration in the middle",
+  run: async (run) => {
+    const [calls, restarts] = run.size === "full" ? [4_000, 10] : [60, 2];
+    const ports = [await freePort(), await freePort()];
+    const [first = "", second = ""] = ports.map((port) => `127.0.0.1:${port}`);
+    if (isNginxLeftOut) run.say("nginx is not there: callers take the processes by turns themselves");
+    const nginx = isNginxLeftOut ? undefined : await startNginx([first, second]);
+    const callers = nginx && new BareCallers(nginx.url);
+    try {
+      const middle = Math.floor(restarts / 2) - 1;
+      const figures = await endure(run, {
+        database: await run.postgres.createDatabase(),
+        processes: 2,
+        ports,
+        ...(nginx !== undefined && { urls: [nginx.url] }),
+        calls,
+        clients: 8,
+        planned: restarts,
+        faults: async (stage) => {
+          callers?.start();
+          for (let index = 0; index < restarts; index += 1) {
+            await stage.turn(index);
+            // The first to migrate is followed by one that does not know of it, and so on.
+            const isLater = index >= middle && (index - middle) % 3 !== 1;
+            await restart(stage, index % 2, isLater ? later : earlier);
+          }
+          await callers?.stop();
+        },
+      });
+      if (callers === undefined) return figures;
+      assert.deepEqual(callers.failed, [], `${nginx?.log.join("")}`);
+      return { ...figures, bareCalls: callers.calls, bareRefused: callers.refused, bareCut: callers.cut };
+    } finally {
+      await callers?.stop();
+      await nginx?.stop();
+    }
+  },
+};
+
+async function restart({ bed, happened }: Stage, index: number, program: readonly string[]): Promise<void> {
+  assert.equal(await bed.end(index, "SIGTERM"), 0);
+  await happened();
+  await bed.startServer(index, {}, program);
+}
+
+/**
+ * Callers without a key, whose calls nobody may repeat for them. What they call is not there, so that nothing begins; on
+ * its way such a call meets all that another does.
+ */
+class BareCallers {
+  calls = 0;
+  /** How many were told to try again. */
+  refused = 0;
+  /** How many met a connection that its process had just ended: nginx may not tell whether the call had begun. */
+  cut = 0;
+  /** What else they were told. */
+  readonly failed: unknown[] = [];
+  readonly #url: string;
+  #calling: Promise<unknown> = Promise.resolve();
+  #isStopped = false;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  start(): void {
+    this.#calling = Promise.all(Array.from({ length: 4 }, () => this.#callOn()));
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#calling;
+  }
+
+  async #callOn(): Promise<void> {
+    while (!this.#isStopped) {
+      this.calls += 1;
+      const reply = await fetch(`${this.#url}/api/v1/workflow/nowhere/execute`, {
+        method: "POST",
+        headers: { "x-api-key": testKey, linked_account_id: "john@acme.io" },
+      });
+      const text = await reply.text();
+      if (reply.status === 503 && reply.headers.get("retry-after") !== null) this.refused += 1;
+      else if (reply.status === 502) this.cut += 1;
+      else if (reply.status !== 404) this.failed.push(`${reply.status} ${text}`);
+      await pause(5);
+    }
+  }
+}
