@@ -19,6 +19,7 @@ const layers: readonly (readonly string[])[] = [
   ["rpc", "gateway"],
   ["server"],
   [""],
+  ["cli"],
 ];
 
 function trackedFiles(pattern: string): readonly string[] {
@@ -64,13 +65,22 @@ describe("the sources stay tidy", () => {
     expect(breaches).toEqual([]);
   });
 
+  test("the command line stands outside: it speaks the public API, and nobody knows it", () => {
+    const targets = sources
+      .filter((file) => folderOf(file) === "cli")
+      .flatMap((file) => importsOf(file).map((target) => ({ file, folder: folderOf(target) })));
+    expect(targets.length).toBeGreaterThan(20);
+    expect(targets.filter(({ folder }) => folder !== "cli" && folder !== "gen")).toEqual([]);
+  });
+
   test("no source file is longer than 300 lines", () => {
     const long = sources.map((file) => ({ file, lines: read(file).split("\n").length - 1 }));
     expect(long.filter(({ lines }) => lines > 300)).toEqual([]);
   });
 
-  test("the environment is read in config.ts alone", () => {
-    expect(sources.filter((file) => file !== "src/config.ts" && read(file).includes("process.env"))).toEqual([]);
+  test("the environment is read in config.ts alone, and in the command line's own beginning", () => {
+    const readers = ["src/config.ts", "src/cli/main.ts"];
+    expect(sources.filter((file) => !readers.includes(file) && read(file).includes("process.env"))).toEqual([]);
   });
 
   test("nothing is exported as default", () => {

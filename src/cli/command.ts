@@ -1,0 +1,49 @@
+import type { Arguments } from "./arguments.ts";
+import type { Context } from "./context.ts";
+import type { ExitCode } from "./exit-codes.ts";
+
+/** One option of a command line, as `parseArgs` takes it, and as a person is told of it. */
+export type Option = {
+  readonly type: "string" | "boolean";
+  readonly short?: string;
+  readonly multiple?: true;
+  /** What stands for the value in a usage text. */
+  readonly value?: string;
+  readonly help: string;
+};
+
+export type Options = Readonly<Record<string, Option>>;
+
+export type Command = {
+  /** The words that name it, as `workflow push`. */
+  readonly name: string;
+  readonly summary: string;
+  /** Its words after the name: `ID`, `ID?` where it may be left out, `ID...` where it may repeat. */
+  readonly positionals: readonly string[];
+  readonly options: Options;
+  readonly example: string;
+  /** The values of `--output` that it takes; the common three if absent. */
+  readonly formats?: readonly string[];
+  run(given: Arguments, context: Context): Promise<ExitCode>;
+};
+
+/** What every command takes. */
+export const commonOptions: Options = {
+  output: { type: "string", short: "o", value: "FORMAT", help: "text, json or jsonl (a JSON value a line)" },
+  profile: { type: "string", value: "NAME", help: "the stored profile to use in place of the current one" },
+  url: { type: "string", value: "URL", help: "the server, in place of the profile's" },
+  help: { type: "boolean", short: "h", help: "says what the command does" },
+};
+
+/** For commands that send one request. */
+export const curlOption: Options = {
+  curl: { type: "boolean", help: "prints the REST request for curl instead of sending it" },
+};
+
+export const accountOption: Options = {
+  account: { type: "string", short: "a", value: "ACCOUNT", help: "the linked account" },
+};
+
+export const slugOption: Options = {
+  slug: { type: "string", short: "s", value: "SLUG", help: "the integration that the workflow belongs to" },
+};

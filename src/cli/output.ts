@@ -1,0 +1,97 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+
+/** A place to write text to, as a process's stdout and stderr are. */
+export type Sink = {
+  write(text: string): unknown;
+  readonly isTTY?: boolean;
+  readonly rows?: number;
+  readonly columns?: number;
+};
+
+/** A place to read text from. */
+export type Stdin = NodeJS.ReadableStream & { readonly isTTY?: boolean };
+
+export type Format = "text" | "json" | "jsonl";
+
+export type OutputOptions = {
+  readonly format: Format;
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+  /** The variables NO_COLOR and TERM decide beside the terminal. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+};
+
+/** A column of a table: its title, and how a row says it. */
+export type Column<T> = readonly [title: string, text: (row: T) => string | undefined];
+
+/** Data goes to stdout in the format asked for, all else to stderr. */
+export class Output {
+  readonly format: Format;
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+  readonly isColored: boolean;
+
+  constructor({ format, stdout, stderr, environment }: OutputOptions) {
+    this.format = format;
+    this.stdout = stdout;
+    this.stderr = stderr;
+    this.isColored = stdout.isTTY === true && !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
+  }
+
+  /** One value; `text` is what a person reads in its place. */
+  value(json: JsonValue, text: string): void {
+    this.#line(this.format === "text" ? text : this.#json(json));
+  }
+
+  /** A list that is at hand: a table for people. */
+  table<T extends JsonObject>(rows: readonly T[], columns: readonly Column<T>[]): void {
+    if (this.format === "json") this.#line(this.#json(rows));
+    else if (this.format === "jsonl") for (const row of rows) this.#line(this.#json(row));
+    else if (rows.length > 0) this.#line(tableOf(rows, columns));
+  }
+
+  /** A list whose items come one after the other; each is written when it comes. */
+  async stream<T>(items: AsyncIterable<T>, json: (item: T) => JsonValue, text: (item: T) => string): Promise<void> {
+    let count = 0;
+    for await (const item of items) {
+      const before = this.format !== "json" ? "" : count === 0 ? "[\n" : ",\n";
+      const line = this.format === "text" ? text(item) : JSON.stringify(json(item));
+      this.stdout.write(`${before}${line}${this.format === "json" ? "" : "\n"}`);
+      count += 1;
+    }
+    if (this.format === "json") this.stdout.write(count === 0 ? "[]\n" : "\n]\n");
+  }
+
+  /** What a person should know, and no program reads. */
+  note(text: string): void {
+    this.stderr.write(`${text}\n`);
+  }
+
+  #json(json: JsonValue | readonly JsonValue[]): string {
+    return this.format === "json" ? JSON.stringify(json, undefined, 2) : JSON.stringify(json);
+  }
+
+  #line(text: string): void {
+    if (text !== "") this.stdout.write(`${text}\n`);
+  }
+}
+
+/** Text of others without what a terminal would obey. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (letter) => JSON.stringify(letter).slice(1, -1));
+}
+
+/** Columns beside each other, as wide as their widest cell: nothing is ever cut. */
+export function tableOf<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
+  const cells = rows.map((row) => columns.map(([, text]) => printable(text(row) ?? "")));
+  const lines = [columns.map(([title]) => title), ...cells];
+  const widths = columns.map((_, index) => Math.max(...lines.map((line) => line[index]?.length ?? 0)));
+  return lines
+    .map((line) =>
+      line
+        .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
