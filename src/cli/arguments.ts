@@ -68,7 +68,7 @@ function parse(command: Command, words: readonly string[], options: Options) {
 
 function checkCount({ name, positionals }: Command, count: number): void {
   const least = positionals.filter((word) => !word.endsWith("?"));
-  const isOpen = positionals.some((word) => word.endsWith("..."));
+  const isOpen = positionals.some((word) => /\.\.\.\??$/.test(word));
   if (count >= least.length && (isOpen || count <= positionals.length)) return;
   const expected = positionals.length === 0 ? "no words" : positionals.join(" ");
   throw usageError(`flowcall ${name} takes ${expected}, and was given ${count}. See: flowcall ${name} --help`);

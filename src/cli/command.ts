@@ -18,7 +18,7 @@ export type Command = {
   /** The words that name it, as `workflow push`. */
   readonly name: string;
   readonly summary: string;
-  /** Its words after the name: `ID`, `ID?` where it may be left out, `ID...` where it may repeat. */
+  /** Its words after the name: `ID`, `ID?` where it may be left out, `ID...` where it may repeat, or `ID...?`. */
   readonly positionals: readonly string[];
   readonly options: Options;
   readonly example: string;

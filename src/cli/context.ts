@@ -27,12 +27,12 @@ export async function send<I extends DescMessage, O extends DescMessage>(
   given: Arguments,
   method: DescMethodUnary<I, O>,
   init: MessageInitShape<I>,
-  show: (reply: MessageShape<O>) => ExitCode,
+  show: (reply: MessageShape<O>) => ExitCode | Promise<ExitCode>,
 ): Promise<ExitCode> {
   if (given.isSet("curl")) {
     const command = curlOf(method, create(method.input, init), { url: settings.url });
     output.value({ command }, command);
     return exitCodes.done;
   }
-  return show(await (await connect()).unary(method, init, { signal }));
+  return await show(await (await connect()).unary(method, init, { signal }));
 }

@@ -11,8 +11,26 @@ import { type Format, Output, type Sink, type Stdin } from "./output.ts";
 import { ProfileStore } from "./profile-store.ts";
 import { run } from "./run.ts";
 import { readSettings } from "./settings.ts";
+import { diff, validate } from "./workflow/check.ts";
+import { pull } from "./workflow/pull.ts";
+import { push } from "./workflow/push.ts";
+import { publish, restore } from "./workflow/versions.ts";
 
-const commands: readonly Command[] = [run, ls, get, stop, rerun, retry, api];
+const commands: readonly Command[] = [
+  run,
+  ls,
+  get,
+  stop,
+  rerun,
+  retry,
+  push,
+  pull,
+  diff,
+  validate,
+  publish,
+  restore,
+  api,
+];
 
 /** The process as a command line sees it. */
 export type Surroundings = {
