@@ -52,7 +52,8 @@ export function readConfig(
 ): Config {
   const given = Object.fromEntries(
     Object.entries(environment).filter(
-      ([name, value]) => name.startsWith(prefix) && value !== undefined && value !== "",
+      ([name, value]) =>
+        name.startsWith(prefix) && !clientVariables.includes(name) && value !== undefined && value !== "",
     ),
   );
   const result = schema.safeParse(given);
@@ -81,6 +82,9 @@ export function readConfig(
 }
 
 const prefix = "FLOWCALL_";
+
+/** What the command line reads: a shell that has them set may start a server too. */
+const clientVariables = ["FLOWCALL_URL", "FLOWCALL_API_KEY", "FLOWCALL_ACCOUNT", "FLOWCALL_SLUG", "FLOWCALL_PROFILE"];
 
 /** A whole number in decimal digits; nothing else that `Number` would read. */
 function whole(min: number, max: number) {

@@ -70,7 +70,9 @@ describe("the sources stay tidy", () => {
       .filter((file) => folderOf(file) === "cli")
       .flatMap((file) => importsOf(file).map((target) => ({ file, folder: folderOf(target) })));
     expect(targets.length).toBeGreaterThan(20);
-    expect(targets.filter(({ folder }) => folder !== "cli" && folder !== "gen")).toEqual([]);
+    const others = targets.filter(({ folder }) => folder !== "cli" && folder !== "gen");
+    // What starts the server's process reads its settings, to find the key that it keeps.
+    expect(others).toEqual([{ file: "src/cli/dev.ts", folder: "" }]);
   });
 
   test("no source file is longer than 300 lines", () => {

@@ -36,3 +36,24 @@ export function unaryNamed(methods: Methods, name: string): DescMethodUnary {
   if (method.methodKind === "unary") return method as DescMethodUnary;
   throw new Error(`${name} streams`);
 }
+/** All items of a list that comes in pages, whose first page `request` asks for. */
+export async function listNamed(
+  client: Client,
+  { name, request }: NamedRequest,
+  items: string,
+): Promise<readonly JsonObject[]> {
+  const method = unaryNamed(await Methods.load(), name);
+  const found: JsonObject[] = [];
+  for (let token: string | undefined, isLast = false; !isLast; isLast = token === undefined) {
+    const page = await callNamed(client, method, {
+      ...request,
+      page_size: 200,
+      ...(token !== undefined && { page_token: token }),
+    });
+    const [list, next] = [page[items], page["next_page_token"]];
+    // A list of messages is a list of objects in JSON.
+    if (Array.isArray(list)) found.push(...(list as JsonObject[]));
+    token = typeof next === "string" && next !== "" ? next : undefined;
+  }
+  return found;
+}

@@ -1,23 +1,31 @@
+import { accountGet, accountLs, accountPut, accountRm } from "./accounts.ts";
 import { api } from "./api.ts";
 import { type Arguments, parseArguments } from "./arguments.ts";
 import { usageError } from "./cli-error.ts";
 import type { Command } from "./command.ts";
+import { dev } from "./dev.ts";
+import { doctor } from "./doctor.ts";
 import { get, ls, rerun, retry, stop } from "./executions.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { failureJson, failureOf, failureText } from "./failure.ts";
 import { helpOf, overview } from "./help.ts";
+import { keyCreate, keyLs, keyRevoke, keyRotate } from "./keys.ts";
 import { meant } from "./nearest.ts";
 import { type Format, Output, type Sink, type Stdin } from "./output.ts";
 import { ProfileStore } from "./profile-store.ts";
+import { profileAdd, profileLs, profileRm, profileUse } from "./profiles.ts";
 import { run } from "./run.ts";
 import { readSettings } from "./settings.ts";
+import { status } from "./status.ts";
+import { watch } from "./watch.ts";
 import { diff, validate } from "./workflow/check.ts";
 import { pull } from "./workflow/pull.ts";
 import { push } from "./workflow/push.ts";
 import { publish, restore } from "./workflow/versions.ts";
 
-const commands: readonly Command[] = [
+export const commands: readonly Command[] = [
   run,
+  watch,
   ls,
   get,
   stop,
@@ -29,6 +37,21 @@ const commands: readonly Command[] = [
   validate,
   publish,
   restore,
+  accountPut,
+  accountGet,
+  accountLs,
+  accountRm,
+  keyCreate,
+  keyLs,
+  keyRotate,
+  keyRevoke,
+  profileAdd,
+  profileUse,
+  profileLs,
+  profileRm,
+  status,
+  doctor,
+  dev,
   api,
 ];
 
@@ -69,7 +92,7 @@ async function runCommand(command: Command, given: Arguments, surroundings: Surr
   const store = new ProfileStore(environment);
   let url: string | undefined;
   try {
-    const settings = await readSettings({ given, environment, store });
+    const settings = await readSettings({ given, environment, store, isLenient: command.name.startsWith("profile ") });
     ({ url } = settings);
     const connect = async () => new (await import("./client.ts")).Client(settings);
     return await command.run(given, { environment, stdin, output, store, settings, signal, connect });

@@ -15,23 +15,31 @@ export type Settings = {
   readonly slug?: string;
 };
 
-const urlDefault = "http://127.0.0.1:4180";
+/** Where a server is that was started as it is. */
+export const urlDefault = "http://127.0.0.1:4180";
 
 export type SettingsOptions = {
   readonly given: Arguments;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly store: ProfileStore;
+  /** Whether a profile may be named that is not there, as by those who are about to make it. */
+  readonly isLenient?: boolean;
 };
 
 /**
  * Options first, then the environment, then the profile. A profile's key goes to the profile's own server alone: with
  * another URL it is left out.
  */
-export async function readSettings({ given, environment, store }: SettingsOptions): Promise<Settings> {
+export async function readSettings({
+  given,
+  environment,
+  store,
+  isLenient = false,
+}: SettingsOptions): Promise<Settings> {
   const { current, profiles } = await store.read();
   const name = given.text("profile") ?? (environment["FLOWCALL_PROFILE"] || current);
   const profile = name === undefined ? undefined : profiles[name];
-  if (name !== undefined && profile === undefined) {
+  if (name !== undefined && profile === undefined && !isLenient) {
     throw usageError(`There is no profile ${name}.${meant(name, Object.keys(profiles))} See: flowcall profile ls`);
   }
   const url = originOf(given.text("url") ?? (environment["FLOWCALL_URL"] || (profile?.url ?? urlDefault)));

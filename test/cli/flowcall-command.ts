@@ -16,6 +16,8 @@ export type CommandOptions = {
   readonly environment?: NodeJS.ProcessEnv;
   readonly input?: string;
   readonly signal?: AbortSignal;
+  /** For `runHere`: whether stdout is a terminal, of 24 rows. */
+  readonly isTerminal?: boolean;
 };
 
 /** The real command, run as a process of its own in a home of its own. */
@@ -55,13 +57,16 @@ export class FlowcallCommand {
   }
 
   /** The same without a process of its own, for what needs none: many lines cost little. */
-  async runHere(words: readonly string[], { environment, input = "" }: CommandOptions = {}): Promise<Ended> {
+  async runHere(
+    words: readonly string[],
+    { environment, input = "", isTerminal = false }: CommandOptions = {},
+  ): Promise<Ended> {
     const [stdout, stderr]: [string[], string[]] = [[], []];
     const code = await runCli({
       words,
       environment: this.environment(environment),
       stdin: Readable.from([input]),
-      stdout: { write: (text) => stdout.push(text) },
+      stdout: { write: (text) => stdout.push(text), isTTY: isTerminal, rows: 24, columns: 100 },
       stderr: { write: (text) => stderr.push(text) },
       signal: new AbortController().signal,
     });

@@ -37,7 +37,14 @@ export const push: Command = {
       output.note("Nothing was changed.");
       return exitCodes.error;
     }
-    return await apply(prepared, context);
+    let exitCode: ExitCode = exitCodes.done;
+    const results = apply(prepared, context);
+    const json = (result: JsonObject) => {
+      if (result["failed"] !== undefined) exitCode = exitCodes.error;
+      return result;
+    };
+    await output.stream(results, json, (result) => resultText(json(result)));
+    return exitCode;
   },
 };
 
@@ -61,27 +68,24 @@ export async function prepare(paths: readonly string[], context: Context, isPubl
   return { plan: await planOf(files, remote, isPublishing), remote };
 }
 
-/** Does what a plan says, a workflow after the other; one that the server refuses does not keep the others from theirs. */
-export async function apply({ plan, remote }: Prepared, { output }: Context): Promise<ExitCode> {
-  const results: JsonObject[] = [];
-  let failures = 0;
+/**
+ * Does what a plan says, a workflow after the other, and yields what came of each; one that the server refuses does not
+ * keep the others from theirs.
+ */
+export async function* apply({ plan, remote }: Prepared, { output }: Context): AsyncIterable<JsonObject> {
   for (const step of plan) {
     try {
       const version = await applyStep(step, remote);
-      results.push({ ...stepJson(step), ...(version !== undefined && { version }) });
+      yield { ...stepJson(step), ...(version !== undefined && { version }) };
     } catch (error) {
       const failure = await failureOf(error);
-      failures += 1;
       const told = failure.problems.map((problem): FileProblem => problemOfServer(step.file, problem, "error"));
       output.note(
         told.length > 0 ? told.map(problemLine).join("\n") : `${keyOfFile(step.file)}: ${failureText(failure)}`,
       );
-      results.push({ ...stepJson(step), failed: failure.reason ?? failure.message });
+      yield { ...stepJson(step), failed: failure.reason ?? failure.message };
     }
   }
-  if (output.format === "text") output.value(null, results.map(resultText).join("\n"));
-  else output.table(results, []);
-  return failures === 0 ? exitCodes.done : exitCodes.error;
 }
 
 /** Answers the version that was published, if one was. */
@@ -102,7 +106,7 @@ const done: Readonly<Record<Action, string>> = {
   none: "unchanged",
 };
 
-function resultText({ workflow, action, version, failed }: JsonObject): string {
+export function resultText({ workflow, action, version, failed }: JsonObject): string {
   if (failed !== undefined) return `failed ${workflow}: ${failed}`;
   const word = Object.entries(done).find(([name]) => name === action)?.[1] ?? "";
   return `${word} ${workflow}${version === undefined ? "" : ` v${version}`}`;

@@ -1,0 +1,156 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, watch } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { CliError, usageError } from "./cli-error.ts";
+import type { Command } from "./command.ts";
+import type { Context } from "./context.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { failureOf, failureText } from "./failure.ts";
+import { apply, prepare, resultText } from "./workflow/push.ts";
+
+const main = resolve(import.meta.dirname, "../main.ts");
+
+/** Editors write a file in several steps. */
+const settleMs = 100;
+
+export const dev: Command = {
+  name: "dev",
+  summary: "Starts the server, and pushes and publishes a folder's workflow files whenever they change.",
+  positionals: ["FOLDER?"],
+  options: {},
+  example: "flowcall dev flows",
+
+  async run(given, context) {
+    const [folder] = given.positionals;
+    const server = await startServer(context);
+    try {
+      if (folder !== undefined) {
+        await mkdir(folder, { recursive: true });
+        const own = await contextOf(server, context);
+        const results = pushes(folder, own, server.ended);
+        await context.output.stream(results, (result) => result, resultText);
+      }
+      const code = await server.exitCode;
+      if (!context.signal.aborted && code !== 0)
+        throw new CliError(`The server ended by itself with the status ${code}.`);
+      return exitCodes.done;
+    } finally {
+      await server.stop();
+    }
+  },
+};
+
+type DevServer = {
+  readonly url: string;
+  readonly keysFile: string;
+  readonly ended: AbortSignal;
+  readonly exitCode: Promise<number | null>;
+  stop(): Promise<void>;
+};
+
+/** Starts the server's process, in a group of its own: a signal of the terminal reaches it once, by us. */
+async function startServer({ environment, output, signal }: Context): Promise<DevServer> {
+  const { dataDir, readyFile: told } = await configOf(environment);
+  const folder = told === undefined ? await mkdtemp(join(tmpdir(), "flowcall-dev-")) : dirname(told);
+  const readyFile = told ?? join(folder, "ready.json");
+  const changes = watch(folder);
+  const child = spawn(process.execPath, [main], {
+    env: { ...environment, FLOWCALL_READY_FILE: readyFile },
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+  });
+  child.stdout.on("data", (chunk: Buffer) => output.stderr.write(chunk.toString()));
+  const ended = new AbortController();
+  const exitCode = once(child, "exit").then(([code]: (number | null)[]) => {
+    ended.abort();
+    return code ?? null;
+  });
+  let isTold = false;
+  // A second signal would end it at once.
+  const tell = () => {
+    if (!isTold) child.kill("SIGTERM");
+    isTold = true;
+  };
+  const stop = async () => {
+    tell();
+    await exitCode;
+    if (told === undefined) await rm(folder, { recursive: true, force: true });
+  };
+  signal.addEventListener("abort", tell);
+  const isReady = (async () => {
+    for await (const { filename } of changes) if (filename !== null && readyFile.endsWith(filename)) return true;
+    return false;
+  })();
+  if (!(await Promise.race([isReady, exitCode.then(() => false)]))) {
+    throw new CliError(`The server ended before it accepted calls, with the status ${await exitCode}.`);
+  }
+  const { url } = JSON.parse(await readFile(readyFile, "utf8"));
+  return { url, keysFile: join(dataDir, "keys.json"), ended: ended.signal, exitCode, stop };
+}
+
+/** Loaded when a server is started, and not for every command. */
+async function configOf(environment: Context["environment"]) {
+  const { ConfigError, readConfig } = await import("../config.ts");
+  try {
+    return readConfig(environment);
+  } catch (error) {
+    if (error instanceof ConfigError) throw usageError(`The server cannot start:\n  ${error.problems.join("\n  ")}`);
+    throw error;
+  }
+}
+
+/** The server's own test key, where it keeps one; else the one that was given. */
+async function contextOf({ url, keysFile }: DevServer, context: Context): Promise<Context> {
+  const text = await readFile(keysFile, "utf8").catch(() => "{}");
+  const key = context.environment["FLOWCALL_API_KEY"] || JSON.parse(text).test;
+  if (typeof key !== "string")
+    throw usageError(`There is no key to push with: ${keysFile} holds none; set FLOWCALL_API_KEY.`);
+  const settings = { url, key };
+  const connect = async () => new (await import("./client.ts")).Client(settings);
+  return { ...context, settings, connect };
+}
+
+/** Pushes a folder now, and again when it has changed. What goes wrong is told, and ends nothing. */
+async function* pushes(folder: string, context: Context, ended: AbortSignal): AsyncIterable<JsonObject> {
+  const changes = watch(folder, { recursive: true, signal: AbortSignal.any([context.signal, ended]) });
+  let before = "";
+  const pushChanged = async function* () {
+    const now = await fingerprint(folder);
+    if (now === before) return;
+    before = now;
+    try {
+      const { plan, remote } = await prepare([folder], context, true);
+      const due = plan.filter(
+        ({ changes, workflow, isPublished }) => isPublished || workflow === undefined || changes.length > 0,
+      );
+      yield* apply({ plan: due, remote }, context);
+    } catch (error) {
+      context.output.note(failureText(await failureOf(error, context.settings.url)));
+    }
+  };
+  try {
+    yield* pushChanged();
+    for await (const _ of changes) {
+      await wait(settleMs);
+      yield* pushChanged();
+    }
+  } catch (error) {
+    if (!context.signal.aborted && !ended.aborted) throw error;
+  }
+}
+
+/** Differs when a file was written, has come or gone. */
+async function fingerprint(folder: string): Promise<string> {
+  const names = (await readdir(folder, { recursive: true })).sort();
+  const times = await Promise.all(
+    names.map(async (name) => {
+      const { mtimeMs, size } = await stat(join(folder, name)).catch(() => ({ mtimeMs: 0, size: 0 }));
+      return `${name} ${mtimeMs} ${size}`;
+    }),
+  );
+  return times.join("\n");
+}

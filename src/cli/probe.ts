@@ -1,0 +1,27 @@
+const probeMs = 5_000;
+
+/** What a server answers to one of its plain paths. */
+export type Probed = {
+  readonly state: "ready" | "not ready" | "unreachable" | "no Flowcall server";
+  /** Why it is unreachable. */
+  readonly reason?: string;
+  /** The server's clock less ours, in milliseconds. */
+  readonly skewMs?: number;
+};
+
+/** Asks `/healthz` or `/readyz`, which need no key. */
+export async function probe(url: string, path: string): Promise<Probed> {
+  try {
+    const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(probeMs), redirect: "manual" });
+    const body: unknown = await response.json().catch(() => undefined);
+    const isOurs = typeof Object(body).status === "string" && (response.status === 200 || response.status === 503);
+    const date = Date.parse(response.headers.get("date") ?? "");
+    return {
+      state: !isOurs ? "no Flowcall server" : response.status === 200 ? "ready" : "not ready",
+      ...(!Number.isNaN(date) && { skewMs: date - Date.now() }),
+    };
+  } catch (error) {
+    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+    return { state: "unreachable", reason: cause instanceof Error ? cause.message : String(cause) };
+  }
+}

@@ -1,0 +1,306 @@
+import { execFile } from "node:child_process";
+import { on, once } from "node:events";
+import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { Methods } from "../../src/cli/methods.ts";
+import { commands } from "../../src/cli/run-cli.ts";
+import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
+import { createTestDatabase } from "../support/postgres.ts";
+import { FlowcallCommand } from "./flowcall-command.ts";
+
+const shell = promisify(execFile);
+const noSettings = { FLOWCALL_URL: "", FLOWCALL_API_KEY: "", FLOWCALL_ACCOUNT: "", FLOWCALL_SLUG: "" };
+const { all } = await Methods.load();
+const hasKeys = all.some(({ name }) => name === "CreateApiKey");
+const hasAccounts = all.some(({ name }) => name === "PutLinkedAccount");
+
+const hello = `name: Hello
+definition:
+  nodes:
+    - { id: "1", name: Start, start: { api_call: {} } }
+    - { id: "2", name: Response, response: { data: '"hello"' } }
+  edges: [{ source: "1", target: "2" }]
+`;
+
+let flowcall: Flowcall;
+let command: FlowcallCommand;
+let folder: string;
+
+beforeAll(async () => {
+  flowcall = await startFlowcall();
+  command = await FlowcallCommand.create({
+    FLOWCALL_URL: flowcall.url,
+    FLOWCALL_API_KEY: testKey,
+    FLOWCALL_ACCOUNT: "john@acme.io",
+    FLOWCALL_SLUG: "asana",
+  });
+  folder = join(command.home, "flows");
+  await mkdir(join(folder, "asana"), { recursive: true });
+  await writeFile(join(folder, "asana/hello.yaml"), hello);
+});
+
+afterAll(async () => {
+  await command.remove();
+  await flowcall.stop();
+});
+
+async function flow(words: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<string> {
+  const { code, stdout, stderr } = await command.runHere(words, { environment });
+  expect({ code, stderr }).toMatchObject({ code: 0 });
+  return stdout.trimEnd();
+}
+
+describe("every command", () => {
+  test("says with -o json what it has to say in JSON: data on stdout, or an error on stderr", async () => {
+    const id = await flow(["run", "create-task"]);
+    const lines: Readonly<Record<string, readonly string[]>> = {
+      run: ["create-task", "--sync"],
+      watch: [id],
+      ls: [],
+      get: [id],
+      stop: [id],
+      rerun: [id],
+      retry: [id, "2"],
+      "workflow push": [folder, "--yes", "--publish"],
+      "workflow pull": [join(command.home, "pulled")],
+      "workflow diff": [folder],
+      "workflow validate": [folder],
+      "workflow publish": ["hello"],
+      "workflow restore": ["hello", "1"],
+      "account put": ["ann@acme.io"],
+      "account get": ["john@acme.io"],
+      "account ls": [],
+      "account rm": ["ann@acme.io"],
+      "key create": ["ci", "--scope", "read", "--file", join(command.home, "ci.key")],
+      "key ls": [],
+      "key rotate": ["66e404464f475f36c0c95b5d", "--show"],
+      "key revoke": ["66e404464f475f36c0c95b5d"],
+      "profile add": ["mine"],
+      "profile use": ["mine"],
+      "profile ls": [],
+      "profile rm": ["mine"],
+      status: [],
+      doctor: [],
+      api: [],
+    };
+    const others = commands.map(({ name }) => name).filter((name) => name !== "dev");
+    expect(Object.keys(lines).sort()).toEqual(others.sort());
+    const codes: Record<string, number | null> = {};
+    for (const [name, words] of Object.entries(lines)) {
+      const { code, stdout, stderr } = await command.runHere([...name.split(" "), ...words, "-o", "json"]);
+      const said: unknown = JSON.parse(stdout === "" ? (stderr.trimEnd().split("\n").at(-1) ?? "") : stdout);
+      codes[name] = code;
+      expect({ name, said }).toEqual({ name, said: expect.anything() });
+      if (stdout === "") expect(said).toMatchObject({ error: { message: expect.any(String), exit_code: code } });
+    }
+    const may = ["stop", "retry", "workflow restore", "key rotate", "key revoke"];
+    const failed = Object.entries(codes).filter(([name, code]) => code !== 0 && !may.includes(name));
+    const lacking = [...(hasKeys ? [] : ["key"]), ...(hasAccounts ? [] : ["account"])];
+    expect(failed.filter(([name]) => !lacking.includes(name.split(" ")[0] ?? ""))).toEqual([]);
+  });
+
+  test("has a help text with an example of itself", async () => {
+    const helps = await Promise.all(
+      commands.map(async ({ name }) => [name, await flow([...name.split(" "), "--help"])]),
+    );
+    for (const [name = "", help = ""] of helps) {
+      expect(help).toContain(`usage: flowcall ${name}`);
+      expect(help.slice(help.indexOf("\nexample:"))).toContain(`flowcall ${name}`);
+    }
+    const overview = await flow(["--help"]);
+    for (const { name } of commands) expect(overview).toContain(`  ${name} `);
+  });
+});
+
+describe("flowcall profile", () => {
+  test("remembers a server and its key, which no output and no other server ever gets", async () => {
+    const environment = { ...noSettings };
+    const file = join(command.home, "test.key");
+    await writeFile(file, `${testKey}\n`);
+    const add = ["profile", "add", "local", "--url", flowcall.url, "--account", "john@acme.io", "--slug", "asana"];
+    const said = [
+      await flow([...add, "--key-file", file], environment),
+      await flow(["profile", "ls"], environment),
+      await flow(["status"], environment),
+      await flow(["status", "-o", "json"], environment),
+      await flow(["status", "-o", "env"], environment),
+    ];
+    for (const output of said) expect(output).not.toContain(testKey.slice(2, 12));
+    const config = join(command.home, "config/flowcall");
+    const modes = await Promise.all(
+      ["profiles.json", "local.key"].map(async (name) => (await stat(join(config, name))).mode & 0o777),
+    );
+    expect(modes).toEqual([0o600, 0o600]);
+    expect(JSON.parse(await flow(["run", "create-task", "--sync"], environment))).toMatchObject({ success: "true" });
+
+    const { stdout } = await shell("bash", [
+      "-euc",
+      `${said[4]}\nprintf %s "$FLOWCALL_URL $FLOWCALL_API_KEY $FLOWCALL_SLUG"`,
+    ]);
+    expect(stdout).toBe(`${flowcall.url} ${testKey} asana`);
+    const seen: (string | string[] | undefined)[] = [];
+    const stranger = createServer((request, response) => {
+      seen.push(request.headers["x-api-key"]);
+      response.end("{}");
+    });
+    await once(stranger.listen(0, "127.0.0.1"), "listening");
+    const address = stranger.address();
+    const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+    const elsewhere = await command.runHere(["ls"], { environment: { ...environment, FLOWCALL_URL: url } });
+    stranger.close();
+    expect({ elsewhere, seen }).toMatchObject({ elsewhere: { code: 4 }, seen: [] });
+
+    const missing = await command.runHere(["ls", "--profile", "lokal"], { environment });
+    expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining("Did you mean local?") });
+    await flow(["profile", "rm", "local"], environment);
+    expect(await flow(["profile", "ls"], environment)).toBe("");
+    await expect(stat(join(config, "local.key"))).rejects.toThrow("ENOENT");
+  });
+
+  test("never waits for a key that nobody is there to type", async () => {
+    const { code, stderr } = await command.runHere(["profile", "add", "x"], { environment: noSettings });
+    expect({ code, stderr }).toMatchObject({ code: 2, stderr: expect.stringContaining("--key-file") });
+  });
+});
+
+describe("flowcall doctor", () => {
+  test("is silent when all is well, and else says what is wrong and what to do", async () => {
+    expect(await command.runHere(["doctor"])).toEqual({ code: 0, stdout: "", stderr: "" });
+    const [unreachable, none, bad] = await Promise.all([
+      command.runHere(["doctor", "--url", "http://127.0.0.1:1"]),
+      command.runHere(["doctor"], { environment: { FLOWCALL_API_KEY: "" } }),
+      command.runHere(["doctor"], { environment: { FLOWCALL_API_KEY: "tk-nobody-has-this-key" } }),
+    ]);
+    expect(unreachable).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^server: .*unreachable/),
+    });
+    expect(none).toMatchObject({ code: 4, stdout: expect.stringMatching(/^key: .*FLOWCALL_API_KEY/) });
+    expect(bad).toMatchObject({ code: 4, stdout: expect.stringMatching(/^key: INVALID_API_KEY/) });
+    const checks: readonly { readonly check: string; readonly message: string }[] = JSON.parse(
+      await flow(["doctor", "-o", "json"]),
+    );
+    expect(checks.map(({ check }) => check)).toEqual(["server", "ready", "clock", "version", "key"]);
+    expect(checks.at(-1)?.message).toMatch(/^a test key with the scopes execute, read, author/);
+  });
+});
+
+describe("flowcall watch", () => {
+  test("prints a line for each node, and ends as the execution does", async () => {
+    const items = '{"items": ["tea", "milk"]}';
+    const [group, failing] = await Promise.all([
+      flow(["run", "batch-notes", "-d", items]),
+      flow(["run", "always-fails"]),
+    ]);
+    const [followed, failed, drawn] = await Promise.all([
+      command.runHere(["watch", group]),
+      command.runHere(["watch", failing]),
+      command.runHere(["watch", group], { isTerminal: true, environment: { NO_COLOR: "1" } }),
+    ]);
+    const lines = followed.stdout.trimEnd().split("\n");
+    expect(lines[0]).toMatch(new RegExp(`^ACCEPTED +${group}`));
+    expect(lines.filter((line) => /^SUCCESS +\d+\[\d\] /.test(line))).toHaveLength(2);
+    expect(lines.at(-1)).toMatch(/^COMPLETED/);
+    expect(followed.code).toBe(0);
+    expect(failed).toMatchObject({ code: 5, stdout: expect.stringMatching(/\nERRORED .*at node/) });
+    // What stands at the end is what was drawn behind the last way back.
+    const tree = drawn.stdout.slice(drawn.stdout.lastIndexOf("\x1b[0J"));
+    expect(tree).toContain("2 iterations");
+    expect(tree).toMatch(/✓ 1 {2}Start[\s\S]*\nCOMPLETED\n$/);
+    expect(tree).not.toContain("\x1b[3");
+  });
+
+  test("a person who has enough ends it, and it says that the execution still runs", async () => {
+    const nodes = [
+      { id: "1", name: "Start", start: { api_call: {} } },
+      { id: "2", name: "Wait", delay: { seconds: "600" } },
+    ];
+    const definition = { nodes, edges: [{ source: "1", target: "2" }] };
+    await putWorkflow(flowcall.url, { alias: "endless", definition });
+    const id = await flow(["run", "endless"]);
+    const child = command.spawn(["watch", id]);
+    const exited = once(child, "exit");
+    for await (const _ of on(child.stdout, "data")) break;
+    child.kill("SIGINT");
+    expect((await exited)[0]).toBe(6);
+  });
+});
+
+describe.skipIf(!hasKeys)("flowcall key", () => {
+  test("puts a new key where it is told to, and nowhere else", async () => {
+    const file = join(command.home, "new.key");
+    const nowhere = await command.runHere(["key", "create", "ci", "--scope", "read"]);
+    expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining("--file") });
+    const { api_key } = JSON.parse(
+      await flow(["key", "create", "ci", "--scope", "read", "--file", file, "-o", "json"]),
+    );
+    const key = (await readFile(file, "utf8")).trim();
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    const environment = { FLOWCALL_API_KEY: key };
+    await flow(["ls"], environment);
+    expect(await command.runHere(["stop", "66e404464f475f36c0c95b5d"], { environment })).toMatchObject({ code: 4 });
+    expect(await flow(["doctor"], environment)).toBe("");
+    await flow(["key", "rotate", api_key.id, "--save", "ci"]);
+    await flow(["ls", "--profile", "ci"], { FLOWCALL_API_KEY: "" });
+    expect(await flow(["key", "ls"])).toContain(api_key.id);
+    expect(await flow(["key", "revoke", api_key.id])).toBe(`${api_key.id} revoked`);
+    await flow(["profile", "rm", "ci"]);
+    const existing = await command.runHere(["key", "create", "ci", "--scope", "read", "--file", file]);
+    expect(existing).toMatchObject({ code: 1, stderr: expect.stringContaining("another file") });
+  });
+});
+
+describe.skipIf(!hasAccounts)("flowcall account", () => {
+  test("puts, gets, lists and removes linked accounts", async () => {
+    const attributes = '{"plan": "pro"}';
+    await flow(["account", "put", "bob@acme.io", "--name", "Bob", "--attributes", attributes]);
+    expect(await flow(["account", "get", "bob@acme.io"])).toBe('bob@acme.io  Bob  {"plan":"pro"}');
+    expect(await flow(["account", "ls"])).toContain("bob@acme.io");
+    await flow(["account", "rm", "bob@acme.io"]);
+    expect(await flow(["account", "ls"])).not.toContain("bob@acme.io");
+  });
+});
+
+describe("flowcall dev", () => {
+  test("starts a server, pushes what lies in the folder, and again what changes", { timeout: 60_000 }, async () => {
+    const database = await createTestDatabase();
+    const file = join(command.home, "watched/asana/hello.yaml");
+    await mkdir(join(file, ".."), { recursive: true });
+    await writeFile(file, hello);
+    const environment = {
+      ...noSettings,
+      FLOWCALL_PORT: "0",
+      FLOWCALL_DATABASE_URL: database.url,
+      FLOWCALL_DATA_DIR: join(command.home, "data"),
+      FLOWCALL_EXAMPLES: "true",
+      FLOWCALL_LOG_LEVEL: "error",
+    };
+    const child = command.spawn(["dev", join(command.home, "watched"), "-o", "json"], { environment });
+    onTestFinished(() => void child.kill("SIGTERM"));
+    const exited = once(child, "exit");
+    const stderr = text(child.stderr);
+    let stdout = "";
+    const isPushedTwice = Promise.withResolvers<void>();
+    child.stdout.on("data", async (chunk) => {
+      stdout += chunk;
+      if (stdout.includes('"version":2')) isPushedTwice.resolve();
+      else if (stdout.includes('"version":1')) await writeFile(file, hello.replace('"hello"', '"good day"'));
+    });
+    await Promise.race([isPushedTwice.promise, exited]);
+    child.kill("SIGINT");
+    const [code] = await exited;
+    await database.drop();
+    expect({ code, stderr: await stderr }).toMatchObject({
+      code: 0,
+      stderr: expect.stringContaining("Flowcall runs at"),
+    });
+    expect(JSON.parse(stdout)).toMatchObject([
+      { workflow: "asana/hello", action: "create", version: 1 },
+      { workflow: "asana/hello", action: "update", version: 2 },
+    ]);
+  });
+});
