@@ -69,9 +69,13 @@ export type Surroundings = {
 export async function runCli(surroundings: Surroundings): Promise<ExitCode> {
   const { words, stdout, stderr } = surroundings;
   try {
-    if (words.length === 0 || (words.length === 1 && (words[0] === "--help" || words[0] === "-h"))) {
+    if (words.length === 0) {
+      stderr.write(`${overview(commands)}\n`);
+      return exitCodes.usage;
+    }
+    if (words.length === 1 && (words[0] === "--help" || words[0] === "-h")) {
       stdout.write(`${overview(commands)}\n`);
-      return words.length === 0 ? exitCodes.usage : exitCodes.done;
+      return exitCodes.done;
     }
     const command = commandOf(words);
     const given = parseArguments(command, words.slice(command.name.split(" ").length));

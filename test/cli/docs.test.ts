@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -24,11 +25,24 @@ const hasAccounts = ["PutLinkedAccount", "CreateApiKey"].every((name) => all.som
 
 let flowcall: Flowcall;
 let command: FlowcallCommand;
+let server: ChildProcess;
 
 beforeAll(async () => {
   flowcall = await startFlowcall();
   command = await FlowcallCommand.create({});
-  const script = `#!/bin/sh\nexec "${process.execPath}" "${join(root, "src/cli/main.ts")}" "$@"\n`;
+  const served = join(import.meta.dirname, "served-command.ts");
+  server = spawn(process.execPath, [served], {
+    cwd: command.home,
+    env: command.environment(),
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const [port] = await once(server.stdout ?? server, "data");
+  const script = `#!/bin/bash
+words=(); for word in "$@"; do words+=(--data-urlencode "word=$word"); done
+status=$(curl -sS -o "$0.$$" -w '%{http_code}' http://127.0.0.1:${String(port).trim()} "\${words[@]}" \\
+  --data-urlencode "FLOWCALL_API_KEY=\${FLOWCALL_API_KEY-}" --data-urlencode stdin@-)
+cat "$0.$$" && exit $((status - 200))
+`;
   await mkdir(join(command.home, "bin"));
   await writeFile(join(command.home, "bin/flowcall"), script);
   await chmod(join(command.home, "bin/flowcall"), 0o755);
@@ -37,6 +51,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
+  server.kill();
   await command.remove();
   await flowcall.stop();
 });
@@ -70,7 +85,9 @@ describe("docs/cli.md", () => {
       const path = `${join(command.home, "bin")}:${join(root, "node_modules/.bin")}:${process.env["PATH"]}`;
       const script = text.replaceAll("http://127.0.0.1:4180", flowcall.url);
       const env = command.environment({ PATH: path });
-      const { stdout } = await shell("bash", ["-euo", "pipefail", "-c", script], { cwd: command.home, env });
+      const running = shell("bash", ["-euo", "pipefail", "-c", script], { cwd: command.home, env });
+      running.child.stdin?.end();
+      const { stdout } = await running;
       if (answer === undefined) expect(stdout).toBe("");
       else if (answer.language === "json") expect(JSON.parse(stdout)).toEqual(JSON.parse(answer.text));
       else expect(unordered(stdout)).toEqual(unordered(answer.text));
