@@ -1,4 +1,6 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { createServer } from "node:http";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Flowcall, productionKey, startFlowcall, testKey } from "../support/flowcall.ts";
@@ -120,6 +122,19 @@ describe("executions from the command line", () => {
       code: 1,
       stderr: expect.stringContaining("http://127.0.0.1:1 (ECONNREFUSED)"),
     });
+  });
+});
+
+describe("a server of another version", () => {
+  test("is said to lack a method that it does not know", async () => {
+    const older = createServer((_, response) => response.writeHead(404).end("{}"));
+    await once(older.listen(0, "127.0.0.1"), "listening");
+    const address = older.address();
+    const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+    const environment = { FLOWCALL_URL: url };
+    const { code, stderr } = await command.runHere(["ls", "-o", "json"], { environment });
+    older.close();
+    expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining(`${url} lacks this method`) });
   });
 });
 
