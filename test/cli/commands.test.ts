@@ -55,7 +55,9 @@ async function flow(words: readonly string[], environment: NodeJS.ProcessEnv = {
 }
 
 describe("every command", () => {
-  test("says with -o json what it has to say in JSON: data on stdout, or an error on stderr", async () => {
+  test("says with -o json what it has to say in JSON: data on stdout, or an error on stderr", {
+    timeout: 60_000,
+  }, async () => {
     const id = await flow(["run", "create-task"]);
     const lines: Readonly<Record<string, readonly string[]>> = {
       run: ["create-task", "--sync"],
