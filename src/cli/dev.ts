@@ -10,12 +10,13 @@ import type { Command } from "./command.ts";
 import type { Context } from "./context.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { failureOf, failureText } from "./failure.ts";
+import { actionOf } from "./workflow/plan.ts";
 import { apply, prepare, resultText } from "./workflow/push.ts";
 
 const main = resolve(import.meta.dirname, "../main.ts");
 
-/** Editors write a file in several steps. */
-const settleMs = 100;
+/** How often the folder is looked at. */
+const lookMs = 250;
 
 export const dev: Command = {
   name: "dev",
@@ -114,32 +115,30 @@ async function contextOf({ url, keysFile }: DevServer, context: Context): Promis
   return { ...context, settings, connect };
 }
 
-/** Pushes a folder now, and again when it has changed. What goes wrong is told, and ends nothing. */
+/**
+ * Pushes a folder now, and again when it has changed and come to rest: it is looked at, since a watch that begins may miss
+ * what happens meanwhile. What goes wrong is told, and ends nothing.
+ */
 async function* pushes(folder: string, context: Context, ended: AbortSignal): AsyncIterable<JsonObject> {
-  const changes = watch(folder, { recursive: true, signal: AbortSignal.any([context.signal, ended]) });
-  let before = "";
-  const pushChanged = async function* () {
+  const signal = AbortSignal.any([context.signal, ended]);
+  let pushed: string | undefined;
+  for (let seen = await fingerprint(folder); !signal.aborted; ) {
     const now = await fingerprint(folder);
-    if (now === before) return;
-    before = now;
-    try {
-      const { plan, remote } = await prepare([folder], context, true);
-      const due = plan.filter(
-        ({ changes, workflow, isPublished }) => isPublished || workflow === undefined || changes.length > 0,
-      );
-      yield* apply({ plan: due, remote }, context);
-    } catch (error) {
-      context.output.note(failureText(await failureOf(error, context.settings.url)));
+    if (now !== pushed && now === seen) {
+      pushed = now;
+      yield* pushAll(folder, context);
     }
-  };
+    seen = now;
+    await wait(lookMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+async function* pushAll(folder: string, context: Context): AsyncIterable<JsonObject> {
   try {
-    yield* pushChanged();
-    for await (const _ of changes) {
-      await wait(settleMs);
-      yield* pushChanged();
-    }
+    const { plan, remote } = await prepare([folder], context, true);
+    yield* apply({ plan: plan.filter((step) => actionOf(step) !== "none"), remote }, context);
   } catch (error) {
-    if (!context.signal.aborted && !ended.aborted) throw error;
+    context.output.note(failureText(await failureOf(error, context.settings.url)));
   }
 }
 
