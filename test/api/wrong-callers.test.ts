@@ -358,17 +358,22 @@ const nothing = {
   linked_accounts: ["nobody@acme.io"],
 };
 
+/** What these answer bears nobody's name: numbers and times alone. */
+const nameless = new Set(["ListVersions", "ValidateDraft"]);
+
 test("the right caller is answered all of it: the calls above were real ones", { timeout: 60_000 }, async () => {
   const last = (method: DescMethod) => Number(/^(Delete|Revoke)/.test(method.name));
   const silent: string[] = [];
   for (const method of methods.toSorted((a, b) => last(a) - last(b) || (a.name < b.name ? -1 : 1))) {
     // A key that is restricted has fewer scopes.
     const { workflows: _, linked_accounts: __, ...values } = victim;
-    const fields = requestOf(method, method.name === "CreateApiKey" ? values : victim);
+    const given = requestOf(method, method.name === "CreateApiKey" ? values : victim);
+    // So many keys were made above that a page of the usual size does not reach the victim's.
+    const fields = method.name === "ListApiKeys" ? { ...given, page_size: 200 } : given;
     const [rest] = waysOf(method);
     const answer = (await rest?.call(fields, keyed(testKey))) ?? {};
     expect([method.name, answer.reason, answer.text]).toEqual([method.name, ...expectedOf(method, answer)]);
-    const isRead = method.proto.options?.idempotencyLevel === 1;
+    const isRead = method.proto.options?.idempotencyLevel === 1 && !nameless.has(method.name);
     if (isRead && leaksIn(answer, fields, everything).length === 0) silent.push(method.name);
   }
   // Every protocol for 5 strangers, one without the scope and 4 outsiders, and two for those with an odd header.

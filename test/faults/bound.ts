@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { FaultRun } from "./fault-case.ts";
 
 /** How much more time a sample has: whatever else is tested at the moment has the machine too. */
-const sampleShare = 10;
+const sampleShare = 50;
 
 /** What a time may be at the most: as it is told in a full run, which has the machine for itself, and looser in a sample. */
 export function boundOf({ size }: Pick<FaultRun, "size">, ms: number): number {

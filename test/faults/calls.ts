@@ -49,6 +49,11 @@ export async function askResponse(
   return await send(`${url}/api/v1/execution/${id}/response?wait=${wait}`, { headers: callerOf(caller) });
 }
 
+/** Asks for a list, by a statement that calls do not share. */
+export async function listWorkflows(url: string): Promise<Reply> {
+  return await send(`${url}/api/v1/workflow`, { headers: callerOf({}) });
+}
+
 function callerOf({ account = "john@acme.io", apiKey = testKey }: Pick<Call, "account" | "apiKey">) {
   return { "x-api-key": apiKey, linked_account_id: account };
 }

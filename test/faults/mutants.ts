@@ -21,10 +21,11 @@ const ackMs = 300;
 
 /** Stores that are wrong in one way. */
 export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Database) => Stores>> = {
-  // A process that has been overtaken writes all the same.
+  // A process that has been overtaken does not learn of it, and writes all the same.
   "no-fence": (stores, database) => ({
     ...stores,
     executions: decorate(stores.executions, {
+      listEnded: answering(new Map()),
       append: (append) => async (entry) => {
         await append(entry);
         return true;

@@ -65,7 +65,8 @@ export async function startNginx(servers: readonly [string, string]): Promise<Ng
   });
   child.stderr.on("data", (chunk: Buffer) => log.push(chunk.toString()));
   const ended = once(child, "exit");
-  tls.setDefaultCACertificates([cert]);
+  const authorities = tls.getCACertificates("default");
+  tls.setDefaultCACertificates([...authorities, cert]);
   while (!(await isListening(port))) {
     if (child.exitCode !== null) throw new Error(`nginx ended: ${log.join("")}`);
     await pause(10);
@@ -76,6 +77,7 @@ export async function startNginx(servers: readonly [string, string]): Promise<Ng
     stop: async () => {
       child.kill("SIGTERM");
       await ended;
+      tls.setDefaultCACertificates(authorities);
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import { AppBed } from "../app-bed.ts";
 import { assertWithin } from "../bound.ts";
-import { awaitedLater, execute, isReady } from "../calls.ts";
+import { awaitedLater, execute, isReady, listWorkflows } from "../calls.ts";
 import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
 import { until } from "../until.ts";
@@ -33,9 +33,7 @@ export const busyPool: FaultCase = {
         await lock.query("begin; lock table workflow in access exclusive mode");
         const isOver = { value: false };
         const watching = awaitedLater(watchLeases(bed, url, isOver));
-        const replies = awaitedLater(
-          Promise.all(Array.from({ length: calls }, () => execute(url, { workflow: "create-task", isSync: true }))),
-        );
+        const replies = awaitedLater(Promise.all(Array.from({ length: calls }, () => listWorkflows(url))));
         await pause(lockMs);
         // While no statement gets through, what runs goes on.
         bed.upstream.letGo(answerOk);
