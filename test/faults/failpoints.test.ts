@@ -43,7 +43,7 @@ function around(call: Omit<Failpoint, "moment">): readonly Failpoint[] {
 
 /** All of them on purpose: TEST_FAILPOINTS=all TEST_TIMELINE=1 vitest run test/faults/failpoints.test.ts prints the table. */
 function sample(all: readonly Failpoint[]): readonly Failpoint[] {
-  return process.env["TEST_FAILPOINTS"] === "all" ? all : all.filter((_, index) => index % 5 === 0);
+  return process.env["TEST_FAILPOINTS"] === "all" ? all : all.filter((_, index) => index % 8 === 0);
 }
 
 const isOfStop = ({ method }: Failpoint) => method === "release" || method === "drop";
