@@ -42,6 +42,7 @@ export class Hints implements Service {
   #tick: NodeJS.Timeout | undefined;
   #client: pg.Client | undefined;
   #listening: Promise<void> = Promise.resolve();
+  #asked: Promise<unknown> = Promise.resolve();
 
   constructor(options: HintsOptions) {
     this.#options = options;
@@ -81,7 +82,7 @@ export class Hints implements Service {
     const some = JSON.stringify(Object.fromEntries(told.map(([topic, ids]) => [topic, ids ? [...ids] : true])));
     const all = () => JSON.stringify(Object.fromEntries(told.map(([topic]) => [topic, true])));
     const payload = some.length > payloadCharsMax ? all() : some;
-    await this.#client.query("select pg_notify($1, $2)", [channel, payload]).catch((error: unknown) => {
+    await this.#ask(this.#client, "select pg_notify($1, $2)", [channel, payload]).catch((error: unknown) => {
       this.#options.log.debug({ err: error }, "the other processes could not be told");
     });
   }
@@ -130,13 +131,20 @@ export class Hints implements Service {
       for (const isOver = ended.then(() => true); !signal.aborted; ) {
         const pause = sleep(pingMs, false, { signal }).catch(() => true);
         if (await Promise.race([isOver, failed, pause])) return;
-        await client.query("select");
+        await this.#ask(client, "select");
       }
     } finally {
       this.#client = undefined;
       await Promise.race([client.end().catch(() => undefined), sleep(endMs, undefined, { ref: false })]);
       socket.destroy();
     }
+  }
+
+  /** One statement at a time: a connection takes no more. */
+  #ask(client: pg.Client, text: string, values: string[] = []): Promise<unknown> {
+    const answer = this.#asked.then(() => client.query(text, values));
+    this.#asked = answer.catch(() => undefined);
+    return answer;
   }
 
   #hear(payload: string | undefined): void {

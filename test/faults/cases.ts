@@ -4,9 +4,11 @@ import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
 import { deadline } from "./cases/deadline.ts";
 import { stopUnderLoad } from "./cases/drain.ts";
 import { equalAnswers } from "./cases/equal-answers.ts";
+import { failpoints } from "./cases/failpoints.ts";
 import { flood } from "./cases/flood.ts";
 import { herd } from "./cases/herd.ts";
 import { killsOfOneProcess, killsOfTwoProcesses } from "./cases/kills.ts";
+import { lostAnswers } from "./cases/lost-answers.ts";
 import { databaseDown, databaseSilent } from "./cases/lost-database.ts";
 import { lostListeners } from "./cases/lost-listeners.ts";
 import { caughtMutants } from "./cases/mutants.ts";
@@ -24,10 +26,12 @@ import type { FaultCase } from "./fault-case.ts";
 /** All that `npm run faults` runs, in its order. */
 export const cases: readonly FaultCase[] = [
   killsOfOneProcess,
+  failpoints,
   killsOfTwoProcesses,
   stoppedOwner,
   caughtMutants,
   postgresCrashes,
+  lostAnswers,
   callsOfOneKey,
   machineCrashes,
   rollingRestart,

@@ -14,6 +14,7 @@ export class Line {
   readonly #sockets = new Set<Socket>();
   #server: Server | undefined;
   #state: LineState = "cut";
+  #isLost: (answer: Buffer) => boolean = () => false;
   port = 0;
 
   constructor({ host, port }: { readonly host: string; readonly port: number }) {
@@ -24,6 +25,11 @@ export class Line {
     this.#state = state;
     if (state === "cut") await this.#close();
     else if (this.#server === undefined) await this.#listen();
+  }
+
+  /** From now on loses answers, each with its connection: what was asked for has been done, and nobody knows. */
+  loseAnswers(isLost: (answer: Buffer) => boolean): void {
+    this.#isLost = isLost;
   }
 
   async #listen(): Promise<void> {
@@ -57,6 +63,10 @@ export class Line {
       if (!lost.sent) database.write(chunk);
     });
     database.on("data", (chunk) => {
+      if (typeof chunk !== "string" && this.#isLost(chunk)) {
+        client.destroy();
+        return;
+      }
       lost.answered ||= this.#state === "silent" || this.#state === "deaf";
       if (!lost.answered) client.write(chunk);
     });

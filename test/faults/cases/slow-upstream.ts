@@ -9,7 +9,7 @@ import { neverAnswer } from "../upstream.ts";
 const slots = 256;
 
 /** How long a call of the API that never answers keeps its slot. */
-const httpMs = 5_000;
+const httpMs = 15_000;
 
 /** How much slower calls of others may be while slots are free; the least that counts is what a busy machine does. */
 const slowerMax = 2;
