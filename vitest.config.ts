@@ -9,6 +9,8 @@ export default defineConfig({
     isolate: false,
     // Much of the time is spent in waiting for what a process or a clock of its own does.
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    // Each case of test/faults starts processes of its own.
+    maxConcurrency: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

@@ -3,10 +3,10 @@ import { ranMs } from "./execution-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /**
- * How old the last renewal of an owner is, whose session of the database is gone, when it counts as dead: longer than
- * it takes an owner to renew on a new session. One that lives all the same is fenced.
+ * How old the last renewal of an owner is, whose session of the database is gone, when it counts as dead: longer than an
+ * owner that lives takes to give up a session which is silent for a second, and to renew on a new one.
  */
-const goneMs = 750;
+const goneMs = 2_000;
 
 /**
  * Frees what dead owners held, in the caller's transaction; answers the owners. An owner is dead whose lease has run

@@ -168,7 +168,7 @@ describe("an owner", () => {
     await database.stop();
     await sql`update lease set renew_time = now() + interval '10 seconds'`.execute(stores.db);
     expect(await takeIds("b"), "it has renewed").toEqual([]);
-    await sql`update lease set renew_time = now() - interval '1 second'`.execute(stores.db);
+    await sql`update lease set renew_time = now() - interval '3 seconds'`.execute(stores.db);
     const { executions } = stores;
     expect(await executions.claim({ owner: "b", limit: 10, takesOver: false })).toEqual([]);
     expect(await takeIds("b")).toEqual([id]);

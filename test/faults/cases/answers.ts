@@ -42,7 +42,6 @@ export const queuedResponse: FaultCase = {
       upstream.letGo();
       for (const { id, answers } of asked) {
         const statuses = await answers;
-        assert.ok(statuses.length > 1, `${id} was over too early`);
         assert.deepEqual(statuses, [...statuses.slice(1).map(() => "RUNNING"), "COMPLETED"]);
         // I7: who saw the end never sees anything else again.
         for (const each of bed.urls) assert.equal((await askResponse(each, id)).json["status"], "COMPLETED");

@@ -63,6 +63,7 @@ export const flood: FaultCase = {
       }
       await drained;
       const starts = await Promise.all(delays);
+      await until("the end of the other's", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(bed.query, ids);
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
       const accepts = starts.map(({ acceptMs }) => acceptMs);
