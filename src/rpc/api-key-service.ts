@@ -17,7 +17,7 @@ import type { ApiKeyStore } from "../storage/api-key-store.ts";
 import type { LinkedAccountStore } from "../storage/linked-account-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
-import { pageOf } from "./page.ts";
+import { nextOf, pageOf } from "./page.ts";
 import { principalOf } from "./principal-of.ts";
 
 export type ApiKeyServiceOptions = {
@@ -81,7 +81,7 @@ export function createApiKeyService({ apiKeys, workflows, linkedAccounts }: ApiK
       const page = await apiKeys.list(principalOf(call).environmentId, pageOf(request));
       return create(ListApiKeysResponseSchema, {
         apiKeys: page.apiKeys.map(keyMessage),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
     },
 

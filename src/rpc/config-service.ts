@@ -18,9 +18,9 @@ import type { ConfigRecord, ConfigStore, ConfigValues } from "../storage/config-
 import type { IntegrationStore } from "../storage/integration-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { definitionFields } from "./definition-nodes.ts";
-import { etagOf, revisionOf } from "./etag.ts";
+import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
-import { pageOf } from "./page.ts";
+import { nextOf, pageOf } from "./page.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
 
 export type ConfigServiceOptions = {
@@ -94,7 +94,7 @@ export function createConfigService({
       const record = await configs.put(actor, {
         ...keyOf(request),
         ...values,
-        ...(request.etag !== undefined && { expectedRevision: revisionOf(request.etag) }),
+        ...expectedOf(request),
       });
       return configMessage(record, values);
     },
@@ -103,7 +103,7 @@ export function createConfigService({
       const page = await configs.list(reachOf(call), request.accountId, pageOf(request));
       return create(ListConfigsResponseSchema, {
         configs: page.configs.map((config) => configMessage(config)),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
     },
 

@@ -11,9 +11,9 @@ import {
 import { sealCredentials } from "../scheduler/credentials.ts";
 import type { Sealing } from "../scheduler/sealing.ts";
 import type { ConnectionRecord, ConnectionStore } from "../storage/connection-store.ts";
-import { etagOf, revisionOf } from "./etag.ts";
+import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
-import { pageOf } from "./page.ts";
+import { nextOf, pageOf } from "./page.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
 
 export type ConnectionServiceOptions = {
@@ -34,7 +34,7 @@ export function createConnectionService({ connections, sealing, limits }: Connec
         slug,
         ...sealCredentials(sealing, owner, credentials),
         hints: Object.fromEntries(Object.entries(credentials).map(([name, value]) => [name, hintOf(value)])),
-        ...(etag !== undefined && { expectedRevision: revisionOf(etag) }),
+        ...expectedOf({ etag }),
       });
       return connectionMessage(record);
     },
@@ -43,7 +43,7 @@ export function createConnectionService({ connections, sealing, limits }: Connec
       const page = await connections.list(reachOf(call), request.accountId, pageOf(request));
       return create(ListConnectionsResponseSchema, {
         connections: page.connections.map(connectionMessage),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
     },
 

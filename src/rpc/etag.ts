@@ -5,11 +5,12 @@ export function etagOf(revision: number): string {
   return `"${revision}"`;
 }
 
-/** The revision that a caller expects. Refuses with ETAG_MISMATCH a text that etagOf cannot have made. */
-export function revisionOf(etag: string): number {
+/** The revision that a caller expects, for a spread. Refuses with ETAG_MISMATCH a text that etagOf cannot have made. */
+export function expectedOf({ etag }: { readonly etag?: string | undefined }): { readonly expectedRevision?: number } {
+  if (etag === undefined) return {};
   const digits = /^"?(\d{1,9})"?$/.exec(etag)?.[1];
   if (digits === undefined) throw staleEtag(etag);
-  return Number(digits);
+  return { expectedRevision: Number(digits) };
 }
 
 export function staleEtag(etag: string): RequestError {

@@ -22,11 +22,10 @@ import { definitionNodes, definitionViews } from "./definition-nodes.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { nodeViews } from "./node-view.ts";
+import { nextOf, pageOf } from "./page.ts";
 import { reachOf } from "./principal-of.ts";
 import { checkReplySize } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
-
-const pageSizeDefault = 50;
 
 export type ExecutionQueriesOptions = {
   readonly scheduler: Scheduler;
@@ -82,11 +81,10 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
 
     listExecutions: async (request, call) => {
       const filter = await filterOf(request, call);
-      const { pageSize = pageSizeDefault, pageToken } = request;
-      const page = await reader.list(filter, { pageSize, ...(pageToken !== undefined && { pageToken }) });
+      const page = await reader.list(filter, pageOf(request));
       return create(ListExecutionsResponseSchema, {
         executions: page.executions.map((execution) => summaryMessage(execution)),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
     },
 
@@ -121,19 +119,16 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
       const execution = await reader.find(query);
       if (execution === undefined) throw executionNotFound(request.executionId);
       tellExecution(call, execution.id, execution.state);
-      const { nodeId: path, pageSize = pageSizeDefault, pageToken } = request;
+      const path = request.nodeId;
       const group = (await definitionNodes(workflows, query.environmentId, execution)).find(
         ({ id }) => id === path.split("/").at(-1),
       );
       if (group?.kind.case !== "group") throw groupNotFound(request);
-      const page = await reader.listIterations(foundIn(query, execution), path, {
-        pageSize,
-        ...(pageToken !== undefined && { pageToken }),
-      });
+      const page = await reader.listIterations(foundIn(query, execution), path, pageOf(request));
       const views = nodeViews([group]);
       const message = create(ListIterationsResponseSchema, {
         iterations: page.iterations.map((run) => nodeRunMessage(run, views)),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
       checkReplySize(ListIterationsResponseSchema, message, {
         texts: [JSON.stringify(page.iterations)],

@@ -10,9 +10,9 @@ import {
   ListIntegrationsResponseSchema,
 } from "../gen/flowcall/v1/integration_pb.ts";
 import type { IntegrationRecord, IntegrationStore } from "../storage/integration-store.ts";
-import { etagOf, revisionOf } from "./etag.ts";
+import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
-import { pageOf } from "./page.ts";
+import { nextOf, pageOf } from "./page.ts";
 import { principalOf } from "./principal-of.ts";
 
 /** Writing and looking up integrations. */
@@ -29,7 +29,7 @@ export function createIntegrationService({
       const page = await integrations.list(principalOf(call).environmentId, pageOf(request));
       return create(ListIntegrationsResponseSchema, {
         integrations: page.integrations.map((integration) => integrationMessage(integration)),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
     },
 
@@ -42,7 +42,7 @@ export function createIntegrationService({
           slug,
           name,
           fields: checkedText(fields),
-          ...(etag !== undefined && { expectedRevision: revisionOf(etag) }),
+          ...expectedOf({ etag }),
         }),
       ),
 

@@ -9,9 +9,9 @@ import {
   ListLinkedAccountsResponseSchema,
 } from "../gen/flowcall/v1/linked_account_pb.ts";
 import type { LinkedAccountRecord, LinkedAccountStore } from "../storage/linked-account-store.ts";
-import { etagOf, revisionOf } from "./etag.ts";
+import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
-import { pageOf } from "./page.ts";
+import { nextOf, pageOf } from "./page.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
 
 export type LinkedAccountServiceOptions = { readonly linkedAccounts: LinkedAccountStore; readonly limits: Limits };
@@ -25,7 +25,7 @@ export function createLinkedAccountService({ linkedAccounts, limits }: LinkedAcc
         accountId,
         attributes: checkJson(attributes, rules),
         ...(name !== undefined && { name }),
-        ...(etag !== undefined && { expectedRevision: revisionOf(etag) }),
+        ...expectedOf({ etag }),
       });
       return accountMessage(record, attributes);
     },
@@ -34,7 +34,7 @@ export function createLinkedAccountService({ linkedAccounts, limits }: LinkedAcc
       const page = await linkedAccounts.list(reachOf(call), pageOf(request));
       return create(ListLinkedAccountsResponseSchema, {
         linkedAccounts: page.linkedAccounts.map((account) => accountMessage(account)),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
     },
 

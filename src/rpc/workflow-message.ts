@@ -9,7 +9,7 @@ import {
 } from "../gen/flowcall/v1/definition_pb.ts";
 import { DraftSchema, WorkflowSchema, WorkflowVersionSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { etagOf, revisionOf, staleEtag } from "./etag.ts";
+import { etagOf, expectedOf, staleEtag } from "./etag.ts";
 
 /** How a request names a workflow. */
 export type Named = { readonly workflow: string; readonly slug?: string | undefined };
@@ -63,11 +63,6 @@ export function versionMessage({ id, currentVersion }: WorkflowRecord, { version
     isCurrent: version === currentVersion,
     createTime: timestampFromDate(createTime),
   });
-}
-
-/** The revision that a condition names, for a spread. Refuses with ETAG_MISMATCH what no etag ever was. */
-export function expectedOf({ etag }: { readonly etag?: string | undefined }): { readonly expectedRevision?: number } {
-  return etag === undefined ? {} : { expectedRevision: revisionOf(etag) };
 }
 
 /** The draft in the state that a request names, if it names one. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */

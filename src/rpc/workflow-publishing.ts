@@ -15,20 +15,11 @@ import {
 } from "../gen/flowcall/v1/workflow_pb.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { checkDefinition } from "./check-definition.ts";
-import { etagOf } from "./etag.ts";
+import { etagOf, expectedOf } from "./etag.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
+import { nextOf, pageOf } from "./page.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
-import {
-  expectedOf,
-  type Named,
-  panelOf,
-  parseDefinition,
-  readDraft,
-  referenceOf,
-  versionMessage,
-} from "./workflow-message.ts";
-
-const pageSizeDefault = 50;
+import { type Named, panelOf, parseDefinition, readDraft, referenceOf, versionMessage } from "./workflow-message.ts";
 
 type Publishing = Pick<
   ServiceHandlers<typeof WorkflowService>,
@@ -82,14 +73,10 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
 
     listVersions: async (request, call) => {
       const workflow = await find(call, request);
-      const { pageSize = pageSizeDefault, pageToken } = request;
-      const page = await workflows.listVersions(principalOf(call).environmentId, workflow.id, {
-        pageSize,
-        ...(pageToken !== undefined && { pageToken }),
-      });
+      const page = await workflows.listVersions(principalOf(call).environmentId, workflow.id, pageOf(request));
       return create(ListVersionsResponseSchema, {
         versions: page.versions.map((version) => versionMessage(workflow, version)),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
     },
 

@@ -8,19 +8,12 @@ import {
   WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
 import { type DraftTestOptions, draftTest } from "./draft-test.ts";
+import { expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
+import { nextOf, pageOf } from "./page.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
-import {
-  draftMessage,
-  expectedOf,
-  type Named,
-  parseDefinition,
-  referenceOf,
-  workflowMessage,
-} from "./workflow-message.ts";
+import { draftMessage, type Named, parseDefinition, referenceOf, workflowMessage } from "./workflow-message.ts";
 import { workflowPublishing } from "./workflow-publishing.ts";
-
-const pageSizeDefault = 50;
 
 export type WorkflowServiceOptions = DraftTestOptions;
 
@@ -54,15 +47,12 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
         }),
       ),
 
-    listWorkflows: async ({ slug, pageSize, pageToken }, call) => {
-      const page = await workflows.list(reachOf(call), {
-        ...(slug !== undefined && { slug }),
-        pageSize: pageSize ?? pageSizeDefault,
-        ...(pageToken !== undefined && { pageToken }),
-      });
+    listWorkflows: async (request, call) => {
+      const { slug } = request;
+      const page = await workflows.list(reachOf(call), { ...(slug !== undefined && { slug }), ...pageOf(request) });
       return create(ListWorkflowsResponseSchema, {
         workflows: page.workflows.map((workflow) => workflowMessage(workflow)),
-        ...(page.nextPageToken !== undefined && { nextPageToken: page.nextPageToken }),
+        ...nextOf(page),
       });
     },
 

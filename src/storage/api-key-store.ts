@@ -4,6 +4,7 @@ import { newId } from "../domain/id.ts";
 import type { Principal, Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { recordChange } from "./audit.ts";
+import { cutPage, type Page } from "./page.ts";
 import { pageTokenOf, parsePageToken } from "./page-token.ts";
 import type { Tables } from "./tables.ts";
 
@@ -92,7 +93,7 @@ export class ApiKeyStore {
   /** Newest first. Refuses with VALIDATION_ERROR a token that no page gave. */
   async list(
     environmentId: string,
-    { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken?: string },
+    asked: Page,
   ): Promise<{ readonly apiKeys: readonly ApiKeyRecord[]; readonly nextPageToken?: string }> {
     const filters = { environmentId, of: "api_key" };
     let query = this.#db
@@ -101,18 +102,14 @@ export class ApiKeyStore {
       .where("environment_id", "=", environmentId)
       .orderBy("create_time", "desc")
       .orderBy("id", "desc")
-      .limit(pageSize + 1);
-    if (pageToken !== undefined) {
-      const { createTime, id } = parsePageToken(pageToken, filters);
+      .limit(asked.pageSize + 1);
+    if (asked.pageToken !== undefined) {
+      const { createTime, id } = parsePageToken(asked.pageToken, filters);
       query = query.where(({ eb, refTuple, tuple }) => eb(refTuple("create_time", "id"), "<", tuple(createTime, id)));
     }
     const rows = await query.execute();
-    const apiKeys = rows.slice(0, pageSize).map(toRecord);
-    const last = apiKeys.at(-1);
-    return {
-      apiKeys,
-      ...(rows.length > pageSize && last !== undefined && { nextPageToken: pageTokenOf(last, filters) }),
-    };
+    const { page, next } = cutPage(rows.map(toRecord), asked, (last) => pageTokenOf(last, filters));
+    return { apiKeys: page, ...next };
   }
 
   /** Refuses with RESOURCE_NOT_FOUND. */

@@ -7,6 +7,7 @@ import { recordChange } from "./audit.ts";
 import { brokenConstraint } from "./faults.ts";
 import { changedSince, integrationNotFound } from "./integration-store.ts";
 import { resourceOf as accountResource, lockAccount } from "./linked-account-store.ts";
+import { cutPage, type Page } from "./page.ts";
 import { nameTokenOf, parseNameToken } from "./page-token.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
@@ -89,24 +90,19 @@ export class ConfigStore {
   async list(
     reach: Reach,
     accountId: string,
-    { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken?: string },
+    asked: Page,
   ): Promise<{ readonly configs: readonly ConfigRecord[]; readonly nextPageToken?: string }> {
     const filters = { environmentId: reach.environmentId, accountId };
     // No slug has a slash.
-    const [slug = "", ...id] = pageToken === undefined ? [] : parseNameToken(pageToken, filters).split("/");
+    const [slug = "", ...id] = asked.pageToken === undefined ? [] : parseNameToken(asked.pageToken, filters).split("/");
     const rows = await this.#select(reach, accountId)
       .where(({ eb, refTuple, tuple }) => eb(refTuple("slug", "config_id"), ">", tuple(slug, id.join("/"))))
       .orderBy("slug")
       .orderBy("config_id")
-      .limit(pageSize + 1)
+      .limit(asked.pageSize + 1)
       .execute();
-    const page = rows.slice(0, pageSize);
-    const last = page.at(-1);
-    return {
-      configs: page.map(toRecord),
-      ...(rows.length > pageSize &&
-        last !== undefined && { nextPageToken: nameTokenOf(`${last.slug}/${last.config_id}`, filters) }),
-    };
+    const { page, next } = cutPage(rows, asked, (last) => nameTokenOf(`${last.slug}/${last.config_id}`, filters));
+    return { configs: page.map(toRecord), ...next };
   }
 
   /** Refuses with RESOURCE_NOT_FOUND. */

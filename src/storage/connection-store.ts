@@ -6,6 +6,7 @@ import { recordChange } from "./audit.ts";
 import { brokenConstraint } from "./faults.ts";
 import { changedSince, integrationNotFound } from "./integration-store.ts";
 import { resourceOf as accountResource, lockAccount } from "./linked-account-store.ts";
+import { cutPage, type Page } from "./page.ts";
 import { nameTokenOf, parseNameToken } from "./page-token.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
@@ -79,20 +80,16 @@ export class ConnectionStore {
   async list(
     reach: Reach,
     accountId: string,
-    { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken?: string },
+    asked: Page,
   ): Promise<{ readonly connections: readonly ConnectionRecord[]; readonly nextPageToken?: string }> {
     const filters = { environmentId: reach.environmentId, accountId };
     const rows = await this.#select(reach, accountId)
-      .where("slug", ">", pageToken === undefined ? "" : parseNameToken(pageToken, filters))
+      .where("slug", ">", asked.pageToken === undefined ? "" : parseNameToken(asked.pageToken, filters))
       .orderBy("slug")
-      .limit(pageSize + 1)
+      .limit(asked.pageSize + 1)
       .execute();
-    const page = rows.slice(0, pageSize);
-    const last = page.at(-1);
-    return {
-      connections: page.map(toRecord),
-      ...(rows.length > pageSize && last !== undefined && { nextPageToken: nameTokenOf(last.slug, filters) }),
-    };
+    const { page, next } = cutPage(rows, asked, (last) => nameTokenOf(last.slug, filters));
+    return { connections: page.map(toRecord), ...next };
   }
 
   /** Refuses with RESOURCE_NOT_FOUND. */

@@ -1,6 +1,7 @@
 import { type ExpressionBuilder, type ExpressionWrapper, type Kysely, type SqlBool, sql } from "kysely";
 import { type ExecutionFilter, type ExecutionState, type ExecutionSummary, isTerminal } from "../domain/execution.ts";
 import { claimState, ownColumns, summaryColumns, toSummary, workflowSlug } from "./execution-rows.ts";
+import type { Page } from "./page.ts";
 import { type PagePosition, pageTokenOf, parsePageToken } from "./page-token.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
@@ -10,8 +11,6 @@ export type ListedExecutions = {
   /** Absent on the last page. A page may hold fewer than were asked for and have one all the same. */
   readonly nextPageToken?: string;
 };
-
-export type Page = { readonly pageSize: number; readonly pageToken?: string };
 
 /** Executions that are looked through for one page at most, however few of them are meant. */
 const lookedMax = 10_000;

@@ -2,7 +2,7 @@ import type { Kysely } from "kysely";
 import type { ExecutionDetail, ExecutionFilter, ExecutionSummary, NewExecution, NodeRun } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
 import type { Reach } from "../domain/principal.ts";
-import { type ListedExecutions, listExecutions, type Page } from "./execution-list.ts";
+import { type ListedExecutions, listExecutions } from "./execution-list.ts";
 import {
   claimState,
   ownColumns,
@@ -14,6 +14,7 @@ import {
   workflowSlug,
 } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
+import type { Page } from "./page.ts";
 import { journalTokenOf, parseJournalToken } from "./page-token.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";

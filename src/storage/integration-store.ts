@@ -3,6 +3,7 @@ import type { Actor } from "../domain/audit.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { recordChange } from "./audit.ts";
 import { brokenConstraint } from "./faults.ts";
+import { cutPage, type Page } from "./page.ts";
 import { nameTokenOf, parseNameToken } from "./page-token.ts";
 import type { Tables } from "./tables.ts";
 
@@ -48,23 +49,19 @@ export class IntegrationStore {
   /** By slug. Refuses with VALIDATION_ERROR a token that no page gave. */
   async list(
     environmentId: string,
-    { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken?: string },
+    asked: Page,
   ): Promise<{ readonly integrations: readonly IntegrationRecord[]; readonly nextPageToken?: string }> {
     const filters = { environmentId };
     const rows = await this.#db
       .selectFrom("integration")
       .select(columns)
       .where("environment_id", "=", environmentId)
-      .where("slug", ">", pageToken === undefined ? "" : parseNameToken(pageToken, filters))
+      .where("slug", ">", asked.pageToken === undefined ? "" : parseNameToken(asked.pageToken, filters))
       .orderBy("slug")
-      .limit(pageSize + 1)
+      .limit(asked.pageSize + 1)
       .execute();
-    const page = rows.slice(0, pageSize);
-    const last = page.at(-1);
-    return {
-      integrations: page.map(toRecord),
-      ...(rows.length > pageSize && last !== undefined && { nextPageToken: nameTokenOf(last.slug, filters) }),
-    };
+    const { page, next } = cutPage(rows, asked, (last) => nameTokenOf(last.slug, filters));
+    return { integrations: page.map(toRecord), ...next };
   }
 
   /** Refuses with INTEGRATION_NOT_FOUND. */

@@ -5,6 +5,7 @@ import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { recordChange } from "./audit.ts";
 import { changedSince } from "./integration-store.ts";
+import { cutPage, type Page } from "./page.ts";
 import { nameTokenOf, parseNameToken } from "./page-token.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
@@ -78,7 +79,7 @@ export class LinkedAccountStore {
   /** By id. Refuses with VALIDATION_ERROR a token that no page gave. */
   async list(
     reach: Reach,
-    { pageSize, pageToken }: { readonly pageSize: number; readonly pageToken?: string },
+    asked: Page,
   ): Promise<{ readonly linkedAccounts: readonly LinkedAccountRecord[]; readonly nextPageToken?: string }> {
     const { environmentId } = reach;
     const filters = { environmentId };
@@ -86,18 +87,14 @@ export class LinkedAccountStore {
       .selectFrom("linked_account")
       .select(columns)
       .where("environment_id", "=", environmentId)
-      .where("account_id", ">", pageToken === undefined ? "" : parseNameToken(pageToken, filters))
+      .where("account_id", ">", asked.pageToken === undefined ? "" : parseNameToken(asked.pageToken, filters))
       .where("delete_time", "is", null)
       .where(isWithin(reach, { account: "account_id" }))
       .orderBy("account_id")
-      .limit(pageSize + 1)
+      .limit(asked.pageSize + 1)
       .execute();
-    const page = rows.slice(0, pageSize);
-    const last = page.at(-1);
-    return {
-      linkedAccounts: page.map(toRecord),
-      ...(rows.length > pageSize && last !== undefined && { nextPageToken: nameTokenOf(last.account_id, filters) }),
-    };
+    const { page, next } = cutPage(rows, asked, (last) => nameTokenOf(last.account_id, filters));
+    return { linkedAccounts: page.map(toRecord), ...next };
   }
 
   /** Refuses with RESOURCE_NOT_FOUND. */

@@ -1,12 +1,13 @@
 import { type Kysely, sql } from "kysely";
 import type { Reach } from "../domain/principal.ts";
 import type { WorkflowRecord } from "../domain/workflow.ts";
+import { cutPage, type Page } from "./page.ts";
 import { pageTokenOf, parsePageToken } from "./page-token.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
 import { recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
 
-export type WorkflowPage = { readonly slug?: string; readonly pageSize: number; readonly pageToken?: string };
+export type WorkflowPage = Page & { readonly slug?: string };
 
 export type ListedWorkflows = {
   readonly workflows: readonly WorkflowRecord[];
@@ -18,11 +19,11 @@ export type ListedWorkflows = {
 export async function listWorkflows(
   db: Kysely<Tables>,
   reach: Reach,
-  { slug, pageSize, pageToken }: WorkflowPage,
+  { slug, ...asked }: WorkflowPage,
 ): Promise<ListedWorkflows> {
   const { environmentId } = reach;
   const filters = { environmentId, slug };
-  const after = pageToken === undefined ? undefined : parsePageToken(pageToken, filters);
+  const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);
   const rows = await db
     .selectFrom("workflow")
     .select(recordColumns)
@@ -41,10 +42,8 @@ export async function listWorkflows(
     )
     .orderBy("create_time", "desc")
     .orderBy("id", "desc")
-    .limit(pageSize + 1)
+    .limit(asked.pageSize + 1)
     .execute();
-  const workflows = rows.slice(0, pageSize).map(toWorkflowRecord);
-  const last = workflows.at(-1);
-  if (last === undefined || rows.length <= pageSize) return { workflows };
-  return { workflows, nextPageToken: pageTokenOf(last, filters) };
+  const { page, next } = cutPage(rows.map(toWorkflowRecord), asked, (last) => pageTokenOf(last, filters));
+  return { workflows: page, ...next };
 }

@@ -4,6 +4,7 @@ import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
 import { type DraftTest, type KeptDraft, keepDraft } from "./draft-snapshot.ts";
+import type { Page } from "./page.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
@@ -17,13 +18,7 @@ import {
 import { type ListedWorkflows, listWorkflows, type WorkflowPage } from "./workflow-list.ts";
 import { isReferenced, onlyReferenced, wasReferenced, workflowNotFound } from "./workflow-reference.ts";
 import { type Expected, recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
-import {
-  type ListedVersions,
-  listVersions,
-  type Publication,
-  publishVersion,
-  type VersionPage,
-} from "./workflow-versions.ts";
+import { type ListedVersions, listVersions, type Publication, publishVersion } from "./workflow-versions.ts";
 
 export type NewWorkflow = {
   readonly slug: string;
@@ -166,7 +161,7 @@ export class WorkflowStore {
   }
 
   /** The published versions without their definitions, newest first. Refuses with VALIDATION_ERROR a token of another list. */
-  async listVersions(environmentId: string, workflowId: string, page: VersionPage): Promise<ListedVersions> {
+  async listVersions(environmentId: string, workflowId: string, page: Page): Promise<ListedVersions> {
     return await listVersions(this.#db, { environmentId, workflowId }, page);
   }
 

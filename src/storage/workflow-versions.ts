@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { VersionRecord } from "../domain/workflow.ts";
+import { cutPage, type Page } from "./page.ts";
 import { parseVersionToken, versionTokenOf } from "./page-token.ts";
 import type { Tables } from "./tables.ts";
 import { changed, type Expected } from "./workflow-rows.ts";
@@ -42,8 +43,6 @@ export async function publishVersion(db: Kysely<Tables>, publication: Publicatio
   return row?.version;
 }
 
-export type VersionPage = { readonly pageSize: number; readonly pageToken?: string };
-
 export type ListedVersions = {
   readonly versions: readonly VersionRecord[];
   /** Absent on the last page. */
@@ -54,10 +53,10 @@ export type ListedVersions = {
 export async function listVersions(
   db: Kysely<Tables>,
   workflow: { readonly environmentId: string; readonly workflowId: string },
-  { pageSize, pageToken }: VersionPage,
+  asked: Page,
 ): Promise<ListedVersions> {
   const { environmentId, workflowId } = workflow;
-  const before = pageToken === undefined ? undefined : parseVersionToken(pageToken, workflow);
+  const before = asked.pageToken === undefined ? undefined : parseVersionToken(asked.pageToken, workflow);
   const rows = await db
     .selectFrom("workflow_version")
     .select(["version", "create_time as createTime"])
@@ -66,10 +65,8 @@ export async function listVersions(
     .where("version", ">", 0)
     .$if(before !== undefined, (query) => query.where("version", "<", before ?? 0))
     .orderBy("version", "desc")
-    .limit(pageSize + 1)
+    .limit(asked.pageSize + 1)
     .execute();
-  const versions = rows.slice(0, pageSize);
-  const last = versions.at(-1);
-  if (last === undefined || rows.length <= pageSize) return { versions };
-  return { versions, nextPageToken: versionTokenOf(last.version, workflow) };
+  const { page, next } = cutPage(rows, asked, ({ version }) => versionTokenOf(version, workflow));
+  return { versions: page, ...next };
 }
