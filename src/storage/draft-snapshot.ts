@@ -1,7 +1,6 @@
 import { type Kysely, sql } from "kysely";
-import { RequestError } from "../domain/request-error.ts";
 import type { Tables } from "./tables.ts";
-import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
+import { invalidAccount, type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
 
 /** A draft in the state that is to be tested, and for whom. */
 export type DraftTest = {
@@ -22,12 +21,9 @@ export async function keepDraft(db: Kysely<Tables>, test: DraftTest): Promise<Ke
     .select(["account_id", "name", "attributes"])
     .where("environment_id", "=", environmentId)
     .where("account_id", "=", linkedAccountId)
+    .where("delete_time", "is", null)
     .executeTakeFirst();
-  if (account === undefined) {
-    throw new RequestError("INVALID_LINKED_ACCOUNT_ID", `there is no linked account "${linkedAccountId}"`, {
-      metadata: { linked_account_id: linkedAccountId },
-    });
-  }
+  if (account === undefined) throw invalidAccount(linkedAccountId);
   const version = -revision;
   const draft = db
     .selectFrom("workflow")

@@ -5,7 +5,7 @@ import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
 import { inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
-import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
+import { invalidAccount, type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
 import { onlyReferenced } from "./workflow-reference.ts";
 
 /** What a call names. */
@@ -84,9 +84,7 @@ export function resolveCall(call: CallReference, candidates: readonly CallCandid
   const within = candidates.filter(({ id }) => isReached(call, { workflowId: id }));
   const { id, slug, current_version, version, account_id, name, attributes } = onlyReferenced(within, reference);
   if (account_id === null || attributes === null || !isReached(call, { linkedAccountId: account_id })) {
-    throw new RequestError("INVALID_LINKED_ACCOUNT_ID", `there is no linked account "${linkedAccountId}"`, {
-      metadata: { linked_account_id: linkedAccountId },
-    });
+    throw invalidAccount(linkedAccountId);
   }
   if (current_version === null) {
     throw new RequestError("WORKFLOW_NOT_PUBLISHED", `the workflow "${reference.workflow}" is not published`, {

@@ -2,6 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { type Kysely, sql } from "kysely";
 import { newId } from "../domain/id.ts";
 import type { EnvironmentKind, Principal } from "../domain/principal.ts";
+import { RequestError } from "../domain/request-error.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
 import type { Tables } from "./tables.ts";
 
@@ -149,4 +150,11 @@ export function toLinkedAccount(row: {
     // Written by putLinkedAccount from an object.
     attributes: JSON.parse(row.attributes) as JsonObject,
   };
+}
+
+/** What a call is told that names an account which is not there, or not for its caller. */
+export function invalidAccount(linkedAccountId: string): RequestError {
+  return new RequestError("INVALID_LINKED_ACCOUNT_ID", `there is no linked account "${linkedAccountId}"`, {
+    metadata: { linked_account_id: linkedAccountId },
+  });
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { serve } from "../engine/http/outside.ts";
 import {
@@ -13,7 +14,7 @@ import {
 } from "../support/flowcall.ts";
 import { type ApiAnswer, type ApiProtocol, protocolsOf } from "./protocols.ts";
 
-const method = { ...WorkflowService.method, ...ExecutionService.method };
+const method = { ...WorkflowService.method, ...ExecutionService.method, ...LinkedAccountService.method };
 const account = "john@acme.io";
 
 type UnaryName = Exclude<keyof typeof method, "watchExecution">;
@@ -137,6 +138,8 @@ describe("a test of a draft", () => {
 
   test("is refused with every output that can stand in for nothing", async () => {
     const workflow = await draft("refusals", definition(9));
+    await ask("putLinkedAccount", { account_id: "gone@acme.io" });
+    await ask("deleteLinkedAccount", { account_id: "gone@acme.io" });
     for (const protocol of protocols) {
       const by = (fields: JsonObject) =>
         ask("testDraft", { workflow, linked_account_id: account, ...fields }, protocol);
@@ -153,7 +156,9 @@ describe("a test of a draft", () => {
       for (const id of ["000000000000000000000000", Object(other).execution_id]) {
         expect((await by({ outputs_of: { execution_id: id } })).reason).toBe("RESOURCE_NOT_FOUND");
       }
-      expect((await by({ linked_account_id: "nobody@acme.io" })).reason).toBe("INVALID_LINKED_ACCOUNT_ID");
+      for (const linked_account_id of ["nobody@acme.io", "gone@acme.io"]) {
+        expect((await by({ linked_account_id })).reason).toBe("INVALID_LINKED_ACCOUNT_ID");
+      }
     }
   });
 
