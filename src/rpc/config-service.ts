@@ -4,7 +4,7 @@ import { parseFields, violationsOfValues } from "../domain/fields.ts";
 import { checkJson } from "../domain/json-check.ts";
 import { jsonPath } from "../domain/json-refusal.ts";
 import type { Limits } from "../domain/limits.ts";
-import type { Reach } from "../domain/principal.ts";
+import { isReached, type Reach } from "../domain/principal.ts";
 import { type FieldViolation, RequestError } from "../domain/request-error.ts";
 import { fieldsRefused } from "../domain/violations.ts";
 import {
@@ -127,8 +127,8 @@ function keyOf({ accountId, slug, configId = accountId }: Key) {
 }
 
 /** Without the values of workflows that the caller cannot see. */
-function within({ workflowIds }: Reach, { applicationFields, workflowFields }: ConfigValues): ConfigValues {
-  const shown = Object.entries(workflowFields).filter(([id]) => workflowIds === undefined || workflowIds.includes(id));
+function within(reach: Reach, { applicationFields, workflowFields }: ConfigValues): ConfigValues {
+  const shown = Object.entries(workflowFields).filter(([workflowId]) => isReached(reach, { workflowId }));
   return { applicationFields, workflowFields: Object.fromEntries(shown) };
 }
 

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { keyTextOf } from "../domain/api-key.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { Principal } from "../domain/principal.ts";
 
@@ -42,7 +42,7 @@ export function createAuthenticate({
     if (!/^(tk|pk)[\x21-\x7e]{16,200}$/.test(key)) {
       return undefined;
     }
-    const hash = createHash("sha256").update(key).digest("hex");
+    const { hash } = keyTextOf(key);
     const answer = known.get(hash) ?? unknown.get(hash);
     if (answer) {
       return answer.value;

@@ -10,6 +10,7 @@
  */
 import { constants } from "node:http2";
 import type { Logger } from "pino";
+import { scopeWord } from "../domain/api-key.ts";
 import type { Call, RequestHeaders } from "../domain/call.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
 import { newId } from "../domain/id.ts";
@@ -17,7 +18,6 @@ import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import type { HttpReply } from "../gateway/http-reply.ts";
-import { ScopeSchema } from "../gen/flowcall/v1/options_pb.ts";
 import { requireOneReading } from "./broken-request.ts";
 import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
@@ -180,7 +180,7 @@ export class Server implements Service {
       throw new RequestError("INVALID_API_KEY", "The API key in the header x-api-key is not valid.");
     }
     if (!principal.scopes.includes(access)) {
-      const scope = ScopeSchema.value[access]?.localName.toLowerCase() ?? String(access);
+      const scope = scopeWord(access);
       throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
     }
     return principal;

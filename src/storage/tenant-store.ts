@@ -1,5 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type Kysely, sql } from "kysely";
+import type { KeyText } from "../domain/api-key.ts";
 import { newId } from "../domain/id.ts";
 import type { EnvironmentKind, Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
@@ -15,12 +16,8 @@ export type NewOrganization = {
   readonly environments: Readonly<Record<EnvironmentKind, string>>;
 };
 
-export type NewApiKey = {
+export type NewApiKey = KeyText & {
   readonly environmentId: string;
-  /** SHA-256 of the key, 64 hexadecimal digits. */
-  readonly hash: string;
-  /** What may be shown of the key. */
-  readonly prefix: string;
   readonly name: string;
   readonly scopes: readonly Scope[];
 };

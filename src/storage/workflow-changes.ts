@@ -2,6 +2,7 @@ import { type Kysely, sql } from "kysely";
 import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowRecord } from "../domain/workflow.ts";
 import { brokenConstraint } from "./faults.ts";
+import { integrationNotFound } from "./integration-store.ts";
 import type { Tables } from "./tables.ts";
 import { changed, type Expected, recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
 
@@ -57,9 +58,7 @@ export function refusalOfNames(
     const message = `the integration "${slug}" already has a workflow with the alias "${alias}"`;
     return new RequestError("ALIAS_TAKEN", message, { metadata: { alias, slug } });
   }
-  if (constraint === "workflow_integration") {
-    return new RequestError("INTEGRATION_NOT_FOUND", `there is no integration "${slug}"`, { metadata: { slug } });
-  }
+  if (constraint === "workflow_integration") return integrationNotFound(slug);
   return error;
 }
 

@@ -3,8 +3,9 @@
 
 import type { DescField, DescService, JsonObject } from "@bufbuild/protobuf";
 import { getOption, hasOption } from "@bufbuild/protobuf";
+import { scopeWord } from "../../domain/api-key.ts";
 import { fieldByName } from "../../domain/field-path.ts";
-import { header as headerOption, ScopeSchema } from "../../gen/flowcall/v1/options_pb.ts";
+import { header as headerOption } from "../../gen/flowcall/v1/options_pb.ts";
 import { type HttpBinding, httpBindings } from "../http-binding.ts";
 import { errorResponses, errorSchema, refusals } from "./errors.ts";
 import type { Examples } from "./examples.ts";
@@ -70,8 +71,7 @@ function operation(
     operationId: method.localName,
     tags: [method.parent.name],
     summary: summaryOf(method.name),
-    description:
-      `${description}\n\nNeeds a key with the scope \`${ScopeSchema.value[scope]?.localName.toLowerCase() ?? ""}\`.`.trim(),
+    description: `${description}\n\nNeeds a key with the scope \`${scopeWord(scope)}\`.`.trim(),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== "" && { requestBody: requestBody(binding, schemas, example?.body) }),
     responses: { "200": okReply(binding, schemas, example?.reply), ...replies[method.name], ...refusals(binding) },
@@ -84,8 +84,8 @@ function summaryOf(name: string): string {
 }
 
 function parametersOf(binding: HttpBinding, schemas: Schemas, examples: JsonObject): JsonObject[] {
-  const { method, template, body } = binding;
-  const inPath = new Set(template.variables.map(({ fieldPath }) => fieldPath[0]));
+  const { method, body } = binding;
+  const inPath = pathFields(binding);
   return method.input.fields.flatMap((field): JsonObject[] => {
     const place = placeOf(field, inPath, body);
     if (place === undefined) return [];
@@ -106,6 +106,11 @@ function parametersOf(binding: HttpBinding, schemas: Schemas, examples: JsonObje
   });
 }
 
+/** The names of the fields that the path fills. */
+function pathFields({ template }: HttpBinding): ReadonlySet<string | undefined> {
+  return new Set(template.variables.map(({ fieldPath }) => fieldPath[0]));
+}
+
 /** Where REST takes a field from; undefined for the body. */
 function placeOf(
   field: DescField,
@@ -124,8 +129,8 @@ function headerOf(field: DescField): { readonly name: string; readonly note: str
 }
 
 function requestBody(binding: HttpBinding, schemas: Schemas, example: JsonObject | undefined): JsonObject {
-  const { method, template, body } = binding;
-  const inPath = new Set(template.variables.map(({ fieldPath }) => fieldPath[0]));
+  const { method, body } = binding;
+  const inPath = pathFields(binding);
   const field = fieldByName(method.input, body);
   const schema =
     field === undefined
