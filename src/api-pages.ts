@@ -29,23 +29,32 @@ const examples: Examples = {
 };
 
 /** What the server answers to anybody: the description of its API, and a page to read and try it. By path. */
-export function createApiPages(services: readonly DescService[]): ReadonlyMap<string, HttpReply> {
-  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"));
-  const openApi = createOpenApi({ services, version: String(version), replies: documentedReplies, examples });
-  const file = (name: string, type: string): HttpReply => ({
-    status: 200,
-    type,
-    headers: { "content-security-policy": pagePolicy },
-    body: readFileSync(join(pageDir, name), "utf8"),
-  });
+export function createApiPages(services: readonly DescService[]): ReadonlyMap<string, () => HttpReply> {
+  const file = (name: string, type: string) =>
+    once(() => reply(type, readFileSync(join(pageDir, name)), { "content-security-policy": pagePolicy }));
   return new Map([
-    ["/openapi.json", { status: 200, type: "application/json", headers: {}, body: JSON.stringify(openApi) }],
-    [
-      "/descriptors.binpb",
-      { status: 200, type: "application/x-protobuf", headers: {}, body: descriptorSetOf(services) },
-    ],
+    ["/openapi.json", once(() => reply("application/json", JSON.stringify(describe(services))))],
+    ["/descriptors.binpb", once(() => reply("application/x-protobuf", descriptorSetOf(services)))],
     ["/docs", file("index.html", "text/html; charset=utf-8")],
     ["/docs/page.js", file("page.js", "text/javascript; charset=utf-8")],
     ["/docs/page.css", file("page.css", "text/css; charset=utf-8")],
   ]);
+}
+
+function describe(services: readonly DescService[]) {
+  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"));
+  return createOpenApi({ services, version: String(version), replies: documentedReplies, examples });
+}
+
+function reply(type: string, body: HttpReply["body"], headers: HttpReply["headers"] = {}): HttpReply {
+  return { status: 200, type, headers, body };
+}
+
+/** Made when it is first asked for: most processes are never asked, and a start need not wait for it. */
+function once<Value extends object>(make: () => Value): () => Value {
+  let made: Value | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }

@@ -7,9 +7,9 @@ import { type HttpReply, writeReply } from "../gateway/http-reply.ts";
  * What anybody may read: whether the process lives, and whether it can accept calls, which load balancers ask; and some
  * pages, by their paths.
  */
-export function createPublicPages(isReady: () => boolean, others: ReadonlyMap<string, HttpReply>): Door {
+export function createPublicPages(isReady: () => boolean, others: ReadonlyMap<string, () => HttpReply>): Door {
   const pages: ReadonlyMap<string, () => HttpReply> = new Map([
-    ...[...others].map(([path, page]) => [path, () => page] as const),
+    ...others,
     ["/healthz", () => probeReply(200, "ok")],
     ["/readyz", () => (isReady() ? probeReply(200, "ready") : probeReply(503, "not ready"))],
   ]);

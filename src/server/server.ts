@@ -33,7 +33,7 @@ export type ServerOptions = {
   /** Asked in this order; the first that knows a request has it. */
   readonly doors: readonly Door[];
   /** What anybody may read, by path. */
-  readonly pages?: ReadonlyMap<string, HttpReply>;
+  readonly pages?: ReadonlyMap<string, () => HttpReply>;
   /** Says who a key stands for; undefined for a key that is not known or not one. */
   readonly authenticate: (key: string) => Promise<Principal | undefined>;
   /** Whether calls can be accepted: the service has started and the database answers. */
