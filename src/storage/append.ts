@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { NodeRun } from "../domain/execution.ts";
-import { type Claim, claimTypes, toClaimRow } from "./claim-row.ts";
+import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./claim-row.ts";
 import { inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
@@ -18,7 +18,7 @@ export async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): 
   }));
   const { rows } = await sql<Place>`
     with held as (
-      select input.* from ${inputRows("input", appendingTypes, input)} join execution_claim as claim
+      select input.* from ${inputRows("input", appendingTypes, inLockOrder(input))} join execution_claim as claim
         using (execution_id, environment_id, owner, epoch)
       -- Whoever takes a claim over waits for this commit, or this statement for theirs.
       for no key update of claim

@@ -2,7 +2,7 @@ import { type Kysely, sql } from "kysely";
 import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
 import { startTypes, toStartRow } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
-import { columnList, inputRows } from "./input-rows.ts";
+import { byInputRow, columnList, inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
 export type Begin = {
@@ -78,13 +78,13 @@ const seedTypes = { execution_id: "text", environment_id: "text", flush_index: "
 
 /** Answers the ids of those that were accepted. */
 async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise<readonly string[]> {
-  // In the order of their keys, so that two statements never wait for each other.
-  const sorted = all.toSorted((left, right) => compare(keyOfBeginning(left) ?? "", keyOfBeginning(right) ?? ""));
   const { rows } = await sql<{ execution_id: string }>`
-    with input as materialized (select * from ${inputRows("input", beginningTypes, sorted.map(toBeginningRow))}),
+    with input as materialized (select * from ${inputRows("input", beginningTypes, all.map(toBeginningRow))}),
     bound as (
       insert into idempotency_key (environment_id, linked_account_id, key, fingerprint, execution_id)
-      select environment_id, linked_account_id, key, fingerprint, id from input where key is not null order by row
+      select environment_id, linked_account_id, key, fingerprint, id from input where key is not null
+        -- In the order of their keys, so that two statements never wait for each other.
+        order by environment_id, linked_account_id, key
       on conflict (environment_id, linked_account_id, key)
         do update set fingerprint = excluded.fingerprint, execution_id = excluded.execution_id
         where (select end_time from execution where execution.id = idempotency_key.execution_id)
@@ -100,7 +100,7 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
     seeded as (
       insert into journal (execution_id, environment_id, flush_index, epoch, entries)
       select seed.execution_id, seed.environment_id, seed.flush_index, 1, seed.entries
-        from ${inputRows("seed", seedTypes, sorted.flatMap(toSeedRows))}
+        from ${inputRows("seed", seedTypes, all.flatMap(toSeedRows))}
         where exists (select from accepted where accepted.id = seed.execution_id)
     )
     insert into execution_claim (execution_id, environment_id, owner, epoch, run_since, seal_key)
@@ -147,12 +147,7 @@ export async function findAllBound(
     select input.row, bound.execution_id, bound.fingerprint
       from ${inputRows("input", keyTypes, input)} join idempotency_key as bound using (${columnList(keyTypes)})
     `.execute(db);
-  const found = new Map(
-    rows.map(({ row, execution_id, fingerprint }) => [row, { executionId: execution_id, fingerprint }]),
-  );
-  return keys.map((_, index) => found.get(index + 1));
-}
-
-function compare(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0;
+  return byInputRow(keys, rows).map(([bound]) => {
+    return bound && { executionId: bound.execution_id, fingerprint: bound.fingerprint };
+  });
 }

@@ -13,3 +13,8 @@ export const claimTypes = { execution_id: "text", environment_id: "text", owner:
 export function toClaimRow({ executionId, environmentId, owner, epoch }: Claim) {
   return { execution_id: executionId, environment_id: environmentId, owner, epoch };
 }
+
+/** In the order of their ids: two statements that lock claims in one order never wait for each other. */
+export function inLockOrder<Row extends { readonly execution_id: string }>(rows: readonly Row[]): readonly Row[] {
+  return rows.toSorted((left, right) => (left.execution_id < right.execution_id ? -1 : 1));
+}

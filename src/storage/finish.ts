@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
-import { type Claim, claimTypes, toClaimRow } from "./claim-row.ts";
+import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./claim-row.ts";
 import { outcomeTypes, startTypes, toOutcomeRow, toStartRow } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
 import { columnList, inputRows } from "./input-rows.ts";
@@ -20,18 +20,15 @@ const finishingTypes = { ...claimTypes, ...outcomeTypes, flush_index: "int", ent
 
 /** Ends executions for good: see ExecutionStore.finish. */
 export async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): Promise<readonly boolean[]> {
-  // In the order of their ids, so that two statements never wait for each other.
-  const input = all
-    .map((finishing) => ({
-      ...toClaimRow(finishing),
-      ...toOutcomeRow(finishing.outcome),
-      flush_index: finishing.flush?.index ?? null,
-      entries: finishing.flush === undefined ? null : JSON.stringify(finishing.flush.runs),
-    }))
-    .toSorted((left, right) => (left.execution_id < right.execution_id ? -1 : 1));
+  const input = all.map((finishing) => ({
+    ...toClaimRow(finishing),
+    ...toOutcomeRow(finishing.outcome),
+    flush_index: finishing.flush?.index ?? null,
+    entries: finishing.flush === undefined ? null : JSON.stringify(finishing.flush.runs),
+  }));
   const { rows } = await sql<{ id: string }>`
     with released as (
-      delete from execution_claim as claim using ${inputRows("input", finishingTypes, input)}
+      delete from execution_claim as claim using ${inputRows("input", finishingTypes, inLockOrder(input))}
         where claim.execution_id = input.execution_id and claim.environment_id = input.environment_id
           and claim.owner = input.owner and claim.epoch = input.epoch
         returning input.*

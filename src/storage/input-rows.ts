@@ -24,7 +24,16 @@ export function inputRows<Types extends ColumnTypes>(
   return sql`unnest(${sql.join(arrays)}) with ordinality as ${sql.ref(name)}(${sql.join(names)})`;
 }
 
-/** The names of the columns, as a list, of a table or of rows by that name. */
-export function columnList(types: ColumnTypes, of?: string): RawBuilder<unknown> {
-  return sql.join(Object.keys(types).map((column) => sql.ref(of === undefined ? column : `${of}.${column}`)));
+/** The names of the columns, as a list. */
+export function columnList(types: ColumnTypes): RawBuilder<unknown> {
+  return sql.join(Object.keys(types).map((column) => sql.ref(column)));
+}
+
+/** What a statement answered to each of its inputs, in their order: the rows that bear its number. */
+export function byInputRow<Row extends { readonly row: number }>(
+  input: readonly unknown[],
+  rows: readonly Row[],
+): readonly (readonly Row[])[] {
+  const answers = Map.groupBy(rows, ({ row }) => row);
+  return input.map((_, index) => answers.get(index + 1) ?? []);
 }

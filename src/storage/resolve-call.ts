@@ -3,7 +3,7 @@ import { isId } from "../domain/id.ts";
 import { isReached, type Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
-import { inputRows } from "./input-rows.ts";
+import { byInputRow, inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 import { invalidAccount, type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
 import { onlyReferenced } from "./workflow-reference.ts";
@@ -74,8 +74,7 @@ export async function findCalls(
       left join workflow_version
         on workflow_version.environment_id = input.environment_id and workflow_version.workflow_id = workflow.id
           and workflow_version.version = coalesce(input.version, workflow.current_version)`.execute(db);
-  const candidates = Map.groupBy(rows, ({ row }) => row);
-  return calls.map((_, index) => candidates.get(index + 1) ?? []);
+  return byInputRow(calls, rows);
 }
 
 /** What a call means of what was found, or its refusal: see WorkflowStore.resolveCall. */

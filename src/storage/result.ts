@@ -3,7 +3,7 @@ import type { ExecutionError, ExecutionState, Outcome, TerminalState } from "../
 import type { JsonText } from "../domain/json-text.ts";
 import { isReached, type Reach } from "../domain/principal.ts";
 import { claimState, toAnswer } from "./execution-rows.ts";
-import { inputRows } from "./input-rows.ts";
+import { byInputRow, inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** How an execution stands, and what it answered. */
@@ -43,9 +43,9 @@ export async function getResults(
     select input.row, execution.workflow_id, execution.state, execution.response, execution.status_code, execution.error, ${claimState}
       from ${inputRows("input", queryTypes, input)} join execution using (id, environment_id, linked_account_id)
     `.execute(db);
-  const found = new Map(rows.map(({ row, ...rest }) => [row, rest]));
+  const found = byInputRow(queries, rows);
   return queries.map((query, index) => {
-    const row = found.get(index + 1);
+    const [row] = found[index] ?? [];
     const { linkedAccountId } = query;
     if (row === undefined || !isReached(query, { workflowId: row.workflow_id, linkedAccountId })) return undefined;
     return { state: row.state ?? row.claim_state, ...toAnswer(row) };
