@@ -45,6 +45,9 @@ describe("the description of the API", () => {
         expect.arrayContaining(["200", "400", "401", "403", "503"]),
       );
     }
+    // A field of a oneof too.
+    expect(api.components.schemas.Node.properties.http.description).toBe(comments["flowcall.v1.Node.http"]);
+    expect(comments["flowcall.v1.Node.http"]).toBeDefined();
     for (const [, reference = ""] of text.matchAll(/"\$ref":"#\/([^"]*)"/g)) {
       expect(
         reference.split("/").reduce((place, part) => place?.[part], api),

@@ -1,17 +1,11 @@
 // Run by `buf generate` (buf.gen.yaml): generated code bears no comments that a program could read, and the API page shows
 // them. Writes one table of the comments of this project's own protos, by the name of what they stand at.
 
-import type { DescEnum, DescMessage, DescMethod, DescService } from "@bufbuild/protobuf";
+import type { DescEnum, DescField, DescMessage, DescMethod, DescOneof, DescService } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { createEcmaScriptPlugin, getComments, runNodeJs } from "@bufbuild/protoplugin";
 
-type Commented =
-  | DescMessage
-  | DescEnum
-  | DescService
-  | DescMessage["members"][number]
-  | DescEnum["values"][number]
-  | DescMethod;
+type Commented = DescMessage | DescEnum | DescService | DescField | DescOneof | DescEnum["values"][number] | DescMethod;
 
 /** A comment's own text: without the space that follows the slashes, and without what is said to a linter. */
 function textOf(desc: Commented): string {
@@ -27,7 +21,7 @@ function partsOf(
 ): readonly Commented[] {
   switch (desc.kind) {
     case "message":
-      return [desc, ...desc.members];
+      return [desc, ...desc.fields, ...desc.oneofs];
     case "enum":
       return [desc, ...desc.values];
     case "service":

@@ -35,7 +35,7 @@ export class Schemas {
     const schema = this.#type(field);
     const description = described(`${field.parent.typeName}.${field.name}`);
     const choice = field.oneof === undefined ? {} : { "x-one-of": field.oneof.name };
-    return { ...schema, ...limitsOf(field), ...description, ...choice };
+    return { ...schema, ...limitsOf(rulesOf(field)?.type), ...description, ...choice };
   }
 
   #type(field: DescField): JsonObject {
@@ -81,20 +81,19 @@ function nameOf(desc: DescMessage | DescEnum): string {
   return desc.typeName.slice(desc.file.proto.package.length + 1);
 }
 
-function rulesOf(field: DescField): FieldRules | undefined {
+export function rulesOf(field: DescField): FieldRules | undefined {
   return hasOption(field, rulesOption) ? getOption(field, rulesOption) : undefined;
 }
 
 /** What protovalidate checks, where JSON Schema has a word for it. */
-function limitsOf(field: DescField): JsonObject {
-  const type = rulesOf(field)?.type;
+export function limitsOf(type: FieldRules["type"] | undefined): JsonObject {
   switch (type?.case) {
     case "string": {
       const { pattern, minLen, maxLen } = type.value;
       return {
-        ...(pattern !== "" && { pattern }),
         ...(minLen > 0n && { minLength: Number(minLen) }),
         ...(maxLen > 0n && { maxLength: Number(maxLen) }),
+        ...(pattern !== "" && { pattern }),
       };
     }
     case "int32": {
