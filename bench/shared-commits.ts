@@ -6,49 +6,15 @@
 // It prints, for synchronous and asynchronous calls of create-task, the calls a second at 64 connections and the median
 // in milliseconds at one, medians of all rounds, and the ratios. At least 2 and at most 1.2 are the aims.
 
-import { fork } from "node:child_process";
-import { once } from "node:events";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { pino } from "pino";
 import { Pool } from "undici";
-import { App } from "../src/app.ts";
-import { readConfig } from "../src/config.ts";
-import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import { defaultSharing } from "../src/storage/shared-statement.ts";
 import { openStores } from "../src/storage/stores.ts";
+import { key, median, serve, startPostgres, stopServer } from "./service.ts";
 
 const [rounds, seconds] = process.argv.slice(2).map(Number);
-const log = pino({ level: "silent" });
-const key = "tk00000000-0000-4000-8000-000000000001";
 const alone = { rowsMax: 1, inFlightMax: Number.POSITIVE_INFINITY };
 
 type Figures = { readonly perSecond: number; readonly medianMs: number };
-
-/** The service in a process of its own: tells its address, and stops when its parent goes. */
-async function serve(): Promise<void> {
-  const sharing = process.argv[3] === "alone" ? alone : defaultSharing;
-  const app = new App({ config: readConfig(), log, open: (database) => openStores(database, sharing) });
-  await app.start();
-  process.send?.(app.url);
-  process.once("disconnect", () => void app.stop());
-}
-
-async function startServer(name: string, databaseUrl: string, dataDir: string) {
-  const env = {
-    ...process.env,
-    FLOWCALL_DATABASE_URL: databaseUrl,
-    FLOWCALL_DATA_DIR: dataDir,
-    FLOWCALL_EXAMPLES: "true",
-    FLOWCALL_PORT: "0",
-    FLOWCALL_TEST_KEY: key,
-    FLOWCALL_QUEUE_MAX: "1000000",
-  };
-  const child = fork(import.meta.filename, ["serve", name], { env });
-  const [url] = await once(child, "message");
-  return { url: String(url), child };
-}
 
 /** Calls for a time on so many connections, each one call after the other. */
 async function load(url: string, connections: number, isSync: boolean, ms: number): Promise<Figures> {
@@ -78,24 +44,15 @@ async function load(url: string, connections: number, isSync: boolean, ms: numbe
   return { perSecond, medianMs: median(took) };
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
-}
-
 async function measure(roundCount = 5, roundSeconds = 3): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "flowcall-bench-"));
-  // The database runs as another user where this runs as root.
-  await chmod(folder, 0o755);
-  const postgres = new EmbeddedPostgres({ dataDir: join(folder, "data"), log });
-  await postgres.start();
-  const { host, port, user, database } = postgres.connection;
-  const databaseUrl = `postgres://${user}@localhost:${port}/${database}?host=${encodeURIComponent(host)}`;
+  const postgres = await startPostgres();
   const names = ["alone", "shared"] as const;
   const figures = Object.fromEntries(["sync", "async"].map((kind) => [kind, { alone: open(), shared: open() }]));
   // One server at a time has the machine, and which one comes first changes from round to round.
   for (let round = 0; round <= roundCount; round += 1) {
     for (const name of round % 2 === 0 ? names : names.toReversed()) {
-      const { url, child } = await startServer(name, databaseUrl, join(folder, "none"));
+      const server = await postgres.startServer(import.meta.filename, ["serve", name]);
+      const { url } = server;
       await load(url, 64, true, 1_000);
       for (const kind of ["sync", "async"]) {
         const one = await load(url, 1, kind === "sync", roundSeconds * 1000);
@@ -108,8 +65,7 @@ async function measure(roundCount = 5, roundSeconds = 3): Promise<void> {
         figures[kind]?.[name].medianMs.push(one.medianMs);
         figures[kind]?.[name].perSecond.push(many.perSecond);
       }
-      child.disconnect();
-      await once(child, "exit");
+      await stopServer(server);
     }
   }
   for (const [kind, { alone: without, shared: together }] of Object.entries(figures)) {
@@ -122,7 +78,6 @@ async function measure(roundCount = 5, roundSeconds = 3): Promise<void> {
     );
   }
   await postgres.stop();
-  await rm(folder, { recursive: true, force: true });
 }
 
 function open() {
@@ -131,5 +86,7 @@ function open() {
   return { perSecond, medianMs };
 }
 
-if (process.argv[2] === "serve") await serve();
-else await measure(rounds, seconds);
+if (process.argv[2] === "serve") {
+  const sharing = process.argv[3] === "alone" ? alone : defaultSharing;
+  await serve({ open: (database) => openStores(database, sharing) });
+} else await measure(rounds, seconds);

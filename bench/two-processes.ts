@@ -6,48 +6,14 @@
 // It prints the seconds of each round, from the moment that all processes are ready to the end of the last execution, and
 // the ratio of the medians. At most 0.65 is the aim.
 
-import { fork } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:http";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
-import { pino } from "pino";
 import { Pool } from "undici";
-import { App } from "../src/app.ts";
-import { readConfig } from "../src/config.ts";
-import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
+import { key, median, serve, startPostgres, stopServer } from "./service.ts";
 
-const log = pino({ level: "silent" });
-const key = "tk00000000-0000-4000-8000-000000000001";
 const answerMs = 20;
-
-/** The service in a process of its own: tells its address, and stops when its parent goes. */
-async function serve(): Promise<void> {
-  const app = new App({ config: readConfig(), log });
-  await app.start();
-  process.send?.(app.url);
-  process.once("disconnect", () => void app.stop().then(() => process.exit()));
-}
-
-async function startServer(databaseUrl: string, dataDir: string, slots: number) {
-  const env = {
-    ...process.env,
-    FLOWCALL_DATABASE_URL: databaseUrl,
-    FLOWCALL_DATA_DIR: dataDir,
-    FLOWCALL_EXAMPLES: "true",
-    FLOWCALL_PORT: "0",
-    FLOWCALL_TEST_KEY: key,
-    FLOWCALL_SLOTS: String(slots),
-    FLOWCALL_QUEUE_MAX: "1000000",
-    FLOWCALL_EGRESS_ALLOW: "127.0.0.1",
-  };
-  const child = fork(import.meta.filename, ["serve"], { env });
-  const [url] = await once(child, "message");
-  return { url: String(url), child };
-}
 
 /** Accepts executions at a process that has one slot, and whose API does not answer: all but one are queued. */
 async function fill(url: string, count: number, upstream: string): Promise<void> {
@@ -68,13 +34,12 @@ async function fill(url: string, count: number, upstream: string): Promise<void>
 }
 
 async function measure(count = 3_000, rounds = 3): Promise<void> {
-  const folder = await mkdtemp(join(tmpdir(), "flowcall-bench-"));
-  // The database runs as another user where this runs as root.
-  await chmod(folder, 0o755);
-  const postgres = new EmbeddedPostgres({ dataDir: join(folder, "data"), log });
-  await postgres.start();
-  const { host, port, user, database } = postgres.connection;
-  const databaseUrl = `postgres://${user}@localhost:${port}/${database}?host=${encodeURIComponent(host)}`;
+  const postgres = await startPostgres();
+  const startServer = (slots: number) =>
+    postgres.startServer(import.meta.filename, ["serve"], {
+      FLOWCALL_SLOTS: String(slots),
+      FLOWCALL_EGRESS_ALLOW: "127.0.0.1",
+    });
   const client = new pg.Client(postgres.connection);
   await client.connect();
   let isAnswering = false;
@@ -89,25 +54,20 @@ async function measure(count = 3_000, rounds = 3): Promise<void> {
   for (let round = 0; round < rounds; round += 1) {
     for (const processes of round % 2 === 0 ? ([1, 2] as const) : ([2, 1] as const)) {
       isAnswering = false;
-      const first = await startServer(databaseUrl, join(folder, "none"), 1);
+      const first = await startServer(1);
       await fill(first.url, count, `http://127.0.0.1:${address.port}/`);
       first.child.kill("SIGKILL");
       await once(first.child, "exit");
       upstream.closeAllConnections();
       isAnswering = true;
-      const servers = await Promise.all(
-        Array.from({ length: processes }, () => startServer(databaseUrl, join(folder, "none"), 16)),
-      );
+      const servers = await Promise.all(Array.from({ length: processes }, () => startServer(16)));
       const begun = performance.now();
       const isOver = async () => (await client.query("select from execution_claim limit 1")).rowCount === 0;
       while (!(await isOver())) await pause(20);
       const took = (performance.now() - begun) / 1000;
       process.stderr.write(`${processes}: ${took.toFixed(2)} s\n`);
       seconds[processes].push(took);
-      for (const { child } of servers) {
-        child.disconnect();
-        await once(child, "exit");
-      }
+      for (const server of servers) await stopServer(server);
     }
   }
   const [one, two] = [median(seconds[1]), median(seconds[2])];
@@ -118,11 +78,6 @@ async function measure(count = 3_000, rounds = 3): Promise<void> {
   upstream.closeAllConnections();
   upstream.close();
   await postgres.stop();
-  await rm(folder, { recursive: true, force: true });
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((left, right) => left - right)[Math.floor(values.length / 2)] ?? 0;
 }
 
 if (process.argv[2] === "serve") await serve();
