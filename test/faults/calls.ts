@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { testKey } from "../support/flowcall.ts";
+import { putWorkflow, testKey } from "../support/flowcall.ts";
 
 export type Call = {
   readonly workflow: string;
@@ -19,6 +19,7 @@ export type Reply = {
   readonly status: number;
   readonly id: string;
   readonly retryAfter: string | null;
+  readonly isReplayed: boolean;
   readonly json: { readonly [name: string]: JsonValue | undefined };
   readonly ms: number;
 };
@@ -72,6 +73,7 @@ async function send(url: string, init: RequestInit): Promise<Reply> {
     status: reply.status,
     id: reply.headers.get("x-execution-id") ?? String(json.execution_id),
     retryAfter: reply.headers.get("retry-after"),
+    isReplayed: reply.headers.get("idempotent-replayed") === "true",
     json,
     ms: performance.now() - startTime,
   };
@@ -91,4 +93,18 @@ export async function isReady(url: string): Promise<boolean> {
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+/** What takes a while without letting go of its slot. */
+export async function putBusyTask(url: string): Promise<void> {
+  const nodes = [
+    { id: "1", start: { api_call: {} } },
+    { id: "2", delay: { seconds: "0.5" } },
+    { id: "3", transform: { query: "1 + 1" } },
+  ];
+  const edges = [
+    { source: "1", target: "2" },
+    { source: "2", target: "3" },
+  ];
+  await putWorkflow(url, { alias: "busy-task", definition: { nodes, edges } });
 }

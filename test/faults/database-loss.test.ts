@@ -1,15 +1,17 @@
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, test } from "vitest";
 import { App } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
-import { productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { productionKey, testKey } from "../support/flowcall.ts";
 import { makeDataDir } from "../support/server-process.ts";
+import { isReady, putBusyTask } from "./calls.ts";
 import { Clients } from "./clients.ts";
-import { checkLedger, openLedger, type Query } from "./ledger.ts";
+import { openLedger, type Query } from "./ledger.ts";
 import { Line } from "./line.ts";
 import { type OwnPostgres, startOwnPostgres } from "./own-postgres.ts";
+import { checkReplies } from "./replies.ts";
 
 const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
@@ -54,16 +56,7 @@ async function start(): Promise<App> {
   app = started;
   await started.start();
   await openLedger(query);
-  const nodes = [
-    { id: "1", start: { api_call: {} } },
-    { id: "2", delay: { seconds: "0.5" } },
-    { id: "3", transform: { query: "1 + 1" } },
-  ];
-  const edges = [
-    { source: "1", target: "2" },
-    { source: "2", target: "3" },
-  ];
-  await putWorkflow(started.url, { alias: "busy-task", definition: { nodes, edges } });
+  await putBusyTask(started.url);
   return started;
 }
 
@@ -73,24 +66,10 @@ async function until(isSo: () => boolean | Promise<boolean>): Promise<number> {
   return performance.now() - startTime;
 }
 
-async function isReady(url: string): Promise<boolean> {
-  return (await fetch(`${url}/readyz`)).status === 200;
-}
-
-/** What holds whatever happened to the database: no reply lies, and what was accepted ends, once. */
+/** Waits for the end of all, and holds every reply against it. */
 async function checkAll(clients: Clients): Promise<void> {
-  const refused = clients.replies.filter(({ status }) => status === 503);
-  expect(clients.replies.filter(({ status }) => status !== 200 && status !== 503)).toEqual([]);
-  expect(refused.filter(({ id, retryAfter }) => id !== undefined || retryAfter === null)).toEqual([]);
-  expect(refused.filter(({ body }) => JSON.parse(body).error_code !== "DATABASE_UNAVAILABLE")).toEqual([]);
   await until(async () => (await query("select from execution_claim limit 1")).rows.length === 0);
-  const states = await checkLedger(query, clients.ids);
-  expect([...states].filter(([, state]) => state !== "COMPLETED")).toEqual([]);
-  expect([...clients.idsByKey].filter(([, ids]) => ids.size !== 1)).toEqual([]);
-  const { rows } = await query(
-    "select count(*)::int as count from execution join idempotency_key on execution_id = id",
-  );
-  expect(rows).toEqual([{ count: clients.idsByKey.size }]);
+  await checkReplies(query, clients);
 }
 
 function print(what: string, times: Readonly<Record<string, number>>): void {

@@ -1,15 +1,14 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
-import { putWorkflow } from "../../support/flowcall.ts";
 import type { TestPostgres } from "../../support/postgres.ts";
 import { AppBed } from "../app-bed.ts";
 import { assertWithin } from "../bound.ts";
-import { isReady } from "../calls.ts";
+import { isReady, putBusyTask } from "../calls.ts";
 import { Clients } from "../clients.ts";
 import type { FaultCase, FaultFigures, FaultRun } from "../fault-case.ts";
-import { checkLedger } from "../ledger.ts";
 import { Line } from "../line.ts";
 import { startOwnPostgres } from "../own-postgres.ts";
+import { checkReplies } from "../replies.ts";
 import { until } from "../until.ts";
 
 const callers = 10;
@@ -80,7 +79,7 @@ async function lose(
         const figures = await measure(run, { url, clients, lossMs, bounds, ...loss(line) });
         await clients.stop();
         const drainMs = await until("the end of all", () => bed.hasDrained());
-        return { executions: await check(bed, clients), lost: 0, doubleResults: 0, ...figures, drainMs };
+        return { executions: await checkReplies(bed.query, clients), lost: 0, doubleResults: 0, ...figures, drainMs };
       } finally {
         clients.leave();
         await line.set("open");
@@ -127,36 +126,4 @@ async function measure(run: FaultRun, { url, clients, lossMs, bounds, begin, end
   assertWithin(run, readyMs, bounds.ready, "until it was ready again, it");
   assertWithin(run, firstCompletionMs, bounds.first, "the first execution to end");
   return { refused, unreadyMs, slowestReplyMs, readyMs, firstCompletionMs, recoveryMs };
-}
-
-/** What holds whatever happened to the database: no reply lies, and what was accepted ends, once. */
-async function check(bed: AppBed, clients: Clients): Promise<number> {
-  const refused = clients.replies.filter(({ status }) => status === 503);
-  const others = clients.replies.filter(({ status }) => status !== 200 && status !== 503);
-  assert.deepEqual(others, []);
-  const lies = refused.filter(({ id, retryAfter }) => id !== undefined || retryAfter === null);
-  assert.deepEqual(lies, [], "a refusal says when to try again, and names no execution");
-  const otherReasons = refused.filter(({ body }) => JSON.parse(body).error_code !== "DATABASE_UNAVAILABLE");
-  assert.deepEqual(otherReasons, []);
-  const states = await checkLedger(bed.query, clients.ids);
-  const notCompleted = [...states].filter(([, state]) => state !== "COMPLETED");
-  assert.deepEqual(notCompleted, []);
-  const ambiguous = [...clients.idsByKey].filter(([, ids]) => ids.size !== 1);
-  assert.deepEqual(ambiguous, [], "each key stands for one execution");
-  assert.equal(await bed.count("execution join idempotency_key on execution_id = id"), clients.idsByKey.size);
-  return states.size;
-}
-
-/** What takes a while without letting go of its slot. */
-async function putBusyTask(url: string): Promise<void> {
-  const nodes = [
-    { id: "1", start: { api_call: {} } },
-    { id: "2", delay: { seconds: "0.5" } },
-    { id: "3", transform: { query: "1 + 1" } },
-  ];
-  const edges = [
-    { source: "1", target: "2" },
-    { source: "2", target: "3" },
-  ];
-  await putWorkflow(url, { alias: "busy-task", definition: { nodes, edges } });
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { testKey } from "../../support/flowcall.ts";
+import { execute, type Reply } from "../calls.ts";
 import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
 import { TestBed } from "../test-bed.ts";
@@ -59,18 +59,7 @@ async function callAtOnce(urls: readonly string[], key: string): Promise<string>
   return String([...ids][0]);
 }
 
-async function call(url: string, key: string, name: string) {
-  const reply = await fetch(`${url}/api/v1/workflow/create-task/execute`, {
-    method: "POST",
-    headers: {
-      "x-api-key": testKey,
-      linked_account_id: "john@acme.io",
-      "content-type": "application/json",
-      "idempotency-key": key,
-    },
-    body: JSON.stringify({ "Task Name": name, Assigned_to: "John Doe" }),
-  });
-  const { execution_id } = JSON.parse(await reply.text());
-  const isReplayed = reply.headers.get("idempotent-replayed") === "true";
-  return { status: reply.status, id: String(execution_id), isReplayed };
+function call(url: string, key: string, name: string): Promise<Reply> {
+  const payload = { "Task Name": name, Assigned_to: "John Doe" };
+  return execute(url, { workflow: "create-task", payload, idempotencyKey: key });
 }
