@@ -92,7 +92,7 @@ export class ConfigStore {
     accountId: string,
     asked: Page,
   ): Promise<{ readonly configs: readonly ConfigRecord[]; readonly nextPageToken?: string }> {
-    const filters = { environmentId: reach.environmentId, accountId };
+    const filters = { of: "config", environmentId: reach.environmentId, accountId };
     // No slug has a slash.
     const [slug = "", ...id] = asked.pageToken === undefined ? [] : parseNameToken(asked.pageToken, filters).split("/");
     const rows = await this.#select(reach, accountId)

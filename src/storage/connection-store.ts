@@ -82,7 +82,7 @@ export class ConnectionStore {
     accountId: string,
     asked: Page,
   ): Promise<{ readonly connections: readonly ConnectionRecord[]; readonly nextPageToken?: string }> {
-    const filters = { environmentId: reach.environmentId, accountId };
+    const filters = { of: "connection", environmentId: reach.environmentId, accountId };
     const rows = await this.#select(reach, accountId)
       .where("slug", ">", asked.pageToken === undefined ? "" : parseNameToken(asked.pageToken, filters))
       .orderBy("slug")

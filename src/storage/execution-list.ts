@@ -24,7 +24,8 @@ export async function listExecutions(
   filter: ExecutionFilter,
   { pageSize, pageToken }: Page,
 ): Promise<ListedExecutions> {
-  const { workflowIds, linkedAccountIds, ...filters } = filter;
+  const { workflowIds, linkedAccountIds, ...rest } = filter;
+  const filters = { of: "execution", ...rest };
   const after = pageToken === undefined ? undefined : parsePageToken(pageToken, filters);
   // Read along one index, and only as far as the page needs. The rest of the filter stays outside: inside, the planner
   // takes it for so narrow that it would rather read and sort everything.

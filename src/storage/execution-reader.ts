@@ -128,7 +128,7 @@ export class ExecutionReader {
    */
   async listIterations(execution: FoundExecution, path: string, page: Page): Promise<ListedIterations> {
     const { pageSize, pageToken } = page;
-    const filters = { environmentId: execution.environmentId, id: execution.id, path };
+    const filters = { of: "iteration", environmentId: execution.environmentId, id: execution.id, path };
     const from = pageToken === undefined ? { flushIndex: 0, entry: 0 } : parseJournalToken(pageToken, filters);
     const iterations: NodeRun[] = [];
     for await (const { index, runs } of this.#readJournal(execution, from.flushIndex)) {

@@ -51,7 +51,7 @@ export class IntegrationStore {
     environmentId: string,
     asked: Page,
   ): Promise<{ readonly integrations: readonly IntegrationRecord[]; readonly nextPageToken?: string }> {
-    const filters = { environmentId };
+    const filters = { of: "integration", environmentId };
     const rows = await this.#db
       .selectFrom("integration")
       .select(columns)

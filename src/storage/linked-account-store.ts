@@ -82,7 +82,7 @@ export class LinkedAccountStore {
     asked: Page,
   ): Promise<{ readonly linkedAccounts: readonly LinkedAccountRecord[]; readonly nextPageToken?: string }> {
     const { environmentId } = reach;
-    const filters = { environmentId };
+    const filters = { of: "linked_account", environmentId };
     const rows = await this.#db
       .selectFrom("linked_account")
       .select(columns)

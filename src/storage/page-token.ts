@@ -4,8 +4,8 @@ import { RequestError } from "../domain/request-error.ts";
 /** The place of a row in an order of time and id. */
 export type PagePosition = { readonly createTime: Date; readonly id: string };
 
-/** What a list is of: its filters, of which its pages must not change. */
-type Filters = { readonly [name: string]: string | Date | undefined };
+/** What a list is of: the kind of its rows, and its filters, of which its pages must not change. */
+type Filters = { readonly of: string; readonly [name: string]: string | Date | undefined };
 
 /** Names the place behind a row, in the list of these filters and in no other. */
 export function pageTokenOf({ createTime, id }: PagePosition, filters: Filters): string {

@@ -22,7 +22,7 @@ export async function listWorkflows(
   { slug, ...asked }: WorkflowPage,
 ): Promise<ListedWorkflows> {
   const { environmentId } = reach;
-  const filters = { environmentId, slug };
+  const filters = { of: "workflow", environmentId, slug };
   const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);
   const rows = await db
     .selectFrom("workflow")

@@ -56,7 +56,8 @@ export async function listVersions(
   asked: Page,
 ): Promise<ListedVersions> {
   const { environmentId, workflowId } = workflow;
-  const before = asked.pageToken === undefined ? undefined : parseVersionToken(asked.pageToken, workflow);
+  const filters = { of: "version", environmentId, workflowId };
+  const before = asked.pageToken === undefined ? undefined : parseVersionToken(asked.pageToken, filters);
   const rows = await db
     .selectFrom("workflow_version")
     .select(["version", "create_time as createTime"])
@@ -67,6 +68,6 @@ export async function listVersions(
     .orderBy("version", "desc")
     .limit(asked.pageSize + 1)
     .execute();
-  const { page, next } = cutPage(rows, asked, ({ version }) => versionTokenOf(version, workflow));
+  const { page, next } = cutPage(rows, asked, ({ version }) => versionTokenOf(version, filters));
   return { versions: page, ...next };
 }

@@ -1,6 +1,7 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import {
   echoDefinition,
@@ -12,6 +13,7 @@ import {
 } from "../support/flowcall.ts";
 import { aTime, type ExecutionCalls, executionCalls, invalid, notFound } from "./execution-calls.ts";
 
+const { listIntegrations } = IntegrationService.method;
 const { putLinkedAccount, getLinkedAccount, listLinkedAccounts, deleteLinkedAccount } = LinkedAccountService.method;
 const { executeWorkflow, getExecution, rerunExecution, stopExecution } = ExecutionService.method;
 
@@ -73,6 +75,9 @@ test("a list has each account of its environment once, in pages, without attribu
   expect(ids).toEqual(expect.arrayContaining(["jane@acme.io", "john@acme.io", "page-a", "page-b", "page-c"]));
   expect(accounts.filter((account) => "attributes" in account)).toEqual([]);
   await calls.checkRefused(getLinkedAccount, { account_id: "page-a" }, notFound, { key: productionKey });
+  const { next_page_token } = Object((await calls.ask(listIntegrations, { page_size: 1 })).message);
+  expect(next_page_token).toBeDefined();
+  await calls.checkRefused(listLinkedAccounts, { page_token: next_page_token }, invalid);
 });
 
 test("workflows run for an account as soon as it is put, with the attributes that it has then", async () => {

@@ -63,7 +63,7 @@ it("a page of workflows, of an integration's or of versions reads itself and one
   const late = { createTime: new Date(Date.now() - 15_000_000), id: newId() };
   const check = async () => {
     for (const slug of [undefined, "rare", "asana"]) {
-      for (const pageToken of [undefined, pageTokenOf(late, { environmentId, slug })]) {
+      for (const pageToken of [undefined, pageTokenOf(late, { of: "workflow", environmentId, slug })]) {
         const page = {
           pageSize: 50,
           ...(slug !== undefined && { slug }),
