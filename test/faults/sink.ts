@@ -54,6 +54,12 @@ export class Sink {
     return [...this.calls.values()].reduce((sum, { times }) => sum + times.length, 0);
   }
 
+  /** How many calls of the node with this path came after a time. */
+  countSince(path: string, time: number): number {
+    const all = [...this.calls].flatMap(([key, { times }]) => (key.split(":")[1] === path ? times : []));
+    return all.filter((sent) => sent > time).length;
+  }
+
   async stop(): Promise<void> {
     this.#server.close();
     this.#server.closeAllConnections();
