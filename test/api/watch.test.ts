@@ -3,10 +3,11 @@ import { once } from "node:events";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { Health, HealthCheckResponse_ServingStatus as ServingStatus } from "../../src/gen/grpc/health/v1/health_pb.ts";
 import { openReply, readEvents } from "../support/event-source.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { typeOf, type WatchCall, type WatchProtocol, WatchRefused, watchProtocolsOf } from "./watch-protocols.ts";
 
@@ -265,12 +266,12 @@ describe("a watch keeps its bounds", () => {
         const fields = { execution_id: await start({ workflow: "long" }, small.url) };
         const gone = new AbortController();
         const watch = protocol.watch({ fields, key: testKey, signal: gone.signal });
-        await vi.waitFor(async () => expect((await watch.next()).value).toMatchObject({ accepted: {} }));
+        await eventually(async () => expect((await watch.next()).value).toMatchObject({ accepted: {} }));
         if (other === undefined) throw new Error("there is no other protocol");
         expect(await refusalOf(other, { fields })).toMatchObject({ reason: "WATCHERS_FULL", status: 429 });
         gone.abort();
         await watch.next().catch(() => undefined);
-        await vi.waitFor(async () => {
+        await eventually(async () => {
           for await (const event of other.watch({ fields, key: testKey })) {
             expect(event).toMatchObject({ accepted: {} });
             break;
@@ -292,13 +293,13 @@ test("a reader that takes nothing for too long is cut, though it stays connected
     const readers = watchProtocolsOf(small.url);
     const [rest, grpc] = [readers[1], readers.at(-1)];
     if (rest === undefined || grpc === undefined) throw new Error("there are no readers");
-    const told = await vi.waitFor(() => readAll(rest, { fields }), { timeout: 20_000 });
+    const told = await eventually(() => readAll(rest, { fields }), { timeout: 20_000 });
     expect(told.length).toBeGreaterThan(6_000);
     for (const protocol of [rest, grpc]) {
       const watch = protocol.watch({ fields, key: testKey, signal: done.signal });
       expect((await watch.next()).value).toMatchObject({ accepted: {} });
       const next = { fields: { ...fields, last_event_id: told.at(-2)?.["id"] ?? "" } };
-      await vi.waitFor(async () => expect(await readAll(grpc, next)).toHaveLength(1), { timeout: 20_000 });
+      await eventually(async () => expect(await readAll(grpc, next)).toHaveLength(1), { timeout: 20_000 });
     }
   } finally {
     done.abort();

@@ -1,7 +1,8 @@
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { ExecutionResult_Status, ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 
 let flowcall: Flowcall;
@@ -38,7 +39,7 @@ test("a Group of 10,000 iterations is recorded whole, in flushes of a bounded si
   const headers = { "x-api-key": testKey };
   const account = { linkedAccountId: "john@acme.io" };
   const { executionId } = await client.executeWorkflow({ ...account, workflow: "ten-thousand" }, { headers });
-  await vi.waitFor(
+  await eventually(
     async () => {
       const { status, response } = await client.getExecutionResponse({ ...account, executionId }, { headers });
       expect(status).toBe(ExecutionResult_Status.COMPLETED);

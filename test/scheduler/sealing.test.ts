@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { openRun, Sealing, sealRun, withoutHidden } from "../../src/scheduler/sealing.ts";
 import { account, executionCalls } from "../api/execution-calls.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startFlowcall } from "../support/flowcall.ts";
 
 const { getExecutionResponse, getNodeRun, retryNode } = ExecutionService.method;
@@ -93,7 +94,7 @@ describe("an execution of which a node hides what it gives", () => {
     await putWorkflow(flowcall.url, { alias: "hides", definition });
     const calls = executionCalls(flowcall.url);
     const execution_id = await calls.start({ workflow: "hides" });
-    await vi.waitFor(async () => expect(await dump()).toContain('\\"sealed\\"'));
+    await eventually(async () => expect(await dump()).toContain('\\"sealed\\"'));
     expect(await dump()).not.toContain(secret);
     expect((await calls.ask(getNodeRun, { execution_id, node_id: "2" })).message).toMatchObject({
       output: "[REDACTED]",

@@ -1,7 +1,8 @@
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 
 const headers = { "x-api-key": testKey };
@@ -30,11 +31,11 @@ async function states(): Promise<readonly unknown[]> {
 describe("an execution that waits for a time", () => {
   test("holds no slot, and goes on when it is due", async () => {
     for (let count = 0; count < 3; count += 1) {
-      await vi.waitFor(() =>
+      await eventually(() =>
         client().executeWorkflow({ ...account, workflow: "slow-task", tag: "waits" }, { headers }),
       );
     }
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       expect(await states()).toEqual(Array(3).fill({ state: null, owner: null, is_waiting: true }));
     });
     const reply = await client().executeWorkflow(
@@ -42,7 +43,7 @@ describe("an execution that waits for a time", () => {
       { headers },
     );
     expect(reply.returnValue).toBeDefined();
-    await vi.waitFor(
+    await eventually(
       async () => {
         expect(await states()).toEqual(Array(3).fill({ state: "COMPLETED", owner: null, is_waiting: null }));
       },

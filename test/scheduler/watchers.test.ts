@@ -1,6 +1,6 @@
 import { Kysely, PostgresDialect } from "kysely";
 import { pino } from "pino";
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { EventCursor } from "../../src/domain/event-cursor.ts";
 import type { NewExecution } from "../../src/domain/execution.ts";
 import { type WatchedFact, Watchers } from "../../src/scheduler/watchers.ts";
@@ -8,6 +8,7 @@ import { ExecutionEvents } from "../../src/storage/execution-events.ts";
 import { Pool } from "../../src/storage/pool.ts";
 import type { Tables } from "../../src/storage/tables.ts";
 import { createTenant, nodeRun, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
+import { eventually } from "../support/eventually.ts";
 
 const log = pino({ level: "silent" });
 const never = new AbortController().signal;
@@ -153,7 +154,7 @@ test("a watcher that leaves while nothing happens is let go", async () => {
 test("500 watchers on a handful of executions cost as many statements as one", async () => {
   const executions = await Promise.all(Array.from({ length: 5 }, begin));
   const watches = executions.flatMap((execution) => Array.from({ length: 100 }, () => watchAll(execution)));
-  await vi.waitFor(() => expect(statements).toBeGreaterThan(3));
+  await eventually(() => expect(statements).toBeGreaterThan(3));
   const flushes = 10;
   const before = statements;
   const started = performance.now();
@@ -179,11 +180,11 @@ test("500 watchers of executions in which nothing happens cost a few statements 
       }
     }),
   );
-  await vi.waitFor(() => expect(facts).toHaveLength(500));
+  await eventually(() => expect(facts).toHaveLength(500));
   const joined = statements;
-  await vi.waitFor(() => expect(statements).toBeGreaterThan(joined + 1), { timeout: 20_000 });
+  await eventually(() => expect(statements).toBeGreaterThan(joined + 1), { timeout: 20_000 });
   const [before, started] = [statements, performance.now()];
-  await vi.waitFor(() => expect(statements).toBeGreaterThanOrEqual(before + 3), { timeout: 20_000 });
+  await eventually(() => expect(statements).toBeGreaterThanOrEqual(before + 3), { timeout: 20_000 });
   expect((statements - before) / ((performance.now() - started) / 1_000)).toBeLessThan(5);
   gone.abort();
   await Promise.all(watches);

@@ -8,11 +8,12 @@ import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { MigrationProvider } from "kysely/migration";
 import type pg from "pg";
 import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { Database } from "../../src/storage/database.ts";
 import { isUnavailable } from "../../src/storage/faults.ts";
 import { migrations } from "../../src/storage/migrations/migrations.ts";
 import type { Tables } from "../../src/storage/tables.ts";
+import { eventually } from "../support/eventually.ts";
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const silent = pino({ level: "silent" });
@@ -73,7 +74,7 @@ const rejection = (promise: Promise<unknown>) =>
 it("waits for a database that is down, and says so once", async () => {
   const { lines, log } = readableLog();
   const starting = open({ host: folder }, log).start();
-  await vi.waitFor(() => expect(lines).toEqual(["the database cannot be reached yet; waiting for it"]));
+  await eventually(() => expect(lines).toEqual(["the database cannot be reached yet; waiting for it"]));
   const server = await listen();
   await starting;
   expect(lines.slice(1)).toEqual(["the database is reached"]);
@@ -151,7 +152,7 @@ it("outlives the end of a connection, idle or in use", async () => {
   const other = open({}).db;
   const end = async (pid: number) => {
     await sql`select pg_terminate_backend(${pid})`.execute(other);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { rows } = await sql`select 1 from pg_stat_activity where pid = ${pid}`.execute(other);
       expect(rows).toEqual([]);
     });
@@ -164,7 +165,7 @@ it("outlives the end of a connection, idle or in use", async () => {
   });
   const [row] = (await pid.execute(db)).rows;
   await end(row?.pid ?? 0);
-  await vi.waitFor(() => pid.execute(db));
+  await eventually(() => pid.execute(db));
 });
 
 it("has no connection left once it is stopped", async () => {

@@ -19,10 +19,11 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { databaseAccount } from "../../src/storage/embedded/account.ts";
 import { EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
 import { findPackage, installProgram, runProgram } from "../../src/storage/embedded/program.ts";
+import { eventually } from "../support/eventually.ts";
 
 const log = pino({ level: "silent" });
 const isRoot = process.getuid?.() === 0;
@@ -168,7 +169,7 @@ describe("with a folder used before", () => {
     const { connection } = await start(dataDir);
     const pid = await pidOf(dataDir);
     process.kill(pid, "SIGKILL");
-    await vi.waitFor(() => query(connection, "select 1"), 20_000);
+    await eventually(() => query(connection, "select 1"));
     expect(await pidOf(dataDir)).not.toBe(pid);
   });
 
