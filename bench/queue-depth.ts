@@ -12,9 +12,11 @@ import { openStores, type Stores } from "../src/storage/stores.ts";
 
 const depths = [1_000, 1_000_000] as const;
 const rounds = 60;
-const queueMax = 10_000;
-/** As the rescuer does: a long queue is counted in one sweep of twenty. */
-const countEvery = { 1000: 3, 1000000: 21 } as const;
+const queueMax = 100_000;
+/** As the rescuer does: a long queue is counted in one sweep of twenty-one. */
+const countEvery = { 1000: 1, 1000000: 21 } as const;
+
+const full = { accounts: [], environmentIds: [] };
 
 const url = process.env["FLOWCALL_DATABASE_URL"];
 if (url === undefined) throw new Error("FLOWCALL_DATABASE_URL names an empty database");
@@ -28,7 +30,9 @@ for (const depth of depths) {
   const times: number[] = [];
   for (let round = 0; round < rounds; round += 1) {
     const begin = performance.now();
-    const claimed = await stores.executions.claim({ owner: "bench", limit: 16 });
+    const { accounts } = await stores.executions.findTurns({ after: undefined, limit: 16, full });
+    const shares = accounts.map((account) => ({ ...account, count: 16 }));
+    const claimed = await stores.executions.claim({ owner: "bench", shares });
     await stores.executions.getQueue(round % countEvery[depth] === 0 ? queueMax : 0);
     times.push(performance.now() - begin);
     if (claimed.length !== 16) throw new Error("too few were claimed");
@@ -69,7 +73,8 @@ async function fill(depth: number): Promise<void> {
           from generate_series(${from}::int, ${to}::int) as number
         returning id, environment_id
       )
-      insert into execution_claim (execution_id, environment_id, epoch) select id, environment_id, 0 from accepted
+      insert into execution_claim (execution_id, environment_id, linked_account_id, epoch)
+        select id, environment_id, 'a', 0 from accepted
       `.execute(database.db);
   }
   for (const table of ["execution", "execution_claim"])

@@ -30,6 +30,7 @@ import { createLinkedAccountService } from "./rpc/linked-account-service.ts";
 import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
 import { resealCredentials } from "./scheduler/credentials.ts";
+import { RequestRates } from "./scheduler/request-rates.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Sealing } from "./scheduler/sealing.ts";
 import { Watchers } from "./scheduler/watchers.ts";
@@ -88,7 +89,9 @@ export class App implements Service {
     this.#watchers = new Watchers({ events, watchersMax, log });
     const sealing = new Sealing(() => this.#encryptionKeys);
     this.#reseal = () => resealCredentials({ ...stores, sealing, log });
+    const rates = new RequestRates(limits);
     this.#scheduler = new Scheduler({
+      rates,
       http: this.#http,
       executions,
       reader,
@@ -120,7 +123,7 @@ export class App implements Service {
       createConnectionService({ ...stores, sealing, limits }),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
-    this.#chain = createChain({ implementations, isUnavailable, log });
+    this.#chain = createChain({ implementations, count: (keyId) => rates.take(keyId), isUnavailable, log });
     const services = implementations.map(({ service }) => service);
     const health = createHealthService({
       isReady,

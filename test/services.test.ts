@@ -10,7 +10,9 @@ import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import { Janitor } from "../src/scheduler/janitor.ts";
 import { Lease } from "../src/scheduler/lease.ts";
+import { Load } from "../src/scheduler/load.ts";
 import { Loop } from "../src/scheduler/loop.ts";
+import { RequestRates } from "../src/scheduler/request-rates.ts";
 import { Rescuer } from "../src/scheduler/rescuer.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { Sealing } from "../src/scheduler/sealing.ts";
@@ -69,7 +71,14 @@ const services: Readonly<Record<string, () => Service>> = {
   EmbeddedPostgres: () => new EmbeddedPostgres({ dataDir: `${data.dataDir}/embedded`, log }),
   Hints: () => new Hints({ connection: () => testDatabase.connection, log }),
   HttpClient: () => new HttpClient({ allow }),
-  Lease: () => new Lease({ leases: new LeaseStore(database.db), owner: newId(), log }),
+  Lease: () =>
+    new Lease({
+      leases: new LeaseStore(database.db),
+      owner: newId(),
+      load: new Load(limits),
+      rates: new RequestRates(limits),
+      log,
+    }),
   Listener: () => new Listener({ host, port: 0, limits: defaultServerLimits, log, receive: () => undefined }),
   Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
   Janitor: () => new Janitor({ executions: new ExecutionStore(database.db), retentionMs: limits.retentionMs, log }),
@@ -77,7 +86,8 @@ const services: Readonly<Record<string, () => Service>> = {
     new Rescuer({
       executions: new ExecutionStore(database.db),
       owner: newId(),
-      runs: { size: 0, has: () => false, takeUp: async () => undefined },
+      load: new Load(limits),
+      runs: { has: () => false, takeUp: async () => undefined },
       lease: { isHeld: () => true, isSteady: () => true },
       limits,
       onExpired: () => undefined,
@@ -93,6 +103,7 @@ const services: Readonly<Record<string, () => Service>> = {
       workflows: new WorkflowStore(database.db),
       configs: new ConfigStore(database.db),
       leases: new LeaseStore(database.leaseDb),
+      rates: new RequestRates(limits),
       hints: new Hints({ connection: () => testDatabase.connection, log }),
       sealing: new Sealing(() => []),
       isUnavailable,

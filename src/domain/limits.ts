@@ -43,8 +43,15 @@ export type Limits = {
   readonly retentionMs: number;
   /** Executions that run at a time in this process. */
   readonly slots: number;
-  /** Executions that wait for a slot, over all processes. */
+  /** Executions that wait for a slot, over all processes: in all, of one environment, of one linked account. */
   readonly queueMax: number;
+  readonly environmentQueueMax: number;
+  readonly accountQueueMax: number;
+  /** Executions that run at a time, over all processes, of one environment and of one linked account. */
+  readonly environmentRunningMax: number;
+  readonly accountRunningMax: number;
+  /** Requests with one API key in a second, over all processes. */
+  readonly keyRequestsMax: number;
   /** Compiled versions that are kept in memory. */
   readonly versionsMax: number;
   /** Streams of WatchExecution at a time, on this process. */
@@ -78,7 +85,12 @@ export const defaultLimits: Limits = {
   ageMs: 90 * dayMs,
   retentionMs: 30 * dayMs,
   slots: 256,
-  queueMax: 10_000,
+  queueMax: 100_000,
+  environmentQueueMax: 50_000,
+  accountQueueMax: 10_000,
+  environmentRunningMax: 5_000,
+  accountRunningMax: 1_000,
+  keyRequestsMax: 10_000,
   versionsMax: 1_000,
   watchersMax: 10_000,
   eventOpenMs: 1_000,

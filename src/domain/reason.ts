@@ -41,6 +41,7 @@ export type Reason =
   | "ENCRYPTION_KEYS_MISSING"
   | "QUEUE_FULL"
   | "WATCHERS_FULL"
+  | "TOO_MANY_REQUESTS"
   | "REPLY_TOO_LARGE"
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
@@ -89,6 +90,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   NODE_RETRY_NOT_ALLOWED: { code: Code.FailedPrecondition, status: 400 },
   ENCRYPTION_KEYS_MISSING: { code: Code.FailedPrecondition, status: 400 },
   QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
+  TOO_MANY_REQUESTS: { code: Code.ResourceExhausted, status: 429 },
   WATCHERS_FULL: { code: Code.ResourceExhausted, status: 429 },
   REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
   ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },

@@ -1,7 +1,10 @@
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
+import type { AccountCount } from "../storage/queue.ts";
+import type { Load } from "./load.ts";
 import { Loop } from "./loop.ts";
+import type { KeyRate, RequestRates } from "./request-rates.ts";
 
 /** How long others believe in this process after its last word, by the database's clock. */
 const leaseMs = 4_000;
@@ -13,16 +16,25 @@ const heldMs = 0.8 * leaseMs;
 /** How long after a break all others have renewed their leases too, if they live. */
 const graceMs = 2_000;
 
+export type LeaseOptions = {
+  readonly leases: LeaseStore;
+  readonly owner: string;
+  readonly load: Pick<Load, "counts" | "hearElsewhere">;
+  readonly rates: Pick<RequestRates, "measure" | "hearElsewhere">;
+  readonly log: Logger;
+};
+
+/** What a process tells the others: what it runs, and how many requests it gets. */
+type Report = { readonly running?: readonly AccountCount[]; readonly requests?: readonly KeyRate[] };
+
 /**
- * This process's word that it lives: one row, renewed on a connection of its own.
+ * This process's word that it lives, and what it has to do: one row, renewed on a connection of its own.
  *
  * Time is a hint on both sides. What holds is that every write names the owner and the epoch.
  */
 export class Lease implements Service {
-  readonly #leases: LeaseStore;
-  readonly #owner: string;
+  readonly #options: LeaseOptions;
   readonly #loop: Loop;
-  readonly #log: Logger;
   #isRenewed = false;
   /** By this process's own clock, which no one sets. */
   #heldUntil = Number.NEGATIVE_INFINITY;
@@ -30,11 +42,9 @@ export class Lease implements Service {
   #session: string | undefined;
   #unbrokenSince = Number.NEGATIVE_INFINITY;
 
-  constructor({ leases, owner, log }: { leases: LeaseStore; owner: string; log: Logger }) {
-    this.#leases = leases;
-    this.#owner = owner;
-    this.#log = log;
-    this.#loop = new Loop({ name: "lease", everyMs: renewMs, turn: () => this.#renew(), log });
+  constructor(options: LeaseOptions) {
+    this.#options = options;
+    this.#loop = new Loop({ name: "lease", everyMs: renewMs, turn: () => this.#renew(), log: options.log });
   }
 
   async start(): Promise<void> {
@@ -43,14 +53,15 @@ export class Lease implements Service {
 
   /** Gives the lease up, so that others take over at once what this process leaves. */
   async stop(): Promise<void> {
+    const { leases, owner, log } = this.#options;
     await this.#loop.stop();
     if (!this.isFresh()) return;
     this.#isRenewed = false;
     this.#heldUntil = Number.NEGATIVE_INFINITY;
     try {
-      await this.#leases.drop(this.#owner);
+      await leases.drop(owner);
     } catch (error) {
-      this.#log.warn({ err: error }, "the lease could not be given up, and is left to run out");
+      log.warn({ err: error }, "the lease could not be given up, and is left to run out");
     }
   }
 
@@ -81,9 +92,11 @@ export class Lease implements Service {
   }
 
   async #renew(): Promise<void> {
+    const { leases, owner, load, rates } = this.#options;
     const askedTime = performance.now();
     try {
-      const session = await this.#leases.renew({ owner: this.#owner, ms: leaseMs });
+      const report: Report = { running: load.counts, requests: rates.measure() };
+      const { session, elsewhere } = await leases.renew({ owner, ms: leaseMs, load: JSON.stringify(report) });
       const isBroken = !this.#isRenewed || session !== this.#session || askedTime >= this.#heldUntil;
       // A process that has just begun has had no break.
       if (this.#session !== undefined && isBroken) this.#unbrokenSince = performance.now();
@@ -92,9 +105,22 @@ export class Lease implements Service {
       this.#heldUntil = askedTime + heldMs;
       this.#renewal.resolve();
       this.#renewal = Promise.withResolvers();
+      this.#hear(elsewhere);
     } catch (error) {
       this.#isRenewed = false;
       throw error;
+    }
+  }
+
+  #hear(elsewhere: readonly string[]): void {
+    const { load, rates, log } = this.#options;
+    try {
+      // Written here by other processes; one of another version may tell less.
+      const reports = elsewhere.map((text) => JSON.parse(text) as Report);
+      load.hearElsewhere(reports.flatMap(({ running = [] }) => running));
+      rates.hearElsewhere(reports.flatMap(({ requests = [] }) => requests));
+    } catch (error) {
+      log.debug({ err: error }, "what a process of another version tells of its load is not understood");
     }
   }
 }

@@ -21,9 +21,16 @@ export function admit(graph: Graph, call: Pick<ExecuteCall, "type" | "event">): 
   if (graph.payloadSchema !== undefined) checkPayload(graph.payloadSchema, call.event.body);
 }
 
-export function queueFull(max: number): RequestError {
-  return new RequestError("QUEUE_FULL", `${max} executions are queued already. Try again later.`, {
-    metadata: { limit: "queue", value: String(max) },
+const queues = {
+  queue: "",
+  environment_queue: " in this environment",
+  account_queue: " for this linked account",
+} as const;
+
+export function queueFull(limit: keyof typeof queues, max: number): RequestError {
+  const message = `${max} executions are queued already${queues[limit]} (limit ${limit}). Try again later.`;
+  return new RequestError("QUEUE_FULL", message, {
+    metadata: { limit, value: String(max) },
     retryAfterSeconds: 1,
   });
 }

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { Account } from "../domain/account.ts";
 import type { Outcome } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
@@ -6,6 +7,7 @@ import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { Lease } from "./lease.ts";
+import type { Load } from "./load.ts";
 import { Loop } from "./loop.ts";
 import type { Runs } from "./runs.ts";
 
@@ -15,7 +17,7 @@ const everyMs = 500;
  * How many of the queue a sweep counts, on average: a long queue is counted more seldom, at the least every 20 sweeps.
  * Up to then what others accept is not known here, and that is how far the queue may grow beyond its bound.
  */
-const countedPerSweep = 500;
+const countedPerSweep = 5_000;
 const uncountedMax = 20;
 
 /** How many executions are claimed by one statement at most. */
@@ -37,7 +39,8 @@ type Trial = { readonly id: string; readonly beginTime: number; readonly claimMs
 export type RescuerOptions = {
   readonly executions: ExecutionStore;
   readonly owner: string;
-  readonly runs: Pick<Runs, "size" | "has" | "takeUp">;
+  readonly runs: Pick<Runs, "has" | "takeUp">;
+  readonly load: Load;
   readonly lease: Pick<Lease, "isHeld" | "isSteady">;
   readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs">;
   /** Told of executions that it ended, since they took too long. */
@@ -58,8 +61,8 @@ export type RescuerOptions = {
 export class Rescuer implements Service {
   readonly #options: RescuerOptions;
   readonly #loop: Loop;
-  /** How many executions wait for a slot, as last counted, and accepted and claimed here since. */
-  queued = 0;
+  /** Whose turn was last; the first account's is next where it is not set. */
+  #turn: Account | undefined;
   /** How many sweeps go by before they are counted again. */
   #uncounted = 0;
   #suspects = 0;
@@ -95,13 +98,13 @@ export class Rescuer implements Service {
 
   /** A slot is free: looks at once if something waits for it. */
   wake(): void {
-    if (this.queued > 0 || this.#failed.length > 0) this.#loop.wake();
+    if (this.#options.load.queued + this.#suspects + this.#failed.length > 0) this.#loop.wake();
   }
 
   /** Something is queued that another process has no slot for. */
   heed(): void {
-    const { runs, limits } = this.#options;
-    if (runs.size < limits.slots) this.#loop.wake();
+    const { load, limits } = this.#options;
+    if (load.running < limits.slots) this.#loop.wake();
   }
 
   /** Puts an execution off that this process cannot go on with. */
@@ -114,17 +117,18 @@ export class Rescuer implements Service {
   }
 
   async #sweep(): Promise<void> {
-    const { executions, limits } = this.#options;
+    const { executions, owner, lease, load, limits } = this.#options;
     await this.#expire();
     await this.#putOffFailed();
     await this.#releaseStrays();
     await this.#endTrial();
+    if (lease.isSteady()) await executions.bury(owner);
     await this.#claim();
     const isCounted = this.#uncounted <= 0;
     const { queued, suspects, dueInMs } = await executions.getQueue(isCounted ? limits.queueMax : 0);
     if (isCounted) {
-      this.queued = queued;
-      this.#uncounted = Math.min(Math.floor(queued / countedPerSweep), uncountedMax);
+      load.hearQueued(queued);
+      this.#uncounted = Math.min(Math.floor(load.queued / countedPerSweep), uncountedMax);
     } else {
       this.#uncounted -= 1;
     }
@@ -132,23 +136,29 @@ export class Rescuer implements Service {
     this.#dueInMs = dueInMs;
   }
 
+  /** Takes up what is queued, of each account in turn, until no slot is free or a whole round finds nothing. */
   async #claim(): Promise<void> {
-    const { executions, owner, runs, lease, limits } = this.#options;
-    while (!this.isTrying && lease.isHeld()) {
-      const limit = Math.min(limits.slots - runs.size, batchMax);
-      if (limit <= 0) break;
+    const { executions, owner, load, lease, limits } = this.#options;
+    for (let claimedInRound: number | undefined; !this.isTrying && lease.isHeld(); ) {
+      const slots = Math.min(limits.slots - load.running, batchMax);
+      if (slots <= 0) break;
+      if (this.#turn === undefined) claimedInRound = 0;
+      const { accounts, next } = await executions.findTurns({ after: this.#turn, limit: slots, full: load.full });
       const askedTime = performance.now();
-      const claimed = await executions.claim({ owner, limit, takesOver: lease.isSteady() });
+      // Also where it is nobody's turn: suspects are beside the queue.
+      const claimed = await executions.claim({ owner, shares: load.share(accounts, slots) });
       const claimMs = performance.now() - askedTime;
-      this.queued = Math.max(0, this.queued - claimed.length);
       for (const execution of claimed) await this.#takeUp(execution, claimMs);
-      if (claimed.length < limit) break;
+      this.#turn = next;
+      if (claimedInRound !== undefined) claimedInRound += claimed.length;
+      if (next === undefined && claimedInRound === 0) break;
     }
   }
 
   async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
     const { owner, runs, log } = this.#options;
     const { id, environmentId, epoch, isSuspect } = execution;
+    this.#options.load.unqueue(execution);
     if (isSuspect) log.warn({ execution: id, epoch }, "an execution whose owners were lost is tried alone");
     try {
       await runs.takeUp(execution);

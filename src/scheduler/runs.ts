@@ -3,6 +3,7 @@ import type { Outcome } from "../domain/execution.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import { ExecutionRun, type ExecutionRunOptions, eventOf } from "./execution-run.ts";
+import type { Load } from "./load.ts";
 import type { VersionCache } from "./version-cache.ts";
 
 /** What a run starts from. */
@@ -12,6 +13,7 @@ export type RunsOptions = Omit<ExecutionRunOptions, keyof RunStart> & {
   readonly versions: VersionCache;
   /** Told of each run that has left its slot, with its outcome if it ended here. */
   readonly onLeft: (run: ExecutionRun, outcome: Outcome | undefined) => void;
+  readonly load: Pick<Load, "began" | "left">;
   /** Told of each committed run that cannot go on here, before it has left its slot for others to know. */
   readonly onFailed: (claim: Claim, error: unknown) => void;
 };
@@ -20,14 +22,11 @@ export type RunsOptions = Omit<ExecutionRunOptions, keyof RunStart> & {
 export class Runs {
   readonly #options: RunsOptions;
   readonly #running = new Map<string, ExecutionRun>();
+  readonly #slots = new Set<ExecutionRun>();
   readonly #ending = new Set<Promise<void>>();
 
   constructor(options: RunsOptions) {
     this.#options = options;
-  }
-
-  get size(): number {
-    return this.#running.size;
   }
 
   get ids(): Iterable<string> {
@@ -42,12 +41,16 @@ export class Runs {
   add(start: RunStart): ExecutionRun {
     const run = new ExecutionRun({ ...this.#options, ...start });
     this.#running.set(run.execution.id, run);
+    this.#slots.add(run);
+    this.#options.load.began(run.execution);
     return run;
   }
 
   /** Gives up the slot of a run that does not begin. */
   drop(run: ExecutionRun): void {
+    if (!this.#slots.delete(run)) return;
     const { id } = run.execution;
+    this.#options.load.left(run.execution);
     // An answer that was lost lets an execution be claimed anew while its earlier run has not learnt of it yet.
     if (this.#running.get(id) === run) this.#running.delete(id);
   }

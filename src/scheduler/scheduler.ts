@@ -7,6 +7,7 @@
 // holds, so nothing accepted depends on this process living on.
 
 import type { Logger } from "pino";
+import type { Account } from "../domain/account.ts";
 import type { Clock } from "../domain/clock.ts";
 import { isTerminal, type Outcome } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
@@ -27,7 +28,9 @@ import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import type { ExecutionRun } from "./execution-run.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
-import { admit, keyReused, keysMissing, queueFull, shuttingDown } from "./refusals.ts";
+import { Load } from "./load.ts";
+import { admit, keyReused, keysMissing, shuttingDown } from "./refusals.ts";
+import type { RequestRates } from "./request-rates.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
 import type { Sealing } from "./sealing.ts";
@@ -45,6 +48,7 @@ export type SchedulerOptions = {
   readonly leases: LeaseStore;
   readonly sealing: Sealing;
   readonly hints: Pick<Hints, "tell" | "on">;
+  readonly rates: RequestRates;
   /** Told where more may be recorded of executions: of these, or of any. */
   readonly onRecorded?: (ids: readonly string[] | undefined) => void;
   readonly isUnavailable: (error: unknown) => boolean;
@@ -57,6 +61,7 @@ export type SchedulerOptions = {
 export class Scheduler implements Service {
   readonly #options: SchedulerOptions;
   readonly #owner = newId();
+  readonly #load: Load;
   readonly #runs: Runs;
   readonly #versions: VersionCache;
   readonly #again: Again;
@@ -71,9 +76,11 @@ export class Scheduler implements Service {
     this.#options = options;
     this.#versions = new VersionCache({ workflows, limits });
     this.#again = new Again({ reader, workflows, configs, versions: this.#versions });
-    this.#lease = new Lease({ leases, owner: this.#owner, log });
+    this.#load = new Load(limits);
+    this.#lease = new Lease({ leases, owner: this.#owner, load: this.#load, rates: options.rates, log });
     this.#runs = new Runs({
       ...options,
+      load: this.#load,
       lease: this.#lease,
       owner: this.#owner,
       versions: this.#versions,
@@ -88,7 +95,8 @@ export class Scheduler implements Service {
     });
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
     const onExpired = this.#endWith.bind(this);
-    this.#rescuer = new Rescuer({ ...options, owner: this.#owner, runs: this.#runs, lease: this.#lease, onExpired });
+    const parts = { owner: this.#owner, runs: this.#runs, load: this.#load, lease: this.#lease };
+    this.#rescuer = new Rescuer({ ...options, ...parts, onExpired });
     this.#janitor = new Janitor({ executions, retentionMs: limits.retentionMs, log });
     hints.on("ended", (ids) => {
       this.#waiters.heed(ids);
@@ -132,15 +140,16 @@ export class Scheduler implements Service {
    */
   async execute(call: ExecuteCall): Promise<Started> {
     if (this.#isStopping) throw shuttingDown();
-    const { workflows, limits } = this.#options;
+    const { workflows } = this.#options;
     // Decided before anything is read where nothing can change it: whoever is sent away is so at once.
-    if (call.idempotencyKey === undefined && !this.#hasSlot() && this.#isQueueFull()) throw queueFull(limits.queueMax);
+    const early = call.idempotencyKey === undefined && !this.#hasSlot(call) ? this.#load.refusal(call) : undefined;
+    if (early !== undefined) throw early;
     const target = await workflows.resolveCall(call);
     const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
     admit(graph, call);
     this.#checkSealing(graph);
     const accept = await acceptOf(call, target, graph, this.#options);
-    if (this.#hasSlot() && call.type === "SYNC" && accept.idempotencyKey === undefined)
+    if (this.#hasSlot(call) && call.type === "SYNC" && accept.idempotencyKey === undefined)
       return this.#runHeld(this.#runs.add(accept), call);
     const bound = await this.#begin(accept);
     return bound === undefined ? this.#await(accept.execution.id, call) : this.#replay(bound, accept, call);
@@ -198,27 +207,24 @@ export class Scheduler implements Service {
     if (graph.hidesNodes && !this.#options.sealing.canSeal) throw keysMissing();
   }
 
-  #isQueueFull(): boolean {
-    return this.#rescuer.queued >= this.#options.limits.queueMax;
-  }
-
-  #hasSlot(): boolean {
-    return this.#runs.size < this.#options.limits.slots && !this.#rescuer.isTrying;
+  #hasSlot(account: Account): boolean {
+    return !this.#rescuer.isTrying && this.#load.hasSlot(account);
   }
 
   /** Answers the execution that the key stands for already, if there is one. */
   async #begin(accept: Accept): Promise<BoundExecution | undefined> {
-    return this.#hasSlot() ? await this.#runOwned(accept) : await this.#enqueue(accept);
+    return this.#hasSlot(accept.execution) ? await this.#runOwned(accept) : await this.#enqueue(accept);
   }
 
   async #enqueue({ execution, graph, idempotencyKey, flushes }: Accept): Promise<BoundExecution | undefined> {
-    const { executions, hints, limits, sealing } = this.#options;
-    if (this.#isQueueFull()) {
+    const { executions, hints, sealing } = this.#options;
+    const refusal = this.#load.refusal(execution);
+    if (refusal !== undefined) {
       const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
       if (bound !== undefined) return bound;
-      throw queueFull(limits.queueMax);
+      throw refusal;
     }
-    this.#rescuer.queued += 1;
+    this.#load.queue(execution);
     const sealKey = graph.hidesNodes ? sealing.createKey(execution.id).wrapped : undefined;
     const bound = await executions.begin(execution, { idempotencyKey, flushes, sealKey });
     hints.tell("queued");

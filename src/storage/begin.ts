@@ -1,4 +1,5 @@
 import { type Kysely, sql } from "kysely";
+import type { Account } from "../domain/account.ts";
 import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
 import { startTypes, toStartRow } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
@@ -22,7 +23,7 @@ export type BoundExecution = { readonly executionId: string; readonly fingerprin
 export type Beginning = { readonly execution: NewExecution; readonly begin: Begin };
 
 /** A key of an account. */
-export type AccountKey = Pick<NewExecution, "environmentId" | "linkedAccountId"> & { readonly key: string };
+export type AccountKey = Account & { readonly key: string };
 
 /** How long a key is kept after the end of its execution. */
 const idempotencyHours = 24;
@@ -103,8 +104,8 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
         from ${inputRows("seed", seedTypes, all.flatMap(toSeedRows))}
         where exists (select from accepted where accepted.id = seed.execution_id)
     )
-    insert into execution_claim (execution_id, environment_id, owner, epoch, run_since, seal_key)
-    select id, environment_id, owner, epoch, case when owner is not null then now() end, seal_key
+    insert into execution_claim (execution_id, environment_id, linked_account_id, owner, epoch, run_since, seal_key)
+    select id, environment_id, linked_account_id, owner, epoch, case when owner is not null then now() end, seal_key
       from input where exists (select from accepted where accepted.id = input.id)
     returning execution_id`.execute(db);
   return rows.map(({ execution_id }) => execution_id);

@@ -1,17 +1,20 @@
 import { type Kysely, sql } from "kysely";
+import type { Account } from "../domain/account.ts";
 import type { NewExecution, NodeRun } from "../domain/execution.ts";
-import { buryDead } from "./bury.ts";
 import { parseEntries, ranMs, startColumns, toNewExecution } from "./execution-rows.ts";
+import { inputRows } from "./input-rows.ts";
 import { isSuspect, lossesMax } from "./ownership.ts";
+import { accountTypes, toAccountRow } from "./queue.ts";
 import type { Tables } from "./tables.ts";
 import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
 
 export type Claimer = {
   readonly owner: string;
-  readonly limit: number;
-  /** Whether what other owners leave is taken over; where this is not set, it is. */
-  readonly takesOver?: boolean;
+  /** How many executions of each account are taken at most. */
+  readonly shares: readonly Share[];
 };
+
+export type Share = Account & { readonly count: number };
 
 /** An execution to run, or to go on with, from what its journal holds. */
 export type ClaimedExecution = NewExecution &
@@ -26,56 +29,28 @@ export type ClaimedExecution = NewExecution &
 
 type Journal = { readonly runs: readonly NodeRun[]; readonly nextFlushIndex: number };
 
-export type Queue = {
-  /** How many executions wait for somebody, up to a bound. */
-  readonly queued: number;
-  /** How many of them are suspects, up to a few hundred. */
-  readonly suspects: number;
-  /** When the next one is due that waits for a time. */
-  readonly dueInMs: number | undefined;
-};
-
-/** Suspects are counted to share the time of their trials. */
-const suspectsMax = 200;
-
-/** Reads the queue: see ExecutionStore.getQueue. */
-export async function readQueue(db: Kysely<Tables>, max: number): Promise<Queue> {
-  const { rows } = await sql<{ queued: number; suspects: number; due_in: number | null }>`
-    select
-      (select count(*)::int from (
-        select from execution_claim where owner is null and losses < 2 and due_time <= now() order by due_time limit ${max}
-      ) as due) as queued,
-      (select count(*)::int from (
-        select from execution_claim where losses >= 2 and owner is null limit ${suspectsMax}
-      ) as suspect) as suspects,
-      (select extract(epoch from due_time - now())::float8 * 1000 from execution_claim
-        where owner is null and losses < 2 and due_time > now() order by due_time limit 1) as due_in`.execute(db);
-  const [row] = rows;
-  const { queued = 0, suspects = 0, due_in } = row ?? {};
-  return { queued: Math.min(queued + suspects, max), suspects, dueInMs: due_in ?? undefined };
-}
-
 /** Takes executions over: see ExecutionStore.claim. */
 export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Promise<readonly ClaimedExecution[]> {
-  return await db
-    .transaction()
-    .setIsolationLevel("read committed")
-    .execute(async (transaction) => {
-      if (claimer.takesOver !== false) await buryDead(transaction, claimer.owner);
-      const rows = await takeClaims(transaction, claimer);
-      const journals = await readJournals(transaction, rows);
-      return rows.map((row) => ({
-        ...toNewExecution(row),
-        epoch: row.epoch,
-        isSuspect: row.is_suspect,
-        linkedAccount: toLinkedAccount(row),
-        ...(row.seal_key !== null && { sealKey: row.seal_key }),
-        ...(journals.get(row.id) ?? { runs: [], nextFlushIndex: 0 }),
-      }));
-    });
+  const rows = await takeClaims(db, claimer);
+  const journals = await readJournals(db, rows);
+  return rows.map((row) => ({
+    ...toNewExecution(row),
+    epoch: row.epoch,
+    isSuspect: row.is_suspect,
+    linkedAccount: toLinkedAccount(row),
+    ...(row.seal_key !== null && { sealKey: row.seal_key }),
+    ...(journals.get(row.id) ?? { runs: [], nextFlushIndex: 0 }),
+  }));
 }
 
-async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
+const shareTypes = { ...accountTypes, count: "int" } as const;
+
+async function takeClaims(db: Kysely<Tables>, { owner, shares }: Claimer) {
+  const input = shares.map((share) => ({ ...toAccountRow(share), count: share.count }));
+  const limit = Math.max(
+    1,
+    shares.reduce((sum, { count }) => sum + count, 0),
+  );
   return await db
     // Materialized: otherwise the planner may run a query with a limit more than once, and take too many.
     .with(
@@ -108,20 +83,19 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
     )
     .with(
       (cte) => cte("queued").materialized(),
-      (query) =>
-        query
-          .selectFrom("execution_claim")
-          .select("execution_id")
-          .where("owner", "is", null)
-          .where(sql<boolean>`losses < 2`)
-          .where("due_time", "<=", sql<Date>`now()`)
-          .orderBy("due_time")
-          .limit(limit)
-          .forUpdate()
-          .skipLocked(),
+      () => sql<{ execution_id: string }>`(
+        select claim.execution_id
+          from ${inputRows("share", shareTypes, input)}
+          cross join lateral (
+            select execution_id from execution_claim
+             where environment_id = share.environment_id and linked_account_id = share.linked_account_id
+               and owner is null and losses < 2 and due_time <= now()
+             order by due_time limit share.count for update skip locked
+          ) as claim
+      )`,
     )
-    // Some rows too many are locked until the commit. A limit that the planner knows is worth that: one that is counted
-    // makes it expect hundreds of rows, and then it reads through all executions that ever ran.
+    // Those beside a suspect are locked in vain until the commit. The limit takes nothing away; without one that the planner
+    // knows it expects hundreds of rows, and then it reads through all executions that ever ran.
     .with(
       (cte) => cte("chosen").materialized(),
       (query) =>
@@ -174,8 +148,8 @@ async function takeClaims(db: Kysely<Tables>, { owner, limit }: Claimer) {
 }
 
 /**
- * Reads what earlier owners wrote. In a statement of its own, with the claims held: the snapshot of the statement that
- * took them may be older than an earlier owner's last flush, and only from then on does that owner write no more.
+ * Reads what earlier owners wrote, once the claims are committed: only from then on do those owners write no more. The
+ * snapshot of the statement that took them may be older than an earlier owner's last flush.
  */
 async function readJournals(
   db: Kysely<Tables>,

@@ -11,7 +11,8 @@ import {
   findAllBound,
   keyOfBeginning,
 } from "./begin.ts";
-import { type ClaimedExecution, type Claimer, claimExecutions, type Queue, readQueue } from "./claim.ts";
+import { buryDead } from "./bury.ts";
+import { type ClaimedExecution, type Claimer, claimExecutions } from "./claim.ts";
 import type { Claim } from "./claim-row.ts";
 import { type ExpireLimits, expireExecutions } from "./expire.ts";
 import { type FinishedRun, type Finishing, finishAll, recordAllFinished } from "./finish.ts";
@@ -23,6 +24,7 @@ import {
   releaseStrays,
   suspendExecution,
 } from "./ownership.ts";
+import { findTurns, type Queue, readQueue, type TurnQuery, type Turns } from "./queue.ts";
 import { type Repaired, type RepairPage, repairPage } from "./repair.ts";
 import { type ExecutionRecord, getResults, listEnded, type ResultQuery } from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
@@ -120,10 +122,22 @@ export class ExecutionStore {
     return await deleteEnded(this.#db, retention);
   }
 
+  /** Queues what owners without a live lease hold, but for the owner who says so. */
+  async bury(owner: string): Promise<void> {
+    await this.#db
+      .transaction()
+      .setIsolationLevel("read committed")
+      .execute((transaction) => buryDead(transaction, owner));
+  }
+
+  /** The accounts that have something queued and due, at most `limit`, and that may run more. */
+  async findTurns(query: TurnQuery): Promise<Turns> {
+    return await findTurns(this.#db, query);
+  }
+
   /**
-   * Takes executions over, each in a new epoch, at most `limit`: those that are queued and due, and those whose owner
-   * has no live lease; the oldest first. Two callers never get the same one, and an owner not its own. A suspect is
-   * taken alone, while no other suspect is owned by anybody.
+   * Takes executions over, each in a new epoch: of each account the oldest that are queued and due, and not more than
+   * its share. Two callers never get the same one. A suspect is taken alone, while no other suspect is owned by anybody.
    */
   async claim(claimer: Claimer): Promise<readonly ClaimedExecution[]> {
     return await claimExecutions(this.#db, claimer);
@@ -160,7 +174,7 @@ export class ExecutionStore {
   }
 
   /**
-   * How many executions of all environments wait for somebody to run them, counted up to `max`, and in how many
+   * How many executions of each account wait for somebody to run them, counted up to `max` in all, and in how many
    * milliseconds the next one is due that waits for a time.
    */
   async getQueue(max: number): Promise<Queue> {

@@ -1,6 +1,8 @@
 import { type Kysely, sql } from "kysely";
 import type { Tables } from "./tables.ts";
 
+export type Renewal = { readonly owner: string; readonly ms: number; readonly load?: string };
+
 /**
  * Which processes live. A lease ends by the database's clock, so that processes need not agree on the time.
  *
@@ -14,23 +16,30 @@ export class LeaseStore {
     this.#db = db;
   }
 
-  /** Takes the lease, or prolongs it, to end `ms` milliseconds from now; answers the name of the session. */
-  async renew({ owner, ms }: { readonly owner: string; readonly ms: number }): Promise<string> {
-    const { rows } = await sql<{ session: string }>`
-      with forgotten as (
+  /**
+   * Takes the lease, or prolongs it, to end `ms` milliseconds from now, and keeps what the owner says of its load. Answers
+   * the name of the session, and what the other owners that live have said.
+   */
+  async renew({ owner, ms, load }: Renewal): Promise<{ readonly session: string; readonly elsewhere: string[] }> {
+    const { rows } = await sql<{ session: string; elsewhere: string[] }>`
+      with others as materialized (
+        select load from lease where owner <> ${owner} and expire_time > now() and load is not null
+      ), forgotten as (
         -- What processes left that ended without letting go; for others an ended lease and none are the same.
         delete from lease where owner <> ${owner} and expire_time < now() - interval '1 minute'
       )
-      insert into lease (owner, expire_time, renew_time, session_pid, session_start)
-      select ${owner}, now() + ${ms}::float8 * interval '1 millisecond', now(), pid, backend_start
+      insert into lease (owner, expire_time, renew_time, session_pid, session_start, load)
+      select ${owner}, now() + ${ms}::float8 * interval '1 millisecond', now(), pid, backend_start, ${load ?? null}
         from pg_stat_get_activity(pg_backend_pid())
       on conflict (owner) do update set
         expire_time = excluded.expire_time, renew_time = excluded.renew_time,
-        session_pid = excluded.session_pid, session_start = excluded.session_start
-      returning session_pid || ' ' || session_start as session`.execute(this.#db);
+        session_pid = excluded.session_pid, session_start = excluded.session_start, load = excluded.load
+      returning session_pid || ' ' || session_start as session, array(select load from others) as elsewhere`.execute(
+      this.#db,
+    );
     const [row] = rows;
     if (row === undefined) throw new Error("the database does not know its own session");
-    return row.session;
+    return row;
   }
 
   /** Lets go: what the owner still holds may be taken over at once. */

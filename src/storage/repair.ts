@@ -17,12 +17,12 @@ export type Repaired = {
 export async function repairPage(db: Kysely<Tables>, { after, limit }: RepairPage): Promise<Repaired> {
   const { rows } = await sql<{ next: string | null; queued: string[]; removed: string[] }>`
     with page as materialized (
-      select id, environment_id, state from execution where id > ${after} order by id limit ${limit}
+      select id, environment_id, linked_account_id, state from execution where id > ${after} order by id limit ${limit}
     ), place as materialized (
       select case when count(*) = ${limit} then max(id) end as next from page
     ), queued as (
-      insert into execution_claim (execution_id, environment_id, epoch)
-      select id, environment_id,
+      insert into execution_claim (execution_id, environment_id, linked_account_id, epoch)
+      select id, environment_id, linked_account_id,
              -- Never 0: a journal is read for executions that have had an epoch.
              greatest(1, (select max(epoch) from journal where journal.execution_id = page.id))
         from page

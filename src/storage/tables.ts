@@ -157,6 +157,8 @@ type ExecutionTable = {
 type ExecutionClaimTable = {
   execution_id: string;
   environment_id: string;
+  /** Empty where a process of an earlier version wrote it. */
+  linked_account_id: Generated<string>;
   owner: string | null;
   epoch: number;
   due_time: DatabaseTime;
@@ -194,4 +196,6 @@ type LeaseTable = {
   /** The session of the database that renewed it last. */
   session_pid: number | null;
   session_start: Date | null;
+  /** What the process has to do, as JSON text. */
+  load: string | null;
 };

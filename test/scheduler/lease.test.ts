@@ -1,6 +1,9 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { defaultLimits } from "../../src/domain/limits.ts";
 import { Lease } from "../../src/scheduler/lease.ts";
+import { Load } from "../../src/scheduler/load.ts";
+import { RequestRates } from "../../src/scheduler/request-rates.ts";
 import { Database } from "../../src/storage/database.ts";
 import { LeaseStore } from "../../src/storage/lease-store.ts";
 import { Line } from "../faults/line.ts";
@@ -20,7 +23,13 @@ beforeAll(async () => {
   const { user, database: name } = postgres.connection;
   const connection = { host: "127.0.0.1", port: line.port, user, database: name };
   database = new Database({ connection: () => connection, log });
-  lease = new Lease({ leases: new LeaseStore(database.leaseDb), owner: "a", log });
+  lease = new Lease({
+    leases: new LeaseStore(database.leaseDb),
+    owner: "a",
+    load: new Load(defaultLimits),
+    rates: new RequestRates(defaultLimits),
+    log,
+  });
   await lease.start();
 });
 

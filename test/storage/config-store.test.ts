@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createTenant, json, openStores, type Stores } from "./fixture.ts";
+import { createTenant, json, openStores, type Stores, takeUp } from "./fixture.ts";
 
 let stores: Stores;
 
@@ -14,6 +14,6 @@ test("whoever takes an execution over has the values of fields that it started w
   const fields = json('{"applicationFields":{"Region":"eu"},"workflowFields":{}}');
   const execution = { ...newExecution(), fields };
   await stores.executions.begin(execution);
-  const [claimed] = await stores.executions.claim({ owner: "another", limit: 1 });
+  const [claimed] = await takeUp(stores, { owner: "another", limit: 1 });
   expect(claimed).toMatchObject({ id: execution.id, fields });
 });

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Outcome } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
-import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
+import { createTenant, json, nodeRun, openStores, type Stores, type Tenant, takeUp } from "./fixture.ts";
 
 let stores: Stores;
 let tenant: Tenant;
@@ -40,7 +40,7 @@ function getResult(executionId: string) {
 }
 
 async function claimIds(owner: string, limit = 10): Promise<string[]> {
-  return (await stores.executions.claim({ owner, limit })).map(({ id }) => id);
+  return (await takeUp(stores, { owner, limit })).map(({ id }) => id);
 }
 
 /** Everything that is kept of an execution, to see that something did not change it. */
@@ -58,9 +58,13 @@ describe("an execution", () => {
     const execution = { ...tenant.newExecution(), tag: "blue" };
     await executions.begin(execution);
     expect(await getResult(execution.id)).toEqual({ state: "QUEUED" });
-    expect(await executions.getQueue(9)).toEqual({ queued: 1, suspects: 0, dueInMs: undefined });
+    expect(await executions.getQueue(9)).toEqual({
+      queued: [[tenant.environmentId, tenant.linkedAccountId, 1]],
+      suspects: 0,
+      dueInMs: undefined,
+    });
 
-    const [claimed] = await executions.claim({ owner: "a", limit: 1 });
+    const [claimed] = await takeUp(stores, { owner: "a", limit: 1 });
     expect(claimed).toEqual({
       ...execution,
       epoch: 1,
@@ -70,7 +74,7 @@ describe("an execution", () => {
       nextFlushIndex: 0,
     });
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
-    expect(await executions.getQueue(9)).toEqual({ queued: 0, suspects: 0, dueInMs: undefined });
+    expect(await executions.getQueue(9)).toEqual({ queued: [], suspects: 0, dueInMs: undefined });
 
     const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner: "a", epoch: 1 };
     expect(await executions.finish({ ...claim, outcome: completed })).toBe(true);
@@ -112,7 +116,7 @@ describe("an execution", () => {
       await expect(stores.executions.begin(wrong)).rejects.toThrow("foreign key");
       await expect(stores.executions.recordFinished(wrong, completed, [])).rejects.toThrow("foreign key");
     }
-    expect(await stores.executions.getQueue(9)).toEqual({ queued: 0, suspects: 0, dueInMs: undefined });
+    expect(await stores.executions.getQueue(9)).toEqual({ queued: [], suspects: 0, dueInMs: undefined });
   });
 
   it("is not found by another account or environment, nor by what is no id", async () => {
@@ -133,7 +137,7 @@ describe("an execution", () => {
     expect(await executions.suspend({ ...claim, ms: 60_000 })).toBe(true);
     expect(await getResult(execution.id)).toEqual({ state: "WAITING" });
     const { queued, dueInMs } = await executions.getQueue(9);
-    expect([queued, dueInMs !== undefined && dueInMs > 0 && dueInMs <= 60_000]).toEqual([0, true]);
+    expect([queued.length, dueInMs !== undefined && dueInMs > 0 && dueInMs <= 60_000]).toEqual([0, true]);
     expect(await claimIds("b")).toEqual([]);
     expect(await executions.append({ ...claim, flushIndex: 0, runs: [] })).toBe(false);
     await stores.db.updateTable("execution_claim").set({ due_time: sql`now()` }).execute();
@@ -143,7 +147,7 @@ describe("an execution", () => {
 
   it("is counted in the queue up to a bound", async () => {
     for (let count = 0; count < 3; count += 1) await stores.executions.begin(tenant.newExecution());
-    expect((await stores.executions.getQueue(2)).queued).toBe(2);
+    expect((await stores.executions.getQueue(2)).queued.map(([, , count]) => count)).toEqual([2]);
   });
 
   it("never changes once it has ended, whatever a statement says", async () => {
@@ -217,7 +221,7 @@ describe("a process that lost an execution", () => {
     const appending = Promise.all(begun.map(appendAll));
     const taken = new Map<string, number>();
     while (taken.size < begun.length) {
-      for (const { id, runs, nextFlushIndex } of await executions.claim({ owner: "b", limit: 3 })) {
+      for (const { id, runs, nextFlushIndex } of await takeUp(stores, { owner: "b", limit: 3 })) {
         expect(runs).toEqual(Array.from({ length: nextFlushIndex }, (_, index) => nodeRun(String(index))));
         taken.set(id, nextFlushIndex);
       }
@@ -271,12 +275,12 @@ describe("a claim", () => {
     expect(await claimIds("b")).toEqual([]);
 
     await leases.renew({ owner: "a", ms: -1 });
-    const [second] = await executions.claim({ owner: "b", limit: 10 });
+    const [second] = await takeUp(stores, { owner: "b", limit: 10 });
     expect(second).toMatchObject({ id: execution.id, epoch: 2, nextFlushIndex: 2 });
     expect(second?.runs).toEqual([nodeRun("1"), nodeRun("2"), nodeRun("3")]);
     expect(await claimIds("b"), "its own").toEqual([]);
 
-    const [third] = await executions.claim({ owner: "c", limit: 10 });
+    const [third] = await takeUp(stores, { owner: "c", limit: 10 });
     expect(third).toMatchObject({ id: execution.id, epoch: 3 });
   });
 

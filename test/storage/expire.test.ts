@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
+import { createTenant, json, nodeRun, openStores, type Stores, type Tenant, takeUp } from "./fixture.ts";
 
 const hourMs = 3_600_000;
 const completed = { state: "COMPLETED", response: json("1") } as const;
@@ -69,11 +69,11 @@ describe("an execution that runs for too long", () => {
     await age(hourMs / 2);
     await stores.executions.suspend({ ...execution, ms: 0 });
     expect(await expire({})).toEqual([]);
-    await stores.executions.claim({ owner: "b", limit: 1 });
+    await takeUp(stores, { owner: "b", limit: 1 });
     await age(hourMs / 4);
     expect(await expire({})).toEqual([]);
     await stores.executions.release({ owner: "b" });
-    await stores.executions.claim({ owner: "c", limit: 1 });
+    await takeUp(stores, { owner: "c", limit: 1 });
     await age(hourMs / 4);
     expect(await expire({})).toEqual([execution.id]);
   });

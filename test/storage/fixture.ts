@@ -56,6 +56,20 @@ export async function createTenant({ tenants, workflows }: Stores) {
 
 export type Tenant = Awaited<ReturnType<typeof createTenant>>;
 
+/** Takes over what owners without a lease hold, and then what is queued: of each account the oldest, at most so many. */
+export async function takeUp(
+  { executions }: Pick<Stores, "executions">,
+  { owner, limit = 10 }: { readonly owner: string; readonly limit?: number },
+) {
+  await executions.bury(owner);
+  const { accounts } = await executions.findTurns({
+    after: undefined,
+    limit,
+    full: { accounts: [], environmentIds: [] },
+  });
+  return await executions.claim({ owner, shares: accounts.map((account) => ({ ...account, count: limit })) });
+}
+
 export function nodeRun(path: string): NodeRun {
   return {
     path,

@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Database } from "../../src/storage/database.ts";
 import { LeaseStore } from "../../src/storage/lease-store.ts";
-import { createTenant, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
+import { createTenant, nodeRun, openStores, type Stores, type Tenant, takeUp } from "./fixture.ts";
 
 const hourMs = 3_600_000;
 
@@ -30,7 +30,7 @@ async function beginAbandoned(count: number, owner = "dead"): Promise<readonly s
 }
 
 async function take(owner: string, limit = 10) {
-  return await stores.executions.claim({ owner, limit });
+  return await takeUp(stores, { owner, limit });
 }
 
 async function takeIds(owner: string): Promise<readonly string[]> {
@@ -169,8 +169,6 @@ describe("an owner", () => {
     await sql`update lease set renew_time = now() + interval '10 seconds'`.execute(stores.db);
     expect(await takeIds("b"), "it has renewed").toEqual([]);
     await sql`update lease set renew_time = now() - interval '3 seconds'`.execute(stores.db);
-    const { executions } = stores;
-    expect(await executions.claim({ owner: "b", limit: 10, takesOver: false })).toEqual([]);
     expect(await takeIds("b")).toEqual([id]);
     expect(await stores.db.selectFrom("lease").selectAll().execute()).toEqual([]);
   });

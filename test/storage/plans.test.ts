@@ -46,7 +46,10 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   // One that is dead, so that it is buried.
   await leases.renew({ owner: "a", ms: -1 });
   await leases.renew({ owner: "b", ms: 60_000 });
-  await executions.claim({ owner: "b", limit: 16 });
+  const full = { accounts: [tenant, { ...tenant, linkedAccountId: "none" }], environmentIds: ["none"] };
+  await executions.bury("b");
+  await executions.findTurns({ after: { ...tenant, linkedAccountId: "a" }, limit: 16, full });
+  await executions.claim({ owner: "b", shares: [{ ...tenant, count: 16 }] });
   await executions.putOff({ ...claim, owner: "b", epoch: 7 });
   await executions.acquit("b");
   await executions.listOwned("b");
@@ -84,8 +87,8 @@ async function fill(what: "ended" | "queued", from: number, to: number): Promise
   const ids = sql`select lpad(to_hex(number), 24, '0') as id from generate_series(${from}::int, ${to}::int) as number`;
   if (what === "queued") {
     await sql`
-      insert into execution_claim (execution_id, environment_id, epoch)
-      select id, ${tenant.environmentId}, 0 from (${ids}) as ids`.execute(stores.db);
+      insert into execution_claim (execution_id, environment_id, linked_account_id, epoch)
+      select id, ${tenant.environmentId}, ${tenant.linkedAccountId}, 0 from (${ids}) as ids`.execute(stores.db);
     return;
   }
   await sql`
@@ -101,8 +104,8 @@ async function fill(what: "ended" | "queued", from: number, to: number): Promise
 /** What a process holds that lives, as it accepts more than it could run. */
 async function own(from: number, to: number): Promise<void> {
   await sql`
-    insert into execution_claim (execution_id, environment_id, owner, epoch)
-    select 'f' || lpad(to_hex(number), 23, '0'), ${tenant.environmentId}, 'alive', 1
+    insert into execution_claim (execution_id, environment_id, linked_account_id, owner, epoch)
+    select 'f' || lpad(to_hex(number), 23, '0'), ${tenant.environmentId}, ${tenant.linkedAccountId}, 'alive', 1
     from generate_series(${from}::int, ${to}::int) as number`.execute(stores.db);
   await stores.leases.renew({ owner: "alive", ms: 60_000 });
 }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Outcome } from "../../src/domain/execution.ts";
-import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
+import { createTenant, json, nodeRun, openStores, type Stores, type Tenant, takeUp } from "./fixture.ts";
 
 let stores: Stores;
 let tenant: Tenant;
@@ -37,8 +37,8 @@ describe("a stop", () => {
     const { query } = await begin();
     expect(await stores.executions.stop({ ...query, outcome: stopped })).toBe(true);
     expect(await stores.reader.find(query)).toMatchObject({ ...stopped, endTime: expect.any(Date) });
-    expect(await stores.executions.claim({ owner: "a", limit: 10 })).toEqual([]);
-    expect((await stores.executions.getQueue(9)).queued).toBe(0);
+    expect(await takeUp(stores, { owner: "a" })).toEqual([]);
+    expect((await stores.executions.getQueue(9)).queued).toEqual([]);
   });
 
   it("ends a running execution in a new epoch, and what its owner writes later changes nothing", async () => {

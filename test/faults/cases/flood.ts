@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as pause } from "node:timers/promises";
 import { productionKey } from "../../support/flowcall.ts";
+import { assertWithin } from "../bound.ts";
 import { awaitedLater, execute, percentile } from "../calls.ts";
 import type { FaultCase } from "../fault-case.ts";
 import { checkLedger } from "../ledger.ts";
@@ -12,11 +13,10 @@ const callMs = 50;
 const callers = 32;
 
 /**
- * Within what a fair share of the slots would start the other's executions. Slots are given in the order of acceptance,
- * whoever asks, so what holds is only that none waits for longer than all that came before it; how many wait for longer
- * than is fair is among the figures.
+ * How long the other's executions may take to start. The slots are given to the accounts by turns, and some are left for
+ * who has few.
  */
-const fairMs = 2_000;
+const startMsMax = 2_000;
 
 /** A flood takes minutes on a machine with other work. */
 const patience = { withinMs: 900_000 };
@@ -27,7 +27,8 @@ const other = { account: "jane@acme.io", apiKey: productionKey };
 export const flood: FaultCase = {
   id: "C2",
   title: "one account floods with 10,000 calls while another calls once a second",
-  run: async ({ size, postgres, say }) => {
+  run: async (run) => {
+    const { size, postgres, say } = run;
     const [count, everyMs] = size === "full" ? [10_000, 1_000] : [300, 200];
     const environment = { FLOWCALL_SLOTS: String(slots), FLOWCALL_QUEUE_MAX: "20000" };
     const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 1, environment });
@@ -68,11 +69,10 @@ export const flood: FaultCase = {
       assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
       const accepts = starts.map(({ acceptMs }) => acceptMs);
       const waits = starts.map(({ startMs }) => startMs);
-      assert.ok(Math.max(...waits) <= drainMs, "an execution of the other waited for longer than the flood lasted");
-      const unfair = waits.filter((ms) => ms > fairMs).length;
+      assertWithin(run, percentile(waits, 0.99), startMsMax, "an execution of the other to start");
       return {
         ...{ executions: states.size, others: starts.length, lost: 0, doubleResults: 0, drainMs },
-        ...{ unfair, quietStartMs: quiet.startMs, acceptP99Ms: percentile(accepts, 0.99) },
+        ...{ quietStartMs: quiet.startMs, acceptP99Ms: percentile(accepts, 0.99) },
         ...{ startP50Ms: percentile(waits, 0.5), startP99Ms: percentile(waits, 0.99) },
       };
     } finally {

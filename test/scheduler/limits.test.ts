@@ -1,0 +1,145 @@
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { ErrorInfoSchema, RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
+import { executionCalls } from "../api/execution-calls.ts";
+import { protocolsOf } from "../api/protocols.ts";
+import { eventually } from "../support/eventually.ts";
+import { type Flowcall, productionKey, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
+
+const { executeWorkflow, getExecution, stopExecution } = ExecutionService.method;
+
+const john = "john@acme.io";
+const jane = "jane@acme.io";
+
+let first: Flowcall;
+let second: Flowcall;
+
+beforeAll(async () => {
+  const environment = {
+    FLOWCALL_ACCOUNT_RUNNING: "2",
+    FLOWCALL_ENVIRONMENT_RUNNING: "3",
+    FLOWCALL_ACCOUNT_QUEUE: "2",
+    FLOWCALL_ENVIRONMENT_QUEUE: "3",
+  };
+  first = await startFlowcall(environment);
+  second = await startBeside(first, environment);
+  // Waits for an hour, each time for too short a while to sleep through: it holds its slot.
+  const definition = {
+    nodes: [
+      { id: "1", start: { api_call: {} } },
+      { id: "2", group: { count: "3600", concurrency: 1 } },
+      { id: "3", group_id: "2", delay: { seconds: "0.9" } },
+    ],
+    edges: [
+      { source: "1", target: "2" },
+      { source: "2", target: "3", port: "each" },
+    ],
+  };
+  for (const key of [testKey, productionKey]) await putWorkflow(first.url, { alias: "hour", definition, key });
+});
+
+afterAll(async () => {
+  // A process that stops waits for what runs.
+  for (const [execution_id, key] of started) await stop(execution_id, key);
+  await second?.stop();
+  await first?.stop();
+});
+
+/** The executions, with the key that started them. */
+const started = new Map<string, string>();
+
+async function stop(execution_id: string, key = testKey): Promise<void> {
+  const [rest] = protocolsOf(first.url);
+  await rest?.call({ method: stopExecution, fields: { execution_id }, key });
+}
+
+function fieldsOf(linked_account_id: string) {
+  return { workflow: "hour", linked_account_id, payload: {} };
+}
+
+async function start(at: Flowcall, linked_account_id: string): Promise<string> {
+  const id = await executionCalls(at.url).start(fieldsOf(linked_account_id));
+  started.set(id, testKey);
+  return id;
+}
+
+async function stateOf(execution_id: string): Promise<unknown> {
+  const { message } = await executionCalls(first.url).ask(getExecution, { execution_id });
+  return Object(message).state;
+}
+
+/** Waits until the second process has read how many executions of an account the first one runs. */
+async function untilHeard(account: string, count: number): Promise<void> {
+  const told = `from lease where load like '%${account}",${count}]%'`;
+  const rows = async (query: string) => (await first.database.query(query)).rows;
+  const [teller] = await eventually(async () => {
+    const tellers = await rows(`select owner, renew_time::text as time ${told}`);
+    expect(tellers).toHaveLength(1);
+    return tellers;
+  });
+  await eventually(async () => {
+    const heard = `from lease where owner <> '${teller?.["owner"]}' and renew_time > '${teller?.["time"]}'`;
+    expect(await rows(`select ${heard}`)).toHaveLength(1);
+  });
+}
+
+test("a key has so many requests a second, and is told the limit; another key is not held up", async () => {
+  const limited = await startBeside(first, { FLOWCALL_KEY_REQUESTS: "20" });
+  try {
+    const client = createClient(ExecutionService, createGrpcTransport({ baseUrl: limited.url }));
+    const ask = (key: string) =>
+      client.listExecutions({}, { headers: { "x-api-key": key } }).then(
+        () => undefined,
+        (error: unknown) => ConnectError.from(error),
+      );
+    const refused = (await Promise.all(Array.from({ length: 60 }, () => ask(testKey)))).filter((error) => error);
+    expect(refused.length).toBeGreaterThan(0);
+    for (const error of refused) {
+      expect(error?.code).toBe(Code.ResourceExhausted);
+      expect(error?.findDetails(ErrorInfoSchema)).toMatchObject([
+        { reason: "TOO_MANY_REQUESTS", metadata: { limit: "key_requests", value: "20" } },
+      ]);
+      expect(error?.findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 1n } }]);
+      expect(error?.metadata.get("retry-after")).toBe("1");
+    }
+    expect(await ask(productionKey)).toBeUndefined();
+  } finally {
+    await limited.stop();
+  }
+});
+
+test("an account and an environment run as many executions as they may over all processes, queue as many, and are refused more", async () => {
+  const running = [await start(first, john), await start(first, john)];
+  await untilHeard(john, 2);
+  const elsewhere = await start(second, john);
+  expect(await stateOf(elsewhere)).toBe("QUEUED");
+  await stop(elsewhere);
+
+  const queued = [await start(first, john), await start(first, john)];
+  const refusal = { status: 429, code: "ResourceExhausted", reason: "QUEUE_FULL" };
+  const calls = executionCalls(first.url);
+  const byAccount = /^2 executions are queued already for this linked account \(limit account_queue\)/;
+  await calls.checkRefused(executeWorkflow, fieldsOf(john), { ...refusal, text: byAccount });
+
+  running.push(await start(first, jane));
+  await untilHeard(jane, 1);
+  queued.push(await start(first, jane));
+  const byEnvironment = /^3 executions are queued already in this environment \(limit environment_queue\)/;
+  await calls.checkRefused(executeWorkflow, fieldsOf(jane), { ...refusal, text: byEnvironment });
+  for (const id of running) expect(await stateOf(id)).toBe("RUNNING");
+  for (const id of queued) expect(await stateOf(id)).toBe("QUEUED");
+
+  const [rest] = protocolsOf(first.url);
+  const other = await rest?.call({ method: executeWorkflow, fields: fieldsOf(john), key: productionKey });
+  expect(other?.message).toEqual({ execution_id: expect.any(String) });
+  started.set(other?.headers.get("x-execution-id") ?? "", productionKey);
+
+  // What has ended makes room for what waits: Jane's, since John's has had its turn, or the other way round.
+  await stop(running[0] ?? "");
+  await eventually(async () => {
+    const states = await Promise.all(queued.map(stateOf));
+    expect(states.toSorted()).toEqual(["QUEUED", "QUEUED", "RUNNING"]);
+  });
+});

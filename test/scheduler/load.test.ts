@@ -1,0 +1,93 @@
+import { describe, expect, test } from "vitest";
+import { Load, type LoadLimits } from "../../src/scheduler/load.ts";
+
+const limits: LoadLimits = {
+  slots: 16,
+  queueMax: 6,
+  environmentQueueMax: 4,
+  accountQueueMax: 2,
+  environmentRunningMax: 100,
+  accountRunningMax: 100,
+};
+
+function account(linkedAccountId: string, environmentId = "e") {
+  return { environmentId, linkedAccountId };
+}
+
+const [ann, bob, cleo] = [account("ann b"), account("bob"), account("cleo", "f")] as const;
+
+function counts(shares: ReturnType<Load["share"]>) {
+  return Object.fromEntries(shares.map(({ linkedAccountId, count }) => [linkedAccountId, count]));
+}
+
+describe("slots", () => {
+  test("are shared out one at a time, and no account has more than its part while others wait", () => {
+    const load = new Load(limits);
+    expect(counts(load.share([ann, bob, cleo], 7))).toEqual({ "ann b": 3, bob: 2, cleo: 2 });
+    expect(counts(load.share([ann], 7))).toEqual({ "ann b": 7 });
+    expect(load.share([], 7)).toEqual([]);
+  });
+
+  test("are all but an eighth for one account, and the eighth for who has few", () => {
+    const load = new Load(limits);
+    expect(counts(load.share([ann], 16))).toEqual({ "ann b": 14 });
+    for (let count = 0; count < 14; count += 1) {
+      expect(load.hasSlot(ann)).toBe(true);
+      load.began(ann);
+    }
+    expect([load.hasSlot(ann), load.hasSlot(bob)]).toEqual([false, true]);
+    expect(load.full).toEqual({ accounts: [ann], environmentIds: [] });
+    expect(counts(load.share([ann, bob, cleo], 2))).toEqual({ bob: 1, cleo: 1 });
+    load.began(bob);
+    load.left(ann);
+    expect([load.hasSlot(ann), load.hasSlot(bob)]).toEqual([false, true]);
+    load.began(bob);
+    expect(load.hasSlot(bob)).toBe(false);
+    expect(load.hasSlot(cleo)).toBe(true);
+  });
+
+  test("are all for whoever asks where they are few", () => {
+    const load = new Load({ ...limits, slots: 1 });
+    expect(load.hasSlot(ann)).toBe(true);
+    load.began(ann);
+    expect([load.hasSlot(ann), load.hasSlot(bob), load.running]).toEqual([false, false, 1]);
+  });
+
+  test("are no more than the limits of an account and of an environment, what runs elsewhere included", () => {
+    const load = new Load({ ...limits, accountRunningMax: 3, environmentRunningMax: 5 });
+    load.hearElsewhere([
+      ["e", "ann b", 2],
+      ["f", "cleo", 1],
+      ["f", "cleo", 1],
+    ]);
+    expect(counts(load.share([ann, bob, cleo], 16))).toEqual({ "ann b": 1, bob: 2, cleo: 1 });
+    load.began(ann);
+    expect([load.hasSlot(ann), load.hasSlot(bob)]).toEqual([false, true]);
+    load.began(bob);
+    load.began(bob);
+    expect(load.full).toEqual({ accounts: [ann, bob], environmentIds: ["e"] });
+    load.hearElsewhere([]);
+    expect(load.hasSlot(ann)).toBe(true);
+  });
+});
+
+describe("the queue", () => {
+  test("is bounded for an account, for an environment and in all, and a refusal names which", () => {
+    const load = new Load(limits);
+    const limitOf = (of: typeof ann) => load.refusal(of)?.details.metadata;
+    load.hearQueued([["e", "ann b", 1]]);
+    expect(limitOf(ann)).toBeUndefined();
+    load.queue(ann);
+    expect(limitOf(ann)).toEqual({ limit: "account_queue", value: "2" });
+    load.queue(bob);
+    expect(limitOf(bob)).toBeUndefined();
+    load.queue(account("dora"));
+    expect(limitOf(bob)).toEqual({ limit: "environment_queue", value: "4" });
+    expect(limitOf(cleo)).toBeUndefined();
+    load.queue(cleo);
+    load.queue(cleo);
+    expect(limitOf(account("eve", "g"))).toEqual({ limit: "queue", value: "6" });
+    load.unqueue(ann);
+    expect(limitOf(bob)).toBeUndefined();
+  });
+});

@@ -1,0 +1,65 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { RequestRates } from "../../src/scheduler/request-rates.ts";
+
+beforeEach(() => vi.useFakeTimers({ toFake: ["performance"] }));
+afterEach(() => vi.useRealTimers());
+
+/** How many of so many requests are let through. */
+function take(rates: RequestRates, count: number, keyId = "k"): number {
+  let taken = 0;
+  for (let index = 0; index < count; index += 1) {
+    try {
+      rates.take(keyId);
+      taken += 1;
+    } catch {}
+  }
+  return taken;
+}
+
+/** Each second, so many requests at each process; each tells the others what it measured. Answers what was let through. */
+function pass(processes: readonly RequestRates[], asked: readonly number[]): readonly number[] {
+  const steps = 10;
+  const taken: number[] = [];
+  for (let step = 0; step < steps; step += 1) {
+    vi.advanceTimersByTime(1_000 / steps);
+    for (const [index, rates] of processes.entries()) {
+      taken[index] = (taken[index] ?? 0) + take(rates, (asked[index] ?? 0) / steps);
+    }
+    if (step % 5 !== 4) continue;
+    const reports = processes.map((rates) => rates.measure());
+    for (const [index, rates] of processes.entries())
+      rates.hearElsewhere(reports.filter((_, other) => other !== index).flat());
+  }
+  return taken;
+}
+
+test("a key has its requests of a second at once, and then as many as time brings; another key has its own", () => {
+  const rates = new RequestRates({ keyRequestsMax: 100 });
+  expect(take(rates, 150)).toBe(100);
+  expect(() => rates.take("k")).toThrow("More than 100 requests a second came with this API key (limit key_requests)");
+  expect(take(rates, 150, "other")).toBe(100);
+  vi.advanceTimersByTime(250);
+  expect(take(rates, 150)).toBe(25);
+  vi.advanceTimersByTime(60_000);
+  rates.measure();
+  rates.measure();
+  expect(take(rates, 150)).toBe(100);
+});
+
+test("a key that is used at several processes has its limit over all of them, by what is asked at each", () => {
+  const processes = [0, 1, 2].map(() => new RequestRates({ keyRequestsMax: 1_000 }));
+  const asked = [3_000, 1_000, 0];
+  pass(processes, asked);
+  pass(processes, asked);
+  const [first = 0, second = 0] = pass(processes, asked);
+  expect(first + second).toBeGreaterThan(950);
+  expect(first + second).toBeLessThan(1_050);
+  expect(first / second).toBeCloseTo(3, 0);
+  // What asks no more leaves its part to the other.
+  const idle = [3_000, 0, 0];
+  pass(processes, idle);
+  pass(processes, idle);
+  const [alone = 0] = pass(processes, idle);
+  expect(alone).toBeGreaterThan(950);
+  expect(alone).toBeLessThan(1_050);
+});
