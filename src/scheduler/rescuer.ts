@@ -68,17 +68,16 @@ export class Rescuer implements Service {
   #suspects = 0;
   #trial: Trial | undefined;
   #failed: Claim[] = [];
-  #dueInMs: number | undefined;
+  /** When the next sweep is due. */
+  #sweepTime = Number.NEGATIVE_INFINITY;
 
   constructor(options: RescuerOptions) {
     this.#options = options;
     this.#loop = new Loop({
       name: "rescuer",
       everyMs,
-      turn: () => this.#sweep(),
-      // Not all processes at the same moment.
-      dueInMs: () =>
-        Math.min(this.#dueInMs ?? everyMs, this.#trialLeftMs ?? everyMs, everyMs * (0.8 + 0.2 * Math.random())),
+      turn: () => this.#turnOnce(),
+      dueInMs: () => Math.min(this.#sweepInMs, this.#trialLeftMs ?? everyMs),
       log: options.log,
     });
   }
@@ -116,14 +115,25 @@ export class Rescuer implements Service {
     this.#failed.push(claim);
   }
 
-  async #sweep(): Promise<void> {
-    const { executions, owner, lease, load, limits } = this.#options;
-    await this.#expire();
+  /** Each turn takes up what it can; the sweep of all else is due less often, however often a slot becomes free. */
+  async #turnOnce(): Promise<void> {
+    const isSweep = this.#sweepInMs <= 0;
+    if (isSweep) await this.#sweep();
     await this.#putOffFailed();
-    await this.#releaseStrays();
     await this.#endTrial();
-    if (lease.isSteady()) await executions.bury(owner);
     await this.#claim();
+    if (isSweep) await this.#look();
+  }
+
+  async #sweep(): Promise<void> {
+    const { executions, owner, lease } = this.#options;
+    await this.#expire();
+    await this.#releaseStrays();
+    if (lease.isSteady()) await executions.bury(owner);
+  }
+
+  async #look(): Promise<void> {
+    const { executions, load, limits } = this.#options;
     const isCounted = this.#uncounted <= 0;
     const { queued, suspects, dueInMs } = await executions.getQueue(isCounted ? limits.queueMax : 0);
     if (isCounted) {
@@ -133,7 +143,13 @@ export class Rescuer implements Service {
       this.#uncounted -= 1;
     }
     this.#suspects = suspects;
-    this.#dueInMs = dueInMs;
+    // Not all processes at the same moment.
+    const nextMs = everyMs * (0.8 + 0.2 * Math.random());
+    this.#sweepTime = performance.now() + Math.min(dueInMs ?? nextMs, nextMs);
+  }
+
+  get #sweepInMs(): number {
+    return Math.max(0, this.#sweepTime - performance.now());
   }
 
   /** Takes up what is queued, of each account in turn, until no slot is free or a whole round finds nothing. */
