@@ -1,62 +1,74 @@
 /**
- * What a sweep costs, a claim and a look at the queue, while little and while much is queued:
- * `FLOWCALL_DATABASE_URL=… node bench/queue-depth.ts`, on an empty database that it fills with a million rows. The
- * medians are compared, so that the machine's moods fall out.
+ * What a sweep costs, a claim and a look at the queue, while little and while much is queued, of one account and of a
+ * thousand: `node bench/queue-depth.ts`, on a database of its own that it fills with a million rows. The medians are
+ * compared, so that the machine's moods fall out.
  */
 import { performance } from "node:perf_hooks";
 import { sql } from "kysely";
 import { pino } from "pino";
+import type { Account } from "../src/domain/account.ts";
 import { newId } from "../src/domain/id.ts";
 import { Database } from "../src/storage/database.ts";
 import { openStores, type Stores } from "../src/storage/stores.ts";
+import { median, startPostgres } from "./service.ts";
 
 const depths = [1_000, 1_000_000] as const;
 const rounds = 60;
+const batch = 16;
 const queueMax = 100_000;
 /** As the rescuer does: a long queue is counted in one sweep of twenty-one. */
 const countEvery = { 1000: 1, 1000000: 21 } as const;
 
 const full = { accounts: [], environmentIds: [] };
 
-const url = process.env["FLOWCALL_DATABASE_URL"];
-if (url === undefined) throw new Error("FLOWCALL_DATABASE_URL names an empty database");
-const database = new Database({ connection: () => ({ url }), log: pino({ level: "warn" }) });
+const postgres = await startPostgres();
+const { connection } = postgres;
+const database = new Database({ connection: () => connection, log: pino({ level: "warn" }) });
 await database.start();
 const stores = openStores(database);
 const tenant = await createTenant(stores);
-const medians = new Map<number, number>();
-for (const depth of depths) {
-  await fill(depth);
-  const times: number[] = [];
-  for (let round = 0; round < rounds; round += 1) {
-    const begin = performance.now();
-    const { accounts } = await stores.executions.findTurns({ after: undefined, limit: 16, full });
-    const shares = accounts.map((account) => ({ ...account, count: 16 }));
-    const claimed = await stores.executions.claim({ owner: "bench", shares });
-    await stores.executions.getQueue(round % countEvery[depth] === 0 ? queueMax : 0);
-    times.push(performance.now() - begin);
-    if (claimed.length !== 16) throw new Error("too few were claimed");
+for (const accounts of [1, 1_000]) {
+  const medians = new Map<number, number>();
+  for (const depth of depths) {
+    await fill(depth, accounts);
+    const times: number[] = [];
+    let after: Account | undefined;
+    for (let round = 0; round < rounds; round += 1) {
+      const begin = performance.now();
+      const turns = await stores.executions.findTurns({ after, limit: batch, full });
+      after = turns.next;
+      const count = batch / turns.accounts.length;
+      const shares = turns.accounts.map((account) => ({ ...account, count }));
+      const claimed = await stores.executions.claim({ owner: "bench", shares });
+      await stores.executions.getQueue(round % countEvery[depth] === 0 ? queueMax : 0);
+      times.push(performance.now() - begin);
+      if (claimed.length !== batch) throw new Error("too few were claimed");
+    }
+    medians.set(depth, median(times));
+    const mean = times.reduce((sum, ms) => sum + ms, 0) / rounds;
+    process.stdout.write(
+      `${depth} queued of ${accounts}: median ${medians.get(depth)?.toFixed(2)} ms, mean ${mean.toFixed(2)} ms\n`,
+    );
   }
-  medians.set(depth, times.toSorted((left, right) => left - right)[rounds / 2] ?? 0);
-  const mean = times.reduce((sum, ms) => sum + ms, 0) / rounds;
-  process.stdout.write(`${depth} queued: median ${medians.get(depth)?.toFixed(2)} ms, mean ${mean.toFixed(2)} ms\n`);
+  const [few = 1, many = 1] = depths.map((depth) => medians.get(depth));
+  process.stdout.write(`ratio ${(many / few).toFixed(2)}\n`);
 }
-const [few = 1, many = 1] = depths.map((depth) => medians.get(depth));
-process.stdout.write(`ratio ${(many / few).toFixed(2)}\n`);
 await database.stop();
+await postgres.stop();
 
 async function createTenant({ tenants, workflows }: Stores) {
   const { environments } = await tenants.createOrganization({ name: "bench" });
   const environmentId = environments.test;
   await tenants.putIntegration(environmentId, { slug: "asana", name: "Asana" });
-  await tenants.putLinkedAccount(environmentId, { accountId: "a", name: "A", attributes: {} });
+  for (let index = 0; index < 1_000; index += 1)
+    await tenants.putLinkedAccount(environmentId, { accountId: `a${index}`, name: "A", attributes: {} });
   const { id: workflowId } = await workflows.create(environmentId, { slug: "asana", name: "One", alias: "one" });
   await workflows.publish({ environmentId, workflowId, definition: "{}", revision: 0 });
   return { environmentId, workflowId };
 }
 
 /** Queued executions, and as many in all as the depth says. */
-async function fill(depth: number): Promise<void> {
+async function fill(depth: number, accounts: number): Promise<void> {
   const { environmentId, workflowId } = tenant;
   await stores.executions.release({ owner: "bench" });
   await sql`truncate execution, execution_claim, journal cascade`.execute(database.db);
@@ -68,13 +80,13 @@ async function fill(depth: number): Promise<void> {
       with accepted as (
         insert into execution (id, environment_id, workflow_id, version, linked_account_id, config_id, type, source,
           payload, headers)
-        select ${prefix} || lpad(to_hex(number), 12, '0'), ${environmentId}, ${workflowId}, 1, 'a', 'a', 'ASYNC',
+        select ${prefix} || lpad(to_hex(number), 12, '0'), ${environmentId}, ${workflowId}, 1, 'a' || number % ${accounts}::int, 'a', 'ASYNC',
                'API_CALL', '{}', '{}'
           from generate_series(${from}::int, ${to}::int) as number
-        returning id, environment_id
+        returning id, environment_id, linked_account_id
       )
       insert into execution_claim (execution_id, environment_id, linked_account_id, epoch)
-        select id, environment_id, 'a', 0 from accepted
+        select id, environment_id, linked_account_id, 0 from accepted
       `.execute(database.db);
   }
   for (const table of ["execution", "execution_claim"])

@@ -50,9 +50,9 @@ export async function startPostgres(): Promise<BenchPostgres> {
         FLOWCALL_PORT: "0",
         FLOWCALL_TEST_KEY: key,
         FLOWCALL_QUEUE_MAX: "1000000",
-        FLOWCALL_ENVIRONMENT_QUEUE: "1000000",
-        FLOWCALL_ACCOUNT_QUEUE: "1000000",
-        FLOWCALL_KEY_REQUESTS: "1000000",
+        FLOWCALL_ENVIRONMENT_QUEUE_MAX: "1000000",
+        FLOWCALL_ACCOUNT_QUEUE_MAX: "1000000",
+        FLOWCALL_KEY_REQUESTS_MAX: "1000000",
         ...environment,
       };
       const child = fork(module, args, { env });

@@ -18,10 +18,10 @@ let second: Flowcall;
 
 beforeAll(async () => {
   const environment = {
-    FLOWCALL_ACCOUNT_RUNNING: "2",
-    FLOWCALL_ENVIRONMENT_RUNNING: "3",
-    FLOWCALL_ACCOUNT_QUEUE: "2",
-    FLOWCALL_ENVIRONMENT_QUEUE: "3",
+    FLOWCALL_ACCOUNT_RUNNING_MAX: "2",
+    FLOWCALL_ENVIRONMENT_RUNNING_MAX: "3",
+    FLOWCALL_ACCOUNT_QUEUE_MAX: "2",
+    FLOWCALL_ENVIRONMENT_QUEUE_MAX: "3",
   };
   first = await startFlowcall(environment);
   second = await startBeside(first, environment);
@@ -86,7 +86,7 @@ async function untilHeard(account: string, count: number): Promise<void> {
 }
 
 test("a key has so many requests a second, and is told the limit; another key is not held up", async () => {
-  const limited = await startBeside(first, { FLOWCALL_KEY_REQUESTS: "20" });
+  const limited = await startBeside(first, { FLOWCALL_KEY_REQUESTS_MAX: "20" });
   try {
     const client = createClient(ExecutionService, createGrpcTransport({ baseUrl: limited.url }));
     const ask = (key: string) =>
