@@ -72,7 +72,13 @@ const services: Readonly<Record<string, () => Service>> = {
   Lease: () => new Lease({ leases: new LeaseStore(database.db), owner: newId(), log }),
   Listener: () => new Listener({ host, port: 0, limits: defaultServerLimits, log, receive: () => undefined }),
   Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
-  Janitor: () => new Janitor({ executions: new ExecutionStore(database.db), retentionMs: limits.retentionMs, log }),
+  Janitor: () =>
+    new Janitor({
+      executions: new ExecutionStore(database.db),
+      workflows: new WorkflowStore(database.db),
+      retentionMs: limits.retentionMs,
+      log,
+    }),
   Rescuer: () =>
     new Rescuer({
       executions: new ExecutionStore(database.db),

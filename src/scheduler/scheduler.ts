@@ -89,7 +89,7 @@ export class Scheduler implements Service {
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
     const onExpired = this.#endWith.bind(this);
     this.#rescuer = new Rescuer({ ...options, owner: this.#owner, runs: this.#runs, lease: this.#lease, onExpired });
-    this.#janitor = new Janitor({ executions, retentionMs: limits.retentionMs, log });
+    this.#janitor = new Janitor({ executions, workflows, retentionMs: limits.retentionMs, log });
     hints.on("ended", (ids) => {
       this.#waiters.heed(ids);
       onRecorded?.(ids);

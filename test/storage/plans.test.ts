@@ -63,6 +63,8 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   await executions.stop({ environmentId, linkedAccountId, executionId: execution.id, outcome: { state: "STOPPED" } });
   for (const workflow of ["one", tenant.workflowId])
     await workflows.resolveCall({ environmentId, linkedAccountId, reference: { workflow } });
+  await workflows.deleteKeptDrafts({ limit: 10 });
+  await workflows.deleteKeptDrafts({ after: { version: -1, environmentId, workflowId: tenant.workflowId }, limit: 10 });
   const reader = new ExecutionReader(db);
   await reader.get({ environmentId, linkedAccountId, executionId: execution.id });
   await reader.listNodeRuns({ environmentId, id: execution.id });
