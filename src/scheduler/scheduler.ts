@@ -30,7 +30,7 @@ import { Lease } from "./lease.ts";
 import { admit, keyReused, keysMissing, queueFull, shuttingDown } from "./refusals.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
-import type { Sealing } from "./sealing.ts";
+import { type Sealing, sealFlushes } from "./sealing.ts";
 import { VersionCache } from "./version-cache.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -219,8 +219,9 @@ export class Scheduler implements Service {
       throw queueFull(limits.queueMax);
     }
     this.#rescuer.queued += 1;
-    const sealKey = graph.hidesNodes ? sealing.createKey(execution.id).wrapped : undefined;
-    const bound = await executions.begin(execution, { idempotencyKey, flushes, sealKey });
+    const key = graph.hidesNodes ? sealing.createKey(execution.id) : undefined;
+    const sealed = key === undefined ? { flushes } : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped };
+    const bound = await executions.begin(execution, { idempotencyKey, ...sealed });
     hints.tell("queued");
     return bound;
   }

@@ -669,7 +669,8 @@ export type TestDraftRequest = Message<"flowcall.v1.TestDraftRequest"> & {
 
   /**
    * Outputs that stand in for running nodes, as GetNodeRun shows them: by the node's id, and of a node in a Group by its
-   * path in the run, as `4[12]/7`. They go before those of `outputs_of`.
+   * path in the run, as `4[12]/7`. They go before those of `outputs_of`. That of a node which hides its output is hidden
+   * as if the node had given it.
    *
    * @generated from field: map<string, google.protobuf.Value> outputs = 8;
    */
@@ -704,8 +705,8 @@ export type TestDraftRequest_OutputsOf = Message<"flowcall.v1.TestDraftRequest.O
   executionId: string;
 
   /**
-   * The nodes that do not run; if empty, all that gave an output there. A node that hides its output always runs, and so
-   * do Rules, Responses and what ends the execution.
+   * The nodes that do not run; if empty, all that gave an output there. Rules, Responses and what ends the execution
+   * always run, and so does a node that hides its output, which no execution keeps: to name one here is refused.
    *
    * @generated from field: repeated string node_ids = 2 [json_name = "node_ids"];
    */
