@@ -28,6 +28,7 @@ import type { ExecutionRun } from "./execution-run.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
 import { admit, keyReused, keysMissing, queueFull, shuttingDown } from "./refusals.ts";
+import { findRepeated } from "./repetition.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
 import { type Sealing, sealFlushes } from "./sealing.ts";
@@ -132,18 +133,27 @@ export class Scheduler implements Service {
    */
   async execute(call: ExecuteCall): Promise<Started> {
     if (this.#isStopping) throw shuttingDown();
-    const { workflows, limits } = this.#options;
+    const { limits } = this.#options;
     // Decided before anything is read where nothing can change it: whoever is sent away is so at once.
     if (call.idempotencyKey === undefined && !this.#hasSlot() && this.#isQueueFull()) throw queueFull(limits.queueMax);
-    const target = await workflows.resolveCall(call);
-    const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
-    admit(graph, call);
-    this.#checkSealing(graph);
-    const accept = await acceptOf(call, target, graph, this.#options);
+    const accept = await this.#admit(call).catch(async (refusal: unknown) => {
+      const repeated = await findRepeated(call, refusal, this.#options);
+      if (repeated === undefined) throw refusal;
+      return repeated;
+    });
+    if (typeof accept === "string") return await this.#join(accept, call);
     if (this.#hasSlot() && call.type === "SYNC" && accept.idempotencyKey === undefined)
       return this.#runHeld(this.#runs.add(accept), call);
     const bound = await this.#begin(accept);
     return bound === undefined ? this.#await(accept.execution.id, call) : this.#replay(bound, accept, call);
+  }
+
+  async #admit(call: ExecuteCall): Promise<Accept> {
+    const target = await this.#options.workflows.resolveCall(call);
+    const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
+    admit(graph, call);
+    this.#checkSealing(graph);
+    return await acceptOf(call, target, graph, this.#options);
   }
 
   /** Begins an execution that is made of an earlier one; answers its id. Throws RequestError. */
@@ -263,15 +273,16 @@ export class Scheduler implements Service {
     return { executionId, outcome: await this.#waiters.wait(executionId, waitMs, signal) };
   }
 
+  /** Answers what the key stands for, where the call is the same that it was bound by. */
+  async #replay(bound: BoundExecution, { idempotencyKey }: Accept, call: ExecuteCall): Promise<Started> {
+    if (bound.fingerprint !== idempotencyKey?.fingerprint) throw keyReused(bound.executionId);
+    return await this.#join(bound.executionId, call);
+  }
+
   /** Joins the execution that an earlier call with the key started, or answers as it ended. */
-  async #replay(
-    { executionId, fingerprint }: BoundExecution,
-    { execution, idempotencyKey }: Accept,
-    call: ExecuteCall,
-  ): Promise<Started> {
-    if (fingerprint !== idempotencyKey?.fingerprint) throw keyReused(executionId);
+  async #join(executionId: string, call: ExecuteCall): Promise<Started> {
     if (call.waitMs === undefined) return { executionId, isReplayed: true };
-    const { environmentId, linkedAccountId } = execution;
+    const { environmentId, linkedAccountId } = call;
     const result = await this.#options.executions.getResult({ environmentId, linkedAccountId, executionId });
     const started =
       result !== undefined && isTerminal(result.state)

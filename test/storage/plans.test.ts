@@ -39,6 +39,7 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   const claim = { environmentId, executionId: execution.id, owner: "a", epoch: 1 };
   await executions.begin(execution, { owner: "a" });
   await executions.begin(tenant.newExecution(), { idempotencyKey: { key: "k", fingerprint: "f" } });
+  await executions.findBound({ environmentId, linkedAccountId }, "k");
   await executions.listEnded([execution.id]);
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
