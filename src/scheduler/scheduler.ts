@@ -27,8 +27,8 @@ import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import type { ExecutionRun } from "./execution-run.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
-import { admit, keyReused, keysMissing, queueFull, shuttingDown } from "./refusals.ts";
-import { findRepeated } from "./repetition.ts";
+import { admit, keysMissing, queueFull, shuttingDown } from "./refusals.ts";
+import { findRepeated, reuseRefusal } from "./repetition.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
 import { type Sealing, sealFlushes } from "./sealing.ts";
@@ -275,7 +275,7 @@ export class Scheduler implements Service {
 
   /** Answers what the key stands for, where the call is the same that it was bound by. */
   async #replay(bound: BoundExecution, { idempotencyKey }: Accept, call: ExecuteCall): Promise<Started> {
-    if (bound.fingerprint !== idempotencyKey?.fingerprint) throw keyReused(bound.executionId);
+    if (bound.fingerprint !== idempotencyKey?.fingerprint) throw await reuseRefusal(bound, call, this.#options);
     return await this.#join(bound.executionId, call);
   }
 

@@ -1,5 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import {
@@ -228,6 +229,26 @@ describe("a repeat is answered as the first call was, whatever has become of the
     await author("deleteWorkflow", { workflow });
     expect((await call(request)).reason).toBe("WORKFLOW_NOT_FOUND");
   });
+});
+
+test("a key that is restricted to workflows learns no id of an execution of another one", async () => {
+  const workflow = await putWorkflow(flowcall.url, { alias: "only-this", definition: echoDefinition("1") });
+  const created = await call({
+    method: ApiKeyService.method.createApiKey,
+    key: testKey,
+    fields: { name: "restricted", scopes: ["execute"], workflows: [workflow] },
+  });
+  const key = String(Object(created.message).key);
+  for (const index of protocols.keys()) {
+    const [own, others] = [newKey(), newKey()];
+    const first = await call(execute({ idempotency_key: others }));
+    const refused = await call(execute({ workflow, idempotency_key: others }, { key }), index);
+    expect(refused.reason).toBe("IDEMPOTENCY_KEY_REUSED");
+    expect(JSON.stringify([refused, [...refused.headers]])).not.toContain(idOf(first));
+    const mine = await call(execute({ workflow, idempotency_key: own }, { key }));
+    const told = await call(execute({ workflow, payload: {}, idempotency_key: own }, { key }), index);
+    expect([told.reason, told.text]).toEqual(["IDEMPOTENCY_KEY_REUSED", expect.stringContaining(idOf(mine) ?? "none")]);
+  }
 });
 
 test("a key is free again 24 hours after the end of its execution, and not before", async () => {
