@@ -81,7 +81,13 @@ const services: Readonly<Record<string, () => Service>> = {
     }),
   Listener: () => new Listener({ host, port: 0, limits: defaultServerLimits, log, receive: () => undefined }),
   Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
-  Janitor: () => new Janitor({ executions: new ExecutionStore(database.db), retentionMs: limits.retentionMs, log }),
+  Janitor: () =>
+    new Janitor({
+      executions: new ExecutionStore(database.db),
+      workflows: new WorkflowStore(database.db),
+      retentionMs: limits.retentionMs,
+      log,
+    }),
   Rescuer: () =>
     new Rescuer({
       executions: new ExecutionStore(database.db),

@@ -5,6 +5,17 @@ import type { LevelPlan } from "./levels.ts";
 /** A set of nodes, one bit for each. */
 type Bits = bigint;
 
+/** A node as one that every way to some other goes through. Those of one node are a chain, and so each knows the next. */
+type Dominator = {
+  /** Where it stands in its level, behind all that lead to it. */
+  readonly index: number;
+  readonly above: Dominator | undefined;
+  /** Itself and all above. */
+  readonly all: Bits;
+  /** What runs whenever these do. */
+  readonly runs: Bits;
+};
+
 /**
  * Says which nodes are certain to have run before another one runs.
  *
@@ -49,20 +60,26 @@ export class Certainty {
   #learn(plan: LevelPlan): void {
     const implied = this.#impliedRuns(plan);
     const incoming = Map.groupBy(plan.links, (link) => link.target);
-    const dominators = new Map<string, Bits>();
+    const dominators = new Map<Node, Dominator>();
     const entryRuns = union(plan.entries.map((entry) => implied.get(entry.id)));
     const { group } = plan;
     const outside = group === undefined ? 0n : (this.#before.get(group.id) ?? 0n) | this.#bit(group.id);
-    for (const node of plan.nodes) {
-      const sources = (incoming.get(node) ?? []).map((link) => link.source.id);
-      const common = plan.entries.includes(node) ? 0n : intersection(sources.map((source) => dominators.get(source)));
-      dominators.set(node.id, common | this.#bit(node.id));
-      const ancestors = union(sources.flatMap((source) => [this.#bit(source), this.#ancestors.get(source)]));
+    for (const [index, node] of plan.nodes.entries()) {
+      const sources = (incoming.get(node) ?? []).map((link) => link.source);
+      const above = plan.entries.includes(node)
+        ? undefined
+        : nearestShared(sources.map((each) => dominators.get(each)));
+      const { all: common, runs } = above ?? { all: 0n, runs: 0n };
+      dominators.set(node, {
+        index,
+        above,
+        all: common | this.#bit(node.id),
+        runs: runs | (implied.get(node.id) ?? 0n),
+      });
+      const ancestors = union(sources.flatMap(({ id }) => [this.#bit(id), this.#ancestors.get(id)]));
       this.#ancestors.set(node.id, ancestors);
-      const dominating = plan.nodes.filter(({ id }) => (common & this.#bit(id)) !== 0n);
-      const runs = entryRuns | union(dominating.map(({ id }) => implied.get(id)));
       // A node beside which others run may have failed, but not one that every way here goes through.
-      this.#before.set(node.id, (this.#finishesBranches ? common : ancestors & runs) | outside);
+      this.#before.set(node.id, (this.#finishesBranches ? common : ancestors & (entryRuns | runs)) | outside);
     }
     this.#atEnd.set(plan, entryRuns | outside);
   }
@@ -97,6 +114,14 @@ function union(sets: readonly (Bits | undefined)[]): Bits {
   return sets.reduce<Bits>((all, set) => all | (set ?? 0n), 0n);
 }
 
-function intersection([first = 0n, ...others]: readonly (Bits | undefined)[]): Bits {
-  return others.reduce<Bits>((all, set) => all & (set ?? 0n), first);
+/** The last node that every way to each of these goes through, itself included. */
+function nearestShared([first, ...others]: readonly (Dominator | undefined)[]): Dominator | undefined {
+  return others.reduce((one, other) => {
+    let [left, right] = [one, other];
+    while (left !== undefined && right !== undefined && left !== right) {
+      if (left.index > right.index) left = left.above;
+      else right = right.above;
+    }
+    return left === right ? left : undefined;
+  }, first);
 }

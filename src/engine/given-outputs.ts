@@ -23,30 +23,54 @@ export function givenSeed(graph: Graph, outputs: GivenOutputs, { limits, now }: 
     const port = node.step.kind === "rule" ? portOf(output) : undefined;
     return [{ ...standIn(path, node, now), output: text, ...(port !== undefined && { port }) }];
   });
-  if (violations.length > 0) {
-    const message = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
-    throw new RequestError("VALIDATION_ERROR", message, { violations });
-  }
+  refuseAny(violations);
   return runs;
 }
 
+export type RecordedOptions = {
+  /** The nodes that are meant; all of them where it is empty. */
+  readonly nodeIds: readonly string[];
+  /** Paths whose outputs are given otherwise. */
+  readonly given: ReadonlySet<string>;
+  readonly now: number;
+};
+
 /**
  * The records of an earlier execution that can stand in for running nodes of this graph: what they gave, where they are
- * of a kind that does something, for the nodes of these ids or, without any, for all.
+ * of a kind that does something, for the nodes of these ids or, without any, for all. Throws RequestError where a node
+ * is named whose output is hidden; where none is named, such a node runs.
  */
-export function recordedSeed(graph: Graph, runs: readonly NodeRun[], nodeIds: readonly string[], now: number) {
-  return runs.flatMap((run): readonly NodeRun[] => {
+export function recordedSeed(graph: Graph, runs: readonly NodeRun[], { nodeIds, given, now }: RecordedOptions) {
+  const hidden = new Set<string>();
+  const seed = runs.flatMap((run): readonly NodeRun[] => {
     const { path, node_id, state, output, is_hidden = false } = run;
     const node = nodeAt(graph, path);
     const isMeant = nodeIds.length === 0 || nodeIds.includes(node_id);
-    if (node === undefined || output === undefined || state !== "SUCCESS" || is_hidden || node.isHidden || !isMeant)
-      return [];
+    if (node === undefined || state !== "SUCCESS" || !isMeant || given.has(path)) return [];
+    if (is_hidden || node.isHidden) hidden.add(node_id);
+    if (output === undefined || is_hidden || node.isHidden) return [];
     return canStandIn(node) && node.step.kind !== "rule" ? [{ ...standIn(path, node, now), output }] : [];
   });
+  const named = [...nodeIds.entries()].filter(([, id]) => hidden.has(id));
+  refuseAny(
+    named.map(([index, id]) => ({
+      field: `outputs_of.node_ids[${index}]`,
+      description:
+        `names the node ${id}, which hides its output, so that no execution keeps it: give it in outputs, or leave ` +
+        "the node out, and it runs",
+      rule: "outputs_of",
+    })),
+  );
+  return seed;
+}
+
+function refuseAny(violations: readonly FieldViolation[]): void {
+  if (violations.length === 0) return;
+  const message = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
+  throw new RequestError("VALIDATION_ERROR", message, { violations });
 }
 
 function problemOf(node: GraphNode, output: JsonValue): string | undefined {
-  if (node.isHidden) return "is of a node with hide_node_request, whose output is not kept in the open: it has to run";
   if (!canStandIn(node)) return `is of a ${node.step.kind} node, which has to run`;
   if (node.step.kind !== "rule" || portOf(output) !== undefined) return undefined;
   return 'is of a rule, and so must be {"satisfied": true} or {"satisfied": false}';
@@ -61,7 +85,8 @@ function portOf(output: JsonValue): "true" | "false" | undefined {
   return typeof satisfied === "boolean" ? (satisfied ? "true" : "false") : undefined;
 }
 
-function standIn(path: string, { id }: GraphNode, now: number) {
+function standIn(path: string, { id, isHidden }: GraphNode, now: number) {
   const notes = ["The output was given, and the node did not run."];
-  return { path, node_id: id, state: "SUCCESS" as const, attempts: 0, start_time: now, end_time: now, notes };
+  const run = { path, node_id: id, state: "SUCCESS" as const, attempts: 0, start_time: now, end_time: now, notes };
+  return isHidden ? { ...run, is_hidden: true } : run;
 }

@@ -5,10 +5,12 @@ import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowRecord } from "../domain/workflow.ts";
 import { compileGraph } from "../engine/compile-graph.ts";
 import { deriveSchemaOf } from "../engine/schema/derive-schema.ts";
+import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import {
   ListVersionsResponseSchema,
   PublishWorkflowResponseSchema,
   RestoreVersionResponseSchema,
+  ValidateDefinitionResponseSchema,
   ValidateDraftResponseSchema,
   type Workflow,
   type WorkflowService,
@@ -23,7 +25,13 @@ import { type Named, panelOf, parseDefinition, readDraft, referenceOf, versionMe
 
 type Publishing = Pick<
   ServiceHandlers<typeof WorkflowService>,
-  "validateDraft" | "publishWorkflow" | "unpublishWorkflow" | "listVersions" | "getVersion" | "restoreVersion"
+  | "validateDraft"
+  | "validateDefinition"
+  | "publishWorkflow"
+  | "unpublishWorkflow"
+  | "listVersions"
+  | "getVersion"
+  | "restoreVersion"
 >;
 
 export type PublishingOptions = {
@@ -42,20 +50,31 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
     return found;
   };
 
+  const findingsOf = (
+    definition: WorkflowDefinition,
+    { deriveSchema = false }: { readonly deriveSchema?: boolean | undefined },
+  ) => {
+    const { errors, warnings } = compileGraph(definition, limits);
+    const sample = deriveSchema ? panelOf(definition)?.payload : undefined;
+    return {
+      errors: [...errors],
+      warnings: [...warnings],
+      ...(sample !== undefined && { derivedSchema: deriveSchemaOf(sample) }),
+    };
+  };
+
   return {
     validateDraft: async (request, call) => {
       const { id } = await find(call, request);
       const draft = await workflows.getDraft(principalOf(call).environmentId, id);
-      const { definition = parseDefinition(draft.definition), deriveSchema = false } = request;
-      const { errors, warnings } = compileGraph(definition, limits);
-      const sample = deriveSchema ? panelOf(definition)?.payload : undefined;
       return create(ValidateDraftResponseSchema, {
-        errors: [...errors],
-        warnings: [...warnings],
+        ...findingsOf(request.definition ?? parseDefinition(draft.definition), request),
         ...(request.definition === undefined && { etag: etagOf(draft.revision) }),
-        ...(sample !== undefined && { derivedSchema: deriveSchemaOf(sample) }),
       });
     },
+
+    validateDefinition: async ({ definition = create(WorkflowDefinitionSchema), ...request }) =>
+      create(ValidateDefinitionResponseSchema, findingsOf(definition, request)),
 
     publishWorkflow: async (request, call) => {
       const { environmentId } = principalOf(call);

@@ -59,10 +59,13 @@ export async function prepareDraftTest(
   const event: Event = eventOf(execution);
   if (graph.payloadSchema !== undefined) checkPayload(graph.payloadSchema, event.body);
   const given = givenSeed(graph, call.outputs, { limits, now });
-  const recorded = recordedSeed(graph, await listRecorded(call, reader), call.outputsOf?.nodeIds ?? [], now);
-  // What is given by hand goes before what was recorded.
-  const seed = [...new Map([...recorded, ...given].map((run) => [run.path, run])).values()];
-  return { execution, graph, linkedAccount, event, flushes: flushesOf(seed) };
+  const recorded = recordedSeed(graph, await listRecorded(call, reader), {
+    nodeIds: call.outputsOf?.nodeIds ?? [],
+    // What is given by hand goes before what was recorded.
+    given: new Set(given.map(({ path }) => path)),
+    now,
+  });
+  return { execution, graph, linkedAccount, event, flushes: flushesOf([...recorded, ...given]) };
 }
 
 async function listRecorded({ environmentId, workflowId, outputsOf }: DraftTestCall, reader: ExecutionReader) {

@@ -16,7 +16,7 @@ import type { LinkedAccount } from "../storage/tenant-store.ts";
 import { fieldValues } from "./field-values.ts";
 import type { Lease } from "./lease.ts";
 import { RunJournal } from "./run-journal.ts";
-import { openRun, type Sealing, type SealKey, sealRun, withoutHidden } from "./sealing.ts";
+import { openRun, type Sealing, type SealKey, sealFlushes, sealRun, withoutHidden } from "./sealing.ts";
 
 /** How old a run held in memory may grow before its row is committed. */
 const heldMs = 200;
@@ -183,13 +183,13 @@ export class ExecutionRun {
 
   async #begin(begin: Omit<Begin, "owner">): Promise<BoundExecution | undefined> {
     const { executions, owner, graph, sealing } = this.#options;
-    const { flushes } = begin;
-    if (flushes !== undefined) {
-      const runs = flushes.flatMap((flush) => flush.runs);
-      this.#journal.replay(runs, flushes.length);
-    }
-    if (graph.hidesNodes) this.#sealKey = sealing.createKey(this.execution.id);
-    const bound = await executions.begin(this.execution, { ...begin, owner, sealKey: this.#sealKey?.wrapped });
+    const { flushes = [] } = begin;
+    const runs = flushes.flatMap((flush) => flush.runs);
+    if (runs.length > 0) this.#journal.replay(runs, flushes.length);
+    const key = graph.hidesNodes ? sealing.createKey(this.execution.id) : undefined;
+    this.#sealKey = key;
+    const sealed = key === undefined ? {} : { flushes: sealFlushes(flushes, key), sealKey: key.wrapped };
+    const bound = await executions.begin(this.execution, { ...begin, owner, ...sealed });
     if (bound === undefined) this.#own(1);
     return bound;
   }

@@ -1,6 +1,8 @@
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
+import type { DraftPlace } from "../storage/retention.ts";
+import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { Loop } from "./loop.ts";
 
 const everyMs = 60_000;
@@ -10,21 +12,23 @@ const batchMax = 500;
 
 export type JanitorOptions = {
   readonly executions: ExecutionStore;
+  readonly workflows: WorkflowStore;
   readonly retentionMs: number;
   readonly log: Logger;
 };
 
-/** How many executions a statement looks at, and how many statements a turn has, for what no sweep would ever find. */
+/** How many executions, or kept drafts, a statement looks at, and how many statements a turn has, for what no sweep would ever find. */
 const pageMax = 1_000;
 const pagesMax = 20;
 
-/** Deletes executions that ended long ago, and repairs what should not be, a few at a time. */
+/** Deletes executions that ended long ago and drafts that were kept for them alone, and repairs what should not be, a few at a time. */
 export class Janitor implements Service {
   readonly #options: JanitorOptions;
   readonly #loop: Loop;
   #isStopping = false;
   /** Where the next turn goes on to look. */
   #after = "";
+  #afterDraft: DraftPlace | undefined;
 
   constructor(options: JanitorOptions) {
     this.#options = options;
@@ -47,7 +51,20 @@ export class Janitor implements Service {
       deleted = await executions.deleteEnded({ ms: retentionMs, limit: batchMax });
     }
     if (all > 0) log.info({ executions: all }, "executions that ended long ago are deleted");
+    await this.#deleteDrafts();
     await this.#repair();
+  }
+
+  async #deleteDrafts(): Promise<void> {
+    const { workflows, log } = this.#options;
+    let all = 0;
+    for (let page = 0; page < pagesMax && !this.#isStopping; page += 1) {
+      const { count, next } = await workflows.deleteKeptDrafts({ after: this.#afterDraft, limit: pageMax });
+      all += count;
+      this.#afterDraft = next;
+      if (next === undefined) break;
+    }
+    if (all > 0) log.info({ drafts: all }, "drafts that were kept for tests are deleted");
   }
 
   /** No statement of ours leaves an execution without its claim, or the reverse; a restored backup may. */

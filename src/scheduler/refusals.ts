@@ -54,11 +54,13 @@ export function credentialKeysMissing(): RequestError {
   );
 }
 
-export function keyReused(executionId: string): RequestError {
+/** Without an id the execution is one that the caller may not know of. */
+export function keyReused(executionId: string | undefined): RequestError {
+  const which = executionId === undefined ? "an execution" : `the execution ${executionId}`;
   return new RequestError(
     "IDEMPOTENCY_KEY_REUSED",
-    `The idempotency key stands for the execution ${executionId}, which was started for another workflow, config_id or payload. Use a new key for a new call.`,
-    { metadata: { execution_id: executionId } },
+    `The idempotency key stands for ${which}, which was started for another workflow, config_id or payload. Use a new key for a new call.`,
+    executionId === undefined ? {} : { metadata: { execution_id: executionId } },
   );
 }
 

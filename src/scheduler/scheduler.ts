@@ -29,11 +29,12 @@ import type { ExecutionRun } from "./execution-run.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
 import { Load } from "./load.ts";
-import { admit, keyReused, keysMissing, shuttingDown } from "./refusals.ts";
+import { admit, keysMissing, shuttingDown } from "./refusals.ts";
+import { findRepeated, reuseRefusal } from "./repetition.ts";
 import type { RequestRates } from "./request-rates.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
-import type { Sealing } from "./sealing.ts";
+import { type Sealing, sealFlushes } from "./sealing.ts";
 import { VersionCache } from "./version-cache.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -97,7 +98,7 @@ export class Scheduler implements Service {
     const onExpired = this.#endWith.bind(this);
     const parts = { owner: this.#owner, runs: this.#runs, load: this.#load, lease: this.#lease };
     this.#rescuer = new Rescuer({ ...options, ...parts, onExpired });
-    this.#janitor = new Janitor({ executions, retentionMs: limits.retentionMs, log });
+    this.#janitor = new Janitor({ executions, workflows, retentionMs: limits.retentionMs, log });
     hints.on("ended", (ids) => {
       this.#waiters.heed(ids);
       onRecorded?.(ids);
@@ -140,19 +141,27 @@ export class Scheduler implements Service {
    */
   async execute(call: ExecuteCall): Promise<Started> {
     if (this.#isStopping) throw shuttingDown();
-    const { workflows } = this.#options;
     // Decided before anything is read where nothing can change it: whoever is sent away is so at once.
     const early = call.idempotencyKey === undefined && !this.#hasSlot(call) ? this.#load.refusal(call) : undefined;
     if (early !== undefined) throw early;
-    const target = await workflows.resolveCall(call);
-    const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
-    admit(graph, call);
-    this.#checkSealing(graph);
-    const accept = await acceptOf(call, target, graph, this.#options);
+    const accept = await this.#admit(call).catch(async (refusal: unknown) => {
+      const repeated = await findRepeated(call, refusal, this.#options);
+      if (repeated === undefined) throw refusal;
+      return repeated;
+    });
+    if (typeof accept === "string") return await this.#join(accept, call);
     if (this.#hasSlot(call) && call.type === "SYNC" && accept.idempotencyKey === undefined)
       return this.#runHeld(this.#runs.add(accept), call);
     const bound = await this.#begin(accept);
     return bound === undefined ? this.#await(accept.execution.id, call) : this.#replay(bound, accept, call);
+  }
+
+  async #admit(call: ExecuteCall): Promise<Accept> {
+    const target = await this.#options.workflows.resolveCall(call);
+    const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
+    admit(graph, call);
+    this.#checkSealing(graph);
+    return await acceptOf(call, target, graph, this.#options);
   }
 
   /** Begins an execution that is made of an earlier one; answers its id. Throws RequestError. */
@@ -225,8 +234,9 @@ export class Scheduler implements Service {
       throw refusal;
     }
     this.#load.queue(execution);
-    const sealKey = graph.hidesNodes ? sealing.createKey(execution.id).wrapped : undefined;
-    const bound = await executions.begin(execution, { idempotencyKey, flushes, sealKey });
+    const key = graph.hidesNodes ? sealing.createKey(execution.id) : undefined;
+    const sealed = key === undefined ? { flushes } : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped };
+    const bound = await executions.begin(execution, { idempotencyKey, ...sealed });
     hints.tell("queued");
     return bound;
   }
@@ -268,15 +278,16 @@ export class Scheduler implements Service {
     return { executionId, outcome: await this.#waiters.wait(executionId, waitMs, signal) };
   }
 
+  /** Answers what the key stands for, where the call is the same that it was bound by. */
+  async #replay(bound: BoundExecution, { idempotencyKey }: Accept, call: ExecuteCall): Promise<Started> {
+    if (bound.fingerprint !== idempotencyKey?.fingerprint) throw await reuseRefusal(bound, call, this.#options);
+    return await this.#join(bound.executionId, call);
+  }
+
   /** Joins the execution that an earlier call with the key started, or answers as it ended. */
-  async #replay(
-    { executionId, fingerprint }: BoundExecution,
-    { execution, idempotencyKey }: Accept,
-    call: ExecuteCall,
-  ): Promise<Started> {
-    if (fingerprint !== idempotencyKey?.fingerprint) throw keyReused(executionId);
+  async #join(executionId: string, call: ExecuteCall): Promise<Started> {
     if (call.waitMs === undefined) return { executionId, isReplayed: true };
-    const { environmentId, linkedAccountId } = execution;
+    const { environmentId, linkedAccountId } = call;
     const result = await this.#options.executions.getResult({ environmentId, linkedAccountId, executionId });
     const started =
       result !== undefined && isTerminal(result.state)

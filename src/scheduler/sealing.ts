@@ -2,6 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:
 import type { NodeRun } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { redacted } from "../domain/redacted.ts";
+import type { Flush } from "../storage/flush.ts";
 
 const algorithm = "aes-256-gcm";
 const keyBytes = 32;
@@ -76,6 +77,11 @@ export function sealRun(run: NodeRun, { key }: SealKey): NodeRun {
     ...withoutHidden(run),
     sealed: encrypt(Buffer.from(JSON.stringify({ output, message: error?.message })), key, run.path),
   };
+}
+
+/** What a journal begins with, as it is kept while its execution goes on. */
+export function sealFlushes(flushes: readonly Flush[], key: SealKey): readonly Flush[] {
+  return flushes.map(({ index, runs }) => ({ index, runs: runs.map((run) => sealRun(run, key)) }));
 }
 
 /** A run as it was before it was sealed. */

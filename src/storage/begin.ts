@@ -66,6 +66,12 @@ export async function beginExecutions(
   return all.map(({ execution }) => settled.get(execution.id));
 }
 
+/** Whether a key's execution ended so long ago that it is free again. Not `exists`, which may be planned as a scan. */
+function isOver(key: "idempotency_key" | "bound") {
+  return sql`(select end_time from execution where execution.id = ${sql.ref(`${key}.execution_id`)})
+    < now() - make_interval(hours => ${sql.lit(idempotencyHours)})`;
+}
+
 const beginningTypes = {
   ...startTypes,
   key: "text",
@@ -88,8 +94,7 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
         order by environment_id, linked_account_id, key
       on conflict (environment_id, linked_account_id, key)
         do update set fingerprint = excluded.fingerprint, execution_id = excluded.execution_id
-        where (select end_time from execution where execution.id = idempotency_key.execution_id)
-          < now() - make_interval(hours => ${sql.lit(idempotencyHours)})
+        where ${isOver("idempotency_key")}
       returning execution_id
     ),
     accepted as (
@@ -134,7 +139,7 @@ function toSeedRows({ execution: { id, environmentId }, begin: { flushes = [] } 
 
 const keyTypes = { environment_id: "text", linked_account_id: "text", key: "text" } as const;
 
-/** The executions that keys stand for. */
+/** The executions that keys stand for still. */
 export async function findAllBound(
   db: Kysely<Tables>,
   keys: readonly AccountKey[],
@@ -147,7 +152,7 @@ export async function findAllBound(
   const { rows } = await sql<{ row: number; execution_id: string; fingerprint: string }>`
     select input.row, bound.execution_id, bound.fingerprint
       from ${inputRows("input", keyTypes, input)} join idempotency_key as bound using (${columnList(keyTypes)})
-    `.execute(db);
+     where ${isOver("bound")} is not true`.execute(db);
   return byInputRow(keys, rows).map(([bound]) => {
     return bound && { executionId: bound.execution_id, fingerprint: bound.fingerprint };
   });

@@ -81,9 +81,10 @@ export class ExecutionStore {
     return await this.#begin.call({ execution, begin });
   }
 
-  /** The execution that a key of this execution's account stands for. */
-  async findBound(execution: NewExecution, key: string): Promise<BoundExecution | undefined> {
-    return await this.#findBound.call({ ...execution, key });
+  /** The execution that a key of an account stands for. */
+  async findBound(account: Omit<AccountKey, "key">, key: string): Promise<BoundExecution | undefined> {
+    const { environmentId, linkedAccountId } = account;
+    return await this.#findBound.call({ environmentId, linkedAccountId, key });
   }
 
   /** Keeps an execution that has run to its end before anything of it was kept. */

@@ -6,6 +6,7 @@ import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } fr
 import { type DraftTest, type KeptDraft, keepDraft } from "./draft-snapshot.ts";
 import type { Page } from "./page.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
+import { type DeletedDrafts, type DraftPage, deleteKeptDrafts } from "./retention.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
 import {
@@ -158,6 +159,14 @@ export class WorkflowStore {
    */
   async keepDraft(test: DraftTest): Promise<KeptDraft> {
     return (await keepDraft(this.#db, test)) ?? (await this.#refuse(test));
+  }
+
+  /**
+   * Deletes of a page of kept drafts, in an order of their own, those that no execution ran, of deleted workflows or of
+   * drafts that were saved anew since. Answers how many, and where the next page begins.
+   */
+  async deleteKeptDrafts(page: DraftPage): Promise<DeletedDrafts> {
+    return await deleteKeptDrafts(this.#db, page);
   }
 
   /** The published versions without their definitions, newest first. Refuses with VALIDATION_ERROR a token of another list. */

@@ -1,5 +1,6 @@
+import type { ServerResponse } from "node:http";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
@@ -9,6 +10,7 @@ import {
   type Flowcall,
   productionKey,
   putWorkflow,
+  startBeside,
   startFlowcall,
   testKey,
 } from "../support/flowcall.ts";
@@ -231,8 +233,59 @@ describe("a test of a draft", () => {
       // What it makes of them is its own to hide.
       output: "ada-7secret-91",
     });
-    const refused = await ask("testDraft", { workflow, linked_account_id: account, outputs: { "2": { token: "x" } } });
-    expect(refused.violations).toEqual(['outputs["2"]']);
+  });
+
+  test("takes the output of a node that hides it by hand, keeps it as hidden, and never has it from an execution", async () => {
+    const workflow = await draft("hidden-stand-in", {
+      nodes: [
+        { id: "1", start: { api_call: {} } },
+        { id: "2", settings: { hide_node_request: true }, transform: { query: '{ "token": "own" }' } },
+        { id: "3", transform: { query: "$length({{node.2.body.token}})" } },
+        { id: "4", response: { data: "{{node.3.body}}" } },
+      ],
+      edges: [
+        { source: "1", target: "2" },
+        { source: "2", target: "3" },
+        { source: "3", target: "4" },
+      ],
+    });
+    // Its one slot is taken, so that a test is queued there and run by the other process.
+    const busy = await startBeside(flowcall, { FLOWCALL_SLOTS: "1", FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
+    const held: ServerResponse[] = [];
+    const upstream = await serve((_, response) => void held.push(response));
+    try {
+      const [busyRest = never()] = protocolsOf(busy.url);
+      for (const protocol of [...protocols, busyRest]) {
+        const by = (fields: JsonObject, way = protocol) =>
+          ask("testDraft", { workflow, linked_account_id: account, ...fields }, way);
+        if (protocol === busyRest) {
+          const payload = { url: `http://127.0.0.1:${upstream.port}/`, data: {} };
+          await ask("executeWorkflow", { workflow: "call-http", linked_account_id: account, payload }, busyRest);
+          await vi.waitFor(() => expect(held).toHaveLength(1));
+        }
+        const given = await by({ outputs: { "2": { token: "by-hand" } } });
+        expect(given.message).toMatchObject({ status: "COMPLETED", return_value: 7 });
+        expect(runsOf(given.message)["2"]).toMatchObject({ output: "[REDACTED]", attempts: 0 });
+        const { execution_id } = Object(given.message);
+        const { rows } = await flowcall.database.query(
+          `select string_agg(entries, '') as kept from journal where execution_id = '${execution_id}'`,
+        );
+        expect(rows[0]?.["kept"]).toContain('"sealed"');
+        expect(rows[0]?.["kept"]).not.toContain("by-hand");
+
+        const all = await by({ outputs_of: { execution_id } });
+        const attempts = (message: unknown) => ["2", "3"].map((id) => runsOf(message)[id]?.["attempts"]);
+        expect([Object(all.message).return_value, ...attempts(all.message)]).toEqual([7, 1, 0]);
+        const named = await by({ outputs_of: { execution_id, node_ids: ["3", "2"] } });
+        expect([named.reason, named.violations]).toEqual(["VALIDATION_ERROR", ["outputs_of.node_ids[1]"]]);
+        expect(named.text).toContain("the node 2, which hides its output");
+        const both = { outputs_of: { execution_id, node_ids: ["2", "3"] }, outputs: { "2": { token: "x" } } };
+        expect(attempts((await by(both)).message)).toEqual([0, 0]);
+      }
+    } finally {
+      for (const response of held) response.end("{}");
+      await busy.stop();
+    }
   });
 
   test("reaches into Groups by the path of a node in the run", async () => {

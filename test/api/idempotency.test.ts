@@ -1,7 +1,16 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { type Flowcall, productionKey, startFlowcall, testKey } from "../support/flowcall.ts";
+import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
+import {
+  echoDefinition,
+  type Flowcall,
+  productionKey,
+  putWorkflow,
+  startFlowcall,
+  testKey,
+} from "../support/flowcall.ts";
 import { type ApiAnswer, type ApiCall, type ApiProtocol, protocolsOf } from "./protocols.ts";
 
 const account = "john@acme.io";
@@ -44,6 +53,14 @@ function isReplayed({ headers }: ApiAnswer): boolean {
 async function countExecutions(): Promise<number> {
   const { rows } = await flowcall.database.query("select count(*)::int as count from execution");
   return Number(rows[0]?.["count"]);
+}
+
+/** Lets an execution have ended so long ago. */
+async function age(answer: ApiAnswer, hours: number): Promise<void> {
+  await flowcall.database.query(`
+    alter table execution disable trigger execution_is_final;
+    update execution set end_time = now() - interval '${hours} hours' where id = '${idOf(answer)}';
+    alter table execution enable trigger execution_is_final`);
 }
 
 describe("calls with one idempotency key are one execution", () => {
@@ -148,17 +165,98 @@ describe("a key that does not fit is refused on every protocol, and nothing is a
   });
 });
 
+describe("a repeat is answered as the first call was, whatever has become of the workflow since", () => {
+  const payload = { a: 1 };
+  const trigger = (schema: JsonObject): JsonObject => ({ api_call: { schema } });
+  const stricter = echoDefinition('"later"', trigger({ type: "object", required: ["b"] }));
+  const grouped = {
+    nodes: [
+      { id: "1", start: { api_call: {} } },
+      { id: "2", group: { count: "1", output: "1" } },
+    ],
+    edges: [{ source: "1", target: "2" }],
+  };
+
+  const author = async (name: keyof typeof WorkflowService.method, fields: JsonObject): Promise<void> => {
+    expect((await call({ method: WorkflowService.method[name], key: testKey, fields })).reason).toBeUndefined();
+  };
+  const publish = async (workflow: string, definition: JsonObject): Promise<void> => {
+    await author("saveDraft", { workflow, definition });
+    await author("publishWorkflow", { workflow });
+  };
+
+  test.each([
+    ["is stricter", "PAYLOAD_INVALID", (workflow: string) => publish(workflow, stricter)],
+    ["has a Group", "SYNC_NOT_ALLOWED_WITH_GROUP", (workflow: string) => publish(workflow, grouped)],
+    [
+      "has another trigger",
+      "WORKFLOW_HAS_OTHER_TRIGGER",
+      (workflow: string) => publish(workflow, echoDefinition("1", {})),
+    ],
+    ["is unpublished", "WORKFLOW_NOT_PUBLISHED", (workflow: string) => author("unpublishWorkflow", { workflow })],
+    ["is deleted", "WORKFLOW_NOT_FOUND", (workflow: string) => author("deleteWorkflow", { workflow })],
+  ] as const)("it %s", async (_, reason, change) => {
+    const alias = `repeated-${newKey()}`;
+    const definition = echoDefinition('"first"');
+    const workflow = await putWorkflow(flowcall.url, { alias, definition });
+    const request = execute({ workflow, payload, sync_execution: true, idempotency_key: newKey() });
+    const first = await call(request);
+    expect(first.message).toMatchObject({ return_value: "first" });
+    await change(workflow);
+    const before = await countExecutions();
+    for (const index of protocols.keys()) {
+      const again = await call(request, index);
+      expect([again.message, isReplayed(again)]).toEqual([first.message, true]);
+      const refused = [
+        await call(execute({ ...request.fields, idempotency_key: newKey() }), index),
+        await call(execute({ ...request.fields, payload: { a: 2 } }), index),
+        await call(execute({ ...request.fields, linked_account_id: "jane@acme.io" }), index),
+      ];
+      expect(refused.map((answer) => answer.reason)).toEqual([reason, reason, reason]);
+    }
+    expect(await countExecutions()).toBe(before);
+    await age(first, 24.1);
+    expect((await call(request)).reason).toBe(reason);
+  });
+
+  test("and a call of a deleted workflow by its alias is not known again", async () => {
+    const alias = `repeated-${newKey()}`;
+    const workflow = await putWorkflow(flowcall.url, { alias, definition: echoDefinition("1") });
+    const request = execute({ workflow: alias, payload, idempotency_key: newKey() });
+    await call(request);
+    await author("unpublishWorkflow", { workflow });
+    expect(isReplayed(await call(request))).toBe(true);
+    await author("deleteWorkflow", { workflow });
+    expect((await call(request)).reason).toBe("WORKFLOW_NOT_FOUND");
+  });
+});
+
+test("a key that is restricted to workflows learns no id of an execution of another one", async () => {
+  const workflow = await putWorkflow(flowcall.url, { alias: "only-this", definition: echoDefinition("1") });
+  const created = await call({
+    method: ApiKeyService.method.createApiKey,
+    key: testKey,
+    fields: { name: "restricted", scopes: ["execute"], workflows: [workflow] },
+  });
+  const key = String(Object(created.message).key);
+  for (const index of protocols.keys()) {
+    const [own, others] = [newKey(), newKey()];
+    const first = await call(execute({ idempotency_key: others }));
+    const refused = await call(execute({ workflow, idempotency_key: others }, { key }), index);
+    expect(refused.reason).toBe("IDEMPOTENCY_KEY_REUSED");
+    expect(JSON.stringify([refused, [...refused.headers]])).not.toContain(idOf(first));
+    const mine = await call(execute({ workflow, idempotency_key: own }, { key }));
+    const told = await call(execute({ workflow, payload: {}, idempotency_key: own }, { key }), index);
+    expect([told.reason, told.text]).toEqual(["IDEMPOTENCY_KEY_REUSED", expect.stringContaining(idOf(mine) ?? "none")]);
+  }
+});
+
 test("a key is free again 24 hours after the end of its execution, and not before", async () => {
   const request = execute({ sync_execution: true, idempotency_key: newKey() });
   const first = await call(request);
-  const age = async (hours: number) =>
-    flowcall.database.query(`
-      alter table execution disable trigger execution_is_final;
-      update execution set end_time = now() - interval '${hours} hours' where id = '${idOf(first)}';
-      alter table execution enable trigger execution_is_final`);
-  await age(23.9);
+  await age(first, 23.9);
   expect(isReplayed(await call(request))).toBe(true);
-  await age(24.1);
+  await age(first, 24.1);
   const again = await call(request);
   expect([isReplayed(again), idOf(again) === idOf(first)]).toEqual([false, false]);
 });

@@ -224,6 +224,7 @@ describe("a draft is checked", () => {
       await call("saveDraft", { workflow: alias, definition: broken });
       const { etag } = messageOf(await call("getDraft", { workflow: alias }));
       expect((await call("validateDraft", { workflow: alias })).message).toEqual({ ...found, etag });
+      expect((await call("validateDefinition", { definition: broken })).message).toEqual(found);
       const nodes = broken.nodes.filter(({ id }) => id !== "2");
       const runnable = { nodes, edges: [] };
       const warned = await call("validateDraft", { workflow: alias, definition: runnable });
@@ -232,6 +233,17 @@ describe("a draft is checked", () => {
         warnings: [{ node_id: "3", field: "id", reason: "NODE_UNREACHABLE" }],
       });
       expect((await call("getDraft", { workflow: alias })).message).toMatchObject({ definition: broken, etag });
+    });
+  });
+
+  test("and so is a definition of no workflow, which nothing is kept of", async () => {
+    await overEach(async (call) => {
+      const listed = messageOf(await call("listWorkflows", { slug: "asana" }));
+      const definition = echoDefinition("1", { api_call: { payload: { customer: "ada" } } });
+      const found = await call("validateDefinition", { definition, derive_schema: true });
+      expect(found.message).toMatchObject({ errors: [], warnings: [], derived_schema: { required: ["customer"] } });
+      expect((await call("validateDefinition", {})).violations).toEqual(["definition"]);
+      expect(messageOf(await call("listWorkflows", { slug: "asana" }))).toEqual(listed);
     });
   });
 

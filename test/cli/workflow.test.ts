@@ -150,15 +150,42 @@ describe("flowcall workflow push", () => {
       "-o",
       "json",
     ]);
-    expect(code).toBe(1);
-    const said = has("ValidateDraft") ? JSON.parse(stderr).error.message : stderr;
-    expect(said).toContain(`${folder}/asana/graph.yaml:9:19: error: node 2 response.data: `);
-    const listed = await flow("api", "ListWorkflows", "-d", '{"slug": "asana"}');
-    expect({ stdout, isThere: listed.includes('"graph"') }).toEqual(
-      has("ValidateDraft")
-        ? { stdout: "", isThere: false }
-        : { stdout: expect.stringContaining("WORKFLOW_INVALID"), isThere: true },
+    expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+    expect(JSON.parse(stderr).error.message).toContain(
+      `${folder}/asana/graph.yaml:9:19: error: node 2 response.data: `,
     );
+    expect(await flow("api", "ListWorkflows", "-d", '{"slug": "asana"}')).not.toContain('"graph"');
+  });
+
+  test("what the server would refuse of one new file keeps all of them from being pushed", async () => {
+    const there = await folderOf("whole", { "asana/whole.yaml": greet });
+    await flow("workflow", "push", there, "--yes", "--publish");
+    const listed = await flow("api", "ListWorkflows");
+    const folder = await folderOf("whole", {
+      "asana/whole.yaml": greet.replace("Hello", "Hi"),
+      "asana/new.yaml": greet,
+      "asana/unknown.yaml": greet.replace("event.body.name", "node.Nobody.body"),
+      "asana/cycle.yaml": `${greet}    - { source: "2", target: "2" }\n`,
+      "asana/long.yaml": greet.replace("name: Start", `name: ${"x".repeat(201)}`),
+      "asana/0123456789abcdef01234567.yaml": greet,
+      "nowhere/lost.yaml": greet.replace("event.body.name", "node.Nobody.body"),
+    });
+    for (const words of [["push", "--yes", "--publish"], ["validate"]]) {
+      const { code, stdout, stderr } = await command.runHere(["workflow", ...words, folder]);
+      expect(code).toBe(1);
+      const lines = (words.length > 1 ? stderr : stdout).split("\n").filter((line) => line.includes(": error: "));
+      const told = lines.map((line) => line.replace(`${folder}/`, "").replace(/^(\S+): error: .* (\(\w+\))$/, "$1 $2"));
+      expect(told.sort()).toEqual([
+        "asana/0123456789abcdef01234567.yaml:1:1 (INVALID_FIELD)",
+        "asana/cycle.yaml:12:7 (GRAPH_CYCLIC)",
+        "asana/long.yaml:6:18 (INVALID_FIELD)",
+        "asana/unknown.yaml:9:19 (TEMPLATE_NODE_UNKNOWN)",
+        "nowhere/lost.yaml:1:1 (INTEGRATION_NOT_FOUND)",
+        "nowhere/lost.yaml:9:19 (TEMPLATE_NODE_UNKNOWN)",
+      ]);
+    }
+    expect(await flow("api", "ListWorkflows")).toBe(listed);
+    expect(await run("whole", '{"name": "Ada"}')).toEqual({ greeting: "Hello, Ada" });
   });
 
   test.skipIf(!has("UpdateWorkflow"))("a workflow's name and description are pushed too", async () => {

@@ -39,6 +39,7 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   const claim = { environmentId, executionId: execution.id, owner: "a", epoch: 1 };
   await executions.begin(execution, { owner: "a" });
   await executions.begin(tenant.newExecution(), { idempotencyKey: { key: "k", fingerprint: "f" } });
+  await executions.findBound({ environmentId, linkedAccountId }, "k");
   await executions.listEnded([execution.id]);
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
@@ -66,6 +67,8 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   await executions.stop({ environmentId, linkedAccountId, executionId: execution.id, outcome: { state: "STOPPED" } });
   for (const workflow of ["one", tenant.workflowId])
     await workflows.resolveCall({ environmentId, linkedAccountId, reference: { workflow } });
+  await workflows.deleteKeptDrafts({ limit: 10 });
+  await workflows.deleteKeptDrafts({ after: { version: -1, environmentId, workflowId: tenant.workflowId }, limit: 10 });
   const reader = new ExecutionReader(db);
   await reader.get({ environmentId, linkedAccountId, executionId: execution.id });
   await reader.listNodeRuns({ environmentId, id: execution.id });

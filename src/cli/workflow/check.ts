@@ -18,7 +18,7 @@ export const validate: Command = {
   async run(given, context) {
     const files = await readWorkflowFiles(given.positionals);
     const remote = given.isSet("local") ? undefined : await RemoteWorkflows.list(context);
-    const problems = await problemsOf(files, remote, context);
+    const problems = await problemsOf(files, remote);
     printProblems(problems, context.output, given.text("output") === "github");
     const errors = errorsOf(problems).length;
     context.output.note(`files: ${files.length}, errors: ${errors}`);

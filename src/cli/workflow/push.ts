@@ -59,7 +59,7 @@ export async function prepare(paths: readonly string[], context: Context, isPubl
     if (broken.length === 0) throw error;
     return undefined;
   });
-  const problems = await problemsOf(files, remote, context);
+  const problems = await problemsOf(files, remote);
   const errors = errorsOf(problems);
   if (remote === undefined || errors.length > 0) {
     throw new CliError(`Nothing was changed, since files are broken:\n${errors.map(problemLine).join("\n")}`);

@@ -1,27 +1,32 @@
-import { fromJson, type JsonObject, toJson } from "@bufbuild/protobuf";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
+import { IntegrationService } from "../../gen/flowcall/v1/integration_pb.ts";
 import {
   type Draft,
   type PublishWorkflowResponse,
   type Workflow,
-  WorkflowProblemSchema,
   WorkflowService,
 } from "../../gen/flowcall/v1/workflow_pb.ts";
 import type { Client } from "../client.ts";
 import type { Context } from "../context.ts";
+import { failureOf } from "../failure.ts";
 import { Methods } from "../methods.ts";
-import { callNamed, unaryNamed } from "../named-call.ts";
-import { type FileProblem, problemOfServer } from "./file-problem.ts";
+import { callNamed, listNamed, unaryNamed } from "../named-call.ts";
+import { type FileProblem, problemAt, problemOfServer } from "./file-problem.ts";
 import type { WorkflowFile } from "./workflow-file.ts";
 
 const service = WorkflowService.method;
 const prefix = `${WorkflowService.typeName}.`;
+
+/** What the server refuses because of the definition that was sent. */
+const ownRefusals: ReadonlySet<string> = new Set(["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE"]);
 
 /** The workflows of the server's environment, as they were listed, and what can be done with them. */
 export class RemoteWorkflows {
   readonly all: readonly Workflow[];
   readonly #client: Client;
   readonly #methods: Methods;
+  #integrations: Promise<readonly JsonObject[]> | undefined;
 
   private constructor(client: Client, methods: Methods, all: readonly Workflow[]) {
     this.#client = client;
@@ -82,21 +87,27 @@ export class RemoteWorkflows {
     return await this.#client.unary(service.publishWorkflow, { workflow: id });
   }
 
-  /**
-   * What the server would say of a file's definition if it were published; undefined where nobody can say: it lacks the
-   * method, or has no workflow to ask about in place of a new one.
-   */
-  async validate(file: WorkflowFile): Promise<readonly FileProblem[] | undefined> {
-    const sameSlug = this.all.find(({ slug }) => slug === file.header.slug);
-    const workflow = this.find(file) ?? sameSlug ?? this.all[0];
-    if (workflow === undefined || !this.has("ValidateDraft")) return undefined;
-    const definition = toJson(WorkflowDefinitionSchema, file.definition);
-    const { errors, warnings } = await this.#call("ValidateDraft", { workflow: workflow.id, definition });
-    const told = (list: unknown, severity: FileProblem["severity"]) =>
-      (Array.isArray(list) ? list : []).map((problem) =>
-        problemOfServer(file, fromJson(WorkflowProblemSchema, problem), severity),
-      );
-    return [...told(errors, "error"), ...told(warnings, "warning")];
+  /** Whether a workflow of this slug could be created. The integrations are asked for once. */
+  async hasIntegration(slug: string): Promise<boolean> {
+    const asked = { name: `${IntegrationService.typeName}.ListIntegrations`, request: {} };
+    this.#integrations ??= listNamed(this.#client, asked, "integrations");
+    return (await this.#integrations).some((integration) => integration["slug"] === slug);
+  }
+
+  /** What the server would say of a file's definition if it were published. */
+  async validate(file: WorkflowFile): Promise<readonly FileProblem[]> {
+    try {
+      const { definition } = file;
+      const { errors, warnings } = await this.#client.unary(service.validateDefinition, { definition });
+      return [
+        ...errors.map((problem) => problemOfServer(file, problem, "error")),
+        ...warnings.map((problem) => problemOfServer(file, problem, "warning")),
+      ];
+    } catch (error) {
+      const { reason = "", message } = await failureOf(error);
+      if (!ownRefusals.has(reason)) throw error;
+      return [problemAt(file, ["definition"], { reason, message })];
+    }
   }
 
   async #call(method: string, request: JsonObject): Promise<JsonObject> {

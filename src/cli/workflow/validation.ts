@@ -1,5 +1,4 @@
-import type { Context } from "../context.ts";
-import type { FileProblem } from "./file-problem.ts";
+import { type FileProblem, problemAt } from "./file-problem.ts";
 import type { RemoteWorkflows } from "./remote.ts";
 import type { WorkflowFile } from "./workflow-file.ts";
 
@@ -12,25 +11,38 @@ const atATime = 8;
 export async function problemsOf(
   files: readonly WorkflowFile[],
   remote: RemoteWorkflows | undefined,
-  { output }: Pick<Context, "output">,
 ): Promise<readonly FileProblem[]> {
-  const inFiles = files.flatMap(({ problems }) => problems);
-  if (remote === undefined) return inFiles;
-  const readable = files.filter(({ problems }) => problems.length === 0);
-  const found: (readonly FileProblem[] | undefined)[] = [];
-  for (let start = 0; start < readable.length; start += atATime) {
-    const slice = readable.slice(start, start + atATime);
-    found.push(...(await Promise.all(slice.map((file) => remote.validate(file)))));
+  // Only here, since a command that checks nothing begins sooner without what reads rules.
+  const rules = new (await import("./rule-problems.ts")).FileRules();
+  const found: FileProblem[] = [];
+  const good: WorkflowFile[] = [];
+  for (const file of files) {
+    const problems = [...file.problems];
+    // Only a workflow that is there has an id, and so a file that is named for one.
+    const isNew = remote === undefined ? !isId(file.header.alias) : remote.find(file) === undefined;
+    if (problems.length === 0) problems.push(...rules.problemsOf(file, { isNew }));
+    if (problems.length === 0) good.push(file);
+    if (remote !== undefined && isNew) problems.push(...(await integrationProblems(file, remote)));
+    found.push(...problems);
   }
-  if (found.includes(undefined) && inFiles.length === 0) {
-    const why = remote.has("ValidateDraft")
-      ? "there is no workflow yet to check them by"
-      : "the server lacks ValidateDraft";
-    output.note(`The graphs are not checked before they are published, since ${why}.`);
+  for (let start = 0; start < good.length && remote !== undefined; start += atATime) {
+    const slice = good.slice(start, start + atATime);
+    found.push(...(await Promise.all(slice.map((file) => remote.validate(file)))).flat());
   }
-  return [...inFiles, ...found.flatMap((problems) => problems ?? [])];
+  return found;
 }
 
 export function errorsOf(problems: readonly FileProblem[]): readonly FileProblem[] {
   return problems.filter(({ severity }) => severity === "error");
+}
+
+async function integrationProblems(file: WorkflowFile, remote: RemoteWorkflows): Promise<readonly FileProblem[]> {
+  const { slug } = file.header;
+  if (await remote.hasIntegration(slug)) return [];
+  const message = `the server has no integration ${slug}`;
+  return [problemAt(file, ["slug"], { reason: "INTEGRATION_NOT_FOUND", message })];
+}
+
+function isId(alias: string): boolean {
+  return /^[0-9a-f]{24}$/i.test(alias);
 }
