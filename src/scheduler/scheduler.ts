@@ -1,40 +1,32 @@
 // When an execution runs, who waits for it, who takes it over.
 //
-// Invariants: an asynchronous execution is committed before its id is returned. The process that accepts an execution
-// runs it at once when it has a free slot; what is over waits in the database, and the queue there has a bound. A
-// synchronous run is held in memory until it ends or grows old (`execution-run.ts`), and its id leaves only after its
-// row is committed. Whoever holds an execution says so by a lease; the rescuer of any process takes up what nobody
-// holds, so nothing accepted depends on this process living on.
+// The process that accepts an execution (`acceptor.ts`) runs it at once when it has a free slot; what is over waits in the
+// database, where the rescuers of all processes take it up by turns. Whoever holds an execution says so by a lease; the
+// rescuer of any process takes up what nobody holds, so nothing accepted depends on this process living on.
 
 import type { Logger } from "pino";
-import type { Account } from "../domain/account.ts";
 import type { Clock } from "../domain/clock.ts";
-import { isTerminal, type Outcome } from "../domain/execution.ts";
+import type { Outcome } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
-import type { Graph } from "../engine/graph.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
-import type { BoundExecution } from "../storage/begin.ts";
 import type { ConfigStore } from "../storage/config-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { Hints } from "../storage/hints.ts";
 import type { LeaseStore } from "../storage/lease-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
-import { acceptOf } from "./accept.ts";
-import { Again } from "./again.ts";
+import { Acceptor } from "./acceptor.ts";
+import type { Again } from "./again.ts";
 import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
-import type { ExecutionRun } from "./execution-run.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
 import { Load } from "./load.ts";
-import { admit, keysMissing, shuttingDown } from "./refusals.ts";
-import { findRepeated, reuseRefusal } from "./repetition.ts";
 import type { RequestRates } from "./request-rates.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
-import { type Sealing, sealFlushes } from "./sealing.ts";
+import type { Sealing } from "./sealing.ts";
 import { VersionCache } from "./version-cache.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -65,7 +57,7 @@ export class Scheduler implements Service {
   readonly #load: Load;
   readonly #runs: Runs;
   readonly #versions: VersionCache;
-  readonly #again: Again;
+  readonly #acceptor: Acceptor;
   readonly #waiters: Waiters;
   readonly #lease: Lease;
   readonly #rescuer: Rescuer;
@@ -73,10 +65,9 @@ export class Scheduler implements Service {
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, reader, workflows, configs, leases, hints, onRecorded, limits, clock, log } = options;
+    const { executions, workflows, leases, hints, onRecorded, limits, clock, log } = options;
     this.#options = options;
     this.#versions = new VersionCache({ workflows, limits });
-    this.#again = new Again({ reader, workflows, configs, versions: this.#versions });
     this.#load = new Load(limits);
     this.#lease = new Lease({ leases, owner: this.#owner, load: this.#load, rates: options.rates, log });
     this.#runs = new Runs({
@@ -96,8 +87,9 @@ export class Scheduler implements Service {
     });
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
     const onExpired = this.#endWith.bind(this);
-    const parts = { owner: this.#owner, runs: this.#runs, load: this.#load, lease: this.#lease };
-    this.#rescuer = new Rescuer({ ...options, ...parts, onExpired });
+    const parts = { runs: this.#runs, load: this.#load, waiters: this.#waiters, versions: this.#versions };
+    this.#rescuer = new Rescuer({ ...options, ...parts, owner: this.#owner, lease: this.#lease, onExpired });
+    this.#acceptor = new Acceptor({ ...options, ...parts, rescuer: this.#rescuer });
     this.#janitor = new Janitor({ executions, workflows, retentionMs: limits.retentionMs, log });
     hints.on("ended", (ids) => {
       this.#waiters.heed(ids);
@@ -122,6 +114,7 @@ export class Scheduler implements Service {
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
+    this.#acceptor.stop();
     await this.#janitor.stop();
     await this.#rescuer.stop();
     await this.#runs.drain(drainMs, this.#options.clock);
@@ -140,37 +133,12 @@ export class Scheduler implements Service {
    * Throws RequestError; after one, nothing was accepted that the caller could have an id of.
    */
   async execute(call: ExecuteCall): Promise<Started> {
-    if (this.#isStopping) throw shuttingDown();
-    // Decided before anything is read where nothing can change it: whoever is sent away is so at once.
-    const early = call.idempotencyKey === undefined && !this.#hasSlot(call) ? this.#load.refusal(call) : undefined;
-    if (early !== undefined) throw early;
-    const accept = await this.#admit(call).catch(async (refusal: unknown) => {
-      const repeated = await findRepeated(call, refusal, this.#options);
-      if (repeated === undefined) throw refusal;
-      return repeated;
-    });
-    if (typeof accept === "string") return await this.#join(accept, call);
-    if (this.#hasSlot(call) && call.type === "SYNC" && accept.idempotencyKey === undefined)
-      return this.#runHeld(this.#runs.add(accept), call);
-    const bound = await this.#begin(accept);
-    return bound === undefined ? this.#await(accept.execution.id, call) : this.#replay(bound, accept, call);
-  }
-
-  async #admit(call: ExecuteCall): Promise<Accept> {
-    const target = await this.#options.workflows.resolveCall(call);
-    const graph = await this.#versions.get(call.environmentId, target.workflowId, target.version);
-    admit(graph, call);
-    this.#checkSealing(graph);
-    return await acceptOf(call, target, graph, this.#options);
+    return await this.#acceptor.execute(call);
   }
 
   /** Begins an execution that is made of an earlier one; answers its id. Throws RequestError. */
   async beginAgain(make: (again: Again) => Promise<Accept>): Promise<string> {
-    if (this.#isStopping) throw shuttingDown();
-    const accept = await make(this.#again);
-    this.#checkSealing(accept.graph);
-    await this.#begin(accept);
-    return accept.execution.id;
+    return await this.#acceptor.beginAgain(make);
   }
 
   /** Waits for the end of an execution that the caller was found to own; undefined where it goes on for longer. */
@@ -210,89 +178,5 @@ export class Scheduler implements Service {
     } catch (error) {
       if (!isUnavailable(error)) throw error;
     }
-  }
-
-  #checkSealing(graph: Graph): void {
-    if (graph.hidesNodes && !this.#options.sealing.canSeal) throw keysMissing();
-  }
-
-  #hasSlot(account: Account): boolean {
-    return !this.#rescuer.isTrying && this.#load.hasSlot(account);
-  }
-
-  /** Answers the execution that the key stands for already, if there is one. */
-  async #begin(accept: Accept): Promise<BoundExecution | undefined> {
-    return this.#hasSlot(accept.execution) ? await this.#runOwned(accept) : await this.#enqueue(accept);
-  }
-
-  async #enqueue({ execution, graph, idempotencyKey, flushes }: Accept): Promise<BoundExecution | undefined> {
-    const { executions, hints, sealing } = this.#options;
-    const refusal = this.#load.refusal(execution);
-    if (refusal !== undefined) {
-      const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
-      if (bound !== undefined) return bound;
-      throw refusal;
-    }
-    this.#load.queue(execution);
-    const key = graph.hidesNodes ? sealing.createKey(execution.id) : undefined;
-    const sealed = key === undefined ? { flushes } : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped };
-    const bound = await executions.begin(execution, { idempotencyKey, ...sealed });
-    hints.tell("queued");
-    return bound;
-  }
-
-  async #runOwned({ idempotencyKey, flushes, ...start }: Accept): Promise<BoundExecution | undefined> {
-    const run = this.#runs.add(start);
-    let isBegun = false;
-    try {
-      const bound = await run.begin({ idempotencyKey, flushes });
-      isBegun = bound === undefined;
-      return bound;
-    } finally {
-      // After a fault the row may be committed all the same. Then it is owned by this process and runs nowhere, and the
-      // rescuer, which sees that, takes it up.
-      if (isBegun) void this.#runs.drive(run);
-      else this.#runs.drop(run);
-    }
-  }
-
-  /** Runs what is not committed yet; at the latest when its caller waits no longer it is. */
-  async #runHeld(run: ExecutionRun, { waitMs = 0, signal }: ExecuteCall): Promise<Started> {
-    const { id } = run.execution;
-    const answered = new AbortController();
-    const end = this.#runs.drive(run);
-    const told = this.#waiters.wait(id, waitMs, AbortSignal.any([signal, answered.signal]));
-    try {
-      const outcome = await Promise.race([told, end.then((ended) => ended ?? (run.isCommitted ? told : undefined))]);
-      if (outcome !== undefined) return { executionId: id, outcome };
-      if (this.#isStopping && !run.isCommitted) throw shuttingDown();
-      await run.begin();
-      return { executionId: id, outcome: run.outcome };
-    } finally {
-      answered.abort();
-    }
-  }
-
-  async #await(executionId: string, { waitMs, signal }: ExecuteCall): Promise<Started> {
-    if (waitMs === undefined) return { executionId };
-    return { executionId, outcome: await this.#waiters.wait(executionId, waitMs, signal) };
-  }
-
-  /** Answers what the key stands for, where the call is the same that it was bound by. */
-  async #replay(bound: BoundExecution, { idempotencyKey }: Accept, call: ExecuteCall): Promise<Started> {
-    if (bound.fingerprint !== idempotencyKey?.fingerprint) throw await reuseRefusal(bound, call, this.#options);
-    return await this.#join(bound.executionId, call);
-  }
-
-  /** Joins the execution that an earlier call with the key started, or answers as it ended. */
-  async #join(executionId: string, call: ExecuteCall): Promise<Started> {
-    if (call.waitMs === undefined) return { executionId, isReplayed: true };
-    const { environmentId, linkedAccountId } = call;
-    const result = await this.#options.executions.getResult({ environmentId, linkedAccountId, executionId });
-    const started =
-      result !== undefined && isTerminal(result.state)
-        ? { executionId, outcome: { ...result, state: result.state } }
-        : await this.#await(executionId, call);
-    return { ...started, isReplayed: true };
   }
 }
