@@ -44,10 +44,11 @@ await database.stop();
 async function createTenant({ tenants, workflows }: Stores) {
   const { environments } = await tenants.createOrganization({ name: "bench" });
   const environmentId = environments.test;
+  const actor = { environmentId, keyId: "bench" };
   await tenants.putIntegration(environmentId, { slug: "asana", name: "Asana" });
   await tenants.putLinkedAccount(environmentId, { accountId: "a", name: "A", attributes: {} });
-  const { id: workflowId } = await workflows.create(environmentId, { slug: "asana", name: "One", alias: "one" });
-  await workflows.publish({ environmentId, workflowId, definition: "{}", revision: 0 });
+  const { id: workflowId } = await workflows.create(actor, { slug: "asana", name: "One", alias: "one" });
+  await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
   return { environmentId, workflowId };
 }
 
