@@ -492,7 +492,7 @@ export const comments: Readonly<Record<string, string>> = {
   "flowcall.v1.IntegrationService.ListIntegrations": "Lists the integrations of the environment by their slugs.",
   "flowcall.v1.IntegrationService.GetIntegration": "Answers an integration.",
   "flowcall.v1.IntegrationService.UpdateIntegration": "Replaces an integration's name and fields. Values of fields that are declared no more are kept and not read.",
-  "flowcall.v1.IntegrationService.DeleteIntegration": "Deletes an integration with its accounts' configurations and connections. Refused while it has workflows.",
+  "flowcall.v1.IntegrationService.DeleteIntegration": "Deletes an integration with its accounts' configurations and connections. Refused while it has workflows; those\nthat are deleted do not count, and what ran of them stays.",
   "flowcall.v1.LinkedAccount": "For whom workflows run.",
   "flowcall.v1.LinkedAccount.account_id": "Names it inside its environment.",
   "flowcall.v1.LinkedAccount.name": "What people call it.",

@@ -10,6 +10,7 @@ import { tenants } from "./0008-tenants.ts";
 import { keyLife } from "./0009-key-life.ts";
 import { workflowLife } from "./0010-workflow-life.ts";
 import { draftTests } from "./0011-draft-tests.ts";
+import { history } from "./0013-history.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -25,5 +26,6 @@ export const migrations: MigrationProvider = {
     "0009-key-life": keyLife,
     "0010-workflow-life": workflowLife,
     "0011-draft-tests": draftTests,
+    "0013-history": history,
   }),
 };
