@@ -16,4 +16,8 @@ const statements = [
   sql`alter table workflow
     drop constraint workflow_integration,
     add constraint workflow_integration foreign key (environment_id, live_slug) references integration`,
+  // Orders that changes are listed in, each of one column. Expressions, for the reason that `0003-list-executions` gives.
+  sql`create index audit_event_of_resource on audit_event ((environment_id || '/' || resource), create_time, id)`,
+  sql`create index audit_event_of_key on audit_event ((environment_id || '/' || key_id), create_time, id)`,
+  sql`create index audit_event_of_action on audit_event ((environment_id || '/' || action), create_time, id)`,
 ];
