@@ -59,11 +59,12 @@ await postgres.stop();
 async function createTenant({ tenants, workflows }: Stores) {
   const { environments } = await tenants.createOrganization({ name: "bench" });
   const environmentId = environments.test;
+  const actor = { environmentId, keyId: "bench" };
   await tenants.putIntegration(environmentId, { slug: "asana", name: "Asana" });
   for (let index = 0; index < 1_000; index += 1)
     await tenants.putLinkedAccount(environmentId, { accountId: `a${index}`, name: "A", attributes: {} });
-  const { id: workflowId } = await workflows.create(environmentId, { slug: "asana", name: "One", alias: "one" });
-  await workflows.publish({ environmentId, workflowId, definition: "{}", revision: 0 });
+  const { id: workflowId } = await workflows.create(actor, { slug: "asana", name: "One", alias: "one" });
+  await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
   return { environmentId, workflowId };
 }
 

@@ -19,6 +19,7 @@ import { Scope } from "./gen/flowcall/v1/options_pb.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.ts";
 import { restReplies } from "./rest-replies.ts";
 import { createApiKeyService } from "./rpc/api-key-service.ts";
+import { createAuditService } from "./rpc/audit-service.ts";
 import { createConfigService } from "./rpc/config-service.ts";
 import { createConnectDoor } from "./rpc/connect-door.ts";
 import { createConnectionService } from "./rpc/connection-service.ts";
@@ -119,6 +120,7 @@ export class App implements Service {
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),
       createApiKeyService(stores),
+      createAuditService(stores),
       createConfigService({ ...stores, limits }),
       createConnectionService({ ...stores, sealing, limits }),
     ];

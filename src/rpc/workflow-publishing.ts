@@ -77,17 +77,21 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
       create(ValidateDefinitionResponseSchema, findingsOf(definition, request)),
 
     publishWorkflow: async (request, call) => {
-      const { environmentId } = principalOf(call);
       const { workflowId, definition, revision } = await readDraft(workflows, reachOf(call), request);
       const { warnings } = checkDefinition(parseDefinition(definition), { id: workflowId, limits });
-      const version = await workflows.publish({ environmentId, workflowId, definition, revision });
+      const version = await workflows.publish(principalOf(call), {
+        action: "PUBLISH",
+        workflowId,
+        definition,
+        revision,
+      });
       return create(PublishWorkflowResponseSchema, { workflowId, version, warnings });
     },
 
     unpublishWorkflow: async (request, call) => {
-      const { environmentId } = principalOf(call);
       const { id } = await find(call, request);
-      return await answer(call, await workflows.unpublish({ environmentId, workflowId: id, ...expectedOf(request) }));
+      const unpublished = await workflows.unpublish(principalOf(call), { workflowId: id, ...expectedOf(request) });
+      return await answer(call, unpublished);
     },
 
     listVersions: async (request, call) => {
@@ -106,13 +110,16 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
     },
 
     restoreVersion: async (request, call) => {
-      const { environmentId } = principalOf(call);
       const workflow = await find(call, request);
       const { definition } = await findVersion(call, workflow, request.version);
       // What an older release has published need not be what this one runs.
       const { warnings } = checkDefinition(parseDefinition(definition), { id: workflow.id, limits });
-      const publication = { environmentId, workflowId: workflow.id, definition, ...expectedOf(request) };
-      const version = await workflows.publish(publication);
+      const version = await workflows.publish(principalOf(call), {
+        action: "RESTORE",
+        workflowId: workflow.id,
+        definition,
+        ...expectedOf(request),
+      });
       return create(RestoreVersionResponseSchema, { workflowId: workflow.id, version, warnings });
     },
   };

@@ -39,7 +39,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
 
     createWorkflow: async ({ slug, name, description, alias }, call) =>
       workflowMessage(
-        await workflows.create(principalOf(call).environmentId, {
+        await workflows.create(principalOf(call), {
           slug,
           name,
           ...(description !== undefined && { description }),
@@ -59,11 +59,9 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
     getWorkflow: async (request, call) => await answer(call, await find(call, request)),
 
     updateWorkflow: async (request, call) => {
-      const { environmentId } = principalOf(call);
       const { id, slug } = await find(call, request);
       const { name, description, alias } = request;
-      const workflow = await workflows.update({
-        environmentId,
+      const workflow = await workflows.update(principalOf(call), {
         workflowId: id,
         slug,
         ...(name !== undefined && { name }),
@@ -75,9 +73,8 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
     },
 
     deleteWorkflow: async (request, call) => {
-      const { environmentId } = principalOf(call);
       const { id } = await find(call, request);
-      await workflows.delete({ environmentId, workflowId: id, ...expectedOf(request) });
+      await workflows.delete(principalOf(call), { workflowId: id, ...expectedOf(request) });
       return create(DeleteWorkflowResponseSchema);
     },
 
@@ -88,8 +85,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
 
     saveDraft: async (request, call) => {
       const { id } = await find(call, request);
-      const draft = await workflows.saveDraft({
-        environmentId: principalOf(call).environmentId,
+      const draft = await workflows.saveDraft(principalOf(call), {
         workflowId: id,
         definition: toJsonString(WorkflowDefinitionSchema, request.definition ?? create(WorkflowDefinitionSchema)),
         ...expectedOf(request),

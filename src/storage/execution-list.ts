@@ -1,7 +1,7 @@
 import { type ExpressionBuilder, type ExpressionWrapper, type Kysely, type SqlBool, sql } from "kysely";
 import { type ExecutionFilter, type ExecutionState, type ExecutionSummary, isTerminal } from "../domain/execution.ts";
 import { claimState, ownColumns, summaryColumns, toSummary, workflowSlug } from "./execution-rows.ts";
-import type { Page } from "./page.ts";
+import { cutLooked, lookedMax, type Page } from "./page.ts";
 import { type PagePosition, pageTokenOf, parsePageToken } from "./page-token.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
@@ -12,9 +12,6 @@ export type ListedExecutions = {
   readonly nextPageToken?: string;
 };
 
-/** Executions that are looked through for one page at most, however few of them are meant. */
-const lookedMax = 10_000;
-
 /** Longer errors are left out of lists, so that no page becomes too large. */
 const errorBytesMax = 4096;
 
@@ -22,11 +19,11 @@ const errorBytesMax = 4096;
 export async function listExecutions(
   db: Kysely<Tables>,
   filter: ExecutionFilter,
-  { pageSize, pageToken }: Page,
+  asked: Page,
 ): Promise<ListedExecutions> {
   const { workflowIds, linkedAccountIds, ...rest } = filter;
   const filters = { of: "execution", ...rest };
-  const after = pageToken === undefined ? undefined : parsePageToken(pageToken, filters);
+  const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);
   // Read along one index, and only as far as the page needs. The rest of the filter stays outside: inside, the planner
   // takes it for so narrow that it would rather read and sort everything.
   const looked = db
@@ -48,13 +45,12 @@ export async function listExecutions(
     .where(({ or }) => or([sql<boolean>`is_meant`, sql<boolean>`is_last`]))
     .orderBy("execution.create_time", "desc")
     .orderBy("execution.id", "desc")
-    .limit(pageSize + 1)
+    .limit(asked.pageSize + 1)
     .execute();
-  const page = rows.slice(0, pageSize);
-  const last = page.at(-1);
-  const executions = page.filter((row) => row.is_meant).map(toSummary);
-  if (last === undefined || (rows.length <= pageSize && !last.is_last)) return { executions };
-  return { executions, nextPageToken: pageTokenOf({ createTime: last.create_time, id: last.id }, filters) };
+  const { page, next } = cutLooked(rows, asked, (last) =>
+    pageTokenOf({ createTime: last.create_time, id: last.id }, filters),
+  );
+  return { executions: page.map(toSummary), ...next };
 }
 
 type Row = ExpressionBuilder<Tables, "execution">;

@@ -99,7 +99,10 @@ export class IntegrationStore {
     throw changedSince(resourceOf(slug));
   }
 
-  /** Refuses with INTEGRATION_NOT_FOUND, and while it has workflows with INTEGRATION_IN_USE. */
+  /**
+   * Deletes it with what is set and connected for it; deleted workflows keep its slug. Refuses with INTEGRATION_NOT_FOUND,
+   * and while it has workflows with INTEGRATION_IN_USE.
+   */
   async delete(actor: Actor, slug: string): Promise<void> {
     try {
       await this.#db.transaction().execute(async (transaction) => {

@@ -1,4 +1,5 @@
 import { ApiKeyStore } from "./api-key-store.ts";
+import { AuditStore } from "./audit-store.ts";
 import { ConfigStore } from "./config-store.ts";
 import { ConnectionStore } from "./connection-store.ts";
 import type { Database } from "./database.ts";
@@ -16,6 +17,7 @@ import { WorkflowStore } from "./workflow-store.ts";
 export type Stores = {
   readonly tenants: TenantStore;
   readonly apiKeys: ApiKeyStore;
+  readonly audit: AuditStore;
   readonly integrations: IntegrationStore;
   readonly linkedAccounts: LinkedAccountStore;
   readonly configs: ConfigStore;
@@ -32,6 +34,7 @@ export function openStores({ db, leaseDb }: Database, sharing = defaultSharing):
   return {
     tenants: new TenantStore(db),
     apiKeys: new ApiKeyStore(db),
+    audit: new AuditStore(db),
     integrations: new IntegrationStore(db),
     linkedAccounts: new LinkedAccountStore(db),
     configs: new ConfigStore(db),

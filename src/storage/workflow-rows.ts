@@ -4,7 +4,6 @@ import type { Tables } from "./tables.ts";
 
 /** A workflow, and in which state it must be to be changed; in any where none is named. */
 export type Expected = {
-  readonly environmentId: string;
   readonly workflowId: string;
   readonly expectedRevision?: number;
 };

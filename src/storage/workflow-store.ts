@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import { newId } from "../domain/id.ts";
+import type { Actor } from "../domain/audit.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
@@ -10,7 +10,10 @@ import { type DeletedDrafts, type DraftPage, deleteKeptDrafts } from "./retentio
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
 import {
+  changeWorkflow,
+  createWorkflow,
   deleteWorkflow,
+  type NewWorkflow,
   refusalOfNames,
   unpublishWorkflow,
   updateWorkflow,
@@ -20,13 +23,6 @@ import { type ListedWorkflows, listWorkflows, type WorkflowPage } from "./workfl
 import { isReferenced, onlyReferenced, wasReferenced, workflowNotFound } from "./workflow-reference.ts";
 import { type Expected, recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
 import { type ListedVersions, listVersions, type Publication, publishVersion } from "./workflow-versions.ts";
-
-export type NewWorkflow = {
-  readonly slug: string;
-  readonly name: string;
-  readonly description?: string;
-  readonly alias?: string;
-};
 
 /**
  * What may run: workflows with their drafts and published versions.
@@ -43,22 +39,9 @@ export class WorkflowStore {
   }
 
   /** Creates a workflow with an empty draft. Refuses with ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */
-  async create(environmentId: string, workflow: NewWorkflow): Promise<WorkflowRecord> {
-    const { slug, name, description, alias } = workflow;
+  async create(actor: Actor, workflow: NewWorkflow): Promise<WorkflowRecord> {
     try {
-      const row = await this.#db
-        .insertInto("workflow")
-        .values({
-          environment_id: environmentId,
-          id: newId(),
-          slug,
-          name,
-          description: description ?? null,
-          alias: alias ?? null,
-        })
-        .returning(recordColumns)
-        .executeTakeFirstOrThrow();
-      return toWorkflowRecord(row);
+      return await createWorkflow(this.#db, actor, workflow);
     } catch (error) {
       throw refusalOfNames(error, workflow);
     }
@@ -80,27 +63,28 @@ export class WorkflowStore {
   }
 
   /** Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH, ALIAS_TAKEN. */
-  async update(update: WorkflowUpdate & { readonly slug: string }): Promise<WorkflowRecord> {
+  async update(actor: Actor, update: WorkflowUpdate & { readonly slug: string }): Promise<WorkflowRecord> {
     try {
-      const updated = await updateWorkflow(this.#db, update);
-      return updated ?? (await this.#refuse(update));
+      const updated = await updateWorkflow(this.#db, actor, update);
+      return updated ?? (await this.#refuse(actor, update));
     } catch (error) {
       throw refusalOfNames(error, update);
     }
   }
 
   /** Lets no call run it. Its versions stay. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH, WORKFLOW_NOT_PUBLISHED. */
-  async unpublish(workflow: Expected): Promise<WorkflowRecord> {
-    const unpublished = await unpublishWorkflow(this.#db, workflow);
+  async unpublish(actor: Actor, workflow: Expected): Promise<WorkflowRecord> {
+    const unpublished = await unpublishWorkflow(this.#db, actor, workflow);
     if (unpublished !== undefined) return unpublished;
-    const { id, currentVersion } = await this.find(workflow, { workflow: workflow.workflowId });
-    if (currentVersion !== undefined) return await this.#refuse(workflow);
+    const { environmentId } = actor;
+    const { id, currentVersion } = await this.find({ environmentId }, { workflow: workflow.workflowId });
+    if (currentVersion !== undefined) return await this.#refuse(actor, workflow);
     throw new RequestError("WORKFLOW_NOT_PUBLISHED", "The workflow is not published.", { metadata: { workflow: id } });
   }
 
   /** Deletes it for calls and lists, and frees its alias. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
-  async delete(workflow: Expected): Promise<void> {
-    if (!(await deleteWorkflow(this.#db, workflow))) await this.#refuse(workflow);
+  async delete(actor: Actor, workflow: Expected): Promise<void> {
+    if (!(await deleteWorkflow(this.#db, actor, workflow))) await this.#refuse(actor, workflow);
   }
 
   /** Refuses with WORKFLOW_NOT_FOUND. */
@@ -122,26 +106,26 @@ export class WorkflowStore {
   }
 
   /** Replaces the draft, in the revision that is expected of it. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
-  async saveDraft({
-    definition,
-    ...workflow
-  }: Expected & {
-    readonly definition: string;
-  }): Promise<DraftRecord> {
-    const { environmentId, workflowId, expectedRevision } = workflow;
-    const row = await this.#db
-      .updateTable("workflow")
-      .set({
-        draft_definition: definition,
-        draft_revision: sql`draft_revision + 1`,
-        draft_update_time: sql`now()`,
-        update_time: sql`now()`,
-      })
-      .where(isReferenced({ environmentId }, { workflow: workflowId }))
-      .$if(expectedRevision !== undefined, (update) => update.where("draft_revision", "=", expectedRevision ?? 0))
-      .returning(["draft_revision", "draft_update_time"])
-      .executeTakeFirst();
-    if (row === undefined) return await this.#refuse(workflow);
+  async saveDraft(actor: Actor, draft: Expected & { readonly definition: string }): Promise<DraftRecord> {
+    const { workflowId, definition, expectedRevision } = draft;
+    const row = await changeWorkflow(this.#db, actor, {
+      action: "SAVE_DRAFT",
+      workflowId,
+      change: (transaction) =>
+        transaction
+          .updateTable("workflow")
+          .set({
+            draft_definition: definition,
+            draft_revision: sql`draft_revision + 1`,
+            draft_update_time: sql`now()`,
+            update_time: sql`now()`,
+          })
+          .where(isReferenced({ environmentId: actor.environmentId }, { workflow: workflowId }))
+          .$if(expectedRevision !== undefined, (update) => update.where("draft_revision", "=", expectedRevision ?? 0))
+          .returning(["draft_revision", "draft_update_time"])
+          .executeTakeFirst(),
+    });
+    if (row === undefined) return await this.#refuse(actor, draft);
     return { workflowId, definition, revision: row.draft_revision, updateTime: row.draft_update_time };
   }
 
@@ -149,8 +133,8 @@ export class WorkflowStore {
    * Makes a definition the next version and the one that calls run; answers its number. Refuses with ETAG_MISMATCH when
    * the draft that it was compiled from, or the workflow that is expected, was changed since; WORKFLOW_NOT_FOUND.
    */
-  async publish(publication: Publication): Promise<number> {
-    return (await publishVersion(this.#db, publication)) ?? (await this.#refuse(publication));
+  async publish(actor: Actor, publication: Publication): Promise<number> {
+    return (await publishVersion(this.#db, actor, publication)) ?? (await this.#refuse(actor, publication));
   }
 
   /**
@@ -158,7 +142,7 @@ export class WorkflowStore {
    * gives. Refuses with INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_FOUND, and ETAG_MISMATCH where it is in another state.
    */
   async keepDraft(test: DraftTest): Promise<KeptDraft> {
-    return (await keepDraft(this.#db, test)) ?? (await this.#refuse(test));
+    return (await keepDraft(this.#db, test)) ?? (await this.#refuse(test, test));
   }
 
   /**
@@ -208,7 +192,7 @@ export class WorkflowStore {
   }
 
   /** Refuses a change that moved no row: the workflow is gone, or in another state than was expected. */
-  async #refuse({ environmentId, workflowId }: Expected): Promise<never> {
+  async #refuse({ environmentId }: Reach, { workflowId }: Expected): Promise<never> {
     const workflow = { workflow: workflowId };
     await this.find({ environmentId }, workflow);
     const message = "It was changed by somebody else in between: read it again and repeat the change on it.";

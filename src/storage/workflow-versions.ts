@@ -1,20 +1,39 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, sql, type Transaction } from "kysely";
+import type { Actor } from "../domain/audit.ts";
 import type { VersionRecord } from "../domain/workflow.ts";
 import { cutPage, type Page } from "./page.ts";
 import { parseVersionToken, versionTokenOf } from "./page-token.ts";
 import type { Tables } from "./tables.ts";
+import { changeWorkflow } from "./workflow-changes.ts";
 import { changed, type Expected } from "./workflow-rows.ts";
 
 export type Publication = Expected & {
+  readonly action: "PUBLISH" | "RESTORE";
   readonly definition: string;
   /** The draft's state that the definition was compiled from; absent where it comes from an earlier version. */
   readonly revision?: number;
 };
 
 /** Makes a definition the next version: see WorkflowStore.publish. Answers its number, or undefined where nothing moved. */
-export async function publishVersion(db: Kysely<Tables>, publication: Publication): Promise<number | undefined> {
-  const { environmentId, workflowId, definition, revision, expectedRevision } = publication;
-  const row = await db
+export async function publishVersion(
+  db: Kysely<Tables>,
+  actor: Actor,
+  publication: Publication,
+): Promise<number | undefined> {
+  const { action, workflowId } = publication;
+  return await changeWorkflow(db, actor, {
+    action,
+    workflowId,
+    change: (transaction) => insertVersion(transaction, actor, publication),
+  });
+}
+
+async function insertVersion(
+  transaction: Transaction<Tables>,
+  { environmentId }: Actor,
+  { workflowId, definition, revision, expectedRevision }: Publication,
+): Promise<number | undefined> {
+  const row = await transaction
     .with("published", (query) =>
       query
         .updateTable("workflow")

@@ -1,11 +1,22 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts";
-import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
+import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
+import {
+  echoDefinition,
+  type Flowcall,
+  productionKey,
+  putWorkflow,
+  startFlowcall,
+  testKey,
+} from "../support/flowcall.ts";
 import { aTime, type ExecutionCalls, executionCalls, invalid, type Refusal } from "./execution-calls.ts";
 
 const { createIntegration, getIntegration, listIntegrations, updateIntegration, deleteIntegration } =
   IntegrationService.method;
+const { createWorkflow, deleteWorkflow, listWorkflows } = WorkflowService.method;
+const { getExecution } = ExecutionService.method;
 
 const notFound: Refusal = { status: 404, code: "NotFound", reason: "INTEGRATION_NOT_FOUND" };
 const stale: Refusal = { status: 409, code: "Aborted", reason: "ETAG_MISMATCH" };
@@ -86,6 +97,28 @@ describe("an integration is kept alike on every protocol", () => {
     const inUse = { status: 400, code: "FailedPrecondition", reason: "INTEGRATION_IN_USE" };
     await calls.checkRefused(deleteIntegration, { slug: "used" }, inUse);
     expect((await calls.ask(getIntegration, { slug: "used" })).message).toMatchObject({ name: "Used" });
+  });
+
+  test("one whose workflows are deleted is deleted too, and what ran of them stays", async () => {
+    for (const { name: protocol, call } of calls.protocols) {
+      const slug = `left-${protocol.replaceAll(" ", "-")}`;
+      const send = (method: DescMethodUnary, fields: JsonObject) => call({ method, fields, key: testKey });
+      await send(createIntegration, { slug, name: "Left" });
+      const workflow = await putWorkflow(flowcall.url, { alias: "left", slug, definition: echoDefinition("1") });
+      const execution_id = await calls.start({ workflow, payload: {}, sync_execution: true });
+      await send(deleteWorkflow, { workflow });
+
+      expect([protocol, (await send(deleteIntegration, { slug })).message]).toEqual([protocol, {}]);
+      const { message } = await send(getExecution, { execution_id });
+      expect(message).toMatchObject({ workflow_id: workflow, slug, state: "COMPLETED", response: 1 });
+      expect((await send(createWorkflow, { slug, name: "Late" })).reason).toBe("INTEGRATION_NOT_FOUND");
+
+      await send(createIntegration, { slug, name: "Again" });
+      const { workflows } = Object((await send(listWorkflows, { slug })).message);
+      expect(workflows).toEqual([]);
+      await putWorkflow(flowcall.url, { alias: "left", slug, definition: {}, isPublished: false });
+      expect((await send(deleteIntegration, { slug })).reason).toBe("INTEGRATION_IN_USE");
+    }
   });
 });
 

@@ -21,8 +21,8 @@ afterAll(() => stores.close());
 
 /** Saves the draft anew; answers the number that it would be kept under. */
 async function save(): Promise<number> {
-  const { environmentId, workflowId } = tenant;
-  return -(await stores.workflows.saveDraft({ environmentId, workflowId, definition: "{}" })).revision;
+  const { actor, workflowId } = tenant;
+  return -(await stores.workflows.saveDraft(actor, { workflowId, definition: "{}" })).revision;
 }
 
 async function keep(version: number): Promise<void> {
@@ -112,9 +112,9 @@ describe("a draft that was kept for its tests", () => {
 
   it("goes with its workflow, the current one too", async () => {
     await keep(await save());
-    const { environmentId, workflowId } = tenant;
+    const { actor, workflowId } = tenant;
     await age("draft_update_time");
-    await stores.workflows.delete({ environmentId, workflowId });
+    await stores.workflows.delete(actor, { workflowId });
     expect(await sweep()).toBe(0);
     await age("delete_time");
     expect(await sweep()).toBe(1);

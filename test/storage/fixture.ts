@@ -30,6 +30,7 @@ export type Stores = Awaited<ReturnType<typeof openStores>>;
 export async function createTenant({ tenants, workflows }: Stores) {
   const { organizationId, environments } = await tenants.createOrganization({ name: "acme" });
   const environmentId = environments.test;
+  const actor = { environmentId, keyId: "test" };
   const linkedAccountId = "john@acme.io";
   await tenants.putIntegration(environmentId, { slug: "asana", name: "Asana" });
   await tenants.putLinkedAccount(environmentId, {
@@ -37,8 +38,8 @@ export async function createTenant({ tenants, workflows }: Stores) {
     name: "John",
     attributes: { team: "red" },
   });
-  const { id: workflowId } = await workflows.create(environmentId, { slug: "asana", name: "One", alias: "one" });
-  await workflows.publish({ environmentId, workflowId, definition: "{}", revision: 0 });
+  const { id: workflowId } = await workflows.create(actor, { slug: "asana", name: "One", alias: "one" });
+  await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
   const newExecution = (): NewExecution => ({
     id: newId(),
     environmentId,
@@ -51,7 +52,7 @@ export async function createTenant({ tenants, workflows }: Stores) {
     payload: json('{"Task Name": "a\\u0000b", "n": 1.0}'),
     headers: json("{}"),
   });
-  return { organizationId, environments, environmentId, linkedAccountId, workflowId, newExecution };
+  return { organizationId, environments, environmentId, actor, linkedAccountId, workflowId, newExecution };
 }
 
 export type Tenant = Awaited<ReturnType<typeof createTenant>>;

@@ -54,9 +54,9 @@ describe("a reference", () => {
 
   it("needs the slug only where two integrations share the alias", async () => {
     const { workflows, tenants } = stores;
-    const { environmentId, linkedAccountId } = tenant;
+    const { actor, environmentId, linkedAccountId } = tenant;
     await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
-    const other = await workflows.create(environmentId, { slug: "github", name: "Other", alias: "one" });
+    const other = await workflows.create(actor, { slug: "github", name: "Other", alias: "one" });
     await checkRefused(workflows.find({ environmentId }, { workflow: "one" }), "SLUG_REQUIRED");
     const call = { environmentId, linkedAccountId, reference: { workflow: "one" } };
     await checkRefused(workflows.resolveCall(call), "SLUG_REQUIRED");
@@ -67,8 +67,8 @@ describe("a reference", () => {
 describe("a new workflow", () => {
   it("has an empty draft, no version, and what was given", async () => {
     const { workflows } = stores;
-    const { environmentId } = tenant;
-    const record = await workflows.create(environmentId, { slug: "asana", name: "Two", description: "What for" });
+    const { actor, environmentId } = tenant;
+    const record = await workflows.create(actor, { slug: "asana", name: "Two", description: "What for" });
     expect(record).toMatchObject({ slug: "asana", name: "Two", description: "What for" });
     expect(record).not.toHaveProperty("alias");
     expect(record).not.toHaveProperty("currentVersion");
@@ -77,27 +77,25 @@ describe("a new workflow", () => {
 
   it("is refused under a taken alias, of an unknown integration, and never bears an id's form for an alias", async () => {
     const { workflows } = stores;
-    const { environmentId, environments } = tenant;
-    await checkRefused(workflows.create(environmentId, { slug: "asana", name: "X", alias: "one" }), "ALIAS_TAKEN");
-    await checkRefused(workflows.create(environmentId, { slug: "jira", name: "X" }), "INTEGRATION_NOT_FOUND");
+    const { actor, environments } = tenant;
+    await checkRefused(workflows.create(actor, { slug: "asana", name: "X", alias: "one" }), "ALIAS_TAKEN");
+    await checkRefused(workflows.create(actor, { slug: "jira", name: "X" }), "INTEGRATION_NOT_FOUND");
     await checkRefused(
-      workflows.create(environments.production, { slug: "asana", name: "X" }),
+      workflows.create({ ...actor, environmentId: environments.production }, { slug: "asana", name: "X" }),
       "INTEGRATION_NOT_FOUND",
     );
-    await expect(workflows.create(environmentId, { slug: "asana", name: "X", alias: newId() })).rejects.toThrow(
-      "check",
-    );
+    await expect(workflows.create(actor, { slug: "asana", name: "X", alias: newId() })).rejects.toThrow("check");
   });
 });
 
 describe("a list", () => {
   it("gives every workflow of the environment once, newest first, page by page", async () => {
     const { workflows, tenants } = stores;
-    const { environmentId, workflowId } = tenant;
+    const { actor, environmentId, workflowId } = tenant;
     await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
     const created = [workflowId];
     for (const slug of ["asana", "github", "asana", "asana"]) {
-      created.push((await workflows.create(environmentId, { slug, name: slug })).id);
+      created.push((await workflows.create(actor, { slug, name: slug })).id);
     }
     await createTenant(stores);
     const listed: string[] = [];
@@ -131,12 +129,12 @@ describe("a list", () => {
 describe("a draft", () => {
   it("is not overwritten by somebody who has not seen its last change", async () => {
     const { workflows } = stores;
-    const { environmentId, workflowId } = tenant;
-    const save = { environmentId, workflowId, definition: '{"nodes": []}' };
-    const first = await workflows.saveDraft({ ...save, expectedRevision: 0 });
+    const { actor, environmentId, workflowId } = tenant;
+    const save = { workflowId, definition: '{"nodes": []}' };
+    const first = await workflows.saveDraft(actor, { ...save, expectedRevision: 0 });
     expect(first).toMatchObject({ workflowId, definition: save.definition, revision: 1 });
-    await checkRefused(workflows.saveDraft({ ...save, expectedRevision: 0 }), "ETAG_MISMATCH");
-    expect((await workflows.saveDraft(save)).revision).toBe(2);
+    await checkRefused(workflows.saveDraft(actor, { ...save, expectedRevision: 0 }), "ETAG_MISMATCH");
+    expect((await workflows.saveDraft(actor, save)).revision).toBe(2);
     expect(await workflows.getDraft(environmentId, workflowId)).toMatchObject({ revision: 2 });
   });
 
@@ -145,9 +143,10 @@ describe("a draft", () => {
     const { environments, workflowId } = tenant;
     const environmentId = environments.production;
     await checkRefused(workflows.getDraft(environmentId, workflowId), "WORKFLOW_NOT_FOUND");
-    const save = { environmentId, workflowId, definition: "{}" };
-    await checkRefused(workflows.saveDraft(save), "WORKFLOW_NOT_FOUND");
-    await checkRefused(workflows.publish({ ...save, revision: 0 }), "WORKFLOW_NOT_FOUND");
+    const actor = { ...tenant.actor, environmentId };
+    const save = { workflowId, definition: "{}" };
+    await checkRefused(workflows.saveDraft(actor, save), "WORKFLOW_NOT_FOUND");
+    await checkRefused(workflows.publish(actor, { action: "PUBLISH", ...save, revision: 0 }), "WORKFLOW_NOT_FOUND");
     expect(await workflows.getVersion(environmentId, workflowId, 1)).toBeUndefined();
   });
 });
@@ -155,8 +154,9 @@ describe("a draft", () => {
 describe("a version", () => {
   it("is the definition that was compiled, and is published once for each of many who publish at once", async () => {
     const { workflows } = stores;
-    const { environmentId, workflowId } = tenant;
-    const publish = (definition: string) => workflows.publish({ environmentId, workflowId, definition, revision: 0 });
+    const { actor, environmentId, workflowId } = tenant;
+    const publish = (definition: string) =>
+      workflows.publish(actor, { action: "PUBLISH", workflowId, definition, revision: 0 });
     const definitions = Array.from({ length: 8 }, (_, index) => `{"nodes": [${index}]}`);
     const versions = await Promise.all(definitions.map(publish));
     expect(versions.toSorted()).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
@@ -168,10 +168,10 @@ describe("a version", () => {
 
   it("is not made of a draft that was saved in between", async () => {
     const { workflows } = stores;
-    const { environmentId, workflowId } = tenant;
-    await workflows.saveDraft({ environmentId, workflowId, definition: "{}" });
-    const publication = { environmentId, workflowId, definition: "{}", revision: 0 };
-    await checkRefused(workflows.publish(publication), "ETAG_MISMATCH");
+    const { actor, environmentId, workflowId } = tenant;
+    await workflows.saveDraft(actor, { workflowId, definition: "{}" });
+    const publication = { action: "PUBLISH" as const, workflowId, definition: "{}", revision: 0 };
+    await checkRefused(workflows.publish(actor, publication), "ETAG_MISMATCH");
     expect(await workflows.getVersion(environmentId, workflowId, 2)).toBeUndefined();
   });
 
@@ -181,11 +181,65 @@ describe("a version", () => {
   });
 });
 
+describe("a change", () => {
+  it("is kept with who made it, and is not made where that cannot be kept", async () => {
+    const { workflows, db } = stores;
+    const { actor, environmentId, workflowId } = tenant;
+    const publication = { workflowId, definition: "{}" };
+    const changes: readonly ((by: typeof actor) => Promise<unknown>)[] = [
+      (by) => workflows.create(by, { slug: "asana", name: "Two" }),
+      (by) => workflows.update(by, { workflowId, slug: "asana", name: "Changed" }),
+      (by) => workflows.saveDraft(by, publication),
+      (by) => workflows.publish(by, { action: "PUBLISH", ...publication }),
+      (by) => workflows.publish(by, { action: "RESTORE", ...publication }),
+      (by) => workflows.unpublish(by, { workflowId }),
+      (by) => workflows.delete(by, { workflowId }),
+    ];
+    const state = async () => [
+      await db.selectFrom("workflow").selectAll().where("environment_id", "=", environmentId).execute(),
+      await db.selectFrom("workflow_version").selectAll().where("environment_id", "=", environmentId).execute(),
+    ];
+    const events = () =>
+      db.selectFrom("audit_event").select(["action", "key_id"]).where("environment_id", "=", environmentId).execute();
+    for (const change of changes) {
+      const before = await state();
+      const recorded = (await events()).length;
+      // What the database cannot hold.
+      await expect(change({ ...actor, keyId: "\u0000" })).rejects.toThrow();
+      expect(await state()).toEqual(before);
+      await change({ ...actor, keyId: "somebody" });
+      expect(await state()).not.toEqual(before);
+      expect(await events()).toHaveLength(recorded + 1);
+    }
+    const made = (await events()).filter(({ key_id }) => key_id === "somebody").map(({ action }) => action);
+    expect(made.toSorted()).toEqual(
+      ["CREATE", "UPDATE", "SAVE_DRAFT", "PUBLISH", "RESTORE", "UNPUBLISH", "DELETE"].toSorted(),
+    );
+  });
+
+  it("that is refused is not recorded", async () => {
+    const { workflows, db } = stores;
+    const { actor, environmentId, workflowId } = tenant;
+    const events = () =>
+      db.selectFrom("audit_event").select("id").where("environment_id", "=", environmentId).execute();
+    const before = await events();
+    const stale = { workflowId, expectedRevision: 7 };
+    await checkRefused(workflows.create(actor, { slug: "asana", name: "X", alias: "one" }), "ALIAS_TAKEN");
+    await checkRefused(workflows.update(actor, { ...stale, slug: "asana", name: "X" }), "ETAG_MISMATCH");
+    await checkRefused(workflows.saveDraft(actor, { ...stale, definition: "{}" }), "ETAG_MISMATCH");
+    const publication = { action: "RESTORE" as const, ...stale, definition: "{}" };
+    await checkRefused(workflows.publish(actor, publication), "ETAG_MISMATCH");
+    await checkRefused(workflows.unpublish(actor, stale), "ETAG_MISMATCH");
+    await checkRefused(workflows.delete(actor, stale), "ETAG_MISMATCH");
+    expect(await events()).toEqual(before);
+  });
+});
+
 describe("a call", () => {
   it("is resolved to version and account", async () => {
     const { workflows } = stores;
-    const { environmentId, workflowId, linkedAccountId } = tenant;
-    await workflows.publish({ environmentId, workflowId, definition: "{}", revision: 0 });
+    const { actor, environmentId, workflowId, linkedAccountId } = tenant;
+    await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
     const call = { environmentId, linkedAccountId, reference: { workflow: "one" } };
     const linkedAccount = { id: linkedAccountId, name: "John", attributes: { team: "red" } };
     expect(await workflows.resolveCall(call)).toEqual({ workflowId, slug: "asana", version: 2, linkedAccount });
@@ -194,8 +248,8 @@ describe("a call", () => {
 
   it("is refused for what is wrong first", async () => {
     const { workflows } = stores;
-    const { environmentId, linkedAccountId } = tenant;
-    await workflows.create(environmentId, { slug: "asana", name: "Unpublished", alias: "unpublished" });
+    const { actor, environmentId, linkedAccountId } = tenant;
+    await workflows.create(actor, { slug: "asana", name: "Unpublished", alias: "unpublished" });
     const check = (
       call: { workflow: string; slug?: string; linkedAccountId?: string; version?: number; environmentId?: string },
       reason: Reason,

@@ -11,6 +11,7 @@ import { keyLife } from "./0009-key-life.ts";
 import { workflowLife } from "./0010-workflow-life.ts";
 import { draftTests } from "./0011-draft-tests.ts";
 import { fairQueue } from "./0012-fair-queue.ts";
+import { history } from "./0013-history.ts";
 import { draftRetention } from "./0014-draft-retention.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
@@ -28,6 +29,7 @@ export const migrations: MigrationProvider = {
     "0010-workflow-life": workflowLife,
     "0011-draft-tests": draftTests,
     "0012-fair-queue": fairQueue,
+    "0013-history": history,
     "0014-draft-retention": draftRetention,
   }),
 };

@@ -318,7 +318,8 @@ export const IntegrationService: GenService<{
     output: typeof IntegrationSchema;
   },
   /**
-   * Deletes an integration with its accounts' configurations and connections. Refused while it has workflows.
+   * Deletes an integration with its accounts' configurations and connections. Refused while it has workflows; those
+   * that are deleted do not count, and what ran of them stays.
    *
    * @generated from rpc flowcall.v1.IntegrationService.DeleteIntegration
    */

@@ -94,7 +94,7 @@ export const Scope = {
   AUTHOR: 3,
 
   /**
-   * Manage integrations, accounts and keys.
+   * Manage integrations, accounts and keys, and see who changed what.
    *
    * @generated from enum value: SCOPE_ADMIN = 4;
    */
