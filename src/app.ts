@@ -200,8 +200,8 @@ export class App implements Service {
     const { config } = this.#options;
     this.#isStarted = false;
     if (config.readyFile !== undefined) await rm(config.readyFile, { force: true });
-    await this.#scheduler.retire();
-    await this.#server.stop();
+    // At once: a call that comes now is to be told that the process stops, and goes elsewhere.
+    await Promise.all([this.#scheduler.retire(), this.#server.stop()]);
     await this.#scheduler.stop();
     await this.#watchers.stop();
     await this.#http.stop();

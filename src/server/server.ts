@@ -21,6 +21,7 @@ import type { HttpReply } from "../gateway/http-reply.ts";
 import { requireOneReading } from "./broken-request.ts";
 import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
+import { shuttingDown } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
@@ -198,10 +199,6 @@ export class Server implements Service {
     const line = { requestId, protocol, method, path, ...reply, isAborted: signal.aborted };
     this.#options.log[reply.status >= 500 ? "warn" : "debug"](line, "request");
   }
-}
-
-function shuttingDown(): RequestError {
-  return new RequestError("SHUTTING_DOWN", "The server is stopping; try again.", { retryAfterSeconds: 1 });
 }
 
 type Reply = { readonly status: number; readonly ms: number };
