@@ -33,7 +33,7 @@ import { resealCredentials } from "./scheduler/credentials.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Sealing } from "./scheduler/sealing.ts";
 import { Watchers } from "./scheduler/watchers.ts";
-import { createAuthenticate } from "./server/authenticate.ts";
+import { Authenticator } from "./server/authenticate.ts";
 import { Server } from "./server/server.ts";
 import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
@@ -103,6 +103,12 @@ export class App implements Service {
       clock: systemClock,
       log,
     });
+    const find = (hash: string) =>
+      stores.apiKeys.findPrincipal(hash).catch((error: unknown) => {
+        throw refusalOf(error, isUnavailable);
+      });
+    const authenticator = new Authenticator({ find, clock: systemClock });
+    this.#hints.on("keys", (keyIds) => authenticator.forget(keyIds));
     const implementations = [
       createExecutionService({
         scheduler: this.#scheduler,
@@ -115,7 +121,13 @@ export class App implements Service {
       createWorkflowService({ workflows, reader, scheduler: this.#scheduler, limits, clock: systemClock }),
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),
-      createApiKeyService(stores),
+      createApiKeyService({
+        ...stores,
+        onEnded: (keyId) => {
+          authenticator.forget([keyId]);
+          this.#hints.tell("keys", keyId);
+        },
+      }),
       createConfigService({ ...stores, limits }),
       createConnectionService({ ...stores, sealing, limits }),
     ];
@@ -127,10 +139,6 @@ export class App implements Service {
       services: services.map(({ typeName }) => typeName),
       clock: systemClock,
     });
-    const find = (hash: string) =>
-      stores.apiKeys.findPrincipal(hash).catch((error: unknown) => {
-        throw refusalOf(error, isUnavailable);
-      });
     this.#server = new Server({
       host: config.host,
       port: config.port,
@@ -152,7 +160,7 @@ export class App implements Service {
         }),
       ],
       pages: createApiPages(services),
-      authenticate: createAuthenticate({ find, clock: systemClock }),
+      keys: authenticator,
       isReady,
       limits: config.serverLimits,
       corsOrigins: config.corsOrigins,

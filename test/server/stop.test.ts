@@ -37,8 +37,8 @@ async function isRefused(url: string): Promise<boolean> {
 test("stopping before starting does nothing", async () => {
   const log = pino({ level: "silent" });
   const limits = defaultServerLimits;
-  const authenticate = async () => undefined;
-  const server = new Server({ host: "127.0.0.1", port: 0, doors: [], authenticate, isReady: () => true, log, limits });
+  const keys = { authenticate: async () => undefined, untilEnded: async () => undefined };
+  const server = new Server({ host: "127.0.0.1", port: 0, doors: [], keys, isReady: () => true, log, limits });
   await server.stop();
   await server.stop();
   expect(() => server.url).toThrow();
