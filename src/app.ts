@@ -206,8 +206,9 @@ export class App implements Service {
 
   async #stopAll(): Promise<void> {
     const { config } = this.#options;
-    this.#isStarted = false;
     if (config.readyFile !== undefined) await rm(config.readyFile, { force: true });
+    await this.#server.retire();
+    this.#isStarted = false;
     // At once: a call that comes now is to be told that the process stops, and goes elsewhere.
     await Promise.all([this.#scheduler.retire(), this.#server.stop()]);
     await this.#scheduler.stop();

@@ -14,12 +14,12 @@ import {
 } from "node:http2";
 import { Server as Port, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import { refuseBrokenRequest } from "./broken-request.ts";
 import { sayFarewell } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
+import { untilQuiet } from "./quiet-turn.ts";
 import { sniffHttpVersion } from "./sniff.ts";
 
 export type ListenerOptions = {
@@ -34,9 +34,6 @@ export type ListenerOptions = {
     response: ServerResponse | Http2ServerResponse,
   ) => void;
 };
-
-/** How often the port is looked at again, at its end, for connections that have come meanwhile. */
-const lastTurnsMax = 100;
 
 /**
  * One TCP port for HTTP/1.1 and HTTP/2 without TLS.
@@ -55,6 +52,8 @@ export class Listener implements Service {
   readonly #unanswered = new Map<Duplex, Set<ServerResponse>>();
   readonly #addresses = new Map<string, number>();
   #accepted = 0;
+  #ended: Promise<unknown> | undefined;
+  #closed: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: ListenerOptions) {
@@ -75,8 +74,18 @@ export class Listener implements Service {
    * that comes meanwhile is answered, or was sent on a connection that is refused.
    */
   async stop(): Promise<void> {
-    if (this.#http1.listening) this.#stopped ??= this.#drain();
+    await this.closePort();
+    if (this.#ended !== undefined) this.#stopped ??= this.#drain(this.#ended);
     await this.#stopped;
+  }
+
+  /**
+   * Lets no new connection come; those that are there go on as before. Until then a proxy has no reason to make new ones,
+   * as it would have if the old ones were ended first.
+   */
+  async closePort(): Promise<void> {
+    if (this.#http1.listening) this.#closed ??= this.#close();
+    await this.#closed;
   }
 
   get url(): string {
@@ -238,11 +247,14 @@ export class Listener implements Service {
     });
   }
 
-  async #drain(): Promise<void> {
+  async #close(): Promise<void> {
+    await untilQuiet(() => this.#accepted);
+    // The way of HTTP to close a port cuts idle connections.
+    this.#ended = new Promise((resolve) => Port.prototype.close.call(this.#http1, resolve));
+  }
+
+  async #drain(ended: Promise<unknown>): Promise<void> {
     const { limits } = this.#options;
-    await this.#acceptLast();
-    // That of HTTP cuts idle connections.
-    const closed = new Promise((resolve) => Port.prototype.close.call(this.#http1, resolve));
     for (const unanswered of this.#unanswered.values()) {
       for (const response of unanswered) if (!response.headersSent) response.setHeader("connection", "close");
     }
@@ -254,21 +266,11 @@ export class Listener implements Service {
     const timer = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
     }, limits.drainMs);
-    await closed;
+    await ended;
     clearTimeout(bytesTimer);
     clearTimeout(timer);
-    // And that of HTTP ends what watches over its time limits.
+    // It also ends what watches over time limits.
     this.#http1.close();
-  }
-
-  /** Takes connections that wait to be taken, which would be reset together with the port, and their requests lost. */
-  async #acceptLast(): Promise<void> {
-    // The turn that goes on may have looked at the port before they came.
-    await nextTurn();
-    for (let turns = 0, before = -1; before !== this.#accepted && turns < lastTurnsMax; turns += 1) {
-      before = this.#accepted;
-      await nextTurn();
-    }
   }
 
   #endIdle(): void {

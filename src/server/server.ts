@@ -60,11 +60,12 @@ export class Server implements Service {
   readonly #cors: Cors;
   readonly #open = new Set<OpenCall>();
   readonly #streams = new Set<AbortController>();
+  #isRetiring = false;
   #isStopping = false;
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    const isReady = () => !this.#isStopping && options.isReady();
+    const isReady = () => !this.#isRetiring && options.isReady();
     this.#doors = [createPublicPages(isReady, options.pages ?? new Map()), ...options.doors];
     this.#cors = new Cors(options.corsOrigins ?? []);
     this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
@@ -74,7 +75,14 @@ export class Server implements Service {
     await this.#listener.start();
   }
 
+  /** Tells who asks that it is not ready, and lets no new connection come. Calls are still served. */
+  async retire(): Promise<void> {
+    this.#isRetiring = true;
+    await this.#listener.closePort();
+  }
+
   async stop(): Promise<void> {
+    await this.retire();
     this.#isStopping = true;
     for (const stream of this.#streams) stream.abort(shuttingDown());
     await this.#listener.stop();
