@@ -35,7 +35,7 @@ import { RequestRates } from "./scheduler/request-rates.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Sealing } from "./scheduler/sealing.ts";
 import { Watchers } from "./scheduler/watchers.ts";
-import { createAuthenticate } from "./server/authenticate.ts";
+import { Authenticator } from "./server/authenticate.ts";
 import { Server } from "./server/server.ts";
 import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
@@ -107,6 +107,12 @@ export class App implements Service {
       clock: systemClock,
       log,
     });
+    const find = (hash: string) =>
+      stores.apiKeys.findPrincipal(hash).catch((error: unknown) => {
+        throw refusalOf(error, isUnavailable);
+      });
+    const authenticator = new Authenticator({ find, clock: systemClock });
+    this.#hints.on("keys", (keyIds) => authenticator.forget(keyIds));
     const implementations = [
       createExecutionService({
         scheduler: this.#scheduler,
@@ -119,7 +125,13 @@ export class App implements Service {
       createWorkflowService({ workflows, reader, scheduler: this.#scheduler, limits, clock: systemClock }),
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),
-      createApiKeyService(stores),
+      createApiKeyService({
+        ...stores,
+        onEnded: (keyId) => {
+          authenticator.forget([keyId]);
+          this.#hints.tell("keys", keyId);
+        },
+      }),
       createAuditService(stores),
       createConfigService({ ...stores, limits }),
       createConnectionService({ ...stores, sealing, limits }),
@@ -132,10 +144,6 @@ export class App implements Service {
       services: services.map(({ typeName }) => typeName),
       clock: systemClock,
     });
-    const find = (hash: string) =>
-      stores.apiKeys.findPrincipal(hash).catch((error: unknown) => {
-        throw refusalOf(error, isUnavailable);
-      });
     this.#server = new Server({
       host: config.host,
       port: config.port,
@@ -157,7 +165,7 @@ export class App implements Service {
         }),
       ],
       pages: createApiPages(services),
-      authenticate: createAuthenticate({ find, clock: systemClock }),
+      keys: authenticator,
       isReady,
       limits: config.serverLimits,
       corsOrigins: config.corsOrigins,
@@ -203,10 +211,11 @@ export class App implements Service {
 
   async #stopAll(): Promise<void> {
     const { config } = this.#options;
-    this.#isStarted = false;
     if (config.readyFile !== undefined) await rm(config.readyFile, { force: true });
-    await this.#scheduler.retire();
-    await this.#server.stop();
+    await this.#server.retire();
+    this.#isStarted = false;
+    // At once: a call that comes now is to be told that the process stops, and goes elsewhere.
+    await Promise.all([this.#scheduler.retire(), this.#server.stop()]);
     await this.#scheduler.stop();
     await this.#watchers.stop();
     await this.#http.stop();

@@ -122,7 +122,7 @@ const services: Readonly<Record<string, () => Service>> = {
       host,
       port: 0,
       doors: [],
-      authenticate: async () => undefined,
+      keys: { authenticate: async () => undefined, untilEnded: async () => undefined },
       isReady: () => true,
       limits: defaultServerLimits,
       log,

@@ -24,10 +24,13 @@ export type ApiKeyServiceOptions = {
   readonly apiKeys: ApiKeyStore;
   readonly workflows: WorkflowStore;
   readonly linkedAccounts: LinkedAccountStore;
+  /** Told of each key of which a text has ended, or will before long. */
+  readonly onEnded: (keyId: string) => void;
 };
 
 /** Making, showing and ending API keys. */
-export function createApiKeyService({ apiKeys, workflows, linkedAccounts }: ApiKeyServiceOptions): Implementation {
+export function createApiKeyService(options: ApiKeyServiceOptions): Implementation {
+  const { apiKeys, workflows, linkedAccounts, onEnded } = options;
   /** The ids of all that a key is to be restricted to; refuses what is not there, all of it at once. */
   const restrictionsOf = async (request: CreateApiKeyRequest, { environmentId }: Principal) => {
     const violations: FieldViolation[] = [];
@@ -91,10 +94,15 @@ export function createApiKeyService({ apiKeys, workflows, linkedAccounts }: ApiK
       const maker = principalOf(call);
       const key = newKey(maker.environment);
       const record = await apiKeys.rotate(maker, { id: apiKeyId, ...keyTextOf(key), overlapSeconds });
+      onEnded(apiKeyId);
       return create(RotateApiKeyResponseSchema, { apiKey: keyMessage(record), key });
     },
 
-    revokeApiKey: async ({ apiKeyId }, call) => keyMessage(await apiKeys.revoke(principalOf(call), apiKeyId)),
+    revokeApiKey: async ({ apiKeyId }, call) => {
+      const record = await apiKeys.revoke(principalOf(call), apiKeyId);
+      onEnded(apiKeyId);
+      return keyMessage(record);
+    },
   });
 }
 

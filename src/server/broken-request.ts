@@ -1,9 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Exchange, RequestHead } from "../domain/door.ts";
-import { newId } from "../domain/id.ts";
-import { reasons } from "../domain/reason.ts";
 import { RequestError } from "../domain/request-error.ts";
-import { errorReply } from "../gateway/error-envelope.ts";
+import { replyBare } from "./bare-reply.ts";
 
 /**
  * Answers bytes that Node could not read as a request, or not in time, and ends the connection: what follows on it
@@ -15,22 +13,7 @@ export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex
     socket.destroy(error);
     return;
   }
-  const refusal = refusalOf(error);
-  const requestId = newId();
-  const headers = new Map<string, readonly string[]>();
-  const call = { requestId, protocol: "rest", headers, signal: AbortSignal.abort(), replyHeaders: new Map() } as const;
-  const { body } = errorReply(refusal, call);
-  const head = [
-    `HTTP/1.1 ${reasons[refusal.reason].status} ${refusal.reason}`,
-    "content-type: application/json",
-    `content-length: ${Buffer.byteLength(body)}`,
-    `x-request-id: ${requestId}`,
-    "connection: close",
-  ];
-  socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
-  // A client that goes on sending would be reset, and lose the reply, if the socket closed at once.
-  const timer = setTimeout(() => socket.destroy(), lingerMs);
-  socket.once("close", () => clearTimeout(timer));
+  replyBare(refusalOf(error), socket, lingerMs);
 }
 
 /**

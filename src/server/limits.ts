@@ -21,6 +21,8 @@ export type ServerLimits = {
   /** How much of a body that nobody wants is read so that its sender sees the reply, and for how long. */
   readonly lingerBytesMax: number;
   readonly lingerMs: number;
+  /** After `stop()`: how long a connection that has said nothing yet may take to say what it wants. */
+  readonly lastBytesMs: number;
   /** How long requests in flight may go on after `stop()`; and how long, once cut, they may take to settle. */
   readonly drainMs: number;
   readonly settleMs: number;
@@ -38,6 +40,7 @@ export const defaultServerLimits: ServerLimits = {
   replyMs: 15_000,
   lingerBytesMax: 256 * 1024,
   lingerMs: 2_000,
+  lastBytesMs: 250,
   drainMs: 10_000,
   settleMs: 2_000,
 };

@@ -12,12 +12,14 @@ import {
   type Http2ServerResponse,
   type ServerHttp2Session,
 } from "node:http2";
-import type { Socket } from "node:net";
+import { Server as Port, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import { refuseBrokenRequest } from "./broken-request.ts";
+import { sayFarewell } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
+import { untilQuiet } from "./quiet-turn.ts";
 import { sniffHttpVersion } from "./sniff.ts";
 
 export type ListenerOptions = {
@@ -46,10 +48,12 @@ export class Listener implements Service {
   readonly #sockets = new Set<Socket>();
   readonly #undecided = new Set<Socket>();
   readonly #sessions = new Set<ServerHttp2Session>();
-  readonly #replies = new Set<ServerResponse>();
   /** The requests that each connection of HTTP/1.1 has sent and that are not answered yet, in order. */
-  readonly #unanswered = new WeakMap<Duplex, Set<ServerResponse>>();
+  readonly #unanswered = new Map<Duplex, Set<ServerResponse>>();
   readonly #addresses = new Map<string, number>();
+  #accepted = 0;
+  #ended: Promise<unknown> | undefined;
+  #closed: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: ListenerOptions) {
@@ -65,12 +69,23 @@ export class Listener implements Service {
     this.#http1.on("error", (error) => log.error({ err: error }, "a connection could not be accepted"));
   }
 
-  /** Ends idle connections at once, lets requests in flight finish until the limit, then cuts what is left. */
+  /**
+   * Ends idle connections at once, lets requests in flight finish until the limit, then cuts what is left. A request
+   * that comes meanwhile is answered, or was sent on a connection that is refused.
+   */
   async stop(): Promise<void> {
-    if (this.#http1.listening) {
-      this.#stopped = this.#drain();
-    }
+    await this.closePort();
+    if (this.#ended !== undefined) this.#stopped ??= this.#drain(this.#ended);
     await this.#stopped;
+  }
+
+  /**
+   * Lets no new connection come; those that are there go on as before. Until then a proxy has no reason to make new ones,
+   * as it would have if the old ones were ended first.
+   */
+  async closePort(): Promise<void> {
+    if (this.#http1.listening) this.#closed ??= this.#close();
+    await this.#closed;
   }
 
   get url(): string {
@@ -100,8 +115,10 @@ export class Listener implements Service {
     // Node drops the headers beyond a number of them in silence, and with them a duplicate that has to be refused.
     server.maxHeadersCount = 0;
     const receiveHttp1 = (request: IncomingMessage, response: ServerResponse) => {
-      this.#trackReply(response);
-      if (this.#countUnanswered(request.socket, response) > limits.requestsAtATimeMax) request.socket.destroy();
+      const { socket } = request;
+      // Its answer is the farewell.
+      if (socket.writableEnded) request.resume();
+      else if (this.#countUnanswered(socket, response) > limits.requestsAtATimeMax) socket.destroy();
       else receive(request, response);
     };
     server.on("request", receiveHttp1).on("checkContinue", receiveHttp1).on("checkExpectation", receiveHttp1);
@@ -125,19 +142,25 @@ export class Listener implements Service {
         socket.destroy();
         return;
       }
+      this.#accepted += 1;
       this.#sockets.add(socket);
       this.#undecided.add(socket);
       socket.once("close", () => {
         this.#sockets.delete(socket);
         this.#undecided.delete(socket);
+        this.#unanswered.delete(socket);
       });
       // A connection that breaks has nobody to be told; without a listener it would end the process.
       socket.on("error", () => {});
       sniffHttpVersion(socket, limits.firstBytesMs, (version) => {
         this.#undecided.delete(socket);
-        if (version === "http2") {
+        if (socket.writableEnded) {
+          // It was too late, and has its farewell.
+          socket.resume();
+        } else if (version === "http2") {
           this.#speakHttp2(socket);
         } else {
+          this.#unanswered.set(socket, new Set());
           speakHttp1.call(server, socket);
           socket.resume();
         }
@@ -165,8 +188,12 @@ export class Listener implements Service {
   /** Node reads all requests that are sent ahead, and would serve them all at once. */
   #countUnanswered(socket: Socket, response: ServerResponse): number {
     const unanswered = this.#unanswered.get(socket) ?? new Set();
-    this.#unanswered.set(socket, unanswered.add(response));
-    response.once("close", () => unanswered.delete(response));
+    unanswered.add(response);
+    if (this.#stopped) response.setHeader("connection", "close");
+    response.once("close", () => {
+      unanswered.delete(response);
+      if (this.#stopped && unanswered.size === 0) sayFarewell(socket, this.#options.limits.lingerMs);
+    });
     return unanswered.size;
   }
 
@@ -220,38 +247,36 @@ export class Listener implements Service {
     });
   }
 
-  #trackReply(response: ServerResponse): void {
-    this.#replies.add(response);
-    if (this.#stopped) {
-      response.setHeader("connection", "close");
-    }
-    response.once("close", () => {
-      this.#replies.delete(response);
-      if (this.#stopped) {
-        this.#http1.closeIdleConnections();
-      }
-    });
+  async #close(): Promise<void> {
+    await untilQuiet(() => this.#accepted);
+    // The way of HTTP to close a port cuts idle connections.
+    this.#ended = new Promise((resolve) => Port.prototype.close.call(this.#http1, resolve));
   }
 
-  async #drain(): Promise<void> {
-    const closed = new Promise((resolve) => this.#http1.close(resolve));
-    for (const socket of this.#undecided) {
-      socket.destroy();
+  async #drain(ended: Promise<unknown>): Promise<void> {
+    const { limits } = this.#options;
+    for (const unanswered of this.#unanswered.values()) {
+      for (const response of unanswered) if (!response.headersSent) response.setHeader("connection", "close");
     }
-    for (const session of this.#sessions) {
-      session.close();
-    }
-    for (const response of this.#replies) {
-      if (!response.headersSent) {
-        response.setHeader("connection", "close");
-      }
-    }
+    this.#endIdle();
+    const bytesTimer = setTimeout(() => {
+      this.#endIdle();
+      for (const socket of this.#undecided) sayFarewell(socket, limits.lastBytesMs);
+    }, limits.lastBytesMs);
     const timer = setTimeout(() => {
-      for (const socket of this.#sockets) {
-        socket.destroy();
-      }
-    }, this.#options.limits.drainMs);
-    await closed;
+      for (const socket of this.#sockets) socket.destroy();
+    }, limits.drainMs);
+    await ended;
+    clearTimeout(bytesTimer);
     clearTimeout(timer);
+    // It also ends what watches over time limits.
+    this.#http1.close();
+  }
+
+  #endIdle(): void {
+    for (const session of this.#sessions) session.close();
+    for (const [socket, unanswered] of this.#unanswered) {
+      if (unanswered.size === 0) sayFarewell(socket, this.#options.limits.lingerMs);
+    }
   }
 }

@@ -4,7 +4,7 @@
  *
  * - No byte of a body is read on behalf of a caller whose key or scope is bad.
  * - Every request gets one reply, or its connection is cut: a failing door included.
- * - At `stop()` a stream ends at once: it would never end by itself.
+ * - A stream ends at once at `stop()`, and soon after its key has ended: it would never end by itself.
  * - After `stop()` no socket is open, and every call has been told by its signal.
  * - Keys and bodies are never logged.
  */
@@ -21,6 +21,7 @@ import type { HttpReply } from "../gateway/http-reply.ts";
 import { requireOneReading } from "./broken-request.ts";
 import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
+import { shuttingDown } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
@@ -34,14 +35,20 @@ export type ServerOptions = {
   readonly doors: readonly Door[];
   /** What anybody may read, by path. */
   readonly pages?: ReadonlyMap<string, () => HttpReply>;
-  /** Says who a key stands for; undefined for a key that is not known or not one. */
-  readonly authenticate: (key: string) => Promise<Principal | undefined>;
+  readonly keys: Keys;
   /** Whether calls can be accepted: the service has started and the database answers. */
   readonly isReady: () => boolean;
   readonly log: Logger;
   readonly limits: ServerLimits;
   /** The origins whose pages may call, as `https://console.example.com`; none by default. */
   readonly corsOrigins?: readonly string[];
+};
+
+export type Keys = {
+  /** Says who a key stands for; undefined for a key that is not known or not one. */
+  authenticate(key: string): Promise<Principal | undefined>;
+  /** Settles when a key that was good is so no longer; rejects when the signal aborts. */
+  untilEnded(key: string, signal: AbortSignal): Promise<void>;
 };
 
 type OpenCall = { readonly settled: Promise<void>; readonly abort: AbortController };
@@ -53,11 +60,12 @@ export class Server implements Service {
   readonly #cors: Cors;
   readonly #open = new Set<OpenCall>();
   readonly #streams = new Set<AbortController>();
+  #isRetiring = false;
   #isStopping = false;
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    const isReady = () => !this.#isStopping && options.isReady();
+    const isReady = () => !this.#isRetiring && options.isReady();
     this.#doors = [createPublicPages(isReady, options.pages ?? new Map()), ...options.doors];
     this.#cors = new Cors(options.corsOrigins ?? []);
     this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
@@ -67,7 +75,14 @@ export class Server implements Service {
     await this.#listener.start();
   }
 
+  /** Tells who asks that it is not ready, and lets no new connection come. Calls are still served. */
+  async retire(): Promise<void> {
+    this.#isRetiring = true;
+    await this.#listener.closePort();
+  }
+
   async stop(): Promise<void> {
+    await this.retire();
     this.#isStopping = true;
     for (const stream of this.#streams) stream.abort(shuttingDown());
     await this.#listener.stop();
@@ -122,7 +137,7 @@ export class Server implements Service {
       replyHeaders: new Map(),
     };
     response.setHeader("x-request-id", call.requestId);
-    await this.#pass(route, exchange, call);
+    await this.#pass(route, exchange, { call, abort });
 
     if (!(await within(closed, limits.replyMs))) {
       abort.abort(new Error("the caller did not take its reply"));
@@ -147,19 +162,34 @@ export class Server implements Service {
     return createRefusingRoute(new RequestError("ROUTE_NOT_FOUND", "There is nothing under this path."));
   }
 
-  async #pass(route: Route, exchange: Exchange, call: Call): Promise<void> {
+  async #pass(route: Route, exchange: Exchange, { call, abort }: Passing): Promise<void> {
+    const over = new AbortController();
+    let watched: Promise<void> | undefined;
     try {
       const principal = await this.#admit(route, call.headers);
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
         exchange.response.writeContinue();
       }
+      if (principal && route.isStream) watched = this.#endWithKey(call.headers, abort, over.signal);
       await route.serve(exchange, principal ? { ...call, principal } : call);
     } catch (error) {
       if (exchange.response.headersSent) {
         throw error;
       }
       await route.refuse(exchange, call, this.#toRefusal(error, call));
+    } finally {
+      over.abort();
+      await watched;
     }
+  }
+
+  /** Ends a stream once its key has ended, until the stream itself is over. */
+  async #endWithKey(headers: RequestHeaders, stream: AbortController, over: AbortSignal): Promise<void> {
+    const hasEnded = await this.#options.keys.untilEnded(readKey(headers), over).then(
+      () => true,
+      () => false,
+    );
+    if (hasEnded) stream.abort(keyRefused());
   }
 
   /** Says who calls, or throws why they may not. The order is part of the contract: it decides which fault is named. */
@@ -175,9 +205,9 @@ export class Server implements Service {
         retryAfterSeconds: 1,
       });
     }
-    const principal = await this.#options.authenticate(readKey(headers));
+    const principal = await this.#options.keys.authenticate(readKey(headers));
     if (principal === undefined) {
-      throw new RequestError("INVALID_API_KEY", "The API key in the header x-api-key is not valid.");
+      throw keyRefused();
     }
     if (!principal.scopes.includes(access)) {
       const scope = scopeWord(access);
@@ -200,9 +230,11 @@ export class Server implements Service {
   }
 }
 
-function shuttingDown(): RequestError {
-  return new RequestError("SHUTTING_DOWN", "The server is stopping; try again.", { retryAfterSeconds: 1 });
+function keyRefused(): RequestError {
+  return new RequestError("INVALID_API_KEY", "The API key in the header x-api-key is not valid.");
 }
+
+type Passing = { readonly call: Call; readonly abort: AbortController };
 
 type Reply = { readonly status: number; readonly ms: number };
 

@@ -75,13 +75,13 @@ check("a server that is not ready still serves its public routes", {
   json: { text: "" },
 });
 check("a refusal of the key look-up is told as it is", {
-  server: { authenticate: () => Promise.reject(new RequestError("DATABASE_UNAVAILABLE", "no database")) },
+  server: { keys: { authenticate: () => Promise.reject(new RequestError("DATABASE_UNAVAILABLE", "no database")) } },
   sent: {},
   status: 503,
   json: { reason: "DATABASE_UNAVAILABLE", message: "no database" },
 });
 check("a failure of the key look-up tells nothing of its cause", {
-  server: { authenticate: () => Promise.reject(new Error("select secret from api_key")) },
+  server: { keys: { authenticate: () => Promise.reject(new Error("select secret from api_key")) } },
   sent: {},
   status: 500,
   json: { reason: "SERVER_ERROR", message: expect.not.stringContaining("secret") },

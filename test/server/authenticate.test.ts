@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
 import type { Principal } from "../../src/domain/principal.ts";
-import { createAuthenticate } from "../../src/server/authenticate.ts";
+import { Authenticator } from "../../src/server/authenticate.ts";
 
 const key = "tk_0123456789abcdef";
 
@@ -13,21 +14,38 @@ const principal: Principal = {
   scopes: [],
 };
 
-/** An `authenticate` that knows one key, with a clock to move and a count of the look-ups. */
+/** One that knows one key, with a clock to move and a count of the look-ups. */
 function open() {
   const world = { time: 1_000_000, lookUps: 0, isKnown: true, isBroken: false, validMs: 60_000 };
-  const authenticate = createAuthenticate({
-    clock: { now: () => world.time, wait: () => Promise.reject(new Error("nothing here waits")) },
+  /** What waits for a look-up to be answered, where there is such a gate. */
+  const gates: Promise<void>[] = [];
+  /** Lets a watch look again. */
+  let tick: () => void = () => undefined;
+  const authenticator = new Authenticator({
+    clock: {
+      now: () => world.time,
+      wait: (ms, signal) =>
+        new Promise((resolve, reject) => {
+          signal?.addEventListener("abort", () => reject(signal.reason));
+          tick = () => {
+            world.time += ms;
+            resolve();
+          };
+        }),
+    },
     find: async (hash) => {
       world.lookUps += 1;
+      const { isKnown } = world;
+      await gates.shift();
       if (world.isBroken) {
         throw new Error("no database");
       }
-      const isFound = world.isKnown && hash === createHash("sha256").update(key).digest("hex");
+      const isFound = isKnown && hash === createHash("sha256").update(key).digest("hex");
       return isFound ? { principal, validMs: world.validMs } : undefined;
     },
   });
-  return { world, authenticate };
+  const authenticate = (text: string) => authenticator.authenticate(text);
+  return { world, authenticator, authenticate, gates, tick: () => tick() };
 }
 
 for (const malformed of [
@@ -114,4 +132,74 @@ test("a flood of bad keys does not drive out a good one", async () => {
   const { lookUps } = world;
   expect(await authenticate(key)).toBe(principal);
   expect(world.lookUps).toBe(lookUps);
+});
+
+test("a key that is told to have changed is looked up again, and no other one", async () => {
+  const { world, authenticator, authenticate } = open();
+  await authenticate(key);
+  authenticator.forget(["another"]);
+  await authenticate(key);
+  expect(world.lookUps).toBe(1);
+  world.isKnown = false;
+  authenticator.forget([principal.keyId]);
+  expect(await authenticate(key)).toBeUndefined();
+  world.isKnown = true;
+  world.time += 5_000;
+  await authenticate(key);
+  world.isKnown = false;
+  authenticator.forget();
+  expect(await authenticate(key)).toBeUndefined();
+});
+
+test("what was read before a key changed is neither kept nor told to calls that come after", async () => {
+  const { world, authenticator, authenticate, gates } = open();
+  const gate = Promise.withResolvers<void>();
+  gates.push(gate.promise);
+  const early = authenticate(key);
+  world.isKnown = false;
+  authenticator.forget([principal.keyId]);
+  expect(await authenticate(key)).toBeUndefined();
+  gate.resolve();
+  await early;
+  expect(await authenticate(key)).toBeUndefined();
+});
+
+test("whoever holds a stream open is told of the end of the key at once where a hint came, else within five seconds", async () => {
+  const never = new AbortController().signal;
+  const { world, authenticator, authenticate, tick } = open();
+  await authenticate(key);
+  const hinted = authenticator.untilEnded(key, never);
+  world.isKnown = false;
+  authenticator.forget([principal.keyId]);
+  await hinted;
+
+  world.isKnown = true;
+  world.time += 5_000;
+  await authenticate(key);
+  const startTime = world.time;
+  const unhinted = authenticator.untilEnded(key, never).then(() => true);
+  world.isKnown = false;
+  for (let isOver = false; !isOver; ) {
+    tick();
+    isOver = await Promise.race([unhinted, setImmediate(false)]);
+  }
+  expect(world.time - startTime).toBeLessThan(5_000);
+});
+
+test("while the database is away a stream stays, and ends when its reader goes", async () => {
+  const { world, authenticator, authenticate, tick } = open();
+  await authenticate(key);
+  world.isBroken = true;
+  const reader = new AbortController();
+  const watch = authenticator.untilEnded(key, reader.signal).then(
+    () => "ended",
+    () => "gone",
+  );
+  for (let turns = 0; turns < 10; turns += 1) {
+    tick();
+    expect(await Promise.race([watch, setImmediate("open")])).toBe("open");
+  }
+  expect(world.lookUps).toBeGreaterThan(5);
+  reader.abort();
+  expect(await watch).toBe("gone");
 });

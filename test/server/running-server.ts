@@ -10,7 +10,7 @@ import { reasons } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { defaultServerLimits, type ServerLimits } from "../../src/server/limits.ts";
-import { Server, type ServerOptions } from "../../src/server/server.ts";
+import { type Keys, Server, type ServerOptions } from "../../src/server/server.ts";
 
 export const goodKey = "tk_0123456789abcdef";
 
@@ -39,14 +39,15 @@ export type Running = {
   readonly sockets: Socket[];
 };
 
-export type RunningOptions = Partial<Omit<ServerOptions, "limits" | "log">> & {
+export type RunningOptions = Partial<Omit<ServerOptions, "limits" | "log" | "keys">> & {
+  readonly keys?: Partial<Keys>;
   readonly limits?: Partial<ServerLimits>;
   /** Serves `/own`, which needs the scope EXECUTE, and `/stream`, which is said to have no end of its own. */
   readonly serve?: Route["serve"];
 };
 
 /** Starts a server with one door of its own, and stops it when the test ends. */
-export async function startServer({ limits, serve, ...options }: RunningOptions = {}): Promise<Running> {
+export async function startServer({ limits, serve, keys, ...options }: RunningOptions = {}): Promise<Running> {
   const log: string[] = [];
   const events: string[] = [];
   const sockets: Socket[] = [];
@@ -54,9 +55,13 @@ export async function startServer({ limits, serve, ...options }: RunningOptions 
     host: "127.0.0.1",
     port: 0,
     doors: [createDoor({ events, sockets }, serve ?? echo)],
-    authenticate: async (key) => {
-      events.push("authenticate");
-      return key === goodKey ? principal : undefined;
+    keys: {
+      authenticate: async (key) => {
+        events.push("authenticate");
+        return key === goodKey ? principal : undefined;
+      },
+      untilEnded: (_key, signal) => new Promise((_, reject) => signal.addEventListener("abort", reject)),
+      ...keys,
     },
     isReady: () => true,
     log: pino({ level: "debug" }, { write: (line) => log.push(line) }),

@@ -3,13 +3,14 @@ import http from "node:http";
 import http2 from "node:http2";
 import { connect } from "node:net";
 import type { Writable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import pino from "pino";
 import { expect, test } from "vitest";
 import type { Exchange } from "../../src/domain/door.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { defaultServerLimits } from "../../src/server/limits.ts";
 import { Server } from "../../src/server/server.ts";
-import { type RunningOptions, send, startServer, versions } from "./running-server.ts";
+import { goodKey, type RunningOptions, send, startServer, versions } from "./running-server.ts";
 
 /** A server whose calls of `/own` wait until they are let go. */
 async function startGated(limits: RunningOptions["limits"] = {}) {
@@ -36,8 +37,8 @@ async function isRefused(url: string): Promise<boolean> {
 test("stopping before starting does nothing", async () => {
   const log = pino({ level: "silent" });
   const limits = defaultServerLimits;
-  const authenticate = async () => undefined;
-  const server = new Server({ host: "127.0.0.1", port: 0, doors: [], authenticate, isReady: () => true, log, limits });
+  const keys = { authenticate: async () => undefined, untilEnded: async () => undefined };
+  const server = new Server({ host: "127.0.0.1", port: 0, doors: [], keys, isReady: () => true, log, limits });
   await server.stop();
   await server.stop();
   expect(() => server.url).toThrow();
@@ -55,7 +56,7 @@ test.each(versions)("a request in flight is answered while the server stops (%s)
   const reply = send(version, url, {});
   await called;
   const stopped = server.stop();
-  expect(await isRefused(url)).toBe(true);
+  while (!(await isRefused(url))) await setImmediate();
   letGo();
   expect(await reply).toMatchObject({ status: 200, text: "done" });
   if (version === "http1") {
@@ -76,7 +77,7 @@ test("idle connections end at once while a request is in flight", async () => {
   await once(response, "end");
   const session = http2.connect(url);
   await once(session, "remoteSettings");
-  const silent = connect(Number(new URL(url).port), "127.0.0.1");
+  const silent = connect(Number(new URL(url).port), "127.0.0.1").resume();
   await once(silent, "connect");
 
   const closed = Promise.all([kept, session, silent].map((connection) => once(connection, "close")));
@@ -155,31 +156,85 @@ test("a call that ignores its signal does not hold the stop, and is reported", a
   expect(log.join("")).toContain("calls went on");
 });
 
+/** A connection, what has come on it, and what is awaited on it. */
+async function dial(url: string, text: string) {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  const failed: unknown[] = [];
+  let received = "";
+  socket
+    .on("error", (error) => failed.push(error))
+    .on("data", (chunk) => {
+      received += chunk;
+    });
+  const closed = once(socket, "close");
+  await once(socket, "connect");
+  socket.write(text);
+  const until = async (word: string) => {
+    while (!received.includes(word)) await once(socket, "data");
+  };
+  return { socket, failed, closed, until, received: () => received };
+}
+
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nhost: a\r\nx-api-key: ${goodKey}\r\n`;
+
+test("a request on its way on an idle connection is told that the server stops, and is not served", async () => {
+  const { server, url, events } = await startServer();
+  const { socket, failed, closed, until, received } = await dial(url, `${get("/public")}\r\n`);
+  await until("200 OK");
+  const before = [...events];
+  const stopped = server.stop();
+  // By now it is ended, and a client that has sent its request before would read the same.
+  await until("SHUTTING_DOWN");
+  socket.write(`POST /own HTTP/1.1\r\nhost: a\r\nx-api-key: ${goodKey}\r\ncontent-length: 200000\r\n\r\n`);
+  socket.write("x".repeat(200_000));
+  await closed;
+  await stopped;
+  expect(failed).toEqual([]);
+  expect(events).toEqual(before);
+  const [, farewell = ""] = received().split(/(?=HTTP\/1\.1 503)/);
+  expect(farewell).toContain("retry-after: 1\r\n");
+  expect(farewell).toContain("connection: close\r\n");
+});
+
+test("a request that has arrived in part when idle connections end is told that the server stops", async () => {
+  const { server, url, events } = await startServer();
+  const { socket, closed, until, received } = await dial(url, get("/public"));
+  // The server has the first half when it has answered a request that was sent behind it on another connection.
+  await send("http1", url, { path: "/healthz", method: "GET" });
+  const stopped = server.stop();
+  await until("SHUTTING_DOWN");
+  socket.write("\r\n");
+  await closed;
+  await stopped;
+  expect(received()).toMatch(/^HTTP\/1\.1 503 /);
+  expect(events).toEqual([]);
+});
+
 test.each([
   ["/own", "SHUTTING_DOWN"],
   ["/readyz", "not ready"],
   ["/public", "200 OK"],
-])(
-  "a request for %s that arrives while the server stops is answered %s, and its connection ends",
-  async (path, word) => {
-    const { server, url, called, letGo } = await startGated();
-    const reply = send("http2", url, {});
-    await called;
-    const socket = connect(Number(new URL(url).port), "127.0.0.1");
-    const received: string[] = [];
-    socket.on("data", (chunk) => received.push(String(chunk)));
-    const closed = once(socket, "close");
-    // The server has the first half when it has answered a request that was sent behind it on another connection.
-    socket.write(`GET ${path} HTTP/1.1\r\nhost: a\r\n`);
-    await send("http1", url, { path: "/healthz", method: "GET" });
-    const stopped = server.stop();
-    letGo();
-    socket.write("\r\n");
+])("a request for %s on a connection made before the port closed is answered %s", async (path, word) => {
+  const { server, url } = await startServer({ limits: { lastBytesMs: 20_000, drainMs: 20_000 } });
+  const { socket, failed, closed, received } = await dial(url, "");
+  const stopped = server.stop();
+  while (!(await isRefused(url))) await setImmediate();
+  socket.write(`${get(path)}\r\n`);
+  await closed;
+  await stopped;
+  expect(failed).toEqual([]);
+  expect(received()).toContain(word);
+  expect(received().toLowerCase()).toContain("connection: close");
+});
+
+test("connections that the machine has made and the server has not taken yet are answered, and not reset", async () => {
+  const { server, url } = await startServer();
+  const dials = Array.from({ length: 50 }, () => dial(url, `${get("/own")}\r\n`));
+  const stopped = server.stop();
+  for (const { failed, closed, received } of await Promise.all(dials)) {
     await closed;
-    const text = received.join("");
-    expect(text).toContain(word);
-    expect(text.toLowerCase()).toContain("connection: close");
-    expect((await reply).status).toBe(200);
-    await stopped;
-  },
-);
+    expect(failed).toEqual([]);
+    expect(received()).toContain("SHUTTING_DOWN");
+  }
+  await stopped;
+});

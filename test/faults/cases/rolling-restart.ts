@@ -45,6 +45,7 @@ export const rollingRestart: FaultCase = {
         },
       });
       if (callers === undefined) return figures;
+      assert.equal(callers.cut, 0, `${nginx?.log.join("")}`);
       assert.deepEqual(callers.failed, [], `${nginx?.log.join("")}`);
       return { ...figures, bareCalls: callers.calls, bareRefused: callers.refused, bareCut: callers.cut };
     } finally {
@@ -68,7 +69,7 @@ class BareCallers {
   calls = 0;
   /** How many were told to try again. */
   refused = 0;
-  /** How many met a connection that its process had just ended: nginx may not tell whether the call had begun. */
+  /** How many were answered 502: their process had ended the connection, and nginx may not tell whether they had begun. */
   cut = 0;
   /** What else they were told. */
   readonly failed: unknown[] = [];
