@@ -53,7 +53,7 @@ export const stopUnderLoad: FaultCase = {
  */
 async function startLong({ size }: FaultRun, bed: TestBed): Promise<readonly string[]> {
   const { url } = bed.server(0);
-  const delays = size === "full" ? Array.from({ length: 20 }, () => "0.9") : ["3"];
+  const delays = size === "full" ? Array.from({ length: 30 }, () => "0.9") : ["3"];
   const call = (id: string) => ({ id, http: { method: "POST", url: "{{event.body.url}}", json: "{}" } });
   const middle = delays.map((seconds, index) => ({ id: `d${index}`, delay: { seconds } }));
   const nodes = [{ id: "1", start: { api_call: {} } }, call("first"), ...middle, call("last")];

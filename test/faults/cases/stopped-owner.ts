@@ -51,7 +51,7 @@ export async function stopOwner(
     const left = await owned();
     await until("others to take over", async () => (await owned()).length === 0);
     await recovered();
-    const unfinished = `execution where state is null and id in ('', ${left.join()})`;
+    const unfinished = `execution where state is null and id in (${["''", ...left].join()})`;
     if (isOver) await until("the end elsewhere", async () => (await bed.count(unfinished)) === 0);
   } finally {
     process.kill(pid, "SIGCONT");
