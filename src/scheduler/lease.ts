@@ -1,9 +1,10 @@
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
-import type { LeaseStore } from "../storage/lease-store.ts";
+import type { LeaseStore, OtherOwner } from "../storage/lease-store.ts";
 import type { AccountCount } from "../storage/queue.ts";
 import type { Load } from "./load.ts";
 import { Loop } from "./loop.ts";
+import { hasEnded, nameProcess } from "./process-name.ts";
 import type { KeyRate, RequestRates } from "./request-rates.ts";
 
 /** How long others believe in this process after its last word, by the database's clock. */
@@ -35,6 +36,7 @@ type Report = { readonly running?: readonly AccountCount[]; readonly requests?: 
 export class Lease implements Service {
   readonly #options: LeaseOptions;
   readonly #loop: Loop;
+  #process: Promise<string | undefined> | undefined;
   #isRenewed = false;
   /** By this process's own clock, which no one sets. */
   #heldUntil = Number.NEGATIVE_INFINITY;
@@ -96,7 +98,9 @@ export class Lease implements Service {
     const askedTime = performance.now();
     try {
       const report: Report = { running: load.counts, requests: rates.measure() };
-      const { session, elsewhere } = await leases.renew({ owner, ms: leaseMs, load: JSON.stringify(report) });
+      this.#process ??= nameProcess();
+      const renewal = { owner, ms: leaseMs, load: JSON.stringify(report), process: await this.#process };
+      const { session, others } = await leases.renew(renewal);
       const isBroken = !this.#isRenewed || session !== this.#session || askedTime >= this.#heldUntil;
       // A process that has just begun has had no break.
       if (this.#session !== undefined && isBroken) this.#unbrokenSince = performance.now();
@@ -105,18 +109,29 @@ export class Lease implements Service {
       this.#heldUntil = askedTime + heldMs;
       this.#renewal.resolve();
       this.#renewal = Promise.withResolvers();
-      this.#hear(elsewhere);
+      this.#hear(others);
+      await this.#dropEnded(others);
     } catch (error) {
       this.#isRenewed = false;
       throw error;
     }
   }
 
-  #hear(elsewhere: readonly string[]): void {
+  /** Others that are known to run no more have no use for a lease. */
+  async #dropEnded(others: readonly OtherOwner[]): Promise<void> {
+    const { leases, log } = this.#options;
+    for (const { owner, process } of others) {
+      if (process === null || !(await hasEnded(process))) continue;
+      log.info({ owner }, "another process of this machine has ended, and what it ran is taken over");
+      await leases.drop(owner);
+    }
+  }
+
+  #hear(others: readonly OtherOwner[]): void {
     const { load, rates, log } = this.#options;
     try {
       // Written here by other processes; one of another version may tell less.
-      const reports = elsewhere.map((text) => JSON.parse(text) as Report);
+      const reports = others.map(({ load: text }) => JSON.parse(text ?? "{}") as Report);
       load.hearElsewhere(reports.flatMap(({ running = [] }) => running));
       rates.hearElsewhere(reports.flatMap(({ requests = [] }) => requests));
     } catch (error) {

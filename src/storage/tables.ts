@@ -198,4 +198,6 @@ type LeaseTable = {
   session_start: Date | null;
   /** What the process has to do, as JSON text. */
   load: string | null;
+  /** The name of the process on its machine. */
+  process: string | null;
 };

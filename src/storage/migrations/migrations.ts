@@ -13,6 +13,7 @@ import { draftTests } from "./0011-draft-tests.ts";
 import { fairQueue } from "./0012-fair-queue.ts";
 import { history } from "./0013-history.ts";
 import { draftRetention } from "./0014-draft-retention.ts";
+import { processNames } from "./0015-process-names.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -31,5 +32,6 @@ export const migrations: MigrationProvider = {
     "0012-fair-queue": fairQueue,
     "0013-history": history,
     "0014-draft-retention": draftRetention,
+    "0015-process-names": processNames,
   }),
 };

@@ -32,7 +32,7 @@ export const crashThenAttempt: FaultCase = {
       const callsPerKeyMax = Math.max(...[...bed.sink.calls.values()].map(({ times }) => times.length));
       assert.equal(callsPerKeyMax, 2, "what one kill makes happen again happens twice");
       assertWithin(run, byOtherMs, 5_000, "another process");
-      assertWithin(run, byRestartMs, 2_000, "the restart, from when it is ready,");
+      assertWithin(run, byRestartMs, 1_000, "the restart, from when it is ready,");
       return { executions: states.size, kills: 2, lost: 0, doubleResults: 0, callsPerKeyMax, byOtherMs, byRestartMs };
     } finally {
       await bed.stop();
