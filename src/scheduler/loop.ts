@@ -18,6 +18,7 @@ export type LoopOptions = {
 export class Loop implements Service {
   readonly #options: LoopOptions;
   #turning: Promise<void> = Promise.resolve();
+  readonly #firstTurn = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout | undefined;
   #isRunning = false;
   #isWoken = false;
@@ -28,10 +29,11 @@ export class Loop implements Service {
     this.#options = options;
   }
 
-  /** Settles after the first turn. */
+  /** Settles after the first turn, however soon the next one is due. */
   async start(): Promise<void> {
     this.#isRunning = true;
-    await this.#turn();
+    void this.#turn();
+    await this.#firstTurn.promise;
   }
 
   async stop(): Promise<void> {
@@ -69,6 +71,7 @@ export class Loop implements Service {
         nextMs = everyMs;
         this.#isWoken = false;
       }
+      this.#firstTurn.resolve();
     } while (this.#isRunning && this.#isWoken);
     this.#isTurning = false;
     if (this.#isRunning) this.#timer = setTimeout(() => void this.#turn(), nextMs);

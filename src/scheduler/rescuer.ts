@@ -118,7 +118,10 @@ export class Rescuer implements Service {
   /** Each turn takes up what it can; the sweep of all else is due less often, however often a slot becomes free. */
   async #turnOnce(): Promise<void> {
     const isSweep = this.#sweepInMs <= 0;
-    if (isSweep) await this.#sweep();
+    if (isSweep) {
+      this.#sweepTime = performance.now() + everyMs;
+      await this.#sweep();
+    }
     await this.#putOffFailed();
     await this.#endTrial();
     await this.#claim();
@@ -152,7 +155,10 @@ export class Rescuer implements Service {
     return Math.max(0, this.#sweepTime - performance.now());
   }
 
-  /** Takes up what is queued, of each account in turn, until no slot is free or a whole round finds nothing. */
+  /**
+   * Takes up what is queued, of each account in turn, until no slot is free, a whole round finds nothing, or a sweep is
+   * due: where executions end as fast as they are taken up, what is dead would be found by nobody else.
+   */
   async #claim(): Promise<void> {
     const { executions, owner, load, lease, limits } = this.#options;
     for (let claimedInRound: number | undefined; !this.isTrying && lease.isHeld(); ) {
@@ -168,6 +174,9 @@ export class Rescuer implements Service {
       this.#turn = next;
       if (claimedInRound !== undefined) claimedInRound += claimed.length;
       if (next === undefined && claimedInRound === 0) break;
+      if (this.#sweepInMs > 0) continue;
+      this.#loop.wake();
+      break;
     }
   }
 
