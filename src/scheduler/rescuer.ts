@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Account } from "../domain/account.ts";
 import type { Outcome } from "../domain/execution.ts";
@@ -22,6 +23,9 @@ const uncountedMax = 20;
 
 /** How many executions are claimed by one statement at most. */
 const batchMax = 64;
+
+/** How many of them begin to run before the process does other work. */
+const atOnce = 8;
 
 /**
  * How long a suspect has this process for itself at the least and at the most. All that wait for a trial share the time
@@ -170,7 +174,11 @@ export class Rescuer implements Service {
       // Also where it is nobody's turn: suspects are beside the queue.
       const claimed = await executions.claim({ owner, shares: load.share(accounts, slots) });
       const claimMs = performance.now() - askedTime;
-      for (const execution of claimed) await this.#takeUp(execution, claimMs);
+      for (const [index, execution] of claimed.entries()) {
+        await this.#takeUp(execution, claimMs);
+        // Not all in one go: calls come in between.
+        if (index % atOnce === atOnce - 1) await nextTurn();
+      }
       this.#turn = next;
       if (claimedInRound !== undefined) claimedInRound += claimed.length;
       if (next === undefined && claimedInRound === 0) break;

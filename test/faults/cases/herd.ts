@@ -13,11 +13,11 @@ const connectionsMax = 12;
 const callers = 32;
 
 /**
- * How long accepting a call may take while the herd is run. Five times as long as after it is what should do; but what is
- * due begins in all slots at once, and a call waits with them for one of ten connections. The figures say how many times
- * as long it takes.
+ * How long accepting a call may take while the herd is run. Five times as long as after it is what should do; but the
+ * herd begins in all slots at once, and a call waits with them for the processor. The figures say how many times as long
+ * it takes.
  */
-const acceptMsMax = 5_000;
+const acceptMsMax = 500;
 
 /** Slots that a single execution keeps busy: nothing else gets one. */
 const noSlots = { FLOWCALL_SLOTS: "1", FLOWCALL_QUEUE_MAX: "20000" };
