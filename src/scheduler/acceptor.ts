@@ -113,10 +113,9 @@ export class Acceptor {
       if (bound !== undefined) return bound;
       throw refusal;
     }
-    load.queue(execution);
     const key = graph.hidesNodes ? sealing.createKey(execution.id) : undefined;
     const sealed = key === undefined ? { flushes } : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped };
-    const bound = await executions.begin(execution, { idempotencyKey, ...sealed });
+    const bound = await load.queue(execution, () => executions.begin(execution, { idempotencyKey, ...sealed }));
     hints.tell("queued");
     return bound;
   }

@@ -14,6 +14,9 @@ export type LoadLimits = Pick<
 /** The last slots of so many are left to accounts that have few. */
 const slotsPerSpare = 8;
 
+/** How many counts in a row are left to the next one. */
+const crossedMax = 4;
+
 const nothing = new Tally();
 
 /**
@@ -27,6 +30,10 @@ export class Load {
   readonly #running = new Tally();
   #elsewhere = new Tally();
   #queued = new Tally();
+  /** How many are being written to the queue, and how many ever were. */
+  #queueing = 0;
+  #queuedEver = 0;
+  #crossed = 0;
 
   constructor(limits: LoadLimits) {
     this.#limits = limits;
@@ -55,8 +62,18 @@ export class Load {
     this.#running.add(account, -1);
   }
 
-  queue(account: Account): void {
+  /** Counts an execution that `write` adds to the queue, unless that answers that it is another one. */
+  async queue<Other>(account: Account, write: () => Promise<Other | undefined>): Promise<Other | undefined> {
     this.#queued.add(account, 1);
+    this.#queueing += 1;
+    this.#queuedEver += 1;
+    try {
+      const other = await write();
+      if (other !== undefined) this.unqueue(account);
+      return other;
+    } finally {
+      this.#queueing -= 1;
+    }
   }
 
   unqueue(account: Account): void {
@@ -68,9 +85,20 @@ export class Load {
     this.#elsewhere = new Tally(counts);
   }
 
-  /** Takes over how many are queued, as counted. */
-  hearQueued(counts: readonly AccountCount[]): void {
-    this.#queued = new Tally(counts);
+  /**
+   * Begins a count of what is queued; answers what takes its numbers over, and says whether it did. Of what is added to
+   * the queue meanwhile nobody knows whether it was counted: such a count is left to the next one, a few times.
+   */
+  beginCount(): (counts: readonly AccountCount[]) => boolean {
+    const ever = this.#queuedEver;
+    const isCrossed = this.#queueing > 0;
+    return (counts) => {
+      this.#crossed = isCrossed || this.#queuedEver !== ever ? this.#crossed + 1 : 0;
+      if (this.#crossed > 0 && this.#crossed <= crossedMax) return false;
+      this.#crossed = 0;
+      this.#queued = new Tally(counts);
+      return true;
+    };
   }
 
   /** Whether an account may have one more execution running in this process. */

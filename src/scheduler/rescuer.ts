@@ -142,12 +142,12 @@ export class Rescuer implements Service {
   async #look(): Promise<void> {
     const { executions, load, limits } = this.#options;
     const isCounted = this.#uncounted <= 0;
+    const takeOver = load.beginCount();
     const { queued, suspects, dueInMs } = await executions.getQueue(isCounted ? limits.queueMax : 0);
-    if (isCounted) {
-      load.hearQueued(queued);
-      this.#uncounted = Math.min(Math.floor(load.queued / countedPerSweep), uncountedMax);
-    } else {
+    if (!isCounted) {
       this.#uncounted -= 1;
+    } else if (takeOver(queued)) {
+      this.#uncounted = Math.min(Math.floor(load.queued / countedPerSweep), uncountedMax);
     }
     this.#suspects = suspects;
     // Not all processes at the same moment.

@@ -72,22 +72,44 @@ describe("slots", () => {
 });
 
 describe("the queue", () => {
-  test("is bounded for an account, for an environment and in all, and a refusal names which", () => {
+  const queue = (load: Load, of: typeof ann) => load.queue(of, async () => undefined);
+  const limitOf = (load: Load, of: typeof ann) => load.refusal(of)?.details.metadata;
+
+  test("is bounded for an account, for an environment and in all, and a refusal names which", async () => {
     const load = new Load(limits);
-    const limitOf = (of: typeof ann) => load.refusal(of)?.details.metadata;
-    load.hearQueued([["e", "ann b", 1]]);
-    expect(limitOf(ann)).toBeUndefined();
-    load.queue(ann);
-    expect(limitOf(ann)).toEqual({ limit: "account_queue", value: "2" });
-    load.queue(bob);
-    expect(limitOf(bob)).toBeUndefined();
-    load.queue(account("dora"));
-    expect(limitOf(bob)).toEqual({ limit: "environment_queue", value: "4" });
-    expect(limitOf(cleo)).toBeUndefined();
-    load.queue(cleo);
-    load.queue(cleo);
-    expect(limitOf(account("eve", "g"))).toEqual({ limit: "queue", value: "6" });
+    expect(load.beginCount()([["e", "ann b", 1]])).toBe(true);
+    expect(limitOf(load, ann)).toBeUndefined();
+    await queue(load, ann);
+    expect(limitOf(load, ann)).toEqual({ limit: "account_queue", value: "2" });
+    await queue(load, bob);
+    expect(limitOf(load, bob)).toBeUndefined();
+    await queue(load, account("dora"));
+    expect(limitOf(load, bob)).toEqual({ limit: "environment_queue", value: "4" });
+    expect(limitOf(load, cleo)).toBeUndefined();
+    await queue(load, cleo);
+    await queue(load, cleo);
+    expect(limitOf(load, account("eve", "g"))).toEqual({ limit: "queue", value: "6" });
     load.unqueue(ann);
-    expect(limitOf(bob)).toBeUndefined();
+    expect(limitOf(load, bob)).toBeUndefined();
+  });
+
+  test("holds nothing more for a call whose key stands for an execution already", async () => {
+    const load = new Load(limits);
+    expect(await load.queue(ann, async () => "another")).toBe("another");
+    expect(load.queued).toBe(0);
+  });
+
+  test("is not counted anew while it grows, but for a few times in a row", async () => {
+    const load = new Load(limits);
+    const before = load.beginCount();
+    const written = Promise.withResolvers<undefined>();
+    const writing = load.queue(ann, () => written.promise);
+    const during = load.beginCount();
+    expect([before([]), during([]), load.queued]).toEqual([false, false, 1]);
+    expect([load.beginCount()([]), load.beginCount()([])]).toEqual([false, false]);
+    expect([load.beginCount()([]), load.queued]).toEqual([true, 0]);
+    written.resolve(undefined);
+    await writing;
+    expect([load.beginCount()([["e", "bob", 3]]), load.queued]).toEqual([true, 3]);
   });
 });
