@@ -8,6 +8,7 @@ import { defaultServerLimits } from "../src/server/limits.ts";
 import { protocolsOf } from "./api/protocols.ts";
 import { watchProtocolsOf } from "./api/watch-protocols.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "./support/flowcall.ts";
+import { hourAsleep } from "./support/hour-long.ts";
 import { freePort, isNginxLeftOut, type Nginx, nginxFile, startNginx } from "./support/nginx.ts";
 
 const account = { linked_account_id: "john@acme.io" };
@@ -90,16 +91,7 @@ describe.skipIf(isNginxLeftOut)("behind nginx, by the documented file", () => {
 
   test("events come at once over each protocol", async () => {
     const url = await startBehind(address);
-    await putWorkflow(flowcall.url, {
-      alias: "hour-long",
-      definition: {
-        nodes: [
-          { id: "1", start: { api_call: {} } },
-          { id: "2", delay: { seconds: "3600" } },
-        ],
-        edges: [{ source: "1", target: "2" }],
-      },
-    });
+    await putWorkflow(flowcall.url, { alias: "hour-long", definition: hourAsleep });
     const reply = await fetch(`${url}/api/v1/workflow/hour-long/execute`, {
       method: "POST",
       headers: { "x-api-key": testKey, ...account },

@@ -4,6 +4,7 @@ import { keyTextOf } from "../../src/domain/api-key.ts";
 import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
+import { hourAsleep } from "../support/hour-long.ts";
 import { type ExecutionCalls, executionCalls } from "./execution-calls.ts";
 import { WatchRefused, watchProtocolsOf } from "./watch-protocols.ts";
 
@@ -21,16 +22,7 @@ beforeAll(async () => {
   first = await startFlowcall();
   second = await startBeside(first);
   [atFirst, atSecond] = [executionCalls(first.url), executionCalls(second.url)];
-  await putWorkflow(first.url, {
-    alias: "hour-long",
-    definition: {
-      nodes: [
-        { id: "1", start: { api_call: {} } },
-        { id: "2", delay: { seconds: "3600" } },
-      ],
-      edges: [{ source: "1", target: "2" }],
-    },
-  });
+  await putWorkflow(first.url, { alias: "hour-long", definition: hourAsleep });
   execution_id = await atFirst.start({ workflow: "hour-long" });
 });
 

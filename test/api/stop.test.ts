@@ -1,27 +1,14 @@
-import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { serve } from "../engine/http/outside.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
+import { hourInSlot } from "../support/hour-long.ts";
 import { account, aTime, type ExecutionCalls, executionCalls, payload } from "./execution-calls.ts";
 
 const { executeWorkflow, getExecution, getExecutionResponse, getNodeRun, stopExecution } = ExecutionService.method;
 
 const error = { reason: "EXECUTION_STOPPED", message: "The execution was stopped." };
 const stopped = { state: "STOPPED", status: "ERRORED", error, end_time: aTime };
-
-/** Waits for an hour, each time for too short a while to sleep through: it holds its slot. */
-const seconds: JsonObject = {
-  nodes: [
-    { id: "1", start: { api_call: {} } },
-    { id: "2", group: { count: "3600", concurrency: 1 } },
-    { id: "3", group_id: "2", delay: { seconds: "0.9" } },
-  ],
-  edges: [
-    { source: "1", target: "2" },
-    { source: "2", target: "3", port: "each" },
-  ],
-};
 
 /** Everything that is recorded of an execution. */
 async function recorded({ database }: Flowcall, id: string): Promise<unknown[]> {
@@ -66,7 +53,7 @@ describe("a stop", () => {
     const single = await startFlowcall({ FLOWCALL_SLOTS: "1" });
     try {
       const at = executionCalls(single.url);
-      await putWorkflow(single.url, { alias: "seconds", definition: seconds });
+      await putWorkflow(single.url, { alias: "seconds", definition: hourInSlot });
       const running = await at.start({ workflow: "seconds" });
       await at.until(getNodeRun, { execution_id: running, node_id: "1" }, { state: "SUCCESS" });
       const queued = await at.start({ workflow: "seconds" });
@@ -94,7 +81,7 @@ describe("a stop", () => {
     const owner = await startFlowcall({ FLOWCALL_SLOTS: "1" });
     try {
       const at = executionCalls(owner.url);
-      await putWorkflow(owner.url, { alias: "seconds", definition: seconds });
+      await putWorkflow(owner.url, { alias: "seconds", definition: hourInSlot });
       const execution_id = await at.start({ workflow: "seconds" });
       await at.until(getNodeRun, { execution_id, node_id: "1" }, { state: "SUCCESS" });
       const another = await startFlowcall({ FLOWCALL_DATABASE_URL: owner.database.url });
@@ -119,7 +106,7 @@ describe("a stop", () => {
     const single = await startFlowcall({ FLOWCALL_SLOTS: "1" });
     try {
       const at = executionCalls(single.url);
-      await putWorkflow(single.url, { alias: "seconds", definition: seconds });
+      await putWorkflow(single.url, { alias: "seconds", definition: hourInSlot });
       const running = await at.start({ workflow: "seconds" });
       const asked = { workflow: "create-task", linked_account_id: account, payload, sync_execution: true };
       const waiting = at.ask(executeWorkflow, asked);

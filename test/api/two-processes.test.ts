@@ -1,27 +1,14 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { serve } from "../engine/http/outside.ts";
 import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
+import { hourInSlot } from "../support/hour-long.ts";
 import { account, type ExecutionCalls, executionCalls } from "./execution-calls.ts";
 import { typeOf, watchProtocolsOf } from "./watch-protocols.ts";
 
 const { executeWorkflow, getExecution, stopExecution } = ExecutionService.method;
-
-/** Waits for an hour, each time for too short a while to sleep through: it holds its slot. */
-const seconds: JsonObject = {
-  nodes: [
-    { id: "1", start: { api_call: {} } },
-    { id: "2", group: { count: "3600", concurrency: 1 } },
-    { id: "3", group_id: "2", delay: { seconds: "0.9" } },
-  ],
-  edges: [
-    { source: "1", target: "2" },
-    { source: "2", target: "3", port: "each" },
-  ],
-};
 
 let first: Flowcall;
 let second: Flowcall;
@@ -32,7 +19,7 @@ beforeAll(async () => {
   const environment = { FLOWCALL_EGRESS_ALLOW: "127.0.0.1" };
   first = await startFlowcall({ ...environment, FLOWCALL_SLOTS: "1" });
   second = await startBeside(first, environment);
-  await putWorkflow(first.url, { alias: "seconds", definition: seconds });
+  await putWorkflow(first.url, { alias: "seconds", definition: hourInSlot });
   [atFirst, atSecond] = [executionCalls(first.url), executionCalls(second.url)];
 });
 

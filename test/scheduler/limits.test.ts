@@ -7,6 +7,7 @@ import { executionCalls } from "../api/execution-calls.ts";
 import { protocolsOf } from "../api/protocols.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Flowcall, productionKey, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
+import { hourInSlot } from "../support/hour-long.ts";
 
 const { executeWorkflow, getExecution, stopExecution } = ExecutionService.method;
 
@@ -25,19 +26,8 @@ beforeAll(async () => {
   };
   first = await startFlowcall(environment);
   second = await startBeside(first, environment);
-  // Waits for an hour, each time for too short a while to sleep through: it holds its slot.
-  const definition = {
-    nodes: [
-      { id: "1", start: { api_call: {} } },
-      { id: "2", group: { count: "3600", concurrency: 1 } },
-      { id: "3", group_id: "2", delay: { seconds: "0.9" } },
-    ],
-    edges: [
-      { source: "1", target: "2" },
-      { source: "2", target: "3", port: "each" },
-    ],
-  };
-  for (const key of [testKey, productionKey]) await putWorkflow(first.url, { alias: "hour", definition, key });
+  for (const key of [testKey, productionKey])
+    await putWorkflow(first.url, { alias: "hour", definition: hourInSlot, key });
 });
 
 afterAll(async () => {

@@ -1,12 +1,10 @@
-import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
-import { pino } from "pino";
+import { sql } from "kysely";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { AuditFilter } from "../../src/domain/audit.ts";
 import { AuditStore } from "../../src/storage/audit-store.ts";
 import { pageTokenOf } from "../../src/storage/page-token.ts";
-import { Pool } from "../../src/storage/pool.ts";
-import type { Tables } from "../../src/storage/tables.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
+import { recordStatements, rowsRead } from "./statements.ts";
 
 let stores: Stores;
 let tenant: Tenant;
@@ -49,31 +47,6 @@ async function readPages(filter: Omit<AuditFilter, "environmentId">, pageSize: n
   return { lengths, found: ids.size };
 }
 
-/** The statement of a page, as it is sent. */
-async function record(filter: AuditFilter, pageToken: string | undefined): Promise<CompiledQuery[]> {
-  const statements: CompiledQuery[] = [];
-  const db = new Kysely<Tables>({
-    dialect: new PostgresDialect({
-      pool: new Pool({ connection: () => stores.connection, log: pino({ level: "silent" }), max: 1 }),
-    }),
-    log: ({ query }) => void statements.push(query),
-  });
-  await new AuditStore(db).list(filter, { pageSize: 50, ...(pageToken !== undefined && { pageToken }) });
-  await db.destroy();
-  return statements;
-}
-
-/** The most rows that a step of the plan gave, or read and threw away. */
-async function rowsRead(statement: CompiledQuery): Promise<{ readonly plan: string; readonly rows: number }> {
-  const { rows } = await stores.db.executeQuery<{ "QUERY PLAN": string }>({
-    ...statement,
-    sql: `explain (analyze, costs off, timing off) ${statement.sql}`,
-  });
-  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
-  const counts = [...plan.matchAll(/(?:rows=|Removed by Filter: )(\d+)/g)].map(([, number]) => Number(number));
-  return { plan, rows: Math.max(0, ...counts) };
-}
-
 it("a list holds each of those that are meant once, and goes on where a page looked through its part in vain", async () => {
   expect(await readPages({}, 10_000)).toEqual({ lengths: [10_000, 10_000, 5_000], found: count });
   expect(await readPages({ ...rare }, 200)).toEqual({ lengths: [200, 50], found: 250 });
@@ -100,8 +73,9 @@ it("a page reads itself and one row more where one index leads to it, and else a
       const filter = { environmentId, ...rest };
       const late = { createTime: new Date(Date.now() - 15_000_000), id: "0".repeat(24) };
       for (const pageToken of [undefined, pageTokenOf(late, { of: "audit_event", ...filter })]) {
-        for (const statement of await record(filter, pageToken)) {
-          const { plan, rows } = await rowsRead(statement);
+        const page = { pageSize: 50, ...(pageToken !== undefined && { pageToken }) };
+        for (const statement of await recordStatements(stores, (db) => new AuditStore(db).list(filter, page))) {
+          const { plan, rows } = await rowsRead(stores, statement);
           expect(plan, statement.sql).not.toMatch(/Seq Scan|Sort/);
           expect(rows, plan).toBeLessThanOrEqual(rowsMax);
         }

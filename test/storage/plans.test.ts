@@ -1,14 +1,13 @@
-import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
-import { pino } from "pino";
+import { type CompiledQuery, type Kysely, sql } from "kysely";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { ExecutionEvents } from "../../src/storage/execution-events.ts";
 import { ExecutionReader } from "../../src/storage/execution-reader.ts";
 import { ExecutionStore } from "../../src/storage/execution-store.ts";
 import { LeaseStore } from "../../src/storage/lease-store.ts";
-import { Pool } from "../../src/storage/pool.ts";
 import type { Tables } from "../../src/storage/tables.ts";
 import { WorkflowStore } from "../../src/storage/workflow-store.ts";
 import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
+import { explain, recordStatements } from "./statements.ts";
 
 let stores: Stores;
 let tenant: Tenant;
@@ -24,14 +23,12 @@ beforeAll(async () => {
 afterAll(() => stores.close());
 
 /** Every statement of the execution store, as it is sent. */
-async function recordStatements(): Promise<CompiledQuery[]> {
-  const statements: CompiledQuery[] = [];
-  const db = new Kysely<Tables>({
-    dialect: new PostgresDialect({
-      pool: new Pool({ connection: () => stores.connection, log: pino({ level: "silent" }), max: 1 }),
-    }),
-    log: ({ query }) => void statements.push(query),
-  });
+async function recordAll(): Promise<readonly CompiledQuery[]> {
+  const statements = await recordStatements(stores, callAll);
+  return statements.filter((statement) => /^\s*(with|insert|select|update|delete)\s/.test(statement.sql));
+}
+
+async function callAll(db: Kysely<Tables>): Promise<void> {
   const executions = new ExecutionStore(db);
   const workflows = new WorkflowStore(db);
   const execution = tenant.newExecution();
@@ -73,16 +70,6 @@ async function recordStatements(): Promise<CompiledQuery[]> {
   await reader.get({ environmentId, linkedAccountId, executionId: execution.id });
   await reader.listNodeRuns({ environmentId, id: execution.id });
   await new ExecutionEvents(db).read([{ environmentId, id: execution.id, nextFlush: 0 }]);
-  await db.destroy();
-  return statements.filter((statement) => /^\s*(with|insert|select|update|delete)\s/.test(statement.sql));
-}
-
-async function explain(statement: CompiledQuery): Promise<string> {
-  const { rows } = await stores.db.executeQuery<{ "QUERY PLAN": string }>({
-    ...statement,
-    sql: `explain ${statement.sql}`,
-  });
-  return rows.map((row) => row["QUERY PLAN"]).join("\n");
 }
 
 /** Executions that ended, and claims that wait in the queue, from one number to another. */
@@ -128,11 +115,13 @@ it.each([
     if (owned > filled.owned) await own(filled.owned + 1, owned);
     filled = { ended, queued, owned };
     if (isAnalyzed) await sql`analyze`.execute(stores.db);
-    const statements = await recordStatements();
+    const statements = await recordAll();
     expect(statements.length).toBeGreaterThan(15);
     for (const statement of statements) {
       // The leases are as many as there are processes.
-      expect(await explain(statement), statement.sql).not.toMatch(/Seq Scan on (?!lease)|Bitmap|Hash Join|Merge Join/);
+      expect(await explain(stores, statement), statement.sql).not.toMatch(
+        /Seq Scan on (?!lease)|Bitmap|Hash Join|Merge Join/,
+      );
     }
   },
   120_000,

@@ -1,12 +1,11 @@
-import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
-import { pino } from "pino";
+import { type Kysely, sql } from "kysely";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { newId } from "../../src/domain/id.ts";
 import { pageTokenOf } from "../../src/storage/page-token.ts";
-import { Pool } from "../../src/storage/pool.ts";
 import type { Tables } from "../../src/storage/tables.ts";
 import { WorkflowStore } from "../../src/storage/workflow-store.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
+import { recordStatements, rowsRead } from "./statements.ts";
 
 let stores: Stores;
 let tenant: Tenant;
@@ -32,31 +31,6 @@ async function fill(count: number, deleted: number): Promise<void> {
     `.execute(stores.db);
 }
 
-/** The statements of a piece of work, as they are sent. */
-async function record(work: (workflows: WorkflowStore) => Promise<unknown>): Promise<CompiledQuery[]> {
-  const statements: CompiledQuery[] = [];
-  const db = new Kysely<Tables>({
-    dialect: new PostgresDialect({
-      pool: new Pool({ connection: () => stores.connection, log: pino({ level: "silent" }), max: 1 }),
-    }),
-    log: ({ query }) => void statements.push(query),
-  });
-  await work(new WorkflowStore(db));
-  await db.destroy();
-  return statements;
-}
-
-/** The most rows that a step of the plan gave, or read and threw away. */
-async function rowsRead(statement: CompiledQuery): Promise<{ readonly plan: string; readonly rows: number }> {
-  const { rows } = await stores.db.executeQuery<{ "QUERY PLAN": string }>({
-    ...statement,
-    sql: `explain (analyze, costs off, timing off) ${statement.sql}`,
-  });
-  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
-  const counts = [...plan.matchAll(/(?:rows=|Removed by Filter: )(\d+)/g)].map(([, count]) => Number(count));
-  return { plan, rows: Math.max(0, ...counts) };
-}
-
 it("a page of workflows, of an integration's or of versions reads itself and one row more, however many there are", async () => {
   const { environmentId, workflowId } = tenant;
   await fill(20_000, 5_000);
@@ -69,16 +43,19 @@ it("a page of workflows, of an integration's or of versions reads itself and one
           ...(slug !== undefined && { slug }),
           ...(pageToken !== undefined && { pageToken }),
         };
-        for (const statement of await record((workflows) => workflows.list({ environmentId: environmentId }, page))) {
-          const { plan, rows } = await rowsRead(statement);
+        const list = (db: Kysely<Tables>) => new WorkflowStore(db).list({ environmentId }, page);
+        for (const statement of await recordStatements(stores, list)) {
+          const { plan, rows } = await rowsRead(stores, statement);
           expect(plan, statement.sql).not.toMatch(/Seq Scan|Sort/);
           expect(rows, plan).toBeLessThanOrEqual(51);
         }
       }
     }
-    const versions = await record((workflows) => workflows.listVersions(environmentId, workflowId, { pageSize: 50 }));
+    const versions = await recordStatements(stores, (db) =>
+      new WorkflowStore(db).listVersions(environmentId, workflowId, { pageSize: 50 }),
+    );
     for (const statement of versions) {
-      const { plan, rows } = await rowsRead(statement);
+      const { plan, rows } = await rowsRead(stores, statement);
       expect(plan, statement.sql).not.toMatch(/Seq Scan|Sort/);
       expect(rows, plan).toBeLessThanOrEqual(51);
     }
