@@ -182,9 +182,10 @@ export class Rescuer implements Service {
       this.#turn = next;
       if (claimedInRound !== undefined) claimedInRound += claimed.length;
       if (next === undefined && claimedInRound === 0) break;
-      if (this.#sweepInMs > 0) continue;
-      this.#loop.wake();
-      break;
+      if (this.#sweepInMs <= 0) {
+        this.#loop.wake();
+        break;
+      }
     }
   }
 
