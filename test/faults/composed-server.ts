@@ -16,6 +16,8 @@ import { type Mutant, mutations } from "./mutants.ts";
 export type Composition = {
   /** Where the process kills itself. */
   readonly failpoint?: Failpoint;
+  /** Whether it stops there instead, and goes on where it is continued. */
+  readonly isStopped?: boolean;
   readonly mutant?: Mutant;
   /** Whether it is of a later version, whose migration others have not. */
   readonly isLater?: boolean;
@@ -24,7 +26,9 @@ export type Composition = {
 export type Said =
   | { readonly kind: "owner"; readonly owner: string }
   | { readonly kind: "fenced"; readonly method: string }
-  | { readonly kind: "armed" };
+  | { readonly kind: "armed" }
+  /** It stops in the next moment. */
+  | { readonly kind: "stops" };
 
 /** What a later version may add while this one runs: columns that it does not know, and an index on its largest table. */
 const laterMigrations: MigrationProvider = {
@@ -43,7 +47,7 @@ const laterMigrations: MigrationProvider = {
 
 const [text = "{}"] = process.argv.slice(2);
 // Written by the case that starts this process.
-const { failpoint, mutant, isLater = false } = JSON.parse(text) as Composition;
+const { failpoint, isStopped = false, mutant, isLater = false } = JSON.parse(text) as Composition;
 let arm = () => {};
 
 const app = new App({
@@ -54,10 +58,7 @@ const app = new App({
     const opened = telling(openStores(database));
     const stores = mutant === undefined ? opened : mutations[mutant](opened, database);
     if (failpoint === undefined) return stores;
-    const failing = withFailpoint(stores, failpoint, () => {
-      process.kill(process.pid, "SIGKILL");
-      return new Promise<never>(() => undefined);
-    });
+    const failing = withFailpoint(stores, failpoint, isStopped ? standStill : die);
     arm = failing.arm;
     return failing.stores;
   },
@@ -75,6 +76,18 @@ await app.start();
 
 function stop(): void {
   void app.stop().then(() => process.exit());
+}
+
+function die(): Promise<never> {
+  process.kill(process.pid, "SIGKILL");
+  return new Promise<never>(() => undefined);
+}
+
+async function standStill(): Promise<void> {
+  const said: Said = { kind: "stops" };
+  // Unsaid, it would be said when it is over.
+  await new Promise((resolve) => process.send?.(said, resolve));
+  process.kill(process.pid, "SIGSTOP");
 }
 
 function say(said: Said): void {

@@ -71,6 +71,8 @@ export type Stage = {
   readonly owners: ReadonlyMap<number, string>;
   /** How many executions have ended. */
   ended(): Promise<number>;
+  /** How many writes came too late, and changed nothing. */
+  fenced(): number;
   /** Waits until so many executions have ended that fault `index` of the planned ones has its turn. */
   turn(index: number): Promise<void>;
   /** Counts a fault that happened. */
@@ -120,7 +122,7 @@ export async function endure(run: FaultRun, ordeal: Ordeal): Promise<FaultFigure
       () => orphans.stop(),
     );
 
-    const stage = stageOf(run, { bed, load, owners, planned: ordeal.planned });
+    const stage = stageOf(run, { bed, load, owners, fenced: () => fenced, planned: ordeal.planned });
     await ordeal.faults(stage);
     const healTime = performance.now();
     const within = ordeal.drainMs === undefined ? {} : { withinMs: ordeal.drainMs };
@@ -170,8 +172,9 @@ export async function endure(run: FaultRun, ordeal: Ordeal): Promise<FaultFigure
 
 function stageOf(
   { random, say }: FaultRun,
-  { bed, load, owners, planned }: Pick<Stage, "bed" | "load" | "owners"> & Pick<Ordeal, "planned">,
+  { planned, ...seen }: Pick<Stage, "bed" | "load" | "owners" | "fenced"> & Pick<Ordeal, "planned">,
 ) {
+  const { bed, load } = seen;
   const shares = Array.from({ length: planned }, (_, index) => (index + random()) / planned);
   const recoveries: number[] = [];
   let faults = 0;
@@ -179,9 +182,7 @@ function stageOf(
   let before = 0;
   const ended = () => bed.count("ledger");
   return {
-    bed,
-    load,
-    owners,
+    ...seen,
     recoveries,
     get faults() {
       return faults;

@@ -10,8 +10,8 @@ export type Failpoint = {
   readonly nth?: number;
 };
 
-/** What happens: ends the process, or throws what a lost connection would. */
-export type Fail = () => never | Promise<never>;
+/** What happens: ends the process, stops it for a while, or throws what a lost connection would. */
+export type Fail = () => void | Promise<void>;
 
 /** Stores that behave as they are until `arm` is called, and from then on fail once, at the failpoint. */
 export function withFailpoint(stores: Stores, { store, method, moment, nth = 1 }: Failpoint, fail: Fail) {

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { testKey } from "../../support/flowcall.ts";
+import type { Composition } from "../composed-server.ts";
 import { endure, type Ordeal, type Stage } from "../endure.ts";
 import type { FaultCase, FaultRun } from "../fault-case.ts";
 import { Breach, type Invariant } from "../invariants.ts";
 import type { Mutant } from "../mutants.ts";
 import { TestBed } from "../test-bed.ts";
 import { until } from "../until.ts";
-import { stopOwner } from "./stopped-owner.ts";
+import { stopOwner, stoppedAtEnd } from "./stopped-owner.ts";
 
 /** What notices a mutant, at the least. */
 type Trial = { readonly invariant: Invariant; readonly run: (run: FaultRun, mutant: Mutant) => Promise<unknown> };
@@ -26,11 +27,11 @@ const mutantsAtOnce = 2;
 const trials: Readonly<Record<Mutant, Trial>> = {
   "no-fence": {
     invariant: "I2",
-    run: (run, mutant) => endureWith(run, mutant, { processes: 2, faults: stopOwnerOfMany }),
+    run: (run, mutant) => endureWith(run, { mutant, ...stoppedAtEnd }, { processes: 2, faults: stopOwnerOfMany }),
   },
   "ack-before-commit": {
     invariant: "I1",
-    run: (run, mutant) => endureWith(run, mutant, { processes: 1, faults: killAtFirstAnswers }),
+    run: (run, mutant) => endureWith(run, { mutant }, { processes: 1, faults: killAtFirstAnswers }),
   },
   "no-checkpoint": { invariant: "I4", run: endureKill },
   "sweep-off": { invariant: "I1", run: endureKill },
@@ -76,7 +77,7 @@ async function breachOf(trial: Promise<unknown>): Promise<Breach | undefined> {
 }
 
 async function endureKill(run: FaultRun, mutant: Mutant): Promise<void> {
-  await endureWith(run, mutant, { processes: 1, faults: killAmongMany });
+  await endureWith(run, { mutant }, { processes: 1, faults: killAmongMany });
 }
 
 /** Some have a first call behind them and wait for the answer to the next: what would make it again shows. */
@@ -111,14 +112,14 @@ async function someEnded({ ended }: Stage): Promise<void> {
 
 async function endureWith(
   run: FaultRun,
-  mutant: Mutant,
+  composition: Composition,
   { processes, faults }: Pick<Ordeal, "processes" | "faults">,
 ): Promise<void> {
   await endure(run, {
     database: await run.postgres.createDatabase(),
     processes,
     calls: 90,
-    composition: { mutant },
+    composition,
     answerMs,
     drainMs,
     planned: 1,
