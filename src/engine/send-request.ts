@@ -29,6 +29,7 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit):
         ...request,
         headers: withKey(request.headers, `${run.executionId}:${visit.path}:${visit.answers}`),
         environmentId: run.environmentId,
+        isRepeatable: !isAtMostOnce,
         timeoutMs: Math.max(1, leftMs),
         signal,
       });

@@ -2,7 +2,7 @@ import type { RequestListener, ServerResponse } from "node:http";
 import { describe, expect, test } from "vitest";
 import { countDials, serve, startClient } from "./http/outside.ts";
 import { beginCall, type CallOptions, call, keysOf } from "./http-node.ts";
-import { run, start } from "./workflow.ts";
+import { run, settle, start } from "./workflow.ts";
 
 const execution = "0123456789abcdef01234567";
 const twice = { retry: { max_attempts: 2 } };
@@ -225,6 +225,18 @@ describe("a node that sends at most once", () => {
     const { outcome, records, requests } = await call({ onRequest, settings, http });
     expect([outcome.state, requests.length]).toEqual(["COMPLETED", 3]);
     expect(records.map(({ path }) => path)).toEqual(["start", "c#intent", "c", "r"]);
+  });
+
+  test("does not send again on another connection, as others do within one attempt, where a kept one breaks", async () => {
+    // A connection can be used again one turn of the event loop after its answer.
+    const pages = { http: { pagination: { page: { parameter: "p" } } }, beforeEffect: settle };
+    const onRequest = () => script(json([1]), reset, json([2]), json([]));
+    const once = await call({ onRequest: onRequest(), settings, ...pages });
+    expect(once.outcome.error).toMatchObject({ reason: "OUTCOME_UNKNOWN", node_id: "c" });
+    expect(once.requests).toHaveLength(2);
+    const again = await call({ onRequest: onRequest(), ...pages });
+    expect(again.response).toMatchObject({ body: [1, 2] });
+    expect(again.requests.map(({ path }) => path)).toEqual(["/?p=1", "/?p=2", "/?p=2", "/?p=3"]);
   });
 
   test("does not send again when the run begins anew without its answer", async () => {

@@ -1,4 +1,5 @@
-import { Agent, type buildConnector } from "undici";
+import { Agent, type buildConnector, type Client, Pool } from "undici";
+import { KeptClient } from "./kept-client.ts";
 
 /**
  * One undici agent per environment, so that no connection, and nothing that a server left on one, passes from one
@@ -37,6 +38,7 @@ export class EnvironmentAgents {
     if (oldest !== undefined && this.#agents.size >= this.#agentsMax) this.#close(...oldest);
     return new Agent({
       connect: this.#connect,
+      factory: (origin, options) => new Pool(origin, { ...options, factory: newClient }),
       allowH2: false,
       pipelining: 1,
       connections: connectionsPerOriginMax,
@@ -57,6 +59,10 @@ export class EnvironmentAgents {
       agent.close().finally(() => this.#closing.delete(agent)),
     );
   }
+}
+
+function newClient(origin: URL, options: Client.Options): KeptClient {
+  return new KeptClient(origin, options);
 }
 
 /** Bytes of the names and values of an answer's headers. */

@@ -1,26 +1,43 @@
 import type { Agent } from "undici";
 import type { Reply } from "./answer-body.ts";
 import type { Deadline } from "./deadline.ts";
-import { answerHeaderBytesMax } from "./environment-agents.ts";
+import { answerHeaderBytesMax, type EnvironmentAgents } from "./environment-agents.ts";
 import { HttpFailure } from "./http-failure.ts";
+import type { HttpRequest } from "./http-request.ts";
 import { IncomingAnswer } from "./incoming-answer.ts";
 import type { Hop } from "./redirect.ts";
 import { sentHeaders } from "./request-headers.ts";
 
+export type Sender = {
+  readonly agents: EnvironmentAgents;
+  readonly request: Pick<HttpRequest, "environmentId" | "isRepeatable">;
+  readonly deadline: Deadline;
+};
+
 /** Sends one request and waits for the head of its answer. Rejects with whatever went wrong; see `failureOf`. */
-export function exchange(agent: Agent, hop: Hop, deadline: Deadline): Promise<Reply> {
-  const answer = new IncomingAnswer(deadline);
-  if (deadline.failure === undefined) {
-    const request = {
-      origin: hop.url.origin,
-      path: hop.url.pathname + hop.url.search,
-      method: hop.method,
-      headers: sentHeaders(hop.headers),
-      body: hop.body ?? null,
-    };
-    agent.dispatch(request, answer);
+export async function exchange(hop: Hop, { agents, request, deadline }: Sender): Promise<Reply> {
+  const { environmentId, isRepeatable = false } = request;
+  for (;;) {
+    const answer = new IncomingAnswer(deadline);
+    try {
+      if (deadline.failure === undefined) dispatch(agents.agentOf(environmentId), hop, answer);
+      return await answer.head;
+    } catch (error) {
+      // Each time there is a kept connection less.
+      if (!isRepeatable || !answer.isOnKept || !brokenCodes.has(codeOf(error))) throw error;
+    }
   }
-  return answer.head;
+}
+
+function dispatch(agent: Agent, hop: Hop, answer: IncomingAnswer): void {
+  const request = {
+    origin: hop.url.origin,
+    path: hop.url.pathname + hop.url.search,
+    method: hop.method,
+    headers: sentHeaders(hop.headers),
+    body: hop.body ?? null,
+  };
+  agent.dispatch(request, answer);
 }
 
 /** What an error of a call means to its author. The host is the one in the URL. */
@@ -50,16 +67,19 @@ function troubleOf(code: string): string {
   return `could not be called (${code}). Try again, or check the URL.`;
 }
 
+/** What a connection that broke ends with. */
+const brokenCodes: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
+
 const troubles: ReadonlyMap<string, string> = new Map([
+  ...[...brokenCodes].map(
+    (code) => [code, "closed the connection before its answer was complete. Try again."] as const,
+  ),
   ["ABORT_ERR", "did not accept a connection in time. Try again, or check the URL."],
   ["EAI_AGAIN", "could not be looked up for now. Try again."],
   ["ECONNREFUSED", "refused the connection. Check the URL's port."],
-  ["ECONNRESET", "closed the connection before its answer was complete. Try again."],
   ["ENOTFOUND", "could not be found. Check the URL's host."],
-  ["EPIPE", "closed the connection before its answer was complete. Try again."],
   ["ETIMEDOUT", "did not accept a connection in time. Try again, or check the URL."],
   ["UND_ERR_MAX_ORIGINS_REACHED", "is one host too many at a time. Call fewer hosts at once."],
-  ["UND_ERR_SOCKET", "closed the connection before its answer was complete. Try again."],
 ]);
 
 /** Codes are UPPER_SNAKE constants of Node, OpenSSL and undici; anything else is left out of a message. */

@@ -6,7 +6,7 @@ import { guardedConnector, type Resolve } from "./dial.ts";
 import type { EgressAllow } from "./egress-allow.ts";
 import { EgressRules } from "./egress-rules.ts";
 import { EnvironmentAgents } from "./environment-agents.ts";
-import { exchange, failureOf } from "./exchange.ts";
+import { exchange, failureOf, type Sender } from "./exchange.ts";
 import { HttpFailure } from "./http-failure.ts";
 import type { HttpAnswer, HttpRequest } from "./http-request.ts";
 import { type Hop, locationOf, redirectedHop } from "./redirect.ts";
@@ -80,14 +80,15 @@ export class HttpClient implements Service {
     await agents.destroy();
   }
 
-  async #follow(first: Hop, { request, agents, deadline }: Following): Promise<HttpAnswer> {
+  async #follow(first: Hop, sender: Following): Promise<HttpAnswer> {
+    const { request, deadline } = sender;
     const { redirectsMax = 5, answerBytesMax = 1024 * 1024, secretHeaders = new Set() } = request;
     let hop = first;
     let isAnswered = false;
     for (let redirects = 0; ; redirects += 1) {
       let isAsking = true;
       try {
-        const reply = await exchange(agents.agentOf(request.environmentId), hop, deadline);
+        const reply = await exchange(hop, sender);
         isAnswered = true;
         isAsking = false;
         const { status } = reply;
@@ -110,7 +111,7 @@ export class HttpClient implements Service {
 }
 
 type Running = { readonly agents: EnvironmentAgents; readonly stopping: AbortController };
-type Following = { readonly request: HttpRequest; readonly agents: EnvironmentAgents; readonly deadline: Deadline };
+type Following = Sender & { readonly request: HttpRequest };
 
 async function systemResolve(hostname: string): Promise<readonly string[]> {
   const found = await lookup(hostname, { all: true });

@@ -16,6 +16,11 @@ export type HttpRequest = {
   readonly body?: Uint8Array | string;
   /** From the call of `send` until the last byte of the answer, redirects included. */
   readonly timeoutMs: number;
+  /**
+   * Whether it is sent once more where a kept connection breaks before any answer: servers close connections that have
+   * been idle, and may do so in the moment that one is used again. With a new connection it fails instead.
+   */
+  readonly isRepeatable?: boolean;
   /** Bytes of the answer's body after decoding; 1 MiB if absent. */
   readonly answerBytesMax?: number;
   /** Redirects that are followed; 5 if absent. With 0 a redirect is an answer like any other. */

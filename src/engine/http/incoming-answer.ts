@@ -10,6 +10,8 @@ import { HttpFailure } from "./http-failure.ts";
 export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
   readonly #head = Promise.withResolvers<Reply>();
   #controller: Dispatcher.DispatchController | undefined;
+  #connection: Connection | undefined;
+  #isOnKept = false;
   #interim = 0;
   /** What came with the head, before somebody reads: no more than one read of the socket. */
   readonly #early: Buffer[] = [];
@@ -26,6 +28,15 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
     return this.#head.promise;
   }
 
+  /** Whether the connection that the request was sent on had answered another one before. */
+  get isOnKept(): boolean {
+    return this.#isOnKept;
+  }
+
+  setConnection(connection: Connection): void {
+    this.#connection = connection;
+  }
+
   read(add: (chunk: Uint8Array) => void): Promise<void> {
     return new Promise((resolve, reject) => {
       for (const chunk of this.#early) add(chunk);
@@ -40,11 +51,13 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#isOnKept = this.#connection?.hasAnswered === true;
     if (this.#end?.error !== undefined) controller.abort(this.#end.error);
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: object): void {
     if (status >= 200) {
+      this.#connection?.noteAnswer();
       // undici's type allows for absent values; a received header always has one.
       this.#head.resolve({ status, headers: headers as Reply["headers"], body: this });
       return;
@@ -84,6 +97,9 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
     else reject(error);
   }
 }
+
+/** What a call is told of its connection, and tells it. */
+type Connection = { readonly hasAnswered: boolean; noteAnswer(): void };
 
 type Reader = {
   readonly add: (chunk: Uint8Array) => void;

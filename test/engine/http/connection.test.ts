@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { HttpRequest } from "../../../src/engine/http/http-request.ts";
 import { countDials, failureOf, listen, request, serve, startClient } from "./outside.ts";
 
 afterEach(() => vi.unstubAllEnvs());
@@ -76,6 +77,68 @@ describe("connections", () => {
       expect(Buffer.from(answer.body).toString()).toBe("true");
     }
     expect(server.sockets.length).toBe(3);
+  });
+
+  describe("that break before an answer", () => {
+    /** A server that answers the first request of each connection, and closes that at the next one. */
+    async function answeringOnce() {
+      let requests = 0;
+      const server = await listen((socket) => {
+        let isAnswered = false;
+        socket.on("data", () => {
+          requests += 1;
+          if (isAnswered) socket.destroy();
+          else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+          isAnswered = true;
+        });
+      });
+      const client = await startClient({ allow: `127.0.0.1:${server.port}` });
+      const send = (rest: Partial<HttpRequest> = {}) =>
+        client.send(request(`http://127.0.0.1:${server.port}/`, { method: "POST", body: "x", ...rest }));
+      return { send, server, requests: () => requests };
+    }
+
+    test("are done without, where they were kept and the request may be sent again", async () => {
+      const { send, server, requests } = await answeringOnce();
+      await send();
+      await expect.poll(() => server.sockets.length).toBe(1);
+      // A connection can be used again one turn of the event loop after its answer.
+      await new Promise(setImmediate);
+      expect((await send({ isRepeatable: true })).status).toBe(200);
+      expect([requests(), server.sockets.length]).toEqual([3, 2]);
+    });
+
+    test("fail a request that may not be sent again", async () => {
+      const { send, requests } = await answeringOnce();
+      await send();
+      await new Promise(setImmediate);
+      expect(await failureOf(send())).toMatchObject({ reason: "CONNECTION_FAILED", isDefinite: false });
+      expect(requests()).toBe(2);
+    });
+
+    test("are done without, however many of them are kept", async () => {
+      const { send, requests } = await answeringOnce();
+      await Promise.all(Array.from({ length: 20 }, () => send()));
+      await new Promise(setImmediate);
+      const answers = await Promise.all(Array.from({ length: 20 }, () => send({ isRepeatable: true })));
+      expect(answers.map(({ status }) => status)).toEqual(Array.from({ length: 20 }, () => 200));
+      // A call that finds no kept connection ready takes a new one.
+      expect(requests()).toBeGreaterThan(40);
+    });
+
+    test("fail a request where they are new", async () => {
+      let requests = 0;
+      const server = await listen((socket) => {
+        socket.on("data", () => {
+          requests += 1;
+          socket.destroy();
+        });
+      });
+      const client = await startClient({ allow: `127.0.0.1:${server.port}` });
+      const call = client.send(request(`http://127.0.0.1:${server.port}/`, { isRepeatable: true }));
+      expect((await failureOf(call)).reason).toBe("CONNECTION_FAILED");
+      expect(requests).toBe(1);
+    });
   });
 
   test("go straight to the host, whatever proxy the process is told to use", async () => {
