@@ -99,7 +99,8 @@ const attempts = 5;
 
 /** What goes wrong at the API that is called. */
 const failures: Readonly<Record<string, Answer>> = {
-  refuses: (response) => void response.writeHead(500).end(),
+  // No connection is kept: what breaks on one of those is sent once more within the same attempt.
+  refuses: (response) => void response.writeHead(500, { connection: "close" }).end(),
   resets: (response) => void response.destroy(),
   stalls: () => undefined,
 };
