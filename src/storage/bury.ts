@@ -1,5 +1,6 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import { ranMs } from "./execution-rows.ts";
+import { dueFirst } from "./ownership.ts";
 import type { Tables } from "./tables.ts";
 
 /**
@@ -64,7 +65,7 @@ function bury(owner: string): RawBuilder<unknown> {
         from held
     )
     update execution_claim as claim
-       set owner = null, run_ms = ${ranMs}, run_since = null, flushes = judged.count,
+       set owner = null, run_ms = ${ranMs}, run_since = null, due_time = ${dueFirst}, flushes = judged.count,
            losses = case when judged.count > claim.flushes then judged.is_blamed::int
                          else claim.losses + judged.is_blamed::int end
       from judged where claim.execution_id = judged.execution_id`;

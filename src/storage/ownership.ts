@@ -8,6 +8,9 @@ import type { Tables } from "./tables.ts";
 
 const freed = { owner: null, run_ms: ranMs, run_since: null };
 
+/** What lost its owner has begun, and goes before all of its account that has not: it may be younger than they are. */
+export const dueFirst = sql<Date>`'epoch'::timestamptz`;
+
 /** After so many losses in a row an execution is a suspect: it may be what its owners died of. */
 export const isSuspect = sql<boolean>`losses >= 2`;
 
@@ -37,7 +40,7 @@ export async function putOffExecution(db: Kysely<Tables>, claim: Claim): Promise
 export async function releaseOwned(db: Kysely<Tables>, owner: string): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable("execution_claim")
-    .set({ ...freed, losses: 0 })
+    .set({ ...freed, losses: 0, due_time: dueFirst })
     .where("owner", "=", owner)
     .executeTakeFirstOrThrow();
   return Number(numUpdatedRows);
@@ -56,7 +59,7 @@ export async function releaseStrays(
 ): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable("execution_claim")
-    .set(freed)
+    .set({ ...freed, due_time: dueFirst })
     .where("owner", "=", owner)
     .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
     .executeTakeFirstOrThrow();

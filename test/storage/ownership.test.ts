@@ -156,6 +156,26 @@ describe("a repair", () => {
   });
 });
 
+describe("what has begun", () => {
+  const lose = {
+    "when its owner is dead": () => stores.executions.bury("b"),
+    "when its owner stops": () => stores.executions.release({ owner: "a" }),
+    "when its owner does not run it": async (ids: readonly string[]) => {
+      await stores.executions.releaseStrays({ owner: "a", ids });
+    },
+  };
+
+  it.each(Object.entries(lose))("goes on before all that has not, %s", async (_, loseOwner) => {
+    const queued = [tenant.newExecution(), tenant.newExecution()];
+    for (const execution of queued) await stores.executions.begin(execution, {});
+    // It found a free slot while they were queued.
+    const ids = await beginAbandoned(2, "a");
+    await loseOwner(ids);
+    expect((await take("b", 2)).map(({ id }) => id).toSorted()).toEqual(ids.toSorted());
+    expect(await takeIds("b")).toEqual(queued.map(({ id }) => id).toSorted());
+  });
+});
+
 describe("an owner", () => {
   it("is dead when its session is gone, though its lease runs on, unless it has only just renewed it", async () => {
     const [id] = await beginAbandoned(1, "a");

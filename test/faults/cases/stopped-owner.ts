@@ -51,7 +51,7 @@ export async function stopOwner(
     const { rows } = await bed.query(`select execution_id from execution_claim where owner = '${owners.get(victim)}'`);
     return rows.map(({ execution_id }) => `'${execution_id}'`);
   };
-  const before = fenced();
+  let before = Number.POSITIVE_INFINITY;
   await stopAtEnd(bed, victim);
   try {
     await happened();
@@ -60,6 +60,8 @@ export async function stopOwner(
     await recovered();
     const unfinished = `execution where state is null and id in (${["''", ...left].join()})`;
     if (isOver) await until("the end elsewhere", async () => (await bed.count(unfinished)) === 0);
+    // What a stop before this one left came late meanwhile.
+    before = fenced();
   } finally {
     process.kill(pid, "SIGCONT");
   }
