@@ -6,10 +6,10 @@ import type { Claim } from "./claim-row.ts";
 import { ranMs } from "./execution-rows.ts";
 import type { Tables } from "./tables.ts";
 
-const freed = { owner: null, run_ms: ranMs, run_since: null };
-
 /** What lost its owner has begun, and goes before all of its account that has not: it may be younger than they are. */
 export const dueFirst = sql<Date>`'epoch'::timestamptz`;
+
+const freed = { owner: null, run_ms: ranMs, run_since: null, due_time: dueFirst };
 
 /** After so many losses in a row an execution is a suspect: it may be what its owners died of. */
 export const isSuspect = sql<boolean>`losses >= 2`;
@@ -40,7 +40,7 @@ export async function putOffExecution(db: Kysely<Tables>, claim: Claim): Promise
 export async function releaseOwned(db: Kysely<Tables>, owner: string): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable("execution_claim")
-    .set({ ...freed, losses: 0, due_time: dueFirst })
+    .set({ ...freed, losses: 0 })
     .where("owner", "=", owner)
     .executeTakeFirstOrThrow();
   return Number(numUpdatedRows);
@@ -59,7 +59,7 @@ export async function releaseStrays(
 ): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable("execution_claim")
-    .set({ ...freed, due_time: dueFirst })
+    .set(freed)
     .where("owner", "=", owner)
     .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
     .executeTakeFirstOrThrow();

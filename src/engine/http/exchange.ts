@@ -56,6 +56,7 @@ export function failureOf(error: unknown, { host }: { host: string }): HttpFailu
 }
 
 function troubleOf(code: string): string {
+  if (brokenCodes.has(code)) return "closed the connection before its answer was complete. Try again.";
   const known = troubles.get(code);
   if (known !== undefined) return known;
   if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH)|^EPROTO$/.test(code)) {
@@ -71,9 +72,6 @@ function troubleOf(code: string): string {
 const brokenCodes: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
 
 const troubles: ReadonlyMap<string, string> = new Map([
-  ...[...brokenCodes].map(
-    (code) => [code, "closed the connection before its answer was complete. Try again."] as const,
-  ),
   ["ABORT_ERR", "did not accept a connection in time. Try again, or check the URL."],
   ["EAI_AGAIN", "could not be looked up for now. Try again."],
   ["ECONNREFUSED", "refused the connection. Check the URL's port."],

@@ -51,13 +51,12 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    this.#isOnKept = this.#connection?.hasAnswered === true;
     if (this.#end?.error !== undefined) controller.abort(this.#end.error);
+    else this.#isOnKept = this.#connection?.use() ?? false;
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: object): void {
     if (status >= 200) {
-      this.#connection?.noteAnswer();
       // undici's type allows for absent values; a received header always has one.
       this.#head.resolve({ status, headers: headers as Reply["headers"], body: this });
       return;
@@ -98,8 +97,8 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
   }
 }
 
-/** What a call is told of its connection, and tells it. */
-type Connection = { readonly hasAnswered: boolean; noteAnswer(): void };
+/** See KeptClient. */
+type Connection = { use(): boolean };
 
 type Reader = {
   readonly add: (chunk: Uint8Array) => void;
