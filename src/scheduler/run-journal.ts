@@ -121,9 +121,12 @@ export class RunJournal implements Journal {
 
   /** Settles when no flush is under way and what is left fits into one. */
   async settled(): Promise<void> {
-    await this.#flushing;
-    while (flushLength(this.#pending) < this.#pending.length && !this.#closed.signal.aborted) {
-      await this.#flushOnce();
+    for (let flushing: Promise<void> | undefined; flushing !== this.#flushing; ) {
+      flushing = this.#flushing;
+      // Another one may fall due meanwhile.
+      await flushing;
+      if (flushLength(this.#pending) === this.#pending.length || this.#closed.signal.aborted) continue;
+      this.#flushing = this.#flushing.then(async () => void (await this.#flushOnce()));
     }
   }
 
@@ -181,7 +184,8 @@ export class RunJournal implements Journal {
 
   /** Commits all that is pending when it begins, in as many flushes as that takes. */
   async #flushAll(): Promise<void> {
-    for (let left = this.#pending.length; left > 0 && !this.#closed.signal.aborted; ) left -= await this.#flushOnce();
+    let left = this.#pending.length;
+    while (Math.min(left, this.#pending.length) > 0 && !this.#closed.signal.aborted) left -= await this.#flushOnce();
   }
 
   /** Commits one flush; answers how many records it held. */

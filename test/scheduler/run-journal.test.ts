@@ -116,6 +116,27 @@ describe("what is recorded", () => {
     journal.close();
   });
 
+  test("is committed before the end, and once, where a flush falls due while others are under way", async () => {
+    const paths = Array.from({ length: 8 }, (_, index) => String(index + 1));
+    const slow = create({
+      append: async (index, runs) => {
+        await nextTurn();
+        flushes.push([index, runs.map(({ path }) => path)]);
+      },
+    });
+    const output = JSON.stringify("x".repeat(400 * 1024)) as JsonText;
+    slow.open();
+    for (const path of paths) slow.record({ ...nodeRun(path), output });
+    const settled = slow.settled();
+    await nextTurn();
+    clock.advance(250);
+    await settled;
+    const committed = flushes.flatMap(([, some]) => some);
+    expect([...committed, ...slow.take().runs.map(({ path }) => path)]).toEqual(paths);
+    await nextTurn();
+    slow.close();
+  });
+
   test("and not committed is handed over for the commit of the end, and no timer is left", async () => {
     journal.open();
     journal.record(nodeRun("1"));
