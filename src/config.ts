@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { defaultLimits, type JsonLimits, type Limits } from "./domain/limits.ts";
+import type { Limits } from "./domain/limits.ts";
 import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow.ts";
-import { defaultServerLimits, type ServerLimits } from "./server/limits.ts";
+import { limitsOf, limitVariables, serverLimitsOf, serverLimitVariables, whole } from "./limit-settings.ts";
+import type { ServerLimits } from "./server/limits.ts";
 
 /** What the process is told from outside. */
 export type Config = {
@@ -69,11 +70,7 @@ export function readConfig(
     encryptionKeys: values.FLOWCALL_ENCRYPTION_KEYS,
     egressAllow: values.FLOWCALL_EGRESS_ALLOW,
     limits: limitsOf(values),
-    serverLimits: {
-      ...defaultServerLimits,
-      connectionsMax: values.FLOWCALL_CONNECTIONS ?? defaultServerLimits.connectionsMax,
-      connectionsPerAddressMax: values.FLOWCALL_CONNECTIONS_PER_ADDRESS ?? defaultServerLimits.connectionsPerAddressMax,
-    },
+    serverLimits: serverLimitsOf(values),
     ...(values.FLOWCALL_DATABASE_URL !== undefined && { databaseUrl: values.FLOWCALL_DATABASE_URL }),
     ...(values.FLOWCALL_TEST_KEY !== undefined && { testKey: values.FLOWCALL_TEST_KEY }),
     ...(values.FLOWCALL_PRODUCTION_KEY !== undefined && { productionKey: values.FLOWCALL_PRODUCTION_KEY }),
@@ -85,15 +82,6 @@ const prefix = "FLOWCALL_";
 
 /** What the command line reads: a shell that has them set may start a server too. */
 const clientVariables = ["FLOWCALL_URL", "FLOWCALL_API_KEY", "FLOWCALL_ACCOUNT", "FLOWCALL_SLUG", "FLOWCALL_PROFILE"];
-
-/** A whole number in decimal digits; nothing else that `Number` would read. */
-function whole(min: number, max: number) {
-  return z
-    .string()
-    .regex(/^\d{1,15}$/, "must be a whole number")
-    .transform(Number)
-    .pipe(z.number().min(min, `must be at least ${min}`).max(max, `must be at most ${max}`));
-}
 
 function key(start: string) {
   return z
@@ -135,55 +123,6 @@ const encryptionKeys = z
   })
   .transform((keys) => keys.map((key) => Buffer.from(key, "base64")));
 
-const hourMs = 3_600_000;
-const dayMs = 24 * hourMs;
-
-/** A number of hours or days, as 36h or 30d, in milliseconds. */
-function duration(minMs: number, maxMs: number) {
-  const [min, max] = [minMs / hourMs, maxMs / hourMs];
-  return z
-    .string()
-    .regex(/^\d{1,6}[hd]$/, "must be a number of hours or days, as 36h or 30d")
-    .transform((text) => Number.parseInt(text, 10) * (text.endsWith("d") ? dayMs : hourMs))
-    .pipe(z.number().min(minMs, `must be at least ${min}h`).max(maxMs, `must be at most ${max}h`));
-}
-
-const limitVariables = {
-  FLOWCALL_PAYLOAD_BYTES: whole(1_024, 64 * 1024 ** 2).optional(),
-  FLOWCALL_PAYLOAD_VALUES: whole(1, 5_000_000).optional(),
-  FLOWCALL_PAYLOAD_DEPTH: whole(1, 24).optional(),
-  FLOWCALL_OUTPUT_BYTES: whole(1_024, 64 * 1024 ** 2).optional(),
-  FLOWCALL_OUTPUT_VALUES: whole(1, 5_000_000).optional(),
-  FLOWCALL_OUTPUT_DEPTH: whole(1, 32).optional(),
-  FLOWCALL_OBJECT_KEYS: whole(1, 1_000_000).optional(),
-  FLOWCALL_TRANSPORT_BYTES: whole(4_096, 256 * 1024 ** 2).optional(),
-  FLOWCALL_EVENT_HEADER_BYTES: whole(0, 65_536).optional(),
-  FLOWCALL_GRAPH_NODES: whole(1, 500).optional(),
-  FLOWCALL_SYNC_WAIT_MS: whole(1, hourMs).optional(),
-  FLOWCALL_GROUP_ITERATIONS: whole(1, 1_000_000).optional(),
-  FLOWCALL_NODE_TIMEOUT_MS: whole(1, 2 * hourMs).optional(),
-  FLOWCALL_HTTP_TIMEOUT_MS: whole(1, 2 * hourMs).optional(),
-  FLOWCALL_HTTP_ANSWER_BYTES: whole(1, 64 * 1024 ** 2).optional(),
-  FLOWCALL_HTTP_PAGES: whole(1, 10_000).optional(),
-  FLOWCALL_QUERY_MS: whole(1, 60_000).optional(),
-  FLOWCALL_RUN_MS: whole(1, 365 * dayMs).optional(),
-  FLOWCALL_AGE_MS: whole(1_000, 3_650 * dayMs).optional(),
-  FLOWCALL_RETENTION: duration(dayMs, 3_650 * dayMs).optional(),
-  FLOWCALL_SLOTS: whole(1, 100_000).optional(),
-  FLOWCALL_QUEUE_MAX: whole(0, 100_000_000).optional(),
-  FLOWCALL_ENVIRONMENT_QUEUE_MAX: whole(0, 100_000_000).optional(),
-  FLOWCALL_ACCOUNT_QUEUE_MAX: whole(0, 100_000_000).optional(),
-  FLOWCALL_ENVIRONMENT_RUNNING_MAX: whole(1, 100_000_000).optional(),
-  FLOWCALL_ACCOUNT_RUNNING_MAX: whole(1, 100_000_000).optional(),
-  FLOWCALL_KEY_REQUESTS_MAX: whole(1, 100_000_000).optional(),
-  FLOWCALL_VERSIONS_CACHED: whole(1, 1_000_000).optional(),
-  FLOWCALL_WATCHERS_MAX: whole(0, 1_000_000).optional(),
-  FLOWCALL_STREAM_STALL_MS: whole(100, hourMs).optional(),
-  FLOWCALL_EVENT_COMMENT_MS: whole(100, hourMs).optional(),
-  FLOWCALL_CONNECTIONS: whole(1, 1_000_000).optional(),
-  FLOWCALL_CONNECTIONS_PER_ADDRESS: whole(1, 1_000_000).optional(),
-};
-
 const schema = z.strictObject({
   FLOWCALL_HOST: z.string().default("127.0.0.1"),
   FLOWCALL_PORT: whole(0, 65_535).default(4180),
@@ -201,56 +140,8 @@ const schema = z.strictObject({
   FLOWCALL_EGRESS_ALLOW: egressAllow.default(parseEgressAllow("")),
   FLOWCALL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   ...limitVariables,
+  ...serverLimitVariables,
 });
-
-type Values = z.infer<typeof schema>;
-
-function limitsOf(values: Values): Limits {
-  const { payload, output, ...rest } = defaultLimits;
-  const keysMax = values.FLOWCALL_OBJECT_KEYS ?? payload.keysMax;
-  const json = (limits: JsonLimits, bytes?: number, count?: number, depth?: number): JsonLimits => ({
-    bytesMax: bytes ?? limits.bytesMax,
-    valuesMax: count ?? limits.valuesMax,
-    depthMax: depth ?? limits.depthMax,
-    keysMax,
-  });
-  return {
-    payload: json(
-      payload,
-      values.FLOWCALL_PAYLOAD_BYTES,
-      values.FLOWCALL_PAYLOAD_VALUES,
-      values.FLOWCALL_PAYLOAD_DEPTH,
-    ),
-    output: json(output, values.FLOWCALL_OUTPUT_BYTES, values.FLOWCALL_OUTPUT_VALUES, values.FLOWCALL_OUTPUT_DEPTH),
-    settings: rest.settings,
-    transportBytesMax: values.FLOWCALL_TRANSPORT_BYTES ?? rest.transportBytesMax,
-    eventHeaderBytesMax: values.FLOWCALL_EVENT_HEADER_BYTES ?? rest.eventHeaderBytesMax,
-    graphNodesMax: values.FLOWCALL_GRAPH_NODES ?? rest.graphNodesMax,
-    syncWaitMs: values.FLOWCALL_SYNC_WAIT_MS ?? rest.syncWaitMs,
-    groupIterationsMax: values.FLOWCALL_GROUP_ITERATIONS ?? rest.groupIterationsMax,
-    delayMs: rest.delayMs,
-    nodeTimeoutMs: values.FLOWCALL_NODE_TIMEOUT_MS ?? rest.nodeTimeoutMs,
-    httpTimeoutMs: values.FLOWCALL_HTTP_TIMEOUT_MS ?? rest.httpTimeoutMs,
-    httpAnswerBytesMax: values.FLOWCALL_HTTP_ANSWER_BYTES ?? rest.httpAnswerBytesMax,
-    httpPagesMax: values.FLOWCALL_HTTP_PAGES ?? rest.httpPagesMax,
-    queryMs: values.FLOWCALL_QUERY_MS ?? rest.queryMs,
-    runMs: values.FLOWCALL_RUN_MS ?? rest.runMs,
-    ageMs: values.FLOWCALL_AGE_MS ?? rest.ageMs,
-    retentionMs: values.FLOWCALL_RETENTION ?? rest.retentionMs,
-    slots: values.FLOWCALL_SLOTS ?? rest.slots,
-    queueMax: values.FLOWCALL_QUEUE_MAX ?? rest.queueMax,
-    environmentQueueMax: values.FLOWCALL_ENVIRONMENT_QUEUE_MAX ?? rest.environmentQueueMax,
-    accountQueueMax: values.FLOWCALL_ACCOUNT_QUEUE_MAX ?? rest.accountQueueMax,
-    environmentRunningMax: values.FLOWCALL_ENVIRONMENT_RUNNING_MAX ?? rest.environmentRunningMax,
-    accountRunningMax: values.FLOWCALL_ACCOUNT_RUNNING_MAX ?? rest.accountRunningMax,
-    keyRequestsMax: values.FLOWCALL_KEY_REQUESTS_MAX ?? rest.keyRequestsMax,
-    versionsMax: values.FLOWCALL_VERSIONS_CACHED ?? rest.versionsMax,
-    watchersMax: values.FLOWCALL_WATCHERS_MAX ?? rest.watchersMax,
-    eventOpenMs: rest.eventOpenMs,
-    eventCommentMs: values.FLOWCALL_EVENT_COMMENT_MS ?? rest.eventCommentMs,
-    streamStallMs: values.FLOWCALL_STREAM_STALL_MS ?? rest.streamStallMs,
-  };
-}
 
 function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
   if (issue.code === "unrecognized_keys") {
