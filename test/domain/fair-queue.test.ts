@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { FairQueue } from "../../src/domain/fair-queue.ts";
+
+function drained(queue: FairQueue<string>): readonly string[] {
+  const items: string[] = [];
+  for (let item = queue.shift(); item !== undefined; item = queue.shift()) items.push(item);
+  return items;
+}
+
+test("an organisation with much waiting waits behind itself alone", () => {
+  const queue = new FairQueue<string>();
+  for (const item of ["a1", "a2", "a3"]) queue.push(["a", "test"], item);
+  queue.push(["b", "test"], "b1");
+  queue.push(["b", "test"], "b2");
+  expect(queue.size).toBe(5);
+  expect(drained(queue)).toEqual(["a1", "b1", "a2", "b2", "a3"]);
+  expect(queue.size).toBe(0);
+});
+
+test("within an organisation its environments have turns, and within these their accounts", () => {
+  const queue = new FairQueue<string>();
+  for (const item of ["1", "2"]) queue.push(["a", "test", "john"], item);
+  queue.push(["a", "test", "jane"], "3");
+  queue.push(["a", "production", "john"], "4");
+  queue.push(["b", "test", "john"], "5");
+  expect(drained(queue)).toEqual(["1", "5", "4", "3", "2"]);
+});
+
+test("who comes anew has its turn behind those who wait", () => {
+  const queue = new FairQueue<string>();
+  queue.push(["a"], "a1");
+  expect(queue.shift()).toBe("a1");
+  queue.push(["b"], "b1");
+  queue.push(["a"], "a2");
+  expect(drained(queue)).toEqual(["b1", "a2"]);
+});
+
+test("what is taken out leaves nothing behind", () => {
+  const queue = new FairQueue<string>();
+  queue.push(["a", "test"], "a1");
+  queue.push(["a", "test"], "a2");
+  expect(queue.delete(["a", "test"], "a1")).toBe(true);
+  expect(queue.delete(["a", "test"], "a1")).toBe(false);
+  expect(queue.delete(["b", "test"], "a2")).toBe(false);
+  expect(queue.size).toBe(1);
+  expect(drained(queue)).toEqual(["a2"]);
+});
