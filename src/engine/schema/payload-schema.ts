@@ -1,5 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { RequestError } from "../../domain/request-error.ts";
+import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import { Field, type Names } from "../templates/field.ts";
 import { compileSchema } from "./compile-schema.ts";
@@ -25,19 +25,47 @@ export function compilePayloadSchema(start: Node | undefined, names: Names): Sch
   return schema;
 }
 
-/** Refuses with PAYLOAD_INVALID a payload that breaks a schema, and with PAYLOAD_TOO_LARGE one that is too much to check. */
-export function checkPayload(schema: Schema, payload: JsonObject): void {
-  const run = new SchemaRun("payload");
+/** What came of a check within a budget of work. How much it took is a count, and so the same each time. */
+export type PayloadCheck =
+  | { readonly kind: "valid"; readonly work: number }
+  | {
+      readonly kind: "invalid";
+      readonly work: number;
+      readonly violations: readonly FieldViolation[];
+      readonly count: number;
+    }
+  /** The budget was spent before there was a verdict. */
+  | { readonly kind: "spent"; readonly work: number };
+
+/** Checks a payload, and gives up when it takes more than `workMax`: whoever has more time may begin it again. */
+export function tryPayload(schema: Schema, payload: JsonObject, workMax: number): PayloadCheck {
+  const run = new SchemaRun("payload", workMax);
   try {
-    if (run.apply(schema, payload, new Visit(run))) return;
+    if (run.apply(schema, payload, new Visit(run))) return { kind: "valid", work: run.work };
   } catch (error) {
     if (!(error instanceof SchemaExhausted)) throw error;
-    const message =
-      "The payload is too much for the workflow's schema to check. Send less, or make the schema simpler.";
-    throw new RequestError("PAYLOAD_TOO_LARGE", message, { metadata: { limit: "schema_work", max: String(workMax) } });
+    return { kind: "spent", work: run.work };
   }
-  const { violations, count } = run;
+  const { work, violations, count } = run;
+  return { kind: "invalid", work, violations, count };
+}
+
+/** Refuses with PAYLOAD_INVALID a payload that breaks a schema, and with PAYLOAD_TOO_LARGE one that is too much to check. */
+export function checkPayload(schema: Schema, payload: JsonObject): void {
+  const problem = payloadProblem(tryPayload(schema, payload, workMax));
+  if (problem !== undefined) throw problem;
+}
+
+/** The refusal of a payload after a check with the whole budget; undefined where it is as the schema asks. */
+export function payloadProblem(check: PayloadCheck): RequestError | undefined {
+  if (check.kind === "valid") return undefined;
+  if (check.kind === "spent") {
+    const message = `The payload is too much for the workflow's schema to check: more than ${workMax} units of work (limit schema_work). Send less, or make the schema simpler.`;
+    return new RequestError("PAYLOAD_TOO_LARGE", message, { metadata: { limit: "schema_work", max: String(workMax) } });
+  }
+  const { violations, count } = check;
   const told = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
   const more = count > violations.length ? ` There are ${count - violations.length} more.` : "";
-  throw new RequestError("PAYLOAD_INVALID", `${told}${more}`, { violations, metadata: { violations: String(count) } });
+  const metadata = { violations: String(count) };
+  return new RequestError("PAYLOAD_INVALID", `${told}${more}`, { violations, metadata });
 }

@@ -36,14 +36,24 @@ export class SchemaRun {
   /** The first few breaches, in the order of the schema. */
   readonly violations: FieldViolation[] = [];
   readonly #name: string;
+  readonly #workMax: number;
   #count = 0;
   #work = 0;
   #nested = 0;
   #trials = 0;
 
-  /** @param name what paths begin with */
-  constructor(name: string) {
+  /**
+   * @param name what paths begin with
+   * @param budget how much work it may be, at most `workMax`
+   */
+  constructor(name: string, budget: number) {
     this.#name = name;
+    this.#workMax = Math.min(budget, workMax);
+  }
+
+  /** How much work it was until now. */
+  get work(): number {
+    return this.#work;
   }
 
   /** How many breaches there are, told or not. */
@@ -58,7 +68,7 @@ export class SchemaRun {
 
   spend(work: number): void {
     this.#work += work;
-    if (this.#work > workMax) throw new SchemaExhausted();
+    if (this.#work > this.#workMax) throw new SchemaExhausted();
   }
 
   apply({ checks }: Schema, value: JsonValue, at: Visit): boolean {
