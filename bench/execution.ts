@@ -125,6 +125,7 @@ async function measureReplay(): Promise<void> {
     const start = performance.now();
     await runGraph(graph, {
       executionId: "0".repeat(24),
+      organizationId: "0".repeat(24),
       environmentId: "0".repeat(24),
       http,
       type: "ASYNC",

@@ -95,6 +95,7 @@ function createRun(client: HttpClient, nodes: readonly JsonObject[]): () => Prom
   return async () => {
     const outcome = await runGraph(graph, {
       executionId: "0123456789abcdef01234567",
+      organizationId: "organization",
       environmentId: "76543210fedcba9876543210",
       type: "ASYNC",
       event: { body: { b: "c", data }, headers: {} },

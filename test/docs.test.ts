@@ -53,6 +53,7 @@ async function answerOf(definition: string): Promise<unknown> {
     linkedAccount: {},
     workflowFields: {},
     applicationFields: {},
+    organizationId: "organization",
     environmentId: "0123456789abcdef01234567",
     http: client,
     limits: defaultLimits,

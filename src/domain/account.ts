@@ -1,2 +1,11 @@
 /** A linked account of an environment: what the limits count by, and what is served by turns. */
-export type Account = { readonly environmentId: string; readonly linkedAccountId: string };
+export type Account = {
+  readonly organizationId: string;
+  readonly environmentId: string;
+  readonly linkedAccountId: string;
+};
+
+/** Where an account waits in a `FairQueue`: the turn goes to an organisation, there to an environment, there to an account. */
+export function turnOf({ organizationId, environmentId, linkedAccountId }: Account): readonly string[] {
+  return [organizationId, environmentId, linkedAccountId];
+}

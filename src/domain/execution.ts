@@ -1,3 +1,4 @@
+import type { Account } from "./account.ts";
 import type { JsonText } from "./json-text.ts";
 import type { Reach } from "./principal.ts";
 
@@ -48,12 +49,10 @@ export type Outcome = {
 };
 
 /** An accepted call: everything that a run of it starts from, now or after a crash. */
-export type NewExecution = {
+export type NewExecution = Account & {
   readonly id: string;
-  readonly environmentId: string;
   readonly workflowId: string;
   readonly version: number;
-  readonly linkedAccountId: string;
   readonly configId: string;
   readonly tag?: string;
   readonly type: ExecutionType;

@@ -19,6 +19,8 @@ export type Run = RunValues & {
   readonly journal: Journal;
   /** Whether records say what the templates of their nodes gave. */
   readonly keepsInputs?: boolean;
+  /** Whose turn it is where runs share something: an organisation's, and of that an environment's. */
+  readonly organizationId: string;
   /** Calls to the outside share their connections with those of the same environment only. */
   readonly environmentId: string;
   readonly http: Pick<HttpClient, "send">;

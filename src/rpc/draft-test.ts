@@ -39,7 +39,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
   const { workflows, reader, scheduler, limits, clock } = options;
   return {
     testDraft: async (request, call) => {
-      const { environmentId } = principalOf(call);
+      const { organizationId, environmentId } = principalOf(call);
       const { linkedAccountId, configId, outputsOf } = request;
       const { workflowId, slug, revision, ...draft } = await readDraft(workflows, reachOf(call), request);
       const definition = parseDefinition(draft.definition);
@@ -51,6 +51,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
       const headers = eventHeaders(call.headers, limits.eventHeaderBytesMax);
       const test = {
         ...kept,
+        organizationId,
         environmentId,
         workflowId,
         slug,

@@ -15,7 +15,7 @@ import { errorField, statuses, valueField } from "./execution-message.ts";
 import { type ExecutionQueriesOptions, executionQueries } from "./execution-queries.ts";
 import { type ExecutionWatchOptions, executionWatch } from "./execution-watch.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
-import { reachOf } from "./principal-of.ts";
+import { principalOf, reachOf } from "./principal-of.ts";
 import { tellExecution } from "./tell-execution.ts";
 import { waitBudget } from "./wait-budget.ts";
 
@@ -35,6 +35,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
       const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
       const started = await scheduler.execute({
         ...reachOf(call),
+        organizationId: principalOf(call).organizationId,
         reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
         linkedAccountId: request.linkedAccountId,
         type: isSync ? "SYNC" : "ASYNC",

@@ -16,11 +16,12 @@ export async function acceptOf(
   graph: Graph,
   { configs, limits }: { readonly configs: ConfigStore; readonly limits: Limits },
 ): Promise<Accept> {
-  const { environmentId, tag, type, payload, event, idempotencyKey: key } = call;
+  const { organizationId, environmentId, tag, type, payload, event, idempotencyKey: key } = call;
   const linkedAccountId = linkedAccount.id;
   const start = { environmentId, workflowId, version, linkedAccountId, configId: call.configId ?? linkedAccountId };
   const execution: NewExecution = {
     ...start,
+    organizationId,
     id: newId(),
     ...(await startFields(configs, graph, { ...start, slug })),
     ...(tag !== undefined && { tag }),

@@ -17,6 +17,7 @@ import { flushesOf } from "./run-journal.ts";
 
 /** A test of a draft in plain types. */
 export type DraftTestCall = KeptDraft & {
+  readonly organizationId: string;
   readonly environmentId: string;
   readonly workflowId: string;
   /** The workflow's integration. */
@@ -42,9 +43,11 @@ export async function prepareDraftTest(
   call: DraftTestCall,
   { reader, again, limits, now }: DraftTestContext,
 ): Promise<Accept> {
-  const { environmentId, workflowId, slug, version, graph, linkedAccount, configId, payload, headers } = call;
+  const { organizationId, environmentId, workflowId, slug, version, graph, linkedAccount, configId, payload, headers } =
+    call;
   const start: NewExecution = {
     id: newId(),
+    organizationId,
     environmentId,
     workflowId,
     version,

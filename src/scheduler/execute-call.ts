@@ -1,3 +1,4 @@
+import type { Account } from "../domain/account.ts";
 import type { ExecutionType, Outcome } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { Reach } from "../domain/principal.ts";
@@ -7,22 +8,22 @@ import type { Event } from "./execution-run.ts";
 import type { RunStart } from "./runs.ts";
 
 /** A call of ExecuteWorkflow in plain types. */
-export type ExecuteCall = Reach & {
-  readonly reference: WorkflowReference;
-  readonly version?: number;
-  readonly linkedAccountId: string;
-  readonly configId?: string;
-  readonly tag?: string;
-  readonly type: ExecutionType;
-  /** How long the call waits for the end; absent where it does not. */
-  readonly waitMs?: number;
-  readonly idempotencyKey?: string;
-  /** Aborts when the caller goes away: it waits no longer, and the execution goes on. */
-  readonly signal: AbortSignal;
-  /** The text of `event.body`, checked. */
-  readonly payload: JsonText;
-  readonly event: Event;
-};
+export type ExecuteCall = Reach &
+  Account & {
+    readonly reference: WorkflowReference;
+    readonly version?: number;
+    readonly configId?: string;
+    readonly tag?: string;
+    readonly type: ExecutionType;
+    /** How long the call waits for the end; absent where it does not. */
+    readonly waitMs?: number;
+    readonly idempotencyKey?: string;
+    /** Aborts when the caller goes away: it waits no longer, and the execution goes on. */
+    readonly signal: AbortSignal;
+    /** The text of `event.body`, checked. */
+    readonly payload: JsonText;
+    readonly event: Event;
+  };
 
 /** What a call is told. Without an outcome the execution goes on: nobody waits, or the time to wait is spent. */
 export type Started = {

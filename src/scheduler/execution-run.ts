@@ -210,6 +210,7 @@ export class ExecutionRun {
     try {
       return await runGraph(graph, {
         executionId: execution.id,
+        organizationId: execution.organizationId,
         environmentId: execution.environmentId,
         type: execution.type,
         event,

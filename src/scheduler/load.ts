@@ -107,13 +107,12 @@ export class Load {
   }
 
   /** Why an account may queue nothing more; undefined where it may. */
-  refusal({ environmentId, linkedAccountId }: Account): RequestError | undefined {
+  refusal(account: Account): RequestError | undefined {
     const { queueMax, environmentQueueMax, accountQueueMax } = this.#limits;
     if (this.#queued.total >= queueMax) return queueFull("queue", queueMax);
-    if (this.#queued.ofEnvironment(environmentId) >= environmentQueueMax)
+    if (this.#queued.ofEnvironment(account.environmentId) >= environmentQueueMax)
       return queueFull("environment_queue", environmentQueueMax);
-    if (this.#queued.of({ environmentId, linkedAccountId }) >= accountQueueMax)
-      return queueFull("account_queue", accountQueueMax);
+    if (this.#queued.of(account) >= accountQueueMax) return queueFull("account_queue", accountQueueMax);
     return undefined;
   }
 

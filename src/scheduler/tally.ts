@@ -1,14 +1,18 @@
 import type { Account } from "../domain/account.ts";
 import type { AccountCount } from "../storage/queue.ts";
 
-/** How many there are of something: of each account, of each environment, and in all. */
+type Counted = { readonly account: Account; count: number };
+
+/** How many there are of something: of each account, of each environment, of each organisation, and in all. */
 export class Tally {
-  #counts = new Map<string, number>();
-  #environments = new Map<string, number>();
+  readonly #accounts = new Map<string, Counted>();
+  readonly #environments = new Map<string, number>();
+  readonly #organizations = new Map<string, number>();
   #total = 0;
 
   constructor(counts: readonly AccountCount[] = []) {
-    for (const [environmentId, linkedAccountId, count] of counts) this.add({ environmentId, linkedAccountId }, count);
+    for (const [environmentId, linkedAccountId, count, organizationId = ""] of counts)
+      this.add({ organizationId, environmentId, linkedAccountId }, count);
   }
 
   get total(): number {
@@ -16,33 +20,45 @@ export class Tally {
   }
 
   of(account: Account): number {
-    return this.#counts.get(keyOf(account)) ?? 0;
+    return this.#accounts.get(keyOf(account))?.count ?? 0;
   }
 
   ofEnvironment(environmentId: string): number {
     return this.#environments.get(environmentId) ?? 0;
   }
 
+  ofOrganization(organizationId: string): number {
+    return this.#organizations.get(organizationId) ?? 0;
+  }
+
   /** Adds to an account's number, or takes from it where `count` is negative; it does not fall below 0. */
-  add(account: Account, count: number): void {
-    const before = this.of(account);
-    const change = Math.max(count, -before);
+  add({ organizationId, environmentId, linkedAccountId }: Account, count: number): void {
+    // Copied: whoever adds may give a whole execution, which is not to be kept for its ids.
+    const account = { organizationId, environmentId, linkedAccountId };
+    const key = keyOf(account);
+    const counted = this.#accounts.get(key) ?? { account, count: 0 };
+    const change = Math.max(count, -counted.count);
     if (change === 0) return;
-    set(this.#counts, keyOf(account), before + change);
-    set(this.#environments, account.environmentId, this.ofEnvironment(account.environmentId) + change);
+    counted.count += change;
+    if (counted.count === 0) this.#accounts.delete(key);
+    else this.#accounts.set(key, counted);
+    addTo(this.#environments, environmentId, change);
+    addTo(this.#organizations, counted.account.organizationId, change);
     this.#total += change;
   }
 
   /** The accounts that there are any of. */
   get accounts(): readonly Account[] {
-    return this.counts.map(([environmentId, linkedAccountId]) => ({ environmentId, linkedAccountId }));
+    return [...this.#accounts.values()].map(({ account }) => account);
   }
 
   get counts(): readonly AccountCount[] {
-    return [...this.#counts].map(([key, count]) => {
-      const end = key.indexOf(" ");
-      return [key.slice(0, end), key.slice(end + 1), count];
-    });
+    return [...this.#accounts.values()].map(({ account, count }) => [
+      account.environmentId,
+      account.linkedAccountId,
+      count,
+      account.organizationId,
+    ]);
   }
 }
 
@@ -51,7 +67,8 @@ function keyOf({ environmentId, linkedAccountId }: Account): string {
   return `${environmentId} ${linkedAccountId}`;
 }
 
-function set(counts: Map<string, number>, key: string, count: number): void {
+function addTo(counts: Map<string, number>, key: string, change: number): void {
+  const count = (counts.get(key) ?? 0) + change;
   if (count === 0) counts.delete(key);
   else counts.set(key, count);
 }

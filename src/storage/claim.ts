@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import type { Account } from "../domain/account.ts";
 import type { NewExecution, NodeRun } from "../domain/execution.ts";
-import { parseEntries, ranMs, startColumns, toNewExecution } from "./execution-rows.ts";
+import { ownerOrganization, parseEntries, ranMs, startColumns, toNewExecution } from "./execution-rows.ts";
 import { inputRows } from "./input-rows.ts";
 import { isSuspect, lossesMax } from "./ownership.ts";
 import { accountTypes, toAccountRow } from "./queue.ts";
@@ -136,6 +136,7 @@ async function takeClaims(db: Kysely<Tables>, { owner, shares }: Claimer) {
     )
     .select(startColumns)
     .select([
+      ownerOrganization,
       "taken.epoch",
       "taken.seal_key",
       sql<boolean>`taken.losses >= 2`.as("is_suspect"),

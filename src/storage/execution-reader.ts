@@ -6,6 +6,7 @@ import { type ListedExecutions, listExecutions } from "./execution-list.ts";
 import {
   claimState,
   ownColumns,
+  ownerOrganization,
   parseEntries,
   startColumns,
   summaryColumns,
@@ -60,7 +61,10 @@ export class ExecutionReader {
 
   /** What an execution started from. */
   async getStart(query: ExecutionQuery): Promise<NewExecution | undefined> {
-    const row = await this.#select(query)?.clearSelect().select(startColumns).executeTakeFirst();
+    const row = await this.#select(query)
+      ?.clearSelect()
+      .select([...startColumns, ownerOrganization])
+      .executeTakeFirst();
     return row && toNewExecution(row);
   }
 

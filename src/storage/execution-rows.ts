@@ -20,6 +20,11 @@ export const startColumns = [
   "execution.fields",
 ] as const;
 
+/** Whose an execution is in the end. A subquery for each row of a result: a row of `environment` is found by its key. */
+export const ownerOrganization = sql<string>`(
+  select environment.organization_id from environment where environment.id = execution.environment_id
+)`.as("organization_id");
+
 type ExecutionRow = Selectable<Tables["execution"]>;
 
 type StartRow = Omit<
@@ -62,9 +67,10 @@ export function toStartRow(execution: NewExecution): InputRow<typeof startTypes>
   };
 }
 
-export function toNewExecution(row: StartRow): NewExecution {
+export function toNewExecution(row: StartRow & { readonly organization_id: string }): NewExecution {
   return {
     id: row.id,
+    organizationId: row.organization_id,
     environmentId: row.environment_id,
     workflowId: row.workflow_id,
     version: row.version,

@@ -1,4 +1,5 @@
 import type { Kysely } from "kysely";
+import type { Account } from "../domain/account.ts";
 import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
 import { type Appending, appendAll } from "./append.ts";
@@ -82,9 +83,9 @@ export class ExecutionStore {
   }
 
   /** The execution that a key of an account stands for. */
-  async findBound(account: Omit<AccountKey, "key">, key: string): Promise<BoundExecution | undefined> {
-    const { environmentId, linkedAccountId } = account;
-    return await this.#findBound.call({ environmentId, linkedAccountId, key });
+  async findBound(account: Account, key: string): Promise<BoundExecution | undefined> {
+    const { organizationId, environmentId, linkedAccountId } = account;
+    return await this.#findBound.call({ organizationId, environmentId, linkedAccountId, key });
   }
 
   /** Keeps an execution that has run to its end before anything of it was kept. */

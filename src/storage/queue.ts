@@ -3,8 +3,16 @@ import type { Account } from "../domain/account.ts";
 import { inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
-/** An environment, an account of it, and how many. */
-export type AccountCount = readonly [environmentId: string, linkedAccountId: string, count: number];
+/**
+ * An environment, an account of it, how many, and whose environment it is. Processes tell each other theirs: one of an
+ * earlier version tells no organisation, and reads the first three.
+ */
+export type AccountCount = readonly [
+  environmentId: string,
+  linkedAccountId: string,
+  count: number,
+  organizationId?: string,
+];
 
 export type Queue = {
   /** How many executions of each account wait for somebody; in all, up to a bound. */
@@ -22,7 +30,8 @@ const suspectsMax = 200;
 export async function readQueue(db: Kysely<Tables>, max: number): Promise<Queue> {
   const { rows } = await sql<{ queued: AccountCount[] | null; suspects: number; due_in: number | null }>`
     select
-      (select json_agg(json_build_array(environment_id, linked_account_id, count)) from (
+      (select json_agg(json_build_array(environment_id, linked_account_id, count,
+          (select organization_id from environment where environment.id = account.environment_id))) from (
         select environment_id, linked_account_id, count(*) from (
           select environment_id, linked_account_id from execution_claim
             where owner is null and losses < 2 and due_time <= now() order by due_time limit ${max}
@@ -59,17 +68,17 @@ export type Turns = {
 /** How many accounts are looked at by one statement: many may have nothing that is due. */
 const accountsMax = 500;
 
-/** An account as an input row. */
+/** What an account is found by, as an input row. */
 export const accountTypes = { environment_id: "text", linked_account_id: "text" } as const;
 
-export function toAccountRow({ environmentId, linkedAccountId }: Account) {
+export function toAccountRow({ environmentId, linkedAccountId }: Omit<Account, "organizationId">) {
   return { environment_id: environmentId, linked_account_id: linkedAccountId };
 }
 
 /** See ExecutionStore.findTurns. Each account is found by one step in the index, however much it has queued. */
 export async function findTurns(db: Kysely<Tables>, { after, limit, full }: TurnQuery): Promise<Turns> {
   const from = toAccountRow(after ?? { environmentId: "", linkedAccountId: "" });
-  const { rows } = await sql<{ environment_id: string; linked_account_id: string; is_due: boolean; is_last: boolean }>`
+  const { rows } = await sql<AccountRow & { is_due: boolean; is_last: boolean }>`
     with recursive step(environment_id, linked_account_id, is_due, due_count, count) as (
       select ${from.environment_id}::text collate "C", ${from.linked_account_id}::text collate "C", false, 0, 0
       union all
@@ -94,7 +103,8 @@ export async function findTurns(db: Kysely<Tables>, { after, limit, full }: Turn
         ) as due
         where step.due_count < ${limit} and step.count < ${accountsMax}
     )
-    select environment_id, linked_account_id, is_due, due_count >= ${limit} or count >= ${accountsMax} as is_last
+    select (select organization_id from environment where environment.id = step.environment_id) as organization_id,
+        environment_id, linked_account_id, is_due, due_count >= ${limit} or count >= ${accountsMax} as is_last
       from step where count > 0 order by count`.execute(db);
   const last = rows.at(-1);
   return {
@@ -103,6 +113,12 @@ export async function findTurns(db: Kysely<Tables>, { after, limit, full }: Turn
   };
 }
 
-function toAccount(row: { readonly environment_id: string; readonly linked_account_id: string }): Account {
-  return { environmentId: row.environment_id, linkedAccountId: row.linked_account_id };
+type AccountRow = {
+  readonly organization_id: string;
+  readonly environment_id: string;
+  readonly linked_account_id: string;
+};
+
+function toAccount({ organization_id, environment_id, linked_account_id }: AccountRow): Account {
+  return { organizationId: organization_id, environmentId: environment_id, linkedAccountId: linked_account_id };
 }

@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { turnOf } from "../../src/domain/account.ts";
 import { FairQueue } from "../../src/domain/fair-queue.ts";
 
 function drained(queue: FairQueue<string>): readonly string[] {
@@ -19,10 +20,12 @@ test("an organisation with much waiting waits behind itself alone", () => {
 
 test("within an organisation its environments have turns, and within these their accounts", () => {
   const queue = new FairQueue<string>();
-  for (const item of ["1", "2"]) queue.push(["a", "test", "john"], item);
-  queue.push(["a", "test", "jane"], "3");
-  queue.push(["a", "production", "john"], "4");
-  queue.push(["b", "test", "john"], "5");
+  const push = (organizationId: string, environmentId: string, linkedAccountId: string, item: string) =>
+    queue.push(turnOf({ organizationId, environmentId, linkedAccountId }), item);
+  for (const item of ["1", "2"]) push("a", "test", "john", item);
+  push("a", "test", "jane", "3");
+  push("a", "production", "john", "4");
+  push("b", "test", "john", "5");
   expect(drained(queue)).toEqual(["1", "5", "4", "3", "2"]);
 });
 

@@ -59,6 +59,7 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
   const stop = new AbortController();
   const outcome = runGraph(graph, {
     executionId: "0123456789abcdef01234567",
+    organizationId: "organization",
     environmentId: "76543210fedcba9876543210",
     http: options.client ?? new HttpClient({ allow: parseEgressAllow("") }),
     type: options.type ?? "ASYNC",

@@ -62,7 +62,7 @@ async function stateOf(execution_id: string): Promise<unknown> {
 
 /** Waits until the second process has read how many executions of an account the first one runs. */
 async function untilHeard(account: string, count: number): Promise<void> {
-  const told = `from lease where load like '%${account}",${count}]%'`;
+  const told = `from lease where load like '%${account}",${count},%'`;
   const rows = async (query: string) => (await first.database.query(query)).rows;
   const [teller] = await eventually(async () => {
     const tellers = await rows(`select owner, renew_time::text as time ${told}`);

@@ -10,8 +10,8 @@ const limits: LoadLimits = {
   accountRunningMax: 100,
 };
 
-function account(linkedAccountId: string, environmentId = "e") {
-  return { environmentId, linkedAccountId };
+function account(linkedAccountId: string, environmentId = "e", organizationId = "o") {
+  return { organizationId, environmentId, linkedAccountId };
 }
 
 const [ann, bob, cleo] = [account("ann b"), account("bob"), account("cleo", "f")] as const;

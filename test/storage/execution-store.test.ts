@@ -59,7 +59,7 @@ describe("an execution", () => {
     await executions.begin(execution);
     expect(await getResult(execution.id)).toEqual({ state: "QUEUED" });
     expect(await executions.getQueue(9)).toEqual({
-      queued: [[tenant.environmentId, tenant.linkedAccountId, 1]],
+      queued: [[tenant.environmentId, tenant.linkedAccountId, 1, tenant.organizationId]],
       suspects: 0,
       dueInMs: undefined,
     });

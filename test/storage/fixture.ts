@@ -42,6 +42,7 @@ export async function createTenant({ tenants, workflows }: Stores) {
   await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
   const newExecution = (): NewExecution => ({
     id: newId(),
+    organizationId,
     environmentId,
     workflowId,
     version: 1,

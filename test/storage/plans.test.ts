@@ -32,11 +32,11 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   const executions = new ExecutionStore(db);
   const workflows = new WorkflowStore(db);
   const execution = tenant.newExecution();
-  const { environmentId, linkedAccountId } = tenant;
+  const { organizationId, environmentId, linkedAccountId } = tenant;
   const claim = { environmentId, executionId: execution.id, owner: "a", epoch: 1 };
   await executions.begin(execution, { owner: "a" });
   await executions.begin(tenant.newExecution(), { idempotencyKey: { key: "k", fingerprint: "f" } });
-  await executions.findBound({ environmentId, linkedAccountId }, "k");
+  await executions.findBound({ organizationId, environmentId, linkedAccountId }, "k");
   await executions.listEnded([execution.id]);
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });

@@ -20,7 +20,7 @@ afterAll(() => stores.close());
 const nobody: Full = { accounts: [], environmentIds: [] };
 
 function account(linkedAccountId: string): Account {
-  return { environmentId: tenant.environmentId, linkedAccountId };
+  return { organizationId: tenant.organizationId, environmentId: tenant.environmentId, linkedAccountId };
 }
 
 async function queue(linkedAccountId: string, count = 1): Promise<readonly string[]> {
@@ -59,7 +59,7 @@ describe("the accounts that have something queued", () => {
     await stores.db.updateTable("execution_claim").set({ due_time: later }).where("execution_id", "=", waits).execute();
     expect((await turns(9)).accounts).toEqual(["a", "b", "c"]);
     expect((await turns(1, undefined, { accounts: [account("a")], environmentIds: [] })).accounts).toEqual(["b"]);
-    const elsewhere = [{ environmentId: tenant.environments.production, linkedAccountId: "a" }];
+    const elsewhere = [{ ...account("a"), environmentId: tenant.environments.production }];
     expect((await turns(1, undefined, { accounts: elsewhere, environmentIds: [] })).accounts).toEqual(["a"]);
     expect((await turns(9, undefined, { accounts: [], environmentIds: [tenant.environmentId] })).accounts).toEqual([]);
   });
@@ -81,8 +81,8 @@ describe("the accounts that have something queued", () => {
     await queue("b");
     const { queued } = await stores.executions.getQueue(100);
     expect(queued.toSorted()).toEqual([
-      [tenant.environmentId, "a", 3],
-      [tenant.environmentId, "b", 1],
+      [tenant.environmentId, "a", 3, tenant.organizationId],
+      [tenant.environmentId, "b", 1, tenant.organizationId],
     ]);
   });
 });
