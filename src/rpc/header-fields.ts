@@ -2,22 +2,25 @@ import { type DescField, type DescMessage, getOption, hasOption, type Message, S
 import { reflect } from "@bufbuild/protobuf/reflect";
 import type { RequestHeaders } from "../domain/call.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { field as fieldRules } from "../gen/buf/validate/validate_pb.ts";
 import { type HeaderRule, header as headerOption } from "../gen/flowcall/v1/options_pb.ts";
 import { preferenceOf, unquoted } from "./preference.ts";
 
 /**
  * Fills the fields that a request message takes from headers, as the `(flowcall.v1.header)` option of each says.
  *
- * A header given twice, or in both of its spellings, is refused and never joined; so is a header that disagrees with
- * the field that a gRPC or Connect caller set. An empty header of a text field counts as absent, unless it is quotable.
+ * A header given twice is refused and never joined; in both of its spellings it counts once where the values are equal.
+ * A header that disagrees with the field that a gRPC or Connect caller set is refused. An empty header counts as absent,
+ * unless it is quotable: forms and no-code callers send one for each row that nobody filled in. A preference that cannot
+ * be met is no error (RFC 7240, section 2): one that is too large is met as far as it can be, others are ignored.
  */
 export function fieldsFromHeaders(schema: DescMessage, request: Message, headers: RequestHeaders): void {
   for (const field of schema.fields) {
     if (!hasOption(field, headerOption)) continue;
     const rule = getOption(field, headerOption);
-    const text = headerText(field, rule, headers);
-    if (text === undefined || (text === "" && isText(field) && rule.isQuotable !== true)) continue;
-    const value = parse(field, text);
+    const value =
+      rule.preference === undefined ? headerField(field, rule, headers) : preferredField(field, rule, headers);
+    if (value === undefined) continue;
     const message = reflect(schema, request);
     if (message.isSet(field)) {
       if (message.get(field) !== value) {
@@ -39,8 +42,14 @@ export function headerHint(schema: DescMessage, fieldName: string): string | und
     : `${name} (some proxies drop header names with underscores: ${hyphened} works too)`;
 }
 
+type FieldValue = string | boolean | number;
+
+function headerField(field: DescField, rule: HeaderRule, headers: RequestHeaders): FieldValue | undefined {
+  const text = headerText(field, rule, headers);
+  return text === undefined || (text === "" && rule.isQuotable !== true) ? undefined : parse(field, text);
+}
+
 function headerText(field: DescField, rule: HeaderRule, headers: RequestHeaders): string | undefined {
-  if (rule.preference !== undefined) return preferenceOf(headers.get(rule.name) ?? [], rule.preference);
   const value = headerValue(rule, headers);
   if (rule.isQuotable !== true || !value?.startsWith('"')) return value;
   const text = unquoted(value);
@@ -49,17 +58,29 @@ function headerText(field: DescField, rule: HeaderRule, headers: RequestHeaders)
 }
 
 function headerValue(rule: HeaderRule, headers: RequestHeaders): string | undefined {
-  const values = spellings(rule).flatMap((name) => headers.get(name) ?? []);
-  if (values.length > 1) {
-    throw new RequestError(
-      "VALIDATION_ERROR",
-      `The header ${rule.name} was sent ${values.length} times; send it once.`,
-      {
-        metadata: { header: rule.name },
-      },
-    );
+  const values = spellings(rule).flatMap((name) => {
+    const [value, ...others] = headers.get(name) ?? [];
+    if (others.length > 0) throw headerRefused(name, `was sent ${others.length + 1} times; send it once`);
+    return value ?? [];
+  });
+  const [value, twin = value] = values;
+  if (twin !== value) {
+    throw headerRefused(rule.name, `was sent in two spellings whose values differ; send one of them`);
   }
-  return values[0] === rule.absentValue ? undefined : values[0];
+  return value === rule.absentValue ? undefined : value;
+}
+
+function headerRefused(name: string, problem: string): RequestError {
+  return new RequestError("VALIDATION_ERROR", `The header ${name} ${problem}.`, { metadata: { header: name } });
+}
+
+/** The whole number that a preference asks for, at most what its field may hold. */
+function preferredField(field: DescField, rule: HeaderRule, headers: RequestHeaders): FieldValue | undefined {
+  const text = preferenceOf(headers.get(rule.name) ?? [], rule.preference ?? "");
+  if (text === undefined || !/^\d+$/.test(text)) return undefined;
+  const { type } = getOption(field, fieldRules);
+  const max = type.case === "int32" && type.value.lessThan.case === "lte" ? type.value.lessThan.value : undefined;
+  return Math.min(Number(text), max ?? Number.MAX_SAFE_INTEGER);
 }
 
 function spellings(rule: HeaderRule): readonly string[] {
@@ -67,11 +88,7 @@ function spellings(rule: HeaderRule): readonly string[] {
   return hyphened === rule.name ? [rule.name] : [rule.name, hyphened];
 }
 
-function isText(field: DescField): boolean {
-  return field.fieldKind === "scalar" && field.scalar === ScalarType.STRING;
-}
-
-function parse(field: DescField, text: string): string | boolean | number {
+function parse(field: DescField, text: string): FieldValue {
   const scalar = field.fieldKind === "scalar" ? field.scalar : undefined;
   if (scalar === ScalarType.BOOL) {
     const lower = text.toLowerCase();

@@ -162,6 +162,41 @@ describe("an execution is answered alike on every protocol", () => {
   });
 });
 
+describe("headers that say nothing change nothing", () => {
+  test("an empty header is absent, whatever its field", async () => {
+    const headers = ["sync_execution", "workflow_version", "config_id", "slug", "tag"].map(
+      (name) => [name, ""] as const,
+    );
+    const body = { execution_id: anId };
+    await check(execute({}, { headers }), { rest: { status: 200, body }, rpc: body });
+  });
+
+  test("a header that is sent twice is refused, and never joined", async () => {
+    const headers = [
+      ["linked_account_id", account],
+      ["linked_account_id", account],
+    ] as const;
+    const [rest] = protocols;
+    const answer = await rest?.call(execute({ linked_account_id: null }, { headers }));
+    expect([answer?.status, answer?.reason, answer?.text]).toEqual([
+      400,
+      "VALIDATION_ERROR",
+      "The header linked_account_id was sent 2 times; send it once.",
+    ]);
+  });
+
+  test("a header in both of its spellings counts once where the values are equal", async () => {
+    const headers = [
+      ["linked_account_id", account],
+      ["linked-account-id", account],
+      ["sync_execution", "true"],
+      ["sync-execution", "true"],
+    ] as const;
+    const body = { return_value: note, execution_id: anId };
+    await check(execute({ linked_account_id: null }, { headers }), { rest: { status: 200, body }, rpc: body });
+  });
+});
+
 describe("the response of an execution", () => {
   async function started(fields: JsonObject): Promise<string> {
     const [rest] = protocols;
@@ -251,18 +286,18 @@ const refusals: readonly (readonly [string, () => ApiCall, Parameters<typeof che
     { status: 400, code: "InvalidArgument", reason: "VALIDATION_ERROR", text: /linked_account_id.*linked-account-id/ },
   ],
   [
-    "a linked account in two headers",
+    "a linked account in two spellings that disagree",
     () =>
       execute(
         { linked_account_id: null },
         {
           headers: [
             ["linked_account_id", account],
-            ["linked-account-id", account],
+            ["linked-account-id", "jane@acme.io"],
           ],
         },
       ),
-    { status: 400, code: "InvalidArgument", reason: "VALIDATION_ERROR", text: /2 times/ },
+    { status: 400, code: "InvalidArgument", reason: "VALIDATION_ERROR", text: /two spellings/ },
   ],
   [
     "sync_execution that is neither true nor false",

@@ -110,24 +110,34 @@ describe("a call waits no longer than it says", () => {
 
   test.each([-1, 61])("a wait of %d seconds is refused everywhere", async (wait) => {
     const response = { execution_id: "0123456789abcdef01234567", linked_account_id: account, wait };
-    const calls = [execute("create-task", { wait }), { method: getExecutionResponse, key: testKey, fields: response }];
-    for (const call of calls) {
-      for (const { name, answer } of await everywhere(call)) {
-        expect([name, answer.reason]).toEqual([name, "VALIDATION_ERROR"]);
-        expect(answer.text).toMatch(/wait/);
-      }
+    const asked = await everywhere({ method: getExecutionResponse, key: testKey, fields: response });
+    // Over REST a call says its wait as a preference, which is never an error.
+    const called = (await everywhere(execute("create-task", { wait }))).filter(({ name }) => name !== "REST");
+    for (const { name, answer } of [...asked, ...called]) {
+      expect([name, answer.reason]).toEqual([name, "VALIDATION_ERROR"]);
+      expect(answer.text).toMatch(/wait/);
     }
   });
 
-  test("a wait that is no whole number is refused", async () => {
-    for (const { name, answer } of await everywhere(execute("create-task", {}, [["prefer", "wait=soon"]]))) {
-      expect([name, answer.reason, answer.text]).toEqual([
-        name,
-        "VALIDATION_ERROR",
-        'wait must be a whole number, not "soon".',
-      ]);
+  test("a preference that is too large is met as far as it can be", async () => {
+    for (const { name, answer } of await everywhere(execute("create-task", {}, [["prefer", "wait=9999999999"]]))) {
+      expect([name, answer.headers.get("preference-applied")]).toEqual([name, "wait=60"]);
+      expect(answer.message).toMatchObject({ execution_id: anId, return_value: { success: "true" } });
     }
   });
+
+  test.each(["wait=soon", "wait=-1", "wait=1.5", "wait", 'wait="', "wait=(1 2)"])(
+    "the preference %s is ignored",
+    async (preference) => {
+      for (const { name, answer } of await everywhere(execute("create-task", {}, [["prefer", preference]]))) {
+        expect([name, answer.headers.get("preference-applied"), answer.message]).toEqual([
+          name,
+          null,
+          { execution_id: anId },
+        ]);
+      }
+    },
+  );
 });
 
 describe("the response of an execution", () => {
