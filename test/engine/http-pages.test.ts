@@ -134,6 +134,27 @@ describe("the pages have an end", () => {
   );
 });
 
+test.each([
+  '</2>; title="items <next>"; rel="next"',
+  '</0>; title="x; rel=next"; rel="prev", </2>; rel="next"',
+  '</2>; rel="last next"',
+  "</2>; REL=NEXT",
+])("the link that is followed is the one whose relation is next: %s", (link) =>
+  check({ pagination: { link: {} } }, pages({ "/": [1], "/2": [2] }, { "/": link }), {
+    paths: ["/", "/2"],
+    body: [1, 2],
+  }),
+);
+
+test.each(["<".repeat(4_000), "nonsense", `</2>; rel="next"; title="${"x".repeat(4_096)}"`])(
+  "a link header that cannot be read fails the node, so that no page is left out: %.20s",
+  (link) =>
+    check({ pagination: { link: {} } }, pages({ "/": [1], "/2": [2] }, { "/": link }), {
+      paths: ["/"],
+      reason: "PAGE_INVALID",
+    }),
+);
+
 test("a page that fails begins the attempt again, under keys that go on", async () => {
   let count = 0;
   const onRequest: RequestListener = ({ url }, response) => {

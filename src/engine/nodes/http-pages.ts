@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import LinkHeader from "http-link-header";
 import { unreachable } from "../../domain/unreachable.ts";
 import type { HttpNode, HttpPagination } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../failure.ts";
@@ -133,16 +134,28 @@ function readItems(body: JsonValue, { itemsPath, pages }: { itemsPath: string; p
   return found;
 }
 
-/** The target of the first link whose relation is `next` (RFC 8288). */
+/** Characters of a `Link` header: its reader copies each link's attributes for each relation, which is quadratic. */
+const linkCharsMax = 4_096;
+
+/** The target of the first link whose relation is `next` (RFC 8288); undefined where there is no such header or link. */
 function linkOf({ headers }: HttpAnswer): string | undefined {
   const text = [headers["link"] ?? []].flat().join(", ");
-  for (const [, target, parameters = ""] of text.matchAll(/<([^>]*)>([^<]*)/g)) {
-    const [, quoted, token] = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s",;]+))/i.exec(parameters) ?? [];
-    if ((quoted ?? token ?? "").toLowerCase().split(/\s+/).includes("next")) {
-      return target;
-    }
+  if (text === "") return undefined;
+  if (text.length > linkCharsMax) throw linkRefused(`is longer than ${linkCharsMax} characters`);
+  return parseLinks(text).rel("next")[0]?.uri;
+}
+
+function parseLinks(text: string): LinkHeader {
+  try {
+    return LinkHeader.parse(text);
+  } catch {
+    throw linkRefused("is not written as RFC 8288 says");
   }
-  return undefined;
+}
+
+/** Where the next page is cannot be told, and an execution that leaves pages out must not complete. */
+function linkRefused(problem: string): NodeFailure {
+  return new NodeFailure("PAGE_INVALID", `The answer's Link header ${problem}.`, { isFinal: true });
 }
 
 /** A server that could send the node's headers to any other would have the secrets in them. */
