@@ -45,6 +45,7 @@ const settings = {
   FLOWCALL_ACCOUNT_RUNNING_MAX: [whole(1, 100_000_000), "accountRunningMax"],
   FLOWCALL_KEY_REQUESTS_MAX: [whole(1, 100_000_000), "keyRequestsMax"],
   FLOWCALL_VERSIONS_CACHED: [whole(1, 1_000_000), "versionsMax"],
+  FLOWCALL_VERSIONS_BYTES: [whole(mebibyte, 64 * 1024 * mebibyte), "versionsBytesMax"],
   FLOWCALL_WATCHERS_MAX: [whole(0, 1_000_000), "watchersMax"],
   FLOWCALL_STREAM_STALL_MS: [whole(100, hourMs), "streamStallMs"],
   FLOWCALL_EVENT_COMMENT_MS: [whole(100, hourMs), "eventCommentMs"],

@@ -54,6 +54,8 @@ export type Limits = {
   readonly keyRequestsMax: number;
   /** Compiled versions that are kept in memory. */
   readonly versionsMax: number;
+  /** Bytes of memory that those take, estimated by the length of their definitions. */
+  readonly versionsBytesMax: number;
   /** Streams of WatchExecution at a time, on this process. */
   readonly watchersMax: number;
   /** How long a stream of events is silent before its head is sent all the same, and before a comment is. */
@@ -92,6 +94,7 @@ export const defaultLimits: Limits = {
   accountRunningMax: 1_000,
   keyRequestsMax: 10_000,
   versionsMax: 1_000,
+  versionsBytesMax: 128 * mebibyte,
   watchersMax: 10_000,
   eventOpenMs: 1_000,
   eventCommentMs: 15_000,

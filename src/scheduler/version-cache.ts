@@ -5,36 +5,79 @@ import type { Graph } from "../engine/graph.ts";
 import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 
-/** Published versions, compiled once. A version never changes, so none goes stale; the longest unused leave first. */
-export class VersionCache {
-  readonly #workflows: WorkflowStore;
-  readonly #limits: Limits;
-  readonly #graphs = new Map<string, Promise<Graph>>();
+/**
+ * How many bytes of memory a compiled version takes for each character of its definition: measured from 22 (templates)
+ * to 119 (JSONata of short names).
+ */
+const compiledBytesPerChar = 120;
 
-  constructor({ workflows, limits }: { workflows: WorkflowStore; limits: Limits }) {
-    this.#workflows = workflows;
-    this.#limits = limits;
+type Cached = { readonly graph: Promise<Graph>; bytes: number };
+
+export type VersionCacheOptions = {
+  readonly workflows: Pick<WorkflowStore, "getVersion">;
+  readonly limits: Limits;
+};
+
+/**
+ * Published versions, compiled once. A version never changes, so none goes stale; the longest unused leave first, where
+ * there are too many or where they take too much memory.
+ */
+export class VersionCache {
+  readonly #options: VersionCacheOptions;
+  readonly #cached = new Map<string, Cached>();
+  #bytes = 0;
+
+  constructor(options: VersionCacheOptions) {
+    this.#options = options;
   }
 
   get(environmentId: string, workflowId: string, version: number): Promise<Graph> {
     const key = `${environmentId}/${workflowId}/${version}`;
-    const graph = this.#graphs.get(key) ?? this.#compile(environmentId, workflowId, version);
-    // Set anew on each use: a Map keeps the order of insertion, and so the longest unused stands first.
-    this.#graphs.delete(key);
-    this.#graphs.set(key, graph);
-    graph.catch(() => this.#graphs.delete(key));
-    const [longestUnused] = this.#graphs.keys();
-    if (this.#graphs.size > this.#limits.versionsMax && longestUnused !== undefined) this.#graphs.delete(longestUnused);
+    const cached = this.#cached.get(key);
+    if (cached !== undefined) {
+      // Set anew on each use: a Map keeps the order of insertion, and so the longest unused stands first.
+      this.#cached.delete(key);
+      this.#cached.set(key, cached);
+      return cached.graph;
+    }
+    const text = this.#read(environmentId, workflowId, version);
+    const graph = text.then((definition) => this.#compile(workflowId, version, definition));
+    const added: Cached = { graph, bytes: 0 };
+    this.#cached.set(key, added);
+    text.then(({ length }) => this.#weigh(key, added, length * compiledBytesPerChar)).catch(() => undefined);
+    graph.catch(() => this.#drop(key, added));
     return graph;
   }
 
-  async #compile(environmentId: string, workflowId: string, version: number): Promise<Graph> {
-    const text = await this.#workflows.getVersion(environmentId, workflowId, version);
+  async #read(environmentId: string, workflowId: string, version: number): Promise<string> {
+    const text = await this.#options.workflows.getVersion(environmentId, workflowId, version);
     if (text === undefined) throw new Error(`version ${version} of workflow ${workflowId} is gone`);
-    const { graph, errors } = compileGraph(fromJsonString(WorkflowDefinitionSchema, text), this.#limits);
+    return text;
+  }
+
+  #compile(workflowId: string, version: number, definition: string): Graph {
+    const { graph, errors } = compileGraph(fromJsonString(WorkflowDefinitionSchema, definition), this.#options.limits);
     if (graph === undefined) {
       throw new Error(`version ${version} of workflow ${workflowId} does not compile: ${errors[0]?.message}`);
     }
     return graph;
+  }
+
+  #weigh(key: string, cached: Cached, bytes: number): void {
+    if (this.#cached.get(key) !== cached) return;
+    cached.bytes = bytes;
+    this.#bytes += bytes;
+    const { versionsMax, versionsBytesMax } = this.#options.limits;
+    for (const [unused, other] of this.#cached) {
+      // The one that is used now stays, however large it is: whoever runs it has it in memory anyway.
+      if (other === cached || (this.#cached.size <= versionsMax && this.#bytes <= versionsBytesMax)) return;
+      this.#drop(unused, other);
+    }
+  }
+
+  #drop(key: string, cached: Cached): void {
+    if (this.#cached.get(key) !== cached) return;
+    this.#cached.delete(key);
+    this.#bytes -= cached.bytes;
   }
 }
