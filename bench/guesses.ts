@@ -10,10 +10,12 @@
 // the two can be told apart by so many guesses. It fails where a guess is answered, or where the answers differ in status,
 // header names or body.
 
+import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { Client } from "undici";
-import { keyTextOf, newKey } from "../src/domain/api-key.ts";
+import { keyTextOf } from "../src/domain/api-key.ts";
 import { newId } from "../src/domain/id.ts";
+import { KeyChecksums, type KeySecret } from "../src/domain/key-checksum.ts";
 import { key, median, serve, startPostgres, stopServer } from "./service.ts";
 
 const keyGuesses = 20_000;
@@ -41,7 +43,10 @@ async function measure(): Promise<void> {
   const postgres = await startPostgres();
   const db = new pg.Client(postgres.connection);
   await db.connect();
-  const server = await postgres.startServer(import.meta.filename, ["serve"], { FLOWCALL_PRODUCTION_KEY: foreignKey });
+  const server = await postgres.startServer(import.meta.filename, ["serve"], {
+    FLOWCALL_PRODUCTION_KEY: foreignKey,
+    FLOWCALL_KEY_LOOKUPS_PER_ADDRESS: "1000000",
+  });
   const client = new Client(server.url);
   try {
     const pairs = [...(await keyPairs(db)), ...(await idPairs(client))];
@@ -57,20 +62,23 @@ async function measure(): Promise<void> {
 }
 
 async function keyPairs(db: pg.Client): Promise<readonly Pair[]> {
-  const revoked = Array.from({ length: keyGuesses + warmUps }, () => newKey("test"));
-  await db.query(
-    `insert into api_key (id, environment_id, hash, prefix, name, scopes, revoke_time)
-       select made.id, environment.id, made.hash, 'tk0000', 'revoked', '{2}', now()
-         from unnest($1::text[], $2::text[]) as made (id, hash), environment where kind = 'test'`,
-    [revoked.map(newId), revoked.map((text) => keyTextOf(text).hash)],
-  );
+  const { rows: secrets } = await db.query<KeySecret>("select id, secret from key_secret");
+  const checksums = new KeyChecksums(() => secrets);
+  const made = checksums.newKey("test");
+  const given = () => `tk${randomUUID()}`;
+  const revoked = await makeRevoked(db, given);
+  const madeRevoked = await makeRevoked(db, () => checksums.newKey("test"));
+
   const path = "/api/v1/workflow";
   const digits = () => newId().slice(-8);
   const kinds = {
-    unknown: () => newKey("test"),
+    unknown: given,
     wrongFirst: () => `tk${digits()}${key.slice(10)}`,
     wrongLast: () => `${key.slice(0, -8)}${digits()}`,
     revoked: () => revoked.pop() ?? "",
+    forgedFirst: () => `tk${digits()}${made.slice(10)}`,
+    forgedLast: () => `${made.slice(0, -8)}${digits()}`,
+    madeRevoked: () => madeRevoked.pop() ?? "",
   };
   // All are there before, each is sent once, and what the sender does is the same for all.
   const pool = (kind: keyof typeof kinds) => {
@@ -83,6 +91,9 @@ async function keyPairs(db: pg.Client): Promise<readonly Pair[]> {
     "wrong at first, at last": [pool("wrongFirst"), pool("wrongLast")],
     "wrong at first, at last, again and again": [() => first, () => last],
     "unknown, revoked": [pool("unknown"), pool("revoked")],
+    "checksum wrong at first, at last": [pool("forgedFirst"), pool("forgedLast")],
+    // Whoever holds a text that was made here learns that it was: nobody can make up one that passes.
+    "checksum wrong, made here and revoked": [pool("forgedFirst"), pool("madeRevoked")],
   };
   return Object.entries(pairs).map(([name, [left, right]]) => ({
     name: `keys: ${name}`,
@@ -90,6 +101,17 @@ async function keyPairs(db: pg.Client): Promise<readonly Pair[]> {
     left,
     right,
   }));
+}
+
+async function makeRevoked(db: pg.Client, invent: () => string): Promise<string[]> {
+  const texts = Array.from({ length: keyGuesses + warmUps }, invent);
+  await db.query(
+    `insert into api_key (id, environment_id, hash, prefix, name, scopes, revoke_time)
+       select made.id, environment.id, made.hash, 'tk0000', 'revoked', '{2}', now()
+         from unnest($1::text[], $2::text[]) as made (id, hash), environment where kind = 'test'`,
+    [texts.map(newId), texts.map((text) => keyTextOf(text).hash)],
+  );
+  return texts;
 }
 
 /** For each kind of thing those of another environment, and those that are nowhere. */

@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import { createApiPages } from "./api-pages.ts";
 import type { Config } from "./config.ts";
 import { systemClock } from "./domain/clock.ts";
+import { KeyChecksums, type KeySecret } from "./domain/key-checksum.ts";
 import type { Service } from "./domain/service.ts";
 import { readEncryptionKey } from "./encryption-key.ts";
 import { HttpClient } from "./engine/http/http-client.ts";
@@ -59,7 +60,8 @@ export class App implements Service {
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #database: Database;
   readonly #hints: Hints;
-  readonly #tenants: Stores["tenants"];
+  readonly #stores: Pick<Stores, "apiKeys" | "tenants">;
+  readonly #keyChecksums = new KeyChecksums(() => this.#keySecrets);
   readonly #http: HttpClient;
   readonly #watchers: Watchers;
   readonly #scheduler: Scheduler;
@@ -67,6 +69,7 @@ export class App implements Service {
   readonly #reseal: () => Promise<void>;
   readonly #server: Server;
   #encryptionKeys: readonly Buffer[];
+  #keySecrets: readonly KeySecret[] = [];
   #isStarted = false;
   #stopped: Promise<void> | undefined;
   #firstKeys: FirstKeys | undefined;
@@ -83,8 +86,8 @@ export class App implements Service {
     this.#database = new Database({ connection, log, ...(migrations !== undefined && { migrations }) });
     this.#hints = new Hints({ connection, log });
     const stores = open(this.#database);
-    const { events, executions, leases, reader, tenants, workflows } = stores;
-    this.#tenants = tenants;
+    const { events, executions, leases, reader, workflows } = stores;
+    this.#stores = stores;
     this.#http = new HttpClient({ allow: config.egressAllow });
     const { watchersMax } = limits;
     this.#watchers = new Watchers({ events, watchersMax, log });
@@ -107,11 +110,14 @@ export class App implements Service {
       clock: systemClock,
       log,
     });
-    const find = (hash: string) =>
-      stores.apiKeys.findPrincipal(hash).catch((error: unknown) => {
-        throw refusalOf(error, isUnavailable);
-      });
-    const authenticator = new Authenticator({ find, clock: systemClock });
+    const refused = (error: unknown) => Promise.reject(refusalOf(error, isUnavailable));
+    const authenticator = new Authenticator({
+      originOf: (key) => this.#keyChecksums.originOf(key),
+      find: (hash) => stores.apiKeys.findPrincipal(hash).catch(refused),
+      findUnsigned: (hash) => stores.apiKeys.findUnsigned(hash).catch(refused),
+      limits: config.serverLimits,
+      clock: systemClock,
+    });
     this.#hints.on("keys", (keyIds) => authenticator.forget(keyIds));
     const implementations = [
       createExecutionService({
@@ -127,6 +133,7 @@ export class App implements Service {
       createLinkedAccountService({ ...stores, limits }),
       createApiKeyService({
         ...stores,
+        newKey: (environment) => this.#keyChecksums.newKey(environment),
         onEnded: (keyId) => {
           authenticator.forget([keyId]);
           this.#hints.tell("keys", keyId);
@@ -191,6 +198,7 @@ export class App implements Service {
       this.#encryptionKeys = [await readEncryptionKey(config.dataDir)];
     }
     await this.#database.start();
+    this.#keySecrets = await this.#stores.apiKeys.listSecrets();
     await this.#foundAndLoad();
     await this.#hints.start();
     await this.#reseal();
@@ -227,10 +235,11 @@ export class App implements Service {
   async #foundAndLoad(): Promise<void> {
     const { config, examples = examplesDir } = this.#options;
     const seed = config.examples ? await readSeed(examples) : undefined;
-    this.#firstKeys = await foundFirstOrganization({ config, tenants: this.#tenants, seed });
+    const { tenants } = this.#stores;
+    this.#firstKeys = await foundFirstOrganization({ config, tenants, keyChecksums: this.#keyChecksums, seed });
     if (seed === undefined) return;
     const scopes = [Scope.READ, Scope.AUTHOR];
-    for (const environment of await this.#tenants.listEnvironments(seed.organization)) {
+    for (const environment of await tenants.listEnvironments(seed.organization)) {
       await loadExamples(examples, this.#chain.invoke, { ...environment, keyId: "examples", scopes });
     }
   }

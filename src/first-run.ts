@@ -2,7 +2,8 @@ import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Config } from "./config.ts";
-import { keyTextOf, newKey } from "./domain/api-key.ts";
+import { keyTextOf } from "./domain/api-key.ts";
+import type { KeyChecksums } from "./domain/key-checksum.ts";
 import type { EnvironmentKind } from "./domain/principal.ts";
 import type { Seed } from "./examples.ts";
 import { Scope } from "./gen/flowcall/v1/options_pb.ts";
@@ -23,6 +24,7 @@ const allScopes = [Scope.EXECUTE, Scope.READ, Scope.AUTHOR, Scope.ADMIN];
 export type FirstRunOptions = {
   readonly config: Config;
   readonly tenants: TenantStore;
+  readonly keyChecksums: KeyChecksums;
   readonly seed: Seed | undefined;
 };
 
@@ -33,9 +35,9 @@ export type FirstRunOptions = {
  * that is cut off in between is repeated by the next one with the same keys. Of two processes one founds.
  */
 export async function foundFirstOrganization(options: FirstRunOptions): Promise<FirstKeys | undefined> {
-  const { config, tenants, seed } = options;
+  const { config, tenants, keyChecksums, seed } = options;
   if (!(await tenants.isEmpty())) return undefined;
-  const keys = await firstKeys(config);
+  const keys = await firstKeys(config, keyChecksums);
   const isFounded = await tenants.found({
     name: seed?.organization ?? "default",
     keys: [keyRow("test", keys.test), keyRow("production", keys.production)],
@@ -49,12 +51,17 @@ function keyRow(environment: EnvironmentKind, key: string) {
   return { environment, ...keyTextOf(key), name: `first ${environment} key`, scopes: allScopes };
 }
 
-async function firstKeys(config: Config): Promise<FirstKeys> {
+async function firstKeys(config: Config, keyChecksums: KeyChecksums): Promise<FirstKeys> {
   const kept = await readKeys(keysFileOf(config));
   const keys = {
-    test: config.testKey ?? kept?.test ?? newKey("test"),
-    production: config.productionKey ?? kept?.production ?? newKey("production"),
+    test: config.testKey ?? kept?.test ?? keyChecksums.newKey("test"),
+    production: config.productionKey ?? kept?.production ?? keyChecksums.newKey("production"),
   };
+  for (const [environment, key] of Object.entries(keys)) {
+    if (keyChecksums.originOf(key) === "FORGED") {
+      throw new Error(`the first ${environment} key looks like one of this database's, and its checksum is wrong`);
+    }
+  }
   await writeKeys(keysFileOf(config), keys);
   return keys;
 }

@@ -54,6 +54,8 @@ const settings = {
 const serverSettings = {
   FLOWCALL_CONNECTIONS: [whole(1, 1_000_000), "connectionsMax"],
   FLOWCALL_CONNECTIONS_PER_ADDRESS: [whole(1, 1_000_000), "connectionsPerAddressMax"],
+  FLOWCALL_KEY_LOOKUPS_PER_ADDRESS: [whole(1, 1_000_000), "keyLookUpsPerAddressMax"],
+  FLOWCALL_KEY_LOOKUPS_WAITING: [whole(1, 1_000_000), "keyLookUpsWaitingMax"],
 } as const satisfies Record<string, Setting<keyof ServerLimits>>;
 
 type Values<Settings> = { readonly [Name in keyof Settings]?: number | undefined };

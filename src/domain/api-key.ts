@@ -1,6 +1,6 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { Scope } from "../gen/flowcall/v1/options_pb.ts";
-import type { EnvironmentKind, Principal } from "./principal.ts";
+import type { Principal } from "./principal.ts";
 import { RequestError } from "./request-error.ts";
 
 /** What is kept of a key's text: what finds it, and what may be shown. */
@@ -36,13 +36,6 @@ export const scopeWords = {
 
 export function scopeWord(scope: Scope): string {
   return Object.entries(scopeWords).find(([, value]) => value === scope)?.[0] ?? String(scope);
-}
-
-const prefixes: Readonly<Record<EnvironmentKind, string>> = { test: "tk", production: "pk" };
-
-/** A key that nobody can guess: 122 random bits. */
-export function newKey(environment: EnvironmentKind): string {
-  return `${prefixes[environment]}${randomUUID()}`;
 }
 
 export function keyTextOf(key: string): KeyText {

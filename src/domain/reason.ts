@@ -32,6 +32,7 @@ export type Reason =
   | "LINKED_ACCOUNT_IN_USE"
   | "KEY_EXCEEDS_MAKER"
   | "KEY_ENDED"
+  | "KEY_LOOKUPS_FULL"
   | "RESOURCE_NOT_FOUND"
   | "EXECUTION_ENDED"
   | "EXECUTION_NOT_ENDED"
@@ -99,6 +100,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   MALFORMED_REQUEST: { code: Code.InvalidArgument, status: 400 },
   HEADERS_TOO_LARGE: { code: Code.ResourceExhausted, status: 431 },
   REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, status: 408 },
+  KEY_LOOKUPS_FULL: { code: Code.Unavailable, status: 503 },
   DATABASE_UNAVAILABLE: { code: Code.Unavailable, status: 503 },
   SHUTTING_DOWN: { code: Code.Unavailable, status: 503 },
   SERVER_ERROR: { code: Code.Internal, status: 500 },

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { type ApiKeyRecord, keyTextOf, newKey, scopeWord, scopeWords } from "../domain/api-key.ts";
-import type { Principal } from "../domain/principal.ts";
+import { type ApiKeyRecord, keyTextOf, scopeWord, scopeWords } from "../domain/api-key.ts";
+import type { EnvironmentKind, Principal } from "../domain/principal.ts";
 import { type FieldViolation, RequestError } from "../domain/request-error.ts";
 import { fieldsRefused } from "../domain/violations.ts";
 import {
@@ -24,13 +24,14 @@ export type ApiKeyServiceOptions = {
   readonly apiKeys: ApiKeyStore;
   readonly workflows: WorkflowStore;
   readonly linkedAccounts: LinkedAccountStore;
+  readonly newKey: (environment: EnvironmentKind) => string;
   /** Told of each key of which a text has ended, or will before long. */
   readonly onEnded: (keyId: string) => void;
 };
 
 /** Making, showing and ending API keys. */
 export function createApiKeyService(options: ApiKeyServiceOptions): Implementation {
-  const { apiKeys, workflows, linkedAccounts, onEnded } = options;
+  const { apiKeys, workflows, linkedAccounts, newKey, onEnded } = options;
   /** The ids of all that a key is to be restricted to; refuses what is not there, all of it at once. */
   const restrictionsOf = async (request: CreateApiKeyRequest, { environmentId }: Principal) => {
     const violations: FieldViolation[] = [];

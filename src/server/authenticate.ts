@@ -1,10 +1,20 @@
 import { keyTextOf } from "../domain/api-key.ts";
 import type { Clock } from "../domain/clock.ts";
+import type { KeyOrigin } from "../domain/key-checksum.ts";
 import type { Principal } from "../domain/principal.ts";
+import { KeyGuesses, type KeyGuessLimits } from "./key-guesses.ts";
+
+/** Who calls with a key, and how long it is valid still, where it ends. */
+type Found = { readonly principal: Principal; readonly validMs?: number } | undefined;
 
 export type AuthenticatorOptions = {
-  /** Looks a key up by the SHA-256 of its text, in lower-case hexadecimal, and says how long it is valid, where it ends. */
-  readonly find: (hash: string) => Promise<{ readonly principal: Principal; readonly validMs?: number } | undefined>;
+  /** Says of the text of a key whether it was made here, without asking anybody. */
+  readonly originOf: (key: string) => KeyOrigin;
+  /** Looks a key up by the SHA-256 of its text, in lower-case hexadecimal. */
+  readonly find: (hash: string) => Promise<Found>;
+  /** The same for keys that anybody may have made up, so that however many they are they hold up nothing else. */
+  readonly findUnsigned: (hash: string) => Promise<Found>;
+  readonly limits: KeyGuessLimits;
   readonly clock: Clock;
 };
 
@@ -19,7 +29,10 @@ const entriesMax = 10_000;
 
 /**
  * Says who a key stands for. Only hashes of keys are kept. Calls for one key that is being looked up share the look-up.
- * A failure of `find` is thrown and not kept.
+ * A failure of a look-up is thrown and not kept.
+ *
+ * A text that says it was made here and was not is refused at once. One that says nothing is looked up apart from the
+ * others and counted for its sender's address, unless it was good when it was looked up last.
  */
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
@@ -27,21 +40,25 @@ export class Authenticator {
   readonly #unknown: AnswerCache<undefined>;
   readonly #pending = new Map<string, Promise<Principal | undefined>>();
   readonly #watches = new Set<() => void>();
+  readonly #guesses: KeyGuesses;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
     this.#known = new AnswerCache(options.clock);
     this.#unknown = new AnswerCache(options.clock);
+    this.#guesses = new KeyGuesses(options.limits, options.clock);
   }
 
-  async authenticate(key: string): Promise<Principal | undefined> {
+  /** Refuses with TOO_MANY_REQUESTS where too many keys were tried that are not known. */
+  async authenticate(key: string, address: () => string): Promise<Principal | undefined> {
     if (!/^(tk|pk)[\x21-\x7e]{16,200}$/.test(key)) return undefined;
-    return await this.#ask(keyTextOf(key).hash, ttlMs);
+    const { hash } = keyTextOf(key);
+    return await (this.#kept(hash, ttlMs) ?? this.#ask(key, { hash, address }));
   }
 
   /** Drops what is kept of keys that have changed; of all where it is not said which. */
   forget(keyIds?: readonly string[]): void {
-    this.#known.drop(({ keyId }) => keyIds?.includes(keyId) ?? true);
+    this.#known.age(({ keyId }) => keyIds?.includes(keyId) ?? true);
     // What is being looked up may have been read before the change.
     this.#pending.clear();
     for (const look of this.#watches) look();
@@ -53,27 +70,38 @@ export class Authenticator {
     for (let isGood = true; isGood; ) {
       await this.#untilLook(signal);
       // While the database is away nobody knows, and nothing comes over the stream either.
-      isGood = await this.#ask(hash, watchMs).then(
+      isGood = await (this.#kept(hash, watchMs) ?? this.#lookUp(hash, this.#options.find)).then(
         (principal) => principal !== undefined,
         () => true,
       );
     }
   }
 
-  async #ask(hash: string, ageMaxMs: number): Promise<Principal | undefined> {
+  /** What is known of a key without a look-up of its own. */
+  #kept(hash: string, ageMaxMs: number): Promise<Principal | undefined> | undefined {
     const answer = this.#known.get(hash, ageMaxMs) ?? this.#unknown.get(hash, ageMaxMs);
-    return answer ? answer.value : await (this.#pending.get(hash) ?? this.#lookUp(hash));
+    return answer ? Promise.resolve(answer.value) : this.#pending.get(hash);
   }
 
-  #lookUp(hash: string): Promise<Principal | undefined> {
+  #ask(key: string, { hash, address }: { readonly hash: string; readonly address: () => string }) {
+    const { originOf, find, findUnsigned } = this.#options;
+    const origin = originOf(key);
+    if (origin === "FORGED") return undefined;
+    if (origin === "MADE" || this.#known.has(hash)) return this.#lookUp(hash, find);
+    return this.#guesses.count(address(), () => this.#lookUp(hash, findUnsigned));
+  }
+
+  #lookUp(hash: string, find: AuthenticatorOptions["find"]): Promise<Principal | undefined> {
     // The answer is as old as the question: a key revoked meanwhile may not live longer for it.
     const time = this.#options.clock.now();
-    const answer = this.#options.find(hash).then(
+    const answer = find(hash).then(
       (found) => {
         if (this.#pending.get(hash) === answer) {
           this.#pending.delete(hash);
-          if (found === undefined) this.#unknown.set(hash, { time, keptMs: ttlMs, value: undefined });
-          else {
+          if (found === undefined) {
+            this.#known.delete(hash);
+            this.#unknown.set(hash, { time, keptMs: ttlMs, value: undefined });
+          } else {
             const keptMs = Math.min(ttlMs, found.validMs ?? ttlMs);
             this.#known.set(hash, { time, keptMs, value: found.principal });
           }
@@ -105,6 +133,7 @@ export class Authenticator {
 
 type Answer<Value> = { readonly time: number; readonly keptMs: number; readonly value: Value };
 
+/** Answers by hash; the oldest go first. One that is too old is no answer any more, and still tells that there was one. */
 class AnswerCache<Value> {
   readonly #clock: Clock;
   readonly #answers = new Map<string, Answer<Value>>();
@@ -119,8 +148,11 @@ class AnswerCache<Value> {
     if (answer === undefined) return undefined;
     // The distance in both directions: a clock that is set back must not keep an answer alive.
     const ageMs = Math.abs(this.#clock.now() - answer.time);
-    if (ageMs >= answer.keptMs) this.#answers.delete(hash);
     return ageMs < Math.min(answer.keptMs, ageMaxMs) ? answer : undefined;
+  }
+
+  has(hash: string): boolean {
+    return this.#answers.has(hash);
   }
 
   set(hash: string, answer: Answer<Value>): void {
@@ -132,7 +164,14 @@ class AnswerCache<Value> {
     }
   }
 
-  drop(isStale: (value: Value) => boolean): void {
-    for (const [hash, { value }] of this.#answers) if (isStale(value)) this.#answers.delete(hash);
+  delete(hash: string): void {
+    this.#answers.delete(hash);
+  }
+
+  /** Makes answers too old. */
+  age(isStale: (value: Value) => boolean): void {
+    for (const [hash, answer] of this.#answers) {
+      if (isStale(answer.value)) this.#answers.set(hash, { ...answer, keptMs: 0 });
+    }
   }
 }

@@ -4,6 +4,9 @@ export type ServerLimits = {
   readonly connectionsMax: number;
   /** Open connections from one address, a share of all. Callers behind one proxy share its address: raise it there. */
   readonly connectionsPerAddressMax: number;
+  /** Look-ups of keys without a checksum that are not known: in a second for one address, and at a time in all. */
+  readonly keyLookUpsPerAddressMax: number;
+  readonly keyLookUpsWaitingMax: number;
   /** Bytes of the headers of one request, over HTTP/1.1 and HTTP/2. */
   readonly headerBytesMax: number;
   /** Requests at a time on one connection: streams of HTTP/2, or requests that HTTP/1.1 sends ahead. */
@@ -31,6 +34,8 @@ export type ServerLimits = {
 export const defaultServerLimits: ServerLimits = {
   connectionsMax: 16_384,
   connectionsPerAddressMax: 5_000,
+  keyLookUpsPerAddressMax: 1_000,
+  keyLookUpsWaitingMax: 10_000,
   headerBytesMax: 16 * 1024,
   requestsAtATimeMax: 128,
   firstBytesMs: 5_000,

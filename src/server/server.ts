@@ -45,8 +45,8 @@ export type ServerOptions = {
 };
 
 export type Keys = {
-  /** Says who a key stands for; undefined for a key that is not known or not one. */
-  authenticate(key: string): Promise<Principal | undefined>;
+  /** Says who a key stands for that came from an address; undefined for a key that is not known or not one. */
+  authenticate(key: string, address: () => string): Promise<Principal | undefined>;
   /** Settles when a key that was good is so no longer; rejects when the signal aborts. */
   untilEnded(key: string, signal: AbortSignal): Promise<void>;
 };
@@ -166,7 +166,7 @@ export class Server implements Service {
     const over = new AbortController();
     let watched: Promise<void> | undefined;
     try {
-      const principal = await this.#admit(route, call.headers);
+      const principal = await this.#admit(route, call.headers, exchange);
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
         exchange.response.writeContinue();
       }
@@ -193,7 +193,7 @@ export class Server implements Service {
   }
 
   /** Says who calls, or throws why they may not. The order is part of the contract: it decides which fault is named. */
-  async #admit({ access }: Route, headers: RequestHeaders): Promise<Principal | undefined> {
+  async #admit({ access }: Route, headers: RequestHeaders, { request }: Exchange): Promise<Principal | undefined> {
     if (access === "public") {
       return undefined;
     }
@@ -205,7 +205,7 @@ export class Server implements Service {
         retryAfterSeconds: 1,
       });
     }
-    const principal = await this.#options.keys.authenticate(readKey(headers));
+    const principal = await this.#options.keys.authenticate(readKey(headers), () => request.socket.remoteAddress ?? "");
     if (principal === undefined) {
       throw keyRefused();
     }

@@ -1,11 +1,14 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import { type ApiKeyRecord, checkGrant, type Grant, type KeyText } from "../domain/api-key.ts";
 import { newId } from "../domain/id.ts";
+import type { KeySecret } from "../domain/key-checksum.ts";
 import type { Principal, Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { recordChange } from "./audit.ts";
+import { lookUpConnections } from "./database.ts";
 import { cutPage, type Page } from "./page.ts";
 import { pageTokenOf, parsePageToken } from "./page-token.ts";
+import { SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
 
 export type NewApiKey = Grant & KeyText & Omit<Reach, "environmentId"> & { readonly name: string };
@@ -26,12 +29,31 @@ const columns = [
   "previous_expire_time",
 ] as const;
 
+/** Look-ups in one statement: of a flood of wrong keys thousands come within the time that a few statements take. */
+const lookUpsMax = 1_000;
+
 /** Keys, of which hashes alone are kept. */
 export class ApiKeyStore {
   readonly #db: Kysely<Tables>;
+  readonly #unsigned: SharedStatement<string, FoundPrincipal | undefined>;
 
-  constructor(db: Kysely<Tables>) {
+  /** `lookUpDb` has connections that nothing else uses, so that keys which somebody makes up hold up nobody's calls. */
+  constructor({ db, lookUpDb }: { readonly db: Kysely<Tables>; readonly lookUpDb: Kysely<Tables> }) {
     this.#db = db;
+    this.#unsigned = new SharedStatement({
+      sharing: { rowsMax: lookUpsMax, inFlightMax: lookUpConnections },
+      send: (hashes) => findPrincipals(lookUpDb, hashes),
+    });
+  }
+
+  /** The secrets of the database's keys, newest first. */
+  async listSecrets(): Promise<readonly KeySecret[]> {
+    return await this.#db
+      .selectFrom("key_secret")
+      .select(["id", "secret"])
+      .orderBy("create_time", "desc")
+      .orderBy("id")
+      .execute();
   }
 
   /**
@@ -39,31 +61,13 @@ export class ApiKeyStore {
    * the new one is over. It names no environment: it is what finds it.
    */
   async findPrincipal(hash: string): Promise<FoundPrincipal | undefined> {
-    const { rows } = await sql<PrincipalRow>`
-      select environment.organization_id, environment.id as environment_id, environment.kind, key.id, key.scopes,
-        key.workflow_ids, key.linked_account_ids, key.end_time,
-        (extract(epoch from key.end_time - now()) * 1000)::float8 as valid_ms
-      from (
-        select *, expire_time as end_time from api_key where hash = ${hash}
-        union all
-        -- Of a time that is not set the other one counts.
-        select *, least(expire_time, previous_expire_time) as end_time from api_key where previous_hash = ${hash}
-      ) as key
-      join environment on environment.id = key.environment_id
-      where key.revoke_time is null and (key.end_time is null or key.end_time > now())`.execute(this.#db);
-    const [row] = rows;
-    if (row === undefined) return undefined;
-    const principal: Principal = {
-      organizationId: row.organization_id,
-      environmentId: row.environment_id,
-      environment: row.kind,
-      keyId: row.id,
-      scopes: row.scopes,
-      ...(row.workflow_ids !== null && { workflowIds: row.workflow_ids }),
-      ...(row.linked_account_ids !== null && { linkedAccountIds: row.linked_account_ids }),
-      ...(row.end_time !== null && { expireTime: row.end_time }),
-    };
-    return { principal, ...(row.valid_ms !== null && { validMs: row.valid_ms }) };
+    const [found] = await findPrincipals(this.#db, [hash]);
+    return found;
+  }
+
+  /** The same for a key that anybody may have made up: together with others, and on connections apart from all calls. */
+  async findUnsigned(hash: string): Promise<FoundPrincipal | undefined> {
+    return await this.#unsigned.call(hash);
   }
 
   /** Refuses with KEY_EXCEEDS_MAKER. */
@@ -172,10 +176,48 @@ export class ApiKeyStore {
   }
 }
 
+/** Answers in the order of the hashes. */
+async function findPrincipals(
+  db: Kysely<Tables>,
+  hashes: readonly string[],
+): Promise<readonly (FoundPrincipal | undefined)[]> {
+  const { rows } = await sql<PrincipalRow>`
+    select asked.hash, environment.organization_id, environment.id as environment_id, environment.kind, key.id,
+      key.scopes, key.workflow_ids, key.linked_account_ids, key.end_time,
+      (extract(epoch from key.end_time - now()) * 1000)::float8 as valid_ms
+    from unnest(${hashes}::text[]) as asked (hash)
+    cross join lateral (
+      select *, expire_time as end_time from api_key where api_key.hash = asked.hash
+      union all
+      -- Of a time that is not set the other one counts.
+      select *, least(expire_time, previous_expire_time) as end_time from api_key where previous_hash = asked.hash
+    ) as key
+    join environment on environment.id = key.environment_id
+    where key.revoke_time is null and (key.end_time is null or key.end_time > now())`.execute(db);
+  const found = new Map(rows.map((row) => [row.hash, toFound(row)]));
+  return hashes.map((hash) => found.get(hash));
+}
+
+function toFound(row: PrincipalRow): FoundPrincipal {
+  const principal: Principal = {
+    organizationId: row.organization_id,
+    environmentId: row.environment_id,
+    environment: row.kind,
+    keyId: row.id,
+    scopes: row.scopes,
+    ...(row.workflow_ids !== null && { workflowIds: row.workflow_ids }),
+    ...(row.linked_account_ids !== null && { linkedAccountIds: row.linked_account_ids }),
+    ...(row.end_time !== null && { expireTime: row.end_time }),
+  };
+  return { principal, ...(row.valid_ms !== null && { validMs: row.valid_ms }) };
+}
+
 type PrincipalRow = Pick<
   Selectable<Tables["api_key"]>,
   "id" | "environment_id" | "scopes" | "workflow_ids" | "linked_account_ids"
 > & {
+  /** What was asked for. */
+  readonly hash: string;
   readonly organization_id: string;
   readonly kind: Principal["environment"];
   /** When this text of the key ends. */

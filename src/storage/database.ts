@@ -20,7 +20,7 @@ export type DatabaseOptions = {
   /** Asked at `start()`. */
   readonly connection: () => DatabaseConnection;
   readonly log: Logger;
-  /** Connections at a time, beside the lease's own; 10 where it is not set. */
+  /** Connections at a time, beside those of the lease and of look-ups; 10 where it is not set. */
   readonly poolMax?: number;
   /** What brings its tables up to date; the migrations of this version where it is not set. */
   readonly migrations?: MigrationProvider;
@@ -40,10 +40,15 @@ const retryMaxMs = 2_000;
  */
 const leaseAnswerMs = 1_000;
 
+/** Connections for the look-up of keys that anybody may have made up. */
+export const lookUpConnections = 2;
+
 export class Database implements Service {
   readonly db: Kysely<Tables>;
   /** One connection that nothing but the lease uses: however busy the pool is, the lease is renewed in time. */
   readonly leaseDb: Kysely<Tables>;
+  /** Connections that nothing but the look-up of keys uses which anybody may have made up. */
+  readonly lookUpDb: Kysely<Tables>;
   readonly #options: DatabaseOptions;
   readonly #stopping = new AbortController();
   #starting: Promise<void> | undefined;
@@ -53,6 +58,7 @@ export class Database implements Service {
     this.#options = options;
     const pool = new Pool({ connection, log, max: poolMax });
     this.db = connect(pool);
+    this.lookUpDb = connect(new Pool({ connection, log, max: lookUpConnections }));
     this.leaseDb = connect(
       new Pool({ connection, log, max: 1, watch: { answerMs: leaseAnswerMs, onLost: () => pool.drop() } }),
     );
@@ -67,7 +73,7 @@ export class Database implements Service {
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("the database was stopped before it could be reached"));
     await this.#starting?.catch(() => undefined);
-    await Promise.all([this.db.destroy(), this.leaseDb.destroy()]);
+    await Promise.all([this.db.destroy(), this.leaseDb.destroy(), this.lookUpDb.destroy()]);
   }
 
   async #waitUntilReady(): Promise<void> {

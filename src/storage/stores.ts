@@ -30,10 +30,10 @@ export type Stores = {
 };
 
 /** Opens the stores of a database; each works once that is started. */
-export function openStores({ db, leaseDb }: Database, sharing = defaultSharing): Stores {
+export function openStores({ db, leaseDb, lookUpDb }: Database, sharing = defaultSharing): Stores {
   return {
     tenants: new TenantStore(db),
-    apiKeys: new ApiKeyStore(db),
+    apiKeys: new ApiKeyStore({ db, lookUpDb }),
     audit: new AuditStore(db),
     integrations: new IntegrationStore(db),
     linkedAccounts: new LinkedAccountStore(db),

@@ -10,6 +10,7 @@ export type Tables = {
   readonly organization: OrganizationTable;
   readonly environment: EnvironmentTable;
   readonly api_key: ApiKeyTable;
+  readonly key_secret: KeySecretTable;
   readonly integration: IntegrationTable;
   readonly linked_account: LinkedAccountTable;
   readonly config: ConfigTable;
@@ -53,6 +54,9 @@ type ApiKeyTable = {
   workflow_ids: readonly string[] | null;
   linked_account_ids: readonly string[] | null;
 };
+
+/** What the checksums of keys are made with; `KeySecret` says what for. */
+type KeySecretTable = { id: string; secret: Buffer; create_time: CreateTime };
 
 type IntegrationTable = Edited & {
   environment_id: string;

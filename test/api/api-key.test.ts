@@ -75,7 +75,7 @@ test("a key is shown once, works, and is known by its beginning afterwards, alik
     };
     expect([protocol, created]).toEqual([
       protocol,
-      { api_key: shown, key: expect.stringMatching(/^tk[0-9a-f-]{36}$/) },
+      { api_key: shown, key: expect.stringMatching(/^tk[A-Za-z0-9_-]{40}$/) },
     ]);
     expect((await call({ method: listWorkflows, fields: {}, key: created.key })).reason).toBeUndefined();
     expect((await call({ method: createApiKey, fields, key: created.key })).reason).toBe("SCOPE_MISSING");

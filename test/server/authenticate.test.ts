@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { KeyChecksums, newKeySecret } from "../../src/domain/key-checksum.ts";
 import type { Principal } from "../../src/domain/principal.ts";
 import { Authenticator } from "../../src/server/authenticate.ts";
 
@@ -14,13 +15,27 @@ const principal: Principal = {
   scopes: [],
 };
 
+const secret = newKeySecret();
+const checksums = new KeyChecksums(() => [secret]);
+const limits = { keyLookUpsPerAddressMax: 1_000_000, keyLookUpsWaitingMax: 1_000_000 };
+
 /** One that knows one key, with a clock to move and a count of the look-ups. */
-function open() {
-  const world = { time: 1_000_000, lookUps: 0, isKnown: true, isBroken: false, validMs: 60_000 };
+function open({ known = key, ...changed }: Partial<typeof limits> & { readonly known?: string } = {}) {
+  const world = { time: 1_000_000, lookUps: 0, unsigned: 0, isKnown: true, isBroken: false, validMs: 60_000 };
   /** What waits for a look-up to be answered, where there is such a gate. */
   const gates: Promise<void>[] = [];
   /** Lets a watch look again. */
   let tick: () => void = () => undefined;
+  const find = async (hash: string) => {
+    world.lookUps += 1;
+    const { isKnown } = world;
+    await gates.shift();
+    if (world.isBroken) {
+      throw new Error("no database");
+    }
+    const isFound = isKnown && hash === createHash("sha256").update(known).digest("hex");
+    return isFound ? { principal, validMs: world.validMs } : undefined;
+  };
   const authenticator = new Authenticator({
     clock: {
       now: () => world.time,
@@ -33,18 +48,15 @@ function open() {
           };
         }),
     },
-    find: async (hash) => {
-      world.lookUps += 1;
-      const { isKnown } = world;
-      await gates.shift();
-      if (world.isBroken) {
-        throw new Error("no database");
-      }
-      const isFound = isKnown && hash === createHash("sha256").update(key).digest("hex");
-      return isFound ? { principal, validMs: world.validMs } : undefined;
+    originOf: (text) => checksums.originOf(text),
+    find,
+    findUnsigned: async (hash) => {
+      world.unsigned += 1;
+      return await find(hash);
     },
+    limits: { ...limits, ...changed },
   });
-  const authenticate = (text: string) => authenticator.authenticate(text);
+  const authenticate = (text: string, address = "192.0.2.1") => authenticator.authenticate(text, () => address);
   return { world, authenticator, authenticate, gates, tick: () => tick() };
 }
 
@@ -64,6 +76,81 @@ for (const malformed of [
     expect(world.lookUps).toBe(0);
   });
 }
+
+test("a key that says it was made here and was not is refused without a look-up, and so are 4,000 of them", async () => {
+  const good = checksums.newKey("test");
+  const { world, authenticate } = open({ known: good });
+  const place = good.length - 8;
+  for (let count = 0; count < 4_000; count += 1) {
+    const guess = `${good.slice(0, place)}${String(count).padStart(8, "0")}`;
+    expect(await authenticate(guess)).toBeUndefined();
+  }
+  expect(world.lookUps).toBe(0);
+  expect(await authenticate(good)).toBe(principal);
+  expect(world).toMatchObject({ lookUps: 1, unsigned: 0 });
+});
+
+test("keys that anybody may have made up are looked up apart, and counted for their address alone", async () => {
+  const { world, authenticate } = open({ keyLookUpsPerAddressMax: 3 });
+  const guess = (index: number) => `tk_0123456789abcdef${index}`;
+  for (let index = 0; index < 3; index += 1) expect(await authenticate(guess(index))).toBeUndefined();
+  await expect(authenticate(guess(3))).rejects.toMatchObject({
+    reason: "TOO_MANY_REQUESTS",
+    message: expect.stringContaining("3 unknown API keys a second"),
+    details: { metadata: { limit: "key_lookups", value: "3" }, retryAfterSeconds: 1 },
+  });
+  expect(world).toMatchObject({ lookUps: 3, unsigned: 3 });
+  expect(await authenticate(guess(2)), "what was answered lately costs nothing").toBeUndefined();
+  expect(await authenticate(key, "192.0.2.2"), "from another address").toBe(principal);
+  world.time += 1_000;
+  expect(await authenticate(guess(3)), "a second later").toBeUndefined();
+});
+
+test("a key that was good is asked for apart from the guesses, however many of them come from its address", async () => {
+  const { world, authenticator, authenticate } = open({ keyLookUpsPerAddressMax: 1 });
+  expect(await authenticate(key)).toBe(principal);
+  await expect(authenticate("tk_0123456789abcdef0")).rejects.toMatchObject({ reason: "TOO_MANY_REQUESTS" });
+  world.time += 5_000;
+  expect(await authenticate("tk_0123456789abcdef1")).toBeUndefined();
+  expect(await authenticate(key)).toBe(principal);
+  authenticator.forget();
+  expect(await authenticate(key)).toBe(principal);
+  expect(world).toMatchObject({ lookUps: 4, unsigned: 2 });
+});
+
+test("addresses of IPv6 are one where they are of one subscriber, in every spelling", async () => {
+  const { authenticate } = open({ keyLookUpsPerAddressMax: 1 });
+  let index = 0;
+  const guess = (address: string) => {
+    index += 1;
+    return authenticate(`tk_0123456789abcdef${index}`, address);
+  };
+  const over = { reason: "TOO_MANY_REQUESTS" };
+  expect(await guess("2001:db8::1")).toBeUndefined();
+  await expect(guess("2001:db8::ffff:1")).rejects.toMatchObject(over);
+  await expect(guess("2001:db8:0:0:1::")).rejects.toMatchObject(over);
+  expect(await guess("2001:db8:0:1::1")).toBeUndefined();
+  expect(await guess("fe80::1%eth0")).toBeUndefined();
+  expect(await guess("::ffff:192.0.2.1")).toBeUndefined();
+  await expect(guess("192.0.2.1")).rejects.toMatchObject(over);
+});
+
+test("no more guesses wait at a time than may, whatever they come from", async () => {
+  const { authenticate, gates } = open({ keyLookUpsWaitingMax: 2 });
+  const gate = Promise.withResolvers<void>();
+  gates.push(gate.promise, gate.promise);
+  const waiting = [
+    authenticate("tk_0123456789abcdef0", "192.0.2.1"),
+    authenticate("tk_0123456789abcdef1", "192.0.2.2"),
+  ];
+  await expect(authenticate("tk_0123456789abcdef2", "192.0.2.3")).rejects.toMatchObject({
+    reason: "KEY_LOOKUPS_FULL",
+    details: { metadata: { limit: "key_lookups_waiting", value: "2" }, retryAfterSeconds: 1 },
+  });
+  gate.resolve();
+  expect(await Promise.all(waiting)).toEqual([undefined, undefined]);
+  expect(await authenticate("tk_0123456789abcdef3", "192.0.2.3")).toBeUndefined();
+});
 
 test("an answer is kept for five seconds and no longer", async () => {
   const { world, authenticate } = open();

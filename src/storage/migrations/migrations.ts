@@ -14,6 +14,7 @@ import { fairQueue } from "./0012-fair-queue.ts";
 import { history } from "./0013-history.ts";
 import { draftRetention } from "./0014-draft-retention.ts";
 import { processNames } from "./0015-process-names.ts";
+import { keySecrets } from "./0016-key-secrets.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -33,5 +34,6 @@ export const migrations: MigrationProvider = {
     "0013-history": history,
     "0014-draft-retention": draftRetention,
     "0015-process-names": processNames,
+    "0016-key-secrets": keySecrets,
   }),
 };
