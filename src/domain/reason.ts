@@ -47,6 +47,7 @@ export type Reason =
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
   | "UNSUPPORTED_MEDIA_TYPE"
+  | "ENCODING_UNDECLARED"
   | "MALFORMED_REQUEST"
   | "HEADERS_TOO_LARGE"
   | "REQUEST_TIMEOUT"
@@ -97,6 +98,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },
   METHOD_NOT_ALLOWED: { code: Code.Unimplemented, status: 405 },
   UNSUPPORTED_MEDIA_TYPE: { code: Code.Unimplemented, status: 415 },
+  ENCODING_UNDECLARED: { code: Code.Internal, status: 400 },
   MALFORMED_REQUEST: { code: Code.InvalidArgument, status: 400 },
   HEADERS_TOO_LARGE: { code: Code.ResourceExhausted, status: 431 },
   REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, status: 408 },

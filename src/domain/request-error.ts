@@ -13,6 +13,8 @@ export type RequestErrorDetails = {
   readonly problems?: readonly WorkflowProblem[];
   /** When to try again, in whole seconds. */
   readonly retryAfterSeconds?: number;
+  /** Headers that the refusal comes with, such as those that say what would be taken. */
+  readonly headers?: Readonly<Record<string, string>>;
   readonly cause?: unknown;
 };
 

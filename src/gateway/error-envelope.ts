@@ -14,6 +14,7 @@ export function errorReply(error: RequestError, call: Call): TextReply {
   const members = Object.keys(details).length === 0 ? {} : { details };
   const { retryAfterSeconds, metadata } = error.details;
   const headers = {
+    ...error.details.headers,
     ...(retryAfterSeconds !== undefined && { "retry-after": String(retryAfterSeconds) }),
     ...(error.reason === "METHOD_NOT_ALLOWED" && { allow: metadata?.["allow"] ?? "" }),
   };

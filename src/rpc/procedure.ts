@@ -94,6 +94,9 @@ export class Procedure {
   }
 
   async #refuse(request: Request, error: RequestError): Promise<void> {
+    // Set here: Connect takes the names that it writes itself out of an error's headers.
+    for (const [name, value] of Object.entries(error.details.headers ?? {}))
+      request.exchange.response.setHeader(name, value);
     // The gate refuses before a body is looked at.
     await this.#answer(request, { values: createContextValues().set(refusalKey, error), body: Readable.from([]) });
   }

@@ -88,6 +88,13 @@ async function openEnvelope(body: Uint8Array, { isPacked }: RpcTerms, bytesMax: 
   const message = body.subarray(envelopeHeadBytes);
   if (flags === 0) return message;
   if (flags === 1 && isPacked) return inflate(message, bytesMax);
+  if (flags === 1) {
+    // Not the caller's, by the document "Compression" of gRPC: a peer that breaks the protocol so is told INTERNAL.
+    throw new RequestError(
+      "ENCODING_UNDECLARED",
+      "The message is marked as compressed, and no header says how; name the encoding, or send it as it is.",
+    );
+  }
   throw new RequestError(
     "VALIDATION_ERROR",
     `The envelope's flags are ${flags}; send 0, or 1 for a message that is packed as the encoding in the header says.`,

@@ -28,14 +28,19 @@ function single({ headers }: RequestHead, name: string): string | undefined {
 }
 
 function isGzip(head: RequestHead, { protocol }: RpcFormat): boolean {
-  const name = protocol === "connect" ? "connect-content-encoding" : "grpc-encoding";
+  const isConnect = protocol === "connect";
+  const name = isConnect ? "connect-content-encoding" : "grpc-encoding";
   const encoding = single(head, name) ?? "identity";
   if (encoding === "gzip") return true;
   if (encoding === "identity") return false;
   throw new RequestError(
     "UNSUPPORTED_MEDIA_TYPE",
     `The ${name} "${encoding}" is not known; send messages as they are, or with gzip.`,
-    { metadata: { header: name, encoding } },
+    {
+      metadata: { header: name, encoding },
+      // The document "Compression" of gRPC: the refusal says what is taken.
+      headers: { [isConnect ? "connect-accept-encoding" : "grpc-accept-encoding"]: "identity,gzip" },
+    },
   );
 }
 

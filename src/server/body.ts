@@ -102,7 +102,8 @@ function unknownEncoding(encoding: string): RequestError {
   return new RequestError(
     "UNSUPPORTED_MEDIA_TYPE",
     `The content-encoding "${encoding}" is not known; send the body as it is, or with gzip.`,
-    { metadata: { content_encoding: encoding } },
+    // RFC 9110, section 15.5.16.
+    { metadata: { content_encoding: encoding }, headers: { "accept-encoding": "gzip, identity" } },
   );
 }
 

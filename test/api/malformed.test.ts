@@ -45,6 +45,7 @@ function verdict(answer: HttpAnswer): string {
 
 const invalid = "InvalidArgument VALIDATION_ERROR flowcall";
 const unimplemented = "Unimplemented UNSUPPORTED_MEDIA_TYPE flowcall";
+const undeclared = "Internal ENCODING_UNDECLARED flowcall";
 const connectInvalid = "invalid_argument VALIDATION_ERROR flowcall";
 const web = "application/grpc-web+proto";
 
@@ -57,7 +58,12 @@ describe("in its own protocol a caller is told of", () => {
     ["an envelope of 4 GiB", { type: web, body: Buffer.from([0, 255, 255, 255, 255, 1]) }, invalid],
     ["flags that mean nothing", { type: web, body: frame(2, binary) }, invalid],
     ["a trailer in place of a message", { type: web, body: frame(128, binary) }, invalid],
-    ["a packed message that no header tells of", { type: web, body: packed }, invalid],
+    ["a packed message that no header tells of", { type: web, body: packed }, undeclared],
+    [
+      "a packed message whose header says that it is not",
+      { type: web, headers: [["grpc-encoding", "identity"]], body: packed },
+      undeclared,
+    ],
     [
       "a packed message that is not",
       { type: web, headers: [["grpc-encoding", "gzip"]], body: frame(1, binary) },
@@ -106,6 +112,16 @@ describe("in its own protocol a caller is told of", () => {
   ])("%s", async (_, request, expected) => {
     expect(verdict(await send(request))).toBe(expected);
   });
+});
+
+test.each([
+  ["grpc-encoding", web, "grpc-accept-encoding", "identity,gzip"],
+  ["content-encoding", "application/json", "accept-encoding", "gzip, identity"],
+])("the refusal of an unknown %s says what is taken", async (header, type, taken, value) => {
+  for (const version of ["1.1", "2"] as const) {
+    const answer = await send({ type, headers: [[header, "br"]], body: type === web ? framed : json }, version);
+    expect(answer.headers.get(taken)).toBe(value);
+  }
 });
 
 describe("in REST's envelope a caller that speaks no protocol is told of", () => {
