@@ -48,7 +48,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
         ...(request.configId !== undefined && { configId: request.configId }),
         ...(request.tag !== undefined && { tag: request.tag }),
       });
-      tellExecution(call, started.executionId, started.outcome?.state ?? "RUNNING");
+      tellExecution(call, started.executionId, started.outcome?.state ?? started.state ?? "RUNNING");
       if (request.wait !== undefined) call.replyHeaders.set("preference-applied", `wait=${request.wait}`);
       if (started.isReplayed === true) call.replyHeaders.set("idempotent-replayed", "true");
       return startedMessage(started, { isWaiting: isSync || request.wait !== undefined });

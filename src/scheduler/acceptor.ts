@@ -166,9 +166,9 @@ export class Acceptor {
 
   /** Joins the execution that an earlier call with the key started, or answers as it ended. */
   async #join(executionId: string, call: ExecuteCall): Promise<Started> {
-    if (call.waitMs === undefined) return { executionId, isReplayed: true };
     const { environmentId, linkedAccountId } = call;
     const result = await this.#options.executions.getResult({ environmentId, linkedAccountId, executionId });
+    if (call.waitMs === undefined) return { executionId, state: result?.state, isReplayed: true };
     const started =
       result !== undefined && isTerminal(result.state)
         ? { executionId, outcome: { ...result, state: result.state } }

@@ -1,5 +1,5 @@
 import type { Account } from "../domain/account.ts";
-import type { ExecutionType, Outcome } from "../domain/execution.ts";
+import type { ExecutionState, ExecutionType, Outcome } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { Reach } from "../domain/principal.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
@@ -29,6 +29,8 @@ export type ExecuteCall = Reach &
 export type Started = {
   readonly executionId: string;
   readonly outcome?: Outcome | undefined;
+  /** How it stands, where that is known and nobody waits for its end; else it runs. */
+  readonly state?: ExecutionState | undefined;
   /** Whether an earlier call with the same idempotency key started it. */
   readonly isReplayed?: boolean;
 };

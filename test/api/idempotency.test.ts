@@ -88,6 +88,24 @@ describe("calls with one idempotency key are one execution", () => {
     }
   });
 
+  test.each([
+    ["create-task", "COMPLETED"],
+    ["always-fails", "ERRORED"],
+    ["slow-task", "RUNNING"],
+  ])("an asynchronous repeat of %s says how the execution stands", async (workflow, status) => {
+    const request = execute({ workflow, idempotency_key: newKey() });
+    const executionId = idOf(await call(request));
+    if (status !== "RUNNING") {
+      const fields = { execution_id: executionId, linked_account_id: account, wait: 20 };
+      await call({ method: ExecutionService.method.getExecutionResponse, key: testKey, fields }, 5);
+    }
+    for (const index of protocols.keys()) {
+      const again = await call(request, index);
+      expect([again.message, isReplayed(again)]).toEqual([{ execution_id: executionId }, true]);
+      expect(again.headers.get("x-execution-status")).toBe(status);
+    }
+  });
+
   test("a synchronous repeat of an asynchronous call waits for its end", async () => {
     const idempotency_key = newKey();
     const first = await call(execute({ workflow: "slow-task", idempotency_key }));
