@@ -48,6 +48,7 @@ const settings = {
   FLOWCALL_VERSIONS_BYTES: [whole(mebibyte, 64 * 1024 * mebibyte), "versionsBytesMax"],
   FLOWCALL_WATCHERS_MAX: [whole(0, 1_000_000), "watchersMax"],
   FLOWCALL_STREAM_STALL_MS: [whole(100, hourMs), "streamStallMs"],
+  FLOWCALL_REFLECTION_MS: [whole(100, hourMs), "reflectionMs"],
   FLOWCALL_EVENT_COMMENT_MS: [whole(100, hourMs), "eventCommentMs"],
 } as const satisfies Record<string, Setting<LimitPath>>;
 
@@ -56,6 +57,8 @@ const serverSettings = {
   FLOWCALL_CONNECTIONS_PER_ADDRESS: [whole(1, 1_000_000), "connectionsPerAddressMax"],
   FLOWCALL_KEY_LOOKUPS_PER_ADDRESS: [whole(1, 1_000_000), "keyLookUpsPerAddressMax"],
   FLOWCALL_KEY_LOOKUPS_WAITING: [whole(1, 1_000_000), "keyLookUpsWaitingMax"],
+  FLOWCALL_OPEN_STREAMS: [whole(0, 1_000_000), "openStreamsMax"],
+  FLOWCALL_OPEN_STREAMS_PER_ADDRESS: [whole(0, 1_000_000), "openStreamsPerAddressMax"],
 } as const satisfies Record<string, Setting<keyof ServerLimits>>;
 
 type Values<Settings> = { readonly [Name in keyof Settings]?: number | undefined };

@@ -35,16 +35,21 @@ export type Route = {
   refuse(exchange: Exchange, call: Call, error: RequestError): Promise<void>;
 };
 
+/** A bound as a refusal tells it. */
+export type NamedLimit = { readonly name: string; readonly value: number };
+
 /** A request and its reply, over HTTP/1.1 or HTTP/2. */
 export type Exchange = {
   readonly request: IncomingMessage | Http2ServerRequest;
   readonly response: ServerResponse | Http2ServerResponse;
+  /** Whom the caller counts for where callers without a key share something: its address, or its network's. */
+  readonly address: string;
   /**
    * The whole body, decompressed by its `content-encoding` (identity, gzip).
-   * Throws RequestError: PAYLOAD_TOO_LARGE as soon as `bytesMax` is passed, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE for
+   * Throws RequestError: PAYLOAD_TOO_LARGE as soon as `bytesMax` is passed, which names `limit` or else `transport_bytes`, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE for
    * an encoding that is not known, INVALID_JSON for one that is broken.
    */
-  readBody(bytesMax: number): Promise<Uint8Array>;
+  readBody(bytesMax: number, limit?: NamedLimit): Promise<Uint8Array>;
   /** Ends the reply where it is, as one that the caller cannot take for whole. */
   cut(): void;
 };

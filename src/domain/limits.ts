@@ -63,6 +63,10 @@ export type Limits = {
   readonly eventCommentMs: number;
   /** How long the reader of a stream may take nothing of it, on every protocol. */
   readonly streamStallMs: number;
+  /** Bytes of one message to a service that needs no key (gRPC health and reflection), decompressed. */
+  readonly openMessageBytesMax: number;
+  /** How long a stream of gRPC reflection may be open. */
+  readonly reflectionMs: number;
 };
 
 const mebibyte = 1024 * 1024;
@@ -99,4 +103,6 @@ export const defaultLimits: Limits = {
   eventOpenMs: 1_000,
   eventCommentMs: 15_000,
   streamStallMs: 60_000,
+  openMessageBytesMax: 1024,
+  reflectionMs: 60_000,
 };

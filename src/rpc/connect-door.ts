@@ -24,6 +24,7 @@ import { RequestError } from "../domain/request-error.ts";
 import { type Scope, scope } from "../gen/flowcall/v1/options_pb.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import type { Chain, Implementation } from "./handler-chain.ts";
+import { OpenTurns } from "./open-turns.ts";
 import { callKey, Procedure, refusalKey, requestKey } from "./procedure.ts";
 import { formatOfType } from "./rpc-format.ts";
 import { writeTrailersOnly } from "./rpc-reply.ts";
@@ -60,12 +61,13 @@ export function createConnectDoor({ implementations, open, chain, limits, log }:
     }
   }
 
+  const turns = new OpenTurns();
   const openServices = new Set(open.map(({ service }) => service));
   const procedures = new Map<string, Procedure>();
   for (const handler of router.handlers) {
     const isOpen = openServices.has(handler.service);
     const access = isOpen ? "public" : scopeOf(handler.method);
-    procedures.set(handler.requestPath, new Procedure({ handler, access, isOpen, limits, log }));
+    procedures.set(handler.requestPath, new Procedure({ handler, access, limits, log, ...(isOpen && { turns }) }));
   }
   return {
     match: (head) => procedures.get(head.path)?.route(head) ?? unknownMethod(head),

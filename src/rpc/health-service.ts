@@ -9,9 +9,7 @@ import {
 } from "../gen/grpc/health/v1/health_pb.ts";
 import type { OpenService } from "./connect-door.ts";
 import { connectErrorOf } from "./connect-error.ts";
-
-/** How often a watcher's view is looked at again. */
-const watchMs = 250;
+import { ReadinessChanges } from "./readiness-changes.ts";
 
 export type HealthOptions = {
   readonly isReady: () => boolean;
@@ -22,6 +20,7 @@ export type HealthOptions = {
 
 /** gRPC health (grpc.health.v1): SERVING while the process can accept calls. Needs no key, as `/readyz` does not. */
 export function createHealthService({ isReady, services, clock }: HealthOptions): OpenService {
+  const changes = new ReadinessChanges({ isReady, clock });
   const known = new Set(["", ...services]);
   const statusNow = () => (isReady() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);
 
@@ -35,17 +34,19 @@ export function createHealthService({ isReady, services, clock }: HealthOptions)
       }
       return create(HealthCheckResponseSchema, { status: statusNow() });
     },
-    watch: async function* ({ service }, context) {
+    watch: async function* ({ service }, { signal }) {
+      const statusOf = () => (known.has(service) ? statusNow() : ServingStatus.SERVICE_UNKNOWN);
       let last: ServingStatus | undefined;
-      for (let isOver = false; ; isOver = context.signal.aborted) {
-        const status = known.has(service) ? statusNow() : ServingStatus.SERVICE_UNKNOWN;
+      for (let isOver = false; ; isOver = signal.aborted) {
+        const status = statusOf();
         if (status !== last) yield create(HealthCheckResponseSchema, { status });
         // What ends the watch may be the end of the service, and is said.
-        if (isOver) return;
+        if (isOver) break;
         last = status;
-        // The wait ends early, by a rejection, when the watcher goes away or the service stops.
-        await clock.wait(watchMs, context.signal).catch(() => undefined);
+        if (statusOf() === last) await changes.next(signal);
       }
+      const { reason } = signal;
+      if (reason instanceof RequestError && reason.reason !== "SHUTTING_DOWN") throw connectErrorOf(reason);
     },
   };
   return { service: Health, register: (router) => router.service(Health, implementation) };

@@ -7,6 +7,8 @@ import type { Exchange, RequestHead, Route } from "../domain/door.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
+import { openMessages } from "./open-messages.ts";
+import type { OpenTurns } from "./open-turns.ts";
 import { bodyOf, readRequestMessage } from "./request-message.ts";
 import { allowedMethods, type RpcFormat, rpcFormat, typeOfFormat } from "./rpc-format.ts";
 import { writeRpcReply } from "./rpc-reply.ts";
@@ -17,14 +19,11 @@ export const callKey = createContextKey<Call | undefined>(undefined);
 export const requestKey = createContextKey<Message | undefined>(undefined);
 export const refusalKey = createContextKey<RequestError | undefined>(undefined);
 
-/** How long a call that streams may be silent. */
-const streamIdleMs = 60_000;
-
 type ProcedureOptions = {
   readonly handler: ConnectRouter["handlers"][number];
   readonly access: Scope | "public";
-  /** Whether the method speaks to Connect itself and not to the chain. */
-  readonly isOpen: boolean;
+  /** Given for a method that needs no key: it speaks to Connect itself and not to the chain. */
+  readonly turns?: OpenTurns;
   readonly limits: Limits;
   readonly log: Logger;
 };
@@ -78,19 +77,40 @@ export class Procedure {
   }
 
   async #given({ head, format, exchange, call }: Request): Promise<Given> {
-    const { handler, isOpen, limits } = this.#options;
+    const { handler, turns, limits } = this.#options;
     const { input, methodKind } = handler.method;
     const terms = rpcTerms(head, format);
     if (methodKind === "bidi_streaming" || methodKind === "client_streaming") {
-      return { values: createContextValues(), body: streamedBody(exchange, format), terms };
+      return { values: createContextValues(), body: this.#streamedBody({ exchange, format, call }, terms), terms };
     }
     const deadline = terms.timeoutMs === undefined ? undefined : performance.now() + terms.timeoutMs;
-    const message = await readRequestMessage({ exchange, head, format, terms, schema: input, limits });
+    const limit =
+      turns === undefined
+        ? { name: "transport_bytes", value: limits.transportBytesMax }
+        : { name: "open_message_bytes", value: limits.openMessageBytesMax };
+    const message = await readRequestMessage({ exchange, head, format, terms, schema: input, limits, limit });
+    await turns?.take(exchange.address);
     const values = createContextValues()
       .set(callKey, deadline === undefined ? call : { ...call, deadline })
       .set(requestKey, message);
-    const given = isOpen ? message : create(input);
+    const given = turns === undefined ? create(input) : message;
     return { values, body: bodyOf(encode(input, given, format), format), terms };
+  }
+
+  /** The messages of a call that streams, as they come. */
+  #streamedBody({ exchange, format, call }: Omit<Request, "head">, terms: RpcTerms): AsyncIterable<Uint8Array> {
+    const { turns, limits } = this.#options;
+    if (turns === undefined || format.isText || !("stream" in exchange.request)) {
+      throw new RequestError("VALIDATION_ERROR", "This method streams both ways; call it by gRPC over HTTP/2.");
+    }
+    return openMessages({
+      exchange,
+      terms,
+      signal: call.signal,
+      bytesMax: limits.openMessageBytesMax,
+      streamMs: limits.reflectionMs,
+      turn: () => turns.take(exchange.address),
+    });
   }
 
   async #refuse(request: Request, error: RequestError): Promise<void> {
@@ -143,16 +163,6 @@ function* termHeaders({ protocol }: RpcFormat, terms: RpcTerms | undefined): Ite
 
 function encode(schema: DescMessage, message: Message, { codec }: RpcFormat): Uint8Array {
   return codec === "json" ? Buffer.from(toJsonString(schema, message)) : toBinary(schema, message);
-}
-
-/** The body of a call that streams, as it comes. A caller that neither asks nor takes anything for long is cut. */
-function streamedBody({ request }: Exchange, { isText }: RpcFormat): AsyncIterable<Uint8Array> {
-  if (isText || !("stream" in request)) {
-    throw new RequestError("VALIDATION_ERROR", "This method streams both ways; call it by gRPC over HTTP/2.");
-  }
-  const { stream } = request;
-  stream.setTimeout(streamIdleMs, () => stream.close());
-  return stream;
 }
 
 function optionsRoute(allow: string): Route {

@@ -44,6 +44,8 @@ class Directory {
   readonly #services: readonly DescService[];
   readonly #files = new Map<string, DescFile>();
   readonly #fileOfSymbol = new Map<string, DescFile>();
+  readonly #answers = new Map<DescFile, readonly Uint8Array[]>();
+  readonly #bytes = new Map<DescFile, Uint8Array>();
   readonly #extensions: readonly DescExtension[];
 
   constructor(services: readonly DescService[]) {
@@ -81,6 +83,13 @@ class Directory {
   /** A file with all that it imports, so that the asker need not ask again. */
   #fileAnswer(file: DescFile | undefined, asked: string) {
     if (file === undefined) return refusalOf(Code.NotFound, `${asked} is not known here`);
+    return answerOf("fileDescriptorResponse", { fileDescriptorProto: [...this.#bytesWithImports(file)] });
+  }
+
+  /** Made once for each file, and shared by all answers. */
+  #bytesWithImports(file: DescFile): readonly Uint8Array[] {
+    const made = this.#answers.get(file);
+    if (made !== undefined) return made;
     const files = new Set<DescFile>();
     const add = (next: DescFile): void => {
       if (files.has(next)) return;
@@ -88,9 +97,15 @@ class Directory {
       next.dependencies.forEach(add);
     };
     add(file);
-    return answerOf("fileDescriptorResponse", {
-      fileDescriptorProto: [...files].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto)),
-    });
+    const answer = [...files].map((one) => this.#bytesOf(one));
+    this.#answers.set(file, answer);
+    return answer;
+  }
+
+  #bytesOf(file: DescFile): Uint8Array {
+    const bytes = this.#bytes.get(file) ?? toBinary(FileDescriptorProtoSchema, file.proto);
+    this.#bytes.set(file, bytes);
+    return bytes;
   }
 
   #extensionsOf(typeName: string): readonly DescExtension[] {

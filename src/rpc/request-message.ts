@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
-import type { Exchange, RequestHead } from "../domain/door.ts";
+import type { Exchange, NamedLimit, RequestHead } from "../domain/door.ts";
 import { messageFromJson } from "../domain/json-message.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
@@ -13,7 +13,7 @@ import { scanWire } from "./wire-scan.ts";
 const decompress = promisify(gunzip);
 
 /** Bytes of an envelope's head: flags and length. */
-const envelopeHeadBytes = 5;
+export const envelopeHeadBytes = 5;
 
 export type ReadOptions = {
   readonly exchange: Exchange;
@@ -22,6 +22,8 @@ export type ReadOptions = {
   readonly terms: RpcTerms;
   readonly schema: DescMessage;
   readonly limits: Limits;
+  /** How many bytes a message may have, decompressed. */
+  readonly limit: NamedLimit;
 };
 
 /**
@@ -42,36 +44,39 @@ export async function readRequestMessage(options: ReadOptions): Promise<Message>
   }
 }
 
+type OpenOptions = Pick<ReadOptions, "terms" | "limit">;
+
 /** A body that holds one message. */
 export async function* bodyOf(message: Uint8Array, { isEnveloped }: RpcFormat): AsyncGenerator<Uint8Array> {
-  if (!isEnveloped) {
-    yield message;
-    return;
-  }
+  yield isEnveloped ? envelopeOf(message) : message;
+}
+
+/** A message that is not packed, in its envelope. */
+export function envelopeOf(message: Uint8Array): Uint8Array {
   const head = Buffer.alloc(envelopeHeadBytes);
   head.writeUInt32BE(message.length, 1);
-  yield Buffer.concat([head, message]);
+  return Buffer.concat([head, message]);
 }
 
-async function readBytes({ exchange, head, format, terms, limits }: ReadOptions): Promise<Uint8Array> {
-  const bytesMax = limits.transportBytesMax;
-  if (head.method === "GET") return readQuery(head, bytesMax);
-  if (!format.isEnveloped) return exchange.readBody(bytesMax);
-  const bodyMax = bytesMax + envelopeHeadBytes;
-  if (!format.isText) return openEnvelope(await exchange.readBody(bodyMax), terms, bytesMax);
-  const text = await exchange.readBody(Math.ceil(bodyMax / 3) * 4);
+async function readBytes(options: ReadOptions): Promise<Uint8Array> {
+  const { exchange, head, format, limit } = options;
+  if (head.method === "GET") return readQuery(head, limit);
+  if (!format.isEnveloped) return exchange.readBody(limit.value, limit);
+  const bodyMax = limit.value + envelopeHeadBytes;
+  if (!format.isText) return openEnvelope(await exchange.readBody(bodyMax, limit), options);
+  const text = await exchange.readBody(Math.ceil(bodyMax / 3) * 4, limit);
   const body = decodeBase64(text);
   if (body === undefined) throw new RequestError("VALIDATION_ERROR", "The body is not base64.");
-  return openEnvelope(body, terms, bytesMax);
+  return openEnvelope(body, options);
 }
 
-async function readQuery(head: RequestHead, bytesMax: number): Promise<Uint8Array> {
+async function readQuery(head: RequestHead, limit: NamedLimit): Promise<Uint8Array> {
   const query = new URLSearchParams(head.query);
   const message = query.get("message") ?? "";
   const raw = query.get("base64") === "1" ? Buffer.from(message, "base64url") : Buffer.from(message);
   const compression = query.get("compression") || "identity";
   if (compression === "identity") return raw;
-  if (compression === "gzip") return inflate(raw, bytesMax);
+  if (compression === "gzip") return inflate(raw, limit);
   throw new RequestError(
     "UNSUPPORTED_MEDIA_TYPE",
     `The compression "${compression}" is not known; send the message as it is, or with gzip.`,
@@ -79,7 +84,7 @@ async function readQuery(head: RequestHead, bytesMax: number): Promise<Uint8Arra
   );
 }
 
-async function openEnvelope(body: Uint8Array, { isPacked }: RpcTerms, bytesMax: number): Promise<Uint8Array> {
+async function openEnvelope(body: Uint8Array, { terms, limit }: OpenOptions): Promise<Uint8Array> {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   if (body.length < envelopeHeadBytes || view.getUint32(1) !== body.length - envelopeHeadBytes) {
     throw new RequestError("VALIDATION_ERROR", "The body must hold one message in one whole envelope.");
@@ -87,7 +92,7 @@ async function openEnvelope(body: Uint8Array, { isPacked }: RpcTerms, bytesMax: 
   const flags = view.getUint8(0);
   const message = body.subarray(envelopeHeadBytes);
   if (flags === 0) return message;
-  if (flags === 1 && isPacked) return inflate(message, bytesMax);
+  if (flags === 1 && terms.isPacked) return inflate(message, limit);
   if (flags === 1) {
     // Not the caller's, by the document "Compression" of gRPC: a peer that breaks the protocol so is told INTERNAL.
     throw new RequestError(
@@ -102,13 +107,14 @@ async function openEnvelope(body: Uint8Array, { isPacked }: RpcTerms, bytesMax: 
   );
 }
 
-async function inflate(bytes: Uint8Array, bytesMax: number): Promise<Uint8Array> {
+/** Unpacks a message. Throws RequestError as soon as it is too large. */
+export async function inflate(bytes: Uint8Array, { name, value }: NamedLimit): Promise<Uint8Array> {
   try {
-    return await decompress(bytes, { maxOutputLength: bytesMax });
+    return await decompress(bytes, { maxOutputLength: value });
   } catch (cause) {
     if (cause instanceof RangeError) {
-      throw new RequestError("PAYLOAD_TOO_LARGE", `The message is larger than ${bytesMax} bytes when decompressed.`, {
-        metadata: { limit: "transport_bytes", value: String(bytesMax) },
+      throw new RequestError("PAYLOAD_TOO_LARGE", `The message is larger than ${value} bytes when decompressed.`, {
+        metadata: { limit: name, value: String(value) },
         cause,
       });
     }

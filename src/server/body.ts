@@ -3,12 +3,15 @@ import type { Http2ServerRequest } from "node:http2";
 import type { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import type { RequestHeaders } from "../domain/call.ts";
+import type { NamedLimit } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
 
 export type BodyOptions = {
   readonly headers: RequestHeaders;
   /** Bounds what is sent and what it unpacks to. */
   readonly bytesMax: number;
+  /** How a refusal tells it. */
+  readonly limit: NamedLimit;
   readonly timeoutMs: number;
 };
 
@@ -18,14 +21,14 @@ export type BodyOptions = {
  */
 export function readBody(
   request: IncomingMessage | Http2ServerRequest,
-  { headers, bytesMax, timeoutMs }: BodyOptions,
+  { headers, bytesMax, limit, timeoutMs }: BodyOptions,
 ): Promise<Uint8Array> {
   const encoding = headers.get("content-encoding")?.join(", ").toLowerCase() || "identity";
   if (encoding !== "identity" && encoding !== "gzip") {
     return Promise.reject(unknownEncoding(encoding));
   }
   if (Number(headers.get("content-length")?.[0] ?? 0) > bytesMax) {
-    return Promise.reject(tooLarge(bytesMax));
+    return Promise.reject(tooLarge(limit));
   }
   return new Promise((resolve, reject) => {
     // Both kinds of request are streams; as a union of two they have no callable methods.
@@ -38,13 +41,13 @@ export function readBody(
     const count = (chunk: Buffer) => {
       bytesSent += chunk.length;
       if (bytesSent > bytesMax) {
-        fail(tooLarge(bytesMax));
+        fail(tooLarge(limit));
       }
     };
     const take = (chunk: Buffer) => {
       bytes += chunk.length;
       if (bytes > bytesMax) {
-        fail(tooLarge(bytesMax));
+        fail(tooLarge(limit));
       } else {
         chunks.push(chunk);
       }
@@ -82,13 +85,11 @@ export function readBody(
   });
 }
 
-function tooLarge(bytesMax: number): RequestError {
+function tooLarge({ name, value }: NamedLimit): RequestError {
   return new RequestError(
     "PAYLOAD_TOO_LARGE",
-    `The body is larger than the ${bytesMax} bytes that one request may have.`,
-    {
-      metadata: { limit: "transport_bytes", max: String(bytesMax) },
-    },
+    `The body is larger than the ${value} bytes that one request may have (limit ${name}).`,
+    { metadata: { limit: name, max: String(value), value: String(value) } },
   );
 }
 

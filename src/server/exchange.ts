@@ -3,6 +3,7 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse } from "no
 import type { RequestHeaders } from "../domain/call.ts";
 import type { Exchange, RequestHead } from "../domain/door.ts";
 import { readBody } from "./body.ts";
+import { clientAddress } from "./client-address.ts";
 
 export function createExchange(
   request: IncomingMessage | Http2ServerRequest,
@@ -12,7 +13,12 @@ export function createExchange(
   return {
     request,
     response,
-    readBody: (bytesMax) => readBody(request, { headers, bytesMax, timeoutMs }),
+    // Asked for seldom, and by way of objects that Node makes for it.
+    get address() {
+      return clientAddress(request.socket) ?? "";
+    },
+    readBody: (bytesMax, limit = { name: "transport_bytes", value: bytesMax }) =>
+      readBody(request, { headers, bytesMax, limit, timeoutMs }),
     cut: () => cut(response),
   };
 }

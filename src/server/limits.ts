@@ -11,6 +11,9 @@ export type ServerLimits = {
   readonly headerBytesMax: number;
   /** Requests at a time on one connection: streams of HTTP/2, or requests that HTTP/1.1 sends ahead. */
   readonly requestsAtATimeMax: number;
+  /** Streams at a time that need no key (gRPC reflection, and Watch of gRPC health): in all, and of one address. */
+  readonly openStreamsMax: number;
+  readonly openStreamsPerAddressMax: number;
   /** From a connection's first packet until its first bytes say which HTTP it speaks. */
   readonly firstBytesMs: number;
   /** From there until the headers of a request are complete; for HTTP/2 until the first request. */
@@ -38,6 +41,8 @@ export const defaultServerLimits: ServerLimits = {
   keyLookUpsWaitingMax: 10_000,
   headerBytesMax: 16 * 1024,
   requestsAtATimeMax: 128,
+  openStreamsMax: 1_024,
+  openStreamsPerAddressMax: 128,
   firstBytesMs: 5_000,
   headersMs: 10_000,
   bodyMs: 15_000,

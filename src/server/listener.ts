@@ -17,6 +17,7 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import { refuseBrokenRequest } from "./broken-request.ts";
+import { clientAddress } from "./client-address.ts";
 import { sayFarewell } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
 import { untilQuiet } from "./quiet-turn.ts";
@@ -171,7 +172,7 @@ export class Listener implements Service {
 
   /** Whether an address may have one connection more; counts it until it closes. */
   #countAddress(socket: Socket): boolean {
-    const { remoteAddress: address } = socket;
+    const address = clientAddress(socket);
     // A client that has gone by now has none.
     if (address === undefined) return false;
     const open = (this.#addresses.get(address) ?? 0) + 1;

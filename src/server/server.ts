@@ -18,12 +18,14 @@ import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import type { HttpReply } from "../gateway/http-reply.ts";
+import type { Place } from "./address-places.ts";
 import { requireOneReading } from "./broken-request.ts";
 import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
 import { shuttingDown } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
+import { OpenStreams } from "./open-streams.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
 import { guardReply } from "./unread-body.ts";
 
@@ -58,6 +60,7 @@ export class Server implements Service {
   readonly #doors: readonly Door[];
   readonly #listener: Listener;
   readonly #cors: Cors;
+  readonly #openStreams: OpenStreams;
   readonly #open = new Set<OpenCall>();
   readonly #streams = new Set<AbortController>();
   #isRetiring = false;
@@ -67,6 +70,7 @@ export class Server implements Service {
     this.#options = options;
     const isReady = () => !this.#isRetiring && options.isReady();
     this.#doors = [createPublicPages(isReady, options.pages ?? new Map()), ...options.doors];
+    this.#openStreams = new OpenStreams(options.limits);
     this.#cors = new Cors(options.corsOrigins ?? []);
     this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
   }
@@ -165,7 +169,9 @@ export class Server implements Service {
   async #pass(route: Route, exchange: Exchange, { call, abort }: Passing): Promise<void> {
     const over = new AbortController();
     let watched: Promise<void> | undefined;
+    let place: Place | undefined;
     try {
+      if (route.isStream && route.access === "public") place = this.#openStreams.take(exchange, abort);
       const principal = await this.#admit(route, call.headers, exchange);
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
         exchange.response.writeContinue();
@@ -179,6 +185,7 @@ export class Server implements Service {
       await route.refuse(exchange, call, this.#toRefusal(error, call));
     } finally {
       over.abort();
+      place?.leave();
       await watched;
     }
   }
