@@ -200,7 +200,7 @@ export class Server implements Service {
   }
 
   /** Says who calls, or throws why they may not. The order is part of the contract: it decides which fault is named. */
-  async #admit({ access }: Route, headers: RequestHeaders, { request }: Exchange): Promise<Principal | undefined> {
+  async #admit({ access }: Route, headers: RequestHeaders, exchange: Exchange): Promise<Principal | undefined> {
     if (access === "public") {
       return undefined;
     }
@@ -212,7 +212,7 @@ export class Server implements Service {
         retryAfterSeconds: 1,
       });
     }
-    const principal = await this.#options.keys.authenticate(readKey(headers), () => request.socket.remoteAddress ?? "");
+    const principal = await this.#options.keys.authenticate(readKey(headers), () => exchange.address);
     if (principal === undefined) {
       throw keyRefused();
     }
