@@ -33,6 +33,7 @@ export type Reason =
   | "KEY_EXCEEDS_MAKER"
   | "KEY_ENDED"
   | "KEY_LOOKUPS_FULL"
+  | "LAST_ADMIN_KEY"
   | "RESOURCE_NOT_FOUND"
   | "EXECUTION_ENDED"
   | "EXECUTION_NOT_ENDED"
@@ -102,6 +103,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   MALFORMED_REQUEST: { code: Code.InvalidArgument, status: 400 },
   HEADERS_TOO_LARGE: { code: Code.ResourceExhausted, status: 431 },
   REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, status: 408 },
+  LAST_ADMIN_KEY: { code: Code.FailedPrecondition, status: 400 },
   KEY_LOOKUPS_FULL: { code: Code.Unavailable, status: 503 },
   DATABASE_UNAVAILABLE: { code: Code.Unavailable, status: 503 },
   SHUTTING_DOWN: { code: Code.Unavailable, status: 503 },

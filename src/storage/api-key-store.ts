@@ -6,6 +6,7 @@ import type { Principal, Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { recordChange } from "./audit.ts";
 import { lookUpConnections } from "./database.ts";
+import { requireOtherAdminKey } from "./last-admin-key.ts";
 import { cutPage, type Page } from "./page.ts";
 import { pageTokenOf, parsePageToken } from "./page-token.ts";
 import { SharedStatement } from "./shared-statement.ts";
@@ -157,10 +158,11 @@ export class ApiKeyStore {
     });
   }
 
-  /** Ends a key for good; once more is no change. Refuses with RESOURCE_NOT_FOUND. */
+  /** Ends a key for good; once more is no change. Refuses with RESOURCE_NOT_FOUND and LAST_ADMIN_KEY. */
   async revoke(maker: Principal, id: string): Promise<ApiKeyRecord> {
     const { environmentId } = maker;
     const revoked = await this.#db.transaction().execute(async (transaction) => {
+      await requireOtherAdminKey(transaction, { environmentId, id });
       const row = await transaction
         .updateTable("api_key")
         .set({ revoke_time: sql`now()` })

@@ -52,7 +52,7 @@ export const comments: Readonly<Record<string, string>> = {
   "flowcall.v1.ApiKeyService.ListApiKeys": "Lists the keys of the environment, newest first, those too that are revoked or have expired.",
   "flowcall.v1.ApiKeyService.GetApiKey": "Answers what is known of a key.",
   "flowcall.v1.ApiKeyService.RotateApiKey": "Gives a key a new text, shown in this reply and never again. The text that it had works for `overlap_seconds` more;\nthe one before that, if it still did, no longer.",
-  "flowcall.v1.ApiKeyService.RevokeApiKey": "Ends a key for good: within 5 seconds no process takes it any more.",
+  "flowcall.v1.ApiKeyService.RevokeApiKey": "Ends a key for good: within 5 seconds no process takes it any more. The last key of an environment with the scope\nadmin cannot be revoked, nor one that lasts longer than all others with that scope: create another one first, or\nrotate it.",
   "flowcall.v1.AuditEvent": "A change that was made. It is never changed itself.",
   "flowcall.v1.AuditEvent.id": "The event's 24-hex id.",
   "flowcall.v1.AuditEvent.key_id": "The 24-hex id of the API key that the change was made with; `examples` where the service loaded its examples.",

@@ -386,7 +386,9 @@ export const ApiKeyService: GenService<{
     output: typeof RotateApiKeyResponseSchema;
   },
   /**
-   * Ends a key for good: within 5 seconds no process takes it any more.
+   * Ends a key for good: within 5 seconds no process takes it any more. The last key of an environment with the scope
+   * admin cannot be revoked, nor one that lasts longer than all others with that scope: create another one first, or
+   * rotate it.
    * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
    * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
    *
