@@ -3,7 +3,7 @@
 // The port opens first, so that `/healthz` answers while the database is still waited for; until everything runs,
 // `/readyz` is 503 and calls are refused as UNAVAILABLE. Then the parts start bottom up, and they stop top down.
 
-import { rename, rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import type { MigrationProvider } from "kysely/migration";
 import type { Logger } from "pino";
 import { createApiPages } from "./api-pages.ts";
@@ -43,6 +43,7 @@ import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
 import { isUnavailable } from "./storage/faults.ts";
 import { Hints } from "./storage/hints.ts";
 import { openStores, type Stores } from "./storage/stores.ts";
+import { writeWholeFile } from "./whole-file.ts";
 
 export type AppOptions = {
   readonly config: Config;
@@ -207,7 +208,10 @@ export class App implements Service {
     await this.#scheduler.start();
     if (this.#stopped !== undefined) return;
     this.#isStarted = true;
-    if (config.readyFile !== undefined) await writeReadyFile(config.readyFile, this.url);
+    if (config.readyFile !== undefined) {
+      const text = `${JSON.stringify({ url: this.url, pid: process.pid })}\n`;
+      await writeWholeFile(config.readyFile, { text, mode: 0o644 });
+    }
     log.info({ url: this.url }, "calls are accepted");
   }
 
@@ -243,11 +247,4 @@ export class App implements Service {
       await loadExamples(examples, this.#chain.invoke, { ...environment, keyId: "examples", scopes });
     }
   }
-}
-
-/** Whole at once, since whoever waits for the file reads it the moment that it is there. */
-async function writeReadyFile(file: string, url: string): Promise<void> {
-  const partial = `${file}.${process.pid}`;
-  await writeFile(partial, `${JSON.stringify({ url, pid: process.pid })}\n`);
-  await rename(partial, file);
 }

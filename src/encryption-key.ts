@@ -6,7 +6,7 @@ import { join } from "node:path";
 export async function readEncryptionKey(dataDir: string): Promise<Buffer> {
   const file = join(dataDir, "encryption.key");
   const made = `${file}.${randomBytes(8).toString("hex")}`;
-  await writeFile(made, `${randomBytes(32).toString("base64")}\n`, { mode: 0o600 });
+  await writeFile(made, `${randomBytes(32).toString("base64")}\n`, { flag: "wx", mode: 0o600 });
   try {
     // Whole at once, and never in the place of one that is there.
     await link(made, file);

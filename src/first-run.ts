@@ -1,5 +1,5 @@
-import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import type { Config } from "./config.ts";
 import { keyTextOf } from "./domain/api-key.ts";
@@ -8,6 +8,7 @@ import type { EnvironmentKind } from "./domain/principal.ts";
 import type { Seed } from "./examples.ts";
 import { Scope } from "./gen/flowcall/v1/options_pb.ts";
 import type { TenantStore } from "./storage/tenant-store.ts";
+import { writeWholeFile } from "./whole-file.ts";
 
 /** The first organisation's keys: one for each environment. */
 export type FirstKeys = Readonly<Record<EnvironmentKind, string>>;
@@ -71,14 +72,13 @@ async function readKeys(file: string): Promise<FirstKeys | undefined> {
     return keysSchema.parse(JSON.parse(await readFile(file, "utf8")));
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-    throw new Error(`${file} cannot be read as the keys that it should hold`, { cause: error });
+    // What JSON.parse says quotes the text, and an error is logged.
+    const cause = error instanceof SyntaxError ? new Error("it is not JSON") : error;
+    throw new Error(`${file} cannot be read as the keys that it should hold`, { cause });
   }
 }
 
 async function writeKeys(file: string, keys: FirstKeys): Promise<void> {
-  await mkdir(join(file, ".."), { recursive: true });
-  const partial = `${file}.${process.pid}`;
-  await writeFile(partial, `${JSON.stringify(keys, undefined, 2)}\n`, { mode: 0o600 });
-  await chmod(partial, 0o600);
-  await rename(partial, file);
+  await mkdir(dirname(file), { recursive: true });
+  await writeWholeFile(file, { text: `${JSON.stringify(keys, undefined, 2)}\n`, mode: 0o600 });
 }
