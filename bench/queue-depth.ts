@@ -19,7 +19,7 @@ const queueMax = 100_000;
 /** As the rescuer does: a long queue is counted in one sweep of twenty-one. */
 const countEvery = { 1000: 1, 1000000: 21 } as const;
 
-const full = { accounts: [], environmentIds: [] };
+const full = { accounts: [], environmentIds: [], organizationIds: [] };
 
 const postgres = await startPostgres();
 const { connection } = postgres;
@@ -32,11 +32,11 @@ for (const accounts of [1, 1_000]) {
   for (const depth of depths) {
     await fill(depth, accounts);
     const times: number[] = [];
-    let after: Account | undefined;
+    let last: readonly Account[] = [];
     for (let round = 0; round < rounds; round += 1) {
       const begin = performance.now();
-      const turns = await stores.executions.findTurns({ after, limit: batch, full });
-      after = turns.next;
+      const turns = await stores.executions.findTurns({ after: undefined, last, limit: batch, full });
+      last = turns.accounts.slice(-1);
       const count = batch / turns.accounts.length;
       const shares = turns.accounts.map((account) => ({ ...account, count }));
       const claimed = await stores.executions.claim({ owner: "bench", shares });

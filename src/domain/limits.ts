@@ -43,11 +43,16 @@ export type Limits = {
   readonly retentionMs: number;
   /** Executions that run at a time in this process. */
   readonly slots: number;
-  /** Executions that wait for a slot, over all processes: in all, of one environment, of one linked account. */
+  /**
+   * Executions that wait for a slot, over all processes: in all, of one organisation, of one environment and of one linked
+   * account. Two organisations have room in it for a third.
+   */
   readonly queueMax: number;
+  readonly organizationQueueMax: number;
   readonly environmentQueueMax: number;
   readonly accountQueueMax: number;
-  /** Executions that run at a time, over all processes, of one environment and of one linked account. */
+  /** Executions that run at a time, over all processes, of one organisation, one environment and one linked account. */
+  readonly organizationRunningMax: number;
   readonly environmentRunningMax: number;
   readonly accountRunningMax: number;
   /** Requests with one API key in a second, over all processes. */
@@ -91,9 +96,11 @@ export const defaultLimits: Limits = {
   ageMs: 90 * dayMs,
   retentionMs: 30 * dayMs,
   slots: 256,
-  queueMax: 100_000,
+  queueMax: 200_000,
+  organizationQueueMax: 80_000,
   environmentQueueMax: 50_000,
   accountQueueMax: 10_000,
+  organizationRunningMax: 8_000,
   environmentRunningMax: 5_000,
   accountRunningMax: 1_000,
   keyRequestsMax: 10_000,

@@ -1,18 +1,32 @@
-import type { Account } from "../domain/account.ts";
+import { type Account, turnOf } from "../domain/account.ts";
+import { FairQueue } from "../domain/fair-queue.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { RequestError } from "../domain/request-error.ts";
 import type { Share } from "../storage/claim.ts";
-import type { AccountCount, Full } from "../storage/queue.ts";
+import type { AccountCount } from "../storage/queue.ts";
+import type { Full } from "../storage/turns.ts";
 import { queueFull } from "./refusals.ts";
 import { Tally } from "./tally.ts";
 
 export type LoadLimits = Pick<
   Limits,
-  "slots" | "queueMax" | "environmentQueueMax" | "accountQueueMax" | "environmentRunningMax" | "accountRunningMax"
+  | "slots"
+  | "queueMax"
+  | "organizationQueueMax"
+  | "environmentQueueMax"
+  | "accountQueueMax"
+  | "organizationRunningMax"
+  | "environmentRunningMax"
+  | "accountRunningMax"
 >;
 
-/** The last slots of so many are left to accounts that have few. */
-const slotsPerSpare = 8;
+/**
+ * How many times as many slots one may have as it leaves free: dynamic thresholds, as switches share a buffer out (Choudhury
+ * and Hahne 1998). A slot that an execution has is not taken back, and may be had for hours, so that something is left
+ * for the next one at any time, whoever comes. An organisation alone has half of the process so, and two a third each;
+ * an environment has seven eighths of what its organisation may have, and an account of what its environment may have.
+ */
+const timesLeft = { organization: 1, environment: 7, account: 7 } as const;
 
 /** How many counts in a row are left to the next one. */
 const crossedMax = 4;
@@ -20,7 +34,7 @@ const crossedMax = 4;
 const nothing = new Tally();
 
 /**
- * What each account and each environment has running and queued, and so what they may have more of.
+ * What each account, environment and organisation has running and queued, and so what they may have more of.
  *
  * What runs here is known. What runs elsewhere is as each process last told with its lease, and what is queued as the
  * database last counted it, with what was queued here since: so much may a limit be exceeded by.
@@ -34,6 +48,8 @@ export class Load {
   #queueing = 0;
   #queuedEver = 0;
   #crossed = 0;
+  /** Until it is known, there may be others. */
+  #isShared = true;
 
   constructor(limits: LoadLimits) {
     this.#limits = limits;
@@ -80,6 +96,11 @@ export class Load {
     this.#queued.add(account, -1);
   }
 
+  /** Takes over how many organisations there are: where it is one, nothing is kept free for others. */
+  hearOrganizations(count: number): void {
+    this.#isShared = count > 1;
+  }
+
   /** Takes over what the others run. */
   hearElsewhere(counts: readonly AccountCount[]): void {
     this.#elsewhere = new Tally(counts);
@@ -106,13 +127,15 @@ export class Load {
     return this.#room(account) > 0;
   }
 
-  /** Why an account may queue nothing more; undefined where it may. */
+  /** Why an account may queue nothing more; undefined where it may. Its own part comes before the whole. */
   refusal(account: Account): RequestError | undefined {
-    const { queueMax, environmentQueueMax, accountQueueMax } = this.#limits;
-    if (this.#queued.total >= queueMax) return queueFull("queue", queueMax);
+    const { queueMax, organizationQueueMax, environmentQueueMax, accountQueueMax } = this.#limits;
+    if (this.#queued.of(account) >= accountQueueMax) return queueFull("account_queue", accountQueueMax);
     if (this.#queued.ofEnvironment(account.environmentId) >= environmentQueueMax)
       return queueFull("environment_queue", environmentQueueMax);
-    if (this.#queued.of(account) >= accountQueueMax) return queueFull("account_queue", accountQueueMax);
+    if (this.#queued.ofOrganization(account.organizationId) >= organizationQueueMax)
+      return queueFull("organization_queue", organizationQueueMax);
+    if (this.#queued.total >= queueMax) return queueFull("queue", queueMax);
     return undefined;
   }
 
@@ -120,44 +143,65 @@ export class Load {
   get full(): Full {
     const elsewhere = this.#elsewhere.accounts.filter((account) => this.#running.of(account) === 0);
     const busy = [...this.#running.accounts, ...elsewhere];
+    const full = (idOf: (account: Account) => string, roomOf: (account: Account) => number) => [
+      ...new Set(busy.filter((account) => roomOf(account) <= 0).map(idOf)),
+    ];
     return {
       accounts: busy.filter((account) => !this.hasSlot(account)),
-      environmentIds: [...new Set(busy.map(({ environmentId }) => environmentId))].filter(
-        (environmentId) => this.#roomOfEnvironment(environmentId) <= 0,
+      environmentIds: full(
+        ({ environmentId }) => environmentId,
+        (account) => this.#roomOfEnvironment(account),
+      ),
+      organizationIds: full(
+        ({ organizationId }) => organizationId,
+        (account) => this.#roomOfOrganization(account),
       ),
     };
   }
 
-  /** Shares slots out among accounts, one at a time to each in turn. */
+  /** Shares slots out among accounts: one at a time to each organisation in turn, there to each environment and account. */
   share(accounts: readonly Account[], slots: number): readonly Share[] {
     const given = new Tally();
-    for (let isGiving = true; isGiving; ) {
-      isGiving = false;
-      for (const account of accounts) {
-        if (given.total >= slots || this.#room(account, given) <= 0) continue;
-        given.add(account, 1);
-        isGiving = true;
-      }
+    const waiting = new FairQueue<Account>();
+    for (const account of accounts) waiting.push(turnOf(account), account);
+    for (let account = waiting.shift(); account !== undefined && given.total < slots; account = waiting.shift()) {
+      if (this.#room(account, given) <= 0) continue;
+      given.add(account, 1);
+      waiting.push(turnOf(account), account);
     }
     return accounts.map((account) => ({ ...account, count: given.of(account) })).filter(({ count }) => count > 0);
   }
 
   /** How many more an account may run here, when so many are given away already. */
   #room(account: Account, given = nothing): number {
-    const { slots, accountRunningMax } = this.#limits;
     const own = this.#running.of(account) + given.of(account);
-    const left = slots - this.#running.total - given.total;
-    const spare = Math.floor(slots / slotsPerSpare);
     return Math.min(
-      left,
-      Math.max(left - spare, spare - own),
-      accountRunningMax - own - this.#elsewhere.of(account),
-      this.#roomOfEnvironment(account.environmentId) - given.ofEnvironment(account.environmentId),
+      roomBeside("account", own, this.#roomOfEnvironment(account, given)),
+      this.#limits.accountRunningMax - own - this.#elsewhere.of(account),
     );
   }
 
-  #roomOfEnvironment(environmentId: string): number {
-    const running = this.#running.ofEnvironment(environmentId) + this.#elsewhere.ofEnvironment(environmentId);
-    return this.#limits.environmentRunningMax - running;
+  #roomOfEnvironment(account: Account, given = nothing): number {
+    const { environmentId } = account;
+    const own = this.#running.ofEnvironment(environmentId) + given.ofEnvironment(environmentId);
+    return Math.min(
+      roomBeside("environment", own, this.#roomOfOrganization(account, given)),
+      this.#limits.environmentRunningMax - own - this.#elsewhere.ofEnvironment(environmentId),
+    );
   }
+
+  #roomOfOrganization({ organizationId }: Account, given = nothing): number {
+    const own = this.#running.ofOrganization(organizationId) + given.ofOrganization(organizationId);
+    const left = this.#limits.slots - this.#running.total - given.total;
+    return Math.min(
+      this.#isShared ? roomBeside("organization", own, left) : left,
+      this.#limits.organizationRunningMax - own - this.#elsewhere.ofOrganization(organizationId),
+    );
+  }
+}
+
+/** How many more one may take that has `own`, where so many are left for it and its neighbours. */
+function roomBeside(what: keyof typeof timesLeft, own: number, left: number): number {
+  const times = timesLeft[what];
+  return Math.max(0, Math.ceil((times * left - own) / (times + 1)));
 }

@@ -23,6 +23,7 @@ export function admit(graph: Graph, call: Pick<ExecuteCall, "type" | "event">): 
 
 const queues = {
   queue: "",
+  organization_queue: " of this organisation",
   environment_queue: " in this environment",
   account_queue: " for this linked account",
 } as const;

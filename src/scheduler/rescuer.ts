@@ -1,6 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Account } from "../domain/account.ts";
 import type { Outcome } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
@@ -11,6 +10,7 @@ import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
 import { Loop } from "./loop.ts";
 import type { Runs } from "./runs.ts";
+import { SlotTurns } from "./slot-turns.ts";
 
 const everyMs = 500;
 
@@ -23,6 +23,9 @@ const uncountedMax = 20;
 
 /** How many executions are claimed by one statement at most. */
 const batchMax = 64;
+
+/** How many statements in a row may find nothing, where there is more to look at; the next turn goes on there. */
+const inVainMax = 20;
 
 /** How many of them begin to run before the process does other work. */
 const atOnce = 8;
@@ -65,8 +68,7 @@ export type RescuerOptions = {
 export class Rescuer implements Service {
   readonly #options: RescuerOptions;
   readonly #loop: Loop;
-  /** Whose turn was last; the first account's is next where it is not set. */
-  #turn: Account | undefined;
+  readonly #turns = new SlotTurns();
   /** How many sweeps go by before they are counted again. */
   #uncounted = 0;
   #suspects = 0;
@@ -143,13 +145,14 @@ export class Rescuer implements Service {
     const { executions, load, limits } = this.#options;
     const isCounted = this.#uncounted <= 0;
     const takeOver = load.beginCount();
-    const { queued, suspects, dueInMs } = await executions.getQueue(isCounted ? limits.queueMax : 0);
+    const { queued, suspects, organizations, dueInMs } = await executions.getQueue(isCounted ? limits.queueMax : 0);
     if (!isCounted) {
       this.#uncounted -= 1;
     } else if (takeOver(queued)) {
       this.#uncounted = Math.min(Math.floor(load.queued / countedPerSweep), uncountedMax);
     }
     this.#suspects = suspects;
+    load.hearOrganizations(organizations);
     // Not all processes at the same moment.
     const nextMs = everyMs * (0.8 + 0.2 * Math.random());
     this.#sweepTime = performance.now() + Math.min(dueInMs ?? nextMs, nextMs);
@@ -160,28 +163,30 @@ export class Rescuer implements Service {
   }
 
   /**
-   * Takes up what is queued, of each account in turn, until no slot is free, a whole round finds nothing, or a sweep is
-   * due: where executions end as fast as they are taken up, what is dead would be found by nobody else.
+   * Takes up what is queued, of each organisation in turn, until no slot is free, nothing is found, or a sweep is due:
+   * where executions end as fast as they are taken up, what is dead would be found by nobody else.
    */
   async #claim(): Promise<void> {
     const { executions, owner, load, lease, limits } = this.#options;
-    for (let claimedInRound: number | undefined; !this.isTrying && lease.isHeld(); ) {
+    for (let inVain = 0; inVain < inVainMax && !this.isTrying && lease.isHeld(); ) {
       const slots = Math.min(limits.slots - load.running, batchMax);
       if (slots <= 0) break;
-      if (this.#turn === undefined) claimedInRound = 0;
-      const { accounts, next } = await executions.findTurns({ after: this.#turn, limit: slots, full: load.full });
+      const { after, last } = this.#turns.query;
+      const turns = await executions.findTurns({ after, last, limit: slots, full: load.full });
+      const shares = load.share(this.#turns.order(turns.accounts), slots);
+      this.#turns.note(turns, shares);
       const askedTime = performance.now();
       // Also where it is nobody's turn: suspects are beside the queue.
-      const claimed = await executions.claim({ owner, shares: load.share(accounts, slots) });
+      const claimed = await executions.claim({ owner, shares });
       const claimMs = performance.now() - askedTime;
       for (const [index, execution] of claimed.entries()) {
         await this.#takeUp(execution, claimMs);
         // Not all in one go: calls come in between.
         if (index % atOnce === atOnce - 1) await nextTurn();
       }
-      this.#turn = next;
-      if (claimedInRound !== undefined) claimedInRound += claimed.length;
-      if (next === undefined && claimedInRound === 0) break;
+      inVain = claimed.length > 0 ? 0 : inVain + 1;
+      const isAll = after === undefined && turns.next === undefined && turns.passed.length === 0;
+      if (isAll && claimed.length === 0) break;
       if (this.#sweepInMs <= 0) {
         this.#loop.wake();
         break;

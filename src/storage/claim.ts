@@ -4,9 +4,9 @@ import type { NewExecution, NodeRun } from "../domain/execution.ts";
 import { ownerOrganization, parseEntries, ranMs, startColumns, toNewExecution } from "./execution-rows.ts";
 import { inputRows } from "./input-rows.ts";
 import { isSuspect, lossesMax } from "./ownership.ts";
-import { accountTypes, toAccountRow } from "./queue.ts";
 import type { Tables } from "./tables.ts";
 import { type LinkedAccount, toLinkedAccount } from "./tenant-store.ts";
+import { accountTypes, toAccountRow } from "./turns.ts";
 
 export type Claimer = {
   readonly owner: string;

@@ -25,13 +25,14 @@ import {
   releaseStrays,
   suspendExecution,
 } from "./ownership.ts";
-import { findTurns, type Queue, readQueue, type TurnQuery, type Turns } from "./queue.ts";
+import { type Queue, readQueue } from "./queue.ts";
 import { type Repaired, type RepairPage, repairPage } from "./repair.ts";
 import { type ExecutionRecord, getResults, listEnded, type ResultQuery } from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import { type Stop, stopExecution } from "./stop.ts";
 import type { Tables } from "./tables.ts";
+import { findTurns, type TurnQuery, type Turns } from "./turns.ts";
 
 /**
  * What ran and runs. An execution is begun once and finished once; in between it has a claim, which says who runs it.
@@ -132,7 +133,7 @@ export class ExecutionStore {
       .execute((transaction) => buryDead(transaction, owner));
   }
 
-  /** The accounts that have something queued and due, at most `limit`, and that may run more. */
+  /** The accounts that have something queued and due, and that may run more: some of each environment, by turns. */
   async findTurns(query: TurnQuery): Promise<Turns> {
     return await findTurns(this.#db, query);
   }

@@ -61,6 +61,7 @@ describe("an execution", () => {
     expect(await executions.getQueue(9)).toEqual({
       queued: [[tenant.environmentId, tenant.linkedAccountId, 1, tenant.organizationId]],
       suspects: 0,
+      organizations: 1,
       dueInMs: undefined,
     });
 
@@ -74,7 +75,7 @@ describe("an execution", () => {
       nextFlushIndex: 0,
     });
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
-    expect(await executions.getQueue(9)).toEqual({ queued: [], suspects: 0, dueInMs: undefined });
+    expect(await executions.getQueue(9)).toEqual({ queued: [], suspects: 0, organizations: 1, dueInMs: undefined });
 
     const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner: "a", epoch: 1 };
     expect(await executions.finish({ ...claim, outcome: completed })).toBe(true);
@@ -116,7 +117,12 @@ describe("an execution", () => {
       await expect(stores.executions.begin(wrong)).rejects.toThrow("foreign key");
       await expect(stores.executions.recordFinished(wrong, completed, [])).rejects.toThrow("foreign key");
     }
-    expect(await stores.executions.getQueue(9)).toEqual({ queued: [], suspects: 0, dueInMs: undefined });
+    expect(await stores.executions.getQueue(9)).toEqual({
+      queued: [],
+      suspects: 0,
+      organizations: 2,
+      dueInMs: undefined,
+    });
   });
 
   it("is not found by another account or environment, nor by what is no id", async () => {

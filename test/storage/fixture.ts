@@ -66,8 +66,9 @@ export async function takeUp(
   await executions.bury(owner);
   const { accounts } = await executions.findTurns({
     after: undefined,
+    last: [],
     limit,
-    full: { accounts: [], environmentIds: [] },
+    full: { accounts: [], environmentIds: [], organizationIds: [] },
   });
   return await executions.claim({ owner, shares: accounts.map((account) => ({ ...account, count: limit })) });
 }

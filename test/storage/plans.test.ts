@@ -44,9 +44,13 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   // One that is dead, so that it is buried.
   await leases.renew({ owner: "a", ms: -1 });
   await leases.renew({ owner: "b", ms: 60_000 });
-  const full = { accounts: [tenant, { ...tenant, linkedAccountId: "none" }], environmentIds: ["none"] };
+  const full = {
+    accounts: [tenant, { ...tenant, linkedAccountId: "none" }],
+    environmentIds: ["none"],
+    organizationIds: ["none"],
+  };
   await executions.bury("b");
-  await executions.findTurns({ after: { ...tenant, linkedAccountId: "a" }, limit: 16, full });
+  await executions.findTurns({ after: undefined, last: [{ ...tenant, linkedAccountId: "a" }], limit: 16, full });
   await executions.claim({ owner: "b", shares: [{ ...tenant, count: 16 }] });
   await executions.putOff({ ...claim, owner: "b", epoch: 7 });
   await executions.acquit("b");
