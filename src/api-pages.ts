@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DescService } from "@bufbuild/protobuf";
-import type { HttpReply } from "./gateway/http-reply.ts";
+import { createDocument, type Document } from "./gateway/document.ts";
 import { descriptorSetOf } from "./gateway/openapi/descriptor-set.ts";
 import type { Examples } from "./gateway/openapi/examples.ts";
 import { createOpenApi } from "./gateway/openapi/openapi.ts";
@@ -10,7 +10,10 @@ import { documentedReplies } from "./rest-replies.ts";
 const pageDir = join(import.meta.dirname, "api-page");
 
 /** Nothing of the page leaves the machine, and nothing of another machine gets into it. */
-const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'";
+const pagePolicy = [
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'",
+  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+].join("; ");
 
 /** The calls of the README, on the examples that a first start loads. */
 const examples: Examples = {
@@ -29,12 +32,12 @@ const examples: Examples = {
 };
 
 /** What the server answers to anybody: the description of its API, and a page to read and try it. By path. */
-export function createApiPages(services: readonly DescService[]): ReadonlyMap<string, () => HttpReply> {
+export function createApiPages(services: readonly DescService[]): ReadonlyMap<string, () => Document> {
   const file = (name: string, type: string) =>
-    once(() => reply(type, readFileSync(join(pageDir, name)), { "content-security-policy": pagePolicy }));
+    once(() => createDocument(type, readFileSync(join(pageDir, name)), { "content-security-policy": pagePolicy }));
   return new Map([
-    ["/openapi.json", once(() => reply("application/json", JSON.stringify(describe(services))))],
-    ["/descriptors.binpb", once(() => reply("application/x-protobuf", descriptorSetOf(services)))],
+    ["/openapi.json", once(() => createDocument("application/json", JSON.stringify(describe(services))))],
+    ["/descriptors.binpb", once(() => createDocument("application/x-protobuf", descriptorSetOf(services)))],
     ["/docs", file("index.html", "text/html; charset=utf-8")],
     ["/docs/page.js", file("page.js", "text/javascript; charset=utf-8")],
     ["/docs/page.css", file("page.css", "text/css; charset=utf-8")],
@@ -44,10 +47,6 @@ export function createApiPages(services: readonly DescService[]): ReadonlyMap<st
 function describe(services: readonly DescService[]) {
   const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"));
   return createOpenApi({ services, version: String(version), replies: documentedReplies, examples });
-}
-
-function reply(type: string, body: HttpReply["body"], headers: HttpReply["headers"] = {}): HttpReply {
-  return { status: 200, type, headers, body };
 }
 
 /** Made when it is first asked for: most processes are never asked, and a start need not wait for it. */

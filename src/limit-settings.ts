@@ -59,6 +59,8 @@ const serverSettings = {
   FLOWCALL_CONNECTIONS_PER_ADDRESS: [whole(1, 1_000_000), "connectionsPerAddressMax"],
   FLOWCALL_KEY_LOOKUPS_PER_ADDRESS: [whole(1, 1_000_000), "keyLookUpsPerAddressMax"],
   FLOWCALL_KEY_LOOKUPS_WAITING: [whole(1, 1_000_000), "keyLookUpsWaitingMax"],
+  FLOWCALL_KEYLESS_REQUESTS: [whole(1, 1_000_000), "keylessRequestsMax"],
+  FLOWCALL_KEYLESS_REQUESTS_PER_ADDRESS: [whole(1, 1_000_000), "keylessRequestsPerAddressMax"],
   FLOWCALL_OPEN_STREAMS: [whole(0, 1_000_000), "openStreamsMax"],
   FLOWCALL_OPEN_STREAMS_PER_ADDRESS: [whole(0, 1_000_000), "openStreamsPerAddressMax"],
 } as const satisfies Record<string, Setting<keyof ServerLimits>>;

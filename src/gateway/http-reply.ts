@@ -20,24 +20,29 @@ const compress = promisify(gzip);
 /** A shorter body fits in one packet as it is. */
 const gzipBytesMin = 1_024;
 
-/** Writes a reply. Settles when it is written, or when there is nobody left to write it to. */
+/** Writes a reply. Settles when it is handed over; whether it is taken in time is the server's affair. */
 export async function writeReply(exchange: Exchange, reply: HttpReply, call: Call): Promise<void> {
-  const { request, response } = exchange;
-  const plain = Buffer.from(reply.body);
+  const { body: content, headers, ...rest } = reply;
+  const plain = typeof content === "string" ? Buffer.from(content) : content;
   const isPacked = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
-  const body = isPacked ? await compress(plain) : plain;
-  setHead(response, reply, call);
-  if (reply.type !== undefined) response.setHeader("content-length", body.length);
-  if (isPacked) response.setHeader("content-encoding", "gzip");
-  const { promise, resolve } = Promise.withResolvers<void>();
-  response.once("finish", resolve);
-  response.once("close", resolve);
-  // A response whose caller has gone tells neither.
-  call.signal.addEventListener("abort", () => resolve(), { once: true });
-  if (call.signal.aborted) resolve();
+  if (!isPacked) sendBody(exchange, reply, plain, call);
+  else {
+    const head = { ...rest, headers: { ...headers, "content-encoding": "gzip" } };
+    sendBody(exchange, head, await compress(plain), call);
+  }
+}
+
+/** Writes a reply whose body is encoded. */
+export function sendBody(
+  { request, response }: Exchange,
+  head: Omit<HttpReply, "body">,
+  body: Uint8Array,
+  call: Call,
+): void {
+  setHead(response, head, call);
+  if (head.type !== undefined) response.setHeader("content-length", body.length);
   if (request.method === "HEAD") response.end();
   else response.end(body);
-  await promise;
 }
 
 /** Sets everything of a reply's head that does not depend on its body. */

@@ -9,8 +9,13 @@ export type ServerLimits = {
   readonly keyLookUpsWaitingMax: number;
   /** Bytes of the headers of one request, over HTTP/1.1 and HTTP/2. */
   readonly headerBytesMax: number;
-  /** Requests at a time on one connection: streams of HTTP/2, or requests that HTTP/1.1 sends ahead. */
+  /** Requests at a time on one connection of HTTP/2: its concurrent streams. */
   readonly requestsAtATimeMax: number;
+  /** Requests at a time on one connection of HTTP/1.1, where further ones are sent before the first is answered (pipelining). */
+  readonly requestsAheadMax: number;
+  /** Requests without a key at a time, until their replies are taken: in all, and of one address. Others are cut. */
+  readonly keylessRequestsMax: number;
+  readonly keylessRequestsPerAddressMax: number;
   /** Streams at a time that need no key (gRPC reflection, and Watch of gRPC health): in all, and of one address. */
   readonly openStreamsMax: number;
   readonly openStreamsPerAddressMax: number;
@@ -22,8 +27,9 @@ export type ServerLimits = {
   readonly bodyMs: number;
   /** How long a connection may stay open between two requests. */
   readonly idleMs: number;
-  /** From the end of a reply until the client has taken it. */
+  /** From the end of a reply until the client has taken it, and how many bytes of it are worth a millisecond more. */
   readonly replyMs: number;
+  readonly replyBytesPerMsMin: number;
   /** How much of a body that nobody wants is read so that its sender sees the reply, and for how long. */
   readonly lingerBytesMax: number;
   readonly lingerMs: number;
@@ -41,6 +47,9 @@ export const defaultServerLimits: ServerLimits = {
   keyLookUpsWaitingMax: 10_000,
   headerBytesMax: 16 * 1024,
   requestsAtATimeMax: 128,
+  requestsAheadMax: 8,
+  keylessRequestsMax: 4_096,
+  keylessRequestsPerAddressMax: 1_024,
   openStreamsMax: 1_024,
   openStreamsPerAddressMax: 128,
   firstBytesMs: 5_000,
@@ -48,6 +57,7 @@ export const defaultServerLimits: ServerLimits = {
   bodyMs: 15_000,
   idleMs: 75_000,
   replyMs: 15_000,
+  replyBytesPerMsMin: 32,
   lingerBytesMax: 256 * 1024,
   lingerMs: 2_000,
   lastBytesMs: 250,

@@ -15,11 +15,13 @@ import {
 import { Server as Port, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
+import type { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import { refuseBrokenRequest } from "./broken-request.ts";
 import { clientAddress } from "./client-address.ts";
 import { sayFarewell } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
+import { receiveInTurn } from "./pipelining.ts";
 import { untilQuiet } from "./quiet-turn.ts";
 import { sniffHttpVersion } from "./sniff.ts";
 
@@ -29,10 +31,11 @@ export type ListenerOptions = {
   readonly port: number;
   readonly limits: ServerLimits;
   readonly log: Logger;
-  /** Takes each request. A client that asks for `100 Continue` has not been told it yet. */
+  /** Takes each request, or refuses it where a refusal is given. A client that asks for `100 Continue` has not been told it yet. */
   readonly receive: (
     request: IncomingMessage | Http2ServerRequest,
     response: ServerResponse | Http2ServerResponse,
+    refusal?: RequestError,
   ) => void;
 };
 
@@ -119,8 +122,10 @@ export class Listener implements Service {
       const { socket } = request;
       // Its answer is the farewell.
       if (socket.writableEnded) request.resume();
-      else if (this.#countUnanswered(socket, response) > limits.requestsAtATimeMax) socket.destroy();
-      else receive(request, response);
+      else {
+        const unanswered = this.#countUnanswered(socket, response);
+        receiveInTurn(request, response, { unanswered, limits, receive });
+      }
     };
     server.on("request", receiveHttp1).on("checkContinue", receiveHttp1).on("checkExpectation", receiveHttp1);
     server.on("clientError", (error, socket) => {
@@ -207,7 +212,9 @@ export class Listener implements Service {
       streamResetBurst: 2 * limits.requestsAtATimeMax,
       streamResetRate: limits.requestsAtATimeMax / 4,
     });
-    return server.on("request", receive).on("checkContinue", receive);
+    return server
+      .on("request", (request, response) => receive(request, response))
+      .on("checkContinue", (request, response) => receive(request, response));
   }
 
   #speakHttp2(socket: Socket): void {

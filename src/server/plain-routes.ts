@@ -1,22 +1,24 @@
 import type { Door, RequestHead, Route } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { type Document, writeDocument } from "../gateway/document.ts";
 import { errorReply } from "../gateway/error-envelope.ts";
 import { type HttpReply, writeReply } from "../gateway/http-reply.ts";
 
 /**
  * What anybody may read: whether the process lives, and whether it can accept calls, which load balancers ask; and some
- * pages, by their paths.
+ * documents, by their paths.
  */
-export function createPublicPages(isReady: () => boolean, others: ReadonlyMap<string, () => HttpReply>): Door {
-  const pages: ReadonlyMap<string, () => HttpReply> = new Map([
-    ...others,
+export function createPublicPages(isReady: () => boolean, documents: ReadonlyMap<string, () => Document>): Door {
+  const probes: ReadonlyMap<string, () => HttpReply> = new Map([
     ["/healthz", () => probeReply(200, "ok")],
     ["/readyz", () => (isReady() ? probeReply(200, "ready") : probeReply(503, "not ready"))],
   ]);
   return {
     match(head) {
-      const page = pages.get(head.path);
-      return page === undefined ? undefined : createRoute(() => answerPage(head, page));
+      const probe = probes.get(head.path);
+      if (probe !== undefined) return createRoute(() => answerPage(head) ?? probe());
+      const document = documents.get(head.path);
+      return document === undefined ? undefined : createDocumentRoute(head, document);
     },
   };
 }
@@ -34,19 +36,32 @@ export function createEmptyRoute(): Route {
 }
 
 function createRoute(reply: () => HttpReply): Route {
+  return openRoute(async (exchange, call) => writeReply(exchange, reply(), call));
+}
+
+function createDocumentRoute(head: RequestHead, document: () => Document): Route {
+  return openRoute(async (exchange, call) => {
+    const reply = answerPage(head);
+    if (reply === undefined) writeDocument(exchange, document(), call);
+    else await writeReply(exchange, reply, call);
+  });
+}
+
+function openRoute(serve: Route["serve"]): Route {
   return {
     access: "public",
     protocol: "rest",
-    serve: async (exchange, call) => writeReply(exchange, reply(), call),
+    serve,
     refuse: (exchange, call, error) => writeReply(exchange, errorReply(error, call), call),
   };
 }
 
 const allow = "GET, HEAD, OPTIONS";
 
-function answerPage({ method, path }: RequestHead, page: () => HttpReply): HttpReply {
+/** The answer to a method that does not read the page; undefined for one that does. */
+function answerPage({ method, path }: RequestHead): HttpReply | undefined {
   if (method === "OPTIONS") return { status: 204, headers: { allow }, body: "" };
-  if (method === "GET" || method === "HEAD") return page();
+  if (method === "GET" || method === "HEAD") return undefined;
   throw new RequestError("METHOD_NOT_ALLOWED", `${path} does not take ${method}; it takes ${allow}.`, {
     metadata: { method, path, allow },
   });

@@ -10,22 +10,22 @@
  */
 import { constants } from "node:http2";
 import type { Logger } from "pino";
-import { scopeWord } from "../domain/api-key.ts";
 import type { Call, RequestHeaders } from "../domain/call.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
 import { newId } from "../domain/id.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
-import type { HttpReply } from "../gateway/http-reply.ts";
+import type { Document } from "../gateway/document.ts";
 import type { Place } from "./address-places.ts";
+import { Admission, type Keys } from "./admission.ts";
 import { requireOneReading } from "./broken-request.ts";
 import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
 import { shuttingDown } from "./farewell.ts";
+import { KeylessPlaces } from "./keyless-places.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
-import { OpenStreams } from "./open-streams.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
 import { guardReply } from "./unread-body.ts";
 
@@ -36,7 +36,7 @@ export type ServerOptions = {
   /** Asked in this order; the first that knows a request has it. */
   readonly doors: readonly Door[];
   /** What anybody may read, by path. */
-  readonly pages?: ReadonlyMap<string, () => HttpReply>;
+  readonly pages?: ReadonlyMap<string, () => Document>;
   readonly keys: Keys;
   /** Whether calls can be accepted: the service has started and the database answers. */
   readonly isReady: () => boolean;
@@ -46,13 +46,6 @@ export type ServerOptions = {
   readonly corsOrigins?: readonly string[];
 };
 
-export type Keys = {
-  /** Says who a key stands for that came from an address; undefined for a key that is not known or not one. */
-  authenticate(key: string, address: () => string): Promise<Principal | undefined>;
-  /** Settles when a key that was good is so no longer; rejects when the signal aborts. */
-  untilEnded(key: string, signal: AbortSignal): Promise<void>;
-};
-
 type OpenCall = { readonly settled: Promise<void>; readonly abort: AbortController };
 
 export class Server implements Service {
@@ -60,7 +53,7 @@ export class Server implements Service {
   readonly #doors: readonly Door[];
   readonly #listener: Listener;
   readonly #cors: Cors;
-  readonly #openStreams: OpenStreams;
+  readonly #gates: { readonly admission: Admission; readonly keyless: KeylessPlaces };
   readonly #open = new Set<OpenCall>();
   readonly #streams = new Set<AbortController>();
   #isRetiring = false;
@@ -70,7 +63,7 @@ export class Server implements Service {
     this.#options = options;
     const isReady = () => !this.#isRetiring && options.isReady();
     this.#doors = [createPublicPages(isReady, options.pages ?? new Map()), ...options.doors];
-    this.#openStreams = new OpenStreams(options.limits);
+    this.#gates = { admission: new Admission(options), keyless: new KeylessPlaces(options.limits) };
     this.#cors = new Cors(options.corsOrigins ?? []);
     this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
   }
@@ -105,12 +98,12 @@ export class Server implements Service {
     return this.#listener.url;
   }
 
-  #receive(...[request, response]: Parameters<ListenerOptions["receive"]>): void {
+  #receive(...[request, response, refusal]: Parameters<ListenerOptions["receive"]>): void {
     const abort = new AbortController();
     const head = readHead(request);
     const { headers } = head;
     const exchange = createExchange(request, response, { headers, timeoutMs: this.#options.limits.bodyMs });
-    const settled = this.#answer(exchange, head, abort)
+    const settled = this.#answer({ exchange, head, abort, refusal })
       .catch((error: unknown) => {
         this.#options.log.error({ err: error }, "a request could not be answered");
         exchange.cut();
@@ -123,7 +116,7 @@ export class Server implements Service {
     this.#open.add(call);
   }
 
-  async #answer(exchange: Exchange, head: RequestHead, abort: AbortController): Promise<void> {
+  async #answer({ exchange, head, abort, refusal }: Incoming): Promise<void> {
     const { limits } = this.#options;
     const { response } = exchange;
     const startTime = performance.now();
@@ -141,11 +134,15 @@ export class Server implements Service {
       replyHeaders: new Map(),
     };
     response.setHeader("x-request-id", call.requestId);
-    await this.#pass(route, exchange, { call, abort });
-
-    if (!(await within(closed, limits.replyMs))) {
-      abort.abort(new Error("the caller did not take its reply"));
-      exchange.cut();
+    const held: Place[] = [];
+    try {
+      await this.#pass(route, exchange, { call, abort, held, refusal });
+      if (!(await within(closed, takeMs(response, limits)))) {
+        abort.abort(new Error("the caller did not take its reply"));
+        exchange.cut();
+      }
+    } finally {
+      for (const place of held) place.leave();
     }
     this.#logCall(head, call, { status: response.statusCode, ms: Math.round(performance.now() - startTime) });
   }
@@ -166,61 +163,44 @@ export class Server implements Service {
     return createRefusingRoute(new RequestError("ROUTE_NOT_FOUND", "There is nothing under this path."));
   }
 
-  async #pass(route: Route, exchange: Exchange, { call, abort }: Passing): Promise<void> {
+  /** Lets the request pass to its route, or refuses it. Settles when the reply is handed over. */
+  async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal }: Passing): Promise<void> {
     const over = new AbortController();
+    const { admission, keyless } = this.#gates;
     let watched: Promise<void> | undefined;
-    let place: Place | undefined;
+    let principal: Principal | undefined;
     try {
-      if (route.isStream && route.access === "public") place = this.#openStreams.take(exchange, abort);
-      const principal = await this.#admit(route, call.headers, exchange);
+      if (refusal !== undefined) throw refusal;
+      if (route.access !== "public") {
+        if (this.#isStopping) throw shuttingDown();
+        principal = await admission.admit(route.access, call.headers, exchange);
+      } else if (this.#takePlace(exchange, held)) {
+        if (route.isStream) held.push(keyless.takeStream(exchange, abort));
+      } else return;
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
         exchange.response.writeContinue();
       }
-      if (principal && route.isStream) watched = this.#endWithKey(call.headers, abort, over.signal);
+      if (principal && route.isStream) watched = admission.endWithKey(call.headers, abort, over.signal);
       await route.serve(exchange, principal ? { ...call, principal } : call);
     } catch (error) {
       if (exchange.response.headersSent) {
         throw error;
       }
+      // Who has shown no key holds a place by a refusal too.
+      if (principal === undefined && held.length === 0 && !this.#takePlace(exchange, held)) return;
       await route.refuse(exchange, call, this.#toRefusal(error, call));
     } finally {
       over.abort();
-      place?.leave();
       await watched;
     }
   }
 
-  /** Ends a stream once its key has ended, until the stream itself is over. */
-  async #endWithKey(headers: RequestHeaders, stream: AbortController, over: AbortSignal): Promise<void> {
-    const hasEnded = await this.#options.keys.untilEnded(readKey(headers), over).then(
-      () => true,
-      () => false,
-    );
-    if (hasEnded) stream.abort(keyRefused());
-  }
-
-  /** Says who calls, or throws why they may not. The order is part of the contract: it decides which fault is named. */
-  async #admit({ access }: Route, headers: RequestHeaders, exchange: Exchange): Promise<Principal | undefined> {
-    if (access === "public") {
-      return undefined;
-    }
-    if (this.#isStopping) {
-      throw shuttingDown();
-    }
-    if (!this.#options.isReady()) {
-      throw new RequestError("DATABASE_UNAVAILABLE", "The server cannot reach its database; try again.", {
-        retryAfterSeconds: 1,
-      });
-    }
-    const principal = await this.#options.keys.authenticate(readKey(headers), () => exchange.address);
-    if (principal === undefined) {
-      throw keyRefused();
-    }
-    if (!principal.scopes.includes(access)) {
-      const scope = scopeWord(access);
-      throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
-    }
-    return principal;
+  /** Whether a request without a key has a place; cuts it where it has none. */
+  #takePlace(exchange: Exchange, held: Place[]): boolean {
+    const place = this.#gates.keyless.takeRequest(exchange);
+    if (place === undefined) exchange.cut();
+    else held.push(place);
+    return place !== undefined;
   }
 
   #toRefusal(error: unknown, { requestId }: Call): RequestError {
@@ -237,13 +217,23 @@ export class Server implements Service {
   }
 }
 
-function keyRefused(): RequestError {
-  return new RequestError("INVALID_API_KEY", "The API key in the header x-api-key is not valid.");
-}
+type Passing = {
+  readonly call: Call;
+  readonly abort: AbortController;
+  /** The places that the request holds until its end. */
+  readonly held: Place[];
+  readonly refusal: RequestError | undefined;
+};
 
-type Passing = { readonly call: Call; readonly abort: AbortController };
+/** One request as it came. */
+type Incoming = Pick<Passing, "abort" | "refusal"> & { readonly exchange: Exchange; readonly head: RequestHead };
 
 type Reply = { readonly status: number; readonly ms: number };
+
+/** How long a caller has for taking a reply: a while, and longer for a long one. */
+function takeMs(response: Exchange["response"], { replyMs, replyBytesPerMsMin }: ServerLimits): number {
+  return replyMs + Number(response.getHeader("content-length") ?? 0) / replyBytesPerMsMin;
+}
 
 /** Settles when nothing more of the reply will be sent; aborts the call if not all of it was. */
 function whenClosed(response: Exchange["response"], abort: AbortController): Promise<void> {
@@ -275,15 +265,4 @@ function within(settled: Promise<unknown>, ms: number): Promise<boolean> {
 function readRequestId(headers: RequestHeaders): string {
   const [id, ...others] = headers.get("x-request-id") ?? [];
   return id !== undefined && others.length === 0 && /^[\x21-\x7e]{1,128}$/.test(id) ? id : newId();
-}
-
-function readKey(headers: RequestHeaders): string {
-  const [key, ...others] = headers.get("x-api-key") ?? [];
-  if (!key) {
-    throw new RequestError("MISSING_API_KEY", "Send an API key in the header x-api-key.");
-  }
-  if (others.length > 0) {
-    throw new RequestError("INVALID_API_KEY", "The header x-api-key is given more than once; send it once.");
-  }
-  return key;
 }

@@ -126,15 +126,54 @@ test("requests that are sent ahead are answered in order", async () => {
   expect(socket.destroyed).toBe(true);
 });
 
-test("a connection that sends more requests ahead than it may have at a time is cut", async () => {
+test("a connection that sends many more requests ahead than it may is cut", async () => {
   const { url, events } = await startServer({
-    limits: { requestsAtATimeMax: 5 },
+    limits: { requestsAheadMax: 5 },
     serve: (_, { signal }) => once(signal, "abort").then(() => undefined),
   });
   const ahead = `GET /own HTTP/1.1\r\nhost: a\r\nx-api-key: ${goodKey}\r\n\r\n`;
   expect(await dial(url, ahead.repeat(1_000)).received).toBe("");
   expect(events.filter((event) => event === "serve").length).toBeLessThanOrEqual(5);
 });
+
+test("a request too many that is sent ahead is told so behind the replies that are due, and the connection ends", async () => {
+  const { url, events } = await startServer({ limits: { requestsAheadMax: 3 } });
+  const received = await dial(url, `GET /own HTTP/1.1\r\nhost: a\r\nx-api-key: ${goodKey}\r\n\r\n`.repeat(5)).received;
+  expect(received.match(/HTTP\/1\.1 \d+/g)).toEqual([...Array(3).fill("HTTP/1.1 200"), "HTTP/1.1 429"]);
+  expect(received).toContain("TOO_MANY_REQUESTS");
+  expect(events.filter((event) => event === "serve")).toHaveLength(3);
+});
+
+test.each(versions)(
+  "a client that does not take its reply is cut, and one that is slow has time (%s)",
+  async (version) => {
+    const closed = Promise.withResolvers<void>();
+    const { url } = await startServer({
+      limits: { replyMs: 100, replyBytesPerMsMin: 64 * 1024 },
+      serve: async ({ request, response }) => {
+        request.socket.once("close", () => closed.resolve());
+        // More than the machine takes in for a client that does not read.
+        response.setHeader("content-length", 32 * 1024 ** 2);
+        response.end(Buffer.alloc(32 * 1024 ** 2));
+      },
+    });
+    if (version === "http1") {
+      const { hostname, port } = new URL(url);
+      const socket = connect(Number(port), hostname);
+      socket.on("error", () => undefined).pause();
+      socket.write("GET /public HTTP/1.1\r\nhost: a\r\n\r\n");
+      await closed.promise;
+      socket.destroy();
+    } else {
+      const session = http2.connect(url);
+      const stream = session.request({ ":path": "/public" });
+      stream.on("error", () => undefined).pause();
+      await once(stream, "close");
+      expect(stream.rstCode).toBe(http2.constants.NGHTTP2_CANCEL);
+      session.destroy();
+    }
+  },
+);
 
 test("a broken request behind one whose reply is due leaves it that reply, and ends the connection", async () => {
   const { url } = await startServer();

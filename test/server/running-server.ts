@@ -9,8 +9,9 @@ import type { Principal } from "../../src/domain/principal.ts";
 import { reasons } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
+import type { Keys } from "../../src/server/admission.ts";
 import { defaultServerLimits, type ServerLimits } from "../../src/server/limits.ts";
-import { type Keys, Server, type ServerOptions } from "../../src/server/server.ts";
+import { Server, type ServerOptions } from "../../src/server/server.ts";
 
 export const goodKey = "tk_0123456789abcdef";
 

@@ -1,0 +1,52 @@
+import { createHash } from "node:crypto";
+import { gzipSync } from "node:zlib";
+import type { Call } from "../domain/call.ts";
+import type { Exchange } from "../domain/door.ts";
+import { acceptsGzip } from "./accept.ts";
+import { sendBody } from "./http-reply.ts";
+
+/** What is answered to anybody and never changes while the process runs: one copy in memory for all replies. */
+export type Document = {
+  readonly type: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly plain: Representation;
+  readonly packed: Representation;
+};
+
+/** The strong validator differs for each encoding, since the bytes do (RFC 9110, 8.8.3.3). */
+type Representation = { readonly body: Buffer; readonly etag: string };
+
+export function createDocument(
+  type: string,
+  content: string | Uint8Array,
+  headers: Document["headers"] = {},
+): Document {
+  const body = Buffer.from(content);
+  const hash = createHash("sha256").update(body).digest("base64url").slice(0, 22);
+  return {
+    type,
+    headers,
+    plain: { body, etag: `"${hash}"` },
+    packed: { body: gzipSync(body, { level: 9 }), etag: `"${hash}-gzip"` },
+  };
+}
+
+/** Writes a document, or 304 to a caller that has it. */
+export function writeDocument(exchange: Exchange, document: Document, call: Call): void {
+  const isPacked = acceptsGzip(call.headers);
+  const { body, etag } = isPacked ? document.packed : document.plain;
+  const headers = { ...document.headers, etag, "cache-control": "no-cache" };
+  if (names(call.headers.get("if-none-match"), etag)) {
+    sendBody(exchange, { status: 304, headers }, Buffer.alloc(0), call);
+    return;
+  }
+  const { type } = document;
+  const encoding = isPacked ? { "content-encoding": "gzip" } : {};
+  sendBody(exchange, { status: 200, type, headers: { ...headers, ...encoding } }, body, call);
+}
+
+/** Whether If-None-Match names a validator, by the weak comparison (RFC 9110, 13.1.2). */
+function names(values: readonly string[] | undefined, etag: string): boolean {
+  const tags = values?.flatMap((value) => value.split(",")) ?? [];
+  return tags.some((tag) => ["*", etag, `W/${etag}`].includes(tag.trim()));
+}

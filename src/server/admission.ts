@@ -1,0 +1,75 @@
+import { scopeWord } from "../domain/api-key.ts";
+import type { RequestHeaders } from "../domain/call.ts";
+import type { Exchange, Route } from "../domain/door.ts";
+import type { Principal } from "../domain/principal.ts";
+import { RequestError } from "../domain/request-error.ts";
+
+export type Keys = {
+  /** Says who a key stands for that came from an address; undefined for a key that is not known or not one. */
+  authenticate(key: string, address: () => string): Promise<Principal | undefined>;
+  /** Settles when a key that was good is so no longer; rejects when the signal aborts. */
+  untilEnded(key: string, signal: AbortSignal): Promise<void>;
+};
+
+export type AdmissionOptions = {
+  readonly keys: Keys;
+  readonly isReady: () => boolean;
+};
+
+/** Who may call, by the headers of a request alone. */
+export class Admission {
+  readonly #options: AdmissionOptions;
+
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Says who calls a route that needs a key, or throws why they may not. The order is part of the contract: it decides
+   * which fault is named.
+   */
+  async admit(
+    access: Exclude<Route["access"], "public">,
+    headers: RequestHeaders,
+    exchange: Exchange,
+  ): Promise<Principal> {
+    if (!this.#options.isReady()) {
+      throw new RequestError("DATABASE_UNAVAILABLE", "The server cannot reach its database; try again.", {
+        retryAfterSeconds: 1,
+      });
+    }
+    const principal = await this.#options.keys.authenticate(readKey(headers), () => exchange.address);
+    if (principal === undefined) {
+      throw keyRefused();
+    }
+    if (!principal.scopes.includes(access)) {
+      const scope = scopeWord(access);
+      throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
+    }
+    return principal;
+  }
+
+  /** Ends a stream once its key has ended, until the stream itself is over. */
+  async endWithKey(headers: RequestHeaders, stream: AbortController, over: AbortSignal): Promise<void> {
+    const hasEnded = await this.#options.keys.untilEnded(readKey(headers), over).then(
+      () => true,
+      () => false,
+    );
+    if (hasEnded) stream.abort(keyRefused());
+  }
+}
+
+function keyRefused(): RequestError {
+  return new RequestError("INVALID_API_KEY", "The API key in the header x-api-key is not valid.");
+}
+
+function readKey(headers: RequestHeaders): string {
+  const [key, ...others] = headers.get("x-api-key") ?? [];
+  if (!key) {
+    throw new RequestError("MISSING_API_KEY", "Send an API key in the header x-api-key.");
+  }
+  if (others.length > 0) {
+    throw new RequestError("INVALID_API_KEY", "The header x-api-key is given more than once; send it once.");
+  }
+  return key;
+}

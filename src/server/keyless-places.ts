@@ -1,0 +1,52 @@
+import type { Exchange } from "../domain/door.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { AddressPlaces, type Place } from "./address-places.ts";
+import type { ServerLimits } from "./limits.ts";
+
+/** What callers without a key hold at a time: their requests, until the replies are taken, and streams among them. */
+export class KeylessPlaces {
+  readonly #limits: ServerLimits;
+  readonly #requests: AddressPlaces;
+  readonly #streams: AddressPlaces;
+
+  constructor(limits: ServerLimits) {
+    this.#limits = limits;
+    this.#requests = new AddressPlaces({
+      max: limits.keylessRequestsMax,
+      perAddressMax: limits.keylessRequestsPerAddressMax,
+    });
+    this.#streams = new AddressPlaces({ max: limits.openStreamsMax, perAddressMax: limits.openStreamsPerAddressMax });
+  }
+
+  /**
+   * Lets a request have a place until it leaves it; one whose place another address needs more is cut. Undefined where
+   * there is none: a reply in words would be one more that nobody may take.
+   */
+  takeRequest(exchange: Exchange): Place | undefined {
+    const place = this.#requests.take(exchange.address);
+    if (typeof place === "string") return undefined;
+    place.isMoved.addEventListener("abort", () => exchange.cut(), { once: true });
+    return place;
+  }
+
+  /**
+   * Lets a stream have a place until it leaves it; one whose place another address needs more is aborted. Throws
+   * RequestError where there is none.
+   */
+  takeStream({ address }: Exchange, stream: AbortController): Place {
+    const { openStreamsMax, openStreamsPerAddressMax } = this.#limits;
+    const place = this.#streams.take(address);
+    if (place === "max") throw tooManyStreams("open_streams", openStreamsMax);
+    if (place === "perAddressMax") throw tooManyStreams("open_streams_per_address", openStreamsPerAddressMax);
+    const move = () => stream.abort(tooManyStreams("open_streams", openStreamsMax));
+    place.isMoved.addEventListener("abort", move, { once: true });
+    return place;
+  }
+}
+
+function tooManyStreams(limit: string, max: number): RequestError {
+  return new RequestError("TOO_MANY_REQUESTS", `${max} streams without a key are open already (limit ${limit}).`, {
+    metadata: { limit, value: String(max) },
+    retryAfterSeconds: 10,
+  });
+}

@@ -1,0 +1,78 @@
+import { once } from "node:events";
+import http2 from "node:http2";
+import { connect } from "node:net";
+import type { Writable } from "node:stream";
+import { expect, onTestFinished, test } from "vitest";
+import { AddressPlaces } from "../../src/server/address-places.ts";
+import { clientAddress } from "../../src/server/client-address.ts";
+import { goodKey, startServer } from "./running-server.ts";
+
+/* Who shows no key holds so many requests at a time and no more, and leaves room for other addresses. */
+
+function openSession(url: string, localAddress: string): http2.ClientHttp2Session {
+  const { hostname, port } = new URL(url);
+  const createConnection = () => connect({ host: hostname, port: Number(port), localAddress });
+  const session = http2.connect(url, { createConnection });
+  session.on("error", () => undefined);
+  onTestFinished(() => session.destroy());
+  return session;
+}
+
+/** Asks for a page whose reply does not end, and answers once it has begun. */
+async function hold(session: http2.ClientHttp2Session): Promise<http2.ClientHttp2Stream> {
+  const stream = session.request({ ":path": "/public" });
+  stream.on("error", () => undefined).resume();
+  await Promise.race([once(stream, "response"), once(stream, "close")]);
+  return stream;
+}
+
+test("an address has its part of requests without a key, and those with one are served beside it", async () => {
+  const { url } = await startServer({
+    limits: { keylessRequestsMax: 5, keylessRequestsPerAddressMax: 3 },
+    serve: async ({ response }, { signal, principal }) => {
+      if (principal !== undefined) return void response.end("served");
+      // As a union of two kinds of streams it has no callable method.
+      const reply: Writable = response;
+      reply.write("begun");
+      await once(signal, "abort");
+    },
+  });
+  const first = openSession(url, "127.0.0.2");
+  const held = await Promise.all([hold(first), hold(first), hold(first)]);
+  expect((await hold(first)).closed).toBe(true);
+  const refused = first.request({ ":path": "/own" });
+  refused.on("error", () => undefined);
+  await once(refused, "close");
+  const served = first.request({ ":path": "/own", "x-api-key": goodKey });
+  expect(Buffer.concat(await served.toArray()).toString()).toBe("served");
+  // All places are held when the third one of the second address needs one: the first address has no more than that.
+  const second = openSession(url, "127.0.0.3");
+  await Promise.all([hold(second), hold(second)]);
+  expect((await hold(second)).closed).toBe(true);
+  const third = await hold(openSession(url, "127.0.0.4"));
+  await expect.poll(() => held.map(({ closed }) => closed)).toEqual([true, false, false]);
+  expect(third.closed).toBe(false);
+});
+
+test("places are moved from who holds the most, the oldest first, and never from who holds as few", () => {
+  const places = new AddressPlaces({ max: 4, perAddressMax: 3 });
+  const [oldest, ...others] = [places.take("a"), places.take("a"), places.take("a"), places.take("b")];
+  expect(places.take("a")).toBe("perAddressMax");
+  const moved = places.take("b");
+  const isMoved = (place: typeof moved | undefined) => typeof place === "object" && place.isMoved.aborted;
+  expect([oldest, ...others, moved].map(isMoved)).toEqual([true, false, false, false, false]);
+  expect(places.take("b")).toBe("max");
+  expect(typeof places.take("c")).toBe("object");
+});
+
+test.each([
+  ["192.0.2.1", "192.0.2.1"],
+  ["::ffff:192.0.2.1", "192.0.2.1"],
+  ["2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"],
+  ["2001:db8::6", "2001:db8:0:0::/64"],
+  ["fe80::1%eth0", "fe80:0:0:0::/64"],
+  ["::1", "0:0:0:0::/64"],
+  [undefined, undefined],
+])("the address %s counts as %s", (remoteAddress, counted) => {
+  expect(clientAddress({ remoteAddress })).toBe(counted);
+});
