@@ -1,0 +1,95 @@
+// Attacks a server as somebody with bad intentions would, beside an organisation that does nothing wrong, and says
+// whether that one noticed. Run `node bench/attack.ts --help`.
+
+import { appendFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { allAtOnce } from "./attack/all-at-once.ts";
+import { attacks, findAttack } from "./attack/attacks.ts";
+import { type MeasureOptions, measure } from "./attack/measure.ts";
+import { judge, type Row, tableOf } from "./attack/verdict.ts";
+
+const usage = `node bench/attack.ts [options]
+
+Starts the server of a checkout for each attack, with a data folder and a Postgres of its own, and beside the attackers,
+who come from other addresses of the loopback and give way to others on the CPU, a victim: another organisation that makes
+one synchronous call every 100 ms and keeps 20 executions with HTTP calls under way. Prints a table and what did not hold.
+
+  --server DIR         the checkout whose server is attacked; this one by default
+  --only IDS           these attacks alone, as 1,7c,10b
+  --strength N         how many attackers of the report's strength there are, as 1,4; 1 by default
+  --seconds N          how long each attack lasts at the most; 20 by default
+  --quiet N            how long it is quiet after that, in seconds; 10 by default
+  --rest N             how long the server then has to come back to 250 MiB, in seconds; 50 by default
+  --organizations N    how many organisations the attackers are of; 1 by default
+  --all-at-once M      all attacks together, again and again, for so many minutes; prints the curve of the memory
+  --rss-max MIB        where the server is killed to spare the machine; 6000 by default
+  --json FILE          also appends what was measured to this file, a JSON object a line
+  --help
+
+${attacks.map(({ id, title }) => `  ${id.padEnd(4)} ${title}`).join("\n")}
+`;
+
+const { values } = parseArgs({
+  options: {
+    server: { type: "string", default: resolve(import.meta.dirname, "..") },
+    only: { type: "string", default: attacks.map(({ id }) => id).join() },
+    strength: { type: "string", default: "1" },
+    seconds: { type: "string", default: "20" },
+    quiet: { type: "string", default: "10" },
+    rest: { type: "string", default: "50" },
+    organizations: { type: "string", default: "1" },
+    "all-at-once": { type: "string" },
+    "rss-max": { type: "string", default: "6000" },
+    json: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(usage);
+  process.exit(0);
+}
+
+const options: Omit<MeasureOptions, "strength"> = {
+  server: resolve(values.server),
+  seconds: Number(values.seconds),
+  quietSeconds: Number(values.quiet),
+  restSeconds: Number(values.rest),
+  baselineSeconds: 3,
+  organizations: Number(values.organizations),
+  rssMaxBytes: Number(values["rss-max"]) * 1024 ** 2,
+};
+const chosen = values.only.split(",").map(findAttack);
+const rows: Row[] = [];
+let isBroken = false;
+if (values["all-at-once"] !== undefined) {
+  const minutes = Number(values["all-at-once"]);
+  const strength = Number(values.strength);
+  await report(await allAtOnce(chosen, { ...options, strength, seconds: 60 * minutes }));
+} else {
+  for (const strength of values.strength.split(",").map(Number))
+    for (const attack of chosen) {
+      process.stderr.write(`${attack.id} ×${strength}: ${attack.title}\n`);
+      try {
+        await report(await measure(attack, { ...options, strength }));
+      } catch (error) {
+        isBroken = true;
+        process.stderr.write(`  could not be tried: ${error instanceof Error ? error.stack : error}\n`);
+      }
+    }
+}
+process.stdout.write(tableOf(rows));
+process.exit(isBroken ? 1 : 0);
+
+async function report(measured: Awaited<ReturnType<typeof measure>>): Promise<void> {
+  const { row, breaches } = judge(measured);
+  rows.push(row);
+  isBroken ||= breaches.length > 0;
+  process.stderr.write(`  ${JSON.stringify(row)}\n  attackers: ${JSON.stringify(measured.counts)}\n`);
+  for (const breach of breaches) process.stderr.write(`  BREACH: ${breach}\n`);
+  if (values.json !== undefined)
+    await appendFile(
+      values.json,
+      `${JSON.stringify({ server: options.server, ...row, breaches, counts: measured.counts })}\n`,
+    );
+}

@@ -1,0 +1,192 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { JsonObject } from "@bufbuild/protobuf";
+import pg from "pg";
+import type { Attack, Stage } from "./attack.ts";
+import { type Counts, runAttackers } from "./attackers.ts";
+import { type AttackedServer, startAttacked } from "./server.ts";
+import { createKey, foundTenant, publishLine, type Tenant } from "./tenants.ts";
+import { startUpstream } from "./upstream.ts";
+import { type Sight, Victim } from "./victim.ts";
+import { type Watch, Watcher } from "./watcher.ts";
+
+export type MeasureOptions = {
+  /** The folder of the server's sources. */
+  readonly server: string;
+  readonly strength: number;
+  readonly seconds: number;
+  readonly quietSeconds: number;
+  readonly baselineSeconds: number;
+  /** How many organisations the attackers are of. */
+  readonly organizations: number;
+  readonly rssMaxBytes: number;
+  /** How long the server has to come to rest. */
+  readonly restSeconds: number;
+};
+
+/** What became of the victim's executions. */
+export type Ends = {
+  readonly unknown: number;
+  readonly twice: number;
+  readonly unfinished: number;
+  readonly failed: number;
+};
+
+export type Measured = {
+  readonly attack: string;
+  readonly title: string;
+  readonly strength: number;
+  readonly isVolume: boolean;
+  readonly baseline: Sight;
+  readonly during: Sight;
+  readonly quiet: Sight;
+  readonly watch: Watch;
+  readonly quietWatch: Watch;
+  /** How it ended, where it did. */
+  readonly died: string | undefined;
+  readonly diedAfterMs: number | undefined;
+  readonly ends: Ends | undefined;
+  /** What it had 60 s after the attack at the latest, and when it was back to 250 MiB, where it was. */
+  readonly restBytes: number;
+  readonly restMs: number | undefined;
+  readonly cpuShare: number;
+  readonly counts: Counts;
+};
+
+const restBytesMax = 250 * 1024 ** 2;
+/** How long the victim's executions may take to end when the attack is over. */
+const drainMs = 30_000;
+
+/** Runs one attack against a server of its own, beside a victim. */
+export async function measure(attack: Attack, options: MeasureOptions): Promise<Measured> {
+  const server = await startAttacked(options.server, await settingsOf(attack, options.server));
+  const upstream = await startUpstream();
+  let diedTime: number | undefined;
+  let died: string | undefined;
+  void server.exited.then((end) => {
+    diedTime = performance.now();
+    died = end;
+  });
+  const watcher = new Watcher(server, options);
+  const victim = new Victim(await foundTenant(server.url, server.connection, "victim"), upstream.url);
+  const queries = new pg.Client(server.connection);
+  queries.on("error", () => undefined);
+  await queries.connect();
+  try {
+    await victim.start();
+    const attackers = await prepare([attack], { server, queries, options });
+    await pause(1_000 * options.baselineSeconds);
+    const baseline = victim.turn();
+    watcher.turn();
+    const beginTime = performance.now();
+    const cpuBefore = watcher.cpuMs();
+    const counts = await attackers[0]?.(options.seconds);
+    const cpuMs = watcher.cpuMs() - cpuBefore;
+    const attackMs = performance.now() - beginTime;
+    const during = victim.turn();
+    const watch = watcher.turn();
+    await pause(1_000 * options.quietSeconds);
+    const quiet = victim.turn();
+    const rest = waitForRest(watcher, server, options);
+    const ends = server.isAlive() ? await drain(victim, queries, upstream.sentTwice) : undefined;
+    const { restBytes, restMs } = await rest;
+    return {
+      attack: attack.id,
+      title: attack.title,
+      strength: options.strength,
+      isVolume: attack.isVolume === true,
+      ...{ baseline, during, quiet, watch, quietWatch: watcher.turn(), ends, restBytes, restMs },
+      cpuShare: cpuMs / attackMs,
+      counts: counts ?? {},
+      died: watcher.isKilled ? "the harness, for its memory" : died,
+      diedAfterMs: diedTime === undefined ? undefined : diedTime - beginTime,
+    };
+  } finally {
+    await victim.stop();
+    await watcher.stop();
+    await queries.end().catch(() => undefined);
+    upstream.stop();
+    await server.stop();
+  }
+}
+
+type Preparation = { readonly server: AttackedServer; readonly queries: pg.Client; readonly options: MeasureOptions };
+
+/** Prepares attacks by attackers of the same organisations; answers what runs each of them for so many seconds. */
+export async function prepare(
+  attacks: readonly Attack[],
+  { server, queries, options }: Preparation,
+): Promise<readonly ((seconds: number) => Promise<Counts>)[]> {
+  const { strength, organizations } = options;
+  const query: Stage["query"] = async (statement, values = []) => (await queries.query(statement, [...values])).rows;
+  const count = Math.min(strength, organizations);
+  const tenants: { readonly tenant: Tenant; readonly readKey: string }[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const tenant = await foundTenant(server.url, server.connection, `attacker-${index}`);
+    await publishLine(tenant, "restricted", [{ response: { data: "1" } }]);
+    const restrictions = { scopes: ["read"], workflows: ["restricted"], linked_accounts: [tenant.account] };
+    tenants.push({ tenant, readKey: await createKey(tenant, restrictions) });
+  }
+  const runs: ((seconds: number) => Promise<Counts>)[] = [];
+  for (const attack of attacks) {
+    const stages = tenants.map(({ tenant }) => ({ tenant, query, attackers: Math.ceil(strength / count) }));
+    const givens: JsonObject[] = [];
+    for (const stage of stages) givens.push((await attack.prepare?.(stage)) ?? {});
+    runs.push(async (seconds) => {
+      const attackers = Array.from({ length: strength }, (_, index) => {
+        const { tenant, readKey } = tenants[index % count] ?? never();
+        const { key, productionKey, account, url } = tenant;
+        return {
+          ...{ url, key, productionKey, readKey, account, given: givens[index % count] ?? {} },
+          index: Math.floor(index / count),
+          address: `127.0.0.${2 + index}`,
+        };
+      });
+      const running = runAttackers({ attack: attack.id, seconds, attackers });
+      for (const [index, stage] of stages.entries()) await attack.begin?.(stage, givens[index] ?? {});
+      return await running;
+    });
+  }
+  return runs;
+}
+
+async function settingsOf(attack: Attack, server: string): Promise<Readonly<Record<string, string>>> {
+  if (attack.environment === undefined) return {};
+  const { defaultLimits } = await import(`${server}/src/domain/limits.ts`);
+  return attack.environment(defaultLimits);
+}
+
+/** The victim goes on meanwhile, as it did before. */
+async function waitForRest(watcher: Watcher, server: AttackedServer, { restSeconds }: MeasureOptions) {
+  const startTime = performance.now();
+  let restBytes = watcher.rssBytes();
+  while (server.isAlive() && restBytes > restBytesMax && performance.now() - startTime < 1_000 * restSeconds) {
+    await pause(500);
+    restBytes = watcher.rssBytes();
+  }
+  const isAtRest = server.isAlive() && restBytes <= restBytesMax;
+  return { restBytes, restMs: isAtRest ? performance.now() - startTime : undefined };
+}
+
+/** Waits until what was accepted so far has ended, and says how. */
+async function drain(victim: Victim, queries: pg.Client, sentTwice: () => number): Promise<Ends> {
+  const ids = [...victim.ids];
+  const startTime = performance.now();
+  for (;;) {
+    const { rows } = await queries.query(
+      `select count(*) filter (where state is null)::int as unfinished,
+              count(*) filter (where state <> 'COMPLETED')::int as failed,
+              count(*) filter (where error like '%OUTCOME_UNKNOWN%')::int as unknown
+         from execution where id = any($1)`,
+      [ids],
+    );
+    const [row] = rows;
+    if (row?.unfinished === 0 || performance.now() - startTime > drainMs) {
+      return { unfinished: row?.unfinished, failed: row?.failed, unknown: row?.unknown, twice: sentTwice() };
+    }
+    await pause(250);
+  }
+}
+
+function never(): never {
+  throw new Error("there is an organisation for each attacker");
+}

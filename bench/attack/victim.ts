@@ -1,0 +1,179 @@
+import http from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
+import type { JsonValue } from "@bufbuild/protobuf";
+import { publishLine, type Tenant } from "./tenants.ts";
+
+/** The victim's callers go away after this: a call without an answer is lost. */
+const patienceMs = 20_000;
+const callEveryMs = 100;
+const callsUnderWay = 10;
+const delaysUnderWay = 5;
+const watchEveryMs = 1_000;
+
+type Reply = { readonly status: number; readonly json: { readonly [name: string]: JsonValue | undefined } };
+
+/** What the victim saw in a stretch of time. */
+export type Sight = {
+  /** The times of its synchronous calls that were answered with their value, in milliseconds. */
+  readonly times: number[];
+  readonly lost: string[];
+  readonly refused: string[];
+};
+
+/**
+ * An organisation that does nothing wrong: it makes one synchronous call of Start → Transform → Response every 100 ms,
+ * keeps 20 executions with an HTTP call of a second under way, half of which may be sent at most once, and some with a
+ * Delay of two seconds, and looks at the events of one now and then.
+ */
+export class Victim {
+  readonly tenant: Tenant;
+  sight: Sight = newSight();
+  /** The ids of all that was accepted of its executions with HTTP calls and Delays. */
+  readonly ids: string[] = [];
+  readonly #upstream: string;
+  readonly #agent = new http.Agent({ keepAlive: true });
+  readonly #stopped = new AbortController();
+  readonly #working: Promise<unknown>[] = [];
+
+  constructor(tenant: Tenant, upstream: string) {
+    this.tenant = tenant;
+    this.#upstream = upstream;
+  }
+
+  async start(): Promise<void> {
+    await publishLine(this.tenant, "simple", [
+      { transform: { query: '{ "greeting": "Hello " & name }' } },
+      { response: { data: "{{node.2.body}}" } },
+    ]);
+    const call = { method: "POST", url: "{{event.body.url}}", json: "{}" };
+    for (const [alias, delivery] of Object.entries({ once: "AT_MOST_ONCE", again: "AT_LEAST_ONCE" })) {
+      await publishLine(this.tenant, alias, [{ http: call, settings: { delivery } }]);
+    }
+    await publishLine(this.tenant, "later", [{ delay: { seconds: "2" } }]);
+    await Promise.all(Array.from({ length: 20 }, () => this.#call("simple", { isSync: true })));
+    this.sight = newSight();
+    this.#working.push(this.#callOn());
+    for (let index = 0; index < callsUnderWay; index += 1)
+      this.#working.push(this.#keepUnderWay("once"), this.#keepUnderWay("again"));
+    for (let index = 0; index < delaysUnderWay; index += 1) this.#working.push(this.#keepUnderWay("later"));
+    this.#working.push(this.#watchOn());
+  }
+
+  /** Begins a new stretch of time. What is under way is told to the one that it began in. */
+  turn(): Sight {
+    const { sight } = this;
+    this.sight = newSight();
+    return sight;
+  }
+
+  /** Makes no more calls; settles when none is under way. */
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.all(this.#working);
+    this.#agent.destroy();
+  }
+
+  get #isStopped(): boolean {
+    return this.#stopped.signal.aborted;
+  }
+
+  /** By the clock, and not by the replies. */
+  async #callOn(): Promise<void> {
+    const calls: Promise<void>[] = [];
+    const startTime = performance.now();
+    for (let turn = 0; !this.#isStopped; turn += 1) {
+      calls.push(this.#callSimple());
+      await pause(Math.max(0, startTime + turn * callEveryMs - performance.now()));
+    }
+    await Promise.all(calls);
+  }
+
+  async #callSimple(): Promise<void> {
+    const { sight } = this;
+    const startTime = performance.now();
+    try {
+      const { status, json } = await this.#call("simple", { isSync: true });
+      if (status === 200 && "return_value" in json) sight.times.push(performance.now() - startTime);
+      else if (status === 429 || status === 503) sight.refused.push(`${status} ${JSON.stringify(json).slice(0, 300)}`);
+      else sight.lost.push(`${status} ${JSON.stringify(json).slice(0, 300)}`);
+    } catch (error) {
+      sight.lost.push(String(error));
+    }
+  }
+
+  async #keepUnderWay(workflow: string): Promise<void> {
+    // Not all in one moment.
+    await pause(Math.random() * 1_000);
+    while (!this.#isStopped) {
+      const { sight } = this;
+      try {
+        const { status, json } = await this.#call(workflow, { isSync: false });
+        if (status === 200) {
+          this.ids.push(String(json["execution_id"]));
+          continue;
+        }
+        sight.refused.push(`${workflow}: ${status} ${JSON.stringify(json).slice(0, 300)}`);
+      } catch {
+        // Whether it was accepted is not known, and `simple` tells how calls fare.
+      }
+      await pause(500);
+    }
+  }
+
+  async #watchOn(): Promise<void> {
+    while (!this.#isStopped) {
+      await pause(watchEveryMs);
+      const id = this.ids.at(-1);
+      if (id === undefined) continue;
+      const { sight } = this;
+      const status = await this.#send("GET", `/api/v1/execution/${id}/events`, {}, undefined).then(
+        (reply) => reply.status,
+        () => undefined,
+      );
+      if (status === 429 || status === 503) sight.refused.push(`events: ${status}`);
+    }
+  }
+
+  async #call(workflow: string, { isSync }: { readonly isSync: boolean }): Promise<Reply> {
+    return await this.#send(
+      "POST",
+      `/api/v1/workflow/${workflow}/execute`,
+      {
+        "content-type": "application/json",
+        ...(isSync ? { sync_execution: "true" } : { prefer: "wait=15" }),
+      },
+      JSON.stringify({ name: "Jane", url: this.#upstream }),
+    );
+  }
+
+  async #send(
+    method: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    body: string | undefined,
+  ): Promise<Reply> {
+    const { url, key, account } = this.tenant;
+    const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+    const request = http.request(`${url}${path}`, {
+      method,
+      agent: this.#agent,
+      headers: { "x-api-key": key, linked_account_id: account, ...headers },
+    });
+    const timer = setTimeout(() => request.destroy(new Error(`no answer in ${patienceMs} ms`)), patienceMs);
+    request.on("error", reject).on("response", async (response) => {
+      try {
+        const text = Buffer.concat(await response.toArray()).toString();
+        const isJson = response.headers["content-type"]?.includes("json") === true;
+        resolve({ status: response.statusCode ?? 0, json: isJson ? JSON.parse(text) : {} });
+      } catch (error) {
+        reject(error);
+      }
+    });
+    request.end(body);
+    return await promise.finally(() => clearTimeout(timer));
+  }
+}
+
+function newSight(): Sight {
+  return { times: [], lost: [], refused: [] };
+}
