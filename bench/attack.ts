@@ -4,7 +4,7 @@
 import { appendFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { allAtOnce } from "./attack/all-at-once.ts";
+import type { Attack } from "./attack/attack.ts";
 import { attacks, findAttack } from "./attack/attacks.ts";
 import { type MeasureOptions, measure } from "./attack/measure.ts";
 import { judge, type Row, tableOf } from "./attack/verdict.ts";
@@ -62,34 +62,37 @@ const options: Omit<MeasureOptions, "strength"> = {
 const chosen = values.only.split(",").map(findAttack);
 const rows: Row[] = [];
 let isBroken = false;
-if (values["all-at-once"] !== undefined) {
-  const minutes = Number(values["all-at-once"]);
-  const strength = Number(values.strength);
-  await report(await allAtOnce(chosen, { ...options, strength, seconds: 60 * minutes }));
-} else {
-  for (const strength of values.strength.split(",").map(Number))
-    for (const attack of chosen) {
-      process.stderr.write(`${attack.id} ×${strength}: ${attack.title}\n`);
-      try {
-        await report(await measure(attack, { ...options, strength }));
-      } catch (error) {
-        isBroken = true;
-        process.stderr.write(`  could not be tried: ${error instanceof Error ? error.stack : error}\n`);
-      }
-    }
-}
+const strengths = values.strength.split(",").map(Number);
+const minutes = values["all-at-once"];
+if (minutes === undefined)
+  for (const strength of strengths) for (const attack of chosen) await attackWith([attack], strength);
+else
+  for (const strength of strengths)
+    await attackWith(chosen, strength, { seconds: 60 * Number(minutes), turnSeconds: 30 });
 process.stdout.write(tableOf(rows));
 process.exit(isBroken ? 1 : 0);
 
-async function report(measured: Awaited<ReturnType<typeof measure>>): Promise<void> {
-  const { row, breaches } = judge(measured);
-  rows.push(row);
-  isBroken ||= breaches.length > 0;
-  process.stderr.write(`  ${JSON.stringify(row)}\n  attackers: ${JSON.stringify(measured.counts)}\n`);
-  for (const breach of breaches) process.stderr.write(`  BREACH: ${breach}\n`);
-  if (values.json !== undefined)
-    await appendFile(
-      values.json,
-      `${JSON.stringify({ server: options.server, ...row, breaches, counts: measured.counts })}\n`,
-    );
+async function attackWith(
+  all: readonly Attack[],
+  strength: number,
+  turns: Partial<Pick<MeasureOptions, "seconds" | "turnSeconds">> = {},
+): Promise<void> {
+  for (const { id, title } of all) process.stderr.write(`${id} ×${strength}: ${title}\n`);
+  try {
+    const measured = await measure(all, { ...options, ...turns, strength });
+    const { row, breaches } = judge(measured);
+    rows.push(row);
+    isBroken ||= breaches.length > 0;
+    process.stderr.write(`  ${JSON.stringify(row)}\n  attackers: ${JSON.stringify(measured.counts)}\n`);
+    for (const breach of breaches) process.stderr.write(`  BREACH: ${breach}\n`);
+    if (all.length > 1) process.stdout.write(tableOf(measured.curve));
+    if (values.json !== undefined) {
+      const { counts, curve } = measured;
+      const line = { server: options.server, ...row, breaches, counts, ...(all.length > 1 && { curve }) };
+      await appendFile(values.json, `${JSON.stringify(line)}\n`);
+    }
+  } catch (error) {
+    isBroken = true;
+    process.stderr.write(`  could not be tried: ${error instanceof Error ? error.stack : error}\n`);
+  }
 }

@@ -9,6 +9,8 @@ export type Stage = {
   query(statement: string, values?: readonly unknown[]): Promise<readonly Record<string, unknown>[]>;
   /** How many attackers there will be. */
   readonly attackers: number;
+  /** Which part of its size an attack has that is too large for a short test; 1 is the whole. */
+  readonly scale: number;
 };
 
 /** One way to stop others, at the strength of one attacker. */

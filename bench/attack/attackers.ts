@@ -31,6 +31,16 @@ export async function runAttackers(order: Order): Promise<Counts> {
   }
 }
 
+/** Counts are added; of times and sizes the largest stays. */
+export function sumOf(all: readonly Counts[]): Counts {
+  const sum: Record<string, number> = {};
+  for (const [name, count] of all.flatMap((counts) => Object.entries(counts))) {
+    const before = sum[name] ?? 0;
+    sum[name] = /(^| )ms$|reply bytes$/.test(name) ? Math.max(before, count) : before + count;
+  }
+  return sum;
+}
+
 async function obey({ attack, seconds, attackers }: Order): Promise<Counts> {
   const { run } = findAttack(attack);
   const over = new AbortController();
@@ -44,10 +54,7 @@ async function obey({ attack, seconds, attackers }: Order): Promise<Counts> {
   await Promise.race([running, isLate]);
   clearTimeout(timer);
   over.abort();
-  const counts: Record<string, number> = {};
-  for (const each of all)
-    for (const [name, count] of Object.entries(each.counts))
-      counts[name] = / ms$|^ms$|bytes$/.test(name) ? Math.max(counts[name] ?? 0, count) : (counts[name] ?? 0) + count;
+  const counts: Record<string, number> = { ...sumOf(all.map((attacker) => attacker.counts)) };
   for (const error of failed) counts[error.slice(0, 100)] = (counts[error.slice(0, 100)] ?? 0) + 1;
   const { user, system } = process.cpuUsage();
   return { ...counts, "CPU ms of the attackers": Math.round((user + system) / 1_000) };

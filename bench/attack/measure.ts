@@ -2,18 +2,22 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { JsonObject } from "@bufbuild/protobuf";
 import pg from "pg";
 import type { Attack, Stage } from "./attack.ts";
-import { type Counts, runAttackers } from "./attackers.ts";
-import { type AttackedServer, startAttacked } from "./server.ts";
+import { type Counts, runAttackers, sumOf } from "./attackers.ts";
+import { startAttacked, type Target } from "./server.ts";
 import { createKey, foundTenant, publishLine, type Tenant } from "./tenants.ts";
 import { startUpstream } from "./upstream.ts";
 import { type Sight, Victim } from "./victim.ts";
-import { type Watch, Watcher } from "./watcher.ts";
+import { type CurvePoint, type Watch, Watcher } from "./watcher.ts";
 
 export type MeasureOptions = {
   /** The folder of the server's sources. */
   readonly server: string;
   readonly strength: number;
   readonly seconds: number;
+  /** How long each attack lasts before it begins anew; as long as all where it is not set. */
+  readonly turnSeconds?: number;
+  /** Which part of its size an attack has that is too large for a short test. */
+  readonly scale?: number;
   readonly quietSeconds: number;
   readonly baselineSeconds: number;
   /** How many organisations the attackers are of. */
@@ -33,7 +37,6 @@ export type Ends = {
 
 export type Measured = {
   readonly attack: string;
-  readonly title: string;
   readonly strength: number;
   readonly isVolume: boolean;
   readonly baseline: Sight;
@@ -45,20 +48,36 @@ export type Measured = {
   readonly died: string | undefined;
   readonly diedAfterMs: number | undefined;
   readonly ends: Ends | undefined;
-  /** What it had 60 s after the attack at the latest, and when it was back to 250 MiB, where it was. */
+  /** What it had 60 s after the attack at the latest. */
   readonly restBytes: number;
-  readonly restMs: number | undefined;
   readonly cpuShare: number;
   readonly counts: Counts;
+  readonly curve: readonly CurvePoint[];
 };
 
 const restBytesMax = 250 * 1024 ** 2;
-/** How long the victim's executions may take to end when the attack is over. */
-const drainMs = 30_000;
+/** How long the victim's executions may take at least to end when the attack is over. */
+const drainMsMin = 5_000;
 
-/** Runs one attack against a server of its own, beside a victim. */
-export async function measure(attack: Attack, options: MeasureOptions): Promise<Measured> {
-  const server = await startAttacked(options.server, await settingsOf(attack, options.server));
+/** Attacks a server that is started for it. Attacks with settings of their own are left out where there are several. */
+export async function measure(attacks: readonly Attack[], options: MeasureOptions): Promise<Measured> {
+  const [first, ...others] = attacks;
+  const alone = others.length === 0 ? first : undefined;
+  const server = await startAttacked(options.server, await settingsOf(alone, options.server));
+  try {
+    const tried = attacks.filter((attack) => attack === alone || attack.environment === undefined);
+    return await measureOn(server, tried, options);
+  } finally {
+    await server.stop();
+  }
+}
+
+/** Attacks a server that runs, beside a victim: all attacks at once, each again and again until the time is over. */
+export async function measureOn(
+  server: Target,
+  attacks: readonly Attack[],
+  options: Omit<MeasureOptions, "server">,
+): Promise<Measured> {
   const upstream = await startUpstream();
   let diedTime: number | undefined;
   let died: string | undefined;
@@ -73,13 +92,13 @@ export async function measure(attack: Attack, options: MeasureOptions): Promise<
   await queries.connect();
   try {
     await victim.start();
-    const attackers = await prepare([attack], { server, queries, options });
+    const runs = await prepare(attacks, { server, queries, options });
     await pause(1_000 * options.baselineSeconds);
     const baseline = victim.turn();
     watcher.turn();
     const beginTime = performance.now();
     const cpuBefore = watcher.cpuMs();
-    const counts = await attackers[0]?.(options.seconds);
+    const all = await Promise.all(runs.map((run) => repeat(run, server, options)));
     const cpuMs = watcher.cpuMs() - cpuBefore;
     const attackMs = performance.now() - beginTime;
     const during = victim.turn();
@@ -87,16 +106,18 @@ export async function measure(attack: Attack, options: MeasureOptions): Promise<
     await pause(1_000 * options.quietSeconds);
     const quiet = victim.turn();
     const rest = waitForRest(watcher, server, options);
-    const ends = server.isAlive() ? await drain(victim, queries, upstream.sentTwice) : undefined;
-    const { restBytes, restMs } = await rest;
+    const ends = server.isAlive() ? await drain(victim, queries, upstream.sentTwice, options) : undefined;
+    const restBytes = await rest;
+    const sights = [baseline, during, quiet];
+    const [before = baseline, meanwhile = during, after = quiet] = await victim.settled(sights, drainMsOf(options));
     return {
-      attack: attack.id,
-      title: attack.title,
+      attack: attacks.length === 1 ? (attacks[0]?.id ?? "") : "all",
       strength: options.strength,
-      isVolume: attack.isVolume === true,
-      ...{ baseline, during, quiet, watch, quietWatch: watcher.turn(), ends, restBytes, restMs },
+      isVolume: attacks.some(({ isVolume }) => isVolume),
+      ...{ baseline: before, during: meanwhile, quiet: after, watch, quietWatch: watcher.turn(), ends, restBytes },
       cpuShare: cpuMs / attackMs,
-      counts: counts ?? {},
+      counts: sumOf(all),
+      curve: watcher.curve,
       died: watcher.isKilled ? "the harness, for its memory" : died,
       diedAfterMs: diedTime === undefined ? undefined : diedTime - beginTime,
     };
@@ -105,18 +126,37 @@ export async function measure(attack: Attack, options: MeasureOptions): Promise<
     await watcher.stop();
     await queries.end().catch(() => undefined);
     upstream.stop();
-    await server.stop();
   }
 }
 
-type Preparation = { readonly server: AttackedServer; readonly queries: pg.Client; readonly options: MeasureOptions };
+type Run = (seconds: number) => Promise<Counts>;
+
+async function repeat(
+  run: Run,
+  server: Target,
+  { seconds, turnSeconds = seconds }: Pick<MeasureOptions, "seconds" | "turnSeconds">,
+): Promise<Counts> {
+  const endTime = performance.now() + 1_000 * seconds;
+  const all: Counts[] = [];
+  for (;;) {
+    const left = (endTime - performance.now()) / 1_000;
+    if (left < 1 || !server.isAlive()) return sumOf(all);
+    all.push(await run(Math.min(turnSeconds, left)));
+    // One that ends by itself has done all that it can.
+    if (turnSeconds === seconds) return sumOf(all);
+    await pause(2_000);
+  }
+}
+
+type Preparation = {
+  readonly server: Target;
+  readonly queries: pg.Client;
+  readonly options: Omit<MeasureOptions, "server">;
+};
 
 /** Prepares attacks by attackers of the same organisations; answers what runs each of them for so many seconds. */
-export async function prepare(
-  attacks: readonly Attack[],
-  { server, queries, options }: Preparation,
-): Promise<readonly ((seconds: number) => Promise<Counts>)[]> {
-  const { strength, organizations } = options;
+async function prepare(attacks: readonly Attack[], { server, queries, options }: Preparation): Promise<readonly Run[]> {
+  const { strength, organizations, scale = 1 } = options;
   const query: Stage["query"] = async (statement, values = []) => (await queries.query(statement, [...values])).rows;
   const count = Math.min(strength, organizations);
   const tenants: { readonly tenant: Tenant; readonly readKey: string }[] = [];
@@ -126,9 +166,9 @@ export async function prepare(
     const restrictions = { scopes: ["read"], workflows: ["restricted"], linked_accounts: [tenant.account] };
     tenants.push({ tenant, readKey: await createKey(tenant, restrictions) });
   }
-  const runs: ((seconds: number) => Promise<Counts>)[] = [];
+  const runs: Run[] = [];
   for (const attack of attacks) {
-    const stages = tenants.map(({ tenant }) => ({ tenant, query, attackers: Math.ceil(strength / count) }));
+    const stages = tenants.map(({ tenant }) => ({ tenant, query, scale, attackers: Math.ceil(strength / count) }));
     const givens: JsonObject[] = [];
     for (const stage of stages) givens.push((await attack.prepare?.(stage)) ?? {});
     runs.push(async (seconds) => {
@@ -149,26 +189,35 @@ export async function prepare(
   return runs;
 }
 
-async function settingsOf(attack: Attack, server: string): Promise<Readonly<Record<string, string>>> {
-  if (attack.environment === undefined) return {};
+async function settingsOf(attack: Attack | undefined, server: string): Promise<Readonly<Record<string, string>>> {
+  if (attack?.environment === undefined) return {};
   const { defaultLimits } = await import(`${server}/src/domain/limits.ts`);
   return attack.environment(defaultLimits);
 }
 
 /** The victim goes on meanwhile, as it did before. */
-async function waitForRest(watcher: Watcher, server: AttackedServer, { restSeconds }: MeasureOptions) {
+async function waitForRest(watcher: Watcher, server: Target, { restSeconds }: Pick<MeasureOptions, "restSeconds">) {
   const startTime = performance.now();
   let restBytes = watcher.rssBytes();
   while (server.isAlive() && restBytes > restBytesMax && performance.now() - startTime < 1_000 * restSeconds) {
     await pause(500);
     restBytes = watcher.rssBytes();
   }
-  const isAtRest = server.isAlive() && restBytes <= restBytesMax;
-  return { restBytes, restMs: isAtRest ? performance.now() - startTime : undefined };
+  return restBytes;
+}
+
+function drainMsOf({ restSeconds }: Pick<MeasureOptions, "restSeconds">): number {
+  return Math.max(drainMsMin, 500 * restSeconds);
 }
 
 /** Waits until what was accepted so far has ended, and says how. */
-async function drain(victim: Victim, queries: pg.Client, sentTwice: () => number): Promise<Ends> {
+async function drain(
+  victim: Victim,
+  queries: pg.Client,
+  sentTwice: () => number,
+  options: Pick<MeasureOptions, "restSeconds">,
+): Promise<Ends> {
+  const drainMs = drainMsOf(options);
   const ids = [...victim.ids];
   const startTime = performance.now();
   for (;;) {

@@ -10,22 +10,21 @@ import type pg from "pg";
 /** How long a start may take on a machine that is busy with other work. */
 const startMs = 120_000;
 
-export type AttackedServer = {
+/** A server as it is seen from outside. */
+export type Target = {
   readonly url: string;
-  /** Of the process that the port belongs to. */
-  readonly pid: number;
-  /** Of what started it, which ends with it. */
+  /** Of the process that all others of the server descend from, and that ends with it. */
   readonly rootPid: number;
   readonly connection: pg.ClientConfig;
-  readonly logFile: string;
   /** Says how much of its heap is in use, where it could say so a moment ago. */
   heapBytes(): Promise<number | undefined>;
   isAlive(): boolean;
   /** What ended it, as a signal or a status. */
   readonly exited: Promise<string>;
   kill(): void;
-  stop(): Promise<void>;
 };
+
+export type AttackedServer = Target & { stop(): Promise<void> };
 
 /**
  * Starts the server of a checkout, as its `npm start` does, with a data folder of its own and an embedded Postgres. The
@@ -69,9 +68,7 @@ export async function startAttacked(checkout: string, environment: NodeJS.Proces
     const { url, pid } = await readReady(join(folder, "ready.json"), () => isAlive);
     return {
       url,
-      pid,
       rootPid: child.pid ?? pid,
-      logFile,
       connection: { host: join(dataDir, "postgres/socket"), user: "flowcall", database: "postgres" },
       heapBytes: async () => Number(await readFile(heapFile, "utf8").catch(() => Number.NaN)) || undefined,
       isAlive: () => isAlive,
@@ -79,7 +76,7 @@ export async function startAttacked(checkout: string, environment: NodeJS.Proces
       kill,
       stop: async () => {
         if (isAlive) process.kill(pid, "SIGTERM");
-        await Promise.race([exited, pause(20_000)]);
+        await Promise.race([exited, pause(5_000)]);
         // What an end by a signal has left, Postgres first of all.
         signalAll(child, "SIGQUIT");
         await Promise.race([exited, pause(2_000)]);

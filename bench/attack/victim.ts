@@ -18,6 +18,8 @@ export type Sight = {
   readonly times: number[];
   readonly lost: string[];
   readonly refused: string[];
+  /** How many of its calls are still under way. */
+  underWay: number;
 };
 
 /**
@@ -66,11 +68,21 @@ export class Victim {
     return sight;
   }
 
-  /** Makes no more calls; settles when none is under way. */
+  /** Settles when all calls of some stretches of time have ended, or else counts those that go on as lost. */
+  async settled(sights: readonly Sight[], withinMs: number): Promise<readonly Sight[]> {
+    const startTime = performance.now();
+    while (sights.some(({ underWay }) => underWay > 0) && performance.now() - startTime < withinMs) await pause(50);
+    return sights.map(({ times, lost, refused, underWay }) => {
+      const open = Array.from({ length: underWay }, () => "no answer yet");
+      return { times: [...times], lost: [...lost, ...open], refused: [...refused], underWay };
+    });
+  }
+
+  /** Makes no more calls, and leaves those that are under way. */
   async stop(): Promise<void> {
     this.#stopped.abort();
-    await Promise.all(this.#working);
     this.#agent.destroy();
+    await Promise.all(this.#working);
   }
 
   get #isStopped(): boolean {
@@ -91,6 +103,7 @@ export class Victim {
   async #callSimple(): Promise<void> {
     const { sight } = this;
     const startTime = performance.now();
+    sight.underWay += 1;
     try {
       const { status, json } = await this.#call("simple", { isSync: true });
       if (status === 200 && "return_value" in json) sight.times.push(performance.now() - startTime);
@@ -99,6 +112,7 @@ export class Victim {
     } catch (error) {
       sight.lost.push(String(error));
     }
+    sight.underWay -= 1;
   }
 
   async #keepUnderWay(workflow: string): Promise<void> {
@@ -154,6 +168,8 @@ export class Victim {
   ): Promise<Reply> {
     const { url, key, account } = this.tenant;
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
+    // A connection that is left has no further request.
+    if (this.#isStopped) throw new Error("the victim has stopped");
     const request = http.request(`${url}${path}`, {
       method,
       agent: this.#agent,
@@ -175,5 +191,5 @@ export class Victim {
 }
 
 function newSight(): Sight {
-  return { times: [], lost: [], refused: [] };
+  return { times: [], lost: [], refused: [], underWay: 0 };
 }

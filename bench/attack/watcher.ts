@@ -2,7 +2,7 @@ import http from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import pg from "pg";
 import { usageOf } from "./processes.ts";
-import type { AttackedServer } from "./server.ts";
+import type { Target } from "./server.ts";
 
 const lookMs = 100;
 const leaseLookMs = 200;
@@ -34,7 +34,7 @@ export type Watch = {
 export class Watcher {
   watch: Watch = newWatch();
   readonly curve: CurvePoint[] = [];
-  readonly #server: AttackedServer;
+  readonly #server: Target;
   readonly #rssMaxBytes: number;
   readonly #startTime = performance.now();
   readonly #watching: Promise<unknown>;
@@ -42,7 +42,7 @@ export class Watcher {
   /** Whether it took more than the machine can spare, and was killed for it. */
   isKilled = false;
 
-  constructor(server: AttackedServer, { rssMaxBytes }: { readonly rssMaxBytes: number }) {
+  constructor(server: Target, { rssMaxBytes }: { readonly rssMaxBytes: number }) {
     this.#server = server;
     this.#rssMaxBytes = rssMaxBytes;
     this.#watching = Promise.all([this.#lookAtMemory(), this.#lookAtLease(), this.#probe(), this.#draw()]);

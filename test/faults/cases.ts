@@ -1,4 +1,5 @@
 import { editedWorkflow, queuedResponse, stableErrors } from "./cases/answers.ts";
+import { anonymousStreams } from "./cases/attacks.ts";
 import { busyPool } from "./cases/busy-pool.ts";
 import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
 import { deadline } from "./cases/deadline.ts";
@@ -56,4 +57,5 @@ export const cases: readonly FaultCase[] = [
   stableErrors,
   editedWorkflow,
   equalAnswers,
+  anonymousStreams,
 ];

@@ -7,6 +7,8 @@ import type { MigrationProvider } from "kysely/migration";
 import { pino } from "pino";
 import { App } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
+import type { Limits } from "../../src/domain/limits.ts";
+import type { ServerLimits } from "../../src/server/limits.ts";
 import { migrations } from "../../src/storage/migrations/migrations.ts";
 import { openStores, type Stores } from "../../src/storage/stores.ts";
 import { decorate, type Method } from "./decorate.ts";
@@ -18,7 +20,12 @@ export type Composition = {
   readonly failpoint?: Failpoint;
   /** Whether it stops there instead, and goes on where it is continued. */
   readonly isStopped?: boolean;
+  /** For how long it does nothing else there, where it neither dies nor stops. */
+  readonly blockedMs?: number;
   readonly mutant?: Mutant;
+  /** Bounds in place of its own. */
+  readonly limits?: Partial<Limits>;
+  readonly serverLimits?: Partial<ServerLimits>;
   /** Whether it is of a later version, whose migration others have not. */
   readonly isLater?: boolean;
 };
@@ -47,18 +54,23 @@ const laterMigrations: MigrationProvider = {
 
 const [text = "{}"] = process.argv.slice(2);
 // Written by the case that starts this process.
-const { failpoint, isStopped = false, mutant, isLater = false } = JSON.parse(text) as Composition;
+const { failpoint, isStopped = false, blockedMs, mutant, isLater = false, ...bounds } = JSON.parse(text) as Composition;
+const config = readConfig();
 let arm = () => {};
 
 const app = new App({
-  config: readConfig(),
+  config: {
+    ...config,
+    limits: { ...config.limits, ...bounds.limits },
+    serverLimits: { ...config.serverLimits, ...bounds.serverLimits },
+  },
   log: pino({ level: process.env["TEST_LOG"] ?? "silent" }),
   ...(isLater && { migrations: laterMigrations }),
   open: (database) => {
     const opened = telling(openStores(database));
     const stores = mutant === undefined ? opened : mutations[mutant](opened, database);
     if (failpoint === undefined) return stores;
-    const failing = withFailpoint(stores, failpoint, isStopped ? standStill : die);
+    const failing = withFailpoint(stores, failpoint, isStopped ? standStill : blockedMs === undefined ? die : block);
     arm = failing.arm;
     return failing.stores;
   },
@@ -81,6 +93,14 @@ function stop(): void {
 function die(): Promise<never> {
   process.kill(process.pid, "SIGKILL");
   return new Promise<never>(() => undefined);
+}
+
+/** As a node does that computes on the thread of all. */
+async function block(): Promise<void> {
+  const said: Said = { kind: "stops" };
+  await new Promise((resolve) => process.send?.(said, resolve));
+  const endTime = performance.now() + (blockedMs ?? 0);
+  while (performance.now() < endTime);
 }
 
 async function standStill(): Promise<void> {

@@ -8,14 +8,14 @@ const recordsCount = 3_500;
 const query = "{{event.body.s}} & $string({{node.G.body.iteration_count}})";
 
 /** 3.5 GB, as they would be after a version without a bound, or with a larger one. */
-async function growJournal({ query: run }: Stage, id: string): Promise<void> {
+async function growJournal({ query: run, scale }: Stage, id: string): Promise<void> {
   await run(
     `insert into journal (execution_id, environment_id, flush_index, epoch, entries)
      select id, environment_id, 1000 + number, 1, format(
        '[{"path":"G[%s]/T","node_id":"T","state":"SUCCESS","attempts":1,"start_time":1795992221340,"end_time":1795992221359,"output":"\\"%s\\""}]',
        number, repeat('x', 1000000))
        from execution, generate_series(10, $2::int) as number where id = $1`,
-    [id, recordsCount + 9],
+    [id, Math.ceil(scale * recordsCount) + 9],
   );
 }
 
