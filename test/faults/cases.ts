@@ -1,5 +1,6 @@
 import { editedWorkflow, queuedResponse, stableErrors } from "./cases/answers.ts";
 import { anonymousStreams } from "./cases/attacks.ts";
+import { blockedLoop } from "./cases/blocked-loop.ts";
 import { busyPool } from "./cases/busy-pool.ts";
 import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
 import { deadline } from "./cases/deadline.ts";
@@ -30,6 +31,7 @@ export const cases: readonly FaultCase[] = [
   failpoints,
   killsOfTwoProcesses,
   stoppedOwner,
+  blockedLoop,
   caughtMutants,
   postgresCrashes,
   lostAnswers,

@@ -66,7 +66,8 @@ async function catchMutant(run: FaultRun, mutant: Mutant): Promise<readonly [Mut
   return [mutant, caughtBy.join("+")];
 }
 
-async function breachOf(trial: Promise<unknown>): Promise<Breach | undefined> {
+/** What a trial breaks; undefined where it breaks nothing. */
+export async function breachOf(trial: Promise<unknown>): Promise<Breach | undefined> {
   try {
     await trial;
     return undefined;

@@ -69,7 +69,8 @@ export async function stopOwner(
   await until("the process to be ready again", async () => (await fetch(`${url}/readyz`)).ok);
 }
 
-async function stopAtEnd(bed: TestBed, victim: number): Promise<void> {
+/** Arms a process, and settles when it does what it is composed to. */
+export async function stopAtEnd(bed: TestBed, victim: number): Promise<void> {
   const { child } = bed.server(victim);
   const messages = on(child, "message", { close: ["exit"] });
   child.send("arm");
