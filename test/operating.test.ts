@@ -24,9 +24,10 @@ afterAll(async () => {
 });
 
 describe("the page for operators", () => {
-  test.each(blocksOf("sh"))("a command runs: %s", async (commands) => {
+  test.each(blocksOf("sh"))("a command runs: %s", { timeout: 120_000 }, async (commands) => {
     const here = commands.replaceAll("http://127.0.0.1:4180", flowcall.url);
-    const { stdout } = await run("bash", ["-euo", "pipefail", "-c", here]);
+    const env = { ...process.env, FLOWCALL_DATABASE_URL: flowcall.database.url };
+    const { stdout } = await run("bash", ["-euo", "pipefail", "-c", here], { cwd: root, env });
     expect(stdout).not.toBe("");
   });
 
@@ -41,7 +42,7 @@ describe("the page for operators", () => {
   );
 
   test("it has as many of them as are expected here", () => {
-    expect([blocksOf("sh").length, blocksOf("sql").length]).toEqual([2, answers.length]);
+    expect([blocksOf("sh").length, blocksOf("sql").length]).toEqual([3, answers.length]);
   });
 
   test("each line of the log that it explains is one that is written", async () => {

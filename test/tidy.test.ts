@@ -20,6 +20,8 @@ const layers: readonly (readonly string[])[] = [
   ["server"],
   [""],
   ["cli"],
+  // The operator's command opens the database as the server does, and reads its words as the command line does.
+  ["admin"],
 ];
 
 function trackedFiles(pattern: string): readonly string[] {

@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { usageError } from "./cli-error.ts";
-import { type Command, commonOptions, type Options } from "./command.ts";
+import type { CommandText, Options, Program } from "./command.ts";
 import { meant } from "./nearest.ts";
 
 /** What was given to a command: its words and its options, each of which the command declares. */
@@ -42,15 +42,15 @@ export class Arguments {
 }
 
 /** Reads the words behind a command's name. Throws a usage error that names the nearest option. */
-export function parseArguments(command: Command, words: readonly string[]): Arguments {
-  const options = { ...commonOptions, ...command.options };
-  const { values, positionals } = parse(command, words, options);
+export function parseArguments(program: Program, command: CommandText, words: readonly string[]): Arguments {
+  const spelling = `${program.name} ${command.name}`;
+  const { values, positionals } = parse(spelling, words, { ...program.options, ...command.options });
   const given = new Arguments(positionals, values);
-  if (!given.isSet("help")) checkCount(command, positionals.length);
+  if (!given.isSet("help")) checkCount(spelling, command, positionals.length);
   return given;
 }
 
-function parse(command: Command, words: readonly string[], options: Options) {
+function parse(spelling: string, words: readonly string[], options: Options) {
   try {
     const told = Object.entries(options).map(([name, { type, short, multiple = false }]) => {
       return [name, { type, multiple, ...(short !== undefined && { short }) }] as const;
@@ -60,16 +60,16 @@ function parse(command: Command, words: readonly string[], options: Options) {
     if (!(error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS")))
       throw error;
     const unknown = /^Unknown option '(-[^']*)'/.exec(error.message)?.[1];
-    if (unknown === undefined) throw usageError(`${error.message} See: flowcall ${command.name} --help`);
+    if (unknown === undefined) throw usageError(`${error.message} See: ${spelling} --help`);
     const known = Object.keys(options).map((name) => `--${name}`);
-    throw usageError(`flowcall ${command.name} takes no ${unknown}.${meant(unknown, known)}`);
+    throw usageError(`${spelling} takes no ${unknown}.${meant(unknown, known)}`);
   }
 }
 
-function checkCount({ name, positionals }: Command, count: number): void {
+function checkCount(spelling: string, { positionals }: CommandText, count: number): void {
   const least = positionals.filter((word) => !word.endsWith("?"));
   const isOpen = positionals.some((word) => /\.\.\.\??$/.test(word));
   if (count >= least.length && (isOpen || count <= positionals.length)) return;
   const expected = positionals.length === 0 ? "no words" : positionals.join(" ");
-  throw usageError(`flowcall ${name} takes ${expected}, and was given ${count}. See: flowcall ${name} --help`);
+  throw usageError(`${spelling} takes ${expected}, and was given ${count}. See: ${spelling} --help`);
 }

@@ -14,7 +14,11 @@ export type Option = {
 
 export type Options = Readonly<Record<string, Option>>;
 
-export type Command = {
+/** A command line: its name, and what each of its commands takes. */
+export type Program = { readonly name: string; readonly options: Options };
+
+/** What a command is to the person who asks for help. */
+export type CommandText = {
   /** The words that name it, as `workflow push`. */
   readonly name: string;
   readonly summary: string;
@@ -24,8 +28,9 @@ export type Command = {
   readonly example: string;
   /** The values of `--output` that it takes; the common three if absent. */
   readonly formats?: readonly string[];
-  run(given: Arguments, context: Context): Promise<ExitCode>;
 };
+
+export type Command = CommandText & { run(given: Arguments, context: Context): Promise<ExitCode> };
 
 /** What every command takes. */
 export const commonOptions: Options = {
@@ -34,6 +39,8 @@ export const commonOptions: Options = {
   url: { type: "string", value: "URL", help: "the server, in place of the profile's" },
   help: { type: "boolean", short: "h", help: "says what the command does" },
 };
+
+export const flowcall: Program = { name: "flowcall", options: commonOptions };
 
 /** For commands that send one request. */
 export const curlOption: Options = {

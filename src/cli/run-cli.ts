@@ -2,7 +2,8 @@ import { accountGet, accountLs, accountPut, accountRm } from "./accounts.ts";
 import { api } from "./api.ts";
 import { type Arguments, parseArguments } from "./arguments.ts";
 import { usageError } from "./cli-error.ts";
-import type { Command } from "./command.ts";
+import { type Command, flowcall } from "./command.ts";
+import { commandOf } from "./command-of.ts";
 import { dev } from "./dev.ts";
 import { doctor } from "./doctor.ts";
 import { get, ls, rerun, retry, stop } from "./executions.ts";
@@ -10,7 +11,6 @@ import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import { failureJson, failureOf, failureText } from "./failure.ts";
 import { helpOf, overview } from "./help.ts";
 import { keyCreate, keyLs, keyRevoke, keyRotate } from "./keys.ts";
-import { meant } from "./nearest.ts";
 import { type Format, Output, type Sink, type Stdin } from "./output.ts";
 import { ProfileStore } from "./profile-store.ts";
 import { profileAdd, profileLs, profileRm, profileUse } from "./profiles.ts";
@@ -77,10 +77,10 @@ export async function runCli(surroundings: Surroundings): Promise<ExitCode> {
       stdout.write(`${overview(commands)}\n`);
       return exitCodes.done;
     }
-    const command = commandOf(words);
-    const given = parseArguments(command, words.slice(command.name.split(" ").length));
+    const command = commandOf(flowcall, commands, words);
+    const given = parseArguments(flowcall, command, words.slice(command.name.split(" ").length));
     if (given.isSet("help")) {
-      stdout.write(`${helpOf(command)}\n`);
+      stdout.write(`${helpOf(flowcall, command)}\n`);
       return exitCodes.done;
     }
     return await runCommand(command, given, surroundings);
@@ -111,18 +111,6 @@ async function tell(error: unknown, { stderr, isJson, url }: Telling): Promise<E
   const failure = await failureOf(error, url);
   stderr.write(`${isJson ? JSON.stringify(failureJson(failure)) : failureText(failure)}\n`);
   return failure.exitCode;
-}
-
-function commandOf(words: readonly string[]): Command {
-  const [first = "", second = ""] = words;
-  const found =
-    commands.find(({ name }) => name === `${first} ${second}`) ?? commands.find(({ name }) => name === first);
-  if (found !== undefined) return found;
-  const inGroup = commands.filter(({ name }) => name.startsWith(`${first} `)).map(({ name }) => name);
-  const word = inGroup.length === 0 || second === "" ? first : `${first} ${second}`;
-  const known = inGroup.length === 0 ? commands.map(({ name }) => name) : inGroup;
-  const hint = inGroup.length > 0 && second === "" ? ` There are ${inGroup.join(", ")}.` : meant(word, known);
-  throw usageError(`There is no command ${JSON.stringify(word)}.${hint} See: flowcall --help`);
 }
 
 function formatOf({ name, formats = ["text", "json", "jsonl"] }: Command, given: Arguments): Format {

@@ -5,6 +5,7 @@ import { newId } from "../domain/id.ts";
 import type { EnvironmentKind, Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
+import { recordChange } from "./audit.ts";
 import type { Tables } from "./tables.ts";
 
 /** For whom a workflow runs. */
@@ -12,6 +13,14 @@ export type LinkedAccount = { readonly id: string; readonly name?: string; reado
 
 export type NewOrganization = {
   readonly organizationId: string;
+  /** Ids by kind. */
+  readonly environments: Readonly<Record<EnvironmentKind, string>>;
+};
+
+export type Organization = {
+  readonly id: string;
+  readonly name: string;
+  readonly createTime: Date;
   /** Ids by kind. */
   readonly environments: Readonly<Record<EnvironmentKind, string>>;
 };
@@ -82,6 +91,49 @@ export class TenantStore {
       .where("organization.name", "=", organizationName)
       .orderBy("environment.kind")
       .execute();
+  }
+
+  /** All organizations, the oldest first, with their environments. */
+  async listOrganizations(): Promise<readonly Organization[]> {
+    const rows = await this.#db
+      .selectFrom("organization")
+      .innerJoin("environment as test", (join) =>
+        join.onRef("test.organization_id", "=", "organization.id").on("test.kind", "=", "test"),
+      )
+      .innerJoin("environment as production", (join) =>
+        join.onRef("production.organization_id", "=", "organization.id").on("production.kind", "=", "production"),
+      )
+      .select([
+        "organization.id",
+        "organization.name",
+        "organization.create_time",
+        "test.id as test",
+        "production.id as production",
+      ])
+      .orderBy("organization.create_time")
+      .orderBy("organization.id")
+      .execute();
+    return rows.map(({ id, name, create_time, test, production }) => ({
+      id,
+      name,
+      createTime: create_time,
+      environments: { test, production },
+    }));
+  }
+
+  /** Creates an organization beside others and records it in both of its environments. Its id; undefined where the name is taken. */
+  async addOrganization(name: string, actorId: string): Promise<string | undefined> {
+    return await this.#db.transaction().execute(async (transaction) => {
+      await sql`select pg_advisory_xact_lock(hashtext('flowcall'), hashtext('found'))`.execute(transaction);
+      const tenants = new TenantStore(transaction);
+      if ((await tenants.listEnvironments(name)).length > 0) return undefined;
+      const { organizationId, environments } = await tenants.createOrganization({ name });
+      for (const environmentId of Object.values(environments)) {
+        const change = { action: "CREATE", resource: `organization/${organizationId}` } as const;
+        await recordChange(transaction, { environmentId, keyId: actorId }, change);
+      }
+      return organizationId;
+    });
   }
 
   /** Creates an organization with its two environments. */

@@ -5,7 +5,8 @@
  * the database's user and ours can enter. While the service runs, a server that ends is started again; after `stop()`
  * none runs. Whatever a killed process left behind, the next start puts right and keeps what was committed.
  */
-import { rm } from "node:fs/promises";
+import { readdir, realpath, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Service } from "../../domain/service.ts";
@@ -35,6 +36,17 @@ export type EmbeddedPostgresOptions = {
 
 /** How long after an unexpected end the server is started again. */
 const restartMs = 500;
+
+/** How to reach the server that another Flowcall runs on a folder; undefined where the folder holds no database. */
+export async function findEmbedded(dataDir: string): Promise<EmbeddedConnection | undefined> {
+  const home = await realpath(join(dataDir, "postgres")).catch(() => undefined);
+  if (home === undefined || !(await readdir(home)).some((entry) => /^data-\d+$/.test(entry))) return undefined;
+  return connectionAt(socketFolderFor(home));
+}
+
+function connectionAt(socketFolder: string): EmbeddedConnection {
+  return { host: socketFolder, port: 5432, user: databaseUser, database: "postgres", ssl: false };
+}
 
 const ourSettings: Readonly<Record<string, string>> = {
   listen_addresses: "",
@@ -74,7 +86,7 @@ export class EmbeddedPostgres implements Service {
     try {
       this.#starting = this.#open(this.#stopping.signal);
       const { socketFolder } = await this.#starting;
-      this.#connection = { host: socketFolder, port: 5432, user: databaseUser, database: "postgres", ssl: false };
+      this.#connection = connectionAt(socketFolder);
     } catch (error) {
       this.#starting = undefined;
       throw new Error(

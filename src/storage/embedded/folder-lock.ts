@@ -20,7 +20,7 @@ export class FolderLock {
       if (!(error instanceof Error && "errcode" in error && error.errcode === busyCode)) {
         throw error;
       }
-      throw new Error(
+      throw new FolderInUse(
         `another Flowcall (process ${readOwner(ownerFile)}) uses the folder ${folder}: stop it, choose another folder ` +
           "with FLOWCALL_DATA_DIR, or let both share one database with FLOWCALL_DATABASE_URL",
         { cause: error },
@@ -33,6 +33,9 @@ export class FolderLock {
     this.#lock.close();
   }
 }
+
+/** Another Flowcall has the folder. */
+export class FolderInUse extends Error {}
 
 /** SQLite's answer where somebody else holds the lock. */
 const busyCode = 5;

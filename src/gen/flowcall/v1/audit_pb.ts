@@ -31,7 +31,8 @@ export type AuditEvent = Message<"flowcall.v1.AuditEvent"> & {
   id: string;
 
   /**
-   * The 24-hex id of the API key that the change was made with; `examples` where the service loaded its examples.
+   * The 24-hex id of the API key that the change was made with; `examples` where the service loaded its examples,
+   * `operator` where it was made with `flowcall-admin`.
    *
    * @generated from field: string key_id = 2 [json_name = "key_id"];
    */
@@ -46,7 +47,7 @@ export type AuditEvent = Message<"flowcall.v1.AuditEvent"> & {
 
   /**
    * To what: `workflow/{id}`, `integration/{slug}`, `linked-account/{account_id}`, that with `/connection/{slug}` or
-   * `/config/{slug}` behind it (and `#{config_id}`, where that is not the account's own), or `api-key/{id}`.
+   * `/config/{slug}` behind it (and `#{config_id}`, where that is not the account's own), `api-key/{id}` or `organization/{id}`.
    *
    * @generated from field: string resource = 4;
    */

@@ -1,0 +1,82 @@
+/**
+ * `flowcall-admin`: what an operator does who has lost a key, or needs another organisation. There is no API for it, since
+ * whoever may open the database needs no key.
+ *
+ * Invariants: it never migrates, and works with the tables of its own version alone. What it does is in the audit log, as
+ * done by `operator`. A key is shown once, on stdout.
+ */
+import { parseArguments } from "../cli/arguments.ts";
+import { usageError } from "../cli/cli-error.ts";
+import { commandOf } from "../cli/command-of.ts";
+import { type ExitCode, exitCodes } from "../cli/exit-codes.ts";
+import { failureJson, failureOf, failureText } from "../cli/failure.ts";
+import { commandLines, helpOf } from "../cli/help.ts";
+import { Output, type Sink } from "../cli/output.ts";
+import { ConfigError, type Environment, readConfig } from "../config.ts";
+import { type AdminCommand, admin } from "./admin-command.ts";
+import { keyCreate, keyLs } from "./keys.ts";
+import { openDatabase } from "./open-database.ts";
+import { orgCreate, orgLs } from "./organizations.ts";
+
+const commands: readonly AdminCommand[] = [orgCreate, orgLs, keyCreate, keyLs];
+
+export type AdminSurroundings = {
+  readonly words: readonly string[];
+  /** The process's own where it is not set. */
+  readonly environment?: Environment;
+  readonly stdout: Sink;
+  readonly stderr: Sink;
+};
+
+/** Runs one command line to its end. Whatever goes wrong is said on stderr, and never thrown. */
+export async function runAdmin({ words, environment, stdout, stderr }: AdminSurroundings): Promise<ExitCode> {
+  let isJson = false;
+  try {
+    if (words.length === 0) throw usageError(overview());
+    if (words.length === 1 && (words[0] === "--help" || words[0] === "-h")) {
+      stdout.write(`${overview()}\n`);
+      return exitCodes.done;
+    }
+    const command = commandOf(admin, commands, words);
+    const given = parseArguments(admin, command, words.slice(command.name.split(" ").length));
+    if (given.isSet("help")) {
+      stdout.write(`${helpOf(admin, command)}\n`);
+      return exitCodes.done;
+    }
+    isJson = given.isSet("json");
+    const output = new Output({ format: isJson ? "json" : "text", stdout, stderr, environment: {} });
+    const work = command.prepare(given, output);
+    const { stores, close } = await openDatabase(configOf(environment));
+    try {
+      await work(stores);
+    } finally {
+      await close();
+    }
+    return exitCodes.done;
+  } catch (error) {
+    const failure = await failureOf(error);
+    stderr.write(`${isJson ? JSON.stringify(failureJson(failure)) : failureText(failure)}\n`);
+    return failure.exitCode;
+  }
+}
+
+function configOf(environment: Environment | undefined) {
+  try {
+    return readConfig(environment);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    throw usageError(`These settings cannot be read:\n  ${error.problems.join("\n  ")}`);
+  }
+}
+
+function overview(): string {
+  return `Makes organisations, and keys for those that have lost theirs, in the database itself.
+
+usage: flowcall-admin COMMAND [OPTIONS]
+
+${commandLines(commands)}
+
+It opens the database that the service would open: FLOWCALL_DATABASE_URL, or the one in FLOWCALL_DATA_DIR, whether the
+service runs or not; so run it where the service runs, as its user, with its settings.
+flowcall-admin COMMAND --help says more of one. Exit codes: 0 done, 1 error, 2 usage.`;
+}
