@@ -24,6 +24,7 @@ import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import { runGraph } from "../src/engine/run-graph.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
+import { RecordMemory } from "../src/scheduler/record-memory.ts";
 import { RunJournal } from "../src/scheduler/run-journal.ts";
 import { Waiters } from "../src/scheduler/waiters.ts";
 import { Database } from "../src/storage/database.ts";
@@ -117,6 +118,8 @@ async function measureReplay(): Promise<void> {
       sleep: async () => undefined,
       isUnavailable: () => false,
       lease: { isHeld: () => true, whenHeld: async () => undefined },
+      recordsBytesMax: defaultLimits.recordsBytesMax,
+      memory: new RecordMemory(defaultLimits).open("acme"),
       onError: (error) => {
         throw error;
       },

@@ -117,6 +117,7 @@ const journal: Journal = {
   recall: () => undefined,
   placeOf: () => 0,
   record: () => undefined,
+  recordEnd: () => undefined,
   wait: async () => undefined,
   work: (piece) => piece(),
   beforeEffect: async () => undefined,

@@ -29,6 +29,8 @@ const settings = {
   FLOWCALL_GRAPH_NODES: [whole(1, 500), "graphNodesMax"],
   FLOWCALL_SYNC_WAIT_MS: [whole(1, hourMs), "syncWaitMs"],
   FLOWCALL_GROUP_ITERATIONS: [whole(1, 1_000_000), "groupIterationsMax"],
+  FLOWCALL_RECORDS_BYTES: [whole(mebibyte, 1024 * mebibyte), "recordsBytesMax"],
+  FLOWCALL_RECORDS_MEMORY_BYTES: [whole(mebibyte, 64 * 1024 * mebibyte), "recordsMemoryBytesMax"],
   FLOWCALL_NODE_TIMEOUT_MS: [whole(1, 2 * hourMs), "nodeTimeoutMs"],
   FLOWCALL_HTTP_TIMEOUT_MS: [whole(1, 2 * hourMs), "httpTimeoutMs"],
   FLOWCALL_HTTP_ANSWER_BYTES: [whole(1, 64 * mebibyte), "httpAnswerBytesMax"],

@@ -25,6 +25,13 @@ export type Limits = {
   readonly syncWaitMs: number;
   readonly groupIterationsMax: number;
   readonly delayMs: number;
+  /** Bytes of all that is recorded of one execution: outputs, inputs, errors, of its replays and Groups too. */
+  readonly recordsBytesMax: number;
+  /**
+   * Bytes of records that the executions which run in this process hold in memory, each beyond its first mebibyte. Those
+   * of one organisation hold at most half of them.
+   */
+  readonly recordsMemoryBytesMax: number;
   /** How long one attempt of a node may take where the node does not say. */
   readonly nodeTimeoutMs: number;
   /** How long one attempt of an HTTP node may take where the node does not say. */
@@ -87,6 +94,8 @@ export const defaultLimits: Limits = {
   syncWaitMs: 50_000,
   groupIterationsMax: 10_000,
   delayMs: 30 * dayMs,
+  recordsBytesMax: 64 * mebibyte,
+  recordsMemoryBytesMax: 128 * mebibyte,
   nodeTimeoutMs: 60_000,
   httpTimeoutMs: 30_000,
   httpAnswerBytesMax: mebibyte,

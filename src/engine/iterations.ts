@@ -135,12 +135,14 @@ export class Iterations {
    */
   async #rest(): Promise<void> {
     if (this.#resting === undefined && performance.now() - this.#restedAt > restEveryMs) {
-      const { journal } = this.#group.visit.level.state.run;
+      const { state, boundary } = this.#group.visit.level;
       const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-      this.#resting = journal.work(turn).then(() => {
+      const rested = () => {
         this.#resting = undefined;
         this.#restedAt = performance.now();
-      });
+      };
+      // Where it is aborted, nothing starts any more, which each iteration finds out for itself.
+      this.#resting = state.run.journal.work(turn, boundary.signal).then(rested, rested);
     }
     await this.#resting;
   }

@@ -11,8 +11,13 @@ export interface Journal {
   recall(path: string): NodeRun | undefined;
   /** How many records came before the one of this path; infinity where there is none. */
   placeOf(path: string): number;
-  /** Keeps one visit of a node. Records keep their order: a failure comes before the nodes that it stopped. */
+  /**
+   * Keeps one visit of a node. Records keep their order: a failure comes before the nodes that it stopped. Throws
+   * NodeFailure with RECORDS_TOO_LARGE, and keeps nothing, where all records together would be larger than they may be.
+   */
   record(run: NodeRun): void;
+  /** Keeps what ends the run, or was stopped by its end, however large the records are: such ones are few and small. */
+  recordEnd(run: NodeRun): void;
   /**
    * Settles `delayMs` milliseconds after the first call with this path, in whichever process that call was made.
    * Rejects with the signal's reason when it aborts first. Delays of a retry have paths of their own, as `4#2`: before
@@ -20,10 +25,11 @@ export interface Journal {
    */
   wait(path: string, delayMs: number, signal: AbortSignal): Promise<void>;
   /**
-   * Does a piece of work. A run of which nothing is under way but `wait` may be put to sleep: it is cut short, and run
-   * anew when the first of its waits is over.
+   * Does a piece of work, once there is room for what comes of it. A run of which nothing is under way but `wait` and
+   * what waits for room may be put to sleep: it is cut short, and run anew when the first of its waits is over. Rejects
+   * with the signal's reason when it aborts before the piece begins.
    */
-  work<T>(piece: () => Promise<T>): Promise<T>;
+  work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T>;
   /**
    * Settles once the execution and all that is recorded of it are committed and still this run's to go on with, so that
    * something may leave the process on its behalf. Rejects with the signal's reason when it aborts first.

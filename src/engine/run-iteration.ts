@@ -56,8 +56,16 @@ export async function runIteration(group: GroupRun, index: number, body: JsonObj
     ...(node.isHidden && { is_hidden: true }),
     ...(boundary.iterations > 0 && { iterations: boundary.iterations }),
   };
-  journal.record(run);
-  return isStopped ? undefined : run;
+  if (isStopped) {
+    journal.recordEnd(run);
+    return undefined;
+  }
+  try {
+    journal.record(run);
+    return run;
+  } catch (error) {
+    return visit.endRun(error);
+  }
 }
 
 /**

@@ -33,12 +33,20 @@ export class Outputs {
     this.#read.set(nodeId, () => value);
   }
 
-  /** The text is parsed when it is first read, and never where nobody reads it. */
+  /**
+   * The text is parsed when it is first read, and never where nobody reads it. The value of a large text is kept only as
+   * long as there is memory for it: it may take thirty times as much.
+   */
   setText(nodeId: string, text: JsonText): void {
+    let parsed: WeakRef<object> | undefined;
     this.#read.set(nodeId, () => {
+      const known = parsed?.deref();
+      // What was parsed from the text.
+      if (known !== undefined) return known as JsonValue;
       // The text was written from a JSON value.
       const value = JSON.parse(text) as JsonValue;
-      this.setValue(nodeId, value);
+      if (text.length <= keptCharsMax || typeof value !== "object" || value === null) this.setValue(nodeId, value);
+      else parsed = new WeakRef(value);
       return value;
     });
   }
@@ -48,6 +56,9 @@ export class Outputs {
     return read === undefined ? this.#outer?.get(nodeId) : read();
   }
 }
+
+/** The values of texts up to this length are kept. */
+const keptCharsMax = 64 * 1024;
 
 /** Where one visit of a node reads, with the notes for its record. */
 export class RunScope implements Scope {

@@ -58,11 +58,11 @@ function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Exit |
   return portOf(recalled.port) ?? node.defaultPort;
 }
 
-/** A Terminate ended the run; any other failure was one of its own run of the level. */
+/** A Terminate ended the run, or that there was no room for records; any other failure was one of its own run of the level. */
 function replayFailure(node: GraphNode, { error, path }: NodeRun, { state, boundary }: LevelRun): void {
   const failure = toldOf(node, error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id: node.id });
   const place = state.run.journal.placeOf(path);
-  if (failure.reason === "TERMINATED") {
+  if (failure.reason === "TERMINATED" || failure.reason === "RECORDS_TOO_LARGE") {
     state.boundary.terminate(failure, place);
   } else {
     boundary.fail(failure, place);
@@ -78,7 +78,7 @@ async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Po
   const check = (value: JsonValue) => checkOutput(value, state.run.limits.output);
   switch (step.kind) {
     case "leaf":
-      return visit.succeed(await state.run.journal.work(() => runLeaf(step, visit)));
+      return visit.succeed(await state.run.journal.work(() => runLeaf(step, visit), visit.level.boundary.signal));
     case "group":
       visit.attempts = 1;
       return visit.succeed(await runGroup({ step, visit, runLevel }));
@@ -99,8 +99,9 @@ async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Po
       }
       visit.attempts = 1;
       const text = check(step.response.render(visit.scope));
+      const exit = visit.succeed(text);
       state.response = { text, ...(step.statusCode !== undefined && { statusCode: step.statusCode }) };
-      return visit.succeed(text);
+      return exit;
     }
     case "terminate": {
       visit.attempts = 1;

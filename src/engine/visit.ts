@@ -55,6 +55,7 @@ export class Visit {
   readonly startTime: number;
   readonly scope: RunScope;
   readonly #inputs: NodeInputs | undefined;
+  #hasEndedRun = false;
   attempts = 0;
   /** How many requests of this visit a server outside has answered: what it did then is done. */
   answers = 0;
@@ -88,15 +89,43 @@ export class Visit {
 
   /** Ends the visit because of an error. Gives a port where the branch goes on all the same; undefined where it was stopped. */
   fail(error: unknown): Exit | undefined {
-    const { boundary, state } = this.level;
+    const { boundary } = this.level;
     if (boundary.signal.aborted) {
       // What an outside signal interrupts leaves no record, so that a replay runs it again.
-      if (boundary.isOver) {
-        this.#record("STOPPED", {});
+      if (boundary.isOver && !this.#hasEndedRun) {
+        this.#keepEnd("STOPPED", {});
       }
       return undefined;
     }
     if (!(error instanceof NodeFailure)) {
+      throw error;
+    }
+    try {
+      return this.#failWith(error);
+    } catch (refusal) {
+      return this.endRun(refusal);
+    }
+  }
+
+  /**
+   * Ends the run since no record has room any more, whatever the settings say of failures: nodes that went on would leave
+   * nothing, and for ever more of it.
+   */
+  endRun(error: unknown): undefined {
+    if (!(error instanceof NodeFailure)) {
+      throw error;
+    }
+    const { state } = this.level;
+    const failure = this.describe(error);
+    this.#hasEndedRun = true;
+    this.#keepEnd("ERRORED", { error: failure });
+    state.boundary.terminate(toldOf(this.node, failure), state.run.journal.placeOf(this.path));
+    return undefined;
+  }
+
+  #failWith(error: NodeFailure): Exit {
+    const { boundary, state } = this.level;
+    if (error.reason === "RECORDS_TOO_LARGE") {
       throw error;
     }
     const failure = this.describe(error);
@@ -176,24 +205,32 @@ export class Visit {
     return text;
   }
 
-  #record(state: NodeState, rest: Pick<NodeRun, "output" | "port" | "error" | "answers">, path = this.path): void {
-    const { run } = this.level.state;
+  #record(state: NodeState, rest: Rest, path = this.path): void {
     const input = path === this.path ? this.#inputText : undefined;
-    run.journal.record({
+    this.level.state.run.journal.record(this.#runOf(state, { ...(input !== undefined && { input }), ...rest }, path));
+  }
+
+  #keepEnd(state: NodeState, rest: Rest): void {
+    this.level.state.run.journal.recordEnd(this.#runOf(state, rest, this.path));
+  }
+
+  #runOf(state: NodeState, rest: Rest, path: string): NodeRun {
+    return {
       path,
       node_id: this.node.id,
       state,
       attempts: this.attempts,
       start_time: this.startTime,
-      end_time: run.clock.now(),
-      ...(input !== undefined && { input }),
+      end_time: this.level.state.run.clock.now(),
       ...rest,
       ...(this.node.isHidden && { is_hidden: true }),
       ...(this.iterations > 0 && { iterations: this.iterations }),
       ...(this.scope.notes.length > 0 && { notes: this.scope.notes }),
-    });
+    };
   }
 }
+
+type Rest = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers">;
 
 function failedState({ reason }: NodeFailure): NodeState {
   return reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED";

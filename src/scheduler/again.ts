@@ -9,8 +9,8 @@ import type { WorkflowStore } from "../storage/workflow-store.ts";
 import type { Accept } from "./execute-call.ts";
 import { eventOf } from "./execution-run.ts";
 import { startFields } from "./field-values.ts";
+import { flushesOf } from "./flushes.ts";
 import { executionNotFound } from "./refusals.ts";
-import { flushesOf } from "./run-journal.ts";
 import type { VersionCache } from "./version-cache.ts";
 
 export type AgainOptions = {

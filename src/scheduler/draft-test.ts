@@ -12,8 +12,8 @@ import type { ExecutionReader } from "../storage/execution-reader.ts";
 import type { Again } from "./again.ts";
 import type { Accept } from "./execute-call.ts";
 import { type Event, eventOf } from "./execution-run.ts";
+import { flushesOf } from "./flushes.ts";
 import { executionNotFound } from "./refusals.ts";
-import { flushesOf } from "./run-journal.ts";
 
 /** A test of a draft in plain types. */
 export type DraftTestCall = KeptDraft & {

@@ -15,6 +15,7 @@ import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
 import { fieldValues } from "./field-values.ts";
 import type { Lease } from "./lease.ts";
+import type { RecordMemory } from "./record-memory.ts";
 import { RunJournal } from "./run-journal.ts";
 import { openRun, type Sealing, type SealKey, sealFlushes, sealRun, withoutHidden } from "./sealing.ts";
 
@@ -57,6 +58,7 @@ export type ExecutionRunOptions = {
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly limits: Limits;
+  readonly memory: RecordMemory;
   readonly clock: Clock;
   readonly log: Logger;
 };
@@ -81,7 +83,7 @@ export class ExecutionRun {
   #outcome: Outcome | undefined;
 
   constructor(options: ExecutionRunOptions) {
-    const { executions, execution, clock } = options;
+    const { executions, execution, limits, memory, clock } = options;
     this.execution = execution;
     this.#options = options;
     this.#journal = new RunJournal({
@@ -99,6 +101,8 @@ export class ExecutionRun {
       lease: options.lease,
       onError: (error) => this.#abort.abort(error),
       isUnavailable: options.isUnavailable,
+      recordsBytesMax: limits.recordsBytesMax,
+      memory: memory.open(execution.organizationId),
     });
   }
 

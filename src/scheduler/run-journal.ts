@@ -1,18 +1,22 @@
 import type { Clock } from "../domain/clock.ts";
 import type { NodeRun } from "../domain/execution.ts";
 import type { Journal } from "../engine/journal.ts";
+import { bytesOf, recordsTooLarge } from "../engine/record-bytes.ts";
 import type { Flush } from "../storage/flush.ts";
+import { flushLength } from "./flushes.ts";
 import type { Lease } from "./lease.ts";
+import type { RunMemory } from "./record-memory.ts";
+import { Recorded } from "./recorded.ts";
 import { Waits } from "./waits.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
 const flushMs = 250;
 
-/** How much one flush holds: the text of its outputs, and of one more at the most. */
-const flushCharsMax = 1024 * 1024;
+/** How much a run has recorded, and not committed, when it waits for that: it may be faster than the database. */
+const pendingBytesMax = 4 * 1024 * 1024;
 
-/** What a record takes beside its output, roughly. */
-const recordChars = 256;
+/** For how long a run is put off that holds more than there is room for: at the least so long, and up to twice that. */
+const putOffMs = 2_000;
 
 /** The shortest time that is worth sleeping through: to wake costs a claim and a replay. */
 const sleepMsMin = 1_000;
@@ -29,6 +33,9 @@ export type RunJournalOptions = {
   /** Lets go of the execution, of which all is committed, until that time has passed. */
   readonly sleep: (ms: number) => Promise<void>;
   readonly isUnavailable: (error: unknown) => boolean;
+  /** How large all records together may be. */
+  readonly recordsBytesMax: number;
+  readonly memory: RunMemory;
   /** Others may begin an effect anew when this is not held. */
   readonly lease: Pick<Lease, "isHeld" | "whenHeld">;
   /** Called with a fault that no later flush can mend. */
@@ -42,9 +49,10 @@ export type RunJournalOptions = {
  */
 export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
-  readonly #recorded = new Map<string, { readonly run: NodeRun; readonly place: number }>();
+  readonly #recorded = new Recorded();
   readonly #closed = new AbortController();
   #pending: NodeRun[] = [];
+  #pendingBytes = 0;
   #flushIndex = 0;
   #isOpen = false;
   #isScheduled = false;
@@ -58,24 +66,30 @@ export class RunJournal implements Journal {
     this.#waits = new Waits((due) => this.#fallAsleep(due));
   }
 
-  /** Takes in what an earlier run of the execution recorded, and the index that the next flush has. */
+  /** Takes in what an earlier run of the execution recorded, or the next part of it, and the index of the next flush. */
   replay(runs: readonly NodeRun[], nextFlushIndex: number): void {
-    for (const run of runs) this.#keep(run);
+    for (const run of runs) this.#recorded.add(run);
     this.#flushIndex = nextFlushIndex;
+    this.#weigh();
   }
 
   recall(path: string): NodeRun | undefined {
-    return this.#recorded.get(path)?.run;
+    return this.#recorded.find(path);
   }
 
   placeOf(path: string): number {
-    return this.#recorded.get(path)?.place ?? Number.POSITIVE_INFINITY;
+    return this.#recorded.placeOf(path);
   }
 
   record(run: NodeRun): void {
-    this.#keep(run);
-    this.#pending.push(run);
-    this.#schedule();
+    const { recordsBytesMax } = this.#options;
+    const bytes = bytesOf(run);
+    if (this.#recorded.bytes + bytes > recordsBytesMax) throw recordsTooLarge(recordsBytesMax);
+    this.#keep(run, bytes);
+  }
+
+  recordEnd(run: NodeRun): void {
+    this.#keep(run, bytesOf(run));
   }
 
   /** Waits until the time that was due when the path was first waited for, however often the run began anew. */
@@ -93,8 +107,12 @@ export class RunJournal implements Journal {
     if (left > 0) await this.#waits.until(due, () => clock.wait(left, signal));
   }
 
-  work<T>(piece: () => Promise<T>): Promise<T> {
-    return this.#waits.work(piece);
+  work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    if (!this.#isCrowded) return this.#waits.work(piece);
+    return this.#waits.work(async () => {
+      await this.#untilRoom(signal);
+      return await piece();
+    });
   }
 
   async beforeEffect(signal: AbortSignal): Promise<void> {
@@ -117,6 +135,7 @@ export class RunJournal implements Journal {
   close(): void {
     this.#isOpen = false;
     this.#closed.abort();
+    this.#options.memory.hold(0);
   }
 
   /** Settles when no flush is under way and what is left fits into one. */
@@ -132,11 +151,47 @@ export class RunJournal implements Journal {
 
   /** Hands over what is not committed, or as much of it as one flush holds: the next one, or the one of the end. */
   take(): Flush {
-    return { index: this.#flushIndex, runs: this.#pending.splice(0, flushLength(this.#pending)) };
+    const runs = this.#pending.splice(0, flushLength(this.#pending));
+    this.#pendingBytes = this.#pending.length === 0 ? 0 : this.#pendingBytes - sizeOf(runs);
+    return { index: this.#flushIndex, runs };
   }
 
-  #keep(run: NodeRun): void {
-    this.#recorded.set(run.path, { run, place: this.#recorded.size });
+  #keep(run: NodeRun, bytes: number): void {
+    this.#recorded.add(run, bytes);
+    this.#pending.push(run);
+    this.#pendingBytes += bytes;
+    this.#weigh();
+    this.#schedule();
+  }
+
+  #weigh(): void {
+    this.#options.memory.hold(Math.max(this.#recorded.heldBytes, this.#pendingBytes));
+  }
+
+  /** Whether a run that goes on would take room that is not there. */
+  get #isCrowded(): boolean {
+    return this.#pendingBytes > pendingBytesMax || this.#options.memory.isFull;
+  }
+
+  /**
+   * Waits until what is pending is committed, or, where the process holds too much, for a time in which the run is put to
+   * sleep as soon as nothing else of it is under way. What it is about to send is not cut short for that.
+   */
+  async #untilRoom(signal: AbortSignal): Promise<void> {
+    const { begin, clock } = this.#options;
+    while (this.#isCrowded) {
+      signal.throwIfAborted();
+      if (this.#pendingBytes > pendingBytesMax) {
+        await untilAborted(
+          signal,
+          begin().then(() => this.#flush()),
+        );
+        continue;
+      }
+      const ms = putOffMs * (1 + Math.random());
+      await this.#waits.until(clock.now() + ms, () => clock.wait(ms, signal));
+    }
+    signal.throwIfAborted();
   }
 
   #schedule(): void {
@@ -161,11 +216,14 @@ export class RunJournal implements Journal {
     const { begin, clock, isUnavailable, onError, sleep } = this.#options;
     const left = () => due - clock.now();
     if (left() < sleepMsMin) return;
+    // From here on others have the room: the run is about to leave it.
+    this.#options.memory.hold(0);
     const slept = this.#flushing.then(async () => {
       await begin();
       await this.#flushAll();
       // Something else may have come to its end meanwhile, and the run gone on.
       if (this.#waits.isIdle && left() >= sleepMsMin && !this.#closed.signal.aborted) await sleep(left());
+      else if (!this.#closed.signal.aborted) this.#weigh();
     });
     this.#flushing = slept.catch((error: unknown) => {
       if (!isUnavailable(error)) onError(error);
@@ -217,22 +275,8 @@ export class RunJournal implements Journal {
   }
 }
 
-/** Parts records into flushes, as an execution's journal begins with them. */
-export function flushesOf(runs: readonly NodeRun[]): readonly Flush[] {
-  const left = [...runs];
-  const flushes: Flush[] = [];
-  while (left.length > 0) flushes.push({ index: flushes.length, runs: left.splice(0, flushLength(left)) });
-  return flushes;
-}
-
-/** How many records, counted from the first, one flush holds. */
-function flushLength(runs: readonly NodeRun[]): number {
-  let chars = 0;
-  for (const [index, { input = "", output = "" }] of runs.entries()) {
-    chars += recordChars + input.length + output.length;
-    if (chars >= flushCharsMax) return index + 1;
-  }
-  return runs.length;
+function sizeOf(runs: readonly NodeRun[]): number {
+  return runs.reduce((bytes, run) => bytes + bytesOf(run), 0);
 }
 
 /** Settles as the work does, but rejects with the signal's reason when it aborts first: the work is then left behind. */

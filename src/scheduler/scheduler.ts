@@ -23,6 +23,7 @@ import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
 import { Load } from "./load.ts";
+import { RecordMemory } from "./record-memory.ts";
 import type { RequestRates } from "./request-rates.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
@@ -70,8 +71,10 @@ export class Scheduler implements Service {
     this.#versions = new VersionCache({ workflows, limits });
     this.#load = new Load(limits);
     this.#lease = new Lease({ leases, owner: this.#owner, load: this.#load, rates: options.rates, log });
+    const memory = new RecordMemory(limits);
     this.#runs = new Runs({
       ...options,
+      memory,
       load: this.#load,
       lease: this.#lease,
       owner: this.#owner,

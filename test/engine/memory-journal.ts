@@ -1,20 +1,25 @@
 import type { Clock } from "../../src/domain/clock.ts";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { Journal } from "../../src/engine/journal.ts";
+import { bytesOf, recordsTooLarge } from "../../src/engine/record-bytes.ts";
 
 /** A journal in memory. Its records outlive a run, so that a test can replay them. */
 export class MemoryJournal implements Journal {
   readonly records: NodeRun[] = [];
   readonly #clock: Clock;
+  readonly #bytesMax: number;
+  bytes = 0;
   readonly #byPath = new Map<string, NodeRun>();
   readonly #due = new Map<string, number>();
   /** The waits that were asked for, in order. */
   readonly waits: { readonly path: string; readonly delayMs: number }[] = [];
 
-  constructor(clock: Clock, earlier: readonly NodeRun[] = []) {
+  constructor(clock: Clock, earlier: readonly NodeRun[] = [], bytesMax = Number.POSITIVE_INFINITY) {
     this.#clock = clock;
+    this.#bytesMax = bytesMax;
     for (const run of earlier) {
       this.#byPath.set(run.path, run);
+      this.bytes += bytesOf(run);
     }
   }
 
@@ -28,12 +33,19 @@ export class MemoryJournal implements Journal {
   }
 
   record(run: NodeRun): void {
+    this.bytes += bytesOf(run);
+    if (this.bytes > this.#bytesMax) throw recordsTooLarge(this.#bytesMax);
+    this.recordEnd(run);
+  }
+
+  recordEnd(run: NodeRun): void {
     this.records.push(run);
     this.#byPath.set(run.path, run);
   }
 
-  work<T>(piece: () => Promise<T>): Promise<T> {
-    return piece();
+  async work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    signal.throwIfAborted();
+    return await piece();
   }
 
   async beforeEffect(signal: AbortSignal): Promise<void> {

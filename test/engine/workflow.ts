@@ -54,7 +54,7 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
     throw new Error(errors.map(({ nodeId, field, message }) => `${nodeId} ${field}: ${message}`).join("\n"));
   }
   const clock = new ManualClock();
-  const journal = new MemoryJournal(clock, options.earlier);
+  const journal = new MemoryJournal(clock, options.earlier, limits.recordsBytesMax);
   if (options.beforeEffect !== undefined) journal.beforeEffect = options.beforeEffect;
   const stop = new AbortController();
   const outcome = runGraph(graph, {

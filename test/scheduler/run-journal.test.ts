@@ -2,6 +2,8 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
+import { defaultLimits } from "../../src/domain/limits.ts";
+import { RecordMemory } from "../../src/scheduler/record-memory.ts";
 import { RunJournal, type RunJournalOptions } from "../../src/scheduler/run-journal.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 
@@ -38,6 +40,8 @@ function create(options: Partial<RunJournalOptions> = {}): RunJournal {
     sleep: async (ms) => void sleeps.push(ms),
     isUnavailable: (error) => error instanceof Away,
     lease: { isHeld: () => true, whenHeld: async () => undefined },
+    recordsBytesMax: defaultLimits.recordsBytesMax,
+    memory: new RecordMemory(defaultLimits).open("acme"),
     onError: (error) => faults.push(error),
     ...options,
   });
@@ -145,6 +149,84 @@ describe("what is recorded", () => {
     expect(journal.take()).toEqual({ index: 1, runs: [nodeRun("2")] });
     journal.close();
     expect(clock.waiting).toBe(0);
+  });
+});
+
+describe("records that are large", () => {
+  const { signal } = new AbortController();
+  const mebibyte = 1024 ** 2;
+  // The text of JSON.
+  const output = JSON.stringify("x".repeat(mebibyte)) as JsonText;
+
+  test("are refused beyond what an execution may have, counted in UTF-8 and over its replays, but for what ends the run", () => {
+    const small = create({ recordsBytesMax: 3 * mebibyte });
+    small.replay([{ ...nodeRun("1"), output: JSON.stringify("é".repeat(mebibyte)) as JsonText }], 1);
+    const refusal = expect.objectContaining({ reason: "RECORDS_TOO_LARGE", isFinal: true });
+    expect(() => small.record({ ...nodeRun("2"), output })).toThrow(refusal);
+    small.record(nodeRun("3"));
+    small.recordEnd({ ...nodeRun("4"), output });
+    expect(small.take().runs.map(({ path }) => path)).toEqual(["3", "4"]);
+  });
+
+  test("are committed before the run goes on, however much faster than the database it is", async () => {
+    const asked = Promise.withResolvers<void>();
+    const slow = create({ begin: async () => slow.open(), append: () => asked.promise });
+    for (let count = 1; count <= 6; count += 1) slow.record({ ...nodeRun(String(count)), output });
+    let isBegun = false;
+    const work = slow.work(async () => {
+      isBegun = true;
+    }, signal);
+    await nextTurn();
+    expect(isBegun).toBe(false);
+    asked.resolve();
+    await work;
+    expect(isBegun).toBe(true);
+    slow.close();
+  });
+
+  test("of iterations that have ended are held no more, and those of one under way are", () => {
+    const held: number[] = [];
+    const memory = { hold: (bytes: number) => void held.push(bytes), isFull: false };
+    const grouped = create({ memory });
+    for (let index = 0; index < 40; index += 1) {
+      grouped.record({ ...nodeRun(`4[${index}]/7`), output });
+      grouped.take();
+      grouped.record(nodeRun(`4[${index}]`));
+      grouped.take();
+    }
+    expect(Math.max(...held)).toBeLessThan(2 * mebibyte);
+    grouped.record({ ...nodeRun("4[40]/7"), output });
+    expect(grouped.recall("4[40]/7")?.output).toBe(output);
+    expect(grouped.recall("4[3]/7")).toBeUndefined();
+    expect(grouped.recall("4[3]")?.state).toBe("SUCCESS");
+    grouped.record(nodeRun("4"));
+    expect(grouped.recall("4[3]")).toBeUndefined();
+  });
+
+  test("have the run that holds more than others put to sleep where there is no room, and not one that holds little", async () => {
+    const memory = new RecordMemory({ recordsBytesMax: 4 * mebibyte, recordsMemoryBytesMax: 8 * mebibyte });
+    const all = ["acme", "acme", "other"].map((organizationId) => create({ memory: memory.open(organizationId) }));
+    const [large, larger, small] = all;
+    if (large === undefined || larger === undefined || small === undefined) throw new Error("there are three");
+    for (const path of ["1", "2", "3"]) large.record({ ...nodeRun(path), output });
+    for (const path of ["1", "2", "3", "4"]) larger.record({ ...nodeRun(path), output });
+    small.record({ ...nodeRun("1"), output: '"x"' as JsonText });
+    const begun: string[] = [];
+    const work = (name: string, run: RunJournal) => void run.work(async () => void begun.push(name), signal);
+    work("small", small);
+    work("large", large);
+    for (let turns = 0; turns < 5; turns += 1) await nextTurn();
+    expect(begun).toEqual(["small"]);
+    expect(sleeps).toEqual([expect.any(Number)]);
+    expect(flushes.flatMap(([, paths]) => paths)).toEqual(["1", "2", "3"]);
+    // It has left its room to the other.
+    work("larger", larger);
+    await nextTurn();
+    expect(begun).toEqual(["small", "larger"]);
+    expect(memory.hasRoom("acme", 3 * mebibyte)).toBe(false);
+    expect(memory.hasRoom("other", 3 * mebibyte)).toBe(true);
+    for (const run of all) run.close();
+    expect(memory.hasRoom("acme", 5 * mebibyte)).toBe(true);
   });
 });
 
@@ -273,7 +355,7 @@ describe("a run that does nothing but wait", () => {
     void journal.work(async () => {
       await journal.wait(path, waitMs, signal);
       await busy.promise;
-    });
+    }, signal);
     return { end: () => busy.resolve() };
   }
 
