@@ -11,7 +11,7 @@ import type { Config } from "./config.ts";
 import { systemClock } from "./domain/clock.ts";
 import { KeyChecksums, type KeySecret } from "./domain/key-checksum.ts";
 import type { Service } from "./domain/service.ts";
-import { readEncryptionKey } from "./encryption-key.ts";
+import { makeEncryptionKey, readEncryptionKey } from "./encryption-key.ts";
 import { HttpClient } from "./engine/http/http-client.ts";
 import { examplesDir, loadExamples, readSeed } from "./examples.ts";
 import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
@@ -32,6 +32,7 @@ import { createLinkedAccountService } from "./rpc/linked-account-service.ts";
 import { createReflectionServices } from "./rpc/reflection-service.ts";
 import { createWorkflowService } from "./rpc/workflow-service.ts";
 import { resealCredentials } from "./scheduler/credentials.ts";
+import { checkKeys } from "./scheduler/missing-keys.ts";
 import { RequestRates } from "./scheduler/request-rates.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Sealing } from "./scheduler/sealing.ts";
@@ -67,6 +68,7 @@ export class App implements Service {
   readonly #watchers: Watchers;
   readonly #scheduler: Scheduler;
   readonly #chain: Chain;
+  readonly #checkKeys: () => Promise<void>;
   readonly #reseal: () => Promise<void>;
   readonly #server: Server;
   #encryptionKeys: readonly Buffer[];
@@ -93,6 +95,7 @@ export class App implements Service {
     const { watchersMax } = limits;
     this.#watchers = new Watchers({ events, watchersMax, log });
     const sealing = new Sealing(() => this.#encryptionKeys);
+    this.#checkKeys = () => checkKeys({ ...stores, sealing, isAccepted: config.acceptsMissingKeys, log });
     this.#reseal = () => resealCredentials({ ...stores, sealing, log });
     const rates = new RequestRates(limits);
     this.#scheduler = new Scheduler({
@@ -195,10 +198,8 @@ export class App implements Service {
     await this.#server.start();
     log.info({ url: this.url }, "the port is open");
     await this.#embedded?.start();
-    if (this.#embedded !== undefined && this.#encryptionKeys.length === 0) {
-      this.#encryptionKeys = [await readEncryptionKey(config.dataDir)];
-    }
     await this.#database.start();
+    await this.#findKeys();
     this.#keySecrets = await this.#stores.apiKeys.listSecrets();
     await this.#foundAndLoad();
     await this.#hints.start();
@@ -234,6 +235,22 @@ export class App implements Service {
     await this.#hints.stop();
     await this.#database.stop();
     await this.#embedded?.stop();
+  }
+
+  /** A key that is lost is not replaced in silence where something needs it. */
+  async #findKeys(): Promise<void> {
+    const { dataDir, encryptionKeys } = this.#options.config;
+    const isOwn = this.#embedded !== undefined && encryptionKeys.length === 0;
+    const read = async () => {
+      const key = isOwn ? await readEncryptionKey(dataDir) : undefined;
+      if (key !== undefined) this.#encryptionKeys = [key];
+      return key;
+    };
+    const isMade = (await read()) !== undefined;
+    await this.#checkKeys();
+    if (!isOwn || isMade) return;
+    await makeEncryptionKey(dataDir);
+    await read();
   }
 
   async #foundAndLoad(): Promise<void> {

@@ -21,6 +21,8 @@ export type Config = {
   readonly readyFile?: string;
   /** What seals the keys of what nodes hide; the first one seals, all of them open. */
   readonly encryptionKeys: readonly Buffer[];
+  /** Whether the process starts although something is encrypted by a key that is not there. */
+  readonly acceptsMissingKeys: boolean;
   /** The origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
   /** What HTTP nodes may reach although it is not public. */
@@ -68,6 +70,7 @@ export function readConfig(
     logLevel: values.FLOWCALL_LOG_LEVEL,
     corsOrigins: values.FLOWCALL_CORS_ORIGINS,
     encryptionKeys: values.FLOWCALL_ENCRYPTION_KEYS,
+    acceptsMissingKeys: values.FLOWCALL_MISSING_KEYS === "accept",
     egressAllow: values.FLOWCALL_EGRESS_ALLOW,
     limits: limitsOf(values),
     serverLimits: serverLimitsOf(values),
@@ -137,6 +140,7 @@ const schema = z.strictObject({
   FLOWCALL_READY_FILE: z.string().optional(),
   FLOWCALL_CORS_ORIGINS: origins.default([]),
   FLOWCALL_ENCRYPTION_KEYS: encryptionKeys.default([]),
+  FLOWCALL_MISSING_KEYS: z.enum(["refuse", "accept"]).default("refuse"),
   FLOWCALL_EGRESS_ALLOW: egressAllow.default(parseEgressAllow("")),
   FLOWCALL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   ...limitVariables,

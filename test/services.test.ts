@@ -93,7 +93,7 @@ const services: Readonly<Record<string, () => Service>> = {
       executions: new ExecutionStore(database.db),
       owner: newId(),
       load: new Load(limits),
-      runs: { has: () => false, takeUp: async () => undefined },
+      runs: { has: () => false, takeUp: async () => "runs" as const },
       lease: { isHeld: () => true, isSteady: () => true },
       limits,
       onExpired: () => undefined,

@@ -114,7 +114,10 @@ export class Acceptor {
       throw refusal;
     }
     const key = graph.hidesNodes ? sealing.createKey(execution.id) : undefined;
-    const sealed = key === undefined ? { flushes } : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped };
+    const sealed =
+      key === undefined
+        ? { flushes }
+        : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped, sealedBy: sealing.keyName };
     const bound = await load.queue(execution, () => executions.begin(execution, { idempotencyKey, ...sealed }));
     hints.tell("queued");
     return bound;

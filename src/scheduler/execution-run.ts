@@ -12,6 +12,7 @@ import type { Begin, BoundExecution } from "../storage/begin.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
+import type { OpenedJournal } from "../storage/open-journal.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
 import { fieldValues } from "./field-values.ts";
 import type { Lease } from "./lease.ts";
@@ -136,12 +137,16 @@ export class ExecutionRun {
     return this.#begun;
   }
 
-  /** Makes this the run of an execution that was claimed: it goes on from what is recorded. */
-  resume({ epoch, runs, nextFlushIndex, sealKey }: Omit<ClaimedExecution, keyof NewExecution>): void {
+  /** Makes this the run of an execution that was claimed: it goes on from what is recorded. Throws KeyMissing. */
+  async resume({ epoch, sealKey }: ClaimedExecution, journal: OpenedJournal | undefined): Promise<void> {
     this.#begun = Promise.resolve(undefined);
     const key = sealKey === undefined ? undefined : this.#options.sealing.openKey(this.execution.id, sealKey);
     this.#sealKey = key;
-    this.#journal.replay(key === undefined ? runs : runs.map((run) => openRun(run, key)), nextFlushIndex);
+    if (journal !== undefined) {
+      for await (const runs of journal.read()) {
+        this.#journal.replay(key === undefined ? runs : runs.map((run) => openRun(run, key)), journal.nextFlushIndex);
+      }
+    }
     this.#own(epoch);
   }
 
@@ -192,7 +197,8 @@ export class ExecutionRun {
     if (runs.length > 0) this.#journal.replay(runs, flushes.length);
     const key = graph.hidesNodes ? sealing.createKey(this.execution.id) : undefined;
     this.#sealKey = key;
-    const sealed = key === undefined ? {} : { flushes: sealFlushes(flushes, key), sealKey: key.wrapped };
+    const sealed =
+      key === undefined ? {} : { flushes: sealFlushes(flushes, key), sealKey: key.wrapped, sealedBy: sealing.keyName };
     const bound = await executions.begin(this.execution, { ...begin, owner, ...sealed });
     if (bound === undefined) this.#own(1);
     return bound;

@@ -3,14 +3,18 @@ import type { Logger } from "pino";
 import type { Outcome } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
+import { recordsTooLarge } from "../engine/record-bytes.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
+import { isTimedOut } from "../storage/faults.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
 import { Loop } from "./loop.ts";
 import type { Runs } from "./runs.ts";
+import { KeyMissing } from "./sealing.ts";
 import { SlotTurns } from "./slot-turns.ts";
+import { leftOf, type Trial } from "./trial.ts";
 
 const everyMs = 500;
 
@@ -30,18 +34,9 @@ const inVainMax = 20;
 /** How many of them begin to run before the process does other work. */
 const atOnce = 8;
 
-/**
- * How long a suspect has this process for itself at the least and at the most. All that wait for a trial share the time
- * in which the one that kills is to be found.
- */
-const trialMsMin = 100;
-const trialMsMax = 2_000;
-const trialsMs = 20_000;
-
-/** How many times as long as its claim took a trial lasts beyond that. */
-const claimsPerTrial = 8;
-
-type Trial = { readonly id: string; readonly beginTime: number; readonly claimMs: number };
+/** How long an execution is put off that there is no room for in memory, and one whose key is not there; up to twice that. */
+const noRoomMs = 2_000;
+const keyMissingMs = 120_000;
 
 export type RescuerOptions = {
   readonly executions: ExecutionStore;
@@ -49,7 +44,7 @@ export type RescuerOptions = {
   readonly runs: Pick<Runs, "has" | "takeUp">;
   readonly load: Load;
   readonly lease: Pick<Lease, "isHeld" | "isSteady">;
-  readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs">;
+  readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs" | "recordsBytesMax">;
   /** Told of executions that it ended, since they took too long. */
   readonly onExpired: (executionId: string, outcome: Outcome) => void;
   readonly isUnavailable: (error: unknown) => boolean;
@@ -74,6 +69,8 @@ export class Rescuer implements Service {
   #suspects = 0;
   #trial: Trial | undefined;
   #failed: Claim[] = [];
+  /** Whether it was said that a key is missing. */
+  #isKeyMissing = false;
   /** When the next sweep is due. */
   #sweepTime = Number.NEGATIVE_INFINITY;
 
@@ -115,8 +112,9 @@ export class Rescuer implements Service {
   /** Puts an execution off that this process cannot go on with. */
   putOff(claim: Claim, error: unknown): void {
     const { isUnavailable, log } = this.#options;
-    // Where the database is away, nothing is wrong with the execution: it is a stray.
-    if (isUnavailable(error)) return;
+    // Where the database is away, nothing is wrong with the execution: it is a stray. Where a statement took too long,
+    // what it read may be too much, and the database answers the one that puts it off.
+    if (isUnavailable(error) && !isTimedOut(error)) return;
     log.error({ execution: claim.executionId, err: error }, "an execution could not be gone on with, and is put off");
     this.#failed.push(claim);
   }
@@ -177,13 +175,15 @@ export class Rescuer implements Service {
       this.#turns.note(turns, shares);
       const askedTime = performance.now();
       // Also where it is nobody's turn: suspects are beside the queue.
-      const claimed = await executions.claim({ owner, shares });
+      const onUnread = (claim: Claim, error: unknown) => this.putOff(claim, error);
+      const claimed = await executions.claim({ owner, shares, onUnread });
       const claimMs = performance.now() - askedTime;
       for (const [index, execution] of claimed.entries()) {
         await this.#takeUp(execution, claimMs);
         // Not all in one go: calls come in between.
         if (index % atOnce === atOnce - 1) await nextTurn();
       }
+      await this.#putOffFailed();
       inVain = claimed.length > 0 ? 0 : inVain + 1;
       const isAll = after === undefined && turns.next === undefined && turns.passed.length === 0;
       if (isAll && claimed.length === 0) break;
@@ -196,16 +196,46 @@ export class Rescuer implements Service {
 
   async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
     const { owner, runs, log } = this.#options;
-    const { id, environmentId, epoch, isSuspect } = execution;
+    const { id, environmentId, epoch, isSuspect, trials } = execution;
+    const claim = { environmentId, executionId: id, owner, epoch };
     this.#options.load.unqueue(execution);
     if (isSuspect) log.warn({ execution: id, epoch }, "an execution whose owners were lost is tried alone");
     try {
-      await runs.takeUp(execution);
-      if (isSuspect) this.#trial = { id, beginTime: performance.now(), claimMs };
+      const taken = await runs.takeUp(execution);
+      if (taken === "no_room") await this.#defer(claim, noRoomMs);
+      else if (taken === "too_large") await this.#endTooLarge(claim);
+      else if (isSuspect) this.#trial = { id, beginTime: performance.now(), claimMs, trials };
     } catch (error) {
-      this.putOff({ environmentId, executionId: id, owner, epoch }, error);
+      if (error instanceof KeyMissing) await this.#deferWithoutKey(claim, error);
+      else this.putOff(claim, error);
       await this.#putOffFailed();
     }
+  }
+
+  async #defer(claim: Claim, ms: number): Promise<void> {
+    await this.#options.executions.defer({ ...claim, ms: ms * (1 + Math.random()) });
+  }
+
+  /** Without end, since nothing is wrong with it: with the key it goes on. Said once, and not for each. */
+  async #deferWithoutKey(claim: Claim, error: KeyMissing): Promise<void> {
+    if (!this.#isKeyMissing) {
+      this.#options.log.error(
+        { execution: claim.executionId, err: error },
+        "executions need an encryption key that is not there, and are put off until it is",
+      );
+    }
+    this.#isKeyMissing = true;
+    await this.#defer(claim, keyMissingMs);
+  }
+
+  /** What an earlier version has recorded beyond what one may hold, nobody can go on with. */
+  async #endTooLarge(claim: Claim): Promise<void> {
+    const { executions, limits, onExpired, log } = this.#options;
+    const { reason, message } = recordsTooLarge(limits.recordsBytesMax);
+    const outcome: Outcome = { state: "ERRORED", error: { reason, message } };
+    if (!(await executions.finish({ ...claim, outcome }))) return;
+    log.warn({ execution: claim.executionId, reason }, "an execution is ended that could not end by itself");
+    onExpired(claim.executionId, outcome);
   }
 
   async #putOffFailed(): Promise<void> {
@@ -215,10 +245,7 @@ export class Rescuer implements Service {
 
   get #trialLeftMs(): number | undefined {
     if (this.#trial === undefined) return undefined;
-    const ms = Math.max(trialMsMin, Math.min(trialMsMax, trialsMs / (this.#suspects + 1)));
-    // Where everything takes long, so does what kills.
-    const endTime = this.#trial.beginTime + ms + claimsPerTrial * this.#trial.claimMs;
-    return Math.max(0, endTime - performance.now());
+    return leftOf(this.#trial, this.#suspects);
   }
 
   async #endTrial(): Promise<void> {

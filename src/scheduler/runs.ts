@@ -18,6 +18,12 @@ export type RunsOptions = Omit<ExecutionRunOptions, keyof RunStart> & {
   readonly onFailed: (claim: Claim, error: unknown) => void;
 };
 
+/** What became of an execution that was to be gone on with. */
+export type TakenUp = "runs" | "no_room" | "too_large";
+
+/** How many bytes a journal has at the most for each byte that is recorded: texts in JSON in JSON, sealed in Base64. */
+const writtenPerByte = 4;
+
 /** What this process runs. */
 export class Runs {
   readonly #options: RunsOptions;
@@ -76,18 +82,27 @@ export class Runs {
     this.#running.get(executionId)?.endWith(outcome);
   }
 
-  /** Goes on with an execution that was claimed. */
-  async takeUp(claimed: ClaimedExecution): Promise<void> {
-    const { versions } = this.#options;
+  /**
+   * Goes on with an execution that was claimed, or says why it cannot now. Throws KeyMissing, and any fault that its
+   * journal or its workflow has.
+   */
+  async takeUp(claimed: ClaimedExecution): Promise<TakenUp> {
+    const { executions, limits, memory, versions } = this.#options;
+    // What nobody has owned has recorded nothing.
+    const journal = claimed.epoch > 1 ? await executions.openJournal(claimed) : undefined;
+    const bytes = journal?.bytes ?? 0;
+    if (bytes > writtenPerByte * limits.recordsBytesMax) return "too_large";
+    if (!memory.hasRoom(claimed.organizationId, Math.min(bytes, limits.recordsBytesMax))) return "no_room";
     const graph = await versions.get(claimed.environmentId, claimed.workflowId, claimed.version);
     const run = this.add({ execution: claimed, graph, linkedAccount: claimed.linkedAccount, event: eventOf(claimed) });
     try {
-      run.resume(claimed);
+      await run.resume(claimed, journal);
     } catch (error) {
       this.drop(run);
       throw error;
     }
     void this.drive(run);
+    return "runs";
   }
 
   /** Lets what runs end for a while, then cuts it short. */

@@ -12,6 +12,14 @@ const tagBytes = 16;
 /** The key that seals what one execution hides. It is kept beside the claim, wrapped, and ends with it. */
 export type SealKey = { readonly key: Buffer; readonly wrapped: string };
 
+/** What is sealed needs a key that is not there. With that key it goes on. */
+export class KeyMissing extends Error {
+  constructor(executionId: string) {
+    super(`no encryption key opens what the execution ${executionId} has sealed`);
+    this.name = "KeyMissing";
+  }
+}
+
 /**
  * Keeps secrets from whoever reads the database: credentials, and what nodes hide. The latter from everybody once the
  * execution has ended: each execution has a key of its own, and that key is deleted with the execution's claim.
@@ -31,7 +39,12 @@ export class Sealing {
 
   /** Names the key that seals, and tells nothing of it. */
   get keyName(): string {
-    return createHash("sha256").update("flowcall key name").update(this.#masterKey()).digest("hex").slice(0, 16);
+    return nameOf(this.#masterKey());
+  }
+
+  /** The names of all keys that are there. */
+  get keyNames(): readonly string[] {
+    return this.#masterKeys().map(nameOf);
   }
 
   seal(bytes: Buffer, context: string): string {
@@ -55,10 +68,10 @@ export class Sealing {
     return { key, wrapped: this.seal(key, executionId) };
   }
 
-  /** Throws where no master key opens it. */
+  /** Throws KeyMissing where no master key opens it. */
   openKey(executionId: string, wrapped: string): SealKey {
     const key = this.open(wrapped, executionId);
-    if (key === undefined) throw new Error(`no encryption key opens what the execution ${executionId} has sealed`);
+    if (key === undefined) throw new KeyMissing(executionId);
     return { key, wrapped };
   }
 
@@ -103,6 +116,10 @@ export function withoutHidden(run: NodeRun): NodeRun {
   if (run.is_hidden !== true) return run;
   const { output, error, ...shown } = run;
   return { ...shown, ...(error && { error: { ...error, message: redacted } }) };
+}
+
+function nameOf(masterKey: Buffer): string {
+  return createHash("sha256").update("flowcall key name").update(masterKey).digest("hex").slice(0, 16);
 }
 
 function encrypt(bytes: Buffer, key: Buffer, context: string): string {

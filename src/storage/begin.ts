@@ -14,6 +14,8 @@ export type Begin = {
   readonly flushes?: readonly Flush[] | undefined;
   /** The wrapped key of what it hides, kept until its end. */
   readonly sealKey?: string | undefined;
+  /** The name of the key that wrapped it. */
+  readonly sealedBy?: string | undefined;
 };
 
 /** The execution that a key stands for already, and what its call was about. */
@@ -79,6 +81,7 @@ const beginningTypes = {
   owner: "text",
   epoch: "int",
   seal_key: "text",
+  sealed_by: "text",
 } as const;
 
 const seedTypes = { execution_id: "text", environment_id: "text", flush_index: "int", entries: "text" } as const;
@@ -109,14 +112,16 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
         from ${inputRows("seed", seedTypes, all.flatMap(toSeedRows))}
         where exists (select from accepted where accepted.id = seed.execution_id)
     )
-    insert into execution_claim (execution_id, environment_id, linked_account_id, owner, epoch, run_since, seal_key)
-    select id, environment_id, linked_account_id, owner, epoch, case when owner is not null then now() end, seal_key
+    insert into execution_claim
+      (execution_id, environment_id, linked_account_id, owner, epoch, run_since, seal_key, sealed_by)
+    select id, environment_id, linked_account_id, owner, epoch, case when owner is not null then now() end, seal_key,
+           sealed_by
       from input where exists (select from accepted where accepted.id = input.id)
     returning execution_id`.execute(db);
   return rows.map(({ execution_id }) => execution_id);
 }
 
-function toBeginningRow({ execution, begin: { owner, idempotencyKey, flushes = [], sealKey } }: Beginning) {
+function toBeginningRow({ execution, begin: { owner, idempotencyKey, flushes = [], sealKey, sealedBy } }: Beginning) {
   return {
     ...toStartRow(execution),
     key: idempotencyKey?.key ?? null,
@@ -125,6 +130,7 @@ function toBeginningRow({ execution, begin: { owner, idempotencyKey, flushes = [
     // A journal is read for executions that have had an epoch.
     epoch: owner === undefined && flushes.length === 0 ? 0 : 1,
     seal_key: sealKey ?? null,
+    sealed_by: sealedBy ?? null,
   };
 }
 

@@ -50,6 +50,12 @@ function findDead(claimer: string): RawBuilder<{ owner: string }> {
     select owner from others where not exists (select from lease where lease.owner = others.owner)`;
 }
 
+/**
+ * After such a time a life was no failure: whatever ends it then, losses before it were not in a row. What is recorded
+ * meanwhile says nothing: what fills the memory of each process that runs it records something each time.
+ */
+const longLife = sql`interval '10 minutes'`;
+
 /** What the owner writes at this moment, which lives then, is left for the next time. */
 function bury(owner: string): RawBuilder<unknown> {
   return sql`
@@ -57,16 +63,11 @@ function bury(owner: string): RawBuilder<unknown> {
       select execution_id, losses from execution_claim where owner = ${owner}
        order by execution_id for update skip locked
     ), judged as materialized (
-      select execution_id,
-             losses >= 2 or not exists (select from held where losses >= 2) as is_blamed,
-             -- An empty flush asks whose the execution is, and is no progress.
-             (select count(*)::int from journal
-               where journal.execution_id = held.execution_id and entries <> '[]') as count
-        from held
+      select execution_id, losses >= 2 or not exists (select from held where losses >= 2) as is_blamed from held
     )
     update execution_claim as claim
-       set owner = null, run_ms = ${ranMs}, run_since = null, due_time = ${dueFirst}, flushes = judged.count,
-           losses = case when judged.count > claim.flushes then judged.is_blamed::int
-                         else claim.losses + judged.is_blamed::int end
+       set owner = null, run_ms = ${ranMs}, run_since = null, due_time = ${dueFirst},
+           losses = judged.is_blamed::int
+                  + case when claim.run_since < now() - ${longLife} then 0 else claim.losses end
       from judged where claim.execution_id = judged.execution_id`;
 }

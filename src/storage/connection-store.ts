@@ -133,6 +133,12 @@ export class ConnectionStore {
       .execute();
   }
 
+  /** The names of the keys that have encrypted the connections of all environments. */
+  async listKeyNames(): Promise<readonly string[]> {
+    const rows = await this.#db.selectFrom("connection").select("sealed_by").distinct().execute();
+    return rows.map(({ sealed_by }) => sealed_by);
+  }
+
   /** Puts the same credentials, encrypted by another key, in the place of what they were. False: they have changed since. */
   async reseal(connection: SealedConnection, { sealed, sealedBy }: Sealed): Promise<boolean> {
     const { numUpdatedRows } = await this.#db

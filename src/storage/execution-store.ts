@@ -17,8 +17,10 @@ import { type ClaimedExecution, type Claimer, claimExecutions } from "./claim.ts
 import type { Claim } from "./claim-row.ts";
 import { type ExpireLimits, expireExecutions } from "./expire.ts";
 import { type FinishedRun, type Finishing, finishAll, recordAllFinished } from "./finish.ts";
+import { type OpenedJournal, openJournal } from "./open-journal.ts";
 import {
   acquitSuspect,
+  deferExecution,
   listOwned,
   putOffExecution,
   releaseOwned,
@@ -29,6 +31,7 @@ import { type Queue, readQueue } from "./queue.ts";
 import { type Repaired, type RepairPage, repairPage } from "./repair.ts";
 import { type ExecutionRecord, getResults, listEnded, type ResultQuery } from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
+import { listSealed, type SealedBy } from "./sealed-by.ts";
 import { defaultSharing, SharedStatement } from "./shared-statement.ts";
 import { type Stop, stopExecution } from "./stop.ts";
 import type { Tables } from "./tables.ts";
@@ -164,6 +167,21 @@ export class ExecutionStore {
   /** Puts some executions of an owner, which it does not run, back into the queue; answers how many. */
   async releaseStrays(strays: { readonly owner: string; readonly ids: readonly string[] }): Promise<number> {
     return await releaseStrays(this.#db, strays);
+  }
+
+  /** What the journal of an execution holds, which this owner has claimed: only then do earlier owners write no more. */
+  async openJournal(execution: { readonly id: string; readonly environmentId: string }): Promise<OpenedJournal> {
+    return await openJournal(this.#db, execution);
+  }
+
+  /** Lets go of an execution for a time, through no fault of its own. */
+  async defer(wait: Claim & { readonly ms: number }): Promise<void> {
+    await deferExecution(this.#db, wait);
+  }
+
+  /** What is sealed in executions that have not ended: see SealedBy. */
+  async listSealed(): Promise<SealedBy> {
+    return await listSealed(this.#db);
   }
 
   /** Puts an execution that its owner could not go on with off for a while, and counts that as a loss. */

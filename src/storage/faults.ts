@@ -17,6 +17,16 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
+/**
+ * Whether a statement took longer than any may: of what it reads, that may be too much. Where the database itself is slow,
+ * others take too long as well.
+ */
+export function isTimedOut(error: unknown): boolean {
+  return error instanceof Error && (("code" in error && error.code === timedOutCode) || isTimedOut(error.cause));
+}
+
+const timedOutCode = "57014";
+
 /** The name of the constraint that a statement broke, where it broke one. */
 export function brokenConstraint(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.constraint : undefined;
@@ -24,7 +34,7 @@ export function brokenConstraint(error: unknown): string | undefined {
 
 const unavailableCodes: ReadonlySet<string> = new Set([
   // Of Postgres: a statement that was cancelled for its time, a standby that does not take writes yet.
-  "57014",
+  timedOutCode,
   "25006",
   // Of the operating system; ENOENT is a Unix socket whose server is not there.
   "ECONNREFUSED",

@@ -28,6 +28,13 @@ export async function suspendExecution(db: Kysely<Tables>, { ms, ...claim }: Cla
   return numUpdatedRows > 0n;
 }
 
+/** See ExecutionStore.defer: nothing is wrong with it, and so no loss is counted. */
+export async function deferExecution(db: Kysely<Tables>, { ms, ...claim }: Claim & { readonly ms: number }) {
+  await held(db, claim)
+    .set({ ...freed, due_time: sql`now() + make_interval(secs => ${ms / 1000})` })
+    .execute();
+}
+
 /** See ExecutionStore.putOff: for twice as long each time, and not for all the same time. */
 export async function putOffExecution(db: Kysely<Tables>, claim: Claim): Promise<void> {
   const ms = sql`least(500 * 2 ^ losses, ${putOffMaxMs}) * (0.5 + random())`;
@@ -52,14 +59,17 @@ export async function listOwned(db: Kysely<Tables>, owner: string): Promise<read
   return rows.map(({ execution_id }) => execution_id);
 }
 
-/** See ExecutionStore.releaseStrays. */
+/**
+ * See ExecutionStore.releaseStrays. One whose claim is lost each time is not claimed with others for ever; but nothing was
+ * found to be wrong with it, and it is never ended for that.
+ */
 export async function releaseStrays(
   db: Kysely<Tables>,
   { owner, ids }: { readonly owner: string; readonly ids: readonly string[] },
 ): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable("execution_claim")
-    .set(freed)
+    .set({ ...freed, losses: sql`greatest(losses, least(losses + 1, 2))` })
     .where("owner", "=", owner)
     .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
     .executeTakeFirstOrThrow();
@@ -68,7 +78,12 @@ export async function releaseStrays(
 
 /** See ExecutionStore.acquit. */
 export async function acquitSuspect(db: Kysely<Tables>, owner: string): Promise<void> {
-  await db.updateTable("execution_claim").set({ losses: 0 }).where(isSuspect).where("owner", "=", owner).execute();
+  await db
+    .updateTable("execution_claim")
+    .set({ losses: 0, trials: sql`trials + 1` })
+    .where(isSuspect)
+    .where("owner", "=", owner)
+    .execute();
 }
 
 function held(db: Kysely<Tables>, { environmentId, executionId, owner, epoch }: Claim) {

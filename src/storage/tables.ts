@@ -170,8 +170,13 @@ type ExecutionClaimTable = {
   run_ms: Generated<number>;
   run_since: Date | null;
   seal_key: string | null;
-  /** How often in a row its owner was lost, or could not take it up, without progress. */
+  /** The name of the key that wrapped that; null where a process of an earlier version did. */
+  sealed_by: Generated<string | null>;
+  /** How often in a row its owner was lost, or could not take it up. */
   losses: Generated<number>;
+  /** How often it was tried as a suspect, and did no harm then. */
+  trials: Generated<number>;
+  /** What earlier versions counted losses by. */
   flushes: Generated<number>;
 };
 

@@ -2,7 +2,10 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Outcome } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
-import { createTenant, json, nodeRun, openStores, type Stores, type Tenant, takeUp } from "./fixture.ts";
+import type { Claim } from "../../src/storage/claim-row.ts";
+import { ExecutionStore } from "../../src/storage/execution-store.ts";
+import { createTenant, json, nodeRun, openStores, readJournal, type Stores, type Tenant, takeUp } from "./fixture.ts";
+import { recordStatements } from "./statements.ts";
 
 let stores: Stores;
 let tenant: Tenant;
@@ -70,9 +73,8 @@ describe("an execution", () => {
       ...execution,
       epoch: 1,
       isSuspect: false,
+      trials: 0,
       linkedAccount: { id: tenant.linkedAccountId, name: "John", attributes: { team: "red" } },
-      runs: [],
-      nextFlushIndex: 0,
     });
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
     expect(await executions.getQueue(9)).toEqual({ queued: [], suspects: 0, organizations: 1, dueInMs: undefined });
@@ -227,7 +229,9 @@ describe("a process that lost an execution", () => {
     const appending = Promise.all(begun.map(appendAll));
     const taken = new Map<string, number>();
     while (taken.size < begun.length) {
-      for (const { id, runs, nextFlushIndex } of await takeUp(stores, { owner: "b", limit: 3 })) {
+      for (const claimed of await takeUp(stores, { owner: "b", limit: 3 })) {
+        const { id } = claimed;
+        const { runs, nextFlushIndex } = await readJournal(stores, claimed);
         expect(runs).toEqual(Array.from({ length: nextFlushIndex }, (_, index) => nodeRun(String(index))));
         taken.set(id, nextFlushIndex);
       }
@@ -256,6 +260,78 @@ describe("a claim", () => {
     expect(await claimIds("a")).toEqual([]);
   });
 
+  it("takes the others where one cannot be read, and tells of that one", async () => {
+    const { executions, db } = stores;
+    const ids: string[] = [];
+    for (let count = 0; count < 3; count += 1) {
+      const execution = tenant.newExecution();
+      await executions.begin(execution);
+      ids.push(execution.id);
+    }
+    const [bad = "", ...good] = ids;
+    // As a torn page would: what the account has is no JSON, for one execution's account alone.
+    await stores.tenants.putLinkedAccount(tenant.environmentId, { accountId: "bad" });
+    await sql`update linked_account set attributes = '{' where account_id = 'bad'`.execute(db);
+    await sql`update execution set linked_account_id = 'bad' where id = ${bad}`.execute(db);
+    const unread: [Claim, unknown][] = [];
+    const shares = [{ ...tenant, count: 10 }];
+    const onUnread = (claim: Claim, error: unknown) => void unread.push([claim, error]);
+    const claimed = await executions.claim({ owner: "a", shares, onUnread });
+    expect(claimed.map(({ id }) => id)).toEqual(good);
+    const claim = { environmentId: tenant.environmentId, executionId: bad, owner: "a", epoch: 1 };
+    expect(unread).toEqual([[claim, expect.any(SyntaxError)]]);
+  });
+
+  it("takes all that can be read where the database cannot read one of them", async () => {
+    const { executions, db } = stores;
+    const ids: string[] = [];
+    for (let count = 0; count < 3; count += 1) {
+      const execution = tenant.newExecution();
+      await executions.begin(execution);
+      ids.push(execution.id);
+    }
+    const [bad = "", ...good] = ids;
+    // A row that fails whoever reads it, as one does whose TOAST chunks are gone.
+    await sql`alter table execution rename to whole_execution`.execute(db);
+    await sql`create function torn(id text, payload text) returns text language plpgsql as $$
+      begin
+        if id = ${sql.lit(bad)} then raise 'missing chunk number 0'; end if;
+        return payload;
+      end $$`.execute(db);
+    await sql`create view execution as select environment_id, id, workflow_id, version, linked_account_id, config_id, tag,
+      type, source, torn(id, payload) as payload, headers, fields, origin_id from whole_execution`.execute(db);
+    try {
+      const unread: string[] = [];
+      const shares = [{ ...tenant, count: 10 }];
+      const onUnread = ({ executionId }: Claim, error: unknown) => void unread.push(`${executionId} ${error}`);
+      const claimed = await executions.claim({ owner: "a", shares, onUnread });
+      expect(claimed.map(({ id }) => id)).toEqual(good);
+      expect(unread).toEqual([`${bad} error: missing chunk number 0`]);
+    } finally {
+      await sql`drop view execution`.execute(db);
+      await sql`drop function torn`.execute(db);
+      await sql`alter table whole_execution rename to execution`.execute(db);
+    }
+  });
+
+  it("knows how large a journal is before it reads any that is large, and reads it a part at a time", async () => {
+    const { executions } = stores;
+    const { execution, claim } = await begin("a");
+    const large = { ...nodeRun("x"), output: json(JSON.stringify("x".repeat(900_000))) };
+    for (let flushIndex = 0; flushIndex < 7; flushIndex += 1) {
+      await executions.append({ ...claim, flushIndex, runs: [{ ...large, path: String(flushIndex) }] });
+    }
+    const statements = await recordStatements(stores, async (db) => {
+      const { bytes, nextFlushIndex, read } = await new ExecutionStore(db).openJournal(execution);
+      expect(bytes).toBeGreaterThan(7 * 900_000);
+      expect(nextFlushIndex).toBe(7);
+      const parts: string[][] = [];
+      for await (const runs of read()) parts.push(runs.map(({ path }) => path));
+      expect(parts).toEqual([..."0123456"].map((path) => [path]));
+    });
+    expect(statements.filter((statement) => statement.sql.includes("journal")).length).toBe(3);
+  });
+
   it("is never given to two", async () => {
     const { executions } = stores;
     const begun = Array.from({ length: 60 }, () => tenant.newExecution());
@@ -282,8 +358,9 @@ describe("a claim", () => {
 
     await leases.renew({ owner: "a", ms: -1 });
     const [second] = await takeUp(stores, { owner: "b", limit: 10 });
-    expect(second).toMatchObject({ id: execution.id, epoch: 2, nextFlushIndex: 2 });
-    expect(second?.runs).toEqual([nodeRun("1"), nodeRun("2"), nodeRun("3")]);
+    expect(second).toMatchObject({ id: execution.id, epoch: 2 });
+    const journal = await readJournal(stores, execution);
+    expect(journal).toMatchObject({ nextFlushIndex: 2, runs: [nodeRun("1"), nodeRun("2"), nodeRun("3")] });
     expect(await claimIds("b"), "its own").toEqual([]);
 
     const [third] = await takeUp(stores, { owner: "c", limit: 10 });

@@ -73,6 +73,17 @@ export async function takeUp(
   return await executions.claim({ owner, shares: accounts.map((account) => ({ ...account, count: limit })) });
 }
 
+/** All that an execution's journal holds. */
+export async function readJournal(
+  { executions }: Pick<Stores, "executions">,
+  execution: { readonly id: string; readonly environmentId: string },
+) {
+  const { bytes, nextFlushIndex, read } = await executions.openJournal(execution);
+  const runs: NodeRun[] = [];
+  for await (const some of read()) runs.push(...some);
+  return { bytes, nextFlushIndex, runs };
+}
+
 export function nodeRun(path: string): NodeRun {
   return {
     path,

@@ -3,7 +3,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Database } from "../../src/storage/database.ts";
 import { LeaseStore } from "../../src/storage/lease-store.ts";
-import { createTenant, nodeRun, openStores, type Stores, type Tenant, takeUp } from "./fixture.ts";
+import { createTenant, nodeRun, openStores, readJournal, type Stores, type Tenant, takeUp } from "./fixture.ts";
 
 const hourMs = 3_600_000;
 
@@ -91,19 +91,21 @@ describe("an execution whose owners are lost again and again", () => {
     expect((await losses()).has(suspect)).toBe(false);
   });
 
-  it("begins to count anew when its journal grows, when it sleeps and when its owner stops in peace", async () => {
+  it("counts on although its journal grows, and begins anew when it sleeps or has run long, and when its owner stops in peace", async () => {
     const ids = await beginAbandoned(4);
     await take("c");
-    const [grown = "", asked = "", asleep = "", other = ""] = ids;
+    const [grown = "", long = "", asleep = "", other = ""] = ids;
     const { executions } = stores;
     await executions.append({ ...claimOf(grown, "c", 2), flushIndex: 0, runs: [nodeRun("1")] });
-    await executions.append({ ...claimOf(asked, "c", 2), flushIndex: 0, runs: [] });
+    await sql`update execution_claim set run_since = now() - interval '11 minutes' where execution_id = ${long}`.execute(
+      stores.db,
+    );
     await executions.suspend({ ...claimOf(asleep, "c", 2), ms: 60_000 });
     await take("d", 1);
     expect(await losses()).toEqual(
       new Map([
-        [grown, 1],
-        [asked, 2],
+        [grown, 2],
+        [long, 1],
         [asleep, 0],
         [other, 2],
       ]),
@@ -111,6 +113,36 @@ describe("an execution whose owners are lost again and again", () => {
     await sql`update execution_claim set owner = 'e'`.execute(stores.db);
     await executions.release({ owner: "e" });
     expect([...(await losses()).values()]).toEqual([0, 0, 0, 0]);
+  });
+
+  it("is tried for longer the next time, once it has stood a trial", async () => {
+    const [id = ""] = await beginAbandoned(1);
+    const trials: number[] = [];
+    for (let count = 0; count < 3; count += 1) {
+      await sql`update execution_claim set losses = 2, owner = null, due_time = now()`.execute(stores.db);
+      trials.push(...(await take("b")).map((claimed) => claimed.trials));
+      await stores.executions.acquit("b");
+    }
+    expect(trials).toEqual([0, 1, 2]);
+    expect(await losses()).toEqual(new Map([[id, 0]]));
+  });
+
+  it("is a suspect, and never ended, where its claims are lost again and again", async () => {
+    const [id = ""] = await beginAbandoned(1, "a");
+    for (const expected of [1, 2, 2, 2, 2]) {
+      await stores.executions.releaseStrays({ owner: "a", ids: [id] });
+      expect(await losses()).toEqual(new Map([[id, expected]]));
+      await sql`update execution_claim set owner = 'a'`.execute(stores.db);
+    }
+    expect(await ended()).toEqual(new Map());
+  });
+
+  it("counts no loss for what is deferred through no fault of its own", async () => {
+    const [id = ""] = await beginAbandoned(1, "a");
+    await sql`update execution_claim set losses = 3`.execute(stores.db);
+    await stores.executions.defer({ ...claimOf(id, "a", 1), ms: 60_000 });
+    expect(await losses()).toEqual(new Map([[id, 3]]));
+    expect(await takeIds("b")).toEqual([]);
   });
 
   it("is put off for longer each time that it cannot be taken up, and then ended", async () => {
@@ -151,7 +183,8 @@ describe("a repair", () => {
     });
     expect(await executions.repair({ after: "", limit: 10 })).toEqual({ next: undefined, queued: [], removed: [] });
     const claimed = await take("b");
-    expect(claimed.find(({ id }) => id === lost)?.runs).toEqual([nodeRun("1")]);
+    const found = claimed.find(({ id }) => id === lost);
+    expect(found && (await readJournal(stores, found)).runs).toEqual([nodeRun("1")]);
     expect(claimed.map(({ id }) => id)).toContain(last);
   });
 });

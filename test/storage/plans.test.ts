@@ -54,6 +54,8 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.claim({ owner: "b", shares: [{ ...tenant, count: 16 }] });
   await executions.putOff({ ...claim, owner: "b", epoch: 7 });
   await executions.acquit("b");
+  await executions.defer({ ...claim, owner: "b", epoch: 7, ms: 1 });
+  await executions.openJournal(execution);
   await executions.listOwned("b");
   await executions.releaseStrays({ owner: "b", ids: [tenant.newExecution().id] });
   await executions.release({ owner: "c" });

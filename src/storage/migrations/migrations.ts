@@ -15,6 +15,7 @@ import { history } from "./0013-history.ts";
 import { draftRetention } from "./0014-draft-retention.ts";
 import { processNames } from "./0015-process-names.ts";
 import { keySecrets } from "./0016-key-secrets.ts";
+import { blame } from "./0017-blame.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -35,5 +36,6 @@ export const migrations: MigrationProvider = {
     "0014-draft-retention": draftRetention,
     "0015-process-names": processNames,
     "0016-key-secrets": keySecrets,
+    "0017-blame": blame,
   }),
 };
