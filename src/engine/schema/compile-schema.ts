@@ -6,11 +6,13 @@
 // to nothing else than `$ref` would.
 
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { RE2JS } from "re2js";
 import { jsonPath } from "../../domain/json-refusal.ts";
 import { isObject } from "../../domain/violations.ts";
+import { compileRegex } from "../query/regex-engine.ts";
 import type { Field } from "../templates/field.ts";
 import { annotations, keywords } from "./keywords.ts";
-import type { Check, Schema } from "./schema-run.ts";
+import { type Check, type Schema, shortText } from "./schema-run.ts";
 
 const dialect = "https://json-schema.org/draft/2020-12/schema";
 
@@ -28,6 +30,8 @@ export type Keyword = {
   /** The schema that it stands in. */
   readonly owner: JsonObject;
   error(message: string): undefined;
+  /** Compiles a regular expression, each once for all of the schema. Throws where it cannot be used. */
+  regex(pattern: string): RE2JS;
   /** Compiles a schema inside the keyword's value; one for the same value as the owner's is in place. */
   schema(json: JsonValue, steps: readonly (string | number)[]): Schema;
   inPlace(json: JsonValue, steps: readonly (string | number)[]): Schema;
@@ -38,6 +42,7 @@ class SchemaCompiler {
   readonly #field: Field;
   readonly #schemas = new Map<JsonObject, Schema>();
   readonly #anchors = new Map<string, Schema>();
+  readonly #regexes = new Map<string, RE2JS>();
   readonly #references: (() => void)[] = [];
 
   constructor(root: JsonObject, field: Field) {
@@ -52,8 +57,8 @@ class SchemaCompiler {
     }
     const schema = this.#schema(this.#root, []);
     // A reference may lead to a place that no keyword leads to, and that holds references in turn.
-    for (let resolve = this.#references.shift(); resolve !== undefined; resolve = this.#references.shift()) resolve();
-    if (hasCycle(this.#schemas.values())) {
+    for (const resolve of this.#references) resolve();
+    if (hasCycle([...this.#schemas.values()])) {
       this.#problem([], "The schema refers to itself for the same value, and would be applied for ever.");
     }
     return schema;
@@ -61,7 +66,7 @@ class SchemaCompiler {
 
   #schema(json: JsonValue | undefined, path: readonly (string | number)[]): Schema {
     if (json === true) return { checks: [], inPlace: [] };
-    if (json === false) return { checks: [(_, at) => at.breach("false", "is not taken here")], inPlace: [] };
+    if (json === false) return { checks: [(_, at) => at.breach("false", () => "is not taken here")], inPlace: [] };
     if (!isObject(json)) {
       this.#problem(path, "A schema must be an object, true or false.");
       return { checks: [], inPlace: [] };
@@ -103,7 +108,10 @@ class SchemaCompiler {
     for (const name of Object.keys(json)) {
       if (!Object.hasOwn(keywords, name) && !annotations.has(name)) {
         const place = this.#place([...path, name]);
-        place.warn("SCHEMA_KEYWORD_UNKNOWN", `JSON Schema 2020-12 has no keyword "${name}", so it has no effect.`);
+        place.warn(
+          "SCHEMA_KEYWORD_UNKNOWN",
+          `JSON Schema 2020-12 has no keyword "${shortText(name)}", so it has no effect.`,
+        );
       }
     }
   }
@@ -117,6 +125,7 @@ class SchemaCompiler {
       value: owner[name] ?? null,
       owner,
       error: (message) => this.#problem(path, message),
+      regex: (pattern) => this.#regex(pattern),
       schema: inner,
       inPlace: (json, steps) => {
         const made = inner(json, steps);
@@ -126,6 +135,12 @@ class SchemaCompiler {
     };
   }
 
+  #regex(pattern: string): RE2JS {
+    const regex = this.#regexes.get(pattern) ?? compileRegex(new RegExp(pattern, "u"));
+    this.#regexes.set(pattern, regex);
+    return regex;
+  }
+
   #refer(schema: Schema, reference: JsonValue, path: readonly (string | number)[]): void {
     let target: Schema = { checks: [], inPlace: [] };
     const check: Check = (value, at) => at.also(target, value);
@@ -133,7 +148,7 @@ class SchemaCompiler {
     this.#references.push(() => {
       const found = typeof reference === "string" ? this.#resolve(reference) : undefined;
       if (found === undefined) {
-        const message = `${JSON.stringify(reference)} leads nowhere in this schema, and nothing is fetched from elsewhere.`;
+        const message = `${shortText(JSON.stringify(reference))} leads nowhere in this schema, and nothing is fetched from elsewhere.`;
         this.#problem(path, message);
         return;
       }
@@ -177,18 +192,24 @@ function decoded(fragment: string): string {
   }
 }
 
-/** Whether a schema comes back to itself without a step into the value. */
-function hasCycle(schemas: Iterable<Schema>): boolean {
-  const ended = new Set<Schema>();
-  const open = new Set<Schema>();
-  const visit = (schema: Schema): boolean => {
-    if (open.has(schema)) return true;
-    if (ended.has(schema)) return false;
-    open.add(schema);
-    const isCyclic = schema.inPlace.some(visit);
-    open.delete(schema);
-    ended.add(schema);
-    return isCyclic;
-  };
-  return [...schemas].some(visit);
+/**
+ * Whether a schema comes back to itself without a step into the value. What nothing open leads to any more is taken away
+ * until nothing is left, or a circle is (Kahn's algorithm): a chain of references may be longer than the stack is deep.
+ */
+function hasCycle(schemas: readonly Schema[]): boolean {
+  const ways = new Map(schemas.map((schema) => [schema, 0]));
+  for (const { inPlace } of schemas) {
+    for (const inner of inPlace) ways.set(inner, (ways.get(inner) ?? 0) + 1);
+  }
+  const free = [...ways.keys()].filter((schema) => ways.get(schema) === 0);
+  let taken = 0;
+  for (let schema = free.pop(); schema !== undefined; schema = free.pop()) {
+    taken += 1;
+    for (const inner of schema.inPlace) {
+      const left = (ways.get(inner) ?? 0) - 1;
+      ways.set(inner, left);
+      if (left === 0) free.push(inner);
+    }
+  }
+  return taken < ways.size;
 }

@@ -13,15 +13,18 @@ function derive(values: readonly JsonValue[]): JsonObject {
   if (types.length === 0 || types.includes("null")) return {};
   const objects = values.filter(isObject);
   const items = values.filter((value) => Array.isArray(value)).flat();
-  const names = [...new Set(objects.flatMap((object) => Object.keys(object)))];
-  const required = names.filter((name) => objects.every((object) => Object.hasOwn(object, name)));
-  const members = names.map((name) => {
-    const having = objects.filter((object) => Object.hasOwn(object, name));
-    return [name, derive(having.map((object) => object[name] ?? null))];
-  });
+  // Gathered in one pass: a sample may have as many names as objects.
+  const having = new Map<string, JsonValue[]>();
+  for (const [name, value] of objects.flatMap((object) => Object.entries(object))) {
+    const values = having.get(name);
+    if (values === undefined) having.set(name, [value]);
+    else values.push(value);
+  }
+  const required = [...having].filter(([, { length }]) => length === objects.length).map(([name]) => name);
+  const members = [...having].map(([name, values]) => [name, derive(values)]);
   return {
     type: types.length === 1 ? (types[0] ?? "object") : types,
-    ...(names.length > 0 && { properties: Object.fromEntries(members) }),
+    ...(members.length > 0 && { properties: Object.fromEntries(members) }),
     ...(required.length > 0 && { required }),
     ...(items.length > 0 && { items: derive(items) }),
   };

@@ -3,7 +3,7 @@ import { type FieldViolation, RequestError } from "../../domain/request-error.ts
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import { Field, type Names } from "../templates/field.ts";
 import { compileSchema } from "./compile-schema.ts";
-import { type Schema, SchemaExhausted, SchemaRun, Visit, workMax } from "./schema-run.ts";
+import { nestedMax, type Schema, SchemaExhausted, SchemaRun, Visit, workMax } from "./schema-run.ts";
 
 const panel = "start.api_call";
 
@@ -35,7 +35,9 @@ export type PayloadCheck =
       readonly count: number;
     }
   /** The budget was spent before there was a verdict. */
-  | { readonly kind: "spent"; readonly work: number };
+  | { readonly kind: "spent"; readonly work: number }
+  /** The schemas are applied too deep inside one another, whatever the budget. */
+  | { readonly kind: "nested"; readonly work: number };
 
 /** Checks a payload, and gives up when it takes more than `workMax`: whoever has more time may begin it again. */
 export function tryPayload(schema: Schema, payload: JsonObject, workMax: number): PayloadCheck {
@@ -44,7 +46,7 @@ export function tryPayload(schema: Schema, payload: JsonObject, workMax: number)
     if (run.apply(schema, payload, new Visit(run))) return { kind: "valid", work: run.work };
   } catch (error) {
     if (!(error instanceof SchemaExhausted)) throw error;
-    return { kind: "spent", work: run.work };
+    return { kind: error.limit === "schema_work" ? "spent" : "nested", work: run.work };
   }
   const { work, violations, count } = run;
   return { kind: "invalid", work, violations, count };
@@ -59,13 +61,17 @@ export function checkPayload(schema: Schema, payload: JsonObject): void {
 /** The refusal of a payload after a check with the whole budget; undefined where it is as the schema asks. */
 export function payloadProblem(check: PayloadCheck): RequestError | undefined {
   if (check.kind === "valid") return undefined;
-  if (check.kind === "spent") {
-    const message = `The payload is too much for the workflow's schema to check: more than ${workMax} units of work (limit schema_work). Send less, or make the schema simpler.`;
-    return new RequestError("PAYLOAD_TOO_LARGE", message, { metadata: { limit: "schema_work", max: String(workMax) } });
-  }
+  if (check.kind === "spent") return tooMuch("schema_work", workMax, `takes more than ${workMax} units of work`);
+  if (check.kind === "nested")
+    return tooMuch("schema_nesting", nestedMax, `applies more than ${nestedMax} schemas inside one another`);
   const { violations, count } = check;
   const told = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
   const more = count > violations.length ? ` There are ${count - violations.length} more.` : "";
   const metadata = { violations: String(count) };
   return new RequestError("PAYLOAD_INVALID", `${told}${more}`, { violations, metadata });
+}
+
+function tooMuch(limit: SchemaExhausted["limit"], max: number, why: string): RequestError {
+  const message = `The payload is too much for the workflow's schema to check: it ${why} (limit ${limit}). Send less, or make the schema simpler.`;
+  return new RequestError("PAYLOAD_TOO_LARGE", message, { metadata: { limit, max: String(max) } });
 }

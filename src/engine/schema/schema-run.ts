@@ -17,19 +17,29 @@ export type Check = (value: JsonValue, at: Visit) => boolean;
 type Path = { readonly step: string | number; readonly outer: Path } | undefined;
 
 /**
- * How much work one validation may be, so that no schema can hold the process up: a fixed amount for each schema that is
- * applied to a value, and for patterns the length of the text times the size of the compiled expression. The unit takes
- * about 60 ns, and so all of it less than a second.
+ * How much work one validation may be, so that no schema can hold the process up. Every keyword is charged by what it
+ * goes through: a unit for each name, member or item, and for each few characters of a text; for patterns the length of
+ * the text times the size of the compiled expression. A unit takes at most some 60 ns, and so all of it less than a second.
  */
 export const workMax = 10_000_000;
 
 const workOfSchema = 5;
 
-/** Schemas that are applied inside one another. */
-const nestedMax = 1_000;
+/** Schemas that are applied inside one another: more would end in an overflow of the stack. */
+export const nestedMax = 1_000;
 
-/** A validation was too much work. */
-export class SchemaExhausted extends Error {}
+/** A validation was too much work, or its schemas were applied too deep inside one another. */
+export class SchemaExhausted extends Error {
+  readonly limit: "schema_work" | "schema_nesting";
+
+  constructor(limit: SchemaExhausted["limit"]) {
+    super(limit);
+    this.limit = limit;
+  }
+}
+
+/** What a breach says; it is made only where the breach is told. */
+export type Describe = () => string;
 
 /** One validation of one value. */
 export class SchemaRun {
@@ -68,12 +78,12 @@ export class SchemaRun {
 
   spend(work: number): void {
     this.#work += work;
-    if (this.#work > this.#workMax) throw new SchemaExhausted();
+    if (this.#work > this.#workMax) throw new SchemaExhausted("schema_work");
   }
 
   apply({ checks }: Schema, value: JsonValue, at: Visit): boolean {
-    this.spend(workOfSchema);
-    if (++this.#nested > nestedMax) throw new SchemaExhausted();
+    this.spend(workOfSchema + checks.length);
+    if (++this.#nested > nestedMax) throw new SchemaExhausted("schema_nesting");
     let isValid = true;
     for (const check of checks) {
       isValid = check(value, at) && isValid;
@@ -91,13 +101,13 @@ export class SchemaRun {
     return isValid;
   }
 
-  report(path: Path, keyword: string, description: string): false {
+  report(path: Path, keyword: string, describe: Describe): false {
     if (this.isTrial) return false;
     this.#count += 1;
     if (this.violations.length < violationsMax) {
       const steps: (string | number)[] = [];
-      for (let at = path; at !== undefined; at = at.outer) steps.unshift(at.step);
-      this.violations.push({ field: jsonPath(this.#name, steps), description, rule: `schema.${keyword}` });
+      for (let at = path; at !== undefined; at = at.outer) steps.unshift(shortStep(at.step));
+      this.violations.push({ field: jsonPath(this.#name, steps), description: describe(), rule: `schema.${keyword}` });
     }
     return false;
   }
@@ -114,12 +124,13 @@ export class Visit {
     this.#path = path;
   }
 
-  breach(keyword: string, description: string): false {
-    return this.run.report(this.#path, keyword, description);
+  breach(keyword: string, describe: Describe): false {
+    return this.run.report(this.#path, keyword, describe);
   }
 
   /** The names or the indexes that were looked at until now. */
   get seen(): ReadonlySet<string | number> {
+    this.run.spend(this.#seen?.size ?? 0);
     return new Set(this.#seen);
   }
 
@@ -147,6 +158,7 @@ export class Visit {
   }
 
   #takeOver(inner: Visit): true {
+    this.run.spend(inner.#seen?.size ?? 0);
     for (const step of inner.#seen ?? []) this.see(step);
     return true;
   }
@@ -156,3 +168,15 @@ export class Visit {
     return this.run.tryOut(schema, value, new Visit(this.run));
   }
 }
+
+/** The name of a member may be as long as the payload, and its path is told for each breach in it. */
+function shortStep(step: string | number): string | number {
+  return typeof step === "string" ? shortText(step) : step;
+}
+
+/** A text of the author's or the caller's, for a message. */
+export function shortText(text: string): string {
+  return text.length > shownMax ? `${text.slice(0, shownMax).toWellFormed()}…` : text;
+}
+
+const shownMax = 200;
