@@ -40,7 +40,7 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
   const problems = new Problems(definition.nodes.map((node) => node.id));
   const structure = checkStructure(definition, limits, problems);
   const nodes = definition.nodes.slice(0, limits.graphNodesMax);
-  const names = new Names(nodes, problems);
+  const names = new Names(nodes, problems, limits.output.bytesMax);
   const queries = new QueryCompiler(limits);
   const compiled = new Map(nodes.map((node) => [node.id, compileNode(node, { names, limits, queries })]));
   const start = nodes.find((node) => node.kind.case === "start");

@@ -13,6 +13,7 @@ export function compileStartOutput(start: Node | undefined, names: Names): Templ
   if (start === undefined || trigger?.case !== "apiCall" || trigger.value.output.length === 0) {
     return undefined;
   }
+  const panel = new Field(names, start.id, startOutputField);
   const keys = new Set<string>();
   const members = trigger.value.output.map(({ key, value }, index) => {
     const field = new Field(names, start.id, `${startOutputField}[${index}]`);
@@ -24,6 +25,7 @@ export function compileStartOutput(start: Node | undefined, names: Names): Templ
   });
   return {
     references: members.flatMap(([, template]) => template.references),
-    render: (scope) => Object.fromEntries(members.map(([key, template]) => [key, template.render(scope)])),
+    render: (scope, texts = panel.texts()) =>
+      Object.fromEntries(members.map(([key, template]) => [key, template.render(scope, texts)])),
   };
 }

@@ -9,6 +9,7 @@ import type { Field } from "../templates/field.ts";
 import { compileJson } from "../templates/json.ts";
 import type { Scope } from "../templates/reference.ts";
 import { compileText } from "../templates/text.ts";
+import { requestTooLarge, type Texts } from "../templates/texts.ts";
 import { checkName, compileFields, compileOptional } from "./http-fields.ts";
 
 /** A body to send, with the content type that it has unless the author names another. */
@@ -37,11 +38,14 @@ function compileContent({ body, headers }: HttpNode, { field, limits }: BodyTool
       return () => undefined;
     case "json": {
       const json = compileJson(body.value, limits.output.depthMax, field.member("json"));
-      return (scope) => ({ text: jsonText(json.render(scope), limits), type: "application/json" });
+      return (scope) => ({
+        text: jsonText(json.render(scope, field.texts(requestTooLarge)), limits),
+        type: "application/json",
+      });
     }
     case "text": {
       const text = compileText(body.value, field.member("text"));
-      return (scope) => ({ text: text.render(scope), type: "text/plain; charset=utf-8" });
+      return (scope) => ({ text: text.render(scope, field.texts(requestTooLarge)), type: "text/plain; charset=utf-8" });
     }
     case "form": {
       const pairs = compileFields(body.value.fields, (index) => field.member(`form.fields[${index}]`));
@@ -87,16 +91,17 @@ function compileMultipart({ parts }: HttpMultipart, field: Field): RenderContent
     }
     const file = filename === undefined ? undefined : compileText(filename, place.member("filename"));
     const content = compileOptional(value, place.member("value"));
-    return (scope: Scope): string | undefined => {
-      const text = content(scope);
+    return (scope: Scope, texts: Texts): string | undefined => {
+      const text = content.render(scope, texts);
       const type = contentType ?? (file && "application/octet-stream");
-      const disposition = `form-data; name="${quoted(name)}"${file ? `; filename="${quoted(file.render(scope))}"` : ""}`;
+      const disposition = `form-data; name="${quoted(name)}"${file ? `; filename="${quoted(file.render(scope, texts))}"` : ""}`;
       const head = `Content-Disposition: ${disposition}\r\n${type === undefined ? "" : `Content-Type: ${type}\r\n`}`;
       return text === undefined ? undefined : `${head}\r\n${text}\r\n`;
     };
   });
   return (scope) => {
-    const written = compiled.map((part) => part(scope)).filter((part) => part !== undefined);
+    const texts = field.texts(requestTooLarge);
+    const written = compiled.map((part) => part(scope, texts)).filter((part) => part !== undefined);
     const boundary = boundaryFor(written);
     const text = `${written.map((part) => `--${boundary}\r\n${part}`).join("")}--${boundary}--\r\n`;
     return { text, type: `multipart/form-data; boundary=${boundary}` };

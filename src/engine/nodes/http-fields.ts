@@ -1,7 +1,8 @@
 import type { HttpField } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Field } from "../templates/field.ts";
-import { type Scope, textOf } from "../templates/reference.ts";
+import type { Scope } from "../templates/reference.ts";
 import { loneReference, splitTemplates, textTemplate } from "../templates/text.ts";
+import { requestTooLarge, type Texts } from "../templates/texts.ts";
 
 /** Names and values, in the author's order. */
 export type RenderPairs = (scope: Scope) => readonly (readonly [name: string, value: string])[];
@@ -13,24 +14,41 @@ export function compileFields(fields: readonly HttpField[], placeOf: (index: num
     checkName(key, place.member("key"));
     return [key, compileOptional(value, place.member("value"))] as const;
   });
-  return (scope) =>
-    compiled.flatMap(([key, render]) => {
-      const value = render(scope);
-      return value === undefined ? [] : [[key, value] as const];
-    });
+  return renderPairs(compiled);
 }
 
+/** Gives the pairs whose values are there. All of them are one rendering. */
+export function renderPairs(pairs: readonly (readonly [string, OptionalText])[]): RenderPairs {
+  const [[, first] = []] = pairs;
+  return (scope) => {
+    const texts = first?.texts();
+    return pairs.flatMap(([key, { render }]) => {
+      const value = render(scope, texts);
+      return value === undefined ? [] : [[key, value] as const];
+    });
+  };
+}
+
+/** A text that may be absent. */
+export type OptionalText = {
+  readonly render: (scope: Scope, texts?: Texts) => string | undefined;
+  /** For one rendering of this and others. */
+  readonly texts: () => Texts;
+};
+
 /** A text with templates. A lone template that gives null gives undefined: there is nothing to send. */
-export function compileOptional(text: string, field: Field): (scope: Scope) => string | undefined {
+export function compileOptional(text: string, field: Field): OptionalText {
   const pieces = splitTemplates(text, field);
   const lone = loneReference(pieces);
+  const texts = () => field.texts(requestTooLarge);
   if (lone === undefined) {
-    return textTemplate(pieces).render;
+    return { render: textTemplate(pieces, field).render, texts };
   }
-  return (scope) => {
+  const render: OptionalText["render"] = (scope, made = texts()) => {
     const value = scope.read(lone) ?? null;
-    return value === null ? undefined : textOf(value);
+    return value === null ? undefined : made.takeValue(value);
   };
+  return { render, texts };
 }
 
 export function checkName(name: string, field: Field): void {

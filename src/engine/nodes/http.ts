@@ -8,7 +8,7 @@ import type { Scope } from "../templates/reference.ts";
 import { compileUrl } from "../templates/url.ts";
 import { outputOf, retryAfterMs } from "./http-answer.ts";
 import { compileBody } from "./http-body.ts";
-import { compileFields, compileOptional, type RenderPairs, withQuery } from "./http-fields.ts";
+import { compileFields, compileOptional, type RenderPairs, renderPairs, withQuery } from "./http-fields.ts";
 import { compilePages } from "./http-pages.ts";
 import type { Attempt, Leaf, LeafRequest, LeafTools } from "./leaf.ts";
 
@@ -98,11 +98,7 @@ function compileHeaders(headers: readonly HttpHeader[], field: Field): RenderPai
     }
     return [key, compileOptional(value, place.member("value"))] as const;
   });
-  return (scope) =>
-    compiled.flatMap(([key, render]) => {
-      const value = render(scope);
-      return value === undefined ? [] : [[key, value] as const];
-    });
+  return renderPairs(compiled);
 }
 
 function headerProblem(header: HeaderPair): string | undefined {

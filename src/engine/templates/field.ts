@@ -1,6 +1,8 @@
+import { defaultLimits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Place, ProblemReason, Problems } from "../problems.ts";
 import type { Reference, Source } from "./reference.ts";
+import { type TextFailure, Texts } from "./texts.ts";
 
 /** A template that reads a node's output, for the check of what has run by then. */
 export type NodeRead = { readonly place: Place; readonly nodeId: string; readonly text: string };
@@ -14,12 +16,18 @@ export class Names {
   readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
   readonly #idsByName = new Map<string, string[]>();
 
-  constructor(nodes: readonly Node[], problems: Problems) {
+  /** How long the texts of one rendering may be. */
+  readonly textMax: number;
+
+  constructor(nodes: readonly Node[], problems: Problems, textMax = defaultLimits.output.bytesMax) {
     this.problems = problems;
+    this.textMax = textMax;
     this.#kinds = new Map(nodes.map((node) => [node.id, node.kind.case]));
     for (const node of nodes) {
       const name = node.name.trim();
-      this.#idsByName.set(name, [...(this.#idsByName.get(name) ?? []), node.id]);
+      const ids = this.#idsByName.get(name);
+      if (ids === undefined) this.#idsByName.set(name, [node.id]);
+      else ids.push(node.id);
     }
   }
 
@@ -45,6 +53,11 @@ export class Field {
     this.#names = names;
     this.#nodeId = nodeId;
     this.#path = path;
+  }
+
+  /** For one rendering of what is compiled here. */
+  texts(fail?: TextFailure): Texts {
+    return new Texts(this.#names.textMax, fail);
   }
 
   member(name: string): Field {

@@ -31,6 +31,8 @@ class JsonReader {
   readonly #depthMax: number;
   readonly #field: Field;
   #position = 0;
+  /** Where the string ends that was looked through last. */
+  #knownEnd = 0;
 
   constructor(text: string, depthMax: number, field: Field) {
     this.#text = text;
@@ -60,7 +62,7 @@ class JsonReader {
       case "[":
         return this.#array(depth);
       case '"':
-        return stringTemplate(this.#string());
+        return stringTemplate(this.#string(), this.#field);
       default:
         return this.#literal();
     }
@@ -81,7 +83,7 @@ class JsonReader {
       this.#take(":");
       members.push([key, this.#value(depth + 1)]);
     });
-    return containerTemplate(
+    return this.#container(
       members.map(([, template]) => template),
       // fromEntries makes own members of all names, `__proto__` included.
       (values) => Object.fromEntries(members.map(([key], index) => [key, values[index] ?? null])),
@@ -91,7 +93,21 @@ class JsonReader {
   #array(depth: number): Template<JsonValue> {
     const items: Template<JsonValue>[] = [];
     this.#list("]", () => items.push(this.#value(depth + 1)));
-    return containerTemplate(items, (values) => values);
+    return this.#container(items, (values) => values);
+  }
+
+  /** A container that is built anew only where a template is inside. All texts in it are one rendering. */
+  #container(parts: readonly Template<JsonValue>[], build: (values: JsonValue[]) => JsonValue): Template<JsonValue> {
+    const references = parts.flatMap((part) => part.references);
+    if (references.length === 0) {
+      const constant = build(parts.map((part) => part.render(nothing)));
+      return { references, render: () => constant };
+    }
+    const field = this.#field;
+    return {
+      references,
+      render: (scope, texts = field.texts()) => build(parts.map((part) => part.render(scope, texts))),
+    };
   }
 
   /** Reads from a container's first character behind its last one, and its items by `readItem`. */
@@ -151,12 +167,14 @@ class JsonReader {
     }
   }
 
-  /** Where the string ends that the position is in. */
+  /** Where the string ends that the position is in. It is looked for once, however many templates are in it. */
   #stringEnd(): number {
+    if (this.#position <= this.#knownEnd) return this.#knownEnd;
     let position = this.#position;
     while (position < this.#text.length && this.#text[position] !== '"') {
       position += this.#text[position] === "\\" ? 2 : 1;
     }
+    this.#knownEnd = position;
     return position;
   }
 
@@ -222,24 +240,11 @@ class JsonReader {
   }
 }
 
-function stringTemplate(pieces: readonly Piece[]): Template<JsonValue> {
+function stringTemplate(pieces: readonly Piece[], field: Field): Template<JsonValue> {
   const [only, more] = pieces;
   return only !== undefined && typeof only !== "string" && more === undefined
     ? loneTemplate(only)
-    : textTemplate(pieces);
-}
-
-/** A container that is built anew only where a template is inside. */
-function containerTemplate(
-  parts: readonly Template<JsonValue>[],
-  build: (values: JsonValue[]) => JsonValue,
-): Template<JsonValue> {
-  const references = parts.flatMap((part) => part.references);
-  if (references.length === 0) {
-    const constant = build(parts.map((part) => part.render(nothing)));
-    return { references, render: () => constant };
-  }
-  return { references, render: (scope) => build(parts.map((part) => part.render(scope))) };
+    : textTemplate(pieces, field);
 }
 
 /** The scope of constants. */

@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import type { Texts } from "./texts.ts";
 
 /** What one template reads: where its value comes from, and the members and indexes on the way down. */
 export type Reference = {
@@ -26,7 +27,8 @@ export interface Scope {
 /** A compiled text: its references, and what it gives in a scope. Without references it gives a constant. */
 export type Template<Value> = {
   readonly references: readonly Reference[];
-  readonly render: (scope: Scope) => Value;
+  /** @param texts what the texts of a larger rendering have come to; absent where this is all of it */
+  readonly render: (scope: Scope, texts?: Texts) => Value;
 };
 
 /**

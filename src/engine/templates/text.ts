@@ -1,20 +1,20 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { Field } from "./field.ts";
-import { type Reference, type Template, textOf } from "./reference.ts";
+import type { Reference, Template } from "./reference.ts";
 
 /** A piece of a text: what stands there, or what a template reads. */
 export type Piece = string | Reference;
 
 /** Compiles a text with templates: strings go in as they are, other values as JSON. */
 export function compileText(text: string, field: Field): Template<string> {
-  return textTemplate(splitTemplates(text, field));
+  return textTemplate(splitTemplates(text, field), field);
 }
 
 /** Compiles a text whose lone template keeps its type. Blanks around a lone template do not count. */
 export function compileValue(text: string, field: Field): Template<JsonValue> {
   const pieces = splitTemplates(text, field);
   const lone = loneReference(pieces);
-  return lone === undefined ? textTemplate(pieces) : loneTemplate(lone);
+  return lone === undefined ? textTemplate(pieces, field) : loneTemplate(lone);
 }
 
 /** The only template of a text that has nothing else but blanks. */
@@ -27,7 +27,7 @@ export function loneTemplate(reference: Reference): Template<JsonValue> {
   return { references: [reference], render: (scope) => scope.read(reference) ?? null };
 }
 
-export function textTemplate(pieces: readonly Piece[]): Template<string> {
+export function textTemplate(pieces: readonly Piece[], field: Field): Template<string> {
   const references = pieces.filter((piece) => typeof piece !== "string");
   if (references.length === 0) {
     const constant = pieces.join("");
@@ -35,7 +35,10 @@ export function textTemplate(pieces: readonly Piece[]): Template<string> {
   }
   return {
     references,
-    render: (scope) => pieces.map((piece) => (typeof piece === "string" ? piece : textOf(scope.read(piece)))).join(""),
+    render: (scope, texts = field.texts()) =>
+      pieces
+        .map((piece) => (typeof piece === "string" ? texts.take(piece) : texts.takeValue(scope.read(piece))))
+        .join(""),
   };
 }
 

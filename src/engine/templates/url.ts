@@ -2,8 +2,9 @@ import { NodeFailure } from "../failure.ts";
 import { HttpFailure } from "../http/http-failure.ts";
 import { readTargetUrl } from "../http/target-url.ts";
 import type { Field } from "./field.ts";
-import { type Scope, type Template, textOf } from "./reference.ts";
+import type { Scope, Template } from "./reference.ts";
 import { loneReference, type Piece, splitTemplates } from "./text.ts";
+import { requestTooLarge, type Texts } from "./texts.ts";
 
 /**
  * Compiles a URL with templates, so that no data changes what its author built around it.
@@ -17,7 +18,7 @@ export function compileUrl(text: string, field: Field): Template<string> {
   const references = pieces.filter((piece) => typeof piece !== "string");
   const lone = loneReference(pieces);
   if (lone !== undefined) {
-    return { references, render: (scope) => textOf(scope.read(lone)) };
+    return { references, render: (scope, texts = field.texts(requestTooLarge)) => texts.takeValue(scope.read(lone)) };
   }
   const problem = problemOf(pieces);
   if (problem !== undefined) {
@@ -26,7 +27,10 @@ export function compileUrl(text: string, field: Field): Template<string> {
   const [segments, rest] = cutPath(pieces);
   return {
     references,
-    render: (scope) => segments.map((segment) => renderSegment(segment, scope)).join("/") + renderAll(rest, scope),
+    render: (scope, texts = field.texts(requestTooLarge)) => {
+      const place = { scope, texts };
+      return segments.map((segment) => renderSegment(segment, place)).join("/") + renderAll(rest, place);
+    },
   };
 }
 
@@ -78,12 +82,14 @@ function toSegment(pieces: readonly Piece[], index: number): Segment {
   return { pieces, isBase: index === 0 };
 }
 
-function renderSegment({ pieces, isBase }: Segment, scope: Scope): string {
+type Rendering = { readonly scope: Scope; readonly texts: Texts };
+
+function renderSegment({ pieces, isBase }: Segment, rendering: Rendering): string {
   const [first = ""] = pieces;
   if (typeof first !== "string" && isBase) {
-    return baseOf(textOf(scope.read(first)));
+    return baseOf(rendering.texts.takeValue(rendering.scope.read(first)));
   }
-  const text = renderAll(pieces, scope);
+  const text = renderAll(pieces, rendering);
   const isOfData = pieces.some((piece) => typeof piece !== "string");
   if (isOfData && /^(\.|%2e){0,2}$/i.test(text)) {
     const message = `A part of the URL's path that a template stands in came out as "${text}", which makes it another path.`;
@@ -92,9 +98,13 @@ function renderSegment({ pieces, isBase }: Segment, scope: Scope): string {
   return text;
 }
 
-function renderAll(pieces: readonly Piece[], scope: Scope): string {
+function renderAll(pieces: readonly Piece[], { scope, texts }: Rendering): string {
   return pieces
-    .map((piece) => (typeof piece === "string" ? piece : encodeURIComponent(textOf(scope.read(piece)).toWellFormed())))
+    .map((piece) =>
+      typeof piece === "string"
+        ? texts.take(piece)
+        : encodeURIComponent(texts.takeValue(scope.read(piece)).toWellFormed()),
+    )
     .join("");
 }
 
