@@ -1,11 +1,12 @@
-import type { JsonValue } from "@bufbuild/protobuf";
-import { compareDecimals, type Decimal, parseDecimal } from "./decimal.ts";
-import { matchesLike } from "./like.ts";
+import { compareDecimals } from "./decimal.ts";
+import { matchesLike, wordBits } from "./like.ts";
+import { areEqual, Side } from "./side.ts";
+import { TextSearch } from "./text-search.ts";
 
 /** What a comparison can ask. A path that did not resolve has become null before. */
 export type Operator = {
   readonly hasRight: boolean;
-  holds(left: JsonValue, right: JsonValue): boolean;
+  holds(left: Side, right: Side): boolean;
 };
 
 export type OperatorName =
@@ -41,24 +42,24 @@ export const operators: Readonly<Record<OperatorName, Operator>> = {
   lt: numeric((order) => order < 0),
   gte: numeric((order) => order >= 0),
   lte: numeric((order) => order <= 0),
-  like: textual(matchesLike),
+  like: textual(isLike),
   contains: comparing(contains),
   not_contains: comparing((left, right) => !contains(left, right)),
   starts_with: textual((left, right) => left.startsWith(right)),
   ends_with: textual((left, right) => left.endsWith(right)),
   included_in: comparing(isIncludedIn),
   not_included_in: comparing((left, right) => !isIncludedIn(left, right)),
-  is_null: asking((left) => left === null),
-  not_null: asking((left) => left !== null),
-  exist: asking((left) => left !== null && left !== ""),
-  not_exist: asking((left) => left === null || left === ""),
+  is_null: asking(({ value }) => value === null),
+  not_null: asking(({ value }) => value !== null),
+  exist: asking(({ value }) => value !== null && value !== ""),
+  not_exist: asking(({ value }) => value === null || value === ""),
 };
 
 function comparing(holds: Operator["holds"]): Operator {
   return { hasRight: true, holds };
 }
 
-function asking(holds: (left: JsonValue) => boolean): Operator {
+function asking(holds: (left: Side) => boolean): Operator {
   return { hasRight: false, holds };
 }
 
@@ -71,98 +72,68 @@ function numeric(holds: (order: number) => boolean): Operator {
 }
 
 /** Holds for texts, numbers and booleans; null and containers have no text. */
-function textual(holds: (left: string, right: string) => boolean): Operator {
+function textual(holds: (left: string, right: string, sides: Sides) => boolean): Operator {
   return comparing((left, right) => {
-    const leftText = scalarText(left);
-    const rightText = scalarText(right);
-    return leftText !== undefined && rightText !== undefined && holds(leftText, rightText);
+    const [leftText, rightText] = [left.text, right.text];
+    return leftText !== undefined && rightText !== undefined && holds(leftText, rightText, { left, right });
   });
 }
 
-function isEqual(left: JsonValue, right: JsonValue): boolean {
-  if (left === null || right === null) {
-    return left === right || left === "null" || right === "null";
+type Sides = { readonly left: Side; readonly right: Side };
+
+/** Each character of the text moves as many bits as the pattern has. */
+function isLike(text: string, pattern: string, { left }: Sides): boolean {
+  left.work.spend(text.length * (pattern.length <= wordBits ? workOfWord : workOfBits));
+  return matchesLike(text, pattern);
+}
+
+const workOfWord = 8;
+const workOfBits = 60;
+
+function isEqual(left: Side, right: Side): boolean {
+  left.work.spend(workOfComparison);
+  const [one, other] = [left.value, right.value];
+  if (one === null || other === null) {
+    return one === other || one === "null" || other === "null";
   }
-  if (typeof left === "object" || typeof right === "object") {
+  if (typeof one === "object" || typeof other === "object") {
     return areContainersEqual(left, right);
   }
-  if (typeof left === "boolean" || typeof right === "boolean") {
-    return String(left) === String(right);
+  if (typeof one === "boolean" || typeof other === "boolean") {
+    return left.text === right.text;
   }
   const order = orderOf(left, right);
-  return order === undefined ? String(left) === String(right) : order === 0;
+  return order === undefined ? left.text === right.text : order === 0;
 }
+
+/** About as long as 50 characters are read. */
+const workOfComparison = 50;
 
 /** An object or array also equals the text that is its JSON. */
-function areContainersEqual(left: JsonValue, right: JsonValue): boolean {
-  const leftJson = sortedJson(left);
-  return leftJson !== undefined && leftJson === sortedJson(right);
+function areContainersEqual(left: Side, right: Side): boolean {
+  // Asked of the value first: most texts are no JSON, and then the container need not be looked at.
+  const [one, other] = [left.container, right.container];
+  return one !== undefined && other !== undefined && areEqual(one, other, left.work);
 }
 
-function contains(left: JsonValue, right: JsonValue): boolean {
-  if (Array.isArray(left)) {
-    return left.some((item) => isEqual(item, right));
+function contains(left: Side, right: Side): boolean {
+  if (Array.isArray(left.value)) {
+    return left.value.some((item) => isEqual(new Side(item, left.work), right));
   }
-  const leftText = scalarText(left);
-  const rightText = scalarText(right);
-  return leftText !== undefined && rightText !== undefined && leftText.includes(rightText);
+  const [text, wanted] = [left.text, right.text];
+  return text !== undefined && wanted !== undefined && new TextSearch(wanted).indexOf(text) >= 0;
 }
 
 /** The right side is an array, a text that is a JSON array, or a text with commas between its items. */
-function isIncludedIn(left: JsonValue, right: JsonValue): boolean {
-  const container = containerOf(right);
+function isIncludedIn(left: Side, right: Side): boolean {
+  const { container } = right;
   if (Array.isArray(container)) {
-    return container.some((item) => isEqual(left, item));
+    return container.some((item) => isEqual(left, new Side(item, left.work)));
   }
-  const list = scalarText(right);
-  return list?.split(",").some((item) => isEqual(left, item.trim())) ?? false;
+  return right.text?.split(",").some((item) => isEqual(left, new Side(item.trim(), left.work))) ?? false;
 }
 
-function orderOf(left: JsonValue, right: JsonValue): number | undefined {
-  const leftDecimal = decimalOf(left);
-  const rightDecimal = decimalOf(right);
-  return leftDecimal && rightDecimal && compareDecimals(leftDecimal, rightDecimal);
-}
-
-function decimalOf(value: JsonValue): Decimal | undefined {
-  return typeof value === "number" || typeof value === "string" ? parseDecimal(String(value)) : undefined;
-}
-
-function scalarText(value: JsonValue): string | undefined {
-  return value === null || typeof value === "object" ? undefined : String(value);
-}
-
-function containerOf(value: JsonValue): object | undefined {
-  if (typeof value === "object") {
-    return value ?? undefined;
-  }
-  if (typeof value !== "string" || !/^\s*[[{]/.test(value)) {
-    return undefined;
-  }
-  try {
-    const parsed: unknown = JSON.parse(value);
-    return typeof parsed === "object" && parsed !== null ? parsed : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * The JSON of a container with sorted members: equal texts are equal values. Undefined for what is no container, and for
- * a text that nests deeper than any value may.
- */
-function sortedJson(value: JsonValue): string | undefined {
-  const container = containerOf(value);
-  if (container === undefined) {
-    return undefined;
-  }
-  try {
-    return JSON.stringify(container, (_, member: unknown) =>
-      typeof member === "object" && member !== null && !Array.isArray(member)
-        ? Object.fromEntries(Object.entries(member).toSorted(([left], [right]) => (left < right ? -1 : 1)))
-        : member,
-    );
-  } catch {
-    return undefined;
-  }
+function orderOf(left: Side, right: Side): number | undefined {
+  const [one, other] = [left.decimal, right.decimal];
+  return one && other && compareDecimals(one, other);
 }

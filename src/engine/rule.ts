@@ -1,5 +1,6 @@
 import { type RuleNode, RuleNode_Match } from "../gen/flowcall/v1/definition_pb.ts";
 import { type Operator, type OperatorName, operators } from "./operators.ts";
+import { ComparisonWork, Side } from "./side.ts";
 import type { Field } from "./templates/field.ts";
 import type { Scope } from "./templates/reference.ts";
 import { compileValue } from "./templates/text.ts";
@@ -20,11 +21,17 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
   if (comparisons.length === 0) {
     field.member("comparisons").error("COMPARISONS_MISSING", "There is nothing to compare. Add a comparison.");
   }
-  const holds = (comparison: (typeof comparisons)[number], scope: Scope) =>
-    comparison.operator.holds(comparison.left.render(scope), comparison.right.render(scope));
-  return rule.match === RuleNode_Match.ANY
-    ? (scope) => comparisons.some((comparison) => holds(comparison, scope))
-    : (scope) => comparisons.every((comparison) => holds(comparison, scope));
+  const isAny = rule.match === RuleNode_Match.ANY;
+  return (scope) => {
+    const work = new ComparisonWork();
+    const texts = field.texts();
+    const holds = ({ left, operator, right }: (typeof comparisons)[number]) =>
+      operator.holds(
+        new Side(left.render(scope, texts.another()), work),
+        new Side(right.render(scope, texts.another()), work),
+      );
+    return isAny ? comparisons.some(holds) : comparisons.every(holds);
+  };
 }
 
 function compileOperator(name: string, hasRight: boolean, field: Field): Operator {

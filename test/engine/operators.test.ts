@@ -3,13 +3,16 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { matchesLike } from "../../src/engine/like.ts";
 import { type OperatorName, operators } from "../../src/engine/operators.ts";
+import { ComparisonWork, Side } from "../../src/engine/side.ts";
 import { run, start } from "./workflow.ts";
 
 /** Expects whether `left operator right` holds. */
 function check(left: JsonValue, operator: OperatorName, right: JsonValue, expected: boolean): void {
-  expect(operators[operator].holds(left, right), `${JSON.stringify(left)} ${operator} ${JSON.stringify(right)}`).toBe(
-    expected,
-  );
+  const work = new ComparisonWork();
+  expect(
+    operators[operator].holds(new Side(left, work), new Side(right, work)),
+    `${JSON.stringify(left)} ${operator} ${JSON.stringify(right)}`,
+  ).toBe(expected);
 }
 
 type Row = readonly [left: JsonValue, right: JsonValue, expected: boolean];

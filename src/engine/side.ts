@@ -1,0 +1,129 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { type Decimal, parseDecimal } from "./decimal.ts";
+import { NodeFailure } from "./failure.ts";
+
+/**
+ * The work of one evaluation of a Rule: the characters and values that its comparisons read. All of it takes some tens of
+ * milliseconds, and the process does nothing else meanwhile.
+ */
+export class ComparisonWork {
+  #left = comparisonWorkMax;
+  readonly #names = new WeakMap<object, readonly string[]>();
+
+  /** Fails the node where its comparisons read more than they may. */
+  spend(work: number): void {
+    this.#left -= work;
+    if (this.#left < 0) {
+      const message = `The comparisons read more than ${comparisonWorkMax} characters of their sides (limit comparison_work). Compare less, or compute it in a Transform.`;
+      throw new NodeFailure("COMPARISON_TOO_LARGE", message, { isFinal: true });
+    }
+  }
+
+  /** The names of an object's members, which V8 gathers anew each time: they are kept where there are many. */
+  namesOf(object: object): readonly string[] {
+    const known = this.#names.get(object);
+    if (known !== undefined) return known;
+    const names = Object.keys(object);
+    this.spend(names.length * charsOfName);
+    if (names.length > fewNames) this.#names.set(object, names);
+    return names;
+  }
+}
+
+const charsOfName = 20;
+const fewNames = 8;
+
+/** Characters; a value counts as `workOfValue`. Two sides of the largest size that an output may have are within it. */
+export const comparisonWorkMax = 16 * 1024 * 1024;
+
+const workOfValue = 50;
+
+/** One side of a comparison, with what is made of it: once, however many values it is compared with. */
+export class Side {
+  readonly value: JsonValue;
+  readonly work: ComparisonWork;
+  #container: { readonly made: object | undefined } | undefined;
+  #decimal: { readonly made: Decimal | undefined } | undefined;
+
+  constructor(value: JsonValue, work: ComparisonWork) {
+    this.value = value;
+    this.work = work;
+    if (typeof value === "string") work.spend(value.length);
+  }
+
+  /** What texts, numbers and booleans are written as. */
+  get text(): string | undefined {
+    const { value } = this;
+    return value === null || typeof value === "object" ? undefined : String(value);
+  }
+
+  get decimal(): Decimal | undefined {
+    this.#decimal ??= { made: this.#readDecimal() };
+    return this.#decimal.made;
+  }
+
+  /** The object or array that the value is, or is the JSON text of. */
+  get container(): object | undefined {
+    this.#container ??= { made: this.#readContainer() };
+    return this.#container.made;
+  }
+
+  #readDecimal(): Decimal | undefined {
+    const { value } = this;
+    return typeof value === "number" || typeof value === "string" ? parseDecimal(String(value)) : undefined;
+  }
+
+  #readContainer(): object | undefined {
+    const { value } = this;
+    if (typeof value === "object") {
+      return value ?? undefined;
+    }
+    if (typeof value !== "string" || !/^\s*[[{]/.test(value)) {
+      return undefined;
+    }
+    this.work.spend(value.length * charsOfParsing);
+    try {
+      const parsed: unknown = JSON.parse(value);
+      return typeof parsed === "object" && parsed !== null ? parsed : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** To parse a character takes as long as to read some. */
+const charsOfParsing = 4;
+
+/**
+ * Whether two containers hold the same, whatever the order of members. It ends at the first difference, and goes no
+ * further in the larger one than the smaller one reaches: to compare one value with each item of a list takes no longer
+ * than to read the list. One of them is a value of the run, so they are followed no deeper than such a value may nest.
+ */
+export function areEqual(left: unknown, right: unknown, work: ComparisonWork): boolean {
+  work.spend(workOfValue);
+  if (typeof left === "string" && typeof right === "string") {
+    if (left.length !== right.length) return false;
+    work.spend(left.length);
+    return left === right;
+  }
+  if (typeof left !== "object" || left === null || typeof right !== "object" || right === null) {
+    return left === right;
+  }
+  if (Array.isArray(left) || Array.isArray(right)) {
+    if (!Array.isArray(left) || !Array.isArray(right) || left.length !== right.length) return false;
+    return left.every((item, index) => areEqual(item, right[index], work));
+  }
+  return areMembersEqual(left, right, work);
+}
+
+function areMembersEqual(left: object, right: object, work: ComparisonWork): boolean {
+  const names = work.namesOf(left);
+  return (
+    names.length === work.namesOf(right).length &&
+    names.every((name) => {
+      // The name is one of the left's own, and is looked for among the right's own.
+      const member = name as never;
+      return Object.hasOwn(right, name) && areEqual(left[member], right[member], work);
+    })
+  );
+}
