@@ -19,6 +19,11 @@ export type Call = {
   readonly signal: AbortSignal;
   /** By when the caller wants its answer, on the clock of `performance.now()`; absent where it does not say. */
   readonly deadline?: number;
+  /**
+   * Told by the handler once the call does nothing but wait for something to happen: its place among the calls that are
+   * worked on is another's then.
+   */
+  readonly onWait?: () => void;
   /** Filled by the handler; sent with the reply on every protocol. Lower-case names. */
   readonly replyHeaders: Map<string, string>;
 };

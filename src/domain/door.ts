@@ -50,6 +50,15 @@ export type Exchange = {
    * an encoding that is not known, INVALID_JSON for one that is broken.
    */
   readBody(bytesMax: number, limit?: NamedLimit): Promise<Uint8Array>;
+  /**
+   * Unpacks a part of the body that is packed with gzip for itself. Throws RequestError where more is held than may be,
+   * RangeError as soon as `bytesMax` is passed, Error for what is not gzip.
+   */
+  unpack(part: Uint8Array, bytesMax: number): Promise<Uint8Array>;
+  /** Counts bytes of the reply while the caller has not taken them. Throws RequestError where it holds more than it may. */
+  holdReply(bytes: number): void;
+  /** Ends the count of bytes that the caller has taken; what is left is counted until the reply is closed. */
+  giveReply(bytes: number): void;
   /** Ends the reply where it is, as one that the caller cannot take for whole. */
   cut(): void;
 };

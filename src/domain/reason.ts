@@ -52,6 +52,7 @@ export type Reason =
   | "MALFORMED_REQUEST"
   | "HEADERS_TOO_LARGE"
   | "REQUEST_TIMEOUT"
+  | "SERVER_BUSY"
   | "DATABASE_UNAVAILABLE"
   | "SHUTTING_DOWN"
   | "SERVER_ERROR";
@@ -105,6 +106,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, status: 408 },
   LAST_ADMIN_KEY: { code: Code.FailedPrecondition, status: 400 },
   KEY_LOOKUPS_FULL: { code: Code.Unavailable, status: 503 },
+  SERVER_BUSY: { code: Code.Unavailable, status: 503 },
   DATABASE_UNAVAILABLE: { code: Code.Unavailable, status: 503 },
   SHUTTING_DOWN: { code: Code.Unavailable, status: 503 },
   SERVER_ERROR: { code: Code.Internal, status: 500 },

@@ -20,15 +20,33 @@ const compress = promisify(gzip);
 /** A shorter body fits in one packet as it is. */
 const gzipBytesMin = 1_024;
 
+/** A shorter reply costs no more than its request. */
+const heldBytesMin = 16 * 1_024;
+
 /** Writes a reply. Settles when it is handed over; whether it is taken in time is the server's affair. */
 export async function writeReply(exchange: Exchange, reply: HttpReply, call: Call): Promise<void> {
   const { body: content, headers, ...rest } = reply;
   const plain = typeof content === "string" ? Buffer.from(content) : content;
   const isPacked = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
+  if (plain.length >= heldBytesMin) hold(exchange, plain.length);
   if (!isPacked) sendBody(exchange, reply, plain, call);
   else {
     const head = { ...rest, headers: { ...headers, "content-encoding": "gzip" } };
     sendBody(exchange, head, await compress(plain), call);
+  }
+}
+
+/**
+ * Counts a reply while its caller has not taken it. A read that holds too much is refused, since nothing is lost by it; a
+ * call that may have done something is not, and is cut instead.
+ */
+function hold(exchange: Exchange, bytes: number): void {
+  try {
+    exchange.holdReply(bytes);
+  } catch (refusal) {
+    const { method } = exchange.request;
+    if (method === "GET" || method === "HEAD") throw refusal;
+    exchange.cut();
   }
 }
 

@@ -66,6 +66,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
       const id = await scheduler.beginAgain((again) => prepareDraftTest(test, { reader, again, limits, now }));
       tellExecution(call, id, "RUNNING");
       const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
+      call.onWait?.();
       const outcome = await scheduler.waitForEnd(id, budget, call.signal);
       if (outcome !== undefined) tellExecution(call, id, outcome.state);
       const runs = await reader.listVisits({ environmentId, id, isEnded: outcome !== undefined });

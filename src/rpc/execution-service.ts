@@ -42,6 +42,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
         payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
         event: { body, headers: eventHeaders(call.headers, limits.eventHeaderBytesMax) },
         signal: call.signal,
+        onWait: call.onWait,
         ...((isSync || request.wait !== undefined) && { waitMs: budget }),
         ...(request.idempotencyKey !== undefined && { idempotencyKey: request.idempotencyKey }),
         ...(request.workflowVersion !== undefined && { version: request.workflowVersion }),
@@ -59,6 +60,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
       let result = await executions.getResult(query);
       if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
         const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });
+        call.onWait?.();
         await scheduler.waitForEnd(executionId.toLowerCase(), budget, call.signal);
         result = await executions.getResult(query);
       }

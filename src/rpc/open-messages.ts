@@ -49,7 +49,7 @@ export async function* openMessages(options: OpenMessagesOptions): AsyncGenerato
       const envelope = rest.subarray(0, end);
       rest = rest.subarray(end);
       const isPacked = envelope[0] === 1 && terms.isPacked;
-      yield isPacked ? envelopeOf(await inflate(envelope.subarray(envelopeHeadBytes), limit)) : envelope;
+      yield isPacked ? envelopeOf(await inflate(envelope.subarray(envelopeHeadBytes), { exchange, limit })) : envelope;
     }
   } catch (error) {
     throw error instanceof RequestError ? connectErrorOf(error) : error;

@@ -1,5 +1,3 @@
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
 import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
 import type { Exchange, NamedLimit, RequestHead } from "../domain/door.ts";
 import { messageFromJson } from "../domain/json-message.ts";
@@ -9,8 +7,6 @@ import { decodeBase64 } from "./base64.ts";
 import type { RpcFormat } from "./rpc-format.ts";
 import type { RpcTerms } from "./rpc-terms.ts";
 import { scanWire } from "./wire-scan.ts";
-
-const decompress = promisify(gunzip);
 
 /** Bytes of an envelope's head: flags and length. */
 export const envelopeHeadBytes = 5;
@@ -44,7 +40,7 @@ export async function readRequestMessage(options: ReadOptions): Promise<Message>
   }
 }
 
-type OpenOptions = Pick<ReadOptions, "terms" | "limit">;
+type OpenOptions = Pick<ReadOptions, "exchange" | "terms" | "limit">;
 
 /** A body that holds one message. */
 export async function* bodyOf(message: Uint8Array, { isEnveloped }: RpcFormat): AsyncGenerator<Uint8Array> {
@@ -60,7 +56,7 @@ export function envelopeOf(message: Uint8Array): Uint8Array {
 
 async function readBytes(options: ReadOptions): Promise<Uint8Array> {
   const { exchange, head, format, limit } = options;
-  if (head.method === "GET") return readQuery(head, limit);
+  if (head.method === "GET") return readQuery(options);
   if (!format.isEnveloped) return exchange.readBody(limit.value, limit);
   const bodyMax = limit.value + envelopeHeadBytes;
   if (!format.isText) return openEnvelope(await exchange.readBody(bodyMax, limit), options);
@@ -70,13 +66,13 @@ async function readBytes(options: ReadOptions): Promise<Uint8Array> {
   return openEnvelope(body, options);
 }
 
-async function readQuery(head: RequestHead, limit: NamedLimit): Promise<Uint8Array> {
+async function readQuery({ head, exchange, limit }: ReadOptions): Promise<Uint8Array> {
   const query = new URLSearchParams(head.query);
   const message = query.get("message") ?? "";
   const raw = query.get("base64") === "1" ? Buffer.from(message, "base64url") : Buffer.from(message);
   const compression = query.get("compression") || "identity";
   if (compression === "identity") return raw;
-  if (compression === "gzip") return inflate(raw, limit);
+  if (compression === "gzip") return inflate(raw, { exchange, limit });
   throw new RequestError(
     "UNSUPPORTED_MEDIA_TYPE",
     `The compression "${compression}" is not known; send the message as it is, or with gzip.`,
@@ -84,7 +80,7 @@ async function readQuery(head: RequestHead, limit: NamedLimit): Promise<Uint8Arr
   );
 }
 
-async function openEnvelope(body: Uint8Array, { terms, limit }: OpenOptions): Promise<Uint8Array> {
+async function openEnvelope(body: Uint8Array, { exchange, terms, limit }: OpenOptions): Promise<Uint8Array> {
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   if (body.length < envelopeHeadBytes || view.getUint32(1) !== body.length - envelopeHeadBytes) {
     throw new RequestError("VALIDATION_ERROR", "The body must hold one message in one whole envelope.");
@@ -92,7 +88,7 @@ async function openEnvelope(body: Uint8Array, { terms, limit }: OpenOptions): Pr
   const flags = view.getUint8(0);
   const message = body.subarray(envelopeHeadBytes);
   if (flags === 0) return message;
-  if (flags === 1 && terms.isPacked) return inflate(message, limit);
+  if (flags === 1 && terms.isPacked) return inflate(message, { exchange, limit });
   if (flags === 1) {
     // Not the caller's, by the document "Compression" of gRPC: a peer that breaks the protocol so is told INTERNAL.
     throw new RequestError(
@@ -108,10 +104,14 @@ async function openEnvelope(body: Uint8Array, { terms, limit }: OpenOptions): Pr
 }
 
 /** Unpacks a message. Throws RequestError as soon as it is too large. */
-export async function inflate(bytes: Uint8Array, { name, value }: NamedLimit): Promise<Uint8Array> {
+export async function inflate(
+  bytes: Uint8Array,
+  { exchange, limit: { name, value } }: Pick<ReadOptions, "exchange" | "limit">,
+): Promise<Uint8Array> {
   try {
-    return await decompress(bytes, { maxOutputLength: value });
+    return await exchange.unpack(bytes, value);
   } catch (cause) {
+    if (cause instanceof RequestError) throw cause;
     if (cause instanceof RangeError) {
       throw new RequestError("PAYLOAD_TOO_LARGE", `The message is larger than ${value} bytes when decompressed.`, {
         metadata: { limit: name, value: String(value) },

@@ -35,6 +35,9 @@ export async function writeRpcReply(reply: RpcReply, { exchange, format, stallMs
   }
 }
 
+/** A shorter chunk costs no more than its request. */
+const heldBytesMin = 16 * 1_024;
+
 function isGone(response: Exchange["response"]): boolean {
   return "stream" in response ? response.stream.destroyed : response.destroyed;
 }
@@ -46,11 +49,25 @@ async function* untilStalled(
 ): AsyncGenerator<Uint8Array, void> {
   for await (const chunk of body) {
     const stalled = setTimeout(() => exchange.cut(), stallMs);
+    const isHeld = hold(exchange, chunk.length);
     try {
       yield chunk;
     } finally {
       clearTimeout(stalled);
+      if (isHeld) exchange.giveReply(chunk.length);
     }
+  }
+}
+
+/** Counts a chunk while it is not taken; cuts a caller that holds too much. False: it is not worth counting. */
+function hold(exchange: Exchange, bytes: number): boolean {
+  if (bytes < heldBytesMin) return false;
+  try {
+    exchange.holdReply(bytes);
+    return true;
+  } catch {
+    exchange.cut();
+    return false;
   }
 }
 

@@ -140,8 +140,9 @@ export class Acceptor {
   }
 
   /** Runs what is not committed yet; at the latest when its caller waits no longer it is. */
-  async #runHeld(run: ExecutionRun, { waitMs = 0, signal }: ExecuteCall): Promise<Started> {
+  async #runHeld(run: ExecutionRun, { waitMs = 0, signal, onWait }: ExecuteCall): Promise<Started> {
     const { id } = run.execution;
+    onWait?.();
     const answered = new AbortController();
     const end = this.#options.runs.drive(run);
     const told = this.#options.waiters.wait(id, waitMs, AbortSignal.any([signal, answered.signal]));
@@ -156,8 +157,9 @@ export class Acceptor {
     }
   }
 
-  async #await(executionId: string, { waitMs, signal }: ExecuteCall): Promise<Started> {
+  async #await(executionId: string, { waitMs, signal, onWait }: ExecuteCall): Promise<Started> {
     if (waitMs === undefined) return { executionId };
+    onWait?.();
     return { executionId, outcome: await this.#options.waiters.wait(executionId, waitMs, signal) };
   }
 

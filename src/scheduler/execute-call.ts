@@ -18,6 +18,8 @@ export type ExecuteCall = Reach &
     /** How long the call waits for the end; absent where it does not. */
     readonly waitMs?: number;
     readonly idempotencyKey?: string;
+    /** Told when the call begins to wait. */
+    readonly onWait?: (() => void) | undefined;
     /** Aborts when the caller goes away: it waits no longer, and the execution goes on. */
     readonly signal: AbortSignal;
     /** The text of `event.body`, checked. */

@@ -5,6 +5,8 @@ import { createGunzip } from "node:zlib";
 import type { RequestHeaders } from "../domain/call.ts";
 import type { NamedLimit } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
+import type { RequestBytes } from "./body-bytes.ts";
+import { Pieces } from "./pieces.ts";
 
 export type BodyOptions = {
   readonly headers: RequestHeaders;
@@ -13,7 +15,12 @@ export type BodyOptions = {
   /** How a refusal tells it. */
   readonly limit: NamedLimit;
   readonly timeoutMs: number;
+  /** Counts what is held. */
+  readonly bytes: RequestBytes;
 };
+
+/** What unpacking takes beside its result: its window and its buffers. */
+const unpackingBytes = 64 * 1024;
 
 /**
  * Reads a whole body. The limit holds while it is read, so that neither a huge body nor a small one that unpacks to a
@@ -21,7 +28,7 @@ export type BodyOptions = {
  */
 export function readBody(
   request: IncomingMessage | Http2ServerRequest,
-  { headers, bytesMax, limit, timeoutMs }: BodyOptions,
+  { headers, bytesMax, limit, timeoutMs, bytes }: BodyOptions,
 ): Promise<Uint8Array> {
   const encoding = headers.get("content-encoding")?.join(", ").toLowerCase() || "identity";
   if (encoding !== "identity" && encoding !== "gzip") {
@@ -34,9 +41,9 @@ export function readBody(
     // Both kinds of request are streams; as a union of two they have no callable methods.
     const sent: Readable = request;
     const gunzip = encoding === "gzip" ? createGunzip() : undefined;
-    const chunks: Buffer[] = [];
+    const pieces = new Pieces();
     let bytesSent = 0;
-    let bytes = 0;
+    let bytesTaken = 0;
 
     const count = (chunk: Buffer) => {
       bytesSent += chunk.length;
@@ -45,18 +52,28 @@ export function readBody(
       }
     };
     const take = (chunk: Buffer) => {
-      bytes += chunk.length;
-      if (bytes > bytesMax) {
+      bytesTaken += chunk.length;
+      if (bytesTaken > bytesMax) {
         fail(tooLarge(limit));
-      } else {
-        chunks.push(chunk);
+      } else if (hold(chunk.length)) {
+        pieces.add(chunk);
+      }
+    };
+    /** Whether so many bytes more may be held; fails where they may not. */
+    const hold = (more: number): boolean => {
+      try {
+        bytes.take(more);
+        return true;
+      } catch (refusal) {
+        fail(refusal);
+        return false;
       }
     };
     const succeed = () => {
       leave();
-      resolve(Buffer.concat(chunks));
+      resolve(pieces.join());
     };
-    const fail = (error: RequestError) => {
+    const fail = (error: unknown) => {
       leave();
       sent.pause();
       reject(error);
@@ -78,6 +95,7 @@ export function readBody(
     const timer = setTimeout(() => fail(tooSlow(timeoutMs)), timeoutMs);
     sent.once("close", closed);
     if (gunzip) {
+      if (!hold(unpackingBytes)) return;
       gunzip.once("error", (cause) => fail(brokenGzip(cause)));
       sent.on("data", count).pipe(gunzip);
     }

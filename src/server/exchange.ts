@@ -3,12 +3,22 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse } from "no
 import type { RequestHeaders } from "../domain/call.ts";
 import type { Exchange, RequestHead } from "../domain/door.ts";
 import { readBody } from "./body.ts";
+import type { RequestBytes } from "./body-bytes.ts";
+import type { BodyTurns } from "./body-turns.ts";
 import { clientAddress } from "./client-address.ts";
+
+export type ExchangeOptions = {
+  readonly headers: RequestHeaders;
+  readonly timeoutMs: number;
+  /** Counts what the request holds. */
+  readonly bytes: RequestBytes;
+  readonly turns: BodyTurns;
+};
 
 export function createExchange(
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
-  { headers, timeoutMs }: { readonly headers: RequestHeaders; readonly timeoutMs: number },
+  { headers, timeoutMs, bytes, turns }: ExchangeOptions,
 ): Exchange {
   return {
     request,
@@ -17,8 +27,19 @@ export function createExchange(
     get address() {
       return clientAddress(request.socket) ?? "";
     },
-    readBody: (bytesMax, limit = { name: "transport_bytes", value: bytesMax }) =>
-      readBody(request, { headers, bytesMax, limit, timeoutMs }),
+    readBody: async (bytesMax, limit = { name: "transport_bytes", value: bytesMax }) => {
+      const body = await readBody(request, { headers, bytesMax, limit, timeoutMs, bytes });
+      await turns.parse(body.length, bytes.owner);
+      return body;
+    },
+    unpack: async (part, bytesMax) => {
+      const unpacked = await turns.unpack(part, bytesMax, bytes.owner);
+      bytes.take(unpacked.length);
+      await turns.parse(unpacked.length, bytes.owner);
+      return unpacked;
+    },
+    holdReply: (length) => bytes.takeReply(length),
+    giveReply: (length) => bytes.giveReply(length),
     cut: () => cut(response),
   };
 }

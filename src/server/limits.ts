@@ -13,6 +13,15 @@ export type ServerLimits = {
   readonly requestsAtATimeMax: number;
   /** Requests at a time on one connection of HTTP/1.1, where further ones are sent before the first is answered (pipelining). */
   readonly requestsAheadMax: number;
+  /** Bytes of bodies, and of replies that are not taken, at a time: in all, with one key, on one connection. */
+  readonly bodyBytesMax: number;
+  readonly keyBodyBytesMax: number;
+  readonly connectionBodyBytesMax: number;
+  /** Calls with a key under way, those left out that only wait: in all, and of one environment. */
+  readonly callsMax: number;
+  readonly environmentCallsMax: number;
+  /** Calls of one environment that only wait, for the end of an execution or for events. */
+  readonly environmentWaitingMax: number;
   /** Requests without a key at a time, until their replies are taken: in all, and of one address. Others are cut. */
   readonly keylessRequestsMax: number;
   readonly keylessRequestsPerAddressMax: number;
@@ -40,6 +49,8 @@ export type ServerLimits = {
   readonly settleMs: number;
 };
 
+const mebibyte = 1024 ** 2;
+
 export const defaultServerLimits: ServerLimits = {
   connectionsMax: 16_384,
   connectionsPerAddressMax: 5_000,
@@ -48,6 +59,12 @@ export const defaultServerLimits: ServerLimits = {
   headerBytesMax: 16 * 1024,
   requestsAtATimeMax: 128,
   requestsAheadMax: 8,
+  bodyBytesMax: 256 * mebibyte,
+  keyBodyBytesMax: 64 * mebibyte,
+  connectionBodyBytesMax: 32 * mebibyte,
+  callsMax: 4_096,
+  environmentCallsMax: 1_024,
+  environmentWaitingMax: 4_096,
   keylessRequestsMax: 4_096,
   keylessRequestsPerAddressMax: 1_024,
   openStreamsMax: 1_024,

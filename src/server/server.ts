@@ -8,7 +8,6 @@
  * - After `stop()` no socket is open, and every call has been told by its signal.
  * - Keys and bodies are never logged.
  */
-import { constants } from "node:http2";
 import type { Logger } from "pino";
 import type { Call, RequestHeaders } from "../domain/call.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
@@ -19,7 +18,10 @@ import type { Service } from "../domain/service.ts";
 import type { Document } from "../gateway/document.ts";
 import type { Place } from "./address-places.ts";
 import { Admission, type Keys } from "./admission.ts";
+import { BodyBytes, type RequestBytes } from "./body-bytes.ts";
+import { BodyTurns } from "./body-turns.ts";
 import { requireOneReading } from "./broken-request.ts";
+import { CallsInFlight, type Seat } from "./calls-in-flight.ts";
 import { Cors } from "./cors.ts";
 import { createExchange, readHead } from "./exchange.ts";
 import { shuttingDown } from "./farewell.ts";
@@ -27,6 +29,7 @@ import { KeylessPlaces } from "./keyless-places.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
+import { takeMs, whenClosed } from "./reply-taken.ts";
 import { guardReply } from "./unread-body.ts";
 
 export type ServerOptions = {
@@ -46,6 +49,15 @@ export type ServerOptions = {
   readonly corsOrigins?: readonly string[];
 };
 
+/** What lets a request through, each by a bound of its own. */
+type Gates = {
+  readonly admission: Admission;
+  readonly keyless: KeylessPlaces;
+  readonly calls: CallsInFlight;
+  readonly bytes: BodyBytes;
+  readonly turns: BodyTurns;
+};
+
 type OpenCall = { readonly settled: Promise<void>; readonly abort: AbortController };
 
 export class Server implements Service {
@@ -53,7 +65,7 @@ export class Server implements Service {
   readonly #doors: readonly Door[];
   readonly #listener: Listener;
   readonly #cors: Cors;
-  readonly #gates: { readonly admission: Admission; readonly keyless: KeylessPlaces };
+  readonly #gates: Gates;
   readonly #open = new Set<OpenCall>();
   readonly #streams = new Set<AbortController>();
   #isRetiring = false;
@@ -63,7 +75,13 @@ export class Server implements Service {
     this.#options = options;
     const isReady = () => !this.#isRetiring && options.isReady();
     this.#doors = [createPublicPages(isReady, options.pages ?? new Map()), ...options.doors];
-    this.#gates = { admission: new Admission(options), keyless: new KeylessPlaces(options.limits) };
+    this.#gates = {
+      admission: new Admission(options),
+      keyless: new KeylessPlaces(options.limits),
+      calls: new CallsInFlight(options.limits),
+      bytes: new BodyBytes(options.limits),
+      turns: new BodyTurns(),
+    };
     this.#cors = new Cors(options.corsOrigins ?? []);
     this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
   }
@@ -102,8 +120,15 @@ export class Server implements Service {
     const abort = new AbortController();
     const head = readHead(request);
     const { headers } = head;
-    const exchange = createExchange(request, response, { headers, timeoutMs: this.#options.limits.bodyMs });
-    const settled = this.#answer({ exchange, head, abort, refusal })
+    const bytes = this.#gates.bytes.open(request);
+    const { turns } = this.#gates;
+    const exchange = createExchange(request, response, {
+      headers,
+      timeoutMs: this.#options.limits.bodyMs,
+      bytes,
+      turns,
+    });
+    const settled = this.#answer({ exchange, head, abort, refusal, bytes })
       .catch((error: unknown) => {
         this.#options.log.error({ err: error }, "a request could not be answered");
         exchange.cut();
@@ -116,7 +141,7 @@ export class Server implements Service {
     this.#open.add(call);
   }
 
-  async #answer({ exchange, head, abort, refusal }: Incoming): Promise<void> {
+  async #answer({ exchange, head, abort, refusal, bytes }: Incoming): Promise<void> {
     const { limits } = this.#options;
     const { response } = exchange;
     const startTime = performance.now();
@@ -136,13 +161,14 @@ export class Server implements Service {
     response.setHeader("x-request-id", call.requestId);
     const held: Place[] = [];
     try {
-      await this.#pass(route, exchange, { call, abort, held, refusal });
+      await this.#pass(route, exchange, { call, abort, held, refusal, bytes });
       if (!(await within(closed, takeMs(response, limits)))) {
         abort.abort(new Error("the caller did not take its reply"));
         exchange.cut();
       }
     } finally {
       for (const place of held) place.leave();
+      bytes.leave();
     }
     this.#logCall(head, call, { status: response.statusCode, ms: Math.round(performance.now() - startTime) });
   }
@@ -164,16 +190,20 @@ export class Server implements Service {
   }
 
   /** Lets the request pass to its route, or refuses it. Settles when the reply is handed over. */
-  async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal }: Passing): Promise<void> {
+  async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal, bytes }: Passing): Promise<void> {
     const over = new AbortController();
-    const { admission, keyless } = this.#gates;
+    const { admission, keyless, calls } = this.#gates;
     let watched: Promise<void> | undefined;
     let principal: Principal | undefined;
+    let seat: Seat | undefined;
     try {
       if (refusal !== undefined) throw refusal;
       if (route.access !== "public") {
         if (this.#isStopping) throw shuttingDown();
         principal = await admission.admit(route.access, call.headers, exchange);
+        bytes.owner = principal;
+        seat = calls.enter(principal);
+        if (route.isStream) seat.wait();
       } else if (this.#takePlace(exchange, held)) {
         if (route.isStream) held.push(keyless.takeStream(exchange, abort));
       } else return;
@@ -181,7 +211,7 @@ export class Server implements Service {
         exchange.response.writeContinue();
       }
       if (principal && route.isStream) watched = admission.endWithKey(call.headers, abort, over.signal);
-      await route.serve(exchange, principal ? { ...call, principal } : call);
+      await route.serve(exchange, principal ? { ...call, principal, onWait: () => rest(seat, bytes) } : call);
     } catch (error) {
       if (exchange.response.headersSent) {
         throw error;
@@ -190,6 +220,8 @@ export class Server implements Service {
       if (principal === undefined && held.length === 0 && !this.#takePlace(exchange, held)) return;
       await route.refuse(exchange, call, this.#toRefusal(error, call));
     } finally {
+      seat?.leave();
+      bytes.leaveBody();
       over.abort();
       await watched;
     }
@@ -223,35 +255,21 @@ type Passing = {
   /** The places that the request holds until its end. */
   readonly held: Place[];
   readonly refusal: RequestError | undefined;
+  readonly bytes: RequestBytes;
 };
 
 /** One request as it came. */
-type Incoming = Pick<Passing, "abort" | "refusal"> & { readonly exchange: Exchange; readonly head: RequestHead };
+type Incoming = Pick<Passing, "abort" | "refusal" | "bytes"> & {
+  readonly exchange: Exchange;
+  readonly head: RequestHead;
+};
 
 type Reply = { readonly status: number; readonly ms: number };
 
-/** How long a caller has for taking a reply: a while, and longer for a long one. */
-function takeMs(response: Exchange["response"], { replyMs, replyBytesPerMsMin }: ServerLimits): number {
-  return replyMs + Number(response.getHeader("content-length") ?? 0) / replyBytesPerMsMin;
-}
-
-/** Settles when nothing more of the reply will be sent; aborts the call if not all of it was. */
-function whenClosed(response: Exchange["response"], abort: AbortController): Promise<void> {
-  return new Promise((resolve) => {
-    response.once("close", () => {
-      if (!isSent(response)) {
-        abort.abort(new Error("the caller went away"));
-      }
-      resolve();
-    });
-  });
-}
-
-function isSent(response: Exchange["response"]): boolean {
-  // A stream that its client resets counts as finished with Node, since Node ends it then.
-  return "stream" in response
-    ? response.writableEnded && response.stream.rstCode === constants.NGHTTP2_NO_ERROR
-    : response.writableFinished;
+/** Makes room for others while a call waits. */
+function rest(seat: Seat | undefined, bytes: RequestBytes): void {
+  seat?.wait();
+  bytes.leaveBody();
 }
 
 /** Whether something settled within a time. */

@@ -5,7 +5,10 @@ import type { AddressInfo } from "node:net";
 import type { Call } from "../../src/domain/call.ts";
 import type { Door, Exchange } from "../../src/domain/door.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
+import { BodyBytes } from "../../src/server/body-bytes.ts";
+import { BodyTurns } from "../../src/server/body-turns.ts";
 import { createExchange } from "../../src/server/exchange.ts";
+import { defaultServerLimits } from "../../src/server/limits.ts";
 
 export type GatewayServer = {
   readonly url: string;
@@ -27,7 +30,12 @@ export async function serveDoor(door: Door, version: "1.1" | "2" = "1.1"): Promi
     const gone = new AbortController();
     response.once("close", () => gone.abort());
     const exchange: Exchange = {
-      ...createExchange(request, response, { headers: new Map(), timeoutMs: 60_000 }),
+      ...createExchange(request, response, {
+        headers: new Map(),
+        timeoutMs: 60_000,
+        bytes: new BodyBytes(defaultServerLimits).open(request),
+        turns: new BodyTurns(),
+      }),
       readBody: (bytesMax) => {
         bodiesRead++;
         return readBody(request, bytesMax);

@@ -16,7 +16,7 @@ export type MeasuredServer = {
 };
 
 /** Starts it with a workflow `echo` that answers its payload. */
-export async function startMeasuredServer(): Promise<MeasuredServer> {
+export async function startMeasuredServer(environment: NodeJS.ProcessEnv = {}): Promise<MeasuredServer> {
   const database = await createTestDatabase();
   const { dataDir, remove } = await makeDataDir();
   const { url, child, end } = await startServerProcess({
@@ -28,6 +28,7 @@ export async function startMeasuredServer(): Promise<MeasuredServer> {
       FLOWCALL_EXAMPLES: "true",
       FLOWCALL_TEST_KEY: testKey,
       FLOWCALL_PRODUCTION_KEY: productionKey,
+      ...environment,
     },
   });
   let errors = "";

@@ -1,0 +1,27 @@
+import { constants } from "node:http2";
+import type { Exchange } from "../domain/door.ts";
+import type { ServerLimits } from "./limits.ts";
+
+/** How long a caller has for taking a reply: a while, and longer for a long one. */
+export function takeMs(response: Exchange["response"], { replyMs, replyBytesPerMsMin }: ServerLimits): number {
+  return replyMs + Number(response.getHeader("content-length") ?? 0) / replyBytesPerMsMin;
+}
+
+/** Settles when nothing more of the reply will be sent; aborts the call if not all of it was. */
+export function whenClosed(response: Exchange["response"], abort: AbortController): Promise<void> {
+  return new Promise((resolve) => {
+    response.once("close", () => {
+      if (!isSent(response)) {
+        abort.abort(new Error("the caller went away"));
+      }
+      resolve();
+    });
+  });
+}
+
+function isSent(response: Exchange["response"]): boolean {
+  // A stream that its client resets counts as finished with Node, since Node ends it then.
+  return "stream" in response
+    ? response.writableEnded && response.stream.rstCode === constants.NGHTTP2_NO_ERROR
+    : response.writableFinished;
+}
