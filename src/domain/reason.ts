@@ -45,6 +45,8 @@ export type Reason =
   | "WATCHERS_FULL"
   | "TOO_MANY_REQUESTS"
   | "REPLY_TOO_LARGE"
+  | "RECORDS_TOO_LARGE"
+  | "RECORDS_MEMORY_FULL"
   | "ROUTE_NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
   | "UNSUPPORTED_MEDIA_TYPE"
@@ -97,6 +99,8 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   TOO_MANY_REQUESTS: { code: Code.ResourceExhausted, status: 429 },
   WATCHERS_FULL: { code: Code.ResourceExhausted, status: 429 },
   REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
+  RECORDS_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
+  RECORDS_MEMORY_FULL: { code: Code.Unavailable, status: 503 },
   ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },
   METHOD_NOT_ALLOWED: { code: Code.Unimplemented, status: 405 },
   UNSUPPORTED_MEDIA_TYPE: { code: Code.Unimplemented, status: 415 },

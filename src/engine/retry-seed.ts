@@ -1,21 +1,29 @@
 import type { NodeRun } from "../domain/execution.ts";
 import type { Graph, GraphNode, Level } from "./graph.ts";
 
+/** Which records of an ended run a retry takes over, once it has seen which of its nodes failed. */
+export type RetrySeed = {
+  see(run: Pick<NodeRun, "path" | "state">): void;
+  keeps(run: NodeRun): boolean;
+};
+
 /**
  * What a retry of a node takes over from an ended run: the results that neither are the node's nor come from behind it.
  * Failures are not taken over, so that what failed beside the node runs again too, nor what ran behind them without their
  * results. The Groups that the node is in run again as well, but of their iterations only those that have not come to a
  * good end. Undefined where the path leads to no node of the graph.
  */
-export function retrySeed(graph: Graph, runs: readonly NodeRun[], path: string): readonly NodeRun[] | undefined {
+export function retrySeed(graph: Graph, path: string): RetrySeed | undefined {
   const steps = stepsOf(graph, path);
   if (steps === undefined) return undefined;
   const dropped = droppedPaths(steps);
-  for (const { path: failed, state } of runs) {
-    const last = isFailure(state) ? stepsOf(graph, failed)?.at(-1) : undefined;
-    if (last !== undefined) addBehind(last, dropped.whole);
-  }
-  return runs.filter((run) => isResult(run) && isKept(run.path, dropped));
+  return {
+    see: ({ path: failed, state }) => {
+      const last = isFailure(state) ? stepsOf(graph, failed)?.at(-1) : undefined;
+      if (last !== undefined) addBehind(last, dropped.whole);
+    },
+    keeps: (run) => isResult(run) && isKept(run.path, dropped),
+  };
 }
 
 /** The node that a path leads to, such as `4[12]/7`. */

@@ -21,7 +21,7 @@ import { errorField, nodeRunMessage, statuses, valueField } from "./execution-me
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { nodeViews } from "./node-view.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
-import { checkReplySize } from "./reply-size.ts";
+import { checkReplySize, replyTooLarge } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
 import { waitBudget } from "./wait-budget.ts";
 import { panelOf, parseDefinition, readDraft } from "./workflow-message.ts";
@@ -69,7 +69,11 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
       call.onWait?.();
       const outcome = await scheduler.waitForEnd(id, budget, call.signal);
       if (outcome !== undefined) tellExecution(call, id, outcome.state);
-      const runs = await reader.listVisits({ environmentId, id, isEnded: outcome !== undefined });
+      const advice = `The test ran as the execution ${id}: ask GetExecution and GetNodeRun for its parts.`;
+      const found = { environmentId, id, isEnded: outcome !== undefined };
+      // As JSON in JSON they take up to four times as much.
+      const runs = await reader.listVisits(found, 4 * limits.transportBytesMax);
+      if (runs === undefined) throw replyTooLarge(limits.transportBytesMax, advice);
       const views = nodeViews(definition.nodes);
       const message = create(TestDraftResponseSchema, {
         executionId: id,
@@ -82,7 +86,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
       checkReplySize(TestDraftResponseSchema, message, {
         texts: [JSON.stringify(runs), outcome?.response ?? ""],
         bytesMax: limits.transportBytesMax,
-        advice: `The test ran as the execution ${id}: ask GetExecution and GetNodeRun for its parts.`,
+        advice,
       });
       return message;
     },

@@ -15,6 +15,7 @@ import {
   RetryNodeResponseSchema,
 } from "../gen/flowcall/v1/execution_pb.ts";
 import { executionNotFound } from "../scheduler/refusals.ts";
+import { writtenPerByte } from "../scheduler/runs.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
@@ -24,7 +25,7 @@ import type { ServiceHandlers } from "./handler-chain.ts";
 import { nodeViews } from "./node-view.ts";
 import { nextOf, pageOf } from "./page.ts";
 import { reachOf } from "./principal-of.ts";
-import { checkReplySize } from "./reply-size.ts";
+import { checkReplySize, replyTooLarge } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
 
 export type ExecutionQueriesOptions = {
@@ -41,16 +42,24 @@ type Queries = Pick<
 
 /** What is asked about executions, and of them, after they were started. */
 export function executionQueries({ scheduler, reader, workflows, limits }: ExecutionQueriesOptions): Queries {
-  const answer = async (query: ExecutionQuery, call: Call): Promise<Execution> => {
+  /** @param brief how much may be read of what is recorded; where it is more, it is left out */
+  const answer = async (query: ExecutionQuery, call: Call, brief?: number): Promise<Execution> => {
     const execution = await reader.get(query);
     if (execution === undefined) throw executionNotFound(query.executionId);
     tellExecution(call, execution.id, execution.state);
-    const runs = await reader.listNodeRuns(foundIn(query, execution));
-    const message = detailMessage(execution, runs, await definitionViews(workflows, query.environmentId, execution));
+    const advice = "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.";
+    const bytesMax = brief ?? writtenPerByte * limits.recordsBytesMax;
+    const runs = await reader.listNodeRuns(foundIn(query, execution), bytesMax);
+    if (runs === undefined && brief === undefined) throw replyTooLarge(limits.transportBytesMax, advice);
+    const message = detailMessage(
+      execution,
+      runs ?? [],
+      await definitionViews(workflows, query.environmentId, execution),
+    );
     checkReplySize(ExecutionSchema, message, {
-      texts: [execution.payload, execution.response ?? "", JSON.stringify(runs)],
+      texts: [execution.payload, execution.response ?? "", JSON.stringify(runs ?? [])],
       bytesMax: limits.transportBytesMax,
-      advice: "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.",
+      advice,
     });
     return message;
   };
@@ -97,7 +106,7 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
           metadata: { execution_id: execution.id },
         });
       }
-      return await answer(query, call);
+      return await answer(query, call, limits.transportBytesMax);
     },
 
     rerunExecution: async (request, call) => {

@@ -28,3 +28,11 @@ export function checkReplySize<Desc extends DescMessage>(
     });
   }
 }
+
+/** A reply that is not even put together, since it would be far too large. */
+export function replyTooLarge(bytesMax: number, advice: string): RequestError {
+  const message = `The reply would have far more bytes than ${bytesMax}, which is the most. ${advice}`;
+  return new RequestError("REPLY_TOO_LARGE", message, {
+    metadata: { limit: "transport_bytes", value: String(bytesMax) },
+  });
+}

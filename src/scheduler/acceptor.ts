@@ -13,6 +13,7 @@ import { Again } from "./again.ts";
 import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import type { ExecutionRun } from "./execution-run.ts";
 import type { Load } from "./load.ts";
+import type { RecordMemory } from "./record-memory.ts";
 import { admit, keysMissing, shuttingDown } from "./refusals.ts";
 import { findRepeated, reuseRefusal } from "./repetition.ts";
 import type { Rescuer } from "./rescuer.ts";
@@ -29,6 +30,7 @@ export type AcceptorOptions = {
   readonly sealing: Sealing;
   readonly hints: Pick<Hints, "tell">;
   readonly versions: VersionCache;
+  readonly memory: RecordMemory;
   readonly runs: Runs;
   readonly load: Load;
   readonly waiters: Waiters;

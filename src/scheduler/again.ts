@@ -1,5 +1,6 @@
 import { type ExecutionSource, isTerminal, type NewExecution, type NodeRun } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
+import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Graph } from "../engine/graph.ts";
 import { nodeAt, retrySeed } from "../engine/retry-seed.ts";
@@ -10,6 +11,8 @@ import type { Accept } from "./execute-call.ts";
 import { eventOf } from "./execution-run.ts";
 import { startFields } from "./field-values.ts";
 import { flushesOf } from "./flushes.ts";
+import { type KeptRecordsOrigin, readKept } from "./kept-records.ts";
+import type { RecordMemory } from "./record-memory.ts";
 import { executionNotFound } from "./refusals.ts";
 import type { VersionCache } from "./version-cache.ts";
 
@@ -18,6 +21,8 @@ export type AgainOptions = {
   readonly workflows: WorkflowStore;
   readonly configs: ConfigStore;
   readonly versions: VersionCache;
+  readonly memory: RecordMemory;
+  readonly limits: Limits;
 };
 
 /** Makes new executions of earlier ones. Throws RequestError. */
@@ -40,14 +45,19 @@ export class Again {
     const origin = await this.#getOrigin(query);
     const summary = await reader.find(query);
     if (summary === undefined || !isTerminal(summary.state)) throw notEnded(origin.id);
+    checkFailed(origin.id, path, await reader.getNodeRun(origin, path));
     const accept = await this.#prepare(origin, "RETRY");
-    const runs = await reader.listRecords(origin);
-    checkFailed(origin.id, path, runs);
     if (origin.type === "SYNC" && nodeAt(accept.graph, path)?.skipOnError === true)
       throw retryNotAllowed(origin.id, path);
-    const seed = retrySeed(accept.graph, runs, path);
+    const seed = retrySeed(accept.graph, path);
     if (seed === undefined) throw noNodeRun(origin.id, path);
-    return { ...accept, flushes: flushesOf(seed) };
+    for await (const runs of reader.readHeads(origin)) for (const run of runs) seed.see(run);
+    return { ...accept, flushes: flushesOf(await this.readKept(origin, seed.keeps)) };
+  }
+
+  /** What an ended execution has recorded, as far as it is to be taken over. */
+  async readKept(origin: KeptRecordsOrigin, keeps: (run: NodeRun) => boolean): Promise<readonly NodeRun[]> {
+    return await readKept(this.#options, origin, keeps);
   }
 
   /** The values of fields that an execution of a graph starts with, for its row. */
@@ -75,8 +85,7 @@ export class Again {
   }
 }
 
-function checkFailed(executionId: string, path: string, runs: readonly NodeRun[]): void {
-  const run = runs.find((candidate) => candidate.path === path);
+function checkFailed(executionId: string, path: string, run: NodeRun | undefined): void {
   if (run === undefined || path.includes("#")) throw noNodeRun(executionId, path);
   if (run.state === "ERRORED" || run.state === "ERRORED_AND_SKIPPED" || run.state === "TIMED_OUT") return;
   throw new RequestError(

@@ -39,10 +39,8 @@ export type DraftTestContext = {
 };
 
 /** Makes an execution of a draft whose journal begins with the outputs that stand in for nodes. Throws RequestError. */
-export async function prepareDraftTest(
-  call: DraftTestCall,
-  { reader, again, limits, now }: DraftTestContext,
-): Promise<Accept> {
+export async function prepareDraftTest(call: DraftTestCall, context: DraftTestContext): Promise<Accept> {
+  const { again, limits, now } = context;
   const { organizationId, environmentId, workflowId, slug, version, graph, linkedAccount, configId, payload, headers } =
     call;
   const start: NewExecution = {
@@ -62,7 +60,7 @@ export async function prepareDraftTest(
   const event: Event = eventOf(execution);
   if (graph.payloadSchema !== undefined) checkPayload(graph.payloadSchema, event.body);
   const given = givenSeed(graph, call.outputs, { limits, now });
-  const recorded = recordedSeed(graph, await listRecorded(call, reader), {
+  const recorded = recordedSeed(graph, await readRecorded(call, context), {
     nodeIds: call.outputsOf?.nodeIds ?? [],
     // What is given by hand goes before what was recorded.
     given: new Set(given.map(({ path }) => path)),
@@ -71,9 +69,11 @@ export async function prepareDraftTest(
   return { execution, graph, linkedAccount, event, flushes: flushesOf([...recorded, ...given]) };
 }
 
-async function listRecorded({ environmentId, workflowId, outputsOf }: DraftTestCall, reader: ExecutionReader) {
+async function readRecorded(call: DraftTestCall, context: DraftTestContext) {
+  const { organizationId, environmentId, workflowId, outputsOf } = call;
+  const { reader, again } = context;
   if (outputsOf === undefined) return [];
-  const { executionId } = outputsOf;
+  const { executionId, nodeIds } = outputsOf;
   const summary = await reader.find({ environmentId, executionId });
   if (summary === undefined || summary.workflowId !== workflowId) throw executionNotFound(executionId);
   if (!isTerminal(summary.state)) {
@@ -81,5 +81,8 @@ async function listRecorded({ environmentId, workflowId, outputsOf }: DraftTestC
       metadata: { execution_id: summary.id },
     });
   }
-  return await reader.listRecords({ environmentId, id: summary.id });
+  // Of all others nothing stands in for a node.
+  return await again.readKept({ organizationId, environmentId, id: summary.id }, ({ node_id, state }) => {
+    return state === "SUCCESS" && (nodeIds.length === 0 || nodeIds.includes(node_id));
+  });
 }

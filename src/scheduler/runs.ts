@@ -22,7 +22,7 @@ export type RunsOptions = Omit<ExecutionRunOptions, keyof RunStart> & {
 export type TakenUp = "runs" | "no_room" | "too_large";
 
 /** How many bytes a journal has at the most for each byte that is recorded: texts in JSON in JSON, sealed in Base64. */
-const writtenPerByte = 4;
+export const writtenPerByte = 4;
 
 /** What this process runs. */
 export class Runs {

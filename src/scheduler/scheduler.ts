@@ -90,7 +90,7 @@ export class Scheduler implements Service {
     });
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
     const onExpired = this.#endWith.bind(this);
-    const parts = { runs: this.#runs, load: this.#load, waiters: this.#waiters, versions: this.#versions };
+    const parts = { memory, runs: this.#runs, load: this.#load, waiters: this.#waiters, versions: this.#versions };
     this.#rescuer = new Rescuer({ ...options, ...parts, owner: this.#owner, lease: this.#lease, onExpired });
     this.#acceptor = new Acceptor({ ...options, ...parts, rescuer: this.#rescuer });
     this.#janitor = new Janitor({ executions, workflows, retentionMs: limits.retentionMs, log });

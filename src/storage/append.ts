@@ -1,20 +1,21 @@
 import { type Kysely, sql } from "kysely";
 import type { NodeRun } from "../domain/execution.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./claim-row.ts";
+import { type FlushRow, toFlushRow } from "./flush-rows.ts";
 import { inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** One flush of an execution's journal. */
 export type Appending = Claim & { readonly flushIndex: number; readonly runs: readonly NodeRun[] };
 
-const appendingTypes = { ...claimTypes, flush_index: "int", entries: "text" } as const;
+const appendingTypes = { ...claimTypes, flush_index: "int", entries: "text", heads: "text" } as const;
 
 /** Adds to journals: see ExecutionStore.append. */
 export async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): Promise<readonly boolean[]> {
   const input = all.map((appending) => ({
     ...toClaimRow(appending),
     flush_index: appending.flushIndex,
-    entries: JSON.stringify(appending.runs),
+    ...toFlushRow(appending.runs),
   }));
   const { rows } = await sql<Place>`
     with held as (
@@ -23,8 +24,8 @@ export async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): 
       -- Whoever takes a claim over waits for this commit, or this statement for theirs.
       for no key update of claim
     )
-    insert into journal (execution_id, environment_id, flush_index, epoch, entries)
-    select execution_id, environment_id, flush_index, epoch, entries from held
+    insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)
+    select execution_id, environment_id, flush_index, epoch, entries, heads from held
     on conflict (execution_id, flush_index) do nothing
     returning execution_id, flush_index`.execute(db);
   const written = new Set(rows.map(nameOf));
@@ -42,7 +43,7 @@ function nameOf({ execution_id, flush_index }: Place): string {
 /** Of those that moved no row the ones that are there: committed by an earlier try whose answer was lost. */
 async function listWritten(
   db: Kysely<Tables>,
-  left: readonly (ReturnType<typeof toClaimRow> & { readonly flush_index: number; readonly entries: string })[],
+  left: readonly (ReturnType<typeof toClaimRow> & FlushRow & { readonly flush_index: number })[],
 ): Promise<readonly Place[]> {
   const { rows } = await sql<Place>`
     select execution_id, flush_index from ${inputRows("input", appendingTypes, left)}

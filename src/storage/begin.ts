@@ -3,6 +3,7 @@ import type { Account } from "../domain/account.ts";
 import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
 import { startTypes, toStartRow } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
+import { toFlushRow } from "./flush-rows.ts";
 import { byInputRow, columnList, inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
@@ -68,6 +69,30 @@ export async function beginExecutions(
   return all.map(({ execution }) => settled.get(execution.id));
 }
 
+/**
+ * Accepts an execution whose journal begins with more than one statement holds: one flush after the other, and all in one
+ * transaction.
+ */
+export async function beginSeeded(
+  db: Kysely<Tables>,
+  { execution, begin }: Beginning,
+): Promise<BoundExecution | undefined> {
+  const [first, ...rest] = begin.flushes ?? [];
+  return await db.transaction().execute(async (transaction) => {
+    const flushes = first === undefined ? [] : [first];
+    const [bound] = await beginExecutions(transaction, [{ execution, begin: { ...begin, flushes } }]);
+    for (const flush of bound === undefined ? rest : []) {
+      const [row] = toSeedRows({ execution, begin: { flushes: [flush] } });
+      if (row !== undefined)
+        await transaction
+          .insertInto("journal")
+          .values({ ...row, epoch: 1 })
+          .execute();
+    }
+    return bound;
+  });
+}
+
 /** Whether a key's execution ended so long ago that it is free again. Not `exists`, which may be planned as a scan. */
 function isOver(key: "idempotency_key" | "bound") {
   return sql`(select end_time from execution where execution.id = ${sql.ref(`${key}.execution_id`)})
@@ -84,7 +109,13 @@ const beginningTypes = {
   sealed_by: "text",
 } as const;
 
-const seedTypes = { execution_id: "text", environment_id: "text", flush_index: "int", entries: "text" } as const;
+const seedTypes = {
+  execution_id: "text",
+  environment_id: "text",
+  flush_index: "int",
+  entries: "text",
+  heads: "text",
+} as const;
 
 /** Answers the ids of those that were accepted. */
 async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise<readonly string[]> {
@@ -107,8 +138,8 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
       on conflict (id) do nothing returning id
     ),
     seeded as (
-      insert into journal (execution_id, environment_id, flush_index, epoch, entries)
-      select seed.execution_id, seed.environment_id, seed.flush_index, 1, seed.entries
+      insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)
+      select seed.execution_id, seed.environment_id, seed.flush_index, 1, seed.entries, seed.heads
         from ${inputRows("seed", seedTypes, all.flatMap(toSeedRows))}
         where exists (select from accepted where accepted.id = seed.execution_id)
     )
@@ -139,7 +170,7 @@ function toSeedRows({ execution: { id, environmentId }, begin: { flushes = [] } 
     execution_id: id,
     environment_id: environmentId,
     flush_index: index,
-    entries: JSON.stringify(runs),
+    ...toFlushRow(runs),
   }));
 }
 

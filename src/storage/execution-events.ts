@@ -60,7 +60,7 @@ export class ExecutionEvents {
         limit 1
       ) as execution
       left join lateral (
-        select flush_index, entries from journal
+        select flush_index, coalesce(heads, entries) as entries from journal
         where execution_id = place.id and environment_id = place.environment_id and flush_index >= place.next_flush
         order by flush_index
         limit 1

@@ -14,10 +14,11 @@ import {
   toSummary,
   workflowSlug,
 } from "./execution-rows.ts";
-import type { Flush } from "./flush.ts";
+import { openJournal } from "./open-journal.ts";
 import type { Page } from "./page.ts";
 import { journalTokenOf, parseJournalToken } from "./page-token.ts";
 import { isWithin } from "./reach.ts";
+import { readHeads, sizeJournal } from "./read-heads.ts";
 import type { Tables } from "./tables.ts";
 
 /** Which execution is meant. Where an account is named, that of another account is not found. */
@@ -68,13 +69,19 @@ export class ExecutionReader {
     return row && toNewExecution(row);
   }
 
-  /** All that is recorded of an execution, in the order in which it was written. */
-  async listRecords(execution: FoundExecution): Promise<readonly NodeRun[]> {
-    const records: NodeRun[] = [];
-    for await (const { runs } of this.#readJournal(execution)) {
-      for (const run of runs) records.push(run);
-    }
-    return records;
+  /** How large what is recorded of an execution is: without outputs where those are large, and in all. */
+  async sizeRecords(execution: FoundExecution): Promise<{ readonly heads: number; readonly bytes: number }> {
+    return await sizeJournal(this.#db, execution);
+  }
+
+  /** All that is recorded of an execution, in the order in which it was written, without outputs where those are large. */
+  async *readHeads(execution: FoundExecution): AsyncGenerator<readonly NodeRun[]> {
+    for await (const { runs } of readHeads(this.#db, execution)) yield runs;
+  }
+
+  /** All that is recorded of an execution, in the order in which it was written, a bounded part at a time. */
+  async *readRecords(execution: FoundExecution): AsyncGenerator<readonly NodeRun[]> {
+    yield* (await openJournal(this.#db, execution)).read();
   }
 
   /**
@@ -85,10 +92,14 @@ export class ExecutionReader {
     return await listExecutions(this.#db, filter, page);
   }
 
-  /** The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended. */
-  async listNodeRuns(execution: FoundExecution): Promise<readonly NodeRun[]> {
+  /**
+   * The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended. Undefined where
+   * more than so many bytes would be read for them.
+   */
+  async listNodeRuns(execution: FoundExecution, bytesMax: number): Promise<readonly NodeRun[] | undefined> {
+    if ((await sizeJournal(this.#db, execution)).heads > bytesMax) return undefined;
     const visits = new Map<string, NodeRun>();
-    for await (const { runs } of this.#readJournal(execution)) {
+    for await (const { runs } of readHeads(this.#db, { ...execution, only: "outside" })) {
       for (const { input, output, ...record } of runs) {
         const run = visitOf(record, execution);
         if (run !== undefined && run.path === run.node_id) {
@@ -100,14 +111,21 @@ export class ExecutionReader {
     return [...visits.values()];
   }
 
-  /** The visits of all nodes that are recorded so far, with what they gave, in the order in which they ended. */
-  async listVisits(execution: FoundExecution): Promise<readonly NodeRun[]> {
+  /**
+   * The visits of all nodes that are recorded so far, with what they gave, in the order in which they ended. Undefined
+   * where that is more than so many bytes.
+   */
+  async listVisits(execution: FoundExecution, bytesMax: number): Promise<readonly NodeRun[] | undefined> {
+    const journal = await openJournal(this.#db, execution);
+    if (journal.bytes > bytesMax) return undefined;
     const visits = new Map<string, NodeRun>();
-    for (const record of await this.listRecords(execution)) {
-      const run = visitOf(record, execution);
-      if (run === undefined) continue;
-      visits.delete(run.path);
-      visits.set(run.path, run);
+    for await (const runs of journal.read()) {
+      for (const record of runs) {
+        const run = visitOf(record, execution);
+        if (run === undefined) continue;
+        visits.delete(run.path);
+        visits.set(run.path, run);
+      }
     }
     return [...visits.values()];
   }
@@ -115,11 +133,12 @@ export class ExecutionReader {
   /** The visit of a node, by its path in the run. */
   async getNodeRun(execution: FoundExecution, path: string): Promise<NodeRun | undefined> {
     let open: NodeRun | undefined;
-    for await (const { runs } of this.#readJournal(execution)) {
-      for (const record of runs) {
-        const run = visitOf(record, execution);
-        if (run?.path !== path) continue;
-        if (run === record) return run;
+    for await (const { index, runs, isWhole } of readHeads(this.#db, { ...execution, only: { path } })) {
+      for (const head of runs) {
+        if (visitOf(head, execution)?.path !== path) continue;
+        const record = isWhole ? head : await this.#readRecord(execution, index, head.path);
+        const run = record && visitOf(record, execution);
+        if (run === record && run !== undefined) return run;
         open = run;
       }
     }
@@ -135,7 +154,8 @@ export class ExecutionReader {
     const filters = { of: "iteration", environmentId: execution.environmentId, id: execution.id, path };
     const from = pageToken === undefined ? { flushIndex: 0, entry: 0 } : parseJournalToken(pageToken, filters);
     const iterations: NodeRun[] = [];
-    for await (const { index, runs } of this.#readJournal(execution, from.flushIndex)) {
+    const heads = readHeads(this.#db, { ...execution, from: from.flushIndex, only: { path: `${path}[` } });
+    for await (const { index, runs } of heads) {
       if (index >= from.flushIndex + flushesPerPageMax) {
         return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry: 0 }, filters) };
       }
@@ -165,30 +185,17 @@ export class ExecutionReader {
     return linkedAccountId === undefined ? execution : execution.where("linked_account_id", "=", linkedAccountId);
   }
 
-  /** The journal in the order in which it was written, a few flushes at a time, since a Group's can be long. */
-  async *#readJournal({ environmentId, id }: FoundExecution, from = 0): AsyncGenerator<Flush> {
-    let next: number | undefined = from;
-    while (next !== undefined) {
-      const rows: readonly { readonly flush_index: number; readonly entries: string }[] = await this.#db
-        .selectFrom("journal")
-        .select(["flush_index", "entries"])
-        .where("execution_id", "=", id)
-        .where("environment_id", "=", environmentId)
-        .where("flush_index", ">=", next)
-        .orderBy("flush_index")
-        .limit(flushesMax)
-        .execute();
-      for (const { flush_index, entries } of rows) {
-        yield { index: flush_index, runs: parseEntries(entries) };
-      }
-      const last = rows.at(-1);
-      next = rows.length === flushesMax && last !== undefined ? last.flush_index + 1 : undefined;
-    }
+  async #readRecord({ environmentId, id }: FoundExecution, index: number, path: string): Promise<NodeRun | undefined> {
+    const flush = await this.#db
+      .selectFrom("journal")
+      .select("entries")
+      .where("execution_id", "=", id)
+      .where("environment_id", "=", environmentId)
+      .where("flush_index", "=", index)
+      .executeTakeFirst();
+    return flush && parseEntries(flush.entries).find((run) => run.path === path);
   }
 }
-
-/** Flushes that are read by one statement at most. */
-const flushesMax = 16;
 
 /** Flushes that are read for one page of iterations at most. */
 const flushesPerPageMax = 64;

@@ -9,6 +9,7 @@ import {
   type Beginning,
   type BoundExecution,
   beginExecutions,
+  beginSeeded,
   findAllBound,
   keyOfBeginning,
 } from "./begin.ts";
@@ -57,7 +58,8 @@ export class ExecutionStore {
       sharing,
       send: (all) => beginExecutions(db, all),
       keyOf: keyOfBeginning,
-      charsOf: ({ execution }) => execution.payload.length,
+      charsOf: ({ execution, begin: { flushes = [] } }) =>
+        flushes.reduce((chars, { runs }) => chars + outputChars(runs), execution.payload.length),
     });
     this.#findBound = new SharedStatement({ sharing, send: (all) => findAllBound(db, all) });
     this.#recordFinished = new SharedStatement({
@@ -83,7 +85,8 @@ export class ExecutionStore {
    * idempotency key stands for already, if there is one; then nothing was accepted.
    */
   async begin(execution: NewExecution, begin: Begin = {}): Promise<BoundExecution | undefined> {
-    return await this.#begin.call({ execution, begin });
+    const item = { execution, begin };
+    return (begin.flushes?.length ?? 0) > 1 ? await beginSeeded(this.#db, item) : await this.#begin.call(item);
   }
 
   /** The execution that a key of an account stands for. */

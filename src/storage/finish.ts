@@ -3,6 +3,7 @@ import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./claim-row.ts";
 import { outcomeTypes, startTypes, toOutcomeRow, toStartRow } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
+import { toFlushRow } from "./flush-rows.ts";
 import { columnList, inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
@@ -16,7 +17,7 @@ export type FinishedRun = {
   readonly runs: readonly NodeRun[];
 };
 
-const finishingTypes = { ...claimTypes, ...outcomeTypes, flush_index: "int", entries: "text" } as const;
+const finishingTypes = { ...claimTypes, ...outcomeTypes, flush_index: "int", entries: "text", heads: "text" } as const;
 
 /** Ends executions for good: see ExecutionStore.finish. */
 export async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): Promise<readonly boolean[]> {
@@ -24,7 +25,7 @@ export async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): 
     ...toClaimRow(finishing),
     ...toOutcomeRow(finishing.outcome),
     flush_index: finishing.flush?.index ?? null,
-    entries: finishing.flush === undefined ? null : JSON.stringify(finishing.flush.runs),
+    ...(finishing.flush === undefined ? noFlush : toFlushRow(finishing.flush.runs)),
   }));
   const { rows } = await sql<{ id: string }>`
     with released as (
@@ -34,8 +35,8 @@ export async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): 
         returning input.*
     ),
     flushed as (
-      insert into journal (execution_id, environment_id, flush_index, epoch, entries)
-      select execution_id, environment_id, flush_index, epoch, entries from released where entries is not null
+      insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)
+      select execution_id, environment_id, flush_index, epoch, entries, heads from released where entries is not null
       on conflict (execution_id, flush_index) do nothing
     )
     update execution set state = released.state, response = released.response, status_code = released.status_code,
@@ -59,7 +60,9 @@ async function listFinished(db: Kysely<Tables>, left: readonly Claim[]): Promise
   return rows.map(({ id }) => id);
 }
 
-const finishedTypes = { ...startTypes, ...outcomeTypes, entries: "text" } as const;
+const finishedTypes = { ...startTypes, ...outcomeTypes, entries: "text", heads: "text" } as const;
+
+const noFlush = { entries: null, heads: null };
 
 const endColumns = { ...startTypes, ...outcomeTypes } as const;
 
@@ -71,7 +74,7 @@ export async function recordAllFinished(
   const input = all.map(({ execution, outcome, runs }) => ({
     ...toStartRow(execution),
     ...toOutcomeRow(outcome),
-    entries: runs.length === 0 ? null : JSON.stringify(runs),
+    ...(runs.length === 0 ? noFlush : toFlushRow(runs)),
   }));
   await sql`
     with input as materialized (select * from ${inputRows("input", finishedTypes, input)}),
@@ -80,8 +83,8 @@ export async function recordAllFinished(
       select ${columnList(endColumns)}, now() from input on conflict (id) do nothing
     )
     -- An earlier try whose answer was lost has written both.
-    insert into journal (execution_id, environment_id, flush_index, epoch, entries)
-    select id, environment_id, 0, 0, entries from input where entries is not null
+    insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)
+    select id, environment_id, 0, 0, entries, heads from input where entries is not null
     on conflict (execution_id, flush_index) do nothing`.execute(db);
   return all.map(() => undefined);
 }

@@ -185,8 +185,9 @@ type JournalTable = {
   flush_index: number;
   environment_id: string;
   epoch: number;
-  /** JSON text of an array of NodeRun. */
+  /** See FlushRow. */
   entries: string;
+  heads: Generated<string | null>;
   create_time: CreateTime;
 };
 

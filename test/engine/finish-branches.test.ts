@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
+import type { Graph } from "../../src/engine/graph.ts";
 import { retrySeed } from "../../src/engine/retry-seed.ts";
 import { checkProblems } from "./definitions.ts";
 import { begin, compile, type Ended, ended, type NodeJson, type RunOptions, settle, start } from "./workflow.ts";
@@ -274,7 +275,7 @@ describe("a retry of one node that failed", () => {
     const whole = await finish({ nodes, edges, body });
     expect(whole.states).toMatchObject({ bad: "ERRORED", worse: "ERRORED", j: ok, k: ok, g: ok, "g[1]/x": "ERRORED" });
     const { graph } = compile(nodes, edges);
-    const seed = graph && retrySeed(graph, whole.records, "bad");
+    const seed = takenOver(graph, whole.records, "bad");
     expect(seed?.map(({ path }) => path).toSorted()).toEqual(["a", "g", "g[0]", "g[0]/x", "start"]);
     const again = await finish({ nodes, edges, body }, { ...(seed && { earlier: seed }) });
     expect(Object.keys(again.states).toSorted()).toEqual(["bad", "j", "k", "worse"]);
@@ -285,10 +286,21 @@ describe("a retry of one node that failed", () => {
     const edges = ["start > g", "g each > bad", "g each > a", "bad > j", "a > j"];
     const whole = await finish({ nodes, edges, body: { rows: [1] } });
     const { graph } = compile(nodes, edges);
-    const seed = graph && retrySeed(graph, whole.records, "g[0]/bad");
+    const seed = takenOver(graph, whole.records, "g[0]/bad");
     expect(seed?.map(({ path }) => path).toSorted()).toEqual(["g[0]/a", "start"]);
   });
 });
+
+/** What a retry of the node takes over. */
+function takenOver(
+  graph: Graph | undefined,
+  records: readonly NodeRun[],
+  path: string,
+): readonly NodeRun[] | undefined {
+  const seed = graph && retrySeed(graph, path);
+  for (const record of records) seed?.see(record);
+  return seed && records.filter((record) => seed.keeps(record));
+}
 
 test("who reads a node that may have failed by then is warned", () => {
   const nodes = [start, pure("a"), pure("b"), pure("c"), answer("r", '["{{node.a.body}}", "{{node.c.body}}"]')];

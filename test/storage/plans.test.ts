@@ -74,7 +74,11 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await workflows.deleteKeptDrafts({ after: { version: -1, environmentId, workflowId: tenant.workflowId }, limit: 10 });
   const reader = new ExecutionReader(db);
   await reader.get({ environmentId, linkedAccountId, executionId: execution.id });
-  await reader.listNodeRuns({ environmentId, id: execution.id });
+  const found = { environmentId, id: execution.id };
+  await reader.listNodeRuns(found, 1_000_000);
+  await reader.getNodeRun(found, "1");
+  await reader.listIterations(found, "1", { pageSize: 10 });
+  await reader.sizeRecords(found);
   await new ExecutionEvents(db).read([{ environmentId, id: execution.id, nextFlush: 0 }]);
 }
 

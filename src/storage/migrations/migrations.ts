@@ -16,6 +16,7 @@ import { draftRetention } from "./0014-draft-retention.ts";
 import { processNames } from "./0015-process-names.ts";
 import { keySecrets } from "./0016-key-secrets.ts";
 import { blame } from "./0017-blame.ts";
+import { journalHeads } from "./0018-journal-heads.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -37,5 +38,6 @@ export const migrations: MigrationProvider = {
     "0015-process-names": processNames,
     "0016-key-secrets": keySecrets,
     "0017-blame": blame,
+    "0018-journal-heads": journalHeads,
   }),
 };
