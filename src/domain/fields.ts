@@ -18,9 +18,10 @@ export function parseFields(text: string): readonly FieldDeclaration[] {
 
 /** What is wrong with declarations beside each other, and with their defaults. */
 export function violationsOfFields(fields: readonly FieldDeclaration[], path: string): readonly FieldViolation[] {
+  const names = new Set<string>();
   return fields.flatMap((field, index) => {
     const violations: FieldViolation[] = [];
-    if (fields.findIndex(({ name }) => name === field.name) < index) {
+    if (names.size === names.add(field.name).size) {
       violations.push({ field: jsonPath(path, [index, "name"]), description: "is the name of a field above" });
     }
     const value = defaultOf(field);

@@ -10,6 +10,20 @@ export type JsonLimits = {
   readonly keysMax: number;
 };
 
+/** The bounds of one workflow's definition. */
+export type DefinitionLimits = {
+  /** Bytes of the message. */
+  readonly bytesMax: number;
+  /** Characters of one JSONata query, and of any other text. */
+  readonly queryMax: number;
+  readonly textMax: number;
+  /** Templates, and regular expressions, in all of it. */
+  readonly templatesMax: number;
+  readonly regexesMax: number;
+  /** Errors that are told, and warnings; one more says how many there are besides. */
+  readonly problemsMax: number;
+};
+
 /** Every bound of the service, each with its default. */
 export type Limits = {
   readonly payload: JsonLimits;
@@ -22,6 +36,8 @@ export type Limits = {
   /** Bytes of the request headers that an event keeps. */
   readonly eventHeaderBytesMax: number;
   readonly graphNodesMax: number;
+  /** What a definition may be made of. More is a problem of the definition, found before anything of it is compiled. */
+  readonly definition: DefinitionLimits;
   readonly syncWaitMs: number;
   readonly groupIterationsMax: number;
   readonly delayMs: number;
@@ -91,6 +107,14 @@ export const defaultLimits: Limits = {
   transportBytesMax: 4 * mebibyte,
   eventHeaderBytesMax: 8 * 1024,
   graphNodesMax: 500,
+  definition: {
+    bytesMax: mebibyte,
+    queryMax: 64 * 1024,
+    textMax: 256 * 1024,
+    templatesMax: 5_000,
+    regexesMax: 100,
+    problemsMax: 100,
+  },
   syncWaitMs: 50_000,
   groupIterationsMax: 10_000,
   delayMs: 30 * dayMs,

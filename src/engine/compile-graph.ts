@@ -4,6 +4,7 @@
 // one execution. The engine knows no database, and no network but its guarded client: it waits on its journal, takes the
 // time from its clock, and gives back an outcome. What a journal recalls is never run again.
 
+import { toBinary } from "@bufbuild/protobuf";
 import { violationsOfFields } from "../domain/fields.ts";
 import type { Limits } from "../domain/limits.ts";
 import {
@@ -11,6 +12,7 @@ import {
   type StartNode,
   type WorkflowDefinition,
   WorkflowDefinition_OnFailure,
+  WorkflowDefinitionSchema,
 } from "../gen/flowcall/v1/definition_pb.ts";
 import type { WorkflowProblem } from "../gen/flowcall/v1/workflow_pb.ts";
 import { Certainty } from "./certainty.ts";
@@ -37,10 +39,19 @@ type CompiledGraph = {
 
 /** Compiles a definition, whatever it holds. Needs no other check before it, and never throws for what is in it. */
 export function compileGraph(definition: WorkflowDefinition, limits: Limits): CompiledGraph {
-  const problems = new Problems(definition.nodes.map((node) => node.id));
+  const problems = new Problems(
+    definition.nodes.map((node) => node.id),
+    limits.definition.problemsMax,
+  );
+  const { byteLength } = toBinary(WorkflowDefinitionSchema, definition);
+  if (byteLength > limits.definition.bytesMax) {
+    const message = `The definition has ${byteLength} bytes of at most ${limits.definition.bytesMax} (limit definition.bytesMax). Split it.`;
+    problems.error({ field: "" }, "DEFINITION_TOO_LARGE", message);
+    return { errors: problems.errors, warnings: [] };
+  }
   const structure = checkStructure(definition, limits, problems);
   const nodes = definition.nodes.slice(0, limits.graphNodesMax);
-  const names = new Names(nodes, problems, limits.output.bytesMax);
+  const names = new Names(nodes, problems, limits);
   const queries = new QueryCompiler(limits);
   const compiled = new Map(nodes.map((node) => [node.id, compileNode(node, { names, limits, queries })]));
   const start = nodes.find((node) => node.kind.case === "start");
@@ -56,7 +67,7 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
   const finishesBranches = definition.onFailure === WorkflowDefinition_OnFailure.FINISH_BRANCHES;
   const certainty = new Certainty(plans, { finishesBranches });
   warnOfLevels(structure, plans, { certainty, names, problems });
-  if (problems.errors.length > 0) {
+  if (problems.errorCount > 0) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
   const trigger = startMessage(structure)?.trigger;

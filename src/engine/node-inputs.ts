@@ -13,6 +13,7 @@ const inputCharsMax = 256 * 1024;
 export class NodeInputs {
   readonly #hidden: HiddenParts;
   readonly #values = new Map<string, JsonValue>();
+  readonly #redacted = new Map<string, { readonly root: JsonValue; readonly shown: JsonValue }>();
 
   constructor(hidden: HiddenParts) {
     this.#hidden = hidden;
@@ -25,13 +26,31 @@ export class NodeInputs {
     if (value === undefined || hidden === undefined) this.#values.set(text, value ?? null);
     else if (hidden === "all") this.#values.set(text, redacted);
     // A path that leads into what is hidden resolves no more.
-    else this.#values.set(text, walk(redactPaths(root ?? null, hidden), path) ?? redacted);
+    else if (source.kind === "node")
+      this.#values.set(text, walk(this.#shown(source.nodeId, root ?? null, hidden), path) ?? redacted);
+  }
+
+  /** An output without what is hidden of it, which is made once for all templates that read it. */
+  #shown(nodeId: string, root: JsonValue, hidden: readonly string[]): JsonValue {
+    const known = this.#redacted.get(nodeId);
+    if (known !== undefined && known.root === root) return known.shown;
+    const shown = redactPaths(root, hidden);
+    this.#redacted.set(nodeId, { root, shown });
+    return shown;
   }
 
   /** A JSON object with a member for each template, by its text between the braces. Undefined where it is too large. */
   get text(): JsonText | undefined {
-    const text = JSON.stringify(Object.fromEntries(this.#values));
+    const members: string[] = [];
+    let length = 2;
+    for (const [name, value] of this.#values) {
+      const member = `${JSON.stringify(name)}:${JSON.stringify(value)}`;
+      length += member.length + 1;
+      // Thousands of templates of a large value would be more than a text can hold.
+      if (length > inputCharsMax) return undefined;
+      members.push(member);
+    }
     // Made of JSON values.
-    return text.length > inputCharsMax ? undefined : (text as JsonText);
+    return `{${members.join(",")}}` as JsonText;
   }
 }

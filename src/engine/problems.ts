@@ -1,9 +1,12 @@
 import { create } from "@bufbuild/protobuf";
+import { defaultLimits } from "../domain/limits.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 
 /** What can be wrong with a definition, in words for programs. */
 export type ProblemReason =
   | "GRAPH_TOO_LARGE"
+  | "DEFINITION_TOO_LARGE"
+  | "TOO_MANY_PROBLEMS"
   | "GRAPH_CYCLIC"
   | "NODE_ID_INVALID"
   | "NODE_ID_DUPLICATE"
@@ -59,28 +62,52 @@ export type Place = { readonly nodeId?: string; readonly field: string };
 /** Collects every problem of a definition, so that its author learns of all at once. */
 export class Problems {
   readonly #nodeOrder: ReadonlyMap<string, number>;
+  readonly #max: number;
   readonly #errors: WorkflowProblem[] = [];
   readonly #warnings: WorkflowProblem[] = [];
+  #errorCount = 0;
+  #warningCount = 0;
 
-  /** @param nodeIds the ids of the definition's nodes, in its order */
-  constructor(nodeIds: readonly string[]) {
+  /**
+   * @param nodeIds the ids of the definition's nodes, in its order
+   * @param max how many errors are kept, and how many warnings: a definition may have a problem in each of its bytes
+   */
+  constructor(nodeIds: readonly string[], max: number = defaultLimits.definition.problemsMax) {
+    this.#max = max;
     this.#nodeOrder = new Map(nodeIds.map((id, index) => [id, index]));
   }
 
   error(place: Place, reason: ProblemReason, message: string): void {
-    this.#errors.push(problem(place, reason, message));
+    this.#errorCount += 1;
+    // What is too large is told in any case, since it may be why there are so many others.
+    if (this.#errors.length < this.#max || reason === "DEFINITION_TOO_LARGE")
+      this.#errors.push(problem(place, reason, message));
   }
 
   warn(place: Place, reason: ProblemReason, message: string): void {
-    this.#warnings.push(problem(place, reason, message));
+    this.#warningCount += 1;
+    if (this.#warnings.length < this.#max) this.#warnings.push(problem(place, reason, message));
+  }
+
+  /** How many errors there are, told or not. */
+  get errorCount(): number {
+    return this.#errorCount;
   }
 
   get errors(): readonly WorkflowProblem[] {
-    return this.#inNodeOrder(this.#errors);
+    return this.#told(this.#errors, this.#errorCount);
   }
 
   get warnings(): readonly WorkflowProblem[] {
-    return this.#inNodeOrder(this.#warnings);
+    return this.#told(this.#warnings, this.#warningCount);
+  }
+
+  #told(problems: readonly WorkflowProblem[], count: number): readonly WorkflowProblem[] {
+    const told = this.#inNodeOrder(problems);
+    const more = count - problems.length;
+    if (more === 0) return told;
+    const message = `There are ${more} more, which are not told: ${this.#max} are (limit problemsMax).`;
+    return [...told, problem({ field: "" }, "TOO_MANY_PROBLEMS", message)];
   }
 
   #inNodeOrder(problems: readonly WorkflowProblem[]): readonly WorkflowProblem[] {
@@ -92,8 +119,16 @@ export class Problems {
 function problem(place: Place, reason: ProblemReason, message: string): WorkflowProblem {
   return create(WorkflowProblemSchema, {
     ...(place.nodeId !== undefined && { nodeId: place.nodeId }),
-    field: place.field,
+    field: cut(place.field, fieldMax),
     reason,
-    message,
+    message: cut(message, messageMax),
   });
+}
+
+const fieldMax = 300;
+const messageMax = 1_000;
+
+/** Keeps what an author wrote from making the reply larger than replies may be. */
+function cut(text: string, max: number): string {
+  return text.length > max ? `${text.slice(0, max - 2).toWellFormed()}….` : text;
 }

@@ -25,13 +25,16 @@ export const portsOf = {
   http: ["next"],
 } as const satisfies Record<NonNullable<Node["kind"]["case"]>, readonly string[]>;
 
+/** Edges, as many as so many for each node that there may be. */
+const edgesPerNode = 20;
+
 /** Reports all that is wrong with how nodes, Groups and edges fit together. Gives the structure where nothing is. */
 export function checkStructure(
   definition: WorkflowDefinition,
   limits: Limits,
   problems: Problems,
 ): Structure | undefined {
-  const before = problems.errors.length;
+  const before = problems.errorCount;
   if (definition.nodes.length > limits.graphNodesMax) {
     // The other checks take their time per node, so a graph without bounds ends here.
     const count = definition.nodes.length;
@@ -39,18 +42,24 @@ export function checkStructure(
     problems.error({ field: "nodes" }, "GRAPH_TOO_LARGE", message);
     return undefined;
   }
+  if (definition.edges.length > limits.graphNodesMax * edgesPerNode) {
+    const message = `The workflow has ${definition.edges.length} edges of at most ${limits.graphNodesMax * edgesPerNode}. Remove some.`;
+    problems.error({ field: "edges" }, "GRAPH_TOO_LARGE", message);
+    return undefined;
+  }
   const nodes = checkNodes(definition.nodes, problems);
   const start = checkStart(definition.nodes, problems);
   checkGroups(definition.nodes, nodes, problems);
   const edges = definition.edges.flatMap((edge, index) => checkEdge(edge, `edges[${index}]`, nodes, problems));
+  const places = new Map(definition.edges.map((edge, index) => [edge, index]));
   for (const cycle of findCycles([...nodes.keys()], edges)) {
     problems.error(
-      { field: `edges[${definition.edges.indexOf(cycle.closing.edge)}]` },
+      { field: `edges[${places.get(cycle.closing.edge)}]` },
       "GRAPH_CYCLIC",
       `The nodes ${cycle.ids.join(" → ")} lead in a circle. Remove one of these edges; a Group repeats nodes.`,
     );
   }
-  return start === undefined || problems.errors.length > before ? undefined : { start, nodes, edges };
+  return start === undefined || problems.errorCount > before ? undefined : { start, nodes, edges };
 }
 
 function checkNodes(nodes: readonly Node[], problems: Problems): ReadonlyMap<string, Node> {

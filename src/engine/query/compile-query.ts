@@ -4,7 +4,8 @@ import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../failure.ts";
 import type { Field } from "../templates/field.ts";
 import { bindTemplates, type Variable } from "../templates/query-text.ts";
-import { type Scope, textOf } from "../templates/reference.ts";
+import type { Scope } from "../templates/reference.ts";
+import { type TextFailure, Texts } from "../templates/texts.ts";
 import { checkData } from "./check-data.ts";
 import { QueryError, type QueryVisit, registerFunctions, visitFunctions } from "./functions.ts";
 import { prepareAst } from "./prepare-ast.ts";
@@ -85,9 +86,10 @@ export class QueryCompiler {
 
   #bind(variables: readonly Variable[], scope: Scope): Record<string, JsonValue> {
     const bindings: Record<string, JsonValue> = {};
+    const texts = new Texts(this.#limits.output.bytesMax * textFactor, textsTooLarge);
     for (const { name, reference, form } of variables) {
       const value = scope.read(reference);
-      const bound = form === "text" ? textOf(value) : (value ?? null);
+      const bound = form === "text" ? texts.takeValue(value) : (value ?? null);
       checkData(bound, this.#checked);
       bindings[name] = bound;
     }
@@ -178,6 +180,9 @@ function leaveStep(
   return watch instanceof Watch ? watch.leaveStep(result) : undefined;
 }
 
+const textsTooLarge: TextFailure = (max) =>
+  queryFailure(`The templates in its texts came out with more than ${max} characters.`);
+
 function queryFailure(message: string): NodeFailure {
   return new NodeFailure("EXPRESSION_ERROR", `The query failed: ${message}`.slice(0, messageMax));
 }
@@ -195,11 +200,11 @@ function queryMessage(error: unknown): string {
   return "its expression cannot be evaluated";
 }
 
-/** Says what the author wrote in place of the variables that stand for it. */
+/** Says what the author wrote in place of the variables that stand for it, in one pass over a message of bounded length. */
 function withTemplates(message: string, variables: readonly Variable[]): string {
-  // Backwards, since the first name is a part of the eleventh.
-  return variables.reduceRight(
-    (text, { name, reference }) => text.replaceAll(new RegExp(`\\$?${name}`, "g"), () => `{{${reference.text}}}`),
-    message,
-  );
+  const references = new Map(variables.map(({ name, reference }) => [name, reference.text]));
+  return message.slice(0, messageMax).replaceAll(/\$?(template_*\d+)/g, (found, name: string) => {
+    const text = references.get(name);
+    return text === undefined ? found : `{{${text}}}`;
+  });
 }

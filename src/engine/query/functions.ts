@@ -1,5 +1,6 @@
 import jsonata from "jsonata";
 import { createSeededRandom } from "./seeded-random.ts";
+import { sort } from "./sort.ts";
 
 /** What a query may know of the visit it runs in. */
 export type QueryVisit = {
@@ -57,6 +58,7 @@ export function registerFunctions(expression: jsonata.Expression, padMax: number
     },
     "<s-ns?:s>",
   );
+  expression.registerFunction("sort", sort, "<af?:a>");
   expression.registerFunction(
     "distinct",
     (value: unknown) => (Array.isArray(value) ? distinct(value) : value),
@@ -87,11 +89,21 @@ function pad(text: string, width: number, characters: string, padMax: number): s
   return width > 0 ? text + padding : padding + text;
 }
 
+/** Values in all items together: some tens of times as many as an output may have. */
+const distinctMax = 1_000_000;
+
 /** Keeps the first of equal items, in time linear in their size. */
 function distinct(array: readonly unknown[]): unknown[] {
   const seen = new Map<string, unknown>();
+  let values = 0;
+  // A value that names the same part many times is small, and its text is not.
+  const inOrder = (_: string, value: unknown) => {
+    values += 1;
+    if (values > distinctMax) throw new QueryError(`$distinct cannot compare more than ${distinctMax} values.`);
+    return isObject(value) ? sortedMembers(value) : value;
+  };
   for (const item of array) {
-    const key = JSON.stringify(item, (_, value: unknown) => (isObject(value) ? sortedMembers(value) : value)) ?? "";
+    const key = JSON.stringify(item, inOrder) ?? "";
     if (!seen.has(key)) {
       seen.set(key, item);
     }

@@ -1,6 +1,12 @@
 import { RE2JS } from "re2js";
 import { NodeFailure } from "../failure.ts";
 
+/**
+ * Steps of one match: the characters that it may read times the instructions of the expression, which a step may each
+ * take some 10 ns for. It is asked before the match, since nothing can stop one.
+ */
+const matchStepsMax = 50_000_000;
+
 /** Instructions of one compiled expression: its size times the text's length bounds the work of one match. */
 const programSizeMax = 2_000;
 
@@ -25,6 +31,14 @@ export function createRegexEngine(budgetMs: number): RegExpConstructor {
     }
 
     exec(text: string): (string | undefined)[] | null {
+      const steps = Math.max(0, text.length - this.lastIndex) * this.#pattern.programSize();
+      if (steps > matchStepsMax) {
+        throw new NodeFailure(
+          "EXPRESSION_ERROR",
+          `A regular expression of ${this.#pattern.programSize()} instructions cannot be matched with ${text.length} ` +
+            `characters: that may take more than ${matchStepsMax} steps (limit match_steps). Match less, or write it simpler.`,
+        );
+      }
       const start = performance.now();
       const matcher = this.#pattern.matcher(text);
       const isFound = this.lastIndex <= text.length && matcher.find(this.lastIndex);

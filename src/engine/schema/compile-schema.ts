@@ -136,7 +136,10 @@ class SchemaCompiler {
   }
 
   #regex(pattern: string): RE2JS {
-    const regex = this.#regexes.get(pattern) ?? compileRegex(new RegExp(pattern, "u"));
+    const known = this.#regexes.get(pattern);
+    if (known !== undefined) return known;
+    if (!this.#field.takesRegex()) throw new Error("there are too many regular expressions");
+    const regex = compileRegex(new RegExp(pattern, "u"));
     this.#regexes.set(pattern, regex);
     return regex;
   }

@@ -12,9 +12,9 @@ export function compilePayloadSchema(start: Node | undefined, names: Names): Sch
   const trigger = start?.kind.case === "start" ? start.kind.value.trigger : undefined;
   if (start === undefined || trigger?.case !== "apiCall" || trigger.value.schema === undefined) return undefined;
   const { payload, schema: json } = trigger.value;
-  const errors = names.problems.errors.length;
+  const errors = names.problems.errorCount;
   const schema = compileSchema(json, new Field(names, start.id, `${panel}.schema`));
-  if (payload === undefined || names.problems.errors.length > errors) return schema;
+  if (payload === undefined || names.problems.errorCount > errors) return schema;
   try {
     checkPayload(schema, payload);
   } catch (error) {

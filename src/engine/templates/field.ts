@@ -1,4 +1,4 @@
-import { defaultLimits } from "../../domain/limits.ts";
+import { defaultLimits, type Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Place, ProblemReason, Problems } from "../problems.ts";
 import type { Reference, Source } from "./reference.ts";
@@ -6,6 +6,8 @@ import { type TextFailure, Texts } from "./texts.ts";
 
 /** A template that reads a node's output, for the check of what has run by then. */
 export type NodeRead = { readonly place: Place; readonly nodeId: string; readonly text: string };
+
+type NamesLimits = Pick<Limits, "definition" | "output">;
 
 /** What templates may name, and where their problems and reads are gathered. One for each definition. */
 export class Names {
@@ -16,12 +18,13 @@ export class Names {
   readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
   readonly #idsByName = new Map<string, string[]>();
 
-  /** How long the texts of one rendering may be. */
-  readonly textMax: number;
+  readonly limits: NamesLimits;
+  #templates = 0;
+  #regexes = 0;
 
-  constructor(nodes: readonly Node[], problems: Problems, textMax = defaultLimits.output.bytesMax) {
+  constructor(nodes: readonly Node[], problems: Problems, limits: NamesLimits = defaultLimits) {
     this.problems = problems;
-    this.textMax = textMax;
+    this.limits = limits;
     this.#kinds = new Map(nodes.map((node) => [node.id, node.kind.case]));
     for (const node of nodes) {
       const name = node.name.trim();
@@ -29,6 +32,16 @@ export class Names {
       if (ids === undefined) this.#idsByName.set(name, [node.id]);
       else ids.push(node.id);
     }
+  }
+
+  /** Counts a template, and gives how many there are. */
+  countTemplate(): number {
+    return ++this.#templates;
+  }
+
+  /** Counts a regular expression, and gives how many there are. */
+  countRegex(): number {
+    return ++this.#regexes;
   }
 
   /** The ids that a word can mean: an id wins over a name. */
@@ -57,7 +70,37 @@ export class Field {
 
   /** For one rendering of what is compiled here. */
   texts(fail?: TextFailure): Texts {
-    return new Texts(this.#names.textMax, fail);
+    return new Texts(this.#names.limits.output.bytesMax, fail);
+  }
+
+  /** Whether a text is one that may be compiled. One that is longer is reported. */
+  isWithin(text: string, limit: "queryMax" | "textMax"): boolean {
+    const max = this.#names.limits.definition[limit];
+    if (text.length <= max) return true;
+    const message = `The text has ${text.length} characters of at most ${max} (limit definition.${limit}). Make it shorter.`;
+    this.error("DEFINITION_TOO_LARGE", message);
+    return false;
+  }
+
+  /** Whether one more regular expression may be compiled. The first that may not is reported. */
+  takesRegex(): boolean {
+    const { regexesMax } = this.#names.limits.definition;
+    const count = this.#names.countRegex();
+    if (count === regexesMax + 1) {
+      const message = `The definition has more than ${regexesMax} regular expressions (limit definition.regexesMax). Remove some.`;
+      this.error("DEFINITION_TOO_LARGE", message);
+    }
+    return count <= regexesMax;
+  }
+
+  #takesTemplate(): boolean {
+    const { templatesMax } = this.#names.limits.definition;
+    const count = this.#names.countTemplate();
+    if (count === templatesMax + 1) {
+      const message = `The definition has more than ${templatesMax} templates (limit definition.templatesMax). Remove some.`;
+      this.error("DEFINITION_TOO_LARGE", message);
+    }
+    return count <= templatesMax;
   }
 
   member(name: string): Field {
@@ -75,6 +118,8 @@ export class Field {
   /** Compiles what stands between the braces. A definition with a problem is never run, so any reference will do then. */
   reference(between: string): Reference {
     const text = between.trim();
+    // The definition is not run, and what it would take to compile the rest of it is saved.
+    if (!this.#takesTemplate()) return { text, source: { kind: "event_body" }, path: [] };
     const parts = text.split(".");
     if (text.includes("{{") || parts.includes("")) {
       this.error(

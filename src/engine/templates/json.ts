@@ -10,6 +10,7 @@ import { loneTemplate, type Piece, reportUnclosed, textTemplate } from "./text.t
  * later is put into that finished structure. So no data can close a string, add a member or end the document.
  */
 export function compileJson(text: string, depthMax: number, field: Field): Template<JsonValue> {
+  if (!field.isWithin(text, "textMax")) return { references: [], render: () => null };
   try {
     return new JsonReader(text, depthMax, field).read();
   } catch (error) {

@@ -21,33 +21,44 @@ export function bindTemplates(
   query: string,
   field: Field,
 ): { readonly query: string; readonly variables: readonly Variable[] } {
+  if (!field.isWithin(query, "queryMax")) return nothing;
   const reader = new QueryReader(query, field);
-  return { query: reader.read(), variables: reader.variables };
+  const read = reader.read();
+  return reader.hasTooMany ? nothing : { query: read, variables: reader.variables };
 }
 
+/** In place of a query that is not compiled. */
+const nothing = { query: "null", variables: [] };
+
 class QueryReader {
-  readonly variables: Variable[] = [];
+  /** Whether it has more regular expressions than a definition may. */
+  hasTooMany = false;
+  readonly #variables = new Map<string, Variable>();
   readonly #query: string;
   readonly #field: Field;
   readonly #prefix: string;
   #position = 0;
   #written = "";
+  /** The last characters that are written, with one blank for all that follow them. */
+  #tail = "";
 
   constructor(query: string, field: Field) {
     this.#query = query;
     this.#field = field;
-    let prefix = "template";
-    while (query.includes(prefix)) {
-      prefix += "_";
-    }
-    this.#prefix = prefix;
+    // Longer by one than any that the query has.
+    const longest = query.match(/template_*/g)?.reduce((max, { length }) => Math.max(max, length), 0) ?? 0;
+    this.#prefix = `template${"_".repeat(longest === 0 ? 0 : longest - "template".length + 1)}`;
+  }
+
+  get variables(): readonly Variable[] {
+    return [...this.#variables.values()];
   }
 
   read(): string {
     while (this.#position < this.#query.length) {
       const next = this.#query[this.#position] ?? "";
       if (this.#query.startsWith("{{", this.#position)) {
-        this.#written += this.#template("value");
+        this.#write(this.#template("value"));
       } else if (next === '"' || next === "'") {
         this.#literal(next);
       } else if (this.#query.startsWith("/*", this.#position)) {
@@ -57,6 +68,11 @@ class QueryReader {
         const end = this.#query.indexOf("`", this.#position + 1);
         this.#copyWhole(end < 0 ? this.#query.length : end + 1, "a name in backquotes");
       } else if (next === "/" && this.#isRegexNext()) {
+        // Each of them may be looked through to the end of the query.
+        if (!this.#field.takesRegex()) {
+          this.hasTooMany = true;
+          return "";
+        }
         this.#copyWhole(this.#regexEnd(), "a regular expression");
       } else {
         this.#copyTo(this.#position + 1);
@@ -83,7 +99,7 @@ class QueryReader {
         break;
       }
     }
-    this.#written += holdsTemplate ? `(${literal})` : literal;
+    this.#write(holdsTemplate ? `(${literal})` : literal);
   }
 
   /** Reads the template at the position and gives the variable that takes its place. */
@@ -97,18 +113,16 @@ class QueryReader {
     }
     const reference = this.#field.reference(this.#query.slice(this.#position + 2, close));
     this.#position = close + 2;
-    const known = this.variables.find((one) => one.reference.text === reference.text && one.form === form);
-    const variable = known ?? { name: `${this.#prefix}${this.variables.length}`, reference, form };
-    if (known === undefined) {
-      this.variables.push(variable);
-    }
+    const key = `${form} ${reference.text}`;
+    const variable = this.#variables.get(key) ?? { name: `${this.#prefix}${this.#variables.size}`, reference, form };
+    this.#variables.set(key, variable);
     // The blanks keep the name apart from what stands beside it.
     return ` $${variable.name} `;
   }
 
   /** In JSONata a slash divides behind an operand and begins a regular expression elsewhere. */
   #isRegexNext(): boolean {
-    const before = this.#written.trimEnd();
+    const before = this.#tail.trimEnd();
     return (
       before === "" || /[([{,;:=<>&|+\-*/%^~?!.]$/.test(before) || /(?:^|[^\w$])(?:and|or|in)$/.test(before.slice(-5))
     );
@@ -141,7 +155,17 @@ class QueryReader {
   }
 
   #copyTo(end: number): void {
-    this.#written += this.#query.slice(this.#position, end);
+    this.#write(this.#query.slice(this.#position, end));
     this.#position = end;
   }
+
+  #write(text: string): void {
+    this.#written += text;
+    const joined = this.#tail + text;
+    const end = joined.trimEnd();
+    this.#tail = end.slice(-tailMax) + (end.length < joined.length ? " " : "");
+  }
 }
+
+/** As long as the longest word that a regular expression follows, and a character before it. */
+const tailMax = 5;

@@ -44,6 +44,7 @@ export function textTemplate(pieces: readonly Piece[], field: Field): Template<s
 
 /** Cuts a text at its templates. Text pieces that are empty are left out. */
 export function splitTemplates(text: string, field: Field): readonly Piece[] {
+  if (!field.isWithin(text, "textMax")) return [];
   const pieces: Piece[] = [];
   let position = 0;
   while (position < text.length) {
