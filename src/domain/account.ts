@@ -9,3 +9,11 @@ export type Account = {
 export function turnOf({ organizationId, environmentId, linkedAccountId }: Account): readonly string[] {
   return [organizationId, environmentId, linkedAccountId];
 }
+
+/** An environment, and whose it is. */
+export type Tenant = Omit<Account, "linkedAccountId">;
+
+/** The same for what is of an environment, and of no account of it that is known. */
+export function turnOfTenant({ organizationId, environmentId }: Tenant): readonly string[] {
+  return [organizationId, environmentId];
+}

@@ -26,9 +26,17 @@ export class FairQueue<Item> {
     this.#size += 1;
   }
 
-  /** Takes the next item, and puts all those on its path behind their neighbours. */
-  shift(): Item | undefined {
-    const taken = takeFrom(this.#root);
+  /** Who waits, at the widest level: the one whose turn is next comes first. */
+  get tops(): MapIterator<string> {
+    return this.#root.below.keys();
+  }
+
+  /**
+   * Takes the next item, and puts all those on its path behind their neighbours.
+   * @param isPassed says of whom nothing is taken this time, at the widest level; they keep their turn
+   */
+  shift(isPassed?: (top: string) => boolean): Item | undefined {
+    const taken = takeFrom(this.#root, isPassed);
     if (taken !== undefined) this.#size -= 1;
     return taken?.item;
   }
@@ -50,16 +58,17 @@ function isEmpty({ below, items }: Level<unknown>): boolean {
 }
 
 /** What waits at a level itself comes before what waits below it. */
-function takeFrom<Item>(level: Level<Item>): { readonly item: Item } | undefined {
+function takeFrom<Item>(level: Level<Item>, isPassed?: (key: string) => boolean): { readonly item: Item } | undefined {
   if (level.items.length > 0) return { item: level.items.shift() as Item };
-  const [first] = level.below;
-  if (first === undefined) return undefined;
-  const [key, next] = first;
-  const taken = takeFrom(next);
-  // A Map keeps the order of insertion: set anew, the key stands last.
-  level.below.delete(key);
-  if (!isEmpty(next)) level.below.set(key, next);
-  return taken;
+  for (const [key, next] of level.below) {
+    if (isPassed?.(key) === true) continue;
+    const taken = takeFrom(next);
+    // A Map keeps the order of insertion: set anew, the key stands last.
+    level.below.delete(key);
+    if (!isEmpty(next)) level.below.set(key, next);
+    return taken;
+  }
+  return undefined;
 }
 
 function deleteFrom<Item>(level: Level<Item>, [key, ...rest]: readonly string[], item: Item): boolean {

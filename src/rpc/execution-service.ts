@@ -56,7 +56,8 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
     },
 
     getExecutionResponse: async ({ executionId, linkedAccountId, wait = 0 }, call) => {
-      const query = { ...reachOf(call), linkedAccountId, executionId };
+      const { organizationId } = principalOf(call);
+      const query = { ...reachOf(call), organizationId, linkedAccountId, executionId };
       let result = await executions.getResult(query);
       if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
         const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });

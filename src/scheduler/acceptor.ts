@@ -173,8 +173,9 @@ export class Acceptor {
 
   /** Joins the execution that an earlier call with the key started, or answers as it ended. */
   async #join(executionId: string, call: ExecuteCall): Promise<Started> {
-    const { environmentId, linkedAccountId } = call;
-    const result = await this.#options.executions.getResult({ environmentId, linkedAccountId, executionId });
+    const { organizationId, environmentId, linkedAccountId } = call;
+    const query = { organizationId, environmentId, linkedAccountId, executionId };
+    const result = await this.#options.executions.getResult(query);
     if (call.waitMs === undefined) return { executionId, state: result?.state, isReplayed: true };
     const started =
       result !== undefined && isTerminal(result.state)

@@ -74,9 +74,10 @@ export class Again {
 
   async #prepare(origin: NewExecution, source: ExecutionSource): Promise<Accept> {
     const { workflows, versions } = this.#options;
-    const { environmentId, workflowId, version, linkedAccountId } = origin;
+    const { organizationId, environmentId, workflowId, version, linkedAccountId } = origin;
     const reference = { workflow: workflowId };
-    const { linkedAccount, slug } = await workflows.resolveCall({ environmentId, reference, version, linkedAccountId });
+    const call = { organizationId, environmentId, reference, version, linkedAccountId };
+    const { linkedAccount, slug } = await workflows.resolveCall(call);
     const graph = await versions.get(environmentId, workflowId, version);
     // Results that are taken over were made with the values of then.
     const fields = source === "RETRY" ? {} : await this.fieldsOf(graph, { ...origin, slug });

@@ -119,8 +119,8 @@ export class ExecutionRun {
 
   /** What every write names, and what it changes nothing without. */
   get claim(): Claim {
-    const { id: executionId, environmentId } = this.execution;
-    return { environmentId, executionId, owner: this.#options.owner, epoch: this.#epoch };
+    const { id: executionId, organizationId, environmentId } = this.execution;
+    return { organizationId, environmentId, executionId, owner: this.#options.owner, epoch: this.#epoch };
   }
 
   /** How it ended, once that is committed. */

@@ -196,8 +196,8 @@ export class Rescuer implements Service {
 
   async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
     const { owner, runs, log } = this.#options;
-    const { id, environmentId, epoch, isSuspect, trials } = execution;
-    const claim = { environmentId, executionId: id, owner, epoch };
+    const { id, organizationId, environmentId, epoch, isSuspect, trials } = execution;
+    const claim = { organizationId, environmentId, executionId: id, owner, epoch };
     this.#options.load.unqueue(execution);
     if (isSuspect) log.warn({ execution: id, epoch }, "an execution whose owners were lost is tried alone");
     try {

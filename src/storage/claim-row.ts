@@ -1,6 +1,7 @@
+import type { Tenant } from "../domain/account.ts";
+
 /** Who writes for an execution. Once another has taken it over, the epoch is another and nothing is written. */
-export type Claim = {
-  readonly environmentId: string;
+export type Claim = Tenant & {
   readonly executionId: string;
   /** A name of the process of which no other start of it has ever the same. */
   readonly owner: string;
@@ -10,7 +11,7 @@ export type Claim = {
 /** What every write of an owner names, as columns. */
 export const claimTypes = { execution_id: "text", environment_id: "text", owner: "text", epoch: "int" } as const;
 
-export function toClaimRow({ executionId, environmentId, owner, epoch }: Claim) {
+export function toClaimRow({ executionId, environmentId, owner, epoch }: Omit<Claim, "organizationId">) {
   return { execution_id: executionId, environment_id: environmentId, owner, epoch };
 }
 

@@ -1,5 +1,5 @@
 import type { Kysely } from "kysely";
-import type { Account } from "../domain/account.ts";
+import { type Account, turnOf, turnOfTenant } from "../domain/account.ts";
 import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
 import { type Appending, appendAll } from "./append.ts";
@@ -38,6 +38,9 @@ import { type Stop, stopExecution } from "./stop.ts";
 import type { Tables } from "./tables.ts";
 import { findTurns, type TurnQuery, type Turns } from "./turns.ts";
 
+/** What is reckoned for a result before it is read: some are small, and some a mebibyte. */
+const resultChars = 16 * 1024;
+
 /**
  * What ran and runs. An execution is begun once and finished once; in between it has a claim, which says who runs it.
  *
@@ -57,27 +60,41 @@ export class ExecutionStore {
     this.#begin = new SharedStatement({
       sharing,
       send: (all) => beginExecutions(db, all),
+      turnOf: ({ execution }) => turnOf(execution),
       keyOf: keyOfBeginning,
       charsOf: ({ execution, begin: { flushes = [] } }) =>
         flushes.reduce((chars, { runs }) => chars + outputChars(runs), execution.payload.length),
     });
-    this.#findBound = new SharedStatement({ sharing, send: (all) => findAllBound(db, all) });
+    this.#findBound = new SharedStatement({
+      sharing,
+      send: (all) => findAllBound(db, all),
+      turnOf: (key) => turnOf(key),
+    });
     this.#recordFinished = new SharedStatement({
       sharing,
       send: (all) => recordAllFinished(db, all),
-      charsOf: ({ execution, runs }) => execution.payload.length + outputChars(runs),
+      turnOf: ({ execution }) => turnOf(execution),
+      charsOf: ({ execution, outcome, runs }) =>
+        execution.payload.length + outputChars(runs) + (outcome.response ?? "").length,
     });
     this.#append = new SharedStatement({
       sharing,
       send: (all) => appendAll(db, all),
+      turnOf: (appending) => turnOfTenant(appending),
       charsOf: ({ runs }) => outputChars(runs),
     });
     this.#finish = new SharedStatement({
       sharing,
       send: (all) => finishAll(db, all),
-      charsOf: ({ flush }) => outputChars(flush?.runs ?? []),
+      turnOf: (finishing) => turnOfTenant(finishing),
+      charsOf: ({ flush, outcome }) => outputChars(flush?.runs ?? []) + (outcome.response ?? "").length,
     });
-    this.#getResult = new SharedStatement({ sharing, send: (all) => getResults(db, all) });
+    this.#getResult = new SharedStatement({
+      sharing,
+      send: (all) => getResults(db, all),
+      turnOf: (query) => turnOf(query),
+      charsOf: () => resultChars,
+    });
   }
 
   /**

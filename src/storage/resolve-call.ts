@@ -1,4 +1,5 @@
 import { type Kysely, sql } from "kysely";
+import type { Account } from "../domain/account.ts";
 import { isId } from "../domain/id.ts";
 import { isReached, type Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
@@ -9,11 +10,7 @@ import { invalidAccount, type LinkedAccount, toLinkedAccount } from "./tenant-st
 import { onlyReferenced } from "./workflow-reference.ts";
 
 /** What a call names. */
-export type CallReference = Reach & {
-  readonly reference: WorkflowReference;
-  readonly version?: number;
-  readonly linkedAccountId: string;
-};
+export type CallReference = Reach & Account & { readonly reference: WorkflowReference; readonly version?: number };
 
 /** What a call that names a workflow and an account is about. */
 export type ResolvedCall = {

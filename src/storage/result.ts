@@ -1,4 +1,5 @@
 import { type Kysely, sql } from "kysely";
+import type { Account } from "../domain/account.ts";
 import type { ExecutionError, ExecutionState, Outcome, TerminalState } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { isReached, type Reach } from "../domain/principal.ts";
@@ -15,7 +16,7 @@ export type ExecutionRecord = {
 };
 
 /** An execution of an account, by its id. */
-export type ResultQuery = Reach & { readonly linkedAccountId: string; readonly executionId: string };
+export type ResultQuery = Reach & Account & { readonly executionId: string };
 
 const queryTypes = { environment_id: "text", linked_account_id: "text", id: "text" } as const;
 

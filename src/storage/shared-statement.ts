@@ -1,10 +1,11 @@
+import { FairQueue } from "../domain/fair-queue.ts";
 import { isUnavailable } from "./faults.ts";
 
 /** How much one statement is shared by calls that come at the same time. */
 export type Sharing = {
   /** Calls in one statement. */
   readonly rowsMax: number;
-  /** Statements of one kind that the database has at a time. */
+  /** Statements of one kind that the database has at a time; and one more for an organisation that has a part in none. */
   readonly inFlightMax: number;
 };
 
@@ -18,7 +19,9 @@ export type SharedStatementOptions<Item, Result> = {
   readonly sharing: Sharing;
   /** Sends one statement for all the items; answers a result for each, in their order. */
   readonly send: (items: readonly Item[]) => Promise<readonly Result[]>;
-  /** Items that say the same here are never in one statement. */
+  /** Whose turn takes an item, as a path in a `FairQueue`; absent where nobody knows whose an item is. */
+  readonly turnOf?: (item: Item) => readonly string[];
+  /** Items that say the same here are never in one statement, and are sent in the order of their coming. */
   readonly keyOf?: (item: Item) => string | undefined;
   /** How much text an item is. */
   readonly charsOf?: (item: Item) => number;
@@ -26,6 +29,8 @@ export type SharedStatementOptions<Item, Result> = {
 
 type Call<Item, Result> = {
   readonly item: Item;
+  readonly turn: readonly string[];
+  readonly key: string | undefined;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 };
@@ -34,12 +39,19 @@ type Call<Item, Result> = {
  * One statement, and so one commit, for all calls of one kind that wait at the moment. Nobody waits for company: a call
  * that comes alone is sent at once, and those that come while statements are under way share the next one.
  *
+ * A statement takes its calls by turns, and where several organisations wait, no more text of one than its part. Who
+ * sends much waits behind itself: another's call is in the next statement, or in one of its own at once.
+ *
  * What fails by one call's row fails for that call alone: the statement, of which then nothing was written, is sent again
- * in halves until the row stands by itself.
+ * for each organisation, and then in halves until the row stands by itself.
  */
 export class SharedStatement<Item, Result> {
   readonly #options: SharedStatementOptions<Item, Result>;
-  #waiting: Call<Item, Result>[] = [];
+  readonly #waiting = new FairQueue<Call<Item, Result>>();
+  /** By the keys of calls that wait, the calls behind them with the same key. */
+  readonly #behind = new Map<string, Call<Item, Result>[]>();
+  /** In how many statements under way an organisation has a part. */
+  readonly #parts = new Map<string, number>();
   #inFlight = 0;
   #isScheduled = false;
 
@@ -48,50 +60,85 @@ export class SharedStatement<Item, Result> {
   }
 
   call(item: Item): Promise<Result> {
+    const { turnOf, keyOf } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    this.#waiting.push({ item, resolve, reject });
+    this.#wait({ item, turn: turnOf?.(item) ?? [], key: keyOf?.(item), resolve, reject });
     this.#schedule();
     return promise;
   }
 
+  #wait(call: Call<Item, Result>): void {
+    const behind = call.key === undefined ? undefined : this.#behind.get(call.key);
+    if (behind !== undefined) {
+      behind.push(call);
+      return;
+    }
+    if (call.key !== undefined) this.#behind.set(call.key, []);
+    this.#waiting.push(call.turn, call);
+  }
+
   /** Behind all that this turn of the event loop has read: calls that came in one packet go out in one statement. */
   #schedule(): void {
-    if (this.#isScheduled || this.#waiting.length === 0 || this.#inFlight >= this.#options.sharing.inFlightMax) return;
+    if (this.#isScheduled || !this.#maySend()) return;
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
+      if (!this.#maySend()) return;
+      const calls = this.#take();
+      const organizations = new Set(calls.map(organizationOf));
       this.#inFlight += 1;
-      void this.#settle(this.#take()).finally(() => {
+      for (const id of organizations) this.#parts.set(id, (this.#parts.get(id) ?? 0) + 1);
+      void this.#settle(calls).finally(() => {
         this.#inFlight -= 1;
+        for (const id of organizations) {
+          const left = (this.#parts.get(id) ?? 0) - 1;
+          if (left > 0) this.#parts.set(id, left);
+          else this.#parts.delete(id);
+        }
         this.#schedule();
       });
       this.#schedule();
     });
   }
 
-  /** The next calls that go together, in the order of their coming. */
+  #maySend(): boolean {
+    const { inFlightMax } = this.#options.sharing;
+    if (this.#inFlight < inFlightMax) return this.#waiting.size > 0;
+    if (this.#inFlight > inFlightMax) return false;
+    for (const id of this.#waiting.tops) if (!this.#parts.has(id)) return true;
+    return false;
+  }
+
+  /** The next calls that go together. */
   #take(): readonly Call<Item, Result>[] {
-    const { sharing, keyOf, charsOf } = this.#options;
+    const { sharing, charsOf } = this.#options;
+    const tops = [...this.#waiting.tops];
+    const isExtra = this.#inFlight >= sharing.inFlightMax;
     const taken: Call<Item, Result>[] = [];
-    const left: Call<Item, Result>[] = [];
-    const keys = new Set<string>();
+    const charsBy = new Map<string, number>();
     let chars = 0;
-    for (const [index, call] of this.#waiting.entries()) {
-      if (taken.length >= sharing.rowsMax || chars >= charsMax) {
-        left.push(...this.#waiting.slice(index));
-        break;
+    // First a part for each, and then what is left of the statement.
+    for (const part of tops.length === 1 ? [charsMax] : [charsMax / tops.length, charsMax]) {
+      const isPassed = (id: string) => (isExtra && this.#parts.has(id)) || (charsBy.get(id) ?? 0) >= part;
+      while (taken.length < sharing.rowsMax && chars < charsMax) {
+        const call = this.#waiting.shift(isPassed);
+        if (call === undefined) break;
+        const id = organizationOf(call);
+        const more = charsOf?.(call.item) ?? 0;
+        chars += more;
+        charsBy.set(id, (charsBy.get(id) ?? 0) + more);
+        taken.push(call);
       }
-      const key = keyOf?.(call.item);
-      if (key !== undefined && keys.has(key)) {
-        left.push(call);
-        continue;
-      }
-      if (key !== undefined) keys.add(key);
-      chars += charsOf?.(call.item) ?? 0;
-      taken.push(call);
     }
-    this.#waiting = left;
+    for (const { key } of taken) if (key !== undefined) this.#follow(key);
     return taken;
+  }
+
+  /** Lets the next call with a key wait for its turn, in a later statement. */
+  #follow(key: string): void {
+    const next = this.#behind.get(key)?.shift();
+    if (next === undefined) this.#behind.delete(key);
+    else this.#waiting.push(next.turn, next);
   }
 
   async #settle(calls: readonly Call<Item, Result>[]): Promise<void> {
@@ -107,9 +154,19 @@ export class SharedStatement<Item, Result> {
         for (const { reject } of calls) reject(error);
         return;
       }
-      const half = Math.ceil(calls.length / 2);
-      await this.#settle(calls.slice(0, half));
-      await this.#settle(calls.slice(half));
+      for (const some of apart(calls)) await this.#settle(some);
     }
   }
+}
+
+function organizationOf({ turn: [id = ""] }: { readonly turn: readonly string[] }): string {
+  return id;
+}
+
+/** By organisation, those who have few first; those of one organisation in halves. */
+function apart<Any extends { readonly turn: readonly string[] }>(calls: readonly Any[]): readonly (readonly Any[])[] {
+  const groups = [...Map.groupBy(calls, organizationOf).values()];
+  if (groups.length > 1) return groups.toSorted((one, other) => one.length - other.length);
+  const half = Math.ceil(calls.length / 2);
+  return [calls.slice(0, half), calls.slice(half)];
 }

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from "kysely";
+import { turnOf } from "../domain/account.ts";
 import type { Actor } from "../domain/audit.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
@@ -35,7 +36,11 @@ export class WorkflowStore {
 
   constructor(db: Kysely<Tables>, sharing = defaultSharing) {
     this.#db = db;
-    this.#findCall = new SharedStatement({ sharing, send: (calls) => findCalls(db, calls) });
+    this.#findCall = new SharedStatement({
+      sharing,
+      send: (calls) => findCalls(db, calls),
+      turnOf: (call) => turnOf(call),
+    });
   }
 
   /** Creates a workflow with an empty draft. Refuses with ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */

@@ -48,3 +48,14 @@ test("what is taken out leaves nothing behind", () => {
   expect(queue.size).toBe(1);
   expect(drained(queue)).toEqual(["a2"]);
 });
+
+test("who is passed over keeps the turn", () => {
+  const queue = new FairQueue<string>();
+  for (const top of ["a", "b", "c"]) queue.push([top, "test"], `${top}1`);
+  expect([...queue.tops]).toEqual(["a", "b", "c"]);
+  expect(queue.shift((top) => top === "a")).toBe("b1");
+  expect(queue.shift(() => true)).toBeUndefined();
+  expect(queue.size).toBe(2);
+  queue.push(["b"], "b2");
+  expect(drained(queue)).toEqual(["a1", "c1", "b2"]);
+});

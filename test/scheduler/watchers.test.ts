@@ -49,8 +49,8 @@ async function begin() {
   return execution;
 }
 
-function claimOf({ id: executionId, environmentId }: NewExecution) {
-  return { environmentId, executionId, owner: "other", epoch: 1 };
+function claimOf({ id: executionId, organizationId, environmentId }: NewExecution) {
+  return { organizationId, environmentId, executionId, owner: "other", epoch: 1 };
 }
 
 async function append(execution: NewExecution, flushIndex: number, paths: readonly string[]): Promise<void> {

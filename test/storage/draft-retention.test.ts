@@ -37,7 +37,13 @@ async function run(version: number, { isEnded }: { readonly isEnded: boolean }):
   const execution = { ...tenant.newExecution(), id, version, source: "TEST" as const };
   await stores.executions.begin(execution, { owner: "a" });
   if (!isEnded) return;
-  const claim = { environmentId: tenant.environmentId, executionId: id, owner: "a", epoch: 1 };
+  const claim = {
+    organizationId: tenant.organizationId,
+    environmentId: tenant.environmentId,
+    executionId: id,
+    owner: "a",
+    epoch: 1,
+  };
   await sql`alter table execution disable trigger execution_is_final`.execute(stores.db);
   await stores.executions.finish({ ...claim, outcome: { state: "COMPLETED" } });
   await stores.db

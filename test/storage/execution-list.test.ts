@@ -35,9 +35,16 @@ async function begin(tenant: Tenant, rest: object = {}, owner?: string): Promise
   return execution.id;
 }
 
-async function finish({ environmentId }: Tenant, executionId: string): Promise<void> {
+async function finish({ organizationId, environmentId }: Tenant, executionId: string): Promise<void> {
   const outcome = { state: "ERRORED", error: { reason: "A", message: "a" } } as const;
-  await stores.executions.finish({ environmentId, executionId, owner: "a", epoch: 1, outcome });
+  await stores.executions.finish({
+    organizationId,
+    environmentId,
+    executionId,
+    owner: "a",
+    epoch: 1,
+    outcome,
+  });
 }
 
 /** Executions that completed, some tens of milliseconds apart, so that they have an order in time. */

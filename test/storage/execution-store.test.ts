@@ -33,13 +33,19 @@ async function begin(owner: string) {
   const execution = tenant.newExecution();
   await stores.leases.renew({ owner, ms: 60_000 });
   await stores.executions.begin(execution, { owner });
-  const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner, epoch: 1 };
+  const claim = {
+    organizationId: tenant.organizationId,
+    environmentId: tenant.environmentId,
+    executionId: execution.id,
+    owner,
+    epoch: 1,
+  };
   return { execution, claim };
 }
 
 function getResult(executionId: string) {
-  const { environmentId, linkedAccountId } = tenant;
-  return stores.executions.getResult({ environmentId, linkedAccountId, executionId });
+  const { organizationId, environmentId, linkedAccountId } = tenant;
+  return stores.executions.getResult({ organizationId, environmentId, linkedAccountId, executionId });
 }
 
 async function claimIds(owner: string, limit = 10): Promise<string[]> {
@@ -79,7 +85,13 @@ describe("an execution", () => {
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
     expect(await executions.getQueue(9)).toEqual({ queued: [], suspects: 0, organizations: 1, dueInMs: undefined });
 
-    const claim = { environmentId: tenant.environmentId, executionId: execution.id, owner: "a", epoch: 1 };
+    const claim = {
+      organizationId: tenant.organizationId,
+      environmentId: tenant.environmentId,
+      executionId: execution.id,
+      owner: "a",
+      epoch: 1,
+    };
     expect(await executions.finish({ ...claim, outcome: completed })).toBe(true);
     expect(await getResult(execution.id.toUpperCase())).toEqual(completed);
     expect((await snapshot(execution.id)).claim).toEqual([]);
@@ -131,7 +143,7 @@ describe("an execution", () => {
     const { execution } = await begin("a");
     const { environmentId, environments, linkedAccountId } = tenant;
     const { executions } = stores;
-    const query = { environmentId, linkedAccountId, executionId: execution.id };
+    const query = { ...execution, environmentId, linkedAccountId, executionId: execution.id };
     expect(await executions.getResult({ ...query, environmentId: environments.production })).toBeUndefined();
     expect(await executions.getResult({ ...query, linkedAccountId: "jane@acme.io" })).toBeUndefined();
     expect(await executions.getResult({ ...query, executionId: newId() })).toBeUndefined();

@@ -24,6 +24,7 @@ async function begin(owner?: string) {
   await stores.executions.begin(execution, { owner });
   return {
     id: execution.id,
+    organizationId: tenant.organizationId,
     environmentId: tenant.environmentId,
     executionId: execution.id,
     owner: owner ?? "",
@@ -45,8 +46,8 @@ async function expire(limits: { readonly runMs?: number; readonly ageMs?: number
 }
 
 async function stateOf(executionId: string): Promise<unknown> {
-  const { environmentId, linkedAccountId } = tenant;
-  return (await stores.executions.getResult({ environmentId, linkedAccountId, executionId }))?.state;
+  const { organizationId, environmentId, linkedAccountId } = tenant;
+  return (await stores.executions.getResult({ organizationId, environmentId, linkedAccountId, executionId }))?.state;
 }
 
 describe("an execution that runs for too long", () => {
@@ -55,8 +56,8 @@ describe("an execution that runs for too long", () => {
     await age(hourMs + 1_000);
     const short = await begin("a");
     expect(await expire({})).toEqual([long.id, other.id].toSorted());
-    const { environmentId, linkedAccountId } = tenant;
-    const result = await stores.executions.getResult({ environmentId, linkedAccountId, executionId: long.id });
+    const { linkedAccountId } = tenant;
+    const result = await stores.executions.getResult({ ...long, linkedAccountId });
     expect(result).toMatchObject({ state: "TIMED_OUT", error: { reason: "EXECUTION_TIMED_OUT" } });
     expect(result?.error?.message).toMatch(/3600 seconds \(limit runMs\)/);
     expect(await stores.executions.finish({ ...long, outcome: completed })).toBe(false);

@@ -47,7 +47,8 @@ async function ended() {
 }
 
 function claimOf(executionId: string, owner: string, epoch: number) {
-  return { environmentId: tenant.environmentId, executionId, owner, epoch };
+  const { organizationId, environmentId } = tenant;
+  return { organizationId, environmentId, executionId, owner, epoch };
 }
 
 describe("an execution whose owners are lost again and again", () => {

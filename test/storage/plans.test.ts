@@ -33,7 +33,7 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   const workflows = new WorkflowStore(db);
   const execution = tenant.newExecution();
   const { organizationId, environmentId, linkedAccountId } = tenant;
-  const claim = { environmentId, executionId: execution.id, owner: "a", epoch: 1 };
+  const claim = { organizationId, environmentId, executionId: execution.id, owner: "a", epoch: 1 };
   await executions.begin(execution, { owner: "a" });
   await executions.begin(tenant.newExecution(), { idempotencyKey: { key: "k", fingerprint: "f" } });
   await executions.findBound({ organizationId, environmentId, linkedAccountId }, "k");
@@ -66,10 +66,10 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.finish({ ...claim, owner: "b", epoch: 2, outcome: { state: "COMPLETED" } });
   await executions.finish({ ...claim, outcome: { state: "COMPLETED" } });
   await executions.recordFinished(tenant.newExecution(), { state: "COMPLETED", response: json("1") }, [nodeRun("1")]);
-  await executions.getResult({ environmentId, linkedAccountId, executionId: execution.id });
+  await executions.getResult({ organizationId, environmentId, linkedAccountId, executionId: execution.id });
   await executions.stop({ environmentId, linkedAccountId, executionId: execution.id, outcome: { state: "STOPPED" } });
   for (const workflow of ["one", tenant.workflowId])
-    await workflows.resolveCall({ environmentId, linkedAccountId, reference: { workflow } });
+    await workflows.resolveCall({ organizationId, environmentId, linkedAccountId, reference: { workflow } });
   await workflows.deleteKeptDrafts({ limit: 10 });
   await workflows.deleteKeptDrafts({ after: { version: -1, environmentId, workflowId: tenant.workflowId }, limit: 10 });
   const reader = new ExecutionReader(db);

@@ -18,7 +18,8 @@ describe("calls that share statements", () => {
         if (items.includes("lost")) throw Object.assign(new Error("gone"), { code: "ECONNRESET" });
         return items.map((item) => item.toUpperCase());
       },
-      keyOf: (item) => (item.startsWith("key") ? item : undefined),
+      turnOf: (item) => [item.includes(" of ") ? item.slice(item.indexOf(" of ")) : "none"],
+      keyOf: (item) => (item.startsWith("key") ? item.slice(0, 5) : undefined),
       charsOf: (item) => item.length,
     });
     const turn = () => new Promise((resolve) => setImmediate(resolve));
@@ -77,8 +78,83 @@ describe("calls that share statements", () => {
     await Promise.all(calls);
     expect(sent.map(({ items: together }) => together.map((item) => item.slice(0, 9)))).toEqual([
       ["key 1", "key 2", "xxxxxxxxx"],
-      ["key 1", "after it"],
+      ["after it", "key 1"],
     ]);
+  });
+
+  it("of one key go out in the order of their coming", async () => {
+    const { statement, sent, turn } = openShared({ rowsMax: 3, inFlightMax: 1 });
+    const items = ["key 1a", "key 1b", "key 1c", "key 2a", "key 2b", "b", "key 1d"];
+    const calls = items.map((item) => statement.call(item));
+    for (let answered = 0; answered < 4; answered += 1) {
+      while (sent[answered] === undefined) await turn();
+      sent[answered]?.answer();
+    }
+    await Promise.all(calls);
+    expect(sent.map((statement) => statement.items)).toEqual([
+      ["key 1a", "key 2a", "b"],
+      ["key 1b", "key 2b"],
+      ["key 1c"],
+      ["key 1d"],
+    ]);
+  });
+
+  describe("of several organisations", () => {
+    const many = (count: number, text: string) => Array.from({ length: count }, (_, index) => `${text}${index} of a`);
+
+    it("are in the next statement however much another has waiting, and at once where they have a part in none", async () => {
+      const { statement, sent, turn } = openShared({ rowsMax: 4, inFlightMax: 2 });
+      for (const item of many(100, "")) void statement.call(item);
+      await turn();
+      await turn();
+      expect(sent).toHaveLength(2);
+      void statement.call("1 of b");
+      await turn();
+      expect(sent[2]?.items).toEqual(["1 of b"]);
+      // Its place is taken, and a third waits for a statement, not for all that came before.
+      for (const item of ["2 of b", "1 of c"]) void statement.call(item);
+      await turn();
+      expect(sent).toHaveLength(3);
+      sent[0]?.answer();
+      while (sent.length < 4) await turn();
+      expect(sent[3]?.items).toEqual(["1 of c"]);
+      sent[1]?.answer();
+      while (sent.length < 5) await turn();
+      sent[2]?.answer();
+      while (sent.length < 6) await turn();
+      expect([4, 5].map((index) => sent[index]?.items.includes("2 of b"))).toEqual([false, true]);
+    });
+
+    it("have each their part of a statement's text, and what is left of it", async () => {
+      const { statement, sent, turn } = openShared({ rowsMax: 100, inFlightMax: 1 });
+      void statement.call("first of b");
+      await turn();
+      const large = "x".repeat(128 * 1024);
+      for (const item of many(16, large)) void statement.call(item);
+      const small = Array.from({ length: 20 }, (_, index) => `${index} of b`);
+      for (const item of small) void statement.call(item);
+      sent[0]?.answer();
+      while (sent.length < 2) await turn();
+      const [, both] = sent;
+      expect(both?.items.filter((item) => item.endsWith("of b"))).toEqual(small);
+      expect(both?.items.filter((item) => item.endsWith("of a"))).toHaveLength(8);
+    });
+
+    it("are sent again once where another's row cannot be kept", async () => {
+      const { statement, sent, turn } = openShared({ rowsMax: 100, inFlightMax: 1 });
+      const calls = ["1 of a", "bad", "3 of a", "1 of b"].map((item) => statement.call(item).catch(String));
+      let answered = 0;
+      const all = Promise.all(calls).then((results) => {
+        answered = results.length;
+        return results;
+      });
+      while (answered === 0) {
+        for (const { answer } of sent) answer();
+        await turn();
+      }
+      expect(await all).toEqual(["1 OF A", "Error: this row cannot be kept", "3 OF A", "1 OF B"]);
+      expect(sent.filter(({ items }) => items.includes("1 of b"))).toHaveLength(2);
+    });
   });
 });
 
@@ -95,7 +171,8 @@ describe("executions that share statements", () => {
 
   afterAll(() => stores.close());
 
-  const claimOf = ({ id, environmentId }: NewExecution, epoch = 1) => ({
+  const claimOf = ({ id, organizationId, environmentId }: NewExecution, epoch = 1) => ({
+    organizationId,
     environmentId,
     executionId: id,
     owner,

@@ -20,7 +20,7 @@ async function begin(owner?: string) {
   const execution = tenant.newExecution();
   await stores.executions.begin(execution, { owner });
   const query = { environmentId: tenant.environmentId, executionId: execution.id };
-  return { query, claim: { ...query, owner: owner ?? "nobody", epoch: 1 } };
+  return { query, claim: { ...query, organizationId: tenant.organizationId, owner: owner ?? "nobody", epoch: 1 } };
 }
 
 /** Everything that is kept of an execution, to see that something did not change it. */

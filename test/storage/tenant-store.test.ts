@@ -35,10 +35,11 @@ it("finds who calls by the hash of a key, in the key's environment alone", async
 
 it("replaces what is known of an integration and an account when they are put again", async () => {
   const { tenants, workflows } = stores;
-  const { environmentId, linkedAccountId } = await createTenant(stores);
+  const { organizationId, environmentId, linkedAccountId } = await createTenant(stores);
   await tenants.putIntegration(environmentId, { slug: "asana", name: "Asana 2" });
   await tenants.putLinkedAccount(environmentId, { accountId: linkedAccountId });
   const { linkedAccount } = await workflows.resolveCall({
+    organizationId,
     environmentId,
     reference: { workflow: "one" },
     linkedAccountId,

@@ -54,11 +54,11 @@ describe("a reference", () => {
 
   it("needs the slug only where two integrations share the alias", async () => {
     const { workflows, tenants } = stores;
-    const { actor, environmentId, linkedAccountId } = tenant;
+    const { actor, organizationId, environmentId, linkedAccountId } = tenant;
     await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
     const other = await workflows.create(actor, { slug: "github", name: "Other", alias: "one" });
     await checkRefused(workflows.find({ environmentId }, { workflow: "one" }), "SLUG_REQUIRED");
-    const call = { environmentId, linkedAccountId, reference: { workflow: "one" } };
+    const call = { organizationId, environmentId, linkedAccountId, reference: { workflow: "one" } };
     await checkRefused(workflows.resolveCall(call), "SLUG_REQUIRED");
     expect(await workflows.find({ environmentId }, { workflow: "one", slug: "github" })).toEqual(other);
   });
@@ -238,9 +238,9 @@ describe("a change", () => {
 describe("a call", () => {
   it("is resolved to version and account", async () => {
     const { workflows } = stores;
-    const { actor, environmentId, workflowId, linkedAccountId } = tenant;
+    const { actor, organizationId, environmentId, workflowId, linkedAccountId } = tenant;
     await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
-    const call = { environmentId, linkedAccountId, reference: { workflow: "one" } };
+    const call = { organizationId, environmentId, linkedAccountId, reference: { workflow: "one" } };
     const linkedAccount = { id: linkedAccountId, name: "John", attributes: { team: "red" } };
     expect(await workflows.resolveCall(call)).toEqual({ workflowId, slug: "asana", version: 2, linkedAccount });
     expect(await workflows.resolveCall({ ...call, version: 1 })).toMatchObject({ version: 1 });
@@ -248,7 +248,7 @@ describe("a call", () => {
 
   it("is refused for what is wrong first", async () => {
     const { workflows } = stores;
-    const { actor, environmentId, linkedAccountId } = tenant;
+    const { actor, organizationId, environmentId, linkedAccountId } = tenant;
     await workflows.create(actor, { slug: "asana", name: "Unpublished", alias: "unpublished" });
     const check = (
       call: { workflow: string; slug?: string; linkedAccountId?: string; version?: number; environmentId?: string },
@@ -256,7 +256,10 @@ describe("a call", () => {
     ) => {
       const { workflow, slug, ...rest } = call;
       const reference = { workflow, ...(slug !== undefined && { slug }) };
-      return checkRefused(workflows.resolveCall({ environmentId, linkedAccountId, reference, ...rest }), reason);
+      return checkRefused(
+        workflows.resolveCall({ organizationId, environmentId, linkedAccountId, reference, ...rest }),
+        reason,
+      );
     };
     const stranger = "nobody@acme.io";
     await check({ workflow: "none", linkedAccountId: stranger, version: 9 }, "WORKFLOW_NOT_FOUND");
@@ -268,10 +271,10 @@ describe("a call", () => {
   });
 
   it("does not find the account of another environment", async () => {
-    const { environmentId } = tenant;
+    const { organizationId, environmentId } = tenant;
     const other = await createTenant(stores);
     await stores.tenants.putLinkedAccount(other.environmentId, { accountId: "only@other.io" });
-    const call = { environmentId, linkedAccountId: "only@other.io", reference: { workflow: "one" } };
+    const call = { organizationId, environmentId, linkedAccountId: "only@other.io", reference: { workflow: "one" } };
     await checkRefused(stores.workflows.resolveCall(call), "INVALID_LINKED_ACCOUNT_ID");
   });
 });
