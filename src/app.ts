@@ -92,8 +92,7 @@ export class App implements Service {
     const { events, executions, leases, reader, workflows } = stores;
     this.#stores = stores;
     this.#http = new HttpClient({ allow: config.egressAllow });
-    const { watchersMax } = limits;
-    this.#watchers = new Watchers({ events, watchersMax, log });
+    this.#watchers = new Watchers({ events, limits, log });
     const sealing = new Sealing(() => this.#encryptionKeys);
     this.#checkKeys = () => checkKeys({ ...stores, sealing, isAccepted: config.acceptsMissingKeys, log });
     this.#reseal = () => resealCredentials({ ...stores, sealing, log });
@@ -148,7 +147,7 @@ export class App implements Service {
       createConnectionService({ ...stores, sealing, limits }),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
-    this.#chain = createChain({ implementations, count: (keyId) => rates.take(keyId), isUnavailable, log });
+    this.#chain = createChain({ implementations, isUnavailable, log });
     const services = implementations.map(({ service }) => service);
     const health = createHealthService({
       isReady,
@@ -177,6 +176,7 @@ export class App implements Service {
       ],
       pages: createApiPages(services),
       keys: authenticator,
+      count: (principal) => rates.take(principal),
       isReady,
       limits: config.serverLimits,
       corsOrigins: config.corsOrigins,

@@ -100,7 +100,7 @@ const services: Readonly<Record<string, () => Service>> = {
       isUnavailable,
       log,
     }),
-  Watchers: () => new Watchers({ events: new ExecutionEvents(database.db), watchersMax: 1, log }),
+  Watchers: () => new Watchers({ events: new ExecutionEvents(database.db), limits, log }),
   Scheduler: () =>
     new Scheduler({
       http: new HttpClient({ allow }),

@@ -41,6 +41,13 @@ export class FairQueue<Item> {
     return taken?.item;
   }
 
+  /** Takes all items, in the order of their turns. */
+  drain(): readonly Item[] {
+    const items: Item[] = [];
+    for (let item = this.shift(); item !== undefined; item = this.shift()) items.push(item);
+    return items;
+  }
+
   /** Takes an item out, wherever it waits. False: it is not there. */
   delete(path: readonly string[], item: Item): boolean {
     const isDeleted = deleteFrom(this.#root, path, item);

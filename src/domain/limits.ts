@@ -78,14 +78,17 @@ export type Limits = {
   readonly organizationRunningMax: number;
   readonly environmentRunningMax: number;
   readonly accountRunningMax: number;
-  /** Requests with one API key in a second, over all processes. */
+  /** Requests in a second, over all processes, with one API key, and with all keys of an organisation. */
   readonly keyRequestsMax: number;
+  readonly organizationRequestsMax: number;
   /** Compiled versions that are kept in memory. */
   readonly versionsMax: number;
   /** Bytes of memory that those take, estimated by the length of their definitions. */
   readonly versionsBytesMax: number;
-  /** Streams of WatchExecution at a time, on this process. */
+  /** Streams of WatchExecution at a time, on this process: in all, of one organisation and of one environment. */
   readonly watchersMax: number;
+  readonly organizationWatchersMax: number;
+  readonly environmentWatchersMax: number;
   /** How long a stream of events is silent before its head is sent all the same, and before a comment is. */
   readonly eventOpenMs: number;
   readonly eventCommentMs: number;
@@ -136,10 +139,13 @@ export const defaultLimits: Limits = {
   organizationRunningMax: 8_000,
   environmentRunningMax: 5_000,
   accountRunningMax: 1_000,
-  keyRequestsMax: 10_000,
+  keyRequestsMax: 1_000,
+  organizationRequestsMax: 2_000,
   versionsMax: 1_000,
   versionsBytesMax: 128 * mebibyte,
   watchersMax: 10_000,
+  organizationWatchersMax: 4_000,
+  environmentWatchersMax: 2_500,
   eventOpenMs: 1_000,
   eventCommentMs: 15_000,
   streamStallMs: 60_000,

@@ -19,6 +19,7 @@ import { errorField, nodeRunMessage, states, statuses } from "./execution-messag
 import { foundIn, queryOf } from "./execution-queries.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import type { NodeViews } from "./node-view.ts";
+import { principalOf } from "./principal-of.ts";
 import { tellExecution } from "./tell-execution.ts";
 
 export type ExecutionWatchOptions = {
@@ -40,7 +41,8 @@ export function executionWatch({ reader, workflows, watchers }: ExecutionWatchOp
       const views = await definitionViews(workflows, query.environmentId, execution);
       const { lastEventId } = request;
       const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
-      for await (const fact of watchers.watch(foundIn(query, execution), { behind, signal: call.signal })) {
+      const watch = { organizationId: principalOf(call).organizationId, behind, signal: call.signal };
+      for await (const fact of watchers.watch(foundIn(query, execution), watch)) {
         const id = eventId(execution.id, fact.cursor);
         yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, views) });
       }

@@ -50,15 +50,13 @@ export function implement<S extends DescService>(service: S, handlers: ServiceHa
 
 export type ChainOptions = {
   readonly implementations: readonly Implementation[];
-  /** Counts a request with a key; throws RequestError where it is one too many. */
-  readonly count: (keyId: string) => void;
   /** Whether an error means that the database cannot be reached. */
   readonly isUnavailable: (error: unknown) => boolean;
   readonly log: Logger;
 };
 
 /** Builds the chain over the given services. */
-export function createChain({ implementations, count, isUnavailable, log }: ChainOptions): Chain {
+export function createChain({ implementations, isUnavailable, log }: ChainOptions): Chain {
   const handlers = new Map(implementations.flatMap((implementation) => [...implementation.handlers]));
   const validator = createValidator();
 
@@ -72,7 +70,6 @@ export function createChain({ implementations, count, isUnavailable, log }: Chai
   const begin = (method: DescMethod, request: Message, call: Call): ReturnType<Handler> => {
     const handler = handlers.get(method);
     if (handler === undefined) throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
-    if (call.principal !== undefined) count(call.principal.keyId);
     fieldsFromHeaders(method.input, request, call.headers);
     validate(method.input, request);
     return handler(request, call);

@@ -13,9 +13,12 @@ export class Feed {
   #next: number;
   #isOver = false;
   #waiting = new Set<() => void>();
+  /** When its turn comes among the feeds of others, as a path in a `FairQueue`. */
+  readonly turn: readonly string[];
   watchers = 0;
 
-  constructor({ nextFlush, ...execution }: JournalPlace) {
+  constructor({ nextFlush, ...execution }: JournalPlace, turn: readonly string[]) {
+    this.turn = turn;
     this.#execution = execution;
     this.#first = nextFlush;
     this.#next = nextFlush;

@@ -5,7 +5,7 @@ import type { AccountCount } from "../storage/queue.ts";
 import type { Load } from "./load.ts";
 import { Loop } from "./loop.ts";
 import { hasEnded, nameProcess } from "./process-name.ts";
-import type { KeyRate, RequestRates } from "./request-rates.ts";
+import type { RequestRate, RequestRates } from "./request-rates.ts";
 
 /** How long others believe in this process after its last word, by the database's clock. */
 const leaseMs = 4_000;
@@ -26,7 +26,7 @@ export type LeaseOptions = {
 };
 
 /** What a process tells the others: what it runs, and how many requests it gets. */
-type Report = { readonly running?: readonly AccountCount[]; readonly requests?: readonly KeyRate[] };
+type Report = { readonly running?: readonly AccountCount[]; readonly requests?: readonly RequestRate[] };
 
 /**
  * This process's word that it lives, and what it has to do: one row, renewed on a connection of its own.

@@ -1,20 +1,37 @@
 import type { Logger } from "pino";
+import { type Tenant, turnOfTenant } from "../domain/account.ts";
 import { type EventCursor, eventIdRefused } from "../domain/event-cursor.ts";
+import { FairQueue } from "../domain/fair-queue.ts";
+import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
-import type { EndNews, ExecutionEvents, ExecutionNews, JournalFact } from "../storage/execution-events.ts";
+import type {
+  EndNews,
+  ExecutionEvents,
+  ExecutionNews,
+  JournalFact,
+  JournalPlace,
+} from "../storage/execution-events.ts";
 import type { FoundExecution } from "../storage/execution-reader.ts";
 import { Feed } from "./feed.ts";
 import { Loop } from "./loop.ts";
+import { Places } from "./places.ts";
 
 /** How often the journals are read again: the net under the word of who writes them, and all there is elsewhere. */
 const rereadMs = 500;
 
 export type WatchersOptions = {
-  readonly events: ExecutionEvents;
-  /** Watchers at a time. */
-  readonly watchersMax: number;
+  readonly events: Pick<ExecutionEvents, "read">;
+  readonly limits: Pick<Limits, "watchersMax" | "organizationWatchersMax" | "environmentWatchersMax">;
   readonly log: Logger;
+};
+
+/** Who watches, from where on, and for how long. */
+export type Watch = {
+  readonly organizationId: string;
+  /** The last thing that the watcher knows; undefined where that is nothing. */
+  readonly behind: EventCursor | undefined;
+  readonly signal: AbortSignal;
 };
 
 /** What a watcher is told, each with its place among the execution's events. */
@@ -34,10 +51,17 @@ export class Watchers implements Service {
   readonly #options: WatchersOptions;
   readonly #feeds = new Map<string, Feed>();
   readonly #loop: Loop;
-  #watchers = 0;
+  readonly #places: Places<keyof typeof whose>;
 
   constructor(options: WatchersOptions) {
     this.#options = options;
+    const { watchersMax, organizationWatchersMax, environmentWatchersMax } = options.limits;
+    this.#places = new Places({
+      environment: ["environment_watchers", environmentWatchersMax],
+      organization: ["organization_watchers", organizationWatchersMax],
+      all: ["watchers", watchersMax],
+      refusal: tooManyWatchers,
+    });
     this.#loop = new Loop({ name: "watchers", everyMs: rereadMs, turn: () => this.#reread(), log: options.log });
   }
 
@@ -55,19 +79,14 @@ export class Watchers implements Service {
   }
 
   /** Everything, or what is behind a cursor, to the execution's end or until the signal aborts. Throws RequestError. */
-  async *watch(
-    execution: FoundExecution,
-    { behind, signal }: { readonly behind: EventCursor | undefined; readonly signal: AbortSignal },
-  ): AsyncGenerator<WatchedFact> {
-    const { watchersMax } = this.#options;
-    if (this.#watchers >= watchersMax) throw tooManyWatchers(watchersMax);
-    this.#watchers += 1;
+  async *watch(execution: FoundExecution, { organizationId, behind, signal }: Watch): AsyncGenerator<WatchedFact> {
+    const leave = this.#places.take({ organizationId, environmentId: execution.environmentId });
     try {
       const from = behind === undefined ? firstPlace : await this.#placeBehind(execution, behind);
       if (behind === undefined) yield { kind: "accepted", cursor: { at: "start" } };
-      if (from !== undefined) yield* this.#read(execution, from, signal);
+      if (from !== undefined) yield* this.#read({ ...execution, organizationId }, from, signal);
     } finally {
-      this.#watchers -= 1;
+      leave();
     }
   }
 
@@ -86,7 +105,7 @@ export class Watchers implements Service {
     return { flush, entry: entry + 1 };
   }
 
-  async *#read(execution: FoundExecution, from: Place, signal: AbortSignal): AsyncGenerator<WatchedFact> {
+  async *#read(execution: Watched, from: Place, signal: AbortSignal): AsyncGenerator<WatchedFact> {
     const feed = this.#join(execution, from.flush);
     try {
       for (let flush = from.flush; ; ) {
@@ -126,8 +145,9 @@ export class Watchers implements Service {
     return undefined;
   }
 
-  #join(execution: FoundExecution, nextFlush: number): Feed {
-    const feed = this.#feeds.get(execution.id) ?? new Feed({ ...execution, nextFlush });
+  #join({ organizationId, ...execution }: Watched, nextFlush: number): Feed {
+    const turn = turnOfTenant({ ...execution, organizationId });
+    const feed = this.#feeds.get(execution.id) ?? new Feed({ ...execution, nextFlush }, turn);
     this.#feeds.set(execution.id, feed);
     feed.watchers += 1;
     this.#loop.wake();
@@ -139,17 +159,27 @@ export class Watchers implements Service {
     if (feed.watchers === 0) this.#feeds.delete(id);
   }
 
-  /** Reads on for all that are watched, until there is nothing more. */
+  /** Reads on for all that are watched, until there is nothing more: of each organisation in turn, some at a time. */
   async #reread(): Promise<void> {
     for (let isMore = true; isMore; ) {
       const feeds = new Map(this.#feeds);
-      const places = [...feeds.values()].flatMap(({ place }) => place ?? []);
-      const news = await this.#options.events.read(places);
-      for (const one of news) feeds.get(one.executionId)?.add(one);
+      const waiting = new FairQueue<JournalPlace>();
+      for (const { place, turn } of feeds.values()) if (place !== undefined) waiting.push(turn, place);
+      const news = await this.#options.events.read(waiting.drain());
+      for (const one of news) {
+        const feed = feeds.get(one.executionId);
+        feed?.add(one);
+        // Those that have had news stand behind those of their environment that have not.
+        if (feed === undefined || this.#feeds.get(one.executionId) !== feed) continue;
+        this.#feeds.delete(one.executionId);
+        this.#feeds.set(one.executionId, feed);
+      }
       isMore = news.length > 0;
     }
   }
 }
+
+type Watched = FoundExecution & Pick<Tenant, "organizationId">;
 
 /** An entry of a journal, which may not be there yet. */
 type Place = { readonly flush: number; readonly entry: number };
@@ -159,9 +189,16 @@ const firstPlace: Place = { flush: 0, entry: 0 };
 /** Behind every flush. */
 const flushMax = 2 ** 31 - 1;
 
-function tooManyWatchers(max: number): RequestError {
-  return new RequestError("WATCHERS_FULL", `${max} watch executions on this process already. Try again later.`, {
-    metadata: { limit: "watchers", value: String(max) },
+const whose = {
+  watchers: "",
+  organization_watchers: " of this organisation",
+  environment_watchers: " in this environment",
+} as const;
+
+function tooManyWatchers(limit: keyof typeof whose, max: number): RequestError {
+  const message = `${max} watch executions${whose[limit]} on this process already (limit ${limit}). Try again later.`;
+  return new RequestError("WATCHERS_FULL", message, {
+    metadata: { limit, value: String(max) },
     retryAfterSeconds: 1,
   });
 }

@@ -41,6 +41,8 @@ export type ServerOptions = {
   /** What anybody may read, by path. */
   readonly pages?: ReadonlyMap<string, () => Document>;
   readonly keys: Keys;
+  /** Counts a request by whose it is, on its headers alone; throws RequestError where it is one too many. */
+  readonly count?: (principal: Principal) => void;
   /** Whether calls can be accepted: the service has started and the database answers. */
   readonly isReady: () => boolean;
   readonly log: Logger;
@@ -201,6 +203,7 @@ export class Server implements Service {
       if (route.access !== "public") {
         if (this.#isStopping) throw shuttingDown();
         principal = await admission.admit(route.access, call.headers, exchange);
+        this.#options.count?.(principal);
         bytes.owner = principal;
         seat = calls.enter(principal);
         if (route.isStream) seat.wait();

@@ -2,19 +2,13 @@ import { expect, test } from "vitest";
 import { turnOf } from "../../src/domain/account.ts";
 import { FairQueue } from "../../src/domain/fair-queue.ts";
 
-function drained(queue: FairQueue<string>): readonly string[] {
-  const items: string[] = [];
-  for (let item = queue.shift(); item !== undefined; item = queue.shift()) items.push(item);
-  return items;
-}
-
 test("an organisation with much waiting waits behind itself alone", () => {
   const queue = new FairQueue<string>();
   for (const item of ["a1", "a2", "a3"]) queue.push(["a", "test"], item);
   queue.push(["b", "test"], "b1");
   queue.push(["b", "test"], "b2");
   expect(queue.size).toBe(5);
-  expect(drained(queue)).toEqual(["a1", "b1", "a2", "b2", "a3"]);
+  expect(queue.drain()).toEqual(["a1", "b1", "a2", "b2", "a3"]);
   expect(queue.size).toBe(0);
 });
 
@@ -26,7 +20,7 @@ test("within an organisation its environments have turns, and within these their
   push("a", "test", "jane", "3");
   push("a", "production", "john", "4");
   push("b", "test", "john", "5");
-  expect(drained(queue)).toEqual(["1", "5", "4", "3", "2"]);
+  expect(queue.drain()).toEqual(["1", "5", "4", "3", "2"]);
 });
 
 test("who comes anew has its turn behind those who wait", () => {
@@ -35,7 +29,7 @@ test("who comes anew has its turn behind those who wait", () => {
   expect(queue.shift()).toBe("a1");
   queue.push(["b"], "b1");
   queue.push(["a"], "a2");
-  expect(drained(queue)).toEqual(["b1", "a2"]);
+  expect(queue.drain()).toEqual(["b1", "a2"]);
 });
 
 test("what is taken out leaves nothing behind", () => {
@@ -46,7 +40,7 @@ test("what is taken out leaves nothing behind", () => {
   expect(queue.delete(["a", "test"], "a1")).toBe(false);
   expect(queue.delete(["b", "test"], "a2")).toBe(false);
   expect(queue.size).toBe(1);
-  expect(drained(queue)).toEqual(["a2"]);
+  expect(queue.drain()).toEqual(["a2"]);
 });
 
 test("who is passed over keeps the turn", () => {
@@ -57,5 +51,5 @@ test("who is passed over keeps the turn", () => {
   expect(queue.shift(() => true)).toBeUndefined();
   expect(queue.size).toBe(2);
   queue.push(["b"], "b2");
-  expect(drained(queue)).toEqual(["a1", "c1", "b2"]);
+  expect(queue.drain()).toEqual(["a1", "c1", "b2"]);
 });

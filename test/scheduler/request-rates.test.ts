@@ -5,11 +5,11 @@ beforeEach(() => vi.useFakeTimers({ toFake: ["performance"] }));
 afterEach(() => vi.useRealTimers());
 
 /** How many of so many requests are let through. */
-function take(rates: RequestRates, count: number, keyId = "k"): number {
+function take(rates: RequestRates, count: number, keyId = "k", organizationId = "o"): number {
   let taken = 0;
   for (let index = 0; index < count; index += 1) {
     try {
-      rates.take(keyId);
+      rates.take({ keyId, organizationId });
       taken += 1;
     } catch {}
   }
@@ -34,9 +34,11 @@ function pass(processes: readonly RequestRates[], asked: readonly number[]): rea
 }
 
 test("a key has its requests of a second at once, and then as many as time brings; another key has its own", () => {
-  const rates = new RequestRates({ keyRequestsMax: 100 });
+  const rates = new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 1_000 });
   expect(take(rates, 150)).toBe(100);
-  expect(() => rates.take("k")).toThrow("More than 100 requests a second came with this API key (limit key_requests)");
+  expect(() => rates.take({ keyId: "k", organizationId: "o" })).toThrow(
+    "More than 100 requests a second came with this API key (limit key_requests)",
+  );
   expect(take(rates, 150, "other")).toBe(100);
   vi.advanceTimersByTime(250);
   expect(take(rates, 150)).toBe(25);
@@ -46,8 +48,30 @@ test("a key has its requests of a second at once, and then as many as time bring
   expect(take(rates, 150)).toBe(100);
 });
 
+test("an organisation has its requests with all its keys, at least those of one key; another has its own", () => {
+  const rates = new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 150 });
+  expect([take(rates, 150, "k"), take(rates, 150, "l"), take(rates, 150, "m")]).toEqual([100, 50, 0]);
+  expect(() => rates.take({ keyId: "n", organizationId: "o" })).toThrow(
+    "More than 150 requests a second came with the keys of this organisation (limit organization_requests)",
+  );
+  expect(take(rates, 150, "x", "other")).toBe(100);
+  vi.advanceTimersByTime(100);
+  expect([take(rates, 50, "k"), take(rates, 50, "l")]).toEqual([10, 5]);
+  expect(take(new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 1 }), 150)).toBe(100);
+});
+
+test("an organisation that asks at several processes has its limit over all of them", () => {
+  const processes = [0, 1].map(() => new RequestRates({ keyRequestsMax: 1_000, organizationRequestsMax: 1_000 }));
+  const asked = [3_000, 1_000];
+  pass(processes, asked);
+  pass(processes, asked);
+  const [first = 0, second = 0] = pass(processes, asked);
+  expect(first + second).toBeGreaterThan(950);
+  expect(first + second).toBeLessThan(1_050);
+});
+
 test("a key that is used at several processes has its limit over all of them, by what is asked at each", () => {
-  const processes = [0, 1, 2].map(() => new RequestRates({ keyRequestsMax: 1_000 }));
+  const processes = [0, 1, 2].map(() => new RequestRates({ keyRequestsMax: 1_000, organizationRequestsMax: 9_000 }));
   const asked = [3_000, 1_000, 0];
   pass(processes, asked);
   pass(processes, asked);

@@ -3,14 +3,16 @@ import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { EventCursor } from "../../src/domain/event-cursor.ts";
 import type { NewExecution } from "../../src/domain/execution.ts";
+import { newId } from "../../src/domain/id.ts";
 import { type WatchedFact, Watchers } from "../../src/scheduler/watchers.ts";
-import { ExecutionEvents } from "../../src/storage/execution-events.ts";
+import { ExecutionEvents, type JournalPlace } from "../../src/storage/execution-events.ts";
 import { Pool } from "../../src/storage/pool.ts";
 import type { Tables } from "../../src/storage/tables.ts";
 import { createTenant, nodeRun, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
 import { eventually } from "../support/eventually.ts";
 
 const log = pino({ level: "silent" });
+const limits = { watchersMax: 1_000, organizationWatchersMax: 1_000, environmentWatchersMax: 1_000 };
 const never = new AbortController().signal;
 
 let stores: Stores;
@@ -28,7 +30,7 @@ beforeAll(async () => {
     statements += 1;
   };
   db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log: count });
-  watchers = new Watchers({ events: new ExecutionEvents(db), watchersMax: 1_000, log });
+  watchers = new Watchers({ events: new ExecutionEvents(db), limits, log });
   await watchers.start();
 });
 
@@ -69,7 +71,7 @@ function told(fact: WatchedFact): string {
 
 async function watchAll(execution: NewExecution, behind?: EventCursor): Promise<readonly WatchedFact[]> {
   const facts: WatchedFact[] = [];
-  for await (const fact of watchers.watch(execution, { behind, signal: never })) facts.push(fact);
+  for await (const fact of watchers.watch(execution, { ...execution, behind, signal: never })) facts.push(fact);
   return facts;
 }
 
@@ -125,7 +127,7 @@ test("watchers that come and go, fast and slow, are each told everything once", 
     let behind: EventCursor | undefined;
     while (seen.at(-1) !== "COMPLETED") {
       let left = cutAfter;
-      for await (const fact of watchers.watch(execution, { behind, signal: never })) {
+      for await (const fact of watchers.watch(execution, { ...execution, behind, signal: never })) {
         seen.push(told(fact));
         behind = fact.cursor;
         for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
@@ -144,7 +146,7 @@ test("watchers that come and go, fast and slow, are each told everything once", 
 test("a watcher that leaves while nothing happens is let go", async () => {
   const execution = await begin();
   const gone = new AbortController();
-  const watch = watchers.watch(execution, { behind: undefined, signal: gone.signal });
+  const watch = watchers.watch(execution, { ...execution, behind: undefined, signal: gone.signal });
   expect((await watch.next()).value).toMatchObject({ kind: "accepted" });
   const next = watch.next();
   gone.abort();
@@ -175,7 +177,7 @@ test("500 watchers of executions in which nothing happens cost a few statements 
   const facts: string[] = [];
   const watches = executions.flatMap((execution) =>
     Array.from({ length: 100 }, async () => {
-      for await (const fact of watchers.watch(execution, { behind: undefined, signal: gone.signal })) {
+      for await (const fact of watchers.watch(execution, { ...execution, behind: undefined, signal: gone.signal })) {
         facts.push(told(fact));
       }
     }),
@@ -212,4 +214,63 @@ test("a place that an execution has not come to is refused", async () => {
   ] as const) {
     await expect(watchAll(execution, cursor)).rejects.toMatchObject({ reason: "VALIDATION_ERROR" });
   }
+});
+
+test("are bounded for an environment, an organisation and in all, and a refusal names which", async () => {
+  const bounds = { watchersMax: 5, organizationWatchersMax: 2, environmentWatchersMax: 1 };
+  const bounded = new Watchers({ events: new ExecutionEvents(db), limits: bounds, log });
+  const gone = new AbortController();
+  const open: AsyncGenerator<WatchedFact>[] = [];
+  /** The limit that refuses to let one more watch. */
+  const watch = async (organizationId: string, environmentId: string) => {
+    const execution = { id: newId(), environmentId };
+    const facts = bounded.watch(execution, { organizationId, behind: undefined, signal: gone.signal });
+    try {
+      await facts.next();
+      open.push(facts);
+      return undefined;
+    } catch (error) {
+      expect(error).toMatchObject({ reason: "WATCHERS_FULL", details: { retryAfterSeconds: 1 } });
+      return Object(error).details.metadata;
+    }
+  };
+  expect(await watch("a", "a1")).toBeUndefined();
+  expect(await watch("a", "a1")).toEqual({ limit: "environment_watchers", value: "1" });
+  expect(await watch("a", "a2")).toBeUndefined();
+  expect(await watch("a", "a3")).toEqual({ limit: "organization_watchers", value: "2" });
+  for (const environmentId of ["b1", "b2"]) expect(await watch("b", environmentId)).toBeUndefined();
+  // Two that have all they may have leave some for a third.
+  expect(await watch("c", "c1")).toBeUndefined();
+  expect(await watch("d", "d1")).toEqual({ limit: "watchers", value: "5" });
+  await open[0]?.return(undefined);
+  expect(await watch("a", "a1")).toBeUndefined();
+  gone.abort();
+  for (const facts of open) await facts.return(undefined);
+  expect(await watch("d", "d1")).toBeUndefined();
+});
+
+test("of several organisations are read by turns, however many of one have news", async () => {
+  const asked: string[][] = [];
+  const answered = Promise.withResolvers<void>();
+  /** Answers nothing, so that the first statement that asks for all of them says their order. */
+  const events = {
+    read: async (places: readonly JournalPlace[]) => {
+      asked.push(places.map(({ environmentId }) => environmentId));
+      if (places.length === 21) answered.resolve();
+      return [];
+    },
+  };
+  const slow = new Watchers({ events, limits, log });
+  const gone = new AbortController();
+  const watches = Array.from({ length: 21 }, async (_, index) => {
+    const organizationId = index === 20 ? "few" : "many";
+    const watch = { organizationId, behind: undefined, signal: gone.signal };
+    for await (const fact of slow.watch({ id: newId(), environmentId: organizationId }, watch)) told(fact);
+  });
+  await slow.start();
+  await answered.promise;
+  expect(asked.at(-1)?.indexOf("few")).toBeLessThan(2);
+  gone.abort();
+  await Promise.all(watches);
+  await slow.stop();
 });
