@@ -1,5 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
+import type { Tenant } from "../domain/account.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { parseJson } from "../domain/json-parse.ts";
@@ -118,7 +119,7 @@ export class ExecutionRun {
   }
 
   /** What every write names, and what it changes nothing without. */
-  get claim(): Claim {
+  get claim(): Claim & Tenant {
     const { id: executionId, organizationId, environmentId } = this.execution;
     return { organizationId, environmentId, executionId, owner: this.#options.owner, epoch: this.#epoch };
   }

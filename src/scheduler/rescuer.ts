@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Logger } from "pino";
+import type { Tenant } from "../domain/account.ts";
 import type { Outcome } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
@@ -229,7 +230,7 @@ export class Rescuer implements Service {
   }
 
   /** What an earlier version has recorded beyond what one may hold, nobody can go on with. */
-  async #endTooLarge(claim: Claim): Promise<void> {
+  async #endTooLarge(claim: Claim & Tenant): Promise<void> {
     const { executions, limits, onExpired, log } = this.#options;
     const { reason, message } = recordsTooLarge(limits.recordsBytesMax);
     const outcome: Outcome = { state: "ERRORED", error: { reason, message } };

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from "kysely";
+import type { Tenant } from "../domain/account.ts";
 import type { NodeRun } from "../domain/execution.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./claim-row.ts";
 import { type FlushRow, toFlushRow } from "./flush-rows.ts";
@@ -6,7 +7,7 @@ import { inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** One flush of an execution's journal. */
-export type Appending = Claim & { readonly flushIndex: number; readonly runs: readonly NodeRun[] };
+export type Appending = Tenant & Claim & { readonly flushIndex: number; readonly runs: readonly NodeRun[] };
 
 const appendingTypes = { ...claimTypes, flush_index: "int", entries: "text", heads: "text" } as const;
 

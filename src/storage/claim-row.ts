@@ -1,7 +1,6 @@
-import type { Tenant } from "../domain/account.ts";
-
 /** Who writes for an execution. Once another has taken it over, the epoch is another and nothing is written. */
-export type Claim = Tenant & {
+export type Claim = {
+  readonly environmentId: string;
   readonly executionId: string;
   /** A name of the process of which no other start of it has ever the same. */
   readonly owner: string;
@@ -11,7 +10,7 @@ export type Claim = Tenant & {
 /** What every write of an owner names, as columns. */
 export const claimTypes = { execution_id: "text", environment_id: "text", owner: "text", epoch: "int" } as const;
 
-export function toClaimRow({ executionId, environmentId, owner, epoch }: Omit<Claim, "organizationId">) {
+export function toClaimRow({ executionId, environmentId, owner, epoch }: Claim) {
   return { execution_id: executionId, environment_id: environmentId, owner, epoch };
 }
 

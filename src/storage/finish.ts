@@ -1,4 +1,5 @@
 import { type Kysely, sql } from "kysely";
+import type { Tenant } from "../domain/account.ts";
 import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./claim-row.ts";
 import { outcomeTypes, startTypes, toOutcomeRow, toStartRow } from "./execution-rows.ts";
@@ -8,7 +9,7 @@ import { columnList, inputRows } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** The end of an execution that has a claim, with what its journal ends with. */
-export type Finishing = Claim & { readonly outcome: Outcome; readonly flush?: Flush };
+export type Finishing = Tenant & Claim & { readonly outcome: Outcome; readonly flush?: Flush };
 
 /** An execution that has run to its end before anything of it was kept. */
 export type FinishedRun = {
