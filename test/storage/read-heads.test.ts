@@ -24,7 +24,8 @@ function largeRun(path: string): NodeRun {
 /** An execution with a Group, a node to a flush, as this version keeps it or as earlier ones did. */
 async function record({ hasHeads }: { readonly hasHeads: boolean }) {
   const execution = tenant.newExecution();
-  const claim = { environmentId: execution.environmentId, executionId: execution.id, owner: "a", epoch: 1 };
+  const { id: executionId, organizationId, environmentId } = execution;
+  const claim = { organizationId, environmentId, executionId, owner: "a", epoch: 1 };
   await stores.executions.begin(execution, { owner: "a" });
   const iterations = Array.from({ length: 70 }, (_, index) => [`4[${index}]/7`, `4[${index}]`]).flat();
   for (const [flushIndex, path] of ["1", ...iterations, "4", "5"].entries()) {
