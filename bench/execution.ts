@@ -22,7 +22,9 @@ import { defaultLimits } from "../src/domain/limits.ts";
 import { compileGraph } from "../src/engine/compile-graph.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
+import { ProcessPool } from "../src/engine/pool/process-pool.ts";
 import { runGraph } from "../src/engine/run-graph.ts";
+import { Turns } from "../src/engine/turns.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 import { RecordMemory } from "../src/scheduler/record-memory.ts";
 import { RunJournal } from "../src/scheduler/run-journal.ts";
@@ -110,6 +112,7 @@ async function measureReplay(): Promise<void> {
   if (graph === undefined) throw new Error("the definition of the replay does not compile");
   const records: NodeRun[] = [];
   const http = new HttpClient({ allow: parseEgressAllow("") });
+  const compute = { pool: new ProcessPool(defaultLimits), turns: new Turns() };
   const run = async (earlier: readonly NodeRun[]): Promise<number> => {
     const journal = new RunJournal({
       clock: systemClock,
@@ -127,6 +130,7 @@ async function measureReplay(): Promise<void> {
     journal.replay(earlier, 1);
     const start = performance.now();
     await runGraph(graph, {
+      ...compute,
       executionId: "0".repeat(24),
       organizationId: "0".repeat(24),
       environmentId: "0".repeat(24),

@@ -17,7 +17,9 @@ import { compileGraph } from "../src/engine/compile-graph.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import type { Journal } from "../src/engine/journal.ts";
+import { ProcessPool } from "../src/engine/pool/process-pool.ts";
 import { runGraph } from "../src/engine/run-graph.ts";
+import { Turns } from "../src/engine/turns.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 
 const turns = 18;
@@ -94,6 +96,7 @@ function createRun(client: HttpClient, nodes: readonly JsonObject[]): () => Prom
   if (graph === undefined) throw new Error(errors.map(({ message }) => message).join("\n"));
   return async () => {
     const outcome = await runGraph(graph, {
+      ...compute,
       executionId: "0123456789abcdef01234567",
       organizationId: "organization",
       environmentId: "76543210fedcba9876543210",
@@ -111,6 +114,8 @@ function createRun(client: HttpClient, nodes: readonly JsonObject[]): () => Prom
     if (outcome.state !== "COMPLETED") throw new Error(JSON.stringify(outcome.error));
   };
 }
+
+const compute = { pool: new ProcessPool(defaultLimits), turns: new Turns() };
 
 /** Keeps nothing. */
 const journal: Journal = {

@@ -12,7 +12,10 @@ import { systemClock } from "./domain/clock.ts";
 import { KeyChecksums, type KeySecret } from "./domain/key-checksum.ts";
 import type { Service } from "./domain/service.ts";
 import { makeEncryptionKey, readEncryptionKey } from "./encryption-key.ts";
+import { Definitions } from "./engine/definitions.ts";
 import { HttpClient } from "./engine/http/http-client.ts";
+import { ProcessPool } from "./engine/pool/process-pool.ts";
+import { Turns } from "./engine/turns.ts";
 import { examplesDir, loadExamples, readSeed } from "./examples.ts";
 import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
 import { createGateway } from "./gateway/gateway.ts";
@@ -65,6 +68,7 @@ export class App implements Service {
   readonly #stores: Pick<Stores, "apiKeys" | "tenants">;
   readonly #keyChecksums = new KeyChecksums(() => this.#keySecrets);
   readonly #http: HttpClient;
+  readonly #pool: ProcessPool;
   readonly #watchers: Watchers;
   readonly #scheduler: Scheduler;
   readonly #chain: Chain;
@@ -97,9 +101,15 @@ export class App implements Service {
     this.#checkKeys = () => checkKeys({ ...stores, sealing, isAccepted: config.acceptsMissingKeys, log });
     this.#reseal = () => resealCredentials({ ...stores, sealing, log });
     const rates = new RequestRates(limits);
+    this.#pool = new ProcessPool(limits);
+    const turns = new Turns();
+    const definitions = new Definitions({ limits, pool: this.#pool, turns });
     this.#scheduler = new Scheduler({
       rates,
       http: this.#http,
+      pool: this.#pool,
+      turns,
+      definitions,
       executions,
       reader,
       hints: this.#hints,
@@ -131,7 +141,15 @@ export class App implements Service {
         workflows,
         limits,
       }),
-      createWorkflowService({ workflows, reader, scheduler: this.#scheduler, limits, clock: systemClock }),
+      createWorkflowService({
+        workflows,
+        reader,
+        scheduler: this.#scheduler,
+        definitions,
+        pool: this.#pool,
+        limits,
+        clock: systemClock,
+      }),
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),
       createApiKeyService({
@@ -197,6 +215,7 @@ export class App implements Service {
     const { config, log } = this.#options;
     await this.#server.start();
     log.info({ url: this.url }, "the port is open");
+    await this.#pool.start();
     await this.#embedded?.start();
     await this.#database.start();
     await this.#findKeys();
@@ -232,6 +251,7 @@ export class App implements Service {
     await this.#scheduler.stop();
     await this.#watchers.stop();
     await this.#http.stop();
+    await this.#pool.stop();
     await this.#hints.stop();
     await this.#database.stop();
     await this.#embedded?.stop();

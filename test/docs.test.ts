@@ -12,6 +12,7 @@ import { HttpClient } from "../src/engine/http/http-client.ts";
 import { runGraph } from "../src/engine/run-graph.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 import { MemoryJournal } from "./engine/memory-journal.ts";
+import { computeOf } from "./support/pool.ts";
 
 const page = resolve(import.meta.dirname, "../docs/workflows.md");
 const blocks = [...(await readFile(page, "utf8")).matchAll(/^```json\n([\s\S]*?)^```$/gm)].map(([, text = ""]) => text);
@@ -46,7 +47,10 @@ async function answerOf(definition: string): Promise<unknown> {
   );
   expect([errors, warnings]).toEqual([[], []]);
   if (graph === undefined) throw new Error("there is no graph");
+  const { pool, turns } = computeOf();
   const outcome = await runGraph(graph, {
+    pool,
+    turns,
     executionId: "0123456789abcdef01234567",
     type: "ASYNC",
     event: { body: graph.samplePayload, headers: {} },

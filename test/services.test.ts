@@ -8,6 +8,7 @@ import { defaultLimits } from "../src/domain/limits.ts";
 import type { Service } from "../src/domain/service.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
+import { ProcessPool } from "../src/engine/pool/process-pool.ts";
 import { Janitor } from "../src/scheduler/janitor.ts";
 import { Lease } from "../src/scheduler/lease.ts";
 import { Load } from "../src/scheduler/load.ts";
@@ -31,6 +32,7 @@ import { isUnavailable } from "../src/storage/faults.ts";
 import { Hints } from "../src/storage/hints.ts";
 import { LeaseStore } from "../src/storage/lease-store.ts";
 import { WorkflowStore } from "../src/storage/workflow-store.ts";
+import { computeOf } from "./support/pool.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 import { makeDataDir } from "./support/server-process.ts";
 
@@ -71,6 +73,7 @@ const services: Readonly<Record<string, () => Service>> = {
   EmbeddedPostgres: () => new EmbeddedPostgres({ dataDir: `${data.dataDir}/embedded`, log }),
   Hints: () => new Hints({ connection: () => testDatabase.connection, log }),
   HttpClient: () => new HttpClient({ allow }),
+  ProcessPool: () => new ProcessPool(limits),
   Lease: () =>
     new Lease({
       leases: new LeaseStore(database.db),
@@ -103,6 +106,7 @@ const services: Readonly<Record<string, () => Service>> = {
   Watchers: () => new Watchers({ events: new ExecutionEvents(database.db), limits, log }),
   Scheduler: () =>
     new Scheduler({
+      ...computeOf(limits),
       http: new HttpClient({ allow }),
       executions: new ExecutionStore(database.db),
       reader: new ExecutionReader(database.db),

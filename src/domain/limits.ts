@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 /** The bounds of one JSON value, counted on its text. */
 export type JsonLimits = {
   /** UTF-8 bytes. */
@@ -56,8 +58,14 @@ export type Limits = {
   readonly httpAnswerBytesMax: number;
   /** Pages that one attempt of an HTTP node asks for. */
   readonly httpPagesMax: number;
-  /** How long a JSONata query may run. */
+  /** How long a JSONata query may run, and a check of a payload or of a definition in a child process. */
   readonly queryMs: number;
+  /** Child processes for what cannot be bounded in line. */
+  readonly poolChildren: number;
+  /** How much memory one of them may fill with values. */
+  readonly childHeapMib: number;
+  /** Checks of payloads and definitions that wait for a child process; of one environment a tenth of that. */
+  readonly poolQueueMax: number;
   /** How long an execution may run, its waits not counted. */
   readonly runMs: number;
   /** How old an execution may grow, its waits included. */
@@ -128,6 +136,9 @@ export const defaultLimits: Limits = {
   httpAnswerBytesMax: mebibyte,
   httpPagesMax: 100,
   queryMs: 5_000,
+  poolChildren: Math.max(2, availableParallelism() - 1),
+  childHeapMib: 192,
+  poolQueueMax: 1_000,
   runMs: 2 * 60 * 60 * 1000,
   ageMs: 90 * dayMs,
   retentionMs: 30 * dayMs,

@@ -44,6 +44,7 @@ export type Reason =
   | "QUEUE_FULL"
   | "WATCHERS_FULL"
   | "TOO_MANY_REQUESTS"
+  | "POOL_FULL"
   | "REPLY_TOO_LARGE"
   | "RECORDS_TOO_LARGE"
   | "RECORDS_MEMORY_FULL"
@@ -98,6 +99,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
   TOO_MANY_REQUESTS: { code: Code.ResourceExhausted, status: 429 },
   WATCHERS_FULL: { code: Code.ResourceExhausted, status: 429 },
+  POOL_FULL: { code: Code.Unavailable, status: 503 },
   REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
   RECORDS_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
   RECORDS_MEMORY_FULL: { code: Code.Unavailable, status: 503 },

@@ -2,6 +2,15 @@ import type { JsonText } from "../domain/json-text.ts";
 import type { JsonLimits } from "../domain/limits.ts";
 import { NodeFailure } from "./failure.ts";
 
+/** An output that was checked where it was computed, in another process. */
+export class CheckedOutput {
+  readonly text: JsonText;
+
+  constructor(text: JsonText) {
+    this.text = text;
+  }
+}
+
 /**
  * Turns what a node computed into JSON text, or fails the node with OUTPUT_TOO_LARGE or OUTPUT_INVALID.
  *
@@ -10,6 +19,7 @@ import { NodeFailure } from "./failure.ts";
  * part a million times is refused before it is written out.
  */
 export function checkOutput(value: unknown, limits: JsonLimits): JsonText {
+  if (value instanceof CheckedOutput) return value.text;
   const walk = new Walk(limits);
   walk.push(value, 1);
   while (walk.next()) {

@@ -21,8 +21,9 @@ import type { Graph, GraphNode, Level, Port } from "./graph.ts";
 import { type LevelPlan, planLevels } from "./levels.ts";
 import type { HiddenParts } from "./node-inputs.ts";
 import { Problems } from "./problems.ts";
-import { QueryCompiler } from "./query/compile-query.ts";
-import { compilePayloadSchema } from "./schema/payload-schema.ts";
+import { QueryCompiler, type QueryParsing } from "./query/compile-query.ts";
+import { PayloadGate } from "./schema/payload-gate.ts";
+import { checkPayloadSchema, payloadSchemaOf } from "./schema/payload-schema.ts";
 import { compileStartOutput } from "./start-output.ts";
 import { checkStructure, portsOf, type Structure } from "./structure.ts";
 import { Names } from "./templates/field.ts";
@@ -39,11 +40,38 @@ type CompiledGraph = {
 
 /** Compiles a definition, whatever it holds. Needs no other check before it, and never throws for what is in it. */
 export function compileGraph(definition: WorkflowDefinition, limits: Limits): CompiledGraph {
+  const steps = compileInSteps(definition, limits, "at once");
+  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
+}
+
+/**
+ * Compiles a definition that was checked before, to run it. Queries are parsed when they first run, and nothing is warned of.
+ *
+ * @param rest asked after each node; what it gives is waited for
+ */
+export async function loadGraph(
+  definition: WorkflowDefinition,
+  limits: Limits,
+  rest: () => Promise<void> | undefined,
+): Promise<CompiledGraph> {
+  const steps = compileInSteps(definition, limits, "when run");
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done) return step.value;
+    await rest();
+  }
+}
+
+/** Comes back after each node, so that whoever drives it can do other work in between. */
+function* compileInSteps(
+  definition: WorkflowDefinition,
+  limits: Limits,
+  parsing: QueryParsing,
+): Generator<void, CompiledGraph, void> {
   const problems = new Problems(
     definition.nodes.map((node) => node.id),
     limits.definition.problemsMax,
   );
-  const { byteLength } = toBinary(WorkflowDefinitionSchema, definition);
+  const { byteLength } = parsing === "at once" ? toBinary(WorkflowDefinitionSchema, definition) : { byteLength: 0 };
   if (byteLength > limits.definition.bytesMax) {
     const message = `The definition has ${byteLength} bytes of at most ${limits.definition.bytesMax} (limit definition.bytesMax). Split it.`;
     problems.error({ field: "" }, "DEFINITION_TOO_LARGE", message);
@@ -52,24 +80,31 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
   const structure = checkStructure(definition, limits, problems);
   const nodes = definition.nodes.slice(0, limits.graphNodesMax);
   const names = new Names(nodes, problems, limits);
-  const queries = new QueryCompiler(limits);
-  const compiled = new Map(nodes.map((node) => [node.id, compileNode(node, { names, limits, queries })]));
+  const queries = new QueryCompiler(limits, parsing);
+  const compiled = new Map<string, CompiledNode | undefined>();
+  for (const node of nodes) {
+    compiled.set(node.id, compileNode(node, { names, limits, queries }));
+    yield;
+  }
   const start = nodes.find((node) => node.kind.case === "start");
   const output = compileStartOutput(start, names);
   for (const { field, description } of violationsOfFields(definition.fields, "fields")) {
     problems.error({ field }, "FIELD_DECLARATION_INVALID", `${field} ${description}.`);
   }
-  const payloadSchema = compilePayloadSchema(start, names);
+  if (parsing === "at once") checkPayloadSchema(start, names);
   if (structure === undefined) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
   const plans = planLevels(structure);
   const finishesBranches = definition.onFailure === WorkflowDefinition_OnFailure.FINISH_BRANCHES;
-  const certainty = new Certainty(plans, { finishesBranches });
-  warnOfLevels(structure, plans, { certainty, names, problems });
+  if (parsing === "at once") {
+    const certainty = new Certainty(plans, { finishesBranches });
+    warnOfLevels(structure, plans, { certainty, names, problems });
+  }
   if (problems.errorCount > 0) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
+  const payloadSchema = payloadSchemaOf(start);
   const trigger = startMessage(structure)?.trigger;
   const graph: Graph = {
     root: linkLevels(plans, compiled),
@@ -82,7 +117,7 @@ export function compileGraph(definition: WorkflowDefinition, limits: Limits): Co
     fields: definition.fields,
     samplePayload: trigger?.value?.payload ?? {},
     ...(output && { output }),
-    ...(payloadSchema && { payloadSchema }),
+    ...(payloadSchema && { payloadGate: new PayloadGate(payloadSchema) }),
   };
   return { graph, errors: [], warnings: problems.warnings };
 }

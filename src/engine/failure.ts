@@ -1,7 +1,7 @@
 import type { HttpFailureReason } from "./http/http-failure.ts";
 
 /** Why a node failed. A reason, once published, keeps its meaning. */
-type FailureReason =
+export type FailureReason =
   | "EXPRESSION_ERROR"
   | "OUTPUT_TOO_LARGE"
   | "OUTPUT_INVALID"

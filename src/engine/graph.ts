@@ -3,7 +3,7 @@ import type { FieldDeclaration } from "../gen/flowcall/v1/field_pb.ts";
 import type { HiddenParts } from "./node-inputs.ts";
 import type { Leaf } from "./nodes/leaf.ts";
 import type { Condition } from "./rule.ts";
-import type { Schema } from "./schema/schema-run.ts";
+import type { PayloadGate } from "./schema/payload-gate.ts";
 import type { Template } from "./templates/reference.ts";
 
 /** A compiled definition: read-only, without a reference that cannot resolve, shared by all runs of its version. */
@@ -24,7 +24,7 @@ export type Graph = {
   /** The sample of the "API Call" panel. */
   readonly samplePayload: JsonObject;
   /** What a payload must be like. */
-  readonly payloadSchema?: Schema;
+  readonly payloadGate?: PayloadGate;
   /** What a call answers where no Response node has run. */
   readonly output?: Template<JsonValue>;
 };

@@ -28,8 +28,6 @@ export class Iterations {
   /** The failed iteration of the lowest index, which does not depend on who was faster. */
   #firstFailure: FailedIteration | undefined;
   #bytes = 0;
-  #restedAt = performance.now();
-  #resting: Promise<void> | undefined;
 
   /** Fails with GROUP_TOO_LARGE where the execution would have too many iterations with these. */
   constructor(group: GroupRun, items: Items) {
@@ -56,7 +54,8 @@ export class Iterations {
         return;
       }
       this.#take(index, run);
-      await this.#rest();
+      const resting = this.#group.visit.level.state.rest();
+      if (resting !== undefined) await resting;
     }
   }
 
@@ -128,27 +127,7 @@ export class Iterations {
       `"${node_name ?? node_id}": ${message}`
     );
   }
-
-  /**
-   * Lets other work of the process in. Iterations that wait for nothing would keep it out until the last one; they rest
-   * together, since one behind the other they would keep it out as well.
-   */
-  async #rest(): Promise<void> {
-    if (this.#resting === undefined && performance.now() - this.#restedAt > restEveryMs) {
-      const { state, boundary } = this.#group.visit.level;
-      const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
-      const rested = () => {
-        this.#resting = undefined;
-        this.#restedAt = performance.now();
-      };
-      // Where it is aborted, nothing starts any more, which each iteration finds out for itself.
-      this.#resting = state.run.journal.work(turn, boundary.signal).then(rested, rested);
-    }
-    await this.#resting;
-  }
 }
-
-const restEveryMs = 10;
 
 /** Counts iterations before they begin, so that Groups side by side cannot begin more than there may be. */
 function reserve({ visit: { level } }: GroupRun, count: number): void {

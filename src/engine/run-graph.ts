@@ -8,7 +8,9 @@ import type { Graph, GraphNode, Level } from "./graph.ts";
 import type { HttpClient } from "./http/http-client.ts";
 import { Joins } from "./joins.ts";
 import type { Journal } from "./journal.ts";
+import type { ProcessPool } from "./pool/process-pool.ts";
 import { Outputs, RunScope, type RunValues } from "./run-scope.ts";
+import type { Turns } from "./turns.ts";
 import { type LevelRun, RunState } from "./visit.ts";
 import { visitNode } from "./visit-node.ts";
 
@@ -24,6 +26,10 @@ export type Run = RunValues & {
   /** Calls to the outside share their connections with those of the same environment only. */
   readonly environmentId: string;
   readonly http: Pick<HttpClient, "send">;
+  /** Where what cannot be bounded in line is computed. */
+  readonly pool: Pick<ProcessPool, "run">;
+  /** When it may go on that has held the thread for long. */
+  readonly turns: Turns;
   /** Aborts when the run must end for a reason from outside. What is under way then leaves no record. */
   readonly signal: AbortSignal;
 };
@@ -70,6 +76,9 @@ async function runLevel(level: Level, run: LevelRun): Promise<void> {
     try {
       const exit = await visitNode(node, run, runLevel);
       if (exit !== undefined) {
+        // Before what follows begins, so that all of it begins together, however busy the process is.
+        const resting = run.state.rest();
+        if (resting !== undefined) await resting;
         await Promise.all(joins.leave(node, exit).map(runBranch));
       }
     } catch (error) {

@@ -1,8 +1,9 @@
+import type { Clock } from "../domain/clock.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
 import type { LeafStep, Retry } from "./graph.ts";
-import type { Attempt } from "./nodes/leaf.ts";
+import type { Attempt, NodeTimeout } from "./nodes/leaf.ts";
 import { createSeededRandom } from "./query/seeded-random.ts";
 import { createSend } from "./send-request.ts";
 import type { Visit } from "./visit.ts";
@@ -75,7 +76,7 @@ async function runAttempt(step: LeafStep, visit: Visit, { isLast }: Try): Promis
   const { leaf, timeoutMs } = step;
   const { run } = visit.level.state;
   const { signal } = visit.level.boundary;
-  const attempt: Attempt = {
+  return leaf.run({
     executionId: run.executionId,
     type: run.type,
     limits: run.limits,
@@ -84,23 +85,30 @@ async function runAttempt(step: LeafStep, visit: Visit, { isLast }: Try): Promis
     scope: visit.scope,
     signal,
     isLast,
+    turn: [run.organizationId, run.environmentId],
+    pool: run.pool,
     now: () => run.clock.now(),
     wait: (delayMs) => run.journal.wait(visit.path, delayMs, signal),
+    openTimeout: () => openTimeout(run.clock, timeoutMs, signal),
     send: createSend(step, visit),
-  };
-  if (!leaf.hasTimeout) {
-    return leaf.run(attempt);
-  }
+  });
+}
+
+function openTimeout(clock: Clock, timeoutMs: number, signal: AbortSignal): NodeTimeout {
   const over = new AbortController();
-  const settled = new AbortController();
-  const timer = run.clock.wait(timeoutMs, settled.signal).then(
-    () => over.abort(new NodeFailure("NODE_TIMED_OUT", `The node took longer than ${timeoutMs} ms.`)),
-    () => undefined,
-  );
-  try {
-    return await leaf.run({ ...attempt, signal: AbortSignal.any([signal, over.signal]) });
-  } finally {
-    settled.abort();
-    await timer;
-  }
+  const closed = new AbortController();
+  let timer: Promise<void> | undefined;
+  return {
+    signal: AbortSignal.any([signal, over.signal]),
+    start: () => {
+      timer ??= clock.wait(timeoutMs, closed.signal).then(
+        () => over.abort(new NodeFailure("NODE_TIMED_OUT", `The node took longer than ${timeoutMs} ms.`)),
+        () => undefined,
+      );
+    },
+    close: async () => {
+      closed.abort();
+      await timer;
+    },
+  };
 }

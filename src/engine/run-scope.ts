@@ -14,6 +14,8 @@ export type RunValues = {
     readonly body: JsonObject;
     /** By lower-case name. */
     readonly headers: Readonly<Record<string, string>>;
+    /** The payload's text, where it is known. */
+    readonly text?: JsonText;
   };
   readonly linkedAccount: JsonObject;
   readonly workflowFields: JsonObject;
@@ -23,14 +25,14 @@ export type RunValues = {
 /** The outputs of the nodes that ran, in the run or in one iteration, which sees those outside of it too. */
 export class Outputs {
   readonly #outer: Outputs | undefined;
-  readonly #read = new Map<string, () => JsonValue>();
+  readonly #outputs = new Map<string, Output>();
 
   constructor(outer?: Outputs) {
     this.#outer = outer;
   }
 
   setValue(nodeId: string, value: JsonValue): void {
-    this.#read.set(nodeId, () => value);
+    this.#outputs.set(nodeId, { value });
   }
 
   /**
@@ -38,27 +40,34 @@ export class Outputs {
    * long as there is memory for it: it may take thirty times as much.
    */
   setText(nodeId: string, text: JsonText): void {
-    let parsed: WeakRef<object> | undefined;
-    this.#read.set(nodeId, () => {
-      const known = parsed?.deref();
-      // What was parsed from the text.
-      if (known !== undefined) return known as JsonValue;
-      // The text was written from a JSON value.
-      const value = JSON.parse(text) as JsonValue;
-      if (text.length <= keptCharsMax || typeof value !== "object" || value === null) this.setValue(nodeId, value);
-      else parsed = new WeakRef(value);
-      return value;
-    });
+    this.#outputs.set(nodeId, { text });
   }
 
   get(nodeId: string): JsonValue | undefined {
-    const read = this.#read.get(nodeId);
-    return read === undefined ? this.#outer?.get(nodeId) : read();
+    const output = this.#outputs.get(nodeId);
+    if (output === undefined) return this.#outer?.get(nodeId);
+    if (output.value !== undefined || output.text === undefined) return output.value;
+    const known = output.parsed?.deref();
+    // What was parsed from the text.
+    if (known !== undefined) return known as JsonValue;
+    // The text was written from a JSON value.
+    const value = JSON.parse(output.text) as JsonValue;
+    if (output.text.length <= keptCharsMax || typeof value !== "object" || value === null) output.value = value;
+    else output.parsed = new WeakRef(value);
+    return value;
+  }
+
+  /** The text of an output that was set as one. */
+  textOf(nodeId: string): JsonText | undefined {
+    const output = this.#outputs.get(nodeId);
+    return output === undefined ? this.#outer?.textOf(nodeId) : output.text;
   }
 }
 
 /** The values of texts up to this length are kept. */
 const keptCharsMax = 64 * 1024;
+
+type Output = { readonly text?: JsonText; value?: JsonValue; parsed?: WeakRef<object> };
 
 /** Where one visit of a node reads, with the notes for its record. */
 export class RunScope implements Scope {
@@ -81,6 +90,11 @@ export class RunScope implements Scope {
       this.note(`"{{${reference.text}}}" did not resolve.`);
     }
     return value;
+  }
+
+  textOf(source: Source): JsonText | undefined {
+    if (source.kind === "event_body") return this.#values.event.text;
+    return source.kind === "node" ? this.#outputs.textOf(source.nodeId) : undefined;
   }
 
   note(text: string): void {

@@ -19,11 +19,29 @@ export class RunState {
   crash: { readonly error: unknown } | undefined;
 
   readonly hidden: HiddenParts;
+  #resting: Promise<void> | undefined;
 
   constructor(run: Run, graph: BoundaryOptions & Pick<Graph, "hidden">) {
     this.run = run;
     this.hidden = graph.hidden;
     this.boundary = new Boundary(run.signal, graph);
+  }
+
+  /**
+   * Lets other work of the process in where the run has held the thread for long: then it is to be waited for. What runs
+   * side by side rests together, and goes on in the order in which it came.
+   */
+  rest(): Promise<void> | undefined {
+    const { turns, journal, organizationId, environmentId } = this.run;
+    if (this.#resting === undefined && turns.isOver) {
+      const rested = () => {
+        this.#resting = undefined;
+      };
+      const turn = () => turns.next([organizationId, environmentId]);
+      // Where it is aborted, nothing starts any more, which each branch finds out for itself.
+      this.#resting = journal.work(turn, this.boundary.signal).then(rested, rested);
+    }
+    return this.#resting;
   }
 }
 

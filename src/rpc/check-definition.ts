@@ -1,19 +1,22 @@
-import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
-import { compileGraph } from "../engine/compile-graph.ts";
-import type { Graph } from "../engine/graph.ts";
+import type { Definitions, Findings } from "../engine/definitions.ts";
 import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
-import type { WorkflowProblem } from "../gen/flowcall/v1/workflow_pb.ts";
 
-type Checked = { readonly graph: Graph; readonly warnings: WorkflowProblem[] };
+type CheckOptions = {
+  /** The workflow's id. */
+  readonly id: string;
+  readonly definitions: Definitions;
+  readonly path: readonly [string, string];
+  readonly signal: AbortSignal;
+};
 
-/** Compiles a definition of the workflow of this id. Refuses with WORKFLOW_INVALID, and all problems, what cannot run. */
-export function checkDefinition(
+/** Refuses with WORKFLOW_INVALID, and all problems, a definition that cannot run. Gives what its author should know. */
+export async function checkDefinition(
   definition: WorkflowDefinition,
-  { id, limits }: { readonly id: string; readonly limits: Limits },
-): Checked {
-  const { graph, errors, warnings } = compileGraph(definition, limits);
-  if (graph !== undefined) return { graph, warnings: [...warnings] };
+  { id, definitions, path, signal }: CheckOptions,
+): Promise<Findings["warnings"]> {
+  const { errors, warnings } = await definitions.check(definition, { path, signal });
+  if (errors.length === 0) return warnings;
   const [first] = errors;
   const node = first?.nodeId === undefined ? "" : `node ${first.nodeId}, `;
   throw new RequestError(

@@ -5,7 +5,9 @@ import { statusOf } from "../domain/execution.ts";
 import { checkJson } from "../domain/json-check.ts";
 import { jsonTextOf, parseJson } from "../domain/json-parse.ts";
 import type { Limits } from "../domain/limits.ts";
+import type { Definitions } from "../engine/definitions.ts";
 import type { GivenOutputs } from "../engine/given-outputs.ts";
+import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import {
   type TestDraftRequest,
   TestDraftResponseSchema,
@@ -20,7 +22,7 @@ import { eventHeaders } from "./event-headers.ts";
 import { errorField, nodeRunMessage, statuses, valueField } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { nodeViews } from "./node-view.ts";
-import { principalOf, reachOf } from "./principal-of.ts";
+import { principalOf, reachOf, turnOf } from "./principal-of.ts";
 import { checkReplySize, replyTooLarge } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
 import { waitBudget } from "./wait-budget.ts";
@@ -30,20 +32,24 @@ export type DraftTestOptions = {
   readonly workflows: WorkflowStore;
   readonly reader: ExecutionReader;
   readonly scheduler: Scheduler;
+  readonly definitions: Definitions;
+  readonly pool: Pick<ProcessPool, "run">;
   readonly limits: Limits;
   readonly clock: Clock;
 };
 
 /** Runs drafts without publishing them. */
 export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeof WorkflowService>, "testDraft"> {
-  const { workflows, reader, scheduler, limits, clock } = options;
+  const { workflows, reader, scheduler, definitions, pool, limits, clock } = options;
   return {
     testDraft: async (request, call) => {
       const { organizationId, environmentId } = principalOf(call);
       const { linkedAccountId, configId, outputsOf } = request;
       const { workflowId, slug, revision, ...draft } = await readDraft(workflows, reachOf(call), request);
       const definition = parseDefinition(draft.definition);
-      const { graph } = checkDefinition(definition, { id: workflowId, limits });
+      const path = turnOf(call);
+      await checkDefinition(definition, { id: workflowId, definitions, path, signal: call.signal });
+      const graph = await definitions.load(definition, path);
       const kept = await workflows.keepDraft({ environmentId, workflowId, revision, linkedAccountId });
       const origin = outputsOf && { environmentId, executionId: outputsOf.executionId };
       const body =
@@ -59,6 +65,8 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
         ...(configId !== undefined && { configId }),
         payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
         headers: checkJson(headers, { name: "headers", limits: limits.payload }),
+        signal: call.signal,
+        pool,
         outputs: outputsIn(request),
         ...(outputsOf && { outputsOf }),
       };

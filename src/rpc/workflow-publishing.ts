@@ -1,11 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import type { Call } from "../domain/call.ts";
-import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowRecord } from "../domain/workflow.ts";
-import { compileGraph } from "../engine/compile-graph.ts";
-import { deriveSchemaOf } from "../engine/schema/derive-schema.ts";
+import type { Definitions } from "../engine/definitions.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
+import { Scope } from "../gen/flowcall/v1/options_pb.ts";
 import {
   ListVersionsResponseSchema,
   PublishWorkflowResponseSchema,
@@ -20,8 +19,8 @@ import { checkDefinition } from "./check-definition.ts";
 import { etagOf, expectedOf } from "./etag.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { nextOf, pageOf } from "./page.ts";
-import { principalOf, reachOf } from "./principal-of.ts";
-import { type Named, panelOf, parseDefinition, readDraft, referenceOf, versionMessage } from "./workflow-message.ts";
+import { principalOf, reachOf, requireScope, turnOf } from "./principal-of.ts";
+import { type Named, parseDefinition, readDraft, referenceOf, versionMessage } from "./workflow-message.ts";
 
 type Publishing = Pick<
   ServiceHandlers<typeof WorkflowService>,
@@ -36,12 +35,12 @@ type Publishing = Pick<
 
 export type PublishingOptions = {
   readonly workflows: WorkflowStore;
-  readonly limits: Limits;
+  readonly definitions: Definitions;
   readonly answer: (call: Call, workflow: WorkflowRecord) => Promise<Workflow>;
 };
 
 /** How a draft becomes what calls run, and back. */
-export function workflowPublishing({ workflows, limits, answer }: PublishingOptions): Publishing {
+export function workflowPublishing({ workflows, definitions, answer }: PublishingOptions): Publishing {
   const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
 
   const findVersion = async (call: Call, { id }: WorkflowRecord, version: number) => {
@@ -50,35 +49,42 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
     return found;
   };
 
-  const findingsOf = (
+  const findingsOf = async (
     definition: WorkflowDefinition,
-    { deriveSchema = false }: { readonly deriveSchema?: boolean | undefined },
+    { deriveSchema: derivesSchema = false }: { readonly deriveSchema?: boolean | undefined },
+    call: Call,
   ) => {
-    const { errors, warnings } = compileGraph(definition, limits);
-    const sample = deriveSchema ? panelOf(definition)?.payload : undefined;
-    return {
-      errors: [...errors],
-      warnings: [...warnings],
-      ...(sample !== undefined && { derivedSchema: deriveSchemaOf(sample) }),
-    };
+    const findings = await definitions.check(definition, { path: turnOf(call), signal: call.signal, derivesSchema });
+    return { ...findings, errors: [...findings.errors], warnings: [...findings.warnings] };
   };
+
+  const warningsOf = async (definition: string, id: string, call: Call) => [
+    ...(await checkDefinition(parseDefinition(definition), {
+      id,
+      definitions,
+      path: turnOf(call),
+      signal: call.signal,
+    })),
+  ];
 
   return {
     validateDraft: async (request, call) => {
+      // What is checked then is the caller's, and not what authors have saved.
+      if (request.definition !== undefined || request.deriveSchema) requireScope(call, Scope.AUTHOR);
       const { id } = await find(call, request);
       const draft = await workflows.getDraft(principalOf(call).environmentId, id);
       return create(ValidateDraftResponseSchema, {
-        ...findingsOf(request.definition ?? parseDefinition(draft.definition), request),
+        ...(await findingsOf(request.definition ?? parseDefinition(draft.definition), request, call)),
         ...(request.definition === undefined && { etag: etagOf(draft.revision) }),
       });
     },
 
-    validateDefinition: async ({ definition = create(WorkflowDefinitionSchema), ...request }) =>
-      create(ValidateDefinitionResponseSchema, findingsOf(definition, request)),
+    validateDefinition: async ({ definition = create(WorkflowDefinitionSchema), ...request }, call) =>
+      create(ValidateDefinitionResponseSchema, await findingsOf(definition, request, call)),
 
     publishWorkflow: async (request, call) => {
       const { workflowId, definition, revision } = await readDraft(workflows, reachOf(call), request);
-      const { warnings } = checkDefinition(parseDefinition(definition), { id: workflowId, limits });
+      const warnings = await warningsOf(definition, workflowId, call);
       const version = await workflows.publish(principalOf(call), {
         action: "PUBLISH",
         workflowId,
@@ -113,7 +119,7 @@ export function workflowPublishing({ workflows, limits, answer }: PublishingOpti
       const workflow = await find(call, request);
       const { definition } = await findVersion(call, workflow, request.version);
       // What an older release has published need not be what this one runs.
-      const { warnings } = checkDefinition(parseDefinition(definition), { id: workflow.id, limits });
+      const warnings = await warningsOf(definition, workflow.id, call);
       const version = await workflows.publish(principalOf(call), {
         action: "RESTORE",
         workflowId: workflow.id,

@@ -19,7 +19,7 @@ export type WorkflowServiceOptions = DraftTestOptions;
 
 /** Writing, publishing and looking up workflows. */
 export function createWorkflowService(options: WorkflowServiceOptions): Implementation {
-  const { workflows, limits } = options;
+  const { workflows, definitions } = options;
   const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
 
   /** With the panel of the version that calls run, or of the draft. */
@@ -35,7 +35,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
 
   return implement(WorkflowService, {
     ...draftTest(options),
-    ...workflowPublishing({ workflows, limits, answer }),
+    ...workflowPublishing({ workflows, definitions, answer }),
 
     createWorkflow: async ({ slug, name, description, alias }, call) =>
       workflowMessage(

@@ -2,6 +2,7 @@ import type { Account } from "../domain/account.ts";
 import { isTerminal } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Graph } from "../engine/graph.ts";
+import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { BoundExecution } from "../storage/begin.ts";
 import type { ConfigStore } from "../storage/config-store.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
@@ -28,6 +29,7 @@ export type AcceptorOptions = {
   readonly workflows: WorkflowStore;
   readonly configs: ConfigStore;
   readonly sealing: Sealing;
+  readonly pool: Pick<ProcessPool, "run">;
   readonly hints: Pick<Hints, "tell">;
   readonly versions: VersionCache;
   readonly memory: RecordMemory;
@@ -79,8 +81,9 @@ export class Acceptor {
 
   async #admit(call: ExecuteCall): Promise<Accept> {
     const target = await this.#options.workflows.resolveCall(call);
-    const graph = await this.#options.versions.get(call.environmentId, target.workflowId, target.version);
-    admit(graph, call);
+    const graph = await this.#options.versions.get(call, target.workflowId, target.version);
+    const checking = admit(graph, call, this.#options.pool);
+    if (checking !== undefined) await checking;
     this.#checkSealing(graph);
     return await acceptOf(call, target, graph, this.#options);
   }

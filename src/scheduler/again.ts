@@ -78,7 +78,7 @@ export class Again {
     const reference = { workflow: workflowId };
     const call = { organizationId, environmentId, reference, version, linkedAccountId };
     const { linkedAccount, slug } = await workflows.resolveCall(call);
-    const graph = await versions.get(environmentId, workflowId, version);
+    const graph = await versions.get(origin, workflowId, version);
     // Results that are taken over were made with the values of then.
     const fields = source === "RETRY" ? {} : await this.fieldsOf(graph, { ...origin, slug });
     const execution = { ...origin, ...fields, id: newId(), type: "ASYNC" as const, source, originId: origin.id };

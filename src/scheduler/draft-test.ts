@@ -6,7 +6,7 @@ import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { type GivenOutputs, givenSeed, recordedSeed } from "../engine/given-outputs.ts";
 import type { Graph } from "../engine/graph.ts";
-import { checkPayload } from "../engine/schema/payload-schema.ts";
+import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { KeptDraft } from "../storage/draft-snapshot.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
 import type { Again } from "./again.ts";
@@ -25,6 +25,9 @@ export type DraftTestCall = KeptDraft & {
   readonly graph: Graph;
   readonly configId?: string;
   readonly payload: JsonText;
+  /** Aborts when the caller goes away. */
+  readonly signal: AbortSignal;
+  readonly pool: Pick<ProcessPool, "run">;
   readonly headers: JsonText;
   readonly outputs: GivenOutputs;
   /** An ended execution of the workflow whose outputs stand in, for these nodes or for all. */
@@ -58,7 +61,9 @@ export async function prepareDraftTest(call: DraftTestCall, context: DraftTestCo
   };
   const execution = { ...start, ...(await again.fieldsOf(graph, { ...start, slug })) };
   const event: Event = eventOf(execution);
-  if (graph.payloadSchema !== undefined) checkPayload(graph.payloadSchema, event.body);
+  const { pool, signal } = call;
+  const path = [organizationId, environmentId] as const;
+  await graph.payloadGate?.check({ payload: event.body, text: payload, path, signal, pool });
   const given = givenSeed(graph, call.outputs, { limits, now });
   const recorded = recordedSeed(graph, await readRecorded(call, context), {
     nodeIds: call.outputsOf?.nodeIds ?? [],

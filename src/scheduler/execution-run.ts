@@ -8,13 +8,16 @@ import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
+import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import { runGraph } from "../engine/run-graph.ts";
+import type { Turns } from "../engine/turns.ts";
 import type { Begin, BoundExecution } from "../storage/begin.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { OpenedJournal } from "../storage/open-journal.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
+import { CutShort } from "./cut-short.ts";
 import { fieldValues } from "./field-values.ts";
 import type { Lease } from "./lease.ts";
 import type { RecordMemory } from "./record-memory.ts";
@@ -26,16 +29,6 @@ const heldMs = 200;
 
 /** The delay between two tries of a write that an unreachable database kept from its answer. */
 const retryMs = 250;
-
-/** Why a run is cut short: with the outcome that somebody else committed, or without one. */
-class CutShort extends Error {
-  readonly outcome: Outcome | undefined;
-
-  constructor(message: string, outcome?: Outcome) {
-    super(message);
-    this.outcome = outcome;
-  }
-}
 
 /** What an execution starts from: the payload and the request headers that it keeps. */
 export type Event = { readonly body: JsonObject; readonly headers: Readonly<Record<string, string>> };
@@ -59,6 +52,8 @@ export type ExecutionRunOptions = {
   readonly onRecorded?: (executionId: string) => void;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
+  readonly pool: Pick<ProcessPool, "run">;
+  readonly turns: Turns;
   readonly limits: Limits;
   readonly memory: RecordMemory;
   readonly clock: Clock;
@@ -216,7 +211,7 @@ export class ExecutionRun {
   }
 
   async #runGraph(): Promise<Outcome> {
-    const { execution, event, graph, linkedAccount, http, limits, clock, log } = this.#options;
+    const { execution, event, graph, linkedAccount, http, pool, turns, limits, clock, log } = this.#options;
     const { attributes, ...account } = linkedAccount;
     try {
       return await runGraph(graph, {
@@ -224,10 +219,12 @@ export class ExecutionRun {
         organizationId: execution.organizationId,
         environmentId: execution.environmentId,
         type: execution.type,
-        event,
+        event: { ...event, text: execution.payload },
         linkedAccount: { ...attributes, ...account },
         ...fieldValues(execution),
         http,
+        pool,
+        turns,
         limits,
         clock,
         journal: this.#journal,

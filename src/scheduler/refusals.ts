@@ -1,10 +1,13 @@
 import { RequestError } from "../domain/request-error.ts";
 import type { Graph } from "../engine/graph.ts";
-import { checkPayload } from "../engine/schema/payload-schema.ts";
+import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { ExecuteCall } from "./execute-call.ts";
 
-/** Refuses what a workflow's own graph forbids, before anything is created. */
-export function admit(graph: Graph, call: Pick<ExecuteCall, "type" | "event">): void {
+/** A call that is admitted by a graph, or refused. */
+type AdmittedCall = Pick<ExecuteCall, "type" | "event" | "payload" | "signal" | "organizationId" | "environmentId">;
+
+/** Refuses what a workflow's own graph forbids, before anything is created. What it gives is to be waited for. */
+export function admit(graph: Graph, call: AdmittedCall, pool: Pick<ProcessPool, "run">): Promise<void> | undefined {
   if (!graph.hasApiCallTrigger) {
     throw new RequestError(
       "WORKFLOW_HAS_OTHER_TRIGGER",
@@ -18,7 +21,9 @@ export function admit(graph: Graph, call: Pick<ExecuteCall, "type" | "event">): 
         "ask for the response by its execution id.",
     );
   }
-  if (graph.payloadSchema !== undefined) checkPayload(graph.payloadSchema, call.event.body);
+  const { organizationId, environmentId, payload: text, event, signal } = call;
+  const path = [organizationId, environmentId] as const;
+  return graph.payloadGate?.check({ payload: event.body, text, path, signal, pool });
 }
 
 const queues = {

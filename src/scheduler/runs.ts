@@ -93,7 +93,7 @@ export class Runs {
     const bytes = journal?.bytes ?? 0;
     if (bytes > writtenPerByte * limits.recordsBytesMax) return "too_large";
     if (!memory.hasRoom(claimed.organizationId, Math.min(bytes, limits.recordsBytesMax))) return "no_room";
-    const graph = await versions.get(claimed.environmentId, claimed.workflowId, claimed.version);
+    const graph = await versions.get(claimed, claimed.workflowId, claimed.version);
     const run = this.add({ execution: claimed, graph, linkedAccount: claimed.linkedAccount, event: eventOf(claimed) });
     try {
       await run.resume(claimed, journal);

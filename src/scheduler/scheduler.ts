@@ -10,7 +10,10 @@ import type { Outcome } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
+import type { Definitions } from "../engine/definitions.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
+import type { ProcessPool } from "../engine/pool/process-pool.ts";
+import type { Turns } from "../engine/turns.ts";
 import type { ConfigStore } from "../storage/config-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
@@ -47,6 +50,9 @@ export type SchedulerOptions = {
   readonly onRecorded?: (ids: readonly string[] | undefined) => void;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
+  readonly pool: Pick<ProcessPool, "run">;
+  readonly turns: Turns;
+  readonly definitions: Definitions;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -68,7 +74,7 @@ export class Scheduler implements Service {
   constructor(options: SchedulerOptions) {
     const { executions, workflows, leases, hints, onRecorded, limits, clock, log } = options;
     this.#options = options;
-    this.#versions = new VersionCache({ workflows, limits });
+    this.#versions = new VersionCache({ workflows, definitions: options.definitions, limits });
     this.#load = new Load(limits);
     this.#lease = new Lease({ leases, owner: this.#owner, load: this.#load, rates: options.rates, log });
     const memory = new RecordMemory(limits);

@@ -1,6 +1,7 @@
 import { fromJsonString } from "@bufbuild/protobuf";
+import type { Account } from "../domain/account.ts";
 import type { Limits } from "../domain/limits.ts";
-import { compileGraph } from "../engine/compile-graph.ts";
+import type { Definitions } from "../engine/definitions.ts";
 import type { Graph } from "../engine/graph.ts";
 import { WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
@@ -15,8 +16,12 @@ type Cached = { readonly graph: Promise<Graph>; bytes: number };
 
 export type VersionCacheOptions = {
   readonly workflows: Pick<WorkflowStore, "getVersion">;
+  readonly definitions: Pick<Definitions, "load">;
   readonly limits: Limits;
 };
+
+/** Whose version it is. */
+export type VersionOwner = Pick<Account, "organizationId" | "environmentId">;
 
 /**
  * Published versions, compiled once. A version never changes, so none goes stale; the longest unused leave first, where
@@ -31,8 +36,8 @@ export class VersionCache {
     this.#options = options;
   }
 
-  get(environmentId: string, workflowId: string, version: number): Promise<Graph> {
-    const key = `${environmentId}/${workflowId}/${version}`;
+  get(owner: VersionOwner, workflowId: string, version: number): Promise<Graph> {
+    const key = `${owner.environmentId}/${workflowId}/${version}`;
     const cached = this.#cached.get(key);
     if (cached !== undefined) {
       // Set anew on each use: a Map keeps the order of insertion, and so the longest unused stands first.
@@ -40,8 +45,8 @@ export class VersionCache {
       this.#cached.set(key, cached);
       return cached.graph;
     }
-    const text = this.#read(environmentId, workflowId, version);
-    const graph = text.then((definition) => this.#compile(workflowId, version, definition));
+    const text = this.#read(owner.environmentId, workflowId, version);
+    const graph = text.then((definition) => this.#compile(owner, definition));
     const added: Cached = { graph, bytes: 0 };
     this.#cached.set(key, added);
     text.then(({ length }) => this.#weigh(key, added, length * compiledBytesPerChar)).catch(() => undefined);
@@ -55,12 +60,11 @@ export class VersionCache {
     return text;
   }
 
-  #compile(workflowId: string, version: number, definition: string): Graph {
-    const { graph, errors } = compileGraph(fromJsonString(WorkflowDefinitionSchema, definition), this.#options.limits);
-    if (graph === undefined) {
-      throw new Error(`version ${version} of workflow ${workflowId} does not compile: ${errors[0]?.message}`);
-    }
-    return graph;
+  #compile({ organizationId, environmentId }: VersionOwner, definition: string): Promise<Graph> {
+    return this.#options.definitions.load(fromJsonString(WorkflowDefinitionSchema, definition), [
+      organizationId,
+      environmentId,
+    ]);
   }
 
   #weigh(key: string, cached: Cached, bytes: number): void {

@@ -1,6 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { begin, type Ended, ended, type NodeJson, run, settle, start } from "./workflow.ts";
+import { Turns } from "../../src/engine/turns.ts";
+import { begin, type Ended, ended, type NodeJson, type RunOptions, run, settle, start } from "./workflow.ts";
 
 const answer: NodeJson = { id: "r", response: { data: "{{node.g.body}}" } };
 const edges = ["start > g", "g each > x", "g > r"];
@@ -17,8 +18,13 @@ const inner = (query: string, more: JsonObject = {}): NodeJson => ({
 });
 
 /** Expects what a Group over `items` gives. */
-async function check(nodes: readonly NodeJson[], items: JsonValue, expected: JsonValue): Promise<Ended> {
-  const result = await run([start, ...nodes, answer], edges, { body: { items } });
+async function check(
+  nodes: readonly NodeJson[],
+  items: JsonValue,
+  expected: JsonValue,
+  options: RunOptions = {},
+): Promise<Ended> {
+  const result = await run([start, ...nodes, answer], edges, { body: { items }, ...options });
   expect(result.outcome.error).toBeUndefined();
   expect(result.response).toEqual(expected);
   return result;
@@ -237,7 +243,7 @@ async function measure(count: number, group: NodeJson, node: NodeJson) {
     turns += 1;
   }, 1);
   const begin = performance.now();
-  const { records } = await check([group, node], items, items);
+  const { records } = await check([group, node], items, items, { turns: new Turns() });
   clearInterval(other);
   // Start, Group, Response, and for each iteration its own record and that of its node.
   expect(records).toHaveLength(2 * count + 3);

@@ -28,12 +28,16 @@ describe("a query that would not end is ended, and says why", () => {
     ["endless recursion", "($f := function($n){ 1 + $f($n) }; $f(1))", /Stack overflow|more than 200 ms/],
     ["a long range", "[1..9999999]", /maximum sequence length/],
     ["a product of ranges", "[1..40000].[1..40000]", /maximum sequence length|more than 200 ms/],
-    ["a text that doubles", "($f := function($s){ $f($s & $s) }; $f('ab'))", /a text of more than 4194304 characters/],
+    [
+      "a text that doubles",
+      "($f := function($s){ $f($s & $s) }; $f('ab'))",
+      /a text of more than 4194304 characters|more than 200 ms/,
+    ],
     ["a wide pad", "$pad('x', -1000000000)", /\$pad cannot make/],
     [
       "slow matches without end",
       "$split(x, /a.*z|a/)",
-      /regular expression matched for more than 200 ms/,
+      /matched for more than 200 ms|ran for more than 200 ms/,
       { x: "a".repeat(300_000) },
     ],
   ];
@@ -205,7 +209,7 @@ describe("many queries at once", () => {
   const spin = "($f := function($n){ $n > 4000 ? $n : $f($n + 1) }; $f(0))";
 
   test("are each charged for their own time only", async () => {
-    const ids = Array.from({ length: 24 }, (_, index) => `t${index}`);
+    const ids = Array.from({ length: 60 }, (_, index) => `t${index}`);
     const nodes = ids.map((id) => ({ id, transform: { query: spin } }));
     await check(spin, { value: 4001 });
     const alone = performance.now();
@@ -215,7 +219,7 @@ describe("many queries at once", () => {
     const { outcome } = await run(
       [start, ...nodes],
       ids.map((id) => `start > ${id}`),
-      { limits: { queryMs: ownMs * 6 + 50 } },
+      { limits: { queryMs: ownMs * 12 + 200 } },
     );
     expect(outcome.error).toBeUndefined();
   });

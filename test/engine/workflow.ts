@@ -7,6 +7,7 @@ import { HttpClient } from "../../src/engine/http/http-client.ts";
 import type { Journal } from "../../src/engine/journal.ts";
 import { type Run, runGraph } from "../../src/engine/run-graph.ts";
 import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
+import { computeOf } from "../support/pool.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { MemoryJournal } from "./memory-journal.ts";
 
@@ -42,6 +43,7 @@ export type RunOptions = {
   readonly limits?: Partial<Limits>;
   readonly earlier?: readonly NodeRun[];
   readonly client?: Run["http"];
+  readonly turns?: Run["turns"];
   readonly beforeEffect?: Journal["beforeEffect"];
   readonly values?: Partial<Pick<Run, "linkedAccount" | "workflowFields" | "applicationFields">>;
 };
@@ -57,7 +59,10 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
   const journal = new MemoryJournal(clock, options.earlier, limits.recordsBytesMax);
   if (options.beforeEffect !== undefined) journal.beforeEffect = options.beforeEffect;
   const stop = new AbortController();
+  const { pool, turns } = { ...computeOf(limits), ...options };
   const outcome = runGraph(graph, {
+    pool,
+    turns,
     executionId: "0123456789abcdef01234567",
     organizationId: "organization",
     environmentId: "76543210fedcba9876543210",

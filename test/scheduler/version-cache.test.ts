@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { VersionCache } from "../../src/scheduler/version-cache.ts";
 import { echoDefinition } from "../support/flowcall.ts";
+import { computeOf } from "../support/pool.ts";
 
 /** A cache above what every workflow's versions are read from: one definition, padded to so many characters. */
 function cacheOf({ chars, bytesMax }: { readonly chars: number; readonly bytesMax: number }) {
@@ -14,9 +15,10 @@ function cacheOf({ chars, bytesMax }: { readonly chars: number; readonly bytesMa
         return version > 0 ? text.padEnd(chars) : undefined;
       },
     },
+    definitions: computeOf().definitions,
     limits: { ...defaultLimits, versionsBytesMax: bytesMax },
   });
-  return { reads, get: (version: number) => cache.get("e", "w", version) };
+  return { reads, get: (version: number) => cache.get({ organizationId: "o", environmentId: "e" }, "w", version) };
 }
 
 test("versions that take more memory than they may leave, the longest unused first", async () => {

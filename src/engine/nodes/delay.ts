@@ -9,7 +9,7 @@ import type { Leaf, LeafTools } from "./leaf.ts";
 export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools): Leaf {
   if (wait.case === undefined) {
     field.error("DELAY_INVALID", "The Delay does not say how long. Set seconds or until.");
-    return { hasTimeout: false, run: async () => null };
+    return { run: async () => null };
   }
   const place = field.member(wait.case);
   const value = compileValue(wait.value, place);
@@ -24,7 +24,6 @@ export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools):
     }
   }
   return {
-    hasTimeout: false,
     run: async (attempt) => {
       const ms = delayMs(value.render(attempt.scope), attempt.startTime, attempt.limits.delayMs);
       if (attempt.type === "SYNC") {

@@ -23,7 +23,6 @@ export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Le
     field.member("accept_any_status").error("PAGINATION_INVALID", text);
   }
   return {
-    hasTimeout: false,
     run: async (attempt) => {
       const request = requestOf(attempt.scope);
       if (pages !== undefined) {

@@ -1,11 +1,13 @@
 import type { ExecutionType } from "../../domain/execution.ts";
+import type { JsonText } from "../../domain/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { HttpAnswer, HttpRequest } from "../http/http-request.ts";
+import type { ProcessPool } from "../pool/process-pool.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryVisit } from "../query/functions.ts";
 import type { Field } from "../templates/field.ts";
-import type { Scope } from "../templates/reference.ts";
+import type { Scope, Source } from "../templates/reference.ts";
 import { compileDelay } from "./delay.ts";
 import { compileHttp } from "./http.ts";
 import { compileTransform } from "./transform.ts";
@@ -15,11 +17,6 @@ type LeafKind = "transform" | "delay" | "http";
 
 /** A compiled leaf. It keeps nothing of a run. */
 export type Leaf = {
-  /**
-   * Whether an attempt ends at the node's time-out. A leaf that waits sets its own end, and one that sends has the time
-   * for its answer alone: a database that is away before it must not use it up.
-   */
-  readonly hasTimeout: boolean;
   /** Computes the node's output, which is checked behind it. Fails with NodeFailure; ends soon when the signal aborts. */
   run(attempt: Attempt): Promise<unknown>;
 };
@@ -27,15 +24,35 @@ export type Leaf = {
 /** One attempt of a leaf: all that it may know of the run. */
 export type Attempt = QueryVisit & {
   readonly type: ExecutionType;
-  readonly scope: Scope;
+  readonly scope: TextScope;
   readonly limits: Limits;
   readonly signal: AbortSignal;
+  /**
+   * Opens the node's time-out. It begins when the leaf says so: neither a wait for a free child process nor one for a
+   * database that is away must use it up.
+   */
+  openTimeout(): NodeTimeout;
+  /** Whose turn it is where leaves share something: `[organizationId, environmentId]`. */
+  readonly turn: readonly [string, string];
+  readonly pool: Pick<ProcessPool, "run">;
   /** Waits durably: a replay goes on with the time that is left. */
   wait(delayMs: number): Promise<void>;
   /** Whether no other attempt follows, however this one ends. */
   readonly isLast: boolean;
   now(): number;
   readonly send: SendRequest;
+};
+
+/** A scope that also gives the JSON text of all that a source has, where it is known without writing it. */
+export type TextScope = Scope & { textOf(source: Source): JsonText | undefined };
+
+/** The time that one attempt may take from its start on. */
+export type NodeTimeout = {
+  /** Aborts with NODE_TIMED_OUT when the time has passed, and when the attempt's signal does. */
+  readonly signal: AbortSignal;
+  start(): void;
+  /** Settles when nothing of it is under way any more. */
+  close(): Promise<void>;
 };
 
 /** Sends a request once all that is recorded of the run is committed. */

@@ -1,204 +1,132 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import jsonata from "jsonata";
+import type { JsonText } from "../../domain/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
+import { CheckedOutput } from "../check-output.ts";
 import { NodeFailure } from "../failure.ts";
+import type { Attempt } from "../nodes/leaf.ts";
 import type { Field } from "../templates/field.ts";
 import { bindTemplates, type Variable } from "../templates/query-text.ts";
-import type { Scope } from "../templates/reference.ts";
-import { type TextFailure, Texts } from "../templates/texts.ts";
-import { checkData } from "./check-data.ts";
-import { QueryError, type QueryVisit, registerFunctions, visitFunctions } from "./functions.ts";
-import { prepareAst } from "./prepare-ast.ts";
-import { createRegexEngine } from "./regex-engine.ts";
-import { Turns } from "./turns.ts";
+import type { Reference } from "../templates/reference.ts";
+import { bindValues } from "./bind-values.ts";
+import { isCheap, mayBeCheap } from "./cheap-query.ts";
+import { DataSizes, inlineCharsMax } from "./data-size.ts";
+import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "./evaluate-query.ts";
+import { runInPool } from "./pooled-query.ts";
+import { InlineBudget } from "./step-watch.ts";
+
+/** A value that a query reads, and where it is from, if it is from one place. */
+export type QueryData = { readonly value: JsonValue | undefined; readonly reference?: Reference | undefined };
 
 /** A compiled JSONata query. It keeps nothing of a run, so many may run it at once. */
-type Query = {
-  /** Fails with EXPRESSION_ERROR; rejects with the signal's reason when that aborts first. */
-  run(input: JsonValue, scope: Scope, visit: QueryVisit, signal: AbortSignal): Promise<unknown>;
+export type Query = {
+  /** Fails with NodeFailure; rejects with the signal's reason when that aborts first. */
+  run(input: QueryData, attempt: Attempt): Promise<unknown>;
 };
 
-/**
- * How deep a query may nest while it runs. JSONata counts the members of an object that it builds side by side, so this
- * is far above what recursion needs: grouping into `keysMax` members must pass.
- */
-const stackMax = 100_000;
+/** Whether queries are parsed when they are compiled, so that all that is wrong with them is told, or when they first run. */
+export type QueryParsing = "at once" | "when run";
 
-/** A regular expression matches without pause, and the process does nothing else meanwhile. */
-const regexMsMax = 1_000;
-
-/** The names under which a query's own functions find its hook and its watch. No query can write a blank in a name. */
-const watchName = " watch";
-const exitHook = Symbol.for("jsonata.__evaluate_exit");
-
-/** Texts in a query may be this many times as long as an output: a step can double one, and the next would again. */
-const textFactor = 4;
-
-/** Compiles queries for one graph, which share their turns. */
+/** Compiles queries for one graph. */
 export class QueryCompiler {
   readonly #limits: Limits;
-  readonly #turns = new Turns();
-  readonly #checked = new WeakSet<object>();
+  readonly #parsing: QueryParsing;
+  readonly #sizes = new DataSizes();
 
-  constructor(limits: Limits) {
+  constructor(limits: Limits, parsing: QueryParsing) {
     this.#limits = limits;
+    this.#parsing = parsing;
   }
 
   compile(text: string, field: Field): Query {
     const { query, variables } = bindTemplates(text, field);
-    const messageOf = (error: unknown) => withTemplates(queryMessage(error), variables);
-    let expression: jsonata.Expression | undefined;
+    if (this.#parsing === "at once") {
+      try {
+        parseQuery(query, this.#limits);
+      } catch (error) {
+        const message = withTemplates(queryMessage(error), variables);
+        field.error("EXPRESSION_INVALID", `This is not a JSONata query that can run: ${message}.`);
+      }
+    }
+    return new CompiledQuery({ text: query, variables }, this.#limits, this.#sizes);
+  }
+}
+
+/** The text of a query, with a variable in the place of each template. */
+export type BoundQuery = { readonly text: string; readonly variables: readonly Variable[] };
+
+class CompiledQuery implements Query {
+  readonly #query: BoundQuery;
+  readonly #limits: Limits;
+  readonly #sizes: DataSizes;
+  /** What runs in line; null where it is no cheap query, undefined where nobody has looked. */
+  #cheap: ParsedQuery | null | undefined;
+
+  constructor(query: BoundQuery, limits: Limits, sizes: DataSizes) {
+    this.#query = query;
+    this.#limits = limits;
+    this.#sizes = sizes;
+  }
+
+  async run(input: QueryData, attempt: Attempt): Promise<unknown> {
+    const bound = this.#query.variables.map(({ reference }) => ({ value: attempt.scope.read(reference), reference }));
+    this.#cheap = this.#cheap === undefined ? this.#parseCheap() : this.#cheap;
+    if (this.#cheap !== null && this.#isSmall([input, ...bound])) {
+      const evaluated = await this.#runInLine(this.#cheap, { input, bound, attempt });
+      if (evaluated !== undefined) return evaluated.result;
+    }
+    const end = await runInPool(this.#query, { input, bound, attempt, sizes: this.#sizes, limits: this.#limits });
+    // The text was checked where it was computed.
+    if (end.kind === "output") return new CheckedOutput(end.text as JsonText);
+    throw end.kind === "query_error" ? this.#failure(end.message) : end.failure;
+  }
+
+  #parseCheap(): ParsedQuery | null {
+    const { text, variables } = this.#query;
+    if (!mayBeCheap(text)) return null;
     try {
-      expression = this.#parse(query);
+      const parsed = parseQuery(text, this.#limits);
+      const names = variables.map(({ name }) => name);
+      return isCheap(parsed.ast(), names) ? parsed : null;
+    } catch {
+      // What is wrong with it is told where it runs.
+      return null;
+    }
+  }
+
+  #isSmall(data: readonly QueryData[]): boolean {
+    let size = 0;
+    for (const { value } of data) size += this.#sizes.of(value);
+    return size <= inlineCharsMax;
+  }
+
+  /** Undefined where the budget was spent: what it did until then is forgotten. */
+  async #runInLine(query: ParsedQuery, run: QueryRun): Promise<{ readonly result: unknown } | undefined> {
+    const { input, bound, attempt } = run;
+    const values = this.#query.variables.map(({ name, form }, index) => ({ name, form, value: bound[index]?.value }));
+    const bindings = bindValues(values, this.#limits.output.bytesMax);
+    const watch = new InlineBudget();
+    try {
+      return { result: await evaluateQuery(query, { input: input.value ?? null, bindings, visit: attempt, watch }) };
     } catch (error) {
-      field.error("EXPRESSION_INVALID", `This is not a JSONata query that can run: ${messageOf(error)}.`);
+      if (watch.isSpent) return undefined;
+      throw error instanceof NodeFailure ? error : this.#failure(queryMessage(error));
     }
-    return {
-      run: async (input, scope, visit, signal) => {
-        const watch = new Watch(this.#turns, this.#limits, signal);
-        const bindings = { ...visitFunctions(visit), ...this.#bind(variables, scope), [watchName]: watch };
-        checkData(input, this.#checked);
-        await watch.start();
-        try {
-          return await expression?.evaluate(input, bindings);
-        } catch (error) {
-          signal.throwIfAborted();
-          throw error instanceof NodeFailure ? error : queryFailure(messageOf(error));
-        } finally {
-          await watch.stop();
-        }
-      },
-    };
   }
 
-  #parse(query: string): jsonata.Expression {
-    const expression = jsonata(query, {
-      stack: stackMax,
-      sequence: this.#limits.output.valuesMax,
-      RegexEngine: createRegexEngine(Math.min(this.#limits.queryMs, regexMsMax)),
-    });
-    prepareAst(expression.ast());
-    registerFunctions(expression, this.#limits.output.bytesMax);
-    // JSONata calls this behind each step of an evaluation. Its types know text names only.
-    expression.assign(exitHook as unknown as string, leaveStep);
-    return expression;
-  }
-
-  #bind(variables: readonly Variable[], scope: Scope): Record<string, JsonValue> {
-    const bindings: Record<string, JsonValue> = {};
-    const texts = new Texts(this.#limits.output.bytesMax * textFactor, textsTooLarge);
-    for (const { name, reference, form } of variables) {
-      const value = scope.read(reference);
-      const bound = form === "text" ? texts.takeValue(value) : (value ?? null);
-      checkData(bound, this.#checked);
-      bindings[name] = bound;
-    }
-    return bindings;
+  #failure(message: string): NodeFailure {
+    const told = withTemplates(message, this.#query.variables);
+    return new NodeFailure("EXPRESSION_ERROR", `The query failed: ${told}`.slice(0, messageMax));
   }
 }
 
-/**
- * How many steps a query takes before others have a turn: about a millisecond. JSONata computes the members of an
- * object side by side, and a pause changes which of them comes first. It must come at the same step each time, or
- * `$random` would give its numbers to other members when the process is busy.
- */
-const stepsPerTurn = 500;
-
-/** Counts one evaluation's own time, ends it when that is used up, and lets others have a turn. */
-class Watch {
-  readonly #turns: Turns;
-  readonly #budgetMs: number;
-  readonly #textMax: number;
-  readonly #signal: AbortSignal;
-  #steps = 0;
-  #spentMs = 0;
-  #turnStart = 0;
-  #isStopped = false;
-  #pause: Promise<void> | undefined;
-
-  constructor(turns: Turns, limits: Limits, signal: AbortSignal) {
-    this.#turns = turns;
-    this.#budgetMs = limits.queryMs;
-    this.#textMax = limits.output.bytesMax * textFactor;
-    this.#signal = signal;
-  }
-
-  async start(): Promise<void> {
-    await this.#turns.take();
-    this.#turnStart = performance.now();
-  }
-
-  /** Gives the turn back, which a pause that is under way must first have got again. */
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    await this.#pause;
-    this.#turns.give();
-  }
-
-  /** What runs side by side pauses together, and ends together when one part fails. */
-  leaveStep(result: unknown): Promise<void> | undefined {
-    if (typeof result === "string" && result.length > this.#textMax) {
-      throw new QueryError(`The query made a text of more than ${this.#textMax} characters.`);
-    }
-    this.#steps += 1;
-    if (this.#pause === undefined && this.#steps % stepsPerTurn === 0) {
-      this.#pause = this.#letOthersIn();
-    }
-    if (this.#pause !== undefined) {
-      return this.#pause.then(() => this.#check());
-    }
-    this.#check();
-    return undefined;
-  }
-
-  async #letOthersIn(): Promise<void> {
-    this.#spentMs += performance.now() - this.#turnStart;
-    this.#turns.give();
-    // In every case all parts come to a halt before the first goes on.
-    await new Promise((resolve) => setImmediate(resolve));
-    await this.start();
-    this.#pause = undefined;
-  }
-
-  #check(): void {
-    if (this.#isStopped || this.#signal.aborted) {
-      throw new QueryError("The query was stopped.");
-    }
-    if (this.#spentMs + performance.now() - this.#turnStart > this.#budgetMs) {
-      throw new QueryError(`The query ran for more than ${this.#budgetMs} ms (limit queryMs).`);
-    }
-  }
-}
-
-function leaveStep(
-  _expression: unknown,
-  _input: unknown,
-  environment: jsonata.Environment,
-  result: unknown,
-): Promise<void> | undefined {
-  const watch: unknown = environment.lookup(watchName);
-  return watch instanceof Watch ? watch.leaveStep(result) : undefined;
-}
-
-const textsTooLarge: TextFailure = (max) =>
-  queryFailure(`The templates in its texts came out with more than ${max} characters.`);
-
-function queryFailure(message: string): NodeFailure {
-  return new NodeFailure("EXPRESSION_ERROR", `The query failed: ${message}`.slice(0, messageMax));
-}
+/** One run of a query: what it reads, the values of its variables in their order, and the attempt that it is part of. */
+export type QueryRun = {
+  readonly input: QueryData;
+  readonly bound: readonly QueryData[];
+  readonly attempt: Attempt;
+};
 
 const messageMax = 1_000;
-
-/** JSONata throws plain objects with a code and a message; an Error of JavaScript's own tells of its insides. */
-function queryMessage(error: unknown): string {
-  if (error instanceof QueryError || (error instanceof Error && !(error instanceof TypeError))) {
-    return error.message;
-  }
-  if (typeof error === "object" && error !== null && "code" in error && "message" in error) {
-    return String(error.message);
-  }
-  return "its expression cannot be evaluated";
-}
 
 /** Says what the author wrote in place of the variables that stand for it, in one pass over a message of bounded length. */
 function withTemplates(message: string, variables: readonly Variable[]): string {

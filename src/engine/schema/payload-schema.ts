@@ -1,20 +1,28 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
-import { Field, type Names } from "../templates/field.ts";
+import { Problems } from "../problems.ts";
+import { Field, Names } from "../templates/field.ts";
 import { compileSchema } from "./compile-schema.ts";
 import { nestedMax, type Schema, SchemaExhausted, SchemaRun, Visit, workMax } from "./schema-run.ts";
 
 const panel = "start.api_call";
 
-/** Compiles the schema of a Start node's "API Call" panel, and warns of a sample that breaks it. */
-export function compilePayloadSchema(start: Node | undefined, names: Names): Schema | undefined {
+/** The schema of a Start node's "API Call" panel. */
+export function payloadSchemaOf(start: Node | undefined): JsonObject | undefined {
   const trigger = start?.kind.case === "start" ? start.kind.value.trigger : undefined;
-  if (start === undefined || trigger?.case !== "apiCall" || trigger.value.schema === undefined) return undefined;
-  const { payload, schema: json } = trigger.value;
+  return trigger?.case === "apiCall" ? trigger.value.schema : undefined;
+}
+
+/** Reports what is wrong with that schema, and warns of a sample that breaks it. */
+export function checkPayloadSchema(start: Node | undefined, names: Names): void {
+  const json = payloadSchemaOf(start);
+  if (start?.kind.case !== "start" || json === undefined) return;
+  const { trigger } = start.kind.value;
+  const payload = trigger.case === "apiCall" ? trigger.value.payload : undefined;
   const errors = names.problems.errorCount;
   const schema = compileSchema(json, new Field(names, start.id, `${panel}.schema`));
-  if (payload === undefined || names.problems.errorCount > errors) return schema;
+  if (payload === undefined || names.problems.errorCount > errors) return;
   try {
     checkPayload(schema, payload);
   } catch (error) {
@@ -22,7 +30,11 @@ export function compilePayloadSchema(start: Node | undefined, names: Names): Sch
     const message = `The sample is not what the schema asks for: ${error.message}`;
     new Field(names, start.id, `${panel}.payload`).warn("SAMPLE_INVALID", message);
   }
-  return schema;
+}
+
+/** A schema that was checked before: its problems are told to nobody. */
+export function schemaOf(json: JsonObject): Schema {
+  return compileSchema(json, new Field(new Names([], new Problems([])), "", panel));
 }
 
 /** What came of a check within a budget of work. How much it took is a count, and so the same each time. */

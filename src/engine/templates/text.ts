@@ -17,6 +17,15 @@ export function compileValue(text: string, field: Field): Template<JsonValue> {
   return lone === undefined ? textTemplate(pieces, field) : loneTemplate(lone);
 }
 
+/** The same, and what it reads where it is a lone template. */
+export function compileInput(text: string, field: Field): { template: Template<JsonValue>; reference?: Reference } {
+  const pieces = splitTemplates(text, field);
+  const reference = loneReference(pieces);
+  return reference === undefined
+    ? { template: textTemplate(pieces, field) }
+    : { template: loneTemplate(reference), reference };
+}
+
 /** The only template of a text that has nothing else but blanks. */
 export function loneReference(pieces: readonly Piece[]): Reference | undefined {
   const [only, more] = pieces.filter((piece) => typeof piece !== "string" || piece.trim() !== "");

@@ -1,0 +1,103 @@
+import { fromJson, type JsonObject, toJsonString } from "@bufbuild/protobuf";
+import { FairQueue } from "../domain/fair-queue.ts";
+import type { Limits } from "../domain/limits.ts";
+import { RequestError } from "../domain/request-error.ts";
+import { isObject } from "../domain/violations.ts";
+import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
+import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
+import { compileGraph, loadGraph } from "./compile-graph.ts";
+import type { Graph } from "./graph.ts";
+import type { PoolTask, ProcessPool } from "./pool/process-pool.ts";
+import { mayBeCheap } from "./query/cheap-query.ts";
+import { payloadSchemaOf } from "./schema/payload-schema.ts";
+import type { Turns } from "./turns.ts";
+
+/** Larger definitions are checked in a child process. */
+const inlineCharsMax = 4 * 1024;
+
+/** What is wrong with a definition, and what its author should know. */
+export type Findings = {
+  readonly errors: readonly WorkflowProblem[];
+  readonly warnings: readonly WorkflowProblem[];
+  /** What the sample keeps, where it was asked for and there is one. */
+  readonly derivedSchema?: JsonObject;
+};
+
+export type DefinitionsOptions = {
+  readonly limits: Limits;
+  readonly pool: Pick<ProcessPool, "run">;
+  readonly turns: Turns;
+};
+
+/** Checks what authors write and loads what calls run, without holding the thread for long. */
+export class Definitions {
+  readonly #options: DefinitionsOptions;
+  readonly #waiting = new FairQueue<() => void>();
+  #isLoading = false;
+
+  constructor(options: DefinitionsOptions) {
+    this.#options = options;
+  }
+
+  /** Tells all that is wrong with a definition. Throws RequestError where that takes too long, or too many wait. */
+  async check(
+    definition: WorkflowDefinition,
+    { derivesSchema = false, ...call }: Pick<PoolTask<"definition">, "path" | "signal"> & { derivesSchema?: boolean },
+  ): Promise<Findings> {
+    const { limits, pool } = this.#options;
+    const text = toJsonString(WorkflowDefinitionSchema, definition);
+    if (!derivesSchema && isSmall(definition, text)) return compileGraph(definition, limits);
+    const request = () => ({ head: { derivesSchema }, texts: [text] });
+    const end = await pool.run("definition", { ...call, request, isRefusable: true });
+    if (end.kind !== "reply") throw tooMuchToCheck(limits);
+    const { head, texts } = end;
+    const problemsOf = (list: typeof head.errors) => list.map((json) => fromJson(WorkflowProblemSchema, json));
+    const derived = texts[0] === undefined ? undefined : JSON.parse(texts[0]);
+    return {
+      errors: problemsOf(head.errors),
+      warnings: problemsOf(head.warnings),
+      ...(isObject(derived) && { derivedSchema: derived }),
+    };
+  }
+
+  /**
+   * Compiles a definition that was checked, one at a time and a few milliseconds in each turn. Throws where it does not
+   * compile.
+   *
+   * @param path whose turn it is: `[organizationId, environmentId]`
+   */
+  async load(definition: WorkflowDefinition, path: readonly string[]): Promise<Graph> {
+    const { limits, turns } = this.#options;
+    if (this.#isLoading) await new Promise<void>((resolve) => this.#waiting.push(path, resolve));
+    this.#isLoading = true;
+    try {
+      const { graph, errors } = await loadGraph(definition, limits, () =>
+        turns.isOver ? turns.next(path) : undefined,
+      );
+      if (graph === undefined) throw new Error(`a definition does not compile: ${errors[0]?.message}`);
+      return graph;
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#isLoading = false;
+      else next();
+    }
+  }
+}
+
+/** Whether a check in line takes a few milliseconds at the most. */
+function isSmall({ nodes }: WorkflowDefinition, text: string): boolean {
+  if (text.length > inlineCharsMax || nodes.some((node) => payloadSchemaOf(node) !== undefined)) return false;
+  // A regular expression begins with a slash, and compiling it takes long.
+  return nodes.every(
+    ({ kind }) => kind.case !== "transform" || (mayBeCheap(kind.value.query) && !kind.value.query.includes("/")),
+  );
+}
+
+function tooMuchToCheck({ queryMs, childHeapMib }: Limits): RequestError {
+  const message =
+    `The definition takes more than ${queryMs} ms (limit queryMs) or ${childHeapMib} MiB of memory (limit childHeapMib) ` +
+    "to check. Make its queries, patterns and schemas simpler.";
+  return new RequestError("WORKFLOW_INVALID", message, {
+    metadata: { limit: "query_ms", max: String(queryMs), memory_mib: String(childHeapMib) },
+  });
+}

@@ -1,0 +1,77 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { Limits } from "../../domain/limits.ts";
+import { checkOutput } from "../check-output.ts";
+import { NodeFailure } from "../failure.ts";
+import { bindValues } from "../query/bind-values.ts";
+import { checkData } from "../query/check-data.ts";
+import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "../query/evaluate-query.ts";
+import type { QueryVisit } from "../query/functions.ts";
+import { Deadline } from "../query/step-watch.ts";
+import { walk } from "../templates/reference.ts";
+import type { RunTask } from "./tasks.ts";
+
+/** A value inside of one of the texts: the place of the text, and the way down. Absent where there is none. */
+export type DataPlace = { readonly text: number; readonly path: readonly string[] } | undefined;
+
+export type QueryRequest = {
+  readonly query: string;
+  readonly visit: QueryVisit;
+  readonly input?: DataPlace;
+  readonly bindings: readonly { readonly name: string; readonly form: "value" | "text"; readonly data?: DataPlace }[];
+};
+
+/** The output is the only text beside the reply. A message of JSONata's names variables, which the reader knows. */
+export type QueryReply =
+  | { readonly kind: "output" }
+  | { readonly kind: "query_error"; readonly message: string }
+  | { readonly kind: "failure"; readonly reason: string; readonly message: string };
+
+const messageMax = 4_000;
+
+/** Evaluates queries, and checks what they give as `checkOutput` does. */
+export function createQueryTask(limits: Limits): RunTask<"query"> {
+  const { queryMs, output } = limits;
+  const queries = new ParsedQueries(limits);
+  return async ({ head, texts }) => {
+    try {
+      // The service sends JSON texts alone.
+      const roots = texts.map((text) => JSON.parse(text) as JsonValue);
+      const find = (data: DataPlace) => (data === undefined ? undefined : walk(roots[data.text], data.path));
+      const input = find(head.input) ?? null;
+      const values = head.bindings.map(({ name, form, data }) => ({ name, form, value: find(data) }));
+      const bindings = bindValues(values, output.bytesMax);
+      for (const root of [input, ...Object.values(bindings)]) checkData(root);
+      const watch = new Deadline({ queryMs, outputBytesMax: output.bytesMax });
+      const evaluation = { input, bindings, visit: head.visit, watch };
+      const result = await evaluateQuery(queries.get(head.query), evaluation);
+      return { head: { kind: "output" }, texts: [checkOutput(result, output)] };
+    } catch (error) {
+      if (error instanceof NodeFailure) {
+        return { head: { kind: "failure", reason: error.reason, message: error.message }, texts: [] };
+      }
+      return { head: { kind: "query_error", message: queryMessage(error).slice(0, messageMax) }, texts: [] };
+    }
+  };
+}
+
+/** The queries that ran last, so that one that runs again and again is parsed once. */
+class ParsedQueries {
+  readonly #limits: Limits;
+  readonly #queries = new Map<string, ParsedQuery>();
+
+  constructor(limits: Limits) {
+    this.#limits = limits;
+  }
+
+  get(text: string): ParsedQuery {
+    const query = this.#queries.get(text) ?? parseQuery(text, this.#limits);
+    this.#queries.delete(text);
+    if (text.length <= keptCharsMax) this.#queries.set(text, query);
+    const [longestUnused] = this.#queries.keys();
+    if (this.#queries.size > keptMax && longestUnused !== undefined) this.#queries.delete(longestUnused);
+    return query;
+  }
+}
+
+const keptMax = 50;
+const keptCharsMax = 16 * 1024;

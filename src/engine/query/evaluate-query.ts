@@ -1,0 +1,75 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import jsonata from "jsonata";
+import type { Limits } from "../../domain/limits.ts";
+import { QueryError, type QueryVisit, registerFunctions, visitFunctions } from "./functions.ts";
+import { prepareAst } from "./prepare-ast.ts";
+import { createRegexEngine } from "./regex-engine.ts";
+import type { StepWatch } from "./step-watch.ts";
+
+/** The limits that a query is parsed and evaluated within. */
+export type QueryLimits = Pick<Limits, "queryMs" | "output">;
+
+/** A parsed query. It keeps nothing of a run, so many may run it at once. */
+export type ParsedQuery = jsonata.Expression;
+
+/** What one evaluation reads. Values in it are JSON, and free of the names by which JSONata knows functions. */
+export type Evaluation = {
+  readonly input: JsonValue;
+  readonly bindings: Readonly<Record<string, JsonValue>>;
+  readonly visit: QueryVisit;
+  readonly watch: StepWatch;
+};
+
+/**
+ * How deep a query may nest while it runs. JSONata counts the members of an object that it builds side by side, so this
+ * is far above what recursion needs: grouping into `keysMax` members must pass.
+ */
+const stackMax = 100_000;
+
+/** A regular expression matches without pause, and the process does nothing else meanwhile. */
+const regexMsMax = 1_000;
+
+/** The name under which a query's own functions find its watch. No query can write a blank in a name. */
+const watchName = " watch";
+const exitHook = Symbol.for("jsonata.__evaluate_exit");
+
+/** Throws what JSONata does where the text is no query. */
+export function parseQuery(query: string, { queryMs, output }: QueryLimits): ParsedQuery {
+  const expression = jsonata(query, {
+    stack: stackMax,
+    sequence: output.valuesMax,
+    RegexEngine: createRegexEngine(Math.min(queryMs, regexMsMax)),
+  });
+  prepareAst(expression.ast());
+  registerFunctions(expression, output.bytesMax);
+  // JSONata calls this behind each step of an evaluation. Its types know text names only.
+  expression.assign(exitHook as unknown as string, leaveStep);
+  return expression;
+}
+
+/** Gives what JSONata does; rejects with what it, or the watch, throws. */
+export async function evaluateQuery(query: ParsedQuery, { input, bindings, visit, watch }: Evaluation) {
+  try {
+    const result: unknown = await query.evaluate(input, { ...visitFunctions(visit), ...bindings, [watchName]: watch });
+    return result;
+  } finally {
+    watch.stop();
+  }
+}
+
+function leaveStep(node: object, _input: unknown, environment: jsonata.Environment, result: unknown): void {
+  // The name is bound by `evaluateQuery` alone; while `$now` formats, nothing watches.
+  const watch = environment.lookup(watchName) as StepWatch | undefined;
+  watch?.leaveStep(node, result);
+}
+
+/** JSONata throws plain objects with a code and a message; an Error of JavaScript's own tells of its insides. */
+export function queryMessage(error: unknown): string {
+  if (error instanceof QueryError || (error instanceof Error && !(error instanceof TypeError))) {
+    return error.message;
+  }
+  if (typeof error === "object" && error !== null && "code" in error && "message" in error) {
+    return String(error.message);
+  }
+  return "its expression cannot be evaluated";
+}

@@ -1,0 +1,42 @@
+import { FairQueue } from "../domain/fair-queue.ts";
+
+/**
+ * The turns of one thread, for work that waits for nothing: a run of many nodes, a replay, a definition that is compiled.
+ * Such work goes on in microtasks, and nothing else would run before its end. So it asks at each step whether the slice
+ * is over, and waits for another turn where it is. Turns go to organisations and environments by turns, one in each turn
+ * of the event loop, so that whoever has much to do waits behind itself. One for the process.
+ */
+export class Turns {
+  readonly #waiting = new FairQueue<() => void>();
+  readonly #sliceMs: number;
+  #sliceStart = performance.now();
+  #isPassing = false;
+
+  /** @param sliceMs how long work may hold the thread before others get it: I/O, timers, the lease */
+  constructor({ sliceMs = 5 } = {}) {
+    this.#sliceMs = sliceMs;
+  }
+
+  /** Whether the slice is over: then wait for the next turn. */
+  get isOver(): boolean {
+    return performance.now() - this.#sliceStart > this.#sliceMs;
+  }
+
+  /** Settles when it is the turn of those who wait under this path, as `[organizationId, environmentId]`. */
+  async next(path: readonly string[]): Promise<void> {
+    const turn = new Promise<void>((resolve) => this.#waiting.push(path, resolve));
+    if (!this.#isPassing) this.#passSoon();
+    await turn;
+  }
+
+  #passSoon(): void {
+    this.#isPassing = true;
+    setImmediate(() => {
+      this.#isPassing = false;
+      this.#sliceStart = performance.now();
+      this.#waiting.shift()?.();
+      // Behind what this turn's microtasks do.
+      if (this.#waiting.size > 0) this.#passSoon();
+    });
+  }
+}
