@@ -1,0 +1,94 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { defaultLimits } from "../../src/domain/limits.ts";
+import { isCheap, mayBeCheap } from "../../src/engine/query/cheap-query.ts";
+import { evaluateQuery, parseQuery } from "../../src/engine/query/evaluate-query.ts";
+import { InlineBudget } from "../../src/engine/query/step-watch.ts";
+
+const visit = { executionId: "e", path: "t", startTime: 0 };
+
+/** Whether a query is one that may run in line. */
+function check(query: string): boolean {
+  return mayBeCheap(query) && isCheap(parseQuery(query, defaultLimits).ast(), ["template0"]);
+}
+
+describe("a query runs in line where each of its steps is cheap", () => {
+  test.each([
+    "$",
+    "{'success': 'true', 'new_note': note}",
+    "a.b[0].c",
+    "items[price > 3 and name != 'x'].{'n': name, 'p': price * 2}",
+    "$sum(items.price) & ' EUR'",
+    "a ? b : c",
+    "($x := a.b; {'x': $x, 'y': $x + 1})",
+    "$uppercase($template0)",
+    "-a",
+    "a in ['x', 'y']",
+    "$join(names, ', ')",
+    "$pad(x, -5, '0')",
+    "$now()",
+    "a ?? b",
+  ])("%s", (query) => expect(check(query)).toBe(true));
+});
+
+describe("and in a child process where one may not be", () => {
+  test.each([
+    "function($x){$x}(1)",
+    "$map(a, $length)",
+    "$filter(a, λ($x){$x})",
+    "[1..3]",
+    "a^(b)",
+    "$sort(a)",
+    "**.a",
+    "*",
+    "a.%.b",
+    "a@$x.b",
+    "a#$i",
+    "a{b: c}",
+    "/x/",
+    "$match(a, /x/)",
+    "$formatNumber(a, '#,##0')",
+    "$fromMillis(a, '[Y]')",
+    "$toMillis(a, '[Y]')",
+    "$now('[Y]')",
+    "a ~> $uppercase",
+    "$eval('1')",
+    "$sum",
+    "$distinct(a)",
+    "$shuffle(a)",
+    "$pad(x, y)",
+    "$join(a, b)",
+    "$spread(a)",
+    "$string()",
+    "$nobody(a)",
+    "a ~> |b|{'c': 1}|",
+    "$substring(?, 1)",
+    `a${".a".repeat(300)}`,
+    `'${"x".repeat(3_000)}'`,
+  ])("%s", (query) => expect(check(query)).toBe(false));
+});
+
+describe("an evaluation in line is dropped where it turns out not to be cheap", () => {
+  const text = "x".repeat(60_000);
+  const numbers = Array.from({ length: 15_000 }, (_, index) => index);
+  const cases: readonly (readonly [string, JsonValue])[] = [
+    ["a = b", { a: { x: 1 }, b: { x: 1 } }],
+    ["a & b", { a: [1, 2], b: "x" }],
+    ["$string(a)", { a: { b: 1 } }],
+    ["items.(v + 1)", { items: numbers.slice(0, 3_000).map((v) => ({ v })) }],
+    ["[a, a, a, a]", { a: numbers }],
+    ["[[a]]", { a: [numbers, numbers] }],
+    ["[t, t, t, t]", { t: text }],
+    ["($b := a & a; $c := $b & $b; $d := $c & $c; $d & $d)", { a: text }],
+    ["($a := [1, x]; $b := [[$a, $a]]; $c := [[$b, $b]]; $boolean([$c]))", { x: numbers }],
+    ["[$sum, 1][0] = 1 or ($sum := 1) = 1", {}],
+  ];
+  test.each(cases)("%s", async (query, input) => {
+    const watch = new InlineBudget();
+    expect(check(query)).toBe(true);
+    const parsed = parseQuery(query, defaultLimits);
+    isCheap(parsed.ast(), []);
+    await expect(evaluateQuery(parsed, { input, bindings: {}, visit, watch })).rejects.toThrow("stopped");
+    expect(watch.isSpent).toBe(true);
+  });
+});
