@@ -20,6 +20,7 @@ one synchronous call every 100 ms and keeps 20 executions with HTTP calls under 
   --strength N         how many attackers of the report's strength there are, as 1,4; 1 by default
   --seconds N          how long each attack lasts at the most; 20 by default
   --quiet N            how long it is quiet after that, in seconds; 10 by default
+  --drain N            how long the victim's executions may take to end then, in seconds; 30 by default
   --rest N             how long the server then has to come back to 250 MiB, in seconds; 50 by default
   --organizations N    how many organisations the attackers are of; 1 by default
   --all-at-once M      all attacks together, again and again, for so many minutes; prints the curve of the memory
@@ -37,6 +38,7 @@ const { values } = parseArgs({
     strength: { type: "string", default: "1" },
     seconds: { type: "string", default: "20" },
     quiet: { type: "string", default: "10" },
+    drain: { type: "string", default: "30" },
     rest: { type: "string", default: "50" },
     organizations: { type: "string", default: "1" },
     "all-at-once": { type: "string" },
@@ -54,6 +56,7 @@ const options: Omit<MeasureOptions, "strength"> = {
   server: resolve(values.server),
   seconds: Number(values.seconds),
   quietSeconds: Number(values.quiet),
+  drainSeconds: Number(values.drain),
   restSeconds: Number(values.rest),
   baselineSeconds: 3,
   organizations: Number(values.organizations),

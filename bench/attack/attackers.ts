@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { setPriority } from "node:os";
+import { getPriority, setPriority } from "node:os";
 import { Attacker, type AttackerOptions } from "./attacker.ts";
 import { findAttack } from "./attacks.ts";
 
@@ -61,7 +61,7 @@ async function obey({ attack, seconds, attackers }: Order): Promise<Counts> {
 }
 
 if (process.argv[1] === import.meta.filename) {
-  setPriority(15);
+  setPriority(Math.min(19, getPriority() + 10));
   // What breaks off is what an attack is about.
   process.on("uncaughtException", () => undefined);
   process.on("unhandledRejection", () => undefined);

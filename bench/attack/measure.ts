@@ -23,6 +23,8 @@ export type MeasureOptions = {
   /** How many organisations the attackers are of. */
   readonly organizations: number;
   readonly rssMaxBytes: number;
+  /** How long the victim's calls and executions may take to end when the attack is over. */
+  readonly drainSeconds: number;
   /** How long the server has to come to rest. */
   readonly restSeconds: number;
 };
@@ -51,13 +53,13 @@ export type Measured = {
   /** What it had 60 s after the attack at the latest. */
   readonly restBytes: number;
   readonly cpuShare: number;
+  /** How many of the victim's calls were answered in the last third of the attack. */
+  readonly answeredLate: number;
   readonly counts: Counts;
   readonly curve: readonly CurvePoint[];
 };
 
 const restBytesMax = 250 * 1024 ** 2;
-/** How long the victim's executions may take at least to end when the attack is over. */
-const drainMsMin = 5_000;
 
 /** Attacks a server that is started for it. Attacks with settings of their own are left out where there are several. */
 export async function measure(attacks: readonly Attack[], options: MeasureOptions): Promise<Measured> {
@@ -102,6 +104,10 @@ export async function measureOn(
     const cpuMs = watcher.cpuMs() - cpuBefore;
     const attackMs = performance.now() - beginTime;
     const during = victim.turn();
+    // The attackers have begun a little later, and so they end.
+    const endTime = beginTime + 1_000 * options.seconds;
+    const isLate = (time: number) => time > endTime - (1_000 * options.seconds) / 3 && time < endTime;
+    const answeredLate = [baseline, during].flatMap(({ answerTimes }) => answerTimes).filter(isLate).length;
     const watch = watcher.turn();
     await pause(1_000 * options.quietSeconds);
     const quiet = victim.turn();
@@ -109,12 +115,16 @@ export async function measureOn(
     const ends = server.isAlive() ? await drain(victim, queries, upstream.sentTwice, options) : undefined;
     const restBytes = await rest;
     const sights = [baseline, during, quiet];
-    const [before = baseline, meanwhile = during, after = quiet] = await victim.settled(sights, drainMsOf(options));
+    const [before = baseline, meanwhile = during, after = quiet] = await victim.settled(
+      sights,
+      1_000 * options.drainSeconds,
+    );
     return {
       attack: attacks.length === 1 ? (attacks[0]?.id ?? "") : "all",
       strength: options.strength,
       isVolume: attacks.some(({ isVolume }) => isVolume),
       ...{ baseline: before, during: meanwhile, quiet: after, watch, quietWatch: watcher.turn(), ends, restBytes },
+      answeredLate,
       cpuShare: cpuMs / attackMs,
       counts: sumOf(all),
       curve: watcher.curve,
@@ -206,18 +216,13 @@ async function waitForRest(watcher: Watcher, server: Target, { restSeconds }: Pi
   return restBytes;
 }
 
-function drainMsOf({ restSeconds }: Pick<MeasureOptions, "restSeconds">): number {
-  return Math.max(drainMsMin, 500 * restSeconds);
-}
-
 /** Waits until what was accepted so far has ended, and says how. */
 async function drain(
   victim: Victim,
   queries: pg.Client,
   sentTwice: () => number,
-  options: Pick<MeasureOptions, "restSeconds">,
+  { drainSeconds }: Pick<MeasureOptions, "drainSeconds">,
 ): Promise<Ends> {
-  const drainMs = drainMsOf(options);
   const ids = [...victim.ids];
   const startTime = performance.now();
   for (;;) {
@@ -229,7 +234,7 @@ async function drain(
       [ids],
     );
     const [row] = rows;
-    if (row?.unfinished === 0 || performance.now() - startTime > drainMs) {
+    if (row?.unfinished === 0 || performance.now() - startTime > 1_000 * drainSeconds) {
       return { unfinished: row?.unfinished, failed: row?.failed, unknown: row?.unknown, twice: sentTwice() };
     }
     await pause(250);

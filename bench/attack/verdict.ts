@@ -28,6 +28,7 @@ export function judge(measured: Measured, must = bounds): { readonly row: Row; r
   const breaches = [
     ...(died === undefined ? [] : [`ended by ${died} after ${seconds(measured.diedAfterMs)} s`]),
     ...(p99 > p99Max || times.length === 0 ? [`p99 ${p99} ms > ${p99Max}`] : []),
+    ...(measured.answeredLate === 0 ? ["no call was answered in the last third of the attack"] : []),
     ...(lost > 0 ? [`${lost} lost (${during.lost[0] ?? quiet.lost[0]})`] : []),
     ...(refused > 0 ? [`${refused} refused (${during.refused[0] ?? quiet.refused[0]})`] : []),
     ...(ends !== undefined && ends.unknown > 0 ? [`${ends.unknown} OUTCOME_UNKNOWN`] : []),

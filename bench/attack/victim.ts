@@ -18,6 +18,8 @@ export type Sight = {
   readonly times: number[];
   readonly lost: string[];
   readonly refused: string[];
+  /** When each of these was answered, by `performance.now()`. */
+  readonly answerTimes: number[];
   /** How many of its calls are still under way. */
   underWay: number;
 };
@@ -72,9 +74,10 @@ export class Victim {
   async settled(sights: readonly Sight[], withinMs: number): Promise<readonly Sight[]> {
     const startTime = performance.now();
     while (sights.some(({ underWay }) => underWay > 0) && performance.now() - startTime < withinMs) await pause(50);
-    return sights.map(({ times, lost, refused, underWay }) => {
-      const open = Array.from({ length: underWay }, () => "no answer yet");
-      return { times: [...times], lost: [...lost, ...open], refused: [...refused], underWay };
+    return sights.map((sight) => {
+      const open = Array.from({ length: sight.underWay }, () => "no answer yet");
+      // What is left unanswered by a stop comes too late to count.
+      return { ...sight, lost: [...sight.lost, ...open], refused: [...sight.refused] };
     });
   }
 
@@ -106,8 +109,11 @@ export class Victim {
     sight.underWay += 1;
     try {
       const { status, json } = await this.#call("simple", { isSync: true });
-      if (status === 200 && "return_value" in json) sight.times.push(performance.now() - startTime);
-      else if (status === 429 || status === 503) sight.refused.push(`${status} ${JSON.stringify(json).slice(0, 300)}`);
+      if (status === 200 && "return_value" in json) {
+        sight.times.push(performance.now() - startTime);
+        sight.answerTimes.push(performance.now());
+      } else if (status === 429 || status === 503)
+        sight.refused.push(`${status} ${JSON.stringify(json).slice(0, 300)}`);
       else sight.lost.push(`${status} ${JSON.stringify(json).slice(0, 300)}`);
     } catch (error) {
       sight.lost.push(String(error));
@@ -123,7 +129,9 @@ export class Victim {
       try {
         const { status, json } = await this.#call(workflow, { isSync: false });
         if (status === 200) {
-          this.ids.push(String(json["execution_id"]));
+          const id = String(json["execution_id"]);
+          this.ids.push(id);
+          await this.#untilEnded(id);
           continue;
         }
         sight.refused.push(`${workflow}: ${status} ${JSON.stringify(json).slice(0, 300)}`);
@@ -131,6 +139,13 @@ export class Victim {
         // Whether it was accepted is not known, and `simple` tells how calls fare.
       }
       await pause(500);
+    }
+  }
+
+  async #untilEnded(id: string): Promise<void> {
+    while (!this.#isStopped) {
+      const { json } = await this.#send("GET", `/api/v1/execution/${id}/response?wait=10`, {}, undefined);
+      if (json["status"] !== "RUNNING") return;
     }
   }
 
@@ -154,7 +169,7 @@ export class Victim {
       `/api/v1/workflow/${workflow}/execute`,
       {
         "content-type": "application/json",
-        ...(isSync ? { sync_execution: "true" } : { prefer: "wait=15" }),
+        sync_execution: String(isSync),
       },
       JSON.stringify({ name: "Jane", url: this.#upstream }),
     );
@@ -191,5 +206,5 @@ export class Victim {
 }
 
 function newSight(): Sight {
-  return { times: [], lost: [], refused: [], underWay: 0 };
+  return { times: [], lost: [], refused: [], answerTimes: [], underWay: 0 };
 }

@@ -27,6 +27,8 @@ export type Attacked = {
   readonly environment?: Environment;
   /** How the processes are composed, where they are not `src/main.ts`. */
   readonly composition?: Composition;
+  /** How long what others had under way has to end. */
+  readonly drainSeconds?: number;
 };
 
 /**
@@ -34,7 +36,7 @@ export type Attacked = {
  * in words.
  */
 export async function attack(run: FaultRun, attacked: Attacked) {
-  const { attacks, seconds, scale = 1, processes = 1, environment = {}, composition } = attacked;
+  const { attacks, seconds, scale = 1, processes = 1, environment = {}, composition, drainSeconds = 30 } = attacked;
   const bed = await TestBed.start({
     database: await run.postgres.createDatabase(),
     processes,
@@ -48,8 +50,9 @@ export async function attack(run: FaultRun, attacked: Attacked) {
     const measured = await measureOn(targetOf(bed), attacks.map(findAttack), {
       ...{ seconds, scale, strength: 1, organizations: 1, rssMaxBytes },
       baselineSeconds: 1,
-      quietSeconds: isFull ? 10 : 1,
-      restSeconds: isFull ? restSeconds : 20,
+      quietSeconds: isFull ? 10 : 0,
+      drainSeconds,
+      restSeconds: isFull ? restSeconds : 0,
     });
     const { row, breaches } = judge(measured, isFull ? bounds : sampleBounds(run));
     run.say(`${attacks.join()}: ${JSON.stringify(row)}`);

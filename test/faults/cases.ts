@@ -1,5 +1,5 @@
 import { editedWorkflow, queuedResponse, stableErrors } from "./cases/answers.ts";
-import { anonymousStreams } from "./cases/attacks.ts";
+import { anonymousStreams, hangingAccounts, hugeJournal, manyRecords } from "./cases/attacks.ts";
 import { blockedLoop } from "./cases/blocked-loop.ts";
 import { busyPool } from "./cases/busy-pool.ts";
 import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
@@ -60,4 +60,7 @@ export const cases: readonly FaultCase[] = [
   editedWorkflow,
   equalAnswers,
   anonymousStreams,
+  hangingAccounts,
+  hugeJournal,
+  manyRecords,
 ];

@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { sql } from "kysely";
+import { readConfig } from "../../src/config.ts";
 import { HttpClient } from "../../src/engine/http/http-client.ts";
+import { Load } from "../../src/scheduler/load.ts";
 import type { Database } from "../../src/storage/database.ts";
 import type { ExecutionStore } from "../../src/storage/execution-store.ts";
 import type { Stores } from "../../src/storage/stores.ts";
@@ -14,7 +16,12 @@ export type Mutant =
   | "no-checkpoint"
   | "sweep-off"
   | "notify-only"
-  | "key-per-attempt";
+  | "key-per-attempt"
+  | "slots-in-order"
+  | "journals-in-one";
+
+/** What a statement that reads a batch of journals could read in its time. */
+const readableBytesMax = 32 * 1024 ** 2;
 
 /** How long an execution is known by its id alone. */
 const ackMs = 300;
@@ -76,6 +83,32 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
     };
     return stores;
   },
+  // Whoever comes first has the slots, each account one after the other, whosesoever it is.
+  "slots-in-order": (stores) => {
+    const { slots } = readConfig().limits;
+    Load.prototype.hasSlot = function () {
+      return this.running < slots;
+    };
+    Load.prototype.share = (accounts, free) => accounts.slice(0, free).map((account) => ({ ...account, count: 1 }));
+    Object.defineProperty(Load.prototype, "full", {
+      get: () => ({ accounts: [], environmentIds: [], organizationIds: [] }),
+    });
+    return stores;
+  },
+  // The journals of all that is due are read by one statement, for which one that is too large takes too long.
+  "journals-in-one": (stores, database) => ({
+    ...stores,
+    executions: decorate(stores.executions, {
+      claim: (claim) => async (claimer) => {
+        const { rows } = await sql`
+          select from execution_claim as claim where owner is null and due_time <= now()
+             and (select sum(octet_length(entries)) from journal where journal.execution_id = claim.execution_id)
+                 > ${readableBytesMax}`.execute(database.db);
+        if (rows.length > 0) throw new Error("canceling statement due to statement timeout");
+        return await claim(claimer);
+      },
+    }),
+  }),
 };
 
 function answering(answer: unknown): () => Method {

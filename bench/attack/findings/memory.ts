@@ -69,8 +69,11 @@ export const memory: readonly Attack[] = [
       return {};
     },
     run: async (attacker) => {
-      await attacker.call("group", mebibyteText());
-      await attacker.untilOver();
+      await attacker.repeat(1, async () => {
+        const { text } = await attacker.call("group", mebibyteText(), { prefer: "wait=60" });
+        attacker.count(text.includes("RECORDS_TOO_LARGE") ? "records refused" : "records taken");
+        await attacker.untilOver();
+      });
     },
   },
   {

@@ -28,18 +28,20 @@ export const shares: readonly Attack[] = [
   {
     id: "11",
     title: "300 linked accounts, one call each of an API that never answers",
-    prepare: async ({ tenant, attackers }) => {
+    prepare: async ({ tenant, attackers, scale }) => {
       await publishLine(tenant, "hanging", [hanging]);
-      for (let index = 0; index < 300 * attackers; index += 1)
+      const accounts = Math.ceil(300 * scale);
+      for (let index = 0; index < accounts * attackers; index += 1)
         await callApi(tenant, "PUT", `/api/v1/linked-account/many-${index}`, {});
-      return {};
+      return { accounts };
     },
     run: async (attacker) => {
       const url = await startHanging(attacker);
-      const { index } = attacker.options;
+      const { index, given } = attacker.options;
+      const accounts = Number(given["accounts"]);
       await Promise.all(
-        Array.from({ length: 300 }, async (_, each) => {
-          const account = `many-${300 * index + each}`;
+        Array.from({ length: accounts }, async (_, each) => {
+          const account = `many-${accounts * index + each}`;
           await attacker.call("hanging", { url }, { linked_account_id: account }).catch(() => attacker.count("failed"));
         }),
       );

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Measured } from "../../../bench/attack/measure.ts";
 import { type Attacked, attack } from "../attacked.ts";
 import type { Composition } from "../composed-server.ts";
 import type { FaultCase } from "../fault-case.ts";
@@ -7,6 +8,10 @@ type AttackCase = {
   readonly id: string;
   readonly title: string;
   readonly attacks: readonly string[];
+  /** Fewer of them, where their plain volume takes more of a machine than a sample may. */
+  readonly sampleAttacks?: readonly string[];
+  /** What the attackers themselves notice, where something does not hold. */
+  readonly fact?: (measured: Measured) => string | undefined;
   /** How long the attack lasts, in a full run and in a sample. */
   readonly seconds: readonly [number, number];
   /** Which part of its size the attack has in a sample. */
@@ -16,22 +21,66 @@ type AttackCase = {
   /** A service without what it is protected by, and what then does not hold. */
   readonly mutant: Composition;
   readonly breach: RegExp;
+  /** How long the others' executions have to end then, where the breach is that they do not. */
+  readonly controlDrainSeconds?: number;
 };
 
 export const anonymousStreams = attackCase({
   id: "D1",
   title: "streams that need no key: questions without a pause, unfinished messages, watches",
   attacks: ["1", "2", "3b"],
+  sampleAttacks: ["2", "3b"],
   seconds: [20, 4],
+  // A message that is too long ends its stream at once, long before its last bytes.
+  fact: ({ counts }) => ((counts["streams ended"] ?? 0) > 0 ? undefined : "unfinished messages are held"),
   mutant: {
     limits: { openMessageBytesMax: 4 * 1024 ** 2 },
-    serverLimits: { openStreamsMax: 1_000_000, openStreamsPerAddressMax: 1_000_000 },
+    serverLimits: {
+      ...{ openStreamsMax: 1_000_000, openStreamsPerAddressMax: 1_000_000 },
+      ...{ keylessRequestsMax: 1_000_000, keylessRequestsPerAddressMax: 1_000_000 },
+    },
   },
-  breach: /RSS|ended by/,
+  breach: /held/,
+});
+
+export const hangingAccounts = attackCase({
+  id: "D2",
+  title: "300 linked accounts of one organisation call an API that never answers",
+  attacks: ["11"],
+  seconds: [20, 6],
+  sampleScale: 80 / 300,
+  sampleEnvironment: { FLOWCALL_SLOTS: "64" },
+  fact: ({ during }) => (during.lost.length < during.times.length ? undefined : "most calls get no answer"),
+  mutant: { mutant: "slots-in-order" },
+  breach: /most calls/,
+});
+
+export const hugeJournal = attackCase({
+  id: "D3",
+  title: "a journal of 3 GB that is due, beside Delays of others",
+  attacks: ["9", "24"],
+  sampleAttacks: ["9"],
+  seconds: [30, 3],
+  // Still more than an execution may record.
+  sampleScale: 1 / 50,
+  mutant: { mutant: "journals-in-one" },
+  controlDrainSeconds: 8,
+  breach: /have not ended/,
+});
+
+export const manyRecords = attackCase({
+  id: "D4",
+  title: "a Group that records 10 GB, called once",
+  attacks: ["8"],
+  seconds: [30, 5],
+  sampleEnvironment: { FLOWCALL_RECORDS_BYTES: String(4 * 1024 ** 2) },
+  fact: ({ counts }) => ((counts["records refused"] ?? 0) > 0 ? undefined : "the execution goes on recording"),
+  mutant: { limits: { recordsBytesMax: 1024 ** 4, recordsMemoryBytesMax: 1024 ** 4 } },
+  breach: /goes on recording|RSS|ended by/,
 });
 
 /** Others notice nothing of an attack; where what protects them is taken away, they do, and the case sees it. */
-function attackCase({ id, title, attacks, mutant, breach, processes = 1, ...sizes }: AttackCase): FaultCase {
+function attackCase({ id, title, mutant, breach, fact, processes = 1, ...sizes }: AttackCase): FaultCase {
   return {
     id,
     title,
@@ -39,16 +88,23 @@ function attackCase({ id, title, attacks, mutant, breach, processes = 1, ...size
       const isFull = run.size === "full";
       const [fullSeconds, sampleSeconds] = sizes.seconds;
       const sized = {
-        ...{ attacks, processes },
+        processes,
+        attacks: isFull ? sizes.attacks : (sizes.sampleAttacks ?? sizes.attacks),
         seconds: isFull ? fullSeconds : sampleSeconds,
         scale: isFull ? 1 : (sizes.sampleScale ?? 1),
         environment: isFull ? {} : (sizes.sampleEnvironment ?? {}),
       };
-      const { breaches, figures } = await attack(run, sized);
-      assert.deepEqual(breaches, [], "another organisation, or the process, suffers from it");
-      const control = await attack(run, { ...sized, composition: mutant });
-      const caught = control.breaches.filter((each) => breach.test(each));
-      assert.ok(caught.length > 0, `a service without its protection is not caught: ${control.breaches.join("; ")}`);
+      const factsOf = (measured: Measured) => fact?.(measured) ?? [];
+      const { measured, breaches, figures } = await attack(run, sized);
+      assert.deepEqual(breaches.concat(factsOf(measured)), [], "another organisation, or the process, suffers from it");
+      const control = await attack(run, {
+        ...sized,
+        composition: mutant,
+        drainSeconds: sizes.controlDrainSeconds ?? 0,
+      });
+      const seen = control.breaches.concat(factsOf(control.measured));
+      const caught = seen.filter((each) => breach.test(each));
+      assert.ok(caught.length > 0, `a service without its protection is not caught: ${seen.join("; ")}`);
       run.say(`without its protection: ${caught.join("; ")}`);
       return { ...figures, mutant: caught.map((each) => each.slice(0, 60)).join("; ") };
     },

@@ -9,6 +9,9 @@ import { TestBed } from "../test-bed.ts";
 import { until } from "../until.ts";
 import { stopOwner, stoppedAtEnd } from "./stopped-owner.ts";
 
+/** Those that a kill, a stop or a wait shows. Each other one is shown by the case of what it takes away. */
+type TriedMutant = Exclude<Mutant, "slots-in-order" | "journals-in-one">;
+
 /** What notices a mutant, at the least. */
 type Trial = { readonly invariant: Invariant; readonly run: (run: FaultRun, mutant: Mutant) => Promise<unknown> };
 
@@ -24,7 +27,7 @@ const tries = 3;
 /** Each has processes of its own. */
 const mutantsAtOnce = 2;
 
-const trials: Readonly<Record<Mutant, Trial>> = {
+const trials: Readonly<Record<TriedMutant, Trial>> = {
   "no-fence": {
     invariant: "I2",
     run: (run, mutant) => endureWith(run, { mutant, ...stoppedAtEnd }, { processes: 2, faults: stopOwnerOfMany }),
@@ -45,7 +48,7 @@ export const caughtMutants: FaultCase = {
   title: "a service that is wrong in one of six ways is caught",
   run: async (run) => {
     // The keys of a record over a union.
-    const mutants = Object.keys(trials) as readonly Mutant[];
+    const mutants = Object.keys(trials) as readonly TriedMutant[];
     const caught: PromiseSettledResult<readonly [Mutant, string]>[] = [];
     for (let start = 0; start < mutants.length; start += mutantsAtOnce) {
       const some = mutants.slice(start, start + mutantsAtOnce);
@@ -57,7 +60,7 @@ export const caughtMutants: FaultCase = {
   },
 };
 
-async function catchMutant(run: FaultRun, mutant: Mutant): Promise<readonly [Mutant, string]> {
+async function catchMutant(run: FaultRun, mutant: TriedMutant): Promise<readonly [Mutant, string]> {
   const { invariant, run: runTrial } = trials[mutant];
   const breach = await breachOf(runTrial(run, mutant));
   const caughtBy = breach?.invariants ?? [];
