@@ -46,6 +46,7 @@ async function measure(): Promise<void> {
   const server = await postgres.startServer(import.meta.filename, ["serve"], {
     FLOWCALL_PRODUCTION_KEY: foreignKey,
     FLOWCALL_KEY_LOOKUPS_PER_ADDRESS: "1000000",
+    FLOWCALL_REFUSED_KEYS_PER_ADDRESS: "1000000",
   });
   const client = new Client(server.url);
   try {

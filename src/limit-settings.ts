@@ -73,6 +73,8 @@ const serverSettings = {
   FLOWCALL_CALLS: [whole(1, 1_000_000), "callsMax"],
   FLOWCALL_ENVIRONMENT_CALLS: [whole(1, 1_000_000), "environmentCallsMax"],
   FLOWCALL_ENVIRONMENT_WAITING: [whole(1, 1_000_000), "environmentWaitingMax"],
+  FLOWCALL_REFUSED_KEYS_PER_ADDRESS: [whole(0, 1_000_000), "refusedKeysPerAddressMax"],
+  FLOWCALL_REFUSED_KEY_MS: [whole(0, 10_000), "refusedKeyMs"],
   FLOWCALL_KEYLESS_REQUESTS: [whole(1, 1_000_000), "keylessRequestsMax"],
   FLOWCALL_KEYLESS_REQUESTS_PER_ADDRESS: [whole(1, 1_000_000), "keylessRequestsPerAddressMax"],
   FLOWCALL_OPEN_STREAMS: [whole(0, 1_000_000), "openStreamsMax"],

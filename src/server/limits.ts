@@ -7,6 +7,9 @@ export type ServerLimits = {
   /** Look-ups of keys without a checksum that are not known: in a second for one address, and at a time in all. */
   readonly keyLookUpsPerAddressMax: number;
   readonly keyLookUpsWaitingMax: number;
+  /** Refusals for a bad key, or none, that one address is told at once in a second; and how long further ones wait. */
+  readonly refusedKeysPerAddressMax: number;
+  readonly refusedKeyMs: number;
   /** Bytes of the headers of one request, over HTTP/1.1 and HTTP/2. */
   readonly headerBytesMax: number;
   /** Requests at a time on one connection of HTTP/2: its concurrent streams. */
@@ -56,6 +59,8 @@ export const defaultServerLimits: ServerLimits = {
   connectionsPerAddressMax: 5_000,
   keyLookUpsPerAddressMax: 1_000,
   keyLookUpsWaitingMax: 10_000,
+  refusedKeysPerAddressMax: 200,
+  refusedKeyMs: 2_000,
   headerBytesMax: 16 * 1024,
   requestsAtATimeMax: 128,
   requestsAheadMax: 8,

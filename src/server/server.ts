@@ -10,6 +10,7 @@
  */
 import type { Logger } from "pino";
 import type { Call, RequestHeaders } from "../domain/call.ts";
+import { systemClock } from "../domain/clock.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
 import { newId } from "../domain/id.ts";
 import type { Principal } from "../domain/principal.ts";
@@ -29,6 +30,7 @@ import { KeylessPlaces } from "./keyless-places.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
+import { RefusalPace } from "./refusal-pace.ts";
 import { takeMs, whenClosed } from "./reply-taken.ts";
 import { guardReply } from "./unread-body.ts";
 
@@ -58,6 +60,7 @@ type Gates = {
   readonly calls: CallsInFlight;
   readonly bytes: BodyBytes;
   readonly turns: BodyTurns;
+  readonly pace: RefusalPace;
 };
 
 type OpenCall = { readonly settled: Promise<void>; readonly abort: AbortController };
@@ -83,6 +86,7 @@ export class Server implements Service {
       calls: new CallsInFlight(options.limits),
       bytes: new BodyBytes(options.limits),
       turns: new BodyTurns(),
+      pace: new RefusalPace(options.limits, systemClock),
     };
     this.#cors = new Cors(options.corsOrigins ?? []);
     this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
@@ -194,7 +198,7 @@ export class Server implements Service {
   /** Lets the request pass to its route, or refuses it. Settles when the reply is handed over. */
   async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal, bytes }: Passing): Promise<void> {
     const over = new AbortController();
-    const { admission, keyless, calls } = this.#gates;
+    const { admission, keyless, calls, pace } = this.#gates;
     let watched: Promise<void> | undefined;
     let principal: Principal | undefined;
     let seat: Seat | undefined;
@@ -221,6 +225,7 @@ export class Server implements Service {
       }
       // Who has shown no key holds a place by a refusal too.
       if (principal === undefined && held.length === 0 && !this.#takePlace(exchange, held)) return;
+      await pace.wait(error, { address: exchange.address, signal: call.signal });
       await route.refuse(exchange, call, this.#toRefusal(error, call));
     } finally {
       seat?.leave();
