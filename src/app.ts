@@ -21,6 +21,7 @@ import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { Scope } from "./gen/flowcall/v1/options_pb.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.ts";
+import { heapLimitMib } from "./memory-limits.ts";
 import { restReplies } from "./rest-replies.ts";
 import { createApiKeyService } from "./rpc/api-key-service.ts";
 import { createAuditService } from "./rpc/audit-service.ts";
@@ -232,7 +233,7 @@ export class App implements Service {
       const text = `${JSON.stringify({ url: this.url, pid: process.pid })}\n`;
       await writeWholeFile(config.readyFile, { text, mode: 0o644 });
     }
-    log.info({ url: this.url }, "calls are accepted");
+    log.info({ url: this.url, heapMib: heapLimitMib() }, "calls are accepted");
   }
 
   /** Also ends a start that is under way. */

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { Limits } from "./domain/limits.ts";
 import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow.ts";
 import { limitsOf, limitVariables, serverLimitsOf, serverLimitVariables, whole } from "./limit-settings.ts";
+import { heapMib } from "./memory-limits.ts";
 import type { ServerLimits } from "./server/limits.ts";
 
 /** What the process is told from outside. */
@@ -142,6 +143,8 @@ const schema = z.strictObject({
   FLOWCALL_ENCRYPTION_KEYS: encryptionKeys.default([]),
   FLOWCALL_MISSING_KEYS: z.enum(["refuse", "accept"]).default("refuse"),
   FLOWCALL_EGRESS_ALLOW: egressAllow.default(parseEgressAllow("")),
+  // Read by main.ts before anything else, and checked here with the others.
+  FLOWCALL_HEAP_MIB: whole(heapMib.min, heapMib.max).optional(),
   FLOWCALL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
   ...limitVariables,
   ...serverLimitVariables,

@@ -82,8 +82,8 @@ describe("the sources stay tidy", () => {
     expect(long.filter(({ lines }) => lines > 300)).toEqual([]);
   });
 
-  test("the environment is read in config.ts alone, and in the command line's own beginning", () => {
-    const readers = ["src/config.ts", "src/cli/main.ts"];
+  test("the environment is read in config.ts alone, and where a process begins", () => {
+    const readers = ["src/config.ts", "src/main.ts", "src/cli/main.ts"];
     expect(sources.filter((file) => !readers.includes(file) && read(file).includes("process.env"))).toEqual([]);
   });
 

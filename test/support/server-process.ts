@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readFile, rm, watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { heapMib, missingLimits } from "../../src/memory-limits.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -46,9 +47,19 @@ export async function startServerProcess({
   await mkdir(folder, { recursive: true });
   const changes = watch(folder);
   const hasChannel = preload !== undefined || program[0] !== "src/main.ts";
-  const child = spawn(process.execPath, [...(preload === undefined ? [] : ["--import", preload]), ...program], {
+  // A process with a channel would lose it by starting anew, and so begins with what it would get then.
+  const { flags, variables } = missingLimits({
+    environment: { ...process.env, ...environment },
+    execArgv: [],
+    platform: process.platform,
+    machineMib: heapMib.default,
+  });
+  const limits = hasChannel ? flags : [];
+  const loaded = preload === undefined ? [] : ["--import", preload];
+  const child = spawn(process.execPath, [...limits, ...loaded, ...program], {
     cwd: root,
     env: {
+      ...(hasChannel && variables),
       ...process.env,
       FLOWCALL_PORT: "0",
       FLOWCALL_DATA_DIR: dataDir,
