@@ -120,7 +120,7 @@ async function measureReplay(): Promise<void> {
       append: async () => undefined,
       sleep: async () => undefined,
       isUnavailable: () => false,
-      lease: { isHeld: () => true, whenHeld: async () => undefined },
+      lease: { isHeld: () => true, whenHeld: async () => undefined, databaseNow: () => undefined },
       recordsBytesMax: defaultLimits.recordsBytesMax,
       memory: new RecordMemory(defaultLimits).open("acme"),
       onError: (error) => {

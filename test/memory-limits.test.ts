@@ -87,11 +87,11 @@ describe.skipIf(process.platform !== "linux")("a process that was started plainl
     expect(await server.end("SIGTERM")).toBe(0);
   });
 
-  test("gives back what a burst of large bodies took", { timeout: 90_000 }, async () => {
+  test("gives back what a burst of large bodies took", { timeout: 150_000 }, async () => {
     await run({ FLOWCALL_EXAMPLES: "true", FLOWCALL_TEST_KEY: testKey });
     const rss = async () => Number(/VmRSS:\s+(\d+)/.exec(await readFile(`/proc/${server.pid}/status`, "utf8"))?.[1]);
     const before = await rss();
-    const agent = new Agent({ connections: 24 });
+    const agent = new Agent({ connections: 12 });
     const body = JSON.stringify({ items: "x".repeat(1_000_000) });
     const headers = {
       "content-type": "application/json",
@@ -110,13 +110,13 @@ describe.skipIf(process.platform !== "linux")("a process that was started plainl
       await reply.body.dump();
       peak = Math.max(peak, await rss());
     };
-    for (let round = 0; round < 4; round += 1) await Promise.all(Array.from({ length: 24 }, send));
+    for (let round = 0; round < 4; round += 1) await Promise.all(Array.from({ length: 12 }, send));
     await agent.close();
     await eventually(async () => expect(await rss()).toBeLessThan(before + (peak - before) / 4), {
-      timeout: 40_000,
+      timeout: 60_000,
       interval: 200,
     });
-    expect(peak).toBeGreaterThan(before + 32 * 1024);
+    expect(peak).toBeGreaterThan(before + 16 * 1024);
     expect(await server.end("SIGTERM")).toBe(0);
   });
 });

@@ -22,7 +22,7 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit):
       visit.recordIntent();
     }
     await run.journal.beforeEffect(signal);
-    const startTime = run.clock.now();
+    const startTime = run.clock.elapsed();
     try {
       const answer = await run.http.send({
         answerBytesMax: run.limits.httpAnswerBytesMax,
@@ -42,7 +42,7 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit):
       visit.answers += error.isDefinite ? 1 : 0;
       throw isAtMostOnce && isUnclear(error) ? outcomeUnknown(error) : failureOf(error);
     } finally {
-      leftMs -= run.clock.now() - startTime;
+      leftMs -= run.clock.elapsed() - startTime;
     }
   };
 }

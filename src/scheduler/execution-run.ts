@@ -45,7 +45,7 @@ export type ExecutionRunOptions = {
   readonly linkedAccount: LinkedAccount;
   readonly event: Event;
   readonly owner: string;
-  readonly lease: Pick<Lease, "isHeld" | "whenHeld">;
+  readonly lease: Pick<Lease, "isHeld" | "whenHeld" | "databaseNow">;
   readonly sealing: Sealing;
   readonly executions: ExecutionStore;
   /** Told of each commit that adds to what is recorded of an execution. */
@@ -91,8 +91,9 @@ export class ExecutionRun {
         if (await executions.append({ ...this.claim, flushIndex, runs: kept })) options.onRecorded?.(execution.id);
         else this.#loseOwnership();
       },
-      sleep: async (ms) => {
-        if (await executions.suspend({ ...this.claim, ms })) this.#abort.abort(new CutShort("the execution sleeps"));
+      sleep: async (sleep) => {
+        if (await executions.suspend({ ...this.claim, ...sleep }))
+          this.#abort.abort(new CutShort("the execution sleeps"));
         else this.#loseOwnership();
       },
       lease: options.lease,
@@ -134,10 +135,11 @@ export class ExecutionRun {
   }
 
   /** Makes this the run of an execution that was claimed: it goes on from what is recorded. Throws KeyMissing. */
-  async resume({ epoch, sealKey }: ClaimedExecution, journal: OpenedJournal | undefined): Promise<void> {
+  async resume({ epoch, sealKey, wakeTime }: ClaimedExecution, journal: OpenedJournal | undefined): Promise<void> {
     this.#begun = Promise.resolve(undefined);
     const key = sealKey === undefined ? undefined : this.#options.sealing.openKey(this.execution.id, sealKey);
     this.#sealKey = key;
+    if (wakeTime !== undefined) this.#journal.sleptUntil(wakeTime);
     if (journal !== undefined) {
       for await (const runs of journal.read()) {
         this.#journal.replay(key === undefined ? runs : runs.map((run) => openRun(run, key)), journal.nextFlushIndex);

@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import type { LeaseStore, OtherOwner } from "../storage/lease-store.ts";
 import type { AccountCount } from "../storage/queue.ts";
+import { DatabaseTime } from "./database-time.ts";
 import type { Load } from "./load.ts";
 import { Loop } from "./loop.ts";
 import { hasEnded, nameProcess } from "./process-name.ts";
@@ -16,6 +17,12 @@ const heldMs = 0.8 * leaseMs;
 
 /** How long after a break all others have renewed their leases too, if they live. */
 const graceMs = 2_000;
+
+/**
+ * How long after the database's clock was set nobody is judged: by the new time all leases are old at once, or will be
+ * for long, and whoever lives has as long to renew its own as it always has.
+ */
+const clockGraceMs = leaseMs;
 
 export type LeaseOptions = {
   readonly leases: LeaseStore;
@@ -42,7 +49,9 @@ export class Lease implements Service {
   #heldUntil = Number.NEGATIVE_INFINITY;
   #renewal = Promise.withResolvers<void>();
   #session: string | undefined;
-  #unbrokenSince = Number.NEGATIVE_INFINITY;
+  #steadySince = Number.NEGATIVE_INFINITY;
+  readonly #databaseTime = new DatabaseTime();
+  #clockSetMs: number | undefined = 0;
 
   constructor(options: LeaseOptions) {
     this.#options = options;
@@ -90,7 +99,25 @@ export class Lease implements Service {
    * leases are old and all sessions gone, and the others need a moment too.
    */
   isSteady(): boolean {
-    return this.isHeld() && performance.now() - this.#unbrokenSince >= graceMs;
+    return this.isHeld() && performance.now() >= this.#steadySince;
+  }
+
+  /** What the database's clock says now, as its answers tell; undefined before the first one. */
+  databaseNow(): number | undefined {
+    return this.#databaseTime.at(performance.now());
+  }
+
+  /**
+   * By how many milliseconds the database's clock was set that nobody has heeded yet; 0 in the beginning, when that is
+   * not known, and undefined where there is nothing to heed.
+   */
+  get clockSetMs(): number | undefined {
+    return this.#clockSetMs;
+  }
+
+  /** Forgets what has been heeded. */
+  heeded(ms: number): void {
+    this.#clockSetMs = this.#clockSetMs === ms ? undefined : (this.#clockSetMs ?? 0) - ms;
   }
 
   async #renew(): Promise<void> {
@@ -100,10 +127,14 @@ export class Lease implements Service {
       const report: Report = { running: load.counts, requests: rates.measure() };
       this.#process ??= nameProcess();
       const renewal = { owner, ms: leaseMs, load: JSON.stringify(report), process: await this.#process };
-      const { session, others } = await leases.renew(renewal);
+      const { session, now: databaseTime, others } = await leases.renew(renewal);
+      const answeredTime = performance.now();
+      const setMs = this.#databaseTime.hear({ askedTime, answeredTime, databaseTime });
       const isBroken = !this.#isRenewed || session !== this.#session || askedTime >= this.#heldUntil;
       // A process that has just begun has had no break.
-      if (this.#session !== undefined && isBroken) this.#unbrokenSince = performance.now();
+      if (this.#session !== undefined && isBroken)
+        this.#steadySince = Math.max(this.#steadySince, answeredTime + graceMs);
+      if (setMs !== 0) this.#noteClockSet(setMs, answeredTime);
       this.#session = session;
       this.#isRenewed = true;
       this.#heldUntil = askedTime + heldMs;
@@ -115,6 +146,12 @@ export class Lease implements Service {
       this.#isRenewed = false;
       throw error;
     }
+  }
+
+  #noteClockSet(ms: number, time: number): void {
+    this.#options.log.warn({ ms: Math.round(ms) }, "the database's clock was set, or this process stood still");
+    this.#steadySince = time + clockGraceMs;
+    this.#clockSetMs = (this.#clockSetMs ?? 0) + ms;
   }
 
   /** Others that are known to run no more have no use for a lease. */

@@ -44,7 +44,7 @@ export type RescuerOptions = {
   readonly owner: string;
   readonly runs: Pick<Runs, "has" | "takeUp">;
   readonly load: Load;
-  readonly lease: Pick<Lease, "isHeld" | "isSteady">;
+  readonly lease: Pick<Lease, "isHeld" | "isSteady" | "databaseNow" | "clockSetMs" | "heeded">;
   readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs" | "recordsBytesMax">;
   /** Told of executions that it ended, since they took too long. */
   readonly onExpired: (executionId: string, outcome: Outcome) => void;
@@ -135,9 +135,20 @@ export class Rescuer implements Service {
 
   async #sweep(): Promise<void> {
     const { executions, owner, lease } = this.#options;
-    await this.#expire();
+    await this.#heedClock();
+    const now = lease.isSteady() ? lease.databaseNow() : undefined;
+    await this.#expire(now);
     await this.#releaseStrays();
-    if (lease.isSteady()) await executions.bury(owner);
+    if (now !== undefined) await executions.bury({ owner, now });
+  }
+
+  async #heedClock(): Promise<void> {
+    const { executions, lease, owner, log } = this.#options;
+    const ms = lease.clockSetMs;
+    if (ms === undefined) return;
+    const sleepers = await executions.heedClock({ ms, owner });
+    lease.heeded(ms);
+    if (sleepers > 0) log.warn({ sleepers }, "executions are due earlier, since the database's clock was set back");
   }
 
   async #look(): Promise<void> {
@@ -259,10 +270,10 @@ export class Rescuer implements Service {
   }
 
   /** By the database's clock and whoever has them: an owner that hangs would not look at its own. */
-  async #expire(): Promise<void> {
+  async #expire(now: number | undefined): Promise<void> {
     const { executions, limits, onExpired, log } = this.#options;
     const { runMs, ageMs } = limits;
-    for (const [id, outcome] of await executions.expire({ runMs, ageMs, limit: batchMax })) {
+    for (const [id, outcome] of await executions.expire({ runMs, ageMs, now, limit: batchMax })) {
       log.warn({ execution: id, reason: outcome.error?.reason }, "an execution is ended that could not end by itself");
       onExpired(id, outcome);
     }

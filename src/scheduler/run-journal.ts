@@ -30,22 +30,28 @@ export type RunJournalOptions = {
   readonly begin: () => Promise<void>;
   /** Commits records as the flush of that index. */
   readonly append: (flushIndex: number, runs: readonly NodeRun[]) => Promise<void>;
-  /** Lets go of the execution, of which all is committed, until that time has passed. */
-  readonly sleep: (ms: number) => Promise<void>;
+  /** Lets go of the execution, of which all is committed, until that time has passed; it is `wakeTime` then. */
+  readonly sleep: (sleep: Sleep) => Promise<void>;
   readonly isUnavailable: (error: unknown) => boolean;
   /** How large all records together may be. */
   readonly recordsBytesMax: number;
   readonly memory: RunMemory;
-  /** Others may begin an effect anew when this is not held. */
-  readonly lease: Pick<Lease, "isHeld" | "whenHeld">;
+  /** Others may begin an effect anew when this is not held. It knows what the database's clock says, as all processes do. */
+  readonly lease: Pick<Lease, "isHeld" | "whenHeld" | "databaseNow">;
   /** Called with a fault that no later flush can mend. */
   readonly onError: (error: unknown) => void;
 };
+
+export type Sleep = { readonly ms: number; readonly wakeTime: number };
 
 /**
  * The journal of one run: what is recorded answers at once, what is new is kept, and committed within 250 ms, or before
  * a wait or an effect. Closed until the execution's row is committed; until then everything stays in memory. A run that
  * does nothing but wait, and for long, is let go of: what is due is the database's to know.
+ *
+ * Waits are timed by a clock of the run: it begins with what the database's says, but never before the time that the
+ * execution was last let sleep until, and goes on by the process's own, which nobody sets. So it does not matter whose
+ * process goes on with a wait, nor that somebody sets a clock meanwhile.
  */
 export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
@@ -56,6 +62,9 @@ export class RunJournal implements Journal {
   #flushIndex = 0;
   #isOpen = false;
   #isScheduled = false;
+  /** What the clock of the run is ahead of the process's own. */
+  #ahead: number | undefined;
+  #wakeTime = Number.NEGATIVE_INFINITY;
   /** When the last commit was asked for that found the execution to be this run's. */
   #heldTime = Number.NEGATIVE_INFINITY;
   #flushing: Promise<void> = Promise.resolve();
@@ -64,6 +73,12 @@ export class RunJournal implements Journal {
   constructor(options: RunJournalOptions) {
     this.#options = options;
     this.#waits = new Waits((due) => this.#fallAsleep(due));
+  }
+
+  /** Says until when the execution was last let sleep: what the database has found due is over, whatever any clock says. */
+  sleptUntil(wakeTime: number): void {
+    this.#wakeTime = wakeTime;
+    this.#ahead = undefined;
   }
 
   /** Takes in what an earlier run of the execution recorded, or the next part of it, and the index of the next flush. */
@@ -96,14 +111,15 @@ export class RunJournal implements Journal {
   async wait(path: string, delayMs: number, signal: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     const waitPath = `${path}#wait`;
-    let due = this.recall(waitPath)?.end_time;
-    if (due === undefined) {
-      const now = clock.now();
-      due = now + delayMs;
+    const recorded = this.recall(waitPath);
+    const now = this.#now();
+    // No wait is longer than it was when it began, whatever clock it was recorded by.
+    const due = recorded ? Math.min(recorded.end_time, now + recorded.end_time - recorded.start_time) : now + delayMs;
+    if (recorded === undefined) {
       this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time: now, end_time: due });
       if (this.#isOpen) await untilAborted(signal, this.#flush());
     }
-    const left = due - clock.now();
+    const left = due - this.#now();
     if (left > 0) await this.#waits.until(due, () => clock.wait(left, signal));
   }
 
@@ -156,6 +172,12 @@ export class RunJournal implements Journal {
     return { index: this.#flushIndex, runs };
   }
 
+  #now(): number {
+    const { clock, lease } = this.#options;
+    this.#ahead ??= Math.max(lease.databaseNow() ?? clock.now(), this.#wakeTime) - clock.elapsed();
+    return Math.round(this.#ahead + clock.elapsed());
+  }
+
   #keep(run: NodeRun, bytes: number): void {
     this.#recorded.add(run, bytes);
     this.#pending.push(run);
@@ -189,7 +211,7 @@ export class RunJournal implements Journal {
         continue;
       }
       const ms = putOffMs * (1 + Math.random());
-      await this.#waits.until(clock.now() + ms, () => clock.wait(ms, signal));
+      await this.#waits.until(this.#now() + ms, () => clock.wait(ms, signal));
     }
     signal.throwIfAborted();
   }
@@ -213,8 +235,8 @@ export class RunJournal implements Journal {
 
   /** Where the database is away, the run waits on in memory. */
   #fallAsleep(due: number): void {
-    const { begin, clock, isUnavailable, onError, sleep } = this.#options;
-    const left = () => due - clock.now();
+    const { begin, isUnavailable, onError, sleep } = this.#options;
+    const left = () => due - this.#now();
     if (left() < sleepMsMin) return;
     // From here on others have the room: the run is about to leave it.
     this.#options.memory.hold(0);
@@ -222,7 +244,8 @@ export class RunJournal implements Journal {
       await begin();
       await this.#flushAll();
       // Something else may have come to its end meanwhile, and the run gone on.
-      if (this.#waits.isIdle && left() >= sleepMsMin && !this.#closed.signal.aborted) await sleep(left());
+      if (this.#waits.isIdle && left() >= sleepMsMin && !this.#closed.signal.aborted)
+        await sleep({ ms: left(), wakeTime: due });
       else if (!this.#closed.signal.aborted) this.#weigh();
     });
     this.#flushing = slept.catch((error: unknown) => {
@@ -235,7 +258,7 @@ export class RunJournal implements Journal {
     await begin();
     await this.#flush();
     // After a long wait with nothing to commit, an empty flush asks whether the execution is still this run's.
-    if (clock.now() - this.#heldTime < flushMs) return;
+    if (clock.elapsed() - this.#heldTime < flushMs) return;
     this.#flushing = this.#flushing.then(() => this.#append(this.#flushIndex++, []));
     await this.#flushing;
   }
@@ -259,7 +282,7 @@ export class RunJournal implements Journal {
   async #append(index: number, runs: readonly NodeRun[]): Promise<void> {
     const { append, clock, isUnavailable, onError } = this.#options;
     while (!this.#closed.signal.aborted) {
-      const askedTime = clock.now();
+      const askedTime = clock.elapsed();
       try {
         await append(index, runs);
         this.#heldTime = askedTime;

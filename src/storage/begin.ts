@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import type { Account } from "../domain/account.ts";
 import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
+import { cautiousNow } from "./clock-set.ts";
 import { startTypes, toStartRow } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
 import { toFlushRow } from "./flush-rows.ts";
@@ -96,7 +97,7 @@ export async function beginSeeded(
 /** Whether a key's execution ended so long ago that it is free again. Not `exists`, which may be planned as a scan. */
 function isOver(key: "idempotency_key" | "bound") {
   return sql`(select end_time from execution where execution.id = ${sql.ref(`${key}.execution_id`)})
-    < now() - make_interval(hours => ${sql.lit(idempotencyHours)})`;
+    < ${cautiousNow()} - make_interval(hours => ${sql.lit(idempotencyHours)})`;
 }
 
 const beginningTypes = {

@@ -1,4 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
+import { isClockAsExpected } from "./clock-set.ts";
 import { ranMs } from "./execution-rows.ts";
 import { dueFirst } from "./ownership.ts";
 import type { Tables } from "./tables.ts";
@@ -9,14 +10,17 @@ import type { Tables } from "./tables.ts";
  */
 const goneMs = 2_000;
 
+/** Who judges which owners live, and what the database's clock should say: where it says something else, nobody is. */
+export type Judge = { readonly owner: string; readonly now: number };
+
 /**
  * Frees what dead owners held, in the caller's transaction; answers the owners. An owner is dead whose lease has run
  * out or is dropped, or whose session is gone.
  *
  * A suspect takes the blame for its owner's death alone. Where the owner held none, all that it held may be the cause.
  */
-export async function buryDead(db: Kysely<Tables>, claimer: string): Promise<readonly string[]> {
-  const { rows } = await findDead(claimer).execute(db);
+export async function buryDead(db: Kysely<Tables>, judge: Judge): Promise<readonly string[]> {
+  const { rows } = await findDead(judge).execute(db);
   for (const { owner } of rows) {
     await bury(owner).execute(db);
   }
@@ -24,8 +28,10 @@ export async function buryDead(db: Kysely<Tables>, claimer: string): Promise<rea
 }
 
 /** The owners are few, and each is found by one step in their index, however much they hold. */
-function findDead(claimer: string): RawBuilder<{ owner: string }> {
-  const isDead = sql`lease.expire_time <= now() or (
+function findDead({ owner: claimer, now }: Judge): RawBuilder<{ owner: string }> {
+  const isDead = sql`lease.expire_time <= now()
+    -- Renewed in what is the future since the clock was set back, and not again.
+    or lease.renew_time > now() + interval '1 second' or (
     -- A process of an earlier version names no session.
     lease.session_pid is not null and lease.renew_time < now() - ${goneMs} * interval '1 millisecond' and not exists (
       -- Of the session of another role nothing but the number is shown.
@@ -40,7 +46,7 @@ function findDead(claimer: string): RawBuilder<{ owner: string }> {
               order by claim.owner limit 1)
         from owners where owners.owner is not null
     ), others as materialized (
-      select owner from owners where owner <> ${claimer}
+      select owner from owners where owner <> ${claimer} and ${isClockAsExpected(now)}
     ), ended as (
       -- Of two who bury one owner the second finds no lease any more; an owner that renews meanwhile keeps its own.
       delete from lease using others where lease.owner = others.owner and (${isDead}) returning lease.owner

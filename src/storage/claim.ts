@@ -30,6 +30,8 @@ export type ClaimedExecution = NewExecution & {
   readonly linkedAccount: LinkedAccount;
   /** The wrapped key of what it hides. */
   readonly sealKey?: string;
+  /** The time that it was last let sleep until, which is over; by the clock of the run that slept. */
+  readonly wakeTime?: number;
 };
 
 /** Takes executions over: see ExecutionStore.claim. */
@@ -78,14 +80,21 @@ async function readStart(db: Kysely<Tables>, { id, environment_id }: ExecutionPl
 type ClaimedRow = Awaited<ReturnType<typeof readStart>> & {
   readonly epoch: number;
   readonly seal_key: string | null;
+  readonly wake_time: Date | null;
   readonly losses: number;
   readonly trials: number;
 };
 
 function toClaimed(row: ClaimedRow, claimer: Claimer): readonly ClaimedExecution[] {
   try {
-    const { epoch, losses, trials, seal_key } = row;
-    const claim = { epoch, isSuspect: losses >= 2, trials, ...(seal_key !== null && { sealKey: seal_key }) };
+    const { epoch, losses, trials, seal_key, wake_time } = row;
+    const claim = {
+      epoch,
+      isSuspect: losses >= 2,
+      trials,
+      ...(seal_key !== null && { sealKey: seal_key }),
+      ...(wake_time !== null && { wakeTime: wake_time.getTime() }),
+    };
     return [{ ...toNewExecution(row), ...claim, linkedAccount: toLinkedAccount(row) }];
   } catch (error) {
     tellUnread(row, claimer, error);
@@ -177,7 +186,7 @@ function takeClaims(db: Kysely<Tables>, { owner, shares }: Claimer) {
       .with("taken", (query) =>
         query
           .updateTable("execution_claim")
-          .set({ owner, epoch: sql`epoch + 1`, run_ms: ranMs, run_since: sql`now()` })
+          .set({ owner, epoch: sql`epoch + 1`, run_ms: ranMs, run_since: sql`now()`, due_set_time: null })
           .from("chosen")
           .whereRef("execution_claim.execution_id", "=", "chosen.execution_id")
           .returning([
@@ -188,6 +197,7 @@ function takeClaims(db: Kysely<Tables>, { owner, shares }: Claimer) {
             "seal_key",
             "losses",
             "trials",
+            "wake_time",
           ]),
       )
   );
@@ -213,6 +223,7 @@ function withStarts(query: ReturnType<typeof takeClaims>) {
       "taken.epoch",
       "taken.seal_key",
       "taken.trials",
+      "taken.wake_time",
       "taken.losses",
       "linked_account.account_id",
       "linked_account.name",

@@ -13,9 +13,10 @@ import {
   findAllBound,
   keyOfBeginning,
 } from "./begin.ts";
-import { buryDead } from "./bury.ts";
+import { buryDead, type Judge } from "./bury.ts";
 import { type ClaimedExecution, type Claimer, claimExecutions } from "./claim.ts";
 import type { Claim } from "./claim-row.ts";
+import { type ClockSet, heedClock } from "./clock-set.ts";
 import { type ExpireLimits, expireExecutions } from "./expire.ts";
 import { type FinishedRun, type Finishing, finishAll, recordAllFinished } from "./finish.ts";
 import { type OpenedJournal, openJournal } from "./open-journal.ts";
@@ -26,6 +27,7 @@ import {
   putOffExecution,
   releaseOwned,
   releaseStrays,
+  type Suspension,
   suspendExecution,
 } from "./ownership.ts";
 import { type Queue, readQueue } from "./queue.ts";
@@ -149,11 +151,11 @@ export class ExecutionStore {
   }
 
   /** Queues what owners without a live lease hold, but for the owner who says so. */
-  async bury(owner: string): Promise<void> {
+  async bury(judge: Judge): Promise<void> {
     await this.#db
       .transaction()
       .setIsolationLevel("read committed")
-      .execute((transaction) => buryDead(transaction, owner));
+      .execute((transaction) => buryDead(transaction, judge));
   }
 
   /** The accounts that have something queued and due, and that may run more: some of each environment, by turns. */
@@ -170,8 +172,16 @@ export class ExecutionStore {
   }
 
   /** Lets an execution wait, owned by nobody, for a time. False: another has taken it over, and nothing was written. */
-  async suspend(wait: Claim & { readonly ms: number }): Promise<boolean> {
+  async suspend(wait: Suspension): Promise<boolean> {
     return await suspendExecution(this.#db, wait);
+  }
+
+  /**
+   * Sets right what somebody made wrong by setting the database's clock: how long the executions of an owner have run,
+   * and, where it was set back, when sleepers are due. Answers how many those were.
+   */
+  async heedClock(set: ClockSet): Promise<number> {
+    return await heedClock(this.#db, set);
   }
 
   /** Puts the executions of an owner that stops back into the queue; answers how many. */

@@ -1,5 +1,6 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Outcome } from "../domain/execution.ts";
+import { cautiousNow, isClockAsExpected } from "./clock-set.ts";
 import { ranMs, toOutcomeRow } from "./execution-rows.ts";
 import { lossesMax } from "./ownership.ts";
 import type { Tables } from "./tables.ts";
@@ -11,14 +12,19 @@ export type ExpireLimits = {
   readonly ageMs: number;
   /** How many are ended by one statement. */
   readonly limit: number;
+  /** What the database's clock should say. Where it says something else, or that is not known, nothing has run too long. */
+  readonly now: number | undefined;
 };
 
 /** Ends what has run, or is, too long, and what nobody can run: see ExecutionStore.expire. */
 export async function expireExecutions(
   db: Kysely<Tables>,
-  { runMs, ageMs, limit }: ExpireLimits,
+  { runMs, ageMs, limit, now }: ExpireLimits,
 ): Promise<ReadonlyMap<string, Outcome>> {
-  const isOverdue = { column: "owner", condition: sql<boolean>`owner is not null and ${ranMs} > ${runMs}` } as const;
+  const isOverdue = {
+    column: "owner",
+    condition: sql<boolean>`owner is not null and ${ranMs} > ${runMs} and ${isClockAsExpected(now)}`,
+  } as const;
   const isTooOld = { column: "execution_id", condition: sql<boolean>`execution_id < ${idOfAge(ageMs)}` } as const;
   const isPoison = { column: "losses", condition: sql<boolean>`losses >= ${sql.lit(lossesMax)}` } as const;
   const overdue = timedOut(`The execution has run for longer than ${runMs / 1000} seconds (limit runMs).`);
@@ -32,7 +38,7 @@ export async function expireExecutions(
 
 /** The smallest id that an execution of that age may have: ids begin with their second. */
 export function idOfAge(ms: number): RawBuilder<string> {
-  return sql<string>`lpad(to_hex(extract(epoch from now() - make_interval(secs => ${ms / 1000}))::bigint), 8, '0')`;
+  return sql<string>`lpad(to_hex(extract(epoch from ${cautiousNow()} - make_interval(secs => ${ms / 1000}))::bigint), 8, '0')`;
 }
 
 const poisoned: Outcome = {

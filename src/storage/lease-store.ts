@@ -8,6 +8,13 @@ export type Renewal = {
   readonly process?: string | undefined;
 };
 
+export type Renewed = {
+  readonly session: string;
+  /** What the database's clock says, in milliseconds since 1970. */
+  readonly now: number;
+  readonly others: readonly OtherOwner[];
+};
+
 /** Another owner, as it told last. */
 export type OtherOwner = { readonly owner: string; readonly process: string | null; readonly load: string | null };
 
@@ -28,13 +35,8 @@ export class LeaseStore {
    * Takes the lease, or prolongs it, to end `ms` milliseconds from now, and keeps what the owner says of itself. Answers
    * the name of the session, and what the other owners with a lease have said.
    */
-  async renew({
-    owner,
-    ms,
-    load,
-    process,
-  }: Renewal): Promise<{ readonly session: string; readonly others: readonly OtherOwner[] }> {
-    const { rows } = await sql<{ session: string; others: readonly OtherOwner[] | null }>`
+  async renew({ owner, ms, load, process }: Renewal): Promise<Renewed> {
+    const { rows } = await sql<{ session: string; now: number; others: readonly OtherOwner[] | null }>`
       with others as materialized (
         select owner, process, load from lease where owner <> ${owner} and expire_time > now()
       ), forgotten as (
@@ -48,11 +50,12 @@ export class LeaseStore {
         expire_time = excluded.expire_time, renew_time = excluded.renew_time,
         session_pid = excluded.session_pid, session_start = excluded.session_start, load = excluded.load,
         process = excluded.process
-      returning session_pid || ' ' || session_start as session, 
+      returning session_pid || ' ' || session_start as session,
+        extract(epoch from now())::float8 * 1000 as now,
         (select json_agg(others) from others) as others`.execute(this.#db);
     const [row] = rows;
     if (row === undefined) throw new Error("the database does not know its own session");
-    return { session: row.session, others: row.others ?? [] };
+    return { session: row.session, now: row.now, others: row.others ?? [] };
   }
 
   /** Lets go: what the owner still holds may be taken over at once. */

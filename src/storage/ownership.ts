@@ -20,10 +20,22 @@ export const lossesMax = 4;
 /** How long an execution is put off at most, on average. */
 const putOffMaxMs = 8_000;
 
+export type Suspension = Claim & {
+  readonly ms: number;
+  /** The time that it sleeps until, in milliseconds since 1970, by the clock of the run that sleeps. */
+  readonly wakeTime: number;
+};
+
 /** See ExecutionStore.suspend. An execution that got as far as a wait is no suspect. */
-export async function suspendExecution(db: Kysely<Tables>, { ms, ...claim }: Claim & { readonly ms: number }) {
+export async function suspendExecution(db: Kysely<Tables>, { ms, wakeTime, ...claim }: Suspension) {
   const { numUpdatedRows } = await held(db, claim)
-    .set({ ...freed, losses: 0, due_time: sql`now() + make_interval(secs => ${ms / 1000})` })
+    .set({
+      ...freed,
+      losses: 0,
+      due_time: sql`now() + make_interval(secs => ${ms / 1000})`,
+      due_set_time: sql`now()`,
+      wake_time: new Date(wakeTime),
+    })
     .executeTakeFirst();
   return numUpdatedRows > 0n;
 }
@@ -31,7 +43,7 @@ export async function suspendExecution(db: Kysely<Tables>, { ms, ...claim }: Cla
 /** See ExecutionStore.defer: nothing is wrong with it, and so no loss is counted. */
 export async function deferExecution(db: Kysely<Tables>, { ms, ...claim }: Claim & { readonly ms: number }) {
   await held(db, claim)
-    .set({ ...freed, due_time: sql`now() + make_interval(secs => ${ms / 1000})` })
+    .set({ ...freed, due_time: sql`now() + make_interval(secs => ${ms / 1000})`, due_set_time: sql`now()` })
     .execute();
 }
 
@@ -39,7 +51,12 @@ export async function deferExecution(db: Kysely<Tables>, { ms, ...claim }: Claim
 export async function putOffExecution(db: Kysely<Tables>, claim: Claim): Promise<void> {
   const ms = sql`least(500 * 2 ^ losses, ${putOffMaxMs}) * (0.5 + random())`;
   await held(db, claim)
-    .set({ ...freed, losses: sql`losses + 1`, due_time: sql`now() + ${ms} * interval '1 millisecond'` })
+    .set({
+      ...freed,
+      losses: sql`losses + 1`,
+      due_time: sql`now() + ${ms} * interval '1 millisecond'`,
+      due_set_time: sql`now()`,
+    })
     .execute();
 }
 

@@ -1,4 +1,5 @@
 import { type Kysely, sql } from "kysely";
+import { cautiousNow } from "./clock-set.ts";
 import { idOfAge } from "./expire.ts";
 import type { Tables } from "./tables.ts";
 
@@ -9,7 +10,7 @@ export async function deleteEnded(db: Kysely<Tables>, { ms, limit }: Retention):
   const { rows } = await sql<{ count: number }>`
     with chosen as materialized (
       select id from execution
-       where id < ${idOfAge(ms)} and end_time < now() - make_interval(secs => ${ms / 1000})
+       where id < ${idOfAge(ms)} and end_time < ${cautiousNow()} - make_interval(secs => ${ms / 1000})
        order by id limit ${limit} for update skip locked
     ), emptied as (
       delete from journal using chosen where journal.execution_id = chosen.id
@@ -46,7 +47,8 @@ export async function deleteKeptDrafts(db: Kysely<Tables>, { after, limit }: Dra
     after &&
     sql`and (version, environment_id, workflow_id)
     > (${after.version}::int, ${after.environmentId}::text, ${after.workflowId}::text)`;
-  const isSettled = (time: string) => sql`${sql.ref(time)} < now() - make_interval(secs => ${settledMs / 1000})`;
+  const isSettled = (time: string) =>
+    sql`${sql.ref(time)} < ${cautiousNow()} - make_interval(secs => ${settledMs / 1000})`;
   const { rows } = await sql<DraftRow>`
     with page as materialized (
       -- The check of the executions' foreign key finds its index only where it is planned for a version below zero.

@@ -166,6 +166,10 @@ type ExecutionClaimTable = {
   owner: string | null;
   epoch: number;
   due_time: DatabaseTime;
+  /** When the time was set that it is due at, where that was ahead; null where an owner has it. */
+  due_set_time: Date | null;
+  /** The time that it was last let sleep until, by the clock of the run that slept. */
+  wake_time: Date | null;
   /** Of earlier owners. */
   run_ms: Generated<number>;
   run_since: Date | null;

@@ -3,6 +3,7 @@ import type { Clock } from "../../src/domain/clock.ts";
 /** A clock that a test moves. */
 export class ManualClock implements Clock {
   #now: number;
+  #elapsed = 0;
   #timers: { readonly due: number; readonly fire: () => void }[] = [];
 
   constructor(now = Date.parse("2026-01-31T09:00:00Z")) {
@@ -13,13 +14,22 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
+  elapsed(): number {
+    return this.#elapsed;
+  }
+
+  /** Sets the clock, as somebody may set that of a machine: no time goes by. */
+  set(now: number): void {
+    this.#now = now;
+  }
+
   wait(ms: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) {
         reject(signal.reason);
         return;
       }
-      const timer = { due: this.#now + ms, fire: resolve };
+      const timer = { due: this.#elapsed + ms, fire: resolve };
       this.#timers.push(timer);
       signal?.addEventListener(
         "abort",
@@ -39,8 +49,9 @@ export class ManualClock implements Clock {
 
   advance(ms: number): void {
     this.#now += ms;
-    const due = this.#timers.filter((timer) => timer.due <= this.#now);
-    this.#timers = this.#timers.filter((timer) => timer.due > this.#now);
+    this.#elapsed += ms;
+    const due = this.#timers.filter((timer) => timer.due <= this.#elapsed);
+    this.#timers = this.#timers.filter((timer) => timer.due > this.#elapsed);
     for (const timer of due) {
       timer.fire();
     }

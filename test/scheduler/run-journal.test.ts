@@ -37,9 +37,9 @@ function create(options: Partial<RunJournalOptions> = {}): RunJournal {
       if (failure !== undefined) throw failure;
       flushes.push([index, runs.map(({ path }) => path)]);
     },
-    sleep: async (ms) => void sleeps.push(ms),
+    sleep: async ({ ms }) => void sleeps.push(ms),
     isUnavailable: (error) => error instanceof Away,
-    lease: { isHeld: () => true, whenHeld: async () => undefined },
+    lease: { isHeld: () => true, whenHeld: async () => undefined, databaseNow: () => undefined },
     recordsBytesMax: defaultLimits.recordsBytesMax,
     memory: new RecordMemory(defaultLimits).open("acme"),
     onError: (error) => faults.push(error),
@@ -261,7 +261,11 @@ describe("an effect outside", () => {
   test("waits until the process holds its lease, and asks once more whose the run is if that took long", async () => {
     let isHeld = true;
     const renewed = Promise.withResolvers<void>();
-    const lease = { isHeld: () => isHeld, whenHeld: () => (isHeld ? Promise.resolve() : renewed.promise) };
+    const lease = {
+      isHeld: () => isHeld,
+      whenHeld: () => (isHeld ? Promise.resolve() : renewed.promise),
+      databaseNow: () => undefined,
+    };
     const late = create({
       lease,
       append: async (index) => {
@@ -316,6 +320,72 @@ describe("a wait", () => {
     await advance(1_999);
     expect(isOver).toBe(false);
     await advance(1);
+    expect(isOver).toBe(true);
+  });
+
+  test.each([
+    ["an hour behind", -3_600_000],
+    ["an hour ahead", 3_600_000],
+  ])("is over when the database finds it due, though the process that goes on has a clock %s", async (_, skewMs) => {
+    for (const [path, ms] of [
+      ["4", 3_000],
+      ["5", 10_000],
+    ] as const)
+      void journal.wait(path, ms, signal);
+    const wakeTime = clock.now() + 3_000;
+    const { runs } = journal.take();
+    clock.advance(3_000);
+    clock.set(clock.now() + skewMs);
+    const replay = create();
+    replay.sleptUntil(wakeTime);
+    replay.replay(runs, 1);
+    const over: string[] = [];
+    // Ahead, all that is recorded seems over: only the database's clock tells, see below.
+    for (const path of skewMs < 0 ? ["4", "5"] : ["4"])
+      void replay.wait(path, 3_000, signal).then(() => over.push(path));
+    await advance(0);
+    expect(over).toEqual(["4"]);
+    await advance(7_000);
+    expect(over).toEqual(skewMs < 0 ? ["4", "5"] : ["4"]);
+  });
+
+  test("is over in time by the database's clock, where a process with another one goes on after a crash", async () => {
+    const database = clock.now();
+    const lease = {
+      isHeld: () => true,
+      whenHeld: async () => undefined,
+      databaseNow: () => database + clock.elapsed(),
+    };
+    journal = create({ lease });
+    void journal.wait("4", 3_000, signal);
+    const { runs } = journal.take();
+    clock.advance(1_000);
+    for (const skewMs of [-3_600_000, 3_600_000]) {
+      clock.set(database + skewMs);
+      const replay = create({ lease });
+      replay.replay(runs, 1);
+      let isOver = false;
+      void replay.wait("4", 3_000, signal).then(() => {
+        isOver = true;
+      });
+      await advance(skewMs < 0 ? 900 : 0);
+      expect(isOver).toBe(false);
+      await advance(skewMs < 0 ? 0 : 1_100);
+      expect(isOver).toBe(skewMs > 0);
+    }
+  });
+
+  test("is no longer than it was when it began, whatever clock it was recorded by", async () => {
+    void journal.wait("4", 3_000, signal);
+    const { runs } = journal.take();
+    clock.set(clock.now() - 3_600_000);
+    const replay = create();
+    replay.replay(runs, 1);
+    let isOver = false;
+    void replay.wait("4", 3_000, signal).then(() => {
+      isOver = true;
+    });
+    await advance(3_000);
     expect(isOver).toBe(true);
   });
 

@@ -153,8 +153,8 @@ describe("an execution", () => {
   it("that waits for a time is owned by nobody, counted nowhere, and claimed when it is due", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
-    expect(await executions.suspend({ ...claim, epoch: 2, ms: 60_000 })).toBe(false);
-    expect(await executions.suspend({ ...claim, ms: 60_000 })).toBe(true);
+    expect(await executions.suspend({ ...claim, epoch: 2, ms: 60_000, wakeTime: 0 })).toBe(false);
+    expect(await executions.suspend({ ...claim, ms: 60_000, wakeTime: 0 })).toBe(true);
     expect(await getResult(execution.id)).toEqual({ state: "WAITING" });
     const { queued, dueInMs } = await executions.getQueue(9);
     expect([queued.length, dueInMs !== undefined && dueInMs > 0 && dueInMs <= 60_000]).toEqual([0, true]);

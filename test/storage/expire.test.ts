@@ -41,7 +41,7 @@ async function age(ms: number): Promise<void> {
 }
 
 async function expire(limits: { readonly runMs?: number; readonly ageMs?: number }): Promise<readonly string[]> {
-  const ended = await stores.executions.expire({ runMs: hourMs, ageMs: hourMs, limit: 10, ...limits });
+  const ended = await stores.executions.expire({ runMs: hourMs, ageMs: hourMs, now: Date.now(), limit: 10, ...limits });
   return [...ended.keys()].toSorted();
 }
 
@@ -68,7 +68,7 @@ describe("an execution that runs for too long", () => {
   it("is counted over all its owners, without the time in which nobody had it", async () => {
     const execution = await begin("a");
     await age(hourMs / 2);
-    await stores.executions.suspend({ ...execution, ms: 0 });
+    await stores.executions.suspend({ ...execution, ms: 0, wakeTime: 0 });
     expect(await expire({})).toEqual([]);
     await takeUp(stores, { owner: "b", limit: 1 });
     await age(hourMs / 4);
@@ -82,7 +82,7 @@ describe("an execution that runs for too long", () => {
 
 it("an execution that is too old is ended while it waits", async () => {
   const waiting = await begin("a");
-  await stores.executions.suspend({ ...waiting, ms: hourMs });
+  await stores.executions.suspend({ ...waiting, ms: hourMs, wakeTime: 0 });
   expect(await expire({ ageMs: 60_000 })).toEqual([]);
   // Ids begin with their second: a limit that lies ahead makes this one old.
   expect(await expire({ ageMs: -60_000 })).toEqual([waiting.id]);

@@ -63,7 +63,7 @@ export async function takeUp(
   { executions }: Pick<Stores, "executions">,
   { owner, limit = 10 }: { readonly owner: string; readonly limit?: number },
 ) {
-  await executions.bury(owner);
+  await executions.bury({ owner, now: Date.now() });
   const { accounts } = await executions.findTurns({
     after: undefined,
     last: [],

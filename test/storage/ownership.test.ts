@@ -43,7 +43,7 @@ async function losses(): Promise<ReadonlyMap<string, number>> {
 }
 
 async function ended() {
-  return await stores.executions.expire({ runMs: hourMs, ageMs: hourMs, limit: 10 });
+  return await stores.executions.expire({ runMs: hourMs, ageMs: hourMs, now: Date.now(), limit: 10 });
 }
 
 function claimOf(executionId: string, owner: string, epoch: number) {
@@ -101,7 +101,7 @@ describe("an execution whose owners are lost again and again", () => {
     await sql`update execution_claim set run_since = now() - interval '11 minutes' where execution_id = ${long}`.execute(
       stores.db,
     );
-    await executions.suspend({ ...claimOf(asleep, "c", 2), ms: 60_000 });
+    await executions.suspend({ ...claimOf(asleep, "c", 2), ms: 60_000, wakeTime: 0 });
     await take("d", 1);
     expect(await losses()).toEqual(
       new Map([
@@ -192,7 +192,7 @@ describe("a repair", () => {
 
 describe("what has begun", () => {
   const lose = {
-    "when its owner is dead": () => stores.executions.bury("b"),
+    "when its owner is dead": () => stores.executions.bury({ owner: "b", now: Date.now() }),
     "when its owner stops": () => stores.executions.release({ owner: "a" }),
     "when its owner does not run it": async (ids: readonly string[]) => {
       await stores.executions.releaseStrays({ owner: "a", ids });
@@ -210,6 +210,63 @@ describe("what has begun", () => {
   });
 });
 
+describe("after the database's clock was set", () => {
+  const dues = async () => {
+    const { rows } = await sql<{ ms: number }>`
+      select extract(epoch from due_time - now())::float8 * 1000 as ms from execution_claim order by due_time`.execute(
+      stores.db,
+    );
+    return rows.map(({ ms }) => Math.round(ms / 1000));
+  };
+
+  it("nobody is buried, and nothing has run too long, by a clock that says something else than it did", async () => {
+    await beginAbandoned(1, "a");
+    await sql`update execution_claim set run_since = now() - interval '3 hours'`.execute(stores.db);
+    for (const now of [Date.now() - hourMs, Date.now() + hourMs]) {
+      await stores.executions.bury({ owner: "b", now });
+      expect([...(await stores.executions.expire({ runMs: hourMs, ageMs: hourMs, now, limit: 10 }))]).toEqual([]);
+    }
+    expect((await stores.executions.listOwned("a")).length).toBe(1);
+  });
+
+  it("who renewed a lease in what is the future now, and not again, is dead", async () => {
+    const [id] = await beginAbandoned(1, "a");
+    await stores.leases.renew({ owner: "a", ms: hourMs });
+    expect(await takeIds("b")).toEqual([]);
+    await sql`update lease set renew_time = now() + interval '1 hour'`.execute(stores.db);
+    expect(await takeIds("b")).toEqual([id]);
+  });
+
+  it("sleepers are due as much earlier as it was set back, once, and others as they were", async () => {
+    const ids = await beginAbandoned(3, "a");
+    for (const [index, id] of ids.entries())
+      await stores.executions.suspend({ ...claimOf(id, "a", 1), ms: (index + 1) * 10_000, wakeTime: 0 });
+    const ahead = sql`due_time = due_time + interval '1 hour', due_set_time = due_set_time + interval '1 hour'`;
+    await sql`update execution_claim set ${ahead} where execution_id <> ${ids[0]}`.execute(stores.db);
+    // Set back an hour, 5 seconds after they were let sleep.
+    for (const count of [2, 0])
+      expect(await stores.executions.heedClock({ ms: -hourMs - 5_000, owner: "b" })).toBe(count);
+    expect(await dues()).toEqual([10, 15, 25]);
+  });
+
+  it("sleepers wait for no longer than their whole time, where nobody knows by how much it was set back", async () => {
+    const [id = ""] = await beginAbandoned(1, "a");
+    await stores.executions.suspend({ ...claimOf(id, "a", 1), ms: 10_000, wakeTime: 0 });
+    await sql`update execution_claim set due_time = due_time + interval '1 day', due_set_time = now() + interval '1 day'`.execute(
+      stores.db,
+    );
+    expect(await stores.executions.heedClock({ ms: 0, owner: "b" })).toBe(1);
+    expect(await dues()).toEqual([10]);
+  });
+
+  it("what runs has run for as long as it had", async () => {
+    await beginAbandoned(1, "a");
+    await stores.executions.heedClock({ ms: -3 * hourMs, owner: "a" });
+    await stores.executions.heedClock({ ms: hourMs, owner: "a" });
+    expect([...(await ended()).keys()].length).toBe(1);
+  });
+});
+
 describe("an owner", () => {
   it("is dead when its session is gone, though its lease runs on, unless it has only just renewed it", async () => {
     const [id] = await beginAbandoned(1, "a");
@@ -220,7 +277,7 @@ describe("an owner", () => {
     expect(await takeIds("b"), "its session lives").toEqual([]);
     await leases.renew({ owner: "a", ms: 60_000 });
     await database.stop();
-    await sql`update lease set renew_time = now() + interval '10 seconds'`.execute(stores.db);
+    await sql`update lease set renew_time = now()`.execute(stores.db);
     expect(await takeIds("b"), "it has renewed").toEqual([]);
     await sql`update lease set renew_time = now() - interval '3 seconds'`.execute(stores.db);
     expect(await takeIds("b")).toEqual([id]);

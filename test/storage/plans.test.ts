@@ -49,7 +49,7 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
     environmentIds: ["none"],
     organizationIds: ["none"],
   };
-  await executions.bury("b");
+  await executions.bury({ owner: "b", now: Date.now() });
   await executions.findTurns({ after: undefined, last: [{ ...tenant, linkedAccountId: "a" }], limit: 16, full });
   await executions.claim({ owner: "b", shares: [{ ...tenant, count: 16 }] });
   await executions.putOff({ ...claim, owner: "b", epoch: 7 });
@@ -59,9 +59,10 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.listOwned("b");
   await executions.releaseStrays({ owner: "b", ids: [tenant.newExecution().id] });
   await executions.release({ owner: "c" });
-  await executions.suspend({ ...claim, ms: 1 });
+  await executions.suspend({ ...claim, ms: 1, wakeTime: 0 });
   await executions.getQueue(100);
-  await executions.expire({ runMs: 1, ageMs: 3_600_000, limit: 10 });
+  await executions.expire({ runMs: 1, ageMs: 3_600_000, now: Date.now(), limit: 10 });
+  await executions.heedClock({ ms: -1_000, owner: "b" });
   await executions.deleteEnded({ ms: 3_600_000, limit: 10 });
   await executions.finish({ ...claim, owner: "b", epoch: 2, outcome: { state: "COMPLETED" } });
   await executions.finish({ ...claim, outcome: { state: "COMPLETED" } });

@@ -17,6 +17,7 @@ import { processNames } from "./0015-process-names.ts";
 import { keySecrets } from "./0016-key-secrets.ts";
 import { blame } from "./0017-blame.ts";
 import { journalHeads } from "./0018-journal-heads.ts";
+import { dueTimes } from "./0020-due-times.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -39,5 +40,6 @@ export const migrations: MigrationProvider = {
     "0016-key-secrets": keySecrets,
     "0017-blame": blame,
     "0018-journal-heads": journalHeads,
+    "0020-due-times": dueTimes,
   }),
 };

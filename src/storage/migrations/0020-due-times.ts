@@ -1,0 +1,11 @@
+import { sql } from "kysely";
+import type { Migration } from "kysely/migration";
+
+/** What an execution that waits for a time is judged by after the database's clock was set. */
+export const dueTimes: Migration = {
+  up: async (db) => {
+    await sql`alter table execution_claim
+      add column due_set_time timestamptz,
+      add column wake_time timestamptz`.execute(db);
+  },
+};
