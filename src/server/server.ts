@@ -251,9 +251,12 @@ export class Server implements Service {
     return new RequestError("SERVER_ERROR", "The server failed to answer; the request id finds the cause in its log.");
   }
 
-  #logCall({ method, path }: RequestHead, { requestId, protocol, signal }: Call, reply: Reply): void {
+  #logCall({ method, path }: RequestHead, call: Call, reply: Reply): void {
+    const { requestId, protocol, signal, replyHeaders } = call;
     const line = { requestId, protocol, method, path, ...reply, isAborted: signal.aborted };
-    this.#options.log[reply.status >= 500 ? "warn" : "debug"](line, "request");
+    // What a workflow ended with is its author's to look at, and no fault of the service.
+    const isFault = reply.status >= 500 && !replyHeaders.has("x-execution-status");
+    this.#options.log[isFault ? "warn" : "debug"](line, "request");
   }
 }
 
