@@ -117,6 +117,16 @@ describe("with a folder used before", () => {
     expect(await pidOf(dataDir)).not.toBe(left);
   });
 
+  it.skipIf(process.platform !== "linux")("ends the left server at once though the file that names it is lost", async () => {
+    const { child } = await startChild(dataDir);
+    const left = await pidOf(dataDir);
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    await rm(join(dataDir, "postgres/data-18/postmaster.pid"));
+    await start(dataDir);
+    expect(() => process.kill(left, 0)).toThrow("ESRCH");
+  });
+
   it("refuses a second process and leaves the first alone", async () => {
     const first = await start(dataDir);
     const pid = await pidOf(dataDir);

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
-import { readFile, readlink, writeFile } from "node:fs/promises";
+import { readdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -16,15 +16,16 @@ const endMs = 15_000;
 export async function endOrphan(dataFolder: string, log: Logger): Promise<void> {
   const pidFile = join(dataFolder, "postmaster.pid");
   const content = await readFile(pidFile, "utf8").catch(() => undefined);
-  if (content === undefined) {
-    return;
-  }
-  const pid = Number.parseInt(content, 10);
-  if (await servesFolder(pid, dataFolder)) {
+  const named = content === undefined ? await findServer(dataFolder) : Number.parseInt(content, 10);
+  const pid = named !== undefined && (await servesFolder(named, dataFolder)) ? named : undefined;
+  if (pid !== undefined) {
     log.warn({ pid }, "ending the database server that an earlier Flowcall left behind");
     if (!(await endServer(pid, dataFolder))) {
       throw new Error(`the database server that an earlier Flowcall left behind (process ${pid}) does not end`);
     }
+    return;
+  }
+  if (content === undefined) {
     return;
   }
   // The pid is nobody's, or that of some other program by now; in the latter case Postgres would refuse to start. It
@@ -48,6 +49,20 @@ async function endServer(pid: number, dataFolder: string): Promise<boolean> {
     }
   }
   return false;
+}
+
+/**
+ * The server on this folder that no file names, which is found by its working folder, on Linux alone: elsewhere it finds
+ * out by itself within a minute that its file is lost, and ends.
+ */
+async function findServer(dataFolder: string): Promise<number | undefined> {
+  const entries = process.platform === "linux" ? await readdir("/proc") : [];
+  for (const pid of entries.filter((entry) => /^\d+$/.test(entry))) {
+    // Its children work in the same folder under titles of their own, and end with it.
+    const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+    if (words.split("\0").includes(dataFolder) && (await servesFolder(Number(pid), dataFolder))) return Number(pid);
+  }
+  return undefined;
 }
 
 /** Whether the process is alive, is Postgres, and serves this folder: a pid alone may long be somebody else's. */
