@@ -118,16 +118,19 @@ describe("with a folder used before", () => {
     expect(await pidOf(dataDir)).not.toBe(left);
   });
 
-  it.skipIf(process.platform !== "linux")("ends the left server at once though the file that names it is lost", async () => {
-    const { child } = await startChild(dataDir);
-    const left = await pidOf(dataDir);
-    child.kill("SIGKILL");
-    await once(child, "exit");
-    await rm(join(dataDir, "postgres/data-18/postmaster.pid"));
-    await start(dataDir);
-    // Whoever adopted it may not have taken its end yet: such a one works in no folder any more.
-    await expect(readlink(`/proc/${left}/cwd`)).rejects.toThrow("ENOENT");
-  });
+  it.skipIf(process.platform !== "linux")(
+    "ends the left server at once though the file that names it is lost",
+    async () => {
+      const { child } = await startChild(dataDir);
+      const left = await pidOf(dataDir);
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      await rm(join(dataDir, "postgres/data-18/postmaster.pid"));
+      await start(dataDir);
+      // Whoever adopted it may not have taken its end yet: such a one works in no folder any more.
+      await expect(readlink(`/proc/${left}/cwd`)).rejects.toThrow("ENOENT");
+    },
+  );
 
   it("refuses a second process and leaves the first alone", async () => {
     const first = await start(dataDir);
