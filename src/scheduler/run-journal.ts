@@ -7,6 +7,8 @@ import { flushLength } from "./flushes.ts";
 import type { Lease } from "./lease.ts";
 import type { RunMemory } from "./record-memory.ts";
 import { Recorded } from "./recorded.ts";
+import { RunClock } from "./run-clock.ts";
+import { untilAborted } from "./until-aborted.ts";
 import { Waits } from "./waits.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
@@ -48,10 +50,6 @@ export type Sleep = { readonly ms: number; readonly wakeTime: number };
  * The journal of one run: what is recorded answers at once, what is new is kept, and committed within 250 ms, or before
  * a wait or an effect. Closed until the execution's row is committed; until then everything stays in memory. A run that
  * does nothing but wait, and for long, is let go of: what is due is the database's to know.
- *
- * Waits are timed by a clock of the run: it begins with what the database's says, but never before the time that the
- * execution was last let sleep until, and goes on by the process's own, which nobody sets. So it does not matter whose
- * process goes on with a wait, nor that somebody sets a clock meanwhile.
  */
 export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
@@ -62,23 +60,21 @@ export class RunJournal implements Journal {
   #flushIndex = 0;
   #isOpen = false;
   #isScheduled = false;
-  /** What the clock of the run is ahead of the process's own. */
-  #ahead: number | undefined;
-  #wakeTime = Number.NEGATIVE_INFINITY;
   /** When the last commit was asked for that found the execution to be this run's. */
   #heldTime = Number.NEGATIVE_INFINITY;
   #flushing: Promise<void> = Promise.resolve();
   readonly #waits: Waits;
+  readonly #clock: RunClock;
 
   constructor(options: RunJournalOptions) {
     this.#options = options;
+    this.#clock = new RunClock(options.clock, options.lease);
     this.#waits = new Waits((due) => this.#fallAsleep(due));
   }
 
-  /** Says until when the execution was last let sleep: what the database has found due is over, whatever any clock says. */
+  /** Says until when the execution was last let sleep. */
   sleptUntil(wakeTime: number): void {
-    this.#wakeTime = wakeTime;
-    this.#ahead = undefined;
+    this.#clock.sleptUntil(wakeTime);
   }
 
   /** Takes in what an earlier run of the execution recorded, or the next part of it, and the index of the next flush. */
@@ -112,14 +108,14 @@ export class RunJournal implements Journal {
     const { clock } = this.#options;
     const waitPath = `${path}#wait`;
     const recorded = this.recall(waitPath);
-    const now = this.#now();
+    const now = this.#clock.now();
     // No wait is longer than it was when it began, whatever clock it was recorded by.
     const due = recorded ? Math.min(recorded.end_time, now + recorded.end_time - recorded.start_time) : now + delayMs;
     if (recorded === undefined) {
       this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time: now, end_time: due });
       if (this.#isOpen) await untilAborted(signal, this.#flush());
     }
-    const left = due - this.#now();
+    const left = due - this.#clock.now();
     if (left > 0) await this.#waits.until(due, () => clock.wait(left, signal));
   }
 
@@ -172,12 +168,6 @@ export class RunJournal implements Journal {
     return { index: this.#flushIndex, runs };
   }
 
-  #now(): number {
-    const { clock, lease } = this.#options;
-    this.#ahead ??= Math.max(lease.databaseNow() ?? clock.now(), this.#wakeTime) - clock.elapsed();
-    return Math.round(this.#ahead + clock.elapsed());
-  }
-
   #keep(run: NodeRun, bytes: number): void {
     this.#recorded.add(run, bytes);
     this.#pending.push(run);
@@ -211,7 +201,7 @@ export class RunJournal implements Journal {
         continue;
       }
       const ms = putOffMs * (1 + Math.random());
-      await this.#waits.until(this.#now() + ms, () => clock.wait(ms, signal));
+      await this.#waits.until(this.#clock.now() + ms, () => clock.wait(ms, signal));
     }
     signal.throwIfAborted();
   }
@@ -236,7 +226,7 @@ export class RunJournal implements Journal {
   /** Where the database is away, the run waits on in memory. */
   #fallAsleep(due: number): void {
     const { begin, isUnavailable, onError, sleep } = this.#options;
-    const left = () => due - this.#now();
+    const left = () => due - this.#clock.now();
     if (left() < sleepMsMin) return;
     // From here on others have the room: the run is about to leave it.
     this.#options.memory.hold(0);
@@ -300,14 +290,4 @@ export class RunJournal implements Journal {
 
 function sizeOf(runs: readonly NodeRun[]): number {
   return runs.reduce((bytes, run) => bytes + bytesOf(run), 0);
-}
-
-/** Settles as the work does, but rejects with the signal's reason when it aborts first: the work is then left behind. */
-function untilAborted(signal: AbortSignal, work: Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }
