@@ -1,0 +1,33 @@
+import { expect, test } from "vitest";
+import { Turns } from "../../src/engine/turns.ts";
+
+/** Waits for a turn, and tells when it came. */
+async function take(turns: Turns, organization: string, told: string[]): Promise<void> {
+  await turns.next([organization, "environment"]);
+  told.push(organization);
+}
+
+test("who has much to do waits behind itself, and other work of the process comes between any two turns", async () => {
+  const turns = new Turns();
+  const told: string[] = [];
+  const waiting = ["a", "a", "a", "b"].map((organization) => take(turns, organization, told));
+  let others = 0;
+  const other = () => {
+    others += 1;
+    if (told.length < 4) setTimeout(other, 0);
+  };
+  setTimeout(other, 0);
+  await Promise.all(waiting);
+  expect(told).toEqual(["a", "b", "a", "a"]);
+  expect(others).toBeGreaterThan(0);
+});
+
+test("a slice is over when it has lasted, and begins anew with each turn", async () => {
+  const turns = new Turns({ sliceMs: 20 });
+  await turns.next(["a", "e"]);
+  expect(turns.isOver).toBe(false);
+  for (const begin = performance.now(); performance.now() - begin < 25; );
+  expect(turns.isOver).toBe(true);
+  await turns.next(["a", "e"]);
+  expect(turns.isOver).toBe(false);
+});
