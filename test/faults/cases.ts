@@ -2,6 +2,7 @@ import { editedWorkflow, queuedResponse, stableErrors } from "./cases/answers.ts
 import { anonymousStreams, hangingAccounts, hugeJournal, manyRecords } from "./cases/attacks.ts";
 import { blockedLoop } from "./cases/blocked-loop.ts";
 import { busyPool } from "./cases/busy-pool.ts";
+import { shiftedProcesses } from "./cases/clocks.ts";
 import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
 import { deadline } from "./cases/deadline.ts";
 import { stopUnderLoad } from "./cases/drain.ts";
@@ -32,6 +33,7 @@ export const cases: readonly FaultCase[] = [
   killsOfTwoProcesses,
   stoppedOwner,
   blockedLoop,
+  shiftedProcesses,
   caughtMutants,
   postgresCrashes,
   lostAnswers,
