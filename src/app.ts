@@ -118,6 +118,7 @@ export class App implements Service {
       workflows,
       configs: stores.configs,
       leases,
+      dayBytes: stores.dayBytes,
       sealing,
       isUnavailable,
       limits,

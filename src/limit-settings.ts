@@ -51,6 +51,7 @@ const settings = {
   FLOWCALL_ENVIRONMENT_RUNNING_MAX: [whole(1, 100_000_000), "environmentRunningMax"],
   FLOWCALL_ACCOUNT_RUNNING_MAX: [whole(1, 100_000_000), "accountRunningMax"],
   FLOWCALL_ORGANIZATION_REQUESTS_MAX: [whole(1, 100_000_000), "organizationRequestsMax"],
+  FLOWCALL_ENVIRONMENT_DAY_BYTES: [whole(0, 1024 ** 4), "environmentDayBytesMax"],
   FLOWCALL_KEY_REQUESTS_MAX: [whole(1, 100_000_000), "keyRequestsMax"],
   FLOWCALL_VERSIONS_CACHED: [whole(1, 1_000_000), "versionsMax"],
   FLOWCALL_VERSIONS_BYTES: [whole(mebibyte, 64 * 1024 * mebibyte), "versionsBytesMax"],

@@ -9,6 +9,7 @@ import type { Service } from "../src/domain/service.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
+import { DayBytes } from "../src/scheduler/day-bytes.ts";
 import { Janitor } from "../src/scheduler/janitor.ts";
 import { Lease } from "../src/scheduler/lease.ts";
 import { Load } from "../src/scheduler/load.ts";
@@ -24,6 +25,7 @@ import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
 import { ConfigStore } from "../src/storage/config-store.ts";
 import { Database } from "../src/storage/database.ts";
+import { DayBytesStore } from "../src/storage/day-bytes-store.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import { ExecutionEvents } from "../src/storage/execution-events.ts";
 import { ExecutionReader } from "../src/storage/execution-reader.ts";
@@ -74,6 +76,13 @@ const services: Readonly<Record<string, () => Service>> = {
   Hints: () => new Hints({ connection: () => testDatabase.connection, log }),
   HttpClient: () => new HttpClient({ allow }),
   ProcessPool: () => new ProcessPool(limits),
+  DayBytes: () =>
+    new DayBytes({
+      store: new DayBytesStore(database.db),
+      limits: { environmentDayBytesMax: 1 },
+      now: () => clock.now(),
+      log,
+    }),
   Lease: () =>
     new Lease({
       leases: new LeaseStore(database.db),
@@ -88,6 +97,7 @@ const services: Readonly<Record<string, () => Service>> = {
     new Janitor({
       executions: new ExecutionStore(database.db),
       workflows: new WorkflowStore(database.db),
+      dayBytes: new DayBytesStore(database.db),
       retentionMs: limits.retentionMs,
       log,
     }),
@@ -119,6 +129,7 @@ const services: Readonly<Record<string, () => Service>> = {
       workflows: new WorkflowStore(database.db),
       configs: new ConfigStore(database.db),
       leases: new LeaseStore(database.leaseDb),
+      dayBytes: new DayBytesStore(database.db),
       rates: new RequestRates(limits),
       hints: new Hints({ connection: () => testDatabase.connection, log }),
       sealing: new Sealing(() => []),

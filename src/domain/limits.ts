@@ -89,6 +89,8 @@ export type Limits = {
   /** Requests in a second, over all processes, with one API key, and with all keys of an organisation. */
   readonly keyRequestsMax: number;
   readonly organizationRequestsMax: number;
+  /** Bytes of the payloads of one environment's executions in a day of UTC, over all processes; 0 where there is no limit. */
+  readonly environmentDayBytesMax: number;
   /** Compiled versions that are kept in memory. */
   readonly versionsMax: number;
   /** Bytes of memory that those take, estimated by the length of their definitions. */
@@ -152,6 +154,7 @@ export const defaultLimits: Limits = {
   accountRunningMax: 1_000,
   keyRequestsMax: 1_000,
   organizationRequestsMax: 2_000,
+  environmentDayBytesMax: 0,
   versionsMax: 1_000,
   versionsBytesMax: 128 * mebibyte,
   watchersMax: 10_000,

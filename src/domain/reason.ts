@@ -42,6 +42,7 @@ export type Reason =
   | "NODE_RETRY_NOT_ALLOWED"
   | "ENCRYPTION_KEYS_MISSING"
   | "QUEUE_FULL"
+  | "DAY_BYTES_USED"
   | "WATCHERS_FULL"
   | "TOO_MANY_REQUESTS"
   | "POOL_FULL"
@@ -97,6 +98,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   NODE_RETRY_NOT_ALLOWED: { code: Code.FailedPrecondition, status: 400 },
   ENCRYPTION_KEYS_MISSING: { code: Code.FailedPrecondition, status: 400 },
   QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
+  DAY_BYTES_USED: { code: Code.ResourceExhausted, status: 429 },
   TOO_MANY_REQUESTS: { code: Code.ResourceExhausted, status: 429 },
   WATCHERS_FULL: { code: Code.ResourceExhausted, status: 429 },
   POOL_FULL: { code: Code.Unavailable, status: 503 },

@@ -1,6 +1,7 @@
 import type { Account } from "../domain/account.ts";
 import { isTerminal } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
+import type { RequestError } from "../domain/request-error.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { BoundExecution } from "../storage/begin.ts";
@@ -11,6 +12,7 @@ import type { Hints } from "../storage/hints.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { acceptOf } from "./accept.ts";
 import { Again } from "./again.ts";
+import type { DayBytes } from "./day-bytes.ts";
 import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import type { ExecutionRun } from "./execution-run.ts";
 import type { Load } from "./load.ts";
@@ -35,6 +37,7 @@ export type AcceptorOptions = {
   readonly memory: RecordMemory;
   readonly runs: Runs;
   readonly load: Load;
+  readonly dayBytes: DayBytes;
   readonly waiters: Waiters;
   readonly rescuer: Pick<Rescuer, "isTrying">;
   readonly limits: Limits;
@@ -64,8 +67,8 @@ export class Acceptor {
   async execute(call: ExecuteCall): Promise<Started> {
     if (this.#isStopped) throw shuttingDown();
     // Decided before anything is read where nothing can change it: whoever is sent away is so at once.
-    const { runs, load } = this.#options;
-    const early = call.idempotencyKey === undefined && !this.#hasSlot(call) ? load.refusal(call) : undefined;
+    const { runs, dayBytes } = this.#options;
+    const early = call.idempotencyKey === undefined ? this.#earlyRefusal(call) : undefined;
     if (early !== undefined) throw early;
     const accept = await this.#admit(call).catch(async (refusal: unknown) => {
       const repeated = await findRepeated(call, refusal, this.#options);
@@ -73,10 +76,17 @@ export class Acceptor {
       return repeated;
     });
     if (typeof accept === "string") return await this.#join(accept, call);
-    if (this.#hasSlot(call) && call.type === "SYNC" && accept.idempotencyKey === undefined)
+    if (this.#hasSlot(call) && call.type === "SYNC" && accept.idempotencyKey === undefined) {
+      dayBytes.take(call);
       return this.#runHeld(runs.add(accept), call);
+    }
     const bound = await this.#begin(accept);
     return bound === undefined ? this.#await(accept.execution.id, call) : this.#replay(bound, accept, call);
+  }
+
+  #earlyRefusal(call: ExecuteCall): RequestError | undefined {
+    const { load, dayBytes } = this.#options;
+    return dayBytes.refusal(call) ?? (this.#hasSlot(call) ? undefined : load.refusal(call));
   }
 
   async #admit(call: ExecuteCall): Promise<Accept> {
@@ -107,17 +117,27 @@ export class Acceptor {
 
   /** Answers the execution that the key stands for already, if there is one. */
   async #begin(accept: Accept): Promise<BoundExecution | undefined> {
-    return this.#hasSlot(accept.execution) ? await this.#runOwned(accept) : await this.#enqueue(accept);
+    const { dayBytes } = this.#options;
+    const { execution } = accept;
+    const refusal = dayBytes.refusal(execution);
+    if (refusal !== undefined) return await this.#findBound(accept, refusal);
+    return await dayBytes.count(execution, () =>
+      this.#hasSlot(execution) ? this.#runOwned(accept) : this.#enqueue(accept),
+    );
   }
 
-  async #enqueue({ execution, graph, idempotencyKey, flushes }: Accept): Promise<BoundExecution | undefined> {
+  /** Throws the refusal of a call where its key stands for nothing yet. */
+  async #findBound({ execution, idempotencyKey }: Accept, refusal: RequestError): Promise<BoundExecution> {
+    const bound = idempotencyKey && (await this.#options.executions.findBound(execution, idempotencyKey.key));
+    if (bound === undefined) throw refusal;
+    return bound;
+  }
+
+  async #enqueue(accept: Accept): Promise<BoundExecution | undefined> {
+    const { execution, graph, idempotencyKey, flushes } = accept;
     const { executions, hints, load, sealing } = this.#options;
     const refusal = load.refusal(execution);
-    if (refusal !== undefined) {
-      const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
-      if (bound !== undefined) return bound;
-      throw refusal;
-    }
+    if (refusal !== undefined) return await this.#findBound(accept, refusal);
     const key = graph.hidesNodes ? sealing.createKey(execution.id) : undefined;
     const sealed =
       key === undefined

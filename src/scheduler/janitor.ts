@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
+import type { DayBytesStore } from "../storage/day-bytes-store.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { DraftPlace } from "../storage/retention.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
@@ -13,6 +14,7 @@ const batchMax = 500;
 export type JanitorOptions = {
   readonly executions: ExecutionStore;
   readonly workflows: WorkflowStore;
+  readonly dayBytes: DayBytesStore;
   readonly retentionMs: number;
   readonly log: Logger;
 };
@@ -52,6 +54,7 @@ export class Janitor implements Service {
     }
     if (all > 0) log.info({ executions: all }, "executions that ended long ago are deleted");
     await this.#deleteDrafts();
+    await this.#options.dayBytes.deletePast();
     await this.#repair();
   }
 

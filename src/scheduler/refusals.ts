@@ -41,6 +41,15 @@ export function queueFull(limit: keyof typeof queues, max: number): RequestError
   });
 }
 
+/** Comes with the time until the day ends. */
+export function dayBytesUsed(max: number, retryAfterSeconds: number): RequestError {
+  const limit = "environment_day_bytes";
+  const message =
+    `The payloads of executions in this environment may have ${max} bytes a day (limit ${limit}), and today's leave no room ` +
+    "for this one. The next day begins at 00:00 UTC.";
+  return new RequestError("DAY_BYTES_USED", message, { metadata: { limit, value: String(max) }, retryAfterSeconds });
+}
+
 export function executionNotFound(executionId: string): RequestError {
   return new RequestError("RESOURCE_NOT_FOUND", "Execution not found.", { metadata: { execution_id: executionId } });
 }

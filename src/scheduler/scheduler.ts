@@ -15,6 +15,7 @@ import type { HttpClient } from "../engine/http/http-client.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { Turns } from "../engine/turns.ts";
 import type { ConfigStore } from "../storage/config-store.ts";
+import type { DayBytesStore } from "../storage/day-bytes-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { Hints } from "../storage/hints.ts";
@@ -22,6 +23,7 @@ import type { LeaseStore } from "../storage/lease-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Again } from "./again.ts";
+import { DayBytes } from "./day-bytes.ts";
 import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
@@ -43,6 +45,7 @@ export type SchedulerOptions = {
   readonly workflows: WorkflowStore;
   readonly configs: ConfigStore;
   readonly leases: LeaseStore;
+  readonly dayBytes: DayBytesStore;
   readonly sealing: Sealing;
   readonly hints: Pick<Hints, "tell" | "on">;
   readonly rates: RequestRates;
@@ -67,6 +70,7 @@ export class Scheduler implements Service {
   readonly #acceptor: Acceptor;
   readonly #waiters: Waiters;
   readonly #lease: Lease;
+  readonly #dayBytes: DayBytes;
   readonly #rescuer: Rescuer;
   readonly #janitor: Janitor;
   #isStopping = false;
@@ -98,8 +102,11 @@ export class Scheduler implements Service {
     const onExpired = this.#endWith.bind(this);
     const parts = { memory, runs: this.#runs, load: this.#load, waiters: this.#waiters, versions: this.#versions };
     this.#rescuer = new Rescuer({ ...options, ...parts, owner: this.#owner, lease: this.#lease, onExpired });
-    this.#acceptor = new Acceptor({ ...options, ...parts, rescuer: this.#rescuer });
-    this.#janitor = new Janitor({ executions, workflows, retentionMs: limits.retentionMs, log });
+    const now = () => this.#lease.databaseNow() ?? clock.now();
+    this.#dayBytes = new DayBytes({ store: options.dayBytes, limits, now, log });
+    this.#acceptor = new Acceptor({ ...options, ...parts, dayBytes: this.#dayBytes, rescuer: this.#rescuer });
+    const { retentionMs } = limits;
+    this.#janitor = new Janitor({ executions, workflows, dayBytes: options.dayBytes, retentionMs, log });
     hints.on("ended", (ids) => {
       this.#waiters.heed(ids);
       onRecorded?.(ids);
@@ -109,6 +116,7 @@ export class Scheduler implements Service {
 
   async start(): Promise<void> {
     await this.#lease.start();
+    await this.#dayBytes.start();
     await this.#waiters.start();
     await this.#rescuer.start();
     await this.#janitor.start();
@@ -127,6 +135,7 @@ export class Scheduler implements Service {
     await this.#janitor.stop();
     await this.#rescuer.stop();
     await this.#runs.drain(drainMs, this.#options.clock);
+    await this.#dayBytes.stop();
     await this.#waiters.stop();
     await this.#release();
     await this.#lease.stop();

@@ -3,6 +3,7 @@ import { AuditStore } from "./audit-store.ts";
 import { ConfigStore } from "./config-store.ts";
 import { ConnectionStore } from "./connection-store.ts";
 import type { Database } from "./database.ts";
+import { DayBytesStore } from "./day-bytes-store.ts";
 import { ExecutionEvents } from "./execution-events.ts";
 import { ExecutionReader } from "./execution-reader.ts";
 import { ExecutionStore } from "./execution-store.ts";
@@ -27,6 +28,7 @@ export type Stores = {
   readonly reader: ExecutionReader;
   readonly events: ExecutionEvents;
   readonly leases: LeaseStore;
+  readonly dayBytes: DayBytesStore;
 };
 
 /** Opens the stores of a database; each works once that is started. */
@@ -44,5 +46,6 @@ export function openStores({ db, leaseDb, lookUpDb }: Database, sharing = defaul
     reader: new ExecutionReader(db),
     events: new ExecutionEvents(db),
     leases: new LeaseStore(leaseDb),
+    dayBytes: new DayBytesStore(db),
   };
 }

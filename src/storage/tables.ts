@@ -23,6 +23,7 @@ export type Tables = {
   readonly journal: JournalTable;
   readonly idempotency_key: IdempotencyKeyTable;
   readonly lease: LeaseTable;
+  readonly environment_day: EnvironmentDayTable;
 };
 
 /** Set by the database when the row is made. */
@@ -201,6 +202,15 @@ type IdempotencyKeyTable = {
   key: string;
   fingerprint: string;
   execution_id: string;
+};
+
+type EnvironmentDayTable = {
+  /** As 2026-01-31, in UTC. */
+  day: string;
+  environment_id: string;
+  /** Who counted: one count of one process. */
+  owner: string;
+  bytes: number;
 };
 
 type LeaseTable = {

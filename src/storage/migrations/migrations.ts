@@ -18,6 +18,7 @@ import { keySecrets } from "./0016-key-secrets.ts";
 import { blame } from "./0017-blame.ts";
 import { journalHeads } from "./0018-journal-heads.ts";
 import { dueTimes } from "./0020-due-times.ts";
+import { dayBytes } from "./0021-day-bytes.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -41,5 +42,6 @@ export const migrations: MigrationProvider = {
     "0017-blame": blame,
     "0018-journal-heads": journalHeads,
     "0020-due-times": dueTimes,
+    "0021-day-bytes": dayBytes,
   }),
 };
