@@ -167,7 +167,7 @@ export class App implements Service {
       createConnectionService({ ...stores, sealing, limits }),
     ];
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
-    this.#chain = createChain({ implementations, isUnavailable, log });
+    this.#chain = createChain({ implementations, callers: this.#database.callers, isUnavailable, log });
     const services = implementations.map(({ service }) => service);
     const health = createHealthService({
       isReady,

@@ -16,6 +16,7 @@ import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Logger } from "pino";
 import type { Call, Invoke, InvokeStream } from "../domain/call.ts";
+import type { Callers } from "../domain/callers.ts";
 import { type FieldViolation, RequestError } from "../domain/request-error.ts";
 import { fieldsFromHeaders, headerHint } from "./header-fields.ts";
 
@@ -50,13 +51,15 @@ export function implement<S extends DescService>(service: S, handlers: ServiceHa
 
 export type ChainOptions = {
   readonly implementations: readonly Implementation[];
+  /** Told for whom each handler works. */
+  readonly callers: Callers;
   /** Whether an error means that the database cannot be reached. */
   readonly isUnavailable: (error: unknown) => boolean;
   readonly log: Logger;
 };
 
 /** Builds the chain over the given services. */
-export function createChain({ implementations, isUnavailable, log }: ChainOptions): Chain {
+export function createChain({ implementations, callers, isUnavailable, log }: ChainOptions): Chain {
   const handlers = new Map(implementations.flatMap((implementation) => [...implementation.handlers]));
   const validator = createValidator();
 
@@ -72,7 +75,9 @@ export function createChain({ implementations, isUnavailable, log }: ChainOption
     if (handler === undefined) throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
     fieldsFromHeaders(method.input, request, call.headers);
     validate(method.input, request);
-    return handler(request, call);
+    if (call.principal === undefined) return handler(request, call);
+    const reply = callers.run(call.principal, () => handler(request, call));
+    return isStream(reply) ? callers.each(call.principal, reply) : reply;
   };
 
   const logAnswered = (method: DescMethod, { requestId }: Call, started: number): void =>

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 
@@ -17,6 +18,8 @@ export type LoopOptions = {
  */
 export class Loop implements Service {
   readonly #options: LoopOptions;
+  /** A caller may wake a loop, and its turns are not taken for that caller: they run in the context it was made in. */
+  readonly #inOwnContext = AsyncLocalStorage.snapshot();
   #turning: Promise<void> = Promise.resolve();
   readonly #firstTurn = Promise.withResolvers<void>();
   #timer: NodeJS.Timeout | undefined;
@@ -50,7 +53,7 @@ export class Loop implements Service {
 
   #turn(): Promise<void> {
     clearTimeout(this.#timer);
-    this.#turning = this.#takeTurns();
+    this.#turning = this.#inOwnContext(() => this.#takeTurns());
     return this.#turning;
   }
 

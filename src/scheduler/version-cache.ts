@@ -15,7 +15,7 @@ const compiledBytesPerChar = 120;
 type Cached = { readonly graph: Promise<Graph>; bytes: number };
 
 export type VersionCacheOptions = {
-  readonly workflows: Pick<WorkflowStore, "getVersion">;
+  readonly workflows: Pick<WorkflowStore, "loadVersion">;
   readonly definitions: Pick<Definitions, "load">;
   readonly limits: Limits;
 };
@@ -45,7 +45,7 @@ export class VersionCache {
       this.#cached.set(key, cached);
       return cached.graph;
     }
-    const text = this.#read(owner.environmentId, workflowId, version);
+    const text = this.#read(owner, workflowId, version);
     const graph = text.then((definition) => this.#compile(owner, definition));
     const added: Cached = { graph, bytes: 0 };
     this.#cached.set(key, added);
@@ -54,8 +54,8 @@ export class VersionCache {
     return graph;
   }
 
-  async #read(environmentId: string, workflowId: string, version: number): Promise<string> {
-    const text = await this.#options.workflows.getVersion(environmentId, workflowId, version);
+  async #read({ organizationId, environmentId }: VersionOwner, workflowId: string, version: number): Promise<string> {
+    const text = await this.#options.workflows.loadVersion({ organizationId, environmentId, workflowId, version });
     if (text === undefined) throw new Error(`version ${version} of workflow ${workflowId} is gone`);
     return text;
   }

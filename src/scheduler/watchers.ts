@@ -21,7 +21,7 @@ import { Places } from "./places.ts";
 const rereadMs = 500;
 
 export type WatchersOptions = {
-  readonly events: Pick<ExecutionEvents, "read">;
+  readonly events: Pick<ExecutionEvents, "read" | "readOne">;
   readonly limits: Pick<Limits, "watchersMax" | "organizationWatchersMax" | "environmentWatchersMax">;
   readonly log: Logger;
 };
@@ -94,7 +94,7 @@ export class Watchers implements Service {
   async #placeBehind(execution: FoundExecution, cursor: EventCursor): Promise<Place | undefined> {
     if (cursor.at === "start") return firstPlace;
     const nextFlush = cursor.at === "end" ? flushMax : cursor.flush;
-    const [news] = await this.#options.events.read([{ ...execution, nextFlush }]);
+    const news = await this.#options.events.readOne({ ...execution, nextFlush });
     if (cursor.at === "end") {
       if (news?.kind !== "end") throw eventIdRefused();
       return undefined;
@@ -134,10 +134,7 @@ export class Watchers implements Service {
     signal: AbortSignal,
   ): Promise<ExecutionNews | undefined> {
     while (!signal.aborted) {
-      if (feed.hasDropped(flush)) {
-        const [news] = await this.#options.events.read([{ ...execution, nextFlush: flush }]);
-        return news;
-      }
+      if (feed.hasDropped(flush)) return await this.#options.events.readOne({ ...execution, nextFlush: flush });
       const news = feed.find(flush);
       if (news !== undefined) return news;
       await feed.wait(signal);

@@ -7,9 +7,10 @@
  * nothing once another has taken it over.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { Kysely, PostgresDialect, sql } from "kysely";
+import { Kysely, PostgresDialect, type PostgresPool, sql } from "kysely";
 import { type Migration, type MigrationProvider, Migrator } from "kysely/migration";
 import type { Logger } from "pino";
+import { Callers } from "../domain/callers.ts";
 import type { Service } from "../domain/service.ts";
 import { isUnavailable } from "./faults.ts";
 import { migrations as ownMigrations } from "./migrations/migrations.ts";
@@ -44,7 +45,11 @@ const leaseAnswerMs = 1_000;
 export const lookUpConnections = 2;
 
 export class Database implements Service {
+  /** For the process's own work: what calls share, and what works for all. */
   readonly db: Kysely<Tables>;
+  /** For what a call does for itself: its connections, of the same pool, are given to `callers` by turns. */
+  readonly callsDb: Kysely<Tables>;
+  readonly callers = new Callers();
   /** One connection that nothing but the lease uses: however busy the pool is, the lease is renewed in time. */
   readonly leaseDb: Kysely<Tables>;
   /** Connections that nothing but the look-up of keys uses which anybody may have made up. */
@@ -58,6 +63,11 @@ export class Database implements Service {
     this.#options = options;
     const pool = new Pool({ connection, log, max: poolMax });
     this.db = connect(pool);
+    this.callsDb = connect({
+      options: pool.options,
+      connect: () => pool.connect(this.callers.current),
+      end: () => pool.end(),
+    });
     this.lookUpDb = connect(new Pool({ connection, log, max: lookUpConnections }));
     this.leaseDb = connect(
       new Pool({ connection, log, max: 1, watch: { answerMs: leaseAnswerMs, onLost: () => pool.drop() } }),
@@ -73,7 +83,7 @@ export class Database implements Service {
   async stop(): Promise<void> {
     this.#stopping.abort(new Error("the database was stopped before it could be reached"));
     await this.#starting?.catch(() => undefined);
-    await Promise.all([this.db.destroy(), this.leaseDb.destroy(), this.lookUpDb.destroy()]);
+    await Promise.all([this.db.destroy(), this.callsDb.destroy(), this.leaseDb.destroy(), this.lookUpDb.destroy()]);
   }
 
   async #waitUntilReady(): Promise<void> {
@@ -148,6 +158,6 @@ export class Database implements Service {
   }
 }
 
-function connect(pool: Pool): Kysely<Tables> {
+function connect(pool: PostgresPool): Kysely<Tables> {
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }

@@ -35,9 +35,12 @@ const newsMax = 16;
 /** Reads what executions record while others watch. */
 export class ExecutionEvents {
   readonly #db: Kysely<Tables>;
+  readonly #callsDb: Kysely<Tables>;
 
-  constructor(db: Kysely<Tables>) {
+  /** What is read for one caller alone takes a connection of `callsDb`, where there is one. */
+  constructor(db: Kysely<Tables>, { callsDb = db }: { readonly callsDb?: Kysely<Tables> } = {}) {
     this.#db = db;
+    this.#callsDb = callsDb;
   }
 
   /**
@@ -45,9 +48,20 @@ export class ExecutionEvents {
    * only: it is asked again until there is nothing. Journal and state are of one moment, so an end has all before it.
    */
   async read(places: readonly JournalPlace[]): Promise<readonly ExecutionNews[]> {
-    if (places.length === 0) return [];
-    const { rows } =
-      await sql<NewsRow>`select execution.id, execution.state, execution.status_code, execution.error, execution.end_time,
+    return await readNews(this.#db, places);
+  }
+
+  /** The same of one execution, for the caller that asks. */
+  async readOne(place: JournalPlace): Promise<ExecutionNews | undefined> {
+    const [news] = await readNews(this.#callsDb, [place]);
+    return news;
+  }
+}
+
+async function readNews(db: Kysely<Tables>, places: readonly JournalPlace[]): Promise<readonly ExecutionNews[]> {
+  if (places.length === 0) return [];
+  const { rows } =
+    await sql<NewsRow>`select execution.id, execution.state, execution.status_code, execution.error, execution.end_time,
         flush.flush_index, flush.entries
       from unnest(
         ${places.map(({ environmentId }) => environmentId)}::text[],
@@ -66,9 +80,8 @@ export class ExecutionEvents {
         limit 1
       ) as flush on true
       where flush.flush_index is not null or execution.state is not null
-      limit ${newsMax}`.execute(this.#db);
-    return rows.map(toNews);
-  }
+      limit ${newsMax}`.execute(db);
+  return rows.map(toNews);
 }
 
 type NewsRow = {

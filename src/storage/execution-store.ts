@@ -35,7 +35,7 @@ import { type Repaired, type RepairPage, repairPage } from "./repair.ts";
 import { type ExecutionRecord, getResults, listEnded, type ResultQuery } from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
 import { listSealed, type SealedBy } from "./sealed-by.ts";
-import { defaultSharing, SharedStatement } from "./shared-statement.ts";
+import { type CallsOptions, defaultSharing, SharedStatement } from "./shared-statement.ts";
 import { type Stop, stopExecution } from "./stop.ts";
 import type { Tables } from "./tables.ts";
 import { findTurns, type TurnQuery, type Turns } from "./turns.ts";
@@ -50,6 +50,7 @@ const resultChars = 16 * 1024;
  */
 export class ExecutionStore {
   readonly #db: Kysely<Tables>;
+  readonly #callsDb: Kysely<Tables>;
   readonly #begin: SharedStatement<Beginning, BoundExecution | undefined>;
   readonly #findBound: SharedStatement<AccountKey, BoundExecution | undefined>;
   readonly #recordFinished: SharedStatement<FinishedRun, undefined>;
@@ -57,8 +58,9 @@ export class ExecutionStore {
   readonly #finish: SharedStatement<Finishing, boolean>;
   readonly #getResult: SharedStatement<ResultQuery, ExecutionRecord | undefined>;
 
-  constructor(db: Kysely<Tables>, sharing = defaultSharing) {
+  constructor(db: Kysely<Tables>, { callsDb = db, sharing = defaultSharing }: CallsOptions = {}) {
     this.#db = db;
+    this.#callsDb = callsDb;
     this.#begin = new SharedStatement({
       sharing,
       send: (all) => beginExecutions(db, all),
@@ -105,7 +107,7 @@ export class ExecutionStore {
    */
   async begin(execution: NewExecution, begin: Begin = {}): Promise<BoundExecution | undefined> {
     const item = { execution, begin };
-    return (begin.flushes?.length ?? 0) > 1 ? await beginSeeded(this.#db, item) : await this.#begin.call(item);
+    return (begin.flushes?.length ?? 0) > 1 ? await beginSeeded(this.#callsDb, item) : await this.#begin.call(item);
   }
 
   /** The execution that a key of an account stands for. */
@@ -134,7 +136,7 @@ export class ExecutionStore {
    * it has ended before, or it is not found.
    */
   async stop(stop: Stop): Promise<boolean> {
-    return await stopExecution(this.#db, stop);
+    return await stopExecution(this.#callsDb, stop);
   }
 
   /** Ends executions that have run, or are, too long, whoever has them; answers those that it ended, with their outcome. */

@@ -3,7 +3,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { PostgresPool, PostgresPoolClient } from "kysely";
 import pg from "pg";
 import type { Logger } from "pino";
+import type { Tenant } from "../domain/account.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { ConnectionTurns, type Release } from "./connection-turns.ts";
 import { isUnavailable } from "./faults.ts";
 
 /** How to reach a database: as `pg` takes it, or one URL. */
@@ -56,15 +58,27 @@ export class Pool implements PostgresPool {
   readonly #sockets = new Set<Socket>();
   /** How many waits for an answer were in vain, one after the other. */
   #silences = 0;
+  readonly #turns: ConnectionTurns;
   #pool: pg.Pool | undefined;
 
   constructor(options: PoolOptions) {
     this.#options = options;
+    this.#turns = new ConnectionTurns(options.max);
   }
 
-  async connect(): Promise<PostgresPoolClient> {
-    this.#pool ??= this.#open();
-    const client = await this.#heard(this.#pool.connect());
+  /** @param caller for whom the connection is; absent where it is for the process's own work */
+  async connect(caller?: Tenant): Promise<PostgresPoolClient> {
+    const putBack = await this.#heard(this.#turns.take(caller));
+    try {
+      this.#pool ??= this.#open();
+      return this.#lend(await this.#heard(this.#pool.connect()), putBack);
+    } catch (error) {
+      putBack();
+      throw error;
+    }
+  }
+
+  #lend(client: pg.PoolClient, putBack: Release): PostgresPoolClient {
     let isLost = false;
     const query: unknown = async (text: string, values: readonly unknown[]) => {
       try {
@@ -86,7 +100,10 @@ export class Pool implements PostgresPool {
     return {
       // Its other overload, with a cursor, is never called: the dialect is given none.
       query: query as PostgresPoolClient["query"],
-      release: (discard) => client.release(discard || isLost),
+      release: (discard) => {
+        client.release(discard || isLost);
+        putBack();
+      },
     };
   }
 

@@ -1,5 +1,7 @@
+import type { Kysely } from "kysely";
 import { FairQueue } from "../domain/fair-queue.ts";
 import { isUnavailable } from "./faults.ts";
+import type { Tables } from "./tables.ts";
 
 /** How much one statement is shared by calls that come at the same time. */
 export type Sharing = {
@@ -11,6 +13,9 @@ export type Sharing = {
 
 /** With two in flight one is written while the other's commit reaches the disk. */
 export const defaultSharing: Sharing = { rowsMax: 128, inFlightMax: 2 };
+
+/** How a store reaches the database for its calls: what a caller does for itself is on `callsDb`, where there is one. */
+export type CallsOptions = { readonly callsDb?: Kysely<Tables>; readonly sharing?: Sharing };
 
 /** How much text one statement holds, beyond its first call: what is larger is better sent beside others than with them. */
 const charsMax = 1024 * 1024;

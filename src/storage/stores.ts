@@ -32,19 +32,19 @@ export type Stores = {
 };
 
 /** Opens the stores of a database; each works once that is started. */
-export function openStores({ db, leaseDb, lookUpDb }: Database, sharing = defaultSharing): Stores {
+export function openStores({ db, callsDb, leaseDb, lookUpDb }: Database, sharing = defaultSharing): Stores {
   return {
-    tenants: new TenantStore(db),
-    apiKeys: new ApiKeyStore({ db, lookUpDb }),
-    audit: new AuditStore(db),
-    integrations: new IntegrationStore(db),
-    linkedAccounts: new LinkedAccountStore(db),
-    configs: new ConfigStore(db),
-    connections: new ConnectionStore(db),
-    workflows: new WorkflowStore(db, sharing),
-    executions: new ExecutionStore(db, sharing),
-    reader: new ExecutionReader(db),
-    events: new ExecutionEvents(db),
+    tenants: new TenantStore(callsDb),
+    apiKeys: new ApiKeyStore({ db: callsDb, lookUpDb }),
+    audit: new AuditStore(callsDb),
+    integrations: new IntegrationStore(callsDb),
+    linkedAccounts: new LinkedAccountStore(callsDb),
+    configs: new ConfigStore(callsDb),
+    connections: new ConnectionStore(callsDb),
+    workflows: new WorkflowStore(db, { callsDb, sharing }),
+    executions: new ExecutionStore(db, { callsDb, sharing }),
+    reader: new ExecutionReader(callsDb),
+    events: new ExecutionEvents(db, { callsDb }),
     leases: new LeaseStore(leaseDb),
     dayBytes: new DayBytesStore(db),
   };

@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import { turnOf } from "../domain/account.ts";
+import { turnOf, turnOfTenant } from "../domain/account.ts";
 import type { Actor } from "../domain/audit.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
@@ -8,7 +8,7 @@ import { type DraftTest, type KeptDraft, keepDraft } from "./draft-snapshot.ts";
 import type { Page } from "./page.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
 import { type DeletedDrafts, type DraftPage, deleteKeptDrafts } from "./retention.ts";
-import { defaultSharing, SharedStatement } from "./shared-statement.ts";
+import { type CallsOptions, defaultSharing, SharedStatement } from "./shared-statement.ts";
 import type { Tables } from "./tables.ts";
 import {
   changeWorkflow,
@@ -23,7 +23,17 @@ import {
 import { type ListedWorkflows, listWorkflows, type WorkflowPage } from "./workflow-list.ts";
 import { isReferenced, onlyReferenced, wasReferenced, workflowNotFound } from "./workflow-reference.ts";
 import { type Expected, recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
-import { type ListedVersions, listVersions, type Publication, publishVersion } from "./workflow-versions.ts";
+import {
+  type ListedVersions,
+  listVersions,
+  loadVersions,
+  type Publication,
+  publishVersion,
+  type VersionPlace,
+} from "./workflow-versions.ts";
+
+/** What is reckoned for a definition before it is read. */
+const definitionChars = 64 * 1024;
 
 /**
  * What may run: workflows with their drafts and published versions.
@@ -33,13 +43,20 @@ import { type ListedVersions, listVersions, type Publication, publishVersion } f
 export class WorkflowStore {
   readonly #db: Kysely<Tables>;
   readonly #findCall: SharedStatement<CallReference, readonly CallCandidate[]>;
+  readonly #loadVersion: SharedStatement<VersionPlace, string | undefined>;
 
-  constructor(db: Kysely<Tables>, sharing = defaultSharing) {
-    this.#db = db;
+  constructor(db: Kysely<Tables>, { callsDb = db, sharing = defaultSharing }: CallsOptions = {}) {
+    this.#db = callsDb;
     this.#findCall = new SharedStatement({
       sharing,
       send: (calls) => findCalls(db, calls),
       turnOf: (call) => turnOf(call),
+    });
+    this.#loadVersion = new SharedStatement({
+      sharing,
+      send: (versions) => loadVersions(db, versions),
+      turnOf: (version) => turnOfTenant(version),
+      charsOf: () => definitionChars,
     });
   }
 
@@ -166,6 +183,11 @@ export class WorkflowStore {
   /** The definition of a published version. */
   async getVersion(environmentId: string, workflowId: string, version: number): Promise<string | undefined> {
     return (await this.findVersion(environmentId, workflowId, version))?.definition;
+  }
+
+  /** The same to run it: together with others, and by turns. */
+  async loadVersion(version: VersionPlace): Promise<string | undefined> {
+    return await this.#loadVersion.call(version);
   }
 
   /** A published version with its definition. */

@@ -1,6 +1,8 @@
 import { type Kysely, sql, type Transaction } from "kysely";
+import type { Tenant } from "../domain/account.ts";
 import type { Actor } from "../domain/audit.ts";
 import type { VersionRecord } from "../domain/workflow.ts";
+import { byInputRow, inputRows } from "./input-rows.ts";
 import { cutPage, type Page } from "./page.ts";
 import { parseVersionToken, versionTokenOf } from "./page-token.ts";
 import type { Tables } from "./tables.ts";
@@ -89,4 +91,26 @@ export async function listVersions(
     .execute();
   const { page, next } = cutPage(rows, asked, ({ version }) => versionTokenOf(version, filters));
   return { versions: page, ...next };
+}
+
+/** A version of a workflow, and whose it is. */
+export type VersionPlace = Tenant & { readonly workflowId: string; readonly version: number };
+
+const placeTypes = { environment_id: "text", workflow_id: "text", version: "int" } as const;
+
+/** Reads definitions: see WorkflowStore.loadVersion. */
+export async function loadVersions(
+  db: Kysely<Tables>,
+  versions: readonly VersionPlace[],
+): Promise<readonly (string | undefined)[]> {
+  const input = versions.map(({ environmentId, workflowId, version }) => ({
+    environment_id: environmentId,
+    workflow_id: workflowId,
+    version,
+  }));
+  const { rows } = await sql<{ readonly row: number; readonly definition: string }>`
+    select input.row, workflow_version.definition
+      from ${inputRows("input", placeTypes, input)} join workflow_version using (environment_id, workflow_id, version)
+    `.execute(db);
+  return byInputRow(versions, rows).map(([found]) => found?.definition);
 }

@@ -10,7 +10,7 @@ function cacheOf({ chars, bytesMax }: { readonly chars: number; readonly bytesMa
   const text = JSON.stringify(echoDefinition("1"));
   const cache = new VersionCache({
     workflows: {
-      getVersion: async (_environment, _workflow, version) => {
+      loadVersion: async ({ version }) => {
         reads.push(version);
         return version > 0 ? text.padEnd(chars) : undefined;
       },

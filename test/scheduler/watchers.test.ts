@@ -259,6 +259,7 @@ test("of several organisations are read by turns, however many of one have news"
       if (places.length === 21) answered.resolve();
       return [];
     },
+    readOne: async () => undefined,
   };
   const slow = new Watchers({ events, limits, log });
   const gone = new AbortController();

@@ -71,6 +71,7 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.stop({ environmentId, linkedAccountId, executionId: execution.id, outcome: { state: "STOPPED" } });
   for (const workflow of ["one", tenant.workflowId])
     await workflows.resolveCall({ organizationId, environmentId, linkedAccountId, reference: { workflow } });
+  await workflows.loadVersion({ organizationId, environmentId, workflowId: tenant.workflowId, version: 1 });
   await workflows.deleteKeptDrafts({ limit: 10 });
   await workflows.deleteKeptDrafts({ after: { version: -1, environmentId, workflowId: tenant.workflowId }, limit: 10 });
   const reader = new ExecutionReader(db);
