@@ -27,7 +27,7 @@ export function admit(graph: Graph, call: AdmittedCall, pool: Pick<ProcessPool, 
 }
 
 const queues = {
-  queue: "",
+  queue: " in all",
   organization_queue: " of this organisation",
   environment_queue: " in this environment",
   account_queue: " for this linked account",
@@ -35,7 +35,8 @@ const queues = {
 
 export function queueFull(limit: keyof typeof queues, max: number): RequestError {
   const message = `${max} executions are queued already${queues[limit]} (limit ${limit}). Try again later.`;
-  return new RequestError("QUEUE_FULL", message, {
+  // The whole is full by no fault of the one who calls now.
+  return new RequestError(limit === "queue" ? "SERVER_BUSY" : "QUEUE_FULL", message, {
     metadata: { limit, value: String(max) },
     retryAfterSeconds: 1,
   });

@@ -47,14 +47,14 @@ describe("what is over the slots waits, and the wait has a bound", () => {
     ]);
   });
 
-  test("beyond the queue's bound a call is refused on every protocol, and says when to come back", async () => {
+  test("beyond the bound of the whole queue a call is refused on every protocol as what the service has no room for, and says when to come back", async () => {
     for (let count = 0; count < 3; count += 1) expect((await call("busy-task")).status).toBe(200);
     const answers = await Promise.all(
       protocolsOf(flowcall.url).map(async ({ name, call }) => ({ name, ...(await call(execute("busy-task", false))) })),
     );
     for (const { name, reason, code, status, headers } of answers) {
-      expect([name, reason, headers.get("retry-after")]).toEqual([name, "QUEUE_FULL", "1"]);
-      expect([name, status ?? code]).toEqual([name, name === "REST" ? 429 : "ResourceExhausted"]);
+      expect([name, reason, headers.get("retry-after")]).toEqual([name, "SERVER_BUSY", "1"]);
+      expect([name, status ?? code]).toEqual([name, name === "REST" ? 503 : "Unavailable"]);
     }
     const { rows } = await flowcall.database.query("select count(*)::int as count from execution");
     expect(rows).toEqual([{ count: 3 }]);

@@ -41,11 +41,11 @@ export const overload: FaultCase = {
       const perSecond = (1_000 * done) / (performance.now() - startTime);
       const recoveryMs = await until("the end of the queue", async () => (await bed.count("execution_claim")) === 0);
 
-      const shed = replies.filter(({ status }) => status === 429);
+      const shed = replies.filter(({ status }) => status === 503);
       const accepted = replies.filter(({ status }) => status === 200);
       assert.equal(shed.length + accepted.length, replies.length, "each call is accepted or refused for the load");
       assert.ok(shed.length > 0, "no call was too many");
-      assert.ok(shed.every(({ retryAfter, json }) => retryAfter !== null && json["error_code"] === "QUEUE_FULL"));
+      assert.ok(shed.every(({ retryAfter, json }) => retryAfter !== null && json["error_code"] === "SERVER_BUSY"));
       const states = await checkLedger(
         bed.query,
         accepted.map(({ id }) => id),
