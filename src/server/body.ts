@@ -37,6 +37,8 @@ export function readBody(
   if (Number(headers.get("content-length")?.[0] ?? 0) > bytesMax) {
     return Promise.reject(tooLarge(limit));
   }
+  // It says neither that it ends nor that it closes any more: its call would hold its place until the time limit.
+  if (isGone(request)) return Promise.reject(brokenOff());
   return new Promise((resolve, reject) => {
     // Both kinds of request are streams; as a union of two they have no callable methods.
     const sent: Readable = request;
@@ -88,7 +90,7 @@ export function readBody(
     };
     const closed = () => {
       if (!sent.readableEnded) {
-        fail(new RequestError("INVALID_JSON", "The connection closed before the body was complete."));
+        fail(brokenOff());
       }
     };
 
@@ -101,6 +103,15 @@ export function readBody(
     }
     (gunzip ?? sent).on("data", take).once("end", succeed);
   });
+}
+
+/** Whether a request's connection or stream closed before anybody read its body. */
+function isGone(request: IncomingMessage | Http2ServerRequest): boolean {
+  return "stream" in request ? request.stream.destroyed : request.destroyed;
+}
+
+function brokenOff(): RequestError {
+  return new RequestError("INVALID_JSON", "The connection closed before the body was complete.");
 }
 
 function tooLarge({ name, value }: NamedLimit): RequestError {

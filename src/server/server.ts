@@ -207,6 +207,8 @@ export class Server implements Service {
       if (route.access !== "public") {
         if (this.#isStopping) throw shuttingDown();
         principal = await admission.admit(route.access, call.headers, exchange);
+        // Who has gone meanwhile, as one who resets each request at once, costs no more than the look-up of its key.
+        if (call.signal.aborted) return;
         this.#options.count?.(principal);
         bytes.owner = principal;
         seat = calls.enter(principal);
