@@ -32,6 +32,7 @@ import { Waiters } from "../src/scheduler/waiters.ts";
 import { Database } from "../src/storage/database.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import { ExecutionStore } from "../src/storage/execution-store.ts";
+import type { UnreadEnd } from "../src/storage/result.ts";
 
 const waitersCount = 10_000;
 const entriesCount = 5_000;
@@ -73,6 +74,7 @@ async function measureWaiters(): Promise<void> {
         return store.listEnded(ids);
       },
     },
+    readEnded: { value: (next: () => UnreadEnd | undefined) => store.readEnded(next) },
   });
   const waiters = new Waiters({
     executions,

@@ -9,6 +9,7 @@ import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { isTimedOut } from "../storage/faults.ts";
+import { Expiry } from "./expiry.ts";
 import type { Lease } from "./lease.ts";
 import type { Load } from "./load.ts";
 import { Loop } from "./loop.ts";
@@ -65,6 +66,7 @@ export class Rescuer implements Service {
   readonly #options: RescuerOptions;
   readonly #loop: Loop;
   readonly #turns = new SlotTurns();
+  readonly #expiry: Expiry;
   /** How many sweeps go by before they are counted again. */
   #uncounted = 0;
   #suspects = 0;
@@ -77,6 +79,7 @@ export class Rescuer implements Service {
 
   constructor(options: RescuerOptions) {
     this.#options = options;
+    this.#expiry = new Expiry(options);
     this.#loop = new Loop({
       name: "rescuer",
       everyMs,
@@ -126,20 +129,30 @@ export class Rescuer implements Service {
     if (isSweep) {
       this.#sweepTime = performance.now() + everyMs;
       await this.#sweep();
+    } else if (this.#expiry.isMore) {
+      await this.#expiry.end(this.#steadyNow);
     }
     await this.#putOffFailed();
     await this.#endTrial();
     await this.#claim();
     if (isSweep) await this.#look();
+    // At once: what one organisation has of it is not to put off what another has, nor what is taken up in between.
+    if (this.#expiry.isMore) this.#loop.wake();
   }
 
   async #sweep(): Promise<void> {
-    const { executions, owner, lease } = this.#options;
+    const { executions, owner } = this.#options;
     await this.#heedClock();
-    const now = lease.isSteady() ? lease.databaseNow() : undefined;
-    await this.#expire(now);
+    const now = this.#steadyNow;
+    await this.#expiry.end(now);
     await this.#releaseStrays();
     if (now !== undefined) await executions.bury({ owner, now });
+  }
+
+  /** What the database's clock should say, where that is known. */
+  get #steadyNow(): number | undefined {
+    const { lease } = this.#options;
+    return lease.isSteady() ? lease.databaseNow() : undefined;
   }
 
   async #heedClock(): Promise<void> {
@@ -267,16 +280,6 @@ export class Rescuer implements Service {
       await executions.acquit(owner);
     }
     this.#trial = undefined;
-  }
-
-  /** By the database's clock and whoever has them: an owner that hangs would not look at its own. */
-  async #expire(now: number | undefined): Promise<void> {
-    const { executions, limits, onExpired, log } = this.#options;
-    const { runMs, ageMs } = limits;
-    for (const [id, outcome] of await executions.expire({ runMs, ageMs, now, limit: batchMax })) {
-      log.warn({ execution: id, reason: outcome.error?.reason }, "an execution is ended that could not end by itself");
-      onExpired(id, outcome);
-    }
   }
 
   /** What runs here has taken its slot before its row was written: what is not there after the rows were read is lost. */

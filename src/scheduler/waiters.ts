@@ -1,8 +1,10 @@
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
 import type { Outcome } from "../domain/execution.ts";
+import { FairQueue } from "../domain/fair-queue.ts";
 import type { Service } from "../domain/service.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
+import type { UnreadEnd } from "../storage/result.ts";
 import { Loop } from "./loop.ts";
 import type { Runs } from "./runs.ts";
 
@@ -23,12 +25,16 @@ export type WaitersOptions = {
 /**
  * Those who wait for the end of executions, callers and runs. One that ends here is told at once; those that end
  * elsewhere are found by reading their rows again: of some when there is a hint, and of all, in one statement however
- * many wait, from time to time.
+ * many wait, from time to time. Large results are read some at a time, of each environment in turn, and what ends
+ * meanwhile is looked at in between.
  */
 export class Waiters implements Service {
   readonly #options: WaitersOptions;
   readonly #waiting = new Map<string, Set<(outcome: Outcome) => void>>();
   readonly #heard = new Set<string>();
+  /** Those that have ended with results which are still to be read. */
+  readonly #unread = new FairQueue<UnreadEnd>();
+  readonly #unreadIds = new Set<string>();
   #rereadTime = Number.NEGATIVE_INFINITY;
   readonly #stopped = new AbortController();
   readonly #loop: Loop;
@@ -81,14 +87,36 @@ export class Waiters implements Service {
     const { executions, runs } = this.#options;
     const isAll = performance.now() - this.#rereadTime >= 0.9 * rereadMs;
     if (isAll) this.#rereadTime = performance.now();
-    const ids = [...new Set(isAll ? [...this.#waiting.keys(), ...runs.ids] : this.#heard)];
+    const ids = [...new Set(isAll ? [...this.#waiting.keys(), ...runs.ids] : this.#heard)].filter(
+      (id) => !this.#unreadIds.has(id),
+    );
     this.#heard.clear();
     for (let start = 0; start < ids.length; start += batchMax) {
-      const ended = await executions.listEnded(ids.slice(start, start + batchMax));
-      for (const [id, outcome] of ended) {
-        runs.endWith(id, outcome);
-        this.settle(id, outcome);
+      const { outcomes, unread } = await executions.listEnded(ids.slice(start, start + batchMax));
+      this.#tell(outcomes);
+      for (const end of unread) {
+        this.#unreadIds.add(end.id);
+        this.#unread.push([end.environmentId], end);
       }
+    }
+    // What this does not read, since it fails, is found again.
+    this.#tell(await executions.readEnded(() => this.#nextUnread()));
+    if (this.#unread.size > 0) this.#loop.wake();
+  }
+
+  /** The next that somebody still waits for. */
+  #nextUnread(): UnreadEnd | undefined {
+    for (let end = this.#unread.shift(); end !== undefined; end = this.#unread.shift()) {
+      this.#unreadIds.delete(end.id);
+      if (this.#waiting.has(end.id) || this.#options.runs.has(end.id)) return end;
+    }
+    return undefined;
+  }
+
+  #tell(outcomes: ReadonlyMap<string, Outcome>): void {
+    for (const [id, outcome] of outcomes) {
+      this.#options.runs.endWith(id, outcome);
+      this.settle(id, outcome);
     }
   }
 }

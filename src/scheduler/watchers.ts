@@ -194,7 +194,7 @@ const whose = {
 
 function tooManyWatchers(limit: keyof typeof whose, max: number): RequestError {
   const message = `${max} watch executions${whose[limit]} on this process already (limit ${limit}). Try again later.`;
-  return new RequestError("WATCHERS_FULL", message, {
+  return new RequestError(limit === "watchers" ? "SERVER_BUSY" : "WATCHERS_FULL", message, {
     metadata: { limit, value: String(max) },
     retryAfterSeconds: 1,
   });

@@ -32,7 +32,15 @@ import {
 } from "./ownership.ts";
 import { type Queue, readQueue } from "./queue.ts";
 import { type Repaired, type RepairPage, repairPage } from "./repair.ts";
-import { type ExecutionRecord, getResults, listEnded, type ResultQuery } from "./result.ts";
+import {
+  type Ends,
+  type ExecutionRecord,
+  getResults,
+  listEnded,
+  type ResultQuery,
+  readEnded,
+  type UnreadEnd,
+} from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
 import { listSealed, type SealedBy } from "./sealed-by.ts";
 import { type CallsOptions, defaultSharing, SharedStatement } from "./shared-statement.ts";
@@ -239,9 +247,17 @@ export class ExecutionStore {
     return await repairPage(this.#db, page);
   }
 
-  /** How the executions among these stand that have ended. The ids are trusted: callers were found to own them. */
-  async listEnded(ids: readonly string[]): Promise<ReadonlyMap<string, Outcome>> {
+  /**
+   * How the executions among these stand that have ended, and which ended with more than one statement should read. The
+   * ids are trusted: callers were found to own them.
+   */
+  async listEnded(ids: readonly string[]): Promise<Ends> {
     return await listEnded(this.#db, ids);
+  }
+
+  /** How some of those ended: as many as one statement should read, and one at the least. `next` gives one at a time. */
+  async readEnded(next: () => UnreadEnd | undefined): Promise<ReadonlyMap<string, Outcome>> {
+    return await readEnded(this.#db, next);
   }
 
   /** How an execution of this account stands; that of another account or environment is not found. */

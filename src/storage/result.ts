@@ -53,13 +53,73 @@ export async function getResults(
   });
 }
 
-/** How those among some executions stand that have ended: see ExecutionStore.listEnded. */
-export async function listEnded(db: Kysely<Tables>, ids: readonly string[]): Promise<ReadonlyMap<string, Outcome>> {
-  const rows = await db
-    .selectFrom("execution")
-    .select(["id", "state", "response", "status_code", "error"])
-    .where("id", "=", sql<string>`any(${ids}::text[])`)
-    .where("state", "is not", null)
-    .execute();
-  return new Map(rows.flatMap(({ id, state, ...row }) => (state === null ? [] : [[id, { state, ...toAnswer(row) }]])));
+/** How much of what executions answered one statement reads, and one result more at the most. */
+const bytesPerRead = 2 * 1024 * 1024;
+
+/** An execution that has ended, and how large what it answered is. */
+export type UnreadEnd = { readonly id: string; readonly environmentId: string; readonly bytes: number };
+
+export type Ends = {
+  /** How those ended whose results were read. */
+  readonly outcomes: ReadonlyMap<string, Outcome>;
+  /** Those that would have been too much for one statement. */
+  readonly unread: readonly UnreadEnd[];
+};
+
+type EndRow = Pick<ResultRow, "response" | "status_code" | "error"> & {
+  readonly id: string;
+  readonly environment_id: string;
+  readonly state: TerminalState;
+  readonly bytes: number;
+  readonly is_read: boolean;
+};
+
+/**
+ * See ExecutionStore.listEnded. The size of a text is known without its being read. Of what is read each environment has
+ * one at a time, the smallest first: a thousand large results of one leave room for those of another.
+ */
+export async function listEnded(db: Kysely<Tables>, ids: readonly string[]): Promise<Ends> {
+  const { rows } = await sql<EndRow>`
+    select id, environment_id, state, status_code, bytes, total <= ${bytesPerRead} as is_read,
+        case when total <= ${bytesPerRead} then response end as response,
+        case when total <= ${bytesPerRead} then error end as error
+      from (
+        select *, sum(bytes) over (order by turn, bytes, id) as total from (
+          select *, row_number() over (partition by environment_id order by bytes, id) as turn from (
+            select id, environment_id, state, status_code, response, error,
+                coalesce(octet_length(response), 0) + coalesce(octet_length(error), 0) as bytes
+              from execution where id = any(${ids}::text[]) and state is not null
+          ) as ended
+        ) as ended
+      ) as ended`.execute(db);
+  return {
+    outcomes: new Map(rows.filter(({ is_read }) => is_read).map(toEnd)),
+    unread: rows
+      .filter(({ is_read }) => !is_read)
+      .map(({ id, environment_id, bytes }) => ({ id, environmentId: environment_id, bytes })),
+  };
+}
+
+/** See ExecutionStore.readEnded. */
+export async function readEnded(
+  db: Kysely<Tables>,
+  next: () => UnreadEnd | undefined,
+): Promise<ReadonlyMap<string, Outcome>> {
+  const ids: string[] = [];
+  for (let bytes = 0; bytes < bytesPerRead; ) {
+    const end = next();
+    if (end === undefined) break;
+    ids.push(end.id);
+    bytes += end.bytes;
+  }
+  if (ids.length === 0) return new Map();
+  const { rows } = await sql<Omit<EndRow, "environment_id" | "bytes" | "is_read">>`
+    select id, state, response, status_code, error from execution
+     where id = any(${ids}::text[]) and state is not null`.execute(db);
+  return new Map(rows.map(toEnd));
+}
+
+function toEnd({ id, state, response, status_code, error }: Omit<EndRow, "environment_id" | "bytes" | "is_read">) {
+  const end: [string, Outcome] = [id, { state, ...toAnswer({ response, status_code, error }) }];
+  return end;
 }

@@ -268,7 +268,7 @@ describe("a watch keeps its bounds", () => {
         const watch = protocol.watch({ fields, key: testKey, signal: gone.signal });
         await eventually(async () => expect((await watch.next()).value).toMatchObject({ accepted: {} }));
         if (other === undefined) throw new Error("there is no other protocol");
-        expect(await refusalOf(other, { fields })).toMatchObject({ reason: "WATCHERS_FULL", status: 429 });
+        expect(await refusalOf(other, { fields })).toMatchObject({ reason: "SERVER_BUSY", status: 503 });
         gone.abort();
         await watch.next().catch(() => undefined);
         await eventually(async () => {

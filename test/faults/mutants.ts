@@ -32,7 +32,7 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
   "no-fence": (stores, database) => ({
     ...stores,
     executions: decorate(stores.executions, {
-      listEnded: answering(new Map()),
+      listEnded: answering({ outcomes: new Map(), unread: [] }),
       append: (append) => async (entry) => {
         await append(entry);
         return true;
@@ -69,7 +69,7 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
   // What is not told is never found out, and what is told across processes was lost.
   "notify-only": (stores) => ({
     ...stores,
-    executions: decorate(stores.executions, { listEnded: answering(new Map()) }),
+    executions: decorate(stores.executions, { listEnded: answering({ outcomes: new Map(), unread: [] }) }),
     events: decorate(stores.events, { read: answering([]) }),
   }),
   "key-per-attempt": (stores) => {

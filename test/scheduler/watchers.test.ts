@@ -230,8 +230,10 @@ test("are bounded for an environment, an organisation and in all, and a refusal 
       open.push(facts);
       return undefined;
     } catch (error) {
-      expect(error).toMatchObject({ reason: "WATCHERS_FULL", details: { retryAfterSeconds: 1 } });
-      return Object(error).details.metadata;
+      const { metadata } = Object(error).details;
+      const reason = metadata.limit === "watchers" ? "SERVER_BUSY" : "WATCHERS_FULL";
+      expect(error).toMatchObject({ reason, details: { retryAfterSeconds: 1 } });
+      return metadata;
     }
   };
   expect(await watch("a", "a1")).toBeUndefined();

@@ -38,6 +38,8 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.begin(tenant.newExecution(), { idempotencyKey: { key: "k", fingerprint: "f" } });
   await executions.findBound({ organizationId, environmentId, linkedAccountId }, "k");
   await executions.listEnded([execution.id]);
+  const ends = [{ id: execution.id, environmentId, bytes: 1 }];
+  await executions.readEnded(() => ends.shift());
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   const leases = new LeaseStore(db);
