@@ -91,8 +91,9 @@ export class ExecutionRun {
         if (await executions.append({ ...this.claim, flushIndex, runs: kept })) options.onRecorded?.(execution.id);
         else this.#loseOwnership();
       },
-      sleep: async (sleep) => {
-        if (await executions.suspend({ ...this.claim, ...sleep }))
+      sleep: async ({ isPutOff, ...sleep }) => {
+        const wait = { ...this.claim, ...sleep };
+        if (await (isPutOff ? executions.defer(wait) : executions.suspend(wait)))
           this.#abort.abort(new CutShort("the execution sleeps"));
         else this.#loseOwnership();
       },
@@ -100,7 +101,7 @@ export class ExecutionRun {
       onError: (error) => this.#abort.abort(error),
       isUnavailable: options.isUnavailable,
       recordsBytesMax: limits.recordsBytesMax,
-      memory: memory.open(execution.organizationId),
+      memory: memory.open(execution.organizationId, execution.id),
     });
   }
 

@@ -44,7 +44,12 @@ export type RunJournalOptions = {
   readonly onError: (error: unknown) => void;
 };
 
-export type Sleep = { readonly ms: number; readonly wakeTime: number };
+export type Sleep = {
+  readonly ms: number;
+  readonly wakeTime: number;
+  /** Whether it has something to do that there is no room for: then to have come so far says nothing for it. */
+  readonly isPutOff: boolean;
+};
 
 /**
  * The journal of one run: what is recorded answers at once, what is new is kept, and committed within 250 ms, or before
@@ -201,7 +206,7 @@ export class RunJournal implements Journal {
         continue;
       }
       const ms = putOffMs * (1 + Math.random());
-      await this.#waits.until(this.#clock.now() + ms, () => clock.wait(ms, signal));
+      await this.#waits.until(this.#clock.now() + ms, () => clock.wait(ms, signal), "room");
     }
     signal.throwIfAborted();
   }
@@ -235,7 +240,7 @@ export class RunJournal implements Journal {
       await this.#flushAll();
       // Something else may have come to its end meanwhile, and the run gone on.
       if (this.#waits.isIdle && left() >= sleepMsMin && !this.#closed.signal.aborted)
-        await sleep({ ms: left(), wakeTime: due });
+        await sleep({ ms: left(), wakeTime: due, isPutOff: this.#waits.isForRoom });
       else if (!this.#closed.signal.aborted) this.#weigh();
     });
     this.#flushing = slept.catch((error: unknown) => {

@@ -1,10 +1,13 @@
+/** What is waited for: a time, or room in memory. */
+type What = "time" | "room";
+
 /**
  * Knows when all that a run still does is wait. Pieces of work may wait in the middle; between the end of one piece and
  * the beginning of the next the run takes no turn of the event loop, and is busy all the same.
  */
 export class Waits {
   readonly #onIdle: (due: number) => void;
-  readonly #dues = new Set<{ readonly due: number }>();
+  readonly #dues = new Set<{ readonly due: number; readonly what: What }>();
   #working = 0;
   #isAsking = false;
 
@@ -23,8 +26,8 @@ export class Waits {
   }
 
   /** Waits, in the middle of a piece of work, for what is due at a time. */
-  async until(due: number, wait: () => Promise<void>): Promise<void> {
-    const entry = { due };
+  async until(due: number, wait: () => Promise<void>, what: What = "time"): Promise<void> {
+    const entry = { due, what };
     this.#dues.add(entry);
     this.#rest();
     try {
@@ -38,6 +41,11 @@ export class Waits {
   /** Whether nothing is under way but waits. */
   get isIdle(): boolean {
     return this.#working === 0 && this.#dues.size > 0;
+  }
+
+  /** Whether a piece of work waits for room. */
+  get isForRoom(): boolean {
+    return [...this.#dues].some(({ what }) => what === "room");
   }
 
   #rest(): void {

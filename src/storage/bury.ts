@@ -1,7 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import { isClockAsExpected } from "./clock-set.ts";
 import { ranMs } from "./execution-rows.ts";
-import { dueFirst } from "./ownership.ts";
+import { dueFirst, lossLife } from "./ownership.ts";
 import type { Tables } from "./tables.ts";
 
 /**
@@ -57,12 +57,9 @@ function findDead({ owner: claimer, now }: Judge): RawBuilder<{ owner: string }>
 }
 
 /**
- * After such a time a life was no failure: whatever ends it then, losses before it were not in a row. What is recorded
- * meanwhile says nothing: what fills the memory of each process that runs it records something each time.
+ * A life that was as long as a loss counts was no failure: whatever ends it then, losses before it were not in a row. What
+ * the owner writes at this moment, which lives then, is left for the next time.
  */
-const longLife = sql`interval '10 minutes'`;
-
-/** What the owner writes at this moment, which lives then, is left for the next time. */
 function bury(owner: string): RawBuilder<unknown> {
   return sql`
     with held as materialized (
@@ -74,6 +71,7 @@ function bury(owner: string): RawBuilder<unknown> {
     update execution_claim as claim
        set owner = null, run_ms = ${ranMs}, run_since = null, due_time = ${dueFirst},
            losses = judged.is_blamed::int
-                  + case when claim.run_since < now() - ${longLife} then 0 else claim.losses end
+                  + case when claim.run_since < now() - ${lossLife} then 0 else claim.losses end,
+           loss_time = case when judged.is_blamed then now() else claim.loss_time end
       from judged where claim.execution_id = judged.execution_id`;
 }

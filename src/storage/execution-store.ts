@@ -214,9 +214,9 @@ export class ExecutionStore {
     return await openJournal(this.#db, execution);
   }
 
-  /** Lets go of an execution for a time, through no fault of its own. */
-  async defer(wait: Claim & { readonly ms: number }): Promise<void> {
-    await deferExecution(this.#db, wait);
+  /** Lets go of an execution for a time, through no fault of its own. False: another has taken it over. */
+  async defer(wait: Claim & { readonly ms: number }): Promise<boolean> {
+    return await deferExecution(this.#db, wait);
   }
 
   /** What is sealed in executions that have not ended: see SealedBy. */

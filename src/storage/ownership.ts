@@ -17,6 +17,12 @@ export const isSuspect = sql<boolean>`losses >= 2`;
 /** After so many it is ended. */
 export const lossesMax = 4;
 
+/**
+ * For so long a loss counts: what kills a process no more often than that does little harm. What is recorded meanwhile,
+ * and what waits are passed, says nothing: what kills each process that runs it may do both in each life.
+ */
+export const lossLife = sql`interval '10 minutes'`;
+
 /** How long an execution is put off at most, on average. */
 const putOffMaxMs = 8_000;
 
@@ -26,12 +32,14 @@ export type Suspension = Claim & {
   readonly wakeTime: number;
 };
 
-/** See ExecutionStore.suspend. An execution that got as far as a wait is no suspect. */
+/** See ExecutionStore.suspend. A wait that ends so long after the last loss ends the row of losses. */
 export async function suspendExecution(db: Kysely<Tables>, { ms, wakeTime, ...claim }: Suspension) {
   const { numUpdatedRows } = await held(db, claim)
     .set({
       ...freed,
-      losses: 0,
+      // A loss that is in the future now was counted before the clock was set back: nobody knows how old it is.
+      losses: sql`case when loss_time > now() + make_interval(secs => ${ms / 1000}) - ${lossLife}
+        and loss_time < now() + interval '1 second' then losses else 0 end`,
       due_time: sql`now() + make_interval(secs => ${ms / 1000})`,
       due_set_time: sql`now()`,
       wake_time: new Date(wakeTime),
@@ -42,9 +50,10 @@ export async function suspendExecution(db: Kysely<Tables>, { ms, wakeTime, ...cl
 
 /** See ExecutionStore.defer: nothing is wrong with it, and so no loss is counted. */
 export async function deferExecution(db: Kysely<Tables>, { ms, ...claim }: Claim & { readonly ms: number }) {
-  await held(db, claim)
+  const { numUpdatedRows } = await held(db, claim)
     .set({ ...freed, due_time: sql`now() + make_interval(secs => ${ms / 1000})`, due_set_time: sql`now()` })
-    .execute();
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
 }
 
 /** See ExecutionStore.putOff: for twice as long each time, and not for all the same time. */
@@ -54,6 +63,7 @@ export async function putOffExecution(db: Kysely<Tables>, claim: Claim): Promise
     .set({
       ...freed,
       losses: sql`losses + 1`,
+      loss_time: sql`now()`,
       due_time: sql`now() + ${ms} * interval '1 millisecond'`,
       due_set_time: sql`now()`,
     })
@@ -86,7 +96,7 @@ export async function releaseStrays(
 ): Promise<number> {
   const { numUpdatedRows } = await db
     .updateTable("execution_claim")
-    .set({ ...freed, losses: sql`greatest(losses, least(losses + 1, 2))` })
+    .set({ ...freed, losses: sql`greatest(losses, least(losses + 1, 2))`, loss_time: sql`now()` })
     .where("owner", "=", owner)
     .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
     .executeTakeFirstOrThrow();

@@ -179,6 +179,8 @@ type ExecutionClaimTable = {
   sealed_by: Generated<string | null>;
   /** How often in a row its owner was lost, or could not take it up. */
   losses: Generated<number>;
+  /** When the last of them was counted; null where a process of an earlier version did, or there was none. */
+  loss_time: Date | null;
   /** How often it was tried as a suspect, and did no harm then. */
   trials: Generated<number>;
   /** What earlier versions counted losses by. */

@@ -92,7 +92,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect((await losses()).has(suspect)).toBe(false);
   });
 
-  it("counts on although its journal grows, and begins anew when it sleeps or has run long, and when its owner stops in peace", async () => {
+  it("counts on although its journal grows or it waits, and begins anew when it has run long, and when its owner stops in peace", async () => {
     const ids = await beginAbandoned(4);
     await take("c");
     const [grown = "", long = "", asleep = "", other = ""] = ids;
@@ -107,13 +107,45 @@ describe("an execution whose owners are lost again and again", () => {
       new Map([
         [grown, 2],
         [long, 1],
-        [asleep, 0],
+        [asleep, 1],
         [other, 2],
       ]),
     );
     await sql`update execution_claim set owner = 'e'`.execute(stores.db);
     await executions.release({ owner: "e" });
     expect([...(await losses()).values()]).toEqual([0, 0, 0, 0]);
+  });
+
+  it("is ended although it passes another wait in each life", async () => {
+    const [id = ""] = await beginAbandoned(1, "a");
+    for (let epoch = 2; epoch <= 7; epoch += 1) {
+      expect(await takeIds("b")).toEqual([id]);
+      // An even life comes to a wait, and an odd one kills.
+      if (epoch % 2 === 0) {
+        await stores.executions.suspend({ ...claimOf(id, "b", epoch), ms: 0, wakeTime: 0 });
+      } else {
+        await stores.leases.drop("b");
+        await stores.executions.bury({ owner: "c", now: Date.now() });
+      }
+    }
+    expect([...(await ended()).values()]).toMatchObject([{ error: { reason: "EXECUTION_POISONED" } }]);
+  });
+
+  it("begins anew with a wait that ends ten minutes after the last loss, or later", async () => {
+    const minutes = 60_000;
+    for (const [lostBefore, waits, expected] of [
+      [0, 9, 3],
+      [0, 11, 0],
+      [5, 4, 3],
+      [5, 6, 0],
+      [11, 0, 0],
+    ] as const) {
+      const [id = ""] = await beginAbandoned(1, "a");
+      await sql`update execution_claim set losses = 3, loss_time = now() - ${lostBefore} * interval '1 minute'
+        where execution_id = ${id}`.execute(stores.db);
+      await stores.executions.suspend({ ...claimOf(id, "a", 1), ms: waits * minutes, wakeTime: 0 });
+      expect([lostBefore, waits, (await losses()).get(id)]).toEqual([lostBefore, waits, expected]);
+    }
   });
 
   it("is tried for longer the next time, once it has stood a trial", async () => {

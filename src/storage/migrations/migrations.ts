@@ -19,6 +19,7 @@ import { blame } from "./0017-blame.ts";
 import { journalHeads } from "./0018-journal-heads.ts";
 import { dueTimes } from "./0020-due-times.ts";
 import { dayBytes } from "./0021-day-bytes.ts";
+import { lossTimes } from "./0022-loss-times.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -43,5 +44,6 @@ export const migrations: MigrationProvider = {
     "0018-journal-heads": journalHeads,
     "0020-due-times": dueTimes,
     "0021-day-bytes": dayBytes,
+    "0022-loss-times": lossTimes,
   }),
 };
