@@ -124,7 +124,7 @@ async function measureReplay(): Promise<void> {
       isUnavailable: () => false,
       lease: { isHeld: () => true, whenHeld: async () => undefined, databaseNow: () => undefined },
       recordsBytesMax: defaultLimits.recordsBytesMax,
-      memory: new RecordMemory(defaultLimits).open("acme"),
+      memory: new RecordMemory(defaultLimits).open("acme", "a"),
       onError: (error) => {
         throw error;
       },

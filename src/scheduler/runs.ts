@@ -92,7 +92,8 @@ export class Runs {
     const journal = claimed.epoch > 1 ? await executions.openJournal(claimed) : undefined;
     const bytes = journal?.bytes ?? 0;
     if (bytes > writtenPerByte * limits.recordsBytesMax) return "too_large";
-    if (!memory.hasRoom(claimed.organizationId, Math.min(bytes, limits.recordsBytesMax))) return "no_room";
+    const { id, organizationId } = claimed;
+    if (!memory.hasRoom(organizationId, Math.min(bytes, limits.recordsBytesMax), id)) return "no_room";
     const graph = await versions.get(claimed, claimed.workflowId, claimed.version);
     const run = this.add({ execution: claimed, graph, linkedAccount: claimed.linkedAccount, event: eventOf(claimed) });
     try {
