@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
 import type { DayBytesStore } from "../storage/day-bytes-store.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
+import { isTimedOut } from "../storage/faults.ts";
 import type { DraftPlace } from "../storage/retention.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { Loop } from "./loop.ts";
@@ -49,8 +50,17 @@ export class Janitor implements Service {
   async #sweep(): Promise<void> {
     const { executions, retentionMs, log } = this.#options;
     let all = 0;
-    for (let deleted = batchMax; deleted === batchMax && !this.#isStopping; all += deleted) {
-      deleted = await executions.deleteEnded({ ms: retentionMs, limit: batchMax });
+    for (let limit = batchMax; !this.#isStopping; ) {
+      try {
+        const deleted = await executions.deleteEnded({ ms: retentionMs, limit });
+        all += deleted;
+        if (deleted < limit) break;
+        limit = Math.min(batchMax, 2 * limit);
+      } catch (error) {
+        // The oldest have more recorded than can be deleted in time: whose they are, others' are behind them.
+        if (!isTimedOut(error) || limit === 1) throw error;
+        limit = Math.ceil(limit / 4);
+      }
     }
     if (all > 0) log.info({ executions: all }, "executions that ended long ago are deleted");
     await this.#deleteDrafts();
