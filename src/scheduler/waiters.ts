@@ -56,7 +56,10 @@ export class Waiters implements Service {
 
   /** Tells those who wait for an execution that it has ended. */
   settle(executionId: string, outcome: Outcome): void {
-    for (const settle of this.#waiting.get(executionId) ?? []) settle(outcome);
+    const all = this.#waiting.get(executionId) ?? [];
+    // At once, and not when they have heard of it: what is told already is not read again.
+    this.#waiting.delete(executionId);
+    for (const settle of all) settle(outcome);
   }
 
   /** Waits for the end of an execution; undefined when `ms` are over, or the signal aborts, first. */
@@ -71,7 +74,7 @@ export class Waiters implements Service {
     } finally {
       over.abort();
       all.delete(told.resolve);
-      if (all.size === 0) this.#waiting.delete(executionId);
+      if (all.size === 0 && this.#waiting.get(executionId) === all) this.#waiting.delete(executionId);
     }
   }
 
