@@ -28,6 +28,7 @@ describe("the configuration", () => {
       examples: true,
       corsOrigins: [],
       encryptionKeys: [],
+      acceptsMissingKeys: false,
       egressAllow: parseEgressAllow(""),
       logLevel: "info",
       limits: defaultLimits,

@@ -18,11 +18,13 @@ export async function checkDefinition(
   const { errors, warnings } = await definitions.check(definition, { path, signal });
   if (errors.length === 0) return warnings;
   const [first] = errors;
+  const isMore = errors.some(({ reason }) => reason === "TOO_MANY_PROBLEMS");
+  const count = isMore ? errors.length - 1 : errors.length;
   const node = first?.nodeId === undefined ? "" : `node ${first.nodeId}, `;
   throw new RequestError(
     "WORKFLOW_INVALID",
-    `The definition cannot run: ${errors.length} ${errors.length === 1 ? "problem" : "problems"}, the first: ` +
+    `The definition cannot run: ${isMore ? "more than " : ""}${count} ${count === 1 ? "problem" : "problems"}, the first: ` +
       `${node}${first?.field}: ${first?.message}`,
-    { problems: errors, metadata: { workflow_id: id, problems: String(errors.length) } },
+    { problems: errors, metadata: { workflow_id: id, problems: String(count) } },
   );
 }

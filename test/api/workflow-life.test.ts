@@ -252,11 +252,16 @@ describe("a draft is checked", () => {
     const definition = { nodes: [{ id: "1", start: { api_call: {} } }, ...nodes], edges: [] };
     await overEach(async (call, alias) => {
       await call("saveDraft", { workflow: alias, definition });
-      expect(messageOf(await call("validateDraft", { workflow: alias })).errors).toHaveLength(499);
+      const { errors = [] } = messageOf(await call("validateDraft", { workflow: alias }));
+      expect(errors).toHaveLength(101);
+      expect(errors.at(-1)).toMatchObject({
+        reason: "TOO_MANY_PROBLEMS",
+        message: expect.stringContaining("399 more"),
+      });
       const refused = await call("publishWorkflow", { workflow: alias });
       expect(refused.reason).toBe("WORKFLOW_INVALID");
       expect(refused.problems?.length).toBeGreaterThan(10);
-      expect(refused.text).toContain("499 problems");
+      expect(refused.text).toContain("more than 100 problems");
     });
   });
 });

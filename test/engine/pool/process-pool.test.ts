@@ -17,10 +17,13 @@ const never = new AbortController().signal;
 vi.setConfig({ testTimeout: 120_000 });
 
 let pool: ProcessPool;
+/** The children of other pools of this process, which has run other tests. */
+let others: readonly number[] = [];
 
 afterEach(() => pool.stop());
 
 async function open(limits: Partial<Limits> = {}): Promise<void> {
+  others = await childrenOf(process.pid);
   pool = new ProcessPool({ ...defaultLimits, poolChildren: 2, ...limits });
   await pool.start();
 }
@@ -48,13 +51,18 @@ async function ask(query: string, { organization = "a", input, signal = never, o
   return end.head.kind === "output" ? JSON.parse(end.texts[0] ?? "") : end.head;
 }
 
+function isOverdue(end: unknown): boolean {
+  return end === "overdue" || /limit queryMs/.test(JSON.stringify(end));
+}
+
 describe("a task costs nothing but itself", () => {
   test("when it never ends: it is killed at its deadline, the thread is free, and others go on", async () => {
     await open({ queryMs: 500 });
     const gap = await longestGapMs(async () => {
       const slow = ask(endless);
       expect(await ask("1 + 1", { organization: "b" })).toBe(2);
-      expect(await slow).toBe("overdue");
+      // Where the machine is busy its time is over before it gets to the step that never ends, and it ends by itself.
+      expect([await slow]).toContainEqual(expect.toSatisfy(isOverdue));
     });
     expect(gap).toBeLessThan(gapMsMax);
     expect(await ask("2 + 2")).toBe(4);
@@ -95,7 +103,7 @@ describe("a task costs nothing but itself", () => {
   test("when its process is lost: it is begun once more in another", async () => {
     await open({ poolChildren: 1, queryMs: 60_000 });
     expect(await ask("1 + 1")).toBe(2);
-    const [lost] = await childrenOf(process.pid);
+    const [lost] = await ownChildren();
     let begins = 0;
     const task = ask("($f := function($n){ $n > 2000 ? $n : $f($n + 1) }; $f(0))", {
       onBegin: () => {
@@ -143,7 +151,7 @@ describe("a child", () => {
   test("has no environment, no descriptors but its channel, and a lower priority", async () => {
     await open({ poolChildren: 1 });
     expect(await ask("1 + 1")).toBe(2);
-    const [pid] = await childrenOf(process.pid);
+    const [pid] = await ownChildren();
     const names = readFileSync(`/proc/${pid}/environ`, "utf8")
       .split("\0")
       .map((pair) => pair.split("=")[0])
@@ -157,7 +165,7 @@ describe("a child", () => {
   test("ends with the service, and with a parent that is killed", async () => {
     await open();
     await Promise.all([ask("1"), ask("2", { organization: "b" })]);
-    const own = await childrenOf(process.pid);
+    const own = await ownChildren();
     expect(own.length).toBeGreaterThan(0);
     await pool.stop();
     await eventually(() => expect(own.filter(isAlive)).toEqual([]));
@@ -180,6 +188,10 @@ describe("a child", () => {
     await eventually(() => expect(left.filter(isAlive)).toEqual([]));
   });
 });
+
+async function ownChildren(): Promise<readonly number[]> {
+  return (await childrenOf(process.pid)).filter((pid) => !others.includes(pid));
+}
 
 /** The processes that a process has begun from the entry of a child. */
 async function childrenOf(parent: number): Promise<readonly number[]> {
