@@ -21,7 +21,9 @@ const pool = new ProcessPool(defaultLimits);
 await pool.start();
 
 async function inLine(input: JsonValue): Promise<void> {
-  JSON.stringify(await evaluateQuery(parsed, { input, bindings: {}, visit, watch: new InlineBudget() }));
+  JSON.stringify(
+    await evaluateQuery(parsed, { input, bindings: {}, visit, watch: new InlineBudget(JSON.stringify(input).length) }),
+  );
 }
 
 async function inPool(text: string): Promise<void> {

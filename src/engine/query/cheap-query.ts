@@ -24,6 +24,8 @@ type AstNode = {
   /** Whether it has to give no container, and whether it names the function of a call. */
   isScalar?: boolean;
   isProcedure?: boolean;
+  /** Whether a text is searched for what it gives. */
+  isPattern?: boolean;
 };
 
 type AstFilter = { readonly type?: string; readonly expr?: AstNode };
@@ -108,6 +110,9 @@ const linearFunctions: ReadonlyMap<unknown, Call> = new Map(
     join: ([_texts, separator, more]) => more === undefined && (separator === undefined || isShortText(separator)),
   }),
 );
+
+/** Functions that search a text, the context where it is left out, for another. */
+const searches = new Set<unknown>(["contains", "split", "replace", "substringBefore", "substringAfter"]);
 
 function isSmallNumber(node: AstNode | undefined): boolean {
   return node?.type === "number" && Math.abs(Number(node.value)) <= 1_000;
@@ -204,6 +209,8 @@ class CheapCheck {
   #checkCall({ procedure, arguments: args = [] }: AstNode): boolean {
     if (procedure?.type !== "variable") return false;
     procedure.isProcedure = true;
+    const pattern = args[args.length === 1 ? 0 : 1];
+    if (pattern !== undefined && searches.has(procedure.value)) pattern.isPattern = true;
     const scalar = scalarFunctions.get(procedure.value);
     if (scalar !== undefined) return scalar(args) && this.#allScalar(args);
     return linearFunctions.get(procedure.value)?.(args) === true && this.#all(args);

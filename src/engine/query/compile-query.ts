@@ -70,8 +70,10 @@ class CompiledQuery implements Query {
   async run(input: QueryData, attempt: Attempt): Promise<unknown> {
     const bound = this.#query.variables.map(({ reference }) => ({ value: attempt.scope.read(reference), reference }));
     this.#cheap = this.#cheap === undefined ? this.#parseCheap() : this.#cheap;
-    if (this.#cheap !== null && this.#isSmall([input, ...bound])) {
-      const evaluated = await this.#runInLine(this.#cheap, { input, bound, attempt });
+    const dataLength = this.#lengthOf([input, ...bound]);
+    if (this.#cheap !== null && dataLength <= inlineCharsMax) {
+      const watch = new InlineBudget(dataLength);
+      const evaluated = await this.#runInLine(this.#cheap, { input, bound, attempt }, watch);
       if (evaluated !== undefined) return evaluated.result;
     }
     const end = await runInPool(this.#query, { input, bound, attempt, sizes: this.#sizes, limits: this.#limits });
@@ -93,18 +95,20 @@ class CompiledQuery implements Query {
     }
   }
 
-  #isSmall(data: readonly QueryData[]): boolean {
-    let size = 0;
-    for (const { value } of data) size += this.#sizes.of(value);
-    return size <= inlineCharsMax;
+  #lengthOf(data: readonly QueryData[]): number {
+    let length = 0;
+    for (const { value } of data) length += this.#sizes.of(value);
+    return length;
   }
 
   /** Undefined where the budget was spent: what it did until then is forgotten. */
-  async #runInLine(query: ParsedQuery, run: QueryRun): Promise<{ readonly result: unknown } | undefined> {
-    const { input, bound, attempt } = run;
+  async #runInLine(
+    query: ParsedQuery,
+    { input, bound, attempt }: QueryRun,
+    watch: InlineBudget,
+  ): Promise<{ readonly result: unknown } | undefined> {
     const values = this.#query.variables.map(({ name, form }, index) => ({ name, form, value: bound[index]?.value }));
     const bindings = bindValues(values, this.#limits.output.bytesMax);
-    const watch = new InlineBudget();
     try {
       return { result: await evaluateQuery(query, { input: input.value ?? null, bindings, visit: attempt, watch }) };
     } catch (error) {

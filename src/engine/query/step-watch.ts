@@ -16,7 +16,11 @@ export interface StepWatch {
 const workMax = 2_500;
 
 /** A step with the marks that `isCheap` leaves on it. */
-type MarkedNode = object & { readonly isScalar?: boolean; readonly isProcedure?: boolean };
+type MarkedNode = object & {
+  readonly isScalar?: boolean;
+  readonly isProcedure?: boolean;
+  readonly isPattern?: boolean;
+};
 
 /** Bounds an evaluation in line. Past its bounds it is begun again in the pool, which gives the same: queries are pure. */
 export class InlineBudget implements StepWatch {
@@ -24,10 +28,16 @@ export class InlineBudget implements StepWatch {
   isSpent = false;
   #work = 0;
   #isStopped = false;
+  #textLengthMax: number;
+
+  /** @param dataLength the characters of all data: no text in it is longer */
+  constructor(dataLength: number) {
+    this.#textLengthMax = dataLength;
+  }
 
   leaveStep(node: MarkedNode, result: unknown): void {
     this.#work += 1;
-    if (typeof result === "string") this.#work += result.length >> 6;
+    if (typeof result === "string") this.#weighText(node, result.length);
     else if (typeof result === "object" && result !== null) this.#weigh(node, result);
     else if (typeof result === "function") this.isSpent ||= node.isProcedure !== true;
     if (this.#work > workMax) this.isSpent = true;
@@ -38,10 +48,19 @@ export class InlineBudget implements StepWatch {
     this.#isStopped = true;
   }
 
-  #weigh({ isScalar, isProcedure }: MarkedNode, result: object): void {
+  /** A text is searched for another in time that grows with the product of both lengths. */
+  #weighText({ isPattern }: MarkedNode, length: number): void {
+    this.#work += length >> 6;
+    if (isPattern) this.#work += Math.floor((length * this.#textLengthMax) / 1_024);
+    this.#textLengthMax = Math.max(this.#textLengthMax, length);
+  }
+
+  #weigh(node: MarkedNode, result: object): void {
+    const { isScalar, isProcedure } = node;
     if (isProcedure) return;
     if (Array.isArray(result)) {
       // JSONata takes a sequence of one value for that value.
+      if (typeof result[0] === "string") this.#weighText(node, result[0].length);
       if (isScalar && (result.length > 1 || typeof result[0] === "object")) this.isSpent = true;
       this.#work += itemsIn(result, workMax) >> 2;
     } else if (isScalar || "_jsonata_function" in result) {

@@ -100,6 +100,14 @@ describe("a task costs nothing but itself", () => {
     expect(hasBegun).toBe(false);
   });
 
+  test("when it waits for a child for longer than it may take: that is not its own time", async () => {
+    await open({ poolChildren: 1, queryMs: 1_000 });
+    const slow = [ask(endless), ask(endless)];
+    const waiting = [1, 2, 3].map((number) => ask(String(number)));
+    for (const end of await Promise.all(slow)) expect(end).toSatisfy(isOverdue);
+    expect(await Promise.all(waiting)).toEqual([1, 2, 3]);
+  });
+
   test("when its process is lost: it is begun once more in another", async () => {
     await open({ poolChildren: 1, queryMs: 60_000 });
     expect(await ask("1 + 1")).toBe(2);
