@@ -76,6 +76,8 @@ const serverSettings = {
   FLOWCALL_ENVIRONMENT_WAITING: [whole(1, 1_000_000), "environmentWaitingMax"],
   FLOWCALL_REFUSED_KEYS_PER_ADDRESS: [whole(0, 1_000_000), "refusedKeysPerAddressMax"],
   FLOWCALL_REFUSED_KEY_MS: [whole(0, 10_000), "refusedKeyMs"],
+  FLOWCALL_REFUSALS_PER_ADDRESS: [whole(1, 1_000_000), "refusalsPerAddressMax"],
+  FLOWCALL_CONNECTION_TURN_MS: [whole(1, 1_000), "connectionTurnMs"],
   FLOWCALL_KEYLESS_REQUESTS: [whole(1, 1_000_000), "keylessRequestsMax"],
   FLOWCALL_KEYLESS_REQUESTS_PER_ADDRESS: [whole(1, 1_000_000), "keylessRequestsPerAddressMax"],
   FLOWCALL_OPEN_STREAMS: [whole(0, 1_000_000), "openStreamsMax"],

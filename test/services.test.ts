@@ -91,7 +91,15 @@ const services: Readonly<Record<string, () => Service>> = {
       rates: new RequestRates(limits),
       log,
     }),
-  Listener: () => new Listener({ host, port: 0, limits: defaultServerLimits, log, receive: () => undefined }),
+  Listener: () =>
+    new Listener({
+      host,
+      port: 0,
+      limits: defaultServerLimits,
+      log,
+      receive: () => undefined,
+      turnOf: () => undefined,
+    }),
   Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
   Janitor: () =>
     new Janitor({

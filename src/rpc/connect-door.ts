@@ -17,6 +17,7 @@ import {
 import { type ConnectRouter, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
+import { AddressTurns } from "../domain/address-turns.ts";
 import type { Call } from "../domain/call.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -24,7 +25,6 @@ import { RequestError } from "../domain/request-error.ts";
 import { type Scope, scope } from "../gen/flowcall/v1/options_pb.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import type { Chain, Implementation } from "./handler-chain.ts";
-import { OpenTurns } from "./open-turns.ts";
 import { callKey, Procedure, refusalKey, requestKey } from "./procedure.ts";
 import { formatOfType } from "./rpc-format.ts";
 import { writeTrailersOnly } from "./rpc-reply.ts";
@@ -39,6 +39,9 @@ export type ConnectDoorOptions = {
   readonly limits: Limits;
   readonly log: Logger;
 };
+
+/** How long the process does other things between two answers to calls that need no key. */
+const openPauseMs = 1;
 
 /** Serves the given services over Connect, gRPC and gRPC-Web. */
 export function createConnectDoor({ implementations, open, chain, limits, log }: ConnectDoorOptions): Door {
@@ -61,7 +64,7 @@ export function createConnectDoor({ implementations, open, chain, limits, log }:
     }
   }
 
-  const turns = new OpenTurns();
+  const turns = new AddressTurns(openPauseMs);
   const openServices = new Set(open.map(({ service }) => service));
   const procedures = new Map<string, Procedure>();
   for (const handler of router.handlers) {

@@ -2,16 +2,16 @@ import { Readable } from "node:stream";
 import { create, type DescMessage, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { type ConnectRouter, type ContextValues, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
+import type { AddressTurns } from "../domain/address-turns.ts";
 import type { Call } from "../domain/call.ts";
 import type { Exchange, RequestHead, Route } from "../domain/door.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
 import { openMessages } from "./open-messages.ts";
-import type { OpenTurns } from "./open-turns.ts";
 import { bodyOf, readRequestMessage } from "./request-message.ts";
 import { allowedMethods, type RpcFormat, rpcFormat, typeOfFormat } from "./rpc-format.ts";
-import { writeRpcReply } from "./rpc-reply.ts";
+import { writeRpcReply, writeTrailersOnly } from "./rpc-reply.ts";
 import { type RpcTerms, rpcTerms } from "./rpc-terms.ts";
 
 /** What a call brings to Connect's handler beside the message that it is given. */
@@ -23,7 +23,7 @@ type ProcedureOptions = {
   readonly handler: ConnectRouter["handlers"][number];
   readonly access: Scope | "public";
   /** Given for a method that needs no key: it speaks to Connect itself and not to the chain. */
-  readonly turns?: OpenTurns;
+  readonly turns?: AddressTurns;
   readonly limits: Limits;
   readonly log: Logger;
 };
@@ -114,6 +114,11 @@ export class Procedure {
   }
 
   async #refuse(request: Request, error: RequestError): Promise<void> {
+    // Anybody can be refused here as often as they like, so by the shortest way.
+    if (this.#options.turns !== undefined && request.format.protocol === "grpc") {
+      writeTrailersOnly(error, request.format, request.exchange);
+      return;
+    }
     // Set here: Connect takes the names that it writes itself out of an error's headers.
     for (const [name, value] of Object.entries(error.details.headers ?? {}))
       request.exchange.response.setHeader(name, value);

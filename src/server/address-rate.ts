@@ -17,15 +17,19 @@ export class AddressRate {
 
   /** Whether an address may once more; counts it where it may. */
   take(address: string): boolean {
+    if (this.isUsedUp(address)) return false;
+    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
+    return true;
+  }
+
+  /** Whether an address may do it no more for now. */
+  isUsedUp(address: string): boolean {
     const now = this.#clock.now();
     // In both directions: a clock that is set back must not keep an address out.
     if (Math.abs(now - this.#windowTime) >= windowMs) {
       this.#windowTime = now;
       this.#counts = new Map();
     }
-    const count = (this.#counts.get(address) ?? 0) + 1;
-    if (count > this.#max) return false;
-    this.#counts.set(address, count);
-    return true;
+    return (this.#counts.get(address) ?? 0) >= this.#max;
   }
 }

@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { RequestHeaders } from "../domain/call.ts";
 import type { Exchange, RequestHead } from "../domain/door.ts";
+import { newId } from "../domain/id.ts";
 import { readBody } from "./body.ts";
 import type { RequestBytes } from "./body-bytes.ts";
 import type { BodyTurns } from "./body-turns.ts";
@@ -82,4 +83,10 @@ function readHeaders(raw: readonly string[]): RequestHeaders {
     }
   }
   return headers;
+}
+
+/** The caller's own id where it is one that can stand in a log and a header, else a new one. */
+export function readRequestId(headers: RequestHeaders): string {
+  const [id, ...others] = headers.get("x-request-id") ?? [];
+  return id !== undefined && others.length === 0 && /^[\x21-\x7e]{1,128}$/.test(id) ? id : newId();
 }

@@ -10,6 +10,12 @@ export type ServerLimits = {
   /** Refusals for a bad key, or none, that one address is told at once in a second; and how long further ones wait. */
   readonly refusedKeysPerAddressMax: number;
   readonly refusedKeyMs: number;
+  /**
+   * Refusals for other reasons that one address is told in a second where no key is shown; who goes on is cut, and its
+   * further connections begin one at a time, so many milliseconds apart.
+   */
+  readonly refusalsPerAddressMax: number;
+  readonly connectionTurnMs: number;
   /** Bytes of the headers of one request, over HTTP/1.1 and HTTP/2. */
   readonly headerBytesMax: number;
   /** Requests at a time on one connection of HTTP/2: its concurrent streams. */
@@ -61,6 +67,8 @@ export const defaultServerLimits: ServerLimits = {
   keyLookUpsWaitingMax: 10_000,
   refusedKeysPerAddressMax: 200,
   refusedKeyMs: 2_000,
+  refusalsPerAddressMax: 100,
+  connectionTurnMs: 10,
   headerBytesMax: 16 * 1024,
   requestsAtATimeMax: 128,
   requestsAheadMax: 8,

@@ -17,13 +17,14 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
+import { beginConnection } from "./begin-connection.ts";
 import { refuseBrokenRequest } from "./broken-request.ts";
 import { clientAddress } from "./client-address.ts";
 import { sayFarewell } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
 import { receiveInTurn } from "./pipelining.ts";
 import { untilQuiet } from "./quiet-turn.ts";
-import { sniffHttpVersion } from "./sniff.ts";
+import type { HttpVersion } from "./sniff.ts";
 
 export type ListenerOptions = {
   readonly host: string;
@@ -37,6 +38,8 @@ export type ListenerOptions = {
     response: ServerResponse | Http2ServerResponse,
     refusal?: RequestError,
   ) => void;
+  /** When a connection of an address may begin; undefined: now. */
+  readonly turnOf: (address: string) => Promise<void> | undefined;
 };
 
 /**
@@ -144,7 +147,8 @@ export class Listener implements Service {
     }
     server.removeAllListeners("connection");
     server.on("connection", (socket: Socket) => {
-      if (!this.#countAddress(socket)) {
+      const address = this.#countAddress(socket);
+      if (address === undefined) {
         socket.destroy();
         return;
       }
@@ -158,7 +162,7 @@ export class Listener implements Service {
       });
       // A connection that breaks has nobody to be told; without a listener it would end the process.
       socket.on("error", () => {});
-      sniffHttpVersion(socket, limits.firstBytesMs, (version) => {
+      const speak = (version: HttpVersion) => {
         this.#undecided.delete(socket);
         if (socket.writableEnded) {
           // It was too late, and has its farewell.
@@ -170,25 +174,26 @@ export class Listener implements Service {
           speakHttp1.call(server, socket);
           socket.resume();
         }
-      });
+      };
+      beginConnection(socket, address, { ...this.#options, speak });
     });
     return server;
   }
 
-  /** Whether an address may have one connection more; counts it until it closes. */
-  #countAddress(socket: Socket): boolean {
+  /** Counts a connection for its address until it closes; undefined where that may have no more. */
+  #countAddress(socket: Socket): string | undefined {
     const address = clientAddress(socket);
     // A client that has gone by now has none.
-    if (address === undefined) return false;
+    if (address === undefined) return undefined;
     const open = (this.#addresses.get(address) ?? 0) + 1;
-    if (open > this.#options.limits.connectionsPerAddressMax) return false;
+    if (open > this.#options.limits.connectionsPerAddressMax) return undefined;
     this.#addresses.set(address, open);
     socket.once("close", () => {
       const left = (this.#addresses.get(address) ?? 0) - 1;
       if (left > 0) this.#addresses.set(address, left);
       else this.#addresses.delete(address);
     });
-    return true;
+    return address;
   }
 
   /** Node reads all requests that are sent ahead, and would serve them all at once. */

@@ -19,6 +19,13 @@ export function whenClosed(response: Exchange["response"], abort: AbortControlle
   });
 }
 
+/** Whether something settled within a time. */
+export function within(settled: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(resolve, ms, false);
+  return Promise.race([settled.then(() => true), late]).finally(() => clearTimeout(timer));
+}
+
 function isSent(response: Exchange["response"]): boolean {
   // A stream that its client resets counts as finished with Node, since Node ends it then.
   return "stream" in response

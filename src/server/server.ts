@@ -9,10 +9,9 @@
  * - Keys and bodies are never logged.
  */
 import type { Logger } from "pino";
-import type { Call, RequestHeaders } from "../domain/call.ts";
+import type { Call } from "../domain/call.ts";
 import { systemClock } from "../domain/clock.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
-import { newId } from "../domain/id.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
@@ -24,14 +23,15 @@ import { BodyTurns } from "./body-turns.ts";
 import { requireOneReading } from "./broken-request.ts";
 import { CallsInFlight, type Seat } from "./calls-in-flight.ts";
 import { Cors } from "./cors.ts";
-import { createExchange, readHead } from "./exchange.ts";
+import { createExchange, readHead, readRequestId } from "./exchange.ts";
 import { shuttingDown } from "./farewell.ts";
 import { KeylessPlaces } from "./keyless-places.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
 import { RefusalPace } from "./refusal-pace.ts";
-import { takeMs, whenClosed } from "./reply-taken.ts";
+import { RefusalShare } from "./refusal-share.ts";
+import { takeMs, whenClosed, within } from "./reply-taken.ts";
 import { guardReply } from "./unread-body.ts";
 
 export type ServerOptions = {
@@ -61,6 +61,7 @@ type Gates = {
   readonly bytes: BodyBytes;
   readonly turns: BodyTurns;
   readonly pace: RefusalPace;
+  readonly refusals: RefusalShare;
 };
 
 type OpenCall = { readonly settled: Promise<void>; readonly abort: AbortController };
@@ -87,9 +88,14 @@ export class Server implements Service {
       bytes: new BodyBytes(options.limits),
       turns: new BodyTurns(),
       pace: new RefusalPace(options.limits, systemClock),
+      refusals: new RefusalShare(options.limits, systemClock),
     };
     this.#cors = new Cors(options.corsOrigins ?? []);
-    this.#listener = new Listener({ ...options, receive: (...pair) => this.#receive(...pair) });
+    this.#listener = new Listener({
+      ...options,
+      receive: (...pair) => this.#receive(...pair),
+      turnOf: (address) => this.#gates.refusals.turnOf(address),
+    });
   }
 
   async start(): Promise<void> {
@@ -165,7 +171,7 @@ export class Server implements Service {
       replyHeaders: new Map(),
     };
     response.setHeader("x-request-id", call.requestId);
-    const held: Place[] = [];
+    const held: Passing["held"] = [];
     try {
       await this.#pass(route, exchange, { call, abort, held, refusal, bytes });
       if (!(await within(closed, takeMs(response, limits)))) {
@@ -198,7 +204,7 @@ export class Server implements Service {
   /** Lets the request pass to its route, or refuses it. Settles when the reply is handed over. */
   async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal, bytes }: Passing): Promise<void> {
     const over = new AbortController();
-    const { admission, keyless, calls, pace } = this.#gates;
+    const { admission, keyless, calls, pace, refusals } = this.#gates;
     let watched: Promise<void> | undefined;
     let principal: Principal | undefined;
     let seat: Seat | undefined;
@@ -220,6 +226,7 @@ export class Server implements Service {
         exchange.response.writeContinue();
       }
       if (principal && route.isStream) watched = admission.endWithKey(call.headers, abort, over.signal);
+      held.push(refusals.enter(exchange));
       await route.serve(exchange, principal ? { ...call, principal, onWait: () => rest(seat, bytes) } : call);
     } catch (error) {
       if (exchange.response.headersSent) {
@@ -227,6 +234,8 @@ export class Server implements Service {
       }
       // Who has shown no key holds a place by a refusal too.
       if (principal === undefined && held.length === 0 && !this.#takePlace(exchange, held)) return;
+      const isKeyless = route.access === "public" || refusal !== undefined;
+      if (isKeyless && !refusals.take(exchange)) return;
       await pace.wait(error, { address: exchange.address, signal: call.signal });
       await route.refuse(exchange, call, this.#toRefusal(error, call));
     } finally {
@@ -238,10 +247,11 @@ export class Server implements Service {
   }
 
   /** Whether a request without a key has a place; cuts it where it has none. */
-  #takePlace(exchange: Exchange, held: Place[]): boolean {
-    const place = this.#gates.keyless.takeRequest(exchange);
-    if (place === undefined) exchange.cut();
-    else held.push(place);
+  #takePlace(exchange: Exchange, held: Passing["held"]): boolean {
+    const { keyless, refusals } = this.#gates;
+    const place = keyless.takeRequest(exchange);
+    if (place !== undefined) held.push(place);
+    else if (refusals.take(exchange)) exchange.cut();
     return place !== undefined;
   }
 
@@ -266,7 +276,7 @@ type Passing = {
   readonly call: Call;
   readonly abort: AbortController;
   /** The places that the request holds until its end. */
-  readonly held: Place[];
+  readonly held: Pick<Place, "leave">[];
   readonly refusal: RequestError | undefined;
   readonly bytes: RequestBytes;
 };
@@ -283,17 +293,4 @@ type Reply = { readonly status: number; readonly ms: number };
 function rest(seat: Seat | undefined, bytes: RequestBytes): void {
   seat?.wait();
   bytes.leaveBody();
-}
-
-/** Whether something settled within a time. */
-function within(settled: Promise<unknown>, ms: number): Promise<boolean> {
-  const { promise: late, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(resolve, ms, false);
-  return Promise.race([settled.then(() => true), late]).finally(() => clearTimeout(timer));
-}
-
-/** The caller's own id where it is one that can stand in a log and a header, else a new one. */
-function readRequestId(headers: RequestHeaders): string {
-  const [id, ...others] = headers.get("x-request-id") ?? [];
-  return id !== undefined && others.length === 0 && /^[\x21-\x7e]{1,128}$/.test(id) ? id : newId();
 }

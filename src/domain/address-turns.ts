@@ -1,15 +1,18 @@
-import { FairQueue } from "../domain/fair-queue.ts";
-
-/** How long the process does other things between two answers. */
-const pauseMs = 1;
+import { FairQueue } from "./fair-queue.ts";
 
 /**
- * When calls that need no key are answered: one after the other, a millisecond apart, the addresses in turn. Whoever asks
+ * When what nobody has shown a key for is done: one after the other, a pause apart, the addresses in turn. Whoever asks
  * without an end then takes a small part of the process's time, and waits behind itself.
  */
-export class OpenTurns {
+export class AddressTurns {
   readonly #waiting = new FairQueue<() => void>();
+  readonly #pauseMs: number;
   #isPaused = false;
+
+  /** @param pauseMs how long the process does other things between two of them */
+  constructor(pauseMs: number) {
+    this.#pauseMs = pauseMs;
+  }
 
   /** Settles when it is the address's turn. */
   async take(address: string): Promise<void> {
@@ -26,6 +29,6 @@ export class OpenTurns {
       this.#isPaused = false;
       this.#waiting.shift()?.();
       if (this.#waiting.size > 0) this.#pause();
-    }, pauseMs);
+    }, this.#pauseMs);
   }
 }
