@@ -1,16 +1,20 @@
 import type { Exchange } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
-import { AddressPlaces, type Place } from "./address-places.ts";
+import { AddressPlaces, type NoPlace, type Place } from "./address-places.ts";
 import type { ServerLimits } from "./limits.ts";
 
 /** What callers without a key hold at a time: their requests, until the replies are taken, and streams among them. */
 export class KeylessPlaces {
-  readonly #limits: ServerLimits;
+  /** Made once: whoever goes on without an end is refused as often, and each error that is made costs its trace. */
+  readonly #refusals: Readonly<Record<NoPlace, RequestError>>;
   readonly #requests: AddressPlaces;
   readonly #streams: AddressPlaces;
 
   constructor(limits: ServerLimits) {
-    this.#limits = limits;
+    this.#refusals = {
+      max: tooManyStreams("open_streams", limits.openStreamsMax),
+      perAddressMax: tooManyStreams("open_streams_per_address", limits.openStreamsPerAddressMax),
+    };
     this.#requests = new AddressPlaces({
       max: limits.keylessRequestsMax,
       perAddressMax: limits.keylessRequestsPerAddressMax,
@@ -34,11 +38,9 @@ export class KeylessPlaces {
    * RequestError where there is none.
    */
   takeStream({ address }: Exchange, stream: AbortController): Place {
-    const { openStreamsMax, openStreamsPerAddressMax } = this.#limits;
     const place = this.#streams.take(address);
-    if (place === "max") throw tooManyStreams("open_streams", openStreamsMax);
-    if (place === "perAddressMax") throw tooManyStreams("open_streams_per_address", openStreamsPerAddressMax);
-    const move = () => stream.abort(tooManyStreams("open_streams", openStreamsMax));
+    if (typeof place === "string") throw this.#refusals[place];
+    const move = () => stream.abort(this.#refusals.max);
     place.isMoved.addEventListener("abort", move, { once: true });
     return place;
   }

@@ -58,14 +58,13 @@ export class RefusalShare {
     }
     const { stream } = request;
     const { session } = stream;
-    stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    if (session === undefined || session.closed || session.destroyed) return;
-    if (this.#serving.by(session) === 0) {
+    if (session !== undefined && this.#serving.by(session) === 0) {
       // It also drops what has come behind the request, which would be told apart and refused stream by stream.
       session.destroy(tooManyRefusals, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     } else {
+      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
       // With NO_ERROR: many clients drop what is under way at a GOAWAY that names an error.
-      session.close();
+      session?.close();
     }
   }
 }
