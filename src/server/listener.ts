@@ -42,6 +42,9 @@ export type ListenerOptions = {
   readonly turnOf: (address: string) => Promise<void> | undefined;
 };
 
+/** How many connections may wait to be taken at the least; the machine has a bound of its own (`somaxconn`). */
+const backlogMin = 511;
+
 /**
  * One TCP port for HTTP/1.1 and HTTP/2 without TLS.
  *
@@ -70,8 +73,10 @@ export class Listener implements Service {
   }
 
   async start(): Promise<void> {
-    const { host, port, log } = this.#options;
-    this.#http1.listen({ host, port });
+    const { host, port, limits, log } = this.#options;
+    // Node takes one connection in a turn of its loop. Where fewer may wait for that, a burst of one caller's makes the
+    // machine drop those of others, who try again a second or three later.
+    this.#http1.listen({ host, port, backlog: Math.max(backlogMin, limits.connectionsMax) });
     await once(this.#http1, "listening");
     this.#http1.on("error", (error) => log.error({ err: error }, "a connection could not be accepted"));
   }
