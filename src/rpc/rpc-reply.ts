@@ -71,7 +71,7 @@ function hold(exchange: Exchange, bytes: number): boolean {
   }
 }
 
-/** A refusal that no handler of Connect writes: at a tenth of the cost, or since there is no method to handle. */
+/** A refusal that no handler of Connect writes: since it has to cost little, or since there is no method to handle. */
 export function writeTrailersOnly(error: RequestError, format: RpcFormat, { response }: Exchange): void {
   response.statusCode = 200;
   response.setHeader("content-type", contentType(format));

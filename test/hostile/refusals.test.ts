@@ -128,17 +128,11 @@ test.each([
     const endTime = performance.now() + attackMs;
     const isOver = () => performance.now() > endTime;
     const attack = Promise.all(Array.from({ length: lanes }, () => again(bytes, from, isOver)));
-    const times: number[] = [];
-    while (!isOver()) {
-      const startTime = performance.now();
-      expect(await call(victim)).toBe(200);
-      times.push(performance.now() - startTime);
-    }
-    const { stallMs, cpuMs } = await server.measure();
+    while (!isOver()) expect(await call(victim)).toBe(200);
+    const { stallMs } = await server.measure();
     await attack;
-    // Both are far more than it takes, so that a busy machine does not fail the test.
+    // Far more than it takes, so that a busy machine does not fail the test.
     expect(stallMs).toBeLessThan(stallMsMax);
-    expect(cpuMs).toBeLessThan(attackMs);
     expect(server.errors()).toBe("");
   },
 );

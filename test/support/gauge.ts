@@ -9,26 +9,17 @@ export type Cost = {
   readonly rssBytes: number;
   /** The longest time in which nobody was served. */
   readonly stallMs: number;
-  /** The time of the processor that it took. */
-  readonly cpuMs: number;
 };
 
 const delay = monitorEventLoopDelay({ resolution: 5 });
 delay.enable();
 let rssBytes = 0;
-let cpuBefore = process.cpuUsage();
 setInterval(() => {
   rssBytes = Math.max(rssBytes, process.memoryUsage.rss());
 }, 5).unref();
 
 process.on("message", () => {
-  const { user, system } = process.cpuUsage(cpuBefore);
-  const cost: Cost = {
-    rssBytes: Math.max(rssBytes, process.memoryUsage.rss()),
-    stallMs: delay.max / 1e6,
-    cpuMs: (user + system) / 1e3,
-  };
-  cpuBefore = process.cpuUsage();
+  const cost: Cost = { rssBytes: Math.max(rssBytes, process.memoryUsage.rss()), stallMs: delay.max / 1e6 };
   rssBytes = 0;
   delay.reset();
   process.send?.(cost);
