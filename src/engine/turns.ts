@@ -9,7 +9,9 @@ import { FairQueue } from "../domain/fair-queue.ts";
 export class Turns {
   readonly #waiting = new FairQueue<() => void>();
   readonly #sliceMs: number;
-  #sliceStart = performance.now();
+  #sliceStart = 0;
+  /** Whether a slice has begun in this turn of the event loop. */
+  #hasBegun = false;
   #isPassing = false;
 
   /** @param sliceMs how long work may hold the thread before others get it: I/O, timers, the lease */
@@ -17,9 +19,11 @@ export class Turns {
     this.#sliceMs = sliceMs;
   }
 
-  /** Whether the slice is over: then wait for the next turn. */
+  /** Whether the slice is over: then wait for the next turn. It begins with who asks first in a turn of the event loop. */
   get isOver(): boolean {
-    return performance.now() - this.#sliceStart > this.#sliceMs;
+    if (this.#hasBegun) return performance.now() - this.#sliceStart > this.#sliceMs;
+    this.#begin();
+    return false;
   }
 
   /** Settles when it is the turn of those who wait under this path, as `[organizationId, environmentId]`. */
@@ -29,11 +33,20 @@ export class Turns {
     await turn;
   }
 
+  #begin(): void {
+    this.#sliceStart = performance.now();
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    setImmediate(() => {
+      this.#hasBegun = false;
+    });
+  }
+
   #passSoon(): void {
     this.#isPassing = true;
     setImmediate(() => {
       this.#isPassing = false;
-      this.#sliceStart = performance.now();
+      this.#begin();
       this.#waiting.shift()?.();
       // Behind what this turn's microtasks do.
       if (this.#waiting.size > 0) this.#passSoon();

@@ -31,3 +31,10 @@ test("a slice is over when it has lasted, and begins anew with each turn", async
   await turns.next(["a", "e"]);
   expect(turns.isOver).toBe(false);
 });
+
+test("work that comes alone does not wait: the slice begins with it, however long ago the last one was", async () => {
+  const turns = new Turns({ sliceMs: 5 });
+  expect(turns.isOver).toBe(false);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(turns.isOver).toBe(false);
+});
