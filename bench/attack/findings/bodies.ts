@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import type { Attack } from "../attack.ts";
 import { type Attacker, grpcFrame } from "../attacker.ts";
+import { holdBodies } from "../hold-bodies.ts";
 import { callApi, publishLine } from "../tenants.ts";
 
 const messageBytes = 4 * 1024 ** 2;
@@ -60,13 +61,7 @@ export const bodies: readonly Attack[] = [
     run: async (attacker) => {
       const { key, account } = attacker.options;
       const head = `POST /api/v1/workflow/echo/execute HTTP/1.1\r\nhost: a\r\nx-api-key: ${key}\r\nlinked_account_id: ${account}\r\ncontent-type: application/json\r\ncontent-length: 4000000\r\n\r\n`;
-      await attacker.repeat(500, async () => {
-        const socket = attacker.connect().resume();
-        socket.write(head);
-        socket.write(Buffer.alloc(3_999_990, 32));
-        await once(socket, "close", { signal: attacker.signal });
-        attacker.count("closed");
-      });
+      await holdBodies(attacker, head);
     },
   },
   {

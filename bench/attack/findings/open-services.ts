@@ -4,6 +4,7 @@ import { once } from "node:events";
 import type { ClientHttp2Stream } from "node:http2";
 import type { Attack } from "../attack.ts";
 import { type Attacker, grpcFrame, lengthField } from "../attacker.ts";
+import { holdBodies } from "../hold-bodies.ts";
 
 const reflection = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 const reflectionAlpha = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
@@ -48,13 +49,7 @@ export const openServices: readonly Attack[] = [
     title: "unfinished bodies of health checks over Connect, HTTP/1.1, 500 connections",
     run: async (attacker) => {
       const head = `POST ${check} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 4000000\r\n\r\n`;
-      await attacker.repeat(500, async () => {
-        const socket = attacker.connect().resume();
-        socket.write(head);
-        socket.write(Buffer.alloc(3_999_990, 32));
-        await once(socket, "close", { signal: attacker.signal });
-        attacker.count("closed");
-      });
+      await holdBodies(attacker, head);
     },
   },
   {
