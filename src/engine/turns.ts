@@ -3,8 +3,8 @@ import { FairQueue } from "../domain/fair-queue.ts";
 /**
  * The turns of one thread, for work that waits for nothing: a run of many nodes, a replay, a definition that is compiled.
  * Such work goes on in microtasks, and nothing else would run before its end. So it asks at each step whether the slice
- * is over, and waits for another turn where it is. Turns go to organisations and environments by turns, one in each turn
- * of the event loop, so that whoever has much to do waits behind itself. One for the process.
+ * is over, and waits for another turn where it is. Turns go to organisations and environments by turns, a slice in each
+ * turn of the event loop, so that whoever has much to do waits behind itself. One for the process.
  */
 export class Turns {
   readonly #waiting = new FairQueue<() => void>();
@@ -45,11 +45,19 @@ export class Turns {
   #passSoon(): void {
     this.#isPassing = true;
     setImmediate(() => {
-      this.#isPassing = false;
       this.#begin();
-      this.#waiting.shift()?.();
-      // Behind what this turn's microtasks do.
-      if (this.#waiting.size > 0) this.#passSoon();
+      this.#pass();
+    });
+  }
+
+  /** Passes the slice on from one to the next. What takes little time goes on together, and shares its statements then. */
+  #pass(): void {
+    this.#waiting.shift()?.();
+    // Behind all microtasks, and so behind what it does in its turn.
+    process.nextTick(() => {
+      if (this.#waiting.size === 0) this.#isPassing = false;
+      else if (this.isOver) this.#passSoon();
+      else this.#pass();
     });
   }
 }

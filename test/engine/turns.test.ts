@@ -7,8 +7,8 @@ async function take(turns: Turns, organization: string, told: string[]): Promise
   told.push(organization);
 }
 
-test("who has much to do waits behind itself, and other work of the process comes between any two turns", async () => {
-  const turns = new Turns();
+test("who has much to do waits behind itself, and other work of the process comes between any two slices", async () => {
+  const turns = new Turns({ sliceMs: 0 });
   const told: string[] = [];
   const waiting = ["a", "a", "a", "b"].map((organization) => take(turns, organization, told));
   let others = 0;
@@ -20,6 +20,21 @@ test("who has much to do waits behind itself, and other work of the process come
   await Promise.all(waiting);
   expect(told).toEqual(["a", "b", "a", "a"]);
   expect(others).toBeGreaterThan(0);
+});
+
+test("what takes little time shares a slice, in the order of the turns, and each goes on before the next begins", async () => {
+  const turns = new Turns({ sliceMs: 1_000 });
+  const told: string[] = [];
+  const waiting = ["a", "a", "b"].map(async (organization) => {
+    await take(turns, organization, told);
+    await Promise.resolve();
+    told.push(`${organization} goes on`);
+  });
+  let isOneTurn = true;
+  setImmediate(() => setImmediate(() => (isOneTurn = false)));
+  await Promise.all(waiting);
+  expect(isOneTurn).toBe(true);
+  expect(told).toEqual(["a", "a goes on", "b", "b goes on", "a", "a goes on"]);
 });
 
 test("a slice is over when it has lasted, and begins anew with each turn", async () => {
