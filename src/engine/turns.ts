@@ -53,11 +53,13 @@ export class Turns {
   /** Passes the slice on from one to the next. What takes little time goes on together, and shares its statements then. */
   #pass(): void {
     this.#waiting.shift()?.();
-    // Behind all microtasks, and so behind what it does in its turn.
-    process.nextTick(() => {
-      if (this.#waiting.size === 0) this.#isPassing = false;
-      else if (this.isOver) this.#passSoon();
-      else this.#pass();
-    });
+    // Behind all microtasks, and so behind what it does in its turn: ticks go first, but for those that a microtask asks for.
+    queueMicrotask(() => process.nextTick(() => this.#goOn()));
+  }
+
+  #goOn(): void {
+    if (this.#waiting.size === 0) this.#isPassing = false;
+    else if (this.isOver) this.#passSoon();
+    else this.#pass();
   }
 }
