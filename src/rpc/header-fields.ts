@@ -15,11 +15,9 @@ import { preferenceOf, unquoted } from "./preference.ts";
  * be met is no error (RFC 7240, section 2): one that is too large is met as far as it can be, others are ignored.
  */
 export function fieldsFromHeaders(schema: DescMessage, request: Message, headers: RequestHeaders): void {
-  for (const field of schema.fields) {
-    if (!hasOption(field, headerOption)) continue;
-    const rule = getOption(field, headerOption);
-    const value =
-      rule.preference === undefined ? headerField(field, rule, headers) : preferredField(field, rule, headers);
+  for (const from of fieldsOf(schema)) {
+    const { field, rule } = from;
+    const value = rule.preference === undefined ? headerField(from, headers) : preferredField(from, headers);
     if (value === undefined) continue;
     const message = reflect(schema, request);
     if (message.isSet(field)) {
@@ -44,28 +42,57 @@ export function headerHint(schema: DescMessage, fieldName: string): string | und
 
 type FieldValue = string | boolean | number;
 
-function headerField(field: DescField, rule: HeaderRule, headers: RequestHeaders): FieldValue | undefined {
-  const text = headerText(field, rule, headers);
+type HeaderField = {
+  readonly field: DescField;
+  readonly rule: HeaderRule;
+  /** What the header is called in all its spellings. */
+  readonly names: readonly string[];
+  /** The largest number that the field may hold, where its rules say so. */
+  readonly max: number;
+};
+
+const fieldsBySchema = new WeakMap<DescMessage, readonly HeaderField[]>();
+
+/** The fields of a message that come from headers. Read once: an option is parsed each time that it is asked for. */
+function fieldsOf(schema: DescMessage): readonly HeaderField[] {
+  const known = fieldsBySchema.get(schema);
+  if (known !== undefined) return known;
+  const fields = schema.fields
+    .filter((field) => hasOption(field, headerOption))
+    .map((field) => {
+      const rule = getOption(field, headerOption);
+      return { field, rule, names: spellings(rule), max: maxOf(field) };
+    });
+  fieldsBySchema.set(schema, fields);
+  return fields;
+}
+
+function headerField(from: HeaderField, headers: RequestHeaders): FieldValue | undefined {
+  const { field, rule } = from;
+  const text = headerText(from, headers);
   return text === undefined || (text === "" && rule.isQuotable !== true) ? undefined : parse(field, text);
 }
 
-function headerText(field: DescField, rule: HeaderRule, headers: RequestHeaders): string | undefined {
-  const value = headerValue(rule, headers);
+function headerText(from: HeaderField, headers: RequestHeaders): string | undefined {
+  const { field, rule } = from;
+  const value = headerValue(from, headers);
   if (rule.isQuotable !== true || !value?.startsWith('"')) return value;
   const text = unquoted(value);
   if (text === undefined) throw refusal(field, `has a quote that does not close: ${quoted(value)}`);
   return text;
 }
 
-function headerValue(rule: HeaderRule, headers: RequestHeaders): string | undefined {
-  const values = spellings(rule).flatMap((name) => {
-    const [value, ...others] = headers.get(name) ?? [];
-    if (others.length > 0) throw headerRefused(name, `was sent ${others.length + 1} times; send it once`);
-    return value ?? [];
-  });
-  const [value, twin = value] = values;
-  if (twin !== value) {
-    throw headerRefused(rule.name, `was sent in two spellings whose values differ; send one of them`);
+function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): string | undefined {
+  let value: string | undefined;
+  for (const name of names) {
+    const values = headers.get(name);
+    if (values === undefined) continue;
+    if (values.length > 1) throw headerRefused(name, `was sent ${values.length} times; send it once`);
+    const [twin] = values;
+    if (value !== undefined && twin !== value) {
+      throw headerRefused(rule.name, `was sent in two spellings whose values differ; send one of them`);
+    }
+    value = twin;
   }
   return value === rule.absentValue ? undefined : value;
 }
@@ -75,12 +102,16 @@ function headerRefused(name: string, problem: string): RequestError {
 }
 
 /** The whole number that a preference asks for, at most what its field may hold. */
-function preferredField(field: DescField, rule: HeaderRule, headers: RequestHeaders): FieldValue | undefined {
+function preferredField({ rule, max }: HeaderField, headers: RequestHeaders): FieldValue | undefined {
   const text = preferenceOf(headers.get(rule.name) ?? [], rule.preference ?? "");
   if (text === undefined || !/^\d+$/.test(text)) return undefined;
+  return Math.min(Number(text), max);
+}
+
+function maxOf(field: DescField): number {
   const { type } = getOption(field, fieldRules);
-  const max = type.case === "int32" && type.value.lessThan.case === "lte" ? type.value.lessThan.value : undefined;
-  return Math.min(Number(text), max ?? Number.MAX_SAFE_INTEGER);
+  if (type.case !== "int32" || type.value.lessThan.case !== "lte") return Number.MAX_SAFE_INTEGER;
+  return type.value.lessThan.value;
 }
 
 function spellings(rule: HeaderRule): readonly string[] {
