@@ -1,5 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
-
 /** Where time comes from. Tests move one of their own. */
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -17,8 +15,25 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   elapsed: () => performance.now(),
   wait: async (ms, signal) => {
-    for (let left = ms; left > 0; left -= timerMaxMs) {
-      await sleep(Math.min(left, timerMaxMs), undefined, { ...(signal && { signal }) });
-    }
+    for (let left = ms; left > 0; left -= timerMaxMs) await sleep(Math.min(left, timerMaxMs), signal);
   },
 };
+
+/** That of `node:timers/promises` makes an error of its own for each wait that is ended early, as most are. */
+function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  if (signal?.aborted) {
+    reject(signal.reason);
+    return promise;
+  }
+  const abort = () => {
+    clearTimeout(timer);
+    reject(signal?.reason);
+  };
+  const timer = setTimeout(() => {
+    signal?.removeEventListener("abort", abort);
+    resolve();
+  }, ms);
+  signal?.addEventListener("abort", abort, { once: true });
+  return promise;
+}

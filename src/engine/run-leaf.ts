@@ -1,5 +1,6 @@
 import type { Clock } from "../domain/clock.ts";
 import type { JsonText } from "../domain/json-text.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
 import type { LeafStep, Retry } from "./graph.ts";
@@ -107,7 +108,7 @@ function openTimeout(clock: Clock, timeoutMs: number, signal: AbortSignal): Node
       );
     },
     close: async () => {
-      closed.abort();
+      closed.abort(noLongerNeeded);
       await timer;
     },
   };

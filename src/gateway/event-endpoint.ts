@@ -3,6 +3,7 @@ import type { Call, InvokeStream } from "../domain/call.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { Exchange, RequestHead, Route } from "../domain/door.ts";
 import type { Limits } from "../domain/limits.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { errorReply, refusalOf } from "./error-envelope.ts";
 import { EventStream } from "./event-stream.ts";
 import { comment, EventWriter, eventText } from "./event-text.ts";
@@ -85,7 +86,7 @@ export class EventEndpoint {
         yield value;
       }
     } finally {
-      over.abort();
+      over.abort(noLongerNeeded);
       await messages.return?.();
     }
   }

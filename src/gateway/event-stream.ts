@@ -3,6 +3,7 @@ import type { Call } from "../domain/call.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { Exchange } from "../domain/door.ts";
 import type { Limits } from "../domain/limits.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { setHead } from "./http-reply.ts";
 
@@ -80,7 +81,7 @@ export class EventStream {
         this.#options.clock.wait(ms, over.signal).then(() => false),
       ]);
     } finally {
-      over.abort();
+      over.abort(noLongerNeeded);
     }
   }
 }

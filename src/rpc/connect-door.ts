@@ -125,7 +125,8 @@ function incoming({ values, signal }: HandlerContext): { readonly call: Call; re
   const call = values.get(callKey);
   const request = values.get(requestKey);
   if (call === undefined || request === undefined) throw new Error("a call reached Connect without its message");
-  return { call: { ...call, signal: AbortSignal.any([call.signal, signal]) }, request };
+  // That of Connect follows the call's own, and ends at the call's deadline too.
+  return { call: { ...call, signal }, request };
 }
 
 /** Headers count until the first message has gone. */

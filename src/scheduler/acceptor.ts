@@ -1,6 +1,7 @@
 import type { Account } from "../domain/account.ts";
 import { isTerminal } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { RequestError } from "../domain/request-error.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
@@ -178,7 +179,7 @@ export class Acceptor {
       await run.begin();
       return { executionId: id, outcome: run.outcome };
     } finally {
-      answered.abort();
+      answered.abort(noLongerNeeded);
     }
   }
 

@@ -6,6 +6,7 @@ import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { parseJson } from "../domain/json-parse.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
@@ -174,7 +175,7 @@ export class ExecutionRun {
     aged.catch(() => undefined);
     try {
       const outcome = await this.#runGraph();
-      ended.abort();
+      ended.abort(noLongerNeeded);
       if (this.#begun !== undefined) return await this.#finish(outcome);
       // From here on there is nothing left to begin: whoever would begin it waits for its end.
       this.#begun = this.#commitFinished(outcome);
@@ -184,7 +185,7 @@ export class ExecutionRun {
       if (error instanceof CutShort) return error.outcome;
       throw error;
     } finally {
-      ended.abort();
+      ended.abort(noLongerNeeded);
       this.#journal.close();
     }
   }

@@ -1,5 +1,6 @@
 import type { Clock } from "../domain/clock.ts";
 import type { NodeRun } from "../domain/execution.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Journal } from "../engine/journal.ts";
 import { bytesOf, recordsTooLarge } from "../engine/record-bytes.ts";
 import type { Flush } from "../storage/flush.ts";
@@ -151,7 +152,7 @@ export class RunJournal implements Journal {
   /** Ends the timers. What is pending is for `take` or lost with the run. */
   close(): void {
     this.#isOpen = false;
-    this.#closed.abort();
+    this.#closed.abort(noLongerNeeded);
     this.#options.memory.hold(0);
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from "../domain/clock.ts";
 import type { Outcome } from "../domain/execution.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
 import { ExecutionRun, type ExecutionRunOptions, eventOf } from "./execution-run.ts";
@@ -110,7 +111,7 @@ export class Runs {
   async drain(ms: number, clock: Clock): Promise<void> {
     const drained = new AbortController();
     await Promise.race([Promise.all(this.#ending), clock.wait(ms, drained.signal).catch(() => undefined)]);
-    drained.abort();
+    drained.abort(noLongerNeeded);
     for (const run of this.#running.values()) run.abandon();
     await Promise.all(this.#ending);
   }

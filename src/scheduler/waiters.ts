@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
 import type { Outcome } from "../domain/execution.ts";
 import { FairQueue } from "../domain/fair-queue.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Service } from "../domain/service.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { UnreadEnd } from "../storage/result.ts";
@@ -30,13 +31,13 @@ export type WaitersOptions = {
  */
 export class Waiters implements Service {
   readonly #options: WaitersOptions;
-  readonly #waiting = new Map<string, Set<(outcome: Outcome) => void>>();
+  readonly #waiting = new Map<string, Set<(outcome: Outcome | undefined) => void>>();
   readonly #heard = new Set<string>();
   /** Those that have ended with results which are still to be read. */
   readonly #unread = new FairQueue<UnreadEnd>();
   readonly #unreadIds = new Set<string>();
   #rereadTime = Number.NEGATIVE_INFINITY;
-  readonly #stopped = new AbortController();
+  #isStopped = false;
   readonly #loop: Loop;
 
   constructor(options: WaitersOptions) {
@@ -50,7 +51,8 @@ export class Waiters implements Service {
 
   /** Sends all away who wait. */
   async stop(): Promise<void> {
-    this.#stopped.abort();
+    this.#isStopped = true;
+    for (const all of this.#waiting.values()) for (const settle of all) settle(undefined);
     await this.#loop.stop();
   }
 
@@ -64,15 +66,19 @@ export class Waiters implements Service {
 
   /** Waits for the end of an execution; undefined when `ms` are over, or the signal aborts, first. */
   async wait(executionId: string, ms: number, signal: AbortSignal): Promise<Outcome | undefined> {
-    const over = new AbortController();
-    const told = Promise.withResolvers<Outcome>();
+    if (signal.aborted || this.#isStopped) return undefined;
+    const patience = new AbortController();
+    const told = Promise.withResolvers<Outcome | undefined>();
+    const giveUp = () => told.resolve(undefined);
     const all = this.#waiting.get(executionId) ?? new Set();
     this.#waiting.set(executionId, all.add(told.resolve));
-    const patience = this.#options.clock.wait(ms, AbortSignal.any([signal, over.signal, this.#stopped.signal]));
+    signal.addEventListener("abort", giveUp, { once: true });
+    void this.#options.clock.wait(ms, patience.signal).then(giveUp, giveUp);
     try {
-      return await Promise.race([told.promise, patience.then(nothing, nothing)]);
+      return await told.promise;
     } finally {
-      over.abort();
+      patience.abort(noLongerNeeded);
+      signal.removeEventListener("abort", giveUp);
       all.delete(told.resolve);
       if (all.size === 0 && this.#waiting.get(executionId) === all) this.#waiting.delete(executionId);
     }
@@ -122,8 +128,4 @@ export class Waiters implements Service {
       this.settle(id, outcome);
     }
   }
-}
-
-function nothing(): undefined {
-  return undefined;
 }

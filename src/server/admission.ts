@@ -1,6 +1,7 @@
 import { scopeWord } from "../domain/api-key.ts";
 import type { RequestHeaders } from "../domain/call.ts";
 import type { Exchange, Route } from "../domain/door.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 
@@ -10,6 +11,8 @@ export type Keys = {
   /** Settles when a key that was good is so no longer; rejects when the signal aborts. */
   untilEnded(key: string, signal: AbortSignal): Promise<void>;
 };
+
+export type KeyWatch = { end(): Promise<void> };
 
 export type AdmissionOptions = {
   readonly keys: Keys;
@@ -49,13 +52,19 @@ export class Admission {
     return principal;
   }
 
-  /** Ends a stream once its key has ended, until the stream itself is over. */
-  async endWithKey(headers: RequestHeaders, stream: AbortController, over: AbortSignal): Promise<void> {
-    const hasEnded = await this.#options.keys.untilEnded(readKey(headers), over).then(
-      () => true,
-      () => false,
+  /** Ends a stream once its key has ended, until the watch is ended. */
+  watchKey(headers: RequestHeaders, stream: AbortController): KeyWatch {
+    const over = new AbortController();
+    const watched = this.#options.keys.untilEnded(readKey(headers), over.signal).then(
+      () => stream.abort(keyRefused()),
+      () => undefined,
     );
-    if (hasEnded) stream.abort(keyRefused());
+    return {
+      end: async () => {
+        over.abort(noLongerNeeded);
+        await watched;
+      },
+    };
   }
 }
 

@@ -1,6 +1,7 @@
 import { keyTextOf } from "../domain/api-key.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { KeyOrigin } from "../domain/key-checksum.ts";
+import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Principal } from "../domain/principal.ts";
 import { KeyGuesses, type KeyGuessLimits } from "./key-guesses.ts";
 
@@ -126,7 +127,7 @@ export class Authenticator {
       await Promise.race([told, this.#options.clock.wait(watchMs, AbortSignal.any([signal, over.signal]))]);
     } finally {
       this.#watches.delete(resolve);
-      over.abort();
+      over.abort(noLongerNeeded);
     }
   }
 }

@@ -17,7 +17,7 @@ import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import type { Document } from "../gateway/document.ts";
 import type { Place } from "./address-places.ts";
-import { Admission, type Keys } from "./admission.ts";
+import { Admission, type Keys, type KeyWatch } from "./admission.ts";
 import { BodyBytes, type RequestBytes } from "./body-bytes.ts";
 import { BodyTurns } from "./body-turns.ts";
 import { requireOneReading } from "./broken-request.ts";
@@ -203,9 +203,8 @@ export class Server implements Service {
 
   /** Lets the request pass to its route, or refuses it. Settles when the reply is handed over. */
   async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal, bytes }: Passing): Promise<void> {
-    const over = new AbortController();
     const { admission, keyless, calls, pace, refusals } = this.#gates;
-    let watched: Promise<void> | undefined;
+    let watch: KeyWatch | undefined;
     let principal: Principal | undefined;
     let seat: Seat | undefined;
     try {
@@ -225,7 +224,7 @@ export class Server implements Service {
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
         exchange.response.writeContinue();
       }
-      if (principal && route.isStream) watched = admission.endWithKey(call.headers, abort, over.signal);
+      if (principal && route.isStream) watch = admission.watchKey(call.headers, abort);
       held.push(refusals.enter(exchange));
       await route.serve(exchange, principal ? { ...call, principal, onWait: () => rest(seat, bytes) } : call);
     } catch (error) {
@@ -241,8 +240,7 @@ export class Server implements Service {
     } finally {
       seat?.leave();
       bytes.leaveBody();
-      over.abort();
-      await watched;
+      await watch?.end();
     }
   }
 
