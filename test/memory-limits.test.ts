@@ -1,5 +1,7 @@
+import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
+import { promisify } from "node:util";
 import { Agent, request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { missingLimits } from "../src/memory-limits.ts";
@@ -118,5 +120,38 @@ describe.skipIf(process.platform !== "linux")("a process that was started plainl
     });
     expect(peak).toBeGreaterThan(before + 16 * 1024);
     expect(await server.end("SIGTERM")).toBe(0);
+  });
+});
+
+/** Frees nearly all of many objects that live outside of V8's heap, and says what the process holds before and later. */
+const fragmented = `
+  const { createHmac } = await import("node:crypto");
+  const { giveFreedMemoryBack } = await import(process.argv[1]);
+  const held = () => process.memoryUsage.rss() / 2 ** 20;
+  let objects = Array.from({ length: 100_000 }, () => createHmac("sha256", "key"));
+  const before = held();
+  objects = objects.filter((_, index) => index % 1_000 === 0);
+  if (process.argv[2] === "true") giveFreedMemoryBack({ everyMs: 50 });
+  for (let turn = 0; turn < 15; turn += 1) {
+    globalThis.gc();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  console.log(JSON.stringify({ before, after: held(), objects: objects.length }));
+`;
+
+describe.skipIf(process.platform !== "linux" || Number.parseInt(process.versions.node, 10) < 26)("freed memory", () => {
+  async function run(isGivenBack: boolean) {
+    const module = new URL("../src/freed-memory.ts", import.meta.url).href;
+    const args = ["--expose-gc", "--input-type=module", "-e", fragmented, module, String(isGivenBack)];
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
+    expect(stderr).toBe("");
+    return JSON.parse(stdout);
+  }
+
+  test("that lies between what lives on goes back to the machine, and not without its being asked to", async () => {
+    const kept = await run(false);
+    const given = await run(true);
+    expect(kept.after).toBeGreaterThan(0.8 * kept.before);
+    expect(given.after).toBeLessThan(0.6 * given.before);
   });
 });
