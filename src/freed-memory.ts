@@ -1,3 +1,5 @@
+import { Session } from "node:inspector/promises";
+
 const mebibyte = 1024 ** 2;
 
 /** How often it is looked how much memory the process holds. */
@@ -10,37 +12,95 @@ const ownBytes = 128 * mebibyte;
 const littleBytes = 4 * mebibyte;
 const idleLooksMax = 5;
 
+/**
+ * When garbage is collected, beside V8's own times: where the process holds so much more than after the last time, or it
+ * was long ago, and most of its time was free since the last look.
+ */
+const grownBytes = 16 * mebibyte;
+const collectPauseMs = 15_000;
+const collectAgainMs = 120_000;
+const freeTimeMin = 0.5;
+
 /** Gives back to the machine what can be, at once. */
 type Trim = () => void;
 
 /**
- * Gives the memory that glibc keeps for later back to the machine. glibc itself gives back what lies at the end of its
- * heap alone, so that after a burst of requests a few bytes that live on keep hundreds of mebibytes with them. Does nothing
- * where the process runs on another library, or on a Node without `node:ffi` (before 26).
+ * Gives memory that was freed back to the machine, while the process has little to do.
  *
- * It takes 0.4 ms for each mebibyte that it gives back.
- *
- * @returns ends it
+ * V8 has no reason to collect what is garbage where little is asked for. And glibc gives back what lies at the end of its
+ * heap alone, so that after a burst of requests a few bytes that live on keep hundreds of mebibytes with them.
  */
-export function giveFreedMemoryBack({ everyMs = lookMs } = {}): () => void {
-  const trim = trimOfGlibc();
-  if (trim === undefined) return () => undefined;
-  let idleLooks = 0;
-  let looksToLeave = 0;
-  const timer = setInterval(() => {
-    looksToLeave -= 1;
-    const before = process.memoryUsage.rss();
-    if (looksToLeave > 0 || before < ownBytes) return;
-    trim();
-    const isLittle = before - process.memoryUsage.rss() < littleBytes;
-    idleLooks = isLittle ? Math.min(idleLooks + 1, idleLooksMax) : 0;
-    looksToLeave = idleLooks;
-  }, everyMs);
-  timer.unref();
-  return () => clearInterval(timer);
+export class FreedMemory {
+  readonly #trim = trimOfGlibc();
+  readonly #everyMs: number;
+  #timer: NodeJS.Timeout | undefined;
+  #idleLooks = 0;
+  #looksToLeave = 0;
+  #collectTime = Number.NEGATIVE_INFINITY;
+  #heldAfter = 0;
+  #busyTime = performance.eventLoopUtilization();
+
+  constructor({ everyMs = lookMs } = {}) {
+    this.#everyMs = everyMs;
+  }
+
+  /** Collects what the start has left, a third of all, and looks again from time to time. */
+  async start(): Promise<void> {
+    await this.#collect();
+    this.#timer = setInterval(() => void this.#look(), this.#everyMs);
+    this.#timer.unref();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    const { utilization } = performance.eventLoopUtilization(this.#busyTime);
+    this.#busyTime = performance.eventLoopUtilization();
+    if (held() < ownBytes) return;
+    this.#giveBack();
+    if (1 - utilization >= freeTimeMin && this.#isGrown()) await this.#collect();
+  }
+
+  #isGrown(): boolean {
+    const pastMs = performance.now() - this.#collectTime;
+    return pastMs > collectAgainMs || (pastMs > collectPauseMs && held() > this.#heldAfter + grownBytes);
+  }
+
+  async #collect(): Promise<void> {
+    this.#collectTime = performance.now();
+    await collectGarbage();
+    this.#trim?.();
+    this.#heldAfter = held();
+  }
+
+  /** Takes 0.4 ms for each mebibyte that is given back, and 3 ms where there is none. */
+  #giveBack(): void {
+    this.#looksToLeave -= 1;
+    if (this.#looksToLeave > 0) return;
+    const before = held();
+    this.#trim?.();
+    this.#idleLooks = before - held() < littleBytes ? Math.min(this.#idleLooks + 1, idleLooksMax) : 0;
+    this.#looksToLeave = this.#idleLooks;
+  }
 }
 
-/** https://man7.org/linux/man-pages/man3/malloc_trim.3.html */
+function held(): number {
+  return process.memoryUsage.rss();
+}
+
+async function collectGarbage(): Promise<void> {
+  const session = new Session();
+  session.connect();
+  await session.post("HeapProfiler.collectGarbage");
+  session.disconnect();
+}
+
+/**
+ * https://man7.org/linux/man-pages/man3/malloc_trim.3.html; undefined where the process runs on another library than
+ * glibc, or on a Node without `node:ffi` (before 26).
+ */
 function trimOfGlibc(): Trim | undefined {
   // Node warns of what is experimental when it is loaded. Where it changes, nothing is given back, and no more happens.
   const { emitWarning } = process;

@@ -1,9 +1,8 @@
-import { Session } from "node:inspector/promises";
 import { pino } from "pino";
 import { App } from "./app.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { keysFileOf } from "./first-run.ts";
-import { giveFreedMemoryBack } from "./freed-memory.ts";
+import { FreedMemory } from "./freed-memory.ts";
 
 /** How a process that was told wrong ends, by the convention of command lines. */
 const usageStatus = 2;
@@ -39,16 +38,7 @@ export async function runServer(): Promise<void> {
   }
   if (signals > 0) return;
   process.stdout.write(welcome(config, app));
-  await collectGarbage();
-  giveFreedMemoryBack();
-}
-
-/** What the start has left in memory, a third of all, goes back to the machine now and not after some later peak. */
-async function collectGarbage(): Promise<void> {
-  const session = new Session();
-  session.connect();
-  await session.post("HeapProfiler.collectGarbage");
-  session.disconnect();
+  await new FreedMemory().start();
 }
 
 function configOrExit(): Config {

@@ -126,14 +126,14 @@ describe.skipIf(process.platform !== "linux")("a process that was started plainl
 /** Frees nearly all of many objects that live outside of V8's heap, and says what the process holds before and later. */
 const fragmented = `
   const { createHmac } = await import("node:crypto");
-  const { giveFreedMemoryBack } = await import(process.argv[1]);
+  const { FreedMemory } = await import(process.argv[1]);
   const held = () => process.memoryUsage.rss() / 2 ** 20;
   let objects = Array.from({ length: 100_000 }, () => createHmac("sha256", "key"));
   const before = held();
   objects = objects.filter((_, index) => index % 1_000 === 0);
-  if (process.argv[2] === "true") giveFreedMemoryBack({ everyMs: 50 });
+  globalThis.gc();
+  if (process.argv[2] === "true") await new FreedMemory({ everyMs: 50 }).start();
   for (let turn = 0; turn < 15; turn += 1) {
-    globalThis.gc();
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   console.log(JSON.stringify({ before, after: held(), objects: objects.length }));
