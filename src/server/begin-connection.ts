@@ -11,20 +11,11 @@ export function beginConnection(
   address: string,
   { limits, turnOf, speak }: Pick<ListenerOptions, "limits" | "turnOf"> & { speak(version: HttpVersion): void },
 ): void {
-  const sniff = (found: (version: HttpVersion) => void) => sniffHttpVersion(socket, limits.firstBytesMs, found);
-  const ifOpen = (next: () => void) => () => {
-    if (!socket.destroyed) next();
-  };
+  const { firstBytesMs: timeoutMs, headerBytesMax: bytesMax } = limits;
+  const sniff = (turn: () => Promise<void> | undefined) =>
+    sniffHttpVersion(socket, { timeoutMs, bytesMax, turn, found: speak });
   const turn = turnOf(address);
-  if (turn !== undefined) {
-    void turn.then(ifOpen(() => sniff(speak)));
-    return;
-  }
-  sniff((version) => {
-    // Many that came together may have used their address's share up since.
-    const late = turnOf(address);
-    if (late === undefined) speak(version);
-    else if (socket.readableLength > limits.headerBytesMax) socket.destroy();
-    else void late.then(ifOpen(() => speak(version)));
-  });
+  // Many that came together may have used their address's share up by the time that they tell.
+  if (turn === undefined) sniff(() => turnOf(address));
+  else void turn.then(() => !socket.destroyed && sniff(() => undefined));
 }

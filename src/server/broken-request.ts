@@ -1,13 +1,35 @@
+import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Exchange, RequestHead } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { replyBare } from "./bare-reply.ts";
+import type { ServerLimits } from "./limits.ts";
+
+type Connection = {
+  readonly socket: Duplex;
+  /** The replies that are due on it, in order. */
+  readonly unanswered: ReadonlySet<ServerResponse>;
+  readonly limits: Pick<ServerLimits, "lingerMs">;
+};
+
+/** Ends a connection of HTTP/1.1 on which Node could not read a request, behind the replies that are due on it. */
+export function endBroken(error: NodeJS.ErrnoException, { socket, unanswered, limits }: Connection): void {
+  // `pipelining.ts` has stopped the parser: the connection ends behind the refusal that is due.
+  if (error.code === "HPE_PAUSED") return;
+  // Words of ours before or in the middle of another request's reply would be taken for it or for a part of it.
+  const due = [...unanswered].findLast(
+    ({ req, headersSent, writableFinished }) => !writableFinished && (req.complete || headersSent),
+  );
+  if (due === undefined) refuseBrokenRequest(error, socket, limits.lingerMs);
+  else if (due.headersSent) socket.destroy();
+  else due.shouldKeepAlive = false;
+}
 
 /**
  * Answers bytes that Node could not read as a request, or not in time, and ends the connection: what follows on it
  * cannot be told apart from the rest of the broken request, and a proxy before us may take it for somebody else's.
  */
-export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex, lingerMs: number): void {
+function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex, lingerMs: number): void {
   if (socket.writableEnded) return;
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy(error);

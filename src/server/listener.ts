@@ -18,7 +18,7 @@ import type { Logger } from "pino";
 import type { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import { beginConnection } from "./begin-connection.ts";
-import { refuseBrokenRequest } from "./broken-request.ts";
+import { endBroken } from "./broken-request.ts";
 import { clientAddress } from "./client-address.ts";
 import { sayFarewell } from "./farewell.ts";
 import type { ServerLimits } from "./limits.ts";
@@ -136,15 +136,9 @@ export class Listener implements Service {
       }
     };
     server.on("request", receiveHttp1).on("checkContinue", receiveHttp1).on("checkExpectation", receiveHttp1);
-    server.on("clientError", (error, socket) => {
-      // Words of ours before or in the middle of another request's reply would be taken for it or for a part of it.
-      const due = [...(this.#unanswered.get(socket) ?? [])].findLast(
-        ({ req, headersSent, writableFinished }) => !writableFinished && (req.complete || headersSent),
-      );
-      if (due === undefined) refuseBrokenRequest(error, socket, limits.lingerMs);
-      else if (due.headersSent) socket.destroy();
-      else due.shouldKeepAlive = false;
-    });
+    server.on("clientError", (error, socket) =>
+      endBroken(error, { socket, unanswered: this.#unanswered.get(socket) ?? new Set(), limits }),
+    );
 
     const [speakHttp1] = server.listeners("connection");
     if (speakHttp1 === undefined) {

@@ -1,11 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import { RequestError } from "../domain/request-error.ts";
 import type { ListenerOptions } from "./listener.ts";
 
 /**
  * Serves a request of HTTP/1.1 unless too many that were sent before it on its connection are unanswered. The first that
- * is one too many is refused, and ends the connection; those behind it are not answered, and whoever has sent as many
- * again is cut at once.
+ * is one too many is refused, and ends the connection; what is sent behind it is not read.
  */
 export function receiveInTurn(
   request: IncomingMessage,
@@ -15,9 +15,20 @@ export function receiveInTurn(
   const tooMany = unanswered - limits.requestsAheadMax;
   if (tooMany <= 0) receive(request, response);
   else if (tooMany === 1) {
+    stopParser(request.socket);
     response.setHeader("connection", "close");
     receive(request, response, tooManyAhead(limits.requestsAheadMax));
-  } else if (tooMany > limits.requestsAheadMax) request.socket.destroy();
+  }
+}
+
+/**
+ * Lets Node's parser end here, with an error. Without that it reads all requests of a piece to its end, and each costs as
+ * much as a small reply, whoever does not want it; as often again when the connection closes (`abortIncoming`).
+ */
+function stopParser(socket: Socket): void {
+  // Node has it there, and tells it to nobody; where it has it no more, requests are read and dropped.
+  const { parser } = socket as Socket & { readonly parser?: { pause?: () => void } | null };
+  parser?.pause?.();
 }
 
 function tooManyAhead(max: number): RequestError {

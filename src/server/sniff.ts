@@ -2,27 +2,50 @@ import type { Socket } from "node:net";
 
 export type HttpVersion = "http1" | "http2";
 
+export type SniffOptions = {
+  readonly timeoutMs: number;
+  /** How much of what it sends is kept for a connection that waits for its turn. */
+  readonly bytesMax: number;
+  /** When a connection may go on that has told which HTTP it speaks; undefined: at once. */
+  readonly turn: () => Promise<void> | undefined;
+  readonly found: (version: HttpVersion) => void;
+};
+
+const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+
 /**
- * Calls `found` as soon as the first bytes of a connection tell which HTTP it speaks. The bytes are back in the socket
- * by then, and the socket is paused. A connection that does not tell in time, or that ends before, is destroyed.
+ * Calls `found` when the first bytes of a connection tell which HTTP it speaks, and it is its turn. The bytes are back in
+ * the socket by then, and the socket is paused. A connection that does not tell in time, or that ends before, is destroyed.
+ *
+ * They are back as one piece: Node gives a session of HTTP/2 what its socket holds piece by piece, and ends the process
+ * where a piece has ended the session (`Http2Session`, "emulate receiving it").
  */
-export function sniffHttpVersion(socket: Socket, timeoutMs: number, found: (version: HttpVersion) => void): void {
-  const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+export function sniffHttpVersion(socket: Socket, { timeoutMs, bytesMax, turn, found }: SniffOptions): void {
   let seen: Buffer = Buffer.alloc(0);
   let isLooking = true;
+  let version: HttpVersion | undefined;
 
   const destroy = () => socket.destroy();
   const read = (chunk: Buffer) => {
     seen = Buffer.concat([seen, chunk]);
-    const length = Math.min(seen.length, preface.length);
-    const isPreface = seen.subarray(0, length).equals(preface.subarray(0, length));
-    if (isPreface && length < preface.length) {
+    if (version !== undefined) {
+      if (seen.length > bytesMax) destroy();
       return;
     }
+    const length = Math.min(seen.length, preface.length);
+    const isPreface = seen.subarray(0, length).equals(preface.subarray(0, length));
+    if (isPreface && length < preface.length) return;
+    version = isPreface ? "http2" : "http1";
+    clearTimeout(timer);
+    const waiting = turn();
+    if (waiting === undefined) goOn(version);
+    else void waiting.then(() => isLooking && version !== undefined && goOn(version));
+  };
+  const goOn = (told: HttpVersion) => {
     leave();
     socket.pause();
     socket.unshift(seen);
-    found(isPreface ? "http2" : "http1");
+    found(told);
   };
   const leave = () => {
     isLooking = false;
@@ -32,6 +55,6 @@ export function sniffHttpVersion(socket: Socket, timeoutMs: number, found: (vers
 
   // One timer for all the bytes: a limit on silence alone is passed by a client that sends them one by one.
   // Behind what has arrived: in a busy process the timer comes first, and the bytes may lie there unread.
-  const timer = setTimeout(() => setImmediate(() => isLooking && destroy()), timeoutMs);
+  const timer = setTimeout(() => setImmediate(() => isLooking && version === undefined && destroy()), timeoutMs);
   socket.on("data", read).once("end", destroy).once("close", leave);
 }
