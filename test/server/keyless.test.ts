@@ -2,9 +2,11 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import { connect } from "node:net";
 import type { Writable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { AddressPlaces } from "../../src/server/address-places.ts";
 import { clientAddress } from "../../src/server/client-address.ts";
+import { frameTypes, http2Frame } from "../support/http2-frames.ts";
 import { goodKey, startServer } from "./running-server.ts";
 
 /* Who shows no key holds so many requests at a time and no more, and leaves room for other addresses. */
@@ -19,8 +21,8 @@ function openSession(url: string, localAddress: string): http2.ClientHttp2Sessio
 }
 
 /** Asks for a page whose reply does not end, and answers once it has begun. */
-async function hold(session: http2.ClientHttp2Session): Promise<http2.ClientHttp2Stream> {
-  const stream = session.request({ ":path": "/public" });
+async function hold(session: http2.ClientHttp2Session, path = "/public"): Promise<http2.ClientHttp2Stream> {
+  const stream = session.request({ ":path": path });
   stream.on("error", () => undefined).resume();
   await Promise.race([once(stream, "response"), once(stream, "close")]);
   return stream;
@@ -75,4 +77,24 @@ test.each([
   [undefined, undefined],
 ])("the address %s counts as %s", (remoteAddress, counted) => {
   expect(clientAddress({ remoteAddress })).toBe(counted);
+});
+
+test("a connection that waits for its turn and breaks in pieces ends alone", async () => {
+  const { url } = await startServer({ limits: { refusalsPerAddressMax: 1, connectionTurnMs: 200 } });
+  const { hostname, port } = new URL(url);
+  const dial = () => connect({ host: hostname, port: Number(port), localAddress: "127.0.0.6" });
+  const silent = dial();
+  await once(silent, "connect");
+  silent.on("error", () => undefined).resume();
+  // The address's share is used up while this connection has said nothing yet.
+  await hold(openSession(url, "127.0.0.6"), "/nowhere");
+  silent.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  const ping = http2Frame({ type: frameTypes.ping, payload: Buffer.alloc(7) });
+  for (let count = 0; count < 3; count += 1) {
+    await pause(20);
+    silent.write(ping);
+  }
+  await once(silent, "close");
+  const served = openSession(url, "127.0.0.7").request({ ":path": "/own", "x-api-key": goodKey });
+  expect(Buffer.concat(await served.toArray()).length).toBeGreaterThan(0);
 });
