@@ -22,7 +22,8 @@ export class WireCursor {
   tag(end: number): number {
     const start = this.offset;
     const tag = this.varint(end);
-    if (tag < 8 || tag > 0xffffffff) {
+    // The decoder takes a tag of more bytes for one that does not fit, whatever its value.
+    if (tag < 8 || tag > 0xffffffff || this.offset - start > tagBytesMax) {
       this.refuse("holds a field number that does not exist", start);
     }
     return tag;
@@ -132,3 +133,6 @@ export class WireCursor {
 
 /** Seven bits of a byte count, and 64 are the most there are. */
 const varintBytesMax = 10;
+
+/** A tag is a number of 32 bits. */
+const tagBytesMax = 5;

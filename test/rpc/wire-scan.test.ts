@@ -205,6 +205,7 @@ describe("what is not protobuf", () => {
   const malformed: Readonly<Record<string, Uint8Array>> = {
     "a tag that is cut off": Buffer.of(0x80),
     "a tag of eleven bytes": Buffer.alloc(11, 0xff),
+    "a tag of six bytes that is small": Buffer.of(0x8a, 0x80, 0x80, 0x80, 0x80, 0, 1, 119),
     "the field number 0": Buffer.of(0x02, 0x00),
     "a field number beyond 2^29": Buffer.of(0xfa, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00),
     "the wire type 6": Buffer.of((20 << 3) | 6),

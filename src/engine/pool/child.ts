@@ -10,7 +10,7 @@ import type { TaskKind } from "./tasks.ts";
 const entry = fileURLToPath(new URL("./pool-child.ts", import.meta.url));
 
 /** How much less of the processor children get than the process that holds leases. */
-const niceness = 5;
+const niceness = 10;
 
 /** How long a child may load what it does a kind of task with, when it is first asked for it. */
 const loadMs = 30_000;
