@@ -14,7 +14,7 @@ type Connection = {
 
 /** Ends a connection of HTTP/1.1 on which Node could not read a request, behind the replies that are due on it. */
 export function endBroken(error: NodeJS.ErrnoException, { socket, unanswered, limits }: Connection): void {
-  // `pipelining.ts` has stopped the parser: the connection ends behind the refusal that is due.
+  // `pipelining.ts` has stopped the parser, and cut the connection.
   if (error.code === "HPE_PAUSED") return;
   // Words of ours before or in the middle of another request's reply would be taken for it or for a part of it.
   const due = [...unanswered].findLast(

@@ -5,7 +5,8 @@ import type { ListenerOptions } from "./listener.ts";
 
 /**
  * Serves a request of HTTP/1.1 unless too many that were sent before it on its connection are unanswered. The first that
- * is one too many is refused, and ends the connection; what is sent behind it is not read.
+ * is one too many is refused, and ends the connection; those behind it are not answered, and whoever has sent as many
+ * again is cut at once, before any reply is written.
  */
 export function receiveInTurn(
   request: IncomingMessage,
@@ -15,9 +16,11 @@ export function receiveInTurn(
   const tooMany = unanswered - limits.requestsAheadMax;
   if (tooMany <= 0) receive(request, response);
   else if (tooMany === 1) {
-    stopParser(request.socket);
     response.setHeader("connection", "close");
     receive(request, response, tooManyAhead(limits.requestsAheadMax));
+  } else if (tooMany > limits.requestsAheadMax) {
+    stopParser(request.socket);
+    request.socket.destroy();
   }
 }
 

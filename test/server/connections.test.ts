@@ -126,7 +126,17 @@ test("requests that are sent ahead are answered in order", async () => {
   expect(socket.destroyed).toBe(true);
 });
 
-test.each([5, 1_000])(
+test("a connection that sends many more requests ahead than it may is cut", async () => {
+  const { url, events } = await startServer({
+    limits: { requestsAheadMax: 5 },
+    serve: (_, { signal }) => once(signal, "abort").then(() => undefined),
+  });
+  const ahead = `GET /own HTTP/1.1\r\nhost: a\r\nx-api-key: ${goodKey}\r\n\r\n`;
+  expect(await dial(url, ahead.repeat(1_000)).received).toBe("");
+  expect(events.filter((event) => event === "serve").length).toBeLessThanOrEqual(5);
+});
+
+test.each([5, 6])(
   "of %i requests that are sent ahead, one too many is told so behind the replies that are due, and the connection ends",
   async (count) => {
     const { url, events } = await startServer({ limits: { requestsAheadMax: 3 } });
