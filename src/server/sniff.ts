@@ -29,7 +29,7 @@ export function sniffHttpVersion(socket: Socket, { timeoutMs, bytesMax, turn, fo
   const read = (chunk: Buffer) => {
     seen = Buffer.concat([seen, chunk]);
     if (version !== undefined) {
-      if (seen.length > bytesMax) destroy();
+      keepWaiting();
       return;
     }
     const length = Math.min(seen.length, preface.length);
@@ -38,8 +38,16 @@ export function sniffHttpVersion(socket: Socket, { timeoutMs, bytesMax, turn, fo
     version = isPreface ? "http2" : "http1";
     clearTimeout(timer);
     const waiting = turn();
-    if (waiting === undefined) goOn(version);
-    else void waiting.then(() => isLooking && version !== undefined && goOn(version));
+    if (waiting === undefined) {
+      goOn(version);
+      return;
+    }
+    const told = version;
+    void waiting.then(() => isLooking && goOn(told));
+    keepWaiting();
+  };
+  const keepWaiting = () => {
+    if (seen.length > bytesMax) destroy();
   };
   const goOn = (told: HttpVersion) => {
     leave();

@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import http2 from "node:http2";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { AddressPlaces } from "../../src/server/address-places.ts";
 import { clientAddress } from "../../src/server/client-address.ts";
-import { frameTypes, http2Frame } from "../support/http2-frames.ts";
+import { frameTypes, http2Frame, preface } from "../support/http2-frames.ts";
 import { goodKey, startServer } from "./running-server.ts";
 
 /* Who shows no key holds so many requests at a time and no more, and leaves room for other addresses. */
@@ -79,16 +79,28 @@ test.each([
   expect(clientAddress({ remoteAddress })).toBe(counted);
 });
 
+/** A connection that has said nothing yet, of an address whose share of refusals is used up: it will wait for its turn. */
+async function dialBehindRefusal(url: string): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect({ host: hostname, port: Number(port), localAddress: "127.0.0.6" });
+  onTestFinished(() => void socket.destroy());
+  await once(socket, "connect");
+  socket.on("error", () => undefined).resume();
+  await hold(openSession(url, "127.0.0.6"), "/nowhere");
+  return socket;
+}
+
+test("a connection that sends more than headers may have while it waits for its turn is cut", async () => {
+  const { url } = await startServer({ limits: { refusalsPerAddressMax: 1, connectionTurnMs: 1_000_000 } });
+  const socket = await dialBehindRefusal(url);
+  socket.write(Buffer.concat([preface, Buffer.alloc(32 * 1024)]));
+  await once(socket, "close");
+});
+
 test("a connection that waits for its turn and breaks in pieces ends alone", async () => {
   const { url } = await startServer({ limits: { refusalsPerAddressMax: 1, connectionTurnMs: 200 } });
-  const { hostname, port } = new URL(url);
-  const dial = () => connect({ host: hostname, port: Number(port), localAddress: "127.0.0.6" });
-  const silent = dial();
-  await once(silent, "connect");
-  silent.on("error", () => undefined).resume();
-  // The address's share is used up while this connection has said nothing yet.
-  await hold(openSession(url, "127.0.0.6"), "/nowhere");
-  silent.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  const silent = await dialBehindRefusal(url);
+  silent.write(preface);
   const ping = http2Frame({ type: frameTypes.ping, payload: Buffer.alloc(7) });
   for (let count = 0; count < 3; count += 1) {
     await pause(20);
