@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as pause } from "node:timers/promises";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { ExecutionService } from "../../../src/gen/flowcall/v1/execution_pb.ts";
 import { type ApiAnswer, protocolsOf } from "../../api/protocols.ts";
@@ -26,16 +27,17 @@ export const syncWithGroup: FaultCase = {
         const fields = call("batch-notes", { items: ["a"] }, { sync_execution: true, idempotency_key: `key-${round}` });
         const ending = round % 2 === 0 ? endConnections(bed) : undefined;
         for (const { name, call: send } of protocolsOf(url)) {
-          const { reason } = await send({ method: executeWorkflow, key: testKey, fields });
-          if (reason === "SYNC_NOT_ALLOWED_WITH_GROUP") refused += 1;
-          else if (reason === "DATABASE_UNAVAILABLE") unavailable += 1;
-          else assert.fail(`${name} answered ${reason}`);
+          const answer = async () => (await send({ method: executeWorkflow, key: testKey, fields })).reason;
+          let reason = await answer();
+          for (; reason === "DATABASE_UNAVAILABLE"; reason = await answer()) {
+            unavailable += 1;
+            await pause(50);
+          }
+          assert.equal(reason, "SYNC_NOT_ALLOWED_WITH_GROUP", name);
+          refused += 1;
         }
         await ending;
       }
-      // On a busy machine it takes longer for the database to be there again, and a sample has few calls.
-      const fewest = size === "full" ? unavailable : 0;
-      assert.ok(refused > fewest, "most calls were refused for what they are");
       assert.equal(await bed.count("execution"), 0, "nothing was accepted");
       assert.equal(await bed.count("idempotency_key"), 0, "a refused call binds nothing");
       // The last round may have ended a connection that nobody has used since: the next call is told so, and tries again.
