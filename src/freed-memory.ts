@@ -3,19 +3,19 @@ import { runInNewContext } from "node:vm";
 
 const mebibyte = 1024 ** 2;
 
-/** How often it is looked how much memory the process holds. */
+/** How often the memory that the process holds is checked. */
 const lookMs = 5_000;
 
 /** What a process holds that has nothing to give back. */
 const ownBytes = 128 * mebibyte;
 
-/** So little is not worth the next look; and how many looks are left out at the most. */
+/** Where a check gives back less than this, the next ones are left out: one more each time, up to so many. */
 const littleBytes = 4 * mebibyte;
 const idleLooksMax = 5;
 
 /**
- * When garbage is collected, beside V8's own times: where the process holds so much more than after the last time, or it
- * was long ago, and most of its time was free since the last look.
+ * When garbage is collected, beside V8's own times: the process holds so many bytes more than after the last collection, or
+ * that was long ago; and its event loop was idle for most of the time since the last check.
  */
 const grownBytes = 16 * mebibyte;
 const collectPauseMs = 15_000;
@@ -35,31 +35,26 @@ export class FreedMemory {
   readonly #trim = trimOfGlibc();
   readonly #collectGarbage = collectorOfV8();
   readonly #everyMs: number;
-  #timer: NodeJS.Timeout | undefined;
   #idleLooks = 0;
   #looksToLeave = 0;
   #collectTime = Number.NEGATIVE_INFINITY;
   #heldAfter = 0;
-  #busyTime = performance.eventLoopUtilization();
+  #utilization = performance.eventLoopUtilization();
 
   constructor({ everyMs = lookMs } = {}) {
     this.#everyMs = everyMs;
   }
 
-  /** Collects what the start has left, a third of all, and looks again from time to time. */
+  /** Collects what the start has left, a third of all, and then checks for as long as the process lives. */
   async start(): Promise<void> {
     await this.#collect();
-    this.#timer = setInterval(() => void this.#look(), this.#everyMs);
-    this.#timer.unref();
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
+    setInterval(() => void this.#look(), this.#everyMs).unref();
   }
 
   async #look(): Promise<void> {
-    const { utilization } = performance.eventLoopUtilization(this.#busyTime);
-    this.#busyTime = performance.eventLoopUtilization();
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, this.#utilization);
+    this.#utilization = now;
     if (held() < ownBytes) return;
     this.#giveBack();
     if (1 - utilization >= freeTimeMin && this.#isGrown()) await this.#collect();

@@ -19,7 +19,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** That of `node:timers/promises` makes an error of its own for each wait that is ended early, as most are. */
+/** The timer of `node:timers/promises` makes an AbortError for each wait that is ended early, as most waits are. */
 function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (signal?.aborted) {

@@ -2,7 +2,7 @@ import { randomFillSync } from "node:crypto";
 
 const randomLength = 8;
 
-/** Random bytes are taken from the system for many ids at a time, as `randomUUID` does: asked for eight, it takes as long. */
+/** Random bytes for many ids at a time, as `randomUUID` takes them: a request for eight bytes costs as much as one for all. */
 const pool = Buffer.allocUnsafe(512 * randomLength);
 let used = pool.length;
 

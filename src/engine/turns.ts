@@ -53,7 +53,7 @@ export class Turns {
   /** Passes the slice on from one to the next. What takes little time goes on together, and shares its statements then. */
   #pass(): void {
     this.#waiting.shift()?.();
-    // Behind all microtasks, and so behind what it does in its turn: ticks go first, but for those that a microtask asks for.
+    // A nextTick callback that a microtask schedules runs when no microtask is left, and so behind what the owner does.
     queueMicrotask(() => process.nextTick(() => this.#goOn()));
   }
 

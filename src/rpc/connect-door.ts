@@ -125,7 +125,7 @@ function incoming({ values, signal }: HandlerContext): { readonly call: Call; re
   const call = values.get(callKey);
   const request = values.get(requestKey);
   if (call === undefined || request === undefined) throw new Error("a call reached Connect without its message");
-  // That of Connect follows the call's own, and ends at the call's deadline too.
+  // Connect's signal aborts when the call's own does, and at the call's deadline too.
   return { call: { ...call, signal }, request };
 }
 

@@ -25,11 +25,11 @@ export function receiveInTurn(
 }
 
 /**
- * Lets Node's parser end here, with an error. Without that it reads all requests of a piece to its end, and each costs as
- * much as a small reply, whoever does not want it; as often again when the connection closes (`abortIncoming`).
+ * Makes Node's parser stop with the error HPE_PAUSED. Otherwise it reads all requests that came in one chunk, and each of
+ * them costs as much as a small reply; and as much again when the connection closes (`abortIncoming`).
  */
 function stopParser(socket: Socket): void {
-  // Node has it there, and tells it to nobody; where it has it no more, requests are read and dropped.
+  // A property that Node does not document. A Node without it reads the requests, and they are dropped.
   const { parser } = socket as Socket & { readonly parser?: { pause?: () => void } | null };
   parser?.pause?.();
 }

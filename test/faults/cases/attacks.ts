@@ -83,8 +83,8 @@ export const manyRecords = attackCase({
  * Others notice nothing of an attack; where what protects them is taken away, they do, and the case sees it: in a full
  * run, since that costs as much again.
  */
-function attackCase(attackCase: AttackCase): FaultCase {
-  const { id, title, mutant, breach, fact, processes = 1, controlDrainSeconds = 0, ...sizes } = attackCase;
+function attackCase(options: AttackCase): FaultCase {
+  const { id, title, mutant, breach, fact, processes = 1, controlDrainSeconds = 0, ...sizes } = options;
   return {
     id,
     title,

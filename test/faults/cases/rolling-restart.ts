@@ -9,13 +9,13 @@ import type { Composition } from "../composed-server.ts";
 import { endure, type Stage } from "../endure.ts";
 import type { FaultCase } from "../fault-case.ts";
 
-const earlier = ["src/main.ts"];
 /**
  * A connection that comes between the last look at a port and its end is reset by the kernel, with the request on it. That
  * is a moment, unless the process has to wait for a processor just then, as it may beside other tests.
  */
 const failedShareMax = 0.01;
 
+const earlier = ["src/main.ts"];
 const later = ["test/faults/composed-server.ts", JSON.stringify({ isLater: true } satisfies Composition)];
 
 /**
