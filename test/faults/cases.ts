@@ -2,7 +2,7 @@ import { editedWorkflow, queuedResponse, stableErrors } from "./cases/answers.ts
 import { anonymousStreams, hangingAccounts, hugeJournal, manyRecords } from "./cases/attacks.ts";
 import { blockedLoop } from "./cases/blocked-loop.ts";
 import { busyPool } from "./cases/busy-pool.ts";
-import { shiftedProcesses } from "./cases/clocks.ts";
+import { setDatabaseClock, shiftedProcesses } from "./cases/clocks.ts";
 import { crashThenAttempt, crowdedSweep } from "./cases/crash.ts";
 import { deadline } from "./cases/deadline.ts";
 import { stopUnderLoad } from "./cases/drain.ts";
@@ -34,6 +34,7 @@ export const cases: readonly FaultCase[] = [
   stoppedOwner,
   blockedLoop,
   shiftedProcesses,
+  setDatabaseClock,
   caughtMutants,
   postgresCrashes,
   lostAnswers,

@@ -3,9 +3,12 @@ import { setTimeout as pause } from "node:timers/promises";
 import { sql } from "kysely";
 import { readConfig } from "../../src/config.ts";
 import { HttpClient } from "../../src/engine/http/http-client.ts";
+import { Lease } from "../../src/scheduler/lease.ts";
 import { Load } from "../../src/scheduler/load.ts";
+import { RunClock } from "../../src/scheduler/run-clock.ts";
 import type { Database } from "../../src/storage/database.ts";
 import type { ExecutionStore } from "../../src/storage/execution-store.ts";
+import type { Renewal } from "../../src/storage/lease-store.ts";
 import type { Stores } from "../../src/storage/stores.ts";
 import { decorate, type Method } from "./decorate.ts";
 
@@ -18,7 +21,10 @@ export type Mutant =
   | "notify-only"
   | "key-per-attempt"
   | "slots-in-order"
-  | "journals-in-one";
+  | "journals-in-one"
+  | "own-waits"
+  | "own-leases"
+  | "judges-at-once";
 
 /** What a statement that reads a batch of journals could read in its time. */
 const readableBytesMax = 32 * 1024 ** 2;
@@ -109,6 +115,40 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
       },
     }),
   }),
+  // Waits end by the clock of whoever goes on with them.
+  "own-waits": (stores) => {
+    RunClock.prototype.now = () => Date.now();
+    return stores;
+  },
+  // Leases end by their owners' clocks.
+  "own-leases": (stores, database) => ({
+    ...stores,
+    leases: decorate(stores.leases, {
+      renew: (renew) => async (renewal) => {
+        const answer = await renew(renewal);
+        // What a caller of `renew` gives.
+        const { owner, ms } = renewal as Renewal;
+        const expireTime = new Date(Date.now() + ms);
+        await sql`update lease set expire_time = ${expireTime} where owner = ${owner}`.execute(database.db);
+        return answer;
+      },
+    }),
+  }),
+  // What the database's clock says is believed at once, however far it is from what it said before.
+  "judges-at-once": (stores, database) => {
+    Lease.prototype.isSteady = function () {
+      return this.isHeld();
+    };
+    return {
+      ...stores,
+      executions: decorate(stores.executions, {
+        bury: (bury) => async (judge) => {
+          const { rows } = await sql`select extract(epoch from now())::float8 * 1000 as now`.execute(database.db);
+          return await bury({ ...Object(judge), ...Object(rows[0]) });
+        },
+      }),
+    };
+  },
 };
 
 function answering(answer: unknown): () => Method {

@@ -4,6 +4,7 @@ import { startTestPostgres, type TestDatabase, type TestPostgres } from "../supp
 
 /** A server of a case's own, as durable as in production. After a crash or a kill it is started again by who keeps it. */
 export type OwnPostgres = TestPostgres & {
+  readonly dataFolder: string;
   /** Ends it as its own supervisor would in an emergency: no connection is told, and the log is replayed after. */
   crash(): Promise<void>;
   /** Ends it by SIGKILL, as a loss of the machine does. */
@@ -23,13 +24,15 @@ export async function startOwnPostgres(settings: Readonly<Record<string, string>
   const database: Pick<TestDatabase, "query" | "drop"> = await postgres.createEmptyDatabase();
   const { rows } = await database.query("show data_directory");
   await database.drop();
-  const pidFile = join(String(rows[0]?.["data_directory"]), "postmaster.pid");
+  const dataFolder = String(rows[0]?.["data_directory"]);
+  const pidFile = join(dataFolder, "postmaster.pid");
   const signal = async (name: NodeJS.Signals) => {
     const [pid] = (await readFile(pidFile, "utf8")).split("\n");
     process.kill(Number(pid), name);
   };
   return {
     ...postgres,
+    dataFolder,
     crash: () => signal("SIGQUIT"),
     kill: () => signal("SIGKILL"),
     suspend: () => server.stop(),

@@ -11,6 +11,8 @@ export type TestBedOptions = {
   /** How many processes serve. */
   readonly processes: number;
   readonly environment?: Environment;
+  /** What a process has beside it from its start. */
+  readonly environmentOf?: (index: number) => Environment;
   /** Where the processes reach the database, if not where the case itself does. */
   readonly databaseUrl?: string;
   /** Where each process listens; anywhere if not set. */
@@ -77,7 +79,7 @@ export class TestBed {
 
   /** Starts a process, with settings of its own beside those of all, and a program of its own where it has one. */
   async startServer(index: number, own: Environment = {}, program = this.#options.program): Promise<ServerProcess> {
-    const { database, databaseUrl = database.url, environment, ports = [], onMessage } = this.#options;
+    const { database, databaseUrl = database.url, environment, environmentOf, ports = [], onMessage } = this.#options;
     const server = await startServerProcess({
       dataDir: this.#folders[index]?.dataDir ?? "",
       ...(program !== undefined && { program }),
@@ -91,6 +93,7 @@ export class TestBed {
         // What cannot reach its database for a while says so, and is meant to.
         FLOWCALL_LOG_LEVEL: process.env["TEST_LOG"] ?? "silent",
         ...environment,
+        ...environmentOf?.(index),
         ...own,
       },
     });

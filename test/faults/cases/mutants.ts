@@ -10,7 +10,10 @@ import { until } from "../until.ts";
 import { stopOwner, stoppedAtEnd } from "./stopped-owner.ts";
 
 /** Those that a kill, a stop or a wait shows. Each other one is shown by the case of what it takes away. */
-type TriedMutant = Exclude<Mutant, "slots-in-order" | "journals-in-one">;
+type TriedMutant = Extract<
+  Mutant,
+  "no-fence" | "ack-before-commit" | "no-checkpoint" | "sweep-off" | "notify-only" | "key-per-attempt"
+>;
 
 /** What notices a mutant, at the least. */
 type Trial = { readonly invariant: Invariant; readonly run: (run: FaultRun, mutant: Mutant) => Promise<unknown> };
