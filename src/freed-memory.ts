@@ -14,13 +14,14 @@ const littleBytes = 4 * mebibyte;
 const idleLooksMax = 5;
 
 /**
- * When garbage is collected, beside V8's own times: the process holds so many bytes more than after the last collection, or
- * that was long ago; and its event loop was idle for most of the time since the last check.
+ * Garbage is collected, beside V8's own times, where the event loop was idle for most of the time since the last check, and
+ * so long after the last collection: twice as long each time that one gives back little. What a burst leaves is garbage
+ * only when its last connections have gone.
  */
-const grownBytes = 16 * mebibyte;
-const collectPauseMs = 15_000;
-const collectAgainMs = 120_000;
 const freeTimeMin = 0.7;
+const collectPauseMs = 15_000;
+const collectPauseMaxMs = 120_000;
+const collectedBytes = 16 * mebibyte;
 
 /** Gives back to the machine what can be, at once. */
 type Trim = () => void;
@@ -38,7 +39,7 @@ export class FreedMemory {
   #idleLooks = 0;
   #looksToLeave = 0;
   #collectTime = Number.NEGATIVE_INFINITY;
-  #heldAfter = 0;
+  #pauseMs = collectPauseMs;
   #utilization = performance.eventLoopUtilization();
 
   constructor({ everyMs = lookMs } = {}) {
@@ -57,19 +58,17 @@ export class FreedMemory {
     this.#utilization = now;
     if (held() < ownBytes) return;
     this.#giveBack();
-    if (1 - utilization >= freeTimeMin && this.#isGrown()) await this.#collect();
-  }
-
-  #isGrown(): boolean {
-    const pastMs = performance.now() - this.#collectTime;
-    return pastMs > collectAgainMs || (pastMs > collectPauseMs && held() > this.#heldAfter + grownBytes);
+    if (1 - utilization < freeTimeMin) this.#pauseMs = collectPauseMs;
+    else if (performance.now() - this.#collectTime > this.#pauseMs) await this.#collect();
   }
 
   async #collect(): Promise<void> {
     this.#collectTime = performance.now();
+    const before = held();
     await this.#collectGarbage({ type: "major", execution: "async" });
     this.#trim?.();
-    this.#heldAfter = held();
+    const isLittle = before - held() < collectedBytes;
+    this.#pauseMs = isLittle ? Math.min(2 * this.#pauseMs, collectPauseMaxMs) : collectPauseMs;
   }
 
   /** Takes 0.4 ms for each mebibyte that is given back, and 3 ms where there is none. */
