@@ -1,21 +1,42 @@
 import type { Socket } from "node:net";
+import type { BeginTurns } from "./begin-turns.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { type HttpVersion, sniffHttpVersion } from "./sniff.ts";
 
+type BeginOptions = Pick<ListenerOptions, "limits" | "turnOf"> & {
+  readonly turns: BeginTurns;
+  speak(version: HttpVersion): void;
+};
+
 /**
- * Finds out which HTTP a connection speaks, and lets it be spoken: at once, or where its address has turns once in its
- * life when it is its turn.
+ * Finds out which HTTP a connection speaks, and lets it be spoken when it is its turn among those that came with it; and,
+ * where its address has turns of its own, once in its life after waiting for one of those too.
  */
-export function beginConnection(
-  socket: Socket,
-  address: string,
-  { limits, turnOf, speak }: Pick<ListenerOptions, "limits" | "turnOf"> & { speak(version: HttpVersion): void },
-): void {
+export function beginConnection(socket: Socket, address: string, { limits, turnOf, turns, speak }: BeginOptions): void {
   const { firstBytesMs: timeoutMs, headerBytesMax: bytesMax } = limits;
+  const begin = (version: HttpVersion) => {
+    if (socket.destroyed) return;
+    joinPieces(socket);
+    speak(version);
+  };
+  const found = (version: HttpVersion) => {
+    const turn = turns.take(address);
+    if (turn === undefined) begin(version);
+    else void turn.then(() => begin(version));
+  };
   const sniff = (turn: () => Promise<void> | undefined) =>
-    sniffHttpVersion(socket, { timeoutMs, bytesMax, turn, found: speak });
+    sniffHttpVersion(socket, { timeoutMs, bytesMax, turn, found });
   const turn = turnOf(address);
   // Many that came together may have used their address's share up by the time that they tell.
   if (turn === undefined) sniff(() => turnOf(address));
   else void turn.then(() => !socket.destroyed && sniff(() => undefined));
+}
+
+/**
+ * Makes one piece of what a paused socket holds. Node gives a session of HTTP/2 what its socket holds piece by piece, and
+ * ends the process where a piece has ended the session (`Http2Session`, "emulate receiving it").
+ */
+function joinPieces(socket: Socket): void {
+  const { readableLength } = socket;
+  if (readableLength > 0) socket.unshift(socket.read(readableLength));
 }

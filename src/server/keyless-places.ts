@@ -1,14 +1,22 @@
 import type { Exchange } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { Turns } from "../engine/turns.ts";
 import { AddressPlaces, type NoPlace, type Place } from "./address-places.ts";
 import type { ServerLimits } from "./limits.ts";
 
-/** What callers without a key hold at a time: their requests, until the replies are taken, and streams among them. */
+/** How long their requests may keep the thread in one turn of its event loop. */
+const sliceMs = 2;
+
+/**
+ * What callers without a key hold at a time: their requests, until the replies are taken, and streams among them; and the
+ * thread, which their addresses have by turns.
+ */
 export class KeylessPlaces {
   /** Made once: whoever goes on without an end is refused as often, and each error that is made costs its trace. */
   readonly #refusals: Readonly<Record<NoPlace, RequestError>>;
   readonly #requests: AddressPlaces;
   readonly #streams: AddressPlaces;
+  readonly #turns = new Turns({ sliceMs });
 
   constructor(limits: ServerLimits) {
     this.#refusals = {
@@ -31,6 +39,11 @@ export class KeylessPlaces {
     if (typeof place === "string") return undefined;
     place.isMoved.addEventListener("abort", () => exchange.cut(), { once: true });
     return place;
+  }
+
+  /** Settles when a request may be served. */
+  async waitForTurn({ address }: Exchange): Promise<void> {
+    if (this.#turns.isOver) await this.#turns.next([address]);
   }
 
   /**

@@ -18,6 +18,7 @@ import type { Logger } from "pino";
 import type { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import { beginConnection } from "./begin-connection.ts";
+import { BeginTurns } from "./begin-turns.ts";
 import { endBroken } from "./broken-request.ts";
 import { clientAddress } from "./client-address.ts";
 import { sayFarewell } from "./farewell.ts";
@@ -61,6 +62,7 @@ export class Listener implements Service {
   /** The requests that each connection of HTTP/1.1 has sent and that are not answered yet, in order. */
   readonly #unanswered = new Map<Duplex, Set<ServerResponse>>();
   readonly #addresses = new Map<string, number>();
+  readonly #turns = new BeginTurns(() => this.#accepted);
   #accepted = 0;
   #ended: Promise<unknown> | undefined;
   #closed: Promise<void> | undefined;
@@ -174,7 +176,7 @@ export class Listener implements Service {
           socket.resume();
         }
       };
-      beginConnection(socket, address, { ...this.#options, speak });
+      beginConnection(socket, address, { ...this.#options, turns: this.#turns, speak });
     });
     return server;
   }

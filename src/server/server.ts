@@ -220,6 +220,9 @@ export class Server implements Service {
         if (route.isStream) seat.wait();
       } else if (this.#takePlace(exchange, held)) {
         if (route.isStream) held.push(keyless.takeStream(exchange, abort));
+        await keyless.waitForTurn(exchange);
+        // Whoever sends many at once on a connection is cut before they have their turns.
+        if (call.signal.aborted) return;
       } else return;
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
         exchange.response.writeContinue();

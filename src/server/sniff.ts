@@ -16,9 +16,6 @@ const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 /**
  * Calls `found` when the first bytes of a connection tell which HTTP it speaks, and it is its turn. The bytes are back in
  * the socket by then, and the socket is paused. A connection that does not tell in time, or that ends before, is destroyed.
- *
- * They are back as one piece: Node gives a session of HTTP/2 what its socket holds piece by piece, and ends the process
- * where a piece has ended the session (`Http2Session`, "emulate receiving it").
  */
 export function sniffHttpVersion(socket: Socket, { timeoutMs, bytesMax, turn, found }: SniffOptions): void {
   let seen: Buffer = Buffer.alloc(0);

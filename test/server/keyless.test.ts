@@ -2,7 +2,7 @@ import { once } from "node:events";
 import http2 from "node:http2";
 import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { setTimeout as pause } from "node:timers/promises";
+import { setImmediate as nextLoopTurn, setTimeout as pause } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { AddressPlaces } from "../../src/server/address-places.ts";
 import { clientAddress } from "../../src/server/client-address.ts";
@@ -107,6 +107,28 @@ test("a connection that waits for its turn and breaks in pieces ends alone", asy
     silent.write(ping);
   }
   await once(silent, "close");
+  const served = openSession(url, "127.0.0.7").request({ ":path": "/own", "x-api-key": goodKey });
+  expect(Buffer.concat(await served.toArray()).length).toBeGreaterThan(0);
+});
+
+test("a connection that breaks in pieces while it waits behind a burst of others ends alone", async () => {
+  const { url } = await startServer();
+  const { hostname, port } = new URL(url);
+  const dial = (bytes: Buffer | string) => {
+    const socket = connect({ host: hostname, port: Number(port), localAddress: "127.0.0.8" });
+    socket.on("error", () => undefined).resume();
+    socket.write(bytes);
+    onTestFinished(() => void socket.destroy());
+    return socket;
+  };
+  for (let count = 0; count < 100; count += 1) dial("GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n");
+  const breaking = Array.from({ length: 20 }, () => dial(preface));
+  const ping = http2Frame({ type: frameTypes.ping, payload: Buffer.alloc(7) });
+  for (let count = 0; count < 20; count += 1) {
+    await nextLoopTurn();
+    for (const socket of breaking) socket.write(ping);
+  }
+  await Promise.all(breaking.map((socket) => socket.closed || once(socket, "close")));
   const served = openSession(url, "127.0.0.7").request({ ":path": "/own", "x-api-key": goodKey });
   expect(Buffer.concat(await served.toArray()).length).toBeGreaterThan(0);
 });
