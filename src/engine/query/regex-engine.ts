@@ -1,5 +1,6 @@
 import { RE2JS } from "re2js";
 import { NodeFailure } from "../failure.ts";
+import { toRe2Syntax } from "./regex-syntax.ts";
 
 /**
  * Steps of one match: the characters that it may read times the instructions of the expression, which a step may each
@@ -60,9 +61,9 @@ export function createRegexEngine(budgetMs: number): RegExpConstructor {
   return LinearRegex as unknown as RegExpConstructor;
 }
 
-/** Throws an Error with a message for people where RE2 does not know the expression's syntax. */
+/** Throws an Error with a message for people where RE2 cannot match the expression. */
 export function compileRegex(regex: RegExp): RE2JS {
-  const pattern = RE2JS.compile(RE2JS.translateRegExp(regex));
+  const pattern = RE2JS.compile(toRe2Syntax(regex));
   if (pattern.programSize() > programSizeMax) {
     throw new Error(`the expression is too large (${pattern.programSize()} instructions of ${programSizeMax})`);
   }

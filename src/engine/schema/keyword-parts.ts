@@ -24,9 +24,7 @@ export function compilePattern(keyword: Keyword, pattern: JsonValue): RE2JS | un
     return keyword.regex(pattern);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return keyword.error(
-      `${JSON.stringify(shortText(pattern))} cannot be used: ${shortText(why)}. Lookaround and backreferences are not taken.`,
-    );
+    return keyword.error(`${JSON.stringify(shortText(pattern))} cannot be used: ${shortText(why)}.`);
   }
 }
 
