@@ -1,9 +1,12 @@
 // JSON Schema 2020-12 for payloads, compiled to checks and never to code.
 //
-// What is known of a schema comes from whoever writes workflows, so a validation must neither run their text nor hold the
-// process up: patterns are matched in linear time, and all of it has a bound (`schema-run.ts`). A schema is one document:
-// nothing is fetched, and an `$id` inside of it, which would begin another document, is refused. So `$dynamicRef` can lead
-// to nothing else than `$ref` would.
+// Authors are not trusted: patterns are matched in linear time, and all work has a bound (`schema-run.ts`). A schema is one
+// document: nothing is fetched, and an `$id` inside of it is refused, so that `$dynamicRef` leads where `$ref` would.
+//
+// Libraries do less. ajv runs code made of the schema, most others match patterns by backtracking. @hyperjump/json-schema 1.18
+// passes all of the official suite, but has one table of dialects for the process (a tenant's `$vocabulary` under the `$id` of
+// 2020-12 switches `type` off for all others), cannot bound the work of a keyword (6 of the 14 worst cases in
+// test/engine/schema-work.test.ts take more than 25 s, ours 1 s at most), and takes four times as long for 1 MiB.
 
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { RE2JS } from "re2js";
