@@ -1,13 +1,14 @@
 // Which variable sets which limit, and within what bounds: a row for each, and nothing else to change for a new one.
 
 import { z } from "zod";
-import { defaultLimits, type JsonLimits, type Limits } from "./domain/limits.ts";
+import { type DefinitionLimits, defaultLimits, type JsonLimits, type Limits } from "./domain/limits.ts";
 import { defaultServerLimits, type ServerLimits } from "./server/limits.ts";
 
-/** The name of a limit, or of a limit of one kind of JSON values, as `payload.bytesMax`. */
+/** The name of a limit, or of a limit of one kind of JSON values or of definitions, as `payload.bytesMax`. */
 type LimitPath =
   | { [Name in keyof Limits]: Limits[Name] extends number ? Name : never }[keyof Limits]
-  | `${"payload" | "output"}.${keyof JsonLimits}`;
+  | `${"payload" | "output"}.${keyof JsonLimits}`
+  | `definition.${keyof DefinitionLimits}`;
 
 /** How a variable is read, and what it sets. */
 type Setting<Path> = readonly [ReturnType<typeof whole>, ...Path[]];
@@ -29,6 +30,7 @@ const settings = {
   FLOWCALL_GRAPH_NODES: [whole(1, 500), "graphNodesMax"],
   FLOWCALL_SYNC_WAIT_MS: [whole(1, hourMs), "syncWaitMs"],
   FLOWCALL_GROUP_ITERATIONS: [whole(1, 1_000_000), "groupIterationsMax"],
+  FLOWCALL_CALL_CHAIN: [whole(1, 100), "callChainMax"],
   FLOWCALL_RECORDS_BYTES: [whole(mebibyte, 1024 * mebibyte), "recordsBytesMax"],
   FLOWCALL_RECORDS_MEMORY_BYTES: [whole(mebibyte, 64 * 1024 * mebibyte), "recordsMemoryBytesMax"],
   FLOWCALL_NODE_TIMEOUT_MS: [whole(1, 2 * hourMs), "nodeTimeoutMs"],

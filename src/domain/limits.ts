@@ -43,6 +43,8 @@ export type Limits = {
   readonly syncWaitMs: number;
   readonly groupIterationsMax: number;
   readonly delayMs: number;
+  /** Executions in a row of which each was called by an HTTP node of the one before. */
+  readonly callChainMax: number;
   /** Bytes of all that is recorded of one execution: outputs, inputs, errors, of its replays and Groups too. */
   readonly recordsBytesMax: number;
   /**
@@ -131,6 +133,7 @@ export const defaultLimits: Limits = {
   syncWaitMs: 50_000,
   groupIterationsMax: 10_000,
   delayMs: 30 * dayMs,
+  callChainMax: 10,
   recordsBytesMax: 64 * mebibyte,
   recordsMemoryBytesMax: 128 * mebibyte,
   nodeTimeoutMs: 60_000,

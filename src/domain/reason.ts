@@ -23,6 +23,7 @@ export type Reason =
   | "WORKFLOW_INVALID"
   | "SLUG_REQUIRED"
   | "SYNC_NOT_ALLOWED_WITH_GROUP"
+  | "CALL_CHAIN_TOO_LONG"
   | "ALIAS_TAKEN"
   | "ETAG_MISMATCH"
   | "IDEMPOTENCY_KEY_REUSED"
@@ -81,6 +82,8 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   WORKFLOW_INVALID: { code: Code.FailedPrecondition, status: 400 },
   SLUG_REQUIRED: { code: Code.InvalidArgument, status: 400 },
   SYNC_NOT_ALLOWED_WITH_GROUP: { code: Code.FailedPrecondition, status: 400 },
+  // Not a status that HTTP clients try again.
+  CALL_CHAIN_TOO_LONG: { code: Code.FailedPrecondition, status: 400 },
   ALIAS_TAKEN: { code: Code.AlreadyExists, status: 409 },
   IDEMPOTENCY_KEY_REUSED: { code: Code.AlreadyExists, status: 409 },
   ETAG_MISMATCH: { code: Code.Aborted, status: 409 },

@@ -1,3 +1,4 @@
+import { chainHeader, chainLength, chainText } from "../domain/call-chain.ts";
 import { NodeFailure } from "./failure.ts";
 import type { LeafStep } from "./graph.ts";
 import { HttpFailure } from "./http/http-failure.ts";
@@ -28,6 +29,7 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit):
         answerBytesMax: run.limits.httpAnswerBytesMax,
         ...request,
         headers: withKey(request.headers, `${run.executionId}:${visit.path}:${visit.answers}`),
+        chain: chainText(1 + chainLength(run.event.headers[chainHeader])),
         environmentId: run.environmentId,
         isRepeatable: !isAtMostOnce,
         timeoutMs: Math.max(1, leftMs),

@@ -54,7 +54,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
       const origin = outputsOf && { environmentId, executionId: outputsOf.executionId };
       const body =
         request.payload ?? (origin && (await payloadOf(reader, origin))) ?? panelOf(definition)?.payload ?? {};
-      const headers = eventHeaders(call.headers, limits.eventHeaderBytesMax);
+      const headers = eventHeaders(call.headers, limits);
       const test = {
         ...kept,
         organizationId,

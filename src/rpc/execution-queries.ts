@@ -20,6 +20,7 @@ import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { definitionNodes, definitionViews } from "./definition-nodes.ts";
+import { callChainLength } from "./event-headers.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { nodeViews } from "./node-view.ts";
@@ -111,14 +112,18 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
 
     rerunExecution: async (request, call) => {
       const query = queryOf(request, call);
-      const executionId = await scheduler.beginAgain((again) => again.rerun(query, request.workflowVersion));
+      const chain = callChainLength(call.headers, limits);
+      const executionId = await scheduler.beginAgain((again) =>
+        again.rerun({ ...query, chain }, request.workflowVersion),
+      );
       tellExecution(call, executionId, "RUNNING");
       return create(RerunExecutionResponseSchema, { executionId });
     },
 
     retryNode: async (request, call) => {
       const query = queryOf(request, call);
-      const executionId = await scheduler.beginAgain((again) => again.retry(query, request.nodeId));
+      const chain = callChainLength(call.headers, limits);
+      const executionId = await scheduler.beginAgain((again) => again.retry({ ...query, chain }, request.nodeId));
       tellExecution(call, executionId, "RUNNING");
       return create(RetryNodeResponseSchema, { executionId });
     },

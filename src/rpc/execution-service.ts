@@ -40,7 +40,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
         linkedAccountId: request.linkedAccountId,
         type: isSync ? "SYNC" : "ASYNC",
         payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
-        event: { body, headers: eventHeaders(call.headers, limits.eventHeaderBytesMax) },
+        event: { body, headers: eventHeaders(call.headers, limits) },
         signal: call.signal,
         onWait: call.onWait,
         ...((isSync || request.wait !== undefined) && { waitMs: budget }),

@@ -1,5 +1,8 @@
+import { chainHeader, chainLength, chainText } from "../domain/call-chain.ts";
 import { type ExecutionSource, isTerminal, type NewExecution, type NodeRun } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
+import { checkJson } from "../domain/json-check.ts";
+import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Graph } from "../engine/graph.ts";
@@ -25,6 +28,9 @@ export type AgainOptions = {
   readonly limits: Limits;
 };
 
+/** Which execution is asked for again, and how many executions led to the request, each called by the one before. */
+export type AgainQuery = ExecutionQuery & { readonly chain: number };
+
 /** Makes new executions of earlier ones. Throws RequestError. */
 export class Again {
   readonly #options: AgainOptions;
@@ -34,13 +40,13 @@ export class Again {
   }
 
   /** The same payload, in the version that it ran in or another one. */
-  async rerun(query: ExecutionQuery, version?: number): Promise<Accept> {
+  async rerun(query: AgainQuery, version?: number): Promise<Accept> {
     const origin = await this.#getOrigin(query);
     return await this.#prepare({ ...origin, version: version ?? origin.version }, "RERUN");
   }
 
   /** The same payload, and the results of an ended execution but for those of a node that failed and of what is behind it. */
-  async retry(query: ExecutionQuery, path: string): Promise<Accept> {
+  async retry(query: AgainQuery, path: string): Promise<Accept> {
     const { reader } = this.#options;
     const origin = await this.#getOrigin(query);
     const summary = await reader.find(query);
@@ -65,11 +71,19 @@ export class Again {
     return await startFields(this.#options.configs, graph, start);
   }
 
-  async #getOrigin(query: ExecutionQuery): Promise<NewExecution> {
+  async #getOrigin({ chain, ...query }: AgainQuery): Promise<NewExecution> {
     const origin = await this.#options.reader.getStart(query);
     if (origin === undefined) throw executionNotFound(query.executionId);
     if (origin.source === "TEST") throw isTest(origin.id);
-    return origin;
+    return chain === 0 ? origin : { ...origin, headers: this.#chained(origin, chain) };
+  }
+
+  /** Whoever starts executions anew from within executions is in a chain too. */
+  #chained(origin: NewExecution, chain: number): JsonText {
+    const { headers } = eventOf(origin);
+    const length = Math.max(chain, chainLength(headers[chainHeader]));
+    const chained = { ...headers, [chainHeader]: chainText(length) };
+    return checkJson(chained, { name: "headers", limits: this.#options.limits.payload });
   }
 
   async #prepare(origin: NewExecution, source: ExecutionSource): Promise<Accept> {

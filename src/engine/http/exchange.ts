@@ -10,17 +10,17 @@ import { sentHeaders } from "./request-headers.ts";
 
 export type Sender = {
   readonly agents: EnvironmentAgents;
-  readonly request: Pick<HttpRequest, "environmentId" | "isRepeatable">;
+  readonly request: Pick<HttpRequest, "environmentId" | "isRepeatable" | "chain">;
   readonly deadline: Deadline;
 };
 
 /** Sends one request and waits for the head of its answer. Rejects with whatever went wrong; see `failureOf`. */
 export async function exchange(hop: Hop, { agents, request, deadline }: Sender): Promise<Reply> {
-  const { environmentId, isRepeatable = false } = request;
+  const { environmentId, isRepeatable = false, chain } = request;
   for (;;) {
     const answer = new IncomingAnswer(deadline);
     try {
-      if (deadline.failure === undefined) dispatch(agents.agentOf(environmentId), hop, answer);
+      if (deadline.failure === undefined) dispatch(agents.agentOf(environmentId), { hop, chain }, answer);
       return await answer.head;
     } catch (error) {
       // Each time there is a kept connection less.
@@ -29,12 +29,14 @@ export async function exchange(hop: Hop, { agents, request, deadline }: Sender):
   }
 }
 
-function dispatch(agent: Agent, hop: Hop, answer: IncomingAnswer): void {
+type Sent = { readonly hop: Hop; readonly chain: string | undefined };
+
+function dispatch(agent: Agent, { hop, chain }: Sent, answer: IncomingAnswer): void {
   const request = {
     origin: hop.url.origin,
     path: hop.url.pathname + hop.url.search,
     method: hop.method,
-    headers: sentHeaders(hop.headers),
+    headers: sentHeaders(hop.headers, chain),
     body: hop.body ?? null,
   };
   agent.dispatch(request, answer);

@@ -1,3 +1,4 @@
+import { chainHeader } from "../../domain/call-chain.ts";
 import { HttpFailure } from "./http-failure.ts";
 import type { HeaderPair } from "./http-request.ts";
 
@@ -28,18 +29,23 @@ export function checkRequestHeaders(headers: readonly HeaderPair[]): void {
 }
 
 /** Flat names and values for undici, with what Flowcall adds. */
-export function sentHeaders(headers: readonly HeaderPair[]): string[] {
+export function sentHeaders(headers: readonly HeaderPair[], chain: string | undefined): string[] {
   const isNamed = headers.some(([name]) => name.toLowerCase() === "user-agent");
-  return [...headers, ...(isNamed ? [] : [["user-agent", "Flowcall"]]), ["accept-encoding", "identity"]].flat();
+  const own = [
+    ...(isNamed ? [] : [["user-agent", "Flowcall"]]),
+    ...(chain === undefined ? [] : [[chainHeader, chain]]),
+  ];
+  return [...headers, ...own, ["accept-encoding", "identity"]].flat();
 }
 
 function isReserved(name: string): boolean {
   return reserved.has(name) || name.startsWith("proxy-");
 }
 
-/** They decide where a message ends, whom it is for, or what the connection is used for. */
+/** They decide where a message ends, whom it is for, what the connection is used for, or whether calls go round in circles. */
 const reserved: ReadonlySet<string> = new Set([
   "accept-encoding",
+  chainHeader,
   "connection",
   "content-length",
   "expect",
