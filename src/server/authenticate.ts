@@ -94,17 +94,17 @@ export class Authenticator {
 
   #lookUp(hash: string, find: AuthenticatorOptions["find"]): Promise<Principal | undefined> {
     // The answer is as old as the question: a key revoked meanwhile may not live longer for it.
-    const time = this.#options.clock.now();
+    const asked = this.#known.time();
     const answer = find(hash).then(
       (found) => {
         if (this.#pending.get(hash) === answer) {
           this.#pending.delete(hash);
           if (found === undefined) {
             this.#known.delete(hash);
-            this.#unknown.set(hash, { time, keptMs: ttlMs, value: undefined });
+            this.#unknown.set(hash, { asked, keptMs: ttlMs, value: undefined });
           } else {
             const keptMs = Math.min(ttlMs, found.validMs ?? ttlMs);
-            this.#known.set(hash, { time, keptMs, value: found.principal });
+            this.#known.set(hash, { asked, keptMs, value: found.principal });
           }
         }
         return found?.principal;
@@ -132,7 +132,10 @@ export class Authenticator {
   }
 }
 
-type Answer<Value> = { readonly time: number; readonly keptMs: number; readonly value: Value };
+/** A moment by the clock that somebody may set, and by the one that stands still while the machine sleeps. */
+type Moment = { readonly now: number; readonly elapsed: number };
+
+type Answer<Value> = { readonly asked: Moment; readonly keptMs: number; readonly value: Value };
 
 /** Answers by hash; the oldest go first. One that is too old is no answer any more, and still tells that there was one. */
 class AnswerCache<Value> {
@@ -143,12 +146,17 @@ class AnswerCache<Value> {
     this.#clock = clock;
   }
 
+  time(): Moment {
+    return { now: this.#clock.now(), elapsed: this.#clock.elapsed() };
+  }
+
   /** One that is no older than asked. */
   get(hash: string, ageMaxMs: number): Answer<Value> | undefined {
     const answer = this.#answers.get(hash);
     if (answer === undefined) return undefined;
-    // The distance in both directions: a clock that is set back must not keep an answer alive.
-    const ageMs = Math.abs(this.#clock.now() - answer.time);
+    const { now, elapsed } = this.time();
+    // By the clock that says more, and in both directions: one that is set back must not keep an answer alive.
+    const ageMs = Math.max(elapsed - answer.asked.elapsed, Math.abs(now - answer.asked.now));
     return ageMs < Math.min(answer.keptMs, ageMaxMs) ? answer : undefined;
   }
 

@@ -4,6 +4,7 @@ import { newId } from "../domain/id.ts";
 import type { KeySecret } from "../domain/key-checksum.ts";
 import type { Principal, Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { fieldsRefused } from "../domain/violations.ts";
 import { recordChange } from "./audit.ts";
 import { lookUpConnections } from "./database.ts";
 import { requireOtherAdminKey } from "./last-admin-key.ts";
@@ -71,7 +72,7 @@ export class ApiKeyStore {
     return await this.#unsigned.call(hash);
   }
 
-  /** Refuses with KEY_EXCEEDS_MAKER. */
+  /** Refuses with KEY_EXCEEDS_MAKER, and with VALIDATION_ERROR a key that would have ended by the database's clock. */
   async create(maker: Principal, { hash, prefix, ...key }: NewApiKey): Promise<ApiKeyRecord> {
     checkGrant(maker, key);
     return await this.#db.transaction().execute(async (transaction) => {
@@ -89,7 +90,9 @@ export class ApiKeyStore {
           expire_time: key.expireTime ?? null,
         })
         .returning(columns)
+        .returning(sql<boolean>`coalesce(expire_time <= now(), false)`.as("is_ended"))
         .executeTakeFirstOrThrow();
+      if (row.is_ended) throw fieldsRefused([{ field: "expire_time", description: "must be in the future" }]);
       await recordChange(transaction, maker, { action: "CREATE", resource: resourceOf(row.id) });
       return toRecord(row);
     });

@@ -21,7 +21,7 @@ const limits = { keyLookUpsPerAddressMax: 1_000_000, keyLookUpsWaitingMax: 1_000
 
 /** One that knows one key, with a clock to move and a count of the look-ups. */
 function open({ known = key, ...changed }: Partial<typeof limits> & { readonly known?: string } = {}) {
-  const world = { time: 1_000_000, lookUps: 0, unsigned: 0, isKnown: true, isBroken: false, validMs: 60_000 };
+  const world = { time: 1_000_000, setMs: 0, lookUps: 0, unsigned: 0, isKnown: true, isBroken: false, validMs: 60_000 };
   /** What waits for a look-up to be answered, where there is such a gate. */
   const gates: Promise<void>[] = [];
   /** Lets a watch look again. */
@@ -38,7 +38,7 @@ function open({ known = key, ...changed }: Partial<typeof limits> & { readonly k
   };
   const authenticator = new Authenticator({
     clock: {
-      now: () => world.time,
+      now: () => world.time + world.setMs,
       elapsed: () => world.time,
       wait: (ms, signal) =>
         new Promise((resolve, reject) => {
@@ -169,10 +169,12 @@ test("a key that is not known is not looked up again for five seconds", async ()
   expect(world.lookUps).toBe(2);
 });
 
-test("a clock that is set back keeps no answer alive", async () => {
+test.each([-3_600_000, -799, 3_600_000])("a clock that is set by %i ms keeps no answer alive", async (setMs) => {
   const { world, authenticate } = open();
+  world.validMs = 800;
   await authenticate(key);
-  world.time -= 3_600_000;
+  world.time += 800;
+  world.setMs = setMs;
   world.isKnown = false;
   expect(await authenticate(key)).toBeUndefined();
 });

@@ -27,7 +27,7 @@ export const comments: Readonly<Record<string, string>> = {
   "flowcall.v1.CreateApiKeyRequest.scopes": "What it may be used for: `execute` (start executions and read what they answer), `read` (read executions, workflows\nand what is set for accounts), `author` (write and publish workflows), `admin` (the rest). None but those that the\ncaller's own key has.",
   "flowcall.v1.CreateApiKeyRequest.workflows": "The workflows that it is restricted to, by id or by an alias that no two integrations share; all where there are\nnone. Others are not found. A restricted key may have the scopes `execute` and `read`, since what authors and admins\nchange concerns the whole environment.",
   "flowcall.v1.CreateApiKeyRequest.linked_accounts": "The linked accounts that it is restricted to; all where there are none. Others are not found.",
-  "flowcall.v1.CreateApiKeyRequest.expire_time": "When it ends by itself; with the caller's own key at the latest, and then too where it is absent.",
+  "flowcall.v1.CreateApiKeyRequest.expire_time": "When it ends by itself; with the caller's own key at the latest, and then too where it is absent.\nOne that is over is refused; like all ends of keys it is judged by the database's clock.",
   "flowcall.v1.CreateApiKeyResponse": "The key that was created.",
   "flowcall.v1.CreateApiKeyResponse.api_key": "What is known of it.",
   "flowcall.v1.CreateApiKeyResponse.key": "The key: the value of the header x-api-key. It is not kept, and cannot be shown again.",
