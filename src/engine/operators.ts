@@ -1,5 +1,6 @@
 import { compareDecimals } from "./decimal.ts";
 import { matchesLike, wordBits } from "./like.ts";
+import { compareMoments } from "./moment.ts";
 import { areEqual, Side } from "./side.ts";
 import { TextSearch } from "./text-search.ts";
 
@@ -12,6 +13,8 @@ export type Operator = {
 export type OperatorName =
   | "eq"
   | "neq"
+  | "eq_text"
+  | "neq_text"
   | "gt"
   | "lt"
   | "gte"
@@ -32,16 +35,19 @@ export type OperatorName =
  * The operators of Comparison.operator in definition.proto.
  *
  * Two values are compared within one type domain (the product's notes of v4.1.0): null with null, booleans with
- * booleans, numbers by their value, and what is left by its text. A text counts as a null, boolean or number where it
- * is written as one and the other side is one, since what an author writes into a field is always text.
+ * booleans, numbers by their value, and what is left by its text. A text counts as a null or boolean where it is written
+ * as one and the other side is one, since what an author writes into a field is always text. For the same reason two
+ * texts that are plain decimals, as prices are, count as numbers: `5.50` equals `5.5`. `007` and `1e3` are codes.
  */
 export const operators: Readonly<Record<OperatorName, Operator>> = {
-  eq: comparing(isEqual),
-  neq: comparing((left, right) => !isEqual(left, right)),
-  gt: numeric((order) => order > 0),
-  lt: numeric((order) => order < 0),
-  gte: numeric((order) => order >= 0),
-  lte: numeric((order) => order <= 0),
+  eq: comparing(isEqualOrHas),
+  neq: comparing((left, right) => !isEqualOrHas(left, right)),
+  eq_text: comparing(isSameText),
+  neq_text: comparing((left, right) => !isSameText(left, right)),
+  gt: ordering((order) => order > 0),
+  lt: ordering((order) => order < 0),
+  gte: ordering((order) => order >= 0),
+  lte: ordering((order) => order <= 0),
   like: textual(isLike),
   contains: comparing(contains),
   not_contains: comparing((left, right) => !contains(left, right)),
@@ -63,12 +69,20 @@ function asking(holds: (left: Side) => boolean): Operator {
   return { hasRight: false, holds };
 }
 
-/** Holds for numbers only, and for texts that are written as numbers. */
-function numeric(holds: (order: number) => boolean): Operator {
+/** Operators that ask for the order of two values. */
+export const orderingOperators: ReadonlySet<string> = new Set<OperatorName>(["gt", "lt", "gte", "lte"]);
+
+/** Holds for two numbers, plain decimals included, two date-times or two days. */
+function ordering(holds: (order: number) => boolean): Operator {
   return comparing((left, right) => {
-    const order = orderOf(left, right);
+    const order = orderOf(left, right) ?? orderInTime(left, right);
     return order !== undefined && holds(order);
   });
+}
+
+/** Whether a value stands in an order with others of its kind. */
+export function hasOrder(side: Side): boolean {
+  return side.decimal !== undefined || side.moment !== undefined || side.day !== undefined;
 }
 
 /** Holds for texts, numbers and booleans; null and containers have no text. */
@@ -89,6 +103,19 @@ function isLike(text: string, pattern: string, { left }: Sides): boolean {
 
 const workOfWord = 8;
 const workOfBits = 60;
+
+/** An array beside anything but an array is asked for an item that is equal. */
+function isEqualOrHas(left: Side, right: Side): boolean {
+  if (!Array.isArray(left.value) || Array.isArray(right.container)) return isEqual(left, right);
+  return left.value.some((item) => isEqual(new Side(item, left.work), right));
+}
+
+/** Holds for texts that are the same in each character; numbers and booleans have the text that JSON writes for them. */
+function isSameText(left: Side, right: Side): boolean {
+  left.work.spend(workOfComparison);
+  const text = left.text;
+  return text !== undefined && text === right.text;
+}
 
 function isEqual(left: Side, right: Side): boolean {
   left.work.spend(workOfComparison);
@@ -136,4 +163,13 @@ function isIncludedIn(left: Side, right: Side): boolean {
 function orderOf(left: Side, right: Side): number | undefined {
   const [one, other] = [left.decimal, right.decimal];
   return one && other && compareDecimals(one, other);
+}
+
+function orderInTime(left: Side, right: Side): number | undefined {
+  if (typeof left.value !== "string" || typeof right.value !== "string") return undefined;
+  const [one, other] = [left.moment, right.moment];
+  if (one && other) return compareMoments(one, other);
+  const [day, another] = [left.day, right.day];
+  if (day === undefined || another === undefined) return undefined;
+  return day < another ? -1 : Number(day > another);
 }

@@ -1,8 +1,9 @@
-import { type RuleNode, RuleNode_Match } from "../gen/flowcall/v1/definition_pb.ts";
-import { type Operator, type OperatorName, operators } from "./operators.ts";
+import type { JsonValue } from "@bufbuild/protobuf";
+import { type Comparison, type RuleNode, RuleNode_Match } from "../gen/flowcall/v1/definition_pb.ts";
+import { hasOrder, type Operator, type OperatorName, operators, orderingOperators } from "./operators.ts";
 import { ComparisonWork, Side } from "./side.ts";
 import type { Field } from "./templates/field.ts";
-import type { Scope } from "./templates/reference.ts";
+import type { Scope, Template } from "./templates/reference.ts";
 import { compileValue } from "./templates/text.ts";
 
 /** Whether a Rule's comparisons hold. */
@@ -15,7 +16,7 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
     return {
       left: compileValue(comparison.left, place.member("left")),
       operator: compileOperator(comparison.operator, comparison.right !== undefined, place),
-      right: compileValue(comparison.right ?? "", place.member("right")),
+      right: compileRight(comparison, place.member("right")),
     };
   });
   if (comparisons.length === 0) {
@@ -32,6 +33,21 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
       );
     return isAny ? comparisons.some(holds) : comparisons.every(holds);
   };
+}
+
+function compileRight({ operator, right: text = "" }: Comparison, field: Field): Template<JsonValue> {
+  const right = compileValue(text, field);
+  if (text !== "" && right.references.length === 0 && orderingOperators.has(operator)) {
+    const value = right.render({ read: () => undefined });
+    if (!hasOrder(new Side(value, new ComparisonWork()))) {
+      field.warn(
+        "RIGHT_SIDE_UNORDERED",
+        `The operator "${operator}" compares numbers as 5.5, date-times as 2026-01-31T09:00:00Z and days as 2026-01-31. ` +
+          "This right side is none of them, so the comparison never holds.",
+      );
+    }
+  }
+  return right;
 }
 
 function compileOperator(name: string, hasRight: boolean, field: Field): Operator {

@@ -1,6 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { type Decimal, parseDecimal } from "./decimal.ts";
 import { NodeFailure } from "./failure.ts";
+import { isDay, type Moment, parseMoment } from "./moment.ts";
 
 /**
  * The work of one evaluation of a Rule: the characters and values that its comparisons read. All of it takes some tens of
@@ -57,6 +58,10 @@ export class Side {
     return value === null || typeof value === "object" ? undefined : String(value);
   }
 
+  /**
+   * The number that a number is, or a text that is written as a plain decimal. A text with an exponent is a text:
+   * commit ids and the hashes of passwords look like that.
+   */
   get decimal(): Decimal | undefined {
     this.#decimal ??= { made: this.#readDecimal() };
     return this.#decimal.made;
@@ -68,9 +73,20 @@ export class Side {
     return this.#container.made;
   }
 
+  /** The instant that a text is a date-time of. */
+  get moment(): Moment | undefined {
+    return typeof this.value === "string" ? parseMoment(this.value) : undefined;
+  }
+
+  /** The text, where it is a day. */
+  get day(): string | undefined {
+    return typeof this.value === "string" && isDay(this.value) ? this.value : undefined;
+  }
+
   #readDecimal(): Decimal | undefined {
     const { value } = this;
-    return typeof value === "number" || typeof value === "string" ? parseDecimal(String(value)) : undefined;
+    if (typeof value === "number") return parseDecimal(String(value));
+    return typeof value === "string" && /^-?\d[\d.]*$/.test(value) ? parseDecimal(value) : undefined;
   }
 
   #readContainer(): object | undefined {

@@ -24,13 +24,19 @@ describe("two values are equal within one type domain, and unequal otherwise", (
     ["007", 7, false],
     [7, "7", true],
     [7, "7.0", true],
-    ["1e3", 1000, true],
+    ["1e3", 1000, false],
+    ["1e3", "1000", false],
+    ["0e1234", "0e5678", false],
+    ["1E3", "1e3", false],
+    [1e21, 1e21, true],
+    [1e21, "1000000000000000000000", true],
+    ["1.10", "1.1", true],
     ["-0", "0", true],
     ["0.10", "0.1", true],
     ["9007199254740993", "9007199254740992", false],
     ["90071992547409930000000001", "90071992547409930000000001.0", true],
     ["1e999999999", "1e999999998", false],
-    ["1e9999999999", "1e9999999999.0", false],
+    ["5 ", 5, false],
     ["+5", "5", false],
     [" 5", "5", false],
     ["5.", "5", false],
@@ -65,7 +71,45 @@ describe("two values are equal within one type domain, and unequal otherwise", (
   });
 });
 
-describe("an order is one of numbers only", () => {
+describe("an array beside a value that is none has it, or has not", () => {
+  const rows: readonly Row[] = [
+    [["a", "b"], "b", true],
+    [["a", "b"], "c", false],
+    [[5, "7.0"], "7", true],
+    [[null], null, true],
+    [[], null, false],
+    [["a"], ["a"], true],
+    [["a", "b"], ["a"], false],
+    [["a"], '["a"]', true],
+    [[["a"]], "a", false],
+  ];
+  test.each(rows)("%.40j eq %.40j: %j", (left, right, expected) => {
+    check(left, "eq", right, expected);
+    check(left, "neq", right, !expected);
+  });
+});
+
+describe("codes and versions are equal where each character is", () => {
+  const rows: readonly Row[] = [
+    ["1.10", "1.1", false],
+    ["1.10", "1.10", true],
+    ["007", "7", false],
+    [7, "7", true],
+    [true, "true", true],
+    ["a", "A", false],
+    ["", "", true],
+    [null, "null", false],
+    [null, null, false],
+    [["a"], "a", false],
+    ["\u00e9", "e\u0301", false],
+  ];
+  test.each(rows)("%j eq_text %j: %j", (left, right, expected) => {
+    check(left, "eq_text", right, expected);
+    check(left, "neq_text", right, !expected);
+  });
+});
+
+describe("an order is one of numbers, of date-times or of days", () => {
   const rows: readonly (readonly [JsonValue, JsonValue, "<" | "=" | ">" | "none"])[] = [
     [1, 2, "<"],
     ["9", "10", "<"],
@@ -74,7 +118,8 @@ describe("an order is one of numbers only", () => {
     ["0", "-0.1", ">"],
     ["9007199254740993", "9007199254740992", ">"],
     ["123.456", "123.4560001", "<"],
-    ["1e-5", "0.00001", "="],
+    [1e-5, "0.00001", "="],
+    ["1e3", 5, "none"],
     ["5.50", 5.5, "="],
     [1e21, "1000000000000000000000", "="],
     ["a", "b", "none"],
@@ -83,7 +128,17 @@ describe("an order is one of numbers only", () => {
     [null, 1, "none"],
     [true, 0, "none"],
     [[2], 1, "none"],
-    ["2026-01-02", "2026-01-01", "none"],
+    ["2024-02-01", "2024-01-01", ">"],
+    ["2024-02-30", "2024-01-01", "none"],
+    ["2024-02-29", "2024-02-29", "="],
+    ["2024-02-01T10:00:00+02:00", "2024-02-01T09:00:00Z", "<"],
+    ["2024-02-01t10:00:00z", "2024-02-01T12:00:00.000+02:00", "="],
+    ["2024-02-01T10:00:00.1234567Z", "2024-02-01T10:00:00.1234568Z", "<"],
+    ["2024-02-01T10:00:00.5Z", "2024-02-01T10:00:00.49Z", ">"],
+    ["2024-02-01T10:00:00", "2024-02-01T09:00:00Z", "none"],
+    ["2024-02-01T24:00:00Z", "2024-02-01T09:00:00Z", "none"],
+    ["2024-02-01", "2024-01-01T00:00:00Z", "none"],
+    ["2024-02-01", 5, "none"],
     ["", "0", "none"],
   ];
   test.each(rows)("%j %j: %s", (left, right, order) => {

@@ -243,7 +243,7 @@ export const comments: Readonly<Record<string, string>> = {
   "flowcall.v1.RuleNode.Match.ANY": "One comparison must hold.",
   "flowcall.v1.Comparison": "One comparison of a Rule.",
   "flowcall.v1.Comparison.left": "The left side: a text with templates. A lone template keeps its type.",
-  "flowcall.v1.Comparison.operator": "eq, neq, gt, lt, gte, lte, like, contains, not_contains, starts_with, ends_with, included_in, not_included_in,\nis_null, not_null, exist or not_exist.",
+  "flowcall.v1.Comparison.operator": "eq, neq, eq_text, neq_text, gt, lt, gte, lte, like, contains, not_contains, starts_with, ends_with, included_in,\nnot_included_in, is_null, not_null, exist or not_exist.",
   "flowcall.v1.Comparison.right": "The right side, as the left one. The operators is_null, not_null, exist and not_exist have none.",
   "flowcall.v1.GroupNode": "Runs the nodes inside it again and again. Inside, `{{node.<id>.body.array_item}}` is the item, where there is an array,\nand `{{node.<id>.body.iteration_count}}` the iteration's index from 0; behind it, `{{node.<id>.body}}` is the array of\noutputs, in the order of the iterations.",
   "flowcall.v1.GroupNode.array": "Each item of an array: a lone template.",

@@ -715,8 +715,8 @@ export type Comparison = Message<"flowcall.v1.Comparison"> & {
   left: string;
 
   /**
-   * eq, neq, gt, lt, gte, lte, like, contains, not_contains, starts_with, ends_with, included_in, not_included_in,
-   * is_null, not_null, exist or not_exist.
+   * eq, neq, eq_text, neq_text, gt, lt, gte, lte, like, contains, not_contains, starts_with, ends_with, included_in,
+   * not_included_in, is_null, not_null, exist or not_exist.
    *
    * @generated from field: string operator = 2;
    */
