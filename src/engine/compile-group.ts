@@ -7,8 +7,8 @@ import { iterationCount } from "./iteration-count.ts";
 import { compileRule } from "./rule.ts";
 import type { Field } from "./templates/field.ts";
 import { compileJson } from "./templates/json.ts";
-import type { Template } from "./templates/reference.ts";
-import { compileValue } from "./templates/text.ts";
+import type { Reference, Template } from "./templates/reference.ts";
+import { compileInput, compileValue } from "./templates/text.ts";
 
 const concurrencyMax = 100;
 const concurrencyDefault = 50;
@@ -45,15 +45,16 @@ function compileMode(mode: GroupNode["mode"], field: Field): GroupMode {
   }
 }
 
-function compileArray(text: string, field: Field): Template<JsonValue> {
-  const array = compileValue(text, field);
-  if (!/^\s*\{\{[^{}]*\}\}\s*$/.test(text)) {
+function compileArray(text: string, field: Field): Reference {
+  const { reference } = compileInput(text, field);
+  if (reference === undefined) {
     field.error(
       "GROUP_ARRAY_INVALID",
       "A Group needs the array that it goes through: one template and nothing beside it, as {{event.body.items}}.",
     );
+    return { text: "", source: { kind: "event_body" }, path: [] };
   }
-  return array;
+  return reference;
 }
 
 function compileCount(text: string, field: Field): Template<JsonValue> {

@@ -4,7 +4,7 @@ import type { HiddenParts } from "./node-inputs.ts";
 import type { Leaf } from "./nodes/leaf.ts";
 import type { Condition } from "./rule.ts";
 import type { PayloadGate } from "./schema/payload-gate.ts";
-import type { Template } from "./templates/reference.ts";
+import type { Reference, Template } from "./templates/reference.ts";
 
 /** A compiled definition: read-only, without a reference that cannot resolve, shared by all runs of its version. */
 export type Graph = {
@@ -78,7 +78,7 @@ export type GroupStep = {
 
 /** What there is an iteration for. */
 export type GroupMode =
-  | { readonly kind: "array"; readonly array: Template<JsonValue> }
+  | { readonly kind: "array"; readonly array: Reference }
   | { readonly kind: "count"; readonly count: Template<JsonValue> }
   | { readonly kind: "do_while"; readonly condition: Condition };
 

@@ -40,11 +40,7 @@ export async function replayStoppedGroup(group: GroupRun): Promise<void> {
 function itemsOf({ step: { mode }, visit }: GroupRun): Items {
   switch (mode.kind) {
     case "array": {
-      const items = mode.array.render(visit.scope);
-      if (!Array.isArray(items)) {
-        const message = `The Group needs an array to go through, but its template gave ${typeOf(items)}.`;
-        throw new NodeFailure("GROUP_ARRAY_INVALID", message);
-      }
+      const items = listOf(visit.scope.read(mode.array), visit);
       return { count: items.length, bodyOf: (index) => ({ array_item: items[index] ?? null, iteration_count: index }) };
     }
     case "count": {
@@ -62,6 +58,27 @@ function itemsOf({ step: { mode }, visit }: GroupRun): Items {
     default:
       return unreachable(mode);
   }
+}
+
+/**
+ * The items to go through. JSONata gives a result of one as that one, and a result of none as nothing, which a node's output
+ * holds as null: so a workflow that works with two matches works with one and none too.
+ */
+function listOf(value: JsonValue | undefined, { scope }: GroupRun["visit"]): readonly JsonValue[] {
+  if (Array.isArray(value)) return value;
+  if (value === null) {
+    scope.note("The Group's array is null, which counts as an empty list.");
+    return [];
+  }
+  if (typeof value === "object") {
+    scope.note("The Group's array is one object, which counts as a list of one.");
+    return [value];
+  }
+  const found = value === undefined ? "does not resolve" : `gave ${typeOf(value)}`;
+  const message =
+    `The Group needs an array to go through, but its template ${found}. In the query of a Transform, [ … ] around what may ` +
+    "be one value or none makes it an array.";
+  throw new NodeFailure("GROUP_ARRAY_INVALID", message);
 }
 
 function typeOf(value: JsonValue): string {

@@ -127,6 +127,24 @@ describe("a Group runs its nodes once for each item", () => {
   });
 });
 
+describe("a Group works with two, with one and with none", () => {
+  const due = { id: "due", transform: { query: "items[due]" } };
+  const ids = { id: "x", group_id: "g", transform: { query: "{{node.g.body.array_item.id}}" } };
+  const items = (...due: boolean[]) => due.map((isDue, index) => ({ id: index, due: isDue }));
+  test.each([
+    [items(true, true), [0, 1], undefined],
+    [items(true, false), [0], ["The Group's array is one object, which counts as a list of one."]],
+    [items(false), [], ["The Group's array is null, which counts as an empty list."]],
+  ])("of %j", async (all, expected, notes) => {
+    const nodes = [start, due, group({ array: "{{node.due.body}}" }), ids, answer];
+    const { response, records } = await run(nodes, ["start > due", "due > g", "g each > x", "g > r"], {
+      body: { items: all },
+    });
+    expect(response).toEqual(expected);
+    expect(records.find(({ path }) => path === "g")?.notes).toEqual(notes);
+  });
+});
+
 describe("a Group fails", () => {
   const broken = (bad: string) =>
     inner(`{{node.g.body.array_item}} = "${bad}" ? $error("no " & {{node.g.body.array_item}}) : 1`);
@@ -199,12 +217,15 @@ describe("a Group fails", () => {
   });
 
   test.each([
-    [null, /gave null/],
-    ["[1, 2]", /gave string/],
-    [{ length: 1 }, /gave object/],
-    [3, /gave number/],
+    ["[1, 2]", /gave string.*\[ … \]/],
+    [3, /gave number.*\[ … \]/],
   ])("when it is not given an array: %j", async (items, message) => {
     await checkFailure([group(), inner("1")], items, "GROUP_ARRAY_INVALID", message);
+  });
+
+  test("when the path of its array does not resolve", async () => {
+    const message = /does not resolve.*\[ … \]/;
+    await checkFailure([group({ array: "{{event.body.nope}}" }), inner("1")], [], "GROUP_ARRAY_INVALID", message);
   });
 
   test("when there are too many items", async () => {
