@@ -4,7 +4,7 @@
 // one execution. The engine knows no database, and no network but its guarded client: it waits on its journal, takes the
 // time from its clock, and gives back an outcome. What a journal recalls is never run again.
 
-import { toBinary } from "@bufbuild/protobuf";
+import { type JsonObject, toBinary } from "@bufbuild/protobuf";
 import { violationsOfFields } from "../domain/fields.ts";
 import type { Limits } from "../domain/limits.ts";
 import {
@@ -27,6 +27,7 @@ import { checkPayloadSchema, payloadSchemaOf } from "./schema/payload-schema.ts"
 import { compileStartOutput } from "./start-output.ts";
 import { checkStructure, portsOf, type Structure } from "./structure.ts";
 import { Names } from "./templates/field.ts";
+import { KnownNames } from "./templates/known-names.ts";
 import { warnOfLevels } from "./warnings.ts";
 
 type CompiledGraph = {
@@ -79,14 +80,15 @@ function* compileInSteps(
   }
   const structure = checkStructure(definition, limits, problems);
   const nodes = definition.nodes.slice(0, limits.graphNodesMax);
-  const names = new Names(nodes, problems, limits);
+  const start = nodes.find((node) => node.kind.case === "start");
+  const known = () => new KnownNames(sampleOf(start), payloadSchemaOf(start), definition.fields);
+  const names = new Names(nodes, problems, { limits, ...(parsing === "at once" && { known: onceMade(known) }) });
   const queries = new QueryCompiler(limits, parsing);
   const compiled = new Map<string, CompiledNode | undefined>();
   for (const node of nodes) {
     compiled.set(node.id, compileNode(node, { names, limits, queries }));
     yield;
   }
-  const start = nodes.find((node) => node.kind.case === "start");
   const output = compileStartOutput(start, names);
   for (const { field, description } of violationsOfFields(definition.fields, "fields")) {
     problems.error({ field }, "FIELD_DECLARATION_INVALID", `${field} ${description}.`);
@@ -120,6 +122,19 @@ function* compileInSteps(
     ...(payloadSchema && { payloadGate: new PayloadGate(payloadSchema) }),
   };
   return { graph, errors: [], warnings: problems.warnings };
+}
+
+function sampleOf(start: Node | undefined): JsonObject | undefined {
+  return start?.kind.case === "start" ? start.kind.value.trigger.value?.payload : undefined;
+}
+
+/** Most definitions never ask for them. */
+function onceMade(make: () => KnownNames): () => KnownNames {
+  let made: KnownNames | undefined;
+  return () => {
+    made ??= make();
+    return made;
+  };
 }
 
 function hiddenParts(plans: readonly LevelPlan[]): HiddenParts {

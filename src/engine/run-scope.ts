@@ -35,6 +35,16 @@ export class Outputs {
     this.#outputs.set(nodeId, { value });
   }
 
+  /** The node was skipped, and so has no output: it reads as null, and as nothing in a query. */
+  setNone(nodeId: string): void {
+    this.#outputs.set(nodeId, { value: null, isNone: true });
+  }
+
+  isNone(nodeId: string): boolean {
+    const output = this.#outputs.get(nodeId);
+    return output === undefined ? (this.#outer?.isNone(nodeId) ?? true) : output.isNone === true;
+  }
+
   /**
    * The text is parsed when it is first read, and never where nobody reads it. The value of a large text is kept only as
    * long as there is memory for it: it may take thirty times as much.
@@ -67,7 +77,7 @@ export class Outputs {
 /** The values of texts up to this length are kept. */
 const keptCharsMax = 64 * 1024;
 
-type Output = { readonly text?: JsonText; value?: JsonValue; parsed?: WeakRef<object> };
+type Output = { readonly text?: JsonText; value?: JsonValue; readonly isNone?: true; parsed?: WeakRef<object> };
 
 /** Where one visit of a node reads, with the notes for its record. */
 export class RunScope implements Scope {
@@ -90,6 +100,12 @@ export class RunScope implements Scope {
       this.note(`"{{${reference.text}}}" did not resolve.`);
     }
     return value;
+  }
+
+  readForQuery(reference: Reference): JsonValue | undefined {
+    const { source } = reference;
+    const value = this.read(reference);
+    return value === null && source.kind === "node" && this.#outputs.isNone(source.nodeId) ? undefined : value;
   }
 
   textOf(source: Source): JsonText | undefined {

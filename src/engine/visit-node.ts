@@ -48,6 +48,8 @@ function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Exit |
   }
   if (node.step.kind === "start") {
     outputs.setValue(node.id, state.run.event.body);
+  } else if (recalled.state === "SKIPPED" || recalled.state === "ERRORED_AND_SKIPPED") {
+    outputs.setNone(node.id);
   } else if (recalled.output !== undefined) {
     outputs.setText(node.id, recalled.output);
   }

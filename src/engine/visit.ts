@@ -202,7 +202,7 @@ export class Visit {
     // The text of JSON's null.
     const output = "null" as JsonText;
     this.#record(state, { output, ...(error && { error }) });
-    this.level.outputs.setValue(this.node.id, null);
+    this.level.outputs.setNone(this.node.id);
     return this.node.defaultPort;
   }
 

@@ -1,5 +1,5 @@
 import { describe, test } from "vitest";
-import { type Case, checkProblems as check, group, only, response, rule, transform } from "./definitions.ts";
+import { type Case, checkProblems as check, comparing, group, only, response, rule, transform } from "./definitions.ts";
 import { start } from "./workflow.ts";
 
 describe("a definition that can run is published with warnings", () => {
@@ -77,6 +77,37 @@ describe("a definition that can run is published with warnings", () => {
           reads("r", "g"),
         ],
         edges: ["start > o", "o > g", "g each > a", "g > r"],
+      },
+    ],
+    ...[
+      ["lt", "soon"],
+      ["gt", "1e3"],
+      ["gte", "2026-02-30"],
+      ["lte", "2026-01-01T00:00:00"],
+    ].map(
+      ([operator = "", right = ""]) =>
+        [
+          `a right side without an order: ${operator} ${right}`,
+          only(comparing({ left: "{{event.body.a}}", operator, right })),
+          "RIGHT_SIDE_UNORDERED n rule.comparisons[0].right",
+        ] as const,
+    ),
+    ...["5.5", "2026-01-31", "2026-01-01T00:00:00+02:00", "{{event.body.b}}"].map(
+      (right) => [`lt ${right}`, only(comparing({ left: "{{event.body.a}}", operator: "lt", right }))] as const,
+    ),
+    [
+      "names that look like computations and are the sample's, the schema's or declared",
+      {
+        nodes: [
+          {
+            id: "s",
+            start: { api_call: { payload: { "n * 2": { "f(x)": 1 } }, schema: { properties: { "a - b": {} } } } },
+          },
+          transform("t", "[{{event.body.n * 2.f(x)}}, {{event.body.a - b}}, {{application.fields.a + b}}]"),
+          transform("w", "{{node.calc(x).body.Due date (days)}}"),
+          transform("c", "1", { name: "calc(x)" }),
+        ],
+        edges: ["s > c", "c > t", "c > w"],
       },
     ],
     [

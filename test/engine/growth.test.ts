@@ -22,7 +22,7 @@ const limits = {
   definition: { bytesMax: wide, queryMax: wide, textMax: wide, templatesMax: wide, regexesMax: wide, problemsMax: 100 },
 };
 const json = { bytesMax: wide, valuesMax: wide, depthMax: 24, keysMax: wide };
-const field = () => new Field(new Names([], new Problems(["1"]), limits), "1", "f");
+const field = () => new Field(new Names([], new Problems(["1"]), { limits }), "1", "f");
 const list = <Item>(count: number, make: (index: number) => Item) =>
   Array.from({ length: count }, (_, index) => make(index));
 const members = (count: number) => Object.fromEntries(list(count, (index) => [`m${index}`, index]));

@@ -54,7 +54,14 @@ async function checkQuery(query: string, body: JsonObject, expected: JsonValue):
 }
 
 describe("a template reads the value that its path names", () => {
-  const body = { a: { b: [10, { c: "deep" }] }, "Task Name": "Call (again)", empty: null, "0": "zero" };
+  const odd = {
+    "user.name": "ada",
+    "it's": { "}}": "quoted" },
+    "[0]": "zeroth",
+    "Price [EUR]": 7,
+    "n * 2": 4,
+  };
+  const body = { a: { b: [10, { c: "deep" }] }, "Task Name": "Call (again)", empty: null, "0": "zero", ...odd };
   const cases: readonly (readonly [string, JsonValue, notes?: readonly string[]])[] = [
     ["{{event.body}}", body],
     ["{{event.body.a.b.0}}", 10],
@@ -70,6 +77,16 @@ describe("a template reads the value that its path names", () => {
     ["{{application.fields.Region}}", "eu"],
     ["{{linked_account.udf.plan}}", "pro"],
     ["{{execution.id}}", "0123456789abcdef01234567"],
+    ["{{event.body.a.b[0]}}", 10],
+    ["{{event.body.a.b[1].c}}", "deep"],
+    ["{{event.body['a'].b[1]['c']}}", "deep"],
+    ["{{event.body['user.name']}}", "ada"],
+    ["{{event.body['it''s']['}}']}}", "quoted"],
+    ["{{event.body['[0]']}}", "zeroth"],
+    ["{{event.body.Price [EUR]}}", 7],
+    ["{{event.body.a.b [0]}}", 10],
+    ["{{event.body['n * 2']}}", 4],
+    ["{{event.body['constructor']}}", null],
     ["{{event.body.nope}}", null, ['"{{event.body.nope}}" did not resolve.']],
     ["{{event.body.empty.x}}", null, ['"{{event.body.empty.x}}" did not resolve.']],
     ["{{event.body.a.b.2}}", null, ['"{{event.body.a.b.2}}" did not resolve.']],
@@ -107,6 +124,14 @@ describe("JSON text keeps its structure around what templates read", () => {
     ['{"__proto__": {{event.body.n}}}', JSON.parse('{"__proto__": 5}')],
     ['"{ {single} } }}"', "{ {single} } }}"],
     ['"{{event.body.\\u006e}}"', 5],
+    ['"Hello {{{{first_name}}"', "Hello {{first_name}}"],
+    ['"{{{event.body.n}}}"', "{5}"],
+    ['"{{{{{{event.body.n}}}}"', "{{5}}"],
+    ['"{{{{{{{event.body.n}}"', "{{{5"],
+    ['"{{{{{{{{"', "{{{{"],
+    ['"{{{{{"', "{{{"],
+    ['{"{{{{a}}": {{event.body.n}}}', { "{{a}}": 5 }],
+    ["\"<{{event.body['n']}}>\"", "<5>"],
   ];
   test.each(cases)("%s", (data, expected) => check(data, body, expected));
 
@@ -155,6 +180,9 @@ describe("a query gets templates as variables", () => {
     ["(n) / {{event.body.n}} / 1", 1],
     ['n in [{{event.body.n}}] and /b/("b").match = "{{event.body.re}}"', true],
     ["{{event.body.nope}}", null],
+    ['"{{{{first_name}} is {{event.body.t}}"', '{{first_name}} is a"b'],
+    ["'{{event.body['n']}}'", "5"],
+    ["{{{event.body.t}}: 1}", { 'a"b': 1 }],
     ["($template := 1; $template0 := 2; $template + $template0 + {{event.body.n}})", 8],
     ["{{node.start.body.n}}", 5],
   ];
@@ -175,6 +203,55 @@ describe("a query gets templates as variables", () => {
       expect(outcome.error?.message).toContain("_jsonata_");
     },
   );
+});
+
+describe("what is not there is nothing in a query, and a null that is there is null", () => {
+  const never = { comparisons: [{ left: "1", operator: "eq", right: "2" }] };
+  const query = (template: string) =>
+    `{"exists": $exists(${template}), "count": $count(${template}), "default": ${template} ?? "none", ` +
+    `"text": "Hello " & ${template}, "list": $append(${template}, [1]), "merged": $merge([${template}, {"a": 1}]), ` +
+    `"member": ${template}}`;
+  const nothing = { exists: false, count: 0, default: "none", text: "Hello ", list: [1], merged: { a: 1 } };
+  const skipped: NodeJson = { id: "s", settings: { conditions: never }, transform: { query: "{'b': 2}" } };
+  const failed: NodeJson = { id: "f", settings: { skip_on_error: true }, transform: { query: "$error('no')" } };
+  const nodes = [start, skipped, failed, { id: "late", transform: { query: "1" } }];
+  const edges = ["start > s", "s > f", "f > t", "t > late", "t > r"];
+
+  async function result(transform: object, body: JsonObject = {}): Promise<JsonValue | undefined> {
+    const all = [
+      ...nodes,
+      { id: "t", transform: { ...transform } },
+      { id: "r", response: { data: "{{node.t.body}}" } },
+    ];
+    const { response, outcome } = await run(all as NodeJson[], edges, { body });
+    expect(outcome.error).toBeUndefined();
+    return response;
+  }
+
+  test.each([
+    "{{event.body.nope}}",
+    "{{event.body.nope.deeper[0]}}",
+    "{{node.s.body}}",
+    "{{node.s.body.b}}",
+    "{{node.f.body}}",
+    "{{node.late.body}}",
+  ])("%s is nothing", async (template) => {
+    // A function of the query's own has the query run in a child process.
+    for (const around of [query(template), `($f := function(){ ${query(template)} }; $f())`]) {
+      expect(await result({ query: around })).toEqual(nothing);
+    }
+    expect(await result({ input: template, query: "{'exists': $exists($), 'default': $ ?? 'none'}" })).toEqual({
+      exists: false,
+      default: "none",
+    });
+  });
+
+  test("a null of the payload stays null", async () => {
+    const value = await result({ query: "[{{event.body.z}}, $exists({{event.body.z}})]" }, { z: null });
+    expect(value).toEqual([null, true]);
+    expect(await result({ query: "{'z': {{event.body.z}}}" }, { z: null })).toEqual({ z: null });
+    expect(await result({ input: "{{event.body.z}}", query: "[$, $exists($)]" }, { z: null })).toEqual([null, true]);
+  });
 });
 
 test("what a node answers is data for the nodes behind it, never a template or a query", async () => {

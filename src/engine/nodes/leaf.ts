@@ -1,3 +1,4 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionType } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -7,7 +8,7 @@ import type { ProcessPool } from "../pool/process-pool.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryVisit } from "../query/functions.ts";
 import type { Field } from "../templates/field.ts";
-import type { Scope, Source } from "../templates/reference.ts";
+import type { Reference, Scope, Source } from "../templates/reference.ts";
 import { compileDelay } from "./delay.ts";
 import { compileHttp } from "./http.ts";
 import { compileTransform } from "./transform.ts";
@@ -43,8 +44,13 @@ export type Attempt = QueryVisit & {
   readonly send: SendRequest;
 };
 
-/** A scope that also gives the JSON text of all that a source has, where it is known without writing it. */
-export type TextScope = Scope & { textOf(source: Source): JsonText | undefined };
+/** A scope for queries. */
+export type TextScope = Scope & {
+  /** As `read`, but the output of a node that was skipped is undefined, as of one that has not run. */
+  readForQuery(reference: Reference): JsonValue | undefined;
+  /** The JSON text of all that a source has, where it is known without writing it. */
+  textOf(source: Source): JsonText | undefined;
+};
 
 /** The time that one attempt may take from its start on. */
 export type NodeTimeout = {

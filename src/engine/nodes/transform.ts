@@ -7,6 +7,9 @@ export function compileTransform(message: TransformNode, { field, queries }: Lea
   const { template, reference } = compileInput(message.input ?? "{{event.body}}", field.member("input"));
   const query = queries.compile(message.query, field.member("query"));
   return {
-    run: (attempt) => query.run({ value: template.render(attempt.scope), reference }, attempt),
+    run: (attempt) => {
+      const value = reference === undefined ? template.render(attempt.scope) : attempt.scope.readForQuery(reference);
+      return query.run({ value, reference }, attempt);
+    },
   };
 }

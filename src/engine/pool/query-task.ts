@@ -37,10 +37,10 @@ export function createQueryTask(limits: Limits): RunTask<"query"> {
       // The service sends JSON texts alone.
       const roots = texts.map((text) => JSON.parse(text) as JsonValue);
       const find = (data: DataPlace) => (data === undefined ? undefined : walk(roots[data.text], data.path));
-      const input = find(head.input) ?? null;
+      const input = find(head.input);
       const values = head.bindings.map(({ name, form, data }) => ({ name, form, value: find(data) }));
       const bindings = bindValues(values, output.bytesMax);
-      for (const root of [input, ...Object.values(bindings)]) checkData(root);
+      for (const root of [input, ...Object.values(bindings)]) if (root !== undefined) checkData(root);
       const watch = new Deadline({ queryMs, outputBytesMax: output.bytesMax });
       const evaluation = { input, bindings, visit: head.visit, watch };
       const result = await evaluateQuery(queries.get(head.query), evaluation);

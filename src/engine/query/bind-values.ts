@@ -12,12 +12,14 @@ export type BoundValue = {
   readonly value: JsonValue | undefined;
 };
 
+/** What is undefined is there and is JSONata's nothing, as the value of a path that leads nowhere. */
+export type Bindings = Readonly<Record<string, JsonValue | undefined>>;
+
 /** The variables of a query. Fails with EXPRESSION_ERROR where the texts among them are too long together. */
-export function bindValues(values: readonly BoundValue[], outputBytesMax: number): Record<string, JsonValue> {
+export function bindValues(values: readonly BoundValue[], outputBytesMax: number): Bindings {
   const texts = new Texts(outputBytesMax * textFactor, textsTooLarge);
-  const bindings: Record<string, JsonValue> = {};
-  for (const { name, form, value } of values)
-    bindings[name] = form === "text" ? texts.takeValue(value) : (value ?? null);
+  const bindings: Record<string, JsonValue | undefined> = {};
+  for (const { name, form, value } of values) bindings[name] = form === "text" ? texts.takeValue(value) : value;
   return bindings;
 }
 

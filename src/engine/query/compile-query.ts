@@ -68,7 +68,10 @@ class CompiledQuery implements Query {
   }
 
   async run(input: QueryData, attempt: Attempt): Promise<unknown> {
-    const bound = this.#query.variables.map(({ reference }) => ({ value: attempt.scope.read(reference), reference }));
+    const bound = this.#query.variables.map(({ reference }) => ({
+      value: attempt.scope.readForQuery(reference),
+      reference,
+    }));
     this.#cheap = this.#cheap === undefined ? this.#parseCheap() : this.#cheap;
     const dataLength = this.#lengthOf([input, ...bound]);
     if (this.#cheap !== null && dataLength <= inlineCharsMax) {
@@ -110,7 +113,7 @@ class CompiledQuery implements Query {
     const values = this.#query.variables.map(({ name, form }, index) => ({ name, form, value: bound[index]?.value }));
     const bindings = bindValues(values, this.#limits.output.bytesMax);
     try {
-      return { result: await evaluateQuery(query, { input: input.value ?? null, bindings, visit: attempt, watch }) };
+      return { result: await evaluateQuery(query, { input: input.value, bindings, visit: attempt, watch }) };
     } catch (error) {
       if (watch.isSpent) return undefined;
       throw error instanceof NodeFailure ? error : this.#failure(queryMessage(error));

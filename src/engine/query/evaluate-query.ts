@@ -1,6 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import jsonata from "jsonata";
 import type { Limits } from "../../domain/limits.ts";
+import type { Bindings } from "./bind-values.ts";
 import { QueryError, type QueryVisit, registerFunctions, visitFunctions } from "./functions.ts";
 import { prepareAst } from "./prepare-ast.ts";
 import { createRegexEngine } from "./regex-engine.ts";
@@ -14,8 +15,8 @@ export type ParsedQuery = jsonata.Expression;
 
 /** What one evaluation reads. Values in it are JSON, and free of the names by which JSONata knows functions. */
 export type Evaluation = {
-  readonly input: JsonValue;
-  readonly bindings: Readonly<Record<string, JsonValue>>;
+  readonly input: JsonValue | undefined;
+  readonly bindings: Bindings;
   readonly visit: QueryVisit;
   readonly watch: StepWatch;
 };

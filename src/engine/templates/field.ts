@@ -1,6 +1,8 @@
 import { defaultLimits, type Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Place, ProblemReason, Problems } from "../problems.ts";
+import type { KnownNames } from "./known-names.ts";
+import { looksComputed, type PathPart, readPath } from "./path.ts";
 import type { Reference, Source } from "./reference.ts";
 import { type TextFailure, Texts } from "./texts.ts";
 
@@ -19,12 +21,19 @@ export class Names {
   readonly #idsByName = new Map<string, string[]>();
 
   readonly limits: NamesLimits;
+  readonly #known: (() => KnownNames) | undefined;
   #templates = 0;
   #regexes = 0;
 
-  constructor(nodes: readonly Node[], problems: Problems, limits: NamesLimits = defaultLimits) {
+  /** @param known what else is a name; absent where the definition was published before, and is no longer asked */
+  constructor(
+    nodes: readonly Node[],
+    problems: Problems,
+    { limits = defaultLimits, known }: { readonly limits?: NamesLimits; readonly known?: () => KnownNames } = {},
+  ) {
     this.problems = problems;
     this.limits = limits;
+    this.#known = known;
     this.#kinds = new Map(nodes.map((node) => [node.id, node.kind.case]));
     for (const node of nodes) {
       const name = node.name.trim();
@@ -42,6 +51,11 @@ export class Names {
   /** Counts a regular expression, and gives how many there are. */
   countRegex(): number {
     return ++this.#regexes;
+  }
+
+  /** Whether a name looks like a computation and nothing in the definition is called so. */
+  isComputation(name: string): boolean {
+    return this.#known !== undefined && looksComputed(name) && !this.#known().has(name);
   }
 
   /** The ids that a word can mean: an id wins over a name. */
@@ -120,15 +134,34 @@ export class Field {
     const text = between.trim();
     // The definition is not run, and what it would take to compile the rest of it is saved.
     if (!this.#takesTemplate()) return { text, source: { kind: "event_body" }, path: [] };
-    const parts = text.split(".");
-    if (text.includes("{{") || parts.includes("")) {
+    const path = readPath(text);
+    if (path === undefined || path.some(({ name, isQuoted }) => !isQuoted && name.includes("{{"))) {
       this.error(
         "TEMPLATE_MALFORMED",
-        `"{{${text}}}" is not a path. Write names with single dots between them, as {{event.body.a}}.`,
+        `"{{${text}}}" is not a path. Write names with single dots between them, as {{event.body.a}}, an index as [0], and ` +
+          "a name with dots or braces as ['a.b'].",
       );
       return { text, source: { kind: "event_body" }, path: [] };
     }
+    this.#checkComputation(text, path);
+    const parts = path.map(({ name }) => name);
     return { text, ...this.#resolve(text, parts) };
+  }
+
+  /** What would only ever be null is told. The integration declares its fields elsewhere, so they may have any name. */
+  #checkComputation(text: string, path: readonly PathPart[]): void {
+    const [root, second] = path;
+    if (root?.name === "application" && second?.name === "fields") return;
+    const isNode = root?.name === "node" && second !== undefined && this.#names.find(second.name.trim()).length > 0;
+    const part = path.find(
+      (one, index) => !one.isQuoted && !(isNode && index === 1) && this.#names.isComputation(one.name),
+    );
+    if (part === undefined) return;
+    this.error(
+      "TEMPLATE_COMPUTES",
+      `"{{${text}}}" computes, and a template only reads. Compute it in the query of a Transform, as {{event.body.n}} * 2, and ` +
+        `read that node. If "${part.name}" is a name, write ['${part.name.replaceAll("'", "''")}'].`,
+    );
   }
 
   #resolve(text: string, parts: readonly string[]): Omit<Reference, "text"> {

@@ -1,5 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { Field } from "./field.ts";
+import { readBraces, templateEnd } from "./path.ts";
 import type { Reference, Template } from "./reference.ts";
 import { loneTemplate, type Piece, reportUnclosed, textTemplate } from "./text.ts";
 
@@ -54,8 +55,9 @@ class JsonReader {
     if (depth > this.#depthMax && (next === "{" || next === "[")) {
       throw new JsonProblem(`The JSON nests deeper than ${this.#depthMax} containers. Make it flatter.`);
     }
-    if (this.#text.startsWith("{{", this.#position)) {
-      return loneTemplate(this.#template(this.#text.length));
+    if (next === "{") {
+      const { text, opensTemplate } = readBraces(this.#text, this.#position);
+      if (opensTemplate && text === "") return loneTemplate(this.#template(this.#text.length));
     }
     switch (next) {
       case "{":
@@ -160,7 +162,10 @@ class JsonReader {
       }
       if (this.#text.startsWith("{{", this.#position)) {
         keep();
-        pieces.push(this.#template(this.#stringEnd()));
+        const braces = readBraces(this.#text, this.#position);
+        if (braces.text !== "") pieces.push(braces.text);
+        this.#position = braces.end;
+        if (braces.opensTemplate) pieces.push(this.#template(this.#stringEnd()));
         start = this.#position;
       } else {
         this.#position += next === "\\" ? 2 : 1;
@@ -182,7 +187,7 @@ class JsonReader {
   /** Reads the template at the position; it must close before `end`. */
   #template(end: number): Reference {
     const open = this.#position;
-    const close = this.#text.indexOf("}}", open + 2);
+    const close = templateEnd(this.#text, open);
     if (close < 0 || close >= end) {
       reportUnclosed(this.#text.slice(open, end), this.#field);
       throw new JsonProblem();

@@ -1,4 +1,5 @@
 import type { Field } from "./field.ts";
+import { readBraces, templateEnd } from "./path.ts";
 import type { Reference } from "./reference.ts";
 import { reportUnclosed } from "./text.ts";
 
@@ -58,7 +59,10 @@ class QueryReader {
     while (this.#position < this.#query.length) {
       const next = this.#query[this.#position] ?? "";
       if (this.#query.startsWith("{{", this.#position)) {
-        this.#write(this.#template("value"));
+        const braces = readBraces(this.#query, this.#position);
+        this.#write(braces.text);
+        this.#position = braces.end;
+        if (braces.opensTemplate) this.#write(this.#template("value"));
       } else if (next === '"' || next === "'") {
         this.#literal(next);
       } else if (this.#query.startsWith("/*", this.#position)) {
@@ -88,8 +92,13 @@ class QueryReader {
     while (this.#position < this.#query.length) {
       const next = this.#query[this.#position] ?? "";
       if (this.#query.startsWith("{{", this.#position)) {
-        literal += `${quote} &${this.#template("text")}& ${quote}`;
-        holdsTemplate = true;
+        const braces = readBraces(this.#query, this.#position);
+        literal += braces.text;
+        this.#position = braces.end;
+        if (braces.opensTemplate) {
+          literal += `${quote} &${this.#template("text")}& ${quote}`;
+          holdsTemplate = true;
+        }
         continue;
       }
       const length = next === "\\" ? 2 : 1;
@@ -104,7 +113,7 @@ class QueryReader {
 
   /** Reads the template at the position and gives the variable that takes its place. */
   #template(form: Variable["form"]): string {
-    const close = this.#query.indexOf("}}", this.#position + 2);
+    const close = templateEnd(this.#query, this.#position);
     if (close < 0) {
       reportUnclosed(this.#query.slice(this.#position), this.#field);
       this.#position = this.#query.length;

@@ -1,5 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { Field } from "./field.ts";
+import { readBraces, templateEnd } from "./path.ts";
 import type { Reference, Template } from "./reference.ts";
 
 /** A piece of a text: what stands there, or what a template reads. */
@@ -55,24 +56,27 @@ export function textTemplate(pieces: readonly Piece[], field: Field): Template<s
 export function splitTemplates(text: string, field: Field): readonly Piece[] {
   if (!field.isWithin(text, "textMax")) return [];
   const pieces: Piece[] = [];
+  let written = "";
   let position = 0;
   while (position < text.length) {
     const open = text.indexOf("{{", position);
-    if (open < 0) {
-      pieces.push(text.slice(position));
-      break;
-    }
-    if (open > position) {
-      pieces.push(text.slice(position, open));
-    }
-    const close = text.indexOf("}}", open + 2);
+    if (open < 0) break;
+    const braces = readBraces(text, open);
+    written += text.slice(position, open) + braces.text;
+    position = braces.end;
+    if (!braces.opensTemplate) continue;
+    const close = templateEnd(text, position);
     if (close < 0) {
-      reportUnclosed(text.slice(open), field);
-      break;
+      reportUnclosed(text.slice(position), field);
+      return pieces;
     }
-    pieces.push(field.reference(text.slice(open + 2, close)));
+    if (written !== "") pieces.push(written);
+    written = "";
+    pieces.push(field.reference(text.slice(position + 2, close)));
     position = close + 2;
   }
+  written += text.slice(position);
+  if (written !== "") pieces.push(written);
   return pieces;
 }
 
