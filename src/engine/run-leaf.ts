@@ -89,6 +89,9 @@ async function runAttempt(step: LeafStep, visit: Visit, { isLast }: Try): Promis
     turn: [run.organizationId, run.environmentId],
     pool: run.pool,
     now: () => run.clock.now(),
+    note: (text) => {
+      if (!visit.node.isHidden) visit.scope.note(text);
+    },
     wait: (delayMs) => run.journal.wait(visit.path, delayMs, signal),
     openTimeout: () => openTimeout(run.clock, timeoutMs, signal),
     send: createSend(step, visit),

@@ -3,6 +3,7 @@ import { NodeFailure } from "./failure.ts";
 import type { LeafStep } from "./graph.ts";
 import { HttpFailure } from "./http/http-failure.ts";
 import type { HeaderPair } from "./http/http-request.ts";
+import { nodeFailureOf } from "./nodes/http-node-failure.ts";
 import type { SendRequest } from "./nodes/leaf.ts";
 import type { Visit } from "./visit.ts";
 
@@ -10,13 +11,14 @@ import type { Visit } from "./visit.ts";
  * How a leaf sends during one attempt, whose time-out all its requests share; what the database takes before a request
  * is not counted.
  *
- * A request goes out once all that led to it is committed, under a key that counts what servers have answered to this
- * node: when a process dies or an answer is lost, the same request comes again under the same key. Rejects with
- * NodeFailure, or with what aborted it.
+ * A request goes out once all that led to it is committed, under a key that counts the definite answers to this node: any
+ * status but 2xx, and a 2xx that was read to its end. When a process dies or an answer is lost, the same request comes
+ * again under the same key. Rejects with NodeFailure, or with what aborted it.
  */
 export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit): SendRequest {
   const { run } = visit.level.state;
   const { signal } = visit.level.boundary;
+  const answersBefore = visit.answers;
   let leftMs = timeoutMs;
   return async (request) => {
     if (isAtMostOnce && !visit.isIntended) {
@@ -41,8 +43,9 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit):
       if (!(error instanceof HttpFailure)) {
         throw error;
       }
-      visit.answers += error.isDefinite ? 1 : 0;
-      throw isAtMostOnce && isUnclear(error) ? outcomeUnknown(error) : failureOf(error);
+      // An attempt whose outcome is unknown comes again as it was, request for request and key for key.
+      visit.answers = error.isDefinite ? visit.answers + 1 : answersBefore;
+      throw isAtMostOnce && isUnclear(error) ? outcomeUnknown(error) : nodeFailureOf(error);
     } finally {
       leftMs -= run.clock.elapsed() - startTime;
     }
@@ -55,26 +58,14 @@ function withKey(headers: readonly HeaderPair[], key: string): readonly HeaderPa
   return isGiven ? headers : [...headers, ["Idempotency-Key", key]];
 }
 
-/** Whether the server may have acted on a request that it did not answer. */
+/** Whether the server may have acted on a request whose answer was lost. */
 function isUnclear({ reason, isDefinite }: HttpFailure): boolean {
   return !isDefinite && (reason === "CONNECTION_FAILED" || reason === "TIMED_OUT");
 }
 
 function outcomeUnknown({ message }: HttpFailure): NodeFailure {
-  return new NodeFailure("OUTCOME_UNKNOWN", `The request, which may be sent only once, was not answered. ${message}`);
-}
-
-function failureOf(error: HttpFailure): Error {
-  const { reason, message } = error;
-  switch (reason) {
-    case "ABORTED":
-      // Whoever aborted decides what becomes of the node.
-      return error;
-    case "TIMED_OUT":
-      return new NodeFailure("NODE_TIMED_OUT", message);
-    case "CONNECTION_FAILED":
-      return new NodeFailure(reason, message);
-    default:
-      return new NodeFailure(reason, message, { isFinal: true });
-  }
+  return new NodeFailure(
+    "OUTCOME_UNKNOWN",
+    `The request, which may be sent only once, has no complete answer. ${message}`,
+  );
 }

@@ -23,11 +23,20 @@ const status =
   };
 const json = (value: unknown, headers: Record<string, string> = {}) =>
   text(JSON.stringify(value), { "content-type": "application/json", ...headers });
-const text = (body: string, headers: Record<string, string>) => (response: ServerResponse) => {
-  response.writeHead(200, headers).end(body);
-};
+const text =
+  (body: string, headers: Record<string, string>, encoding: BufferEncoding = "utf8") =>
+  (response: ServerResponse) => {
+    response.writeHead(200, headers).end(Buffer.from(body, encoding));
+  };
 const reset = (response: ServerResponse) => response.destroy();
 const stall = () => undefined;
+/** Sends the head and the first bytes of a body, and then what comes in place of the rest. */
+const cutBody =
+  (rest: (response: ServerResponse) => void, code = 200) =>
+  (response: ServerResponse) => {
+    response.writeHead(code, { "content-type": "application/json", "content-length": 100 });
+    response.write('{"charged":', () => rest(response));
+  };
 
 describe("the output is the answer", () => {
   test.each([
@@ -37,11 +46,37 @@ describe("the output is the answer", () => {
     ["text", text("5", { "content-type": "text/plain" }), "5"],
     ["text where JSON was said", text("{", { "content-type": "application/json" }), "{"],
     ["nothing", text("", {}), ""],
+    ["nothing of a type", text("", { "content-type": "application/json" }), ""],
+    ["text in its charset", text("\xe9", { "content-type": "text/plain; charset=latin1" }, "latin1"), "é"],
     [
-      "text in its charset",
-      (response: ServerResponse) =>
-        response.writeHead(200, { "content-type": "text/plain; charset=latin1" }).end(Buffer.from([0xe9])),
-      "é",
+      "JSON in its charset",
+      text('{"a":"\xe9 \xa4"}', { "content-type": 'a/json; charset="ISO-8859-15"' }, "latin1"),
+      { a: "é €" },
+    ],
+    ["text behind a mark of UTF-16", text("\ufeffé", { "content-type": "text/csv" }, "utf16le"), "é"],
+    ["JSON behind a mark of UTF-8", text("\ufeff[1]", { "content-type": "application/json" }), [1]],
+    [
+      "XML in the charset that it declares",
+      text(
+        '<?xml version="1.0" encoding="iso-8859-1"?><a>\xe9</a>',
+        { "content-type": "application/atom+xml" },
+        "latin1",
+      ),
+      '<?xml version="1.0" encoding="iso-8859-1"?><a>é</a>',
+    ],
+    ["UTF-8 of an odd charset", text("é", { "content-type": "text/plain; charset=utf8mb4" }), "é"],
+    ["text of any type", text("%PDF", { "content-type": "application/pdf" }), "%PDF"],
+    [
+      "bytes",
+      text("%PDF\xff", { "content-type": "application/pdf" }, "latin1"),
+      { base64: "JVBERv8=", content_type: "application/pdf" },
+    ],
+    ["bytes with NUL", text("a\0", { "content-type": "text/plain" }), { base64: "YQA=", content_type: "text/plain" }],
+    ["bytes without a type", text("\xff", {}, "latin1"), { base64: "/w==", content_type: "" }],
+    [
+      "text in no known charset",
+      text("\xff", { "content-type": "text/plain" }, "latin1"),
+      { base64: "/w==", content_type: "text/plain" },
     ],
     [
       "integers that a double cannot hold, as strings",
@@ -51,6 +86,56 @@ describe("the output is the answer", () => {
   ])("%s", async (_, answer, expected) => {
     const { response } = await call({ onRequest: script(answer as (response: ServerResponse) => void) });
     expect(response).toEqual({ status: 200, body: expected });
+  });
+
+  test.each([
+    ["JSON", text("[1]", { "content-type": "text/plain" }), [1]],
+    ["JSON", (response: ServerResponse) => response.writeHead(204).end(), ""],
+    ["JSON", text("<html>", { "content-type": "application/json" }), "ANSWER_UNREADABLE"],
+    ["TEXT", text("[1]", { "content-type": "application/json" }), "[1]"],
+    ["TEXT", text("\xff", { "content-type": "text/plain" }, "latin1"), "ANSWER_UNREADABLE"],
+    [
+      "BYTES",
+      text("[1]", { "content-type": "application/json" }),
+      { base64: "WzFd", content_type: "application/json" },
+    ],
+    ["AUTO", text("[1]", { "content-type": "application/json" }), [1]],
+  ])("as the node asks for: %s", async (kind, answer, expected) => {
+    const onRequest = script(answer as (response: ServerResponse) => void);
+    const { outcome, response } = await call({ onRequest, http: { answer: kind }, settings: twice });
+    expect(outcome.error?.reason ?? response).toEqual(
+      expected === "ANSWER_UNREADABLE" ? expected : { status: expect.any(Number), body: expected },
+    );
+  });
+
+  test("with headers of one shape, however many lines they have", async () => {
+    for (const count of [1, 2]) {
+      const onRequest: RequestListener = (_, response) =>
+        response
+          .setHeader("Set-Cookie", ["a=1", "b=2"].slice(0, count))
+          .setHeader("X-One", ["1", "2"].slice(0, count))
+          .end();
+      const { response } = await call({ data: "{{node.c.headers}}", onRequest });
+      expect(response).toMatchObject({
+        "set-cookie": ["a=1", "b=2"].slice(0, count),
+        "x-one": ["1", "2"].slice(0, count).join(", "),
+      });
+    }
+  });
+
+  test("of a refusal stays on the node's record, cut to its bound, and hidden where the node is", async () => {
+    const refused = (body: string) => (response: ServerResponse) => response.writeHead(422).end(body);
+    const notesOf = async (options: CallOptions) => {
+      const { records, outcome } = await call(options);
+      expect(outcome.error?.message).toBe("The server answered with the status 422.");
+      return records.find(({ path }) => path === "c")?.notes;
+    };
+    expect(await notesOf({ onRequest: script(refused('{"error":"taken\u0000"}')) })).toEqual([
+      'The body of the answer: {"error":"taken\ufffd"}',
+    ]);
+    expect(await notesOf({ onRequest: script(refused("")) })).toEqual(["The answer has no body."]);
+    const [long = ""] = (await notesOf({ onRequest: script(refused("x".repeat(5_000))) })) ?? [];
+    expect(long).toMatch(/x{2048} \(the first 2048 of 5000 bytes\)$/);
   });
 
   test("with its headers, whose names are written in any case", async () => {
@@ -210,8 +295,11 @@ describe("a node that sends at most once", () => {
     [
       "answered in part",
       (response: ServerResponse) => response.write("x", () => response.destroy()),
-      "CONNECTION_FAILED",
+      "OUTCOME_UNKNOWN",
     ],
+    ["answered with 200, and stalled in the body", cutBody(stall), "OUTCOME_UNKNOWN"],
+    ["refused in part", cutBody(reset, 503), "HTTP_STATUS"],
+    ["answered with what it does not say", text("not gzip", { "content-encoding": "gzip" }), "ANSWER_UNREADABLE"],
   ])("and is %s fails after that one attempt", async (_, answer, reason) => {
     const { outcome, requests } = await call({ onRequest: script(answer), settings: { ...settings, ...twice } });
     expect(outcome.error).toMatchObject({ reason, node_id: "c" });
@@ -253,6 +341,74 @@ describe("a node that sends at most once", () => {
 
 describe("the Idempotency-Key", () => {
   const key = (count: number) => `${execution}:c:${count}`;
+
+  test.each([
+    ["breaks off", cutBody(reset)],
+    ["never ends", cutBody(stall)],
+  ])("stays the same after a 2xx whose body %s", async (_, cut) => {
+    const { response, requests } = await call({
+      onRequest: script(cut, cut, json("done")),
+      settings: { retry: { max_attempts: 3 }, timeout_ms: 300 },
+      http: { method: "POST", json: "{}" },
+    });
+    expect(response).toEqual({ status: 200, body: "done" });
+    expect(keysOf(requests)).toEqual([0, 0, 0].map(key));
+  });
+
+  test("is another one after a refusal, whatever became of its body", async () => {
+    const onRequest = script(cutBody(reset, 503), cutBody(stall, 429), json("done"));
+    const { requests, records } = await call({
+      onRequest,
+      settings: { retry: { max_attempts: 3 }, timeout_ms: 300 },
+      http: { method: "POST", json: "{}" },
+    });
+    expect(keysOf(requests)).toEqual([0, 1, 2].map(key));
+    expect(records.find(({ path }) => path === "c#1")).toMatchObject({ answers: 1, error: { reason: "HTTP_STATUS" } });
+  });
+
+  test("is not used twice by a refusal for good whose body breaks off, nor by a 2xx that cannot be used", async () => {
+    for (const [answer, reason] of [
+      [cutBody(reset, 422), "HTTP_STATUS"],
+      [text("not gzip", { "content-encoding": "gzip" }), "ANSWER_UNREADABLE"],
+      [text("x", { "content-encoding": "gzip, br" }), "ANSWER_UNREADABLE"],
+      [text("\xff", { "content-type": "text/plain; charset=shift_jis" }, "latin1"), "ANSWER_UNREADABLE"],
+      [text("\xff", { "content-type": "application/json" }, "latin1"), "ANSWER_UNREADABLE"],
+    ] as const) {
+      const settings = { retry: { max_attempts: 3 } };
+      const { outcome, requests } = await call({ onRequest: script(answer), settings, http: { method: "POST" } });
+      expect(outcome.error).toMatchObject({ reason });
+      expect(keysOf(requests)).toEqual([key(0)]);
+    }
+  });
+
+  test("is the same for each page that is asked for again after an answer was lost", async () => {
+    const { response, requests } = await call({
+      onRequest: script(json([1]), cutBody(reset), json([1]), status(503), json([1]), json([2]), json([])),
+      settings: { retry: { max_attempts: 3 } },
+      http: { pagination: { page: { parameter: "p" } } },
+    });
+    expect(response).toMatchObject({ body: [1, 2] });
+    expect(requests.map(({ path, headers }) => [path, headers["idempotency-key"]])).toEqual([
+      ["/?p=1", key(0)],
+      ["/?p=2", key(1)],
+      ["/?p=1", key(0)],
+      ["/?p=2", key(1)],
+      ["/?p=1", key(2)],
+      ["/?p=2", key(3)],
+      ["/?p=3", key(4)],
+    ]);
+  });
+
+  test("is the same where the run is taken over in the middle of a body", async () => {
+    const options: CallOptions = { onRequest: script(status(503), cutBody(stall)), settings: twice };
+    const { outcome, journal, server, stop } = await beginCall(options);
+    await expect.poll(() => server.requests.length).toBe(2);
+    stop.abort(new Error("killed"));
+    await expect(outcome).rejects.toThrow("killed");
+    const again = await call({ ...options, onRequest: script(json(1)), earlier: journal.records });
+    expect(again.response).toEqual({ status: 200, body: 1 });
+    expect(keysOf([...server.requests, ...again.requests])).toEqual([0, 1, 1].map(key));
+  });
 
   test("stays the same until a server has answered, and counts its answers", async () => {
     const onRequest = script(reset, stall, status(503), reset, status(429), json("done"));

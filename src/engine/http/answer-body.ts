@@ -1,5 +1,4 @@
-import { promisify } from "node:util";
-import { brotliDecompress, gunzip, inflate } from "node:zlib";
+import { type Decode, decoderOf } from "./content-coding.ts";
 import { HttpFailure } from "./http-failure.ts";
 
 /** An answer whose body has not been read. Header names are in lower case. */
@@ -30,29 +29,30 @@ export async function readAnswerBody({ headers, body }: Reply, { bytesMax }: { b
   const [encoding = "", ...more] = encodingsOf(headers);
   if (more.length > 0) {
     body.discard();
-    throw new HttpFailure("CONNECTION_FAILED", "The server encoded its answer more than once. Ask it for plain data.");
+    throw new HttpFailure("ANSWER_UNREADABLE", "The server encoded its answer more than once. Ask it for plain data.");
   }
-  const decode = decoders.get(encoding);
+  const decode = decoderOf(encoding);
   const sink = new BoundedBytes(bytesMax, decode === undefined ? 0 : encodingBytesMax);
   await body.read((chunk) => sink.add(chunk));
   const bytes = sink.bytes();
   if (decode === undefined) return { headers, body: bytes };
   const { "content-encoding": _encoding, "content-length": _length, ...rest } = headers;
   // No bytes are an empty body, as after HEAD; a decoder would take them for one cut short.
-  return { headers: rest, body: bytes.length === 0 ? bytes : await decodeAnswer(bytes, { decode, bytesMax }) };
+  return {
+    headers: rest,
+    body: bytes.length === 0 ? bytes : await decodeAnswer(bytes, { decode, encoding, bytesMax }),
+  };
 }
 
-type Decode = (bytes: Uint8Array, options: { maxOutputLength: number }) => Promise<Uint8Array>;
+type DecodeOptions = { readonly decode: Decode; readonly encoding: string; readonly bytesMax: number };
 
-async function decodeAnswer(
-  bytes: Uint8Array,
-  { decode, bytesMax }: { readonly decode: Decode; readonly bytesMax: number },
-): Promise<Uint8Array> {
+async function decodeAnswer(bytes: Uint8Array, { decode, encoding, bytesMax }: DecodeOptions): Promise<Uint8Array> {
   try {
     return await decode(bytes, { maxOutputLength: Math.max(1, bytesMax) });
-  } catch (error) {
-    const isTooLarge = error instanceof Error && "code" in error && error.code === "ERR_BUFFER_TOO_LARGE";
-    throw isTooLarge ? tooLarge(bytesMax) : error;
+  } catch (cause) {
+    if (cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(bytesMax);
+    const message = `The answer is not in the coding "${encoding}" that its header Content-Encoding names. Ask for plain data.`;
+    throw new HttpFailure("ANSWER_UNREADABLE", message, { cause });
   }
 }
 
@@ -66,14 +66,6 @@ function encodingsOf(headers: Reply["headers"]): readonly string[] {
     .map((value) => value.trim())
     .filter((value) => value !== "" && value !== "identity");
 }
-
-/** An encoding that is not here is left to the author, with its header. */
-const decoders: ReadonlyMap<string, Decode> = new Map<string, Decode>([
-  ["gzip", promisify(gunzip)],
-  ["x-gzip", promisify(gunzip)],
-  ["deflate", promisify(inflate)],
-  ["br", promisify(brotliDecompress)],
-]);
 
 /** Copies chunks into one buffer: kept as they are, a body sent byte by byte would cost a hundred times its size. */
 class BoundedBytes {

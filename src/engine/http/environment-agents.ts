@@ -11,6 +11,8 @@ export class EnvironmentAgents {
   /** In the order of their last use. */
   readonly #agents = new Map<string, Agent>();
   readonly #closing = new Map<Agent, Promise<void>>();
+  readonly #newClient = (origin: URL, options: Client.Options) =>
+    new KeptClient(origin, { ...options, connect: this.#connect });
 
   constructor(connect: buildConnector.connector, { agentsMax }: { agentsMax: number }) {
     this.#connect = connect;
@@ -38,7 +40,7 @@ export class EnvironmentAgents {
     if (oldest !== undefined && this.#agents.size >= this.#agentsMax) this.#close(...oldest);
     return new Agent({
       connect: this.#connect,
-      factory: (origin, options) => new Pool(origin, { ...options, factory: newClient }),
+      factory: (origin, options) => new Pool(origin, { ...options, factory: this.#newClient }),
       allowH2: false,
       pipelining: 1,
       connections: connectionsPerOriginMax,
@@ -59,10 +61,6 @@ export class EnvironmentAgents {
       agent.close().finally(() => this.#closing.delete(agent)),
     );
   }
-}
-
-function newClient(origin: URL, options: Client.Options): KeptClient {
-  return new KeptClient(origin, options);
 }
 
 /** Bytes of the names and values of an answer's headers. */

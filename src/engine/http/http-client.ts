@@ -1,6 +1,6 @@
 import { lookup } from "node:dns/promises";
 import type { Service } from "../../domain/service.ts";
-import { readAnswerBody } from "./answer-body.ts";
+import { type ReadReply, type Reply, readAnswerBody } from "./answer-body.ts";
 import { Deadline } from "./deadline.ts";
 import { guardedConnector, type Resolve } from "./dial.ts";
 import type { EgressAllow } from "./egress-allow.ts";
@@ -18,7 +18,8 @@ import { readTargetUrl } from "./target-url.ts";
  * - Only public addresses are dialled, or such as the allow list names; decided on the address itself, on every hop.
  * - A call ends by its deadline, and holds no more of the answer than its limit, whatever the server sends.
  * - Environments share no connection. No proxy, socket path or variable of the process changes where a call goes.
- * - A status line that was received is an answer. Everything else is an HttpFailure, which says whether there was one.
+ * - A definite answer is any status but 2xx, and a 2xx that was read to its end. Everything else is an HttpFailure, which
+ *   says whether the server may have acted on a request whose answer was lost.
  */
 
 export type HttpClientOptions = {
@@ -86,25 +87,26 @@ export class HttpClient implements Service {
     let hop = first;
     let isAnswered = false;
     for (let redirects = 0; ; redirects += 1) {
-      let isAsking = true;
       try {
         const reply = await exchange(hop, sender);
         isAnswered = true;
-        isAsking = false;
         const { status } = reply;
         const location = redirectsMax > 0 ? locationOf(reply) : undefined;
         if (location === undefined) {
-          const { headers, body } = await readAnswerBody(reply, { bytesMax: answerBytesMax });
-          return { status, headers, body, url: hop.url.href, redirects };
+          const url = hop.url.href;
+          const read = readAnswerBody(reply, { bytesMax: answerBytesMax });
+          const rest: ReadReply & Pick<HttpAnswer, "unread"> = isSuccess(status)
+            ? await read
+            : await read.catch((error: unknown) => unreadBody(reply, failureOf(deadline.failure ?? error, hop.url)));
+          return { status, ...rest, url, redirects };
         }
         reply.body.discard();
         if (redirects === redirectsMax) throw tooManyRedirects(redirectsMax);
         hop = redirectedHop(hop, { status, location, rules: this.#rules, secretHeaders });
       } catch (error) {
-        const failure = failureOf(deadline.failure ?? error, { host: hop.url.host });
-        // A hop that was refused was never asked: the last server that was asked has answered.
-        const isDefinite = isAnswered && (!isAsking || failure.reason === "EGRESS_REFUSED");
-        throw isDefinite ? failure.asDefinite() : failure;
+        const failure = failureOf(deadline.failure ?? error, hop.url);
+        // What is refused here was never asked or has arrived: the last server that was asked has answered.
+        throw isAnswered && !isLoss(failure) ? failure.asDefinite() : failure;
       }
     }
   }
@@ -112,6 +114,21 @@ export class HttpClient implements Service {
 
 type Running = { readonly agents: EnvironmentAgents; readonly stopping: AbortController };
 type Following = Sender & { readonly request: HttpRequest };
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300;
+}
+
+/** Whether a request, or what was left of its answer, was lost on its way: then nobody knows what the server did. */
+function isLoss({ reason }: HttpFailure): boolean {
+  return reason === "CONNECTION_FAILED" || reason === "TIMED_OUT" || reason === "ABORTED";
+}
+
+/** What a status says of a failure is definite, whatever became of the body behind it. */
+function unreadBody({ headers }: Reply, failure: HttpFailure) {
+  if (failure.reason === "ABORTED") throw failure;
+  return { headers, body: new Uint8Array(), unread: failure.asDefinite() };
+}
 
 async function systemResolve(hostname: string): Promise<readonly string[]> {
   const found = await lookup(hostname, { all: true });

@@ -6,7 +6,8 @@
  * - HEADER_REFUSED: a request header is not the author's to set, or is not valid.
  * - REDIRECT_LIMIT, ANSWER_TOO_LARGE: a limit was reached; `limit` names it.
  * - TIMED_OUT: the deadline of the whole call passed.
- * - CONNECTION_FAILED: no connection, or no complete and readable answer on it.
+ * - ANSWER_UNREADABLE: an answer that arrived whole is not in the coding or the charset that it names.
+ * - CONNECTION_FAILED: no connection, or no complete answer on it.
  * - ABORTED: the caller gave up, or the client is stopping.
  */
 export type HttpFailureReason =
@@ -15,6 +16,7 @@ export type HttpFailureReason =
   | "HEADER_REFUSED"
   | "REDIRECT_LIMIT"
   | "ANSWER_TOO_LARGE"
+  | "ANSWER_UNREADABLE"
   | "TIMED_OUT"
   | "CONNECTION_FAILED"
   | "ABORTED";
@@ -38,9 +40,9 @@ export type HttpFailureDetails = {
 export class HttpFailure extends Error {
   readonly reason: HttpFailureReason;
   /**
-   * Whether the server that was asked last had sent a status line. If not, it may or may not have acted on the request:
-   * the next attempt has to carry the same Idempotency-Key. Headers that are broken or incomplete count as no status
-   * line, which is the safe side.
+   * Whether the server that was asked last had given a definite answer: any status but 2xx, or a 2xx that arrived whole.
+   * If not, it may or may not have acted on the request: the next attempt has to carry the same Idempotency-Key. Headers
+   * that are broken or incomplete count as no answer, which is the safe side.
    */
   readonly isDefinite: boolean;
   readonly limit: ReachedLimit | undefined;
@@ -53,7 +55,7 @@ export class HttpFailure extends Error {
     this.limit = details.limit;
   }
 
-  /** The same failure, after a status line was received. */
+  /** The same failure, after a definite answer. */
   asDefinite(): HttpFailure {
     return new HttpFailure(this.reason, this.message, {
       isDefinite: true,

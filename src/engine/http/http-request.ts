@@ -1,3 +1,5 @@
+import type { HttpFailure } from "./http-failure.ts";
+
 export type HttpMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS";
 
 export type HeaderPair = readonly [name: string, value: string];
@@ -37,6 +39,8 @@ export type HttpAnswer = {
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
   /** Decoded: `content-encoding` and `content-length` are left out of `headers` where they no longer fit. */
   readonly body: Uint8Array;
+  /** Why the body could not be read, where the status is not 2xx and so says enough; the body is then empty. */
+  readonly unread?: HttpFailure;
   /** The URL that answered, after all redirects. */
   readonly url: string;
   /** Redirects that were followed. */

@@ -1,12 +1,21 @@
-import { Client, type Dispatcher } from "undici";
+import { type buildConnector, Client, type Dispatcher } from "undici";
 import { IncomingAnswer } from "./incoming-answer.ts";
+import { InterimFilter } from "./interim-filter.ts";
 
 /** One connection at a time, on which each request is told whether another one has had its answer there before. */
 export class KeptClient extends Client {
   #isUsed = false;
+  #filter: InterimFilter | undefined;
 
-  constructor(...[origin, options]: ConstructorParameters<typeof Client>) {
-    super(origin, options);
+  constructor(origin: URL, { connect, ...options }: Client.Options & { readonly connect: buildConnector.connector }) {
+    const connectFiltered: buildConnector.connector = (target, callback) => {
+      connect(target, (...[error, socket]) => {
+        if (error !== null) return callback(error, null);
+        this.#filter = new InterimFilter(socket);
+        callback(null, socket);
+      });
+    };
+    super(origin, { ...options, connect: connectFiltered });
     this.on("connect", () => {
       this.#isUsed = false;
     });
@@ -14,6 +23,7 @@ export class KeptClient extends Client {
 
   /** A request goes out on the connection: answers whether it is not the first. Each one waits for the answer before. */
   use(): boolean {
+    this.#filter?.expectHead();
     const wasUsed = this.#isUsed;
     this.#isUsed = true;
     return wasUsed;

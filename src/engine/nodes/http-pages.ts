@@ -6,7 +6,8 @@ import { NodeFailure } from "../failure.ts";
 import type { HttpAnswer } from "../http/http-request.ts";
 import type { Field } from "../templates/field.ts";
 import { textOf, walk } from "../templates/reference.ts";
-import { outputOf } from "./http-answer.ts";
+import type { AnswerKind } from "./answer-value.ts";
+import { bytesOf, outputOf } from "./http-answer.ts";
 import { checkName, withQuery } from "./http-fields.ts";
 import type { Attempt, LeafRequest } from "./leaf.ts";
 
@@ -18,9 +19,9 @@ type RunPages = (
 ) => Promise<unknown>;
 
 /** Compiles how the pages of an answer are asked for. Their number, and their bytes together, are bounded. */
-export function compilePages(pagination: HttpPagination, { query, field }: PagesTools): RunPages {
+export function compilePages(pagination: HttpPagination, { query, kind, field }: PagesTools): RunPages {
   const { items: itemsPath, maxPages = Number.POSITIVE_INFINITY, next } = pagination;
-  checkNext(next, { query, field });
+  checkNext(next, { query, kind, field });
   const first = firstOf(next);
   return async (request, { limits }, ask) => {
     const items: JsonValue[] = [];
@@ -28,8 +29,8 @@ export function compilePages(pagination: HttpPagination, { query, field }: Pages
     let page = first(request);
     for (let pages = 1; ; pages += 1) {
       const answer = await ask({ ...page, answerBytesMax: bytesLeft });
-      bytesLeft -= answer.body.length;
-      const output = outputOf(answer);
+      bytesLeft -= bytesOf(answer).length;
+      const output = outputOf(answer, kind);
       const found = readItems(output.body, { itemsPath, pages });
       for (const item of found) items.push(item);
       const following = nextOf(next, {
@@ -52,8 +53,8 @@ export function compilePages(pagination: HttpPagination, { query, field }: Pages
   };
 }
 
-/** `query` is the parameters that the node has anyway, `field` the pagination's own. */
-type PagesTools = { readonly query: HttpNode["query"]; readonly field: Field };
+/** `query` is the parameters that the node has anyway, `kind` what it asks of each body, `field` the pagination's own. */
+type PagesTools = { readonly query: HttpNode["query"]; readonly kind: AnswerKind; readonly field: Field };
 
 type Next = HttpPagination["next"];
 

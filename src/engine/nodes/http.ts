@@ -1,4 +1,4 @@
-import type { HttpHeader, HttpNode } from "../../gen/flowcall/v1/definition_pb.ts";
+import { type HttpHeader, type HttpNode, HttpNode_Answer } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../failure.ts";
 import { HttpFailure } from "../http/http-failure.ts";
 import type { HeaderPair, HttpAnswer, HttpMethod } from "../http/http-request.ts";
@@ -6,17 +6,20 @@ import { checkRequestHeaders } from "../http/request-headers.ts";
 import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
 import { compileUrl } from "../templates/url.ts";
-import { outputOf, retryAfterMs } from "./http-answer.ts";
+import type { AnswerKind } from "./answer-value.ts";
+import { headerOf, outputOf } from "./http-answer.ts";
 import { compileBody } from "./http-body.ts";
 import { compileFields, compileOptional, type RenderPairs, renderPairs, withQuery } from "./http-fields.ts";
 import { compilePages } from "./http-pages.ts";
 import type { Attempt, Leaf, LeafRequest, LeafTools } from "./leaf.ts";
+import { retryAfterMs } from "./retry-after.ts";
 
 /** Calls an HTTP API through the guarded client. What counts as a failure, and which is tried again, stands here. */
 export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Leaf {
   const requestOf = compileRequest(message, { field, limits });
   const { pagination, query } = message;
-  const pages = pagination && compilePages(pagination, { query, field: field.member("pagination") });
+  const kind = kinds.get(message.answer) ?? "AUTO";
+  const pages = pagination && compilePages(pagination, { query, kind, field: field.member("pagination") });
   const acceptsAnyStatus = message.acceptAnyStatus ?? false;
   if (pages !== undefined && acceptsAnyStatus) {
     const text = "A page that is not answered with 2xx always fails the node. Remove accept_any_status or pagination.";
@@ -30,10 +33,16 @@ export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Le
       }
       const answer = await attempt.send(request);
       const isAccepted = acceptsAnyStatus && (attempt.isLast || !isTransient(answer));
-      return outputOf(isAccepted ? answer : checkStatus(answer, attempt));
+      return outputOf(isAccepted ? answer : checkStatus(answer, attempt), kind);
     },
   };
 }
+
+const kinds: ReadonlyMap<HttpNode_Answer | undefined, AnswerKind> = new Map([
+  [HttpNode_Answer.JSON, "JSON"],
+  [HttpNode_Answer.TEXT, "TEXT"],
+  [HttpNode_Answer.BYTES, "BYTES"],
+]);
 
 function compileRequest(
   message: HttpNode,
@@ -69,11 +78,23 @@ function checkStatus(answer: HttpAnswer, attempt: Attempt): HttpAnswer {
   if (status >= 200 && status < 300) {
     return answer;
   }
+  attempt.note(bodyNote(answer));
   throw new NodeFailure("HTTP_STATUS", `The server answered with the status ${status}.`, {
     isFinal: !isTransient(answer),
-    retryAfterMs: retryAfterMs(answer, attempt.now()),
+    retryAfterMs: retryAfterMs(headerOf(answer, "retry-after"), attempt.now()),
   });
 }
+
+/** What a server says of its refusal. It stays on the node's record, and is not told to the caller. */
+function bodyNote({ body, unread }: HttpAnswer): string {
+  if (unread !== undefined) return `The body of the answer could not be read. ${unread.message}`;
+  if (body.length === 0) return "The answer has no body.";
+  const text = Buffer.from(body.subarray(0, noteBytesMax)).toString("utf8").replaceAll("\u0000", "\ufffd");
+  const rest = body.length > noteBytesMax ? ` (the first ${noteBytesMax} of ${body.length} bytes)` : "";
+  return `The body of the answer: ${text}${rest}`;
+}
+
+const noteBytesMax = 2_048;
 
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const satisfies readonly HttpMethod[];
 

@@ -41,6 +41,8 @@ export type Attempt = QueryVisit & {
   /** Whether no other attempt follows, however this one ends. */
   readonly isLast: boolean;
   now(): number;
+  /** Adds to the node's record what a person should know, unless the node is hidden. */
+  note(text: string): void;
   readonly send: SendRequest;
 };
 

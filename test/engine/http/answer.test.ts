@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { brotliCompressSync, deflateSync, gzipSync } from "node:zlib";
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { answering, failureOf, listen, request, serve, startClient } from "./outside.ts";
 
@@ -47,7 +47,9 @@ describe("a hostile answer costs little", () => {
   test.each([
     ["gzip", Buffer.concat(Array(20).fill(gzipSync(Buffer.alloc(16 * mebibyte))))],
     ["deflate", deflateSync(Buffer.alloc(64 * mebibyte))],
+    ["deflate", deflateRawSync(Buffer.alloc(64 * mebibyte))],
     ["br", brotliCompressSync(Buffer.alloc(64 * mebibyte))],
+    ["zstd", zstdCompressSync(Buffer.alloc(64 * mebibyte))],
   ])("a small body in %s that decodes into a huge one is cut at the limit", async (encoding, body) => {
     const head = `HTTP/1.1 200 OK\r\ncontent-encoding: ${encoding}\r\ncontent-length: ${body.length}\r\n\r\n`;
     const { send } = await calling(answering(Buffer.concat([Buffer.from(head), body])));
@@ -55,6 +57,14 @@ describe("a hostile answer costs little", () => {
     const failure = await failureOf(send());
     expect(failure).toMatchObject({ reason: "ANSWER_TOO_LARGE", isDefinite: true });
     expect(process.memoryUsage().rss - before).toBeLessThan(64 * mebibyte);
+  });
+
+  test("a coding that asks for more memory than a window of 8 MiB is refused", async () => {
+    // A frame of Zstandard (RFC 8878, 3.1.1) whose window is 2^27 bytes, with one empty block.
+    const body = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x00, (27 - 10) << 3, 0x01, 0x00, 0x00]);
+    const head = `HTTP/1.1 200 OK\r\ncontent-encoding: zstd\r\ncontent-length: ${body.length}\r\n\r\n`;
+    const { send } = await calling(answering(Buffer.concat([Buffer.from(head), body])));
+    expect(await failureOf(send())).toMatchObject({ reason: "ANSWER_UNREADABLE", isDefinite: true });
   });
 
   test("a body in pieces of one byte costs no multiple of its size", async () => {
@@ -73,7 +83,7 @@ describe("a hostile answer costs little", () => {
       const drip = setInterval(() => socket.write("x"), 10);
       socket.on("close", () => clearInterval(drip));
     });
-    expect(await failureOf(send({ timeoutMs: 200 }))).toMatchObject({ reason: "TIMED_OUT", isDefinite: true });
+    expect(await failureOf(send({ timeoutMs: 200 }))).toMatchObject({ reason: "TIMED_OUT", isDefinite: false });
     await expect.poll(() => server.sockets[0]?.destroyed).toBe(true);
   });
 
@@ -131,27 +141,44 @@ describe("an answer that is cut short or cannot be read is a failure", () => {
     ["two lengths", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nx", false],
     ["a length and chunks", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\nx", false],
     ["an upgrade", "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n", false],
-    ["less than it promised", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nx", true],
-    ["a chunk cut short", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n64\r\nx", true],
-    ["a bad chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nx", true],
+    ["less than it promised", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nx", false],
+    ["a chunk cut short", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n64\r\nx", false],
+    ["a bad chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\nx", false],
+    ["nothing but 100 Continue", "HTTP/1.1 100 Continue\r\n\r\n", false],
+    ["100 Continue without end", "HTTP/1.1 100 Continue\r\n\r\n".repeat(1_000), false],
     ["gzip that is none", "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\nnot gzip", true],
+    ["zstd that is none", "HTTP/1.1 200 OK\r\ncontent-encoding: zstd\r\n\r\nnot zstd", true],
+    ["deflate that is none", "HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\n\r\nnot deflate", true],
     ["an encoding twice", "HTTP/1.1 200 OK\r\ncontent-encoding: gzip, gzip\r\n\r\nx", true],
     ["encodings in two headers", "HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-encoding: gzip\r\n\r\nx", true],
   ])("%s", async (_case, text, isDefinite) => {
     const { send, server } = await calling(answering(text));
     const failure = await failureOf(send());
-    expect(failure).toMatchObject({ reason: "CONNECTION_FAILED", isDefinite });
+    expect(failure).toMatchObject({ reason: isDefinite ? "ANSWER_UNREADABLE" : "CONNECTION_FAILED", isDefinite });
     expect(failure.message).not.toMatch(/UNKNOWN|undefined/);
     await expect.poll(() => server.sockets.every((socket) => socket.destroyed)).toBe(true);
   });
 
   test.each([
     ["a redirect", "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\n\r\nx", "EGRESS_REFUSED"],
-    ["an encoding twice", "HTTP/1.1 200 OK\r\ncontent-encoding: gzip, br\r\n\r\nx", "CONNECTION_FAILED"],
+    ["an encoding twice", "HTTP/1.1 200 OK\r\ncontent-encoding: gzip, br\r\n\r\nx", "ANSWER_UNREADABLE"],
   ])("a body without end that nobody reads, of %s, is let go of", async (_case, text, reason) => {
     const { server, send } = await calling((socket) => socket.once("data", () => socket.write(text)));
     expect(await failureOf(send())).toMatchObject({ reason, isDefinite: true });
     await expect.poll(() => server.sockets[0]?.destroyed).toBe(true);
+  });
+
+  test.each([404, 503])("but a status %i is an answer, whatever becomes of its body", async (status) => {
+    for (const [rest, reason] of [
+      ["content-length: 100\r\n\r\nx", "CONNECTION_FAILED"],
+      ["content-encoding: gzip\r\n\r\nnot gzip", "ANSWER_UNREADABLE"],
+      [`\r\n${"x".repeat(2_000)}`, "ANSWER_TOO_LARGE"],
+    ]) {
+      const { send } = await calling(answering(`HTTP/1.1 ${status} X\r\nretry-after: 7\r\n${rest}`));
+      const answer = await send({ answerBytesMax: 1_000 });
+      expect(answer).toMatchObject({ status, headers: { "retry-after": "7" }, unread: { reason, isDefinite: true } });
+      expect(answer.body.length).toBe(0);
+    }
   });
 
   test("a reset in the middle of a body", async () => {
@@ -203,7 +230,9 @@ describe("an answer is read as it was meant", () => {
     ["GZIP", gzipSync("text")],
     ["identity, gzip", gzipSync("text")],
     ["deflate", deflateSync("text")],
+    ["deflate", deflateRawSync("text")],
     ["br", brotliCompressSync("text")],
+    ["zstd", zstdCompressSync("text")],
     ["identity", Buffer.from("text")],
     ["", Buffer.from("text")],
     ["utf-8", Buffer.from("text")],
@@ -220,6 +249,33 @@ describe("an answer is read as it was meant", () => {
     const client = await startClient({ allow: `127.0.0.1:${server.port}` });
     const answer = await client.send(request(`http://127.0.0.1:${server.port}/`, { method }));
     expect([answer.status, answer.body.length]).toEqual([200, 0]);
+  });
+
+  test.each([
+    ["one", "HTTP/1.1 100 Continue\r\n\r\n"],
+    ["one with a header, of HTTP/1.0", "HTTP/1.0 100 Go on\r\nx: y\r\n\r\n"],
+    ["several, among others", "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"],
+  ])("100 Continue that nobody asked for: %s, in one piece and byte by byte", async (_case, interim) => {
+    const text = `${interim.repeat(2)}HTTP/1.1 200 OK\r\ncontent-length: 21\r\n\r\nHTTP/1.1 100 Continue`;
+    const { send } = await calling((socket) => {
+      let requests = 0;
+      socket.setNoDelay(true).on("data", () => {
+        requests += 1;
+        if (requests === 1) {
+          socket.write(text);
+          return;
+        }
+        const bytes = text[Symbol.iterator]();
+        const next = () => {
+          const { done, value } = bytes.next();
+          if (done !== true) socket.write(value, () => setImmediate(next));
+        };
+        next();
+      });
+    });
+    for (let turn = 0; turn < 2; turn += 1) {
+      expect(Buffer.from((await send()).body).toString()).toBe("HTTP/1.1 100 Continue");
+    }
   });
 
   test("every status is an answer", async () => {

@@ -1,0 +1,133 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { numberProblem } from "../../domain/json-refusal.ts";
+import { NodeFailure } from "../failure.ts";
+
+/** What the author asks the body of an answer to be. */
+export type AnswerKind = "AUTO" | "JSON" | "TEXT" | "BYTES";
+
+/** An answer's body with what its head says of it. */
+export type AnswerBytes = {
+  readonly bytes: Uint8Array;
+  /** Its Content-Type; empty where it has none. */
+  readonly type: string;
+  /** Whether the status says that there is no body. */
+  readonly isBodiless: boolean;
+};
+
+/**
+ * What templates read of a body. AUTO gives JSON where the type says so, or where there is no type and it parses; else
+ * text in the charset that it names, or in UTF-8; else, where it can be no text, its bytes in Base64. No character is ever
+ * replaced: bytes that are not in the charset that they name fail the node for good with ANSWER_UNREADABLE.
+ */
+export function answerValue(answer: AnswerBytes, kind: AnswerKind): JsonValue {
+  switch (kind) {
+    case "BYTES":
+      return bytesValue(answer);
+    case "TEXT":
+      return textOf(answer) ?? refuse("is no text in UTF-8, and names no charset");
+    case "JSON":
+      return answer.isBodiless ? "" : jsonOf(answer);
+    case "AUTO":
+      return autoValue(answer);
+  }
+}
+
+function autoValue(answer: AnswerBytes): JsonValue {
+  const isJson = isJsonType(answer.type);
+  const text = textOf(answer);
+  if (text === undefined) return isJson ? refuse("says that it is JSON, and is not in UTF-8") : bytesValue(answer);
+  const value = isJson || answer.type === "" ? parseAnswer(text) : undefined;
+  if (value !== undefined) return value;
+  // No output can hold NUL.
+  return text.includes("\u0000") ? bytesValue(answer) : text;
+}
+
+function jsonOf(answer: AnswerBytes): JsonValue {
+  const text = textOf(answer);
+  const value = text === undefined ? undefined : parseAnswer(text);
+  return value === undefined ? refuse("is no JSON") : value;
+}
+
+function bytesValue({ bytes, type }: AnswerBytes): JsonValue {
+  const { buffer, byteOffset, length } = bytes;
+  return { base64: Buffer.from(buffer, byteOffset, length).toString("base64"), content_type: type };
+}
+
+function refuse(problem: string): never {
+  const message = `The answer ${problem}. Set the node's answer to BYTES to take it as it is.`;
+  throw new NodeFailure("ANSWER_UNREADABLE", message, { isFinal: true });
+}
+
+function isJsonType(type: string): boolean {
+  return /[/+]json$/i.test(essenceOf(type));
+}
+
+/** The media type without its parameters. */
+function essenceOf(type: string): string {
+  return type.split(";", 1)[0]?.trim() ?? "";
+}
+
+/** The text; undefined where no charset is named and it is not UTF-8. */
+function textOf({ bytes, type }: AnswerBytes): string | undefined {
+  const charset = charsetOf(bytes, type);
+  const decoder = charset === undefined ? utf8 : decoderFor(charset);
+  try {
+    return (decoder ?? utf8).decode(bytes);
+  } catch {
+    if (charset === undefined) return undefined;
+    return refuse(
+      `names the charset ${JSON.stringify(charset)}, ${decoder ? "and is not in it" : "which is not known"}`,
+    );
+  }
+}
+
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** Labels that are not of the Encoding Standard are taken for UTF-8, which most of them mean: `utf8mb4`, `none`. */
+function decoderFor(charset: string): TextDecoder | undefined {
+  try {
+    return new TextDecoder(charset, { fatal: true });
+  } catch {
+    return undefined;
+  }
+}
+
+/** A byte order mark counts before the header, as browsers read both; XML may name its charset by itself (RFC 7303). */
+function charsetOf(bytes: Uint8Array, type: string): string | undefined {
+  const [first, second] = bytes;
+  if (first === 0xff && second === 0xfe) return "utf-16le";
+  if (first === 0xfe && second === 0xff) return "utf-16be";
+  const [, quoted, plain] = /;\s*charset\s*=\s*(?:"([^"]{1,64})"|([^\s";]{1,64}))/i.exec(type) ?? [];
+  const named = quoted ?? plain;
+  if (named !== undefined || !/[/+]xml$/i.test(essenceOf(type))) return named;
+  const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 256)).toString("latin1");
+  const [, declared] = /^<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z][\w.-]{0,63})["']/.exec(head) ?? [];
+  // What was read byte by byte is in no charset of two.
+  return declared === undefined || /^utf-?16/i.test(declared) ? undefined : declared;
+}
+
+/** Reads JSON and keeps what a double would lose or overflow on: such a number becomes its spelling, as a string. */
+function parseAnswer(text: string): JsonValue | undefined {
+  try {
+    const value: JsonValue = JSON.parse(text);
+    // Only long or exponential numbers can be lost, and most answers have none.
+    return /\d{16}|\d[eE]/.test(text) ? JSON.parse(text.replace(stringOrNumber, keepNumber)) : value;
+  } catch (error) {
+    if (error instanceof SyntaxError) {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** In a text that is JSON, the strings, which are left alone, and the numbers. */
+const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
+
+function keepNumber(token: string): string {
+  if (token.startsWith('"')) {
+    return token;
+  }
+  const value = Number(token);
+  const isLost = /^-?\d+$/.test(token) && !Number.isSafeInteger(value);
+  return isLost || numberProblem(value, token) !== undefined ? JSON.stringify(token) : token;
+}
