@@ -139,7 +139,7 @@ describe("a query that fails says what its author can act on", () => {
     ["1 + 'a'", failing(/right side of the "\+" operator must evaluate to a number/)],
     ["$match('abc', /x*/)", failing(/zero length/)],
     ["$error('own words')", failing(/own words/)],
-    ["nobody()", failing(/non-function/)],
+    ["($f := 1; $f())", failing(/non-function/)],
     ["1 / 0", { reason: "OUTPUT_INVALID", message: /Infinity/ }],
     ["$sum", { reason: "OUTPUT_INVALID", message: /a function/ }],
     ["[{'f': function($x){ $x }}]", { reason: "OUTPUT_INVALID", message: /a function/ }],
@@ -156,7 +156,9 @@ test("a query that does not parse is told with the templates that its author wro
   const templates = Array.from({ length: 11 }, (_, index) => `{{event.body.a${index}}}`);
   const nodes = [start, { id: "t", transform: { query: `[${templates.join(", ")}] {{event.body.a10}}` } }];
   const [problem] = compile(nodes, ["start > t"]).errors;
-  expect(problem?.message).toBe('This is not a JSONata query that can run: Syntax error: "{{event.body.a10}}".');
+  expect(problem?.message).toBe(
+    'This is not a JSONata query that can run: Syntax error: "{{event.body.a10}}" (line 1, column 212).',
+  );
 });
 
 describe("queries leave the data that they share as it is, and give what JSONata gives", () => {

@@ -6,7 +6,9 @@ import { bindValues } from "../query/bind-values.ts";
 import { checkData } from "../query/check-data.ts";
 import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "../query/evaluate-query.ts";
 import type { QueryVisit } from "../query/functions.ts";
+import { placeOfError } from "../query/query-place.ts";
 import { Deadline } from "../query/step-watch.ts";
+import { TimeZones } from "../query/time-zones.ts";
 import { walk } from "../templates/reference.ts";
 import type { RunTask } from "./tasks.ts";
 
@@ -23,7 +25,7 @@ export type QueryRequest = {
 /** The output is the only text beside the reply. A message of JSONata's names variables, which the reader knows. */
 export type QueryReply =
   | { readonly kind: "output" }
-  | { readonly kind: "query_error"; readonly message: string }
+  | { readonly kind: "query_error"; readonly message: string; readonly place?: number }
   | { readonly kind: "failure"; readonly reason: string; readonly message: string };
 
 const messageMax = 4_000;
@@ -49,7 +51,9 @@ export function createQueryTask(limits: Limits): RunTask<"query"> {
       if (error instanceof NodeFailure) {
         return { head: { kind: "failure", reason: error.reason, message: error.message }, texts: [] };
       }
-      return { head: { kind: "query_error", message: queryMessage(error).slice(0, messageMax) }, texts: [] };
+      const message = queryMessage(error).slice(0, messageMax);
+      const place = placeOfError(error, head.query);
+      return { head: { kind: "query_error", message, ...(place !== undefined && { place }) }, texts: [] };
     }
   };
 }
@@ -58,13 +62,14 @@ export function createQueryTask(limits: Limits): RunTask<"query"> {
 class ParsedQueries {
   readonly #limits: Limits;
   readonly #queries = new Map<string, ParsedQuery>();
+  readonly #zones = new TimeZones();
 
   constructor(limits: Limits) {
     this.#limits = limits;
   }
 
   get(text: string): ParsedQuery {
-    const query = this.#queries.get(text) ?? parseQuery(text, this.#limits);
+    const query = this.#queries.get(text) ?? parseQuery(text, this.#limits, this.#zones);
     this.#queries.delete(text);
     if (text.length <= keptCharsMax) this.#queries.set(text, query);
     const [longestUnused] = this.#queries.keys();

@@ -12,7 +12,10 @@ import { isCheap, mayBeCheap } from "./cheap-query.ts";
 import { DataSizes, inlineCharsMax } from "./data-size.ts";
 import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "./evaluate-query.ts";
 import { runInPool } from "./pooled-query.ts";
+import { unknownName } from "./query-names.ts";
+import { lineAndColumn, placeOfError, type QuerySource } from "./query-place.ts";
 import { InlineBudget } from "./step-watch.ts";
+import { TimeZones } from "./time-zones.ts";
 
 /** A value that a query reads, and where it is from, if it is from one place. */
 export type QueryData = { readonly value: JsonValue | undefined; readonly reference?: Reference | undefined };
@@ -31,6 +34,7 @@ export class QueryCompiler {
   readonly #limits: Limits;
   readonly #parsing: QueryParsing;
   readonly #sizes = new DataSizes();
+  readonly #zones = new TimeZones();
 
   constructor(limits: Limits, parsing: QueryParsing) {
     this.#limits = limits;
@@ -38,33 +42,50 @@ export class QueryCompiler {
   }
 
   compile(text: string, field: Field): Query {
-    const { query, variables } = bindTemplates(text, field);
-    if (this.#parsing === "at once") {
-      try {
-        parseQuery(query, this.#limits);
-      } catch (error) {
-        const message = withTemplates(queryMessage(error), variables);
-        field.error("EXPRESSION_INVALID", `This is not a JSONata query that can run: ${message}.`);
-      }
+    const { query, variables, marks } = bindTemplates(text, field);
+    const bound = { text: query, variables, source: { text, marks } };
+    const problem = this.#parsing === "at once" ? this.#problemOf(bound) : undefined;
+    if (problem !== undefined) {
+      field.error("EXPRESSION_INVALID", `This is not a JSONata query that can run: ${problem}.`);
     }
-    return new CompiledQuery({ text: query, variables }, this.#limits, this.#sizes);
+    return new CompiledQuery(bound, { limits: this.#limits, sizes: this.#sizes, zones: this.#zones });
+  }
+
+  #problemOf(query: BoundQuery): string | undefined {
+    try {
+      const parsed = parseQuery(query.text, this.#limits, this.#zones);
+      const names = query.variables.map(({ name }) => name);
+      const unknown = unknownName(parsed.ast(), names);
+      return unknown && told(unknown.message, placeOfError(unknown, query.text), query);
+    } catch (error) {
+      return told(queryMessage(error), placeOfError(error, query.text), query);
+    }
   }
 }
 
 /** The text of a query, with a variable in the place of each template. */
-export type BoundQuery = { readonly text: string; readonly variables: readonly Variable[] };
+export type BoundQuery = {
+  readonly text: string;
+  readonly variables: readonly Variable[];
+  readonly source: QuerySource;
+};
+
+/** What the queries of a graph share. */
+type QueryTools = { readonly limits: Limits; readonly sizes: DataSizes; readonly zones: TimeZones };
 
 class CompiledQuery implements Query {
   readonly #query: BoundQuery;
   readonly #limits: Limits;
   readonly #sizes: DataSizes;
+  readonly #zones: TimeZones;
   /** What runs in line; null where it is no cheap query, undefined where nobody has looked. */
   #cheap: ParsedQuery | null | undefined;
 
-  constructor(query: BoundQuery, limits: Limits, sizes: DataSizes) {
+  constructor(query: BoundQuery, { limits, sizes, zones }: QueryTools) {
     this.#query = query;
     this.#limits = limits;
     this.#sizes = sizes;
+    this.#zones = zones;
   }
 
   async run(input: QueryData, attempt: Attempt): Promise<unknown> {
@@ -82,14 +103,14 @@ class CompiledQuery implements Query {
     const end = await runInPool(this.#query, { input, bound, attempt, sizes: this.#sizes, limits: this.#limits });
     // The text was checked where it was computed.
     if (end.kind === "output") return new CheckedOutput(end.text as JsonText);
-    throw end.kind === "query_error" ? this.#failure(end.message) : end.failure;
+    throw end.kind === "query_error" ? this.#failure(end.message, end.place) : end.failure;
   }
 
   #parseCheap(): ParsedQuery | null {
     const { text, variables } = this.#query;
     if (!mayBeCheap(text)) return null;
     try {
-      const parsed = parseQuery(text, this.#limits);
+      const parsed = parseQuery(text, this.#limits, this.#zones);
       const names = variables.map(({ name }) => name);
       return isCheap(parsed.ast(), names) ? parsed : null;
     } catch {
@@ -116,13 +137,14 @@ class CompiledQuery implements Query {
       return { result: await evaluateQuery(query, { input: input.value, bindings, visit: attempt, watch }) };
     } catch (error) {
       if (watch.isSpent) return undefined;
-      throw error instanceof NodeFailure ? error : this.#failure(queryMessage(error));
+      throw error instanceof NodeFailure
+        ? error
+        : this.#failure(queryMessage(error), placeOfError(error, this.#query.text));
     }
   }
 
-  #failure(message: string): NodeFailure {
-    const told = withTemplates(message, this.#query.variables);
-    return new NodeFailure("EXPRESSION_ERROR", `The query failed: ${told}`.slice(0, messageMax));
+  #failure(message: string, place: number | undefined): NodeFailure {
+    return new NodeFailure("EXPRESSION_ERROR", `The query failed: ${told(message, place, this.#query)}`);
   }
 }
 
@@ -133,7 +155,13 @@ export type QueryRun = {
   readonly attempt: Attempt;
 };
 
-const messageMax = 1_000;
+const messageMax = 900;
+
+/** A message in the author's words, with the place in what they wrote. */
+function told(message: string, place: number | undefined, { variables, source }: BoundQuery): string {
+  const words = withTemplates(message, variables).slice(0, messageMax);
+  return place === undefined ? words : `${words} (${lineAndColumn(source, place)})`;
+}
 
 /** Says what the author wrote in place of the variables that stand for it, in one pass over a message of bounded length. */
 function withTemplates(message: string, variables: readonly Variable[]): string {

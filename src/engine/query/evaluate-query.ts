@@ -2,10 +2,12 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import jsonata from "jsonata";
 import type { Limits } from "../../domain/limits.ts";
 import type { Bindings } from "./bind-values.ts";
-import { QueryError, type QueryVisit, registerFunctions, visitFunctions } from "./functions.ts";
+import { type QueryVisit, registerFunctions, visitFunctions } from "./functions.ts";
 import { prepareAst } from "./prepare-ast.ts";
+import { QueryError } from "./query-error.ts";
 import { createRegexEngine } from "./regex-engine.ts";
 import type { StepWatch } from "./step-watch.ts";
+import type { TimeZones } from "./time-zones.ts";
 
 /** The limits that a query is parsed and evaluated within. */
 export type QueryLimits = Pick<Limits, "queryMs" | "output">;
@@ -35,14 +37,14 @@ const watchName = " watch";
 const exitHook = Symbol.for("jsonata.__evaluate_exit");
 
 /** Throws what JSONata does where the text is no query. */
-export function parseQuery(query: string, { queryMs, output }: QueryLimits): ParsedQuery {
+export function parseQuery(query: string, { queryMs, output }: QueryLimits, zones: TimeZones): ParsedQuery {
   const expression = jsonata(query, {
     stack: stackMax,
     sequence: output.valuesMax,
     RegexEngine: createRegexEngine(Math.min(queryMs, regexMsMax)),
   });
   prepareAst(expression.ast());
-  registerFunctions(expression, output.bytesMax);
+  registerFunctions(expression, { padMax: output.bytesMax, zones });
   // JSONata calls this behind each step of an evaluation. Its types know text names only.
   expression.assign(exitHook as unknown as string, leaveStep);
   return expression;

@@ -1,6 +1,10 @@
-import jsonata from "jsonata";
+import type jsonata from "jsonata";
+import { DateFunctions } from "./date-functions.ts";
+import { QueryError } from "./query-error.ts";
 import { createSeededRandom } from "./seeded-random.ts";
 import { sort } from "./sort.ts";
+import { decodeBase64, encodeBase64, hash, parseJsonText, uuidOf } from "./text-functions.ts";
+import type { TimeZones } from "./time-zones.ts";
 
 /** What a query may know of the visit it runs in. */
 export type QueryVisit = {
@@ -11,8 +15,16 @@ export type QueryVisit = {
   readonly startTime: number;
 };
 
-/** A text that the author of a query can act on, thrown by a function of ours. */
-export class QueryError extends Error {}
+/** The name under which functions find the node's start. No query can write a blank in a name. */
+const startTimeName = " start";
+
+/** What JSONata calls a function of ours with. */
+type Focus = { readonly environment: { lookup(name: string): unknown } };
+
+function startTimeOf({ environment }: Focus): number {
+  // `visitFunctions` binds it.
+  return environment.lookup(startTimeName) as number;
+}
 
 /**
  * The functions that make a query pure: the same visit always computes the same. `$now` and `$millis` are the node's
@@ -20,14 +32,16 @@ export class QueryError extends Error {}
  */
 export function visitFunctions(visit: QueryVisit): Record<string, unknown> {
   let random: (() => number) | undefined;
+  let uuids = 0;
   const nextRandom = () => {
     random ??= createSeededRandom(`${visit.executionId}\n${visit.path}`);
     return random();
   };
   return {
-    now: function now(picture: unknown, timezone: unknown) {
-      const formatter = jsonata("$fromMillis($millis, $picture, $timezone)");
-      return formatter.evaluate(null, { millis: visit.startTime, picture, timezone });
+    [startTimeName]: visit.startTime,
+    uuid: () => {
+      uuids += 1;
+      return uuidOf(`${visit.executionId}\n${visit.path}\n${uuids}`);
     },
     millis: () => visit.startTime,
     random: nextRandom,
@@ -42,7 +56,11 @@ export function visitFunctions(visit: QueryVisit): Record<string, unknown> {
  *
  * @param padMax the longest text that `$pad` makes
  */
-export function registerFunctions(expression: jsonata.Expression, padMax: number): void {
+export function registerFunctions(
+  expression: jsonata.Expression,
+  { padMax, zones }: { readonly padMax: number; readonly zones: TimeZones },
+): void {
+  registerDates(expression, new DateFunctions(zones));
   // JSONata reads the parameters' names from a function's text, so these have neither defaults nor patterns.
   expression.registerFunction(
     "eval",
@@ -58,11 +76,38 @@ export function registerFunctions(expression: jsonata.Expression, padMax: number
     },
     "<s-ns?:s>",
   );
+  expression.registerFunction("base64encode", encodeBase64, "<s-:s>");
+  expression.registerFunction("base64decode", decodeBase64, "<s-:s>");
+  expression.registerFunction("hash", hash, "<ss?s?:s>");
+  expression.registerFunction("parseJson", parseJsonText, "<s:x>");
   expression.registerFunction("sort", sort, "<af?:a>");
   expression.registerFunction(
     "distinct",
     (value: unknown) => (Array.isArray(value) ? distinct(value) : value),
     "<x:x>",
+  );
+}
+
+function registerDates(expression: jsonata.Expression, dates: DateFunctions): void {
+  expression.registerFunction(
+    "now",
+    function now(this: Focus, picture: string | undefined, zone: string | undefined) {
+      return dates.format(startTimeOf(this), picture, zone);
+    },
+    "<s?s?:s>",
+  );
+  expression.registerFunction(
+    "fromMillis",
+    (millis: number | undefined, picture: string | undefined, zone: string | undefined) =>
+      millis === undefined ? undefined : dates.format(millis, picture, zone),
+    "<n-s?s?:s>",
+  );
+  expression.registerFunction(
+    "toMillis",
+    function toMillis(this: Focus, text: string | undefined, picture: string | undefined, zone: string | undefined) {
+      return text === undefined ? undefined : dates.parse(text, { picture, zone, now: startTimeOf(this) });
+    },
+    "<s-s?s?:n>",
   );
 }
 

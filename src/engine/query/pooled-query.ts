@@ -12,7 +12,7 @@ import { overdueText } from "./step-watch.ts";
 type PooledEnd =
   | { readonly kind: "output"; readonly text: string }
   /** JSONata's words, with the names of variables. */
-  | { readonly kind: "query_error"; readonly message: string }
+  | { readonly kind: "query_error"; readonly message: string; readonly place?: number }
   | { readonly kind: "failure"; readonly failure: NodeFailure };
 
 type PooledRun = QueryRun & { readonly sizes: DataSizes; readonly limits: Limits };

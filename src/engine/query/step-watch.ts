@@ -1,5 +1,5 @@
 import { textFactor } from "./bind-values.ts";
-import { QueryError } from "./functions.ts";
+import { QueryError } from "./query-error.ts";
 
 /** Asked behind each step of one evaluation. Throws where it must not go on. */
 export interface StepWatch {

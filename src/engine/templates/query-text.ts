@@ -1,3 +1,4 @@
+import type { Mark } from "../query/query-place.ts";
 import type { Field } from "./field.ts";
 import { readBraces, templateEnd } from "./path.ts";
 import type { Reference } from "./reference.ts";
@@ -21,19 +22,21 @@ export type Variable = {
 export function bindTemplates(
   query: string,
   field: Field,
-): { readonly query: string; readonly variables: readonly Variable[] } {
+): { readonly query: string; readonly variables: readonly Variable[]; readonly marks: readonly Mark[] } {
   if (!field.isWithin(query, "queryMax")) return nothing;
   const reader = new QueryReader(query, field);
   const read = reader.read();
-  return reader.hasTooMany ? nothing : { query: read, variables: reader.variables };
+  return reader.hasTooMany ? nothing : { query: read, variables: reader.variables, marks: reader.marks };
 }
 
 /** In place of a query that is not compiled. */
-const nothing = { query: "null", variables: [] };
+const nothing = { query: "null", variables: [], marks: [] };
 
 class QueryReader {
   /** Whether it has more regular expressions than a definition may. */
   hasTooMany = false;
+  /** Where the texts go on side by side again: at and behind each template, and behind each run of braces. */
+  readonly marks: Mark[] = [{ written: 0, source: 0 }];
   readonly #variables = new Map<string, Variable>();
   readonly #query: string;
   readonly #field: Field;
@@ -62,7 +65,11 @@ class QueryReader {
         const braces = readBraces(this.#query, this.#position);
         this.#write(braces.text);
         this.#position = braces.end;
-        if (braces.opensTemplate) this.#write(this.#template("value"));
+        if (braces.opensTemplate) {
+          this.marks.push({ written: this.#written.length + 1, source: this.#position });
+          this.#write(this.#template("value"));
+        }
+        this.marks.push({ written: this.#written.length, source: this.#position });
       } else if (next === '"' || next === "'") {
         this.#literal(next);
       } else if (this.#query.startsWith("/*", this.#position)) {
@@ -88,6 +95,7 @@ class QueryReader {
   #literal(quote: string): void {
     let literal = quote;
     let holdsTemplate = false;
+    const marks: Mark[] = [{ written: 0, source: this.#position }];
     this.#position += 1;
     while (this.#position < this.#query.length) {
       const next = this.#query[this.#position] ?? "";
@@ -96,9 +104,11 @@ class QueryReader {
         literal += braces.text;
         this.#position = braces.end;
         if (braces.opensTemplate) {
+          marks.push({ written: literal.length + `${quote} & `.length, source: this.#position });
           literal += `${quote} &${this.#template("text")}& ${quote}`;
           holdsTemplate = true;
         }
+        marks.push({ written: literal.length, source: this.#position });
         continue;
       }
       const length = next === "\\" ? 2 : 1;
@@ -108,7 +118,11 @@ class QueryReader {
         break;
       }
     }
+    const start = this.#written.length + (holdsTemplate ? 1 : 0);
+    if (marks.length > 1)
+      this.marks.push(...marks.map(({ written, source }) => ({ written: start + written, source })));
     this.#write(holdsTemplate ? `(${literal})` : literal);
+    if (marks.length > 1) this.marks.push({ written: this.#written.length, source: this.#position });
   }
 
   /** Reads the template at the position and gives the variable that takes its place. */
