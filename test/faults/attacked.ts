@@ -55,7 +55,7 @@ export async function attack(run: FaultRun, attacked: Attacked) {
       restSeconds: isFull ? restSeconds : 0,
     });
     const { row, breaches } = judge(measured, isFull ? bounds : sampleBounds(run));
-    run.say(`${attacks.join()}: ${JSON.stringify(row)}`);
+    run.say(`${attacks.join()}: ${JSON.stringify({ ...row, ...measured.counts })}`);
     return { measured, breaches, figures: figuresOf(measured) };
   } finally {
     await bed.stop();

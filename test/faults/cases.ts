@@ -1,5 +1,5 @@
 import { editedWorkflow, queuedResponse, stableErrors } from "./cases/answers.ts";
-import { anonymousStreams, hangingAccounts, hugeJournal, manyRecords } from "./cases/attacks.ts";
+import { anonymousStreams, endlessQuery, hangingAccounts, hugeJournal, manyRecords } from "./cases/attacks.ts";
 import { blockedLoop } from "./cases/blocked-loop.ts";
 import { busyPool } from "./cases/busy-pool.ts";
 import { setDatabaseClock, shiftedProcesses } from "./cases/clocks.ts";
@@ -66,4 +66,5 @@ export const cases: readonly FaultCase[] = [
   hangingAccounts,
   hugeJournal,
   manyRecords,
+  endlessQuery,
 ];

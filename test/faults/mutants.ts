@@ -3,6 +3,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { sql } from "kysely";
 import { readConfig } from "../../src/config.ts";
 import { HttpClient } from "../../src/engine/http/http-client.ts";
+import { ProcessPool } from "../../src/engine/pool/process-pool.ts";
+import { taskLoaders } from "../../src/engine/pool/tasks.ts";
 import { Lease } from "../../src/scheduler/lease.ts";
 import { Load } from "../../src/scheduler/load.ts";
 import { RunClock } from "../../src/scheduler/run-clock.ts";
@@ -24,7 +26,8 @@ export type Mutant =
   | "journals-in-one"
   | "own-waits"
   | "own-leases"
-  | "judges-at-once";
+  | "judges-at-once"
+  | "tasks-in-line";
 
 /** What a statement that reads a batch of journals could read in its time. */
 const readableBytesMax = 32 * 1024 ** 2;
@@ -148,6 +151,17 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
         },
       }),
     };
+  },
+  // What authors wrote runs on the thread that holds the lease.
+  "tasks-in-line": (stores) => {
+    const { limits } = readConfig();
+    ProcessPool.prototype.run = async (kind, { request, signal, onBegin }) => {
+      signal.throwIfAborted();
+      onBegin?.();
+      const run = await taskLoaders[kind](limits);
+      return { kind: "reply", ...(await run(request())) };
+    };
+    return stores;
   },
 };
 

@@ -79,6 +79,16 @@ export const manyRecords = attackCase({
   breach: /goes on recording|RSS|ended by/,
 });
 
+export const endlessQuery = attackCase({
+  id: "D5",
+  title: "a query that compares 2^60 values is called once, and others beside it",
+  attacks: ["7", "7b"],
+  sampleAttacks: ["7"],
+  seconds: [20, 3],
+  mutant: { mutant: "tasks-in-line" },
+  breach: /no call was answered|p99/,
+});
+
 /**
  * Others notice nothing of an attack; where what protects them is taken away, they do, and the case sees it: in a full
  * run, since that costs as much again.
@@ -101,8 +111,12 @@ function attackCase(options: AttackCase): FaultCase {
       };
       const factsOf = (measured: Measured) => fact?.(measured) ?? [];
       const { measured, breaches, figures } = await attack(run, sized);
-      assert.deepEqual(breaches.concat(factsOf(measured)), [], "another organisation, or the process, suffers from it");
-      if (!isFull) return figures;
+      const suffered = breaches.concat(factsOf(measured));
+      const holds = () => assert.deepEqual(suffered, [], "another organisation, or the process, suffers from it");
+      if (!isFull) {
+        holds();
+        return figures;
+      }
       const control = await attack(run, {
         ...sized,
         composition: mutant,
@@ -112,6 +126,7 @@ function attackCase(options: AttackCase): FaultCase {
       const caught = seen.filter((each) => breach.test(each));
       assert.ok(caught.length > 0, `a service without its protection is not caught: ${seen.join("; ")}`);
       run.say(`without its protection: ${caught.join("; ")}`);
+      holds();
       return { ...figures, mutant: caught.map((each) => each.slice(0, 60)).join("; ") };
     },
   };
