@@ -2,6 +2,7 @@
  * The service in a process of its own, with stores that fail or are wrong: `node composed-server.ts <Composition as JSON>`.
  * It says on its channel who it is and which of its writes came too late, and is told there when to arm and when to stop.
  */
+import { flushCompileCache } from "node:module";
 import { sql } from "kysely";
 import type { MigrationProvider } from "kysely/migration";
 import { pino } from "pino";
@@ -85,6 +86,8 @@ process.on("message", (message) => {
 });
 process.once("SIGTERM", stop);
 await app.start();
+// Most of these processes are killed, and would leave nothing for the next one.
+flushCompileCache();
 
 function stop(): void {
   void app.stop().then(() => process.exit());

@@ -7,6 +7,9 @@ import { heapMib, missingLimits } from "../../src/memory-limits.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
+/** Where `src/main.ts` keeps it too. */
+const compileCache = join(root, "node_modules/.cache/node");
+
 /** The server as a process of its own, for tests that kill it. */
 export type ServerProcess = {
   readonly url: string;
@@ -59,7 +62,7 @@ export async function startServerProcess({
   const child = spawn(process.execPath, [...limits, ...loaded, ...program], {
     cwd: root,
     env: {
-      ...(hasChannel && variables),
+      ...(hasChannel && { ...variables, NODE_COMPILE_CACHE: compileCache }),
       ...process.env,
       FLOWCALL_PORT: "0",
       FLOWCALL_DATA_DIR: dataDir,

@@ -17,7 +17,7 @@ export const stoppedOwner: FaultCase = {
   id: "A4",
   title: "SIGSTOP of an owner until others have taken over, then SIGCONT",
   run: async (run) => {
-    const [calls, stops] = run.size === "full" ? [6_000, 6] : [600, 1];
+    const [calls, stops] = run.size === "full" ? [6_000, 6] : [200, 1];
     const plan = Array.from({ length: stops }, () => ({
       victim: Math.floor(run.random() * 2),
       isOver: run.random() < 0.5,
