@@ -14,15 +14,15 @@ type BeginOptions = Pick<ListenerOptions, "limits" | "turnOf"> & {
  */
 export function beginConnection(socket: Socket, address: string, { limits, turnOf, turns, speak }: BeginOptions): void {
   const { firstBytesMs: timeoutMs, headerBytesMax: bytesMax } = limits;
-  const begin = (version: HttpVersion) => {
-    if (socket.destroyed) return;
-    joinPieces(socket);
-    speak(version);
-  };
-  const found = (version: HttpVersion) => {
+  const found = (version: HttpVersion, bytes: number) => {
+    const begin = () => {
+      if (socket.destroyed) return;
+      if (socket.readableLength > bytes) joinPieces(socket);
+      speak(version);
+    };
     const turn = turns.take(address);
-    if (turn === undefined) begin(version);
-    else void turn.then(() => begin(version));
+    if (turn === undefined) begin();
+    else void turn.then(begin);
   };
   const sniff = (turn: () => Promise<void> | undefined) =>
     sniffHttpVersion(socket, { timeoutMs, bytesMax, turn, found });
@@ -33,10 +33,10 @@ export function beginConnection(socket: Socket, address: string, { limits, turnO
 }
 
 /**
- * Makes one piece of what a paused socket holds. Node gives a session of HTTP/2 what its socket holds piece by piece, and
- * ends the process where a piece has ended the session (`Http2Session`, "emulate receiving it").
+ * Makes one piece of those that a paused socket holds. Node gives a session of HTTP/2 what its socket holds piece by piece,
+ * and ends the process where a piece has ended the session (`Http2Session`, "emulate receiving it"). To be called where
+ * there are several: to read makes the socket go on reading, and in the middle of its reading that is undone at once.
  */
 function joinPieces(socket: Socket): void {
-  const { readableLength } = socket;
-  if (readableLength > 0) socket.unshift(socket.read(readableLength));
+  socket.unshift(socket.read(socket.readableLength));
 }

@@ -1,11 +1,12 @@
 import { FairQueue } from "../domain/fair-queue.ts";
 
 /**
- * So many turns of the event loop after one the next connection begins, and where more are still to be accepted, so many:
- * what a connection has sent ahead is much work, and a call of those that are there needs several turns.
+ * So long after one the next connection begins, in turns of the event loop and in milliseconds, whichever is over first;
+ * and where more are still to be accepted, so long. What a connection has sent ahead is much work, and a call of those
+ * that are there needs several turns; turns that are long for another reason leave room for it in one.
  */
-const loopTurnsMin = 4;
-const loopTurnsMax = 16;
+const pause = { loopTurns: 4, ms: 5 };
+const pauseMax = { loopTurns: 16, ms: 20 };
 
 /**
  * Lets new connections begin one after the other, the addresses by turns, and behind those that are to be accepted.
@@ -18,6 +19,7 @@ export class BeginTurns {
   readonly #waiting = new FairQueue<() => void>();
   #acceptedBefore = 0;
   #loopTurns = 0;
+  #beginTime = 0;
   #isBusy = false;
 
   /** @param accepted how many connections were accepted so far */
@@ -29,10 +31,16 @@ export class BeginTurns {
   take(address: string): Promise<void> | undefined {
     if (!this.#isBusy) {
       this.#isBusy = true;
-      this.#waitForTurn();
+      this.#pauseThenGoOn();
       return undefined;
     }
     return new Promise((resolve) => this.#waiting.push([address], resolve));
+  }
+
+  #pauseThenGoOn(): void {
+    this.#loopTurns = 0;
+    this.#beginTime = performance.now();
+    this.#waitForTurn();
   }
 
   #waitForTurn(): void {
@@ -41,12 +49,11 @@ export class BeginTurns {
         this.#waitForTurn();
         return;
       }
-      this.#loopTurns = 0;
       const begin = this.#waiting.shift();
       if (begin === undefined) this.#isBusy = false;
       else {
         begin();
-        this.#waitForTurn();
+        this.#pauseThenGoOn();
       }
     });
   }
@@ -54,9 +61,9 @@ export class BeginTurns {
   /** Where a connection was accepted in the last turn of the loop, more may wait behind it. */
   #mustWait(): boolean {
     const accepted = this.#accepted();
-    const isAccepting = accepted !== this.#acceptedBefore;
+    const { loopTurns, ms } = accepted === this.#acceptedBefore ? pause : pauseMax;
     this.#acceptedBefore = accepted;
     this.#loopTurns += 1;
-    return this.#loopTurns < (isAccepting ? loopTurnsMax : loopTurnsMin);
+    return this.#loopTurns < loopTurns && performance.now() - this.#beginTime < ms;
   }
 }

@@ -238,7 +238,9 @@ export class Server implements Service {
       if (principal === undefined && held.length === 0 && !this.#takePlace(exchange, held)) return;
       const isKeyless = route.access === "public" || refusal !== undefined;
       if (isKeyless && !refusals.take(exchange)) return;
+      if (isKeyless) await keyless.waitForTurn(exchange);
       await pace.wait(error, { address: exchange.address, signal: call.signal });
+      if (call.signal.aborted) return;
       await route.refuse(exchange, call, this.#toRefusal(error, call));
     } finally {
       seat?.leave();

@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { AddressPlaces } from "../../src/server/address-places.ts";
 import { clientAddress } from "../../src/server/client-address.ts";
 import { frameTypes, http2Frame, preface } from "../support/http2-frames.ts";
-import { goodKey, startServer } from "./running-server.ts";
+import { bytesMax, goodKey, send, startServer, versions } from "./running-server.ts";
 
 /* Who shows no key holds so many requests at a time and no more, and leaves room for other addresses. */
 
@@ -132,3 +132,20 @@ test("a connection that breaks in pieces while it waits behind a burst of others
   const served = openSession(url, "127.0.0.7").request({ ":path": "/own", "x-api-key": goodKey });
   expect(Buffer.concat(await served.toArray()).length).toBeGreaterThan(0);
 });
+
+test.each(versions)(
+  "a body that comes in pieces while its connection waits behind a burst is read (%s)",
+  async (version) => {
+    const { url } = await startServer();
+    const { hostname, port } = new URL(url);
+    const body = "x".repeat(bytesMax);
+    for (let count = 0; count < 100; count += 1) {
+      const socket = connect({ host: hostname, port: Number(port), localAddress: "127.0.0.8" });
+      socket.on("error", () => undefined).resume();
+      socket.write("GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n");
+      onTestFinished(() => void socket.destroy());
+    }
+    const calls = Array.from({ length: 20 }, () => send(version, url, { headers: { "x-api-key": goodKey }, body }));
+    for (const { status } of await Promise.all(calls)) expect(status).toBe(200);
+  },
+);
