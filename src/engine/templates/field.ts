@@ -204,7 +204,8 @@ export class Field {
     this.error(
       "TEMPLATE_UNKNOWN",
       `"{{${text}}}" names nothing that can be read. Begin with event.body, event.headers, node.<id or name>.body (of an ` +
-        "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id.",
+        "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id. " +
+        "Two braces that are no template are written as {{{{.",
     );
     return { source: { kind: "event_body" }, path: [] };
   }
