@@ -40,9 +40,11 @@ import { checkKeys } from "./scheduler/missing-keys.ts";
 import { RequestRates } from "./scheduler/request-rates.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Sealing } from "./scheduler/sealing.ts";
+import { WatchTokens } from "./scheduler/watch-tokens.ts";
 import { Watchers } from "./scheduler/watchers.ts";
 import { Authenticator } from "./server/authenticate.ts";
 import { Server } from "./server/server.ts";
+import { TokenBearers } from "./server/token-bearers.ts";
 import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
 import { isUnavailable } from "./storage/faults.ts";
@@ -101,6 +103,7 @@ export class App implements Service {
     const sealing = new Sealing(() => this.#encryptionKeys);
     this.#checkKeys = () => checkKeys({ ...stores, sealing, isAccepted: config.acceptsMissingKeys, log });
     this.#reseal = () => resealCredentials({ ...stores, sealing, log });
+    const watchTokens = new WatchTokens(() => this.#encryptionKeys, systemClock);
     const rates = new RequestRates(limits);
     this.#pool = new ProcessPool(limits);
     const turns = new Turns();
@@ -130,6 +133,7 @@ export class App implements Service {
       originOf: (key) => this.#keyChecksums.originOf(key),
       find: (hash) => stores.apiKeys.findPrincipal(hash).catch(refused),
       findUnsigned: (hash) => stores.apiKeys.findUnsigned(hash).catch(refused),
+      findByName: (name) => stores.apiKeys.findPrincipalByName(name).catch(refused),
       limits: config.serverLimits,
       clock: systemClock,
     });
@@ -140,8 +144,10 @@ export class App implements Service {
         executions,
         reader,
         watchers: this.#watchers,
+        watchTokens,
         workflows,
         limits,
+        clock: systemClock,
       }),
       createWorkflowService({
         workflows,
@@ -196,6 +202,7 @@ export class App implements Service {
       ],
       pages: createApiPages(services),
       keys: authenticator,
+      tokens: new TokenBearers({ tokens: watchTokens, keys: authenticator, clock: systemClock }),
       count: (principal) => rates.take(principal),
       isReady,
       limits: config.serverLimits,

@@ -152,6 +152,7 @@ const services: Readonly<Record<string, () => Service>> = {
       port: 0,
       doors: [],
       keys: { authenticate: async () => undefined, untilEnded: async () => undefined },
+      tokens: { admit: () => Promise.reject(new Error("no token is asked for")), untilEnded: async () => undefined },
       isReady: () => true,
       limits: defaultServerLimits,
       log,

@@ -29,6 +29,8 @@ export type Route = {
   readonly protocol: Protocol;
   /** Whether the reply goes on until somebody ends it. A server that stops ends it at once and does not wait for it. */
   readonly isStream?: boolean;
+  /** What the request's query holds in place of a key, where the route takes a watch token. */
+  readonly token?: string;
   /** Reads the body, makes the call, writes the reply. Settles when the reply is written, and soon after `call.signal` aborts. */
   serve(exchange: Exchange, call: Call): Promise<void>;
   /** Writes a refusal in the caller's protocol without reading the body. */

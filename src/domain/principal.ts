@@ -18,7 +18,12 @@ export type Principal = Reach & {
   readonly scopes: readonly Scope[];
   /** When the key ends, where it does. */
   readonly expireTime?: Date;
+  /** The one execution that the caller may ask for, where it came with a watch token in place of the key. */
+  readonly executionId?: string;
 };
+
+/** What names a key, and tells nothing of its text. */
+export type KeyName = Pick<Principal, "environmentId" | "keyId">;
 
 export type EnvironmentKind = "test" | "production";
 

@@ -14,6 +14,8 @@ export type Reason =
   | "PAYLOAD_INVALID"
   | "MISSING_API_KEY"
   | "INVALID_API_KEY"
+  | "INVALID_WATCH_TOKEN"
+  | "TOKEN_EXPIRED"
   | "SCOPE_MISSING"
   | "INVALID_LINKED_ACCOUNT_ID"
   | "WORKFLOW_NOT_FOUND"
@@ -73,6 +75,8 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   PAYLOAD_INVALID: { code: Code.InvalidArgument, status: 400 },
   MISSING_API_KEY: { code: Code.Unauthenticated, status: 401 },
   INVALID_API_KEY: { code: Code.Unauthenticated, status: 401 },
+  INVALID_WATCH_TOKEN: { code: Code.Unauthenticated, status: 401 },
+  TOKEN_EXPIRED: { code: Code.Unauthenticated, status: 401 },
   SCOPE_MISSING: { code: Code.PermissionDenied, status: 403 },
   INVALID_LINKED_ACCOUNT_ID: { code: Code.InvalidArgument, status: 400 },
   WORKFLOW_NOT_FOUND: { code: Code.NotFound, status: 404 },

@@ -9,6 +9,7 @@ import { EventStream } from "./event-stream.ts";
 import { comment, EventWriter, eventText } from "./event-text.ts";
 import type { HttpBinding } from "./http-binding.ts";
 import { writeReply } from "./http-reply.ts";
+import { takeParameter } from "./query.ts";
 import { Transcoder } from "./transcode.ts";
 
 export type EventEndpointOptions = {
@@ -39,13 +40,16 @@ export class EventEndpoint {
   }
 
   route(head: RequestHead, segments: readonly string[]): Route {
-    return {
-      access: this.#binding.scope,
+    const { scope, takesWatchToken } = this.#binding;
+    const { value: token, rest } = takesWatchToken ? takeParameter(head.query, "watch_token") : { rest: head.query };
+    const route: Route = {
+      access: scope,
       protocol: "rest",
       isStream: true,
-      serve: (exchange, call) => this.#serve({ head, segments, exchange }, call),
+      serve: (exchange, call) => this.#serve({ query: rest, segments, exchange }, call),
       refuse: (exchange, call, error) => writeReply(exchange, errorReply(error, call), call),
     };
+    return token === undefined ? route : { ...unreferred(route), token };
   }
 
   async #serve(incoming: Incoming, call: Call): Promise<void> {
@@ -70,8 +74,8 @@ export class EventEndpoint {
   }
 
   /** The messages as they come, and undefined for each silence that is too long. */
-  async *#pulled({ head, segments }: Incoming, call: Call, stream: EventStream): AsyncGenerator<Message | undefined> {
-    const request = this.#transcoder.request({ segments, query: head.query, body: new Uint8Array() });
+  async *#pulled({ query, segments }: Incoming, call: Call, stream: EventStream): AsyncGenerator<Message | undefined> {
+    const request = this.#transcoder.request({ segments, query, body: new Uint8Array() });
     // Ends the handler where nobody takes more of it though the caller is there: behind the head that HEAD asks for.
     const over = new AbortController();
     const signal = AbortSignal.any([call.signal, over.signal]);
@@ -92,4 +96,20 @@ export class EventEndpoint {
   }
 }
 
-type Incoming = { readonly head: RequestHead; readonly segments: readonly string[]; readonly exchange: Exchange };
+type Incoming = { readonly query: string; readonly segments: readonly string[]; readonly exchange: Exchange };
+
+/** Keeps a browser from naming this URL, which holds a token, to whom it asks next (Referrer-Policy). */
+function unreferred({ serve, refuse, ...route }: Route): Route {
+  const mark = ({ replyHeaders }: Call) => replyHeaders.set("referrer-policy", "no-referrer");
+  return {
+    ...route,
+    serve: async (exchange, call) => {
+      mark(call);
+      await serve(exchange, call);
+    },
+    refuse: async (exchange, call, error) => {
+      mark(call);
+      await refuse(exchange, call, error);
+    },
+  };
+}

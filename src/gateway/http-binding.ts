@@ -1,6 +1,6 @@
 import { type DescField, type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
 import { fieldByName } from "../domain/field-path.ts";
-import { Scope, scope } from "../gen/flowcall/v1/options_pb.ts";
+import { Scope, scope, takes_watch_token } from "../gen/flowcall/v1/options_pb.ts";
 import { http } from "../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../gen/google/api/http_pb.ts";
 import { type PathTemplate, parsePathTemplate } from "./path-template.ts";
@@ -9,6 +9,8 @@ import { type PathTemplate, parsePathTemplate } from "./path-template.ts";
 export type HttpBinding = {
   readonly method: DescMethod;
   readonly scope: Scope;
+  /** Whether a watch token in the query may stand in place of a key. */
+  readonly takesWatchToken: boolean;
   /** As `POST`. */
   readonly verb: string;
   readonly template: PathTemplate;
@@ -54,7 +56,8 @@ function httpBinding(method: DescMethod, rule: HttpRule): HttpBinding {
   }
   try {
     const template = parsePathTemplate(path);
-    const binding = { method, scope: getOption(method, scope), verb, template, body: rule.body };
+    const takesWatchToken = getOption(method, takes_watch_token);
+    const binding = { method, scope: getOption(method, scope), takesWatchToken, verb, template, body: rule.body };
     return responseField === undefined ? binding : { ...binding, responseField };
   } catch (cause) {
     throw new Error(`${name} cannot be served over REST`, { cause });

@@ -16,6 +16,16 @@ export function parseQuery(query: string): readonly QueryParameter[] {
     });
 }
 
+/** Takes one parameter out of a query, as it stands there. Given more than once it is empty, and so no value of its kind. */
+export function takeParameter(query: string, name: string): { readonly value?: string; readonly rest: string } {
+  const parts = query.split("&");
+  const isIt = (part: string) => part === name || part.startsWith(`${name}=`);
+  const [found, ...others] = parts.filter(isIt);
+  if (found === undefined) return { rest: query };
+  const value = others.length > 0 ? "" : found.slice(name.length + 1);
+  return { value, rest: parts.filter((part) => !isIt(part)).join("&") };
+}
+
 /** Decodes the percent escapes of a text. Throws RequestError where they are not UTF-8 in hexadecimal. */
 export function decodePercent(text: string): string {
   try {
@@ -33,6 +43,11 @@ export function decodePercent(text: string): string {
   }
 }
 
+/** What stands in a query is told to nobody, not even in a refusal: it may hold a token. */
 function decodeForm(text: string): string {
-  return decodePercent(text.replaceAll("+", " "));
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    throw new RequestError("VALIDATION_ERROR", "The URL's query holds % escapes that are not UTF-8.");
+  }
 }

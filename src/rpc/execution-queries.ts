@@ -25,7 +25,7 @@ import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, 
 import type { ServiceHandlers } from "./handler-chain.ts";
 import { nodeViews } from "./node-view.ts";
 import { nextOf, pageOf } from "./page.ts";
-import { reachOf } from "./principal-of.ts";
+import { principalOf, reachOf } from "./principal-of.ts";
 import { checkReplySize, replyTooLarge } from "./reply-size.ts";
 import { tellExecution } from "./tell-execution.ts";
 
@@ -166,7 +166,10 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
 
 type Request = { readonly executionId: string; readonly linkedAccountId?: string | undefined };
 
+/** Of a watch token all executions but its own are not found. */
 export function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
+  const { executionId: only = executionId } = principalOf(call);
+  if (only !== executionId) throw executionNotFound(executionId);
   return { ...reachOf(call), executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
 }
 

@@ -1,15 +1,18 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Clock } from "../domain/clock.ts";
 import { eventId, parseEventId } from "../domain/event-cursor.ts";
 import { type ExecutionSummary, statusOf } from "../domain/execution.ts";
 import { unreachable } from "../domain/unreachable.ts";
 import {
+  CreateWatchTokenResponseSchema,
   ExecutionEvent_AcceptedSchema,
   ExecutionEvent_EndedSchema,
   ExecutionEventSchema,
   type ExecutionService,
 } from "../gen/flowcall/v1/execution_pb.ts";
 import { executionNotFound } from "../scheduler/refusals.ts";
+import type { WatchTokens } from "../scheduler/watch-tokens.ts";
 import type { WatchedFact, Watchers } from "../scheduler/watchers.ts";
 import type { EndNews } from "../storage/execution-events.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
@@ -26,13 +29,28 @@ export type ExecutionWatchOptions = {
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
   readonly watchers: Watchers;
+  readonly watchTokens: WatchTokens;
+  readonly clock: Pick<Clock, "now">;
 };
 
-type Watch = Pick<ServiceHandlers<typeof ExecutionService>, "watchExecution">;
+type Watch = Pick<ServiceHandlers<typeof ExecutionService>, "watchExecution" | "createWatchToken">;
 
 /** What happens in an execution, as it is recorded. */
-export function executionWatch({ reader, workflows, watchers }: ExecutionWatchOptions): Watch {
+export function executionWatch(options: ExecutionWatchOptions): Watch {
+  const { reader, workflows, watchers, watchTokens, clock } = options;
   return {
+    createWatchToken: async (request, call) => {
+      const execution = await reader.find(queryOf(request, call));
+      if (execution === undefined) throw executionNotFound(request.executionId);
+      tellExecution(call, execution.id, execution.state);
+      const { environmentId, keyId, expireTime: keyEnd } = principalOf(call);
+      const asked = clock.now() + (request.ttlSeconds ?? ttlSeconds) * 1_000;
+      const expireTime = new Date(Math.min(asked, keyEnd?.getTime() ?? asked));
+      const token = watchTokens.make({ environmentId, executionId: execution.id, keyId }, expireTime);
+      call.replyHeaders.set("cache-control", "no-store").set("referrer-policy", "no-referrer");
+      return create(CreateWatchTokenResponseSchema, { token, expireTime: timestampFromDate(expireTime) });
+    },
+
     watchExecution: async function* (request, call) {
       const query = queryOf(request, call);
       const execution = await reader.find(query);
@@ -49,6 +67,9 @@ export function executionWatch({ reader, workflows, watchers }: ExecutionWatchOp
     },
   };
 }
+
+/** How long a token lasts that says nothing. */
+const ttlSeconds = 900;
 
 type Fact = NonNullable<MessageInitShape<typeof ExecutionEventSchema>["fact"]>;
 

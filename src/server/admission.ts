@@ -4,6 +4,7 @@ import type { Exchange, Route } from "../domain/door.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { tokenExpired, tokenInvalid } from "../scheduler/watch-tokens.ts";
 
 export type Keys = {
   /** Says who a key stands for that came from an address; undefined for a key that is not known or not one. */
@@ -12,10 +13,21 @@ export type Keys = {
   untilEnded(key: string, signal: AbortSignal): Promise<void>;
 };
 
+/** The same for a token that stands in place of a key. `admit` throws RequestError for one that is not good. */
+export type Tokens = {
+  admit(token: string): Promise<Principal>;
+  untilEnded(token: string, signal: AbortSignal): Promise<void>;
+};
+
+/** By what a caller shows who it is. */
+export type Shown = { readonly headers: RequestHeaders; readonly token: string | undefined };
+
 export type KeyWatch = { end(): Promise<void> };
 
 export type AdmissionOptions = {
   readonly keys: Keys;
+  readonly tokens: Tokens;
+  /** Whether calls can be accepted: the service has started and the database answers. */
   readonly isReady: () => boolean;
 };
 
@@ -31,20 +43,13 @@ export class Admission {
    * Says who calls a route that needs a key, or throws why they may not. The order is part of the contract: it decides
    * which fault is named.
    */
-  async admit(
-    access: Exclude<Route["access"], "public">,
-    headers: RequestHeaders,
-    exchange: Exchange,
-  ): Promise<Principal> {
+  async admit(access: Exclude<Route["access"], "public">, shown: Shown, exchange: Exchange): Promise<Principal> {
     if (!this.#options.isReady()) {
       throw new RequestError("DATABASE_UNAVAILABLE", "The server cannot reach its database; try again.", {
         retryAfterSeconds: 1,
       });
     }
-    const principal = await this.#options.keys.authenticate(readKey(headers), () => exchange.address);
-    if (principal === undefined) {
-      throw keyRefused();
-    }
+    const principal = await this.#identify(shown, exchange);
     if (!principal.scopes.includes(access)) {
       const scope = scopeWord(access);
       throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
@@ -52,11 +57,25 @@ export class Admission {
     return principal;
   }
 
-  /** Ends a stream once its key has ended, until the watch is ended. */
-  watchKey(headers: RequestHeaders, stream: AbortController): KeyWatch {
+  async #identify({ headers, token }: Shown, exchange: Exchange): Promise<Principal> {
+    const { keys, tokens } = this.#options;
+    if (token !== undefined) {
+      if (headers.has("x-api-key")) throw tokenInvalid();
+      return await tokens.admit(token);
+    }
+    const principal = await keys.authenticate(readKey(headers), () => exchange.address);
+    if (principal === undefined) throw keyRefused();
+    return principal;
+  }
+
+  /** Ends a stream once its key or its token has ended, until the watch is ended. */
+  watchKey({ headers, token }: Shown, stream: AbortController): KeyWatch {
+    const { keys, tokens } = this.#options;
     const over = new AbortController();
-    const watched = this.#options.keys.untilEnded(readKey(headers), over.signal).then(
-      () => stream.abort(keyRefused()),
+    const ended =
+      token === undefined ? keys.untilEnded(readKey(headers), over.signal) : tokens.untilEnded(token, over.signal);
+    const watched = ended.then(
+      () => stream.abort(token === undefined ? keyRefused() : tokenExpired()),
       () => undefined,
     );
     return {

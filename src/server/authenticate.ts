@@ -2,7 +2,7 @@ import { keyTextOf } from "../domain/api-key.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { KeyOrigin } from "../domain/key-checksum.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
-import type { Principal } from "../domain/principal.ts";
+import type { KeyName, Principal } from "../domain/principal.ts";
 import { KeyGuesses, type KeyGuessLimits } from "./key-guesses.ts";
 
 /** Who calls with a key, and how long it is valid still, where it ends. */
@@ -15,6 +15,8 @@ export type AuthenticatorOptions = {
   readonly find: (hash: string) => Promise<Found>;
   /** The same for keys that anybody may have made up, so that however many they are they hold up nothing else. */
   readonly findUnsigned: (hash: string) => Promise<Found>;
+  /** Looks a key up by its name. */
+  readonly findByName: (name: KeyName) => Promise<Found>;
   readonly limits: KeyGuessLimits;
   readonly clock: Clock;
 };
@@ -65,13 +67,27 @@ export class Authenticator {
     for (const look of this.#watches) look();
   }
 
+  /** Says who a key stands for that is not there itself, but has signed for the caller. */
+  async authenticateName(name: KeyName): Promise<Principal | undefined> {
+    const known = nameText(name);
+    return await (this.#kept(known, ttlMs) ?? this.#lookUp(known, () => this.#options.findByName(name)));
+  }
+
   /** Settles when a key that was good is so no longer; rejects when the signal aborts. */
   async untilEnded(key: string, signal: AbortSignal): Promise<void> {
-    const { hash } = keyTextOf(key);
+    await this.#untilEnded(keyTextOf(key).hash, this.#options.find, signal);
+  }
+
+  /** The same for a key by its name. */
+  async untilNameEnded(name: KeyName, signal: AbortSignal): Promise<void> {
+    await this.#untilEnded(nameText(name), () => this.#options.findByName(name), signal);
+  }
+
+  async #untilEnded(hash: string, find: AuthenticatorOptions["find"], signal: AbortSignal): Promise<void> {
     for (let isGood = true; isGood; ) {
       await this.#untilLook(signal);
       // While the database is away nobody knows, and nothing comes over the stream either.
-      isGood = await (this.#kept(hash, watchMs) ?? this.#lookUp(hash, this.#options.find)).then(
+      isGood = await (this.#kept(hash, watchMs) ?? this.#lookUp(hash, find)).then(
         (principal) => principal !== undefined,
         () => true,
       );
@@ -130,6 +146,11 @@ export class Authenticator {
       over.abort(noLongerNeeded);
     }
   }
+}
+
+/** No hash has this form. */
+function nameText({ environmentId, keyId }: KeyName): string {
+  return `${environmentId} ${keyId}`;
 }
 
 /** A moment by the clock that somebody may set, and by the one that stands still while the machine sleeps. */

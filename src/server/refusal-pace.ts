@@ -33,5 +33,12 @@ export class RefusalPace {
 function isOfKey(error: unknown): boolean {
   if (!(error instanceof RequestError)) return false;
   const { reason, details } = error;
-  return reason === "INVALID_API_KEY" || reason === "MISSING_API_KEY" || details.metadata?.["limit"] === "key_lookups";
+  return unknown.has(reason) || details.metadata?.["limit"] === "key_lookups";
 }
+
+const unknown: ReadonlySet<RequestError["reason"]> = new Set([
+  "INVALID_API_KEY",
+  "MISSING_API_KEY",
+  "INVALID_WATCH_TOKEN",
+  "TOKEN_EXPIRED",
+]);

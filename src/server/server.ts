@@ -17,7 +17,7 @@ import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
 import type { Document } from "../gateway/document.ts";
 import type { Place } from "./address-places.ts";
-import { Admission, type Keys, type KeyWatch } from "./admission.ts";
+import { Admission, type AdmissionOptions, type KeyWatch } from "./admission.ts";
 import { BodyBytes, type RequestBytes } from "./body-bytes.ts";
 import { BodyTurns } from "./body-turns.ts";
 import { requireOneReading } from "./broken-request.ts";
@@ -34,7 +34,7 @@ import { RefusalShare } from "./refusal-share.ts";
 import { takeMs, whenClosed, within } from "./reply-taken.ts";
 import { guardReply } from "./unread-body.ts";
 
-export type ServerOptions = {
+export type ServerOptions = AdmissionOptions & {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
@@ -42,11 +42,8 @@ export type ServerOptions = {
   readonly doors: readonly Door[];
   /** What anybody may read, by path. */
   readonly pages?: ReadonlyMap<string, () => Document>;
-  readonly keys: Keys;
   /** Counts a request by whose it is, on its headers alone; throws RequestError where it is one too many. */
   readonly count?: (principal: Principal) => void;
-  /** Whether calls can be accepted: the service has started and the database answers. */
-  readonly isReady: () => boolean;
   readonly log: Logger;
   readonly limits: ServerLimits;
   /** The origins whose pages may call, as `https://console.example.com`; none by default. */
@@ -204,6 +201,7 @@ export class Server implements Service {
   /** Lets the request pass to its route, or refuses it. Settles when the reply is handed over. */
   async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal, bytes }: Passing): Promise<void> {
     const { admission, keyless, calls, pace, refusals } = this.#gates;
+    const shown = { headers: call.headers, token: route.token };
     let watch: KeyWatch | undefined;
     let principal: Principal | undefined;
     let seat: Seat | undefined;
@@ -211,13 +209,15 @@ export class Server implements Service {
       if (refusal !== undefined) throw refusal;
       if (route.access !== "public") {
         if (this.#isStopping) throw shuttingDown();
-        principal = await admission.admit(route.access, call.headers, exchange);
+        principal = await admission.admit(route.access, shown, exchange);
         // Who has gone meanwhile, as one who resets each request at once, costs no more than the look-up of its key.
         if (call.signal.aborted) return;
         this.#options.count?.(principal);
         bytes.owner = principal;
         seat = calls.enter(principal);
         if (route.isStream) seat.wait();
+        // Whoever finds a token may be anybody, so that its streams count for the address too.
+        if (route.token !== undefined) held.push(keyless.takeStream(exchange, abort));
       } else if (this.#takePlace(exchange, held)) {
         if (route.isStream) held.push(keyless.takeStream(exchange, abort));
         await keyless.waitForTurn(exchange);
@@ -227,7 +227,7 @@ export class Server implements Service {
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
         exchange.response.writeContinue();
       }
-      if (principal && route.isStream) watch = admission.watchKey(call.headers, abort);
+      if (principal && route.isStream) watch = admission.watchKey(shown, abort);
       held.push(refusals.enter(exchange));
       await route.serve(exchange, principal ? { ...call, principal, onWait: () => rest(seat, bytes) } : call);
     } catch (error) {

@@ -2,7 +2,7 @@ import { type Kysely, type Selectable, sql } from "kysely";
 import { type ApiKeyRecord, checkGrant, type Grant, type KeyText } from "../domain/api-key.ts";
 import { newId } from "../domain/id.ts";
 import type { KeySecret } from "../domain/key-checksum.ts";
-import type { Principal, Reach } from "../domain/principal.ts";
+import type { KeyName, Principal, Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { fieldsRefused } from "../domain/violations.ts";
 import { recordChange } from "./audit.ts";
@@ -70,6 +70,19 @@ export class ApiKeyStore {
   /** The same for a key that anybody may have made up: together with others, and on connections apart from all calls. */
   async findUnsigned(hash: string): Promise<FoundPrincipal | undefined> {
     return await this.#unsigned.call(hash);
+  }
+
+  /** Who calls with what a key has made, as a watch token: nobody, where the key is revoked or has expired. */
+  async findPrincipalByName({ environmentId, keyId }: KeyName): Promise<FoundPrincipal | undefined> {
+    const { rows } = await sql<PrincipalRow>`
+      select key.hash, environment.organization_id, environment.id as environment_id, environment.kind, key.id, key.scopes,
+        key.workflow_ids, key.linked_account_ids, key.expire_time as end_time,
+        (extract(epoch from key.expire_time - now()) * 1000)::float8 as valid_ms
+      from api_key key join environment on environment.id = key.environment_id
+      where key.id = ${keyId} and key.environment_id = ${environmentId} and key.revoke_time is null
+        and (key.expire_time is null or key.expire_time > now())`.execute(this.#db);
+    const [row] = rows;
+    return row && toFound(row);
   }
 
   /** Refuses with KEY_EXCEEDS_MAKER, and with VALIDATION_ERROR a key that would have ended by the database's clock. */

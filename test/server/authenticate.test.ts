@@ -55,6 +55,7 @@ function open({ known = key, ...changed }: Partial<typeof limits> & { readonly k
       world.unsigned += 1;
       return await find(hash);
     },
+    findByName: async ({ keyId }) => await find(createHash("sha256").update(keyId).digest("hex")),
     limits: { ...limits, ...changed },
   });
   const authenticate = (text: string, address = "192.0.2.1") => authenticator.authenticate(text, () => address);

@@ -4,14 +4,17 @@ import type { Socket } from "node:net";
 import pino from "pino";
 import { onTestFinished } from "vitest";
 import type { Call } from "../../src/domain/call.ts";
+import { systemClock } from "../../src/domain/clock.ts";
 import type { Door, Exchange, RequestHead, Route } from "../../src/domain/door.ts";
 import type { Principal } from "../../src/domain/principal.ts";
 import { reasons } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
+import { WatchTokens } from "../../src/scheduler/watch-tokens.ts";
 import type { Keys } from "../../src/server/admission.ts";
 import { defaultServerLimits, type ServerLimits } from "../../src/server/limits.ts";
 import { Server, type ServerOptions } from "../../src/server/server.ts";
+import { TokenBearers } from "../../src/server/token-bearers.ts";
 
 export const goodKey = "tk_0123456789abcdef";
 
@@ -56,6 +59,11 @@ export async function startServer({ limits, serve, keys, ...options }: RunningOp
     host: "127.0.0.1",
     port: 0,
     doors: [createDoor({ events, sockets }, serve ?? echo)],
+    tokens: new TokenBearers({
+      tokens: new WatchTokens(() => [], systemClock),
+      keys: { authenticateName: async () => undefined, untilNameEnded: async () => undefined },
+      clock: systemClock,
+    }),
     keys: {
       authenticate: async (key) => {
         events.push("authenticate");

@@ -38,7 +38,11 @@ test("stopping before starting does nothing", async () => {
   const log = pino({ level: "silent" });
   const limits = defaultServerLimits;
   const keys = { authenticate: async () => undefined, untilEnded: async () => undefined };
-  const server = new Server({ host: "127.0.0.1", port: 0, doors: [], keys, isReady: () => true, log, limits });
+  const tokens = {
+    admit: async () => Promise.reject(new Error("no token is asked for")),
+    untilEnded: async () => undefined,
+  };
+  const server = new Server({ host: "127.0.0.1", port: 0, doors: [], keys, tokens, isReady: () => true, log, limits });
   await server.stop();
   await server.stop();
   expect(() => server.url).toThrow();

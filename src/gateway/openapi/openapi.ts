@@ -51,6 +51,12 @@ export function createOpenApi({ services, version, replies, examples }: OpenApiO
           name: "x-api-key",
           description: "Selects the organisation and the environment: `tk…` test, `pk…` production.",
         },
+        watchToken: {
+          type: "apiKey",
+          in: "query",
+          name: "watch_token",
+          description: "A token of CreateWatchToken, for callers that cannot send headers. It is good for one stream.",
+        },
       },
       schemas: Object.fromEntries(Object.entries(schemas.all).toSorted(([left], [right]) => (left < right ? -1 : 1))),
       responses: errorResponses,
@@ -63,7 +69,7 @@ function operation(
   schemas: Schemas,
   { replies, examples }: Pick<OpenApiOptions, "replies" | "examples">,
 ): JsonObject {
-  const { method, scope, body } = binding;
+  const { method, scope, takesWatchToken, body } = binding;
   const example = examples[method.name];
   const parameters = parametersOf(binding, schemas, example?.parameters ?? {});
   const description = described(`${method.parent.typeName}.${method.name}`).description ?? "";
@@ -72,6 +78,7 @@ function operation(
     tags: [method.parent.name],
     summary: summaryOf(method.name),
     description: `${description}\n\nNeeds a key with the scope \`${scopeWord(scope)}\`.`.trim(),
+    ...(takesWatchToken && { security: [{ key: [] }, { watchToken: [] }] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== "" && { requestBody: requestBody(binding, schemas, example?.body) }),
     responses: { "200": okReply(binding, schemas, example?.reply), ...replies[method.name], ...refusals(binding) },
