@@ -48,6 +48,7 @@ function jsonOfText(field: DescField, text: string): JsonValue | undefined {
   }
   switch (field.scalar) {
     case undefined: // A message whose JSON is a string.
+      return field.message?.typeName === "google.protobuf.Timestamp" && !isDay(text) ? undefined : text;
     case ScalarType.STRING:
     case ScalarType.BYTES:
       return text;
@@ -59,4 +60,10 @@ function jsonOfText(field: DescField, text: string): JsonValue | undefined {
     default:
       return /^-?[0-9]{1,20}$/.test(text) ? text : undefined;
   }
+}
+
+/** Whether a date begins with a day that there is: `Date.parse` takes 30 February for the first of March. */
+function isDay(text: string): boolean {
+  const [year = Number.NaN, month = 0, day = 0] = text.slice(0, 10).split("-").map(Number);
+  return new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day;
 }

@@ -113,11 +113,11 @@ class Endpoint {
   }
 
   private async readBody(head: RequestHead, exchange: Exchange): Promise<Uint8Array> {
-    const { isRead, bytesMax } = this.transcoder.body;
+    const { isRead, bytesMax, limitName } = this.transcoder.body;
     if (!isRead) return new Uint8Array();
     const type = bodyType(head);
     if (type === "none") return new Uint8Array();
-    const body = await exchange.readBody(bytesMax);
+    const body = await exchange.readBody(bytesMax, { name: limitName, value: bytesMax });
     // HTTP/2 may send a body that its head did not tell of.
     if (type === "untyped" && body.length > 0) throw typeRefused("none");
     return body;

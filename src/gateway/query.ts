@@ -48,6 +48,6 @@ function decodeForm(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll("+", " "));
   } catch {
-    throw new RequestError("VALIDATION_ERROR", "The URL's query holds % escapes that are not UTF-8.");
+    throw new RequestError("VALIDATION_ERROR", "The query's % escapes are not UTF-8.");
   }
 }

@@ -13,6 +13,8 @@ export type RequestBody = {
   /** Whether a body is read at all. */
   readonly isRead: boolean;
   readonly bytesMax: number;
+  /** The setting that gives `bytesMax`, as a refusal names it. */
+  readonly limitName: "payload_bytes" | "transport_bytes";
   /** Makes the request message with what the body says. An empty body says nothing. Throws RequestError. */
   message(bytes: Uint8Array): Message;
 };
@@ -23,7 +25,8 @@ export function requestBody(
   binding: { readonly body: string; readonly pathFields: readonly string[] },
   limits: Limits,
 ): RequestBody {
-  if (binding.body === "") return { isRead: false, bytesMax: 0, message: () => create(input) };
+  if (binding.body === "")
+    return { isRead: false, bytesMax: 0, limitName: "transport_bytes", message: () => create(input) };
   if (binding.body === "*") return wholeBody(input, binding.pathFields, limits);
   const field = fieldByName(input, binding.body);
   if (field === undefined) throw new Error(`${input.typeName} has no field ${binding.body} to be the body`);
@@ -32,7 +35,7 @@ export function requestBody(
 
 function wholeBody(input: DescMessage, pathFields: readonly string[], limits: Limits): RequestBody {
   const rules = messageRules(limits);
-  return body(input, rules, (bytes) => {
+  return body(input, { rules }, (bytes) => {
     const json = parseJson(scanJson(bytes, rules));
     const taken = pathFields.filter((name) => hasMember(json, name.split(".")));
     if (taken.length > 0) {
@@ -50,26 +53,33 @@ function fieldBody(input: DescMessage, field: DescField, limits: Limits): Reques
     case "google.protobuf.Struct": {
       const rules: JsonRules = { name: field.name, limits: limits.payload, root: "object" };
       // Not read as a message: the object keeps its identity, and with it the text it carries.
-      return body(input, rules, (bytes) => init(parseJson(scanJson(bytes, rules))));
+      return body(input, { rules, limitName: "payload_bytes" }, (bytes) => init(parseJson(scanJson(bytes, rules))));
     }
     case "google.protobuf.Value": {
       const rules: JsonRules = { name: field.name, limits: limits.payload };
-      return body(input, rules, (bytes) => init(valueMessage(scanJson(bytes, rules))));
+      return body(input, { rules, limitName: "payload_bytes" }, (bytes) => init(valueMessage(scanJson(bytes, rules))));
     }
     default: {
       const rules: JsonRules = { name: field.name, limits: messageRules(limits).limits };
-      return body(input, rules, (bytes) => messageOf(input, { [field.name]: parseJson(scanJson(bytes, rules)) }));
+      return body(input, { rules }, (bytes) => messageOf(input, { [field.name]: parseJson(scanJson(bytes, rules)) }));
     }
   }
 }
 
-function body(input: DescMessage, rules: JsonRules, read: (bytes: Uint8Array) => Message): RequestBody {
+function body(
+  input: DescMessage,
+  { rules, limitName = "transport_bytes" }: BodyRules,
+  read: (bytes: Uint8Array) => Message,
+): RequestBody {
   return {
     isRead: true,
     bytesMax: rules.limits.bytesMax,
+    limitName,
     message: (bytes) => (bytes.length === 0 ? create(input) : read(bytes)),
   };
 }
+
+type BodyRules = { readonly rules: JsonRules; readonly limitName?: RequestBody["limitName"] };
 
 function hasMember(json: JsonValue | undefined, names: readonly string[]): boolean {
   const [name, ...inner] = names;

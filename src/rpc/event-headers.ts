@@ -4,7 +4,11 @@ import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 
 /** Names that never become part of an event: secrets, and what belongs to the transport. */
-const withheld = /^(x-api-key|authorization|cookie|proxy-.*|grpc-.*|connect-.*|x-forwarded-.*)$/;
+const withheld = new RegExp(
+  "^(x-api-key|authorization|cookie|proxy-.*|grpc-.*|connect-.*|x-forwarded-.*|" +
+    // Of one connection (RFC 9110, 7.6.1), and of the framing of one message.
+    "host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|http2-settings|content-length|content-encoding|expect)$",
+);
 
 /**
  * The request headers that an event keeps, in the order they came, up to so many bytes of names and values; the chain of

@@ -264,3 +264,22 @@ test.each([
     httpBindings([madeService({ M: method })]).map((binding) => new Transcoder(binding, defaultLimits)),
   ).toThrow(says);
 });
+
+test("a day that no month has is refused, as anywhere else", () => {
+  const listed = (time: string) => check(`GET /api/v1/execution?created_since=${time}`);
+  expect(listed("2024-02-29T00:00:00Z")).toEqual({ created_since: "2024-02-29T00:00:00Z" });
+  for (const time of ["2024-02-30T00:00:00Z", "2023-02-29T12:00:00%2B01:00", "2024-04-31T00:00:00Z"]) {
+    expect(listed(time)).toEqual(["VALIDATION_ERROR", expect.stringContaining("created_since")]);
+  }
+});
+
+test("the limit of a body's bytes has the name of its setting", () => {
+  const limits = Object.fromEntries(
+    httpBindings([ExecutionService]).map((binding) => {
+      const { limitName, bytesMax } = new Transcoder(binding, defaultLimits).body;
+      return [binding.method.name, [limitName, bytesMax]];
+    }),
+  );
+  expect(limits["ExecuteWorkflow"]).toEqual(["payload_bytes", defaultLimits.payload.bytesMax]);
+  expect(limits["StopExecution"]).toEqual(["transport_bytes", defaultLimits.transportBytesMax]);
+});
