@@ -1,5 +1,12 @@
 import { editedWorkflow, queuedResponse, stableErrors } from "./cases/answers.ts";
-import { anonymousStreams, endlessQuery, hangingAccounts, hugeJournal, manyRecords } from "./cases/attacks.ts";
+import {
+  anonymousStreams,
+  endlessQuery,
+  endlessTexts,
+  hangingAccounts,
+  hugeJournal,
+  manyRecords,
+} from "./cases/attacks.ts";
 import { blockedLoop } from "./cases/blocked-loop.ts";
 import { busyPool } from "./cases/busy-pool.ts";
 import { setDatabaseClock, shiftedProcesses } from "./cases/clocks.ts";
@@ -67,4 +74,5 @@ export const cases: readonly FaultCase[] = [
   hugeJournal,
   manyRecords,
   endlessQuery,
+  endlessTexts,
 ];

@@ -5,6 +5,8 @@ import { readConfig } from "../../src/config.ts";
 import { HttpClient } from "../../src/engine/http/http-client.ts";
 import { ProcessPool } from "../../src/engine/pool/process-pool.ts";
 import { taskLoaders } from "../../src/engine/pool/tasks.ts";
+import { textOf } from "../../src/engine/templates/reference.ts";
+import { Texts } from "../../src/engine/templates/texts.ts";
 import { Lease } from "../../src/scheduler/lease.ts";
 import { Load } from "../../src/scheduler/load.ts";
 import { RunClock } from "../../src/scheduler/run-clock.ts";
@@ -27,7 +29,8 @@ export type Mutant =
   | "own-waits"
   | "own-leases"
   | "judges-at-once"
-  | "tasks-in-line";
+  | "tasks-in-line"
+  | "texts-without-end";
 
 /** What a statement that reads a batch of journals could read in its time. */
 const readableBytesMax = 32 * 1024 ** 2;
@@ -161,6 +164,12 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
       const run = await taskLoaders[kind](limits);
       return { kind: "reply", ...(await run(request())) };
     };
+    return stores;
+  },
+  // A text with templates is put together first, and measured then.
+  "texts-without-end": (stores) => {
+    Texts.prototype.take = (text) => text;
+    Texts.prototype.takeValue = textOf;
     return stores;
   },
 };

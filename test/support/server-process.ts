@@ -87,7 +87,8 @@ export async function startServerProcess({
     pid,
     child,
     end: async (signal) => {
-      process.kill(pid, signal);
+      // One that has ended by itself has no id any more.
+      if (child.exitCode === null && child.signalCode === null) process.kill(pid, signal);
       const [code] = await exited;
       return code;
     },

@@ -89,6 +89,17 @@ export const endlessQuery = attackCase({
   breach: /no call was answered|p99/,
 });
 
+export const endlessTexts = attackCase({
+  id: "D6",
+  title: "5,000 templates of 1 MB in one text",
+  attacks: ["10"],
+  seconds: [20, 2],
+  // To check so many takes its time on a machine that is busy.
+  sampleEnvironment: { FLOWCALL_QUERY_MS: "60000" },
+  mutant: { mutant: "texts-without-end" },
+  breach: /RSS|ended by/,
+});
+
 /**
  * Others notice nothing of an attack; where what protects them is taken away, they do, and the case sees it: in a full
  * run, since that costs as much again.
