@@ -22,7 +22,7 @@ export function compileGroup(node: GroupNode, limits: Limits, field: Field): (le
   const mode = compileMode(node.mode, field);
   const concurrency = compileConcurrency(node, field.member("concurrency"));
   const breakWhen = rule && compileRule(rule, field.member("break_when"));
-  const output = json === undefined ? undefined : compileJson(json, limits.output.depthMax, field.member("output"));
+  const output = json === undefined ? undefined : compileJson(json, limits.output, field.member("output"));
   const step = { kind: "group", mode, concurrency, allowsPartialSuccess } as const;
   return (level) => ({ ...step, level, ...(breakWhen && { breakWhen }), ...(output && { output }) });
 }

@@ -142,7 +142,7 @@ function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, qu
 }
 
 function compileResponse({ data, statusCode }: ResponseNode, limits: Limits, field: Field): Step {
-  const response = compileJson(data, limits.output.depthMax, field.member("data"));
+  const response = compileJson(data, limits.output, field.member("data"));
   if (statusCode !== undefined && !isStatusCode(statusCode)) {
     field
       .member("status_code")

@@ -2,6 +2,11 @@ import { describe, test } from "vitest";
 import { type Case, checkProblems as check, comparing, only, response, transform } from "./definitions.ts";
 import { start } from "./workflow.ts";
 
+/** A call whose body is that JSON. */
+function requestOf(json: string) {
+  return { id: "a", http: { method: "POST", url: "https://api.example", json } };
+}
+
 const never = { comparisons: [{ left: "1", operator: "eq", right: "2" }] };
 
 describe("a field that cannot work keeps the graph from running, and its author learns where it is", () => {
@@ -86,6 +91,25 @@ describe("a field that cannot work keeps the graph from running, and its author 
     ["text behind the JSON", only(response("a", "1 2")), "JSON_INVALID a response.data"],
     ["a member twice", only(response("a", '{"a": 1, "a": 2}')), "JSON_INVALID a response.data"],
     ["JSON that is too deep", only(response("a", "[".repeat(33) + "]".repeat(33))), "JSON_INVALID a response.data"],
+    ...[
+      ["an integer that a double cannot hold", '{"id": 7615917337495251231}'],
+      ["a number that becomes such an integer when it is written", "[1e20]"],
+      ["a number that overflows", "1e400"],
+      ["the character NUL", '"a\\u0000"'],
+      ["the character NUL beside a template", '"{{event.body.a}}\\u0000"'],
+      ["half of a surrogate pair", '["\\ud800"]'],
+      ["a member's name that is no text", '{"\\udc00": 1}'],
+      ["an object with too many members", `{${Array.from({ length: 10_001 }, (_, index) => `"${index}":1`)}}`],
+      ["too many values", `[${"1,".repeat(50_000)}1]`],
+    ].flatMap(([name = "", json = ""]) => [
+      [`${name}, in a Response`, only(response("a", json)), "JSON_INVALID a response.data"] as const,
+      [`${name}, in a request`, only(requestOf(json)), "JSON_INVALID a http.json"] as const,
+      [
+        `${name}, in a Group's output`,
+        only({ id: "g", group: { count: "1", output: json } }),
+        "JSON_INVALID g group.output",
+      ] as const,
+    ]),
     [
       "two templates side by side",
       only(response("a", "{{event.body.a}}{{event.body.b}}")),

@@ -48,12 +48,12 @@ const functions: readonly (readonly [string, number, (size: number) => () => unk
   [
     "JSON with templates in one string",
     5_000,
-    (size) => () => compileJson(`"${"{{event.body}}".repeat(size)}"`, 32, field()),
+    (size) => () => compileJson(`"${"{{event.body}}".repeat(size)}"`, defaultLimits.output, field()),
   ],
   [
     "JSON with many strings",
     10_000,
-    (size) => () => compileJson(`[${list(size, () => '"a{{event.body}}"').join(",")}]`, 32, field()),
+    (size) => () => compileJson(`[${list(size, () => '"a{{event.body}}"').join(",")}]`, defaultLimits.output, field()),
   ],
   ["a text with templates", 10_000, (size) => () => compileText("{{event.body}} ".repeat(size), field())],
   [
@@ -65,7 +65,11 @@ const functions: readonly (readonly [string, number, (size: number) => () => unk
     "rendering",
     20_000,
     (size) => {
-      const template = compileJson(`[${list(size, () => '"a{{event.body}}"').join(",")}]`, 32, field());
+      const template = compileJson(
+        `[${list(size, () => '"a{{event.body}}"').join(",")}]`,
+        defaultLimits.output,
+        field(),
+      );
       return () => template.render({ read: () => 1 });
     },
   ],

@@ -37,7 +37,7 @@ function compileContent({ body, headers }: HttpNode, { field, limits }: BodyTool
     case undefined:
       return () => undefined;
     case "json": {
-      const json = compileJson(body.value, limits.output.depthMax, field.member("json"));
+      const json = compileJson(body.value, limits.output, field.member("json"));
       return (scope) => ({
         text: jsonText(json.render(scope, field.texts(requestTooLarge)), limits),
         type: "application/json",

@@ -1,4 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { loneSurrogateProblem, nulProblem, numberProblem } from "../../domain/json-refusal.ts";
+import type { JsonLimits } from "../../domain/limits.ts";
 import type { Field } from "./field.ts";
 import { readBraces, templateEnd } from "./path.ts";
 import type { Reference, Template } from "./reference.ts";
@@ -9,11 +11,13 @@ import { loneTemplate, type Piece, reportUnclosed, textTemplate } from "./text.t
  *
  * The text is read as JSON once, here, with each template as a value or as a part of a string; what a template reads
  * later is put into that finished structure. So no data can close a string, add a member or end the document.
+ *
+ * What the author wrote is sent as it was written, or not at all: it keeps to the rules that a payload has to keep to.
  */
-export function compileJson(text: string, depthMax: number, field: Field): Template<JsonValue> {
+export function compileJson(text: string, limits: JsonLimits, field: Field): Template<JsonValue> {
   if (!field.isWithin(text, "textMax")) return { references: [], render: () => null };
   try {
-    return new JsonReader(text, depthMax, field).read();
+    return new JsonReader(text, limits, field).read();
   } catch (error) {
     if (!(error instanceof JsonProblem)) {
       throw error;
@@ -30,15 +34,16 @@ class JsonProblem extends Error {}
 
 class JsonReader {
   readonly #text: string;
-  readonly #depthMax: number;
+  readonly #limits: JsonLimits;
   readonly #field: Field;
   #position = 0;
+  #values = 0;
   /** Where the string ends that was looked through last. */
   #knownEnd = 0;
 
-  constructor(text: string, depthMax: number, field: Field) {
+  constructor(text: string, limits: JsonLimits, field: Field) {
     this.#text = text;
-    this.#depthMax = depthMax;
+    this.#limits = limits;
     this.#field = field;
   }
 
@@ -51,9 +56,14 @@ class JsonReader {
   }
 
   #value(depth: number): Template<JsonValue> {
+    const { depthMax, valuesMax } = this.#limits;
     const next = this.#peek();
-    if (depth > this.#depthMax && (next === "{" || next === "[")) {
-      throw new JsonProblem(`The JSON nests deeper than ${this.#depthMax} containers. Make it flatter.`);
+    if (depth > depthMax && (next === "{" || next === "[")) {
+      throw new JsonProblem(`The JSON nests deeper than ${depthMax} containers. Make it flatter.`);
+    }
+    this.#values += 1;
+    if (this.#values > valuesMax) {
+      throw new JsonProblem(`The JSON makes more than ${valuesMax} values. Split it.`);
     }
     if (next === "{") {
       const { text, opensTemplate } = readBraces(this.#text, this.#position);
@@ -83,6 +93,9 @@ class JsonReader {
         throw new JsonProblem(`The member "${key}" is there twice. Keep one of them.`);
       }
       keys.add(key);
+      if (keys.size > this.#limits.keysMax) {
+        throw new JsonProblem(`The JSON has an object with more than ${this.#limits.keysMax} members. Split it.`);
+      }
       this.#take(":");
       members.push([key, this.#value(depth + 1)]);
     });
@@ -198,6 +211,13 @@ class JsonReader {
   }
 
   #unescape(start: number, end: number): string {
+    const text = this.#unescaped(start, end);
+    if (!text.isWellFormed()) throw new JsonProblem(`The JSON ${loneSurrogateProblem}; ${this.#place(start)}.`);
+    if (text.includes("\0")) throw new JsonProblem(`The JSON ${nulProblem}; ${this.#place(start)}.`);
+    return text;
+  }
+
+  #unescaped(start: number, end: number): string {
     try {
       // A piece of a JSON string in quotes is a JSON string, and parses to one.
       return JSON.parse(`"${this.#text.slice(start, end)}"`) as string;
@@ -215,9 +235,11 @@ class JsonReader {
     if (word === undefined) {
       throw this.#unexpected("a JSON value");
     }
-    this.#position += word.length;
     // The pattern matches JSON's literals only.
     const constant = JSON.parse(word) as JsonValue;
+    const problem = typeof constant === "number" ? numberProblem(constant, word) : undefined;
+    if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#place(this.#position)}.`);
+    this.#position += word.length;
     return { references: [], render: () => constant };
   }
 
@@ -237,12 +259,16 @@ class JsonReader {
   }
 
   #unexpected(expected: string): JsonProblem {
-    const before = this.#text.slice(0, this.#position).split("\n");
     const found = this.#text[this.#position];
     return new JsonProblem(
       `This is not JSON: expected ${expected} but found ${found === undefined ? "the end" : JSON.stringify(found)} ` +
-        `in line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}.`,
+        `in ${this.#place(this.#position)}.`,
     );
+  }
+
+  #place(position: number): string {
+    const before = this.#text.slice(0, position).split("\n");
+    return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
   }
 }
 
