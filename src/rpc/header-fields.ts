@@ -68,9 +68,8 @@ function fieldsOf(schema: DescMessage): readonly HeaderField[] {
 }
 
 function headerField(from: HeaderField, headers: RequestHeaders): FieldValue | undefined {
-  const { field, rule } = from;
   const text = headerText(from, headers);
-  return text === undefined || (text === "" && rule.isQuotable !== true) ? undefined : parse(field, text);
+  return text === undefined ? undefined : parse(from.field, text);
 }
 
 function headerText(from: HeaderField, headers: RequestHeaders): string | undefined {
@@ -89,6 +88,8 @@ function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): str
     if (values === undefined) continue;
     if (values.length > 1) throw headerRefused(name, `was sent ${values.length} times; send it once`);
     const [twin] = values;
+    // An empty one is absent, and so says nothing against the other.
+    if (twin === "" && rule.isQuotable !== true) continue;
     if (value !== undefined && twin !== value) {
       throw headerRefused(rule.name, `was sent in two spellings whose values differ; send one of them`);
     }
