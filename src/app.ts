@@ -157,6 +157,7 @@ export class App implements Service {
         pool: this.#pool,
         limits,
         clock: systemClock,
+        publicUrl: config.publicUrl,
       }),
       createIntegrationService(stores),
       createLinkedAccountService({ ...stores, limits }),

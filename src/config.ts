@@ -24,6 +24,8 @@ export type Config = {
   readonly encryptionKeys: readonly Buffer[];
   /** Whether the process starts although something is encrypted by a key that is not there. */
   readonly acceptsMissingKeys: boolean;
+  /** What callers reach this service by, without a slash at the end; absent where each request says it. */
+  readonly publicUrl?: string;
   /** The origins whose pages may call from a browser. */
   readonly corsOrigins: readonly string[];
   /** What HTTP nodes may reach although it is not public. */
@@ -76,6 +78,7 @@ export function readConfig(
     limits: limitsOf(values),
     serverLimits: serverLimitsOf(values),
     ...(values.FLOWCALL_DATABASE_URL !== undefined && { databaseUrl: values.FLOWCALL_DATABASE_URL }),
+    ...(values.FLOWCALL_PUBLIC_URL !== undefined && { publicUrl: values.FLOWCALL_PUBLIC_URL }),
     ...(values.FLOWCALL_TEST_KEY !== undefined && { testKey: values.FLOWCALL_TEST_KEY }),
     ...(values.FLOWCALL_PRODUCTION_KEY !== undefined && { productionKey: values.FLOWCALL_PRODUCTION_KEY }),
     ...(values.FLOWCALL_READY_FILE !== undefined && { readyFile: resolve(workingDir, values.FLOWCALL_READY_FILE) }),
@@ -98,6 +101,16 @@ function key(start: string) {
 
 const databaseUrl = z.string().refine((text) => /^postgres(ql)?:$/.test(URL.parse(text)?.protocol ?? ""), {
   message: "must be a URL of the form postgres://user:password@host:5432/database",
+});
+
+/** What a path is put behind. A proxy may serve the API below a path of its own. */
+const publicUrl = z.string().transform((text, context) => {
+  const url = URL.parse(text);
+  const isPlain = url !== null && /^https?:$/.test(url.protocol) && `${url.origin}${url.pathname}` === url.href;
+  if (isPlain && !/[?#]/.test(text)) return url.href.replace(/\/+$/, "");
+  const message = "must be a URL such as https://flows.example.com, without a user, a query and a fragment";
+  context.issues.push({ code: "custom", message, input: text });
+  return z.NEVER;
 });
 
 /** Origins as browsers spell them, so that a comparison of texts is enough. */
@@ -139,6 +152,7 @@ const schema = z.strictObject({
   FLOWCALL_TEST_KEY: key("tk").optional(),
   FLOWCALL_PRODUCTION_KEY: key("pk").optional(),
   FLOWCALL_READY_FILE: z.string().optional(),
+  FLOWCALL_PUBLIC_URL: publicUrl.optional(),
   FLOWCALL_CORS_ORIGINS: origins.default([]),
   FLOWCALL_ENCRYPTION_KEYS: encryptionKeys.default([]),
   FLOWCALL_MISSING_KEYS: z.enum(["refuse", "accept"]).default("refuse"),

@@ -102,6 +102,16 @@ describe("the configuration", () => {
       { FLOWCALL_EGRESS_ALLOW: "http://internal.example, 10.0.0.0/33" },
       ["FLOWCALL_EGRESS_ALLOW", "FLOWCALL_EGRESS_ALLOW"],
     ],
+    [{ FLOWCALL_PUBLIC_URL: "https://flows.example.com/" }, []],
+    [{ FLOWCALL_PUBLIC_URL: "http://10.0.0.1:8080/below/a/path" }, []],
+    ...[
+      "flows.example.com",
+      "ftp://a",
+      "https://a.example?x=1",
+      "https://a.example#x",
+      "https://me:pw@a.example",
+      "/",
+    ].map((text): [Environment, readonly string[]] => [{ FLOWCALL_PUBLIC_URL: text }, ["FLOWCALL_PUBLIC_URL"]]),
     [{ FLOWCALL_CORS_ORIGINS: "https://a.example, http://localhost:3000" }, []],
     ...[
       "*",

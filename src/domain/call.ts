@@ -10,6 +10,11 @@ export type Call = {
   readonly protocol: Protocol;
   /** Absent on the few methods that need no key (gRPC health). */
   readonly principal?: Principal;
+  /**
+   * The scheme and authority that the caller called, as `http://127.0.0.1:4180`, from the request itself. Absent where no request
+   * carries the call.
+   */
+  readonly origin?: () => string;
   /** Request headers by lower-case name, each with its values in order; a header given twice has two values. */
   readonly headers: RequestHeaders;
   /**

@@ -23,14 +23,19 @@ export function parseDefinition(text: string): WorkflowDefinition {
   return fromJsonString(WorkflowDefinitionSchema, text, { ignoreUnknownFields: true });
 }
 
-/** A workflow, with the fields of its "API Call" panel where the definition that they are of is given. */
-export function workflowMessage(workflow: WorkflowRecord, definition?: WorkflowDefinition) {
+/**
+ * A workflow, with the fields of its "API Call" panel where the definition that they are of is given.
+ *
+ * @param baseUrl what the paths of the API are below
+ */
+export function workflowMessage(workflow: WorkflowRecord, baseUrl: string, definition?: WorkflowDefinition) {
   const panel = definition && panelOf(definition);
   return create(WorkflowSchema, {
     id: workflow.id,
     slug: workflow.slug,
     name: workflow.name,
-    url: `/api/v1/workflow/${workflow.alias ?? workflow.id}/execute`,
+    method: "POST",
+    url: `${baseUrl}/api/v1/workflow/${workflow.alias ?? workflow.id}/execute`,
     etag: etagOf(workflow.revision),
     createTime: timestampFromDate(workflow.createTime),
     updateTime: timestampFromDate(workflow.updateTime),
@@ -38,6 +43,7 @@ export function workflowMessage(workflow: WorkflowRecord, definition?: WorkflowD
     ...(workflow.alias !== undefined && { alias: workflow.alias }),
     ...(workflow.currentVersion !== undefined && { currentVersion: workflow.currentVersion }),
     ...(panel && { payload: panel.payload ?? {} }),
+    ...(panel?.schema && { schema: panel.schema }),
   });
 }
 

@@ -15,12 +15,17 @@ import { principalOf, reachOf } from "./principal-of.ts";
 import { draftMessage, type Named, parseDefinition, referenceOf, workflowMessage } from "./workflow-message.ts";
 import { workflowPublishing } from "./workflow-publishing.ts";
 
-export type WorkflowServiceOptions = DraftTestOptions;
+export type WorkflowServiceOptions = DraftTestOptions & {
+  /** What the paths of the API are below, without a slash at the end; absent where that is for each request to say. */
+  readonly publicUrl?: string | undefined;
+};
 
 /** Writing, publishing and looking up workflows. */
 export function createWorkflowService(options: WorkflowServiceOptions): Implementation {
-  const { workflows, definitions } = options;
+  const { workflows, definitions, publicUrl } = options;
   const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
+
+  const baseUrl = (call: Call) => publicUrl ?? call.origin?.() ?? "";
 
   /** With the panel of the version that calls run, or of the draft. */
   const answer = async (call: Call, workflow: WorkflowRecord) => {
@@ -30,7 +35,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
       currentVersion === undefined
         ? (await workflows.getDraft(environmentId, id)).definition
         : await workflows.getVersion(environmentId, id, currentVersion);
-    return workflowMessage(workflow, text === undefined ? undefined : parseDefinition(text));
+    return workflowMessage(workflow, baseUrl(call), text === undefined ? undefined : parseDefinition(text));
   };
 
   return implement(WorkflowService, {
@@ -45,13 +50,14 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
           ...(description !== undefined && { description }),
           ...(alias !== undefined && { alias }),
         }),
+        baseUrl(call),
       ),
 
     listWorkflows: async (request, call) => {
       const { slug } = request;
       const page = await workflows.list(reachOf(call), { ...(slug !== undefined && { slug }), ...pageOf(request) });
       return create(ListWorkflowsResponseSchema, {
-        workflows: page.workflows.map((workflow) => workflowMessage(workflow)),
+        workflows: page.workflows.map((workflow) => workflowMessage(workflow, baseUrl(call))),
         ...nextOf(page),
       });
     },

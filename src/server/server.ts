@@ -28,6 +28,7 @@ import { shuttingDown } from "./farewell.ts";
 import { KeylessPlaces } from "./keyless-places.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
+import { originOf } from "./origin.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
 import { RefusalPace } from "./refusal-pace.ts";
 import { RefusalShare } from "./refusal-share.ts";
@@ -163,6 +164,7 @@ export class Server implements Service {
     const call: Call = {
       requestId: readRequestId(head.headers),
       protocol: route.protocol,
+      origin: () => originOf(exchange.request),
       headers: head.headers,
       signal: abort.signal,
       replyHeaders: new Map(),

@@ -64,7 +64,7 @@ describe("a workflow is changed", () => {
       const renamed = await call("updateWorkflow", { workflow: alias, name: "New", description: "Why" });
       expect(renamed.message).toMatchObject({ id, name: "New", description: "Why", alias, payload: {} });
       const bare = await call("updateWorkflow", { workflow: id, description: "", alias: "" });
-      expect(bare.message).toMatchObject({ id, name: "New", url: `/api/v1/workflow/${id}/execute` });
+      expect(bare.message).toMatchObject({ id, name: "New", url: `${flowcall.url}/api/v1/workflow/${id}/execute` });
       expect(bare.message).not.toHaveProperty("alias");
       expect(bare.message).not.toHaveProperty("description");
       expect(await executed(call, alias)).toBe("WORKFLOW_NOT_FOUND");

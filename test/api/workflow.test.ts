@@ -54,12 +54,14 @@ describe("a workflow is written and published alike on every protocol", () => {
         name: "Mine",
         description: "For a test",
         alias,
-        url: `/api/v1/workflow/${alias}/execute`,
+        method: "POST",
+        url: `${flowcall.url}/api/v1/workflow/${alias}/execute`,
         etag: expect.stringMatching(/^"\d+"$/),
         create_time: aTime,
         update_time: aTime,
       });
-      const definition = echoDefinition("{{event.body}}", { api_call: { payload: { sample: [1, null] } } });
+      const schema = { type: "object", required: ["sample"] };
+      const definition = echoDefinition("{{event.body}}", { api_call: { payload: { sample: [1, null] }, schema } });
       const saved = await call("saveDraft", { workflow: alias, definition });
       expect(saved.message).toMatchObject({ workflow_id: anId, etag: expect.stringMatching(/^"\d+"$/) });
       expect((await call("getDraft", { workflow: alias })).message).toEqual(saved.message);
@@ -68,8 +70,44 @@ describe("a workflow is written and published alike on every protocol", () => {
         expect(published.message).toEqual({ workflow_id: anId, version, warnings: [] });
       }
       const found = await call("getWorkflow", { workflow: alias, slug: "asana" });
-      expect(found.message).toMatchObject({ alias, current_version: 2, payload: { sample: [1, null] } });
+      expect(found.message).toMatchObject({ alias, current_version: 2, payload: { sample: [1, null] }, schema });
     });
+  });
+
+  test("an alias is the workflow's: neither a draft nor a version has one, and restoring a version changes none", async () => {
+    await overEach(async (call, alias) => {
+      await call("createWorkflow", { slug: "asana", name: "Mine", alias });
+      await call("saveDraft", { workflow: alias, definition: echoDefinition("1") });
+      await call("publishWorkflow", { workflow: alias });
+      await call("updateWorkflow", { workflow: alias, alias: `${alias}-new` });
+      for (const { message } of [
+        await call("getDraft", { workflow: `${alias}-new` }),
+        await call("getVersion", { workflow: `${alias}-new`, version: 1 }),
+      ]) {
+        expect(JSON.stringify(message)).not.toContain(alias);
+      }
+      await call("restoreVersion", { workflow: `${alias}-new`, version: 1 });
+      const found = await call("getWorkflow", { workflow: `${alias}-new` });
+      expect(found.message).toMatchObject({ alias: `${alias}-new`, current_version: 2 });
+    });
+  });
+
+  test("the panel's URL is below what the request itself called, whatever it says was forwarded", async () => {
+    const alias = `panel-${Math.random().toString(36).slice(2)}`;
+    await putWorkflow(flowcall.url, { alias, definition: echoDefinition("1") });
+    const forged = [
+      ["x-forwarded-host", "evil.example"],
+      ["x-forwarded-proto", "https"],
+      ["forwarded", "host=evil.example;proto=https"],
+    ] as const;
+    for (const { name, call } of protocols) {
+      const rest = { key: testKey, headers: forged };
+      const found = await call({ method: method.getWorkflow, fields: { workflow: alias }, ...rest });
+      const url = `${flowcall.url}/api/v1/workflow/${alias}/execute`;
+      expect([name, found.message]).toMatchObject([name, { method: "POST", url }]);
+      const listed = await call({ method: method.listWorkflows, fields: { page_size: 1 }, ...rest });
+      expect([name, listed.message]).toMatchObject([name, { workflows: [{ method: "POST", url }] }]);
+    }
   });
 
   test("a draft with problems is saved; publishing it answers every problem with node and field, and changes nothing", async () => {
