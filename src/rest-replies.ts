@@ -1,4 +1,5 @@
 import { create, isMessage, type JsonObject, type Message, toJson } from "@bufbuild/protobuf";
+import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import type { ReplyTable, RestReply } from "./gateway/reply-table.ts";
 import {
   ExecuteWorkflowResponseSchema,
@@ -49,6 +50,7 @@ function executeReply(message: Message): RestReply {
           members: {
             execution_id: executionId,
             ...(error !== undefined && { error: toJson(ExecutionErrorSchema, error) }),
+            ...(returnValue !== undefined && { return_value: toJson(ValueSchema, returnValue) }),
           },
         },
       },

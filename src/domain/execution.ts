@@ -37,6 +37,13 @@ export type ExecutionError = {
   readonly node_name?: string;
 };
 
+/** What a Response node has set. It stands from the commit of that node's record on, however the execution ends. */
+export type Answer = {
+  readonly response: JsonText;
+  /** The HTTP status for it. */
+  readonly statusCode?: number;
+};
+
 /** How an execution ended. */
 export type Outcome = {
   readonly state: TerminalState;

@@ -108,9 +108,11 @@ function* compileInSteps(
   }
   const payloadSchema = payloadSchemaOf(start);
   const trigger = startMessage(structure)?.trigger;
+  const root = linkLevels(plans, compiled);
+  const group = nodes.find(({ kind }) => kind.case === "group");
   const graph: Graph = {
-    root: linkLevels(plans, compiled),
-    hasGroup: plans.length > 1,
+    root,
+    responses: responsesOf(root),
     finishesBranches,
     hidden: hiddenParts(plans),
     hidesNodes: plans.some(({ nodes }) => nodes.some(({ settings }) => settings?.hideNodeRequest === true)),
@@ -118,6 +120,7 @@ function* compileInSteps(
     readsFields: names.readsFields,
     fields: definition.fields,
     samplePayload: trigger?.value?.payload ?? {},
+    ...(group && { group: { id: group.id, name: group.name } }),
     ...(output && { output }),
     ...(payloadSchema && { payloadGate: new PayloadGate(payloadSchema) }),
   };
@@ -135,6 +138,10 @@ function onceMade(make: () => KnownNames): () => KnownNames {
     made ??= make();
     return made;
   };
+}
+
+function responsesOf({ nodes }: Level): Graph["responses"] {
+  return new Map(nodes.flatMap(({ id, step }) => (step.kind === "response" ? [[id, step.statusCode] as const] : [])));
 }
 
 function hiddenParts(plans: readonly LevelPlan[]): HiddenParts {

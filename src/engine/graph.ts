@@ -9,8 +9,10 @@ import type { Reference, Template } from "./templates/reference.ts";
 /** A compiled definition: read-only, without a reference that cannot resolve, shared by all runs of its version. */
 export type Graph = {
   readonly root: Level;
-  /** Whether a Group can run. Then synchronous calls are refused. */
-  readonly hasGroup: boolean;
+  /** The first Group of the definition, whether anything leads to it or not. Where there is one, synchronous calls are refused. */
+  readonly group?: { readonly id: string; readonly name: string };
+  /** The Response nodes in the order in which they may run, with the HTTP statuses that they set. */
+  readonly responses: ReadonlyMap<string, number | undefined>;
   readonly hasApiCallTrigger: boolean;
   /** Whether a node hides what it gives. */
   readonly hidesNodes: boolean;

@@ -1,9 +1,9 @@
 import type { Clock } from "../domain/clock.ts";
 import type { Outcome } from "../domain/execution.ts";
-import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
+import { findAnswer } from "./find-answer.ts";
 import type { Graph, GraphNode, Level } from "./graph.ts";
 import type { HttpClient } from "./http/http-client.ts";
 import { Joins } from "./joins.ts";
@@ -44,7 +44,8 @@ export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
   run.signal.throwIfAborted();
   const state = new RunState(run, graph);
   const outputs = new Outputs();
-  recallResponse(graph, state);
+  // The response that an earlier run recorded stands, though a replay may come to another Response first.
+  state.answer = findAnswer(graph, (path) => run.journal.recall(path));
   await runLevel(graph.root, { state, boundary: state.boundary, outputs, prefix: "" });
   if (state.crash !== undefined) {
     throw state.crash.error;
@@ -53,20 +54,6 @@ export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
     run.signal.throwIfAborted();
   }
   return outcomeOf(graph, state, outputs);
-}
-
-/** The response that an earlier run recorded stands, though a replay may come to another Response first. */
-function recallResponse(graph: Graph, state: RunState): void {
-  for (const { id, step } of graph.root.nodes) {
-    const recalled = step.kind === "response" ? state.run.journal.recall(id) : undefined;
-    if (step.kind === "response" && recalled?.state === "SUCCESS" && recalled.output !== undefined) {
-      setResponse(state, recalled.output, step.statusCode);
-    }
-  }
-}
-
-function setResponse(state: RunState, text: JsonText, statusCode: number | undefined): void {
-  state.response = { text, ...(statusCode !== undefined && { statusCode }) };
 }
 
 async function runLevel(level: Level, run: LevelRun): Promise<void> {
@@ -91,10 +78,7 @@ async function runLevel(level: Level, run: LevelRun): Promise<void> {
 
 function outcomeOf(graph: Graph, state: RunState, outputs: Outputs): Outcome {
   const { failure } = state.boundary;
-  const answer = state.response && {
-    response: state.response.text,
-    ...(state.response.statusCode !== undefined && { statusCode: state.response.statusCode }),
-  };
+  const { answer } = state;
   if (failure !== undefined) {
     return { state: "ERRORED", ...answer, error: failure };
   }

@@ -95,14 +95,14 @@ async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Po
       return visit.succeed(check({ satisfied: isSatisfied }), isSatisfied ? "true" : "false");
     }
     case "response": {
-      if (state.response !== undefined) {
+      if (state.answer !== undefined) {
         visit.scope.note("Another Response has already set the response.");
         return visit.skip();
       }
       visit.attempts = 1;
-      const text = check(step.response.render(visit.scope));
-      const exit = visit.succeed(text);
-      state.response = { text, ...(step.statusCode !== undefined && { statusCode: step.statusCode }) };
+      const response = check(step.response.render(visit.scope));
+      const exit = visit.succeed(response);
+      state.answer = { response, ...(step.statusCode !== undefined && { statusCode: step.statusCode }) };
       return exit;
     }
     case "terminate": {

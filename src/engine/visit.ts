@@ -1,4 +1,4 @@
-import type { ExecutionError, NodeRun, NodeState } from "../domain/execution.ts";
+import type { Answer, ExecutionError, NodeRun, NodeState } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { redacted } from "../domain/redacted.ts";
 import { Boundary, type BoundaryOptions } from "./boundary.ts";
@@ -14,7 +14,7 @@ export class RunState {
   /** What a failure outside of Groups, and a Terminate anywhere, ends. */
   readonly boundary: Boundary;
   /** Set for good by the first Response node. */
-  response: { readonly text: JsonText; readonly statusCode?: number } | undefined;
+  answer: Answer | undefined;
   /** A fault that is not the workflow's. */
   crash: { readonly error: unknown } | undefined;
 

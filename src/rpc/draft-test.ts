@@ -86,7 +86,9 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
       const message = create(TestDraftResponseSchema, {
         executionId: id,
         status: statuses[statusOf(outcome?.state ?? "RUNNING")],
-        ...(outcome?.state === "COMPLETED" && { returnValue: valueField(outcome.response) }),
+        ...((outcome?.state === "COMPLETED" || outcome?.response !== undefined) && {
+          returnValue: valueField(outcome.response),
+        }),
         ...errorField(outcome?.error),
         ...(outcome?.statusCode !== undefined && { statusCode: outcome.statusCode }),
         nodeRuns: runs.map((run) => nodeRunMessage(run, views)),

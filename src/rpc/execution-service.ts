@@ -84,8 +84,13 @@ function startedMessage({ executionId, outcome }: Started, { isWaiting }: { read
     return create(ExecuteWorkflowResponseSchema, { executionId, ...status });
   }
   if (outcome.state !== "COMPLETED") {
-    const status = ExecutionResult_Status.ERRORED;
-    return create(ExecuteWorkflowResponseSchema, { executionId, status, ...errorField(outcome.error) });
+    return create(ExecuteWorkflowResponseSchema, {
+      executionId,
+      status: ExecutionResult_Status.ERRORED,
+      ...errorField(outcome.error),
+      // What the Response node had set by then.
+      ...(outcome.response !== undefined && { returnValue: valueField(outcome.response) }),
+    });
   }
   return create(ExecuteWorkflowResponseSchema, {
     executionId,

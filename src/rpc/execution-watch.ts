@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "../domain/clock.ts";
 import { eventId, parseEventId } from "../domain/event-cursor.ts";
-import { type ExecutionSummary, statusOf } from "../domain/execution.ts";
+import { type ExecutionSummary, type NodeRun, statusOf } from "../domain/execution.ts";
 import { unreachable } from "../domain/unreachable.ts";
 import {
   CreateWatchTokenResponseSchema,
@@ -60,8 +60,11 @@ export function executionWatch(options: ExecutionWatchOptions): Watch {
       const { lastEventId } = request;
       const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
       const watch = { organizationId: principalOf(call).organizationId, behind, signal: call.signal };
-      for await (const fact of watchers.watch(foundIn(query, execution), watch)) {
-        const id = eventId(execution.id, fact.cursor);
+      for await (const told of watchers.watch(foundIn(query, execution), watch)) {
+        const id = eventId(execution.id, told.cursor);
+        const isResponse = told.kind === "run" && told.run.state === "SUCCESS" && views.get(told.run.path)?.isResponse;
+        const response = isResponse ? await reader.getResponse(foundIn(query, execution)) : undefined;
+        const fact = isResponse && response !== undefined ? { ...told, run: { ...told.run, output: response } } : told;
         yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, views) });
       }
     },
@@ -73,7 +76,10 @@ const ttlSeconds = 900;
 
 type Fact = NonNullable<MessageInitShape<typeof ExecutionEventSchema>["fact"]>;
 
-function factOf(fact: WatchedFact, execution: ExecutionSummary, views: NodeViews): Fact {
+/** A fact, with the response where it is of the node that set it. */
+type ToldFact = Exclude<WatchedFact, { kind: "run" }> | { readonly kind: "run"; readonly run: NodeRun };
+
+function factOf(fact: ToldFact, execution: ExecutionSummary, views: NodeViews): Fact {
   switch (fact.kind) {
     case "accepted":
       return { case: "accepted", value: acceptedMessage(execution) };

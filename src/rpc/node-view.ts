@@ -9,6 +9,8 @@ export type NodeView = {
   /** Empty where it has none. */
   readonly name: string;
   readonly isHidden: boolean;
+  /** Whether what a run of it gives is the execution's response. */
+  readonly isResponse: boolean;
   /** The paths in its output that are not shown. */
   readonly encryptedFields: readonly string[];
 };
@@ -18,9 +20,9 @@ export type NodeViews = ReadonlyMap<string, NodeView>;
 
 export function nodeViews(nodes: readonly Node[]): NodeViews {
   return new Map(
-    nodes.map(({ id, name, settings }) => {
+    nodes.map(({ id, name, kind, settings }) => {
       const { hideNodeRequest: isHidden = false, encryptedOutputFields: encryptedFields = [] } = settings ?? {};
-      return [id, { name, isHidden, encryptedFields }];
+      return [id, { name, isHidden, isResponse: kind.case === "response", encryptedFields }];
     }),
   );
 }
@@ -38,7 +40,7 @@ export function shownRun(run: NodeRun, view: NodeView = unknownNode): NodeRun {
 /** What stands for an output that is not kept to be seen. The text of JSON's null. */
 const nothing = "null" as JsonText;
 
-const unknownNode: NodeView = { name: "", isHidden: true, encryptedFields: [] };
+const unknownNode: NodeView = { name: "", isHidden: true, isResponse: false, encryptedFields: [] };
 
 function shownError(error: ExecutionError, { isHidden }: NodeView): ExecutionError {
   return isHidden ? { ...error, message: redacted } : error;

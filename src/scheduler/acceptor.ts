@@ -3,6 +3,7 @@ import { isTerminal } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { RequestError } from "../domain/request-error.ts";
+import { answerAmong } from "../engine/find-answer.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { BoundExecution } from "../storage/begin.ts";
@@ -139,12 +140,16 @@ export class Acceptor {
     const { executions, hints, load, sealing } = this.#options;
     const refusal = load.refusal(execution);
     if (refusal !== undefined) return await this.#findBound(accept, refusal);
+    const answer = answerAmong(
+      graph,
+      (flushes ?? []).flatMap(({ runs }) => runs),
+    );
     const key = graph.hidesNodes ? sealing.createKey(execution.id) : undefined;
     const sealed =
       key === undefined
         ? { flushes }
         : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped, sealedBy: sealing.keyName };
-    const bound = await load.queue(execution, () => executions.begin(execution, { idempotencyKey, ...sealed }));
+    const bound = await load.queue(execution, () => executions.begin(execution, { idempotencyKey, answer, ...sealed }));
     hints.tell("queued");
     return bound;
   }

@@ -10,8 +10,8 @@ import { nodeAt, retrySeed } from "../engine/retry-seed.ts";
 import type { ConfigStore } from "../storage/config-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
+import { eventOf } from "./event.ts";
 import type { Accept } from "./execute-call.ts";
-import { eventOf } from "./execution-run.ts";
 import { startFields } from "./field-values.ts";
 import { flushesOf } from "./flushes.ts";
 import { type KeptRecordsOrigin, readKept } from "./kept-records.ts";
@@ -53,7 +53,7 @@ export class Again {
     if (summary === undefined || !isTerminal(summary.state)) throw notEnded(origin.id);
     checkFailed(origin.id, path, await reader.getNodeRun(origin, path));
     const accept = await this.#prepare(origin, "RETRY");
-    if (origin.type === "SYNC" && nodeAt(accept.graph, path)?.skipOnError === true)
+    if (nodeAt(accept.graph, path)?.skipOnError === true && (await this.#isOfSync(origin)))
       throw retryNotAllowed(origin.id, path);
     const seed = retrySeed(accept.graph, path);
     if (seed === undefined) throw noNodeRun(origin.id, path);
@@ -69,6 +69,16 @@ export class Again {
   /** The values of fields that an execution of a graph starts with, for its row. */
   async fieldsOf(graph: Graph, start: Parameters<typeof startFields>[2]): Promise<Pick<NewExecution, "fields">> {
     return await startFields(this.#options.configs, graph, start);
+  }
+
+  /**
+   * Whether an execution is synchronous, or retries one that is: it has taken over what that one went on without. Where
+   * an execution of the chain is not kept any more, nobody knows what it was, and it counts as one.
+   */
+  async #isOfSync(execution: NewExecution): Promise<boolean> {
+    if (execution.type === "SYNC") return true;
+    if (execution.source !== "RETRY") return false;
+    return (await this.#options.reader.findRetried(execution))?.type !== "ASYNC";
   }
 
   async #getOrigin({ chain, ...query }: AgainQuery): Promise<NewExecution> {
@@ -134,7 +144,8 @@ function notEnded(executionId: string): RequestError {
 function retryNotAllowed(executionId: string, path: string): RequestError {
   return new RequestError(
     "NODE_RETRY_NOT_ALLOWED",
-    "The execution was synchronous and went on without this node, as its setting Skip Node on Error says: it may not be retried.",
+    "The execution was synchronous, or retries one that was, and went on without this node, as its setting Skip Node on " +
+      "Error says: it may not be retried. Run the workflow again, by RerunExecution, to run this node too.",
     { metadata: { execution_id: executionId, node_id: path } },
   );
 }

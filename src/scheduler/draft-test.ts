@@ -10,8 +10,8 @@ import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { KeptDraft } from "../storage/draft-snapshot.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
 import type { Again } from "./again.ts";
+import { type Event, eventOf } from "./event.ts";
 import type { Accept } from "./execute-call.ts";
-import { type Event, eventOf } from "./execution-run.ts";
 import { flushesOf } from "./flushes.ts";
 import { executionNotFound } from "./refusals.ts";
 

@@ -4,7 +4,7 @@ import type { JsonText } from "../domain/json-text.ts";
 import type { Reach } from "../domain/principal.ts";
 import type { WorkflowReference } from "../domain/workflow.ts";
 import type { Begin } from "../storage/begin.ts";
-import type { Event } from "./execution-run.ts";
+import type { Event } from "./event.ts";
 import type { RunStart } from "./runs.ts";
 
 /** A call of ExecuteWorkflow in plain types. */

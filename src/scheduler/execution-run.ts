@@ -1,12 +1,10 @@
-import type { JsonObject } from "@bufbuild/protobuf";
 import type { Logger } from "pino";
 import type { Tenant } from "../domain/account.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
-import { parseJson } from "../domain/json-parse.ts";
-import type { JsonText } from "../domain/json-text.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
+import { answerAmong } from "../engine/find-answer.ts";
 import type { Graph } from "../engine/graph.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
@@ -19,6 +17,7 @@ import type { ExecutionStore } from "../storage/execution-store.ts";
 import type { OpenedJournal } from "../storage/open-journal.ts";
 import type { LinkedAccount } from "../storage/tenant-store.ts";
 import { CutShort } from "./cut-short.ts";
+import type { Event } from "./event.ts";
 import { fieldValues } from "./field-values.ts";
 import type { Lease } from "./lease.ts";
 import type { RecordMemory } from "./record-memory.ts";
@@ -30,15 +29,6 @@ const heldMs = 200;
 
 /** The delay between two tries of a write that an unreachable database kept from its answer. */
 const retryMs = 250;
-
-/** What an execution starts from: the payload and the request headers that it keeps. */
-export type Event = { readonly body: JsonObject; readonly headers: Readonly<Record<string, string>> };
-
-/** Reads the event of an execution whose call is long answered from what was kept of it. */
-export function eventOf({ payload, headers }: NewExecution): Event {
-  const texts = Object.entries(objectOf(headers)).map(([name, value]) => [name, String(value)]);
-  return { body: objectOf(payload), headers: Object.fromEntries(texts) };
-}
 
 export type ExecutionRunOptions = {
   readonly execution: NewExecution;
@@ -89,7 +79,9 @@ export class ExecutionRun {
       begin: () => this.#beginHeld(),
       append: async (flushIndex, runs) => {
         const kept = runs.map((run) => this.#sealed(run));
-        if (await executions.append({ ...this.claim, flushIndex, runs: kept })) options.onRecorded?.(execution.id);
+        const answer = answerAmong(options.graph, runs);
+        const isKept = await executions.append({ ...this.claim, flushIndex, runs: kept, answer });
+        if (isKept) options.onRecorded?.(execution.id);
         else this.#loseOwnership();
       },
       sleep: async ({ isPutOff, ...sleep }) => {
@@ -150,9 +142,9 @@ export class ExecutionRun {
     this.#own(epoch);
   }
 
-  /** Ends the run without an outcome, so that another process can take the execution up. */
-  abandon(): void {
-    this.#abort.abort(new CutShort("the process stops"));
+  /** Ends the run without an outcome: another process can take the execution up, or it has ended. */
+  abandon(why: string): void {
+    this.#abort.abort(new CutShort(why));
   }
 
   /** Ends the run at once, since somebody else has committed this outcome of its execution. */
@@ -199,7 +191,8 @@ export class ExecutionRun {
     this.#sealKey = key;
     const sealed =
       key === undefined ? {} : { flushes: sealFlushes(flushes, key), sealKey: key.wrapped, sealedBy: sealing.keyName };
-    const bound = await executions.begin(this.execution, { ...begin, owner, ...sealed });
+    const answer = answerAmong(graph, runs);
+    const bound = await executions.begin(this.execution, { ...begin, owner, answer, ...sealed });
     if (bound === undefined) this.#own(1);
     return bound;
   }
@@ -290,11 +283,4 @@ export class ExecutionRun {
   #loseOwnership(): void {
     this.#abort.abort(new CutShort("another process has taken the execution over, or ended it"));
   }
-}
-
-function objectOf(text: JsonText): JsonObject {
-  const value = parseJson(text);
-  if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Error("what was kept of an event is not an object");
-  return value;
 }

@@ -1,5 +1,4 @@
 import type { Logger } from "pino";
-import type { Outcome } from "../domain/execution.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 
@@ -10,7 +9,7 @@ export type ExpiryOptions = {
   readonly executions: Pick<ExecutionStore, "expire">;
   readonly limits: Pick<Limits, "runMs" | "ageMs">;
   /** Told of executions that it ended, since they took too long. */
-  readonly onExpired: (executionId: string, outcome: Outcome) => void;
+  readonly onExpired: (executionId: string) => void;
   readonly log: Logger;
 };
 
@@ -39,7 +38,7 @@ export class Expiry {
     this.#isMore = expired.size >= batchMax;
     for (const [id, outcome] of expired) {
       log.warn({ execution: id, reason: outcome.error?.reason }, "an execution is ended that could not end by itself");
-      onExpired(id, outcome);
+      onExpired(id);
     }
   }
 }

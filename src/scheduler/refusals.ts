@@ -14,16 +14,21 @@ export function admit(graph: Graph, call: AdmittedCall, pool: Pick<ProcessPool, 
       "The workflow is not started by API calls. Set the trigger of its Start node to `api_call` and publish it.",
     );
   }
-  if (call.type === "SYNC" && graph.hasGroup) {
-    throw new RequestError(
-      "SYNC_NOT_ALLOWED_WITH_GROUP",
-      "sync_execution is not allowed, since the workflow contains a Group node. Call it without sync_execution and " +
-        "ask for the response by its execution id.",
-    );
-  }
+  if (call.type === "SYNC" && graph.group !== undefined) throw syncRefused(graph.group);
   const { organizationId, environmentId, payload: text, event, signal } = call;
   const path = [organizationId, environmentId] as const;
   return graph.payloadGate?.check({ payload: event.body, text, path, signal, pool });
+}
+
+function syncRefused({ id, name }: NonNullable<Graph["group"]>): RequestError {
+  const which = name === "" ? JSON.stringify(id) : JSON.stringify(name);
+  return new RequestError(
+    "SYNC_NOT_ALLOWED_WITH_GROUP",
+    `sync_execution is not allowed, since the workflow contains a Group node, ${which}. Call it without sync_execution, ` +
+      "and with Prefer: wait=50 (or the field wait) to get the response in the answer all the same, or ask for the " +
+      "response by its execution id.",
+    { metadata: { node_id: id, node_name: name } },
+  );
 }
 
 const queues = {

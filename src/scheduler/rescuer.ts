@@ -48,7 +48,7 @@ export type RescuerOptions = {
   readonly lease: Pick<Lease, "isHeld" | "isSteady" | "databaseNow" | "clockSetMs" | "heeded">;
   readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs" | "recordsBytesMax">;
   /** Told of executions that it ended, since they took too long. */
-  readonly onExpired: (executionId: string, outcome: Outcome) => void;
+  readonly onExpired: (executionId: string) => void;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly log: Logger;
 };
@@ -260,7 +260,7 @@ export class Rescuer implements Service {
     const outcome: Outcome = { state: "ERRORED", error: { reason, message } };
     if (!(await executions.finish({ ...claim, outcome }))) return;
     log.warn({ execution: claim.executionId, reason }, "an execution is ended that could not end by itself");
-    onExpired(claim.executionId, outcome);
+    onExpired(claim.executionId);
   }
 
   async #putOffFailed(): Promise<void> {

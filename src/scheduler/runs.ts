@@ -3,7 +3,8 @@ import type { Outcome } from "../domain/execution.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { ClaimedExecution } from "../storage/claim.ts";
 import type { Claim } from "../storage/claim-row.ts";
-import { ExecutionRun, type ExecutionRunOptions, eventOf } from "./execution-run.ts";
+import { eventOf } from "./event.ts";
+import { ExecutionRun, type ExecutionRunOptions } from "./execution-run.ts";
 import type { Load } from "./load.ts";
 import type { VersionCache } from "./version-cache.ts";
 
@@ -83,6 +84,11 @@ export class Runs {
     this.#running.get(executionId)?.endWith(outcome);
   }
 
+  /** Ends the run of an execution at once, where this process runs it: it has ended, and how is to be read. */
+  cut(executionId: string): void {
+    this.#running.get(executionId)?.abandon("the execution was ended from outside");
+  }
+
   /**
    * Goes on with an execution that was claimed, or says why it cannot now. Throws KeyMissing, and any fault that its
    * journal or its workflow has.
@@ -112,7 +118,7 @@ export class Runs {
     const drained = new AbortController();
     await Promise.race([Promise.all(this.#ending), clock.wait(ms, drained.signal).catch(() => undefined)]);
     drained.abort(noLongerNeeded);
-    for (const run of this.#running.values()) run.abandon();
+    for (const run of this.#running.values()) run.abandon("the process stops");
     await Promise.all(this.#ending);
   }
 }

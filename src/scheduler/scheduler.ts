@@ -99,7 +99,7 @@ export class Scheduler implements Service {
       onFailed: (claim, error) => this.#rescuer.putOff(claim, error),
     });
     this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
-    const onExpired = this.#endWith.bind(this);
+    const onExpired = this.#cut.bind(this);
     const parts = { memory, runs: this.#runs, load: this.#load, waiters: this.#waiters, versions: this.#versions };
     this.#rescuer = new Rescuer({ ...options, ...parts, owner: this.#owner, lease: this.#lease, onExpired });
     const now = () => this.#lease.databaseNow() ?? clock.now();
@@ -169,19 +169,27 @@ export class Scheduler implements Service {
    * or it is not found.
    */
   async stopExecution(query: ExecutionQuery): Promise<boolean> {
-    const outcome: Outcome = {
-      state: "STOPPED",
-      error: { reason: "EXECUTION_STOPPED", message: "The execution was stopped." },
-    };
-    const isStopped = await this.#options.executions.stop({ ...query, outcome });
-    if (isStopped) this.#endWith(query.executionId, outcome);
-    return isStopped;
-  }
-
-  /** Tells who runs an execution, waits for it or watches it here that its end is committed. */
-  #endWith(executionId: string, outcome: Outcome): void {
+    const outcome = await this.#options.executions.stop({
+      ...query,
+      outcome: { state: "STOPPED", error: { reason: "EXECUTION_STOPPED", message: "The execution was stopped." } },
+    });
+    if (outcome === undefined) return false;
+    const { executionId } = query;
     this.#runs.endWith(executionId, outcome);
     this.#waiters.settle(executionId, outcome);
+    this.#tellEnd(executionId);
+    return true;
+  }
+
+  /** Ends the run here, if there is one, of an execution whose end is committed; who waits for it is told what is read. */
+  #cut(executionId: string): void {
+    this.#runs.cut(executionId);
+    this.#waiters.heed([executionId]);
+    this.#tellEnd(executionId);
+  }
+
+  /** Tells who may take up something else now, and who watches, that an end is committed. */
+  #tellEnd(executionId: string): void {
     this.#rescuer.wake();
     this.#options.onRecorded?.([executionId]);
     this.#options.hints.tell("ended", executionId);

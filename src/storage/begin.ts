@@ -1,8 +1,8 @@
 import { type Kysely, sql } from "kysely";
 import type { Account } from "../domain/account.ts";
-import type { IdempotencyKey, NewExecution } from "../domain/execution.ts";
+import type { Answer, IdempotencyKey, NewExecution } from "../domain/execution.ts";
 import { cautiousNow } from "./clock-set.ts";
-import { startTypes, toStartRow } from "./execution-rows.ts";
+import { answerTypes, startTypes, toAnswerRow, toStartRow } from "./execution-rows.ts";
 import type { Flush } from "./flush.ts";
 import { toFlushRow } from "./flush-rows.ts";
 import { byInputRow, columnList, inputRows } from "./input-rows.ts";
@@ -14,6 +14,8 @@ export type Begin = {
   readonly idempotencyKey?: IdempotencyKey | undefined;
   /** What its journal begins with: recorded results of another execution. */
   readonly flushes?: readonly Flush[] | undefined;
+  /** The response, where the record of the node that set it is among those. */
+  readonly answer?: Answer | undefined;
   /** The wrapped key of what it hides, kept until its end. */
   readonly sealKey?: string | undefined;
   /** The name of the key that wrapped it. */
@@ -100,8 +102,10 @@ function isOver(key: "idempotency_key" | "bound") {
     < ${cautiousNow()} - make_interval(hours => ${sql.lit(idempotencyHours)})`;
 }
 
+const acceptedTypes = { ...startTypes, ...answerTypes } as const;
+
 const beginningTypes = {
-  ...startTypes,
+  ...acceptedTypes,
   key: "text",
   fingerprint: "text",
   owner: "text",
@@ -133,8 +137,8 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
       returning execution_id
     ),
     accepted as (
-      insert into execution (${columnList(startTypes)})
-      select ${columnList(startTypes)} from input
+      insert into execution (${columnList(acceptedTypes)})
+      select ${columnList(acceptedTypes)} from input
         where key is null or exists (select from bound where bound.execution_id = input.id)
       on conflict (id) do nothing returning id
     ),
@@ -153,9 +157,11 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
   return rows.map(({ execution_id }) => execution_id);
 }
 
-function toBeginningRow({ execution, begin: { owner, idempotencyKey, flushes = [], sealKey, sealedBy } }: Beginning) {
+function toBeginningRow({ execution, begin }: Beginning) {
+  const { owner, idempotencyKey, flushes = [], answer, sealKey, sealedBy } = begin;
   return {
     ...toStartRow(execution),
+    ...toAnswerRow(answer),
     key: idempotencyKey?.key ?? null,
     fingerprint: idempotencyKey?.fingerprint ?? null,
     owner: owner ?? null,

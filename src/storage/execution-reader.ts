@@ -1,6 +1,7 @@
-import type { Kysely } from "kysely";
+import { type Kysely, sql } from "kysely";
 import type { ExecutionDetail, ExecutionFilter, ExecutionSummary, NewExecution, NodeRun } from "../domain/execution.ts";
 import { isId } from "../domain/id.ts";
+import type { JsonText } from "../domain/json-text.ts";
 import type { Reach } from "../domain/principal.ts";
 import { type ListedExecutions, listExecutions } from "./execution-list.ts";
 import {
@@ -60,6 +61,17 @@ export class ExecutionReader {
     return row && { ...toSummary(row), payload: row.payload, ...(row.response !== null && { response: row.response }) };
   }
 
+  /** What an execution has answered, as soon as that is recorded. */
+  async getResponse({ environmentId, id }: FoundExecution): Promise<JsonText | undefined> {
+    const row = await this.#db
+      .selectFrom("execution")
+      .select("response")
+      .where("id", "=", id)
+      .where("environment_id", "=", environmentId)
+      .executeTakeFirst();
+    return row?.response ?? undefined;
+  }
+
   /** What an execution started from. */
   async getStart(query: ExecutionQuery): Promise<NewExecution | undefined> {
     const row = await this.#select(query)
@@ -67,6 +79,25 @@ export class ExecutionReader {
       .select([...startColumns, ownerOrganization])
       .executeTakeFirst();
     return row && toNewExecution(row);
+  }
+
+  /**
+   * The execution that a chain of retries began with, or an earlier one of the chain that is synchronous. Undefined where
+   * that is not kept any more, or is further back than so many.
+   */
+  async findRetried({ environmentId, id }: FoundExecution): Promise<Pick<NewExecution, "type"> | undefined> {
+    const { rows } = await sql<Pick<NewExecution, "type">>`
+      with recursive chain as (
+        select id, type, source, origin_id, 0 as depth from execution
+          where id = ${id} and environment_id = ${environmentId}
+        union all
+        select origin.id, origin.type, origin.source, origin.origin_id, chain.depth + 1
+          from chain join execution as origin
+            on origin.id = chain.origin_id and origin.environment_id = ${environmentId}
+          where chain.source = 'RETRY' and chain.type = 'ASYNC' and chain.depth < ${retryChainMax}
+      )
+      select type from chain where source <> 'RETRY' or type = 'SYNC'`.execute(this.#db);
+    return rows[0];
   }
 
   /** How large what is recorded of an execution is: without outputs where those are large, and in all. */
@@ -196,6 +227,9 @@ export class ExecutionReader {
     return flush && parseEntries(flush.entries).find((run) => run.path === path);
   }
 }
+
+/** How many retries of retries are looked through. */
+const retryChainMax = 1_000;
 
 /** Flushes that are read for one page of iterations at most. */
 const flushesPerPageMax = 64;

@@ -1,5 +1,5 @@
 import { type Selectable, sql } from "kysely";
-import type { ExecutionError, ExecutionSummary, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import type { Answer, ExecutionError, ExecutionSummary, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import type { InputRow } from "./input-rows.ts";
 import type { Tables } from "./tables.ts";
 
@@ -153,8 +153,15 @@ export function toSummary(row: SummaryRow): ExecutionSummary {
   };
 }
 
+/** The columns of toAnswerRow. */
+export const answerTypes = { response: "text", status_code: "int" } as const;
+
+export function toAnswerRow(answer: Answer | undefined): InputRow<typeof answerTypes> {
+  return { response: answer?.response ?? null, status_code: answer?.statusCode ?? null };
+}
+
 /** The columns of toOutcomeRow. */
-export const outcomeTypes = { state: "text", response: "text", status_code: "int", error: "text" } as const;
+export const outcomeTypes = { state: "text", ...answerTypes, error: "text" } as const;
 
 /** How an execution ended, but for the time, which is the database's. */
 export function toOutcomeRow({ state, response, statusCode, error }: Outcome) {
@@ -164,6 +171,12 @@ export function toOutcomeRow({ state, response, statusCode, error }: Outcome) {
     status_code: statusCode ?? null,
     error: error === undefined ? null : JSON.stringify(error),
   };
+}
+
+/** The columns of an end that comes from outside: what the execution has answered by then is left as it is. */
+export function toEndRow(outcome: Outcome) {
+  const { state, error } = toOutcomeRow(outcome);
+  return { state, error };
 }
 
 /** What toOutcomeRow wrote, but for the state. */

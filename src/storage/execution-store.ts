@@ -93,7 +93,7 @@ export class ExecutionStore {
       sharing,
       send: (all) => appendAll(db, all),
       turnOf: (appending) => turnOfTenant(appending),
-      charsOf: ({ runs }) => outputChars(runs),
+      charsOf: ({ runs, answer }) => outputChars(runs) + (answer?.response ?? "").length,
     });
     this.#finish = new SharedStatement({
       sharing,
@@ -129,25 +129,34 @@ export class ExecutionStore {
     await this.#recordFinished.call({ execution, outcome, runs });
   }
 
-  /** Adds to the journal. False: another has taken the execution over, and nothing was written. */
+  /**
+   * Adds to the journal, and sets the response where its node is among the records. False: another has taken the execution
+   * over, and nothing was written.
+   */
   async append(entry: Appending): Promise<boolean> {
     return await this.#append.call(entry);
   }
 
-  /** Ends an execution for good. False: another has taken it over or ended it, and nothing was written. */
+  /**
+   * Ends an execution for good; a response that it has stays. False: another has taken it over or ended it, and nothing
+   * was written.
+   */
   async finish(end: Finishing): Promise<boolean> {
     return await this.#finish.call(end);
   }
 
   /**
-   * Ends an execution from outside, queued or running, whoever runs it: its owner's later writes change nothing. False:
-   * it has ended before, or it is not found.
+   * Ends an execution from outside, queued or running, whoever runs it: its owner's later writes change nothing. Answers
+   * how it ended, with the response that it has; undefined where it has ended before, or is not found.
    */
-  async stop(stop: Stop): Promise<boolean> {
+  async stop(stop: Stop): Promise<Outcome | undefined> {
     return await stopExecution(this.#callsDb, stop);
   }
 
-  /** Ends executions that have run, or are, too long, whoever has them; answers those that it ended, with their outcome. */
+  /**
+   * Ends executions that have run, or are, too long, whoever has them; answers those that it ended and why, without the
+   * responses that they have.
+   */
   async expire(limits: ExpireLimits): Promise<ReadonlyMap<string, Outcome>> {
     return await expireExecutions(this.#db, limits);
   }

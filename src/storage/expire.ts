@@ -1,7 +1,7 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Outcome } from "../domain/execution.ts";
 import { cautiousNow, isClockAsExpected } from "./clock-set.ts";
-import { ranMs, toOutcomeRow } from "./execution-rows.ts";
+import { ranMs, toEndRow } from "./execution-rows.ts";
 import { lossesMax } from "./ownership.ts";
 import type { Tables } from "./tables.ts";
 
@@ -80,7 +80,7 @@ async function end(db: Kysely<Tables>, which: Which, outcome: Outcome, limit: nu
     )
     .updateTable("execution")
     .from("released")
-    .set({ ...toOutcomeRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
+    .set({ ...toEndRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
     .whereRef("execution.id", "=", "released.execution_id")
     .whereRef("execution.environment_id", "=", "released.environment_id")
     .where("execution.state", "is", null)

@@ -40,7 +40,9 @@ export async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): 
       select execution_id, environment_id, flush_index, epoch, entries, heads from released where entries is not null
       on conflict (execution_id, flush_index) do nothing
     )
-    update execution set state = released.state, response = released.response, status_code = released.status_code,
+    -- A response that is there stays: it was read.
+    update execution set state = released.state, response = coalesce(execution.response, released.response),
+        status_code = case when execution.response is null then released.status_code else execution.status_code end,
         error = released.error, finished_epoch = released.epoch, end_time = now()
       from released
       where execution.id = released.execution_id and execution.environment_id = released.environment_id

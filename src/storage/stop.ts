@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { Outcome } from "../domain/execution.ts";
-import { toOutcomeRow } from "./execution-rows.ts";
+import { toAnswer, toEndRow } from "./execution-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** An end that comes from outside. Where an account is named, the execution of another account is left alone. */
@@ -12,9 +12,9 @@ export type Stop = {
 };
 
 /** Ends an execution in a new epoch: see ExecutionStore.stop. */
-export async function stopExecution(db: Kysely<Tables>, stop: Stop): Promise<boolean> {
+export async function stopExecution(db: Kysely<Tables>, stop: Stop): Promise<Outcome | undefined> {
   const { environmentId, executionId, linkedAccountId, outcome } = stop;
-  const { numUpdatedRows } = await db
+  const row = await db
     // Whoever writes for the execution holds this row or finds it gone: of a stop and an end one alone is committed.
     .with("released", (query) =>
       query
@@ -36,11 +36,12 @@ export async function stopExecution(db: Kysely<Tables>, stop: Stop): Promise<boo
     )
     .updateTable("execution")
     .from("released")
-    .set({ ...toOutcomeRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
+    .set({ ...toEndRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
     .where("execution.id", "=", executionId)
     .where("execution.environment_id", "=", environmentId)
     .where("execution.state", "is", null)
     .whereRef("execution.id", "=", "released.execution_id")
+    .returning(["execution.response", "execution.status_code"])
     .executeTakeFirst();
-  return numUpdatedRows > 0n;
+  return row && { ...toAnswer({ ...row, error: null }), ...outcome };
 }

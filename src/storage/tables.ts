@@ -149,6 +149,7 @@ type ExecutionTable = {
   headers: JsonText;
   fields: JsonText | null;
   state: TerminalState | null;
+  /** Set once: with the record of the Response node, or at the end. */
   response: JsonText | null;
   status_code: number | null;
   /** JSON text of an ExecutionError. */

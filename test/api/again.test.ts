@@ -25,6 +25,24 @@ let calls: ExecutionCalls;
 beforeAll(async () => {
   flowcall = await startFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
   calls = executionCalls(flowcall.url);
+  await putWorkflow(flowcall.url, {
+    alias: "skips-then-fails",
+    definition: {
+      nodes: [
+        { id: "1", start: { api_call: {} } },
+        {
+          id: "careful",
+          settings: { skip_on_error: true },
+          http: { method: "POST", url: "{{event.body.base}}/careful" },
+        },
+        { id: "late", http: { method: "POST", url: "{{event.body.base}}/late" } },
+      ],
+      edges: [
+        { source: "1", target: "careful" },
+        { source: "careful", target: "late" },
+      ],
+    },
+  });
 });
 
 afterAll(async () => flowcall?.stop());
@@ -208,6 +226,34 @@ describe("a retry of a node", () => {
     const running = await calls.start({ workflow: "slow-task" });
     const early = { execution_id: running, node_id: "2" };
     await calls.checkRefused(retryNode, early, { ...failedPrecondition, reason: "EXECUTION_NOT_ENDED" });
+  });
+
+  test("is refused through the whole chain of retries, even where its beginning is not kept any more", async () => {
+    const upstream = await serveFailing({ "/careful": 2, "/late": 3 });
+    const base = `http://127.0.0.1:${upstream.port}`;
+    const call = { workflow: "skips-then-fails", payload: { base } };
+    const retry = async (execution_id: string) => {
+      await ended(execution_id);
+      return idOf((await calls.ask(retryNode, { execution_id, node_id: "late" })).message);
+    };
+    const sync = await calls.start({ ...call, sync_execution: true });
+    const first = await retry(sync);
+    const second = await retry(first);
+    await ended(second);
+    const refusal = { status: 400, code: "FailedPrecondition", reason: "NODE_RETRY_NOT_ALLOWED" };
+    for (const execution_id of [sync, first, second]) {
+      await calls.checkRefused(retryNode, { execution_id, node_id: "careful" }, refusal);
+    }
+    // A rerun has taken nothing over.
+    const rerun = idOf((await calls.ask(rerunExecution, { execution_id: second })).message);
+    await ended(rerun);
+    const { message } = await calls.ask(getNodeRun, { execution_id: rerun, node_id: "careful" });
+    expect(message).toMatchObject({ state: "ERRORED_AND_SKIPPED" });
+    const careful = { execution_id: rerun, node_id: "careful" };
+    const retried = await calls.ask(retryNode, careful);
+    expect(await ended(idOf(retried.message))).toMatchObject({ status: "COMPLETED" });
+    await flowcall.database.query(`delete from execution where id = '${sync}'`);
+    await calls.checkRefused(retryNode, { execution_id: second, node_id: "careful" }, refusal);
   });
 
   test("is refused where a synchronous execution went on without the node, and allowed where an asynchronous one did", async () => {

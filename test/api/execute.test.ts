@@ -29,6 +29,12 @@ beforeAll(async () => {
   await putWorkflow(flowcall.url, { alias: "other-trigger", definition: echoDefinition("{}", {}) });
   await putWorkflow(flowcall.url, { alias: "shared", definition: echoDefinition('"asana"') });
   await putWorkflow(flowcall.url, { alias: "shared", slug: "github", definition: echoDefinition('"github"') });
+  const group = { id: "3", name: "Parked loop", group: { count: "1", output: "1" } };
+  const { nodes, ...rest } = echoDefinition("1");
+  await putWorkflow(flowcall.url, {
+    alias: "parked-group",
+    definition: { ...rest, nodes: [...(Array.isArray(nodes) ? nodes : []), group] },
+  });
   await putWorkflow(flowcall.url, { alias: "echo", definition: echoDefinition("{{event.body}}") });
 });
 
@@ -185,6 +191,17 @@ describe("headers that say nothing change nothing", () => {
     ]);
   });
 
+  test("an empty spelling of a header is absent beside one that says something", async () => {
+    const headers = [
+      ["linked_account_id", ""],
+      ["linked-account-id", account],
+      ["sync_execution", "true"],
+      ["sync-execution", ""],
+    ] as const;
+    const body = { return_value: note, execution_id: anId };
+    await check(execute({ linked_account_id: null }, { headers }), { rest: { status: 200, body }, rpc: body });
+  });
+
   test("a header in both of its spellings counts once where the values are equal", async () => {
     const headers = [
       ["linked_account_id", account],
@@ -238,7 +255,22 @@ const refusals: readonly (readonly [string, () => ApiCall, Parameters<typeof che
   [
     "sync with a Group node",
     () => execute({ workflow: "batch-notes", payload: { items: [1] }, sync_execution: true }),
-    { status: 400, code: "FailedPrecondition", reason: "SYNC_NOT_ALLOWED_WITH_GROUP" },
+    {
+      status: 400,
+      code: "FailedPrecondition",
+      reason: "SYNC_NOT_ALLOWED_WITH_GROUP",
+      text: /Group node.*Prefer: wait/,
+    },
+  ],
+  [
+    "sync with a Group node that nothing leads to",
+    () => execute({ workflow: "parked-group", sync_execution: true }),
+    {
+      status: 400,
+      code: "FailedPrecondition",
+      reason: "SYNC_NOT_ALLOWED_WITH_GROUP",
+      text: /"Parked loop".*Prefer: wait/,
+    },
   ],
   [
     "a workflow that is not published",

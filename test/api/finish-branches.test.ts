@@ -78,7 +78,7 @@ test("branches beside a failed node come to their end, and one retry completes w
     const [first = ""] = states.filter((state) => state.endsWith(" ERRORED"));
     const error = { reason: "HTTP_STATUS", node_id: first.slice(0, 1) };
     expect([name, answer]).toMatchObject([name, { status: "ERRORED", response: "done", error }]);
-    expect([name, message]).toMatchObject([name, { error }]);
+    expect([name, message]).toMatchObject([name, { error, return_value: "done" }]);
 
     const retried = await call({ method: retryNode, fields: { execution_id, node_id: "a" }, key: testKey });
     const again = await endOf(Object(retried.message).execution_id);

@@ -89,14 +89,14 @@ describe("a graph that does not hold together cannot run, and its author learns 
 test("a graph tells what its callers need to know before a run", () => {
   const sample = { id: "s", start: { api_call: { payload: { a: 1 } } } };
   expect(compile([sample], []).graph).toMatchObject({
-    hasGroup: false,
     hasApiCallTrigger: true,
     samplePayload: { a: 1 },
   });
   expect(compile([{ id: "s", start: {} }], []).graph).toMatchObject({ hasApiCallTrigger: false, samplePayload: {} });
-  expect(compile([start, group("g")], ["start > g"]).graph).toMatchObject({ hasGroup: true });
-  // A Group that nothing leads to is left out, and keeps nobody from a synchronous call.
-  expect(compile([start, group("g")], []).graph).toMatchObject({ hasGroup: false });
+  expect(compile([start], []).graph).not.toHaveProperty("group");
+  expect(compile([start, group("g")], ["start > g"]).graph).toMatchObject({ group: { id: "g" } });
+  // One that nothing leads to is contained all the same.
+  expect(compile([start, group("g")], []).graph).toMatchObject({ group: { id: "g" } });
 });
 
 test("500 nodes that all depend on each other compile, without a way that grows with the number of paths", () => {

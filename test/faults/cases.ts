@@ -26,6 +26,7 @@ import { callsOfOneKey } from "./cases/one-key.ts";
 import { overload } from "./cases/overload.ts";
 import { poison } from "./cases/poison.ts";
 import { machineCrashes, postgresCrashes } from "./cases/postgres-crashes.ts";
+import { racingResponses } from "./cases/racing-responses.ts";
 import { rollingRestart } from "./cases/rolling-restart.ts";
 import { slowUpstream } from "./cases/slow-upstream.ts";
 import { stoppedOwner } from "./cases/stopped-owner.ts";
@@ -53,6 +54,7 @@ export const cases: readonly FaultCase[] = [
   lostListeners,
   crashThenAttempt,
   crowdedSweep,
+  racingResponses,
   stopUnderLoad,
   poison,
   herd,

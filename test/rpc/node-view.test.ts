@@ -45,11 +45,11 @@ const cases: readonly (readonly [name: string, paths: readonly string[], output:
 ];
 
 test.each(cases)("what a path leads to is not shown: %s", (_, encryptedFields, output, shown) => {
-  const told = show(output, { name: "", isHidden: false, encryptedFields });
+  const told = show(output, { name: "", isHidden: false, isResponse: false, encryptedFields });
   expect(JSON.stringify(told)).toBe(JSON.stringify(shown));
 });
 
 test("nothing is shown of a hidden node, nor of a node that nothing is known of", () => {
-  expect(show({ a: 1 }, { name: "", isHidden: true, encryptedFields: ["a"] })).toBe(secret);
+  expect(show({ a: 1 }, { name: "", isHidden: true, isResponse: false, encryptedFields: ["a"] })).toBe(secret);
   expect(show({ a: 1 }, undefined)).toBe(secret);
 });

@@ -178,6 +178,113 @@ describe("an execution", () => {
   });
 });
 
+describe("a response", () => {
+  const answer = { response: json('{"a": 1.0}'), statusCode: 201 };
+
+  it("is there from the commit of its node's record on, and an end leaves it", async () => {
+    const { executions, reader } = stores;
+    const { execution, claim } = await begin("a");
+    const query = { environmentId: tenant.environmentId, executionId: execution.id };
+    await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
+    expect(await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")], answer })).toBe(true);
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING", ...answer });
+    expect(await reader.get(query)).toMatchObject({ state: "RUNNING", ...answer });
+    expect(await reader.getResponse({ environmentId: tenant.environmentId, id: execution.id })).toBe(answer.response);
+    expect(await executions.finish({ ...claim, outcome: errored })).toBe(true);
+    expect(await getResult(execution.id)).toEqual({ ...errored, ...answer });
+  });
+
+  it("is written once: a later one, and that of an end, change nothing", async () => {
+    const { executions } = stores;
+    const { execution, claim } = await begin("a");
+    await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
+    await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")], answer: { response: json("2") } });
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING", ...answer });
+    await executions.finish({ ...claim, outcome: { state: "COMPLETED", response: json("3") } });
+    expect(await getResult(execution.id)).toEqual({ state: "COMPLETED", ...answer });
+  });
+
+  it("of an owner that has lost the execution is not written, nor without its node's record", async () => {
+    const { executions } = stores;
+    const { execution, claim } = await begin("a");
+    expect(await executions.append({ ...claim, epoch: 9, flushIndex: 0, runs: [nodeRun("1")], answer })).toBe(false);
+    await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
+    expect(await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer })).toBe(true);
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
+    await takeOver(execution.id);
+    expect(await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")], answer })).toBe(false);
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
+  });
+
+  it("is left by a take-over, a stop, the limits of time and the rule for poison", async () => {
+    const { executions } = stores;
+    const others = await Promise.all([begin("a"), begin("a"), begin("a"), begin("a")]);
+    for (const { claim } of others) await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
+    const [taken, stopped, expired, poisoned] = others.map(({ execution }) => execution.id);
+    const of = (id = "") => ({ environmentId: tenant.environmentId, executionId: id });
+    const stop = { state: "STOPPED", error: { reason: "EXECUTION_STOPPED", message: "It was stopped." } } as const;
+    expect(await executions.stop({ ...of(stopped), outcome: stop })).toEqual({ ...stop, ...answer });
+    expect(await getResult(stopped ?? "")).toEqual({ ...stop, ...answer });
+    const claims = stores.db.updateTable("execution_claim");
+    await claims
+      .set({ losses: 4 })
+      .where("execution_id", "=", poisoned ?? "")
+      .execute();
+    await claims
+      .set({ run_since: sql`now() - interval '1 hour'` })
+      .where("execution_id", "=", expired ?? "")
+      .execute();
+    const ended = await executions.expire({ runMs: 60_000, ageMs: 3_600_000, now: Date.now(), limit: 10 });
+    expect([...ended.keys()].toSorted()).toEqual([expired, poisoned].toSorted());
+    expect(await getResult(expired ?? "")).toMatchObject({ state: "TIMED_OUT", ...answer });
+    expect(await getResult(poisoned ?? "")).toMatchObject({ error: { reason: "EXECUTION_POISONED" }, ...answer });
+    await takeOver(taken ?? "");
+    expect(await getResult(taken ?? "")).toEqual({ state: "RUNNING", ...answer });
+  });
+
+  it("is there at once where the journal begins with its node's record", async () => {
+    const execution = tenant.newExecution();
+    const flushes = [
+      { index: 0, runs: [nodeRun("1")] },
+      { index: 1, runs: [nodeRun("2")] },
+    ];
+    await stores.executions.begin(execution, { flushes, answer });
+    expect(await getResult(execution.id)).toEqual({ state: "QUEUED", ...answer });
+  });
+
+  it("never changes, whatever a statement says: a process of an earlier version writes null over it", async () => {
+    const { execution, claim } = await begin("a");
+    await stores.executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
+    const update = stores.db.updateTable("execution").set({ response: null, status_code: null });
+    await update.where("id", "=", execution.id).execute();
+    expect(await getResult(execution.id)).toEqual({ state: "RUNNING", ...answer });
+  });
+
+  it("costs no statement of its own", async () => {
+    const statements = await recordStatements(stores, async (db) => {
+      const execution = tenant.newExecution();
+      const { organizationId, environmentId } = tenant;
+      const store = new ExecutionStore(db);
+      await store.begin(execution, { owner: "a" });
+      const claim = { organizationId, environmentId, executionId: execution.id, owner: "a", epoch: 1 };
+      await store.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
+      await store.finish({ ...claim, outcome: { state: "COMPLETED", ...answer } });
+      await store.recordFinished(tenant.newExecution(), { state: "COMPLETED", ...answer }, [nodeRun("1")]);
+    });
+    expect(statements.map(({ sql: text }) => /^\s*(begin|commit)\b/.test(text))).toEqual([false, false, false, false]);
+  });
+});
+
+/** Lets another owner take an execution over. */
+async function takeOver(executionId: string): Promise<void> {
+  await stores.db
+    .updateTable("execution_claim")
+    .set({ owner: "z", epoch: 2 })
+    .where("execution_id", "=", executionId)
+    .execute();
+}
+
 describe("a write whose answer was lost", () => {
   it("can be repeated: what had been committed is recognised", async () => {
     const { executions } = stores;

@@ -42,6 +42,7 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.readEnded(() => ends.shift());
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
+  await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")], answer: { response: json("1") } });
   const leases = new LeaseStore(db);
   // One that is dead, so that it is buried.
   await leases.renew({ owner: "a", ms: -1 });
@@ -83,6 +84,8 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await reader.getNodeRun(found, "1");
   await reader.listIterations(found, "1", { pageSize: 10 });
   await reader.sizeRecords(found);
+  await reader.getResponse(found);
+  await reader.findRetried(found);
   await new ExecutionEvents(db).read([{ environmentId, id: execution.id, nextFlush: 0 }]);
 }
 

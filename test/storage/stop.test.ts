@@ -35,7 +35,7 @@ async function snapshot({ executionId }: { readonly executionId: string }) {
 describe("a stop", () => {
   it("ends a queued execution, which nobody takes up any more", async () => {
     const { query } = await begin();
-    expect(await stores.executions.stop({ ...query, outcome: stopped })).toBe(true);
+    expect(await stores.executions.stop({ ...query, outcome: stopped })).toEqual(stopped);
     expect(await stores.reader.find(query)).toMatchObject({ ...stopped, endTime: expect.any(Date) });
     expect(await takeUp(stores, { owner: "a" })).toEqual([]);
     expect((await stores.executions.getQueue(9)).queued).toEqual([]);
@@ -45,7 +45,7 @@ describe("a stop", () => {
     const { executions } = stores;
     const { query, claim } = await begin("a");
     await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
-    expect(await executions.stop({ ...query, outcome: stopped })).toBe(true);
+    expect(await executions.stop({ ...query, outcome: stopped })).toEqual(stopped);
     const after = await snapshot(query);
     expect(after).toMatchObject({ execution: [{ state: "STOPPED", finished_epoch: 2 }], claim: [] });
     expect(await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")] })).toBe(false);
@@ -60,12 +60,12 @@ describe("a stop", () => {
     const { query, claim } = await begin("a");
     const before = await snapshot(query);
     const foreign = { ...query, environmentId: tenant.environments.production };
-    expect(await executions.stop({ ...foreign, outcome: stopped })).toBe(false);
-    expect(await executions.stop({ ...query, linkedAccountId: "jane@acme.io", outcome: stopped })).toBe(false);
+    expect(await executions.stop({ ...foreign, outcome: stopped })).toBeUndefined();
+    expect(await executions.stop({ ...query, linkedAccountId: "jane@acme.io", outcome: stopped })).toBeUndefined();
     expect(await snapshot(query)).toEqual(before);
     await executions.finish({ ...claim, outcome: completed });
     const ended = await snapshot(query);
-    expect(await executions.stop({ ...query, outcome: stopped })).toBe(false);
+    expect(await executions.stop({ ...query, outcome: stopped })).toBeUndefined();
     expect(await snapshot(query)).toEqual(ended);
   });
 
@@ -74,12 +74,12 @@ describe("a stop", () => {
     await Promise.all(
       Array.from({ length: 30 }, async () => {
         const { query, claim } = await begin("a");
-        const [isStopped, isFinished] = await Promise.all([
+        const [stop, isFinished] = await Promise.all([
           executions.stop({ ...query, outcome: stopped }),
           executions.finish({ ...claim, outcome: completed }),
         ]);
         const found = await stores.reader.find(query);
-        expect([found?.state, isFinished]).toEqual([isStopped ? "STOPPED" : "COMPLETED", !isStopped]);
+        expect([found?.state, isFinished]).toEqual(stop === undefined ? ["COMPLETED", true] : ["STOPPED", false]);
       }),
     );
   });

@@ -20,6 +20,7 @@ import { journalHeads } from "./0018-journal-heads.ts";
 import { dueTimes } from "./0020-due-times.ts";
 import { dayBytes } from "./0021-day-bytes.ts";
 import { lossTimes } from "./0022-loss-times.ts";
+import { earlyResponses } from "./0023-early-responses.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -45,5 +46,6 @@ export const migrations: MigrationProvider = {
     "0020-due-times": dueTimes,
     "0021-day-bytes": dayBytes,
     "0022-loss-times": lossTimes,
+    "0023-early-responses": earlyResponses,
   }),
 };

@@ -112,7 +112,8 @@ export const ExecuteWorkflowRequestSchema: GenMessage<ExecuteWorkflowRequest> = 
  */
 export type ExecuteWorkflowResponse = Message<"flowcall.v1.ExecuteWorkflowResponse"> & {
   /**
-   * The value of the Response node; else of the Start node's output templates; else null.
+   * The value of the Response node; else of the Start node's output templates; else null. Where the execution has not
+   * completed it is there if a Response node had run.
    *
    * @generated from field: google.protobuf.Value return_value = 1 [json_name = "return_value"];
    */
@@ -308,7 +309,8 @@ export const RetryNodeResponseSchema: GenMessage<RetryNodeResponse> = /*@__PURE_
  */
 export type ExecutionResult = Message<"flowcall.v1.ExecutionResult"> & {
   /**
-   * The value of the Response node; null until it has run.
+   * The value of the Response node, from when it is recorded that it has run, which may be long before the end; null until
+   * then. It never changes.
    *
    * @generated from field: google.protobuf.Value response = 1;
    */
@@ -520,7 +522,8 @@ export type Execution = Message<"flowcall.v1.Execution"> & {
   payload?: JsonObject | undefined;
 
   /**
-   * What it answered. Absent until it has ended, where it answered nothing, and in lists.
+   * What it answered, from when that is recorded: with the Response node, or at the end. Absent until then, where it
+   * answered nothing, and in lists.
    *
    * @generated from field: optional google.protobuf.Value response = 13;
    */
@@ -1381,7 +1384,8 @@ export type ExecutionEvent = Message<"flowcall.v1.ExecutionEvent"> & {
     case: "accepted";
   } | {
     /**
-     * A node has run, inside of Groups too. GetNodeRun answers its output.
+     * A node has run, inside of Groups too. Of the Response node that set the response its `output` is there; of the others
+     * GetNodeRun answers it.
      *
      * @generated from field: flowcall.v1.NodeRun node_finished = 3 [json_name = "node_finished"];
      */
