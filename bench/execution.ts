@@ -118,6 +118,7 @@ async function measureReplay(): Promise<void> {
   const run = async (earlier: readonly NodeRun[]): Promise<number> => {
     const journal = new RunJournal({
       clock: systemClock,
+      acceptTime: 0,
       begin: async () => undefined,
       append: async () => undefined,
       sleep: async () => undefined,

@@ -123,7 +123,8 @@ const journal: Journal = {
   placeOf: () => 0,
   record: () => undefined,
   recordEnd: () => undefined,
-  wait: async () => undefined,
+  beganAt: () => undefined,
+  wait: async (_path, ms) => ({ ms, tookMs: ms }),
   work: (piece) => piece(),
   beforeEffect: async () => undefined,
 };

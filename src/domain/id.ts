@@ -21,6 +21,11 @@ export function newId(): string {
   return seconds.toString(16).padStart(8, "0") + random;
 }
 
+/** When an id was made, in milliseconds since 1970, to the second. */
+export function timeOfId(id: string): number {
+  return Number.parseInt(id.slice(0, 8), 16) * 1000;
+}
+
 /** Whether a text has the form of an id. An alias never has. */
 export function isId(text: string): boolean {
   return /^[0-9a-fA-F]{24}$/.test(text);

@@ -1,5 +1,8 @@
 import type { NodeRun } from "../domain/execution.ts";
 
+/** How long a wait was to be when it began, and how long it took from then on, in milliseconds. */
+export type Waited = { readonly ms: number; readonly tookMs: number };
+
 /**
  * The memory of one execution, and the only thing that the engine waits on.
  *
@@ -19,11 +22,16 @@ export interface Journal {
   /** Keeps what ends the run, or was stopped by its end, however large the records are: such ones are few and small. */
   recordEnd(run: NodeRun): void;
   /**
+   * When what has this path began, in milliseconds since 1970, where an earlier run has recorded something of it and not
+   * its end: a node that waited or made an attempt, a Group or an iteration with something inside.
+   */
+  beganAt(path: string): number | undefined;
+  /**
    * Settles `delayMs` milliseconds after the first call with this path, in whichever process that call was made.
    * Rejects with the signal's reason when it aborts first. Delays of a retry have paths of their own, as `4#2`: before
    * the second attempt of node 4.
    */
-  wait(path: string, delayMs: number, signal: AbortSignal): Promise<void>;
+  wait(path: string, delayMs: number, signal: AbortSignal): Promise<Waited>;
   /**
    * Does a piece of work, once there is room for what comes of it. A run of which nothing is under way but `wait` and
    * what waits for room may be put to sleep: it is cut short, and run anew when the first of its waits is over. Rejects

@@ -35,7 +35,7 @@ export async function runIteration(group: GroupRun, index: number, body: JsonObj
   }
   const { journal, clock } = level.state.run;
   const path = pathOf(visit, index);
-  const startTime = clock.now();
+  const startTime = journal.beganAt(path) ?? clock.now();
   const boundary = level.boundary.inside();
   const outputs = new Outputs(level.outputs);
   outputs.setValue(node.id, body);

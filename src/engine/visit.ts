@@ -84,8 +84,8 @@ export class Visit {
     this.node = node;
     this.level = level;
     this.path = level.prefix + node.id;
-    this.startTime = level.state.run.clock.now();
     const { run, hidden } = level.state;
+    this.startTime = run.journal.beganAt(this.path) ?? run.clock.now();
     this.#inputs = run.keepsInputs === true ? new NodeInputs(hidden) : undefined;
     this.scope = new RunScope(run, level.outputs, this.#inputs);
   }

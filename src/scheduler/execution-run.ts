@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { Tenant } from "../domain/account.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import { timeOfId } from "../domain/id.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { answerAmong } from "../engine/find-answer.ts";
@@ -76,6 +77,7 @@ export class ExecutionRun {
     this.#options = options;
     this.#journal = new RunJournal({
       clock,
+      acceptTime: timeOfId(execution.id),
       begin: () => this.#beginHeld(),
       append: async (flushIndex, runs) => {
         const kept = runs.map((run) => this.#sealed(run));

@@ -1,14 +1,13 @@
-import type { Clock } from "../domain/clock.ts";
 import type { NodeRun } from "../domain/execution.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
-import type { Journal } from "../engine/journal.ts";
+import type { Journal, Waited } from "../engine/journal.ts";
 import { bytesOf, recordsTooLarge } from "../engine/record-bytes.ts";
 import type { Flush } from "../storage/flush.ts";
-import { flushLength } from "./flushes.ts";
-import type { Lease } from "./lease.ts";
-import type { RunMemory } from "./record-memory.ts";
+import { BeginTimes } from "./begin-times.ts";
+import { PendingRecords } from "./pending-records.ts";
 import { Recorded } from "./recorded.ts";
 import { RunClock } from "./run-clock.ts";
+import type { RunJournalOptions } from "./run-journal-options.ts";
 import { untilAborted } from "./until-aborted.ts";
 import { Waits } from "./waits.ts";
 
@@ -27,31 +26,6 @@ const sleepMsMin = 1_000;
 /** The delay between two tries of a flush that an unreachable database kept from its answer. */
 const retryMs = 250;
 
-export type RunJournalOptions = {
-  readonly clock: Clock;
-  /** Commits the execution's row, if it is not. */
-  readonly begin: () => Promise<void>;
-  /** Commits records as the flush of that index. */
-  readonly append: (flushIndex: number, runs: readonly NodeRun[]) => Promise<void>;
-  /** Lets go of the execution, of which all is committed, until that time has passed; it is `wakeTime` then. */
-  readonly sleep: (sleep: Sleep) => Promise<void>;
-  readonly isUnavailable: (error: unknown) => boolean;
-  /** How large all records together may be. */
-  readonly recordsBytesMax: number;
-  readonly memory: RunMemory;
-  /** Others may begin an effect anew when this is not held. It knows what the database's clock says, as all processes do. */
-  readonly lease: Pick<Lease, "isHeld" | "whenHeld" | "databaseNow">;
-  /** Called with a fault that no later flush can mend. */
-  readonly onError: (error: unknown) => void;
-};
-
-export type Sleep = {
-  readonly ms: number;
-  readonly wakeTime: number;
-  /** Whether it has something to do that there is no room for: then to have come so far says nothing for it. */
-  readonly isPutOff: boolean;
-};
-
 /**
  * The journal of one run: what is recorded answers at once, what is new is kept, and committed within 250 ms, or before
  * a wait or an effect. Closed until the execution's row is committed; until then everything stays in memory. A run that
@@ -61,8 +35,8 @@ export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
   readonly #recorded = new Recorded();
   readonly #closed = new AbortController();
-  #pending: NodeRun[] = [];
-  #pendingBytes = 0;
+  #begins: BeginTimes | undefined;
+  readonly #pending = new PendingRecords();
   #flushIndex = 0;
   #isOpen = false;
   #isScheduled = false;
@@ -85,7 +59,11 @@ export class RunJournal implements Journal {
 
   /** Takes in what an earlier run of the execution recorded, or the next part of it, and the index of the next flush. */
   replay(runs: readonly NodeRun[], nextFlushIndex: number): void {
-    for (const run of runs) this.#recorded.add(run);
+    this.#begins ??= new BeginTimes(this.#options.acceptTime);
+    for (const run of runs) {
+      this.#recorded.add(run);
+      this.#begins.add(run);
+    }
     this.#flushIndex = nextFlushIndex;
     this.#weigh();
   }
@@ -96,6 +74,10 @@ export class RunJournal implements Journal {
 
   placeOf(path: string): number {
     return this.#recorded.placeOf(path);
+  }
+
+  beganAt(path: string): number | undefined {
+    return this.#begins?.of(path);
   }
 
   record(run: NodeRun): void {
@@ -110,19 +92,22 @@ export class RunJournal implements Journal {
   }
 
   /** Waits until the time that was due when the path was first waited for, however often the run began anew. */
-  async wait(path: string, delayMs: number, signal: AbortSignal): Promise<void> {
+  async wait(path: string, delayMs: number, signal: AbortSignal): Promise<Waited> {
     const { clock } = this.#options;
     const waitPath = `${path}#wait`;
     const recorded = this.recall(waitPath);
     const now = this.#clock.now();
+    const { start_time, end_time } = recorded ?? { start_time: now, end_time: now + delayMs };
+    const ms = end_time - start_time;
     // No wait is longer than it was when it began, whatever clock it was recorded by.
-    const due = recorded ? Math.min(recorded.end_time, now + recorded.end_time - recorded.start_time) : now + delayMs;
+    const due = Math.min(end_time, now + ms);
     if (recorded === undefined) {
-      this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time: now, end_time: due });
+      this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time, end_time });
       if (this.#isOpen) await untilAborted(signal, this.#flush());
     }
     const left = due - this.#clock.now();
     if (left > 0) await this.#waits.until(due, () => clock.wait(left, signal));
+    return { ms, tookMs: this.#clock.now() - start_time };
   }
 
   work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -146,7 +131,9 @@ export class RunJournal implements Journal {
   /** Lets records be committed from now on. */
   open(): void {
     this.#isOpen = true;
-    this.#schedule();
+    const { since } = this.#pending;
+    const age = since === undefined ? 0 : this.#options.clock.now() - since;
+    this.#schedule(Math.min(Math.max(0, flushMs - age), flushMs));
   }
 
   /** Ends the timers. What is pending is for `take` or lost with the run. */
@@ -162,33 +149,30 @@ export class RunJournal implements Journal {
       flushing = this.#flushing;
       // Another one may fall due meanwhile.
       await flushing;
-      if (flushLength(this.#pending) === this.#pending.length || this.#closed.signal.aborted) continue;
+      if (this.#pending.isOneFlush || this.#closed.signal.aborted) continue;
       this.#flushing = this.#flushing.then(async () => void (await this.#flushOnce()));
     }
   }
 
   /** Hands over what is not committed, or as much of it as one flush holds: the next one, or the one of the end. */
   take(): Flush {
-    const runs = this.#pending.splice(0, flushLength(this.#pending));
-    this.#pendingBytes = this.#pending.length === 0 ? 0 : this.#pendingBytes - sizeOf(runs);
-    return { index: this.#flushIndex, runs };
+    return { index: this.#flushIndex, runs: this.#pending.take() };
   }
 
   #keep(run: NodeRun, bytes: number): void {
     this.#recorded.add(run, bytes);
-    this.#pending.push(run);
-    this.#pendingBytes += bytes;
+    this.#pending.add(run, bytes);
     this.#weigh();
     this.#schedule();
   }
 
   #weigh(): void {
-    this.#options.memory.hold(Math.max(this.#recorded.heldBytes, this.#pendingBytes));
+    this.#options.memory.hold(Math.max(this.#recorded.heldBytes, this.#pending.bytes));
   }
 
   /** Whether a run that goes on would take room that is not there. */
   get #isCrowded(): boolean {
-    return this.#pendingBytes > pendingBytesMax || this.#options.memory.isFull;
+    return this.#pending.bytes > pendingBytesMax || this.#options.memory.isFull;
   }
 
   /**
@@ -199,7 +183,7 @@ export class RunJournal implements Journal {
     const { begin, clock } = this.#options;
     while (this.#isCrowded) {
       signal.throwIfAborted();
-      if (this.#pendingBytes > pendingBytesMax) {
+      if (this.#pending.bytes > pendingBytesMax) {
         await untilAborted(
           signal,
           begin().then(() => this.#flush()),
@@ -212,10 +196,10 @@ export class RunJournal implements Journal {
     signal.throwIfAborted();
   }
 
-  #schedule(): void {
-    if (!this.#isOpen || this.#isScheduled || this.#pending.length === 0) return;
+  #schedule(ms = flushMs): void {
+    if (!this.#isOpen || this.#isScheduled || this.#pending.count === 0) return;
     this.#isScheduled = true;
-    this.#options.clock.wait(flushMs, this.#closed.signal).then(
+    this.#options.clock.wait(ms, this.#closed.signal).then(
       () => {
         this.#isScheduled = false;
         return this.#flush();
@@ -261,8 +245,8 @@ export class RunJournal implements Journal {
 
   /** Commits all that is pending when it begins, in as many flushes as that takes. */
   async #flushAll(): Promise<void> {
-    let left = this.#pending.length;
-    while (Math.min(left, this.#pending.length) > 0 && !this.#closed.signal.aborted) left -= await this.#flushOnce();
+    let left = this.#pending.count;
+    while (Math.min(left, this.#pending.count) > 0 && !this.#closed.signal.aborted) left -= await this.#flushOnce();
   }
 
   /** Commits one flush; answers how many records it held. */
@@ -292,8 +276,4 @@ export class RunJournal implements Journal {
       }
     }
   }
-}
-
-function sizeOf(runs: readonly NodeRun[]): number {
-  return runs.reduce((bytes, run) => bytes + bytesOf(run), 0);
 }

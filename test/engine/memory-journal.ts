@@ -1,6 +1,6 @@
 import type { Clock } from "../../src/domain/clock.ts";
 import type { NodeRun } from "../../src/domain/execution.ts";
-import type { Journal } from "../../src/engine/journal.ts";
+import type { Journal, Waited } from "../../src/engine/journal.ts";
 import { bytesOf, recordsTooLarge } from "../../src/engine/record-bytes.ts";
 
 /** A journal in memory. Its records outlive a run, so that a test can replay them. */
@@ -52,7 +52,11 @@ export class MemoryJournal implements Journal {
     signal.throwIfAborted();
   }
 
-  async wait(path: string, delayMs: number, signal: AbortSignal): Promise<void> {
+  beganAt(): undefined {
+    return undefined;
+  }
+
+  async wait(path: string, delayMs: number, signal: AbortSignal): Promise<Waited> {
     this.waits.push({ path, delayMs });
     const due = this.#due.get(path) ?? this.#clock.now() + delayMs;
     this.#due.set(path, due);
@@ -60,5 +64,6 @@ export class MemoryJournal implements Journal {
     if (left > 0) {
       await this.#clock.wait(left, signal);
     }
+    return { ms: delayMs, tookMs: this.#clock.now() - due + delayMs };
   }
 }

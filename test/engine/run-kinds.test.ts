@@ -158,3 +158,13 @@ describe("Delay", () => {
     }
   });
 });
+
+test("a Delay that nobody went on with in time tells how long it took", async () => {
+  const { outcome, clock, journal } = begin(
+    [start, { id: "d", delay: { seconds: "3" } }, { id: "r", response: { data: "{{node.d.body}}" } }],
+    ["start > d", "d > r"],
+  );
+  await settle();
+  clock.advance(65_000);
+  expect(ended(await outcome, journal).response).toBe("Waited for 65 seconds.");
+});

@@ -4,7 +4,8 @@ import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { RecordMemory } from "../../src/scheduler/record-memory.ts";
-import { RunJournal, type RunJournalOptions } from "../../src/scheduler/run-journal.ts";
+import { RunJournal } from "../../src/scheduler/run-journal.ts";
+import type { RunJournalOptions } from "../../src/scheduler/run-journal-options.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 
 class Away extends Error {}
@@ -31,6 +32,7 @@ beforeEach(() => {
 function create(options: Partial<RunJournalOptions> = {}): RunJournal {
   return new RunJournal({
     clock,
+    acceptTime: 0,
     begin: async () => journal.open(),
     append: async (index, runs) => {
       const failure = failures.shift();
@@ -48,7 +50,7 @@ function create(options: Partial<RunJournalOptions> = {}): RunJournal {
 }
 
 function nodeRun(path: string): NodeRun {
-  return { path, node_id: path, state: "SUCCESS", attempts: 1, start_time: 0, end_time: 0 };
+  return { path, node_id: path, state: "SUCCESS", attempts: 1, start_time: clock.now(), end_time: clock.now() };
 }
 
 async function advance(ms: number): Promise<void> {
@@ -57,13 +59,13 @@ async function advance(ms: number): Promise<void> {
 }
 
 describe("what is recorded", () => {
-  test("stays in memory until the execution is committed, and is then committed within 250 ms, in order", async () => {
+  test("stays in memory until the execution is committed, and is committed within 250 ms of its first record, in order", async () => {
     journal.record(nodeRun("1"));
-    await advance(1_000);
+    await advance(200);
     expect(flushes).toEqual([]);
     journal.open();
     journal.record(nodeRun("2"));
-    await advance(249);
+    await advance(49);
     expect(flushes).toEqual([]);
     await advance(1);
     expect(flushes).toEqual([[0, ["1", "2"]]]);
@@ -467,5 +469,52 @@ describe("a run that does nothing but wait", () => {
     await rest();
     await advance(250);
     expect([faults, clock.waiting]).toEqual([[], 1]);
+  });
+});
+
+describe("what an earlier run has begun", () => {
+  const record = (path: string, start_time: number, state: NodeRun["state"] = "SUCCESS"): NodeRun => {
+    return { ...nodeRun(path), start_time, end_time: start_time + 5, state };
+  };
+
+  test("began when the first of it was recorded, until its end is", () => {
+    journal.replay([record("1", 10), record("4#wait", 20, "WAITING"), record("5#1", 30, "ERRORED")], 1);
+    journal.replay([record("6[0]/7", 40), record("6[0]", 38), record("6[1]/7[3]/8#2#wait", 50, "WAITING")], 2);
+    const paths = ["1", "4", "5", "6", "6[0]", "6[0]/7", "6[1]", "6[1]/7", "6[1]/7[3]", "6[1]/7[3]/8", "9"];
+    expect(paths.map((path) => journal.beganAt(path))).toEqual([
+      undefined,
+      20,
+      30,
+      38,
+      undefined,
+      undefined,
+      50,
+      50,
+      50,
+      50,
+      undefined,
+    ]);
+    journal.replay([record("5", 30), record("6", 38)], 3);
+    expect(["4", "5", "6"].map((path) => journal.beganAt(path))).toEqual([20, undefined, undefined]);
+  });
+
+  test("is not what was taken over from another execution", () => {
+    journal = create({ acceptTime: 1_000 });
+    journal.replay([record("6[0]/7", 40), record("6[0]", 38), record("6[1]/7", 1_200)], 1);
+    expect(["6", "6[1]"].map((path) => journal.beganAt(path))).toEqual([1_200, 1_200]);
+  });
+
+  test("waits as long as it was to wait, and tells how long it took", async () => {
+    const { signal } = new AbortController();
+    const cut = new AbortController();
+    const first = journal.wait("4", 3_000, cut.signal).catch(() => "cut");
+    await advance(1_000);
+    cut.abort(new Error("the process stops"));
+    expect(await first).toBe("cut");
+    const replay = create();
+    const wait = journal.recall("4#wait");
+    replay.replay(wait === undefined ? [] : [wait], 1);
+    await advance(9_000);
+    expect(await replay.wait("4", 3_000, signal)).toEqual({ ms: 3_000, tookMs: 10_000 });
   });
 });

@@ -2,6 +2,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { DelayNode } from "../../gen/flowcall/v1/definition_pb.ts";
 import { parseDecimal } from "../decimal.ts";
 import { NodeFailure } from "../failure.ts";
+import type { Waited } from "../journal.ts";
 import { compileValue } from "../templates/text.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
 
@@ -29,10 +30,16 @@ export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools):
       if (attempt.type === "SYNC") {
         return "Waited for 0 seconds since sync execution is true.";
       }
-      await attempt.wait(ms);
-      return `Waited for ${ms / 1000} seconds.`;
+      return `Waited for ${toldSeconds(await attempt.wait(ms))} seconds.`;
     },
   };
+}
+
+/** From so much on a wait is told to have been longer than it was to be: nobody was there to go on with it. */
+const lateMs = 5_000;
+
+function toldSeconds({ ms, tookMs }: Waited): number {
+  return tookMs - ms < lateMs ? ms / 1000 : Math.round(tookMs / 1000);
 }
 
 type DelayOf = (value: JsonValue, now: number, maxMs: number) => number;

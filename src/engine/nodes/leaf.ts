@@ -4,6 +4,7 @@ import type { JsonText } from "../../domain/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { HttpAnswer, HttpRequest } from "../http/http-request.ts";
+import type { Waited } from "../journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryVisit } from "../query/functions.ts";
@@ -37,7 +38,7 @@ export type Attempt = QueryVisit & {
   readonly turn: readonly [string, string];
   readonly pool: Pick<ProcessPool, "run">;
   /** Waits durably: a replay goes on with the time that is left. */
-  wait(delayMs: number): Promise<void>;
+  wait(delayMs: number): Promise<Waited>;
   /** Whether no other attempt follows, however this one ends. */
   readonly isLast: boolean;
   now(): number;
