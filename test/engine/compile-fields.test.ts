@@ -80,6 +80,15 @@ describe("a field that cannot work keeps the graph from running, and its author 
     ],
     ["a query that is none", only(transform("a", "1 +")), "EXPRESSION_INVALID a transform.query"],
     ["an empty query", only(transform("a", "")), "EXPRESSION_INVALID a transform.query"],
+    ...[
+      "7615917337495251231",
+      '{"id": -7615917337495251231}',
+      "items[id=9007199254740993].name",
+      "1+9007199254740993",
+    ].map(
+      (query) =>
+        [`a query that rounds, ${query}`, only(transform("a", query)), "EXPRESSION_INVALID a transform.query"] as const,
+    ),
     [
       "a regular expression that needs backtracking",
       only(transform("a", "$match($, /(a)\\1/)")),

@@ -243,3 +243,8 @@ describe("many queries at once", () => {
     expect(response).toEqual(list.map((item) => `${item}|${item}`));
   });
 });
+
+test("numbers that a double holds, and those with a point or an exponent, are taken as JSONata takes them", () => {
+  const query = "[9007199254740991, 1.1234567890123456789, 1e20, 1E+20, 10000000000000000e-16, -9007199254740991]";
+  expect(compile([start, { id: "a", transform: { query } }], ["start > a"]).errors).toEqual([]);
+});

@@ -14,6 +14,7 @@ import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "./eva
 import { runInPool } from "./pooled-query.ts";
 import { unknownName } from "./query-names.ts";
 import { lineAndColumn, placeOfError, type QuerySource } from "./query-place.ts";
+import { roundedLiteral } from "./rounded-literal.ts";
 import { InlineBudget } from "./step-watch.ts";
 import { TimeZones } from "./time-zones.ts";
 
@@ -55,8 +56,9 @@ export class QueryCompiler {
     try {
       const parsed = parseQuery(query.text, this.#limits, this.#zones);
       const names = query.variables.map(({ name }) => name);
-      const unknown = unknownName(parsed.ast(), names);
-      return unknown && told(unknown.message, placeOfError(unknown, query.text), query);
+      const ast = parsed.ast();
+      const found = unknownName(ast, names) ?? roundedLiteral(ast, query.text);
+      return found && told(found.message, placeOfError(found, query.text), query);
     } catch (error) {
       return told(queryMessage(error), placeOfError(error, query.text), query);
     }

@@ -64,7 +64,7 @@ function isNode(value: unknown): value is AstNode {
   return typeof value === "object" && value !== null;
 }
 
-function nodesOf(ast: object): readonly AstNode[] {
+export function nodesOf(ast: object): readonly AstNode[] {
   const seen = new Set<object>();
   const waiting: object[] = [ast];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
