@@ -261,9 +261,7 @@ export class Server implements Service {
   }
 
   #toRefusal(error: unknown, { requestId }: Call): RequestError {
-    if (error instanceof RequestError) {
-      return error;
-    }
+    if (error instanceof RequestError) return error;
     this.#options.log.error({ err: error, requestId }, "a request failed");
     return new RequestError("SERVER_ERROR", "The server failed to answer; the request id finds the cause in its log.");
   }
