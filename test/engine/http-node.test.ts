@@ -187,6 +187,38 @@ describe("the request", () => {
     expect(requests[0]?.headers).not.toHaveProperty("x-none");
   });
 
+  test("repeats the name of a value that is an array, in the query, a form and a multipart body", async () => {
+    const value = "{{event.body.tags}}";
+    const body = { tags: ["a", "b&c", null, 7, ["d"]] };
+    const query = [
+      { key: "tag", value },
+      { key: "in", value: `x${value}` },
+      { key: "none", value: "{{event.body.none}}" },
+    ];
+    const form = await call({ http: { method: "POST", query, form: { fields: query } }, body: { ...body, none: [] } });
+    const written =
+      "tag=a&tag=b%26c&tag=7&tag=%5B%22d%22%5D&in=x%5B%22a%22%2C%22b%26c%22%2Cnull%2C7%2C%5B%22d%22%5D%5D";
+    expect(form.requests[0]).toMatchObject({ path: `/?${written}`, body: written });
+    const multipart = await call({ http: { method: "POST", multipart: { parts: [{ name: "tag", value }] } }, body });
+    expect(multipart.requests[0]?.body.match(/name="tag"\r\n\r\n.*(?=\r\n)/g)).toEqual(
+      ["a", "b&c", "7", '["d"]'].map((text) => `name="tag"\r\n\r\n${text}`),
+    );
+  });
+
+  test("is bounded where an array repeats a long name", async () => {
+    const value = "{{event.body.tags}}";
+    const body = { tags: Array.from({ length: 2_000 }, () => "") };
+    const name = "n".repeat(900);
+    for (const http of [
+      { query: [{ key: name, value }] },
+      { method: "POST", form: { fields: [{ key: name, value }] } },
+      { method: "POST", multipart: { parts: [{ name, value }] } },
+    ]) {
+      const { outcome, requests } = await call({ http, body });
+      expect([outcome.error?.reason, requests.length]).toEqual(["REQUEST_TOO_LARGE", 0]);
+    }
+  });
+
   test("that is too large is not sent", async () => {
     const { outcome, requests } = await call({
       http: { method: "POST", text: "{{event.body.v}}" },

@@ -134,7 +134,90 @@ describe("the pages have an end", () => {
   );
 });
 
+test("a parameter that the URL has already is replaced, however it is written there", () =>
+  check(
+    {
+      url: "HOST/?a=1&p%61ge=7&b=2&page=9",
+      pagination: { cursor: { parameter: "page", path: "next" }, items: "items" },
+    },
+    pages({
+      "/?a=1&p%61ge=7&b=2&page=9": { items: [1], next: "x" },
+      "/?a=1&b=2&page=x": { items: [2], next: "" },
+    }),
+    { paths: ["/?a=1&p%61ge=7&b=2&page=9", "/?a=1&b=2&page=x"], body: [1, 2] },
+  ));
+
+describe("no page is left out in silence", () => {
+  const cursor = { parameter: "after", path: "meta.next" };
+
+  test.each<JsonValue>([{}, { "meta.next": "x" }, { meta: "x" }, { meta: [] }])(
+    "where the cursor's path has never led anywhere: %j",
+    (rest) =>
+      check({ pagination: { items: "items", cursor } }, pages({ "/": { items: [1], ...Object(rest) } }), {
+        paths: ["/"],
+        reason: "PAGE_INVALID",
+      }),
+  );
+
+  test.each<[JsonValue, JsonObject]>([
+    [{ items: [] }, {}],
+    [{ items: [], meta: { next: null } }, {}],
+    [{ items: [], meta: { next: false } }, {}],
+    [{ items: [] }, { missing_is_last: true }],
+  ])("but a first page may be the last: %j", (body, rest) =>
+    check({ pagination: { items: "items", cursor: { ...cursor, ...rest } } }, pages({ "/": body }), {
+      paths: ["/"],
+      body: [],
+    }),
+  );
+
+  test("nor where a single page has no cursor, as its author says", () =>
+    check(
+      { pagination: { items: "items", cursor: { ...cursor, missing_is_last: true } } },
+      pages({ "/": { items: [1] } }),
+      { paths: ["/"], body: [1] },
+    ));
+
+  test.each<JsonValue>([true, {}, ["x"]])("where the cursor is none: %j", (next) =>
+    check({ pagination: { items: "items", cursor } }, pages({ "/": { items: [1], meta: { next } } }), {
+      paths: ["/"],
+      reason: "PAGE_INVALID",
+    }),
+  );
+
+  test("where the pages go round in a circle", () =>
+    check(
+      { pagination: { link: {} } },
+      pages({ "/": [1], "/2": [2] }, { "/": "</2>; rel=next", "/2": "</>; rel=next" }),
+      {
+        paths: ["/", "/2"],
+        reason: "PAGE_INVALID",
+      },
+    ));
+
+  test("where a name in a path has a dot", () =>
+    check(
+      { pagination: { items: "data['a.b'][0]", cursor: { parameter: "after", path: "data['next.id']" } } },
+      pages({ "/": { data: { "a.b": [[1]], "next.id": 2 } }, "/?after=2": { data: { "a.b": [[2]] } } }),
+      { paths: ["/", "/?after=2"], body: [1, 2] },
+    ));
+
+  test("where the cursor is the URL of the next page, which is followed on its own origin alone", async () => {
+    const onRequest: RequestListener = ({ url, headers }, response) => {
+      const next = url === "/" ? `http://${headers.host}/p2` : "https://evil.invalid/p3";
+      response.end(JSON.stringify({ items: [url], meta: { next } }));
+    };
+    const pagination = { items: "items", cursor };
+    await check({ pagination: { ...pagination, max_pages: 2 } }, onRequest, {
+      paths: ["/", "/p2"],
+      body: ["/", "/p2"],
+    });
+    await check({ pagination }, onRequest, { paths: ["/", "/p2"], reason: "PAGE_INVALID" });
+  });
+});
+
 test.each([
+  '</9>; rel="next"; anchor="/other", </2>; rel="next"',
   '</2>; title="items <next>"; rel="next"',
   '</0>; title="x; rel=next"; rel="prev", </2>; rel="next"',
   '</2>; rel="last next"',

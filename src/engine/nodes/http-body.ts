@@ -10,7 +10,7 @@ import { compileJson } from "../templates/json.ts";
 import type { Scope } from "../templates/reference.ts";
 import { compileText } from "../templates/text.ts";
 import { requestTooLarge, type Texts } from "../templates/texts.ts";
-import { checkName, compileFields, compileOptional } from "./http-fields.ts";
+import { checkName, compileFields, compileRepeated } from "./http-fields.ts";
 
 /** A body to send, with the content type that it has unless the author names another. */
 type Content = { readonly text: string; readonly type: string };
@@ -90,18 +90,18 @@ function compileMultipart({ parts }: HttpMultipart, field: Field): RenderContent
       place.member("content_type").error("CONTENT_TYPE_INVALID", message);
     }
     const file = filename === undefined ? undefined : compileText(filename, place.member("filename"));
-    const content = compileOptional(value, place.member("value"));
-    return (scope: Scope, texts: Texts): string | undefined => {
-      const text = content.render(scope, texts);
+    const contents = compileRepeated(value, place.member("value"));
+    return (scope: Scope, texts: Texts): readonly string[] => {
+      const found = contents.render(scope, texts);
       const type = contentType ?? (file && "application/octet-stream");
       const disposition = `form-data; name="${quoted(name)}"${file ? `; filename="${quoted(file.render(scope, texts))}"` : ""}`;
       const head = `Content-Disposition: ${disposition}\r\n${type === undefined ? "" : `Content-Type: ${type}\r\n`}`;
-      return text === undefined ? undefined : `${head}\r\n${text}\r\n`;
+      return found.map((text) => `${texts.take(head)}\r\n${text}\r\n`);
     };
   });
   return (scope) => {
     const texts = field.texts(requestTooLarge);
-    const written = compiled.map((part) => part(scope, texts)).filter((part) => part !== undefined);
+    const written = compiled.flatMap((part) => part(scope, texts));
     const boundary = boundaryFor(written);
     const text = `${written.map((part) => `--${boundary}\r\n${part}`).join("")}--${boundary}--\r\n`;
     return { text, type: `multipart/form-data; boundary=${boundary}` };

@@ -1,14 +1,15 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import LinkHeader from "http-link-header";
 import { unreachable } from "../../domain/unreachable.ts";
-import type { HttpNode, HttpPagination } from "../../gen/flowcall/v1/definition_pb.ts";
+import type { HttpCursor, HttpNode, HttpPagination } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../failure.ts";
 import type { HttpAnswer } from "../http/http-request.ts";
 import type { Field } from "../templates/field.ts";
+import { readPath } from "../templates/path.ts";
 import { textOf, walk } from "../templates/reference.ts";
 import type { AnswerKind } from "./answer-value.ts";
 import { bytesOf, outputOf } from "./http-answer.ts";
-import { checkName, withQuery } from "./http-fields.ts";
+import { checkName, withParameter } from "./http-fields.ts";
 import type { Attempt, LeafRequest } from "./leaf.ts";
 
 /** Asks for all pages of a request; gives their items as one body. */
@@ -21,18 +22,22 @@ type RunPages = (
 /** Compiles how the pages of an answer are asked for. Their number, and their bytes together, are bounded. */
 export function compilePages(pagination: HttpPagination, { query, kind, field }: PagesTools): RunPages {
   const { items: itemsPath, maxPages = Number.POSITIVE_INFINITY, next } = pagination;
+  if (itemsPath !== "") checkPath(itemsPath, field.member("items"));
   checkNext(next, { query, kind, field });
   const first = firstOf(next);
   return async (request, { limits }, ask) => {
     const items: JsonValue[] = [];
     let bytesLeft = limits.httpAnswerBytesMax;
     let page = first(request);
+    const asked = new Set([page.url]);
     for (let pages = 1; ; pages += 1) {
       const answer = await ask({ ...page, answerBytesMax: bytesLeft });
       bytesLeft -= bytesOf(answer).length;
       const output = outputOf(answer, kind);
       const found = readItems(output.body, { itemsPath, pages });
       for (const item of found) items.push(item);
+      const all = { ...output, body: items };
+      if (pages >= maxPages) return all;
       const following = nextOf(next, {
         request,
         answer,
@@ -41,13 +46,13 @@ export function compilePages(pagination: HttpPagination, { query, kind, field }:
         items: items.length,
         pages,
       });
-      if (following === undefined || pages >= maxPages) {
-        return { ...output, body: items };
-      }
+      if (following === undefined) return all;
       if (pages >= limits.httpPagesMax) {
         const message = `There are more than ${limits.httpPagesMax} pages (limit httpPagesMax). Ask for larger pages, or set max_pages.`;
         throw new NodeFailure("PAGES_LIMIT", message, { isFinal: true });
       }
+      if (asked.has(following.url)) throw pageInvalid(`Page ${pages} leads to one that was asked for before.`);
+      asked.add(following.url);
       page = following;
     }
   };
@@ -70,6 +75,8 @@ function checkNext(next: Next, { query, field }: PagesTools): void {
     }
     if (next.case === "cursor" && next.value.path === "") {
       field.member("cursor.path").error("PAGINATION_INVALID", "Say where a page has the cursor of the next.");
+    } else if (next.case === "cursor") {
+      checkPath(next.value.path, field.member("cursor.path"));
     }
   }
 }
@@ -77,9 +84,9 @@ function checkNext(next: Next, { query, field }: PagesTools): void {
 function firstOf(next: Next): (request: LeafRequest) => LeafRequest {
   switch (next.case) {
     case "page":
-      return (request) => withParameter(request, next.value.parameter, next.value.first ?? 1);
+      return (request) => withPage(request, next.value.parameter, next.value.first ?? 1);
     case "offset":
-      return (request) => withParameter(request, next.value.parameter, next.value.first ?? 0);
+      return (request) => withPage(request, next.value.parameter, next.value.first ?? 0);
     default:
       return (request) => request;
   }
@@ -103,13 +110,19 @@ function nextOf(next: Next, { request, answer, body, found, items, pages }: Page
     case "offset": {
       const { parameter, first, size = 1 } = next.value;
       const number = next.case === "page" ? (first ?? 1) + pages : (first ?? 0) + items;
-      return found < size ? undefined : withParameter(request, parameter, number);
+      return found < size ? undefined : withPage(request, parameter, number);
     }
     case "cursor": {
       const { parameter, path } = next.value;
-      const cursor = walk(body, path.split("."));
-      const isThere = typeof cursor === "number" || (typeof cursor === "string" && cursor !== "");
-      return isThere ? withParameter(request, parameter, cursor) : undefined;
+      const cursor = walk(body, namesOf(path));
+      if (isEnd(cursor, { next: next.value, found, pages })) return undefined;
+      if (typeof cursor !== "number" && typeof cursor !== "string") {
+        throw pageInvalid(`What page ${pages} has at ${JSON.stringify(path)} is neither text nor number.`);
+      }
+      // Many APIs name the whole URL of the next page, which as a parameter would ask for the first one again.
+      if (/^https?:\/\//i.test(String(cursor)))
+        return { ...request, url: resolveLink(String(cursor), request, answer) };
+      return withPage(request, parameter, cursor);
     }
     case "link": {
       const link = linkOf(answer);
@@ -122,28 +135,65 @@ function nextOf(next: Next, { request, answer, body, found, items, pages }: Page
   }
 }
 
-function withParameter(request: LeafRequest, parameter: string, value: string | number): LeafRequest {
-  return { ...request, url: withQuery(request.url, [[parameter, textOf(value)]]) };
+type CursorPage = { readonly next: HttpCursor } & Pick<Page, "found" | "pages">;
+
+/**
+ * Whether there is no page behind this one. A path that has never led anywhere is a mistake, and no end: else all pages but
+ * the first would be left out in silence.
+ */
+function isEnd(cursor: JsonValue | undefined, { next, found, pages }: CursorPage): boolean {
+  if (cursor === undefined && pages === 1 && found > 0 && next.missingIsLast !== true) {
+    const advice = "Check the path, or set missing_is_last where a single page has no cursor.";
+    throw pageInvalid(`The first page has nothing at ${JSON.stringify(next.path)}. ${advice}`);
+  }
+  return cursor === undefined || cursor === null || cursor === "" || cursor === false;
+}
+
+function pageInvalid(message: string): NodeFailure {
+  return new NodeFailure("PAGE_INVALID", message, { isFinal: true });
+}
+
+function withPage(request: LeafRequest, parameter: string, value: string | number): LeafRequest {
+  return { ...request, url: withParameter(request.url, parameter, textOf(value)) };
 }
 
 function readItems(body: JsonValue, { itemsPath, pages }: { itemsPath: string; pages: number }): readonly JsonValue[] {
-  const found = itemsPath === "" ? body : walk(body, itemsPath.split("."));
+  const found = itemsPath === "" ? body : walk(body, namesOf(itemsPath));
   if (!Array.isArray(found)) {
     const place = itemsPath === "" ? "is no array" : `has no array at ${JSON.stringify(itemsPath)}`;
-    throw new NodeFailure("PAGE_INVALID", `The answer for page ${pages} ${place}.`, { isFinal: true });
+    throw pageInvalid(`The answer for page ${pages} ${place}.`);
   }
   return found;
+}
+
+/** The names of a path that can be read; see `checkPath`. */
+function namesOf(path: string): readonly string[] {
+  return readPath(path)?.map(({ name }) => name) ?? [];
+}
+
+function checkPath(path: string, field: Field): void {
+  if (readPath(path) !== undefined) return;
+  field.error(
+    "PAGINATION_INVALID",
+    `${JSON.stringify(path)} is no path. Write names with dots, as meta.next or meta['a.b'].`,
+  );
 }
 
 /** Characters of a `Link` header: its reader copies each link's attributes for each relation, which is quadratic. */
 const linkCharsMax = 4_096;
 
-/** The target of the first link whose relation is `next` (RFC 8288); undefined where there is no such header or link. */
-function linkOf({ headers }: HttpAnswer): string | undefined {
+/**
+ * The target of the first link whose relation is `next` (RFC 8288); undefined where there is no such header or link. One
+ * with an `anchor` is a link of another resource (section 3.2), unless the anchor is the page itself.
+ */
+function linkOf({ headers, url }: HttpAnswer): string | undefined {
   const text = [headers["link"] ?? []].flat().join(", ");
   if (text === "") return undefined;
   if (text.length > linkCharsMax) throw linkRefused(`is longer than ${linkCharsMax} characters`);
-  return parseLinks(text).rel("next")[0]?.uri;
+  const isOwn = (anchor: string | undefined) => anchor === undefined || URL.parse(anchor, url)?.href === url;
+  return parseLinks(text)
+    .rel("next")
+    .find(({ anchor }) => isOwn(anchor))?.uri;
 }
 
 function parseLinks(text: string): LinkHeader {
@@ -156,15 +206,14 @@ function parseLinks(text: string): LinkHeader {
 
 /** Where the next page is cannot be told, and an execution that leaves pages out must not complete. */
 function linkRefused(problem: string): NodeFailure {
-  return new NodeFailure("PAGE_INVALID", `The answer's Link header ${problem}.`, { isFinal: true });
+  return pageInvalid(`The answer's Link header ${problem}.`);
 }
 
 /** A server that could send the node's headers to any other would have the secrets in them. */
 function resolveLink(link: string, request: LeafRequest, answer: HttpAnswer): string {
   const url = URL.parse(link, answer.url);
   if (url === null || url.origin !== URL.parse(request.url)?.origin) {
-    const message = "The link to the next page does not lead to the origin of the node's URL.";
-    throw new NodeFailure("PAGE_INVALID", message, { isFinal: true });
+    throw pageInvalid("The link to the next page does not lead to the origin of the node's URL.");
   }
   return url.href;
 }
