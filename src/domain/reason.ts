@@ -90,7 +90,7 @@ export const reasons: Readonly<Record<Reason, ReasonRule>> = {
   CALL_CHAIN_TOO_LONG: { code: Code.FailedPrecondition, status: 400 },
   ALIAS_TAKEN: { code: Code.AlreadyExists, status: 409 },
   IDEMPOTENCY_KEY_REUSED: { code: Code.AlreadyExists, status: 409 },
-  ETAG_MISMATCH: { code: Code.Aborted, status: 409 },
+  ETAG_MISMATCH: { code: Code.Aborted, status: 412 },
   INTEGRATION_NOT_FOUND: { code: Code.NotFound, status: 404 },
   INTEGRATION_EXISTS: { code: Code.AlreadyExists, status: 409 },
   INTEGRATION_IN_USE: { code: Code.FailedPrecondition, status: 400 },

@@ -18,7 +18,7 @@ export function acceptsProblem(headers: RequestHeaders): boolean {
 
 /** What the values of an Accept header name, in lower case, and how much each is liked (RFC 9110, 12.4.2). */
 function weights(headers: RequestHeaders, name: string): ReadonlyMap<string, number> {
-  const items = headers.get(name)?.flatMap((value) => value.split(",")) ?? [];
+  const items = headers.get(name)?.flatMap((value) => value.split(",").filter((item) => item.trim() !== "")) ?? [];
   return new Map(
     items.map((item) => {
       const [range = "", ...parameters] = item.split(";").map((part) => part.trim().toLowerCase());

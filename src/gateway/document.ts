@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import type { Call } from "../domain/call.ts";
 import type { Exchange } from "../domain/door.ts";
+import { namesTag } from "../domain/entity-tags.ts";
 import { acceptsGzip } from "./accept.ts";
 import { sendBody } from "./http-reply.ts";
 
@@ -36,17 +37,11 @@ export function writeDocument(exchange: Exchange, document: Document, call: Call
   const isPacked = acceptsGzip(call.headers);
   const { body, etag } = isPacked ? document.packed : document.plain;
   const headers = { ...document.headers, etag, "cache-control": "no-cache" };
-  if (names(call.headers.get("if-none-match"), etag)) {
+  if (namesTag(call.headers.get("if-none-match") ?? [], etag)) {
     sendBody(exchange, { status: 304, headers }, Buffer.alloc(0), call);
     return;
   }
   const { type } = document;
   const encoding = isPacked ? { "content-encoding": "gzip" } : {};
   sendBody(exchange, { status: 200, type, headers: { ...headers, ...encoding } }, body, call);
-}
-
-/** Whether If-None-Match names a validator, by the weak comparison (RFC 9110, 13.1.2). */
-function names(values: readonly string[] | undefined, etag: string): boolean {
-  const tags = values?.flatMap((value) => value.split(",")) ?? [];
-  return tags.some((tag) => ["*", etag, `W/${etag}`].includes(tag.trim()));
 }

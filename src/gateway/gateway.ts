@@ -11,6 +11,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Call, Invoke, InvokeStream } from "../domain/call.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
+import { namesTag } from "../domain/entity-tags.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { bodyType, typeRefused } from "./content-type.ts";
@@ -108,7 +109,11 @@ class Endpoint {
       responseField === undefined
         ? writeJson(method.output, reply.body.message)
         : writeFieldJson(method.output, responseField, reply.body.message);
-    const headers = { ...etagHeader(method.output, message), ...reply.headers };
+    const tag = etagHeader(method.output, message);
+    const headers = { ...tag, ...reply.headers };
+    if (tag.etag !== undefined && isRead(head) && namesTag(head.headers.get("if-none-match") ?? [], tag.etag)) {
+      return { status: 304, headers, body: "" };
+    }
     return { status: reply.status, type: "application/json", body: written, headers };
   }
 
@@ -122,6 +127,10 @@ class Endpoint {
     if (type === "untyped" && body.length > 0) throw typeRefused("none");
     return body;
   }
+}
+
+function isRead({ method }: RequestHead): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 /** A route that says that there is nothing, whoever asks. */

@@ -1,3 +1,4 @@
+import { entityTags } from "../domain/entity-tags.ts";
 import { RequestError } from "../domain/request-error.ts";
 
 /** How a state is named that callers may make a change from. */
@@ -5,12 +6,25 @@ export function etagOf(revision: number): string {
   return `"${revision}"`;
 }
 
-/** The revision that a caller expects, for a spread. Refuses with ETAG_MISMATCH a text that etagOf cannot have made. */
-export function expectedOf({ etag }: { readonly etag?: string | undefined }): { readonly expectedRevision?: number } {
+/** What a caller writes in place of an ETag who makes something only where there is none; `If-None-Match: *` over REST. */
+export const noneYet = "none";
+
+/**
+ * The revisions that a caller expects one of, for a spread; none of them where there must be nothing yet. Takes one bare
+ * or quoted, or a list as `If-Match` has it (RFC 9110, section 13.1.1): compared strongly, so that a weak one is none.
+ * Refuses with ETAG_MISMATCH a text in which etagOf can have made nothing.
+ */
+export function expectedOf({ etag }: { readonly etag?: string | undefined }): {
+  readonly expectedRevisions?: readonly number[];
+} {
   if (etag === undefined) return {};
-  const digits = /^"?(\d{1,9})"?$/.exec(etag)?.[1];
-  if (digits === undefined) throw staleEtag(etag);
-  return { expectedRevision: Number(digits) };
+  if (etag === noneYet) return { expectedRevisions: [] };
+  const tags = /^\d+$/.test(etag) ? [{ isWeak: false, opaque: `"${etag}"` }] : (entityTags(etag) ?? []);
+  const revisions = tags.flatMap(({ isWeak, opaque }) =>
+    !isWeak && /^"\d{1,9}"$/.test(opaque) ? [Number(opaque.slice(1, -1))] : [],
+  );
+  if (revisions.length === 0) throw staleEtag(etag);
+  return { expectedRevisions: revisions };
 }
 
 export function staleEtag(etag: string): RequestError {

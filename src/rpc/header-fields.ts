@@ -4,6 +4,7 @@ import type { RequestHeaders } from "../domain/call.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { field as fieldRules } from "../gen/buf/validate/validate_pb.ts";
 import { type HeaderRule, header as headerOption } from "../gen/flowcall/v1/options_pb.ts";
+import { noneYet } from "./etag.ts";
 import { preferenceOf, unquoted } from "./preference.ts";
 
 /**
@@ -86,6 +87,8 @@ function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): str
   for (const name of names) {
     const values = headers.get(name);
     if (values === undefined) continue;
+    // A list may come in several lines.
+    if (name === "if-match" && values.length > 1) return values.join(", ");
     if (values.length > 1) throw headerRefused(name, `was sent ${values.length} times; send it once`);
     const [twin] = values;
     // An empty one is absent, and so says nothing against the other.
@@ -95,7 +98,17 @@ function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): str
     }
     value = twin;
   }
+  const isConditional = rule.name === "if-match";
+  if (isConditional && isOnlyNew(headers)) {
+    // Both can hold at no time: what exists matches, or there is nothing yet.
+    return value === undefined ? noneYet : `${noneYet}, ${value}`;
+  }
   return value === rule.absentValue ? undefined : value;
+}
+
+/** Whether a write may change nothing that exists (RFC 9110, section 13.1.2). */
+function isOnlyNew(headers: RequestHeaders): boolean {
+  return headers.get("if-none-match")?.join().trim() === "*";
 }
 
 function headerRefused(name: string, problem: string): RequestError {

@@ -79,7 +79,7 @@ export async function readDraft(
 ): Promise<DraftRecord & { readonly slug: string }> {
   const { id, slug } = await workflows.find(reach, referenceOf(request));
   const draft = await workflows.getDraft(reach.environmentId, id);
-  const { expectedRevision = draft.revision } = expectedOf(request);
-  if (expectedRevision !== draft.revision) throw staleEtag(request.etag ?? "");
+  const { expectedRevisions = [draft.revision] } = expectedOf(request);
+  if (!expectedRevisions.includes(draft.revision)) throw staleEtag(request.etag ?? "");
   return { ...draft, slug };
 }

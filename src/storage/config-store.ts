@@ -3,6 +3,7 @@ import { type Kysely, type Selectable, sql } from "kysely";
 import type { Actor } from "../domain/audit.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { anyOf } from "./any-of.ts";
 import { recordChange } from "./audit.ts";
 import { brokenConstraint } from "./faults.ts";
 import { changedSince, integrationNotFound } from "./integration-store.ts";
@@ -47,9 +48,9 @@ export class ConfigStore {
   /** Refuses with RESOURCE_NOT_FOUND, INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
   async put(
     actor: Actor,
-    config: ConfigKey & ConfigValues & { readonly expectedRevision?: number },
+    config: ConfigKey & ConfigValues & { readonly expectedRevisions?: readonly number[] },
   ): Promise<ConfigRecord> {
-    const { accountId, slug, configId, expectedRevision } = config;
+    const { accountId, slug, configId, expectedRevisions } = config;
     const values = {
       application_fields: JSON.stringify(config.applicationFields),
       workflow_fields: JSON.stringify(config.workflowFields),
@@ -59,21 +60,24 @@ export class ConfigStore {
     try {
       return await this.#db.transaction().execute(async (transaction) => {
         await lockAccount(transaction, actor, accountId);
+        // Nothing may be there yet.
+        const isNew = expectedRevisions?.length === 0;
         const row =
-          expectedRevision === undefined
+          expectedRevisions === undefined || isNew
             ? await transaction
                 .insertInto("config")
                 .values({ ...key, ...values })
-                .onConflict((conflict) =>
-                  conflict.columns(["environment_id", "account_id", "slug", "config_id"]).doUpdateSet(next),
-                )
+                .onConflict((conflict) => {
+                  const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
+                  return isNew ? target.doNothing() : target.doUpdateSet(next);
+                })
                 .returning(columns)
                 .executeTakeFirst()
             : await transaction
                 .updateTable("config")
                 .set(next)
                 .where(({ and }) => and(key))
-                .where("revision", "=", expectedRevision)
+                .where("revision", "=", anyOf(expectedRevisions))
                 .returning(columns)
                 .executeTakeFirst();
         if (row === undefined) throw changedSince(resourceOf(config));

@@ -2,6 +2,7 @@ import { type Kysely, type Selectable, sql } from "kysely";
 import type { Actor } from "../domain/audit.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { anyOf } from "./any-of.ts";
 import { recordChange } from "./audit.ts";
 import { brokenConstraint } from "./faults.ts";
 import { changedSince, integrationNotFound } from "./integration-store.ts";
@@ -40,21 +41,28 @@ export class ConnectionStore {
   /** Refuses with RESOURCE_NOT_FOUND, INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
   async put(
     actor: Actor,
-    connection: ConnectionKey & Sealed & Pick<ConnectionRecord, "hints"> & { readonly expectedRevision?: number },
+    connection: ConnectionKey &
+      Sealed &
+      Pick<ConnectionRecord, "hints"> & { readonly expectedRevisions?: readonly number[] },
   ): Promise<ConnectionRecord> {
     const { environmentId } = actor;
-    const { accountId, slug, expectedRevision, sealed, sealedBy, hints } = connection;
+    const { accountId, slug, expectedRevisions, sealed, sealedBy, hints } = connection;
     const values = { sealed, sealed_by: sealedBy, hints: JSON.stringify(hints) };
     const next = { ...values, revision: sql<number>`connection.revision + 1`, update_time: sql<Date>`now()` };
     try {
       return await this.#db.transaction().execute(async (transaction) => {
         await lockAccount(transaction, actor, accountId);
+        // Nothing may be there yet.
+        const isNew = expectedRevisions?.length === 0;
         const row =
-          expectedRevision === undefined
+          expectedRevisions === undefined || isNew
             ? await transaction
                 .insertInto("connection")
                 .values({ environment_id: environmentId, account_id: accountId, slug, ...values })
-                .onConflict((conflict) => conflict.columns(["environment_id", "account_id", "slug"]).doUpdateSet(next))
+                .onConflict((conflict) => {
+                  const target = conflict.columns(["environment_id", "account_id", "slug"]);
+                  return isNew ? target.doNothing() : target.doUpdateSet(next);
+                })
                 .returning(columns)
                 .executeTakeFirst()
             : await transaction
@@ -63,7 +71,7 @@ export class ConnectionStore {
                 .where("environment_id", "=", environmentId)
                 .where("account_id", "=", accountId)
                 .where("slug", "=", slug)
-                .where("revision", "=", expectedRevision)
+                .where("revision", "=", anyOf(expectedRevisions))
                 .returning(columns)
                 .executeTakeFirst();
         if (row === undefined) throw changedSince(resourceOf(connection));

@@ -1,6 +1,7 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { Actor } from "../domain/audit.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { anyOf } from "./any-of.ts";
 import { recordChange } from "./audit.ts";
 import { brokenConstraint } from "./faults.ts";
 import { cutPage, type Page } from "./page.ts";
@@ -79,7 +80,7 @@ export class IntegrationStore {
   /** Refuses with INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
   async update(
     actor: Actor,
-    { slug, expectedRevision, ...content }: IntegrationContent & { readonly expectedRevision?: number },
+    { slug, expectedRevisions, ...content }: IntegrationContent & { readonly expectedRevisions?: readonly number[] },
   ): Promise<IntegrationRecord> {
     const { environmentId } = actor;
     const updated = await this.#db.transaction().execute(async (transaction) => {
@@ -88,7 +89,11 @@ export class IntegrationStore {
         .set({ ...content, revision: sql`revision + 1`, update_time: sql`now()` })
         .where("environment_id", "=", environmentId)
         .where("slug", "=", slug)
-        .where("revision", "=", expectedRevision ?? sql.ref<number>("revision"))
+        .where(
+          "revision",
+          "=",
+          expectedRevisions === undefined ? sql.ref<number>("revision") : anyOf(expectedRevisions),
+        )
         .returning(columns)
         .executeTakeFirst();
       if (row !== undefined) await recordChange(transaction, actor, { action: "UPDATE", resource: resourceOf(slug) });

@@ -3,6 +3,7 @@ import type { Actor } from "../domain/audit.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
+import { anyOf } from "./any-of.ts";
 import { recordChange } from "./audit.ts";
 import { changedSince } from "./integration-store.ts";
 import { cutPage, type Page } from "./page.ts";
@@ -39,7 +40,11 @@ export class LinkedAccountStore {
   /** Creates an account or replaces what is known of it. Refuses with ETAG_MISMATCH where a revision is expected. */
   async put(
     actor: Actor,
-    { accountId, expectedRevision, ...content }: LinkedAccountContent & { readonly expectedRevision?: number },
+    {
+      accountId,
+      expectedRevisions,
+      ...content
+    }: LinkedAccountContent & { readonly expectedRevisions?: readonly number[] },
   ): Promise<LinkedAccountRecord> {
     const { environmentId } = actor;
     const values = { name: content.name ?? null, attributes: content.attributes };
@@ -49,13 +54,18 @@ export class LinkedAccountStore {
       update_time: sql<Date>`now()`,
       delete_time: null,
     };
+    // Nothing may be there yet, but what was deleted.
+    const isNew = expectedRevisions?.length === 0;
     return await this.#db.transaction().execute(async (transaction) => {
       const row =
-        expectedRevision === undefined
+        expectedRevisions === undefined || isNew
           ? await transaction
               .insertInto("linked_account")
               .values({ environment_id: environmentId, account_id: accountId, ...values })
-              .onConflict((conflict) => conflict.columns(["environment_id", "account_id"]).doUpdateSet(next))
+              .onConflict((conflict) => {
+                const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
+                return isNew ? update.where("linked_account.delete_time", "is not", null) : update;
+              })
               .returning(columns)
               .returning(isInserted)
               .executeTakeFirst()
@@ -64,7 +74,7 @@ export class LinkedAccountStore {
               .set(next)
               .where("environment_id", "=", environmentId)
               .where("account_id", "=", accountId)
-              .where("revision", "=", expectedRevision)
+              .where("revision", "=", anyOf(expectedRevisions))
               .where("delete_time", "is", null)
               .returning(columns)
               .returning(isInserted)

@@ -3,6 +3,7 @@ import type { Actor, AuditAction } from "../domain/audit.ts";
 import { newId } from "../domain/id.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { WorkflowRecord } from "../domain/workflow.ts";
+import { anyOf } from "./any-of.ts";
 import { recordChange } from "./audit.ts";
 import { brokenConstraint } from "./faults.ts";
 import { integrationNotFound } from "./integration-store.ts";
@@ -150,12 +151,12 @@ export function refusalOfNames(
 function expected(
   transaction: Transaction<Tables>,
   { environmentId }: Actor,
-  { workflowId, expectedRevision }: Expected,
+  { workflowId, expectedRevisions }: Expected,
 ) {
   return transaction
     .updateTable("workflow")
     .where("environment_id", "=", environmentId)
     .where("id", "=", workflowId)
     .where("delete_time", "is", null)
-    .$if(expectedRevision !== undefined, (update) => update.where("revision", "=", expectedRevision ?? 0));
+    .$if(expectedRevisions !== undefined, (update) => update.where("revision", "=", anyOf(expectedRevisions ?? [])));
 }

@@ -5,7 +5,7 @@ import type { Tables } from "./tables.ts";
 /** A workflow, and in which state it must be to be changed; in any where none is named. */
 export type Expected = {
   readonly workflowId: string;
-  readonly expectedRevision?: number;
+  readonly expectedRevisions?: readonly number[];
 };
 
 /** The columns that a workflow is shown by. */

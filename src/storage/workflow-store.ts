@@ -4,6 +4,7 @@ import type { Actor } from "../domain/audit.ts";
 import type { Reach } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
+import { anyOf } from "./any-of.ts";
 import { type DraftTest, type KeptDraft, keepDraft } from "./draft-snapshot.ts";
 import type { Page } from "./page.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
@@ -129,7 +130,7 @@ export class WorkflowStore {
 
   /** Replaces the draft, in the revision that is expected of it. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
   async saveDraft(actor: Actor, draft: Expected & { readonly definition: string }): Promise<DraftRecord> {
-    const { workflowId, definition, expectedRevision } = draft;
+    const { workflowId, definition, expectedRevisions } = draft;
     const row = await changeWorkflow(this.#db, actor, {
       action: "SAVE_DRAFT",
       workflowId,
@@ -143,7 +144,9 @@ export class WorkflowStore {
             update_time: sql`now()`,
           })
           .where(isReferenced({ environmentId: actor.environmentId }, { workflow: workflowId }))
-          .$if(expectedRevision !== undefined, (update) => update.where("draft_revision", "=", expectedRevision ?? 0))
+          .$if(expectedRevisions !== undefined, (update) =>
+            update.where("draft_revision", "=", anyOf(expectedRevisions ?? [])),
+          )
           .returning(["draft_revision", "draft_update_time"])
           .executeTakeFirst(),
     });

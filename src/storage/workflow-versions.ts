@@ -2,6 +2,7 @@ import { type Kysely, sql, type Transaction } from "kysely";
 import type { Tenant } from "../domain/account.ts";
 import type { Actor } from "../domain/audit.ts";
 import type { VersionRecord } from "../domain/workflow.ts";
+import { anyOf } from "./any-of.ts";
 import { byInputRow, inputRows } from "./input-rows.ts";
 import { cutPage, type Page } from "./page.ts";
 import { parseVersionToken, versionTokenOf } from "./page-token.ts";
@@ -33,7 +34,7 @@ export async function publishVersion(
 async function insertVersion(
   transaction: Transaction<Tables>,
   { environmentId }: Actor,
-  { workflowId, definition, revision, expectedRevision }: Publication,
+  { workflowId, definition, revision, expectedRevisions }: Publication,
 ): Promise<number | undefined> {
   const row = await transaction
     .with("published", (query) =>
@@ -49,7 +50,7 @@ async function insertVersion(
         .where("id", "=", workflowId)
         .where("delete_time", "is", null)
         .$if(revision !== undefined, (update) => update.where("draft_revision", "=", revision ?? 0))
-        .$if(expectedRevision !== undefined, (update) => update.where("revision", "=", expectedRevision ?? 0))
+        .$if(expectedRevisions !== undefined, (update) => update.where("revision", "=", anyOf(expectedRevisions ?? [])))
         .returning(["environment_id", "id", "latest_version"]),
     )
     .insertInto("workflow_version")

@@ -19,7 +19,7 @@ const { createWorkflow, deleteWorkflow, listWorkflows } = WorkflowService.method
 const { getExecution } = ExecutionService.method;
 
 const notFound: Refusal = { status: 404, code: "NotFound", reason: "INTEGRATION_NOT_FOUND" };
-const stale: Refusal = { status: 409, code: "Aborted", reason: "ETAG_MISMATCH" };
+const stale: Refusal = { status: 412, code: "Aborted", reason: "ETAG_MISMATCH" };
 
 let flowcall: Flowcall;
 let calls: ExecutionCalls;

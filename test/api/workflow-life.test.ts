@@ -86,7 +86,7 @@ describe("a workflow is changed", () => {
         await call("deleteWorkflow", { workflow: alias, etag }),
       ]) {
         expect(refused).toMatchObject({ reason: "ETAG_MISMATCH" });
-        expect(refused.code ?? refused.status).toBe(refused.status === undefined ? "Aborted" : 409);
+        expect(refused.code ?? refused.status).toBe(refused.status === undefined ? "Aborted" : 412);
       }
       expect((await call("getWorkflow", { workflow: alias })).message).toEqual(first.message);
       const { etag: current } = messageOf(first);

@@ -131,9 +131,9 @@ describe("a draft", () => {
     const { workflows } = stores;
     const { actor, environmentId, workflowId } = tenant;
     const save = { workflowId, definition: '{"nodes": []}' };
-    const first = await workflows.saveDraft(actor, { ...save, expectedRevision: 0 });
+    const first = await workflows.saveDraft(actor, { ...save, expectedRevisions: [0] });
     expect(first).toMatchObject({ workflowId, definition: save.definition, revision: 1 });
-    await checkRefused(workflows.saveDraft(actor, { ...save, expectedRevision: 0 }), "ETAG_MISMATCH");
+    await checkRefused(workflows.saveDraft(actor, { ...save, expectedRevisions: [0] }), "ETAG_MISMATCH");
     expect((await workflows.saveDraft(actor, save)).revision).toBe(2);
     expect(await workflows.getDraft(environmentId, workflowId)).toMatchObject({ revision: 2 });
   });
@@ -223,7 +223,7 @@ describe("a change", () => {
     const events = () =>
       db.selectFrom("audit_event").select("id").where("environment_id", "=", environmentId).execute();
     const before = await events();
-    const stale = { workflowId, expectedRevision: 7 };
+    const stale = { workflowId, expectedRevisions: [7] };
     await checkRefused(workflows.create(actor, { slug: "asana", name: "X", alias: "one" }), "ALIAS_TAKEN");
     await checkRefused(workflows.update(actor, { ...stale, slug: "asana", name: "X" }), "ETAG_MISMATCH");
     await checkRefused(workflows.saveDraft(actor, { ...stale, definition: "{}" }), "ETAG_MISMATCH");
