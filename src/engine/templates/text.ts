@@ -68,7 +68,7 @@ export function splitTemplates(text: string, field: Field): readonly Piece[] {
     const close = templateEnd(text, position);
     if (close < 0) {
       reportUnclosed(text.slice(position), field);
-      return pieces;
+      break;
     }
     if (written !== "") pieces.push(written);
     written = "";
