@@ -1,4 +1,8 @@
-import { describe, test } from "vitest";
+import { fromJson } from "@bufbuild/protobuf";
+import { describe, expect, test } from "vitest";
+import { defaultLimits } from "../../src/domain/limits.ts";
+import { loadGraph } from "../../src/engine/compile-graph.ts";
+import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
 import { type Case, checkProblems as check, comparing, only, response, transform } from "./definitions.ts";
 import { start } from "./workflow.ts";
 
@@ -6,6 +10,8 @@ import { start } from "./workflow.ts";
 function requestOf(json: string) {
   return { id: "a", http: { method: "POST", url: "https://api.example", json } };
 }
+
+const edge = { source: "start", target: "a" };
 
 const never = { comparisons: [{ left: "1", operator: "eq", right: "2" }] };
 
@@ -274,3 +280,12 @@ test("all problems are told at once, in the order of the nodes", () => {
     },
   );
 });
+
+test.each(['{"id": 7615917337495251231}', "1e400", '"a\\u0000"', '["\\ud800"]'])(
+  "a version that was published with %s still runs",
+  async (data) => {
+    const definition = fromJson(WorkflowDefinitionSchema, { nodes: [start, response("a", data)], edges: [edge] });
+    const { errors } = await loadGraph(definition, defaultLimits, () => undefined);
+    expect(errors).toEqual([]);
+  },
+);

@@ -43,6 +43,11 @@ export class Names {
     }
   }
 
+  /** Whether the definition is to be published. One that was published before runs on as it was taken then. */
+  get isNew(): boolean {
+    return this.#known !== undefined;
+  }
+
   /** Counts a template, and gives how many there are. */
   countTemplate(): number {
     return ++this.#templates;
@@ -80,6 +85,11 @@ export class Field {
     this.#names = names;
     this.#nodeId = nodeId;
     this.#path = path;
+  }
+
+  /** Whether rules that came later apply: see `Names.isNew`. */
+  get isNew(): boolean {
+    return this.#names.isNew;
   }
 
   /** For one rendering of what is compiled here. */

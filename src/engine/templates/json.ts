@@ -12,7 +12,7 @@ import { loneTemplate, type Piece, reportUnclosed, textTemplate } from "./text.t
  * The text is read as JSON once, here, with each template as a value or as a part of a string; what a template reads
  * later is put into that finished structure. So no data can close a string, add a member or end the document.
  *
- * What the author wrote is sent as it was written, or not at all: it keeps to the rules that a payload has to keep to.
+ * What the author wrote is sent as it was written, or not at all: to be published it has to keep to the rules of a payload.
  */
 export function compileJson(text: string, limits: JsonLimits, field: Field): Template<JsonValue> {
   if (!field.isWithin(text, "textMax")) return { references: [], render: () => null };
@@ -62,7 +62,7 @@ class JsonReader {
       throw new JsonProblem(`The JSON nests deeper than ${depthMax} containers. Make it flatter.`);
     }
     this.#values += 1;
-    if (this.#values > valuesMax) {
+    if (this.#values > valuesMax && this.#field.isNew) {
       throw new JsonProblem(`The JSON makes more than ${valuesMax} values. Split it.`);
     }
     if (next === "{") {
@@ -93,7 +93,7 @@ class JsonReader {
         throw new JsonProblem(`The member "${key}" is there twice. Keep one of them.`);
       }
       keys.add(key);
-      if (keys.size > this.#limits.keysMax) {
+      if (keys.size > this.#limits.keysMax && this.#field.isNew) {
         throw new JsonProblem(`The JSON has an object with more than ${this.#limits.keysMax} members. Split it.`);
       }
       this.#take(":");
@@ -212,6 +212,7 @@ class JsonReader {
 
   #unescape(start: number, end: number): string {
     const text = this.#unescaped(start, end);
+    if (!this.#field.isNew) return text;
     if (!text.isWellFormed()) throw new JsonProblem(`The JSON ${loneSurrogateProblem}; ${this.#place(start)}.`);
     if (text.includes("\0")) throw new JsonProblem(`The JSON ${nulProblem}; ${this.#place(start)}.`);
     return text;
@@ -237,7 +238,8 @@ class JsonReader {
     }
     // The pattern matches JSON's literals only.
     const constant = JSON.parse(word) as JsonValue;
-    const problem = typeof constant === "number" ? numberProblem(constant, word) : undefined;
+    const isChecked = typeof constant === "number" && this.#field.isNew;
+    const problem = isChecked ? numberProblem(constant, word) : undefined;
     if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#place(this.#position)}.`);
     this.#position += word.length;
     return { references: [], render: () => constant };
