@@ -3,7 +3,7 @@ import { QueryError } from "./query-error.ts";
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
-/** Zones whose rules are kept: one takes some tens of kilobytes and a tenth of a millisecond to make. */
+/** Zones whose rules are kept: one takes some tens of kilobytes and about a millisecond to make. */
 const zonesMax = 20;
 
 /** Longer than any name of a zone. */
