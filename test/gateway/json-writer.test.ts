@@ -34,11 +34,11 @@ test("a Struct that carries its text is written as that text, and a copy of it i
   if (typeof payload !== "object" || payload === null || Array.isArray(payload)) throw new Error("not an object");
   const named = { id: "1", slug: "s", name: "n", url: "/x" };
   expect(check(WorkflowSchema, create(WorkflowSchema, { ...named, payload }))).toBe(
-    `{"payload":${spaced},"id":"1","slug":"s","name":"n","url":"/x","etag":""}`,
+    `{"payload":${spaced},"id":"1","slug":"s","name":"n","url":"/x","etag":"","method":""}`,
   );
   const changed = { ...payload, c: 1 };
   expect(check(WorkflowSchema, create(WorkflowSchema, { ...named, payload: changed }))).toBe(
-    '{"id":"1","slug":"s","name":"n","url":"/x","payload":{"b":100,"c":1},"etag":""}',
+    '{"id":"1","slug":"s","name":"n","url":"/x","payload":{"b":100,"c":1},"etag":"","method":""}',
   );
 });
 
@@ -48,7 +48,7 @@ test("a value without text, and one deeper in the message, is written as any oth
   expect(check(ExecutionResultSchema, result)).toBe('{"response":"a\\"","status":"COMPLETED"}');
   const workflow = create(WorkflowSchema, { id: "1", url: "/x" });
   expect(check(ListWorkflowsResponseSchema, create(ListWorkflowsResponseSchema, { workflows: [workflow] }))).toBe(
-    '{"workflows":[{"id":"1","slug":"","name":"","url":"/x","etag":""}]}',
+    '{"workflows":[{"id":"1","slug":"","name":"","url":"/x","etag":"","method":""}]}',
   );
 });
 
