@@ -16,15 +16,20 @@ const pauseMax = { loopTurns: 16, ms: 20 };
  */
 export class BeginTurns {
   readonly #accepted: () => number;
+  readonly #now: () => number;
   readonly #waiting = new FairQueue<() => void>();
   #acceptedBefore = 0;
   #loopTurns = 0;
   #beginTime = 0;
   #isBusy = false;
 
-  /** @param accepted how many connections were accepted so far */
-  constructor(accepted: () => number) {
+  /**
+   * @param accepted how many connections were accepted so far
+   * @param now in milliseconds
+   */
+  constructor(accepted: () => number, now = () => performance.now()) {
     this.#accepted = accepted;
+    this.#now = now;
   }
 
   /** When a connection of an address may begin; undefined: now. */
@@ -39,7 +44,7 @@ export class BeginTurns {
 
   #pauseThenGoOn(): void {
     this.#loopTurns = 0;
-    this.#beginTime = performance.now();
+    this.#beginTime = this.#now();
     this.#waitForTurn();
   }
 
@@ -64,6 +69,6 @@ export class BeginTurns {
     const { loopTurns, ms } = accepted === this.#acceptedBefore ? pause : pauseMax;
     this.#acceptedBefore = accepted;
     this.#loopTurns += 1;
-    return this.#loopTurns < loopTurns && performance.now() - this.#beginTime < ms;
+    return this.#loopTurns < loopTurns && this.#now() - this.#beginTime < ms;
   }
 }
