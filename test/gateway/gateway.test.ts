@@ -86,7 +86,10 @@ describe("a call", () => {
         '"message":"It failed.","request_id":"request-1","execution_id":"1"}',
     );
     const created = await check("/api/v1/workflow/x", {}, async () => create(WorkflowSchema, { id: "1" }));
-    expect(created).toMatchObject({ status: 201, text: '{"id":"1","slug":"","name":"","url":"","etag":"","method":""}' });
+    expect(created).toMatchObject({
+      status: 201,
+      text: '{"id":"1","slug":"","name":"","url":"","etag":"","method":""}',
+    });
     expect(created.headers.get("location")).toBe("/x");
   });
 
