@@ -7,12 +7,20 @@ export function takeMs(response: Exchange["response"], { replyMs, replyBytesPerM
   return replyMs + Number(response.getHeader("content-length") ?? 0) / replyBytesPerMsMin;
 }
 
+/** Made once: whoever goes on without an end leaves as often, and each error that is made costs its trace. */
+const callerLeft = new Error("the caller went away");
+
+/** Whether a call was aborted since nobody waits for its reply, and not for a reason that its caller is to be told. */
+export function hasLeft(signal: AbortSignal): boolean {
+  return signal.reason === callerLeft;
+}
+
 /** Settles when nothing more of the reply will be sent; aborts the call if not all of it was. */
 export function whenClosed(response: Exchange["response"], abort: AbortController): Promise<void> {
   return new Promise((resolve) => {
     response.once("close", () => {
       if (!isSent(response)) {
-        abort.abort(new Error("the caller went away"));
+        abort.abort(callerLeft);
       }
       resolve();
     });

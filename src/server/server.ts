@@ -32,7 +32,7 @@ import { originOf } from "./origin.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
 import { RefusalPace } from "./refusal-pace.ts";
 import { RefusalShare } from "./refusal-share.ts";
-import { takeMs, whenClosed, within } from "./reply-taken.ts";
+import { hasLeft, takeMs, whenClosed, within } from "./reply-taken.ts";
 import { guardReply } from "./unread-body.ts";
 
 export type ServerOptions = AdmissionOptions & {
@@ -213,7 +213,7 @@ export class Server implements Service {
         if (this.#isStopping) throw shuttingDown();
         principal = await admission.admit(route.access, shown, exchange);
         // Who has gone meanwhile, as one who resets each request at once, costs no more than the look-up of its key.
-        if (call.signal.aborted) return;
+        if (hasLeft(call.signal)) return;
         this.#options.count?.(principal);
         bytes.owner = principal;
         seat = calls.enter(principal);
@@ -224,7 +224,7 @@ export class Server implements Service {
         if (route.isStream) held.push(keyless.takeStream(exchange, abort));
         await keyless.waitForTurn(exchange);
         // Whoever sends many at once on a connection is cut before they have their turns.
-        if (call.signal.aborted) return;
+        if (hasLeft(call.signal)) return;
       } else return;
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
         exchange.response.writeContinue();
@@ -242,7 +242,7 @@ export class Server implements Service {
       if (isKeyless && !refusals.take(exchange)) return;
       if (isKeyless) await keyless.waitForTurn(exchange);
       await pace.wait(error, { address: exchange.address, signal: call.signal });
-      if (call.signal.aborted) return;
+      if (hasLeft(call.signal)) return;
       await route.refuse(exchange, call, this.#toRefusal(error, call));
     } finally {
       seat?.leave();

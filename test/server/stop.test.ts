@@ -242,3 +242,21 @@ test("connections that the machine has made and the server has not taken yet are
   }
   await stopped;
 });
+
+test.each(versions)(
+  "a stream that the stop ends before it has a head is answered all the same (%s)",
+  async (version) => {
+    const begun = Promise.withResolvers<void>();
+    const { server, url } = await startServer({
+      serve: (_exchange, { signal }) => {
+        begun.resolve();
+        return new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("it is over"))));
+      },
+    });
+    const reply = send(version, url, { path: "/stream" });
+    await begun.promise;
+    const stopped = server.stop();
+    expect((await reply).status).toBe(500);
+    await stopped;
+  },
+);
