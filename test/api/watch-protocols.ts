@@ -85,6 +85,8 @@ function overRest(url: string, version: HttpVersion): WatchProtocol {
         },
       });
       signal?.addEventListener("abort", reply.close);
+      // It may have been aborted before there was a reply to close.
+      if (signal?.aborted) reply.close();
       try {
         if (reply.status === 204) return;
         if (reply.status !== 200) throw refused(Buffer.concat(await reply.body.toArray()).toString());
