@@ -75,12 +75,10 @@ export class ApiKeyStore {
   /** Who calls with what a key has made, as a watch token: nobody, where the key is revoked or has expired. */
   async findPrincipalByName({ environmentId, keyId }: KeyName): Promise<FoundPrincipal | undefined> {
     const { rows } = await sql<PrincipalRow>`
-      select key.hash, environment.organization_id, environment.id as environment_id, environment.kind, key.id, key.scopes,
-        key.workflow_ids, key.linked_account_ids, key.expire_time as end_time,
-        (extract(epoch from key.expire_time - now()) * 1000)::float8 as valid_ms
-      from api_key key join environment on environment.id = key.environment_id
-      where key.id = ${keyId} and key.environment_id = ${environmentId} and key.revoke_time is null
-        and (key.expire_time is null or key.expire_time > now())`.execute(this.#db);
+      select key.hash, ${principalColumns}
+      from (select *, expire_time as end_time from api_key where id = ${keyId} and environment_id = ${environmentId}) as key
+      join environment on environment.id = key.environment_id
+      where ${isValid}`.execute(this.#db);
     const [row] = rows;
     return row && toFound(row);
   }
@@ -194,15 +192,20 @@ export class ApiKeyStore {
   }
 }
 
+/** Of `key`, with the end of what was shown of it as `end_time`, and its `environment`. */
+const principalColumns = sql`environment.organization_id, environment.id as environment_id, environment.kind, key.id,
+  key.scopes, key.workflow_ids, key.linked_account_ids, key.end_time,
+  (extract(epoch from key.end_time - now()) * 1000)::float8 as valid_ms`;
+
+const isValid = sql`key.revoke_time is null and (key.end_time is null or key.end_time > now())`;
+
 /** Answers in the order of the hashes. */
 async function findPrincipals(
   db: Kysely<Tables>,
   hashes: readonly string[],
 ): Promise<readonly (FoundPrincipal | undefined)[]> {
   const { rows } = await sql<PrincipalRow>`
-    select asked.hash, environment.organization_id, environment.id as environment_id, environment.kind, key.id,
-      key.scopes, key.workflow_ids, key.linked_account_ids, key.end_time,
-      (extract(epoch from key.end_time - now()) * 1000)::float8 as valid_ms
+    select asked.hash, ${principalColumns}
     from unnest(${hashes}::text[]) as asked (hash)
     cross join lateral (
       select *, expire_time as end_time from api_key where api_key.hash = asked.hash
@@ -211,7 +214,7 @@ async function findPrincipals(
       select *, least(expire_time, previous_expire_time) as end_time from api_key where previous_hash = asked.hash
     ) as key
     join environment on environment.id = key.environment_id
-    where key.revoke_time is null and (key.end_time is null or key.end_time > now())`.execute(db);
+    where ${isValid}`.execute(db);
   const found = new Map(rows.map((row) => [row.hash, toFound(row)]));
   return hashes.map((hash) => found.get(hash));
 }
