@@ -1,3 +1,5 @@
+import { isDay } from "../domain/day.ts";
+
 /** An instant: whole seconds since 1970, and the digits behind them without zeros at the end. */
 export type Moment = { readonly seconds: number; readonly fraction: string };
 
@@ -16,13 +18,6 @@ export function parseMoment(text: string): Moment | undefined {
   if (!isDay(day)) return undefined;
   const seconds = Date.parse(`${day}T${time}${offset.toUpperCase()}`) / 1000;
   return { seconds, fraction: fraction.replace(/0+$/, "") };
-}
-
-/** Whether a text is a full-date of RFC 3339, as 2026-01-31. Such texts stand in the order of their days. */
-export function isDay(text: string): boolean {
-  if (!/^\d{4}-\d\d-\d\d$/.test(text)) return false;
-  // Date takes the 30th of February for the 2nd of March; such a day does not come back as it went in.
-  return new Date(`${text}T00:00:00Z`).toJSON()?.startsWith(text) ?? false;
 }
 
 /** Negative, zero or positive as the left one is before, at or behind the right one. */

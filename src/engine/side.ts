@@ -1,7 +1,8 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { isDay } from "../domain/day.ts";
 import { type Decimal, parseDecimal } from "./decimal.ts";
 import { NodeFailure } from "./failure.ts";
-import { isDay, type Moment, parseMoment } from "./moment.ts";
+import { type Moment, parseMoment } from "./moment.ts";
 
 /**
  * The work of one evaluation of a Rule: the characters and values that its comparisons read. All of it takes some tens of

@@ -6,6 +6,7 @@ import {
   mergeFromJson,
   ScalarType,
 } from "@bufbuild/protobuf";
+import { isDay } from "../domain/day.ts";
 import { type FieldPath, singularExpected } from "../domain/field-path.ts";
 import type { FieldViolation } from "../domain/request-error.ts";
 
@@ -48,7 +49,8 @@ function jsonOfText(field: DescField, text: string): JsonValue | undefined {
   }
   switch (field.scalar) {
     case undefined: // A message whose JSON is a string.
-      return field.message?.typeName === "google.protobuf.Timestamp" && !isDay(text) ? undefined : text;
+      // `Date.parse`, by which a Timestamp is read, takes 30 February for the first of March.
+      return field.message?.typeName === "google.protobuf.Timestamp" && !isDay(text.slice(0, 10)) ? undefined : text;
     case ScalarType.STRING:
     case ScalarType.BYTES:
       return text;
@@ -60,10 +62,4 @@ function jsonOfText(field: DescField, text: string): JsonValue | undefined {
     default:
       return /^-?[0-9]{1,20}$/.test(text) ? text : undefined;
   }
-}
-
-/** Whether a date begins with a day that there is: `Date.parse` takes 30 February for the first of March. */
-function isDay(text: string): boolean {
-  const [year = Number.NaN, month = 0, day = 0] = text.slice(0, 10).split("-").map(Number);
-  return new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day;
 }

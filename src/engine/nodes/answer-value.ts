@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { numberProblem } from "../../domain/json-refusal.ts";
 import { NodeFailure } from "../failure.ts";
+import { parseLossless } from "../lossless-json.ts";
 
 /** What the author asks the body of an answer to be. */
 export type AnswerKind = "AUTO" | "JSON" | "TEXT" | "BYTES";
@@ -106,28 +106,13 @@ function charsetOf(bytes: Uint8Array, type: string): string | undefined {
   return declared === undefined || /^utf-?16/i.test(declared) ? undefined : declared;
 }
 
-/** Reads JSON and keeps what a double would lose or overflow on: such a number becomes its spelling, as a string. */
 function parseAnswer(text: string): JsonValue | undefined {
   try {
-    const value: JsonValue = JSON.parse(text);
-    // Only long or exponential numbers can be lost, and most answers have none.
-    return /\d{16}|\d[eE]/.test(text) ? JSON.parse(text.replace(stringOrNumber, keepNumber)) : value;
+    return parseLossless(text);
   } catch (error) {
     if (error instanceof SyntaxError) {
       return undefined;
     }
     throw error;
   }
-}
-
-/** In a text that is JSON, the strings, which are left alone, and the numbers. */
-const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-
-function keepNumber(token: string): string {
-  if (token.startsWith('"')) {
-    return token;
-  }
-  const value = Number(token);
-  const isLost = /^-?\d+$/.test(token) && !Number.isSafeInteger(value);
-  return isLost || numberProblem(value, token) !== undefined ? JSON.stringify(token) : token;
 }

@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { isDay } from "../../domain/day.ts";
 import type { DelayNode } from "../../gen/flowcall/v1/definition_pb.ts";
 import { parseDecimal } from "../decimal.ts";
 import { NodeFailure } from "../failure.ts";
@@ -80,11 +81,9 @@ function parseMoment(value: JsonValue): number | undefined {
   if (match === null) {
     return undefined;
   }
-  const [, day, hour, rest, offset = ""] = match;
-  // Date takes the 30th of February for the 2nd of March; such a day does not come back as it went in.
-  const isDay = new Date(`${day}T00:00:00Z`).toJSON()?.startsWith(day ?? "");
+  const [, day = "", hour, rest, offset = ""] = match;
   const moment = Date.parse(`${day}T${hour}${rest}${offset.toUpperCase()}`);
-  return isDay && Number.isFinite(moment) ? moment : undefined;
+  return isDay(day) && Number.isFinite(moment) ? moment : undefined;
 }
 
 function problemOf(check: () => unknown): string | undefined {

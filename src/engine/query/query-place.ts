@@ -1,3 +1,5 @@
+import { lineAndColumnAt } from "../text-place.ts";
+
 /** From a place in the query that runs on, both texts go side by side. */
 export type Mark = { readonly written: number; readonly source: number };
 
@@ -28,6 +30,5 @@ export function lineAndColumn({ text, marks }: QuerySource, place: number): stri
   const next = marks.findIndex(({ written }) => written > place);
   const { written, source } = marks.at(next < 0 ? marks.length - 1 : next - 1) ?? { written: 0, source: 0 };
   const offset = Math.min(source + place - written, marks[next]?.source ?? text.length);
-  const lines = text.slice(0, offset).split("\n");
-  return `line ${lines.length}, column ${(lines.at(-1) ?? "").length + 1}`;
+  return lineAndColumnAt(text, offset);
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { JsonValue } from "@bufbuild/protobuf";
-import { numberProblem } from "../../domain/json-refusal.ts";
+import { parseLossless } from "../lossless-json.ts";
 import { checkData } from "./check-data.ts";
 import { QueryError } from "./query-error.ts";
 
@@ -49,23 +49,11 @@ export function parseJsonText(text: string | undefined): JsonValue | undefined {
   if (text === undefined) return undefined;
   let value: JsonValue;
   try {
-    value = JSON.parse(text) as JsonValue;
-    // Only long or exponential numbers can be lost.
-    if (/\d{16}|\d[eE]/.test(text)) value = JSON.parse(text.replace(stringOrNumber, keepNumber)) as JsonValue;
+    value = parseLossless(text);
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/,? ?(?:"|\.\.\.).*$/s, "") : "";
     throw new QueryError(`$parseJson was given a text that is no JSON: ${why || "it ends too early"}`);
   }
   checkData(value);
   return value;
-}
-
-/** In a text that is JSON, the strings, which are left alone, and the numbers. */
-const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
-
-function keepNumber(token: string): string {
-  if (token.startsWith('"')) return token;
-  const value = Number(token);
-  const isLost = /^-?\d+$/.test(token) && !Number.isSafeInteger(value);
-  return isLost || numberProblem(value, token) !== undefined ? JSON.stringify(token) : token;
 }

@@ -1,6 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { loneSurrogateProblem, nulProblem, numberProblem } from "../../domain/json-refusal.ts";
 import type { JsonLimits } from "../../domain/limits.ts";
+import { lineAndColumnAt } from "../text-place.ts";
 import type { Field } from "./field.ts";
 import { readBraces, templateEnd } from "./path.ts";
 import type { Reference, Template } from "./reference.ts";
@@ -269,8 +270,7 @@ class JsonReader {
   }
 
   #place(position: number): string {
-    const before = this.#text.slice(0, position).split("\n");
-    return `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+    return lineAndColumnAt(this.#text, position);
   }
 }
 
