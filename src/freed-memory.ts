@@ -14,9 +14,9 @@ const littleBytes = 4 * mebibyte;
 const idleLooksMax = 5;
 
 /**
- * Garbage is collected, beside V8's own times, where the event loop was idle for most of the time since the last check, and
- * so long after the last collection: twice as long each time that one gives back little. What a burst leaves is garbage
- * only when its last connections have gone.
+ * Garbage is collected, beside V8's own times, when the event loop was idle for most of the time since the last check and
+ * the pause after the last collection is over. The pause doubles each time that a collection gives back little: what a
+ * burst leaves becomes garbage only when the last of its connections has closed, so one collection is too few.
  */
 const freeTimeMin = 0.7;
 const collectPauseMs = 15_000;

@@ -6,7 +6,7 @@ export type EntityTag = {
 };
 
 /**
- * The tags of an `If-Match` or `If-None-Match`; undefined where the text is none. A lone `*` is the caller's to look for.
+ * The tags of an `If-Match` or `If-None-Match`; undefined where the list is malformed. The caller handles a lone `*`.
  * Reads each character once.
  *
  *     If-Match   = "*" / #entity-tag

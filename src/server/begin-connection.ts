@@ -9,8 +9,8 @@ type BeginOptions = Pick<ListenerOptions, "limits" | "turnOf"> & {
 };
 
 /**
- * Finds out which HTTP a connection speaks, and lets it be spoken when it is its turn among those that came with it; and,
- * where its address has turns of its own, once in its life after waiting for one of those too.
+ * Finds out which HTTP a connection speaks, and begins it when its turn among the new connections comes. Where its address
+ * has used up its share of refusals (`turnOf`), it waits for a turn of that address first, once in its life.
  */
 export function beginConnection(socket: Socket, address: string, { limits, turnOf, turns, speak }: BeginOptions): void {
   const { firstBytesMs: timeoutMs, headerBytesMax: bytesMax } = limits;

@@ -1,9 +1,9 @@
 import { FairQueue } from "../domain/fair-queue.ts";
 
 /**
- * So long after one the next connection begins, in turns of the event loop and in milliseconds, whichever is over first;
- * and where more are still to be accepted, so long. What a connection has sent ahead is much work, and a call of those
- * that are there needs several turns; turns that are long for another reason leave room for it in one.
+ * How long the next connection waits after one has begun: so many turns of the event loop or so many milliseconds, whichever
+ * is over first. `pauseMax` counts while connections are still being accepted. In between, calls on older connections go
+ * on, which need several turns each. Where the turns themselves are long, one is enough.
  */
 const pause = { loopTurns: 4, ms: 5 };
 const pauseMax = { loopTurns: 16, ms: 20 };

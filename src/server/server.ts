@@ -223,7 +223,7 @@ export class Server implements Service {
       } else if (this.#takePlace(exchange, held)) {
         if (route.isStream) held.push(keyless.takeStream(exchange, abort));
         await keyless.waitForTurn(exchange);
-        // Whoever sends many at once on a connection is cut before they have their turns.
+        // A connection that has sent too many is cut while its requests wait.
         if (hasLeft(call.signal)) return;
       } else return;
       if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {

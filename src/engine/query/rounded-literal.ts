@@ -15,7 +15,7 @@ export function roundedLiteral(ast: object, query: string): UnknownName | undefi
   return undefined;
 }
 
-/** A number is known by where it ends. Digits behind a point or an exponent are no integer. */
+/** The integer that ends at a position; JSONata gives no other place of a number. Digits behind a point or an exponent are none. */
 function integerBefore(query: string, end: number): string | undefined {
   let start = end;
   while (/\d/.test(query[start - 1] ?? "")) start -= 1;
