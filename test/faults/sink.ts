@@ -1,8 +1,6 @@
-import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { setTimeout as pause } from "node:timers/promises";
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from "node:worker_threads";
+import type { SinkCall, SinkStart } from "./sink-server.ts";
 
 /** All calls under one Idempotency-Key. */
 export type SinkCalls = {
@@ -15,39 +13,55 @@ export type SinkCalls = {
 /**
  * An API for workflows to call: it keeps the account of calls by key. What it answers to a key is drawn at the key's
  * first call, so that a result that comes of another call shows.
+ *
+ * It serves in a thread of its own. Node accepts one connection in a turn of its loop, so in the thread of a busy case a
+ * call that came over a new connection, of a process that was killed since, was seen after the call of the next owner.
  */
 export class Sink {
-  readonly calls = new Map<string, SinkCalls>();
-  /** How long it takes for an answer. */
-  answerMs = 10;
-  readonly #server: Server;
+  readonly url: string;
+  readonly #worker: Worker;
+  readonly #calls = new Map<string, SinkCalls>();
+  readonly #told: MessagePort;
+  readonly #answerMs: Int32Array;
 
-  private constructor(server: Server) {
-    this.#server = server;
+  private constructor(url: string, worker: Worker, told: MessagePort, answerMs: Int32Array) {
+    this.url = url;
+    this.#worker = worker;
+    this.#told = told;
+    this.#answerMs = answerMs;
   }
 
   static async start(): Promise<Sink> {
-    const server = createServer((request, response) => {
-      const key = String(request.headers["idempotency-key"]);
-      const calls = sink.calls.get(key) ?? { times: [], value: randomUUID() };
-      sink.calls.set(key, calls);
-      calls.times.push(Date.now());
-      request.resume();
-      // Who asked may be dead by then.
-      response.on("error", () => undefined);
-      void pause(sink.answerMs).then(() =>
-        response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ value: calls.value })),
-      );
-    });
-    const sink = new Sink(server);
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
+    const answerMs = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+    const { port1: told, port2: tells } = new MessageChannel();
+    const workerData: SinkStart = { answerMs, tells };
+    const worker = new Worker(new URL("sink-server.ts", import.meta.url), { workerData, transferList: [tells] });
+    // The first that the server says is where it listens.
+    const [url]: string[] = await once(worker, "message");
+    const sink = new Sink(url ?? "", worker, told, answerMs);
+    sink.answerMs = 10;
     return sink;
   }
 
-  get url(): string {
-    // A server that listens on a port has an AddressInfo, which the type cannot know.
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/`;
+  /** All calls that have come by now. */
+  get calls(): ReadonlyMap<string, SinkCalls> {
+    for (let told = receiveMessageOnPort(this.#told); told !== undefined; told = receiveMessageOnPort(this.#told)) {
+      // Said by the server alone.
+      const { key, time, value } = told.message as SinkCall;
+      const calls = this.#calls.get(key) ?? { times: [], value };
+      this.#calls.set(key, calls);
+      calls.times.push(time);
+    }
+    return this.#calls;
+  }
+
+  /** How long it takes for an answer, in milliseconds, from the next call on. */
+  get answerMs(): number {
+    return Atomics.load(this.#answerMs, 0);
+  }
+
+  set answerMs(ms: number) {
+    Atomics.store(this.#answerMs, 0, ms);
   }
 
   get total(): number {
@@ -61,8 +75,7 @@ export class Sink {
   }
 
   async stop(): Promise<void> {
-    this.#server.close();
-    this.#server.closeAllConnections();
-    await once(this.#server, "close");
+    await this.#worker.terminate();
+    this.#told.close();
   }
 }
