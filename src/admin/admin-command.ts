@@ -1,13 +1,12 @@
-import type { Arguments } from "../cli/arguments.ts";
-import type { CommandText, Program } from "../cli/command.ts";
-import type { Output } from "../cli/output.ts";
+import type { Arguments } from "../cli/frame/arguments.ts";
+import type { CommandText, Program } from "../cli/frame/command.ts";
+import type { Output } from "../cli/said/output.ts";
 import type { Stores } from "../storage/stores.ts";
 
 export const admin: Program = {
   name: "flowcall-admin",
   options: {
     json: { type: "boolean", help: "prints JSON" },
-    help: { type: "boolean", short: "h", help: "says what the command does" },
   },
 };
 

@@ -1,7 +1,7 @@
-import type { Arguments } from "../cli/arguments.ts";
-import { usageError } from "../cli/cli-error.ts";
-import type { Options } from "../cli/command.ts";
-import { meant } from "../cli/nearest.ts";
+import type { Arguments } from "../cli/frame/arguments.ts";
+import type { Options } from "../cli/frame/command.ts";
+import { usageError } from "../cli/said/cli-error.ts";
+import { meant } from "../cli/said/nearest.ts";
 import { type ApiKeyRecord, keyTextOf, scopeWord, scopeWords } from "../domain/api-key.ts";
 import { KeyChecksums } from "../domain/key-checksum.ts";
 import type { EnvironmentKind } from "../domain/principal.ts";

@@ -1,5 +1,5 @@
 import { type Logger, pino } from "pino";
-import { CliError } from "../cli/cli-error.ts";
+import { CliError } from "../cli/said/cli-error.ts";
 import type { Config } from "../config.ts";
 import { Database } from "../storage/database.ts";
 import { EmbeddedPostgres, findEmbedded } from "../storage/embedded/embedded-postgres.ts";

@@ -5,20 +5,23 @@
  * Invariants: it never migrates, and works with the tables of its own version alone. What it does is in the audit log, as
  * done by `operator`. A key is shown once, on stdout.
  */
-import { parseArguments } from "../cli/arguments.ts";
-import { usageError } from "../cli/cli-error.ts";
-import { commandOf } from "../cli/command-of.ts";
-import { type ExitCode, exitCodes } from "../cli/exit-codes.ts";
-import { failureJson, failureOf, failureText } from "../cli/failure.ts";
-import { commandLines, helpOf } from "../cli/help.ts";
-import { Output, type Sink } from "../cli/output.ts";
+import { readWords } from "../cli/frame/command-tree.ts";
+import { helpOf, overview } from "../cli/frame/help.ts";
+import { usageError } from "../cli/said/cli-error.ts";
+import { type ExitCode, exitCodes } from "../cli/said/exit-codes.ts";
+import { failureJson, failureOf, failureText } from "../cli/said/failure.ts";
+import { Output, type Sink } from "../cli/said/output.ts";
 import { ConfigError, type Environment, readConfig } from "../config.ts";
 import { type AdminCommand, admin } from "./admin-command.ts";
 import { keyCreate, keyLs } from "./keys.ts";
 import { openDatabase } from "./open-database.ts";
 import { orgCreate, orgLs } from "./organizations.ts";
 
-const commands: readonly AdminCommand[] = [orgCreate, orgLs, keyCreate, keyLs];
+const groups = [
+  { title: "Organisations", commands: [orgCreate, orgLs] },
+  { title: "Keys", commands: [keyCreate, keyLs] },
+];
+const commands: readonly AdminCommand[] = groups.flatMap((group) => group.commands);
 
 export type AdminSurroundings = {
   readonly words: readonly string[];
@@ -32,17 +35,15 @@ export type AdminSurroundings = {
 export async function runAdmin({ words, environment, stdout, stderr }: AdminSurroundings): Promise<ExitCode> {
   let isJson = false;
   try {
-    if (words.length === 0) throw usageError(overview());
-    if (words.length === 1 && (words[0] === "--help" || words[0] === "-h")) {
-      stdout.write(`${overview()}\n`);
-      return exitCodes.done;
+    const asked = readWords(admin, commands, words);
+    if (asked.kind !== "run") {
+      const isWhole = asked.kind === "version" || asked.words.length === 0;
+      const help = isWhole ? overview(admin, groups, around) : helpOf(admin, commands, asked.words);
+      const isAsked = asked.kind === "version" || asked.isAsked;
+      (isAsked ? stdout : stderr).write(`${help}\n`);
+      return isAsked ? exitCodes.done : exitCodes.usage;
     }
-    const command = commandOf(admin, commands, words);
-    const given = parseArguments(admin, command, words.slice(command.name.split(" ").length));
-    if (given.isSet("help")) {
-      stdout.write(`${helpOf(admin, command)}\n`);
-      return exitCodes.done;
-    }
+    const { command, given } = asked;
     isJson = given.isSet("json");
     const output = new Output({ format: isJson ? "json" : "text", stdout, stderr, environment: {} });
     const work = command.prepare(given, output);
@@ -69,14 +70,9 @@ function configOf(environment: Environment | undefined) {
   }
 }
 
-function overview(): string {
-  return `Makes organisations, and keys for those that have lost theirs, in the database itself.
-
-usage: flowcall-admin COMMAND [OPTIONS]
-
-${commandLines(commands)}
-
-It opens the database that the service would open: FLOWCALL_DATABASE_URL, or the one in FLOWCALL_DATA_DIR, whether the
+const around = {
+  before: "Makes organisations, and keys for those that have lost theirs, in the database itself.",
+  after: `It opens the database that the service would open: FLOWCALL_DATABASE_URL, or the one in FLOWCALL_DATA_DIR, whether the
 service runs or not; so run it where the service runs, as its user, with its settings.
-flowcall-admin COMMAND --help says more of one. Exit codes: 0 done, 1 error, 2 usage.`;
-}
+flowcall-admin COMMAND --help says more of one. Exit codes: 0 done, 1 error, 2 usage.`,
+};

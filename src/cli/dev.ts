@@ -5,11 +5,11 @@ import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { CliError, usageError } from "./cli-error.ts";
-import type { Command } from "./command.ts";
-import type { Context } from "./context.ts";
-import { exitCodes } from "./exit-codes.ts";
-import { failureOf, failureText } from "./failure.ts";
+import type { Command } from "./frame/command.ts";
+import type { Context } from "./frame/context.ts";
+import { CliError, usageError } from "./said/cli-error.ts";
+import { exitCodes } from "./said/exit-codes.ts";
+import { failureOf, failureText } from "./said/failure.ts";
 import { actionOf } from "./workflow/plan.ts";
 import { apply, prepare, resultText } from "./workflow/push.ts";
 
@@ -111,7 +111,7 @@ async function contextOf({ url, keysFile }: DevServer, context: Context): Promis
   if (typeof key !== "string")
     throw usageError(`There is no key to push with: ${keysFile} holds none; set FLOWCALL_API_KEY.`);
   const settings = { url, key };
-  const connect = async () => new (await import("./client.ts")).Client(settings);
+  const connect = async () => new (await import("./api/client.ts")).Client(settings);
   return { ...context, settings, connect };
 }
 

@@ -4,6 +4,13 @@ import { join } from "node:path";
 // As the server does: compiled code is kept where nobody else can have laid it first.
 enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/node"));
 
+// What Node and libraries would tell a developer of this program is no part of what a command prints.
+process.removeAllListeners("warning");
+
+// npm runs a script in the folder of its package; a person means the files of the folder that they are in.
+const { INIT_CWD } = process.env;
+if (process.env["npm_lifecycle_event"] === "flowcall" && INIT_CWD) process.chdir(INIT_CWD);
+
 const { runCli } = await import("./run-cli.ts");
 
 const enough = new AbortController();

@@ -1,59 +1,17 @@
-import { accountGet, accountLs, accountPut, accountRm } from "./accounts.ts";
-import { api } from "./api.ts";
-import { type Arguments, parseArguments } from "./arguments.ts";
-import { usageError } from "./cli-error.ts";
-import { type Command, flowcall } from "./command.ts";
-import { commandOf } from "./command-of.ts";
-import { dev } from "./dev.ts";
-import { doctor } from "./doctor.ts";
-import { get, ls, rerun, retry, stop } from "./executions.ts";
-import { type ExitCode, exitCodes } from "./exit-codes.ts";
-import { failureJson, failureOf, failureText } from "./failure.ts";
-import { helpOf, overview } from "./help.ts";
-import { keyCreate, keyLs, keyRevoke, keyRotate } from "./keys.ts";
-import { type Format, Output, type Sink, type Stdin } from "./output.ts";
-import { ProfileStore } from "./profile-store.ts";
-import { profileAdd, profileLs, profileRm, profileUse } from "./profiles.ts";
-import { run } from "./run.ts";
-import { readSettings } from "./settings.ts";
-import { status } from "./status.ts";
-import { watch } from "./watch.ts";
-import { diff, validate } from "./workflow/check.ts";
-import { pull } from "./workflow/pull.ts";
-import { push } from "./workflow/push.ts";
-import { publish, restore } from "./workflow/versions.ts";
-
-export const commands: readonly Command[] = [
-  run,
-  watch,
-  ls,
-  get,
-  stop,
-  rerun,
-  retry,
-  push,
-  pull,
-  diff,
-  validate,
-  publish,
-  restore,
-  accountPut,
-  accountGet,
-  accountLs,
-  accountRm,
-  keyCreate,
-  keyLs,
-  keyRotate,
-  keyRevoke,
-  profileAdd,
-  profileUse,
-  profileLs,
-  profileRm,
-  status,
-  doctor,
-  dev,
-  api,
-];
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { commands, helpGroups } from "./commands.ts";
+import type { Arguments } from "./frame/arguments.ts";
+import { type Command, type CommandText, commonFormats, commonOptions, type Program } from "./frame/command.ts";
+import { readWords } from "./frame/command-tree.ts";
+import { complete, completeText } from "./frame/completion.ts";
+import { helpOf, overview } from "./frame/help.ts";
+import { ProfileStore } from "./frame/profile-store.ts";
+import { readSettings } from "./frame/settings.ts";
+import { usageError } from "./said/cli-error.ts";
+import { type ExitCode, exitCodes } from "./said/exit-codes.ts";
+import { failureJson, failureOf, failureText } from "./said/failure.ts";
+import { type Format, Output, type Sink, type Stdin } from "./said/output.ts";
 
 /** The process as a command line sees it. */
 export type Surroundings = {
@@ -69,24 +27,50 @@ export type Surroundings = {
 export async function runCli(surroundings: Surroundings): Promise<ExitCode> {
   const { words, stdout, stderr } = surroundings;
   try {
-    if (words.length === 0) {
-      stderr.write(`${overview(commands)}\n`);
-      return exitCodes.usage;
-    }
-    if (words.length === 1 && (words[0] === "--help" || words[0] === "-h")) {
-      stdout.write(`${overview(commands)}\n`);
+    const program = await programOf();
+    const typed = helpGroups.flatMap((group): readonly CommandText[] => group.commands);
+    if (words[0] === completeText.name && !words.includes("--help") && !words.includes("-h")) {
+      await complete(program, typed, words.slice(1));
       return exitCodes.done;
     }
-    const command = commandOf(flowcall, commands, words);
-    const given = parseArguments(flowcall, command, words.slice(command.name.split(" ").length));
-    if (given.isSet("help")) {
-      stdout.write(`${helpOf(flowcall, command)}\n`);
+    const asked = readWords(program, typed, words);
+    if (asked.kind === "version") {
+      stdout.write(`${program.name} ${program.version}\n`);
       return exitCodes.done;
     }
-    return await runCommand(command, given, surroundings);
+    if (asked.kind === "help") {
+      const help =
+        asked.words.length === 0 ? overview(program, helpGroups, around) : helpOf(program, typed, asked.words);
+      (asked.isAsked ? stdout : stderr).write(`${help}\n`);
+      return asked.isAsked ? exitCodes.done : exitCodes.usage;
+    }
+    const command = commands.find(({ name }) => name === asked.command.name);
+    if (command === undefined) throw usageError(`See: ${program.name} --help`);
+    return await runCommand(command, asked.given, surroundings);
   } catch (error) {
-    return await tell(error, { stderr, isJson: false });
+    return await tell(error, { stderr, isJson: isJsonAsked(words) });
   }
+}
+
+const around = {
+  before: "Runs and writes workflows on a Flowcall server.",
+  after: `FLOWCALL_URL and FLOWCALL_API_KEY name the server and the key; flowcall profile add remembers them.
+flowcall COMMAND --help says more of one. Exit codes: 0 done, 1 error, 2 usage, 4 not authorised,
+5 the execution ended and is not COMPLETED, 6 it still runs.`,
+};
+
+async function programOf(): Promise<Program> {
+  const text = await readFile(join(import.meta.dirname, "../../package.json"), "utf8");
+  const { version }: { version?: string } = JSON.parse(text);
+  return { name: "flowcall", options: commonOptions, ...(version !== undefined && { version }) };
+}
+
+/** A line that cannot be read may still say how it wants to be told. */
+function isJsonAsked(words: readonly string[]): boolean {
+  return words.some((word, index) => {
+    const value = /^(?:-o|--output=)(.+)$/.exec(word)?.[1] ?? (/^(-o|--output)$/.test(word) ? words[index + 1] : "");
+    return value === "json" || value === "jsonl";
+  });
 }
 
 async function runCommand(command: Command, given: Arguments, surroundings: Surroundings): Promise<ExitCode> {
@@ -98,7 +82,7 @@ async function runCommand(command: Command, given: Arguments, surroundings: Surr
   try {
     const settings = await readSettings({ given, environment, store, isLenient: command.name.startsWith("profile ") });
     ({ url } = settings);
-    const connect = async () => new (await import("./client.ts")).Client(settings);
+    const connect = async () => new (await import("./api/client.ts")).Client(settings);
     return await command.run(given, { environment, stdin, output, store, settings, signal, connect });
   } catch (error) {
     return await tell(error, { stderr, isJson: format !== "text", ...(url !== undefined && { url }) });
@@ -113,7 +97,7 @@ async function tell(error: unknown, { stderr, isJson, url }: Telling): Promise<E
   return failure.exitCode;
 }
 
-function formatOf({ name, formats = ["text", "json", "jsonl"] }: Command, given: Arguments): Format {
+function formatOf({ name, formats = commonFormats }: Command, given: Arguments): Format {
   const text = given.text("output") ?? "text";
   if (!formats.includes(text)) {
     throw usageError(`flowcall ${name} takes --output ${formats.join(", ")}, not ${JSON.stringify(text)}.`);

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { Methods } from "../../src/cli/methods.ts";
-import { commands } from "../../src/cli/run-cli.ts";
+import { Methods } from "../../src/cli/api/methods.ts";
+import { commands } from "../../src/cli/commands.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { createTestDatabase } from "../support/postgres.ts";
 import { FlowcallCommand } from "./flowcall-command.ts";
@@ -105,6 +105,31 @@ describe("every command", () => {
     expect(failed.filter(([name]) => !lacking.includes(name.split(" ")[0] ?? ""))).toEqual([]);
   });
 
+  test("takes the options of every command before its name, inside of it and behind it", async () => {
+    const lines = [
+      ["-o", "json", "workflow", "diff", folder],
+      ["workflow", "-o", "json", "diff", folder],
+      ["workflow", "diff", folder, "--output=json"],
+      ["-o", "jsonl", "workflow", "diff", folder, "-o", "json"],
+    ];
+    const ended = await Promise.all(lines.map((words) => command.runHere(words)));
+    for (const { stdout } of ended) expect(JSON.parse(stdout)).toEqual(JSON.parse(ended[0]?.stdout ?? ""));
+    // A line that cannot be read is told as it asks to be.
+    const { stderr } = await command.runHere(["-o", "json", "ls", "--nothing"]);
+    expect(JSON.parse(stderr)).toMatchObject({ error: { exit_code: 2 } });
+  });
+
+  test("is completed in a shell, with its options and their values", async () => {
+    const [script, names, values] = await Promise.all([
+      command.run(["complete", "bash"]),
+      command.run(["complete", "--", "workflow", "pu"]),
+      command.run(["complete", "--", "ls", "--state", ""]),
+    ]);
+    expect(script).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("complete -F") });
+    expect(names.stdout).toMatch(/^push\t.*\npull\t/);
+    expect(values.stdout.split("\n").map((line) => line.trim())).toContain("COMPLETED");
+  });
+
   test("has a help text with an example of itself", async () => {
     const helps = await Promise.all(
       commands.map(async ({ name }) => [name, await flow([...name.split(" "), "--help"])]),
@@ -114,6 +139,13 @@ describe("every command", () => {
       expect(help.slice(help.indexOf("\nexample:"))).toContain(`flowcall ${name}`);
     }
     const overview = await flow(["--help"]);
+    expect([await flow(["help"]), await flow(["-h"])]).toEqual([overview, overview]);
+    expect(await flow(["help", "workflow", "push"])).toBe(await flow(["workflow", "push", "--help"]));
+    const group = await flow(["workflow", "--help"]);
+    for (const { name } of commands) expect(group.includes(`  ${name} `)).toBe(name.startsWith("workflow "));
+    expect(await command.runHere(["workflow"])).toEqual({ code: 2, stdout: "", stderr: `${group}\n` });
+    const versions = await Promise.all(["--version", "-v", "version"].map((word) => flow([word])));
+    expect(versions).toEqual(versions.map(() => expect.stringMatching(/^flowcall \d+\.\d+\.\d+$/)));
     for (const { name } of commands) expect(overview).toContain(`  ${name} `);
   });
 });

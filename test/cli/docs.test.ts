@@ -4,7 +4,7 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Methods } from "../../src/cli/methods.ts";
+import { Methods } from "../../src/cli/api/methods.ts";
 import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
 import { FlowcallCommand } from "./flowcall-command.ts";
 

@@ -1,6 +1,6 @@
 import { type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
-import { printable } from "../output.ts";
+import { printable } from "../said/output.ts";
 
 /** What differs at one place; `before` or `after` is absent where there is nothing. */
 export type Change = { readonly path: string; readonly before?: JsonValue; readonly after?: JsonValue };

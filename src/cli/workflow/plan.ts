@@ -1,9 +1,9 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Workflow } from "../../gen/flowcall/v1/workflow_pb.ts";
+import type { WorkflowFile } from "../file/workflow-file.ts";
+import { keyOfFile } from "../file/workflow-folder.ts";
 import { type Change, changeJson, changeText, definitionChanges } from "./changes.ts";
 import type { RemoteWorkflows } from "./remote.ts";
-import type { WorkflowFile } from "./workflow-file.ts";
-import { keyOfFile } from "./workflow-folder.ts";
 
 /** What is to be done for a file, so that the server has what it says. */
 export type Step = {

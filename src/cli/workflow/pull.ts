@@ -3,14 +3,14 @@ import { dirname, extname, join, relative, resolve } from "node:path";
 import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Workflow } from "../../gen/flowcall/v1/workflow_pb.ts";
-import { CliError } from "../cli-error.ts";
-import { type Command, slugOption } from "../command.ts";
-import { exitCodes } from "../exit-codes.ts";
+import { type Header, type WorkflowFile, workflowFileText } from "../file/workflow-file.ts";
+import { isThere, readWorkflowFiles, schemaName } from "../file/workflow-folder.ts";
+import { type Command, slugOption } from "../frame/command.ts";
+import { CliError } from "../said/cli-error.ts";
+import { exitCodes } from "../said/exit-codes.ts";
 import { definitionChanges } from "./changes.ts";
 import { isConfirmed } from "./push.ts";
 import { RemoteWorkflows } from "./remote.ts";
-import { type Header, type WorkflowFile, workflowFileText } from "./workflow-file.ts";
-import { isThere, readWorkflowFiles, schemaName } from "./workflow-folder.ts";
 
 /** The schema of workflow files, as it is published with this version. */
 const schemaFile = resolve(import.meta.dirname, "../../../docs", schemaName);

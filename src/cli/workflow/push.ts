@@ -1,16 +1,16 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { CliError, usageError } from "../cli-error.ts";
-import type { Command } from "../command.ts";
-import type { Context } from "../context.ts";
-import { type ExitCode, exitCodes } from "../exit-codes.ts";
-import { failureOf, failureText } from "../failure.ts";
-import { type FileProblem, problemLine, problemOfServer } from "./file-problem.ts";
+import { type FileProblem, problemLine, problemOfServer } from "../file/file-problem.ts";
+import { errorsOf, problemsOf } from "../file/validation.ts";
+import { keyOfFile, readWorkflowFiles } from "../file/workflow-folder.ts";
+import type { Command } from "../frame/command.ts";
+import type { Context } from "../frame/context.ts";
+import { CliError, usageError } from "../said/cli-error.ts";
+import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
+import { failureOf, failureText } from "../said/failure.ts";
 import { type Action, actionOf, planOf, type Step, stepJson, stepText } from "./plan.ts";
 import { RemoteWorkflows } from "./remote.ts";
-import { errorsOf, problemsOf } from "./validation.ts";
-import { keyOfFile, readWorkflowFiles } from "./workflow-folder.ts";
 
 export const push: Command = {
   name: "workflow push",

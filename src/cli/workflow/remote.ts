@@ -7,13 +7,13 @@ import {
   type Workflow,
   WorkflowService,
 } from "../../gen/flowcall/v1/workflow_pb.ts";
-import type { Client } from "../client.ts";
-import type { Context } from "../context.ts";
-import { failureOf } from "../failure.ts";
-import { Methods } from "../methods.ts";
-import { callNamed, listNamed, unaryNamed } from "../named-call.ts";
-import { type FileProblem, problemAt, problemOfServer } from "./file-problem.ts";
-import type { WorkflowFile } from "./workflow-file.ts";
+import type { Client } from "../api/client.ts";
+import { Methods } from "../api/methods.ts";
+import { callNamed, listNamed, unaryNamed } from "../api/named-call.ts";
+import { type FileProblem, problemAt, problemOfServer } from "../file/file-problem.ts";
+import type { WorkflowFile } from "../file/workflow-file.ts";
+import type { Context } from "../frame/context.ts";
+import { failureOf } from "../said/failure.ts";
 
 const service = WorkflowService.method;
 const prefix = `${WorkflowService.typeName}.`;

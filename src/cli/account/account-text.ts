@@ -1,0 +1,10 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { member } from "../execution/execution-text.ts";
+import { printable } from "../said/output.ts";
+
+/** An account on a line. */
+export function accountText(account: JsonObject): string {
+  const name = member(account, "name");
+  const words = [member(account, "account_id") ?? "", name ?? "", JSON.stringify(account["attributes"] ?? {})];
+  return printable(words.filter((word) => word !== "").join("  "));
+}

@@ -1,0 +1,60 @@
+import { accountGet } from "./account/get.ts";
+import { accountLs } from "./account/ls.ts";
+import { accountPut } from "./account/put.ts";
+import { accountRm } from "./account/rm.ts";
+import { dev } from "./dev.ts";
+import { get } from "./execution/get.ts";
+import { ls } from "./execution/ls.ts";
+import { rerun } from "./execution/rerun.ts";
+import { retry } from "./execution/retry.ts";
+import { run } from "./execution/run.ts";
+import { stop } from "./execution/stop.ts";
+import { watch } from "./execution/watch.ts";
+import type { Command, CommandGroup, CommandText } from "./frame/command.ts";
+import { completeText } from "./frame/completion.ts";
+import { keyCreate } from "./key/create.ts";
+import { keyLs } from "./key/ls.ts";
+import { keyRevoke } from "./key/revoke.ts";
+import { keyRotate } from "./key/rotate.ts";
+import { profileAdd } from "./profile/add.ts";
+import { profileLs } from "./profile/ls.ts";
+import { profileRm } from "./profile/rm.ts";
+import { profileUse } from "./profile/use.ts";
+import { api } from "./server/api.ts";
+import { doctor } from "./server/doctor.ts";
+import { status } from "./server/status.ts";
+import { diff } from "./workflow/diff.ts";
+import { publish } from "./workflow/publish.ts";
+import { pull } from "./workflow/pull.ts";
+import { push } from "./workflow/push.ts";
+import { restore } from "./workflow/restore.ts";
+import { validate } from "./workflow/validate.ts";
+
+/** Every command, in the order in which help lists them. */
+export const commandGroups: readonly CommandGroup<Command>[] = [
+  { title: "Executions", commands: [run, watch, ls, get, stop, rerun, retry] },
+  { title: "Workflows", commands: [dev, push, pull, diff, validate, publish, restore] },
+  { title: "Accounts", commands: [accountPut, accountGet, accountLs, accountRm] },
+  { title: "Keys", commands: [keyCreate, keyLs, keyRotate, keyRevoke] },
+  { title: "This machine", commands: [profileAdd, profileUse, profileLs, profileRm, status, doctor, api] },
+];
+
+export const commands: readonly Command[] = commandGroups.flatMap((group) => group.commands);
+
+/** What is answered before any command is looked for. */
+const spoken: readonly CommandText[] = [
+  completeText,
+  {
+    name: "help",
+    summary: "Says what there is, or what a command does.",
+    positionals: ["COMMAND...?"],
+    options: {},
+    example: "flowcall help workflow push",
+  },
+];
+
+/** All that can be typed, for help and completion. */
+export const helpGroups: readonly CommandGroup<CommandText>[] = [
+  ...commandGroups,
+  { title: "The command line", commands: spoken },
+];

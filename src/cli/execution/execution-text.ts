@@ -1,0 +1,59 @@
+import type { DescEnum, JsonObject } from "@bufbuild/protobuf";
+import { type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
+import {
+  type ExecutionError,
+  type NodeRun,
+  NodeRun_StateSchema as NodeStateSchema,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+
+import { printable } from "../said/output.ts";
+
+/** As `EGRESS_DENIED: …, at node 2 (Call)`. */
+export function errorText(error: ExecutionError | undefined): string {
+  if (error === undefined) return "no reason is known";
+  const { reason, message, nodeId, nodeName } = error;
+  const name = nodeName === undefined || nodeName === "" ? "" : ` (${nodeName})`;
+  return printable(`${reason}: ${message}${nodeId === undefined ? "" : ` at node ${nodeId}${name}`}`);
+}
+
+/** A time in UTC to the millisecond, as RFC 3339 writes it. */
+export function timeText(time: Timestamp | undefined): string | undefined {
+  return time === undefined ? undefined : timestampDate(time).toISOString();
+}
+
+/** As `850ms`, `12.3s` or `3h5m`. */
+export function durationText(start: Timestamp | undefined, end: Timestamp | undefined): string {
+  if (start === undefined || end === undefined) return "";
+  const ms = timestampDate(end).getTime() - timestampDate(start).getTime();
+  if (ms < 1_000) return `${ms}ms`;
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes === 0) return `${(ms / 1_000).toFixed(1)}s`;
+  return minutes < 60
+    ? `${minutes}m${Math.floor((ms % 60_000) / 1_000)}s`
+    : `${Math.floor(minutes / 60)}h${minutes % 60}m`;
+}
+
+/** A value's word; of one that this version does not know its number. */
+export function wordOf(words: DescEnum, value: number): string {
+  return words.value[value]?.name ?? String(value);
+}
+
+/** One node run on a line: path, state, name, how long, and what went wrong. */
+export function nodeRunText(run: NodeRun): string {
+  const { path, state, name, startTime, endTime, attempts = 1, error } = run;
+  const parts = [
+    wordOf(NodeStateSchema, state).padEnd(9),
+    path,
+    name ?? "",
+    durationText(startTime, endTime),
+    attempts > 1 ? `${attempts} attempts` : "",
+    error === undefined ? "" : `${error.reason}: ${error.message}`,
+  ];
+  return printable(parts.filter((part) => part !== "").join("  "));
+}
+
+/** A member of a message's JSON that is a text. */
+export function member(json: JsonObject, name: string): string | undefined {
+  const value = json[name];
+  return value === undefined || value === null || typeof value === "object" ? undefined : String(value);
+}

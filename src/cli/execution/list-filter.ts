@@ -1,0 +1,63 @@
+import type { GenEnum } from "@bufbuild/protobuf/codegenv2";
+import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import {
+  Execution_SourceSchema as SourceSchema,
+  Execution_StateSchema as StateSchema,
+  Execution_TypeSchema as TypeSchema,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+import type { Arguments } from "../frame/arguments.ts";
+import type { Context } from "../frame/context.ts";
+import { usageError } from "../said/cli-error.ts";
+import { meant } from "../said/nearest.ts";
+
+/** A profile's account is of no account here: it would hide executions without a word. */
+export function filterOf(given: Arguments, { settings }: Context) {
+  const [workflow, linkedAccountId, tag] = [given.text("workflow"), given.text("account"), given.text("tag")];
+  const [state, source, type] = [given.text("state"), given.text("source"), given.text("type")];
+  const [since, before] = [given.text("since"), given.text("before")];
+  const slug = workflow === undefined ? given.text("slug") : settings.slug;
+  return {
+    ...(workflow !== undefined && { workflow }),
+    ...(slug !== undefined && { slug }),
+    ...(linkedAccountId !== undefined && { linkedAccountId }),
+    ...(tag !== undefined && { tag }),
+    ...(state !== undefined && { state: numberOf(StateSchema, "state", state) }),
+    ...(source !== undefined && { source: numberOf(SourceSchema, "source", source) }),
+    ...(type !== undefined && { type: numberOf(TypeSchema, "type", type) }),
+    ...(since !== undefined && { createdSince: momentOf(since) }),
+    ...(before !== undefined && { createdBefore: momentOf(before) }),
+  };
+}
+
+/** The words of an enum that a person may choose from. */
+export function wordsOf<T extends number>(words: GenEnum<T>): readonly string[] {
+  return words.values.filter(isWord).map(({ name }) => name);
+}
+
+/** Nothing starts an execution so yet. */
+const unused: ReadonlySet<string> = new Set(["SUB_FLOW", "BATCH"]);
+
+function isWord({ number, name }: { readonly number: number; readonly name: string }): boolean {
+  return number !== 0 && !unused.has(name);
+}
+
+/** A word of an enum, in any case; what the descriptor holds is the enum's own number. */
+function numberOf<T extends number>(words: GenEnum<T>, option: string, text: string): T {
+  const known = words.values.filter(isWord);
+  const found = known.find(({ name }) => name === text.toUpperCase());
+  // The generated descriptor of an enum knows its values as numbers.
+  if (found !== undefined) return found.number as T;
+  const names = known.map(({ name }) => name);
+  throw usageError(`--${option} is one of ${names.join(", ")}, not ${text}.${meant(text, names)}`);
+}
+
+const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function momentOf(text: string): Timestamp {
+  const [, count, unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
+  const ms = count === undefined ? Date.parse(text) : Date.now() - Number(count) * (unitMs[unit] ?? 0);
+  if (Number.isNaN(ms) || (count === undefined && !/^\d{4}-/.test(text))) {
+    throw usageError(`${JSON.stringify(text)} is no time; one is 2026-01-31T12:00:00Z, or 90m, 12h, 7d ago.`);
+  }
+  return timestampFromDate(new Date(ms));
+}

@@ -1,0 +1,111 @@
+import {
+  type ExecutionEvent,
+  type NodeRun,
+  NodeRun_State as NodeState,
+  NodeRun_StateSchema as NodeStateSchema,
+  Execution_State as State,
+  Execution_StateSchema as StateSchema,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+import { type Output, printable } from "../said/output.ts";
+import { durationText, errorText, timeText, wordOf } from "./execution-text.ts";
+
+/** More failures inside of one Group are counted, not shown. */
+const failuresMax = 5;
+
+type Branch = { run?: NodeRun; iterations: number; failed: number; readonly failures: NodeRun[] };
+
+/**
+ * The nodes of an execution as a tree that is drawn again with each event: outside of Groups a line for each node, and
+ * under a Group the count of its iterations and what failed in them.
+ */
+export class LiveTree {
+  readonly #output: Output;
+  readonly #branches = new Map<string, Branch>();
+  #head = "";
+  #end = "";
+  #drawn = 0;
+
+  constructor(output: Output) {
+    this.#output = output;
+  }
+
+  show({ fact }: ExecutionEvent): void {
+    if (fact.case === "accepted") this.#head = `${fact.value.executionId}  ${timeText(fact.value.createTime) ?? ""}`;
+    if (fact.case === "nodeFinished") this.#node(fact.value);
+    if (fact.case === "iterationFinished") this.#iteration(fact.value);
+    if (fact.case === "ended") {
+      const { state, error } = fact.value;
+      const text = `${wordOf(StateSchema, state)}${error === undefined ? "" : `  ${errorText(error)}`}`;
+      this.#end = this.#colored(text, state === State.COMPLETED);
+    }
+    this.#draw();
+  }
+
+  #node(run: NodeRun): void {
+    const branch = this.#branch(run.path);
+    if (isTop(run.path)) branch.run = run;
+    else if (isFailed(run)) branch.failures.push(run);
+  }
+
+  #iteration(run: NodeRun): void {
+    const branch = this.#branch(run.path);
+    if (run.path.includes("/")) return;
+    branch.iterations += 1;
+    if (isFailed(run)) branch.failed += 1;
+  }
+
+  /** The node outside of Groups that a path begins with. */
+  #branch(path: string): Branch {
+    const top = /^[^[/]*/.exec(path)?.[0] ?? path;
+    const branch = this.#branches.get(top) ?? { iterations: 0, failed: 0, failures: [] };
+    this.#branches.set(top, branch);
+    return branch;
+  }
+
+  /** Goes back over what was drawn, as far as the terminal still shows it. */
+  #draw(): void {
+    const { stdout } = this.#output;
+    const lines = [this.#head, ...[...this.#branches].flatMap(([path, branch]) => this.#lines(path, branch))];
+    const rows = Math.max(3, (stdout.rows ?? 24) - 2);
+    const isOver = this.#end !== "";
+    const hidden = isOver ? 0 : Math.max(0, lines.length - rows);
+    const shown = hidden === 0 ? lines : [`… ${hidden} lines above`, ...lines.slice(hidden + 1)];
+    const back = this.#drawn === 0 ? "" : `\x1b[${this.#drawn}A\x1b[0J`;
+    stdout.write(`${back}${[...shown, ...(isOver ? [this.#end] : [])].join("\n")}\n`);
+    this.#drawn = shown.length;
+  }
+
+  #lines(path: string, { run, iterations, failed, failures }: Branch): readonly string[] {
+    const counted = iterations === 0 ? "" : `${iterations} iterations${failed === 0 ? "" : `, ${failed} failed`}`;
+    const own = run === undefined ? `  … ${path}  ${counted}` : `  ${this.#text(run, counted)}`;
+    const more = failures.length > failuresMax ? [`    … ${failures.length - failuresMax} more failures`] : [];
+    return [own, ...failures.slice(0, failuresMax).map((failure) => `    ${this.#text(failure, "")}`), ...more];
+  }
+
+  #text(run: NodeRun, counted: string): string {
+    const { path, name = "", state, startTime, endTime, error } = run;
+    const mark = isFailed(run) ? "✗" : state === NodeState.SUCCESS ? "✓" : "·";
+    const word = state === NodeState.SUCCESS ? "" : wordOf(NodeStateSchema, state);
+    const why = error === undefined ? "" : `${error.reason}: ${error.message}`;
+    const parts = [path, name, word, durationText(startTime, endTime), counted, why].filter((part) => part !== "");
+    return `${this.#colored(mark, !isFailed(run))} ${this.#cut(printable(parts.join("  ")))}`;
+  }
+
+  /** A line that breaks would be counted as one and drawn as two; what a message has too much is in `flowcall get`. */
+  #cut(text: string): string {
+    const width = (this.#output.stdout.columns ?? 80) - 8;
+    return text.length <= width ? text : `${text.slice(0, Math.max(1, width - 1))}…`;
+  }
+
+  #colored(text: string, isGood: boolean): string {
+    return this.#output.isColored ? `\x1b[${isGood ? 32 : 31}m${text}\x1b[0m` : text;
+  }
+}
+
+function isTop(path: string): boolean {
+  return !path.includes("/") && !path.includes("[");
+}
+
+function isFailed({ state }: NodeRun): boolean {
+  return state === NodeState.ERRORED || state === NodeState.TIMED_OUT;
+}

@@ -1,0 +1,84 @@
+import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
+import {
+  type Execution,
+  ExecutionSchema,
+  ExecutionService,
+  ListExecutionsRequestSchema,
+  Execution_SourceSchema as SourceSchema,
+  Execution_StateSchema as StateSchema,
+  Execution_TypeSchema as TypeSchema,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+import { accountOption, type Command, curlOption, slugOption } from "../frame/command.ts";
+import { send } from "../frame/context.ts";
+import { exitCodes } from "../said/exit-codes.ts";
+import { member } from "./execution-text.ts";
+import { filterOf, wordsOf } from "./list-filter.ts";
+
+const service = ExecutionService.method;
+
+const pageMax = 200;
+
+const limitDefault = 50;
+
+export const ls: Command = {
+  name: "ls",
+  summary: "Lists executions, newest first.",
+  positionals: [],
+  options: {
+    workflow: { type: "string", short: "w", value: "ALIAS|ID", help: "those of this workflow" },
+    ...slugOption,
+    account: { ...accountOption["account"], type: "string", help: "those of this linked account" },
+    state: {
+      type: "string",
+      value: "STATE",
+      choices: wordsOf(StateSchema),
+      help: "those in this state, as RUNNING or ERRORED",
+    },
+    source: {
+      type: "string",
+      value: "SOURCE",
+      choices: wordsOf(SourceSchema),
+      help: "those started by this, as API_CALL or RERUN",
+    },
+    type: { type: "string", value: "TYPE", choices: wordsOf(TypeSchema), help: "SYNC or ASYNC" },
+    tag: { type: "string", value: "TAG", help: "those with this label" },
+    since: {
+      type: "string",
+      value: "TIME",
+      help: "those accepted since, as 2026-01-31T12:00:00Z, or 90m, 12h, 7d ago",
+    },
+    before: { type: "string", value: "TIME", help: "those accepted before" },
+    limit: { type: "string", short: "n", value: "N", help: `how many at the most; ${limitDefault} if absent` },
+    ...curlOption,
+  },
+  example: "flowcall ls --workflow create-task --state COMPLETED --since 12h",
+
+  async run(given, context) {
+    const limit = given.number("limit") ?? limitDefault;
+    const filter = create(ListExecutionsRequestSchema, {
+      ...filterOf(given, context),
+      pageSize: Math.min(limit, pageMax),
+    });
+    if (given.isSet("curl")) return await send(context, given, service.listExecutions, filter, () => exitCodes.done);
+    const client = await context.connect();
+    const found: Execution[] = [];
+    for (let pageToken: string | undefined, isLast = limit === 0; !isLast; isLast = pageToken === undefined) {
+      const request = { ...filter, ...(pageToken !== undefined && { pageToken }) };
+      const page = await client.unary(service.listExecutions, request, { signal: context.signal });
+      found.push(...page.executions);
+      pageToken = found.length < limit ? page.nextPageToken : undefined;
+    }
+    // The JSON of a message of ours is an object.
+    const rows = found.slice(0, limit).map((execution) => toJson(ExecutionSchema, execution) as JsonObject);
+    context.output.table(rows, [
+      ["ID", (row) => member(row, "id")],
+      ["STATE", (row) => member(row, "state")],
+      ["WORKFLOW", (row) => `${member(row, "workflow_id")} v${member(row, "workflow_version")}`],
+      ["ACCOUNT", (row) => member(row, "linked_account_id")],
+      ["SOURCE", (row) => member(row, "source")],
+      ["CREATED", (row) => member(row, "create_time")],
+      ["TAG", (row) => member(row, "tag")],
+    ]);
+    return exitCodes.done;
+  },
+};

@@ -1,0 +1,101 @@
+import { type JsonObject, toJson } from "@bufbuild/protobuf";
+import {
+  type ExecuteWorkflowResponse,
+  ExecuteWorkflowResponseSchema,
+  ExecutionService,
+  ExecutionResult_Status as Status,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+import type { Arguments } from "../frame/arguments.ts";
+import { accountOption, type Command, curlOption, slugOption } from "../frame/command.ts";
+import { type Context, send } from "../frame/context.ts";
+import type { Settings } from "../frame/settings.ts";
+import { usageError } from "../said/cli-error.ts";
+import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
+import { dataText, parseJson } from "../said/json-text.ts";
+import type { Output } from "../said/output.ts";
+import { errorText } from "./execution-text.ts";
+
+export const run: Command = {
+  name: "run",
+  summary: "Runs a workflow: prints the execution's id, or, where it waits, what the workflow answered.",
+  positionals: ["ALIAS|ID"],
+  options: {
+    data: { type: "string", short: "d", value: "JSON|@FILE|-", help: "the payload; - is stdin" },
+    sync: { type: "boolean", help: "waits for the end, as sync_execution does" },
+    wait: { type: "string", value: "SECONDS", help: "waits so long at the most, 0 to 60, as 10 or 10s" },
+    ...accountOption,
+    ...slugOption,
+    key: { type: "string", value: "KEY", help: "the idempotency key: repeats of this call are one execution" },
+    config: { type: "string", value: "ID", help: "the configuration of the account" },
+    tag: { type: "string", value: "TAG", help: "a label to find the execution by" },
+    version: { type: "string", value: "N", help: "a published version in place of the current one" },
+    ...curlOption,
+  },
+  example: `flowcall run create-task --account john@acme.io --sync -d '{"Task Name": "Call home"}'`,
+
+  async run(given, context) {
+    const payload = given.text("data");
+    const json = payload === undefined ? {} : parseJson(await dataText(payload, context.stdin), "--data");
+    if (typeof json !== "object" || json === null || Array.isArray(json)) {
+      throw usageError("--data must be a JSON object: it is the event that the workflow starts from.");
+    }
+    const request = { ...fieldsOf(given, context.settings), payload: json };
+    const show = (reply: ExecuteWorkflowResponse) => showReply(reply, context);
+    return await send(context, given, ExecutionService.method.executeWorkflow, request, show);
+  },
+};
+
+/** The account of a call, which is never guessed. */
+export function accountOf({ account }: Settings): string {
+  if (account !== undefined) return account;
+  throw usageError("Name the linked account: --account, FLOWCALL_ACCOUNT, or a profile's.");
+}
+
+function fieldsOf(given: Arguments, settings: Settings) {
+  const { slug } = settings;
+  const [wait, version] = [given.text("wait"), given.number("version")];
+  const [idempotencyKey, configId, tag] = [given.text("key"), given.text("config"), given.text("tag")];
+  return {
+    workflow: given.word(0),
+    linkedAccountId: accountOf(settings),
+    ...(slug !== undefined && { slug }),
+    ...(given.isSet("sync") && { syncExecution: true }),
+    ...(wait !== undefined && { wait: secondsOf(wait) }),
+    ...(idempotencyKey !== undefined && { idempotencyKey }),
+    ...(configId !== undefined && { configId }),
+    ...(tag !== undefined && { tag }),
+    ...(version !== undefined && { workflowVersion: version }),
+  };
+}
+
+function secondsOf(text: string): number {
+  const digits = /^(\d{1,3})s?$/.exec(text)?.[1];
+  if (digits === undefined) throw usageError(`--wait takes whole seconds, as 10 or 10s, not ${JSON.stringify(text)}.`);
+  return Number(digits);
+}
+
+/** A call that did not wait has an id and nothing else; one that waited has a value, or says why it has none. */
+function showReply(reply: ExecuteWorkflowResponse, { output }: Context): ExitCode {
+  const { executionId, returnValue, status, error } = reply;
+  // The JSON of a reply message is an object.
+  const json = toJson(ExecuteWorkflowResponseSchema, reply) as JsonObject;
+  if (status === Status.ERRORED) {
+    output.value(json, "");
+    noteFailure(output, `${executionId} failed: ${errorText(error)}`);
+    return exitCodes.notCompleted;
+  }
+  if (status === Status.RUNNING || returnValue === undefined) {
+    output.value(json, executionId);
+    if (status !== Status.RUNNING) return exitCodes.done;
+    output.note(`It still runs: flowcall watch ${executionId}`);
+    return exitCodes.stillRunning;
+  }
+  output.value(json, JSON.stringify(json["return_value"], undefined, 2));
+  if (output.format === "text") output.note(executionId);
+  return exitCodes.done;
+}
+
+/** Where the reply itself is printed, it says the same. */
+function noteFailure(output: Output, text: string): void {
+  if (output.format === "text") output.note(text);
+}

@@ -1,0 +1,23 @@
+import { toJson } from "@bufbuild/protobuf";
+import { ExecutionSchema, ExecutionService } from "../../gen/flowcall/v1/execution_pb.ts";
+import { type Command, curlOption } from "../frame/command.ts";
+import { send } from "../frame/context.ts";
+import { exitCodes } from "../said/exit-codes.ts";
+import { guard, guarded } from "./guard.ts";
+
+const service = ExecutionService.method;
+
+export const stop: Command = {
+  name: "stop",
+  summary: "Ends an execution for good.",
+  positionals: ["ID"],
+  options: { ...guard, ...curlOption },
+  example: "flowcall stop 66e404464f475f36c0c95b5d",
+
+  async run(given, context) {
+    return await send(context, given, service.stopExecution, guarded(given), (execution) => {
+      context.output.value(toJson(ExecutionSchema, execution), `${execution.id} STOPPED`);
+      return exitCodes.done;
+    });
+  },
+};

@@ -1,0 +1,123 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { toJson } from "@bufbuild/protobuf";
+import {
+  type ExecutionEvent,
+  ExecutionEventSchema,
+  ExecutionService,
+  Execution_State as State,
+  Execution_StateSchema as StateSchema,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+import type { Client } from "../api/client.ts";
+import { curlOf } from "../api/curl.ts";
+import { accountOption, type Command, curlOption } from "../frame/command.ts";
+import type { Context } from "../frame/context.ts";
+import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
+import { messageFrom } from "../said/json-text.ts";
+import { errorText, nodeRunText, timeText, wordOf } from "./execution-text.ts";
+import { LiveTree } from "./live-tree.ts";
+
+const triesMax = 10;
+const retryMs = 500;
+
+export const watch: Command = {
+  name: "watch",
+  summary: "Follows an execution to its end: a tree of its nodes at a terminal, else a line for each.",
+  positionals: ["ID"],
+  options: {
+    account: { ...accountOption["account"], type: "string", help: "the linked account that it must run for" },
+    ...curlOption,
+  },
+  example: "flowcall watch 66e404464f475f36c0c95b5d",
+
+  async run(given, context) {
+    const { output, settings } = context;
+    const account = given.text("account");
+    const request = { execution_id: given.word(0), ...(account !== undefined && { linked_account_id: account }) };
+    const method = ExecutionService.method.watchExecution;
+    if (given.isSet("curl")) {
+      const command = curlOf(method, messageFrom(method.input, request), { url: settings.url });
+      output.value({ command }, command);
+      return exitCodes.done;
+    }
+    let exitCode: ExitCode = exitCodes.stillRunning;
+    const ended = (event: ExecutionEvent) => {
+      if (event.fact.case !== "ended") return;
+      exitCode = event.fact.value.state === State.COMPLETED ? exitCodes.done : exitCodes.notCompleted;
+    };
+    const events = follow(await context.connect(), { executionId: given.word(0), account }, context);
+    await show(events, context, ended);
+    return exitCode;
+  },
+};
+
+async function show(
+  events: AsyncIterable<ExecutionEvent>,
+  { output }: Context,
+  ended: (event: ExecutionEvent) => void,
+): Promise<void> {
+  if (output.format === "text" && output.stdout.isTTY === true) {
+    const tree = new LiveTree(output);
+    for await (const event of events) {
+      ended(event);
+      tree.show(event);
+    }
+    return;
+  }
+  const noticed = async function* () {
+    for await (const event of events) {
+      ended(event);
+      yield event;
+    }
+  };
+  await output.stream(noticed(), (event) => toJson(ExecutionEventSchema, event), eventText);
+}
+
+type Followed = { readonly executionId: string; readonly account: string | undefined };
+
+/** Reads on behind the last event where a stream is cut off, as by a server that stops. */
+async function* follow(
+  client: Client,
+  { executionId, account }: Followed,
+  { output, signal }: Context,
+): AsyncIterable<ExecutionEvent> {
+  let lastEventId: string | undefined;
+  for (let tries = 0; ; tries += 1) {
+    const request = {
+      executionId,
+      ...(account !== undefined && { linkedAccountId: account }),
+      ...(lastEventId !== undefined && { lastEventId }),
+    };
+    try {
+      for await (const event of client.stream(ExecutionService.method.watchExecution, [request], { signal })) {
+        yield event;
+        tries = 0;
+        lastEventId = event.id;
+      }
+      return;
+    } catch (error) {
+      if (signal.aborted) return;
+      const { Code, ConnectError } = await import("@connectrpc/connect");
+      if (ConnectError.from(error).code !== Code.Unavailable || tries >= triesMax) throw error;
+      if (tries === 0) output.note("The stream was cut off; reading on…");
+      await wait(retryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** An event on a line. */
+export function eventText({ fact }: ExecutionEvent): string {
+  switch (fact.case) {
+    case "accepted":
+      return `ACCEPTED   ${fact.value.executionId}  ${timeText(fact.value.createTime) ?? ""}`;
+    case "nodeFinished":
+    case "iterationFinished":
+      return nodeRunText(fact.value);
+    case "ended": {
+      const { state, error, endTime } = fact.value;
+      const why = error === undefined ? "" : `  ${errorText(error)}`;
+      return `${wordOf(StateSchema, state).padEnd(9)}  ${timeText(endTime) ?? ""}${why}`;
+    }
+    default:
+      return "";
+  }
+}

@@ -1,0 +1,30 @@
+import { usageError } from "../said/cli-error.ts";
+import type { CommandText, Program } from "./command.ts";
+import { treeOf } from "./command-tree.ts";
+
+const shells: readonly string[] = ["bash", "zsh", "fish", "powershell"];
+
+/** How completion is asked for: a shell's script, and behind `--` what that script asks for at each press of Tab. */
+export const completeText: CommandText = {
+  name: "complete",
+  summary: "Prints a script that completes commands and options in a shell: bash, zsh, fish or powershell.",
+  positionals: ["SHELL"],
+  options: {},
+  example: "source <(flowcall complete bash)",
+};
+
+/** Prints what a shell asks for. The library writes to the process's own stdout. */
+export async function complete(program: Program, commands: readonly CommandText[], words: readonly string[]) {
+  const [shell = ""] = words;
+  if (shell !== "--" && (words.length !== 1 || !shells.includes(shell))) {
+    throw usageError(`${program.name} complete takes a shell: ${shells.join(", ")}.`);
+  }
+  const { default: tab } = await import("@bomb.sh/tab/commander");
+  const tree = treeOf(
+    program,
+    commands.filter(({ name }) => name !== completeText.name),
+    () => undefined,
+  );
+  tab(tree);
+  await tree.parseAsync(["complete", ...words], { from: "user" });
+}

@@ -1,0 +1,79 @@
+import { CliError, usageError } from "../said/cli-error.ts";
+import { exitCodes } from "../said/exit-codes.ts";
+import { meant } from "../said/nearest.ts";
+import type { Arguments } from "./arguments.ts";
+import type { ProfileStore } from "./profile-store.ts";
+
+/** Where calls go, as whom, and what they mean where nothing else is said. */
+export type Settings = {
+  readonly url: string;
+  readonly key?: string;
+  readonly profile?: string;
+  /** Where the key was found; a key is never shown itself. */
+  readonly keySource?: "FLOWCALL_API_KEY" | "profile";
+  readonly account?: string;
+  readonly slug?: string;
+};
+
+/** Where a server is that was started as it is. */
+export const urlDefault = "http://127.0.0.1:4180";
+
+export type SettingsOptions = {
+  readonly given: Arguments;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly store: ProfileStore;
+  /** Whether a profile may be named that is not there, as by those who are about to make it. */
+  readonly isLenient?: boolean;
+};
+
+/**
+ * Options first, then the environment, then the profile. A profile's key goes to the profile's own server alone: with
+ * another URL it is left out.
+ */
+export async function readSettings({
+  given,
+  environment,
+  store,
+  isLenient = false,
+}: SettingsOptions): Promise<Settings> {
+  const { current, profiles } = await store.read();
+  const name = given.text("profile") ?? (environment["FLOWCALL_PROFILE"] || current);
+  const profile = name === undefined ? undefined : profiles[name];
+  if (name !== undefined && profile === undefined && !isLenient) {
+    throw usageError(`There is no profile ${name}.${meant(name, Object.keys(profiles))} See: flowcall profile ls`);
+  }
+  const url = originOf(given.text("url") ?? (environment["FLOWCALL_URL"] || (profile?.url ?? urlDefault)));
+  const ownKey = environment["FLOWCALL_API_KEY"];
+  const storedKey =
+    name === undefined || profile === undefined || originOf(profile.url) !== url
+      ? undefined
+      : await store.readKey(name);
+  const account = given.text("account") ?? (environment["FLOWCALL_ACCOUNT"] || profile?.account);
+  const slug = given.text("slug") ?? (environment["FLOWCALL_SLUG"] || profile?.slug);
+  return {
+    url,
+    ...(ownKey
+      ? { key: ownKey, keySource: "FLOWCALL_API_KEY" as const }
+      : storedKey !== undefined && { key: storedKey, keySource: "profile" as const }),
+    ...(name !== undefined && { profile: name }),
+    ...(account !== undefined && { account }),
+    ...(slug !== undefined && { slug }),
+  };
+}
+
+/** A server's URL without a slash at its end. Throws a usage error for what is none. */
+export function originOf(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "" || url.hash !== "") {
+    throw usageError(`${JSON.stringify(text)} is no server's URL; one is http://127.0.0.1:4180.`);
+  }
+  return url.href.replace(/\/+$/, "");
+}
+
+/** The key, or what to do for one. */
+export function keyOf({ key, url }: Settings): string {
+  if (key !== undefined) return key;
+  throw new CliError(`There is no key for ${url}: set FLOWCALL_API_KEY, or store one with flowcall profile add.`, {
+    exitCode: exitCodes.unauthorized,
+  });
+}

@@ -1,0 +1,58 @@
+import { open, rm } from "node:fs/promises";
+import type { JsonObject } from "@bufbuild/protobuf";
+import { type NamedRequest, sendNamed } from "../api/named-call.ts";
+import { member } from "../execution/execution-text.ts";
+import type { Arguments } from "../frame/arguments.ts";
+import type { Options } from "../frame/command.ts";
+import type { Context } from "../frame/context.ts";
+import { saveProfile } from "../profile/save-profile.ts";
+import { CliError, usageError } from "../said/cli-error.ts";
+import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
+
+/** A key is shown to nobody who does not ask for it. */
+export const destination: Options = {
+  file: { type: "string", value: "FILE", help: "writes the key into a new file that you alone can read" },
+  save: { type: "string", value: "PROFILE", help: "keeps the key in a profile for this server" },
+  show: { type: "boolean", help: "prints the key" },
+};
+
+/** The key comes once, so the place for it is made before it is asked for. */
+export async function sendForKey(given: Arguments, context: Context, asked: NamedRequest): Promise<ExitCode> {
+  const [file, profile] = [given.text("file"), given.text("save")];
+  if (given.isSet("curl")) return await sendNamed(context, given, asked, () => exitCodes.done);
+  if (file === undefined && profile === undefined && !given.isSet("show")) {
+    throw usageError("Say where the key goes, which is told once: --file FILE, --save PROFILE or --show.");
+  }
+  if (profile !== undefined) context.store.keyFile(profile);
+  const handle = file === undefined ? undefined : await openNew(file);
+  try {
+    return await sendNamed(context, given, asked, async (reply) => {
+      const key = member(reply, "key") ?? "";
+      await handle?.writeFile(`${key}\n`);
+      if (profile !== undefined) await saveProfile(context.store, profile, { url: context.settings.url }, key);
+      showKey(given, context, reply, key);
+      return exitCodes.done;
+    });
+  } catch (error) {
+    if (file !== undefined) await rm(file, { force: true });
+    throw error;
+  } finally {
+    await handle?.close();
+  }
+}
+
+function showKey(given: Arguments, { output }: Context, reply: JsonObject, key: string): void {
+  const known = reply["api_key"] ?? {};
+  // What is known of a key is a message, whose JSON is an object.
+  const id = member(known as JsonObject, "id") ?? "";
+  if (given.isSet("show")) output.value({ api_key: known, key }, key);
+  else output.value({ api_key: known }, id);
+}
+
+async function openNew(file: string) {
+  try {
+    return await open(file, "wx", 0o600);
+  } catch (cause) {
+    throw new CliError(`${file} cannot be made; a key is not written over another file.`, { cause });
+  }
+}

@@ -1,0 +1,15 @@
+import type { Profile, ProfileStore } from "../frame/profile-store.ts";
+import { type CliError, usageError } from "../said/cli-error.ts";
+import { meant } from "../said/nearest.ts";
+
+/** Keeps a profile, and its key before it, so that no profile is without. */
+export async function saveProfile(store: ProfileStore, name: string, profile: Profile, key: string): Promise<void> {
+  await store.writeKey(name, key);
+  const { current = name, profiles } = await store.read();
+  await store.write({ current, profiles: { ...profiles, [name]: profile } });
+}
+
+/** A usage error that names the nearest profile. */
+export function unknownProfile(name: string, profiles: Readonly<Record<string, Profile>>): CliError {
+  return usageError(`There is no profile ${name}.${meant(name, Object.keys(profiles))} See: flowcall profile ls`);
+}

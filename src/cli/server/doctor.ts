@@ -1,0 +1,180 @@
+import {
+  create,
+  type DescMethod,
+  type DescMethodUnary,
+  fromBinary,
+  getOption,
+  hasOption,
+  type JsonObject,
+} from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema, MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { type Scope, ScopeSchema, scope } from "../../gen/flowcall/v1/options_pb.ts";
+import { http } from "../../gen/google/api/annotations_pb.ts";
+import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
+import type { Client } from "../api/client.ts";
+import { fullName, Methods } from "../api/methods.ts";
+import { probe } from "../api/probe.ts";
+import type { Command } from "../frame/command.ts";
+import type { Context } from "../frame/context.ts";
+import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
+import { failureOf } from "../said/failure.ts";
+import { printable } from "../said/output.ts";
+import { environmentOf } from "./status.ts";
+
+const skewMaxMs = 30_000;
+const callMs = 10_000;
+
+export const doctor: Command = {
+  name: "doctor",
+  summary: "Finds out why calls would fail, and says what to do; silent when all is well.",
+  positionals: [],
+  options: {},
+  example: "flowcall doctor",
+
+  async run(_, context) {
+    const checks = await examine(context);
+    const bad = checks.filter(({ ok }) => !ok);
+    if (context.output.format === "text") {
+      context.output.value(null, bad.map(({ check, message }) => printable(`${check}: ${message}`)).join("\n"));
+    } else {
+      context.output.table(
+        checks.map(({ check, ok, message }): JsonObject => ({ check, ok, message })),
+        [],
+      );
+    }
+    return bad.reduce<ExitCode>(
+      (code, { exitCode = exitCodes.error }) => (code === exitCodes.done ? exitCode : code),
+      0,
+    );
+  },
+};
+
+type Check = { readonly check: string; readonly ok: boolean; readonly message: string; readonly exitCode?: ExitCode };
+
+/** Goes on as far as it makes sense: nobody asks a server for scopes that cannot be reached. */
+async function examine(context: Context): Promise<readonly Check[]> {
+  const { settings, store } = context;
+  const { state, reason, skewMs } = await probe(settings.url, "/readyz");
+  const advice = "start it, or name another by --url, FLOWCALL_URL or a profile";
+  const reached = state === "ready" || state === "not ready";
+  const server = {
+    check: "server",
+    ok: reached,
+    message: reached ? settings.url : `${settings.url} is ${state}${reason ? ` (${reason})` : ""}: ${advice}`,
+  };
+  if (!reached) return [server];
+  const exposed =
+    settings.keySource === "profile" && settings.profile ? await store.exposedKeyFile(settings.profile) : undefined;
+  return [
+    server,
+    {
+      check: "ready",
+      ok: state === "ready",
+      message:
+        state === "ready" ? "it accepts calls" : "it accepts no calls; see its log, and whether its database runs",
+    },
+    clockCheck(skewMs),
+    ...(await versionChecks(context)),
+    ...(exposed === undefined
+      ? []
+      : [{ check: "key file", ok: false, message: `others may read ${exposed}: chmod 600 ${exposed}` }]),
+    ...(await keyChecks(context)),
+  ];
+}
+
+function clockCheck(skewMs = 0): Check {
+  const seconds = Math.round(Math.abs(skewMs) / 1_000);
+  const ok = Math.abs(skewMs) <= skewMaxMs;
+  const message = ok
+    ? "the clocks agree"
+    : `this machine's clock is ${seconds} s ${skewMs > 0 ? "behind" : "before"} the server's: set it`;
+  return { check: "clock", ok, message };
+}
+
+/** Versions differ where the server lacks methods that this one knows. One that cannot be asked over HTTP/2 is let be. */
+async function versionChecks({ connect }: Context): Promise<readonly Check[]> {
+  const [client, { all }] = await Promise.all([connect(), Methods.load()]);
+  const own = all.filter((method) => hasOption(method, scope));
+  const served = await servedMethods(client, [...new Set(own.map(({ parent }) => parent.typeName))]).catch(
+    () => undefined,
+  );
+  if (served === undefined) return [];
+  const missing = own.map(fullName).filter((name) => !served.has(name));
+  const message =
+    missing.length === 0 ? "it has every method" : `it is of another version, and lacks ${missing.join(", ")}`;
+  return [{ check: "version", ok: missing.length === 0, message }];
+}
+
+/** Asks the server's reflection for the methods of services. */
+async function servedMethods(client: Client, services: readonly string[]): Promise<ReadonlySet<string>> {
+  const questions = services.map((service) => ({
+    messageRequest: { case: "fileContainingSymbol" as const, value: service },
+  }));
+  const signal = AbortSignal.timeout(callMs);
+  const found = new Set<string>();
+  for await (const { messageResponse } of client.stream(ServerReflection.method.serverReflectionInfo, questions, {
+    signal,
+  })) {
+    if (messageResponse.case !== "fileDescriptorResponse") continue;
+    for (const bytes of messageResponse.value.fileDescriptorProto) {
+      const file = fromBinary(FileDescriptorProtoSchema, bytes);
+      for (const { name, method } of file.service)
+        for (const one of method) found.add(`${file.package}.${name}.${one.name}`);
+    }
+  }
+  return found;
+}
+
+/** The key is tried, scope by scope, with requests that name nothing and so do nothing. */
+async function keyChecks(context: Context): Promise<readonly Check[]> {
+  const { key, url } = context.settings;
+  const exitCode = exitCodes.unauthorized;
+  if (key === undefined) {
+    const message = `there is none for ${url}: set FLOWCALL_API_KEY, or flowcall profile add`;
+    return [{ check: "key", ok: false, message, exitCode }];
+  }
+  const client = await context.connect();
+  const methods = probesOf((await Methods.load()).all);
+  const tried = await Promise.all(methods.map((method) => tryMethod(client, method)));
+  const refusal = tried.find(({ reason }) => reason !== undefined && reason !== "SCOPE_MISSING");
+  if (refusal !== undefined) {
+    const message = `${refusal.reason}: ${refusal.message} Set another in FLOWCALL_API_KEY, or flowcall profile add`;
+    return [{ check: "key", ok: false, message, exitCode }];
+  }
+  const [has, lacks] = [
+    tried.filter(({ reason }) => reason === undefined),
+    tried.filter(({ reason }) => reason !== undefined),
+  ];
+  const names = (list: typeof tried) => list.map(({ scopeName }) => scopeName).join(", ");
+  const message = `a ${environmentOf(key)} key with the scopes ${names(has)}${lacks.length > 0 ? `, without ${names(lacks)}` : ""}`;
+  return [{ check: "key", ok: true, message }];
+}
+
+/** For each scope a method that names what it is about in its path, and one that only reads where there is one. */
+function probesOf(methods: readonly DescMethod[]): readonly DescMethodUnary[] {
+  const named = methods.filter((method) => {
+    const path = String(getOption(method, http).pattern.value ?? "");
+    return method.methodKind === "unary" && hasOption(method, scope) && path.includes("{");
+  });
+  const isReading = ({ idempotency }: DescMethod) =>
+    Number(idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS);
+  const reading = [...named].sort((one, other) => isReading(other) - isReading(one));
+  const scopes = [...new Set(named.map((method) => getOption(method, scope)))].sort();
+  // The descriptor's own type is that of any method.
+  return scopes.flatMap(
+    (wanted) => reading.find((method) => getOption(method, scope) === wanted) ?? [],
+  ) as DescMethodUnary[];
+}
+
+/** Answers why the key is refused, if it is: scopes are looked at before the request is. */
+async function tryMethod(client: Client, method: DescMethodUnary) {
+  const own: Scope = getOption(method, scope);
+  const scopeName = (ScopeSchema.value[own]?.name ?? "").replace("SCOPE_", "").toLowerCase();
+  try {
+    await client.unary(method, create(method.input), { timeoutMs: callMs });
+    return { scopeName };
+  } catch (error) {
+    const { exitCode, reason, message } = await failureOf(error, client.settings.url);
+    return exitCode === exitCodes.unauthorized ? { scopeName, reason: reason ?? "REFUSED", message } : { scopeName };
+  }
+}

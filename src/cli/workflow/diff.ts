@@ -1,0 +1,20 @@
+import type { Command } from "../frame/command.ts";
+import { exitCodes } from "../said/exit-codes.ts";
+import { actionOf, stepJson, stepText } from "./plan.ts";
+import { prepare } from "./push.ts";
+
+export const diff: Command = {
+  name: "workflow diff",
+  summary: "Says how the server's drafts differ from the files; the exit code is 1 where one does.",
+  positionals: ["FOLDER|FILE..."],
+  options: { publish: { type: "boolean", help: "looks at what is published too" } },
+  example: "flowcall workflow diff flows",
+
+  async run(given, context) {
+    const { plan } = await prepare(given.positionals, context, given.isSet("publish"));
+    const different = plan.filter((step) => actionOf(step) !== "none");
+    if (context.output.format === "text") context.output.value(null, different.map(stepText).join("\n"));
+    else context.output.table(different.map(stepJson), []);
+    return different.length === 0 ? exitCodes.done : exitCodes.error;
+  },
+};

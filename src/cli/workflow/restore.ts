@@ -1,0 +1,27 @@
+import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
+import { sendNamed } from "../api/named-call.ts";
+import { type Command, curlOption, slugOption } from "../frame/command.ts";
+import { usageError } from "../said/cli-error.ts";
+import { exitCodes } from "../said/exit-codes.ts";
+import { referencesOf } from "./references.ts";
+
+export const restore: Command = {
+  name: "workflow restore",
+  summary: "Publishes an earlier version again, as the next one; the draft stays as it is.",
+  positionals: ["ALIAS|ID|FILE", "VERSION"],
+  options: { ...slugOption, ...curlOption },
+  example: "flowcall workflow restore greet 1 --slug asana",
+
+  async run(given, context) {
+    const [reference] = await referencesOf(given.word(0), context);
+    const version = Number(given.word(1));
+    if (reference === undefined || !Number.isInteger(version)) {
+      throw usageError("flowcall workflow restore takes one workflow and a version's number.");
+    }
+    const name = `${WorkflowService.typeName}.RestoreVersion`;
+    return await sendNamed(context, given, { name, request: { ...reference, version } }, (reply) => {
+      context.output.value(reply, `published ${reference.workflow} v${reply["version"]}`);
+      return exitCodes.done;
+    });
+  },
+};

@@ -1,0 +1,25 @@
+import { printProblems } from "../file/file-problem.ts";
+import { errorsOf, problemsOf } from "../file/validation.ts";
+import { readWorkflowFiles } from "../file/workflow-folder.ts";
+import type { Command } from "../frame/command.ts";
+import { exitCodes } from "../said/exit-codes.ts";
+import { RemoteWorkflows } from "./remote.ts";
+
+export const validate: Command = {
+  name: "workflow validate",
+  summary: "Says everything that is wrong with workflow files: with what they hold, and with their graphs.",
+  positionals: ["FOLDER|FILE..."],
+  options: { local: { type: "boolean", help: "asks no server, and so does not check the graphs" } },
+  formats: ["text", "json", "jsonl", "github"],
+  example: "flowcall workflow validate flows -o github",
+
+  async run(given, context) {
+    const files = await readWorkflowFiles(given.positionals);
+    const remote = given.isSet("local") ? undefined : await RemoteWorkflows.list(context);
+    const problems = await problemsOf(files, remote);
+    printProblems(problems, context.output, given.text("output") === "github");
+    const errors = errorsOf(problems).length;
+    context.output.note(`files: ${files.length}, errors: ${errors}`);
+    return errors === 0 ? exitCodes.done : exitCodes.error;
+  },
+};
