@@ -3,8 +3,13 @@
  * and the header that files have beside it. `npm run generate` runs it behind the generation of the code that it reads.
  */
 import { type DescField, type DescMessage, type DescOneof, type JsonObject, ScalarType } from "@bufbuild/protobuf";
+import { pairName } from "../src/cli/file/shorthand.ts";
+import { jsonTextFields } from "../src/cli/file/text-json.ts";
 import { described, isRequired, limitsOf, rulesOf } from "../src/gateway/openapi/schemas.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
+
+/** Where a text is wanted a file may hold a number or a boolean. */
+const text = { type: ["string", "number", "boolean"] };
 
 const definitions: Record<string, JsonObject> = {};
 const name = "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$";
@@ -65,7 +70,11 @@ function fieldSchema(field: DescField): JsonObject {
   const description = commentOf(`${field.parent.typeName}.${field.name}`);
   if (field.fieldKind === "list") {
     const items = rules?.case === "repeated" ? rules.value.items?.type : undefined;
-    return { description, type: "array", ...limitsOf(rules), items: { ...singular(field), ...limitsOf(items) } };
+    const list = { type: "array", ...limitsOf(rules), items: { ...singular(field), ...limitsOf(items) } };
+    const key = pairName(field.message);
+    // A file may hold names and values as a map.
+    if (key !== undefined) return { description, anyOf: [list, mapOf(field, key)] };
+    return { description, ...list };
   }
   if (field.fieldKind === "map") return { description, type: "object", additionalProperties: singular(field) };
   const own = { ...singular(field), ...limitsOf(rules) };
@@ -73,13 +82,20 @@ function fieldSchema(field: DescField): JsonObject {
   return "$ref" in own ? { description, allOf: [own] } : { description, ...own };
 }
 
+function mapOf(field: DescField, key: string): JsonObject {
+  const { required: _, properties, ...item } = messageSchema(field.message ?? field.parent);
+  const { [key]: __, ...others } = Object(properties);
+  return { type: "object", additionalProperties: { anyOf: [text, { ...item, properties: others }] } };
+}
+
 function singular(field: DescField): JsonObject {
+  if (jsonTextFields.has(`${field.parent.name}.${field.name}`)) return {};
   if (field.message !== undefined) return reference(field.message);
   if (field.enum !== undefined)
     return { enum: field.enum.values.filter(({ number }) => number > 0).map(({ name }) => name) };
   switch (field.scalar) {
     case ScalarType.STRING:
-      return { type: "string" };
+      return { ...text };
     case ScalarType.BOOL:
       return { type: "boolean" };
     case ScalarType.INT32:

@@ -12,6 +12,8 @@ import { stop } from "./execution/stop.ts";
 import { watch } from "./execution/watch.ts";
 import type { Command, CommandGroup, CommandText } from "./frame/command.ts";
 import { completeText } from "./frame/completion.ts";
+import { integrationLs } from "./integration/ls.ts";
+import { integrationPut } from "./integration/put.ts";
 import { keyCreate } from "./key/create.ts";
 import { keyLs } from "./key/ls.ts";
 import { keyRevoke } from "./key/revoke.ts";
@@ -24,17 +26,45 @@ import { api } from "./server/api.ts";
 import { doctor } from "./server/doctor.ts";
 import { status } from "./server/status.ts";
 import { diff } from "./workflow/diff.ts";
+import { workflowGet } from "./workflow/get.ts";
+import { workflowLs } from "./workflow/ls.ts";
+import { workflowNew } from "./workflow/new.ts";
 import { publish } from "./workflow/publish.ts";
 import { pull } from "./workflow/pull.ts";
 import { push } from "./workflow/push.ts";
 import { restore } from "./workflow/restore.ts";
+import { workflowRm } from "./workflow/rm.ts";
+import { workflowTest } from "./workflow/test.ts";
+import { unpublish } from "./workflow/unpublish.ts";
 import { validate } from "./workflow/validate.ts";
+import { versions } from "./workflow/versions.ts";
 
 /** Every command, in the order in which help lists them. */
 export const commandGroups: readonly CommandGroup<Command>[] = [
   { title: "Executions", commands: [run, watch, ls, get, stop, rerun, retry] },
-  { title: "Workflows", commands: [dev, push, pull, diff, validate, publish, restore] },
-  { title: "Accounts", commands: [accountPut, accountGet, accountLs, accountRm] },
+  {
+    title: "Workflows",
+    commands: [
+      dev,
+      workflowNew,
+      push,
+      pull,
+      diff,
+      validate,
+      workflowTest,
+      publish,
+      unpublish,
+      restore,
+      versions,
+      workflowLs,
+      workflowGet,
+      workflowRm,
+    ],
+  },
+  {
+    title: "Integrations and accounts",
+    commands: [integrationPut, integrationLs, accountPut, accountGet, accountLs, accountRm],
+  },
   { title: "Keys", commands: [keyCreate, keyLs, keyRotate, keyRevoke] },
   { title: "This machine", commands: [profileAdd, profileUse, profileLs, profileRm, status, doctor, api] },
 ];

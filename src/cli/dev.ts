@@ -1,22 +1,16 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, watch } from "node:fs/promises";
+import { mkdtemp, readFile, rm, watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
-import type { JsonObject } from "@bufbuild/protobuf";
 import type { Command } from "./frame/command.ts";
 import type { Context } from "./frame/context.ts";
 import { CliError, usageError } from "./said/cli-error.ts";
 import { exitCodes } from "./said/exit-codes.ts";
-import { failureOf, failureText } from "./said/failure.ts";
-import { actionOf } from "./workflow/plan.ts";
-import { apply, prepare, resultText } from "./workflow/push.ts";
+import { resultText } from "./workflow/push.ts";
+import { checkFolder, pushes } from "./workflow/pushed-folder.ts";
 
 const main = resolve(import.meta.dirname, "../main.ts");
-
-/** How often the folder is looked at. */
-const lookMs = 250;
 
 export const dev: Command = {
   name: "dev",
@@ -27,10 +21,10 @@ export const dev: Command = {
 
   async run(given, context) {
     const [folder] = given.positionals;
+    if (folder !== undefined) await checkFolder(folder);
     const server = await startServer(context);
     try {
       if (folder !== undefined) {
-        await mkdir(folder, { recursive: true });
         const own = await contextOf(server, context);
         const results = pushes(folder, own, server.ended);
         await context.output.stream(results, (result) => result, resultText);
@@ -113,43 +107,4 @@ async function contextOf({ url, keysFile }: DevServer, context: Context): Promis
   const settings = { url, key };
   const connect = async () => new (await import("./api/client.ts")).Client(settings);
   return { ...context, settings, connect };
-}
-
-/**
- * Pushes a folder now, and again when it has changed and come to rest: it is looked at, since a watch that begins may miss
- * what happens meanwhile. What goes wrong is told, and ends nothing.
- */
-async function* pushes(folder: string, context: Context, ended: AbortSignal): AsyncIterable<JsonObject> {
-  const signal = AbortSignal.any([context.signal, ended]);
-  let pushed: string | undefined;
-  for (let seen = await fingerprint(folder); !signal.aborted; ) {
-    const now = await fingerprint(folder);
-    if (now !== pushed && now === seen) {
-      pushed = now;
-      yield* pushAll(folder, context);
-    }
-    seen = now;
-    await wait(lookMs, undefined, { signal }).catch(() => undefined);
-  }
-}
-
-async function* pushAll(folder: string, context: Context): AsyncIterable<JsonObject> {
-  try {
-    const { plan, remote } = await prepare([folder], context, true);
-    yield* apply({ plan: plan.filter((step) => actionOf(step) !== "none"), remote }, context);
-  } catch (error) {
-    context.output.note(failureText(await failureOf(error, context.settings.url)));
-  }
-}
-
-/** Differs when a file was written, has come or gone. */
-async function fingerprint(folder: string): Promise<string> {
-  const names = (await readdir(folder, { recursive: true })).sort();
-  const times = await Promise.all(
-    names.map(async (name) => {
-      const { mtimeMs, size } = await stat(join(folder, name)).catch(() => ({ mtimeMs: 0, size: 0 }));
-      return `${name} ${mtimeMs} ${size}`;
-    }),
-  );
-  return times.join("\n");
 }

@@ -213,7 +213,7 @@ describe("flowcall workflow push", () => {
 
 describe("flowcall workflow validate", () => {
   test("says what is wrong for people, programs and GitHub, and needs no server for what files hold", async () => {
-    const folder = await folderOf("check", { "asana/check.yaml": greet.replace('id: "2"', "id: 2") });
+    const folder = await folderOf("check", { "asana/check.yaml": greet.replace('id: "2"', "id: [2]") });
     const file = join(folder, "asana/check.yaml");
     const nobody = { environment: { FLOWCALL_URL: "http://127.0.0.1:1" } };
     const [text, json, github] = await Promise.all(
@@ -287,10 +287,17 @@ describe("the schema of workflow files", () => {
         schema.safeParse(JSON.parse(await readFile(join(examples, `${name}.json`), "utf8"))).error,
       ).toBeUndefined();
     }
-    expect(schema.safeParse(parse(greet)).success).toBe(true);
+    const short = [
+      greet,
+      greet
+        .replace('id: "2"', "id: 2")
+        .replace('data: \'{"greeting": "Hello, {{event.body.name}}"}\'', "data: { a: [1] }"),
+      greet.replace(/response: {.*}/, "http: { headers: { accept: x, n: 1, k: { value: y, secret: true } } }"),
+    ];
+    for (const text of short) expect(schema.safeParse(parse(text)).error).toBeUndefined();
     const broken = [
       greet.replace("name: Greet", "title: Greet"),
-      greet.replace('id: "2"', "id: 2"),
+      greet.replace('id: "2"', "id: [2]"),
       greet.replace("data:", "dta:"),
       greet.replace("response: {", "terminate: {}\n      response: {"),
       greet.replace("edges:", "on_failure: SOMEHOW\n  edges:"),

@@ -1,3 +1,4 @@
+import { meant } from "../said/nearest.ts";
 import type { RemoteWorkflows } from "../workflow/remote.ts";
 import { type FileProblem, problemAt } from "./file-problem.ts";
 import type { WorkflowFile } from "./workflow-file.ts";
@@ -11,18 +12,25 @@ const atATime = 8;
 export async function problemsOf(
   files: readonly WorkflowFile[],
   remote: RemoteWorkflows | undefined,
+  { isCreating = false }: { readonly isCreating?: boolean } = {},
 ): Promise<readonly FileProblem[]> {
   // Only here, since a command that checks nothing begins sooner without what reads rules.
   const rules = new (await import("./rule-problems.ts")).FileRules();
   const found: FileProblem[] = [];
   const good: WorkflowFile[] = [];
+  const told = new Set<string>();
   for (const file of files) {
     const problems = [...file.problems];
     // Only a workflow that is there has an id, and so a file that is named for one.
     const isNew = remote === undefined ? !isId(file.header.alias) : remote.find(file) === undefined;
     if (problems.length === 0) problems.push(...rules.problemsOf(file, { isNew }));
     if (problems.length === 0) good.push(file);
-    if (remote !== undefined && isNew) problems.push(...(await integrationProblems(file, remote)));
+    const { slug } = file.header;
+    if (remote !== undefined && isNew && !isCreating && !told.has(slug)) {
+      const missing = await integrationProblems(file, remote);
+      if (missing.length > 0) told.add(slug);
+      problems.push(...missing);
+    }
     found.push(...problems);
   }
   for (let start = 0; start < good.length && remote !== undefined; start += atATime) {
@@ -38,8 +46,9 @@ export function errorsOf(problems: readonly FileProblem[]): readonly FileProblem
 
 async function integrationProblems(file: WorkflowFile, remote: RemoteWorkflows): Promise<readonly FileProblem[]> {
   const { slug } = file.header;
-  if (await remote.hasIntegration(slug)) return [];
-  const message = `the server has no integration ${slug}`;
+  const slugs = await remote.integrations();
+  if (slugs.includes(slug)) return [];
+  const message = `the server has no integration ${slug}.${meant(slug, slugs)} Make it: push with --create, or flowcall integration put ${slug}`;
   return [problemAt(file, ["slug"], { reason: "INTEGRATION_NOT_FOUND", message })];
 }
 

@@ -1,10 +1,12 @@
 import { basename, dirname, extname, resolve } from "node:path";
 import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument, stringify, visit } from "yaml";
+import { stringify } from "yaml";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import { meant } from "../said/nearest.ts";
 import { type FileProblem, problemAt } from "./file-problem.ts";
 import { messageProblems } from "./message-problems.ts";
+import { compact, expanded } from "./shorthand.ts";
+import { readYaml, spellingIn } from "./yaml-document.ts";
 
 export type FilePath = readonly (string | number)[];
 
@@ -22,6 +24,9 @@ export type WorkflowFile = {
   readonly name: string;
   readonly header: Header;
   readonly definition: WorkflowDefinition;
+  /** The text, and what it says as JSON, in its own shorthand. */
+  readonly text: string;
+  readonly json: JsonObject;
   readonly nodeIds: readonly (string | undefined)[];
   readonly problems: readonly FileProblem[];
   /** Where a path, or what is left of it, stands in the file. */
@@ -32,51 +37,48 @@ const headerNames = ["$schema", "name", "alias", "slug", "description", "definit
 
 /** Reads YAML, of which JSON is a part. Never throws: what is wrong is in `problems`. */
 export function readWorkflowFile(name: string, text: string): WorkflowFile {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const place = (offset: number) => {
-    const { line, col } = lines.linePos(offset);
-    return { line: Math.max(1, line), column: Math.max(1, col) };
-  };
-  const json = document.errors.length > 0 ? undefined : jsonOf(document);
+  const { document, json, problems: broken, placeOf, offsetAt } = readYaml(text);
   const members: JsonObject = isObject(json) ? json : {};
+  const spelling = (path: FilePath) => spellingIn(document, path);
+  const definition = expanded(WorkflowDefinitionSchema, members["definition"] ?? {}, spelling, ["definition"]);
   const file = {
     name,
+    text,
+    json: members,
     header: headerOf(name, members),
-    nodeIds: nodeIdsOf(members["definition"]),
-    placeOf: (path: FilePath) => place(offsetOf(document, path)),
+    nodeIds: nodeIdsOf(definition),
+    placeOf: (path: FilePath) => offsetAt(placeOf(path)),
   };
-  const at = (offset: number, message: string): FileProblem => {
-    return { file: name, severity: "error", ...place(offset), field: "", reason: "INVALID_YAML", message };
-  };
-  const broken = document.errors.map(({ pos, message }) => at(pos[0], message));
-  const inexact = inexactNumbers(document).map(({ offset, message }) => at(offset, message));
+  const inYaml = broken.map(({ offset, message }): FileProblem => {
+    return { file: name, severity: "error", ...offsetAt(offset), field: "", reason: "INVALID_YAML", message };
+  });
   const empty = { ...file, definition: create(WorkflowDefinitionSchema) };
-  if (broken.length > 0) return { ...empty, problems: broken };
-  if (!isObject(json)) return { ...empty, problems: [at(0, "A workflow file holds an object: name, definition.")] };
-  const { message, problems } = messageProblems(WorkflowDefinitionSchema, members["definition"] ?? {});
+  if (!isObject(json)) {
+    const message = "a workflow file holds an object with name and definition";
+    const at = { file: name, severity: "error", ...offsetAt(0), field: "", reason: "INVALID_YAML", message } as const;
+    return { ...empty, problems: inYaml.length > 0 ? inYaml : [at] };
+  }
+  const { message, problems } = messageProblems(WorkflowDefinitionSchema, definition);
   const inDefinition = problems.map(({ path, message }) => ({ path: ["definition", ...path], message }));
   const found = [...headerProblems(members), ...inDefinition].map(({ path, message }) => {
     return problemAt({ ...empty, problems: [] }, path, { reason: "INVALID_FIELD", message });
   });
-  return { ...file, definition: message, problems: [...inexact, ...found] };
+  return { ...file, definition: message, problems: inYaml.length > 0 ? inYaml : found };
 }
 
 /** The text of a workflow file; `schema` is where an editor finds the schema. */
-export function workflowFileText(header: Header, definition: JsonValue, schema: string, isJson: boolean): string {
-  const members = { ...header, definition };
+export function workflowFileText(header: Header, definition: JsonObject, schema: string, isJson: boolean): string {
+  const members = { ...header, definition: compact(WorkflowDefinitionSchema, definition) };
   if (isJson) return `${JSON.stringify({ $schema: schema, ...members }, undefined, 2)}\n`;
   return `# yaml-language-server: $schema=${schema}\n${stringify(members, { lineWidth: 0 })}`;
 }
 
-function jsonOf(document: Document): JsonValue {
-  // YAML's core schema has no values that JSON lacks, but for the numbers that are looked for beside.
-  return document.toJS() as JsonValue;
-}
-
 /** What the file's place says where the file does not. */
 function headerOf(name: string, members: JsonObject): Header {
-  const text = (member: string) => (typeof members[member] === "string" ? members[member] : undefined);
+  const text = (member: string) => {
+    const value = members[member];
+    return value === null || typeof value === "object" ? undefined : value?.toString();
+  };
   const description = text("description");
   return {
     name: text("name") ?? "",
@@ -95,7 +97,7 @@ function headerProblems(members: JsonObject): readonly Found[] {
   return [
     ...unknown.map((member) => ({ path: [member], message: `is not known.${meant(member, headerNames)}` })),
     ...given
-      .filter((member) => typeof members[member] !== "string")
+      .filter((member) => members[member] === null || typeof members[member] === "object")
       .map((member) => ({ path: [member], message: "must be a text" })),
     ...missing.map((member) => ({ path: [member], message: "is missing" })),
   ];
@@ -105,33 +107,6 @@ function nodeIdsOf(definition: JsonValue | undefined): readonly (string | undefi
   const nodes = isObject(definition) ? definition["nodes"] : undefined;
   if (!Array.isArray(nodes)) return [];
   return nodes.map((node) => (isObject(node) && typeof node["id"] === "string" ? node["id"] : undefined));
-}
-
-/** Integers that a double cannot hold, and what is no number, would not arrive as they are written. */
-function inexactNumbers(document: Document): readonly { readonly offset: number; readonly message: string }[] {
-  const found: { offset: number; message: string }[] = [];
-  visit(document, {
-    Scalar: (_, { value, source = "", range }) => {
-      if (typeof value !== "number" || (Number.isFinite(value) && !/^[-+]?\d+$/.test(source))) return;
-      if (Number.isSafeInteger(value)) return;
-      found.push({ offset: range?.[0] ?? 0, message: `${source} cannot be sent as a number; write a text` });
-    },
-  });
-  return found;
-}
-
-/** Where a path begins in the text: at its name, or at that of the last part of it that is there. */
-function offsetOf(document: Document, path: FilePath): number {
-  for (let length = path.length; length > 0; length -= 1) {
-    const [parent, last] = [document.getIn(path.slice(0, length - 1), true), path[length - 1]];
-    if (isMap(parent)) {
-      const pair = parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(last));
-      if (isPair(pair) && isNode(pair.key)) return pair.key.range?.[0] ?? 0;
-    }
-    const node = document.getIn(path.slice(0, length), true);
-    if (isNode(node)) return node.range?.[0] ?? 0;
-  }
-  return 0;
 }
 
 function isObject(json: JsonValue | undefined): json is JsonObject {

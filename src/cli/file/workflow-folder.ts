@@ -1,18 +1,35 @@
-import { readdir, readFile, stat } from "node:fs/promises";
-import { extname, join } from "node:path";
-import { CliError } from "../said/cli-error.ts";
-import { problemAt } from "./file-problem.ts";
+import { readdir, stat } from "node:fs/promises";
+import { basename, dirname, extname, join } from "node:path";
+import { usageError } from "../said/cli-error.ts";
+import { readText, unreadable } from "../said/file-text.ts";
+import { type FileProblem, problemAt } from "./file-problem.ts";
 import { readWorkflowFile, type WorkflowFile } from "./workflow-file.ts";
 
 /** Lies beside workflow files, for editors. */
 export const schemaName = "workflow.schema.json";
 
-const extensions = [".yaml", ".yml", ".json"];
+/** How the names of workflow files end, and of the files that say what they must answer. */
+export const extensions: readonly string[] = [".yaml", ".yml", ".json"];
+const caseFile = /\.test\.(ya?ml|json)$/i;
 
 /** Reads files, and all workflow files in folders, at any depth. Two files of one workflow are a problem of the second. */
 export async function readWorkflowFiles(paths: readonly string[]): Promise<readonly WorkflowFile[]> {
   const names = (await Promise.all(paths.map(filesOf))).flat();
-  const files = await Promise.all(names.map(async (name) => readWorkflowFile(name, await readFile(name, "utf8"))));
+  if (names.length === 0) {
+    throw usageError(
+      `There is no workflow file (${extensions.join(", ")}) in ${paths.join(", ")}. See: flowcall workflow new --help`,
+    );
+  }
+  return await readFiles(names);
+}
+
+/** The workflow files in a folder, of which there may be none. */
+export async function readFolder(path: string): Promise<readonly WorkflowFile[]> {
+  return await readFiles(await filesOf(path));
+}
+
+async function readFiles(names: readonly string[]): Promise<readonly WorkflowFile[]> {
+  const files = await Promise.all(names.map(readFile));
   const firsts = new Map<string, string>();
   return files.map((file) => {
     const key = keyOfFile(file);
@@ -24,9 +41,26 @@ export async function readWorkflowFiles(paths: readonly string[]): Promise<reado
   });
 }
 
+/** A file that cannot be read is a broken one among the others. */
+async function readFile(name: string): Promise<WorkflowFile> {
+  try {
+    return readWorkflowFile(name, await readText(name));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    const problem: FileProblem = { file: name, severity: "error", field: "", reason: "FILE_UNREADABLE", message };
+    return { ...readWorkflowFile(name, "{}"), problems: [problem] };
+  }
+}
+
 /** Names a workflow among files, as `asana/create-task`. */
 export function keyOfFile({ header }: WorkflowFile): string {
   return `${header.slug}/${header.alias}`;
+}
+
+/** Where the cases of a workflow's file are, in each format that they may be in. */
+export function caseFilesOf(name: string): readonly string[] {
+  const stem = join(dirname(name), basename(name, extname(name)));
+  return extensions.map((extension) => `${stem}.test${extension}`);
 }
 
 /** Whether a path is there; else it may be an alias. */
@@ -41,12 +75,15 @@ async function filesOf(path: string): Promise<readonly string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
     const names = await readdir(path, { recursive: true });
-    const found = names.filter((name) => extensions.includes(extname(name)) && !name.endsWith(schemaName));
+    const found = names.filter((name) => {
+      const isWorkflow = extensions.includes(extname(name).toLowerCase()) && !caseFile.test(name);
+      return isWorkflow && !name.endsWith(schemaName);
+    });
     return found
-      .filter((name) => !name.split("/").some((part) => part.startsWith(".")))
+      .filter((name) => !name.split("/").some((part) => part.startsWith(".") || part === "node_modules"))
       .sort()
       .map((name) => join(path, name));
   } catch (cause) {
-    throw new CliError(`${path} cannot be read.`, { cause });
+    throw await unreadable(path, cause);
   }
 }

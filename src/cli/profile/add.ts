@@ -1,13 +1,12 @@
-import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { Writable } from "node:stream";
-import { text } from "node:stream/consumers";
 import type { Arguments } from "../frame/arguments.ts";
 import { accountOption, type Command, slugOption } from "../frame/command.ts";
 import type { Context } from "../frame/context.ts";
 import { originOf, urlDefault } from "../frame/settings.ts";
-import { CliError, usageError } from "../said/cli-error.ts";
+import { usageError } from "../said/cli-error.ts";
 import { exitCodes } from "../said/exit-codes.ts";
+import { readStdin, readText } from "../said/file-text.ts";
 import { saveProfile } from "./save-profile.ts";
 
 export const profileAdd: Command = {
@@ -50,11 +49,7 @@ async function readKey(given: Arguments, { environment, stdin, output }: Context
 }
 
 async function keyIn(file: string, stdin: Context["stdin"]): Promise<string> {
-  try {
-    return file === "-" ? await text(stdin) : await readFile(file, "utf8");
-  } catch (cause) {
-    throw new CliError(`${file} cannot be read.`, { cause });
-  }
+  return file === "-" ? await readStdin(stdin) : await readText(file);
 }
 
 /** Asks at a terminal, which does not show what is typed. */

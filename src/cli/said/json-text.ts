@@ -1,31 +1,23 @@
-import { readFile } from "node:fs/promises";
-import { text } from "node:stream/consumers";
 import { type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { CliError, usageError } from "./cli-error.ts";
+import { scanJson } from "../../domain/json-scan.ts";
+import { usageError } from "./cli-error.ts";
+import { readStdin, readText } from "./file-text.ts";
 
 /** What `-d` means: JSON itself, `@file`, or `-` for stdin. */
 export async function dataText(data: string, stdin: NodeJS.ReadableStream): Promise<string> {
-  if (data === "-") return await text(stdin);
-  if (!data.startsWith("@")) return data;
-  try {
-    return await readFile(data.slice(1), "utf8");
-  } catch (cause) {
-    throw new CliError(`${data.slice(1)} cannot be read.`, { cause });
-  }
+  if (data === "-") return await readStdin(stdin);
+  return data.startsWith("@") ? await readText(data.slice(1)) : data;
 }
 
-/** Reads JSON without changing it: an integer that a double cannot hold is refused, as the server would. */
+/** How large a payload may be is the server's to say; only what could not be walked is not sent. */
+const limits = { bytesMax: Number.MAX_SAFE_INTEGER, valuesMax: 1_000_000, depthMax: 200, keysMax: 1_000_000 };
+
+/** Reads JSON as the server reads a payload: what it would refuse, or could not tell from something else, is not sent. */
 export function parseJson(text: string, name: string): JsonValue {
   try {
-    return JSON.parse(text, (member: string, value: JsonValue, context?: { source?: string }) => {
-      const source = context?.source;
-      if (typeof value === "number" && !Number.isSafeInteger(value) && source !== undefined && /^-?\d+$/.test(source)) {
-        throw new Error(`${member === "" ? "the number" : member} is ${source}, which is not exact; send a string`);
-      }
-      return value;
-    });
+    return JSON.parse(scanJson(Buffer.from(text, "utf8"), { name, limits }));
   } catch (error) {
-    throw usageError(`${name} is no JSON that can be sent: ${error instanceof Error ? error.message : error}.`);
+    throw usageError(`${name} is no JSON that can be sent: ${error instanceof Error ? error.message : error}`);
   }
 }
 

@@ -5,7 +5,11 @@ export function nearest(word: string, known: readonly string[]): readonly string
   const lower = word.toLowerCase();
   return known
     .map((name) => ({ name, distance: distanceOf(lower, name.toLowerCase()) }))
-    .filter(({ name, distance }) => distance <= Math.max(2, Math.min(word.length, name.length) / 3))
+    .filter(({ name, distance }) => {
+      const shorter = Math.min(word.length, name.length);
+      // Where every letter is another one, it is no slip of the hand.
+      return distance < shorter && distance <= Math.max(2, shorter / 3);
+    })
     .sort((one, other) => one.distance - other.distance)
     .slice(0, nearestMax)
     .map(({ name }) => name);
@@ -19,7 +23,7 @@ export function meant(word: string, known: readonly string[]): string {
 
 /** Levenshtein's: how many letters to insert, drop or replace. A word inside of the other is near it. */
 function distanceOf(word: string, other: string): number {
-  if (word.length > 3 && other.includes(word)) return 1;
+  if (word.length > 2 && other.includes(word)) return 1;
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (const [line, letter] of [...word].entries()) {
     const next = [line + 1];

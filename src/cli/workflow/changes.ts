@@ -1,5 +1,6 @@
 import { type JsonObject, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
+import { withNormalTexts } from "../file/text-json.ts";
 import { printable } from "../said/output.ts";
 
 /** What differs at one place; `before` or `after` is absent where there is nothing. */
@@ -8,6 +9,11 @@ export type Change = { readonly path: string; readonly before?: JsonValue; reado
 /** How one definition becomes another. Nodes are told apart by their ids, edges by their ends: their order is of no account. */
 export function definitionChanges(before: WorkflowDefinition, after: WorkflowDefinition): readonly Change[] {
   return [...between(keyed(before), keyed(after), [])];
+}
+
+/** How one value differs from another, each difference by its path. */
+export function jsonChanges(before: JsonValue, after: JsonValue): readonly Change[] {
+  return [...between(before, after, [])];
 }
 
 export function changeText({ path, before, after }: Change): string {
@@ -24,7 +30,11 @@ export function changeJson({ path, before, after }: Change): JsonObject {
 
 function keyed(definition: WorkflowDefinition): JsonObject {
   // The JSON of a message of ours is an object, and so are its nodes and edges.
-  const { nodes = [], edges = [], ...rest } = toJson(WorkflowDefinitionSchema, definition) as JsonObject;
+  const {
+    nodes = [],
+    edges = [],
+    ...rest
+  } = withNormalTexts(WorkflowDefinitionSchema, toJson(WorkflowDefinitionSchema, definition)) as JsonObject;
   const members: [string, JsonValue][] = [];
   const counts = new Map<string, number>();
   const add = (name: string, value: JsonValue) => {

@@ -11,7 +11,7 @@ export const diff: Command = {
   example: "flowcall workflow diff flows",
 
   async run(given, context) {
-    const { plan } = await prepare(given.positionals, context, given.isSet("publish"));
+    const { plan } = await prepare(given.positionals, context, { isPublishing: given.isSet("publish") });
     const different = plan.filter((step) => actionOf(step) !== "none");
     if (context.output.format === "text") context.output.value(null, different.map(stepText).join("\n"));
     else context.output.table(different.map(stepJson), []);

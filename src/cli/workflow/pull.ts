@@ -1,19 +1,18 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
-import { dirname, extname, join, relative, resolve } from "node:path";
+import { dirname, extname, join, relative } from "node:path";
 import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Workflow } from "../../gen/flowcall/v1/workflow_pb.ts";
+import { mergedText } from "../file/merged-text.ts";
 import { type Header, type WorkflowFile, workflowFileText } from "../file/workflow-file.ts";
-import { isThere, readWorkflowFiles, schemaName } from "../file/workflow-folder.ts";
+import { isThere, readFolder, schemaName } from "../file/workflow-folder.ts";
 import { type Command, slugOption } from "../frame/command.ts";
 import { CliError } from "../said/cli-error.ts";
 import { exitCodes } from "../said/exit-codes.ts";
 import { definitionChanges } from "./changes.ts";
-import { isConfirmed } from "./push.ts";
+import { isConfirmed } from "./confirm.ts";
 import { RemoteWorkflows } from "./remote.ts";
-
-/** The schema of workflow files, as it is published with this version. */
-const schemaFile = resolve(import.meta.dirname, "../../../docs", schemaName);
+import { schemaFile } from "./schema-file.ts";
 
 export const pull: Command = {
   name: "workflow pull",
@@ -37,7 +36,7 @@ export const pull: Command = {
     });
     const missing = wanted.filter((word) => !chosen.some(({ id, alias }) => id === word || alias === word));
     if (missing.length > 0) throw new CliError(`There is no workflow ${missing.join(", ")}.`);
-    const files = (await isThere(folder)) ? await readWorkflowFiles([folder]) : [];
+    const files = (await isThere(folder)) ? await readFolder(folder) : [];
     const writes = await Promise.all(chosen.map((workflow) => writeOf(workflow, remote, { folder, files })));
     const due = writes.filter(({ action }) => action !== "none");
     const isDry = given.isSet("dry-run");
@@ -79,8 +78,11 @@ async function writeOf(workflow: Workflow, remote: RemoteWorkflows, { folder, fi
     (existing.header.description ?? "") === (description ?? "") &&
     definitionChanges(existing.definition, definition).length === 0;
   const schema = relative(dirname(file), join(folder, schemaName));
-  const json = toJson(WorkflowDefinitionSchema, definition);
-  const text = workflowFileText(header, json, schema, extname(file) === ".json");
+  // The JSON of a message of ours is an object.
+  const json = toJson(WorkflowDefinitionSchema, definition) as JsonObject;
+  const isJson = extname(file).toLowerCase() === ".json";
+  const kept = existing === undefined || isJson ? undefined : mergedText(existing, header, json);
+  const text = kept ?? workflowFileText(header, json, schema, isJson);
   return {
     workflow: `${slug}/${alias}`,
     file,

@@ -1,14 +1,13 @@
-import { once } from "node:events";
-import { createInterface } from "node:readline";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type FileProblem, problemLine, problemOfServer } from "../file/file-problem.ts";
 import { errorsOf, problemsOf } from "../file/validation.ts";
-import { keyOfFile, readWorkflowFiles } from "../file/workflow-folder.ts";
+import { keyOfFile, readFolder, readWorkflowFiles } from "../file/workflow-folder.ts";
 import type { Command } from "../frame/command.ts";
 import type { Context } from "../frame/context.ts";
-import { CliError, usageError } from "../said/cli-error.ts";
+import { CliError } from "../said/cli-error.ts";
 import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
 import { failureOf, failureText } from "../said/failure.ts";
+import { isConfirmed } from "./confirm.ts";
 import { type Action, actionOf, planOf, type Step, stepJson, stepText } from "./plan.ts";
 import { RemoteWorkflows } from "./remote.ts";
 
@@ -18,6 +17,7 @@ export const push: Command = {
   positionals: ["FOLDER|FILE..."],
   options: {
     publish: { type: "boolean", help: "publishes what is not yet published as the files say" },
+    create: { type: "boolean", help: "makes the integrations that are not there; needs the scope admin" },
     yes: { type: "boolean", short: "y", help: "does not ask" },
     "dry-run": { type: "boolean", help: "shows what would change, and changes nothing" },
   },
@@ -25,13 +25,17 @@ export const push: Command = {
 
   async run(given, context) {
     const { output } = context;
-    const prepared = await prepare(given.positionals, context, given.isSet("publish"));
+    const prepared = await prepare(given.positionals, context, {
+      isPublishing: given.isSet("publish"),
+      isCreating: given.isSet("create"),
+    });
     const due = prepared.plan.filter((step) => actionOf(step) !== "none");
     if (given.isSet("dry-run")) {
       if (output.format === "text") output.value(null, due.map(stepText).join("\n"));
       else output.table(due.map(stepJson), []);
       return exitCodes.done;
     }
+    for (const slug of prepared.newSlugs) output.note(`create the integration ${slug}`);
     for (const step of due) output.note(stepText(step));
     if (due.length > 0 && !given.isSet("yes") && !(await isConfirmed(context))) {
       output.note("Nothing was changed.");
@@ -48,31 +52,67 @@ export const push: Command = {
   },
 };
 
-export type Prepared = { readonly plan: readonly Step[]; readonly remote: RemoteWorkflows };
+export type Prepared = {
+  readonly plan: readonly Step[];
+  readonly remote: RemoteWorkflows;
+  /** The integrations that are made before. */
+  readonly newSlugs: readonly string[];
+  /** The names of files that are left out, since they are broken. */
+  readonly broken: readonly string[];
+};
 
-/** Reads and checks all files. Throws CliError with every problem where one is broken: then nothing is changed at all. */
-export async function prepare(paths: readonly string[], context: Context, isPublishing: boolean): Promise<Prepared> {
-  const files = await readWorkflowFiles(paths);
+export type Preparing = {
+  /** What calls run is to be as the files are too. */
+  readonly isPublishing?: boolean;
+  /** A missing integration is made. */
+  readonly isCreating?: boolean;
+  /** The good files of broken ones are gone on with, and the problems are only told. */
+  readonly isLenient?: boolean;
+};
+
+/**
+ * Reads and checks all files. Throws CliError with every problem where one is broken: then nothing is changed at all,
+ * unless it is lenient.
+ */
+export async function prepare(
+  paths: readonly string[],
+  context: Context,
+  { isPublishing = false, isCreating = false, isLenient = false }: Preparing = {},
+): Promise<Prepared> {
+  const files = isLenient ? (await Promise.all(paths.map(readFolder))).flat() : await readWorkflowFiles(paths);
   const broken = errorsOf(files.flatMap(({ problems }) => problems));
   const remote = await RemoteWorkflows.list(context).catch((error: unknown) => {
     // What is broken is worth more than that nobody can be asked.
     if (broken.length === 0) throw error;
     return undefined;
   });
-  const problems = await problemsOf(files, remote);
+  const problems = await problemsOf(files, remote, { isCreating });
   const errors = errorsOf(problems);
-  if (remote === undefined || errors.length > 0) {
+  if (remote === undefined || (errors.length > 0 && !isLenient)) {
     throw new CliError(`Nothing was changed, since files are broken:\n${errors.map(problemLine).join("\n")}`);
   }
-  for (const warning of problems) context.output.note(problemLine(warning));
-  return { plan: await planOf(files, remote, isPublishing), remote };
+  for (const problem of problems) context.output.note(problemLine(problem));
+  const good = files.filter(({ name }) => !errors.some(({ file }) => file === name));
+  const slugs = isCreating ? await remote.integrations() : [];
+  const wanted = isCreating ? good.filter((file) => remote.find(file) === undefined) : [];
+  const newSlugs = [...new Set(wanted.map(({ header }) => header.slug))].filter((slug) => !slugs.includes(slug));
+  return {
+    plan: await planOf(good, remote, isPublishing),
+    remote,
+    newSlugs,
+    broken: [...new Set(errors.map(({ file }) => file))],
+  };
 }
 
 /**
  * Does what a plan says, a workflow after the other, and yields what came of each; one that the server refuses does not
  * keep the others from theirs.
  */
-export async function* apply({ plan, remote }: Prepared, { output }: Context): AsyncIterable<JsonObject> {
+export async function* apply(
+  { plan, remote, newSlugs }: Omit<Prepared, "broken">,
+  { output }: Context,
+): AsyncIterable<JsonObject> {
+  for (const slug of newSlugs) await remote.createIntegration(slug);
   for (const step of plan) {
     try {
       const version = await applyStep(step, remote);
@@ -110,16 +150,4 @@ export function resultText({ workflow, action, version, failed }: JsonObject): s
   if (failed !== undefined) return `failed ${workflow}: ${failed}`;
   const word = Object.entries(done).find(([name]) => name === action)?.[1] ?? "";
   return `${word} ${workflow}${version === undefined ? "" : ` v${version}`}`;
-}
-
-/** Asks at a terminal. Throws a usage error where nobody is there to answer. */
-export async function isConfirmed({ stdin, output }: Context): Promise<boolean> {
-  if (stdin.isTTY !== true || output.stderr.isTTY !== true) {
-    throw usageError("Nothing was changed, since nobody is there to ask: --yes does it, --dry-run only shows it.");
-  }
-  output.stderr.write("Do it? [y/N] ");
-  const lines = createInterface({ input: stdin });
-  const [answer] = await Promise.race([once(lines, "line"), once(lines, "close").then(() => [""])]);
-  lines.close();
-  return /^y(es)?$/i.test(String(answer).trim());
 }

@@ -13,6 +13,8 @@ import { callNamed, listNamed, unaryNamed } from "../api/named-call.ts";
 import { type FileProblem, problemAt, problemOfServer } from "../file/file-problem.ts";
 import type { WorkflowFile } from "../file/workflow-file.ts";
 import type { Context } from "../frame/context.ts";
+import { CliError } from "../said/cli-error.ts";
+import { exitCodes } from "../said/exit-codes.ts";
 import { failureOf } from "../said/failure.ts";
 
 const service = WorkflowService.method;
@@ -87,11 +89,28 @@ export class RemoteWorkflows {
     return await this.#client.unary(service.publishWorkflow, { workflow: id });
   }
 
-  /** Whether a workflow of this slug could be created. The integrations are asked for once. */
-  async hasIntegration(slug: string): Promise<boolean> {
+  /** The slugs that workflows can be created in. They are asked for once. */
+  async integrations(): Promise<readonly string[]> {
     const asked = { name: `${IntegrationService.typeName}.ListIntegrations`, request: {} };
     this.#integrations ??= listNamed(this.#client, asked, "integrations");
-    return (await this.#integrations).some((integration) => integration["slug"] === slug);
+    return (await this.#integrations).map(({ slug }) => String(slug));
+  }
+
+  /** Makes an integration. Throws CliError where the key may not. */
+  async createIntegration(slug: string): Promise<void> {
+    try {
+      await this.#client.unary(IntegrationService.method.createIntegration, { slug, name: slug });
+    } catch (error) {
+      const { reason, message } = await failureOf(error);
+      // Somebody else has made it in between.
+      if (reason === "INTEGRATION_EXISTS") return;
+      if (reason !== "SCOPE_MISSING") throw error;
+      throw new CliError(
+        `The integration ${slug} is not there, and this key may not make it, which needs the scope admin (${message}). ` +
+          `With a key that has it: flowcall integration put ${slug}`,
+        { exitCode: exitCodes.unauthorized },
+      );
+    }
   }
 
   /** What the server would say of a file's definition if it were published. */

@@ -1,0 +1,23 @@
+import { toJson } from "@bufbuild/protobuf";
+import { WorkflowSchema, WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
+import { type Command, curlOption, slugOption } from "../frame/command.ts";
+import { send } from "../frame/context.ts";
+import { exitCodes } from "../said/exit-codes.ts";
+import { referenceOf } from "./references.ts";
+
+export const unpublish: Command = {
+  name: "workflow unpublish",
+  summary: "Lets no call run a workflow any more; its draft and its versions stay.",
+  positionals: ["ALIAS|ID|FILE"],
+  options: { ...slugOption, ...curlOption },
+  example: "flowcall workflow unpublish greet --slug asana",
+
+  async run(given, context) {
+    const reference = await referenceOf(given.word(0), context);
+    return await send(context, given, WorkflowService.method.unpublishWorkflow, reference, (workflow) => {
+      const name = `${workflow.slug}/${workflow.alias ?? workflow.id}`;
+      context.output.value(toJson(WorkflowSchema, workflow), `unpublished ${name}`);
+      return exitCodes.done;
+    });
+  },
+};
