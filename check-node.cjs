@@ -8,7 +8,8 @@ var modules = path.join(__dirname, "node_modules");
 var link = path.join(modules, ".bin", "node");
 
 // npm 10 removes the link of the installed Node together with those of the Nodes for other platforms. Whoever calls this
-// goes on with `env node` and not `node`: a shell remembers where it found the latter before the link was there.
+// goes on with `exec env node` and not `node`: a shell remembers where it found the latter before the link was there, and
+// one that does not give its place away (exec) ends at a signal of npm's and leaves the program running.
 if (!fs.existsSync(link) && fs.existsSync(path.join(modules, packageName, "bin", "node"))) {
   try {
     fs.symlinkSync(path.join("..", packageName, "bin", "node"), link);

@@ -76,6 +76,8 @@ describe("the sources stay tidy", () => {
     expect(others).toEqual([
       // What starts the server's process reads its settings, to find the key that it keeps.
       { file: "src/cli/dev.ts", folder: "" },
+      // Signals are taken alike.
+      { file: "src/cli/main.ts", folder: "" },
       // What is sent is scanned by the code that the server scans it with.
       { file: "src/cli/said/json-text.ts", folder: "domain" },
     ]);

@@ -1,5 +1,6 @@
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
+import { hearStopSignals } from "../stop-signals.ts";
 
 // As the server does: compiled code is kept where nobody else can have laid it first.
 enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/node"));
@@ -14,8 +15,11 @@ if (process.env["npm_lifecycle_event"] === "flowcall" && INIT_CWD) process.chdir
 const { runCli } = await import("./run-cli.ts");
 
 const enough = new AbortController();
-process.once("SIGINT", () => enough.abort());
-process.once("SIGTERM", () => enough.abort());
+hearStopSignals({
+  environment: process.env,
+  stop: () => enough.abort(),
+  end: () => process.exit(1),
+});
 // Whoever read the output has read enough of it, as `head` has.
 process.stdout.on("error", () => process.exit(0));
 

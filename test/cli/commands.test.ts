@@ -321,8 +321,9 @@ describe("flowcall dev", () => {
       FLOWCALL_DATA_DIR: join(command.home, "data"),
       FLOWCALL_EXAMPLES: "true",
       FLOWCALL_LOG_LEVEL: "error",
+      FLOWCALL_READY_FILE: join(command.home, "ready.json"),
     };
-    const child = command.spawn(["dev", join(command.home, "watched"), "-o", "json"], { environment });
+    const child = command.spawnByNpm(["dev", join(command.home, "watched"), "-o", "json"], { environment });
     onTestFinished(() => void child.kill("SIGTERM"));
     const exited = once(child, "exit");
     const stderr = text(child.stderr);
@@ -334,12 +335,15 @@ describe("flowcall dev", () => {
       else if (stdout.includes('"version":1')) await writeFile(file, hello.replace('"hello"', '"good day"'));
     });
     await Promise.race([isPushedTwice.promise, exited]);
-    child.kill("SIGINT");
+    const { pid } = JSON.parse(await readFile(environment.FLOWCALL_READY_FILE, "utf8"));
+    // npm alone, as a supervisor does.
+    child.kill("SIGTERM");
     const [code] = await exited;
+    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
     await database.drop();
     expect({ code, stderr: await stderr }).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining("Flowcall runs at"),
+      stderr: expect.stringContaining(" runs at http"),
     });
     expect(JSON.parse(stdout)).toMatchObject([
       { workflow: "asana/hello", action: "create", version: 1 },

@@ -48,6 +48,14 @@ export class FlowcallCommand {
     });
   }
 
+  /** The same as people start it in a clone. */
+  spawnByNpm(words: readonly string[], { environment }: CommandOptions = {}) {
+    return spawn("npm", ["--prefix", root, "run", "-s", "flowcall", "--", ...words], {
+      cwd: this.home,
+      env: this.environment(environment),
+    });
+  }
+
   async run(words: readonly string[], options: CommandOptions = {}): Promise<Ended> {
     const child = this.spawn(words, options);
     const exited = once(child, "exit");
