@@ -6,6 +6,7 @@ import { descriptorSetOf } from "./gateway/openapi/descriptor-set.ts";
 import type { Examples } from "./gateway/openapi/examples.ts";
 import { createOpenApi } from "./gateway/openapi/openapi.ts";
 import { documentedReplies } from "./rest-replies.ts";
+import { readVersion } from "./version.ts";
 
 const pageDir = join(import.meta.dirname, "api-page");
 
@@ -35,18 +36,19 @@ const examples: Examples = {
 export function createApiPages(services: readonly DescService[]): ReadonlyMap<string, () => Document> {
   const file = (name: string, type: string) =>
     once(() => createDocument(type, readFileSync(join(pageDir, name)), { "content-security-policy": pagePolicy }));
+  const page = file("index.html", "text/html; charset=utf-8");
   return new Map([
     ["/openapi.json", once(() => createDocument("application/json", JSON.stringify(describe(services))))],
     ["/descriptors.binpb", once(() => createDocument("application/x-protobuf", descriptorSetOf(services)))],
-    ["/docs", file("index.html", "text/html; charset=utf-8")],
+    ["/docs", page],
+    ["/docs/", page],
     ["/docs/page.js", file("page.js", "text/javascript; charset=utf-8")],
     ["/docs/page.css", file("page.css", "text/css; charset=utf-8")],
   ]);
 }
 
 function describe(services: readonly DescService[]) {
-  const { version } = JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8"));
-  return createOpenApi({ services, version: String(version), replies: documentedReplies, examples });
+  return createOpenApi({ services, version: readVersion(), replies: documentedReplies, examples });
 }
 
 /** Made when it is first asked for: most processes are never asked, and a start need not wait for it. */

@@ -1,9 +1,8 @@
 // Puts the parts together, starts them and stops them.
 //
-// The port opens first, so that `/healthz` answers while the database is still waited for; until everything runs,
-// `/readyz` is 503 and calls are refused as UNAVAILABLE. Then the parts start bottom up, and they stop top down.
+// The parts start bottom up and stop top down. The port opens last, when calls are accepted: until then a proxy meets a
+// refused connection and sends its call elsewhere.
 
-import { rm } from "node:fs/promises";
 import type { MigrationProvider } from "kysely/migration";
 import type { Logger } from "pino";
 import { createApiPages } from "./api-pages.ts";
@@ -16,12 +15,13 @@ import { Definitions } from "./engine/definitions.ts";
 import { HttpClient } from "./engine/http/http-client.ts";
 import { ProcessPool } from "./engine/pool/process-pool.ts";
 import { Turns } from "./engine/turns.ts";
-import { examplesDir, loadExamples, readSeed } from "./examples.ts";
-import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
+import { examplesDir } from "./examples.ts";
+import { portError, requireFreePort } from "./free-port.ts";
 import { createGateway } from "./gateway/gateway.ts";
-import { Scope } from "./gen/flowcall/v1/options_pb.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.ts";
 import { heapLimitMib } from "./memory-limits.ts";
+import { prepareTenants, type Started } from "./prepare-tenants.ts";
+import { ReadyFile } from "./ready-file.ts";
 import { restReplies } from "./rest-replies.ts";
 import { createApiKeyService } from "./rpc/api-key-service.ts";
 import { createAuditService } from "./rpc/audit-service.ts";
@@ -50,7 +50,6 @@ import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
 import { isUnavailable } from "./storage/faults.ts";
 import { Hints } from "./storage/hints.ts";
 import { openStores, type Stores } from "./storage/stores.ts";
-import { writeWholeFile } from "./whole-file.ts";
 
 export type AppOptions = {
   readonly config: Config;
@@ -78,16 +77,18 @@ export class App implements Service {
   readonly #checkKeys: () => Promise<void>;
   readonly #reseal: () => Promise<void>;
   readonly #server: Server;
+  readonly #readyFile: ReadyFile;
   #encryptionKeys: readonly Buffer[];
   #keySecrets: readonly KeySecret[] = [];
   #isStarted = false;
   #stopped: Promise<void> | undefined;
-  #firstKeys: FirstKeys | undefined;
+  #started: Started = { keys: [], exampleEnvironmentIds: [] };
 
   constructor(options: AppOptions) {
     const { config, log, migrations, open = openStores } = options;
     const { limits } = config;
     this.#options = options;
+    this.#readyFile = new ReadyFile(config.readyFile);
     this.#encryptionKeys = config.encryptionKeys;
     const { databaseUrl, dataDir } = config;
     const embedded = new EmbeddedPostgres({ dataDir, log });
@@ -216,21 +217,22 @@ export class App implements Service {
     return this.#server.url;
   }
 
-  /** The keys, when this start founded the first organisation. */
-  get firstKeys(): FirstKeys | undefined {
-    return this.#firstKeys;
+  get started(): Started {
+    return this.#started;
   }
 
   async start(): Promise<void> {
-    const { config, log } = this.#options;
-    await this.#server.start();
-    log.info({ url: this.url }, "the port is open");
+    const { config, log, examples = examplesDir } = this.#options;
+    await requireFreePort(config);
+    await this.#readyFile.check();
     await this.#pool.start();
     await this.#embedded?.start();
-    await this.#database.start();
+    await this.#startDatabase();
     await this.#findKeys();
     this.#keySecrets = await this.#stores.apiKeys.listSecrets();
-    await this.#foundAndLoad();
+    const { invoke } = this.#chain;
+    const keyChecksums = this.#keyChecksums;
+    this.#started = await prepareTenants({ ...this.#stores, config, log, keyChecksums, invoke, examples });
     await this.#hints.start();
     await this.#reseal();
     await this.#http.start();
@@ -238,10 +240,12 @@ export class App implements Service {
     await this.#scheduler.start();
     if (this.#stopped !== undefined) return;
     this.#isStarted = true;
-    if (config.readyFile !== undefined) {
-      const text = `${JSON.stringify({ url: this.url, pid: process.pid })}\n`;
-      await writeWholeFile(config.readyFile, { text, mode: 0o644 });
-    }
+    await this.#server.start().catch((error: unknown) => {
+      throw portError(config, error);
+    });
+    // Who stopped it while the port opened did not find one to close.
+    if (this.#stopped !== undefined) return await this.#server.stop();
+    await this.#readyFile.write(this.url);
     log.info({ url: this.url, heapMib: heapLimitMib() }, "calls are accepted");
   }
 
@@ -252,8 +256,7 @@ export class App implements Service {
   }
 
   async #stopAll(): Promise<void> {
-    const { config } = this.#options;
-    if (config.readyFile !== undefined) await rm(config.readyFile, { force: true });
+    await this.#readyFile.remove();
     await this.#server.retire();
     this.#isStarted = false;
     // At once: a call that comes now is to be told that the process stops, and goes elsewhere.
@@ -283,15 +286,10 @@ export class App implements Service {
     await read();
   }
 
-  async #foundAndLoad(): Promise<void> {
-    const { config, examples = examplesDir } = this.#options;
-    const seed = config.examples ? await readSeed(examples) : undefined;
-    const { tenants } = this.#stores;
-    this.#firstKeys = await foundFirstOrganization({ config, tenants, keyChecksums: this.#keyChecksums, seed });
-    if (seed === undefined) return;
-    const scopes = [Scope.READ, Scope.AUTHOR];
-    for (const environment of await tenants.listEnvironments(seed.organization)) {
-      await loadExamples(examples, this.#chain.invoke, { ...environment, keyId: "examples", scopes });
-    }
+  async #startDatabase(): Promise<void> {
+    await this.#database.start().catch((error: unknown) => {
+      if (this.#embedded !== undefined) throw error;
+      throw new Error("the database that FLOWCALL_DATABASE_URL names cannot be used", { cause: error });
+    });
   }
 }

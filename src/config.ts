@@ -31,8 +31,12 @@ export type Config = {
   /** What HTTP nodes may reach although it is not public. */
   readonly egressAllow: EgressAllow;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  /** Words for a person, or an object of JSON a line. */
+  readonly logFormat: "text" | "json";
   readonly limits: Limits;
   readonly serverLimits: ServerLimits;
+  /** The variables that are set, as a log may show them. */
+  readonly given: Readonly<Record<string, string>>;
 };
 
 /** Every bad variable, a line each. */
@@ -49,12 +53,17 @@ export class ConfigError extends Error {
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** What the defaults depend on. */
-export type Surroundings = { readonly workingDir: string; readonly isRoot: boolean };
+export type Surroundings = {
+  readonly workingDir: string;
+  readonly isRoot: boolean;
+  /** Whether somebody reads the log at a terminal. */
+  readonly isTerminal: boolean;
+};
 
 /** Reads the variables that begin with FLOWCALL_. Throws ConfigError with all problems at once. */
 export function readConfig(
   environment: Environment = process.env,
-  { workingDir, isRoot }: Surroundings = { workingDir: process.cwd(), isRoot: process.getuid?.() === 0 },
+  { workingDir, isRoot, isTerminal }: Surroundings = surroundings(),
 ): Config {
   const given = Object.fromEntries(
     Object.entries(environment).filter(
@@ -71,12 +80,16 @@ export function readConfig(
     dataDir: resolve(workingDir, values.FLOWCALL_DATA_DIR ?? dataDirDefault(workingDir, isRoot)),
     examples: values.FLOWCALL_EXAMPLES ?? values.FLOWCALL_DATABASE_URL === undefined,
     logLevel: values.FLOWCALL_LOG_LEVEL,
+    logFormat: values.FLOWCALL_LOG_FORMAT ?? (isTerminal ? "text" : "json"),
     corsOrigins: values.FLOWCALL_CORS_ORIGINS,
     encryptionKeys: values.FLOWCALL_ENCRYPTION_KEYS,
     acceptsMissingKeys: values.FLOWCALL_MISSING_KEYS === "accept",
     egressAllow: values.FLOWCALL_EGRESS_ALLOW,
     limits: limitsOf(values),
     serverLimits: serverLimitsOf(values),
+    given: Object.fromEntries(
+      Object.entries(given).map(([name, text = ""]) => [name, secretVariables.includes(name) ? "(set)" : text]),
+    ),
     ...(values.FLOWCALL_DATABASE_URL !== undefined && { databaseUrl: values.FLOWCALL_DATABASE_URL }),
     ...(values.FLOWCALL_PUBLIC_URL !== undefined && { publicUrl: values.FLOWCALL_PUBLIC_URL }),
     ...(values.FLOWCALL_TEST_KEY !== undefined && { testKey: values.FLOWCALL_TEST_KEY }),
@@ -85,7 +98,19 @@ export function readConfig(
   };
 }
 
+function surroundings(): Surroundings {
+  return { workingDir: process.cwd(), isRoot: process.getuid?.() === 0, isTerminal: process.stderr.isTTY === true };
+}
+
 const prefix = "FLOWCALL_";
+
+/** What no log may show: keys, and the password in a URL. */
+const secretVariables = [
+  "FLOWCALL_DATABASE_URL",
+  "FLOWCALL_TEST_KEY",
+  "FLOWCALL_PRODUCTION_KEY",
+  "FLOWCALL_ENCRYPTION_KEYS",
+];
 
 /** What the command line reads: a shell that has them set may start a server too. */
 const clientVariables = ["FLOWCALL_URL", "FLOWCALL_API_KEY", "FLOWCALL_ACCOUNT", "FLOWCALL_SLUG", "FLOWCALL_PROFILE"];
@@ -160,13 +185,18 @@ const schema = z.strictObject({
   // Read by main.ts before anything else, and checked here with the others.
   FLOWCALL_HEAP_MIB: whole(heapMib.min, heapMib.max).optional(),
   FLOWCALL_LOG_LEVEL: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
+  FLOWCALL_LOG_FORMAT: z.enum(["text", "json"]).optional(),
   ...limitVariables,
   ...serverLimitVariables,
 });
 
 function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((name) => `${name}: there is no such variable (see the table in the README)`);
+    return issue.keys.map((name) => {
+      const same = Object.keys(schema.shape).find((known) => known.replaceAll("_", "") === name.replaceAll("_", ""));
+      const hint = same === undefined ? "see the table in the README" : `did you mean ${same}?`;
+      return `${name}: there is no such variable (${hint})`;
+    });
   }
   return [`${issue.path.join(".")}: ${issue.message}`];
 }

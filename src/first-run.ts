@@ -67,7 +67,8 @@ async function firstKeys(config: Config, keyChecksums: KeyChecksums): Promise<Fi
   return keys;
 }
 
-async function readKeys(file: string): Promise<FirstKeys | undefined> {
+/** What `keys.json` holds; undefined where there is none. */
+export async function readKeys(file: string): Promise<FirstKeys | undefined> {
   try {
     return keysSchema.parse(JSON.parse(await readFile(file, "utf8")));
   } catch (error) {

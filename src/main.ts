@@ -11,4 +11,4 @@ limitMemory({ environment: process.env, others: { NODE_COMPILE_CACHE: compileCac
 enableCompileCache(compileCache);
 
 const { runServer } = await import("./run-server.ts");
-await runServer();
+await runServer({ words: process.argv.slice(2), environment: process.env });

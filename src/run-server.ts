@@ -1,44 +1,80 @@
-import { pino } from "pino";
 import { App } from "./app.ts";
-import { type Config, ConfigError, readConfig } from "./config.ts";
-import { keysFileOf } from "./first-run.ts";
+import { type Config, ConfigError, type Environment, readConfig } from "./config.ts";
 import { FreedMemory } from "./freed-memory.ts";
+import { openLog } from "./log.ts";
+import { startHelp } from "./start-help.ts";
+import { hearStopSignals } from "./stop-signals.ts";
+import { readVersion } from "./version.ts";
+import { welcome } from "./welcome.ts";
 
 /** How a process that was told wrong ends, by the convention of command lines. */
 const usageStatus = 2;
 
+export type ServerWords = {
+  /** The words of the command line behind the program's name. */
+  readonly words: readonly string[];
+  readonly environment: Environment;
+};
+
 /** The process from its settings to its end: what is started, said, and done on a signal. */
-export async function runServer(): Promise<void> {
+export async function runServer({ words, environment }: ServerWords): Promise<void> {
+  const version = readVersion();
+  answerWords(words, version);
   const config = configOrExit();
-  const log = pino({ level: config.logLevel, base: null }, pino.destination(2));
+  const log = openLog(config, process.stderr.hasColors?.() ?? false);
   const app = new App({ config, log });
-  let signals = 0;
-  const stop = (signal: string): void => {
-    signals += 1;
-    if (signals > 1) process.exit(1);
-    log.info({ signal }, "stopping; the same signal again ends the process at once");
-    app.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        log.error({ err: error }, "the process could not stop as it should");
-        process.exit(1);
-      },
-    );
-  };
-  process.on("SIGTERM", () => stop("SIGTERM"));
-  process.on("SIGINT", () => stop("SIGINT"));
+  let isStopping = false;
+  hearStopSignals({
+    environment,
+    stop: (signal) => {
+      isStopping = true;
+      log.info({ signal }, "stopping; the same signal again ends the process at once");
+      app.stop().then(
+        () => {
+          log.info("stopped");
+          process.exit(0);
+        },
+        (error: unknown) => {
+          log.error({ err: error }, "the process could not stop as it should");
+          process.exit(1);
+        },
+      );
+    },
+    end: () => process.exit(1),
+  });
+  log.info({ version, node: process.version, ...config.given }, "Flowcall starts");
   try {
     await app.start();
   } catch (error) {
-    if (signals > 0) return;
-    log.fatal({ err: error }, "Flowcall cannot start");
+    if (isStopping) return;
+    // A person reads the causes, said below; where lines are collected, the stack may be all that there is.
+    if (config.logFormat === "json") log.fatal({ err: error }, "Flowcall cannot start");
     process.stderr.write(`\nFlowcall cannot start: ${causesOf(error).join("\n  because ")}\n`);
     await app.stop().catch(() => undefined);
     process.exit(1);
   }
-  if (signals > 0) return;
-  process.stdout.write(welcome(config, app));
+  if (isStopping) return;
+  process.stdout.write(welcome({ config, url: app.url, version, started: app.started }));
   await new FreedMemory().start();
+}
+
+/** Ends the process where words were said, of which the server takes these alone. */
+function answerWords(words: readonly string[], version: string): void {
+  const [word] = words;
+  if (word === undefined) return;
+  const answers: Readonly<Record<string, string>> = {
+    "--help": startHelp,
+    "-h": startHelp,
+    "--version": `${version}\n`,
+    "-v": `${version}\n`,
+  };
+  const answer = Object.hasOwn(answers, word) ? answers[word] : undefined;
+  if (answer === undefined) {
+    process.stderr.write(`Flowcall takes no argument ${JSON.stringify(word)}; --help says what it takes.\n`);
+    process.exit(usageStatus);
+  }
+  process.stdout.write(answer);
+  process.exit(0);
 }
 
 function configOrExit(): Config {
@@ -54,32 +90,4 @@ function configOrExit(): Config {
 function causesOf(error: unknown): readonly string[] {
   if (!(error instanceof Error)) return [String(error)];
   return [error.message, ...(error.cause === undefined ? [] : causesOf(error.cause))];
-}
-
-/** What a person sees who has just started it: where it is, where the keys are, and two calls to copy. */
-function welcome(config: Config, app: App): string {
-  const { url, firstKeys } = app;
-  const keysFile = keysFileOf(config);
-  const keys =
-    firstKeys === undefined
-      ? `The keys of the first organisation are in ${keysFile}`
-      : `The first organisation's keys, said this once and kept in ${keysFile}:
-  test        ${firstKeys.test}
-  production  ${firstKeys.production}`;
-  return `
-Flowcall runs at ${url}
-${keys}
-
-In another terminal, take the test key and run a workflow, waiting for its value:
-
-  export KEY=$(node -p 'JSON.parse(fs.readFileSync("${keysFile}")).test')
-  curl -sS -X POST ${url}/api/v1/workflow/create-task/execute \\
-    -H "x-api-key: $KEY" -H "linked_account_id: john@acme.io" -H "slug: asana" -H "sync_execution: true" \\
-    -H "content-type: application/json" -d '{"Task Name": "Sample task", "Assigned_to": "John Doe"}'
-
-or without waiting, and ask for the response by the execution_id that it answers:
-
-  curl -sS ${url}/api/v1/execution/EXECUTION_ID/response -H "x-api-key: $KEY" -H "linked_account_id: john@acme.io"
-
-`;
 }

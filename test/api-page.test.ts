@@ -34,6 +34,13 @@ async function readDescription() {
   return { text, api, operations: Object.values(paths).flatMap((methods) => Object.values(methods)) };
 }
 
+test("whoever opens the root of the service is led to the page", async () => {
+  const reply = await fetch(flowcall.url, { redirect: "manual" });
+  expect([reply.status, reply.headers.get("location")]).toEqual([302, "docs"]);
+  expect(await reply.text()).toContain("/openapi.json");
+  expect(await (await fetch(flowcall.url)).text()).toContain("<title>Flowcall API</title>");
+});
+
 describe("the description of the API", () => {
   test("has every method, with its comment, its scope and its refusals, and refers to nothing that is not there", async () => {
     const { text, api, operations } = await readDescription();

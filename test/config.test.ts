@@ -4,7 +4,7 @@ import { defaultLimits } from "../src/domain/limits.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
 import { defaultServerLimits } from "../src/server/limits.ts";
 
-const surroundings = { workingDir: "/srv/flowcall", isRoot: false };
+const surroundings = { workingDir: "/srv/flowcall", isRoot: false, isTerminal: false };
 
 function check(environment: Environment, problems: readonly string[]): void {
   try {
@@ -31,14 +31,16 @@ describe("the configuration", () => {
       acceptsMissingKeys: false,
       egressAllow: parseEgressAllow(""),
       logLevel: "info",
+      logFormat: "json",
+      given: {},
       limits: defaultLimits,
       serverLimits: defaultServerLimits,
     });
   });
 
   test("root keeps its data where another user can reach it, apart for each working folder", () => {
-    const one = readConfig({}, { workingDir: "/root/a", isRoot: true }).dataDir;
-    const two = readConfig({}, { workingDir: "/root/b", isRoot: true }).dataDir;
+    const one = readConfig({}, { ...surroundings, workingDir: "/root/a", isRoot: true }).dataDir;
+    const two = readConfig({}, { ...surroundings, workingDir: "/root/b", isRoot: true }).dataDir;
     expect(one).toMatch(/^\/var\/lib\/flowcall\/[0-9a-f]{12}$/);
     expect(two).not.toBe(one);
   });
@@ -47,6 +49,25 @@ describe("the configuration", () => {
     const FLOWCALL_DATABASE_URL = "postgres://user:secret@db.internal:5432/flowcall";
     expect(readConfig({ FLOWCALL_DATABASE_URL }, surroundings).examples).toBe(false);
     expect(readConfig({ FLOWCALL_DATABASE_URL, FLOWCALL_EXAMPLES: "true" }, surroundings).examples).toBe(true);
+  });
+
+  test("the log is words at a terminal and JSON elsewhere, unless it is said", () => {
+    const terminal = { ...surroundings, isTerminal: true };
+    expect(readConfig({}, terminal).logFormat).toBe("text");
+    expect(readConfig({ FLOWCALL_LOG_FORMAT: "json" }, terminal).logFormat).toBe("json");
+    expect(readConfig({ FLOWCALL_LOG_FORMAT: "text" }, surroundings).logFormat).toBe("text");
+  });
+
+  test("the log may show what is set, and no secret", () => {
+    const FLOWCALL_TEST_KEY = "tk-of-sixteen-or-more";
+    expect(readConfig({ FLOWCALL_PORT: "4181", FLOWCALL_TEST_KEY }, surroundings).given).toEqual({
+      FLOWCALL_PORT: "4181",
+      FLOWCALL_TEST_KEY: "(set)",
+    });
+  });
+
+  test("a variable that is misspelt names the one that is meant", () => {
+    expect(() => readConfig({ FLOWCALL_LOGLEVEL: "info" }, surroundings)).toThrow("did you mean FLOWCALL_LOG_LEVEL?");
   });
 
   test("limits are set one by one", () => {

@@ -6,12 +6,13 @@ import { type HttpReply, writeReply } from "../gateway/http-reply.ts";
 
 /**
  * What anybody may read: whether the process lives, and whether it can accept calls, which load balancers ask; and some
- * documents, by their paths.
+ * documents, by their paths. The root leads to the page that describes the API.
  */
 export function createPublicPages(isReady: () => boolean, documents: ReadonlyMap<string, () => Document>): Door {
   const probes: ReadonlyMap<string, () => HttpReply> = new Map([
     ["/healthz", () => probeReply(200, "ok")],
     ["/readyz", () => (isReady() ? probeReply(200, "ready") : probeReply(503, "not ready"))],
+    ...(documents.has(apiPage) ? [["/", () => toApiPage] as const] : []),
   ]);
   return {
     match(head) {
@@ -66,6 +67,17 @@ function answerPage({ method, path }: RequestHead): HttpReply | undefined {
     metadata: { method, path, allow },
   });
 }
+
+const apiPage = "/docs";
+
+/** Whoever opens the service in a browser finds the page; whoever asks by curl reads where it is. */
+const toApiPage: HttpReply = {
+  status: 302,
+  type: "text/plain; charset=utf-8",
+  // Relative, since a proxy may serve all this below a path of its own.
+  headers: { location: "docs" },
+  body: "This is Flowcall. Its API page is at /docs, the OpenAPI document at /openapi.json.\n",
+};
 
 function probeReply(status: number, word: string): HttpReply {
   return { status, type: "application/json", headers: {}, body: JSON.stringify({ status: word }) };

@@ -181,7 +181,8 @@ export class Server implements Service {
       for (const place of held) place.leave();
       bytes.leave();
     }
-    this.#logCall(head, call, { status: response.statusCode, ms: Math.round(performance.now() - startTime) });
+    const reply = { status: response.statusCode, ms: Math.round(performance.now() - startTime) };
+    this.#logCall(head, { ...reply, isPublic: route.access === "public" }, call);
   }
 
   #findRoute(head: RequestHead, exchange: Exchange): Route {
@@ -266,11 +267,11 @@ export class Server implements Service {
     return new RequestError("SERVER_ERROR", "The server failed to answer; the request id finds the cause in its log.");
   }
 
-  #logCall({ method, path }: RequestHead, call: Call, reply: Reply): void {
+  #logCall({ method, path }: RequestHead, { isPublic, ...reply }: Reply, call: Call): void {
     const { requestId, protocol, signal, replyHeaders } = call;
     const line = { requestId, protocol, method, path, ...reply, isAborted: signal.aborted };
-    // What a workflow ended with is its author's to look at, and no fault of the service.
-    const isFault = reply.status >= 500 && !replyHeaders.has("x-execution-status");
+    // What a workflow ended with is its author's to look at, and a probe's answer says what the log says already.
+    const isFault = reply.status >= 500 && !replyHeaders.has("x-execution-status") && !isPublic;
     this.#options.log[isFault ? "warn" : "debug"](line, "request");
   }
 }
@@ -290,7 +291,7 @@ type Incoming = Pick<Passing, "abort" | "refusal" | "bytes"> & {
   readonly head: RequestHead;
 };
 
-type Reply = { readonly status: number; readonly ms: number };
+type Reply = { readonly status: number; readonly ms: number; readonly isPublic: boolean };
 
 /** Makes room for others while a call waits. */
 function rest(seat: Seat | undefined, bytes: RequestBytes): void {

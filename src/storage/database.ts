@@ -132,11 +132,15 @@ export class Database implements Service {
     const provider = { getMigrations: () => this.#listMigrations() };
     try {
       const { error, results = [] } = await new Migrator({ db, provider }).migrateToLatest();
-      for (const { migrationName, status } of results) {
-        log.info({ migration: migrationName, status }, "migrated the database");
-      }
+      const failed = results.find(({ status }) => status === "Error")?.migrationName;
       if (error !== undefined) {
-        throw new Error("the database's tables cannot be brought up to date", { cause: error });
+        const place = failed === undefined ? "" : ` (${failed})`;
+        throw new Error(`the database's tables cannot be brought up to date${place}`, { cause: error });
+      }
+      const names = results.map(({ migrationName }) => migrationName);
+      const [from] = names;
+      if (from !== undefined) {
+        log.info({ from, to: names.at(-1), migrations: names.length }, "the database's tables are brought up to date");
       }
     } finally {
       await db.destroy();

@@ -111,7 +111,7 @@ it("brings the tables up to date once, however many processes start together", a
     const { lines, log } = readableLog();
     const racers = Array.from({ length: 4 }, () => open(empty.connection, log));
     await Promise.all(racers.map((racer) => racer.start()));
-    expect(lines).toEqual(Object.keys(await migrations.getMigrations()).map(() => "migrated the database"));
+    expect(lines).toEqual(["the database's tables are brought up to date"]);
     await Promise.all(racers.map((racer) => racer.stop()));
     await empty.drop();
   }

@@ -1,0 +1,43 @@
+import { styleText } from "node:util";
+import { z } from "zod";
+
+const lineSchema = z.looseObject({ level: z.string(), time: z.string(), msg: z.string().default("") });
+const errorSchema = z.looseObject({ message: z.string(), stack: z.string().optional() });
+
+const colors = { debug: "gray", info: "cyan", warn: "yellow", error: "red", fatal: "red" } as const;
+
+/**
+ * A line of the log in words: the time of day, the level, what happened, and what is known beside it as `name=value`. An
+ * error's stack stands below.
+ */
+export function logText(json: string, isColored: boolean): string {
+  const { level, time, msg, err, ...rest } = lineSchema.parse(JSON.parse(json));
+  const paint = (style: Parameters<typeof styleText>[0], text: string) =>
+    isColored ? styleText(style, text, { validateStream: false }) : text;
+  const color = Object.entries(colors).find(([name]) => name === level)?.[1] ?? "cyan";
+  const error = errorSchema.safeParse(err).data;
+  const pairs = Object.entries(rest).map(([name, value]) => `${name}=${valueText(value)}`);
+  const head = [paint("gray", timeOfDay(time)), paint(color, level.padEnd(5)), printable(msg)].join("  ");
+  const tail = pairs.length === 0 ? "" : paint("gray", `  ${pairs.join(" ")}`);
+  const lines = (error?.stack ?? error?.message ?? "").split("\n").map(printable);
+  const stack = error === undefined ? "" : `\n${paint("gray", lines.join("\n"))}`;
+  return `${head}${tail}${stack}\n`;
+}
+
+/** In the time zone of whoever looks at the terminal. */
+function timeOfDay(time: string): string {
+  const date = new Date(time);
+  const digits = (value: number, count = 2) => String(value).padStart(count, "0");
+  const clock = [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => digits(part)).join(":");
+  return `${clock}.${digits(date.getMilliseconds(), 3)}`;
+}
+
+/** A word as it is, anything else as JSON. */
+function valueText(value: unknown): string {
+  return printable(typeof value === "string" && /^\S+$/.test(value) ? value : JSON.stringify(value));
+}
+
+/** Without what a terminal would obey or begin a line at: a message may quote what somebody has sent. */
+function printable(text: string): string {
+  return text.replace(/\p{Cc}/gu, (control) => `\\x${control.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
