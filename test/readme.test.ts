@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readFile, rm, symlink, watch, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, watch, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -62,10 +62,12 @@ beforeAll(async () => {
 }, 60_000);
 
 afterAll(async () => {
-  const { pid } = JSON.parse(await readFile(join(folder, "ready", "ready.json"), "utf8"));
-  const ended = once(service, "exit");
-  process.kill(pid, "SIGTERM");
-  await ended;
+  // Where a test has failed before the last one has stopped it.
+  if (service.exitCode === null) {
+    const ended = once(service, "exit");
+    service.kill("SIGTERM");
+    await ended;
+  }
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -76,6 +78,18 @@ async function shell(commands: string): Promise<string> {
     env: { ...process.env, KEY: key, PATH: `${join(root, "node_modules/.bin")}:${process.env["PATH"]}` },
   });
   return stdout;
+}
+
+/** What commands left in a folder, and a commit of everything in a clone would take along. */
+async function listUnignored(left: string): Promise<readonly string[]> {
+  const names = (await readdir(left, { withFileTypes: true })).filter((entry) => !entry.isSymbolicLink());
+  const own = ["data", "ready"];
+  const files = names.map(({ name }) => name).filter((name) => !own.includes(name));
+  expect(files.length).toBeGreaterThan(0);
+  const { stdout } = await run("git", ["-C", root, "check-ignore", "--no-index", ...files]).catch(
+    (error: { stdout: string }) => error,
+  );
+  return files.filter((file) => !stdout.split("\n").includes(file));
 }
 
 describe("the README can be followed", () => {
@@ -91,6 +105,7 @@ describe("the README can be followed", () => {
       answered += 1;
     }
     expect(answered).toBe(6);
+    expect(await listUnignored(folder)).toEqual([]);
   }, 60_000);
 
   test("its first and its last command are the two that a fresh machine needs", async () => {
@@ -101,7 +116,7 @@ describe("the README can be followed", () => {
   test("its TypeScript client runs as it stands", async () => {
     const client = (await readBlocks()).find(({ language }) => language === "ts");
     await writeFile(join(folder, "client.ts"), client?.text.replace("http://127.0.0.1:4180", url) ?? "");
-    expect(await shell("node client.ts")).toMatch(/^[0-9a-f]{24} structValue\n$/);
+    expect(await shell("npx node client.ts")).toMatch(/^[0-9a-f]{24} structValue\n$/);
   });
 
   test("it speaks every protocol that buf curl does", async () => {
@@ -113,7 +128,7 @@ describe("the README can be followed", () => {
   });
 
   test("what the start prints can be copied: where the keys are, and two calls", async () => {
-    expect(welcome).toContain(`Flowcall runs at ${url}`);
+    expect(welcome).toContain(`runs at ${url}\n`);
     expect(welcome).toContain(join(dataDir, "keys.json"));
     const take = /^ {2}export KEY=.*$/m.exec(welcome)?.[0] ?? "";
     const call = /^ {2}curl -sS -X POST [\s\S]*?'$/m.exec(welcome)?.[0] ?? "";
@@ -126,4 +141,20 @@ describe("the README can be followed", () => {
       status: "COMPLETED",
     });
   });
+
+  test("a supervisor that knows npm alone stops it: calls under way are answered, the status is 0, nothing is left", async () => {
+    const { pid } = JSON.parse(await readFile(join(folder, "ready", "ready.json"), "utf8"));
+    const headers = { "x-api-key": key, linked_account_id: "john@acme.io", sync_execution: "true" };
+    const call = fetch(`${url}/api/v1/workflow/slow-task/execute`, { method: "POST", headers });
+    const list = `${url}/api/v1/execution?workflow=slow-task`;
+    const isUnderWay = async () => (await (await fetch(list, { headers })).text()).includes('"id"');
+    while (!(await isUnderWay())) await new Promise((done) => setTimeout(done, 20));
+    const ended = once(service, "exit");
+    service.kill("SIGTERM");
+    const reply = await call;
+    expect([reply.status, await reply.json()]).toMatchObject([200, { return_value: expect.anything() }]);
+    expect(await ended).toEqual([0, null]);
+    expect(() => process.kill(pid, 0)).toThrow("ESRCH");
+    await expect(readFile(join(dataDir, "postgres/data-18/postmaster.pid"))).rejects.toThrow("ENOENT");
+  }, 30_000);
 });
