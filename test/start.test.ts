@@ -76,22 +76,25 @@ describe("a start that cannot succeed says all of why", () => {
     expect(rows).toEqual([{ count: 0 }]);
   });
 
-  test.each([
-    "FLOWCALL_DATABASE_URL",
-    "FLOWCALL_READY_FILE",
-  ])("what %s names cannot be used, and the variable is named", async (name) => {
-    const wrong = { FLOWCALL_DATABASE_URL: database.url.replace(/[^/]+\?/, "none?"), FLOWCALL_READY_FILE: "/nowhere/ready.json" };
-    const given = Object.fromEntries(Object.entries(wrong).filter(([variable]) => variable === name));
-    const config = readConfig({
-      FLOWCALL_PORT: "0",
-      FLOWCALL_DATABASE_URL: database.url,
-      FLOWCALL_DATA_DIR: join(folder, "data"),
-      ...given,
-    });
-    const app = new App({ config, log: pino({ level: "silent" }) });
-    await expect(app.start()).rejects.toThrow(name);
-    await app.stop();
-  });
+  test.each(["FLOWCALL_DATABASE_URL", "FLOWCALL_READY_FILE"])(
+    "what %s names cannot be used, and the variable is named",
+    async (name) => {
+      const wrong = {
+        FLOWCALL_DATABASE_URL: database.url.replace(/[^/]+\?/, "none?"),
+        FLOWCALL_READY_FILE: "/nowhere/ready.json",
+      };
+      const given = Object.fromEntries(Object.entries(wrong).filter(([variable]) => variable === name));
+      const config = readConfig({
+        FLOWCALL_PORT: "0",
+        FLOWCALL_DATABASE_URL: database.url,
+        FLOWCALL_DATA_DIR: join(folder, "data"),
+        ...given,
+      });
+      const app = new App({ config, log: pino({ level: "silent" }) });
+      await expect(app.start()).rejects.toThrow(name);
+      await app.stop();
+    },
+  );
 
   test("a broken example names file, node and field of each problem", async () => {
     await cp(examplesDir, folder, { recursive: true });
