@@ -152,6 +152,7 @@ export class App implements Service {
       }),
       createWorkflowService({
         workflows,
+        integrations: stores.integrations,
         reader,
         scheduler: this.#scheduler,
         definitions,

@@ -14,10 +14,12 @@ import {
   WorkflowDefinition_OnFailure,
   WorkflowDefinitionSchema,
 } from "../gen/flowcall/v1/definition_pb.ts";
+import type { FieldDeclaration } from "../gen/flowcall/v1/field_pb.ts";
 import type { WorkflowProblem } from "../gen/flowcall/v1/workflow_pb.ts";
 import { Certainty } from "./certainty.ts";
 import { type CompiledNode, compileNode } from "./compile-node.ts";
 import type { Graph, GraphNode, Level, Port } from "./graph.ts";
+import { leftOutOf } from "./left-out.ts";
 import { type LevelPlan, planLevels } from "./levels.ts";
 import type { HiddenParts } from "./node-inputs.ts";
 import { Problems } from "./problems.ts";
@@ -30,6 +32,12 @@ import { Names } from "./templates/field.ts";
 import { KnownNames } from "./templates/known-names.ts";
 import { warnOfLevels } from "./warnings.ts";
 
+/** What is known of a workflow besides its definition. */
+export type Surroundings = {
+  /** What its integration declares; nothing is said of such fields where that is absent. */
+  readonly applicationFields?: readonly FieldDeclaration[];
+};
+
 type CompiledGraph = {
   /** Present exactly when there are no errors. */
   readonly graph?: Graph;
@@ -40,8 +48,8 @@ type CompiledGraph = {
 };
 
 /** Compiles a definition, whatever it holds. Needs no other check before it, and never throws for what is in it. */
-export function compileGraph(definition: WorkflowDefinition, limits: Limits): CompiledGraph {
-  const steps = compileInSteps(definition, limits, "at once");
+export function compileGraph(definition: WorkflowDefinition, limits: Limits, around: Surroundings = {}): CompiledGraph {
+  const steps = compileInSteps(definition, limits, around);
   for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
 }
 
@@ -55,22 +63,27 @@ export async function loadGraph(
   limits: Limits,
   rest: () => Promise<void> | undefined,
 ): Promise<CompiledGraph> {
-  const steps = compileInSteps(definition, limits, "when run");
+  const steps = compileInSteps(definition, limits, undefined);
   for (let step = steps.next(); ; step = steps.next()) {
     if (step.done) return step.value;
     await rest();
   }
 }
 
-/** Comes back after each node, so that whoever drives it can do other work in between. */
+/**
+ * Comes back after each node, so that whoever drives it can do other work in between.
+ *
+ * @param around absent where the definition was checked before
+ */
 function* compileInSteps(
   definition: WorkflowDefinition,
   limits: Limits,
-  parsing: QueryParsing,
+  around: Surroundings | undefined,
 ): Generator<void, CompiledGraph, void> {
+  const parsing: QueryParsing = around === undefined ? "when run" : "at once";
   const problems = new Problems(
     definition.nodes.map((node) => node.id),
-    limits.definition.problemsMax,
+    { max: limits.definition.problemsMax, leftOut: leftOutOf(definition) },
   );
   const { byteLength } = parsing === "at once" ? toBinary(WorkflowDefinitionSchema, definition) : { byteLength: 0 };
   if (byteLength > limits.definition.bytesMax) {
@@ -93,15 +106,24 @@ function* compileInSteps(
   for (const { field, description } of violationsOfFields(definition.fields, "fields")) {
     problems.error({ field }, "FIELD_DECLARATION_INVALID", `${field} ${description}.`);
   }
+  const schemaErrors = problems.errorCount;
   if (parsing === "at once") checkPayloadSchema(start, names);
+  const hasSchemaErrors = problems.errorCount > schemaErrors;
   if (structure === undefined) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
   const plans = planLevels(structure);
   const finishesBranches = definition.onFailure === WorkflowDefinition_OnFailure.FINISH_BRANCHES;
-  if (parsing === "at once") {
+  if (around !== undefined) {
     const certainty = new Certainty(plans, { finishesBranches });
-    warnOfLevels(structure, plans, { certainty, names, problems });
+    const values = {
+      sample: sampleOf(start),
+      schema: hasSchemaErrors ? undefined : payloadSchemaOf(start),
+      workflowFields: definition.fields,
+      applicationFields: around.applicationFields,
+      steps: stepsOf(plans, compiled),
+    };
+    warnOfLevels(structure, plans, { certainty, names, problems, known: values });
   }
   if (problems.errorCount > 0) {
     return { errors: problems.errors, warnings: problems.warnings };
@@ -129,6 +151,13 @@ function* compileInSteps(
 
 function sampleOf(start: Node | undefined): JsonObject | undefined {
   return start?.kind.case === "start" ? start.kind.value.trigger.value?.payload : undefined;
+}
+
+/** What the nodes that may run do, each without what is inside of it. */
+function stepsOf(plans: readonly LevelPlan[], compiled: ReadonlyMap<string, CompiledNode | undefined>) {
+  const ids = plans.flatMap(({ nodes }) => nodes.map(({ id }) => id));
+  const steps = ids.map((id) => [id, compiled.get(id)?.makeStep(nothing)] as const);
+  return new Map(steps.flatMap(([id, step]) => (step === undefined ? [] : [[id, step]])));
 }
 
 /** Most definitions never ask for them. */

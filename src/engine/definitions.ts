@@ -1,5 +1,6 @@
 import { fromJson, type JsonObject, toJsonString } from "@bufbuild/protobuf";
 import { FairQueue } from "../domain/fair-queue.ts";
+import { parseFields } from "../domain/fields.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { isObject } from "../domain/violations.ts";
@@ -23,6 +24,13 @@ export type Findings = {
   readonly derivedSchema?: JsonObject;
 };
 
+/** Who asks, and what for. */
+type DefinitionCheck = Pick<PoolTask<"definition">, "path" | "signal"> & {
+  readonly derivesSchema?: boolean;
+  /** What the workflow's integration declares, as it is kept. Nothing is said of such fields where that is absent. */
+  readonly applicationFields?: string;
+};
+
 export type DefinitionsOptions = {
   readonly limits: Limits;
   readonly pool: Pick<ProcessPool, "run">;
@@ -42,17 +50,21 @@ export class Definitions {
   /** Tells all that is wrong with a definition. Throws RequestError where that takes too long, or too many wait. */
   async check(
     definition: WorkflowDefinition,
-    { derivesSchema = false, ...call }: Pick<PoolTask<"definition">, "path" | "signal"> & { derivesSchema?: boolean },
+    { derivesSchema = false, applicationFields, ...call }: DefinitionCheck,
   ): Promise<Findings> {
     const { limits, pool } = this.#options;
     const text = toJsonString(WorkflowDefinitionSchema, definition);
-    if (!derivesSchema && isSmall(definition, text)) return compileGraph(definition, limits);
-    const request = () => ({ head: { derivesSchema }, texts: [text] });
+    const fields = applicationFields === undefined ? undefined : parseFields(applicationFields);
+    if (!derivesSchema && isSmall(definition, text)) {
+      return compileGraph(definition, limits, fields && { applicationFields: fields });
+    }
+    const texts = [text, ...(applicationFields === undefined ? [] : [applicationFields])];
+    const request = () => ({ head: { derivesSchema }, texts });
     const end = await pool.run("definition", { ...call, request, isRefusable: true });
     if (end.kind !== "reply") throw tooMuchToCheck(limits);
-    const { head, texts } = end;
+    const { head, texts: derivedTexts } = end;
     const problemsOf = (list: typeof head.errors) => list.map((json) => fromJson(WorkflowProblemSchema, json));
-    const derived = texts[0] === undefined ? undefined : JSON.parse(texts[0]);
+    const derived = derivedTexts[0] === undefined ? undefined : JSON.parse(derivedTexts[0]);
     return {
       errors: problemsOf(head.errors),
       warnings: problemsOf(head.warnings),

@@ -35,6 +35,9 @@ export type ProblemReason =
   | "TEMPLATE_NODE_UNKNOWN"
   | "TEMPLATE_NAME_AMBIGUOUS"
   | "TEMPLATE_MAY_BE_NULL"
+  | "TEMPLATE_NEVER_RESOLVES"
+  | "TEMPLATE_NOT_IN_SAMPLE"
+  | "FIELD_NOT_DECLARED"
   | "JSON_INVALID"
   | "EXPRESSION_INVALID"
   | "COMPARISONS_MISSING"
@@ -65,6 +68,7 @@ export type Place = { readonly nodeId?: string; readonly field: string };
 export class Problems {
   readonly #nodeOrder: ReadonlyMap<string, number>;
   readonly #max: number;
+  readonly #leftOut: ReadonlySet<string>;
   readonly #errors: WorkflowProblem[] = [];
   readonly #warnings: WorkflowProblem[] = [];
   #errorCount = 0;
@@ -73,13 +77,25 @@ export class Problems {
   /**
    * @param nodeIds the ids of the definition's nodes, in its order
    * @param max how many errors are kept, and how many warnings: a definition may have a problem in each of its bytes
+   * @param leftOut the nodes that never run: what is wrong with them keeps nothing from running
    */
-  constructor(nodeIds: readonly string[], max: number = defaultLimits.definition.problemsMax) {
+  constructor(
+    nodeIds: readonly string[],
+    {
+      max = defaultLimits.definition.problemsMax,
+      leftOut = new Set(),
+    }: { readonly max?: number; readonly leftOut?: ReadonlySet<string> } = {},
+  ) {
     this.#max = max;
+    this.#leftOut = leftOut;
     this.#nodeOrder = new Map(nodeIds.map((id, index) => [id, index]));
   }
 
   error(place: Place, reason: ProblemReason, message: string): void {
+    if (this.isLeftOut(place.nodeId) && !concernsAll.has(reason)) {
+      this.warn(place, reason, message);
+      return;
+    }
     this.#errorCount += 1;
     // What is too large is told in any case, since it may be why there are so many others.
     if (this.#errors.length < this.#max || reason === "DEFINITION_TOO_LARGE")
@@ -89,6 +105,10 @@ export class Problems {
   warn(place: Place, reason: ProblemReason, message: string): void {
     this.#warningCount += 1;
     if (this.#warnings.length < this.#max) this.#warnings.push(problem(place, reason, message));
+  }
+
+  isLeftOut(nodeId: string | undefined): boolean {
+    return nodeId !== undefined && this.#leftOut.has(nodeId);
   }
 
   /** How many errors there are, told or not. */
@@ -117,6 +137,9 @@ export class Problems {
     return problems.toSorted((left, right) => rank(left) - rank(right));
   }
 }
+
+/** What keeps a definition from running wherever it is. */
+const concernsAll: ReadonlySet<ProblemReason> = new Set(["DEFINITION_TOO_LARGE", "NODE_ID_DUPLICATE"]);
 
 function problem(place: Place, reason: ProblemReason, message: string): WorkflowProblem {
   return create(WorkflowProblemSchema, {

@@ -12,7 +12,8 @@ export type Condition = (scope: Scope) => boolean;
 /** Compiles the comparisons of a Rule node, or of a node's conditions. */
 export function compileRule(rule: RuleNode, field: Field): Condition {
   const comparisons = rule.comparisons.map((comparison, index) => {
-    const place = field.member(`comparisons[${index}]`);
+    const use = operatorsThatAsk.has(comparison.operator) ? "asked" : "compared";
+    const place = field.member(`comparisons[${index}]`, use);
     return {
       left: compileValue(comparison.left, place.member("left")),
       operator: compileOperator(comparison.operator, comparison.right !== undefined, place),
@@ -34,6 +35,9 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
     return isAny ? comparisons.some(holds) : comparisons.every(holds);
   };
 }
+
+/** The operators for what may be missing. */
+const operatorsThatAsk: ReadonlySet<string> = new Set(["exist", "not_exist", "is_null", "not_null"]);
 
 function compileRight({ operator, right: text = "" }: Comparison, field: Field): Template<JsonValue> {
   const right = compileValue(text, field);

@@ -149,15 +149,14 @@ function checkEdge(
   known: ReadonlyMap<string, Node>,
   problems: Problems,
 ): readonly CheckedEdge[] {
+  // What such an edge leads to runs for other reasons, or not at all.
+  const isLeftOut = problems.isLeftOut(edge.source);
+  const tell: Problems["error"] = (...problem) => (isLeftOut ? problems.warn(...problem) : problems.error(...problem));
   const source = known.get(edge.source);
   const target = known.get(edge.target);
   for (const [end, id, node] of [["source", edge.source, source] as const, ["target", edge.target, target] as const]) {
     if (node === undefined) {
-      problems.error(
-        { field: `${field}.${end}` },
-        "EDGE_NODE_UNKNOWN",
-        `The edge names the node "${id}", which does not exist.`,
-      );
+      tell({ field: `${field}.${end}` }, "EDGE_NODE_UNKNOWN", `The edge names the node "${id}", which does not exist.`);
     }
   }
   const port = edge.port ?? "next";
@@ -165,21 +164,15 @@ function checkEdge(
     const ports: readonly string[] = portsOf[source.kind.case];
     if (!ports.includes(port)) {
       const message = `The node "${source.id}" has no port "${port}", only ${ports.join(" and ")}.`;
-      problems.error({ field: `${field}.port` }, "PORT_UNKNOWN", message);
+      tell({ field: `${field}.port` }, "PORT_UNKNOWN", message);
     }
   }
   if (target?.kind.case === "start") {
-    problems.error(
-      { field: `${field}.target` },
-      "START_HAS_INPUT",
-      "Nothing can lead to the Start node. Remove the edge.",
-    );
+    tell({ field: `${field}.target` }, "START_HAS_INPUT", "Nothing can lead to the Start node. Remove the edge.");
   }
-  if (source === undefined || target === undefined) {
-    return [];
-  }
+  if (source === undefined || target === undefined) return [];
   if (port === "each" ? target.groupId !== source.id : target.groupId !== source.groupId) {
-    problems.error(
+    tell(
       { field },
       "EDGE_CROSSES_GROUP",
       port === "each"
@@ -188,5 +181,5 @@ function checkEdge(
             `what is behind a Group follows its port "next".`,
     );
   }
-  return [{ source, target, port, edge }];
+  return isLeftOut ? [] : [{ source, target, port, edge }];
 }

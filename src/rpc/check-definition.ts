@@ -5,6 +5,8 @@ import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
 type CheckOptions = {
   /** The workflow's id. */
   readonly id: string;
+  /** What its integration declares, as it is kept. */
+  readonly applicationFields?: string;
   readonly definitions: Definitions;
   readonly path: readonly [string, string];
   readonly signal: AbortSignal;
@@ -13,9 +15,9 @@ type CheckOptions = {
 /** Refuses with WORKFLOW_INVALID, and all problems, a definition that cannot run. Gives what its author should know. */
 export async function checkDefinition(
   definition: WorkflowDefinition,
-  { id, definitions, path, signal }: CheckOptions,
+  { id, definitions, ...options }: CheckOptions,
 ): Promise<Findings["warnings"]> {
-  const { errors, warnings } = await definitions.check(definition, { path, signal });
+  const { errors, warnings } = await definitions.check(definition, options);
   if (errors.length === 0) return warnings;
   const [first] = errors;
   const isMore = errors.some(({ reason }) => reason === "TOO_MANY_PROBLEMS");

@@ -14,6 +14,7 @@ import {
   type Workflow,
   type WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
+import type { IntegrationStore } from "../storage/integration-store.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { checkDefinition } from "./check-definition.ts";
 import { etagOf, expectedOf } from "./etag.ts";
@@ -35,12 +36,13 @@ type Publishing = Pick<
 
 export type PublishingOptions = {
   readonly workflows: WorkflowStore;
+  readonly integrations: Pick<IntegrationStore, "get">;
   readonly definitions: Definitions;
   readonly answer: (call: Call, workflow: WorkflowRecord) => Promise<Workflow>;
 };
 
 /** How a draft becomes what calls run, and back. */
-export function workflowPublishing({ workflows, definitions, answer }: PublishingOptions): Publishing {
+export function workflowPublishing({ workflows, integrations, definitions, answer }: PublishingOptions): Publishing {
   const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
 
   const findVersion = async (call: Call, { id }: WorkflowRecord, version: number) => {
@@ -49,18 +51,31 @@ export function workflowPublishing({ workflows, definitions, answer }: Publishin
     return found;
   };
 
+  /** What the integration of a workflow declares. */
+  const declaredFor = async ({ slug }: WorkflowRecord, call: Call) =>
+    (await integrations.get(principalOf(call).environmentId, slug)).fields;
+
   const findingsOf = async (
     definition: WorkflowDefinition,
-    { deriveSchema: derivesSchema = false }: { readonly deriveSchema?: boolean | undefined },
+    {
+      deriveSchema: derivesSchema = false,
+      applicationFields,
+    }: { readonly deriveSchema?: boolean | undefined; readonly applicationFields?: string },
     call: Call,
   ) => {
-    const findings = await definitions.check(definition, { path: turnOf(call), signal: call.signal, derivesSchema });
+    const findings = await definitions.check(definition, {
+      path: turnOf(call),
+      signal: call.signal,
+      derivesSchema,
+      ...(applicationFields !== undefined && { applicationFields }),
+    });
     return { ...findings, errors: [...findings.errors], warnings: [...findings.warnings] };
   };
 
-  const warningsOf = async (definition: string, id: string, call: Call) => [
+  const warningsOf = async (definition: string, workflow: WorkflowRecord, call: Call) => [
     ...(await checkDefinition(parseDefinition(definition), {
-      id,
+      id: workflow.id,
+      applicationFields: await declaredFor(workflow, call),
       definitions,
       path: turnOf(call),
       signal: call.signal,
@@ -71,10 +86,13 @@ export function workflowPublishing({ workflows, definitions, answer }: Publishin
     validateDraft: async (request, call) => {
       // What is checked then is the caller's, and not what authors have saved.
       if (request.definition !== undefined || request.deriveSchema) requireScope(call, Scope.AUTHOR);
-      const { id } = await find(call, request);
-      const draft = await workflows.getDraft(principalOf(call).environmentId, id);
+      const workflow = await find(call, request);
+      const draft = await workflows.getDraft(principalOf(call).environmentId, workflow.id);
+      const definition = request.definition ?? parseDefinition(draft.definition);
+      const { deriveSchema } = request;
+      const applicationFields = await declaredFor(workflow, call);
       return create(ValidateDraftResponseSchema, {
-        ...(await findingsOf(request.definition ?? parseDefinition(draft.definition), request, call)),
+        ...(await findingsOf(definition, { deriveSchema, applicationFields }, call)),
         ...(request.definition === undefined && { etag: etagOf(draft.revision) }),
       });
     },
@@ -84,7 +102,7 @@ export function workflowPublishing({ workflows, definitions, answer }: Publishin
 
     publishWorkflow: async (request, call) => {
       const { workflowId, definition, revision } = await readDraft(workflows, reachOf(call), request);
-      const warnings = await warningsOf(definition, workflowId, call);
+      const warnings = await warningsOf(definition, await find(call, request), call);
       const version = await workflows.publish(principalOf(call), {
         action: "PUBLISH",
         workflowId,
@@ -119,7 +137,7 @@ export function workflowPublishing({ workflows, definitions, answer }: Publishin
       const workflow = await find(call, request);
       const { definition } = await findVersion(call, workflow, request.version);
       // What an older release has published need not be what this one runs.
-      const warnings = await warningsOf(definition, workflow.id, call);
+      const warnings = await warningsOf(definition, workflow, call);
       const version = await workflows.publish(principalOf(call), {
         action: "RESTORE",
         workflowId: workflow.id,

@@ -7,6 +7,7 @@ import {
   ListWorkflowsResponseSchema,
   WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
+import type { IntegrationStore } from "../storage/integration-store.ts";
 import { type DraftTestOptions, draftTest } from "./draft-test.ts";
 import { expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
@@ -16,13 +17,14 @@ import { draftMessage, type Named, parseDefinition, referenceOf, workflowMessage
 import { workflowPublishing } from "./workflow-publishing.ts";
 
 export type WorkflowServiceOptions = DraftTestOptions & {
+  readonly integrations: Pick<IntegrationStore, "get">;
   /** What the paths of the API are below, without a slash at the end; absent where that is for each request to say. */
   readonly publicUrl?: string | undefined;
 };
 
 /** Writing, publishing and looking up workflows. */
 export function createWorkflowService(options: WorkflowServiceOptions): Implementation {
-  const { workflows, definitions, publicUrl } = options;
+  const { workflows, integrations, definitions, publicUrl } = options;
   const find = (call: Call, request: Named) => workflows.find(reachOf(call), referenceOf(request));
 
   const baseUrl = (call: Call) => publicUrl ?? call.origin?.() ?? "";
@@ -40,7 +42,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
 
   return implement(WorkflowService, {
     ...draftTest(options),
-    ...workflowPublishing({ workflows, definitions, answer }),
+    ...workflowPublishing({ workflows, integrations, definitions, answer }),
 
     createWorkflow: async ({ slug, name, description, alias }, call) =>
       workflowMessage(

@@ -249,7 +249,8 @@ describe("a draft is checked", () => {
 
   test("and one with hundreds of problems is refused with as many of them as a reply can carry", async () => {
     const nodes = Array.from({ length: 499 }, (_, index) => ({ id: `n${index}`, transform: { query: "1 +" } }));
-    const definition = { nodes: [{ id: "1", start: { api_call: {} } }, ...nodes], edges: [] };
+    const edges = nodes.map(({ id }) => ({ source: "1", target: id }));
+    const definition = { nodes: [{ id: "1", start: { api_call: {} } }, ...nodes], edges };
     await overEach(async (call, alias) => {
       await call("saveDraft", { workflow: alias, definition });
       const { errors = [] } = messageOf(await call("validateDraft", { workflow: alias }));

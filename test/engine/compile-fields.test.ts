@@ -266,11 +266,11 @@ test("all problems are told at once, in the order of the nodes", () => {
         transform("b", "1 +"),
         comparing({ left: "{{x}}", operator: "y" }),
       ],
-      edges: ["start > a", "b > nowhere"],
+      edges: ["start > a", "a > b", "a > n", "b > nowhere"],
     },
     {
       errors: [
-        "EDGE_NODE_UNKNOWN - edges[1].target",
+        "EDGE_NODE_UNKNOWN - edges[3].target",
         "JSON_INVALID a response.data",
         "STATUS_CODE_INVALID a response.status_code",
         "EXPRESSION_INVALID b transform.query",

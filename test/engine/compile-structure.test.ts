@@ -11,7 +11,7 @@ describe("a graph that does not hold together cannot run, and its author learns 
     ["an id with a dot", { nodes: [start, transform("a.b")] }, "NODE_ID_INVALID - nodes[1].id"],
     ["a long id", { nodes: [start, transform("x".repeat(65))] }, "NODE_ID_INVALID - nodes[1].id"],
     ["an id twice", { nodes: [start, transform("a"), transform("a")] }, "NODE_ID_DUPLICATE a id"],
-    ["no kind", { nodes: [start, { id: "a" }] }, "NODE_KIND_MISSING a kind"],
+    ["no kind", { nodes: [start, { id: "a" }], edges: ["start > a"] }, "NODE_KIND_MISSING a kind"],
     ["too many nodes", { nodes: [start, transform("a")], limits: { graphNodesMax: 1 } }, "GRAPH_TOO_LARGE - nodes"],
     [
       "a circle",
@@ -41,24 +41,35 @@ describe("a graph that does not hold together cannot run, and its author learns 
     ],
     [
       "an edge into Start",
-      { nodes: [start, transform("a")], edges: ["a > start"] },
-      "START_HAS_INPUT - edges[0].target",
+      { nodes: [start, transform("a")], edges: ["start > a", "a > start"] },
+      "START_HAS_INPUT - edges[1].target",
+      "GRAPH_CYCLIC - edges[1]",
     ],
     ["Start in a Group", { nodes: [{ ...start, group_id: "g" }, group("g")] }, "START_IN_GROUP start group_id"],
     [
       "Response in a Group",
-      { nodes: [start, group("g"), { ...response("r"), group_id: "g" }] },
+      { nodes: [start, group("g"), { ...response("r"), group_id: "g" }], edges: ["start > g", "g each > r"] },
       "RESPONSE_IN_GROUP r group_id",
     ],
     [
       "a Group that is none",
-      { nodes: [start, transform("a", "1", { group_id: "start" })] },
+      { nodes: [start, transform("a", "1", { group_id: "start" })], edges: ["start > a"] },
+      "EDGE_CROSSES_GROUP - edges[0]",
       "GROUP_UNKNOWN a group_id",
     ],
-    ["a Group in itself", { nodes: [start, group("g", { group_id: "g" })] }, "GROUP_CYCLIC g group_id"],
+    [
+      "a Group in itself",
+      { nodes: [start, group("g", { group_id: "g" })], edges: ["start > g"] },
+      "EDGE_CROSSES_GROUP - edges[0]",
+      "GROUP_CYCLIC g group_id",
+    ],
     [
       "Groups in each other",
-      { nodes: [start, group("g", { group_id: "h" }), group("h", { group_id: "g" })] },
+      {
+        nodes: [start, group("g", { group_id: "h" }), group("h", { group_id: "g" })],
+        edges: ["start > g", "g each > h"],
+      },
+      "EDGE_CROSSES_GROUP - edges[0]",
       "GROUP_CYCLIC g group_id",
       "GROUP_CYCLIC h group_id",
     ],
@@ -71,9 +82,9 @@ describe("a graph that does not hold together cannot run, and its author learns 
       "an edge out of a Group",
       {
         nodes: [start, group("g"), transform("a", "1", { group_id: "g" }), transform("b")],
-        edges: ["g each > a", "a > b"],
+        edges: ["start > g", "g each > a", "a > b"],
       },
-      "EDGE_CROSSES_GROUP - edges[1]",
+      "EDGE_CROSSES_GROUP - edges[2]",
     ],
     [
       "`each` to a node outside",

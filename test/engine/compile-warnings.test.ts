@@ -1,6 +1,213 @@
-import { describe, test } from "vitest";
-import { type Case, checkProblems as check, comparing, group, only, response, rule, transform } from "./definitions.ts";
-import { start } from "./workflow.ts";
+import { describe, expect, test } from "vitest";
+import {
+  type Case,
+  checkProblems as check,
+  comparing,
+  type Definition,
+  group,
+  only,
+  response,
+  rule,
+  transform,
+} from "./definitions.ts";
+import { compile, type NodeJson, start } from "./workflow.ts";
+
+const sample = { name: "Ada", items: [{ sku: "A" }], empty: {}, none: null };
+const schema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    name: { type: "string" },
+    items: { type: "array", items: { type: "object", properties: { sku: {} }, additionalProperties: false } },
+    meta: { type: "object" },
+  },
+};
+
+describe("templates that read nothing are warned of", () => {
+  const noPayload = "TEMPLATE_NEVER_RESOLVES";
+  const notInSample = "TEMPLATE_NOT_IN_SAMPLE";
+  const fields = [
+    { name: "region", type: "STRING" },
+    { name: "box", type: "OBJECT" },
+  ];
+  type ReadCase = readonly [path: string, reason?: string];
+  const paths = (
+    cases: readonly ReadCase[],
+    panel: object,
+    more: Pick<Definition, "fields" | "applicationFields"> = {},
+  ) => {
+    for (const [path, reason] of cases) {
+      test(path, () => {
+        const nodes = [{ id: "s", start: { api_call: panel } }, response("r", `"{{${path}}}"`)] as NodeJson[];
+        check({ nodes, edges: ["s > r"], ...more }, { warnings: reason ? [`${reason} r response.data`] : [] });
+      });
+    }
+  };
+
+  describe("where the schema takes no payload that has the path", () => {
+    const cases: readonly ReadCase[] = [
+      ["event.body.nmae", noPayload],
+      ["event.body.items[0].skuu", noPayload],
+      ["event.body.items.sku", noPayload],
+      ["event.body.name.first", noPayload],
+      ["node.s.body.nmae", noPayload],
+      ["event.body"],
+      ["event.body.name"],
+      ["event.body.items[7].sku"],
+      ["event.body.meta.anything"],
+      ["event.headers.anything"],
+      ["linked_account.anything"],
+    ];
+    paths(cases, { payload: { name: "Ada" }, schema });
+  });
+
+  describe("where the sample alone lacks the path, and it says something", () => {
+    const cases: readonly ReadCase[] = [
+      ["event.body.nmae", notInSample],
+      ["event.body.items[3].skuu", notInSample],
+      ["event.body.items.sku", notInSample],
+      ["event.body.name.first", notInSample],
+      ["event.body.items[3].sku"],
+      ["event.body.empty.a"],
+      ["event.body.none.a"],
+    ];
+    paths(cases, { payload: sample });
+    paths([["event.body.anything"]], { payload: {} });
+    paths([["event.body.other"], ["event.body.other.a"]], {
+      payload: sample,
+      schema: { properties: { other: { properties: { a: {} } } } },
+    });
+  });
+
+  describe("where a field is not declared, or not as what is read", () => {
+    const cases: readonly ReadCase[] = [
+      ["workflow.fields.regoin", "FIELD_NOT_DECLARED"],
+      ["workflow.fields.region.code", noPayload],
+      ["application.fields.regoin", "FIELD_NOT_DECLARED"],
+      ["workflow.fields.region"],
+      ["workflow.fields.box.anything"],
+      ["workflow.fields"],
+      ["application.fields.key"],
+    ];
+    paths(cases, {}, { fields, applicationFields: [{ name: "key", type: "STRING" }] });
+    paths([["application.fields.of an integration that is not known"]], {});
+  });
+
+  const reading = (path: string) => response("r", `"{{${path}}}"`);
+  const never = `${noPayload} r response.data`;
+  const behind = (node: NodeJson, path: string): Definition => ({
+    nodes: [start, node, reading(path)],
+    edges: [`start > ${node.id}`, `${node.id} > r`],
+  });
+  const inside = (array: string, query: string): Definition => ({
+    nodes: [
+      { id: "s", start: { api_call: { schema } } },
+      { id: "g", group: { array, output: '{ "sku": "{{node.i.body}}" }' } },
+      transform("i", query, { group_id: "g" }),
+    ],
+    edges: ["s > g", "g each > i"],
+  });
+  const bytes = { id: "h", http: { method: "GET", url: "https://api.example/", answer: "BYTES" } };
+  const counted = { id: "g", group: { count: "2", output: '{ "sku": "{{event.body.x}}" }' } };
+  const cases: readonly Case[] = [
+    ["a Rule", { ...behind(rule("n"), "node.n.body.satisfed"), edges: ["start > n", "n true > r"] }, never],
+    ["a Delay", behind({ id: "d", delay: { seconds: "1" } }, "node.d.body.seconds"), never],
+    ["a Transform that writes an object out", behind(transform("t", '{ "total": 1 }'), "node.t.body.totl"), never],
+    ["the same behind an assignment", behind(transform("t", '($a := 1; { "total": $a })'), "node.t.body.totl"), never],
+    ["a member that is there", behind(transform("t", '{ "total": 1 }'), "node.t.body.total")],
+    ["a path, whose one item is no list", behind(transform("t", "items.{ 'a': 1 }"), "node.t.body.b")],
+    ["a name that is computed", behind(transform("t", '{ "a" & b: 1 }'), "node.t.body.b")],
+    ["one that is grouped", behind(transform("t", '{ "a": 1 }.b'), "node.t.body.b")],
+    ["an answer's bytes", behind(bytes, "node.h.body.base"), never],
+    ["a header", behind(bytes, "node.h.headers.X-Any")],
+    ["an answer's JSON", behind({ id: "h", http: { method: "GET", url: "https://api.example/" } }, "node.h.body.any")],
+    ["an iteration's output", behind(counted, "node.g.body[0].skuu"), never],
+    ["the item of a Group from behind it", behind(counted, "node.g.body.iteration_count"), never],
+    ["an iteration's output that is there", behind(counted, "node.g.body[9].sku")],
+    [
+      "a Response",
+      {
+        nodes: [start, response("a", '{ "ok": [true, "{{event.body}}"] }'), transform("t", "{{node.a.body.ok[2]}}")],
+        edges: ["start > a", "a > t"],
+      },
+      `${noPayload} t transform.query`,
+    ],
+    ["an item's member", inside("{{event.body.items}}", "{{node.g.body.array_item.sku}}")],
+    [
+      "an item's member that the schema excludes",
+      inside("{{event.body.items}}", "{{node.g.body.array_item.skuu}}"),
+      `${noPayload} i transform.query`,
+    ],
+    ["a member of one object in place of a list", inside("{{event.body.meta}}", "{{node.g.body.array_item.any}}")],
+    [
+      "what a Group gives inside",
+      inside("{{event.body.items}}", "{{node.g.body.iteration_index}}"),
+      `${noPayload} i transform.query`,
+    ],
+  ];
+  describe("where a node's output is known to lack the path", () => {
+    for (const [name, definition, ...warnings] of cases) test(name, () => check(definition, { warnings }));
+  });
+
+  test("what is compared is told, and whoever asks whether something is there is told of the schema alone", () => {
+    const compare = (operator: string, panel: object) =>
+      compile(
+        [
+          { id: "s", start: { api_call: panel } } as NodeJson,
+          comparing({ left: "{{event.body.nmae}}", operator, ...(operator === "eq" && { right: "1" }) }),
+        ],
+        ["s > n"],
+      ).warnings.map(({ reason, message }) => `${reason} ${/compared/.test(message)}`);
+    expect(compare("eq", { payload: sample })).toEqual([`${notInSample} true`]);
+    expect(compare("exist", { payload: sample })).toEqual([]);
+    expect(compare("exist", { schema })).toEqual([`${noPayload} false`]);
+  });
+
+  test("a path that is read twice in one text is told once, with the names that there are", () => {
+    const { warnings } = compile(
+      [
+        { id: "s", start: { api_call: { schema } } } as NodeJson,
+        response("r", '"{{event.body.nmae}} {{event.body.nmae}}"'),
+      ],
+      ["s > r"],
+    );
+    expect(warnings.map(({ message }) => message)).toEqual([
+      '"{{event.body.nmae}}" is always null: the schema takes no payload that has it. Known there: name, items, meta.',
+    ]);
+  });
+});
+
+test("what is wrong with a node that nothing leads to is a warning", () => {
+  const leftOut = [
+    transform("a", "1 +"),
+    { id: "b" },
+    group("g", { group_id: "g" }),
+    response("r", "{{nope}}"),
+    transform("t", "{{event.body.nmae}}"),
+  ];
+  check(
+    {
+      nodes: [{ id: "s", start: { api_call: { schema } } } as NodeJson, ...leftOut],
+      edges: ["a other > b", "b > a", "r > nowhere", "r > s"],
+    },
+    {
+      warnings: [
+        "PORT_UNKNOWN - edges[0].port",
+        "EDGE_NODE_UNKNOWN - edges[2].target",
+        "START_HAS_INPUT - edges[3].target",
+        "EXPRESSION_INVALID a transform.query",
+        "NODE_UNREACHABLE a id",
+        "NODE_KIND_MISSING b kind",
+        "NODE_UNREACHABLE b id",
+        "GROUP_CYCLIC g group_id",
+        "NODE_UNREACHABLE g id",
+        "TEMPLATE_UNKNOWN r response.data",
+        "NODE_UNREACHABLE r id",
+        "NODE_UNREACHABLE t id",
+      ],
+    },
+  );
+});
 
 describe("a definition that can run is published with warnings", () => {
   const reads = (id: string, of: string) => response(id, `"{{node.${of}.body}}"`);
@@ -105,7 +312,7 @@ describe("a definition that can run is published with warnings", () => {
           },
           transform("t", "[{{event.body.n * 2.f(x)}}, {{event.body.a - b}}, {{application.fields.a + b}}]"),
           transform("w", "{{node.calc(x).body.Due date (days)}}"),
-          transform("c", "1", { name: "calc(x)" }),
+          transform("c", "$", { name: "calc(x)" }),
         ],
         edges: ["s > c", "c > t", "c > w"],
       },

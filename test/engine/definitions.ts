@@ -1,7 +1,7 @@
 import { expect } from "vitest";
-import { compile, type NodeJson, type RunOptions, start } from "./workflow.ts";
+import { type CompileOptions, compile, type NodeJson, start } from "./workflow.ts";
 
-type Definition = Pick<RunOptions, "limits" | "onFailure"> & {
+export type Definition = CompileOptions & {
   readonly nodes: readonly NodeJson[];
   readonly edges?: readonly string[];
 };

@@ -1,5 +1,6 @@
 import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionType, NodeRun, Outcome } from "../../src/domain/execution.ts";
+import { parseFields } from "../../src/domain/fields.ts";
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { compileGraph } from "../../src/engine/compile-graph.ts";
 import { parseEgressAllow } from "../../src/engine/http/egress-allow.ts";
@@ -25,15 +26,26 @@ export function edge(text: string): JsonObject {
 export function compile(
   nodes: readonly NodeJson[],
   edges: readonly string[],
-  { limits, onFailure }: Pick<RunOptions, "limits" | "onFailure"> = {},
+  { limits, onFailure, fields, applicationFields }: CompileOptions = {},
 ) {
   const definition = fromJson(WorkflowDefinitionSchema, {
     nodes: [...nodes],
     edges: edges.map(edge),
     ...(onFailure && { on_failure: onFailure }),
+    ...(fields && { fields: [...fields] }),
   });
-  return compileGraph(definition, { ...defaultLimits, ...limits });
+  return compileGraph(
+    definition,
+    { ...defaultLimits, ...limits },
+    applicationFields && { applicationFields: parseFields(JSON.stringify(applicationFields)) },
+  );
 }
+
+export type CompileOptions = Pick<RunOptions, "limits" | "onFailure"> & {
+  /** What the workflow declares, and what its integration does. */
+  readonly fields?: readonly JsonObject[];
+  readonly applicationFields?: readonly JsonObject[];
+};
 
 export type RunOptions = {
   readonly onFailure?: "STOP_BRANCHES" | "FINISH_BRANCHES";

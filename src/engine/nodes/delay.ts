@@ -33,6 +33,7 @@ export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools):
       }
       return `Waited for ${toldSeconds(await attempt.wait(ms))} seconds.`;
     },
+    output: { type: "string" },
   };
 }
 

@@ -1,3 +1,4 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import { type HttpHeader, type HttpNode, HttpNode_Answer } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../failure.ts";
 import { HttpFailure } from "../http/http-failure.ts";
@@ -35,6 +36,7 @@ export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Le
       const isAccepted = acceptsAnyStatus && (attempt.isLast || !isTransient(answer));
       return outputOf(isAccepted ? answer : checkStatus(answer, attempt), kind);
     },
+    output: outputSchema(pages === undefined ? bodies[kind] : { type: "array" }),
   };
 }
 
@@ -43,6 +45,27 @@ const kinds: ReadonlyMap<HttpNode_Answer | undefined, AnswerKind> = new Map([
   [HttpNode_Answer.TEXT, "TEXT"],
   [HttpNode_Answer.BYTES, "BYTES"],
 ]);
+
+/** What bodies are like, as JSON Schemas. */
+const bodies: Readonly<Record<AnswerKind, JsonValue>> = {
+  AUTO: true,
+  JSON: true,
+  TEXT: { type: "string" },
+  BYTES: {
+    type: "object",
+    properties: { base64: { type: "string" }, content_type: { type: "string" } },
+    additionalProperties: false,
+  },
+};
+
+function outputSchema(body: JsonValue): JsonValue {
+  const headers = {
+    type: "object",
+    properties: { "set-cookie": { type: "array", items: { type: "string" } } },
+    additionalProperties: { type: "string" },
+  };
+  return { type: "object", properties: { status: { type: "integer" }, headers, body }, additionalProperties: false };
+}
 
 function compileRequest(
   message: HttpNode,

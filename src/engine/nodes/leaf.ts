@@ -21,6 +21,8 @@ type LeafKind = "transform" | "delay" | "http";
 export type Leaf = {
   /** Computes the node's output, which is checked behind it. Fails with NodeFailure; ends soon when the signal aborts. */
   run(attempt: Attempt): Promise<unknown>;
+  /** What is known of the output, as a JSON Schema. */
+  readonly output?: JsonValue;
 };
 
 /** One attempt of a leaf: all that it may know of the run. */

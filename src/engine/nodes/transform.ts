@@ -11,5 +11,6 @@ export function compileTransform(message: TransformNode, { field, queries }: Lea
       const value = reference === undefined ? template.render(attempt.scope) : attempt.scope.readForQuery(reference);
       return query.run({ value, reference }, attempt);
     },
+    ...(query.result !== undefined && { output: query.result }),
   };
 }

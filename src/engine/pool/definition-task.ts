@@ -1,4 +1,5 @@
 import { fromJsonString, type JsonValue, toJson } from "@bufbuild/protobuf";
+import { parseFields } from "../../domain/fields.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../../gen/flowcall/v1/workflow_pb.ts";
@@ -6,7 +7,7 @@ import { compileGraph } from "../compile-graph.ts";
 import { deriveSchemaOf } from "../schema/derive-schema.ts";
 import type { RunTask } from "./tasks.ts";
 
-/** The text is the definition. */
+/** The first text is the definition; a second one is what its integration declares. */
 export type DefinitionRequest = { readonly derivesSchema: boolean };
 
 /** Problems as the JSON of `WorkflowProblem`. The text is the derived schema, where one was asked for and there is a sample. */
@@ -14,9 +15,13 @@ export type DefinitionReply = { readonly errors: readonly JsonValue[]; readonly 
 
 /** Compiles definitions, and tells what is wrong with them. */
 export function createDefinitionTask(limits: Limits): RunTask<"definition"> {
-  return ({ head: { derivesSchema }, texts: [text = ""] }) => {
+  return ({ head: { derivesSchema }, texts: [text = "", fields] }) => {
     const definition = fromJsonString(WorkflowDefinitionSchema, text);
-    const { errors, warnings } = compileGraph(definition, limits);
+    const { errors, warnings } = compileGraph(
+      definition,
+      limits,
+      fields === undefined ? {} : { applicationFields: parseFields(fields) },
+    );
     const start = definition.nodes.find((node) => node.kind.case === "start");
     const trigger = start?.kind.case === "start" ? start.kind.value.trigger : undefined;
     const sample = derivesSchema && trigger?.case === "apiCall" ? trigger.value.payload : undefined;

@@ -14,6 +14,7 @@ import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "./eva
 import { runInPool } from "./pooled-query.ts";
 import { unknownName } from "./query-names.ts";
 import { lineAndColumn, placeOfError, type QuerySource } from "./query-place.ts";
+import { resultSchemaOf } from "./result-schema.ts";
 import { roundedLiteral } from "./rounded-literal.ts";
 import { InlineBudget } from "./step-watch.ts";
 import { TimeZones } from "./time-zones.ts";
@@ -25,6 +26,8 @@ export type QueryData = { readonly value: JsonValue | undefined; readonly refere
 export type Query = {
   /** Fails with NodeFailure; rejects with the signal's reason when that aborts first. */
   run(input: QueryData, attempt: Attempt): Promise<unknown>;
+  /** What is known of its result, as a JSON Schema. Absent where it was not parsed when it was compiled. */
+  readonly result?: JsonValue;
 };
 
 /** Whether queries are parsed when they are compiled, so that all that is wrong with them is told, or when they first run. */
@@ -45,22 +48,24 @@ export class QueryCompiler {
   compile(text: string, field: Field): Query {
     const { query, variables, marks } = bindTemplates(text, field);
     const bound = { text: query, variables, source: { text, marks } };
-    const problem = this.#parsing === "at once" ? this.#problemOf(bound) : undefined;
-    if (problem !== undefined) {
-      field.error("EXPRESSION_INVALID", `This is not a JSONata query that can run: ${problem}.`);
+    const found = this.#parsing === "at once" ? this.#check(bound) : undefined;
+    if (found?.problem !== undefined) {
+      field.error("EXPRESSION_INVALID", `This is not a JSONata query that can run: ${found.problem}.`);
     }
-    return new CompiledQuery(bound, { limits: this.#limits, sizes: this.#sizes, zones: this.#zones });
+    const tools = { limits: this.#limits, sizes: this.#sizes, zones: this.#zones };
+    return new CompiledQuery(bound, tools, found?.result);
   }
 
-  #problemOf(query: BoundQuery): string | undefined {
+  #check(query: BoundQuery): { readonly problem: string | undefined; readonly result?: JsonValue } {
     try {
       const parsed = parseQuery(query.text, this.#limits, this.#zones);
       const names = query.variables.map(({ name }) => name);
       const ast = parsed.ast();
       const found = unknownName(ast, names) ?? roundedLiteral(ast, query.text);
-      return found && told(found.message, placeOfError(found, query.text), query);
+      const problem = found && told(found.message, placeOfError(found, query.text), query);
+      return { problem, result: resultSchemaOf(ast) };
     } catch (error) {
-      return told(queryMessage(error), placeOfError(error, query.text), query);
+      return { problem: told(queryMessage(error), placeOfError(error, query.text), query) };
     }
   }
 }
@@ -76,6 +81,7 @@ export type BoundQuery = {
 type QueryTools = { readonly limits: Limits; readonly sizes: DataSizes; readonly zones: TimeZones };
 
 class CompiledQuery implements Query {
+  readonly result?: JsonValue;
   readonly #query: BoundQuery;
   readonly #limits: Limits;
   readonly #sizes: DataSizes;
@@ -83,7 +89,8 @@ class CompiledQuery implements Query {
   /** What runs in line; null where it is no cheap query, undefined where nobody has looked. */
   #cheap: ParsedQuery | null | undefined;
 
-  constructor(query: BoundQuery, { limits, sizes, zones }: QueryTools) {
+  constructor(query: BoundQuery, { limits, sizes, zones }: QueryTools, result: JsonValue | undefined) {
+    if (result !== undefined) this.result = result;
     this.#query = query;
     this.#limits = limits;
     this.#sizes = sizes;

@@ -15,6 +15,7 @@ import { isObject } from "../../domain/violations.ts";
 import { compileRegex } from "../query/regex-engine.ts";
 import type { Field } from "../templates/field.ts";
 import { annotations, keywords } from "./keywords.ts";
+import { fragmentOf, pointerOf, referredIn } from "./referred.ts";
 import { type Check, type Schema, shortText } from "./schema-run.ts";
 
 const dialect = "https://json-schema.org/draft/2020-12/schema";
@@ -164,19 +165,10 @@ class SchemaCompiler {
   }
 
   #resolve(reference: string): Schema | undefined {
-    const { $id } = this.#root;
-    const isOwn = typeof $id === "string" && reference.startsWith(`${$id}#`);
-    const local = isOwn ? reference.slice($id.length) : reference === $id ? "#" : reference;
-    if (!local.startsWith("#")) return undefined;
-    const fragment = decoded(local.slice(1));
-    if (fragment !== "" && !fragment.startsWith("/")) return this.#anchors.get(fragment);
-    const steps = fragment.split("/").slice(1);
-    let json: JsonValue | undefined = this.#root;
-    for (const step of steps) {
-      const name = step.replaceAll("~1", "/").replaceAll("~0", "~");
-      if (Array.isArray(json)) json = json[Number(name)];
-      else json = isObject(json) && Object.hasOwn(json, name) ? json[name] : undefined;
-    }
+    const steps = pointerOf(this.#root, reference);
+    const anchor = fragmentOf(this.#root, reference);
+    if (steps === undefined) return anchor === undefined ? undefined : this.#anchors.get(anchor);
+    const json = referredIn(this.#root, reference);
     return json === undefined ? undefined : this.#schema(json, steps);
   }
 
@@ -187,14 +179,6 @@ class SchemaCompiler {
 
   #place(path: readonly (string | number)[]): Field {
     return path.length === 0 ? this.#field : this.#field.member(jsonPath("", path));
-  }
-}
-
-function decoded(fragment: string): string {
-  try {
-    return decodeURIComponent(fragment);
-  } catch {
-    return fragment;
   }
 }
 

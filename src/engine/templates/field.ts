@@ -6,15 +6,18 @@ import { looksComputed, type PathPart, readPath } from "./path.ts";
 import type { Reference, Source } from "./reference.ts";
 import { type TextFailure, Texts } from "./texts.ts";
 
-/** A template that reads a node's output, for the check of what has run by then. */
-export type NodeRead = { readonly place: Place; readonly nodeId: string; readonly text: string };
+/** A template, for the check of what is there when it is read. */
+export type Read = { readonly place: Place; readonly reference: Reference; readonly use: Use };
+
+/** What becomes of what a template reads: `asked` where its author asks whether it is there at all. */
+export type Use = "taken" | "compared" | "asked";
 
 type NamesLimits = Pick<Limits, "definition" | "output">;
 
 /** What templates may name, and where their problems and reads are gathered. One for each definition. */
 export class Names {
   readonly problems: Problems;
-  readonly reads: NodeRead[] = [];
+  readonly reads: Read[] = [];
   /** Whether a template reads what is set for the linked account. */
   readsFields = false;
   readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
@@ -75,16 +78,21 @@ export class Names {
   }
 }
 
+/** In place of what cannot be read, in a definition that is not run. */
+const anything: Omit<Reference, "text"> = { source: { kind: "event_body" }, path: [] };
+
 /** One field of one node while it is compiled. */
 export class Field {
   readonly #names: Names;
   readonly #nodeId: string;
   readonly #path: string;
+  readonly #use: Use;
 
-  constructor(names: Names, nodeId: string, path: string) {
+  constructor(names: Names, nodeId: string, path: string, use: Use = "taken") {
     this.#names = names;
     this.#nodeId = nodeId;
     this.#path = path;
+    this.#use = use;
   }
 
   /** Whether rules that came later apply: see `Names.isNew`. */
@@ -127,8 +135,8 @@ export class Field {
     return count <= templatesMax;
   }
 
-  member(name: string): Field {
-    return new Field(this.#names, this.#nodeId, `${this.#path}.${name}`);
+  member(name: string, use = this.#use): Field {
+    return new Field(this.#names, this.#nodeId, `${this.#path}.${name}`, use);
   }
 
   error(reason: ProblemReason, message: string): void {
@@ -143,7 +151,7 @@ export class Field {
   reference(between: string): Reference {
     const text = between.trim();
     // The definition is not run, and what it would take to compile the rest of it is saved.
-    if (!this.#takesTemplate()) return { text, source: { kind: "event_body" }, path: [] };
+    if (!this.#takesTemplate()) return { text, ...anything };
     const path = readPath(text);
     if (path === undefined || path.some(({ name, isQuoted }) => !isQuoted && name.includes("{{"))) {
       this.error(
@@ -151,30 +159,36 @@ export class Field {
         `"{{${text}}}" is not a path. Write names with single dots between them, as {{event.body.a}}, an index as [0], and ` +
           "a name with dots or braces as ['a.b'].",
       );
-      return { text, source: { kind: "event_body" }, path: [] };
+      return { text, ...anything };
     }
-    this.#checkComputation(text, path);
+    const computes = this.#reportComputation(text, path);
     const parts = path.map(({ name }) => name);
-    return { text, ...this.#resolve(text, parts) };
+    const found = this.#resolve(text, parts);
+    if (found === undefined) return { text, ...anything };
+    const reference = { text, ...found };
+    if (this.isNew && !computes) this.#names.reads.push({ place: this.#place, reference, use: this.#use });
+    return reference;
   }
 
   /** What would only ever be null is told. The integration declares its fields elsewhere, so they may have any name. */
-  #checkComputation(text: string, path: readonly PathPart[]): void {
+  #reportComputation(text: string, path: readonly PathPart[]): boolean {
     const [root, second] = path;
-    if (root?.name === "application" && second?.name === "fields") return;
+    if (root?.name === "application" && second?.name === "fields") return false;
     const isNode = root?.name === "node" && second !== undefined && this.#names.find(second.name.trim()).length > 0;
     const part = path.find(
       (one, index) => !one.isQuoted && !(isNode && index === 1) && this.#names.isComputation(one.name),
     );
-    if (part === undefined) return;
+    if (part === undefined) return false;
     this.error(
       "TEMPLATE_COMPUTES",
       `"{{${text}}}" computes, and a template only reads. Compute it in the query of a Transform, as {{event.body.n}} * 2, and ` +
         `read that node. If "${part.name}" is a name, write ['${part.name.replaceAll("'", "''")}'].`,
     );
+    return true;
   }
 
-  #resolve(text: string, parts: readonly string[]): Omit<Reference, "text"> {
+  /** Undefined where it names nothing that can be read, which is reported. */
+  #resolve(text: string, parts: readonly string[]): Omit<Reference, "text"> | undefined {
     const [root, second, ...rest] = parts;
     switch (root) {
       case "event":
@@ -206,7 +220,8 @@ export class Field {
         if (second !== undefined) {
           const path = this.#outputPath(second.trim(), rest);
           if (path !== undefined) {
-            return { source: this.#node(text, second.trim()), path };
+            const source = this.#node(text, second.trim());
+            return source && { source, path };
           }
         }
         break;
@@ -217,7 +232,7 @@ export class Field {
         "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id. " +
         "Two braces that are no template are written as {{{{.",
     );
-    return { source: { kind: "event_body" }, path: [] };
+    return undefined;
   }
 
   /** The path inside of a node's output; undefined where what is asked for is not there in any output of its kind. */
@@ -238,20 +253,19 @@ export class Field {
     }
   }
 
-  #node(text: string, word: string): Source {
+  #node(text: string, word: string): Source | undefined {
     const [nodeId, another] = this.#names.find(word);
     if (nodeId === undefined) {
       this.error("TEMPLATE_NODE_UNKNOWN", `"{{${text}}}" reads the node "${word}", which does not exist.`);
-      return { kind: "event_body" };
+      return undefined;
     }
     if (another !== undefined) {
       this.error(
         "TEMPLATE_NAME_AMBIGUOUS",
         `"{{${text}}}" reads the node "${word}", but several nodes have that name. Write the node's id.`,
       );
-      return { kind: "event_body" };
+      return undefined;
     }
-    this.#names.reads.push({ place: this.#place, nodeId, text });
     return { kind: "node", nodeId };
   }
 

@@ -42,12 +42,17 @@ export function walk(root: JsonValue | undefined, path: readonly string[]): Json
       return undefined;
     }
     if (Array.isArray(value)) {
-      value = /^(0|[1-9]\d*)$/.test(part) ? value[Number(part)] : undefined;
+      value = isIndex(part) ? value[Number(part)] : undefined;
     } else {
       value = Object.hasOwn(value, part) ? value[part] : undefined;
     }
   }
   return value;
+}
+
+/** Whether a step of a path is the index of an item, where there is a list. */
+export function isIndex(part: string): boolean {
+  return /^(0|[1-9]\d*)$/.test(part);
 }
 
 /** What a value is inside a text: a string goes in as it is, another value as JSON, an unresolved path as nothing. */
