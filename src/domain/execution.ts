@@ -25,8 +25,16 @@ export type ExecutionType = "SYNC" | "ASYNC";
 
 export type ExecutionSource = "API_CALL" | "SUB_FLOW" | "BATCH" | "TEST" | "RERUN" | "RETRY";
 
-/** How one visit of a node ended. */
-export type NodeState = "SUCCESS" | "ERRORED" | "ERRORED_AND_SKIPPED" | "SKIPPED" | "WAITING" | "STOPPED" | "TIMED_OUT";
+/** How one visit of a node ended; RUNNING and WAITING where it has not. */
+export type NodeState =
+  | "RUNNING"
+  | "SUCCESS"
+  | "ERRORED"
+  | "ERRORED_AND_SKIPPED"
+  | "SKIPPED"
+  | "WAITING"
+  | "STOPPED"
+  | "TIMED_OUT";
 
 /** Why an execution failed, as callers see it and as the database keeps it. */
 export type ExecutionError = {
@@ -118,7 +126,8 @@ export type ExecutionDetail = ExecutionSummary & { readonly payload: JsonText; r
 export type NodeRun = {
   /**
    * Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`; an iteration's ends in its index, `4[12]`, an
-   * attempt's in its number, `4#1`, and what says that the node was about to send at most once is `4#intent`.
+   * attempt's in its number, `4#1`. What says that the node was about to send at most once is `4#intent`, that it has been
+   * under way for a while `4#begun`, and until when it waits `4#wait`, or `4#2#wait` before the second attempt.
    */
   readonly path: string;
   /** The node; for an iteration the Group. */

@@ -3,6 +3,19 @@ import type { NodeRun } from "../domain/execution.ts";
 /** How long a wait was to be when it began, and how long it took from then on, in milliseconds. */
 export type Waited = { readonly ms: number; readonly tookMs: number };
 
+/** A visit of a node that is under way. The visits under way are a chain that runs through them. */
+export interface UnderWay {
+  readonly path: string;
+  readonly node_id: string;
+  /** Which attempt it is at. */
+  readonly attempts: number;
+  readonly start_time: number;
+  /** Set by the journal: from when on it is under way, or infinity where that is recorded. */
+  since: number;
+  next: UnderWay | undefined;
+  previous: UnderWay | undefined;
+}
+
 /**
  * The memory of one execution, and the only thing that the engine waits on.
  *
@@ -26,6 +39,10 @@ export interface Journal {
    * its end: a node that waited or made an attempt, a Group or an iteration with something inside.
    */
   beganAt(path: string): number | undefined;
+  /** Says that a node is under way, or another attempt of it, until `leave`. Where that is for long, it is recorded. */
+  enter(visit: UnderWay): void;
+  /** Says that a node is not under way any more, or waits. */
+  leave(visit: UnderWay): void;
   /**
    * Settles `delayMs` milliseconds after the first call with this path, in whichever process that call was made.
    * Rejects with the signal's reason when it aborts first. Delays of a retry have paths of their own, as `4#2`: before

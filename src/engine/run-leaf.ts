@@ -28,6 +28,7 @@ export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
     const recalled = visit.recallAttempt();
     if (recalled === undefined) {
       const isLast = visit.attempts >= attemptsMax;
+      run.journal.enter(visit);
       const made = await tryOnce(step, visit, { isLast });
       if (!(made instanceof NodeFailure)) {
         return checkOutput(made.output, run.limits.output);
@@ -35,6 +36,7 @@ export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
       if (isLast || made.isFinal || signal.aborted) {
         throw made;
       }
+      run.journal.leave(visit);
       visit.recordAttempt(made);
       delayMs = Math.max(delayMs, made.retryAfterMs);
     } else {
@@ -92,7 +94,10 @@ async function runAttempt(step: LeafStep, visit: Visit, { isLast }: Try): Promis
     note: (text) => {
       if (!visit.node.isHidden) visit.scope.note(text);
     },
-    wait: (delayMs) => run.journal.wait(visit.path, delayMs, signal),
+    wait: (delayMs) => {
+      run.journal.leave(visit);
+      return run.journal.wait(visit.path, delayMs, signal);
+    },
     openTimeout: () => openTimeout(run.clock, timeoutMs, signal),
     send: createSend(step, visit),
   });

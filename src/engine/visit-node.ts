@@ -83,6 +83,7 @@ async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Po
       return visit.succeed(await state.run.journal.work(() => runLeaf(step, visit), visit.level.boundary.signal));
     case "group":
       visit.attempts = 1;
+      state.run.journal.enter(visit);
       return visit.succeed(await runGroup({ step, visit, runLevel }));
     case "start":
       visit.attempts = 1;

@@ -4,6 +4,7 @@ import { redacted } from "../domain/redacted.ts";
 import { Boundary, type BoundaryOptions } from "./boundary.ts";
 import { NodeFailure } from "./failure.ts";
 import type { Graph, GraphNode, Level, Port } from "./graph.ts";
+import type { UnderWay } from "./journal.ts";
 import { type HiddenParts, NodeInputs } from "./node-inputs.ts";
 import type { Run } from "./run-graph.ts";
 import { type Outputs, RunScope } from "./run-scope.ts";
@@ -66,7 +67,7 @@ export function toldOf({ isHidden }: GraphNode, failure: ExecutionError): Execut
 }
 
 /** One visit of a node, and the record that it leaves. */
-export class Visit {
+export class Visit implements UnderWay {
   readonly node: GraphNode;
   readonly level: LevelRun;
   readonly path: string;
@@ -79,6 +80,9 @@ export class Visit {
   answers = 0;
   /** How many iterations a Group began, those of Groups inside of it included. */
   iterations = 0;
+  since = Number.POSITIVE_INFINITY;
+  next: UnderWay | undefined;
+  previous: UnderWay | undefined;
 
   constructor(node: GraphNode, level: LevelRun) {
     this.node = node;
@@ -88,6 +92,14 @@ export class Visit {
     this.startTime = run.journal.beganAt(this.path) ?? run.clock.now();
     this.#inputs = run.keepsInputs === true ? new NodeInputs(hidden) : undefined;
     this.scope = new RunScope(run, level.outputs, this.#inputs);
+  }
+
+  get node_id(): string {
+    return this.node.id;
+  }
+
+  get start_time(): number {
+    return this.startTime;
   }
 
   /** Ends the visit with an output, and gives the port that the branch leaves by. */
@@ -224,12 +236,17 @@ export class Visit {
   }
 
   #record(state: NodeState, rest: Rest, path = this.path): void {
-    const input = path === this.path ? this.#inputText : undefined;
-    this.level.state.run.journal.record(this.#runOf(state, { ...(input !== undefined && { input }), ...rest }, path));
+    const { journal } = this.level.state.run;
+    const isEnd = path === this.path;
+    const input = isEnd ? this.#inputText : undefined;
+    if (isEnd) journal.leave(this);
+    journal.record(this.#runOf(state, { ...(input !== undefined && { input }), ...rest }, path));
   }
 
   #keepEnd(state: NodeState, rest: Rest): void {
-    this.level.state.run.journal.recordEnd(this.#runOf(state, rest, this.path));
+    const { journal } = this.level.state.run;
+    journal.leave(this);
+    journal.recordEnd(this.#runOf(state, rest, this.path));
   }
 
   #runOf(state: NodeState, rest: Rest, path: string): NodeRun {

@@ -25,6 +25,7 @@ import {
   NodeRun_State,
   NodeRunSchema,
 } from "../gen/flowcall/v1/execution_pb.ts";
+import type { ListedNodeRuns } from "../storage/execution-reader.ts";
 import { type NodeViews, shownRun } from "./node-view.ts";
 
 /** An execution as ListExecutions gives it. */
@@ -53,13 +54,13 @@ export function summaryMessage(execution: ExecutionSummary) {
 }
 
 /** An execution as GetExecution gives it. */
-export function detailMessage(execution: ExecutionDetail, runs: readonly NodeRun[], views: NodeViews) {
+export function detailMessage(execution: ExecutionDetail, listed: ListedNodeRuns | undefined, views: NodeViews) {
   const { payload, response } = execution;
   return Object.assign(summaryMessage(execution), {
     // The column holds a text whose root was checked to be an object.
     payload: parseJson(payload) as JsonObject,
     ...(response !== undefined && { response: valueMessage(response) }),
-    nodeRuns: runs.map((run) => nodeRunMessage(run, views)),
+    ...(listed && { nodeRuns: listed.runs.map((run) => nodeRunMessage(run, views)), notedRuns: listed.notedRuns }),
   });
 }
 
@@ -74,13 +75,19 @@ export function nodeRunMessage(run: NodeRun, views: NodeViews) {
     state: nodeStates[run.state],
     attempts: run.attempts,
     startTime: timestampFromMs(run.start_time),
-    endTime: timestampFromMs(run.end_time),
+    ...(!isUnderWay(run) && { endTime: timestampFromMs(run.end_time) }),
+    ...(run.state === "WAITING" && { waitEndTime: timestampFromMs(run.end_time) }),
     ...(port !== undefined && { port }),
     ...errorField(error),
     notes: [...(run.notes ?? [])],
     ...(input !== undefined && { input: valueMessage(input) }),
     ...(output !== undefined && { output: valueMessage(output) }),
   });
+}
+
+/** Whether a visit has not ended. */
+export function isUnderWay({ state }: Pick<NodeRun, "state">): boolean {
+  return state === "RUNNING" || state === "WAITING";
 }
 
 /** The word of ours for a member of one of the enums below; undefined where the field is not set. */
@@ -146,6 +153,7 @@ const nodeStates: Readonly<Record<NodeState, NodeRun_State>> = {
   ERRORED_AND_SKIPPED: NodeRun_State.ERRORED_AND_SKIPPED,
   SKIPPED: NodeRun_State.SKIPPED,
   WAITING: NodeRun_State.WAITING,
+  RUNNING: NodeRun_State.RUNNING,
   STOPPED: NodeRun_State.STOPPED,
   TIMED_OUT: NodeRun_State.TIMED_OUT,
 };

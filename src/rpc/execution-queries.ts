@@ -50,15 +50,11 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
     tellExecution(call, execution.id, execution.state);
     const advice = "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.";
     const bytesMax = brief ?? writtenPerByte * limits.recordsBytesMax;
-    const runs = await reader.listNodeRuns(foundIn(query, execution), bytesMax);
-    if (runs === undefined && brief === undefined) throw replyTooLarge(limits.transportBytesMax, advice);
-    const message = detailMessage(
-      execution,
-      runs ?? [],
-      await definitionViews(workflows, query.environmentId, execution),
-    );
+    const listed = await reader.listNodeRuns(foundIn(query, execution), bytesMax);
+    if (listed === undefined && brief === undefined) throw replyTooLarge(limits.transportBytesMax, advice);
+    const message = detailMessage(execution, listed, await definitionViews(workflows, query.environmentId, execution));
     checkReplySize(ExecutionSchema, message, {
-      texts: [execution.payload, execution.response ?? "", JSON.stringify(runs ?? [])],
+      texts: [execution.payload, execution.response ?? "", JSON.stringify(listed?.runs ?? [])],
       bytesMax: limits.transportBytesMax,
       advice,
     });

@@ -18,7 +18,7 @@ import type { EndNews } from "../storage/execution-events.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";
 import { definitionViews } from "./definition-nodes.ts";
-import { errorField, nodeRunMessage, states, statuses } from "./execution-message.ts";
+import { errorField, isUnderWay, nodeRunMessage, states, statuses } from "./execution-message.ts";
 import { foundIn, queryOf } from "./execution-queries.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
 import type { NodeViews } from "./node-view.ts";
@@ -85,6 +85,7 @@ function factOf(fact: ToldFact, execution: ExecutionSummary, views: NodeViews): 
       return { case: "accepted", value: acceptedMessage(execution) };
     case "run": {
       const value = nodeRunMessage(fact.run, views);
+      if (isUnderWay(fact.run)) return { case: "nodeStarted", value };
       return { case: fact.run.path.endsWith("]") ? "iterationFinished" : "nodeFinished", value };
     }
     case "end":

@@ -144,6 +144,11 @@ export class ExecutionRun {
     this.#own(epoch);
   }
 
+  /** Records which nodes have been under way for a while. */
+  recordBegun(): void {
+    this.#journal.recordBegun();
+  }
+
   /** Ends the run without an outcome: another process can take the execution up, or it has ended. */
   abandon(why: string): void {
     this.#abort.abort(new CutShort(why));

@@ -1,6 +1,7 @@
 import type { NodeRun } from "../domain/execution.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
-import type { Journal, Waited } from "../engine/journal.ts";
+import { isBegun } from "../domain/under-way.ts";
+import type { Journal, UnderWay, Waited } from "../engine/journal.ts";
 import { bytesOf, recordsTooLarge } from "../engine/record-bytes.ts";
 import type { Flush } from "../storage/flush.ts";
 import { BeginTimes } from "./begin-times.ts";
@@ -9,6 +10,7 @@ import { Recorded } from "./recorded.ts";
 import { RunClock } from "./run-clock.ts";
 import type { RunJournalOptions } from "./run-journal-options.ts";
 import { untilAborted } from "./until-aborted.ts";
+import { VisitsUnderWay } from "./visits-under-way.ts";
 import { Waits } from "./waits.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
@@ -43,6 +45,7 @@ export class RunJournal implements Journal {
   /** When the last commit was asked for that found the execution to be this run's. */
   #heldTime = Number.NEGATIVE_INFINITY;
   #flushing: Promise<void> = Promise.resolve();
+  readonly #underWay = new VisitsUnderWay();
   readonly #waits: Waits;
   readonly #clock: RunClock;
 
@@ -61,7 +64,7 @@ export class RunJournal implements Journal {
   replay(runs: readonly NodeRun[], nextFlushIndex: number): void {
     this.#begins ??= new BeginTimes(this.#options.acceptTime);
     for (const run of runs) {
-      this.#recorded.add(run);
+      if (!isBegun(run)) this.#recorded.add(run);
       this.#begins.add(run);
     }
     this.#flushIndex = nextFlushIndex;
@@ -89,6 +92,21 @@ export class RunJournal implements Journal {
 
   recordEnd(run: NodeRun): void {
     this.#keep(run, bytesOf(run));
+  }
+
+  enter(visit: UnderWay): void {
+    this.#underWay.enter(visit, this.#options.clock.now());
+  }
+
+  leave(visit: UnderWay): void {
+    this.#underWay.leave(visit);
+  }
+
+  /** Records that nodes have begun which are under way for long. Nothing waits for that, and no replay asks for it. */
+  recordBegun(): void {
+    if (this.#closed.signal.aborted) return;
+    for (const run of this.#underWay.takeBegun(this.#options.clock.now())) this.#pending.add(run, bytesOf(run));
+    this.#schedule();
   }
 
   /** Waits until the time that was due when the path was first waited for, however often the run began anew. */

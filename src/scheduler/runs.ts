@@ -79,6 +79,11 @@ export class Runs {
     return end;
   }
 
+  /** Records of all runs which nodes have been under way for a while. */
+  recordBegun(): void {
+    for (const run of this.#running.values()) run.recordBegun();
+  }
+
   /** Ends the run of an execution at once, where this process runs it: somebody else has committed the outcome. */
   endWith(executionId: string, outcome: Outcome): void {
     this.#running.get(executionId)?.endWith(outcome);

@@ -28,12 +28,14 @@ import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
 import { Janitor } from "./janitor.ts";
 import { Lease } from "./lease.ts";
 import { Load } from "./load.ts";
+import { Loop } from "./loop.ts";
 import { RecordMemory } from "./record-memory.ts";
 import type { RequestRates } from "./request-rates.ts";
 import { Rescuer } from "./rescuer.ts";
 import { Runs } from "./runs.ts";
 import type { Sealing } from "./sealing.ts";
 import { VersionCache } from "./version-cache.ts";
+import { begunAfterMs } from "./visits-under-way.ts";
 import { Waiters } from "./waiters.ts";
 
 /** How long running executions may take to end when the process stops. */
@@ -73,6 +75,7 @@ export class Scheduler implements Service {
   readonly #dayBytes: DayBytes;
   readonly #rescuer: Rescuer;
   readonly #janitor: Janitor;
+  readonly #begins: Loop;
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
@@ -107,6 +110,8 @@ export class Scheduler implements Service {
     this.#acceptor = new Acceptor({ ...options, ...parts, dayBytes: this.#dayBytes, rescuer: this.#rescuer });
     const { retentionMs } = limits;
     this.#janitor = new Janitor({ executions, workflows, dayBytes: options.dayBytes, retentionMs, log });
+    const turn = async () => this.#runs.recordBegun();
+    this.#begins = new Loop({ name: "begins", everyMs: begunAfterMs, turn, log });
     hints.on("ended", (ids) => {
       this.#waiters.heed(ids);
       onRecorded?.(ids);
@@ -120,6 +125,7 @@ export class Scheduler implements Service {
     await this.#waiters.start();
     await this.#rescuer.start();
     await this.#janitor.start();
+    await this.#begins.start();
   }
 
   /** Takes up nothing more: what waits is for others. Calls are taken until `stop`. */
@@ -135,6 +141,7 @@ export class Scheduler implements Service {
     await this.#janitor.stop();
     await this.#rescuer.stop();
     await this.#runs.drain(drainMs, this.#options.clock);
+    await this.#begins.stop();
     await this.#dayBytes.stop();
     await this.#waiters.stop();
     await this.#release();

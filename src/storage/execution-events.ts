@@ -1,5 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { ExecutionError, NodeRun, TerminalState } from "../domain/execution.ts";
+import { underWayOf } from "../domain/under-way.ts";
 import type { FoundExecution } from "./execution-reader.ts";
 import { parseEntries, toAnswer } from "./execution-rows.ts";
 import type { Tables } from "./tables.ts";
@@ -7,7 +8,10 @@ import type { Tables } from "./tables.ts";
 /** An execution whose journal is read from a flush on. */
 export type JournalPlace = FoundExecution & { readonly nextFlush: number };
 
-/** A fact that is recorded for good: one visit of a node, or one iteration of a Group, without its input and output. */
+/**
+ * A fact that is recorded for good: one visit of a node, or one iteration of a Group, without its input and output. Where
+ * its state is RUNNING or WAITING, that a visit is under way.
+ */
 export type JournalFact = { readonly entry: number; readonly run: Omit<NodeRun, "input" | "output"> };
 
 /** What follows in an execution: its next flush, or, where it has none and never will have, its end. */
@@ -111,7 +115,9 @@ function toNews({ id: executionId, flush_index: index, entries, state, end_time,
   };
 }
 
-/** Waits and attempts, whose paths have a `#`, are how a node comes to its end and not facts of their own. */
+/** Attempts, whose paths have a `#`, are how a node comes to its end and not facts of their own. */
 function toFacts({ input, output, ...run }: NodeRun, entry: number): readonly JournalFact[] {
-  return run.path.includes("#") ? [] : [{ entry, run }];
+  if (!run.path.includes("#")) return [{ entry, run }];
+  const underWay = underWayOf(run);
+  return underWay === undefined ? [] : [{ entry, run: underWay }];
 }

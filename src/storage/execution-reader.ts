@@ -15,6 +15,7 @@ import {
   toSummary,
   workflowSlug,
 } from "./execution-rows.ts";
+import { claimOf, NodesUnderWay } from "./nodes-under-way.ts";
 import { openJournal } from "./open-journal.ts";
 import type { Page } from "./page.ts";
 import { journalTokenOf, parseJournalToken } from "./page-token.ts";
@@ -40,6 +41,12 @@ export type ListedIterations = {
   readonly iterations: readonly NodeRun[];
   /** Absent on the last page. A page may hold fewer than were asked for and have one all the same. */
   readonly nextPageToken?: string;
+};
+
+export type ListedNodeRuns = {
+  readonly runs: readonly NodeRun[];
+  /** How many records of node runs have notes, those inside of Groups too. */
+  readonly notedRuns: number;
 };
 
 /** Reads what ran and what runs. */
@@ -124,14 +131,18 @@ export class ExecutionReader {
   }
 
   /**
-   * The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended. Undefined where
-   * more than so many bytes would be read for them.
+   * The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended, and those under
+   * way behind them. Undefined where more than so many bytes would be read for them.
    */
-  async listNodeRuns(execution: FoundExecution, bytesMax: number): Promise<readonly NodeRun[] | undefined> {
+  async listNodeRuns(execution: FoundExecution, bytesMax: number): Promise<ListedNodeRuns | undefined> {
     if ((await sizeJournal(this.#db, execution)).heads > bytesMax) return undefined;
     const visits = new Map<string, NodeRun>();
-    for await (const { runs } of readHeads(this.#db, { ...execution, only: "outside" })) {
+    const underWay = new NodesUnderWay();
+    let notedRuns = 0;
+    for await (const { runs, epoch, noted } of readHeads(this.#db, { ...execution, only: "outside" })) {
+      notedRuns += noted;
       for (const { input, output, ...record } of runs) {
+        if (!/[[/]/.test(record.path)) underWay.add(record, epoch);
         const run = visitOf(record, execution);
         if (run !== undefined && run.path === run.node_id) {
           visits.delete(run.path);
@@ -139,7 +150,7 @@ export class ExecutionReader {
         }
       }
     }
-    return [...visits.values()];
+    return { runs: [...visits.values(), ...(await this.#list(underWay, execution))], notedRuns };
   }
 
   /**
@@ -164,8 +175,10 @@ export class ExecutionReader {
   /** The visit of a node, by its path in the run. */
   async getNodeRun(execution: FoundExecution, path: string): Promise<NodeRun | undefined> {
     let open: NodeRun | undefined;
-    for await (const { index, runs, isWhole } of readHeads(this.#db, { ...execution, only: { path } })) {
+    const underWay = new NodesUnderWay();
+    for await (const { index, runs, isWhole, epoch } of readHeads(this.#db, { ...execution, only: { path } })) {
       for (const head of runs) {
+        if (head.path.split("#")[0] === path) underWay.add(head, epoch);
         if (visitOf(head, execution)?.path !== path) continue;
         const record = isWhole ? head : await this.#readRecord(execution, index, head.path);
         const run = record && visitOf(record, execution);
@@ -173,7 +186,7 @@ export class ExecutionReader {
         open = run;
       }
     }
-    return open;
+    return open ?? (await this.#list(underWay, execution))[0];
   }
 
   /**
@@ -200,6 +213,11 @@ export class ExecutionReader {
       }
     }
     return { iterations };
+  }
+
+  async #list(underWay: NodesUnderWay, execution: FoundExecution): Promise<readonly NodeRun[]> {
+    const claim = execution.isEnded || underWay.isEmpty ? undefined : await claimOf(this.#db, execution);
+    return claim === undefined ? [] : underWay.list(claim.epoch);
   }
 
   #select(query: ExecutionQuery) {

@@ -4,7 +4,15 @@ import { parseEntries } from "./execution-rows.ts";
 import type { Tables } from "./tables.ts";
 
 /** One flush, its records without their outputs where it is large. */
-export type Heads = { readonly index: number; readonly runs: readonly NodeRun[]; readonly isWhole: boolean };
+export type Heads = {
+  readonly index: number;
+  readonly runs: readonly NodeRun[];
+  readonly isWhole: boolean;
+  /** The owner's that has written it. */
+  readonly epoch: number;
+  /** How many of its records have notes, those that are not asked for too. */
+  readonly noted: number;
+};
 
 /** What one statement reads at the most: flushes, and bytes of them, one flush more at the most. */
 const flushesMax = 64;
@@ -15,6 +23,8 @@ type HeadsRow = {
   readonly heads: string | null;
   readonly is_whole: boolean;
   readonly is_last: boolean;
+  readonly epoch: number;
+  readonly noted: number;
 };
 
 export type HeadsQuery = {
@@ -37,24 +47,29 @@ export async function* readHeads(db: Kysely<Tables>, query: HeadsQuery): AsyncGe
   const isMeant = conditionOf(query);
   for (let next: number | undefined = query.from ?? 0; next !== undefined; ) {
     const { rows }: { readonly rows: readonly HeadsRow[] } = await sql<HeadsRow>`
-      select flush_index, case when ${isMeant} then part end as heads, is_whole, place = count as is_last from (
+      select flush_index, case when ${isMeant} then part end as heads, is_whole, place = count as is_last, epoch,
+             (length(part) - length(replace(part, ${notesMark}, ''))) / ${notesMark.length}::int as noted
+        from (
         select *, row_number() over flushes as place, count(*) over () as count,
                sum(octet_length(part)) over flushes - octet_length(part) as before
           from (
-            select flush_index, coalesce(heads, entries) as part, heads is null as is_whole from journal
+            select flush_index, coalesce(heads, entries) as part, heads is null as is_whole, epoch from journal
              where execution_id = ${id} and environment_id = ${environmentId} and flush_index >= ${next}
              order by flush_index limit ${flushesMax + 1}
           ) as flush
         window flushes as (order by flush_index)
       ) as sized
       where place <= ${flushesMax} and before < ${bytesMax} order by flush_index`.execute(db);
-    for (const { flush_index: index, heads, is_whole: isWhole } of rows) {
-      yield { index, runs: heads === null ? [] : parseEntries(heads), isWhole };
+    for (const { flush_index: index, heads, is_whole: isWhole, epoch, noted } of rows) {
+      yield { index, runs: heads === null ? [] : parseEntries(heads), isWhole, epoch, noted };
     }
     const last = rows.at(-1);
     next = last === undefined || last.is_last ? undefined : last.flush_index + 1;
   }
 }
+
+/** How a record's notes begin in the text that JSON.stringify writes: inside of an output each quote has a backslash. */
+const notesMark = ',"notes":[';
 
 /** By the text that JSON.stringify writes: inside of an output it would stand behind a backslash. */
 function conditionOf({ only }: HeadsQuery): RawBuilder<unknown> {

@@ -1,14 +1,16 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
+import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { serve } from "../engine/http/outside.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
 import { hourInSlot } from "../support/hour-long.ts";
-import { account, type ExecutionCalls, executionCalls } from "./execution-calls.ts";
+import { account, aTime, type ExecutionCalls, executionCalls } from "./execution-calls.ts";
 import { typeOf, watchProtocolsOf } from "./watch-protocols.ts";
 
-const { executeWorkflow, getExecution, stopExecution } = ExecutionService.method;
+const { executeWorkflow, getExecution, getNodeRun, stopExecution } = ExecutionService.method;
 
 let first: Flowcall;
 let second: Flowcall;
@@ -103,6 +105,65 @@ describe("two processes on one database", () => {
       expect([name, types.at(0), types.at(-1)]).toEqual([name, "accepted", "ended"]);
       expect(types.length).toBeGreaterThan(2);
     }
+  });
+
+  test("show each other's nodes that are under way, and no longer when the execution has ended", async () => {
+    const { execution_id, answer } = await startHeld();
+    const node = { state: "RUNNING", attempts: 1, start_time: aTime, name: "Call" };
+    const underWay = async (fields: JsonObject) => {
+      const runs: readonly JsonObject[] = Object((await atSecond.ask(getExecution, fields)).message).node_runs;
+      return runs.filter(({ end_time }) => end_time === undefined);
+    };
+    const [run] = await eventually(async () => {
+      const runs = await underWay({ execution_id });
+      expect(runs).toEqual([{ ...node, node_id: expect.any(String), path: expect.any(String), notes: [] }]);
+      return runs;
+    });
+    expect((await atSecond.ask(getNodeRun, { execution_id, node_id: run?.["path"] ?? "" })).message).toEqual(run);
+    const started: string[] = [];
+    for await (const event of watchProtocolsOf(second.url)[0]?.watch({ key: testKey, fields: { execution_id } }) ??
+      []) {
+      const type = typeOf(event);
+      const { path, end_time } = Object(event[type]);
+      if (path === run?.["path"]) started.push(`${type} ${end_time === undefined ? "open" : "ended"}`);
+      if (type === "node_started") answer();
+    }
+    expect(started).toEqual(["node_started open", "node_finished ended"]);
+    const stopped = await startHeld();
+    await eventually(async () => expect(await underWay({ execution_id: stopped.execution_id })).toHaveLength(1));
+    await atSecond.ask(stopExecution, { execution_id: stopped.execution_id });
+    expect(await underWay({ execution_id: stopped.execution_id })).toEqual([]);
+    stopped.answer();
+  });
+
+  test("show until when a Delay and a pause between two attempts wait", async () => {
+    const retry = { max_attempts: 3, delay_ms: 3_600_000 };
+    const definition = {
+      nodes: [
+        { id: "1", start: { api_call: {} } },
+        { id: "2", delay: { seconds: "3600" } },
+        { id: "3", settings: { retry }, http: { method: "GET", url: "http://127.0.0.1:1/" } },
+      ],
+      edges: [
+        { source: "1", target: "2" },
+        { source: "1", target: "3" },
+      ],
+    };
+    await putWorkflow(first.url, { alias: "waits", definition });
+    const execution_id = await atFirst.start({ workflow: "waits" });
+    const { node_runs } = await eventually(async () => {
+      const { message } = await atSecond.ask(getExecution, { execution_id });
+      expect(message).toMatchObject({ state: "WAITING", node_runs: [{ path: "1" }, { path: "2" }, { path: "3" }] });
+      return Object(message);
+    });
+    const [, ...waiting] = node_runs;
+    for (const [index, attempts] of [1, 2].entries()) {
+      const { start_time, wait_end_time, ...run } = waiting[index];
+      expect(run).toEqual({ node_id: run.path, path: String(index + 2), state: "WAITING", attempts, notes: [] });
+      const waited = Date.parse(wait_end_time) - Date.parse(start_time);
+      expect(Math.abs(waited - 3_600_000)).toBeLessThan(60_000);
+    }
+    await atFirst.ask(stopExecution, { execution_id });
   });
 
   test("share the work though the line that hints come over is cut again and again", async () => {

@@ -86,7 +86,7 @@ async function refusalOf(protocol: WatchProtocol, call: Partial<WatchCall> & Pic
   return error;
 }
 
-/** What an event is about: `accepted`, `node 2[3]/3`, `iteration 2[3]`, `ended`. */
+/** What an event is about: `accepted`, `node_started 2[3]/3`, `node 2[3]/3`, `iteration 2[3]`, `ended`. */
 function told(event: JsonObject): string {
   const type = typeOf(event);
   const { path } = Object(event[type]);
@@ -194,8 +194,18 @@ describe("the events of an execution that runs", () => {
     expect(cuts).toBeGreaterThan(5);
     const all = protocols[0] === undefined ? [] : await readAll(protocols[0], { fields: { execution_id } });
     expect(events).toEqual(all);
-    const inside = Array.from({ length: 20 }, (_, index) => [`iteration 2[${index}]`, `node 2[${index}]/3`]).flat();
-    expect(events.map(told).sort()).toEqual(["accepted", "ended", "node 1", "node 2", "node 4", ...inside].sort());
+    const inside = Array.from({ length: 20 }, (_, index) => {
+      const node = `2[${index}]/3`;
+      return [`iteration 2[${index}]`, `node_started ${node}`, `node ${node}`];
+    }).flat();
+    const outside = ["accepted", "ended", "node 1", "node 2", "node 4", "node_started 2"];
+    expect(events.map(told).sort()).toEqual([...outside, ...inside].sort());
+    for (const event of events.filter((one) => one["node_started"] !== undefined)) {
+      const { path, state } = Object(event["node_started"]);
+      expect([path, state]).toEqual([path, path === "2" ? "RUNNING" : "WAITING"]);
+      const finished = events.findIndex((one) => Object(one["node_finished"]).path === path);
+      expect(events.indexOf(event)).toBeLessThan(finished);
+    }
   });
 
   test("come while it runs, and comments between them", async () => {
@@ -208,7 +218,7 @@ describe("the events of an execution that runs", () => {
       if (seen.length === 4) break;
     }
     close();
-    expect(seen).toEqual(["accepted", "node_finished", "comment", "comment"]);
+    expect(seen).toEqual(["accepted", "node_finished", "node_started", "comment"]);
   });
 });
 
@@ -321,6 +331,7 @@ test("a process that stops ends its streams at once, and says why", async () => 
   for (const watch of watches) {
     expect((await watch.next()).value).toMatchObject({ accepted: {} });
     expect((await watch.next()).value).toMatchObject({ node_finished: { node_id: "1" } });
+    expect((await watch.next()).value).toMatchObject({ node_started: { node_id: "2", state: "WAITING" } });
   }
   const health = createClient(Health, createGrpcTransport({ baseUrl: stopping.url }));
   const statuses = health.watch({ service: "" })[Symbol.asyncIterator]();

@@ -48,6 +48,10 @@ export class MemoryJournal implements Journal {
     return await piece();
   }
 
+  enter(): void {}
+
+  leave(): void {}
+
   async beforeEffect(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
   }

@@ -3,6 +3,8 @@ import { beforeEach, describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
+import { begunRecord } from "../../src/domain/under-way.ts";
+import type { UnderWay } from "../../src/engine/journal.ts";
 import { RecordMemory } from "../../src/scheduler/record-memory.ts";
 import { RunJournal } from "../../src/scheduler/run-journal.ts";
 import type { RunJournalOptions } from "../../src/scheduler/run-journal-options.ts";
@@ -57,6 +59,70 @@ async function advance(ms: number): Promise<void> {
   clock.advance(ms);
   await nextTurn();
 }
+
+describe("what is under way", () => {
+  const visit = (path: string, attempts = 1): UnderWay => ({
+    path,
+    node_id: path,
+    attempts,
+    start_time: clock.now(),
+    since: 0,
+    next: undefined,
+    previous: undefined,
+  });
+
+  test("is recorded as begun once it has been so for 250 ms, each attempt once, with the next flush", async () => {
+    journal.open();
+    const [slow, fast, other] = [visit("slow"), visit("fast"), visit("other")];
+    journal.enter(slow);
+    journal.enter(fast);
+    await advance(200);
+    journal.enter(other);
+    journal.leave(fast);
+    journal.recordBegun();
+    await advance(50);
+    for (let count = 0; count < 3; count += 1) journal.recordBegun();
+    journal.record(nodeRun("fast"));
+    await advance(250);
+    expect(flushes).toEqual([[0, ["slow#begun", "fast"]]]);
+    journal.leave(slow);
+    journal.recordBegun();
+    await advance(250);
+    journal.enter(slow);
+    journal.leave(other);
+    await advance(250);
+    journal.recordBegun();
+    await advance(250);
+    expect(flushes.slice(1)).toEqual([
+      [1, ["other#begun"]],
+      [2, ["slow#begun"]],
+    ]);
+  });
+
+  test("leaves nothing where it is fast, however many there are and in whatever order they leave", async () => {
+    journal.open();
+    const visits = Array.from({ length: 50 }, (_, index) => visit(String(index)));
+    for (const one of visits) journal.enter(one);
+    for (const one of visits.toSorted((left, right) => (Number(left.path) % 7) - (Number(right.path) % 7)))
+      journal.leave(one);
+    await advance(1_000);
+    journal.recordBegun();
+    await advance(1_000);
+    expect(flushes).toEqual([]);
+  });
+
+  test("is no result of a replay, but tells when the node began", () => {
+    const begun = begunRecord({ path: "1[0]/2", node_id: "2", attempts: 1, start_time: 5 });
+    journal.replay([begun], 1);
+    expect(["1[0]/2", "1[0]/2#begun", "1[0]", "1"].map((path) => journal.recall(path))).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    expect([journal.beganAt("1[0]/2"), journal.beganAt("1")]).toEqual([5, 5]);
+  });
+});
 
 describe("what is recorded", () => {
   test("stays in memory until the execution is committed, and is committed within 250 ms of its first record, in order", async () => {

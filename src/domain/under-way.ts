@@ -1,0 +1,32 @@
+import type { NodeRun } from "./execution.ts";
+
+const begunSuffix = "#begun";
+
+/** What is recorded of a node that has been under way for a while: nothing that a run of it goes by. */
+export function begunRecord({
+  path,
+  node_id,
+  attempts,
+  start_time,
+}: Pick<NodeRun, "path" | "node_id" | "attempts" | "start_time">): NodeRun {
+  return { path: `${path}${begunSuffix}`, node_id, state: "WAITING", attempts, start_time, end_time: start_time };
+}
+
+export function isBegun({ path }: Pick<NodeRun, "path">): boolean {
+  return path.endsWith(begunSuffix);
+}
+
+/**
+ * The visit that a record tells to be under way: RUNNING, or WAITING until its `end_time`. Undefined for other records.
+ * Waits are recorded under the path of what waits: of a Delay its own, of the pause before the second attempt `4#2`.
+ */
+export function underWayOf(record: NodeRun): NodeRun | undefined {
+  const { path, state, start_time, end_time } = record;
+  const [base = "", ...marks] = path.split("#");
+  const node_id = base.slice(base.lastIndexOf("/") + 1);
+  if (isBegun(record))
+    return { path: base, node_id, state: "RUNNING", attempts: record.attempts, start_time, end_time };
+  if (marks.at(-1) !== "wait" || state !== "WAITING") return undefined;
+  const attempts = marks.length > 1 ? Number(marks[0]) : 1;
+  return { path: base, node_id, state: "WAITING", attempts, start_time, end_time };
+}
