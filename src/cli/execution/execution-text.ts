@@ -38,18 +38,29 @@ export function wordOf(words: DescEnum, value: number): string {
   return words.value[value]?.name ?? String(value);
 }
 
+/** How long a node run took, since when it runs, or until when it waits. */
+export function spanText({ startTime, endTime, waitEndTime }: NodeRun): string {
+  if (endTime !== undefined) return durationText(startTime, endTime);
+  return waitEndTime === undefined ? `since ${timeText(startTime) ?? "?"}` : `until ${timeText(waitEndTime)}`;
+}
+
 /** One node run on a line: path, state, name, how long, and what went wrong. */
 export function nodeRunText(run: NodeRun): string {
-  const { path, state, name, startTime, endTime, attempts = 1, error } = run;
+  const { path, state, name, endTime, attempts = 1, error, notes } = run;
   const parts = [
     wordOf(NodeStateSchema, state).padEnd(9),
     path,
     name ?? "",
-    durationText(startTime, endTime),
-    attempts > 1 ? `${attempts} attempts` : "",
+    spanText(run),
+    attempts > 1 ? (endTime === undefined ? `attempt ${attempts}` : `${attempts} attempts`) : "",
     error === undefined ? "" : `${error.reason}: ${error.message}`,
+    notesText(notes.length),
   ];
   return printable(parts.filter((part) => part !== "").join("  "));
+}
+
+export function notesText(count: number): string {
+  return count === 0 ? "" : count === 1 ? "1 note" : `${count} notes`;
 }
 
 /** A member of a message's JSON that is a text. */

@@ -46,7 +46,7 @@ export const get: Command = {
 };
 
 function executionText(execution: Execution): string {
-  const { createTime, endTime, error, nodeRuns } = execution;
+  const { createTime, endTime, error, nodeRuns, notedRuns = 0 } = execution;
   // The JSON of a message of ours is an object.
   const json = toJson(ExecutionSchema, execution) as JsonObject;
   const facts = [
@@ -63,6 +63,10 @@ function executionText(execution: Execution): string {
     ["payload", JSON.stringify(json["payload"] ?? {})],
     ["response", "response" in json ? JSON.stringify(json["response"]) : undefined],
     ["error", error && errorText(error)],
+    [
+      "notes",
+      notedRuns > 0 ? `of ${notedRuns} node runs, which flowcall get ${execution.id} --node NODE shows` : undefined,
+    ],
   ] as const;
   const lines = facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(9)} ${printable(text)}`]));
   return [...lines, ...nodeRuns.map((nodeRun) => `  ${nodeRunText(nodeRun)}`)].join("\n");

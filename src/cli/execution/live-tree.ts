@@ -7,7 +7,7 @@ import {
   Execution_StateSchema as StateSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import { type Output, printable } from "../said/output.ts";
-import { durationText, errorText, timeText, wordOf } from "./execution-text.ts";
+import { errorText, notesText, spanText, timeText, wordOf } from "./execution-text.ts";
 
 /** More failures inside of one Group are counted, not shown. */
 const failuresMax = 5;
@@ -31,14 +31,22 @@ export class LiveTree {
 
   show({ fact }: ExecutionEvent): void {
     if (fact.case === "accepted") this.#head = `${fact.value.executionId}  ${timeText(fact.value.createTime) ?? ""}`;
+    if (fact.case === "nodeStarted") this.#started(fact.value);
     if (fact.case === "nodeFinished") this.#node(fact.value);
     if (fact.case === "iterationFinished") this.#iteration(fact.value);
     if (fact.case === "ended") {
       const { state, error } = fact.value;
       const text = `${wordOf(StateSchema, state)}${error === undefined ? "" : `  ${errorText(error)}`}`;
       this.#end = this.#colored(text, state === State.COMPLETED);
+      // What was under way then has no end of its own.
+      for (const branch of this.#branches.values()) if (branch.run?.endTime === undefined) delete branch.run;
     }
     this.#draw();
+  }
+
+  /** Inside of Groups it would be drawn over again and again. */
+  #started(run: NodeRun): void {
+    if (isTop(run.path)) this.#branch(run.path).run = run;
   }
 
   #node(run: NodeRun): void {
@@ -83,11 +91,13 @@ export class LiveTree {
   }
 
   #text(run: NodeRun, counted: string): string {
-    const { path, name = "", state, startTime, endTime, error } = run;
+    const { path, name = "", state, error, notes } = run;
     const mark = isFailed(run) ? "✗" : state === NodeState.SUCCESS ? "✓" : "·";
     const word = state === NodeState.SUCCESS ? "" : wordOf(NodeStateSchema, state);
     const why = error === undefined ? "" : `${error.reason}: ${error.message}`;
-    const parts = [path, name, word, durationText(startTime, endTime), counted, why].filter((part) => part !== "");
+    const parts = [path, name, word, spanText(run), counted, why, notesText(notes.length)].filter(
+      (part) => part !== "",
+    );
     return `${this.#colored(mark, !isFailed(run))} ${this.#cut(printable(parts.join("  ")))}`;
   }
 

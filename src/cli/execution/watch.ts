@@ -109,6 +109,7 @@ export function eventText({ fact }: ExecutionEvent): string {
   switch (fact.case) {
     case "accepted":
       return `ACCEPTED   ${fact.value.executionId}  ${timeText(fact.value.createTime) ?? ""}`;
+    case "nodeStarted":
     case "nodeFinished":
     case "iterationFinished":
       return nodeRunText(fact.value);
