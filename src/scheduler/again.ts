@@ -45,19 +45,32 @@ export class Again {
     return await this.#prepare({ ...origin, version: version ?? origin.version }, "RERUN");
   }
 
-  /** The same payload, and the results of an ended execution but for those of a node that failed and of what is behind it. */
+  /**
+   * The same payload, and the results of an ended execution but for those of a node that failed and of what is behind it. Of a
+   * Group that let failures pass that is what failed inside.
+   */
   async retry(query: AgainQuery, path: string): Promise<Accept> {
     const { reader } = this.#options;
     const origin = await this.#getOrigin(query);
     const summary = await reader.find(query);
     if (summary === undefined || !isTerminal(summary.state)) throw notEnded(origin.id);
-    checkFailed(origin.id, path, await reader.getNodeRun(origin, path));
+    const run = await reader.getNodeRun(origin, path);
+    if (run === undefined || path.includes("#")) throw noNodeRun(origin.id, path);
     const accept = await this.#prepare(origin, "RETRY");
+    // A Group that let failures pass has ended well, and not all of it has.
+    let hasFailed = isFailed(run);
+    if (!hasFailed && nodeAt(accept.graph, path)?.step.kind !== "group") throw didNotFail(origin.id, run);
     if (nodeAt(accept.graph, path)?.skipOnError === true && (await this.#isOfSync(origin)))
       throw retryNotAllowed(origin.id, path);
     const seed = retrySeed(accept.graph, path);
     if (seed === undefined) throw noNodeRun(origin.id, path);
-    for await (const runs of reader.readHeads(origin)) for (const run of runs) seed.see(run);
+    for await (const runs of reader.readHeads(origin)) {
+      for (const one of runs) {
+        seed.see(one);
+        hasFailed ||= isFailed(one) && isIterationOf(path, one);
+      }
+    }
+    if (!hasFailed) throw didNotFail(origin.id, run);
     return { ...accept, flushes: flushesOf(await this.readKept(origin, seed.keeps)) };
   }
 
@@ -110,16 +123,18 @@ export class Again {
   }
 }
 
-function checkFailed(executionId: string, path: string, run: NodeRun | undefined): void {
-  if (run === undefined || path.includes("#")) throw noNodeRun(executionId, path);
-  if (run.state === "ERRORED" || run.state === "ERRORED_AND_SKIPPED" || run.state === "TIMED_OUT") return;
-  throw new RequestError(
-    "NODE_DID_NOT_FAIL",
-    `The node has not failed, but is ${run.state}: there is nothing to retry.`,
-    {
-      metadata: { execution_id: executionId, node_id: path, state: run.state },
-    },
-  );
+function isFailed({ state }: NodeRun): boolean {
+  return state === "ERRORED" || state === "ERRORED_AND_SKIPPED" || state === "TIMED_OUT";
+}
+
+function isIterationOf(group: string, { path }: NodeRun): boolean {
+  return path.startsWith(group) && /^\[\d+\]$/.test(path.slice(group.length));
+}
+
+function didNotFail(executionId: string, { path, state }: NodeRun): RequestError {
+  return new RequestError("NODE_DID_NOT_FAIL", `The node has not failed, but is ${state}: there is nothing to retry.`, {
+    metadata: { execution_id: executionId, node_id: path, state },
+  });
 }
 
 /** Outputs that stood in for nodes would not do so again. */

@@ -150,24 +150,30 @@ describe("a retry of a node", () => {
         ],
       },
     });
-    await putWorkflow(flowcall.url, {
-      alias: "calls-in-group",
-      definition: {
-        nodes: [
-          { id: "1", start: { api_call: {} } },
-          { id: "2", group: { array: "{{event.body.items}}", output: "{{node.4.body}}", concurrency: 1 } },
-          { ...http("3", "/first/{{node.2.body.array_item}}"), group_id: "2" },
-          { ...http("4", "/second/{{node.2.body.array_item}}"), group_id: "2" },
-          { id: "5", response: { data: "{{node.2.body}}" } },
-        ],
-        edges: [
-          { source: "1", target: "2" },
-          { source: "2", target: "3", port: "each" },
-          { source: "3", target: "4" },
-          { source: "2", target: "5", port: "next" },
-        ],
-      },
-    });
+    for (const [alias, more] of [
+      ["calls-in-group", {}],
+      ["calls-in-partial-group", { allow_partial_success: true }],
+    ] as const) {
+      const group = { array: "{{event.body.items}}", output: "{{node.4.body}}", concurrency: 1, ...more };
+      await putWorkflow(flowcall.url, {
+        alias,
+        definition: {
+          nodes: [
+            { id: "1", start: { api_call: {} } },
+            { id: "2", group },
+            { ...http("3", "/first/{{node.2.body.array_item}}"), group_id: "2" },
+            { ...http("4", "/second/{{node.2.body.array_item}}"), group_id: "2" },
+            { id: "5", response: { data: "{{node.2.body}}" } },
+          ],
+          edges: [
+            { source: "1", target: "2" },
+            { source: "2", target: "3", port: "each" },
+            { source: "3", target: "4" },
+            { source: "2", target: "5", port: "next" },
+          ],
+        },
+      });
+    }
   });
 
   test("runs it and what is behind it again, and nothing else, on every protocol", async () => {
@@ -205,6 +211,23 @@ describe("a retry of a node", () => {
     expect(sent).toContain("/second/b");
     expect(sent).not.toContain("/first/a");
     expect(sent).not.toContain("/first/b");
+  });
+
+  test("of a Group that let failures pass runs again what failed inside, and what is behind it", async () => {
+    const upstream = await serveFailing({ "/second/b": 1 });
+    const base = `http://127.0.0.1:${upstream.port}`;
+    const payload = { base, items: ["a", "b", "c"] };
+    const origin = await calls.start({ workflow: "calls-in-partial-group", payload });
+    expect(await ended(origin)).toMatchObject({ status: "COMPLETED", response: [{}, null, {}] });
+    const before = upstream.requests.length;
+    const retried = idOf((await calls.ask(retryNode, { execution_id: origin, node_id: "2" })).message);
+    expect(await ended(retried)).toMatchObject({
+      status: "COMPLETED",
+      response: [{ path: "/second/a", count: 1 }, { path: "/second/b", count: 2 }, { path: "/second/c", count: 1 }],
+    });
+    expect(pathsOf(upstream.requests.slice(before))).toEqual(["/second/b"]);
+    const refusal = { status: 400, code: "FailedPrecondition", reason: "NODE_DID_NOT_FAIL" };
+    await calls.checkRefused(retryNode, { execution_id: retried, node_id: "2" }, refusal);
   });
 
   test("is refused for a node that did not fail, that has no record, and while the execution goes on", async () => {
