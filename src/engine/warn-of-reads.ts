@@ -117,7 +117,8 @@ export class ReadWarnings {
       const place = { nodeId: id, field: "group.array" };
       const inList = this.#verdictOf(array, [...array.path, anyItem, ...below], place);
       // One object counts as a list of one.
-      return inList && this.#verdictOf(array, [...array.path, ...below], place) && inList;
+      const alone = inList && this.#verdictOf(array, [...array.path, ...below], place);
+      return alone?.kind === "not_in_sample" ? alone : alone && inList;
     }
     const paths = this.#schemaPaths(`${id} inside`, iterationSchemaOf(step));
     return this.#of(paths, path, `the Group "${id}" gives the nodes inside of it something else`);
@@ -155,7 +156,7 @@ function told(template: string, { kind, by, names }: Verdict) {
     case "excluded":
       return ["TEMPLATE_NEVER_RESOLVES", `${template} is always null: ${by}.${listed("Known there", names)}`] as const;
     case "undeclared": {
-      const message = `${template} is always null: ${by} does not declare this field.${listed("Declared", names)}`;
+      const message = `${template} is null, since ${by} does not declare this field.${listed("Declared", names)}`;
       return ["FIELD_NOT_DECLARED", message] as const;
     }
     case "not_in_sample":

@@ -140,6 +140,26 @@ describe("templates that read nothing are warned of", () => {
     ],
     ["a member of one object in place of a list", inside("{{event.body.meta}}", "{{node.g.body.array_item.any}}")],
     [
+      "an item's member that only one object in place of the list could have",
+      {
+        nodes: [
+          {
+            id: "s",
+            start: {
+              api_call: {
+                payload: { list: [{ sku: "A" }] },
+                schema: { properties: { list: { items: { properties: { sku: {} }, additionalProperties: false } } } },
+              },
+            },
+          },
+          { id: "g", group: { array: "{{event.body.list}}" } },
+          transform("i", "{{node.g.body.array_item.skuu}}", { group_id: "g" }),
+        ],
+        edges: ["s > g", "g each > i"],
+      },
+      `${notInSample} i transform.query`,
+    ],
+    [
       "what a Group gives inside",
       inside("{{event.body.items}}", "{{node.g.body.iteration_index}}"),
       `${noPayload} i transform.query`,
