@@ -181,6 +181,10 @@ describe("templates that read nothing are warned of", () => {
     expect(compare("eq", { payload: sample })).toEqual([`${notInSample} true`]);
     expect(compare("exist", { payload: sample })).toEqual([]);
     expect(compare("exist", { schema })).toEqual([`${noPayload} false`]);
+    const field = { key: "tag", value: "{{event.body.tag}}" };
+    const http = { method: "GET", url: "https://api.example/", query: [field], headers: [field] };
+    const left = compile([{ id: "s", start: { api_call: { payload: sample } } }, { id: "h", http }], ["s > h"]);
+    expect(left.warnings).toEqual([]);
   });
 
   test("a path that is read twice in one text is told once, with the names that there are", () => {

@@ -48,7 +48,7 @@ export type OptionalText = {
 
 /** A text with templates. A lone template that gives null gives undefined: there is nothing to send. */
 export function compileOptional(text: string, field: Field): OptionalText {
-  const pieces = splitTemplates(text, field);
+  const pieces = splitTemplates(text, readingMaybe(text, field));
   const lone = loneReference(pieces);
   const texts = () => field.texts(requestTooLarge);
   if (lone === undefined) {
@@ -69,7 +69,7 @@ type RepeatedText = {
 
 /** A text with templates. A lone template that gives an array gives a text for each of its items that is not null. */
 export function compileRepeated(text: string, field: Field): RepeatedText {
-  const pieces = splitTemplates(text, field);
+  const pieces = splitTemplates(text, readingMaybe(text, field));
   const lone = loneReference(pieces);
   const texts = () => field.texts(requestTooLarge);
   if (lone === undefined) {
@@ -82,6 +82,11 @@ export function compileRepeated(text: string, field: Field): RepeatedText {
     return items.filter((item) => item !== null).map((item) => made.takeValue(item));
   };
   return { render, texts };
+}
+
+/** What is left out where it is null may well be missing. */
+function readingMaybe(text: string, field: Field): Field {
+  return /^\s*\{\{[^{}]*\}\}\s*$/.test(text) ? field.asking() : field;
 }
 
 export function checkName(name: string, field: Field): void {

@@ -139,6 +139,11 @@ export class Field {
     return new Field(this.#names, this.#nodeId, `${this.#path}.${name}`, use);
   }
 
+  /** The same place, for what may be missing. */
+  asking(): Field {
+    return new Field(this.#names, this.#nodeId, this.#path, "asked");
+  }
+
   error(reason: ProblemReason, message: string): void {
     this.#names.problems.error(this.#place, reason, message);
   }
