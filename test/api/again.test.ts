@@ -223,7 +223,11 @@ describe("a retry of a node", () => {
     const retried = idOf((await calls.ask(retryNode, { execution_id: origin, node_id: "2" })).message);
     expect(await ended(retried)).toMatchObject({
       status: "COMPLETED",
-      response: [{ path: "/second/a", count: 1 }, { path: "/second/b", count: 2 }, { path: "/second/c", count: 1 }],
+      response: [
+        { path: "/second/a", count: 1 },
+        { path: "/second/b", count: 2 },
+        { path: "/second/c", count: 1 },
+      ],
     });
     expect(pathsOf(upstream.requests.slice(before))).toEqual(["/second/b"]);
     const refusal = { status: 400, code: "FailedPrecondition", reason: "NODE_DID_NOT_FAIL" };

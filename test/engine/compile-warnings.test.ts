@@ -183,7 +183,13 @@ describe("templates that read nothing are warned of", () => {
     expect(compare("exist", { schema })).toEqual([`${noPayload} false`]);
     const field = { key: "tag", value: "{{event.body.tag}}" };
     const http = { method: "GET", url: "https://api.example/", query: [field], headers: [field] };
-    const left = compile([{ id: "s", start: { api_call: { payload: sample } } }, { id: "h", http }], ["s > h"]);
+    const left = compile(
+      [
+        { id: "s", start: { api_call: { payload: sample } } },
+        { id: "h", http },
+      ],
+      ["s > h"],
+    );
     expect(left.warnings).toEqual([]);
   });
 
