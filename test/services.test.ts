@@ -99,6 +99,7 @@ const services: Readonly<Record<string, () => Service>> = {
       log,
       receive: () => undefined,
       turnOf: () => undefined,
+      isWaiting: () => false,
     }),
   Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
   Janitor: () =>

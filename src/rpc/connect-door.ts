@@ -25,6 +25,7 @@ import { RequestError } from "../domain/request-error.ts";
 import { type Scope, scope } from "../gen/flowcall/v1/options_pb.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import type { Chain, Implementation } from "./handler-chain.ts";
+import { isLarge } from "./large-message.ts";
 import { callKey, Procedure, refusalKey, requestKey } from "./procedure.ts";
 import { formatOfType } from "./rpc-format.ts";
 import { writeTrailersOnly } from "./rpc-reply.ts";
@@ -94,7 +95,9 @@ function unaryOf(method: DescMethod, { invoke }: Chain) {
   return async (_empty: Message, context: HandlerContext): Promise<Message> => {
     const { call, request } = incoming(context);
     try {
-      return await invoke(method, request, call);
+      const message = await invoke(method, request, call);
+      if (isLarge(message)) await call.reply?.turn();
+      return message;
     } catch (error) {
       throw errorOf(error);
     } finally {
@@ -109,6 +112,7 @@ function streamOf(method: DescMethod, { invokeStream }: Chain) {
     try {
       for await (const message of invokeStream(method, request, call)) {
         sendHeaders(call, context);
+        if (isLarge(message)) await call.reply?.turn();
         yield message;
       }
       // Where the deadline has ended it, the caller is told so and not that there is no more.

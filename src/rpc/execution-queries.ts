@@ -23,6 +23,7 @@ import { definitionNodes, definitionViews } from "./definition-nodes.ts";
 import { callChainLength } from "./event-headers.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";
+import { makeRoom } from "./large-message.ts";
 import { nodeViews } from "./node-view.ts";
 import { nextOf, pageOf } from "./page.ts";
 import { principalOf, reachOf } from "./principal-of.ts";
@@ -48,6 +49,8 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
     const execution = await reader.get(query);
     if (execution === undefined) throw executionNotFound(query.executionId);
     tellExecution(call, execution.id, execution.state);
+    // What has been done is answered all the same.
+    if (brief === undefined) await makeRoom(call, [execution.payload, execution.response]);
     const advice = "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.";
     const bytesMax = brief ?? writtenPerByte * limits.recordsBytesMax;
     const listed = await reader.listNodeRuns(foundIn(query, execution), bytesMax);
@@ -155,6 +158,7 @@ export function executionQueries({ scheduler, reader, workflows, limits }: Execu
       tellExecution(call, execution.id, execution.state);
       const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId);
       if (run === undefined) throw nodeRunNotFound(request);
+      await makeRoom(call, [run.input, run.output]);
       return nodeRunMessage(run, await definitionViews(workflows, query.environmentId, execution));
     },
   };

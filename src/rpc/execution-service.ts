@@ -58,12 +58,13 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
     getExecutionResponse: async ({ executionId, linkedAccountId, wait = 0 }, call) => {
       const { organizationId } = principalOf(call);
       const query = { ...reachOf(call), organizationId, linkedAccountId, executionId };
-      let result = await executions.getResult(query);
+      const hold = (bytes: number) => call.reply?.hold(bytes);
+      let result = await executions.getResult(query, hold);
       if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
         const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });
         call.onWait?.();
         await scheduler.waitForEnd(executionId.toLowerCase(), budget, call.signal);
-        result = await executions.getResult(query);
+        result = await executions.getResult(query, hold);
       }
       if (result === undefined) {
         throw executionNotFound(executionId);

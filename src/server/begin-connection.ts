@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import type { BeginTurns } from "./begin-turns.ts";
+import { countRequests } from "./count-requests.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { type HttpVersion, sniffHttpVersion } from "./sniff.ts";
 
@@ -14,13 +15,13 @@ type BeginOptions = Pick<ListenerOptions, "limits" | "turnOf"> & {
  */
 export function beginConnection(socket: Socket, address: string, { limits, turnOf, turns, speak }: BeginOptions): void {
   const { firstBytesMs: timeoutMs, headerBytesMax: bytesMax } = limits;
-  const found = (version: HttpVersion, bytes: number) => {
+  const found = (version: HttpVersion, bytes: Buffer) => {
     const begin = () => {
       if (socket.destroyed) return;
-      if (socket.readableLength > bytes) joinPieces(socket);
+      if (socket.readableLength > bytes.length) joinPieces(socket);
       speak(version);
     };
-    const turn = turns.take(address);
+    const turn = turns.take(address, countRequests(version, bytes));
     if (turn === undefined) begin();
     else void turn.then(begin);
   };

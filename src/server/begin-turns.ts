@@ -8,38 +8,84 @@ import { FairQueue } from "../domain/fair-queue.ts";
 const pause = { loopTurns: 4, ms: 5 };
 const pauseMax = { loopTurns: 16, ms: 20 };
 
+/** How long the connections of an address wait for its requests that wait already: many callers may share it. */
+const requestsMs = 100;
+
 /**
- * Lets new connections begin one after the other, the addresses by turns, and behind those that are to be accepted.
+ * How many requests the connections bring that begin together. One by which a request or two have come costs little; where
+ * turns of the loop are long, new connections of callers who send no more would otherwise wait for as many turns as there
+ * are of them.
+ */
+const requestsTogether = 16;
+
+/**
+ * How long an address that has begun a connection by which more came ahead waits for its next one, for each request: all
+ * that came are read in one turn of the loop.
+ */
+const restMsPerRequest = 1.2;
+
+type Waiting = { readonly begin: () => void; readonly requests: number };
+
+export type BeginTurnsOptions = {
+  /** How many connections were accepted so far. */
+  readonly accepted: () => number;
+  /** Whether requests of an address wait for their turn. */
+  readonly isWaiting?: (address: string) => boolean;
+  /** In milliseconds. */
+  readonly now?: () => number;
+};
+
+/**
+ * Lets new connections begin a few at a time, the addresses by turns, and behind those that are to be accepted.
  *
  * Node accepts one connection in a turn of its event loop. If each began at once, a burst of one caller's would make those
  * of others wait in the system's queue, a turn for each, while all that was sent ahead on the first is served.
+ *
+ * An address whose requests wait has no further connection begun until they are served, nor one that has just begun a
+ * connection by which many came ahead: they are all read in one turn of the loop.
  */
 export class BeginTurns {
   readonly #accepted: () => number;
+  readonly #isWaiting: (address: string) => boolean;
   readonly #now: () => number;
-  readonly #waiting = new FairQueue<() => void>();
+  readonly #waiting = new FairQueue<Waiting>();
+  /** Until when addresses rest. */
+  readonly #rests = new Map<string, number>();
   #acceptedBefore = 0;
   #loopTurns = 0;
   #beginTime = 0;
   #isBusy = false;
 
-  /**
-   * @param accepted how many connections were accepted so far
-   * @param now in milliseconds
-   */
-  constructor(accepted: () => number, now = () => performance.now()) {
+  constructor({ accepted, isWaiting = () => false, now = () => performance.now() }: BeginTurnsOptions) {
     this.#accepted = accepted;
+    this.#isWaiting = isWaiting;
     this.#now = now;
   }
 
-  /** When a connection of an address may begin; undefined: now. */
-  take(address: string): Promise<void> | undefined {
+  /** When a connection of an address may begin, by which so many requests have come; undefined: now. */
+  take(address: string, requests: number): Promise<void> | undefined {
+    const mayBegin = !this.#isBusy && !this.#isWaiting(address) && !this.#rests.has(address);
+    if (mayBegin) this.#rest(address, requests);
+    const turn = mayBegin ? undefined : this.#wait(address, requests);
     if (!this.#isBusy) {
       this.#isBusy = true;
       this.#pauseThenGoOn();
-      return undefined;
     }
-    return new Promise((resolve) => this.#waiting.push([address], resolve));
+    return turn;
+  }
+
+  #wait(address: string, requests: number): Promise<void> {
+    return new Promise((resolve) => {
+      const begin = () => {
+        this.#rest(address, requests);
+        resolve();
+      };
+      this.#waiting.push([address], { begin, requests });
+    });
+  }
+
+  #rest(address: string, requests: number): void {
+    if (requests > requestsTogether) this.#rests.set(address, this.#now() + restMsPerRequest * requests);
   }
 
   #pauseThenGoOn(): void {
@@ -54,13 +100,32 @@ export class BeginTurns {
         this.#waitForTurn();
         return;
       }
-      const begin = this.#waiting.shift();
-      if (begin === undefined) this.#isBusy = false;
-      else {
-        begin();
-        this.#pauseThenGoOn();
-      }
+      if (this.#beginSome()) this.#pauseThenGoOn();
+      else if (this.#rests.size > 0) this.#waitLonger();
+      else if (this.#waiting.size > 0) this.#waitForTurn();
+      else this.#isBusy = false;
     });
+  }
+
+  /** A turn of the loop that waits for nothing would keep the processor busy until the next one. */
+  #waitLonger(): void {
+    setTimeout(() => this.#waitForTurn(), 1);
+  }
+
+  /** Whether any has begun. */
+  #beginSome(): boolean {
+    const now = this.#now();
+    for (const [address, time] of this.#rests) if (time <= now) this.#rests.delete(address);
+    const isLate = now - this.#beginTime > requestsMs;
+    const isPassed = (address: string) => this.#rests.has(address) || (!isLate && this.#isWaiting(address));
+    let requests = 0;
+    while (requests < requestsTogether) {
+      const next = this.#waiting.shift(isPassed);
+      if (next === undefined) break;
+      next.begin();
+      requests += next.requests;
+    }
+    return requests > 0;
   }
 
   /** Where a connection was accepted in the last turn of the loop, more may wait behind it. */

@@ -42,6 +42,25 @@ export class BodyBytes {
     return undefined;
   }
 
+  /** Why a request may not begin: of what it may hold there is hardly any left, so that a large reply would be refused. */
+  refusalAhead({ connection, owner }: RequestBytes): RequestError | undefined {
+    const { bodyBytesMax, keyBodyBytesMax, connectionBodyBytesMax } = this.#limits;
+    const { total } = this.#organizations;
+    const isNearly = (all: number, max: number) => all > max * (1 - roomMin);
+    if (isNearly(total, bodyBytesMax)) return processFull(bodyBytesMax);
+    if (owner === undefined) return undefined;
+    const free = bodyBytesMax - total;
+    if (isNearly(this.#organizations.by(owner.organizationId), free)) return partUsed("organization_body_bytes", free);
+    if (isNearly(this.#keys.by(owner.keyId), keyBodyBytesMax)) return partUsed("key_body_bytes", keyBodyBytesMax);
+    if (
+      isNearly(total, connectionBodyBytesMax) &&
+      isNearly(this.#connections.by(connection()), connectionBodyBytesMax)
+    ) {
+      return partUsed("connection_body_bytes", connectionBodyBytesMax);
+    }
+    return undefined;
+  }
+
   add({ connection, owner }: RequestBytes, bytes: number): void {
     if (owner === undefined) return;
     this.#organizations.add(owner.organizationId, bytes);
@@ -50,6 +69,9 @@ export class BodyBytes {
   }
 }
 
+/** Where less than this part of what may be held is left, there is no use in reading what a reply is made of. */
+const roomMin = 1 / 16;
+
 /** What one request holds. */
 export class RequestBytes {
   readonly #all: BodyBytes;
@@ -57,6 +79,8 @@ export class RequestBytes {
   #connection: object | undefined;
   #body = 0;
   #reply = 0;
+  /** What is kept of `#reply` for what is not written yet. */
+  #reserved = 0;
   /** Who called; what callers without a key hold is bounded by the number of their requests. */
   owner: Principal | undefined;
 
@@ -84,8 +108,28 @@ export class RequestBytes {
     this.#all.add(this, bytes);
   }
 
+  /** Throws RequestError where so little room is left that no work should be done for the request. */
+  requireRoom(): void {
+    const refusal = this.#all.refusalAhead(this);
+    if (refusal !== undefined) throw refusal;
+  }
+
+  /** Keeps room for a reply that is about to be read. Throws RequestError where it is too large. */
+  reserveReply(bytes: number): void {
+    const more = Math.max(0, bytes - this.#reserved);
+    this.#keepReply(more);
+    this.#reserved += more;
+  }
+
   /** Keeps bytes of the reply until it is taken. Throws RequestError where they are too many. */
   takeReply(bytes: number): void {
+    const kept = Math.min(bytes, this.#reserved);
+    this.#keepReply(bytes - kept);
+    this.#reserved -= kept;
+  }
+
+  #keepReply(bytes: number): void {
+    if (bytes === 0) return;
     const refusal = this.#all.refusal(this, bytes);
     if (refusal !== undefined) throw refusal;
     this.#reply += bytes;

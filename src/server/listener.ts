@@ -41,6 +41,8 @@ export type ListenerOptions = {
   ) => void;
   /** When a connection of an address may begin; undefined: now. */
   readonly turnOf: (address: string) => Promise<void> | undefined;
+  /** Whether requests of an address wait for their turn. */
+  readonly isWaiting: (address: string) => boolean;
 };
 
 /** How many connections may wait to be taken at the least; the machine has a bound of its own (`somaxconn`). */
@@ -62,7 +64,7 @@ export class Listener implements Service {
   /** The requests that each connection of HTTP/1.1 has sent and that are not answered yet, in order. */
   readonly #unanswered = new Map<Duplex, Set<ServerResponse>>();
   readonly #addresses = new Map<string, number>();
-  readonly #turns = new BeginTurns(() => this.#accepted);
+  readonly #turns: BeginTurns;
   #accepted = 0;
   #ended: Promise<unknown> | undefined;
   #closed: Promise<void> | undefined;
@@ -70,6 +72,7 @@ export class Listener implements Service {
 
   constructor(options: ListenerOptions) {
     this.#options = options;
+    this.#turns = new BeginTurns({ accepted: () => this.#accepted, isWaiting: options.isWaiting });
     this.#http1 = this.#createHttp1();
     this.#http2 = this.#createHttp2();
   }

@@ -29,10 +29,12 @@ import { KeylessPlaces } from "./keyless-places.ts";
 import type { ServerLimits } from "./limits.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { originOf } from "./origin.ts";
+import { ownCall } from "./own-call.ts";
 import { createEmptyRoute, createPublicPages, createRefusingRoute } from "./plain-routes.ts";
 import { RefusalPace } from "./refusal-pace.ts";
 import { RefusalShare } from "./refusal-share.ts";
 import { hasLeft, takeMs, whenClosed, within } from "./reply-taken.ts";
+import { ThreadTurns } from "./thread-turns.ts";
 import { guardReply } from "./unread-body.ts";
 
 export type ServerOptions = AdmissionOptions & {
@@ -58,6 +60,7 @@ type Gates = {
   readonly calls: CallsInFlight;
   readonly bytes: BodyBytes;
   readonly turns: BodyTurns;
+  readonly thread: ThreadTurns;
   readonly pace: RefusalPace;
   readonly refusals: RefusalShare;
 };
@@ -85,6 +88,7 @@ export class Server implements Service {
       calls: new CallsInFlight(options.limits),
       bytes: new BodyBytes(options.limits),
       turns: new BodyTurns(),
+      thread: new ThreadTurns(),
       pace: new RefusalPace(options.limits, systemClock),
       refusals: new RefusalShare(options.limits, systemClock),
     };
@@ -93,6 +97,7 @@ export class Server implements Service {
       ...options,
       receive: (...pair) => this.#receive(...pair),
       turnOf: (address) => this.#gates.refusals.turnOf(address),
+      isWaiting: (address) => this.#gates.thread.isWaiting(address),
     });
   }
 
@@ -129,14 +134,12 @@ export class Server implements Service {
   #receive(...[request, response, refusal]: Parameters<ListenerOptions["receive"]>): void {
     const abort = new AbortController();
     const head = readHead(request);
-    const { headers } = head;
     const bytes = this.#gates.bytes.open(request);
-    const { turns } = this.#gates;
     const exchange = createExchange(request, response, {
-      headers,
+      headers: head.headers,
       timeoutMs: this.#options.limits.bodyMs,
       bytes,
-      turns,
+      turns: this.#gates.turns,
     });
     const settled = this.#answer({ exchange, head, abort, refusal, bytes })
       .catch((error: unknown) => {
@@ -191,9 +194,7 @@ export class Server implements Service {
       if (this.#cors.allow(head, exchange)) return createEmptyRoute();
       for (const door of this.#doors) {
         const route = door.match(head);
-        if (route) {
-          return route;
-        }
+        if (route) return route;
       }
     } catch (error) {
       return createRefusingRoute(error);
@@ -203,7 +204,7 @@ export class Server implements Service {
 
   /** Lets the request pass to its route, or refuses it. Settles when the reply is handed over. */
   async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal, bytes }: Passing): Promise<void> {
-    const { admission, keyless, calls, pace, refusals } = this.#gates;
+    const { admission, keyless, calls, thread, pace, refusals } = this.#gates;
     const shown = { headers: call.headers, token: route.token };
     let watch: KeyWatch | undefined;
     let principal: Principal | undefined;
@@ -218,6 +219,9 @@ export class Server implements Service {
         this.#options.count?.(principal);
         bytes.owner = principal;
         seat = calls.enter(principal);
+        await thread.begin(principal, exchange);
+        if (hasLeft(call.signal)) return;
+        bytes.requireRoom();
         if (route.isStream) seat.wait();
         // Whoever finds a token may be anybody, so that its streams count for the address too.
         if (route.token !== undefined) held.push(keyless.takeStream(exchange, abort));
@@ -232,7 +236,7 @@ export class Server implements Service {
       }
       if (principal && route.isStream) watch = admission.watchKey(shown, abort);
       held.push(refusals.enter(exchange));
-      await route.serve(exchange, principal ? { ...call, principal, onWait: () => rest(seat, bytes) } : call);
+      await route.serve(exchange, principal && seat ? ownCall(call, { principal, seat, bytes, thread }) : call);
     } catch (error) {
       if (exchange.response.headersSent) {
         throw error;
@@ -242,6 +246,7 @@ export class Server implements Service {
       const isKeyless = route.access === "public" || refusal !== undefined;
       if (isKeyless && !refusals.take(exchange)) return;
       if (isKeyless) await keyless.waitForTurn(exchange);
+      else if (principal !== undefined) await thread.begin(principal, exchange);
       await pace.wait(error, { address: exchange.address, signal: call.signal });
       if (hasLeft(call.signal)) return;
       await route.refuse(exchange, call, this.#toRefusal(error, call));
@@ -292,9 +297,3 @@ type Incoming = Pick<Passing, "abort" | "refusal" | "bytes"> & {
 };
 
 type Reply = { readonly status: number; readonly ms: number; readonly isPublic: boolean };
-
-/** Makes room for others while a call waits. */
-function rest(seat: Seat | undefined, bytes: RequestBytes): void {
-  seat?.wait();
-  bytes.leaveBody();
-}

@@ -8,8 +8,8 @@ export type SniffOptions = {
   readonly bytesMax: number;
   /** When a connection may go on that has told which HTTP it speaks; undefined: at once. */
   readonly turn: () => Promise<void> | undefined;
-  /** @param bytes how many it has sent, which are back in the socket as one piece */
-  readonly found: (version: HttpVersion, bytes: number) => void;
+  /** @param bytes what it has sent, which is back in the socket as one piece */
+  readonly found: (version: HttpVersion, bytes: Buffer) => void;
 };
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -51,7 +51,7 @@ export function sniffHttpVersion(socket: Socket, { timeoutMs, bytesMax, turn, fo
     leave();
     socket.pause();
     socket.unshift(seen);
-    found(told, seen.length);
+    found(told, seen);
   };
   const leave = () => {
     isLooking = false;

@@ -35,10 +35,12 @@ import { type Repaired, type RepairPage, repairPage } from "./repair.ts";
 import {
   type Ends,
   type ExecutionRecord,
-  getResults,
+  type FoundResult,
+  findResults,
   listEnded,
   type ResultQuery,
   readEnded,
+  readResults,
   type UnreadEnd,
 } from "./result.ts";
 import { deleteEnded, type Retention } from "./retention.ts";
@@ -64,7 +66,8 @@ export class ExecutionStore {
   readonly #recordFinished: SharedStatement<FinishedRun, undefined>;
   readonly #append: SharedStatement<Appending, boolean>;
   readonly #finish: SharedStatement<Finishing, boolean>;
-  readonly #getResult: SharedStatement<ResultQuery, ExecutionRecord | undefined>;
+  readonly #findResult: SharedStatement<ResultQuery, FoundResult | undefined>;
+  readonly #readResult: SharedStatement<ResultQuery & { readonly bytes: number }, ExecutionRecord | undefined>;
 
   constructor(db: Kysely<Tables>, { callsDb = db, sharing = defaultSharing }: CallsOptions = {}) {
     this.#db = db;
@@ -101,11 +104,19 @@ export class ExecutionStore {
       turnOf: (finishing) => turnOfTenant(finishing),
       charsOf: ({ flush, outcome }) => outputChars(flush?.runs ?? []) + (outcome.response ?? "").length,
     });
-    this.#getResult = new SharedStatement({
+    this.#findResult = new SharedStatement({
       sharing,
-      send: (all) => getResults(db, all),
+      send: (all) => findResults(db, all),
       turnOf: (query) => turnOf(query),
       charsOf: () => resultChars,
+    });
+    this.#readResult = new SharedStatement({
+      sharing: { ...sharing, inFlightMax: 1 },
+      // To read, to hand over and to write out a mebibyte takes the database and this process as long as ten small calls.
+      restShare: 1,
+      send: (all) => readResults(db, all),
+      turnOf: (query) => turnOf(query),
+      charsOf: ({ bytes }) => bytes,
     });
   }
 
@@ -269,9 +280,16 @@ export class ExecutionStore {
     return await readEnded(this.#db, next);
   }
 
-  /** How an execution of this account stands; that of another account or environment is not found. */
-  async getResult(query: ResultQuery): Promise<ExecutionRecord | undefined> {
-    return isId(query.executionId) ? await this.#getResult.call(query) : undefined;
+  /**
+   * How an execution of this account stands; that of another account or environment is not found.
+   * @param hold is told how large it is before what is large is read, and throws where it is not to be
+   */
+  async getResult(query: ResultQuery, hold?: (bytes: number) => void): Promise<ExecutionRecord | undefined> {
+    const found = isId(query.executionId) ? await this.#findResult.call(query) : undefined;
+    if (found?.unreadBytes === undefined) return found?.record;
+    const bytes = found.unreadBytes;
+    hold?.(bytes);
+    return await this.#readResult.call({ ...query, bytes });
   }
 }
 

@@ -28,29 +28,53 @@ type ResultRow = {
   readonly status_code: number | null;
   readonly error: string | null;
   readonly claim_state: "QUEUED" | "RUNNING" | "WAITING";
+  readonly bytes: number;
 };
 
-/** How executions stand: see ExecutionStore.getResult. */
-export async function getResults(
+/** How an execution stands; `unreadBytes` is set where what it answered is so large that it is left out. */
+export type FoundResult = { readonly record: ExecutionRecord; readonly unreadBytes?: number };
+
+/** What is larger than this is read by itself, when it is known that its reader may have it. */
+const readAtOnceBytesMax = 64 * 1024;
+
+/** How executions stand: see ExecutionStore.getResult. The size of a text is known without its being read. */
+export async function findResults(
   db: Kysely<Tables>,
   queries: readonly ResultQuery[],
-): Promise<readonly (ExecutionRecord | undefined)[]> {
+  bytesMax = readAtOnceBytesMax,
+): Promise<readonly (FoundResult | undefined)[]> {
   const input = queries.map(({ environmentId, linkedAccountId, executionId }) => ({
     environment_id: environmentId,
     linked_account_id: linkedAccountId,
     id: executionId.toLowerCase(),
   }));
   const { rows } = await sql<ResultRow>`
-    select input.row, execution.workflow_id, execution.state, execution.response, execution.status_code, execution.error, ${claimState}
+    select input.row, execution.workflow_id, execution.state, execution.status_code, ${claimState}, size.bytes,
+        case when size.bytes <= ${bytesMax} then execution.response end as response,
+        case when size.bytes <= ${bytesMax} then execution.error end as error
       from ${inputRows("input", queryTypes, input)} join execution using (id, environment_id, linked_account_id)
+      cross join lateral (
+        select coalesce(octet_length(execution.response), 0) + coalesce(octet_length(execution.error), 0) as bytes
+      ) as size
     `.execute(db);
   const found = byInputRow(queries, rows);
   return queries.map((query, index) => {
     const [row] = found[index] ?? [];
     const { linkedAccountId } = query;
     if (row === undefined || !isReached(query, { workflowId: row.workflow_id, linkedAccountId })) return undefined;
-    return { state: row.state ?? row.claim_state, ...toAnswer(row) };
+    const record = { state: row.state ?? row.claim_state, ...toAnswer(row) };
+    return row.bytes <= bytesMax ? { record } : { record, unreadBytes: row.bytes };
   });
+}
+
+/** The same with all that they answered, however large it is. */
+export async function readResults(
+  db: Kysely<Tables>,
+  queries: readonly ResultQuery[],
+): Promise<readonly (ExecutionRecord | undefined)[]> {
+  // No text of the database's is larger.
+  const found = await findResults(db, queries, 2 ** 30);
+  return found.map((result) => result?.record);
 }
 
 /** How much of what executions answered one statement reads, and one result more at the most. */

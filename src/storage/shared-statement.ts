@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Kysely } from "kysely";
 import { FairQueue } from "../domain/fair-queue.ts";
 import { isUnavailable } from "./faults.ts";
@@ -20,6 +21,9 @@ export type CallsOptions = { readonly callsDb?: Kysely<Tables>; readonly sharing
 /** How much text one statement holds, beyond its first call: what is larger is better sent beside others than with them. */
 const charsMax = 1024 * 1024;
 
+/** A statement that took long since the database was away says nothing of its work. */
+const restMsMax = 200;
+
 export type SharedStatementOptions<Item, Result> = {
   readonly sharing: Sharing;
   /** Sends one statement for all the items; answers a result for each, in their order. */
@@ -30,6 +34,8 @@ export type SharedStatementOptions<Item, Result> = {
   readonly keyOf?: (item: Item) => string | undefined;
   /** How much text an item is. */
   readonly charsOf?: (item: Item) => number;
+  /** How long a statement keeps its place beyond its end, as a part of the time that it took; not at all where it is absent. */
+  readonly restShare?: number;
 };
 
 type Call<Item, Result> = {
@@ -93,7 +99,7 @@ export class SharedStatement<Item, Result> {
       const organizations = new Set(calls.map(organizationOf));
       this.#inFlight += 1;
       for (const id of organizations) this.#parts.set(id, (this.#parts.get(id) ?? 0) + 1);
-      void this.#settle(calls).finally(() => {
+      void this.#settleAndRest(calls).finally(() => {
         this.#inFlight -= 1;
         for (const id of organizations) {
           const left = (this.#parts.get(id) ?? 0) - 1;
@@ -144,6 +150,13 @@ export class SharedStatement<Item, Result> {
     const next = this.#behind.get(key)?.shift();
     if (next === undefined) this.#behind.delete(key);
     else this.#waiting.push(next.turn, next);
+  }
+
+  async #settleAndRest(calls: readonly Call<Item, Result>[]): Promise<void> {
+    const { restShare } = this.#options;
+    const startTime = performance.now();
+    await this.#settle(calls);
+    if (restShare !== undefined) await sleep(Math.min(restMsMax, restShare * (performance.now() - startTime)));
   }
 
   async #settle(calls: readonly Call<Item, Result>[]): Promise<void> {

@@ -102,6 +102,88 @@ test.each([
     .toBe(200);
 });
 
+describe.each(versions)("replies (%s)", (version) => {
+  test("of which a key holds nearly all that it may refuse its next call before it is served", async () => {
+    const served: string[] = [];
+    const go = Promise.withResolvers<void>();
+    const { url } = await start({
+      limits: { keyBodyBytesMax: 64 * kilobytes },
+      serve: async ({ response }, { headers, reply }) => {
+        const [key = ""] = headers.get("x-api-key") ?? [];
+        served.push(key);
+        if (headers.has("holds")) {
+          reply?.hold(61 * kilobytes);
+          await go.promise;
+        }
+        response.end("served");
+      },
+    });
+    const call = (key: string, more = {}) => send(version, url, { headers: { "x-api-key": key, ...more } });
+    const first = call("tk-a-key", { holds: "1" });
+    await expect.poll(() => served).toEqual(["tk-a-key"]);
+    const refused = await call("tk-a-key");
+    expect([refused.status, served]).toEqual([429, ["tk-a-key"]]);
+    expect(refused.text).toContain("key_body_bytes");
+    expect((await call("tk-b-other")).status).toBe(200);
+    go.resolve();
+    expect((await first).status).toBe(200);
+    expect((await call("tk-a-key")).status).toBe(200);
+  });
+
+  test("are counted before they are read, and once", async () => {
+    let begun = 0;
+    const go = Promise.withResolvers<void>();
+    const { url } = await start({
+      limits: { keyBodyBytesMax: 64 * kilobytes },
+      serve: async ({ response, holdReply }, { headers, reply }) => {
+        const bytes = Number(headers.get("bytes")?.[0]);
+        reply?.hold(bytes);
+        reply?.hold(bytes);
+        holdReply(bytes);
+        begun += 1;
+        if (headers.has("holds")) await go.promise;
+        response.end("served");
+      },
+    });
+    const call = (more: Record<string, string>) =>
+      send(version, url, { headers: { "x-api-key": "tk-a-key", ...more } });
+    const first = call({ bytes: "20000", holds: "1" });
+    await expect.poll(() => begun).toBe(1);
+    expect((await call({ bytes: "40000" })).status).toBe(200);
+    expect((await call({ bytes: "50000" })).status).toBe(429);
+    go.resolve();
+    expect((await first).status).toBe(200);
+  });
+});
+
+test("a thousand calls of one organisation, all at the same moment, are served by turns with that of another", async () => {
+  let served = 0;
+  const { connectTo } = await start({
+    serve: async ({ response }, { principal }) => {
+      if (principal?.organizationId === "other") {
+        response.end(String(served));
+        return;
+      }
+      served += 1;
+      // What holds the thread.
+      for (const end = performance.now() + 2; performance.now() < end; );
+      response.end();
+    },
+  });
+  const [many, other] = [connectTo(), connectTo()];
+  await Promise.all([settled(many), settled(other)]);
+  const calls = Array.from({ length: 128 }, () => {
+    const stream = many.request({ ":path": "/own", "x-api-key": "tk-greedy-key" });
+    return once(stream.resume(), "close");
+  });
+  await expect.poll(() => served).toBeGreaterThan(0);
+  const stream = other.request({ ":path": "/own", "x-api-key": "tk-other-key" });
+  const servedBefore = Number(Buffer.concat(await stream.toArray()).toString());
+  expect(servedBefore).toBeLessThan(128);
+  await Promise.all(calls);
+  expect(served).toBe(128);
+});
+
 describe.each(versions)("calls under way (%s)", (version) => {
   test("are bounded for an environment before their bodies are read, and those that wait are not among them", async () => {
     let [begun, read] = [0, 0];

@@ -104,6 +104,25 @@ describe("an execution", () => {
     expect(await getResult(execution.id)).toEqual(errored);
   });
 
+  it("that answered much is read when its reader has room for it, and not before", async () => {
+    const { organizationId, environmentId, linkedAccountId } = tenant;
+    const execution = tenant.newExecution();
+    const large: Outcome = { state: "COMPLETED", response: json(JSON.stringify("x".repeat(100_000))) };
+    await stores.executions.recordFinished(execution, large, []);
+    const query = { organizationId, environmentId, linkedAccountId, executionId: execution.id };
+    const statements = await recordStatements(stores, async (db) => {
+      const refused = new ExecutionStore(db).getResult(query, (bytes) => {
+        throw new Error(`${bytes} bytes are too many`);
+      });
+      await expect(refused).rejects.toThrow("100002 bytes are too many");
+    });
+    expect(statements).toHaveLength(1);
+    const told: number[] = [];
+    expect(await stores.executions.getResult(query, (bytes) => told.push(bytes))).toEqual(large);
+    expect(told).toEqual([100_002]);
+    expect(await stores.executions.getResult({ ...query, linkedAccountId: "jane@acme.io" })).toBeUndefined();
+  });
+
   it("that ran to its end before it was kept is kept as a whole", async () => {
     const execution = tenant.newExecution();
     await stores.executions.recordFinished(execution, completed, [nodeRun("1"), nodeRun("2")]);

@@ -1,0 +1,25 @@
+import type { Call } from "../domain/call.ts";
+import type { Principal } from "../domain/principal.ts";
+import type { RequestBytes } from "./body-bytes.ts";
+import type { Seat } from "./calls-in-flight.ts";
+import type { ThreadTurns } from "./thread-turns.ts";
+
+export type Holding = {
+  readonly principal: Principal;
+  readonly seat: Seat;
+  readonly bytes: RequestBytes;
+  readonly thread: ThreadTurns;
+};
+
+/** A call with a key. It makes room for others while it waits, and asks for room and time before a large reply. */
+export function ownCall(call: Call, { principal, seat, bytes, thread }: Holding): Call {
+  return {
+    ...call,
+    principal,
+    onWait: () => {
+      seat.wait();
+      bytes.leaveBody();
+    },
+    reply: { hold: (length) => bytes.reserveReply(length), turn: () => thread.take(principal) },
+  };
+}
