@@ -14,11 +14,11 @@ const littleBytes = 4 * mebibyte;
 const idleLooksMax = 5;
 
 /**
- * Garbage is collected, beside V8's own times, when the event loop was idle for most of the time since the last check and
+ * Garbage is collected, beside V8's own times, when the event loop was idle for a good part of the time since the last check and
  * the pause after the last collection is over. The pause doubles each time that a collection gives back little: what a
  * burst leaves becomes garbage only when the last of its connections has closed, so one collection is too few.
  */
-const freeTimeMin = 0.7;
+const freeTimeMin = 0.4;
 const collectPauseMs = 15_000;
 const collectPauseMaxMs = 120_000;
 const collectedBytes = 16 * mebibyte;

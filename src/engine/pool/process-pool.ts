@@ -19,7 +19,7 @@ const idleMs = 30_000;
 const keptMin = 1;
 
 /** An idle child that holds more memory than this is ended, and a new one begun. */
-const idleRssBytesMax = 128 * 1024 ** 2;
+const idleRssBytesMax = 96 * 1024 ** 2;
 
 /** A child looks at its deadline by itself, and says more than its death does. */
 const graceMs = 250;
