@@ -1,7 +1,8 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import { compareDecimals } from "./decimal.ts";
 import { matchesLike, wordBits } from "./like.ts";
 import { compareMoments } from "./moment.ts";
-import { areEqual, Side } from "./side.ts";
+import { areEqual, type ComparisonWork, Side } from "./side.ts";
 import { TextSearch } from "./text-search.ts";
 
 /** What a comparison can ask. A path that did not resolve has become null before. */
@@ -60,6 +61,15 @@ export const operators: Readonly<Record<OperatorName, Operator>> = {
   exist: asking(({ value }) => value !== null && value !== ""),
   not_exist: asking(({ value }) => value === null || value === ""),
 };
+
+/** Whether a comparison holds. */
+export function holds(
+  name: OperatorName,
+  [left, right]: readonly [JsonValue, JsonValue],
+  work: ComparisonWork,
+): boolean {
+  return operators[name].holds(new Side(left, work), new Side(right, work));
+}
 
 function comparing(holds: Operator["holds"]): Operator {
   return { hasRight: true, holds };

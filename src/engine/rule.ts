@@ -1,21 +1,37 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { type Comparison, type RuleNode, RuleNode_Match } from "../gen/flowcall/v1/definition_pb.ts";
-import { hasOrder, type Operator, type OperatorName, operators, orderingOperators } from "./operators.ts";
+import { hasOrder, holds, type OperatorName, operators, orderingOperators } from "./operators.ts";
+import { type ConditionRun, decideInPool } from "./pooled-rule.ts";
 import { ComparisonWork, Side } from "./side.ts";
 import type { Field } from "./templates/field.ts";
-import type { Scope, Template } from "./templates/reference.ts";
-import { compileValue } from "./templates/text.ts";
+import type { PeekScope, Reference, Template } from "./templates/reference.ts";
+import { compileInput } from "./templates/text.ts";
 
-/** Whether a Rule's comparisons hold. */
-export type Condition = (scope: Scope) => boolean;
+/**
+ * Whether a Rule's comparisons hold: at once where that takes a few milliseconds at the most. Fails with NodeFailure;
+ * rejects with the signal's reason when that aborts first.
+ */
+export type Condition = (scope: PeekScope, run: ConditionRun) => boolean | Promise<boolean>;
+
+/** One side of a comparison, and what it reads where it is a lone template. */
+export type CompiledSide = { readonly template: Template<JsonValue>; readonly reference?: Reference };
+
+export type CompiledComparison = {
+  readonly left: CompiledSide;
+  readonly operator: OperatorName;
+  readonly right: CompiledSide;
+};
+
+/** Comparisons that read more than this are decided in a child process. It takes some milliseconds. */
+const inlineWorkMax = 2 * 1024 * 1024;
 
 /** Compiles the comparisons of a Rule node, or of a node's conditions. */
 export function compileRule(rule: RuleNode, field: Field): Condition {
-  const comparisons = rule.comparisons.map((comparison, index) => {
+  const comparisons = rule.comparisons.map((comparison, index): CompiledComparison => {
     const use = operatorsThatAsk.has(comparison.operator) ? "asked" : "compared";
     const place = field.member(`comparisons[${index}]`, use);
     return {
-      left: compileValue(comparison.left, place.member("left")),
+      left: compileInput(comparison.left, place.member("left")),
       operator: compileOperator(comparison.operator, comparison.right !== undefined, place),
       right: compileRight(comparison, place.member("right")),
     };
@@ -24,25 +40,33 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
     field.member("comparisons").error("COMPARISONS_MISSING", "There is nothing to compare. Add a comparison.");
   }
   const isAny = rule.match === RuleNode_Match.ANY;
-  return (scope) => {
-    const work = new ComparisonWork();
+  return (scope, run) => {
     const texts = field.texts();
-    const holds = ({ left, operator, right }: (typeof comparisons)[number]) =>
-      operator.holds(
-        new Side(left.render(scope, texts.another()), work),
-        new Side(right.render(scope, texts.another()), work),
+    const work = new ComparisonWork(inlineWorkMax, () => tooMuchInLine);
+    try {
+      const render = ({ template }: CompiledSide) => template.render(scope, texts.another());
+      const index = comparisons.findIndex(
+        ({ left, operator, right }) => holds(operator, [render(left), render(right)], work) === isAny,
       );
-    return isAny ? comparisons.some(holds) : comparisons.every(holds);
+      return index >= 0 === isAny;
+    } catch (error) {
+      if (error !== tooMuchInLine) throw error;
+    }
+    return decideInPool({ comparisons, isAny, texts: () => texts.another() }, scope, run);
   };
 }
+
+/** Thrown where the work in line is spent: what came of it until then is forgotten, since comparisons are pure. */
+const tooMuchInLine = new Error("the comparisons are too much work in line");
 
 /** The operators for what may be missing. */
 const operatorsThatAsk: ReadonlySet<string> = new Set(["exist", "not_exist", "is_null", "not_null"]);
 
-function compileRight({ operator, right: text = "" }: Comparison, field: Field): Template<JsonValue> {
-  const right = compileValue(text, field);
-  if (text !== "" && right.references.length === 0 && orderingOperators.has(operator)) {
-    const value = right.render({ read: () => undefined });
+function compileRight({ operator, right: text = "" }: Comparison, field: Field): CompiledSide {
+  const right = compileInput(text, field);
+  const { references, render } = right.template;
+  if (text !== "" && references.length === 0 && orderingOperators.has(operator)) {
+    const value = render({ read: () => undefined });
     if (!hasOrder(new Side(value, new ComparisonWork()))) {
       field.warn(
         "RIGHT_SIDE_UNORDERED",
@@ -54,16 +78,16 @@ function compileRight({ operator, right: text = "" }: Comparison, field: Field):
   return right;
 }
 
-function compileOperator(name: string, hasRight: boolean, field: Field): Operator {
+function compileOperator(name: string, hasRight: boolean, field: Field): OperatorName {
   // The name is checked by the condition before it.
-  const operator = Object.hasOwn(operators, name) ? operators[name as OperatorName] : undefined;
-  if (operator === undefined) {
-    const known = Object.keys(operators).join(", ");
-    field.member("operator").error("OPERATOR_UNKNOWN", `There is no operator "${name}". Use one of ${known}.`);
-    return operators.eq;
+  const known = Object.hasOwn(operators, name) ? (name as OperatorName) : undefined;
+  if (known === undefined) {
+    const names = Object.keys(operators).join(", ");
+    field.member("operator").error("OPERATOR_UNKNOWN", `There is no operator "${name}". Use one of ${names}.`);
+    return "eq";
   }
-  if (operator.hasRight && !hasRight) {
+  if (operators[known].hasRight && !hasRight) {
     field.member("right").error("RIGHT_SIDE_MISSING", `The operator "${name}" compares with a right side. Write one.`);
   }
-  return operator;
+  return known;
 }

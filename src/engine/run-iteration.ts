@@ -5,7 +5,7 @@ import { checkOutput } from "./check-output.ts";
 import { NodeFailure } from "./failure.ts";
 import type { GroupStep } from "./graph.ts";
 import { Outputs, RunScope } from "./run-scope.ts";
-import { type RunLevel, toldOf, type Visit } from "./visit.ts";
+import { type LevelRun, type RunLevel, toldOf, type Visit } from "./visit.ts";
 
 /** One visit of a Group. */
 export type GroupRun = { readonly step: GroupStep; readonly visit: Visit; readonly runLevel: RunLevel };
@@ -40,23 +40,22 @@ export async function runIteration(group: GroupRun, index: number, body: JsonObj
   const outputs = new Outputs(level.outputs);
   outputs.setValue(node.id, body);
   await runLevel(step.level, { state: level.state, boundary, outputs, prefix: `${path}/` });
-  const isStopped = level.boundary.signal.aborted;
-  if (isStopped && !level.boundary.isOver) {
+  const end = level.boundary.signal.aborted ? undefined : await endOf(group, boundary, outputs);
+  if (end === undefined && !level.boundary.isOver) {
     // What an outside signal interrupts leaves no record, so that a replay goes on with it.
     return undefined;
   }
-  const end: IterationEnd = isStopped ? { state: "STOPPED" } : endOf(group, boundary, outputs);
   const run = {
     path,
     node_id: node.id,
     attempts: 1,
     start_time: startTime,
     end_time: clock.now(),
-    ...end,
+    ...(end ?? { state: "STOPPED" as const }),
     ...(node.isHidden && { is_hidden: true }),
     ...(boundary.iterations > 0 && { iterations: boundary.iterations }),
   };
-  if (isStopped) {
+  if (end === undefined) {
     journal.recordEnd(run);
     return undefined;
   }
@@ -86,12 +85,20 @@ function pathOf(visit: Visit, index: number): string {
 
 type IterationEnd = Pick<NodeRun, "state" | "output" | "error" | "port" | "notes">;
 
-function endOf(group: GroupRun, boundary: Boundary, outputs: Outputs): IterationEnd {
+/** How an iteration ends whose nodes have run; undefined where it is stopped before that is decided. */
+async function endOf(group: GroupRun, boundary: Boundary, outputs: Outputs): Promise<IterationEnd | undefined> {
   const { step, visit } = group;
   const scope = new RunScope(visit.level.state.run, outputs);
   const result = boundary.failure === undefined ? outputOf(group, scope) : errored(boundary.failure);
-  const port = result.error === undefined || step.allowsPartialSuccess ? portBehind(step, scope) : undefined;
-  return { ...result, ...(port && { port }), ...(scope.notes.length > 0 && { notes: scope.notes }) };
+  const mayGoOn = result.error === undefined || step.allowsPartialSuccess;
+  try {
+    const port = mayGoOn ? await portBehind(step, scope, visit.level) : undefined;
+    if (visit.level.boundary.signal.aborted) return undefined;
+    return { ...result, ...(port && { port }), ...(scope.notes.length > 0 && { notes: scope.notes }) };
+  } catch (error) {
+    if (visit.level.boundary.signal.aborted) return undefined;
+    throw error;
+  }
 }
 
 function outputOf({ step, visit }: GroupRun, scope: RunScope): IterationEnd {
@@ -111,10 +118,15 @@ function errored(error: ExecutionError): IterationEnd {
 }
 
 /** Which port of the Group follows: what was decided is recorded, since a replay does not look into the iteration. */
-function portBehind({ mode, breakWhen }: GroupStep, scope: RunScope): "each" | "next" | undefined {
+async function portBehind(
+  { mode, breakWhen }: GroupStep,
+  scope: RunScope,
+  level: LevelRun,
+): Promise<"each" | "next" | undefined> {
   if (mode.kind !== "do_while" && breakWhen === undefined) {
     return undefined;
   }
-  const isOver = breakWhen?.(scope) || (mode.kind === "do_while" && !mode.condition(scope));
+  const isOver =
+    (await breakWhen?.(scope, level)) || (mode.kind === "do_while" && !(await mode.condition(scope, level)));
   return isOver ? "next" : "each";
 }

@@ -3,7 +3,7 @@ import type { ExecutionType } from "../domain/execution.ts";
 import type { JsonText } from "../domain/json-text.ts";
 import { unreachable } from "../domain/unreachable.ts";
 import type { NodeInputs } from "./node-inputs.ts";
-import { type Reference, type Scope, type Source, walk } from "./templates/reference.ts";
+import { type PeekScope, type Reference, type Source, walk } from "./templates/reference.ts";
 
 /** What the templates of a run can read besides the outputs of nodes. */
 export type RunValues = {
@@ -80,7 +80,7 @@ const keptCharsMax = 64 * 1024;
 type Output = { readonly text?: JsonText; value?: JsonValue; readonly isNone?: true; parsed?: WeakRef<object> };
 
 /** Where one visit of a node reads, with the notes for its record. */
-export class RunScope implements Scope {
+export class RunScope implements PeekScope {
   readonly notes: string[] = [];
   readonly #values: RunValues;
   readonly #outputs: Outputs;
@@ -100,6 +100,10 @@ export class RunScope implements Scope {
       this.note(`"{{${reference.text}}}" did not resolve.`);
     }
     return value;
+  }
+
+  peek({ source, path }: Reference): JsonValue | undefined {
+    return walk(this.#root(source), path);
   }
 
   readForQuery(reference: Reference): JsonValue | undefined {

@@ -4,21 +4,21 @@ import { type Decimal, parseDecimal } from "./decimal.ts";
 import { NodeFailure } from "./failure.ts";
 import { type Moment, parseMoment } from "./moment.ts";
 
-/**
- * The work of one evaluation of a Rule: the characters and values that its comparisons read. All of it takes some tens of
- * milliseconds, and the process does nothing else meanwhile.
- */
+/** The work of one evaluation of a Rule: the characters and values that its comparisons read. */
 export class ComparisonWork {
-  #left = comparisonWorkMax;
+  #left: number;
+  readonly #fail: () => Error;
   readonly #names = new WeakMap<object, readonly string[]>();
 
-  /** Fails the node where its comparisons read more than they may. */
+  /** @param fail what is thrown where the comparisons read more than they may */
+  constructor(max = comparisonWorkMax, fail: () => Error = comparisonTooLarge) {
+    this.#left = max;
+    this.#fail = fail;
+  }
+
   spend(work: number): void {
     this.#left -= work;
-    if (this.#left < 0) {
-      const message = `The comparisons read more than ${comparisonWorkMax} characters of their sides (limit comparison_work). Compare less, or compute it in a Transform.`;
-      throw new NodeFailure("COMPARISON_TOO_LARGE", message, { isFinal: true });
-    }
+    if (this.#left < 0) throw this.#fail();
   }
 
   /** The names of an object's members, which V8 gathers anew each time: they are kept where there are many. */
@@ -37,6 +37,11 @@ const fewNames = 8;
 
 /** Characters; a value counts as `workOfValue`. Two sides of the largest size that an output may have are within it. */
 export const comparisonWorkMax = 16 * 1024 * 1024;
+
+export function comparisonTooLarge(): NodeFailure {
+  const message = `The comparisons read more than ${comparisonWorkMax} characters of their sides (limit comparison_work). Compare less, or compute it in a Transform.`;
+  return new NodeFailure("COMPARISON_TOO_LARGE", message, { isFinal: true });
+}
 
 const workOfValue = 50;
 

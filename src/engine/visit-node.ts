@@ -23,7 +23,8 @@ export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunL
   }
   const visit = new Visit(node, level);
   try {
-    if (node.conditions?.(visit.scope) === false) {
+    const isAsked = node.conditions?.(visit.scope, level);
+    if ((isAsked instanceof Promise ? await isAsked : isAsked) === false) {
       return visit.skip();
     }
     return await runStep(node.step, visit, runLevel);
@@ -92,7 +93,8 @@ async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Po
       return visit.succeed(undefined);
     case "rule": {
       visit.attempts = 1;
-      const isSatisfied = step.holds(visit.scope);
+      const holds = step.holds(visit.scope, visit.level);
+      const isSatisfied = holds instanceof Promise ? await holds : holds;
       return visit.succeed(check({ satisfied: isSatisfied }), isSatisfied ? "true" : "false");
     }
     case "response": {

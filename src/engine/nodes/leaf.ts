@@ -1,6 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionType } from "../../domain/execution.ts";
-import type { JsonText } from "../../domain/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { HttpAnswer, HttpRequest } from "../http/http-request.ts";
@@ -9,7 +8,7 @@ import type { ProcessPool } from "../pool/process-pool.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryVisit } from "../query/functions.ts";
 import type { Field } from "../templates/field.ts";
-import type { Reference, Scope, Source } from "../templates/reference.ts";
+import type { Reference, TextScope } from "../templates/reference.ts";
 import { compileDelay } from "./delay.ts";
 import { compileHttp } from "./http.ts";
 import { compileTransform } from "./transform.ts";
@@ -28,7 +27,7 @@ export type Leaf = {
 /** One attempt of a leaf: all that it may know of the run. */
 export type Attempt = QueryVisit & {
   readonly type: ExecutionType;
-  readonly scope: TextScope;
+  readonly scope: QueryScope;
   readonly limits: Limits;
   readonly signal: AbortSignal;
   /**
@@ -50,11 +49,9 @@ export type Attempt = QueryVisit & {
 };
 
 /** A scope for queries. */
-export type TextScope = Scope & {
+export type QueryScope = TextScope & {
   /** As `read`, but the output of a node that was skipped is undefined, as of one that has not run. */
   readForQuery(reference: Reference): JsonValue | undefined;
-  /** The JSON text of all that a source has, where it is known without writing it. */
-  textOf(source: Source): JsonText | undefined;
 };
 
 /** The time that one attempt may take from its start on. */

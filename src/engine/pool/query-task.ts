@@ -1,4 +1,3 @@
-import type { JsonValue } from "@bufbuild/protobuf";
 import type { Limits } from "../../domain/limits.ts";
 import { checkOutput } from "../check-output.ts";
 import { NodeFailure } from "../failure.ts";
@@ -9,17 +8,14 @@ import type { QueryVisit } from "../query/functions.ts";
 import { placeOfError } from "../query/query-place.ts";
 import { Deadline } from "../query/step-watch.ts";
 import { TimeZones } from "../query/time-zones.ts";
-import { walk } from "../templates/reference.ts";
+import { type DataPlace, findData } from "./data-texts.ts";
 import type { RunTask } from "./tasks.ts";
-
-/** A value inside of one of the texts: the place of the text, and the way down. Absent where there is none. */
-export type DataPlace = { readonly text: number; readonly path: readonly string[] } | undefined;
 
 export type QueryRequest = {
   readonly query: string;
   readonly visit: QueryVisit;
-  readonly input?: DataPlace;
-  readonly bindings: readonly { readonly name: string; readonly form: "value" | "text"; readonly data?: DataPlace }[];
+  readonly input: DataPlace;
+  readonly bindings: readonly { readonly name: string; readonly form: "value" | "text"; readonly data: DataPlace }[];
 };
 
 /** The output is the only text beside the reply. A message of JSONata's names variables, which the reader knows. */
@@ -36,9 +32,7 @@ export function createQueryTask(limits: Limits): RunTask<"query"> {
   const queries = new ParsedQueries(limits);
   return async ({ head, texts }) => {
     try {
-      // The service sends JSON texts alone.
-      const roots = texts.map((text) => JSON.parse(text) as JsonValue);
-      const find = (data: DataPlace) => (data === undefined ? undefined : walk(roots[data.text], data.path));
+      const find = findData(texts);
       const input = find(head.input);
       const values = head.bindings.map(({ name, form, data }) => ({ name, form, value: find(data) }));
       const bindings = bindValues(values, output.bytesMax);

@@ -4,9 +4,9 @@ import type { Limits } from "../../domain/limits.ts";
 import { CheckedOutput } from "../check-output.ts";
 import { NodeFailure } from "../failure.ts";
 import type { Attempt } from "../nodes/leaf.ts";
+import type { Data } from "../pool/data-texts.ts";
 import type { Field } from "../templates/field.ts";
 import { bindTemplates, type Variable } from "../templates/query-text.ts";
-import type { Reference } from "../templates/reference.ts";
 import { bindValues } from "./bind-values.ts";
 import { isCheap, mayBeCheap } from "./cheap-query.ts";
 import { DataSizes, inlineCharsMax } from "./data-size.ts";
@@ -19,13 +19,10 @@ import { roundedLiteral } from "./rounded-literal.ts";
 import { InlineBudget } from "./step-watch.ts";
 import { TimeZones } from "./time-zones.ts";
 
-/** A value that a query reads, and where it is from, if it is from one place. */
-export type QueryData = { readonly value: JsonValue | undefined; readonly reference?: Reference | undefined };
-
 /** A compiled JSONata query. It keeps nothing of a run, so many may run it at once. */
 export type Query = {
   /** Fails with NodeFailure; rejects with the signal's reason when that aborts first. */
-  run(input: QueryData, attempt: Attempt): Promise<unknown>;
+  run(input: Data, attempt: Attempt): Promise<unknown>;
   /** What is known of its result, as a JSON Schema. Absent where it was not parsed when it was compiled. */
   readonly result?: JsonValue;
 };
@@ -97,7 +94,7 @@ class CompiledQuery implements Query {
     this.#zones = zones;
   }
 
-  async run(input: QueryData, attempt: Attempt): Promise<unknown> {
+  async run(input: Data, attempt: Attempt): Promise<unknown> {
     const bound = this.#query.variables.map(({ reference }) => ({
       value: attempt.scope.readForQuery(reference),
       reference,
@@ -128,7 +125,7 @@ class CompiledQuery implements Query {
     }
   }
 
-  #lengthOf(data: readonly QueryData[]): number {
+  #lengthOf(data: readonly Data[]): number {
     let length = 0;
     for (const { value } of data) length += this.#sizes.of(value);
     return length;
@@ -159,8 +156,8 @@ class CompiledQuery implements Query {
 
 /** One run of a query: what it reads, the values of its variables in their order, and the attempt that it is part of. */
 export type QueryRun = {
-  readonly input: QueryData;
-  readonly bound: readonly QueryData[];
+  readonly input: Data;
+  readonly bound: readonly Data[];
   readonly attempt: Attempt;
 };
 

@@ -1,10 +1,9 @@
-import type { JsonValue } from "@bufbuild/protobuf";
 import type { Limits } from "../../domain/limits.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import { type FailureReason, NodeFailure } from "../failure.ts";
-import type { DataPlace } from "../pool/query-task.ts";
+import { type Data, DataTexts } from "../pool/data-texts.ts";
 import type { TaskRequest } from "../pool/tasks.ts";
-import type { BoundQuery, QueryData, QueryRun } from "./compile-query.ts";
+import type { BoundQuery, QueryRun } from "./compile-query.ts";
 import type { DataSizes } from "./data-size.ts";
 import { overdueText } from "./step-watch.ts";
 
@@ -60,38 +59,9 @@ function failed(failure: NodeFailure): PooledEnd {
 
 function requestOf({ text, variables }: BoundQuery, { input, bound, attempt, sizes }: PooledRun): TaskRequest<"query"> {
   const { executionId, path, startTime } = attempt;
-  const texts = new Texts(attempt.scope, sizes);
-  const bindings = variables.map(({ name, form }, index) => ({ name, form, ...texts.place(bound[index]) }));
-  const head = { query: text, visit: { executionId, path, startTime }, input: texts.place(input).data, bindings };
+  const texts = new DataTexts(attempt.scope, sizes);
+  const placeOf = (data: Data | undefined) => (data === undefined ? undefined : texts.place(data));
+  const bindings = variables.map(({ name, form }, index) => ({ name, form, data: placeOf(bound[index]) }));
+  const head = { query: text, visit: { executionId, path, startTime }, input: placeOf(input), bindings };
   return { head, texts: texts.all };
-}
-
-/** The JSON texts of what a query reads. Where a text is known it is sent as it is: to write a large value takes time. */
-class Texts {
-  readonly all: string[] = [];
-  readonly #scope: QueryRun["attempt"]["scope"];
-  readonly #sizes: DataSizes;
-  readonly #places = new Map<string, number>();
-
-  constructor(scope: QueryRun["attempt"]["scope"], sizes: DataSizes) {
-    this.#scope = scope;
-    this.#sizes = sizes;
-  }
-
-  place(data: QueryData | undefined): { readonly data?: DataPlace } {
-    if (data?.value === undefined) return {};
-    const { value, reference } = data;
-    const isLarge = this.#sizes.of(value) === Number.POSITIVE_INFINITY;
-    const root =
-      reference && (isLarge || reference.path.length === 0) ? this.#scope.textOf(reference.source) : undefined;
-    if (root === undefined) return { data: { text: this.#add(JSON.stringify(value satisfies JsonValue)), path: [] } };
-    return { data: { text: this.#add(root), path: reference?.path ?? [] } };
-  }
-
-  #add(text: string): number {
-    const known = this.#places.get(text);
-    if (known !== undefined) return known;
-    this.#places.set(text, this.all.length);
-    return this.all.push(text) - 1;
-  }
 }

@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import type { JsonText } from "../../domain/json-text.ts";
 import type { Texts } from "./texts.ts";
 
 /** What one template reads: where its value comes from, and the members and indexes on the way down. */
@@ -23,6 +24,15 @@ export interface Scope {
   /** The value, or undefined where the path does not resolve; that is then noted on the node's record. */
   read(reference: Reference): JsonValue | undefined;
 }
+
+/** A scope that also has the texts of what it reads. */
+export type TextScope = Scope & {
+  /** The JSON text of all that a source has, where it is known without writing it. */
+  textOf(source: Source): JsonText | undefined;
+};
+
+/** A scope that also reads without noting anything. */
+export type PeekScope = TextScope & { peek(reference: Reference): JsonValue | undefined };
 
 /** A compiled text: its references, and what it gives in a scope. Without references it gives a constant. */
 export type Template<Value> = {
