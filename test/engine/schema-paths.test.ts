@@ -2,6 +2,7 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RequestError } from "../../src/domain/request-error.ts";
+import { isObject } from "../../src/domain/violations.ts";
 import { Problems } from "../../src/engine/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
 import { checkPayload } from "../../src/engine/schema/payload-schema.ts";
@@ -67,6 +68,46 @@ const roots = fc
   .tuple(schemas, schemas, schemas)
   .map(([root, one, two]) => ({ ...(typeof root === "object" ? (root as JsonObject) : {}), $defs: { one, two } }));
 
+/** A value that may well be as a schema asks: few that are made without it are. */
+function aim(json: JsonValue | undefined, root: JsonObject, random: () => number, depth = 0): JsonValue {
+  const pick = <Item>(items: readonly Item[]) => items[Math.floor(random() * items.length)];
+  if (typeof json !== "object" || json === null || Array.isArray(json) || depth > 6) {
+    return pick<JsonValue>([null, 1, "a", {}, { a: 1 }, { b: { a: [] } }, [{ b: 1 }], [1, { a: 1 }]]) ?? null;
+  }
+  const { const: only, enum: values, $ref, allOf, anyOf, oneOf, if: condition, then: holds, else: fails } = json;
+  const inPlace = [allOf, anyOf, oneOf].flatMap((list) => (Array.isArray(list) ? list : []));
+  const others = [...inPlace, ...[condition, holds, fails].filter((one) => one !== undefined)];
+  if (typeof $ref === "string") others.push(Object(root["$defs"])[$ref.slice("#/$defs/".length)]);
+  if (others.length > 0 && random() < 0.5) return aim(pick(others), root, random, depth + 1);
+  if (only !== undefined) return only;
+  if (Array.isArray(values)) return pick(values) ?? null;
+  const { type = ["object", "array"], properties, patternProperties, additionalProperties } = json;
+  const { prefixItems, items, maxItems = 3 } = json;
+  switch (pick([type].flat())) {
+    case "object": {
+      const named = { ab: additionalProperties, a: Object(patternProperties)["^a"], ...Object(properties) };
+      const members = Object.entries<JsonValue>(named).filter(() => random() < 0.7);
+      return Object.fromEntries(members.map(([name, inner]) => [name, aim(inner, root, random, depth + 1)]));
+    }
+    case "array": {
+      const first = Array.isArray(prefixItems) ? prefixItems : [];
+      const length = Math.min(Number(maxItems), first.length + Math.floor(random() * 3));
+      return Array.from({ length }, (_, index) => aim(first[index] ?? items, root, random, depth + 1));
+    }
+    default:
+      return pick([null, 1, "a"]) ?? null;
+  }
+}
+
+/** Numbers from 0 to 1, the same for the same seed. */
+function randomOf(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
 /** Every path into a value, with each index as itself and as any. */
 function pathsInto(value: JsonValue): readonly (readonly Step[])[] {
   if (typeof value !== "object" || value === null) return [[]];
@@ -98,9 +139,13 @@ function takes(schema: Schema, payload: JsonObject): boolean {
 test("no payload that a schema takes has a path that was warned of as excluded", () => {
   const count = { taken: 0, excluded: 0 };
   const asked = fc.array(names, { minLength: 1, maxLength: 3 });
-  const property = fc.property(roots, fc.array(payloads.object, { maxLength: 8 }), asked, (json, some, path) => {
+  const given = fc.array(payloads.object, { maxLength: 4 });
+  const property = fc.property(roots, given, fc.nat(), asked, (json, made, seed, path) => {
     const schema = compile(json);
     if (schema === undefined) return;
+    const random = randomOf(seed);
+    const aimed = Array.from({ length: 12 }, () => aim(json, json, random)).filter(isObject);
+    const some = [...made, ...aimed];
     const paths = new SchemaPaths(json);
     if (!paths.mayResolve(path)) count.excluded += 1;
     for (const payload of some.filter((one) => takes(schema, one))) {
@@ -118,7 +163,7 @@ test("no payload that a schema takes has a path that was warned of as excluded",
   expect(count.excluded).toBeGreaterThan(100);
 });
 
-test("a schema excludes a path by each rule that is written down", () => {
+test("a schema excludes a path by each rule that is written down, and by no other", () => {
   const excluded: readonly [JsonObject, readonly Step[]][] = [
     [{ properties: { a: false } }, ["a"]],
     [{ properties: { a: { type: "string" } } }, ["a", "b"]],
@@ -141,7 +186,17 @@ test("a schema excludes a path by each rule that is written down", () => {
     // biome-ignore lint/suspicious/noThenProperty: it is a keyword.
     [{ if: { required: ["b"] }, then: { properties: { a: false } }, else: { properties: { a: false } } }, ["a"]],
   ];
+  const admitted: readonly [JsonObject, readonly Step[]][] = [
+    [{ properties: { a: { items: { type: "string" } } } }, ["a", "0", "b"]],
+    [{ properties: { a: { prefixItems: [{ type: "string" }, {}], items: false } } }, ["a", anyItem, "b"]],
+    [{ properties: { a: { prefixItems: [{ type: "string" }] } } }, ["a", anyItem, "b"]],
+    [{ not: { properties: { a: false } } }, ["a"]],
+    [{ unevaluatedProperties: false, dependentSchemas: { b: { properties: { a: true } } } }, ["a"]],
+    [{ additionalProperties: false, patternProperties: { "^a": true } }, ["ab"]],
+    [{ $ref: "#named", $defs: { x: { $anchor: "named", properties: { a: false } } } }, ["a"]],
+  ];
   for (const [json, path] of excluded) expect([json, new SchemaPaths(json).mayResolve(path)]).toEqual([json, false]);
+  for (const [json, path] of admitted) expect([json, new SchemaPaths(json).mayResolve(path)]).toEqual([json, true]);
 });
 
 test("a schema that doubles at each reference is given up and excludes nothing, in little time", () => {
