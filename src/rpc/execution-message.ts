@@ -60,7 +60,8 @@ export function detailMessage(execution: ExecutionDetail, listed: ListedNodeRuns
     // The column holds a text whose root was checked to be an object.
     payload: parseJson(payload) as JsonObject,
     ...(response !== undefined && { response: valueMessage(response) }),
-    ...(listed && { nodeRuns: listed.runs.map((run) => nodeRunMessage(run, views)), notedRuns: listed.notedRuns }),
+    ...(listed && { nodeRuns: listed.runs.map((run) => nodeRunMessage(run, views)) }),
+    ...(listed && listed.notedRuns > 0 && { notedRuns: listed.notedRuns }),
   });
 }
 

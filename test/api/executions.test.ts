@@ -83,7 +83,7 @@ describe("an execution", () => {
     });
   });
 
-  test("shows, while it runs, the node runs that are recorded so far, and no waits among them", async () => {
+  test("shows, while it runs, the node runs that are recorded so far, and until when it waits on which", async () => {
     const id = await calls.start({ workflow: "slow-task" });
     await calls.until(getExecution, { execution_id: id }, {});
     const { message, headers } = await calls.ask(getExecution, { execution_id: id });
@@ -95,9 +95,12 @@ describe("an execution", () => {
     expect(message).not.toHaveProperty("end_time");
     expect([headers.get("x-execution-id"), headers.get("x-execution-status")]).toEqual([id, "RUNNING"]);
     await calls.until(getNodeRun, { execution_id: id, node_id: "1" }, { state: "SUCCESS" });
-    expect((await calls.ask(getExecution, { execution_id: id })).message).toMatchObject({
-      node_runs: [run("1", "Start")],
-    });
+    const { end_time, ...waiting } = run("2", "Wait", { state: "WAITING", wait_end_time: aTime });
+    expect(end_time).toBe(aTime);
+    expect(Object((await calls.ask(getExecution, { execution_id: id })).message).node_runs).toEqual([
+      run("1", "Start"),
+      waiting,
+    ]);
   });
 
   test("shows the nodes inside of a Group one by one and not among its own", async () => {

@@ -387,7 +387,7 @@ export const comments: Readonly<Record<string, string>> = {
   "flowcall.v1.Execution.node_runs": "The nodes outside of Groups that have run, in the order in which they ended, without their outputs, and behind them those\nthat are under way: RUNNING from about half a second after they began, WAITING at once. Empty in lists.",
   "flowcall.v1.Execution.rerun_of": "The execution whose payload this one runs again; set where the source is RERUN.",
   "flowcall.v1.Execution.retry_of": "The execution of which this one tries a node again; set where the source is RETRY.",
-  "flowcall.v1.Execution.noted_runs": "How many node runs have notes, those inside of Groups too. Left out in lists.",
+  "flowcall.v1.Execution.noted_runs": "How many node runs have notes, those inside of Groups too. Absent where none has, and in lists.",
   "flowcall.v1.Execution.State": "Where an execution stands. The last four are final.",
   "flowcall.v1.Execution.State.STATE_UNSPECIFIED": "Not set.",
   "flowcall.v1.Execution.State.QUEUED": "Accepted; waits for somebody to run it.",

@@ -580,7 +580,7 @@ export type Execution = Message<"flowcall.v1.Execution"> & {
   retryOf?: string | undefined;
 
   /**
-   * How many node runs have notes, those inside of Groups too. Left out in lists.
+   * How many node runs have notes, those inside of Groups too. Absent where none has, and in lists.
    *
    * @generated from field: optional int32 noted_runs = 21 [json_name = "noted_runs"];
    */
