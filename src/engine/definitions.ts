@@ -29,6 +29,8 @@ type DefinitionCheck = Pick<PoolTask<"definition">, "path" | "signal"> & {
   readonly derivesSchema?: boolean;
   /** What the workflow's integration declares, as it is kept. Nothing is said of such fields where that is absent. */
   readonly applicationFields?: string;
+  /** The definition's JSON, where it is at hand. */
+  readonly text?: string;
 };
 
 export type DefinitionsOptions = {
@@ -50,10 +52,11 @@ export class Definitions {
   /** Tells all that is wrong with a definition. Throws RequestError where that takes too long, or too many wait. */
   async check(
     definition: WorkflowDefinition,
-    { derivesSchema = false, applicationFields, ...call }: DefinitionCheck,
+    { derivesSchema = false, applicationFields, text: known, ...call }: DefinitionCheck,
   ): Promise<Findings> {
     const { limits, pool } = this.#options;
-    const text = toJsonString(WorkflowDefinitionSchema, definition);
+    if (known === undefined) await this.#turn(call.path);
+    const text = known ?? toJsonString(WorkflowDefinitionSchema, definition);
     const fields = applicationFields === undefined ? undefined : parseFields(applicationFields);
     if (!derivesSchema && isSmall(definition, text)) {
       return compileGraph(definition, limits, fields && { applicationFields: fields });
@@ -76,16 +79,16 @@ export class Definitions {
    * Compiles a definition that was checked, one at a time and a few milliseconds in each turn. Throws where it does not
    * compile.
    *
+   * @param definition asked for when it is its turn
    * @param path whose turn it is: `[organizationId, environmentId]`
    */
-  async load(definition: WorkflowDefinition, path: readonly string[]): Promise<Graph> {
-    const { limits, turns } = this.#options;
+  async load(definition: () => WorkflowDefinition, path: readonly string[]): Promise<Graph> {
+    const { limits } = this.#options;
     if (this.#isLoading) await new Promise<void>((resolve) => this.#waiting.push(path, resolve));
     this.#isLoading = true;
     try {
-      const { graph, errors } = await loadGraph(definition, limits, () =>
-        turns.isOver ? turns.next(path) : undefined,
-      );
+      await this.#turn(path);
+      const { graph, errors } = await loadGraph(definition(), limits, () => this.#turn(path));
       if (graph === undefined) throw new Error(`a definition does not compile: ${errors[0]?.message}`);
       return graph;
     } finally {
@@ -93,6 +96,11 @@ export class Definitions {
       if (next === undefined) this.#isLoading = false;
       else next();
     }
+  }
+
+  #turn(path: readonly string[]): Promise<void> | undefined {
+    const { turns } = this.#options;
+    return turns.isOver ? turns.next(path) : undefined;
   }
 }
 

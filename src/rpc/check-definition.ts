@@ -5,6 +5,8 @@ import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
 type CheckOptions = {
   /** The workflow's id. */
   readonly id: string;
+  /** Its JSON. */
+  readonly text: string;
   /** What its integration declares, as it is kept. */
   readonly applicationFields?: string;
   readonly definitions: Definitions;

@@ -46,10 +46,16 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
       const { organizationId, environmentId } = principalOf(call);
       const { linkedAccountId, configId, outputsOf } = request;
       const { workflowId, slug, revision, ...draft } = await readDraft(workflows, reachOf(call), request);
-      const definition = parseDefinition(draft.definition);
+      const definition = await parseDefinition(draft.definition, call);
       const path = turnOf(call);
-      await checkDefinition(definition, { id: workflowId, definitions, path, signal: call.signal });
-      const graph = await definitions.load(definition, path);
+      await checkDefinition(definition, {
+        id: workflowId,
+        text: draft.definition,
+        definitions,
+        path,
+        signal: call.signal,
+      });
+      const graph = await definitions.load(() => definition, path);
       const kept = await workflows.keepDraft({ environmentId, workflowId, revision, linkedAccountId });
       const origin = outputsOf && { environmentId, executionId: outputsOf.executionId };
       const body =

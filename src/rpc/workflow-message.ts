@@ -1,5 +1,6 @@
 import { create, fromJsonString } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Call } from "../domain/call.ts";
 import type { Reach } from "../domain/principal.ts";
 import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../domain/workflow.ts";
 import {
@@ -18,7 +19,9 @@ export function referenceOf({ workflow, slug }: Named): WorkflowReference {
   return slug === undefined ? { workflow } : { workflow, slug };
 }
 
-export function parseDefinition(text: string): WorkflowDefinition {
+/** Parses a definition that is kept, when it is the caller's turn: one of a mebibyte takes some ten milliseconds. */
+export async function parseDefinition(text: string, call: Call): Promise<WorkflowDefinition> {
+  await call.reply?.turn();
   // What an older release stored may hold fields that this one does not know any more.
   return fromJsonString(WorkflowDefinitionSchema, text, { ignoreUnknownFields: true });
 }
@@ -53,10 +56,10 @@ export function panelOf({ nodes }: WorkflowDefinition): ApiCallTrigger | undefin
   return start?.value.trigger.case === "apiCall" ? start.value.trigger.value : undefined;
 }
 
-export function draftMessage({ workflowId, definition, revision, updateTime }: DraftRecord) {
+export async function draftMessage({ workflowId, definition, revision, updateTime }: DraftRecord, call: Call) {
   return create(DraftSchema, {
     workflowId,
-    definition: parseDefinition(definition),
+    definition: await parseDefinition(definition, call),
     etag: etagOf(revision),
     updateTime: timestampFromDate(updateTime),
   });

@@ -73,8 +73,9 @@ export function workflowPublishing({ workflows, integrations, definitions, answe
   };
 
   const warningsOf = async (definition: string, workflow: WorkflowRecord, call: Call) => [
-    ...(await checkDefinition(parseDefinition(definition), {
+    ...(await checkDefinition(await parseDefinition(definition, call), {
       id: workflow.id,
+      text: definition,
       applicationFields: await declaredFor(workflow, call),
       definitions,
       path: turnOf(call),
@@ -88,7 +89,7 @@ export function workflowPublishing({ workflows, integrations, definitions, answe
       if (request.definition !== undefined || request.deriveSchema) requireScope(call, Scope.AUTHOR);
       const workflow = await find(call, request);
       const draft = await workflows.getDraft(principalOf(call).environmentId, workflow.id);
-      const definition = request.definition ?? parseDefinition(draft.definition);
+      const definition = request.definition ?? (await parseDefinition(draft.definition, call));
       const { deriveSchema } = request;
       const applicationFields = await declaredFor(workflow, call);
       return create(ValidateDraftResponseSchema, {
@@ -130,7 +131,7 @@ export function workflowPublishing({ workflows, integrations, definitions, answe
     getVersion: async (request, call) => {
       const workflow = await find(call, request);
       const { definition, ...version } = await findVersion(call, workflow, request.version);
-      return Object.assign(versionMessage(workflow, version), { definition: parseDefinition(definition) });
+      return Object.assign(versionMessage(workflow, version), { definition: await parseDefinition(definition, call) });
     },
 
     restoreVersion: async (request, call) => {

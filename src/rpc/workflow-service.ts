@@ -37,7 +37,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
       currentVersion === undefined
         ? (await workflows.getDraft(environmentId, id)).definition
         : await workflows.getVersion(environmentId, id, currentVersion);
-    return workflowMessage(workflow, baseUrl(call), text === undefined ? undefined : parseDefinition(text));
+    return workflowMessage(workflow, baseUrl(call), text === undefined ? undefined : await parseDefinition(text, call));
   };
 
   return implement(WorkflowService, {
@@ -88,7 +88,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
 
     getDraft: async (request, call) => {
       const { id } = await find(call, request);
-      return draftMessage(await workflows.getDraft(principalOf(call).environmentId, id));
+      return await draftMessage(await workflows.getDraft(principalOf(call).environmentId, id), call);
     },
 
     saveDraft: async (request, call) => {
@@ -98,7 +98,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
         definition: toJsonString(WorkflowDefinitionSchema, request.definition ?? create(WorkflowDefinitionSchema)),
         ...expectedOf(request),
       });
-      return draftMessage(draft);
+      return await draftMessage(draft, call);
     },
   });
 }

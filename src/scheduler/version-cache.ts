@@ -61,10 +61,8 @@ export class VersionCache {
   }
 
   #compile({ organizationId, environmentId }: VersionOwner, definition: string): Promise<Graph> {
-    return this.#options.definitions.load(fromJsonString(WorkflowDefinitionSchema, definition), [
-      organizationId,
-      environmentId,
-    ]);
+    const parse = () => fromJsonString(WorkflowDefinitionSchema, definition);
+    return this.#options.definitions.load(parse, [organizationId, environmentId]);
   }
 
   #weigh(key: string, cached: Cached, bytes: number): void {

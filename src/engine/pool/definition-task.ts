@@ -16,7 +16,8 @@ export type DefinitionReply = { readonly errors: readonly JsonValue[]; readonly 
 /** Compiles definitions, and tells what is wrong with them. */
 export function createDefinitionTask(limits: Limits): RunTask<"definition"> {
   return ({ head: { derivesSchema }, texts: [text = "", fields] }) => {
-    const definition = fromJsonString(WorkflowDefinitionSchema, text);
+    // What an older release stored may hold fields that this one does not know any more.
+    const definition = fromJsonString(WorkflowDefinitionSchema, text, { ignoreUnknownFields: true });
     const { errors, warnings } = compileGraph(
       definition,
       limits,
