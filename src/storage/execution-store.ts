@@ -113,7 +113,7 @@ export class ExecutionStore {
     this.#readResult = new SharedStatement({
       sharing: { ...sharing, inFlightMax: 1 },
       // To read, to hand over and to write out a mebibyte takes the database and this process as long as ten small calls.
-      restShare: 1,
+      restShare: 2,
       send: (all) => readResults(db, all),
       turnOf: (query) => turnOf(query),
       charsOf: ({ bytes }) => bytes,
