@@ -6,6 +6,8 @@ import {
   hangingAccounts,
   hugeJournal,
   manyRecords,
+  unfinishedBodies,
+  unreadReplies,
 } from "./cases/attacks.ts";
 import { blockedLoop } from "./cases/blocked-loop.ts";
 import { busyPool } from "./cases/busy-pool.ts";
@@ -77,4 +79,6 @@ export const cases: readonly FaultCase[] = [
   manyRecords,
   endlessQuery,
   endlessTexts,
+  unreadReplies,
+  unfinishedBodies,
 ];

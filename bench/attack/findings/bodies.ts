@@ -14,17 +14,17 @@ export const bodies: readonly Attack[] = [
   {
     id: "13d",
     title: "a response of 1 MB on 128 streams of HTTP/2 whose window stays shut, 50 connections",
-    prepare: async ({ tenant }) => {
+    prepare: async ({ tenant, scale }) => {
       await publishLine(tenant, "large", [{ response: { data: "{{event.body}}" } }]);
       const headers = { linked_account_id: tenant.account, prefer: "wait=10" };
       const body = { s: "x".repeat(1_000_000) };
       const { execution_id } = await callApi(tenant, "POST", "/api/v1/workflow/large/execute", body, headers);
-      return { id: String(execution_id) };
+      return { id: String(execution_id), connections: Math.ceil(50 * scale) };
     },
     run: async (attacker) => {
       const { given, key, account } = attacker.options;
       const path = `/api/v1/execution/${given["id"]}/response`;
-      await attacker.repeat(50, async () => {
+      await attacker.repeat(Number(given["connections"]), async () => {
         const session = attacker.connectHttp2();
         session.settings({ initialWindowSize: 0 });
         for (let stream = 0; stream < 128; stream += 1) {
@@ -37,8 +37,32 @@ export const bodies: readonly Attack[] = [
     },
   },
   {
+    id: "13e",
+    title: "128 streams on 50 open connections of HTTP/2, 8 ahead on 200 of HTTP/1.1, in one moment, again and again",
+    isVolume: true,
+    prepare: async ({ tenant }) => {
+      await publishLine(tenant, "small", [{ response: { data: "1" } }]);
+      const headers = { linked_account_id: tenant.account, prefer: "wait=10" };
+      const { execution_id } = await callApi(tenant, "POST", "/api/v1/workflow/small/execute", {}, headers);
+      return { id: String(execution_id) };
+    },
+    run: async (attacker) => {
+      const moments = new Moments();
+      const sessions = attacker.repeat(50, () => askAtOnce(attacker, moments));
+      const sockets = attacker.repeat(200, () => pipelineAtOnce(attacker, moments));
+      const beat = async () => {
+        while (!attacker.isOver) {
+          await attacker.pause(momentsMs);
+          moments.come();
+        }
+      };
+      await Promise.all([sessions, sockets, beat()]);
+    },
+  },
+  {
     id: "14",
     title: "unfinished bodies of 4 MiB to ExecuteWorkflow with a good key, 4 connections with 128 streams each",
+    prepare: async ({ scale }) => ({ streams: Math.ceil(128 * scale) }),
     run: (attacker) => leaveUnfinished(attacker, "/flowcall.v1.ExecutionService/ExecuteWorkflow", "application/grpc"),
   },
   {
@@ -99,11 +123,64 @@ export const bodies: readonly Attack[] = [
   },
 ];
 
+/** How far apart the moments are at which all connections are written to. */
+const momentsMs = 2_000;
+
+/** Moments for which many wait together. */
+class Moments {
+  #next = Promise.withResolvers<void>();
+
+  async wait(attacker: Attacker): Promise<void> {
+    await Promise.race([this.#next.promise, attacker.untilOver()]);
+  }
+
+  come(): void {
+    this.#next.resolve();
+    this.#next = Promise.withResolvers();
+  }
+}
+
+/** Opens as many streams as it may at each moment, on a connection that stays. */
+async function askAtOnce(attacker: Attacker, moments: Moments): Promise<void> {
+  const { given, key, account } = attacker.options;
+  const session = attacker.connectHttp2();
+  const closed = once(session, "close");
+  const ask = async () => {
+    const path = `/api/v1/execution/${given["id"]}/response`;
+    const request = session.request({ ":path": path, "x-api-key": key, linked_account_id: account });
+    request.on("error", () => attacker.count("stream failed"));
+    request.once("response", (head) => attacker.count(`stream ${head[":status"]}`));
+    await once(request.resume(), "close");
+  };
+  while (!attacker.isOver && !session.destroyed) {
+    await moments.wait(attacker);
+    if (attacker.isOver) return;
+    await Promise.race([Promise.all(Array.from({ length: 128 }, () => ask().catch(() => undefined))), closed]);
+  }
+}
+
+/** The same by HTTP/1.1, where what is sent ahead is pipelined. */
+async function pipelineAtOnce(attacker: Attacker, moments: Moments): Promise<void> {
+  const { given, key, account } = attacker.options;
+  const path = `/api/v1/execution/${given["id"]}/response`;
+  const head = `GET ${path} HTTP/1.1\r\nhost: a\r\nx-api-key: ${key}\r\nlinked_account_id: ${account}\r\n\r\n`;
+  const socket = attacker.connect();
+  const closed = once(socket, "close");
+  socket.on("data", (data: Buffer) => attacker.count("bytes answered", data.length));
+  while (!attacker.isOver && !socket.destroyed) {
+    await moments.wait(attacker);
+    attacker.count("pipelined", 8);
+    socket.write(head.repeat(8));
+    await Promise.race([once(socket, "data"), closed]);
+  }
+}
+
 async function leaveUnfinished(attacker: Attacker, path: string, type: string): Promise<void> {
-  const { key } = attacker.options;
+  const { key, given } = attacker.options;
+  const length = Number(given["streams"] ?? 128);
   await attacker.repeat(4, async () => {
     const session = attacker.connectHttp2();
-    const streams = Array.from({ length: 128 }, async () => {
+    const streams = Array.from({ length }, async () => {
       const stream = attacker.openStream(session, path, { "x-api-key": key, "content-type": type }).resume();
       stream.write(type === "application/proto" ? Buffer.alloc(messageBytes - 100) : unfinished);
       attacker.count("bodies");

@@ -25,6 +25,11 @@ type AttackCase = {
   readonly controlDrainSeconds?: number;
 };
 
+/** A service that counts requests, and not their bytes. */
+const unboundedBytes: Composition = {
+  serverLimits: { bodyBytesMax: 1024 ** 4, keyBodyBytesMax: 1024 ** 4, connectionBodyBytesMax: 1024 ** 4 },
+};
+
 export const anonymousStreams = attackCase({
   id: "D1",
   title: "streams that need no key: questions without a pause, unfinished messages, watches",
@@ -98,6 +103,31 @@ export const endlessTexts = attackCase({
   sampleEnvironment: { FLOWCALL_QUERY_MS: "60000" },
   mutant: { mutant: "texts-without-end" },
   breach: /RSS|ended by/,
+});
+
+export const unreadReplies = attackCase({
+  id: "D7",
+  title: "6,400 replies of 1 MB are asked for at once, and never read",
+  attacks: ["13d"],
+  seconds: [12, 2],
+  sampleScale: 1 / 10,
+  // A key may hold 64 MiB.
+  fact: ({ counts: { "stream 200": held = 0 } }) => (held <= 67 ? undefined : `${held} replies of 1 MB are held`),
+  mutant: unboundedBytes,
+  breach: /are held/,
+});
+
+export const unfinishedBodies = attackCase({
+  id: "D8",
+  title: "2 GB of bodies that never end, with one key",
+  attacks: ["14"],
+  seconds: [12, 1],
+  sampleScale: 1 / 8,
+  // So much comes in a moment, however busy the machine is.
+  sampleEnvironment: { FLOWCALL_KEY_BODY_BYTES: String(8 * 1024 ** 2) },
+  fact: ({ counts }) => ((counts["grpc 8"] ?? 0) > 0 ? undefined : "bodies without an end are all held"),
+  mutant: unboundedBytes,
+  breach: /RSS|ended by|all held/,
 });
 
 /**
