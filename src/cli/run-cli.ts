@@ -1,16 +1,18 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { commands, helpGroups } from "./commands.ts";
+import { adviceOf } from "./frame/advice.ts";
 import type { Arguments } from "./frame/arguments.ts";
 import { type Command, type CommandText, commonFormats, commonOptions, type Program } from "./frame/command.ts";
 import { readWords } from "./frame/command-tree.ts";
 import { complete, completeText } from "./frame/completion.ts";
+import type { Context } from "./frame/context.ts";
 import { helpOf, overview } from "./frame/help.ts";
 import { ProfileStore } from "./frame/profile-store.ts";
 import { readSettings } from "./frame/settings.ts";
 import { usageError } from "./said/cli-error.ts";
 import { type ExitCode, exitCodes } from "./said/exit-codes.ts";
-import { failureJson, failureOf, failureText } from "./said/failure.ts";
+import { type Failure, failureJson, failureOf, failureText } from "./said/failure.ts";
 import { type Format, Output, type Sink, type Stdin } from "./said/output.ts";
 
 /** The process as a command line sees it. */
@@ -79,20 +81,44 @@ async function runCommand(command: Command, given: Arguments, surroundings: Surr
   const output = new Output({ format, stdout, stderr, environment });
   const store = new ProfileStore(environment);
   let url: string | undefined;
+  let context: Context | undefined;
   try {
     const settings = await readSettings({ given, environment, store, isLenient: command.name.startsWith("profile ") });
     ({ url } = settings);
     const connect = async () => new (await import("./api/client.ts")).Client(settings);
-    return await command.run(given, { environment, stdin, output, store, settings, signal, connect });
+    context = { environment, stdin, output, store, settings, signal, connect };
+    return await command.run(given, context);
   } catch (error) {
-    return await tell(error, { stderr, isJson: format !== "text", ...(url !== undefined && { url }) });
+    const advise = context === undefined ? undefined : adviser(given, context);
+    return await tell(error, {
+      stderr,
+      isJson: format !== "text",
+      ...(url !== undefined && { url }),
+      ...(advise && { advise }),
+    });
   }
 }
 
-type Telling = { readonly stderr: Sink; readonly isJson: boolean; readonly url?: string };
+type Telling = {
+  readonly stderr: Sink;
+  readonly isJson: boolean;
+  readonly url?: string;
+  /** What to type in its place. */
+  readonly advise?: (failure: Failure) => Promise<string>;
+};
 
-async function tell(error: unknown, { stderr, isJson, url }: Telling): Promise<ExitCode> {
-  const failure = await failureOf(error, url);
+function advised(message: string, advice: string): string {
+  return advice === "" ? message : `${message.replace(/[^.!?]$/, "$&.")}${advice}`;
+}
+
+function adviser(given: Arguments, context: Context) {
+  return async (failure: Failure) => await adviceOf(failure, given, context);
+}
+
+async function tell(error: unknown, { stderr, isJson, url, advise }: Telling): Promise<ExitCode> {
+  const told = await failureOf(error, url);
+  const advice = (await advise?.(told)) ?? "";
+  const failure = { ...told, message: advised(told.message, advice) };
   stderr.write(`${isJson ? JSON.stringify(failureJson(failure)) : failureText(failure)}\n`);
   return failure.exitCode;
 }

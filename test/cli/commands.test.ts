@@ -227,8 +227,13 @@ describe("flowcall doctor", () => {
     const checks: readonly { readonly check: string; readonly message: string }[] = JSON.parse(
       await flow(["doctor", "-o", "json"]),
     );
-    expect(checks.map(({ check }) => check)).toEqual(["server", "ready", "clock", "version", "key"]);
-    expect(checks.at(-1)?.message).toMatch(/^a test key with the scopes execute, read, author/);
+    expect(checks.map(({ check }) => check)).toEqual(["server", "ready", "clock", "version", "key", "account", "slug"]);
+    const lost = await command.runHere(["doctor", "--account", "nobody", "--slug", "nope"]);
+    expect(lost).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^account: nobody: .*account put nobody.*\nslug: nope: .*integration put nope/),
+    });
+    expect(checks[4]?.message).toMatch(/^a test key with the scopes execute, read, author/);
   });
 });
 

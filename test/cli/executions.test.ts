@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { connect, createServer as createProxy } from "node:net";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Flowcall, productionKey, startFlowcall, testKey } from "../support/flowcall.ts";
+import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { FlowcallCommand } from "./flowcall-command.ts";
 
 const shell = promisify(execFile);
@@ -130,6 +131,139 @@ describe("executions from the command line", () => {
       code: 1,
       stderr: expect.stringContaining("http://127.0.0.1:1 (ECONNREFUSED)"),
     });
+  });
+});
+
+describe("what failed", () => {
+  const definition = {
+    nodes: [
+      { id: "s", name: "Start", start: { api_call: {} } },
+      {
+        id: "each",
+        name: "Each item",
+        group: {
+          array: "{{event.body.ids}}",
+          allow_partial_success: true,
+          output: "{{node.Each item.body.array_item}}",
+        },
+      },
+      {
+        id: "q",
+        name: "Pick",
+        group_id: "each",
+        transform: { query: '{{node.Each item.body.array_item}} = 2 ? $error("two") : 1' },
+      },
+      {
+        id: "c",
+        name: "Charge",
+        transform: { query: '{{event.body.fail}} ? $error("no money") : {{event.body.nmae}}' },
+      },
+      { id: "r", name: "Response", response: { data: '"done"' } },
+    ],
+    edges: [
+      { source: "s", target: "each" },
+      { source: "each", target: "q", port: "each" },
+      { source: "each", target: "c" },
+      { source: "c", target: "r" },
+    ],
+  };
+  const refused = async (...words: string[]) => {
+    const { code, stdout, stderr } = await command.runHere(words);
+    expect({ isRefused: code !== 0, stdout }).toEqual({ isRefused: true, stdout: "" });
+    return stderr;
+  };
+
+  test("is told by names in a list and an execution, and is tried again by one word", async () => {
+    await putWorkflow(flowcall.url, { alias: "fails", definition });
+    const run = async (payload: string) => {
+      const { stdout } = await command.runHere(["run", "fails", "--wait", "20", "-d", payload, "-o", "json"]);
+      return String(JSON.parse(stdout).execution_id);
+    };
+    const [failed, partial, good] = await Promise.all([
+      run('{"ids": [1, 2], "fail": true}'),
+      run('{"ids": [1, 2], "fail": false}'),
+      run('{"ids": [1], "fail": false}'),
+    ]);
+    const listed = await flow("ls", "--workflow", "fails");
+    expect(listed).toMatch(/^ID +STATE +WORKFLOW +ACCOUNT +CREATED +TOOK +ERROR$/m);
+    expect(listed).toMatch(new RegExp(`^${failed}  ERRORED +asana/fails v1 .* EXPRESSION_ERROR at Charge$`, "m"));
+    const said = await flow("get", failed);
+    expect(said).toContain("workflow  asana/fails v1\n");
+    expect(said).toMatch(/\n {6}ERRORED +each\[1\]\/q .*two/);
+    expect(said).toMatch(
+      /\n {2}ERRORED +c {2}Charge .* 1 note .*\n {6}note: "\{\{event.body.nmae\}\}" did not resolve\.$/,
+    );
+    expect(await flow("get", failed, "--node", "Charge")).toMatch(/^ERRORED +c {2}Charge/);
+
+    for (const words of [[], ["Charge"], ["c"], ["--failed"]]) {
+      const { code, stderr } = await command.runHere(["retry", failed, ...words]);
+      // With the Group's iterations the node behind them runs again.
+      expect({ code, stderr }).toEqual({
+        code: 0,
+        stderr: `Tries ${words[0] === "--failed" ? "each[1]/q" : "c"} again.\n`,
+      });
+    }
+    expect(await flow("retry", partial, "--failed")).toMatch(/^[0-9a-f]{24}$/);
+    expect(await refused("retry", partial)).toContain("--failed");
+    expect(await refused("retry", good, "--failed")).toContain(`Nothing of ${good} failed.`);
+    expect(await refused("retry", failed, "Chrge")).toContain(
+      "Did you mean Charge? It ran s (Start), each (Each item)",
+    );
+    expect(await refused("get", failed, "--node", "Pick")).toContain("as each[0]/q");
+  });
+
+  test("a test of a draft is listed as one, with the name of its workflow", async () => {
+    const { stdout } = await command.runHere(["workflow", "test", "create-task", "-o", "json"]);
+    const [{ execution_id: id }] = JSON.parse(stdout);
+    const listed = await flow("ls", "--source", "test", "--workflow", "create-task");
+    expect(listed).toMatch(new RegExp(`^${id}  COMPLETED +asana/create-task draft .* TEST$`, "m"));
+    expect(await flow("get", id)).toContain("workflow  asana/create-task draft\n");
+  });
+
+  test("a name that the server does not know is told with the nearest one, and where to look", async () => {
+    const lines = [
+      [["run", "creat-task"], "Did you mean create-task? See: flowcall workflow ls"],
+      [["run", "create-task", "--slug", "github"], "and is in asana: --slug asana"],
+      [["run", "create-task", "--account", "jon@acme.io"], "Did you mean john@acme.io"],
+      [["workflow", "get", "creat-task"], "Did you mean create-task?"],
+      [["ls", "--workflow", "creat-task"], "Did you mean create-task?"],
+      [["run", "batch-notes", "--sync"], "--wait 10s"],
+    ] as const;
+    for (const [words, said] of lines) expect(await refused(...words)).toContain(said);
+    const environment = { FLOWCALL_API_KEY: "tk-nobody-has-this-key" };
+    expect((await command.runHere(["ls"], { environment })).stderr).toContain("flowcall profile add");
+  });
+});
+
+describe("flowcall watch", () => {
+  test("reads on behind its last event where the connection breaks, as by a crash of the server", async () => {
+    const { hostname, port } = new URL(flowcall.url);
+    let connections = 0;
+    const id = await flow("run", "slow-task");
+    const proxy = createProxy((socket) => {
+      connections += 1;
+      const upstream = connect(Number(port), hostname);
+      socket.pipe(upstream).on("error", () => socket.destroy());
+      socket.on("error", () => upstream.destroy());
+      const isCut = connections === 1;
+      let isBegun = false;
+      upstream.on("data", (bytes) => {
+        if (isCut && isBegun) return void socket.resetAndDestroy();
+        // The first event holds the execution's id.
+        isBegun ||= bytes.includes(id);
+        socket.write(bytes);
+      });
+      upstream.on("close", () => socket.end());
+    });
+    await once(proxy.listen(0, "127.0.0.1"), "listening");
+    const address = proxy.address();
+    const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
+    const { code, stdout, stderr } = await command.runHere(["watch", id], { environment: { FLOWCALL_URL: url } });
+    proxy.close();
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "The stream was cut off; reading on…\n" });
+    expect(stdout.match(/^ACCEPTED/gm)).toHaveLength(1);
+    expect(stdout).toMatch(/\nCOMPLETED /);
+    expect(connections).toBeGreaterThan(1);
   });
 });
 

@@ -5,12 +5,15 @@ import {
   ExecutionService,
   NodeRunSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
+import type { Client } from "../api/client.ts";
 import { type Command, curlOption } from "../frame/command.ts";
 import { send } from "../frame/context.ts";
 import { exitCodes } from "../said/exit-codes.ts";
 import { printable } from "../said/output.ts";
 import { durationText, errorText, member, nodeRunText, timeText } from "./execution-text.ts";
+import { groupFailures, pathOf } from "./failed-node.ts";
 import { guard, guarded } from "./guard.ts";
+import { workflowNames, workflowText } from "./workflow-names.ts";
 
 const service = ExecutionService.method;
 
@@ -26,15 +29,20 @@ export const get: Command = {
   example: "flowcall get 66e404464f475f36c0c95b5d",
 
   async run(given, context) {
-    const { output } = context;
+    const { output, signal } = context;
     const request = guarded(given);
-    const nodeId = given.text("node");
-    if (nodeId === undefined) {
-      return await send(context, given, service.getExecution, request, (execution) => {
-        output.value(toJson(ExecutionSchema, execution), executionText(execution));
+    const word = given.text("node");
+    if (word === undefined) {
+      return await send(context, given, service.getExecution, request, async (execution) => {
+        const said = output.format === "text" ? await executionText(execution, await context.connect()) : "";
+        output.value(toJson(ExecutionSchema, execution), said);
         return exitCodes.done;
       });
     }
+    const client = await context.connect();
+    const nodeId = given.isSet("curl")
+      ? word
+      : await pathOf(client, await client.unary(service.getExecution, request, { signal }), word);
     return await send(context, given, service.getNodeRun, { ...request, nodeId }, (nodeRun) => {
       // The JSON of a message of ours is an object.
       const json = toJson(NodeRunSchema, nodeRun) as JsonObject;
@@ -45,14 +53,15 @@ export const get: Command = {
   },
 };
 
-function executionText(execution: Execution): string {
-  const { createTime, endTime, error, nodeRuns, notedRuns = 0 } = execution;
+async function executionText(execution: Execution, client: Client): Promise<string> {
+  const { workflowId, workflowVersion, createTime, endTime, error, nodeRuns, notedRuns = 0 } = execution;
+  const [names, failures] = await Promise.all([workflowNames(client, [workflowId]), groupFailures(client, execution)]);
   // The JSON of a message of ours is an object.
   const json = toJson(ExecutionSchema, execution) as JsonObject;
   const facts = [
     ["id", execution.id],
     ["state", member(json, "state")],
-    ["workflow", `${execution.workflowId} v${execution.workflowVersion}`],
+    ["workflow", workflowText(names.get(workflowId) ?? workflowId, workflowVersion)],
     ["account", execution.linkedAccountId],
     ["type", `${member(json, "type")} ${member(json, "source")}`],
     ["tag", execution.tag],
@@ -60,8 +69,9 @@ function executionText(execution: Execution): string {
     ["retry of", execution.retryOf],
     ["created", timeText(createTime)],
     ["ended", endTime && `${timeText(endTime)} after ${durationText(createTime, endTime)}`],
-    ["payload", JSON.stringify(json["payload"] ?? {})],
-    ["response", "response" in json ? JSON.stringify(json["response"]) : undefined],
+    ["payload", shortened(JSON.stringify(json["payload"] ?? {}))],
+    ["status", execution.statusCode === undefined ? undefined : String(execution.statusCode)],
+    ["response", "response" in json ? shortened(JSON.stringify(json["response"])) : undefined],
     ["error", error && errorText(error)],
     [
       "notes",
@@ -69,5 +79,17 @@ function executionText(execution: Execution): string {
     ],
   ] as const;
   const lines = facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(9)} ${printable(text)}`]));
-  return [...lines, ...nodeRuns.map((nodeRun) => `  ${nodeRunText(nodeRun)}`)].join("\n");
+  const runs = nodeRuns.flatMap((run) => [
+    `  ${nodeRunText(run)}`,
+    ...run.notes.map((note) => `      note: ${printable(note)}`),
+    ...(failures.get(run.path) ?? []).map((failure) => `      ${nodeRunText(failure)}`),
+  ]);
+  return [...lines, ...runs].join("\n");
+}
+
+/** A line is to be read; `-o json` has all of it. */
+const lettersMax = 1_000;
+
+function shortened(text: string): string {
+  return text.length <= lettersMax ? text : `${text.slice(0, lettersMax)}… (${text.length} letters; -o json has all)`;
 }

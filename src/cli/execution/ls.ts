@@ -1,6 +1,7 @@
 import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
 import {
   type Execution,
+  type ExecutionError,
   ExecutionSchema,
   ExecutionService,
   ListExecutionsRequestSchema,
@@ -11,8 +12,10 @@ import {
 import { accountOption, type Command, curlOption, slugOption } from "../frame/command.ts";
 import { send } from "../frame/context.ts";
 import { exitCodes } from "../said/exit-codes.ts";
-import { member } from "./execution-text.ts";
+import type { Column } from "../said/output.ts";
+import { durationText, member, timeText } from "./execution-text.ts";
 import { filterOf, wordsOf } from "./list-filter.ts";
+import { workflowNames, workflowText } from "./workflow-names.ts";
 
 const service = ExecutionService.method;
 
@@ -70,15 +73,38 @@ export const ls: Command = {
     }
     // The JSON of a message of ours is an object.
     const rows = found.slice(0, limit).map((execution) => toJson(ExecutionSchema, execution) as JsonObject);
-    context.output.table(rows, [
+    const isText = context.output.format === "text";
+    const names = isText ? await workflowNames(client, [...new Set(found.map((one) => one.workflowId))]) : new Map();
+    const byId = new Map(found.map((execution) => [execution.id, execution]));
+    const of = (row: JsonObject) => byId.get(member(row, "id") ?? "");
+    const columns: readonly Column<JsonObject>[] = [
       ["ID", (row) => member(row, "id")],
       ["STATE", (row) => member(row, "state")],
-      ["WORKFLOW", (row) => `${member(row, "workflow_id")} v${member(row, "workflow_version")}`],
+      ["WORKFLOW", (row) => workflowText(nameOf(names, row), of(row)?.workflowVersion ?? 0)],
       ["ACCOUNT", (row) => member(row, "linked_account_id")],
-      ["SOURCE", (row) => member(row, "source")],
-      ["CREATED", (row) => member(row, "create_time")],
+      ["CREATED", (row) => timeText(of(row)?.createTime)],
+      ["TOOK", (row) => durationText(of(row)?.createTime, of(row)?.endTime)],
+      ["SOURCE", (row) => (member(row, "source") === "API_CALL" ? "" : member(row, "source"))],
       ["TAG", (row) => member(row, "tag")],
-    ]);
+      ["ERROR", (row) => shortError(of(row)?.error)],
+    ];
+    // What says the same of all, nothing, takes no room.
+    context.output.table(
+      rows,
+      columns.filter(([title, text]) => title === "TOOK" || rows.some((row) => (text(row) ?? "") !== "")),
+    );
     return exitCodes.done;
   },
 };
+
+function nameOf(names: ReadonlyMap<string, string>, row: JsonObject): string {
+  const id = member(row, "workflow_id") ?? "";
+  return names.get(id) ?? id;
+}
+
+/** As `HTTP_STATUS at Charge`; `flowcall get` says all. */
+function shortError(error: ExecutionError | undefined): string {
+  if (error === undefined) return "";
+  const node = error.nodeName || error.nodeId;
+  return node === undefined ? error.reason : `${error.reason} at ${node}`;
+}

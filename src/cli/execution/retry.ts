@@ -2,21 +2,36 @@ import { toJson } from "@bufbuild/protobuf";
 import { ExecutionService, RetryNodeResponseSchema } from "../../gen/flowcall/v1/execution_pb.ts";
 import { type Command, curlOption } from "../frame/command.ts";
 import { send } from "../frame/context.ts";
+import { usageError } from "../said/cli-error.ts";
 import { exitCodes } from "../said/exit-codes.ts";
+import { anyFailedNode, failedNode, pathOf } from "./failed-node.ts";
 import { guard, guarded } from "./guard.ts";
 
 const service = ExecutionService.method;
 
 export const retry: Command = {
   name: "retry",
-  summary: "Tries a node of an ended execution again, and all behind it, as a new execution; prints its id.",
-  positionals: ["ID", "NODE"],
-  options: { ...guard, ...curlOption },
-  example: "flowcall retry 66e404464f475f36c0c95b5d 3",
+  summary: "Tries what failed in an ended execution again, and all behind it, as a new execution; prints its id.",
+  positionals: ["ID", "NODE?"],
+  options: {
+    failed: { type: "boolean", help: "what failed and was let pass too: a skipped node, a Group's iterations" },
+    ...guard,
+    ...curlOption,
+  },
+  example: "flowcall retry 66e404464f475f36c0c95b5d --failed",
 
   async run(given, context) {
-    const request = { ...guarded(given), nodeId: given.word(1) };
+    const [, word] = given.positionals;
+    if (word !== undefined && given.isSet("failed")) throw usageError("Name a node, or say --failed: not both.");
+    const client = await context.connect();
+    const { signal } = context;
+    const execution = await client.unary(service.getExecution, guarded(given), { signal });
+    const isAny = given.isSet("failed");
+    const found = isAny ? async () => await anyFailedNode(client, execution) : async () => failedNode(execution);
+    const nodeId = word === undefined ? await found() : await pathOf(client, execution, word);
+    const request = { ...guarded(given), nodeId };
     return await send(context, given, service.retryNode, request, (reply) => {
+      if (context.output.format === "text") context.output.note(`Tries ${nodeId} again.`);
       context.output.value(toJson(RetryNodeResponseSchema, reply), reply.executionId);
       return exitCodes.done;
     });

@@ -69,9 +69,11 @@ function fieldsOf(given: Arguments, settings: Settings) {
 }
 
 function secondsOf(text: string): number {
-  const digits = /^(\d{1,3})s?$/.exec(text)?.[1];
-  if (digits === undefined) throw usageError(`--wait takes whole seconds, as 10 or 10s, not ${JSON.stringify(text)}.`);
-  return Number(digits);
+  const [, digits, unit] = /^(\d{1,3})(s|m)?$/.exec(text) ?? [];
+  if (digits === undefined) {
+    throw usageError(`--wait takes whole seconds or minutes, as 10, 10s or 1m, not ${JSON.stringify(text)}.`);
+  }
+  return Number(digits) * (unit === "m" ? 60 : 1);
 }
 
 /** A call that did not wait has an id and nothing else; one that waited has a value, or says why it has none. */

@@ -12,11 +12,13 @@ import { curlOf } from "../api/curl.ts";
 import { accountOption, type Command, curlOption } from "../frame/command.ts";
 import type { Context } from "../frame/context.ts";
 import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
+import { failureOf } from "../said/failure.ts";
 import { messageFrom } from "../said/json-text.ts";
 import { errorText, nodeRunText, timeText, wordOf } from "./execution-text.ts";
 import { LiveTree } from "./live-tree.ts";
 
-const triesMax = 10;
+/** How long a server may be away: as long as one that crashed takes to come back, and more. */
+const triesMax = 120;
 const retryMs = 500;
 
 export const watch: Command = {
@@ -74,7 +76,10 @@ async function show(
 
 type Followed = { readonly executionId: string; readonly account: string | undefined };
 
-/** Reads on behind the last event where a stream is cut off, as by a server that stops. */
+/**
+ * Reads on behind the last event where a stream is cut off: by a server that stops, that crashes, or a connection that
+ * breaks. One that was never there is not waited for.
+ */
 async function* follow(
   client: Client,
   { executionId, account }: Followed,
@@ -96,12 +101,18 @@ async function* follow(
       return;
     } catch (error) {
       if (signal.aborted) return;
-      const { Code, ConnectError } = await import("@connectrpc/connect");
-      if (ConnectError.from(error).code !== Code.Unavailable || tries >= triesMax) throw error;
+      if (lastEventId === undefined || tries >= triesMax || !(await isCutOff(error))) throw error;
       if (tries === 0) output.note("The stream was cut off; reading on…");
       await wait(retryMs, undefined, { signal }).catch(() => undefined);
     }
   }
+}
+
+/** A refusal of the server names its reason, which will be the same the next time; whatever else ends a stream cuts it off. */
+async function isCutOff(error: unknown): Promise<boolean> {
+  const { Code, ConnectError } = await import("@connectrpc/connect");
+  if (ConnectError.from(error).code === Code.Unavailable) return true;
+  return (await failureOf(error)).reason === undefined;
 }
 
 /** An event on a line. */

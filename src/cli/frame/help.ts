@@ -43,10 +43,16 @@ function commandHelp(program: Program, command: CommandText): string {
 
 usage: ${[program.name, name, ...words, "[OPTIONS]"].join(" ")}
 
-${indented(optionLines({ ...options, ...program.options }))}
-${formats === undefined ? "" : `\n--output is ${formats.join(", ")}.\n`}
+${indented(optionLines({ ...options, ...withFormats(program.options, formats) }))}
+
 example:
   ${example.replaceAll("\n", "\n  ")}`;
+}
+
+function withFormats(options: Options, formats: readonly string[] | undefined): Options {
+  const { output } = options;
+  if (output === undefined || formats === undefined) return options;
+  return { ...options, output: { ...output, help: formats.join(", ") } };
 }
 
 function optionLines(options: Options): string {

@@ -1,20 +1,24 @@
 import {
   create,
+  type DescMessage,
   type DescMethod,
   type DescMethodUnary,
   fromBinary,
   getOption,
   hasOption,
   type JsonObject,
+  type MessageInitShape,
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema, MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { IntegrationService } from "../../gen/flowcall/v1/integration_pb.ts";
+import { LinkedAccountService } from "../../gen/flowcall/v1/linked_account_pb.ts";
 import { type Scope, ScopeSchema, scope } from "../../gen/flowcall/v1/options_pb.ts";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { Client } from "../api/client.ts";
 import { fullName, Methods } from "../api/methods.ts";
 import { probe } from "../api/probe.ts";
-import type { Command } from "../frame/command.ts";
+import { accountOption, type Command, slugOption } from "../frame/command.ts";
 import type { Context } from "../frame/context.ts";
 import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
 import { failureOf } from "../said/failure.ts";
@@ -28,12 +32,14 @@ export const doctor: Command = {
   name: "doctor",
   summary: "Finds out why calls would fail, and says what to do; silent when all is well.",
   positionals: [],
-  options: {},
+  options: { ...accountOption, ...slugOption },
   example: "flowcall doctor",
 
   async run(_, context) {
     const checks = await examine(context);
     const bad = checks.filter(({ ok }) => !ok);
+    const { output } = context;
+    if (bad.length === 0 && output.format === "text" && output.stderr.isTTY === true) output.note("All is well.");
     if (context.output.format === "text") {
       context.output.value(null, bad.map(({ check, message }) => printable(`${check}: ${message}`)).join("\n"));
     } else {
@@ -147,7 +153,51 @@ async function keyChecks(context: Context): Promise<readonly Check[]> {
   ];
   const names = (list: typeof tried) => list.map(({ scopeName }) => scopeName).join(", ");
   const message = `a ${environmentOf(key)} key with the scopes ${names(has)}${lacks.length > 0 ? `, without ${names(lacks)}` : ""}`;
-  return [{ check: "key", ok: true, message }];
+  const ownKey = { check: "key", ok: true, message };
+  // Who may not read cannot be told of what is there.
+  return has.some(({ scopeName }) => scopeName === "read")
+    ? [ownKey, ...(await nameChecks(context, client))]
+    : [ownKey];
+}
+
+/** The account and the integration that calls mean where nothing else is said. */
+async function nameChecks({ settings }: Context, client: Client): Promise<readonly Check[]> {
+  const { account, slug } = settings;
+  const checks: Check[] = [];
+  if (account !== undefined) {
+    const problem = await missing(client, LinkedAccountService.method.getLinkedAccount, { accountId: account });
+    const advice = `flowcall account put ${account} makes it`;
+    checks.push({
+      check: "account",
+      ok: problem === undefined,
+      message: problem ? `${account}: ${problem} ${advice}` : account,
+    });
+  }
+  if (slug !== undefined) {
+    const problem = await missing(client, IntegrationService.method.getIntegration, { slug });
+    const advice = `flowcall integration ls lists those that are there, flowcall integration put ${slug} makes it`;
+    checks.push({
+      check: "slug",
+      ok: problem === undefined,
+      message: problem ? `${slug}: ${problem} ${advice}` : slug,
+    });
+  }
+  return checks;
+}
+
+/** What the server says of a thing that is not there. */
+async function missing<I extends DescMessage, O extends DescMessage>(
+  client: Client,
+  method: DescMethodUnary<I, O>,
+  request: MessageInitShape<I>,
+): Promise<string | undefined> {
+  try {
+    await client.unary(method, request, { timeoutMs: callMs });
+    return undefined;
+  } catch (error) {
+    const { reason, message } = await failureOf(error, client.settings.url);
+    return reason === undefined ? message : `${reason}: ${message}`;
+  }
 }
 
 /** For each scope a method that names what it is about in its path, and one that only reads where there is one. */

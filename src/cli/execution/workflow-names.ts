@@ -1,0 +1,24 @@
+import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
+import type { Client } from "../api/client.ts";
+
+/** The most pages of workflows that are asked for, to say names in place of ids. */
+const pagesMax = 10;
+
+/** What people call the workflows of these ids, as `asana/create-task`. One that is deleted has no name. */
+export async function workflowNames(client: Client, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const names = new Map<string, string>();
+  let pageToken: string | undefined;
+  for (let page = 0; page < pagesMax && ids.some((id) => !names.has(id)); page += 1) {
+    const request = { pageSize: 200, ...(pageToken !== undefined && { pageToken }) };
+    const { workflows, nextPageToken } = await client.unary(WorkflowService.method.listWorkflows, request);
+    for (const { id, slug, alias } of workflows) if (alias !== undefined) names.set(id, `${slug}/${alias}`);
+    if (nextPageToken === undefined) break;
+    pageToken = nextPageToken;
+  }
+  return names;
+}
+
+/** A workflow with its version; a test of a draft has none. */
+export function workflowText(name: string, version: number): string {
+  return `${name} ${version === 0 ? "draft" : `v${version}`}`;
+}
