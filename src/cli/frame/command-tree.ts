@@ -145,7 +145,8 @@ function problemOf(program: Program, commands: readonly CommandText[], { branch,
   }
   const command = commands.find(({ name }) => name === wordsOf(branch).join(" "));
   if (command !== undefined && /Argument/i.test(reason.code) && reason.code !== "commander.optionMissingArgument") {
-    const expected = command.positionals.length === 0 ? "no words" : command.positionals.join(" ");
+    const words = command.positionals.map((word) => (word.endsWith("?") ? `[${word.slice(0, -1)}]` : word));
+    const expected = words.length === 0 ? "no words" : words.join(" ");
     return `${spelling} takes ${expected}, and was given ${branch.args.length}. See: ${spelling} --help`;
   }
   const [what = "", suggestion] = reason.message.replace(/^error: /, "").split("\n");
