@@ -191,7 +191,7 @@ describe("what failed", () => {
     expect(said).toContain("workflow  asana/fails v1\n");
     expect(said).toMatch(/\n {6}ERRORED +each\[1\]\/q .*two/);
     expect(said).toMatch(
-      /\n {2}ERRORED +c {2}Charge .* 1 note .*\n {6}note: "\{\{event.body.nmae\}\}" did not resolve\.$/,
+      /\n {2}ERRORED +c {2}Charge .* 1 note\n {6}note: "\{\{event.body.nmae\}\}" did not resolve\.$/,
     );
     expect(await flow("get", failed, "--node", "Charge")).toMatch(/^ERRORED +c {2}Charge/);
 
