@@ -181,7 +181,11 @@ describe("the examples of docs/clients.md run as they stand, outside of the clon
     mayAnswer.resolve();
     for (const watcher of watchers) {
       const lines = ["accepted", "node_finished Start", "node_finished Call", "node_finished Response", "ended"];
-      expect({ code: await watcher.closed, said: watcher.lines }).toEqual({ code: 0, said: lines });
+      const code = await watcher.closed;
+      const started = "node_started Call";
+      // How long the node is under way until the answer, and so whether that is told, is up to the machine.
+      expect({ code, said: watcher.lines.filter((each) => each !== started) }).toEqual({ code: 0, said: lines });
+      expect(watcher.lines.filter((each) => each === started).length).toBeLessThanOrEqual(1);
     }
   });
 });
@@ -203,7 +207,7 @@ class Watcher {
 
   /** What it has said, in the names of the protos. */
   get lines(): readonly string[] {
-    const names = this.said.replaceAll("nodeFinished", "node_finished");
+    const names = this.said.replaceAll("nodeFinished", "node_finished").replaceAll("nodeStarted", "node_started");
     return names
       .trim()
       .split("\n")
