@@ -1,3 +1,4 @@
+import { parse } from "content-type";
 import type { RequestHeaders } from "../domain/call.ts";
 
 /** Whether the caller takes a body that is packed with gzip. */
@@ -16,14 +17,19 @@ export function acceptsProblem(headers: RequestHeaders): boolean {
   return weight > 0 && weight >= (types.get("application/json") ?? 0);
 }
 
-/** What the values of an Accept header name, in lower case, and how much each is liked (RFC 9110, 12.4.2). */
+/**
+ * What the values of an Accept header name, in lower case, and how much each is liked (RFC 9110, 12.4.2). Their order says
+ * nothing, so that a library which decides by it, as negotiator does, would answer another question.
+ */
 function weights(headers: RequestHeaders, name: string): ReadonlyMap<string, number> {
-  const items = headers.get(name)?.flatMap((value) => value.split(",").filter((item) => item.trim() !== "")) ?? [];
-  return new Map(
-    items.map((item) => {
-      const [range = "", ...parameters] = item.split(";").map((part) => part.trim().toLowerCase());
-      const weight = parameters.find((parameter) => parameter.startsWith("q="))?.slice(2) ?? "1";
-      return [range, /^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(weight) ? Number(weight) : 0];
-    }),
-  );
+  const found = new Map<string, number>();
+  for (const value of headers.get(name) ?? []) {
+    for (let start = 0; start < value.length; ) {
+      const { type, parameters, index } = parse(value, { comma: true, start });
+      start = index + 1;
+      const { q = "1" } = parameters;
+      if (type !== "") found.set(type, /^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(q) ? Number(q) : 0);
+    }
+  }
+  return found;
 }

@@ -1,3 +1,4 @@
+import { parse } from "content-type";
 import type { RequestHead } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
 
@@ -28,6 +29,8 @@ export function typeRefused(type: string): RequestError {
   );
 }
 
-function isJson(type: string): boolean {
-  return /^application\/json\s*(;\s*charset\s*=\s*("utf-8"|utf-8)\s*)?;?$/i.test(type.trim());
+function isJson(header: string): boolean {
+  const { type, parameters } = parse(header);
+  const { charset = "utf-8", ...others } = parameters;
+  return type === "application/json" && charset.toLowerCase() === "utf-8" && Object.keys(others).length === 0;
 }

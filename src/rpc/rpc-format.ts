@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel as Idempotency } from "@bufbuild/protobuf/wkt";
+import { parse } from "content-type";
 import type { RequestHead } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
 
@@ -32,10 +33,11 @@ export function rpcFormat(method: DescMethod, head: RequestHead): RpcFormat {
 }
 
 /** What a content-type says; undefined for one of another protocol. */
-export function formatOfType(type: string): RpcFormat | undefined {
-  const [media = "", ...parameters] = type.split(";").map((part) => part.trim().toLowerCase());
-  const isPlain = parameters.every((parameter) => /^(charset\s*=\s*("utf-?8"|utf-?8))?$/.test(parameter));
-  return isPlain ? formats.get(media) : undefined;
+export function formatOfType(header: string): RpcFormat | undefined {
+  const { type, parameters } = parse(header);
+  const { charset = "utf-8", ...others } = parameters;
+  const isPlain = /^utf-?8$/i.test(charset) && Object.keys(others).length === 0;
+  return isPlain ? formats.get(type) : undefined;
 }
 
 /** The content-type of a format, in the spelling that Connect's handlers take. */

@@ -222,6 +222,8 @@ test.each([
   '</0>; title="x; rel=next"; rel="prev", </2>; rel="next"',
   '</2>; rel="last next"',
   "</2>; REL=NEXT",
+  '</1>; rel="prev" , </2>; crossorigin; rel="next"',
+  `</2>; rel="next"; title="${"x".repeat(8_192)}"`,
 ])("the link that is followed is the one whose relation is next: %s", (link) =>
   check({ pagination: { link: {} } }, pages({ "/": [1], "/2": [2] }, { "/": link }), {
     paths: ["/", "/2"],
@@ -229,7 +231,7 @@ test.each([
   }),
 );
 
-test.each(["<".repeat(4_000), "nonsense", `</2>; rel="next"; title="${"x".repeat(4_096)}"`])(
+test.each(["<".repeat(4_000), "nonsense", '</2>; rel="next'])(
   "a link header that cannot be read fails the node, so that no page is left out: %.20s",
   (link) =>
     check({ pagination: { link: {} } }, pages({ "/": [1], "/2": [2] }, { "/": link }), {

@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { parse } from "content-type";
 import { NodeFailure } from "../failure.ts";
 import { parseLossless } from "../lossless-json.ts";
 
@@ -59,12 +60,7 @@ function refuse(problem: string): never {
 }
 
 function isJsonType(type: string): boolean {
-  return /[/+]json$/i.test(essenceOf(type));
-}
-
-/** The media type without its parameters. */
-function essenceOf(type: string): string {
-  return type.split(";", 1)[0]?.trim() ?? "";
+  return /[/+]json$/.test(parse(type, { parameters: false }).type);
 }
 
 /** The text; undefined where no charset is named and it is not UTF-8. */
@@ -92,14 +88,17 @@ function decoderFor(charset: string): TextDecoder | undefined {
   }
 }
 
+/** Longer than any label of a charset. */
+const charsetMax = 64;
+
 /** A byte order mark counts before the header, as browsers read both; XML may name its charset by itself (RFC 7303). */
 function charsetOf(bytes: Uint8Array, type: string): string | undefined {
   const [first, second] = bytes;
   if (first === 0xff && second === 0xfe) return "utf-16le";
   if (first === 0xfe && second === 0xff) return "utf-16be";
-  const [, quoted, plain] = /;\s*charset\s*=\s*(?:"([^"]{1,64})"|([^\s";]{1,64}))/i.exec(type) ?? [];
-  const named = quoted ?? plain;
-  if (named !== undefined || !/[/+]xml$/i.test(essenceOf(type))) return named;
+  const { type: essence, parameters } = parse(type);
+  const named = parameters["charset"] || undefined;
+  if (named !== undefined || !/[/+]xml$/.test(essence)) return named?.slice(0, charsetMax);
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 256)).toString("latin1");
   const [, declared] = /^<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z][\w.-]{0,63})["']/.exec(head) ?? [];
   // What was read byte by byte is in no charset of two.

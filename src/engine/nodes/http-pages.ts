@@ -1,5 +1,4 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import LinkHeader from "http-link-header";
 import { unreachable } from "../../domain/unreachable.ts";
 import type { HttpCursor, HttpNode, HttpPagination } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../failure.ts";
@@ -11,6 +10,7 @@ import type { AnswerKind } from "./answer-value.ts";
 import { bytesOf, outputOf } from "./http-answer.ts";
 import { checkName, withParameter } from "./http-fields.ts";
 import type { Attempt, LeafRequest } from "./leaf.ts";
+import { hasRelation, parseLinks } from "./link-header.ts";
 
 /** Asks for all pages of a request; gives their items as one body. */
 type RunPages = (
@@ -179,34 +179,16 @@ function checkPath(path: string, field: Field): void {
   );
 }
 
-/** Characters of a `Link` header: its reader copies each link's attributes for each relation, which is quadratic. */
-const linkCharsMax = 4_096;
-
 /**
  * The target of the first link whose relation is `next` (RFC 8288); undefined where there is no such header or link. One
  * with an `anchor` is a link of another resource (section 3.2), unless the anchor is the page itself.
  */
 function linkOf({ headers, url }: HttpAnswer): string | undefined {
-  const text = [headers["link"] ?? []].flat().join(", ");
-  if (text === "") return undefined;
-  if (text.length > linkCharsMax) throw linkRefused(`is longer than ${linkCharsMax} characters`);
+  const links = parseLinks([headers["link"] ?? []].flat().join(", "));
+  // Where the next page is cannot be told, and an execution that leaves pages out must not complete.
+  if (links === undefined) throw pageInvalid("The answer's Link header is not written as RFC 8288 says.");
   const isOwn = (anchor: string | undefined) => anchor === undefined || URL.parse(anchor, url)?.href === url;
-  return parseLinks(text)
-    .rel("next")
-    .find(({ anchor }) => isOwn(anchor))?.uri;
-}
-
-function parseLinks(text: string): LinkHeader {
-  try {
-    return LinkHeader.parse(text);
-  } catch {
-    throw linkRefused("is not written as RFC 8288 says");
-  }
-}
-
-/** Where the next page is cannot be told, and an execution that leaves pages out must not complete. */
-function linkRefused(problem: string): NodeFailure {
-  return pageInvalid(`The answer's Link header ${problem}.`);
+  return links.find((link) => hasRelation(link, "next") && isOwn(link.parameters.get("anchor")))?.target;
 }
 
 /** A server that could send the node's headers to any other would have the secrets in them. */
