@@ -1,4 +1,5 @@
 import type { Limits } from "../domain/limits.ts";
+import { type PathPart, readPath } from "../domain/path.ts";
 import { unreachable } from "../domain/unreachable.ts";
 import {
   type Node,
@@ -93,15 +94,24 @@ function warnOfIgnored({ kind, settings }: Node, field: Field): void {
 
 /** A path that leads nowhere would show what its author believes to be hidden. */
 function checkEncryptedFields({ kind, settings }: Node, field: Field): void {
+  if (!field.isNew) return;
   for (const path of settings?.encryptedOutputFields ?? []) {
-    const steps = path.split(".");
-    if (steps.some((step) => step.trim() === "")) {
-      field.error("OUTPUT_PATH_INVALID", `"${path}" is not a path. Write names with single dots between them.`);
-    } else if (kind.case === "http" && !/^(body|status|\*)(\.|$)|^headers(\.[^A-Z.]+)?$/.test(path)) {
+    const steps = readPath(path);
+    if (steps === undefined) {
+      const told = "Write names with single dots between them, an index as [0], and a name with dots as ['a.b'].";
+      field.error("OUTPUT_PATH_INVALID", `"${path}" is not a path. ${told}`);
+    } else if (kind.case === "http" && !isInAnswer(steps)) {
       const told = 'Begin with "body", "status" or "headers" and a header\'s name in lower case.';
       field.error("OUTPUT_PATH_INVALID", `"${path}" is not in an HTTP node's output. ${told}`);
     }
   }
+}
+
+function isInAnswer([member, header, ...more]: readonly PathPart[]): boolean {
+  if (member?.name !== "headers") return /^(?:body|status|\*)$/.test(member?.name ?? "");
+  // Of the headers `set-cookie` alone is a list.
+  const isListed = header?.name === "set-cookie" && more.length === 1;
+  return !/[A-Z]/.test(header?.name ?? "") && (more.length === 0 || isListed);
 }
 
 function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, queries }: LeafTools): MakeStep {

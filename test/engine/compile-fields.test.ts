@@ -1,4 +1,4 @@
-import { fromJson } from "@bufbuild/protobuf";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { loadGraph } from "../../src/engine/compile-graph.ts";
@@ -289,3 +289,38 @@ test.each(['{"id": 7615917337495251231}', "1e400", '"a\\u0000"', '["\\ud800"]'])
     expect(errors).toEqual([]);
   },
 );
+
+describe("a version that was published before a check was there still runs", () => {
+  const calling = (http: JsonObject) => ({
+    id: "a",
+    http: { method: "GET", url: "https://api.example.com/", ...http },
+  });
+  const cursor = { parameter: "c", path: "next" };
+  test.each([
+    ["a header", calling({ headers: [{ key: "cdn-loop", value: "edge" }] }), "HEADER_INVALID a http.headers[0].key"],
+    [
+      "a path of items",
+      calling({ pagination: { items: "a['b", cursor } }),
+      "PAGINATION_INVALID a http.pagination.items",
+    ],
+    [
+      "a path of a cursor",
+      calling({ pagination: { cursor: { ...cursor, path: "a..b" } } }),
+      "PAGINATION_INVALID a http.pagination.cursor.path",
+    ],
+    ["a template", response("a", "[{{event.body.a['b}}]"), "TEMPLATE_MALFORMED a response.data"],
+    ["a computation", response("a", "[{{event.body.n * 2}}]"), "TEMPLATE_COMPUTES a response.data"],
+    ["a query", transform("a", "$nobody(1)"), "EXPRESSION_INVALID a transform.query"],
+    ["an integer in a query", transform("a", "7615917337495251231"), "EXPRESSION_INVALID a transform.query"],
+    [
+      "a hidden path",
+      { ...transform("a"), settings: { encrypted_output_fields: ["a['b"] } },
+      "OUTPUT_PATH_INVALID a settings.encrypted_output_fields",
+    ],
+  ])("%s", async (_, node, refused) => {
+    const graph = { nodes: [start, node], edges: [edge] };
+    check(only(node), { errors: [refused] });
+    const { errors } = await loadGraph(fromJson(WorkflowDefinitionSchema, graph), defaultLimits, () => undefined);
+    expect(errors).toEqual([]);
+  });
+});

@@ -15,9 +15,7 @@ export function checkRequestHeaders(headers: readonly HeaderPair[]): void {
         `${JSON.stringify(name.slice(0, nameShownMax))} is not a header name. Use letters, digits and "-".`,
       );
     }
-    if (isReserved(name.toLowerCase())) {
-      throw refused(`The header "${name}" is set by Flowcall. Remove it from the node.`);
-    }
+    if (isReserved(name.toLowerCase())) throw reservedHeader(name);
     // What Node and undici send, RFC 9110 section 5.5: no line ends, which would begin another header or request.
     if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
       throw refused(`The value of the header "${name}" has a character that a header cannot carry. Encode it.`);
@@ -26,6 +24,10 @@ export function checkRequestHeaders(headers: readonly HeaderPair[]): void {
   if (headers.length > headersMax || characters > charactersMax) {
     throw refused(`A request may have ${headersMax} headers and ${charactersMax} characters in them. Send fewer.`);
   }
+}
+
+export function reservedHeader(name: string): HttpFailure {
+  return refused(`The header "${name}" is set by Flowcall. Remove it from the node.`);
 }
 
 /** Flat names and values for undici, with what Flowcall adds. */
@@ -42,10 +44,9 @@ function isReserved(name: string): boolean {
   return reserved.has(name) || name.startsWith("proxy-");
 }
 
-/** They decide where a message ends, whom it is for, what the connection is used for, or whether calls go round in circles. */
+/** They decide where a message ends, whom it is for, or what the connection is used for. */
 const reserved: ReadonlySet<string> = new Set([
   "accept-encoding",
-  chainHeader,
   "connection",
   "content-length",
   "expect",

@@ -1,10 +1,10 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { readOldPath, readPath } from "../../domain/path.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import type { HttpCursor, HttpNode, HttpPagination } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../failure.ts";
 import type { HttpAnswer } from "../http/http-request.ts";
 import type { Field } from "../templates/field.ts";
-import { readPath } from "../templates/path.ts";
 import { textOf, walk } from "../templates/reference.ts";
 import type { AnswerKind } from "./answer-value.ts";
 import { bytesOf, outputOf } from "./http-answer.ts";
@@ -166,13 +166,13 @@ function readItems(body: JsonValue, { itemsPath, pages }: { itemsPath: string; p
   return found;
 }
 
-/** The names of a path that can be read; see `checkPath`. */
+/** A path that could not be published now was read by its dots when it was. */
 function namesOf(path: string): readonly string[] {
-  return readPath(path)?.map(({ name }) => name) ?? [];
+  return (readPath(path) ?? readOldPath(path)).map(({ name }) => name);
 }
 
 function checkPath(path: string, field: Field): void {
-  if (readPath(path) !== undefined) return;
+  if (!field.isNew || readPath(path) !== undefined) return;
   field.error(
     "PAGINATION_INVALID",
     `${JSON.stringify(path)} is no path. Write names with dots, as meta.next or meta['a.b'].`,

@@ -1,9 +1,10 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { chainHeader } from "../../domain/call-chain.ts";
 import { type HttpHeader, type HttpNode, HttpNode_Answer } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../failure.ts";
 import { HttpFailure } from "../http/http-failure.ts";
 import type { HeaderPair, HttpAnswer, HttpMethod } from "../http/http-request.ts";
-import { checkRequestHeaders } from "../http/request-headers.ts";
+import { checkRequestHeaders, reservedHeader } from "../http/request-headers.ts";
 import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
 import { compileUrl } from "../templates/url.ts";
@@ -135,7 +136,8 @@ function compileMethod({ method, body }: HttpNode, field: Field): HttpMethod {
 function compileHeaders(headers: readonly HttpHeader[], field: Field): RenderPairs {
   const compiled = headers.map(({ key, value }, index) => {
     const place = field.member(`headers[${index}]`);
-    const problem = headerProblem([key, ""]);
+    const isChain = place.isNew && key.toLowerCase() === chainHeader;
+    const problem = isChain ? reservedHeader(key).message : headerProblem([key, ""]);
     if (problem !== undefined) {
       place.member("key").error("HEADER_INVALID", problem);
     }

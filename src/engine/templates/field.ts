@@ -1,8 +1,9 @@
 import { defaultLimits, type Limits } from "../../domain/limits.ts";
+import { type PathPart, readOldPath, readPath } from "../../domain/path.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Place, ProblemReason, Problems } from "../problems.ts";
 import type { KnownNames } from "./known-names.ts";
-import { looksComputed, type PathPart, readPath } from "./path.ts";
+import { looksComputed } from "./path.ts";
 import type { Reference, Source } from "./reference.ts";
 import { type TextFailure, Texts } from "./texts.ts";
 
@@ -157,7 +158,7 @@ export class Field {
     const text = between.trim();
     // The definition is not run, and what it would take to compile the rest of it is saved.
     if (!this.#takesTemplate()) return { text, ...anything };
-    const path = readPath(text);
+    const path = readPath(text) ?? (this.isNew ? undefined : readOldPath(text));
     if (path === undefined || path.some(({ name, isQuoted }) => !isQuoted && name.includes("{{"))) {
       this.error(
         "TEMPLATE_MALFORMED",

@@ -1,77 +1,8 @@
-// How a template's text is read: where it begins and ends, and the names on its way down.
-//
-//   path = name *( "." name / index / quoted )      index = "[" 1*DIGIT "]"      quoted = "['" name "']"
-//
-// A name is any text without dots. Brackets that hold neither an index nor a quoted name belong to it, as in `Price [EUR]`.
-// Two quotes in a quoted name are one.
-
-/** One name on the way down. What is quoted is a name whatever it looks like. */
-export type PathPart = { readonly name: string; readonly isQuoted: boolean };
-
-/** Reads a path. Undefined where it is none: with a name that is empty, or a quoted one without an end. */
-export function readPath(text: string): readonly PathPart[] | undefined {
-  const parts: PathPart[] = [];
-  let name = "";
-  let isOpen = true;
-  const close = () => {
-    const isName = isOpen && name.trim() !== "";
-    if (isName) parts.push({ name, isQuoted: false });
-    const isRead = isName || !isOpen;
-    name = "";
-    isOpen = false;
-    return isRead;
-  };
-  let position = 0;
-  while (position < text.length) {
-    const bracket = readBracket(text, position);
-    if (bracket === "malformed") return undefined;
-    if (bracket !== undefined) {
-      // Blanks before a bracket are no part of the name.
-      name = name.trimEnd();
-      if (!close()) return undefined;
-      parts.push(bracket.part);
-      position = bracket.end;
-    } else if (text[position] === ".") {
-      if (!close()) return undefined;
-      isOpen = true;
-      position += 1;
-    } else {
-      if (!isOpen) return undefined;
-      name += text[position];
-      position += 1;
-    }
-  }
-  return close() ? parts : undefined;
-}
+import { quotedEnd } from "../../domain/path.ts";
 
 /** Whether a name looks like what other template languages compute: an operator between blanks, or a call. */
 export function looksComputed(name: string): boolean {
   return /\s(?:[-+*/%&|=<>?]|&&|\|\||[=!<>]=|\?\?|\?:|~>)\s|[\w$]\(/.test(name);
-}
-
-type Bracket = { readonly part: PathPart; readonly end: number };
-
-const indexOrQuote = /\[(?:(0|[1-9]\d*)\](?=[.[]|\s*$)|(['"]))/y;
-
-function readBracket(text: string, position: number): Bracket | "malformed" | undefined {
-  if (text[position] !== "[") return undefined;
-  indexOrQuote.lastIndex = position;
-  const match = indexOrQuote.exec(text);
-  if (match === null) return undefined;
-  const [whole, index, quote] = match;
-  if (index !== undefined) return { part: { name: index, isQuoted: true }, end: position + whole.length };
-  const end = quote === "'" ? quotedEnd(text, position) : undefined;
-  if (end === undefined) return "malformed";
-  return { part: { name: text.slice(position + 2, end - 2).replaceAll("''", "'"), isQuoted: true }, end };
-}
-
-/** Behind the `']` of the quoted name that opens at a position; undefined where it has no end. */
-function quotedEnd(text: string, open: number): number | undefined {
-  for (let quote = text.indexOf("'", open + 2); quote >= 0; quote = text.indexOf("'", quote + 1)) {
-    if (text[quote + 1] === "'") quote += 1;
-    else return text[quote + 1] === "]" ? quote + 2 : undefined;
-  }
-  return undefined;
 }
 
 /** Where the path of the template that opens at a position ends: the first `}}` outside of quoted names, or -1. */

@@ -43,6 +43,9 @@ describe("a request arrives as its author wrote it", () => {
     await client.send(request(url));
     expect(server.requests[0]?.headers).toMatchObject({ "user-agent": "theirs", "x-many": "a, b", "x-latin": "é\t~" });
     expect(server.requests[1]?.headers["user-agent"]).toBe("Flowcall");
+    // As versions send it that were published before the header was Flowcall's own.
+    await client.send(request(url, { headers: [["CDN-Loop", "edge"]], chain: "flowcall" }));
+    expect(server.requests[2]?.headers["cdn-loop"]).toBe("edge, flowcall");
   });
 });
 
