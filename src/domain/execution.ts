@@ -149,6 +149,8 @@ export type NodeRun = {
   readonly error?: ExecutionError;
   /** On an attempt's record, how many requests a server outside had answered until then; absent where none. */
   readonly answers?: number;
+  /** On an attempt's record, how many requests had been answered before each page that was: what its key ends in. */
+  readonly page_keys?: readonly number[];
   /** Whether the node hides what it gave: kept sealed while the execution goes on, and not at all when it has ended. */
   readonly is_hidden?: boolean;
   /** The output and the error's message of a run that is hidden, as they are kept. */

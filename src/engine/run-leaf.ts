@@ -40,7 +40,7 @@ export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
       visit.recordAttempt(made);
       delayMs = Math.max(delayMs, made.retryAfterMs);
     } else {
-      visit.answers = recalled.answers ?? 0;
+      visit.takeCounts(recalled);
     }
     if (delayMs > 0) {
       await run.journal.wait(`${visit.path}#${visit.attempts + 1}`, Math.min(delayMs, run.limits.delayMs), signal);

@@ -13,38 +13,40 @@ import type { Visit } from "./visit.ts";
  *
  * A request goes out once all that led to it is committed, under a key that counts the definite answers to this node: any
  * status but 2xx, and a 2xx that was read to its end. When a process dies or an answer is lost, the same request comes
- * again under the same key. Rejects with NodeFailure, or with what aborted it.
+ * again under the same key. An attempt that begins its pages again asks for those that were answered under the keys that
+ * they had: what was done for one is not done again under another key. Rejects with NodeFailure, or with what aborted it.
  */
 export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit): SendRequest {
   const { run } = visit.level.state;
   const { signal } = visit.level.boundary;
-  const answersBefore = visit.answers;
   let leftMs = timeoutMs;
+  let page = 0;
   return async (request) => {
     if (isAtMostOnce && !visit.isIntended) {
       visit.recordIntent();
     }
     await run.journal.beforeEffect(signal);
     const startTime = run.clock.elapsed();
+    const key = visit.pageKeys[page];
     try {
       const answer = await run.http.send({
         answerBytesMax: run.limits.httpAnswerBytesMax,
         ...request,
-        headers: withKey(request.headers, `${run.executionId}:${visit.path}:${visit.answers}`),
+        headers: withKey(request.headers, `${run.executionId}:${visit.path}:${key ?? visit.answers}`),
         chain: chainText(1 + chainLength(run.event.headers[chainHeader])),
         environmentId: run.environmentId,
         isRepeatable: !isAtMostOnce,
         timeoutMs: Math.max(1, leftMs),
         signal,
       });
-      visit.answers += 1;
+      if (key === undefined) visit.countAnswer(answer);
+      page += 1;
       return answer;
     } catch (error) {
       if (!(error instanceof HttpFailure)) {
         throw error;
       }
-      // An attempt whose outcome is unknown comes again as it was, request for request and key for key.
-      visit.answers = error.isDefinite ? visit.answers + 1 : answersBefore;
+      if (error.isDefinite && key === undefined) visit.answers += 1;
       throw isAtMostOnce && isUnclear(error) ? outcomeUnknown(error) : nodeFailureOf(error);
     } finally {
       leftMs -= run.clock.elapsed() - startTime;

@@ -78,6 +78,8 @@ export class Visit implements UnderWay {
   attempts = 0;
   /** How many requests of this visit a server outside has answered: what it did then is done. */
   answers = 0;
+  /** The counts under which pages were answered with 2xx, in their order: they keep their keys. */
+  readonly pageKeys: number[] = [];
   /** How many iterations a Group began, those of Groups inside of it included. */
   iterations = 0;
   since = Number.POSITIVE_INFINITY;
@@ -182,14 +184,22 @@ export class Visit implements UnderWay {
     return this.level.state.run.journal.recall(this.#attemptPath);
   }
 
+  countAnswer({ status }: { readonly status: number }): void {
+    if (status >= 200 && status < 300) this.pageKeys.push(this.answers);
+    this.answers += 1;
+  }
+
+  /** Goes on with the counts of an attempt that an earlier run made. */
+  takeCounts({ answers = 0, page_keys = [] }: NodeRun): void {
+    this.answers = answers;
+    this.pageKeys.splice(0, this.pageKeys.length, ...page_keys);
+  }
+
   /** Keeps an attempt that another one follows, so that a replay does not make it again. */
   recordAttempt(failure: NodeFailure): void {
-    const { answers } = this;
-    this.#record(
-      failedState(failure),
-      { error: this.describe(failure), ...(answers > 0 && { answers }) },
-      this.#attemptPath,
-    );
+    const { answers, pageKeys } = this;
+    const counts = { ...(answers > 0 && { answers }), ...(pageKeys.length > 0 && { page_keys: [...pageKeys] }) };
+    this.#record(failedState(failure), { error: this.describe(failure), ...counts }, this.#attemptPath);
   }
 
   /** Ends the run from inside the workflow. The record comes before those of the nodes that are stopped. */
@@ -265,7 +275,7 @@ export class Visit implements UnderWay {
   }
 }
 
-type Rest = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers">;
+type Rest = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers" | "page_keys">;
 
 function failedState({ reason }: NodeFailure): NodeState {
   return reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED";

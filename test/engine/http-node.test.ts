@@ -108,6 +108,14 @@ describe("the output is the answer", () => {
     );
   });
 
+  test("and bytes count as they are kept, in Base64", async () => {
+    const limits = { output: { bytesMax: 400, valuesMax: 100, depthMax: 5, keysMax: 100 } };
+    const answer = (length: number) => ({ onRequest: script(text("x".repeat(length), {})), http: { answer: "BYTES" } });
+    expect((await call({ ...answer(60), limits })).outcome.error).toBeUndefined();
+    const { outcome, requests } = await call({ ...answer(300), limits, settings: twice });
+    expect([outcome.error?.reason, requests.length]).toEqual(["OUTPUT_TOO_LARGE", 1]);
+  });
+
   test("with headers of one shape, however many lines they have", async () => {
     for (const count of [1, 2]) {
       const onRequest: RequestListener = (_, response) =>
@@ -425,10 +433,42 @@ describe("the Idempotency-Key", () => {
       ["/?p=2", key(1)],
       ["/?p=1", key(0)],
       ["/?p=2", key(1)],
-      ["/?p=1", key(2)],
-      ["/?p=2", key(3)],
-      ["/?p=3", key(4)],
+      ["/?p=1", key(0)],
+      ["/?p=2", key(2)],
+      ["/?p=3", key(3)],
     ]);
+  });
+
+  test("is the same for each page that was answered, also where the run is taken over behind an error", async () => {
+    const http = { method: "POST", json: "{}", pagination: { page: { parameter: "p" } } };
+    const options: CallOptions = { http, settings: { retry: { max_attempts: 5 } } };
+    const first = script(json([1]), json([2]), status(503), json([1]), cutBody(stall));
+    const { outcome, journal, server, stop } = await beginCall({ ...options, onRequest: first });
+    await expect.poll(() => server.requests.length).toBe(5);
+    stop.abort(new Error("killed"));
+    await expect(outcome).rejects.toThrow("killed");
+    const second = script(json([1]), status(429), json([1]), json([2]), json([3]), json([]));
+    const again = await call({ ...options, onRequest: second, earlier: journal.records });
+    expect(again.response).toMatchObject({ body: [1, 2, 3] });
+    const asked = [...server.requests, ...again.requests].map(({ path, headers }) => [
+      path,
+      headers["idempotency-key"],
+    ]);
+    expect(asked).toEqual(
+      [
+        [1, 0],
+        [2, 1],
+        [3, 2],
+        [1, 0],
+        [2, 1],
+        [1, 0],
+        [2, 1],
+        [1, 0],
+        [2, 1],
+        [3, 3],
+        [4, 4],
+      ].map(([page, count = 0]) => [`/?p=${page}`, key(count)]),
+    );
   });
 
   test("is the same where the run is taken over in the middle of a body", async () => {
