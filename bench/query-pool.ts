@@ -11,12 +11,11 @@ import { ProcessPool } from "../src/engine/pool/process-pool.ts";
 import { isCheap } from "../src/engine/query/cheap-query.ts";
 import { evaluateQuery, parseQuery } from "../src/engine/query/evaluate-query.ts";
 import { InlineBudget } from "../src/engine/query/step-watch.ts";
-import { TimeZones } from "../src/engine/query/time-zones.ts";
 
 const runs = Number(process.argv[2] ?? 1_000);
 const visit = { executionId: "e", path: "t", startTime: 0 };
 const query = '{"success": "true", "new_note": note & "!", "count": $count(items)}';
-const parsed = parseQuery(query, defaultLimits, new TimeZones());
+const parsed = parseQuery(query, defaultLimits);
 if (!isCheap(parsed.ast(), [])) throw new Error("the query is none for in line");
 const pool = new ProcessPool(defaultLimits);
 await pool.start();

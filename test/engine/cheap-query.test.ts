@@ -4,13 +4,12 @@ import { defaultLimits } from "../../src/domain/limits.ts";
 import { isCheap, mayBeCheap } from "../../src/engine/query/cheap-query.ts";
 import { evaluateQuery, parseQuery } from "../../src/engine/query/evaluate-query.ts";
 import { InlineBudget } from "../../src/engine/query/step-watch.ts";
-import { TimeZones } from "../../src/engine/query/time-zones.ts";
 
 const visit = { executionId: "e", path: "t", startTime: 0 };
 
 /** Whether a query is one that may run in line. */
 function check(query: string): boolean {
-  return mayBeCheap(query) && isCheap(parseQuery(query, defaultLimits, new TimeZones()).ast(), ["template0"]);
+  return mayBeCheap(query) && isCheap(parseQuery(query, defaultLimits).ast(), ["template0"]);
 }
 
 describe("a query runs in line where each of its steps is cheap", () => {
@@ -101,7 +100,7 @@ describe("an evaluation in line is dropped where it turns out not to be cheap", 
   test.each(cases)("%s", async (query, input) => {
     const watch = new InlineBudget(JSON.stringify(input).length);
     expect(check(query)).toBe(true);
-    const parsed = parseQuery(query, defaultLimits, new TimeZones());
+    const parsed = parseQuery(query, defaultLimits);
     isCheap(parsed.ast(), []);
     await expect(evaluateQuery(parsed, { input, bindings: {}, visit, watch })).rejects.toThrow("stopped");
     expect(watch.isSpent).toBe(true);

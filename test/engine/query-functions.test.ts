@@ -78,11 +78,55 @@ describe("a time is read with its offset, in its zone, or as UTC", () => {
     ['$toMillis("2021-01-01 00:00 -0330", "[Y]-[M]-[D] [H]:[m] [Z0101]")', at("2021-01-01T03:30:00Z")],
     ['$toMillis("2021-01-01 00:00 +05:45", "[Y]-[M]-[D] [H]:[m] [Z]")', at("2020-12-31T18:15:00Z")],
     ['$toMillis("01-02-2021 00:00 -05:00", "[M]-[D]-[Y] [H]:[m] [Z]")', at("2021-01-02T05:00:00Z")],
-    // The node's start says which day it is.
+    // The node's start says which day it is, in the zone.
     ['$toMillis("13:45", "[H]:[m]")', at("2026-01-31T13:45:00Z")],
+    ['$toMillis("01:45", "[H]:[m]", "Pacific/Kiritimati")', at("2026-01-30T11:45:00Z")],
+    ['$toMillis("23:45", "[H]:[m]", "-10:00")', at("2026-01-31T09:45:00Z")],
+    ['$toMillis("23:45 -10:00", "[H]:[m] [Z]")', at("2026-01-31T09:45:00Z")],
+    ['$toMillis("28 Feb", "[D] [MNn,3-3]")', at("2026-02-28T00:00:00Z")],
+    ['$toMillis("12.34", "[m].[s]")', at("2026-01-31T09:12:34Z")],
     ["$toMillis(nothing)", null],
   ];
   test.each(cases)("%s", (query, expected) => check(query, expected));
+
+  const real: readonly (readonly [text: string, picture: string, expected: string])[] = [
+    ["29/02/2024", "[D01]/[M01]/[Y0001]", "2024-02-29"],
+    ["20240229T2359", "[Y0001][M01][D01]T[H01][m01]", "2024-02-29T23:59:00Z"],
+    ["29 February 2024", "[D1] [MNn] [Y]", "2024-02-29"],
+    ["31st Dec 2023, 11:59:59.999 pm", "[D1o] [MNn,3-3] [Y], [h]:[m]:[s].[f001] [P]", "2023-12-31T23:59:59.999Z"],
+    ["12:00 am 1.1.24", "[h]:[m] [P] [D].[M].[Y]", "1924-01-01T00:00:00Z"],
+    ["366 2024", "[d] [Y]", "2024-12-31"],
+    ["Monday, 29/02/2024", "[FNn], [D]/[M]/[Y]", "2024-02-29"],
+    ["29/II/2024", "[D]/[MI]/[Y]", "2024-02-29"],
+    ["twenty-ninth of February 2024", "[Dwo] of [MNn] [Y]", "2024-02-29"],
+    ["[29/02/2024 23:30 -0330]", "[[[D]/[M]/[Y] [H]:[m] [Z0101]]]", "2024-03-01T03:00:00Z"],
+    ["2024", "[Y]", "2024-01-01"],
+  ];
+  test.each(real)("%s as %s", (text, picture, expected) =>
+    check(`$toMillis(${JSON.stringify(text)}, ${JSON.stringify(picture)})`, at(expected)),
+  );
+
+  test.each([
+    ["31/02/2024", "[D01]/[M01]/[Y0001]"],
+    ["29/02/2023", "[D]/[M]/[Y]"],
+    ["0/1/2024", "[D]/[M]/[Y]"],
+    ["32/1/2024", "[D]/[M]/[Y]"],
+    ["1/13/2024", "[D]/[M]/[Y]"],
+    ["1/0/2024", "[D]/[M]/[Y]"],
+    ["31 April 2024", "[D1] [MNn] [Y]"],
+    ["february 2024", "[MNn] [Y]"],
+    ["366 2023", "[d] [Y]"],
+    ["2024-01-01 24:00", "[Y]-[M]-[D] [H]:[m]"],
+    ["2024-01-01 25:00", "[Y]-[M]-[D] [H]:[m]"],
+    ["2024-01-01 00:60", "[Y]-[M]-[D] [H]:[m]"],
+    ["2024-01-01 00:00:60", "[Y]-[M]-[D] [H]:[m]:[s]"],
+    ["2024-01-01 13:00 pm", "[Y]-[M]-[D] [h]:[m] [P]"],
+    ["20240231", "[Y0001][M01][D01]"],
+    ["31/02/2024 00:00 -05:00", "[D]/[M]/[Y] [H]:[m] [Z]"],
+    ["25:00", "[H]:[m]"],
+  ])("%s does not exist (%s)", (text, picture) =>
+    check(`$toMillis(${JSON.stringify(text)}, ${JSON.stringify(picture)})`, /cannot read/),
+  );
 
   test("few zones are kept, however many are named", () => {
     const all = Intl.supportedValuesOf("timeZone");

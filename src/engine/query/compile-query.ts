@@ -17,7 +17,6 @@ import { lineAndColumn, placeOfError, type QuerySource } from "./query-place.ts"
 import { resultSchemaOf } from "./result-schema.ts";
 import { roundedLiteral } from "./rounded-literal.ts";
 import { InlineBudget } from "./step-watch.ts";
-import { TimeZones } from "./time-zones.ts";
 
 /** A compiled JSONata query. It keeps nothing of a run, so many may run it at once. */
 export type Query = {
@@ -35,7 +34,6 @@ export class QueryCompiler {
   readonly #limits: Limits;
   readonly #parsing: QueryParsing;
   readonly #sizes = new DataSizes();
-  readonly #zones = new TimeZones();
 
   constructor(limits: Limits, parsing: QueryParsing) {
     this.#limits = limits;
@@ -49,13 +47,12 @@ export class QueryCompiler {
     if (found?.problem !== undefined) {
       field.error("EXPRESSION_INVALID", `This is not a JSONata query that can run: ${found.problem}.`);
     }
-    const tools = { limits: this.#limits, sizes: this.#sizes, zones: this.#zones };
-    return new CompiledQuery(bound, tools, found?.result);
+    return new CompiledQuery(bound, { limits: this.#limits, sizes: this.#sizes }, found?.result);
   }
 
   #check(query: BoundQuery): { readonly problem: string | undefined; readonly result?: JsonValue } {
     try {
-      const parsed = parseQuery(query.text, this.#limits, this.#zones);
+      const parsed = parseQuery(query.text, this.#limits);
       const names = query.variables.map(({ name }) => name);
       const ast = parsed.ast();
       const found = unknownName(ast, names) ?? roundedLiteral(ast, query.text);
@@ -75,23 +72,21 @@ export type BoundQuery = {
 };
 
 /** What the queries of a graph share. */
-type QueryTools = { readonly limits: Limits; readonly sizes: DataSizes; readonly zones: TimeZones };
+type QueryTools = { readonly limits: Limits; readonly sizes: DataSizes };
 
 class CompiledQuery implements Query {
   readonly result?: JsonValue;
   readonly #query: BoundQuery;
   readonly #limits: Limits;
   readonly #sizes: DataSizes;
-  readonly #zones: TimeZones;
   /** What runs in line; null where it is no cheap query, undefined where nobody has looked. */
   #cheap: ParsedQuery | null | undefined;
 
-  constructor(query: BoundQuery, { limits, sizes, zones }: QueryTools, result: JsonValue | undefined) {
+  constructor(query: BoundQuery, { limits, sizes }: QueryTools, result: JsonValue | undefined) {
     if (result !== undefined) this.result = result;
     this.#query = query;
     this.#limits = limits;
     this.#sizes = sizes;
-    this.#zones = zones;
   }
 
   async run(input: Data, attempt: Attempt): Promise<unknown> {
@@ -116,7 +111,7 @@ class CompiledQuery implements Query {
     const { text, variables } = this.#query;
     if (!mayBeCheap(text)) return null;
     try {
-      const parsed = parseQuery(text, this.#limits, this.#zones);
+      const parsed = parseQuery(text, this.#limits);
       const names = variables.map(({ name }) => name);
       return isCheap(parsed.ast(), names) ? parsed : null;
     } catch {

@@ -1,6 +1,7 @@
 import jsonata from "jsonata";
+import { existsAsRead, markers, ownOffset } from "./date-parts.ts";
 import { QueryError } from "./query-error.ts";
-import type { TimeZones } from "./time-zones.ts";
+import { TimeZones } from "./time-zones.ts";
 
 const minuteMs = 60_000;
 
@@ -15,11 +16,17 @@ type Own = (this: { readonly environment: { readonly timestamp: Date } }, ...arg
  * sign of minutes west of Greenwich, and read a time without a zone in that of the process. So zones are computed here.
  */
 export class DateFunctions {
-  readonly #zones: TimeZones;
+  #zonesMade: TimeZones | undefined;
   #own: Promise<readonly [from: Own, to: Own]> | undefined;
 
-  constructor(zones: TimeZones) {
-    this.#zones = zones;
+  /** @param zones those that others know too; what runs in line names none */
+  constructor(zones: TimeZones | undefined) {
+    this.#zonesMade = zones;
+  }
+
+  get #zones(): TimeZones {
+    this.#zonesMade ??= new TimeZones();
+    return this.#zonesMade;
   }
 
   /** Without a picture it is done at once: such calls run in line. */
@@ -30,7 +37,7 @@ export class DateFunctions {
     return picture === undefined ? isoText(local, offset) : this.#formatPicture(picture, local, offset);
   }
 
-  /** @param now what a time without a day, or a day without a year, is completed from */
+  /** @param now what a time without a day, or a day without a year, is completed from, as clocks show it in the zone */
   parse(
     text: string,
     {
@@ -63,16 +70,21 @@ export class DateFunctions {
     { picture, zone, now }: { readonly picture: string; readonly zone: string | undefined; readonly now: number },
   ): Promise<number | undefined> {
     const [, toMillis] = await this.#jsonatas();
-    const read = (source: string) => {
-      const millis = toMillis.call({ environment: { timestamp: new Date(now) } }, source, picture);
+    const reads = (source: string) => (by: string, since: number) => {
+      const millis = toMillis.call({ environment: { timestamp: new Date(since) } }, source, by);
       return typeof millis === "number" ? millis : undefined;
     };
-    const millis = read(text);
-    if (millis === undefined) return undefined;
-    if (Number.isNaN(millis)) throw new QueryError(`$toMillis cannot read ${shown(text)} as a date.`);
     const hasOffset = (picture.match(markers) ?? []).some((marker) => /^\[\s*[Zz]/.test(marker));
+    const ahead = zone === undefined ? 0 : this.#zones.offsetAt(zone, now) * minuteMs;
+    // The day that it is where the time is read.
+    const today = now + (hasOffset ? ownOffset(picture, reads(text)) : ahead);
+    const millis = reads(text)(picture, today);
+    if (millis === undefined) return undefined;
+    if (Number.isNaN(millis) || !existsAsRead(picture, millis, reads(text))) {
+      throw new QueryError(`$toMillis cannot read ${shown(text)} as a date.`);
+    }
     if (!hasOffset) return zone === undefined ? millis : this.#zones.instantOf(zone, millis);
-    return millis + 2 * minutesWest(text, millis, read) * minuteMs;
+    return millis + 2 * minutesWest(text, millis, (source) => reads(source)(picture, today)) * minuteMs;
   }
 
   /** They are read out of JSONata once. */
@@ -81,9 +93,6 @@ export class DateFunctions {
     return this.#own;
   }
 }
-
-/** The markers of a picture, and the doubled brackets that stand for themselves. */
-const markers = /\[\[|\[[^[\]]*\]/g;
 
 async function ownOf(name: string): Promise<Own> {
   // A function of JSONata's is an object with its implementation.

@@ -36,8 +36,12 @@ const regexMsMax = 1_000;
 const watchName = " watch";
 const exitHook = Symbol.for("jsonata.__evaluate_exit");
 
-/** Throws what JSONata does where the text is no query. */
-export function parseQuery(query: string, { queryMs, output }: QueryLimits, zones: TimeZones): ParsedQuery {
+/**
+ * Throws what JSONata does where the text is no query.
+ *
+ * @param zones those that it shares with other queries
+ */
+export function parseQuery(query: string, { queryMs, output }: QueryLimits, zones?: TimeZones): ParsedQuery {
   const expression = jsonata(query, {
     stack: stackMax,
     sequence: output.valuesMax,

@@ -58,7 +58,7 @@ export function visitFunctions(visit: QueryVisit): Record<string, unknown> {
  */
 export function registerFunctions(
   expression: jsonata.Expression,
-  { padMax, zones }: { readonly padMax: number; readonly zones: TimeZones },
+  { padMax, zones }: { readonly padMax: number; readonly zones: TimeZones | undefined },
 ): void {
   registerDates(expression, new DateFunctions(zones));
   // JSONata reads the parameters' names from a function's text, so these have neither defaults nor patterns.

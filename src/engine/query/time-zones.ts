@@ -9,7 +9,7 @@ const zonesMax = 20;
 /** Longer than any name of a zone. */
 const nameMax = 64;
 
-/** Offsets from UTC of the zones that queries name. A child of the pool has one; a query that runs in line names no zone. */
+/** Offsets from UTC of the zones that queries name. A child of the pool has one. */
 export class TimeZones {
   /** By name, the one that was used last at the end. */
   readonly #formats = new Map<string, Intl.DateTimeFormat>();
