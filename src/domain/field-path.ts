@@ -68,6 +68,10 @@ export function singularExpected(field: DescField): string {
   return field.scalar === undefined ? "must be another value" : scalarExpected[field.scalar];
 }
 
+export function isTimestamp({ fieldKind, message }: DescField): boolean {
+  return fieldKind === "message" && message.typeName === "google.protobuf.Timestamp";
+}
+
 function isWrittenAsText(field: DescField): boolean {
   return field.message !== undefined && textMessages.includes(field.message.typeName);
 }

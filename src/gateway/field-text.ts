@@ -6,8 +6,8 @@ import {
   mergeFromJson,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { isDay } from "../domain/day.ts";
-import { type FieldPath, singularExpected } from "../domain/field-path.ts";
+import { isDateTime } from "../domain/day.ts";
+import { type FieldPath, isTimestamp, singularExpected } from "../domain/field-path.ts";
 import type { FieldViolation } from "../domain/request-error.ts";
 
 /** A message that texts are set in. */
@@ -49,8 +49,7 @@ function jsonOfText(field: DescField, text: string): JsonValue | undefined {
   }
   switch (field.scalar) {
     case undefined: // A message whose JSON is a string.
-      // `Date.parse`, by which a Timestamp is read, takes 30 February for the first of March.
-      return field.message?.typeName === "google.protobuf.Timestamp" && !isDay(text.slice(0, 10)) ? undefined : text;
+      return isTimestamp(field) && !isDateTime(text) ? undefined : text;
     case ScalarType.STRING:
     case ScalarType.BYTES:
       return text;

@@ -7,6 +7,7 @@ import { defaultLimits, type JsonLimits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
 import { ExecuteWorkflowRequestSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { SaveDraftRequestSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
 import { scanWire } from "../../src/rpc/wire-scan.ts";
 
@@ -195,6 +196,18 @@ describe("what JSON has no form for", () => {
   check("NUL is refused in a field", { bytes: textOf(3, "john\0"), ...refuse("linked_account_id") });
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY, 2 ** 53]) {
     check(`the number ${value} is refused`, { bytes: payload(member("a", double(value))), ...refuse("payload.a") });
+    // definition.nodes[0].start.api_call, and its sample or its schema.
+    const panel = (field: number) =>
+      bytesOf(3, bytesOf(1, bytesOf(10, bytesOf(1, bytesOf(field, member("a", double(value)))))));
+    for (const [field, name] of [
+      [1, "payload"],
+      [3, "schema"],
+    ] as const)
+      check(`the number ${value} is refused in a definition's ${name}`, {
+        bytes: panel(field),
+        desc: SaveDraftRequestSchema,
+        ...refuse(`definition.nodes[0].start.api_call.${name}.a`),
+      });
   }
   check("numbers that JSON and a double share pass", {
     bytes: payload(member("a", double(-0)), member("b", double(2 ** 53 - 1)), member("c", double(1e300))),
