@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { Tenant } from "../domain/account.ts";
 import type { Clock } from "../domain/clock.ts";
-import type { NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
+import type { Answer, NewExecution, NodeRun, Outcome } from "../domain/execution.ts";
 import { timeOfId } from "../domain/id.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
@@ -131,17 +131,29 @@ export class ExecutionRun {
   }
 
   /** Makes this the run of an execution that was claimed: it goes on from what is recorded. Throws KeyMissing. */
-  async resume({ epoch, sealKey, wakeTime }: ClaimedExecution, journal: OpenedJournal | undefined): Promise<void> {
+  async resume(claimed: ClaimedExecution, journal: OpenedJournal | undefined): Promise<void> {
+    const { sealKey, wakeTime, isAnswered } = claimed;
     this.#begun = Promise.resolve(undefined);
     const key = sealKey === undefined ? undefined : this.#options.sealing.openKey(this.execution.id, sealKey);
     this.#sealKey = key;
+    let answer: Answer | undefined;
     if (wakeTime !== undefined) this.#journal.sleptUntil(wakeTime);
     if (journal !== undefined) {
       for await (const runs of journal.read()) {
-        this.#journal.replay(key === undefined ? runs : runs.map((run) => openRun(run, key)), journal.nextFlushIndex);
+        const opened = key === undefined ? runs : runs.map((run) => openRun(run, key));
+        this.#journal.replay(opened, journal.nextFlushIndex);
+        if (!isAnswered) answer ??= answerAmong(this.#options.graph, opened);
       }
     }
-    this.#own(epoch);
+    this.#own(claimed.epoch);
+    if (answer !== undefined && journal !== undefined) await this.#keepAnswer(answer, journal.nextFlushIndex);
+  }
+
+  /** A release that kept a response with the end alone has recorded the node, and gone. */
+  async #keepAnswer(answer: Answer, flushIndex: number): Promise<void> {
+    if (await this.#options.executions.append({ ...this.claim, flushIndex, runs: [], answer }))
+      this.#journal.replay([], flushIndex + 1);
+    else this.#loseOwnership();
   }
 
   /** Records which nodes have been under way for a while. */

@@ -32,7 +32,11 @@ export type ClaimedExecution = NewExecution & {
   readonly sealKey?: string;
   /** The time that it was last let sleep until, which is over; by the clock of the run that slept. */
   readonly wakeTime?: number;
+  /** Whether its response is kept already. */
+  readonly isAnswered: boolean;
 };
+
+const isAnswered = sql<boolean>`execution.response is not null`.as("is_answered");
 
 /** Takes executions over: see ExecutionStore.claim. */
 export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Promise<readonly ClaimedExecution[]> {
@@ -71,7 +75,13 @@ async function readStart(db: Kysely<Tables>, { id, environment_id }: ExecutionPl
         .onRef("linked_account.account_id", "=", "execution.linked_account_id"),
     )
     .select(startColumns)
-    .select([ownerOrganization, "linked_account.account_id", "linked_account.name", "linked_account.attributes"])
+    .select([
+      ownerOrganization,
+      isAnswered,
+      "linked_account.account_id",
+      "linked_account.name",
+      "linked_account.attributes",
+    ])
     .where("execution.id", "=", id)
     .where("execution.environment_id", "=", environment_id)
     .executeTakeFirstOrThrow();
@@ -92,6 +102,7 @@ function toClaimed(row: ClaimedRow, claimer: Claimer): readonly ClaimedExecution
       epoch,
       isSuspect: losses >= 2,
       trials,
+      isAnswered: row.is_answered,
       ...(seal_key !== null && { sealKey: seal_key }),
       ...(wake_time !== null && { wakeTime: wake_time.getTime() }),
     };
@@ -220,6 +231,7 @@ function withStarts(query: ReturnType<typeof takeClaims>) {
     .select(startColumns)
     .select([
       ownerOrganization,
+      isAnswered,
       "taken.epoch",
       "taken.seal_key",
       "taken.trials",

@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
 import { account, type ExecutionCalls, executionCalls } from "./execution-calls.ts";
 import { typeOf, watchProtocolsOf } from "./watch-protocols.ts";
@@ -10,7 +11,7 @@ const { executeWorkflow, getExecution, getExecutionResponse, getNodeRun, stopExe
 const answer = { task: "taken" };
 
 /** Start → Response → a wait that no test waits for. */
-const early: JsonObject = {
+const early = {
   nodes: [
     { id: "1", name: "Start", start: { api_call: {} } },
     { id: "2", name: "Response", response: { data: JSON.stringify(answer), status_code: 201 } },
@@ -43,7 +44,7 @@ let calls: ExecutionCalls;
 
 beforeAll(async () => {
   flowcall = await startFlowcall();
-  beside = await startBeside(flowcall);
+  beside = await startBeside(flowcall, { FLOWCALL_PUBLIC_URL: "https://flows.example/below/" });
   calls = executionCalls(flowcall.url);
   await putWorkflow(flowcall.url, { alias: "early", definition: early });
   await putWorkflow(flowcall.url, { alias: "sleeping", definition: sleeping });
@@ -55,8 +56,8 @@ afterAll(async () => {
 });
 
 /** An execution whose Response has run, and which goes on. */
-async function answered(): Promise<string> {
-  const execution_id = await calls.start({ workflow: "early" });
+async function answered(workflow = "early"): Promise<string> {
+  const execution_id = await calls.start({ workflow });
   const fields = { execution_id, linked_account_id: account };
   await calls.until(getExecutionResponse, fields, { response: answer, status: "RUNNING" });
   return execution_id;
@@ -108,6 +109,26 @@ describe("the response of an execution that goes on", () => {
     await Promise.all(waiting);
   });
 
+  test("is kept as soon as it is taken over from a release that kept it with the end alone", async () => {
+    const rest = { id: "4", name: "More rest", delay: { seconds: "600" } };
+    const definition = { nodes: [...early.nodes, rest], edges: [...early.edges, { source: "3", target: "4" }] };
+    await putWorkflow(flowcall.url, { alias: "early-and-long", definition });
+    const execution_id = await answered("early-and-long");
+    const { database } = flowcall;
+    const row = `where execution_id = '${execution_id}'`;
+    const asleep = async () => (await database.query(`select 1 from execution_claim ${row} and owner is null`)).rows;
+    await expect.poll(asleep).toHaveLength(1);
+    await database.query(`begin; set local session_replication_role = replica;
+      update execution set response = null, status_code = null where id = '${execution_id}'; commit`);
+    const fields = { execution_id, linked_account_id: account };
+    expect((await calls.ask(getExecutionResponse, fields)).message).toEqual({ response: null, status: "RUNNING" });
+    await database.query(`update execution_claim set due_time = now() ${row}`);
+    await calls.until(getExecutionResponse, fields, { response: answer, status: "RUNNING" });
+    await expect.poll(asleep).toHaveLength(1);
+    expect((await calls.ask(getExecution, { execution_id })).message).toMatchObject({ status_code: 201 });
+    await calls.ask(stopExecution, { execution_id });
+  });
+
   test("stays when no process can run the execution any more, and whoever waited for the end is told both", async () => {
     const tag = "poisoned";
     const [rest] = calls.protocols;
@@ -124,6 +145,15 @@ describe("the response of an execution that goes on", () => {
     const { message } = await calls.ask(getExecutionResponse, { execution_id, linked_account_id: account });
     expect(message).toMatchObject({ response: answer, status: "ERRORED", error });
   });
+});
+
+test("the URL of a workflow is below the one that callers are told to use", async () => {
+  const { method } = WorkflowService;
+  for (const { name, call } of executionCalls(beside.url).protocols) {
+    const { message } = await call({ method: method.getWorkflow, key: testKey, fields: { workflow: "early" } });
+    const url = "https://flows.example/below/api/v1/workflow/early/execute";
+    expect([name, message]).toMatchObject([name, { method: "POST", url }]);
+  }
 });
 
 async function idOfTag(tag: string): Promise<string> {

@@ -79,6 +79,7 @@ describe("an execution", () => {
       ...execution,
       epoch: 1,
       isSuspect: false,
+      isAnswered: false,
       trials: 0,
       linkedAccount: { id: tenant.linkedAccountId, name: "John", attributes: { team: "red" } },
     });
@@ -437,7 +438,7 @@ describe("a claim", () => {
         return payload;
       end $$`.execute(db);
     await sql`create view execution as select environment_id, id, workflow_id, version, linked_account_id, config_id, tag,
-      type, source, torn(id, payload) as payload, headers, fields, origin_id from whole_execution`.execute(db);
+      type, source, torn(id, payload) as payload, headers, fields, origin_id, response from whole_execution`.execute(db);
     try {
       const unread: string[] = [];
       const shares = [{ ...tenant, count: 10 }];
