@@ -10,6 +10,7 @@ import { changedSince, integrationNotFound } from "./integration-store.ts";
 import { resourceOf as accountResource, lockAccount } from "./linked-account-store.ts";
 import { cutPage, type Page } from "./page.ts";
 import { nameTokenOf, parseNameToken } from "./page-token.ts";
+import { putExpected } from "./put-expected.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
 
@@ -60,26 +61,26 @@ export class ConfigStore {
     try {
       return await this.#db.transaction().execute(async (transaction) => {
         await lockAccount(transaction, actor, accountId);
-        // Nothing may be there yet.
-        const isNew = expectedRevisions?.length === 0;
-        const row =
-          expectedRevisions === undefined || isNew
-            ? await transaction
-                .insertInto("config")
-                .values({ ...key, ...values })
-                .onConflict((conflict) => {
-                  const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
-                  return isNew ? target.doNothing() : target.doUpdateSet(next);
-                })
-                .returning(columns)
-                .executeTakeFirst()
-            : await transaction
-                .updateTable("config")
-                .set(next)
-                .where(({ and }) => and(key))
-                .where("revision", "=", anyOf(expectedRevisions))
-                .returning(columns)
-                .executeTakeFirst();
+        const row = await putExpected(expectedRevisions, {
+          insert: (others) =>
+            transaction
+              .insertInto("config")
+              .values({ ...key, ...values })
+              .onConflict((conflict) => {
+                const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
+                return others === "kept" ? target.doNothing() : target.doUpdateSet(next);
+              })
+              .returning(columns)
+              .executeTakeFirst(),
+          update: (revisions) =>
+            transaction
+              .updateTable("config")
+              .set(next)
+              .where(({ and }) => and(key))
+              .where("revision", "=", anyOf(revisions))
+              .returning(columns)
+              .executeTakeFirst(),
+        });
         if (row === undefined) throw changedSince(resourceOf(config));
         const action = row.revision === 1 ? "CREATE" : "UPDATE";
         await recordChange(transaction, actor, { action, resource: resourceOf(config) });

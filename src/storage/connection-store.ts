@@ -9,6 +9,7 @@ import { changedSince, integrationNotFound } from "./integration-store.ts";
 import { resourceOf as accountResource, lockAccount } from "./linked-account-store.ts";
 import { cutPage, type Page } from "./page.ts";
 import { nameTokenOf, parseNameToken } from "./page-token.ts";
+import { putExpected } from "./put-expected.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
 
@@ -45,35 +46,33 @@ export class ConnectionStore {
       Sealed &
       Pick<ConnectionRecord, "hints"> & { readonly expectedRevisions?: readonly number[] },
   ): Promise<ConnectionRecord> {
-    const { environmentId } = actor;
     const { accountId, slug, expectedRevisions, sealed, sealedBy, hints } = connection;
+    const key = { environment_id: actor.environmentId, account_id: accountId, slug };
     const values = { sealed, sealed_by: sealedBy, hints: JSON.stringify(hints) };
     const next = { ...values, revision: sql<number>`connection.revision + 1`, update_time: sql<Date>`now()` };
     try {
       return await this.#db.transaction().execute(async (transaction) => {
         await lockAccount(transaction, actor, accountId);
-        // Nothing may be there yet.
-        const isNew = expectedRevisions?.length === 0;
-        const row =
-          expectedRevisions === undefined || isNew
-            ? await transaction
-                .insertInto("connection")
-                .values({ environment_id: environmentId, account_id: accountId, slug, ...values })
-                .onConflict((conflict) => {
-                  const target = conflict.columns(["environment_id", "account_id", "slug"]);
-                  return isNew ? target.doNothing() : target.doUpdateSet(next);
-                })
-                .returning(columns)
-                .executeTakeFirst()
-            : await transaction
-                .updateTable("connection")
-                .set(next)
-                .where("environment_id", "=", environmentId)
-                .where("account_id", "=", accountId)
-                .where("slug", "=", slug)
-                .where("revision", "=", anyOf(expectedRevisions))
-                .returning(columns)
-                .executeTakeFirst();
+        const row = await putExpected(expectedRevisions, {
+          insert: (others) =>
+            transaction
+              .insertInto("connection")
+              .values({ ...key, ...values })
+              .onConflict((conflict) => {
+                const target = conflict.columns(["environment_id", "account_id", "slug"]);
+                return others === "kept" ? target.doNothing() : target.doUpdateSet(next);
+              })
+              .returning(columns)
+              .executeTakeFirst(),
+          update: (revisions) =>
+            transaction
+              .updateTable("connection")
+              .set(next)
+              .where(({ and }) => and(key))
+              .where("revision", "=", anyOf(revisions))
+              .returning(columns)
+              .executeTakeFirst(),
+        });
         if (row === undefined) throw changedSince(resourceOf(connection));
         const action = row.revision === 1 ? "CREATE" : "UPDATE";
         await recordChange(transaction, actor, { action, resource: resourceOf(connection) });

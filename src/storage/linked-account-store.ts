@@ -8,6 +8,7 @@ import { recordChange } from "./audit.ts";
 import { changedSince } from "./integration-store.ts";
 import { cutPage, type Page } from "./page.ts";
 import { nameTokenOf, parseNameToken } from "./page-token.ts";
+import { putExpected } from "./put-expected.ts";
 import { isWithin } from "./reach.ts";
 import type { Tables } from "./tables.ts";
 
@@ -54,31 +55,32 @@ export class LinkedAccountStore {
       update_time: sql<Date>`now()`,
       delete_time: null,
     };
-    // Nothing may be there yet, but what was deleted.
-    const isNew = expectedRevisions?.length === 0;
     return await this.#db.transaction().execute(async (transaction) => {
-      const row =
-        expectedRevisions === undefined || isNew
-          ? await transaction
-              .insertInto("linked_account")
-              .values({ environment_id: environmentId, account_id: accountId, ...values })
-              .onConflict((conflict) => {
-                const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
-                return isNew ? update.where("linked_account.delete_time", "is not", null) : update;
-              })
-              .returning(columns)
-              .returning(isInserted)
-              .executeTakeFirst()
-          : await transaction
-              .updateTable("linked_account")
-              .set(next)
-              .where("environment_id", "=", environmentId)
-              .where("account_id", "=", accountId)
-              .where("revision", "=", anyOf(expectedRevisions))
-              .where("delete_time", "is", null)
-              .returning(columns)
-              .returning(isInserted)
-              .executeTakeFirst();
+      const row = await putExpected(expectedRevisions, {
+        insert: (others) =>
+          transaction
+            .insertInto("linked_account")
+            .values({ environment_id: environmentId, account_id: accountId, ...values })
+            .onConflict((conflict) => {
+              const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
+              // What was deleted is not there.
+              return others === "kept" ? update.where("linked_account.delete_time", "is not", null) : update;
+            })
+            .returning(columns)
+            .returning(isInserted)
+            .executeTakeFirst(),
+        update: (revisions) =>
+          transaction
+            .updateTable("linked_account")
+            .set(next)
+            .where("environment_id", "=", environmentId)
+            .where("account_id", "=", accountId)
+            .where("revision", "=", anyOf(revisions))
+            .where("delete_time", "is", null)
+            .returning(columns)
+            .returning(isInserted)
+            .executeTakeFirst(),
+      });
       if (row === undefined) throw changedSince(resourceOf(accountId));
       const action = row.is_inserted ? "CREATE" : "UPDATE";
       await recordChange(transaction, actor, { action, resource: resourceOf(accountId) });
