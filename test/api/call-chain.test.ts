@@ -73,6 +73,18 @@ test("a call that too many executions led to is refused, whatever else stands in
   expect(refused.status).toBe(400);
   expect(refused.json).toMatchObject({ error_code: "CALL_CHAIN_TOO_LONG" });
   expect(JSON.stringify(refused.json)).toContain('"call_chain"');
+  await putCalling("chained", [flowcall.url]);
+  const { json } = await send("/api/v1/workflow/chained/execute");
+  await countOf("chained");
+  for (const [path, body] of [
+    ["/api/v1/workflow/chained/draft/execute", {}],
+    [`/api/v1/execution/${json.execution_id}/rerun`, {}],
+    [`/api/v1/execution/${json.execution_id}/node/call-0/retry`, {}],
+  ] as const) {
+    const again = await send(path, { "cdn-loop": header }, body);
+    expect([path, again.status, again.json.error_code]).toEqual([path, 400, "CALL_CHAIN_TOO_LONG"]);
+  }
+  expect(await countOf("chained")).toBe(1);
   const others = await send("/api/v1/workflow/create-task/execute", { "cdn-loop": "edge.example, ".repeat(9) });
   expect(others.status).toBe(200);
 });

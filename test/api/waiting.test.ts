@@ -108,6 +108,15 @@ describe("a call waits no longer than it says", () => {
     expect(reply.executionId).toEqual(anId);
   });
 
+  test("a deadline of zero begins the execution all the same, and answers its id", async () => {
+    const reply = await fetch(`${flowcall.url}/flowcall.v1.ExecutionService/ExecuteWorkflow`, {
+      method: "POST",
+      headers: { "x-api-key": testKey, "content-type": "application/json", "connect-timeout-ms": "0" },
+      body: JSON.stringify({ workflow: "long-retry", linked_account_id: account, sync_execution: true }),
+    });
+    expect(await reply.json()).toEqual({ execution_id: anId, status: "RUNNING" });
+  });
+
   test.each([-1, 61])("a wait of %d seconds is refused everywhere", async (wait) => {
     const response = { execution_id: "0123456789abcdef01234567", linked_account_id: account, wait };
     const asked = await everywhere({ method: getExecutionResponse, key: testKey, fields: response });

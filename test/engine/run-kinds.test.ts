@@ -127,6 +127,16 @@ describe("Delay", () => {
     expect(ended(await outcome, journal).response).toBe(text);
   });
 
+  test.each([
+    [4_999, "Waited for 2.5 seconds."],
+    [6_000, "Waited for 9 seconds."],
+  ])("says how long it took where nobody went on with it for %i ms", async (late, text) => {
+    const { outcome, clock, journal } = begin(nodes({ seconds: "2.5" }), edges);
+    await settle();
+    clock.advance(2_500 + late);
+    expect(ended(await outcome, journal).response).toBe(text);
+  });
+
   test("is longer than a node's time-out may be", async () => {
     const { outcome, clock, journal } = begin(nodes({ seconds: "86400" }), edges);
     await settle();
