@@ -83,6 +83,7 @@ describe("a time is read with its offset, in its zone, or as UTC", () => {
     ['$toMillis("01:45", "[H]:[m]", "Pacific/Kiritimati")', at("2026-01-30T11:45:00Z")],
     ['$toMillis("23:45", "[H]:[m]", "-10:00")', at("2026-01-31T09:45:00Z")],
     ['$toMillis("23:45 -10:00", "[H]:[m] [Z]")', at("2026-01-31T09:45:00Z")],
+    ['$toMillis("23:45 -09:30", "[H]:[m] [Z]")', at("2026-01-31T09:15:00Z")],
     ['$toMillis("28 Feb", "[D] [MNn,3-3]")', at("2026-02-28T00:00:00Z")],
     ['$toMillis("12.34", "[m].[s]")', at("2026-01-31T09:12:34Z")],
     ["$toMillis(nothing)", null],

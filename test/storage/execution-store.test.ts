@@ -438,7 +438,9 @@ describe("a claim", () => {
         return payload;
       end $$`.execute(db);
     await sql`create view execution as select environment_id, id, workflow_id, version, linked_account_id, config_id, tag,
-      type, source, torn(id, payload) as payload, headers, fields, origin_id, response from whole_execution`.execute(db);
+      type, source, torn(id, payload) as payload, headers, fields, origin_id, response from whole_execution`.execute(
+      db,
+    );
     try {
       const unread: string[] = [];
       const shares = [{ ...tenant, count: 10 }];

@@ -1,5 +1,5 @@
 import jsonata from "jsonata";
-import { existsAsRead, markers, ownOffset } from "./date-parts.ts";
+import { epoch, existsAsRead, markers, readOffset } from "./date-parts.ts";
 import { QueryError } from "./query-error.ts";
 import { TimeZones } from "./time-zones.ts";
 
@@ -75,16 +75,18 @@ export class DateFunctions {
       return typeof millis === "number" ? millis : undefined;
     };
     const hasOffset = (picture.match(markers) ?? []).some((marker) => /^\[\s*[Zz]/.test(marker));
-    const ahead = zone === undefined ? 0 : this.#zones.offsetAt(zone, now) * minuteMs;
+    const readAlone = (source: string) => readOffset(picture, reads(source));
+    const found = hasOffset ? (readAlone(text) ?? epoch) : epoch;
+    const lostMs = hasOffset ? 2 * minutesWest(text, found, readAlone) * minuteMs : 0;
+    const ahead = zone === undefined || hasOffset ? 0 : this.#zones.offsetAt(zone, now) * minuteMs;
     // The day that it is where the time is read.
-    const today = now + (hasOffset ? ownOffset(picture, reads(text)) : ahead);
+    const today = now + ahead + epoch - found - lostMs;
     const millis = reads(text)(picture, today);
     if (millis === undefined) return undefined;
     if (Number.isNaN(millis) || !existsAsRead(picture, millis, reads(text))) {
       throw new QueryError(`$toMillis cannot read ${shown(text)} as a date.`);
     }
-    if (!hasOffset) return zone === undefined ? millis : this.#zones.instantOf(zone, millis);
-    return millis + 2 * minutesWest(text, millis, (source) => reads(source)(picture, today)) * minuteMs;
+    return hasOffset || zone === undefined ? millis + lostMs : this.#zones.instantOf(zone, millis);
   }
 
   /** They are read out of JSONata once. */

@@ -4,8 +4,8 @@ type Read = (picture: string, now: number) => number | undefined;
 /** The markers of a picture, and the doubled brackets that stand for themselves. */
 export const markers = /\[\[|\[[^[\]]*\]/g;
 
-/** A day on which nothing is rounded: what a picture leaves out is taken from it. */
-const epoch = Date.UTC(2000, 0, 1);
+/** What the parts that are not read are taken from. */
+export const epoch = Date.UTC(2000, 0, 1);
 
 /** What a calendar and a clock show of an instant, by the letters of XPath's pictures. */
 const shown: ReadonlyMap<string, (date: Date) => number> = new Map([
@@ -26,10 +26,7 @@ const shown: ReadonlyMap<string, (date: Date) => number> = new Map([
  * @param millis what the whole picture reads
  */
 export function existsAsRead(picture: string, millis: number, read: Read): boolean {
-  const nothing = read(
-    pictureOf(picture, () => "F"),
-    epoch,
-  );
+  const nothing = readOffset(picture, read);
   // A picture whose parts cannot be told apart by themselves.
   if (nothing === undefined) return true;
   const local = new Date(millis + epoch - nothing);
@@ -43,6 +40,14 @@ export function existsAsRead(picture: string, millis: number, read: Read): boole
     );
     return alone === undefined || (alone - nothing) / 1_000 === field(local);
   });
+}
+
+/** What a picture reads of a text's offset alone: the epoch in it. Undefined where that cannot be told apart. */
+export function readOffset(picture: string, read: Read): number | undefined {
+  return read(
+    pictureOf(picture, () => "F"),
+    epoch,
+  );
 }
 
 type Part = { readonly picture: string; readonly index: number; readonly nothing: number; readonly read: Read };
@@ -81,13 +86,4 @@ function pictureOf(picture: string, letterAt: (letter: string, index: number) =>
     const { letter, presentation } = markerOf(marker);
     return marker === "[[" || letter === "Z" || letter === "z" ? marker : `[${letterAt(letter, index)}${presentation}]`;
   });
-}
-
-/** The milliseconds that the clocks of a text are ahead of UTC by its own offset; 0 where it names none. */
-export function ownOffset(picture: string, read: Read): number {
-  const nothing = read(
-    pictureOf(picture, () => "F"),
-    epoch,
-  );
-  return nothing === undefined ? 0 : epoch - nothing;
 }
