@@ -136,24 +136,20 @@ export class ExecutionRun {
     this.#begun = Promise.resolve(undefined);
     const key = sealKey === undefined ? undefined : this.#options.sealing.openKey(this.execution.id, sealKey);
     this.#sealKey = key;
-    let answer: Answer | undefined;
     if (wakeTime !== undefined) this.#journal.sleptUntil(wakeTime);
-    if (journal !== undefined) {
-      for await (const runs of journal.read()) {
-        const opened = key === undefined ? runs : runs.map((run) => openRun(run, key));
-        this.#journal.replay(opened, journal.nextFlushIndex);
-        if (!isAnswered) answer ??= answerAmong(this.#options.graph, opened);
-      }
+    if (journal === undefined) return this.#own(claimed.epoch);
+    let answer: Answer | undefined;
+    for await (const runs of journal.read()) {
+      const opened = key === undefined ? runs : runs.map((run) => openRun(run, key));
+      this.#journal.replay(opened, journal.nextFlushIndex);
+      if (!isAnswered) answer ??= answerAmong(this.#options.graph, opened);
     }
     this.#own(claimed.epoch);
-    if (answer !== undefined && journal !== undefined) await this.#keepAnswer(answer, journal.nextFlushIndex);
-  }
-
-  /** A release that kept a response with the end alone has recorded the node, and gone. */
-  async #keepAnswer(answer: Answer, flushIndex: number): Promise<void> {
-    if (await this.#options.executions.append({ ...this.claim, flushIndex, runs: [], answer }))
-      this.#journal.replay([], flushIndex + 1);
-    else this.#loseOwnership();
+    if (answer === undefined) return;
+    // A release that kept a response with the end alone has recorded its node, and gone.
+    const flush = { flushIndex: journal.nextFlushIndex, runs: [], answer };
+    if (!(await this.#options.executions.append({ ...this.claim, ...flush }))) return this.#loseOwnership();
+    this.#journal.replay([], flush.flushIndex + 1);
   }
 
   /** Records which nodes have been under way for a while. */
