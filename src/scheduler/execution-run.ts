@@ -145,8 +145,7 @@ export class ExecutionRun {
       if (!isAnswered) answer ??= answerAmong(this.#options.graph, opened);
     }
     this.#own(claimed.epoch);
-    if (answer === undefined) return;
-    // A release that kept a response with the end alone has recorded its node, and gone.
+    if (answer === undefined) return; // Else an earlier release has recorded the node, and was to keep it at the end.
     const flush = { flushIndex: journal.nextFlushIndex, runs: [], answer };
     if (!(await this.#options.executions.append({ ...this.claim, ...flush }))) return this.#loseOwnership();
     this.#journal.replay([], flush.flushIndex + 1);
