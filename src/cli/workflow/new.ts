@@ -1,10 +1,10 @@
 import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
+import { schemaFile } from "../file/schema-file.ts";
 import { extensions, isThere, schemaName } from "../file/workflow-folder.ts";
 import type { Command } from "../frame/command.ts";
 import { usageError } from "../said/cli-error.ts";
 import { exitCodes } from "../said/exit-codes.ts";
-import { schemaFile } from "./schema-file.ts";
 
 /** What the server takes as an alias or a slug. */
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;

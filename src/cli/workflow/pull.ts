@@ -4,6 +4,7 @@ import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Workflow } from "../../gen/flowcall/v1/workflow_pb.ts";
 import { mergedText } from "../file/merged-text.ts";
+import { schemaFile } from "../file/schema-file.ts";
 import { type Header, type WorkflowFile, workflowFileText } from "../file/workflow-file.ts";
 import { isThere, readFolder, schemaName } from "../file/workflow-folder.ts";
 import { type Command, slugOption } from "../frame/command.ts";
@@ -12,7 +13,6 @@ import { exitCodes } from "../said/exit-codes.ts";
 import { definitionChanges } from "./changes.ts";
 import { isConfirmed } from "./confirm.ts";
 import { RemoteWorkflows } from "./remote.ts";
-import { schemaFile } from "./schema-file.ts";
 
 export const pull: Command = {
   name: "workflow pull",
