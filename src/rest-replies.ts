@@ -14,6 +14,13 @@ import {
  */
 export const restReplies: ReplyTable = new Map([[ExecuteWorkflowResponseSchema.typeName, executeReply]]);
 
+const ofResponseNode: JsonObject = {
+  description:
+    "The workflow completed, and its Response node sets this status. It may be one of those that refusals have too: the " +
+    "header `x-execution-status` is `COMPLETED` then, and there is no `error_code`.",
+  content: { "application/json": { schema: { $ref: "#/components/schemas/ExecuteWorkflowResponse" } } },
+};
+
 /** The same table for the description of the API, by the method's name. */
 export const documentedReplies: Readonly<Record<string, JsonObject>> = {
   ExecuteWorkflow: {
@@ -25,9 +32,15 @@ export const documentedReplies: Readonly<Record<string, JsonObject>> = {
       },
       content: { "application/json": { schema: { $ref: "#/components/schemas/ExecuteWorkflowResponse" } } },
     },
-    "2XX": {
-      description: "The status that the Response node sets; it may set one of 4XX and 5XX too.",
-      content: { "application/json": { schema: { $ref: "#/components/schemas/ExecuteWorkflowResponse" } } },
+    "2XX": ofResponseNode,
+    "4XX": ofResponseNode,
+    "5XX": ofResponseNode,
+    "500": {
+      description:
+        "`WORKFLOW_ERRORED`: the call waited, and the execution failed; `execution_id` says which one, `error` why, and " +
+        "`return_value` is there where a Response node had run. As any call: `SERVER_ERROR`.",
+      content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
+      "x-error-codes": ["WORKFLOW_ERRORED", "SERVER_ERROR"],
     },
   },
 };

@@ -10,6 +10,7 @@ import { type Environment, readConfig } from "../../src/config.ts";
 import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { createTestDatabase, type TestDatabase } from "./postgres.ts";
+import { Refusals } from "./refusals.ts";
 
 export const testKey = "tk00000000-0000-4000-8000-000000000001";
 export const productionKey = "pk00000000-0000-4000-8000-000000000002";
@@ -22,9 +23,13 @@ export type Flowcall = {
   stop(): Promise<void>;
 };
 
-const silent = pino({ level: process.env["TEST_LOG"] ?? "silent" });
+/** Says nothing, unless it is asked to; but what is refused is looked at. */
+function quietLog(refusals: Refusals): Logger {
+  const level = process.env["TEST_LOG"];
+  return level === undefined ? refusals.log : pino({ level });
+}
 
-export async function startFlowcall(environment: Environment = {}, log: Logger = silent): Promise<Flowcall> {
+export async function startFlowcall(environment: Environment = {}, log?: Logger): Promise<Flowcall> {
   const database = await createTestDatabase();
   const flowcall = await startOn(database, environment, log);
   return {
@@ -38,10 +43,11 @@ export async function startFlowcall(environment: Environment = {}, log: Logger =
 
 /** One more service on the database of the first; stop it before the first. */
 export async function startBeside({ database }: Flowcall, environment: Environment = {}): Promise<Flowcall> {
-  return await startOn(database, environment, silent);
+  return await startOn(database, environment);
 }
 
-async function startOn(database: TestDatabase, environment: Environment, log: Logger): Promise<Flowcall> {
+async function startOn(database: TestDatabase, environment: Environment, log?: Logger): Promise<Flowcall> {
+  const refusals = new Refusals();
   const dataDir = await mkdtemp(join(tmpdir(), "flowcall-test-"));
   const config = readConfig({
     FLOWCALL_PORT: "0",
@@ -53,7 +59,7 @@ async function startOn(database: TestDatabase, environment: Environment, log: Lo
     FLOWCALL_PRODUCTION_KEY: productionKey,
     ...environment,
   });
-  const app = new App({ config, log });
+  const app = new App({ config, log: log ?? quietLog(refusals) });
   await app.start();
   return {
     app,
@@ -62,6 +68,7 @@ async function startOn(database: TestDatabase, environment: Environment, log: Lo
     stop: async () => {
       await app.stop();
       await rm(dataDir, { recursive: true, force: true });
+      refusals.check();
     },
   };
 }

@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type Reason, reasons } from "../../domain/reason.ts";
 import type { HttpBinding } from "../http-binding.ts";
+import { reasonsOf } from "./reasons-of.ts";
 
 /** The documented envelope of refusals. */
 export const errorSchema: JsonObject = {
@@ -32,41 +33,37 @@ export const errorSchema: JsonObject = {
   },
 };
 
-/** What may be refused before anybody looks at which method is called. */
-const everywhere: readonly number[] = [400, 401, 403, 404, 408, 429, 431, 500, 503];
-
-const ofBodies: readonly number[] = [413, 415];
-
-/** The refusals of each status, by its number. */
-const byStatus = Map.groupBy(Object.keys(reasons) as Reason[], (reason) => reasons[reason].status);
-
 const retryAfter = {
   "Retry-After": { description: "In how many seconds to try again.", schema: { type: "integer" } },
 } as const;
 
-/** But for 405: whoever calls what is described here does not see it. */
-export const errorResponses: Record<string, JsonObject> = Object.fromEntries(
-  [...byStatus]
-    .filter(([status]) => status !== 405)
-    .map(([status, all]) => [
-      nameOf(status),
-      {
-        description: `Refused: ${all.map((reason) => `\`${reason}\``).join(", ")}.`,
-        ...((status === 429 || status === 503) && { headers: retryAfter }),
-        content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
-      },
-    ]),
-);
+const errorContent: JsonObject = {
+  "application/json": { schema: { $ref: "#/components/schemas/Error" } },
+};
 
-/** The refusals that a method may answer, by reference. */
-export function refusals({ method, body, verb }: HttpBinding): Record<string, JsonObject> {
-  const changes = method.idempotency === undefined || verb !== "GET";
-  const statuses = [...everywhere, ...(body === "" ? [] : ofBodies), ...(changes ? [409] : [])].toSorted();
+/**
+ * The refusals that a method may answer, by their status: first those that are its own. 405 is left out: whoever calls
+ * what is described here does not see it.
+ */
+export function refusals(binding: HttpBinding): Record<string, JsonObject> {
+  const { own, general } = reasonsOf(binding);
+  const statusOf = (reason: Reason) => reasons[reason].status;
+  const statuses = [...new Set([...own, ...general].map(statusOf))].toSorted((left, right) => left - right);
   return Object.fromEntries(
-    statuses.map((status) => [String(status), { $ref: `#/components/responses/${nameOf(status)}` }]),
+    statuses.map((status) => {
+      const among = (all: readonly Reason[]) => all.filter((reason) => statusOf(reason) === status);
+      return [String(status), refusal(status, among(own), among(general))];
+    }),
   );
 }
 
-function nameOf(status: number): string {
-  return `Refused${status}`;
+function refusal(status: number, own: readonly Reason[], general: readonly Reason[]): JsonObject {
+  const codes = (all: readonly Reason[]) => all.map((reason) => `\`${reason}\``).join(", ");
+  const ofOthers = general.length === 0 ? "" : `As any call: ${codes(general)}.`;
+  return {
+    description: [own.length === 0 ? "" : `Refused: ${codes(own)}.`, ofOthers].filter((part) => part !== "").join(" "),
+    ...((status === 429 || status === 503) && { headers: retryAfter }),
+    content: errorContent,
+    "x-error-codes": [...own, ...general],
+  };
 }

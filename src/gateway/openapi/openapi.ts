@@ -7,7 +7,7 @@ import { scopeWord } from "../../domain/api-key.ts";
 import { fieldByName } from "../../domain/field-path.ts";
 import { header as headerOption } from "../../gen/flowcall/v1/options_pb.ts";
 import { type HttpBinding, httpBindings } from "../http-binding.ts";
-import { errorResponses, errorSchema, refusals } from "./errors.ts";
+import { errorSchema, refusals } from "./errors.ts";
 import type { Examples } from "./examples.ts";
 import { described, isRequired, Schemas } from "./schemas.ts";
 
@@ -21,7 +21,7 @@ export type OpenApiOptions = {
 
 /** The description of the REST API by OpenAPI 3.1. */
 export function createOpenApi({ services, version, replies, examples }: OpenApiOptions): JsonObject {
-  const schemas = new Schemas();
+  const schemas = new Schemas(services.flatMap(({ methods }) => methods.map(({ input }) => input)));
   schemas.all["Error"] = errorSchema;
   const paths: Record<string, Record<string, JsonObject>> = {};
   for (const binding of httpBindings(services)) {
@@ -41,7 +41,11 @@ export function createOpenApi({ services, version, replies, examples }: OpenApiO
     },
     servers: [{ url: "/" }],
     security: [{ key: [] }],
-    tags: services.map((service) => ({ name: service.name, ...described(service.typeName) })),
+    tags: services.map((service) => ({
+      name: service.name,
+      "x-displayName": headingOf(service.name),
+      ...described(service.typeName),
+    })),
     paths,
     components: {
       securitySchemes: {
@@ -59,7 +63,6 @@ export function createOpenApi({ services, version, replies, examples }: OpenApiO
         },
       },
       schemas: Object.fromEntries(Object.entries(schemas.all).toSorted(([left], [right]) => (left < right ? -1 : 1))),
-      responses: errorResponses,
     },
   };
 }
@@ -81,8 +84,14 @@ function operation(
     ...(takesWatchToken && { security: [{ key: [] }, { watchToken: [] }] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== "" && { requestBody: requestBody(binding, schemas, example?.body) }),
-    responses: { "200": okReply(binding, schemas, example?.reply), ...replies[method.name], ...refusals(binding) },
+    responses: { "200": okReply(binding, schemas, example?.reply), ...refusals(binding), ...replies[method.name] },
   };
+}
+
+/** As `Linked accounts` for LinkedAccountService. */
+function headingOf(service: string): string {
+  const words = summaryOf(service.replace(/Service$/, "")).replace("Api ", "API ");
+  return words.endsWith("y") && !words.endsWith("ey") ? `${words.slice(0, -1)}ies` : `${words}s`;
 }
 
 /** As `Execute workflow` for ExecuteWorkflow. */

@@ -6,6 +6,12 @@ import { comments } from "../../gen/flowcall/comments.ts";
 /** The JSON Schemas of messages, as OpenAPI refers to them. Each one that is referred to is added to `all`. */
 export class Schemas {
   readonly all: Record<string, JsonObject> = {};
+  readonly #given: ReadonlySet<DescMessage>;
+
+  /** Takes the messages that callers send; all that those hold is sent by callers too. */
+  constructor(inputs: readonly DescMessage[]) {
+    this.#given = withParts(inputs);
+  }
 
   /** A message by reference; those that JSON spells in a way of their own as they are spelled. */
   message(desc: DescMessage): JsonObject {
@@ -21,7 +27,10 @@ export class Schemas {
 
   /** An object of some fields of a message. */
   object(desc: DescMessage, fields: readonly DescField[]): JsonObject {
-    const required = fields.filter(isRequired).map(({ jsonName }) => jsonName);
+    const isGiven = this.#given.has(desc);
+    const required = fields
+      .filter((field) => isRequired(field) || (!isGiven && isAlwaysAnswered(field)))
+      .map(({ jsonName }) => jsonName);
     return {
       type: "object",
       ...described(desc.typeName),
@@ -58,10 +67,16 @@ export class Schemas {
   #enum(desc: DescEnum): JsonObject {
     const name = nameOf(desc);
     // The first one says that nothing is set, and is never sent.
+    const values = desc.values.filter(({ number }) => number !== 0);
+    const meanings = values.flatMap((value) => {
+      const { description } = described(`${desc.typeName}.${value.name}`);
+      return description === undefined ? [] : [`- \`${value.name}\`: ${description.replaceAll("\n", " ")}`];
+    });
+    const text = [described(desc.typeName).description ?? "", ...meanings].filter((part) => part !== "").join("\n");
     this.all[name] ??= {
       type: "string",
-      ...described(desc.typeName),
-      enum: desc.values.filter(({ number }) => number !== 0).map((value) => value.name),
+      ...(text !== "" && { description: text }),
+      enum: values.map((value) => value.name),
     };
     return { $ref: `#/components/schemas/${name}` };
   }
@@ -70,6 +85,23 @@ export class Schemas {
 export function described(name: string): { readonly description?: string } {
   const description = comments[name];
   return description === undefined ? {} : { description };
+}
+
+/** Messages, and all that they hold. */
+function withParts(messages: readonly DescMessage[]): ReadonlySet<DescMessage> {
+  const all = new Set(messages);
+  // What is added while the set is gone through is gone through too.
+  for (const { fields } of all) for (const { message } of fields) if (message !== undefined) all.add(message);
+  return all;
+}
+
+/**
+ * Whether each answer has a field, as the writer of answers has it: what can be absent is `optional` in its proto, or one
+ * of several (oneof). Messages may be absent, since lists leave out what is large; but a time that is not `optional` is there.
+ */
+function isAlwaysAnswered(field: DescField): boolean {
+  if (field.proto.proto3Optional || field.oneof !== undefined) return false;
+  return field.fieldKind !== "message" || field.message.typeName === "google.protobuf.Timestamp";
 }
 
 export function isRequired(field: DescField): boolean {

@@ -1,5 +1,7 @@
 /** The comments of the protos, by the name of what they stand at. */
 export const comments: Readonly<Record<string, string>> = {
+  "flowcall.v1.Refusals": "Reasons of refusals: what REST answers as `error_code` and gRPC as the `reason` of google.rpc.ErrorInfo.",
+  "flowcall.v1.Refusals.reasons": "As WORKFLOW_NOT_FOUND.",
   "flowcall.v1.HeaderRule": "How a request header becomes a field.",
   "flowcall.v1.HeaderRule.name": "The header's name in lower case. A name with underscores is accepted with hyphens too, since some proxies drop the former.",
   "flowcall.v1.HeaderRule.absent_value": "A value of the header that counts as if the header were absent.",

@@ -14,7 +14,28 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/options.proto.
  */
 export const file_flowcall_v1_options: GenFile = /*@__PURE__*/
-  fileDesc("ChlmbG93Y2FsbC92MS9vcHRpb25zLnByb3RvEgtmbG93Y2FsbC52MSKzAQoKSGVhZGVyUnVsZRIMCgRuYW1lGAEgASgJEicKDGFic2VudF92YWx1ZRgCIAEoCUgAUgxhYnNlbnRfdmFsdWWIAQESFwoKcHJlZmVyZW5jZRgDIAEoCUgBiAEBEiUKC2lzX3F1b3RhYmxlGAQgASgISAJSC2lzX3F1b3RhYmxliAEBQg8KDV9hYnNlbnRfdmFsdWVCDQoLX3ByZWZlcmVuY2VCDgoMX2lzX3F1b3RhYmxlKmQKBVNjb3BlEhUKEVNDT1BFX1VOU1BFQ0lGSUVEEAASEQoNU0NPUEVfRVhFQ1VURRABEg4KClNDT1BFX1JFQUQQAhIQCgxTQ09QRV9BVVRIT1IQAxIPCgtTQ09QRV9BRE1JThAEOlMKBmhlYWRlchIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY0YYDIAEoCzIXLmZsb3djYWxsLnYxLkhlYWRlclJ1bGVSBmhlYWRlcogBATo9CghldmVudF9pZBIdLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE9wdGlvbnMY04YDIAEoCFIHZXZlbnRJZIgBATpBCgpldmVudF90eXBlEh0uZ29vZ2xlLnByb3RvYnVmLk9uZW9mT3B0aW9ucxjUhgMgASgIUglldmVudFR5cGWIAQE6TQoFc2NvcGUSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjShgMgASgOMhIuZmxvd2NhbGwudjEuU2NvcGVSBXNjb3BliAEBOk8KEXRha2VzX3dhdGNoX3Rva2VuEh4uZ29vZ2xlLnByb3RvYnVmLk1ldGhvZE9wdGlvbnMY1YYDIAEoCFIPdGFrZXNXYXRjaFRva2VuiAEBYgZwcm90bzM", [file_google_protobuf_descriptor]);
+  fileDesc("ChlmbG93Y2FsbC92MS9vcHRpb25zLnByb3RvEgtmbG93Y2FsbC52MSIbCghSZWZ1c2FscxIPCgdyZWFzb25zGAEgAygJIrMBCgpIZWFkZXJSdWxlEgwKBG5hbWUYASABKAkSJwoMYWJzZW50X3ZhbHVlGAIgASgJSABSDGFic2VudF92YWx1ZYgBARIXCgpwcmVmZXJlbmNlGAMgASgJSAGIAQESJQoLaXNfcXVvdGFibGUYBCABKAhIAlILaXNfcXVvdGFibGWIAQFCDwoNX2Fic2VudF92YWx1ZUINCgtfcHJlZmVyZW5jZUIOCgxfaXNfcXVvdGFibGUqZAoFU2NvcGUSFQoRU0NPUEVfVU5TUEVDSUZJRUQQABIRCg1TQ09QRV9FWEVDVVRFEAESDgoKU0NPUEVfUkVBRBACEhAKDFNDT1BFX0FVVEhPUhADEg8KC1NDT1BFX0FETUlOEAQ6UwoGaGVhZGVyEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjRhgMgASgLMhcuZmxvd2NhbGwudjEuSGVhZGVyUnVsZVIGaGVhZGVyiAEBOj0KCGV2ZW50X2lkEh0uZ29vZ2xlLnByb3RvYnVmLkZpZWxkT3B0aW9ucxjThgMgASgIUgdldmVudElkiAEBOkEKCmV2ZW50X3R5cGUSHS5nb29nbGUucHJvdG9idWYuT25lb2ZPcHRpb25zGNSGAyABKAhSCWV2ZW50VHlwZYgBATpNCgVzY29wZRIeLmdvb2dsZS5wcm90b2J1Zi5NZXRob2RPcHRpb25zGNKGAyABKA4yEi5mbG93Y2FsbC52MS5TY29wZVIFc2NvcGWIAQE6TwoRdGFrZXNfd2F0Y2hfdG9rZW4SHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjVhgMgASgIUg90YWtlc1dhdGNoVG9rZW6IAQE6VgoIcmVmdXNhbHMSHi5nb29nbGUucHJvdG9idWYuTWV0aG9kT3B0aW9ucxjWhgMgASgLMhUuZmxvd2NhbGwudjEuUmVmdXNhbHNSCHJlZnVzYWxziAEBYgZwcm90bzM", [file_google_protobuf_descriptor]);
+
+/**
+ * Reasons of refusals: what REST answers as `error_code` and gRPC as the `reason` of google.rpc.ErrorInfo.
+ *
+ * @generated from message flowcall.v1.Refusals
+ */
+export type Refusals = Message<"flowcall.v1.Refusals"> & {
+  /**
+   * As WORKFLOW_NOT_FOUND.
+   *
+   * @generated from field: repeated string reasons = 1;
+   */
+  reasons: string[];
+};
+
+/**
+ * Describes the message flowcall.v1.Refusals.
+ * Use `create(RefusalsSchema)` to create a new message.
+ */
+export const RefusalsSchema: GenMessage<Refusals> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_options, 0);
 
 /**
  * How a request header becomes a field.
@@ -57,7 +78,7 @@ export type HeaderRule = Message<"flowcall.v1.HeaderRule"> & {
  * Use `create(HeaderRuleSchema)` to create a new message.
  */
 export const HeaderRuleSchema: GenMessage<HeaderRule> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_options, 0);
+  messageDesc(file_flowcall_v1_options, 1);
 
 /**
  * What an API key may be used for.
@@ -154,4 +175,12 @@ export const scope: GenExtension<MethodOptions, Scope> = /*@__PURE__*/
  */
 export const takes_watch_token: GenExtension<MethodOptions, boolean> = /*@__PURE__*/
   extDesc(file_flowcall_v1_options, 4);
+
+/**
+ * What this method is refused for, beside what any call may be.
+ *
+ * @generated from extension: optional flowcall.v1.Refusals refusals = 50006;
+ */
+export const refusals: GenExtension<MethodOptions, Refusals> = /*@__PURE__*/
+  extDesc(file_flowcall_v1_options, 5);
 
