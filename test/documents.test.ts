@@ -13,7 +13,15 @@ beforeAll(async () => {
 
 afterAll(async () => flowcall?.stop());
 
-const paths = ["/openapi.json", "/descriptors.binpb", "/docs", "/docs/", "/docs/page.js", "/docs/operation.js", "/docs/page.css"];
+const paths = [
+  "/openapi.json",
+  "/descriptors.binpb",
+  "/docs",
+  "/docs/",
+  "/docs/page.js",
+  "/docs/operation.js",
+  "/docs/page.css",
+];
 const versions = ["1.1", "2"] as const;
 
 function read(version: HttpVersion, path: string, headers: Readonly<Record<string, string>> = {}, method = "GET") {
