@@ -130,7 +130,7 @@ describe("a key ends", () => {
     const expire_time = new Date(Date.now() + 2_000).toISOString();
     const { key } = await make({ expire_time, scopes: ["read", "admin"] });
     const made = await ask(createApiKey, { name: "child", scopes: ["read"] }, key);
-    expect(Object(made.message).api_key.expire_time).toBe(expire_time);
+    expect(Date.parse(Object(made.message).api_key.expire_time)).toBe(Date.parse(expire_time));
     await untilRefused(key);
     await untilRefused(Object(made.message).key);
     expect(Date.now()).toBeGreaterThanOrEqual(Date.parse(expire_time));

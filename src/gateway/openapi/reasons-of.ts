@@ -13,6 +13,8 @@ const ofAnyCall: readonly Reason[] = [
   "REQUEST_TIMEOUT",
   "TOO_MANY_REQUESTS",
   "HEADERS_TOO_LARGE",
+  "UNSUPPORTED_MEDIA_TYPE",
+  "ENCODING_UNDECLARED",
   "SERVER_ERROR",
   "KEY_LOOKUPS_FULL",
   "SERVER_BUSY",
@@ -21,12 +23,7 @@ const ofAnyCall: readonly Reason[] = [
 ];
 
 /** What is said of a body, before a method sees it. */
-const ofAnyBody: readonly Reason[] = [
-  "INVALID_JSON",
-  "PAYLOAD_TOO_DEEP",
-  "PAYLOAD_TOO_LARGE",
-  "UNSUPPORTED_MEDIA_TYPE",
-];
+const ofAnyBody: readonly Reason[] = ["INVALID_JSON", "PAYLOAD_TOO_DEEP", "PAYLOAD_TOO_LARGE"];
 
 const ofWatchTokens: readonly Reason[] = ["INVALID_WATCH_TOKEN", "TOKEN_EXPIRED"];
 
