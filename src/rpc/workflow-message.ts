@@ -56,10 +56,10 @@ export function panelOf({ nodes }: WorkflowDefinition): ApiCallTrigger | undefin
   return start?.value.trigger.case === "apiCall" ? start.value.trigger.value : undefined;
 }
 
-export async function draftMessage({ workflowId, definition, revision, updateTime }: DraftRecord, call: Call) {
+export function draftMessage({ workflowId, revision, updateTime }: DraftRecord, definition: WorkflowDefinition) {
   return create(DraftSchema, {
     workflowId,
-    definition: await parseDefinition(definition, call),
+    definition,
     etag: etagOf(revision),
     updateTime: timestampFromDate(updateTime),
   });

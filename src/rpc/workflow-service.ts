@@ -88,17 +88,19 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
 
     getDraft: async (request, call) => {
       const { id } = await find(call, request);
-      return await draftMessage(await workflows.getDraft(principalOf(call).environmentId, id), call);
+      const draft = await workflows.getDraft(principalOf(call).environmentId, id);
+      return draftMessage(draft, await parseDefinition(draft.definition, call));
     },
 
-    saveDraft: async (request, call) => {
+    saveDraft: async ({ definition = create(WorkflowDefinitionSchema), ...request }, call) => {
       const { id } = await find(call, request);
+      await call.reply?.turn();
       const draft = await workflows.saveDraft(principalOf(call), {
         workflowId: id,
-        definition: toJsonString(WorkflowDefinitionSchema, request.definition ?? create(WorkflowDefinitionSchema)),
+        definition: toJsonString(WorkflowDefinitionSchema, definition),
         ...expectedOf(request),
       });
-      return await draftMessage(draft, call);
+      return draftMessage(draft, definition);
     },
   });
 }
