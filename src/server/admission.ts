@@ -94,7 +94,9 @@ function keyRefused(): RequestError {
 function readKey(headers: RequestHeaders): string {
   const [key, ...others] = headers.get("x-api-key") ?? [];
   if (!key) {
-    throw new RequestError("MISSING_API_KEY", "Send an API key in the header x-api-key.");
+    // Most APIs take their key there, and it is the first thing that somebody tries.
+    const instead = headers.has("authorization") ? " The header authorization is not read." : "";
+    throw new RequestError("MISSING_API_KEY", `Send an API key in the header x-api-key.${instead}`);
   }
   if (others.length > 0) {
     throw new RequestError("INVALID_API_KEY", "The header x-api-key is given more than once; send it once.");

@@ -352,6 +352,11 @@ const refusals: readonly (readonly [string, () => ApiCall, Parameters<typeof che
     { status: 401, code: "Unauthenticated", reason: "MISSING_API_KEY" },
   ],
   [
+    "a key in another header",
+    () => ({ method: executeWorkflow, fields: execute().fields, headers: [["authorization", `Bearer ${testKey}`]] }),
+    { status: 401, code: "Unauthenticated", reason: "MISSING_API_KEY", text: /x-api-key.*authorization is not read/ },
+  ],
+  [
     "an unknown key",
     () => execute({}, { key: aKey }),
     { status: 401, code: "Unauthenticated", reason: "INVALID_API_KEY" },

@@ -319,6 +319,8 @@ describe("flowcall dev", () => {
     const file = join(command.home, "watched/asana/hello.yaml");
     await mkdir(join(file, ".."), { recursive: true });
     await writeFile(file, hello);
+    // It holds up none of those beside it.
+    await writeFile(join(file, "../broken.yaml"), hello.replace("response:", "respnse:"));
     const environment = {
       ...noSettings,
       FLOWCALL_PORT: "0",
@@ -348,7 +350,7 @@ describe("flowcall dev", () => {
     await database.drop();
     expect({ code, stderr: await stderr }).toMatchObject({
       code: 0,
-      stderr: expect.stringContaining(" runs at http"),
+      stderr: expect.stringMatching(/ runs at http[^]*broken\.yaml:\d+:\d+: error: .*Did you mean response\?[^]*1 broken/),
     });
     expect(JSON.parse(stdout)).toMatchObject([
       { workflow: "asana/hello", action: "create", version: 1 },
