@@ -5,7 +5,7 @@
 // time from its clock, and gives back an outcome. What a journal recalls is never run again.
 
 import { type JsonObject, toBinary } from "@bufbuild/protobuf";
-import { violationsOfFields } from "../domain/fields.ts";
+import { parseFields, violationsOfFields } from "../domain/fields.ts";
 import type { Limits } from "../domain/limits.ts";
 import {
   type Node,
@@ -37,6 +37,11 @@ export type Surroundings = {
   /** What its integration declares; nothing is said of such fields where that is absent. */
   readonly applicationFields?: readonly FieldDeclaration[];
 };
+
+/** @param applicationFields what the integration declares, as it is kept */
+export function surroundingsOf(applicationFields: string | undefined): Surroundings {
+  return applicationFields === undefined ? {} : { applicationFields: parseFields(applicationFields) };
+}
 
 type CompiledGraph = {
   /** Present exactly when there are no errors. */

@@ -1,12 +1,11 @@
 import { fromJson, type JsonObject, toJsonString } from "@bufbuild/protobuf";
 import { FairQueue } from "../domain/fair-queue.ts";
-import { parseFields } from "../domain/fields.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { isObject } from "../domain/violations.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
-import { compileGraph, loadGraph } from "./compile-graph.ts";
+import { compileGraph, loadGraph, surroundingsOf } from "./compile-graph.ts";
 import type { Graph } from "./graph.ts";
 import type { PoolTask, ProcessPool } from "./pool/process-pool.ts";
 import { mayBeCheap } from "./query/cheap-query.ts";
@@ -57,9 +56,8 @@ export class Definitions {
     const { limits, pool } = this.#options;
     if (known === undefined) await this.#turn(call.path);
     const text = known ?? toJsonString(WorkflowDefinitionSchema, definition);
-    const fields = applicationFields === undefined ? undefined : parseFields(applicationFields);
     if (!derivesSchema && isSmall(definition, text)) {
-      return compileGraph(definition, limits, fields && { applicationFields: fields });
+      return compileGraph(definition, limits, surroundingsOf(applicationFields));
     }
     const texts = [text, ...(applicationFields === undefined ? [] : [applicationFields])];
     const request = () => ({ head: { derivesSchema }, texts });

@@ -2,11 +2,12 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { unreachable } from "../domain/unreachable.ts";
 import { NodeFailure } from "./failure.ts";
 import type { GroupStep, Step } from "./graph.ts";
+import { closedObject } from "./schema/closed-object.ts";
 import type { Template } from "./templates/reference.ts";
 
 /** What a Group gives to the nodes inside of it. */
 export function iterationSchemaOf({ mode }: GroupStep): JsonObject {
-  return objectOf({ iteration_count: { type: "integer" }, ...(mode.kind === "array" && { array_item: true }) });
+  return closedObject({ iteration_count: { type: "integer" }, ...(mode.kind === "array" && { array_item: true }) });
 }
 
 /** What is known of a node's output before it has run, as a JSON Schema. Of a Group it is what those behind it read. */
@@ -15,7 +16,7 @@ export function outputSchemaOf(step: Exclude<Step, { readonly kind: "start" }>):
     case "leaf":
       return step.leaf.output ?? true;
     case "rule":
-      return objectOf({ satisfied: { type: "boolean" } });
+      return closedObject({ satisfied: { type: "boolean" } });
     case "group":
       return { type: "array", items: step.output === undefined ? { type: "null" } : templateSchema(step.output) };
     case "response":
@@ -25,10 +26,6 @@ export function outputSchemaOf(step: Exclude<Step, { readonly kind: "start" }>):
     default:
       return unreachable(step);
   }
-}
-
-export function objectOf(properties: JsonObject): JsonObject {
-  return { type: "object", properties, additionalProperties: false };
 }
 
 /** Stands for what a template reads, in a rendering that is looked at alone. */
@@ -49,5 +46,7 @@ function schemaOfRendered(value: JsonValue): JsonValue {
   if (Array.isArray(value)) return { type: "array", prefixItems: value.map(schemaOfRendered), items: false };
   // Of texts and numbers it counts that nothing is in them.
   if (typeof value !== "object" || value === null) return { type: ["string", "number", "boolean", "null"] };
-  return objectOf(Object.fromEntries(Object.entries(value).map(([name, member]) => [name, schemaOfRendered(member)])));
+  return closedObject(
+    Object.fromEntries(Object.entries(value).map(([name, member]) => [name, schemaOfRendered(member)])),
+  );
 }

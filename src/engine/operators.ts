@@ -62,6 +62,11 @@ export const operators: Readonly<Record<OperatorName, Operator>> = {
   not_exist: asking(({ value }) => value === null || value === ""),
 };
 
+/** Whether an operator only asks whether its left side is there: those are for what may be missing. */
+export function isAsking(name: string): boolean {
+  return Object.hasOwn(operators, name) && !operators[name as OperatorName].hasRight;
+}
+
 /** Whether a comparison holds. */
 export function holds(
   name: OperatorName,

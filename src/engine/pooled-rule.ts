@@ -6,9 +6,10 @@ import type { Journal } from "./journal.ts";
 import { DataTexts } from "./pool/data-texts.ts";
 import type { ProcessPool } from "./pool/process-pool.ts";
 import type { RuleReply, RuleRequest } from "./pool/rule-task.ts";
-import type { CompiledComparison, CompiledSide } from "./rule.ts";
-import { ComparisonWork } from "./side.ts";
+import type { CompiledComparison } from "./rule.ts";
+import { ComparisonWork, comparisonTooLarge } from "./side.ts";
 import type { PeekScope } from "./templates/reference.ts";
+import type { CompiledInput } from "./templates/text.ts";
 import type { Texts } from "./templates/texts.ts";
 
 /** The run that a condition is asked in. */
@@ -46,11 +47,13 @@ export async function decideInPool(rule: PooledRule, scope: PeekScope, run: Cond
     case "reply":
       return settle(rule, { reply: end.head, failure: sides.failure, scope });
     case "overdue":
-      throw failed(`The comparisons took longer than ${limits.queryMs} ms (limit queryMs).`);
+      throw comparisonTooLarge(`The comparisons took longer than ${limits.queryMs} ms (limit queryMs).`);
     case "out_of_memory":
-      throw failed(`The comparisons needed more than ${limits.childHeapMib} MiB of memory (limit childHeapMib).`);
+      throw comparisonTooLarge(
+        `The comparisons needed more than ${limits.childHeapMib} MiB of memory (limit childHeapMib).`,
+      );
     case "lost":
-      throw failed("The process that compared was lost twice.");
+      throw comparisonTooLarge("The process that compared was lost twice.");
     default:
       return unreachable(end);
   }
@@ -74,10 +77,6 @@ function settle({ comparisons, isAny }: PooledRule, { reply, failure, scope }: S
   return reply.isDecided === isAny;
 }
 
-function failed(message: string): NodeFailure {
-  return new NodeFailure("COMPARISON_TOO_LARGE", message, { isFinal: true });
-}
-
 type RenderedSides = {
   readonly head: RuleRequest;
   readonly texts: readonly string[];
@@ -89,7 +88,7 @@ function renderSides({ comparisons, isAny, texts: another }: PooledRule, scope: 
   const texts = new DataTexts(scope);
   const work = new ComparisonWork();
   const peeking = { read: scope.peek.bind(scope) };
-  const place = ({ template, reference }: CompiledSide) => {
+  const place = ({ template, reference }: CompiledInput) => {
     const value = template.render(peeking, another());
     if (reference === undefined) work.spend(lengthOf(value));
     return texts.place({ value, reference });

@@ -1,11 +1,10 @@
-import type { JsonValue } from "@bufbuild/protobuf";
 import { type Comparison, type RuleNode, RuleNode_Match } from "../gen/flowcall/v1/definition_pb.ts";
-import { hasOrder, holds, type OperatorName, operators, orderingOperators } from "./operators.ts";
+import { hasOrder, holds, isAsking, type OperatorName, operators, orderingOperators } from "./operators.ts";
 import { type ConditionRun, decideInPool } from "./pooled-rule.ts";
 import { ComparisonWork, Side } from "./side.ts";
 import type { Field } from "./templates/field.ts";
-import type { PeekScope, Reference, Template } from "./templates/reference.ts";
-import { compileInput } from "./templates/text.ts";
+import type { PeekScope } from "./templates/reference.ts";
+import { type CompiledInput, compileInput } from "./templates/text.ts";
 
 /**
  * Whether a Rule's comparisons hold: at once where that takes a few milliseconds at the most. Fails with NodeFailure;
@@ -13,13 +12,10 @@ import { compileInput } from "./templates/text.ts";
  */
 export type Condition = (scope: PeekScope, run: ConditionRun) => boolean | Promise<boolean>;
 
-/** One side of a comparison, and what it reads where it is a lone template. */
-export type CompiledSide = { readonly template: Template<JsonValue>; readonly reference?: Reference };
-
 export type CompiledComparison = {
-  readonly left: CompiledSide;
+  readonly left: CompiledInput;
   readonly operator: OperatorName;
-  readonly right: CompiledSide;
+  readonly right: CompiledInput;
 };
 
 /** Comparisons that read more than this are decided in a child process. It takes some milliseconds. */
@@ -28,7 +24,7 @@ const inlineWorkMax = 2 * 1024 * 1024;
 /** Compiles the comparisons of a Rule node, or of a node's conditions. */
 export function compileRule(rule: RuleNode, field: Field): Condition {
   const comparisons = rule.comparisons.map((comparison, index): CompiledComparison => {
-    const use = operatorsThatAsk.has(comparison.operator) ? "asked" : "compared";
+    const use = isAsking(comparison.operator) ? "asked" : "compared";
     const place = field.member(`comparisons[${index}]`, use);
     return {
       left: compileInput(comparison.left, place.member("left")),
@@ -44,7 +40,7 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
     const texts = field.texts();
     const work = new ComparisonWork(inlineWorkMax, () => tooMuchInLine);
     try {
-      const render = ({ template }: CompiledSide) => template.render(scope, texts.another());
+      const render = ({ template }: CompiledInput) => template.render(scope, texts.another());
       const index = comparisons.findIndex(
         ({ left, operator, right }) => holds(operator, [render(left), render(right)], work) === isAny,
       );
@@ -59,10 +55,7 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
 /** Thrown where the work in line is spent: what came of it until then is forgotten, since comparisons are pure. */
 const tooMuchInLine = new Error("the comparisons are too much work in line");
 
-/** The operators for what may be missing. */
-const operatorsThatAsk: ReadonlySet<string> = new Set(["exist", "not_exist", "is_null", "not_null"]);
-
-function compileRight({ operator, right: text = "" }: Comparison, field: Field): CompiledSide {
+function compileRight({ operator, right: text = "" }: Comparison, field: Field): CompiledInput {
   const right = compileInput(text, field);
   const { references, render } = right.template;
   if (text !== "" && references.length === 0 && orderingOperators.has(operator)) {

@@ -11,7 +11,7 @@ export class ComparisonWork {
   readonly #names = new WeakMap<object, readonly string[]>();
 
   /** @param fail what is thrown where the comparisons read more than they may */
-  constructor(max = comparisonWorkMax, fail: () => Error = comparisonTooLarge) {
+  constructor(max = comparisonWorkMax, fail: () => Error = tooMuchRead) {
     this.#left = max;
     this.#fail = fail;
   }
@@ -38,8 +38,13 @@ const fewNames = 8;
 /** Characters; a value counts as `workOfValue`. Two sides of the largest size that an output may have are within it. */
 export const comparisonWorkMax = 16 * 1024 * 1024;
 
-export function comparisonTooLarge(): NodeFailure {
-  const message = `The comparisons read more than ${comparisonWorkMax} characters of their sides (limit comparison_work). Compare less, or compute it in a Transform.`;
+function tooMuchRead(): NodeFailure {
+  return comparisonTooLarge(
+    `The comparisons read more than ${comparisonWorkMax} characters of their sides (limit comparison_work). Compare less, or compute it in a Transform.`,
+  );
+}
+
+export function comparisonTooLarge(message: string): NodeFailure {
   return new NodeFailure("COMPARISON_TOO_LARGE", message, { isFinal: true });
 }
 

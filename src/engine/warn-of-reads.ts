@@ -1,9 +1,10 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type FieldDeclaration, FieldDeclaration_Type } from "../gen/flowcall/v1/field_pb.ts";
 import type { Step } from "./graph.ts";
-import { iterationSchemaOf, objectOf, outputSchemaOf } from "./known-output.ts";
+import { iterationSchemaOf, outputSchemaOf } from "./known-output.ts";
 import type { Place, Problems } from "./problems.ts";
 import { SamplePaths } from "./sample-paths.ts";
+import { closedObject } from "./schema/closed-object.ts";
 import { anyItem, type Path, SchemaPaths } from "./schema/schema-paths.ts";
 import type { Read } from "./templates/field.ts";
 import type { Reference } from "./templates/reference.ts";
@@ -99,7 +100,7 @@ export class ReadWarnings {
     if (!names.some((one) => one === name)) return { kind: "undeclared", by: owner, names };
     const types = fields.map((field) => [field.name, schemas[field.type] ?? {}]);
     return this.#of(
-      this.#schemaPaths(owner, objectOf(Object.fromEntries(types))),
+      this.#schemaPaths(owner, closedObject(Object.fromEntries(types))),
       path,
       `${owner} declares it otherwise`,
     );

@@ -5,6 +5,7 @@ import { NodeFailure } from "../failure.ts";
 import { HttpFailure } from "../http/http-failure.ts";
 import type { HeaderPair, HttpAnswer, HttpMethod } from "../http/http-request.ts";
 import { checkRequestHeaders, reservedHeader } from "../http/request-headers.ts";
+import { closedObject } from "../schema/closed-object.ts";
 import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
 import { compileUrl } from "../templates/url.ts";
@@ -52,11 +53,7 @@ const bodies: Readonly<Record<AnswerKind, JsonValue>> = {
   AUTO: true,
   JSON: true,
   TEXT: { type: "string" },
-  BYTES: {
-    type: "object",
-    properties: { base64: { type: "string" }, content_type: { type: "string" } },
-    additionalProperties: false,
-  },
+  BYTES: closedObject({ base64: { type: "string" }, content_type: { type: "string" } }),
 };
 
 function outputSchema(body: JsonValue): JsonValue {
@@ -65,7 +62,7 @@ function outputSchema(body: JsonValue): JsonValue {
     properties: { "set-cookie": { type: "array", items: { type: "string" } } },
     additionalProperties: { type: "string" },
   };
-  return { type: "object", properties: { status: { type: "integer" }, headers, body }, additionalProperties: false };
+  return closedObject({ status: { type: "integer" }, headers, body });
 }
 
 function compileRequest(

@@ -1,9 +1,8 @@
 import { fromJsonString, type JsonValue, toJson } from "@bufbuild/protobuf";
-import { parseFields } from "../../domain/fields.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../../gen/flowcall/v1/workflow_pb.ts";
-import { compileGraph } from "../compile-graph.ts";
+import { compileGraph, surroundingsOf } from "../compile-graph.ts";
 import { deriveSchemaOf } from "../schema/derive-schema.ts";
 import type { RunTask } from "./tasks.ts";
 
@@ -18,11 +17,7 @@ export function createDefinitionTask(limits: Limits): RunTask<"definition"> {
   return ({ head: { derivesSchema }, texts: [text = "", fields] }) => {
     // What an older release stored may hold fields that this one does not know any more.
     const definition = fromJsonString(WorkflowDefinitionSchema, text, { ignoreUnknownFields: true });
-    const { errors, warnings } = compileGraph(
-      definition,
-      limits,
-      fields === undefined ? {} : { applicationFields: parseFields(fields) },
-    );
+    const { errors, warnings } = compileGraph(definition, limits, surroundingsOf(fields));
     const start = definition.nodes.find((node) => node.kind.case === "start");
     const trigger = start?.kind.case === "start" ? start.kind.value.trigger : undefined;
     const sample = derivesSchema && trigger?.case === "apiCall" ? trigger.value.payload : undefined;

@@ -1,4 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { closedObject } from "../schema/closed-object.ts";
 
 /** What is looked at in a node of JSONata's syntax tree. */
 type AstNode = {
@@ -50,5 +51,5 @@ function objectSchema(pairs: unknown, inner: (part: AstNode) => JsonValue): Json
     if (name.type !== "string" || typeof name.value !== "string") return true;
     Object.defineProperty(properties, name.value, { value: inner(value), enumerable: true, configurable: true });
   }
-  return { type: "object", properties, additionalProperties: false };
+  return closedObject(properties);
 }

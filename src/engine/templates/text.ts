@@ -18,8 +18,11 @@ export function compileValue(text: string, field: Field): Template<JsonValue> {
   return lone === undefined ? textTemplate(pieces, field) : loneTemplate(lone);
 }
 
+/** A text with templates, and what it reads where it is a lone one. */
+export type CompiledInput = { readonly template: Template<JsonValue>; readonly reference?: Reference };
+
 /** The same, and what it reads where it is a lone template. */
-export function compileInput(text: string, field: Field): { template: Template<JsonValue>; reference?: Reference } {
+export function compileInput(text: string, field: Field): CompiledInput {
   const pieces = splitTemplates(text, field);
   const reference = loneReference(pieces);
   return reference === undefined
