@@ -350,7 +350,7 @@ describe("flowcall dev", () => {
     await database.drop();
     expect({ code, stderr: await stderr }).toMatchObject({
       code: 0,
-      stderr: expect.stringMatching(/ runs at http[^]*broken\.yaml:\d+:\d+: error: .*Did you mean response\?[^]*1 broken/),
+      stderr: expect.stringMatching(/ runs at http.*broken\.yaml:\d+:\d+: error: .*Did you mean response\?.*1 broken/s),
     });
     expect(JSON.parse(stdout)).toMatchObject([
       { workflow: "asana/hello", action: "create", version: 1 },
