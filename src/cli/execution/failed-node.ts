@@ -1,4 +1,4 @@
-import type { Edge } from "../../gen/flowcall/v1/definition_pb.ts";
+import type { Edge, WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
 import {
   type Execution,
   ExecutionService,
@@ -32,12 +32,13 @@ export function failedNode({ id, nodeRuns }: Execution): string {
 export async function anyFailedNode(client: Client, execution: Execution): Promise<string> {
   const failed: NodeRun[] = [];
   for (const run of execution.nodeRuns) if (isFailure(run)) failed.push(run);
-  for (const id of await groupsOf(client, execution)) {
+  const definition = await definitionOf(client, execution);
+  for (const id of groupsOf(definition, execution)) {
     if (failed.some(({ path }) => path === id)) continue;
     failed.push(...(await failedIterations(client, execution.id, { nodeId: id, max: 1 })));
   }
   if (failed.length === 0) throw new CliError(`Nothing of ${execution.id} failed.`);
-  const { edges = [] } = (await definitionOf(client, execution)) ?? {};
+  const { edges = [] } = definition ?? {};
   // With a node all behind it runs again.
   const first = failed.find(({ path }) => {
     const behind = reachable(edges, topOf(path));
@@ -97,7 +98,7 @@ export async function groupFailures(
   execution: Execution,
 ): Promise<ReadonlyMap<string, readonly NodeRun[]>> {
   const found = new Map<string, readonly NodeRun[]>();
-  for (const nodeId of await groupsOf(client, execution)) {
+  for (const nodeId of groupsOf(await definitionOf(client, execution), execution)) {
     found.set(nodeId, await failedIterations(client, execution.id, { nodeId, max: shownMax }));
   }
   return found;
@@ -111,9 +112,9 @@ async function definitionOf(client: Client, { workflowId, workflowVersion }: Exe
   return version?.definition;
 }
 
-async function groupsOf(client: Client, execution: Execution): Promise<readonly string[]> {
+function groupsOf(definition: WorkflowDefinition | undefined, execution: Execution): readonly string[] {
   const ran = new Set(execution.nodeRuns.map(({ path }) => path));
-  const { nodes = [] } = (await definitionOf(client, execution)) ?? {};
+  const { nodes = [] } = definition ?? {};
   return nodes.flatMap(({ id, kind }) => (kind.case === "group" && ran.has(id) ? [id] : []));
 }
 
