@@ -29,18 +29,18 @@ export type Call = {
    * worked on is another's then.
    */
   readonly onWait?: () => void;
-  /** What is asked before a large reply is read and written; absent where the caller holds nothing. */
-  readonly reply?: ReplyRoom;
+  /**
+   * Counts bytes that are about to be read for the reply. Throws RequestError where the caller would hold too many of
+   * replies that it has not taken. Absent where no caller holds anything.
+   */
+  readonly reserveReply?: (bytes: number) => void;
+  /**
+   * Asked before a large message is parsed or written: settles when it is the turn of the caller's organisation to have
+   * the thread; undefined: it may go on now. Absent where nobody takes turns.
+   */
+  readonly turn?: () => Promise<void> | undefined;
   /** Filled by the handler; sent with the reply on every protocol. Lower-case names. */
   readonly replyHeaders: Map<string, string>;
-};
-
-/** The room that a reply takes until its caller has taken it, and the thread's time that it takes to be written. */
-export type ReplyRoom = {
-  /** Counts bytes that are about to be read for the reply. Throws RequestError where the caller would hold too many. */
-  hold(bytes: number): void;
-  /** Settles when it is the turn of the caller's organisation; undefined: it may be written now. */
-  turn(): Promise<void> | undefined;
 };
 
 export type RequestHeaders = ReadonlyMap<string, readonly string[]>;

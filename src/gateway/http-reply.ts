@@ -26,7 +26,7 @@ const heldBytesMin = 16 * 1_024;
 /** Writes a reply. Settles when it is handed over; whether it is taken in time is the server's affair. */
 export async function writeReply(exchange: Exchange, reply: HttpReply, call: Call): Promise<void> {
   const { body: content, headers, ...rest } = reply;
-  if (content.length >= heldBytesMin) await call.reply?.turn();
+  if (content.length >= heldBytesMin) await call.turn?.();
   const plain = typeof content === "string" ? Buffer.from(content) : content;
   const isPacked = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
   if (plain.length >= heldBytesMin) hold(exchange, plain.length);

@@ -96,7 +96,7 @@ function unaryOf(method: DescMethod, { invoke }: Chain) {
     const { call, request } = incoming(context);
     try {
       const message = await invoke(method, request, call);
-      if (isLarge(message)) await call.reply?.turn();
+      if (isLarge(message)) await call.turn?.();
       return message;
     } catch (error) {
       throw errorOf(error);
@@ -112,7 +112,7 @@ function streamOf(method: DescMethod, { invokeStream }: Chain) {
     try {
       for await (const message of invokeStream(method, request, call)) {
         sendHeaders(call, context);
-        if (isLarge(message)) await call.reply?.turn();
+        if (isLarge(message)) await call.turn?.();
         yield message;
       }
       // Where the deadline has ended it, the caller is told so and not that there is no more.

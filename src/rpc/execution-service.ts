@@ -58,7 +58,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
     getExecutionResponse: async ({ executionId, linkedAccountId, wait = 0 }, call) => {
       const { organizationId } = principalOf(call);
       const query = { ...reachOf(call), organizationId, linkedAccountId, executionId };
-      const hold = (bytes: number) => call.reply?.hold(bytes);
+      const hold = (bytes: number) => call.reserveReply?.(bytes);
       let result = await executions.getResult(query, hold);
       if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
         const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });

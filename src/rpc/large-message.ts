@@ -16,8 +16,8 @@ export function isLarge(message: object): boolean {
 export async function makeRoom(call: Call, texts: readonly (string | undefined)[]): Promise<void> {
   const chars = texts.reduce((sum, text = "") => sum + text.length, 0);
   if (chars < charsMin) return;
-  call.reply?.hold(chars);
-  await call.reply?.turn();
+  call.reserveReply?.(chars);
+  await call.turn?.();
 }
 
 /** A value that carries its text is not looked into: it would unfold. */

@@ -21,7 +21,7 @@ export function referenceOf({ workflow, slug }: Named): WorkflowReference {
 
 /** Parses a definition that is kept, when it is the caller's turn: one of a mebibyte takes some ten milliseconds. */
 export async function parseDefinition(text: string, call: Call): Promise<WorkflowDefinition> {
-  await call.reply?.turn();
+  await call.turn?.();
   // What an older release stored may hold fields that this one does not know any more.
   return fromJsonString(WorkflowDefinitionSchema, text, { ignoreUnknownFields: true });
 }

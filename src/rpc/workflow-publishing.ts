@@ -52,7 +52,7 @@ export function workflowPublishing({ workflows, integrations, definitions, answe
   };
 
   /** What the integration of a workflow declares. */
-  const declaredFor = async ({ slug }: WorkflowRecord, call: Call) =>
+  const declaredFor = async ({ slug }: Pick<WorkflowRecord, "slug">, call: Call) =>
     (await integrations.get(principalOf(call).environmentId, slug)).fields;
 
   const findingsOf = async (
@@ -72,7 +72,7 @@ export function workflowPublishing({ workflows, integrations, definitions, answe
     return { ...findings, errors: [...findings.errors], warnings: [...findings.warnings] };
   };
 
-  const warningsOf = async (definition: string, workflow: WorkflowRecord, call: Call) => [
+  const warningsOf = async (definition: string, workflow: Pick<WorkflowRecord, "id" | "slug">, call: Call) => [
     ...(await checkDefinition(await parseDefinition(definition, call), {
       id: workflow.id,
       text: definition,
@@ -102,8 +102,8 @@ export function workflowPublishing({ workflows, integrations, definitions, answe
       create(ValidateDefinitionResponseSchema, await findingsOf(definition, request, call)),
 
     publishWorkflow: async (request, call) => {
-      const { workflowId, definition, revision } = await readDraft(workflows, reachOf(call), request);
-      const warnings = await warningsOf(definition, await find(call, request), call);
+      const { workflowId, slug, definition, revision } = await readDraft(workflows, reachOf(call), request);
+      const warnings = await warningsOf(definition, { id: workflowId, slug }, call);
       const version = await workflows.publish(principalOf(call), {
         action: "PUBLISH",
         workflowId,

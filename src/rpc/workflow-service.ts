@@ -94,7 +94,7 @@ export function createWorkflowService(options: WorkflowServiceOptions): Implemen
 
     saveDraft: async ({ definition = create(WorkflowDefinitionSchema), ...request }, call) => {
       const { id } = await find(call, request);
-      await call.reply?.turn();
+      await call.turn?.();
       const draft = await workflows.saveDraft(principalOf(call), {
         workflowId: id,
         definition: toJsonString(WorkflowDefinitionSchema, definition),

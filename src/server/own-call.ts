@@ -11,7 +11,7 @@ export type Holding = {
   readonly thread: ThreadTurns;
 };
 
-/** A call with a key. It makes room for others while it waits, and asks for room and time before a large reply. */
+/** A call with a key. It makes room for others while it waits, and asks for room and time before large messages. */
 export function ownCall(call: Call, { principal, seat, bytes, thread }: Holding): Call {
   return {
     ...call,
@@ -20,6 +20,7 @@ export function ownCall(call: Call, { principal, seat, bytes, thread }: Holding)
       seat.wait();
       bytes.leaveBody();
     },
-    reply: { hold: (length) => bytes.reserveReply(length), turn: () => thread.take(principal) },
+    reserveReply: (length) => bytes.reserveReply(length),
+    turn: () => thread.take(principal),
   };
 }

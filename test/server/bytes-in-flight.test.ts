@@ -108,11 +108,11 @@ describe.each(versions)("replies (%s)", (version) => {
     const go = Promise.withResolvers<void>();
     const { url } = await start({
       limits: { keyBodyBytesMax: 64 * kilobytes },
-      serve: async ({ response }, { headers, reply }) => {
+      serve: async ({ response }, { headers, reserveReply }) => {
         const [key = ""] = headers.get("x-api-key") ?? [];
         served.push(key);
         if (headers.has("holds")) {
-          reply?.hold(61 * kilobytes);
+          reserveReply?.(61 * kilobytes);
           await go.promise;
         }
         response.end("served");
@@ -135,10 +135,10 @@ describe.each(versions)("replies (%s)", (version) => {
     const go = Promise.withResolvers<void>();
     const { url } = await start({
       limits: { keyBodyBytesMax: 64 * kilobytes },
-      serve: async ({ response, holdReply }, { headers, reply }) => {
+      serve: async ({ response, holdReply }, { headers, reserveReply }) => {
         const bytes = Number(headers.get("bytes")?.[0]);
-        reply?.hold(bytes);
-        reply?.hold(bytes);
+        reserveReply?.(bytes);
+        reserveReply?.(bytes);
         holdReply(bytes);
         begun += 1;
         if (headers.has("holds")) await go.promise;
