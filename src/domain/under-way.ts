@@ -2,7 +2,7 @@ import type { NodeRun } from "./execution.ts";
 
 const begunSuffix = "#begun";
 
-/** What is recorded of a node that has been under way for a while: nothing that a run of it goes by. */
+/** The record of a node that has been under way for a while. A replay ignores it. */
 export function begunRecord({
   path,
   node_id,

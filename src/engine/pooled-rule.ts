@@ -66,7 +66,7 @@ type Settled = {
   readonly scope: PeekScope;
 };
 
-/** What was read up to the deciding comparison is noted as it is in line, where nothing behind it is read. */
+/** Gives the decision, and notes what the comparisons up to the deciding one read, as evaluation in line does. */
 function settle({ comparisons, isAny }: PooledRule, { reply, failure, scope }: Settled): boolean {
   for (const { left, right } of comparisons.slice(0, reply.asked)) {
     for (const reference of [...left.template.references, ...right.template.references]) scope.read(reference);

@@ -18,7 +18,7 @@ export type CompiledComparison = {
   readonly right: CompiledInput;
 };
 
-/** Comparisons that read more than this are decided in a child process. It takes some milliseconds. */
+/** So many characters may be read in line, which takes a few milliseconds; beyond that a child process decides. */
 const inlineWorkMax = 2 * 1024 * 1024;
 
 /** Compiles the comparisons of a Rule node, or of a node's conditions. */
@@ -52,7 +52,7 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
   };
 }
 
-/** Thrown where the work in line is spent: what came of it until then is forgotten, since comparisons are pure. */
+/** Thrown where the work in line is spent. Comparisons are pure, so the child process begins them again. */
 const tooMuchInLine = new Error("the comparisons are too much work in line");
 
 function compileRight({ operator, right: text = "" }: Comparison, field: Field): CompiledInput {

@@ -1,7 +1,7 @@
 import type { Call } from "../domain/call.ts";
 import { carriedText } from "../domain/json-parse.ts";
 
-/** Less than this is written in no time worth waiting for. */
+/** Writing less than this takes so little time that nobody waits for a turn. */
 const charsMin = 16 * 1024;
 
 /** Whether a message carries so much JSON text that to write it in protobuf's forms takes a while. */

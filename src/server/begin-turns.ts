@@ -8,19 +8,18 @@ import { FairQueue } from "../domain/fair-queue.ts";
 const pause = { loopTurns: 4, ms: 5 };
 const pauseMax = { loopTurns: 16, ms: 20 };
 
-/** How long the connections of an address wait for its requests that wait already: many callers may share it. */
+/** How long new connections of an address wait for its queued requests. Not for long, since many callers may share it. */
 const requestsMs = 100;
 
 /**
- * How many requests the connections bring that begin together. One by which a request or two have come costs little; where
- * turns of the loop are long, new connections of callers who send no more would otherwise wait for as many turns as there
- * are of them.
+ * Connections begin in one turn of the event loop until they have brought so many requests. A connection with one or two
+ * requests costs little, and one connection a turn would make many such callers wait for many turns.
  */
 const requestsTogether = 16;
 
 /**
- * How long an address that has begun a connection by which more came ahead waits for its next one, for each request: all
- * that came are read in one turn of the loop.
+ * How long the next connection of an address waits, in milliseconds for each request that the last one brought, where those
+ * were more than that: Node reads all of them in one turn of the loop.
  */
 const restMsPerRequest = 1.2;
 
@@ -62,7 +61,7 @@ export class BeginTurns {
     this.#now = now;
   }
 
-  /** When a connection of an address may begin, by which so many requests have come; undefined: now. */
+  /** When a connection of an address may begin that has brought so many requests; undefined: now. */
   take(address: string, requests: number): Promise<void> | undefined {
     const mayBegin = !this.#isBusy && !this.#isWaiting(address) && !this.#rests.has(address);
     if (mayBegin) this.#rest(address, requests);

@@ -21,7 +21,7 @@ export type CallsOptions = { readonly callsDb?: Kysely<Tables>; readonly sharing
 /** How much text one statement holds, beyond its first call: what is larger is better sent beside others than with them. */
 const charsMax = 1024 * 1024;
 
-/** A statement that took long since the database was away says nothing of its work. */
+/** The longest rest: a statement may also have taken long because the database was away. */
 const restMsMax = 200;
 
 export type SharedStatementOptions<Item, Result> = {
