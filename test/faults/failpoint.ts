@@ -8,13 +8,15 @@ export type Failpoint = {
   readonly moment: "before" | "during" | "after";
   /** Which call it is, counted from 1. Those that answer an empty list, as most sweeps do, do not count after. */
   readonly nth?: number;
+  /** Only calls count whose argument has this member. */
+  readonly having?: string;
 };
 
 /** What happens: ends the process, stops it for a while, or throws what a lost connection would. */
 export type Fail = () => void | Promise<void>;
 
 /** Stores that behave as they are until `arm` is called, and from then on fail once, at the failpoint. */
-export function withFailpoint(stores: Stores, { store, method, moment, nth = 1 }: Failpoint, fail: Fail) {
+export function withFailpoint(stores: Stores, { store, method, moment, nth = 1, having }: Failpoint, fail: Fail) {
   let left = Number.POSITIVE_INFINITY;
   const isDue = () => {
     left -= 1;
@@ -23,6 +25,7 @@ export function withFailpoint(stores: Stores, { store, method, moment, nth = 1 }
   const failing =
     (call: Method): Method =>
     async (...args) => {
+      if (having !== undefined && Object(args[0])[having] === undefined) return await call(...args);
       if (moment === "before" && isDue()) await fail();
       const answer = call(...args);
       if (moment === "during" && isDue()) {

@@ -27,7 +27,7 @@ const racing = {
   ],
 };
 
-/** The second flush of the execution is the one that holds its Response: it is written before the call behind that. */
+/** Around the flush that holds the Response of the execution: it is written before the call behind that. */
 const moments: readonly Failpoint["moment"][] = ["before", "during", "after"];
 
 /**
@@ -68,7 +68,7 @@ export const racingResponses: FaultCase = {
 };
 
 async function runTrial(bed: TestBed, upstream: Upstream, moment: Failpoint["moment"]) {
-  const composition: Composition = { failpoint: { store: "executions", method: "append", moment, nth: 2 } };
+  const composition: Composition = { failpoint: { store: "executions", method: "append", moment, having: "answer" } };
   const server = await bed.startServer(0, {}, ["test/faults/composed-server.ts", JSON.stringify(composition)]);
   const died = new Promise((resolve) => server.child.once("exit", resolve));
   server.child.send("arm");
