@@ -1,9 +1,10 @@
 import jsonata from "jsonata";
-import { epoch, existsAsRead, markers, readOffset } from "./date-parts.ts";
+import { epoch, existsAsRead, markers, offsetIn, readOffset } from "./date-parts.ts";
 import { QueryError } from "./query-error.ts";
 import { TimeZones } from "./time-zones.ts";
 
 const minuteMs = 60_000;
+const dayMs = 86_400_000;
 
 /** What Date can tell the day of. */
 const millisMax = 8.64e15;
@@ -54,36 +55,38 @@ export class DateFunctions {
   async #formatPicture(picture: string, local: number, offset: number): Promise<string> {
     const [fromMillis] = await this.#jsonatas();
     const fraction = String(((Math.trunc(local) % 1000) + 1000) % 1000).padStart(3, "0");
-    const written = picture.replace(markers, (marker: string) => {
+    const prepared = picture.replace(markers, (marker: string) => {
       const [letter, ...rest] = marker.slice(1, -1).replaceAll(/\s/g, "");
       const presentation = rest.join("").replace(/,.*/s, "");
       if (marker.startsWith("[[")) return marker;
       if (letter === "Z" || letter === "z") return offsetText(offset, letter, presentation);
       return letter === "f" ? fractionText(fraction, presentation, marker) : marker;
     });
-    // It writes a text whatever the picture is, or throws what JSONata does.
-    return fromMillis.call({ environment: { timestamp: new Date(local) } }, local, written) as string;
+    return written(fromMillis, prepared, local);
   }
 
   async #parsePicture(
     text: string,
     { picture, zone, now }: { readonly picture: string; readonly zone: string | undefined; readonly now: number },
   ): Promise<number | undefined> {
-    const [, toMillis] = await this.#jsonatas();
+    const [fromMillis, toMillis] = await this.#jsonatas();
+    const write = (by: string, at: number) => written(fromMillis, by, at);
     const reads = (source: string) => (by: string, since: number) => {
       const millis = toMillis.call({ environment: { timestamp: new Date(since) } }, source, by);
       return typeof millis === "number" ? millis : undefined;
     };
     const hasOffset = (picture.match(markers) ?? []).some((marker) => /^\[\s*[Zz]/.test(marker));
-    const readAlone = (source: string) => readOffset(picture, reads(source));
-    const found = hasOffset ? (readAlone(text) ?? epoch) : epoch;
-    const lostMs = hasOffset ? 2 * minutesWest(text, found, readAlone) * minuteMs : 0;
+    const found = hasOffset ? (readOffset(picture, reads(text)) ?? epoch) : epoch;
+    const offset = hasOffset ? offsetIn(text, found, (source) => readOffset(picture, reads(source))) : undefined;
+    // JSONata adds the minutes of `-03:30`, which are to be taken away.
+    const lostMs = offset?.isWest === true ? 2 * offset.minutes * minuteMs : 0;
     const ahead = zone === undefined || hasOffset ? 0 : this.#zones.offsetAt(zone, now) * minuteMs;
     // The day that it is where the time is read.
     const today = now + ahead + epoch - found - lostMs;
     const millis = reads(text)(picture, today);
     if (millis === undefined) return undefined;
-    if (Number.isNaN(millis) || !existsAsRead(picture, millis, reads(text))) {
+    const isOffset = Math.abs(found - epoch) < dayMs && (offset?.minutes ?? 0) < 60;
+    if (Number.isNaN(millis) || !isOffset || !existsAsRead(picture, millis, { text, reads, write })) {
       throw new QueryError(`$toMillis cannot read ${shown(text)} as a date.`);
     }
     return hasOffset || zone === undefined ? millis + lostMs : this.#zones.instantOf(zone, millis);
@@ -102,11 +105,16 @@ async function ownOf(name: string): Promise<Own> {
   return found.implementation;
 }
 
+/** JSONata writes a text whatever the picture is, or throws. */
+function written(fromMillis: Own, picture: string, local: number): string {
+  return fromMillis.call({ environment: { timestamp: new Date(local) } }, local, picture) as string;
+}
+
 function isoText(local: number, offset: number): string {
-  const date = new Date(local);
-  const year = String(date.getUTCFullYear()).padStart(4, "0");
-  const rest = date.toISOString().slice(-20, -1);
-  return `${year}${rest}${offset === 0 ? "Z" : offsetText(offset, "Z", "01:01")}`;
+  const text = new Date(local).toJSON();
+  // Others have a sign and six digits, which no reader of ISO 8601 has to know, nor does `$toMillis`.
+  if (text?.length !== isoChars) throw new QueryError("$fromMillis cannot write a year outside of 0 to 9999.");
+  return `${text.slice(0, -1)}${offset === 0 ? "Z" : offsetText(offset, "Z", "01:01")}`;
 }
 
 /** An offset as XPath's `[Z]` and `[z]` write it (XPath functions 3.1, section 9.8.4.6). */
@@ -133,7 +141,10 @@ function fractionText(fraction: string, presentation: string, marker: string): s
   return fraction.slice(0, presentation.length).padEnd(Math.min(presentation.length, 9), "0");
 }
 
-const isoPattern = /^(\d{4})(-[01]\d)?(-[0-3]\d)?(T[0-2]\d:[0-5]\d:[0-5]\d)?(\.\d+)?(?:([+-][0-2]\d):?([0-5]\d)|(Z))?$/;
+const isoChars = "0000-01-01T00:00:00.000Z".length;
+
+const isoPattern =
+  /^(\d{4})(-[01]\d)?(-[0-3]\d)?(T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)?(\.\d+)?(?:([+-][0-2]\d):?([0-5]\d)|(Z))?$/;
 
 /** What JSONata takes for a date of ISO 8601. A time without an offset is one of UTC, as all that has no picture is. */
 function parseIso(text: string): { readonly millis: number; readonly hasOffset: boolean } {
@@ -149,20 +160,6 @@ function parseIso(text: string): { readonly millis: number; readonly hasOffset: 
   // JSONata has the message.
   if (!isDate || !isTimed || Number.isNaN(millis)) throw { code: "D3110", value: text, stack: new Error().stack };
   return { millis, hasOffset };
-}
-
-/**
- * The minutes of an offset west of Greenwich, which JSONata adds where they are to be taken away: `-03:30` is read as
- * three hours less thirty minutes. The offset is the text whose sign decides by twice its hours; 0 where there is none.
- */
-function minutesWest(text: string, millis: number, read: (source: string) => number | undefined): number {
-  for (const { index, 1: hours, 2: minutes } of text.matchAll(/-(\d\d?)\D?([0-5]\d)(?!\d)/g)) {
-    const other = read(`${text.slice(0, index)}+${text.slice(index + 1)}`);
-    if (other !== undefined && millis - other === 2 * Number(hours) * 60 * minuteMs && Number(minutes) > 0) {
-      return Number(minutes);
-    }
-  }
-  return 0;
 }
 
 function shown(text: string): string {

@@ -7,38 +7,40 @@ export const markers = /\[\[|\[[^[\]]*\]/g;
 /** What the parts that are not read are taken from. */
 export const epoch = Date.UTC(2000, 0, 1);
 
-/** What a calendar and a clock show of an instant, by the letters of XPath's pictures. */
-const shown: ReadonlyMap<string, (date: Date) => number> = new Map([
-  ["M", (date) => date.getUTCMonth() + 1],
-  ["D", (date) => date.getUTCDate()],
-  ["d", (date) => 1 + Math.floor((date.getTime() - Date.UTC(date.getUTCFullYear(), 0)) / 86_400_000)],
-  ["H", (date) => date.getUTCHours()],
-  ["h", (date) => date.getUTCHours() % 12 || 12],
-  ["m", (date) => date.getUTCMinutes()],
-  ["s", (date) => date.getUTCSeconds()],
-]);
+/** Reads another text. */
+type Reads = (text: string) => Read;
+
+/** Writes an instant by a picture as JSONata does. */
+type Write = (picture: string, millis: number) => string;
+
+/** The letters of what a calendar and a clock show as a number. Of a year a text may have its last digits alone. */
+const numbered = "MDdHhmsWwXxF";
 
 /**
  * Whether a text names a day and a time that exist. JSONata goes on counting where they do not: the 31st of February is
- * the 2nd of March, 25:00 is one o'clock of the next day, and a month that it does not know is January. So each number is
- * read by itself, as a number of seconds, and compared with what the calendar shows.
+ * the 2nd of March, 25:00 is one o'clock of the next day, and a month that it does not know is January. It leaves out what
+ * it cannot read, as the number of a week. So each number is read by itself, as a number of seconds, and compared with what
+ * JSONata writes for it.
  *
  * @param millis what the whole picture reads
  */
-export function existsAsRead(picture: string, millis: number, read: Read): boolean {
+export function existsAsRead(
+  picture: string,
+  millis: number,
+  { text, reads, write }: { readonly text: string; readonly reads: Reads; readonly write: Write },
+): boolean {
+  const read = reads(text);
   const nothing = readOffset(picture, read);
   // A picture whose parts cannot be told apart by themselves.
   if (nothing === undefined) return true;
   const local = new Date(millis + epoch - nothing);
+  const alone = (letter: string, index: number) => pictureOf(picture, (_, at) => (at === index ? letter : "F"));
   return markersOf(picture).every(({ letter, isName }, index) => {
-    const field = shown.get(letter);
-    if (field === undefined) return true;
+    if (letter === "P") return isHalf(text, (source) => reads(source)(alone("P", index), epoch));
+    if (!numbered.includes(letter)) return true;
     if (isName) return letter !== "M" || isMonth(local, monthReader({ picture, index, nothing, read }));
-    const alone = read(
-      pictureOf(picture, (_, at) => (at === index ? "s" : "F")),
-      epoch,
-    );
-    return alone === undefined || (alone - nothing) / 1_000 === field(local);
+    const number = read(alone("s", index), epoch);
+    return number === undefined || (number - nothing) / 1_000 === Number(write(`[${letter}1]`, local.getTime()));
   });
 }
 
@@ -48,6 +50,43 @@ export function readOffset(picture: string, read: Read): number | undefined {
     pictureOf(picture, () => "F"),
     epoch,
   );
+}
+
+const otherHalves: ReadonlyMap<string, string> = new Map([
+  ["am", "pm"],
+  ["pm", "am"],
+  ["AM", "PM"],
+  ["PM", "AM"],
+]);
+
+/** Whether a text says am or pm where it is read: what is neither, as `Pm`, JSONata takes for am. */
+function isHalf(text: string, read: (source: string) => number | undefined): boolean {
+  const found = read(text);
+  return [...text.matchAll(/am|pm|AM|PM/g)].some(({ index, 0: half }) => {
+    const swapped = otherHalves.get(half) ?? half;
+    const other = read(text.slice(0, index) + swapped + text.slice(index + half.length));
+    return other !== undefined && other !== found;
+  });
+}
+
+/**
+ * The offset that a text has, where JSONata reads one: the part whose sign decides by twice its hours.
+ *
+ * @param millis what is read of the text by this
+ */
+export function offsetIn(
+  text: string,
+  millis: number,
+  read: (source: string) => number | undefined,
+): { readonly isWest: boolean; readonly minutes: number } | undefined {
+  for (const { index, 1: sign, 2: hours, 3: minutes = "0" } of text.matchAll(/([-+])(\d\d?)(?:\D?(\d\d))?(?!\d)/g)) {
+    const isWest = sign === "-";
+    const other = read(`${text.slice(0, index)}${isWest ? "+" : "-"}${text.slice(index + 1)}`);
+    const twiceMs = 2 * Number(hours) * 3_600_000;
+    if (other !== undefined && millis - other === (isWest ? twiceMs : -twiceMs))
+      return { isWest, minutes: Number(minutes) };
+  }
+  return undefined;
 }
 
 type Part = { readonly picture: string; readonly index: number; readonly nothing: number; readonly read: Read };
@@ -72,7 +111,8 @@ function markersOf(picture: string): readonly Marker[] {
 /** The parts of `[D01,2-2]`: blanks in it say nothing, and what it does not say of its form is the letter's own. */
 function markerOf(marker: string): Marker {
   const [letter = "", ...rest] = marker.slice(1, -1).replaceAll(/\s/g, "");
-  const presentation = rest.join("");
+  // As JSONata reads a year, it has as many digits as it may have at most.
+  const presentation = rest.join("").replace(letter === "Y" ? /,[^,-]*-(?=\d+$)(.*)$/ : /$^/, ",$1-$1");
   const own = "PFCE".includes(letter) ? "n" : "ms".includes(letter) ? "01" : "1";
   const full = presentation === "" || presentation.startsWith(",") ? own + presentation : presentation;
   return { letter, presentation: full, isName: /^n/i.test(full) };

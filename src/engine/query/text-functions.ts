@@ -14,10 +14,13 @@ export function encodeBase64(text: string | undefined): string | undefined {
 /** The text whose UTF-8 is in Base64, or in its form for URLs. */
 export function decodeBase64(text: string | undefined): string | undefined {
   if (text === undefined) return undefined;
-  // What belongs to no Base64 would be left out without a word. Line ends are the ones of RFC 2045.
-  if (!/^[A-Za-z0-9+/_\-\r\n]*={0,2}[\r\n]*$/.test(text)) throw new QueryError("$base64decode was given no Base64.");
+  // Line ends are those of RFC 2045. Padding may be left out, but where it stands it fills a group of four.
+  const digits = text.replaceAll(/[\r\n]/g, "");
+  const isWhole = digits.endsWith("=") ? digits.length % 4 === 0 : digits.length % 4 !== 1;
+  // What belongs to no Base64 would be left out without a word.
+  if (!isWhole || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(digits)) throw new QueryError("$base64decode was given no Base64.");
   try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.from(text, "base64"));
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.from(digits, "base64"));
   } catch {
     throw new QueryError("$base64decode was given bytes that are no text in UTF-8.");
   }
@@ -31,6 +34,7 @@ export function hash(text: string | undefined, algorithm: string | undefined, en
   if (text === undefined) return undefined;
   const name = (algorithm ?? "sha256").toLowerCase().replace("-", "");
   const form = encodings.find((known) => known === (encoding ?? "hex"));
+  if (!text.isWellFormed()) throw new QueryError("$hash was given half of a surrogate pair.");
   if (!algorithms.has(name)) throw new QueryError(`$hash knows ${[...algorithms].join(", ")}.`);
   if (form === undefined) throw new QueryError(`$hash writes ${encodings.join(", ")}.`);
   return createHash(name).update(text).digest(form);
