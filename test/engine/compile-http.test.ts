@@ -61,6 +61,9 @@ describe("an HTTP node is checked before it is published", () => {
       "PAGINATION_INVALID pagination.page.parameter",
     ],
     [{ accept_any_status: true, ...pagination({ link: {} }) }, "PAGINATION_INVALID accept_any_status"],
+    [{ answer: "JSON", ...pagination({ link: {} }) }],
+    [{ answer: "TEXT", ...pagination({ link: {} }) }, "PAGINATION_INVALID pagination"],
+    [{ answer: "BYTES", ...pagination({ link: {} }) }, "PAGINATION_INVALID pagination"],
   ])("%j", (http, ...errors) => check(http, ...errors));
 
   test("a node's output that is no body is read of HTTP nodes alone", () => {

@@ -56,6 +56,11 @@ describe("the output is the answer", () => {
     ["text behind a mark of UTF-16", text("\ufeffé", { "content-type": "text/csv" }, "utf16le"), "é"],
     ["JSON behind a mark of UTF-8", text("\ufeff[1]", { "content-type": "application/json" }), [1]],
     [
+      "JSON behind a mark of UTF-8, whatever its type says",
+      text('\ufeff["é"]', { "content-type": "application/json; charset=iso-8859-1" }),
+      ["é"],
+    ],
+    [
       "XML in the charset that it declares",
       text(
         '<?xml version="1.0" encoding="iso-8859-1"?><a>\xe9</a>',
@@ -91,6 +96,8 @@ describe("the output is the answer", () => {
   test.each([
     ["JSON", text("[1]", { "content-type": "text/plain" }), [1]],
     ["JSON", (response: ServerResponse) => response.writeHead(204).end(), ""],
+    ["AUTO", text("Hi +AOk-", { "content-type": "text/plain; charset=utf-7" }), "ANSWER_UNREADABLE"],
+    ["TEXT", text("~{VPND~}", { "content-type": "text/plain; charset=HZ-GB-2312" }), "ANSWER_UNREADABLE"],
     ["JSON", text("<html>", { "content-type": "application/json" }), "ANSWER_UNREADABLE"],
     ["TEXT", text("[1]", { "content-type": "application/json" }), "[1]"],
     ["TEXT", text("\xff", { "content-type": "text/plain" }, "latin1"), "ANSWER_UNREADABLE"],
@@ -106,6 +113,12 @@ describe("the output is the answer", () => {
     expect(outcome.error?.reason ?? response).toEqual(
       expected === "ANSWER_UNREADABLE" ? expected : { status: expect.any(Number), body: expected },
     );
+  });
+
+  test("to HEAD has no body that could be no JSON", async () => {
+    const onRequest = script((response) => response.writeHead(200, { "content-type": "application/json" }).end());
+    const { response } = await call({ onRequest, http: { method: "HEAD", answer: "JSON" } });
+    expect(response).toEqual({ status: 200, body: "" });
   });
 
   test("and bytes count as they are kept, in Base64", async () => {

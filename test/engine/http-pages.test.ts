@@ -195,6 +195,22 @@ describe("no page is left out in silence", () => {
       },
     ));
 
+  test.each(["#2", "http://HOST/x/../list"])("nor where a page leads to itself, as %s", async (link) => {
+    const onRequest: RequestListener = ({ url = "", headers }, response) => {
+      if (url === "/") response.writeHead(302, { location: "/list" }).end();
+      else response.writeHead(200, { link: `<${link.replace("HOST", headers.host ?? "")}>; rel=next` }).end("[1]");
+    };
+    const { outcome, requests } = await call({ http: { pagination: { link: {}, max_pages: 2 } }, onRequest });
+    expect([outcome.error?.reason, requests.map(({ path }) => path)]).toEqual(["PAGE_INVALID", ["/", "/list"]]);
+  });
+
+  test("where a link is written in UTF-8", () =>
+    check(
+      { pagination: { link: {} } },
+      pages({ "/": [1], "/caf%C3%A9": [2] }, { "/": Buffer.from('</café>; rel="next"').toString("latin1") }),
+      { paths: ["/", "/caf%C3%A9"], body: [1, 2] },
+    ));
+
   test("where a name in a path has a dot", () =>
     check(
       { pagination: { items: "data['a.b'][0]", cursor: { parameter: "after", path: "data['next.id']" } } },

@@ -1,4 +1,4 @@
-import { type Decode, decoderOf } from "./content-coding.ts";
+import { type Decode, decoderOf, isClosed } from "./content-coding.ts";
 import { HttpFailure } from "./http-failure.ts";
 
 /** An answer whose body has not been read. Header names are in lower case. */
@@ -30,6 +30,11 @@ export async function readAnswerBody({ headers, body }: Reply, { bytesMax }: { b
   if (more.length > 0) {
     body.discard();
     throw new HttpFailure("ANSWER_UNREADABLE", "The server encoded its answer more than once. Ask it for plain data.");
+  }
+  if (isClosed(encoding)) {
+    body.discard();
+    const message = `The answer is in the coding "${encoding}", which is not undone. Ask for plain data.`;
+    throw new HttpFailure("ANSWER_UNREADABLE", message);
   }
   const decode = decoderOf(encoding);
   const sink = new BoundedBytes(bytesMax, decode === undefined ? 0 : encodingBytesMax);

@@ -7,10 +7,28 @@ import { brotliDecompress, constants, gunzip, inflate, inflateRaw, zstdDecompres
  */
 export type Decode = (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Promise<Uint8Array>;
 
-/** How a coding, named in lower case, is undone. One that is not known is left to the author, with its header. */
+/**
+ * How a coding, named in lower case, is undone. A name that IANA does not have, as `utf-8`, `none` or `aws-chunked`, is
+ * left to the author, with its header: servers write such beside plain data.
+ */
 export function decoderOf(coding: string): Decode | undefined {
   return decoders.get(coding);
 }
+
+/** Whether data in a coding is no plain data, and nothing here undoes it: the others of IANA's registry. */
+export function isClosed(coding: string): boolean {
+  return closed.has(coding);
+}
+
+const closed: ReadonlySet<string> = new Set([
+  "aes128gcm",
+  "compress",
+  "dcb",
+  "dcz",
+  "exi",
+  "pack200-gzip",
+  "x-compress",
+]);
 
 const inflateZlib: Decode = promisify(inflate);
 const inflatePlain: Decode = promisify(inflateRaw);

@@ -12,7 +12,6 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
   #controller: Dispatcher.DispatchController | undefined;
   #connection: Connection | undefined;
   #isOnKept = false;
-  #interim = 0;
   /** What came with the head, before somebody reads: no more than one read of the socket. */
   readonly #early: Buffer[] = [];
   #reader: Reader | undefined;
@@ -39,10 +38,16 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
 
   read(add: (chunk: Uint8Array) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      for (const chunk of this.#early) add(chunk);
+      for (const chunk of this.#early.splice(0)) add(chunk);
       this.#reader = { add, resolve, reject };
-      if (this.#end !== undefined) this.#settle(this.#reader, this.#end);
+      if (this.#end !== undefined) this.#settle(this.#end);
     });
+  }
+
+  /** The connection breaks, which ends the request by itself: an answer that has not ended by now never does. */
+  break(error: Error): void {
+    this.#finish({ error });
+    this.#head.reject(error);
   }
 
   discard(): void {
@@ -52,7 +57,7 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
     if (this.#end?.error !== undefined) controller.abort(this.#end.error);
-    else this.#isOnKept = this.#connection?.use() ?? false;
+    else this.#isOnKept = this.#connection?.use(this) ?? false;
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: object): void {
@@ -61,12 +66,13 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
       this.#head.resolve({ status, headers: headers as Reply["headers"], body: this });
       return;
     }
-    this.#interim += 1;
-    if (this.#interim > interimMax) throw new HttpFailure("CONNECTION_FAILED", "The server sent interim answers only.");
+    // The others have been skipped before.
+    throw new HttpFailure("CONNECTION_FAILED", "The server sent too many interim answers (1xx) before the real one.");
   }
 
   /** What it throws ends the answer, and undici its connection. */
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#end !== undefined) return;
     if (this.#reader === undefined) this.#early.push(chunk);
     else this.#reader.add(chunk);
   }
@@ -88,23 +94,23 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
 
   #finish(end: { readonly error?: Error }): void {
     this.#end ??= end;
-    if (this.#reader !== undefined) this.#settle(this.#reader, this.#end);
+    this.#settle(this.#end);
   }
 
-  #settle({ resolve, reject }: Reader, { error }: { readonly error?: Error }): void {
-    if (error === undefined) resolve();
-    else reject(error);
+  /** A kept connection remembers its last answer, which so holds no body any more. */
+  #settle({ error }: { readonly error?: Error }): void {
+    const reader = this.#reader;
+    this.#reader = undefined;
+    if (error === undefined) reader?.resolve();
+    else reader?.reject(error);
   }
 }
 
 /** See KeptClient. */
-type Connection = { use(): boolean };
+type Connection = { use(answer: IncomingAnswer): boolean };
 
 type Reader = {
   readonly add: (chunk: Uint8Array) => void;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 };
-
-/** Interim answers (1xx) before the real one. */
-const interimMax = 16;

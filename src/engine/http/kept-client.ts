@@ -6,12 +6,15 @@ import { InterimFilter } from "./interim-filter.ts";
 export class KeptClient extends Client {
   #isUsed = false;
   #filter: InterimFilter | undefined;
+  #answer: IncomingAnswer | undefined;
 
   constructor(origin: URL, { connect, ...options }: Client.Options & { readonly connect: buildConnector.connector }) {
     const connectFiltered: buildConnector.connector = (target, callback) => {
       connect(target, (...[error, socket]) => {
         if (error !== null) return callback(error, null);
         this.#filter = new InterimFilter(socket);
+        // Before undici, which takes what has come until a reset for a whole body where nothing says how long it is.
+        socket.on("error", (broken) => this.#answer?.break(broken));
         callback(null, socket);
       });
     };
@@ -22,7 +25,8 @@ export class KeptClient extends Client {
   }
 
   /** A request goes out on the connection: answers whether it is not the first. Each one waits for the answer before. */
-  use(): boolean {
+  use(answer: IncomingAnswer): boolean {
+    this.#answer = answer;
     this.#filter?.expectHead();
     const wasUsed = this.#isUsed;
     this.#isUsed = true;

@@ -11,7 +11,7 @@ export type AnswerBytes = {
   readonly bytes: Uint8Array;
   /** Its Content-Type; empty where it has none. */
   readonly type: string;
-  /** Whether the status says that there is no body. */
+  /** Whether the status says that there is no body, and there is none. */
   readonly isBodiless: boolean;
 };
 
@@ -68,16 +68,17 @@ function textOf({ bytes, type }: AnswerBytes): string | undefined {
   const charset = charsetOf(bytes, type);
   const decoder = charset === undefined ? utf8 : decoderFor(charset);
   try {
-    return (decoder ?? utf8).decode(bytes);
+    if (decoder !== undefined || !escaping.test(charset ?? "")) return (decoder ?? utf8).decode(bytes);
   } catch {
     if (charset === undefined) return undefined;
-    return refuse(
-      `names the charset ${JSON.stringify(charset)}, ${decoder ? "and is not in it" : "which is not known"}`,
-    );
   }
+  return refuse(`names the charset ${JSON.stringify(charset)}, ${decoder ? "and is not in it" : "which is not known"}`);
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
+
+/** Charsets that write other letters with the bytes of ASCII, and that the Encoding Standard does not read. */
+const escaping = /utf-?7|iso-?2022|hz-gb|imap|ebcdic|^(?:cp|ibm)-?0*(?:37|500|1047)$/i;
 
 /** Labels that are not of the Encoding Standard are taken for UTF-8, which most of them mean: `utf8mb4`, `none`. */
 function decoderFor(charset: string): TextDecoder | undefined {
@@ -93,7 +94,8 @@ const charsetMax = 64;
 
 /** A byte order mark counts before the header, as browsers read both; XML may name its charset by itself (RFC 7303). */
 function charsetOf(bytes: Uint8Array, type: string): string | undefined {
-  const [first, second] = bytes;
+  const [first, second, third] = bytes;
+  if (first === 0xef && second === 0xbb && third === 0xbf) return "utf-8";
   if (first === 0xff && second === 0xfe) return "utf-16le";
   if (first === 0xfe && second === 0xff) return "utf-16be";
   const { type: essence, parameters } = parse(type);

@@ -9,8 +9,10 @@ import { nodeFailureOf } from "./http-node-failure.ts";
  */
 export function outputOf(answer: HttpAnswer, kind: AnswerKind) {
   const { status } = answer;
-  const body = { bytes: bytesOf(answer), type: headerOf(answer, "content-type"), isBodiless: bodiless.has(status) };
-  return { status, headers: joined(answer.headers), body: answerValue(body, kind) };
+  const bytes = bytesOf(answer);
+  const isBodiless = bytes.length === 0 && bodiless.has(status);
+  const body = answerValue({ bytes, type: headerOf(answer, "content-type"), isBodiless }, kind);
+  return { status, headers: joined(answer.headers), body };
 }
 
 /** The body's bytes. Throws the failure by which they could not be read. */

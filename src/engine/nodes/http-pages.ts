@@ -29,9 +29,10 @@ export function compilePages(pagination: HttpPagination, { query, kind, field }:
     const items: JsonValue[] = [];
     let bytesLeft = limits.httpAnswerBytesMax;
     let page = first(request);
-    const asked = new Set([page.url]);
+    const asked = new Set([addressOf(page.url)]);
     for (let pages = 1; ; pages += 1) {
       const answer = await ask({ ...page, answerBytesMax: bytesLeft });
+      asked.add(addressOf(answer.url));
       bytesLeft -= bytesOf(answer).length;
       const output = outputOf(answer, kind);
       const found = readItems(output.body, { itemsPath, pages });
@@ -51,8 +52,9 @@ export function compilePages(pagination: HttpPagination, { query, kind, field }:
         const message = `There are more than ${limits.httpPagesMax} pages (limit httpPagesMax). Ask for larger pages, or set max_pages.`;
         throw new NodeFailure("PAGES_LIMIT", message, { isFinal: true });
       }
-      if (asked.has(following.url)) throw pageInvalid(`Page ${pages} leads to one that was asked for before.`);
-      asked.add(following.url);
+      const address = addressOf(following.url);
+      if (asked.has(address)) throw pageInvalid(`Page ${pages} leads to one that was asked for before.`);
+      asked.add(address);
       page = following;
     }
   };
@@ -63,7 +65,11 @@ type PagesTools = { readonly query: HttpNode["query"]; readonly kind: AnswerKind
 
 type Next = HttpPagination["next"];
 
-function checkNext(next: Next, { query, field }: PagesTools): void {
+function checkNext(next: Next, { query, kind, field }: PagesTools): void {
+  if (field.isNew && (kind === "TEXT" || kind === "BYTES")) {
+    const text = `A page has its items in JSON, and the node asks for ${kind}. Remove answer or pagination.`;
+    field.error("PAGINATION_INVALID", text);
+  }
   if (next.case === undefined) {
     field.error("PAGINATION_INVALID", "The pagination does not say how. Set page, offset, cursor or link.");
   } else if (next.case !== "link") {
@@ -184,11 +190,21 @@ function checkPath(path: string, field: Field): void {
  * with an `anchor` is a link of another resource (section 3.2), unless the anchor is the page itself.
  */
 function linkOf({ headers, url }: HttpAnswer): string | undefined {
-  const links = parseLinks([headers["link"] ?? []].flat().join(", "));
+  // Headers are read as Latin-1, and a URL in one is UTF-8 in practice, as in a Location.
+  const text = Buffer.from([headers["link"] ?? []].flat().join(", "), "latin1").toString("utf8");
+  const links = parseLinks(text);
   // Where the next page is cannot be told, and an execution that leaves pages out must not complete.
   if (links === undefined) throw pageInvalid("The answer's Link header is not written as RFC 8288 says.");
   const isOwn = (anchor: string | undefined) => anchor === undefined || URL.parse(anchor, url)?.href === url;
   return links.find((link) => hasRelation(link, "next") && isOwn(link.parameters.get("anchor")))?.target;
+}
+
+/** What a request of a URL is sent to: a fragment stays here. */
+function addressOf(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed === null) return url;
+  parsed.hash = "";
+  return parsed.href;
 }
 
 /** A server that could send the node's headers to any other would have the secrets in them. */

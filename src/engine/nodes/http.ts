@@ -21,7 +21,7 @@ import { retryAfterMs } from "./retry-after.ts";
 export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Leaf {
   const requestOf = compileRequest(message, { field, limits });
   const { pagination, query } = message;
-  const kind = kinds.get(message.answer) ?? "AUTO";
+  const kind = kindOf(message);
   const pages = pagination && compilePages(pagination, { query, kind, field: field.member("pagination") });
   const acceptsAnyStatus = message.acceptAnyStatus ?? false;
   if (pages !== undefined && acceptsAnyStatus) {
@@ -40,6 +40,12 @@ export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Le
     },
     output: outputSchema(pages === undefined ? bodies[kind] : { type: "array" }),
   };
+}
+
+/** An answer to HEAD has no body that could be no JSON. */
+function kindOf({ answer, method }: HttpNode): AnswerKind {
+  const kind = kinds.get(answer) ?? "AUTO";
+  return kind === "JSON" && method === "HEAD" ? "AUTO" : kind;
 }
 
 const kinds: ReadonlyMap<HttpNode_Answer | undefined, AnswerKind> = new Map([

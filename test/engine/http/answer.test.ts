@@ -124,10 +124,15 @@ describe("a hostile answer costs little", () => {
     expect(await failureOf(send())).toMatchObject({ reason: "CONNECTION_FAILED", isDefinite: false });
   });
 
-  test("a few interim answers do no harm", async () => {
-    const early = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(3);
-    const { send } = await calling(answering(`${early}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`));
-    expect((await send()).status).toBe(200);
+  test("as many interim answers as the limit do no harm, and one more is refused", async () => {
+    for (const status of ["100 Continue", "103 Early Hints"]) {
+      const interim = `HTTP/1.1 ${status}\r\nlink: </x>\r\n\r\n`;
+      const final = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+      const enough = await calling(answering(interim.repeat(16) + final));
+      expect((await enough.send()).status).toBe(200);
+      const tooMany = await calling(answering(interim.repeat(17) + final));
+      expect(await failureOf(tooMany.send())).toMatchObject({ reason: "CONNECTION_FAILED", isDefinite: false });
+    }
   });
 });
 
@@ -149,6 +154,7 @@ describe("an answer that is cut short or cannot be read is a failure", () => {
     ["gzip that is none", "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\nnot gzip", true],
     ["zstd that is none", "HTTP/1.1 200 OK\r\ncontent-encoding: zstd\r\n\r\nnot zstd", true],
     ["deflate that is none", "HTTP/1.1 200 OK\r\ncontent-encoding: deflate\r\n\r\nnot deflate", true],
+    ["an encoding that nothing here undoes", "HTTP/1.1 200 OK\r\ncontent-encoding: compress\r\n\r\nx", true],
     ["an encoding twice", "HTTP/1.1 200 OK\r\ncontent-encoding: gzip, gzip\r\n\r\nx", true],
     ["encodings in two headers", "HTTP/1.1 200 OK\r\ncontent-encoding: br\r\ncontent-encoding: gzip\r\n\r\nx", true],
   ])("%s", async (_case, text, isDefinite) => {
@@ -181,15 +187,18 @@ describe("an answer that is cut short or cannot be read is a failure", () => {
     }
   });
 
-  test("a reset in the middle of a body", async () => {
-    const { send } = await calling((socket) => {
-      socket.once("data", () => {
-        socket.write("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nx", () => socket.resetAndDestroy());
+  test.each(["content-length: 100\r\n", ""])(
+    "a reset in the middle of a body, of which is told: %j",
+    async (length) => {
+      const { send } = await calling((socket) => {
+        socket.once("data", () => {
+          socket.write(`HTTP/1.1 200 OK\r\n${length}\r\nx`, () => socket.resetAndDestroy());
+        });
       });
-    });
-    // Whether the head was read before the reset arrived is up to the kernel.
-    expect((await failureOf(send())).reason).toBe("CONNECTION_FAILED");
-  });
+      // Whether the head was read before the reset arrived is up to the kernel.
+      expect(await failureOf(send())).toMatchObject({ reason: "CONNECTION_FAILED", isDefinite: false });
+    },
+  );
 
   test("a reset before an answer is not definite", async () => {
     const { send } = await calling((socket) => socket.once("data", () => socket.resetAndDestroy()));
