@@ -58,7 +58,7 @@ const tooMuchInLine = new Error("the comparisons are too much work in line");
 function compileRight({ operator, right: text = "" }: Comparison, field: Field): CompiledInput {
   const right = compileInput(text, field);
   const { references, render } = right.template;
-  if (text !== "" && references.length === 0 && orderingOperators.has(operator)) {
+  if (references.length === 0 && orderingOperators.has(operator)) {
     const value = render({ read: () => undefined });
     if (!hasOrder(new Side(value, new ComparisonWork()))) {
       field.warn(

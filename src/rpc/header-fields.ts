@@ -78,7 +78,7 @@ function headerText(from: HeaderField, headers: RequestHeaders): string | undefi
   const value = headerValue(from, headers);
   if (rule.isQuotable !== true || !value?.startsWith('"')) return value;
   const text = unquoted(value);
-  if (text === undefined) throw refusal(field, `has a quote that does not close: ${quoted(value)}`);
+  if (text === undefined) throw refusal(field, `has to end with the quote that it begins with: ${quoted(value)}`);
   return text;
 }
 
@@ -99,16 +99,26 @@ function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): str
     value = twin;
   }
   const isConditional = rule.name === "if-match";
-  if (isConditional && isOnlyNew(headers)) {
+  if (isConditional && isForNone(headers)) {
     // Both can hold at no time: what exists matches, or there is nothing yet.
     return value === undefined ? noneYet : `${noneYet}, ${value}`;
   }
   return value === rule.absentValue ? undefined : value;
 }
 
-/** Whether a write may change nothing that exists (RFC 9110, section 13.1.2). */
-function isOnlyNew(headers: RequestHeaders): boolean {
-  return headers.get("if-none-match")?.join().trim() === "*";
+/**
+ * Whether a write may change nothing that exists (RFC 9110, section 13.1.2). One that names states which it may not change
+ * is refused, since a change may not be made where one of them is there, and no store asks for that.
+ */
+function isForNone(headers: RequestHeaders): boolean {
+  const text = headers.get("if-none-match")?.join().trim() ?? "";
+  if (text !== "" && text !== "*") {
+    throw headerRefused(
+      "if-none-match",
+      "names states; a change takes * alone, or the state that you have read as If-Match",
+    );
+  }
+  return text === "*";
 }
 
 function headerRefused(name: string, problem: string): RequestError {

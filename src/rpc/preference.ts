@@ -36,8 +36,13 @@ function membersOf(list: string): readonly string[] {
   return members;
 }
 
-/** A value as RFC 9651 writes it in a dictionary, whose keys are in lower case and have no blanks around the equals sign. */
+/**
+ * A value as RFC 9651 writes it in a dictionary, whose keys are in lower case and have no blanks around the equals sign.
+ * Integers there have 15 digits; in RFC 7240, as any seconds of HTTP, they have as many as one likes.
+ */
 function readValue(text: string): string | undefined {
+  const [, digits] = /^(\d{16,})[\t ]*(?:;|$)/.exec(text) ?? [];
+  if (digits !== undefined) return digits;
   try {
     const [value] = parseDictionary(`value=${text}`).get("value") ?? [];
     return value === undefined || Array.isArray(value) ? undefined : String(value);

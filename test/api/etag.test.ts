@@ -76,6 +76,8 @@ test("If-None-Match spares a read of what the caller has, whatever the list and 
 
 test("If-None-Match: * makes what is not there, once, and changes nothing that is", async () => {
   expect(await save("*", { "if-none-match": "*" })).toBe("412 ETAG_MISMATCH");
+  expect(await save(undefined, { "if-none-match": await currentEtag() })).toBe("400 VALIDATION_ERROR");
+  expect(await save(undefined, { "if-none-match": "" })).toBe("200");
   const account = `${flowcall.url}/api/v1/linked-account/once`;
   const put = async (headers: Record<string, string>) => {
     const reply = await fetch(account, {

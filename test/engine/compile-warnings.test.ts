@@ -319,6 +319,8 @@ describe("a definition that can run is published with warnings", () => {
     ...[
       ["lt", "soon"],
       ["gt", "1e3"],
+      ["gt", ""],
+      ["lt", "2016-12-31T23:59:60Z"],
       ["gte", "2026-02-30"],
       ["lte", "2026-01-01T00:00:00"],
     ].map(
