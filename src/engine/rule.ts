@@ -55,10 +55,10 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
 /** Thrown where the work in line is spent. Comparisons are pure, so the child process begins them again. */
 const tooMuchInLine = new Error("the comparisons are too much work in line");
 
-function compileRight({ operator, right: text = "" }: Comparison, field: Field): CompiledInput {
-  const right = compileInput(text, field);
+function compileRight({ operator, right: text }: Comparison, field: Field): CompiledInput {
+  const right = compileInput(text ?? "", field);
   const { references, render } = right.template;
-  if (references.length === 0 && orderingOperators.has(operator)) {
+  if (text !== undefined && references.length === 0 && orderingOperators.has(operator)) {
     const value = render({ read: () => undefined });
     if (!hasOrder(new Side(value, new ComparisonWork()))) {
       field.warn(

@@ -91,6 +91,7 @@ describe("a field that cannot work keeps the graph from running, and its author 
       '{"id": -7615917337495251231}',
       "items[id=9007199254740993].name",
       "1+9007199254740993",
+      "[1..9007199254740993.5]",
     ].map(
       (query) =>
         [`a query that rounds, ${query}`, only(transform("a", query)), "EXPRESSION_INVALID a transform.query"] as const,
