@@ -4,6 +4,7 @@ import type { Outcome } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
 import type { Claim } from "../../src/storage/claim-row.ts";
 import { ExecutionStore } from "../../src/storage/execution-store.ts";
+import { migrations } from "../../src/storage/migrations/migrations.ts";
 import { createTenant, json, nodeRun, openStores, readJournal, type Stores, type Tenant, takeUp } from "./fixture.ts";
 import { recordStatements } from "./statements.ts";
 
@@ -279,6 +280,31 @@ describe("a response", () => {
     const update = stores.db.updateTable("execution").set({ response: null, status_code: null });
     await update.where("id", "=", execution.id).execute();
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING", ...answer });
+  });
+
+  it("is made up for by an upgrade, where a release before the rule let an execution sleep without one", async () => {
+    const { workflowId, actor } = tenant;
+    const definition = '{"nodes":[{"id":"1","name":"R","response":{"data":"1"}}]}';
+    const number = await stores.workflows.publish(actor, { action: "PUBLISH", workflowId, definition, revision: 0 });
+    const sleep = async ({ version = number, isRecorded = true, isAnswered = false }) => {
+      const execution = { ...tenant.newExecution(), version };
+      const flushes = isRecorded ? [{ index: 0, runs: [nodeRun("1")] }] : [];
+      await stores.executions.begin(execution, { owner: "a", flushes, ...(isAnswered && { answer }) });
+      const { organizationId, environmentId } = tenant;
+      const claim = { organizationId, environmentId, executionId: execution.id, owner: "a", epoch: 1 };
+      await stores.executions.suspend({ ...claim, ms: 3_600_000, wakeTime: Date.now() + 3_600_000 });
+      return execution.id;
+    };
+    const woken = await sleep({});
+    const others = [await sleep({ isAnswered: true }), await sleep({ isRecorded: false }), await sleep({ version: 1 })];
+    const claims = async (ids: readonly string[]) => {
+      const isSoon = sql<boolean>`due_time < now() + interval '11 minutes'`.as("isSoon");
+      const rows = stores.db.selectFrom("execution_claim").select(["wake_time", isSoon]);
+      return (await rows.where("execution_id", "in", ids).execute()).map((row) => [row.isSoon, row.wake_time === null]);
+    };
+    await (await migrations.getMigrations())["0024-wake-for-responses"]?.up(stores.db);
+    expect(await claims([woken])).toEqual([[true, true]]);
+    expect(await claims(others)).toEqual(others.map(() => [false, false]));
   });
 
   it("costs no statement of its own", async () => {

@@ -21,6 +21,7 @@ import { dueTimes } from "./0020-due-times.ts";
 import { dayBytes } from "./0021-day-bytes.ts";
 import { lossTimes } from "./0022-loss-times.ts";
 import { earlyResponses } from "./0023-early-responses.ts";
+import { wakeForResponses } from "./0024-wake-for-responses.ts";
 
 /** All migrations by name, in the order of their names. A released one is never edited. */
 export const migrations: MigrationProvider = {
@@ -47,5 +48,6 @@ export const migrations: MigrationProvider = {
     "0021-day-bytes": dayBytes,
     "0022-loss-times": lossTimes,
     "0023-early-responses": earlyResponses,
+    "0024-wake-for-responses": wakeForResponses,
   }),
 };
