@@ -20,6 +20,9 @@ export type ServerLimits = {
   readonly headerBytesMax: number;
   /** Requests at a time on one connection of HTTP/2: its concurrent streams. */
   readonly requestsAtATimeMax: number;
+  /** The same over all such connections of one address; and how many each of them has at the least. */
+  readonly requestsPerAddressMax: number;
+  readonly requestsAtATimeMin: number;
   /** Requests at a time on one connection of HTTP/1.1, where further ones are sent before the first is answered (pipelining). */
   readonly requestsAheadMax: number;
   /** Bytes of bodies, and of replies that are not taken, at a time: in all, with one key, on one connection. */
@@ -71,6 +74,8 @@ export const defaultServerLimits: ServerLimits = {
   connectionTurnMs: 10,
   headerBytesMax: 16 * 1024,
   requestsAtATimeMax: 128,
+  requestsPerAddressMax: 1_024,
+  requestsAtATimeMin: 8,
   requestsAheadMax: 8,
   bodyBytesMax: 256 * mebibyte,
   keyBodyBytesMax: 64 * mebibyte,

@@ -10,7 +10,6 @@ import {
   type Http2Server as Http2,
   type Http2ServerRequest,
   type Http2ServerResponse,
-  type ServerHttp2Session,
 } from "node:http2";
 import { Server as Port, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -22,6 +21,7 @@ import { BeginTurns } from "./begin-turns.ts";
 import { endBroken } from "./broken-request.ts";
 import { clientAddress } from "./client-address.ts";
 import { sayFarewell } from "./farewell.ts";
+import { Http2Sessions } from "./http2-sessions.ts";
 import type { ServerLimits } from "./limits.ts";
 import { receiveInTurn } from "./pipelining.ts";
 import { untilQuiet } from "./quiet-turn.ts";
@@ -60,7 +60,7 @@ export class Listener implements Service {
   readonly #http2: Http2;
   readonly #sockets = new Set<Socket>();
   readonly #undecided = new Set<Socket>();
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sessions: Http2Sessions;
   /** The requests that each connection of HTTP/1.1 has sent and that are not answered yet, in order. */
   readonly #unanswered = new Map<Duplex, Set<ServerResponse>>();
   readonly #addresses = new Map<string, number>();
@@ -73,6 +73,7 @@ export class Listener implements Service {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#turns = new BeginTurns({ accepted: () => this.#accepted, isWaiting: options.isWaiting });
+    this.#sessions = new Http2Sessions(options.limits);
     this.#http1 = this.#createHttp1();
     this.#http2 = this.#createHttp2();
   }
@@ -172,7 +173,7 @@ export class Listener implements Service {
           // It was too late, and has its farewell.
           socket.resume();
         } else if (version === "http2") {
-          this.#speakHttp2(socket);
+          this.#speakHttp2(socket, address);
         } else {
           this.#unanswered.set(socket, new Set());
           speakHttp1.call(server, socket);
@@ -226,42 +227,12 @@ export class Listener implements Service {
       .on("checkContinue", (request, response) => receive(request, response));
   }
 
-  #speakHttp2(socket: Socket): void {
+  #speakHttp2(socket: Socket, address: string): void {
     // The port's server keeps half-open sockets, as HTTP/1.1 needs them; an HTTP/2 session would outlive its client.
     socket.allowHalfOpen = false;
     // Node makes the session before `emit` returns, so this one is this socket's.
-    this.#http2.once("session", (session) => this.#trackSession(session, socket));
+    this.#http2.once("session", (session) => this.#sessions.begin(session, socket, address));
     this.#http2.emit("connection", socket);
-  }
-
-  /** Ends a session that has no request for too long, which Node never does. */
-  #trackSession(session: ServerHttp2Session, socket: Socket): void {
-    const { limits } = this.#options;
-    const closeAfter = (ms: number) =>
-      setTimeout(() => {
-        session.close();
-        // To Node a stream whose headers have not ended is open, and keeps a closed session; to us it is nothing yet.
-        timer = setTimeout(() => session.destroy(), limits.lingerMs);
-      }, ms);
-    let timer = closeAfter(limits.headersMs);
-    let open = 0;
-    session.on("stream", (stream) => {
-      open += 1;
-      clearTimeout(timer);
-      stream.once("close", () => {
-        open -= 1;
-        if (open === 0 && !session.destroyed) {
-          timer = closeAfter(limits.idleMs);
-        }
-      });
-    });
-    this.#sessions.add(session);
-    session.once("close", () => {
-      clearTimeout(timer);
-      this.#sessions.delete(session);
-      // Otherwise a client that does not close its side keeps the socket.
-      socket.destroySoon();
-    });
   }
 
   async #close(): Promise<void> {
@@ -291,7 +262,7 @@ export class Listener implements Service {
   }
 
   #endIdle(): void {
-    for (const session of this.#sessions) session.close();
+    this.#sessions.endAll();
     for (const [socket, unanswered] of this.#unanswered) {
       if (unanswered.size === 0) sayFarewell(socket, this.#options.limits.lingerMs);
     }
