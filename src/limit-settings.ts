@@ -44,6 +44,7 @@ const settings = {
   FLOWCALL_HTTP_PAGES: [whole(1, 10_000), "httpPagesMax"],
   FLOWCALL_QUERY_MS: [whole(1, 60_000), "queryMs"],
   FLOWCALL_POOL_CHILDREN: [whole(1, 256), "poolChildren"],
+  FLOWCALL_POOL_KEPT: [whole(0, 256), "poolKept"],
   FLOWCALL_CHILD_HEAP_MIB: [whole(32, 4_096), "childHeapMib"],
   FLOWCALL_POOL_QUEUE_MAX: [whole(1, 1_000_000), "poolQueueMax"],
   FLOWCALL_RUN_MS: [whole(1, 365 * dayMs), "runMs"],

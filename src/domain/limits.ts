@@ -64,6 +64,8 @@ export type Limits = {
   readonly queryMs: number;
   /** Child processes for what cannot be bounded in line. */
   readonly poolChildren: number;
+  /** How many of them are kept while they have nothing to do. */
+  readonly poolKept: number;
   /** How much memory one of them may fill with values. */
   readonly childHeapMib: number;
   /** Checks of payloads and definitions that wait for a child process; of one environment a tenth of that. */
@@ -142,6 +144,7 @@ export const defaultLimits: Limits = {
   httpPagesMax: 100,
   queryMs: 5_000,
   poolChildren: Math.max(2, availableParallelism() - 1),
+  poolKept: 1,
   childHeapMib: 192,
   poolQueueMax: 1_000,
   runMs: 2 * 60 * 60 * 1000,

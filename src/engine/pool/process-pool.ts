@@ -14,9 +14,8 @@ import { encodeFrame } from "./frame.ts";
 import { Shares } from "./shares.ts";
 import type { TaskKind, TaskReply, TaskRequest } from "./tasks.ts";
 
-/** How long a child is kept that has nothing to do, and how many are kept for longer. */
+/** How long a child is kept that has nothing to do, beside the few that are kept for longer. */
 const idleMs = 30_000;
-const keptMin = 1;
 
 /** An idle child that holds more memory than this is ended, and a new one begun. */
 const idleRssBytesMax = 96 * 1024 ** 2;
@@ -73,9 +72,9 @@ export class ProcessPool implements Service {
     this.#checks = new Checks(limits.poolQueueMax);
   }
 
-  /** Begins a child, so that the first task finds one. Does not wait for it. */
+  /** Begins the children that are kept, so that the first task finds one. Does not wait for them. */
   async start(): Promise<void> {
-    this.#grow(keptMin);
+    this.#grow(this.#limits.poolKept);
   }
 
   async stop(): Promise<void> {
@@ -196,7 +195,7 @@ export class ProcessPool implements Service {
   }
 
   #replace(): void {
-    this.#grow(Math.max(this.#queue.size - this.#startingCount, keptMin - this.#children.size));
+    this.#grow(Math.max(this.#queue.size - this.#startingCount, this.#limits.poolKept - this.#children.size));
   }
 
   /** What ends before it is ready would be begun again and again. */
@@ -212,7 +211,7 @@ export class ProcessPool implements Service {
   #rest(child: Child): void {
     if (this.#isStopped) return;
     const timer = setTimeout(() => {
-      if (this.#children.size > keptMin || child.rssBytes > idleRssBytesMax) child.kill();
+      if (this.#children.size > this.#limits.poolKept || child.rssBytes > idleRssBytesMax) child.kill();
     }, idleMs).unref();
     this.#idle.set(child, timer);
   }
