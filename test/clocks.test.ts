@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../src/gen/flowcall/v1/execution_pb.ts";
 import { executionCalls } from "./api/execution-calls.ts";
 import { putWorkflow, testKey } from "./support/flowcall.ts";
-import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
+import { createExampleDatabase, type TestDatabase } from "./support/postgres.ts";
 import { makeDataDir, type ServerProcess, startServerProcess } from "./support/server-process.ts";
 
 /** Of Debian's package `faketime`: shifts the clock that a program sees. */
@@ -17,7 +17,7 @@ describe.skipIf(isMissing)("two processes, one of which has a clock that is an h
   const folders: Awaited<ReturnType<typeof makeDataDir>>[] = [];
 
   beforeAll(async () => {
-    database = await createTestDatabase();
+    database = await createExampleDatabase();
     const behind = { LD_PRELOAD: library, FAKETIME: "-3600", FAKETIME_DONT_FAKE_MONOTONIC: "1" };
     for (const clock of [{}, behind]) {
       const folder = await makeDataDir();
@@ -25,7 +25,7 @@ describe.skipIf(isMissing)("two processes, one of which has a clock that is an h
       const environment = {
         ...clock,
         FLOWCALL_DATABASE_URL: database.url,
-        FLOWCALL_EXAMPLES: "true",
+        FLOWCALL_EXAMPLES: "false",
         FLOWCALL_TEST_KEY: testKey,
         FLOWCALL_ENCRYPTION_KEYS: Buffer.alloc(32, 1).toString("base64"),
       };

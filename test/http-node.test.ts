@@ -5,7 +5,7 @@ import { ExecutionService } from "../src/gen/flowcall/v1/execution_pb.ts";
 import { protocolsOf } from "./api/protocols.ts";
 import { type SeenRequest, serve } from "./engine/http/outside.ts";
 import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "./support/flowcall.ts";
-import { createTestDatabase } from "./support/postgres.ts";
+import { createExampleDatabase } from "./support/postgres.ts";
 import { makeDataDir, startServerProcess } from "./support/server-process.ts";
 
 const data = { "Task Name": 'a "task"', items: [1, null] };
@@ -156,12 +156,12 @@ describe("a process that is killed between a call and its record leaves one", ()
     killAt: number;
     onRequest: RequestListener;
   }) {
-    const database = await createTestDatabase();
+    const database = await createExampleDatabase();
     const { dataDir, remove } = await makeDataDir();
     const upstream = await serve(onRequest);
     const environment = {
       FLOWCALL_DATABASE_URL: database.url,
-      FLOWCALL_EXAMPLES: "true",
+      FLOWCALL_EXAMPLES: "false",
       FLOWCALL_TEST_KEY: testKey,
       FLOWCALL_PRODUCTION_KEY: productionKey,
       FLOWCALL_EGRESS_ALLOW: `127.0.0.1:${upstream.port}`,

@@ -10,6 +10,7 @@ import { type Answer, Upstream } from "./upstream.ts";
 const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
 export type AppBedOptions = {
+  /** One with the examples. */
   readonly database: TestDatabase;
   readonly environment?: Environment;
   /** Where the services reach the database, if not where the case itself does. */
@@ -47,7 +48,7 @@ export class AppBed {
 
   readonly query: Query = (statement) => this.database.query(statement);
 
-  /** Starts a service more. The first one loads the examples. */
+  /** Starts a service more. */
   async startApp({
     environment = {},
     open,
@@ -57,7 +58,8 @@ export class AppBed {
       FLOWCALL_PORT: "0",
       FLOWCALL_DATABASE_URL: databaseUrl,
       FLOWCALL_DATA_DIR: this.#folder.dataDir,
-      FLOWCALL_EXAMPLES: String(this.#apps.length === 0),
+      FLOWCALL_EXAMPLES: "false",
+      FLOWCALL_POOL_KEPT: "0",
       FLOWCALL_EGRESS_ALLOW: "127.0.0.1",
       FLOWCALL_TEST_KEY: testKey,
       FLOWCALL_PRODUCTION_KEY: productionKey,

@@ -38,7 +38,7 @@ export type Attacked = {
 export async function attack(run: FaultRun, attacked: Attacked) {
   const { attacks, seconds, scale = 1, processes = 1, environment = {}, composition, drainSeconds = 30 } = attacked;
   const bed = await TestBed.start({
-    database: await run.postgres.createDatabase(),
+    database: await run.postgres.createExampleDatabase(),
     processes,
     environment,
     ...(composition !== undefined && {

@@ -40,7 +40,7 @@ afterEach(async () => {
 /** A service on a database of its own, behind a line. */
 async function start(): Promise<App> {
   cases += 1;
-  const database = await postgres.createDatabase();
+  const database = await postgres.createExampleDatabase();
   query = database.query;
   line = new Line(postgres.connection);
   await line.set("open");
@@ -48,7 +48,7 @@ async function start(): Promise<App> {
     FLOWCALL_PORT: "0",
     FLOWCALL_DATABASE_URL: `postgres://${postgres.connection.user}@127.0.0.1:${line.port}/${database.connection.database}`,
     FLOWCALL_DATA_DIR: join(data.dataDir, String(cases)),
-    FLOWCALL_EXAMPLES: "true",
+    FLOWCALL_EXAMPLES: "false",
     FLOWCALL_TEST_KEY: testKey,
     FLOWCALL_PRODUCTION_KEY: productionKey,
   });

@@ -1,4 +1,3 @@
-import pg from "pg";
 import type { Environment } from "../../src/config.ts";
 import { productionKey, testKey } from "../support/flowcall.ts";
 import type { TestDatabase } from "../support/postgres.ts";
@@ -7,6 +6,7 @@ import { openLedger, type Query } from "./ledger.ts";
 import { Sink } from "./sink.ts";
 
 export type TestBedOptions = {
+  /** One with the examples. */
   readonly database: TestDatabase;
   /** How many processes serve. */
   readonly processes: number;
@@ -29,8 +29,6 @@ type DataFolder = Awaited<ReturnType<typeof makeDataDir>>;
 export class TestBed {
   readonly database: TestDatabase;
   readonly sink: Sink;
-  /** What looks into the database again and again has its connections open. */
-  readonly #looks: pg.Pool;
   readonly #options: TestBedOptions;
   readonly #folders: readonly DataFolder[];
   readonly #servers: (ServerProcess | undefined)[];
@@ -38,15 +36,12 @@ export class TestBed {
   private constructor(options: TestBedOptions, sink: Sink, folders: readonly DataFolder[]) {
     this.database = options.database;
     this.sink = sink;
-    this.#looks = new pg.Pool({ ...options.database.connection, max: 4 });
-    // It ends with its database, and whoever looks next is told.
-    this.#looks.on("error", () => undefined);
     this.#options = options;
     this.#folders = folders;
     this.#servers = folders.map(() => undefined);
   }
 
-  /** Starts all of it. The first process loads the examples before the others start. */
+  /** Starts all of it. */
   static async start(options: TestBedOptions): Promise<TestBed> {
     const folders = await Promise.all(Array.from({ length: options.processes }, makeDataDir));
     const bed = new TestBed(options, await Sink.start(), folders);
@@ -85,7 +80,7 @@ export class TestBed {
       ...(program !== undefined && { program }),
       environment: {
         FLOWCALL_DATABASE_URL: databaseUrl,
-        FLOWCALL_EXAMPLES: String(index === 0),
+        FLOWCALL_EXAMPLES: "false",
         FLOWCALL_PORT: String(ports[index] ?? 0),
         FLOWCALL_EGRESS_ALLOW: "127.0.0.1",
         FLOWCALL_TEST_KEY: testKey,
@@ -118,11 +113,10 @@ export class TestBed {
     await Promise.all(this.#servers.map(async (server, index) => server && (await this.kill(index))));
     await this.sink.stop();
     await Promise.all(this.#folders.map((folder) => folder.remove()));
-    await this.#looks.end();
     await this.database.drop();
   }
 
-  readonly query: Query = async (statement) => await this.#looks.query(statement);
+  readonly query: Query = (statement) => this.database.query(statement);
 
   async count(from: string): Promise<number> {
     const { rows } = await this.query(`select count(*)::int as count from ${from}`);

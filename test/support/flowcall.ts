@@ -9,11 +9,14 @@ import { App } from "../../src/app.ts";
 import { type Environment, readConfig } from "../../src/config.ts";
 import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import { createTestDatabase, type TestDatabase } from "./postgres.ts";
+import { exampleKeys } from "./example-database.ts";
+import { createExampleDatabase, createTestDatabase, type TestDatabase } from "./postgres.ts";
 import { Refusals } from "./refusals.ts";
 
-export const testKey = "tk00000000-0000-4000-8000-000000000001";
-export const productionKey = "pk00000000-0000-4000-8000-000000000002";
+export const { test: testKey, production: productionKey } = exampleKeys;
+
+/** What says how a first start founds the first organisation. */
+const foundedBy = ["FLOWCALL_TEST_KEY", "FLOWCALL_PRODUCTION_KEY", "FLOWCALL_EXAMPLES"];
 
 /** A whole service in this process, on a database of its own, with the examples. */
 export type Flowcall = {
@@ -30,8 +33,9 @@ function quietLog(refusals: Refusals): Logger {
 }
 
 export async function startFlowcall(environment: Environment = {}, log?: Logger): Promise<Flowcall> {
-  const database = await createTestDatabase();
-  const flowcall = await startOn(database, environment, log);
+  const isFirstStart = foundedBy.some((name) => name in environment);
+  const database = await (isFirstStart ? createTestDatabase() : createExampleDatabase());
+  const flowcall = await startOn(database, { FLOWCALL_EXAMPLES: String(isFirstStart), ...environment }, log);
   return {
     ...flowcall,
     stop: async () => {
@@ -53,7 +57,9 @@ async function startOn(database: TestDatabase, environment: Environment, log?: L
     FLOWCALL_PORT: "0",
     FLOWCALL_DATABASE_URL: database.url,
     FLOWCALL_DATA_DIR: dataDir,
-    FLOWCALL_EXAMPLES: "true",
+    FLOWCALL_EXAMPLES: "false",
+    // Most tests need no child process.
+    FLOWCALL_POOL_KEPT: "0",
     FLOWCALL_TEST_KEY: testKey,
     FLOWCALL_ENCRYPTION_KEYS: Buffer.alloc(32, 1).toString("base64"),
     FLOWCALL_PRODUCTION_KEY: productionKey,

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { echoDefinition, productionKey, putWorkflow, testKey } from "./flowcall.ts";
 import type { Cost } from "./gauge.ts";
-import { createTestDatabase } from "./postgres.ts";
+import { createExampleDatabase } from "./postgres.ts";
 import { makeDataDir, startServerProcess } from "./server-process.ts";
 
 /** The server in a process of its own, so that what it costs can be told from what the test costs. */
@@ -17,7 +17,7 @@ export type MeasuredServer = {
 
 /** Starts it with a workflow `echo` that answers its payload. */
 export async function startMeasuredServer(environment: NodeJS.ProcessEnv = {}): Promise<MeasuredServer> {
-  const database = await createTestDatabase();
+  const database = await createExampleDatabase();
   const { dataDir, remove } = await makeDataDir();
   const { url, child, end } = await startServerProcess({
     dataDir,
@@ -25,7 +25,7 @@ export async function startMeasuredServer(environment: NodeJS.ProcessEnv = {}): 
     stderr: "pipe",
     environment: {
       FLOWCALL_DATABASE_URL: database.url,
-      FLOWCALL_EXAMPLES: "true",
+      FLOWCALL_EXAMPLES: "false",
       FLOWCALL_TEST_KEY: testKey,
       FLOWCALL_PRODUCTION_KEY: productionKey,
       ...environment,

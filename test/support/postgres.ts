@@ -12,6 +12,7 @@ import { inject } from "vitest";
 import type { TestProject } from "vitest/node";
 import { Database } from "../../src/storage/database.ts";
 import { type EmbeddedConnection, EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
+import { loadExampleDatabase } from "./example-database.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
@@ -25,27 +26,37 @@ export type TestDatabase = {
   readonly url: string;
   /** Looks into it: what a statement answers. */
   query(statement: string): Promise<pg.QueryResult<Record<string, unknown>>>;
+  /** Ends the connections of such looks, which would keep it from being copied. The next look begins others. */
+  rest(): Promise<void>;
   /** Deletes the database, whoever is still connected to it. */
   drop(): Promise<void>;
 };
 
 const templateName = "flowcall_template";
+const exampleTemplateName = "flowcall_example_template";
 
 /** Made for speed: what a test wrote need not survive a loss of power. */
-const fastSettings = { fsync: "off", full_page_writes: "off", max_connections: "300", autovacuum_naptime: "1s" };
+const fastSettings = { fsync: "off", full_page_writes: "off", max_connections: "300", autovacuum_naptime: "10s" };
 
 /** A server on which databases are made. */
 export type TestPostgres = {
   readonly connection: EmbeddedConnection;
   /** Makes an empty database with all tables, or a copy of one. */
-  createDatabase(template?: string): Promise<TestDatabase>;
+  createDatabase(template?: TestDatabase): Promise<TestDatabase>;
+  /** Makes a database with the first organisation and the examples, as a first start leaves it. */
+  createExampleDatabase(): Promise<TestDatabase>;
   /** Makes a database without tables. */
   createEmptyDatabase(): Promise<TestDatabase>;
 };
 
-/** Makes an empty database with all tables, or a copy of one. Call `drop()` when the file's tests are done. */
-export async function createTestDatabase(template?: string): Promise<TestDatabase> {
-  return await injectedPostgres().createDatabase(template);
+/** Makes an empty database with all tables. Call `drop()` when the file's tests are done. */
+export async function createTestDatabase(): Promise<TestDatabase> {
+  return await injectedPostgres().createDatabase();
+}
+
+/** Makes a database with the first organisation and the examples, as a first start leaves it. */
+export async function createExampleDatabase(): Promise<TestDatabase> {
+  return await injectedPostgres().createExampleDatabase();
 }
 
 /** Makes a database without tables. */
@@ -59,9 +70,14 @@ export function injectedPostgres(): TestPostgres {
 }
 
 function testPostgres(connection: EmbeddedConnection): TestPostgres {
+  const copyOf = (template: string) => createDatabase(connection, `template ${template} strategy file_copy`);
   return {
     connection,
-    createDatabase: (template = templateName) => createDatabase(connection, `template ${template} strategy file_copy`),
+    createDatabase: async (template) => {
+      await template?.rest();
+      return await copyOf(template?.connection.database ?? templateName);
+    },
+    createExampleDatabase: () => copyOf(exampleTemplateName),
     createEmptyDatabase: () => createDatabase(connection, ""),
   };
 }
@@ -69,14 +85,35 @@ function testPostgres(connection: EmbeddedConnection): TestPostgres {
 async function createDatabase(server: EmbeddedConnection, source: string): Promise<TestDatabase> {
   const database = `test_${randomBytes(6).toString("hex")}`;
   await execute(server, `create database ${database} ${source}`);
+  const connection = { ...server, database };
+  // What looks again and again has its connections open: to begin one costs more than most looks do.
+  let looks = openLooks(connection);
   return {
-    connection: { ...server, database },
-    url: `postgres://${server.user}@localhost:${server.port}/${database}?host=${encodeURIComponent(server.host)}`,
-    query: (statement) => execute({ ...server, database }, statement),
+    connection,
+    url: urlOf(server, database),
+    query: (statement) => looks.query(statement),
+    rest: async () => {
+      const ended = looks;
+      looks = openLooks(connection);
+      await ended.end();
+    },
     drop: async () => {
+      const ended = looks.end();
       await execute(server, `drop database ${database} with (force)`);
+      await ended;
     },
   };
+}
+
+function openLooks(connection: EmbeddedConnection): pg.Pool {
+  const pool = new pg.Pool({ ...connection, max: 4, allowExitOnIdle: true });
+  // It ends with its database, and whoever looks next is told.
+  pool.on("error", () => undefined);
+  return pool;
+}
+
+function urlOf({ user, port, host }: EmbeddedConnection, database: string): string {
+  return `postgres://${user}@localhost:${port}/${database}?host=${encodeURIComponent(host)}`;
 }
 
 async function execute(connection: pg.ClientConfig, statement: string): Promise<pg.QueryResult> {
@@ -118,6 +155,8 @@ export async function startTestPostgres({
     const template = new Database({ connection: () => ({ ...connection, database: templateName }), log });
     await template.start();
     await template.stop();
+    await execute(connection, `create database ${exampleTemplateName} template ${templateName} strategy file_copy`);
+    await loadExampleDatabase(urlOf(connection, exampleTemplateName));
     return { ...testPostgres(connection), server, stop };
   } catch (error) {
     await stop();

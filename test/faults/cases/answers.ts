@@ -24,7 +24,7 @@ export const queuedResponse: FaultCase = {
   run: async ({ size, postgres }) => {
     const count = size === "full" ? 50 : 5;
     const environment = { FLOWCALL_SLOTS: "1", FLOWCALL_HTTP_TIMEOUT_MS: "600000" };
-    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 2, environment });
+    const bed = await TestBed.start({ database: await postgres.createExampleDatabase(), processes: 2, environment });
     const upstream = await Upstream.start(neverAnswer);
     try {
       await occupy(bed, upstream);
@@ -96,7 +96,7 @@ export const stableErrors: FaultCase = {
   id: "H5",
   title: "executions fail, some of them after their process was killed",
   run: async ({ postgres }) => {
-    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 2 });
+    const bed = await TestBed.start({ database: await postgres.createExampleDatabase(), processes: 2 });
     try {
       const { url } = bed.server(0);
       for (const [reason, node] of Object.entries(lastNodes)) {
@@ -167,7 +167,7 @@ export const editedWorkflow: FaultCase = {
   title: "a workflow is published anew, twice, while executions of it run and their process is killed",
   run: async ({ size, postgres }) => {
     const count = size === "full" ? 100 : 5;
-    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 2 });
+    const bed = await TestBed.start({ database: await postgres.createExampleDatabase(), processes: 2 });
     try {
       const [first, second] = bed.urls as readonly [string, string];
       const workflow = await putWorkflow(first, { alias: "edited", definition: answering(1) });

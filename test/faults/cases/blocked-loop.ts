@@ -31,7 +31,7 @@ type Blocks = { readonly composition: Composition; readonly calls: number; reado
 
 async function blockOwners(run: FaultRun, { composition, calls, blocks }: Blocks) {
   return await endure(run, {
-    database: await run.postgres.createDatabase(),
+    database: await run.postgres.createExampleDatabase(),
     processes: 2,
     calls,
     answerMs: 200,

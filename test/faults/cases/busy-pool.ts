@@ -18,7 +18,7 @@ export const busyPool: FaultCase = {
   run: async (run) => {
     const [calls, lockMs] = run.size === "full" ? [500, 60_000] : [50, 6_000];
     return await AppBed.with(
-      { database: await run.postgres.createDatabase(), answer: neverAnswer },
+      { database: await run.postgres.createExampleDatabase(), answer: neverAnswer },
       async (bed, url) => {
         // It would take up what the first one lets go of.
         await bed.startApp();

@@ -97,7 +97,7 @@ function catchMutant(
 
 async function shiftProcesses(run: FaultRun, library: string, trial: Trial): Promise<Seen> {
   const clocks = [{}, shiftedClock(library, -hour), shiftedClock(library, hour)];
-  const bed = await startBed(await run.postgres.createDatabase(), { clocks, trial });
+  const bed = await startBed(await run.postgres.createExampleDatabase(), { clocks, trial });
   try {
     return await callAndWait(run, bed, trial);
   } finally {
@@ -113,7 +113,7 @@ async function setClock(
   const { shifts, everyMs } = settings;
   const postgres = await startClockedPostgres(library);
   try {
-    const bed = await startBed(await postgres.createDatabase(), { clocks: [{}, {}], trial });
+    const bed = await startBed(await postgres.createExampleDatabase(), { clocks: [{}, {}], trial });
     try {
       /** When it was set forward: what sleeps then is due early. */
       const forwardTimes: number[] = [];

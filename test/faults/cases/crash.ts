@@ -14,7 +14,7 @@ export const crashThenAttempt: FaultCase = {
   title: "a process is killed in the middle of its calls: another takes them up, or its own restart",
   run: async (run) => {
     const count = run.size === "full" ? 100 : 10;
-    const bed = await TestBed.start({ database: await run.postgres.createDatabase(), processes: 2 });
+    const bed = await TestBed.start({ database: await run.postgres.createExampleDatabase(), processes: 2 });
     try {
       const ids = await callInFlight(bed, 0, count);
       await bed.kill(0);
@@ -47,7 +47,7 @@ export const crowdedSweep: FaultCase = {
   id: "B11",
   title: "20,000 executions of a healthy owner stand before 10 whose process was killed",
   run: async (run) => {
-    const bed = await TestBed.start({ database: await run.postgres.createDatabase(), processes: 2 });
+    const bed = await TestBed.start({ database: await run.postgres.createExampleDatabase(), processes: 2 });
     try {
       const ids = await callInFlight(bed, 0, 10);
       await bed.query(`

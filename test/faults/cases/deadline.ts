@@ -23,7 +23,7 @@ export const deadline: FaultCase = {
 
 /** What never answers, whatever is aborted, is the last write of the owner. */
 async function endStuck(run: FaultRun): Promise<FaultFigures> {
-  return await AppBed.with({ database: await run.postgres.createDatabase(), environment }, async (bed) => {
+  return await AppBed.with({ database: await run.postgres.createExampleDatabase(), environment }, async (bed) => {
     const answer = Promise.withResolvers<never>();
     answer.promise.catch(() => undefined);
     const stuck = await bed.startApp({
@@ -50,7 +50,7 @@ async function endStuck(run: FaultRun): Promise<FaultFigures> {
 
 async function endFrozen(run: FaultRun): Promise<FaultFigures> {
   const count = run.size === "full" ? 100 : 10;
-  const bed = await TestBed.start({ database: await run.postgres.createDatabase(), processes: 2, environment });
+  const bed = await TestBed.start({ database: await run.postgres.createExampleDatabase(), processes: 2, environment });
   try {
     const [owner, other] = [bed.server(0), bed.server(1)];
     bed.sink.answerMs = 600_000;

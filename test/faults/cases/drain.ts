@@ -24,7 +24,7 @@ export const stopUnderLoad: FaultCase = {
   id: "B5",
   title: "SIGTERM under 200 calls in flight; and a second one",
   run: async (run) => {
-    const database = await run.postgres.createDatabase();
+    const database = await run.postgres.createExampleDatabase();
     const bed = await TestBed.start({ database, processes: 2, environment: { FLOWCALL_SLOTS: "512" } });
     try {
       const long = await startLong(run, bed);

@@ -18,7 +18,7 @@ export const equalAnswers: FaultCase = {
   title: "1,000 random payloads through random workflows, on every protocol, at two processes",
   run: async ({ size, random, postgres, say }) => {
     const workflows = size === "full" ? 100 : 4;
-    return await AppBed.with({ database: await postgres.createDatabase() }, async (bed, url) => {
+    return await AppBed.with({ database: await postgres.createExampleDatabase() }, async (bed, url) => {
       const doors = [url, (await bed.startApp()).url].map(protocolsOf);
       const ids: string[] = [];
       const kinds = new Map<string, number>();

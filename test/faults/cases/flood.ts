@@ -31,7 +31,7 @@ export const flood: FaultCase = {
     const { size, postgres, say } = run;
     const [count, everyMs] = size === "full" ? [10_000, 1_000] : [300, 200];
     const environment = { FLOWCALL_SLOTS: String(slots), FLOWCALL_QUEUE_MAX: "20000" };
-    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 1, environment });
+    const bed = await TestBed.start({ database: await postgres.createExampleDatabase(), processes: 1, environment });
     try {
       bed.sink.answerMs = callMs;
       const { url } = bed.server(0);

@@ -32,7 +32,7 @@ export const herd: FaultCase = {
     const { size, postgres, say } = run;
     const count = size === "full" ? 10_000 : 300;
     const bed = await TestBed.start({
-      database: await postgres.createDatabase(),
+      database: await postgres.createExampleDatabase(),
       processes: 1,
       environment: { ...noSlots, ...patient },
     });

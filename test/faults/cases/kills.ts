@@ -18,7 +18,7 @@ async function endureKills(run: FaultRun, processes: number) {
   const [calls, kills] = run.size === "full" ? [10_000, 20] : [120, 2];
   const victims = Array.from({ length: kills }, () => Math.floor(run.random() * processes));
   const figures = await endure(run, {
-    database: await run.postgres.createDatabase(),
+    database: await run.postgres.createExampleDatabase(),
     processes,
     calls,
     planned: kills,

@@ -15,7 +15,7 @@ export const lostAnswers: FaultCase = {
   id: "A7",
   title: `the answers to ${lostPercent} % of commits are lost, with their connections`,
   run: async (run) => {
-    const database = await run.postgres.createDatabase();
+    const database = await run.postgres.createExampleDatabase();
     const { connection } = database;
     const line = new Line(connection);
     await line.set("open");

@@ -67,7 +67,7 @@ async function lose(
   postgres: TestPostgres,
   { lossMs, bounds, loss }: LossOptions,
 ): Promise<FaultFigures> {
-  const database = await postgres.createDatabase();
+  const database = await postgres.createExampleDatabase();
   const line = new Line(database.connection);
   await line.set("open");
   const databaseUrl = `postgres://${database.connection.user}@127.0.0.1:${line.port}/${database.connection.database}`;

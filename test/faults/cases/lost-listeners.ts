@@ -16,7 +16,7 @@ export const lostListeners: FaultCase = {
   run: async (run) => {
     const rounds = run.size === "full" ? 20 : 5;
     const environment = { FLOWCALL_SLOTS: "1", FLOWCALL_HTTP_TIMEOUT_MS: "600000" };
-    const database = await run.postgres.createDatabase();
+    const database = await run.postgres.createExampleDatabase();
     return await AppBed.with({ database, environment, answer: neverAnswer }, async (bed, url) => {
       // The only slot of the first service is taken: what it accepts is run by the other, whose word it waits for.
       await execute(url, { workflow: "call-http", payload: { url: bed.upstream.url, data: {} } });

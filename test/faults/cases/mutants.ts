@@ -126,7 +126,7 @@ async function endureWith(
   { processes, faults }: Pick<Ordeal, "processes" | "faults">,
 ): Promise<void> {
   await endure(run, {
-    database: await run.postgres.createDatabase(),
+    database: await run.postgres.createExampleDatabase(),
     processes,
     calls: 90,
     composition,
@@ -141,7 +141,7 @@ async function endureWith(
 /** Waits at one process for the end of what the other one runs. */
 async function waitElsewhere({ postgres }: FaultRun, mutant: Mutant): Promise<void> {
   const bed = await TestBed.start({
-    database: await postgres.createDatabase(),
+    database: await postgres.createExampleDatabase(),
     processes: 2,
     program: ["test/faults/composed-server.ts", JSON.stringify({ mutant })],
   });

@@ -16,7 +16,7 @@ export const callsOfOneKey: FaultCase = {
   title: `one Idempotency-Key, ${callers} calls at once over two processes`,
   run: async ({ size, postgres, say }) => {
     const keys = Array.from({ length: size === "full" ? 1_000 : 10 }, (_, index) => `key-${index}`);
-    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 2 });
+    const bed = await TestBed.start({ database: await postgres.createExampleDatabase(), processes: 2 });
     try {
       const ids = new Map<string, string>();
       const left = [...keys];

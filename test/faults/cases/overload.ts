@@ -26,7 +26,11 @@ export const overload: FaultCase = {
   run: async (run) => {
     const seconds = run.size === "full" ? 10 : 2;
     const environment = { FLOWCALL_SLOTS: String(slots), FLOWCALL_QUEUE_MAX: String(queueMax) };
-    const bed = await TestBed.start({ database: await run.postgres.createDatabase(), processes: 1, environment });
+    const bed = await TestBed.start({
+      database: await run.postgres.createExampleDatabase(),
+      processes: 1,
+      environment,
+    });
     try {
       bed.sink.answerMs = callMs;
       const { pid } = bed.server(0);

@@ -23,7 +23,7 @@ export const poison: FaultCase = {
   title: `an execution kills each process that runs it, beside ${innocents} that do not`,
   run: async ({ postgres, say }) => {
     const bed = await TestBed.start({
-      database: await postgres.createDatabase(),
+      database: await postgres.createExampleDatabase(),
       processes: 2,
       program: [join(import.meta.dirname, "../poison-server.ts")],
     });

@@ -53,7 +53,7 @@ async function onOwnPostgres(run: FaultRun, { calls, crashes, processes, lossesP
   const postgres = await startOwnPostgres();
   try {
     return await endure(run, {
-      database: await postgres.createDatabase(),
+      database: await postgres.createExampleDatabase(),
       processes,
       calls: calls[size],
       planned,

@@ -38,7 +38,7 @@ export const racingResponses: FaultCase = {
   id: "B14",
   title: "a process is killed between a Response and its flush, and another Response is first afterwards",
   run: async (run) => {
-    const bed = await TestBed.start({ database: await run.postgres.createDatabase(), processes: 2 });
+    const bed = await TestBed.start({ database: await run.postgres.createExampleDatabase(), processes: 2 });
     const upstream = await Upstream.start();
     try {
       await putWorkflow(bed.server(1).url, { alias: "racing", definition: racing });

@@ -36,7 +36,7 @@ export const rollingRestart: FaultCase = {
     try {
       const middle = Math.floor(restarts / 2) - 1;
       const figures = await endure(run, {
-        database: await run.postgres.createDatabase(),
+        database: await run.postgres.createExampleDatabase(),
         processes: 2,
         ports,
         ...(nginx !== undefined && { urls: [nginx.url] }),

@@ -21,7 +21,7 @@ export const slowUpstream: FaultCase = {
   run: async ({ size, postgres, say }) => {
     const hanging = size === "full" ? 1_000 : 60;
     const environment = { FLOWCALL_SLOTS: String(slots), FLOWCALL_HTTP_TIMEOUT_MS: String(httpMs) };
-    const database = await postgres.createDatabase();
+    const database = await postgres.createExampleDatabase();
     return await AppBed.with({ database, environment, answer: neverAnswer }, async (bed, url) => {
       const quiet = await callOthers(url, 50);
       // As many as leave slots free.

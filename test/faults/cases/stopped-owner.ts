@@ -23,7 +23,7 @@ export const stoppedOwner: FaultCase = {
       isOver: run.random() < 0.5,
     }));
     return await endure(run, {
-      database: await run.postgres.createDatabase(),
+      database: await run.postgres.createExampleDatabase(),
       processes: 2,
       calls,
       answerMs: 200,

@@ -10,7 +10,7 @@ export const syncCrowd: FaultCase = {
   title: "1,000 synchronous calls of 5 s each, half of whose callers go away",
   run: async ({ size, postgres }) => {
     const [count, callMs] = size === "full" ? [1_000, 5_000] : [60, 1_000];
-    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 1 });
+    const bed = await TestBed.start({ database: await postgres.createExampleDatabase(), processes: 1 });
     try {
       const { url } = bed.server(0);
       const quietMs = await acceptTimes(url, 50);

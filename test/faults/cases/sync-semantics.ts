@@ -20,7 +20,7 @@ export const syncWithGroup: FaultCase = {
   title: "synchronous calls of a workflow with a Group, while connections to Postgres end",
   run: async ({ size, postgres }) => {
     const rounds = size === "full" ? 100 : 5;
-    return await AppBed.with({ database: await postgres.createDatabase() }, async (bed, url) => {
+    return await AppBed.with({ database: await postgres.createExampleDatabase() }, async (bed, url) => {
       let refused = 0;
       let unavailable = 0;
       for (let round = 0; round < rounds; round += 1) {
@@ -60,7 +60,7 @@ export const spentWait: FaultCase = {
   title: "the wait of a synchronous call is spent, and then its process is killed",
   run: async ({ size, postgres }) => {
     const rounds = size === "full" ? 20 : 1;
-    const bed = await TestBed.start({ database: await postgres.createDatabase(), processes: 2 });
+    const bed = await TestBed.start({ database: await postgres.createExampleDatabase(), processes: 2 });
     try {
       bed.sink.answerMs = 600_000;
       const { url } = bed.server(0);
@@ -117,42 +117,45 @@ export const skippedOnce: FaultCase = {
     const rounds = size === "full" ? 20 : 1;
     const environment = { FLOWCALL_HTTP_TIMEOUT_MS: "500" };
     const answer: Answer = (response, request) => failures[String(request.body["fails"])]?.(response, request);
-    return await AppBed.with({ database: await postgres.createDatabase(), environment, answer }, async (bed, url) => {
-      await putSkippedCall(url);
-      const kinds = Object.keys(failures).map((fails) => ({ url: bed.upstream.url, fails }));
-      const ids: string[] = [];
-      for (let round = 0; round < rounds; round += 1) {
-        for (const payload of kinds) {
-          const fields = call("skipped-call", payload, { sync_execution: true });
-          for (const { name, call: send } of protocolsOf(url)) {
-            const { message, headers } = await send({ method: executeWorkflow, key: testKey, fields });
-            const id = headers.get("x-execution-id") ?? "";
-            assert.deepEqual([name, Object(message).return_value], [name, { status: null }]);
-            ids.push(id);
+    return await AppBed.with(
+      { database: await postgres.createExampleDatabase(), environment, answer },
+      async (bed, url) => {
+        await putSkippedCall(url);
+        const kinds = Object.keys(failures).map((fails) => ({ url: bed.upstream.url, fails }));
+        const ids: string[] = [];
+        for (let round = 0; round < rounds; round += 1) {
+          for (const payload of kinds) {
+            const fields = call("skipped-call", payload, { sync_execution: true });
+            for (const { name, call: send } of protocolsOf(url)) {
+              const { message, headers } = await send({ method: executeWorkflow, key: testKey, fields });
+              const id = headers.get("x-execution-id") ?? "";
+              assert.deepEqual([name, Object(message).return_value], [name, { status: null }]);
+              ids.push(id);
+            }
           }
         }
-      }
-      const later = await Promise.all(kinds.map((payload) => execute(url, { workflow: "skipped-call", payload })));
-      await until("the end of all", () => bed.hasDrained());
-      const counts = new Map<string, number>();
-      for (const { key } of bed.upstream.requests) {
-        const [id = ""] = key.split(":");
-        counts.set(id, (counts.get(id) ?? 0) + 1);
-      }
-      assert.deepEqual(
-        ids.filter((id) => counts.get(id) !== 1),
-        [],
-        "a synchronous execution tries the node once",
-      );
-      assert.deepEqual(
-        later.map(({ id }) => counts.get(id)),
-        kinds.map(() => attempts),
-        "and any other as often as its policy says",
-      );
-      const states = await checkLedger(bed.query, ids);
-      assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
-      return { executions: states.size, invocationsSync: 1, invocationsAsync: attempts, lost: 0, doubleResults: 0 };
-    });
+        const later = await Promise.all(kinds.map((payload) => execute(url, { workflow: "skipped-call", payload })));
+        await until("the end of all", () => bed.hasDrained());
+        const counts = new Map<string, number>();
+        for (const { key } of bed.upstream.requests) {
+          const [id = ""] = key.split(":");
+          counts.set(id, (counts.get(id) ?? 0) + 1);
+        }
+        assert.deepEqual(
+          ids.filter((id) => counts.get(id) !== 1),
+          [],
+          "a synchronous execution tries the node once",
+        );
+        assert.deepEqual(
+          later.map(({ id }) => counts.get(id)),
+          kinds.map(() => attempts),
+          "and any other as often as its policy says",
+        );
+        const states = await checkLedger(bed.query, ids);
+        assert.deepEqual(new Set(states.values()), new Set(["COMPLETED"]));
+        return { executions: states.size, invocationsSync: 1, invocationsAsync: attempts, lost: 0, doubleResults: 0 };
+      },
+    );
   },
 };
 
