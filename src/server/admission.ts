@@ -60,7 +60,8 @@ export class Admission {
   async #identify({ headers, token }: Shown, exchange: Exchange): Promise<Principal> {
     const { keys, tokens } = this.#options;
     if (token !== undefined) {
-      if (headers.has("x-api-key")) throw tokenInvalid();
+      // An empty header is absent.
+      if (headers.get("x-api-key")?.some((key) => key !== "")) throw tokenInvalid();
       return await tokens.admit(token);
     }
     const principal = await keys.authenticate(readKey(headers), () => exchange.address);

@@ -143,6 +143,9 @@ describe("a watch token is good for nothing else", () => {
       expect([path, ...(await refusalOf(opened))]).toEqual([path, 401, "MISSING_API_KEY"]);
     }
     const path = `/api/v1/execution/${asleep}/events?watch_token=${token}`;
+    const empty = await openReply(flowcall.url, "1.1", { path, headers: { "x-api-key": "" } });
+    expect(empty.status).toBe(200);
+    empty.close();
     const both = await openReply(flowcall.url, "1.1", { path, headers: { "x-api-key": testKey } });
     expect(await refusalOf(both)).toEqual([401, "INVALID_WATCH_TOKEN"]);
   });

@@ -115,6 +115,7 @@ describe("Delay", () => {
     [{ until: "2026-01-31T09:01:00Z" }, 60_000, "Waited for 60 seconds."],
     [{ until: "{{event.body.until}}" }, 30_000, "Waited for 30 seconds."],
     [{ until: "2020-01-01T00:00:00Z" }, 0, "Waited for 0 seconds."],
+    [{ until: " 2026-01-31t09:00:00.2839z" }, 283, "Waited for 0.283 seconds."],
   ])("waits through the journal, for a time or until a moment: %j", async (wait, delayMs, text) => {
     const body = { n: 3, text: "4", until: "2026-01-31T11:00:30+02:00" };
     const { outcome, clock, journal } = begin(nodes(wait), edges, { body });

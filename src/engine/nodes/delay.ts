@@ -1,9 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { isDay } from "../../domain/day.ts";
 import type { DelayNode } from "../../gen/flowcall/v1/definition_pb.ts";
 import { parseDecimal } from "../decimal.ts";
 import { NodeFailure } from "../failure.ts";
 import type { Waited } from "../journal.ts";
+import { parseMoment } from "../moment.ts";
 import { compileValue } from "../templates/text.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
 
@@ -19,7 +19,7 @@ export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools):
   if (value.references.length === 0) {
     // What is in the past or far ahead changes with time, so a moment is compared with itself here.
     const constant = value.render({ read: () => undefined });
-    const moment = wait.case === "until" ? parseMoment(constant) : undefined;
+    const moment = wait.case === "until" ? millisOf(constant) : undefined;
     const problem = problemOf(() => delayMs(constant, moment ?? 0, limits.delayMs));
     if (problem !== undefined) {
       place.error("DELAY_INVALID", problem);
@@ -56,7 +56,7 @@ const secondsDelay: DelayOf = (value, _now, maxMs) => {
 
 /** A moment that has passed is waited for no longer. */
 const untilDelay: DelayOf = (value, now, maxMs) => {
-  const moment = parseMoment(value);
+  const moment = millisOf(value);
   if (moment === undefined) {
     throw new NodeFailure(
       "DELAY_INVALID",
@@ -74,17 +74,9 @@ function checkMax(delayMs: number, maxMs: number): number {
 }
 
 /** Milliseconds since 1970 of an RFC 3339 time, which names its offset. */
-function parseMoment(value: JsonValue): number | undefined {
-  const match =
-    typeof value === "string"
-      ? /^(\d{4}-\d\d-\d\d)[Tt ]([01]\d|2[0-3])(:\d\d:\d\d(?:\.\d+)?)([Zz]|[+-]\d\d:\d\d)$/.exec(value.trim())
-      : null;
-  if (match === null) {
-    return undefined;
-  }
-  const [, day = "", hour, rest, offset = ""] = match;
-  const moment = Date.parse(`${day}T${hour}${rest}${offset.toUpperCase()}`);
-  return isDay(day) && Number.isFinite(moment) ? moment : undefined;
+function millisOf(value: JsonValue): number | undefined {
+  const moment = typeof value === "string" ? parseMoment(value.trim()) : undefined;
+  return moment && moment.seconds * 1000 + Number(moment.fraction.slice(0, 3).padEnd(3, "0"));
 }
 
 function problemOf(check: () => unknown): string | undefined {
