@@ -2,6 +2,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { isDay } from "../domain/day.ts";
 import { type Decimal, parseDecimal } from "./decimal.ts";
 import { NodeFailure } from "./failure.ts";
+import { parseLossless } from "./lossless-json.ts";
 import { type Moment, parseMoment } from "./moment.ts";
 
 /** The work of one evaluation of a Rule: the characters and values that its comparisons read. */
@@ -110,7 +111,8 @@ export class Side {
     }
     this.work.spend(value.length * charsOfParsing);
     try {
-      const parsed: unknown = JSON.parse(value);
+      // A long id is the text that an HTTP node's answer has of it, and not the number next to it.
+      const parsed: unknown = parseLossless(value);
       return typeof parsed === "object" && parsed !== null ? parsed : undefined;
     } catch {
       return undefined;

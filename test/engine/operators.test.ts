@@ -178,6 +178,8 @@ describe("texts are looked into", () => {
     ["included_in", "b", "a, b ,c", true],
     ["included_in", "5.0", [5, 6], true],
     ["included_in", 5, "[5, 6]", true],
+    ["included_in", "7615917337495251231", "[7615917337495251231]", true],
+    ["included_in", "7615917337495251000", "[7615917337495251231]", false],
     ["included_in", "d", "a,b", false],
     ["included_in", "a", null, false],
     ["included_in", null, ["x", null], true],
