@@ -45,7 +45,7 @@ export function createQueryTask(limits: Limits): RunTask<"query"> {
       if (error instanceof NodeFailure) {
         return { head: { kind: "failure", reason: error.reason, message: error.message }, texts: [] };
       }
-      const message = queryMessage(error).slice(0, messageMax);
+      const message = queryMessage(error, limits).slice(0, messageMax);
       const place = placeOfError(error, head.query);
       return { head: { kind: "query_error", message, ...(place !== undefined && { place }) }, texts: [] };
     }

@@ -59,7 +59,7 @@ export class QueryCompiler {
       const problem = found && told(found.message, placeOfError(found, query.text), query);
       return { problem, result: resultSchemaOf(ast) };
     } catch (error) {
-      return { problem: told(queryMessage(error), placeOfError(error, query.text), query) };
+      return { problem: told(queryMessage(error, this.#limits), placeOfError(error, query.text), query) };
     }
   }
 }
@@ -140,7 +140,7 @@ class CompiledQuery implements Query {
       if (watch.isSpent) return undefined;
       throw error instanceof NodeFailure
         ? error
-        : this.#failure(queryMessage(error), placeOfError(error, this.#query.text));
+        : this.#failure(queryMessage(error, this.#limits), placeOfError(error, this.#query.text));
     }
   }
 

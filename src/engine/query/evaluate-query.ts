@@ -70,12 +70,19 @@ function leaveStep(node: object, _input: unknown, environment: jsonata.Environme
   watch?.leaveStep(node, result);
 }
 
+/** Of a range, and of any other list. */
+const tooLongCodes: ReadonlySet<unknown> = new Set(["D2014", "D2015"]);
+
 /** JSONata throws plain objects with a code and a message; an Error of JavaScript's own tells of its insides. */
-export function queryMessage(error: unknown): string {
+export function queryMessage(error: unknown, { output }: Pick<QueryLimits, "output">): string {
   if (error instanceof QueryError || (error instanceof Error && !(error instanceof TypeError))) {
     return error.message;
   }
   if (typeof error === "object" && error !== null && "code" in error && "message" in error) {
+    // JSONata names a limit of its own, or what was asked for, and not the limit that was set.
+    if (tooLongCodes.has(error.code)) {
+      return `It makes a list of more than ${output.valuesMax} items (limit output.valuesMax)`;
+    }
     return String(error.message);
   }
   return "its expression cannot be evaluated";
