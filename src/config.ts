@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import type { Limits } from "./domain/limits.ts";
+import { nearest } from "./domain/nearest.ts";
 import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow.ts";
 import { limitsOf, limitVariables, serverLimitsOf, serverLimitVariables, whole } from "./limit-settings.ts";
 import { heapMib } from "./memory-limits.ts";
@@ -190,11 +191,20 @@ const schema = z.strictObject({
   ...serverLimitVariables,
 });
 
+/** What all names begin with makes none of them alike. */
+function nearestVariable(name: string): string | undefined {
+  const known = Object.keys(schema.shape);
+  const same = known.find((one) => one.replaceAll("_", "") === name.replaceAll("_", ""));
+  const rest = (one: string) => one.slice(prefix.length);
+  const [like] = nearest(rest(name), known.map(rest));
+  return same ?? (like === undefined ? undefined : `${prefix}${like}`);
+}
+
 function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((name) => {
-      const same = Object.keys(schema.shape).find((known) => known.replaceAll("_", "") === name.replaceAll("_", ""));
-      const hint = same === undefined ? "see the table in the README" : `did you mean ${same}?`;
+      const like = nearestVariable(name);
+      const hint = like === undefined ? "see the table in the README" : `did you mean ${like}?`;
       return `${name}: there is no such variable (${hint})`;
     });
   }

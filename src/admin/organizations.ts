@@ -1,5 +1,5 @@
 import { CliError, usageError } from "../cli/said/cli-error.ts";
-import { meant } from "../cli/said/nearest.ts";
+import { meant } from "../domain/nearest.ts";
 import type { Organization } from "../storage/tenant-store.ts";
 import { type AdminCommand, type AdminStores, operator } from "./admin-command.ts";
 

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { defaultLimits } from "../domain/limits.ts";
+import { meant } from "../domain/nearest.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 
 /** What can be wrong with a definition, in words for programs. */
@@ -73,6 +74,7 @@ export class Problems {
   readonly #warnings: WorkflowProblem[] = [];
   #errorCount = 0;
   #warningCount = 0;
+  #guesses = 0;
 
   /**
    * @param nodeIds the ids of the definition's nodes, in its order
@@ -107,6 +109,12 @@ export class Problems {
     if (this.#warnings.length < this.#max) this.#warnings.push(problem(place, reason, message));
   }
 
+  /** ` Did you mean …?` for a name that is none of those that are known, or nothing: for the first few of a definition. */
+  meant(word: string, known: readonly string[]): string {
+    this.#guesses += 1;
+    return this.#guesses > guessesMax ? "" : meant(word, known);
+  }
+
   isLeftOut(nodeId: string | undefined): boolean {
     return nodeId !== undefined && this.#leftOut.has(nodeId);
   }
@@ -137,6 +145,9 @@ export class Problems {
     return problems.toSorted((left, right) => rank(left) - rank(right));
   }
 }
+
+/** A guess compares a name with all that are known; a definition may have thousands of each. */
+const guessesMax = 20;
 
 /** What keeps a definition from running wherever it is. */
 const concernsAll: ReadonlySet<ProblemReason> = new Set(["DEFINITION_TOO_LARGE", "NODE_ID_DUPLICATE"]);

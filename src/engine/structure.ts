@@ -156,7 +156,11 @@ function checkEdge(
   const target = known.get(edge.target);
   for (const [end, id, node] of [["source", edge.source, source] as const, ["target", edge.target, target] as const]) {
     if (node === undefined) {
-      tell({ field: `${field}.${end}` }, "EDGE_NODE_UNKNOWN", `The edge names the node "${id}", which does not exist.`);
+      tell(
+        { field: `${field}.${end}` },
+        "EDGE_NODE_UNKNOWN",
+        `The edge names the node "${id}", which does not exist.${problems.meant(id, [...known.keys()])}`,
+      );
     }
   }
   const port = edge.port ?? "next";

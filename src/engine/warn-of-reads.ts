@@ -27,6 +27,8 @@ type Verdict = {
   readonly kind: "excluded" | "undeclared" | "not_in_sample";
   readonly by: string;
   readonly names: readonly string[];
+  /** The first step that leads nowhere. */
+  readonly step: string | undefined;
 };
 
 /** Warns of templates that read nothing. What may resolve is warned of only where the sample alone lacks it. */
@@ -52,7 +54,8 @@ export class ReadWarnings {
     const key = JSON.stringify([place, reference.text]);
     if (this.#told.has(key)) return true;
     this.#told.add(key);
-    const [reason, message] = told(`"{{${reference.text}}}"`, verdict);
+    const like = verdict.step === undefined ? "" : this.#problems.meant(verdict.step, verdict.names);
+    const [reason, message] = told(`"{{${reference.text}}}"`, verdict, like);
     this.#problems.warn(place, reason, `${message}${use === "compared" ? " What is compared is that null." : ""}`);
     return true;
   }
@@ -84,20 +87,20 @@ export class ReadWarnings {
       return {
         kind: "excluded",
         by: "the schema takes no payload that has it",
-        names: this.#namesOf(this.#event, path),
+        ...this.#lackOf(this.#event, path),
       };
     }
     const lack = this.#sample.lackOf(path);
     // Of what the schema describes the sample need not have any.
     if (lack === undefined || this.#event?.describes(path.slice(0, lack.steps + 1))) return undefined;
-    return { kind: "not_in_sample", by: "the sample", names: lack.names };
+    return { kind: "not_in_sample", by: "the sample", names: lack.names, step: nameOf(path[lack.steps]) };
   }
 
   #ofFields(owner: string, fields: readonly FieldDeclaration[], path: Path): Verdict | undefined {
     const [name] = path;
     if (name === undefined) return undefined;
     const names = fields.map((field) => field.name);
-    if (!names.some((one) => one === name)) return { kind: "undeclared", by: owner, names };
+    if (!names.some((one) => one === name)) return { kind: "undeclared", by: owner, names, step: nameOf(name) };
     const types = fields.map((field) => [field.name, schemas[field.type] ?? {}]);
     return this.#of(
       this.#schemaPaths(owner, closedObject(Object.fromEntries(types))),
@@ -126,7 +129,7 @@ export class ReadWarnings {
   }
 
   #of(paths: SchemaPaths, path: Path, by: string): Verdict | undefined {
-    return paths.mayResolve(path) ? undefined : { kind: "excluded", by, names: this.#namesOf(paths, path) };
+    return paths.mayResolve(path) ? undefined : { kind: "excluded", by, ...this.#lackOf(paths, path) };
   }
 
   #schemaPaths(key: string, schema: ConstructorParameters<typeof SchemaPaths>[0]): SchemaPaths {
@@ -135,11 +138,11 @@ export class ReadWarnings {
     return paths;
   }
 
-  /** What there is beside the first step that leads nowhere. */
-  #namesOf(paths: SchemaPaths, path: Path): readonly string[] {
+  /** The first step that leads nowhere, and what there is beside it. */
+  #lackOf(paths: SchemaPaths, path: Path): Pick<Verdict, "names" | "step"> {
     let length = path.length - 1;
     while (length > 0 && !paths.mayResolve(path.slice(0, length))) length -= 1;
-    return paths.namesAt(path.slice(0, length));
+    return { names: paths.namesAt(path.slice(0, length)), step: nameOf(path[length]) };
   }
 }
 
@@ -152,21 +155,28 @@ const schemas: Readonly<Record<FieldDeclaration_Type, JsonObject>> = {
   [FieldDeclaration_Type.ARRAY]: { type: "array" },
 };
 
-function told(template: string, { kind, by, names }: Verdict) {
+function told(template: string, { kind, by, names }: Verdict, like: string) {
   switch (kind) {
     case "excluded":
-      return ["TEMPLATE_NEVER_RESOLVES", `${template} is always null: ${by}.${listed("Known there", names)}`] as const;
+      return [
+        "TEMPLATE_NEVER_RESOLVES",
+        `${template} is always null: ${by}.${like}${listed("Known there", names)}`,
+      ] as const;
     case "undeclared": {
-      const message = `${template} is null, since ${by} does not declare this field.${listed("Declared", names)}`;
+      const message = `${template} is null, since ${by} does not declare this field.${like}${listed("Declared", names)}`;
       return ["FIELD_NOT_DECLARED", message] as const;
     }
     case "not_in_sample":
       return [
         "TEMPLATE_NOT_IN_SAMPLE",
         `${template} is not in the sample, and no schema describes it: it is null where a payload does not have it.` +
-          `${listed("The sample has", names)} If payloads may have it, add it to the sample.`,
+          `${like}${listed("The sample has", names)} If payloads may have it, add it to the sample.`,
       ] as const;
   }
+}
+
+function nameOf(step: Path[number] | undefined): string | undefined {
+  return step === anyItem ? undefined : step;
 }
 
 const namesMax = 8;

@@ -7,11 +7,16 @@ import { type HttpReply, writeReply } from "../gateway/http-reply.ts";
 /**
  * What anybody may read: whether the process lives, and whether it can accept calls, which load balancers ask; and some
  * documents, by their paths. The root leads to the page that describes the API.
+ *
+ * @param whyNotReady in a few words that anybody may read; undefined while calls are accepted
  */
-export function createPublicPages(isReady: () => boolean, documents: ReadonlyMap<string, () => Document>): Door {
+export function createPublicPages(
+  whyNotReady: () => string | undefined,
+  documents: ReadonlyMap<string, () => Document>,
+): Door {
   const probes: ReadonlyMap<string, () => HttpReply> = new Map([
-    ["/healthz", () => probeReply(200, "ok")],
-    ["/readyz", () => (isReady() ? probeReply(200, "ready") : probeReply(503, "not ready"))],
+    ["/healthz", () => probeReply(200, { status: "ok" })],
+    ["/readyz", () => readiness(whyNotReady())],
     ...(documents.has(apiPage) ? [["/", () => toApiPage] as const] : []),
   ]);
   return {
@@ -79,6 +84,10 @@ const toApiPage: HttpReply = {
   body: "This is Flowcall. Its API page is at /docs, the OpenAPI document at /openapi.json.\n",
 };
 
-function probeReply(status: number, word: string): HttpReply {
-  return { status, type: "application/json", headers: {}, body: JSON.stringify({ status: word }) };
+function readiness(cause: string | undefined): HttpReply {
+  return cause === undefined ? probeReply(200, { status: "ready" }) : probeReply(503, { status: "not ready", cause });
+}
+
+function probeReply(status: number, said: { readonly status: string; readonly cause?: string }): HttpReply {
+  return { status, type: "application/json", headers: {}, body: JSON.stringify(said) };
 }

@@ -80,8 +80,8 @@ export class Server implements Service {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    const isReady = () => !this.#isRetiring && options.isReady();
-    this.#doors = [createPublicPages(isReady, options.pages ?? new Map()), ...options.doors];
+    const readiness = { isReady: options.isReady, isStopping: () => this.#isRetiring };
+    this.#doors = [createPublicPages(readiness, options.pages ?? new Map()), ...options.doors];
     this.#gates = {
       admission: new Admission(options),
       keyless: new KeylessPlaces(options.limits),

@@ -202,7 +202,7 @@ describe("templates that read nothing are warned of", () => {
       ["s > r"],
     );
     expect(warnings.map(({ message }) => message)).toEqual([
-      '"{{event.body.nmae}}" is always null: the schema takes no payload that has it. Known there: name, items, meta.',
+      '"{{event.body.nmae}}" is always null: the schema takes no payload that has it. Did you mean name? Known there: name, items, meta.',
     ]);
   });
 });
@@ -405,4 +405,50 @@ describe("a definition that can run is published with warnings", () => {
   for (const [name, definition, ...warnings] of cases) {
     test(name, () => check(definition, { warnings }));
   }
+});
+
+describe("a mistyped name is told with the nearest that there is", () => {
+  const messageOf = (template: string) => {
+    const nodes = [
+      { id: "s", name: "Start", start: { api_call: { payload: sample } } },
+      { id: "t", name: "Greeting", transform: { query: "{'text': 1}" } },
+      { id: "h", name: "Call", http: { method: "GET", url: "https://a.example" } },
+      response("r", `"{{${template}}}"`),
+    ] as NodeJson[];
+    const { errors, warnings } = compile(nodes, ["s > t", "t > h", "h > r"]);
+    return [...errors, ...warnings].map(({ message }) => message).join("\n");
+  };
+
+  test.each([
+    ["evnt.body.name", "Did you mean {{event.body.name}}?"],
+    ["event.bdy.name", "Did you mean {{event.body.name}}?"],
+    ["event.name", "Did you mean {{event.body.name}}?"],
+    ["event", "Did you mean {{event.body}}?"],
+    ["payload.name", "Did you mean {{event.body.name}}?"],
+    ["Greeting.text", "Did you mean {{node.Greeting.body.text}}?"],
+    ["nodes.Greeting.body.text", "Did you mean {{node.Greeting.body.text}}?"],
+    ["node.Greeting.output.text", "Did you mean {{node.Greeting.body.text}}?"],
+    ["node.Call.stauts", "Did you mean {{node.Call.status}}?"],
+    ["workflow.field.region", "Did you mean {{workflow.fields.region}}?"],
+    ["execution.uid", "Did you mean {{execution.id}}?"],
+    ["node.Greting.body.text", "Did you mean Greeting?"],
+    ["event.body.nmae", "Did you mean name"],
+    ["node.Greeting.body.txet", "Did you mean text?"],
+  ])("{{%s}}", (template, hint) => {
+    expect(messageOf(template)).toContain(hint);
+  });
+
+  test.each(["secrets.key", "node.Greeting.error", "node.Greeting.status", "a.b"])(
+    "{{%s}} is like none",
+    (template) => {
+      expect(messageOf(template)).not.toContain("Did you mean");
+    },
+  );
+
+  test("so many names are guessed and no more, whatever a definition is made of", () => {
+    const templates = Array.from({ length: 90 }, (_, index) => `{{node.star${index}.body}}`);
+    const { errors } = compile([start, response("r", JSON.stringify(templates))], ["start > r"]);
+    expect(errors).toHaveLength(90);
+    expect(errors.filter(({ message }) => message.includes("Did you mean start?"))).toHaveLength(20);
+  });
 });

@@ -17,7 +17,7 @@ export function checkProblems(
   expect(words(warnings)).toEqual(expected.warnings ?? []);
   expect(graph === undefined).toBe(errors.length > 0);
   for (const { message } of [...errors, ...warnings]) {
-    expect(message).toMatch(/\.$/);
+    expect(message).toMatch(/[.?]$/);
   }
 }
 

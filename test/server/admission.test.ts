@@ -133,11 +133,11 @@ check("a ready server says so", {
   status: 200,
   json: { status: "ready" },
 });
-check("a server that is not ready says so", {
+check("a server that is not ready says so, and why", {
   server: { isReady: () => false },
   sent: { method: "GET", path: "/readyz?verbose" },
   status: 503,
-  json: { status: "not ready" },
+  json: { status: "not ready", cause: "the database is not reached" },
 });
 check("a sane request id is kept", {
   sent: { headers: { "x-request-id": "my-id:1" } },

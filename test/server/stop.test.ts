@@ -216,7 +216,7 @@ test("a request that has arrived in part when idle connections end is told that 
 
 test.each([
   ["/own", "SHUTTING_DOWN"],
-  ["/readyz", "not ready"],
+  ["/readyz", '{"status":"not ready","cause":"the process stops"}'],
   ["/public", "200 OK"],
 ])("a request for %s on a connection made before the port closed is answered %s", async (path, word) => {
   const { server, url } = await startServer({ limits: { lastBytesMs: 20_000, drainMs: 20_000 } });

@@ -2,8 +2,8 @@ import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { DescFile, DescMethod } from "@bufbuild/protobuf";
+import { meant } from "../../domain/nearest.ts";
 import { CliError, usageError } from "../said/cli-error.ts";
-import { meant } from "../said/nearest.ts";
 
 const folder = resolve(import.meta.dirname, "../../gen");
 

@@ -3,7 +3,7 @@ const probeMs = 5_000;
 /** What a server answers to one of its plain paths. */
 export type Probed = {
   readonly state: "ready" | "not ready" | "unreachable" | "no Flowcall server";
-  /** Why it is unreachable. */
+  /** Why it is unreachable, or not ready. */
   readonly reason?: string;
   /** The server's clock less ours, in milliseconds. */
   readonly skewMs?: number;
@@ -14,10 +14,12 @@ export async function probe(url: string, path: string): Promise<Probed> {
   try {
     const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(probeMs), redirect: "manual" });
     const body: unknown = await response.json().catch(() => undefined);
-    const isOurs = typeof Object(body).status === "string" && (response.status === 200 || response.status === 503);
+    const { status, cause }: { status?: unknown; cause?: unknown } = Object(body);
+    const isOurs = typeof status === "string" && (response.status === 200 || response.status === 503);
     const date = Date.parse(response.headers.get("date") ?? "");
     return {
       state: !isOurs ? "no Flowcall server" : response.status === 200 ? "ready" : "not ready",
+      ...(isOurs && typeof cause === "string" && { reason: cause }),
       ...(!Number.isNaN(date) && { skewMs: date - Date.now() }),
     };
   } catch (error) {

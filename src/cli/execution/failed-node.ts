@@ -1,3 +1,4 @@
+import { meant } from "../../domain/nearest.ts";
 import type { Edge, WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
 import {
   type Execution,
@@ -8,7 +9,6 @@ import {
 import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
 import type { Client } from "../api/client.ts";
 import { CliError, usageError } from "../said/cli-error.ts";
-import { meant } from "../said/nearest.ts";
 import { nodeRunText } from "./execution-text.ts";
 
 /** How many failed iterations of a Group are told. */

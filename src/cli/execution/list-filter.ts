@@ -1,5 +1,6 @@
 import type { GenEnum } from "@bufbuild/protobuf/codegenv2";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { meant } from "../../domain/nearest.ts";
 import {
   Execution_SourceSchema as SourceSchema,
   Execution_StateSchema as StateSchema,
@@ -8,7 +9,6 @@ import {
 import type { Arguments } from "../frame/arguments.ts";
 import type { Context } from "../frame/context.ts";
 import { usageError } from "../said/cli-error.ts";
-import { meant } from "../said/nearest.ts";
 
 /** A profile's account is of no account here: it would hide executions without a word. */
 export function filterOf(given: Arguments, { settings }: Context) {

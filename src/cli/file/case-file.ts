@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { meant } from "../../domain/nearest.ts";
 import { readText } from "../said/file-text.ts";
-import { meant } from "../said/nearest.ts";
 import type { FileProblem } from "./file-problem.ts";
 import type { WorkflowFile } from "./workflow-file.ts";
 import { caseFilesOf, isThere } from "./workflow-folder.ts";

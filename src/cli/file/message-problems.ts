@@ -7,7 +7,7 @@ import {
   type JsonValue,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { meant } from "../said/nearest.ts";
+import { meant } from "../../domain/nearest.ts";
 
 export type MessageProblem = { readonly path: readonly (string | number)[]; readonly message: string };
 

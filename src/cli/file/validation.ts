@@ -1,4 +1,4 @@
-import { meant } from "../said/nearest.ts";
+import { meant } from "../../domain/nearest.ts";
 import type { RemoteWorkflows } from "../workflow/remote.ts";
 import { type FileProblem, problemAt } from "./file-problem.ts";
 import type { WorkflowFile } from "./workflow-file.ts";

@@ -1,8 +1,8 @@
 import { basename, dirname, extname, resolve } from "node:path";
 import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { stringify } from "yaml";
+import { meant } from "../../domain/nearest.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
-import { meant } from "../said/nearest.ts";
 import { type FileProblem, problemAt } from "./file-problem.ts";
 import { messageProblems } from "./message-problems.ts";
 import { compact, expanded } from "./shorthand.ts";

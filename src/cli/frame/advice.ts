@@ -1,9 +1,9 @@
+import { meant } from "../../domain/nearest.ts";
 import { IntegrationService } from "../../gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../../gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
 import type { Client } from "../api/client.ts";
 import type { Failure } from "../said/failure.ts";
-import { meant } from "../said/nearest.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Context } from "./context.ts";
 

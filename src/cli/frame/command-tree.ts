@@ -1,6 +1,6 @@
 import { Argument, Command as Branch, Option as BranchOption, type CommanderError } from "commander";
+import { meant } from "../../domain/nearest.ts";
 import { usageError } from "../said/cli-error.ts";
-import { meant } from "../said/nearest.ts";
 import { Arguments } from "./arguments.ts";
 import { type CommandText, commonFormats, type Option, type Options, type Program } from "./command.ts";
 

@@ -1,6 +1,6 @@
+import { meant } from "../../domain/nearest.ts";
 import { CliError, usageError } from "../said/cli-error.ts";
 import { exitCodes } from "../said/exit-codes.ts";
-import { meant } from "../said/nearest.ts";
 import type { Arguments } from "./arguments.ts";
 import type { ProfileStore } from "./profile-store.ts";
 

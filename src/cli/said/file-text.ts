@@ -1,8 +1,8 @@
 import { open, readdir } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { buffer } from "node:stream/consumers";
+import { meant } from "../../domain/nearest.ts";
 import { CliError, usageError } from "./cli-error.ts";
-import { meant } from "./nearest.ts";
 
 /** The largest file that is read, in bytes: four times what a server takes of a definition or a payload by default. */
 export const fileBytesMax = 4 * 1_024 * 1_024;

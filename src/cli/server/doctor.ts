@@ -77,7 +77,9 @@ async function examine(context: Context): Promise<readonly Check[]> {
       check: "ready",
       ok: state === "ready",
       message:
-        state === "ready" ? "it accepts calls" : "it accepts no calls; see its log, and whether its database runs",
+        state === "ready"
+          ? "it accepts calls"
+          : `it accepts no calls${reason ? `: ${printable(reason)}` : "; see its log, and whether its database runs"}`,
     },
     clockCheck(skewMs),
     ...(await versionChecks(context)),

@@ -1,3 +1,5 @@
+import { nearest } from "../../domain/nearest.ts";
+
 /** The functions that a query can call, JSONata's and ours. */
 export const functionNames: ReadonlySet<string> = new Set(
   (
@@ -35,11 +37,13 @@ export function unknownName(ast: object, bound: readonly string[]): UnknownName 
   const nodes = nodesOf(ast);
   // "" is the context and "$" the root.
   const known = new Set<unknown>(["", "$", ...functionNames, ...bound]);
-  for (const node of nodes) for (const name of boundBy(node)) known.add(name);
+  const own = nodes.flatMap(boundBy);
+  for (const name of own) known.add(name);
   for (const { type, value, position, procedure } of nodes) {
     if (type === "variable" && !known.has(value)) {
+      const [like] = nearest(String(value), [...functionNames, ...own.map(String)]);
       return {
-        message: `There is no function or variable $${value}`,
+        message: `There is no function or variable $${value}${like === undefined ? "" : `. Did you mean $${like}?`}`,
         token: String(value),
         position: Number(position),
       };

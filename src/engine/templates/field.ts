@@ -3,6 +3,7 @@ import { type PathPart, readOldPath, readPath } from "../../domain/path.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Place, ProblemReason, Problems } from "../problems.ts";
 import type { KnownNames } from "./known-names.ts";
+import { meantPath } from "./meant-path.ts";
 import { looksComputed } from "./path.ts";
 import type { Reference, Source } from "./reference.ts";
 import { type TextFailure, Texts } from "./texts.ts";
@@ -70,6 +71,11 @@ export class Names {
   /** The ids that a word can mean: an id wins over a name. */
   find(word: string): readonly string[] {
     return this.#kinds.has(word) ? [word] : (this.#idsByName.get(word) ?? []);
+  }
+
+  /** What a word that means no node was likely meant to be. */
+  meantNode(word: string): string {
+    return this.problems.meant(word, [...this.#kinds.keys(), ...this.#idsByName.keys()]);
   }
 
   /** Whether a word means an HTTP node, whose output is more than a body. */
@@ -232,9 +238,10 @@ export class Field {
         }
         break;
     }
+    const like = meantPath(parts, this.#names);
     this.error(
       "TEMPLATE_UNKNOWN",
-      `"{{${text}}}" names nothing that can be read. Begin with event.body, event.headers, node.<id or name>.body (of an ` +
+      `"{{${text}}}" names nothing that can be read.${like === undefined ? "" : ` Did you mean {{${like}}}?`} Begin with event.body, event.headers, node.<id or name>.body (of an ` +
         "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id. " +
         "Two braces that are no template are written as {{{{.",
     );
@@ -262,7 +269,10 @@ export class Field {
   #node(text: string, word: string): Source | undefined {
     const [nodeId, another] = this.#names.find(word);
     if (nodeId === undefined) {
-      this.error("TEMPLATE_NODE_UNKNOWN", `"{{${text}}}" reads the node "${word}", which does not exist.`);
+      this.error(
+        "TEMPLATE_NODE_UNKNOWN",
+        `"{{${text}}}" reads the node "${word}", which does not exist.${this.#names.meantNode(word)}`,
+      );
       return undefined;
     }
     if (another !== undefined) {

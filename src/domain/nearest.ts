@@ -1,15 +1,25 @@
+// Says what a mistyped name was likely meant to be.
+
 const nearestMax = 3;
+
+/** What is longer is not compared, nor more than so many: who is refused must not make the refusal costly. */
+const lettersMax = 64;
+const namesMax = 1_000;
 
 /** The words that somebody may have meant, the likeliest first; empty where none is like it. */
 export function nearest(word: string, known: readonly string[]): readonly string[] {
+  if (word.length > lettersMax) return [];
   const lower = word.toLowerCase();
-  return known
-    .map((name) => ({ name, distance: distanceOf(lower, name.toLowerCase()) }))
-    .filter(({ name, distance }) => {
-      const shorter = Math.min(word.length, name.length);
-      // Where every letter is another one, it is no slip of the hand.
-      return distance < shorter && distance <= Math.max(2, shorter / 3);
-    })
+  const likely: { readonly name: string; readonly distance: number }[] = [];
+  for (const name of known.slice(0, namesMax)) {
+    if (name.length > lettersMax) continue;
+    const shorter = Math.min(word.length, name.length);
+    const distanceMax = Math.max(2, shorter / 3);
+    const distance = distanceOf(lower, name.toLowerCase(), distanceMax);
+    // Where every letter is another one, it is no slip of the hand.
+    if (distance < shorter && distance <= distanceMax) likely.push({ name, distance });
+  }
+  return likely
     .sort((one, other) => one.distance - other.distance)
     .slice(0, nearestMax)
     .map(({ name }) => name);
@@ -22,8 +32,9 @@ export function meant(word: string, known: readonly string[]): string {
 }
 
 /** Levenshtein's: how many letters to insert, drop or replace. A word inside of the other is near it. */
-function distanceOf(word: string, other: string): number {
+function distanceOf(word: string, other: string, distanceMax: number): number {
   if (word.length > 2 && other.includes(word)) return 1;
+  if (Math.abs(word.length - other.length) > distanceMax) return Number.POSITIVE_INFINITY;
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (const [line, letter] of [...word].entries()) {
     const next = [line + 1];
