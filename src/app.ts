@@ -7,6 +7,7 @@ import type { MigrationProvider } from "kysely/migration";
 import type { Logger } from "pino";
 import { createApiPages } from "./api-pages.ts";
 import type { Config } from "./config.ts";
+import { runningFileIn } from "./data-dir.ts";
 import { systemClock } from "./domain/clock.ts";
 import { KeyChecksums, type KeySecret } from "./domain/key-checksum.ts";
 import type { Service } from "./domain/service.ts";
@@ -88,11 +89,13 @@ export class App implements Service {
     const { config, log, migrations, open = openStores } = options;
     const { limits } = config;
     this.#options = options;
-    this.#readyFile = new ReadyFile(config.readyFile);
     this.#encryptionKeys = config.encryptionKeys;
     const { databaseUrl, dataDir } = config;
     const embedded = new EmbeddedPostgres({ dataDir, log });
     this.#embedded = databaseUrl === undefined ? embedded : undefined;
+    // Several processes on one external database have no folder of their own.
+    const own = this.#embedded && runningFileIn(dataDir);
+    this.#readyFile = new ReadyFile({ told: config.readyFile, own });
     const connection = () => (databaseUrl === undefined ? embedded.connection : { url: databaseUrl });
     this.#database = new Database({ connection, log, ...(migrations !== undefined && { migrations }) });
     this.#hints = new Hints({ connection, log });

@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { z } from "zod";
+import { dataDirDefault } from "./data-dir.ts";
 import type { Limits } from "./domain/limits.ts";
 import { nearest } from "./domain/nearest.ts";
 import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow.ts";
@@ -209,10 +209,4 @@ function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
     });
   }
   return [`${issue.path.join(".")}: ${issue.message}`];
-}
-
-/** As root the database runs as another user, who could not enter most folders: so the files go where it can. */
-function dataDirDefault(workingDir: string, isRoot: boolean): string {
-  if (!isRoot) return ".flowcall";
-  return join("/var/lib/flowcall", createHash("sha256").update(workingDir).digest("hex").slice(0, 12));
 }

@@ -1,7 +1,8 @@
 import { mkdir, readFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import type { Config } from "./config.ts";
+import { dataDirName, keysFileIn } from "./data-dir.ts";
 import { keyTextOf } from "./domain/api-key.ts";
 import type { KeyChecksums } from "./domain/key-checksum.ts";
 import type { EnvironmentKind } from "./domain/principal.ts";
@@ -15,7 +16,7 @@ export type FirstKeys = Readonly<Record<EnvironmentKind, string>>;
 
 /** Where the keys are kept, for whoever may read the data folder. */
 export function keysFileOf(config: Config): string {
-  return join(config.dataDir, "keys.json");
+  return keysFileIn(config.dataDir);
 }
 
 const keysSchema = z.object({ test: z.string(), production: z.string() });
@@ -81,5 +82,8 @@ export async function readKeys(file: string): Promise<FirstKeys | undefined> {
 
 async function writeKeys(file: string, keys: FirstKeys): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
+  // It lies beside somebody's workflow files, and git would add the keys with them. Another folder is its owner's.
+  if (basename(dirname(file)) === dataDirName)
+    await writeWholeFile(join(dirname(file), ".gitignore"), { text: "*\n", mode: 0o644 });
   await writeWholeFile(file, { text: `${JSON.stringify(keys, undefined, 2)}\n`, mode: 0o600 });
 }

@@ -2,35 +2,46 @@ import { access, constants, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { writeWholeFile } from "./whole-file.ts";
 
-/** The file of FLOWCALL_READY_FILE, by which a supervisor sees that calls are accepted; none where that is not set. */
-export class ReadyFile {
-  readonly #path: string | undefined;
+export type ReadyPaths = {
+  /** The file of FLOWCALL_READY_FILE, by which a supervisor sees that calls are accepted. */
+  readonly told: string | undefined;
+  /** The one by which the command line finds the service of a folder. */
+  readonly own: string | undefined;
+};
 
-  constructor(path: string | undefined) {
-    this.#path = path;
+/** The files that are there while calls are accepted, and say where. */
+export class ReadyFile {
+  readonly #told: string | undefined;
+  readonly #paths: readonly string[];
+
+  constructor({ told, own }: ReadyPaths) {
+    this.#told = told;
+    this.#paths = [own, told].filter((path) => path !== undefined);
   }
 
-  /** Throws where it could not be written later, when all else has begun. */
+  /** Throws where the file that was told could not be written later, when all else has begun. */
   async check(): Promise<void> {
-    if (this.#path === undefined) return;
-    await access(dirname(this.#path), constants.W_OK).catch((error: unknown) => {
-      throw this.#problem(error);
+    if (this.#told === undefined) return;
+    await access(dirname(this.#told), constants.W_OK).catch((error: unknown) => {
+      throw this.#problem(this.#told, error);
     });
   }
 
   async write(url: string): Promise<void> {
-    if (this.#path === undefined) return;
     const text = `${JSON.stringify({ url, pid: process.pid })}\n`;
-    await writeWholeFile(this.#path, { text, mode: 0o644 }).catch((error: unknown) => {
-      throw this.#problem(error);
-    });
+    for (const path of this.#paths) {
+      await writeWholeFile(path, { text, mode: 0o644 }).catch((error: unknown) => {
+        throw this.#problem(path, error);
+      });
+    }
   }
 
   async remove(): Promise<void> {
-    if (this.#path !== undefined) await rm(this.#path, { force: true });
+    for (const path of this.#paths) await rm(path, { force: true });
   }
 
-  #problem(cause: unknown): Error {
-    return new Error(`FLOWCALL_READY_FILE (${this.#path}) cannot be written`, { cause });
+  #problem(path: string | undefined, cause: unknown): Error {
+    const name = path === this.#told ? `FLOWCALL_READY_FILE (${path})` : path;
+    return new Error(`${name} cannot be written`, { cause });
   }
 }

@@ -3,8 +3,11 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm, watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { keysFileIn } from "../data-dir.ts";
+import { readVersion } from "../version.ts";
 import type { Command } from "./frame/command.ts";
 import type { Context } from "./frame/context.ts";
+import { findLocalServer } from "./frame/local-server.ts";
 import { CliError, usageError } from "./said/cli-error.ts";
 import { exitCodes } from "./said/exit-codes.ts";
 import { resultText } from "./workflow/push.ts";
@@ -24,6 +27,7 @@ export const dev: Command = {
     if (folder !== undefined) await checkFolder(folder);
     const server = await startServer(context);
     try {
+      await tellPlace(server, context);
       if (folder !== undefined) {
         const own = await contextOf(server, context);
         const results = pushes(folder, own, server.ended);
@@ -39,9 +43,18 @@ export const dev: Command = {
   },
 };
 
+/** What HTTP nodes may reach beside public addresses, if nobody says so: what else its author runs on the machine. */
+const egressDefault = "127.0.0.0/8,::1/128";
+
 type DevServer = {
   readonly url: string;
+  readonly dataDir: string;
+  readonly examples: boolean;
   readonly keysFile: string;
+  /** Whether HTTP nodes may call this machine because nobody said what they may. */
+  readonly mayCallHere: boolean;
+  /** Lets what the server says of itself through. */
+  showWelcome(): void;
   readonly ended: AbortSignal;
   readonly exitCode: Promise<number | null>;
   stop(): Promise<void>;
@@ -49,16 +62,22 @@ type DevServer = {
 
 /** Starts the server's process, in a group of its own: a signal of the terminal reaches it once, by us. */
 async function startServer({ environment, output, signal }: Context): Promise<DevServer> {
-  const { dataDir, readyFile: told } = await configOf(environment);
+  const { dataDir, examples, readyFile: told } = await configOf(environment);
   const folder = told === undefined ? await mkdtemp(join(tmpdir(), "flowcall-dev-")) : dirname(told);
   const readyFile = told ?? join(folder, "ready.json");
   const changes = watch(folder);
+  const mayCallHere = !environment["FLOWCALL_EGRESS_ALLOW"];
+  const egress = mayCallHere ? { FLOWCALL_EGRESS_ALLOW: egressDefault } : {};
   const child = spawn(process.execPath, [main], {
-    env: { ...environment, FLOWCALL_READY_FILE: readyFile },
+    env: { ...environment, ...egress, FLOWCALL_READY_FILE: readyFile },
     stdio: ["ignore", "pipe", "inherit"],
     detached: true,
   });
-  child.stdout.on("data", (chunk: Buffer) => output.stderr.write(chunk.toString()));
+  const welcome = Promise.withResolvers<void>();
+  child.stdout.on("data", async (chunk: Buffer) => {
+    await welcome.promise;
+    output.stderr.write(chunk.toString());
+  });
   const ended = new AbortController();
   const exitCode = once(child, "exit").then(([code]: (number | null)[]) => {
     ended.abort();
@@ -84,7 +103,47 @@ async function startServer({ environment, output, signal }: Context): Promise<De
     throw new CliError(`The server ended before it accepted calls, with the status ${await exitCode}.`);
   }
   const { url } = JSON.parse(await readFile(readyFile, "utf8"));
-  return { url, keysFile: join(dataDir, "keys.json"), ended: ended.signal, exitCode, stop };
+  return {
+    url,
+    dataDir,
+    examples,
+    keysFile: keysFileIn(dataDir),
+    mayCallHere,
+    showWelcome: () => welcome.resolve(),
+    ended: ended.signal,
+    exitCode,
+    stop,
+  };
+}
+
+/** In this folder commands find the server by themselves; where they do not, the server says how it is called. */
+async function tellPlace(server: DevServer, { environment, output, store }: Context): Promise<void> {
+  const { url, dataDir, examples, mayCallHere } = server;
+  const [local, { current }] = [await findLocalServer(environment), await store.read()];
+  if (local?.url !== url) {
+    server.showWelcome();
+    return;
+  }
+  const named = environment["FLOWCALL_PROFILE"] || current;
+  const byUrl = named === undefined && !environment["FLOWCALL_URL"] ? "" : ` --url ${url}`;
+  const egress = mayCallHere
+    ? `\n  HTTP nodes  may call this machine too (FLOWCALL_EGRESS_ALLOW=${egressDefault})`
+    : "";
+  const call = examples
+    ? `create-task --account john@acme.io --sync -d '{"Task Name": "Sample task"}'`
+    : "ALIAS --account ACCOUNT --sync";
+  const why = named === undefined ? "" : ` (--url, since the profile ${named} is in use)`;
+  output.note(`
+Flowcall ${readVersion()} runs at ${url}
+
+  API page    ${url}/docs
+  data, keys  ${dataDir}${egress}
+
+In another terminal, in this folder, without a key${why}:
+
+  flowcall workflow ls${byUrl}
+  flowcall run ${call}${byUrl}
+`);
 }
 
 /** Loaded when a server is started, and not for every command. */

@@ -1,19 +1,18 @@
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { readVersion } from "../version.ts";
 import { commands, helpGroups } from "./commands.ts";
 import { adviceOf } from "./frame/advice.ts";
 import type { Arguments } from "./frame/arguments.ts";
-import { type Command, type CommandText, commonFormats, commonOptions, type Program } from "./frame/command.ts";
+import { type Command, type CommandText, commonFormats, commonOptions } from "./frame/command.ts";
 import { readWords } from "./frame/command-tree.ts";
 import { complete, completeText } from "./frame/completion.ts";
 import type { Context } from "./frame/context.ts";
-import { helpOf, overview } from "./frame/help.ts";
+import { helpOf, overview, wrapped } from "./frame/help.ts";
 import { ProfileStore } from "./frame/profile-store.ts";
 import { readSettings } from "./frame/settings.ts";
 import { usageError } from "./said/cli-error.ts";
 import { type ExitCode, exitCodes } from "./said/exit-codes.ts";
 import { type Failure, failureJson, failureOf, failureText } from "./said/failure.ts";
-import { type Format, Output, type Sink, type Stdin } from "./said/output.ts";
+import { type Format, Output, painted, type Sink, type Stdin, takesColor } from "./said/output.ts";
 
 /** The process as a command line sees it. */
 export type Surroundings = {
@@ -27,9 +26,9 @@ export type Surroundings = {
 
 /** Runs one command line to its end. Whatever goes wrong is said on stderr, and never thrown. */
 export async function runCli(surroundings: Surroundings): Promise<ExitCode> {
-  const { words, stdout, stderr } = surroundings;
+  const { words, environment, stdout, stderr } = surroundings;
   try {
-    const program = await programOf();
+    const program = { name: "flowcall", options: commonOptions, version: readVersion() };
     const typed = helpGroups.flatMap((group): readonly CommandText[] => group.commands);
     if (words[0] === completeText.name && !words.includes("--help") && !words.includes("-h")) {
       await complete(program, typed, words.slice(1));
@@ -43,14 +42,15 @@ export async function runCli(surroundings: Surroundings): Promise<ExitCode> {
     if (asked.kind === "help") {
       const help =
         asked.words.length === 0 ? overview(program, helpGroups, around) : helpOf(program, typed, asked.words);
-      (asked.isAsked ? stdout : stderr).write(`${help}\n`);
+      const sink = asked.isAsked ? stdout : stderr;
+      sink.write(`${sink.isTTY === true ? wrapped(help, sink.columns) : help}\n`);
       return asked.isAsked ? exitCodes.done : exitCodes.usage;
     }
     const command = commands.find(({ name }) => name === asked.command.name);
     if (command === undefined) throw usageError(`See: ${program.name} --help`);
     return await runCommand(command, asked.given, surroundings);
   } catch (error) {
-    return await tell(error, { stderr, isJson: isJsonAsked(words) });
+    return await tell(error, { stderr, environment, isJson: isJsonAsked(words) });
   }
 }
 
@@ -60,12 +60,6 @@ const around = {
 flowcall COMMAND --help says more of one. Exit codes: 0 done, 1 error, 2 usage, 4 not authorised,
 5 the execution ended and is not COMPLETED, 6 it still runs.`,
 };
-
-async function programOf(): Promise<Program> {
-  const text = await readFile(join(import.meta.dirname, "../../package.json"), "utf8");
-  const { version }: { version?: string } = JSON.parse(text);
-  return { name: "flowcall", options: commonOptions, ...(version !== undefined && { version }) };
-}
 
 /** A line that cannot be read may still say how it wants to be told. */
 function isJsonAsked(words: readonly string[]): boolean {
@@ -92,6 +86,7 @@ async function runCommand(command: Command, given: Arguments, surroundings: Surr
     const advise = context === undefined ? undefined : adviser(given, context);
     return await tell(error, {
       stderr,
+      environment,
       isJson: format !== "text",
       ...(url !== undefined && { url }),
       ...(advise && { advise }),
@@ -101,6 +96,7 @@ async function runCommand(command: Command, given: Arguments, surroundings: Surr
 
 type Telling = {
   readonly stderr: Sink;
+  readonly environment: Surroundings["environment"];
   readonly isJson: boolean;
   readonly url?: string;
   /** What to type in its place. */
@@ -115,11 +111,12 @@ function adviser(given: Arguments, context: Context) {
   return async (failure: Failure) => await adviceOf(failure, given, context);
 }
 
-async function tell(error: unknown, { stderr, isJson, url, advise }: Telling): Promise<ExitCode> {
+async function tell(error: unknown, { stderr, environment, isJson, url, advise }: Telling): Promise<ExitCode> {
   const told = await failureOf(error, url);
   const advice = (await advise?.(told)) ?? "";
   const failure = { ...told, message: advised(told.message, advice) };
-  stderr.write(`${isJson ? JSON.stringify(failureJson(failure)) : failureText(failure)}\n`);
+  const text = isJson ? JSON.stringify(failureJson(failure)) : failureText(failure);
+  stderr.write(`${!isJson && takesColor(stderr, environment) ? painted(text) : text}\n`);
   return failure.exitCode;
 }
 

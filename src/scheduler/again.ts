@@ -159,8 +159,8 @@ function notEnded(executionId: string): RequestError {
 function retryNotAllowed(executionId: string, path: string): RequestError {
   return new RequestError(
     "NODE_RETRY_NOT_ALLOWED",
-    "The execution was synchronous, or retries one that was, and went on without this node, as its setting Skip Node on " +
-      "Error says: it may not be retried. Run the workflow again, by RerunExecution, to run this node too.",
+    "The execution was synchronous, or retries one that was, and went on without this node, as its setting " +
+      "skip_on_error says: it may not be retried. Run the workflow again, by RerunExecution, to run this node too.",
     { metadata: { execution_id: executionId, node_id: path } },
   );
 }

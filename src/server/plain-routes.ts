@@ -4,19 +4,17 @@ import { type Document, writeDocument } from "../gateway/document.ts";
 import { errorReply } from "../gateway/error-envelope.ts";
 import { type HttpReply, writeReply } from "../gateway/http-reply.ts";
 
+/** What the process knows of whether it can accept calls. */
+type Readiness = { isReady(): boolean; isStopping(): boolean };
+
 /**
  * What anybody may read: whether the process lives, and whether it can accept calls, which load balancers ask; and some
  * documents, by their paths. The root leads to the page that describes the API.
- *
- * @param whyNotReady in a few words that anybody may read; undefined while calls are accepted
  */
-export function createPublicPages(
-  whyNotReady: () => string | undefined,
-  documents: ReadonlyMap<string, () => Document>,
-): Door {
+export function createPublicPages(readiness: Readiness, documents: ReadonlyMap<string, () => Document>): Door {
   const probes: ReadonlyMap<string, () => HttpReply> = new Map([
     ["/healthz", () => probeReply(200, { status: "ok" })],
-    ["/readyz", () => readiness(whyNotReady())],
+    ["/readyz", () => readinessReply(readiness)],
     ...(documents.has(apiPage) ? [["/", () => toApiPage] as const] : []),
   ]);
   return {
@@ -84,8 +82,11 @@ const toApiPage: HttpReply = {
   body: "This is Flowcall. Its API page is at /docs, the OpenAPI document at /openapi.json.\n",
 };
 
-function readiness(cause: string | undefined): HttpReply {
-  return cause === undefined ? probeReply(200, { status: "ready" }) : probeReply(503, { status: "not ready", cause });
+/** The port opens when calls are accepted: who can ask is never told of a start. */
+function readinessReply({ isReady, isStopping }: Readiness): HttpReply {
+  if (isStopping()) return probeReply(503, { status: "not ready", cause: "the process stops" });
+  if (!isReady()) return probeReply(503, { status: "not ready", cause: "the database is not reached" });
+  return probeReply(200, { status: "ready" });
 }
 
 function probeReply(status: number, said: { readonly status: string; readonly cause?: string }): HttpReply {

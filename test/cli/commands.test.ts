@@ -137,6 +137,12 @@ describe("every command", () => {
     expect(script).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("complete -F") });
     expect(names.stdout).toMatch(/^push\t.*\npull\t/);
     expect(values.stdout.split("\n").map((line) => line.trim())).toContain("COMPLETED");
+    // Also where the package bash-completion is not there.
+    const press = `${script.stdout}
+      flowcall() { [ "$*" = "complete -- workflow pu" ] && printf 'push\\tit\\npull\\tit\\n:4\\n'; }
+      compopt() { :; }; COMP_WORDS=(flowcall workflow pu) COMP_CWORD=2; __flowcall_complete; echo "\${COMPREPLY[@]}"`;
+    const { stdout, stderr } = await shell("bash", ["--norc", "-c", press]);
+    expect({ stdout, stderr }).toEqual({ stdout: "push pull\n", stderr: "" });
   });
 
   test("has a help text with an example of itself", async () => {
@@ -198,10 +204,36 @@ describe("flowcall profile", () => {
     expect({ elsewhere, seen }).toMatchObject({ elsewhere: { code: 4 }, seen: [] });
 
     const missing = await command.runHere(["ls", "--profile", "lokal"], { environment });
+    const given = { environment: { ...environment, FLOWCALL_API_KEY: "tk-nobody-has-this-key" } };
+    expect(await command.runHere(["status"], given)).toMatchObject({
+      code: 4,
+      stdout: expect.stringMatching(/key +from FLOWCALL_API_KEY, and refused: INVALID_API_KEY/),
+    });
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining("Did you mean local?") });
     await flow(["profile", "rm", "local"], environment);
     expect(await flow(["profile", "ls"], environment)).toBe("");
     await expect(stat(join(config, "local.key"))).rejects.toThrow("ENOENT");
+  });
+
+  test("needs none where a server was started in the folder, whose key goes to it and no other", async () => {
+    const dataDir = join(command.home, "local");
+    await mkdir(dataDir, { recursive: true });
+    await writeFile(join(dataDir, "keys.json"), JSON.stringify({ test: testKey }));
+    const environment = { ...noSettings, FLOWCALL_DATA_DIR: dataDir };
+    const running = (url: string) => writeFile(join(dataDir, "running.json"), JSON.stringify({ url, pid: 1 }));
+    const status = (words: readonly string[] = []) => command.runHere(["status", ...words], { environment });
+    await running(flowcall.url);
+    const [here, elsewhere] = await Promise.all([status(), status(["--url", "http://127.0.0.1:1"])]);
+    expect(here).toMatchObject({ code: 0, stdout: expect.stringContaining(`from ${join(dataDir, "keys.json")}`) });
+    expect(elsewhere).toMatchObject({ code: 1, stdout: expect.stringMatching(/unreachable.*\nkey +none/) });
+    const assigned = await shell("bash", [
+      "-euc",
+      `${await flow(["status", "-o", "env"], environment)}\necho "$FLOWCALL_API_KEY"`,
+    ]);
+    expect(assigned.stdout).toBe(`${testKey}\n`);
+    // A folder may be somebody else's.
+    await running("https://flowcall.example");
+    expect((await status()).stdout).toContain("http://127.0.0.1:4180");
   });
 
   test("never waits for a key that nobody is there to type", async () => {

@@ -59,7 +59,11 @@ describe("executions from the command line", () => {
       command.runHere(["run", "always-fails", "--sync"]),
       command.runHere(["run", "slow-task", "--wait", "0s"]),
     ]);
-    expect(failed).toMatchObject({ code: 5, stdout: "", stderr: expect.stringContaining("at node") });
+    expect(failed).toMatchObject({
+      code: 5,
+      stdout: "",
+      stderr: expect.stringMatching(/ at node .*\nSee: flowcall get /),
+    });
     expect(running).toMatchObject({ code: 6, stdout: expect.stringMatching(/^[0-9a-f]{24}\n$/) });
     const id = running.stdout.trim();
     expect(await flow("stop", id)).toBe(`${id} STOPPED`);

@@ -37,7 +37,8 @@ export class FlowcallCommand {
   /** The variables that a process of it sees: none of this process's own settings. */
   environment(own: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
     const { PATH, HOME } = process.env;
-    return { PATH, HOME, XDG_CONFIG_HOME: join(this.home, "config"), ...this.#environment, ...own };
+    const folders = { XDG_CONFIG_HOME: join(this.home, "config"), FLOWCALL_DATA_DIR: join(this.home, ".flowcall") };
+    return { PATH, HOME, ...folders, ...this.#environment, ...own };
   }
 
   spawn(words: readonly string[], { environment, signal }: CommandOptions = {}) {

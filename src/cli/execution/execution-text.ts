@@ -8,12 +8,12 @@ import {
 
 import { printable } from "../said/output.ts";
 
-/** As `EGRESS_DENIED: …, at node 2 (Call)`. */
+/** As `EGRESS_DENIED at node 2 (Call): …`. */
 export function errorText(error: ExecutionError | undefined): string {
   if (error === undefined) return "no reason is known";
   const { reason, message, nodeId, nodeName } = error;
   const name = nodeName === undefined || nodeName === "" ? "" : ` (${nodeName})`;
-  return printable(`${reason}: ${message}${nodeId === undefined ? "" : ` at node ${nodeId}${name}`}`);
+  return printable(`${reason}${nodeId === undefined ? "" : ` at node ${nodeId}${name}`}: ${message}`);
 }
 
 /** A time in UTC to the millisecond, as RFC 3339 writes it. */
@@ -44,11 +44,11 @@ export function spanText({ startTime, endTime, waitEndTime }: NodeRun): string {
   return waitEndTime === undefined ? `since ${timeText(startTime) ?? "?"}` : `until ${timeText(waitEndTime)}`;
 }
 
-/** One node run on a line: path, state, name, how long, and what went wrong. */
-export function nodeRunText(run: NodeRun): string {
+/** One node run on a line: path, state, name, how long, and what went wrong. `stateWidth` aligns it with others. */
+export function nodeRunText(run: NodeRun, stateWidth = 9): string {
   const { path, state, name, endTime, attempts = 1, error, notes } = run;
   const parts = [
-    wordOf(NodeStateSchema, state).padEnd(9),
+    wordOf(NodeStateSchema, state).padEnd(stateWidth),
     path,
     name ?? "",
     spanText(run),

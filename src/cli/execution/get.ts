@@ -4,13 +4,14 @@ import {
   ExecutionSchema,
   ExecutionService,
   NodeRunSchema,
+  NodeRun_StateSchema as NodeStateSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import type { Client } from "../api/client.ts";
 import { type Command, curlOption } from "../frame/command.ts";
 import { send } from "../frame/context.ts";
 import { exitCodes } from "../said/exit-codes.ts";
 import { printable } from "../said/output.ts";
-import { durationText, errorText, member, nodeRunText, timeText } from "./execution-text.ts";
+import { durationText, errorText, member, nodeRunText, timeText, wordOf } from "./execution-text.ts";
 import { groupFailures, pathOf } from "./failed-node.ts";
 import { guard, guarded } from "./guard.ts";
 import { workflowNames, workflowText } from "./workflow-names.ts";
@@ -34,7 +35,8 @@ export const get: Command = {
     const word = given.text("node");
     if (word === undefined) {
       return await send(context, given, service.getExecution, request, async (execution) => {
-        const said = output.format === "text" ? await executionText(execution, await context.connect()) : "";
+        const said =
+          output.format === "text" ? output.paint(await executionText(execution, await context.connect())) : "";
         output.value(toJson(ExecutionSchema, execution), said);
         return exitCodes.done;
       });
@@ -47,14 +49,16 @@ export const get: Command = {
       // The JSON of a message of ours is an object.
       const json = toJson(NodeRunSchema, nodeRun) as JsonObject;
       const notes = nodeRun.notes.map((note) => `\n  ${printable(note)}`).join("");
-      output.value(json, `${nodeRunText(nodeRun)}${notes}\n${JSON.stringify(json["output"] ?? null, undefined, 2)}`);
+      // What failed has none, and null is one.
+      const given = json["output"] === undefined ? "" : `\n${JSON.stringify(json["output"], undefined, 2)}`;
+      output.value(json, `${output.paint(nodeRunText(nodeRun))}${notes}${given}`);
       return exitCodes.done;
     });
   },
 };
 
 async function executionText(execution: Execution, client: Client): Promise<string> {
-  const { workflowId, workflowVersion, createTime, endTime, error, nodeRuns, notedRuns = 0 } = execution;
+  const { workflowId, workflowVersion, createTime, endTime, error, nodeRuns } = execution;
   const [names, failures] = await Promise.all([workflowNames(client, [workflowId]), groupFailures(client, execution)]);
   // The JSON of a message of ours is an object.
   const json = toJson(ExecutionSchema, execution) as JsonObject;
@@ -73,14 +77,11 @@ async function executionText(execution: Execution, client: Client): Promise<stri
     ["status", execution.statusCode === undefined ? undefined : String(execution.statusCode)],
     ["response", "response" in json ? shortened(JSON.stringify(json["response"])) : undefined],
     ["error", error && errorText(error)],
-    [
-      "notes",
-      notedRuns > 0 ? `of ${notedRuns} node runs, which flowcall get ${execution.id} --node NODE shows` : undefined,
-    ],
   ] as const;
   const lines = facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(9)} ${printable(text)}`]));
+  const stateWidth = Math.max(...nodeRuns.map(({ state }) => wordOf(NodeStateSchema, state).length));
   const runs = nodeRuns.flatMap((run) => [
-    `  ${nodeRunText(run)}`,
+    `  ${nodeRunText(run, stateWidth)}`,
     ...run.notes.map((note) => `      note: ${printable(note)}`),
     ...(failures.get(run.path) ?? []).map((failure) => `      ${nodeRunText(failure)}`),
   ]);

@@ -12,11 +12,21 @@ import { errorText, notesText, spanText, timeText, wordOf } from "./execution-te
 /** More failures inside of one Group are counted, not shown. */
 const failuresMax = 5;
 
-type Branch = { run?: NodeRun; iterations: number; failed: number; readonly failures: NodeRun[] };
+/** So are more nodes that are under way inside of one Group. */
+const underWayMax = 5;
+
+type Branch = {
+  run?: NodeRun;
+  iterations: number;
+  failed: number;
+  readonly failures: NodeRun[];
+  /** What is under way inside of a Group, by its path. */
+  readonly underWay: Map<string, NodeRun>;
+};
 
 /**
  * The nodes of an execution as a tree that is drawn again with each event: outside of Groups a line for each node, and
- * under a Group the count of its iterations and what failed in them.
+ * under a Group the count of its iterations, what failed in them and what is under way there.
  */
 export class LiveTree {
   readonly #output: Output;
@@ -39,24 +49,32 @@ export class LiveTree {
       const text = `${wordOf(StateSchema, state)}${error === undefined ? "" : `  ${errorText(error)}`}`;
       this.#end = this.#colored(text, state === State.COMPLETED);
       // What was under way then has no end of its own.
-      for (const branch of this.#branches.values()) if (branch.run?.endTime === undefined) delete branch.run;
+      for (const branch of this.#branches.values()) {
+        if (branch.run?.endTime === undefined) delete branch.run;
+        branch.underWay.clear();
+      }
     }
     this.#draw();
   }
 
-  /** Inside of Groups it would be drawn over again and again. */
+  /** A fast node is never said to be under way. */
   #started(run: NodeRun): void {
-    if (isTop(run.path)) this.#branch(run.path).run = run;
+    const branch = this.#branch(run.path);
+    if (isTop(run.path)) branch.run = run;
+    else branch.underWay.set(run.path, run);
   }
 
   #node(run: NodeRun): void {
     const branch = this.#branch(run.path);
+    branch.underWay.delete(run.path);
     if (isTop(run.path)) branch.run = run;
     else if (isFailed(run)) branch.failures.push(run);
   }
 
   #iteration(run: NodeRun): void {
     const branch = this.#branch(run.path);
+    // A node that was under way when its iteration ended has no end of its own.
+    for (const path of branch.underWay.keys()) if (path.startsWith(`${run.path}/`)) branch.underWay.delete(path);
     if (run.path.includes("/")) return;
     branch.iterations += 1;
     if (isFailed(run)) branch.failed += 1;
@@ -65,7 +83,7 @@ export class LiveTree {
   /** The node outside of Groups that a path begins with. */
   #branch(path: string): Branch {
     const top = /^[^[/]*/.exec(path)?.[0] ?? path;
-    const branch = this.#branches.get(top) ?? { iterations: 0, failed: 0, failures: [] };
+    const branch = this.#branches.get(top) ?? { iterations: 0, failed: 0, failures: [], underWay: new Map() };
     this.#branches.set(top, branch);
     return branch;
   }
@@ -83,11 +101,14 @@ export class LiveTree {
     this.#drawn = shown.length;
   }
 
-  #lines(path: string, { run, iterations, failed, failures }: Branch): readonly string[] {
+  #lines(path: string, { run, iterations, failed, failures, underWay }: Branch): readonly string[] {
     const counted = iterations === 0 ? "" : `${iterations} iterations${failed === 0 ? "" : `, ${failed} failed`}`;
     const own = run === undefined ? `  … ${path}  ${counted}` : `  ${this.#text(run, counted)}`;
     const more = failures.length > failuresMax ? [`    … ${failures.length - failuresMax} more failures`] : [];
-    return [own, ...failures.slice(0, failuresMax).map((failure) => `    ${this.#text(failure, "")}`), ...more];
+    const inner = (runs: readonly NodeRun[]) => runs.map((one) => `    ${this.#text(one, "")}`);
+    const [running, hidden] = [[...underWay.values()].slice(0, underWayMax), underWay.size - underWayMax];
+    const others = hidden > 0 ? [`    … ${hidden} more under way`] : [];
+    return [own, ...inner(failures.slice(0, failuresMax)), ...more, ...inner(running), ...others];
   }
 
   #text(run: NodeRun, counted: string): string {

@@ -81,11 +81,11 @@ export const ls: Command = {
       ["ID", (row) => member(row, "id")],
       ["STATE", (row) => member(row, "state")],
       ["WORKFLOW", (row) => workflowText(nameOf(names, row), of(row)?.workflowVersion ?? 0)],
-      ["ACCOUNT", (row) => member(row, "linked_account_id")],
-      ["CREATED", (row) => timeText(of(row)?.createTime)],
-      ["TOOK", (row) => durationText(of(row)?.createTime, of(row)?.endTime)],
-      ["SOURCE", (row) => (member(row, "source") === "API_CALL" ? "" : member(row, "source"))],
-      ["TAG", (row) => member(row, "tag")],
+      ["ACCOUNT", (row) => member(row, "linked_account_id"), 3],
+      ["CREATED", (row) => timeText(of(row)?.createTime), 4],
+      ["TOOK", (row) => durationText(of(row)?.createTime, of(row)?.endTime), 5],
+      ["SOURCE", (row) => (member(row, "source") === "API_CALL" ? "" : member(row, "source")), 1],
+      ["TAG", (row) => member(row, "tag"), 2],
       ["ERROR", (row) => shortError(of(row)?.error)],
     ];
     // What says the same of all, nothing, takes no room.

@@ -48,7 +48,9 @@ export const run: Command = {
 /** The account of a call, which is never guessed. */
 export function accountOf({ account }: Settings): string {
   if (account !== undefined) return account;
-  throw usageError("Name the linked account: --account, FLOWCALL_ACCOUNT, or a profile's.");
+  throw usageError(
+    "Name the linked account: --account, FLOWCALL_ACCOUNT, or a profile's. flowcall account ls lists those that there are.",
+  );
 }
 
 function fieldsOf(given: Arguments, settings: Settings) {
@@ -83,7 +85,7 @@ function showReply(reply: ExecuteWorkflowResponse, { output }: Context): ExitCod
   const json = toJson(ExecuteWorkflowResponseSchema, reply) as JsonObject;
   if (status === Status.ERRORED) {
     output.value(json, "");
-    noteFailure(output, `${executionId} failed: ${errorText(error)}`);
+    noteFailure(output, `${executionId} failed: ${errorText(error)}\nSee: flowcall get ${executionId}`);
     return exitCodes.notCompleted;
   }
   if (status === Status.RUNNING || returnValue === undefined) {

@@ -41,6 +41,8 @@ export async function adviceOf({ reason }: Failure, given: Arguments, context: C
         return ` Publish it: flowcall workflow publish ${given.positionals[0] ?? ""}`;
       case "SYNC_NOT_ALLOWED_WITH_GROUP":
         return " With --wait 10s in place of --sync the call waits all the same.";
+      case "NODE_RETRY_NOT_ALLOWED":
+        return ` See: flowcall rerun ${given.positionals[0] ?? ""}`;
       case "INVALID_API_KEY":
       case "MISSING_API_KEY":
         return " See: flowcall status, and flowcall profile add";

@@ -147,7 +147,7 @@ function problemOf(program: Program, commands: readonly CommandText[], { branch,
   if (command !== undefined && /Argument/i.test(reason.code) && reason.code !== "commander.optionMissingArgument") {
     const words = command.positionals.map((word) => (word.endsWith("?") ? `[${word.slice(0, -1)}]` : word));
     const expected = words.length === 0 ? "no words" : words.join(" ");
-    return `${spelling} takes ${expected}, and was given ${branch.args.length}. See: ${spelling} --help`;
+    return `${spelling} takes ${expected}, and was given ${branch.args.length === 0 ? "nothing" : branch.args.length}. See: ${spelling} --help`;
   }
   const [what = "", suggestion] = reason.message.replace(/^error: /, "").split("\n");
   const unknown = /^unknown option '(-[^']*)'/.exec(what)?.[1];

@@ -13,6 +13,16 @@ export const completeText: CommandText = {
   example: "source <(flowcall complete bash)",
 };
 
+/** The script of the library calls this function of the package bash-completion, which not every machine has. */
+const wordsOfLine = `
+if ! declare -F _get_comp_words_by_ref > /dev/null; then
+    _get_comp_words_by_ref() {
+        words=("\${COMP_WORDS[@]}") cword=$COMP_CWORD
+        cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]}
+    }
+fi
+`.trimStart();
+
 /** Prints what a shell asks for. The library writes to the process's own stdout. */
 export async function complete(program: Program, commands: readonly CommandText[], words: readonly string[]) {
   const [shell = ""] = words;
@@ -26,5 +36,6 @@ export async function complete(program: Program, commands: readonly CommandText[
     () => undefined,
   );
   tab(tree);
+  if (shell === "bash") process.stdout.write(wordsOfLine);
   await tree.parseAsync(["complete", ...words], { from: "user" });
 }

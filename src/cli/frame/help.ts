@@ -72,3 +72,28 @@ function optionLines(options: Options): string {
 function indented(text: string): string {
   return text.replaceAll(/^/gm, "  ");
 }
+
+/** Lines that a terminal would break anywhere are broken between words, and go on below the text that they began with. */
+export function wrapped(text: string, width = 80): string {
+  return text
+    .split("\n")
+    .flatMap((line) => wrappedLine(line, width))
+    .join("\n");
+}
+
+function wrappedLine(line: string, width: number): readonly string[] {
+  if (line.length <= width) return [line];
+  // A column ends in two blanks or more; an example is typed as it stands.
+  const [, before = "", rest = ""] = /^( *\S.*? {2,}| *)(.*)$/.exec(line) ?? [];
+  if (before.length > width / 2 || rest.startsWith("flowcall ")) return [line];
+  const lines: string[] = [];
+  let current = before;
+  for (const word of rest.split(" ")) {
+    const isFirst = current.trimEnd() === before.trimEnd();
+    if (!isFirst && current.length + 1 + word.length > width) {
+      lines.push(current);
+      current = " ".repeat(before.length) + word;
+    } else current += isFirst ? word : ` ${word}`;
+  }
+  return [...lines, current];
+}

@@ -2,6 +2,7 @@ import { meant } from "../../domain/nearest.ts";
 import { CliError, usageError } from "../said/cli-error.ts";
 import { exitCodes } from "../said/exit-codes.ts";
 import type { Arguments } from "./arguments.ts";
+import { findLocalServer, type LocalServer, urlDefault } from "./local-server.ts";
 import type { ProfileStore } from "./profile-store.ts";
 
 /** Where calls go, as whom, and what they mean where nothing else is said. */
@@ -10,13 +11,12 @@ export type Settings = {
   readonly key?: string;
   readonly profile?: string;
   /** Where the key was found; a key is never shown itself. */
-  readonly keySource?: "FLOWCALL_API_KEY" | "profile";
+  readonly keySource?: "FLOWCALL_API_KEY" | "profile" | "file";
+  /** The file that it was found in, of a server of this machine. */
+  readonly keysFile?: string;
   readonly account?: string;
   readonly slug?: string;
 };
-
-/** Where a server is that was started as it is. */
-export const urlDefault = "http://127.0.0.1:4180";
 
 export type SettingsOptions = {
   readonly given: Arguments;
@@ -27,8 +27,8 @@ export type SettingsOptions = {
 };
 
 /**
- * Options first, then the environment, then the profile. A profile's key goes to the profile's own server alone: with
- * another URL it is left out.
+ * Options first, then the environment, then the profile, then the server that was started in this folder. A key that was
+ * found with a server goes to that server alone: with another URL it is left out.
  */
 export async function readSettings({
   given,
@@ -42,8 +42,10 @@ export async function readSettings({
   if (name !== undefined && profile === undefined && !isLenient) {
     throw usageError(`There is no profile ${name}.${meant(name, Object.keys(profiles))} See: flowcall profile ls`);
   }
-  const url = originOf(given.text("url") ?? (environment["FLOWCALL_URL"] || (profile?.url ?? urlDefault)));
   const ownKey = environment["FLOWCALL_API_KEY"];
+  const local = ownKey && profile ? undefined : await findLocalServer(environment);
+  const found = profile?.url ?? local?.url ?? urlDefault;
+  const url = originOf(given.text("url") ?? (environment["FLOWCALL_URL"] || found));
   const storedKey =
     name === undefined || profile === undefined || originOf(profile.url) !== url
       ? undefined
@@ -52,13 +54,23 @@ export async function readSettings({
   const slug = given.text("slug") ?? (environment["FLOWCALL_SLUG"] || profile?.slug);
   return {
     url,
-    ...(ownKey
-      ? { key: ownKey, keySource: "FLOWCALL_API_KEY" as const }
-      : storedKey !== undefined && { key: storedKey, keySource: "profile" as const }),
+    ...foundKey({ ownKey, storedKey, local: local?.url === url ? local : undefined }),
     ...(name !== undefined && { profile: name }),
     ...(account !== undefined && { account }),
     ...(slug !== undefined && { slug }),
   };
+}
+
+type KeyPlaces = {
+  readonly ownKey: string | undefined;
+  readonly storedKey: string | undefined;
+  readonly local: LocalServer | undefined;
+};
+
+function foundKey({ ownKey, storedKey, local }: KeyPlaces): Pick<Settings, "key" | "keySource" | "keysFile"> {
+  if (ownKey) return { key: ownKey, keySource: "FLOWCALL_API_KEY" };
+  if (storedKey !== undefined) return { key: storedKey, keySource: "profile" };
+  return local === undefined ? {} : { key: local.key, keySource: "file", keysFile: local.keysFile };
 }
 
 /** A server's URL without a slash at its end. Throws a usage error for what is none. */
@@ -73,7 +85,9 @@ export function originOf(text: string): string {
 /** The key, or what to do for one. */
 export function keyOf({ key, url }: Settings): string {
   if (key !== undefined) return key;
-  throw new CliError(`There is no key for ${url}: set FLOWCALL_API_KEY, or store one with flowcall profile add.`, {
-    exitCode: exitCodes.unauthorized,
-  });
+  throw new CliError(
+    `There is no key for ${url}: set FLOWCALL_API_KEY, or store one with flowcall profile add. In the folder of ` +
+      "flowcall dev, or of npm start, none is needed.",
+    { exitCode: exitCodes.unauthorized },
+  );
 }

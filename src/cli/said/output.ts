@@ -21,8 +21,11 @@ export type OutputOptions = {
   readonly environment: Readonly<Record<string, string | undefined>>;
 };
 
-/** A column of a table: its title, and how a row says it. */
-export type Column<T> = readonly [title: string, text: (row: T) => string | undefined];
+/**
+ * A column of a table: its title, how a row says it, and, where it can be spared, in which order: a terminal that is too
+ * narrow for all goes without.
+ */
+export type Column<T> = readonly [title: string, text: (row: T) => string | undefined, spared?: number];
 
 /** Data goes to stdout in the format asked for, all else to stderr. */
 export class Output {
@@ -30,12 +33,14 @@ export class Output {
   readonly stdout: Sink;
   readonly stderr: Sink;
   readonly isColored: boolean;
+  readonly #isErrorColored: boolean;
 
   constructor({ format, stdout, stderr, environment }: OutputOptions) {
     this.format = format;
     this.stdout = stdout;
     this.stderr = stderr;
-    this.isColored = stdout.isTTY === true && !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
+    this.isColored = takesColor(stdout, environment);
+    this.#isErrorColored = takesColor(stderr, environment);
   }
 
   /** One value; `text` is what a person reads in its place. */
@@ -47,7 +52,7 @@ export class Output {
   table<T extends JsonObject>(rows: readonly T[], columns: readonly Column<T>[]): void {
     if (this.format === "json") this.#line(this.#json(rows));
     else if (this.format === "jsonl") for (const row of rows) this.#line(this.#json(row));
-    else if (rows.length > 0) this.#line(tableOf(rows, columns));
+    else if (rows.length > 0) this.#line(this.#paintedTable(rows, columns));
   }
 
   /** A list whose items come one after the other; each is written when it comes. */
@@ -55,7 +60,7 @@ export class Output {
     let count = 0;
     for await (const item of items) {
       const before = this.format !== "json" ? "" : count === 0 ? "[\n" : ",\n";
-      const line = this.format === "text" ? text(item) : JSON.stringify(json(item));
+      const line = this.format === "text" ? this.paint(text(item)) : JSON.stringify(json(item));
       this.stdout.write(`${before}${line}${this.format === "json" ? "" : "\n"}`);
       count += 1;
     }
@@ -64,7 +69,27 @@ export class Output {
 
   /** What a person should know, and no program reads. */
   note(text: string): void {
-    this.stderr.write(`${text}\n`);
+    this.stderr.write(`${this.#isErrorColored ? painted(text) : text}\n`);
+  }
+
+  /** The same text with what went well or wrong in colours, where they are seen. */
+  paint(text: string): string {
+    return this.isColored ? painted(text) : text;
+  }
+
+  #paintedTable<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
+    const { isTTY, columns: width } = this.stdout;
+    const spared = columns
+      .filter(([, , order]) => order !== undefined)
+      .sort(([, , one], [, , other]) => (one ?? 0) - (other ?? 0));
+    let kept = columns;
+    for (const column of spared) {
+      if (isTTY === true && width !== undefined && widthOf(tableOf(rows, kept)) > width)
+        kept = kept.filter((one) => one !== column);
+    }
+    const lost = columns.filter((column) => !kept.includes(column)).map(([title]) => title);
+    if (lost.length > 0) this.note(`No room for ${lost.join(", ")}; -o json has all.`);
+    return this.paint(tableOf(rows, kept));
   }
 
   #json(json: JsonValue | readonly JsonValue[]): string {
@@ -74,6 +99,29 @@ export class Output {
   #line(text: string): void {
     if (text !== "") this.stdout.write(`${text}\n`);
   }
+}
+
+/** Whether whoever reads it sees colours, by the convention of NO_COLOR and TERM. */
+export function takesColor(sink: Sink, environment: Readonly<Record<string, string | undefined>>): boolean {
+  return sink.isTTY === true && !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
+}
+
+const words = {
+  32: /(?<=^|\s)(?:SUCCESS|COMPLETED)(?=\s|$)|^ok(?= )/gm,
+  31: /(?<=^|\s)(?:ERRORED|TIMED_OUT|STOPPED|FAILED)(?=\s|$)|(?<=^|: )error(?=: )/gm,
+  33: /(?<=^|\s)(?:ERRORED_AND_SKIPPED|WAITING|RUNNING)(?=\s|$)|(?<=: )warning(?=: )/gm,
+} as const;
+
+/** A word that says how something went, in the colour that says it too. */
+export function painted(text: string): string {
+  return Object.entries(words).reduce(
+    (line, [color, pattern]) => line.replace(pattern, (word) => `\x1b[${color}m${word}\x1b[0m`),
+    text,
+  );
+}
+
+function widthOf(text: string): number {
+  return Math.max(...text.split("\n").map((line) => line.length));
 }
 
 /** Text of others without what a terminal would obey. */

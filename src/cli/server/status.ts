@@ -1,13 +1,18 @@
+import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
 import { quoted } from "../api/curl.ts";
 import { probe } from "../api/probe.ts";
 import type { Command } from "../frame/command.ts";
 import type { Context } from "../frame/context.ts";
-import { exitCodes } from "../said/exit-codes.ts";
+import type { Settings } from "../frame/settings.ts";
+import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
+import { failureOf } from "../said/failure.ts";
 import { printable } from "../said/output.ts";
+
+const callMs = 10_000;
 
 export const status: Command = {
   name: "status",
-  summary: "Says which server, environment and account commands use.",
+  summary: "Says which server, environment and account commands use, and fails where it takes no calls of the key.",
   positionals: [],
   options: {},
   formats: ["text", "json", "jsonl", "env"],
@@ -19,22 +24,46 @@ export const status: Command = {
       output.value(null, envText(context));
       return exitCodes.done;
     }
-    const { url, profile, key, keySource, account, slug } = settings;
-    const { state } = await probe(url, "/readyz");
+    const { url, profile, key, account, slug } = settings;
+    const { state, reason } = await probe(url, "/readyz");
+    const refusal = state === "ready" && key !== undefined ? await refusalOf(context) : undefined;
+    const source = key === undefined ? "none: set FLOWCALL_API_KEY, or flowcall profile add" : keyPlace(settings);
     const facts = {
       url,
-      server: state,
+      server: `${state}${reason === undefined ? "" : ` (${reason})`}`,
       ...(profile !== undefined && { profile }),
-      key: keySource === undefined ? "none" : `from ${keySource === "profile" ? `profile ${profile}` : keySource}`,
+      key: refusal === undefined ? source : `${source}, and refused: ${refusal}`,
       ...(key !== undefined && { environment: environmentOf(key) }),
       ...(account !== undefined && { account }),
       ...(slug !== undefined && { slug }),
     };
     const lines = Object.entries(facts).map(([name, text]) => `${name.padEnd(11)} ${printable(text)}`);
     output.value(facts, lines.join("\n"));
-    return exitCodes.done;
+    return exitCodeOf({ isReady: state === "ready", isKeyTaken: key !== undefined && refusal === undefined });
   },
 };
+
+function exitCodeOf({ isReady, isKeyTaken }: { readonly isReady: boolean; readonly isKeyTaken: boolean }): ExitCode {
+  if (!isReady) return exitCodes.error;
+  return isKeyTaken ? exitCodes.done : exitCodes.unauthorized;
+}
+
+/** A key that lacks a scope is taken all the same. */
+async function refusalOf({ connect, settings }: Context): Promise<string | undefined> {
+  try {
+    await (await connect()).unary(WorkflowService.method.listWorkflows, { pageSize: 1 }, { timeoutMs: callMs });
+    return undefined;
+  } catch (error) {
+    const { exitCode, reason, message } = await failureOf(error, settings.url);
+    const isRefused = exitCode === exitCodes.unauthorized && reason !== "SCOPE_MISSING";
+    return isRefused ? `${reason === undefined ? "" : `${reason}: `}${message}` : undefined;
+  }
+}
+
+function keyPlace({ keySource, profile, keysFile }: Settings): string {
+  if (keySource === "profile") return `from profile ${profile}`;
+  return `from ${keySource === "file" ? keysFile : keySource}`;
+}
 
 /** A key's environment is the server's to say; by its beginning it can be told without asking. */
 export function environmentOf(key: string): string {
@@ -42,14 +71,23 @@ export function environmentOf(key: string): string {
 }
 
 /** Assignments for a shell. A stored key is read by the shell from its file, and so is never shown. */
-function envText({ settings: { url, profile, keySource, account, slug }, store }: Context): string {
+function envText({ settings, store }: Context): string {
+  const { url, account, slug } = settings;
+  const key = keyCommand(settings, (profile) => store.keyFile(profile));
   const lines = [
     `export FLOWCALL_URL=${quoted(url)}`,
-    ...(keySource === "profile" && profile !== undefined
-      ? [`export FLOWCALL_API_KEY="$(cat ${quoted(store.keyFile(profile))})"`]
-      : []),
+    ...(key === undefined ? [] : [`export FLOWCALL_API_KEY="$(${key})"`]),
     ...(account === undefined ? [] : [`export FLOWCALL_ACCOUNT=${quoted(account)}`]),
     ...(slug === undefined ? [] : [`export FLOWCALL_SLUG=${quoted(slug)}`]),
   ];
   return lines.join("\n");
+}
+
+function keyCommand(
+  { keySource, profile, keysFile }: Settings,
+  keyFile: (profile: string) => string,
+): string | undefined {
+  if (keySource === "profile" && profile !== undefined) return `cat ${quoted(keyFile(profile))}`;
+  if (keySource !== "file" || keysFile === undefined) return undefined;
+  return `node -p 'JSON.parse(fs.readFileSync(process.argv[1])).test' ${quoted(keysFile)}`;
 }

@@ -23,8 +23,8 @@ export const workflowLs: Command = {
       ["WORKFLOW", (row) => `${member(row, "slug")}/${member(row, "alias") ?? member(row, "id")}`],
       ["RUNS", (row) => (row["current_version"] === undefined ? "-" : `v${member(row, "current_version")}`)],
       ["NAME", (row) => member(row, "name")],
-      ["CHANGED", (row) => member(row, "update_time")],
-      ["ID", (row) => member(row, "id")],
+      ["CHANGED", (row) => member(row, "update_time"), 2],
+      ["ID", (row) => member(row, "id"), 1],
     ]);
     return exitCodes.done;
   },

@@ -45,7 +45,7 @@ export const workflowNew: Command = {
 
 function workflowText(name: string, schema: string): string {
   return `# yaml-language-server: $schema=${schema}
-name: ${JSON.stringify(name)}
+name: ${/^[A-Za-z][\w -]*$/.test(name) && !/^(?:true|false|null)$/i.test(name) ? name : JSON.stringify(name)}
 definition:
   nodes:
     - id: start
@@ -58,7 +58,7 @@ definition:
       name: Answer
       response:
         data:
-          greeting: Hello, {{event.body.name}}
+          greeting: "Hello, {{event.body.name}}"
   edges:
     - { source: start, target: answer }
 `;

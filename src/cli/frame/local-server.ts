@@ -1,0 +1,47 @@
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { dataDirDefault, keysFileIn, runningFileIn } from "../../data-dir.ts";
+
+/** The server of this machine that a folder's `flowcall dev` or `npm start` started, with the test key that it keeps. */
+export type LocalServer = { readonly url: string; readonly key: string; readonly keysFile: string };
+
+/** Where a server is that was started as it is. */
+export const urlDefault = "http://127.0.0.1:4180";
+
+const program = resolve(import.meta.dirname, "../../..");
+
+/** The server that was started in the folder that commands are typed in, or else in the program's own. */
+export async function findLocalServer(
+  environment: Readonly<Record<string, string | undefined>>,
+): Promise<LocalServer | undefined> {
+  const given = environment["FLOWCALL_DATA_DIR"];
+  const isRoot = process.getuid?.() === 0;
+  const folders = given
+    ? [resolve(given)]
+    : [process.cwd(), program].map((folder) => resolve(folder, dataDirDefault(folder, isRoot)));
+  for (const dataDir of folders) {
+    const keysFile = keysFileIn(dataDir);
+    const key = await textIn(keysFile, "test");
+    if (key !== undefined) return { key, keysFile, url: (await runningUrl(dataDir)) ?? urlDefault };
+  }
+  return undefined;
+}
+
+/** A folder may be somebody else's: it names no server but one of this machine. */
+async function runningUrl(dataDir: string): Promise<string | undefined> {
+  const text = await textIn(runningFileIn(dataDir), "url");
+  const url = text === undefined ? null : URL.parse(text);
+  return url?.protocol === "http:" && /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/.test(url.hostname)
+    ? url.origin
+    : undefined;
+}
+
+/** Undefined where there is no such file, where it is not ours to read, and where it says something else. */
+async function textIn(file: string, name: string): Promise<string | undefined> {
+  try {
+    const value: unknown = Object(JSON.parse(await readFile(file, "utf8")))[name];
+    return typeof value === "string" ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
