@@ -1,4 +1,5 @@
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -65,6 +66,9 @@ describe("what a workflow file holds is what is pushed, or a problem with its pl
     ["YAML 1.1, whose dates are no texts", file("2024-01-31", "%YAML 1.1\n---\n"), "1:1: error: files are YAML 1.2"],
     ["infinity", file(".inf"), "6:42: error: .inf cannot be sent as a number"],
     ["an integer that is rounded", file("12345678901234567890"), "6:42: error: 12345678901234567890 cannot be"],
+    ["a number that is octal to some", file("010"), '6:42: error: 010 begins with 0: write 10, or the text "010"'],
+    ["a merge key", file("{ <<: { a: 1 }, b: 2 }"), "6:44: error: merge keys are no part of YAML 1.2"],
+    ["a NUL character", file("1", "# \0\n"), "is no text: line 1 has a NUL character"],
     ["half of a surrogate pair", file('"\\ud800"'), "6:42: error: the text holds half of a surrogate pair"],
     ["a template without quotes", file("{{event.body}}"), '6:43: error: a template needs quotes: write "{{…}}"'],
     ["a name that is a list", file("{ ? [1] : 2 }"), "6:46: error: a name must be a text"],
@@ -88,6 +92,18 @@ describe("what a workflow file holds is what is pushed, or a problem with its pl
     expect({ code, stderr }).toEqual({ code: 1, stderr: "files: 1, errors: 1\n" });
     if (typeof said === "string") expect(stdout.replaceAll(`${path}:`, "")).toContain(said);
     else expect(stdout).toMatch(said);
+  });
+
+  test("what is no file is told, and never waited for", async () => {
+    const folder = join(command.home, "unusual/asana");
+    await mkdir(folder, { recursive: true });
+    execFileSync("mkfifo", [join(folder, "pipe.yaml")]);
+    await symlink("nowhere.yaml", join(folder, "link.yaml"));
+    const { code, stdout } = await command.runHere(["workflow", "validate", join(folder, ".."), "--local"]);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/link\.yaml is a link that leads nowhere[\s\S]*pipe\.yaml is a pipe, a socket or a device/);
+    const endless = await command.runHere(["run", "create-task", "-d", "@/dev/zero"]);
+    expect(endless).toMatchObject({ code: 1, stderr: expect.stringContaining("has more than 4 MiB") });
   });
 
   test("a byte order mark is taken, and more than a hundred aliases are", async () => {
@@ -355,7 +371,7 @@ definition:
       "        flowcall get ID",
       "ok      asana/checked: as it fails",
       "FAILED  asana/checked: as it does not fail",
-      expect.stringMatching(/^ {8}expected HTTP_STATUS, got EGRESS_REFUSED: /),
+      expect.stringMatching(/^ {8}expected HTTP_STATUS, got EGRESS_REFUSED at node c \(Ask it\): /),
       "        flowcall get ID",
       "",
     ]);

@@ -100,6 +100,9 @@ class Reader {
       case "number": {
         const isExact = Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
         if (!isExact) this.#problem(node, `${source} cannot be sent as a number; write a text`);
+        // Octal in YAML 1.1, decimal in 1.2, and a postcode to whoever wrote it.
+        if (/^[-+]?0\d/.test(source))
+          this.#problem(node, `${source} begins with 0: write ${value}, or the text ${JSON.stringify(source)}`);
         return value;
       }
       default:
@@ -125,6 +128,10 @@ class Reader {
   #name(node: YAMLMap, key: unknown): string | undefined {
     if (isMap(key)) {
       this.#problem(key, 'a template needs quotes: write "{{…}}", since {…} is a map in YAML');
+      return undefined;
+    }
+    if (isScalar(key) && key.value === "<<" && key.type === "PLAIN") {
+      this.#problem(key, 'merge keys are no part of YAML 1.2: write the members out, or the name in quotes, as "<<"');
       return undefined;
     }
     if (isScalar(key) && key.tag === undefined && typeof key.value === "string") return key.value;
