@@ -742,7 +742,7 @@ export const Execution_Source = {
   API_CALL: 1,
 
   /**
-   * Another execution's Sub Flow node.
+   * Another execution's Sub Flow node. Nothing starts one so yet.
    * buf:lint:ignore ENUM_VALUE_PREFIX
    *
    * @generated from enum value: SUB_FLOW = 2;
@@ -750,7 +750,7 @@ export const Execution_Source = {
   SUB_FLOW: 2,
 
   /**
-   * A Group of another execution.
+   * A Group of another execution. Nothing starts one so yet.
    * buf:lint:ignore ENUM_VALUE_PREFIX
    *
    * @generated from enum value: BATCH = 3;
