@@ -97,7 +97,7 @@ describe("what a workflow file holds is what is pushed, or a problem with its pl
   test("what is no file is told, and never waited for", async () => {
     const folder = join(command.home, "unusual/asana");
     await mkdir(folder, { recursive: true });
-    execFileSync("mkfifo", [join(folder, "pipe.yaml")]);
+    execFileSync("bash", ["-c", 'mkfifo "$0"', join(folder, "pipe.yaml")]);
     await symlink("nowhere.yaml", join(folder, "link.yaml"));
     const { code, stdout } = await command.runHere(["workflow", "validate", join(folder, ".."), "--local"]);
     expect(code).toBe(1);
