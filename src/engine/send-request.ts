@@ -61,8 +61,8 @@ function withKey(headers: readonly HeaderPair[], key: string): readonly HeaderPa
 }
 
 /** Whether the server may have acted on a request whose answer was lost. */
-function isUnclear({ reason, isDefinite }: HttpFailure): boolean {
-  return !isDefinite && (reason === "CONNECTION_FAILED" || reason === "TIMED_OUT");
+function isUnclear({ reason, isDefinite, isUnsent }: HttpFailure): boolean {
+  return !isDefinite && !isUnsent && (reason === "CONNECTION_FAILED" || reason === "TIMED_OUT");
 }
 
 function outcomeUnknown({ message }: HttpFailure): NodeFailure {

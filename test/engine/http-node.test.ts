@@ -359,6 +359,15 @@ describe("a node that sends at most once", () => {
     expect(requests).toHaveLength(1);
   });
 
+  test("and reaches nobody fails by that, since nothing was sent", async () => {
+    // Nothing can listen on port 1 unless this machine runs tcpmux.
+    const http = { method: "POST", url: "http://127.0.0.1:1/" };
+    const client = await startClient({ allow: "127.0.0.1" });
+    const node = { id: "c", settings: { ...settings, ...twice }, http };
+    const { outcome } = await run([start, node], ["start > c"], { client });
+    expect(outcome.error).toMatchObject({ reason: "CONNECTION_FAILED", node_id: "c" });
+  });
+
   test("says so before it sends, once for all pages", async () => {
     const answer = json([1]);
     const onRequest = script(answer, answer, json([]));

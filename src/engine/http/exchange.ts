@@ -12,13 +12,15 @@ export type Sender = {
   readonly agents: EnvironmentAgents;
   readonly request: Pick<HttpRequest, "environmentId" | "isRepeatable" | "chain">;
   readonly deadline: Deadline;
+  /** Called before anything of a request goes out. */
+  readonly onSend: () => void;
 };
 
 /** Sends one request and waits for the head of its answer. Rejects with whatever went wrong; see `failureOf`. */
-export async function exchange(hop: Hop, { agents, request, deadline }: Sender): Promise<Reply> {
+export async function exchange(hop: Hop, { agents, request, deadline, onSend }: Sender): Promise<Reply> {
   const { environmentId, isRepeatable = false, chain } = request;
   for (;;) {
-    const answer = new IncomingAnswer(deadline);
+    const answer = new IncomingAnswer(deadline, onSend);
     try {
       if (deadline.failure === undefined) dispatch(agents.agentOf(environmentId), { hop, chain }, answer);
       return await answer.head;

@@ -85,10 +85,14 @@ export class HttpClient implements Service {
     const { request, deadline } = sender;
     const { redirectsMax = 5, answerBytesMax = 1024 * 1024, secretHeaders = new Set() } = request;
     let hop = first;
+    let isSent = false;
     let isAnswered = false;
+    const onSend = () => {
+      isSent = true;
+    };
     for (let redirects = 0; ; redirects += 1) {
       try {
-        const reply = await exchange(hop, sender);
+        const reply = await exchange(hop, { ...sender, onSend });
         isAnswered = true;
         const { status } = reply;
         const location = redirectsMax > 0 ? locationOf(reply) : undefined;
@@ -105,6 +109,7 @@ export class HttpClient implements Service {
         hop = redirectedHop(hop, { status, location, rules: this.#rules, secretHeaders });
       } catch (error) {
         const failure = failureOf(deadline.failure ?? error, hop.url);
+        if (!isSent) throw failure.asUnsent();
         // What is refused here was never asked or has arrived: the last server that was asked has answered.
         throw isAnswered && !isLoss(failure) ? failure.asDefinite() : failure;
       }
@@ -113,7 +118,7 @@ export class HttpClient implements Service {
 }
 
 type Running = { readonly agents: EnvironmentAgents; readonly stopping: AbortController };
-type Following = Sender & { readonly request: HttpRequest };
+type Following = Omit<Sender, "onSend"> & { readonly request: HttpRequest };
 
 function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;

@@ -29,6 +29,7 @@ export type ReachedLimit = {
 
 export type HttpFailureDetails = {
   readonly isDefinite?: boolean;
+  readonly isUnsent?: boolean;
   readonly limit?: ReachedLimit;
   readonly cause?: unknown;
 };
@@ -45,6 +46,8 @@ export class HttpFailure extends Error {
    * that are broken or incomplete count as no answer, which is the safe side.
    */
   readonly isDefinite: boolean;
+  /** Whether nothing of the call went out, as where there was no connection. */
+  readonly isUnsent: boolean;
   readonly limit: ReachedLimit | undefined;
 
   constructor(reason: HttpFailureReason, message: string, details: HttpFailureDetails = {}) {
@@ -52,15 +55,22 @@ export class HttpFailure extends Error {
     this.name = "HttpFailure";
     this.reason = reason;
     this.isDefinite = details.isDefinite ?? false;
+    this.isUnsent = details.isUnsent ?? false;
     this.limit = details.limit;
   }
 
   /** The same failure, after a definite answer. */
   asDefinite(): HttpFailure {
-    return new HttpFailure(this.reason, this.message, {
-      isDefinite: true,
-      cause: this.cause,
-      ...(this.limit && { limit: this.limit }),
-    });
+    return this.#with({ isDefinite: true });
+  }
+
+  /** The same failure, before anything was sent. */
+  asUnsent(): HttpFailure {
+    return this.#with({ isUnsent: true });
+  }
+
+  #with(more: HttpFailureDetails): HttpFailure {
+    const { isDefinite, cause, limit } = this;
+    return new HttpFailure(this.reason, this.message, { isDefinite, cause, ...(limit && { limit }), ...more });
   }
 }

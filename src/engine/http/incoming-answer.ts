@@ -17,8 +17,14 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
   #reader: Reader | undefined;
   #end: { readonly error?: Error } | undefined;
 
-  /** @param deadline ends the answer at once, whether or not there is a connection yet */
-  constructor(deadline: Deadline) {
+  readonly #onSend: () => void;
+
+  /**
+   * @param deadline ends the answer at once, whether or not there is a connection yet
+   * @param onSend is called before anything of the request goes out
+   */
+  constructor(deadline: Deadline, onSend: () => void) {
+    this.#onSend = onSend;
     deadline.listen((failure) => this.#fail(failure));
   }
 
@@ -56,8 +62,12 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    if (this.#end?.error !== undefined) controller.abort(this.#end.error);
-    else this.#isOnKept = this.#connection?.use(this) ?? false;
+    if (this.#end?.error !== undefined) {
+      controller.abort(this.#end.error);
+      return;
+    }
+    this.#onSend();
+    this.#isOnKept = this.#connection?.use(this) ?? false;
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: object): void {
