@@ -2,6 +2,7 @@ import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 import { Held } from "./held.ts";
 import type { ServerLimits } from "./limits.ts";
+import type { ReadTurns } from "./read-turns.ts";
 
 type SessionLimits = Pick<
   ServerLimits,
@@ -17,17 +18,20 @@ type SessionLimits = Pick<
  */
 export class Http2Sessions {
   readonly #limits: SessionLimits;
+  readonly #reads: ReadTurns;
   readonly #open = new Set<ServerHttp2Session>();
   /** How many requests at a time the connections of each address may have. */
   readonly #granted = new Held<string>();
 
-  constructor(limits: SessionLimits) {
+  constructor({ limits, reads }: { readonly limits: SessionLimits; readonly reads: ReadTurns }) {
     this.#limits = limits;
+    this.#reads = reads;
   }
 
   begin(session: ServerHttp2Session, socket: Socket, address: string): void {
     this.#open.add(session);
     const granted = this.#grant(session, address);
+    session.on("stream", () => this.#reads.count(socket));
     const stopWatch = this.#endWhenIdle(session);
     session.once("close", () => {
       stopWatch();

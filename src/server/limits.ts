@@ -23,6 +23,8 @@ export type ServerLimits = {
   /** The same over all such connections of one address; and how many each of them has at the least. */
   readonly requestsPerAddressMax: number;
   readonly requestsAtATimeMin: number;
+  /** Requests of one address that are begun in one turn of the event loop; further ones are read in the next. */
+  readonly requestsPerTurnMax: number;
   /** Requests at a time on one connection of HTTP/1.1, where further ones are sent before the first is answered (pipelining). */
   readonly requestsAheadMax: number;
   /** Bytes of bodies, and of replies that are not taken, at a time: in all, with one key, on one connection. */
@@ -76,6 +78,7 @@ export const defaultServerLimits: ServerLimits = {
   requestsAtATimeMax: 128,
   requestsPerAddressMax: 1_024,
   requestsAtATimeMin: 8,
+  requestsPerTurnMax: 64,
   requestsAheadMax: 8,
   bodyBytesMax: 256 * mebibyte,
   keyBodyBytesMax: 64 * mebibyte,

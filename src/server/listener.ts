@@ -25,6 +25,7 @@ import { Http2Sessions } from "./http2-sessions.ts";
 import type { ServerLimits } from "./limits.ts";
 import { receiveInTurn } from "./pipelining.ts";
 import { untilQuiet } from "./quiet-turn.ts";
+import { ReadTurns } from "./read-turns.ts";
 import type { HttpVersion } from "./sniff.ts";
 
 export type ListenerOptions = {
@@ -65,6 +66,7 @@ export class Listener implements Service {
   readonly #unanswered = new Map<Duplex, Set<ServerResponse>>();
   readonly #addresses = new Map<string, number>();
   readonly #turns: BeginTurns;
+  readonly #reads: ReadTurns;
   #accepted = 0;
   #ended: Promise<unknown> | undefined;
   #closed: Promise<void> | undefined;
@@ -73,7 +75,8 @@ export class Listener implements Service {
   constructor(options: ListenerOptions) {
     this.#options = options;
     this.#turns = new BeginTurns({ accepted: () => this.#accepted, isWaiting: options.isWaiting });
-    this.#sessions = new Http2Sessions(options.limits);
+    this.#reads = new ReadTurns(options.limits);
+    this.#sessions = new Http2Sessions({ limits: options.limits, reads: this.#reads });
     this.#http1 = this.#createHttp1();
     this.#http2 = this.#createHttp2();
   }
@@ -134,6 +137,7 @@ export class Listener implements Service {
     server.maxHeadersCount = 0;
     const receiveHttp1 = (request: IncomingMessage, response: ServerResponse) => {
       const { socket } = request;
+      this.#reads.count(socket);
       // Its answer is the farewell.
       if (socket.writableEnded) request.resume();
       else {
@@ -159,6 +163,7 @@ export class Listener implements Service {
       }
       this.#accepted += 1;
       this.#sockets.add(socket);
+      this.#reads.add(socket, address);
       this.#undecided.add(socket);
       socket.once("close", () => {
         this.#sockets.delete(socket);
