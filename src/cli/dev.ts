@@ -129,9 +129,9 @@ async function tellPlace(server: DevServer, { environment, output, store }: Cont
   const egress = mayCallHere
     ? `\n  HTTP nodes  may call this machine too (FLOWCALL_EGRESS_ALLOW=${egressDefault})`
     : "";
-  const call = examples
-    ? `create-task --account john@acme.io --sync -d '{"Task Name": "Sample task"}'`
-    : "ALIAS --account ACCOUNT --sync";
+  const [account, call] = examples
+    ? ["john@acme.io", `create-task --sync -d '{"Task Name": "Sample task"}'`]
+    : ["ACCOUNT", "ALIAS --sync"];
   const why = named === undefined ? "" : ` (--url, since the profile ${named} is in use)`;
   output.note(`
 Flowcall ${readVersion()} runs at ${url}
@@ -141,6 +141,7 @@ Flowcall ${readVersion()} runs at ${url}
 
 In another terminal, in this folder, without a key${why}:
 
+  export FLOWCALL_ACCOUNT=${account}
   flowcall workflow ls${byUrl}
   flowcall run ${call}${byUrl}
 `);

@@ -99,8 +99,11 @@ describe("what a workflow file holds is what is pushed, or a problem with its pl
     await mkdir(folder, { recursive: true });
     execFileSync("bash", ["-c", 'mkfifo "$0"', join(folder, "pipe.yaml")]);
     await symlink("nowhere.yaml", join(folder, "link.yaml"));
+    await symlink("../../unusual", join(folder, "round.yaml"));
+    await symlink("..", join(folder, "round"));
     const { code, stdout } = await command.runHere(["workflow", "validate", join(folder, ".."), "--local"]);
     expect(code).toBe(1);
+    expect(stdout).toContain("files: 3, errors: 3");
     expect(stdout).toMatch(/link\.yaml is a link that leads nowhere[\s\S]*pipe\.yaml is a pipe, a socket or a device/);
     const endless = await command.runHere(["run", "create-task", "-d", "@/dev/zero"]);
     expect(endless).toMatchObject({ code: 1, stderr: expect.stringContaining("has more than 4 MiB") });

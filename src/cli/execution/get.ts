@@ -51,7 +51,7 @@ export const get: Command = {
       const notes = nodeRun.notes.map((note) => `\n  ${printable(note)}`).join("");
       // What failed has none, and null is one.
       const given = json["output"] === undefined ? "" : `\n${JSON.stringify(json["output"], undefined, 2)}`;
-      output.value(json, `${output.paint(nodeRunText(nodeRun))}${notes}${given}`);
+      output.value(json, `${output.paint(nodeRunText({ ...nodeRun, notes: [] }))}${notes}${given}`);
       return exitCodes.done;
     });
   },
@@ -81,7 +81,8 @@ async function executionText(execution: Execution, client: Client): Promise<stri
   const lines = facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(9)} ${printable(text)}`]));
   const stateWidth = Math.max(...nodeRuns.map(({ state }) => wordOf(NodeStateSchema, state).length));
   const runs = nodeRuns.flatMap((run) => [
-    `  ${nodeRunText(run, stateWidth)}`,
+    // Its notes stand below, and need not be counted.
+    `  ${nodeRunText({ ...run, notes: [] }, stateWidth)}`,
     ...run.notes.map((note) => `      note: ${printable(note)}`),
     ...(failures.get(run.path) ?? []).map((failure) => `      ${nodeRunText(failure)}`),
   ]);

@@ -1,5 +1,5 @@
 import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, extname, join } from "node:path";
+import { basename, dirname, extname, join, relative } from "node:path";
 import { usageError } from "../said/cli-error.ts";
 import { readText, unreadable } from "../said/file-text.ts";
 import { type FileProblem, problemAt } from "./file-problem.ts";
@@ -63,6 +63,14 @@ export function caseFilesOf(name: string): readonly string[] {
   return extensions.map((extension) => `${stem}.test${extension}`);
 }
 
+/** The paths of all files below a folder, from there. A link to a folder is not gone into: it may lead round in circles. */
+export async function filesBelow(folder: string): Promise<readonly string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)));
+}
+
 /** Whether a path is there; else it may be an alias. */
 export async function isThere(path: string): Promise<boolean> {
   return await stat(path).then(
@@ -74,7 +82,7 @@ export async function isThere(path: string): Promise<boolean> {
 async function filesOf(path: string): Promise<readonly string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [path];
-    const names = await readdir(path, { recursive: true });
+    const names = await filesBelow(path);
     const found = names.filter((name) => {
       const isWorkflow = extensions.includes(extname(name).toLowerCase()) && !caseFile.test(name);
       return isWorkflow && !name.endsWith(schemaName);

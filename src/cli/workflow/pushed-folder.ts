@@ -1,8 +1,8 @@
-import { readdir, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { extensions } from "../file/workflow-folder.ts";
+import { extensions, filesBelow } from "../file/workflow-folder.ts";
 import type { Context } from "../frame/context.ts";
 import { CliError, usageError } from "../said/cli-error.ts";
 import { failureOf, failureText } from "../said/failure.ts";
@@ -69,7 +69,7 @@ async function* pushAll(folder: string, context: Context): AsyncIterable<JsonObj
 
 /** Differs when a file was written, has come or gone. */
 async function fingerprint(folder: string): Promise<string> {
-  const names = (await readdir(folder, { recursive: true }).catch(() => [])).sort();
+  const names = [...(await filesBelow(folder).catch(() => []))].sort();
   const times = await Promise.all(
     names.map(async (name) => {
       const { mtimeMs, size } = await stat(join(folder, name)).catch(() => ({ mtimeMs: 0, size: 0 }));
