@@ -1,5 +1,5 @@
 import { readdir, stat } from "node:fs/promises";
-import { basename, dirname, extname, join, relative } from "node:path";
+import { basename, dirname, extname, join } from "node:path";
 import { usageError } from "../said/cli-error.ts";
 import { readText, unreadable } from "../said/file-text.ts";
 import { type FileProblem, problemAt } from "./file-problem.ts";
@@ -65,10 +65,17 @@ export function caseFilesOf(name: string): readonly string[] {
 
 /** The paths of all files below a folder, from there. A link to a folder is not gone into: it may lead round in circles. */
 export async function filesBelow(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => !entry.isDirectory())
-    .map(({ parentPath, name }) => relative(folder, join(parentPath, name)));
+  const found: string[] = [];
+  const waiting = [""];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    // Node's own way down, with `recursive`, goes into links.
+    for (const entry of await readdir(join(folder, next), { withFileTypes: true })) {
+      const path = join(next, entry.name);
+      if (entry.isDirectory()) waiting.push(path);
+      else found.push(path);
+    }
+  }
+  return found;
 }
 
 /** Whether a path is there; else it may be an alias. */
