@@ -18,7 +18,7 @@ import type { TaskKind, TaskReply, TaskRequest } from "./tasks.ts";
 const idleMs = 30_000;
 
 /** An idle child that holds more memory than this is ended, and a new one begun. */
-const idleRssBytesMax = 96 * 1024 ** 2;
+const idleRssBytesMax = 80 * 1024 ** 2;
 
 /** A child looks at its deadline by itself, and says more than its death does. */
 const graceMs = 250;
