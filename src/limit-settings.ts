@@ -74,7 +74,6 @@ const settings = {
 const serverSettings = {
   FLOWCALL_CONNECTIONS: [whole(1, 1_000_000), "connectionsMax"],
   FLOWCALL_CONNECTIONS_PER_ADDRESS: [whole(1, 1_000_000), "connectionsPerAddressMax"],
-  FLOWCALL_HTTP2_REQUESTS_PER_ADDRESS: [whole(1, 1_000_000), "requestsPerAddressMax"],
   FLOWCALL_KEY_LOOKUPS_PER_ADDRESS: [whole(1, 1_000_000), "keyLookUpsPerAddressMax"],
   FLOWCALL_KEY_LOOKUPS_WAITING: [whole(1, 1_000_000), "keyLookUpsWaitingMax"],
   FLOWCALL_BODY_BYTES: [whole(mebibyte, 64 * 1024 * mebibyte), "bodyBytesMax"],

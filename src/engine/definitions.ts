@@ -98,7 +98,7 @@ export class Definitions {
 
   #turn(path: readonly string[]): Promise<void> | undefined {
     const { turns } = this.#options;
-    return turns.isOver ? turns.next(path) : undefined;
+    return turns.take(path);
   }
 }
 

@@ -43,7 +43,8 @@ export class KeylessPlaces {
 
   /** Settles when a request may be served. */
   async waitForTurn({ address }: Exchange): Promise<void> {
-    if (this.#turns.isOver) await this.#turns.next([address]);
+    const turn = this.#turns.take([address]);
+    if (turn !== undefined) await turn;
   }
 
   /**

@@ -20,9 +20,6 @@ export type ServerLimits = {
   readonly headerBytesMax: number;
   /** Requests at a time on one connection of HTTP/2: its concurrent streams. */
   readonly requestsAtATimeMax: number;
-  /** The same over all such connections of one address; and how many each of them has at the least. */
-  readonly requestsPerAddressMax: number;
-  readonly requestsAtATimeMin: number;
   /** Requests of one address that are begun in one turn of the event loop; further ones are read in the next. */
   readonly requestsPerTurnMax: number;
   /** Requests at a time on one connection of HTTP/1.1, where further ones are sent before the first is answered (pipelining). */
@@ -76,8 +73,6 @@ export const defaultServerLimits: ServerLimits = {
   connectionTurnMs: 10,
   headerBytesMax: 16 * 1024,
   requestsAtATimeMax: 128,
-  requestsPerAddressMax: 1_024,
-  requestsAtATimeMin: 8,
   requestsPerTurnMax: 64,
   requestsAheadMax: 8,
   bodyBytesMax: 256 * mebibyte,

@@ -178,7 +178,7 @@ export class Listener implements Service {
           // It was too late, and has its farewell.
           socket.resume();
         } else if (version === "http2") {
-          this.#speakHttp2(socket, address);
+          this.#speakHttp2(socket);
         } else {
           this.#unanswered.set(socket, new Set());
           speakHttp1.call(server, socket);
@@ -232,11 +232,11 @@ export class Listener implements Service {
       .on("checkContinue", (request, response) => receive(request, response));
   }
 
-  #speakHttp2(socket: Socket, address: string): void {
+  #speakHttp2(socket: Socket): void {
     // The port's server keeps half-open sockets, as HTTP/1.1 needs them; an HTTP/2 session would outlive its client.
     socket.allowHalfOpen = false;
     // Node makes the session before `emit` returns, so this one is this socket's.
-    this.#http2.once("session", (session) => this.#sessions.begin(session, socket, address));
+    this.#http2.once("session", (session) => this.#sessions.begin(session, socket));
     this.#http2.emit("connection", socket);
   }
 

@@ -17,7 +17,7 @@ export class ThreadTurns {
 
   /** Settles when it is the turn of a tenant; undefined: now. */
   take(tenant: Tenant): Promise<void> | undefined {
-    return this.#turns.isOver ? this.#turns.next(turnOfTenant(tenant)) : undefined;
+    return this.#turns.take(turnOfTenant(tenant));
   }
 
   /** The same for a request that is to be begun, or refused. */

@@ -141,7 +141,7 @@ describe("on a database that is given by its URL", () => {
     [["org", "mk"], /no command "org mk"\. There are create, ls\. See: flowcall-admin org --help/],
     [
       ["org", "create"],
-      /flowcall-admin org create takes NAME, and was given 0\. See: flowcall-admin org create --help/,
+      /flowcall-admin org create takes NAME, and was given nothing\. See: flowcall-admin org create --help/,
     ],
     [["org", "create", " "], /1 to 200 characters/],
     [["org", "create", "a\nb"], /control characters/],

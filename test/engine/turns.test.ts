@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { setImmediate as nextLoopTurn } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
 import { Turns } from "../../src/engine/turns.ts";
 
 /** Waits for a turn, and tells when it came. */
@@ -52,4 +53,34 @@ test("work that comes alone does not wait: the slice begins with it, however lon
   expect(turns.isOver).toBe(false);
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(turns.isOver).toBe(false);
+});
+
+describe("who has held the thread for long by one step", () => {
+  const hold = (ms: number) => {
+    for (const begin = performance.now(); performance.now() - begin < ms; );
+  };
+
+  test("rests for as long while others ask, who begin at once", async () => {
+    const turns = new Turns({ sliceMs: 5 });
+    expect(turns.take(["other", "e"])).toBeUndefined();
+    await nextLoopTurn();
+    expect(turns.take(["long", "e"])).toBeUndefined();
+    hold(40);
+    const heldTime = performance.now();
+    await nextLoopTurn();
+    const rest = turns.take(["long", "e"]);
+    expect(rest).toBeDefined();
+    expect(turns.take(["other", "e"])).toBeUndefined();
+    await rest;
+    expect(performance.now() - heldTime).toBeGreaterThan(39);
+  });
+
+  test("goes on where it is alone", async () => {
+    const turns = new Turns({ sliceMs: 5 });
+    for (let step = 0; step < 3; step += 1) {
+      expect(turns.take(["long", "e"])).toBeUndefined();
+      hold(20);
+      await nextLoopTurn();
+    }
+  });
 });

@@ -100,34 +100,6 @@ test("beyond its share of connections an address is cut at once, and has its sha
     .toBe(200);
 });
 
-test("the HTTP/2 connections of an address share their requests at a time, and each has a few", async () => {
-  const shares = { requestsAtATimeMax: 20, requestsPerAddressMax: 30, requestsAtATimeMin: 2 };
-  const { url } = await startServer({ limits: shares });
-  const grantOf = async () => {
-    const session = http2.connect(url);
-    session.on("error", () => undefined);
-    onTestFinished(() => session.destroy());
-    const ask = async () => {
-      const [head] = await once(session.request({ ":path": "/public" }).resume(), "response");
-      expect(head[":status"]).toBe(200);
-    };
-    // What the server says of its settings comes before its first answer.
-    await ask();
-    await Promise.all(Array.from({ length: 6 }, ask));
-    return { session, granted: session.remoteSettings.maxConcurrentStreams };
-  };
-  const grants = [await grantOf(), await grantOf(), await grantOf()];
-  expect(grants.map(({ granted }) => granted)).toEqual([20, 10, 2]);
-  for (const { session } of grants) session.destroy();
-  await expect
-    .poll(async () => {
-      const { session, granted } = await grantOf();
-      session.destroy();
-      return granted;
-    })
-    .toBe(20);
-});
-
 test("a flood of streams that are reset ends that connection or costs no more than its requests", async () => {
   const { url, server } = await startServer();
   const session = http2.connect(url);
