@@ -191,11 +191,10 @@ describe("an answer that is cut short or cannot be read is a failure", () => {
     "a reset in the middle of a body, of which is told: %j",
     async (length) => {
       const { send } = await calling((socket) => {
-        socket.once("data", () => {
-          socket.write(`HTTP/1.1 200 OK\r\n${length}\r\nx`, () => socket.resetAndDestroy());
-        });
+        // Where a reset has come by the time that data is read, the libuv of Node 22 takes it for an end.
+        const reset = () => setTimeout(() => socket.resetAndDestroy(), 50);
+        socket.once("data", () => socket.write(`HTTP/1.1 200 OK\r\n${length}\r\nx`, reset));
       });
-      // Whether the head was read before the reset arrived is up to the kernel.
       expect(await failureOf(send())).toMatchObject({ reason: "CONNECTION_FAILED", isDefinite: false });
     },
   );
