@@ -3,7 +3,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionResult_Status, ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
+import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
 import { type ApiCall, type ApiProtocol, protocolsOf } from "./protocols.ts";
 
 const { executeWorkflow, getExecutionResponse } = ExecutionService.method;
@@ -62,6 +62,17 @@ describe("a call waits no longer than it says", () => {
   test("a synchronous call whose wait is spent is told that the execution goes on", async () => {
     await checkStillRunning(execute("long-retry", { sync_execution: true, wait: 0 }));
     await checkStillRunning(execute("long-retry", { sync_execution: true, wait: 1 }));
+  });
+
+  test("a synchronous call that says nothing waits for as long as the server lets it", async () => {
+    const impatient = await startBeside(flowcall, { FLOWCALL_SYNC_WAIT_MS: "300" });
+    try {
+      const [rest] = protocolsOf(impatient.url);
+      const answer = await rest?.call(execute("long-retry", { sync_execution: true }));
+      expect([answer?.status, answer?.message]).toEqual([202, { execution_id: anId, status: "RUNNING" }]);
+    } finally {
+      await impatient.stop();
+    }
   });
 
   test("an asynchronous call with a wait is told the same", async () => {

@@ -91,6 +91,21 @@ describe("a query is pure", () => {
     expect(new Set(first?.["b"] as number[])).toEqual(new Set(Array.from({ length: 20 }, (_, index) => index + 1)));
   });
 
+  test("whatever the time zone of its process", async () => {
+    const times =
+      '[$fromMillis(0), $fromMillis(0, "[H01]:[m01]"), $toMillis("2026-03-08"), $toMillis("2026-03-08T02:30:00")]';
+    const { TZ } = process.env;
+    try {
+      for (const zone of ["Pacific/Apia", "America/New_York", "UTC"]) {
+        process.env["TZ"] = zone;
+        await check(times, { value: ["1970-01-01T00:00:00.000Z", "00:00", 1_772_928_000_000, 1_772_937_000_000] });
+      }
+    } finally {
+      if (TZ === undefined) delete process.env["TZ"];
+      else process.env["TZ"] = TZ;
+    }
+  });
+
   test("also when its parts run side by side and the process is busy", async () => {
     const part = (key: string, steps: number) =>
       `"${key}": $map([1..${steps}], function($n){ $n % 97 = 0 ? $random() : 0 })`;
