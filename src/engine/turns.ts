@@ -1,7 +1,9 @@
 import { FairQueue } from "../domain/fair-queue.ts";
 
-/** How long one rests at the most that has held the thread for long, and for how long after another has asked. */
+/** The longest rest of an organisation whose step held the thread. */
 const restMsMax = 250;
+
+/** An organisation rests only if another one has asked for a turn within this time. */
 const othersMs = 1_000;
 
 type Waiting = { readonly top: string; readonly begin: () => void };
@@ -12,14 +14,14 @@ type Waiting = { readonly top: string; readonly begin: () => void };
  * is over, and waits for another turn where it is. Turns go to organisations and environments by turns, a slice in each
  * turn of the event loop, so that whoever has much to do waits behind itself. One for the process.
  *
- * Some steps cannot be cut, as to parse a text of a mebibyte. Whoever has held the thread by one for twice the slice, or
- * longer, rests for as long, while there are others: a call of another needs several turns of the event loop, and is
- * behind one such step, not behind one in each of them.
+ * Some steps cannot be interrupted, for example the parsing of a text of one mebibyte. An organisation whose step held the
+ * thread for more than twice the slice rests for as long as the step took, while others ask for turns. A call of another
+ * organisation needs several turns of the event loop, and so waits for one such step instead of one in each turn.
  */
 export class Turns {
   readonly #waiting = new FairQueue<Waiting>();
   readonly #sliceMs: number;
-  /** Until when those at the widest level rest. */
+  /** When the rest of each resting organisation ends. */
   readonly #rests = new Map<string, number>();
   /** Who has the turn, and since when. */
   #turn: { readonly top: string; readonly time: number } | undefined;
@@ -111,7 +113,10 @@ export class Turns {
     const now = performance.now();
     const heldMs = now - time;
     const hasOthers = now - this.#changeTime < othersMs;
-    if (hasOthers && heldMs > 2 * this.#sliceMs) this.#rests.set(top, now + Math.min(heldMs, restMsMax));
+    if (!hasOthers || heldMs <= 2 * this.#sliceMs) return;
+    // Who does not come back would stay here.
+    for (const [other, until] of this.#rests) if (until <= now) this.#rests.delete(other);
+    this.#rests.set(top, now + Math.min(heldMs, restMsMax));
   }
 
   #hear(top: string): void {
