@@ -5,7 +5,7 @@ import type { ReadTurns } from "./read-turns.ts";
 
 type SessionLimits = Pick<ServerLimits, "headersMs" | "idleMs" | "lingerMs">;
 
-/** The connections of HTTP/2, of which each one that has no request for too long is ended. */
+/** The open sessions of HTTP/2. A session that has no request for too long is ended. */
 export class Http2Sessions {
   readonly #limits: SessionLimits;
   readonly #reads: ReadTurns;
@@ -33,7 +33,7 @@ export class Http2Sessions {
     for (const session of this.#open) session.close();
   }
 
-  /** Ends a session that has no request for too long, which Node never does. Answers what stops to look. */
+  /** Ends a session that has no request for too long, which Node never does. Returns a function that stops its timer. */
   #endWhenIdle(session: ServerHttp2Session): () => void {
     const { headersMs, idleMs, lingerMs } = this.#limits;
     const closeAfter = (ms: number) =>

@@ -64,7 +64,6 @@ export class Listener implements Service {
   readonly #sessions: Http2Sessions;
   /** The requests that each connection of HTTP/1.1 has sent and that are not answered yet, in order. */
   readonly #unanswered = new Map<Duplex, Set<ServerResponse>>();
-  readonly #addresses = new Map<string, number>();
   readonly #turns: BeginTurns;
   readonly #reads: ReadTurns;
   #accepted = 0;
@@ -156,7 +155,7 @@ export class Listener implements Service {
     }
     server.removeAllListeners("connection");
     server.on("connection", (socket: Socket) => {
-      const address = this.#countAddress(socket);
+      const address = this.#addressOf(socket);
       if (address === undefined) {
         socket.destroy();
         return;
@@ -190,20 +189,11 @@ export class Listener implements Service {
     return server;
   }
 
-  /** Counts a connection for its address until it closes; undefined where that may have no more. */
-  #countAddress(socket: Socket): string | undefined {
+  /** The address of a connection; undefined where that has as many as it may, or the client has gone by now. */
+  #addressOf(socket: Socket): string | undefined {
     const address = clientAddress(socket);
-    // A client that has gone by now has none.
     if (address === undefined) return undefined;
-    const open = (this.#addresses.get(address) ?? 0) + 1;
-    if (open > this.#options.limits.connectionsPerAddressMax) return undefined;
-    this.#addresses.set(address, open);
-    socket.once("close", () => {
-      const left = (this.#addresses.get(address) ?? 0) - 1;
-      if (left > 0) this.#addresses.set(address, left);
-      else this.#addresses.delete(address);
-    });
-    return address;
+    return this.#reads.connectionsOf(address) < this.#options.limits.connectionsPerAddressMax ? address : undefined;
   }
 
   /** Node reads all requests that are sent ahead, and would serve them all at once. */

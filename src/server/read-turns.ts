@@ -32,8 +32,13 @@ export class ReadTurns {
     this.#groupOf.set(socket, group);
     socket.once("close", () => {
       group.sockets.delete(socket);
-      if (group.sockets.size === 0 && this.#groups.get(address) === group) this.#groups.delete(address);
+      if (group.sockets.size === 0) this.#groups.delete(address);
     });
+  }
+
+  /** How many connections of an address are open. */
+  connectionsOf(address: string): number {
+    return this.#groups.get(address)?.sockets.size ?? 0;
   }
 
   /** Counts a request that has begun on a connection. */
