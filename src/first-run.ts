@@ -14,11 +14,6 @@ import { writeWholeFile } from "./whole-file.ts";
 /** The first organisation's keys: one for each environment. */
 export type FirstKeys = Readonly<Record<EnvironmentKind, string>>;
 
-/** Where the keys are kept, for whoever may read the data folder. */
-export function keysFileOf(config: Config): string {
-  return keysFileIn(config.dataDir);
-}
-
 const keysSchema = z.object({ test: z.string(), production: z.string() });
 
 const allScopes = [Scope.EXECUTE, Scope.READ, Scope.AUTHOR, Scope.ADMIN];
@@ -54,7 +49,7 @@ function keyRow(environment: EnvironmentKind, key: string) {
 }
 
 async function firstKeys(config: Config, keyChecksums: KeyChecksums): Promise<FirstKeys> {
-  const kept = await readKeys(keysFileOf(config));
+  const kept = await readKeys(keysFileIn(config.dataDir));
   const keys = {
     test: config.testKey ?? kept?.test ?? keyChecksums.newKey("test"),
     production: config.productionKey ?? kept?.production ?? keyChecksums.newKey("production"),
@@ -64,7 +59,7 @@ async function firstKeys(config: Config, keyChecksums: KeyChecksums): Promise<Fi
       throw new Error(`the first ${environment} key looks like one of this database's, and its checksum is wrong`);
     }
   }
-  await writeKeys(keysFileOf(config), keys);
+  await writeKeys(keysFileIn(config.dataDir), keys);
   return keys;
 }
 

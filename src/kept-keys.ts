@@ -1,7 +1,8 @@
 import type { Config } from "./config.ts";
+import { keysFileIn } from "./data-dir.ts";
 import { keyTextOf } from "./domain/api-key.ts";
 import type { EnvironmentKind } from "./domain/principal.ts";
-import { keysFileOf, readKeys } from "./first-run.ts";
+import { readKeys } from "./first-run.ts";
 
 /** A key that this process was given by a variable, or keeps in `keys.json`. */
 export type KeptKey = {
@@ -16,7 +17,7 @@ export type FindEnvironment = (hash: string) => Promise<string | undefined>;
 
 /** All of them, those of variables first. */
 export async function listKeptKeys(config: Config, find: FindEnvironment): Promise<readonly KeptKey[]> {
-  const file = keysFileOf(config);
+  const file = keysFileIn(config.dataDir);
   const kept = await readKeys(file);
   const places = [
     { environment: "test", key: config.testKey, place: { variable: "FLOWCALL_TEST_KEY" } },

@@ -1,5 +1,5 @@
 import type { Config } from "./config.ts";
-import { keysFileOf } from "./first-run.ts";
+import { keysFileIn } from "./data-dir.ts";
 import type { Started } from "./prepare-tenants.ts";
 
 export type Welcome = {
@@ -30,7 +30,7 @@ function databaseText({ databaseUrl, dataDir }: Config): string {
 
 function keysText(config: Config, { firstKeys, keys }: Started): string {
   if (firstKeys !== undefined) {
-    return `The first organisation's keys, said this once and kept in ${keysFileOf(config)}:
+    return `The first organisation's keys, said this once and kept in ${keysFileIn(config.dataDir)}:
   test        ${firstKeys.test}
   production  ${firstKeys.production}
 `;
