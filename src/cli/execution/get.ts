@@ -50,8 +50,8 @@ export const get: Command = {
       const json = toJson(NodeRunSchema, nodeRun) as JsonObject;
       const notes = nodeRun.notes.map((note) => `\n  ${printable(note)}`).join("");
       // What failed has none, and null is one.
-      const given = json["output"] === undefined ? "" : `\n${JSON.stringify(json["output"], undefined, 2)}`;
-      output.value(json, `${output.paint(nodeRunText({ ...nodeRun, notes: [] }))}${notes}${given}`);
+      const body = json["output"] === undefined ? "" : `\n${JSON.stringify(json["output"], undefined, 2)}`;
+      output.value(json, `${output.paint(nodeRunText({ ...nodeRun, notes: [] }))}${notes}${body}`);
       return exitCodes.done;
     });
   },

@@ -1,4 +1,4 @@
-import { type Decode, decoderOf, isClosed } from "./content-coding.ts";
+import { type Decode, decoderOf, isUndecodable } from "./content-coding.ts";
 import { HttpFailure } from "./http-failure.ts";
 
 /** An answer whose body has not been read. Header names are in lower case. */
@@ -31,7 +31,7 @@ export async function readAnswerBody({ headers, body }: Reply, { bytesMax }: { b
     body.discard();
     throw new HttpFailure("ANSWER_UNREADABLE", "The server encoded its answer more than once. Ask it for plain data.");
   }
-  if (isClosed(encoding)) {
+  if (isUndecodable(encoding)) {
     body.discard();
     const message = `The answer is in the coding "${encoding}", which is not undone. Ask for plain data.`;
     throw new HttpFailure("ANSWER_UNREADABLE", message);

@@ -15,12 +15,12 @@ export function decoderOf(coding: string): Decode | undefined {
   return decoders.get(coding);
 }
 
-/** Whether data in a coding is no plain data, and nothing here undoes it: the others of IANA's registry. */
-export function isClosed(coding: string): boolean {
-  return closed.has(coding);
+/** Whether a coding of IANA's registry has no decoder here. */
+export function isUndecodable(coding: string): boolean {
+  return undecodable.has(coding);
 }
 
-const closed: ReadonlySet<string> = new Set([
+const undecodable: ReadonlySet<string> = new Set([
   "aes128gcm",
   "compress",
   "dcb",
