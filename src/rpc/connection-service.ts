@@ -8,8 +8,8 @@ import {
   DeleteConnectionResponseSchema,
   ListConnectionsResponseSchema,
 } from "../gen/flowcall/v1/connection_pb.ts";
-import { sealCredentials } from "../scheduler/credentials.ts";
-import type { Sealing } from "../scheduler/sealing.ts";
+import { sealCredentials } from "../scheduler/encryption/credentials.ts";
+import type { Sealing } from "../scheduler/encryption/sealing.ts";
 import type { ConnectionRecord, ConnectionStore } from "../storage/connection-store.ts";
 import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";

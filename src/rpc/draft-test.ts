@@ -13,7 +13,7 @@ import {
   TestDraftResponseSchema,
   type WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
-import { prepareDraftTest } from "../scheduler/draft-test.ts";
+import { prepareDraftTest } from "../scheduler/accept/prepare-draft-test.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";

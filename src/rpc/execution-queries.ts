@@ -14,8 +14,8 @@ import {
   RerunExecutionResponseSchema,
   RetryNodeResponseSchema,
 } from "../gen/flowcall/v1/execution_pb.ts";
-import { executionNotFound } from "../scheduler/refusals.ts";
-import { writtenPerByte } from "../scheduler/runs.ts";
+import { executionNotFound } from "../scheduler/accept/call-errors.ts";
+import { writtenPerByte } from "../scheduler/run/active-runs.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";

@@ -7,8 +7,8 @@ import {
   ExecutionResultSchema,
   ExecutionService,
 } from "../gen/flowcall/v1/execution_pb.ts";
-import type { Started } from "../scheduler/execute-call.ts";
-import { executionNotFound } from "../scheduler/refusals.ts";
+import { executionNotFound } from "../scheduler/accept/call-errors.ts";
+import type { Started } from "../scheduler/accept/execute-call.ts";
 import type { ExecutionStore } from "../storage/execution-store.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";

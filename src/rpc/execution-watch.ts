@@ -11,9 +11,9 @@ import {
   ExecutionEventSchema,
   type ExecutionService,
 } from "../gen/flowcall/v1/execution_pb.ts";
-import { executionNotFound } from "../scheduler/refusals.ts";
-import type { WatchTokens } from "../scheduler/watch-tokens.ts";
-import type { WatchedFact, Watchers } from "../scheduler/watchers.ts";
+import { executionNotFound } from "../scheduler/accept/call-errors.ts";
+import type { WatchTokens } from "../scheduler/encryption/watch-tokens.ts";
+import type { WatchedFact, Watchers } from "../scheduler/waiting/watchers.ts";
 import type { EndNews } from "../storage/execution-events.ts";
 import type { ExecutionReader } from "../storage/execution-reader.ts";
 import type { WorkflowStore } from "../storage/workflow-store.ts";

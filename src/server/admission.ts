@@ -4,7 +4,7 @@ import type { Exchange, Route } from "../domain/door.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
-import { tokenExpired, tokenInvalid } from "../scheduler/watch-tokens.ts";
+import { tokenExpired, tokenInvalid } from "../scheduler/encryption/watch-tokens.ts";
 
 export type Keys = {
   /** Says who a key stands for that came from an address; undefined for a key that is not known or not one. */

@@ -1,7 +1,7 @@
 import type { Clock } from "../domain/clock.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Principal } from "../domain/principal.ts";
-import { tokenExpired, type WatchTokens } from "../scheduler/watch-tokens.ts";
+import { tokenExpired, type WatchTokens } from "../scheduler/encryption/watch-tokens.ts";
 import type { Authenticator } from "./authenticate.ts";
 
 export type TokenBearersOptions = {

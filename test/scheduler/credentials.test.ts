@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { resealCredentials, sealCredentials } from "../../src/scheduler/credentials.ts";
-import { Sealing } from "../../src/scheduler/sealing.ts";
+import { resealCredentials, sealCredentials } from "../../src/scheduler/encryption/credentials.ts";
+import { Sealing } from "../../src/scheduler/encryption/sealing.ts";
 import { createTenant, json, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
 
 const [first, second] = [randomBytes(32), randomBytes(32)];

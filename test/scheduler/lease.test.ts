@@ -1,9 +1,9 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { Lease } from "../../src/scheduler/lease.ts";
-import { Load } from "../../src/scheduler/load.ts";
-import { RequestRates } from "../../src/scheduler/request-rates.ts";
+import { Load } from "../../src/scheduler/limits/capacity.ts";
+import { RequestRates } from "../../src/scheduler/limits/request-rates.ts";
+import { Lease } from "../../src/scheduler/process/lease.ts";
 import { Database } from "../../src/storage/database.ts";
 import { LeaseStore } from "../../src/storage/lease-store.ts";
 import { Line } from "../faults/line.ts";

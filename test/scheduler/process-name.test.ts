@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { hasEnded, nameProcess } from "../../src/scheduler/process-name.ts";
+import { hasEnded, nameProcess } from "../../src/scheduler/process/process-name.ts";
 
 const isTold = process.platform === "linux";
 

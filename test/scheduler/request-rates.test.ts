@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { RequestRates } from "../../src/scheduler/request-rates.ts";
+import { RequestRates } from "../../src/scheduler/limits/request-rates.ts";
 
 beforeEach(() => vi.useFakeTimers({ toFake: ["performance"] }));
 afterEach(() => vi.useRealTimers());

@@ -5,9 +5,9 @@ import type { JsonText } from "../../src/domain/json-text.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { begunRecord } from "../../src/domain/under-way.ts";
 import type { UnderWay } from "../../src/engine/journal.ts";
-import { RecordMemory } from "../../src/scheduler/record-memory.ts";
-import { RunJournal } from "../../src/scheduler/run-journal.ts";
-import type { RunJournalOptions } from "../../src/scheduler/run-journal-options.ts";
+import { RecordMemory } from "../../src/scheduler/limits/memory-budget.ts";
+import { RunJournal } from "../../src/scheduler/run/run-journal.ts";
+import type { RunJournalOptions } from "../../src/scheduler/run/run-journal-options.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 
 class Away extends Error {}

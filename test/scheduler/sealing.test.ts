@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { openRun, Sealing, sealRun, withoutHidden } from "../../src/scheduler/sealing.ts";
+import { openRun, Sealing, sealRun, withoutHidden } from "../../src/scheduler/encryption/sealing.ts";
 import { account, executionCalls } from "../api/execution-calls.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startFlowcall } from "../support/flowcall.ts";

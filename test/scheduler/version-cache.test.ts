@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { VersionCache } from "../../src/scheduler/version-cache.ts";
+import { VersionCache } from "../../src/scheduler/run/version-cache.ts";
 import { echoDefinition } from "../support/flowcall.ts";
 import { computeOf } from "../support/pool.ts";
 

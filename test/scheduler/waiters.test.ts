@@ -2,7 +2,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
 import type { Outcome } from "../../src/domain/execution.ts";
-import { Waiters } from "../../src/scheduler/waiters.ts";
+import { Waiters } from "../../src/scheduler/waiting/waiters.ts";
 import type { Ends, UnreadEnd } from "../../src/storage/result.ts";
 import { createTenant, json, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
 

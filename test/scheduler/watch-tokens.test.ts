@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync } from "node:crypto";
 import { expect, test } from "vitest";
-import { WatchTokens } from "../../src/scheduler/watch-tokens.ts";
+import { WatchTokens } from "../../src/scheduler/encryption/watch-tokens.ts";
 
 const masterKey = Buffer.alloc(32, 7);
 const grant = { environmentId: "a".repeat(24), executionId: "b".repeat(24), keyId: "c".repeat(24) };

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { EventCursor } from "../../src/domain/event-cursor.ts";
 import type { NewExecution } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
-import { type WatchedFact, Watchers } from "../../src/scheduler/watchers.ts";
+import { type WatchedFact, Watchers } from "../../src/scheduler/waiting/watchers.ts";
 import { ExecutionEvents, type JournalPlace } from "../../src/storage/execution-events.ts";
 import { Pool } from "../../src/storage/pool.ts";
 import type { Tables } from "../../src/storage/tables.ts";

@@ -10,7 +10,7 @@ import type { Principal } from "../../src/domain/principal.ts";
 import { reasons } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
-import { WatchTokens } from "../../src/scheduler/watch-tokens.ts";
+import { WatchTokens } from "../../src/scheduler/encryption/watch-tokens.ts";
 import type { Keys } from "../../src/server/admission.ts";
 import { defaultServerLimits, type ServerLimits } from "../../src/server/limits.ts";
 import { Server, type ServerOptions } from "../../src/server/server.ts";

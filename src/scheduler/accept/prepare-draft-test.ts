@@ -1,0 +1,93 @@
+import type { NewExecution } from "../../domain/execution.ts";
+import { isTerminal } from "../../domain/execution.ts";
+import { newId } from "../../domain/id.ts";
+import type { JsonText } from "../../domain/json-text.ts";
+import type { Limits } from "../../domain/limits.ts";
+import { RequestError } from "../../domain/request-error.ts";
+import { type GivenOutputs, givenSeed, recordedSeed } from "../../engine/given-outputs.ts";
+import type { Graph } from "../../engine/graph.ts";
+import type { ProcessPool } from "../../engine/pool/process-pool.ts";
+import type { KeptDraft } from "../../storage/draft-snapshot.ts";
+import type { ExecutionReader } from "../../storage/execution-reader.ts";
+import { flushesOf } from "../run/split-flushes.ts";
+import { type Event, eventOf } from "../run/trigger-event.ts";
+import { executionNotFound } from "./call-errors.ts";
+import type { Accept } from "./execute-call.ts";
+import type { Again } from "./execution-factory.ts";
+
+/** A test of a draft in plain types. */
+export type DraftTestCall = KeptDraft & {
+  readonly organizationId: string;
+  readonly environmentId: string;
+  readonly workflowId: string;
+  /** The workflow's integration. */
+  readonly slug: string;
+  readonly graph: Graph;
+  readonly configId?: string;
+  readonly payload: JsonText;
+  /** Aborts when the caller goes away. */
+  readonly signal: AbortSignal;
+  readonly pool: Pick<ProcessPool, "run">;
+  readonly headers: JsonText;
+  readonly outputs: GivenOutputs;
+  /** An ended execution of the workflow whose outputs stand in, for these nodes or for all. */
+  readonly outputsOf?: { readonly executionId: string; readonly nodeIds: readonly string[] };
+};
+
+export type DraftTestContext = {
+  readonly reader: ExecutionReader;
+  readonly again: Again;
+  readonly limits: Limits;
+  readonly now: number;
+};
+
+/** Makes an execution of a draft whose journal begins with the outputs that stand in for nodes. Throws RequestError. */
+export async function prepareDraftTest(call: DraftTestCall, context: DraftTestContext): Promise<Accept> {
+  const { again, limits, now } = context;
+  const { organizationId, environmentId, workflowId, slug, version, graph, linkedAccount, configId, payload, headers } =
+    call;
+  const start: NewExecution = {
+    id: newId(),
+    organizationId,
+    environmentId,
+    workflowId,
+    version,
+    linkedAccountId: linkedAccount.id,
+    configId: configId ?? linkedAccount.id,
+    type: "ASYNC",
+    source: "TEST",
+    payload,
+    headers,
+  };
+  const execution = { ...start, ...(await again.fieldsOf(graph, { ...start, slug })) };
+  const event: Event = eventOf(execution);
+  const { pool, signal } = call;
+  const path = [organizationId, environmentId] as const;
+  await graph.payloadGate?.check({ payload: event.body, text: payload, path, signal, pool });
+  const given = givenSeed(graph, call.outputs, { limits, now });
+  const recorded = recordedSeed(graph, await readRecorded(call, context), {
+    nodeIds: call.outputsOf?.nodeIds ?? [],
+    // What is given by hand goes before what was recorded.
+    given: new Set(given.map(({ path }) => path)),
+    now,
+  });
+  return { execution, graph, linkedAccount, event, flushes: flushesOf([...recorded, ...given]) };
+}
+
+async function readRecorded(call: DraftTestCall, context: DraftTestContext) {
+  const { organizationId, environmentId, workflowId, outputsOf } = call;
+  const { reader, again } = context;
+  if (outputsOf === undefined) return [];
+  const { executionId, nodeIds } = outputsOf;
+  const summary = await reader.find({ environmentId, executionId });
+  if (summary === undefined || summary.workflowId !== workflowId) throw executionNotFound(executionId);
+  if (!isTerminal(summary.state)) {
+    throw new RequestError("EXECUTION_NOT_ENDED", "The execution goes on. Wait for its end, and try again.", {
+      metadata: { execution_id: summary.id },
+    });
+  }
+  // Of all others nothing stands in for a node.
+  return await again.readKept({ organizationId, environmentId, id: summary.id }, ({ node_id, state }) => {
+    return state === "SUCCESS" && (nodeIds.length === 0 || nodeIds.includes(node_id));
+  });
+}

@@ -1,0 +1,55 @@
+import type { Logger } from "pino";
+import type { ConnectionStore } from "../../storage/connection-store.ts";
+import type { ExecutionStore } from "../../storage/execution-store.ts";
+import { KeyMissing, type Sealing } from "./sealing.ts";
+
+export type MissingKeysOptions = {
+  readonly connections: Pick<ConnectionStore, "listKeyNames">;
+  readonly executions: Pick<ExecutionStore, "listSealed">;
+  readonly sealing: Sealing;
+  /** Whether the process starts all the same. */
+  readonly isAccepted: boolean;
+  readonly log: Logger;
+};
+
+/**
+ * Throws where something in the database is sealed by a key that is not there: a start would look well, and whatever needs
+ * the key would fail or stand still.
+ */
+export async function checkKeys({
+  connections,
+  executions,
+  sealing,
+  isAccepted,
+  log,
+}: MissingKeysOptions): Promise<void> {
+  const there = new Set(sealing.keyNames);
+  const { names, unnamed } = await executions.listSealed();
+  const ofConnections = (await connections.listKeyNames()).filter((name) => !there.has(name));
+  const ofExecutions = names.filter((name) => !there.has(name));
+  const isUnnamed = unnamed.some(({ executionId, sealKey }) => !opens(sealing, executionId, sealKey));
+  const missing = [...new Set([...ofConnections, ...ofExecutions])].map((name) => `the key ${name}`);
+  if (isUnnamed) missing.push("a key without a name");
+  if (missing.length === 0) return;
+  const what = [
+    ...(ofConnections.length > 0 ? ["credentials of connections"] : []),
+    ...(ofExecutions.length > 0 || isUnnamed ? ["executions that have not ended"] : []),
+  ].join(" and ");
+  const message =
+    `${what} are encrypted by ${missing.join(", ")}, which is not there (there: ${[...there].join(", ") || "none"}; a key is ` +
+    "named by a fingerprint). Give it in FLOWCALL_ENCRYPTION_KEYS, behind the one that is to encrypt from now on, or put " +
+    "the file encryption.key back. If it is lost, start with FLOWCALL_MISSING_KEYS=accept: such credentials have to be " +
+    "entered again, and such executions wait until they are stopped or too old";
+  if (!isAccepted) throw new Error(message);
+  log.warn(message);
+}
+
+function opens(sealing: Sealing, executionId: string, sealKey: string): boolean {
+  try {
+    sealing.openKey(executionId, sealKey);
+    return true;
+  } catch (error) {
+    if (!(error instanceof KeyMissing)) throw error;
+    return false;
+  }
+}

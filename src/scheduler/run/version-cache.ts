@@ -1,0 +1,85 @@
+import { fromJsonString } from "@bufbuild/protobuf";
+import type { Account } from "../../domain/account.ts";
+import type { Limits } from "../../domain/limits.ts";
+import type { Definitions } from "../../engine/definitions.ts";
+import type { Graph } from "../../engine/graph.ts";
+import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
+import type { WorkflowStore } from "../../storage/workflow-store.ts";
+
+/**
+ * How many bytes of memory a compiled version takes for each character of its definition: measured from 22 (templates)
+ * to 119 (JSONata of short names).
+ */
+const compiledBytesPerChar = 120;
+
+type Cached = { readonly graph: Promise<Graph>; bytes: number };
+
+export type VersionCacheOptions = {
+  readonly workflows: Pick<WorkflowStore, "loadVersion">;
+  readonly definitions: Pick<Definitions, "load">;
+  readonly limits: Limits;
+};
+
+/** Whose version it is. */
+export type VersionOwner = Pick<Account, "organizationId" | "environmentId">;
+
+/**
+ * Published versions, compiled once. A version never changes, so none goes stale; the longest unused leave first, where
+ * there are too many or where they take too much memory.
+ */
+export class VersionCache {
+  readonly #options: VersionCacheOptions;
+  readonly #cached = new Map<string, Cached>();
+  #bytes = 0;
+
+  constructor(options: VersionCacheOptions) {
+    this.#options = options;
+  }
+
+  get(owner: VersionOwner, workflowId: string, version: number): Promise<Graph> {
+    const key = `${owner.environmentId}/${workflowId}/${version}`;
+    const cached = this.#cached.get(key);
+    if (cached !== undefined) {
+      // Set anew on each use: a Map keeps the order of insertion, and so the longest unused stands first.
+      this.#cached.delete(key);
+      this.#cached.set(key, cached);
+      return cached.graph;
+    }
+    const text = this.#read(owner, workflowId, version);
+    const graph = text.then((definition) => this.#compile(owner, definition));
+    const added: Cached = { graph, bytes: 0 };
+    this.#cached.set(key, added);
+    text.then(({ length }) => this.#weigh(key, added, length * compiledBytesPerChar)).catch(() => undefined);
+    graph.catch(() => this.#drop(key, added));
+    return graph;
+  }
+
+  async #read({ organizationId, environmentId }: VersionOwner, workflowId: string, version: number): Promise<string> {
+    const text = await this.#options.workflows.loadVersion({ organizationId, environmentId, workflowId, version });
+    if (text === undefined) throw new Error(`version ${version} of workflow ${workflowId} is gone`);
+    return text;
+  }
+
+  #compile({ organizationId, environmentId }: VersionOwner, definition: string): Promise<Graph> {
+    const parse = () => fromJsonString(WorkflowDefinitionSchema, definition);
+    return this.#options.definitions.load(parse, [organizationId, environmentId]);
+  }
+
+  #weigh(key: string, cached: Cached, bytes: number): void {
+    if (this.#cached.get(key) !== cached) return;
+    cached.bytes = bytes;
+    this.#bytes += bytes;
+    const { versionsMax, versionsBytesMax } = this.#options.limits;
+    for (const [unused, other] of this.#cached) {
+      // The one that is used now stays, however large it is: whoever runs it has it in memory anyway.
+      if (other === cached || (this.#cached.size <= versionsMax && this.#bytes <= versionsBytesMax)) return;
+      this.#drop(unused, other);
+    }
+  }
+
+  #drop(key: string, cached: Cached): void {
+    if (this.#cached.get(key) !== cached) return;
+    this.#cached.delete(key);
+    this.#bytes -= cached.bytes;
+  }
+}
