@@ -13,13 +13,13 @@ import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { Agent } from "undici";
 import { systemClock } from "../src/domain/clock.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
-import { compileGraph } from "../src/engine/compile-graph.ts";
-import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
+import { compileGraph } from "../src/engine/compile/compile-graph.ts";
+import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
-import type { Journal } from "../src/engine/journal.ts";
+import type { Journal } from "../src/engine/journal/journal.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
-import { runGraph } from "../src/engine/run-graph.ts";
-import { Turns } from "../src/engine/turns.ts";
+import { runGraph } from "../src/engine/run/run-graph.ts";
+import { Turns } from "../src/engine/run/yield-to-event-loop.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 
 const turns = 18;

@@ -8,9 +8,9 @@ import { fork } from "node:child_process";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { defaultLimits } from "../src/domain/limits.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
-import { isCheap } from "../src/engine/query/cheap-query.ts";
-import { evaluateQuery, parseQuery } from "../src/engine/query/evaluate-query.ts";
-import { InlineBudget } from "../src/engine/query/step-watch.ts";
+import { evaluateQuery, parseQuery } from "../src/engine/query/evaluate/evaluate-query.ts";
+import { InlineBudget } from "../src/engine/query/evaluate/step-watch.ts";
+import { isCheap } from "../src/engine/query/syntax/cheap-query.ts";
 
 const runs = Number(process.argv[2] ?? 1_000);
 const visit = { executionId: "e", path: "t", startTime: 0 };

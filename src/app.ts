@@ -15,7 +15,7 @@ import { makeEncryptionKey, readEncryptionKey } from "./encryption-key.ts";
 import { Definitions } from "./engine/definitions.ts";
 import { HttpClient } from "./engine/http/http-client.ts";
 import { ProcessPool } from "./engine/pool/process-pool.ts";
-import { Turns } from "./engine/turns.ts";
+import { Turns } from "./engine/run/yield-to-event-loop.ts";
 import { examplesDir } from "./examples.ts";
 import { portError, requireFreePort } from "./free-port.ts";
 import { createGateway } from "./gateway/gateway.ts";

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { dataDirDefault } from "./data-dir.ts";
 import type { Limits } from "./domain/limits.ts";
 import { nearest } from "./domain/nearest.ts";
-import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow.ts";
+import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow-list.ts";
 import { limitsOf, limitVariables, serverLimitsOf, serverLimitVariables, whole } from "./limit-settings.ts";
 import { heapMib } from "./memory-limits.ts";
 import type { ServerLimits } from "./server/limits.ts";

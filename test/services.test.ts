@@ -6,7 +6,7 @@ import { systemClock } from "../src/domain/clock.ts";
 import { newId } from "../src/domain/id.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
 import type { Service } from "../src/domain/service.ts";
-import { parseEgressAllow } from "../src/engine/http/egress-allow.ts";
+import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
 import { Sealing } from "../src/scheduler/encryption/sealing.ts";

@@ -5,12 +5,12 @@ import { RequestError } from "../domain/request-error.ts";
 import { isObject } from "../domain/violations.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
-import { compileGraph, loadGraph, surroundingsOf } from "./compile-graph.ts";
-import type { Graph } from "./graph.ts";
+import { compileGraph, loadGraph, surroundingsOf } from "./compile/compile-graph.ts";
+import type { Graph } from "./graph/graph.ts";
 import type { PoolTask, ProcessPool } from "./pool/process-pool.ts";
-import { mayBeCheap } from "./query/cheap-query.ts";
+import { mayBeCheap } from "./query/syntax/cheap-query.ts";
+import type { Turns } from "./run/yield-to-event-loop.ts";
 import { payloadSchemaOf } from "./schema/payload-schema.ts";
-import type { Turns } from "./turns.ts";
 
 /** Larger definitions are checked in a child process. */
 const inlineCharsMax = 4 * 1024;

@@ -6,8 +6,8 @@ import { checkJson } from "../domain/json-check.ts";
 import { jsonTextOf, parseJson } from "../domain/json-parse.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Definitions } from "../engine/definitions.ts";
-import type { GivenOutputs } from "../engine/given-outputs.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
+import type { GivenOutputs } from "../engine/seeds/seed-from-outputs.ts";
 import {
   type TestDraftRequest,
   TestDraftResponseSchema,

@@ -13,7 +13,7 @@ import type { Service } from "../domain/service.ts";
 import type { Definitions } from "../engine/definitions.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
-import type { Turns } from "../engine/turns.ts";
+import type { Turns } from "../engine/run/yield-to-event-loop.ts";
 import type { ConfigStore } from "../storage/config-store.ts";
 import type { DayBytesStore } from "../storage/day-bytes-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";

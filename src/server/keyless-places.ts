@@ -1,6 +1,6 @@
 import type { Exchange } from "../domain/door.ts";
 import { RequestError } from "../domain/request-error.ts";
-import { Turns } from "../engine/turns.ts";
+import { Turns } from "../engine/run/yield-to-event-loop.ts";
 import { AddressPlaces, type NoPlace, type Place } from "./address-places.ts";
 import type { ServerLimits } from "./limits.ts";
 

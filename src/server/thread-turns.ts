@@ -1,6 +1,6 @@
 import { type Tenant, turnOfTenant } from "../domain/account.ts";
 import type { Exchange } from "../domain/door.ts";
-import { Turns } from "../engine/turns.ts";
+import { Turns } from "../engine/run/yield-to-event-loop.ts";
 import { Held } from "./held.ts";
 
 /** How long requests with a key may be begun, and large replies written, in one turn of the event loop. */

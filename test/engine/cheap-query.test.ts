@@ -1,9 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { isCheap, mayBeCheap } from "../../src/engine/query/cheap-query.ts";
-import { evaluateQuery, parseQuery } from "../../src/engine/query/evaluate-query.ts";
-import { InlineBudget } from "../../src/engine/query/step-watch.ts";
+import { evaluateQuery, parseQuery } from "../../src/engine/query/evaluate/evaluate-query.ts";
+import { InlineBudget } from "../../src/engine/query/evaluate/step-watch.ts";
+import { isCheap, mayBeCheap } from "../../src/engine/query/syntax/cheap-query.ts";
 
 const visit = { executionId: "e", path: "t", startTime: 0 };
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { JsonLimits } from "../../src/domain/limits.ts";
-import { checkOutput } from "../../src/engine/check-output.ts";
-import { NodeFailure } from "../../src/engine/failure.ts";
+import { NodeFailure } from "../../src/engine/errors/node-failure.ts";
+import { checkOutput } from "../../src/engine/values/check-output.ts";
 
 const limits: JsonLimits = { bytesMax: 100, valuesMax: 10, depthMax: 3, keysMax: 4 };
 

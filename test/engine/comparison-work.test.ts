@@ -1,10 +1,10 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { NodeFailure } from "../../src/engine/failure.ts";
-import { type OperatorName, operators } from "../../src/engine/operators.ts";
-import { ComparisonWork, comparisonWorkMax, Side } from "../../src/engine/side.ts";
-import { TextSearch } from "../../src/engine/text-search.ts";
+import { ComparisonWork, comparisonWorkMax, Side } from "../../src/engine/comparison/operand.ts";
+import { type OperatorName, operators } from "../../src/engine/comparison/operators.ts";
+import { TextSearch } from "../../src/engine/comparison/text-search.ts";
+import { NodeFailure } from "../../src/engine/errors/node-failure.ts";
 import { run, start } from "./workflow.ts";
 
 const many = (count: number, make: (index: number) => JsonValue) =>

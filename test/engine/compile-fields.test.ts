@@ -1,7 +1,7 @@
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { loadGraph } from "../../src/engine/compile-graph.ts";
+import { loadGraph } from "../../src/engine/compile/compile-graph.ts";
 import { WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
 import { type Case, checkProblems as check, comparing, only, response, transform } from "./definitions.ts";
 import { start } from "./workflow.ts";

@@ -1,8 +1,8 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
-import type { Graph } from "../../src/engine/graph.ts";
-import { retrySeed } from "../../src/engine/retry-seed.ts";
+import type { Graph } from "../../src/engine/graph/graph.ts";
+import { retrySeed } from "../../src/engine/seeds/seed-from-retry.ts";
 import { checkProblems } from "./definitions.ts";
 import { begin, compile, type Ended, ended, type NodeJson, type RunOptions, settle, start } from "./workflow.ts";
 

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { Turns } from "../../src/engine/turns.ts";
+import { Turns } from "../../src/engine/run/yield-to-event-loop.ts";
 import { begin, type Ended, ended, type NodeJson, type RunOptions, run, settle, start } from "./workflow.ts";
 
 const answer: NodeJson = { id: "r", response: { data: "{{node.g.body}}" } };

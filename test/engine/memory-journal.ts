@@ -1,7 +1,7 @@
 import type { Clock } from "../../src/domain/clock.ts";
 import type { NodeRun } from "../../src/domain/execution.ts";
-import type { Journal, Waited } from "../../src/engine/journal.ts";
-import { bytesOf, recordsTooLarge } from "../../src/engine/record-bytes.ts";
+import type { Journal, Waited } from "../../src/engine/journal/journal.ts";
+import { bytesOf, recordsTooLarge } from "../../src/engine/journal/record-bytes.ts";
 
 /** A journal in memory. Its records outlive a run, so that a test can replay them. */
 export class MemoryJournal implements Journal {

@@ -1,9 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { matchesLike } from "../../src/engine/like.ts";
-import { type OperatorName, operators } from "../../src/engine/operators.ts";
-import { ComparisonWork, Side } from "../../src/engine/side.ts";
+import { matchesLike } from "../../src/engine/comparison/like-pattern.ts";
+import { ComparisonWork, Side } from "../../src/engine/comparison/operand.ts";
+import { type OperatorName, operators } from "../../src/engine/comparison/operators.ts";
 import { run, start } from "./workflow.ts";
 
 /** Expects whether `left operator right` holds. */

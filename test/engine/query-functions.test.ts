@@ -3,9 +3,9 @@ import { createRequire } from "node:module";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { evaluateQuery, parseQuery } from "../../src/engine/query/evaluate-query.ts";
-import { functionNames } from "../../src/engine/query/query-names.ts";
-import { TimeZones } from "../../src/engine/query/time-zones.ts";
+import { evaluateQuery, parseQuery } from "../../src/engine/query/evaluate/evaluate-query.ts";
+import { TimeZones } from "../../src/engine/query/functions/time-zones.ts";
+import { functionNames } from "../../src/engine/query/syntax/unknown-names.ts";
 import { compile, run, start } from "./workflow.ts";
 
 const zones = new TimeZones();

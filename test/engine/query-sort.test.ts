@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import jsonata from "jsonata";
 import { expect, test } from "vitest";
-import { registerFunctions } from "../../src/engine/query/functions.ts";
+import { registerFunctions } from "../../src/engine/query/functions/functions.ts";
 
 /** What a query gives, or the code that it fails with, with JSONata's own functions and with ours in their place. */
 async function check(query: string, input: unknown) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { compileRegex } from "../../src/engine/query/regex-engine.ts";
+import { compileRegex } from "../../src/engine/regex/regex-engine.ts";
 
 /** Letters, blanks and line ends of ASCII and of others, and what RE2 alone would read otherwise. */
 const texts = [

@@ -3,11 +3,11 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { isObject } from "../../src/domain/violations.ts";
-import { Problems } from "../../src/engine/problems.ts";
+import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
 import { checkPayload } from "../../src/engine/schema/payload-schema.ts";
 import { anyItem, SchemaPaths, type Step } from "../../src/engine/schema/schema-paths.ts";
-import type { Schema } from "../../src/engine/schema/schema-run.ts";
+import type { Schema } from "../../src/engine/schema/schema-validation.ts";
 import { Field, Names } from "../../src/engine/templates/field.ts";
 import { walk } from "../../src/engine/templates/reference.ts";
 

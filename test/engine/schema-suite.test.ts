@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { Problems } from "../../src/engine/problems.ts";
+import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
-import { SchemaRun, Visit, workMax } from "../../src/engine/schema/schema-run.ts";
+import { SchemaRun, Visit, workMax } from "../../src/engine/schema/schema-validation.ts";
 import { Field, Names } from "../../src/engine/templates/field.ts";
 
 type Group = {

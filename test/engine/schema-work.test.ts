@@ -1,9 +1,9 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { Problems } from "../../src/engine/problems.ts";
+import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
 import { tryPayload } from "../../src/engine/schema/payload-schema.ts";
-import { workMax } from "../../src/engine/schema/schema-run.ts";
+import { workMax } from "../../src/engine/schema/schema-validation.ts";
 import { Field, Names } from "../../src/engine/templates/field.ts";
 
 function check(json: JsonObject, payload: JsonObject, budget = workMax) {

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { RequestError } from "../../src/domain/request-error.ts";
-import { Problems } from "../../src/engine/problems.ts";
+import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
 import { deriveSchemaOf } from "../../src/engine/schema/derive-schema.ts";
 import { checkPayload } from "../../src/engine/schema/payload-schema.ts";

@@ -1,6 +1,6 @@
 import { setImmediate as nextLoopTurn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { Turns } from "../../src/engine/turns.ts";
+import { Turns } from "../../src/engine/run/yield-to-event-loop.ts";
 
 /** Waits for a turn, and tells when it came. */
 async function take(turns: Turns, organization: string, told: string[]): Promise<void> {

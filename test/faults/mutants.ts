@@ -6,7 +6,7 @@ import { HttpClient } from "../../src/engine/http/http-client.ts";
 import { ProcessPool } from "../../src/engine/pool/process-pool.ts";
 import { taskLoaders } from "../../src/engine/pool/tasks.ts";
 import { textOf } from "../../src/engine/templates/reference.ts";
-import { Texts } from "../../src/engine/templates/texts.ts";
+import { Texts } from "../../src/engine/templates/text-budget.ts";
 import { Load } from "../../src/scheduler/limits/capacity.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
 import { RunClock } from "../../src/scheduler/run/run-clock.ts";

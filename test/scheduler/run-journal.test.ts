@@ -4,7 +4,7 @@ import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { begunRecord } from "../../src/domain/under-way.ts";
-import type { UnderWay } from "../../src/engine/journal.ts";
+import type { UnderWay } from "../../src/engine/journal/journal.ts";
 import { RecordMemory } from "../../src/scheduler/limits/memory-budget.ts";
 import { RunJournal } from "../../src/scheduler/run/run-journal.ts";
 import type { RunJournalOptions } from "../../src/scheduler/run/run-journal-options.ts";

@@ -1,7 +1,7 @@
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { Definitions } from "../../src/engine/definitions.ts";
 import { ProcessPool } from "../../src/engine/pool/process-pool.ts";
-import { Turns } from "../../src/engine/turns.ts";
+import { Turns } from "../../src/engine/run/yield-to-event-loop.ts";
 
 /** Where runs are computed that belong to no service: a pool for each set of limits, shared by the files of a worker. */
 export function computeOf(limits: Limits = defaultLimits) {

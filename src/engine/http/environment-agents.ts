@@ -1,5 +1,5 @@
 import { Agent, type buildConnector, type Client, Pool } from "undici";
-import { KeptClient } from "./kept-client.ts";
+import { KeptClient } from "./keep-alive-client.ts";
 
 /**
  * One undici agent per environment, so that no connection, and nothing that a server left on one, passes from one

@@ -1,16 +1,16 @@
 import { lookup } from "node:dns/promises";
 import type { Service } from "../../domain/service.ts";
 import { type ReadReply, type Reply, readAnswerBody } from "./answer-body.ts";
-import { Deadline } from "./deadline.ts";
-import { guardedConnector, type Resolve } from "./dial.ts";
-import type { EgressAllow } from "./egress-allow.ts";
-import { EgressRules } from "./egress-rules.ts";
+import { Deadline } from "./call-deadline.ts";
+import type { EgressAllow } from "./egress-allow-list.ts";
 import { EnvironmentAgents } from "./environment-agents.ts";
-import { exchange, failureOf, type Sender } from "./exchange.ts";
+import { guardedConnector, type Resolve } from "./guarded-connector.ts";
 import { HttpFailure } from "./http-failure.ts";
 import type { HttpAnswer, HttpRequest } from "./http-request.ts";
 import { type Hop, locationOf, redirectedHop } from "./redirect.ts";
 import { checkRequestHeaders } from "./request-headers.ts";
+import { exchange, failureOf, type Sender } from "./send-hop.ts";
+import { EgressRules } from "./ssrf-guard.ts";
 import { readTargetUrl } from "./target-url.ts";
 
 /*

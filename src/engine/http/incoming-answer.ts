@@ -1,6 +1,6 @@
 import type { Dispatcher } from "undici";
 import type { Reply, ReplyBody } from "./answer-body.ts";
-import type { Deadline } from "./deadline.ts";
+import type { Deadline } from "./call-deadline.ts";
 import { HttpFailure } from "./http-failure.ts";
 
 /**

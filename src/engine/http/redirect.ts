@@ -1,7 +1,7 @@
 import type { Reply } from "./answer-body.ts";
-import type { EgressRules } from "./egress-rules.ts";
 import { HttpFailure } from "./http-failure.ts";
 import type { HeaderPair, HttpMethod } from "./http-request.ts";
+import type { EgressRules } from "./ssrf-guard.ts";
 import { plainHost, portOf, readTargetUrl } from "./target-url.ts";
 
 /** One request of a call: the first, or what a redirect made of it. */

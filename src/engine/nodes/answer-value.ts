@@ -1,7 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { parse } from "content-type";
-import { NodeFailure } from "../failure.ts";
-import { parseLossless } from "../lossless-json.ts";
+import { NodeFailure } from "../errors/node-failure.ts";
+import { parseLossless } from "../values/lossless-json.ts";
 
 /** What the author asks the body of an answer to be. */
 export type AnswerKind = "AUTO" | "JSON" | "TEXT" | "BYTES";

@@ -3,13 +3,13 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { Limits } from "../../domain/limits.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import type { HttpMultipart, HttpNode } from "../../gen/flowcall/v1/definition_pb.ts";
-import { checkOutput } from "../check-output.ts";
-import { NodeFailure } from "../failure.ts";
+import { NodeFailure } from "../errors/node-failure.ts";
 import type { Field } from "../templates/field.ts";
-import { compileJson } from "../templates/json.ts";
+import { compileJson } from "../templates/json-template.ts";
 import type { Scope } from "../templates/reference.ts";
-import { compileText } from "../templates/text.ts";
-import { requestTooLarge, type Texts } from "../templates/texts.ts";
+import { requestTooLarge, type Texts } from "../templates/text-budget.ts";
+import { compileText } from "../templates/text-template.ts";
+import { checkOutput } from "../values/check-output.ts";
 import { checkName, compileFields, compileRepeated } from "./http-fields.ts";
 
 /** A body to send, with the content type that it has unless the author names another. */

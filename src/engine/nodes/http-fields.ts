@@ -1,8 +1,8 @@
 import type { HttpField } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
-import { loneReference, splitTemplates, textTemplate } from "../templates/text.ts";
-import { requestTooLarge, type Texts } from "../templates/texts.ts";
+import { requestTooLarge, type Texts } from "../templates/text-budget.ts";
+import { loneReference, splitTemplates, textTemplate } from "../templates/text-template.ts";
 
 /** Names and values, in the author's order. */
 export type RenderPairs = (scope: Scope) => readonly (readonly [name: string, value: string])[];

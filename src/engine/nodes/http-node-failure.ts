@@ -1,4 +1,4 @@
-import { NodeFailure } from "../failure.ts";
+import { NodeFailure } from "../errors/node-failure.ts";
 import type { HttpFailure } from "../http/http-failure.ts";
 
 /** What a failed call is to its node: only what may go better the next time is tried again. */

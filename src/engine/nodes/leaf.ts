@@ -3,15 +3,15 @@ import type { ExecutionType } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { HttpAnswer, HttpRequest } from "../http/http-request.ts";
-import type { Waited } from "../journal.ts";
+import type { Waited } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
-import type { QueryVisit } from "../query/functions.ts";
+import type { QueryVisit } from "../query/functions/functions.ts";
 import type { Field } from "../templates/field.ts";
 import type { Reference, TextScope } from "../templates/reference.ts";
-import { compileDelay } from "./delay.ts";
-import { compileHttp } from "./http.ts";
-import { compileTransform } from "./transform.ts";
+import { compileDelay } from "./delay-node.ts";
+import { compileHttp } from "./http-node.ts";
+import { compileTransform } from "./transform-node.ts";
 
 /** The kinds of node that do one thing and know nothing of the graph around them. */
 type LeafKind = "transform" | "delay" | "http";

@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { DataSizes } from "../query/data-size.ts";
 import { type Reference, type TextScope, walk } from "../templates/reference.ts";
+import { DataSizes } from "../values/data-size.ts";
 
 /** A value that a task reads, and where it is from, if it is from one place. */
 export type Data = { readonly value: JsonValue | undefined; readonly reference?: Reference | undefined };

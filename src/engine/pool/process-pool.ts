@@ -7,11 +7,11 @@
 import { FairQueue } from "../../domain/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
-import { cacheFolder } from "./cache-folder.ts";
-import { Checks } from "./checks.ts";
-import { Child, type ChildEnd } from "./child.ts";
+import { Checks } from "./check-admission.ts";
+import { Child, type ChildEnd } from "./child-process.ts";
+import { cacheFolder } from "./compile-cache-folder.ts";
+import { Shares } from "./fair-shares.ts";
 import { encodeFrame } from "./frame.ts";
-import { Shares } from "./shares.ts";
 import type { TaskKind, TaskReply, TaskRequest } from "./tasks.ts";
 
 /** How long a child is kept that has nothing to do, beside the few that are kept for longer. */

@@ -1,8 +1,8 @@
 import type { Limits } from "../../domain/limits.ts";
-import type { DefinitionReply, DefinitionRequest } from "./definition-task.ts";
-import type { PayloadReply, PayloadRequest } from "./payload-task.ts";
-import type { QueryReply, QueryRequest } from "./query-task.ts";
-import type { RuleReply, RuleRequest } from "./rule-task.ts";
+import type { DefinitionReply, DefinitionRequest } from "../child/definition-task.ts";
+import type { PayloadReply, PayloadRequest } from "../child/payload-task.ts";
+import type { QueryReply, QueryRequest } from "../child/query-task.ts";
+import type { RuleReply, RuleRequest } from "../child/rule-task.ts";
 
 /** What children do: what each kind of task is asked, and what it answers. Values travel as JSON texts beside both. */
 export type Tasks = {
@@ -25,8 +25,8 @@ export type RunTask<Kind extends TaskKind> = (request: TaskRequest<Kind>) => Tas
 
 /** Each kind is loaded when it is first asked for: most children see queries alone, and stay small. */
 export const taskLoaders: { readonly [Kind in TaskKind]: (limits: Limits) => Promise<RunTask<Kind>> } = {
-  query: async (limits) => (await import("./query-task.ts")).createQueryTask(limits),
-  rule: async () => (await import("./rule-task.ts")).createRuleTask(),
-  payload: async () => (await import("./payload-task.ts")).createPayloadTask(),
-  definition: async (limits) => (await import("./definition-task.ts")).createDefinitionTask(limits),
+  query: async (limits) => (await import("../child/query-task.ts")).createQueryTask(limits),
+  rule: async () => (await import("../child/rule-task.ts")).createRuleTask(),
+  payload: async () => (await import("../child/payload-task.ts")).createPayloadTask(),
+  definition: async (limits) => (await import("../child/definition-task.ts")).createDefinitionTask(limits),
 };

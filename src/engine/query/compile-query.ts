@@ -1,22 +1,22 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { CheckedOutput } from "../check-output.ts";
-import { NodeFailure } from "../failure.ts";
+import { NodeFailure } from "../errors/node-failure.ts";
 import type { Attempt } from "../nodes/leaf.ts";
 import type { Data } from "../pool/data-texts.ts";
 import type { Field } from "../templates/field.ts";
-import { bindTemplates, type Variable } from "../templates/query-text.ts";
-import { bindValues } from "./bind-values.ts";
-import { isCheap, mayBeCheap } from "./cheap-query.ts";
-import { DataSizes, inlineCharsMax } from "./data-size.ts";
-import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "./evaluate-query.ts";
+import { CheckedOutput } from "../values/check-output.ts";
+import { DataSizes, inlineCharsMax } from "../values/data-size.ts";
+import { bindTemplates, type Variable } from "./bind-templates.ts";
+import { bindValues } from "./evaluate/bind-values.ts";
+import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "./evaluate/evaluate-query.ts";
+import { InlineBudget } from "./evaluate/step-watch.ts";
 import { runInPool } from "./pooled-query.ts";
-import { unknownName } from "./query-names.ts";
-import { lineAndColumn, placeOfError, type QuerySource } from "./query-place.ts";
-import { resultSchemaOf } from "./result-schema.ts";
-import { roundedLiteral } from "./rounded-literal.ts";
-import { InlineBudget } from "./step-watch.ts";
+import { isCheap, mayBeCheap } from "./syntax/cheap-query.ts";
+import { lineAndColumn, placeOfError, type QuerySource } from "./syntax/error-position.ts";
+import { resultSchemaOf } from "./syntax/result-schema.ts";
+import { roundedLiteral } from "./syntax/rounded-literal.ts";
+import { unknownName } from "./syntax/unknown-names.ts";
 
 /** A compiled JSONata query. It keeps nothing of a run, so many may run it at once. */
 export type Query = {

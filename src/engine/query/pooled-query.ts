@@ -1,11 +1,11 @@
 import type { Limits } from "../../domain/limits.ts";
 import { unreachable } from "../../domain/unreachable.ts";
-import { type FailureReason, NodeFailure } from "../failure.ts";
+import { type FailureReason, NodeFailure } from "../errors/node-failure.ts";
 import { type Data, DataTexts } from "../pool/data-texts.ts";
 import type { TaskRequest } from "../pool/tasks.ts";
+import type { DataSizes } from "../values/data-size.ts";
 import type { BoundQuery, QueryRun } from "./compile-query.ts";
-import type { DataSizes } from "./data-size.ts";
-import { overdueText } from "./step-watch.ts";
+import { overdueText } from "./evaluate/step-watch.ts";
 
 /** How a query ended in a child process. */
 type PooledEnd =

@@ -2,7 +2,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { Keyword } from "./compile-schema.ts";
 import { allItems, count, list, spendText, wholeNumber } from "./keyword-parts.ts";
 import { type Compile, forArray } from "./keyword-types.ts";
-import type { Visit } from "./schema-run.ts";
+import type { Visit } from "./schema-validation.ts";
 
 /** The keywords of arrays, but for the one that needs to know of all others. */
 export const arrayKeywords: Readonly<Record<string, Compile>> = {

@@ -12,11 +12,11 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { RE2JS } from "re2js";
 import { jsonPath } from "../../domain/json-refusal.ts";
 import { isObject } from "../../domain/violations.ts";
-import { compileRegex } from "../query/regex-engine.ts";
+import { compileRegex } from "../regex/regex-engine.ts";
 import type { Field } from "../templates/field.ts";
+import { fragmentOf, pointerOf, referredIn } from "./json-pointer.ts";
 import { annotations, keywords } from "./keywords.ts";
-import { fragmentOf, pointerOf, referredIn } from "./referred.ts";
-import { type Check, type Schema, shortText } from "./schema-run.ts";
+import { type Check, type Schema, shortText } from "./schema-validation.ts";
 
 const dialect = "https://json-schema.org/draft/2020-12/schema";
 

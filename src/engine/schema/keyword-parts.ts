@@ -3,7 +3,7 @@ import type { RE2JS } from "re2js";
 import { isObject } from "../../domain/violations.ts";
 import type { Keyword } from "./compile-schema.ts";
 import { canonicalText } from "./json-values.ts";
-import { type Schema, shortText, type Visit } from "./schema-run.ts";
+import { type Schema, shortText, type Visit } from "./schema-validation.ts";
 
 /** Compiles a keyword that bounds how many there are of something. */
 export function count<Value>(

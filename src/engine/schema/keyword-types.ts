@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { isObject } from "../../domain/violations.ts";
 import type { Keyword } from "./compile-schema.ts";
-import type { Check, Visit } from "./schema-run.ts";
+import type { Check, Visit } from "./schema-validation.ts";
 
 export type Compile = (keyword: Keyword) => Check | undefined;
 

@@ -18,7 +18,7 @@ import {
 } from "./keyword-parts.ts";
 import { type Compile, forArray, forNumber, forObject, forText } from "./keyword-types.ts";
 import { objectKeywords } from "./object-keywords.ts";
-import { type Check, shortText } from "./schema-run.ts";
+import { type Check, shortText } from "./schema-validation.ts";
 
 /** How each keyword is compiled. Values are checked in this order: what is unevaluated is known at the end. */
 export const keywords: Readonly<Record<string, Compile>> = {

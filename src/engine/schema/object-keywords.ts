@@ -3,7 +3,7 @@ import { isObject } from "../../domain/violations.ts";
 import type { Keyword } from "./compile-schema.ts";
 import { all, compilePattern, count, entriesOf, isMatch, map, memberCount, textList } from "./keyword-parts.ts";
 import { type Compile, forObject } from "./keyword-types.ts";
-import { shortText, type Visit } from "./schema-run.ts";
+import { shortText, type Visit } from "./schema-validation.ts";
 
 /** The keywords of objects, but for those that need to know of others. */
 export const objectKeywords: Readonly<Record<string, Compile>> = {

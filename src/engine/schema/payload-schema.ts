@@ -1,10 +1,10 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
-import { Problems } from "../problems.ts";
+import { Problems } from "../errors/problems.ts";
 import { Field, Names } from "../templates/field.ts";
 import { compileSchema } from "./compile-schema.ts";
-import { nestedMax, type Schema, SchemaExhausted, SchemaRun, Visit, workMax } from "./schema-run.ts";
+import { nestedMax, type Schema, SchemaExhausted, SchemaRun, Visit, workMax } from "./schema-validation.ts";
 
 const panel = "start.api_call";
 

@@ -1,9 +1,9 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { RE2JS } from "re2js";
 import { isObject } from "../../domain/violations.ts";
-import { compileRegex } from "../query/regex-engine.ts";
+import { compileRegex } from "../regex/regex-engine.ts";
 import { isIndex } from "../templates/reference.ts";
-import { referredIn } from "./referred.ts";
+import { referredIn } from "./json-pointer.ts";
 
 /** Any item of a list, as a step of a path. */
 export const anyItem = Symbol("any item");

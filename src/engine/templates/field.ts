@@ -1,12 +1,12 @@
 import { defaultLimits, type Limits } from "../../domain/limits.ts";
 import { type PathPart, readOldPath, readPath } from "../../domain/path.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { Place, ProblemReason, Problems } from "../problems.ts";
+import type { Place, ProblemReason, Problems } from "../errors/problems.ts";
 import type { KnownNames } from "./known-names.ts";
-import { meantPath } from "./meant-path.ts";
-import { looksComputed } from "./path.ts";
 import type { Reference, Source } from "./reference.ts";
-import { type TextFailure, Texts } from "./texts.ts";
+import { meantPath } from "./suggest-path.ts";
+import { looksComputed } from "./template-syntax.ts";
+import { type TextFailure, Texts } from "./text-budget.ts";
 
 /** A template, for the check of what is there when it is read. */
 export type Read = { readonly place: Place; readonly reference: Reference; readonly use: Use };

@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../../domain/json-text.ts";
-import type { Texts } from "./texts.ts";
+import type { Texts } from "./text-budget.ts";
 
 /** What one template reads: where its value comes from, and the members and indexes on the way down. */
 export type Reference = {

@@ -1,5 +1,5 @@
 import { RequestError } from "../../domain/request-error.ts";
-import type { Graph } from "../../engine/graph.ts";
+import type { Graph } from "../../engine/graph/graph.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import type { ExecuteCall } from "./execute-call.ts";
 

@@ -2,7 +2,7 @@ import type { NewExecution } from "../../domain/execution.ts";
 import { newId } from "../../domain/id.ts";
 import { checkJson } from "../../domain/json-check.ts";
 import type { Limits } from "../../domain/limits.ts";
-import type { Graph } from "../../engine/graph.ts";
+import type { Graph } from "../../engine/graph/graph.ts";
 import type { ConfigStore } from "../../storage/config-store.ts";
 import type { ResolvedCall } from "../../storage/resolve-call.ts";
 import { startFields } from "../run/field-values.ts";

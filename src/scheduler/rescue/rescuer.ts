@@ -4,7 +4,7 @@ import type { Tenant } from "../../domain/account.ts";
 import type { Outcome } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
-import { recordsTooLarge } from "../../engine/record-bytes.ts";
+import { recordsTooLarge } from "../../engine/journal/record-bytes.ts";
 import type { ClaimedExecution } from "../../storage/claim.ts";
 import type { Claim } from "../../storage/claim-row.ts";
 import type { ExecutionStore } from "../../storage/execution-store.ts";

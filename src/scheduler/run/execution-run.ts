@@ -5,12 +5,12 @@ import type { Answer, NewExecution, NodeRun, Outcome } from "../../domain/execut
 import { timeOfId } from "../../domain/id.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
-import { answerAmong } from "../../engine/find-answer.ts";
-import type { Graph } from "../../engine/graph.ts";
+import type { Graph } from "../../engine/graph/graph.ts";
+import { answerAmong } from "../../engine/graph/recorded-answer.ts";
 import type { HttpClient } from "../../engine/http/http-client.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
-import { runGraph } from "../../engine/run-graph.ts";
-import type { Turns } from "../../engine/turns.ts";
+import { runGraph } from "../../engine/run/run-graph.ts";
+import type { Turns } from "../../engine/run/yield-to-event-loop.ts";
 import type { Begin, BoundExecution } from "../../storage/begin.ts";
 import type { ClaimedExecution } from "../../storage/claim.ts";
 import type { Claim } from "../../storage/claim-row.ts";

@@ -2,8 +2,8 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { NewExecution } from "../../domain/execution.ts";
 import { parseFields, resolveFields } from "../../domain/fields.ts";
 import type { JsonText } from "../../domain/json-text.ts";
-import type { Graph } from "../../engine/graph.ts";
-import type { RunValues } from "../../engine/run-scope.ts";
+import type { Graph } from "../../engine/graph/graph.ts";
+import type { RunValues } from "../../engine/run/run-scope.ts";
 import type { ConfigStore } from "../../storage/config-store.ts";
 
 type Values = Pick<RunValues, "applicationFields" | "workflowFields">;

@@ -1,5 +1,5 @@
 import type { NodeRun } from "../../domain/execution.ts";
-import { bytesOf } from "../../engine/record-bytes.ts";
+import { bytesOf } from "../../engine/journal/record-bytes.ts";
 import { flushLength } from "./split-flushes.ts";
 
 /** What a run has recorded and not committed, in the order in which it was recorded. */

@@ -1,5 +1,5 @@
 import type { NodeRun } from "../../domain/execution.ts";
-import { bytesOf } from "../../engine/record-bytes.ts";
+import { bytesOf } from "../../engine/journal/record-bytes.ts";
 
 type Entry = { readonly run: NodeRun; readonly place: number; readonly bytes: number };
 

@@ -1,8 +1,8 @@
 import type { NodeRun } from "../../domain/execution.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import { isBegun } from "../../domain/under-way.ts";
-import type { Journal, UnderWay, Waited } from "../../engine/journal.ts";
-import { bytesOf, recordsTooLarge } from "../../engine/record-bytes.ts";
+import type { Journal, UnderWay, Waited } from "../../engine/journal/journal.ts";
+import { bytesOf, recordsTooLarge } from "../../engine/journal/record-bytes.ts";
 import type { Flush } from "../../storage/flush.ts";
 import { BeginTimes } from "./begin-times.ts";
 import { Waits } from "./idle-detector.ts";

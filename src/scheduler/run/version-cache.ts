@@ -2,7 +2,7 @@ import { fromJsonString } from "@bufbuild/protobuf";
 import type { Account } from "../../domain/account.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Definitions } from "../../engine/definitions.ts";
-import type { Graph } from "../../engine/graph.ts";
+import type { Graph } from "../../engine/graph/graph.ts";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { WorkflowStore } from "../../storage/workflow-store.ts";
 

@@ -1,6 +1,6 @@
 import type { NodeRun } from "../../domain/execution.ts";
 import { begunRecord } from "../../domain/under-way.ts";
-import type { UnderWay } from "../../engine/journal.ts";
+import type { UnderWay } from "../../engine/journal/journal.ts";
 
 /** How long a node is under way before that is recorded. */
 export const begunAfterMs = 250;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { deniedPorts } from "../../../src/engine/http/denied-ports.ts";
-import { parseEgressAllow } from "../../../src/engine/http/egress-allow.ts";
-import { EgressRules } from "../../../src/engine/http/egress-rules.ts";
+import { parseEgressAllow } from "../../../src/engine/http/egress-allow-list.ts";
+import { EgressRules } from "../../../src/engine/http/ssrf-guard.ts";
 import { countDials, expectNoAddress, failureOf, listen, request, serve, startClient } from "./outside.ts";
 import { insideNames, urlForms } from "./url-forms.ts";
 

@@ -1,0 +1,184 @@
+import type { Limits } from "../../domain/limits.ts";
+import { type PathPart, readPath } from "../../domain/path.ts";
+import { unreachable } from "../../domain/unreachable.ts";
+import {
+  type Node,
+  NodeSettings_Delivery,
+  type ResponseNode,
+  type RetryPolicy,
+  RetryPolicy_Strategy,
+  TerminateNode_Result,
+} from "../../gen/flowcall/v1/definition_pb.ts";
+import type { LeafStep, Level, Retry, Step } from "../graph/graph.ts";
+import { type Leaf, type LeafTools, leaves } from "../nodes/leaf.ts";
+import type { QueryCompiler } from "../query/compile-query.ts";
+import { type Condition, compileRule } from "../rules/compile-rule.ts";
+import { Field, type Names } from "../templates/field.ts";
+import { compileJson } from "../templates/json-template.ts";
+import { compileText } from "../templates/text-template.ts";
+import { compileGroup } from "./compile-group.ts";
+
+/** A node by itself, before its place in the graph is known. */
+export type CompiledNode = {
+  readonly skipOnError: boolean;
+  readonly isHidden: boolean;
+  readonly conditions?: Condition;
+  readonly makeStep: MakeStep;
+};
+
+/** Makes the step, for a Group with its finished level. */
+type MakeStep = (level: Level) => Step;
+
+/** What nodes are compiled with. One for each definition. */
+type NodeTools = { readonly names: Names; readonly limits: Limits; readonly queries: QueryCompiler };
+
+/** Compiles what a node does and its settings, and reports every problem in them. Undefined where it has no kind. */
+export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefined {
+  const { settings, kind } = node;
+  if (kind.case === undefined) {
+    return undefined;
+  }
+  const settingsField = new Field(tools.names, node.id, "settings");
+  const isAtMostOnce = settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE;
+  const retry = compileRetry(settings?.retry, settingsField.member("retry"));
+  const { httpTimeoutMs, nodeTimeoutMs } = tools.limits;
+  const timeoutMs = settings?.timeoutMs ?? (kind.case === "http" ? httpTimeoutMs : nodeTimeoutMs);
+  if (timeoutMs < 1 || timeoutMs > timeoutMsMax) {
+    settingsField
+      .member("timeout_ms")
+      .error("TIMEOUT_INVALID", `A time-out must be 1 to ${timeoutMsMax} ms, not ${timeoutMs}.`);
+  }
+  const conditions = settings?.conditions && compileRule(settings.conditions, settingsField.member("conditions"));
+  checkEncryptedFields(node, settingsField.member("encrypted_output_fields"));
+  warnOfIgnored(node, settingsField);
+  const makeStep = compileStep(
+    kind,
+    { retry: isAtMostOnce ? once : retry, timeoutMs, isAtMostOnce },
+    { ...tools, field: new Field(tools.names, node.id, kind.case) },
+  );
+  const { skipOnError = false, hideNodeRequest: isHidden = false } = settings ?? {};
+  return { skipOnError, isHidden, ...(conditions && { conditions }), makeStep };
+}
+
+const timeoutMsMax = 7_200_000;
+const retryDelayMsMax = 3_600_000;
+const attemptsMax = 20;
+
+type Kind = Extract<Node["kind"], { case: string }>;
+type LeafSettings = Omit<LeafStep, "kind" | "leaf">;
+
+const once: Retry = { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
+
+/** What would be computed again in the same way is not tried again, and what waits for others is not cut off. */
+function warnOfIgnored({ kind, settings }: Node, field: Field): void {
+  const isLeaf = kind.case !== undefined && kind.case in leaves;
+  if (settings?.retry !== undefined && !isLeaf) {
+    field.warn("SETTING_IGNORED", `A ${kind.case} node is not tried again, so its retry policy has no effect.`);
+  }
+  if (settings?.timeoutMs !== undefined && kind.case !== "transform" && kind.case !== "http") {
+    field.warn("SETTING_IGNORED", `A ${kind.case} node has no time-out of its own, so timeout_ms has no effect.`);
+  }
+  if (settings?.delivery !== undefined && kind.case !== "http") {
+    field.warn("SETTING_IGNORED", `A ${kind.case} node sends nothing, so its delivery has no effect.`);
+  }
+  if (kind.case === "start" && (settings?.hideNodeRequest || settings?.encryptedOutputFields.length)) {
+    field.warn("SETTING_IGNORED", "A start node's output is the execution's payload, which is shown all the same.");
+  }
+  if (settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE && settings.retry !== undefined) {
+    field.warn(
+      "SETTING_IGNORED",
+      "A node that sends at most once is not tried again, so its retry policy has no effect.",
+    );
+  }
+}
+
+/** A path that leads nowhere would show what its author believes to be hidden. */
+function checkEncryptedFields({ kind, settings }: Node, field: Field): void {
+  if (!field.isNew) return;
+  for (const path of settings?.encryptedOutputFields ?? []) {
+    const steps = readPath(path);
+    if (steps === undefined) {
+      const told = "Write names with single dots between them, an index as [0], and a name with dots as ['a.b'].";
+      field.error("OUTPUT_PATH_INVALID", `"${path}" is not a path. ${told}`);
+    } else if (kind.case === "http" && !isInAnswer(steps)) {
+      const told = 'Begin with "body", "status" or "headers" and a header\'s name in lower case.';
+      field.error("OUTPUT_PATH_INVALID", `"${path}" is not in an HTTP node's output. ${told}`);
+    }
+  }
+}
+
+function isInAnswer([member, header, ...more]: readonly PathPart[]): boolean {
+  if (member?.name !== "headers") return /^(?:body|status|\*)$/.test(member?.name ?? "");
+  // Of the headers `set-cookie` alone is a list.
+  const isListed = header?.name === "set-cookie" && more.length === 1;
+  return !/[A-Z]/.test(header?.name ?? "") && (more.length === 0 || isListed);
+}
+
+function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, queries }: LeafTools): MakeStep {
+  const leafStep = (leaf: Leaf): LeafStep => ({ kind: "leaf", leaf, ...leafSettings });
+  let step: Step;
+  switch (kind.case) {
+    case "group":
+      return compileGroup(kind.value, limits, field);
+    case "transform":
+      step = leafStep(leaves.transform(kind.value, { field, limits, queries }));
+      break;
+    case "delay":
+      step = leafStep(leaves.delay(kind.value, { field, limits, queries }));
+      break;
+    case "http":
+      step = leafStep(leaves.http(kind.value, { field, limits, queries }));
+      break;
+    case "rule":
+      step = { kind: "rule", holds: compileRule(kind.value, field) };
+      break;
+    case "response":
+      step = compileResponse(kind.value, limits, field);
+      break;
+    case "terminate": {
+      const { result, message } = kind.value;
+      const template = message === undefined ? undefined : compileText(message, field.member("message"));
+      const isError = result === TerminateNode_Result.ERROR;
+      step = { kind: "terminate", isError, ...(template && { message: template }) };
+      break;
+    }
+    case "start":
+      step = { kind: "start" };
+      break;
+    default:
+      return unreachable(kind);
+  }
+  return () => step;
+}
+
+function compileResponse({ data, statusCode }: ResponseNode, limits: Limits, field: Field): Step {
+  const response = compileJson(data, limits.output, field.member("data"));
+  if (statusCode !== undefined && !isStatusCode(statusCode)) {
+    field
+      .member("status_code")
+      .error("STATUS_CODE_INVALID", "A status code must be 200 to 299 or 400 to 599, but not 202, 204, 205 or 206.");
+  }
+  return { kind: "response", response, ...(statusCode !== undefined && { statusCode }) };
+}
+
+function isStatusCode(code: number): boolean {
+  const isAllowed = (code >= 200 && code <= 299) || (code >= 400 && code <= 599);
+  return isAllowed && ![202, 204, 205, 206].includes(code);
+}
+
+function compileRetry(policy: RetryPolicy | undefined, field: Field): Retry {
+  if (policy === undefined) {
+    return once;
+  }
+  const { maxAttempts, delayMs, strategy, jitter = false } = policy;
+  if (maxAttempts < 1 || maxAttempts > attemptsMax) {
+    field
+      .member("max_attempts")
+      .error("RETRY_INVALID", `There must be 1 to ${attemptsMax} attempts, the first included, not ${maxAttempts}.`);
+  }
+  if (delayMs < 0 || delayMs > retryDelayMsMax) {
+    field.member("delay_ms").error("RETRY_INVALID", `The delay must be 0 to ${retryDelayMsMax} ms, not ${delayMs}.`);
+  }
+  const factor = strategy === RetryPolicy_Strategy.EXPONENTIAL ? 2 : 1;
+  return { attemptsMax: maxAttempts, delayMs, factor, hasJitter: jitter };
+}

@@ -1,0 +1,102 @@
+import { once } from "node:events";
+import { BlockList, isIP, connect as netConnect, type Socket } from "node:net";
+import { connect as tlsConnect } from "node:tls";
+import type { buildConnector } from "undici";
+import { familyOf } from "./egress-allow-list.ts";
+import { HttpFailure } from "./http-failure.ts";
+import type { EgressRules } from "./ssrf-guard.ts";
+import { plainHost, portOf } from "./target-url.ts";
+import { within } from "./within.ts";
+
+/** All addresses of a name, IPv4 and IPv6, as text. */
+export type Resolve = (hostname: string) => Promise<readonly string[]>;
+
+export type DialOptions = {
+  readonly rules: EgressRules;
+  readonly resolve: Resolve;
+  /** After it has aborted nothing is dialled any more. */
+  readonly signal: AbortSignal;
+};
+
+/**
+ * The one way a socket comes into being: a name is resolved once, every address is checked, and only what was checked
+ * is dialled. Between the check and the connection no second resolution can answer something else.
+ */
+export function guardedConnector(options: DialOptions): buildConnector.connector {
+  return (target, callback) => {
+    dial(target, options).then(
+      (socket) => callback(null, socket),
+      (error: unknown) => callback(error instanceof Error ? error : new Error("dial failed", { cause: error }), null),
+    );
+  };
+}
+
+async function dial(target: buildConnector.Options, { rules, resolve, signal }: DialOptions): Promise<Socket> {
+  const host = plainHost(target.hostname);
+  const port = portOf(target);
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(connectMs)]);
+  const addresses = isIP(host) === 0 ? await within(deadline, resolve(target.hostname)) : [host];
+  if (addresses.length === 0) throw new HttpFailure("CONNECTION_FAILED", `${JSON.stringify(host)} has no address.`);
+  rules.check({ host, port }, addresses);
+  const socket = await openSocket({ addresses: addresses.slice(0, addressesMax), port, signal: deadline });
+  return target.protocol === "https:" ? startTls(socket, { host, signal: deadline }) : socket;
+}
+
+type OpenOptions = { readonly addresses: readonly string[]; readonly port: number; readonly signal: AbortSignal };
+
+/** Tries the addresses in turn, as Node does for a name, without leaving it a name to resolve. */
+async function openSocket({ addresses, port, signal }: OpenOptions): Promise<Socket> {
+  const checked = new BlockList();
+  for (const address of addresses) checked.addAddress(address, familyOf(address));
+  const found = addresses.map((address) => ({ address, family: isIP(address) }));
+  const socket = netConnect({
+    host: "checked.invalid",
+    port,
+    lookup: (_host, _options, callback) => callback(null, found),
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: attemptMs,
+    noDelay: true,
+    keepAlive: true,
+  });
+  return settle(socket, async () => {
+    await once(socket, "connect", { signal });
+    const remote = socket.remoteAddress ?? "";
+    if (isIP(remote) === 0 || !checked.check(remote, familyOf(remote))) {
+      throw new HttpFailure("EGRESS_REFUSED", "The connection led to an address that was not checked.");
+    }
+  });
+}
+
+type TlsOptions = { readonly host: string; readonly signal: AbortSignal };
+
+/** The certificate is checked against the URL's host whatever NODE_TLS_REJECT_UNAUTHORIZED says. */
+async function startTls(socket: Socket, { host, signal }: TlsOptions): Promise<Socket> {
+  const secured = tlsConnect({
+    socket,
+    host,
+    // A server name may not be an address (RFC 6066, section 3).
+    servername: isIP(host) === 0 ? host : "",
+    ALPNProtocols: ["http/1.1"],
+    rejectUnauthorized: true,
+  });
+  return settle(secured, () => once(secured, "secureConnect", { signal }));
+}
+
+/** Hands over a socket once it is ready, and leaves none behind that did not get there. */
+async function settle(socket: Socket, isReady: () => Promise<unknown>): Promise<Socket> {
+  try {
+    await isReady();
+    return socket;
+  } catch (error) {
+    socket.destroy();
+    throw error;
+  }
+}
+
+const connectMs = 10_000;
+
+/** Node gives up one of several addresses after 250 ms, which a distant host needs for a single round trip. */
+const attemptMs = 2_500;
+
+/** A name with a thousand addresses must not turn one call into a thousand connections. */
+const addressesMax = 8;

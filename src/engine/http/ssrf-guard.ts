@@ -1,0 +1,65 @@
+import { BlockList, isIP } from "node:net";
+import { deniedPorts } from "./denied-ports.ts";
+import { allowsAddress, allowsName, type EgressAllow, familyOf } from "./egress-allow-list.ts";
+import { HttpFailure } from "./http-failure.ts";
+import { ipv4Special, ipv6Global, ipv6Special } from "./special-purpose-ranges.ts";
+
+/** Where a connection is about to be made. `host` is in the form of `plainHost`. */
+export type Destination = { readonly host: string; readonly port: number };
+
+/** Decides which addresses may be dialled. It sees addresses only after resolution, and only as numbers. */
+export class EgressRules {
+  readonly #allow: EgressAllow;
+  readonly #special = new BlockList();
+  readonly #ipv6Global = new BlockList();
+
+  constructor(allow: EgressAllow) {
+    this.#allow = allow;
+    for (const [network, prefix] of ipv4Special) this.#special.addSubnet(network, prefix, "ipv4");
+    for (const [network, prefix] of ipv6Special) this.#special.addSubnet(network, prefix, "ipv6");
+    this.#ipv6Global.addSubnet(...ipv6Global, "ipv6");
+  }
+
+  /**
+   * Throws HttpFailure unless every address may be dialled. One bad address spoils all: a name that leads to a public
+   * and to an internal address at once is how rebinding looks. The message leaves out what the name resolved to.
+   */
+  check({ host, port }: Destination, addresses: readonly string[]): void {
+    if (allowsName(this.#allow, { host, port }) && addresses.every((address) => isPlainAddress(address))) return;
+    const refused = addresses.filter(
+      (address) => !isPlainAddress(address) || !allowsAddress(this.#allow, { address, port }),
+    );
+    if (refused.length > 0 && deniedPorts.has(port)) {
+      throw new HttpFailure(
+        "EGRESS_REFUSED",
+        `Port ${port} is not a port for HTTP. Use another, or have ${JSON.stringify(host)} allowed by FLOWCALL_EGRESS_ALLOW.`,
+      );
+    }
+    if (!refused.every((address) => this.isPublic(address))) {
+      throw new HttpFailure(
+        "EGRESS_REFUSED",
+        `${JSON.stringify(host)} does not lead to public addresses only. Call a public host, or have this one allowed by FLOWCALL_EGRESS_ALLOW.`,
+      );
+    }
+  }
+
+  /** Whether a destination is on the allow list by its own name or address. */
+  names({ host, port }: Destination): boolean {
+    return isIP(host) === 0
+      ? allowsName(this.#allow, { host, port })
+      : allowsAddress(this.#allow, { address: host, port });
+  }
+
+  /** Whether an address belongs to the public Internet. What is not an address does not. */
+  isPublic(address: string): boolean {
+    if (!isPlainAddress(address)) return false;
+    const family = familyOf(address);
+    if (this.#special.check(address, family)) return false;
+    return family === "ipv4" || this.#ipv6Global.check(address, family);
+  }
+}
+
+/** An address without a zone: a zone names an interface of this machine, which nothing public needs. */
+function isPlainAddress(address: string): boolean {
+  return isIP(address) !== 0 && !address.includes("%");
+}

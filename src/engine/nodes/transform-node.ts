@@ -1,0 +1,16 @@
+import type { TransformNode } from "../../gen/flowcall/v1/definition_pb.ts";
+import { compileInput } from "../templates/text-template.ts";
+import type { Leaf, LeafTools } from "./leaf.ts";
+
+/** Computes a value with JSONata. */
+export function compileTransform(message: TransformNode, { field, queries }: LeafTools): Leaf {
+  const { template, reference } = compileInput(message.input ?? "{{event.body}}", field.member("input"));
+  const query = queries.compile(message.query, field.member("query"));
+  return {
+    run: (attempt) => {
+      const value = reference === undefined ? template.render(attempt.scope) : attempt.scope.readForQuery(reference);
+      return query.run({ value, reference }, attempt);
+    },
+    ...(query.result !== undefined && { output: query.result }),
+  };
+}

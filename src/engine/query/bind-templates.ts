@@ -1,0 +1,194 @@
+import type { Field } from "../templates/field.ts";
+import type { Reference } from "../templates/reference.ts";
+import { readBraces, templateEnd } from "../templates/template-syntax.ts";
+import { reportUnclosed } from "../templates/text-template.ts";
+import type { Mark } from "./syntax/error-position.ts";
+
+/** A variable of the query that stands for a template. */
+export type Variable = {
+  readonly name: string;
+  readonly reference: Reference;
+  /** `text` inside a string literal, where the template is a part of a text; `value` elsewhere. */
+  readonly form: "value" | "text";
+};
+
+/**
+ * Replaces each template in a JSONata query by a variable.
+ *
+ * Nothing that a template reads is ever part of the query's text. Inside a string literal the literal is cut and joined
+ * again, as `("Hello " & $template0 & "!")`. A wrong guess here about where a literal ends could only make a query
+ * that does not compile: what takes a template's place is always a variable's name.
+ */
+export function bindTemplates(
+  query: string,
+  field: Field,
+): { readonly query: string; readonly variables: readonly Variable[]; readonly marks: readonly Mark[] } {
+  if (!field.isWithin(query, "queryMax")) return nothing;
+  const reader = new QueryReader(query, field);
+  const read = reader.read();
+  return reader.hasTooMany ? nothing : { query: read, variables: reader.variables, marks: reader.marks };
+}
+
+/** In place of a query that is not compiled. */
+const nothing = { query: "null", variables: [], marks: [] };
+
+class QueryReader {
+  /** Whether it has more regular expressions than a definition may. */
+  hasTooMany = false;
+  /** Where the texts go on side by side again: at and behind each template, and behind each run of braces. */
+  readonly marks: Mark[] = [{ written: 0, source: 0 }];
+  readonly #variables = new Map<string, Variable>();
+  readonly #query: string;
+  readonly #field: Field;
+  readonly #prefix: string;
+  #position = 0;
+  #written = "";
+  /** The last characters that are written, with one blank for all that follow them. */
+  #tail = "";
+
+  constructor(query: string, field: Field) {
+    this.#query = query;
+    this.#field = field;
+    // Longer by one than any that the query has.
+    const longest = query.match(/template_*/g)?.reduce((max, { length }) => Math.max(max, length), 0) ?? 0;
+    this.#prefix = `template${"_".repeat(longest === 0 ? 0 : longest - "template".length + 1)}`;
+  }
+
+  get variables(): readonly Variable[] {
+    return [...this.#variables.values()];
+  }
+
+  read(): string {
+    while (this.#position < this.#query.length) {
+      const next = this.#query[this.#position] ?? "";
+      if (this.#query.startsWith("{{", this.#position)) {
+        const braces = readBraces(this.#query, this.#position);
+        this.#write(braces.text);
+        this.#position = braces.end;
+        if (braces.opensTemplate) {
+          this.marks.push({ written: this.#written.length + 1, source: this.#position });
+          this.#write(this.#template("value"));
+        }
+        this.marks.push({ written: this.#written.length, source: this.#position });
+      } else if (next === '"' || next === "'") {
+        this.#literal(next);
+      } else if (this.#query.startsWith("/*", this.#position)) {
+        const end = this.#query.indexOf("*/", this.#position + 2);
+        this.#copyTo(end < 0 ? this.#query.length : end + 2);
+      } else if (next === "`") {
+        const end = this.#query.indexOf("`", this.#position + 1);
+        this.#copyWhole(end < 0 ? this.#query.length : end + 1, "a name in backquotes");
+      } else if (next === "/" && this.#isRegexNext()) {
+        // Each of them may be looked through to the end of the query.
+        if (!this.#field.takesRegex()) {
+          this.hasTooMany = true;
+          return "";
+        }
+        this.#copyWhole(this.#regexEnd(), "a regular expression");
+      } else {
+        this.#copyTo(this.#position + 1);
+      }
+    }
+    return this.#written;
+  }
+
+  #literal(quote: string): void {
+    let literal = quote;
+    let holdsTemplate = false;
+    const marks: Mark[] = [{ written: 0, source: this.#position }];
+    this.#position += 1;
+    while (this.#position < this.#query.length) {
+      const next = this.#query[this.#position] ?? "";
+      if (this.#query.startsWith("{{", this.#position)) {
+        const braces = readBraces(this.#query, this.#position);
+        literal += braces.text;
+        this.#position = braces.end;
+        if (braces.opensTemplate) {
+          marks.push({ written: literal.length + `${quote} & `.length, source: this.#position });
+          literal += `${quote} &${this.#template("text")}& ${quote}`;
+          holdsTemplate = true;
+        }
+        marks.push({ written: literal.length, source: this.#position });
+        continue;
+      }
+      const length = next === "\\" ? 2 : 1;
+      literal += this.#query.slice(this.#position, this.#position + length);
+      this.#position += length;
+      if (next === quote) {
+        break;
+      }
+    }
+    const start = this.#written.length + (holdsTemplate ? 1 : 0);
+    if (marks.length > 1)
+      this.marks.push(...marks.map(({ written, source }) => ({ written: start + written, source })));
+    this.#write(holdsTemplate ? `(${literal})` : literal);
+    if (marks.length > 1) this.marks.push({ written: this.#written.length, source: this.#position });
+  }
+
+  /** Reads the template at the position and gives the variable that takes its place. */
+  #template(form: Variable["form"]): string {
+    const close = templateEnd(this.#query, this.#position);
+    if (close < 0) {
+      reportUnclosed(this.#query.slice(this.#position), this.#field);
+      this.#position = this.#query.length;
+      // Something that parses, so that one mistake is one problem.
+      return "null";
+    }
+    const reference = this.#field.reference(this.#query.slice(this.#position + 2, close));
+    this.#position = close + 2;
+    const key = `${form} ${reference.text}`;
+    const variable = this.#variables.get(key) ?? { name: `${this.#prefix}${this.#variables.size}`, reference, form };
+    this.#variables.set(key, variable);
+    // The blanks keep the name apart from what stands beside it.
+    return ` $${variable.name} `;
+  }
+
+  /** In JSONata a slash divides behind an operand and begins a regular expression elsewhere. */
+  #isRegexNext(): boolean {
+    const before = this.#tail.trimEnd();
+    return (
+      before === "" || /[([{,;:=<>&|+\-*/%^~?!.]$/.test(before) || /(?:^|[^\w$])(?:and|or|in)$/.test(before.slice(-5))
+    );
+  }
+
+  /** Behind the closing slash: the first one that is neither escaped nor in brackets. */
+  #regexEnd(): number {
+    let depth = 0;
+    for (let position = this.#position + 1; position < this.#query.length; position += 1) {
+      const next = this.#query[position] ?? "";
+      if (next === "\\") {
+        position += 1;
+      } else if ("([{".includes(next)) {
+        depth += 1;
+      } else if (")]}".includes(next)) {
+        depth -= 1;
+      } else if (next === "/" && depth === 0) {
+        return position + 1;
+      }
+    }
+    // No end: the slash divides after all.
+    return this.#position + 1;
+  }
+
+  #copyWhole(end: number, what: string): void {
+    if (this.#query.slice(this.#position, end).includes("{{")) {
+      this.#field.error("TEMPLATE_MISPLACED", `A template cannot stand inside ${what}. Use it as a value.`);
+    }
+    this.#copyTo(end);
+  }
+
+  #copyTo(end: number): void {
+    this.#write(this.#query.slice(this.#position, end));
+    this.#position = end;
+  }
+
+  #write(text: string): void {
+    this.#written += text;
+    const joined = this.#tail + text;
+    const end = joined.trimEnd();
+    this.#tail = end.slice(-tailMax) + (end.length < joined.length ? " " : "");
+  }
+}
+
+/** As long as the longest word that a regular expression follows, and a character before it. */
+const tailMax = 5;

@@ -1,0 +1,148 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { ExecutionType } from "../../domain/execution.ts";
+import type { JsonText } from "../../domain/json-text.ts";
+import { unreachable } from "../../domain/unreachable.ts";
+import { type PeekScope, type Reference, type Source, walk } from "../templates/reference.ts";
+import type { NodeInputs } from "./node-inputs.ts";
+
+/** What the templates of a run can read besides the outputs of nodes. */
+export type RunValues = {
+  readonly executionId: string;
+  readonly type: ExecutionType;
+  readonly event: {
+    /** The payload. */
+    readonly body: JsonObject;
+    /** By lower-case name. */
+    readonly headers: Readonly<Record<string, string>>;
+    /** The payload's text, where it is known. */
+    readonly text?: JsonText;
+  };
+  readonly linkedAccount: JsonObject;
+  readonly workflowFields: JsonObject;
+  readonly applicationFields: JsonObject;
+};
+
+/** The outputs of the nodes that ran, in the run or in one iteration, which sees those outside of it too. */
+export class Outputs {
+  readonly #outer: Outputs | undefined;
+  readonly #outputs = new Map<string, Output>();
+
+  constructor(outer?: Outputs) {
+    this.#outer = outer;
+  }
+
+  setValue(nodeId: string, value: JsonValue): void {
+    this.#outputs.set(nodeId, { value });
+  }
+
+  /** The node was skipped, and so has no output: it reads as null, and as nothing in a query. */
+  setNone(nodeId: string): void {
+    this.#outputs.set(nodeId, { value: null, isNone: true });
+  }
+
+  isNone(nodeId: string): boolean {
+    const output = this.#outputs.get(nodeId);
+    return output === undefined ? (this.#outer?.isNone(nodeId) ?? true) : output.isNone === true;
+  }
+
+  /**
+   * The text is parsed when it is first read, and never where nobody reads it. The value of a large text is kept only as
+   * long as there is memory for it: it may take thirty times as much.
+   */
+  setText(nodeId: string, text: JsonText): void {
+    this.#outputs.set(nodeId, { text });
+  }
+
+  get(nodeId: string): JsonValue | undefined {
+    const output = this.#outputs.get(nodeId);
+    if (output === undefined) return this.#outer?.get(nodeId);
+    if (output.value !== undefined || output.text === undefined) return output.value;
+    const known = output.parsed?.deref();
+    // What was parsed from the text.
+    if (known !== undefined) return known as JsonValue;
+    // The text was written from a JSON value.
+    const value = JSON.parse(output.text) as JsonValue;
+    if (output.text.length <= keptCharsMax || typeof value !== "object" || value === null) output.value = value;
+    else output.parsed = new WeakRef(value);
+    return value;
+  }
+
+  /** The text of an output that was set as one. */
+  textOf(nodeId: string): JsonText | undefined {
+    const output = this.#outputs.get(nodeId);
+    return output === undefined ? this.#outer?.textOf(nodeId) : output.text;
+  }
+}
+
+/** The values of texts up to this length are kept. */
+const keptCharsMax = 64 * 1024;
+
+type Output = { readonly text?: JsonText; value?: JsonValue; readonly isNone?: true; parsed?: WeakRef<object> };
+
+/** Where one visit of a node reads, with the notes for its record. */
+export class RunScope implements PeekScope {
+  readonly notes: string[] = [];
+  readonly #values: RunValues;
+  readonly #outputs: Outputs;
+  readonly #inputs: NodeInputs | undefined;
+
+  constructor(values: RunValues, outputs: Outputs, inputs?: NodeInputs) {
+    this.#values = values;
+    this.#outputs = outputs;
+    this.#inputs = inputs;
+  }
+
+  read(reference: Reference): JsonValue | undefined {
+    const root = this.#root(reference.source);
+    const value = walk(root, reference.path);
+    this.#inputs?.add(reference, root);
+    if (value === undefined) {
+      this.note(`"{{${reference.text}}}" did not resolve.`);
+    }
+    return value;
+  }
+
+  peek({ source, path }: Reference): JsonValue | undefined {
+    return walk(this.#root(source), path);
+  }
+
+  readForQuery(reference: Reference): JsonValue | undefined {
+    const { source } = reference;
+    const value = this.read(reference);
+    return value === null && source.kind === "node" && this.#outputs.isNone(source.nodeId) ? undefined : value;
+  }
+
+  textOf(source: Source): JsonText | undefined {
+    if (source.kind === "event_body") return this.#values.event.text;
+    return source.kind === "node" ? this.#outputs.textOf(source.nodeId) : undefined;
+  }
+
+  note(text: string): void {
+    if (this.notes.length < notesMax && !this.notes.includes(text)) {
+      this.notes.push(text);
+    }
+  }
+
+  #root(source: Source): JsonValue | undefined {
+    switch (source.kind) {
+      case "event_body":
+        return this.#values.event.body;
+      case "event_headers":
+        return this.#values.event.headers;
+      case "linked_account":
+        return this.#values.linkedAccount;
+      case "workflow_fields":
+        return this.#values.workflowFields;
+      case "application_fields":
+        return this.#values.applicationFields;
+      case "execution_id":
+        return this.#values.executionId;
+      case "node":
+        return this.#outputs.get(source.nodeId);
+      default:
+        return unreachable(source);
+    }
+  }
+}
+
+const notesMax = 20;

@@ -1,0 +1,92 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { NodeRun } from "../../domain/execution.ts";
+import { checkJson } from "../../domain/json-check.ts";
+import type { Limits } from "../../domain/limits.ts";
+import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
+import { isObject } from "../../domain/violations.ts";
+import type { Graph, GraphNode } from "../graph/graph.ts";
+import { nodeAt } from "./seed-from-retry.ts";
+
+/** Outputs that stand in for running nodes, by the nodes' paths in the run. */
+export type GivenOutputs = Readonly<Record<string, JsonValue>>;
+
+/** Records as nodes leave them that gave these outputs. Throws RequestError with a violation for each that cannot be. */
+export function givenSeed(graph: Graph, outputs: GivenOutputs, { limits, now }: { limits: Limits; now: number }) {
+  const violations: FieldViolation[] = [];
+  const runs = Object.entries(outputs).flatMap(([path, output]): readonly NodeRun[] => {
+    const field = `outputs[${JSON.stringify(path)}]`;
+    const node = nodeAt(graph, path);
+    const problem = node === undefined ? "names no node that would run" : problemOf(node, output);
+    if (problem !== undefined) violations.push({ field, description: problem, rule: "outputs" });
+    if (node === undefined || problem !== undefined) return [];
+    const text = checkJson(output, { name: field, limits: limits.output });
+    const port = node.step.kind === "rule" ? portOf(output) : undefined;
+    return [{ ...standIn(path, node, now), output: text, ...(port !== undefined && { port }) }];
+  });
+  refuseAny(violations);
+  return runs;
+}
+
+export type RecordedOptions = {
+  /** The nodes that are meant; all of them where it is empty. */
+  readonly nodeIds: readonly string[];
+  /** Paths whose outputs are given otherwise. */
+  readonly given: ReadonlySet<string>;
+  readonly now: number;
+};
+
+/**
+ * The records of an earlier execution that can stand in for running nodes of this graph: what they gave, where they are
+ * of a kind that does something, for the nodes of these ids or, without any, for all. Throws RequestError where a node
+ * is named whose output is hidden; where none is named, such a node runs.
+ */
+export function recordedSeed(graph: Graph, runs: readonly NodeRun[], { nodeIds, given, now }: RecordedOptions) {
+  const hidden = new Set<string>();
+  const seed = runs.flatMap((run): readonly NodeRun[] => {
+    const { path, node_id, state, output, is_hidden = false } = run;
+    const node = nodeAt(graph, path);
+    const isMeant = nodeIds.length === 0 || nodeIds.includes(node_id);
+    if (node === undefined || state !== "SUCCESS" || !isMeant || given.has(path)) return [];
+    if (is_hidden || node.isHidden) hidden.add(node_id);
+    if (output === undefined || is_hidden || node.isHidden) return [];
+    return canStandIn(node) && node.step.kind !== "rule" ? [{ ...standIn(path, node, now), output }] : [];
+  });
+  const named = [...nodeIds.entries()].filter(([, id]) => hidden.has(id));
+  refuseAny(
+    named.map(([index, id]) => ({
+      field: `outputs_of.node_ids[${index}]`,
+      description:
+        `names the node ${id}, which hides its output, so that no execution keeps it: give it in outputs, or leave ` +
+        "the node out, and it runs",
+      rule: "outputs_of",
+    })),
+  );
+  return seed;
+}
+
+function refuseAny(violations: readonly FieldViolation[]): void {
+  if (violations.length === 0) return;
+  const message = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
+  throw new RequestError("VALIDATION_ERROR", message, { violations });
+}
+
+function problemOf(node: GraphNode, output: JsonValue): string | undefined {
+  if (!canStandIn(node)) return `is of a ${node.step.kind} node, which has to run`;
+  if (node.step.kind !== "rule" || portOf(output) !== undefined) return undefined;
+  return 'is of a rule, and so must be {"satisfied": true} or {"satisfied": false}';
+}
+
+function canStandIn({ step: { kind } }: GraphNode): boolean {
+  return kind === "leaf" || kind === "group" || kind === "rule";
+}
+
+function portOf(output: JsonValue): "true" | "false" | undefined {
+  const satisfied = isObject(output) ? output["satisfied"] : undefined;
+  return typeof satisfied === "boolean" ? (satisfied ? "true" : "false") : undefined;
+}
+
+function standIn(path: string, { id, isHidden }: GraphNode, now: number) {
+  const notes = ["The output was given, and the node did not run."];
+  const run = { path, node_id: id, state: "SUCCESS" as const, attempts: 0, start_time: now, end_time: now, notes };
+  return isHidden ? { ...run, is_hidden: true } : run;
+}
