@@ -29,10 +29,10 @@ import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.t
 import { RecordMemory } from "../src/scheduler/limits/memory-budget.ts";
 import { RunJournal } from "../src/scheduler/run/run-journal.ts";
 import { Waiters } from "../src/scheduler/waiting/waiters.ts";
-import { Database } from "../src/storage/database.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
-import { ExecutionStore } from "../src/storage/execution-store.ts";
-import type { UnreadEnd } from "../src/storage/result.ts";
+import type { UnreadEnd } from "../src/storage/executions/execution-result.ts";
+import { ExecutionStore } from "../src/storage/executions/execution-store.ts";
+import { Database } from "../src/storage/postgres/database.ts";
 
 const waitersCount = 10_000;
 const entriesCount = 5_000;

@@ -8,7 +8,7 @@ import { sql } from "kysely";
 import { pino } from "pino";
 import type { Account } from "../src/domain/account.ts";
 import { newId } from "../src/domain/id.ts";
-import { Database } from "../src/storage/database.ts";
+import { Database } from "../src/storage/postgres/database.ts";
 import { openStores, type Stores } from "../src/storage/stores.ts";
 import { median, startPostgres } from "./service.ts";
 

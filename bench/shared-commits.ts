@@ -7,7 +7,7 @@
 // in milliseconds at one, medians of all rounds, and the ratios. At least 2 and at most 1.2 are the aims.
 
 import { Pool } from "undici";
-import { defaultSharing } from "../src/storage/shared-statement.ts";
+import { defaultSharing } from "../src/storage/postgres/statement-batcher.ts";
 import { openStores } from "../src/storage/stores.ts";
 import { key, median, serve, startPostgres, stopServer } from "./service.ts";
 

@@ -46,10 +46,10 @@ import { Watchers } from "./scheduler/waiting/watchers.ts";
 import { Authenticator } from "./server/authenticate.ts";
 import { Server } from "./server/server.ts";
 import { TokenBearers } from "./server/token-bearers.ts";
-import { Database } from "./storage/database.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
-import { isUnavailable } from "./storage/faults.ts";
-import { Hints } from "./storage/hints.ts";
+import { Database } from "./storage/postgres/database.ts";
+import { isUnavailable } from "./storage/postgres/database-errors.ts";
+import { Hints } from "./storage/postgres/notifier.ts";
 import { openStores, type Stores } from "./storage/stores.ts";
 
 export type AppOptions = {

@@ -8,7 +8,7 @@ import type { KeyChecksums } from "./domain/key-checksum.ts";
 import type { EnvironmentKind } from "./domain/principal.ts";
 import type { Seed } from "./examples.ts";
 import { Scope } from "./gen/flowcall/v1/options_pb.ts";
-import type { TenantStore } from "./storage/tenant-store.ts";
+import type { TenantStore } from "./storage/tenants/tenant-store.ts";
 import { writeWholeFile } from "./whole-file.ts";
 
 /** The first organisation's keys: one for each environment. */

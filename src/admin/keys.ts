@@ -6,7 +6,7 @@ import { KeyChecksums } from "../domain/key-checksum.ts";
 import { meant } from "../domain/nearest.ts";
 import type { EnvironmentKind } from "../domain/principal.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
-import type { Organization } from "../storage/tenant-store.ts";
+import type { Organization } from "../storage/tenants/tenant-store.ts";
 import { type AdminCommand, type AdminStores, operator } from "./admin-command.ts";
 import { checkName, findOrganization } from "./organizations.ts";
 

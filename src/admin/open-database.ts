@@ -1,12 +1,12 @@
 import { type Logger, pino } from "pino";
 import { CliError } from "../cli/said/cli-error.ts";
 import type { Config } from "../config.ts";
-import { Database } from "../storage/database.ts";
 import { EmbeddedPostgres, findEmbedded } from "../storage/embedded/embedded-postgres.ts";
 import { FolderInUse } from "../storage/embedded/folder-lock.ts";
-import { isUnavailable } from "../storage/faults.ts";
-import type { DatabaseConnection } from "../storage/pool.ts";
-import { findSchemaProblem } from "../storage/schema-problem.ts";
+import { Database } from "../storage/postgres/database.ts";
+import { isUnavailable } from "../storage/postgres/database-errors.ts";
+import type { DatabaseConnection } from "../storage/postgres/pool.ts";
+import { findSchemaProblem } from "../storage/postgres/schema-problem.ts";
 import { openStores } from "../storage/stores.ts";
 import type { AdminStores } from "./admin-command.ts";
 

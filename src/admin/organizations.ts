@@ -1,6 +1,6 @@
 import { CliError, usageError } from "../cli/said/cli-error.ts";
 import { meant } from "../domain/nearest.ts";
-import type { Organization } from "../storage/tenant-store.ts";
+import type { Organization } from "../storage/tenants/tenant-store.ts";
 import { type AdminCommand, type AdminStores, operator } from "./admin-command.ts";
 
 const nameCharsMax = 200;

@@ -13,9 +13,9 @@ import {
   RotateApiKeyResponseSchema,
 } from "../gen/flowcall/v1/api_key_pb.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
-import type { ApiKeyStore } from "../storage/api-key-store.ts";
-import type { LinkedAccountStore } from "../storage/linked-account-store.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { ApiKeyStore } from "../storage/tenants/api-key-store.ts";
+import type { LinkedAccountStore } from "../storage/tenants/linked-account-store.ts";
+import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { nextOf, pageOf } from "./page.ts";
 import { principalOf } from "./principal-of.ts";

@@ -9,7 +9,7 @@ import {
   type ListAuditEventsRequest,
   ListAuditEventsResponseSchema,
 } from "../gen/flowcall/v1/audit_pb.ts";
-import type { AuditStore } from "../storage/audit-store.ts";
+import type { AuditStore } from "../storage/tenants/audit-store.ts";
 import { wordOf } from "./execution-message.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { nextOf, pageOf } from "./page.ts";

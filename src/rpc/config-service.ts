@@ -14,9 +14,9 @@ import {
   ListConfigsResponseSchema,
   type PutConfigRequest,
 } from "../gen/flowcall/v1/config_pb.ts";
-import type { ConfigRecord, ConfigStore, ConfigValues } from "../storage/config-store.ts";
-import type { IntegrationStore } from "../storage/integration-store.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { ConfigRecord, ConfigStore, ConfigValues } from "../storage/tenants/config-store.ts";
+import type { IntegrationStore } from "../storage/tenants/integration-store.ts";
+import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { definitionFields } from "./definition-nodes.ts";
 import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";

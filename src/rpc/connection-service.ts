@@ -10,7 +10,7 @@ import {
 } from "../gen/flowcall/v1/connection_pb.ts";
 import { sealCredentials } from "../scheduler/encryption/credentials.ts";
 import type { Sealing } from "../scheduler/encryption/sealing.ts";
-import type { ConnectionRecord, ConnectionStore } from "../storage/connection-store.ts";
+import type { ConnectionRecord, ConnectionStore } from "../storage/tenants/connection-store.ts";
 import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { nextOf, pageOf } from "./page.ts";

@@ -2,7 +2,7 @@ import { fromJsonString } from "@bufbuild/protobuf";
 import type { ExecutionSummary } from "../domain/execution.ts";
 import { type Node, type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import type { FieldDeclaration } from "../gen/flowcall/v1/field_pb.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { type NodeViews, nodeViews } from "./node-view.ts";
 
 type Version = Pick<ExecutionSummary, "workflowId" | "version">;

@@ -15,8 +15,8 @@ import {
 } from "../gen/flowcall/v1/workflow_pb.ts";
 import { prepareDraftTest } from "../scheduler/accept/prepare-draft-test.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
-import type { ExecutionQuery, ExecutionReader } from "../storage/execution-reader.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { ExecutionQuery, ExecutionReader } from "../storage/history/execution-reader.ts";
+import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { checkDefinition } from "./check-definition.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { errorField, nodeRunMessage, statuses, valueField } from "./execution-message.ts";

@@ -25,7 +25,7 @@ import {
   NodeRun_State,
   NodeRunSchema,
 } from "../gen/flowcall/v1/execution_pb.ts";
-import type { ListedNodeRuns } from "../storage/execution-reader.ts";
+import type { ListedNodeRuns } from "../storage/history/execution-reader.ts";
 import { type NodeViews, shownRun } from "./node-view.ts";
 
 /** An execution as ListExecutions gives it. */

@@ -17,8 +17,8 @@ import {
 import { executionNotFound } from "../scheduler/accept/call-errors.ts";
 import { writtenPerByte } from "../scheduler/run/active-runs.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
-import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/execution-reader.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { ExecutionQuery, ExecutionReader, FoundExecution } from "../storage/history/execution-reader.ts";
+import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { definitionNodes, definitionViews } from "./definition-nodes.ts";
 import { callChainLength } from "./event-headers.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";

@@ -9,7 +9,7 @@ import {
 } from "../gen/flowcall/v1/execution_pb.ts";
 import { executionNotFound } from "../scheduler/accept/call-errors.ts";
 import type { Started } from "../scheduler/accept/execute-call.ts";
-import type { ExecutionStore } from "../storage/execution-store.ts";
+import type { ExecutionStore } from "../storage/executions/execution-store.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";
 import { type ExecutionQueriesOptions, executionQueries } from "./execution-queries.ts";

@@ -14,9 +14,9 @@ import {
 import { executionNotFound } from "../scheduler/accept/call-errors.ts";
 import type { WatchTokens } from "../scheduler/encryption/watch-tokens.ts";
 import type { WatchedFact, Watchers } from "../scheduler/waiting/watchers.ts";
-import type { EndNews } from "../storage/execution-events.ts";
-import type { ExecutionReader } from "../storage/execution-reader.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { EndNews } from "../storage/history/execution-events.ts";
+import type { ExecutionReader } from "../storage/history/execution-reader.ts";
+import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { definitionViews } from "./definition-nodes.ts";
 import { errorField, isUnderWay, nodeRunMessage, states, statuses } from "./execution-message.ts";
 import { foundIn, queryOf } from "./execution-queries.ts";

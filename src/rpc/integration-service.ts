@@ -9,7 +9,7 @@ import {
   IntegrationService,
   ListIntegrationsResponseSchema,
 } from "../gen/flowcall/v1/integration_pb.ts";
-import type { IntegrationRecord, IntegrationStore } from "../storage/integration-store.ts";
+import type { IntegrationRecord, IntegrationStore } from "../storage/tenants/integration-store.ts";
 import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { nextOf, pageOf } from "./page.ts";

@@ -8,7 +8,7 @@ import {
   LinkedAccountService,
   ListLinkedAccountsResponseSchema,
 } from "../gen/flowcall/v1/linked_account_pb.ts";
-import type { LinkedAccountRecord, LinkedAccountStore } from "../storage/linked-account-store.ts";
+import type { LinkedAccountRecord, LinkedAccountStore } from "../storage/tenants/linked-account-store.ts";
 import { etagOf, expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";
 import { nextOf, pageOf } from "./page.ts";

@@ -1,4 +1,4 @@
-import type { Page } from "../storage/page.ts";
+import type { Page } from "../storage/postgres/page.ts";
 
 const pageSizeDefault = 50;
 

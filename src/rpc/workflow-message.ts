@@ -9,7 +9,7 @@ import {
   WorkflowDefinitionSchema,
 } from "../gen/flowcall/v1/definition_pb.ts";
 import { DraftSchema, WorkflowSchema, WorkflowVersionSchema } from "../gen/flowcall/v1/workflow_pb.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { etagOf, expectedOf, staleEtag } from "./etag.ts";
 
 /** How a request names a workflow. */

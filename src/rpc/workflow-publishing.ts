@@ -14,8 +14,8 @@ import {
   type Workflow,
   type WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
-import type { IntegrationStore } from "../storage/integration-store.ts";
-import type { WorkflowStore } from "../storage/workflow-store.ts";
+import type { IntegrationStore } from "../storage/tenants/integration-store.ts";
+import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { checkDefinition } from "./check-definition.ts";
 import { etagOf, expectedOf } from "./etag.ts";
 import type { ServiceHandlers } from "./handler-chain.ts";

@@ -7,7 +7,7 @@ import {
   ListWorkflowsResponseSchema,
   WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
-import type { IntegrationStore } from "../storage/integration-store.ts";
+import type { IntegrationStore } from "../storage/tenants/integration-store.ts";
 import { type DraftTestOptions, draftTest } from "./draft-test.ts";
 import { expectedOf } from "./etag.ts";
 import { type Implementation, implement } from "./handler-chain.ts";

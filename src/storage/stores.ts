@@ -1,18 +1,18 @@
-import { ApiKeyStore } from "./api-key-store.ts";
-import { AuditStore } from "./audit-store.ts";
-import { ConfigStore } from "./config-store.ts";
-import { ConnectionStore } from "./connection-store.ts";
-import type { Database } from "./database.ts";
-import { DayBytesStore } from "./day-bytes-store.ts";
-import { ExecutionEvents } from "./execution-events.ts";
-import { ExecutionReader } from "./execution-reader.ts";
-import { ExecutionStore } from "./execution-store.ts";
-import { IntegrationStore } from "./integration-store.ts";
-import { LeaseStore } from "./lease-store.ts";
-import { LinkedAccountStore } from "./linked-account-store.ts";
-import { defaultSharing } from "./shared-statement.ts";
-import { TenantStore } from "./tenant-store.ts";
-import { WorkflowStore } from "./workflow-store.ts";
+import { LeaseStore } from "./claims/lease-store.ts";
+import { ExecutionStore } from "./executions/execution-store.ts";
+import { ExecutionEvents } from "./history/execution-events.ts";
+import { ExecutionReader } from "./history/execution-reader.ts";
+import type { Database } from "./postgres/database.ts";
+import { defaultSharing } from "./postgres/statement-batcher.ts";
+import { ApiKeyStore } from "./tenants/api-key-store.ts";
+import { AuditStore } from "./tenants/audit-store.ts";
+import { ConfigStore } from "./tenants/config-store.ts";
+import { ConnectionStore } from "./tenants/connection-store.ts";
+import { DayBytesStore } from "./tenants/daily-bytes-store.ts";
+import { IntegrationStore } from "./tenants/integration-store.ts";
+import { LinkedAccountStore } from "./tenants/linked-account-store.ts";
+import { TenantStore } from "./tenants/tenant-store.ts";
+import { WorkflowStore } from "./workflows/workflow-store.ts";
 
 /** All that is remembered, by what it is about. */
 export type Stores = {

@@ -5,9 +5,9 @@ import { chmod, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promise
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { databaseAccount } from "../../src/storage/embedded/account.ts";
-import { makeServerFolder } from "../../src/storage/embedded/folders.ts";
-import { programOptions } from "../../src/storage/embedded/program.ts";
+import { makeServerFolder } from "../../src/storage/embedded/data-folders.ts";
+import { databaseAccount } from "../../src/storage/embedded/os-user.ts";
+import { programOptions } from "../../src/storage/embedded/postgres-program.ts";
 import { type OwnPostgres, startOwnPostgres } from "./own-postgres.ts";
 import { until } from "./until.ts";
 

@@ -10,9 +10,9 @@ import { Texts } from "../../src/engine/templates/text-budget.ts";
 import { Load } from "../../src/scheduler/limits/capacity.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
 import { RunClock } from "../../src/scheduler/run/run-clock.ts";
-import type { Database } from "../../src/storage/database.ts";
-import type { ExecutionStore } from "../../src/storage/execution-store.ts";
-import type { Renewal } from "../../src/storage/lease-store.ts";
+import type { Renewal } from "../../src/storage/claims/lease-store.ts";
+import type { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
+import type { Database } from "../../src/storage/postgres/database.ts";
 import type { Stores } from "../../src/storage/stores.ts";
 import { decorate, type Method } from "./decorate.ts";
 

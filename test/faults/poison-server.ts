@@ -5,7 +5,7 @@
 import { pino } from "pino";
 import { App } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
-import { ExecutionStore } from "../../src/storage/execution-store.ts";
+import { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
 import { openStores } from "../../src/storage/stores.ts";
 import { decorate, type Method } from "./decorate.ts";
 

@@ -6,7 +6,7 @@ import type { JsonText } from "../../src/domain/json-text.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
 import { DayBytes } from "../../src/scheduler/limits/daily-quota.ts";
-import { DayBytesStore } from "../../src/storage/day-bytes-store.ts";
+import { DayBytesStore } from "../../src/storage/tenants/daily-bytes-store.ts";
 import { executionCalls } from "../api/execution-calls.ts";
 import { openStores, type Stores } from "../storage/fixture.ts";
 import { eventually } from "../support/eventually.ts";

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Janitor } from "../../src/scheduler/rescue/janitor.ts";
-import { DayBytesStore } from "../../src/storage/day-bytes-store.ts";
+import { DayBytesStore } from "../../src/storage/tenants/daily-bytes-store.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
 
 let stores: Stores;

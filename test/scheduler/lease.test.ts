@@ -4,8 +4,8 @@ import { defaultLimits } from "../../src/domain/limits.ts";
 import { Load } from "../../src/scheduler/limits/capacity.ts";
 import { RequestRates } from "../../src/scheduler/limits/request-rates.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
-import { Database } from "../../src/storage/database.ts";
-import { LeaseStore } from "../../src/storage/lease-store.ts";
+import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
+import { Database } from "../../src/storage/postgres/database.ts";
 import { Line } from "../faults/line.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 

@@ -5,9 +5,9 @@ import type { EventCursor } from "../../src/domain/event-cursor.ts";
 import type { NewExecution } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
 import { type WatchedFact, Watchers } from "../../src/scheduler/waiting/watchers.ts";
-import { ExecutionEvents, type JournalPlace } from "../../src/storage/execution-events.ts";
-import { Pool } from "../../src/storage/pool.ts";
-import type { Tables } from "../../src/storage/tables.ts";
+import { ExecutionEvents, type JournalPlace } from "../../src/storage/history/execution-events.ts";
+import { Pool } from "../../src/storage/postgres/pool.ts";
+import type { Tables } from "../../src/storage/postgres/tables.ts";
 import { createTenant, nodeRun, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
 import { eventually } from "../support/eventually.ts";
 

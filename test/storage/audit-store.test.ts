@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { AuditFilter } from "../../src/domain/audit.ts";
-import { AuditStore } from "../../src/storage/audit-store.ts";
-import { pageTokenOf } from "../../src/storage/page-token.ts";
+import { pageTokenOf } from "../../src/storage/postgres/page-token.ts";
+import { AuditStore } from "../../src/storage/tenants/audit-store.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
 import { recordStatements, rowsRead } from "./statements.ts";
 

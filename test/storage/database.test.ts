@@ -9,10 +9,10 @@ import type { MigrationProvider } from "kysely/migration";
 import type pg from "pg";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { Database } from "../../src/storage/database.ts";
-import { isUnavailable } from "../../src/storage/faults.ts";
 import { migrations } from "../../src/storage/migrations/migrations.ts";
-import type { Tables } from "../../src/storage/tables.ts";
+import { Database } from "../../src/storage/postgres/database.ts";
+import { isUnavailable } from "../../src/storage/postgres/database-errors.ts";
+import type { Tables } from "../../src/storage/postgres/tables.ts";
 import { eventually } from "../support/eventually.ts";
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { newId } from "../../src/domain/id.ts";
-import { deleteKeptDrafts } from "../../src/storage/retention.ts";
+import { deleteKeptDrafts } from "../../src/storage/executions/execution-retention.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
 
 const hourMs = 3_600_000;

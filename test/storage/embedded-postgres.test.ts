@@ -21,9 +21,9 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { databaseAccount } from "../../src/storage/embedded/account.ts";
 import { EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
-import { findPackage, installProgram, runProgram } from "../../src/storage/embedded/program.ts";
+import { databaseAccount } from "../../src/storage/embedded/os-user.ts";
+import { findPackage, installProgram, runProgram } from "../../src/storage/embedded/postgres-program.ts";
 import { eventually } from "../support/eventually.ts";
 
 const log = pino({ level: "silent" });

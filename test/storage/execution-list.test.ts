@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ExecutionFilter } from "../../src/domain/execution.ts";
-import { ExecutionReader } from "../../src/storage/execution-reader.ts";
-import { pageTokenOf } from "../../src/storage/page-token.ts";
+import { ExecutionReader } from "../../src/storage/history/execution-reader.ts";
+import { pageTokenOf } from "../../src/storage/postgres/page-token.ts";
 import { createTenant, json, openStores, type Stores, type Tenant } from "./fixture.ts";
 import { recordStatements, rowsRead } from "./statements.ts";
 

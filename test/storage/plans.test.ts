@@ -1,11 +1,11 @@
 import { type CompiledQuery, type Kysely, sql } from "kysely";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { ExecutionEvents } from "../../src/storage/execution-events.ts";
-import { ExecutionReader } from "../../src/storage/execution-reader.ts";
-import { ExecutionStore } from "../../src/storage/execution-store.ts";
-import { LeaseStore } from "../../src/storage/lease-store.ts";
-import type { Tables } from "../../src/storage/tables.ts";
-import { WorkflowStore } from "../../src/storage/workflow-store.ts";
+import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
+import { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
+import { ExecutionEvents } from "../../src/storage/history/execution-events.ts";
+import { ExecutionReader } from "../../src/storage/history/execution-reader.ts";
+import type { Tables } from "../../src/storage/postgres/tables.ts";
+import { WorkflowStore } from "../../src/storage/workflows/workflow-store.ts";
 import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
 import { explain, recordStatements } from "./statements.ts";
 

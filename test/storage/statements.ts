@@ -1,7 +1,7 @@
 import { type CompiledQuery, Kysely, PostgresDialect } from "kysely";
 import { pino } from "pino";
-import { Pool } from "../../src/storage/pool.ts";
-import type { Tables } from "../../src/storage/tables.ts";
+import { Pool } from "../../src/storage/postgres/pool.ts";
+import type { Tables } from "../../src/storage/postgres/tables.ts";
 import type { Stores } from "./fixture.ts";
 
 /** The statements of a piece of work, as they are sent. */

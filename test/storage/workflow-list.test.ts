@@ -1,9 +1,9 @@
 import { type Kysely, sql } from "kysely";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { newId } from "../../src/domain/id.ts";
-import { pageTokenOf } from "../../src/storage/page-token.ts";
-import type { Tables } from "../../src/storage/tables.ts";
-import { WorkflowStore } from "../../src/storage/workflow-store.ts";
+import { pageTokenOf } from "../../src/storage/postgres/page-token.ts";
+import type { Tables } from "../../src/storage/postgres/tables.ts";
+import { WorkflowStore } from "../../src/storage/workflows/workflow-store.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
 import { recordStatements, rowsRead } from "./statements.ts";
 

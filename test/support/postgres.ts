@@ -10,8 +10,8 @@ import pg from "pg";
 import { pino } from "pino";
 import { inject } from "vitest";
 import type { TestProject } from "vitest/node";
-import { Database } from "../../src/storage/database.ts";
 import { type EmbeddedConnection, EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
+import { Database } from "../../src/storage/postgres/database.ts";
 import { loadExampleDatabase } from "./example-database.ts";
 
 declare module "vitest" {

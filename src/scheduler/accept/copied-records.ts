@@ -1,7 +1,7 @@
 import type { NodeRun } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import type { ExecutionReader } from "../../storage/execution-reader.ts";
+import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { RecordMemory } from "../limits/memory-budget.ts";
 import { writtenPerByte } from "../run/active-runs.ts";
 

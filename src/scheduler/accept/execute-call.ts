@@ -3,7 +3,7 @@ import type { ExecutionState, ExecutionType, Outcome } from "../../domain/execut
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Reach } from "../../domain/principal.ts";
 import type { WorkflowReference } from "../../domain/workflow.ts";
-import type { Begin } from "../../storage/begin.ts";
+import type { Begin } from "../../storage/executions/begin-execution.ts";
 import type { RunStart } from "../run/active-runs.ts";
 import type { Event } from "../run/trigger-event.ts";
 

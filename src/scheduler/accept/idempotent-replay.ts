@@ -1,10 +1,10 @@
 import { isReached } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { WorkflowRecord } from "../../domain/workflow.ts";
-import type { BoundExecution } from "../../storage/begin.ts";
-import type { ExecutionReader } from "../../storage/execution-reader.ts";
-import type { ExecutionStore } from "../../storage/execution-store.ts";
-import type { WorkflowStore } from "../../storage/workflow-store.ts";
+import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
+import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
+import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import { keyReused } from "./call-errors.ts";
 import { fingerprintOf } from "./call-fingerprint.ts";
 import type { ExecuteCall } from "./execute-call.ts";

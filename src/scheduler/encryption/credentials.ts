@@ -1,5 +1,5 @@
 import type { Logger } from "pino";
-import type { ConnectionStore, Sealed } from "../../storage/connection-store.ts";
+import type { ConnectionStore, Sealed } from "../../storage/tenants/connection-store.ts";
 import { credentialKeysMissing } from "../accept/call-errors.ts";
 import type { Sealing } from "./sealing.ts";
 

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
-import type { ConnectionStore } from "../../storage/connection-store.ts";
-import type { ExecutionStore } from "../../storage/execution-store.ts";
+import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import type { ConnectionStore } from "../../storage/tenants/connection-store.ts";
 import { KeyMissing, type Sealing } from "./sealing.ts";
 
 export type MissingKeysOptions = {

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:
 import type { NodeRun } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import { redacted } from "../../domain/redacted.ts";
-import type { Flush } from "../../storage/flush.ts";
+import type { Flush } from "../../storage/executions/flush.ts";
 
 const algorithm = "aes-256-gcm";
 const keyBytes = 32;

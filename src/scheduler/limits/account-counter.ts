@@ -1,5 +1,5 @@
 import type { Account } from "../../domain/account.ts";
-import type { AccountCount } from "../../storage/queue.ts";
+import type { AccountCount } from "../../storage/claims/claim-queue.ts";
 
 type Counted = { readonly account: Account; count: number };
 

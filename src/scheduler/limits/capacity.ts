@@ -2,9 +2,9 @@ import { type Account, turnOf } from "../../domain/account.ts";
 import { FairQueue } from "../../domain/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { RequestError } from "../../domain/request-error.ts";
-import type { Share } from "../../storage/claim.ts";
-import type { AccountCount } from "../../storage/queue.ts";
-import type { Full } from "../../storage/turns.ts";
+import type { Share } from "../../storage/claims/claim-executions.ts";
+import type { AccountCount } from "../../storage/claims/claim-queue.ts";
+import type { Full } from "../../storage/claims/next-accounts.ts";
 import { queueFull } from "../accept/call-errors.ts";
 import { Tally } from "./account-counter.ts";
 

@@ -4,7 +4,7 @@ import { newId } from "../../domain/id.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { RequestError } from "../../domain/request-error.ts";
 import type { Service } from "../../domain/service.ts";
-import type { DayBytesStore } from "../../storage/day-bytes-store.ts";
+import type { DayBytesStore } from "../../storage/tenants/daily-bytes-store.ts";
 import { dayBytesUsed } from "../accept/call-errors.ts";
 import { Loop } from "../process/periodic-task.ts";
 

@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { Service } from "../../domain/service.ts";
-import type { LeaseStore, OtherOwner } from "../../storage/lease-store.ts";
-import type { AccountCount } from "../../storage/queue.ts";
+import type { AccountCount } from "../../storage/claims/claim-queue.ts";
+import type { LeaseStore, OtherOwner } from "../../storage/claims/lease-store.ts";
 import type { Load } from "../limits/capacity.ts";
 import type { RequestRate, RequestRates } from "../limits/request-rates.ts";
 import { DatabaseTime } from "./database-clock.ts";

@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Limits } from "../../domain/limits.ts";
-import type { ExecutionStore } from "../../storage/execution-store.ts";
+import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 
 /** How many executions of a kind one statement ends. */
 const batchMax = 64;

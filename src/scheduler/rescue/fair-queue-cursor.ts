@@ -1,5 +1,5 @@
 import type { Account } from "../../domain/account.ts";
-import type { AccountId, TurnQuery, Turns } from "../../storage/turns.ts";
+import type { AccountId, TurnQuery, Turns } from "../../storage/claims/next-accounts.ts";
 
 /** How many organisations and environments are remembered; who is not counts as one that had no turn yet. */
 const rememberedMax = 1_000;

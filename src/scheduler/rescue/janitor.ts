@@ -1,10 +1,10 @@
 import type { Logger } from "pino";
 import type { Service } from "../../domain/service.ts";
-import type { DayBytesStore } from "../../storage/day-bytes-store.ts";
-import type { ExecutionStore } from "../../storage/execution-store.ts";
-import { isTimedOut } from "../../storage/faults.ts";
-import type { DraftPlace } from "../../storage/retention.ts";
-import type { WorkflowStore } from "../../storage/workflow-store.ts";
+import type { DraftPlace } from "../../storage/executions/execution-retention.ts";
+import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import { isTimedOut } from "../../storage/postgres/database-errors.ts";
+import type { DayBytesStore } from "../../storage/tenants/daily-bytes-store.ts";
+import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import { Loop } from "../process/periodic-task.ts";
 
 const everyMs = 60_000;

@@ -1,8 +1,8 @@
 import type { Clock } from "../../domain/clock.ts";
 import type { Outcome } from "../../domain/execution.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
-import type { ClaimedExecution } from "../../storage/claim.ts";
-import type { Claim } from "../../storage/claim-row.ts";
+import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
+import type { Claim } from "../../storage/executions/claim-row.ts";
 import type { Load } from "../limits/capacity.ts";
 import { ExecutionRun, type ExecutionRunOptions } from "./execution-run.ts";
 import { eventOf } from "./trigger-event.ts";

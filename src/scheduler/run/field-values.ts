@@ -4,7 +4,7 @@ import { parseFields, resolveFields } from "../../domain/fields.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import type { RunValues } from "../../engine/run/run-scope.ts";
-import type { ConfigStore } from "../../storage/config-store.ts";
+import type { ConfigStore } from "../../storage/tenants/config-store.ts";
 
 type Values = Pick<RunValues, "applicationFields" | "workflowFields">;
 

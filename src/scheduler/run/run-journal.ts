@@ -3,7 +3,7 @@ import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import { isBegun } from "../../domain/under-way.ts";
 import type { Journal, UnderWay, Waited } from "../../engine/journal/journal.ts";
 import { bytesOf, recordsTooLarge } from "../../engine/journal/record-bytes.ts";
-import type { Flush } from "../../storage/flush.ts";
+import type { Flush } from "../../storage/executions/flush.ts";
 import { BeginTimes } from "./begin-times.ts";
 import { Waits } from "./idle-detector.ts";
 import { PendingRecords } from "./pending-records.ts";

@@ -1,5 +1,5 @@
 import type { NodeRun } from "../../domain/execution.ts";
-import type { Flush } from "../../storage/flush.ts";
+import type { Flush } from "../../storage/executions/flush.ts";
 
 /** How much one flush holds: the text of its outputs, and of one more at the most. */
 const flushCharsMax = 1024 * 1024;

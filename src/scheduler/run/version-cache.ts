@@ -4,7 +4,7 @@ import type { Limits } from "../../domain/limits.ts";
 import type { Definitions } from "../../engine/definitions.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { WorkflowStore } from "../../storage/workflow-store.ts";
+import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 
 /**
  * How many bytes of memory a compiled version takes for each character of its definition: measured from 22 (templates)

@@ -1,5 +1,5 @@
-import type { ExecutionNews, JournalPlace } from "../../storage/execution-events.ts";
-import type { FoundExecution } from "../../storage/execution-reader.ts";
+import type { ExecutionNews, JournalPlace } from "../../storage/history/execution-events.ts";
+import type { FoundExecution } from "../../storage/history/execution-reader.ts";
 
 /** How many flushes are kept for watchers that are a little behind. */
 const recentMax = 16;

@@ -11,8 +11,8 @@ import type {
   ExecutionNews,
   JournalFact,
   JournalPlace,
-} from "../../storage/execution-events.ts";
-import type { FoundExecution } from "../../storage/execution-reader.ts";
+} from "../../storage/history/execution-events.ts";
+import type { FoundExecution } from "../../storage/history/execution-reader.ts";
 import { Places } from "../limits/concurrency-limit.ts";
 import { Loop } from "../process/periodic-task.ts";
 import { Feed } from "./watch-feed.ts";

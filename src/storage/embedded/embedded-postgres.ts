@@ -10,13 +10,13 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Service } from "../../domain/service.ts";
-import { databaseAccount } from "./account.ts";
-import { databaseUser, openCluster, writeAccess } from "./cluster.ts";
+import { makeHome, makeServerFolder, socketFolderFor } from "./data-folders.ts";
+import { databaseUser, openCluster, writeAccess } from "./database-cluster.ts";
 import { FolderLock } from "./folder-lock.ts";
-import { makeHome, makeServerFolder, socketFolderFor } from "./folders.ts";
-import { endOrphan } from "./orphan.ts";
-import { findPackage, installProgram } from "./program.ts";
-import { Server } from "./server.ts";
+import { endOrphan } from "./orphaned-server.ts";
+import { databaseAccount } from "./os-user.ts";
+import { Server } from "./postgres-process.ts";
+import { findPackage, installProgram } from "./postgres-program.ts";
 
 /** How to reach the server, as `pg` takes it. */
 export type EmbeddedConnection = {

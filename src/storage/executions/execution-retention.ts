@@ -1,0 +1,80 @@
+import { type Kysely, sql } from "kysely";
+import { cautiousNow } from "../postgres/database-clock.ts";
+import type { Tables } from "../postgres/tables.ts";
+import { idOfAge } from "./expire-executions.ts";
+
+export type Retention = { readonly ms: number; readonly limit: number };
+
+/** Deletes what ended long ago: see ExecutionStore.deleteEnded. */
+export async function deleteEnded(db: Kysely<Tables>, { ms, limit }: Retention): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    with chosen as materialized (
+      select id from execution
+       where id < ${idOfAge(ms)} and end_time < ${cautiousNow()} - make_interval(secs => ${ms / 1000})
+       order by id limit ${limit} for update skip locked
+    ), emptied as (
+      delete from journal using chosen where journal.execution_id = chosen.id
+    ), gone as (
+      delete from execution using chosen where execution.id = chosen.id returning 1
+    )
+    select count(*)::int as count from gone`.execute(db);
+  return rows[0]?.count ?? 0;
+}
+
+/** Where a kept draft stands in the order of all of them. */
+export type DraftPlace = { readonly version: number; readonly environmentId: string; readonly workflowId: string };
+
+/** So many kept drafts, behind a place or from the first on. */
+export type DraftPage = { readonly after?: DraftPlace | undefined; readonly limit: number };
+
+export type DeletedDrafts = {
+  readonly count: number;
+  /** Where to go on; undefined behind the last kept draft. */
+  readonly next: DraftPlace | undefined;
+};
+
+/**
+ * How long a draft must have been in another state before what was kept of the earlier one may go: longer than a test
+ * that found it in that state takes to be committed.
+ */
+const settledMs = 3_600_000;
+
+type DraftRow = { count: number; version: number | null; environment_id: string | null; workflow_id: string | null };
+
+/** Deletes the drafts of a page that nothing needs any more: see WorkflowStore.deleteKeptDrafts. */
+export async function deleteKeptDrafts(db: Kysely<Tables>, { after, limit }: DraftPage): Promise<DeletedDrafts> {
+  const place =
+    after &&
+    sql`and (version, environment_id, workflow_id)
+    > (${after.version}::int, ${after.environmentId}::text, ${after.workflowId}::text)`;
+  const isSettled = (time: string) =>
+    sql`${sql.ref(time)} < ${cautiousNow()} - make_interval(secs => ${settledMs / 1000})`;
+  const { rows } = await sql<DraftRow>`
+    with page as materialized (
+      -- The check of the executions' foreign key finds its index only where it is planned for a version below zero.
+      select version, environment_id, workflow_id, set_config('plan_cache_mode', 'force_custom_plan', true)
+        from workflow_version where version < 0 ${place ?? sql``}
+       order by version, environment_id, workflow_id limit ${limit}
+    ), unneeded as materialized (
+      select page.version, page.environment_id, page.workflow_id from page
+       where not exists (
+           select from execution where execution.version < 0 and execution.environment_id = page.environment_id
+             and execution.workflow_id = page.workflow_id and execution.version = page.version)
+         and exists (
+           select from workflow where workflow.environment_id = page.environment_id and workflow.id = page.workflow_id
+             and (${isSettled("workflow.delete_time")}
+               or workflow.draft_revision <> - page.version and ${isSettled("workflow.draft_update_time")}))
+    ), gone as (
+      delete from workflow_version using unneeded
+       where workflow_version.environment_id = unneeded.environment_id
+         and workflow_version.workflow_id = unneeded.workflow_id and workflow_version.version = unneeded.version
+      returning 1
+    )
+    select (select count(*)::int from gone) as count, last.version, last.environment_id, last.workflow_id
+      from (select) as one left join lateral (
+        select * from page order by version, environment_id, workflow_id offset ${limit - 1} limit 1
+      ) as last on true`.execute(db);
+  const [{ count = 0, version = null, environment_id = null, workflow_id = null } = {}] = rows;
+  const isLast = version === null || environment_id === null || workflow_id === null;
+  return { count, next: isLast ? undefined : { version, environmentId: environment_id, workflowId: workflow_id } };
+}

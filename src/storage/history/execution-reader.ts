@@ -1,0 +1,283 @@
+import { type Kysely, sql } from "kysely";
+import type {
+  ExecutionDetail,
+  ExecutionFilter,
+  ExecutionSummary,
+  NewExecution,
+  NodeRun,
+} from "../../domain/execution.ts";
+import { isId } from "../../domain/id.ts";
+import type { JsonText } from "../../domain/json-text.ts";
+import type { Reach } from "../../domain/principal.ts";
+import {
+  claimState,
+  ownColumns,
+  ownerOrganization,
+  parseEntries,
+  startColumns,
+  summaryColumns,
+  toNewExecution,
+  toSummary,
+  workflowSlug,
+} from "../executions/execution-rows.ts";
+import { openJournal } from "../executions/open-journal.ts";
+import { isWithin } from "../postgres/access-scope.ts";
+import type { Page } from "../postgres/page.ts";
+import { journalTokenOf, parseJournalToken } from "../postgres/page-token.ts";
+import type { Tables } from "../postgres/tables.ts";
+import { type ListedExecutions, listExecutions } from "./execution-list.ts";
+import { readHeads, sizeJournal } from "./journal-heads.ts";
+import { claimOf, NodesUnderWay } from "./nodes-under-way.ts";
+
+/** Which execution is meant. Where an account is named, that of another account is not found. */
+export type ExecutionQuery = Reach & {
+  readonly executionId: string;
+  readonly linkedAccountId?: string;
+};
+
+/** An execution that was found: its id is one. */
+export type FoundExecution = {
+  readonly environmentId: string;
+  readonly id: string;
+  /** Whether it has ended: what it was about to send then, and has no answer of, is not known to have left. */
+  readonly isEnded?: boolean;
+};
+
+export type ListedIterations = {
+  readonly iterations: readonly NodeRun[];
+  /** Absent on the last page. A page may hold fewer than were asked for and have one all the same. */
+  readonly nextPageToken?: string;
+};
+
+export type ListedNodeRuns = {
+  readonly runs: readonly NodeRun[];
+  /** How many records of node runs have notes, those inside of Groups too. */
+  readonly notedRuns: number;
+};
+
+/** Reads what ran and what runs. */
+export class ExecutionReader {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  async find(query: ExecutionQuery): Promise<ExecutionSummary | undefined> {
+    const row = await this.#select(query)?.executeTakeFirst();
+    return row && toSummary(row);
+  }
+
+  /** The same with what it was given and what it answered. */
+  async get(query: ExecutionQuery): Promise<ExecutionDetail | undefined> {
+    const row = await this.#select(query)?.select(["payload", "response"]).executeTakeFirst();
+    return row && { ...toSummary(row), payload: row.payload, ...(row.response !== null && { response: row.response }) };
+  }
+
+  /** What an execution has answered, as soon as that is recorded. */
+  async getResponse({ environmentId, id }: FoundExecution): Promise<JsonText | undefined> {
+    const row = await this.#db
+      .selectFrom("execution")
+      .select("response")
+      .where("id", "=", id)
+      .where("environment_id", "=", environmentId)
+      .executeTakeFirst();
+    return row?.response ?? undefined;
+  }
+
+  /** What an execution started from. */
+  async getStart(query: ExecutionQuery): Promise<NewExecution | undefined> {
+    const row = await this.#select(query)
+      ?.clearSelect()
+      .select([...startColumns, ownerOrganization])
+      .executeTakeFirst();
+    return row && toNewExecution(row);
+  }
+
+  /**
+   * The execution that a chain of retries began with, or an earlier one of the chain that is synchronous. Undefined where
+   * that is not kept any more, or is further back than so many.
+   */
+  async findRetried({ environmentId, id }: FoundExecution): Promise<Pick<NewExecution, "type"> | undefined> {
+    const { rows } = await sql<Pick<NewExecution, "type">>`
+      with recursive chain as (
+        select id, type, source, origin_id, 0 as depth from execution
+          where id = ${id} and environment_id = ${environmentId}
+        union all
+        select origin.id, origin.type, origin.source, origin.origin_id, chain.depth + 1
+          from chain join execution as origin
+            on origin.id = chain.origin_id and origin.environment_id = ${environmentId}
+          where chain.source = 'RETRY' and chain.type = 'ASYNC' and chain.depth < ${retryChainMax}
+      )
+      select type from chain where source <> 'RETRY' or type = 'SYNC'`.execute(this.#db);
+    return rows[0];
+  }
+
+  /** How large what is recorded of an execution is: without outputs where those are large, and in all. */
+  async sizeRecords(execution: FoundExecution): Promise<{ readonly heads: number; readonly bytes: number }> {
+    return await sizeJournal(this.#db, execution);
+  }
+
+  /** All that is recorded of an execution, in the order in which it was written, without outputs where those are large. */
+  async *readHeads(execution: FoundExecution): AsyncGenerator<readonly NodeRun[]> {
+    for await (const { runs } of readHeads(this.#db, execution)) yield runs;
+  }
+
+  /** All that is recorded of an execution, in the order in which it was written, a bounded part at a time. */
+  async *readRecords(execution: FoundExecution): AsyncGenerator<readonly NodeRun[]> {
+    yield* (await openJournal(this.#db, execution)).read();
+  }
+
+  /**
+   * Lists executions, newest first. What a page costs does not depend on how many came before it, nor on how few of
+   * the executions are meant. Refuses with VALIDATION_ERROR a token that no page with this filter gave.
+   */
+  async list(filter: ExecutionFilter, page: Page): Promise<ListedExecutions> {
+    return await listExecutions(this.#db, filter, page);
+  }
+
+  /**
+   * The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended, and those under
+   * way behind them. Undefined where more than so many bytes would be read for them.
+   */
+  async listNodeRuns(execution: FoundExecution, bytesMax: number): Promise<ListedNodeRuns | undefined> {
+    if ((await sizeJournal(this.#db, execution)).heads > bytesMax) return undefined;
+    const visits = new Map<string, NodeRun>();
+    const underWay = new NodesUnderWay();
+    let notedRuns = 0;
+    for await (const { runs, epoch, noted } of readHeads(this.#db, { ...execution, only: "outside" })) {
+      notedRuns += noted;
+      for (const { input, output, ...record } of runs) {
+        if (!/[[/]/.test(record.path)) underWay.add(record, epoch);
+        const run = visitOf(record, execution);
+        if (run !== undefined && run.path === run.node_id) {
+          visits.delete(run.path);
+          visits.set(run.path, run);
+        }
+      }
+    }
+    return { runs: [...visits.values(), ...(await this.#list(underWay, execution))], notedRuns };
+  }
+
+  /**
+   * The visits of all nodes that are recorded so far, with what they gave, in the order in which they ended. Undefined
+   * where that is more than so many bytes.
+   */
+  async listVisits(execution: FoundExecution, bytesMax: number): Promise<readonly NodeRun[] | undefined> {
+    const journal = await openJournal(this.#db, execution);
+    if (journal.bytes > bytesMax) return undefined;
+    const visits = new Map<string, NodeRun>();
+    for await (const runs of journal.read()) {
+      for (const record of runs) {
+        const run = visitOf(record, execution);
+        if (run === undefined) continue;
+        visits.delete(run.path);
+        visits.set(run.path, run);
+      }
+    }
+    return [...visits.values()];
+  }
+
+  /** The visit of a node, by its path in the run. */
+  async getNodeRun(execution: FoundExecution, path: string): Promise<NodeRun | undefined> {
+    let open: NodeRun | undefined;
+    const underWay = new NodesUnderWay();
+    for await (const { index, runs, isWhole, epoch } of readHeads(this.#db, { ...execution, only: { path } })) {
+      for (const head of runs) {
+        if (head.path.split("#")[0] === path) underWay.add(head, epoch);
+        if (visitOf(head, execution)?.path !== path) continue;
+        const record = isWhole ? head : await this.#readRecord(execution, index, head.path);
+        const run = record && visitOf(record, execution);
+        if (run === record && run !== undefined) return run;
+        open = run;
+      }
+    }
+    return open ?? (await this.#list(underWay, execution))[0];
+  }
+
+  /**
+   * Lists the recorded iterations of a Group by its path in the run, without their outputs, in the order in which they
+   * ended. A page reads a bounded part of the journal. Refuses with VALIDATION_ERROR a token of another list.
+   */
+  async listIterations(execution: FoundExecution, path: string, page: Page): Promise<ListedIterations> {
+    const { pageSize, pageToken } = page;
+    const filters = { of: "iteration", environmentId: execution.environmentId, id: execution.id, path };
+    const from = pageToken === undefined ? { flushIndex: 0, entry: 0 } : parseJournalToken(pageToken, filters);
+    const iterations: NodeRun[] = [];
+    const heads = readHeads(this.#db, { ...execution, from: from.flushIndex, only: { path: `${path}[` } });
+    for await (const { index, runs } of heads) {
+      if (index >= from.flushIndex + flushesPerPageMax) {
+        return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry: 0 }, filters) };
+      }
+      const first = index === from.flushIndex ? from.entry : 0;
+      for (const [entry, { input, output, ...run }] of runs.entries()) {
+        if (entry < first || !isIterationOf(path, run)) continue;
+        if (iterations.length === pageSize) {
+          return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry }, filters) };
+        }
+        iterations.push(run);
+      }
+    }
+    return { iterations };
+  }
+
+  async #list(underWay: NodesUnderWay, execution: FoundExecution): Promise<readonly NodeRun[]> {
+    const claim = execution.isEnded || underWay.isEmpty ? undefined : await claimOf(this.#db, execution);
+    return claim === undefined ? [] : underWay.list(claim.epoch);
+  }
+
+  #select(query: ExecutionQuery) {
+    const { environmentId, executionId, linkedAccountId } = query;
+    if (!isId(executionId)) {
+      return undefined;
+    }
+    const execution = this.#db
+      .selectFrom("execution")
+      .select([...summaryColumns, "error", workflowSlug, claimState])
+      .where("execution.id", "=", executionId.toLowerCase())
+      .where("execution.environment_id", "=", environmentId)
+      .where(isWithin(query, ownColumns));
+    return linkedAccountId === undefined ? execution : execution.where("linked_account_id", "=", linkedAccountId);
+  }
+
+  async #readRecord({ environmentId, id }: FoundExecution, index: number, path: string): Promise<NodeRun | undefined> {
+    const flush = await this.#db
+      .selectFrom("journal")
+      .select("entries")
+      .where("execution_id", "=", id)
+      .where("environment_id", "=", environmentId)
+      .where("flush_index", "=", index)
+      .executeTakeFirst();
+    return flush && parseEntries(flush.entries).find((run) => run.path === path);
+  }
+}
+
+/** How many retries of retries are looked through. */
+const retryChainMax = 1_000;
+
+/** Flushes that are read for one page of iterations at most. */
+const flushesPerPageMax = 64;
+
+function isIterationOf(group: string, { path }: NodeRun): boolean {
+  return path.startsWith(group) && /^\[\d+\]$/.test(path.slice(group.length));
+}
+
+/**
+ * The visit of a node that a record tells of. The journal holds more than those: waits and attempts, whose paths do not
+ * end with a node's id. What a node may send only once is recorded before it is sent; where nothing came of that until
+ * the end, nobody knows whether it was, and a record of the visit that follows takes this one's place.
+ */
+function visitOf(record: NodeRun, { isEnded = false }: FoundExecution): NodeRun | undefined {
+  const { path, node_id } = record;
+  if (path === node_id || path.endsWith(`/${node_id}`)) return record;
+  if (!isEnded || !isIntent(record)) return undefined;
+  const message = "The request, which may be sent only once, was not answered before the execution ended.";
+  const error = { reason: "OUTCOME_UNKNOWN", message, node_id };
+  return { ...record, path: path.slice(0, -intentSuffix.length), state: "ERRORED", error };
+}
+
+const intentSuffix = "#intent";
+
+function isIntent({ path }: NodeRun): boolean {
+  return path.endsWith(intentSuffix);
+}

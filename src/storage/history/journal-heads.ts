@@ -1,0 +1,88 @@
+import { type Kysely, type RawBuilder, sql } from "kysely";
+import type { NodeRun } from "../../domain/execution.ts";
+import { parseEntries } from "../executions/execution-rows.ts";
+import type { Tables } from "../postgres/tables.ts";
+
+/** One flush, its records without their outputs where it is large. */
+export type Heads = {
+  readonly index: number;
+  readonly runs: readonly NodeRun[];
+  readonly isWhole: boolean;
+  /** The owner's that has written it. */
+  readonly epoch: number;
+  /** How many of its records have notes, those that are not asked for too. */
+  readonly noted: number;
+};
+
+/** What one statement reads at the most: flushes, and bytes of them, one flush more at the most. */
+const flushesMax = 64;
+const bytesMax = 2 * 1024 * 1024;
+
+type HeadsRow = {
+  readonly flush_index: number;
+  readonly heads: string | null;
+  readonly is_whole: boolean;
+  readonly is_last: boolean;
+  readonly epoch: number;
+  readonly noted: number;
+};
+
+export type HeadsQuery = {
+  readonly environmentId: string;
+  readonly id: string;
+  readonly from?: number;
+  /**
+   * Which records are asked for: a flush that has none of them comes without records here. The visits outside of Groups,
+   * or those whose path begins so; all where it is not set.
+   */
+  readonly only?: "outside" | { readonly path: string };
+};
+
+/**
+ * Reads a journal in the order in which it was written, without the outputs of what is large, a bounded part at a time. The
+ * database looks for paths: what does not have them is not sent.
+ */
+export async function* readHeads(db: Kysely<Tables>, query: HeadsQuery): AsyncGenerator<Heads> {
+  const { environmentId, id } = query;
+  const isMeant = conditionOf(query);
+  for (let next: number | undefined = query.from ?? 0; next !== undefined; ) {
+    const { rows }: { readonly rows: readonly HeadsRow[] } = await sql<HeadsRow>`
+      select flush_index, case when ${isMeant} then part end as heads, is_whole, place = count as is_last, epoch,
+             (length(part) - length(replace(part, ${notesMark}, ''))) / ${notesMark.length}::int as noted
+        from (
+        select *, row_number() over flushes as place, count(*) over () as count,
+               sum(octet_length(part)) over flushes - octet_length(part) as before
+          from (
+            select flush_index, coalesce(heads, entries) as part, heads is null as is_whole, epoch from journal
+             where execution_id = ${id} and environment_id = ${environmentId} and flush_index >= ${next}
+             order by flush_index limit ${flushesMax + 1}
+          ) as flush
+        window flushes as (order by flush_index)
+      ) as sized
+      where place <= ${flushesMax} and before < ${bytesMax} order by flush_index`.execute(db);
+    for (const { flush_index: index, heads, is_whole: isWhole, epoch, noted } of rows) {
+      yield { index, runs: heads === null ? [] : parseEntries(heads), isWhole, epoch, noted };
+    }
+    const last = rows.at(-1);
+    next = last === undefined || last.is_last ? undefined : last.flush_index + 1;
+  }
+}
+
+/** How a record's notes begin in the text that JSON.stringify writes: inside of an output each quote has a backslash. */
+const notesMark = ',"notes":[';
+
+/** By the text that JSON.stringify writes: inside of an output it would stand behind a backslash. */
+function conditionOf({ only }: HeadsQuery): RawBuilder<unknown> {
+  if (only === undefined) return sql`true`;
+  if (only === "outside") return sql`part ~ '"path":"[^"/[]*"'`;
+  return sql`strpos(part, ${`"path":${JSON.stringify(only.path).slice(0, -1)}`}) > 0`;
+}
+
+/** How many bytes `readHeads` reads of a journal, and how many it has in all. */
+export async function sizeJournal(db: Kysely<Tables>, { environmentId, id }: Pick<HeadsQuery, "environmentId" | "id">) {
+  const { rows } = await sql<{ heads: number; bytes: number }>`
+    select coalesce(sum(octet_length(coalesce(heads, entries))), 0)::int8 as heads,
+           coalesce(sum(octet_length(entries)), 0)::int8 as bytes
+      from journal where execution_id = ${id} and environment_id = ${environmentId}`.execute(db);
+  return rows[0] ?? { heads: 0, bytes: 0 };
+}

@@ -1,0 +1,105 @@
+import { type Tenant, turnOfTenant } from "../../domain/account.ts";
+import { FairQueue } from "../../domain/fair-queue.ts";
+import { RequestError } from "../../domain/request-error.ts";
+
+/** Puts a connection back. */
+export type Release = () => void;
+
+type Waiting = { readonly organizationId: string | undefined; readonly resolve: (release: Release) => void };
+
+/** How long one waits for its turn. */
+const waitMs = 5_000;
+
+/** Of so many connections, how many all calls together may hold: the rest is the process's own. */
+function callsMaxOf(max: number): number {
+  return Math.max(1, Math.floor(max * 0.8));
+}
+
+/**
+ * Shares the connections of a pool out. The process's own work (statements that calls share, the loops) has a fifth of
+ * them for itself. The rest goes to who needs it, by turns: one to the process's own work, one to an organisation, where
+ * both wait. An organisation may hold as many as it leaves free of what calls may have (dynamic threshold, as with
+ * slots), so that whatever it reads, and however slowly, there is one for the next.
+ */
+export class ConnectionTurns {
+  readonly #max: number;
+  readonly #callsMax: number;
+  readonly #own: Waiting[] = [];
+  readonly #callers = new FairQueue<Waiting>();
+  /** What each organisation holds. */
+  readonly #heldBy = new Map<string, number>();
+  #held = 0;
+  #heldByCalls = 0;
+  #isTurnOfCalls = false;
+
+  constructor(max: number) {
+    this.#max = max;
+    this.#callsMax = callsMaxOf(max);
+  }
+
+  /** Waits for a connection: for a caller, or for the process's own work. Refuses with SERVER_BUSY who waits too long. */
+  async take(caller: Tenant | undefined): Promise<Release> {
+    const organizationId = caller?.organizationId;
+    // Whoever waits may hold nothing more: those who may were served when the last connection was put back.
+    if (this.#mayHold(organizationId)) return this.#hold(organizationId);
+    const { promise, resolve } = Promise.withResolvers<Release>();
+    const waiting = { organizationId, resolve };
+    const path = caller && turnOfTenant(caller);
+    if (path === undefined) this.#own.push(waiting);
+    else this.#callers.push(path, waiting);
+    const { promise: over, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      if (path === undefined) this.#own.splice(this.#own.indexOf(waiting), 1);
+      else this.#callers.delete(path, waiting);
+      reject(path === undefined ? new Error("timeout exceeded when trying to connect") : busy(this.#callsMax));
+    }, waitMs);
+    try {
+      return await Promise.race([promise, over]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #mayHold(organizationId: string | undefined): boolean {
+    if (this.#held >= this.#max) return false;
+    return organizationId === undefined || (this.#heldBy.get(organizationId) ?? 0) < this.#callsMax - this.#heldByCalls;
+  }
+
+  #hold(organizationId: string | undefined): Release {
+    this.#add(organizationId, 1);
+    let isHeld = true;
+    return () => {
+      if (!isHeld) return;
+      isHeld = false;
+      this.#add(organizationId, -1);
+      this.#serve();
+    };
+  }
+
+  #add(organizationId: string | undefined, count: number): void {
+    this.#held += count;
+    if (organizationId === undefined) return;
+    this.#heldByCalls += count;
+    const held = (this.#heldBy.get(organizationId) ?? 0) + count;
+    if (held > 0) this.#heldBy.set(organizationId, held);
+    else this.#heldBy.delete(organizationId);
+  }
+
+  #serve(): void {
+    while (this.#held < this.#max) {
+      const nextOfCalls = () => this.#callers.shift((id) => !this.#mayHold(id));
+      const next = this.#isTurnOfCalls ? (nextOfCalls() ?? this.#own.shift()) : (this.#own.shift() ?? nextOfCalls());
+      if (next === undefined) return;
+      this.#isTurnOfCalls = next.organizationId === undefined;
+      next.resolve(this.#hold(next.organizationId));
+    }
+  }
+}
+
+function busy(max: number): RequestError {
+  const message = `Calls use all the connections to the database that they may (${max}, limit connections). Try again.`;
+  return new RequestError("SERVER_BUSY", message, {
+    metadata: { limit: "connections", value: String(max) },
+    retryAfterSeconds: 1,
+  });
+}

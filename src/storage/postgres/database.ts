@@ -1,0 +1,167 @@
+/**
+ * Storage: where Flowcall keeps what it must not forget.
+ *
+ * Invariants: a store method is one step of the domain and one transaction, and no transaction leaves this folder.
+ * Every statement on tenant data names the environment. An update names the state that it leaves and checks that a row
+ * moved. The database's clock decides what is due. Who writes for an execution names owner and epoch, and changes
+ * nothing once another has taken it over.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Kysely, PostgresDialect, type PostgresPool, sql } from "kysely";
+import { type Migration, type MigrationProvider, Migrator } from "kysely/migration";
+import type { Logger } from "pino";
+import { Callers } from "../../domain/callers.ts";
+import type { Service } from "../../domain/service.ts";
+import { migrations as ownMigrations } from "../migrations/migrations.ts";
+import { isUnavailable } from "./database-errors.ts";
+import { type DatabaseConnection, Pool } from "./pool.ts";
+import type { Tables } from "./tables.ts";
+
+export type DatabaseOptions = {
+  /** Asked at `start()`. */
+  readonly connection: () => DatabaseConnection;
+  readonly log: Logger;
+  /** Connections at a time, beside those of the lease and of look-ups; 10 where it is not set. */
+  readonly poolMax?: number;
+  /** What brings its tables up to date; the migrations of this version where it is not set. */
+  readonly migrations?: MigrationProvider;
+};
+
+/** The oldest Postgres that is supported, as `server_version_num` counts. */
+const versionMin = 150_000;
+
+/** How often a database that stays away is mentioned. */
+const mentionMs = 30_000;
+
+const retryMaxMs = 2_000;
+
+/**
+ * How long the lease's connection may be without an answer. It has one row to write and nothing to wait for, so that
+ * silence there is the first sign of a line that swallows what is sent.
+ */
+const leaseAnswerMs = 1_000;
+
+/** Connections for the look-up of keys that anybody may have made up. */
+export const lookUpConnections = 2;
+
+export class Database implements Service {
+  /** For the process's own work: what calls share, and what works for all. */
+  readonly db: Kysely<Tables>;
+  /** For what a call does for itself: its connections, of the same pool, are given to `callers` by turns. */
+  readonly callsDb: Kysely<Tables>;
+  readonly callers = new Callers();
+  /** One connection that nothing but the lease uses: however busy the pool is, the lease is renewed in time. */
+  readonly leaseDb: Kysely<Tables>;
+  /** Connections that nothing but the look-up of keys uses which anybody may have made up. */
+  readonly lookUpDb: Kysely<Tables>;
+  readonly #options: DatabaseOptions;
+  readonly #stopping = new AbortController();
+  #starting: Promise<void> | undefined;
+
+  constructor(options: DatabaseOptions) {
+    const { connection, log, poolMax = 10 } = options;
+    this.#options = options;
+    const pool = new Pool({ connection, log, max: poolMax });
+    this.db = connect(pool);
+    this.callsDb = connect({
+      options: pool.options,
+      connect: () => pool.connect(this.callers.current),
+      end: () => pool.end(),
+    });
+    this.lookUpDb = connect(new Pool({ connection, log, max: lookUpConnections }));
+    this.leaseDb = connect(
+      new Pool({ connection, log, max: 1, watch: { answerMs: leaseAnswerMs, onLost: () => pool.drop() } }),
+    );
+  }
+
+  /** Waits until the database can be reached, then brings its tables up to date. Throws where waiting cannot help. */
+  async start(): Promise<void> {
+    this.#starting = this.#waitUntilReady();
+    await this.#starting;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new Error("the database was stopped before it could be reached"));
+    await this.#starting?.catch(() => undefined);
+    await Promise.all([this.db.destroy(), this.callsDb.destroy(), this.leaseDb.destroy(), this.lookUpDb.destroy()]);
+  }
+
+  async #waitUntilReady(): Promise<void> {
+    const { log } = this.#options;
+    const { signal } = this.#stopping;
+    let mentionTime = performance.now();
+    let isMentioned = false;
+    for (let retryMs = 100; ; retryMs = Math.min(retryMs * 2, retryMaxMs)) {
+      try {
+        await this.#prepare();
+        break;
+      } catch (error) {
+        if (!isUnavailable(error)) {
+          throw error;
+        }
+        if (performance.now() >= mentionTime) {
+          log.warn({ error: String(error) }, "the database cannot be reached yet; waiting for it");
+          mentionTime = performance.now() + mentionMs;
+          isMentioned = true;
+        }
+      }
+      // Aborted, it throws the signal's reason inside of a cause; the reason itself says more.
+      await sleep(retryMs, undefined, { signal }).catch(() => signal.throwIfAborted());
+    }
+    if (isMentioned) {
+      log.info("the database is reached");
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    const { rows } = await sql<{ version: number; name: string }>`
+      select current_setting('server_version_num')::int as version, current_setting('server_version') as name
+    `.execute(this.db);
+    for (const { version, name } of rows) {
+      if (version < versionMin) {
+        throw new Error(`Flowcall needs PostgreSQL 15 or newer, and the database is ${name}`);
+      }
+    }
+    await this.#migrate();
+  }
+
+  /** Several processes may start at once: the migrator's lock lets one at a time in, and the others find it all done. */
+  async #migrate(): Promise<void> {
+    const { connection, log } = this.#options;
+    const db = connect(new Pool({ connection, log, max: 1, isPatient: true }));
+    const provider = { getMigrations: () => this.#listMigrations() };
+    try {
+      const { error, results = [] } = await new Migrator({ db, provider }).migrateToLatest();
+      const failed = results.find(({ status }) => status === "Error")?.migrationName;
+      if (error !== undefined) {
+        const place = failed === undefined ? "" : ` (${failed})`;
+        throw new Error(`the database's tables cannot be brought up to date${place}`, { cause: error });
+      }
+      const names = results.map(({ migrationName }) => migrationName);
+      const [from] = names;
+      if (from !== undefined) {
+        log.info({ from, to: names.at(-1), migrations: names.length }, "the database's tables are brought up to date");
+      }
+    } finally {
+      await db.destroy();
+    }
+  }
+
+  /**
+   * This version's migrations, and those that a later version has run: what they added is nothing to this one, which has
+   * to start among newer processes too. The migrator asks with its lock held, and still refuses where one of ours is
+   * missing below one of theirs.
+   */
+  async #listMigrations(): Promise<Record<string, Migration>> {
+    const { log, migrations = ownMigrations } = this.#options;
+    const own = await migrations.getMigrations();
+    const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(this.db);
+    const later = rows.map(({ name }) => name).filter((name) => !Object.hasOwn(own, name));
+    if (later.length > 0) log.warn({ migrations: later }, "a later version has brought the database up to date");
+    return { ...Object.fromEntries(later.map((name) => [name, { up: async () => {} }])), ...own };
+  }
+}
+
+function connect(pool: PostgresPool): Kysely<Tables> {
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}

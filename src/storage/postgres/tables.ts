@@ -1,0 +1,230 @@
+import type { ColumnType, Generated } from "kysely";
+import type { AuditAction } from "../../domain/audit.ts";
+import type { ExecutionSource, ExecutionType, TerminalState } from "../../domain/execution.ts";
+import type { JsonText } from "../../domain/json-text.ts";
+import type { EnvironmentKind } from "../../domain/principal.ts";
+import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
+
+/** The rows as they are kept. Names are the columns'; `migrations/` says what each may hold. */
+export type Tables = {
+  readonly organization: OrganizationTable;
+  readonly environment: EnvironmentTable;
+  readonly api_key: ApiKeyTable;
+  readonly key_secret: KeySecretTable;
+  readonly integration: IntegrationTable;
+  readonly linked_account: LinkedAccountTable;
+  readonly config: ConfigTable;
+  readonly connection: ConnectionTable;
+  readonly audit_event: AuditEventTable;
+  readonly workflow: WorkflowTable;
+  readonly workflow_version: WorkflowVersionTable;
+  readonly execution: ExecutionTable;
+  readonly execution_claim: ExecutionClaimTable;
+  readonly journal: JournalTable;
+  readonly idempotency_key: IdempotencyKeyTable;
+  readonly lease: LeaseTable;
+  readonly environment_day: EnvironmentDayTable;
+};
+
+/** Set by the database when the row is made. */
+type CreateTime = ColumnType<Date, never, never>;
+
+/** Set by the database when the row is made, and by expressions of the database's clock afterwards. */
+type DatabaseTime = ColumnType<Date, Date | undefined, Date>;
+
+/** What can be edited; `revision` counts its changes. */
+type Edited = { revision: Generated<number>; create_time: CreateTime; update_time: DatabaseTime };
+
+type OrganizationTable = { id: string; name: string; create_time: CreateTime };
+
+type EnvironmentTable = { id: string; organization_id: string; kind: EnvironmentKind };
+
+type ApiKeyTable = {
+  id: string;
+  environment_id: string;
+  hash: string;
+  prefix: string;
+  name: string;
+  scopes: readonly Scope[];
+  create_time: CreateTime;
+  expire_time: ColumnType<Date | null, Date | null | undefined, never>;
+  revoke_time: ColumnType<Date | null, never, Date>;
+  /** Of the text that it had before it was rotated, and how long that works. */
+  previous_hash: ColumnType<string | null, never, string>;
+  previous_expire_time: ColumnType<Date | null, never, Date>;
+  workflow_ids: readonly string[] | null;
+  linked_account_ids: readonly string[] | null;
+};
+
+/** What the checksums of keys are made with; `KeySecret` says what for. */
+type KeySecretTable = { id: string; secret: Buffer; create_time: CreateTime };
+
+type IntegrationTable = Edited & {
+  environment_id: string;
+  slug: string;
+  name: string;
+  /** JSON text of an array of FieldDeclaration. */
+  fields: Generated<string>;
+};
+
+type LinkedAccountTable = Edited & {
+  environment_id: string;
+  account_id: string;
+  name: string | null;
+  /** JSON text of an object. */
+  attributes: string;
+  /** Set once it is deleted. */
+  delete_time: Generated<Date | null>;
+};
+
+type ConfigTable = Edited & {
+  environment_id: string;
+  account_id: string;
+  slug: string;
+  config_id: string;
+  /** JSON text of an object of values. */
+  application_fields: string;
+  /** JSON text of an object of such objects, by workflow id. */
+  workflow_fields: string;
+};
+
+type ConnectionTable = Edited & {
+  environment_id: string;
+  account_id: string;
+  slug: string;
+  sealed: string;
+  sealed_by: string;
+  /** JSON text of an object of hints. */
+  hints: string;
+};
+
+type AuditEventTable = {
+  environment_id: string;
+  id: string;
+  key_id: string;
+  action: AuditAction;
+  resource: string;
+  create_time: CreateTime;
+};
+
+type WorkflowTable = {
+  environment_id: string;
+  id: string;
+  slug: string;
+  name: string;
+  description: string | null;
+  alias: string | null;
+  current_version: number | null;
+  /** How many versions were ever published. */
+  latest_version: Generated<number>;
+  draft_definition: Generated<string>;
+  draft_revision: Generated<number>;
+  draft_update_time: DatabaseTime;
+  /** Counts the changes of all but the draft. */
+  revision: Generated<number>;
+  create_time: CreateTime;
+  update_time: DatabaseTime;
+  delete_time: ColumnType<Date | null, never, Date>;
+};
+
+type WorkflowVersionTable = {
+  environment_id: string;
+  workflow_id: string;
+  version: number;
+  definition: string;
+  create_time: CreateTime;
+};
+
+type ExecutionTable = {
+  environment_id: string;
+  id: string;
+  workflow_id: string;
+  version: number;
+  linked_account_id: string;
+  config_id: string;
+  tag: string | null;
+  type: ExecutionType;
+  source: ExecutionSource;
+  payload: JsonText;
+  headers: JsonText;
+  fields: JsonText | null;
+  state: TerminalState | null;
+  /** Set once: with the record of the Response node, or at the end. */
+  response: JsonText | null;
+  status_code: number | null;
+  /** JSON text of an ExecutionError. */
+  error: string | null;
+  create_time: CreateTime;
+  end_time: ColumnType<Date | null, Date | null, Date>;
+  finished_epoch: number | null;
+  origin_id: string | null;
+};
+
+type ExecutionClaimTable = {
+  execution_id: string;
+  environment_id: string;
+  /** Empty where a process of an earlier version wrote it. */
+  linked_account_id: Generated<string>;
+  owner: string | null;
+  epoch: number;
+  due_time: DatabaseTime;
+  /** When the time was set that it is due at, where that was ahead; null where an owner has it. */
+  due_set_time: Date | null;
+  /** The time that it was last let sleep until, by the clock of the run that slept. */
+  wake_time: Date | null;
+  /** Of earlier owners. */
+  run_ms: Generated<number>;
+  run_since: Date | null;
+  seal_key: string | null;
+  /** The name of the key that wrapped that; null where a process of an earlier version did. */
+  sealed_by: Generated<string | null>;
+  /** How often in a row its owner was lost, or could not take it up. */
+  losses: Generated<number>;
+  /** When the last of them was counted; null where a process of an earlier version did, or there was none. */
+  loss_time: Date | null;
+  /** How often it was tried as a suspect, and did no harm then. */
+  trials: Generated<number>;
+  /** What earlier versions counted losses by. */
+  flushes: Generated<number>;
+};
+
+type JournalTable = {
+  execution_id: string;
+  flush_index: number;
+  environment_id: string;
+  epoch: number;
+  /** See FlushRow. */
+  entries: string;
+  heads: Generated<string | null>;
+  create_time: CreateTime;
+};
+
+type IdempotencyKeyTable = {
+  environment_id: string;
+  linked_account_id: string;
+  key: string;
+  fingerprint: string;
+  execution_id: string;
+};
+
+type EnvironmentDayTable = {
+  /** As 2026-01-31, in UTC. */
+  day: string;
+  environment_id: string;
+  /** Who counted: one count of one process. */
+  owner: string;
+  bytes: number;
+};
+
+type LeaseTable = {
+  owner: string;
+  expire_time: Date;
+  renew_time: DatabaseTime;
+  /** The session of the database that renewed it last. */
+  session_pid: number | null;
+  session_start: Date | null;
+  /** What the process has to do, as JSON text. */
+  load: string | null;
+  /** The name of the process on its machine. */
+  process: string | null;
+};

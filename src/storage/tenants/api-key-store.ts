@@ -1,0 +1,279 @@
+import { type Kysely, type Selectable, sql } from "kysely";
+import { type ApiKeyRecord, checkGrant, type Grant, type KeyText } from "../../domain/api-key.ts";
+import { newId } from "../../domain/id.ts";
+import type { KeySecret } from "../../domain/key-checksum.ts";
+import type { KeyName, Principal, Reach } from "../../domain/principal.ts";
+import { RequestError } from "../../domain/request-error.ts";
+import { fieldsRefused } from "../../domain/violations.ts";
+import { lookUpConnections } from "../postgres/database.ts";
+import { cutPage, type Page } from "../postgres/page.ts";
+import { pageTokenOf, parsePageToken } from "../postgres/page-token.ts";
+import { SharedStatement } from "../postgres/statement-batcher.ts";
+import type { Tables } from "../postgres/tables.ts";
+import { requireOtherAdminKey } from "./last-admin-key.ts";
+import { recordChange } from "./record-change.ts";
+
+export type NewApiKey = Grant & KeyText & Omit<Reach, "environmentId"> & { readonly name: string };
+
+/** Who calls with a key, and for how long the key is valid still, where it ends. */
+export type FoundPrincipal = { readonly principal: Principal; readonly validMs?: number };
+
+const columns = [
+  "id",
+  "name",
+  "prefix",
+  "scopes",
+  "workflow_ids",
+  "linked_account_ids",
+  "create_time",
+  "expire_time",
+  "revoke_time",
+  "previous_expire_time",
+] as const;
+
+/** Look-ups in one statement: of a flood of wrong keys thousands come within the time that a few statements take. */
+const lookUpsMax = 1_000;
+
+/** Keys, of which hashes alone are kept. */
+export class ApiKeyStore {
+  readonly #db: Kysely<Tables>;
+  readonly #unsigned: SharedStatement<string, FoundPrincipal | undefined>;
+
+  /** `lookUpDb` has connections that nothing else uses, so that keys which somebody makes up hold up nobody's calls. */
+  constructor({ db, lookUpDb }: { readonly db: Kysely<Tables>; readonly lookUpDb: Kysely<Tables> }) {
+    this.#db = db;
+    this.#unsigned = new SharedStatement({
+      sharing: { rowsMax: lookUpsMax, inFlightMax: lookUpConnections },
+      send: (hashes) => findPrincipals(lookUpDb, hashes),
+    });
+  }
+
+  /** The secrets of the database's keys, newest first. */
+  async listSecrets(): Promise<readonly KeySecret[]> {
+    return await this.#db
+      .selectFrom("key_secret")
+      .select(["id", "secret"])
+      .orderBy("create_time", "desc")
+      .orderBy("id")
+      .execute();
+  }
+
+  /**
+   * Who calls with the key of this hash: nobody, where it is revoked, has expired, or was rotated and its time beside
+   * the new one is over. It names no environment: it is what finds it.
+   */
+  async findPrincipal(hash: string): Promise<FoundPrincipal | undefined> {
+    const [found] = await findPrincipals(this.#db, [hash]);
+    return found;
+  }
+
+  /** The same for a key that anybody may have made up: together with others, and on connections apart from all calls. */
+  async findUnsigned(hash: string): Promise<FoundPrincipal | undefined> {
+    return await this.#unsigned.call(hash);
+  }
+
+  /** Who calls with what a key has made, as a watch token: nobody, where the key is revoked or has expired. */
+  async findPrincipalByName({ environmentId, keyId }: KeyName): Promise<FoundPrincipal | undefined> {
+    const { rows } = await sql<PrincipalRow>`
+      select key.hash, ${principalColumns}
+      from (select *, expire_time as end_time from api_key where id = ${keyId} and environment_id = ${environmentId}) as key
+      join environment on environment.id = key.environment_id
+      where ${isValid}`.execute(this.#db);
+    const [row] = rows;
+    return row && toFound(row);
+  }
+
+  /** Refuses with KEY_EXCEEDS_MAKER, and with VALIDATION_ERROR a key that would have ended by the database's clock. */
+  async create(maker: Principal, { hash, prefix, ...key }: NewApiKey): Promise<ApiKeyRecord> {
+    checkGrant(maker, key);
+    return await this.#db.transaction().execute(async (transaction) => {
+      const row = await transaction
+        .insertInto("api_key")
+        .values({
+          environment_id: maker.environmentId,
+          id: newId(),
+          hash,
+          prefix,
+          name: key.name,
+          scopes: key.scopes,
+          workflow_ids: key.workflowIds ?? null,
+          linked_account_ids: key.linkedAccountIds ?? null,
+          expire_time: key.expireTime ?? null,
+        })
+        .returning(columns)
+        .returning(sql<boolean>`coalesce(expire_time <= now(), false)`.as("is_ended"))
+        .executeTakeFirstOrThrow();
+      if (row.is_ended) throw fieldsRefused([{ field: "expire_time", description: "must be in the future" }]);
+      await recordChange(transaction, maker, { action: "CREATE", resource: resourceOf(row.id) });
+      return toRecord(row);
+    });
+  }
+
+  /** Newest first. Refuses with VALIDATION_ERROR a token that no page gave. */
+  async list(
+    environmentId: string,
+    asked: Page,
+  ): Promise<{ readonly apiKeys: readonly ApiKeyRecord[]; readonly nextPageToken?: string }> {
+    const filters = { environmentId, of: "api_key" };
+    let query = this.#db
+      .selectFrom("api_key")
+      .select(columns)
+      .where("environment_id", "=", environmentId)
+      .orderBy("create_time", "desc")
+      .orderBy("id", "desc")
+      .limit(asked.pageSize + 1);
+    if (asked.pageToken !== undefined) {
+      const { createTime, id } = parsePageToken(asked.pageToken, filters);
+      query = query.where(({ eb, refTuple, tuple }) => eb(refTuple("create_time", "id"), "<", tuple(createTime, id)));
+    }
+    const rows = await query.execute();
+    const { page, next } = cutPage(rows.map(toRecord), asked, (last) => pageTokenOf(last, filters));
+    return { apiKeys: page, ...next };
+  }
+
+  /** Refuses with RESOURCE_NOT_FOUND. */
+  async get(environmentId: string, id: string): Promise<ApiKeyRecord> {
+    const row = await selectKey(this.#db, environmentId, id).executeTakeFirst();
+    if (row === undefined) throw keyNotFound(id);
+    return toRecord(row);
+  }
+
+  /**
+   * Gives a key another text; the one it had works for a while more.
+   * Refuses with RESOURCE_NOT_FOUND, KEY_ENDED, and, where the maker has less than the key gives, KEY_EXCEEDS_MAKER.
+   */
+  async rotate(
+    maker: Principal,
+    { id, hash, prefix, overlapSeconds }: KeyText & { readonly id: string; readonly overlapSeconds: number },
+  ): Promise<ApiKeyRecord> {
+    const { environmentId } = maker;
+    return await this.#db.transaction().execute(async (transaction) => {
+      const found = await selectKey(transaction, environmentId, id)
+        .select(sql<boolean>`revoke_time is not null or expire_time <= now()`.as("is_ended"))
+        .forUpdate()
+        .executeTakeFirst();
+      if (found === undefined) throw keyNotFound(id);
+      if (found.is_ended === true) throw ended(id);
+      checkGrant(maker, toRecord(found));
+      const row = await transaction
+        .updateTable("api_key")
+        .set({
+          previous_hash: sql.ref("hash"),
+          previous_expire_time: sql`now() + make_interval(secs => ${overlapSeconds})`,
+          hash,
+          prefix,
+        })
+        .where("environment_id", "=", environmentId)
+        .where("id", "=", id)
+        .returning(columns)
+        .executeTakeFirstOrThrow();
+      await recordChange(transaction, maker, { action: "ROTATE", resource: resourceOf(id) });
+      return toRecord(row);
+    });
+  }
+
+  /** Ends a key for good; once more is no change. Refuses with RESOURCE_NOT_FOUND and LAST_ADMIN_KEY. */
+  async revoke(maker: Principal, id: string): Promise<ApiKeyRecord> {
+    const { environmentId } = maker;
+    const revoked = await this.#db.transaction().execute(async (transaction) => {
+      await requireOtherAdminKey(transaction, { environmentId, id });
+      const row = await transaction
+        .updateTable("api_key")
+        .set({ revoke_time: sql`now()` })
+        .where("environment_id", "=", environmentId)
+        .where("id", "=", id)
+        .where("revoke_time", "is", null)
+        .returning(columns)
+        .executeTakeFirst();
+      if (row !== undefined) await recordChange(transaction, maker, { action: "REVOKE", resource: resourceOf(id) });
+      return row;
+    });
+    return revoked === undefined ? await this.get(environmentId, id) : toRecord(revoked);
+  }
+}
+
+/** Of `key`, with the end of what was shown of it as `end_time`, and its `environment`. */
+const principalColumns = sql`environment.organization_id, environment.id as environment_id, environment.kind, key.id,
+  key.scopes, key.workflow_ids, key.linked_account_ids, key.end_time,
+  (extract(epoch from key.end_time - now()) * 1000)::float8 as valid_ms`;
+
+const isValid = sql`key.revoke_time is null and (key.end_time is null or key.end_time > now())`;
+
+/** Answers in the order of the hashes. */
+async function findPrincipals(
+  db: Kysely<Tables>,
+  hashes: readonly string[],
+): Promise<readonly (FoundPrincipal | undefined)[]> {
+  const { rows } = await sql<PrincipalRow>`
+    select asked.hash, ${principalColumns}
+    from unnest(${hashes}::text[]) as asked (hash)
+    cross join lateral (
+      select *, expire_time as end_time from api_key where api_key.hash = asked.hash
+      union all
+      -- Of a time that is not set the other one counts.
+      select *, least(expire_time, previous_expire_time) as end_time from api_key where previous_hash = asked.hash
+    ) as key
+    join environment on environment.id = key.environment_id
+    where ${isValid}`.execute(db);
+  const found = new Map(rows.map((row) => [row.hash, toFound(row)]));
+  return hashes.map((hash) => found.get(hash));
+}
+
+function toFound(row: PrincipalRow): FoundPrincipal {
+  const principal: Principal = {
+    organizationId: row.organization_id,
+    environmentId: row.environment_id,
+    environment: row.kind,
+    keyId: row.id,
+    scopes: row.scopes,
+    ...(row.workflow_ids !== null && { workflowIds: row.workflow_ids }),
+    ...(row.linked_account_ids !== null && { linkedAccountIds: row.linked_account_ids }),
+    ...(row.end_time !== null && { expireTime: row.end_time }),
+  };
+  return { principal, ...(row.valid_ms !== null && { validMs: row.valid_ms }) };
+}
+
+type PrincipalRow = Pick<
+  Selectable<Tables["api_key"]>,
+  "id" | "environment_id" | "scopes" | "workflow_ids" | "linked_account_ids"
+> & {
+  /** What was asked for. */
+  readonly hash: string;
+  readonly organization_id: string;
+  readonly kind: Principal["environment"];
+  /** When this text of the key ends. */
+  readonly end_time: Date | null;
+  readonly valid_ms: number | null;
+};
+
+function selectKey(db: Kysely<Tables>, environmentId: string, id: string) {
+  return db.selectFrom("api_key").select(columns).where("environment_id", "=", environmentId).where("id", "=", id);
+}
+
+function keyNotFound(id: string): RequestError {
+  return new RequestError("RESOURCE_NOT_FOUND", "There is no such API key.", { metadata: { api_key_id: id } });
+}
+
+function ended(id: string): RequestError {
+  const message = "The API key is revoked or has expired, and cannot be rotated. Create another one.";
+  return new RequestError("KEY_ENDED", message, { metadata: { api_key_id: id } });
+}
+
+function resourceOf(id: string): string {
+  return `api-key/${id}`;
+}
+
+function toRecord(row: Pick<Selectable<Tables["api_key"]>, (typeof columns)[number]>): ApiKeyRecord {
+  return {
+    id: row.id,
+    name: row.name,
+    prefix: row.prefix,
+    scopes: row.scopes,
+    ...(row.workflow_ids !== null && { workflowIds: row.workflow_ids }),
+    ...(row.linked_account_ids !== null && { linkedAccountIds: row.linked_account_ids }),
+    createTime: row.create_time,
+    ...(row.expire_time !== null && { expireTime: row.expire_time }),
+    ...(row.revoke_time !== null && { revokeTime: row.revoke_time }),
+    ...(row.previous_expire_time !== null && { previousExpireTime: row.previous_expire_time }),
+  };
+}

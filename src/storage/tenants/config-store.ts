@@ -1,0 +1,199 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { type Kysely, type Selectable, sql } from "kysely";
+import type { Actor } from "../../domain/audit.ts";
+import type { Reach } from "../../domain/principal.ts";
+import { RequestError } from "../../domain/request-error.ts";
+import { isWithin } from "../postgres/access-scope.ts";
+import { anyOf } from "../postgres/any-of.ts";
+import { brokenConstraint } from "../postgres/database-errors.ts";
+import { cutPage, type Page } from "../postgres/page.ts";
+import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
+import type { Tables } from "../postgres/tables.ts";
+import { changedSince, integrationNotFound } from "./integration-store.ts";
+import { resourceOf as accountResource, lockAccount } from "./linked-account-store.ts";
+import { putExpected } from "./put-expected.ts";
+import { recordChange } from "./record-change.ts";
+
+/** Which configuration: an account has one for each integration and id. */
+export type ConfigKey = { readonly accountId: string; readonly slug: string; readonly configId: string };
+
+/** Values by name, of the integration's fields, and by workflow id, of the workflows'. */
+export type ConfigValues = {
+  readonly applicationFields: JsonObject;
+  readonly workflowFields: Readonly<Record<string, JsonObject>>;
+};
+
+/** A configuration as it is kept. `revision` counts its changes; times are the database's. */
+export type ConfigRecord = ConfigKey & {
+  readonly revision: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+};
+
+/** What a run's templates read of fields: what the integration declares, and what is set. */
+export type RunFields = ConfigValues & {
+  /** JSON text of an array of FieldDeclaration. */
+  readonly declared: string;
+};
+
+const columns = ["account_id", "slug", "config_id", "revision", "create_time", "update_time"] as const;
+
+/** What is set for linked accounts of the fields that integrations and workflows declare. */
+export class ConfigStore {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  /** Refuses with RESOURCE_NOT_FOUND, INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
+  async put(
+    actor: Actor,
+    config: ConfigKey & ConfigValues & { readonly expectedRevisions?: readonly number[] },
+  ): Promise<ConfigRecord> {
+    const { accountId, slug, configId, expectedRevisions } = config;
+    const values = {
+      application_fields: JSON.stringify(config.applicationFields),
+      workflow_fields: JSON.stringify(config.workflowFields),
+    };
+    const next = { ...values, revision: sql<number>`config.revision + 1`, update_time: sql<Date>`now()` };
+    const key = { environment_id: actor.environmentId, account_id: accountId, slug, config_id: configId };
+    try {
+      return await this.#db.transaction().execute(async (transaction) => {
+        await lockAccount(transaction, actor, accountId);
+        const row = await putExpected(expectedRevisions, {
+          insert: (others) =>
+            transaction
+              .insertInto("config")
+              .values({ ...key, ...values })
+              .onConflict((conflict) => {
+                const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
+                return others === "kept" ? target.doNothing() : target.doUpdateSet(next);
+              })
+              .returning(columns)
+              .executeTakeFirst(),
+          update: (revisions) =>
+            transaction
+              .updateTable("config")
+              .set(next)
+              .where(({ and }) => and(key))
+              .where("revision", "=", anyOf(revisions))
+              .returning(columns)
+              .executeTakeFirst(),
+        });
+        if (row === undefined) throw changedSince(resourceOf(config));
+        const action = row.revision === 1 ? "CREATE" : "UPDATE";
+        await recordChange(transaction, actor, { action, resource: resourceOf(config) });
+        return toRecord(row);
+      });
+    } catch (error) {
+      throw brokenConstraint(error) === "config_integration" ? integrationNotFound(slug) : error;
+    }
+  }
+
+  /** Of an account, by slug and id. Refuses with VALIDATION_ERROR a token that no page gave. */
+  async list(
+    reach: Reach,
+    accountId: string,
+    asked: Page,
+  ): Promise<{ readonly configs: readonly ConfigRecord[]; readonly nextPageToken?: string }> {
+    const filters = { of: "config", environmentId: reach.environmentId, accountId };
+    // No slug has a slash.
+    const [slug = "", ...id] = asked.pageToken === undefined ? [] : parseNameToken(asked.pageToken, filters).split("/");
+    const rows = await this.#select(reach, accountId)
+      .where(({ eb, refTuple, tuple }) => eb(refTuple("slug", "config_id"), ">", tuple(slug, id.join("/"))))
+      .orderBy("slug")
+      .orderBy("config_id")
+      .limit(asked.pageSize + 1)
+      .execute();
+    const { page, next } = cutPage(rows, asked, (last) => nameTokenOf(`${last.slug}/${last.config_id}`, filters));
+    return { configs: page.map(toRecord), ...next };
+  }
+
+  /** Refuses with RESOURCE_NOT_FOUND. */
+  async get(reach: Reach, key: ConfigKey): Promise<ConfigRecord & ConfigValues> {
+    const row = await this.#select(reach, key.accountId)
+      .select(["application_fields", "workflow_fields"])
+      .where("slug", "=", key.slug)
+      .where("config_id", "=", key.configId)
+      .executeTakeFirst();
+    if (row === undefined) throw configNotFound(key);
+    return { ...toRecord(row), ...toValues(row) };
+  }
+
+  /** Refuses with RESOURCE_NOT_FOUND. */
+  async delete(actor: Actor, key: ConfigKey): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      const { numDeletedRows } = await transaction
+        .deleteFrom("config")
+        .where("environment_id", "=", actor.environmentId)
+        .where("account_id", "=", key.accountId)
+        .where("slug", "=", key.slug)
+        .where("config_id", "=", key.configId)
+        .executeTakeFirst();
+      if (numDeletedRows === 0n) throw configNotFound(key);
+      await recordChange(transaction, actor, { action: "DELETE", resource: resourceOf(key) });
+    });
+  }
+
+  /** What a run reads; nothing is set where there is no such configuration. */
+  async readForRun({ environmentId, ...key }: ConfigKey & { readonly environmentId: string }): Promise<RunFields> {
+    const row = await this.#db
+      .selectFrom("integration")
+      .leftJoin("config", (join) =>
+        join
+          .onRef("config.environment_id", "=", "integration.environment_id")
+          .onRef("config.slug", "=", "integration.slug")
+          .on("config.account_id", "=", key.accountId)
+          .on("config.config_id", "=", key.configId),
+      )
+      .select(["integration.fields", "config.application_fields", "config.workflow_fields"])
+      .where("integration.environment_id", "=", environmentId)
+      .where("integration.slug", "=", key.slug)
+      .executeTakeFirstOrThrow();
+    const { fields, application_fields, workflow_fields } = row;
+    const set = { application_fields: application_fields ?? "{}", workflow_fields: workflow_fields ?? "{}" };
+    return { declared: fields, ...toValues(set) };
+  }
+
+  #select(reach: Reach, accountId: string) {
+    return this.#db
+      .selectFrom("config")
+      .select(columns)
+      .where("environment_id", "=", reach.environmentId)
+      .where("account_id", "=", accountId)
+      .where(isWithin(reach, { account: "account_id" }));
+  }
+}
+
+function resourceOf({ accountId, slug, configId }: ConfigKey): string {
+  return `${accountResource(accountId)}/config/${slug}${configId === accountId ? "" : `#${configId}`}`;
+}
+
+function configNotFound({ accountId, slug, configId }: ConfigKey): RequestError {
+  const message = `the linked account "${accountId}" has no configuration "${configId}" for "${slug}"`;
+  const metadata = { account_id: accountId, slug, config_id: configId };
+  return new RequestError("RESOURCE_NOT_FOUND", message, { metadata });
+}
+
+type ValuesRow = Pick<Selectable<Tables["config"]>, "application_fields" | "workflow_fields">;
+
+function toValues({ application_fields, workflow_fields }: ValuesRow): ConfigValues {
+  // Written by put from such objects.
+  return {
+    applicationFields: JSON.parse(application_fields) as JsonObject,
+    workflowFields: JSON.parse(workflow_fields) as Record<string, JsonObject>,
+  };
+}
+
+function toRecord(row: Pick<Selectable<Tables["config"]>, (typeof columns)[number]>): ConfigRecord {
+  const { account_id, slug, config_id, revision, create_time, update_time } = row;
+  return {
+    accountId: account_id,
+    slug,
+    configId: config_id,
+    revision,
+    createTime: create_time,
+    updateTime: update_time,
+  };
+}

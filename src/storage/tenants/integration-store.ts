@@ -1,0 +1,151 @@
+import { type Kysely, type Selectable, sql } from "kysely";
+import type { Actor } from "../../domain/audit.ts";
+import { RequestError } from "../../domain/request-error.ts";
+import { anyOf } from "../postgres/any-of.ts";
+import { brokenConstraint } from "../postgres/database-errors.ts";
+import { cutPage, type Page } from "../postgres/page.ts";
+import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
+import type { Tables } from "../postgres/tables.ts";
+import { recordChange } from "./record-change.ts";
+
+export type IntegrationContent = {
+  readonly slug: string;
+  readonly name: string;
+  /** JSON text of an array of FieldDeclaration. */
+  readonly fields: string;
+};
+
+/** An integration as it is kept. `revision` counts its changes; times are the database's. */
+export type IntegrationRecord = IntegrationContent & {
+  readonly revision: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+};
+
+const columns = ["slug", "name", "fields", "revision", "create_time", "update_time"] as const;
+
+/** What workflows belong to. */
+export class IntegrationStore {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  /** Refuses with INTEGRATION_EXISTS. */
+  async create(actor: Actor, integration: IntegrationContent): Promise<IntegrationRecord> {
+    return await this.#db.transaction().execute(async (transaction) => {
+      const row = await transaction
+        .insertInto("integration")
+        .values({ environment_id: actor.environmentId, ...integration })
+        .onConflict((conflict) => conflict.columns(["environment_id", "slug"]).doNothing())
+        .returning(columns)
+        .executeTakeFirst();
+      if (row === undefined) throw exists(integration.slug);
+      await recordChange(transaction, actor, { action: "CREATE", resource: resourceOf(integration.slug) });
+      return toRecord(row);
+    });
+  }
+
+  /** By slug. Refuses with VALIDATION_ERROR a token that no page gave. */
+  async list(
+    environmentId: string,
+    asked: Page,
+  ): Promise<{ readonly integrations: readonly IntegrationRecord[]; readonly nextPageToken?: string }> {
+    const filters = { of: "integration", environmentId };
+    const rows = await this.#db
+      .selectFrom("integration")
+      .select(columns)
+      .where("environment_id", "=", environmentId)
+      .where("slug", ">", asked.pageToken === undefined ? "" : parseNameToken(asked.pageToken, filters))
+      .orderBy("slug")
+      .limit(asked.pageSize + 1)
+      .execute();
+    const { page, next } = cutPage(rows, asked, (last) => nameTokenOf(last.slug, filters));
+    return { integrations: page.map(toRecord), ...next };
+  }
+
+  /** Refuses with INTEGRATION_NOT_FOUND. */
+  async get(environmentId: string, slug: string): Promise<IntegrationRecord> {
+    const row = await this.#db
+      .selectFrom("integration")
+      .select(columns)
+      .where("environment_id", "=", environmentId)
+      .where("slug", "=", slug)
+      .executeTakeFirst();
+    if (row === undefined) throw integrationNotFound(slug);
+    return toRecord(row);
+  }
+
+  /** Refuses with INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
+  async update(
+    actor: Actor,
+    { slug, expectedRevisions, ...content }: IntegrationContent & { readonly expectedRevisions?: readonly number[] },
+  ): Promise<IntegrationRecord> {
+    const { environmentId } = actor;
+    const updated = await this.#db.transaction().execute(async (transaction) => {
+      const row = await transaction
+        .updateTable("integration")
+        .set({ ...content, revision: sql`revision + 1`, update_time: sql`now()` })
+        .where("environment_id", "=", environmentId)
+        .where("slug", "=", slug)
+        .where(
+          "revision",
+          "=",
+          expectedRevisions === undefined ? sql.ref<number>("revision") : anyOf(expectedRevisions),
+        )
+        .returning(columns)
+        .executeTakeFirst();
+      if (row !== undefined) await recordChange(transaction, actor, { action: "UPDATE", resource: resourceOf(slug) });
+      return row;
+    });
+    if (updated !== undefined) return toRecord(updated);
+    await this.get(environmentId, slug);
+    throw changedSince(resourceOf(slug));
+  }
+
+  /**
+   * Deletes it with what is set and connected for it; deleted workflows keep its slug. Refuses with INTEGRATION_NOT_FOUND,
+   * and while it has workflows with INTEGRATION_IN_USE.
+   */
+  async delete(actor: Actor, slug: string): Promise<void> {
+    try {
+      await this.#db.transaction().execute(async (transaction) => {
+        const { numDeletedRows } = await transaction
+          .deleteFrom("integration")
+          .where("environment_id", "=", actor.environmentId)
+          .where("slug", "=", slug)
+          .executeTakeFirst();
+        if (numDeletedRows === 0n) throw integrationNotFound(slug);
+        await recordChange(transaction, actor, { action: "DELETE", resource: resourceOf(slug) });
+      });
+    } catch (error) {
+      if (brokenConstraint(error) !== "workflow_integration") throw error;
+      const message = `the integration "${slug}" has workflows: delete them first`;
+      throw new RequestError("INTEGRATION_IN_USE", message, { metadata: { slug } });
+    }
+  }
+}
+
+export function integrationNotFound(slug: string): RequestError {
+  return new RequestError("INTEGRATION_NOT_FOUND", `there is no integration "${slug}"`, { metadata: { slug } });
+}
+
+/** Why an update of a revision moved no row. */
+export function changedSince(resource: string): RequestError {
+  const message = `${resource} was changed by somebody else in between: read it again and repeat the change on it`;
+  return new RequestError("ETAG_MISMATCH", message, { metadata: { resource } });
+}
+
+function exists(slug: string): RequestError {
+  return new RequestError("INTEGRATION_EXISTS", `there is an integration "${slug}" already`, { metadata: { slug } });
+}
+
+function resourceOf(slug: string): string {
+  return `integration/${slug}`;
+}
+
+function toRecord(row: Pick<Selectable<Tables["integration"]>, (typeof columns)[number]>): IntegrationRecord {
+  const { slug, name, fields, revision, create_time, update_time } = row;
+  return { slug, name, fields, revision, createTime: create_time, updateTime: update_time };
+}

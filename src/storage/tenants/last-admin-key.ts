@@ -1,0 +1,38 @@
+import { sql, type Transaction } from "kysely";
+import { RequestError } from "../../domain/request-error.ts";
+import { Scope } from "../../gen/flowcall/v1/options_pb.ts";
+import type { Tables } from "../postgres/tables.ts";
+
+/**
+ * Refuses with LAST_ADMIN_KEY to end a key without which nobody could make keys of its environment any more, now or once
+ * others have expired. It is decided for the environment and not for the organisation, since no key reaches another one.
+ *
+ * Two admins may revoke each other at the same moment: the environment's row lets one transaction decide after the other.
+ */
+export async function requireOtherAdminKey(
+  transaction: Transaction<Tables>,
+  { environmentId, id }: { readonly environmentId: string; readonly id: string },
+): Promise<void> {
+  // Not stronger: whatever is begun in the environment holds a lock on this row too, by its foreign key.
+  await transaction
+    .selectFrom("environment")
+    .select("id")
+    .where("id", "=", environmentId)
+    .forNoKeyUpdate()
+    .executeTakeFirstOrThrow();
+  const { rows } = await sql<{ is_last: boolean }>`
+    select not exists (
+      select from api_key as other
+      where other.environment_id = key.environment_id and other.id <> key.id
+        and ${Scope.ADMIN} = any (other.scopes) and other.revoke_time is null
+        and coalesce(other.expire_time, 'infinity') >= coalesce(key.expire_time, 'infinity')
+    ) as is_last
+    from api_key as key
+    where key.environment_id = ${environmentId} and key.id = ${id} and ${Scope.ADMIN} = any (key.scopes)
+      and key.revoke_time is null and (key.expire_time is null or key.expire_time > now())`.execute(transaction);
+  if (rows.some(({ is_last }) => is_last)) {
+    const message =
+      "No other key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.";
+    throw new RequestError("LAST_ADMIN_KEY", message, { metadata: { api_key_id: id } });
+  }
+}

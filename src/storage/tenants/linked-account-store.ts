@@ -1,0 +1,224 @@
+import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
+import type { Actor } from "../../domain/audit.ts";
+import type { JsonText } from "../../domain/json-text.ts";
+import type { Reach } from "../../domain/principal.ts";
+import { RequestError } from "../../domain/request-error.ts";
+import { isWithin } from "../postgres/access-scope.ts";
+import { anyOf } from "../postgres/any-of.ts";
+import { cutPage, type Page } from "../postgres/page.ts";
+import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
+import type { Tables } from "../postgres/tables.ts";
+import { changedSince } from "./integration-store.ts";
+import { putExpected } from "./put-expected.ts";
+import { recordChange } from "./record-change.ts";
+
+/** A linked account as it is kept. `revision` counts its changes; times are the database's. */
+export type LinkedAccountRecord = {
+  readonly accountId: string;
+  readonly name?: string;
+  readonly revision: number;
+  readonly createTime: Date;
+  readonly updateTime: Date;
+};
+
+export type LinkedAccountContent = {
+  readonly accountId: string;
+  readonly name?: string;
+  /** An object. */
+  readonly attributes: JsonText;
+};
+
+const columns = ["account_id", "name", "revision", "create_time", "update_time"] as const;
+
+/** For whom workflows run. An account that is deleted is a mark that nothing finds but the history of its executions. */
+export class LinkedAccountStore {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  /** Creates an account or replaces what is known of it. Refuses with ETAG_MISMATCH where a revision is expected. */
+  async put(
+    actor: Actor,
+    {
+      accountId,
+      expectedRevisions,
+      ...content
+    }: LinkedAccountContent & { readonly expectedRevisions?: readonly number[] },
+  ): Promise<LinkedAccountRecord> {
+    const { environmentId } = actor;
+    const values = { name: content.name ?? null, attributes: content.attributes };
+    const next = {
+      ...values,
+      revision: sql<number>`linked_account.revision + 1`,
+      update_time: sql<Date>`now()`,
+      delete_time: null,
+    };
+    return await this.#db.transaction().execute(async (transaction) => {
+      const row = await putExpected(expectedRevisions, {
+        insert: (others) =>
+          transaction
+            .insertInto("linked_account")
+            .values({ environment_id: environmentId, account_id: accountId, ...values })
+            .onConflict((conflict) => {
+              const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
+              // What was deleted is not there.
+              return others === "kept" ? update.where("linked_account.delete_time", "is not", null) : update;
+            })
+            .returning(columns)
+            .returning(isInserted)
+            .executeTakeFirst(),
+        update: (revisions) =>
+          transaction
+            .updateTable("linked_account")
+            .set(next)
+            .where("environment_id", "=", environmentId)
+            .where("account_id", "=", accountId)
+            .where("revision", "=", anyOf(revisions))
+            .where("delete_time", "is", null)
+            .returning(columns)
+            .returning(isInserted)
+            .executeTakeFirst(),
+      });
+      if (row === undefined) throw changedSince(resourceOf(accountId));
+      const action = row.is_inserted ? "CREATE" : "UPDATE";
+      await recordChange(transaction, actor, { action, resource: resourceOf(accountId) });
+      return toRecord(row);
+    });
+  }
+
+  /** By id. Refuses with VALIDATION_ERROR a token that no page gave. */
+  async list(
+    reach: Reach,
+    asked: Page,
+  ): Promise<{ readonly linkedAccounts: readonly LinkedAccountRecord[]; readonly nextPageToken?: string }> {
+    const { environmentId } = reach;
+    const filters = { of: "linked_account", environmentId };
+    const rows = await this.#db
+      .selectFrom("linked_account")
+      .select(columns)
+      .where("environment_id", "=", environmentId)
+      .where("account_id", ">", asked.pageToken === undefined ? "" : parseNameToken(asked.pageToken, filters))
+      .where("delete_time", "is", null)
+      .where(isWithin(reach, { account: "account_id" }))
+      .orderBy("account_id")
+      .limit(asked.pageSize + 1)
+      .execute();
+    const { page, next } = cutPage(rows, asked, (last) => nameTokenOf(last.account_id, filters));
+    return { linkedAccounts: page.map(toRecord), ...next };
+  }
+
+  /** Refuses with RESOURCE_NOT_FOUND. */
+  async get(reach: Reach, accountId: string): Promise<LinkedAccountRecord & { readonly attributes: JsonText }> {
+    const row = await this.#db
+      .selectFrom("linked_account")
+      .select([...columns, "attributes"])
+      .where("environment_id", "=", reach.environmentId)
+      .where("account_id", "=", accountId)
+      .where("delete_time", "is", null)
+      .where(isWithin(reach, { account: "account_id" }))
+      .executeTakeFirst();
+    if (row === undefined) throw accountNotFound(accountId);
+    // Written from a JsonText.
+    return { ...toRecord(row), attributes: row.attributes as JsonText };
+  }
+
+  /**
+   * Deletes an account with all that is set for it. Refuses with RESOURCE_NOT_FOUND, and with LINKED_ACCOUNT_IN_USE
+   * while executions of it have not ended. One that is being accepted at the same time runs all the same.
+   */
+  async delete(actor: Actor, accountId: string): Promise<void> {
+    await this.#db.transaction().execute(async (transaction) => {
+      await lockAccount(transaction, actor, accountId);
+      if (await hasUnfinished(transaction, actor, accountId)) throw inUse(accountId);
+      for (const table of ["config", "connection"] as const) {
+        await transaction
+          .deleteFrom(table)
+          .where("environment_id", "=", actor.environmentId)
+          .where("account_id", "=", accountId)
+          .execute();
+      }
+      await transaction
+        .updateTable("linked_account")
+        .set({
+          name: null,
+          attributes: "{}",
+          revision: sql`revision + 1`,
+          update_time: sql`now()`,
+          delete_time: sql`now()`,
+        })
+        .where("environment_id", "=", actor.environmentId)
+        .where("account_id", "=", accountId)
+        .execute();
+      await recordChange(transaction, actor, { action: "DELETE", resource: resourceOf(accountId) });
+    });
+  }
+}
+
+/**
+ * Holds an account until the end of the transaction: what is set for it is not set while it is deleted.
+ * Refuses with RESOURCE_NOT_FOUND.
+ */
+export async function lockAccount(
+  transaction: Transaction<Tables>,
+  { environmentId }: Actor,
+  accountId: string,
+): Promise<void> {
+  const row = await transaction
+    .selectFrom("linked_account")
+    .select("account_id")
+    .where("environment_id", "=", environmentId)
+    .where("account_id", "=", accountId)
+    .where("delete_time", "is", null)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+  if (row === undefined) throw accountNotFound(accountId);
+}
+
+export function accountNotFound(accountId: string): RequestError {
+  return new RequestError("RESOURCE_NOT_FOUND", `there is no linked account "${accountId}"`, {
+    metadata: { account_id: accountId },
+  });
+}
+
+/** The path of an account below /api/v1. */
+export function resourceOf(accountId: string): string {
+  return `linked-account/${accountId}`;
+}
+
+/** A row that was there before has been locked by the statement, and bears its mark. */
+const isInserted = sql<boolean>`linked_account.xmax = 0`.as("is_inserted");
+
+async function hasUnfinished(
+  transaction: Transaction<Tables>,
+  { environmentId }: Actor,
+  accountId: string,
+): Promise<boolean> {
+  const unfinished = await transaction
+    .selectFrom("execution_claim")
+    .innerJoin("execution", "execution.id", "execution_claim.execution_id")
+    .select("execution.id")
+    .where("execution_claim.environment_id", "=", environmentId)
+    .where("execution.environment_id", "=", environmentId)
+    .where("execution.linked_account_id", "=", accountId)
+    .limit(1)
+    .executeTakeFirst();
+  return unfinished !== undefined;
+}
+
+function inUse(accountId: string): RequestError {
+  const message = `executions of the linked account "${accountId}" have not ended: stop them, or wait for their end`;
+  return new RequestError("LINKED_ACCOUNT_IN_USE", message, { metadata: { account_id: accountId } });
+}
+
+function toRecord(row: Pick<Selectable<Tables["linked_account"]>, (typeof columns)[number]>): LinkedAccountRecord {
+  const { account_id, name, revision, create_time, update_time } = row;
+  return {
+    accountId: account_id,
+    ...(name !== null && { name }),
+    revision,
+    createTime: create_time,
+    updateTime: update_time,
+  };
+}

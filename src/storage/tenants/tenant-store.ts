@@ -1,0 +1,209 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import { type Kysely, sql } from "kysely";
+import type { KeyText } from "../../domain/api-key.ts";
+import { newId } from "../../domain/id.ts";
+import type { EnvironmentKind, Principal } from "../../domain/principal.ts";
+import { RequestError } from "../../domain/request-error.ts";
+import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
+import type { Tables } from "../postgres/tables.ts";
+import { recordChange } from "./record-change.ts";
+
+/** For whom a workflow runs. */
+export type LinkedAccount = { readonly id: string; readonly name?: string; readonly attributes: JsonObject };
+
+export type NewOrganization = {
+  readonly organizationId: string;
+  /** Ids by kind. */
+  readonly environments: Readonly<Record<EnvironmentKind, string>>;
+};
+
+export type Organization = {
+  readonly id: string;
+  readonly name: string;
+  readonly createTime: Date;
+  /** Ids by kind. */
+  readonly environments: Readonly<Record<EnvironmentKind, string>>;
+};
+
+export type NewApiKey = KeyText & {
+  readonly environmentId: string;
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+};
+
+/** What the first organization is made of; integrations and accounts stand in both of its environments. */
+export type Founding = {
+  readonly name: string;
+  readonly keys: readonly (Omit<NewApiKey, "environmentId"> & { readonly environment: EnvironmentKind })[];
+  readonly integrations: readonly { readonly slug: string; readonly name: string }[];
+  readonly linkedAccounts: readonly {
+    readonly accountId: string;
+    readonly name: string;
+    readonly attributes: JsonObject;
+  }[];
+};
+
+/** Who there is: organizations with their environments, keys, integrations and linked accounts. */
+export class TenantStore {
+  readonly #db: Kysely<Tables>;
+
+  constructor(db: Kysely<Tables>) {
+    this.#db = db;
+  }
+
+  /** Whether there is no organization yet. */
+  async isEmpty(): Promise<boolean> {
+    const first = await this.#db.selectFrom("organization").select("id").limit(1).executeTakeFirst();
+    return first === undefined;
+  }
+
+  /**
+   * Founds the first organization, all of it or nothing. False: there is one already, or another process was faster.
+   */
+  async found({ name, keys, integrations, linkedAccounts }: Founding): Promise<boolean> {
+    return await this.#db.transaction().execute(async (transaction) => {
+      // Held until the end of the transaction, so that of two processes the second finds what the first made.
+      await sql`select pg_advisory_xact_lock(hashtext('flowcall'), hashtext('found'))`.execute(transaction);
+      const tenants = new TenantStore(transaction);
+      if (!(await tenants.isEmpty())) return false;
+      const { environments } = await tenants.createOrganization({ name });
+      for (const { environment, ...key } of keys) {
+        await tenants.createApiKey({ environmentId: environments[environment], ...key });
+      }
+      for (const environmentId of Object.values(environments)) {
+        for (const integration of integrations) await tenants.putIntegration(environmentId, integration);
+        for (const account of linkedAccounts) await tenants.putLinkedAccount(environmentId, account);
+      }
+      return true;
+    });
+  }
+
+  /** The environments of the organizations of a name. */
+  async listEnvironments(organizationName: string): Promise<readonly Omit<Principal, "keyId" | "scopes">[]> {
+    return await this.#db
+      .selectFrom("environment")
+      .innerJoin("organization", "organization.id", "environment.organization_id")
+      .select([
+        "organization.id as organizationId",
+        "environment.id as environmentId",
+        "environment.kind as environment",
+      ])
+      .where("organization.name", "=", organizationName)
+      .orderBy("environment.kind")
+      .execute();
+  }
+
+  /** All organizations, the oldest first, with their environments. */
+  async listOrganizations(): Promise<readonly Organization[]> {
+    const rows = await this.#db
+      .selectFrom("organization")
+      .innerJoin("environment as test", (join) =>
+        join.onRef("test.organization_id", "=", "organization.id").on("test.kind", "=", "test"),
+      )
+      .innerJoin("environment as production", (join) =>
+        join.onRef("production.organization_id", "=", "organization.id").on("production.kind", "=", "production"),
+      )
+      .select([
+        "organization.id",
+        "organization.name",
+        "organization.create_time",
+        "test.id as test",
+        "production.id as production",
+      ])
+      .orderBy("organization.create_time")
+      .orderBy("organization.id")
+      .execute();
+    return rows.map(({ id, name, create_time, test, production }) => ({
+      id,
+      name,
+      createTime: create_time,
+      environments: { test, production },
+    }));
+  }
+
+  /** Creates an organization beside others and records it in both of its environments. Its id; undefined where the name is taken. */
+  async addOrganization(name: string, actorId: string): Promise<string | undefined> {
+    return await this.#db.transaction().execute(async (transaction) => {
+      await sql`select pg_advisory_xact_lock(hashtext('flowcall'), hashtext('found'))`.execute(transaction);
+      const tenants = new TenantStore(transaction);
+      if ((await tenants.listEnvironments(name)).length > 0) return undefined;
+      const { organizationId, environments } = await tenants.createOrganization({ name });
+      for (const environmentId of Object.values(environments)) {
+        const change = { action: "CREATE", resource: `organization/${organizationId}` } as const;
+        await recordChange(transaction, { environmentId, keyId: actorId }, change);
+      }
+      return organizationId;
+    });
+  }
+
+  /** Creates an organization with its two environments. */
+  async createOrganization(organization: { readonly name: string }): Promise<NewOrganization> {
+    const organizationId = newId();
+    const environments = { test: newId(), production: newId() };
+    await this.#db
+      .with("created", (query) => query.insertInto("organization").values({ id: organizationId, ...organization }))
+      .insertInto("environment")
+      .values([
+        { id: environments.test, organization_id: organizationId, kind: "test" },
+        { id: environments.production, organization_id: organizationId, kind: "production" },
+      ])
+      .execute();
+    return { organizationId, environments };
+  }
+
+  /** Creates an integration, or replaces what is known of it. */
+  async putIntegration(
+    environmentId: string,
+    { slug, name }: { readonly slug: string; readonly name: string },
+  ): Promise<void> {
+    await this.#db
+      .insertInto("integration")
+      .values({ environment_id: environmentId, slug, name })
+      .onConflict((conflict) => conflict.columns(["environment_id", "slug"]).doUpdateSet({ name }))
+      .execute();
+  }
+
+  /** Creates a linked account, or replaces what is known of it. */
+  async putLinkedAccount(
+    environmentId: string,
+    account: { readonly accountId: string; readonly name?: string; readonly attributes?: JsonObject },
+  ): Promise<void> {
+    const content = { name: account.name ?? null, attributes: JSON.stringify(account.attributes ?? {}) };
+    await this.#db
+      .insertInto("linked_account")
+      .values({ environment_id: environmentId, account_id: account.accountId, ...content })
+      .onConflict((conflict) => conflict.columns(["environment_id", "account_id"]).doUpdateSet(content))
+      .execute();
+  }
+
+  /** Keeps a key's hash; answers the key's id. */
+  async createApiKey({ environmentId, ...key }: NewApiKey): Promise<string> {
+    const id = newId();
+    await this.#db
+      .insertInto("api_key")
+      .values({ id, environment_id: environmentId, ...key })
+      .execute();
+    return id;
+  }
+}
+
+/** A linked account as its row says. */
+export function toLinkedAccount(row: {
+  readonly account_id: string;
+  readonly name: string | null;
+  readonly attributes: string;
+}): LinkedAccount {
+  return {
+    id: row.account_id,
+    ...(row.name !== null && { name: row.name }),
+    // Written by putLinkedAccount from an object.
+    attributes: JSON.parse(row.attributes) as JsonObject,
+  };
+}
+
+/** What a call is told that names an account which is not there, or not for its caller. */
+export function invalidAccount(linkedAccountId: string): RequestError {
+  return new RequestError("INVALID_LINKED_ACCOUNT_ID", `there is no linked account "${linkedAccountId}"`, {
+    metadata: { linked_account_id: linkedAccountId },
+  });
+}

@@ -1,0 +1,54 @@
+import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from "kysely";
+import { isId } from "../../domain/id.ts";
+import type { Reach } from "../../domain/principal.ts";
+import { RequestError } from "../../domain/request-error.ts";
+import type { WorkflowReference } from "../../domain/workflow.ts";
+import { isWithin } from "../postgres/access-scope.ts";
+import type { Tables } from "../postgres/tables.ts";
+
+/**
+ * The condition under which a workflow's row is meant. An id never matches an alias, nor an alias an id. A deleted
+ * workflow is meant by nothing.
+ */
+export function isReferenced(reach: Reach, reference: WorkflowReference) {
+  return (row: Row): Condition =>
+    row.and([wasReferenced(reach, reference)(row), row("workflow.delete_time", "is", null)]);
+}
+
+/** The same for who looks back: a deleted workflow is still meant by its id. */
+export function wasReferenced(reach: Reach, { workflow, slug }: WorkflowReference) {
+  return (row: Row): Condition =>
+    row.and([
+      row("workflow.environment_id", "=", reach.environmentId),
+      isWithin(reach, { workflow: "workflow.id" }),
+      isId(workflow) ? row("workflow.id", "=", workflow.toLowerCase()) : row("workflow.alias", "=", workflow),
+      ...(slug === undefined ? [] : [row("workflow.slug", "=", slug)]),
+    ]);
+}
+
+type Row = ExpressionBuilder<Tables, "workflow">;
+type Condition = ExpressionWrapper<Tables, "workflow", SqlBool>;
+
+/** The one row that a reference means; of two (ask for that many) it means neither. */
+export function onlyReferenced<Row>(rows: readonly Row[], reference: WorkflowReference): Row {
+  const [row] = rows;
+  if (row === undefined) {
+    throw workflowNotFound(reference);
+  }
+  if (rows.length > 1) {
+    const { workflow } = reference;
+    throw new RequestError(
+      "SLUG_REQUIRED",
+      `more than one integration has a workflow with the alias "${workflow}": name the integration's slug as well`,
+      { metadata: { workflow } },
+    );
+  }
+  return row;
+}
+
+export function workflowNotFound({ workflow, slug }: WorkflowReference): RequestError {
+  const where = slug === undefined ? "" : ` in the integration "${slug}"`;
+  return new RequestError("WORKFLOW_NOT_FOUND", `there is no workflow "${workflow}"${where}`, {
+    metadata: { workflow, ...(slug !== undefined && { slug }) },
+  });
+}

@@ -1,0 +1,41 @@
+import { type Selectable, sql } from "kysely";
+import type { WorkflowRecord } from "../../domain/workflow.ts";
+import type { Tables } from "../postgres/tables.ts";
+
+/** A workflow, and in which state it must be to be changed; in any where none is named. */
+export type Expected = {
+  readonly workflowId: string;
+  readonly expectedRevisions?: readonly number[];
+};
+
+/** The columns that a workflow is shown by. */
+export const recordColumns = [
+  "id",
+  "slug",
+  "name",
+  "description",
+  "alias",
+  "current_version",
+  "revision",
+  "create_time",
+  "update_time",
+] as const;
+
+/** What every change of a workflow, but not of its draft, sets. */
+export const changed = { revision: sql<number>`revision + 1`, update_time: sql<Date>`now()` };
+
+type WorkflowRow = Pick<Selectable<Tables["workflow"]>, (typeof recordColumns)[number]>;
+
+export function toWorkflowRecord(row: WorkflowRow): WorkflowRecord {
+  return {
+    id: row.id,
+    slug: row.slug,
+    name: row.name,
+    ...(row.description !== null && { description: row.description }),
+    ...(row.alias !== null && { alias: row.alias }),
+    ...(row.current_version !== null && { currentVersion: row.current_version }),
+    revision: row.revision,
+    createTime: row.create_time,
+    updateTime: row.update_time,
+  };
+}
