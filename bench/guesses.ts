@@ -13,9 +13,9 @@
 import { randomUUID } from "node:crypto";
 import pg from "pg";
 import { Client } from "undici";
-import { keyTextOf } from "../src/domain/api-key.ts";
 import { newId } from "../src/domain/id.ts";
-import { KeyChecksums, type KeySecret } from "../src/domain/key-checksum.ts";
+import { keyTextOf } from "../src/domain/keys/api-key.ts";
+import { KeyChecksums, type KeySecret } from "../src/domain/keys/key-checksum.ts";
 import { key, median, serve, startPostgres, stopServer } from "./service.ts";
 
 const keyGuesses = 20_000;

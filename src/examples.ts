@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import { create, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { z } from "zod";
-import type { Call, Invoke } from "./domain/call.ts";
+import type { Call, Invoke } from "./domain/http/call.ts";
 import { newId } from "./domain/id.ts";
 import type { Principal } from "./domain/principal.ts";
 import { RequestError } from "./domain/request-error.ts";

@@ -1,6 +1,6 @@
 import type { Config } from "./config.ts";
 import { keysFileIn } from "./data-dir.ts";
-import { keyTextOf } from "./domain/api-key.ts";
+import { keyTextOf } from "./domain/keys/api-key.ts";
 import type { EnvironmentKind } from "./domain/principal.ts";
 import { readKeys } from "./first-run.ts";
 

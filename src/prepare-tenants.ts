@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
-import type { Invoke } from "./domain/call.ts";
-import type { KeyChecksums } from "./domain/key-checksum.ts";
+import type { Invoke } from "./domain/http/call.ts";
+import type { KeyChecksums } from "./domain/keys/key-checksum.ts";
 import { loadExamples, readSeed } from "./examples.ts";
 import { type FirstKeys, foundFirstOrganization } from "./first-run.ts";
 import { Scope } from "./gen/flowcall/v1/options_pb.ts";

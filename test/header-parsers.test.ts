@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
-import { chainLength } from "../src/domain/call-chain.ts";
-import { entityTags } from "../src/domain/entity-tags.ts";
+import { chainLength } from "../src/domain/http/call-chain.ts";
+import { entityTags } from "../src/domain/http/entity-tags.ts";
 import { answerValue } from "../src/engine/nodes/answer-value.ts";
 import { hasRelation, parseLinks } from "../src/engine/nodes/link-header.ts";
 import { retryAfterMs } from "../src/engine/nodes/retry-after.ts";
 import { acceptsGzip, acceptsProblem } from "../src/gateway/accept.ts";
 import { bodyType } from "../src/gateway/content-type.ts";
-import { preferenceOf, unquoted } from "../src/rpc/preference.ts";
-import { formatOfType } from "../src/rpc/rpc-format.ts";
+import { preferenceOf, unquoted } from "../src/rpc/chain/preference.ts";
+import { formatOfType } from "../src/rpc/connect/rpc-format.ts";
 
 type Parser = (text: string) => unknown;
 

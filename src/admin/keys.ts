@@ -1,8 +1,8 @@
 import type { Arguments } from "../cli/frame/arguments.ts";
 import type { Options } from "../cli/frame/command.ts";
 import { usageError } from "../cli/said/cli-error.ts";
-import { type ApiKeyRecord, keyTextOf, scopeWord, scopeWords } from "../domain/api-key.ts";
-import { KeyChecksums } from "../domain/key-checksum.ts";
+import { type ApiKeyRecord, keyTextOf, scopeWord, scopeWords } from "../domain/keys/api-key.ts";
+import { KeyChecksums } from "../domain/keys/key-checksum.ts";
 import { meant } from "../domain/nearest.ts";
 import type { EnvironmentKind } from "../domain/principal.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";

@@ -1,8 +1,8 @@
 import { fromJson, type JsonObject, toJsonString } from "@bufbuild/protobuf";
 import { FairQueue } from "../domain/fair-queue.ts";
+import { isObject } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
-import { isObject } from "../domain/violations.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 import { compileGraph, loadGraph, surroundingsOf } from "./compile/compile-graph.ts";

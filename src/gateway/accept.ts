@@ -1,5 +1,5 @@
 import { parse } from "content-type";
-import type { RequestHeaders } from "../domain/call.ts";
+import type { RequestHeaders } from "../domain/http/call.ts";
 
 /** Whether the caller takes a body that is packed with gzip. */
 export function acceptsGzip(headers: RequestHeaders): boolean {

@@ -1,5 +1,5 @@
 import { parse } from "content-type";
-import type { RequestHead } from "../domain/door.ts";
+import type { RequestHead } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 
 /** What the head says about a body: JSON, none at all, or nothing that would tell. */

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import type { Call } from "../domain/call.ts";
-import type { Exchange } from "../domain/door.ts";
-import { namesTag } from "../domain/entity-tags.ts";
+import type { Call } from "../domain/http/call.ts";
+import { namesTag } from "../domain/http/entity-tags.ts";
+import type { Exchange } from "../domain/http/protocol-handler.ts";
 import { acceptsGzip } from "./accept.ts";
 import { sendBody } from "./http-reply.ts";
 

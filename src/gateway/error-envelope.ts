@@ -1,6 +1,6 @@
 import { STATUS_CODES } from "node:http";
 import { type JsonObject, toJson } from "@bufbuild/protobuf";
-import type { Call } from "../domain/call.ts";
+import type { Call } from "../domain/http/call.ts";
 import { reasons } from "../domain/reason.ts";
 import { RequestError, type RequestErrorDetails } from "../domain/request-error.ts";
 import { WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
-import type { Call, InvokeStream } from "../domain/call.ts";
 import type { Clock } from "../domain/clock.ts";
-import type { Exchange, RequestHead, Route } from "../domain/door.ts";
+import type { Call, InvokeStream } from "../domain/http/call.ts";
+import type { Exchange, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { errorReply, refusalOf } from "./error-envelope.ts";

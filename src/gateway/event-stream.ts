@@ -1,7 +1,7 @@
 import type { Writable } from "node:stream";
-import type { Call } from "../domain/call.ts";
 import type { Clock } from "../domain/clock.ts";
-import type { Exchange } from "../domain/door.ts";
+import type { Call } from "../domain/http/call.ts";
+import type { Exchange } from "../domain/http/protocol-handler.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { RequestError } from "../domain/request-error.ts";

@@ -6,8 +6,8 @@ import {
   mergeFromJson,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { isDateTime } from "../domain/day.ts";
-import { type FieldPath, isTimestamp, singularExpected } from "../domain/field-path.ts";
+import { isDateTime } from "../domain/json/day.ts";
+import { type FieldPath, isTimestamp, singularExpected } from "../domain/json/field-path.ts";
 import type { FieldViolation } from "../domain/request-error.ts";
 
 /** A message that texts are set in. */

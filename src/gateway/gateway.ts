@@ -8,10 +8,10 @@
  */
 
 import type { DescService } from "@bufbuild/protobuf";
-import type { Call, Invoke, InvokeStream } from "../domain/call.ts";
 import type { Clock } from "../domain/clock.ts";
-import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
-import { namesTag } from "../domain/entity-tags.ts";
+import type { Call, Invoke, InvokeStream } from "../domain/http/call.ts";
+import { namesTag } from "../domain/http/entity-tags.ts";
+import type { Door, Exchange, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { bodyType, typeRefused } from "./content-type.ts";

@@ -1,5 +1,5 @@
 import { type DescField, type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
-import { fieldByName } from "../domain/field-path.ts";
+import { fieldByName } from "../domain/json/field-path.ts";
 import { Scope, scope, takes_watch_token } from "../gen/flowcall/v1/options_pb.ts";
 import { http } from "../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../gen/google/api/http_pb.ts";

@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import type { Call } from "../domain/call.ts";
-import type { Exchange } from "../domain/door.ts";
+import type { Call } from "../domain/http/call.ts";
+import type { Exchange } from "../domain/http/protocol-handler.ts";
 import { acceptsGzip } from "./accept.ts";
 
 /** A reply that is ready to be written. */

@@ -1,7 +1,7 @@
 import { create, type DescField, type DescMessage, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
-import { carriedText } from "../domain/json-parse.ts";
+import { carriedText } from "../domain/json/json-parse.ts";
+import { isObject } from "../domain/json/violations.ts";
 import type { JsonText } from "../domain/json-text.ts";
-import { isObject } from "../domain/violations.ts";
 
 /**
  * Writes a message as JSON text. Values that carry their text (google.protobuf.Value and Struct, in fields of the

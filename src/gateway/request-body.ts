@@ -1,12 +1,12 @@
 import { create, type DescField, type DescMessage, type JsonValue, type Message } from "@bufbuild/protobuf";
-import { fieldByName } from "../domain/field-path.ts";
-import { messageOf } from "../domain/json-message.ts";
-import { parseJson } from "../domain/json-parse.ts";
-import { type JsonRules, messageRules } from "../domain/json-rules.ts";
-import { scanJson } from "../domain/json-scan.ts";
+import { fieldByName } from "../domain/json/field-path.ts";
+import { messageOf } from "../domain/json/json-message.ts";
+import { parseJson } from "../domain/json/json-parse.ts";
+import { type JsonRules, messageRules } from "../domain/json/json-rules.ts";
+import { scanJson } from "../domain/json/json-scan.ts";
+import { valueMessage } from "../domain/json/value-message.ts";
+import { fieldsRefused, isObject } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
-import { valueMessage } from "../domain/value-message.ts";
-import { fieldsRefused, isObject } from "../domain/violations.ts";
 
 /** How the body of a request becomes a part of the request message. */
 export type RequestBody = {

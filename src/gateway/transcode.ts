@@ -1,8 +1,8 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
-import { type FieldPath, fieldPath, headerOf, isTextual } from "../domain/field-path.ts";
+import { type FieldPath, fieldPath, headerOf, isTextual } from "../domain/json/field-path.ts";
+import { fieldsRefused, violationsMax } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { FieldViolation } from "../domain/request-error.ts";
-import { fieldsRefused, violationsMax } from "../domain/violations.ts";
 import { setFromText, type TextTarget } from "./field-text.ts";
 import type { HttpBinding } from "./http-binding.ts";
 import type { PathTemplate, TemplateVariable } from "./path-template.ts";

@@ -1,6 +1,6 @@
-import { scopeWord } from "../domain/api-key.ts";
-import type { RequestHeaders } from "../domain/call.ts";
-import type { Exchange, Route } from "../domain/door.ts";
+import type { RequestHeaders } from "../domain/http/call.ts";
+import type { Exchange, Route } from "../domain/http/protocol-handler.ts";
+import { scopeWord } from "../domain/keys/api-key.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";

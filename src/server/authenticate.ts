@@ -1,6 +1,6 @@
-import { keyTextOf } from "../domain/api-key.ts";
 import type { Clock } from "../domain/clock.ts";
-import type { KeyOrigin } from "../domain/key-checksum.ts";
+import { keyTextOf } from "../domain/keys/api-key.ts";
+import type { KeyOrigin } from "../domain/keys/key-checksum.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { KeyName, Principal } from "../domain/principal.ts";
 import { KeyGuesses, type KeyGuessLimits } from "./key-guesses.ts";

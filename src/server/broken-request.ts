@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Exchange, RequestHead } from "../domain/door.ts";
+import type { Exchange, RequestHead } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { replyBare } from "./bare-reply.ts";
 import type { ServerLimits } from "./limits.ts";

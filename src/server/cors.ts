@@ -1,4 +1,4 @@
-import type { Exchange, RequestHead } from "../domain/door.ts";
+import type { Exchange, RequestHead } from "../domain/http/protocol-handler.ts";
 
 /** How long a browser may remember what it was allowed, in seconds; browsers shorten it as they like. */
 const maxAgeSeconds = 7_200;

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
-import type { RequestHeaders } from "../domain/call.ts";
-import type { Exchange, RequestHead } from "../domain/door.ts";
+import type { RequestHeaders } from "../domain/http/call.ts";
+import type { Exchange, RequestHead } from "../domain/http/protocol-handler.ts";
 import { newId } from "../domain/id.ts";
 import { readBody } from "./body.ts";
 import type { RequestBytes } from "./body-bytes.ts";

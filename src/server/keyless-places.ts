@@ -1,4 +1,4 @@
-import type { Exchange } from "../domain/door.ts";
+import type { Exchange } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { Turns } from "../engine/run/yield-to-event-loop.ts";
 import { AddressPlaces, type NoPlace, type Place } from "./address-places.ts";

@@ -1,4 +1,4 @@
-import type { Exchange } from "../domain/door.ts";
+import type { Exchange } from "../domain/http/protocol-handler.ts";
 
 /**
  * The scheme and authority that a request itself names (RFC 9110, 7.1): of the request line or the pseudo-headers, else of

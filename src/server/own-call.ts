@@ -1,4 +1,4 @@
-import type { Call } from "../domain/call.ts";
+import type { Call } from "../domain/http/call.ts";
 import type { Principal } from "../domain/principal.ts";
 import type { RequestBytes } from "./body-bytes.ts";
 import type { Seat } from "./calls-in-flight.ts";

@@ -1,4 +1,4 @@
-import type { Door, RequestHead, Route } from "../domain/door.ts";
+import type { Door, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { type Document, writeDocument } from "../gateway/document.ts";
 import { errorReply } from "../gateway/error-envelope.ts";

@@ -1,7 +1,7 @@
 import { constants } from "node:http2";
-import { AddressTurns } from "../domain/address-turns.ts";
 import type { Clock } from "../domain/clock.ts";
-import type { Exchange } from "../domain/door.ts";
+import { AddressTurns } from "../domain/http/address-pacer.ts";
+import type { Exchange } from "../domain/http/protocol-handler.ts";
 import type { Place } from "./address-places.ts";
 import { AddressRate } from "./address-rate.ts";
 import { Held } from "./held.ts";

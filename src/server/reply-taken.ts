@@ -1,5 +1,5 @@
 import { constants } from "node:http2";
-import type { Exchange } from "../domain/door.ts";
+import type { Exchange } from "../domain/http/protocol-handler.ts";
 import type { ServerLimits } from "./limits.ts";
 
 /** How long a caller has for taking a reply: a while, and longer for a long one. */

@@ -9,9 +9,9 @@
  * - Keys and bodies are never logged.
  */
 import type { Logger } from "pino";
-import type { Call } from "../domain/call.ts";
 import { systemClock } from "../domain/clock.ts";
-import type { Door, Exchange, RequestHead, Route } from "../domain/door.ts";
+import type { Call } from "../domain/http/call.ts";
+import type { Door, Exchange, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";

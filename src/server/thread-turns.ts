@@ -1,5 +1,5 @@
 import { type Tenant, turnOfTenant } from "../domain/account.ts";
-import type { Exchange } from "../domain/door.ts";
+import type { Exchange } from "../domain/http/protocol-handler.ts";
 import { Turns } from "../engine/run/yield-to-event-loop.ts";
 import { Held } from "./held.ts";
 

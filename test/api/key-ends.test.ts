@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { keyTextOf } from "../../src/domain/api-key.ts";
+import { keyTextOf } from "../../src/domain/keys/api-key.ts";
 import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";

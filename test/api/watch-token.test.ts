@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { keyTextOf } from "../../src/domain/api-key.ts";
+import { keyTextOf } from "../../src/domain/keys/api-key.ts";
 import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { AuditService } from "../../src/gen/flowcall/v1/audit_pb.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";

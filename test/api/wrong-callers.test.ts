@@ -7,8 +7,8 @@ import {
   type JsonValue,
 } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { keyTextOf, scopeWord, scopeWords } from "../../src/domain/api-key.ts";
 import { newId } from "../../src/domain/id.ts";
+import { keyTextOf, scopeWord, scopeWords } from "../../src/domain/keys/api-key.ts";
 import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { ConfigService } from "../../src/gen/flowcall/v1/config_pb.ts";
 import { ConnectionService } from "../../src/gen/flowcall/v1/connection_pb.ts";

@@ -1,9 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { checkJson } from "../../src/domain/json-check.ts";
-import type { JsonRules } from "../../src/domain/json-rules.ts";
-import { scanJson } from "../../src/domain/json-scan.ts";
+import { checkJson } from "../../src/domain/json/json-check.ts";
+import type { JsonRules } from "../../src/domain/json/json-rules.ts";
+import { scanJson } from "../../src/domain/json/json-scan.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 

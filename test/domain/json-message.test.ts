@@ -1,6 +1,6 @@
 import type { DescMessage, DescService } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { messageOf } from "../../src/domain/json-message.ts";
+import { messageOf } from "../../src/domain/json/json-message.ts";
 import type { RequestError } from "../../src/domain/request-error.ts";
 import * as apiKeys from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import * as audit from "../../src/gen/flowcall/v1/audit_pb.ts";

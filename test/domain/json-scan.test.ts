@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
-import type { JsonRules } from "../../src/domain/json-rules.ts";
-import { messageRules } from "../../src/domain/json-rules.ts";
-import { scanJson } from "../../src/domain/json-scan.ts";
+import type { JsonRules } from "../../src/domain/json/json-rules.ts";
+import { messageRules } from "../../src/domain/json/json-rules.ts";
+import { scanJson } from "../../src/domain/json/json-scan.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 

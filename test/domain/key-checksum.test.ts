@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { KeyChecksums, newKeySecret } from "../../src/domain/key-checksum.ts";
+import { KeyChecksums, newKeySecret } from "../../src/domain/keys/key-checksum.ts";
 
 const secret = newKeySecret();
 const checksums = new KeyChecksums(() => [secret]);

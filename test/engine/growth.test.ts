@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
-import { violationsOfFields } from "../../src/domain/fields.ts";
-import { checkJson } from "../../src/domain/json-check.ts";
+import { violationsOfFields } from "../../src/domain/json/fields.ts";
+import { checkJson } from "../../src/domain/json/json-check.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { matchesLike } from "../../src/engine/comparison/like-pattern.ts";
 import { TextSearch } from "../../src/engine/comparison/text-search.ts";

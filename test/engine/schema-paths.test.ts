@@ -1,8 +1,8 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { isObject } from "../../src/domain/json/violations.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
-import { isObject } from "../../src/domain/violations.ts";
 import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
 import { checkPayload } from "../../src/engine/schema/payload-schema.ts";

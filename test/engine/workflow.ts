@@ -1,6 +1,6 @@
 import { fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionType, NodeRun, Outcome } from "../../src/domain/execution.ts";
-import { parseFields } from "../../src/domain/fields.ts";
+import { parseFields } from "../../src/domain/json/fields.ts";
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { compileGraph } from "../../src/engine/compile/compile-graph.ts";
 import { parseEgressAllow } from "../../src/engine/http/egress-allow-list.ts";

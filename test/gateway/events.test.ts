@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, onTestFinished, test } from "vitest";
-import type { InvokeStream } from "../../src/domain/call.ts";
 import { type Clock, systemClock } from "../../src/domain/clock.ts";
-import { scanJson } from "../../src/domain/json-scan.ts";
+import type { InvokeStream } from "../../src/domain/http/call.ts";
+import { scanJson } from "../../src/domain/json/json-scan.ts";
+import { valueMessage } from "../../src/domain/json/value-message.ts";
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
-import { valueMessage } from "../../src/domain/value-message.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 import { type OpenReply, openReply, readEvents, type SentEvent } from "../support/event-source.ts";

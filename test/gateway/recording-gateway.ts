@@ -1,10 +1,10 @@
 import { create, type Message } from "@bufbuild/protobuf";
-import type { Invoke, InvokeStream } from "../../src/domain/call.ts";
 import { systemClock } from "../../src/domain/clock.ts";
-import type { Door } from "../../src/domain/door.ts";
-import { scanJson } from "../../src/domain/json-scan.ts";
+import type { Invoke, InvokeStream } from "../../src/domain/http/call.ts";
+import type { Door } from "../../src/domain/http/protocol-handler.ts";
+import { scanJson } from "../../src/domain/json/json-scan.ts";
+import { valueMessage } from "../../src/domain/json/value-message.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { valueMessage } from "../../src/domain/value-message.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
 import type { ReplyRule, ReplyTable } from "../../src/gateway/reply-table.ts";
 import {

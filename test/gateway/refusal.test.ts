@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Invoke } from "../../src/domain/call.ts";
+import type { Invoke } from "../../src/domain/http/call.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { WorkflowProblemSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import type { GatewayServer } from "./gateway-server.ts";

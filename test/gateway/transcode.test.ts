@@ -1,6 +1,6 @@
 import { type DescService, type Message, toJson } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { carriedText } from "../../src/domain/json-parse.ts";
+import { carriedText } from "../../src/domain/json/json-parse.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { httpBindings } from "../../src/gateway/http-binding.ts";

@@ -2,7 +2,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
-import { type NodeView, shownRun } from "../../src/rpc/node-view.ts";
+import { type NodeView, shownRun } from "../../src/rpc/executions/node-view.ts";
 
 const secret = "[REDACTED]";
 

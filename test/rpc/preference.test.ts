@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { preferenceOf } from "../../src/rpc/preference.ts";
+import { preferenceOf } from "../../src/rpc/chain/preference.ts";
 
 test.each([
   ["wait=10", "10"],

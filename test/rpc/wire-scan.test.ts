@@ -2,14 +2,14 @@ import { create, type DescMessage, fromBinary, fromJson, type JsonObject, toBina
 import { ListValueSchema, SourceCodeInfo_LocationSchema, StructSchema, ValueSchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkJson } from "../../src/domain/json-check.ts";
+import { checkJson } from "../../src/domain/json/json-check.ts";
 import { defaultLimits, type JsonLimits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
 import { ExecuteWorkflowRequestSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { SaveDraftRequestSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
-import { scanWire } from "../../src/rpc/wire-scan.ts";
+import { scanWire } from "../../src/rpc/connect/wire/wire-scan.ts";
 
 const limits = defaultLimits.payload;
 

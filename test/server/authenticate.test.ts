@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { KeyChecksums, newKeySecret } from "../../src/domain/key-checksum.ts";
+import { KeyChecksums, newKeySecret } from "../../src/domain/keys/key-checksum.ts";
 import type { Principal } from "../../src/domain/principal.ts";
 import { Authenticator } from "../../src/server/authenticate.ts";
 

@@ -6,7 +6,7 @@ import type { Writable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import pino from "pino";
 import { expect, test } from "vitest";
-import type { Exchange } from "../../src/domain/door.ts";
+import type { Exchange } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { defaultServerLimits } from "../../src/server/limits.ts";
 import { Server } from "../../src/server/server.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { keyTextOf } from "../../src/domain/api-key.ts";
 import { newId } from "../../src/domain/id.ts";
-import { KeyChecksums } from "../../src/domain/key-checksum.ts";
+import { keyTextOf } from "../../src/domain/keys/api-key.ts";
+import { KeyChecksums } from "../../src/domain/keys/key-checksum.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { ApiKeyStore } from "../../src/storage/tenants/api-key-store.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";

@@ -1,5 +1,5 @@
 import { type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
-import { scanJson } from "../../domain/json-scan.ts";
+import { scanJson } from "../../domain/json/json-scan.ts";
 import { usageError } from "./cli-error.ts";
 import { readStdin, readText } from "./file-text.ts";
 

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { isDay } from "../../domain/day.ts";
+import { isDay } from "../../domain/json/day.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import { type Decimal, parseDecimal } from "../values/decimal.ts";
 import { type Moment, parseMoment } from "../values/instant.ts";

@@ -5,7 +5,7 @@
 // time from its clock, and gives back an outcome. What a journal recalls is never run again.
 
 import { type JsonObject, toBinary } from "@bufbuild/protobuf";
-import { parseFields, violationsOfFields } from "../../domain/fields.ts";
+import { parseFields, violationsOfFields } from "../../domain/json/fields.ts";
 import type { Limits } from "../../domain/limits.ts";
 import {
   type Node,

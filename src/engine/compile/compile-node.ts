@@ -1,5 +1,5 @@
+import { type PathPart, readPath } from "../../domain/json/value-path.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { type PathPart, readPath } from "../../domain/path.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import {
   type Node,

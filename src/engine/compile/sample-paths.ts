@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { isObject } from "../../domain/violations.ts";
+import { isObject } from "../../domain/json/violations.ts";
 import { anyItem, type Path } from "../schema/schema-paths.ts";
 import { isIndex } from "../templates/reference.ts";
 

@@ -16,7 +16,7 @@ export type HttpRequest = {
   /** Lower-case names of headers that do not follow a redirect to another origin, beside the well-known ones. */
   readonly secretHeaders?: ReadonlySet<string>;
   readonly body?: Uint8Array | string;
-  /** The value of CDN-Loop, which no author sets: see `domain/call-chain.ts`. */
+  /** The value of CDN-Loop, which no author sets: see `domain/http/call-chain.ts`. */
   readonly chain?: string;
   /** From the call of `send` until the last byte of the answer, redirects included. */
   readonly timeoutMs: number;

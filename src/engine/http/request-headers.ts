@@ -1,4 +1,4 @@
-import { chainHeader } from "../../domain/call-chain.ts";
+import { chainHeader } from "../../domain/http/call-chain.ts";
 import { HttpFailure } from "./http-failure.ts";
 import type { HeaderPair } from "./http-request.ts";
 

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { chainHeader } from "../../domain/call-chain.ts";
+import { chainHeader } from "../../domain/http/call-chain.ts";
 import { type HttpHeader, type HttpNode, HttpNode_Answer } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import { HttpFailure } from "../http/http-failure.ts";

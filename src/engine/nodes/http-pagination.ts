@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { readOldPath, readPath } from "../../domain/path.ts";
+import { readOldPath, readPath } from "../../domain/json/value-path.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import type { HttpCursor, HttpNode, HttpPagination } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../errors/node-failure.ts";

@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { redacted, redactPaths } from "../../domain/json/redacted.ts";
 import type { JsonText } from "../../domain/json-text.ts";
-import { redacted, redactPaths } from "../../domain/redacted.ts";
 import { type Reference, walk } from "../templates/reference.ts";
 
 /** What the nodes of a graph hide of their outputs, by id: all of it, or paths in it. */

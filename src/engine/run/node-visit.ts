@@ -1,6 +1,6 @@
 import type { Answer, ExecutionError, NodeRun, NodeState } from "../../domain/execution.ts";
+import { redacted } from "../../domain/json/redacted.ts";
 import type { JsonText } from "../../domain/json-text.ts";
-import { redacted } from "../../domain/redacted.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { Graph, GraphNode, Level, Port } from "../graph/graph.ts";
 import type { UnderWay } from "../journal/journal.ts";

@@ -1,4 +1,4 @@
-import { chainHeader, chainLength, chainText } from "../../domain/call-chain.ts";
+import { chainHeader, chainLength, chainText } from "../../domain/http/call-chain.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { LeafStep } from "../graph/graph.ts";
 import { HttpFailure } from "../http/http-failure.ts";

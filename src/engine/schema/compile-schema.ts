@@ -10,8 +10,8 @@
 
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { RE2JS } from "re2js";
-import { jsonPath } from "../../domain/json-refusal.ts";
-import { isObject } from "../../domain/violations.ts";
+import { jsonPath } from "../../domain/json/json-refusal.ts";
+import { isObject } from "../../domain/json/violations.ts";
 import { compileRegex } from "../regex/regex-engine.ts";
 import type { Field } from "../templates/field.ts";
 import { fragmentOf, pointerOf, referredIn } from "./json-pointer.ts";

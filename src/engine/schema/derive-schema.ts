@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { isObject } from "../../domain/violations.ts";
+import { isObject } from "../../domain/json/violations.ts";
 import { typeOf } from "./json-values.ts";
 
 /** A schema that a sample keeps: its members with their types, all required. What is null may be anything. */

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { isObject } from "../../domain/violations.ts";
+import { isObject } from "../../domain/json/violations.ts";
 
 /**
  * The schema of a document that a reference leads to by its place, as `#/$defs/item`. Undefined for one that is not there,

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { isObject } from "../../domain/violations.ts";
+import { isObject } from "../../domain/json/violations.ts";
 
 export function typeOf(value: JsonValue): "null" | "boolean" | "number" | "string" | "array" | "object" {
   if (value === null) return "null";

@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { isObject } from "../../domain/violations.ts";
+import { isObject } from "../../domain/json/violations.ts";
 import type { Keyword } from "./compile-schema.ts";
 import type { Check, Visit } from "./schema-validation.ts";
 

@@ -1,5 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { isObject } from "../../domain/violations.ts";
+import { isObject } from "../../domain/json/violations.ts";
 import type { Keyword } from "./compile-schema.ts";
 import { all, compilePattern, count, entriesOf, isMatch, map, memberCount, textList } from "./keyword-parts.ts";
 import { type Compile, forObject } from "./keyword-types.ts";

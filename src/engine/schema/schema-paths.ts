@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { RE2JS } from "re2js";
-import { isObject } from "../../domain/violations.ts";
+import { isObject } from "../../domain/json/violations.ts";
 import { compileRegex } from "../regex/regex-engine.ts";
 import { isIndex } from "../templates/reference.ts";
 import { referredIn } from "./json-pointer.ts";

@@ -1,7 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { jsonPath } from "../../domain/json-refusal.ts";
+import { jsonPath } from "../../domain/json/json-refusal.ts";
+import { violationsMax } from "../../domain/json/violations.ts";
 import type { FieldViolation } from "../../domain/request-error.ts";
-import { violationsMax } from "../../domain/violations.ts";
 
 /** A compiled schema. Its checks are filled in after it is made, since schemas may refer to themselves. */
 export type Schema = {

@@ -1,9 +1,9 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { NodeRun } from "../../domain/execution.ts";
-import { checkJson } from "../../domain/json-check.ts";
+import { checkJson } from "../../domain/json/json-check.ts";
+import { isObject } from "../../domain/json/violations.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
-import { isObject } from "../../domain/violations.ts";
 import type { Graph, GraphNode } from "../graph/graph.ts";
 import { nodeAt } from "./seed-from-retry.ts";
 

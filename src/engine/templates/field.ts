@@ -1,5 +1,5 @@
+import { type PathPart, readOldPath, readPath } from "../../domain/json/value-path.ts";
 import { defaultLimits, type Limits } from "../../domain/limits.ts";
-import { type PathPart, readOldPath, readPath } from "../../domain/path.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Place, ProblemReason, Problems } from "../errors/problems.ts";
 import type { KnownNames } from "./known-names.ts";

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { loneSurrogateProblem, nulProblem, numberProblem } from "../../domain/json-refusal.ts";
+import { loneSurrogateProblem, nulProblem, numberProblem } from "../../domain/json/json-refusal.ts";
 import type { JsonLimits } from "../../domain/limits.ts";
 import { lineAndColumnAt } from "../errors/line-and-column.ts";
 import type { Field } from "./field.ts";

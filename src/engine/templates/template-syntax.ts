@@ -1,4 +1,4 @@
-import { quotedEnd } from "../../domain/path.ts";
+import { quotedEnd } from "../../domain/json/value-path.ts";
 
 /** Whether a name looks like what other template languages compute: an operator between blanks, or a call. */
 export function looksComputed(name: string): boolean {

@@ -1,4 +1,4 @@
-import { isDay } from "../../domain/day.ts";
+import { isDay } from "../../domain/json/day.ts";
 
 /** An instant: whole seconds since 1970, and the digits behind them without zeros at the end. */
 export type Moment = { readonly seconds: number; readonly fraction: string };

@@ -3,8 +3,8 @@
 
 import type { DescField, DescService, JsonObject } from "@bufbuild/protobuf";
 import { getOption, hasOption } from "@bufbuild/protobuf";
-import { scopeWord } from "../../domain/api-key.ts";
-import { fieldByName } from "../../domain/field-path.ts";
+import { fieldByName } from "../../domain/json/field-path.ts";
+import { scopeWord } from "../../domain/keys/api-key.ts";
 import { header as headerOption } from "../../gen/flowcall/v1/options_pb.ts";
 import { type HttpBinding, httpBindings } from "../http-binding.ts";
 import { errorSchema, refusals } from "./errors.ts";

@@ -1,7 +1,7 @@
-import { chainHeader, chainLength, chainText } from "../../domain/call-chain.ts";
 import { type ExecutionSource, isTerminal, type NewExecution, type NodeRun } from "../../domain/execution.ts";
+import { chainHeader, chainLength, chainText } from "../../domain/http/call-chain.ts";
 import { newId } from "../../domain/id.ts";
-import { checkJson } from "../../domain/json-check.ts";
+import { checkJson } from "../../domain/json/json-check.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";

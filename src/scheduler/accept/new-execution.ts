@@ -1,6 +1,6 @@
 import type { NewExecution } from "../../domain/execution.ts";
 import { newId } from "../../domain/id.ts";
-import { checkJson } from "../../domain/json-check.ts";
+import { checkJson } from "../../domain/json/json-check.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import type { ConfigStore } from "../../storage/tenants/config-store.ts";

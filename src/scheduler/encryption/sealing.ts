@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHash, randomBytes } from "node:crypto";
 import type { NodeRun } from "../../domain/execution.ts";
+import { redacted } from "../../domain/json/redacted.ts";
 import type { JsonText } from "../../domain/json-text.ts";
-import { redacted } from "../../domain/redacted.ts";
 import type { Flush } from "../../storage/executions/flush.ts";
 
 const algorithm = "aes-256-gcm";

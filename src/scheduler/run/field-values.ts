@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { NewExecution } from "../../domain/execution.ts";
-import { parseFields, resolveFields } from "../../domain/fields.ts";
+import { parseFields, resolveFields } from "../../domain/json/fields.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import type { RunValues } from "../../engine/run/run-scope.ts";

@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { NewExecution } from "../../domain/execution.ts";
-import { parseJson } from "../../domain/json-parse.ts";
+import { parseJson } from "../../domain/json/json-parse.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 
 /** What an execution starts from: the payload and the request headers that it keeps. */

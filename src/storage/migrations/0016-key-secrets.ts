@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Migration } from "kysely/migration";
-import { newKeySecret } from "../../domain/key-checksum.ts";
+import { newKeySecret } from "../../domain/keys/key-checksum.ts";
 
 /** What the checksums of keys are made with, and the first one of them. */
 export const keySecrets: Migration = {

@@ -1,10 +1,10 @@
 import { type Kysely, type Selectable, sql } from "kysely";
-import { type ApiKeyRecord, checkGrant, type Grant, type KeyText } from "../../domain/api-key.ts";
 import { newId } from "../../domain/id.ts";
-import type { KeySecret } from "../../domain/key-checksum.ts";
+import { fieldsRefused } from "../../domain/json/violations.ts";
+import { type ApiKeyRecord, checkGrant, type Grant, type KeyText } from "../../domain/keys/api-key.ts";
+import type { KeySecret } from "../../domain/keys/key-checksum.ts";
 import type { KeyName, Principal, Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { fieldsRefused } from "../../domain/violations.ts";
 import { lookUpConnections } from "../postgres/database.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { pageTokenOf, parsePageToken } from "../postgres/page-token.ts";

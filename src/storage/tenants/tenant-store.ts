@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type Kysely, sql } from "kysely";
-import type { KeyText } from "../../domain/api-key.ts";
 import { newId } from "../../domain/id.ts";
+import type { KeyText } from "../../domain/keys/api-key.ts";
 import type { EnvironmentKind, Principal } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";

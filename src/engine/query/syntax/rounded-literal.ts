@@ -1,4 +1,4 @@
-import { integerProblem } from "../../../domain/json-refusal.ts";
+import { integerProblem } from "../../../domain/json/json-refusal.ts";
 import { nodesOf, type UnknownName } from "./unknown-names.ts";
 
 /**

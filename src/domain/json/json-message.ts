@@ -1,0 +1,40 @@
+import { create, type DescMessage, type JsonValue, type Message, mergeFromJson } from "@bufbuild/protobuf";
+import type { Limits } from "../limits.ts";
+import type { FieldViolation } from "../request-error.ts";
+import { isDateTime } from "./day.ts";
+import { isTimestamp, singularExpected } from "./field-path.ts";
+import { parseJson } from "./json-parse.ts";
+import { messageRules } from "./json-rules.ts";
+import { scanJson } from "./json-scan.ts";
+import { fieldsRefused, isObject, violationsOf } from "./violations.ts";
+
+/** Reads a whole message from the bytes of its JSON. Throws RequestError: as `scanJson`, and as `messageOf`. */
+export function messageFromJson(schema: DescMessage, bytes: Uint8Array, limits: Limits): Message {
+  return messageOf(schema, parseJson(scanJson(bytes, messageRules(limits))));
+}
+
+/** Reads a message from JSON. Throws RequestError: VALIDATION_ERROR that names each bad or unknown field. */
+export function messageOf(schema: DescMessage, json: JsonValue): Message {
+  const times = timesRefused(schema, json);
+  if (times.length > 0) throw fieldsRefused(times);
+  try {
+    return mergeFromJson(schema, create(schema), json);
+  } catch (cause) {
+    const violations = violationsOf(schema, json);
+    const unknown = { field: "", description: "cannot be read as the message that this method takes" };
+    throw fieldsRefused(violations.length > 0 ? violations : [unknown], cause);
+  }
+}
+
+/**
+ * The times of a request that do not exist: `Date.parse`, by which they are read, takes 30 February for the first of March.
+ * They are members of requests themselves, and of no message inside.
+ */
+function timesRefused(schema: DescMessage, json: JsonValue): readonly FieldViolation[] {
+  if (!isObject(json)) return [];
+  return schema.fields.filter(isTimestamp).flatMap((field) => {
+    const text = json[field.name] ?? json[field.jsonName];
+    const isRefused = typeof text === "string" && !isDateTime(text);
+    return isRefused ? [{ field: field.name, description: singularExpected(field) }] : [];
+  });
+}

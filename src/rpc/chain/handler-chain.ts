@@ -1,0 +1,155 @@
+// The chain that every call of every protocol passes once: fields from headers, validation, the handler, one log line.
+//
+// A door decodes a request message and encodes the reply; nothing about a call is decided there. What a handler throws
+// leaves the chain as a RequestError: a refusal as it is, an unreachable database as DATABASE_UNAVAILABLE, and anything
+// else, logged once with its causes, as SERVER_ERROR with a neutral text.
+
+import type {
+  DescMessage,
+  DescMethod,
+  DescMethodServerStreaming,
+  DescService,
+  Message,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import { pathToString } from "@bufbuild/protobuf/reflect";
+import { createValidator, type Violation } from "@bufbuild/protovalidate";
+import type { Logger } from "pino";
+import type { Callers } from "../../domain/callers.ts";
+import type { Call, Invoke, InvokeStream } from "../../domain/http/call.ts";
+import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
+import { fieldsFromHeaders, headerHint } from "./header-fields.ts";
+
+/** One handler for each method of a service. One that streams ends, or throws what it likes, when `call.signal` aborts. */
+export type ServiceHandlers<S extends DescService> = {
+  readonly [P in keyof S["method"]]: (
+    request: MessageShape<S["method"][P]["input"]>,
+    call: Call,
+  ) => S["method"][P] extends DescMethodServerStreaming
+    ? AsyncIterable<MessageShape<S["method"][P]["output"]>>
+    : Promise<MessageShape<S["method"][P]["output"]>>;
+};
+
+/** A service with its handlers, as the chain and the Connect door take it. */
+export type Implementation = { readonly service: DescService; readonly handlers: ReadonlyMap<DescMethod, Handler> };
+
+type Handler = (request: Message, call: Call) => Promise<Message> | AsyncIterable<Message>;
+
+/** The chain, for methods that answer one message and for those that answer a stream. */
+export type Chain = { readonly invoke: Invoke; readonly invokeStream: InvokeStream };
+
+/** Binds handlers to the methods of their service. */
+export function implement<S extends DescService>(service: S, handlers: ServiceHandlers<S>): Implementation {
+  const byName: Readonly<Record<string, unknown>> = handlers;
+  const bound = service.methods.flatMap((method): [DescMethod, Handler][] => {
+    const handler = byName[method.localName];
+    // The type of `handlers` ties each handler to its method's messages; a map over all methods cannot say so.
+    return typeof handler === "function" ? [[method, handler as Handler]] : [];
+  });
+  return { service, handlers: new Map(bound) };
+}
+
+export type ChainOptions = {
+  readonly implementations: readonly Implementation[];
+  /** Told for whom each handler works. */
+  readonly callers: Callers;
+  /** Whether an error means that the database cannot be reached. */
+  readonly isUnavailable: (error: unknown) => boolean;
+  readonly log: Logger;
+};
+
+/** Builds the chain over the given services. */
+export function createChain({ implementations, callers, isUnavailable, log }: ChainOptions): Chain {
+  const handlers = new Map(implementations.flatMap((implementation) => [...implementation.handlers]));
+  const validator = createValidator();
+
+  const validate = (schema: DescMessage, message: Message): void => {
+    const result = validator.validate(schema, message);
+    if (result.kind === "error") throw result.error;
+    if (result.kind === "invalid") throw violationError(schema, result.violations);
+  };
+
+  /** Calls the handler, where the request is good. */
+  const begin = (method: DescMethod, request: Message, call: Call): ReturnType<Handler> => {
+    const handler = handlers.get(method);
+    if (handler === undefined) throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
+    fieldsFromHeaders(method.input, request, call.headers);
+    validate(method.input, request);
+    if (call.principal === undefined) return handler(request, call);
+    const reply = callers.run(call.principal, () => handler(request, call));
+    return isStream(reply) ? callers.each(call.principal, reply) : reply;
+  };
+
+  const logAnswered = (method: DescMethod, { requestId }: Call, started: number): void =>
+    log.debug({ rpc: method.name, requestId, ms: performance.now() - started }, "call answered");
+
+  const refuse = (error: unknown, method: DescMethod, { requestId }: Call): RequestError => {
+    const refusal = refusalOf(error, isUnavailable);
+    const level = refusal.reason === "SERVER_ERROR" ? "error" : "debug";
+    log[level]({ rpc: method.name, requestId, reason: refusal.reason, err: error }, "call refused");
+    return refusal;
+  };
+
+  return {
+    invoke: async (method, request, call) => {
+      const started = performance.now();
+      try {
+        const reply = begin(method, request, call);
+        if (isStream(reply)) throw new Error(`${method.name} streams`);
+        const message = await reply;
+        logAnswered(method, call, started);
+        return message;
+      } catch (error) {
+        throw refuse(error, method, call);
+      }
+    },
+    invokeStream: async function* (method, request, call) {
+      const started = performance.now();
+      try {
+        const replies = begin(method, request, call);
+        if (!isStream(replies)) throw new Error(`${method.name} does not stream`);
+        yield* replies;
+        // Whether the stream ended by itself or by the signal, the signal's word is the last.
+        if (call.signal.reason instanceof RequestError) throw call.signal.reason;
+        logAnswered(method, call, started);
+      } catch (error) {
+        const { aborted, reason } = call.signal;
+        if (!aborted) throw refuse(error, method, call);
+        if (reason instanceof RequestError) throw refuse(reason, method, call);
+      }
+    },
+  };
+}
+
+function isStream(reply: ReturnType<Handler>): reply is AsyncIterable<Message> {
+  return Symbol.asyncIterator in reply;
+}
+
+/** What a caller is told of an error: a refusal as it is, the database's absence, or that the fault is ours. */
+export function refusalOf(error: unknown, isUnavailable: (error: unknown) => boolean): RequestError {
+  if (error instanceof RequestError) return error;
+  if (isUnavailable(error)) {
+    return new RequestError("DATABASE_UNAVAILABLE", "The database cannot be reached at the moment. Try again.", {
+      retryAfterSeconds: 1,
+      cause: error,
+    });
+  }
+  return new RequestError("SERVER_ERROR", "Something went wrong on our side. Please quote the request id.", {
+    cause: error,
+  });
+}
+
+function violationError(schema: DescMessage, violations: readonly Violation[]): RequestError {
+  const fields = violations.map((violation): FieldViolation => {
+    const field = pathToString(violation.field);
+    const hint = headerHint(schema, field);
+    const missing = violation.ruleId === "required" && hint !== undefined;
+    return {
+      field,
+      description: missing ? `is required: send the header ${hint}` : violation.message,
+      rule: violation.ruleId,
+    };
+  });
+  const text = fields.map(({ field, description }) => `${field} ${description}`).join("; ");
+  return new RequestError("VALIDATION_ERROR", `${text}.`, { violations: fields });
+}

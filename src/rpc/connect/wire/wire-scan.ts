@@ -1,0 +1,290 @@
+import { isUtf8 } from "node:buffer";
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { WireType } from "@bufbuild/protobuf/wire";
+import { ListValueSchema, StructSchema, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { invalidJson, jsonPath, limitPassed, numberProblem } from "../../../domain/json/json-refusal.ts";
+import type { JsonLimits } from "../../../domain/limits.ts";
+import { type Span, WireCursor } from "./wire-cursor.ts";
+import { Frame, type JsonKind, type MapField, type Part } from "./wire-frame.ts";
+
+/**
+ * Decides on the bytes whether a binary message may be decoded, and gives it the verdict that its JSON form would get:
+ * one pass, no recursion.
+ *
+ * `bytesMax` bounds the whole message; `depthMax` and `valuesMax` hold for each google.protobuf.Struct, ListValue or
+ * Value that is not inside another, `keysMax` for each map. What JSON has no form for is refused as JSON's own faults
+ * are: a field, a oneof or a map's key given twice, a Value without a kind, a number that JSON and a double do not
+ * share, text that is not UTF-8 or holds NUL. Unknown fields are passed over. What passes can be decoded.
+ *
+ * Throws RequestError: PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, INVALID_JSON with the path; VALIDATION_ERROR with the
+ * offset for what is not protobuf.
+ */
+export function scanWire(bytes: Uint8Array, desc: DescMessage, limits: JsonLimits): void {
+  new WireScanner(bytes, limits).scan(desc);
+}
+
+/** Messages and groups inside one another: as many as protobuf-es decodes. */
+const messagesMax = 100;
+
+type Steps = readonly (string | number)[];
+
+const noSteps: Steps = [];
+
+/** A value that is due: of which field, in which wire type, and by which steps a path leads to it. */
+type Slot = { readonly field: DescField; readonly wireType: WireType; readonly steps: Steps };
+
+class WireScanner {
+  readonly #cursor: WireCursor;
+  readonly #length: number;
+  readonly #limits: JsonLimits;
+  readonly #frames: Frame[] = [];
+  /** Frames that count for `messagesMax`: all but the entries of maps. */
+  #messages = 0;
+  /** Values of the JSON value that is being read. */
+  #values = 0;
+
+  constructor(bytes: Uint8Array, limits: JsonLimits) {
+    this.#cursor = new WireCursor(bytes);
+    this.#length = bytes.length;
+    this.#limits = limits;
+  }
+
+  scan(desc: DescMessage): void {
+    if (this.#length > this.#limits.bytesMax) {
+      this.#pass("bytesMax", this.#length);
+    }
+    this.#enter(desc, this.#length, noSteps);
+    for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
+      if (this.#cursor.offset < frame.end) {
+        this.#record(frame);
+      } else {
+        this.#leave(frame);
+      }
+    }
+  }
+
+  /** Reads one tag and what belongs to it. */
+  #record(frame: Frame): void {
+    const { shape } = frame;
+    const tag = this.#cursor.tag(frame.end);
+    const number = tag >>> 3;
+    const wireType: WireType = tag & 7;
+    const field = shape.kind === "message" ? shape.fields.find((known) => known.number === number) : undefined;
+    if (field !== undefined) {
+      this.#field(frame, field, wireType);
+    } else if (shape.kind === "field" && number === 1) {
+      this.#key(frame, shape, wireType);
+    } else if (shape.kind === "field" && number === 2) {
+      this.#giveOnce(frame, "value", noSteps);
+      this.#value(frame, { field: shape, wireType, steps: noSteps });
+    } else {
+      this.#unknown(frame, number, wireType);
+    }
+  }
+
+  #field(frame: Frame, field: DescField, wireType: WireType): void {
+    // JSON has no words for the fields of Struct, ListValue and Value.
+    const steps = frame.json === undefined ? [field.name] : noSteps;
+    if (field.fieldKind === "map") {
+      this.#expect(WireType.LengthDelimited, wireType);
+      const end = this.#cursor.lengthEnd(frame.end);
+      this.#frames.push(new Frame({ shape: field, end, json: frame.json, depth: frame.depth, steps }));
+      return;
+    }
+    if (field.fieldKind === "list") {
+      if (wireType === WireType.LengthDelimited && isPackable(field)) {
+        this.#packed(frame, field);
+        return;
+      }
+      this.#value(frame, { field, wireType, steps: [...steps, frame.nextIndex(field)] });
+    } else {
+      this.#giveOnce(frame, field.oneof ?? field, steps);
+      this.#value(frame, { field, wireType, steps });
+    }
+  }
+
+  #value(frame: Frame, { field, wireType, steps }: Slot): void {
+    if (field.message !== undefined) {
+      this.#expect(WireType.LengthDelimited, wireType);
+      this.#enter(field.message, this.#cursor.lengthEnd(frame.end), steps);
+      return;
+    }
+    const scalar = scalarOf(field);
+    this.#expect(wireTypes[scalar], wireType);
+    if (scalar === ScalarType.STRING) {
+      this.#text(frame, steps);
+    } else if (scalar === ScalarType.DOUBLE && frame.json !== undefined) {
+      const value = this.#cursor.double(frame.end);
+      const isSafe = Math.abs(value) <= Number.MAX_SAFE_INTEGER;
+      const problem = isSafe ? undefined : numberProblem(value, String(value));
+      if (problem !== undefined) {
+        throw invalidJson(this.#place(steps), problem);
+      }
+    } else {
+      this.#cursor.skip(wireType, frame.end);
+    }
+  }
+
+  #packed(frame: Frame, field: DescField): void {
+    const end = this.#cursor.lengthEnd(frame.end);
+    while (this.#cursor.offset < end) {
+      this.#cursor.skip(wireTypes[scalarOf(field)], end);
+    }
+  }
+
+  #key(entry: Frame, map: MapField, wireType: WireType): void {
+    this.#expect(wireTypes[map.mapKey], wireType);
+    this.#giveOnce(entry, "key", noSteps);
+    if (map.mapKey === ScalarType.STRING) {
+      this.#addKey(entry, map, this.#cursor.textOf(this.#text(entry, noSteps)));
+    } else {
+      const start = this.#cursor.offset;
+      this.#cursor.skip(wireType, entry.end);
+      this.#addKey(entry, map, this.#cursor.bytesOf({ start, end: this.#cursor.offset }).toString("hex"));
+    }
+  }
+
+  #addKey(entry: Frame, map: MapField, key: string): void {
+    entry.steps = [...entry.steps, key];
+    const keys = this.#frames.at(-2)?.keysOf(map) ?? new Set();
+    if (keys.has(key)) {
+      throw invalidJson(this.#place(noSteps), givenTwice);
+    }
+    keys.add(key);
+    if (keys.size > this.#limits.keysMax) {
+      this.#pass("keysMax", keys.size);
+    }
+  }
+
+  #text(frame: Frame, steps: Steps): Span {
+    const span = this.#cursor.span(frame.end);
+    if (!this.#cursor.isPlain(span)) {
+      const bytes = this.#cursor.bytesOf(span);
+      if (!isUtf8(bytes)) {
+        throw invalidJson(this.#place(steps), "is not UTF-8; encode the text as UTF-8");
+      }
+      if (bytes.includes(0)) {
+        throw invalidJson(this.#place(steps), "holds the character NUL (\\u0000), which cannot be kept; leave it out");
+      }
+    }
+    return span;
+  }
+
+  #unknown(frame: Frame, number: number, wireType: WireType): void {
+    if (wireType === WireType.StartGroup) {
+      this.#push(
+        new Frame({ shape: { kind: "group", number }, end: frame.end, json: undefined, depth: 0, steps: noSteps }),
+      );
+    } else if (wireType === WireType.EndGroup) {
+      if (frame.shape.kind !== "group" || frame.shape.number !== number) {
+        this.#cursor.refuse("ends a group that is not open");
+      }
+      this.#pop();
+    } else {
+      this.#cursor.skip(wireType, frame.end);
+    }
+  }
+
+  #enter(message: DescMessage, end: number, steps: Steps): void {
+    const around = this.#frames.at(-1);
+    const json = jsonKinds.get(message.typeName);
+    const isRoot = json !== undefined && around?.json === undefined;
+    const depth = (isRoot ? 0 : (around?.depth ?? 0)) + (json === "struct" || json === "list" ? 1 : 0);
+    this.#push(new Frame({ shape: message, end, json, depth, steps }));
+    if (isRoot) {
+      this.#values = 0;
+    }
+    // A container is the value that holds it, unless it stands alone.
+    if ((isRoot || json === "value") && ++this.#values > this.#limits.valuesMax) {
+      this.#pass("valuesMax", this.#values);
+    }
+    if (depth > this.#limits.depthMax) {
+      this.#pass("depthMax", depth);
+    }
+  }
+
+  #leave(frame: Frame): void {
+    const { shape } = frame;
+    if (shape.kind === "group") {
+      this.#cursor.refuse("ends inside a group");
+    }
+    if (shape.kind === "field" && !frame.has("key")) {
+      this.#addKey(frame, shape, "");
+    }
+    const isValueMissing = shape.kind === "field" && frame.json !== undefined && !frame.has("value");
+    if (isValueMissing || (shape.kind === "message" && frame.json === "value" && frame.isEmpty)) {
+      throw invalidJson(this.#place(noSteps), "holds a Value without a kind; set one, for null too");
+    }
+    this.#pop();
+  }
+
+  #push(frame: Frame): void {
+    this.#frames.push(frame);
+    this.#messages += 1;
+    if (this.#messages > messagesMax) {
+      throw limitPassed(this.#place(noSteps), { limit: "depthMax", max: messagesMax, value: this.#messages });
+    }
+  }
+
+  #pop(): void {
+    if (this.#frames.pop()?.shape.kind !== "field") {
+      this.#messages -= 1;
+    }
+  }
+
+  #giveOnce(frame: Frame, part: Part, steps: Steps): void {
+    if (frame.has(part)) {
+      throw invalidJson(this.#place(steps), givenTwice);
+    }
+    frame.give(part);
+  }
+
+  #expect(expected: WireType, wireType: WireType): void {
+    if (expected !== wireType) {
+      this.#cursor.refuse("holds a field in another wire type than the field's own");
+    }
+  }
+
+  #pass(limit: keyof JsonLimits, value: number): never {
+    throw limitPassed(this.#place(noSteps), { limit, max: this.#limits[limit], value });
+  }
+
+  #place(steps: Steps): { readonly path: string } {
+    return { path: jsonPath("", [...this.#frames.flatMap((frame) => frame.steps), ...steps]) };
+  }
+}
+
+const givenTwice = "is given twice in one object; send each name once";
+
+const jsonKinds: ReadonlyMap<string, JsonKind> = new Map([
+  [StructSchema.typeName, "struct"],
+  [ListValueSchema.typeName, "list"],
+  [ValueSchema.typeName, "value"],
+]);
+
+const wireTypes: Readonly<Record<ScalarType, WireType>> = {
+  [ScalarType.DOUBLE]: WireType.Bit64,
+  [ScalarType.FLOAT]: WireType.Bit32,
+  [ScalarType.INT64]: WireType.Varint,
+  [ScalarType.UINT64]: WireType.Varint,
+  [ScalarType.INT32]: WireType.Varint,
+  [ScalarType.FIXED64]: WireType.Bit64,
+  [ScalarType.FIXED32]: WireType.Bit32,
+  [ScalarType.BOOL]: WireType.Varint,
+  [ScalarType.STRING]: WireType.LengthDelimited,
+  [ScalarType.BYTES]: WireType.LengthDelimited,
+  [ScalarType.UINT32]: WireType.Varint,
+  [ScalarType.SFIXED32]: WireType.Bit32,
+  [ScalarType.SFIXED64]: WireType.Bit64,
+  [ScalarType.SINT32]: WireType.Varint,
+  [ScalarType.SINT64]: WireType.Varint,
+};
+
+/** An enum travels as a number. */
+function scalarOf(field: DescField): ScalarType {
+  return field.scalar ?? ScalarType.INT32;
+}
+
+function isPackable(field: DescField): boolean {
+  return field.message === undefined && wireTypes[scalarOf(field)] !== WireType.LengthDelimited;
+}

@@ -1,0 +1,160 @@
+import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { timestampFromDate, timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
+import {
+  type ExecutionDetail,
+  type ExecutionError,
+  type ExecutionSource,
+  type ExecutionState,
+  type ExecutionStatus,
+  type ExecutionSummary,
+  type ExecutionType,
+  type NodeRun,
+  type NodeState,
+  statusOf,
+} from "../../domain/execution.ts";
+import { parseJson } from "../../domain/json/json-parse.ts";
+import { valueMessage } from "../../domain/json/value-message.ts";
+import type { JsonText } from "../../domain/json-text.ts";
+import {
+  Execution_Source,
+  Execution_State,
+  Execution_Type,
+  ExecutionErrorSchema,
+  ExecutionResult_Status,
+  ExecutionSchema,
+  NodeRun_State,
+  NodeRunSchema,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+import type { ListedNodeRuns } from "../../storage/history/execution-reader.ts";
+import { type NodeViews, shownRun } from "./node-view.ts";
+
+/** An execution as ListExecutions gives it. */
+export function summaryMessage(execution: ExecutionSummary) {
+  const { tag, statusCode, endTime, originId } = execution;
+  return create(ExecutionSchema, {
+    id: execution.id,
+    workflowId: execution.workflowId,
+    slug: execution.slug,
+    // A draft under test is kept under a number below the versions'.
+    workflowVersion: Math.max(0, execution.version),
+    linkedAccountId: execution.linkedAccountId,
+    configId: execution.configId,
+    ...(tag !== undefined && { tag }),
+    state: states[execution.state],
+    status: statuses[statusOf(execution.state)],
+    type: types[execution.type],
+    source: sources[execution.source],
+    ...(originId !== undefined && execution.source === "RERUN" && { rerunOf: originId }),
+    ...(originId !== undefined && execution.source === "RETRY" && { retryOf: originId }),
+    ...(statusCode !== undefined && { statusCode }),
+    ...errorField(execution.error),
+    createTime: timestampFromDate(execution.createTime),
+    ...(endTime !== undefined && { endTime: timestampFromDate(endTime) }),
+  });
+}
+
+/** An execution as GetExecution gives it. */
+export function detailMessage(execution: ExecutionDetail, listed: ListedNodeRuns | undefined, views: NodeViews) {
+  const { payload, response } = execution;
+  return Object.assign(summaryMessage(execution), {
+    // The column holds a text whose root was checked to be an object.
+    payload: parseJson(payload) as JsonObject,
+    ...(response !== undefined && { response: valueMessage(response) }),
+    ...(listed && { nodeRuns: listed.runs.map((run) => nodeRunMessage(run, views)) }),
+    ...(listed && listed.notedRuns > 0 && { notedRuns: listed.notedRuns }),
+  });
+}
+
+/** The one place where a run of a node becomes a message, and so where what the node hides is left out. */
+export function nodeRunMessage(run: NodeRun, views: NodeViews) {
+  const view = views.get(run.node_id);
+  const { input, output, port, error } = shownRun(run, view);
+  return create(NodeRunSchema, {
+    nodeId: run.node_id,
+    path: run.path,
+    ...(view?.name && { name: view.name }),
+    state: nodeStates[run.state],
+    attempts: run.attempts,
+    startTime: timestampFromMs(run.start_time),
+    ...(!isUnderWay(run) && { endTime: timestampFromMs(run.end_time) }),
+    ...(run.state === "WAITING" && { waitEndTime: timestampFromMs(run.end_time) }),
+    ...(port !== undefined && { port }),
+    ...errorField(error),
+    notes: [...(run.notes ?? [])],
+    ...(input !== undefined && { input: valueMessage(input) }),
+    ...(output !== undefined && { output: valueMessage(output) }),
+  });
+}
+
+/** Whether a visit has not ended. */
+export function isUnderWay({ state }: Pick<NodeRun, "state">): boolean {
+  return state === "RUNNING" || state === "WAITING";
+}
+
+/** The word of ours for a member of one of the enums below; undefined where the field is not set. */
+export function wordOf<Word extends string>(
+  enums: Readonly<Record<Word, number>>,
+  member: number | undefined,
+): Word | undefined {
+  // A Record has the keys that its type names.
+  return (Object.keys(enums) as Word[]).find((word) => enums[word] === member);
+}
+
+/** A value that is null where there is none. */
+export function valueField(text: JsonText | undefined) {
+  return text === undefined ? fromJson(ValueSchema, null) : valueMessage(text);
+}
+
+/** The `error` of a message, for a spread. */
+export function errorField(error: ExecutionError | undefined) {
+  if (error === undefined) return {};
+  return {
+    error: create(ExecutionErrorSchema, {
+      reason: error.reason,
+      message: error.message,
+      ...(error.node_id !== undefined && { nodeId: error.node_id }),
+      ...(error.node_name !== undefined && { nodeName: error.node_name }),
+    }),
+  };
+}
+
+export const statuses: Readonly<Record<ExecutionStatus, ExecutionResult_Status>> = {
+  RUNNING: ExecutionResult_Status.RUNNING,
+  COMPLETED: ExecutionResult_Status.COMPLETED,
+  ERRORED: ExecutionResult_Status.ERRORED,
+};
+
+export const states: Readonly<Record<ExecutionState, Execution_State>> = {
+  QUEUED: Execution_State.QUEUED,
+  RUNNING: Execution_State.RUNNING,
+  WAITING: Execution_State.WAITING,
+  COMPLETED: Execution_State.COMPLETED,
+  ERRORED: Execution_State.ERRORED,
+  STOPPED: Execution_State.STOPPED,
+  TIMED_OUT: Execution_State.TIMED_OUT,
+};
+
+export const types: Readonly<Record<ExecutionType, Execution_Type>> = {
+  SYNC: Execution_Type.SYNC,
+  ASYNC: Execution_Type.ASYNC,
+};
+
+export const sources: Readonly<Record<ExecutionSource, Execution_Source>> = {
+  API_CALL: Execution_Source.API_CALL,
+  SUB_FLOW: Execution_Source.SUB_FLOW,
+  BATCH: Execution_Source.BATCH,
+  TEST: Execution_Source.TEST,
+  RERUN: Execution_Source.RERUN,
+  RETRY: Execution_Source.RETRY,
+};
+
+const nodeStates: Readonly<Record<NodeState, NodeRun_State>> = {
+  SUCCESS: NodeRun_State.SUCCESS,
+  ERRORED: NodeRun_State.ERRORED,
+  ERRORED_AND_SKIPPED: NodeRun_State.ERRORED_AND_SKIPPED,
+  SKIPPED: NodeRun_State.SKIPPED,
+  WAITING: NodeRun_State.WAITING,
+  RUNNING: NodeRun_State.RUNNING,
+  STOPPED: NodeRun_State.STOPPED,
+  TIMED_OUT: NodeRun_State.TIMED_OUT,
+};

@@ -1,0 +1,101 @@
+import { create } from "@bufbuild/protobuf";
+import { isTerminal, statusOf } from "../../domain/execution.ts";
+import { jsonTextOf } from "../../domain/json/json-parse.ts";
+import {
+  ExecuteWorkflowResponseSchema,
+  ExecutionResult_Status,
+  ExecutionResultSchema,
+  ExecutionService,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
+import type { Started } from "../../scheduler/accept/execute-call.ts";
+import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import { type Implementation, implement } from "../chain/handler-chain.ts";
+import { principalOf, reachOf } from "../chain/principal-of.ts";
+import { eventHeaders } from "./event-headers.ts";
+import { tellExecution } from "./execution-headers.ts";
+import { errorField, statuses, valueField } from "./execution-message.ts";
+import { type ExecutionQueriesOptions, executionQueries } from "./execution-queries.ts";
+import { type ExecutionWatchOptions, executionWatch } from "./execution-watch.ts";
+import { waitBudget } from "./wait-budget.ts";
+
+export type ExecutionServiceOptions = ExecutionQueriesOptions &
+  ExecutionWatchOptions & { readonly executions: ExecutionStore };
+
+/** The two calls that carry the product, and what is asked about executions beside them. */
+export function createExecutionService(options: ExecutionServiceOptions): Implementation {
+  const { scheduler, executions, limits } = options;
+  return implement(ExecutionService, {
+    ...executionQueries(options),
+    ...executionWatch(options),
+
+    executeWorkflow: async (request, call) => {
+      const body = request.payload ?? {};
+      const isSync = request.syncExecution === true;
+      const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
+      const started = await scheduler.execute({
+        ...reachOf(call),
+        organizationId: principalOf(call).organizationId,
+        reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
+        linkedAccountId: request.linkedAccountId,
+        type: isSync ? "SYNC" : "ASYNC",
+        payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
+        event: { body, headers: eventHeaders(call.headers, limits) },
+        signal: call.signal,
+        onWait: call.onWait,
+        ...((isSync || request.wait !== undefined) && { waitMs: budget }),
+        ...(request.idempotencyKey !== undefined && { idempotencyKey: request.idempotencyKey }),
+        ...(request.workflowVersion !== undefined && { version: request.workflowVersion }),
+        ...(request.configId !== undefined && { configId: request.configId }),
+        ...(request.tag !== undefined && { tag: request.tag }),
+      });
+      tellExecution(call, started.executionId, started.outcome?.state ?? started.state ?? "RUNNING");
+      if (request.wait !== undefined) call.replyHeaders.set("preference-applied", `wait=${request.wait}`);
+      if (started.isReplayed === true) call.replyHeaders.set("idempotent-replayed", "true");
+      return startedMessage(started, { isWaiting: isSync || request.wait !== undefined });
+    },
+
+    getExecutionResponse: async ({ executionId, linkedAccountId, wait = 0 }, call) => {
+      const { organizationId } = principalOf(call);
+      const query = { ...reachOf(call), organizationId, linkedAccountId, executionId };
+      const hold = (bytes: number) => call.reserveReply?.(bytes);
+      let result = await executions.getResult(query, hold);
+      if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
+        const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });
+        call.onWait?.();
+        await scheduler.waitForEnd(executionId.toLowerCase(), budget, call.signal);
+        result = await executions.getResult(query, hold);
+      }
+      if (result === undefined) {
+        throw executionNotFound(executionId);
+      }
+      tellExecution(call, executionId, result.state);
+      return create(ExecutionResultSchema, {
+        response: valueField(result.response),
+        status: statuses[statusOf(result.state)],
+        ...(statusOf(result.state) === "ERRORED" && errorField(result.error)),
+      });
+    },
+  });
+}
+
+function startedMessage({ executionId, outcome }: Started, { isWaiting }: { readonly isWaiting: boolean }) {
+  if (outcome === undefined) {
+    const status = isWaiting ? { status: ExecutionResult_Status.RUNNING } : {};
+    return create(ExecuteWorkflowResponseSchema, { executionId, ...status });
+  }
+  if (outcome.state !== "COMPLETED") {
+    return create(ExecuteWorkflowResponseSchema, {
+      executionId,
+      status: ExecutionResult_Status.ERRORED,
+      ...errorField(outcome.error),
+      // What the Response node had set by then.
+      ...(outcome.response !== undefined && { returnValue: valueField(outcome.response) }),
+    });
+  }
+  return create(ExecuteWorkflowResponseSchema, {
+    executionId,
+    returnValue: valueField(outcome.response),
+    ...(outcome.statusCode !== undefined && { statusCode: outcome.statusCode }),
+  });
+}

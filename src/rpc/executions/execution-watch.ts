@@ -1,0 +1,116 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Clock } from "../../domain/clock.ts";
+import { eventId, parseEventId } from "../../domain/event-cursor.ts";
+import { type ExecutionSummary, type NodeRun, statusOf } from "../../domain/execution.ts";
+import { unreachable } from "../../domain/unreachable.ts";
+import {
+  CreateWatchTokenResponseSchema,
+  ExecutionEvent_AcceptedSchema,
+  ExecutionEvent_EndedSchema,
+  ExecutionEventSchema,
+  type ExecutionService,
+} from "../../gen/flowcall/v1/execution_pb.ts";
+import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
+import type { WatchTokens } from "../../scheduler/encryption/watch-tokens.ts";
+import type { WatchedFact, Watchers } from "../../scheduler/waiting/watchers.ts";
+import type { EndNews } from "../../storage/history/execution-events.ts";
+import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
+import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
+import type { ServiceHandlers } from "../chain/handler-chain.ts";
+import { principalOf } from "../chain/principal-of.ts";
+import { definitionViews } from "./definition-nodes.ts";
+import { tellExecution } from "./execution-headers.ts";
+import { errorField, isUnderWay, nodeRunMessage, states, statuses } from "./execution-message.ts";
+import { foundIn, queryOf } from "./execution-queries.ts";
+import type { NodeViews } from "./node-view.ts";
+
+export type ExecutionWatchOptions = {
+  readonly reader: ExecutionReader;
+  readonly workflows: WorkflowStore;
+  readonly watchers: Watchers;
+  readonly watchTokens: WatchTokens;
+  readonly clock: Pick<Clock, "now">;
+};
+
+type Watch = Pick<ServiceHandlers<typeof ExecutionService>, "watchExecution" | "createWatchToken">;
+
+/** What happens in an execution, as it is recorded. */
+export function executionWatch(options: ExecutionWatchOptions): Watch {
+  const { reader, workflows, watchers, watchTokens, clock } = options;
+  return {
+    createWatchToken: async (request, call) => {
+      const execution = await reader.find(queryOf(request, call));
+      if (execution === undefined) throw executionNotFound(request.executionId);
+      tellExecution(call, execution.id, execution.state);
+      const { environmentId, keyId, expireTime: keyEnd } = principalOf(call);
+      const asked = clock.now() + (request.ttlSeconds ?? ttlSeconds) * 1_000;
+      const expireTime = new Date(Math.min(asked, keyEnd?.getTime() ?? asked));
+      const token = watchTokens.make({ environmentId, executionId: execution.id, keyId }, expireTime);
+      call.replyHeaders.set("cache-control", "no-store").set("referrer-policy", "no-referrer");
+      return create(CreateWatchTokenResponseSchema, { token, expireTime: timestampFromDate(expireTime) });
+    },
+
+    watchExecution: async function* (request, call) {
+      const query = queryOf(request, call);
+      const execution = await reader.find(query);
+      if (execution === undefined) throw executionNotFound(request.executionId);
+      tellExecution(call, execution.id, execution.state);
+      const views = await definitionViews(workflows, query.environmentId, execution);
+      const { lastEventId } = request;
+      const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
+      const watch = { organizationId: principalOf(call).organizationId, behind, signal: call.signal };
+      for await (const told of watchers.watch(foundIn(query, execution), watch)) {
+        const id = eventId(execution.id, told.cursor);
+        const isResponse = told.kind === "run" && told.run.state === "SUCCESS" && views.get(told.run.path)?.isResponse;
+        const response = isResponse ? await reader.getResponse(foundIn(query, execution)) : undefined;
+        const fact = isResponse && response !== undefined ? { ...told, run: { ...told.run, output: response } } : told;
+        yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, views) });
+      }
+    },
+  };
+}
+
+/** How long a token lasts that says nothing. */
+const ttlSeconds = 900;
+
+type Fact = NonNullable<MessageInitShape<typeof ExecutionEventSchema>["fact"]>;
+
+/** A fact, with the response where it is of the node that set it. */
+type ToldFact = Exclude<WatchedFact, { kind: "run" }> | { readonly kind: "run"; readonly run: NodeRun };
+
+function factOf(fact: ToldFact, execution: ExecutionSummary, views: NodeViews): Fact {
+  switch (fact.kind) {
+    case "accepted":
+      return { case: "accepted", value: acceptedMessage(execution) };
+    case "run": {
+      const value = nodeRunMessage(fact.run, views);
+      if (isUnderWay(fact.run)) return { case: "nodeStarted", value };
+      return { case: fact.run.path.endsWith("]") ? "iterationFinished" : "nodeFinished", value };
+    }
+    case "end":
+      return { case: "ended", value: endedMessage(fact.end) };
+    default:
+      return unreachable(fact);
+  }
+}
+
+function acceptedMessage({ id, workflowId, version, linkedAccountId, createTime }: ExecutionSummary) {
+  return create(ExecutionEvent_AcceptedSchema, {
+    executionId: id,
+    workflowId,
+    workflowVersion: Math.max(0, version),
+    linkedAccountId,
+    createTime: timestampFromDate(createTime),
+  });
+}
+
+function endedMessage({ state, statusCode, error, endTime }: EndNews) {
+  return create(ExecutionEvent_EndedSchema, {
+    state: states[state],
+    status: statuses[statusOf(state)],
+    ...(statusCode !== undefined && { statusCode }),
+    ...errorField(error),
+    endTime: timestampFromDate(endTime),
+  });
+}
