@@ -25,7 +25,7 @@ import { prepareTenants, type Started } from "./prepare-tenants.ts";
 import { ReadyFile } from "./ready-file.ts";
 import { restReplies } from "./rest-replies.ts";
 import { type Chain, createChain, refusalOf } from "./rpc/chain/handler-chain.ts";
-import { createConnectDoor } from "./rpc/connect/connect-handler.ts";
+import { createConnectHandler } from "./rpc/connect/connect-handler.ts";
 import { createExecutionService } from "./rpc/executions/execution-service.ts";
 import { createHealthService } from "./rpc/grpc/health-service.ts";
 import { createReflectionServices } from "./rpc/grpc/reflection-service.ts";
@@ -189,8 +189,8 @@ export class App implements Service {
     this.#server = new Server({
       host: config.host,
       port: config.port,
-      doors: [
-        createConnectDoor({
+      protocolHandlers: [
+        createConnectHandler({
           implementations,
           open: [health, ...createReflectionServices([...services, Health])],
           chain: this.#chain,

@@ -151,7 +151,7 @@ const services: Readonly<Record<string, () => Service>> = {
     new Server({
       host,
       port: 0,
-      doors: [],
+      protocolHandlers: [],
       keys: { authenticate: async () => undefined, untilEnded: async () => undefined },
       tokens: { admit: () => Promise.reject(new Error("no token is asked for")), untilEnded: async () => undefined },
       isReady: () => true,

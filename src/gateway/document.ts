@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import type { Call } from "../domain/http/call.ts";
 import { namesTag } from "../domain/http/entity-tags.ts";
-import type { Exchange } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import { acceptsGzip } from "./accept.ts";
 import { sendBody } from "./http-reply.ts";
 
@@ -33,7 +33,7 @@ export function createDocument(
 }
 
 /** Writes a document, or 304 to a caller that has it. */
-export function writeDocument(exchange: Exchange, document: Document, call: Call): void {
+export function writeDocument(exchange: HttpExchange, document: Document, call: Call): void {
   const isPacked = acceptsGzip(call.headers);
   const { body, etag } = isPacked ? document.packed : document.plain;
   const headers = { ...document.headers, etag, "cache-control": "no-cache" };

@@ -1,7 +1,7 @@
 import type { Message } from "@bufbuild/protobuf";
 import type { Clock } from "../domain/clock.ts";
 import type { Call, InvokeStream } from "../domain/http/call.ts";
-import type { Exchange, RequestHead, Route } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { errorReply, refusalOf } from "./error-envelope.ts";
@@ -96,7 +96,7 @@ export class EventEndpoint {
   }
 }
 
-type Incoming = { readonly query: string; readonly segments: readonly string[]; readonly exchange: Exchange };
+type Incoming = { readonly query: string; readonly segments: readonly string[]; readonly exchange: HttpExchange };
 
 /** Keeps a browser from naming this URL, which holds a token, to whom it asks next (Referrer-Policy). */
 function unreferred({ serve, refuse, ...route }: Route): Route {

@@ -1,14 +1,14 @@
 import type { Writable } from "node:stream";
 import type { Clock } from "../domain/clock.ts";
 import type { Call } from "../domain/http/call.ts";
-import type { Exchange } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { setHead } from "./http-reply.ts";
 
 export type EventStreamOptions = {
-  readonly exchange: Exchange;
+  readonly exchange: HttpExchange;
   readonly call: Call;
   readonly limits: Limits;
   readonly clock: Clock;

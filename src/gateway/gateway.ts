@@ -11,7 +11,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Clock } from "../domain/clock.ts";
 import type { Call, Invoke, InvokeStream } from "../domain/http/call.ts";
 import { namesTag } from "../domain/http/entity-tags.ts";
-import type { Door, Exchange, RequestHead, Route } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { bodyType, typeRefused } from "./content-type.ts";
@@ -37,7 +37,7 @@ export type GatewayOptions = {
 };
 
 /** Throws where a proto file asks for what cannot be served, or for two methods on one path. */
-export function createGateway(options: GatewayOptions): Door {
+export function createGateway(options: GatewayOptions): ProtocolHandler {
   const routes = new RouteTrie<Endpoint | EventEndpoint>();
   for (const binding of httpBindings(options.services)) {
     const isStream = binding.method.methodKind === "server_streaming";
@@ -93,7 +93,7 @@ class Endpoint {
   }
 
   private async reply(
-    incoming: { readonly head: RequestHead; readonly segments: readonly string[]; readonly exchange: Exchange },
+    incoming: { readonly head: RequestHead; readonly segments: readonly string[]; readonly exchange: HttpExchange },
     call: Call,
   ): Promise<HttpReply> {
     const { head, segments, exchange } = incoming;
@@ -117,7 +117,7 @@ class Endpoint {
     return { status: reply.status, type: "application/json", body: written, headers };
   }
 
-  private async readBody(head: RequestHead, exchange: Exchange): Promise<Uint8Array> {
+  private async readBody(head: RequestHead, exchange: HttpExchange): Promise<Uint8Array> {
     const { isRead, bytesMax, limitName } = this.transcoder.body;
     if (!isRead) return new Uint8Array();
     const type = bodyType(head);

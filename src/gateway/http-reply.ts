@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import type { Call } from "../domain/http/call.ts";
-import type { Exchange } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import { acceptsGzip } from "./accept.ts";
 
 /** A reply that is ready to be written. */
@@ -24,7 +24,7 @@ const gzipBytesMin = 1_024;
 const heldBytesMin = 16 * 1_024;
 
 /** Writes a reply. Settles when it is handed over; whether it is taken in time is the server's affair. */
-export async function writeReply(exchange: Exchange, reply: HttpReply, call: Call): Promise<void> {
+export async function writeReply(exchange: HttpExchange, reply: HttpReply, call: Call): Promise<void> {
   const { body: content, headers, ...rest } = reply;
   if (content.length >= heldBytesMin) await call.turn?.();
   const plain = typeof content === "string" ? Buffer.from(content) : content;
@@ -41,7 +41,7 @@ export async function writeReply(exchange: Exchange, reply: HttpReply, call: Cal
  * Counts a reply while its caller has not taken it. A read that holds too much is refused, since nothing is lost by it; a
  * call that may have done something is not, and is cut instead.
  */
-function hold(exchange: Exchange, bytes: number): void {
+function hold(exchange: HttpExchange, bytes: number): void {
   try {
     exchange.holdReply(bytes);
   } catch (refusal) {
@@ -53,7 +53,7 @@ function hold(exchange: Exchange, bytes: number): void {
 
 /** Writes a reply whose body is encoded. */
 export function sendBody(
-  { request, response }: Exchange,
+  { request, response }: HttpExchange,
   head: Omit<HttpReply, "body">,
   body: Uint8Array,
   call: Call,
@@ -66,7 +66,7 @@ export function sendBody(
 
 /** Sets everything of a reply's head that does not depend on its body. */
 export function setHead(
-  response: Exchange["response"],
+  response: HttpExchange["response"],
   { status, type, headers }: Omit<HttpReply, "body">,
   call: Call,
 ): void {

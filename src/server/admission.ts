@@ -1,5 +1,5 @@
 import type { RequestHeaders } from "../domain/http/call.ts";
-import type { Exchange, Route } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange, Route } from "../domain/http/protocol-handler.ts";
 import { scopeWord } from "../domain/keys/api-key.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import type { Principal } from "../domain/principal.ts";
@@ -43,7 +43,7 @@ export class Admission {
    * Says who calls a route that needs a key, or throws why they may not. The order is part of the contract: it decides
    * which fault is named.
    */
-  async admit(access: Exclude<Route["access"], "public">, shown: Shown, exchange: Exchange): Promise<Principal> {
+  async admit(access: Exclude<Route["access"], "public">, shown: Shown, exchange: HttpExchange): Promise<Principal> {
     if (!this.#options.isReady()) {
       throw new RequestError("DATABASE_UNAVAILABLE", "The server cannot reach its database; try again.", {
         retryAfterSeconds: 1,
@@ -57,7 +57,7 @@ export class Admission {
     return principal;
   }
 
-  async #identify({ headers, token }: Shown, exchange: Exchange): Promise<Principal> {
+  async #identify({ headers, token }: Shown, exchange: HttpExchange): Promise<Principal> {
     const { keys, tokens } = this.#options;
     if (token !== undefined) {
       // An empty header is absent.

@@ -1,6 +1,6 @@
 import type { ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Exchange, RequestHead } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange, RequestHead } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { replyBare } from "./bare-reply.ts";
 import type { ServerLimits } from "./limits.ts";
@@ -42,7 +42,7 @@ function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Duplex, linge
  * Throws RequestError for what Node reads and another server might read otherwise (RFC 9112, 2.3, 3.2 and 6.1): a request
  * that names no server or two, one of a version that we do not speak, a body whose end is not plain.
  */
-export function requireOneReading({ headers }: RequestHead, { request }: Exchange): void {
+export function requireOneReading({ headers }: RequestHead, { request }: HttpExchange): void {
   const { httpVersion } = request;
   if (httpVersion === "2.0" && "stream" in request) return;
   if (httpVersion !== "1.1" && httpVersion !== "1.0")

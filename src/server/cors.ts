@@ -1,4 +1,4 @@
-import type { Exchange, RequestHead } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange, RequestHead } from "../domain/http/protocol-handler.ts";
 
 /** How long a browser may remember what it was allowed, in seconds; browsers shorten it as they like. */
 const maxAgeSeconds = 7_200;
@@ -34,7 +34,7 @@ export class Cors {
   }
 
   /** Sets the headers for a request. Answers whether it is a preflight that is answered by them alone. */
-  allow({ method, headers }: RequestHead, { response }: Exchange): boolean {
+  allow({ method, headers }: RequestHead, { response }: HttpExchange): boolean {
     if (this.#origins.size === 0) return false;
     response.appendHeader("vary", "Origin");
     const [origin, ...others] = headers.get("origin") ?? [];
@@ -47,7 +47,7 @@ export class Cors {
     response.appendHeader("vary", "Access-Control-Request-Headers");
     response.setHeader("access-control-allow-methods", methods);
     response.setHeader("access-control-max-age", String(maxAgeSeconds));
-    // Which headers mean something is the doors' affair; a page of an allowed origin may send any.
+    // Which headers mean something is for the protocol handlers to say; a page of an allowed origin may send any.
     const asked = headers.get("access-control-request-headers")?.join(", ") ?? "";
     if (/^[\w\-, ]+$/.test(asked)) response.setHeader("access-control-allow-headers", asked);
     return true;

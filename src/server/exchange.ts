@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { RequestHeaders } from "../domain/http/call.ts";
-import type { Exchange, RequestHead } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange, RequestHead } from "../domain/http/protocol-handler.ts";
 import { newId } from "../domain/id.ts";
 import { readBody } from "./body.ts";
 import type { RequestBytes } from "./body-bytes.ts";
@@ -20,7 +20,7 @@ export function createExchange(
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
   { headers, timeoutMs, bytes, turns }: ExchangeOptions,
-): Exchange {
+): HttpExchange {
   return {
     request,
     response,
@@ -49,7 +49,7 @@ export function createExchange(
  * Over HTTP/2 by a reset that says so: that of `destroy` says NO_ERROR, and what it leaves unsent keeps the session from
  * ending.
  */
-function cut(response: Exchange["response"]): void {
+function cut(response: HttpExchange["response"]): void {
   if ("stream" in response) response.stream.close(constants.NGHTTP2_CANCEL);
   else response.destroy();
 }

@@ -1,4 +1,4 @@
-import type { Exchange } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { Turns } from "../engine/run/yield-to-event-loop.ts";
 import { AddressPlaces, type NoPlace, type Place } from "./address-places.ts";
@@ -34,7 +34,7 @@ export class KeylessPlaces {
    * Lets a request have a place until it leaves it; one whose place another address needs more is cut. Undefined where
    * there is none: a reply in words would be one more that nobody may take.
    */
-  takeRequest(exchange: Exchange): Place | undefined {
+  takeRequest(exchange: HttpExchange): Place | undefined {
     const place = this.#requests.take(exchange.address);
     if (typeof place === "string") return undefined;
     place.isMoved.addEventListener("abort", () => exchange.cut(), { once: true });
@@ -42,7 +42,7 @@ export class KeylessPlaces {
   }
 
   /** Settles when a request may be served. */
-  async waitForTurn({ address }: Exchange): Promise<void> {
+  async waitForTurn({ address }: HttpExchange): Promise<void> {
     const turn = this.#turns.take([address]);
     if (turn !== undefined) await turn;
   }
@@ -51,7 +51,7 @@ export class KeylessPlaces {
    * Lets a stream have a place until it leaves it; one whose place another address needs more is aborted. Throws
    * RequestError where there is none.
    */
-  takeStream({ address }: Exchange, stream: AbortController): Place {
+  takeStream({ address }: HttpExchange, stream: AbortController): Place {
     const place = this.#streams.take(address);
     if (typeof place === "string") throw this.#refusals[place];
     const move = () => stream.abort(this.#refusals.max);

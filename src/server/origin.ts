@@ -1,11 +1,11 @@
-import type { Exchange } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 
 /**
  * The scheme and authority that a request itself names (RFC 9110, 7.1): of the request line or the pseudo-headers, else of
  * `Host`. Headers such as X-Forwarded-Host are never read: anybody can send them. Where it names none that a URL can
  * have, it is where the request came in.
  */
-export function originOf(request: Exchange["request"]): string {
+export function originOf(request: HttpExchange["request"]): string {
   const [, lineScheme, lineAuthority] = /^(https?):\/\/([^/?#]*)/i.exec(request.url ?? "") ?? [];
   const isHttp2 = "stream" in request;
   const scheme = lineScheme?.toLowerCase() ?? (isHttp2 && request.headers[":scheme"] === "https" ? "https" : "http");
@@ -19,7 +19,7 @@ function parsedOrigin(scheme: string, authority: string): string | undefined {
   return URL.parse(`${scheme}://${authority}`)?.origin;
 }
 
-function localOrigin({ socket }: Exchange["request"]): string {
+function localOrigin({ socket }: HttpExchange["request"]): string {
   const { localAddress = "127.0.0.1", localPort = 80 } = socket;
   return `http://${localAddress.includes(":") ? `[${localAddress}]` : localAddress}:${localPort}`;
 }

@@ -1,4 +1,4 @@
-import type { Door, RequestHead, Route } from "../domain/http/protocol-handler.ts";
+import type { ProtocolHandler, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { type Document, writeDocument } from "../gateway/document.ts";
 import { errorReply } from "../gateway/error-envelope.ts";
@@ -11,7 +11,10 @@ type Readiness = { isReady(): boolean; isStopping(): boolean };
  * What anybody may read: whether the process lives, and whether it can accept calls, which load balancers ask; and some
  * documents, by their paths. The root leads to the page that describes the API.
  */
-export function createPublicPages(readiness: Readiness, documents: ReadonlyMap<string, () => Document>): Door {
+export function createPublicPages(
+  readiness: Readiness,
+  documents: ReadonlyMap<string, () => Document>,
+): ProtocolHandler {
   const probes: ReadonlyMap<string, () => HttpReply> = new Map([
     ["/healthz", () => probeReply(200, { status: "ok" })],
     ["/readyz", () => readinessReply(readiness)],
@@ -27,7 +30,7 @@ export function createPublicPages(readiness: Readiness, documents: ReadonlyMap<s
   };
 }
 
-/** The route of a request that no door knows, or whose door failed to say. */
+/** The route of a request that no protocol handler knows, or whose handler failed to match it. */
 export function createRefusingRoute(error: unknown): Route {
   return createRoute(() => {
     throw error;

@@ -1,7 +1,7 @@
 import { constants } from "node:http2";
 import type { Clock } from "../domain/clock.ts";
-import { AddressTurns } from "../domain/http/address-pacer.ts";
-import type { Exchange } from "../domain/http/protocol-handler.ts";
+import { AddressPacer } from "../domain/http/address-pacer.ts";
+import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import type { Place } from "./address-places.ts";
 import { AddressRate } from "./address-rate.ts";
 import { Held } from "./held.ts";
@@ -23,16 +23,16 @@ export type RefusalShareLimits = {
  */
 export class RefusalShare {
   readonly #rate: AddressRate;
-  readonly #turns: AddressTurns;
+  readonly #turns: AddressPacer;
   readonly #serving = new Held<object>();
 
   constructor({ refusalsPerAddressMax, connectionTurnMs }: RefusalShareLimits, clock: Clock) {
     this.#rate = new AddressRate(refusalsPerAddressMax, clock);
-    this.#turns = new AddressTurns(connectionTurnMs);
+    this.#turns = new AddressPacer(connectionTurnMs);
   }
 
   /** Whether a refusal is told; ends the connection where it is not. */
-  take(exchange: Exchange): boolean {
+  take(exchange: HttpExchange): boolean {
     const isTold = this.#rate.take(exchange.address);
     if (!isTold) this.#end(exchange);
     return isTold;
@@ -44,13 +44,13 @@ export class RefusalShare {
   }
 
   /** Counts a request that was let through, until it leaves. */
-  enter(exchange: Exchange): Pick<Place, "leave"> {
+  enter(exchange: HttpExchange): Pick<Place, "leave"> {
     const connection = connectionOf(exchange);
     this.#serving.add(connection, 1);
     return { leave: () => this.#serving.add(connection, -1) };
   }
 
-  #end(exchange: Exchange): void {
+  #end(exchange: HttpExchange): void {
     const { request } = exchange;
     if (!("stream" in request)) {
       request.socket.destroy();
@@ -69,6 +69,6 @@ export class RefusalShare {
   }
 }
 
-function connectionOf({ request }: Exchange): object {
+function connectionOf({ request }: HttpExchange): object {
   return ("stream" in request ? request.stream.session : request.socket) ?? request;
 }

@@ -1,9 +1,9 @@
 import { constants } from "node:http2";
-import type { Exchange } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import type { ServerLimits } from "./limits.ts";
 
 /** How long a caller has for taking a reply: a while, and longer for a long one. */
-export function takeMs(response: Exchange["response"], { replyMs, replyBytesPerMsMin }: ServerLimits): number {
+export function takeMs(response: HttpExchange["response"], { replyMs, replyBytesPerMsMin }: ServerLimits): number {
   return replyMs + Number(response.getHeader("content-length") ?? 0) / replyBytesPerMsMin;
 }
 
@@ -16,7 +16,7 @@ export function hasLeft(signal: AbortSignal): boolean {
 }
 
 /** Settles when nothing more of the reply will be sent; aborts the call if not all of it was. */
-export function whenClosed(response: Exchange["response"], abort: AbortController): Promise<void> {
+export function whenClosed(response: HttpExchange["response"], abort: AbortController): Promise<void> {
   return new Promise((resolve) => {
     response.once("close", () => {
       if (!isSent(response)) {
@@ -34,7 +34,7 @@ export function within(settled: Promise<unknown>, ms: number): Promise<boolean> 
   return Promise.race([settled.then(() => true), late]).finally(() => clearTimeout(timer));
 }
 
-function isSent(response: Exchange["response"]): boolean {
+function isSent(response: HttpExchange["response"]): boolean {
   // A stream that its client resets counts as finished with Node, since Node ends it then.
   return "stream" in response
     ? response.writableEnded && response.stream.rstCode === constants.NGHTTP2_NO_ERROR

@@ -1,9 +1,9 @@
 /*
- * The socket layer: one port, every protocol. For each request it finds the door, decides on the headers alone whether
- * the caller may pass, and only then lets the door read the body and reply.
+ * The socket layer: one port, every protocol. For each request it finds the protocol handler, decides on the headers alone whether
+ * the caller may pass, and only then lets the handler read the body and reply.
  *
  * - No byte of a body is read on behalf of a caller whose key or scope is bad.
- * - Every request gets one reply, or its connection is cut: a failing door included.
+ * - Every request gets one reply, or its connection is cut: a failing protocol handler included.
  * - A stream ends at once at `stop()`, and soon after its key has ended: it would never end by itself.
  * - After `stop()` no socket is open, and every call has been told by its signal.
  * - Keys and bodies are never logged.
@@ -11,7 +11,7 @@
 import type { Logger } from "pino";
 import { systemClock } from "../domain/clock.ts";
 import type { Call } from "../domain/http/call.ts";
-import type { Door, Exchange, RequestHead, Route } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
@@ -42,7 +42,7 @@ export type ServerOptions = AdmissionOptions & {
   /** 0: any free one. */
   readonly port: number;
   /** Asked in this order; the first that knows a request has it. */
-  readonly doors: readonly Door[];
+  readonly protocolHandlers: readonly ProtocolHandler[];
   /** What anybody may read, by path. */
   readonly pages?: ReadonlyMap<string, () => Document>;
   /** Counts a request by whose it is, on its headers alone; throws RequestError where it is one too many. */
@@ -69,7 +69,7 @@ type OpenCall = { readonly settled: Promise<void>; readonly abort: AbortControll
 
 export class Server implements Service {
   readonly #options: ServerOptions;
-  readonly #doors: readonly Door[];
+  readonly #protocolHandlers: readonly ProtocolHandler[];
   readonly #listener: Listener;
   readonly #cors: Cors;
   readonly #gates: Gates;
@@ -81,7 +81,7 @@ export class Server implements Service {
   constructor(options: ServerOptions) {
     this.#options = options;
     const readiness = { isReady: options.isReady, isStopping: () => this.#isRetiring };
-    this.#doors = [createPublicPages(readiness, options.pages ?? new Map()), ...options.doors];
+    this.#protocolHandlers = [createPublicPages(readiness, options.pages ?? new Map()), ...options.protocolHandlers];
     this.#gates = {
       admission: new Admission(options),
       keyless: new KeylessPlaces(options.limits),
@@ -188,12 +188,12 @@ export class Server implements Service {
     this.#logCall(head, { ...reply, isPublic: route.access === "public" }, call);
   }
 
-  #findRoute(head: RequestHead, exchange: Exchange): Route {
+  #findRoute(head: RequestHead, exchange: HttpExchange): Route {
     try {
       requireOneReading(head, exchange);
       if (this.#cors.allow(head, exchange)) return createEmptyRoute();
-      for (const door of this.#doors) {
-        const route = door.match(head);
+      for (const handler of this.#protocolHandlers) {
+        const route = handler.match(head);
         if (route) return route;
       }
     } catch (error) {
@@ -203,7 +203,7 @@ export class Server implements Service {
   }
 
   /** Lets the request pass to its route, or refuses it. Settles when the reply is handed over. */
-  async #pass(route: Route, exchange: Exchange, { call, abort, held, refusal, bytes }: Passing): Promise<void> {
+  async #pass(route: Route, exchange: HttpExchange, { call, abort, held, refusal, bytes }: Passing): Promise<void> {
     const { admission, keyless, calls, thread, pace, refusals } = this.#gates;
     const shown = { headers: call.headers, token: route.token };
     let watch: KeyWatch | undefined;
@@ -258,7 +258,7 @@ export class Server implements Service {
   }
 
   /** Whether a request without a key has a place; cuts it where it has none. */
-  #takePlace(exchange: Exchange, held: Passing["held"]): boolean {
+  #takePlace(exchange: HttpExchange, held: Passing["held"]): boolean {
     const { keyless, refusals } = this.#gates;
     const place = keyless.takeRequest(exchange);
     if (place !== undefined) held.push(place);
@@ -292,7 +292,7 @@ type Passing = {
 
 /** One request as it came. */
 type Incoming = Pick<Passing, "abort" | "refusal" | "bytes"> & {
-  readonly exchange: Exchange;
+  readonly exchange: HttpExchange;
   readonly head: RequestHead;
 };
 

@@ -1,5 +1,5 @@
 import { type Tenant, turnOfTenant } from "../domain/account.ts";
-import type { Exchange } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import { Turns } from "../engine/run/yield-to-event-loop.ts";
 import { Held } from "./held.ts";
 
@@ -21,7 +21,7 @@ export class ThreadTurns {
   }
 
   /** The same for a request that is to be begun, or refused. */
-  begin(tenant: Tenant, exchange: Pick<Exchange, "address">): Promise<void> | undefined {
+  begin(tenant: Tenant, exchange: Pick<HttpExchange, "address">): Promise<void> | undefined {
     const turn = this.take(tenant);
     if (turn === undefined) return undefined;
     const { address } = exchange;

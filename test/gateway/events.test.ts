@@ -10,7 +10,7 @@ import { RequestError } from "../../src/domain/request-error.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 import { type OpenReply, openReply, readEvents, type SentEvent } from "../support/event-source.ts";
-import { type GatewayServer, serveDoor } from "./gateway-server.ts";
+import { type GatewayServer, serveHandler } from "./gateway-server.ts";
 import { madeService } from "./made-service.ts";
 
 const versions = ["1.1", "2"] as const;
@@ -33,7 +33,7 @@ async function serve(
   invokeStream: InvokeStream,
   { clock = systemClock, limits = {}, reported = [] }: Setting = {},
 ): Promise<GatewayServer & { open(request?: Partial<Parameters<typeof openReply>[2]>): Promise<OpenReply> }> {
-  const door = createGateway({
+  const handler = createGateway({
     services: [service],
     invoke: () => Promise.reject(new Error("the method streams")),
     invokeStream,
@@ -42,7 +42,7 @@ async function serve(
     replies: new Map(),
     report: (error) => reported.push(error),
   });
-  const server = await serveDoor(door, version);
+  const server = await serveHandler(handler, version);
   onTestFinished(() => server[Symbol.asyncDispose]());
   return {
     ...server,

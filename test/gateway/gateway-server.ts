@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { AddressInfo } from "node:net";
 import type { Call } from "../../src/domain/http/call.ts";
-import type { Door, Exchange } from "../../src/domain/http/protocol-handler.ts";
+import type { HttpExchange, ProtocolHandler } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { BodyBytes } from "../../src/server/body-bytes.ts";
 import { BodyTurns } from "../../src/server/body-turns.ts";
@@ -20,16 +20,16 @@ export type GatewayServer = {
 };
 
 /**
- * The least server that a door can stand behind: HTTP/1.1 or h2c on a port of its own. A key of `bad` is refused, as
+ * The least server that a protocol handler can stand behind: HTTP/1.1 or h2c on a port of its own. A key of `bad` is refused, as
  * the real server does before any body is read.
  */
-export async function serveDoor(door: Door, version: "1.1" | "2" = "1.1"): Promise<GatewayServer> {
+export async function serveHandler(handler: ProtocolHandler, version: "1.1" | "2" = "1.1"): Promise<GatewayServer> {
   let bodiesRead = 0;
   let served: Promise<void> = Promise.resolve();
   const listener = (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const exchange: Exchange = {
+    const exchange: HttpExchange = {
       ...createExchange(request, response, {
         headers: new Map(),
         timeoutMs: 60_000,
@@ -41,7 +41,7 @@ export async function serveDoor(door: Door, version: "1.1" | "2" = "1.1"): Promi
         return readBody(request, bytesMax);
       },
     };
-    served = serve(door, exchange, gone.signal);
+    served = serve(handler, exchange, gone.signal);
   };
   const server = version === "2" ? createHttp2Server(listener) : createServer(listener);
   server.listen(0, "127.0.0.1");
@@ -61,13 +61,13 @@ export async function serveDoor(door: Door, version: "1.1" | "2" = "1.1"): Promi
   };
 }
 
-async function serve(door: Door, exchange: Exchange, signal: AbortSignal): Promise<void> {
+async function serve(handler: ProtocolHandler, exchange: HttpExchange, signal: AbortSignal): Promise<void> {
   const { request } = exchange;
   const [path = "", ...query] = (request.url ?? "").split("?");
   const headers = requestHeaders(request);
   const call: Call = { requestId: "request-1", protocol: "rest", headers, signal, replyHeaders: new Map() };
-  const route = door.match({ method: request.method ?? "", path, query: query.join("?"), headers });
-  if (route === undefined) throw new Error("the last door has a route for everything");
+  const route = handler.match({ method: request.method ?? "", path, query: query.join("?"), headers });
+  if (route === undefined) throw new Error("the last protocol handler has a route for everything");
   if (headers.get("x-api-key")?.[0] === "bad" && route.access !== "public") {
     const error = new RequestError("INVALID_API_KEY", "The API key is not known.");
     await route.refuse(exchange, call, error);

@@ -10,7 +10,7 @@ import { createGateway } from "../../src/gateway/gateway.ts";
 import { ExecutionResultSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { DraftSchema, WorkflowSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import { type GatewayServer, serveDoor } from "./gateway-server.ts";
+import { type GatewayServer, serveHandler } from "./gateway-server.ts";
 import { madeService } from "./made-service.ts";
 import {
   type Answer,
@@ -131,7 +131,7 @@ describe("a reply", () => {
     if (method === undefined) throw new Error("the service has methods");
     const invoke: Invoke = async () => create(method.output, thing);
     const options = { ...made, invoke, replies: new Map() };
-    await using server = await serveDoor(createGateway({ ...options, services: [service] }));
+    await using server = await serveHandler(createGateway({ ...options, services: [service] }));
     return (await fetch(server.url + path)).text();
   }
 
@@ -179,7 +179,7 @@ describe("a reply", () => {
 
 test("a key needs the scope that the method names, and none where there is nothing", () => {
   const access = (method: string, path: string) =>
-    gateway.door.match({ method, path, query: "", headers: new Map() })?.access;
+    gateway.handler.match({ method, path, query: "", headers: new Map() })?.access;
   expect(access("POST", execute)).toBe(Scope.EXECUTE);
   expect(access("GET", "/api/v1/workflow")).toBe(Scope.READ);
   expect(access("PUT", "/api/v1/workflow/x/draft")).toBe(Scope.AUTHOR);

@@ -1,7 +1,7 @@
 import { create, type Message } from "@bufbuild/protobuf";
 import { systemClock } from "../../src/domain/clock.ts";
 import type { Invoke, InvokeStream } from "../../src/domain/http/call.ts";
-import type { Door } from "../../src/domain/http/protocol-handler.ts";
+import type { ProtocolHandler } from "../../src/domain/http/protocol-handler.ts";
 import { scanJson } from "../../src/domain/json/json-scan.ts";
 import { valueMessage } from "../../src/domain/json/value-message.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
@@ -14,7 +14,7 @@ import {
   ExecutionService,
 } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowSchema, WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import { type GatewayServer, serveDoor } from "./gateway-server.ts";
+import { type GatewayServer, serveHandler } from "./gateway-server.ts";
 
 export const execute = "/api/v1/workflow/create-task/execute";
 export const json = { "content-type": "application/json" };
@@ -65,7 +65,7 @@ export class RecordingGateway {
   invoke: Invoke = async () => answer();
   asked: readonly [method: string, request: Message] | undefined;
   readonly reported: unknown[] = [];
-  readonly door: Door = createGateway({
+  readonly handler: ProtocolHandler = createGateway({
     services: [ExecutionService, WorkflowService],
     invoke: (method, request, call) => {
       this.asked = [method.name, request];
@@ -87,6 +87,6 @@ export class RecordingGateway {
   }
 
   serve(version: "1.1" | "2" = "1.1"): Promise<GatewayServer> {
-    return serveDoor(this.door, version);
+    return serveHandler(this.handler, version);
   }
 }

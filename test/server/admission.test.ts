@@ -86,16 +86,16 @@ check("a failure of the key look-up tells nothing of its cause", {
   status: 500,
   json: { reason: "SERVER_ERROR", message: expect.not.stringContaining("secret") },
 });
-check("a door that fails to serve still answers", {
+check("a protocol handler that fails to serve still answers", {
   server: { serve: () => Promise.reject(new Error("broken")) },
   sent: {},
   status: 500,
   json: { reason: "SERVER_ERROR" },
   events: ["authenticate", "serve", "refuse SERVER_ERROR"],
 });
-check("a door that fails to match still answers", {
+check("a protocol handler that fails to match still answers", {
   server: {
-    doors: [
+    protocolHandlers: [
       {
         match: () => {
           throw new Error("broken");
@@ -107,7 +107,7 @@ check("a door that fails to match still answers", {
   status: 500,
   json: { error_code: "SERVER_ERROR" },
 });
-check("a path that no door knows is not found", {
+check("a path that no protocol handler knows is not found", {
   sent: { path: "/nothing" },
   status: 404,
   json: {
@@ -165,10 +165,10 @@ test.each(versions)("every reply carries its request id (%s)", async (version) =
   expect(reply.headers["x-request-id"]).toBe(reply.json["request_id"]);
 });
 
-test.each(versions)("a door sees headers one by one and the path as it came (%s)", async (version) => {
+test.each(versions)("a protocol handler sees headers one by one and the path as it came (%s)", async (version) => {
   const seen: unknown[] = [];
   const { url } = await startServer({
-    doors: [
+    protocolHandlers: [
       {
         match({ path, query, headers }) {
           seen.push(

@@ -258,7 +258,7 @@ test("a client that does not take its reply is cut", async () => {
 
 test("the trailers of a refusal reach a client that is still sending", async () => {
   const { url } = await startServer({
-    doors: [
+    protocolHandlers: [
       {
         match: () => ({
           access: 1,

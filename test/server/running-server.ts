@@ -5,7 +5,7 @@ import pino from "pino";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
 import type { Call } from "../../src/domain/http/call.ts";
-import type { Door, Exchange, RequestHead, Route } from "../../src/domain/http/protocol-handler.ts";
+import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../../src/domain/http/protocol-handler.ts";
 import type { Principal } from "../../src/domain/principal.ts";
 import { reasons } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
@@ -50,7 +50,7 @@ export type RunningOptions = Partial<Omit<ServerOptions, "limits" | "log" | "key
   readonly serve?: Route["serve"];
 };
 
-/** Starts a server with one door of its own, and stops it when the test ends. */
+/** Starts a server with one protocol handler of its own, and stops it when the test ends. */
 export async function startServer({ limits, serve, keys, ...options }: RunningOptions = {}): Promise<Running> {
   const log: string[] = [];
   const events: string[] = [];
@@ -58,7 +58,7 @@ export async function startServer({ limits, serve, keys, ...options }: RunningOp
   const server = new Server({
     host: "127.0.0.1",
     port: 0,
-    doors: [createDoor({ events, sockets }, serve ?? echo)],
+    protocolHandlers: [createHandler({ events, sockets }, serve ?? echo)],
     tokens: new TokenBearers({
       tokens: new WatchTokens(() => [], systemClock),
       keys: { authenticateName: async () => undefined, untilNameEnded: async () => undefined },
@@ -82,7 +82,7 @@ export async function startServer({ limits, serve, keys, ...options }: RunningOp
   return { server, url: server.url, log, events, sockets };
 }
 
-function createDoor({ events, sockets }: Pick<Running, "events" | "sockets">, own: Route["serve"]): Door {
+function createHandler({ events, sockets }: Pick<Running, "events" | "sockets">, own: Route["serve"]): ProtocolHandler {
   const route = (access: Route["access"], serve: Route["serve"]): Route => ({
     access,
     protocol: "connect",
@@ -112,12 +112,12 @@ function createDoor({ events, sockets }: Pick<Running, "events" | "sockets">, ow
   return { match: ({ path }: RequestHead) => routes[path] };
 }
 
-function refuse({ response }: Exchange, { reason, message }: RequestError): void {
+function refuse({ response }: HttpExchange, { reason, message }: RequestError): void {
   response.statusCode = reasons[reason].status;
   response.end(JSON.stringify({ reason, message }));
 }
 
-async function echo({ readBody, response }: Exchange, call: Call): Promise<void> {
+async function echo({ readBody, response }: HttpExchange, call: Call): Promise<void> {
   const body = await readBody(bytesMax);
   const { requestId, protocol } = call;
   response.end(

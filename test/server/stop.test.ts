@@ -6,7 +6,7 @@ import type { Writable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import pino from "pino";
 import { expect, test } from "vitest";
-import type { Exchange } from "../../src/domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { defaultServerLimits } from "../../src/server/limits.ts";
 import { Server } from "../../src/server/server.ts";
@@ -16,7 +16,7 @@ import { goodKey, type RunningOptions, send, startServer, versions } from "./run
 async function startGated(limits: RunningOptions["limits"] = {}) {
   const called = Promise.withResolvers<AbortSignal>();
   const gate = Promise.withResolvers<void>();
-  const serve = async ({ response }: Exchange, { signal }: { readonly signal: AbortSignal }) => {
+  const serve = async ({ response }: HttpExchange, { signal }: { readonly signal: AbortSignal }) => {
     called.resolve(signal);
     await Promise.race([gate.promise, once(signal, "abort")]);
     response.end("done");
@@ -42,7 +42,16 @@ test("stopping before starting does nothing", async () => {
     admit: async () => Promise.reject(new Error("no token is asked for")),
     untilEnded: async () => undefined,
   };
-  const server = new Server({ host: "127.0.0.1", port: 0, doors: [], keys, tokens, isReady: () => true, log, limits });
+  const server = new Server({
+    host: "127.0.0.1",
+    port: 0,
+    protocolHandlers: [],
+    keys,
+    tokens,
+    isReady: () => true,
+    log,
+    limits,
+  });
   await server.stop();
   await server.stop();
   expect(() => server.url).toThrow();

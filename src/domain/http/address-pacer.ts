@@ -4,7 +4,7 @@ import { FairQueue } from "../fair-queue.ts";
  * When what nobody has shown a key for is done: one after the other, a pause apart, the addresses in turn. Whoever asks
  * without an end then takes a small part of the process's time, and waits behind itself.
  */
-export class AddressTurns {
+export class AddressPacer {
   readonly #waiting = new FairQueue<() => void>();
   readonly #pauseMs: number;
   #isPaused = false;

@@ -10,7 +10,7 @@ import type { Call, Protocol, RequestHeaders } from "./call.ts";
  * The server asks each door in turn for a route by the head of the request alone, checks key and scope, and only then
  * lets the route read the body: `serve` after a good check, `refuse` after a bad one.
  */
-export type Door = { match(head: RequestHead): Route | undefined };
+export type ProtocolHandler = { match(head: RequestHead): Route | undefined };
 
 /** What is known of a request before its body. */
 export type RequestHead = {
@@ -32,16 +32,16 @@ export type Route = {
   /** What the request's query holds in place of a key, where the route takes a watch token. */
   readonly token?: string;
   /** Reads the body, makes the call, writes the reply. Settles when the reply is written, and soon after `call.signal` aborts. */
-  serve(exchange: Exchange, call: Call): Promise<void>;
+  serve(exchange: HttpExchange, call: Call): Promise<void>;
   /** Writes a refusal in the caller's protocol without reading the body. */
-  refuse(exchange: Exchange, call: Call, error: RequestError): Promise<void>;
+  refuse(exchange: HttpExchange, call: Call, error: RequestError): Promise<void>;
 };
 
 /** A bound as a refusal tells it. */
 export type NamedLimit = { readonly name: string; readonly value: number };
 
 /** A request and its reply, over HTTP/1.1 or HTTP/2. */
-export type Exchange = {
+export type HttpExchange = {
   readonly request: IncomingMessage | Http2ServerRequest;
   readonly response: ServerResponse | Http2ServerResponse;
   /** Whom the caller counts for where callers without a key share something: its address, or its network's. */

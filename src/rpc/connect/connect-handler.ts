@@ -17,9 +17,9 @@ import {
 import { type ConnectRouter, createConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
-import { AddressTurns } from "../../domain/http/address-pacer.ts";
+import { AddressPacer } from "../../domain/http/address-pacer.ts";
 import type { Call } from "../../domain/http/call.ts";
-import type { Door, Exchange, RequestHead, Route } from "../../domain/http/protocol-handler.ts";
+import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../../domain/http/protocol-handler.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { type Scope, scope } from "../../gen/flowcall/v1/options_pb.ts";
@@ -33,7 +33,7 @@ import { writeTrailersOnly } from "./rpc-reply.ts";
 /** A service that needs no key and speaks to Connect itself, such as gRPC health. */
 export type OpenService = { readonly service: DescService; readonly register: (router: ConnectRouter) => void };
 
-export type ConnectDoorOptions = {
+export type ConnectHandlerOptions = {
   readonly implementations: readonly Implementation[];
   readonly open: readonly OpenService[];
   readonly chain: Chain;
@@ -45,7 +45,13 @@ export type ConnectDoorOptions = {
 const openPauseMs = 1;
 
 /** Serves the given services over Connect, gRPC and gRPC-Web. */
-export function createConnectDoor({ implementations, open, chain, limits, log }: ConnectDoorOptions): Door {
+export function createConnectHandler({
+  implementations,
+  open,
+  chain,
+  limits,
+  log,
+}: ConnectHandlerOptions): ProtocolHandler {
   const router = createConnectRouter({
     jsonOptions: { alwaysEmitImplicit: true },
     acceptCompression: [compressionGzip],
@@ -65,7 +71,7 @@ export function createConnectDoor({ implementations, open, chain, limits, log }:
     }
   }
 
-  const turns = new AddressTurns(openPauseMs);
+  const turns = new AddressPacer(openPauseMs);
   const openServices = new Set(open.map(({ service }) => service));
   const procedures = new Map<string, Procedure>();
   for (const handler of router.handlers) {
@@ -148,6 +154,6 @@ function unknownMethod(head: RequestHead): Route | undefined {
   if (format === undefined || format.protocol === "connect") return undefined;
   const path = head.path.slice(0, 200);
   const error = new RequestError("ROUTE_NOT_FOUND", `${path} is not served here.`, { metadata: { path } });
-  const refuse = async (exchange: Exchange): Promise<void> => writeTrailersOnly(error, format, exchange);
+  const refuse = async (exchange: HttpExchange): Promise<void> => writeTrailersOnly(error, format, exchange);
   return { access: "public", protocol: format.protocol, serve: refuse, refuse };
 }

@@ -1,4 +1,4 @@
-import type { Exchange, NamedLimit } from "../../domain/http/protocol-handler.ts";
+import type { HttpExchange, NamedLimit } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import { envelopeHeadBytes, envelopeOf, inflate } from "./request-message.ts";
@@ -8,7 +8,7 @@ import type { RpcTerms } from "./rpc-terms.ts";
 const lastMs = 5_000;
 
 export type OpenMessagesOptions = {
-  readonly exchange: Exchange;
+  readonly exchange: HttpExchange;
   readonly terms: RpcTerms;
   readonly signal: AbortSignal;
   readonly bytesMax: number;

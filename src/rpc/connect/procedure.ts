@@ -2,9 +2,9 @@ import { Readable } from "node:stream";
 import { create, type DescMessage, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
 import { type ConnectRouter, type ContextValues, createContextKey, createContextValues } from "@connectrpc/connect";
 import type { Logger } from "pino";
-import type { AddressTurns } from "../../domain/http/address-pacer.ts";
+import type { AddressPacer } from "../../domain/http/address-pacer.ts";
 import type { Call } from "../../domain/http/call.ts";
-import type { Exchange, RequestHead, Route } from "../../domain/http/protocol-handler.ts";
+import type { HttpExchange, RequestHead, Route } from "../../domain/http/protocol-handler.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
@@ -23,7 +23,7 @@ type ProcedureOptions = {
   readonly handler: ConnectRouter["handlers"][number];
   readonly access: Scope | "public";
   /** Given for a method that needs no key: it speaks to Connect itself and not to the chain. */
-  readonly turns?: AddressTurns;
+  readonly turns?: AddressPacer;
   readonly limits: Limits;
   readonly log: Logger;
 };
@@ -32,7 +32,7 @@ type ProcedureOptions = {
 type Request = {
   readonly head: RequestHead;
   readonly format: RpcFormat;
-  readonly exchange: Exchange;
+  readonly exchange: HttpExchange;
   readonly call: Call;
 };
 
@@ -171,7 +171,7 @@ function encode(schema: DescMessage, message: Message, { codec }: RpcFormat): Ui
 }
 
 function optionsRoute(allow: string): Route {
-  const serve = async ({ response }: Exchange): Promise<void> => {
+  const serve = async ({ response }: HttpExchange): Promise<void> => {
     response.statusCode = 204;
     response.setHeader("allow", allow);
     response.end();

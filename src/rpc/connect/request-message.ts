@@ -1,5 +1,5 @@
 import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
-import type { Exchange, NamedLimit, RequestHead } from "../../domain/http/protocol-handler.ts";
+import type { HttpExchange, NamedLimit, RequestHead } from "../../domain/http/protocol-handler.ts";
 import { messageFromJson } from "../../domain/json/json-message.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
@@ -12,7 +12,7 @@ import { scanWire } from "./wire/wire-scan.ts";
 export const envelopeHeadBytes = 5;
 
 export type ReadOptions = {
-  readonly exchange: Exchange;
+  readonly exchange: HttpExchange;
   readonly head: RequestHead;
   readonly format: RpcFormat;
   readonly terms: RpcTerms;

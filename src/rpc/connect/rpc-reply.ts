@@ -1,7 +1,7 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { setTrailerStatus } from "@connectrpc/connect/protocol-grpc";
 import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import type { Exchange } from "../../domain/http/protocol-handler.ts";
+import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
 import type { RequestError } from "../../domain/request-error.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import { type RpcFormat, typeOfFormat } from "./rpc-format.ts";
@@ -10,7 +10,7 @@ import { type RpcFormat, typeOfFormat } from "./rpc-format.ts";
 export type RpcReply = Awaited<ReturnType<ConnectRouter["handlers"][number]>>;
 
 export type ReplyTarget = {
-  readonly exchange: Exchange;
+  readonly exchange: HttpExchange;
   readonly format: RpcFormat;
   /** How long the caller may take nothing of the reply. */
   readonly stallMs: number;
@@ -38,7 +38,7 @@ export async function writeRpcReply(reply: RpcReply, { exchange, format, stallMs
 /** A shorter chunk costs no more than its request. */
 const heldBytesMin = 16 * 1_024;
 
-function isGone(response: Exchange["response"]): boolean {
+function isGone(response: HttpExchange["response"]): boolean {
   return "stream" in response ? response.stream.destroyed : response.destroyed;
 }
 
@@ -60,7 +60,7 @@ async function* untilStalled(
 }
 
 /** Counts a chunk while it is not taken; cuts a caller that holds too much. False: it is not worth counting. */
-function hold(exchange: Exchange, bytes: number): boolean {
+function hold(exchange: HttpExchange, bytes: number): boolean {
   if (bytes < heldBytesMin) return false;
   try {
     exchange.holdReply(bytes);
@@ -72,7 +72,7 @@ function hold(exchange: Exchange, bytes: number): boolean {
 }
 
 /** A refusal that no handler of Connect writes: since it has to cost little, or since there is no method to handle. */
-export function writeTrailersOnly(error: RequestError, format: RpcFormat, { response }: Exchange): void {
+export function writeTrailersOnly(error: RequestError, format: RpcFormat, { response }: HttpExchange): void {
   response.statusCode = 200;
   response.setHeader("content-type", contentType(format));
   for (const [name, value] of setTrailerStatus(new Headers(), connectErrorOf(error))) response.setHeader(name, value);
