@@ -2,8 +2,8 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { createApiPages } from "../src/api-pages.ts";
-import { apiServices } from "../src/api-services.ts";
+import { createApiPages } from "../src/api-docs/api-pages.ts";
+import { apiServices } from "../src/api-docs/api-services.ts";
 
 const [file] = process.argv.slice(2);
 const document = createApiPages(apiServices).get("/openapi.json");

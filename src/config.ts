@@ -1,12 +1,12 @@
 import { resolve } from "node:path";
 import { z } from "zod";
-import { dataDirDefault } from "./data-dir.ts";
 import type { Limits } from "./domain/limits.ts";
 import { nearest } from "./domain/nearest.ts";
 import { type EgressAllow, EgressAllowError, parseEgressAllow } from "./engine/http/egress-allow-list.ts";
-import { limitsOf, limitVariables, serverLimitsOf, serverLimitVariables, whole } from "./limit-settings.ts";
-import { heapMib } from "./memory-limits.ts";
-import type { ServerLimits } from "./server/limits.ts";
+import { heapMib } from "./process/memory-limits.ts";
+import type { ServerLimits } from "./server/limits/server-limits.ts";
+import { limitsOf, limitVariables, serverLimitsOf, serverLimitVariables, whole } from "./settings/limit-settings.ts";
+import { dataDirDefault } from "./setup/data-dir.ts";
 
 /** What the process is told from outside. */
 export type Config = {

@@ -1,6 +1,6 @@
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
-import { limitMemory } from "./memory-limits.ts";
+import { limitMemory } from "./process/memory-limits.ts";
 
 // Compiled code is kept, which halves the time and a fifth of the memory that a start takes. Not where Node would keep
 // it, in a folder for temporary files that other users may have laid first; and no matter if it cannot be written.

@@ -1,11 +1,11 @@
 import { App } from "./app.ts";
 import { type Config, ConfigError, type Environment, readConfig } from "./config.ts";
-import { FreedMemory } from "./freed-memory.ts";
-import { openLog } from "./log.ts";
-import { startHelp } from "./start-help.ts";
-import { hearStopSignals } from "./stop-signals.ts";
-import { readVersion } from "./version.ts";
-import { welcome } from "./welcome.ts";
+import { FreedMemory } from "./process/freed-memory.ts";
+import { openLog } from "./process/log.ts";
+import { startHelp } from "./process/start-help.ts";
+import { hearStopSignals } from "./process/stop-signals.ts";
+import { readVersion } from "./process/version.ts";
+import { welcome } from "./process/welcome.ts";
 
 /** How a process that was told wrong ends, by the convention of command lines. */
 const usageStatus = 2;

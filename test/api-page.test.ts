@@ -8,7 +8,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { apiExamples } from "../src/api-examples.ts";
+import { apiExamples } from "../src/api-docs/api-examples.ts";
 import { reasons } from "../src/domain/reason.ts";
 import { comments } from "../src/gen/flowcall/comments.ts";
 import { ExecutionService } from "../src/gen/flowcall/v1/execution_pb.ts";

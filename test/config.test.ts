@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { ConfigError, type Environment, readConfig } from "../src/config.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
-import { defaultServerLimits } from "../src/server/limits.ts";
+import { defaultServerLimits } from "../src/server/limits/server-limits.ts";
 
 const surroundings = { workingDir: "/srv/flowcall", isRoot: false, isTerminal: false };
 

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { Agent, request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { missingLimits } from "../src/memory-limits.ts";
+import { missingLimits } from "../src/process/memory-limits.ts";
 import { eventually } from "./support/eventually.ts";
 import { testKey } from "./support/flowcall.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
@@ -141,7 +141,7 @@ const fragmented = `
 
 describe.skipIf(process.platform !== "linux" || Number.parseInt(process.versions.node, 10) < 26)("freed memory", () => {
   async function run(isGivenBack: boolean) {
-    const module = new URL("../src/freed-memory.ts", import.meta.url).href;
+    const module = new URL("../src/process/freed-memory.ts", import.meta.url).href;
     const args = ["--expose-gc", "--input-type=module", "-e", fragmented, module, String(isGivenBack)];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
     expect(stderr).toBe("");

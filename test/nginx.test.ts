@@ -4,7 +4,7 @@ import { createServer, type RequestListener } from "node:http";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { defaultLimits } from "../src/domain/limits.ts";
 import { ExecutionService } from "../src/gen/flowcall/v1/execution_pb.ts";
-import { defaultServerLimits } from "../src/server/limits.ts";
+import { defaultServerLimits } from "../src/server/limits/server-limits.ts";
 import { protocolsOf } from "./api/protocols.ts";
 import { watchProtocolsOf } from "./api/watch-protocols.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "./support/flowcall.ts";

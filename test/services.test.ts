@@ -20,7 +20,7 @@ import { Rescuer } from "../src/scheduler/rescue/rescuer.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { Waiters } from "../src/scheduler/waiting/waiters.ts";
 import { Watchers } from "../src/scheduler/waiting/watchers.ts";
-import { defaultServerLimits } from "../src/server/limits.ts";
+import { defaultServerLimits } from "../src/server/limits/server-limits.ts";
 import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
 import { LeaseStore } from "../src/storage/claims/lease-store.ts";

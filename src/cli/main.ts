@@ -1,6 +1,6 @@
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
-import { hearStopSignals } from "../stop-signals.ts";
+import { hearStopSignals } from "../process/stop-signals.ts";
 
 // As the server does: compiled code is kept where nobody else can have laid it first.
 enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/node"));

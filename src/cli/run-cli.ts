@@ -1,4 +1,4 @@
-import { readVersion } from "../version.ts";
+import { readVersion } from "../process/version.ts";
 import { commands, helpGroups } from "./commands.ts";
 import { adviceOf } from "./frame/advice.ts";
 import type { Arguments } from "./frame/arguments.ts";

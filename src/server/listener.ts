@@ -16,17 +16,17 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import type { RequestError } from "../domain/request-error.ts";
 import type { Service } from "../domain/service.ts";
-import { beginConnection } from "./begin-connection.ts";
-import { BeginTurns } from "./begin-turns.ts";
-import { endBroken } from "./broken-request.ts";
-import { clientAddress } from "./client-address.ts";
-import { sayFarewell } from "./farewell.ts";
-import { Http2Sessions } from "./http2-sessions.ts";
-import type { ServerLimits } from "./limits.ts";
-import { receiveInTurn } from "./pipelining.ts";
-import { untilQuiet } from "./quiet-turn.ts";
-import { ReadTurns } from "./read-turns.ts";
-import type { HttpVersion } from "./sniff.ts";
+import type { HttpVersion } from "./connections/detect-http-version.ts";
+import { untilQuiet } from "./connections/drain-accept-queue.ts";
+import { BeginTurns } from "./connections/new-connection-queue.ts";
+import { ReadTurns } from "./connections/read-throttle.ts";
+import { beginConnection } from "./connections/start-connection.ts";
+import { sayFarewell } from "./http1/close-idle-connection.ts";
+import { endBroken } from "./http1/malformed-request.ts";
+import { receiveInTurn } from "./http1/pipelining.ts";
+import { Http2Sessions } from "./http2/http2-sessions.ts";
+import { clientAddress } from "./limits/client-address.ts";
+import type { ServerLimits } from "./limits/server-limits.ts";
 
 export type ListenerOptions = {
   readonly host: string;

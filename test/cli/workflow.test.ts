@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
 import { z } from "zod";
 import { Methods } from "../../src/cli/api/methods.ts";
-import { examplesDir } from "../../src/examples.ts";
+import { examplesDir } from "../../src/setup/load-examples.ts";
 import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
 import { FlowcallCommand } from "./flowcall-command.ts";
 

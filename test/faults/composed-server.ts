@@ -9,7 +9,7 @@ import { pino } from "pino";
 import { App } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
 import type { Limits } from "../../src/domain/limits.ts";
-import type { ServerLimits } from "../../src/server/limits.ts";
+import type { ServerLimits } from "../../src/server/limits/server-limits.ts";
 import { migrations } from "../../src/storage/migrations/migrations.ts";
 import { openStores, type Stores } from "../../src/storage/stores.ts";
 import { decorate, type Method } from "./decorate.ts";

@@ -5,10 +5,10 @@ import type { AddressInfo } from "node:net";
 import type { Call } from "../../src/domain/http/call.ts";
 import type { HttpExchange, ProtocolHandler } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
-import { BodyBytes } from "../../src/server/body-bytes.ts";
-import { BodyTurns } from "../../src/server/body-turns.ts";
-import { createExchange } from "../../src/server/exchange.ts";
-import { defaultServerLimits } from "../../src/server/limits.ts";
+import { BodyBytes } from "../../src/server/bodies/bytes-in-flight.ts";
+import { BodyTurns } from "../../src/server/bodies/large-body-queue.ts";
+import { defaultServerLimits } from "../../src/server/limits/server-limits.ts";
+import { createExchange } from "../../src/server/requests/http-exchange.ts";
 
 export type GatewayServer = {
   readonly url: string;

@@ -4,8 +4,8 @@ import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { setImmediate as nextLoopTurn, setTimeout as pause } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { AddressPlaces } from "../../src/server/address-places.ts";
-import { clientAddress } from "../../src/server/client-address.ts";
+import { AddressPlaces } from "../../src/server/limits/address-slots.ts";
+import { clientAddress } from "../../src/server/limits/client-address.ts";
 import { frameTypes, http2Frame, preface } from "../support/http2-frames.ts";
 import { bytesMax, goodKey, send, startServer, versions } from "./running-server.ts";
 

@@ -11,10 +11,10 @@ import { reasons } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { WatchTokens } from "../../src/scheduler/encryption/watch-tokens.ts";
-import type { Keys } from "../../src/server/admission.ts";
-import { defaultServerLimits, type ServerLimits } from "../../src/server/limits.ts";
+import type { Keys } from "../../src/server/authentication/access-control.ts";
+import { TokenBearers } from "../../src/server/authentication/watch-token-authenticator.ts";
+import { defaultServerLimits, type ServerLimits } from "../../src/server/limits/server-limits.ts";
 import { Server, type ServerOptions } from "../../src/server/server.ts";
-import { TokenBearers } from "../../src/server/token-bearers.ts";
 
 export const goodKey = "tk_0123456789abcdef";
 

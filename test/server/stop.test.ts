@@ -8,7 +8,7 @@ import pino from "pino";
 import { expect, test } from "vitest";
 import type { HttpExchange } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
-import { defaultServerLimits } from "../../src/server/limits.ts";
+import { defaultServerLimits } from "../../src/server/limits/server-limits.ts";
 import { Server } from "../../src/server/server.ts";
 import { goodKey, type RunningOptions, send, startServer, versions } from "./running-server.ts";
 

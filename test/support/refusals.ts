@@ -1,5 +1,5 @@
 import { type Logger, pino } from "pino";
-import { apiServices } from "../../src/api-services.ts";
+import { apiServices } from "../../src/api-docs/api-services.ts";
 import { httpBindings } from "../../src/gateway/http-binding.ts";
 import { reasonsOf } from "../../src/gateway/openapi/reasons-of.ts";
 

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readFile, rm, watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { heapMib, missingLimits } from "../../src/memory-limits.ts";
+import { heapMib, missingLimits } from "../../src/process/memory-limits.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { dataDirDefault, keysFileIn, runningFileIn } from "../../data-dir.ts";
+import { dataDirDefault, keysFileIn, runningFileIn } from "../../setup/data-dir.ts";
 
 /** The server of this machine that a folder's `flowcall dev` or `npm start` started, with the test key that it keeps. */
 export type LocalServer = { readonly url: string; readonly key: string; readonly keysFile: string };

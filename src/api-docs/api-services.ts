@@ -1,0 +1,21 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { ApiKeyService } from "../gen/flowcall/v1/api_key_pb.ts";
+import { AuditService } from "../gen/flowcall/v1/audit_pb.ts";
+import { ConfigService } from "../gen/flowcall/v1/config_pb.ts";
+import { ConnectionService } from "../gen/flowcall/v1/connection_pb.ts";
+import { ExecutionService } from "../gen/flowcall/v1/execution_pb.ts";
+import { IntegrationService } from "../gen/flowcall/v1/integration_pb.ts";
+import { LinkedAccountService } from "../gen/flowcall/v1/linked_account_pb.ts";
+import { WorkflowService } from "../gen/flowcall/v1/workflow_pb.ts";
+
+/** The services of the API, in the order in which its page shows them. */
+export const apiServices: readonly DescService[] = [
+  ExecutionService,
+  WorkflowService,
+  IntegrationService,
+  LinkedAccountService,
+  ApiKeyService,
+  AuditService,
+  ConfigService,
+  ConnectionService,
+];

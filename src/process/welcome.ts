@@ -1,0 +1,76 @@
+import type { Config } from "../config.ts";
+import { keysFileIn } from "../setup/data-dir.ts";
+import type { Started } from "../setup/prepare-tenants.ts";
+
+export type Welcome = {
+  readonly config: Config;
+  readonly url: string;
+  readonly version: string;
+  readonly started: Started;
+};
+
+/** What a person sees who has just started it: where things are, and what to type next. It says only what is so. */
+export function welcome({ config, url, version, started }: Welcome): string {
+  return `
+Flowcall ${version} runs at ${url}
+
+  API page      ${url}/docs
+  command line  npm run -s flowcall -- --help
+  database      ${databaseText(config)}
+
+${keysText(config, started)}
+${callsText(url, started)}`;
+}
+
+function databaseText({ databaseUrl, dataDir }: Config): string {
+  if (databaseUrl === undefined) return `the embedded Postgres, in ${dataDir}`;
+  const { host, pathname } = new URL(databaseUrl);
+  return `${decodeURIComponent(pathname.slice(1))} at ${host || "this machine"}`;
+}
+
+function keysText(config: Config, { firstKeys, keys }: Started): string {
+  if (firstKeys !== undefined) {
+    return `The first organisation's keys, said this once and kept in ${keysFileIn(config.dataDir)}:
+  test        ${firstKeys.test}
+  production  ${firstKeys.production}
+`;
+  }
+  if (keys.length === 0) {
+    return `This process has no key that the database takes. Who has lost theirs gets another one of the operator:
+  npm run -s flowcall-admin -- key create --help
+`;
+  }
+  const lines = keys.map(
+    ({ environment, place }) => `  ${environment.padEnd(11)} ${"file" in place ? place.file : `$${place.variable}`}`,
+  );
+  return `Keys that the database takes:\n${lines.join("\n")}\n`;
+}
+
+function callsText(url: string, { keys, exampleEnvironmentIds }: Started): string {
+  const key = keys.find(({ environment }) => environment === "test");
+  if (key === undefined) return "";
+  const take =
+    "file" in key.place
+      ? `export KEY=$(node -p 'JSON.parse(fs.readFileSync("${key.place.file}")).test')`
+      : `export KEY=$${key.place.variable}`;
+  if (!exampleEnvironmentIds.some((id) => id === key.environmentId)) {
+    return `In another terminal, take the test key and see which workflows there are:
+
+  ${take}
+  curl -sS ${url}/api/v1/workflow -H "x-api-key: $KEY"
+
+`;
+  }
+  return `In another terminal, take the test key and run a workflow, waiting for its value:
+
+  ${take}
+  curl -sS -X POST ${url}/api/v1/workflow/create-task/execute \\
+    -H "x-api-key: $KEY" -H "linked_account_id: john@acme.io" -H "slug: asana" -H "sync_execution: true" \\
+    -H "content-type: application/json" -d '{"Task Name": "Sample task", "Assigned_to": "John Doe"}'
+
+or without waiting, and ask for the response by the execution_id that it answers:
+
+  curl -sS ${url}/api/v1/execution/EXECUTION_ID/response -H "x-api-key: $KEY" -H "linked_account_id: john@acme.io"
+
+`;
+}
