@@ -3,7 +3,6 @@
 // The parts start bottom up and stop top down. The port opens last, when calls are accepted: until then a proxy meets a
 // refused connection and sends its call elsewhere.
 
-import type { MigrationProvider } from "kysely/migration";
 import type { Logger } from "pino";
 import { createApiPages } from "./api-docs/api-pages.ts";
 import type { Config } from "./config.ts";
@@ -47,6 +46,7 @@ import { portError, requireFreePort } from "./setup/free-port.ts";
 import { examplesDir } from "./setup/load-examples.ts";
 import { prepareTenants, type Started } from "./setup/prepare-tenants.ts";
 import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
+import type { MigrationsFor } from "./storage/migrations/migrations.ts";
 import { Database } from "./storage/postgres/database.ts";
 import { isUnavailable } from "./storage/postgres/database-errors.ts";
 import { Hints } from "./storage/postgres/notifier.ts";
@@ -58,7 +58,7 @@ export type AppOptions = {
   /** Where the examples are read from. */
   readonly examples?: string;
   /** What brings the tables up to date; the migrations of this version where it is not set. */
-  readonly migrations?: MigrationProvider;
+  readonly migrations?: MigrationsFor;
   /** Opens what it remembers with, on its database; `openStores` where it is not set. */
   readonly open?: (database: Database) => Stores;
 };

@@ -4,13 +4,12 @@
  */
 import { flushCompileCache } from "node:module";
 import { sql } from "kysely";
-import type { MigrationProvider } from "kysely/migration";
 import { pino } from "pino";
 import { App } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
 import type { Limits } from "../../src/domain/limits.ts";
 import type { ServerLimits } from "../../src/server/limits/server-limits.ts";
-import { migrations } from "../../src/storage/migrations/migrations.ts";
+import { type MigrationsFor, migrationsFor } from "../../src/storage/migrations/migrations.ts";
 import { openStores, type Stores } from "../../src/storage/stores.ts";
 import { decorate, type Method } from "./decorate.ts";
 import { type Failpoint, withFailpoint } from "./failpoint.ts";
@@ -39,19 +38,17 @@ export type Said =
   | { readonly kind: "stops" };
 
 /** What a later version may add while this one runs: columns that it does not know, and an index on its largest table. */
-const laterMigrations: MigrationProvider = {
-  getMigrations: async () => ({
-    ...(await migrations.getMigrations()),
-    "9999-later": {
-      up: async (db) => {
-        await sql`alter table execution add column later text`.execute(db);
-        await sql`alter table execution_claim add column later int not null default 0`.execute(db);
-        await sql`alter table lease add column later timestamptz not null default now()`.execute(db);
-        await sql`create index execution_later on execution (later) where later is not null`.execute(db);
-      },
+const laterMigrations: MigrationsFor = (done) => ({
+  ...migrationsFor(done),
+  "9999-later": {
+    up: async (db) => {
+      await sql`alter table execution add column later text`.execute(db);
+      await sql`alter table execution_claim add column later int not null default 0`.execute(db);
+      await sql`alter table lease add column later timestamptz not null default now()`.execute(db);
+      await sql`create index execution_later on execution (later) where later is not null`.execute(db);
     },
-  }),
-};
+  },
+});
 
 const [text = "{}"] = process.argv.slice(2);
 // Written by the case that starts this process.

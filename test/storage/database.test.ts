@@ -5,11 +5,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { type Kysely, type RawBuilder, sql } from "kysely";
-import type { MigrationProvider } from "kysely/migration";
 import type pg from "pg";
 import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
-import { migrations } from "../../src/storage/migrations/migrations.ts";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { type MigrationsFor, migrationNames, migrationsFor } from "../../src/storage/migrations/migrations.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
 import { isUnavailable } from "../../src/storage/postgres/database-errors.ts";
 import type { Tables } from "../../src/storage/postgres/tables.ts";
@@ -17,12 +16,12 @@ import { eventually } from "../support/eventually.ts";
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const silent = pino({ level: "silent" });
-let test: TestDatabase;
+let common: TestDatabase;
 let folder: string;
 let databases: Database[] = [];
 
 beforeAll(async () => {
-  test = await createTestDatabase();
+  common = await createTestDatabase();
   folder = await mkdtemp(join(tmpdir(), "flowcall-proxy-"));
 });
 
@@ -33,11 +32,11 @@ afterEach(async () => {
 
 afterAll(async () => {
   await rm(folder, { recursive: true });
-  await test.drop();
+  await common.drop();
 });
 
-function open(connection: pg.PoolConfig, log = silent, all = migrations): Database {
-  const target = { ...test.connection, ...connection };
+function open(connection: pg.PoolConfig, log = silent, all = migrationsFor): Database {
+  const target = { ...common.connection, ...connection };
   const database = new Database({ connection: () => target, log, poolMax: 2, migrations: all });
   databases.push(database);
   return database;
@@ -56,7 +55,7 @@ function readableLog() {
 /** Lets a server appear on a socket where there was none. */
 async function listen(): Promise<Server> {
   const server = createServer((socket) => {
-    const upstream = createConnection(join(test.connection.host, ".s.PGSQL.5432"));
+    const upstream = createConnection(join(common.connection.host, ".s.PGSQL.5432"));
     socket.pipe(upstream).pipe(socket);
     socket.on("close", () => upstream.destroy());
   });
@@ -71,7 +70,7 @@ const rejection = (promise: Promise<unknown>) =>
     (error: unknown) => error,
   );
 
-it("waits for a database that is down, and says so once", async () => {
+test("waits for a database that is down, and says so once", async () => {
   const { lines, log } = readableLog();
   const starting = open({ host: folder }, log).start();
   await eventually(() => expect(lines).toEqual(["the database cannot be reached yet; waiting for it"]));
@@ -81,7 +80,7 @@ it("waits for a database that is down, and says so once", async () => {
   server.close();
 });
 
-it("stops waiting for a database when it is stopped", async () => {
+test("stops waiting for a database when it is stopped", async () => {
   const database = open({ host: folder });
   const starting = rejection(database.start());
   await database.stop();
@@ -89,11 +88,11 @@ it("stops waiting for a database when it is stopped", async () => {
   expect(String(await starting)).toContain("stopped before it could be reached");
 });
 
-it("does not wait where waiting cannot help", async () => {
+test("does not wait where waiting cannot help", async () => {
   expect(String(await rejection(open({ database: "nowhere" }).start()))).toContain('"nowhere" does not exist');
 });
 
-it("refuses a Postgres that is too old", async () => {
+test("refuses a Postgres that is too old", async () => {
   const old = await createEmptyDatabase();
   const { db } = open(old.connection);
   await sql`create function current_setting(text) returns text language sql as 'select ''140012'''`.execute(db);
@@ -105,7 +104,7 @@ it("refuses a Postgres that is too old", async () => {
   await old.drop();
 });
 
-it("brings the tables up to date once, however many processes start together", async () => {
+test("brings the tables up to date once, however many processes start together", async () => {
   for (let round = 0; round < 3; round += 1) {
     const empty = await createEmptyDatabase();
     const { lines, log } = readableLog();
@@ -117,37 +116,33 @@ it("brings the tables up to date once, however many processes start together", a
   }
 });
 
-it("starts on tables that a later version has brought up to date, and says so", async () => {
+test("starts on tables that a later version has brought up to date, and says so", async () => {
   const empty = await createEmptyDatabase();
   const { lines, log } = readableLog();
-  const start = async (all?: MigrationProvider) => {
+  const start = async (all?: MigrationsFor) => {
     const database = open(empty.connection, log, all);
     await database.start();
     await database.stop();
   };
-  const own = await migrations.getMigrations();
-  const names = Object.keys(own);
-  const later: MigrationProvider = {
-    getMigrations: async () => ({
-      ...own,
-      "9999-later": { up: (db) => sql`alter table lease add column later int`.execute(db).then(() => undefined) },
-    }),
-  };
+  const later: MigrationsFor = (done) => ({
+    ...migrationsFor(done),
+    "9999-later": { up: (db) => sql`alter table lease add column later int`.execute(db).then(() => undefined) },
+  });
   await start();
   await start(later);
   lines.splice(0);
   await start();
   expect(lines).toEqual(["a later version has brought the database up to date"]);
   await start(later);
-  expect((await empty.query("select name from kysely_migration")).rows).toHaveLength(names.length + 1);
+  expect((await empty.query("select name from kysely_migration")).rows).toHaveLength(migrationNames.length + 1);
 
   // One that was forgotten below a later one is not to be run on what came of that.
-  await empty.query(`delete from kysely_migration where name = '${names.at(-1)}'`);
+  await empty.query(`delete from kysely_migration where name = '${migrationNames.at(-1)}'`);
   expect(String(await rejection(start()))).toContain("cannot be brought up to date");
   await empty.drop();
 });
 
-it("outlives the end of a connection, idle or in use", async () => {
+test("outlives the end of a connection, idle or in use", async () => {
   const { db } = open({});
   const other = open({}).db;
   const end = async (pid: number) => {
@@ -168,7 +163,7 @@ it("outlives the end of a connection, idle or in use", async () => {
   await eventually(() => pid.execute(db));
 });
 
-it("has no connection left once it is stopped", async () => {
+test("has no connection left once it is stopped", async () => {
   const watcher = open({});
   for (let round = 0; round < 5; round += 1) {
     const database = open({ application_name: "stopped" });
@@ -182,7 +177,7 @@ it("has no connection left once it is stopped", async () => {
   }
 });
 
-it("never hands on a connection that still waits for an answer", async () => {
+test("never hands on a connection that still waits for an answer", async () => {
   const { db } = open({ max: 1, query_timeout: 200, statement_timeout: 0 });
   const error = await rejection(sql`select pg_sleep(20)`.execute(db));
   expect(String(error)).toContain("Query read timeout");
@@ -190,7 +185,7 @@ it("never hands on a connection that still waits for an answer", async () => {
   expect((await sql`select 1 as one`.execute(db)).rows).toEqual([{ one: 1 }]);
 });
 
-it("renews a lease although every other connection is in use", async () => {
+test("renews a lease although every other connection is in use", async () => {
   const database = open({ connectionTimeoutMillis: 200 });
   await database.db.connection().execute(async () => {
     await database.db.connection().execute(async () => {
@@ -201,12 +196,12 @@ it("renews a lease although every other connection is in use", async () => {
   });
 });
 
-it("keeps the values of a row that was refused out of its errors", async () => {
+test("keeps the values of a row that was refused out of its errors", async () => {
   const error = await rejection(sql`insert into lease values (null, now())`.execute(open({}).db));
   expect(error).toMatchObject({ code: "23502", detail: undefined });
 });
 
-it("tells a database that is away from a mistake of ours", async () => {
+test("tells a database that is away from a mistake of ours", async () => {
   const { db } = open({ statement_timeout: 50 });
   const check = async (statement: RawBuilder<unknown>, database: Kysely<Tables>, expected: boolean) => {
     const error = await rejection(statement.execute(database));

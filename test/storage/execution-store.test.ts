@@ -1,10 +1,10 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Outcome } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
 import type { Claim } from "../../src/storage/executions/claim-row.ts";
 import { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
-import { migrations } from "../../src/storage/migrations/migrations.ts";
+import { upgrades } from "../../src/storage/migrations/upgrades.ts";
 import { createTenant, json, nodeRun, openStores, readJournal, type Stores, type Tenant, takeUp } from "./fixture.ts";
 import { recordStatements } from "./statements.ts";
 
@@ -63,7 +63,7 @@ async function snapshot(executionId: string) {
 }
 
 describe("an execution", () => {
-  it("is queued, runs and ends, and answers text for text what it was given", async () => {
+  test("is queued, runs and ends, and answers text for text what it was given", async () => {
     const { executions } = stores;
     const execution = { ...tenant.newExecution(), tag: "blue" };
     await executions.begin(execution);
@@ -99,14 +99,14 @@ describe("an execution", () => {
     expect((await snapshot(execution.id)).claim).toEqual([]);
   });
 
-  it("runs at once for the owner that begins it", async () => {
+  test("runs at once for the owner that begins it", async () => {
     const { execution, claim } = await begin("a");
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
     expect(await stores.executions.finish({ ...claim, outcome: errored })).toBe(true);
     expect(await getResult(execution.id)).toEqual(errored);
   });
 
-  it("that answered much is read when its reader has room for it, and not before", async () => {
+  test("that answered much is read when its reader has room for it, and not before", async () => {
     const { organizationId, environmentId, linkedAccountId } = tenant;
     const execution = tenant.newExecution();
     const large: Outcome = { state: "COMPLETED", response: json(JSON.stringify("x".repeat(100_000))) };
@@ -125,7 +125,7 @@ describe("an execution", () => {
     expect(await stores.executions.getResult({ ...query, linkedAccountId: "jane@acme.io" })).toBeUndefined();
   });
 
-  it("that ran to its end before it was kept is kept as a whole", async () => {
+  test("that ran to its end before it was kept is kept as a whole", async () => {
     const execution = tenant.newExecution();
     await stores.executions.recordFinished(execution, completed, [nodeRun("1"), nodeRun("2")]);
     expect(await getResult(execution.id)).toEqual(completed);
@@ -138,7 +138,7 @@ describe("an execution", () => {
     expect((await snapshot(silent.id)).journal).toEqual([]);
   });
 
-  it("cannot point into another environment", async () => {
+  test("cannot point into another environment", async () => {
     const other = await createTenant(stores);
     await stores.tenants.putLinkedAccount(other.environmentId, { accountId: "only@other.io" });
     const execution = tenant.newExecution();
@@ -160,7 +160,7 @@ describe("an execution", () => {
     });
   });
 
-  it("is not found by another account or environment, nor by what is no id", async () => {
+  test("is not found by another account or environment, nor by what is no id", async () => {
     const { execution } = await begin("a");
     const { environmentId, environments, linkedAccountId } = tenant;
     const { executions } = stores;
@@ -171,7 +171,7 @@ describe("an execution", () => {
     expect(await executions.getResult({ ...query, executionId: "\u0000" })).toBeUndefined();
   });
 
-  it("that waits for a time is owned by nobody, counted nowhere, and claimed when it is due", async () => {
+  test("that waits for a time is owned by nobody, counted nowhere, and claimed when it is due", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
     expect(await executions.suspend({ ...claim, epoch: 2, ms: 60_000, wakeTime: 0 })).toBe(false);
@@ -186,12 +186,12 @@ describe("an execution", () => {
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
   });
 
-  it("is counted in the queue up to a bound", async () => {
+  test("is counted in the queue up to a bound", async () => {
     for (let count = 0; count < 3; count += 1) await stores.executions.begin(tenant.newExecution());
     expect((await stores.executions.getQueue(2)).queued.map(([, , count]) => count)).toEqual([2]);
   });
 
-  it("never changes once it has ended, whatever a statement says", async () => {
+  test("never changes once it has ended, whatever a statement says", async () => {
     const { execution, claim } = await begin("a");
     await stores.executions.finish({ ...claim, outcome: completed });
     const update = stores.db.updateTable("execution").set({ response: json("1") });
@@ -202,7 +202,7 @@ describe("an execution", () => {
 describe("a response", () => {
   const answer = { response: json('{"a": 1.0}'), statusCode: 201 };
 
-  it("is there from the commit of its node's record on, and an end leaves it", async () => {
+  test("is there from the commit of its node's record on, and an end leaves it", async () => {
     const { executions, reader } = stores;
     const { execution, claim } = await begin("a");
     const query = { environmentId: tenant.environmentId, executionId: execution.id };
@@ -216,7 +216,7 @@ describe("a response", () => {
     expect(await getResult(execution.id)).toEqual({ ...errored, ...answer });
   });
 
-  it("is written once: a later one, and that of an end, change nothing", async () => {
+  test("is written once: a later one, and that of an end, change nothing", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
     await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
@@ -226,7 +226,7 @@ describe("a response", () => {
     expect(await getResult(execution.id)).toEqual({ state: "COMPLETED", ...answer });
   });
 
-  it("of an owner that has lost the execution is not written, nor without its node's record", async () => {
+  test("of an owner that has lost the execution is not written, nor without its node's record", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
     expect(await executions.append({ ...claim, epoch: 9, flushIndex: 0, runs: [nodeRun("1")], answer })).toBe(false);
@@ -238,7 +238,7 @@ describe("a response", () => {
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
   });
 
-  it("is left by a take-over, a stop, the limits of time and the rule for poison", async () => {
+  test("is left by a take-over, a stop, the limits of time and the rule for poison", async () => {
     const { executions } = stores;
     const others = await Promise.all([begin("a"), begin("a"), begin("a"), begin("a")]);
     for (const { claim } of others) await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
@@ -264,7 +264,7 @@ describe("a response", () => {
     expect(await getResult(taken ?? "")).toEqual({ state: "RUNNING", ...answer });
   });
 
-  it("is there at once where the journal begins with its node's record", async () => {
+  test("is there at once where the journal begins with its node's record", async () => {
     const execution = tenant.newExecution();
     const flushes = [
       { index: 0, runs: [nodeRun("1")] },
@@ -274,7 +274,7 @@ describe("a response", () => {
     expect(await getResult(execution.id)).toEqual({ state: "QUEUED", ...answer });
   });
 
-  it("never changes, whatever a statement says: a process of an earlier version writes null over it", async () => {
+  test("never changes, whatever a statement says: a process of an earlier version writes null over it", async () => {
     const { execution, claim } = await begin("a");
     await stores.executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
     const update = stores.db.updateTable("execution").set({ response: null, status_code: null });
@@ -282,7 +282,7 @@ describe("a response", () => {
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING", ...answer });
   });
 
-  it("is made up for by an upgrade, where a release before the rule let an execution sleep without one", async () => {
+  test("is made up for by an upgrade, where a release before the rule let an execution sleep without one", async () => {
     const { workflowId, actor } = tenant;
     const definition = '{"nodes":[{"id":"1","name":"R","response":{"data":"1"}}]}';
     const number = await stores.workflows.publish(actor, { action: "PUBLISH", workflowId, definition, revision: 0 });
@@ -302,12 +302,12 @@ describe("a response", () => {
       const rows = stores.db.selectFrom("execution_claim").select(["wake_time", isSoon]);
       return (await rows.where("execution_id", "in", ids).execute()).map((row) => [row.isSoon, row.wake_time === null]);
     };
-    await (await migrations.getMigrations())["0024-wake-for-responses"]?.up(stores.db);
+    await upgrades["0024-wake-for-responses"]?.up(stores.db);
     expect(await claims([woken])).toEqual([[true, true]]);
     expect(await claims(others)).toEqual(others.map(() => [false, false]));
   });
 
-  it("costs no statement of its own", async () => {
+  test("costs no statement of its own", async () => {
     const statements = await recordStatements(stores, async (db) => {
       const execution = tenant.newExecution();
       const { organizationId, environmentId } = tenant;
@@ -332,7 +332,7 @@ async function takeOver(executionId: string): Promise<void> {
 }
 
 describe("a write whose answer was lost", () => {
-  it("can be repeated: what had been committed is recognised", async () => {
+  test("can be repeated: what had been committed is recognised", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
     await executions.begin(execution, { owner: "a" });
@@ -352,7 +352,7 @@ describe("a write whose answer was lost", () => {
 });
 
 describe("a process that lost an execution", () => {
-  it("changes nothing of it, and learns that", async () => {
+  test("changes nothing of it, and learns that", async () => {
     const { executions, leases } = stores;
     const { execution, claim } = await begin("a");
     await leases.drop("a");
@@ -369,7 +369,7 @@ describe("a process that lost an execution", () => {
     expect(await getResult(execution.id)).toEqual(errored);
   });
 
-  it("is told apart from the owner by each of owner, epoch and environment", async () => {
+  test("is told apart from the owner by each of owner, epoch and environment", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
     const before = await snapshot(execution.id);
@@ -380,7 +380,7 @@ describe("a process that lost an execution", () => {
     expect(await snapshot(execution.id)).toEqual(before);
   });
 
-  it("hands over everything that it was told is kept, even what it writes at that moment", async () => {
+  test("hands over everything that it was told is kept, even what it writes at that moment", async () => {
     const { executions, leases } = stores;
     const begun = await Promise.all(Array.from({ length: 20 }, () => begin("a")));
     await leases.drop("a");
@@ -406,7 +406,7 @@ describe("a process that lost an execution", () => {
 });
 
 describe("a claim", () => {
-  it("takes the oldest that are due, at most as many as asked for", async () => {
+  test("takes the oldest that are due, at most as many as asked for", async () => {
     const { executions, db } = stores;
     const queued = [];
     for (let count = 0; count < 4; count += 1) {
@@ -425,7 +425,7 @@ describe("a claim", () => {
     expect(await claimIds("a")).toEqual([]);
   });
 
-  it("takes the others where one cannot be read, and tells of that one", async () => {
+  test("takes the others where one cannot be read, and tells of that one", async () => {
     const { executions, db } = stores;
     const ids: string[] = [];
     for (let count = 0; count < 3; count += 1) {
@@ -447,7 +447,7 @@ describe("a claim", () => {
     expect(unread).toEqual([[claim, expect.any(SyntaxError)]]);
   });
 
-  it("takes all that can be read where the database cannot read one of them", async () => {
+  test("takes all that can be read where the database cannot read one of them", async () => {
     const { executions, db } = stores;
     const ids: string[] = [];
     for (let count = 0; count < 3; count += 1) {
@@ -481,7 +481,7 @@ describe("a claim", () => {
     }
   });
 
-  it("knows how large a journal is before it reads any that is large, and reads it a part at a time", async () => {
+  test("knows how large a journal is before it reads any that is large, and reads it a part at a time", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
     const large = { ...nodeRun("x"), output: json(JSON.stringify("x".repeat(900_000))) };
@@ -499,7 +499,7 @@ describe("a claim", () => {
     expect(statements.filter((statement) => statement.sql.includes("journal")).length).toBe(3);
   });
 
-  it("is never given to two", async () => {
+  test("is never given to two", async () => {
     const { executions } = stores;
     const begun = Array.from({ length: 60 }, () => tenant.newExecution());
     await Promise.all(begun.map((execution) => executions.begin(execution)));
@@ -516,7 +516,7 @@ describe("a claim", () => {
     expect(taken.toSorted()).toEqual(begun.map(({ id }) => id).toSorted());
   });
 
-  it("takes over from an owner whose lease ended or is missing, with what that owner wrote", async () => {
+  test("takes over from an owner whose lease ended or is missing, with what that owner wrote", async () => {
     const { executions, leases } = stores;
     const { execution, claim } = await begin("a");
     await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1"), nodeRun("2")] });
@@ -534,7 +534,7 @@ describe("a claim", () => {
     expect(third).toMatchObject({ id: execution.id, epoch: 3 });
   });
 
-  it("counts what was abandoned in its limit", async () => {
+  test("counts what was abandoned in its limit", async () => {
     const { executions } = stores;
     const abandoned = [tenant.newExecution(), tenant.newExecution()];
     for (const execution of abandoned) {
@@ -551,7 +551,7 @@ describe("a claim", () => {
 });
 
 describe("a release", () => {
-  it("puts what an owner holds back into the queue, and fences that owner", async () => {
+  test("puts what an owner holds back into the queue, and fences that owner", async () => {
     const { executions } = stores;
     const first = await begin("a");
     const second = await begin("a");
@@ -562,7 +562,7 @@ describe("a release", () => {
     expect((await claimIds("c")).toSorted()).toEqual([first.execution.id, second.execution.id].toSorted());
   });
 
-  it("queues again what an owner is found to have and not to run", async () => {
+  test("queues again what an owner is found to have and not to run", async () => {
     const { executions } = stores;
     const [running, stray, other] = [await begin("r"), await begin("r"), await begin("s")];
     const ids = [running, stray].map(({ execution }) => execution.id);

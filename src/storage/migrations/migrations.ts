@@ -1,53 +1,54 @@
-import type { Migration, MigrationProvider } from "kysely/migration";
-import { firstTables } from "./0001-first-tables.ts";
-import { idempotencyKeys } from "./0002-idempotency-keys.ts";
-import { listExecutions } from "./0003-list-executions.ts";
-import { origins } from "./0004-origins.ts";
-import { runningTime } from "./0005-running-time.ts";
-import { sealKeys } from "./0006-seal-keys.ts";
-import { ownership } from "./0007-ownership.ts";
-import { tenants } from "./0008-tenants.ts";
-import { keyLife } from "./0009-key-life.ts";
-import { workflowLife } from "./0010-workflow-life.ts";
-import { draftTests } from "./0011-draft-tests.ts";
-import { fairQueue } from "./0012-fair-queue.ts";
-import { history } from "./0013-history.ts";
-import { draftRetention } from "./0014-draft-retention.ts";
-import { processNames } from "./0015-process-names.ts";
-import { keySecrets } from "./0016-key-secrets.ts";
-import { blame } from "./0017-blame.ts";
-import { journalHeads } from "./0018-journal-heads.ts";
-import { dueTimes } from "./0020-due-times.ts";
-import { dayBytes } from "./0021-day-bytes.ts";
-import { lossTimes } from "./0022-loss-times.ts";
-import { earlyResponses } from "./0023-early-responses.ts";
-import { wakeForResponses } from "./0024-wake-for-responses.ts";
+/**
+ * The migrations: what brings the tables of a database up to date.
+ *
+ * A new database gets the baseline and is marked with all names, so that an earlier version knows its tables too. A
+ * database that has all squashed names gets the upgrades that it lacks. A released migration is not edited; a new one
+ * is added to `upgrades` and to the baseline, and the schema test compares both ways with `schema.sql`.
+ */
+import type { Migration } from "kysely/migration";
+import { baseline } from "./baseline.ts";
+import { upgrades } from "./upgrades.ts";
 
-/** All migrations by name, in the order of their names. A released one is never edited. */
-export const migrations: MigrationProvider = {
-  getMigrations: async (): Promise<Record<string, Migration>> => ({
-    "0001-first-tables": firstTables,
-    "0002-idempotency-keys": idempotencyKeys,
-    "0003-list-executions": listExecutions,
-    "0004-origins": origins,
-    "0005-running-time": runningTime,
-    "0006-seal-keys": sealKeys,
-    "0007-ownership": ownership,
-    "0008-tenants": tenants,
-    "0009-key-life": keyLife,
-    "0010-workflow-life": workflowLife,
-    "0011-draft-tests": draftTests,
-    "0012-fair-queue": fairQueue,
-    "0013-history": history,
-    "0014-draft-retention": draftRetention,
-    "0015-process-names": processNames,
-    "0016-key-secrets": keySecrets,
-    "0017-blame": blame,
-    "0018-journal-heads": journalHeads,
-    "0020-due-times": dueTimes,
-    "0021-day-bytes": dayBytes,
-    "0022-loss-times": lossTimes,
-    "0023-early-responses": earlyResponses,
-    "0024-wake-for-responses": wakeForResponses,
-  }),
+/** Chooses the migrations of a database, by name, from the names of those that it has run. Throws where there is no way. */
+export type MigrationsFor = (done: readonly string[]) => Readonly<Record<string, Migration>>;
+
+/** The names whose steps are kept in the baseline alone. */
+const squashed = [
+  "0001-first-tables",
+  "0002-idempotency-keys",
+  "0003-list-executions",
+  "0004-origins",
+  "0005-running-time",
+  "0006-seal-keys",
+  "0007-ownership",
+  "0008-tenants",
+  "0009-key-life",
+  "0010-workflow-life",
+  "0011-draft-tests",
+  "0012-fair-queue",
+  "0013-history",
+  "0014-draft-retention",
+  "0015-process-names",
+];
+
+const nothing: Migration = { up: async () => {} };
+
+/** All names, in order. */
+export const migrationNames: readonly string[] = [...squashed, ...Object.keys(upgrades)];
+
+export const migrationsFor: MigrationsFor = (done) => {
+  const problem = findUpgradeProblem(done);
+  if (problem !== undefined) throw new Error(problem);
+  const marks = Object.fromEntries(migrationNames.map((name) => [name, nothing]));
+  return done.length === 0 ? { ...marks, "0001-first-tables": baseline } : { ...marks, ...upgrades };
 };
+
+/** Finds why this version cannot bring a database up to date that has run these migrations; undefined where it can. */
+export function findUpgradeProblem(done: readonly string[]): string | undefined {
+  const missing = squashed.filter((name) => !done.includes(name));
+  if (done.length === 0 || missing.length === 0) return undefined;
+  return (
+    `the database's tables are older than this version can upgrade (${missing.join(", ")} missing): ` +
+    "start the version of commit 25bff98 on the database once, stop it, and then start this version"
+  );
+}

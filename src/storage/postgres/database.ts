@@ -8,11 +8,11 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Kysely, PostgresDialect, type PostgresPool, sql } from "kysely";
-import { type Migration, type MigrationProvider, Migrator } from "kysely/migration";
+import { type Migration, Migrator } from "kysely/migration";
 import type { Logger } from "pino";
 import { Callers } from "../../domain/callers.ts";
 import type { Service } from "../../domain/service.ts";
-import { migrations as ownMigrations } from "../migrations/migrations.ts";
+import { type MigrationsFor, migrationsFor } from "../migrations/migrations.ts";
 import { isUnavailable } from "./database-errors.ts";
 import { type DatabaseConnection, Pool } from "./pool.ts";
 import type { Tables } from "./tables.ts";
@@ -24,7 +24,7 @@ export type DatabaseOptions = {
   /** Connections at a time, beside those of the lease and of look-ups; 10 where it is not set. */
   readonly poolMax?: number;
   /** What brings its tables up to date; the migrations of this version where it is not set. */
-  readonly migrations?: MigrationProvider;
+  readonly migrations?: MigrationsFor;
 };
 
 /** The oldest Postgres that is supported, as `server_version_num` counts. */
@@ -153,10 +153,11 @@ export class Database implements Service {
    * missing below one of theirs.
    */
   async #listMigrations(): Promise<Record<string, Migration>> {
-    const { log, migrations = ownMigrations } = this.#options;
-    const own = await migrations.getMigrations();
+    const { log, migrations = migrationsFor } = this.#options;
     const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(this.db);
-    const later = rows.map(({ name }) => name).filter((name) => !Object.hasOwn(own, name));
+    const done = rows.map(({ name }) => name);
+    const own = migrations(done);
+    const later = done.filter((name) => !Object.hasOwn(own, name));
     if (later.length > 0) log.warn({ migrations: later }, "a later version has brought the database up to date");
     return { ...Object.fromEntries(later.map((name) => [name, { up: async () => {} }])), ...own };
   }
