@@ -115,8 +115,8 @@ describe.skipIf(process.platform !== "linux")("a process that was started plainl
     for (let round = 0; round < 4; round += 1) await Promise.all(Array.from({ length: 12 }, send));
     await agent.close();
     await eventually(async () => expect(await rss()).toBeLessThan(before + (peak - before) / 4), {
-      timeout: 60_000,
-      interval: 200,
+      withinMs: 60_000,
+      everyMs: 200,
     });
     expect(peak).toBeGreaterThan(before + 16 * 1024);
     expect(await server.end("SIGTERM")).toBe(0);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "./support/eventually.ts";
 
 const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "..");
@@ -148,7 +149,7 @@ describe("the README can be followed", () => {
     const call = fetch(`${url}/api/v1/workflow/slow-task/execute`, { method: "POST", headers });
     const list = `${url}/api/v1/execution?workflow=slow-task`;
     const isUnderWay = async () => (await (await fetch(list, { headers })).text()).includes('"id"');
-    while (!(await isUnderWay())) await new Promise((done) => setTimeout(done, 20));
+    await until("the call is under way", isUnderWay);
     const ended = once(service, "exit");
     service.kill("SIGTERM");
     const reply = await call;

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { until } from "./support/eventually.ts";
 import { productionKey, putWorkflow, testKey } from "./support/flowcall.ts";
 import { createExampleDatabase, type TestDatabase } from "./support/postgres.ts";
 import { makeDataDir, type ServerProcess, startServerProcess } from "./support/server-process.ts";
@@ -46,11 +47,6 @@ async function accept(url: string, workflow = "slow-task"): Promise<string> {
   return execution_id;
 }
 
-/** Looks until the database says it: the only clock that both processes share. */
-async function until(isSo: () => Promise<boolean>): Promise<void> {
-  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 50));
-}
-
 async function countRows(sql: string): Promise<number> {
   const { rows } = await database.query(`select count(*)::int as count from ${sql}`);
   return Number(rows[0]?.["count"]);
@@ -77,7 +73,9 @@ describe("a process that is killed loses nothing that it accepted", () => {
     expect(await countRows("execution_claim")).toBeGreaterThan(count / 4);
 
     const second = await start();
-    await until(async () => (await countRows("execution_claim")) === 0);
+    await until("no execution goes on", async () => (await countRows("execution_claim")) === 0, {
+      withinMs: 60_000,
+    });
     const answers = await Promise.all(
       ids.map(async (id) => (await fetch(`${second.url}/api/v1/execution/${id}/response`, { headers })).json()),
     );
@@ -114,13 +112,11 @@ describe("a process that is killed loses nothing that it accepted", () => {
     await putWorkflow(url, { alias: "long-task", definition });
     await accept(url, "long-task");
     const ended = end("SIGTERM");
-    await until(
-      async () =>
-        !(await fetch(`${url}/readyz`).then(
-          ({ ok }) => ok,
-          () => false,
-        )),
-    );
+    const isReady = () =>
+      fetch(`${url}/readyz`)
+        .then(({ ok }) => ok)
+        .catch(() => false);
+    await until("it stops to be ready", async () => !(await isReady()));
     process.kill(pid, "SIGTERM");
     expect(await ended).toBe(1);
     server = undefined;

@@ -12,6 +12,7 @@ import { type Environment, readConfig } from "../src/config.ts";
 import { readVersion } from "../src/process/version.ts";
 import { welcome } from "../src/process/welcome.ts";
 import { examplesDir } from "../src/setup/load-examples.ts";
+import { until } from "./support/eventually.ts";
 import { testKey } from "./support/flowcall.ts";
 import { freePort } from "./support/nginx.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
@@ -252,9 +253,8 @@ async function statusOf(url: string): Promise<number> {
   return (await fetch(url)).status;
 }
 
-/** Asks until the answer is as expected; the test's own time limit ends it otherwise. */
 async function untilStatus(url: string, status: number): Promise<void> {
-  while ((await statusOf(url)) !== status) await new Promise((done) => setTimeout(done, 20));
+  await until(`${url} answers ${status}`, async () => (await statusOf(url)) === status);
 }
 
 describe("a database that is away", () => {
@@ -274,7 +274,7 @@ describe("a database that is away", () => {
     });
     const app = new App({ config, log });
     const started = app.start();
-    while (!lines.some((line) => line.includes("waiting for it"))) await new Promise((done) => setTimeout(done, 20));
+    await until("the log says that it waits", () => lines.some((line) => line.includes("waiting for it")));
     // A proxy meets a refused connection, and loses nothing.
     const early = await fetch(`http://127.0.0.1:${port}/readyz`).catch((error: unknown) => error);
     expect(early).toMatchObject({ cause: { code: "ECONNREFUSED" } });

@@ -4,6 +4,7 @@ import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
 import {
   account,
@@ -51,12 +52,7 @@ async function ask(method: DescMethodUnary, fields: JsonObject, key: string) {
 
 /** Asks until a key is refused as one that is not known. */
 async function untilRefused(key: string): Promise<void> {
-  for (;;) {
-    const { reason } = await ask(listWorkflows, {}, key);
-    if (reason === "INVALID_API_KEY") return;
-    expect(reason).toBeUndefined();
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await eventually(async () => expect((await ask(listWorkflows, {}, key)).reason).toBe("INVALID_API_KEY"));
 }
 
 test("a key is shown once, works, and is known by its beginning afterwards, alike on every protocol", async () => {

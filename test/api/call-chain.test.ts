@@ -1,5 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { until } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { account } from "./execution-calls.ts";
 
@@ -46,7 +47,7 @@ async function send(path: string, headers: Readonly<Record<string, string>> = {}
 async function countOf(alias: string): Promise<number> {
   const count = async (from: string) =>
     Number((await flowcall.database.query(`select count(*)::int as count from ${from}`)).rows[0]?.["count"]);
-  while ((await count("execution_claim")) > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  await until("no execution goes on", async () => (await count("execution_claim")) === 0);
   return await count(`execution join workflow on workflow.id = execution.workflow_id where alias = '${alias}'`);
 }
 

@@ -67,7 +67,7 @@ describe("credentials go in and never come out, alike on every protocol", () => 
     await calls.checkRefused(putConnection, large, tooLarge);
   });
 
-  test("and end with their account", async () => {
+  test("credentials are deleted with their account", async () => {
     const account_id = "ending@acme.io";
     await calls.ask(putLinkedAccount, { account_id });
     await calls.ask(putConnection, { account_id, slug: "asana", credentials: secrets });

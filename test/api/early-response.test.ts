@@ -2,6 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
 import { account, type ExecutionCalls, executionCalls } from "./execution-calls.ts";
 import { typeOf, watchProtocolsOf } from "./watch-protocols.ts";
@@ -157,12 +158,11 @@ test("the URL of a workflow is below the one that callers are told to use", asyn
 });
 
 async function idOfTag(tag: string): Promise<string> {
-  for (;;) {
+  return await eventually(async () => {
     const { rows } = await flowcall.database.query(`select id from execution where tag = '${tag}'`);
-    const [row] = rows;
-    if (row !== undefined) return String(row["id"]);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    expect(rows).toHaveLength(1);
+    return String(rows[0]?.["id"]);
+  });
 }
 
 test("what was slept through began when it began, and says how long it took", async () => {

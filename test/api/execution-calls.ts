@@ -1,6 +1,7 @@
 import type { DescMethodUnary, JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { expect } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { until } from "../support/eventually.ts";
 import { testKey } from "../support/flowcall.ts";
 import { type ApiAnswer, protocolsOf } from "./protocols.ts";
 
@@ -71,9 +72,7 @@ export function executionCalls(url: string) {
 
     /** Asks again until the answer is as wanted: the only way to learn of what goes on in the service. */
     until: async (method: DescMethodUnary, fields: JsonObject, wanted: JsonObject): Promise<void> => {
-      while (!matches((await ask(method, fields)).message, wanted)) {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
+      await until(JSON.stringify(wanted), async () => matches((await ask(method, fields)).message, wanted));
     },
   };
 }

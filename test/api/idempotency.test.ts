@@ -237,7 +237,7 @@ describe("a repeat is answered as the first call was, whatever has become of the
     expect((await call(request)).reason).toBe(reason);
   });
 
-  test("and a call of a deleted workflow by its alias is not known again", async () => {
+  test("a repeat by the alias of a deleted workflow is refused, since the alias finds nothing", async () => {
     const alias = `repeated-${newKey()}`;
     const workflow = await putWorkflow(flowcall.url, { alias, definition: echoDefinition("1") });
     const request = execute({ workflow: alias, payload, idempotency_key: newKey() });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { serve } from "../engine/http/outside.ts";
+import { eventually, until } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { hourInSlot } from "../support/hour-long.ts";
 import { account, aTime, type ExecutionCalls, executionCalls, payload } from "./execution-calls.ts";
@@ -110,11 +111,11 @@ describe("a stop", () => {
       const running = await at.start({ workflow: "seconds" });
       const asked = { workflow: "create-task", linked_account_id: account, payload, sync_execution: true };
       const waiting = at.ask(executeWorkflow, asked);
-      let id: unknown;
-      while (id === undefined) {
+      const id = await eventually(async () => {
         const { rows } = await single.database.query("select id from execution where type = 'SYNC'");
-        id = rows[0]?.["id"];
-      }
+        expect(rows).toHaveLength(1);
+        return rows[0]?.["id"];
+      });
       await at.ask(stopExecution, { execution_id: String(id) });
       expect(await waiting).toMatchObject({
         status: 500,
@@ -139,7 +140,7 @@ describe("a stop", () => {
       await putWorkflow(single.url, { alias: "once", definition: { nodes, edges: [{ source: "1", target: "2" }] } });
       const url = `http://127.0.0.1:${upstream.port}/`;
       const execution_id = await at.start({ workflow: "once", payload: { url } });
-      while (upstream.requests.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      await until("the request is sent", () => upstream.requests.length > 0);
       expect((await at.ask(getNodeRun, { execution_id, node_id: "2" })).reason).toBe("RESOURCE_NOT_FOUND");
       await at.ask(stopExecution, { execution_id });
       const unknown = { node_id: "2", state: "ERRORED", error: { reason: "OUTCOME_UNKNOWN" } };

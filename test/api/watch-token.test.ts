@@ -103,7 +103,7 @@ describe("a watch token reads the events of its execution with nothing but a URL
     expect(headers.get("referrer-policy")).toBe("no-referrer");
   });
 
-  test("and every protocol makes one, for 15 minutes where it is not said for how long", async () => {
+  test("every protocol makes one, for 15 minutes where it is not said for how long", async () => {
     const { protocols } = calls;
     for (const { call } of protocols) {
       const { message } = await call({ method: createWatchToken, fields: { execution_id: asleep }, key: testKey });

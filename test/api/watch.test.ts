@@ -315,7 +315,7 @@ test("a reader that takes nothing for too long is cut, though it stays connected
       const watch = protocol.watch({ fields, key: testKey, signal: done.signal });
       expect((await watch.next()).value).toMatchObject({ accepted: {} });
       const next = { fields: { ...fields, last_event_id: told.at(-2)?.["id"] ?? "" } };
-      await eventually(async () => expect(await readAll(grpc, next)).toHaveLength(1), { timeout: 20_000 });
+      await eventually(async () => expect(await readAll(grpc, next)).toHaveLength(1), { withinMs: 20_000 });
     }
   } finally {
     done.abort();

@@ -134,7 +134,7 @@ describe("a workflow is rolled back", () => {
     });
   });
 
-  test("and its versions are listed newest first, a page at a time", async () => {
+  test("its versions are listed newest first, a page at a time", async () => {
     await overEach(async (call, alias, id) => {
       await publish(call, alias, "2");
       await publish(call, alias, "3");
@@ -236,7 +236,7 @@ describe("a draft is checked", () => {
     });
   });
 
-  test("and so is a definition of no workflow, which nothing is kept of", async () => {
+  test("a definition of no workflow is checked too, and nothing of it is kept", async () => {
     await overEach(async (call) => {
       const listed = messageOf(await call("listWorkflows", { slug: "asana" }));
       const definition = echoDefinition("1", { api_call: { payload: { customer: "ada" } } });
@@ -247,7 +247,7 @@ describe("a draft is checked", () => {
     });
   });
 
-  test("and one with hundreds of problems is refused with as many of them as a reply can carry", async () => {
+  test("a draft with hundreds of problems is refused with as many of them as a reply can carry", async () => {
     const nodes = Array.from({ length: 499 }, (_, index) => ({ id: `n${index}`, transform: { query: "1 +" } }));
     const edges = nodes.map(({ id }) => ({ source: "1", target: id }));
     const definition = { nodes: [{ id: "1", start: { api_call: {} } }, ...nodes], edges };

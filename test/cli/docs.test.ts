@@ -4,7 +4,6 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Methods } from "../../src/cli/api/methods.ts";
 import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
 import { FlowcallCommand } from "./flowcall-command.ts";
 
@@ -19,9 +18,6 @@ const commands = blocks.flatMap(({ language, text }, index) => {
   const next = blocks[index + 1];
   return language === "sh" ? [{ text, answer: next?.language === "sh" ? undefined : next }] : [];
 });
-
-const { all } = await Methods.load();
-const hasAccounts = ["PutLinkedAccount", "CreateApiKey"].every((name) => all.some((method) => method.name === name));
 
 let flowcall: Flowcall;
 let command: FlowcallCommand;
@@ -81,7 +77,6 @@ describe("docs/cli.md", () => {
     "its commands run, and print what stands below them: %#",
     { timeout: 60_000 },
     async ({ text, answer }) => {
-      if (/flowcall (account|key) /.test(text) && !hasAccounts) return;
       const path = `${join(command.home, "bin")}:${join(root, "node_modules/.bin")}:${process.env["PATH"]}`;
       const script = text.replaceAll("http://127.0.0.1:4180", flowcall.url);
       const env = command.environment({ PATH: path });

@@ -65,13 +65,13 @@ describe("a count runs the nodes as often as it says", () => {
     await checkFailure(workflow({ count: "{{event.body.n}}" }), "GROUP_COUNT_INVALID", message, { body: { n } });
   });
 
-  test("and has a limit, and begins nothing above it", async () => {
+  test("above its limit no iteration begins", async () => {
     const message = /10001 iterations.*at most 10000 \(limit groupIterationsMax\)/;
     const states = await checkFailure(workflow({ count: "10001" }), "GROUP_TOO_LARGE", message);
     expect(Object.keys(states)).toEqual(["start", "g"]);
   });
 
-  test("and has no item", async () => {
+  test("an iteration of a count has no item", async () => {
     const { group } = await check(workflow({ count: "1", output: '"{{node.g.body.array_item}}"' }), [null]);
     expect(group?.notes).toEqual(['"{{node.g.body.array_item}}" did not resolve.']);
   });
@@ -130,7 +130,7 @@ describe("break_when ends a Group after the iteration in which it holds", () => 
     expect(iterations.map(({ path, port }) => `${path} ${port}`)).toEqual(["g[0] each", "g[1] each", "g[2] next"]);
   });
 
-  test("and of no other one: the Groups behind have the iterations that it left", async () => {
+  test("the iterations that a break has left are there for the Groups behind", async () => {
     const nodes = [
       ...workflow({ count: "5", ...broken }),
       { id: "h", group: { count: "2", output: "1" } },

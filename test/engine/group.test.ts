@@ -44,7 +44,7 @@ async function checkFailure(
 }
 
 describe("a Group runs its nodes once for each item", () => {
-  test("and collects the outputs in the order of the items", async () => {
+  test("the outputs are collected in the order of the items", async () => {
     const query = '{"item": {{node.g.body.array_item.v}}, "at": {{node.g.body.iteration_count}}, "all": $count(items)}';
     const items = [{ v: "a" }, { v: "b" }, { v: "c" }];
     const { states } = await check([group(), inner(query)], items, [
@@ -57,7 +57,7 @@ describe("a Group runs its nodes once for each item", () => {
     );
   });
 
-  test("and gives the empty array for no items, and nulls without an output", async () => {
+  test("without items it gives the empty array, and nulls without an output", async () => {
     await check([group(), inner("1")], [], []);
     const silent = { id: "g", group: { array: "{{event.body.items}}" } };
     await check([silent, inner("1")], [1, 2], [null, null]);
@@ -115,7 +115,7 @@ describe("a Group runs its nodes once for each item", () => {
     expect(running).toEqual([3, 3, 1]);
   });
 
-  test("and 50 at a time where it does not say", async () => {
+  test("50 run at a time where it does not say", async () => {
     const wait = { id: "x", group_id: "g", delay: { seconds: "1" } };
     const { outcome, clock, stop } = begin([start, group(), wait, answer], edges, {
       body: { items: Array(80).fill(0) },
@@ -188,7 +188,7 @@ describe("a Group fails", () => {
     expect(states).not.toHaveProperty("g[4]/w");
   });
 
-  test("and stops only what runs beside the failure in its iteration", async () => {
+  test("a failure stops only what runs beside it in its iteration", async () => {
     const wait = { id: "w", group_id: "g", delay: { seconds: "5" } };
     const { outcome, clock, journal } = begin(
       [start, group(), broken("b"), wait, answer],

@@ -121,7 +121,7 @@ describe("the output is the answer", () => {
     expect(response).toEqual({ status: 200, body: "" });
   });
 
-  test("and bytes count as they are kept, in Base64", async () => {
+  test("bytes count towards its limit as they are kept, in Base64", async () => {
     const limits = { output: { bytesMax: 400, valuesMax: 100, depthMax: 5, keysMax: 100 } };
     const answer = (length: number) => ({ onRequest: script(text("x".repeat(length), {})), http: { answer: "BYTES" } });
     expect((await call({ ...answer(60), limits })).outcome.error).toBeUndefined();
@@ -359,7 +359,7 @@ describe("a node that sends at most once", () => {
     expect(requests).toHaveLength(1);
   });
 
-  test("and reaches nobody fails by that, since nothing was sent", async () => {
+  test("fails by a connection that it does not get, since nothing was sent", async () => {
     // Nothing can listen on port 1 unless this machine runs tcpmux.
     const http = { method: "POST", url: "http://127.0.0.1:1/" };
     const client = await startClient({ allow: "127.0.0.1" });

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, test } from "vitest";
 import { App } from "../../src/app.ts";
@@ -12,6 +11,7 @@ import { openLedger, type Query } from "./ledger.ts";
 import { Line } from "./line.ts";
 import { type OwnPostgres, startOwnPostgres } from "./own-postgres.ts";
 import { checkReplies } from "./replies.ts";
+import { until } from "./until.ts";
 
 const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
@@ -60,15 +60,10 @@ async function start(): Promise<App> {
   return started;
 }
 
-async function until(isSo: () => boolean | Promise<boolean>): Promise<number> {
-  const startTime = performance.now();
-  while (!(await isSo())) await pause(10);
-  return performance.now() - startTime;
-}
-
 /** Waits for the end of all, and holds every reply against it. */
 async function checkAll(clients: Clients): Promise<void> {
-  await until(async () => (await query("select from execution_claim limit 1")).rows.length === 0);
+  const isOver = async () => (await query("select from execution_claim limit 1")).rows.length === 0;
+  await until("no execution goes on", isOver);
   await checkReplies(query, clients);
 }
 
@@ -78,33 +73,33 @@ function print(what: string, times: Readonly<Record<string, number>>): void {
 }
 
 describe("a database that comes and goes", () => {
-  test("and crashes again and again: nothing is lost, nothing ends twice", async () => {
+  test("when it crashes again and again, nothing is lost and nothing ends twice", async () => {
     const { url } = await start();
     const clients = new Clients(url, 10);
     const times: Record<string, number> = {};
     for (let round = 0; round < 4; round += 1) {
       const before = clients.ids.size;
-      await until(() => clients.ids.size >= before + 30);
+      await until("30 more calls are answered", () => clients.ids.size >= before + 30);
       await postgres.crash();
-      times[`unreadyMs${round}`] = await until(async () => !(await isReady(url)));
-      times[`readyMs${round}`] = await until(() => isReady(url));
+      times[`unreadyMs${round}`] = await until("it is not ready", async () => !(await isReady(url)), { everyMs: 10 });
+      times[`readyMs${round}`] = await until("it is ready", () => isReady(url), { everyMs: 10 });
     }
     await clients.stop();
     await checkAll(clients);
     print("crashes", { ...times, calls: clients.replies.length });
   }, 90_000);
 
-  test("and ends every connection again and again: the process lives, and goes on at once", async () => {
+  test("when it ends every connection again and again, the process lives, and goes on at once", async () => {
     const { url } = await start();
     const clients = new Clients(url, 10);
     const end =
       "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
     for (let round = 0; round < 20; round += 1) {
       const before = clients.ids.size;
-      await until(() => clients.ids.size >= before + 5);
+      await until("5 more calls are answered", () => clients.ids.size >= before + 5);
       await query(end);
     }
-    const readyMs = await until(() => isReady(url));
+    const readyMs = await until("it is ready", () => isReady(url), { everyMs: 10 });
     await clients.stop();
     await checkAll(clients);
     const refused = clients.replies.filter(({ status }) => status === 503).length;

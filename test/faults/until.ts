@@ -1,30 +1,10 @@
-import assert from "node:assert/strict";
-import { setTimeout as pause } from "node:timers/promises";
+import { type Patience, until as untilWithin } from "../support/eventually.ts";
 
-/** Generous, since it only tells what is stuck from what is slow: a machine may be busy with much else. */
-const boundMs = 600_000;
-
-/**
- * Waits until something is so, and answers how many milliseconds that took. Throws when it does not become so: what is
- * waited for is stuck. A look that fails counts as no.
- */
+/** Waits as long as a case of full size may need, on a machine that is busy with much else. */
 export async function until(
   what: string,
-  isSo: () => boolean | Promise<boolean>,
-  { withinMs = boundMs, everyMs = 50 } = {},
+  holds: () => boolean | Promise<boolean>,
+  { withinMs = 600_000, everyMs = 50 }: Patience = {},
 ): Promise<number> {
-  const startTime = performance.now();
-  for (;;) {
-    if (await look(isSo)) return performance.now() - startTime;
-    assert.ok(performance.now() - startTime < withinMs, `after ${withinMs} ms still waiting for: ${what}`);
-    await pause(everyMs);
-  }
-}
-
-async function look(isSo: () => boolean | Promise<boolean>): Promise<boolean> {
-  try {
-    return await isSo();
-  } catch {
-    return false;
-  }
+  return await untilWithin(what, holds, { withinMs, everyMs });
 }

@@ -10,6 +10,7 @@ import { RequestError } from "../../src/domain/request-error.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 import { type OpenReply, openReply, readEvents, type SentEvent } from "../support/event-source.ts";
+import { until } from "../support/eventually.ts";
 import { type GatewayServer, serveHandler } from "./gateway-server.ts";
 import { madeService } from "./made-service.ts";
 
@@ -62,11 +63,6 @@ async function readAll({ body }: OpenReply): Promise<readonly SentEvent[]> {
   const events: SentEvent[] = [];
   for await (const event of readEvents(body)) events.push(event);
   return events;
-}
-
-/** Waits for a fact that shows within some turns of the event loop. */
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function aborted(signal: AbortSignal): Promise<unknown> {
@@ -168,7 +164,7 @@ describe.each(versions)("a method that streams, over HTTP/%s", (version) => {
       { clock },
     );
     const opening = server.open();
-    await until(() => clock.waiting === 1);
+    await until("a wait on the clock", () => clock.waiting === 1, { everyMs: 1 });
     clock.advance(defaultLimits.eventOpenMs);
     const { status, body } = await opening;
     expect(status).toBe(200);
@@ -176,7 +172,7 @@ describe.each(versions)("a method that streams, over HTTP/%s", (version) => {
     const next = async (): Promise<SentEvent | undefined> => (await events.next()).value;
     expect(await next()).toEqual({ comment: "" });
     for (const _ of [1, 2]) {
-      await until(() => clock.waiting === 1);
+      await until("a wait on the clock", () => clock.waiting === 1, { everyMs: 1 });
       clock.advance(defaultLimits.eventCommentMs - 1);
       clock.advance(1);
       expect(await next()).toEqual({ comment: "" });

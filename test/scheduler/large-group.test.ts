@@ -45,7 +45,7 @@ test("a Group of 10,000 iterations is recorded whole, in flushes of a bounded si
       expect(status).toBe(ExecutionResult_Status.COMPLETED);
       expect(response).toMatchObject({ kind: { value: 9_999 } });
     },
-    { timeout: 50_000, interval: 100 },
+    { withinMs: 50_000, everyMs: 100 },
   );
   const { rows } = await flowcall.database.query(
     `select sum(json_array_length(entries::json))::int as entries, max(length(entries)) as chars, count(*)::int as flushes

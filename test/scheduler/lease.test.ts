@@ -7,6 +7,7 @@ import { Lease } from "../../src/scheduler/process/lease.ts";
 import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
 import { Line } from "../faults/line.ts";
+import { until } from "../support/eventually.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 const log = pino({ level: "silent" });
@@ -40,22 +41,18 @@ afterAll(async () => {
   await postgres.drop();
 });
 
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 test("a process that has just begun judges who lives; after a break, its session's too, only when all had time to renew", async () => {
   expect(lease.isSteady()).toBe(true);
   await postgres.query("select pg_terminate_backend(session_pid) from lease");
-  await until(() => !lease.isSteady());
-  await until(() => lease.isFresh() && lease.isHeld());
+  await until("others may no longer be judged", () => !lease.isSteady());
+  await until("the lease is renewed", () => lease.isFresh() && lease.isHeld());
   expect(lease.isSteady()).toBe(false);
-  await until(() => lease.isSteady());
+  await until("others may be judged again", () => lease.isSteady());
 });
 
 test("a process that cannot renew its lease takes it for lost before others do, and holds it again when it is renewed", async () => {
   await line.set("silent");
-  await until(() => !lease.isHeld());
+  await until("the lease is lost", () => !lease.isHeld());
   const { rows } = await postgres.query("select expire_time > now() as is_alive from lease");
   expect(rows).toEqual([{ is_alive: true }]);
   const held = lease.whenHeld();

@@ -209,7 +209,7 @@ describe("what is recorded", () => {
     slow.close();
   });
 
-  test("and not committed is handed over for the commit of the end, and no timer is left", async () => {
+  test("is handed over for the commit of the end where it is not yet committed, and no timer is left", async () => {
     journal.open();
     journal.record(nodeRun("1"));
     await advance(250);

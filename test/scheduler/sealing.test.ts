@@ -39,7 +39,7 @@ describe("what a node hides", () => {
     expect(withoutHidden(run)).not.toHaveProperty("sealed");
   });
 
-  test("and only that: other runs are kept as they are", () => {
+  test("what other nodes give is kept as it is", () => {
     const { is_hidden, ...shown } = run;
     expect([sealRun(shown, sealing.createKey(executionId)), withoutHidden(shown)]).toEqual([shown, shown]);
   });

@@ -47,7 +47,7 @@ describe("an execution that waits for a time", () => {
       async () => {
         expect(await states()).toEqual(Array(3).fill({ state: "COMPLETED", owner: null, is_waiting: null }));
       },
-      { timeout: 20_000, interval: 100 },
+      { withinMs: 20_000, everyMs: 100 },
     );
   });
 

@@ -184,9 +184,9 @@ test("500 watchers of executions in which nothing happens cost a few statements 
   );
   await eventually(() => expect(facts).toHaveLength(500));
   const joined = statements;
-  await eventually(() => expect(statements).toBeGreaterThan(joined + 1), { timeout: 20_000 });
+  await eventually(() => expect(statements).toBeGreaterThan(joined + 1));
   const [before, started] = [statements, performance.now()];
-  await eventually(() => expect(statements).toBeGreaterThanOrEqual(before + 3), { timeout: 20_000 });
+  await eventually(() => expect(statements).toBeGreaterThanOrEqual(before + 3));
   expect((statements - before) / ((performance.now() - started) / 1_000)).toBeLessThan(5);
   gone.abort();
   await Promise.all(watches);

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AuditFilter } from "../../src/domain/audit.ts";
 import { pageTokenOf } from "../../src/storage/postgres/page-token.ts";
 import { AuditStore } from "../../src/storage/tenants/audit-store.ts";
@@ -47,14 +47,14 @@ async function readPages(filter: Omit<AuditFilter, "environmentId">, pageSize: n
   return { lengths, found: ids.size };
 }
 
-it("a list holds each of those that are meant once, and goes on where a page looked through its part in vain", async () => {
+test("a list holds each of those that are meant once, and goes on where a page looked through its part in vain", async () => {
   expect(await readPages({}, 10_000)).toEqual({ lengths: [10_000, 10_000, 5_000], found: count });
   expect(await readPages({ ...rare }, 200)).toEqual({ lengths: [200, 50], found: 250 });
   const none = { resource: "workflow/often", action: "ROTATE" } as const;
   expect(await readPages(none, 50)).toEqual({ lengths: [0, 0, 0], found: 0 });
 });
 
-it("a page reads itself and one row more where one index leads to it, and else at most what is looked through", async () => {
+test("a page reads itself and one row more where one index leads to it, and else at most what is looked through", async () => {
   const { environmentId } = tenant;
   const pageRows = 51;
   const scannedRows = 10_000;

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { pino } from "pino";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
 import { createTenant, nodeRun, openStores, readJournal, type Stores, type Tenant, takeUp } from "./fixture.ts";
@@ -52,7 +52,7 @@ function claimOf(executionId: string, owner: string, epoch: number) {
 }
 
 describe("an execution whose owners are lost again and again", () => {
-  it("is tried alone, the newest first, and one at a time over all owners", async () => {
+  test("is tried alone, the newest first, and one at a time over all owners", async () => {
     const ids = await beginAbandoned(3);
     expect(await takeIds("b")).toEqual(ids.toSorted());
     await stores.leases.renew({ owner: "d", ms: 60_000 });
@@ -66,7 +66,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect(await takeIds("e")).toEqual([ids.toSorted()[1]]);
   });
 
-  it("is never tried by two, however many look at the same moment", async () => {
+  test("is never tried by two, however many look at the same moment", async () => {
     await beginAbandoned(8);
     await take("b");
     const owners = ["d", "e", "f", "g"];
@@ -75,7 +75,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect(taken.flat().length).toBe(1);
   });
 
-  it("takes the blame for its owner alone, and is ended after the fourth", async () => {
+  test("takes the blame for its owner alone, and is ended after the fourth", async () => {
     const [suspect = "", ...innocent] = (await beginAbandoned(3)).toSorted().toReversed();
     // One was lost before.
     await sql`update execution_claim set losses = 1 where execution_id = ${suspect}`.execute(stores.db);
@@ -92,7 +92,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect((await losses()).has(suspect)).toBe(false);
   });
 
-  it("counts on although its journal grows or it waits, and begins anew when it has run long, and when its owner stops in peace", async () => {
+  test("counts on although its journal grows or it waits, and begins anew when it has run long, and when its owner stops in peace", async () => {
     const ids = await beginAbandoned(4);
     await take("c");
     const [grown = "", long = "", asleep = "", other = ""] = ids;
@@ -116,7 +116,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect([...(await losses()).values()]).toEqual([0, 0, 0, 0]);
   });
 
-  it("is ended although it passes another wait in each life", async () => {
+  test("is ended although it passes another wait in each life", async () => {
     const [id = ""] = await beginAbandoned(1, "a");
     for (let epoch = 2; epoch <= 7; epoch += 1) {
       expect(await takeIds("b")).toEqual([id]);
@@ -131,7 +131,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect([...(await ended()).values()]).toMatchObject([{ error: { reason: "EXECUTION_POISONED" } }]);
   });
 
-  it("begins anew with a wait that ends ten minutes after the last loss, or later", async () => {
+  test("begins anew with a wait that ends ten minutes after the last loss, or later", async () => {
     const minutes = 60_000;
     for (const [lostBefore, waits, expected] of [
       [0, 9, 3],
@@ -148,7 +148,7 @@ describe("an execution whose owners are lost again and again", () => {
     }
   });
 
-  it("is tried for longer the next time, once it has stood a trial", async () => {
+  test("is tried for longer the next time, once it has stood a trial", async () => {
     const [id = ""] = await beginAbandoned(1);
     const trials: number[] = [];
     for (let count = 0; count < 3; count += 1) {
@@ -160,7 +160,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect(await losses()).toEqual(new Map([[id, 0]]));
   });
 
-  it("is a suspect, and never ended, where its claims are lost again and again", async () => {
+  test("is a suspect, and never ended, where its claims are lost again and again", async () => {
     const [id = ""] = await beginAbandoned(1, "a");
     for (const expected of [1, 2, 2, 2, 2]) {
       await stores.executions.releaseStrays({ owner: "a", ids: [id] });
@@ -170,7 +170,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect(await ended()).toEqual(new Map());
   });
 
-  it("counts no loss for what is deferred through no fault of its own", async () => {
+  test("counts no loss for what is deferred through no fault of its own", async () => {
     const [id = ""] = await beginAbandoned(1, "a");
     await sql`update execution_claim set losses = 3`.execute(stores.db);
     await stores.executions.defer({ ...claimOf(id, "a", 1), ms: 60_000 });
@@ -178,7 +178,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect(await takeIds("b")).toEqual([]);
   });
 
-  it("is put off for longer each time that it cannot be taken up, and then ended", async () => {
+  test("is put off for longer each time that it cannot be taken up, and then ended", async () => {
     const execution = tenant.newExecution();
     await stores.executions.begin(execution);
     const delays: number[] = [];
@@ -198,7 +198,7 @@ describe("an execution whose owners are lost again and again", () => {
 });
 
 describe("a repair", () => {
-  it("gives an unfinished execution a claim and removes the claim of one that is none, page by page", async () => {
+  test("gives an unfinished execution a claim and removes the claim of one that is none, page by page", async () => {
     await sql`truncate execution cascade`.execute(stores.db);
     const { executions, db } = stores;
     const ids = (await beginAbandoned(5, "a")).toSorted();
@@ -231,7 +231,7 @@ describe("what has begun", () => {
     },
   };
 
-  it.each(Object.entries(lose))("goes on before all that has not, %s", async (_, loseOwner) => {
+  test.each(Object.entries(lose))("goes on before all that has not, %s", async (_, loseOwner) => {
     const queued = [tenant.newExecution(), tenant.newExecution()];
     for (const execution of queued) await stores.executions.begin(execution, {});
     // It found a free slot while they were queued.
@@ -251,7 +251,7 @@ describe("after the database's clock was set", () => {
     return rows.map(({ ms }) => Math.round(ms / 1000));
   };
 
-  it("nobody is buried, and nothing has run too long, by a clock that says something else than it did", async () => {
+  test("nobody is buried, and nothing has run too long, by a clock that says something else than it did", async () => {
     await beginAbandoned(1, "a");
     await sql`update execution_claim set run_since = now() - interval '3 hours'`.execute(stores.db);
     for (const now of [Date.now() - hourMs, Date.now() + hourMs]) {
@@ -261,7 +261,7 @@ describe("after the database's clock was set", () => {
     expect((await stores.executions.listOwned("a")).length).toBe(1);
   });
 
-  it("who renewed a lease in what is the future now, and not again, is dead", async () => {
+  test("who renewed a lease in what is the future now, and not again, is dead", async () => {
     const [id] = await beginAbandoned(1, "a");
     await stores.leases.renew({ owner: "a", ms: hourMs });
     expect(await takeIds("b")).toEqual([]);
@@ -269,7 +269,7 @@ describe("after the database's clock was set", () => {
     expect(await takeIds("b")).toEqual([id]);
   });
 
-  it("sleepers are due as much earlier as it was set back, once, and others as they were", async () => {
+  test("sleepers are due as much earlier as it was set back, once, and others as they were", async () => {
     const ids = await beginAbandoned(3, "a");
     for (const [index, id] of ids.entries())
       await stores.executions.suspend({ ...claimOf(id, "a", 1), ms: (index + 1) * 10_000, wakeTime: 0 });
@@ -281,7 +281,7 @@ describe("after the database's clock was set", () => {
     expect(await dues()).toEqual([10, 15, 25]);
   });
 
-  it("sleepers wait for no longer than their whole time, where nobody knows by how much it was set back", async () => {
+  test("sleepers wait for no longer than their whole time, where nobody knows by how much it was set back", async () => {
     const [id = ""] = await beginAbandoned(1, "a");
     await stores.executions.suspend({ ...claimOf(id, "a", 1), ms: 10_000, wakeTime: 0 });
     await sql`update execution_claim set due_time = due_time + interval '1 day', due_set_time = now() + interval '1 day'`.execute(
@@ -291,7 +291,7 @@ describe("after the database's clock was set", () => {
     expect(await dues()).toEqual([10]);
   });
 
-  it("what runs has run for as long as it had", async () => {
+  test("what runs has run for as long as it had", async () => {
     await beginAbandoned(1, "a");
     await stores.executions.heedClock({ ms: -3 * hourMs, owner: "a" });
     await stores.executions.heedClock({ ms: hourMs, owner: "a" });
@@ -300,7 +300,7 @@ describe("after the database's clock was set", () => {
 });
 
 describe("an owner", () => {
-  it("is dead when its session is gone, though its lease runs on, unless it has only just renewed it", async () => {
+  test("is dead when its session is gone, though its lease runs on, unless it has only just renewed it", async () => {
     const [id] = await beginAbandoned(1, "a");
     const database = new Database({ connection: () => stores.connection, log: pino({ level: "silent" }) });
     const leases = new LeaseStore(database.leaseDb);
@@ -316,7 +316,7 @@ describe("an owner", () => {
     expect(await stores.db.selectFrom("lease").selectAll().execute()).toEqual([]);
   });
 
-  it("that names no session, as an earlier version does not, lives as long as its lease", async () => {
+  test("that names no session, as an earlier version does not, lives as long as its lease", async () => {
     const [id] = await beginAbandoned(1, "a");
     await stores.db.deleteFrom("lease").execute();
     const times = sql`now() + interval '1 minute', now() - interval '10 seconds'`;
@@ -326,7 +326,7 @@ describe("an owner", () => {
     expect(await takeIds("b")).toEqual([id]);
   });
 
-  it("that is dead is buried by one of many, and all that it held is freed", async () => {
+  test("that is dead is buried by one of many, and all that it held is freed", async () => {
     await beginAbandoned(20, "a");
     await stores.leases.renew({ owner: "a", ms: -1 });
     const owners = ["b", "c", "d", "e"];

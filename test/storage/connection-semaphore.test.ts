@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { pino } from "pino";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { newId } from "../../src/domain/id.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
 import { WorkflowStore } from "../../src/storage/workflows/workflow-store.ts";
@@ -61,7 +61,7 @@ async function read(organizationId: string): Promise<unknown> {
   return await database.callers.run(caller, () => stores.workflows.list({ environmentId: newId() }, { pageSize: 1 }));
 }
 
-it("an organisation's slow reads take half of what calls may have, and another's are answered meanwhile", async () => {
+test("an organisation's slow reads take half of what calls may have, and another's are answered meanwhile", async () => {
   readSlowly("greedy", 50);
   await eventually(async () => expect(await countSlow()).toBe(4));
   expect(await read("other")).toEqual({ workflows: [] });
@@ -71,7 +71,7 @@ it("an organisation's slow reads take half of what calls may have, and another's
   expect(await countSlow()).toBe(6);
 });
 
-it("the process's own work has connections however many organisations read slowly", async () => {
+test("the process's own work has connections however many organisations read slowly", async () => {
   for (let index = 0; index < 20; index += 1) readSlowly(`organisation ${index}`, 3);
   await eventually(async () => expect(await countSlow()).toBe(8));
   const owner = newId();
@@ -79,7 +79,7 @@ it("the process's own work has connections however many organisations read slowl
   expect(await countSlow()).toBe(8);
 });
 
-it("what calls share is sent as the process's own work, for whomever it is sent first", async () => {
+test("what calls share is sent as the process's own work, for whomever it is sent first", async () => {
   readSlowly("greedy", 50);
   await eventually(async () => expect(await countSlow()).toBe(4));
   const caller = { organizationId: "greedy", environmentId: "greedy" };
@@ -87,7 +87,7 @@ it("what calls share is sent as the process's own work, for whomever it is sent 
   expect(await database.callers.run(caller, () => stores.executions.getResult(query))).toBeUndefined();
 });
 
-it("one that waits has its turn long before all those of another that came earlier", async () => {
+test("one that waits has its turn long before all those of another that came earlier", async () => {
   readSlowly("greedy", 100);
   for (let index = 0; index < 8; index += 1) readSlowly(`organisation ${index}`, 1);
   await eventually(async () => expect(await countSlow()).toBe(8));
@@ -104,7 +104,7 @@ it("one that waits has its turn long before all those of another that came earli
   expect(ended.lastIndexOf("late")).toBeLessThan(50);
 });
 
-it("a connection that cannot be made is put back", async () => {
+test("a connection that cannot be made is put back", async () => {
   const absent = new Database({ connection: () => ({ host: "/nowhere" }), log: pino({ level: "silent" }) });
   const list = () => new WorkflowStore(absent.callsDb).list({ environmentId: newId() }, { pageSize: 1 });
   const caller = { organizationId: "one", environmentId: "one" };

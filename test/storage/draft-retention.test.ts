@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { newId } from "../../src/domain/id.ts";
 import { deleteKeptDrafts } from "../../src/storage/executions/execution-retention.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
@@ -81,7 +81,7 @@ async function sweep(limit = 100): Promise<number> {
 }
 
 describe("a draft that was kept for its tests", () => {
-  it("is deleted when it was saved anew and its executions are gone, and the current one is not", async () => {
+  test("is deleted when it was saved anew and its executions are gone, and the current one is not", async () => {
     const first = await save();
     await keep(first);
     await run(first, { isEnded: true });
@@ -96,7 +96,7 @@ describe("a draft that was kept for its tests", () => {
     expect(await stores.workflows.getVersion(tenant.environmentId, tenant.workflowId, 1)).toBe("{}");
   });
 
-  it("stays while a test runs, and while one that found it could still begin", async () => {
+  test("stays while a test runs, and while one that found it could still begin", async () => {
     const [idle, running] = [await save(), await save()];
     await stores.db
       .insertInto("workflow_version")
@@ -116,7 +116,7 @@ describe("a draft that was kept for its tests", () => {
     expect(await listKept()).toEqual([running]);
   });
 
-  it("goes with its workflow, the current one too", async () => {
+  test("goes with its workflow, the current one too", async () => {
     await keep(await save());
     const { actor, workflowId } = tenant;
     await age("draft_update_time");
@@ -126,14 +126,14 @@ describe("a draft that was kept for its tests", () => {
     expect(await sweep()).toBe(1);
   });
 
-  it("is looked for page by page, whose end need not be deleted", async () => {
+  test("is looked for page by page, whose end need not be deleted", async () => {
     for (let count = 0; count < 5; count += 1) await keep(await save());
     await age("draft_update_time");
     expect(await sweep(1)).toBe(4);
     expect(await listKept()).toHaveLength(1);
   });
 
-  it("is deleted without reading what else was run, however much that is", async () => {
+  test("is deleted without reading what else was run, however much that is", async () => {
     const versions = [await save()];
     await keep(versions[0] ?? 0);
     for (let count = 1; count < 10; count += 1) {

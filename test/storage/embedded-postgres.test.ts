@@ -20,7 +20,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { pino } from "pino";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
 import { databaseAccount } from "../../src/storage/embedded/os-user.ts";
 import { findPackage, installProgram, runProgram } from "../../src/storage/embedded/postgres-program.ts";
@@ -106,7 +106,7 @@ describe("with a folder used before", () => {
     await database.stop();
   });
 
-  it("keeps what was committed when its process is killed, and the left server gives way", async () => {
+  test("keeps what was committed when its process is killed, and the left server gives way", async () => {
     const { child, line } = await startChild(dataDir);
     await query(JSON.parse(line), "insert into kept values (2)");
     const left = await pidOf(dataDir);
@@ -118,7 +118,7 @@ describe("with a folder used before", () => {
     expect(await pidOf(dataDir)).not.toBe(left);
   });
 
-  it.skipIf(process.platform !== "linux")(
+  test.skipIf(process.platform !== "linux")(
     "ends the left server at once though the file that names it is lost",
     async () => {
       const { child } = await startChild(dataDir);
@@ -132,7 +132,7 @@ describe("with a folder used before", () => {
     },
   );
 
-  it("refuses a second process and leaves the first alone", async () => {
+  test("refuses a second process and leaves the first alone", async () => {
     const first = await start(dataDir);
     const pid = await pidOf(dataDir);
     const { line } = await startChild(dataDir);
@@ -143,7 +143,7 @@ describe("with a folder used before", () => {
     expect(await query(first.connection, "select 1 as one")).toEqual([{ one: 1 }]);
   });
 
-  it("starts although the pid file names a process that is dead or somebody else's", async () => {
+  test("starts although the pid file names a process that is dead or somebody else's", async () => {
     const stranger = spawn("sleep", ["60"], { uid: account.uid, gid: account.gid });
     children.push(stranger);
     const dead = spawn("true");
@@ -159,7 +159,7 @@ describe("with a folder used before", () => {
     expect(stranger.exitCode).toBeNull();
   });
 
-  it("is reached over its socket alone, by nobody but its user and us", async () => {
+  test("is reached over its socket alone, by nobody but its user and us", async () => {
     const { connection } = await start(dataDir);
     expect(await query(connection, "select current_setting('listen_addresses') as addresses")).toEqual([
       { addresses: "" },
@@ -170,7 +170,7 @@ describe("with a folder used before", () => {
     );
   });
 
-  it("sorts and stores text alike on every machine, and writes durably unless told otherwise", async () => {
+  test("sorts and stores text alike on every machine, and writes durably unless told otherwise", async () => {
     const { connection } = await start(dataDir, {});
     const rows = await query(
       connection,
@@ -180,7 +180,7 @@ describe("with a folder used before", () => {
     expect(rows).toEqual([{ locale: "C.UTF-8", encoding: "UTF8", fsync: "on", timezone: "UTC" }]);
   });
 
-  it("starts a server again that ends by itself", async () => {
+  test("starts a server again that ends by itself", async () => {
     const { connection } = await start(dataDir);
     const pid = await pidOf(dataDir);
     process.kill(pid, "SIGKILL");
@@ -188,7 +188,7 @@ describe("with a folder used before", () => {
     expect(await pidOf(dataDir)).not.toBe(pid);
   });
 
-  it("can be stopped twice, before a start and while it starts, and started again", async () => {
+  test("can be stopped twice, before a start and while it starts, and started again", async () => {
     const database = new EmbeddedPostgres({ dataDir, log });
     await database.stop();
     const starting = database.start();
@@ -201,7 +201,7 @@ describe("with a folder used before", () => {
     expect(() => database.connection).toThrow("not started");
   });
 
-  it("says which data it cannot read", async () => {
+  test("says which data it cannot read", async () => {
     const home = join(dataDir, "postgres");
     await rename(join(home, "data-18"), join(home, "data-17"));
     try {
@@ -213,7 +213,7 @@ describe("with a folder used before", () => {
 });
 
 describe("with a new folder", () => {
-  it("begins anew where a first start was killed half-way, and fits its socket's path into what a kernel takes", async () => {
+  test("begins anew where a first start was killed half-way, and fits its socket's path into what a kernel takes", async () => {
     const dataDir = join(root, "deep".repeat(40));
     await mkdir(join(dataDir, "postgres/data-18.new"), { recursive: true });
     await mkdir(join(dataDir, "postgres/program-18.4.0-beta.17.new"));
@@ -224,7 +224,7 @@ describe("with a new folder", () => {
     expect((await lstat(connection.host)).mode & 0o077).toBe(0);
   });
 
-  it("runs programs whose package is closed to the database's user and came without its links", async () => {
+  test("runs programs whose package is closed to the database's user and came without its links", async () => {
     const closed = join(root, "closed");
     await mkdir(closed, { mode: 0o700 });
     const packageFolder = join(closed, "package");
@@ -237,7 +237,7 @@ describe("with a new folder", () => {
     expect(program.majorVersion).toBe(18);
   });
 
-  it.runIf(isRoot)("names the folder that the database's user may not enter", async () => {
+  test.runIf(isRoot)("names the folder that the database's user may not enter", async () => {
     const closed = join(root, "for-root-only");
     await mkdir(closed, { mode: 0o700 });
     const message = await rejection(start(join(closed, "data")));
@@ -245,7 +245,7 @@ describe("with a new folder", () => {
     expect(message).toContain("FLOWCALL_DATABASE_URL");
   });
 
-  it.runIf(isRoot && canBeEntered())("runs for an ordinary user", async () => {
+  test.runIf(isRoot && canBeEntered())("runs for an ordinary user", async () => {
     const dataDir = join(root, "ordinary");
     await mkdir(dataDir);
     await chown(dataDir, 65534, 65534);
@@ -254,7 +254,7 @@ describe("with a new folder", () => {
     expect((await stat(join(dataDir, "postgres/data-18"))).uid).toBe(65534);
   });
 
-  it("says that there is no database for a machine", () => {
+  test("says that there is no database for a machine", () => {
     expect(() => findPackage({ platform: "sunos", arch: "sparc" })).toThrow("not made for every platform");
     expect(() => findPackage({ platform: "win32", arch: "x64" })).toThrow("Linux and macOS only");
   });

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { ExecutionFilter } from "../../src/domain/execution.ts";
 import { ExecutionReader } from "../../src/storage/history/execution-reader.ts";
 import { pageTokenOf } from "../../src/storage/postgres/page-token.ts";
@@ -59,7 +59,7 @@ async function fill({ environmentId, workflowId, linkedAccountId }: Tenant, coun
 }
 
 describe("a list of executions", () => {
-  it("shows each once while others are begun and ended between the pages, newest first", async () => {
+  test("shows each once while others are begun and ended between the pages, newest first", async () => {
     const tenant = await createTenant(stores);
     const { environmentId } = tenant;
     const ids: string[] = [];
@@ -78,7 +78,7 @@ describe("a list of executions", () => {
     expect(pages.ids).toEqual(order.rows.map(({ id }) => id).filter((id) => pages.ids.includes(id)));
   });
 
-  it("holds those that every filter means", async () => {
+  test("holds those that every filter means", async () => {
     const tenant = await createTenant(stores);
     const { environmentId, workflowId, linkedAccountId } = tenant;
     const queued = await begin(tenant, { tag: "blue" });
@@ -115,7 +115,7 @@ describe("a list of executions", () => {
     }
   });
 
-  it("leaves out payloads, responses and long errors", async () => {
+  test("leaves out payloads, responses and long errors", async () => {
     const tenant = await createTenant(stores);
     const { environmentId } = tenant;
     const message = "x".repeat(5_000);
@@ -126,7 +126,7 @@ describe("a list of executions", () => {
     for (const name of ["payload", "response", "error"]) expect(executions[0]).not.toHaveProperty(name);
   });
 
-  it("refuses a token that it did not give, and one that another list gave", async () => {
+  test("refuses a token that it did not give, and one that another list gave", async () => {
     const tenant = await createTenant(stores);
     const { environmentId } = tenant;
     await begin(tenant);
@@ -155,7 +155,7 @@ describe("a page costs the same wherever it is and whatever is meant", () => {
     await begin(tenant);
   });
 
-  it("looks through a bounded part, and a list with few of those that are meant goes on all the same", async () => {
+  test("looks through a bounded part, and a list with few of those that are meant goes on all the same", async () => {
     const { environmentId } = tenant;
     const none = await readPages({ environmentId, source: "RERUN" }, 50);
     expect(none).toEqual({ ids: [], lengths: [0, 0, 0] });
@@ -163,7 +163,7 @@ describe("a page costs the same wherever it is and whatever is meant", () => {
     expect([rare.ids.length, new Set(rare.ids).size, rare.lengths]).toEqual([250, 250, [200, 50]]);
   });
 
-  it("reads no more rows for a late page than for the first, on a table that grew unseen and on a known one", async () => {
+  test("reads no more rows for a late page than for the first, on a table that grew unseen and on a known one", async () => {
     await checkPlans();
     await sql`analyze`.execute(stores.db);
     await checkPlans();

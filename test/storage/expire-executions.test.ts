@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createTenant, json, nodeRun, openStores, type Stores, type Tenant, takeUp } from "./fixture.ts";
 
 const hourMs = 3_600_000;
@@ -51,7 +51,7 @@ async function stateOf(executionId: string): Promise<unknown> {
 }
 
 describe("an execution that runs for too long", () => {
-  it("is ended in the database, whoever has it, and its owner's later writes change nothing", async () => {
+  test("is ended in the database, whoever has it, and its owner's later writes change nothing", async () => {
     const [long, other] = [await begin("a"), await begin("b")];
     await age(hourMs + 1_000);
     const short = await begin("a");
@@ -65,7 +65,7 @@ describe("an execution that runs for too long", () => {
     expect(await expire({})).toEqual([]);
   });
 
-  it("is counted over all its owners, without the time in which nobody had it", async () => {
+  test("is counted over all its owners, without the time in which nobody had it", async () => {
     const execution = await begin("a");
     await age(hourMs / 2);
     await stores.executions.suspend({ ...execution, ms: 0, wakeTime: 0 });
@@ -80,7 +80,7 @@ describe("an execution that runs for too long", () => {
   });
 });
 
-it("an execution that is too old is ended while it waits", async () => {
+test("an execution that is too old is ended while it waits", async () => {
   const waiting = await begin("a");
   await stores.executions.suspend({ ...waiting, ms: hourMs, wakeTime: 0 });
   expect(await expire({ ageMs: 60_000 })).toEqual([]);
@@ -108,7 +108,7 @@ describe("executions that ended long ago", () => {
     return id;
   }
 
-  it("are deleted with their journals, a few at a time, and no others", async () => {
+  test("are deleted with their journals, a few at a time, and no others", async () => {
     const old = [await ended(3 * hourMs), await ended(3 * hourMs), await ended(3 * hourMs)];
     const young = await ended(hourMs);
     const running = await begin("a");

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import { begunRecord } from "../../src/domain/under-way.ts";
 import { ExecutionReader } from "../../src/storage/history/execution-reader.ts";
@@ -39,7 +39,7 @@ async function record({ hasHeads }: { readonly hasHeads: boolean }) {
   return execution;
 }
 
-it.each([{ hasHeads: true }, { hasHeads: false }])(
+test.each([{ hasHeads: true }, { hasHeads: false }])(
   "a journal of many pages is read by path, without the outputs of others (%o)",
   async ({ hasHeads }) => {
     const execution = await record({ hasHeads });
@@ -70,7 +70,7 @@ it.each([{ hasHeads: true }, { hasHeads: false }])(
   },
 );
 
-it("what ran is under way until its end is recorded, the execution ends, or another owner takes it over, and what waits waits on", async () => {
+test("what ran is under way until its end is recorded, the execution ends, or another owner takes it over, and what waits waits on", async () => {
   const execution = tenant.newExecution();
   const { id: executionId, organizationId, environmentId } = execution;
   const claim = { organizationId, environmentId, executionId, owner: "a" };
@@ -107,7 +107,7 @@ it("what ran is under way until its end is recorded, the execution ends, or anot
   expect((await underWay(true))?.length).toBe(1);
 });
 
-it("the records with notes are counted, those inside of Groups too, and no text that looks like one", async () => {
+test("the records with notes are counted, those inside of Groups too, and no text that looks like one", async () => {
   const execution = tenant.newExecution();
   const notes = ["a", "b"];
   const look = json(JSON.stringify({ a: ',"notes":[' }));
@@ -127,7 +127,7 @@ it("the records with notes are counted, those inside of Groups too, and no text 
   expect((await stores.reader.listNodeRuns(execution, 1_000_000))?.notedRuns).toBe(2);
 });
 
-it("an execution whose journal begins with many flushes has all of them, or is not begun", async () => {
+test("an execution whose journal begins with many flushes has all of them, or is not begun", async () => {
   const execution = tenant.newExecution();
   const flushes = ["1", "2", "3"].map((path, index) => ({ index, runs: [largeRun(path)] }));
   await stores.executions.begin(execution, { flushes });

@@ -1,7 +1,7 @@
-import { expect, it } from "vitest";
+import { expect, test } from "vitest";
 import { openStores } from "./fixture.ts";
 
-it("a lease is prolonged by its owner, and forgotten long after its end", async () => {
+test("a lease is prolonged by its owner, and forgotten long after its end", async () => {
   const { leases, db, close } = await openStores();
   await leases.renew({ owner: "dead", ms: -3_700_000 });
   await leases.renew({ owner: "a", ms: -3_700_000 });

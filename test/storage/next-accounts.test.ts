@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { AccountId, Full } from "../../src/storage/claims/next-accounts.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
 
@@ -44,7 +44,7 @@ async function turns(...query: Parameters<typeof find>) {
 }
 
 describe("the accounts that have something queued", () => {
-  it("come by turns, each once however much it has queued, those behind the last one first", async () => {
+  test("come by turns, each once however much it has queued, those behind the last one first", async () => {
     const several = { b: 50, a: 2, d: 1, c: 1, e: 1 };
     for (const [name, count] of Object.entries(several)) await queue(name, count);
     expect((await find(9)).accounts).toEqual(["a", "b", "c", "d", "e"].map((name) => account(name)));
@@ -55,7 +55,7 @@ describe("the accounts that have something queued", () => {
     expect(await turns(9, account("z"))).toEqual(["a", "b", "c", "d", "e"]);
   });
 
-  it("are passed over where nothing is due, or where they, their environment or their organisation may run no more", async () => {
+  test("are passed over where nothing is due, or where they, their environment or their organisation may run no more", async () => {
     for (const name of ["a", "b", "c"]) await queue(name);
     await putOff(await queue("d"));
     expect(await turns(9)).toEqual(["a", "b", "c"]);
@@ -66,7 +66,7 @@ describe("the accounts that have something queued", () => {
     expect(await turns(9, undefined, { ...nobody, organizationIds: [tenant.organizationId] })).toEqual([]);
   });
 
-  it("are found of each environment, however many of one are queued or sleep", async () => {
+  test("are found of each environment, however many of one are queued or sleep", async () => {
     const other = await createTenant(stores);
     await queue("other", 1, other);
     const many = Array.from({ length: 150 }, (_, index) => `a${String(index).padStart(3, "0")}`);
@@ -83,7 +83,7 @@ describe("the accounts that have something queued", () => {
     expect(await turns(16, first.passed[0])).toContain("z");
   });
 
-  it("are found behind many environments that have nothing due", async () => {
+  test("are found behind many environments that have nothing due", async () => {
     const { environmentId } = tenant;
     await queue("a");
     const ids = Array.from({ length: 130 }, (_, index) => index.toString(16).padStart(24, "0"));
@@ -112,7 +112,7 @@ describe("the accounts that have something queued", () => {
     expect({ accounts, next }).toEqual({ accounts: [{ ...account("a"), environmentId }], next: undefined });
   });
 
-  it("give of their oldest what their shares say, to two who ask at once each its own", async () => {
+  test("give of their oldest what their shares say, to two who ask at once each its own", async () => {
     const many = await queue("a", 6);
     const few = await queue("b", 1);
     const shares = [
@@ -124,7 +124,7 @@ describe("the accounts that have something queued", () => {
     expect(ids).toEqual([...many.slice(0, 4), ...few].toSorted());
   });
 
-  it("are counted each, and so are organisations, up to two", async () => {
+  test("are counted each, and so are organisations, up to two", async () => {
     await queue("a", 3);
     await queue("b");
     const { queued, organizations } = await stores.executions.getQueue(100);

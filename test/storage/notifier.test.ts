@@ -1,7 +1,8 @@
 import { pino } from "pino";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { newId } from "../../src/domain/id.ts";
 import { Hints } from "../../src/storage/postgres/notifier.ts";
+import { until } from "../support/eventually.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 let database: TestDatabase;
@@ -27,37 +28,33 @@ afterAll(async () => {
   await database.drop();
 });
 
-async function until(isSo: () => boolean): Promise<void> {
-  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 10));
-}
-
-it("what is told within a moment is heard by the others in one piece, and too much of it as all", async () => {
+test("what is told within a moment is heard by the others in one piece, and too much of it as all", async () => {
   expect([told.splice(0), heard.splice(0)], "when they begin to listen").toEqual([[undefined], [undefined]]);
   for (const id of ["a", "b", "a"]) teller.tell("ended", id);
   teller.tell("queued");
-  await until(() => heard.length > 0);
+  await until("the other hears something", () => heard.length > 0);
   expect(heard.splice(0)).toEqual([["a", "b"]]);
   for (let count = 0; count < 1_000; count += 1) teller.tell("ended", newId());
-  await until(() => heard.length > 0);
+  await until("the other hears something", () => heard.length > 0);
   expect(heard.splice(0)).toEqual([undefined]);
   expect(told).toEqual([]);
 });
 
-it("who could not hear for a while is told to look at all, and hears again", async () => {
+test("who could not hear for a while is told to look at all, and hears again", async () => {
   await database.query(
     "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flowcall-hints'",
   );
-  await until(() => heard.length > 0 && told.length > 0);
+  await until("both hear something", () => heard.length > 0 && told.length > 0);
   expect(heard.splice(0)).toEqual([undefined]);
   teller.tell("ended", "c");
-  await until(() => heard.length > 0);
+  await until("the other hears something", () => heard.length > 0);
   expect(heard.splice(0)).toEqual([["c"]]);
 });
 
-it("what others send on the channel breaks nothing", async () => {
+test("what others send on the channel breaks nothing", async () => {
   for (const payload of ["no JSON", "null", "[]", '{"ended": 1}', '{"ended": [1]}']) {
     await database.query(`select pg_notify('flowcall', '${payload}')`);
   }
-  await until(() => heard.length === 2);
+  await until("the other hears two", () => heard.length === 2);
   expect(heard.splice(0)).toEqual([undefined, ["1"]]);
 });

@@ -1,5 +1,5 @@
 import { type CompiledQuery, type Kysely, sql } from "kysely";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
 import { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
 import { ExecutionEvents } from "../../src/storage/history/execution-events.ts";
@@ -118,7 +118,7 @@ async function own(from: number, to: number): Promise<void> {
 }
 
 /** Tables grow from empty to large, and only the last time anybody has counted them. */
-it.each([
+test.each([
   { tables: "empty", ended: 0, queued: 0, owned: 0 },
   { tables: "fresh", ended: 20_000, queued: 5_000, owned: 20_000 },
   { tables: "large", ended: 50_000, queued: 1_000_000, owned: 20_000, isAnalyzed: true },

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NewExecution, Outcome } from "../../src/domain/execution.ts";
 import { SharedStatement } from "../../src/storage/postgres/statement-batcher.ts";
 import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
@@ -26,7 +26,7 @@ describe("calls that share statements", () => {
     return { statement, sent, turn };
   }
 
-  it("wait for nobody, share what comes behind, and are answered each", async () => {
+  test("wait for nobody, share what comes behind, and are answered each", async () => {
     const { statement, sent, turn } = openShared();
     const first = statement.call("a");
     await turn();
@@ -42,7 +42,7 @@ describe("calls that share statements", () => {
     expect(await Promise.all(others)).toEqual(["B", "C", "D", "E", "F"]);
   });
 
-  it("do not fail by another's row", async () => {
+  test("do not fail by another's row", async () => {
     const { statement, sent, turn } = openShared({ rowsMax: 10, inFlightMax: 2 });
     const calls = ["a", "b", "bad", "c", "d"].map((item) => statement.call(item).catch(String));
     let answered = 0;
@@ -57,7 +57,7 @@ describe("calls that share statements", () => {
     expect(await all).toEqual(["A", "B", "Error: this row cannot be kept", "C", "D"]);
   });
 
-  it("fail together, and at once, where the database is away", async () => {
+  test("fail together, and at once, where the database is away", async () => {
     const { statement, sent, turn } = openShared();
     const calls = ["a", "lost"].map((item) => statement.call(item).catch(String));
     await turn();
@@ -66,7 +66,7 @@ describe("calls that share statements", () => {
     expect(sent).toHaveLength(1);
   });
 
-  it("go apart where they have one key, and where they are large", async () => {
+  test("go apart where they have one key, and where they are large", async () => {
     const { statement, sent, turn } = openShared();
     const large = "x".repeat(1024 * 1024);
     const items = ["key 1", "key 1", "key 2", large, "after it"];
@@ -82,7 +82,7 @@ describe("calls that share statements", () => {
     ]);
   });
 
-  it("of one key go out in the order of their coming", async () => {
+  test("of one key go out in the order of their coming", async () => {
     const { statement, sent, turn } = openShared({ rowsMax: 3, inFlightMax: 1 });
     const items = ["key 1a", "key 1b", "key 1c", "key 2a", "key 2b", "b", "key 1d"];
     const calls = items.map((item) => statement.call(item));
@@ -102,7 +102,7 @@ describe("calls that share statements", () => {
   describe("of several organisations", () => {
     const many = (count: number, text: string) => Array.from({ length: count }, (_, index) => `${text}${index} of a`);
 
-    it("are in the next statement however much another has waiting, and at once where they have a part in none", async () => {
+    test("are in the next statement however much another has waiting, and at once where they have a part in none", async () => {
       const { statement, sent, turn } = openShared({ rowsMax: 4, inFlightMax: 2 });
       for (const item of many(100, "")) void statement.call(item);
       await turn();
@@ -125,7 +125,7 @@ describe("calls that share statements", () => {
       expect([4, 5].map((index) => sent[index]?.items.includes("2 of b"))).toEqual([false, true]);
     });
 
-    it("have each their part of a statement's text, and what is left of it", async () => {
+    test("have each their part of a statement's text, and what is left of it", async () => {
       const { statement, sent, turn } = openShared({ rowsMax: 100, inFlightMax: 1 });
       void statement.call("first of b");
       await turn();
@@ -140,7 +140,7 @@ describe("calls that share statements", () => {
       expect(both?.items.filter((item) => item.endsWith("of a"))).toHaveLength(8);
     });
 
-    it("are sent again once where another's row cannot be kept", async () => {
+    test("are sent again once where another's row cannot be kept", async () => {
       const { statement, sent, turn } = openShared({ rowsMax: 100, inFlightMax: 1 });
       const calls = ["1 of a", "bad", "3 of a", "1 of b"].map((item) => statement.call(item).catch(String));
       let answered = 0;
@@ -179,7 +179,7 @@ describe("executions that share statements", () => {
     epoch,
   });
 
-  it("are accepted, recorded and ended as if each were alone, beside rows that cannot be kept", async () => {
+  test("are accepted, recorded and ended as if each were alone, beside rows that cannot be kept", async () => {
     const { executions, db } = stores;
     const good = Array.from({ length: 40 }, () => tenant.newExecution());
     const strange = { ...tenant.newExecution(), linkedAccountId: "nobody" };
@@ -236,7 +236,7 @@ describe("executions that share statements", () => {
     ]);
   });
 
-  it("are bound to one key each, however many race, and a repeat of a call that was committed says nothing new", async () => {
+  test("are bound to one key each, however many race, and a repeat of a call that was committed says nothing new", async () => {
     const { executions } = stores;
     const racing = Array.from({ length: 60 }, (_, index) => ({
       execution: tenant.newExecution(),
@@ -260,7 +260,7 @@ describe("executions that share statements", () => {
     expect(new Set(found.map((by) => by?.executionId)).size).toBe(3);
   });
 
-  it("that have ended unseen are kept once, however often that is said", async () => {
+  test("that have ended unseen are kept once, however often that is said", async () => {
     const { executions, db } = stores;
     const ended = Array.from({ length: 30 }, () => tenant.newExecution());
     const record = () =>

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Outcome } from "../../src/domain/execution.ts";
 import { createTenant, json, nodeRun, openStores, type Stores, type Tenant, takeUp } from "./fixture.ts";
 
@@ -33,7 +33,7 @@ async function snapshot({ executionId }: { readonly executionId: string }) {
 }
 
 describe("a stop", () => {
-  it("ends a queued execution, which nobody takes up any more", async () => {
+  test("ends a queued execution, which nobody takes up any more", async () => {
     const { query } = await begin();
     expect(await stores.executions.stop({ ...query, outcome: stopped })).toEqual(stopped);
     expect(await stores.reader.find(query)).toMatchObject({ ...stopped, endTime: expect.any(Date) });
@@ -41,7 +41,7 @@ describe("a stop", () => {
     expect((await stores.executions.getQueue(9)).queued).toEqual([]);
   });
 
-  it("ends a running execution in a new epoch, and what its owner writes later changes nothing", async () => {
+  test("ends a running execution in a new epoch, and what its owner writes later changes nothing", async () => {
     const { executions } = stores;
     const { query, claim } = await begin("a");
     await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
@@ -55,7 +55,7 @@ describe("a stop", () => {
     expect(await snapshot(query)).toEqual(after);
   });
 
-  it("changes nothing of one that has ended, of another account's or of another environment's", async () => {
+  test("changes nothing of one that has ended, of another account's or of another environment's", async () => {
     const { executions } = stores;
     const { query, claim } = await begin("a");
     const before = await snapshot(query);
@@ -69,7 +69,7 @@ describe("a stop", () => {
     expect(await snapshot(query)).toEqual(ended);
   });
 
-  it("that meets the end of the run leaves one of the two, and whoever lost knows it", async () => {
+  test("that meets the end of the run leaves one of the two, and whoever lost knows it", async () => {
     const { executions } = stores;
     await Promise.all(
       Array.from({ length: 30 }, async () => {

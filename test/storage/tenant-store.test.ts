@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { createTenant, openStores, type Stores } from "./fixture.ts";
 
@@ -11,13 +11,13 @@ beforeAll(async () => {
 
 afterAll(() => stores.close());
 
-it("knows a new database from one that is in use", async () => {
+test("knows a new database from one that is in use", async () => {
   expect(await stores.tenants.isEmpty()).toBe(true);
   await createTenant(stores);
   expect(await stores.tenants.isEmpty()).toBe(false);
 });
 
-it("finds who calls by the hash of a key, in the key's environment alone", async () => {
+test("finds who calls by the hash of a key, in the key's environment alone", async () => {
   const { apiKeys, tenants } = stores;
   const { organizationId, environments } = await tenants.createOrganization({ name: "acme" });
   const hash = createHash("sha256").update("tk_secret").digest("hex");
@@ -33,7 +33,7 @@ it("finds who calls by the hash of a key, in the key's environment alone", async
   ).rejects.toThrow("api_key_hash_key");
 });
 
-it("replaces what is known of an integration and an account when they are put again", async () => {
+test("replaces what is known of an integration and an account when they are put again", async () => {
   const { tenants, workflows } = stores;
   const { organizationId, environmentId, linkedAccountId } = await createTenant(stores);
   await tenants.putIntegration(environmentId, { slug: "asana", name: "Asana 2" });

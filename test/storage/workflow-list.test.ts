@@ -1,5 +1,5 @@
 import { type Kysely, sql } from "kysely";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { newId } from "../../src/domain/id.ts";
 import { pageTokenOf } from "../../src/storage/postgres/page-token.ts";
 import type { Tables } from "../../src/storage/postgres/tables.ts";
@@ -31,7 +31,7 @@ async function fill(count: number, deleted: number): Promise<void> {
     `.execute(stores.db);
 }
 
-it("a page of workflows, of an integration's or of versions reads itself and one row more, however many there are", async () => {
+test("a page of workflows, of an integration's or of versions reads itself and one row more, however many there are", async () => {
   const { environmentId, workflowId } = tenant;
   await fill(20_000, 5_000);
   const late = { createTime: new Date(Date.now() - 15_000_000), id: newId() };

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { newId } from "../../src/domain/id.ts";
 import type { Reason } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
@@ -25,7 +25,7 @@ async function checkRefused(promise: Promise<unknown>, reason: Reason): Promise<
 }
 
 describe("a reference", () => {
-  it("means a workflow by its id in any case, or by its alias", async () => {
+  test("means a workflow by its id in any case, or by its alias", async () => {
     const { environmentId, workflowId } = tenant;
     for (const workflow of [workflowId, workflowId.toUpperCase(), "one"]) {
       for (const slug of [undefined, "asana"]) {
@@ -38,7 +38,7 @@ describe("a reference", () => {
     }
   });
 
-  it("means none where the slug does not agree, in another environment, or in another case of the alias", async () => {
+  test("means none where the slug does not agree, in another environment, or in another case of the alias", async () => {
     const { environmentId, environments, workflowId } = tenant;
     await stores.tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
     const find = (environment: string, reference: WorkflowReference) =>
@@ -52,7 +52,7 @@ describe("a reference", () => {
     await checkRefused(find(environmentId, { workflow: "\u0000" }), "VALIDATION_ERROR");
   });
 
-  it("needs the slug only where two integrations share the alias", async () => {
+  test("needs the slug only where two integrations share the alias", async () => {
     const { workflows, tenants } = stores;
     const { actor, organizationId, environmentId, linkedAccountId } = tenant;
     await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
@@ -65,7 +65,7 @@ describe("a reference", () => {
 });
 
 describe("a new workflow", () => {
-  it("has an empty draft, no version, and what was given", async () => {
+  test("has an empty draft, no version, and what was given", async () => {
     const { workflows } = stores;
     const { actor, environmentId } = tenant;
     const record = await workflows.create(actor, { slug: "asana", name: "Two", description: "What for" });
@@ -75,7 +75,7 @@ describe("a new workflow", () => {
     expect(await workflows.getDraft(environmentId, record.id)).toMatchObject({ definition: "{}", revision: 0 });
   });
 
-  it("is refused under a taken alias, of an unknown integration, and never bears an id's form for an alias", async () => {
+  test("is refused under a taken alias, of an unknown integration, and never bears an id's form for an alias", async () => {
     const { workflows } = stores;
     const { actor, environments } = tenant;
     await checkRefused(workflows.create(actor, { slug: "asana", name: "X", alias: "one" }), "ALIAS_TAKEN");
@@ -89,7 +89,7 @@ describe("a new workflow", () => {
 });
 
 describe("a list", () => {
-  it("gives every workflow of the environment once, newest first, page by page", async () => {
+  test("gives every workflow of the environment once, newest first, page by page", async () => {
     const { workflows, tenants } = stores;
     const { actor, environmentId, workflowId } = tenant;
     await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
@@ -116,7 +116,7 @@ describe("a list", () => {
     expect(ofOne).not.toHaveProperty("nextPageToken");
   });
 
-  it("refuses a page token that it did not give", async () => {
+  test("refuses a page token that it did not give", async () => {
     for (const pageToken of ["", "x", "9".repeat(40), Buffer.from("1.2").toString("base64url")]) {
       await checkRefused(
         stores.workflows.list({ environmentId: tenant.environmentId }, { pageSize: 2, pageToken }),
@@ -127,7 +127,7 @@ describe("a list", () => {
 });
 
 describe("a draft", () => {
-  it("is not overwritten by somebody who has not seen its last change", async () => {
+  test("is not overwritten by somebody who has not seen its last change", async () => {
     const { workflows } = stores;
     const { actor, environmentId, workflowId } = tenant;
     const save = { workflowId, definition: '{"nodes": []}' };
@@ -138,7 +138,7 @@ describe("a draft", () => {
     expect(await workflows.getDraft(environmentId, workflowId)).toMatchObject({ revision: 2 });
   });
 
-  it("is not found in another environment", async () => {
+  test("is not found in another environment", async () => {
     const { workflows } = stores;
     const { environments, workflowId } = tenant;
     const environmentId = environments.production;
@@ -152,7 +152,7 @@ describe("a draft", () => {
 });
 
 describe("a version", () => {
-  it("is the definition that was compiled, and is published once for each of many who publish at once", async () => {
+  test("is the definition that was compiled, and is published once for each of many who publish at once", async () => {
     const { workflows } = stores;
     const { actor, environmentId, workflowId } = tenant;
     const publish = (definition: string) =>
@@ -166,7 +166,7 @@ describe("a version", () => {
     expect(await workflows.find({ environmentId }, { workflow: workflowId })).toMatchObject({ currentVersion: 9 });
   });
 
-  it("is not made of a draft that was saved in between", async () => {
+  test("is not made of a draft that was saved in between", async () => {
     const { workflows } = stores;
     const { actor, environmentId, workflowId } = tenant;
     await workflows.saveDraft(actor, { workflowId, definition: "{}" });
@@ -175,14 +175,14 @@ describe("a version", () => {
     expect(await workflows.getVersion(environmentId, workflowId, 2)).toBeUndefined();
   });
 
-  it("never changes", async () => {
+  test("never changes", async () => {
     const update = stores.db.updateTable("workflow_version").set({ definition: "[]" });
     await expect(update.where("workflow_id", "=", tenant.workflowId).execute()).rejects.toThrow("is final");
   });
 });
 
 describe("a change", () => {
-  it("is kept with who made it, and is not made where that cannot be kept", async () => {
+  test("is kept with who made it, and is not made where that cannot be kept", async () => {
     const { workflows, db } = stores;
     const { actor, environmentId, workflowId } = tenant;
     const publication = { workflowId, definition: "{}" };
@@ -217,7 +217,7 @@ describe("a change", () => {
     );
   });
 
-  it("that is refused is not recorded", async () => {
+  test("that is refused is not recorded", async () => {
     const { workflows, db } = stores;
     const { actor, environmentId, workflowId } = tenant;
     const events = () =>
@@ -236,7 +236,7 @@ describe("a change", () => {
 });
 
 describe("a call", () => {
-  it("is resolved to version and account", async () => {
+  test("is resolved to version and account", async () => {
     const { workflows } = stores;
     const { actor, organizationId, environmentId, workflowId, linkedAccountId } = tenant;
     await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
@@ -246,7 +246,7 @@ describe("a call", () => {
     expect(await workflows.resolveCall({ ...call, version: 1 })).toMatchObject({ version: 1 });
   });
 
-  it("is refused for what is wrong first", async () => {
+  test("is refused for what is wrong first", async () => {
     const { workflows } = stores;
     const { actor, organizationId, environmentId, linkedAccountId } = tenant;
     await workflows.create(actor, { slug: "asana", name: "Unpublished", alias: "unpublished" });
@@ -270,7 +270,7 @@ describe("a call", () => {
     await check({ workflow: "one", version: 9 }, "WORKFLOW_VERSION_NOT_FOUND");
   });
 
-  it("does not find the account of another environment", async () => {
+  test("does not find the account of another environment", async () => {
     const { organizationId, environmentId } = tenant;
     const other = await createTenant(stores);
     await stores.tenants.putLinkedAccount(other.environmentId, { accountId: "only@other.io" });

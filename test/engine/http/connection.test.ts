@@ -211,7 +211,7 @@ describe("a call ends early", () => {
     expect(dials()).toBe(0);
   });
 
-  test("and leaves no listener behind on a signal that lives longer", async () => {
+  test("no listener is left behind on a signal that lives longer", async () => {
     const { client, url } = await calling();
     const { signal } = new AbortController();
     const added = vi.spyOn(signal, "addEventListener");

@@ -43,7 +43,7 @@ describe("a query that would hold a thread for long holds none that others need"
     expect(["COMPLETED", "ERRORED"]).toContain(ended?.outcome.state);
   });
 
-  test("and a payload that its author's sort was not meant for", async () => {
+  test("a sort holds no thread either with a payload that its author did not mean it for", async () => {
     const items = Array.from({ length: 49_000 }, (_, index) => (index * 7_919) % 49_000);
     const ended = await runBeside('{ "top": $sort(items)[0] }', { items });
     // Its process may need more time or memory than there is; the service does not notice.

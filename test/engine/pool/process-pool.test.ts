@@ -125,7 +125,7 @@ describe("a task costs nothing but itself", () => {
 });
 
 describe("children are taken by organisations in turn", () => {
-  test("and one whose tasks are slow leaves a child to the others", async () => {
+  test("an organisation whose tasks are slow leaves a child to the others", async () => {
     await open({ queryMs: 60_000 });
     const stop = new AbortController();
     const slow = [1, 2, 3].map(() => ask(endless, { organization: "slow", signal: stop.signal }));
@@ -136,7 +136,7 @@ describe("children are taken by organisations in turn", () => {
     expect(await Promise.allSettled(slow)).toEqual(slow.map(() => ({ status: "rejected", reason: "over" })));
   });
 
-  test("and an organisation whose tasks are quick has all of them", async () => {
+  test("an organisation whose tasks are quick has all of them", async () => {
     await open();
     expect(await ask("1 + 1")).toBe(2);
     let running = 0;
