@@ -23,6 +23,17 @@ const collectPauseMs = 15_000;
 const collectPauseMaxMs = 120_000;
 const collectedBytes = 16 * mebibyte;
 
+/**
+ * After a burst, the first collection while the event loop is mostly idle is V8's last resort: it also shrinks the young
+ * generation, which keeps up to 32 MiB otherwise, and drops compiled code that is out of use. It stops the event loop for
+ * some 200 ms, so it takes place once per burst.
+ */
+const burstBytes = 200 * mebibyte;
+const burstShare = 0.6;
+const shrinkFreeTimeMin = 0.7;
+
+const regular: NodeJS.GCOptions = { type: "major", execution: "async" };
+
 /** Gives back to the machine what can be, at once. */
 type Trim = () => void;
 
@@ -40,6 +51,7 @@ export class FreedMemory {
   #looksToLeave = 0;
   #collectTime = Number.NEGATIVE_INFINITY;
   #pauseMs = collectPauseMs;
+  #hadBurst = false;
   #utilization = performance.eventLoopUtilization();
 
   constructor({ everyMs = lookMs } = {}) {
@@ -48,7 +60,7 @@ export class FreedMemory {
 
   /** Collects what the start has left, a third of all, and then checks for as long as the process lives. */
   async start(): Promise<void> {
-    await this.#collect();
+    await this.#collect(regular);
     setInterval(() => void this.#look(), this.#everyMs).unref();
   }
 
@@ -56,16 +68,21 @@ export class FreedMemory {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, this.#utilization);
     this.#utilization = now;
+    this.#hadBurst ||= utilization > burstShare || held() > burstBytes;
     if (held() < ownBytes) return;
     this.#giveBack();
     if (1 - utilization < freeTimeMin) this.#pauseMs = collectPauseMs;
-    else if (performance.now() - this.#collectTime > this.#pauseMs) await this.#collect();
+    else if (performance.now() - this.#collectTime > this.#pauseMs) {
+      const isShrinking = this.#hadBurst && 1 - utilization > shrinkFreeTimeMin;
+      if (isShrinking) this.#hadBurst = false;
+      await this.#collect(isShrinking ? { type: "major", flavor: "last-resort" } : regular);
+    }
   }
 
-  async #collect(): Promise<void> {
+  async #collect(options: NodeJS.GCOptions): Promise<void> {
     this.#collectTime = performance.now();
     const before = held();
-    await this.#collectGarbage({ type: "major", execution: "async" });
+    await this.#collectGarbage(options);
     this.#trim?.();
     const isLittle = before - held() < collectedBytes;
     this.#pauseMs = isLittle ? Math.min(2 * this.#pauseMs, collectPauseMaxMs) : collectPauseMs;
