@@ -12,6 +12,9 @@ type Order = { readonly attack: string; readonly seconds: number; readonly attac
 
 export type Counts = Readonly<Record<string, number>>;
 
+/** The count of the CPU's time that the attackers took. */
+export const attackersCpu = "CPU ms of the attackers";
+
 /** How much longer than it should an attack may take to end, before its process is killed. */
 const lateMs = 5_000;
 
@@ -57,7 +60,7 @@ async function obey({ attack, seconds, attackers }: Order): Promise<Counts> {
   const counts: Record<string, number> = { ...sumOf(all.map((attacker) => attacker.counts)) };
   for (const error of failed) counts[error.slice(0, 100)] = (counts[error.slice(0, 100)] ?? 0) + 1;
   const { user, system } = process.cpuUsage();
-  return { ...counts, "CPU ms of the attackers": Math.round((user + system) / 1_000) };
+  return { ...counts, [attackersCpu]: Math.round((user + system) / 1_000) };
 }
 
 if (process.argv[1] === import.meta.filename) {

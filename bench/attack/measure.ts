@@ -2,7 +2,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import type { JsonObject } from "@bufbuild/protobuf";
 import pg from "pg";
 import type { Attack, Stage } from "./attack.ts";
-import { type Counts, runAttackers, sumOf } from "./attackers.ts";
+import { attackersCpu, type Counts, runAttackers, sumOf } from "./attackers.ts";
+import { machineCpuMs, postgresCpuMs } from "./processes.ts";
 import { startAttacked, type Target } from "./server.ts";
 import { createKey, foundTenant, publishLine, type Tenant } from "./tenants.ts";
 import { startUpstream } from "./upstream.ts";
@@ -53,6 +54,10 @@ export type Measured = {
   /** What it had 60 s after the attack at the latest. */
   readonly restBytes: number;
   readonly cpuShare: number;
+  /** The CPUs that Postgres took. */
+  readonly postgresShare: number;
+  /** The CPUs that everything took that has no part in this. */
+  readonly othersShare: number;
   /** How many of the victim's calls were answered in the last third of the attack. */
   readonly answeredLate: number;
   readonly counts: Counts;
@@ -100,9 +105,12 @@ export async function measureOn(
     watcher.turn();
     const beginTime = performance.now();
     const cpuBefore = watcher.cpuMs();
+    const machine = new MachineUse(server.rootPid);
     const all = await Promise.all(runs.map((run) => repeat(run, server, options)));
     const cpuMs = watcher.cpuMs() - cpuBefore;
     const attackMs = performance.now() - beginTime;
+    const counts = sumOf(all);
+    const use = machine.shares(attackMs, cpuMs + (counts[attackersCpu] ?? 0));
     const during = victim.turn();
     // The attackers have begun a little later, and so they end.
     const endTime = beginTime + 1_000 * options.seconds;
@@ -126,7 +134,8 @@ export async function measureOn(
       ...{ baseline: before, during: meanwhile, quiet: after, watch, quietWatch: watcher.turn(), ends, restBytes },
       answeredLate,
       cpuShare: cpuMs / attackMs,
-      counts: sumOf(all),
+      ...use,
+      counts,
       curve: watcher.curve,
       died: watcher.isKilled ? "the harness, for its memory" : died,
       diedAfterMs: diedTime === undefined ? undefined : diedTime - beginTime,
@@ -136,6 +145,26 @@ export async function measureOn(
     await watcher.stop();
     await queries.end().catch(() => undefined);
     upstream.stop();
+  }
+}
+
+/** What took the machine's CPUs while the attack went on. */
+class MachineUse {
+  readonly #rootPid: number;
+  readonly #busyMs = machineCpuMs();
+  readonly #postgresMs: number;
+  readonly #own = process.cpuUsage();
+
+  constructor(rootPid: number) {
+    this.#rootPid = rootPid;
+    this.#postgresMs = postgresCpuMs(rootPid);
+  }
+
+  shares(timeMs: number, knownMs: number): Pick<Measured, "postgresShare" | "othersShare"> {
+    const { user, system } = process.cpuUsage(this.#own);
+    const postgresMs = postgresCpuMs(this.#rootPid) - this.#postgresMs;
+    const othersMs = machineCpuMs() - this.#busyMs - postgresMs - knownMs - (user + system) / 1_000;
+    return { postgresShare: postgresMs / timeMs, othersShare: othersMs / timeMs };
   }
 }
 

@@ -35,6 +35,26 @@ export function usageOf(rootPid: number): Usage {
   return usage;
 }
 
+/** The CPUs' time that all processes of the machine have taken since it began. */
+export function machineCpuMs(): number {
+  const [all = ""] = read("/proc/stat").split("\n");
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = all.split(/ +/).map(Number);
+  return tickMs * (user + nice + system + irq + softirq);
+}
+
+/** Of the server's Postgres, since it began. */
+export function postgresCpuMs(rootPid: number): number {
+  let cpuMs = 0;
+  for (const pid of descendants(rootPid)) {
+    const stat = read(`/proc/${pid}/stat`);
+    if (!stat.includes("(postgres)")) continue;
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // With its own that of the processes that it waited for.
+    cpuMs += tickMs * [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);
+  }
+  return cpuMs;
+}
+
 function descendants(pid: number): readonly number[] {
   const children = read(`/proc/${pid}/task/${pid}/children`).trim().split(" ").filter(Boolean).map(Number);
   return [pid, ...children.flatMap(descendants)];

@@ -59,6 +59,8 @@ export function judge(measured: Measured, must = bounds): { readonly row: Row; r
     lease: Number.isFinite(lease) ? Math.round(lease) : "-",
     healthz: Math.round(watch.healthzMs),
     CPU: measured.cpuShare.toFixed(2),
+    "Postgres' CPU": measured.postgresShare.toFixed(2),
+    "others' CPU": measured.othersShare.toFixed(2),
     "baseline p99": p99Of(measured.baseline.times),
     "quiet p99": p99Of(quiet.times),
     verdict: breaches.length === 0 ? "holds" : "BREACH",
