@@ -3,8 +3,8 @@
  * and the header that files have beside it. `npm run generate` runs it behind the generation of the code that it reads.
  */
 import { type DescField, type DescMessage, type DescOneof, type JsonObject, ScalarType } from "@bufbuild/protobuf";
-import { pairName } from "../src/cli/file/shorthand.ts";
-import { jsonTextFields } from "../src/cli/file/text-json.ts";
+import { jsonTextFields } from "../src/cli/workflow-file/json-text-field.ts";
+import { pairName } from "../src/cli/workflow-file/shorthand.ts";
 import { described, isRequired, limitsOf, rulesOf } from "../src/gateway/openapi/schemas.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 

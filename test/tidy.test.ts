@@ -88,17 +88,17 @@ describe("the sources stay tidy", () => {
     const pairs = new Set(others.map(({ file, folder }) => `${file} > ${folder}`));
     expect([...pairs].sort()).toEqual([
       // What starts the server's process reads its settings, to find the key that it keeps.
-      "src/cli/dev.ts > ",
-      "src/cli/dev.ts > process",
-      "src/cli/dev.ts > setup",
+      "src/cli/dev/dev-server.ts > ",
+      // The program has one version.
+      "src/cli/dev/dev.ts > ",
       // So does what finds the server that was started in a folder.
-      "src/cli/frame/local-server.ts > setup",
+      "src/cli/settings/local-server.ts > ",
       // Signals are taken alike.
       "src/cli/main.ts > process",
       // The program has one version.
       "src/cli/run-cli.ts > process",
       // What is sent is scanned by the code that the server scans it with.
-      "src/cli/said/json-text.ts > domain",
+      "src/cli/input/json-input.ts > domain",
     ]);
   });
 

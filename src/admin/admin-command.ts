@@ -1,6 +1,6 @@
-import type { Arguments } from "../cli/frame/arguments.ts";
-import type { CommandText, Program } from "../cli/frame/command.ts";
-import type { Output } from "../cli/said/output.ts";
+import type { Arguments } from "../cli/command-line/arguments.ts";
+import type { CommandText, Program } from "../cli/command-line/command-text.ts";
+import type { Output } from "../cli/output/output.ts";
 import type { Stores } from "../storage/stores.ts";
 
 export const admin: Program = {

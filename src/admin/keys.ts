@@ -1,6 +1,6 @@
-import type { Arguments } from "../cli/frame/arguments.ts";
-import type { Options } from "../cli/frame/command.ts";
-import { usageError } from "../cli/said/cli-error.ts";
+import type { Arguments } from "../cli/command-line/arguments.ts";
+import type { Options } from "../cli/command-line/command-text.ts";
+import { usageError } from "../cli/output/cli-error.ts";
 import { type ApiKeyRecord, keyTextOf, scopeWord, scopeWords } from "../domain/keys/api-key.ts";
 import { KeyChecksums } from "../domain/keys/key-checksum.ts";
 import { meant } from "../domain/nearest.ts";

@@ -1,5 +1,5 @@
 import { type Logger, pino } from "pino";
-import { CliError } from "../cli/said/cli-error.ts";
+import { CliError } from "../cli/output/cli-error.ts";
 import type { Config } from "../config.ts";
 import { EmbeddedPostgres, findEmbedded } from "../storage/embedded/embedded-postgres.ts";
 import { FolderInUse } from "../storage/embedded/folder-lock.ts";

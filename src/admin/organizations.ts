@@ -1,4 +1,4 @@
-import { CliError, usageError } from "../cli/said/cli-error.ts";
+import { CliError, usageError } from "../cli/output/cli-error.ts";
 import { meant } from "../domain/nearest.ts";
 import type { Organization } from "../storage/tenants/tenant-store.ts";
 import { type AdminCommand, type AdminStores, operator } from "./admin-command.ts";

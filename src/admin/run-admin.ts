@@ -5,12 +5,13 @@
  * Invariants: it never migrates, and works with the tables of its own version alone. What it does is in the audit log, as
  * done by `operator`. A key is shown once, on stdout.
  */
-import { readWords } from "../cli/frame/command-tree.ts";
-import { helpOf, overview } from "../cli/frame/help.ts";
-import { usageError } from "../cli/said/cli-error.ts";
-import { type ExitCode, exitCodes } from "../cli/said/exit-codes.ts";
-import { failureJson, failureOf, failureText } from "../cli/said/failure.ts";
-import { Output, type Sink } from "../cli/said/output.ts";
+import { readWords } from "../cli/command-line/command-tree.ts";
+import { helpOf, overview } from "../cli/command-line/help.ts";
+import { usageError } from "../cli/output/cli-error.ts";
+import { type ExitCode, exitCodes } from "../cli/output/exit-codes.ts";
+import { failureJson, failureText } from "../cli/output/failure.ts";
+import { Output, type Sink } from "../cli/output/output.ts";
+import { readFailure } from "../cli/output/read-failure.ts";
 import { ConfigError, type Environment, readConfig } from "../config.ts";
 import { type AdminCommand, admin } from "./admin-command.ts";
 import { keyCreate, keyLs } from "./keys.ts";
@@ -55,7 +56,7 @@ export async function runAdmin({ words, environment, stdout, stderr }: AdminSurr
     }
     return exitCodes.done;
   } catch (error) {
-    const failure = await failureOf(error);
+    const failure = await readFailure(error);
     stderr.write(`${isJson ? JSON.stringify(failureJson(failure)) : failureText(failure)}\n`);
     return failure.exitCode;
   }

@@ -1,18 +1,20 @@
 import { readVersion } from "../process/version.ts";
+import { adviceOf } from "./command/advice.ts";
+import { type Command, commonOptions } from "./command/command.ts";
+import type { Context } from "./command/context.ts";
+import type { Arguments } from "./command-line/arguments.ts";
+import { type CommandText, commonFormats } from "./command-line/command-text.ts";
+import { readWords } from "./command-line/command-tree.ts";
+import { complete, completeText } from "./command-line/completion.ts";
+import { helpOf, overview, wrapped } from "./command-line/help.ts";
 import { commands, helpGroups } from "./commands.ts";
-import { adviceOf } from "./frame/advice.ts";
-import type { Arguments } from "./frame/arguments.ts";
-import { type Command, type CommandText, commonFormats, commonOptions } from "./frame/command.ts";
-import { readWords } from "./frame/command-tree.ts";
-import { complete, completeText } from "./frame/completion.ts";
-import type { Context } from "./frame/context.ts";
-import { helpOf, overview, wrapped } from "./frame/help.ts";
-import { ProfileStore } from "./frame/profile-store.ts";
-import { readSettings } from "./frame/settings.ts";
-import { usageError } from "./said/cli-error.ts";
-import { type ExitCode, exitCodes } from "./said/exit-codes.ts";
-import { type Failure, failureJson, failureOf, failureText } from "./said/failure.ts";
-import { type Format, Output, painted, type Sink, type Stdin, takesColor } from "./said/output.ts";
+import { usageError } from "./output/cli-error.ts";
+import { type ExitCode, exitCodes } from "./output/exit-codes.ts";
+import { type Failure, failureJson, failureText } from "./output/failure.ts";
+import { type Format, Output, painted, type Sink, type Stdin, takesColor } from "./output/output.ts";
+import { readFailure } from "./output/read-failure.ts";
+import { ProfileStore } from "./settings/profile-store.ts";
+import { readSettings } from "./settings/settings.ts";
 
 /** The process as a command line sees it. */
 export type Surroundings = {
@@ -79,7 +81,7 @@ async function runCommand(command: Command, given: Arguments, surroundings: Surr
   try {
     const settings = await readSettings({ given, environment, store, isLenient: command.name.startsWith("profile ") });
     ({ url } = settings);
-    const connect = async () => new (await import("./api/client.ts")).Client(settings);
+    const connect = async () => new (await import("./client/client.ts")).Client(settings);
     context = { environment, stdin, output, store, settings, signal, connect };
     return await command.run(given, context);
   } catch (error) {
@@ -112,7 +114,7 @@ function adviser(given: Arguments, context: Context) {
 }
 
 async function tell(error: unknown, { stderr, environment, isJson, url, advise }: Telling): Promise<ExitCode> {
-  const told = await failureOf(error, url);
+  const told = await readFailure(error, url);
   const advice = (await advise?.(told)) ?? "";
   const failure = { ...told, message: advised(told.message, advice) };
   const text = isJson ? JSON.stringify(failureJson(failure)) : failureText(failure);

@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { LiveTree } from "../../src/cli/execution/live-tree.ts";
-import { Output } from "../../src/cli/said/output.ts";
+import { Output } from "../../src/cli/output/output.ts";
 import { ExecutionEventSchema, NodeRun_State as State } from "../../src/gen/flowcall/v1/execution_pb.ts";
 
 type Fact = NonNullable<MessageInitShape<typeof ExecutionEventSchema>["fact"]>;

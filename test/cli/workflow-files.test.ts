@@ -3,7 +3,7 @@ import { mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { jsonInText, jsonTextFields } from "../../src/cli/file/text-json.ts";
+import { jsonInText, jsonTextFields } from "../../src/cli/workflow-file/json-text-field.ts";
 import { comments } from "../../src/gen/flowcall/comments.ts";
 import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
 import { FlowcallCommand } from "./flowcall-command.ts";

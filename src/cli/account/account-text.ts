@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { member } from "../execution/execution-text.ts";
-import { printable } from "../said/output.ts";
+import { printable } from "../output/output.ts";
 
 /** An account on a line. */
 export function accountText(account: JsonObject): string {

@@ -6,7 +6,7 @@ import {
   NodeRun_StateSchema as NodeStateSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 
-import { printable } from "../said/output.ts";
+import { printable } from "../output/output.ts";
 
 /** As `EGRESS_DENIED at node 2 (Call): …`. */
 export function errorText(error: ExecutionError | undefined): string {

@@ -7,8 +7,8 @@ import {
   NodeRun_State as State,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
-import type { Client } from "../api/client.ts";
-import { CliError, usageError } from "../said/cli-error.ts";
+import type { Client } from "../client/client.ts";
+import { CliError, usageError } from "../output/cli-error.ts";
 import { nodeRunText } from "./execution-text.ts";
 
 /** How many failed iterations of a Group are told. */

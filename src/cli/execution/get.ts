@@ -6,14 +6,14 @@ import {
   NodeRunSchema,
   NodeRun_StateSchema as NodeStateSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
-import type { Client } from "../api/client.ts";
-import { type Command, curlOption } from "../frame/command.ts";
-import { send } from "../frame/context.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { printable } from "../said/output.ts";
+import type { Client } from "../client/client.ts";
+import { type Command, curlOption } from "../command/command.ts";
+import { send } from "../command/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { printable } from "../output/output.ts";
+import { guard, guarded } from "./execution-argument.ts";
 import { durationText, errorText, member, nodeRunText, timeText, wordOf } from "./execution-text.ts";
 import { groupFailures, pathOf } from "./failed-node.ts";
-import { guard, guarded } from "./guard.ts";
 import { workflowNames, workflowText } from "./workflow-names.ts";
 
 const service = ExecutionService.method;

@@ -6,9 +6,9 @@ import {
   Execution_StateSchema as StateSchema,
   Execution_TypeSchema as TypeSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
-import type { Arguments } from "../frame/arguments.ts";
-import type { Context } from "../frame/context.ts";
-import { usageError } from "../said/cli-error.ts";
+import type { Context } from "../command/context.ts";
+import type { Arguments } from "../command-line/arguments.ts";
+import { usageError } from "../output/cli-error.ts";
 
 /** A profile's account is of no account here: it would hide executions without a word. */
 export function filterOf(given: Arguments, { settings }: Context) {

@@ -6,7 +6,7 @@ import {
   Execution_State as State,
   Execution_StateSchema as StateSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
-import { type Output, printable } from "../said/output.ts";
+import { type Output, printable } from "../output/output.ts";
 import { errorText, notesText, spanText, timeText, wordOf } from "./execution-text.ts";
 
 /** More failures inside of one Group are counted, not shown. */

@@ -9,10 +9,10 @@ import {
   Execution_StateSchema as StateSchema,
   Execution_TypeSchema as TypeSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
-import { accountOption, type Command, curlOption, slugOption } from "../frame/command.ts";
-import { send } from "../frame/context.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import type { Column } from "../said/output.ts";
+import { accountOption, type Command, curlOption, slugOption } from "../command/command.ts";
+import { send } from "../command/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import type { Column } from "../output/output.ts";
 import { durationText, member, timeText } from "./execution-text.ts";
 import { filterOf, wordsOf } from "./list-filter.ts";
 import { workflowNames, workflowText } from "./workflow-names.ts";

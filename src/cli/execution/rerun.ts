@@ -1,9 +1,9 @@
 import { toJson } from "@bufbuild/protobuf";
 import { ExecutionService, RerunExecutionResponseSchema } from "../../gen/flowcall/v1/execution_pb.ts";
-import { type Command, curlOption } from "../frame/command.ts";
-import { send } from "../frame/context.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { guard, guarded } from "./guard.ts";
+import { type Command, curlOption } from "../command/command.ts";
+import { send } from "../command/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { guard, guarded } from "./execution-argument.ts";
 
 const service = ExecutionService.method;
 

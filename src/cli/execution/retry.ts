@@ -1,11 +1,11 @@
 import { toJson } from "@bufbuild/protobuf";
 import { ExecutionService, RetryNodeResponseSchema } from "../../gen/flowcall/v1/execution_pb.ts";
-import { type Command, curlOption } from "../frame/command.ts";
-import { send } from "../frame/context.ts";
-import { usageError } from "../said/cli-error.ts";
-import { exitCodes } from "../said/exit-codes.ts";
+import { type Command, curlOption } from "../command/command.ts";
+import { send } from "../command/context.ts";
+import { usageError } from "../output/cli-error.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { guard, guarded } from "./execution-argument.ts";
 import { anyFailedNode, failedNode, pathOf } from "./failed-node.ts";
-import { guard, guarded } from "./guard.ts";
 
 const service = ExecutionService.method;
 

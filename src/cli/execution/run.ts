@@ -5,14 +5,14 @@ import {
   ExecutionService,
   ExecutionResult_Status as Status,
 } from "../../gen/flowcall/v1/execution_pb.ts";
-import type { Arguments } from "../frame/arguments.ts";
-import { accountOption, type Command, curlOption, slugOption } from "../frame/command.ts";
-import { type Context, send } from "../frame/context.ts";
-import type { Settings } from "../frame/settings.ts";
-import { usageError } from "../said/cli-error.ts";
-import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
-import { dataText, parseJson } from "../said/json-text.ts";
-import type { Output } from "../said/output.ts";
+import { accountOption, type Command, curlOption, slugOption } from "../command/command.ts";
+import { type Context, send } from "../command/context.ts";
+import type { Arguments } from "../command-line/arguments.ts";
+import { dataText, parseJson } from "../input/json-input.ts";
+import { usageError } from "../output/cli-error.ts";
+import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
+import type { Output } from "../output/output.ts";
+import { accountOf, type Settings } from "../settings/settings.ts";
 import { errorText } from "./execution-text.ts";
 
 export const run: Command = {
@@ -44,14 +44,6 @@ export const run: Command = {
     return await send(context, given, ExecutionService.method.executeWorkflow, request, show);
   },
 };
-
-/** The account of a call, which is never guessed. */
-export function accountOf({ account }: Settings): string {
-  if (account !== undefined) return account;
-  throw usageError(
-    "Name the linked account: --account, FLOWCALL_ACCOUNT, or a profile's. flowcall account ls lists those that there are.",
-  );
-}
 
 function fieldsOf(given: Arguments, settings: Settings) {
   const { slug } = settings;

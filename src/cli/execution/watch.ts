@@ -7,13 +7,13 @@ import {
   Execution_State as State,
   Execution_StateSchema as StateSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
-import type { Client } from "../api/client.ts";
-import { curlOf } from "../api/curl.ts";
-import { accountOption, type Command, curlOption } from "../frame/command.ts";
-import type { Context } from "../frame/context.ts";
-import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
-import { failureOf } from "../said/failure.ts";
-import { messageFrom } from "../said/json-text.ts";
+import type { Client } from "../client/client.ts";
+import { curlOf } from "../client/curl.ts";
+import { accountOption, type Command, curlOption } from "../command/command.ts";
+import type { Context } from "../command/context.ts";
+import { messageFrom } from "../input/json-input.ts";
+import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
+import { readFailure } from "../output/read-failure.ts";
 import { errorText, nodeRunText, timeText, wordOf } from "./execution-text.ts";
 import { LiveTree } from "./live-tree.ts";
 
@@ -112,7 +112,7 @@ async function* follow(
 async function isCutOff(error: unknown): Promise<boolean> {
   const { Code, ConnectError } = await import("@connectrpc/connect");
   if (ConnectError.from(error).code === Code.Unavailable) return true;
-  return (await failureOf(error)).reason === undefined;
+  return (await readFailure(error)).reason === undefined;
 }
 
 /** An event on a line. */

@@ -1,5 +1,5 @@
 import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
-import type { Client } from "../api/client.ts";
+import type { Client } from "../client/client.ts";
 
 /** The most pages of workflows that are asked for, to say names in place of ids. */
 const pagesMax = 10;

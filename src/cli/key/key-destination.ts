@@ -1,13 +1,13 @@
 import { open, rm } from "node:fs/promises";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type NamedRequest, sendNamed } from "../api/named-call.ts";
+import type { Context } from "../command/context.ts";
+import { type NamedRequest, sendNamed } from "../command/named-call.ts";
+import type { Arguments } from "../command-line/arguments.ts";
+import type { Options } from "../command-line/command-text.ts";
 import { member } from "../execution/execution-text.ts";
-import type { Arguments } from "../frame/arguments.ts";
-import type { Options } from "../frame/command.ts";
-import type { Context } from "../frame/context.ts";
+import { CliError, usageError } from "../output/cli-error.ts";
+import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 import { saveProfile } from "../profile/save-profile.ts";
-import { CliError, usageError } from "../said/cli-error.ts";
-import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
 
 /** A key is shown to nobody who does not ask for it. */
 export const destination: Options = {

@@ -1,6 +1,6 @@
 import { meant } from "../../domain/nearest.ts";
-import type { Profile, ProfileStore } from "../frame/profile-store.ts";
-import { type CliError, usageError } from "../said/cli-error.ts";
+import { type CliError, usageError } from "../output/cli-error.ts";
+import type { Profile, ProfileStore } from "../settings/profile-store.ts";
 
 /** Keeps a profile, and its key before it, so that no profile is without. */
 export async function saveProfile(store: ProfileStore, name: string, profile: Profile, key: string): Promise<void> {

@@ -1,12 +1,12 @@
 import { type DescMethod, getOption, hasOption, type Message, toJson, toJsonString } from "@bufbuild/protobuf";
 import { http } from "../../gen/google/api/annotations_pb.ts";
-import { curlOf } from "../api/curl.ts";
-import { fullName, Methods } from "../api/methods.ts";
-import { type Command, curlOption } from "../frame/command.ts";
-import type { Context } from "../frame/context.ts";
-import { usageError } from "../said/cli-error.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { dataText, messageFrom, parseJson } from "../said/json-text.ts";
+import { curlOf } from "../client/curl.ts";
+import { fullName, Methods } from "../client/methods.ts";
+import { type Command, curlOption } from "../command/command.ts";
+import type { Context } from "../command/context.ts";
+import { dataText, messageFrom, parseJson } from "../input/json-input.ts";
+import { usageError } from "../output/cli-error.ts";
+import { exitCodes } from "../output/exit-codes.ts";
 
 export const api: Command = {
   name: "api",

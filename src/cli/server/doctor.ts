@@ -15,14 +15,14 @@ import { LinkedAccountService } from "../../gen/flowcall/v1/linked_account_pb.ts
 import { type Scope, ScopeSchema, scope } from "../../gen/flowcall/v1/options_pb.ts";
 import { http } from "../../gen/google/api/annotations_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
-import type { Client } from "../api/client.ts";
-import { fullName, Methods } from "../api/methods.ts";
-import { probe } from "../api/probe.ts";
-import { accountOption, type Command, slugOption } from "../frame/command.ts";
-import type { Context } from "../frame/context.ts";
-import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
-import { failureOf } from "../said/failure.ts";
-import { printable } from "../said/output.ts";
+import type { Client } from "../client/client.ts";
+import { fullName, Methods } from "../client/methods.ts";
+import { probe } from "../client/probe.ts";
+import { accountOption, type Command, slugOption } from "../command/command.ts";
+import type { Context } from "../command/context.ts";
+import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
+import { printable } from "../output/output.ts";
+import { readFailure } from "../output/read-failure.ts";
 import { environmentOf } from "./status.ts";
 
 const skewMaxMs = 30_000;
@@ -197,7 +197,7 @@ async function missing<I extends DescMessage, O extends DescMessage>(
     await client.unary(method, request, { timeoutMs: callMs });
     return undefined;
   } catch (error) {
-    const { reason, message } = await failureOf(error, client.settings.url);
+    const { reason, message } = await readFailure(error, client.settings.url);
     return reason === undefined ? message : `${reason}: ${message}`;
   }
 }
@@ -226,7 +226,7 @@ async function tryMethod(client: Client, method: DescMethodUnary) {
     await client.unary(method, create(method.input), { timeoutMs: callMs });
     return { scopeName };
   } catch (error) {
-    const { exitCode, reason, message } = await failureOf(error, client.settings.url);
+    const { exitCode, reason, message } = await readFailure(error, client.settings.url);
     return exitCode === exitCodes.unauthorized ? { scopeName, reason: reason ?? "REFUSED", message } : { scopeName };
   }
 }

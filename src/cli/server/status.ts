@@ -1,12 +1,12 @@
 import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
-import { quoted } from "../api/curl.ts";
-import { probe } from "../api/probe.ts";
-import type { Command } from "../frame/command.ts";
-import type { Context } from "../frame/context.ts";
-import type { Settings } from "../frame/settings.ts";
-import { type ExitCode, exitCodes } from "../said/exit-codes.ts";
-import { failureOf } from "../said/failure.ts";
-import { printable } from "../said/output.ts";
+import { quoted } from "../client/curl.ts";
+import { probe } from "../client/probe.ts";
+import type { Command } from "../command/command.ts";
+import type { Context } from "../command/context.ts";
+import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
+import { printable } from "../output/output.ts";
+import { readFailure } from "../output/read-failure.ts";
+import type { Settings } from "../settings/settings.ts";
 
 const callMs = 10_000;
 
@@ -54,7 +54,7 @@ async function refusalOf({ connect, settings }: Context): Promise<string | undef
     await (await connect()).unary(WorkflowService.method.listWorkflows, { pageSize: 1 }, { timeoutMs: callMs });
     return undefined;
   } catch (error) {
-    const { exitCode, reason, message } = await failureOf(error, settings.url);
+    const { exitCode, reason, message } = await readFailure(error, settings.url);
     const isRefused = exitCode === exitCodes.unauthorized && reason !== "SCOPE_MISSING";
     return isRefused ? `${reason === undefined ? "" : `${reason}: `}${message}` : undefined;
   }

@@ -1,7 +1,7 @@
-import type { Command } from "../frame/command.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { actionOf, stepJson, stepText } from "./plan.ts";
-import { prepare } from "./push.ts";
+import type { Command } from "../command/command.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { preparePush } from "../workflow-sync/prepare-push.ts";
+import { actionOf, stepJson, stepText } from "../workflow-sync/push-plan.ts";
 
 export const diff: Command = {
   name: "workflow diff",
@@ -11,7 +11,7 @@ export const diff: Command = {
   example: "flowcall workflow diff flows",
 
   async run(given, context) {
-    const { plan } = await prepare(given.positionals, context, { isPublishing: given.isSet("publish") });
+    const { plan } = await preparePush(given.positionals, context, { isPublishing: given.isSet("publish") });
     const different = plan.filter((step) => actionOf(step) !== "none");
     if (context.output.format === "text") context.output.value(null, different.map(stepText).join("\n"));
     else context.output.table(different.map(stepJson), []);

@@ -1,9 +1,9 @@
 import { type JsonObject, toJson } from "@bufbuild/protobuf";
 import { PublishWorkflowResponseSchema, WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
-import { type Command, slugOption } from "../frame/command.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { problemText } from "../said/failure.ts";
-import { referencesOf } from "./references.ts";
+import { type Command, slugOption } from "../command/command.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { problemText } from "../output/failure.ts";
+import { referencesOf } from "../workflow-sync/references.ts";
 
 export const publish: Command = {
   name: "workflow publish",

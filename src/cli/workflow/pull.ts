@@ -3,16 +3,16 @@ import { dirname, extname, join, relative } from "node:path";
 import { create, type JsonObject, toJson } from "@bufbuild/protobuf";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Workflow } from "../../gen/flowcall/v1/workflow_pb.ts";
-import { mergedText } from "../file/merged-text.ts";
-import { schemaFile } from "../file/schema-file.ts";
-import { type Header, type WorkflowFile, workflowFileText } from "../file/workflow-file.ts";
-import { isThere, readFolder, schemaName } from "../file/workflow-folder.ts";
-import { type Command, slugOption } from "../frame/command.ts";
-import { CliError } from "../said/cli-error.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { definitionChanges } from "./changes.ts";
-import { isConfirmed } from "./confirm.ts";
-import { RemoteWorkflows } from "./remote.ts";
+import { type Command, slugOption } from "../command/command.ts";
+import { isConfirmed } from "../command/confirm.ts";
+import { CliError } from "../output/cli-error.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { mergedText } from "../workflow-file/merged-text.ts";
+import { schemaFile } from "../workflow-file/schema-file.ts";
+import { type Header, type WorkflowFile, workflowFileText } from "../workflow-file/workflow-file.ts";
+import { isThere, readFolder, schemaName } from "../workflow-file/workflow-folder.ts";
+import { definitionChanges } from "../workflow-sync/changes.ts";
+import { RemoteWorkflows } from "../workflow-sync/remote-workflows.ts";
 
 export const pull: Command = {
   name: "workflow pull",

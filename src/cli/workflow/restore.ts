@@ -1,9 +1,9 @@
 import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
-import { sendNamed } from "../api/named-call.ts";
-import { type Command, curlOption, slugOption } from "../frame/command.ts";
-import { usageError } from "../said/cli-error.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { referencesOf } from "./references.ts";
+import { type Command, curlOption, slugOption } from "../command/command.ts";
+import { sendNamed } from "../command/named-call.ts";
+import { usageError } from "../output/cli-error.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { referencesOf } from "../workflow-sync/references.ts";
 
 export const restore: Command = {
   name: "workflow restore",

@@ -2,10 +2,10 @@ import { create, fromJson, type JsonValue, toJson } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { ExecutionResult_Status as Status } from "../../gen/flowcall/v1/execution_pb.ts";
 import { TestDraftRequestSchema, type TestDraftResponse, WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
+import type { Context } from "../command/context.ts";
 import { errorText } from "../execution/execution-text.ts";
-import type { Case } from "../file/case-file.ts";
-import type { Context } from "../frame/context.ts";
-import { jsonChanges } from "./changes.ts";
+import type { Case } from "../workflow-file/case-file.ts";
+import { jsonChanges } from "../workflow-sync/changes.ts";
 
 /** A workflow with what it is tried with. */
 export type Tested = {

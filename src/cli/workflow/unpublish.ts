@@ -1,9 +1,9 @@
 import { toJson } from "@bufbuild/protobuf";
 import { WorkflowSchema, WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
-import { type Command, curlOption, slugOption } from "../frame/command.ts";
-import { send } from "../frame/context.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { referenceOf } from "./references.ts";
+import { type Command, curlOption, slugOption } from "../command/command.ts";
+import { send } from "../command/context.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { referenceOf } from "../workflow-sync/references.ts";
 
 export const unpublish: Command = {
   name: "workflow unpublish",

@@ -1,9 +1,9 @@
-import { printProblems } from "../file/file-problem.ts";
-import { errorsOf, problemsOf } from "../file/validation.ts";
-import { readWorkflowFiles } from "../file/workflow-folder.ts";
-import type { Command } from "../frame/command.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { RemoteWorkflows } from "./remote.ts";
+import type { Command } from "../command/command.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { printProblems } from "../workflow-file/file-problem.ts";
+import { readWorkflowFiles } from "../workflow-file/workflow-folder.ts";
+import { errorsOf, problemsOf } from "../workflow-sync/find-problems.ts";
+import { RemoteWorkflows } from "../workflow-sync/remote-workflows.ts";
 
 export const validate: Command = {
   name: "workflow validate",

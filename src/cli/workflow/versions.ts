@@ -1,8 +1,8 @@
-import { listNamed } from "../api/named-call.ts";
+import { type Command, slugOption } from "../command/command.ts";
+import { listNamed } from "../command/named-call.ts";
 import { member } from "../execution/execution-text.ts";
-import { type Command, slugOption } from "../frame/command.ts";
-import { exitCodes } from "../said/exit-codes.ts";
-import { referenceOf } from "./references.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { referenceOf } from "../workflow-sync/references.ts";
 
 export const versions: Command = {
   name: "workflow versions",

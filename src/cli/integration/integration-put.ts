@@ -1,0 +1,57 @@
+import { fromJson, toJson } from "@bufbuild/protobuf";
+import { FieldDeclarationSchema } from "../../gen/flowcall/v1/field_pb.ts";
+import { type Integration, IntegrationSchema, IntegrationService } from "../../gen/flowcall/v1/integration_pb.ts";
+import type { Command } from "../command/command.ts";
+import { dataText, parseJson } from "../input/json-input.ts";
+import { usageError } from "../output/cli-error.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { printable } from "../output/output.ts";
+import { readFailure } from "../output/read-failure.ts";
+
+const service = IntegrationService.method;
+
+export const integrationPut: Command = {
+  name: "integration put",
+  summary: "Creates an integration, which workflows belong to, or changes its name and fields.",
+  positionals: ["SLUG"],
+  options: {
+    name: { type: "string", value: "NAME", help: "what people call it; the slug if absent" },
+    fields: { type: "string", value: "JSON|@FILE|-", help: "what can be set for each linked account, as a list" },
+  },
+  example: 'flowcall integration put shop --name "Our shop"',
+
+  async run(given, context) {
+    const [slug, name, data] = [given.word(0), given.text("name"), given.text("fields")];
+    const fields =
+      data === undefined ? undefined : fieldsIn(parseJson(await dataText(data, context.stdin), "--fields"));
+    const client = await context.connect();
+    const { signal } = context;
+    const there = await client.unary(service.getIntegration, { slug }, { signal }).catch(async (error: unknown) => {
+      if ((await readFailure(error)).reason === "INTEGRATION_NOT_FOUND") return undefined;
+      throw error;
+    });
+    const wanted = { slug, name: name ?? there?.name ?? slug, fields: fields ?? there?.fields ?? [] };
+    const integration =
+      there === undefined
+        ? await client.unary(service.createIntegration, wanted, { signal })
+        : await client.unary(service.updateIntegration, { ...wanted, etag: there.etag }, { signal });
+    context.output.value(toJson(IntegrationSchema, integration), integrationText(integration));
+    return exitCodes.done;
+  },
+};
+
+function fieldsIn(json: unknown) {
+  if (!Array.isArray(json))
+    throw usageError('--fields must be a JSON list, as [{"name": "Region", "type": "STRING"}].');
+  try {
+    return json.map((field) => fromJson(FieldDeclarationSchema, field));
+  } catch (error) {
+    throw usageError(`--fields holds what is no field: ${error instanceof Error ? error.message : error}.`);
+  }
+}
+
+/** An integration on a line. */
+function integrationText({ slug, name, fields }: Integration): string {
+  const told = fields.length === 0 ? "" : `  fields: ${fields.map((field) => field.name).join(", ")}`;
+  return printable(`${slug}  ${name}${told}`);
+}

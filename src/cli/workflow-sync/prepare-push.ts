@@ -1,0 +1,59 @@
+import type { Context } from "../command/context.ts";
+import { CliError } from "../output/cli-error.ts";
+import { problemLine } from "../workflow-file/file-problem.ts";
+import { readFolder, readWorkflowFiles } from "../workflow-file/workflow-folder.ts";
+import { errorsOf, problemsOf } from "./find-problems.ts";
+import { planOf, type Step } from "./push-plan.ts";
+import { RemoteWorkflows } from "./remote-workflows.ts";
+
+export type Prepared = {
+  readonly plan: readonly Step[];
+  readonly remote: RemoteWorkflows;
+  /** The integrations that are made before. */
+  readonly newSlugs: readonly string[];
+  /** The names of files that are left out, since they are broken. */
+  readonly broken: readonly string[];
+};
+
+export type Preparing = {
+  /** What calls run is to be as the files are too. */
+  readonly isPublishing?: boolean;
+  /** A missing integration is made. */
+  readonly isCreating?: boolean;
+  /** The good files of broken ones are gone on with, and the problems are only told. */
+  readonly isLenient?: boolean;
+};
+
+/**
+ * Reads and checks all files. Throws CliError with every problem where one is broken: then nothing is changed at all,
+ * unless it is lenient.
+ */
+export async function preparePush(
+  paths: readonly string[],
+  context: Context,
+  { isPublishing = false, isCreating = false, isLenient = false }: Preparing = {},
+): Promise<Prepared> {
+  const files = isLenient ? (await Promise.all(paths.map(readFolder))).flat() : await readWorkflowFiles(paths);
+  const broken = errorsOf(files.flatMap(({ problems }) => problems));
+  const remote = await RemoteWorkflows.list(context).catch((error: unknown) => {
+    // What is broken is worth more than that nobody can be asked.
+    if (broken.length === 0) throw error;
+    return undefined;
+  });
+  const problems = await problemsOf(files, remote, { isCreating });
+  const errors = errorsOf(problems);
+  if (remote === undefined || (errors.length > 0 && !isLenient)) {
+    throw new CliError(`Nothing was changed, since files are broken:\n${errors.map(problemLine).join("\n")}`);
+  }
+  for (const problem of problems) context.output.note(problemLine(problem));
+  const good = files.filter(({ name }) => !errors.some(({ file }) => file === name));
+  const slugs = isCreating ? await remote.integrations() : [];
+  const wanted = isCreating ? good.filter((file) => remote.find(file) === undefined) : [];
+  const newSlugs = [...new Set(wanted.map(({ header }) => header.slug))].filter((slug) => !slugs.includes(slug));
+  return {
+    plan: await planOf(good, remote, isPublishing),
+    remote,
+    newSlugs,
+    broken: [...new Set(errors.map(({ file }) => file))],
+  };
+}

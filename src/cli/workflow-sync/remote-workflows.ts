@@ -1,0 +1,135 @@
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
+import { IntegrationService } from "../../gen/flowcall/v1/integration_pb.ts";
+import {
+  type Draft,
+  type PublishWorkflowResponse,
+  type Workflow,
+  WorkflowService,
+} from "../../gen/flowcall/v1/workflow_pb.ts";
+import type { Client } from "../client/client.ts";
+import { Methods } from "../client/methods.ts";
+import type { Context } from "../command/context.ts";
+import { callNamed, listNamed, unaryNamed } from "../command/named-call.ts";
+import { CliError } from "../output/cli-error.ts";
+import { exitCodes } from "../output/exit-codes.ts";
+import { readFailure } from "../output/read-failure.ts";
+import { type FileProblem, problemAt, problemOfServer } from "../workflow-file/file-problem.ts";
+import type { WorkflowFile } from "../workflow-file/workflow-file.ts";
+
+const service = WorkflowService.method;
+const prefix = `${WorkflowService.typeName}.`;
+
+/** What the server refuses because of the definition that was sent. */
+const ownRefusals: ReadonlySet<string> = new Set(["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE"]);
+
+/** The workflows of the server's environment, as they were listed, and what can be done with them. */
+export class RemoteWorkflows {
+  readonly all: readonly Workflow[];
+  readonly #client: Client;
+  readonly #methods: Methods;
+  #integrations: Promise<readonly JsonObject[]> | undefined;
+
+  private constructor(client: Client, methods: Methods, all: readonly Workflow[]) {
+    this.#client = client;
+    this.#methods = methods;
+    this.all = all;
+  }
+
+  static async list(context: Context): Promise<RemoteWorkflows> {
+    const [client, methods] = await Promise.all([context.connect(), Methods.load()]);
+    const all: Workflow[] = [];
+    for (let pageToken: string | undefined, isLast = false; !isLast; isLast = pageToken === undefined) {
+      const request = { pageSize: 200, ...(pageToken !== undefined && { pageToken }) };
+      const page = await client.unary(service.listWorkflows, request, { signal: context.signal });
+      all.push(...page.workflows);
+      pageToken = page.nextPageToken;
+    }
+    return new RemoteWorkflows(client, methods, all);
+  }
+
+  /** The workflow of a file: by slug and alias, or by the id that the file is named for. */
+  find({ header: { slug, alias } }: WorkflowFile): Workflow | undefined {
+    return this.all.find((workflow) => workflow.id === alias || (workflow.slug === slug && workflow.alias === alias));
+  }
+
+  /** Whether this version knows a method of WorkflowService. */
+  has(method: string): boolean {
+    return this.#methods.all.some(
+      ({ parent, name }) => parent.typeName === WorkflowService.typeName && name === method,
+    );
+  }
+
+  async draft({ id }: Pick<Workflow, "id">): Promise<Draft> {
+    return await this.#client.unary(service.getDraft, { workflow: id });
+  }
+
+  /** What calls run, where something is published and the server tells. */
+  async published({ id, currentVersion }: Workflow): Promise<WorkflowDefinition | undefined> {
+    if (currentVersion === undefined || !this.has("GetVersion")) return undefined;
+    const version = await this.#call("GetVersion", { workflow: id, version: currentVersion });
+    return fromJson(WorkflowDefinitionSchema, version["definition"] ?? {}, { ignoreUnknownFields: true });
+  }
+
+  async create({ header: { name, slug, alias, description } }: WorkflowFile): Promise<Workflow> {
+    const request = { name, slug, alias, ...(description !== undefined && { description }) };
+    return await this.#client.unary(service.createWorkflow, request);
+  }
+
+  async rename({ id }: Workflow, { name, description = "" }: WorkflowFile["header"]): Promise<void> {
+    await this.#call("UpdateWorkflow", { workflow: id, name, description });
+  }
+
+  async save(workflow: Workflow, definition: WorkflowDefinition, etag?: string): Promise<void> {
+    const request = { workflow: workflow.id, definition, ...(etag !== undefined && { etag }) };
+    await this.#client.unary(service.saveDraft, request);
+  }
+
+  async publish({ id }: Pick<Workflow, "id">): Promise<PublishWorkflowResponse> {
+    return await this.#client.unary(service.publishWorkflow, { workflow: id });
+  }
+
+  /** The slugs that workflows can be created in. They are asked for once. */
+  async integrations(): Promise<readonly string[]> {
+    const asked = { name: `${IntegrationService.typeName}.ListIntegrations`, request: {} };
+    this.#integrations ??= listNamed(this.#client, asked, "integrations");
+    return (await this.#integrations).map(({ slug }) => String(slug));
+  }
+
+  /** Makes an integration. Throws CliError where the key may not. */
+  async createIntegration(slug: string): Promise<void> {
+    try {
+      await this.#client.unary(IntegrationService.method.createIntegration, { slug, name: slug });
+    } catch (error) {
+      const { reason, message } = await readFailure(error);
+      // Somebody else has made it in between.
+      if (reason === "INTEGRATION_EXISTS") return;
+      if (reason !== "SCOPE_MISSING") throw error;
+      throw new CliError(
+        `The integration ${slug} is not there, and this key may not make it, which needs the scope admin (${message}). ` +
+          `With a key that has it: flowcall integration put ${slug}`,
+        { exitCode: exitCodes.unauthorized },
+      );
+    }
+  }
+
+  /** What the server would say of a file's definition if it were published. */
+  async validate(file: WorkflowFile): Promise<readonly FileProblem[]> {
+    try {
+      const { definition } = file;
+      const { errors, warnings } = await this.#client.unary(service.validateDefinition, { definition });
+      return [
+        ...errors.map((problem) => problemOfServer(file, problem, "error")),
+        ...warnings.map((problem) => problemOfServer(file, problem, "warning")),
+      ];
+    } catch (error) {
+      const { reason = "", message } = await readFailure(error);
+      if (!ownRefusals.has(reason)) throw error;
+      return [problemAt(file, ["definition"], { reason, message })];
+    }
+  }
+
+  async #call(method: string, request: JsonObject): Promise<JsonObject> {
+    return await callNamed(this.#client, unaryNamed(this.#methods, prefix + method), request);
+  }
+}
