@@ -87,18 +87,17 @@ describe("the sources stay tidy", () => {
     );
     const pairs = new Set(others.map(({ file, folder }) => `${file} > ${folder}`));
     expect([...pairs].sort()).toEqual([
-      // What starts the server's process reads its settings, to find the key that it keeps.
+      // The server's settings hold the place of its test key.
       "src/cli/dev/dev-server.ts > ",
-      // The program has one version.
+      // The version of the program.
       "src/cli/dev/dev.ts > ",
-      // So does what finds the server that was started in a folder.
-      "src/cli/settings/local-server.ts > ",
-      // Signals are taken alike.
-      "src/cli/main.ts > process",
-      // The program has one version.
-      "src/cli/run-cli.ts > process",
-      // What is sent is scanned by the code that the server scans it with.
+      // JSON is scanned by the server's own scanner before it is sent.
       "src/cli/input/json-input.ts > domain",
+      // Signals are handled as in the server.
+      "src/cli/main.ts > ",
+      "src/cli/run-cli.ts > ",
+      // The data folder of a local server.
+      "src/cli/settings/local-server.ts > ",
     ]);
   });
 

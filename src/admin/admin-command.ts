@@ -10,13 +10,13 @@ export const admin: Program = {
   },
 };
 
-/** What a command needs of the database. */
+/** The stores that admin commands use. */
 export type AdminStores = Pick<Stores, "tenants" | "apiKeys">;
 
 export type AdminCommand = CommandText & {
-  /** Reads its words, and answers what is done once the database is open. Throws a usage error. */
+  /** Checks the arguments, before the database is opened, and answers the work to do. Throws a usage error. */
   prepare(given: Arguments, output: Output): (stores: AdminStores) => Promise<void>;
 };
 
-/** By whom the audit log says that it was done. */
+/** The actor that the audit log records. */
 export const operator = "operator";

@@ -20,20 +20,20 @@ const organizationOption: Options = {
 
 export const keyCreate: AdminCommand = {
   name: "key create",
-  summary: "Creates a key for an organisation, as for one that has lost its own, and prints it this once.",
+  summary: "Creates a key for an organisation, and prints it once.",
   positionals: [],
   options: {
     ...organizationOption,
     environment: { type: "string", value: "ENV", help: "test or production" },
     scope: { type: "string", multiple: true, value: "SCOPE", help: "execute, read, author or admin; may repeat" },
-    name: { type: "string", value: "NAME", help: "what people call it" },
+    name: { type: "string", value: "NAME", help: "its display name" },
   },
   example: "flowcall-admin key create --organization acme --environment production --scope admin",
 
   prepare(given, output) {
     const reference = organizationOf(given);
     const kind = environmentOf(given);
-    if (kind === undefined) throw usageError("Name the environment: --environment test or production.");
+    if (kind === undefined) throw usageError("Name the environment by --environment: test or production.");
     const scopes = scopesOf(given);
     const name = checkName("The key's name", given.text("name") ?? "made by the operator");
     return async ({ tenants, apiKeys }) => {
@@ -51,14 +51,14 @@ export const keyCreate: AdminCommand = {
       const record = await apiKeys.create(maker, { ...keyTextOf(key), name, scopes });
       output.value({ api_key: keyJson(record, organization, kind), key }, key);
       const made = `key ${record.id} of ${organization.name}, ${kind}: ${record.scopes.map(scopeWord).join(", ")}`;
-      output.note(`${made}. It is shown this once.`);
+      output.note(`${made}. It is shown only once.`);
     };
   },
 };
 
 export const keyLs: AdminCommand = {
   name: "key ls",
-  summary: "Lists the keys of an organisation, those too that have ended; the keys themselves are known to nobody.",
+  summary: "Lists the keys of an organisation, ended ones included. The keys' texts cannot be shown again.",
   positionals: [],
   options: {
     ...organizationOption,
@@ -100,8 +100,7 @@ async function listKeys(apiKeys: AdminStores["apiKeys"], environmentId: string):
 
 function organizationOf(given: Arguments): string {
   const reference = given.text("organization");
-  if (reference === undefined)
-    throw usageError("Name the organisation: --organization NAME. See: flowcall-admin org ls");
+  if (reference === undefined) throw usageError("Name the organisation by --organization. See: flowcall-admin org ls");
   return reference;
 }
 
@@ -114,14 +113,16 @@ function environmentOf(given: Arguments): EnvironmentKind | undefined {
   return kind;
 }
 
-/** In the order of the table, each once. */
+/** The scopes, each once, in the order of scopeWords. */
 function scopesOf(given: Arguments): readonly Scope[] {
   const words = given.texts("scope").flatMap((text) => text.split(","));
   const known = Object.keys(scopeWords);
   const unknown = words.find((word) => !known.includes(word));
-  if (words.length === 0) throw usageError(`Name what the key may be used for: --scope ${known.join(", ")}.`);
+  if (words.length === 0) throw usageError(`Name the key's scopes by --scope: ${known.join(", ")}.`);
   if (unknown !== undefined) {
-    throw usageError(`--scope is ${known.join(", ")}, not ${JSON.stringify(unknown)}.${meant(unknown, known)}`);
+    throw usageError(
+      `--scope must be one of ${known.join(", ")}, not ${JSON.stringify(unknown)}.${meant(unknown, known)}`,
+    );
   }
   return Object.entries(scopeWords).flatMap(([word, scope]) => (words.includes(word) ? [scope] : []));
 }

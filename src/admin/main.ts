@@ -2,7 +2,7 @@
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
 
-// As the server does: compiled code is kept where nobody else can have laid it first.
+// The compile cache lies in this program's own folder: in a shared one, another user could have planted code.
 enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/node"));
 
 const { runAdmin } = await import("./run-admin.ts");

@@ -12,20 +12,20 @@ import type { AdminStores } from "./admin-command.ts";
 
 export type OpenDatabase = { readonly stores: AdminStores; close(): Promise<void> };
 
-type Reached = { readonly connection: DatabaseConnection; close(): Promise<void> };
+type Connected = { readonly connection: DatabaseConnection; close(): Promise<void> };
 
 /**
- * Opens the database that a service with these settings uses, as it is: nothing is migrated. The embedded one is reached
- * through the service that runs it, or else is started until `close()`.
+ * Opens the database of a service with these settings, without migrating it. The embedded Postgres is shared with a running
+ * service, or else started until `close()`.
  */
 export async function openDatabase(config: Config): Promise<OpenDatabase> {
-  // What goes wrong is thrown, and said once.
+  // Errors are thrown and printed once, so nothing is logged.
   const log = pino({ level: "silent" });
-  const reached = await reach(config, log);
-  const database = new Database({ connection: () => reached.connection, log, poolMax: 1 });
+  const connected = await connect(config, log);
+  const database = new Database({ connection: () => connected.connection, log, poolMax: 1 });
   const close = async () => {
     await database.stop();
-    await reached.close();
+    await connected.close();
   };
   try {
     const problem = await findSchemaProblem(database.db);
@@ -38,14 +38,14 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
   }
 }
 
-async function reach({ databaseUrl, dataDir }: Config, log: Logger): Promise<Reached> {
+async function connect({ databaseUrl, dataDir }: Config, log: Logger): Promise<Connected> {
   if (databaseUrl !== undefined) return { connection: { url: databaseUrl }, close: async () => undefined };
   const running = await findEmbedded(dataDir).catch((cause: unknown) => {
     throw notOpened(dataDir, cause);
   });
   if (running === undefined) {
     throw new CliError(
-      `There is no database in ${dataDir}. Set FLOWCALL_DATA_DIR, or FLOWCALL_DATABASE_URL, to what the service has.`,
+      `There is no database in ${dataDir}. Set FLOWCALL_DATA_DIR or FLOWCALL_DATABASE_URL as for the service.`,
     );
   }
   const embedded = new EmbeddedPostgres({ dataDir, log });

@@ -16,7 +16,8 @@ export const orgCreate: AdminCommand = {
     const name = checkName("The organisation's name", given.word(0));
     return async ({ tenants }) => {
       const id = await tenants.addOrganization(name, operator);
-      if (id === undefined) throw new CliError(`There is an organisation ${JSON.stringify(name)} already.`);
+      if (id === undefined)
+        throw new CliError(`An organisation ${JSON.stringify(name)} exists already. Choose another name.`);
       const made = await findOrganization(tenants, id);
       output.value(jsonOf(made), id);
     };
@@ -44,7 +45,7 @@ export const orgLs: AdminCommand = {
   },
 };
 
-/** The organisation that an operator means, by its id or its name. */
+/** Finds an organisation by its id or its name. Throws CliError if there is none, or more than one. */
 export async function findOrganization(tenants: AdminStores["tenants"], reference: string): Promise<Organization> {
   const all = await tenants.listOrganizations();
   const byId = all.find(({ id }) => id === reference);
@@ -60,18 +61,18 @@ export async function findOrganization(tenants: AdminStores["tenants"], referenc
   if (others.length > 0) {
     const ids = byName.map(({ id }) => id).join(", ");
     throw new CliError(
-      `More than one organisation is called ${JSON.stringify(reference)}; name one by its id: ${ids}.`,
+      `More than one organisation is called ${JSON.stringify(reference)}. Name one by its id: ${ids}.`,
     );
   }
   return found;
 }
 
-/** A name as the API takes it. */
+/** Checks a name by the API's own rule. Throws a usage error. */
 export function checkName(what: string, name: string): string {
   if (name.trim() === "" || name.length > nameCharsMax) {
     throw usageError(`${what} must have 1 to ${nameCharsMax} characters.`);
   }
-  if (/\p{Cc}/u.test(name)) throw usageError(`${what} must hold no control characters.`);
+  if (/\p{Cc}/u.test(name)) throw usageError(`${what} must not have control characters.`);
   return name;
 }
 

@@ -1,11 +1,11 @@
 /**
- * `flowcall-admin`: what an operator does who has lost a key, or needs another organisation. There is no API for it, since
- * whoever may open the database needs no key.
+ * `flowcall-admin`, the operator's command: it creates organisations, and keys for those that have lost theirs. It opens
+ * the database itself, so it needs no API key.
  *
- * Invariants: it never migrates, and works with the tables of its own version alone. What it does is in the audit log, as
- * done by `operator`. A key is shown once, on stdout.
+ * Invariants: it never migrates, and works only with tables of its own version. The audit log records what it does, as
+ * done by `operator`. A key is printed once, on stdout.
  */
-import { readWords } from "../cli/command-line/command-tree.ts";
+import { parseCommandLine } from "../cli/command-line/command-tree.ts";
 import { helpOf, overview } from "../cli/command-line/help.ts";
 import { usageError } from "../cli/output/cli-error.ts";
 import { type ExitCode, exitCodes } from "../cli/output/exit-codes.ts";
@@ -24,27 +24,27 @@ const groups = [
 ];
 const commands: readonly AdminCommand[] = groups.flatMap((group) => group.commands);
 
-export type AdminSurroundings = {
+export type AdminProcess = {
   readonly words: readonly string[];
-  /** The process's own where it is not set. */
+  /** process.env if absent. */
   readonly environment?: Environment;
   readonly stdout: Sink;
   readonly stderr: Sink;
 };
 
-/** Runs one command line to its end. Whatever goes wrong is said on stderr, and never thrown. */
-export async function runAdmin({ words, environment, stdout, stderr }: AdminSurroundings): Promise<ExitCode> {
+/** Runs one command line and answers its exit code. Errors are printed on stderr, never thrown. */
+export async function runAdmin({ words, environment, stdout, stderr }: AdminProcess): Promise<ExitCode> {
   let isJson = false;
   try {
-    const asked = readWords(admin, commands, words);
-    if (asked.kind !== "run") {
-      const isWhole = asked.kind === "version" || asked.words.length === 0;
-      const help = isWhole ? overview(admin, groups, around) : helpOf(admin, commands, asked.words);
-      const isAsked = asked.kind === "version" || asked.isAsked;
+    const parsed = parseCommandLine(admin, commands, words);
+    if (parsed.kind !== "run") {
+      const isWhole = parsed.kind === "version" || parsed.words.length === 0;
+      const help = isWhole ? overview(admin, groups, overviewText) : helpOf(admin, commands, parsed.words);
+      const isAsked = parsed.kind === "version" || parsed.isAsked;
       (isAsked ? stdout : stderr).write(`${help}\n`);
       return isAsked ? exitCodes.done : exitCodes.usage;
     }
-    const { command, given } = asked;
+    const { command, given } = parsed;
     isJson = given.isSet("json");
     const output = new Output({ format: isJson ? "json" : "text", stdout, stderr, environment: {} });
     const work = command.prepare(given, output);
@@ -71,9 +71,9 @@ function configOf(environment: Environment | undefined) {
   }
 }
 
-const around = {
-  before: "Makes organisations, and keys for those that have lost theirs, in the database itself.",
-  after: `It opens the database that the service would open: FLOWCALL_DATABASE_URL, or the one in FLOWCALL_DATA_DIR, whether the
-service runs or not; so run it where the service runs, as its user, with its settings.
-flowcall-admin COMMAND --help says more of one. Exit codes: 0 done, 1 error, 2 usage.`,
+const overviewText = {
+  before: "Creates organisations, and keys for those that have lost theirs, directly in the database.",
+  after: `It opens the service's database: FLOWCALL_DATABASE_URL, or the one in FLOWCALL_DATA_DIR. The service may run or not. Run
+it on the same machine, as the service's user, with the service's settings.
+flowcall-admin COMMAND --help shows the help of one command. Exit codes: 0 done, 1 error, 2 usage.`,
 };

@@ -72,20 +72,20 @@ export const commandGroups: readonly CommandGroup<Command>[] = [
 
 export const commands: readonly Command[] = commandGroups.flatMap((group) => group.commands);
 
-/** What is answered before any command is looked for. */
-const spoken: readonly CommandText[] = [
+/** Commands that runCli answers itself, without a server. */
+const builtIns: readonly CommandText[] = [
   completeText,
   {
     name: "help",
-    summary: "Says what there is, or what a command does.",
+    summary: "Lists all commands, or shows the help of one.",
     positionals: ["COMMAND...?"],
     options: {},
     example: "flowcall help workflow push",
   },
 ];
 
-/** All that can be typed, for help and completion. */
+/** All commands with the built-in ones, for help and completion. */
 export const helpGroups: readonly CommandGroup<CommandText>[] = [
   ...commandGroups,
-  { title: "The command line", commands: spoken },
+  { title: "The command line", commands: builtIns },
 ];

@@ -2,25 +2,25 @@ import { enableCompileCache } from "node:module";
 import { join } from "node:path";
 import { hearStopSignals } from "../process/stop-signals.ts";
 
-// As the server does: compiled code is kept where nobody else can have laid it first.
+// The compile cache lies in this program's own folder: in a shared one, another user could have planted code.
 enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/node"));
 
-// What Node and libraries would tell a developer of this program is no part of what a command prints.
+// Node's warnings are for the developers of this program, not for its users.
 process.removeAllListeners("warning");
 
-// npm runs a script in the folder of its package; a person means the files of the folder that they are in.
+// npm runs scripts in the package's folder. INIT_CWD is the folder in which the person typed the command.
 const { INIT_CWD } = process.env;
 if (process.env["npm_lifecycle_event"] === "flowcall" && INIT_CWD) process.chdir(INIT_CWD);
 
 const { runCli } = await import("./run-cli.ts");
 
-const enough = new AbortController();
+const interrupt = new AbortController();
 hearStopSignals({
   environment: process.env,
-  stop: () => enough.abort(),
+  stop: () => interrupt.abort(),
   end: () => process.exit(1),
 });
-// Whoever read the output has read enough of it, as `head` has.
+// EPIPE: the reader (`head`, say) closed the pipe. That is not an error.
 process.stdout.on("error", () => process.exit(0));
 
 const exitCode = await runCli({
@@ -29,6 +29,6 @@ const exitCode = await runCli({
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
-  signal: enough.signal,
+  signal: interrupt.signal,
 });
 process.stdout.write("", () => process.exit(exitCode));

@@ -4,7 +4,7 @@ import { type Command, commonOptions } from "./command/command.ts";
 import type { Context } from "./command/context.ts";
 import type { Arguments } from "./command-line/arguments.ts";
 import { type CommandText, commonFormats } from "./command-line/command-text.ts";
-import { readWords } from "./command-line/command-tree.ts";
+import { parseCommandLine } from "./command-line/command-tree.ts";
 import { complete, completeText } from "./command-line/completion.ts";
 import { helpOf, overview, wrapped } from "./command-line/help.ts";
 import { commands, helpGroups } from "./commands.ts";
@@ -16,8 +16,8 @@ import { readFailure } from "./output/read-failure.ts";
 import { ProfileStore } from "./settings/profile-store.ts";
 import { readSettings } from "./settings/settings.ts";
 
-/** The process as a command line sees it. */
-export type Surroundings = {
+/** The parts of the process that a command line uses. */
+export type CliProcess = {
   readonly words: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly stdin: Stdin;
@@ -26,44 +26,44 @@ export type Surroundings = {
   readonly signal: AbortSignal;
 };
 
-/** Runs one command line to its end. Whatever goes wrong is said on stderr, and never thrown. */
-export async function runCli(surroundings: Surroundings): Promise<ExitCode> {
-  const { words, environment, stdout, stderr } = surroundings;
+/** Runs one command line and answers its exit code. Errors are printed on stderr, never thrown. */
+export async function runCli(process: CliProcess): Promise<ExitCode> {
+  const { words, environment, stdout, stderr } = process;
   try {
     const program = { name: "flowcall", options: commonOptions, version: readVersion() };
-    const typed = helpGroups.flatMap((group): readonly CommandText[] => group.commands);
+    const known = helpGroups.flatMap((group): readonly CommandText[] => group.commands);
     if (words[0] === completeText.name && !words.includes("--help") && !words.includes("-h")) {
-      await complete(program, typed, words.slice(1));
+      await complete(program, known, words.slice(1));
       return exitCodes.done;
     }
-    const asked = readWords(program, typed, words);
-    if (asked.kind === "version") {
+    const parsed = parseCommandLine(program, known, words);
+    if (parsed.kind === "version") {
       stdout.write(`${program.name} ${program.version}\n`);
       return exitCodes.done;
     }
-    if (asked.kind === "help") {
+    if (parsed.kind === "help") {
       const help =
-        asked.words.length === 0 ? overview(program, helpGroups, around) : helpOf(program, typed, asked.words);
-      const sink = asked.isAsked ? stdout : stderr;
+        parsed.words.length === 0 ? overview(program, helpGroups, overviewText) : helpOf(program, known, parsed.words);
+      const sink = parsed.isAsked ? stdout : stderr;
       sink.write(`${sink.isTTY === true ? wrapped(help, sink.columns) : help}\n`);
-      return asked.isAsked ? exitCodes.done : exitCodes.usage;
+      return parsed.isAsked ? exitCodes.done : exitCodes.usage;
     }
-    const command = commands.find(({ name }) => name === asked.command.name);
+    const command = commands.find(({ name }) => name === parsed.command.name);
     if (command === undefined) throw usageError(`See: ${program.name} --help`);
-    return await runCommand(command, asked.given, surroundings);
+    return await runCommand(command, parsed.given, process);
   } catch (error) {
-    return await tell(error, { stderr, environment, isJson: isJsonAsked(words) });
+    return await printFailure(error, { stderr, environment, isJson: isJsonAsked(words) });
   }
 }
 
-const around = {
-  before: "Runs and writes workflows on a Flowcall server.",
-  after: `FLOWCALL_URL and FLOWCALL_API_KEY name the server and the key; flowcall profile add remembers them.
-flowcall COMMAND --help says more of one. Exit codes: 0 done, 1 error, 2 usage, 4 not authorised,
+const overviewText = {
+  before: "Runs workflows on a Flowcall server, and keeps their definitions as files.",
+  after: `FLOWCALL_URL and FLOWCALL_API_KEY name the server and the key; flowcall profile add stores them.
+flowcall COMMAND --help shows the help of one command. Exit codes: 0 done, 1 error, 2 usage, 4 not authorised,
 5 the execution ended and is not COMPLETED, 6 it still runs.`,
 };
 
-/** A line that cannot be read may still say how it wants to be told. */
+/** Looks for `-o json` in a line that may not parse, so that its error is printed as JSON too. */
 function isJsonAsked(words: readonly string[]): boolean {
   return words.some((word, index) => {
     const value = /^(?:-o|--output=)(.+)$/.exec(word)?.[1] ?? (/^(-o|--output)$/.test(word) ? words[index + 1] : "");
@@ -71,8 +71,8 @@ function isJsonAsked(words: readonly string[]): boolean {
   });
 }
 
-async function runCommand(command: Command, given: Arguments, surroundings: Surroundings): Promise<ExitCode> {
-  const { environment, stdin, stdout, stderr, signal } = surroundings;
+async function runCommand(command: Command, given: Arguments, process: CliProcess): Promise<ExitCode> {
+  const { environment, stdin, stdout, stderr, signal } = process;
   const format = formatOf(command, given);
   const output = new Output({ format, stdout, stderr, environment });
   const store = new ProfileStore(environment);
@@ -86,7 +86,7 @@ async function runCommand(command: Command, given: Arguments, surroundings: Surr
     return await command.run(given, context);
   } catch (error) {
     const advise = context === undefined ? undefined : adviser(given, context);
-    return await tell(error, {
+    return await printFailure(error, {
       stderr,
       environment,
       isJson: format !== "text",
@@ -96,12 +96,12 @@ async function runCommand(command: Command, given: Arguments, surroundings: Surr
   }
 }
 
-type Telling = {
+type FailureOutput = {
   readonly stderr: Sink;
-  readonly environment: Surroundings["environment"];
+  readonly environment: CliProcess["environment"];
   readonly isJson: boolean;
   readonly url?: string;
-  /** What to type in its place. */
+  /** Answers what to type instead. */
   readonly advise?: (failure: Failure) => Promise<string>;
 };
 
@@ -113,10 +113,13 @@ function adviser(given: Arguments, context: Context) {
   return async (failure: Failure) => await adviceOf(failure, given, context);
 }
 
-async function tell(error: unknown, { stderr, environment, isJson, url, advise }: Telling): Promise<ExitCode> {
-  const told = await readFailure(error, url);
-  const advice = (await advise?.(told)) ?? "";
-  const failure = { ...told, message: advised(told.message, advice) };
+async function printFailure(
+  error: unknown,
+  { stderr, environment, isJson, url, advise }: FailureOutput,
+): Promise<ExitCode> {
+  const read = await readFailure(error, url);
+  const advice = (await advise?.(read)) ?? "";
+  const failure = { ...read, message: advised(read.message, advice) };
   const text = isJson ? JSON.stringify(failureJson(failure)) : failureText(failure);
   stderr.write(`${!isJson && takesColor(stderr, environment) ? painted(text) : text}\n`);
   return failure.exitCode;

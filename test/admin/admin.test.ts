@@ -105,7 +105,7 @@ describe("on the embedded database of a folder", () => {
     const words = ["--organization", globex.id, "--environment", "test", "--scope", "read"];
     const { code, stdout, stderr } = await runProcess(here, "key", "create", ...words);
     expect([code, stdout]).toEqual([0, expect.stringMatching(/^tk[\w-]{40}\n$/)]);
-    expect(stderr).toMatch(/^key [0-9a-f]{24} of globex, test: read\. It is shown this once\.\n$/);
+    expect(stderr).toMatch(/^key [0-9a-f]{24} of globex, test: read\. It is shown only once\.\n$/);
     server = await startServerProcess({ dataDir: folder.dataDir });
     expect((await ask(server.url, "workflow", stdout.trim())).status).toBe(200);
     await checkGlobex(server.url, globex);
@@ -149,7 +149,7 @@ describe("on a database that is given by its URL", () => {
     [["key", "ls"], /Name the organisation/],
     [[...key, "--scope", "read"], /Name the environment/],
     [[...key, "--environment", "prod", "--scope", "read"], /must be test or production, not "prod"/],
-    [[...key, ...production], /Name what the key may be used for/],
+    [[...key, ...production], /Name the key's scopes/],
     [[...key, ...production, "--scope", "reed"], /not "reed"\. Did you mean read\?/],
   ])("what cannot be meant is a usage error: %j", async (words, said) => {
     const { code, stdout, stderr } = await run(there, ...words);
@@ -157,7 +157,7 @@ describe("on a database that is given by its URL", () => {
     expect(stderr).toMatch(said);
   });
 
-  test("what is not there, or is there already, is an error that says so", async () => {
+  test("what is not there, or exists already, is an error that says so", async () => {
     const taken = await run(there, "org", "create", "globex");
     expect(taken).toEqual({ code: 1, stdout: "", stderr: 'error: There is an organisation "globex" already.\n' });
     const unknown = await run(there, "key", "ls", "--organization", "globes", "--json");

@@ -202,7 +202,7 @@ describe("what failed", () => {
       // With the Group's iterations the node behind them runs again.
       expect({ code, stderr }).toEqual({
         code: 0,
-        stderr: `Tries ${words[0] === "--failed" ? "each[1]/q" : "c"} again.\n`,
+        stderr: `Running ${words[0] === "--failed" ? "each[1]/q" : "c"} again.\n`,
       });
     }
     expect(await flow("retry", partial, "--failed")).toMatch(/^[0-9a-f]{24}$/);
@@ -225,7 +225,7 @@ describe("what failed", () => {
   test("a name that the server does not know is told with the nearest one, and where to look", async () => {
     const lines = [
       [["run", "creat-task"], "Did you mean create-task? See: flowcall workflow ls"],
-      [["run", "create-task", "--slug", "github"], "and is in asana: --slug asana"],
+      [["run", "create-task", "--slug", "github"], "but in asana: --slug asana"],
       [["run", "create-task", "--account", "jon@acme.io"], "Did you mean john@acme.io"],
       [["workflow", "get", "creat-task"], "Did you mean create-task?"],
       [["ls", "--workflow", "creat-task"], "Did you mean create-task?"],
@@ -262,7 +262,7 @@ describe("flowcall watch", () => {
     const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
     const { code, stdout, stderr } = await command.runHere(["watch", id], { environment: { FLOWCALL_URL: url } });
     proxy.close();
-    expect({ code, stderr }).toEqual({ code: 0, stderr: "The stream was cut off; reading on…\n" });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "The stream broke; resuming…\n" });
     expect(stdout.match(/^ACCEPTED/gm)).toHaveLength(1);
     expect(stdout).toMatch(/\nCOMPLETED /);
     expect(connections).toBeGreaterThan(1);

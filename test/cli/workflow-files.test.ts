@@ -58,7 +58,7 @@ describe("what a workflow file holds is what is pushed, or a problem with its pl
     return `a${level}: &a${level} [${Array.from({ length: 9 }, () => item).join(", ")}]`;
   });
   test.each<readonly [what: string, text: string | Buffer, said: string | RegExp]>([
-    ["a date", file("!!timestamp 2024-01-31"), "6:54: error: the tag !!timestamp is not one of JSON's"],
+    ["a date", file("!!timestamp 2024-01-31"), "6:54: error: the tag !!timestamp has no equivalent in JSON"],
     ["bytes", file("!!binary aGVsbG8="), "6:51: error: the tag !!binary"],
     ["a set", file("!!set { a }"), "6:48: error: the tag !!set"],
     ["an ordered map", file("!!omap [a: 1]"), "6:49: error: the tag !!omap"],
@@ -67,23 +67,23 @@ describe("what a workflow file holds is what is pushed, or a problem with its pl
     ["infinity", file(".inf"), "6:42: error: .inf cannot be sent as a number"],
     ["an integer that is rounded", file("12345678901234567890"), "6:42: error: 12345678901234567890 cannot be"],
     ["a number that is octal to some", file("010"), '6:42: error: 010 begins with 0: write 10, or the text "010"'],
-    ["a merge key", file("{ <<: { a: 1 }, b: 2 }"), "6:44: error: merge keys are no part of YAML 1.2"],
-    ["a NUL character", file("1", "# \0\n"), "is no text: line 1 has a NUL character"],
-    ["half of a surrogate pair", file('"\\ud800"'), "6:42: error: the text holds half of a surrogate pair"],
+    ["a merge key", file("{ <<: { a: 1 }, b: 2 }"), "6:44: error: YAML 1.2 has no merge keys"],
+    ["a NUL character", file("1", "# \0\n"), "is not text: line 1 has a NUL character"],
+    ["half of a surrogate pair", file('"\\ud800"'), "6:42: error: the text has half of a surrogate pair"],
     ["a template without quotes", file("{{event.body}}"), '6:43: error: a template needs quotes: write "{{…}}"'],
     ["a name that is a list", file("{ ? [1] : 2 }"), "6:46: error: a name must be a text"],
     ["an alias without an anchor", file("*nobody"), "6:42: error: there is no anchor &nobody before it"],
-    ["an alias of itself", file("&me [*me]"), "6:47: error: *me stands inside of what it stands for"],
+    ["an alias of itself", file("&me [*me]"), "6:47: error: *me refers to a value that contains it"],
     ["a billion laughs", `${aliases.join("\n")}\n${file("*a8")}`, /error: the file has more than 200000 values/],
     ["two documents", `${file("1")}---\n${file("2")}`, "9:1: error: a second document begins here (---)"],
     ["no YAML", file("[1, 2"), /:\d+:\d+: error: /],
     ["no object", "- 1\n", "1:1: error: a workflow file holds an object with name and definition"],
     ["nothing", "", "1:1: error: a workflow file holds an object"],
     ["a name that is there twice", file("1", "name: Again\n"), "2:1: error: Map keys must be unique"],
-    ["one name in two spellings", file('{ 1: a, "1": b }'), '6:50: error: "1" is there twice'],
+    ["one name in two spellings", file('{ 1: a, "1": b }'), '6:50: error: "1" appears twice'],
     ["a hundred thousand brackets", file("[".repeat(100_000)), /:\d+:\d+: error: /],
-    ["a nest that parses", file(`${"[".repeat(150)}${"]".repeat(150)}`), "error: the file nests deeper than 100"],
-    ["Latin-1", Buffer.from(file("Grüße"), "latin1"), "is not UTF-8: line 6 has a byte that UTF-8 does not know"],
+    ["a nest that parses", file(`${"[".repeat(150)}${"]".repeat(150)}`), "error: the file is nested deeper than 100"],
+    ["Latin-1", Buffer.from(file("Grüße"), "latin1"), "is not UTF-8: line 6 has an invalid byte"],
     ["UTF-16", Buffer.from(`\ufeff${file("1")}`, "utf16le"), "is UTF-16, not UTF-8. Save it as UTF-8."],
     ["ten megabytes", `# ${"x".repeat(10_000_000)}\n`, "has 9.5 MiB, and the command line reads at most 4 MiB"],
   ])("%s", async (_, text, said) => {
@@ -302,7 +302,7 @@ describe("from nothing", () => {
     const made = await command.runHere(["workflow", "new", join(folder, "shop/order")]);
     expect(made).toMatchObject({ code: 0, stderr: expect.stringContaining("flowcall dev") });
     const again = await command.runHere(["workflow", "new", join(folder, "shop/order")]);
-    expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining("is there already") });
+    expect(again).toMatchObject({ code: 2, stderr: expect.stringContaining("exists already") });
     const lines = ["workflow", "push", folder, "--yes"];
     const missing = await command.runHere(lines);
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining("flowcall integration put shop") });
@@ -390,7 +390,7 @@ definition:
     const { code, stdout, stderr } = await command.runHere(["workflow", "test", path, "--push"]);
     expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
     for (const said of [
-      "2:18: error: Ask: is no node. Did you mean Ask it?",
+      "2:18: error: Ask: is not a node. Did you mean Ask it?",
       "3:7: error: expct: is not known. Did you mean expect?",
       "4:5: error: 2: a case is an object",
     ]) {

@@ -120,7 +120,7 @@ describe("flowcall workflow push", () => {
       "torn.json:2:27: error: ",
       "two.yaml:12:1: error: descripton: is not known. Did you mean description? (INVALID_FIELD)",
       "exact.yaml:6:66: error: 12345678901234567890 cannot be sent as a number",
-      "good.yaml:1:1: error: alias: is the workflow asana/good of",
+      "good.yaml:1:1: error: alias: is the same workflow, asana/good, as",
     ]) {
       expect(told).toContain(line);
     }

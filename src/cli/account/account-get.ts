@@ -7,7 +7,7 @@ const service = "flowcall.v1.LinkedAccountService";
 
 export const accountGet: Command = {
   name: "account get",
-  summary: "Says what is known of a linked account.",
+  summary: "Shows a linked account.",
   positionals: ["ACCOUNT"],
   options: curlOption,
   example: "flowcall account get john@acme.io",

@@ -12,7 +12,7 @@ export const accountPut: Command = {
   summary: "Creates a linked account, or replaces its name and attributes.",
   positionals: ["ACCOUNT"],
   options: {
-    name: { type: "string", value: "NAME", help: "what people call it" },
+    name: { type: "string", value: "NAME", help: "its display name" },
     attributes: { type: "string", value: "JSON|@FILE|-", help: "what templates read as {{linked_account.…}}" },
     ...curlOption,
   },

@@ -6,7 +6,7 @@ const service = "flowcall.v1.LinkedAccountService";
 
 export const accountRm: Command = {
   name: "account rm",
-  summary: "Deletes a linked account, with its configurations and credentials.",
+  summary: "Deletes a linked account with its configurations and credentials.",
   positionals: ["ACCOUNT"],
   options: curlOption,
   example: "flowcall account rm ann@acme.io",

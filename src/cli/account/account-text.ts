@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { member } from "../execution/execution-text.ts";
 import { printable } from "../output/output.ts";
 
-/** An account on a line. */
+/** An account as one line. */
 export function accountText(account: JsonObject): string {
   const name = member(account, "name");
   const words = [member(account, "account_id") ?? "", name ?? "", JSON.stringify(account["attributes"] ?? {})];

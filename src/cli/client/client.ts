@@ -14,12 +14,12 @@ import { scope } from "../../gen/flowcall/v1/options_pb.ts";
 import { usageError } from "../output/cli-error.ts";
 import { keyOf, type Settings } from "../settings/settings.ts";
 
-/** Longer than any call waits by itself. */
+/** Longer than the server's longest wait. */
 const unaryMs = 90_000;
 
 export type CallOptions = { readonly headers?: Headers; readonly timeoutMs?: number; readonly signal?: AbortSignal };
 
-/** Calls one server with one key. Speaks Connect over HTTP/1.1, which every proxy passes on. */
+/** Calls one server with one key, by Connect over HTTP/1.1, which every proxy forwards. */
 export class Client {
   readonly settings: Settings;
   readonly #transport: Transport;
@@ -48,12 +48,12 @@ export class Client {
     yield* reply.message;
   }
 
-  /** Calls a method of any kind that is known by its descriptor alone. */
+  /** Calls a method of any kind by its descriptor. */
   async *call(method: DescMethod, requests: readonly Message[], options: CallOptions = {}): AsyncIterable<Message> {
     if (method.methodKind === "server_streaming" || method.methodKind === "unary") {
       const [request] = requests;
       if (request === undefined || requests.length > 1) {
-        throw usageError(`${method.name} takes one request message, and was given ${requests.length}.`);
+        throw usageError(`${method.name} takes one request message, not ${requests.length}.`);
       }
       if (method.methodKind === "unary") {
         // The descriptor's own type is that of any method, and its messages are of any type.
@@ -64,12 +64,12 @@ export class Client {
     yield* this.stream(method as DescMethodStreaming, requests, options);
   }
 
-  /** Requests that stream need HTTP/2. */
+  /** A stream of requests needs HTTP/2, so gRPC. */
   #streaming(kind: DescMethodStreaming["methodKind"]): Transport {
     return kind === "server_streaming" ? this.#transport : createGrpcTransport({ baseUrl: this.settings.url });
   }
 
-  /** A method without a scope needs no key. */
+  /** Adds the key. A method without a scope needs none. */
   #headers(method: DescMethod, given?: Headers): Headers {
     const headers = new Headers(given);
     if (headers.has("x-api-key")) return headers;

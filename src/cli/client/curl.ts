@@ -15,8 +15,8 @@ import { fullName } from "./methods.ts";
 export type CurlOptions = { readonly url: string; readonly headers?: Headers };
 
 /**
- * The REST request that says the same as a call, as a command for a shell; the key stays in its variable. Throws
- * CliError for a method without a REST path.
+ * Writes a call as a curl command for its REST path. The key stays in $FLOWCALL_API_KEY. Throws CliError for a method
+ * without a REST path.
  */
 export function curlOf(method: DescMethod, request: Message, { url, headers }: CurlOptions): string {
   const rule = getOption(method, http);
@@ -45,7 +45,7 @@ export function curlOf(method: DescMethod, request: Message, { url, headers }: C
   return lines.join(" \\\n  ");
 }
 
-/** Takes the fields that travel as headers out of the rest. */
+/** Removes the fields that are sent as headers, and answers those headers. */
 function headerFields(method: DescMethod, fields: Map<string, JsonValue>): readonly (readonly [string, string])[] {
   return method.input.fields.flatMap((field) => {
     if (!hasOption(field, headerOption) || !fields.has(field.name)) return [];
@@ -67,7 +67,7 @@ function parameters([name, value]: readonly [string, JsonValue]): [string, strin
   return Object.entries(value).flatMap(([inner, member]) => parameters([`${name}.${inner}`, member]));
 }
 
-/** One word of a POSIX shell, whatever is in it. */
+/** Quotes a text as one word of a POSIX shell. */
 export function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }

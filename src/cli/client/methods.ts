@@ -7,7 +7,7 @@ import { CliError, usageError } from "../output/cli-error.ts";
 
 const folder = resolve(import.meta.dirname, "../../gen");
 
-/** Every RPC of the generated code, read when it is asked for: a new one needs no line here. */
+/** Every RPC of the generated code, read from its folder, so that a new RPC needs no change here. */
 export class Methods {
   readonly all: readonly DescMethod[];
 
@@ -41,15 +41,15 @@ export class Methods {
     throw usageError(`${name} may be any of ${found.map(fullName).join(", ")}.`);
   }
 
-  /** A method that this command line needs, by its full name. Throws CliError where the generated code lacks it. */
+  /** Finds a method by its full name. Throws CliError where the generated code lacks it. */
   need(name: string): DescMethod {
     const method = this.all.find((candidate) => fullName(candidate) === name);
-    if (method === undefined) throw new CliError(`This version has no ${name}, which the command needs.`);
+    if (method === undefined) throw new CliError(`This version of flowcall lacks ${name}, which the command needs.`);
     return method;
   }
 }
 
-/** As `flowcall.v1.ExecutionService.ExecuteWorkflow`. */
+/** For example `flowcall.v1.ExecutionService.ExecuteWorkflow`. */
 export function fullName(method: DescMethod): string {
   return `${method.parent.typeName}.${method.name}`;
 }

@@ -1,15 +1,15 @@
 const probeMs = 5_000;
 
-/** What a server answers to one of its plain paths. */
+/** The result of a health check. */
 export type Probed = {
   readonly state: "ready" | "not ready" | "unreachable" | "no Flowcall server";
-  /** Why it is unreachable, or not ready. */
+  /** The cause, where the server is unreachable or not ready. */
   readonly reason?: string;
-  /** The server's clock less ours, in milliseconds. */
+  /** The server's clock minus this machine's clock, in milliseconds. */
   readonly skewMs?: number;
 };
 
-/** Asks `/healthz` or `/readyz`, which need no key. */
+/** Calls `/healthz` or `/readyz`, which need no key. */
 export async function probe(url: string, path: string): Promise<Probed> {
   try {
     const response = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(probeMs), redirect: "manual" });

@@ -1,6 +1,6 @@
 import { usageError } from "../output/cli-error.ts";
 
-/** What was given to a command: its words and its options, each of which the command declares. */
+/** The positional words and the options of one command line. Only those that its command declares are here. */
 export class Arguments {
   readonly positionals: readonly string[];
   readonly #values: ReadonlyMap<string, unknown>;
@@ -24,12 +24,12 @@ export class Arguments {
     return this.#values.get(name) === true;
   }
 
-  /** A word that the command declares as one that cannot be left out. */
+  /** A required positional word. */
   word(index: number): string {
     return this.positionals[index] ?? "";
   }
 
-  /** A whole number. Throws a usage error. */
+  /** The whole number of an option. Throws a usage error for anything else. */
   number(name: string): number | undefined {
     const text = this.text(name);
     if (text === undefined) return undefined;

@@ -4,24 +4,24 @@ import { usageError } from "../output/cli-error.ts";
 import { Arguments } from "./arguments.ts";
 import { type CommandText, commonFormats, type Option, type Options, type Program } from "./command-text.ts";
 
-/** What a command line asks for: that a command runs, or that something is said. */
-export type Asked<Named> =
+/** A parsed command line: a command to run, or a text to print. `isAsked` is false for a line that is incomplete. */
+export type ParsedLine<Named> =
   | { readonly kind: "run"; readonly command: Named; readonly given: Arguments }
   | { readonly kind: "help"; readonly words: readonly string[]; readonly isAsked: boolean }
   | { readonly kind: "version" };
 
-/** Reads the words of a command line. Throws a usage error that names what was likely meant. */
-export function readWords<Named extends CommandText>(
+/** Parses a command line. Throws a usage error that suggests the command or option that was probably meant. */
+export function parseCommandLine<Named extends CommandText>(
   program: Program,
   commands: readonly Named[],
   words: readonly string[],
-): Asked<Named> {
+): ParsedLine<Named> {
   if (words[0] === "help")
     return { kind: "help", words: groupOrCommand(program, commands, words.slice(1)), isAsked: true };
   if (words[0] === "version" && program.version !== undefined) return { kind: "version" };
-  let asked: Asked<Named> | undefined;
+  let parsed: ParsedLine<Named> | undefined;
   const tree = treeOf(program, commands, (command, given) => {
-    asked = { kind: "run", command, given };
+    parsed = { kind: "run", command, given };
   });
   try {
     tree.parse([...words], { from: "user" });
@@ -33,13 +33,13 @@ export function readWords<Named extends CommandText>(
     if (code === "commander.help") return { kind: "help", words: wordsOf(error.branch), isAsked: false };
     throw usageError(problemOf(program, commands, error));
   }
-  if (asked === undefined) throw usageError(`See: ${program.name} --help`);
-  return asked;
+  if (parsed === undefined) throw usageError(`See: ${program.name} --help`);
+  return parsed;
 }
 
 /**
- * The commands as commander takes them, which is also what completions are made from. Options that all commands take
- * stand on each branch, so that they can be given before a command's name, inside of it and behind it.
+ * Builds the tree of commander's commands, which shell completion reads too. The common options are declared on every
+ * branch, so that they may stand anywhere in the line.
  */
 export function treeOf<Named extends CommandText>(
   program: Program,
@@ -72,7 +72,7 @@ function withFormats({ options }: Program, { formats = commonFormats }: CommandT
   return output === undefined ? options : { ...options, output: { ...output, choices: formats } };
 }
 
-/** Names what commander stopped at. Nothing is printed by it, and the process goes on. */
+/** Thrown in place of commander's own reaction, which would print and exit the process. */
 class Stopped extends Error {
   readonly branch: Branch;
   readonly reason: CommanderError;
@@ -103,7 +103,7 @@ function optionOf(name: string, { type, short, multiple, choices, help }: Option
   const flags = `${short === undefined ? "" : `-${short}, `}--${name}${type === "string" ? " <value>" : ""}`;
   const option = new BranchOption(flags, help);
   if (multiple === true) option.argParser((value: string, before: string[] = []) => [...before, value]);
-  // Completed, and read by the command itself, in any case and with its own advice.
+  // The command checks the value itself, in any letter case and with its own advice; commander only completes it.
   if (choices !== undefined) option.argChoices = [...choices];
   return option;
 }
@@ -115,7 +115,7 @@ function argumentOf(positional: string): Argument {
   return new Argument(isOptional ? `[${name}]` : `<${name}>`);
 }
 
-/** What stands nearer to the command wins. */
+/** Of an option that is given twice, the one nearest to the command wins. */
 function givenTo(leaf: Branch): Arguments {
   const values = new Map<string, unknown>();
   for (const branch of pathOf(leaf)) {
@@ -137,7 +137,7 @@ function wordsOf(branch: Branch): readonly string[] {
     .map((one) => one.name());
 }
 
-/** One sentence, with what was likely meant. */
+/** Turns commander's error into one sentence with a suggestion. */
 function problemOf(program: Program, commands: readonly CommandText[], { branch, reason }: Stopped): string {
   const spelling = [program.name, ...wordsOf(branch)].join(" ");
   if (reason.code === "commander.unknownCommand") {
@@ -170,7 +170,7 @@ function unknownCommand(program: Program, commands: readonly CommandText[], word
   return `There is no command ${JSON.stringify(words.join(" "))}.${there} See: ${help}`;
 }
 
-/** What other command lines call it. */
+/** The names that other command lines have for these commands. */
 const synonyms: ReadonlyMap<string, string> = new Map([
   ["list", "ls"],
   ["delete", "rm"],

@@ -4,7 +4,7 @@ import { treeOf } from "./command-tree.ts";
 
 const shells: readonly string[] = ["bash", "zsh", "fish", "powershell"];
 
-/** How completion is asked for: a shell's script, and behind `--` what that script asks for at each press of Tab. */
+/** `complete SHELL` prints a shell's script; that script calls `complete -- WORDS` at each press of Tab. */
 export const completeText: CommandText = {
   name: "complete",
   summary: "Prints a script that completes commands and options in a shell: bash, zsh, fish or powershell.",
@@ -13,8 +13,8 @@ export const completeText: CommandText = {
   example: "source <(flowcall complete bash)",
 };
 
-/** The script of the library calls this function of the package bash-completion, which not every machine has. */
-const wordsOfLine = `
+/** The library's bash script calls this function of the package bash-completion, which is not installed everywhere. */
+const bashFallback = `
 if ! declare -F _get_comp_words_by_ref > /dev/null; then
     _get_comp_words_by_ref() {
         words=("\${COMP_WORDS[@]}") cword=$COMP_CWORD
@@ -23,7 +23,7 @@ if ! declare -F _get_comp_words_by_ref > /dev/null; then
 fi
 `.trimStart();
 
-/** Prints what a shell asks for. The library writes to the process's own stdout. */
+/** Prints a completion script, or completions. The library writes to the process's own stdout. */
 export async function complete(program: Program, commands: readonly CommandText[], words: readonly string[]) {
   const [shell = ""] = words;
   if (shell !== "--" && (words.length !== 1 || !shells.includes(shell))) {
@@ -36,6 +36,6 @@ export async function complete(program: Program, commands: readonly CommandText[
     () => undefined,
   );
   tab(tree);
-  if (shell === "bash") process.stdout.write(wordsOfLine);
+  if (shell === "bash") process.stdout.write(bashFallback);
   await tree.parseAsync(["complete", ...words], { from: "user" });
 }

@@ -1,25 +1,25 @@
 import { tableOf } from "../output/output.ts";
 import type { CommandGroup, CommandText, Options, Program } from "./command-text.ts";
 
-/** What a command line says of itself around its commands. */
-export type Around = { readonly before: string; readonly after: string };
+/** The texts before and after the list of commands. */
+export type OverviewText = { readonly before: string; readonly after: string };
 
-/** What there is, and what holds for all of it. */
-export function overview(program: Program, groups: readonly CommandGroup<CommandText>[], around: Around): string {
+/** The help of the program: all commands by group. */
+export function overview(program: Program, groups: readonly CommandGroup<CommandText>[], text: OverviewText): string {
   const width = Math.max(...groups.flatMap(({ commands }) => commands.map(({ name }) => name.length)));
   const lines = groups.map(({ title, commands }) => {
     return `${title}\n${commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`).join("\n")}`;
   });
-  return `${around.before}
+  return `${text.before}
 
 usage: ${program.name} COMMAND [OPTIONS]
 
 ${lines.join("\n\n")}
 
-${around.after}`;
+${text.after}`;
 }
 
-/** One command with its options and an example, or the commands of a group. */
+/** The help of one command, or the list of a group's commands. */
 export function helpOf(program: Program, commands: readonly CommandText[], words: readonly string[]): string {
   const name = words.join(" ");
   const command = commands.find((candidate) => candidate.name === name);
@@ -33,7 +33,7 @@ export function helpOf(program: Program, commands: readonly CommandText[], words
 
 ${indented(lines)}
 
-${program.name} ${name} COMMAND --help says more of one.`;
+${program.name} ${name} COMMAND --help shows the help of one.`;
 }
 
 function commandHelp(program: Program, command: CommandText): string {
@@ -73,7 +73,7 @@ function indented(text: string): string {
   return text.replaceAll(/^/gm, "  ");
 }
 
-/** Lines that a terminal would break anywhere are broken between words, and go on below the text that they began with. */
+/** Breaks long lines between words; a continued line is indented to the column in which its text began. */
 export function wrapped(text: string, width = 80): string {
   return text
     .split("\n")
@@ -83,7 +83,7 @@ export function wrapped(text: string, width = 80): string {
 
 function wrappedLine(line: string, width: number): readonly string[] {
   if (line.length <= width) return [line];
-  // A column ends in two blanks or more; an example is typed as it stands.
+  // Two blanks end a column. Examples stay whole, so that they can be copied.
   const [, before = "", rest = ""] = /^( *\S.*? {2,}| *)(.*)$/.exec(line) ?? [];
   if (before.length > width / 2 || rest.startsWith("flowcall ")) return [line];
   const lines: string[] = [];

@@ -7,12 +7,12 @@ import type { Arguments } from "../command-line/arguments.ts";
 import type { Failure } from "../output/failure.ts";
 import type { Context } from "./context.ts";
 
-/** How many names are looked through for one that was meant. */
+/** The candidates for "Did you mean" are the first 200 names. */
 const pageSize = 200;
 
 /**
- * What to type in place of a name that the server does not know: the nearest one that it has, and the command that lists
- * them. Nothing for other refusals, and where the key may not ask.
+ * Answers what to type instead of a name that the server does not know: the most similar name that it has, and the command
+ * that lists them. The answer is empty for other refusals, and where the key may not list the names.
  */
 export async function adviceOf({ reason }: Failure, given: Arguments, context: Context): Promise<string> {
   const { slug, account } = context.settings;
@@ -40,7 +40,7 @@ export async function adviceOf({ reason }: Failure, given: Arguments, context: C
       case "WORKFLOW_NOT_PUBLISHED":
         return ` Publish it: flowcall workflow publish ${given.positionals[0] ?? ""}`;
       case "SYNC_NOT_ALLOWED_WITH_GROUP":
-        return " With --wait 10s in place of --sync the call waits all the same.";
+        return " Call it with --wait 10s instead of --sync.";
       case "NODE_RETRY_NOT_ALLOWED":
         return ` See: flowcall rerun ${given.positionals[0] ?? ""}`;
       case "INVALID_API_KEY":
@@ -61,7 +61,7 @@ async function workflowAdvice(client: Client, word: string, slug: string | undef
   const { workflows } = await client.unary(WorkflowService.method.listWorkflows, { pageSize });
   const elsewhere = workflows.filter(({ alias }) => alias === word).map((workflow) => workflow.slug);
   if (elsewhere.length > 0 && slug !== undefined) {
-    return ` It was looked for in the integration ${slug}, and is in ${elsewhere.join(", ")}: --slug ${elsewhere[0]}`;
+    return ` It is not in the integration ${slug} but in ${elsewhere.join(", ")}: --slug ${elsewhere[0]}`;
   }
   const own = workflows.filter((workflow) => slug === undefined || workflow.slug === slug);
   const aliases = [...new Set(own.flatMap(({ alias }) => (alias === undefined ? [] : [alias])))];

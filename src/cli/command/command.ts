@@ -6,7 +6,7 @@ import type { Context } from "./context.ts";
 /** A command of `flowcall`: its help text, and what it does. */
 export type Command = CommandText & { run(given: Arguments, context: Context): Promise<ExitCode> };
 
-/** What every command takes, before its name and behind it. */
+/** Options of every command. They may stand before or after its name. */
 export const commonOptions: Options = {
   output: {
     type: "string",
@@ -19,7 +19,7 @@ export const commonOptions: Options = {
   url: { type: "string", value: "URL", help: "the server, in place of the profile's" },
 };
 
-/** For commands that send one request. */
+/** The option of commands that send one request. */
 export const curlOption: Options = {
   curl: { type: "boolean", help: "prints the REST request for curl instead of sending it" },
 };

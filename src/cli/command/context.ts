@@ -8,20 +8,20 @@ import type { Output, Stdin } from "../output/output.ts";
 import type { ProfileStore } from "../settings/profile-store.ts";
 import type { Settings } from "../settings/settings.ts";
 
-/** What a command works with. */
+/** Everything that a command may use beside its arguments. */
 export type Context = {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly stdin: Stdin;
   readonly output: Output;
   readonly store: ProfileStore;
   readonly settings: Settings;
-  /** Makes a client. What it is made of is loaded by then, and not for commands that call nobody. */
+  /** Makes a client. Its libraries are loaded only now, so that commands without a call start faster. */
   connect(): Promise<Client>;
-  /** Aborted when the person at the terminal has enough. */
+  /** Aborted by Ctrl-C. */
   readonly signal: AbortSignal;
 };
 
-/** Sends one request, or prints it for curl, and goes on with the reply. */
+/** Sends one request and passes the reply to `show`; with `--curl` it prints the request instead. */
 export async function send<I extends DescMessage, O extends DescMessage>(
   { settings, output, signal, connect }: Context,
   given: Arguments,

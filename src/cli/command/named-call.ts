@@ -15,7 +15,7 @@ export async function callNamed(client: Client, method: DescMethodUnary, request
 
 export type NamedRequest = { readonly name: string; readonly request: JsonObject };
 
-/** As `send`, with a method that is looked for when the command runs. */
+/** Does the same as `send` with a method that is named, so that the command need not import its generated code. */
 export async function sendNamed(
   context: Context,
   given: Arguments,
@@ -36,7 +36,8 @@ export function unaryNamed(methods: Methods, name: string): DescMethodUnary {
   if (method.methodKind === "unary") return method as DescMethodUnary;
   throw new Error(`${name} streams`);
 }
-/** All items of a list that comes in pages, whose first page `request` asks for. */
+
+/** Answers all items of a list, page by page. */
 export async function listNamed(
   client: Client,
   { name, request }: NamedRequest,

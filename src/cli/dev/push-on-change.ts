@@ -12,28 +12,30 @@ import { applyPush } from "../workflow-sync/apply-push.ts";
 import { preparePush } from "../workflow-sync/prepare-push.ts";
 import { actionOf } from "../workflow-sync/push-plan.ts";
 
-/** How often the folder is looked at. */
-const lookMs = 250;
+/** The interval of polling the folder. */
+const pollMs = 250;
 
-/** Throws CliError for a folder that is not there, or is none, before anything is started for it. */
+/** Throws CliError for a folder that does not exist, before the server is started for it. */
 export async function checkFolder(folder: string): Promise<void> {
   const found = await stat(folder).catch(async (cause: unknown) => {
     const { message } = await unreadable(folder, cause);
-    throw new CliError(`${message} A first workflow makes it: flowcall workflow new ${join(folder, "SLUG/ALIAS")}`);
+    throw new CliError(
+      `${message} Create it with a first workflow: flowcall workflow new ${join(folder, "SLUG/ALIAS")}`,
+    );
   });
   if (!found.isDirectory())
-    throw usageError(`${folder} is no folder. flowcall dev takes the folder of workflow files.`);
+    throw usageError(`${folder} is not a folder. flowcall dev takes the folder of workflow files.`);
 }
 
 /**
- * Pushes a folder now, and again when it has changed and come to rest: it is looked at, since a watch that begins may miss
- * what happens meanwhile. Integrations that are not there are made. What goes wrong is told, and ends nothing: the files
- * beside it are pushed.
+ * Pushes a folder now, and again whenever it has changed and no file changed for one interval. It polls: a watcher
+ * (`fs.watch`) can miss changes while it starts. Missing integrations are created. An error is printed and the other files
+ * are pushed.
  */
 export async function* pushOnChange(folder: string, context: Context, ended: AbortSignal): AsyncIterable<JsonObject> {
   const signal = AbortSignal.any([context.signal, ended]);
   const { output } = context;
-  output.note(`Watching ${resolve(folder)}: what is saved there is pushed and published. Ctrl-C ends it.`);
+  output.note(`Watching ${resolve(folder)}. Files that are saved there are pushed and published. Ctrl-C ends it.`);
   let pushed: string | undefined;
   for (let seen = await fingerprint(folder); !signal.aborted; ) {
     const now = await fingerprint(folder);
@@ -42,11 +44,11 @@ export async function* pushOnChange(folder: string, context: Context, ended: Abo
       yield* pushAll(folder, context);
     }
     seen = now;
-    await wait(lookMs, undefined, { signal }).catch(() => undefined);
+    await wait(pollMs, undefined, { signal }).catch(() => undefined);
   }
 }
 
-/** One pass: a line that says when, the problems, what was pushed, and a line for where nothing was. */
+/** Pushes once: prints the time, the problems, the results and a summary. */
 async function* pushAll(folder: string, context: Context): AsyncIterable<JsonObject> {
   const { output } = context;
   output.note(`── ${new Date().toLocaleTimeString("sv")} ${folder}`);
@@ -69,7 +71,7 @@ async function* pushAll(folder: string, context: Context): AsyncIterable<JsonObj
   }
 }
 
-/** Differs when a file was written, has come or gone. */
+/** A text that changes when a file is added, changed or removed. */
 async function fingerprint(folder: string): Promise<string> {
   const names = [...(await filesBelow(folder).catch(() => []))].sort();
   const times = await Promise.all(

@@ -5,23 +5,22 @@ import {
   type NodeRun,
   NodeRun_StateSchema as NodeStateSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
-
 import { printable } from "../output/output.ts";
 
-/** As `EGRESS_DENIED at node 2 (Call): …`. */
+/** For example `EGRESS_DENIED at node 2 (Call): …`. */
 export function errorText(error: ExecutionError | undefined): string {
-  if (error === undefined) return "no reason is known";
+  if (error === undefined) return "no reason is recorded";
   const { reason, message, nodeId, nodeName } = error;
   const name = nodeName === undefined || nodeName === "" ? "" : ` (${nodeName})`;
   return printable(`${reason}${nodeId === undefined ? "" : ` at node ${nodeId}${name}`}: ${message}`);
 }
 
-/** A time in UTC to the millisecond, as RFC 3339 writes it. */
+/** A time in UTC to the millisecond, in the format of RFC 3339. */
 export function timeText(time: Timestamp | undefined): string | undefined {
   return time === undefined ? undefined : timestampDate(time).toISOString();
 }
 
-/** As `850ms`, `12.3s` or `3h5m`. */
+/** For example `850ms`, `12.3s` or `3h5m`. */
 export function durationText(start: Timestamp | undefined, end: Timestamp | undefined): string {
   if (start === undefined || end === undefined) return "";
   const ms = timestampDate(end).getTime() - timestampDate(start).getTime();
@@ -33,18 +32,18 @@ export function durationText(start: Timestamp | undefined, end: Timestamp | unde
     : `${Math.floor(minutes / 60)}h${minutes % 60}m`;
 }
 
-/** A value's word; of one that this version does not know its number. */
+/** The name of an enum's value, or the number of a value that this version does not know. */
 export function wordOf(words: DescEnum, value: number): string {
   return words.value[value]?.name ?? String(value);
 }
 
-/** How long a node run took, since when it runs, or until when it waits. */
+/** The duration of a node run that ended, the start of one that runs, or the end of a wait. */
 export function spanText({ startTime, endTime, waitEndTime }: NodeRun): string {
   if (endTime !== undefined) return durationText(startTime, endTime);
   return waitEndTime === undefined ? `since ${timeText(startTime) ?? "?"}` : `until ${timeText(waitEndTime)}`;
 }
 
-/** One node run on a line: path, state, name, how long, and what went wrong. `stateWidth` aligns it with others. */
+/** A node run as one line: state, path, name, duration, attempts, error. `stateWidth` aligns several lines. */
 export function nodeRunText(run: NodeRun, stateWidth = 9): string {
   const { path, state, name, endTime, attempts = 1, error, notes } = run;
   const parts = [
@@ -63,7 +62,7 @@ export function notesText(count: number): string {
   return count === 0 ? "" : count === 1 ? "1 note" : `${count} notes`;
 }
 
-/** A member of a message's JSON that is a text. */
+/** A scalar member of a message's JSON, as text. */
 export function member(json: JsonObject, name: string): string | undefined {
   const value = json[name];
   return value === undefined || value === null || typeof value === "object" ? undefined : String(value);

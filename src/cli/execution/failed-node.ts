@@ -11,23 +11,23 @@ import type { Client } from "../client/client.ts";
 import { CliError, usageError } from "../output/cli-error.ts";
 import { nodeRunText } from "./execution-text.ts";
 
-/** How many failed iterations of a Group are told. */
+/** The most failed iterations that are shown of one Group. */
 const shownMax = 5;
 
-/** The node that ended an execution, which is the one to try again. Throws CliError where none did. */
+/** The node whose failure ended the execution. Throws CliError where there is none. */
 export function failedNode({ id, nodeRuns }: Execution): string {
   const [failed] = nodeRuns.filter(({ state }) => state === State.ERRORED || state === State.TIMED_OUT);
   if (failed !== undefined) return failed.path;
   throw new CliError(
-    `No node of ${id} ended it. With --failed, a node is tried again that failed and was let pass; flowcall rerun ${id} ` +
-      "runs all of it again.",
+    `No failed node ended ${id}. Use --failed to run a failed node again whose error was skipped, or flowcall rerun ${id} ` +
+      "to run everything again.",
   );
 }
 
 /**
- * The node to try again so that what failed runs again, though the workflow went on without it: a node that was skipped
- * on error, or one of a Group's iterations, with which all its failed iterations run again. Throws CliError where there is
- * none, or where there are several of which a retry would take one alone.
+ * The node to retry so that every failure runs again, also failures that the workflow skipped: a node that was skipped on
+ * error, or a Group's iteration, with which all failed iterations of that Group run again. Throws CliError where nothing
+ * failed, or where one retry cannot reach all failed nodes.
  */
 export async function anyFailedNode(client: Client, execution: Execution): Promise<string> {
   const failed: NodeRun[] = [];
@@ -39,10 +39,10 @@ export async function anyFailedNode(client: Client, execution: Execution): Promi
   }
   if (failed.length === 0) throw new CliError(`Nothing of ${execution.id} failed.`);
   const { edges = [] } = definition ?? {};
-  // With a node all behind it runs again.
+  // A retry runs the node and all nodes after it.
   const first = failed.find(({ path }) => {
-    const behind = reachable(edges, topOf(path));
-    return failed.every((other) => other.path === path || behind.has(topOf(other.path)));
+    const after = reachable(edges, topOf(path));
+    return failed.every((other) => other.path === path || after.has(topOf(other.path)));
   });
   if (first === undefined) {
     const lines = failed.map((run) => `\n  ${nodeRunText(run)}`).join("");
@@ -51,7 +51,7 @@ export async function anyFailedNode(client: Client, execution: Execution): Promi
   return first.path;
 }
 
-/** The node outside of Groups that a path begins with. */
+/** The outermost node of a path. */
 function topOf(path: string): string {
   return /^[^[/]*/.exec(path)?.[0] ?? path;
 }
@@ -69,7 +69,7 @@ function reachable(edges: readonly Pick<Edge, "source" | "target">[], from: stri
   return found;
 }
 
-/** The path that a word means: a path itself, or the name of a node. Throws CliError with what there is. */
+/** Finds a node run by its path or its node's name. Throws a usage error that lists the nodes that ran. */
 export async function pathOf(client: Client, execution: Execution, word: string): Promise<string> {
   const { nodeRuns, id } = execution;
   if (/[[/]/.test(word) || nodeRuns.some(({ path }) => path === word)) return word;
@@ -78,7 +78,7 @@ export async function pathOf(client: Client, execution: Execution, word: string)
   if (only !== undefined && more === undefined) return only.path;
   if (more !== undefined) {
     throw usageError(
-      `Several nodes are called ${word}: name one by its id, ${named.map(({ path }) => path).join(", ")}.`,
+      `Several nodes are called ${word}. Name one by its id: ${named.map(({ path }) => path).join(", ")}.`,
     );
   }
   const known = nodeRuns.flatMap(({ path, name }) => [path, ...(name === undefined ? [] : [name])]);
@@ -87,12 +87,12 @@ export async function pathOf(client: Client, execution: Execution, word: string)
   const inner = definition?.nodes.find((node) => node.name === word || node.id === word);
   if (inner?.groupId !== undefined) {
     const path = `${inner.groupId}[0]/${inner.id}`;
-    throw usageError(`${word} is inside of the Group ${inner.groupId}: name its run by a path, as ${path}.`);
+    throw usageError(`${word} is inside the Group ${inner.groupId}. Name its run by a path, as ${path}.`);
   }
   throw usageError(`The execution ${id} ran no node ${JSON.stringify(word)}.${meant(word, known)} It ran ${there}.`);
 }
 
-/** The failed iterations of each Group, a few of each, by the paths of the nodes that failed in them. */
+/** The first failed iterations of each Group, with the paths of the nodes that failed in them. */
 export async function groupFailures(
   client: Client,
   execution: Execution,
@@ -107,7 +107,7 @@ export async function groupFailures(
 async function definitionOf(client: Client, { workflowId, workflowVersion }: Execution) {
   if (workflowVersion === 0) return undefined;
   const request = { workflow: workflowId, version: workflowVersion };
-  // One that is deleted has no version to look at.
+  // A deleted workflow has no versions any more.
   const version = await client.unary(WorkflowService.method.getVersion, request).catch(() => undefined);
   return version?.definition;
 }

@@ -11,7 +11,7 @@ import { type Command, curlOption } from "../command/command.ts";
 import { send } from "../command/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { printable } from "../output/output.ts";
-import { guard, guarded } from "./execution-argument.ts";
+import { executionArgument, ofAccountOption } from "./execution-argument.ts";
 import { durationText, errorText, member, nodeRunText, timeText, wordOf } from "./execution-text.ts";
 import { groupFailures, pathOf } from "./failed-node.ts";
 import { workflowNames, workflowText } from "./workflow-names.ts";
@@ -20,24 +20,28 @@ const service = ExecutionService.method;
 
 export const get: Command = {
   name: "get",
-  summary: "Says all that is known of an execution, or of one of its nodes.",
+  summary: "Shows an execution, or the run of one of its nodes.",
   positionals: ["ID"],
   options: {
-    node: { type: "string", value: "NODE", help: "a node's run with its output; in a Group its path, as 4[12]/7" },
-    ...guard,
+    node: {
+      type: "string",
+      value: "NODE",
+      help: "shows one node's run with its output; in a Group by its path, as 4[12]/7",
+    },
+    ...ofAccountOption,
     ...curlOption,
   },
   example: "flowcall get 66e404464f475f36c0c95b5d",
 
   async run(given, context) {
     const { output, signal } = context;
-    const request = guarded(given);
+    const request = executionArgument(given);
     const word = given.text("node");
     if (word === undefined) {
       return await send(context, given, service.getExecution, request, async (execution) => {
-        const said =
+        const text =
           output.format === "text" ? output.paint(await executionText(execution, await context.connect())) : "";
-        output.value(toJson(ExecutionSchema, execution), said);
+        output.value(toJson(ExecutionSchema, execution), text);
         return exitCodes.done;
       });
     }
@@ -49,7 +53,7 @@ export const get: Command = {
       // The JSON of a message of ours is an object.
       const json = toJson(NodeRunSchema, nodeRun) as JsonObject;
       const notes = nodeRun.notes.map((note) => `\n  ${printable(note)}`).join("");
-      // What failed has none, and null is one.
+      // A failed node has no output; null is an output.
       const body = json["output"] === undefined ? "" : `\n${JSON.stringify(json["output"], undefined, 2)}`;
       output.value(json, `${output.paint(nodeRunText({ ...nodeRun, notes: [] }))}${notes}${body}`);
       return exitCodes.done;
@@ -81,7 +85,7 @@ async function executionText(execution: Execution, client: Client): Promise<stri
   const lines = facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(9)} ${printable(text)}`]));
   const stateWidth = Math.max(...nodeRuns.map(({ state }) => wordOf(NodeStateSchema, state).length));
   const runs = nodeRuns.flatMap((run) => [
-    // Its notes stand below, and need not be counted.
+    // The notes are printed in full below, so they are not counted here.
     `  ${nodeRunText({ ...run, notes: [] }, stateWidth)}`,
     ...run.notes.map((note) => `      note: ${printable(note)}`),
     ...(failures.get(run.path) ?? []).map((failure) => `      ${nodeRunText(failure)}`),
@@ -89,9 +93,11 @@ async function executionText(execution: Execution, client: Client): Promise<stri
   return [...lines, ...runs].join("\n");
 }
 
-/** A line is to be read; `-o json` has all of it. */
+/** Longer texts are cut here; `-o json` prints them whole. */
 const lettersMax = 1_000;
 
 function shortened(text: string): string {
-  return text.length <= lettersMax ? text : `${text.slice(0, lettersMax)}… (${text.length} letters; -o json has all)`;
+  return text.length <= lettersMax
+    ? text
+    : `${text.slice(0, lettersMax)}… (${text.length} characters; -o json shows all)`;
 }

@@ -10,7 +10,7 @@ import type { Context } from "../command/context.ts";
 import type { Arguments } from "../command-line/arguments.ts";
 import { usageError } from "../output/cli-error.ts";
 
-/** A profile's account is of no account here: it would hide executions without a word. */
+/** Builds the filter from options alone: a profile's account would hide executions unnoticed. */
 export function filterOf(given: Arguments, { settings }: Context) {
   const [workflow, linkedAccountId, tag] = [given.text("workflow"), given.text("account"), given.text("tag")];
   const [state, source, type] = [given.text("state"), given.text("source"), given.text("type")];
@@ -29,26 +29,26 @@ export function filterOf(given: Arguments, { settings }: Context) {
   };
 }
 
-/** The words of an enum that a person may choose from. */
+/** The names of an enum that an option accepts. */
 export function wordsOf<T extends number>(words: GenEnum<T>): readonly string[] {
   return words.values.filter(isWord).map(({ name }) => name);
 }
 
-/** Nothing starts an execution so yet. */
+/** Sources that no execution has yet. */
 const unused: ReadonlySet<string> = new Set(["SUB_FLOW", "BATCH"]);
 
 function isWord({ number, name }: { readonly number: number; readonly name: string }): boolean {
   return number !== 0 && !unused.has(name);
 }
 
-/** A word of an enum, in any case; what the descriptor holds is the enum's own number. */
+/** The number of an enum's value by its name, in any letter case. */
 function numberOf<T extends number>(words: GenEnum<T>, option: string, text: string): T {
   const known = words.values.filter(isWord);
   const found = known.find(({ name }) => name === text.toUpperCase());
   // The generated descriptor of an enum knows its values as numbers.
   if (found !== undefined) return found.number as T;
   const names = known.map(({ name }) => name);
-  throw usageError(`--${option} is one of ${names.join(", ")}, not ${text}.${meant(text, names)}`);
+  throw usageError(`--${option} must be one of ${names.join(", ")}, not ${text}.${meant(text, names)}`);
 }
 
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
@@ -57,7 +57,9 @@ function momentOf(text: string): Timestamp {
   const [, count, unit = ""] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
   const ms = count === undefined ? Date.parse(text) : Date.now() - Number(count) * (unitMs[unit] ?? 0);
   if (Number.isNaN(ms) || (count === undefined && !/^\d{4}-/.test(text))) {
-    throw usageError(`${JSON.stringify(text)} is no time; one is 2026-01-31T12:00:00Z, or 90m, 12h, 7d ago.`);
+    throw usageError(
+      `${JSON.stringify(text)} is not a time. Give one like 2026-01-31T12:00:00Z, or 90m, 12h or 7d ago.`,
+    );
   }
   return timestampFromDate(new Date(ms));
 }

@@ -9,10 +9,10 @@ import {
 import { type Output, printable } from "../output/output.ts";
 import { errorText, notesText, spanText, timeText, wordOf } from "./execution-text.ts";
 
-/** More failures inside of one Group are counted, not shown. */
+/** The most failures that are shown inside one Group; more are counted. */
 const failuresMax = 5;
 
-/** So are more nodes that are under way inside of one Group. */
+/** The most running nodes that are shown inside one Group; more are counted. */
 const underWayMax = 5;
 
 type Branch = {
@@ -20,13 +20,13 @@ type Branch = {
   iterations: number;
   failed: number;
   readonly failures: NodeRun[];
-  /** What is under way inside of a Group, by its path. */
+  /** The running nodes inside a Group, by path. */
   readonly underWay: Map<string, NodeRun>;
 };
 
 /**
- * The nodes of an execution as a tree that is drawn again with each event: outside of Groups a line for each node, and
- * under a Group the count of its iterations, what failed in them and what is under way there.
+ * Draws the nodes of an execution as a tree, again with each event: one line for each node outside Groups, and under each
+ * Group the count of its iterations, its failures and its running nodes.
  */
 export class LiveTree {
   readonly #output: Output;
@@ -48,7 +48,7 @@ export class LiveTree {
       const { state, error } = fact.value;
       const text = `${wordOf(StateSchema, state)}${error === undefined ? "" : `  ${errorText(error)}`}`;
       this.#end = this.#colored(text, state === State.COMPLETED);
-      // What was under way then has no end of its own.
+      // Nodes that were running when the execution ended send no event of their own.
       for (const branch of this.#branches.values()) {
         if (branch.run?.endTime === undefined) delete branch.run;
         branch.underWay.clear();
@@ -57,7 +57,7 @@ export class LiveTree {
     this.#draw();
   }
 
-  /** A fast node is never said to be under way. */
+  /** Nodes that finish quickly send no nodeStarted event. */
   #started(run: NodeRun): void {
     const branch = this.#branch(run.path);
     if (isTop(run.path)) branch.run = run;
@@ -73,14 +73,14 @@ export class LiveTree {
 
   #iteration(run: NodeRun): void {
     const branch = this.#branch(run.path);
-    // A node that was under way when its iteration ended has no end of its own.
+    // Nodes that were running when their iteration ended send no event of their own.
     for (const path of branch.underWay.keys()) if (path.startsWith(`${run.path}/`)) branch.underWay.delete(path);
     if (run.path.includes("/")) return;
     branch.iterations += 1;
     if (isFailed(run)) branch.failed += 1;
   }
 
-  /** The node outside of Groups that a path begins with. */
+  /** The branch of the path's outermost node. */
   #branch(path: string): Branch {
     const top = /^[^[/]*/.exec(path)?.[0] ?? path;
     const branch = this.#branches.get(top) ?? { iterations: 0, failed: 0, failures: [], underWay: new Map() };
@@ -88,7 +88,7 @@ export class LiveTree {
     return branch;
   }
 
-  /** Goes back over what was drawn, as far as the terminal still shows it. */
+  /** Moves the cursor up over the previous drawing, as far as it is still on the screen, and draws again. */
   #draw(): void {
     const { stdout } = this.#output;
     const lines = [this.#head, ...[...this.#branches].flatMap(([path, branch]) => this.#lines(path, branch))];
@@ -122,7 +122,7 @@ export class LiveTree {
     return `${this.#colored(mark, !isFailed(run))} ${this.#cut(printable(parts.join("  ")))}`;
   }
 
-  /** A line that breaks would be counted as one and drawn as two; what a message has too much is in `flowcall get`. */
+  /** Cuts a line to the terminal's width: a wrapped line would take two rows and break the redrawing. */
   #cut(text: string): string {
     const width = (this.#output.stdout.columns ?? 80) - 8;
     return text.length <= width ? text : `${text.slice(0, Math.max(1, width - 1))}…`;

@@ -28,30 +28,30 @@ export const ls: Command = {
   summary: "Lists executions, newest first.",
   positionals: [],
   options: {
-    workflow: { type: "string", short: "w", value: "ALIAS|ID", help: "those of this workflow" },
+    workflow: { type: "string", short: "w", value: "ALIAS|ID", help: "only this workflow" },
     ...slugOption,
-    account: { ...accountOption["account"], type: "string", help: "those of this linked account" },
+    account: { ...accountOption["account"], type: "string", help: "only this linked account" },
     state: {
       type: "string",
       value: "STATE",
       choices: wordsOf(StateSchema),
-      help: "those in this state, as RUNNING or ERRORED",
+      help: "only this state, as RUNNING or ERRORED",
     },
     source: {
       type: "string",
       value: "SOURCE",
       choices: wordsOf(SourceSchema),
-      help: "those started by this, as API_CALL or RERUN",
+      help: "only this source, as API_CALL or RERUN",
     },
     type: { type: "string", value: "TYPE", choices: wordsOf(TypeSchema), help: "SYNC or ASYNC" },
-    tag: { type: "string", value: "TAG", help: "those with this label" },
+    tag: { type: "string", value: "TAG", help: "only this label" },
     since: {
       type: "string",
       value: "TIME",
-      help: "those accepted since, as 2026-01-31T12:00:00Z, or 90m, 12h, 7d ago",
+      help: "only those accepted since, as 2026-01-31T12:00:00Z, or 90m, 12h, 7d ago",
     },
-    before: { type: "string", value: "TIME", help: "those accepted before" },
-    limit: { type: "string", short: "n", value: "N", help: `how many at the most; ${limitDefault} if absent` },
+    before: { type: "string", value: "TIME", help: "only those accepted before" },
+    limit: { type: "string", short: "n", value: "N", help: `at most so many; ${limitDefault} if absent` },
     ...curlOption,
   },
   example: "flowcall ls --workflow create-task --state COMPLETED --since 12h",
@@ -88,7 +88,7 @@ export const ls: Command = {
       ["TAG", (row) => member(row, "tag"), 2],
       ["ERROR", (row) => shortError(of(row)?.error)],
     ];
-    // What says the same of all, nothing, takes no room.
+    // A column that is empty in every row is left out.
     context.output.table(
       rows,
       columns.filter(([title, text]) => title === "TOOK" || rows.some((row) => (text(row) ?? "") !== "")),
@@ -102,7 +102,7 @@ function nameOf(names: ReadonlyMap<string, string>, row: JsonObject): string {
   return names.get(id) ?? id;
 }
 
-/** As `HTTP_STATUS at Charge`; `flowcall get` says all. */
+/** For example `HTTP_STATUS at Charge`. */
 function shortError(error: ExecutionError | undefined): string {
   if (error === undefined) return "";
   const node = error.nodeName || error.nodeId;

@@ -3,7 +3,7 @@ import { ExecutionService, RerunExecutionResponseSchema } from "../../gen/flowca
 import { type Command, curlOption } from "../command/command.ts";
 import { send } from "../command/context.ts";
 import { exitCodes } from "../output/exit-codes.ts";
-import { guard, guarded } from "./execution-argument.ts";
+import { executionArgument, ofAccountOption } from "./execution-argument.ts";
 
 const service = ExecutionService.method;
 
@@ -13,14 +13,14 @@ export const rerun: Command = {
   positionals: ["ID"],
   options: {
     version: { type: "string", value: "N", help: "the published version to run; the earlier one's if absent" },
-    ...guard,
+    ...ofAccountOption,
     ...curlOption,
   },
   example: "flowcall rerun 66e404464f475f36c0c95b5d",
 
   async run(given, context) {
     const workflowVersion = given.number("version");
-    const request = { ...guarded(given), ...(workflowVersion !== undefined && { workflowVersion }) };
+    const request = { ...executionArgument(given), ...(workflowVersion !== undefined && { workflowVersion }) };
     return await send(context, given, service.rerunExecution, request, (reply) => {
       context.output.value(toJson(RerunExecutionResponseSchema, reply), reply.executionId);
       return exitCodes.done;

@@ -17,18 +17,18 @@ import { errorText } from "./execution-text.ts";
 
 export const run: Command = {
   name: "run",
-  summary: "Runs a workflow: prints the execution's id, or, where it waits, what the workflow answered.",
+  summary: "Runs a workflow; prints the execution's id, or, with --sync or --wait, the workflow's response.",
   positionals: ["ALIAS|ID"],
   options: {
     data: { type: "string", short: "d", value: "JSON|@FILE|-", help: "the payload; - is stdin" },
-    sync: { type: "boolean", help: "waits for the end, as sync_execution does" },
-    wait: { type: "string", value: "SECONDS", help: "waits so long at the most, 0 to 60, as 10 or 10s" },
+    sync: { type: "boolean", help: "waits for the end (sync_execution)" },
+    wait: { type: "string", value: "SECONDS", help: "waits at most so long, 0 to 60, as 10 or 10s" },
     ...accountOption,
     ...slugOption,
-    key: { type: "string", value: "KEY", help: "the idempotency key: repeats of this call are one execution" },
+    key: { type: "string", value: "KEY", help: "the idempotency key: repeated calls start one execution" },
     config: { type: "string", value: "ID", help: "the configuration of the account" },
     tag: { type: "string", value: "TAG", help: "a label to find the execution by" },
-    version: { type: "string", value: "N", help: "a published version in place of the current one" },
+    version: { type: "string", value: "N", help: "runs this published version instead of the current one" },
     ...curlOption,
   },
   example: `flowcall run create-task --account john@acme.io --sync -d '{"Task Name": "Call home"}'`,
@@ -37,7 +37,7 @@ export const run: Command = {
     const payload = given.text("data");
     const json = payload === undefined ? {} : parseJson(await dataText(payload, context.stdin), "--data");
     if (typeof json !== "object" || json === null || Array.isArray(json)) {
-      throw usageError("--data must be a JSON object: it is the event that the workflow starts from.");
+      throw usageError("--data must be a JSON object: it becomes the workflow's event.body.");
     }
     const request = { ...fieldsOf(given, context.settings), payload: json };
     const show = (reply: ExecuteWorkflowResponse) => showReply(reply, context);
@@ -70,7 +70,7 @@ function secondsOf(text: string): number {
   return Number(digits) * (unit === "m" ? 60 : 1);
 }
 
-/** A call that did not wait has an id and nothing else; one that waited has a value, or says why it has none. */
+/** A call that did not wait prints an id. A call that waited prints the response, or why there is none. */
 function showReply(reply: ExecuteWorkflowResponse, { output }: Context): ExitCode {
   const { executionId, returnValue, status, error } = reply;
   // The JSON of a reply message is an object.
@@ -83,7 +83,7 @@ function showReply(reply: ExecuteWorkflowResponse, { output }: Context): ExitCod
   if (status === Status.RUNNING || returnValue === undefined) {
     output.value(json, executionId);
     if (status !== Status.RUNNING) return exitCodes.done;
-    output.note(`It still runs: flowcall watch ${executionId}`);
+    output.note(`It is still running. See: flowcall watch ${executionId}`);
     return exitCodes.stillRunning;
   }
   output.value(json, JSON.stringify(json["return_value"], undefined, 2));
@@ -91,7 +91,7 @@ function showReply(reply: ExecuteWorkflowResponse, { output }: Context): ExitCod
   return exitCodes.done;
 }
 
-/** Where the reply itself is printed, it says the same. */
+/** With `-o json` the printed reply has the error already. */
 function noteFailure(output: Output, text: string): void {
   if (output.format === "text") output.note(text);
 }

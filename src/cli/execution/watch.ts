@@ -17,16 +17,16 @@ import { readFailure } from "../output/read-failure.ts";
 import { errorText, nodeRunText, timeText, wordOf } from "./execution-text.ts";
 import { LiveTree } from "./live-tree.ts";
 
-/** How long a server may be away: as long as one that crashed takes to come back, and more. */
+/** Reconnects for a minute, longer than a crashed server takes to restart. */
 const triesMax = 120;
 const retryMs = 500;
 
 export const watch: Command = {
   name: "watch",
-  summary: "Follows an execution to its end: a tree of its nodes at a terminal, else a line for each.",
+  summary: "Follows an execution to its end, as a tree at a terminal, else one line for each event.",
   positionals: ["ID"],
   options: {
-    account: { ...accountOption["account"], type: "string", help: "the linked account that it must run for" },
+    account: { ...accountOption["account"], type: "string", help: "the linked account that it must belong to" },
     ...curlOption,
   },
   example: "flowcall watch 66e404464f475f36c0c95b5d",
@@ -77,8 +77,8 @@ async function show(
 type Followed = { readonly executionId: string; readonly account: string | undefined };
 
 /**
- * Reads on behind the last event where a stream is cut off: by a server that stops, that crashes, or a connection that
- * breaks. One that was never there is not waited for.
+ * Resumes the stream after the last event id when it breaks: the server restarted, or the connection was lost. A stream
+ * that never delivered an event is not resumed.
  */
 async function* follow(
   client: Client,
@@ -101,21 +101,21 @@ async function* follow(
       return;
     } catch (error) {
       if (signal.aborted) return;
-      if (lastEventId === undefined || tries >= triesMax || !(await isCutOff(error))) throw error;
-      if (tries === 0) output.note("The stream was cut off; reading on…");
+      if (lastEventId === undefined || tries >= triesMax || !(await isBroken(error))) throw error;
+      if (tries === 0) output.note("The stream broke; resuming…");
       await wait(retryMs, undefined, { signal }).catch(() => undefined);
     }
   }
 }
 
-/** A refusal of the server names its reason, which will be the same the next time; whatever else ends a stream cuts it off. */
-async function isCutOff(error: unknown): Promise<boolean> {
+/** A refusal with a reason would be the same the next time. Every other end of a stream is a break. */
+async function isBroken(error: unknown): Promise<boolean> {
   const { Code, ConnectError } = await import("@connectrpc/connect");
   if (ConnectError.from(error).code === Code.Unavailable) return true;
   return (await readFailure(error)).reason === undefined;
 }
 
-/** An event on a line. */
+/** An event as one line. */
 export function eventText({ fact }: ExecutionEvent): string {
   switch (fact.case) {
     case "accepted":

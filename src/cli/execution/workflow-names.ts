@@ -1,10 +1,10 @@
 import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
 import type { Client } from "../client/client.ts";
 
-/** The most pages of workflows that are asked for, to say names in place of ids. */
+/** The most pages of workflows that are read to find names. */
 const pagesMax = 10;
 
-/** What people call the workflows of these ids, as `asana/create-task`. One that is deleted has no name. */
+/** The names of workflows by id, as `asana/create-task`. A deleted workflow has none. */
 export async function workflowNames(client: Client, ids: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const names = new Map<string, string>();
   let pageToken: string | undefined;
@@ -18,7 +18,7 @@ export async function workflowNames(client: Client, ids: readonly string[]): Pro
   return names;
 }
 
-/** A workflow with its version; a test of a draft has none. */
+/** A workflow's name with its version, or `draft` for version 0, a draft test. */
 export function workflowText(name: string, version: number): string {
   return `${name} ${version === 0 ? "draft" : `v${version}`}`;
 }

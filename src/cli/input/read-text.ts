@@ -4,14 +4,14 @@ import { basename, dirname, resolve } from "node:path";
 import { meant } from "../../domain/nearest.ts";
 import { CliError, usageError } from "../output/cli-error.ts";
 
-/** The largest file that is read, in bytes: four times what a server takes of a definition or a payload by default. */
+/** The largest file that is read, in bytes: four times a server's default limit of a definition or a payload. */
 export const fileBytesMax = 4 * 1_024 * 1_024;
 
-/** A file's text. Throws CliError for one that is not there, is no file, is too large or is no UTF-8. */
+/** Reads a text file. Throws CliError if it is missing, not a regular file, too large, or not UTF-8. */
 export async function readText(path: string): Promise<string> {
   try {
     const found = await stat(path);
-    // Nobody may ever write into a pipe that lies in a folder. A shell hands over pipes of its own in /dev and /proc.
+    // Reading a named pipe could wait forever. A shell's own pipes (`<(…)`) are in /dev and /proc.
     const isOfShell = /^\/(?:dev|proc)\//.test(resolve(path));
     if (!found.isFile() && !found.isDirectory() && !isOfShell)
       throw usageError(`${path} is a pipe, a socket or a device; name a file.`);
@@ -23,12 +23,12 @@ export async function readText(path: string): Promise<string> {
   }
 }
 
-/** What came from stdin, under the rules of files. */
+/** Reads stdin under the same rules as a file. */
 export async function readStdin(stdin: NodeJS.ReadableStream): Promise<string> {
   return textOf(await bytesOf(stdin, "stdin"), "stdin");
 }
 
-/** What has no size, or another one than it says, has an end all the same. */
+/** Counts while it reads, since a pipe has no size and a file may grow. */
 async function bytesOf(stream: NodeJS.ReadableStream, name: string): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
@@ -41,12 +41,12 @@ async function bytesOf(stream: NodeJS.ReadableStream, name: string): Promise<Buf
   return Buffer.concat(chunks);
 }
 
-/** Strict UTF-8: what cannot be read as it was meant is not sent as something else. A byte order mark is taken. */
+/** Decodes strict UTF-8: replacement characters would silently change what is sent. A byte order mark is allowed. */
 function textOf(bytes: Buffer, name: string): string {
   const text = decoded(bytes, name);
   const end = text.indexOf("\0");
   if (end === -1) return text;
-  throw new CliError(`${name} is no text: line ${text.slice(0, end).split("\n").length} has a NUL character.`);
+  throw new CliError(`${name} is not text: line ${text.slice(0, end).split("\n").length} has a NUL character.`);
 }
 
 function decoded(bytes: Buffer, name: string): string {
@@ -61,10 +61,10 @@ function notUtf8(bytes: Buffer): string {
   const [first, second] = bytes;
   const isUtf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
   if (isUtf16) return "is UTF-16, not UTF-8. Save it as UTF-8.";
-  return `is not UTF-8: line ${lineOf(bytes)} has a byte that UTF-8 does not know. Save it as UTF-8.`;
+  return `is not UTF-8: line ${lineOf(bytes)} has an invalid byte. Save it as UTF-8.`;
 }
 
-/** The line that the first wrong byte is in, which is the last one of the longest text that decodes. */
+/** The line of the first invalid byte: the first line that is no longer the same after decoding. */
 function lineOf(bytes: Buffer): number {
   const text = new TextDecoder("utf-8").decode(bytes);
   let offset = 0;
@@ -84,7 +84,7 @@ function mib(bytes: number): string {
   return `${(bytes / 1_048_576).toFixed(1).replace(/\.0$/, "")} MiB`;
 }
 
-/** A path that cannot be read, with the names beside it that may have been meant. */
+/** The error for a path that cannot be read, with a suggestion from the names beside it. */
 export async function unreadable(path: string, cause: unknown): Promise<CliError> {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
   if (code === "EISDIR") return usageError(`${path} is a folder; name a file.`);

@@ -15,8 +15,8 @@ export const integrationPut: Command = {
   summary: "Creates an integration, which workflows belong to, or changes its name and fields.",
   positionals: ["SLUG"],
   options: {
-    name: { type: "string", value: "NAME", help: "what people call it; the slug if absent" },
-    fields: { type: "string", value: "JSON|@FILE|-", help: "what can be set for each linked account, as a list" },
+    name: { type: "string", value: "NAME", help: "its display name; the slug if absent" },
+    fields: { type: "string", value: "JSON|@FILE|-", help: "the list of fields that each linked account can set" },
   },
   example: 'flowcall integration put shop --name "Our shop"',
 
@@ -46,12 +46,12 @@ function fieldsIn(json: unknown) {
   try {
     return json.map((field) => fromJson(FieldDeclarationSchema, field));
   } catch (error) {
-    throw usageError(`--fields holds what is no field: ${error instanceof Error ? error.message : error}.`);
+    throw usageError(`--fields has an invalid field: ${error instanceof Error ? error.message : error}.`);
   }
 }
 
-/** An integration on a line. */
+/** An integration as one line. */
 function integrationText({ slug, name, fields }: Integration): string {
-  const told = fields.length === 0 ? "" : `  fields: ${fields.map((field) => field.name).join(", ")}`;
-  return printable(`${slug}  ${name}${told}`);
+  const fieldNames = fields.length === 0 ? "" : `  fields: ${fields.map((field) => field.name).join(", ")}`;
+  return printable(`${slug}  ${name}${fieldNames}`);
 }

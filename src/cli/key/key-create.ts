@@ -6,7 +6,7 @@ const service = "flowcall.v1.ApiKeyService";
 
 export const keyCreate: Command = {
   name: "key create",
-  summary: "Creates a key of the environment that your own key is of.",
+  summary: "Creates a key in the environment of your own key.",
   positionals: ["NAME"],
   options: {
     scope: {
@@ -20,13 +20,13 @@ export const keyCreate: Command = {
       type: "string",
       multiple: true,
       value: "ID|ALIAS",
-      help: "a workflow that it is restricted to; may repeat",
+      help: "restricts the key to this workflow; may repeat",
     },
     account: {
       type: "string",
       multiple: true,
       value: "ACCOUNT",
-      help: "a linked account that it is restricted to; may repeat",
+      help: "restricts the key to this linked account; may repeat",
     },
     expires: { type: "string", value: "TIME", help: "when it ends, as 2027-01-31T00:00:00Z" },
     ...destination,
@@ -44,7 +44,7 @@ export const keyCreate: Command = {
       ...(expires !== undefined && { expire_time: expires }),
     };
     if (request.scopes.length === 0)
-      throw usageError("Name what the key may be used for: --scope execute, read, author or admin.");
+      throw usageError("Name the key's scopes by --scope: execute, read, author or admin.");
     return await sendForKey(given, context, { name: `${service}.CreateApiKey`, request });
   },
 };

@@ -9,19 +9,19 @@ import { CliError, usageError } from "../output/cli-error.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 import { saveProfile } from "../profile/save-profile.ts";
 
-/** A key is shown to nobody who does not ask for it. */
+/** Where a new key goes. It is printed only with `--show`. */
 export const destination: Options = {
   file: { type: "string", value: "FILE", help: "writes the key into a new file that you alone can read" },
   save: { type: "string", value: "PROFILE", help: "keeps the key in a profile for this server" },
   show: { type: "boolean", help: "prints the key" },
 };
 
-/** The key comes once, so the place for it is made before it is asked for. */
+/** Sends a request that answers a key. The server answers it only once, so the file is created before the call. */
 export async function sendForKey(given: Arguments, context: Context, asked: NamedRequest): Promise<ExitCode> {
   const [file, profile] = [given.text("file"), given.text("save")];
   if (given.isSet("curl")) return await sendNamed(context, given, asked, () => exitCodes.done);
   if (file === undefined && profile === undefined && !given.isSet("show")) {
-    throw usageError("Say where the key goes, which is told once: --file FILE, --save PROFILE or --show.");
+    throw usageError("The key is shown only once. Say where it goes: --file FILE, --save PROFILE or --show.");
   }
   if (profile !== undefined) context.store.keyFile(profile);
   const handle = file === undefined ? undefined : await openNew(file);
@@ -43,7 +43,7 @@ export async function sendForKey(given: Arguments, context: Context, asked: Name
 
 function showKey(given: Arguments, { output }: Context, reply: JsonObject, key: string): void {
   const known = reply["api_key"] ?? {};
-  // What is known of a key is a message, whose JSON is an object.
+  // The JSON of a message is an object.
   const id = member(known as JsonObject, "id") ?? "";
   if (given.isSet("show")) output.value({ api_key: known, key }, key);
   else output.value({ api_key: known }, id);
@@ -53,6 +53,6 @@ async function openNew(file: string) {
   try {
     return await open(file, "wx", 0o600);
   } catch (cause) {
-    throw new CliError(`${file} cannot be made; a key is not written over another file.`, { cause });
+    throw new CliError(`${file} cannot be created. A key is written to a new file only.`, { cause });
   }
 }

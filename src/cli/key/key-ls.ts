@@ -7,7 +7,7 @@ const service = "flowcall.v1.ApiKeyService";
 
 export const keyLs: Command = {
   name: "key ls",
-  summary: "Lists the keys of the environment, newest first; the keys themselves are known to nobody.",
+  summary: "Lists the keys of the environment, newest first. The keys' texts cannot be shown again.",
   positionals: [],
   options: {},
   example: "flowcall key ls",

@@ -5,10 +5,10 @@ const service = "flowcall.v1.ApiKeyService";
 
 export const keyRotate: Command = {
   name: "key rotate",
-  summary: "Gives a key a new text; the one that it has goes on for a while, if told so.",
+  summary: "Gives a key a new text; with --overlap the old text works for a while longer.",
   positionals: ["ID"],
   options: {
-    overlap: { type: "string", value: "SECONDS", help: "for how long the old text works too" },
+    overlap: { type: "string", value: "SECONDS", help: "how long the old text still works" },
     ...destination,
     ...curlOption,
   },

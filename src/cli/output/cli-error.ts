@@ -1,6 +1,6 @@
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 
-/** A command that cannot do what was asked: the message says what is wrong and what to do. */
+/** An error that the user can act on. The message says what is wrong and what to do. */
 export class CliError extends Error {
   readonly exitCode: ExitCode;
 
@@ -11,7 +11,7 @@ export class CliError extends Error {
   }
 }
 
-/** A command line that says nothing which can be done. */
+/** An error in the command line itself. */
 export function usageError(message: string): CliError {
   return new CliError(message, { exitCode: exitCodes.usage });
 }

@@ -1,4 +1,4 @@
-/** How the process ends, for scripts that decide on it. */
+/** Exit codes. Scripts depend on them. */
 export const exitCodes = {
   done: 0,
   error: 1,
@@ -6,7 +6,7 @@ export const exitCodes = {
   unauthorized: 4,
   /** The execution ended ERRORED, STOPPED or TIMED_OUT. */
   notCompleted: 5,
-  /** The time to wait was spent before the execution's end. */
+  /** The wait ended before the execution did. */
   stillRunning: 6,
 } as const;
 

@@ -3,7 +3,7 @@ import type { WorkflowProblem } from "../../gen/flowcall/v1/workflow_pb.ts";
 import type { ExitCode } from "./exit-codes.ts";
 import { printable } from "./output.ts";
 
-/** Why a command failed, in the words of the server where it was the server's refusal. */
+/** Why a command failed. If the server refused the call, reason and message are the server's. */
 export type Failure = {
   readonly exitCode: ExitCode;
   readonly reason?: string;
@@ -13,7 +13,7 @@ export type Failure = {
   readonly requestId?: string;
 };
 
-/** As people read it: what, then each bad field, then the request's id. */
+/** The text for people: the message, then each bad field, then the request's id. */
 export function failureText({ reason, message, violations, problems, requestId }: Failure): string {
   const lines = [
     `error: ${reason === undefined ? "" : `${reason}: `}${message.split("\n").map(printable).join("\n")}`,
@@ -28,7 +28,7 @@ export function problemText({ nodeId, field, reason, message }: WorkflowProblem)
   return printable(`${nodeId === undefined ? "" : `node ${nodeId}: `}${field}: ${message} (${reason})`);
 }
 
-/** The same for programs. */
+/** The JSON for programs. */
 export function failureJson({ reason, message, violations, problems, requestId, exitCode }: Failure): JsonObject {
   return {
     error: {

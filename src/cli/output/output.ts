@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 
-/** A place to write text to, as a process's stdout and stderr are. */
+/** An output stream, such as stdout. */
 export type Sink = {
   write(text: string): unknown;
   readonly isTTY?: boolean;
@@ -8,7 +8,7 @@ export type Sink = {
   readonly columns?: number;
 };
 
-/** A place to read text from. */
+/** An input stream. */
 export type Stdin = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 
 export type Format = "text" | "json" | "jsonl";
@@ -17,17 +17,16 @@ export type OutputOptions = {
   readonly format: Format;
   readonly stdout: Sink;
   readonly stderr: Sink;
-  /** The variables NO_COLOR and TERM decide beside the terminal. */
+  /** NO_COLOR and TERM are read from here. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 };
 
 /**
- * A column of a table: its title, how a row says it, and, where it can be spared, in which order: a terminal that is too
- * narrow for all goes without.
+ * A column of a table. A column with `dropOrder` is left out where the terminal is too narrow; the lowest order goes first.
  */
-export type Column<T> = readonly [title: string, text: (row: T) => string | undefined, spared?: number];
+export type Column<T> = readonly [title: string, text: (row: T) => string | undefined, dropOrder?: number];
 
-/** Data goes to stdout in the format asked for, all else to stderr. */
+/** Writes data to stdout in the chosen format, and everything else to stderr. */
 export class Output {
   readonly format: Format;
   readonly stdout: Sink;
@@ -43,19 +42,19 @@ export class Output {
     this.#isErrorColored = takesColor(stderr, environment);
   }
 
-  /** One value; `text` is what a person reads in its place. */
+  /** Prints one value: `text` for people, `json` for programs. */
   value(json: JsonValue, text: string): void {
     this.#line(this.format === "text" ? text : this.#json(json));
   }
 
-  /** A list that is at hand: a table for people. */
+  /** Prints a list: a table for people. */
   table<T extends JsonObject>(rows: readonly T[], columns: readonly Column<T>[]): void {
     if (this.format === "json") this.#line(this.#json(rows));
     else if (this.format === "jsonl") for (const row of rows) this.#line(this.#json(row));
     else if (rows.length > 0) this.#line(this.#paintedTable(rows, columns));
   }
 
-  /** A list whose items come one after the other; each is written when it comes. */
+  /** Prints items as they arrive. */
   async stream<T>(items: AsyncIterable<T>, json: (item: T) => JsonValue, text: (item: T) => string): Promise<void> {
     let count = 0;
     for await (const item of items) {
@@ -67,28 +66,28 @@ export class Output {
     if (this.format === "json") this.stdout.write(count === 0 ? "[]\n" : "\n]\n");
   }
 
-  /** What a person should know, and no program reads. */
+  /** Prints a text that only people read, to stderr. */
   note(text: string): void {
     this.stderr.write(`${this.#isErrorColored ? painted(text) : text}\n`);
   }
 
-  /** The same text with what went well or wrong in colours, where they are seen. */
+  /** Colours the words for success and failure, if stdout shows colours. */
   paint(text: string): string {
     return this.isColored ? painted(text) : text;
   }
 
   #paintedTable<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
     const { isTTY, columns: width } = this.stdout;
-    const spared = columns
+    const droppable = columns
       .filter(([, , order]) => order !== undefined)
       .sort(([, , one], [, , other]) => (one ?? 0) - (other ?? 0));
     let kept = columns;
-    for (const column of spared) {
+    for (const column of droppable) {
       if (isTTY === true && width !== undefined && widthOf(tableOf(rows, kept)) > width)
         kept = kept.filter((one) => one !== column);
     }
-    const lost = columns.filter((column) => !kept.includes(column)).map(([title]) => title);
-    if (lost.length > 0) this.note(`No room for ${lost.join(", ")}; -o json has all.`);
+    const dropped = columns.filter((column) => !kept.includes(column)).map(([title]) => title);
+    if (dropped.length > 0) this.note(`The terminal has no room for ${dropped.join(", ")}; -o json shows all.`);
     return this.paint(tableOf(rows, kept));
   }
 
@@ -101,7 +100,7 @@ export class Output {
   }
 }
 
-/** Whether whoever reads it sees colours, by the convention of NO_COLOR and TERM. */
+/** Whether the stream shows colours: a terminal, without NO_COLOR (https://no-color.org) and TERM=dumb. */
 export function takesColor(sink: Sink, environment: Readonly<Record<string, string | undefined>>): boolean {
   return sink.isTTY === true && !environment["NO_COLOR"] && environment["TERM"] !== "dumb";
 }
@@ -112,7 +111,7 @@ const words = {
   33: /(?<=^|\s)(?:ERRORED_AND_SKIPPED|WAITING|RUNNING)(?=\s|$)|(?<=: )warning(?=: )/gm,
 } as const;
 
-/** A word that says how something went, in the colour that says it too. */
+/** Colours the words for success, failure and waiting. */
 export function painted(text: string): string {
   return Object.entries(words).reduce(
     (line, [color, pattern]) => line.replace(pattern, (word) => `\x1b[${color}m${word}\x1b[0m`),
@@ -124,12 +123,12 @@ function widthOf(text: string): number {
   return Math.max(...text.split("\n").map((line) => line.length));
 }
 
-/** Text of others without what a terminal would obey. */
+/** Escapes control characters: text from elsewhere must not send escape sequences to the terminal (CWE-150). */
 export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, (letter) => JSON.stringify(letter).slice(1, -1));
 }
 
-/** Columns beside each other, as wide as their widest cell: nothing is ever cut. */
+/** Aligns columns to their widest cell. No cell is ever cut. */
 export function tableOf<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
   const cells = rows.map((row) => columns.map(([, text]) => printable(text(row) ?? "")));
   const lines = [columns.map(([title]) => title), ...cells];

@@ -12,13 +12,13 @@ import { saveProfile } from "./save-profile.ts";
 
 export const profileAdd: Command = {
   name: "profile add",
-  summary: "Remembers a server and a key; the first profile is the current one.",
+  summary: "Stores a server and a key as a profile; the first profile is the current one.",
   positionals: ["NAME"],
   options: {
     "key-file": {
       type: "string",
       value: "FILE|-",
-      help: "where the key is; FLOWCALL_API_KEY, or asked for, if absent",
+      help: "the file of the key; if absent, FLOWCALL_API_KEY or a prompt",
     },
     ...accountOption,
     ...slugOption,
@@ -40,20 +40,20 @@ export const profileAdd: Command = {
   },
 };
 
-/** A key is never a word of the command line, which every process of the machine can read. */
+/** Reads the key from a file, stdin, the environment or a prompt. Never from an option: other users see command lines. */
 async function readKey(given: Arguments, { environment, stdin, output }: Context): Promise<string> {
   const file = given.text("key-file");
   const key = file === undefined ? environment["FLOWCALL_API_KEY"] : await keyIn(file, stdin);
-  const told = key === undefined || key === "" ? await askForKey({ stdin, output }) : key;
-  if (!/^[\x21-\x7e]+$/.test(told.trim())) throw usageError("A key is one line of visible ASCII characters.");
-  return told.trim();
+  const text = key === undefined || key === "" ? await askForKey({ stdin, output }) : key;
+  if (!/^[\x21-\x7e]+$/.test(text.trim())) throw usageError("A key is one line of visible ASCII characters.");
+  return text.trim();
 }
 
 async function keyIn(file: string, stdin: Context["stdin"]): Promise<string> {
   return file === "-" ? await readStdin(stdin) : await readText(file);
 }
 
-/** Asks at a terminal, which does not show what is typed. */
+/** Asks at the terminal without showing what is typed. */
 async function askForKey({ stdin, output }: Pick<Context, "stdin" | "output">): Promise<string> {
   if (stdin.isTTY !== true || output.stderr.isTTY !== true) {
     throw usageError("Give the key by --key-file FILE, by --key-file - and stdin, or in FLOWCALL_API_KEY.");

@@ -3,7 +3,7 @@ import { exitCodes } from "../output/exit-codes.ts";
 
 export const profileLs: Command = {
   name: "profile ls",
-  summary: "Lists the profiles; the current one has a *.",
+  summary: "Lists the profiles; * marks the current one.",
   positionals: [],
   options: {},
   example: "flowcall profile ls",

@@ -4,7 +4,7 @@ import { unknownProfile } from "./save-profile.ts";
 
 export const profileRm: Command = {
   name: "profile rm",
-  summary: "Forgets a profile and its key.",
+  summary: "Removes a profile and its key.",
   positionals: ["NAME"],
   options: {},
   example: "flowcall profile rm local",

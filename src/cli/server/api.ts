@@ -10,7 +10,7 @@ import { exitCodes } from "../output/exit-codes.ts";
 
 export const api: Command = {
   name: "api",
-  summary: "Calls any RPC; without a method lists them all.",
+  summary: "Calls any RPC; without a method, lists all RPCs.",
   positionals: ["METHOD?"],
   options: {
     data: { type: "string", short: "d", value: "JSON|@FILE|-", help: "the request message; - is stdin" },
@@ -67,7 +67,7 @@ function listMethods({ all }: Methods, { output }: Context): void {
   ]);
 }
 
-/** One message; of a method that takes a stream of them, one for each line. */
+/** One message; for a method with a request stream, one on each line. */
 function requestsOf(method: DescMethod, text: string): readonly Message[] {
   const isStream = method.methodKind === "client_streaming" || method.methodKind === "bidi_streaming";
   const texts = isStream ? text.split("\n").filter((line) => line.trim() !== "") : [text];
@@ -79,7 +79,7 @@ function headersOf(given: readonly string[]): Headers {
   for (const text of given) {
     const [, name, value] = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+)\s*:\s*(.*)$/.exec(text) ?? [];
     if (name === undefined || value === undefined) {
-      throw usageError(`--header takes name:value, and ${JSON.stringify(text)} is none.`);
+      throw usageError(`--header takes name:value, not ${JSON.stringify(text)}.`);
     }
     headers.append(name, Buffer.from(value, "utf8").toString("latin1"));
   }

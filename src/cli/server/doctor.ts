@@ -30,7 +30,7 @@ const callMs = 10_000;
 
 export const doctor: Command = {
   name: "doctor",
-  summary: "Finds out why calls would fail, and says what to do; silent when all is well.",
+  summary: "Checks what calls need and says what to do; prints nothing when all is well.",
   positionals: [],
   options: { ...accountOption, ...slugOption },
   example: "flowcall doctor",
@@ -57,7 +57,7 @@ export const doctor: Command = {
 
 type Check = { readonly check: string; readonly ok: boolean; readonly message: string; readonly exitCode?: ExitCode };
 
-/** Goes on as far as it makes sense: nobody asks a server for scopes that cannot be reached. */
+/** Runs the checks in order. If the server is unreachable, the other checks are left out. */
 async function examine(context: Context): Promise<readonly Check[]> {
   const { settings, store } = context;
   const { state, reason, skewMs } = await probe(settings.url, "/readyz");
@@ -99,7 +99,7 @@ function clockCheck(skewMs = 0): Check {
   return { check: "clock", ok, message };
 }
 
-/** Versions differ where the server lacks methods that this one knows. One that cannot be asked over HTTP/2 is let be. */
+/** Reports methods that the server lacks. Left out where a proxy does not forward HTTP/2, which reflection needs. */
 async function versionChecks({ connect }: Context): Promise<readonly Check[]> {
   const [client, { all }] = await Promise.all([connect(), Methods.load()]);
   const own = all.filter((method) => hasOption(method, scope));
@@ -113,7 +113,7 @@ async function versionChecks({ connect }: Context): Promise<readonly Check[]> {
   return [{ check: "version", ok: missing.length === 0, message }];
 }
 
-/** Asks the server's reflection for the methods of services. */
+/** The server's methods, by gRPC reflection. */
 async function servedMethods(client: Client, services: readonly string[]): Promise<ReadonlySet<string>> {
   const questions = services.map((service) => ({
     messageRequest: { case: "fileContainingSymbol" as const, value: service },
@@ -133,7 +133,7 @@ async function servedMethods(client: Client, services: readonly string[]): Promi
   return found;
 }
 
-/** The key is tried, scope by scope, with requests that name nothing and so do nothing. */
+/** Tries each scope of the key with a request that names nothing, so that it changes nothing. */
 async function keyChecks(context: Context): Promise<readonly Check[]> {
   const { key, url } = context.settings;
   const exitCode = exitCodes.unauthorized;
@@ -156,13 +156,13 @@ async function keyChecks(context: Context): Promise<readonly Check[]> {
   const names = (list: typeof tried) => list.map(({ scopeName }) => scopeName).join(", ");
   const message = `a ${environmentOf(key)} key with the scopes ${names(has)}${lacks.length > 0 ? `, without ${names(lacks)}` : ""}`;
   const ownKey = { check: "key", ok: true, message };
-  // Who may not read cannot be told of what is there.
+  // The next checks need the scope read.
   return has.some(({ scopeName }) => scopeName === "read")
     ? [ownKey, ...(await nameChecks(context, client))]
     : [ownKey];
 }
 
-/** The account and the integration that calls mean where nothing else is said. */
+/** Checks that the default account and integration exist. */
 async function nameChecks({ settings }: Context, client: Client): Promise<readonly Check[]> {
   const { account, slug } = settings;
   const checks: Check[] = [];
@@ -187,7 +187,7 @@ async function nameChecks({ settings }: Context, client: Client): Promise<readon
   return checks;
 }
 
-/** What the server says of a thing that is not there. */
+/** The server's message, if it refuses to show a thing. */
 async function missing<I extends DescMessage, O extends DescMessage>(
   client: Client,
   method: DescMethodUnary<I, O>,
@@ -202,7 +202,7 @@ async function missing<I extends DescMessage, O extends DescMessage>(
   }
 }
 
-/** For each scope a method that names what it is about in its path, and one that only reads where there is one. */
+/** One method for each scope, with a path parameter that stays empty; if possible one that only reads. */
 function probesOf(methods: readonly DescMethod[]): readonly DescMethodUnary[] {
   const named = methods.filter((method) => {
     const path = String(getOption(method, http).pattern.value ?? "");
@@ -218,7 +218,7 @@ function probesOf(methods: readonly DescMethod[]): readonly DescMethodUnary[] {
   ) as DescMethodUnary[];
 }
 
-/** Answers why the key is refused, if it is: scopes are looked at before the request is. */
+/** Answers why the key is refused, if it is. The server checks scopes before the request. */
 async function tryMethod(client: Client, method: DescMethodUnary) {
   const own: Scope = getOption(method, scope);
   const scopeName = (ScopeSchema.value[own]?.name ?? "").replace("SCOPE_", "").toLowerCase();

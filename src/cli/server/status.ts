@@ -12,7 +12,7 @@ const callMs = 10_000;
 
 export const status: Command = {
   name: "status",
-  summary: "Says which server, environment and account commands use, and fails where it takes no calls of the key.",
+  summary: "Shows which server, environment and account commands use; fails if the server is down or refuses the key.",
   positionals: [],
   options: {},
   formats: ["text", "json", "jsonl", "env"],
@@ -48,7 +48,7 @@ function exitCodeOf({ isReady, isKeyTaken }: { readonly isReady: boolean; readon
   return isKeyTaken ? exitCodes.done : exitCodes.unauthorized;
 }
 
-/** A key that lacks a scope is taken all the same. */
+/** Why the server refuses the key. A key that only lacks a scope is not refused. */
 async function refusalOf({ connect, settings }: Context): Promise<string | undefined> {
   try {
     await (await connect()).unary(WorkflowService.method.listWorkflows, { pageSize: 1 }, { timeoutMs: callMs });
@@ -65,12 +65,12 @@ function keyPlace({ keySource, profile, keysFile }: Settings): string {
   return `from ${keySource === "file" ? keysFile : keySource}`;
 }
 
-/** A key's environment is the server's to say; by its beginning it can be told without asking. */
+/** The environment by the key's prefix. */
 export function environmentOf(key: string): string {
   return key.startsWith("pk") ? "production" : key.startsWith("tk") ? "test" : "unknown";
 }
 
-/** Assignments for a shell. A stored key is read by the shell from its file, and so is never shown. */
+/** Assignments for a shell. The shell reads a stored key from its file, so the key is never printed. */
 function envText({ settings, store }: Context): string {
   const { url, account, slug } = settings;
   const key = keyCommand(settings, (profile) => store.keyFile(profile));

@@ -2,15 +2,15 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { dataDirDefault, keysFileIn, runningFileIn } from "../../setup/data-dir.ts";
 
-/** The server of this machine that a folder's `flowcall dev` or `npm start` started, with the test key that it keeps. */
+/** A server on this machine that `flowcall dev` or `npm start` started, with the test key in its data folder. */
 export type LocalServer = { readonly url: string; readonly key: string; readonly keysFile: string };
 
-/** Where a server is that was started as it is. */
+/** The address of a server with default settings. */
 export const urlDefault = "http://127.0.0.1:4180";
 
 const program = resolve(import.meta.dirname, "../../..");
 
-/** The server that was started in the folder that commands are typed in, or else in the program's own. */
+/** Finds the server that was started in the working directory, or else the one started in the program's own folder. */
 export async function findLocalServer(
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<LocalServer | undefined> {
@@ -27,7 +27,7 @@ export async function findLocalServer(
   return undefined;
 }
 
-/** A folder may be somebody else's: it names no server but one of this machine. */
+/** Only loopback addresses are taken: the folder may be another user's, and the key must not be sent elsewhere. */
 async function runningUrl(dataDir: string): Promise<string | undefined> {
   const text = await textIn(runningFileIn(dataDir), "url");
   const url = text === undefined ? null : URL.parse(text);
@@ -36,7 +36,7 @@ async function runningUrl(dataDir: string): Promise<string | undefined> {
     : undefined;
 }
 
-/** Undefined where there is no such file, where it is not ours to read, and where it says something else. */
+/** Undefined where the file is missing, unreadable, or holds something else. */
 async function textIn(file: string, name: string): Promise<string | undefined> {
   try {
     const value: unknown = Object(JSON.parse(await readFile(file, "utf8")))[name];

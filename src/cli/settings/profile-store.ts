@@ -3,14 +3,14 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { CliError, usageError } from "../output/cli-error.ts";
 
-/** A server as it is remembered. Its key is kept in a file of its own, which scripts can read and no output shows. */
+/** A stored server. Its key is in a separate file, which scripts can read and no output shows. */
 export type Profile = { readonly url: string; readonly account?: string; readonly slug?: string };
 
 export type Profiles = { readonly current?: string; readonly profiles: Readonly<Record<string, Profile>> };
 
 const none: Profiles = { profiles: {} };
 
-/** Profiles in `flowcall/` under XDG_CONFIG_HOME, readable by their owner alone. */
+/** Keeps profiles in `flowcall/` under XDG_CONFIG_HOME; only their owner can read them. */
 export class ProfileStore {
   readonly #folder: string;
 
@@ -28,9 +28,9 @@ export class ProfileStore {
     try {
       const read: unknown = JSON.parse(text);
       if (isProfiles(read)) return read;
-      throw new Error("it is no object with profiles");
+      throw new Error("The file is not an object with profiles.");
     } catch (cause) {
-      throw new CliError(`${this.#file} cannot be read as profiles. Mend it, or remove it and add them again.`, {
+      throw new CliError(`${this.#file} does not hold profiles. Repair it, or remove it and add the profiles again.`, {
         cause,
       });
     }
@@ -40,12 +40,10 @@ export class ProfileStore {
     await writePrivate(this.#file, `${JSON.stringify(profiles, undefined, 2)}\n`);
   }
 
-  /** Where the key of a profile lies. Throws a usage error for a name that is no file's. */
+  /** The file of a profile's key. Throws a usage error for a name that could not be a file name. */
   keyFile(name: string): string {
     if (!/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(name)) {
-      throw usageError(
-        `A profile's name is made of letters, digits, dots, - and _, and ${JSON.stringify(name)} is not.`,
-      );
+      throw usageError(`A profile's name has only letters, digits, dots, - and _; ${JSON.stringify(name)} has others.`);
     }
     return join(this.#folder, `${name}.key`);
   }
@@ -62,7 +60,7 @@ export class ProfileStore {
     await rm(this.keyFile(name), { force: true });
   }
 
-  /** The file of a key that others on this machine may read, if it is so. */
+  /** The key file, if other users of this machine can read it. */
   async exposedKeyFile(name: string): Promise<string | undefined> {
     const file = this.keyFile(name);
     const { mode } = await stat(file).catch(() => ({ mode: 0 }));
@@ -70,7 +68,7 @@ export class ProfileStore {
   }
 }
 
-/** Writes a file that its owner alone may read, whole or not at all. */
+/** Writes a file atomically that only its owner can read. */
 export async function writePrivate(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
   const partial = `${file}.${process.pid}`;

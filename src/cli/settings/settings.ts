@@ -5,14 +5,14 @@ import { exitCodes } from "../output/exit-codes.ts";
 import { findLocalServer, type LocalServer, urlDefault } from "./local-server.ts";
 import type { ProfileStore } from "./profile-store.ts";
 
-/** Where calls go, as whom, and what they mean where nothing else is said. */
+/** The server that commands call, the key, and the defaults of account and integration. */
 export type Settings = {
   readonly url: string;
   readonly key?: string;
   readonly profile?: string;
-  /** Where the key was found; a key is never shown itself. */
+  /** Where the key was found. The key itself is never shown. */
   readonly keySource?: "FLOWCALL_API_KEY" | "profile" | "file";
-  /** The file that it was found in, of a server of this machine. */
+  /** The local server's file with the key. */
   readonly keysFile?: string;
   readonly account?: string;
   readonly slug?: string;
@@ -22,13 +22,13 @@ export type SettingsOptions = {
   readonly given: Arguments;
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly store: ProfileStore;
-  /** Whether a profile may be named that is not there, as by those who are about to make it. */
+  /** Allows a profile that does not exist, for commands that create or remove profiles. */
   readonly isLenient?: boolean;
 };
 
 /**
- * Options first, then the environment, then the profile, then the server that was started in this folder. A key that was
- * found with a server goes to that server alone: with another URL it is left out.
+ * Reads settings from, in this order: options, environment variables, the profile, the server that was started in this
+ * folder. A stored key belongs to its server: it is not sent to another URL.
  */
 export async function readSettings({
   given,
@@ -61,41 +61,39 @@ export async function readSettings({
   };
 }
 
-type KeyPlaces = {
+type KeySources = {
   readonly ownKey: string | undefined;
   readonly storedKey: string | undefined;
   readonly local: LocalServer | undefined;
 };
 
-function foundKey({ ownKey, storedKey, local }: KeyPlaces): Pick<Settings, "key" | "keySource" | "keysFile"> {
+function foundKey({ ownKey, storedKey, local }: KeySources): Pick<Settings, "key" | "keySource" | "keysFile"> {
   if (ownKey) return { key: ownKey, keySource: "FLOWCALL_API_KEY" };
   if (storedKey !== undefined) return { key: storedKey, keySource: "profile" };
   return local === undefined ? {} : { key: local.key, keySource: "file", keysFile: local.keysFile };
 }
 
-/** A server's URL without a slash at its end. Throws a usage error for what is none. */
+/** A server's URL without a slash at its end. Throws a usage error for anything else. */
 export function originOf(text: string): string {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "" || url.hash !== "") {
-    throw usageError(`${JSON.stringify(text)} is no server's URL; one is http://127.0.0.1:4180.`);
+    throw usageError(`${JSON.stringify(text)} is not the URL of a server. Give one like http://127.0.0.1:4180.`);
   }
   return url.href.replace(/\/+$/, "");
 }
 
-/** The key, or what to do for one. */
+/** The key. Throws CliError, with how to set one, where there is none. */
 export function keyOf({ key, url }: Settings): string {
   if (key !== undefined) return key;
   throw new CliError(
-    `There is no key for ${url}: set FLOWCALL_API_KEY, or store one with flowcall profile add. In the folder of ` +
-      "flowcall dev, or of npm start, none is needed.",
+    `There is no key for ${url}. Set FLOWCALL_API_KEY, or store one with flowcall profile add. In the folder of ` +
+      "flowcall dev or npm start no key is needed.",
     { exitCode: exitCodes.unauthorized },
   );
 }
 
-/** The account of a call, which is never guessed. */
+/** The account of a call. Throws a usage error where none is set: an account is never guessed. */
 export function accountOf({ account }: Settings): string {
   if (account !== undefined) return account;
-  throw usageError(
-    "Name the linked account: --account, FLOWCALL_ACCOUNT, or a profile's. flowcall account ls lists those that there are.",
-  );
+  throw usageError("Name the linked account by --account, FLOWCALL_ACCOUNT or a profile. See: flowcall account ls");
 }

@@ -6,18 +6,18 @@ import type { WorkflowFile } from "./workflow-file.ts";
 import { caseFilesOf, isThere } from "./workflow-folder.ts";
 import { readYaml, type YamlFile } from "./yaml-document.ts";
 
-/** One thing that a workflow is to do. */
+/** One test case of a workflow. */
 export type Case = {
   readonly name: string;
-  /** The draft's sample if absent. */
+  /** The draft's sample payload if absent. */
   readonly payload?: JsonObject;
-  /** What stands in for running nodes, by their ids or paths. */
+  /** Outputs for nodes, by their ids or paths. These nodes do not run. */
   readonly outputs: JsonObject;
-  /** What is to be answered, whole; anything if absent. */
+  /** The whole expected response; any response if absent. */
   readonly expect?: JsonValue;
-  /** The reason that it is to fail with. */
+  /** The reason of the expected failure. */
   readonly error?: string;
-  /** The HTTP status that the Response node is to set. */
+  /** The HTTP status that the Response node must set. */
   readonly statusCode?: number;
   readonly account?: string;
 };
@@ -31,7 +31,7 @@ export type CaseFile = {
 const fileNames = ["cases"];
 const caseNames = ["name", "payload", "outputs", "expect", "error", "status_code", "account"];
 
-/** The cases beside a workflow's file, as `order.test.yaml` beside `order.yaml`; nothing where there are none. */
+/** Reads the test cases beside a workflow's file: `order.test.yaml` beside `order.yaml`. Undefined if there are none. */
 export async function readCases(workflow: WorkflowFile): Promise<CaseFile | undefined> {
   for (const name of caseFilesOf(workflow.name)) {
     if (await isThere(name)) return readCaseFile(name, readYaml(await readText(name)), workflow);
@@ -43,7 +43,7 @@ function readCaseFile(name: string, yaml: YamlFile, workflow: WorkflowFile): Cas
   const problems: FileProblem[] = yaml.problems.map(({ offset, message }) => {
     return { file: name, severity: "error", ...yaml.offsetAt(offset), field: "", reason: "INVALID_YAML", message };
   });
-  const tell = (path: readonly (string | number)[], message: string) => {
+  const report = (path: readonly (string | number)[], message: string) => {
     const [last = ""] = path.slice(-1);
     const place = yaml.offsetAt(yaml.placeOf(path));
     problems.push({ file: name, severity: "error", ...place, field: String(last), reason: "INVALID_FIELD", message });
@@ -51,40 +51,40 @@ function readCaseFile(name: string, yaml: YamlFile, workflow: WorkflowFile): Cas
   if (problems.length > 0) return { name, cases: [], problems };
   const root = isObject(yaml.json) ? yaml.json : {};
   for (const member of Object.keys(root)) {
-    if (!fileNames.includes(member)) tell([member], `is not known.${meant(member, fileNames)}`);
+    if (!fileNames.includes(member)) report([member], `is not known.${meant(member, fileNames)}`);
   }
   const list = root["cases"];
   if (!Array.isArray(list) || list.length === 0)
-    tell([], "a case file holds cases: a list of {payload, outputs, expect}");
+    report([], "a case file holds cases: a list of {payload, outputs, expect}");
   const cases = (Array.isArray(list) ? list : []).map((item, index) => {
-    return caseOf(item, workflow, (path, message) => tell(["cases", index, ...path], message), index);
+    return caseOf(item, workflow, (path, message) => report(["cases", index, ...path], message), index);
   });
   return { name, cases, problems };
 }
 
-type Tell = (path: readonly string[], message: string) => void;
+type Report = (path: readonly string[], message: string) => void;
 
-function caseOf(item: JsonValue, workflow: WorkflowFile, tell: Tell, index: number): Case {
+function caseOf(item: JsonValue, workflow: WorkflowFile, report: Report, index: number): Case {
   if (!isObject(item)) {
-    tell([], "a case is an object of payload, outputs and expect");
+    report([], "a case is an object of payload, outputs and expect");
     return { name: String(index + 1), outputs: {} };
   }
   for (const member of Object.keys(item)) {
-    if (!caseNames.includes(member)) tell([member], `is not known.${meant(member, caseNames)}`);
+    if (!caseNames.includes(member)) report([member], `is not known.${meant(member, caseNames)}`);
   }
   const { payload, outputs, expect, error, account, name, status_code: statusCode } = item;
   for (const member of ["payload", "outputs"]) {
-    if (item[member] !== undefined && !isObject(item[member])) tell([member], "must be an object");
+    if (item[member] !== undefined && !isObject(item[member])) report([member], "must be an object");
   }
   for (const member of ["name", "error", "account"]) {
-    if (item[member] !== undefined && typeof item[member] !== "string") tell([member], "must be a text");
+    if (item[member] !== undefined && typeof item[member] !== "string") report([member], "must be a text");
   }
   if (expect !== undefined && error !== undefined)
-    tell(["error"], "is there beside expect: a run that fails answers nothing");
+    report(["error"], "cannot stand beside expect: a run that fails has no response");
   return {
     name: typeof name === "string" ? name : `case ${index + 1}`,
     ...(isObject(payload) && { payload }),
-    outputs: isObject(outputs) ? byId(outputs, workflow, tell) : {},
+    outputs: isObject(outputs) ? byId(outputs, workflow, report) : {},
     ...(expect !== undefined && { expect }),
     ...(typeof error === "string" && { error }),
     ...(typeof account === "string" && { account }),
@@ -92,15 +92,15 @@ function caseOf(item: JsonValue, workflow: WorkflowFile, tell: Tell, index: numb
   };
 }
 
-/** Outputs are given by the ids, the paths or the names of nodes. */
-function byId(outputs: JsonObject, { definition }: WorkflowFile, tell: Tell): JsonObject {
+/** Replaces names of nodes by their ids; ids and paths stay. */
+function byId(outputs: JsonObject, { definition }: WorkflowFile, report: Report): JsonObject {
   const ids = new Set(definition.nodes.map(({ id }) => id));
   const members = Object.entries(outputs).map(([word, output]): [string, JsonValue] => {
     const [first = "", ...inner] = word.split(/(?=[[/])/);
     const node = ids.has(first) ? first : definition.nodes.find(({ name }) => name === word || name === first)?.id;
     if (node === undefined) {
       const known = definition.nodes.flatMap(({ id, name }) => [id, name]);
-      tell(["outputs", word], `is no node.${meant(word, known)}`);
+      report(["outputs", word], `is not a node.${meant(word, known)}`);
     }
     return [node === undefined || ids.has(first) ? word : [node, ...(ids.has(word) ? [] : inner)].join(""), output];
   });

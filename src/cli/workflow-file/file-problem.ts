@@ -2,7 +2,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import type { WorkflowProblem } from "../../gen/flowcall/v1/workflow_pb.ts";
 import { type Output, printable } from "../output/output.ts";
 
-/** What is wrong with a workflow file, and where. Lines and columns are counted from 1. */
+/** One problem of a workflow file. Lines and columns are counted from 1. */
 export type FileProblem = {
   readonly file: string;
   readonly severity: "error" | "warning";
@@ -24,7 +24,7 @@ type ProblemSource = {
   placeOf(path: FilePath): { readonly line: number; readonly column: number };
 };
 
-/** A problem at a path of the file; of a node's field the path inside the node. */
+/** Makes the problem of a path in the file. Its `field` is relative to the node, if the path leads into one. */
 export function problemAt(
   file: ProblemSource,
   path: FilePath,
@@ -43,7 +43,7 @@ export function problemAt(
   };
 }
 
-/** What the server found in a file's definition. */
+/** Makes the problem of a file from one that the server found in its definition. */
 export function problemOfServer(
   file: ProblemSource,
   { nodeId, field, reason, message }: WorkflowProblem,
@@ -59,7 +59,7 @@ function fieldText(path: FilePath): string {
   return path.map((part, index) => (typeof part === "number" ? `[${part}]` : index === 0 ? part : `.${part}`)).join("");
 }
 
-/** Prints problems: for people, for programs, or as the annotations that GitHub shows beside the lines. */
+/** Prints problems for people, as JSON, or as annotations that GitHub shows beside the lines. */
 export function printProblems(problems: readonly FileProblem[], output: Output, isForGithub: boolean): void {
   if (isForGithub) for (const problem of problems) output.value(null, annotation(problem));
   else if (output.format === "text") for (const problem of problems) output.value(null, problemLine(problem));
@@ -76,7 +76,7 @@ function problemJson({ nodeId, ...problem }: FileProblem): JsonObject {
   return { ...problem, ...(nodeId !== undefined && { node_id: nodeId }) };
 }
 
-/** A workflow command of GitHub Actions, whose own escapes keep text from becoming another command. */
+/** A workflow command of GitHub Actions. Its escapes keep text from becoming another command. */
 function annotation({ file, line, column, severity, nodeId, field, reason, message }: FileProblem): string {
   const properties = [
     `file=${escaped(file)}`,

@@ -1,12 +1,12 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
 
-/** The fields that hold JSON text with templates, as their comments in the protos say. */
+/** The string fields that hold JSON with templates. The proto's comments document them so. */
 export const jsonTextFields: ReadonlySet<string> = new Set(["ResponseNode.data", "GroupNode.output", "HttpNode.json"]);
 
 /**
- * What a JSON text with templates says, where a file can say it without a text: an object, a list, a number or a boolean.
- * A template outside of quotes stands in quotes then, which means the same. Nothing, where that would be another text:
- * JSON that a double, or the order of an object's members, does not keep.
+ * Parses JSON text with templates, so that a file can write it as an object, a list, a number or a boolean. A template
+ * outside quotes gets quotes, which means the same. Undefined where the value would not become the same text again: numbers
+ * that a double rounds, repeated names, or names that an object reorders.
  */
 export function jsonInText(text: string): JsonValue | undefined {
   let json: JsonValue;
@@ -19,13 +19,13 @@ export function jsonInText(text: string): JsonValue | undefined {
   return isKept(text, json) ? json : undefined;
 }
 
-/** The text that stands for all texts which say the same, so that blanks make no difference. */
+/** Normalises JSON text, so that white space makes no difference. */
 export function normalJsonText(text: string): string {
   const json = jsonInText(text);
   return json === undefined ? text : JSON.stringify(json);
 }
 
-/** A message's JSON with its JSON texts in their normal form. */
+/** A message's JSON with all its JSON texts normalised. */
 export function withNormalTexts(schema: DescMessage, json: JsonValue): JsonValue {
   if (typeof json !== "object" || json === null || Array.isArray(json)) return json;
   const members = Object.entries(json).map(([name, value]): [string, JsonValue] => {
@@ -66,8 +66,7 @@ function withQuotedTemplates(text: string): string {
 }
 
 /**
- * Whether the value says all that the text does. A text with a number that is rounded, a member that is there twice, or
- * members whose order an object changes comes out with other tokens than it had.
+ * Whether parsing kept everything: after a rounded number, a repeated name or a changed order, the tokens differ.
  */
 function isKept(text: string, json: JsonValue): boolean {
   const [before, after] = [tokens(withQuotedTemplates(text)), tokens(JSON.stringify(json))];

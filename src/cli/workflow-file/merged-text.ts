@@ -15,8 +15,8 @@ import type { Header, WorkflowFile } from "./workflow-file.ts";
 import { spellingIn } from "./yaml-document.ts";
 
 /**
- * A file's text with what the server has in it: what is the same stays as it is written, with the comments around it.
- * Nothing where the document cannot be kept.
+ * Merges the server's definition into a file's text. Equal parts stay as they are written, with their comments. Undefined
+ * where the document cannot be merged.
  */
 export function mergedText(file: WorkflowFile, header: Header, definition: JsonObject): string | undefined {
   const document = parseDocument(file.text, { logLevel: "error" });
@@ -32,14 +32,14 @@ export function mergedText(file: WorkflowFile, header: Header, definition: JsonO
   try {
     return document.toString({ lineWidth: 0 });
   } catch {
-    // An alias may have lost its anchor.
+    // The merge may have removed an anchor whose alias is left.
     return undefined;
   }
 }
 
 class Merge {
   readonly #document: Document;
-  /** The file as it was: paths lead into it while the other one changes. */
+  /** The unchanged file, in which paths can still be looked up. */
   readonly #source: Document;
 
   constructor(document: Document, source: Document) {
@@ -47,7 +47,7 @@ class Merge {
     this.#source = source;
   }
 
-  /** Texts above the definition; what the file's place says need not stand in the file. */
+  /** Merges the header. A slug and alias that follow from the file's path need not be in the file. */
   members(root: YAMLMap, before: Header, after: Header): void {
     for (const name of ["name", "slug", "alias", "description"] as const) {
       if (before[name] === after[name]) continue;
@@ -72,7 +72,7 @@ class Merge {
     }
   }
 
-  /** Whether the file says of a field what the server has. */
+  /** Whether a field has the same value in the file and on the server. */
   #isSame(field: DescField, own: JsonValue | undefined, value: JsonValue | undefined, path: FilePath): boolean {
     if (own === undefined) return value === undefined;
     const written = expandedField(field, own, (place) => spellingIn(this.#source, place), path);
@@ -99,10 +99,10 @@ class Merge {
   }
 }
 
-/** What the file says and what the server has, at a path of the file. */
+/** A value in the file, and on the server, at a path of the file. */
 type Both<T> = { readonly before: T; readonly after: T; readonly path: FilePath };
 
-/** What makes an item of a list the same in another state of it: a node's id, an edge's ends. */
+/** Identifies an item of a list across changes: a node by its id, an edge by its ends. */
 function identityOf(item: JsonValue, index: number): string {
   if (!isObject(item)) return String(index);
   const { id, source, target, port = "next" } = item;

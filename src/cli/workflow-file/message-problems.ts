@@ -11,7 +11,7 @@ import { meant } from "../../domain/nearest.ts";
 
 export type MessageProblem = { readonly path: readonly (string | number)[]; readonly message: string };
 
-/** Reads JSON as a message; where it is none finds everything that is wrong, each with its path. */
+/** Converts JSON to a message, or finds all problems, each with its path. Protobuf alone reports only the first. */
 export function messageProblems<T extends DescMessage>(
   schema: T,
   json: JsonValue,
@@ -66,7 +66,7 @@ function* inOneofs(schema: DescMessage, json: JsonObject, path: Path): Iterable<
     const given = oneof.fields
       .map(({ name }) => name)
       .filter((name) => json[name] !== undefined && json[name] !== null);
-    if (given.length > 1) yield { path, message: `has ${given.join(" and ")}, of which one may be set` };
+    if (given.length > 1) yield { path, message: `has ${given.join(" and ")}, but only one of them may be set` };
   }
 }
 
@@ -79,7 +79,7 @@ function problemOf(schema: DescMessage, json: JsonObject): string | undefined {
   }
 }
 
-/** What is behind the names, which the path says already: `expected string, got 5`. */
+/** Protobuf's message without the field names, which the path has already: `expected string, got 5`. */
 function reasonOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text.replace(/^cannot decode .*? from JSON:? ?/, "") || text;

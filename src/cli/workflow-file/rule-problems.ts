@@ -5,11 +5,11 @@ import { CreateWorkflowRequestSchema, UpdateWorkflowRequestSchema } from "../../
 import { type FilePath, type FileProblem, problemAt } from "./file-problem.ts";
 import type { WorkflowFile } from "./workflow-file.ts";
 
-/** Finds what breaks the rules that the protos set for requests, so that none is sent which the server would refuse. */
+/** Checks files by the protovalidate rules of the requests, so that no request is sent that the server would refuse. */
 export class FileRules {
   readonly #validator: Validator = createValidator();
 
-  /** `isNew`: the workflow is yet to be created. */
+  /** `isNew`: the workflow does not exist on the server. */
   problemsOf(file: WorkflowFile, { isNew }: { readonly isNew: boolean }): readonly FileProblem[] {
     const { name, slug, alias, description = "" } = file.header;
     const inHeader = isNew

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
 import { schemaName } from "./workflow-folder.ts";
 
-/** The schema of workflow files, as it is published with this version. */
+/** The JSON Schema of workflow files, from this version's docs. */
 export const schemaFile: string = resolve(import.meta.dirname, "../../../docs", schemaName);

@@ -3,21 +3,21 @@ import { ScalarType } from "@bufbuild/protobuf";
 import { jsonInText, jsonTextFields } from "./json-text-field.ts";
 
 /**
- * What a workflow file may say more briefly than the proto does, and how each becomes the other:
+ * Converts between the shorthand of workflow files and the proto's JSON:
  *
- * - a number or a boolean where the proto wants a text: `right: 1000`;
- * - an object or a list where it wants JSON text: `data: { total: "{{node.Total.body}}" }`;
- * - a map where it wants a list of names and values: `headers: { accept: application/json }`.
+ * - a number or a boolean for a string field: `right: 1000`;
+ * - an object or a list for a field of JSON text: `data: { total: "{{node.Total.body}}" }`;
+ * - a map for a list of names and values: `headers: { accept: application/json }`.
  *
- * A definition is the same whichever way it is written, and so push and pull do not see a difference.
+ * Both forms are the same definition, so push and pull see no difference between them.
  */
 
-/** The spelling of a number in the file, by its path, so that `1.10` becomes a text as it is written. */
+/** Answers how a number is written in the file, so that `1.10` becomes the text "1.10". */
 export type SpellingOf = (path: readonly (string | number)[]) => string | undefined;
 
 type Path = readonly (string | number)[];
 
-/** The JSON of a message from what a file says. What is wrong stays as it is, for whoever reads the message to tell. */
+/** Expands shorthand to a message's JSON. Invalid values stay; the message's own check reports them. */
 export function expanded(schema: DescMessage, json: JsonValue, spelling: SpellingOf, path: Path): JsonValue {
   if (!isObject(json)) return json;
   const members = Object.entries(json).map(([name, value]): [string, JsonValue] => {
@@ -27,7 +27,7 @@ export function expanded(schema: DescMessage, json: JsonValue, spelling: Spellin
   return Object.fromEntries(members);
 }
 
-/** The same of one field. */
+/** Expands one field. */
 export function expandedField(field: DescField, value: JsonValue, spelling: SpellingOf, path: Path): JsonValue {
   if (field.fieldKind === "list") {
     const name = pairName(field.message);
@@ -55,7 +55,7 @@ function pairs(
 ): JsonValue {
   return Object.entries(value).map(([key, member]): JsonValue => {
     const item = isObject(member) ? member : { value: expandedText(member, spelling, [...path, key]) };
-    // What pairName found is a message.
+    // pairName answers only for messages.
     const message = field.message as DescMessage;
     return { [name]: key, ...Object(expanded(message, item, spelling, [...path, key])) };
   });
@@ -69,7 +69,7 @@ function expandedText(value: JsonValue, spelling: SpellingOf, path: Path): JsonV
       : value;
 }
 
-/** What a file says for the JSON of a message: the briefest that becomes the same again. */
+/** Shortens a message's JSON to the briefest form that expands to the same JSON. */
 export function compact(schema: DescMessage, json: JsonObject): JsonObject {
   const members = Object.entries(json).map(([name, value]): [string, JsonValue] => {
     const field = schema.fields.find((candidate) => candidate.name === name);
@@ -78,7 +78,7 @@ export function compact(schema: DescMessage, json: JsonObject): JsonObject {
   return Object.fromEntries(members);
 }
 
-/** The same of one field. */
+/** Shortens one field. */
 export function compactField(field: DescField, value: JsonValue): JsonValue {
   if (field.fieldKind === "list" && Array.isArray(value)) {
     const items = value.map((item) => compactOne(field, item));
@@ -95,7 +95,7 @@ function compactOne(field: DescField, value: JsonValue): JsonValue {
   return valueFields.has(keyOf(field)) ? scalarOf(value) : value;
 }
 
-/** Names and values as a map, unless it would lose one, or their order: names like numbers come first in an object. */
+/** A list of names and values as a map, unless names repeat, or look like integers, which an object would reorder. */
 function mapOf(items: readonly JsonValue[], name: string): JsonObject | undefined {
   const members = items.map((item): [string, JsonValue] => {
     const { [name]: key = "", value = "", ...rest } = isObject(item) ? item : {};
@@ -106,7 +106,7 @@ function mapOf(items: readonly JsonValue[], name: string): JsonObject | undefine
   return isKept && members.length > 0 ? Object.fromEntries(members) : undefined;
 }
 
-/** Texts that are most often numbers or booleans; names and ids are not among them. */
+/** String fields that are most often numbers or booleans. Names and ids are not among them. */
 const valueFields: ReadonlySet<string> = new Set([
   "Comparison.left",
   "Comparison.right",
@@ -125,7 +125,7 @@ function scalarOf(text: string): JsonValue {
   return isSame && (!Number.isInteger(number) || Number.isSafeInteger(number)) ? number : text;
 }
 
-/** Whether a list's items are names and values, and which field is the name. */
+/** The field that holds the name, if a list's items are names and values. */
 export function pairName(message: DescMessage | undefined): "key" | "name" | undefined {
   const names = new Set(message?.fields.flatMap((field) => (field.scalar === ScalarType.STRING ? [field.name] : [])));
   if (!names.has("value")) return undefined;

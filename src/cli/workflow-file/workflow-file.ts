@@ -8,7 +8,7 @@ import { messageProblems } from "./message-problems.ts";
 import { compact, expanded } from "./shorthand.ts";
 import { readYaml, spellingIn } from "./yaml-document.ts";
 
-/** What stands above the definition. */
+/** The members beside the definition. */
 export type Header = {
   readonly name: string;
   readonly slug: string;
@@ -16,24 +16,24 @@ export type Header = {
   readonly description?: string;
 };
 
-/** A workflow as a file says it; broken where there are problems. */
+/** A workflow file. It cannot be used if it has problems. */
 export type WorkflowFile = {
-  /** As it was named, or found. */
+  /** Its path. */
   readonly name: string;
   readonly header: Header;
   readonly definition: WorkflowDefinition;
-  /** The text, and what it says as JSON, in its own shorthand. */
+  /** The text, and its JSON, still with shorthand. */
   readonly text: string;
   readonly json: JsonObject;
   readonly nodeIds: readonly (string | undefined)[];
   readonly problems: readonly FileProblem[];
-  /** Where a path, or what is left of it, stands in the file. */
+  /** The place of a path, or of its longest existing part. */
   placeOf(path: FilePath): { readonly line: number; readonly column: number };
 };
 
 const headerNames = ["$schema", "name", "alias", "slug", "description", "definition"];
 
-/** Reads YAML, of which JSON is a part. Never throws: what is wrong is in `problems`. */
+/** Reads YAML or JSON. Never throws: errors are in `problems`. */
 export function readWorkflowFile(name: string, text: string): WorkflowFile {
   const { document, json, problems: broken, placeOf, offsetAt } = readYaml(text);
   const members: JsonObject = isObject(json) ? json : {};
@@ -64,14 +64,14 @@ export function readWorkflowFile(name: string, text: string): WorkflowFile {
   return { ...file, definition: message, problems: inYaml.length > 0 ? inYaml : found };
 }
 
-/** The text of a workflow file; `schema` is where an editor finds the schema. */
+/** Writes the text of a workflow file. `schema` is the path of the JSON Schema for editors. */
 export function workflowFileText(header: Header, definition: JsonObject, schema: string, isJson: boolean): string {
   const members = { ...header, definition: compact(WorkflowDefinitionSchema, definition) };
   if (isJson) return `${JSON.stringify({ $schema: schema, ...members }, undefined, 2)}\n`;
   return `# yaml-language-server: $schema=${schema}\n${stringify(members, { lineWidth: 0 })}`;
 }
 
-/** What the file's place says where the file does not. */
+/** The header, with slug and alias from the path where the file has none. */
 function headerOf(name: string, members: JsonObject): Header {
   const text = (member: string) => {
     const value = members[member];

@@ -5,14 +5,14 @@ import { usageError } from "../output/cli-error.ts";
 import { type FileProblem, problemAt } from "./file-problem.ts";
 import { readWorkflowFile, type WorkflowFile } from "./workflow-file.ts";
 
-/** Lies beside workflow files, for editors. */
+/** The JSON Schema that lies beside workflow files, for editors. */
 export const schemaName = "workflow.schema.json";
 
-/** How the names of workflow files end, and of the files that say what they must answer. */
+/** The extensions of workflow files. Files with test cases have `.test` before it. */
 export const extensions: readonly string[] = [".yaml", ".yml", ".json"];
 const caseFile = /\.test\.(ya?ml|json)$/i;
 
-/** Reads files, and all workflow files in folders, at any depth. Two files of one workflow are a problem of the second. */
+/** Reads files, and all workflow files below folders. If two files are the same workflow, the second has a problem. */
 export async function readWorkflowFiles(paths: readonly string[]): Promise<readonly WorkflowFile[]> {
   const names = (await Promise.all(paths.map(filesOf))).flat();
   if (names.length === 0) {
@@ -23,7 +23,7 @@ export async function readWorkflowFiles(paths: readonly string[]): Promise<reado
   return await readFiles(names);
 }
 
-/** The workflow files in a folder, of which there may be none. */
+/** Reads the workflow files of a folder, which may be empty. */
 export async function readFolder(path: string): Promise<readonly WorkflowFile[]> {
   return await readFiles(await filesOf(path));
 }
@@ -35,13 +35,13 @@ async function readFiles(names: readonly string[]): Promise<readonly WorkflowFil
     const key = keyOfFile(file);
     const first = firsts.get(key);
     if (first === undefined) firsts.set(key, file.name);
-    const message = `is the workflow ${key} of ${first} too`;
+    const message = `is the same workflow, ${key}, as ${first}`;
     const problem = problemAt(file, ["alias"], { reason: "ALIAS_TAKEN", message });
     return first === undefined ? file : { ...file, problems: [...file.problems, problem] };
   });
 }
 
-/** A file that cannot be read is a broken one among the others. */
+/** Turns a file that cannot be read into one with a problem. */
 async function readFile(name: string): Promise<WorkflowFile> {
   try {
     return readWorkflowFile(name, await readText(name));
@@ -52,23 +52,23 @@ async function readFile(name: string): Promise<WorkflowFile> {
   }
 }
 
-/** Names a workflow among files, as `asana/create-task`. */
+/** The name of a file's workflow, as `asana/create-task`. */
 export function keyOfFile({ header }: WorkflowFile): string {
   return `${header.slug}/${header.alias}`;
 }
 
-/** Where the cases of a workflow's file are, in each format that they may be in. */
+/** The possible paths of a workflow file's test cases. */
 export function caseFilesOf(name: string): readonly string[] {
   const stem = join(dirname(name), basename(name, extname(name)));
   return extensions.map((extension) => `${stem}.test${extension}`);
 }
 
-/** The paths of all files below a folder, from there. A link to a folder is not gone into: it may lead round in circles. */
+/** The relative paths of all files below a folder. Links to folders are not followed, since they may form a circle. */
 export async function filesBelow(folder: string): Promise<readonly string[]> {
   const found: string[] = [];
   const waiting = [""];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    // Node's own way down, with `recursive`, goes into links.
+    // readdir's own `recursive` would follow links.
     for (const entry of await readdir(join(folder, next), { withFileTypes: true })) {
       const path = join(next, entry.name);
       if (entry.isDirectory()) waiting.push(path);
@@ -78,7 +78,7 @@ export async function filesBelow(folder: string): Promise<readonly string[]> {
   return found;
 }
 
-/** Whether a path is there; else it may be an alias. */
+/** Whether a path exists. */
 export async function isThere(path: string): Promise<boolean> {
   return await stat(path).then(
     () => true,

@@ -12,23 +12,23 @@ import {
   type YAMLMap,
 } from "yaml";
 
-/** What is wrong at a place of a document, counted in characters from its beginning. */
+/** A problem at an offset, in characters from the start. */
 export type YamlProblem = { readonly offset: number; readonly message: string };
 
-/** What the aliases of a document may stand for all together (CWE-776, "billion laughs"). */
+/** The most values after expanding aliases ("billion laughs", CWE-776). */
 const valuesMax = 200_000;
 
-/** How deep a document may nest: deeper than any definition that a server takes. */
+/** The deepest nesting. No server accepts so deep a definition. */
 const depthMax = 100;
 
-/** The tags whose values JSON has too. */
+/** The tags of values that JSON has too. */
 const jsonTags = new Set(
   ["str", "int", "float", "bool", "null", "map", "seq"].map((tag) => `tag:yaml.org,2002:${tag}`),
 );
 
 /**
- * A document's value as JSON, which is all that a workflow is made of: what YAML has beside it (other tags, dates, sets,
- * names that are no texts, numbers that a double does not hold) is a problem with its place, and never something else.
+ * Converts a YAML document to JSON. Whatever JSON does not have (other tags, dates, sets, names that are not strings,
+ * numbers that a double would round) is reported as a problem with its place, and never converted silently.
  */
 export function jsonOfYaml(document: Document): {
   readonly json: JsonValue;
@@ -39,12 +39,12 @@ export function jsonOfYaml(document: Document): {
     const json = isNode(document.contents) ? reader.value(document.contents, 0) : null;
     return { json, problems: reader.problems };
   } catch (error) {
-    if (error instanceof TooMuch) return { json: null, problems: reader.problems };
+    if (error instanceof LimitReached) return { json: null, problems: reader.problems };
     throw error;
   }
 }
 
-class TooMuch extends Error {}
+class LimitReached extends Error {}
 
 class Reader {
   readonly problems: YamlProblem[] = [];
@@ -57,13 +57,13 @@ class Reader {
     this.#values += 1;
     if (this.#values > valuesMax)
       this.#end(node, `the file has more than ${valuesMax} values, those of its aliases included`);
-    if (depth > depthMax) this.#end(node, `the file nests deeper than ${depthMax}`);
+    if (depth > depthMax) this.#end(node, `the file is nested deeper than ${depthMax}`);
     if (isAlias(node)) return this.#alias(node, depth);
     if (isScalar(node) || isMap(node) || isSeq(node)) {
       if (node.anchor !== undefined && this.#aliases === 0) this.#anchors.set(node.anchor, node);
       if (node.tag !== undefined && !jsonTags.has(node.tag)) {
         const tag = node.tag.replace("tag:yaml.org,2002:", "!!");
-        this.#problem(node, `the tag ${tag} is not one of JSON's; write a text in quotes, or take the tag away`);
+        this.#problem(node, `the tag ${tag} has no equivalent in JSON; write a text in quotes, or remove the tag`);
         return null;
       }
     }
@@ -81,7 +81,7 @@ class Reader {
   #alias(node: Alias, depth: number): JsonValue {
     const target = this.#anchors.get(node.source);
     if (target === undefined) return this.#problem(node, `there is no anchor &${node.source} before it`);
-    if (this.#open.has(target)) return this.#problem(node, `*${node.source} stands inside of what it stands for`);
+    if (this.#open.has(target)) return this.#problem(node, `*${node.source} refers to a value that contains it`);
     this.#aliases += 1;
     const json = this.value(target, depth);
     this.#aliases -= 1;
@@ -93,20 +93,20 @@ class Reader {
     switch (typeof value) {
       case "string":
         if (!value.isWellFormed())
-          this.#problem(node, "the text holds half of a surrogate pair, which UTF-8 cannot write");
+          this.#problem(node, "the text has half of a surrogate pair, which UTF-8 cannot encode");
         return value;
       case "boolean":
         return value;
       case "number": {
         const isExact = Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
-        if (!isExact) this.#problem(node, `${source} cannot be sent as a number; write a text`);
-        // Octal in YAML 1.1, decimal in 1.2, and a postcode to whoever wrote it.
+        if (!isExact) this.#problem(node, `${source} cannot be sent as a number without losing digits; write a text`);
+        // Octal in YAML 1.1, decimal in 1.2, and most likely meant as a text such as a postcode.
         if (/^[-+]?0\d/.test(source))
           this.#problem(node, `${source} begins with 0: write ${value}, or the text ${JSON.stringify(source)}`);
         return value;
       }
       default:
-        if (value !== null) this.#problem(node, `${source} is no value that JSON has; write a text in quotes`);
+        if (value !== null) this.#problem(node, `${source} is not a JSON value; write a text in quotes`);
         return null;
     }
   }
@@ -117,11 +117,11 @@ class Reader {
     for (const { key, value } of node.items) {
       const name = this.#name(node, key);
       if (name === undefined) continue;
-      if (names.has(name)) this.#problem(isNode(key) ? key : node, `${JSON.stringify(name)} is there twice`);
+      if (names.has(name)) this.#problem(isNode(key) ? key : node, `${JSON.stringify(name)} appears twice`);
       names.add(name);
       members.push([name, isNode(value) ? this.value(value, depth + 1) : null]);
     }
-    // fromEntries makes own members of all names, `__proto__` included.
+    // Object.fromEntries makes `__proto__` an ordinary member (no prototype pollution).
     return Object.fromEntries(members);
   }
 
@@ -131,7 +131,7 @@ class Reader {
       return undefined;
     }
     if (isScalar(key) && key.value === "<<" && key.type === "PLAIN") {
-      this.#problem(key, 'merge keys are no part of YAML 1.2: write the members out, or the name in quotes, as "<<"');
+      this.#problem(key, 'YAML 1.2 has no merge keys: write the members out, or the name in quotes, as "<<"');
       return undefined;
     }
     if (isScalar(key) && key.tag === undefined && typeof key.value === "string") return key.value;
@@ -149,6 +149,6 @@ class Reader {
 
   #end(node: Node, message: string): never {
     this.#problem(node, message);
-    throw new TooMuch();
+    throw new LimitReached();
   }
 }

@@ -9,8 +9,7 @@ import { type Action, type Step, stepJson } from "./push-plan.ts";
 import type { RemoteWorkflows } from "./remote-workflows.ts";
 
 /**
- * Does what a plan says, a workflow after the other, and yields what came of each; one that the server refuses does not
- * keep the others from theirs.
+ * Carries out a plan, one workflow after the other, and yields each result. If the server refuses one, the others go on.
  */
 export async function* applyPush(
   { plan, remote, newSlugs }: Omit<Prepared, "broken">,
@@ -23,16 +22,16 @@ export async function* applyPush(
       yield { ...stepJson(step), ...(version !== undefined && { version }) };
     } catch (error) {
       const failure = await readFailure(error);
-      const told = failure.problems.map((problem): FileProblem => problemOfServer(step.file, problem, "error"));
+      const problems = failure.problems.map((problem): FileProblem => problemOfServer(step.file, problem, "error"));
       output.note(
-        told.length > 0 ? told.map(problemLine).join("\n") : `${keyOfFile(step.file)}: ${failureText(failure)}`,
+        problems.length > 0 ? problems.map(problemLine).join("\n") : `${keyOfFile(step.file)}: ${failureText(failure)}`,
       );
       yield { ...stepJson(step), failed: failure.reason ?? failure.message };
     }
   }
 }
 
-/** Answers the version that was published, if one was. */
+/** Answers the published version, if one was published. */
 async function applyStep(step: Step, remote: RemoteWorkflows): Promise<number | undefined> {
   const { file, changes, etag, isPublished } = step;
   const workflow = step.workflow ?? (await remote.create(file));

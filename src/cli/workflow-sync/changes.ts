@@ -3,15 +3,15 @@ import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flo
 import { printable } from "../output/output.ts";
 import { withNormalTexts } from "../workflow-file/json-text-field.ts";
 
-/** What differs at one place; `before` or `after` is absent where there is nothing. */
+/** One difference. `before` or `after` is absent for what is added or removed. */
 export type Change = { readonly path: string; readonly before?: JsonValue; readonly after?: JsonValue };
 
-/** How one definition becomes another. Nodes are told apart by their ids, edges by their ends: their order is of no account. */
+/** The differences of two definitions. Nodes are matched by id, edges by their ends; their order does not matter. */
 export function definitionChanges(before: WorkflowDefinition, after: WorkflowDefinition): readonly Change[] {
   return [...between(keyed(before), keyed(after), [])];
 }
 
-/** How one value differs from another, each difference by its path. */
+/** The differences of two values, each with its path. */
 export function jsonChanges(before: JsonValue, after: JsonValue): readonly Change[] {
   return [...between(before, after, [])];
 }
@@ -67,7 +67,7 @@ function* between(
   }
 }
 
-/** As `node 2 response.data`. */
+/** For example `node 2 response.data`. */
 function pathText([first = "", ...rest]: readonly string[]): string {
   if (rest.length === 0) return first;
   return `${first}${/^(node|edge) /.test(first) ? " " : "."}${rest.join(".")}`;

@@ -9,24 +9,24 @@ import { RemoteWorkflows } from "./remote-workflows.ts";
 export type Prepared = {
   readonly plan: readonly Step[];
   readonly remote: RemoteWorkflows;
-  /** The integrations that are made before. */
+  /** The integrations to create first. */
   readonly newSlugs: readonly string[];
-  /** The names of files that are left out, since they are broken. */
+  /** The names of files with errors, which are left out. */
   readonly broken: readonly string[];
 };
 
 export type Preparing = {
-  /** What calls run is to be as the files are too. */
+  /** Also publish. */
   readonly isPublishing?: boolean;
-  /** A missing integration is made. */
+  /** Create missing integrations. */
   readonly isCreating?: boolean;
-  /** The good files of broken ones are gone on with, and the problems are only told. */
+  /** Go on with the good files, and only print the problems of the others. */
   readonly isLenient?: boolean;
 };
 
 /**
- * Reads and checks all files. Throws CliError with every problem where one is broken: then nothing is changed at all,
- * unless it is lenient.
+ * Reads and checks all files. Throws CliError with all problems if one file has errors, so that nothing is changed, unless
+ * `isLenient`.
  */
 export async function preparePush(
   paths: readonly string[],
@@ -36,14 +36,14 @@ export async function preparePush(
   const files = isLenient ? (await Promise.all(paths.map(readFolder))).flat() : await readWorkflowFiles(paths);
   const broken = errorsOf(files.flatMap(({ problems }) => problems));
   const remote = await RemoteWorkflows.list(context).catch((error: unknown) => {
-    // What is broken is worth more than that nobody can be asked.
+    // The errors of the files matter more than that the server cannot be reached.
     if (broken.length === 0) throw error;
     return undefined;
   });
   const problems = await problemsOf(files, remote, { isCreating });
   const errors = errorsOf(problems);
   if (remote === undefined || (errors.length > 0 && !isLenient)) {
-    throw new CliError(`Nothing was changed, since files are broken:\n${errors.map(problemLine).join("\n")}`);
+    throw new CliError(`Nothing was changed, because these files have errors:\n${errors.map(problemLine).join("\n")}`);
   }
   for (const problem of problems) context.output.note(problemLine(problem));
   const good = files.filter(({ name }) => !errors.some(({ file }) => file === name));

@@ -5,12 +5,12 @@ import { keyOfFile } from "../workflow-file/workflow-folder.ts";
 import { type Change, changeJson, changeText, definitionChanges } from "./changes.ts";
 import type { RemoteWorkflows } from "./remote-workflows.ts";
 
-/** What is to be done for a file, so that the server has what it says. */
+/** What to do for one file, so that the server's draft equals it. */
 export type Step = {
   readonly file: WorkflowFile;
-  /** Absent where the workflow is to be created. */
+  /** Absent if the workflow must be created. */
   readonly workflow?: Workflow;
-  /** The state of the draft that the step was made from. */
+  /** The draft's etag when the step was planned. */
   readonly etag?: string;
   readonly changes: readonly Change[];
   readonly isPublished: boolean;
@@ -18,7 +18,7 @@ export type Step = {
 
 export type Action = "create" | "update" | "publish" | "none";
 
-/** Looks at the server and changes nothing. Where `isPublishing`, what calls run is to be as the file too. */
+/** Compares files with the server, and changes nothing. With `isPublishing` the published version is compared too. */
 export async function planOf(
   files: readonly WorkflowFile[],
   remote: RemoteWorkflows,
@@ -45,7 +45,7 @@ export function actionOf({ workflow, changes, isPublished }: Step): Action {
   return isPublished ? "publish" : "none";
 }
 
-/** Whether calls run what the file says. A server that does not tell is taken at the word of its draft. */
+/** Whether the published version equals the file. An old server without GetVersion is taken to have published its draft. */
 async function isCurrent(workflow: Workflow, file: WorkflowFile, remote: RemoteWorkflows): Promise<boolean> {
   if (workflow.currentVersion === undefined) return false;
   const published = await remote.published(workflow);

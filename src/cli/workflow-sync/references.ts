@@ -6,26 +6,26 @@ import { problemLine } from "../workflow-file/file-problem.ts";
 import { extensions, isThere, readWorkflowFiles } from "../workflow-file/workflow-folder.ts";
 import { errorsOf } from "./find-problems.ts";
 
-/** What names a workflow to the server. */
+/** Names a workflow to the server. */
 export type Reference = { readonly workflow: string; readonly slug?: string };
 
-/** A path names the workflows of its files; any other word is an alias or an id. */
+/** A path stands for the workflows of its files; any other word is an alias or an id. */
 export async function referencesOf(word: string, { settings: { slug } }: Context): Promise<readonly Reference[]> {
   if (!(await isPath(word))) return [{ workflow: word, ...(slug !== undefined && { slug }) }];
   const files = await readWorkflowFiles([word]);
   const errors = errorsOf(files.flatMap(({ problems }) => problems));
-  if (errors.length > 0) throw usageError(`Files are broken:\n${errors.map(problemLine).join("\n")}`);
+  if (errors.length > 0) throw usageError(`These files have errors:\n${errors.map(problemLine).join("\n")}`);
   return files.map(({ header }) => ({ workflow: header.alias, slug: header.slug }));
 }
 
-/** The only workflow that a word names. Throws a usage error for a folder of several. */
+/** The one workflow that a word stands for. Throws a usage error for a folder of several. */
 export async function referenceOf(word: string, context: Context): Promise<Reference> {
   const [only, more] = await referencesOf(word, context);
   if (only === undefined || more !== undefined) throw usageError(`${word} holds several workflows; name one.`);
   return only;
 }
 
-/** Whether a word is a path. One that cannot be an alias and is not there is told so. */
+/** Whether a word is a path. Throws CliError for a path that does not exist and cannot be an alias. */
 export async function isPath(word: string): Promise<boolean> {
   if (await isThere(word)) return true;
   if (!word.includes("/") && !extensions.includes(extname(word))) return false;

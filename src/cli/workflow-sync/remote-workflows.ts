@@ -20,10 +20,10 @@ import type { WorkflowFile } from "../workflow-file/workflow-file.ts";
 const service = WorkflowService.method;
 const prefix = `${WorkflowService.typeName}.`;
 
-/** What the server refuses because of the definition that was sent. */
-const ownRefusals: ReadonlySet<string> = new Set(["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE"]);
+/** The reasons that refuse a definition itself. */
+const definitionRefusals: ReadonlySet<string> = new Set(["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE"]);
 
-/** The workflows of the server's environment, as they were listed, and what can be done with them. */
+/** The workflows on the server, as listed once, and the calls that read and change them. */
 export class RemoteWorkflows {
   readonly all: readonly Workflow[];
   readonly #client: Client;
@@ -48,12 +48,12 @@ export class RemoteWorkflows {
     return new RemoteWorkflows(client, methods, all);
   }
 
-  /** The workflow of a file: by slug and alias, or by the id that the file is named for. */
+  /** The workflow of a file, by slug and alias, or by an id as the file's name. */
   find({ header: { slug, alias } }: WorkflowFile): Workflow | undefined {
     return this.all.find((workflow) => workflow.id === alias || (workflow.slug === slug && workflow.alias === alias));
   }
 
-  /** Whether this version knows a method of WorkflowService. */
+  /** Whether the generated code has a method of WorkflowService. */
   has(method: string): boolean {
     return this.#methods.all.some(
       ({ parent, name }) => parent.typeName === WorkflowService.typeName && name === method,
@@ -64,7 +64,7 @@ export class RemoteWorkflows {
     return await this.#client.unary(service.getDraft, { workflow: id });
   }
 
-  /** What calls run, where something is published and the server tells. */
+  /** The published definition, if there is one and the server can answer it. */
   async published({ id, currentVersion }: Workflow): Promise<WorkflowDefinition | undefined> {
     if (currentVersion === undefined || !this.has("GetVersion")) return undefined;
     const version = await this.#call("GetVersion", { workflow: id, version: currentVersion });
@@ -89,31 +89,31 @@ export class RemoteWorkflows {
     return await this.#client.unary(service.publishWorkflow, { workflow: id });
   }
 
-  /** The slugs that workflows can be created in. They are asked for once. */
+  /** The slugs of the integrations. They are read once. */
   async integrations(): Promise<readonly string[]> {
     const asked = { name: `${IntegrationService.typeName}.ListIntegrations`, request: {} };
     this.#integrations ??= listNamed(this.#client, asked, "integrations");
     return (await this.#integrations).map(({ slug }) => String(slug));
   }
 
-  /** Makes an integration. Throws CliError where the key may not. */
+  /** Creates an integration. Throws CliError if the key lacks the scope admin. */
   async createIntegration(slug: string): Promise<void> {
     try {
       await this.#client.unary(IntegrationService.method.createIntegration, { slug, name: slug });
     } catch (error) {
       const { reason, message } = await readFailure(error);
-      // Somebody else has made it in between.
+      // Someone else created it in the meantime.
       if (reason === "INTEGRATION_EXISTS") return;
       if (reason !== "SCOPE_MISSING") throw error;
       throw new CliError(
-        `The integration ${slug} is not there, and this key may not make it, which needs the scope admin (${message}). ` +
-          `With a key that has it: flowcall integration put ${slug}`,
+        `The integration ${slug} does not exist, and creating it needs a key with the scope admin (${message}). ` +
+          `With such a key: flowcall integration put ${slug}`,
         { exitCode: exitCodes.unauthorized },
       );
     }
   }
 
-  /** What the server would say of a file's definition if it were published. */
+  /** The problems that the server would report when publishing the definition. */
   async validate(file: WorkflowFile): Promise<readonly FileProblem[]> {
     try {
       const { definition } = file;
@@ -124,7 +124,7 @@ export class RemoteWorkflows {
       ];
     } catch (error) {
       const { reason = "", message } = await readFailure(error);
-      if (!ownRefusals.has(reason)) throw error;
+      if (!definitionRefusals.has(reason)) throw error;
       return [problemAt(file, ["definition"], { reason, message })];
     }
   }

@@ -5,9 +5,9 @@ import { actionOf, stepJson, stepText } from "../workflow-sync/push-plan.ts";
 
 export const diff: Command = {
   name: "workflow diff",
-  summary: "Says how the server's drafts differ from the files; the exit code is 1 where one does.",
+  summary: "Shows how the server's drafts differ from the files; exits with 1 if one does.",
   positionals: ["FOLDER|FILE..."],
-  options: { publish: { type: "boolean", help: "looks at what is published too" } },
+  options: { publish: { type: "boolean", help: "also compares the published versions" } },
   example: "flowcall workflow diff flows",
 
   async run(given, context) {

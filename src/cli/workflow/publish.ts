@@ -7,7 +7,7 @@ import { referencesOf } from "../workflow-sync/references.ts";
 
 export const publish: Command = {
   name: "workflow publish",
-  summary: "Publishes drafts as they are on the server: of aliases or ids, or of the workflows of files.",
+  summary: "Publishes the server's drafts of workflows that are named by alias, id or file.",
   positionals: ["ALIAS|ID|FILE|FOLDER..."],
   options: slugOption,
   example: "flowcall workflow publish greet --slug asana",

@@ -16,12 +16,12 @@ import { RemoteWorkflows } from "../workflow-sync/remote-workflows.ts";
 
 export const pull: Command = {
   name: "workflow pull",
-  summary: "Writes the server's drafts into files, SLUG/ALIAS.yaml; files that say the same stay as they are.",
+  summary: "Writes the server's drafts into files, SLUG/ALIAS.yaml; files that are equal stay as they are.",
   positionals: ["FOLDER", "ALIAS|ID...?"],
   options: {
     ...slugOption,
-    yes: { type: "boolean", short: "y", help: "does not ask before it overwrites files" },
-    "dry-run": { type: "boolean", help: "shows what would be written, and writes nothing" },
+    yes: { type: "boolean", short: "y", help: "overwrites files without asking" },
+    "dry-run": { type: "boolean", help: "only shows what would be written" },
   },
   example: "flowcall workflow pull flows --slug asana",
 
@@ -66,9 +66,9 @@ type Place = { readonly folder: string; readonly files: readonly WorkflowFile[] 
 async function writeOf(workflow: Workflow, remote: RemoteWorkflows, { folder, files }: Place): Promise<Write> {
   const { definition = create(WorkflowDefinitionSchema) } = await remote.draft(workflow);
   const { id, name, slug, description, alias = id } = workflow;
-  // What becomes a path is not taken on trust.
+  // These names become a path: a server must not write outside the folder (path traversal, CWE-22).
   for (const part of [slug, alias])
-    if (!/^[A-Za-z0-9][\w.-]*$/.test(part)) throw new CliError(`${part} can be no file's name.`);
+    if (!/^[A-Za-z0-9][\w.-]*$/.test(part)) throw new CliError(`${part} cannot be the name of a file.`);
   const header: Header = { name, slug, alias, ...(description !== undefined && { description }) };
   const existing = files.find((file) => file.header.slug === slug && file.header.alias === alias);
   const file = existing?.name ?? join(folder, slug, `${alias}.yaml`);
@@ -91,7 +91,7 @@ async function writeOf(workflow: Workflow, remote: RemoteWorkflows, { folder, fi
   };
 }
 
-/** The schema lies beside the files that name it, so that editors find it offline. */
+/** Writes the files, and the schema beside them, so that editors find it offline. */
 async function write(folder: string, writes: readonly Write[]): Promise<void> {
   await mkdir(folder, { recursive: true });
   await copyFile(schemaFile, join(folder, schemaName));

@@ -8,13 +8,13 @@ import { actionOf, stepJson, stepText } from "../workflow-sync/push-plan.ts";
 
 export const push: Command = {
   name: "workflow push",
-  summary: "Makes the server's drafts as the files say, after it has shown what that changes.",
+  summary: "Makes the server's drafts equal to the files, after showing what that changes.",
   positionals: ["FOLDER|FILE..."],
   options: {
-    publish: { type: "boolean", help: "publishes what is not yet published as the files say" },
-    create: { type: "boolean", help: "makes the integrations that are not there; needs the scope admin" },
-    yes: { type: "boolean", short: "y", help: "does not ask" },
-    "dry-run": { type: "boolean", help: "shows what would change, and changes nothing" },
+    publish: { type: "boolean", help: "also publishes the workflows that are not yet published like this" },
+    create: { type: "boolean", help: "creates missing integrations; needs the scope admin" },
+    yes: { type: "boolean", short: "y", help: "does not ask first" },
+    "dry-run": { type: "boolean", help: "only shows what would change" },
   },
   example: "flowcall workflow push flows --publish --yes",
 

@@ -7,7 +7,7 @@ import { referencesOf } from "../workflow-sync/references.ts";
 
 export const restore: Command = {
   name: "workflow restore",
-  summary: "Publishes an earlier version again, as the next one; the draft stays as it is.",
+  summary: "Publishes an earlier version again as the newest one; the draft stays as it is.",
   positionals: ["ALIAS|ID|FILE", "VERSION"],
   options: { ...slugOption, ...curlOption },
   example: "flowcall workflow restore greet 1 --slug asana",
@@ -16,7 +16,7 @@ export const restore: Command = {
     const [reference] = await referencesOf(given.word(0), context);
     const version = Number(given.word(1));
     if (reference === undefined || !Number.isInteger(version)) {
-      throw usageError("flowcall workflow restore takes one workflow and a version's number.");
+      throw usageError("flowcall workflow restore takes one workflow and the number of a version.");
     }
     const name = `${WorkflowService.typeName}.RestoreVersion`;
     return await sendNamed(context, given, { name, request: { ...reference, version } }, (reply) => {

@@ -7,11 +7,11 @@ import { errorText } from "../execution/execution-text.ts";
 import type { Case } from "../workflow-file/case-file.ts";
 import { jsonChanges } from "../workflow-sync/changes.ts";
 
-/** A workflow with what it is tried with. */
+/** A workflow and its test cases. */
 export type Tested = {
   readonly workflow: string;
   readonly slug?: string;
-  /** As people read it. */
+  /** Its name in the output. */
   readonly name: string;
   readonly cases: readonly Case[];
 };
@@ -22,13 +22,13 @@ export type CaseResult = {
   readonly isPassed: boolean;
   readonly problems: readonly string[];
   readonly executionId?: string;
-  /** What it answered, where nothing was expected. */
+  /** The response, if the case expects none. */
   readonly answer?: string;
 };
 
 type Running = { readonly context: Context; readonly outputsOf: string | undefined };
 
-/** Runs a draft once, and says how what came of it differs from what is expected. */
+/** Runs a draft once, and lists how the result differs from the case. */
 export async function runCase(
   { workflow, slug, name }: Tested,
   item: Case & { readonly account: string },
@@ -61,8 +61,7 @@ function problemsOf(item: Case, reply: TestDraftResponse): readonly string[] {
   const { status, error, statusCode } = reply;
   if (status === Status.RUNNING) return ["it still runs: the server waits no longer for a test"];
   if (item.error !== undefined) {
-    if (status === Status.COMPLETED)
-      return [`expected it to fail with ${item.error}, and it answered ${answerText(reply)}`];
+    if (status === Status.COMPLETED) return [`expected the error ${item.error}, got the response ${answerText(reply)}`];
     return error?.reason === item.error ? [] : [`expected ${item.error}, got ${errorText(error)}`];
   }
   if (status !== Status.COMPLETED) return [errorText(error)];

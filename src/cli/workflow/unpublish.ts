@@ -7,7 +7,7 @@ import { referenceOf } from "../workflow-sync/references.ts";
 
 export const unpublish: Command = {
   name: "workflow unpublish",
-  summary: "Lets no call run a workflow any more; its draft and its versions stay.",
+  summary: "Unpublishes a workflow: calls are refused; its draft and versions stay.",
   positionals: ["ALIAS|ID|FILE"],
   options: { ...slugOption, ...curlOption },
   example: "flowcall workflow unpublish greet --slug asana",

@@ -7,9 +7,9 @@ import { RemoteWorkflows } from "../workflow-sync/remote-workflows.ts";
 
 export const validate: Command = {
   name: "workflow validate",
-  summary: "Says everything that is wrong with workflow files: with what they hold, and with their graphs.",
+  summary: "Reports all errors in workflow files, those of their graphs included.",
   positionals: ["FOLDER|FILE..."],
-  options: { local: { type: "boolean", help: "asks no server, and so does not check the graphs" } },
+  options: { local: { type: "boolean", help: "calls no server, so does not check the graphs" } },
   formats: ["text", "json", "jsonl", "github"],
   example: "flowcall workflow validate flows -o github",
 

@@ -6,7 +6,7 @@ import { referenceOf } from "../workflow-sync/references.ts";
 
 export const versions: Command = {
   name: "workflow versions",
-  summary: "Lists the published versions of a workflow, newest first; calls run the one with a *.",
+  summary: "Lists the published versions of a workflow, newest first; * marks the one that calls run.",
   positionals: ["ALIAS|ID|FILE"],
   options: slugOption,
   example: "flowcall workflow versions create-task --slug asana",

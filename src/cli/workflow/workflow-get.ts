@@ -14,10 +14,10 @@ const service = WorkflowService.method;
 
 export const workflowGet: Command = {
   name: "workflow get",
-  summary: "Says what is known of a workflow: what calls run, how to call it; or prints its draft or a version.",
+  summary: "Shows a workflow and how to call it; or prints its draft or a published version.",
   positionals: ["ALIAS|ID|FILE"],
   options: {
-    draft: { type: "boolean", help: "prints the definition of the draft, as a file says it" },
+    draft: { type: "boolean", help: "prints the draft's definition in the format of files" },
     version: { type: "string", value: "N", help: "prints the definition of a published version" },
     ...slugOption,
     ...curlOption,

@@ -13,7 +13,7 @@ export const workflowLs: Command = {
   example: "flowcall workflow ls --slug asana",
 
   async run(given, context) {
-    // A profile's slug says what calls mean, and hides nothing here.
+    // Only the option filters: a profile's slug would hide workflows unnoticed.
     const slug = given.text("slug");
     const { all } = await RemoteWorkflows.list(context);
     const chosen = all.filter((workflow) => slug === undefined || workflow.slug === slug);

@@ -6,30 +6,28 @@ import { exitCodes } from "../output/exit-codes.ts";
 import { schemaFile } from "../workflow-file/schema-file.ts";
 import { extensions, isThere, schemaName } from "../workflow-file/workflow-folder.ts";
 
-/** What the server takes as an alias or a slug. */
+/** The server's pattern of aliases and slugs. */
 const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 export const workflowNew: Command = {
   name: "workflow new",
-  summary: "Makes the file of a workflow that answers a greeting, with a case that tests it, to go on from.",
+  summary: "Creates the file of a small workflow with a test case, to start from.",
   positionals: ["FOLDER/SLUG/ALIAS"],
-  options: { name: { type: "string", value: "NAME", help: "what people call it; the alias if absent" } },
+  options: { name: { type: "string", value: "NAME", help: "its display name; the alias if absent" } },
   example: "flowcall workflow new flows/shop/order",
 
   async run(given, context) {
     const word = given.word(0);
     const extension = extname(word).toLowerCase();
     const file = extensions.includes(extension) ? word : `${word}.yaml`;
-    if (extension === ".json") throw usageError("A new file is YAML: leave .json away.");
+    if (extension === ".json") throw usageError("A new file is written as YAML. Leave .json away.");
     const [alias, slug] = [basename(file, extname(file)), basename(dirname(resolve(file)))];
     for (const part of [alias, slug]) {
       if (!namePattern.test(part)) {
-        throw usageError(
-          `${JSON.stringify(part)} can be no alias and no slug: letters, digits, dots, - and _ make one.`,
-        );
+        throw usageError(`${JSON.stringify(part)} cannot be an alias or a slug. Use letters, digits, dots, - and _.`);
       }
     }
-    if (await isThere(file)) throw usageError(`${file} is there already.`);
+    if (await isThere(file)) throw usageError(`${file} exists already.`);
     const folder = dirname(dirname(file));
     const cases = join(dirname(file), `${alias}.test.yaml`);
     const schema = join(folder, schemaName);

@@ -8,9 +8,9 @@ const service = WorkflowService.method;
 
 export const workflowRm: Command = {
   name: "workflow rm",
-  summary: "Deletes workflows from the server, with their drafts and versions; files and past executions stay.",
+  summary: "Deletes workflows with their drafts and versions from the server; files and past executions stay.",
   positionals: ["ALIAS|ID|FILE..."],
-  options: { ...slugOption, yes: { type: "boolean", short: "y", help: "does not ask" } },
+  options: { ...slugOption, yes: { type: "boolean", short: "y", help: "does not ask first" } },
   example: "flowcall workflow rm greet --slug asana --yes",
 
   async run(given, context) {

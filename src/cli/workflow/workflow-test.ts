@@ -16,14 +16,13 @@ import { type CaseResult, runCase, type Tested } from "./run-case.ts";
 
 export const workflowTest: Command = {
   name: "workflow test",
-  summary:
-    "Runs drafts: the cases that lie beside files, or a payload of your own; the exit code is 1 where one fails.",
+  summary: "Runs drafts with the test cases beside their files, or with your own payload; exits with 1 if one fails.",
   positionals: ["FOLDER|FILE|ALIAS..."],
   options: {
-    push: { type: "boolean", help: "makes the drafts as the files say before, publishing nothing" },
-    data: { type: "string", short: "d", value: "JSON|@FILE|-", help: "a payload to run in place of the cases" },
-    outputs: { type: "string", value: "JSON|@FILE|-", help: "what stands in for running nodes, by their ids" },
-    "outputs-of": { type: "string", value: "ID", help: "an execution whose outputs stand in for running nodes" },
+    push: { type: "boolean", help: "first makes the drafts equal to the files; publishes nothing" },
+    data: { type: "string", short: "d", value: "JSON|@FILE|-", help: "runs this payload instead of the cases" },
+    outputs: { type: "string", value: "JSON|@FILE|-", help: "outputs for nodes, by their ids: those nodes do not run" },
+    "outputs-of": { type: "string", value: "ID", help: "takes the outputs from this execution" },
     ...accountOption,
     ...slugOption,
   },
@@ -58,7 +57,7 @@ export const workflowTest: Command = {
   },
 };
 
-/** Without a case the sample of the draft is run, which is to complete. */
+/** The case of a workflow without cases: its sample payload must complete. */
 const sample: Case = { name: "its sample payload", outputs: {} };
 
 async function ownCase(
@@ -78,7 +77,7 @@ function objectIn(text: string, option: string): JsonObject {
   throw usageError(`${option} must be a JSON object.`);
 }
 
-/** The workflows of files, whose drafts must be what the files say: a test of something else would mislead. */
+/** The workflows of files. A draft that differs from its file is refused: its test would say nothing about the file. */
 async function inFiles(
   paths: readonly string[],
   context: Context,
@@ -88,17 +87,17 @@ async function inFiles(
   const due = prepared.plan.filter((step) => actionOf(step) !== "none");
   if (isPushing) {
     for await (const { failed } of applyPush({ ...prepared, plan: due }, context)) {
-      if (failed !== undefined) throw new CliError("Nothing was tested, since not every draft could be pushed.");
+      if (failed !== undefined) throw new CliError("Nothing was tested, because not every draft could be pushed.");
     }
   } else if (due.length > 0) {
     const names = due.map(({ file }) => file.name).join(", ");
-    throw new CliError(`The drafts on the server differ from ${names}. Push them, or test with --push, which does.`);
+    throw new CliError(`The drafts on the server differ from ${names}. Push them first, or use --push.`);
   }
   const tested = prepared.plan.map(async ({ file }): Promise<Tested> => {
     const { slug, alias: workflow } = file.header;
     const found = own === undefined ? await readCases(file) : undefined;
     const problems = found?.problems ?? [];
-    if (problems.length > 0) throw new CliError(`Cases are broken:\n${problems.map(problemLine).join("\n")}`);
+    if (problems.length > 0) throw new CliError(`These cases have errors:\n${problems.map(problemLine).join("\n")}`);
     return { workflow, slug, name: `${slug}/${workflow}`, cases: found?.cases ?? [own ?? sample] };
   });
   return await Promise.all(tested);
