@@ -1,19 +1,19 @@
-/** A linked account of an environment: what the limits count by, and what is served by turns. */
+/** A linked account with its environment and organisation. Limits count by these, and fair queues take turns among them. */
 export type Account = {
   readonly organizationId: string;
   readonly environmentId: string;
   readonly linkedAccountId: string;
 };
 
-/** Where an account waits in a `FairQueue`: the turn goes to an organisation, there to an environment, there to an account. */
+/** The path of an account in a `FairQueue`: organisation, environment, account. */
 export function turnOf({ organizationId, environmentId, linkedAccountId }: Account): readonly string[] {
   return [organizationId, environmentId, linkedAccountId];
 }
 
-/** An environment, and whose it is. */
+/** An environment and its organisation. */
 export type Tenant = Omit<Account, "linkedAccountId">;
 
-/** The same for what is of an environment, and of no account of it that is known. */
+/** The path of a tenant in a `FairQueue`, for work without an account. */
 export function turnOfTenant({ organizationId, environmentId }: Tenant): readonly string[] {
   return [organizationId, environmentId];
 }

@@ -12,27 +12,27 @@ export type AuditAction =
   | "ROTATE"
   | "REVOKE";
 
-/** A change that was made. */
+/** One change in the audit log. */
 export type AuditEvent = {
   readonly id: string;
-  /** The API key's id, or a word for the service itself. */
+  /** The id of the API key, or a word such as `operator` for a change without a key. */
   readonly keyId: string;
   readonly action: AuditAction;
   readonly resource: string;
   readonly createTime: Date;
 };
 
-/** Which changes are meant: those of an environment to which all applies that is there. */
+/** Selects the changes of an environment that match all given members. */
 export type AuditFilter = {
   readonly environmentId: string;
   readonly resource?: string;
   readonly action?: AuditAction;
   readonly keyId?: string;
-  /** Included. */
+  /** Inclusive. */
   readonly createdSince?: Date;
-  /** Not included. */
+  /** Exclusive. */
   readonly createdBefore?: Date;
 };
 
-/** Who makes a change, and where. */
+/** The key that makes a change, and its environment. */
 export type Actor = Pick<Principal, "environmentId" | "keyId">;

@@ -2,8 +2,9 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Tenant } from "./account.ts";
 
 /**
- * For whom the code runs: within `run`, and in all that is awaited there, `current` is the caller; elsewhere there is
- * none, and what is done is the process's own work. What outlives a call and works for all, a `Loop`, leaves its context.
+ * Carries the calling tenant through asynchronous code (AsyncLocalStorage). Inside `run`, and in everything awaited there,
+ * `current` is the caller; elsewhere it is undefined, which means the process's own work. A background task that serves
+ * everyone leaves the context in which it was started.
  */
 export class Callers {
   readonly #storage = new AsyncLocalStorage<Tenant>();
@@ -16,7 +17,7 @@ export class Callers {
     return this.#storage.run(caller, work);
   }
 
-  /** The same for a stream: each of its messages is made for the caller, whoever asks for it. */
+  /** Runs a stream for the caller: each message is made in the caller's context, whoever reads the stream. */
   async *each<Message>(caller: Tenant, messages: AsyncIterable<Message>): AsyncGenerator<Message> {
     const iterator = messages[Symbol.asyncIterator]();
     try {

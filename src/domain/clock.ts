@@ -1,14 +1,14 @@
-/** Where time comes from. Tests move one of their own. */
+/** The source of time. Tests use a clock that they move themselves. */
 export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Milliseconds since some moment. Nobody sets it: two of its readings tell how much time went by between them. */
+  /** Monotonic milliseconds. Only differences of two readings have a meaning. */
   elapsed(): number;
   /** Settles after `ms` milliseconds; rejects with the signal's reason when it aborts first. */
   wait(ms: number, signal?: AbortSignal): Promise<void>;
 }
 
-/** Longer than this a timer of Node fires at once. */
+/** The longest timer of Node; a longer one fires at once. */
 const timerMaxMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
@@ -19,7 +19,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** The timer of `node:timers/promises` makes an AbortError for each wait that is ended early, as most waits are. */
+/** Replaces `node:timers/promises`, which creates an AbortError for each wait that ends early, as most waits do. */
 function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (signal?.aborted) {

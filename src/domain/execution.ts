@@ -2,20 +2,20 @@ import type { Account } from "./account.ts";
 import type { JsonText } from "./json-text.ts";
 import type { Reach } from "./principal.ts";
 
-/** The full state of an execution; the last four are terminal and final. */
+/** The full state of an execution. The terminal states are final. */
 export type ExecutionState = "QUEUED" | "RUNNING" | "WAITING" | TerminalState;
 
 export type TerminalState = "COMPLETED" | "ERRORED" | "STOPPED" | "TIMED_OUT";
 
-/** The three words in which a caller is told how an execution stands. */
+/** The status of an execution in replies to callers. */
 export type ExecutionStatus = "RUNNING" | "COMPLETED" | "ERRORED";
 
-/** Whether an execution in this state has ended for good. */
+/** Whether an execution in this state has ended. */
 export function isTerminal(state: ExecutionState): state is TerminalState {
   return state !== "QUEUED" && state !== "RUNNING" && state !== "WAITING";
 }
 
-/** What a caller is told of a state. */
+/** The status for a state. */
 export function statusOf(state: ExecutionState): ExecutionStatus {
   if (!isTerminal(state)) return "RUNNING";
   return state === "COMPLETED" ? "COMPLETED" : "ERRORED";
@@ -25,7 +25,7 @@ export type ExecutionType = "SYNC" | "ASYNC";
 
 export type ExecutionSource = "API_CALL" | "SUB_FLOW" | "BATCH" | "TEST" | "RERUN" | "RETRY";
 
-/** How one visit of a node ended; RUNNING and WAITING where it has not. */
+/** The state of a node run. RUNNING and WAITING have not ended. */
 export type NodeState =
   | "RUNNING"
   | "SUCCESS"
@@ -36,7 +36,7 @@ export type NodeState =
   | "STOPPED"
   | "TIMED_OUT";
 
-/** Why an execution failed, as callers see it and as the database keeps it. */
+/** Why an execution failed, in the form of the API and of the database. */
 export type ExecutionError = {
   /** UPPER_SNAKE_CASE, stable. */
   readonly reason: string;
@@ -45,17 +45,17 @@ export type ExecutionError = {
   readonly node_name?: string;
 };
 
-/** What a Response node has set. It stands from the commit of that node's record on, however the execution ends. */
+/** The response that a Response node has set. Once its record is committed it is final, however the execution ends. */
 export type Answer = {
   readonly response: JsonText;
-  /** The HTTP status for it. */
+  /** The HTTP status of a synchronous reply. */
   readonly statusCode?: number;
 };
 
 /** How an execution ended. */
 export type Outcome = {
   readonly state: TerminalState;
-  /** The value of the Response node, else of the Start node's output templates; absent where neither spoke. */
+  /** The value of the Response node, else of the Start node's output templates; absent where there is neither. */
   readonly response?: JsonText;
   /** The HTTP status that the Response node set. */
   readonly statusCode?: number;
@@ -63,7 +63,7 @@ export type Outcome = {
   readonly error?: ExecutionError;
 };
 
-/** An accepted call: everything that a run of it starts from, now or after a crash. */
+/** An accepted call: everything that its run starts from, also after a crash. */
 export type NewExecution = Account & {
   readonly id: string;
   readonly workflowId: string;
@@ -72,23 +72,23 @@ export type NewExecution = Account & {
   readonly tag?: string;
   readonly type: ExecutionType;
   readonly source: ExecutionSource;
-  /** The execution that a RERUN or a RETRY goes back to. */
+  /** The execution that a RERUN or a RETRY repeats. */
   readonly originId?: string;
   readonly payload: JsonText;
-  /** The values of fields that its templates read, a JSON object; absent where they read none. */
+  /** The values of configuration fields that its templates read, as a JSON object; absent where they read none. */
   readonly fields?: JsonText;
-  /** The request headers that the event keeps, a JSON object of texts. */
+  /** The request headers of the event, as a JSON object of strings. */
   readonly headers: JsonText;
 };
 
-/** What makes repeats of a call one execution, within an environment and for a linked account. */
+/** Makes repeated calls one execution, within an environment and a linked account. */
 export type IdempotencyKey = {
   readonly key: string;
-  /** What a repeat must agree in, as a digest. */
+  /** A digest of what a repeated call must have in common with the first: workflow, config_id and payload. */
   readonly fingerprint: string;
 };
 
-/** An execution as lists give it. Times are the database's. */
+/** An execution as lists show it. Times are the database's. */
 export type ExecutionSummary = {
   readonly id: string;
   readonly workflowId: string;
@@ -107,7 +107,7 @@ export type ExecutionSummary = {
   readonly endTime?: Date;
 };
 
-/** Which executions a list is of: those for which all of this holds. */
+/** Selects the executions that match all given members. */
 export type ExecutionFilter = Reach & {
   readonly linkedAccountId?: string;
   readonly workflowId?: string;
@@ -119,42 +119,43 @@ export type ExecutionFilter = Reach & {
   readonly createdBefore?: Date;
 };
 
-/** An execution with what it was given and what it answered. */
+/** An execution with its payload and response. */
 export type ExecutionDetail = ExecutionSummary & { readonly payload: JsonText; readonly response?: JsonText };
 
-/** What one visit of a node left behind, one iteration of a Group, or one attempt that another followed. */
+/** One record of the journal: a node run, an iteration of a Group, a failed attempt, or a note of progress. */
 export type NodeRun = {
   /**
-   * Where in the run: node ids and iteration indexes, as `4` or `4[12]/7`; an iteration's ends in its index, `4[12]`, an
-   * attempt's in its number, `4#1`. What says that the node was about to send at most once is `4#intent`, that it has been
-   * under way for a while `4#begun`, and until when it waits `4#wait`, or `4#2#wait` before the second attempt.
+   * The place in the graph: node ids and iteration indexes, as `4` or `4[12]/7`. The path of an iteration ends in its index,
+   * `4[12]`, that of a failed attempt in its number, `4#1`. Further records of a node: `4#intent` before a request that may
+   * be sent at most once, `4#begun` when it has run for a while, `4#wait` until when it waits, `4#2#wait` until when the
+   * second attempt waits.
    */
   readonly path: string;
-  /** The node; for an iteration the Group. */
+  /** The id of the node; for an iteration, of the Group. */
   readonly node_id: string;
   readonly state: NodeState;
-  /** Attempts made; 0 where the node was skipped before any. */
+  /** The number of attempts; 0 for a node that was skipped. */
   readonly attempts: number;
   /** Milliseconds since 1970. */
   readonly start_time: number;
   readonly end_time: number;
-  /** What its templates gave, by their text, as a JSON object; kept for tests of drafts alone. */
+  /** The values of its templates, by their text, as a JSON object. Kept only for tests of drafts. */
   readonly input?: JsonText;
-  /** What later nodes read; absent where there is none. */
+  /** The output that later nodes read; absent where there is none. */
   readonly output?: JsonText;
-  /** The port that the branch left by, where the kind has more than one; of an iteration `each` if another follows. */
+  /** The port that was taken, for kinds with several; for an iteration `each` if another one follows. */
   readonly port?: string;
-  /** How many iterations began inside, those of Groups in Groups included; absent where there were none. */
+  /** The number of iterations that began inside, nested Groups included; absent where there were none. */
   readonly iterations?: number;
   readonly error?: ExecutionError;
-  /** On an attempt's record, how many requests a server outside had answered until then; absent where none. */
+  /** On an attempt's record: the number of requests that were answered until then; absent for none. */
   readonly answers?: number;
-  /** On an attempt's record, how many requests had been answered before each page that was: what its key ends in. */
+  /** On an attempt's record: the number that ends the idempotency key of each page that was answered. */
   readonly page_keys?: readonly number[];
-  /** Whether the node hides what it gave: kept sealed while the execution goes on, and not at all when it has ended. */
+  /** Whether the node's output is hidden: encrypted while the execution runs, and deleted when it has ended. */
   readonly is_hidden?: boolean;
-  /** The output and the error's message of a run that is hidden, as they are kept. */
+  /** The encrypted output and error message of a hidden run. */
   readonly sealed?: string;
-  /** What a person should know: a template that did not resolve, a second Response. */
+  /** Hints for the author: a template that did not resolve, a second Response. */
   readonly notes?: readonly string[];
 };

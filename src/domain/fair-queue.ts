@@ -1,10 +1,9 @@
-/** One level of turns: those who wait below it, in the order in which they are served. */
+/** One level of the queue. The Map's order is the order of turns. */
 type Level<Item> = { readonly below: Map<string, Level<Item>>; readonly items: Item[] };
 
 /**
- * A queue that serves by turns (round robin): first the organisations, then the environments of each, then what lies
- * below, each level a key of the path. Whoever has much waiting waits behind itself alone. Items of one path come out in
- * the order they went in.
+ * A fair queue: round-robin over organisations, then over the environments of each, then over the further keys of the
+ * path. A tenant with many items delays only itself. Items of one path keep their order.
  */
 export class FairQueue<Item> {
   readonly #root: Level<Item> = newLevel();
@@ -14,7 +13,7 @@ export class FairQueue<Item> {
     return this.#size;
   }
 
-  /** @param path who waits, from the widest to the narrowest, as `[organizationId, environmentId]` */
+  /** @param path the keys from the widest to the narrowest, as `[organizationId, environmentId]` */
   push(path: readonly string[], item: Item): void {
     let level = this.#root;
     for (const key of path) {
@@ -26,14 +25,14 @@ export class FairQueue<Item> {
     this.#size += 1;
   }
 
-  /** Who waits, at the widest level: the one whose turn is next comes first. */
+  /** The keys of the widest level, in the order of their turns. */
   get tops(): MapIterator<string> {
     return this.#root.below.keys();
   }
 
   /**
-   * Takes the next item, and puts all those on its path behind their neighbours.
-   * @param isPassed says of whom nothing is taken this time, at the widest level; they keep their turn
+   * Takes the next item, and moves each key of its path to the end of its level.
+   * @param isPassed skips keys of the widest level, which keep their turn
    */
   shift(isPassed?: (top: string) => boolean): Item | undefined {
     const taken = takeFrom(this.#root, isPassed);
@@ -48,7 +47,7 @@ export class FairQueue<Item> {
     return items;
   }
 
-  /** Takes an item out, wherever it waits. False: it is not there. */
+  /** Removes an item. Answers false if it is not in the queue. */
   delete(path: readonly string[], item: Item): boolean {
     const isDeleted = deleteFrom(this.#root, path, item);
     if (isDeleted) this.#size -= 1;
@@ -64,13 +63,13 @@ function isEmpty({ below, items }: Level<unknown>): boolean {
   return below.size === 0 && items.length === 0;
 }
 
-/** What waits at a level itself comes before what waits below it. */
+/** Items of a level itself come before those of the levels below. */
 function takeFrom<Item>(level: Level<Item>, isPassed?: (key: string) => boolean): { readonly item: Item } | undefined {
   if (level.items.length > 0) return { item: level.items.shift() as Item };
   for (const [key, next] of level.below) {
     if (isPassed?.(key) === true) continue;
     const taken = takeFrom(next);
-    // A Map keeps the order of insertion: set anew, the key stands last.
+    // A Map keeps insertion order, so a key that is set again becomes the last.
     level.below.delete(key);
     if (!isEmpty(next)) level.below.set(key, next);
     return taken;

@@ -2,13 +2,13 @@ import { randomFillSync } from "node:crypto";
 
 const randomLength = 8;
 
-/** Random bytes for many ids at a time, as `randomUUID` takes them: a request for eight bytes costs as much as one for all. */
+/** Random bytes for many ids, fetched at once as `randomUUID` does: eight bytes cost as much as a whole pool. */
 const pool = Buffer.allocUnsafe(512 * randomLength);
 let used = pool.length;
 
 /**
- * Makes a new id: 24 hexadecimal digits, the first 8 the time in seconds, the other 16 random. Ids of later seconds
- * sort behind earlier ones, which keeps an index's new rows together.
+ * Makes a new id of 24 hexadecimal digits: 8 for the time in seconds, 16 random. Later ids sort after earlier ones, which
+ * keeps the new rows of an index together.
  */
 export function newId(): string {
   if (used === pool.length) {
@@ -21,12 +21,12 @@ export function newId(): string {
   return seconds.toString(16).padStart(8, "0") + random;
 }
 
-/** When an id was made, in milliseconds since 1970, to the second. */
+/** The time when an id was made, in milliseconds since 1970, exact to a second. */
 export function timeOfId(id: string): number {
   return Number.parseInt(id.slice(0, 8), 16) * 1000;
 }
 
-/** Whether a text has the form of an id. An alias never has. */
+/** Whether a text has the form of an id. An alias never has it. */
 export function isId(text: string): boolean {
   return /^[0-9a-fA-F]{24}$/.test(text);
 }

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 
-/** The bounds of one JSON value, counted on its text. */
+/** The limits of one JSON value, counted on its text. */
 export type JsonLimits = {
   /** UTF-8 bytes. */
   readonly bytesMax: number;
@@ -12,7 +12,7 @@ export type JsonLimits = {
   readonly keysMax: number;
 };
 
-/** The bounds of one workflow's definition. */
+/** The limits of one workflow's definition. */
 export type DefinitionLimits = {
   /** Bytes of the message. */
   readonly bytesMax: number;
@@ -22,95 +22,95 @@ export type DefinitionLimits = {
   /** Templates, and regular expressions, in all of it. */
   readonly templatesMax: number;
   readonly regexesMax: number;
-  /** Errors that are told, and warnings; one more says how many there are besides. */
+  /** Reported errors, and reported warnings; one more entry says how many were left out. */
   readonly problemsMax: number;
 };
 
-/** Every bound of the service, each with its default. */
+/** All limits of the service. `defaultLimits` has the defaults. */
 export type Limits = {
   readonly payload: JsonLimits;
-  /** Bounds of a node's output and of a response. */
+  /** The limits of a node's output and of a response. */
   readonly output: JsonLimits;
-  /** Bounds of what is set for a linked account: its attributes, the values of fields. */
+  /** The limits of a linked account's attributes and of configuration values. */
   readonly settings: JsonLimits;
   /** Bytes of one request, decompressed, on every protocol. */
   readonly transportBytesMax: number;
   /** Bytes of the request headers that an event keeps. */
   readonly eventHeaderBytesMax: number;
   readonly graphNodesMax: number;
-  /** What a definition may be made of. More is a problem of the definition, found before anything of it is compiled. */
+  /** Checked before a definition is compiled; an excess is a problem of the definition. */
   readonly definition: DefinitionLimits;
   readonly syncWaitMs: number;
   readonly groupIterationsMax: number;
   readonly delayMs: number;
-  /** Executions in a row of which each was called by an HTTP node of the one before. */
+  /** The longest chain of executions that call each other through HTTP nodes; it stops endless recursion. */
   readonly callChainMax: number;
-  /** Bytes of all that is recorded of one execution: outputs, inputs, errors, of its replays and Groups too. */
+  /** Bytes of one execution's journal: outputs, inputs and errors, Groups included. */
   readonly recordsBytesMax: number;
   /**
-   * Bytes of records that the executions which run in this process hold in memory, each beyond its first mebibyte. Those
-   * of one organisation hold at most half of them.
+   * Bytes of journal records that the executions of this process hold in memory, not counting the first mebibyte of each.
+   * The executions of one organisation may hold at most half of them.
    */
   readonly recordsMemoryBytesMax: number;
-  /** How long one attempt of a node may take where the node does not say. */
+  /** The timeout of one attempt of a node that sets none. */
   readonly nodeTimeoutMs: number;
-  /** How long one attempt of an HTTP node may take where the node does not say. */
+  /** The timeout of one attempt of an HTTP node that sets none. */
   readonly httpTimeoutMs: number;
-  /** Bytes of the answers that one attempt of an HTTP node takes, decoded; of one answer where it has no pages. */
+  /** Bytes of all responses of one attempt of an HTTP node, decompressed. */
   readonly httpAnswerBytesMax: number;
-  /** Pages that one attempt of an HTTP node asks for. */
+  /** Pages that one attempt of an HTTP node requests. */
   readonly httpPagesMax: number;
-  /** How long a JSONata query may run, and a check of a payload or of a definition in a child process. */
+  /** The timeout of a JSONata query, and of a check of a payload or definition in a child process. */
   readonly queryMs: number;
-  /** Child processes for what cannot be bounded in line. */
+  /** Child processes for work whose time and memory cannot be bounded in this process. */
   readonly poolChildren: number;
-  /** How many of them are kept while they have nothing to do. */
+  /** Idle child processes that are kept. */
   readonly poolKept: number;
-  /** How much memory one of them may fill with values. */
+  /** The heap of one child process. */
   readonly childHeapMib: number;
-  /** Checks of payloads and definitions that wait for a child process; of one environment a tenth of that. */
+  /** Checks that wait for a child process. One environment may have a tenth of them. */
   readonly poolQueueMax: number;
-  /** How long an execution may run, its waits not counted. */
+  /** The longest running time of an execution, without its waits. */
   readonly runMs: number;
-  /** How old an execution may grow, its waits included. */
+  /** The greatest age of an execution, with its waits. */
   readonly ageMs: number;
-  /** How long executions are kept after their end; at least as long as idempotency keys are. */
+  /** How long ended executions are kept; at least as long as idempotency keys. */
   readonly retentionMs: number;
-  /** Executions that run at a time in this process. */
+  /** Executions that run at the same time in this process. */
   readonly slots: number;
   /**
-   * Executions that wait for a slot, over all processes: in all, of one organisation, of one environment and of one linked
-   * account. Two organisations have room in it for a third.
+   * Executions that wait for a slot, over all processes: in total, of one organisation, of one environment and of one linked
+   * account. Two organisations at their limits leave room for a third.
    */
   readonly queueMax: number;
   readonly organizationQueueMax: number;
   readonly environmentQueueMax: number;
   readonly accountQueueMax: number;
-  /** Executions that run at a time, over all processes, of one organisation, one environment and one linked account. */
+  /** Executions that run at the same time over all processes, of one organisation, one environment, one linked account. */
   readonly organizationRunningMax: number;
   readonly environmentRunningMax: number;
   readonly accountRunningMax: number;
-  /** Requests in a second, over all processes, with one API key, and with all keys of an organisation. */
+  /** Rate limits: requests per second over all processes, with one API key and with all keys of an organisation. */
   readonly keyRequestsMax: number;
   readonly organizationRequestsMax: number;
-  /** Bytes of the payloads of one environment's executions in a day of UTC, over all processes; 0 where there is no limit. */
+  /** Payload bytes of one environment per UTC day, over all processes; 0 for no limit. */
   readonly environmentDayBytesMax: number;
-  /** Compiled versions that are kept in memory. */
+  /** Compiled versions in the LRU cache. */
   readonly versionsMax: number;
-  /** Bytes of memory that those take, estimated by the length of their definitions. */
+  /** The memory of that cache, estimated by the length of the definitions. */
   readonly versionsBytesMax: number;
-  /** Streams of WatchExecution at a time, on this process: in all, of one organisation and of one environment. */
+  /** Open streams of WatchExecution on this process: in total, of one organisation, of one environment. */
   readonly watchersMax: number;
   readonly organizationWatchersMax: number;
   readonly environmentWatchersMax: number;
-  /** How long a stream of events is silent before its head is sent all the same, and before a comment is. */
+  /** How long an event stream may be silent before its headers are sent, and before a keep-alive comment is sent. */
   readonly eventOpenMs: number;
   readonly eventCommentMs: number;
-  /** How long the reader of a stream may take nothing of it, on every protocol. */
+  /** How long the reader of a stream may stall (backpressure) before it is closed, on every protocol. */
   readonly streamStallMs: number;
-  /** Bytes of one message to a service that needs no key (gRPC health and reflection), decompressed. */
+  /** Bytes of one message to a service without a key (gRPC health and reflection), decompressed. */
   readonly openMessageBytesMax: number;
-  /** How long a stream of gRPC reflection may be open. */
+  /** How long a gRPC reflection stream may stay open. */
   readonly reflectionMs: number;
 };
 

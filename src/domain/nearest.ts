@@ -1,12 +1,12 @@
-// Says what a mistyped name was likely meant to be.
+// Suggests known names for a mistyped one ("Did you mean …?"), by Levenshtein distance.
 
 const nearestMax = 3;
 
-/** What is longer is not compared, nor more than so many: who is refused must not make the refusal costly. */
+/** Bounds of the comparison, so that a refused request cannot make its refusal expensive. */
 const lettersMax = 64;
 const namesMax = 1_000;
 
-/** The words that somebody may have meant, the likeliest first; empty where none is like it. */
+/** The known names that are similar to a word, the most similar first. */
 export function nearest(word: string, known: readonly string[]): readonly string[] {
   if (word.length > lettersMax) return [];
   const lower = word.toLowerCase();
@@ -16,7 +16,7 @@ export function nearest(word: string, known: readonly string[]): readonly string
     const shorter = Math.min(word.length, name.length);
     const distanceMax = Math.max(2, shorter / 3);
     const distance = distanceOf(lower, name.toLowerCase(), distanceMax);
-    // Where every letter is another one, it is no slip of the hand.
+    // A name in which every letter differs is not a typing error.
     if (distance < shorter && distance <= distanceMax) likely.push({ name, distance });
   }
   return likely
@@ -25,13 +25,13 @@ export function nearest(word: string, known: readonly string[]): readonly string
     .map(({ name }) => name);
 }
 
-/** `did you mean a, b?` with a blank before it, or nothing. */
+/** Answers ` Did you mean a, b?`, with a leading blank, or an empty text. */
 export function meant(word: string, known: readonly string[]): string {
   const names = nearest(word, known);
   return names.length === 0 ? "" : ` Did you mean ${names.join(", ")}?`;
 }
 
-/** Levenshtein's: how many letters to insert, drop or replace. A word inside of the other is near it. */
+/** The Levenshtein distance: insertions, deletions and replacements of letters. A word that is part of the other counts 1. */
 function distanceOf(word: string, other: string, distanceMax: number): number {
   if (word.length > 2 && other.includes(word)) return 1;
   if (Math.abs(word.length - other.length) > distanceMax) return Number.POSITIVE_INFINITY;

@@ -1,5 +1,5 @@
 /**
- * Why a signal aborts that ends a wait which nobody needs any more. It is made once: an abort without a reason makes a
- * DOMException with its trace, for each call several, and nobody reads it.
+ * The abort reason of a wait that is no longer needed. It is one shared object: an abort without a reason creates a
+ * DOMException with a stack trace, several for each call.
  */
-export const noLongerNeeded = new Error("what was waited for is over");
+export const noLongerNeeded = new Error("The wait is no longer needed.");

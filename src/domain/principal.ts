@@ -1,8 +1,9 @@
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
 
 /**
- * What a caller may touch: one environment, and of it, where a list is there, only what belongs to the workflows or to
- * the linked accounts of the list. Whatever lies beyond is not found. Every statement on tenant data names it.
+ * The part of the data that a caller may access: one environment, and in it, where a list is given, only what belongs to
+ * the listed workflows or linked accounts. Everything else is answered as not found. Every statement on tenant data has it
+ * as a condition.
  */
 export type Reach = {
   readonly environmentId: string;
@@ -10,24 +11,24 @@ export type Reach = {
   readonly linkedAccountIds?: readonly string[];
 };
 
-/** Who calls: what an API key stands for. */
+/** The authenticated caller: what its API key or watch token stands for. */
 export type Principal = Reach & {
   readonly organizationId: string;
   readonly environment: EnvironmentKind;
   readonly keyId: string;
   readonly scopes: readonly Scope[];
-  /** When the key ends, where it does. */
+  /** When the key expires; absent if it does not. */
   readonly expireTime?: Date;
-  /** The one execution that the caller may ask for, where it came with a watch token in place of the key. */
+  /** The only execution that the caller may read, if it sent a watch token instead of a key. */
   readonly executionId?: string;
 };
 
-/** What names a key, and tells nothing of its text. */
+/** Identifies a key without its secret text. */
 export type KeyName = Pick<Principal, "environmentId" | "keyId">;
 
 export type EnvironmentKind = "test" | "production";
 
-/** Whether what belongs to a workflow, to an account or to both is within a caller's reach. */
+/** Whether a caller may access something that belongs to this workflow and linked account. */
 export function isReached(
   { workflowIds, linkedAccountIds }: Reach,
   { workflowId, linkedAccountId }: { readonly workflowId?: string; readonly linkedAccountId?: string },

@@ -1,128 +1,293 @@
-import { Code } from "@connectrpc/connect";
+import type { Code } from "@connectrpc/connect";
+
+/** The gRPC status codes (https://grpc.io/docs/guides/status-codes/), which Connect has under the same numbers. */
+const grpc = {
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  UNAUTHENTICATED: 16,
+} as const satisfies Readonly<Record<string, Code>>;
+
+/** How a reason is answered: by gRPC code on Connect, gRPC and gRPC-Web, by HTTP status on REST, and its default message. */
+export type ReasonRule = { readonly code: Code; readonly status: number; readonly message: string };
 
 /**
- * The one table of refusals: what a caller is told by which code on which protocol.
- *
- * `code` is what Connect, gRPC and gRPC-Web answer; `status` what REST answers. A reason, once published, keeps its
- * meaning.
+ * The one table of refusals. A reason keeps its meaning once it is published. A refusal has the default message unless it
+ * knows more, such as a name or a limit. Every message is a sentence with an instruction.
  */
-export type Reason =
-  | "VALIDATION_ERROR"
-  | "INVALID_JSON"
-  | "PAYLOAD_TOO_LARGE"
-  | "PAYLOAD_TOO_DEEP"
-  | "PAYLOAD_INVALID"
-  | "MISSING_API_KEY"
-  | "INVALID_API_KEY"
-  | "INVALID_WATCH_TOKEN"
-  | "TOKEN_EXPIRED"
-  | "SCOPE_MISSING"
-  | "INVALID_LINKED_ACCOUNT_ID"
-  | "WORKFLOW_NOT_FOUND"
-  | "WORKFLOW_VERSION_NOT_FOUND"
-  | "WORKFLOW_NOT_PUBLISHED"
-  | "WORKFLOW_HAS_OTHER_TRIGGER"
-  | "WORKFLOW_INVALID"
-  | "SLUG_REQUIRED"
-  | "SYNC_NOT_ALLOWED_WITH_GROUP"
-  | "CALL_CHAIN_TOO_LONG"
-  | "ALIAS_TAKEN"
-  | "ETAG_MISMATCH"
-  | "IDEMPOTENCY_KEY_REUSED"
-  | "INTEGRATION_NOT_FOUND"
-  | "INTEGRATION_EXISTS"
-  | "INTEGRATION_IN_USE"
-  | "LINKED_ACCOUNT_IN_USE"
-  | "KEY_EXCEEDS_MAKER"
-  | "KEY_ENDED"
-  | "KEY_LOOKUPS_FULL"
-  | "LAST_ADMIN_KEY"
-  | "RESOURCE_NOT_FOUND"
-  | "EXECUTION_ENDED"
-  | "EXECUTION_NOT_ENDED"
-  | "EXECUTION_IS_TEST"
-  | "NODE_DID_NOT_FAIL"
-  | "NODE_RETRY_NOT_ALLOWED"
-  | "ENCRYPTION_KEYS_MISSING"
-  | "QUEUE_FULL"
-  | "DAY_BYTES_USED"
-  | "WATCHERS_FULL"
-  | "TOO_MANY_REQUESTS"
-  | "POOL_FULL"
-  | "REPLY_TOO_LARGE"
-  | "RECORDS_TOO_LARGE"
-  | "RECORDS_MEMORY_FULL"
-  | "ROUTE_NOT_FOUND"
-  | "METHOD_NOT_ALLOWED"
-  | "UNSUPPORTED_MEDIA_TYPE"
-  | "ENCODING_UNDECLARED"
-  | "MALFORMED_REQUEST"
-  | "HEADERS_TOO_LARGE"
-  | "REQUEST_TIMEOUT"
-  | "SERVER_BUSY"
-  | "DATABASE_UNAVAILABLE"
-  | "SHUTTING_DOWN"
-  | "SERVER_ERROR";
+export const reasons = {
+  VALIDATION_ERROR: {
+    code: grpc.INVALID_ARGUMENT,
+    status: 400,
+    message: "The request is not valid. Correct the fields that the error names.",
+  },
+  INVALID_JSON: {
+    code: grpc.INVALID_ARGUMENT,
+    status: 400,
+    message: "The body is not valid JSON. Correct it, and send it again.",
+  },
+  PAYLOAD_TOO_LARGE: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 413,
+    message: "The request is too large. Send a smaller one.",
+  },
+  PAYLOAD_TOO_DEEP: {
+    code: grpc.INVALID_ARGUMENT,
+    status: 400,
+    message: "The JSON is nested too deeply. Send it with fewer levels.",
+  },
+  PAYLOAD_INVALID: {
+    code: grpc.INVALID_ARGUMENT,
+    status: 400,
+    message: "The payload does not match the workflow's JSON Schema. Correct the fields that the error names.",
+  },
+  MISSING_API_KEY: { code: grpc.UNAUTHENTICATED, status: 401, message: "Send an API key in the header x-api-key." },
+  INVALID_API_KEY: {
+    code: grpc.UNAUTHENTICATED,
+    status: 401,
+    message: "The API key in the header x-api-key is not valid. Send a valid one.",
+  },
+  INVALID_WATCH_TOKEN: {
+    code: grpc.UNAUTHENTICATED,
+    status: 401,
+    message:
+      "The watch token is not valid for this stream. Send it once, as CreateWatchToken answered it, and no API key beside it.",
+  },
+  TOKEN_EXPIRED: {
+    code: grpc.UNAUTHENTICATED,
+    status: 401,
+    message:
+      "The watch token has expired, or the API key that made it has ended. Ask CreateWatchToken for another one.",
+  },
+  SCOPE_MISSING: {
+    code: grpc.PERMISSION_DENIED,
+    status: 403,
+    message: "The API key lacks the scope of this method. Use a key that has it.",
+  },
+  INVALID_LINKED_ACCOUNT_ID: {
+    code: grpc.INVALID_ARGUMENT,
+    status: 400,
+    message: "The environment has no such linked account. Create it, or correct linked_account_id.",
+  },
+  WORKFLOW_NOT_FOUND: {
+    code: grpc.NOT_FOUND,
+    status: 404,
+    message: "The environment has no such workflow. Check the id or alias, and the slug.",
+  },
+  WORKFLOW_VERSION_NOT_FOUND: {
+    code: grpc.NOT_FOUND,
+    status: 404,
+    message: "The workflow has no such version. List its versions, and name one of them.",
+  },
+  WORKFLOW_NOT_PUBLISHED: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "The workflow is not published. Publish it, and try again.",
+  },
+  WORKFLOW_HAS_OTHER_TRIGGER: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message:
+      "The workflow is not started by API calls. Set the trigger of its Start node to `api_call` and publish it.",
+  },
+  WORKFLOW_INVALID: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "The definition cannot run. Correct its problems, and save it again.",
+  },
+  SLUG_REQUIRED: {
+    code: grpc.INVALID_ARGUMENT,
+    status: 400,
+    message: "Several integrations have a workflow with this alias. Send the slug of one of them too.",
+  },
+  SYNC_NOT_ALLOWED_WITH_GROUP: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message:
+      "sync_execution is not allowed for a workflow with a Group node. Call it without sync_execution, and with Prefer: wait=50.",
+  },
+  // 400, since HTTP clients do not retry it.
+  CALL_CHAIN_TOO_LONG: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message:
+      "Too many executions in a row were each called by the one before. Check whether the workflow calls itself.",
+  },
+  ALIAS_TAKEN: {
+    code: grpc.ALREADY_EXISTS,
+    status: 409,
+    message: "Another workflow of the integration has this alias. Choose another one.",
+  },
+  ETAG_MISMATCH: {
+    code: grpc.ABORTED,
+    status: 412,
+    message: "The resource has changed since it was read. Read it again, and repeat the change.",
+  },
+  IDEMPOTENCY_KEY_REUSED: {
+    code: grpc.ALREADY_EXISTS,
+    status: 409,
+    message: "The idempotency key belongs to another call. Use a new key for a new call.",
+  },
+  INTEGRATION_NOT_FOUND: {
+    code: grpc.NOT_FOUND,
+    status: 404,
+    message: "The environment has no such integration. Create it, or correct the slug.",
+  },
+  INTEGRATION_EXISTS: {
+    code: grpc.ALREADY_EXISTS,
+    status: 409,
+    message: "The environment has an integration with this slug. Update it, or choose another slug.",
+  },
+  INTEGRATION_IN_USE: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "Workflows belong to the integration. Delete them first.",
+  },
+  LINKED_ACCOUNT_IN_USE: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "The linked account has executions that have not ended. Wait for their end, or stop them.",
+  },
+  KEY_EXCEEDS_MAKER: {
+    code: grpc.PERMISSION_DENIED,
+    status: 403,
+    message: "A key can grant no more than the key that makes it. Ask for fewer scopes, or use another key.",
+  },
+  KEY_ENDED: { code: grpc.FAILED_PRECONDITION, status: 400, message: "The API key has ended. Use another one." },
+  KEY_LOOKUPS_FULL: {
+    code: grpc.UNAVAILABLE,
+    status: 503,
+    message: "Too many API keys are being looked up. Try again later.",
+  },
+  LAST_ADMIN_KEY: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "No other key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.",
+  },
+  RESOURCE_NOT_FOUND: {
+    code: grpc.NOT_FOUND,
+    status: 404,
+    message: "The environment has no such resource. Check the id.",
+  },
+  EXECUTION_ENDED: { code: grpc.FAILED_PRECONDITION, status: 400, message: "The execution has ended already." },
+  EXECUTION_NOT_ENDED: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "The execution has not ended. Wait for its end, or stop it, and try again.",
+  },
+  EXECUTION_IS_TEST: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message:
+      "The execution was a test of a draft, which cannot be repeated. Test the draft again with the outputs of this one.",
+  },
+  NODE_DID_NOT_FAIL: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "The node has not failed. Retry a node that has.",
+  },
+  NODE_RETRY_NOT_ALLOWED: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "The node may not be retried. Run the workflow again by RerunExecution.",
+  },
+  ENCRYPTION_KEYS_MISSING: {
+    code: grpc.FAILED_PRECONDITION,
+    status: 400,
+    message: "The service has no encryption key. Set FLOWCALL_ENCRYPTION_KEYS.",
+  },
+  QUEUE_FULL: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 429,
+    message: "Too many executions are waiting. Try again later.",
+  },
+  DAY_BYTES_USED: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 429,
+    message: "The environment has used its payload bytes of this day. Try again tomorrow (UTC).",
+  },
+  WATCHERS_FULL: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 429,
+    message: "Too many streams are open. Close some, or try again later.",
+  },
+  TOO_MANY_REQUESTS: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 429,
+    message: "The limit of requests is reached. Try again later.",
+  },
+  POOL_FULL: {
+    code: grpc.UNAVAILABLE,
+    status: 503,
+    message: "Too many checks are waiting for a child process. Try again.",
+  },
+  REPLY_TOO_LARGE: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 413,
+    message: "The reply is larger than one reply may be. Ask for less.",
+  },
+  RECORDS_TOO_LARGE: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 413,
+    message: "The execution has recorded more than it may. Run it again from its start.",
+  },
+  RECORDS_MEMORY_FULL: {
+    code: grpc.UNAVAILABLE,
+    status: 503,
+    message: "This process holds as many records as it may. Try again later.",
+  },
+  ROUTE_NOT_FOUND: { code: grpc.UNIMPLEMENTED, status: 404, message: "There is nothing at this path. Check the path." },
+  METHOD_NOT_ALLOWED: {
+    code: grpc.UNIMPLEMENTED,
+    status: 405,
+    message: "The path does not take this method. Use one that the header Allow names.",
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    code: grpc.UNIMPLEMENTED,
+    status: 415,
+    message: "The body's media type or encoding is not supported. Send JSON without a content-encoding.",
+  },
+  ENCODING_UNDECLARED: {
+    code: grpc.INTERNAL,
+    status: 400,
+    message:
+      "The message is marked as compressed, and no header names the encoding. Name it, or send the message uncompressed.",
+  },
+  MALFORMED_REQUEST: {
+    code: grpc.INVALID_ARGUMENT,
+    status: 400,
+    message: "The bytes are not an HTTP request. Send one.",
+  },
+  HEADERS_TOO_LARGE: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 431,
+    message: "The request line and headers are too large. Send fewer or shorter headers.",
+  },
+  REQUEST_TIMEOUT: {
+    code: grpc.DEADLINE_EXCEEDED,
+    status: 408,
+    message: "The request was not complete in time. Send it faster.",
+  },
+  SERVER_BUSY: { code: grpc.UNAVAILABLE, status: 503, message: "The server is at its limit. Try again later." },
+  DATABASE_UNAVAILABLE: {
+    code: grpc.UNAVAILABLE,
+    status: 503,
+    message: "The server cannot reach its database. Try again.",
+  },
+  SHUTTING_DOWN: { code: grpc.UNAVAILABLE, status: 503, message: "The server is shutting down. Try again." },
+  SERVER_ERROR: {
+    code: grpc.INTERNAL,
+    status: 500,
+    message: "The server failed to answer. Its log has the cause under the request id of this reply.",
+  },
+} as const satisfies Readonly<Record<string, ReasonRule>>;
 
-/** How a reason travels. */
-export type ReasonRule = { readonly code: Code; readonly status: number };
-
-export const reasons: Readonly<Record<Reason, ReasonRule>> = {
-  VALIDATION_ERROR: { code: Code.InvalidArgument, status: 400 },
-  INVALID_JSON: { code: Code.InvalidArgument, status: 400 },
-  PAYLOAD_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
-  PAYLOAD_TOO_DEEP: { code: Code.InvalidArgument, status: 400 },
-  PAYLOAD_INVALID: { code: Code.InvalidArgument, status: 400 },
-  MISSING_API_KEY: { code: Code.Unauthenticated, status: 401 },
-  INVALID_API_KEY: { code: Code.Unauthenticated, status: 401 },
-  INVALID_WATCH_TOKEN: { code: Code.Unauthenticated, status: 401 },
-  TOKEN_EXPIRED: { code: Code.Unauthenticated, status: 401 },
-  SCOPE_MISSING: { code: Code.PermissionDenied, status: 403 },
-  INVALID_LINKED_ACCOUNT_ID: { code: Code.InvalidArgument, status: 400 },
-  WORKFLOW_NOT_FOUND: { code: Code.NotFound, status: 404 },
-  WORKFLOW_VERSION_NOT_FOUND: { code: Code.NotFound, status: 404 },
-  WORKFLOW_NOT_PUBLISHED: { code: Code.FailedPrecondition, status: 400 },
-  WORKFLOW_HAS_OTHER_TRIGGER: { code: Code.FailedPrecondition, status: 400 },
-  WORKFLOW_INVALID: { code: Code.FailedPrecondition, status: 400 },
-  SLUG_REQUIRED: { code: Code.InvalidArgument, status: 400 },
-  SYNC_NOT_ALLOWED_WITH_GROUP: { code: Code.FailedPrecondition, status: 400 },
-  // Not a status that HTTP clients try again.
-  CALL_CHAIN_TOO_LONG: { code: Code.FailedPrecondition, status: 400 },
-  ALIAS_TAKEN: { code: Code.AlreadyExists, status: 409 },
-  IDEMPOTENCY_KEY_REUSED: { code: Code.AlreadyExists, status: 409 },
-  ETAG_MISMATCH: { code: Code.Aborted, status: 412 },
-  INTEGRATION_NOT_FOUND: { code: Code.NotFound, status: 404 },
-  INTEGRATION_EXISTS: { code: Code.AlreadyExists, status: 409 },
-  INTEGRATION_IN_USE: { code: Code.FailedPrecondition, status: 400 },
-  LINKED_ACCOUNT_IN_USE: { code: Code.FailedPrecondition, status: 400 },
-  KEY_EXCEEDS_MAKER: { code: Code.PermissionDenied, status: 403 },
-  KEY_ENDED: { code: Code.FailedPrecondition, status: 400 },
-  RESOURCE_NOT_FOUND: { code: Code.NotFound, status: 404 },
-  EXECUTION_ENDED: { code: Code.FailedPrecondition, status: 400 },
-  EXECUTION_NOT_ENDED: { code: Code.FailedPrecondition, status: 400 },
-  EXECUTION_IS_TEST: { code: Code.FailedPrecondition, status: 400 },
-  NODE_DID_NOT_FAIL: { code: Code.FailedPrecondition, status: 400 },
-  NODE_RETRY_NOT_ALLOWED: { code: Code.FailedPrecondition, status: 400 },
-  ENCRYPTION_KEYS_MISSING: { code: Code.FailedPrecondition, status: 400 },
-  QUEUE_FULL: { code: Code.ResourceExhausted, status: 429 },
-  DAY_BYTES_USED: { code: Code.ResourceExhausted, status: 429 },
-  TOO_MANY_REQUESTS: { code: Code.ResourceExhausted, status: 429 },
-  WATCHERS_FULL: { code: Code.ResourceExhausted, status: 429 },
-  POOL_FULL: { code: Code.Unavailable, status: 503 },
-  REPLY_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
-  RECORDS_TOO_LARGE: { code: Code.ResourceExhausted, status: 413 },
-  RECORDS_MEMORY_FULL: { code: Code.Unavailable, status: 503 },
-  ROUTE_NOT_FOUND: { code: Code.Unimplemented, status: 404 },
-  METHOD_NOT_ALLOWED: { code: Code.Unimplemented, status: 405 },
-  UNSUPPORTED_MEDIA_TYPE: { code: Code.Unimplemented, status: 415 },
-  ENCODING_UNDECLARED: { code: Code.Internal, status: 400 },
-  MALFORMED_REQUEST: { code: Code.InvalidArgument, status: 400 },
-  HEADERS_TOO_LARGE: { code: Code.ResourceExhausted, status: 431 },
-  REQUEST_TIMEOUT: { code: Code.DeadlineExceeded, status: 408 },
-  LAST_ADMIN_KEY: { code: Code.FailedPrecondition, status: 400 },
-  KEY_LOOKUPS_FULL: { code: Code.Unavailable, status: 503 },
-  SERVER_BUSY: { code: Code.Unavailable, status: 503 },
-  DATABASE_UNAVAILABLE: { code: Code.Unavailable, status: 503 },
-  SHUTTING_DOWN: { code: Code.Unavailable, status: 503 },
-  SERVER_ERROR: { code: Code.Internal, status: 500 },
-};
+export type Reason = keyof typeof reasons;

@@ -2,7 +2,7 @@ import type { NodeRun } from "./execution.ts";
 
 const begunSuffix = "#begun";
 
-/** The record of a node that has been under way for a while. A replay ignores it. */
+/** The journal record that a node has been running for a while. Watchers read it; a replay ignores it. */
 export function begunRecord({
   path,
   node_id,
@@ -17,8 +17,8 @@ export function isBegun({ path }: Pick<NodeRun, "path">): boolean {
 }
 
 /**
- * The visit that a record tells to be under way: RUNNING, or WAITING until its `end_time`. Undefined for other records.
- * Waits are recorded under the path of what waits: of a Delay its own, of the pause before the second attempt `4#2`.
+ * The unfinished node run that a record announces: RUNNING, or WAITING until its `end_time`. Undefined for other records.
+ * A Delay waits under its own path, the backoff before a second attempt under `4#2`.
  */
 export function underWayOf(record: NodeRun): NodeRun | undefined {
   const { path, state, start_time, end_time } = record;

@@ -1,4 +1,4 @@
-/** Ends a choice over a union: a new member does not compile until every choice has a branch for it. */
+/** Ends a switch over a union, so that a new member does not compile until every switch handles it. */
 export function unreachable(value: never): never {
   throw new Error(`unreachable: ${String(value)}`);
 }

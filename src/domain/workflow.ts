@@ -1,4 +1,4 @@
-/** A workflow as it is kept, without its definitions. Times are the database's. */
+/** A workflow without its definitions. Times are the database's. */
 export type WorkflowRecord = {
   readonly id: string;
   readonly slug: string;
@@ -6,13 +6,13 @@ export type WorkflowRecord = {
   readonly description?: string;
   readonly alias?: string;
   readonly currentVersion?: number;
-  /** Counts the changes of all but the draft. */
+  /** Counts all changes but those of the draft. */
   readonly revision: number;
   readonly createTime: Date;
   readonly updateTime: Date;
 };
 
-/** A draft as it is kept. `definition` is the JSON text of a WorkflowDefinition; `revision` counts its saves. */
+/** A draft. `definition` is the JSON text of a WorkflowDefinition; `revision` counts its saves. */
 export type DraftRecord = {
   readonly workflowId: string;
   readonly definition: string;
@@ -20,8 +20,8 @@ export type DraftRecord = {
   readonly updateTime: Date;
 };
 
-/** A published version as it is kept, without its definition. */
+/** A published version without its definition. */
 export type VersionRecord = { readonly version: number; readonly createTime: Date };
 
-/** How a call names a workflow: an id or an alias, and the integration it should belong to. */
+/** How a call names a workflow: by id or alias, and optionally by its integration. */
 export type WorkflowReference = { readonly workflow: string; readonly slug?: string };
