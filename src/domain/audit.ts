@@ -1,6 +1,6 @@
 import type { Principal } from "./principal.ts";
 
-/** What was done to a resource. */
+/** The kind of a change. */
 export type AuditAction =
   | "CREATE"
   | "UPDATE"

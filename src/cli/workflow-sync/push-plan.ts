@@ -5,7 +5,7 @@ import { keyOfFile } from "../workflow-file/workflow-folder.ts";
 import { type Change, changeJson, changeText, definitionChanges } from "./changes.ts";
 import type { RemoteWorkflows } from "./remote-workflows.ts";
 
-/** What to do for one file, so that the server's draft equals it. */
+/** The change that makes the server's draft equal to one file. */
 export type Step = {
   readonly file: WorkflowFile;
   /** Absent if the workflow must be created. */

@@ -3,17 +3,17 @@ import { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import type { Principal } from "../principal.ts";
 import { RequestError } from "../request-error.ts";
 
-/** What is kept of a key's text: what finds it, and what may be shown. */
+/** The stored parts of a key's text. The text itself is never stored. */
 export type KeyText = {
-  /** SHA-256, 64 hexadecimal digits. */
+  /** SHA-256 in 64 hexadecimal digits, by which a key is looked up. */
   readonly hash: string;
   readonly prefix: string;
 };
 
-/** What a key gives. */
+/** The permissions of a key. */
 export type Grant = { readonly scopes: readonly Scope[]; readonly expireTime?: Date };
 
-/** A key as it is kept. Times are the database's. */
+/** A stored key. Times are the database's. */
 export type ApiKeyRecord = Grant & {
   readonly id: string;
   readonly name: string;
@@ -22,11 +22,11 @@ export type ApiKeyRecord = Grant & {
   readonly linkedAccountIds?: readonly string[];
   readonly createTime: Date;
   readonly revokeTime?: Date;
-  /** Until when the text works that it had before. */
+  /** When the text that was replaced by a rotation stops working. */
   readonly previousExpireTime?: Date;
 };
 
-/** Words in which people name scopes. */
+/** The names of scopes for people. */
 export const scopeWords = {
   execute: Scope.EXECUTE,
   read: Scope.READ,
@@ -42,17 +42,17 @@ export function keyTextOf(key: string): KeyText {
   return { hash: createHash("sha256").update(key).digest("hex"), prefix: key.slice(0, 6) };
 }
 
-/** Refuses with KEY_EXCEEDS_MAKER a grant that is more than the maker's own key has, or lasts longer. */
+/** Refuses with KEY_EXCEEDS_MAKER a grant with more scopes than the maker's own key, or a later end (privilege escalation). */
 export function checkGrant(maker: Principal, { scopes, expireTime }: Grant): void {
   const missing = scopes.filter((scope) => !maker.scopes.includes(scope)).map(scopeWord);
   if (missing.length > 0) {
-    throw new RequestError("KEY_EXCEEDS_MAKER", `The key that asks has not the scopes ${missing.join(", ")} to give.`, {
+    throw new RequestError("KEY_EXCEEDS_MAKER", `Your API key lacks the scopes ${missing.join(", ")} and cannot grant them. Leave them out, or use a key that has them.`, {
       metadata: { scopes: missing.join(",") },
     });
   }
   if (maker.expireTime !== undefined && (expireTime === undefined || expireTime > maker.expireTime)) {
     const time = maker.expireTime.toISOString();
-    const message = `The key that asks ends at ${time}, and no key that it gives may last longer.`;
+    const message = `Your API key expires at ${time}, and a key that it creates cannot last longer. Set an earlier expire_time.`;
     throw new RequestError("KEY_EXCEEDS_MAKER", message, { metadata: { expire_time: time } });
   }
 }

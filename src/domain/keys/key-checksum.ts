@@ -2,27 +2,27 @@ import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { EnvironmentKind } from "../principal.ts";
 
 /**
- * What the checksums of keys are made with: one for each database, shared by all processes on it. It opens nothing, since
- * a key works only where its hash is kept: it tells keys that were once made from keys that somebody made up.
+ * The secret of the checksums in keys: one for each database, shared by all its processes. It gives no access, since a key
+ * works only if its hash is stored. It only tells issued keys from invented ones.
  */
 export type KeySecret = {
-  /** Four characters of Base64url, which stand in each key that was made with it. */
+  /** Four characters of Base64url, which are part of each key that is made with the secret. */
   readonly id: string;
   readonly secret: Buffer;
 };
 
-/** What the text of a key says of where it comes from. */
+/** The origin that the text of a key proves. */
 export type KeyOrigin =
-  /** It was made here, and works unless it has ended. */
+  /** It was issued here, and works unless it has ended. */
   | "MADE"
-  /** It says that it was made here, and was not. */
+  /** It has a checksum that is wrong: somebody invented it. */
   | "FORGED"
-  /** It was given by an operator, made before there were checksums, or made with a secret that is not known here. */
+  /** It has no checksum, or one by a secret that is not known here. It must be looked up. */
   | "UNSIGNED";
 
 const prefixes: Readonly<Record<EnvironmentKind, string>> = { test: "tk", production: "pk" };
 
-/** Bytes of each part, none of which needs padding in Base64. */
+/** The bytes of each part; each is a multiple of three, so that Base64 needs no padding. */
 const randomLength = 18;
 const idLength = 3;
 const checksumLength = 9;
@@ -30,22 +30,21 @@ const checksumLength = 9;
 const form = /^(?<signed>(?:tk|pk)[\w-]{24}(?<id>[\w-]{4}))(?<checksum>[\w-]{12})$/;
 
 /**
- * Makes keys, and tells without asking anybody which texts were not made here. A key is its prefix, 144 random bits, the
- * id of a secret, and an HMAC-SHA-256 of all that under the secret, cut to 72 bits: nobody who has not the secret makes
- * one that passes, however many they try.
+ * Makes keys, and detects invented ones without a database look-up, so that guessing keys costs the database nothing. A key
+ * is its prefix, 144 random bits, the id of a secret, and an HMAC-SHA-256 of all these under the secret, cut to 72 bits.
  */
 export class KeyChecksums {
   readonly #list: () => readonly KeySecret[];
 
-  /** The secrets are asked for each time, newest first: they are known only once the database is reached. */
+  /** `list` answers the secrets, newest first. It is called each time, since they are loaded from the database later. */
   constructor(list: () => readonly KeySecret[]) {
     this.#list = list;
   }
 
-  /** A key that nobody can guess. */
+  /** Makes a new random key. */
   newKey(environment: EnvironmentKind): string {
     const [newest] = this.#list();
-    if (newest === undefined) throw new Error("a key is to be made before the database's secrets for keys are known");
+    if (newest === undefined) throw new Error("A key was requested before the key secrets were loaded from the database.");
     const signed = `${prefixes[environment]}${randomBytes(randomLength).toString("base64url")}${newest.id}`;
     return `${signed}${checksumOf(signed, newest).toString("base64url")}`;
   }
