@@ -87,17 +87,18 @@ describe("the sources stay tidy", () => {
     );
     const pairs = new Set(others.map(({ file, folder }) => `${file} > ${folder}`));
     expect([...pairs].sort()).toEqual([
-      // The server's settings hold the place of its test key.
+      // The server's settings, and the place of its test key.
       "src/cli/dev/dev-server.ts > ",
+      "src/cli/dev/dev-server.ts > setup",
       // The version of the program.
-      "src/cli/dev/dev.ts > ",
+      "src/cli/dev/dev.ts > process",
       // JSON is scanned by the server's own scanner before it is sent.
       "src/cli/input/json-input.ts > domain",
       // Signals are handled as in the server.
-      "src/cli/main.ts > ",
-      "src/cli/run-cli.ts > ",
+      "src/cli/main.ts > process",
+      "src/cli/run-cli.ts > process",
       // The data folder of a local server.
-      "src/cli/settings/local-server.ts > ",
+      "src/cli/settings/local-server.ts > setup",
     ]);
   });
 
