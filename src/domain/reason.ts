@@ -170,7 +170,8 @@ export const reasons = {
   LAST_ADMIN_KEY: {
     code: grpc.FAILED_PRECONDITION,
     status: 400,
-    message: "No other key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.",
+    message:
+      "No other key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.",
   },
   RESOURCE_NOT_FOUND: {
     code: grpc.NOT_FOUND,

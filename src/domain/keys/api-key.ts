@@ -46,9 +46,13 @@ export function keyTextOf(key: string): KeyText {
 export function checkGrant(maker: Principal, { scopes, expireTime }: Grant): void {
   const missing = scopes.filter((scope) => !maker.scopes.includes(scope)).map(scopeWord);
   if (missing.length > 0) {
-    throw new RequestError("KEY_EXCEEDS_MAKER", `Your API key lacks the scopes ${missing.join(", ")} and cannot grant them. Leave them out, or use a key that has them.`, {
-      metadata: { scopes: missing.join(",") },
-    });
+    throw new RequestError(
+      "KEY_EXCEEDS_MAKER",
+      `Your API key lacks the scopes ${missing.join(", ")} and cannot grant them. Leave them out, or use a key that has them.`,
+      {
+        metadata: { scopes: missing.join(",") },
+      },
+    );
   }
   if (maker.expireTime !== undefined && (expireTime === undefined || expireTime > maker.expireTime)) {
     const time = maker.expireTime.toISOString();

@@ -44,7 +44,8 @@ export class KeyChecksums {
   /** Makes a new random key. */
   newKey(environment: EnvironmentKind): string {
     const [newest] = this.#list();
-    if (newest === undefined) throw new Error("A key was requested before the key secrets were loaded from the database.");
+    if (newest === undefined)
+      throw new Error("A key was requested before the key secrets were loaded from the database.");
     const signed = `${prefixes[environment]}${randomBytes(randomLength).toString("base64url")}${newest.id}`;
     return `${signed}${checksumOf(signed, newest).toString("base64url")}`;
   }
