@@ -26,7 +26,7 @@ const commands: readonly AdminCommand[] = groups.flatMap((group) => group.comman
 
 export type AdminProcess = {
   readonly words: readonly string[];
-  /** process.env if absent. */
+  /** The environment of the process if absent. */
   readonly environment?: Environment;
   readonly stdout: Sink;
   readonly stderr: Sink;

@@ -159,7 +159,11 @@ describe("on a database that is given by its URL", () => {
 
   test("what is not there, or exists already, is an error that says so", async () => {
     const taken = await run(there, "org", "create", "globex");
-    expect(taken).toEqual({ code: 1, stdout: "", stderr: 'error: There is an organisation "globex" already.\n' });
+    expect(taken).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: 'error: An organisation "globex" exists already. Choose another name.\n',
+    });
     const unknown = await run(there, "key", "ls", "--organization", "globes", "--json");
     expect(unknown.code).toBe(1);
     expect(JSON.parse(unknown.stderr).error.message).toMatch(/no organisation "globes"\. Did you mean globex\?/);

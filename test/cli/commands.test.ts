@@ -325,7 +325,7 @@ describe("flowcall key", () => {
     expect(await flow(["key", "revoke", api_key.id])).toBe(`${api_key.id} revoked`);
     await flow(["profile", "rm", "ci"]);
     const existing = await command.runHere(["key", "create", "ci", "--scope", "read", "--file", file]);
-    expect(existing).toMatchObject({ code: 1, stderr: expect.stringContaining("another file") });
+    expect(existing).toMatchObject({ code: 1, stderr: expect.stringContaining("a new file only") });
   });
 });
 

@@ -308,7 +308,11 @@ describe("from nothing", () => {
     expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining("flowcall integration put shop") });
     const reader = { FLOWCALL_API_KEY: await authorKey() };
     const mayNot = await command.runHere([...lines, "--create"], { environment: reader });
-    expect(mayNot).toMatchObject({ code: 4, stdout: "", stderr: expect.stringContaining("needs the scope admin") });
+    expect(mayNot).toMatchObject({
+      code: 4,
+      stdout: "",
+      stderr: expect.stringContaining("needs a key with the scope admin"),
+    });
     expect(await flow("workflow", "ls")).not.toContain("shop/order");
     expect(await flow(...lines, "--create")).toBe("created shop/order");
     expect(await flow("integration", "ls")).toContain("shop");
