@@ -204,7 +204,7 @@ function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((name) => {
       const like = nearestVariable(name);
-      const hint = like === undefined ? "see the table in the README" : `did you mean ${like}?`;
+      const hint = like === undefined ? "see docs/settings.md" : `did you mean ${like}?`;
       return `${name}: there is no such variable (${hint})`;
     });
   }

@@ -69,7 +69,7 @@ describe("the configuration", () => {
   test("a variable that is misspelt names the one that is meant", () => {
     expect(() => readConfig({ FLOWCALL_LOGLEVEL: "info" }, surroundings)).toThrow("did you mean FLOWCALL_LOG_LEVEL?");
     expect(() => readConfig({ FLOWCALL_SLOT: "1" }, surroundings)).toThrow("did you mean FLOWCALL_SLOTS?");
-    expect(() => readConfig({ FLOWCALL_TURNIPS: "1" }, surroundings)).toThrow("see the table in the README");
+    expect(() => readConfig({ FLOWCALL_TURNIPS: "1" }, surroundings)).toThrow("see docs/settings.md");
   });
 
   test("limits are set one by one", () => {

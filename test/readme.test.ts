@@ -12,9 +12,10 @@ const root = resolve(import.meta.dirname, "..");
 
 type Block = { readonly language: string; readonly text: string };
 
+/** The blocks of the README, and behind them those of the page that goes on with its calls. */
 async function readBlocks(): Promise<readonly Block[]> {
-  const readme = await readFile(join(root, "README.md"), "utf8");
-  return [...readme.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = "", text = ""]) => ({
+  const pages = await Promise.all(["README.md", "docs/api.md"].map((page) => readFile(join(root, page), "utf8")));
+  return [...pages.join("\n").matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language = "", text = ""]) => ({
     language,
     text,
   }));

@@ -4,7 +4,7 @@ export const startHelp = `Starts the Flowcall service, and runs it until SIGTERM
   --help, -h     says this
   --version, -v  says the version
 
-Everything else is set by environment variables; the table in README.md ("Settings") has all of them. Those that a start
+Everything else is set by environment variables; docs/settings.md has all of them. Those that a start
 needs most:
 
   FLOWCALL_HOST, FLOWCALL_PORT   where it listens (127.0.0.1, 4180; port 0 is any free one)
