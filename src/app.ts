@@ -192,10 +192,9 @@ export class App implements Service {
       protocolHandlers: [
         createConnectHandler({
           implementations,
-          open: [health, ...createReflectionServices([...services, Health])],
+          publicServices: [health, ...createReflectionServices([...services, Health])],
           chain: this.#chain,
           limits,
-          log,
         }),
         createGateway({
           services,

@@ -24,7 +24,7 @@ export const versions = ["http1", "http2"] as const;
 
 export type Version = (typeof versions)[number];
 
-const principal: Principal = {
+export const principal: Principal = {
   organizationId: "organization",
   environmentId: "environment",
   environment: "test",

@@ -4,6 +4,9 @@ import { parse } from "content-type";
 import type { RequestHead } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
 
+/** How messages are written as JSON: with the fields that have their default, as REST writes them. */
+export const jsonOptions = { alwaysEmitImplicit: true } as const;
+
 /** In which of its forms a request speaks Connect, gRPC or gRPC-Web; its reply is in the same. */
 export type RpcFormat = {
   readonly protocol: "connect" | "grpc" | "grpc-web";
@@ -40,8 +43,13 @@ export function formatOfType(header: string): RpcFormat | undefined {
   return isPlain ? formats.get(type) : undefined;
 }
 
-/** The content-type of a format, in the spelling that Connect's handlers take. */
-export function typeOfFormat({ protocol, codec, isEnveloped }: RpcFormat): string {
+/** The content-type of a reply in a format. */
+export function contentTypeOf(format: RpcFormat): string {
+  return format.isText ? `application/grpc-web-text+${format.codec}` : binaryTypeOf(format);
+}
+
+/** The content-type without base64, which connect-node does not know. */
+export function binaryTypeOf({ protocol, codec, isEnveloped }: RpcFormat): string {
   if (protocol === "connect") return `application/${isEnveloped ? "connect+" : ""}${codec}`;
   return `application/${protocol}+${codec}`;
 }

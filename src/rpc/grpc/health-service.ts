@@ -8,7 +8,7 @@ import {
   HealthCheckResponse_ServingStatus as ServingStatus,
 } from "../../gen/grpc/health/v1/health_pb.ts";
 import { connectErrorOf } from "../connect/connect-error.ts";
-import type { OpenService } from "../connect/connect-handler.ts";
+import type { PublicService } from "../connect/connect-handler.ts";
 import { ReadinessChanges } from "./readiness-changes.ts";
 
 export type HealthOptions = {
@@ -19,7 +19,7 @@ export type HealthOptions = {
 };
 
 /** gRPC health (grpc.health.v1): SERVING while the process can accept calls. Needs no key, as `/readyz` does not. */
-export function createHealthService({ isReady, services, clock }: HealthOptions): OpenService {
+export function createHealthService({ isReady, services, clock }: HealthOptions): PublicService {
   const changes = new ReadinessChanges({ isReady, clock });
   const known = new Set(["", ...services]);
   const statusNow = () => (isReady() ? ServingStatus.SERVING : ServingStatus.NOT_SERVING);

@@ -7,13 +7,13 @@ import {
   ServerReflection as ServerReflectionAlpha,
   type ServerReflectionRequest as ServerReflectionRequestAlpha,
 } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
-import type { OpenService } from "../connect/connect-handler.ts";
+import type { PublicService } from "../connect/connect-handler.ts";
 
 /**
  * gRPC reflection (grpc.reflection.v1 and v1alpha): tools such as `buf curl` and grpcurl ask it what is served here.
  * Needs no key, since what it tells is in the repository for everybody.
  */
-export function createReflectionServices(served: readonly DescService[]): readonly OpenService[] {
+export function createReflectionServices(served: readonly DescService[]): readonly PublicService[] {
   const directory = new Directory([...served, ServerReflection, ServerReflectionAlpha]);
   return [
     {

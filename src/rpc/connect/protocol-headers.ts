@@ -2,10 +2,12 @@ import type { RequestHead } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { RpcFormat } from "./rpc-format.ts";
 
-/** What the headers of a call say beside its format. */
-export type RpcTerms = {
-  /** Whether an envelope's message may be packed with gzip. */
-  readonly isPacked: boolean;
+/** What the protocol's own headers say of a call, beside its content-type. */
+export type ProtocolHeaders = {
+  /** Whether a message of the request may be compressed with gzip in its envelope. */
+  readonly isGzip: boolean;
+  /** Whether the caller takes messages that are compressed with gzip. */
+  readonly acceptsGzip: boolean;
   /** How long the caller waits; absent where it does not say. */
   readonly timeoutMs?: number;
 };
@@ -13,11 +15,12 @@ export type RpcTerms = {
 /** Callers that mean "for ever" send the largest number there is, which no timer takes. */
 const timeoutMsMax = 24 * 3_600_000;
 
-/** Throws RequestError for what Connect's handlers would refuse without a reason. */
-export function rpcTerms(head: RequestHead, format: RpcFormat): RpcTerms {
-  const isPacked = format.isEnveloped && isGzip(head, format);
+/** Throws RequestError for a header that is malformed, repeated, or names an unknown compression. */
+export function readProtocolHeaders(head: RequestHead, format: RpcFormat): ProtocolHeaders {
+  const isGzip = format.isEnveloped && isGzipRequest(head, format);
+  const compression = { isGzip, acceptsGzip: acceptsGzip(head, format) ?? isGzip };
   const timeoutMs = format.protocol === "connect" ? connectTimeout(head) : grpcTimeout(head);
-  return timeoutMs === undefined ? { isPacked } : { isPacked, timeoutMs: Math.min(timeoutMs, timeoutMsMax) };
+  return timeoutMs === undefined ? compression : { ...compression, timeoutMs: Math.min(timeoutMs, timeoutMsMax) };
 }
 
 /** A header that may be sent once. */
@@ -27,7 +30,7 @@ function single({ headers }: RequestHead, name: string): string | undefined {
   return value;
 }
 
-function isGzip(head: RequestHead, { protocol }: RpcFormat): boolean {
+function isGzipRequest(head: RequestHead, { protocol }: RpcFormat): boolean {
   const isConnect = protocol === "connect";
   const name = isConnect ? "connect-content-encoding" : "grpc-encoding";
   const encoding = single(head, name) ?? "identity";
@@ -38,12 +41,20 @@ function isGzip(head: RequestHead, { protocol }: RpcFormat): boolean {
     `The ${name} "${encoding}" is not known; send messages as they are, or with gzip.`,
     {
       metadata: { header: name, encoding },
-      // The document "Compression" of gRPC: the refusal says what is taken.
+      // gRPC asks for the supported encodings in this refusal: github.com/grpc/grpc/blob/master/doc/compression.md
       headers: { [isConnect ? "connect-accept-encoding" : "grpc-accept-encoding"]: "identity,gzip" },
     },
   );
 }
 
+/** Undefined where the caller does not say. Each protocol lists plain names, and no weights. */
+function acceptsGzip({ headers }: RequestHead, { protocol, isEnveloped }: RpcFormat): boolean | undefined {
+  const ofEnvelopes = protocol === "connect" ? "connect-accept-encoding" : "grpc-accept-encoding";
+  const listed = headers.get(isEnveloped ? ofEnvelopes : "accept-encoding")?.join(",") ?? "";
+  return listed === "" ? undefined : listed.split(",").some((name) => name.trim() === "gzip");
+}
+
+/** connectrpc.com/docs/protocol#unary-request: `Timeout-Milliseconds`. */
 function connectTimeout(head: RequestHead): number | undefined {
   const name = "connect-timeout-ms";
   const text = single(head, name);
@@ -52,14 +63,16 @@ function connectTimeout(head: RequestHead): number | undefined {
   return Number(text);
 }
 
+/** github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#requests: `TimeoutValue TimeoutUnit`. */
 function grpcTimeout(head: RequestHead): number | undefined {
   const name = "grpc-timeout";
   const text = single(head, name);
   if (text === undefined) return undefined;
   const [, digits, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
   const unitMs = units.get(unit);
-  if (unitMs === undefined)
+  if (unitMs === undefined) {
     throw headerRefused(name, "must be at most eight digits and one of the units H, M, S, m, u, n");
+  }
   return Number(digits) * unitMs;
 }
 

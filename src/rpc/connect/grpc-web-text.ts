@@ -1,6 +1,15 @@
+/*
+ * The base64 of `application/grpc-web-text`, which browsers that cannot read binary bodies send and take:
+ * github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+ */
+
+export function encodeBase64(bytes: Uint8Array): Uint8Array {
+  return Buffer.from(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64"));
+}
+
 /**
- * Decodes the base64 of `application/grpc-web-text`, whose pieces may each end in padding of their own. Answers
- * undefined for what is not base64. One pass, since a body of nothing but padded pieces is a million of them.
+ * Decodes base64 whose pieces may each end in padding of their own; undefined for text that is not base64. It takes one
+ * pass: a decoder that is called for each piece is called a million times for a body of nothing but padded pieces.
  */
 export function decodeBase64(text: Uint8Array): Uint8Array | undefined {
   if (text.length % 4 !== 0) return undefined;
@@ -13,7 +22,7 @@ export function decodeBase64(text: Uint8Array): Uint8Array | undefined {
     const second = sextet(text[index + 1]);
     const third = isShorter ? 0 : sextet(text[index + 2]);
     const fourth = isShort ? 0 : sextet(text[index + 3]);
-    // A character that is none makes the number negative.
+    // An invalid character is -1, which makes the whole negative.
     if ((first | second | third | fourth) < 0) return undefined;
     const bits = (first << 18) | (second << 12) | (third << 6) | fourth;
     bytes[length++] = bits >> 16;
@@ -25,7 +34,7 @@ export function decodeBase64(text: Uint8Array): Uint8Array | undefined {
 
 const padding = "=".charCodeAt(0);
 
-/** The six bits of a character; -1 for one that stands for none. */
+/** The six bits of a character; -1 for an invalid one. */
 function sextet(code = 0): number {
   if (code >= 97 && code <= 122) return code - 71;
   if (code >= 65 && code <= 90) return code - 65;
