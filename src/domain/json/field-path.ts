@@ -1,12 +1,12 @@
 import { type DescField, type DescMessage, getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
 import { header } from "../../gen/flowcall/v1/options_pb.ts";
 
-/** The way from a message to a field of it or of a message inside it. */
+/** The path from a message to a field of it or of a message inside it. */
 export type FieldPath = { readonly name: string; readonly fields: readonly DescField[]; readonly leaf: DescField };
 
 /**
- * Follows names through a message's singular message fields to a field that one text, or a list of texts, can fill.
- * Answers undefined where there is none.
+ * Follows names through singular message fields to a field that one text, or a list of texts, can fill; undefined where
+ * there is none.
  */
 export function fieldPath(message: DescMessage, names: readonly string[]): FieldPath | undefined {
   const fields: DescField[] = [];
@@ -46,7 +46,7 @@ export function isTextual(field: DescField): boolean {
   }
 }
 
-/** What a value of the field has to be, to follow the field's name. */
+/** The expected value, as a phrase behind the field's name. */
 export function expectedOf(field: DescField): string {
   switch (field.fieldKind) {
     case "list":
@@ -58,7 +58,7 @@ export function expectedOf(field: DescField): string {
   }
 }
 
-/** The same for one item of a list or one value of a map. */
+/** The expected value of one item of a list or map. */
 export function singularExpected(field: DescField): string {
   if (field.enum !== undefined) {
     const names = field.enum.values.filter((value) => value.number !== 0 || field.enum.values.length === 1);

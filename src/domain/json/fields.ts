@@ -8,19 +8,19 @@ import {
 import type { FieldViolation } from "../request-error.ts";
 import { jsonPath } from "./json-refusal.ts";
 
-/** Declarations as they are kept: the JSON text of an array. */
+/** The stored form of declarations: the JSON text of an array. */
 export function textOfFields(fields: readonly FieldDeclaration[]): string {
   return JSON.stringify(fields.map((field) => toJson(FieldDeclarationSchema, field)));
 }
 
-/** What textOfFields wrote, perhaps in a newer release. */
+/** Parses what `textOfFields` wrote, which may be that of a newer release. */
 export function parseFields(text: string): readonly FieldDeclaration[] {
   // Written by textOfFields from an array.
   const fields = JSON.parse(text) as readonly JsonValue[];
   return fields.map((field) => fromJson(FieldDeclarationSchema, field, { ignoreUnknownFields: true }));
 }
 
-/** What is wrong with declarations beside each other, and with their defaults. */
+/** Violations of declarations: two of one name, and defaults of another type. */
 export function violationsOfFields(fields: readonly FieldDeclaration[], path: string): readonly FieldViolation[] {
   const names = new Set<string>();
   return fields.flatMap((field, index) => {
@@ -37,7 +37,7 @@ export function violationsOfFields(fields: readonly FieldDeclaration[], path: st
   });
 }
 
-/** What is wrong with values for declared fields: all of it. */
+/** All violations of values for declared fields. */
 export function violationsOfValues(
   fields: readonly FieldDeclaration[],
   values: JsonObject,
@@ -56,7 +56,7 @@ export function violationsOfValues(
   return [...given, ...missing];
 }
 
-/** The values that templates read: what is set, where it still is of the declared type, and defaults for the rest. */
+/** The values that templates read: the set value where it is of the declared type, else the default. */
 export function resolveFields(fields: readonly FieldDeclaration[], values: JsonObject): JsonObject {
   const resolved = fields.flatMap((field): [string, JsonValue][] => {
     const set = Object.hasOwn(values, field.name) ? values[field.name] : undefined;

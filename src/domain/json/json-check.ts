@@ -1,26 +1,20 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../json-text.ts";
-import {
-  invalidJson,
-  jsonPath,
-  limitPassed,
-  loneSurrogateProblem,
-  nulProblem,
-  numberProblem,
-  rootRefused,
-} from "./json-refusal.ts";
+import { faultRefused, invalidJson, jsonPath, limitPassed, rootRefused } from "./json-refusal.ts";
 import type { JsonRules } from "./json-rules.ts";
+import { JsonVerdict } from "./json-verdict.ts";
 
 /**
  * Writes a value as JSON text under the rules that `scanJson` holds texts to, with the same verdicts: for a value that
- * came by another way than text, such as a protobuf Struct or a node's output. Does not recurse, so a deep or cyclic
- * value is refused and no more. Throws what `scanJson` throws; an error carries the path, and no byte.
+ * came by another way than text, such as a protobuf Struct or a node's output. It does not recurse, so a deep or cyclic
+ * value is refused and takes no stack. Throws what `scanJson` throws; an error carries the path, and no byte.
  */
 export function checkJson(value: JsonValue, rules: JsonRules): JsonText {
-  new JsonWalk(rules).walk(value);
+  new ValueWalk(rules).walk(value);
   const text = JSON.stringify(value);
   const bytes = Buffer.byteLength(text);
-  if (bytes > rules.limits.bytesMax) throw bytesPassed(rules, bytes);
+  const { bytesMax } = rules.limits;
+  if (bytes > bytesMax) throw limitPassed({ path: rules.name }, { limit: "bytesMax", max: bytesMax, value: bytes });
   // The walk has just made sure of what the brand says.
   return text as JsonText;
 }
@@ -31,93 +25,78 @@ type Frame = { next: number; step: string | number | undefined } & (
   | { readonly members: JsonObject; readonly names: readonly string[] }
 );
 
-class JsonWalk {
-  private readonly rules: JsonRules;
-  private readonly frames: Frame[] = [];
-  private values = 0;
-  /** A lower bound of the text's bytes, so that a huge value is not written out to be measured. */
-  private bytes = 0;
+class ValueWalk {
+  readonly #rules: JsonRules;
+  readonly #verdict: JsonVerdict;
+  readonly #frames: Frame[] = [];
 
   constructor(rules: JsonRules) {
-    this.rules = rules;
+    this.#rules = rules;
+    this.#verdict = new JsonVerdict(rules.limits, (fault) => {
+      const isOfAll = "limit" in fault && fault.limit === "bytesMax";
+      throw faultRefused(isOfAll ? { path: rules.name } : this.#place(), fault);
+    });
   }
 
   walk(root: JsonValue): void {
     const isObject = typeof root === "object" && root !== null && !Array.isArray(root);
-    if (this.rules.root === "object" && !isObject) throw rootRefused(this.place());
-    this.enter(root);
-    for (let frame = this.frames.at(-1); frame !== undefined; frame = this.frames.at(-1)) {
-      if ("items" in frame) this.nextItem(frame);
-      else this.nextMember(frame);
+    if (this.#rules.root === "object" && !isObject) throw rootRefused(this.#place());
+    this.#enter(root);
+    for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
+      if ("items" in frame) this.#nextItem(frame);
+      else this.#nextMember(frame);
     }
   }
 
-  private nextItem(frame: Extract<Frame, { items: unknown }>): void {
+  #nextItem(frame: Extract<Frame, { items: unknown }>): void {
     if (frame.next === frame.items.length) {
-      this.frames.pop();
+      this.#frames.pop();
       return;
     }
     frame.step = frame.next++;
-    this.enter(frame.items[frame.step]);
+    this.#enter(frame.items[frame.step]);
   }
 
-  private nextMember(frame: Extract<Frame, { members: unknown }>): void {
+  #nextMember(frame: Extract<Frame, { members: unknown }>): void {
     const name = frame.names[frame.next];
     if (name === undefined) {
-      this.frames.pop();
+      this.#frames.pop();
       return;
     }
     frame.step = undefined;
-    if (++frame.next > this.rules.limits.keysMax) this.pass("keysMax", frame.next);
-    this.string(name);
+    this.#verdict.members(++frame.next);
+    this.#verdict.text(name);
     frame.step = name;
-    this.enter(frame.members[name]);
+    this.#enter(frame.members[name]);
   }
 
-  private enter(value: JsonValue | undefined): void {
-    if (++this.values > this.rules.limits.valuesMax) this.pass("valuesMax", this.values);
+  #enter(value: JsonValue | undefined): void {
+    this.#verdict.value();
     switch (typeof value) {
       case "string":
-        this.string(value);
+        this.#verdict.text(value);
         return;
-      case "number": {
-        const problem = numberProblem(value, String(value));
-        if (problem !== undefined) throw invalidJson(this.place(), problem);
+      case "number":
+        this.#verdict.number(value);
         return;
-      }
       case "boolean":
         return;
       case "object":
-        if (value !== null) this.open(value);
+        if (value !== null) this.#open(value);
         return;
       default:
-        throw invalidJson(this.place(), `holds a value of the type ${typeof value}, which JSON does not know`);
+        throw invalidJson(this.#place(), `holds a value of the type ${typeof value}, which JSON does not know`);
     }
   }
 
-  private open(value: JsonObject | JsonValue[]): void {
-    if (this.frames.length === this.rules.limits.depthMax) this.pass("depthMax", this.frames.length + 1);
-    if (Array.isArray(value)) this.frames.push({ items: value, next: 0, step: undefined });
-    else this.frames.push({ members: value, names: Object.keys(value), next: 0, step: undefined });
+  #open(value: JsonObject | JsonValue[]): void {
+    this.#verdict.depth(this.#frames.length + 1);
+    if (Array.isArray(value)) this.#frames.push({ items: value, next: 0, step: undefined });
+    else this.#frames.push({ members: value, names: Object.keys(value), next: 0, step: undefined });
   }
 
-  private string(text: string): void {
-    this.bytes += text.length + 2;
-    if (this.bytes > this.rules.limits.bytesMax) throw bytesPassed(this.rules, this.bytes);
-    if (!text.isWellFormed()) throw invalidJson(this.place(), loneSurrogateProblem);
-    if (text.includes("\0")) throw invalidJson(this.place(), nulProblem);
+  #place(): { path: string } {
+    const steps = this.#frames.flatMap((frame) => (frame.step === undefined ? [] : [frame.step]));
+    return { path: jsonPath(this.#rules.name, steps) };
   }
-
-  private pass(limit: keyof JsonRules["limits"], value: number): never {
-    throw limitPassed(this.place(), { limit, max: this.rules.limits[limit], value });
-  }
-
-  private place(): { path: string } {
-    const steps = this.frames.flatMap((frame) => (frame.step === undefined ? [] : [frame.step]));
-    return { path: jsonPath(this.rules.name, steps) };
-  }
-}
-
-function bytesPassed(rules: JsonRules, value: number): Error {
-  return limitPassed({ path: rules.name }, { limit: "bytesMax", max: rules.limits.bytesMax, value });
 }

@@ -8,12 +8,12 @@ import { messageRules } from "./json-rules.ts";
 import { scanJson } from "./json-scan.ts";
 import { fieldsRefused, isObject, violationsOf } from "./violations.ts";
 
-/** Reads a whole message from the bytes of its JSON. Throws RequestError: as `scanJson`, and as `messageOf`. */
+/** Reads a message from the bytes of its JSON. Throws RequestError as `scanJson` and `messageOf` do. */
 export function messageFromJson(schema: DescMessage, bytes: Uint8Array, limits: Limits): Message {
   return messageOf(schema, parseJson(scanJson(bytes, messageRules(limits))));
 }
 
-/** Reads a message from JSON. Throws RequestError: VALIDATION_ERROR that names each bad or unknown field. */
+/** Reads a message from a JSON value. Throws VALIDATION_ERROR, which names each bad or unknown field. */
 export function messageOf(schema: DescMessage, json: JsonValue): Message {
   const times = timesRefused(schema, json);
   if (times.length > 0) throw fieldsRefused(times);
@@ -27,8 +27,8 @@ export function messageOf(schema: DescMessage, json: JsonValue): Message {
 }
 
 /**
- * The times of a request that do not exist: `Date.parse`, by which they are read, takes 30 February for the first of March.
- * They are members of requests themselves, and of no message inside.
+ * Violations for times that do not exist: `Date.parse`, which reads them, takes 30 February for 1 or 2 March. Only the
+ * request message itself has times, and no message inside it.
  */
 function timesRefused(schema: DescMessage, json: JsonValue): readonly FieldViolation[] {
   if (!isObject(json)) return [];

@@ -5,14 +5,14 @@ import { rootRefused } from "./json-refusal.ts";
 import type { JsonRules } from "./json-rules.ts";
 
 /**
- * Under this symbol an object carries the text that it was parsed from. It is not enumerable: a spread, an
- * Object.assign or a clone is another value and does not take the text along.
+ * Under this symbol an object carries the text that it was parsed from. The property is not enumerable, so a copy of the
+ * object, which may be changed, does not carry it.
  */
 const carried = Symbol("JSON text");
 
 /**
- * Parses text into a value that remembers it, so that the value need not be written out again on its way to a column
- * or a reply. The value is not to be changed; scalars have nothing to remember with.
+ * Parses text into a value that carries it, so that the value is not written out again for a column or a reply. The value
+ * must not be changed. A scalar cannot carry its text.
  */
 export function parseJson(text: JsonText): JsonValue {
   const value: JsonValue = JSON.parse(text);
@@ -20,7 +20,7 @@ export function parseJson(text: JsonText): JsonValue {
   return value;
 }
 
-/** The text of a value: the one that it carries, else one that is written and checked now. Throws as `checkJson`. */
+/** The text that a value carries, else one that is written and checked now. Throws as `checkJson` does. */
 export function jsonTextOf(value: JsonValue, rules: JsonRules): JsonText {
   const text = carriedText(value);
   if (text === undefined) return checkJson(value, rules);
@@ -28,14 +28,14 @@ export function jsonTextOf(value: JsonValue, rules: JsonRules): JsonText {
   return text;
 }
 
-/** Makes an object carry its text. */
+/** Attaches its text to an object. */
 export function carryText(value: object, text: JsonText): void {
   Object.defineProperty(value, carried, { value: text });
 }
 
-/** The text that a value carries, if it does. */
+/** The text that a value carries; undefined where it carries none. */
 export function carriedText(value: unknown): JsonText | undefined {
   if (typeof value !== "object" || value === null || !Object.hasOwn(value, carried)) return undefined;
-  // Nothing but `carryText` writes under this symbol, and it takes a JsonText.
+  // Only `carryText` writes under this symbol, and it takes a JsonText.
   return (value as { readonly [carried]: JsonText })[carried];
 }

@@ -1,7 +1,8 @@
 import type { JsonLimits } from "../limits.ts";
 import { RequestError } from "../request-error.ts";
+import type { JsonFault } from "./json-problems.ts";
 
-/** Where in a JSON value something is wrong. */
+/** The position of a fault in a JSON value. */
 export type JsonPlace = {
   /** As `payload.items[3].id`; empty for the root of a message. */
   readonly path: string;
@@ -9,7 +10,12 @@ export type JsonPlace = {
   readonly offset?: number;
 };
 
-/** Refuses a value that is not the JSON we take. `problem` goes on from the path: "is given twice". */
+/** Refuses a value for what a `JsonVerdict` found wrong. */
+export function faultRefused(place: JsonPlace, fault: JsonFault): RequestError {
+  return "problem" in fault ? invalidJson(place, fault.problem) : limitPassed(place, fault);
+}
+
+/** Refuses a value for a problem that completes a sentence with the path as its subject: "is given twice". */
 export function invalidJson(place: JsonPlace, problem: string): RequestError {
   return new RequestError("INVALID_JSON", sentence(place, problem), {
     metadata: placeMetadata(place),
@@ -26,7 +32,7 @@ export function rootRefused(place: JsonPlace): RequestError {
   });
 }
 
-/** Refuses a value that passes a limit. `value` is what was counted until then. */
+/** Refuses a value that exceeds a limit. `value` is the count at that point. */
 export function limitPassed(place: JsonPlace, passed: { limit: keyof JsonLimits; max: number; value: number }) {
   const rule = limitRules[passed.limit];
   return new RequestError(rule.reason, sentence(place, rule.problem(passed.max)), {
@@ -68,31 +74,7 @@ const limitRules: Readonly<Record<keyof JsonLimits, LimitRule>> = {
   },
 };
 
-/**
- * What is wrong with a number, if anything. The number counts, not how it is spelt: `1e20` becomes an integer of 21
- * digits as soon as it is written again, so it is refused as that integer is, and a text that was accepted stays
- * acceptable after any number of readings and writings.
- */
-export function numberProblem(value: number, spelling: string): string | undefined {
-  if (!Number.isFinite(value)) {
-    return `holds ${spelling}, which is not a number that JSON and a double share; send it as a string`;
-  }
-  const isWrittenAsInteger = Number.isInteger(value) && Math.abs(value) < exponentFrom;
-  return isWrittenAsInteger && !Number.isSafeInteger(value) ? integerProblem(spelling) : undefined;
-}
-
-export function integerProblem(spelling: string): string {
-  return `holds the integer ${spelling}, beyond ±9007199254740991, where a double loses digits; send it as a string`;
-}
-
-/** What neither a database nor another language can keep. */
-export const nulProblem = "holds the character NUL (\\u0000), which cannot be kept; leave it out";
-export const loneSurrogateProblem = "holds half of a surrogate pair, which is not a character; send whole characters";
-
-/** From here on ECMAScript writes a number with an exponent. */
-const exponentFrom = 1e21;
-
-/** Joins the steps from the root: names that read like words after a dot, others quoted in brackets. */
+/** Joins the steps from the root: identifiers after a dot, other names quoted in brackets. */
 export function jsonPath(name: string, steps: readonly (string | number)[]): string {
   return steps.reduce<string>((path, step) => path + pathStep(step, path === ""), name);
 }

@@ -1,11 +1,11 @@
 import type { JsonLimits, Limits } from "../limits.ts";
 
-/** What one JSON value has to keep to, and what it is called when it does not. */
+/** The rules for one JSON value, and its name in refusals. */
 export type JsonRules = {
-  /** Where paths start: `payload` gives `payload.items[3]`. Empty for a whole message, whose paths start at its fields. */
+  /** The start of paths: `payload` gives `payload.items[3]`. Empty for a whole message, whose paths start at its fields. */
   readonly name: string;
   readonly limits: JsonLimits;
-  /** Set where nothing but an object may stand at the root. */
+  /** Set where the root has to be an object. */
   readonly root?: "object";
 };
 
@@ -13,8 +13,8 @@ export type JsonRules = {
 const messageContainersMax = 8;
 
 /**
- * Rules for the JSON text of a whole RPC message, which is read before its fields are told apart. They leave room for
- * the largest value that the message may hold; that value is then held to its own rules with `jsonTextOf`.
+ * The rules for the JSON text of a whole RPC message, which is scanned before its fields are known. They leave room for the
+ * largest value that the message may hold; `jsonTextOf` then checks that value by its own rules.
  */
 export function messageRules(limits: Limits): JsonRules {
   const { payload, output } = limits;

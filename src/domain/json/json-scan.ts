@@ -1,14 +1,16 @@
 import type { JsonText } from "../json-text.ts";
-import { integerProblem, invalidJson, jsonPath, limitPassed, numberProblem, rootRefused } from "./json-refusal.ts";
+import { integerProblem } from "./json-problems.ts";
+import { faultRefused, invalidJson, jsonPath, rootRefused } from "./json-refusal.ts";
 import type { JsonRules } from "./json-rules.ts";
+import { JsonVerdict } from "./json-verdict.ts";
 import { StringScanner } from "./string-scan.ts";
 
 /**
- * Decides on the bytes whether they are JSON that we take, before anything is parsed: one pass, no recursion, memory
- * bounded by `depthMax`.
+ * Scans the bytes of a JSON text before anything parses them, so that a hostile text costs no more than one pass: there
+ * is no recursion, and memory is bounded by `depthMax`.
  *
- * Well-formed by RFC 8259 and UTF-8, inside the limits, no name twice in one object (`"a"` and `"\u0061"` are one
- * name), no NUL, no lone surrogate, no number that a double overflows on or loses an integer's digits of.
+ * A text is taken when it is well-formed by RFC 8259 and UTF-8, keeps to the limits, and holds no name twice in one object
+ * (`"a"` and `"\u0061"` are one name), no NUL, no lone surrogate, and no number that a double cannot hold.
  *
  * Throws RequestError: PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, VALIDATION_ERROR for a root of another kind, INVALID_JSON
  * for all else; with the path and the byte in its metadata.
@@ -25,246 +27,248 @@ type Level = {
   isObject: boolean;
   /** Items or members so far, the current one included. */
   count: number;
-  /** The current member's name without its quotes; -1 while it is not read. */
+  /** The current member's name without its quotes; `nameEnd` is -1 until it is read. */
   nameStart: number;
   nameEnd: number;
   /** Start and end of the names so far, as long as there are few and none is escaped. */
   readonly spans: Int32Array;
-  /** The names so far, decoded, as the UTF-8 bytes' latin1 text; set where `spans` does not do. */
+  /** The decoded names so far, their UTF-8 bytes as latin1 text; set where there are many or one is escaped. */
   names: Set<string> | undefined;
 };
 
-/** Up to here comparing a name with each one before it costs less than a Set. */
+/** Up to this number, comparing a name with each one before it costs less than a Set. */
 const spansMax = 16;
 
 class JsonScanner {
-  private readonly bytes: Buffer;
-  private readonly rules: JsonRules;
-  private readonly strings: StringScanner;
-  private readonly levels: Level[] = [];
-  private depth = 0;
-  private values = 0;
-  private position = 0;
+  readonly #bytes: Buffer;
+  readonly #rules: JsonRules;
+  readonly #verdict: JsonVerdict;
+  readonly #strings: StringScanner;
+  readonly #levels: Level[] = [];
+  #depth = 0;
+  #position = 0;
+  /** Where the refused part begins; the position, where it is not said. */
+  #faultOffset: number | undefined;
 
   constructor(bytes: Buffer, rules: JsonRules) {
-    this.bytes = bytes;
-    this.rules = rules;
-    this.strings = new StringScanner(bytes, (offset, problem) => this.refuse(offset, problem));
+    this.#bytes = bytes;
+    this.#rules = rules;
+    this.#verdict = new JsonVerdict(rules.limits, (fault) => {
+      throw faultRefused(this.#place(this.#faultOffset ?? this.#position), fault);
+    });
+    this.#strings = new StringScanner(bytes, (offset, problem) => this.#refuse(offset, problem));
   }
 
   scan(): void {
-    this.checkStart();
-    this.value(this.skipBlanks());
-    while (this.depth > 0) this.member();
-    if (this.skipBlanks() !== -1) this.refuse(this.position, "goes on after its value; send one JSON value");
+    this.#checkStart();
+    this.#value(this.#skipBlanks());
+    while (this.#depth > 0) this.#member();
+    if (this.#skipBlanks() !== -1) this.#refuse(this.#position, "goes on after its value; send one JSON value");
   }
 
-  private checkStart(): void {
-    const { limits, root } = this.rules;
-    if (this.bytes.length > limits.bytesMax) this.pass("bytesMax", this.bytes.length);
-    if (this.bytes[0] === 0xef && this.bytes[1] === 0xbb && this.bytes[2] === 0xbf) {
-      this.refuse(0, "starts with a byte order mark; send it without one");
+  #checkStart(): void {
+    this.#verdict.bytes(this.#bytes.length);
+    if (this.#bytes[0] === 0xef && this.#bytes[1] === 0xbb && this.#bytes[2] === 0xbf) {
+      this.#refuse(0, "starts with a byte order mark; send it without one");
     }
-    const first = this.skipBlanks();
+    const first = this.#skipBlanks();
     const isOtherKind = first === 0x5b || first === 0x22 || first === 0x2d || isDigit(first) || isWordStart(first);
-    if (root === "object" && isOtherKind) throw rootRefused(this.place(this.position));
+    if (this.#rules.root === "object" && isOtherKind) throw rootRefused(this.#place(this.#position));
   }
 
-  /** Goes on inside the innermost open container: its end, or its next item or member. */
-  private member(): void {
-    const level = this.level();
-    let byte = this.skipBlanks();
+  /** Reads the end of the innermost open container, or its next item or member. */
+  #member(): void {
+    const level = this.#level();
+    let byte = this.#skipBlanks();
     if (byte === (level.isObject ? 0x7d : 0x5d)) {
       level.names = undefined;
-      this.depth--;
-      this.position++;
+      this.#depth--;
+      this.#position++;
       return;
     }
     if (level.count > 0) {
-      if (byte !== 0x2c) this.refuseHere(level.isObject ? 'a comma or "}"' : 'a comma or "]"', byte);
-      this.position++;
-      byte = this.skipBlanks();
+      if (byte !== 0x2c) this.#refuseHere(level.isObject ? 'a comma or "}"' : 'a comma or "]"', byte);
+      this.#position++;
+      byte = this.#skipBlanks();
     }
     level.count++;
-    if (level.isObject) byte = this.name(level, byte);
-    this.value(byte);
+    if (level.isObject) byte = this.#name(level, byte);
+    this.#value(byte);
   }
 
   /** Reads a member's name and colon; answers the byte that its value starts with. */
-  private name(level: Level, byte: number): number {
+  #name(level: Level, byte: number): number {
     level.nameEnd = -1;
-    if (byte !== 0x22) this.refuseHere("a member name in double quotes", byte);
-    if (level.count > this.rules.limits.keysMax) this.pass("keysMax", level.count);
-    const start = this.position + 1;
-    this.position = this.strings.scan(this.position);
+    if (byte !== 0x22) this.#refuseHere("a member name in double quotes", byte);
+    this.#verdict.members(level.count);
+    const start = this.#position + 1;
+    this.#position = this.#strings.scan(this.#position);
     level.nameStart = start;
-    level.nameEnd = this.position - 1;
-    this.checkName(level);
-    const colon = this.skipBlanks();
-    if (colon !== 0x3a) this.refuseHere("a colon", colon);
-    this.position++;
-    return this.skipBlanks();
+    level.nameEnd = this.#position - 1;
+    this.#checkName(level);
+    const colon = this.#skipBlanks();
+    if (colon !== 0x3a) this.#refuseHere("a colon", colon);
+    this.#position++;
+    return this.#skipBlanks();
   }
 
-  private value(byte: number): void {
-    if (++this.values > this.rules.limits.valuesMax) this.pass("valuesMax", this.values);
-    if (byte === 0x22) this.position = this.strings.scan(this.position);
-    else if (byte === 0x7b || byte === 0x5b) this.open(byte === 0x7b);
-    else if (byte === 0x2d || isDigit(byte)) this.number();
-    else if (byte === 0x74) this.word("true");
-    else if (byte === 0x66) this.word("false");
-    else if (byte === 0x6e) this.word("null");
-    else this.refuseHere("a value", byte);
+  #value(byte: number): void {
+    this.#verdict.value();
+    if (byte === 0x22) this.#position = this.#strings.scan(this.#position);
+    else if (byte === 0x7b || byte === 0x5b) this.#open(byte === 0x7b);
+    else if (byte === 0x2d || isDigit(byte)) this.#number();
+    else if (byte === 0x74) this.#word("true");
+    else if (byte === 0x66) this.#word("false");
+    else if (byte === 0x6e) this.#word("null");
+    else this.#refuseHere("a value", byte);
   }
 
-  private open(isObject: boolean): void {
-    if (this.depth === this.rules.limits.depthMax) this.pass("depthMax", this.depth + 1);
-    this.position++;
-    const level = this.levels[this.depth++];
+  #open(isObject: boolean): void {
+    this.#verdict.depth(this.#depth + 1);
+    this.#position++;
+    const level = this.#levels[this.#depth++];
     if (level === undefined) {
       const spans = new Int32Array(2 * spansMax);
-      this.levels.push({ isObject, count: 0, nameStart: 0, nameEnd: -1, spans, names: undefined });
+      this.#levels.push({ isObject, count: 0, nameStart: 0, nameEnd: -1, spans, names: undefined });
     } else {
       level.isObject = isObject;
       level.count = 0;
     }
   }
 
-  private word(word: string): void {
-    for (let index = 0; index < word.length; index++, this.position++) {
-      const byte = this.byteAt(this.position);
-      if (byte !== word.charCodeAt(index)) this.refuseHere(`the word ${word}`, byte);
+  #word(word: string): void {
+    for (let index = 0; index < word.length; index++, this.#position++) {
+      const byte = this.#byteAt(this.#position);
+      if (byte !== word.charCodeAt(index)) this.#refuseHere(`the word ${word}`, byte);
     }
   }
 
-  private number(): void {
-    const start = this.position;
-    let at = this.byteAt(start) === 0x2d ? start + 1 : start;
-    at = this.byteAt(at) === 0x30 ? at + 1 : this.digits(at);
+  #number(): void {
+    const start = this.#position;
+    let at = this.#byteAt(start) === 0x2d ? start + 1 : start;
+    at = this.#byteAt(at) === 0x30 ? at + 1 : this.#digits(at);
     const integerEnd = at;
-    if (this.byteAt(at) === 0x2e) at = this.digits(at + 1);
+    if (this.#byteAt(at) === 0x2e) at = this.#digits(at + 1);
     const fractionEnd = at;
-    if ((this.byteAt(at) | 0x20) === 0x65) {
-      const sign = this.byteAt(at + 1);
-      at = this.digits(sign === 0x2b || sign === 0x2d ? at + 2 : at + 1);
+    if ((this.#byteAt(at) | 0x20) === 0x65) {
+      const sign = this.#byteAt(at + 1);
+      at = this.#digits(sign === 0x2b || sign === 0x2d ? at + 2 : at + 1);
     }
-    this.position = at;
+    this.#position = at;
     // Fifteen digits before the point and no exponent: a double holds the integer part whatever the digits are.
-    if (integerEnd - start > 15 || at > fractionEnd) this.checkNumber(start, at === integerEnd);
+    if (integerEnd - start > 15 || at > fractionEnd) this.#checkNumber(start, at === integerEnd);
   }
 
-  private digits(start: number): number {
+  #digits(start: number): number {
     let at = start;
-    while (isDigit(this.byteAt(at))) at++;
+    while (isDigit(this.#byteAt(at))) at++;
     if (at === start) {
-      this.position = at;
-      this.refuseHere("a digit", this.byteAt(at));
+      this.#position = at;
+      this.#refuseHere("a digit", this.#byteAt(at));
     }
     return at;
   }
 
-  private checkNumber(start: number, isIntegerLiteral: boolean): void {
-    const literal = this.bytes.toString("latin1", start, this.position);
+  #checkNumber(start: number, isIntegerLiteral: boolean): void {
+    const literal = this.#bytes.toString("latin1", start, this.#position);
     const spelling = literal.length > 40 ? `${literal.slice(0, 40)}…` : literal;
     const value = Number(literal);
-    const problem = numberProblem(value, spelling);
-    if (problem !== undefined) this.refuse(start, problem);
-    if (isIntegerLiteral && !Number.isSafeInteger(value)) this.refuse(start, integerProblem(spelling));
+    this.#faultOffset = start;
+    this.#verdict.number(value, spelling);
+    this.#faultOffset = undefined;
+    if (isIntegerLiteral && !Number.isSafeInteger(value)) this.#refuse(start, integerProblem(spelling));
   }
 
   /** Refuses a name that the object already has. Compares bytes while it can, and decodes only escaped names. */
-  private checkName(level: Level): void {
-    if (level.names === undefined && (this.strings.isEscaped || level.count > spansMax)) {
-      level.names = new Set(this.namesBefore(level));
+  #checkName(level: Level): void {
+    if (level.names === undefined && (this.#strings.isEscaped || level.count > spansMax)) {
+      level.names = new Set(this.#namesBefore(level));
     }
     if (level.names === undefined) {
-      this.checkSpans(level);
+      this.#checkSpans(level);
       return;
     }
-    const name = this.strings.isEscaped
-      ? this.decoded(level)
-      : this.bytes.toString("latin1", level.nameStart, level.nameEnd);
-    if (level.names.has(name)) this.refuseName(level);
+    const name = this.#strings.isEscaped
+      ? this.#decoded(level)
+      : this.#bytes.toString("latin1", level.nameStart, level.nameEnd);
+    if (level.names.has(name)) this.#refuseName(level);
     level.names.add(name);
   }
 
-  private checkSpans(level: Level): void {
+  #checkSpans(level: Level): void {
     const { spans, nameStart, nameEnd } = level;
     const index = 2 * (level.count - 1);
     for (let before = 0; before < index; before += 2) {
       const start = spans[before] ?? 0;
       const end = spans[before + 1] ?? 0;
-      if (end - start === nameEnd - nameStart && this.areEqual(end, nameEnd, end - start)) this.refuseName(level);
+      if (end - start === nameEnd - nameStart && this.#areEqual(end, nameEnd, end - start)) this.#refuseName(level);
     }
     spans[index] = nameStart;
     spans[index + 1] = nameEnd;
   }
 
   /** Compares backwards: names of one length mostly differ at their end. */
-  private areEqual(oneEnd: number, otherEnd: number, length: number): boolean {
+  #areEqual(oneEnd: number, otherEnd: number, length: number): boolean {
     for (let back = 1; back <= length; back++) {
-      if (this.bytes[oneEnd - back] !== this.bytes[otherEnd - back]) return false;
+      if (this.#bytes[oneEnd - back] !== this.#bytes[otherEnd - back]) return false;
     }
     return true;
   }
 
-  private *namesBefore(level: Level): Iterable<string> {
+  *#namesBefore(level: Level): Iterable<string> {
     for (let index = 0; index < 2 * (level.count - 1); index += 2) {
-      yield this.bytes.toString("latin1", level.spans[index], level.spans[index + 1]);
+      yield this.#bytes.toString("latin1", level.spans[index], level.spans[index + 1]);
     }
   }
 
-  private decoded(level: Level): string {
-    return Buffer.from(this.nameText(level), "utf8").toString("latin1");
+  #decoded(level: Level): string {
+    return Buffer.from(this.#nameText(level), "utf8").toString("latin1");
   }
 
-  private nameText(level: Level): string {
-    return String(JSON.parse(this.bytes.toString("utf8", level.nameStart - 1, level.nameEnd + 1)));
+  #nameText(level: Level): string {
+    return String(JSON.parse(this.#bytes.toString("utf8", level.nameStart - 1, level.nameEnd + 1)));
   }
 
-  private refuseName(level: Level): never {
-    this.refuse(level.nameStart - 1, "is given twice in one object; send each name once");
+  #refuseName(level: Level): never {
+    this.#faultOffset = level.nameStart - 1;
+    this.#verdict.nameTwice();
   }
 
   /** Skips white space; answers the byte it stops at, or -1 at the end. */
-  private skipBlanks(): number {
-    let at = this.position;
-    let byte = this.byteAt(at);
-    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = this.byteAt(++at);
-    this.position = at;
+  #skipBlanks(): number {
+    let at = this.#position;
+    let byte = this.#byteAt(at);
+    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = this.#byteAt(++at);
+    this.#position = at;
     return byte;
   }
 
-  private byteAt(offset: number): number {
-    return offset < this.bytes.length ? (this.bytes[offset] ?? -1) : -1;
+  #byteAt(offset: number): number {
+    return offset < this.#bytes.length ? (this.#bytes[offset] ?? -1) : -1;
   }
 
-  private level(): Level {
-    const level = this.levels[this.depth - 1];
+  #level(): Level {
+    const level = this.#levels[this.#depth - 1];
     if (level === undefined) throw new Error("no container is open");
     return level;
   }
 
-  private refuseHere(expected: string, byte: number): never {
+  #refuseHere(expected: string, byte: number): never {
     const found = byte === -1 ? "the text ends" : `there is ${shown(byte)}`;
-    this.refuse(this.position, `is not well-formed JSON: ${found} where ${expected} is due`);
+    this.#refuse(this.#position, `is not well-formed JSON: ${found} where ${expected} is due`);
   }
 
-  private refuse(offset: number, problem: string): never {
-    throw invalidJson(this.place(offset), problem);
+  #refuse(offset: number, problem: string): never {
+    throw invalidJson(this.#place(offset), problem);
   }
 
-  private pass(limit: keyof JsonRules["limits"], value: number): never {
-    throw limitPassed(this.place(this.position), { limit, max: this.rules.limits[limit], value });
-  }
-
-  private place(offset: number): { path: string; offset: number } {
+  #place(offset: number): { path: string; offset: number } {
     const steps: (string | number)[] = [];
-    for (const level of this.levels.slice(0, this.depth)) {
+    for (const level of this.#levels.slice(0, this.#depth)) {
       if (!level.isObject) steps.push(Math.max(level.count - 1, 0));
-      else if (level.nameEnd >= 0) steps.push(this.nameText(level));
+      else if (level.nameEnd >= 0) steps.push(this.#nameText(level));
     }
-    return { path: jsonPath(this.rules.name, steps), offset };
+    return { path: jsonPath(this.#rules.name, steps), offset };
   }
 }
 

@@ -1,12 +1,12 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { type PathPart, readOldPath, readPath } from "./value-path.ts";
 
-/** What is shown in the place of what a workflow hides. */
+/** Stands in place of a value that a workflow hides. */
 export const redacted = "[REDACTED]";
 
 /**
- * Replaces what the paths, as `result.*.skill` or `['a.b'][0]`, lead to. What a path led to when dots alone parted its names
- * is replaced too: nothing that was hidden once is shown.
+ * Replaces the values at paths such as `result.*.skill` or `['a.b'][0]`. A path with brackets is read by the older grammar
+ * too, where only dots separate names, so that what was hidden once stays hidden.
  */
 export function redactPaths(value: JsonValue, paths: readonly string[]): JsonValue {
   return paths
@@ -14,7 +14,7 @@ export function redactPaths(value: JsonValue, paths: readonly string[]): JsonVal
     .reduce((part, steps) => (steps.length === 0 ? part : redact(part, steps)), value);
 }
 
-/** Replaces what a path leads to. A `*` leads to every item or member, `['*']` to the one of that name. */
+/** Replaces the values at a path. `*` matches each item or member, `['*']` only the member of that name. */
 function redact(value: JsonValue, steps: readonly PathPart[], at = 0): JsonValue {
   const step = steps[at];
   if (step === undefined) return redacted;

@@ -4,8 +4,8 @@ import type { JsonText } from "../json-text.ts";
 import { carryText } from "./json-parse.ts";
 
 /**
- * A google.protobuf.Value that stands for JSON text. It carries the text for REST, which writes it as it is, and
- * unfolds into messages only when another encoder asks for its kind.
+ * A lazy google.protobuf.Value for JSON text. REST copies the text that it carries; the text is decoded into messages only
+ * when another encoder reads `kind`.
  */
 export function valueMessage(text: JsonText): Value {
   let kind: Value["kind"] | undefined;

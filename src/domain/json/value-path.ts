@@ -1,14 +1,14 @@
-// How a path into a value is read: the names on its way down.
+// Parses a path into a JSON value: the names from the root down.
 //
 //   path = name *( "." name / index / quoted )      index = "[" 1*DIGIT "]"      quoted = "['" name "']"
 //
 // A name is any text without dots. Brackets that hold neither an index nor a quoted name belong to it, as in `Price [EUR]`.
 // Two quotes in a quoted name are one.
 
-/** One name on the way down. What is quoted is a name whatever it looks like. */
+/** One name of a path. A quoted `*` is a plain name and no wildcard. */
 export type PathPart = { readonly name: string; readonly isQuoted: boolean };
 
-/** Reads a path. Undefined where it is none: with a name that is empty, or a quoted one without an end. */
+/** Parses a path; undefined where a name is empty, or a quoted one has no end. */
 export function readPath(text: string): readonly PathPart[] | undefined {
   const parts: PathPart[] = [];
   let name = "";
@@ -44,7 +44,7 @@ export function readPath(text: string): readonly PathPart[] | undefined {
   return close() ? parts : undefined;
 }
 
-/** The names of a path as releases before the quoted ones read it, for what was published then: dots alone part them. */
+/** The names of a path as releases without quoted names read it, for what was published then: dots are the only separators. */
 export function readOldPath(text: string): readonly PathPart[] {
   return text.split(".").map((name) => ({ name, isQuoted: false }));
 }
@@ -65,7 +65,7 @@ function readBracket(text: string, position: number): Bracket | "malformed" | un
   return { part: { name: text.slice(position + 2, end - 2).replaceAll("''", "'"), isQuoted: true }, end };
 }
 
-/** Behind the `']` of the quoted name that opens at a position; undefined where it has no end. */
+/** The position behind the `']` that closes a quoted name; undefined where it has no end. */
 export function quotedEnd(text: string, open: number): number | undefined {
   for (let quote = text.indexOf("'", open + 2); quote >= 0; quote = text.indexOf("'", quote + 1)) {
     if (text[quote + 1] === "'") quote += 1;

@@ -10,12 +10,12 @@ import { type FieldViolation, RequestError } from "../request-error.ts";
 import { expectedOf, fieldByName, singularExpected } from "./field-path.ts";
 import { jsonPath } from "./json-refusal.ts";
 
-/** More than these are neither told nor looked for. */
+/** The search ends after so many, since a hostile message may have millions. */
 export const violationsMax = 20;
 
 /**
- * Finds out why JSON cannot be read as a message, in words of our own. Goes into a value only where reading it alone
- * fails, and stops when it has enough, so the search costs a few times what reading did.
+ * Finds the fields because of which JSON cannot be read as a message. It descends only into a value that cannot be read
+ * alone, and stops at `violationsMax`, so the search costs a few times as much as the reading.
  */
 export function violationsOf(schema: DescMessage, json: JsonValue): readonly FieldViolation[] {
   const violations: FieldViolation[] = [];
@@ -26,13 +26,13 @@ export function violationsOf(schema: DescMessage, json: JsonValue): readonly Fie
   return violations;
 }
 
-/** The refusal of a request whose fields are not what the method takes. There must be at least one violation. */
+/** The refusal of a request with bad fields. There must be at least one violation. */
 export function fieldsRefused(violations: readonly FieldViolation[], cause?: unknown): RequestError {
-  const told = violations.slice(0, violationsMax);
-  const sentences = told.map(
+  const listed = violations.slice(0, violationsMax);
+  const sentences = listed.map(
     ({ field, description }) => `${field === "" ? "The request body" : field} ${description}.`,
   );
-  return new RequestError("VALIDATION_ERROR", sentences.join(" "), { violations: told, cause });
+  return new RequestError("VALIDATION_ERROR", sentences.join(" "), { violations: listed, cause });
 }
 
 export function isObject(json: JsonValue | undefined): json is JsonObject {
@@ -77,7 +77,7 @@ function* inField(position: Position, json: JsonValue, path: string): Iterable<F
   }
 }
 
-/** `alone` is the list or map with nothing but this item. */
+/** `alone` is the list or map with only this item. */
 function* inItem(
   { schema, field }: Position,
   item: { readonly json: JsonValue; readonly alone: JsonValue },
@@ -86,7 +86,7 @@ function* inItem(
   if (!isReadable(schema, { [field.name]: item.alone })) yield* inSingular(field, item.json, path);
 }
 
-/** Goes on inside a message of ours; one of protobuf's own is a value like any other. */
+/** Descends into a message of ours. One of google.protobuf is a single value. */
 function* inSingular(field: DescField, json: JsonValue, path: string): Iterable<FieldViolation> {
   if (field.message === undefined || field.message.typeName.startsWith("google.protobuf.")) {
     yield { field: path, description: singularExpected(field) };

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { loneSurrogateProblem, nulProblem, numberProblem } from "../../domain/json/json-refusal.ts";
+import { numberProblem, textProblem } from "../../domain/json/json-problems.ts";
 import type { JsonLimits } from "../../domain/limits.ts";
 import { lineAndColumnAt } from "../errors/line-and-column.ts";
 import type { Field } from "./field.ts";
@@ -214,8 +214,8 @@ class JsonReader {
   #unescape(start: number, end: number): string {
     const text = this.#unescaped(start, end);
     if (!this.#field.isNew) return text;
-    if (!text.isWellFormed()) throw new JsonProblem(`The JSON ${loneSurrogateProblem}; ${this.#place(start)}.`);
-    if (text.includes("\0")) throw new JsonProblem(`The JSON ${nulProblem}; ${this.#place(start)}.`);
+    const problem = textProblem(text);
+    if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#place(start)}.`);
     return text;
   }
 

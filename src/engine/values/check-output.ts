@@ -1,3 +1,5 @@
+import type { JsonFault } from "../../domain/json/json-problems.ts";
+import { JsonVerdict } from "../../domain/json/json-verdict.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { JsonLimits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
@@ -20,28 +22,25 @@ export class CheckedOutput {
  */
 export function checkOutput(value: unknown, limits: JsonLimits): JsonText {
   if (value instanceof CheckedOutput) return value.text;
-  const walk = new Walk(limits);
+  const verdict = new JsonVerdict(limits, refuseOutput);
+  const walk = new Walk(verdict);
   walk.push(value, 1);
   while (walk.next()) {
     // Each step checks one value and leaves its children for later steps.
   }
   const text = JSON.stringify(value ?? null);
-  if (Buffer.byteLength(text) > limits.bytesMax) {
-    throw tooLarge("bytesMax", limits.bytesMax, "bytes");
-  }
+  verdict.bytes(Buffer.byteLength(text));
   // The text is within its limits and free of what Postgres and JSON readers refuse.
   return text as JsonText;
 }
 
 class Walk {
-  readonly #limits: JsonLimits;
+  readonly #verdict: JsonVerdict;
   readonly #values: unknown[] = [];
   readonly #depths: number[] = [];
-  #count = 0;
-  #bytes = 0;
 
-  constructor(limits: JsonLimits) {
-    this.#limits = limits;
+  constructor(verdict: JsonVerdict) {
+    this.#verdict = verdict;
   }
 
   push(value: unknown, depth: number): void {
@@ -59,18 +58,15 @@ class Walk {
   }
 
   #visit(value: unknown, depth: number): void {
-    this.#count += 1;
-    this.#checkCount(this.#count);
+    this.#verdict.value();
     if (typeof value === "string") {
-      this.#checkText(value);
+      this.#verdict.text(value);
     } else if (typeof value === "number") {
       if (!Number.isFinite(value)) {
         throw new NodeFailure("OUTPUT_INVALID", `The output holds ${value}, which JSON cannot say.`);
       }
     } else if (typeof value === "object" && value !== null) {
-      if (depth > this.#limits.depthMax) {
-        throw tooLarge("depthMax", this.#limits.depthMax, "nested containers");
-      }
+      this.#verdict.depth(depth);
       if (Array.isArray(value)) {
         this.#visitArray(value, depth);
       } else {
@@ -82,7 +78,7 @@ class Walk {
   }
 
   #visitArray(array: readonly unknown[], depth: number): void {
-    this.#checkCount(this.#count + array.length);
+    this.#verdict.announced(array.length);
     for (const item of array) {
       this.push(item, depth + 1);
     }
@@ -94,44 +90,31 @@ class Walk {
       throw new NodeFailure("OUTPUT_INVALID", "The output holds a value that is not JSON.");
     }
     const members = Object.entries(object);
-    if (members.length > this.#limits.keysMax) {
-      throw tooLarge("keysMax", this.#limits.keysMax, "members in one object");
-    }
+    this.#verdict.members(members.length);
     for (const [key, member] of members) {
       // A lambda of JSONata is an object with functions in it, and must not be walked as if it were data.
       if (typeof member === "function") {
         throw unsayable(member);
       }
       if (member !== undefined) {
-        this.#checkText(key);
+        this.#verdict.text(key);
         this.push(member, depth + 1);
       }
     }
   }
-
-  #checkText(text: string): void {
-    // UTF-8 never takes fewer bytes than UTF-16 has units, so this sum can stop the walk early.
-    this.#bytes += text.length;
-    if (this.#bytes > this.#limits.bytesMax) {
-      throw tooLarge("bytesMax", this.#limits.bytesMax, "bytes");
-    }
-    if (text.includes("\u0000")) {
-      throw new NodeFailure("OUTPUT_INVALID", "The output holds a text with a NUL character, which cannot be kept.");
-    }
-    if (!text.isWellFormed()) {
-      throw new NodeFailure("OUTPUT_INVALID", "The output holds a text with half a surrogate pair.");
-    }
-  }
-
-  #checkCount(count: number): void {
-    if (count > this.#limits.valuesMax) {
-      throw tooLarge("valuesMax", this.#limits.valuesMax, "values");
-    }
-  }
 }
 
-function tooLarge(limit: keyof JsonLimits, max: number, unit: string): NodeFailure {
-  return new NodeFailure("OUTPUT_TOO_LARGE", `The output has more than ${max} ${unit} (limit output.${limit}).`);
+const units: Readonly<Record<keyof JsonLimits, string>> = {
+  bytesMax: "bytes",
+  valuesMax: "values",
+  keysMax: "members in one object",
+  depthMax: "nested containers",
+};
+
+function refuseOutput(fault: JsonFault): never {
+  if ("problem" in fault) throw new NodeFailure("OUTPUT_INVALID", `The output ${fault.problem}.`);
+  const { limit, max } = fault;
+  throw new NodeFailure("OUTPUT_TOO_LARGE", `The output has more than ${max} ${units[limit]} (limit output.${limit}).`);
 }
 
 function unsayable(value: unknown): NodeFailure {

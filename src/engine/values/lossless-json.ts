@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { numberProblem } from "../../domain/json/json-refusal.ts";
+import { numberProblem } from "../../domain/json/json-problems.ts";
 
 /**
  * Parses JSON and keeps what a double would lose or overflow on: such a number becomes its spelling, as a string. Throws

@@ -1,4 +1,4 @@
-import { integerProblem } from "../../../domain/json/json-refusal.ts";
+import { integerProblem } from "../../../domain/json/json-problems.ts";
 import { nodesOf, type UnknownName } from "./unknown-names.ts";
 
 /**

@@ -2,7 +2,9 @@ import { isUtf8 } from "node:buffer";
 import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
 import { ListValueSchema, StructSchema, ValueSchema } from "@bufbuild/protobuf/wkt";
-import { invalidJson, jsonPath, limitPassed, numberProblem } from "../../../domain/json/json-refusal.ts";
+import { notUtf8Problem, nulProblem } from "../../../domain/json/json-problems.ts";
+import { faultRefused, invalidJson, jsonPath, limitPassed } from "../../../domain/json/json-refusal.ts";
+import { JsonVerdict } from "../../../domain/json/json-verdict.ts";
 import type { JsonLimits } from "../../../domain/limits.ts";
 import { type Span, WireCursor } from "./wire-cursor.ts";
 import { Frame, type JsonKind, type MapField, type Part } from "./wire-frame.ts";
@@ -40,19 +42,26 @@ class WireScanner {
   readonly #frames: Frame[] = [];
   /** Frames that count for `messagesMax`: all but the entries of maps. */
   #messages = 0;
-  /** Values of the JSON value that is being read. */
-  #values = 0;
+  /** Judges the JSON value that is being read; each root has one of its own. */
+  #verdict: JsonVerdict;
+  /** Leads from the innermost frame to what is judged. */
+  #steps: Steps = noSteps;
 
   constructor(bytes: Uint8Array, limits: JsonLimits) {
     this.#cursor = new WireCursor(bytes);
     this.#length = bytes.length;
     this.#limits = limits;
+    this.#verdict = this.#newVerdict();
+  }
+
+  #newVerdict(): JsonVerdict {
+    return new JsonVerdict(this.#limits, (fault) => {
+      throw faultRefused(this.#place(this.#steps), fault);
+    });
   }
 
   scan(desc: DescMessage): void {
-    if (this.#length > this.#limits.bytesMax) {
-      this.#pass("bytesMax", this.#length);
-    }
+    this.#verdict.bytes(this.#length);
     this.#enter(desc, this.#length, noSteps);
     for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
       if (this.#cursor.offset < frame.end) {
@@ -115,10 +124,10 @@ class WireScanner {
       this.#text(frame, steps);
     } else if (scalar === ScalarType.DOUBLE && frame.json !== undefined) {
       const value = this.#cursor.double(frame.end);
-      const isSafe = Math.abs(value) <= Number.MAX_SAFE_INTEGER;
-      const problem = isSafe ? undefined : numberProblem(value, String(value));
-      if (problem !== undefined) {
-        throw invalidJson(this.#place(steps), problem);
+      // A number is spelt for its refusal, so most are not handed on.
+      if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) {
+        this.#steps = steps;
+        this.#verdict.number(value);
       }
     } else {
       this.#cursor.skip(wireType, frame.end);
@@ -147,13 +156,10 @@ class WireScanner {
   #addKey(entry: Frame, map: MapField, key: string): void {
     entry.steps = [...entry.steps, key];
     const keys = this.#frames.at(-2)?.keysOf(map) ?? new Set();
-    if (keys.has(key)) {
-      throw invalidJson(this.#place(noSteps), givenTwice);
-    }
+    this.#steps = noSteps;
+    if (keys.has(key)) this.#verdict.nameTwice();
     keys.add(key);
-    if (keys.size > this.#limits.keysMax) {
-      this.#pass("keysMax", keys.size);
-    }
+    this.#verdict.members(keys.size);
   }
 
   #text(frame: Frame, steps: Steps): Span {
@@ -161,10 +167,10 @@ class WireScanner {
     if (!this.#cursor.isPlain(span)) {
       const bytes = this.#cursor.bytesOf(span);
       if (!isUtf8(bytes)) {
-        throw invalidJson(this.#place(steps), "is not UTF-8; encode the text as UTF-8");
+        throw invalidJson(this.#place(steps), notUtf8Problem);
       }
       if (bytes.includes(0)) {
-        throw invalidJson(this.#place(steps), "holds the character NUL (\\u0000), which cannot be kept; leave it out");
+        throw invalidJson(this.#place(steps), nulProblem);
       }
     }
     return span;
@@ -191,16 +197,11 @@ class WireScanner {
     const isRoot = json !== undefined && around?.json === undefined;
     const depth = (isRoot ? 0 : (around?.depth ?? 0)) + (json === "struct" || json === "list" ? 1 : 0);
     this.#push(new Frame({ shape: message, end, json, depth, steps }));
-    if (isRoot) {
-      this.#values = 0;
-    }
+    this.#steps = noSteps;
+    if (isRoot) this.#verdict = this.#newVerdict();
     // A container is the value that holds it, unless it stands alone.
-    if ((isRoot || json === "value") && ++this.#values > this.#limits.valuesMax) {
-      this.#pass("valuesMax", this.#values);
-    }
-    if (depth > this.#limits.depthMax) {
-      this.#pass("depthMax", depth);
-    }
+    if (isRoot || json === "value") this.#verdict.value();
+    this.#verdict.depth(depth);
   }
 
   #leave(frame: Frame): void {
@@ -234,7 +235,8 @@ class WireScanner {
 
   #giveOnce(frame: Frame, part: Part, steps: Steps): void {
     if (frame.has(part)) {
-      throw invalidJson(this.#place(steps), givenTwice);
+      this.#steps = steps;
+      this.#verdict.nameTwice();
     }
     frame.give(part);
   }
@@ -245,16 +247,10 @@ class WireScanner {
     }
   }
 
-  #pass(limit: keyof JsonLimits, value: number): never {
-    throw limitPassed(this.#place(noSteps), { limit, max: this.#limits[limit], value });
-  }
-
   #place(steps: Steps): { readonly path: string } {
     return { path: jsonPath("", [...this.#frames.flatMap((frame) => frame.steps), ...steps]) };
   }
 }
-
-const givenTwice = "is given twice in one object; send each name once";
 
 const jsonKinds: ReadonlyMap<string, JsonKind> = new Map([
   [StructSchema.typeName, "struct"],
