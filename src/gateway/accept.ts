@@ -1,15 +1,15 @@
 import { parse } from "content-type";
 import type { RequestHeaders } from "../domain/http/call.ts";
 
-/** Whether the caller takes a body that is packed with gzip. */
+/** Whether the caller takes a body that is compressed with gzip. */
 export function acceptsGzip(headers: RequestHeaders): boolean {
   const encodings = weights(headers, "accept-encoding");
   return (encodings.get("gzip") ?? encodings.get("*") ?? 0) > 0;
 }
 
 /**
- * Whether the caller asks for refusals as RFC 9457 writes them: it names the type, and likes it no less than JSON. A
- * caller that takes both alike is one that tells a reply from a refusal by them.
+ * Whether the caller asks for errors as RFC 9457 writes them: it accepts the type with no lower weight than JSON. A caller
+ * that accepts both alike tells a reply from an error by the type.
  */
 export function acceptsProblem(headers: RequestHeaders): boolean {
   const types = weights(headers, "accept");
@@ -18,8 +18,8 @@ export function acceptsProblem(headers: RequestHeaders): boolean {
 }
 
 /**
- * What the values of an Accept header name, in lower case, and how much each is liked (RFC 9110, 12.4.2). Their order says
- * nothing, so that a library which decides by it, as negotiator does, would answer another question.
+ * The weights that an Accept header gives to its values, which are in lower case here (RFC 9110, section 12.4.2). The order
+ * of the values has no meaning there, but the library `negotiator` goes by it.
  */
 function weights(headers: RequestHeaders, name: string): ReadonlyMap<string, number> {
   const found = new Map<string, number>();

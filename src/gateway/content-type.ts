@@ -2,12 +2,12 @@ import { parse } from "content-type";
 import type { RequestHead } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 
-/** What the head says about a body: JSON, none at all, or nothing that would tell. */
+/** What the headers say about the body: it is JSON, there is none, or they do not say. */
 export type BodyType = "json" | "none" | "untyped";
 
 /**
- * Refuses, on the head alone, a body that is not JSON. Only `application/json` is taken, with no parameter but
- * `charset=utf-8`. A body that is known to be empty needs no type and may have any: `curl -d ''` sends a form's.
+ * Refuses a body that is not JSON by the headers alone. Only `application/json` is taken, with no parameter but
+ * `charset=utf-8`. A body that is known to be empty may have any type or none: `curl -d ''` sends the type of a form.
  */
 export function bodyType({ headers }: RequestHead): BodyType {
   if (headers.get("content-length")?.join() === "0") return "none";

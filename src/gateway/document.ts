@@ -6,15 +6,15 @@ import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import { acceptsGzip } from "./accept.ts";
 import { sendBody } from "./http-reply.ts";
 
-/** What is answered to anybody and never changes while the process runs: one copy in memory for all replies. */
+/** A static file for everybody, such as the API page: all replies share one copy in memory. */
 export type Document = {
   readonly type: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly plain: Representation;
-  readonly packed: Representation;
+  readonly compressed: Representation;
 };
 
-/** The strong validator differs for each encoding, since the bytes do (RFC 9110, 8.8.3.3). */
+/** A strong validator names bytes, so each encoding has one of its own (RFC 9110, section 8.8.3.3). */
 type Representation = { readonly body: Buffer; readonly etag: string };
 
 export function createDocument(
@@ -28,20 +28,20 @@ export function createDocument(
     type,
     headers,
     plain: { body, etag: `"${hash}"` },
-    packed: { body: gzipSync(body, { level: 9 }), etag: `"${hash}-gzip"` },
+    compressed: { body: gzipSync(body, { level: 9 }), etag: `"${hash}-gzip"` },
   };
 }
 
-/** Writes a document, or 304 to a caller that has it. */
+/** Writes a document, or 304 to a caller that has it already. */
 export function writeDocument(exchange: HttpExchange, document: Document, call: Call): void {
-  const isPacked = acceptsGzip(call.headers);
-  const { body, etag } = isPacked ? document.packed : document.plain;
+  const isCompressed = acceptsGzip(call.headers);
+  const { body, etag } = isCompressed ? document.compressed : document.plain;
   const headers = { ...document.headers, etag, "cache-control": "no-cache" };
   if (namesTag(call.headers.get("if-none-match") ?? [], etag)) {
     sendBody(exchange, { status: 304, headers }, Buffer.alloc(0), call);
     return;
   }
   const { type } = document;
-  const encoding = isPacked ? { "content-encoding": "gzip" } : {};
+  const encoding = isCompressed ? { "content-encoding": "gzip" } : {};
   sendBody(exchange, { status: 200, type, headers: { ...headers, ...encoding } }, body, call);
 }

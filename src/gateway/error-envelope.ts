@@ -8,7 +8,7 @@ import { acceptsProblem } from "./accept.ts";
 import type { TextReply } from "./http-reply.ts";
 import type { ErrorBody } from "./reply-table.ts";
 
-/** A refusal as REST tells it. */
+/** The REST reply of a refusal. */
 export function errorReply(error: RequestError, call: Call): TextReply {
   const details = detailsJson(error.details);
   const members = Object.keys(details).length === 0 ? {} : { details };
@@ -26,8 +26,8 @@ export function errorReply(error: RequestError, call: Call): TextReply {
   return { ...reply, headers };
 }
 
-/** What a caller is told of an error. One that is no refusal is reported. */
-export function refusalOf(error: unknown, report: () => void): RequestError {
+/** A refusal as it is; any other error is reported, and becomes SERVER_ERROR. */
+export function restRefusal(error: unknown, report: () => void): RequestError {
   if (error instanceof RequestError) return error;
   report();
   return new RequestError(
@@ -38,8 +38,8 @@ export function refusalOf(error: unknown, report: () => void): RequestError {
 }
 
 /**
- * The documented envelope; for a caller that asks for `application/problem+json` the same as RFC 9457, whose own
- * members say what `status_code`, `http_error_type` and `message` say.
+ * The documented error envelope. A caller that asks for `application/problem+json` gets the same in the form of RFC 9457,
+ * whose own members stand for `status_code`, `http_error_type` and `message`.
  */
 export function envelope(status: number, error: ErrorBody, call: Call): TextReply {
   const { error_code, message, members } = error;
@@ -54,7 +54,7 @@ export function envelope(status: number, error: ErrorBody, call: Call): TextRepl
 
 const problemType = "application/problem+json";
 
-/** As `NOT_FOUND` for 404: the status in the words of the HTTP standard. */
+/** The reason phrase of the HTTP standard, as `NOT_FOUND` for 404. */
 function httpErrorType(status: number): string {
   return statusText(status)
     .toUpperCase()

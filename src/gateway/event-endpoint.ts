@@ -4,9 +4,9 @@ import type { Call, InvokeStream } from "../domain/http/call.ts";
 import type { HttpExchange, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import type { Limits } from "../domain/limits.ts";
 import { noLongerNeeded } from "../domain/no-longer-needed.ts";
-import { errorReply, refusalOf } from "./error-envelope.ts";
+import { errorReply, restRefusal } from "./error-envelope.ts";
 import { EventStream } from "./event-stream.ts";
-import { comment, EventWriter, eventText } from "./event-text.ts";
+import { EventWriter, eventText, heartbeat } from "./event-text.ts";
 import type { HttpBinding } from "./http-binding.ts";
 import { writeReply } from "./http-reply.ts";
 import { takeParameter } from "./query.ts";
@@ -20,10 +20,11 @@ export type EventEndpointOptions = {
 };
 
 /**
- * One method that answers a stream, at one path: its messages are sent as events (text/event-stream).
+ * One method whose reply is a stream, at one path: its messages are sent as Server-Sent Events
+ * (html.spec.whatwg.org/multipage/server-sent-events.html).
  *
- * What is refused before the first message is a reply like any other; later it is a last event of the type `error`. A
- * stream that ends without a message is answered 204, by which a reader that had everything knows not to come back.
+ * A refusal before the first message is an ordinary reply; after it, it is a last event of the type `error`. A stream that
+ * ends without a message is answered 204, which tells an EventSource not to reconnect.
  */
 export class EventEndpoint {
   readonly #binding: HttpBinding;
@@ -31,7 +32,7 @@ export class EventEndpoint {
   readonly #transcoder: Transcoder;
   readonly #writer: EventWriter;
 
-  /** Throws where the binding and its messages do not fit together. */
+  /** Throws where the binding does not fit its messages. */
   constructor(binding: HttpBinding, options: EventEndpointOptions) {
     this.#binding = binding;
     this.#options = options;
@@ -49,21 +50,21 @@ export class EventEndpoint {
       serve: (exchange, call) => this.#serve({ query: rest, segments, exchange }, call),
       refuse: (exchange, call, error) => writeReply(exchange, errorReply(error, call), call),
     };
-    return token === undefined ? route : { ...unreferred(route), token };
+    return token === undefined ? route : { ...withoutReferrer(route), token };
   }
 
   async #serve(incoming: Incoming, call: Call): Promise<void> {
     const { exchange } = incoming;
     const stream = new EventStream({ exchange, call, ...this.#options });
     try {
-      for await (const message of this.#pulled(incoming, call, stream)) {
-        await stream.write(message === undefined ? comment : this.#writer.write(message));
+      for await (const message of this.#messages(incoming, call, stream)) {
+        await stream.write(message === undefined ? heartbeat : this.#writer.write(message));
         if (stream.isOver) break;
       }
       if (!stream.isOpen) await writeReply(exchange, { status: 204, headers: {}, body: "" }, call);
     } catch (error) {
       const reply = errorReply(
-        refusalOf(error, () => this.#options.report(error, call)),
+        restRefusal(error, () => this.#options.report(error, call)),
         call,
       );
       if (stream.isOpen) await stream.write(eventText({ type: "error", data: reply.body }));
@@ -73,10 +74,14 @@ export class EventEndpoint {
     }
   }
 
-  /** The messages as they come, and undefined for each silence that is too long. */
-  async *#pulled({ query, segments }: Incoming, call: Call, stream: EventStream): AsyncGenerator<Message | undefined> {
+  /** The messages as they come, and undefined (a heartbeat is due) whenever none has come for a while. */
+  async *#messages(
+    { query, segments }: Incoming,
+    call: Call,
+    stream: EventStream,
+  ): AsyncGenerator<Message | undefined> {
     const request = this.#transcoder.request({ segments, query, body: new Uint8Array() });
-    // Ends the handler where nobody takes more of it though the caller is there: behind the head that HEAD asks for.
+    // A HEAD request takes no events, so its handler is ended although the caller is still there.
     const over = new AbortController();
     const signal = AbortSignal.any([call.signal, over.signal]);
     const { method } = this.#binding;
@@ -98,8 +103,8 @@ export class EventEndpoint {
 
 type Incoming = { readonly query: string; readonly segments: readonly string[]; readonly exchange: HttpExchange };
 
-/** Keeps a browser from naming this URL, which holds a token, to whom it asks next (Referrer-Policy). */
-function unreferred({ serve, refuse, ...route }: Route): Route {
+/** Referrer-Policy: this URL holds a token, and a browser must not send it to other sites. */
+function withoutReferrer({ serve, refuse, ...route }: Route): Route {
   const mark = ({ replyHeaders }: Call) => replyHeaders.set("referrer-policy", "no-referrer");
   return {
     ...route,

@@ -14,7 +14,7 @@ export type EventStreamOptions = {
   readonly clock: Clock;
 };
 
-/** A reply of the type text/event-stream, which begins with its first write and goes no faster than it is read. */
+/** A reply of Server-Sent Events. Its headers go out with the first write; backpressure: it is written as fast as it is read. */
 export class EventStream {
   readonly #options: EventStreamOptions;
   #isOpen = false;
@@ -24,12 +24,12 @@ export class EventStream {
     this.#options = options;
   }
 
-  /** Whether the head is sent, so that the reply cannot become another. */
+  /** Whether the headers are sent, after which no other reply is possible. */
   get isOpen(): boolean {
     return this.#isOpen;
   }
 
-  /** Whether nobody takes anything more: the reader has gone, was cut, or asked for the head alone. */
+  /** Whether nobody reads on: the reader has gone, was cut, or sent a HEAD request. */
   get isOver(): boolean {
     const { exchange, call } = this.#options;
     const { aborted, reason } = call.signal;
@@ -37,13 +37,13 @@ export class EventStream {
     return this.#isCut || isGone || (this.#isOpen && exchange.request.method === "HEAD");
   }
 
-  /** Whether the next message keeps the reader waiting for so long that it must be told that there is a stream. */
+  /** Whether the next message takes so long that a heartbeat is due: proxies close a connection that is silent. */
   async isSilent(next: Promise<unknown>): Promise<boolean> {
     const { eventOpenMs, eventCommentMs } = this.#options.limits;
     return !(await this.#settles(next, this.#isOpen ? eventCommentMs : eventOpenMs));
   }
 
-  /** Settles when the reader can take more. One that takes nothing for too long is cut, which aborts the call. */
+  /** Settles when the reader can take more. A reader that takes nothing for too long is cut, which aborts the call. */
   async write(text: string): Promise<void> {
     const { exchange, call, limits } = this.#options;
     const response: Writable = exchange.response;
@@ -65,14 +65,13 @@ export class EventStream {
   #open(): void {
     if (this.#isOpen) return;
     this.#isOpen = true;
-    // Reverse proxies that would gather a reply before they pass it on know this header. It is never compressed, since
-    // a compressor gathers too.
+    // The header keeps nginx from buffering the reply. For the same reason it is never compressed: a compressor buffers too.
     const headers = { "x-accel-buffering": "no" };
     const { exchange, call } = this.#options;
     setHead(exchange.response, { status: 200, type: "text/event-stream", headers }, call);
   }
 
-  /** Whether a promise is settled within a time. Rejects as it does. */
+  /** Whether a promise settles in time. Rejects when the promise rejects. */
   async #settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
     const over = new AbortController();
     try {

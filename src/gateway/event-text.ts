@@ -10,22 +10,22 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import { event_id, event_type } from "../gen/flowcall/v1/options_pb.ts";
 import { writeJson } from "./json-writer.ts";
 
-/** An event without a meaning: it shows that the stream goes on. */
-export const comment = ":\n\n";
+/** A heartbeat: a comment, which readers of events ignore. */
+export const heartbeat = ":\n\n";
 
-/** How the messages of a type are written as events: id and type come from where the options of its proto say. */
+/** Writes the messages of one type as events. The options of its proto say which fields give the event's id and type. */
 export class EventWriter {
   readonly #schema: DescMessage;
   readonly #id: DescField | undefined;
   readonly #type: DescOneof | undefined;
 
-  /** Throws where what is to be the id is not a text. */
+  /** Throws where the field for the id is not a string. */
   constructor(schema: DescMessage) {
     this.#schema = schema;
     this.#id = schema.fields.find((field) => getOption(field, event_id));
     this.#type = schema.oneofs.find((oneof) => getOption(oneof, event_type));
     if (this.#id !== undefined && this.#id.scalar !== ScalarType.STRING) {
-      throw new Error(`${this.#id.toString()} cannot be an event's id, since it is no text`);
+      throw new Error(`${this.#id.toString()} cannot be the id of an event, since it is not a string`);
     }
   }
 
@@ -37,9 +37,10 @@ export class EventWriter {
   }
 }
 
-/** Writes an event (HTML Living Standard, 9.2.6). Each line of the data is a line of its own, and put together again. */
+/** Writes an event (HTML Living Standard, section 9.2.6). Readers join the lines of the data again. */
 export function eventText({ type, id, data }: EventParts): string {
-  if (id !== undefined && /[\0\r\n]/.test(id)) throw new Error("an event's id holds what would end it");
+  if (id !== undefined && /[\0\r\n]/.test(id))
+    throw new Error("the id of an event holds a character that would end it");
   const lines = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`);
   return `${type === undefined ? "" : `event: ${type}\n`}${id === undefined ? "" : `id: ${id}\n`}${lines.join("")}\n`;
 }

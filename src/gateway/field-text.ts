@@ -10,12 +10,12 @@ import { isDateTime } from "../domain/json/day.ts";
 import { type FieldPath, isTimestamp, singularExpected } from "../domain/json/field-path.ts";
 import type { FieldViolation } from "../domain/request-error.ts";
 
-/** A message that texts are set in. */
+/** A message whose fields are set from text. */
 export type TextTarget = { readonly schema: DescMessage; readonly message: Message };
 
 /**
- * Sets a field from the text of a path variable or a query parameter; a list field gets one item more. Answers what is
- * wrong with the text, if anything; the message is unchanged then.
+ * Sets a field from the text of a path variable or a query parameter; a list field gets one more item. Answers what is
+ * wrong with the text, and then leaves the message as it is.
  */
 export function setFromText(target: TextTarget, path: FieldPath, text: string): FieldViolation | undefined {
   if (text.includes("\0")) {
@@ -26,7 +26,7 @@ export function setFromText(target: TextTarget, path: FieldPath, text: string): 
   return isSet ? undefined : { field: path.name, description: singularExpected(path.leaf) };
 }
 
-/** The JSON of a message in which nothing but this field is set. */
+/** The JSON of a message in which only this field is set. */
 function nested({ leaf, fields }: FieldPath, value: JsonValue): JsonValue {
   const innermost = leaf.fieldKind === "list" ? [value] : value;
   return fields.reduceRight<JsonValue>((inner, field) => ({ [field.name]: inner }), innermost);
@@ -41,14 +41,14 @@ function merges(target: TextTarget, json: JsonValue): boolean {
   }
 }
 
-/** The JSON value that a text stands for in this field; undefined where it cannot be one. */
+/** The JSON value that a text means for this field; undefined where it has none. */
 function jsonOfText(field: DescField, text: string): JsonValue | undefined {
   if (field.enum !== undefined) {
     const known = field.enum.values.find((value) => value.name === text || String(value.number) === text);
     return known?.number;
   }
   switch (field.scalar) {
-    case undefined: // A message whose JSON is a string.
+    case undefined: // A message that JSON writes as a string, such as a timestamp.
       return isTimestamp(field) && !isDateTime(text) ? undefined : text;
     case ScalarType.STRING:
     case ScalarType.BYTES:

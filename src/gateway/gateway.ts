@@ -1,13 +1,15 @@
 /*
- * The REST door. What it serves is what the proto files' `google.api.http` options say: nothing here knows a method, a
- * message or a field by its name, and how a reply becomes REST stands in a table that comes from above.
+ * The protocol handler for REST: HTTP and JSON transcoding by the `google.api.http` options of the proto files
+ * (google/api/http.proto).
  *
- * It is the last door: it has a route for every request, if only to say that there is nothing. A request's body is read
- * after its route, key and media type are known, and is judged on its bytes before it is parsed. A method that answers a
- * stream is served as events (`event-endpoint.ts`).
+ * - Nothing here knows a method, a message or a field by its name. How a reply becomes REST stands in a table from above.
+ * - It is the last handler and has a route for each request, if only one that answers 404.
+ * - A body is read after the route, the key and the media type are known, and its bytes are scanned before they are parsed.
+ * - A method that answers a stream is served as Server-Sent Events (`event-endpoint.ts`).
  */
 
-import type { DescService } from "@bufbuild/protobuf";
+import { type DescMessage, type DescService, type Message, ScalarType } from "@bufbuild/protobuf";
+import { reflect } from "@bufbuild/protobuf/reflect";
 import type { Clock } from "../domain/clock.ts";
 import type { Call, Invoke, InvokeStream } from "../domain/http/call.ts";
 import { namesTag } from "../domain/http/entity-tags.ts";
@@ -15,8 +17,7 @@ import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../domai
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { bodyType, typeRefused } from "./content-type.ts";
-import { envelope, errorReply, refusalOf } from "./error-envelope.ts";
-import { etagHeader } from "./etag.ts";
+import { envelope, errorReply, restRefusal } from "./error-envelope.ts";
 import { EventEndpoint } from "./event-endpoint.ts";
 import { type HttpBinding, httpBindings } from "./http-binding.ts";
 import { type HttpReply, writeReply } from "./http-reply.ts";
@@ -32,11 +33,11 @@ export type GatewayOptions = {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly replies: ReplyTable;
-  /** Told of what the caller is not: errors that are no refusals. */
+  /** Called with each error that is a fault of ours, of which the caller learns the request id alone. */
   readonly report: (error: unknown, call: Call) => void;
 };
 
-/** Throws where a proto file asks for what cannot be served, or for two methods on one path. */
+/** Throws where the options of a proto file cannot be served, or put two methods on one path. */
 export function createGateway(options: GatewayOptions): ProtocolHandler {
   const routes = new RouteTrie<Endpoint | EventEndpoint>();
   for (const binding of httpBindings(options.services)) {
@@ -53,11 +54,11 @@ export function createGateway(options: GatewayOptions): ProtocolHandler {
         case "otherMethods": {
           const allow = allowed(found.methods);
           return head.method === "OPTIONS"
-            ? openRoute(() => optionsReply(allow))
-            : nowhere(methodNotAllowed(head, allow));
+            ? publicRoute(() => optionsReply(allow))
+            : refusing(methodNotAllowed(head, allow));
         }
         case "nothing":
-          return nowhere(routeNotFound(head));
+          return refusing(routeNotFound(head));
       }
     },
   };
@@ -65,24 +66,24 @@ export function createGateway(options: GatewayOptions): ProtocolHandler {
 
 /** One method at one path. */
 class Endpoint {
-  private readonly binding: HttpBinding;
-  private readonly options: GatewayOptions;
-  private readonly transcoder: Transcoder;
+  readonly #binding: HttpBinding;
+  readonly #options: GatewayOptions;
+  readonly #transcoder: Transcoder;
 
   constructor(binding: HttpBinding, options: GatewayOptions) {
-    this.binding = binding;
-    this.options = options;
-    this.transcoder = new Transcoder(binding, options.limits);
+    this.#binding = binding;
+    this.#options = options;
+    this.#transcoder = new Transcoder(binding, options.limits);
   }
 
   route(head: RequestHead, segments: readonly string[]): Route {
     return {
-      access: this.binding.scope,
+      access: this.#binding.scope,
       protocol: "rest",
       serve: async (exchange, call) => {
-        const reply = await this.reply({ head, segments, exchange }, call).catch((error: unknown) =>
+        const reply = await this.#reply({ head, segments, exchange }, call).catch((error: unknown) =>
           errorReply(
-            refusalOf(error, () => this.options.report(error, call)),
+            restRefusal(error, () => this.#options.report(error, call)),
             call,
           ),
         );
@@ -92,19 +93,19 @@ class Endpoint {
     };
   }
 
-  private async reply(
+  async #reply(
     incoming: { readonly head: RequestHead; readonly segments: readonly string[]; readonly exchange: HttpExchange },
     call: Call,
   ): Promise<HttpReply> {
     const { head, segments, exchange } = incoming;
-    const body = await this.readBody(head, exchange);
-    const request = this.transcoder.request({ segments, query: head.query, body });
-    const message = await this.options.invoke(this.binding.method, request, call);
-    const reply = restReply(message, this.options.replies);
+    const body = await this.#readBody(head, exchange);
+    const request = this.#transcoder.request({ segments, query: head.query, body });
+    const message = await this.#options.invoke(this.#binding.method, request, call);
+    const reply = restReply(message, this.#options.replies);
     if (reply.body.kind === "error") {
       return { ...envelope(reply.status, reply.body.error, call), headers: reply.headers ?? {} };
     }
-    const { method, responseField } = this.binding;
+    const { method, responseField } = this.#binding;
     const written =
       responseField === undefined
         ? writeJson(method.output, reply.body.message)
@@ -117,29 +118,37 @@ class Endpoint {
     return { status: reply.status, type: "application/json", body: written, headers };
   }
 
-  private async readBody(head: RequestHead, exchange: HttpExchange): Promise<Uint8Array> {
-    const { isRead, bytesMax, limitName } = this.transcoder.body;
+  async #readBody(head: RequestHead, exchange: HttpExchange): Promise<Uint8Array> {
+    const { isRead, bytesMax, limitName } = this.#transcoder.body;
     if (!isRead) return new Uint8Array();
     const type = bodyType(head);
     if (type === "none") return new Uint8Array();
     const body = await exchange.readBody(bytesMax, { name: limitName, value: bytesMax });
-    // HTTP/2 may send a body that its head did not tell of.
+    // HTTP/2 may send a body that the headers do not announce.
     if (type === "untyped" && body.length > 0) throw typeRefused("none");
     return body;
   }
+}
+
+/** The `ETag` header of a reply whose message has a string field `etag`, which holds the quotes too. */
+function etagHeader(schema: DescMessage, message: Message): { readonly etag?: string } {
+  const field = schema.fields.find(({ name }) => name === "etag");
+  if (field?.fieldKind !== "scalar" || field.scalar !== ScalarType.STRING) return {};
+  const etag = reflect(schema, message).get(field);
+  return typeof etag === "string" && /^"[\x21\x23-\x7e]*"$/.test(etag) ? { etag } : {};
 }
 
 function isRead({ method }: RequestHead): boolean {
   return method === "GET" || method === "HEAD";
 }
 
-/** A route that says that there is nothing, whoever asks. */
-function nowhere(error: RequestError): Route {
-  return openRoute((call) => errorReply(error, call));
+/** A route that refuses each request alike. */
+function refusing(error: RequestError): Route {
+  return publicRoute((call) => errorReply(error, call));
 }
 
-/** A route that has one answer, whoever asks. */
-function openRoute(reply: (call: Call) => HttpReply): Route {
+/** A route that needs no key and has one reply. */
+function publicRoute(reply: (call: Call) => HttpReply): Route {
   return {
     access: "public",
     protocol: "rest",

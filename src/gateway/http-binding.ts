@@ -5,11 +5,11 @@ import { http } from "../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../gen/google/api/http_pb.ts";
 import { type PathTemplate, parsePathTemplate } from "./path-template.ts";
 
-/** One way to call a method over REST, as an option in its proto file says. */
+/** One way to call a method over REST, by the `google.api.http` option of its proto file. */
 export type HttpBinding = {
   readonly method: DescMethod;
   readonly scope: Scope;
-  /** Whether a watch token in the query may stand in place of a key. */
+  /** Whether a watch token in the query may replace the API key. */
   readonly takesWatchToken: boolean;
   /** As `POST`. */
   readonly verb: string;
@@ -20,10 +20,7 @@ export type HttpBinding = {
   readonly responseField?: DescField;
 };
 
-/**
- * The bindings of all methods that have any. Throws for what the gateway cannot serve: these are faults of the proto
- * files, found when the process starts.
- */
+/** The bindings of all methods that have any. Throws for a fault of the proto files, which a start of the process finds. */
 export function httpBindings(services: readonly DescService[]): readonly HttpBinding[] {
   return services
     .flatMap((service) => service.methods)
@@ -40,15 +37,15 @@ export function httpBindings(services: readonly DescService[]): readonly HttpBin
 function httpBinding(method: DescMethod, rule: HttpRule): HttpBinding {
   const name = nameOf(method);
   if (method.methodKind !== "unary" && method.methodKind !== "server_streaming") {
-    throw new Error(`${name} takes a stream, which no HTTP request is`);
+    throw new Error(`${name} takes a stream, which REST cannot send`);
   }
   if (!hasOption(method, scope) || getOption(method, scope) === Scope.UNSPECIFIED) {
     throw new Error(`${name} has no scope, so nobody could call it`);
   }
   const { verb, path } = pattern(name, rule);
-  if (verb === "GET" && rule.body !== "") throw new Error(`${name} has a body, which a GET has not`);
+  if (verb === "GET" && rule.body !== "") throw new Error(`${name} has a body, and a GET takes none`);
   if (method.methodKind === "server_streaming" && (verb !== "GET" || rule.responseBody !== "")) {
-    throw new Error(`${name} streams, so its path must be a GET's and each event a whole message`);
+    throw new Error(`${name} answers a stream, so it must be a GET and each event a whole message`);
   }
   const responseField = rule.responseBody === "" ? undefined : fieldByName(method.output, rule.responseBody);
   if (rule.responseBody !== "" && responseField === undefined) {

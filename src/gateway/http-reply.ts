@@ -17,20 +17,20 @@ export type TextReply = HttpReply & { readonly body: string };
 
 const compress = promisify(gzip);
 
-/** A shorter body fits in one packet as it is. */
+/** A shorter body fits in one packet without compression. */
 const gzipBytesMin = 1_024;
 
-/** A shorter reply costs no more than its request. */
+/** A shorter reply holds no more memory than its request did. */
 const heldBytesMin = 16 * 1_024;
 
-/** Writes a reply. Settles when it is handed over; whether it is taken in time is the server's affair. */
+/** Writes a reply. Settles when it is handed over; the server cuts a caller that does not take it in time. */
 export async function writeReply(exchange: HttpExchange, reply: HttpReply, call: Call): Promise<void> {
   const { body: content, headers, ...rest } = reply;
   if (content.length >= heldBytesMin) await call.turn?.();
   const plain = typeof content === "string" ? Buffer.from(content) : content;
-  const isPacked = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
+  const isCompressed = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
   if (plain.length >= heldBytesMin) hold(exchange, plain.length);
-  if (!isPacked) sendBody(exchange, reply, plain, call);
+  if (!isCompressed) sendBody(exchange, reply, plain, call);
   else {
     const head = { ...rest, headers: { ...headers, "content-encoding": "gzip" } };
     sendBody(exchange, head, await compress(plain), call);
@@ -38,8 +38,8 @@ export async function writeReply(exchange: HttpExchange, reply: HttpReply, call:
 }
 
 /**
- * Counts a reply while its caller has not taken it. A read that holds too much is refused, since nothing is lost by it; a
- * call that may have done something is not, and is cut instead.
+ * Counts a reply while its caller has not taken it. Where the caller holds too many, a read is refused, since it can be
+ * repeated; any other call may have had an effect, and its connection is cut instead.
  */
 function hold(exchange: HttpExchange, bytes: number): void {
   try {
@@ -51,7 +51,7 @@ function hold(exchange: HttpExchange, bytes: number): void {
   }
 }
 
-/** Writes a reply whose body is encoded. */
+/** Writes a reply whose body has its final encoding. */
 export function sendBody(
   { request, response }: HttpExchange,
   head: Omit<HttpReply, "body">,
@@ -64,7 +64,7 @@ export function sendBody(
   else response.end(body);
 }
 
-/** Sets everything of a reply's head that does not depend on its body. */
+/** Sets the status and the headers that do not depend on the body. */
 export function setHead(
   response: HttpExchange["response"],
   { status, type, headers }: Omit<HttpReply, "body">,
@@ -72,7 +72,7 @@ export function setHead(
 ): void {
   response.statusCode = status;
   if (type !== undefined) response.setHeader("content-type", type);
-  // A refusal depends on the one, every longer body on the other.
+  // Errors depend on Accept, and longer bodies on Accept-Encoding.
   response.appendHeader("vary", "Accept, Accept-Encoding");
   response.setHeader("cache-control", "no-store");
   response.setHeader("x-content-type-options", "nosniff");

@@ -4,13 +4,13 @@ import { isObject } from "../domain/json/violations.ts";
 import type { JsonText } from "../domain/json-text.ts";
 
 /**
- * Writes a message as JSON text. Values that carry their text (google.protobuf.Value and Struct, in fields of the
- * message itself) go in as that text, neither unfolded nor written again; deeper ones are written as any other. A field
- * that cannot be absent is written though it be empty; what can be is `optional` in its proto.
+ * Writes a message as JSON text. A google.protobuf.Value or Struct in a field of the message itself carries its text,
+ * which is copied: it is not decoded and encoded again. Fields with their default value are written, unless they are
+ * `optional` in the proto and not set.
  */
 export function writeJson(schema: DescMessage, message: Message): string {
   const spliced: string[] = [];
-  // A copy that lacks the spliced fields; protobuf-es offers no way to read or leave out a field by its descriptor.
+  // The copy lacks the spliced fields. The cast: protobuf-es cannot read or omit a field by its descriptor.
   const rest = { ...message } as Message & Record<string, unknown>;
   for (const field of schema.fields) {
     const text = carriedTextOf(field, rest[field.localName]);
@@ -24,9 +24,9 @@ export function writeJson(schema: DescMessage, message: Message): string {
   return `{${spliced.join(",")}${members === "" ? "" : `,${members}`}}`;
 }
 
-/** Writes one field of a message as a JSON text of its own: the field's default, or null, where it is not set. */
+/** Writes one field of a message as a whole JSON text: its default or null where it is not set. */
 export function writeFieldJson(schema: DescMessage, field: DescField, message: Message): string {
-  // protobuf-es offers no way to read a field by its descriptor that leaves a carried text where it is.
+  // The cast: reading the field by its descriptor would lose the text that it carries.
   const { [field.localName]: value } = message as Message & Record<string, unknown>;
   const text = carriedTextOf(field, value);
   if (text !== undefined) return text;

@@ -3,7 +3,7 @@ import { RequestError } from "../domain/request-error.ts";
 /** One parameter of a query, decoded. */
 export type QueryParameter = { readonly name: string; readonly text: string };
 
-/** Splits a query at `&` and the first `=`, and decodes each part once. Throws RequestError for bad percent escapes. */
+/** Splits a query at `&` and the first `=`, and decodes each part once. Throws RequestError for a bad percent-encoding. */
 export function parseQuery(query: string): readonly QueryParameter[] {
   return query
     .split("&")
@@ -16,7 +16,7 @@ export function parseQuery(query: string): readonly QueryParameter[] {
     });
 }
 
-/** Takes one parameter out of a query, as it stands there. Given more than once it is empty, and so no value of its kind. */
+/** Takes one parameter out of a query, not decoded. Its value is empty where it is given more than once: none of them counts. */
 export function takeParameter(query: string, name: string): { readonly value?: string; readonly rest: string } {
   const parts = query.split("&");
   const isIt = (part: string) => part === name || part.startsWith(`${name}=`);
@@ -26,7 +26,7 @@ export function takeParameter(query: string, name: string): { readonly value?: s
   return { value, rest: parts.filter((part) => !isIt(part)).join("&") };
 }
 
-/** Decodes the percent escapes of a text. Throws RequestError where they are not UTF-8 in hexadecimal. */
+/** Decodes percent-encoding. Throws RequestError where it is malformed or not UTF-8. */
 export function decodePercent(text: string): string {
   try {
     return decodeURIComponent(text);
@@ -43,7 +43,7 @@ export function decodePercent(text: string): string {
   }
 }
 
-/** What stands in a query is told to nobody, not even in a refusal: it may hold a token. */
+/** The refusal does not repeat the text: a query may hold a token, and refusals are logged. */
 function decodeForm(text: string): string {
   try {
     return decodeURIComponent(text.replaceAll("+", " "));

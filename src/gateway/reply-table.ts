@@ -1,18 +1,18 @@
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
-/** What REST answers where it is not 200 and the whole message. */
+/** How a reply message looks over REST where it is not the whole body of a 200. */
 export type RestReply = {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body: RestBody;
 };
 
-/** A message of the method's reply type, or an answer that looks like a refusal. */
+/** A message of the method's reply type, or an error envelope for a call that was answered. */
 type RestBody =
   | { readonly kind: "message"; readonly message: Message }
   | { readonly kind: "error"; readonly error: ErrorBody };
 
-/** What an error envelope says; `members` stand beside its own. */
+/** The content of an error envelope; `members` are added to its own. */
 export type ErrorBody = {
   readonly error_code: string;
   readonly message: string;
@@ -21,10 +21,10 @@ export type ErrorBody = {
 
 export type ReplyRule = (message: Message) => RestReply;
 
-/** How a reply message becomes REST, by the message's type name. */
+/** The rules for reply messages that are not plain over REST, by type name. */
 export type ReplyTable = ReadonlyMap<string, ReplyRule>;
 
-/** A message without a rule is a whole body under 200. */
+/** A message without a rule is the whole body of a 200. */
 export function restReply(message: Message, table: ReplyTable): RestReply {
   const rule = table.get(message.$typeName);
   return rule === undefined ? { status: 200, body: { kind: "message", message } } : rule(message);

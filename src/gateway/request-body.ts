@@ -8,18 +8,18 @@ import { valueMessage } from "../domain/json/value-message.ts";
 import { fieldsRefused, isObject } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
 
-/** How the body of a request becomes a part of the request message. */
+/** Makes the request message of a binding from the body, as the `body` of its `google.api.http` option says. */
 export type RequestBody = {
   /** Whether a body is read at all. */
   readonly isRead: boolean;
   readonly bytesMax: number;
-  /** The setting that gives `bytesMax`, as a refusal names it. */
+  /** The name of the limit `bytesMax` in a refusal. */
   readonly limitName: "payload_bytes" | "transport_bytes";
-  /** Makes the request message with what the body says. An empty body says nothing. Throws RequestError. */
+  /** Makes the request message from the body; an empty body gives an empty message. Throws RequestError. */
   message(bytes: Uint8Array): Message;
 };
 
-/** Throws where the binding names a body that the message does not have. */
+/** Throws where the binding names a field that the message does not have. */
 export function requestBody(
   input: DescMessage,
   binding: { readonly body: string; readonly pathFields: readonly string[] },
@@ -52,7 +52,7 @@ function fieldBody(input: DescMessage, field: DescField, limits: Limits): Reques
   switch (field.oneof === undefined && field.fieldKind === "message" ? field.message.typeName : undefined) {
     case "google.protobuf.Struct": {
       const rules: JsonRules = { name: field.name, limits: limits.payload, root: "object" };
-      // Not read as a message: the object keeps its identity, and with it the text it carries.
+      // The object is kept as it was parsed, since it carries its text; reading it as a message would lose that.
       return body(input, { rules, limitName: "payload_bytes" }, (bytes) => init(parseJson(scanJson(bytes, rules))));
     }
     case "google.protobuf.Value": {

@@ -1,12 +1,12 @@
 import type { PathTemplate, TemplateSegment } from "./path-template.ts";
 
-/** What a path leads to. The segments are as they came, the verb taken off. */
+/** The result of a search. The segments are not decoded, and without the custom verb. */
 export type TrieMatch<Route> =
   | { readonly kind: "route"; readonly route: Route; readonly segments: readonly string[] }
   | { readonly kind: "otherMethods"; readonly methods: readonly string[] }
   | { readonly kind: "nothing" };
 
-/** A place in the paths; `routes` holds what ends here, by verb and then by method. */
+/** A node of the trie; `routes` holds the routes that end here, by custom verb and then by method. */
 type Branch<Route> = {
   readonly literals: Map<string, Branch<Route>>;
   one: Branch<Route> | undefined;
@@ -17,16 +17,16 @@ type Branch<Route> = {
 type Leaf<Route> = { readonly route: Route; readonly source: string };
 
 /**
- * Finds the route of a path and method. At each segment a literal goes before `*` and `*` before `**`; where the
- * favoured branch leads to nothing for this method, the next is tried. Compares segments as they came: an encoded
- * literal is another path. A search visits each branch at most once.
+ * A trie of path templates that finds the route of a path and method. At each segment a literal is tried before `*`, and
+ * `*` before `**`; a branch without a route for the method is left for the next (backtracking). Segments are compared
+ * without decoding, so an encoded literal is another path. A search visits each node at most once.
  */
 export class RouteTrie<Route> {
-  private readonly root: Branch<Route> = newBranch();
+  readonly #root: Branch<Route> = newBranch();
 
-  /** Throws where a template of the same shape is there for the method: no request could tell the two apart. */
+  /** Throws where the method has a template of the same shape: both would match the same paths. */
   add(template: PathTemplate, method: string, route: Route): void {
-    const end = template.segments.reduce(grow, this.root);
+    const end = template.segments.reduce(grow, this.#root);
     const methods = end.routes.get(template.verb) ?? new Map<string, Leaf<Route>>();
     const other = methods.get(method);
     if (other !== undefined) {
@@ -40,7 +40,7 @@ export class RouteTrie<Route> {
     if (!path.startsWith("/")) return { kind: "nothing" };
     const methods = new Set<string>();
     for (const { segments, verb } of readings(path.slice(1).split("/"))) {
-      for (const routes of ends(this.root, { segments, verb, index: 0 })) {
+      for (const routes of ends(this.#root, { segments, verb, index: 0 })) {
         const leaf = routes.get(method);
         if (leaf !== undefined) return { kind: "route", route: leaf.route, segments };
         for (const other of routes.keys()) methods.add(other);
@@ -52,7 +52,7 @@ export class RouteTrie<Route> {
 
 type Reading = { readonly segments: readonly string[]; readonly verb: string };
 
-/** A last segment with a colon may end in a verb, or be what it looks like. */
+/** The colon in a last segment may begin a custom verb, or be a plain character. */
 function readings(segments: readonly string[]): readonly Reading[] {
   const plain = { segments, verb: "" };
   const last = segments.at(-1) ?? "";
@@ -61,7 +61,7 @@ function readings(segments: readonly string[]): readonly Reading[] {
   return [{ segments: [...segments.slice(0, -1), last.slice(0, colon)], verb: last.slice(colon + 1) }, plain];
 }
 
-/** Everything that the path can end at, the most literal first. */
+/** The routes of each node that the path can end at, the most literal first. */
 function* ends<Route>(
   branch: Branch<Route>,
   search: Reading & { readonly index: number },

@@ -9,7 +9,7 @@ import type { PathTemplate, TemplateVariable } from "./path-template.ts";
 import { decodePercent, parseQuery, type QueryParameter } from "./query.ts";
 import { type RequestBody, requestBody } from "./request-body.ts";
 
-/** A request as it came: segments and query still encoded. */
+/** The parts of an HTTP request; segments and query are not decoded. */
 export type RequestParts = {
   readonly segments: readonly string[];
   readonly query: string;
@@ -17,32 +17,31 @@ export type RequestParts = {
 };
 
 /**
- * Turns the parts of an HTTP request into a method's request message, as its binding says: each field comes from the
- * path, from the body, from the query or from a header, and from one of them only. Headers are read further in, by the
- * handler chain, for every protocol alike.
+ * Transcodes an HTTP request into a request message, as the binding of its method says: each field comes from the path,
+ * the body, the query or a header, and only from one of them. The handler chain reads the headers, for all protocols.
  */
 export class Transcoder {
   readonly body: RequestBody;
-  private readonly input: DescMessage;
-  private readonly binding: HttpBinding;
-  private readonly variables: readonly Variable[];
-  private readonly known: string;
+  readonly #input: DescMessage;
+  readonly #binding: HttpBinding;
+  readonly #variables: readonly Variable[];
+  readonly #known: string;
 
-  /** Throws where the binding and the message do not fit together. */
+  /** Throws where the binding does not fit the message. */
   constructor(binding: HttpBinding, limits: Limits) {
-    this.binding = binding;
-    this.input = binding.method.input;
-    this.variables = pathVariables(binding.template, this.input);
-    const pathFields = this.variables.map((variable) => variable.path.name);
-    this.body = requestBody(this.input, { body: binding.body, pathFields }, limits);
-    this.known = this.knownParameters();
+    this.#binding = binding;
+    this.#input = binding.method.input;
+    this.#variables = pathVariables(binding.template, this.#input);
+    const pathFields = this.#variables.map((variable) => variable.path.name);
+    this.body = requestBody(this.#input, { body: binding.body, pathFields }, limits);
+    this.#known = this.#knownParameters();
   }
 
-  /** Throws RequestError; with a violation for each bad field, where fields are bad. */
+  /** Throws RequestError, with a violation for each bad field. */
   request(parts: RequestParts): Message {
-    const target = { schema: this.input, message: this.body.message(parts.body) };
+    const target = { schema: this.#input, message: this.body.message(parts.body) };
     const violations: FieldViolation[] = [];
-    for (const violation of this.fill(target, parts)) {
+    for (const violation of this.#fill(target, parts)) {
       violations.push(violation);
       if (violations.length === violationsMax) break;
     }
@@ -50,26 +49,22 @@ export class Transcoder {
     return target.message;
   }
 
-  /** Fills the fields of the path and the query, and yields what is wrong with them. */
-  private *fill(target: TextTarget, { segments, query }: RequestParts): Iterable<FieldViolation> {
-    for (const { path, variable } of this.variables) {
+  /** Fills the fields from the path and the query, and yields a violation for each that is wrong. */
+  *#fill(target: TextTarget, { segments, query }: RequestParts): Iterable<FieldViolation> {
+    for (const { path, variable } of this.#variables) {
       const violation = setFromText(target, path, variableText(variable, segments));
       if (violation !== undefined) yield violation;
     }
     const seen = new Set<string>();
     for (const parameter of parseQuery(query)) {
-      const violation = this.setParameter(target, parameter, seen);
+      const violation = this.#setParameter(target, parameter, seen);
       if (violation !== undefined) yield violation;
     }
   }
 
-  private setParameter(
-    target: TextTarget,
-    { name, text }: QueryParameter,
-    seen: Set<string>,
-  ): FieldViolation | undefined {
-    const path = fieldPath(this.input, name.split("."));
-    const problem = this.parameterProblem(name, path);
+  #setParameter(target: TextTarget, { name, text }: QueryParameter, seen: Set<string>): FieldViolation | undefined {
+    const path = fieldPath(this.#input, name.split("."));
+    const problem = this.#parameterProblem(name, path);
     if (problem !== undefined) return { field: name, description: problem };
     if (path === undefined) return undefined;
     if (path.leaf.fieldKind !== "list" && seen.has(path.name)) {
@@ -79,29 +74,29 @@ export class Transcoder {
     return setFromText(target, path, text);
   }
 
-  /** Why a parameter may not stand in the query of this method. */
-  private parameterProblem(name: string, path: FieldPath | undefined): string | undefined {
+  /** Why this method does not take a parameter in the query; undefined where it does. */
+  #parameterProblem(name: string, path: FieldPath | undefined): string | undefined {
     const header = path?.fields.map(headerOf).find((found) => found !== undefined);
     if (header !== undefined) return `is not read from the query; send the header ${header}`;
-    if (path === undefined) return this.unknownParameter(name);
-    if (this.variables.some((variable) => variable.path.name === path.name)) {
+    if (path === undefined) return this.#unknownParameter(name);
+    if (this.#variables.some((variable) => variable.path.name === path.name)) {
       return "is taken from the path; leave it out of the query";
     }
-    const isInBody = this.binding.body === "*" || path.fields[0]?.name === this.binding.body;
+    const isInBody = this.#binding.body === "*" || path.fields[0]?.name === this.#binding.body;
     return isInBody ? "is read from the body, not from the query" : undefined;
   }
 
-  private unknownParameter(name: string): string {
+  #unknownParameter(name: string): string {
     const first = name.split(".")[0];
-    if (this.binding.body !== "" && first === this.binding.body) return "is read from the body, not from the query";
-    return `is not a query parameter of this method; ${this.known === "" ? "it takes none" : `it takes ${this.known}`}`;
+    if (this.#binding.body !== "" && first === this.#binding.body) return "is read from the body, not from the query";
+    return `is not a query parameter of this method; ${this.#known === "" ? "it takes none" : `it takes ${this.#known}`}`;
   }
 
   /** The fields of the message itself that a query may fill. */
-  private knownParameters(): string {
-    return this.input.fields
+  #knownParameters(): string {
+    return this.#input.fields
       .filter((field) => isTextual(field))
-      .filter((field) => this.parameterProblem(field.name, fieldPath(this.input, [field.name])) === undefined)
+      .filter((field) => this.#parameterProblem(field.name, fieldPath(this.#input, [field.name])) === undefined)
       .map((field) => field.name)
       .join(", ");
   }
@@ -121,8 +116,8 @@ function pathVariables(template: PathTemplate, input: DescMessage): readonly Var
 }
 
 /**
- * The text of a variable, decoded once. Where it spans several segments an encoded slash stays encoded, so that it
- * cannot be taken for one that parts segments (google/api/http.proto).
+ * The text of a variable, decoded once. In a variable of several segments an encoded slash stays encoded, since it would
+ * look like one between segments (google/api/http.proto).
  */
 function variableText(variable: TemplateVariable, segments: readonly string[]): string {
   const end = variable.end === "rest" ? segments.length : variable.end;

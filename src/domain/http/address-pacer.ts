@@ -1,20 +1,20 @@
 import { FairQueue } from "../fair-queue.ts";
 
 /**
- * When what nobody has shown a key for is done: one after the other, a pause apart, the addresses in turn. Whoever asks
- * without an end then takes a small part of the process's time, and waits behind itself.
+ * Paces work for callers without an API key: one piece at a time with a pause in between, and the addresses round-robin. A
+ * flood from one address takes a small share of the process's time and delays only that address.
  */
 export class AddressPacer {
   readonly #waiting = new FairQueue<() => void>();
   readonly #pauseMs: number;
   #isPaused = false;
 
-  /** @param pauseMs how long the process does other things between two of them */
+  /** @param pauseMs the pause between two pieces of work */
   constructor(pauseMs: number) {
     this.#pauseMs = pauseMs;
   }
 
-  /** Settles when it is the address's turn. */
+  /** Settles when the address may go on. */
   async take(address: string): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.push([address], resolve);

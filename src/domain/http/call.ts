@@ -1,58 +1,56 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Principal } from "../principal.ts";
 
-/** How the caller speaks. */
+/** The protocol of a request. */
 export type Protocol = "rest" | "connect" | "grpc" | "grpc-web";
 
-/** One call on its way through the handler chain, the same for every protocol. */
+/** One call in the handler chain, in the same form for each protocol. */
 export type Call = {
   readonly requestId: string;
   readonly protocol: Protocol;
-  /** Absent on the few methods that need no key (gRPC health). */
+  /** Absent for the few methods that need no key, such as gRPC health. */
   readonly principal?: Principal;
   /**
-   * The scheme and authority that the caller called, as `http://127.0.0.1:4180`, from the request itself. Absent where no request
-   * carries the call.
+   * The scheme and authority of the request, as `http://127.0.0.1:4180`. Absent where the call did not come by a request.
    */
   readonly origin?: () => string;
   /** Request headers by lower-case name, each with its values in order; a header given twice has two values. */
   readonly headers: RequestHeaders;
   /**
-   * Aborts when the caller goes away or its deadline passes. With a RequestError as the reason the caller is still there,
-   * and is told it: a server that stops ends its streams so.
+   * Aborts when the caller goes away or its deadline passes. Where the reason is a RequestError the caller is still there and
+   * receives it: a server that stops ends its streams in this way.
    */
   readonly signal: AbortSignal;
-  /** By when the caller wants its answer, on the clock of `performance.now()`; absent where it does not say. */
+  /** The caller's deadline on the clock of `performance.now()`; absent where it set none. */
   readonly deadline?: number;
   /**
-   * Told by the handler once the call does nothing but wait for something to happen: its place among the calls that are
-   * worked on is another's then.
+   * Called by the handler when the call only waits from now on: it frees its place among the calls in flight for another.
    */
   readonly onWait?: () => void;
   /**
-   * Counts bytes that are about to be read for the reply. Throws RequestError where the caller would hold too many of
-   * replies that it has not taken. Absent where no caller holds anything.
+   * Reserves memory for bytes that are about to be read for the reply. Throws RequestError where the caller would hold too
+   * many bytes of replies that it has not taken. Absent where the call did not come by a request.
    */
   readonly reserveReply?: (bytes: number) => void;
   /**
-   * Asked before a large message is parsed or written: settles when it is the turn of the caller's organisation to have
-   * the thread; undefined: it may go on now. Absent where nobody takes turns.
+   * Called before a large message is parsed or written: settles when the fair queue gives the thread to the caller's
+   * organisation; undefined where it may go on at once. Absent where the call did not come by a request.
    */
   readonly turn?: () => Promise<void> | undefined;
-  /** Filled by the handler; sent with the reply on every protocol. Lower-case names. */
+  /** Headers that the handler adds to the reply, with lower-case names. */
   readonly replyHeaders: Map<string, string>;
 };
 
 export type RequestHeaders = ReadonlyMap<string, readonly string[]>;
 
 /**
- * The handler chain: fills fields from headers, validates, and calls the method's handler. Both doors make the request
- * message and write the reply; everything between is here. Throws RequestError and nothing else.
+ * The handler chain of unary methods: fills fields from headers, validates, and calls the handler. A protocol handler makes
+ * the request message and writes the reply. Throws only RequestError.
  */
 export type Invoke = (method: DescMethod, request: Message, call: Call) => Promise<Message>;
 
 /**
- * The same for a method that answers a stream of messages. The stream throws RequestError and nothing else, and ends
- * without one soon after the caller has gone.
+ * The handler chain of methods that answer a stream. The stream throws only RequestError, and ends without an error soon
+ * after the caller has gone.
  */
 export type InvokeStream = (method: DescMethod, request: Message, call: Call) => AsyncIterable<Message>;

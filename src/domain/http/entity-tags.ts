@@ -1,13 +1,13 @@
-/** One validator of a state (RFC 9110, section 8.8.3). */
+/** An entity tag (RFC 9110, section 8.8.3). */
 export type EntityTag = {
   readonly isWeak: boolean;
-  /** With its quotes. */
+  /** The opaque tag, with its quotes. */
   readonly opaque: string;
 };
 
 /**
- * The tags of an `If-Match` or `If-None-Match`; undefined where the list is malformed. The caller handles a lone `*`.
- * Reads each character once.
+ * The tags of an `If-Match` or `If-None-Match`; undefined where the list is malformed. The caller handles a lone `*`. Takes
+ * time linear in the length.
  *
  *     If-Match   = "*" / #entity-tag
  *     entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE
@@ -32,7 +32,7 @@ export function entityTags(text: string): readonly EntityTag[] | undefined {
   }
 }
 
-/** Whether an `If-None-Match` names a validator, or any, by the weak comparison (RFC 9110, section 13.1.2). */
+/** Whether an `If-None-Match` lists a tag, or is `*`, by weak comparison (RFC 9110, section 13.1.2). */
 export function namesTag(values: readonly string[], etag: string): boolean {
   const text = values.join(",");
   return text.trim() === "*" || (entityTags(text) ?? []).some(({ opaque }) => opaque === etag);

@@ -5,31 +5,31 @@ import type { RequestError } from "../request-error.ts";
 import type { Call, Protocol, RequestHeaders } from "./call.ts";
 
 /**
- * A door turns requests of some protocols into calls of the handler chain.
+ * Turns requests of some protocols into calls of the handler chain.
  *
- * The server asks each door in turn for a route by the head of the request alone, checks key and scope, and only then
- * lets the route read the body: `serve` after a good check, `refuse` after a bad one.
+ * The server asks each protocol handler in turn for a route by the request line and the headers alone, and checks key and
+ * scope. Only then the route may read the body: `serve` after a good check, `refuse` after a bad one.
  */
 export type ProtocolHandler = { match(head: RequestHead): Route | undefined };
 
-/** What is known of a request before its body. */
+/** The request line and the headers: all that is known before the body. */
 export type RequestHead = {
   readonly method: string;
-  /** As it came, without the query. */
+  /** Not decoded, without the query. */
   readonly path: string;
-  /** As it came, without the question mark. */
+  /** Not decoded, without the question mark. */
   readonly query: string;
   readonly headers: RequestHeaders;
 };
 
 export type Route = {
-  /** What a key must allow; `public` where no key is asked for. */
+  /** The scope that a key must have; `public` where no key is needed. */
   readonly access: Scope | "public";
-  /** How the caller speaks; the door that knows the request knows this too. It becomes `Call.protocol`. */
+  /** The protocol of the request, which becomes `Call.protocol`. */
   readonly protocol: Protocol;
-  /** Whether the reply goes on until somebody ends it. A server that stops ends it at once and does not wait for it. */
+  /** Whether the reply is a stream without an end of its own. A server that stops ends it at once. */
   readonly isStream?: boolean;
-  /** What the request's query holds in place of a key, where the route takes a watch token. */
+  /** The watch token in the query, where the route takes one in place of a key. */
   readonly token?: string;
   /** Reads the body, makes the call, writes the reply. Settles when the reply is written, and soon after `call.signal` aborts. */
   serve(exchange: HttpExchange, call: Call): Promise<void>;
@@ -37,30 +37,30 @@ export type Route = {
   refuse(exchange: HttpExchange, call: Call, error: RequestError): Promise<void>;
 };
 
-/** A bound as a refusal tells it. */
+/** A limit with its name in refusals. */
 export type NamedLimit = { readonly name: string; readonly value: number };
 
-/** A request and its reply, over HTTP/1.1 or HTTP/2. */
+/** A request and its response, over HTTP/1.1 or HTTP/2. */
 export type HttpExchange = {
   readonly request: IncomingMessage | Http2ServerRequest;
   readonly response: ServerResponse | Http2ServerResponse;
-  /** Whom the caller counts for where callers without a key share something: its address, or its network's. */
+  /** The client's address, or its network's; limits for callers without a key count by it. */
   readonly address: string;
   /**
-   * The whole body, decompressed by its `content-encoding` (identity, gzip).
-   * Throws RequestError: PAYLOAD_TOO_LARGE as soon as `bytesMax` is passed, which names `limit` or else `transport_bytes`, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE for
-   * an encoding that is not known, INVALID_JSON for one that is broken.
+   * Reads the whole body, decompressed by its `content-encoding` (identity, gzip). Throws RequestError: PAYLOAD_TOO_LARGE as
+   * soon as `bytesMax` is exceeded, which names `limit` or else `transport_bytes`, REQUEST_TIMEOUT, UNSUPPORTED_MEDIA_TYPE for
+   * an unknown encoding, INVALID_JSON for a broken one.
    */
   readBody(bytesMax: number, limit?: NamedLimit): Promise<Uint8Array>;
   /**
-   * Unpacks a part of the body that is packed with gzip for itself. Throws RequestError where more is held than may be,
-   * RangeError as soon as `bytesMax` is passed, Error for what is not gzip.
+   * Decompresses a part of the body that is compressed by gzip on its own. Throws RequestError where the caller would hold too
+   * many bytes, RangeError as soon as `bytesMax` is exceeded, Error for what is not gzip.
    */
   unpack(part: Uint8Array, bytesMax: number): Promise<Uint8Array>;
-  /** Counts bytes of the reply while the caller has not taken them. Throws RequestError where it holds more than it may. */
+  /** Counts bytes of the reply until the caller has taken them. Throws RequestError where it holds too many. */
   holdReply(bytes: number): void;
-  /** Ends the count of bytes that the caller has taken; what is left is counted until the reply is closed. */
+  /** Subtracts bytes that the caller has taken. The rest counts until the reply is closed. */
   giveReply(bytes: number): void;
-  /** Ends the reply where it is, as one that the caller cannot take for whole. */
+  /** Resets the stream or the connection, so that the caller cannot take the reply for a complete one. */
   cut(): void;
 };
