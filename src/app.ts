@@ -18,7 +18,7 @@ import { createGateway } from "./gateway/gateway.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.ts";
 import { heapLimitMib } from "./process/memory-limits.ts";
 import { ReadyFile } from "./process/ready-file.ts";
-import { type Chain, createChain, refusalOf } from "./rpc/chain/handler-chain.ts";
+import { type Chain, callRefusal, createChain } from "./rpc/chain/handler-chain.ts";
 import { createConnectHandler } from "./rpc/connect/connect-handler.ts";
 import { createExecutionService } from "./rpc/executions/execution-service.ts";
 import { createHealthService } from "./rpc/grpc/health-service.ts";
@@ -132,7 +132,7 @@ export class App implements Service {
       clock: systemClock,
       log,
     });
-    const refused = (error: unknown) => Promise.reject(refusalOf(error, isUnavailable));
+    const refused = (error: unknown) => Promise.reject(callRefusal(error, isUnavailable));
     const authenticator = new Authenticator({
       originOf: (key) => this.#keyChecksums.originOf(key),
       find: (hash) => stores.apiKeys.findPrincipal(hash).catch(refused),

@@ -1,8 +1,11 @@
-// The chain that every call of every protocol passes once: fields from headers, validation, the handler, one log line.
-//
-// A door decodes a request message and encodes the reply; nothing about a call is decided there. What a handler throws
-// leaves the chain as a RequestError: a refusal as it is, an unreachable database as DATABASE_UNAVAILABLE, and anything
-// else, logged once with its causes, as SERVER_ERROR with a neutral text.
+/*
+ * The interceptors that each call of each protocol passes once: fields from headers, validation (protovalidate), the handler,
+ * one line of log.
+ *
+ * - A protocol handler decodes the request message and encodes the reply. It decides nothing about the call.
+ * - The chain throws only RequestError: a refusal as it is, DATABASE_UNAVAILABLE where the database cannot be reached, and
+ *   SERVER_ERROR for any other error, which is logged once with its causes.
+ */
 
 import type {
   DescMessage,
@@ -20,7 +23,7 @@ import type { Call, Invoke, InvokeStream } from "../../domain/http/call.ts";
 import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
 import { fieldsFromHeaders, headerHint } from "./header-fields.ts";
 
-/** One handler for each method of a service. One that streams ends, or throws what it likes, when `call.signal` aborts. */
+/** One handler for each method of a service. A stream ends, with or without an error, when `call.signal` aborts. */
 export type ServiceHandlers<S extends DescService> = {
   readonly [P in keyof S["method"]]: (
     request: MessageShape<S["method"][P]["input"]>,
@@ -30,12 +33,12 @@ export type ServiceHandlers<S extends DescService> = {
     : Promise<MessageShape<S["method"][P]["output"]>>;
 };
 
-/** A service with its handlers, as the chain and the Connect door take it. */
+/** A service with its handlers. */
 export type Implementation = { readonly service: DescService; readonly handlers: ReadonlyMap<DescMethod, Handler> };
 
 type Handler = (request: Message, call: Call) => Promise<Message> | AsyncIterable<Message>;
 
-/** The chain, for methods that answer one message and for those that answer a stream. */
+/** The chain for unary methods, and the chain for those that answer a stream. */
 export type Chain = { readonly invoke: Invoke; readonly invokeStream: InvokeStream };
 
 /** Binds handlers to the methods of their service. */
@@ -43,7 +46,7 @@ export function implement<S extends DescService>(service: S, handlers: ServiceHa
   const byName: Readonly<Record<string, unknown>> = handlers;
   const bound = service.methods.flatMap((method): [DescMethod, Handler][] => {
     const handler = byName[method.localName];
-    // The type of `handlers` ties each handler to its method's messages; a map over all methods cannot say so.
+    // The cast: the type of `handlers` ties each handler to the messages of its method, which a map of methods cannot say.
     return typeof handler === "function" ? [[method, handler as Handler]] : [];
   });
   return { service, handlers: new Map(bound) };
@@ -51,9 +54,9 @@ export function implement<S extends DescService>(service: S, handlers: ServiceHa
 
 export type ChainOptions = {
   readonly implementations: readonly Implementation[];
-  /** Told for whom each handler works. */
+  /** Keeps the tenant of each call while its handler runs. */
   readonly callers: Callers;
-  /** Whether an error means that the database cannot be reached. */
+  /** Whether the error means that the database cannot be reached. */
   readonly isUnavailable: (error: unknown) => boolean;
   readonly log: Logger;
 };
@@ -69,7 +72,7 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
     if (result.kind === "invalid") throw violationError(schema, result.violations);
   };
 
-  /** Calls the handler, where the request is good. */
+  /** Validates the request and calls the handler. */
   const begin = (method: DescMethod, request: Message, call: Call): ReturnType<Handler> => {
     const handler = handlers.get(method);
     if (handler === undefined) throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
@@ -84,7 +87,7 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
     log.debug({ rpc: method.name, requestId, ms: performance.now() - started }, "call answered");
 
   const refuse = (error: unknown, method: DescMethod, { requestId }: Call): RequestError => {
-    const refusal = refusalOf(error, isUnavailable);
+    const refusal = callRefusal(error, isUnavailable);
     const level = refusal.reason === "SERVER_ERROR" ? "error" : "debug";
     log[level]({ rpc: method.name, requestId, reason: refusal.reason, err: error }, "call refused");
     return refusal;
@@ -109,7 +112,7 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
         const replies = begin(method, request, call);
         if (!isStream(replies)) throw new Error(`${method.name} does not stream`);
         yield* replies;
-        // Whether the stream ended by itself or by the signal, the signal's word is the last.
+        // A stream that the server ends with a reason may look complete, and must not.
         if (call.signal.reason instanceof RequestError) throw call.signal.reason;
         logAnswered(method, call, started);
       } catch (error) {
@@ -125,18 +128,26 @@ function isStream(reply: ReturnType<Handler>): reply is AsyncIterable<Message> {
   return Symbol.asyncIterator in reply;
 }
 
-/** What a caller is told of an error: a refusal as it is, the database's absence, or that the fault is ours. */
-export function refusalOf(error: unknown, isUnavailable: (error: unknown) => boolean): RequestError {
+/** The refusal for an error: a RequestError as it is, DATABASE_UNAVAILABLE, or SERVER_ERROR. */
+export function callRefusal(error: unknown, isUnavailable: (error: unknown) => boolean): RequestError {
   if (error instanceof RequestError) return error;
   if (isUnavailable(error)) {
-    return new RequestError("DATABASE_UNAVAILABLE", "The database cannot be reached at the moment. Try again.", {
-      retryAfterSeconds: 1,
-      cause: error,
-    });
+    return new RequestError(
+      "DATABASE_UNAVAILABLE",
+      "The database cannot be reached at the moment. Try again in a second.",
+      {
+        retryAfterSeconds: 1,
+        cause: error,
+      },
+    );
   }
-  return new RequestError("SERVER_ERROR", "Something went wrong on our side. Please quote the request id.", {
-    cause: error,
-  });
+  return new RequestError(
+    "SERVER_ERROR",
+    "The server failed to answer. Report the request id: it finds the cause in the server's log.",
+    {
+      cause: error,
+    },
+  );
 }
 
 function violationError(schema: DescMessage, violations: readonly Violation[]): RequestError {

@@ -8,12 +8,12 @@ import { preferenceOf, unquoted } from "./preference.ts";
 import { noneYet } from "./revision-etag.ts";
 
 /**
- * Fills the fields that a request message takes from headers, as the `(flowcall.v1.header)` option of each says.
+ * Fills fields of a request message from headers, as the `(flowcall.v1.header)` option of each field says.
  *
- * A header given twice is refused and never joined; in both of its spellings it counts once where the values are equal.
- * A header that disagrees with the field that a gRPC or Connect caller set is refused. An empty header counts as absent,
- * unless it is quotable: forms and no-code callers send one for each row that nobody filled in. A preference that cannot
- * be met is no error (RFC 7240, section 2): one that is too large is met as far as it can be, others are ignored.
+ * A header that is sent twice is refused and never joined; it may be sent in both spellings with one value. A header that
+ * differs from the field of a gRPC or Connect message is refused. An empty header counts as absent, unless it is quotable:
+ * forms and no-code tools send one for each empty row. A preference that cannot be met is no error (RFC 7240, section 2):
+ * one that is too large is met up to the maximum, and others are ignored.
  */
 export function fieldsFromHeaders(schema: DescMessage, request: Message, headers: RequestHeaders): void {
   for (const from of fieldsOf(schema)) {
@@ -31,7 +31,7 @@ export function fieldsFromHeaders(schema: DescMessage, request: Message, headers
   }
 }
 
-/** How a person is told which header fills a field; undefined where none does. */
+/** Names the header of a field for people; undefined where it has none. */
 export function headerHint(schema: DescMessage, fieldName: string): string | undefined {
   const field = schema.fields.find((candidate) => candidate.name === fieldName);
   if (field === undefined || !hasOption(field, headerOption)) return undefined;
@@ -46,15 +46,15 @@ type FieldValue = string | boolean | number;
 type HeaderField = {
   readonly field: DescField;
   readonly rule: HeaderRule;
-  /** What the header is called in all its spellings. */
+  /** The spellings of the header: with underscores, and with hyphens. */
   readonly names: readonly string[];
-  /** The largest number that the field may hold, where its rules say so. */
+  /** The largest number that the field may hold by its validation rules. */
   readonly max: number;
 };
 
 const fieldsBySchema = new WeakMap<DescMessage, readonly HeaderField[]>();
 
-/** The fields of a message that come from headers. Read once: an option is parsed each time that it is asked for. */
+/** The fields of a message that come from headers. They are cached, since each reading of an option parses it. */
 function fieldsOf(schema: DescMessage): readonly HeaderField[] {
   const known = fieldsBySchema.get(schema);
   if (known !== undefined) return known;
@@ -87,11 +87,11 @@ function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): str
   for (const name of names) {
     const values = headers.get(name);
     if (values === undefined) continue;
-    // A list may come in several lines.
+    // A list may be sent in several lines (RFC 9110, section 5.3).
     if (name === "if-match" && values.length > 1) return values.join(", ");
     if (values.length > 1) throw headerRefused(name, `was sent ${values.length} times; send it once`);
     const [twin] = values;
-    // An empty one is absent, and so says nothing against the other.
+    // An empty header is absent, so it does not contradict the other spelling.
     if (twin === "" && rule.isQuotable !== true) continue;
     if (value !== undefined && twin !== value) {
       throw headerRefused(rule.name, `was sent in two spellings whose values differ; send one of them`);
@@ -100,15 +100,15 @@ function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): str
   }
   const isConditional = rule.name === "if-match";
   if (isConditional && isForNone(headers)) {
-    // Both can hold at no time: what exists matches, or there is nothing yet.
+    // The list can hold both, since only one of them can be true of a resource.
     return value === undefined ? noneYet : `${noneYet}, ${value}`;
   }
   return value === rule.absentValue ? undefined : value;
 }
 
 /**
- * Whether a write may change nothing that exists (RFC 9110, section 13.1.2). One that names states which it may not change
- * is refused, since a change may not be made where one of them is there, and no store asks for that.
+ * `If-None-Match: *` (RFC 9110, section 13.1.2): whether a write may only create. A list of entity tags is refused, since no
+ * store supports a change on condition that the state is none of them.
  */
 function isForNone(headers: RequestHeaders): boolean {
   const text = headers.get("if-none-match")?.join().trim() ?? "";
@@ -125,7 +125,7 @@ function headerRefused(name: string, problem: string): RequestError {
   return new RequestError("VALIDATION_ERROR", `The header ${name} ${problem}.`, { metadata: { header: name } });
 }
 
-/** The whole number that a preference asks for, at most what its field may hold. */
+/** The whole number of a preference, cut to the maximum of its field. */
 function preferredField({ rule, max }: HeaderField, headers: RequestHeaders): FieldValue | undefined {
   const text = preferenceOf(headers.get(rule.name) ?? [], rule.preference ?? "");
   if (text === undefined || !/^\d+$/.test(text)) return undefined;
@@ -154,7 +154,7 @@ function parse(field: DescField, text: string): FieldValue {
     if (!/^-?\d{1,9}$/.test(text)) throw refusal(field, `must be a whole number, not ${quoted(text)}`);
     return Number(text);
   }
-  // Header values reach us byte by byte; people's names in them are UTF-8.
+  // Node decodes header values as latin1, and callers send UTF-8.
   const decoded = new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.from(text, "latin1"));
   if (decoded.includes("\ufffd")) throw refusal(field, "must be UTF-8 text");
   return decoded;

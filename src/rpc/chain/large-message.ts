@@ -1,17 +1,17 @@
 import type { Call } from "../../domain/http/call.ts";
 import { carriedText } from "../../domain/json/json-parse.ts";
 
-/** Writing less than this takes so little time that nobody waits for a turn. */
+/** A shorter text is encoded so quickly that it need not wait in the fair queue. */
 const charsMin = 16 * 1024;
 
-/** Whether a message carries so much JSON text that to write it in protobuf's forms takes a while. */
+/** Whether a message carries so much JSON text that encoding it blocks the thread for a while. */
 export function isLarge(message: object): boolean {
   return carriedChars(message) >= charsMin;
 }
 
 /**
- * Waits for the turn of a reply that is made of these texts, where they are large. Throws RequestError where the caller
- * would hold too much of replies that it has not taken.
+ * Waits in the fair queue before a reply is made of large texts. Throws RequestError where the caller would hold too many
+ * bytes of replies that it has not taken.
  */
 export async function makeRoom(call: Call, texts: readonly (string | undefined)[]): Promise<void> {
   const chars = texts.reduce((sum, text = "") => sum + text.length, 0);
@@ -20,7 +20,7 @@ export async function makeRoom(call: Call, texts: readonly (string | undefined)[
   await call.turn?.();
 }
 
-/** A value that carries its text is not looked into: it would unfold. */
+/** A value that carries its text is not walked, since that would decode it. */
 function carriedChars(value: unknown): number {
   if (typeof value !== "object" || value === null) return 0;
   const text = carriedText(value);

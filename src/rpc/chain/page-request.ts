@@ -9,7 +9,7 @@ export function pageOf({ pageSize = pageSizeDefault, pageToken }: Request): Page
   return { pageSize, ...(pageToken !== undefined && { pageToken }) };
 }
 
-/** What a reply says of the next page, for a spread. */
+/** The token of the next page, to be spread into a reply. */
 export function nextOf({ nextPageToken }: { readonly nextPageToken?: string }) {
   return nextPageToken === undefined ? {} : { nextPageToken };
 }

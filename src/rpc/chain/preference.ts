@@ -1,9 +1,8 @@
 import { parseDictionary } from "structured-headers";
 
 /**
- * The value that the `Prefer` header gives a preference (RFC 7240, section 2): of one that is given twice the first
- * counts, one without a value has the empty text, and one that cannot be read is ignored alone. Takes time linear in the
- * header's length.
+ * The value of a preference in the `Prefer` header (RFC 7240, section 2). Where it is given twice, the first counts; without
+ * a value it is the empty text; a malformed one is ignored, and the others count. Takes time linear in the length.
  */
 export function preferenceOf(values: readonly string[], name: string): string | undefined {
   for (const member of values.flatMap(membersOf)) {
@@ -18,7 +17,7 @@ export function preferenceOf(values: readonly string[], name: string): string | 
   return undefined;
 }
 
-/** The members of a list, cut at the commas that stand outside of quoted strings. */
+/** The members of a list, split at the commas outside of quoted strings. */
 function membersOf(list: string): readonly string[] {
   const members: string[] = [];
   let start = 0;
@@ -37,8 +36,8 @@ function membersOf(list: string): readonly string[] {
 }
 
 /**
- * A value as RFC 9651 writes it in a dictionary, whose keys are in lower case and have no blanks around the equals sign.
- * Integers there have 15 digits; in RFC 7240, as any seconds of HTTP, they have as many as one likes.
+ * A value in the syntax of a dictionary of RFC 9651. An integer has at most 15 digits there, but any number of digits in
+ * RFC 7240.
  */
 function readValue(text: string): string | undefined {
   const [, digits] = /^(\d{16,})[\t ]*(?:;|$)/.exec(text) ?? [];
@@ -51,7 +50,7 @@ function readValue(text: string): string | undefined {
   }
 }
 
-/** What stands inside a quoted string (RFC 9651, section 3.3.3); undefined where the text is none. */
+/** The content of a quoted string (RFC 9651, section 3.3.3); undefined where the text is not quoted. */
 export function unquoted(text: string): string | undefined {
   const [, inside] = /^"((?:[^"\\]|\\["\\])*)"$/.exec(text) ?? [];
   return inside?.replace(/\\(["\\])/g, "$1");

@@ -1,18 +1,18 @@
 import { entityTags } from "../../domain/http/entity-tags.ts";
 import { RequestError } from "../../domain/request-error.ts";
 
-/** How a state is named that callers may make a change from. */
+/** The entity tag of a revision, on which callers may make a change conditional (RFC 9110, section 13.1.1). */
 export function etagOf(revision: number): string {
   return `"${revision}"`;
 }
 
-/** What a caller writes in place of an ETag who makes something only where there is none; `If-None-Match: *` over REST. */
+/** In place of an ETag: the change may only create. Over REST this is `If-None-Match: *`. */
 export const noneYet = "none";
 
 /**
- * The revisions that a caller expects one of, for a spread; none of them where there must be nothing yet. Takes one bare
- * or quoted, or a list as `If-Match` has it (RFC 9110, section 13.1.1): compared strongly, so that a weak one is none.
- * Refuses with ETAG_MISMATCH a text in which etagOf can have made nothing.
+ * The revisions of which a caller expects one, to be spread; an empty list where the change may only create. Takes one tag,
+ * bare or quoted, or a list as in `If-Match` (RFC 9110, section 13.1.1), whose strong comparison ignores weak tags. Refuses
+ * a text without any tag of ours (ETAG_MISMATCH).
  */
 export function expectedOf({ etag }: { readonly etag?: string | undefined }): {
   readonly expectedRevisions?: readonly number[];
@@ -28,7 +28,11 @@ export function expectedOf({ etag }: { readonly etag?: string | undefined }): {
 }
 
 export function staleEtag(etag: string): RequestError {
-  return new RequestError("ETAG_MISMATCH", `It is no longer in the state ${etag}. Read it again and repeat.`, {
-    metadata: { etag },
-  });
+  return new RequestError(
+    "ETAG_MISMATCH",
+    `The resource is no longer in the state ${etag}. Read it again and repeat the change.`,
+    {
+      metadata: { etag },
+    },
+  );
 }

@@ -5,12 +5,12 @@ import { type WorkflowProblem, WorkflowProblemsSchema } from "../../gen/flowcall
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../gen/google/rpc/error_details_pb.ts";
 
 /**
- * Characters of problems that a refusal carries: gRPC sends it in trailers, of which many clients take 8 KiB and no more,
- * encoded. ErrorInfo says how many there are, and ValidateDraft answers them all.
+ * The characters of problems that a refusal carries: gRPC sends it in trailers, and many clients take at most 8 KiB of
+ * those, encoded. ErrorInfo holds the number of problems, and ValidateDraft answers all of them.
  */
 const problemCharsMax = 4096;
 
-/** Writes a refusal as Connect, gRPC and gRPC-Web carry it: code, message and `google.rpc` details (AIP-193). */
+/** The error of a refusal for Connect, gRPC and gRPC-Web: code, message and `google.rpc` details (google.aip.dev/193). */
 export function connectErrorOf(error: RequestError): ConnectError {
   const { metadata = {}, violations = [], problems = [], retryAfterSeconds } = error.details;
   const details = [
@@ -38,7 +38,7 @@ export function connectErrorOf(error: RequestError): ConnectError {
   return new ConnectError(error.message, reasons[error.reason].code, headers, details);
 }
 
-/** The first problems, and one at the least. */
+/** The first problems that fit, and at least one. */
 function fitting(problems: readonly WorkflowProblem[]): WorkflowProblem[] {
   let chars = 0;
   return problems.filter(({ nodeId = "", field, reason, message }, index) => {

@@ -7,19 +7,19 @@ import { RequestError } from "../../domain/request-error.ts";
 /** How messages are written as JSON: with the fields that have their default, as REST writes them. */
 export const jsonOptions = { alwaysEmitImplicit: true } as const;
 
-/** In which of its forms a request speaks Connect, gRPC or gRPC-Web; its reply is in the same. */
+/** The protocol of a request, its codec, and its framing. The reply has the same format. */
 export type RpcFormat = {
   readonly protocol: "connect" | "grpc" | "grpc-web";
   readonly codec: "json" | "proto";
-  /** Whether each message has flags and a length before it. */
+  /** Whether messages are in envelopes of flags and a length. */
   readonly isEnveloped: boolean;
   /** Whether the body is base64, as `application/grpc-web-text` is. */
   readonly isText: boolean;
 };
 
 /**
- * Tells the format of a request for a method. Throws RequestError where there is none, METHOD_NOT_ALLOWED or
- * UNSUPPORTED_MEDIA_TYPE: none of the three protocols is spoken then, and the reply can be in no words but REST's.
+ * The format of a request for a method. Throws METHOD_NOT_ALLOWED or UNSUPPORTED_MEDIA_TYPE where the request speaks none of
+ * the three protocols, so that only REST's form is left for the reply.
  */
 export function rpcFormat(method: DescMethod, head: RequestHead): RpcFormat {
   const isStreaming = method.methodKind !== "unary";
@@ -35,7 +35,7 @@ export function rpcFormat(method: DescMethod, head: RequestHead): RpcFormat {
   return format;
 }
 
-/** What a content-type says; undefined for one of another protocol. */
+/** The format of a content-type; undefined for that of another protocol. */
 export function formatOfType(header: string): RpcFormat | undefined {
   const { type, parameters } = parse(header);
   const { charset = "utf-8", ...others } = parameters;
@@ -54,12 +54,12 @@ export function binaryTypeOf({ protocol, codec, isEnveloped }: RpcFormat): strin
   return `application/${protocol}+${codec}`;
 }
 
-/** The methods that a procedure may be called by, as the header `Allow` lists them. */
+/** The HTTP methods of a procedure, for the header `Allow`. */
 export function allowedMethods(method: DescMethod): string {
   return isReadOnly(method) ? "GET, POST, OPTIONS" : "POST, OPTIONS";
 }
 
-/** Connect's GET form of a call without side effects: the message stands in the query. */
+/** Connect's GET form of a call without side effects, whose message is in the query. */
 function queryFormat({ query }: RequestHead): RpcFormat {
   const encoding = new URLSearchParams(query).get("encoding") ?? "none";
   if (encoding === "json" || encoding === "proto") return connect(encoding);

@@ -7,7 +7,7 @@ import { type NodeViews, nodeViews } from "./node-view.ts";
 
 type Version = Pick<ExecutionSummary, "workflowId" | "version">;
 
-/** The nodes as the version has them that ran: the definition may be none of today's, so little is read from it. */
+/** The nodes of the version that ran. An older release may have stored the definition, so unknown fields are ignored. */
 export async function definitionNodes(
   workflows: WorkflowStore,
   environmentId: string,
@@ -16,7 +16,7 @@ export async function definitionNodes(
   return (await definitionOf(workflows, environmentId, version)).nodes;
 }
 
-/** The fields that a version declares. */
+/** The declared fields of a version. */
 export async function definitionFields(
   ...version: Parameters<typeof definitionOf>
 ): Promise<readonly FieldDeclaration[]> {

@@ -1,8 +1,8 @@
 import { type ExecutionState, statusOf } from "../../domain/execution.ts";
 import type { Call } from "../../domain/http/call.ts";
 
-/** Every reply about an execution says which and how it stands in headers too, since a body may be the workflow's own. */
-export function tellExecution(call: Call, executionId: string, state: ExecutionState): void {
+/** Each reply about an execution names its id and status in headers too, since the body may be the workflow's own response. */
+export function setExecutionHeaders(call: Call, executionId: string, state: ExecutionState): void {
   call.replyHeaders.set("x-execution-id", executionId);
   call.replyHeaders.set("x-execution-status", statusOf(state));
 }

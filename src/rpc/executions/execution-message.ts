@@ -28,14 +28,14 @@ import {
 import type { ListedNodeRuns } from "../../storage/history/execution-reader.ts";
 import { type NodeViews, shownRun } from "./node-view.ts";
 
-/** An execution as ListExecutions gives it. */
+/** An execution in the form of ListExecutions. */
 export function summaryMessage(execution: ExecutionSummary) {
   const { tag, statusCode, endTime, originId } = execution;
   return create(ExecutionSchema, {
     id: execution.id,
     workflowId: execution.workflowId,
     slug: execution.slug,
-    // A draft under test is kept under a number below the versions'.
+    // A draft under test is stored under a negative number.
     workflowVersion: Math.max(0, execution.version),
     linkedAccountId: execution.linkedAccountId,
     configId: execution.configId,
@@ -53,11 +53,11 @@ export function summaryMessage(execution: ExecutionSummary) {
   });
 }
 
-/** An execution as GetExecution gives it. */
+/** An execution in the form of GetExecution. */
 export function detailMessage(execution: ExecutionDetail, listed: ListedNodeRuns | undefined, views: NodeViews) {
   const { payload, response } = execution;
   return Object.assign(summaryMessage(execution), {
-    // The column holds a text whose root was checked to be an object.
+    // The cast: the root of the stored text was checked to be an object.
     payload: parseJson(payload) as JsonObject,
     ...(response !== undefined && { response: valueMessage(response) }),
     ...(listed && { nodeRuns: listed.runs.map((run) => nodeRunMessage(run, views)) }),
@@ -65,7 +65,7 @@ export function detailMessage(execution: ExecutionDetail, listed: ListedNodeRuns
   });
 }
 
-/** The one place where a run of a node becomes a message, and so where what the node hides is left out. */
+/** Makes the message of a node run. No other code does, since the values that the node hides are left out here. */
 export function nodeRunMessage(run: NodeRun, views: NodeViews) {
   const view = views.get(run.node_id);
   const { input, output, port, error } = shownRun(run, view);
@@ -86,12 +86,12 @@ export function nodeRunMessage(run: NodeRun, views: NodeViews) {
   });
 }
 
-/** Whether a visit has not ended. */
+/** Whether a visit of a node has not ended. */
 export function isUnderWay({ state }: Pick<NodeRun, "state">): boolean {
   return state === "RUNNING" || state === "WAITING";
 }
 
-/** The word of ours for a member of one of the enums below; undefined where the field is not set. */
+/** Our word for a member of one of the enums below; undefined where the field is not set. */
 export function wordOf<Word extends string>(
   enums: Readonly<Record<Word, number>>,
   member: number | undefined,
@@ -100,12 +100,12 @@ export function wordOf<Word extends string>(
   return (Object.keys(enums) as Word[]).find((word) => enums[word] === member);
 }
 
-/** A value that is null where there is none. */
+/** The value of a text, or null where there is none. */
 export function valueField(text: JsonText | undefined) {
   return text === undefined ? fromJson(ValueSchema, null) : valueMessage(text);
 }
 
-/** The `error` of a message, for a spread. */
+/** The field `error` of a message, to be spread into it. */
 export function errorField(error: ExecutionError | undefined) {
   if (error === undefined) return {};
   return {

@@ -8,11 +8,14 @@ import {
   type Execution,
   ExecutionSchema,
   type ExecutionService,
+  type GetNodeRunRequest,
   type ListExecutionsRequest,
   ListExecutionsResponseSchema,
+  type ListIterationsRequest,
   ListIterationsResponseSchema,
   RerunExecutionResponseSchema,
   RetryNodeResponseSchema,
+  type StopExecutionRequest,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import { writtenPerByte } from "../../scheduler/run/active-runs.ts";
@@ -25,7 +28,7 @@ import { nextOf, pageOf } from "../chain/page-request.ts";
 import { principalOf, reachOf } from "../chain/principal-of.ts";
 import { definitionNodes, definitionViews } from "./definition-nodes.ts";
 import { callChainLength } from "./event-headers.ts";
-import { tellExecution } from "./execution-headers.ts";
+import { setExecutionHeaders } from "./execution-headers.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import { nodeViews } from "./node-view.ts";
 import { checkReplySize, replyTooLarge } from "./reply-size.ts";
@@ -42,131 +45,144 @@ type Queries = Pick<
   "getExecution" | "getNodeRun" | "listExecutions" | "listIterations" | "stopExecution" | "rerunExecution" | "retryNode"
 >;
 
-/** What is asked about executions, and of them, after they were started. */
-export function executionQueries({ scheduler, reader, workflows, limits }: ExecutionQueriesOptions): Queries {
-  /** @param brief how much may be read of what is recorded; where it is more, it is left out */
-  const answer = async (query: ExecutionQuery, call: Call, brief?: number): Promise<Execution> => {
-    const execution = await reader.get(query);
-    if (execution === undefined) throw executionNotFound(query.executionId);
-    tellExecution(call, execution.id, execution.state);
-    // What has been done is answered all the same.
-    if (brief === undefined) await makeRoom(call, [execution.payload, execution.response]);
-    const advice = "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.";
-    const bytesMax = brief ?? writtenPerByte * limits.recordsBytesMax;
-    const listed = await reader.listNodeRuns(foundIn(query, execution), bytesMax);
-    if (listed === undefined && brief === undefined) throw replyTooLarge(limits.transportBytesMax, advice);
-    const message = detailMessage(execution, listed, await definitionViews(workflows, query.environmentId, execution));
-    checkReplySize(ExecutionSchema, message, {
-      texts: [execution.payload, execution.response ?? "", JSON.stringify(listed?.runs ?? [])],
-      bytesMax: limits.transportBytesMax,
-      advice,
-    });
-    return message;
-  };
-
-  const filterOf = async (request: ListExecutionsRequest, call: Call): Promise<ExecutionFilter> => {
-    const reach = reachOf(call);
-    const { workflow, slug, linkedAccountId, tag, createdSince, createdBefore } = request;
-    const reference = workflow === undefined ? undefined : { workflow, ...(slug !== undefined && { slug }) };
-    const found = reference && (await workflows.findEver(reach, reference));
-    const state = wordOf(states, request.state);
-    const source = wordOf(sources, request.source);
-    const type = wordOf(types, request.type);
-    return {
-      ...reach,
-      ...(linkedAccountId !== undefined && { linkedAccountId }),
-      ...(found !== undefined && { workflowId: found.id }),
-      ...(state !== undefined && { state }),
-      ...(source !== undefined && { source }),
-      ...(type !== undefined && { type }),
-      ...(tag !== undefined && { tag }),
-      ...(createdSince !== undefined && { createdSince: timestampDate(createdSince) }),
-      ...(createdBefore !== undefined && { createdBefore: timestampDate(createdBefore) }),
-    };
-  };
-
+/** The methods about executions that exist: to read, stop, rerun and retry them. */
+export function executionQueries(options: ExecutionQueriesOptions): Queries {
   return {
-    getExecution: async (request, call) => await answer(queryOf(request, call), call),
-
-    listExecutions: async (request, call) => {
-      const filter = await filterOf(request, call);
-      const page = await reader.list(filter, pageOf(request));
-      return create(ListExecutionsResponseSchema, {
-        executions: page.executions.map((execution) => summaryMessage(execution)),
-        ...nextOf(page),
-      });
-    },
-
-    stopExecution: async (request, call) => {
-      const query = queryOf(request, call);
-      const execution = await reader.find(query);
-      if (execution === undefined) throw executionNotFound(request.executionId);
-      if (!(await scheduler.stopExecution({ ...query, executionId: execution.id }))) {
-        throw new RequestError("EXECUTION_ENDED", "The execution has ended already, and cannot be stopped.", {
-          metadata: { execution_id: execution.id },
-        });
-      }
-      return await answer(query, call, limits.transportBytesMax);
-    },
-
+    getExecution: (request, call) => readExecution(options, queryOf(request, call), call),
+    getNodeRun: (request, call) => getNodeRun(options, request, call),
+    listExecutions: (request, call) => listExecutions(options, request, call),
+    listIterations: (request, call) => listIterations(options, request, call),
+    stopExecution: (request, call) => stopExecution(options, request, call),
     rerunExecution: async (request, call) => {
-      const query = queryOf(request, call);
-      const chain = callChainLength(call.headers, limits);
-      const executionId = await scheduler.beginAgain((again) =>
-        again.rerun({ ...query, chain }, request.workflowVersion),
-      );
-      tellExecution(call, executionId, "RUNNING");
+      const origin = { ...queryOf(request, call), chain: callChainLength(call.headers, options.limits) };
+      const executionId = await options.scheduler.beginAgain((again) => again.rerun(origin, request.workflowVersion));
+      setExecutionHeaders(call, executionId, "RUNNING");
       return create(RerunExecutionResponseSchema, { executionId });
     },
-
     retryNode: async (request, call) => {
-      const query = queryOf(request, call);
-      const chain = callChainLength(call.headers, limits);
-      const executionId = await scheduler.beginAgain((again) => again.retry({ ...query, chain }, request.nodeId));
-      tellExecution(call, executionId, "RUNNING");
+      const origin = { ...queryOf(request, call), chain: callChainLength(call.headers, options.limits) };
+      const executionId = await options.scheduler.beginAgain((again) => again.retry(origin, request.nodeId));
+      setExecutionHeaders(call, executionId, "RUNNING");
       return create(RetryNodeResponseSchema, { executionId });
-    },
-
-    listIterations: async (request, call) => {
-      const query = queryOf(request, call);
-      const execution = await reader.find(query);
-      if (execution === undefined) throw executionNotFound(request.executionId);
-      tellExecution(call, execution.id, execution.state);
-      const path = request.nodeId;
-      const group = (await definitionNodes(workflows, query.environmentId, execution)).find(
-        ({ id }) => id === path.split("/").at(-1),
-      );
-      if (group?.kind.case !== "group") throw groupNotFound(request);
-      const page = await reader.listIterations(foundIn(query, execution), path, pageOf(request));
-      const views = nodeViews([group]);
-      const message = create(ListIterationsResponseSchema, {
-        iterations: page.iterations.map((run) => nodeRunMessage(run, views)),
-        ...nextOf(page),
-      });
-      checkReplySize(ListIterationsResponseSchema, message, {
-        texts: [JSON.stringify(page.iterations)],
-        bytesMax: limits.transportBytesMax,
-        advice: "Ask for a smaller page_size.",
-      });
-      return message;
-    },
-
-    getNodeRun: async (request, call) => {
-      const query = queryOf(request, call);
-      const execution = await reader.find(query);
-      if (execution === undefined) throw executionNotFound(request.executionId);
-      tellExecution(call, execution.id, execution.state);
-      const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId);
-      if (run === undefined) throw nodeRunNotFound(request);
-      await makeRoom(call, [run.input, run.output]);
-      return nodeRunMessage(run, await definitionViews(workflows, query.environmentId, execution));
     },
   };
 }
 
+/** @param recordsMax bytes of node runs beyond which they are left out; where it is not given, the call is refused instead */
+async function readExecution(
+  { reader, workflows, limits }: ExecutionQueriesOptions,
+  query: ExecutionQuery,
+  call: Call,
+  recordsMax?: number,
+): Promise<Execution> {
+  const execution = await reader.get(query);
+  if (execution === undefined) throw executionNotFound(query.executionId);
+  setExecutionHeaders(call, execution.id, execution.state);
+  // A call that has stopped the execution is answered even where its caller holds too many replies.
+  if (recordsMax === undefined) await makeRoom(call, [execution.payload, execution.response]);
+  const advice = "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.";
+  const bytesMax = recordsMax ?? writtenPerByte * limits.recordsBytesMax;
+  const listed = await reader.listNodeRuns(foundIn(query, execution), bytesMax);
+  if (listed === undefined && recordsMax === undefined) throw replyTooLarge(limits.transportBytesMax, advice);
+  const message = detailMessage(execution, listed, await definitionViews(workflows, query.environmentId, execution));
+  checkReplySize(ExecutionSchema, message, {
+    texts: [execution.payload, execution.response ?? "", JSON.stringify(listed?.runs ?? [])],
+    bytesMax: limits.transportBytesMax,
+    advice,
+  });
+  return message;
+}
+
+async function getNodeRun({ reader, workflows }: ExecutionQueriesOptions, request: GetNodeRunRequest, call: Call) {
+  const query = queryOf(request, call);
+  const execution = await findExecution(reader, query, call);
+  const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId);
+  if (run === undefined) throw nodeRunNotFound(request);
+  await makeRoom(call, [run.input, run.output]);
+  return nodeRunMessage(run, await definitionViews(workflows, query.environmentId, execution));
+}
+
+async function listExecutions(options: ExecutionQueriesOptions, request: ListExecutionsRequest, call: Call) {
+  const page = await options.reader.list(await filterOf(options, request, call), pageOf(request));
+  return create(ListExecutionsResponseSchema, {
+    executions: page.executions.map((execution) => summaryMessage(execution)),
+    ...nextOf(page),
+  });
+}
+
+async function filterOf(
+  { workflows }: ExecutionQueriesOptions,
+  request: ListExecutionsRequest,
+  call: Call,
+): Promise<ExecutionFilter> {
+  const scope = reachOf(call);
+  const { workflow, slug, linkedAccountId, tag, createdSince, createdBefore } = request;
+  const reference = workflow === undefined ? undefined : { workflow, ...(slug !== undefined && { slug }) };
+  const found = reference && (await workflows.findEver(scope, reference));
+  const state = wordOf(states, request.state);
+  const source = wordOf(sources, request.source);
+  const type = wordOf(types, request.type);
+  return {
+    ...scope,
+    ...(linkedAccountId !== undefined && { linkedAccountId }),
+    ...(found !== undefined && { workflowId: found.id }),
+    ...(state !== undefined && { state }),
+    ...(source !== undefined && { source }),
+    ...(type !== undefined && { type }),
+    ...(tag !== undefined && { tag }),
+    ...(createdSince !== undefined && { createdSince: timestampDate(createdSince) }),
+    ...(createdBefore !== undefined && { createdBefore: timestampDate(createdBefore) }),
+  };
+}
+
+async function listIterations(
+  { reader, workflows, limits }: ExecutionQueriesOptions,
+  request: ListIterationsRequest,
+  call: Call,
+) {
+  const query = queryOf(request, call);
+  const execution = await findExecution(reader, query, call);
+  const path = request.nodeId;
+  const nodes = await definitionNodes(workflows, query.environmentId, execution);
+  const group = nodes.find(({ id }) => id === path.split("/").at(-1));
+  if (group?.kind.case !== "group") throw groupNotFound(request);
+  const page = await reader.listIterations(foundIn(query, execution), path, pageOf(request));
+  const views = nodeViews([group]);
+  const message = create(ListIterationsResponseSchema, {
+    iterations: page.iterations.map((run) => nodeRunMessage(run, views)),
+    ...nextOf(page),
+  });
+  checkReplySize(ListIterationsResponseSchema, message, {
+    texts: [JSON.stringify(page.iterations)],
+    bytesMax: limits.transportBytesMax,
+    advice: "Ask for a smaller page_size.",
+  });
+  return message;
+}
+
+async function stopExecution(options: ExecutionQueriesOptions, request: StopExecutionRequest, call: Call) {
+  const query = queryOf(request, call);
+  const execution = await options.reader.find(query);
+  if (execution === undefined) throw executionNotFound(request.executionId);
+  if (!(await options.scheduler.stopExecution({ ...query, executionId: execution.id }))) {
+    throw new RequestError("EXECUTION_ENDED", "The execution has ended already, and cannot be stopped.", {
+      metadata: { execution_id: execution.id },
+    });
+  }
+  return await readExecution(options, query, call, options.limits.transportBytesMax);
+}
+
+/** The execution of a call, whose id and status the reply's headers name. Refuses with RESOURCE_NOT_FOUND. */
+async function findExecution(reader: ExecutionReader, query: ExecutionQuery, call: Call) {
+  const execution = await reader.find(query);
+  if (execution === undefined) throw executionNotFound(query.executionId);
+  setExecutionHeaders(call, execution.id, execution.state);
+  return execution;
+}
+
 type Request = { readonly executionId: string; readonly linkedAccountId?: string | undefined };
 
-/** Of a watch token all executions but its own are not found. */
+/** The execution that a call asks for. For a watch token all other executions are not found. */
 export function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
   const { executionId: only = executionId } = principalOf(call);
   if (only !== executionId) throw executionNotFound(executionId);

@@ -13,7 +13,7 @@ import type { ExecutionStore } from "../../storage/executions/execution-store.ts
 import { type Implementation, implement } from "../chain/handler-chain.ts";
 import { principalOf, reachOf } from "../chain/principal-of.ts";
 import { eventHeaders } from "./event-headers.ts";
-import { tellExecution } from "./execution-headers.ts";
+import { setExecutionHeaders } from "./execution-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";
 import { type ExecutionQueriesOptions, executionQueries } from "./execution-queries.ts";
 import { type ExecutionWatchOptions, executionWatch } from "./execution-watch.ts";
@@ -22,7 +22,7 @@ import { waitBudget } from "./wait-budget.ts";
 export type ExecutionServiceOptions = ExecutionQueriesOptions &
   ExecutionWatchOptions & { readonly executions: ExecutionStore };
 
-/** The two calls that carry the product, and what is asked about executions beside them. */
+/** ExecuteWorkflow and GetExecutionResponse; the other methods of the service are in `execution-queries.ts` and `execution-watch.ts`. */
 export function createExecutionService(options: ExecutionServiceOptions): Implementation {
   const { scheduler, executions, limits } = options;
   return implement(ExecutionService, {
@@ -49,7 +49,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
         ...(request.configId !== undefined && { configId: request.configId }),
         ...(request.tag !== undefined && { tag: request.tag }),
       });
-      tellExecution(call, started.executionId, started.outcome?.state ?? started.state ?? "RUNNING");
+      setExecutionHeaders(call, started.executionId, started.outcome?.state ?? started.state ?? "RUNNING");
       if (request.wait !== undefined) call.replyHeaders.set("preference-applied", `wait=${request.wait}`);
       if (started.isReplayed === true) call.replyHeaders.set("idempotent-replayed", "true");
       return startedMessage(started, { isWaiting: isSync || request.wait !== undefined });
@@ -58,18 +58,18 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
     getExecutionResponse: async ({ executionId, linkedAccountId, wait = 0 }, call) => {
       const { organizationId } = principalOf(call);
       const query = { ...reachOf(call), organizationId, linkedAccountId, executionId };
-      const hold = (bytes: number) => call.reserveReply?.(bytes);
-      let result = await executions.getResult(query, hold);
+      const reserve = (bytes: number) => call.reserveReply?.(bytes);
+      let result = await executions.getResult(query, reserve);
       if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
         const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });
         call.onWait?.();
         await scheduler.waitForEnd(executionId.toLowerCase(), budget, call.signal);
-        result = await executions.getResult(query, hold);
+        result = await executions.getResult(query, reserve);
       }
       if (result === undefined) {
         throw executionNotFound(executionId);
       }
-      tellExecution(call, executionId, result.state);
+      setExecutionHeaders(call, executionId, result.state);
       return create(ExecutionResultSchema, {
         response: valueField(result.response),
         status: statuses[statusOf(result.state)],
@@ -89,7 +89,7 @@ function startedMessage({ executionId, outcome }: Started, { isWaiting }: { read
       executionId,
       status: ExecutionResult_Status.ERRORED,
       ...errorField(outcome.error),
-      // What the Response node had set by then.
+      // The response that the Response node had set before the failure.
       ...(outcome.response !== undefined && { returnValue: valueField(outcome.response) }),
     });
   }

@@ -20,7 +20,7 @@ import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
 import { principalOf } from "../chain/principal-of.ts";
 import { definitionViews } from "./definition-nodes.ts";
-import { tellExecution } from "./execution-headers.ts";
+import { setExecutionHeaders } from "./execution-headers.ts";
 import { errorField, isUnderWay, nodeRunMessage, states, statuses } from "./execution-message.ts";
 import { foundIn, queryOf } from "./execution-queries.ts";
 import type { NodeViews } from "./node-view.ts";
@@ -35,14 +35,14 @@ export type ExecutionWatchOptions = {
 
 type Watch = Pick<ServiceHandlers<typeof ExecutionService>, "watchExecution" | "createWatchToken">;
 
-/** What happens in an execution, as it is recorded. */
+/** WatchExecution, which streams the events of an execution as they are recorded, and the tokens for it. */
 export function executionWatch(options: ExecutionWatchOptions): Watch {
   const { reader, workflows, watchers, watchTokens, clock } = options;
   return {
     createWatchToken: async (request, call) => {
       const execution = await reader.find(queryOf(request, call));
       if (execution === undefined) throw executionNotFound(request.executionId);
-      tellExecution(call, execution.id, execution.state);
+      setExecutionHeaders(call, execution.id, execution.state);
       const { environmentId, keyId, expireTime: keyEnd } = principalOf(call);
       const asked = clock.now() + (request.ttlSeconds ?? ttlSeconds) * 1_000;
       const expireTime = new Date(Math.min(asked, keyEnd?.getTime() ?? asked));
@@ -55,31 +55,33 @@ export function executionWatch(options: ExecutionWatchOptions): Watch {
       const query = queryOf(request, call);
       const execution = await reader.find(query);
       if (execution === undefined) throw executionNotFound(request.executionId);
-      tellExecution(call, execution.id, execution.state);
+      setExecutionHeaders(call, execution.id, execution.state);
       const views = await definitionViews(workflows, query.environmentId, execution);
       const { lastEventId } = request;
       const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
       const watch = { organizationId: principalOf(call).organizationId, behind, signal: call.signal };
-      for await (const told of watchers.watch(foundIn(query, execution), watch)) {
-        const id = eventId(execution.id, told.cursor);
-        const isResponse = told.kind === "run" && told.run.state === "SUCCESS" && views.get(told.run.path)?.isResponse;
+      for await (const recorded of watchers.watch(foundIn(query, execution), watch)) {
+        const id = eventId(execution.id, recorded.cursor);
+        const isResponse =
+          recorded.kind === "run" && recorded.run.state === "SUCCESS" && views.get(recorded.run.path)?.isResponse;
         const response = isResponse ? await reader.getResponse(foundIn(query, execution)) : undefined;
-        const fact = isResponse && response !== undefined ? { ...told, run: { ...told.run, output: response } } : told;
+        const fact =
+          isResponse && response !== undefined ? { ...recorded, run: { ...recorded.run, output: response } } : recorded;
         yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, views) });
       }
     },
   };
 }
 
-/** How long a token lasts that says nothing. */
+/** The lifetime of a token whose request does not say one. */
 const ttlSeconds = 900;
 
 type Fact = NonNullable<MessageInitShape<typeof ExecutionEventSchema>["fact"]>;
 
-/** A fact, with the response where it is of the node that set it. */
-type ToldFact = Exclude<WatchedFact, { kind: "run" }> | { readonly kind: "run"; readonly run: NodeRun };
+/** A fact, with the response where the node that set it has run. */
+type ShownFact = Exclude<WatchedFact, { kind: "run" }> | { readonly kind: "run"; readonly run: NodeRun };
 
-function factOf(fact: ToldFact, execution: ExecutionSummary, views: NodeViews): Fact {
+function factOf(fact: ShownFact, execution: ExecutionSummary, views: NodeViews): Fact {
   switch (fact.kind) {
     case "accepted":
       return { case: "accepted", value: acceptedMessage(execution) };

@@ -4,18 +4,18 @@ import { redacted, redactPaths } from "../../domain/json/redacted.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 
-/** What is shown of a node's runs. */
+/** How the runs of a node are shown. */
 export type NodeView = {
-  /** Empty where it has none. */
+  /** Empty where the node has none. */
   readonly name: string;
   readonly isHidden: boolean;
-  /** Whether what a run of it gives is the execution's response. */
+  /** Whether the node sets the execution's response. */
   readonly isResponse: boolean;
-  /** The paths in its output that are not shown. */
+  /** The paths in its output that are redacted. */
   readonly encryptedFields: readonly string[];
 };
 
-/** By the node's id. */
+/** The views by node id. */
 export type NodeViews = ReadonlyMap<string, NodeView>;
 
 export function nodeViews(nodes: readonly Node[]): NodeViews {
@@ -27,7 +27,7 @@ export function nodeViews(nodes: readonly Node[]): NodeViews {
   );
 }
 
-/** A run with all that its node hides replaced. Of a node that nothing is known of, all is hidden. */
+/** A run in which all that its node hides is redacted. Runs of an unknown node are hidden as a whole. */
 export function shownRun(run: NodeRun, view: NodeView = unknownNode): NodeRun {
   const { output = run.is_hidden === true && run.state === "SUCCESS" ? nothing : undefined, error } = run;
   return {
@@ -37,7 +37,7 @@ export function shownRun(run: NodeRun, view: NodeView = unknownNode): NodeRun {
   };
 }
 
-/** What stands for an output that is not kept to be seen. The text of JSON's null. */
+/** Stands for a hidden output that is not stored: the text of JSON's null. */
 const nothing = "null" as JsonText;
 
 const unknownNode: NodeView = { name: "", isHidden: true, isResponse: false, encryptedFields: [] };
@@ -48,9 +48,9 @@ function shownError(error: ExecutionError, { isHidden }: NodeView): ExecutionErr
 
 function shownOutput(output: JsonText, { isHidden, encryptedFields }: NodeView): JsonText {
   if (!isHidden && encryptedFields.length === 0) return output;
-  // The text was written from a JSON value.
+  // The cast: the text was written from a JSON value.
   const value = JSON.parse(output) as JsonValue;
   const shown = isHidden ? redacted : redactPaths(value, encryptedFields);
-  // Made of a JSON value, with strings in it that are one.
+  // The cast: the text is JSON, and strings were replaced by strings.
   return JSON.stringify(shown) as JsonText;
 }

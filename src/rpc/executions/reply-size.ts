@@ -1,25 +1,25 @@
 import { type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { RequestError } from "../../domain/request-error.ts";
 
-/** How many bytes protobuf's binary form takes for one of JSON text at the most: eleven for `0,`. */
+/** The worst-case growth from JSON text to a binary `Value`: the two bytes `0,` become 11, which is less than six times. */
 const growthMax = 6;
 
 export type ReplySize = {
-  /** The JSON texts of what is large in the message, or may be. */
+  /** The JSON texts of the parts of the message that may be large. */
   readonly texts: readonly string[];
   readonly bytesMax: number;
-  /** Which calls answer the same in parts, as a sentence. */
+  /** A sentence that names the calls which answer the same in parts. */
   readonly advice: string;
 };
 
-/** Refuses with REPLY_TOO_LARGE, on every protocol alike, a reply that is too large as JSON or in binary. */
+/** Refuses a reply that is too large as JSON or in binary (REPLY_TOO_LARGE), whatever protocol the caller uses. */
 export function checkReplySize<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
   { texts, bytesMax, advice }: ReplySize,
 ): void {
   const textBytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
-  // Writing the message out to measure it is for the few that are large.
+  // Only a message that may be too large is encoded to be measured.
   if (textBytes * growthMax <= bytesMax) return;
   const bytes = Math.max(textBytes, toBinary(schema, message).length);
   if (bytes > bytesMax) {
@@ -29,7 +29,7 @@ export function checkReplySize<Desc extends DescMessage>(
   }
 }
 
-/** A reply that is not even put together, since it would be far too large. */
+/** The refusal of a reply that would be far too large, and so is not assembled. */
 export function replyTooLarge(bytesMax: number, advice: string): RequestError {
   const message = `The reply would have far more bytes than ${bytesMax}, which is the most. ${advice}`;
   return new RequestError("REPLY_TOO_LARGE", message, {

@@ -1,16 +1,16 @@
 import type { Call } from "../../domain/http/call.ts";
 
 /**
- * What is kept of a caller's deadline, within bounds: a fifth. Its clock began before it had a connection, and the answer
- * has its way back.
+ * The share of the caller's deadline that is kept back for the network, within bounds: the deadline began before the
+ * connection did, and the answer has to travel back.
  */
 const marginShare = 1 / 5;
 const marginMsMin = 25;
 const marginMsMax = 1_000;
 
 /**
- * How long a call waits for the end of an execution, in milliseconds: the shortest of the server's limit, what the
- * caller asks for in seconds, and the caller's deadline less a margin in which the answer can reach it.
+ * How long a call waits for the end of an execution, in milliseconds: the shortest of the server's limit, the wait that the
+ * caller asks for in seconds, and the caller's deadline less a margin for the network.
  */
 export function waitBudget(
   { deadline }: Pick<Call, "deadline">,

@@ -13,12 +13,12 @@ import { ReadinessChanges } from "./readiness-changes.ts";
 
 export type HealthOptions = {
   readonly isReady: () => boolean;
-  /** Full names of the services that can be asked about, beside "" for the whole. */
+  /** The full names of the services that can be asked for, beside "" for the whole process. */
   readonly services: readonly string[];
   readonly clock: Clock;
 };
 
-/** gRPC health (grpc.health.v1): SERVING while the process can accept calls. Needs no key, as `/readyz` does not. */
+/** The gRPC health service (grpc.health.v1): SERVING while the process can accept calls. Like `/readyz` it needs no key. */
 export function createHealthService({ isReady, services, clock }: HealthOptions): PublicService {
   const changes = new ReadinessChanges({ isReady, clock });
   const known = new Set(["", ...services]);
@@ -40,7 +40,7 @@ export function createHealthService({ isReady, services, clock }: HealthOptions)
       for (let isOver = false; ; isOver = signal.aborted) {
         const status = statusOf();
         if (status !== last) yield create(HealthCheckResponseSchema, { status });
-        // What ends the watch may be the end of the service, and is said.
+        // The end of the service ends the watch too, and its status is sent before.
         if (isOver) break;
         last = status;
         if (statusOf() === last) await changes.next(signal);

@@ -10,8 +10,8 @@ import {
 import type { PublicService } from "../connect/connect-handler.ts";
 
 /**
- * gRPC reflection (grpc.reflection.v1 and v1alpha): tools such as `buf curl` and grpcurl ask it what is served here.
- * Needs no key, since what it tells is in the repository for everybody.
+ * gRPC server reflection (grpc.reflection.v1 and v1alpha), which tools such as `buf curl` and grpcurl read. It needs no key,
+ * since the protos are public.
  */
 export function createReflectionServices(served: readonly DescService[]): readonly PublicService[] {
   const directory = new Directory([...served, ServerReflection, ServerReflectionAlpha]);
@@ -37,7 +37,7 @@ export function createReflectionServices(served: readonly DescService[]): readon
   ];
 }
 
-/** The two versions differ in their package alone. */
+/** The two versions differ only in their package. */
 type Question = ServerReflectionRequest | ServerReflectionRequestAlpha;
 
 class Directory {
@@ -58,7 +58,7 @@ class Directory {
   answer({ messageRequest }: Question) {
     switch (messageRequest.case) {
       case "listServices":
-        return answerOf("listServicesResponse", {
+        return reflectionAnswer("listServicesResponse", {
           service: this.#services.map(({ typeName }) => ({ name: typeName })),
         });
       case "fileByFilename":
@@ -71,22 +71,22 @@ class Directory {
         return this.#fileAnswer(extension?.file, `extension ${extensionNumber} of ${containingType}`);
       }
       case "allExtensionNumbersOfType":
-        return answerOf("allExtensionNumbersResponse", {
+        return reflectionAnswer("allExtensionNumbersResponse", {
           baseTypeName: messageRequest.value,
           extensionNumber: this.#extensionsOf(messageRequest.value).map(({ number }) => number),
         });
       case undefined:
-        return refusalOf(Code.InvalidArgument, "the request asks nothing");
+        return reflectionError(Code.InvalidArgument, "the request asks nothing");
     }
   }
 
-  /** A file with all that it imports, so that the asker need not ask again. */
+  /** A file with all its imports, so that the client need not ask for them. */
   #fileAnswer(file: DescFile | undefined, asked: string) {
-    if (file === undefined) return refusalOf(Code.NotFound, `${asked} is not known here`);
-    return answerOf("fileDescriptorResponse", { fileDescriptorProto: [...this.#bytesWithImports(file)] });
+    if (file === undefined) return reflectionError(Code.NotFound, `${asked} is not known here`);
+    return reflectionAnswer("fileDescriptorResponse", { fileDescriptorProto: [...this.#bytesWithImports(file)] });
   }
 
-  /** Made once for each file, and shared by all answers. */
+  /** The encoded files, which are cached and shared by all answers. */
   #bytesWithImports(file: DescFile): readonly Uint8Array[] {
     const made = this.#answers.get(file);
     if (made !== undefined) return made;
@@ -126,10 +126,10 @@ class Directory {
   }
 }
 
-function answerOf<C extends string, V>(name: C, value: V) {
+function reflectionAnswer<C extends string, V>(name: C, value: V) {
   return { messageResponse: { case: name, value } };
 }
 
-function refusalOf(code: Code, errorMessage: string) {
-  return answerOf("errorResponse", { errorCode: code, errorMessage });
+function reflectionError(code: Code, errorMessage: string) {
+  return reflectionAnswer("errorResponse", { errorCode: code, errorMessage });
 }

@@ -20,7 +20,7 @@ import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
 import { principalOf, reachOf, turnOf } from "../chain/principal-of.ts";
 import { eventHeaders } from "../executions/event-headers.ts";
-import { tellExecution } from "../executions/execution-headers.ts";
+import { setExecutionHeaders } from "../executions/execution-headers.ts";
 import { errorField, nodeRunMessage, statuses, valueField } from "../executions/execution-message.ts";
 import { nodeViews } from "../executions/node-view.ts";
 import { checkReplySize, replyTooLarge } from "../executions/reply-size.ts";
@@ -78,11 +78,11 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
       };
       const now = clock.now();
       const id = await scheduler.beginAgain((again) => prepareDraftTest(test, { reader, again, limits, now }));
-      tellExecution(call, id, "RUNNING");
+      setExecutionHeaders(call, id, "RUNNING");
       const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
       call.onWait?.();
       const outcome = await scheduler.waitForEnd(id, budget, call.signal);
-      if (outcome !== undefined) tellExecution(call, id, outcome.state);
+      if (outcome !== undefined) setExecutionHeaders(call, id, outcome.state);
       const advice = `The test ran as the execution ${id}: ask GetExecution and GetNodeRun for its parts.`;
       const found = { environmentId, id, isEnded: outcome !== undefined };
       // As JSON in JSON they take up to four times as much.

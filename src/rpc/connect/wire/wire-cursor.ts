@@ -1,12 +1,12 @@
 import { WireType } from "@bufbuild/protobuf/wire";
 import { RequestError } from "../../../domain/request-error.ts";
 
-/** Offsets of a part of the bytes: its first, and the one behind its last. */
+/** A part of the bytes, from `start` up to `end`, which is not included. */
 export type Span = { readonly start: number; readonly end: number };
 
 /**
- * Reads protobuf's wire format (protobuf.dev/programming-guides/encoding) from bytes that nobody vouches for. No read
- * goes beyond the `end` it is given; what is malformed is refused as VALIDATION_ERROR with its offset.
+ * Reads protobuf's wire format (protobuf.dev/programming-guides/encoding) from untrusted bytes. No read goes beyond its
+ * `end`; malformed bytes are refused as VALIDATION_ERROR with their offset.
  */
 export class WireCursor {
   offset = 0;
@@ -18,18 +18,18 @@ export class WireCursor {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Field number times 8 plus the wire type. */
+  /** Reads a tag: the field number times 8 plus the wire type. */
   tag(end: number): number {
     const start = this.offset;
     const tag = this.varint(end);
-    // The decoder takes a tag of more bytes for one that does not fit, whatever its value.
+    // The decoder refuses a tag of more bytes, whatever its value is.
     if (tag < 8 || tag > 0xffffffff || this.offset - start > tagBytesMax) {
       this.refuse("holds a field number that does not exist", start);
     }
     return tag;
   }
 
-  /** Exact up to 2⁵³; 0 only for 0. */
+  /** Reads a varint, exact up to 2⁵³. */
   varint(end: number): number {
     const start = this.offset;
     let value = 0;
@@ -55,7 +55,7 @@ export class WireCursor {
     return this.#view.getFloat64(offset, true);
   }
 
-  /** Passes a length and what has that length. */
+  /** Reads a length, and skips the bytes of that length. */
   span(end: number): Span {
     const spanEnd = this.lengthEnd(end);
     const start = this.offset;
@@ -63,7 +63,7 @@ export class WireCursor {
     return { start, end: spanEnd };
   }
 
-  /** Reads a length; answers the offset where what has that length ends. */
+  /** Reads a length; answers the offset behind the bytes of that length. */
   lengthEnd(end: number): number {
     const start = this.offset;
     const length = this.varint(end);
@@ -73,7 +73,7 @@ export class WireCursor {
     return this.offset + length;
   }
 
-  /** Passes a value whose content does not matter. Groups, which nest, are the caller's. */
+  /** Skips a value. The caller handles groups, since they nest. */
   skip(wireType: WireType, end: number): void {
     switch (wireType) {
       case WireType.Varint:
@@ -93,7 +93,7 @@ export class WireCursor {
     }
   }
 
-  /** Whether the bytes of a span are all from 1 to 127. Asked first, since most texts are, and are short. */
+  /** Whether all bytes of a span are ASCII and not NUL, as in most texts; the full check of UTF-8 costs more. */
   isPlain({ start, end }: Span): boolean {
     for (let at = start; at < end; at += 1) {
       const byte = this.#bytes[at] ?? 0;
@@ -108,7 +108,7 @@ export class WireCursor {
     return this.#bytes.subarray(start, end);
   }
 
-  /** The text of a span that is known to be UTF-8. */
+  /** The text of a span that was checked to be UTF-8. */
   textOf({ start, end }: Span): string {
     return this.#bytes.toString("utf8", start, end);
   }
@@ -131,8 +131,8 @@ export class WireCursor {
   }
 }
 
-/** Seven bits of a byte count, and 64 are the most there are. */
+/** A varint has at most 64 bits, seven in each byte. */
 const varintBytesMax = 10;
 
-/** A tag is a number of 32 bits. */
+/** A tag has at most 32 bits. */
 const tagBytesMax = 5;

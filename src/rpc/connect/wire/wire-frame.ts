@@ -2,34 +2,34 @@ import type { DescField, DescMessage, DescOneof } from "@bufbuild/protobuf";
 
 export type MapField = Extract<DescField, { fieldKind: "map" }>;
 
-/** What a frame holds: the fields of a message, the two of a map's entry, or those of an unknown group. */
+/** The content of a frame: the fields of a message, the two of a map's entry, or those of an unknown group. */
 type Shape = DescMessage | MapField | { readonly kind: "group"; readonly number: number };
 
-/** What may be given once in a frame. */
+/** A part that a frame may have once. */
 export type Part = DescField | DescOneof | "key" | "value";
 
 export type JsonKind = "struct" | "list" | "value";
 
 type FrameOptions = {
   readonly shape: Shape;
-  /** The offset behind the last byte; a group ends by a tag instead, somewhere before. */
+  /** The offset behind the last byte; a group ends before it, by a tag. */
   readonly end: number;
-  /** What kind of JSON value the frame is, or is the entry of. */
+  /** The kind of JSON value that the frame is or belongs to. */
   readonly json: JsonKind | undefined;
-  /** The JSON containers from the value's root to here. */
+  /** The number of JSON containers from the value's root to here. */
   readonly depth: number;
-  /** Leads here from the frame around, as names and indexes; none where JSON has no step. */
+  /** The names and indexes that lead here from the outer frame; empty where JSON has no step. */
   readonly steps: readonly (string | number)[];
 };
 
-/** A message, a map's entry or an unknown group that is not read to its end. */
+/** A message, a map's entry or an unknown group that is being read. */
 export class Frame {
   readonly shape: Shape;
   readonly end: number;
   readonly json: JsonKind | undefined;
   readonly depth: number;
   steps: readonly (string | number)[];
-  // There are as many frames as values in a payload, most with one part; a collection in each would cost more than all else.
+  // A payload has as many frames as values, and most have one part: a collection in each would cost more than all else.
   #first: Part | undefined;
   #others: Part[] | undefined;
   #counts: Map<DescField, number> | undefined;
@@ -60,7 +60,7 @@ export class Frame {
     }
   }
 
-  /** Counts an item of a list; answers its index. */
+  /** Counts an item of a list, and answers its index. */
   nextIndex(list: DescField): number {
     this.#counts ??= new Map();
     const index = this.#counts.get(list) ?? 0;
@@ -68,7 +68,7 @@ export class Frame {
     return index;
   }
 
-  /** The keys of a map so far. */
+  /** The keys of a map that were read so far. */
   keysOf(map: DescField): Set<string> {
     this.#keys ??= new Map();
     const keys = this.#keys.get(map) ?? new Set();

@@ -10,13 +10,13 @@ import { type Span, WireCursor } from "./wire-cursor.ts";
 import { Frame, type JsonKind, type MapField, type Part } from "./wire-frame.ts";
 
 /**
- * Decides on the bytes whether a binary message may be decoded, and gives it the verdict that its JSON form would get:
- * one pass, no recursion.
+ * Scans a binary message before it is decoded, with the verdict that its JSON form would get, in one pass and without
+ * recursion. A message that passes can be decoded.
  *
- * `bytesMax` bounds the whole message; `depthMax` and `valuesMax` hold for each google.protobuf.Struct, ListValue or
- * Value that is not inside another, `keysMax` for each map. What JSON has no form for is refused as JSON's own faults
- * are: a field, a oneof or a map's key given twice, a Value without a kind, a number that JSON and a double do not
- * share, text that is not UTF-8 or holds NUL. Unknown fields are passed over. What passes can be decoded.
+ * `bytesMax` bounds the whole message; `depthMax` and `valuesMax` apply to each google.protobuf.Struct, ListValue or Value
+ * that is not inside another, and `keysMax` to each map. All that has no JSON form is refused: a field, a oneof or a map's
+ * key that is given twice, a Value without a kind, a number that a double cannot hold, text that is not UTF-8 or holds NUL.
+ * Unknown fields are skipped.
  *
  * Throws RequestError: PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, INVALID_JSON with the path; VALIDATION_ERROR with the
  * offset for what is not protobuf.
@@ -25,14 +25,14 @@ export function scanWire(bytes: Uint8Array, desc: DescMessage, limits: JsonLimit
   new WireScanner(bytes, limits).scan(desc);
 }
 
-/** Messages and groups inside one another: as many as protobuf-es decodes. */
+/** The nesting of messages and groups that protobuf-es decodes. */
 const messagesMax = 100;
 
 type Steps = readonly (string | number)[];
 
 const noSteps: Steps = [];
 
-/** A value that is due: of which field, in which wire type, and by which steps a path leads to it. */
+/** The value that is read next: its field, its wire type, and the steps that lead to it. */
 type Slot = { readonly field: DescField; readonly wireType: WireType; readonly steps: Steps };
 
 class WireScanner {
@@ -40,7 +40,7 @@ class WireScanner {
   readonly #length: number;
   readonly #limits: JsonLimits;
   readonly #frames: Frame[] = [];
-  /** Frames that count for `messagesMax`: all but the entries of maps. */
+  /** The frames that count for `messagesMax`: all but the entries of maps. */
   #messages = 0;
   /** Judges the JSON value that is being read; each root has one of its own. */
   #verdict: JsonVerdict;
@@ -72,7 +72,7 @@ class WireScanner {
     }
   }
 
-  /** Reads one tag and what belongs to it. */
+  /** Reads one tag and its value. */
   #record(frame: Frame): void {
     const { shape } = frame;
     const tag = this.#cursor.tag(frame.end);
@@ -92,7 +92,7 @@ class WireScanner {
   }
 
   #field(frame: Frame, field: DescField, wireType: WireType): void {
-    // JSON has no words for the fields of Struct, ListValue and Value.
+    // The fields of Struct, ListValue and Value have no names in JSON.
     const steps = frame.json === undefined ? [field.name] : noSteps;
     if (field.fieldKind === "map") {
       this.#expect(WireType.LengthDelimited, wireType);
@@ -199,7 +199,7 @@ class WireScanner {
     this.#push(new Frame({ shape: message, end, json, depth, steps }));
     this.#steps = noSteps;
     if (isRoot) this.#verdict = this.#newVerdict();
-    // A container is the value that holds it, unless it stands alone.
+    // A container inside a Value is one value together with it.
     if (isRoot || json === "value") this.#verdict.value();
     this.#verdict.depth(depth);
   }
