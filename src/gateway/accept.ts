@@ -9,7 +9,7 @@ export function acceptsGzip(headers: RequestHeaders): boolean {
 
 /**
  * Whether the caller asks for errors as RFC 9457 writes them: it accepts the type with no lower weight than JSON. A caller
- * that accepts both alike tells a reply from an error by the type.
+ * that accepts both alike tells a reply from an error by its type.
  */
 export function acceptsProblem(headers: RequestHeaders): boolean {
   const types = weights(headers, "accept");

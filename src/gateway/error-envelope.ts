@@ -30,11 +30,7 @@ export function errorReply(error: RequestError, call: Call): TextReply {
 export function restRefusal(error: unknown, report: () => void): RequestError {
   if (error instanceof RequestError) return error;
   report();
-  return new RequestError(
-    "SERVER_ERROR",
-    "Something went wrong on our side. Our log names it by the request id of this reply.",
-    { cause: error },
-  );
+  return RequestError.of("SERVER_ERROR", { cause: error });
 }
 
 /**

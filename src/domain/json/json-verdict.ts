@@ -51,7 +51,7 @@ export class JsonVerdict {
     if (problem !== undefined) this.#refuse({ problem });
   }
 
-  /** @param spelling the number as it is told in the refusal */
+  /** @param spelling the number as the refusal shows it */
   number(value: number, spelling = String(value)): void {
     const problem = numberProblem(value, spelling);
     if (problem !== undefined) this.#refuse({ problem });

@@ -1,5 +1,5 @@
-// Run by `buf generate` (buf.gen.yaml): generated code bears no comments that a program could read, and the API page shows
-// them. Writes one table of the comments of this project's own protos, by the name of what they stand at.
+// A plugin of `buf generate` (buf.gen.yaml) that writes a table of the comments in this project's protos, by the full names
+// of their elements. Generated code has no comments that a program could read, and the API page shows them.
 
 import type { DescEnum, DescField, DescMessage, DescMethod, DescOneof, DescService } from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
@@ -7,7 +7,7 @@ import { createEcmaScriptPlugin, getComments, runNodeJs } from "@bufbuild/protop
 
 type Commented = DescMessage | DescEnum | DescService | DescField | DescOneof | DescEnum["values"][number] | DescMethod;
 
-/** A comment's own text: without the space that follows the slashes, and without what is said to a linter. */
+/** The text of a comment, without the space behind the slashes and without instructions for linters. */
 function textOf(desc: Commented): string {
   const lines = (getComments(desc).leading ?? "").split("\n").map((line) => line.replace(/^ /, ""));
   return lines

@@ -8,9 +8,8 @@ import {
 } from "@bufbuild/protobuf/wkt";
 
 /**
- * The protos of services as a FileDescriptorSet, with all that they import, for generators that stumble over options that
- * they do not know, or that would want code for the files that declare them: without any option, and without the imports
- * that were there for options alone.
+ * The protos of services as a FileDescriptorSet with all their imports, for code generators. It has no options and no
+ * imports that only options need: some generators fail at options that they do not know, or generate code for their files.
  */
 export function descriptorSetOf(services: readonly DescService[]): Uint8Array {
   const files = new Map<string, FileDescriptorProto>();
@@ -23,12 +22,12 @@ export function descriptorSetOf(services: readonly DescService[]): Uint8Array {
   return toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: [...files.values()] }));
 }
 
-/** What is imported for its options alone. */
+/** The files that are imported only for their options. */
 function isOfOptions(name: string): boolean {
   return /^(google\/api|buf\/validate)\/|^google\/protobuf\/descriptor\.proto$/.test(name);
 }
 
-/** Parts are made anew only where they had options: the descriptors themselves are everybody's. */
+/** Copies only the parts that have options, since the descriptors are shared and must not change. */
 function withoutOptions(file: FileDescriptorProto): FileDescriptorProto {
   const { name, syntax, dependency, messageType, enumType, service } = file;
   return create(FileDescriptorProtoSchema, {
@@ -57,7 +56,7 @@ function plainEnum(desc: EnumDescriptorProto): EnumDescriptorProto {
   return { ...plain(desc), value: desc.value.map(plain) };
 }
 
-/** Of a map's entry the option says that it is one, which generators need. */
+/** Keeps the option `map_entry` of a map's entry, which generators need. */
 function plain<Part extends object & { readonly options?: unknown }>(part: Part): Part {
   const { options, ...rest } = part;
   const isMapEntry = Reflect.get(Object(options), "mapEntry") === true;

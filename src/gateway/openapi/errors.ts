@@ -3,7 +3,7 @@ import { type Reason, reasons } from "../../domain/reason.ts";
 import type { HttpBinding } from "../http-binding.ts";
 import { reasonsOf } from "./reasons-of.ts";
 
-/** The documented envelope of refusals. */
+/** The JSON Schema of the error envelope. */
 export const errorSchema: JsonObject = {
   type: "object",
   description: "Why a call was refused. With `Accept: application/problem+json` the same as RFC 9457 spells it.",
@@ -42,8 +42,8 @@ const errorContent: JsonObject = {
 };
 
 /**
- * The refusals that a method may answer, by their status: first those that are its own. 405 is left out: whoever calls
- * what is described here does not see it.
+ * The error responses of a method by status; reasons of its own come first. 405 is omitted, since a caller that uses the
+ * described method never gets it.
  */
 export function refusals(binding: HttpBinding): Record<string, JsonObject> {
   const { own, general } = reasonsOf(binding);

@@ -1,11 +1,11 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 
-/** An example of a call over REST: what its parameters and its body are, and what is answered. */
+/** An example of a call over REST: its parameters, its body and its reply. */
 export type Example = {
   readonly parameters?: JsonObject;
   readonly body?: JsonObject;
   readonly reply?: JsonObject;
 };
 
-/** By the method's name. */
+/** The examples by method name. */
 export type Examples = Readonly<Record<string, Example>>;

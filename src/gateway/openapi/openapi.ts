@@ -1,5 +1,5 @@
-// The API page's source: everything in it comes from the proto files, the table of refusals, and the bindings that the
-// gateway serves by; nothing is said twice.
+// Makes the OpenAPI document from the proto files, the table of reasons, and the bindings that the gateway serves, so that
+// none of them can differ from it.
 
 import type { DescField, DescService, JsonObject } from "@bufbuild/protobuf";
 import { getOption, hasOption } from "@bufbuild/protobuf";
@@ -14,12 +14,12 @@ import { described, isRequired, Schemas } from "./schemas.ts";
 export type OpenApiOptions = {
   readonly services: readonly DescService[];
   readonly version: string;
-  /** What is answered beside a whole message under 200, by the method's name. */
+  /** The responses other than the whole message of a 200, by method name. */
   readonly replies: Readonly<Record<string, JsonObject>>;
   readonly examples: Examples;
 };
 
-/** The description of the REST API by OpenAPI 3.1. */
+/** The description of the REST API in OpenAPI 3.1 (spec.openapis.org/oas/v3.1.1). */
 export function createOpenApi({ services, version, replies, examples }: OpenApiOptions): JsonObject {
   const schemas = new Schemas(services.flatMap(({ methods }) => methods.map(({ input }) => input)));
   schemas.all["Error"] = errorSchema;
@@ -36,7 +36,7 @@ export function createOpenApi({ services, version, replies, examples }: OpenApiO
       version,
       summary: "Runs workflows when somebody calls an API.",
       description:
-        "The same methods are served over gRPC (h2c), gRPC-Web and Connect, on the same port, by the names of their services. Every reply bears `x-request-id`; every reply about an execution `x-execution-id` and `x-execution-status`. A header given twice is refused; names with underscores may be written with hyphens.",
+        "The same methods are served over gRPC (h2c), gRPC-Web and Connect, on the same port, by the names of their services. Every reply has the header `x-request-id`, and every reply about an execution `x-execution-id` and `x-execution-status`. A header given twice is refused; names with underscores may be written with hyphens.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
@@ -88,13 +88,13 @@ function operation(
   };
 }
 
-/** As `Linked accounts` for LinkedAccountService. */
+/** The tag of a service, as `Linked accounts` for LinkedAccountService. */
 function headingOf(service: string): string {
   const words = summaryOf(service.replace(/Service$/, "")).replace("Api ", "API ");
   return words.endsWith("y") && !words.endsWith("ey") ? `${words.slice(0, -1)}ies` : `${words}s`;
 }
 
-/** As `Execute workflow` for ExecuteWorkflow. */
+/** The title of a method, as `Execute workflow` for ExecuteWorkflow. */
 function summaryOf(name: string): string {
   return name.replaceAll(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
@@ -122,12 +122,12 @@ function parametersOf(binding: HttpBinding, schemas: Schemas, examples: JsonObje
   });
 }
 
-/** The names of the fields that the path fills. */
+/** The names of the fields that come from the path. */
 function pathFields({ template }: HttpBinding): ReadonlySet<string | undefined> {
   return new Set(template.variables.map(({ fieldPath }) => fieldPath[0]));
 }
 
-/** Where REST takes a field from; undefined for the body. */
+/** The part of an HTTP request that a field comes from; undefined for the body. */
 function placeOf(
   field: DescField,
   inPath: ReadonlySet<string | undefined>,

@@ -3,7 +3,7 @@ import { type Reason, reasons } from "../../domain/reason.ts";
 import { refusals } from "../../gen/flowcall/v1/options_pb.ts";
 import type { HttpBinding } from "../http-binding.ts";
 
-/** What a call may be refused for, whichever method it is of. */
+/** The reasons for which a call of any method may be refused. */
 const ofAnyCall: readonly Reason[] = [
   "VALIDATION_ERROR",
   "MALFORMED_REQUEST",
@@ -22,12 +22,12 @@ const ofAnyCall: readonly Reason[] = [
   "SHUTTING_DOWN",
 ];
 
-/** What is said of a body, before a method sees it. */
+/** The reasons for which a body is refused before the method is called. */
 const ofAnyBody: readonly Reason[] = ["INVALID_JSON", "PAYLOAD_TOO_DEEP", "PAYLOAD_TOO_LARGE"];
 
 const ofWatchTokens: readonly Reason[] = ["INVALID_WATCH_TOKEN", "TOKEN_EXPIRED"];
 
-/** Why a method may refuse a call: for reasons of its own, which its proto declares, and for those of any call like it. */
+/** The reasons of a method: its own, which its proto declares, and those of all calls like it. */
 export type MethodReasons = { readonly own: readonly Reason[]; readonly general: readonly Reason[] };
 
 export function reasonsOf({ method, body, takesWatchToken }: HttpBinding): MethodReasons {

@@ -3,17 +3,17 @@ import { getOption, hasOption, ScalarType } from "@bufbuild/protobuf";
 import { type FieldRules, field as rulesOption } from "../../gen/buf/validate/validate_pb.ts";
 import { comments } from "../../gen/flowcall/comments.ts";
 
-/** The JSON Schemas of messages, as OpenAPI refers to them. Each one that is referred to is added to `all`. */
+/** The JSON Schemas of messages. Each one that is referred to is added to `all`. */
 export class Schemas {
   readonly all: Record<string, JsonObject> = {};
   readonly #given: ReadonlySet<DescMessage>;
 
-  /** Takes the messages that callers send; all that those hold is sent by callers too. */
+  /** @param inputs the messages that callers send, with all messages inside them */
   constructor(inputs: readonly DescMessage[]) {
     this.#given = withParts(inputs);
   }
 
-  /** A message by reference; those that JSON spells in a way of their own as they are spelled. */
+  /** A reference to the schema of a message; the schema itself for one that ProtoJSON writes in a special form. */
   message(desc: DescMessage): JsonObject {
     const known = wellKnown[desc.typeName];
     if (known !== undefined) return known;
@@ -25,7 +25,7 @@ export class Schemas {
     return { $ref: `#/components/schemas/${name}` };
   }
 
-  /** An object of some fields of a message. */
+  /** The schema of an object with some fields of a message. */
   object(desc: DescMessage, fields: readonly DescField[]): JsonObject {
     const isGiven = this.#given.has(desc);
     const required = fields
@@ -39,7 +39,7 @@ export class Schemas {
     };
   }
 
-  /** A field with its comment and what is checked of it. */
+  /** The schema of a field, with its comment and its validation rules. */
   field(field: DescField): JsonObject {
     const schema = this.#type(field);
     const description = described(`${field.parent.typeName}.${field.name}`);
@@ -66,7 +66,7 @@ export class Schemas {
 
   #enum(desc: DescEnum): JsonObject {
     const name = nameOf(desc);
-    // The first one says that nothing is set, and is never sent.
+    // The first value means that nothing is set, and is never sent.
     const values = desc.values.filter(({ number }) => number !== 0);
     const meanings = values.flatMap((value) => {
       const { description } = described(`${desc.typeName}.${value.name}`);
@@ -87,17 +87,17 @@ export function described(name: string): { readonly description?: string } {
   return description === undefined ? {} : { description };
 }
 
-/** Messages, and all that they hold. */
+/** Messages with all messages inside them. */
 function withParts(messages: readonly DescMessage[]): ReadonlySet<DescMessage> {
   const all = new Set(messages);
-  // What is added while the set is gone through is gone through too.
+  // The loop also visits the messages that it adds.
   for (const { fields } of all) for (const { message } of fields) if (message !== undefined) all.add(message);
   return all;
 }
 
 /**
- * Whether each answer has a field, as the writer of answers has it: what can be absent is `optional` in its proto, or one
- * of several (oneof). Messages may be absent, since lists leave out what is large; but a time that is not `optional` is there.
+ * Whether each reply has a field: one that may be absent is `optional` in its proto or in a oneof. Messages may be absent
+ * too, since lists omit large ones, but not a timestamp that is not `optional`.
  */
 function isAlwaysAnswered(field: DescField): boolean {
   if (field.proto.proto3Optional || field.oneof !== undefined) return false;
@@ -108,7 +108,7 @@ export function isRequired(field: DescField): boolean {
   return rulesOf(field)?.required === true;
 }
 
-/** As `ExecutionResult.Status`: without the package, which they share. */
+/** The name of a schema, as `ExecutionResult.Status`: without the package, which all share. */
 function nameOf(desc: DescMessage | DescEnum): string {
   return desc.typeName.slice(desc.file.proto.package.length + 1);
 }
@@ -117,7 +117,7 @@ export function rulesOf(field: DescField): FieldRules | undefined {
   return hasOption(field, rulesOption) ? getOption(field, rulesOption) : undefined;
 }
 
-/** What protovalidate checks, where JSON Schema has a word for it. */
+/** The rules of protovalidate for which JSON Schema has a keyword. */
 export function limitsOf(type: FieldRules["type"] | undefined): JsonObject {
   switch (type?.case) {
     case "string": {
@@ -169,7 +169,7 @@ const scalars: Readonly<Record<ScalarType, JsonObject>> = {
   [ScalarType.FIXED64]: integer64,
 };
 
-/** The messages that ProtoJSON spells in a way of their own. */
+/** The messages that ProtoJSON writes in a special form. */
 const wellKnown: Readonly<Record<string, JsonObject>> = {
   "google.protobuf.Struct": { type: "object", additionalProperties: true },
   "google.protobuf.Value": {},

@@ -131,23 +131,8 @@ function isStream(reply: ReturnType<Handler>): reply is AsyncIterable<Message> {
 /** The refusal for an error: a RequestError as it is, DATABASE_UNAVAILABLE, or SERVER_ERROR. */
 export function callRefusal(error: unknown, isUnavailable: (error: unknown) => boolean): RequestError {
   if (error instanceof RequestError) return error;
-  if (isUnavailable(error)) {
-    return new RequestError(
-      "DATABASE_UNAVAILABLE",
-      "The database cannot be reached at the moment. Try again in a second.",
-      {
-        retryAfterSeconds: 1,
-        cause: error,
-      },
-    );
-  }
-  return new RequestError(
-    "SERVER_ERROR",
-    "The server failed to answer. Report the request id: it finds the cause in the server's log.",
-    {
-      cause: error,
-    },
-  );
+  if (isUnavailable(error)) return RequestError.of("DATABASE_UNAVAILABLE", { retryAfterSeconds: 1, cause: error });
+  return RequestError.of("SERVER_ERROR", { cause: error });
 }
 
 function violationError(schema: DescMessage, violations: readonly Violation[]): RequestError {
