@@ -8,9 +8,8 @@ import {
 import type { ReplyTable, RestReply } from "./reply-table.ts";
 
 /**
- * How replies become REST where it is not 200 and the whole message: the one table of it.
- *
- * A failed execution is a successful answer about a failed execution to gRPC; a REST client looks at the status first.
+ * The rules for the reply of ExecuteWorkflow, the only one that is not plain over REST. A failed execution is OK over gRPC,
+ * with a status in the message; a REST client reads the HTTP status first, so it gets 500 there.
  */
 export const restReplies: ReplyTable = new Map([[ExecuteWorkflowResponseSchema.typeName, executeReply]]);
 
@@ -21,11 +20,11 @@ const ofResponseNode: JsonObject = {
   content: { "application/json": { schema: { $ref: "#/components/schemas/ExecuteWorkflowResponse" } } },
 };
 
-/** The same table for the description of the API, by the method's name. */
+/** The same rules for the OpenAPI document, by method name. */
 export const documentedReplies: Readonly<Record<string, JsonObject>> = {
   ExecuteWorkflow: {
     "202": {
-      description: "The time to wait is spent, and the execution goes on. Ask for its response at `Location`.",
+      description: "The wait is over and the execution goes on. Ask for its response at `Location`.",
       headers: {
         Location: { description: "Where the response will be.", schema: { type: "string" } },
         "Retry-After": { description: "In how many seconds to ask.", schema: { type: "integer" } },
@@ -45,7 +44,7 @@ export const documentedReplies: Readonly<Record<string, JsonObject>> = {
   },
 };
 
-/** When a client that waited in vain should ask for the response, in seconds. */
+/** After how many seconds a client should ask for a response that is not there yet. */
 const retryAfter = "1";
 
 function executeReply(message: Message): RestReply {
@@ -74,7 +73,7 @@ function executeReply(message: Message): RestReply {
     return { status: 202, headers: { location, "retry-after": retryAfter }, body: { kind: "message", message } };
   }
   if (statusCode === undefined) return { status: 200, body: { kind: "message", message } };
-  // The Response node's status is the reply's own, and so not said again in its body.
+  // The status of the Response node becomes that of the reply, so it is not repeated in the body.
   const body = create(ExecuteWorkflowResponseSchema, { executionId, ...(returnValue && { returnValue }) });
   return { status: statusCode, body: { kind: "message", message: body } };
 }

@@ -66,18 +66,14 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
   const handlers = new Map(implementations.flatMap((implementation) => [...implementation.handlers]));
   const validator = createValidator();
 
-  const validate = (schema: DescMessage, message: Message): void => {
-    const result = validator.validate(schema, message);
-    if (result.kind === "error") throw result.error;
-    if (result.kind === "invalid") throw violationError(schema, result.violations);
-  };
-
   /** Validates the request and calls the handler. */
   const begin = (method: DescMethod, request: Message, call: Call): ReturnType<Handler> => {
     const handler = handlers.get(method);
     if (handler === undefined) throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
     fieldsFromHeaders(method.input, request, call.headers);
-    validate(method.input, request);
+    const result = validator.validate(method.input, request);
+    if (result.kind === "error") throw result.error;
+    if (result.kind === "invalid") throw violationError(method.input, result.violations);
     if (call.principal === undefined) return handler(request, call);
     const reply = callers.run(call.principal, () => handler(request, call));
     return isStream(reply) ? callers.each(call.principal, reply) : reply;
