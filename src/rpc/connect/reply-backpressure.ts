@@ -15,7 +15,7 @@ export async function writeBody(body: Uint8Array, { exchange, stallMs }: Backpre
   const response: Writable = exchange.response;
   if (body.length < heldBytesMin) {
     response.end(body);
-  } else if (hold(exchange, body.length)) {
+  } else if (!isGone(exchange) && hold(exchange, body.length)) {
     if (!response.write(body)) await whenDrained(response, { exchange, stallMs });
     response.end();
   }
@@ -40,12 +40,20 @@ export async function* withBackpressure(
 
 async function whenDrained(response: Writable, { exchange, stallMs }: Backpressure): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const stalled = setTimeout(() => exchange.cut(), stallMs);
   const settle = () => resolve();
+  const stalled = setTimeout(() => {
+    exchange.cut();
+    settle();
+  }, stallMs);
   response.once("drain", settle).once("close", settle);
   await promise;
   response.off("drain", settle).off("close", settle);
   clearTimeout(stalled);
+}
+
+/** Whether the caller has gone. A response that is closed already emits neither `drain` nor `close`. */
+export function isGone({ response }: HttpExchange): boolean {
+  return "stream" in response ? response.stream.destroyed : response.destroyed;
 }
 
 /** Counts bytes of the reply. False where the caller holds too many, and is cut. */

@@ -2,7 +2,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
 import { encodeBase64 } from "./grpc-web-text.ts";
-import { withBackpressure } from "./reply-backpressure.ts";
+import { isGone, withBackpressure } from "./reply-backpressure.ts";
 import { contentTypeOf, type RpcFormat } from "./rpc-format.ts";
 
 /** A reply as connect-node's handlers make it. */
@@ -24,13 +24,9 @@ export async function writeStreamReply(reply: LibraryReply, { exchange, format, 
     await Promise.race([written, closed]);
   } catch (error) {
     // A write to a caller that has gone fails; that is no failure of ours.
-    if (!isGone(response)) throw error;
+    if (!isGone(exchange)) throw error;
     await chunks?.return();
   }
-}
-
-function isGone(response: HttpExchange["response"]): boolean {
-  return "stream" in response ? response.stream.destroyed : response.destroyed;
 }
 
 /** The library does not speak base64. Each of its chunks ends an envelope, and so may end in padding. */
