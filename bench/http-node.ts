@@ -120,7 +120,7 @@ const compute = { pool: new ProcessPool(defaultLimits), turns: new Turns() };
 /** Keeps nothing. */
 const journal: Journal = {
   recall: () => undefined,
-  placeOf: () => 0,
+  positionOf: () => 0,
   record: () => undefined,
   recordEnd: () => undefined,
   beganAt: () => undefined,

@@ -13,7 +13,7 @@ import { InlineBudget } from "../src/engine/query/evaluate/step-watch.ts";
 import { isCheap } from "../src/engine/query/syntax/cheap-query.ts";
 
 const runs = Number(process.argv[2] ?? 1_000);
-const visit = { executionId: "e", path: "t", startTime: 0 };
+const context = { executionId: "e", path: "t", startTime: 0 };
 const query = '{"success": "true", "new_note": note & "!", "count": $count(items)}';
 const parsed = parseQuery(query, defaultLimits);
 if (!isCheap(parsed.ast(), [])) throw new Error("the query is none for in line");
@@ -22,13 +22,18 @@ await pool.start();
 
 async function inLine(input: JsonValue): Promise<void> {
   JSON.stringify(
-    await evaluateQuery(parsed, { input, bindings: {}, visit, watch: new InlineBudget(JSON.stringify(input).length) }),
+    await evaluateQuery(parsed, {
+      input,
+      bindings: {},
+      context,
+      watch: new InlineBudget(JSON.stringify(input).length),
+    }),
   );
 }
 
 async function inPool(text: string): Promise<void> {
   const end = await pool.run("query", {
-    request: () => ({ head: { query, visit, input: { text: 0, path: [] }, bindings: [] }, texts: [text] }),
+    request: () => ({ head: { query, context, input: { text: 0, path: [] }, bindings: [] }, texts: [text] }),
     path: ["organization", "environment"],
     signal: new AbortController().signal,
   });

@@ -5,7 +5,7 @@ import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
-import { compileGraph, loadGraph, surroundingsOf } from "./compile/compile-graph.ts";
+import { compileGraph, loadGraph, workflowContextOf } from "./compile/compile-graph.ts";
 import type { Graph } from "./graph/graph.ts";
 import type { PoolTask, ProcessPool } from "./pool/process-pool.ts";
 import { mayBeCheap } from "./query/syntax/cheap-query.ts";
@@ -57,7 +57,7 @@ export class Definitions {
     if (known === undefined) await this.#turn(call.path);
     const text = known ?? toJsonString(WorkflowDefinitionSchema, definition);
     if (!derivesSchema && isSmall(definition, text)) {
-      return compileGraph(definition, limits, surroundingsOf(applicationFields));
+      return compileGraph(definition, limits, workflowContextOf(applicationFields));
     }
     const texts = [text, ...(applicationFields === undefined ? [] : [applicationFields])];
     const request = () => ({ head: { derivesSchema }, texts });

@@ -5,7 +5,7 @@ import { evaluateQuery, parseQuery } from "../../src/engine/query/evaluate/evalu
 import { InlineBudget } from "../../src/engine/query/evaluate/step-watch.ts";
 import { isCheap, mayBeCheap } from "../../src/engine/query/syntax/cheap-query.ts";
 
-const visit = { executionId: "e", path: "t", startTime: 0 };
+const context = { executionId: "e", path: "t", startTime: 0 };
 
 /** Whether a query is one that may run in line. */
 function check(query: string): boolean {
@@ -102,7 +102,7 @@ describe("an evaluation in line is dropped where it turns out not to be cheap", 
     expect(check(query)).toBe(true);
     const parsed = parseQuery(query, defaultLimits);
     isCheap(parsed.ast(), []);
-    await expect(evaluateQuery(parsed, { input, bindings: {}, visit, watch })).rejects.toThrow("stopped");
+    await expect(evaluateQuery(parsed, { input, bindings: {}, context, watch })).rejects.toThrow("stopped");
     expect(watch.isSpent).toBe(true);
   });
 });

@@ -1,7 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ComparisonWork, comparisonWorkMax, Side } from "../../src/engine/comparison/operand.ts";
+import { ComparisonWork, comparisonWorkMax, Operand } from "../../src/engine/comparison/operand.ts";
 import { type OperatorName, operators } from "../../src/engine/comparison/operators.ts";
 import { TextSearch } from "../../src/engine/comparison/text-search.ts";
 import { NodeFailure } from "../../src/engine/errors/node-failure.ts";
@@ -14,7 +14,7 @@ const many = (count: number, make: (index: number) => JsonValue) =>
 function check(left: JsonValue, operator: OperatorName, right: JsonValue, expected: boolean) {
   const work = new ComparisonWork();
   const begin = process.threadCpuUsage().user;
-  expect(operators[operator].holds(new Side(left, work), new Side(right, work))).toBe(expected);
+  expect(operators[operator].holds(new Operand(left, work), new Operand(right, work))).toBe(expected);
   expect((process.threadCpuUsage().user - begin) / 1_000).toBeLessThan(1_000);
 }
 

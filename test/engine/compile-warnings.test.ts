@@ -202,7 +202,7 @@ describe("templates that read nothing are warned of", () => {
       ["s > r"],
     );
     expect(warnings.map(({ message }) => message)).toEqual([
-      '"{{event.body.nmae}}" is always null: the schema takes no payload that has it. Did you mean name? Known there: name, items, meta.',
+      '"{{event.body.nmae}}" is always null: the schema refuses every payload that has it. Did you mean name? Known there: name, items, meta.',
     ]);
   });
 });

@@ -27,7 +27,7 @@ export class MemoryJournal implements Journal {
     return this.#byPath.get(path);
   }
 
-  placeOf(path: string): number {
+  positionOf(path: string): number {
     const place = [...this.#byPath.keys()].indexOf(path);
     return place < 0 ? Number.POSITIVE_INFINITY : place;
   }

@@ -2,7 +2,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { matchesLike } from "../../src/engine/comparison/like-pattern.ts";
-import { ComparisonWork, Side } from "../../src/engine/comparison/operand.ts";
+import { ComparisonWork, Operand } from "../../src/engine/comparison/operand.ts";
 import { type OperatorName, operators } from "../../src/engine/comparison/operators.ts";
 import { run, start } from "./workflow.ts";
 
@@ -10,7 +10,7 @@ import { run, start } from "./workflow.ts";
 function check(left: JsonValue, operator: OperatorName, right: JsonValue, expected: boolean): void {
   const work = new ComparisonWork();
   expect(
-    operators[operator].holds(new Side(left, work), new Side(right, work)),
+    operators[operator].holds(new Operand(left, work), new Operand(right, work)),
     `${JSON.stringify(left)} ${operator} ${JSON.stringify(right)}`,
   ).toBe(expected);
 }

@@ -13,8 +13,8 @@ const watch = { leaveStep: () => undefined, stop: () => undefined };
 
 /** Expects what a query gives, or the words that it fails with. */
 async function check(query: string, expected: JsonValue | RegExp, input: JsonObject = {}): Promise<void> {
-  const visit = { executionId: "e", path: "t", startTime: Date.parse("2026-01-31T09:00:00Z") };
-  const evaluation = { input, bindings: {}, visit, watch };
+  const context = { executionId: "e", path: "t", startTime: Date.parse("2026-01-31T09:00:00Z") };
+  const evaluation = { input, bindings: {}, context, watch };
   const result = evaluateQuery(parseQuery(query, defaultLimits, zones), evaluation);
   if (expected instanceof RegExp)
     await expect(result.catch((error) => Promise.reject(Error(error.message)))).rejects.toThrow(expected);

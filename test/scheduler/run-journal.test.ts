@@ -147,13 +147,13 @@ describe("what is recorded", () => {
     journal.replay([nodeRun("b"), nodeRun("a")], 1);
     for (const path of ["d", "c"]) journal.record(nodeRun(path));
     const paths = ["a", "b", "c", "d"];
-    expect(paths.toSorted((left, right) => journal.placeOf(left) - journal.placeOf(right))).toEqual([
+    expect(paths.toSorted((left, right) => journal.positionOf(left) - journal.positionOf(right))).toEqual([
       "b",
       "a",
       "d",
       "c",
     ]);
-    expect(journal.placeOf("nobody")).toBe(Number.POSITIVE_INFINITY);
+    expect(journal.positionOf("nobody")).toBe(Number.POSITIVE_INFINITY);
   });
 
   test("is committed as the same flush however often the database was away", async () => {

@@ -1,9 +1,10 @@
 /**
- * Whether a text matches a LIKE pattern, case aside: `%` stands for any text, `_` for one character. There is no escape.
+ * Whether a text matches a pattern of SQL's LIKE, case aside: `%` stands for any text, `_` for one character. There is no
+ * escape. Nothing matches a pattern of more than `patternMax` characters.
  *
- * All places of the pattern that the text read so far can have reached are kept as bits of one number, and each
- * character moves them all at once: the time is linear in the text, and no pattern can make it explode. Nothing is like
- * a pattern of more than `patternMax` characters.
+ * The pattern is a nondeterministic automaton whose states are the bits of one number, after Baeza-Yates and Gonnet ("A New
+ * Approach to Text Searching", 1992): each character of the text moves all states at once. That takes O(text × pattern / word
+ * length), so no pattern can cause the exponential time of backtracking.
  */
 export function matchesLike(text: string, pattern: string): boolean {
   if (pattern.length > patternMax) {
@@ -27,7 +28,7 @@ export function matchesLike(text: string, pattern: string): boolean {
 
 const patternMax = 1_000;
 
-/** Patterns of so many characters fit into a small number, which is moved ten times as fast. */
+/** Shorter patterns fit into a small integer of V8, which is ten times as fast as a bigint. */
 export const wordBits = 30;
 
 function matchesWord(text: string, { literals, anyBits, loopBits, length }: LikePattern): boolean {
@@ -44,11 +45,11 @@ function matchesWord(text: string, { literals, anyBits, loopBits, length }: Like
 }
 
 type LikePattern = {
-  /** For each character the places that it leads on from. */
+  /** For each character, the states from which it leads to the next state. */
   readonly literals: ReadonlyMap<string, bigint>;
-  /** The places that any character leads on from. */
+  /** The states from which any character leads to the next state. */
   readonly anyBits: bigint;
-  /** The places that any character may stay at: those with a `%` before the next character. */
+  /** The states that any character may stay in: those with a `%` before the next character. */
   readonly loopBits: bigint;
   readonly length: number;
 };

@@ -2,16 +2,16 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { isDay } from "../../domain/json/day.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import { type Decimal, parseDecimal } from "../values/decimal.ts";
-import { type Moment, parseMoment } from "../values/instant.ts";
+import { type Instant, parseInstant } from "../values/instant.ts";
 import { parseLossless } from "../values/lossless-json.ts";
 
-/** The work of one evaluation of a Rule: the characters and values that its comparisons read. */
+/** The budget of work for one evaluation of a Rule: the characters and values that its comparisons read. */
 export class ComparisonWork {
   #left: number;
   readonly #fail: () => Error;
   readonly #names = new WeakMap<object, readonly string[]>();
 
-  /** @param fail what is thrown where the comparisons read more than they may */
+  /** @param fail makes the error that is thrown when the budget is used up */
   constructor(max = comparisonWorkMax, fail: () => Error = tooMuchRead) {
     this.#left = max;
     this.#fail = fail;
@@ -22,7 +22,7 @@ export class ComparisonWork {
     if (this.#left < 0) throw this.#fail();
   }
 
-  /** The names of an object's members, which V8 gathers anew each time: they are kept where there are many. */
+  /** The names of an object's members. V8 collects them anew each time, so those of large objects are cached. */
   namesOf(object: object): readonly string[] {
     const known = this.#names.get(object);
     if (known !== undefined) return known;
@@ -36,7 +36,7 @@ export class ComparisonWork {
 const charsOfName = 20;
 const fewNames = 8;
 
-/** Characters; a value counts as `workOfValue`. Two sides of the largest size that an output may have are within it. */
+/** In characters; a value counts as `workOfValue`. Two sides of the largest size of an output are within it. */
 export const comparisonWorkMax = 16 * 1024 * 1024;
 
 function tooMuchRead(): NodeFailure {
@@ -51,8 +51,8 @@ export function comparisonTooLarge(message: string): NodeFailure {
 
 const workOfValue = 50;
 
-/** One side of a comparison, with what is made of it: once, however many values it is compared with. */
-export class Side {
+/** One side of a comparison. Its forms are computed once, however many values it is compared with. */
+export class Operand {
   readonly value: JsonValue;
   readonly work: ComparisonWork;
   #container: { readonly made: object | undefined } | undefined;
@@ -64,33 +64,33 @@ export class Side {
     if (typeof value === "string") work.spend(value.length);
   }
 
-  /** What texts, numbers and booleans are written as. */
+  /** The text of a string, a number or a boolean. */
   get text(): string | undefined {
     const { value } = this;
     return value === null || typeof value === "object" ? undefined : String(value);
   }
 
   /**
-   * The number that a number is, or a text that is written as a plain decimal. A text with an exponent is a text:
-   * commit ids and the hashes of passwords look like that.
+   * The value of a number, or of a text that is a plain decimal. A text with an exponent stays a text: commit ids and
+   * password hashes look like that.
    */
   get decimal(): Decimal | undefined {
     this.#decimal ??= { made: this.#readDecimal() };
     return this.#decimal.made;
   }
 
-  /** The object or array that the value is, or is the JSON text of. */
+  /** The object or array, if the value is one or is the JSON text of one. */
   get container(): object | undefined {
     this.#container ??= { made: this.#readContainer() };
     return this.#container.made;
   }
 
-  /** The instant that a text is a date-time of. */
-  get moment(): Moment | undefined {
-    return typeof this.value === "string" ? parseMoment(this.value) : undefined;
+  /** The instant of a text that is a date-time. */
+  get instant(): Instant | undefined {
+    return typeof this.value === "string" ? parseInstant(this.value) : undefined;
   }
 
-  /** The text, where it is a day. */
+  /** The text, if it is a day. */
   get day(): string | undefined {
     return typeof this.value === "string" && isDay(this.value) ? this.value : undefined;
   }
@@ -111,7 +111,7 @@ export class Side {
     }
     this.work.spend(value.length * charsOfParsing);
     try {
-      // A long id is the text that an HTTP node's answer has of it, and not the number next to it.
+      // Long ids stay texts, as in the answer of an HTTP node: a double would round them.
       const parsed: unknown = parseLossless(value);
       return typeof parsed === "object" && parsed !== null ? parsed : undefined;
     } catch {
@@ -120,13 +120,13 @@ export class Side {
   }
 }
 
-/** To parse a character takes as long as to read some. */
+/** Parsing a character takes as long as reading four. */
 const charsOfParsing = 4;
 
 /**
- * Whether two containers hold the same, whatever the order of members. It ends at the first difference, and goes no
- * further in the larger one than the smaller one reaches: to compare one value with each item of a list takes no longer
- * than to read the list. One of them is a value of the run, so they are followed no deeper than such a value may nest.
+ * Deep equality, whatever the order of members. It stops at the first difference, and reads no more of the larger value than
+ * of the smaller one: comparing one value with each item of a list takes no longer than reading the list. The recursion is as
+ * deep as the smaller value, and one of both is a value of the run, whose depth is limited.
  */
 export function areEqual(left: unknown, right: unknown, work: ComparisonWork): boolean {
   work.spend(workOfValue);
@@ -150,7 +150,7 @@ function areMembersEqual(left: object, right: object, work: ComparisonWork): boo
   return (
     names.length === work.namesOf(right).length &&
     names.every((name) => {
-      // The name is one of the left's own, and is looked for among the right's own.
+      // The name is a member of `left`, and Object.hasOwn checks that `right` has it too.
       const member = name as never;
       return Object.hasOwn(right, name) && areEqual(left[member], right[member], work);
     })

@@ -1,8 +1,8 @@
 /**
- * Finds a text in others, in time linear in both.
+ * Searches for a text in others, in time linear in both.
  *
- * `indexOf` of V8 is quadratic for texts that somebody has chosen (Boyer-Moore without Galil's rule): 256 KB searched for
- * 128 KB took half a minute. So where the product of the lengths is large this is Knuth, Morris and Pratt's algorithm.
+ * V8's `indexOf` is Boyer-Moore without the Galil rule, which an attacker can make quadratic: to search 256 KB for 128 KB took
+ * half a minute. Where the product of the lengths is large, this uses the algorithm of Knuth, Morris and Pratt instead.
  */
 export class TextSearch {
   readonly #wanted: string;
@@ -12,7 +12,7 @@ export class TextSearch {
     this.#wanted = wanted;
   }
 
-  /** The first place from `from` on, or -1. */
+  /** The first index from `from` on, or -1. */
   indexOf(text: string, from = 0): number {
     const wanted = this.#wanted;
     if (wanted.length <= shortMax || wanted.length * (text.length - from) <= productMax) {
@@ -30,13 +30,13 @@ export class TextSearch {
   }
 }
 
-/** Native search compares each place of the text with at most so many characters. */
+/** For shorter texts the native search is linear, since it compares each position with few characters. */
 const shortMax = 8;
 
-/** Comparisons that native search makes within a millisecond. */
+/** The native search makes as many comparisons within a millisecond. */
 const productMax = 1_000_000;
 
-/** For each beginning of a text the length of the longest one that it also ends with. */
+/** The failure function: for each prefix, the length of its longest proper border (a prefix that is also its suffix). */
 function bordersOf(text: string): Int32Array {
   const borders = new Int32Array(text.length);
   let length = 0;

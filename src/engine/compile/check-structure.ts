@@ -3,17 +3,17 @@ import type { Edge, Node, WorkflowDefinition } from "../../gen/flowcall/v1/defin
 import type { Problems } from "../errors/problems.ts";
 import { findCycles } from "./find-cycles.ts";
 
-/** The shape of a definition whose nodes and edges fit together. */
+/** The nodes and edges of a definition in which they fit together. */
 export type Structure = {
   readonly start: Node;
   readonly nodes: ReadonlyMap<string, Node>;
   readonly edges: readonly Link[];
 };
 
-/** An edge whose ends exist. */
+/** An edge between two nodes that exist. */
 export type Link = { readonly source: Node; readonly target: Node; readonly port: string };
 
-/** The ports of each kind; the first is where a branch goes on when the node did not run. */
+/** The ports of each kind of node. By the first one a branch continues when the node did not run. */
 export const portsOf = {
   start: ["next"],
   response: ["next"],
@@ -25,10 +25,10 @@ export const portsOf = {
   http: ["next"],
 } as const satisfies Record<NonNullable<Node["kind"]["case"]>, readonly string[]>;
 
-/** Edges, as many as so many for each node that there may be. */
+/** The limit of edges is the limit of nodes times this. */
 const edgesPerNode = 20;
 
-/** Reports all that is wrong with how nodes, Groups and edges fit together. Gives the structure where nothing is. */
+/** Reports every problem in how nodes, Groups and edges fit together. Gives the structure where there is none. */
 export function checkStructure(
   definition: WorkflowDefinition,
   limits: Limits,
@@ -36,7 +36,7 @@ export function checkStructure(
 ): Structure | undefined {
   const before = problems.errorCount;
   if (definition.nodes.length > limits.graphNodesMax) {
-    // The other checks take their time per node, so a graph without bounds ends here.
+    // The other checks take time for each node, so they do not run on a graph without bounds.
     const count = definition.nodes.length;
     const message = `The workflow has ${count} nodes of at most ${limits.graphNodesMax} (limit graphNodesMax). Split it.`;
     problems.error({ field: "nodes" }, "GRAPH_TOO_LARGE", message);
@@ -51,12 +51,12 @@ export function checkStructure(
   const start = checkStart(definition.nodes, problems);
   checkGroups(definition.nodes, nodes, problems);
   const edges = definition.edges.flatMap((edge, index) => checkEdge(edge, `edges[${index}]`, nodes, problems));
-  const places = new Map(definition.edges.map((edge, index) => [edge, index]));
+  const indexes = new Map(definition.edges.map((edge, index) => [edge, index]));
   for (const cycle of findCycles([...nodes.keys()], edges)) {
     problems.error(
-      { field: `edges[${places.get(cycle.closing.edge)}]` },
+      { field: `edges[${indexes.get(cycle.closing.edge)}]` },
       "GRAPH_CYCLIC",
-      `The nodes ${cycle.ids.join(" → ")} lead in a circle. Remove one of these edges; a Group repeats nodes.`,
+      `The nodes ${cycle.ids.join(" → ")} form a cycle. Remove one of these edges. To repeat nodes, put them into a Group.`,
     );
   }
   return start === undefined || problems.errorCount > before ? undefined : { start, nodes, edges };
@@ -111,26 +111,30 @@ function checkGroups(nodes: readonly Node[], known: ReadonlyMap<string, Node>, p
     if (node.groupId === undefined) {
       continue;
     }
-    const place = { nodeId: node.id, field: "group_id" };
+    const location = { nodeId: node.id, field: "group_id" };
     if (known.get(node.groupId)?.kind.case !== "group") {
-      problems.error(place, "GROUP_UNKNOWN", `"${node.groupId}" is not the id of a Group. Name one, or leave it out.`);
-    } else if (isInsideItself(node, known)) {
-      problems.error(place, "GROUP_CYCLIC", `The Group is inside of itself. Take it out of "${node.groupId}".`);
+      problems.error(
+        location,
+        "GROUP_UNKNOWN",
+        `"${node.groupId}" is not the id of a Group. Name one, or leave it out.`,
+      );
+    } else if (isInsideOfItself(node, known)) {
+      problems.error(location, "GROUP_CYCLIC", `The Group is inside of itself. Take it out of "${node.groupId}".`);
     }
     if (node.kind.case === "start") {
-      problems.error(place, "START_IN_GROUP", "The Start node cannot be inside a Group. Take it out.");
+      problems.error(location, "START_IN_GROUP", "The Start node cannot be inside a Group. Take it out.");
     }
     if (node.kind.case === "response") {
       problems.error(
-        place,
+        location,
         "RESPONSE_IN_GROUP",
-        "A Response cannot be inside a Group: it would answer once for each item. Put it behind the Group.",
+        "A Response cannot be inside a Group: it would answer once for each item. Put it after the Group.",
       );
     }
   }
 }
 
-function isInsideItself(node: Node, known: ReadonlyMap<string, Node>): boolean {
+function isInsideOfItself(node: Node, known: ReadonlyMap<string, Node>): boolean {
   const seen = new Set<string>();
   for (let outer = node.groupId; outer !== undefined && !seen.has(outer); outer = known.get(outer)?.groupId) {
     if (outer === node.id) {
@@ -149,17 +153,18 @@ function checkEdge(
   known: ReadonlyMap<string, Node>,
   problems: Problems,
 ): readonly CheckedEdge[] {
-  // What such an edge leads to runs for other reasons, or not at all.
-  const isLeftOut = problems.isLeftOut(edge.source);
-  const tell: Problems["error"] = (...problem) => (isLeftOut ? problems.warn(...problem) : problems.error(...problem));
+  // No branch ever takes an edge that leaves an unreachable node, so its problems are warnings.
+  const isUnreachable = problems.isUnreachable(edge.source);
+  const report: Problems["error"] = (...problem) =>
+    isUnreachable ? problems.warn(...problem) : problems.error(...problem);
   const source = known.get(edge.source);
   const target = known.get(edge.target);
   for (const [end, id, node] of [["source", edge.source, source] as const, ["target", edge.target, target] as const]) {
     if (node === undefined) {
-      tell(
+      report(
         { field: `${field}.${end}` },
         "EDGE_NODE_UNKNOWN",
-        `The edge names the node "${id}", which does not exist.${problems.meant(id, [...known.keys()])}`,
+        `The edge names the node "${id}", which does not exist.${problems.suggestion(id, [...known.keys()])}`,
       );
     }
   }
@@ -168,22 +173,35 @@ function checkEdge(
     const ports: readonly string[] = portsOf[source.kind.case];
     if (!ports.includes(port)) {
       const message = `The node "${source.id}" has no port "${port}", only ${ports.join(" and ")}.`;
-      tell({ field: `${field}.port` }, "PORT_UNKNOWN", message);
+      report({ field: `${field}.port` }, "PORT_UNKNOWN", message);
     }
   }
   if (target?.kind.case === "start") {
-    tell({ field: `${field}.target` }, "START_HAS_INPUT", "Nothing can lead to the Start node. Remove the edge.");
+    report({ field: `${field}.target` }, "START_HAS_INPUT", "Nothing can lead to the Start node. Remove the edge.");
   }
   if (source === undefined || target === undefined) return [];
   if (port === "each" ? target.groupId !== source.id : target.groupId !== source.groupId) {
-    tell(
+    report(
       { field },
       "EDGE_CROSSES_GROUP",
       port === "each"
         ? `The port "each" of "${source.id}" must lead to a node inside that Group; "${target.id}" is not.`
         : `"${source.id}" and "${target.id}" are not in the same Group. Only the port "each" leads into a Group, and ` +
-            `what is behind a Group follows its port "next".`,
+            `what comes after a Group follows its port "next".`,
     );
   }
-  return isLeftOut ? [] : [{ source, target, port, edge }];
+  return isUnreachable ? [] : [{ source, target, port, edge }];
+}
+
+/**
+ * The ids of the nodes to which no path leads from the Start. Empty where there is no Start, because then it is not known
+ * which nodes are meant to run.
+ */
+export function unreachableNodes({ nodes, edges }: Pick<WorkflowDefinition, "nodes" | "edges">): ReadonlySet<string> {
+  const starts = nodes.filter(({ kind }) => kind.case === "start");
+  if (starts.length === 0) return new Set();
+  const leaving = Map.groupBy(edges, ({ source }) => source);
+  const reached = new Set(starts.map(({ id }) => id));
+  for (const id of reached) for (const { target } of leaving.get(id) ?? []) reached.add(target);
+  return new Set(nodes.map(({ id }) => id).filter((id) => !reached.has(id)));
 }

@@ -1,237 +1,167 @@
-// The engine: what runs next.
+// The compiler: turns a definition into a read-only graph, or reports all problems that it has.
 //
-// compileGraph turns a definition into a read-only Graph, or tells all that is wrong with it. runGraph runs a Graph for
-// one execution. The engine knows no database, and no network but its guarded client: it waits on its journal, takes the
-// time from its clock, and gives back an outcome. What a journal recalls is never run again.
+// - It never throws because of what a definition holds, and needs no other check before it.
+// - Publishing compiles with all checks and warnings. Loading a published version skips the warnings, and leaves the parsing
+//   of queries to their first run: a version that was published once stays runnable, whatever later rules say.
+// - Nothing in this folder imports `run/`, and nothing there imports this folder.
 
-import { type JsonObject, toBinary } from "@bufbuild/protobuf";
+import { toBinary } from "@bufbuild/protobuf";
 import { parseFields, violationsOfFields } from "../../domain/json/fields.ts";
 import type { Limits } from "../../domain/limits.ts";
-import {
-  type Node,
-  type StartNode,
-  type WorkflowDefinition,
-  WorkflowDefinition_OnFailure,
-  WorkflowDefinitionSchema,
-} from "../../gen/flowcall/v1/definition_pb.ts";
+import { type Node, type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { FieldDeclaration } from "../../gen/flowcall/v1/field_pb.ts";
 import type { WorkflowProblem } from "../../gen/flowcall/v1/workflow_pb.ts";
 import { Problems } from "../errors/problems.ts";
-import type { Graph, GraphNode, Level, Port } from "../graph/graph.ts";
-import { QueryCompiler, type QueryParsing } from "../query/compile-query.ts";
-import type { HiddenParts } from "../run/node-inputs.ts";
+import type { Graph } from "../graph/graph.ts";
+import { QueryCompiler } from "../query/compile-query.ts";
 import { checkPayloadSchema, payloadSchemaOf } from "../schema/payload-schema.ts";
-import { PayloadGate } from "../schema/payload-validator.ts";
 import { Names } from "../templates/field.ts";
 import { KnownNames } from "../templates/known-names.ts";
-import { checkStructure, portsOf, type Structure } from "./check-structure.ts";
-import { type CompiledNode, compileNode } from "./compile-node.ts";
-import { Certainty } from "./dominators.ts";
-import { type LevelPlan, planLevels } from "./plan-subgraphs.ts";
+import { checkStructure, type Structure, unreachableNodes } from "./check-structure.ts";
+import { type CompiledNode, compileNode, type NodeTools } from "./compile-node.ts";
+import { Dominators } from "./dominators.ts";
+import { linkGraph, samplePayloadOf, stepsOf } from "./link-graph.ts";
+import { planSubgraphs, type SubgraphPlan } from "./plan-subgraphs.ts";
 import { compileStartOutput } from "./start-output.ts";
-import { leftOutOf } from "./unreachable-nodes.ts";
-import { warnOfLevels } from "./warn-of-graph.ts";
+import { warnOfGraph } from "./warn-of-graph.ts";
 
-/** What is known of a workflow besides its definition. */
-export type Surroundings = {
-  /** What its integration declares; nothing is said of such fields where that is absent. */
+/** Facts about a workflow that its definition does not hold. */
+export type WorkflowContext = {
+  /** The fields that its integration declares. Where they are not known, templates that read them are not checked. */
   readonly applicationFields?: readonly FieldDeclaration[];
 };
 
-/** @param applicationFields what the integration declares, as it is kept */
-export function surroundingsOf(applicationFields: string | undefined): Surroundings {
+/** @param applicationFields the JSON of the fields that the integration declares */
+export function workflowContextOf(applicationFields: string | undefined): WorkflowContext {
   return applicationFields === undefined ? {} : { applicationFields: parseFields(applicationFields) };
 }
 
 type CompiledGraph = {
   /** Present exactly when there are no errors. */
   readonly graph?: Graph;
-  /** Why the definition cannot run, in the order of its nodes. */
+  /** The reasons why the definition cannot run, in the order of its nodes. */
   readonly errors: readonly WorkflowProblem[];
-  /** What its author should know although it can run. */
+  /** Likely mistakes in a definition that can run. */
   readonly warnings: readonly WorkflowProblem[];
 };
 
-/** Compiles a definition, whatever it holds. Needs no other check before it, and never throws for what is in it. */
-export function compileGraph(definition: WorkflowDefinition, limits: Limits, around: Surroundings = {}): CompiledGraph {
-  const steps = compileInSteps(definition, limits, around);
+/** Compiles a definition with all checks, for its author. */
+export function compileGraph(
+  definition: WorkflowDefinition,
+  limits: Limits,
+  context: WorkflowContext = {},
+): CompiledGraph {
+  const steps = compileInSteps(definition, limits, context);
   for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
 }
 
 /**
- * Compiles a definition that was checked before, to run it. Queries are parsed when they first run, and nothing is warned of.
+ * Compiles a published definition, to run it. Queries are parsed when they first run, and there are no warnings.
  *
- * @param rest asked after each node; what it gives is waited for
+ * @param yieldIfOver called after each node; a promise that it gives is awaited, so that other work gets the thread
  */
 export async function loadGraph(
   definition: WorkflowDefinition,
   limits: Limits,
-  rest: () => Promise<void> | undefined,
+  yieldIfOver: () => Promise<void> | undefined,
 ): Promise<CompiledGraph> {
   const steps = compileInSteps(definition, limits, undefined);
   for (let step = steps.next(); ; step = steps.next()) {
     if (step.done) return step.value;
-    await rest();
+    await yieldIfOver();
   }
 }
 
 /**
- * Comes back after each node, so that whoever drives it can do other work in between.
+ * Yields after each node, so that its caller can let other work run in between.
  *
- * @param around absent where the definition was checked before
+ * @param context absent for a definition that was published before
  */
 function* compileInSteps(
   definition: WorkflowDefinition,
   limits: Limits,
-  around: Surroundings | undefined,
+  context: WorkflowContext | undefined,
 ): Generator<void, CompiledGraph, void> {
-  const parsing: QueryParsing = around === undefined ? "when run" : "at once";
+  const isNew = context !== undefined;
   const problems = new Problems(
     definition.nodes.map((node) => node.id),
-    { max: limits.definition.problemsMax, leftOut: leftOutOf(definition) },
+    { max: limits.definition.problemsMax, unreachable: unreachableNodes(definition) },
   );
-  const { byteLength } = parsing === "at once" ? toBinary(WorkflowDefinitionSchema, definition) : { byteLength: 0 };
-  if (byteLength > limits.definition.bytesMax) {
-    const message = `The definition has ${byteLength} bytes of at most ${limits.definition.bytesMax} (limit definition.bytesMax). Split it.`;
-    problems.error({ field: "" }, "DEFINITION_TOO_LARGE", message);
-    return { errors: problems.errors, warnings: [] };
-  }
+  if (isNew && !isWithinBytesMax(definition, limits, problems)) return { errors: problems.errors, warnings: [] };
   const structure = checkStructure(definition, limits, problems);
   const nodes = definition.nodes.slice(0, limits.graphNodesMax);
   const start = nodes.find((node) => node.kind.case === "start");
-  const known = () => new KnownNames(sampleOf(start), payloadSchemaOf(start), definition.fields);
-  const names = new Names(nodes, problems, { limits, ...(parsing === "at once" && { known: onceMade(known) }) });
-  const queries = new QueryCompiler(limits, parsing);
-  const compiled = new Map<string, CompiledNode | undefined>();
-  for (const node of nodes) {
-    compiled.set(node.id, compileNode(node, { names, limits, queries }));
-    yield;
-  }
+  const known = () => new KnownNames(samplePayloadOf(start), payloadSchemaOf(start), definition.fields);
+  const names = new Names(nodes, problems, { limits, ...(isNew && { known: once(known) }) });
+  const queries = new QueryCompiler(limits, isNew ? "on compile" : "on first run");
+  const compiled = yield* compileNodes(nodes, { names, limits, queries });
   const output = compileStartOutput(start, names);
   for (const { field, description } of violationsOfFields(definition.fields, "fields")) {
     problems.error({ field }, "FIELD_DECLARATION_INVALID", `${field} ${description}.`);
   }
-  const schemaErrors = problems.errorCount;
-  if (parsing === "at once") checkPayloadSchema(start, names);
-  const hasSchemaErrors = problems.errorCount > schemaErrors;
+  const errorsBefore = problems.errorCount;
+  if (isNew) checkPayloadSchema(start, names);
+  const hasSchemaErrors = problems.errorCount > errorsBefore;
   if (structure === undefined) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
-  const plans = planLevels(structure);
-  const finishesBranches = definition.onFailure === WorkflowDefinition_OnFailure.FINISH_BRANCHES;
-  if (around !== undefined) {
-    const certainty = new Certainty(plans, { finishesBranches });
-    const values = {
-      sample: sampleOf(start),
-      schema: hasSchemaErrors ? undefined : payloadSchemaOf(start),
-      workflowFields: definition.fields,
-      applicationFields: around.applicationFields,
-      steps: stepsOf(plans, compiled),
-    };
-    warnOfLevels(structure, plans, { certainty, names, problems, known: values });
-  }
+  const plans = planSubgraphs(structure);
+  if (isNew) warn({ definition, structure, plans, compiled, names, context, hasSchemaErrors, start });
   if (problems.errorCount > 0) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
-  const payloadSchema = payloadSchemaOf(start);
-  const trigger = startMessage(structure)?.trigger;
-  const root = linkLevels(plans, compiled);
-  const group = nodes.find(({ kind }) => kind.case === "group");
-  const graph: Graph = {
-    root,
-    responses: responsesOf(root),
-    finishesBranches,
-    hidden: hiddenParts(plans),
-    hidesNodes: plans.some(({ nodes }) => nodes.some(({ settings }) => settings?.hideNodeRequest === true)),
-    hasApiCallTrigger: trigger?.case === "apiCall",
-    readsFields: names.readsFields,
-    fields: definition.fields,
-    samplePayload: trigger?.value?.payload ?? {},
-    ...(group && { group: { id: group.id, name: group.name } }),
-    ...(output && { output }),
-    ...(payloadSchema && { payloadGate: new PayloadGate(payloadSchema) }),
-  };
+  const graph = linkGraph({ definition, nodes, start, plans, compiled, readsFields: names.readsFields, output });
   return { graph, errors: [], warnings: problems.warnings };
 }
 
-function sampleOf(start: Node | undefined): JsonObject | undefined {
-  return start?.kind.case === "start" ? start.kind.value.trigger.value?.payload : undefined;
+function isWithinBytesMax(definition: WorkflowDefinition, limits: Limits, problems: Problems): boolean {
+  const { byteLength } = toBinary(WorkflowDefinitionSchema, definition);
+  if (byteLength <= limits.definition.bytesMax) return true;
+  const message = `The definition has ${byteLength} bytes of at most ${limits.definition.bytesMax} (limit definition.bytesMax). Split it.`;
+  problems.error({ field: "" }, "DEFINITION_TOO_LARGE", message);
+  return false;
 }
 
-/** What the nodes that may run do, each without what is inside of it. */
-function stepsOf(plans: readonly LevelPlan[], compiled: ReadonlyMap<string, CompiledNode | undefined>) {
-  const ids = plans.flatMap(({ nodes }) => nodes.map(({ id }) => id));
-  const steps = ids.map((id) => [id, compiled.get(id)?.makeStep(nothing)] as const);
-  return new Map(steps.flatMap(([id, step]) => (step === undefined ? [] : [[id, step]])));
+type CompiledNodes = ReadonlyMap<string, CompiledNode | undefined>;
+
+function* compileNodes(nodes: readonly Node[], tools: NodeTools): Generator<void, CompiledNodes, void> {
+  const compiled = new Map<string, CompiledNode | undefined>();
+  for (const node of nodes) {
+    compiled.set(node.id, compileNode(node, tools));
+    yield;
+  }
+  return compiled;
 }
 
-/** Most definitions never ask for them. */
-function onceMade(make: () => KnownNames): () => KnownNames {
+type Compilation = {
+  readonly definition: WorkflowDefinition;
+  readonly structure: Structure;
+  readonly plans: readonly SubgraphPlan[];
+  readonly compiled: CompiledNodes;
+  readonly names: Names;
+  readonly context: WorkflowContext;
+  readonly hasSchemaErrors: boolean;
+  readonly start: Node | undefined;
+};
+
+function warn({ definition, structure, plans, compiled, names, context, hasSchemaErrors, start }: Compilation): void {
+  const { problems } = names;
+  const dominators = new Dominators(plans, definition);
+  const known = {
+    sample: samplePayloadOf(start),
+    schema: hasSchemaErrors ? undefined : payloadSchemaOf(start),
+    workflowFields: definition.fields,
+    applicationFields: context.applicationFields,
+    steps: stepsOf(plans, compiled),
+  };
+  warnOfGraph(structure, plans, { dominators, names, problems, known });
+}
+
+/** Makes the names on first use: most definitions never need them. */
+function once(make: () => KnownNames): () => KnownNames {
   let made: KnownNames | undefined;
   return () => {
     made ??= make();
     return made;
   };
-}
-
-function responsesOf({ nodes }: Level): Graph["responses"] {
-  return new Map(nodes.flatMap(({ id, step }) => (step.kind === "response" ? [[id, step.statusCode] as const] : [])));
-}
-
-function hiddenParts(plans: readonly LevelPlan[]): HiddenParts {
-  return new Map(
-    plans
-      .flatMap(({ nodes }) => nodes)
-      .flatMap(({ id, settings }) => {
-        const { hideNodeRequest = false, encryptedOutputFields: paths = [] } = settings ?? {};
-        const hidden = hideNodeRequest ? "all" : paths;
-        return hidden.length > 0 ? [[id, hidden] as const] : [];
-      }),
-  );
-}
-
-function startMessage({ start }: Structure): StartNode | undefined {
-  return start.kind.case === "start" ? start.kind.value : undefined;
-}
-
-/** Builds the levels from the innermost outwards, so that each Group finds its own finished. */
-function linkLevels(plans: readonly LevelPlan[], compiled: ReadonlyMap<string, CompiledNode | undefined>): Level {
-  const levels = new Map<Node | undefined, Level>();
-  for (const plan of plans.toReversed()) {
-    levels.set(plan.group, linkLevel(plan, levels, compiled));
-  }
-  return levels.get(undefined) ?? nothing;
-}
-
-const nothing: Level = { nodes: [], entries: [] };
-
-function linkLevel(
-  plan: LevelPlan,
-  levels: ReadonlyMap<Node | undefined, Level>,
-  compiled: ReadonlyMap<string, CompiledNode | undefined>,
-): Level {
-  const places = new Map(plan.nodes.map((node, index) => [node, index]));
-  const placeOf = (node: Node) => places.get(node) ?? -1;
-  const leaving = Map.groupBy(plan.links, (link) => link.source);
-  const entering = Map.groupBy(plan.links, (link) => link.target);
-  const nodes = plan.nodes.flatMap((node): readonly GraphNode[] => {
-    const own = compiled.get(node.id);
-    if (own === undefined || node.kind.case === undefined) {
-      return [];
-    }
-    const { makeStep, ...settings } = own;
-    const ports = Map.groupBy(leaving.get(node) ?? [], (link) => link.port);
-    return [
-      {
-        id: node.id,
-        name: node.name,
-        inputs: (entering.get(node)?.length ?? 0) + (plan.entries.includes(node) ? 1 : 0),
-        ports: Object.fromEntries([...ports].map(([port, links]) => [port, links.map((link) => placeOf(link.target))])),
-        defaultPort: portsOf[node.kind.case][0] satisfies Port,
-        ...settings,
-        step: makeStep(levels.get(node) ?? nothing),
-      },
-    ];
-  });
-  return { nodes, entries: plan.entries.map(placeOf) };
 }

@@ -2,7 +2,7 @@ import { create, type JsonValue } from "@bufbuild/protobuf";
 import type { Limits } from "../../domain/limits.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import { type GroupNode, RuleNodeSchema } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { GroupMode, GroupStep, Level } from "../graph/graph.ts";
+import type { GroupMode, GroupStep, Subgraph } from "../graph/graph.ts";
 import { iterationCount } from "../graph/iteration-count.ts";
 import { compileRule } from "../rules/compile-rule.ts";
 import type { Field } from "../templates/field.ts";
@@ -13,18 +13,18 @@ import { compileInput, compileValue } from "../templates/text-template.ts";
 const concurrencyMax = 100;
 const concurrencyDefault = 50;
 
-/** The fields that are read when an iteration has come to its end, and can read the nodes that ran in it. */
+/** The fields that are evaluated at the end of each iteration, and can read the nodes inside of it. */
 export const iterationEndFields: readonly string[] = ["group.output", "group.break_when", "group.do_while"];
 
-/** Compiles a Group, and reports every problem in it. The step is made of the level once that is finished. */
-export function compileGroup(node: GroupNode, limits: Limits, field: Field): (level: Level) => GroupStep {
+/** Compiles a Group, and reports every problem in it. The step is made later, when the subgraph of the Group is linked. */
+export function compileGroup(node: GroupNode, limits: Limits, field: Field): (subgraph: Subgraph) => GroupStep {
   const { breakWhen: rule, output: json, allowPartialSuccess: allowsPartialSuccess = false } = node;
   const mode = compileMode(node.mode, field);
   const concurrency = compileConcurrency(node, field.member("concurrency"));
   const breakWhen = rule && compileRule(rule, field.member("break_when"));
   const output = json === undefined ? undefined : compileJson(json, limits.output, field.member("output"));
   const step = { kind: "group", mode, concurrency, allowsPartialSuccess } as const;
-  return (level) => ({ ...step, level, ...(breakWhen && { breakWhen }), ...(output && { output }) });
+  return (subgraph) => ({ ...step, subgraph, ...(breakWhen && { breakWhen }), ...(output && { output }) });
 }
 
 function compileMode(mode: GroupNode["mode"], field: Field): GroupMode {
@@ -65,7 +65,7 @@ function compileCount(text: string, field: Field): Template<JsonValue> {
   return count;
 }
 
-/** What is decided after each iteration needs them to come one after the other. */
+/** Iterations run one at a time where each decides whether another one follows. */
 function compileConcurrency({ mode, concurrency, breakWhen }: GroupNode, field: Field): number {
   if (concurrency !== undefined && (concurrency < 1 || concurrency > concurrencyMax)) {
     const message = `A Group runs 1 to ${concurrencyMax} iterations at a time, not ${concurrency}.`;
@@ -79,10 +79,10 @@ function compileConcurrency({ mode, concurrency, breakWhen }: GroupNode, field: 
     }
     return 1;
   }
-  const atATime = concurrency ?? concurrencyDefault;
-  if (breakWhen !== undefined && atATime > 1) {
-    const message = `break_when is for iterations that run one at a time, and here it is ${atATime}. Set concurrency to 1.`;
+  const given = concurrency ?? concurrencyDefault;
+  if (breakWhen !== undefined && given > 1) {
+    const message = `break_when is for iterations that run one at a time, and here it is ${given}. Set concurrency to 1.`;
     field.error("CONCURRENCY_INVALID", message);
   }
-  return atATime;
+  return given;
 }

@@ -9,8 +9,9 @@ import {
   RetryPolicy_Strategy,
   TerminateNode_Result,
 } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { LeafStep, Level, Retry, Step } from "../graph/graph.ts";
-import { type Leaf, type LeafTools, leaves } from "../nodes/leaf.ts";
+import type { LeafStep, Retry, Step, Subgraph } from "../graph/graph.ts";
+import type { Leaf, LeafTools } from "../nodes/leaf.ts";
+import { leaves } from "../nodes/leaves.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import { type Condition, compileRule } from "../rules/compile-rule.ts";
 import { Field, type Names } from "../templates/field.ts";
@@ -18,7 +19,7 @@ import { compileJson } from "../templates/json-template.ts";
 import { compileText } from "../templates/text-template.ts";
 import { compileGroup } from "./compile-group.ts";
 
-/** A node by itself, before its place in the graph is known. */
+/** A compiled node before it is linked into the graph. */
 export type CompiledNode = {
   readonly skipOnError: boolean;
   readonly isHidden: boolean;
@@ -26,13 +27,13 @@ export type CompiledNode = {
   readonly makeStep: MakeStep;
 };
 
-/** Makes the step, for a Group with its finished level. */
-type MakeStep = (level: Level) => Step;
+/** Makes the step. For a Group, this takes its linked subgraph. */
+type MakeStep = (subgraph: Subgraph) => Step;
 
-/** What nodes are compiled with. One for each definition. */
-type NodeTools = { readonly names: Names; readonly limits: Limits; readonly queries: QueryCompiler };
+/** The tools for compiling the nodes of one definition. */
+export type NodeTools = { readonly names: Names; readonly limits: Limits; readonly queries: QueryCompiler };
 
-/** Compiles what a node does and its settings, and reports every problem in them. Undefined where it has no kind. */
+/** Compiles a node with its settings, and reports every problem in them. Gives undefined for a node without a kind. */
 export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefined {
   const { settings, kind } = node;
   if (kind.case === undefined) {
@@ -50,7 +51,7 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
   }
   const conditions = settings?.conditions && compileRule(settings.conditions, settingsField.member("conditions"));
   checkEncryptedFields(node, settingsField.member("encrypted_output_fields"));
-  warnOfIgnored(node, settingsField);
+  warnOfIgnoredSettings(node, settingsField);
   const makeStep = compileStep(
     kind,
     { retry: isAtMostOnce ? once : retry, timeoutMs, isAtMostOnce },
@@ -69,11 +70,11 @@ type LeafSettings = Omit<LeafStep, "kind" | "leaf">;
 
 const once: Retry = { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
 
-/** What would be computed again in the same way is not tried again, and what waits for others is not cut off. */
-function warnOfIgnored({ kind, settings }: Node, field: Field): void {
+/** A node that computes the same each time is not retried, and one that waits for other nodes has no time-out. */
+function warnOfIgnoredSettings({ kind, settings }: Node, field: Field): void {
   const isLeaf = kind.case !== undefined && kind.case in leaves;
   if (settings?.retry !== undefined && !isLeaf) {
-    field.warn("SETTING_IGNORED", `A ${kind.case} node is not tried again, so its retry policy has no effect.`);
+    field.warn("SETTING_IGNORED", `A ${kind.case} node is not retried, so its retry policy has no effect.`);
   }
   if (settings?.timeoutMs !== undefined && kind.case !== "transform" && kind.case !== "http") {
     field.warn("SETTING_IGNORED", `A ${kind.case} node has no time-out of its own, so timeout_ms has no effect.`);
@@ -82,36 +83,36 @@ function warnOfIgnored({ kind, settings }: Node, field: Field): void {
     field.warn("SETTING_IGNORED", `A ${kind.case} node sends nothing, so its delivery has no effect.`);
   }
   if (kind.case === "start" && (settings?.hideNodeRequest || settings?.encryptedOutputFields.length)) {
-    field.warn("SETTING_IGNORED", "A start node's output is the execution's payload, which is shown all the same.");
-  }
-  if (settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE && settings.retry !== undefined) {
     field.warn(
       "SETTING_IGNORED",
-      "A node that sends at most once is not tried again, so its retry policy has no effect.",
+      "The output of a start node is the execution's payload, which is shown in spite of this setting.",
     );
+  }
+  if (settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE && settings.retry !== undefined) {
+    field.warn("SETTING_IGNORED", "A node that sends at most once is not retried, so its retry policy has no effect.");
   }
 }
 
-/** A path that leads nowhere would show what its author believes to be hidden. */
+/** Reports paths that lead nowhere: they would leave visible what the author wants to hide. */
 function checkEncryptedFields({ kind, settings }: Node, field: Field): void {
   if (!field.isNew) return;
   for (const path of settings?.encryptedOutputFields ?? []) {
     const steps = readPath(path);
     if (steps === undefined) {
-      const told = "Write names with single dots between them, an index as [0], and a name with dots as ['a.b'].";
-      field.error("OUTPUT_PATH_INVALID", `"${path}" is not a path. ${told}`);
-    } else if (kind.case === "http" && !isInAnswer(steps)) {
-      const told = 'Begin with "body", "status" or "headers" and a header\'s name in lower case.';
-      field.error("OUTPUT_PATH_INVALID", `"${path}" is not in an HTTP node's output. ${told}`);
+      const advice = "Write names with single dots between them, an index as [0], and a name with dots as ['a.b'].";
+      field.error("OUTPUT_PATH_INVALID", `"${path}" is not a path. ${advice}`);
+    } else if (kind.case === "http" && !isAnswerPath(steps)) {
+      const advice = 'Begin with "body", "status" or "headers" and a header\'s name in lower case.';
+      field.error("OUTPUT_PATH_INVALID", `"${path}" is not in an HTTP node's output. ${advice}`);
     }
   }
 }
 
-function isInAnswer([member, header, ...more]: readonly PathPart[]): boolean {
+function isAnswerPath([member, header, ...more]: readonly PathPart[]): boolean {
   if (member?.name !== "headers") return /^(?:body|status|\*)$/.test(member?.name ?? "");
-  // Of the headers `set-cookie` alone is a list.
-  const isListed = header?.name === "set-cookie" && more.length === 1;
-  return !/[A-Z]/.test(header?.name ?? "") && (more.length === 0 || isListed);
+  // `set-cookie` is the only header whose value is a list.
+  const isCookie = header?.name === "set-cookie" && more.length === 1;
+  return !/[A-Z]/.test(header?.name ?? "") && (more.length === 0 || isCookie);
 }
 
 function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, queries }: LeafTools): MakeStep {

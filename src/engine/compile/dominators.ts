@@ -1,106 +1,105 @@
-import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { BoundaryOptions } from "../run/boundary.ts";
-import type { LevelPlan } from "./plan-subgraphs.ts";
+import type { Node, WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
+import { finishesBranches } from "./link-graph.ts";
+import type { SubgraphPlan } from "./plan-subgraphs.ts";
 
-/** A set of nodes, one bit for each. */
+/** A set of nodes as a bit set, with one bit for each node. */
 type Bits = bigint;
 
-/** A node as one that every way to some other goes through. Those of one node are a chain, and so each knows the next. */
+/** A node in the dominator tree, in which each node knows its immediate dominator. */
 type Dominator = {
-  /** Where it stands in its level, behind all that lead to it. */
+  /** The node's index in the topological order of its subgraph. */
   readonly index: number;
-  readonly above: Dominator | undefined;
-  /** Itself and all above. */
+  readonly immediate: Dominator | undefined;
+  /** The node and all its dominators. */
   readonly all: Bits;
-  /** What runs whenever these do. */
+  /** The nodes that run whenever the node and its dominators run. */
   readonly runs: Bits;
 };
 
 /**
- * Says which nodes are certain to have run before another one runs.
+ * Finds templates that may read a node before it has run, by the dominators of each node: the nodes on every path to it.
  *
- * A node A is certain before B when B waits for A, and A runs whenever some node runs that every way to B goes through.
- * This errs to the side of a warning too many.
+ * The algorithm is that of Cooper, Harvey and Kennedy ("A Simple, Fast Dominance Algorithm", 2001). A subgraph is acyclic and
+ * its nodes are in topological order, so one pass finds the dominators; it takes O(edges × depth of the dominator tree). A
+ * node A counts as run before B if A leads to B and runs whenever some dominator of B runs. The result is conservative: it may
+ * cause a warning too many, never one too few.
  */
-export class Certainty {
+export class Dominators {
   readonly #finishesBranches: boolean;
   readonly #bits: ReadonlyMap<string, Bits>;
   readonly #ancestors = new Map<string, Bits>();
-  readonly #before = new Map<string, Bits>();
-  readonly #atEnd = new Map<LevelPlan, Bits>();
+  readonly #runBefore = new Map<string, Bits>();
+  readonly #runAtEnd = new Map<SubgraphPlan, Bits>();
 
-  /**
-   * @param plans each behind the one that its Group is in
-   * @param options whether nodes run although others beside them failed
-   */
-  constructor(plans: readonly LevelPlan[], { finishesBranches }: BoundaryOptions) {
-    this.#finishesBranches = finishesBranches;
+  /** @param plans each after the one that holds its Group */
+  constructor(plans: readonly SubgraphPlan[], definition: Pick<WorkflowDefinition, "onFailure">) {
+    this.#finishesBranches = finishesBranches(definition);
     const nodes = plans.flatMap((plan) => plan.nodes);
     this.#bits = new Map(nodes.map((node, index) => [node.id, 1n << BigInt(index)]));
     for (const plan of plans) {
-      this.#learn(plan);
+      this.#analyse(plan);
     }
   }
 
-  /** Whether `other` has run whenever `node` runs. Inside a Group the Group counts as run: it gives the item. */
-  isBefore(node: Node, other: string): boolean {
-    return ((this.#before.get(node.id) ?? 0n) & this.#bit(other)) !== 0n;
+  /** Whether `other` has run whenever `node` runs. Inside of a Group, the Group counts as run: it gives the item. */
+  hasRunBefore(node: Node, other: string): boolean {
+    return ((this.#runBefore.get(node.id) ?? 0n) & this.#bit(other)) !== 0n;
   }
 
-  /** Whether `other` has run whenever the level has come to its end. */
-  isAtEnd(plan: LevelPlan, other: string): boolean {
-    return ((this.#atEnd.get(plan) ?? 0n) & this.#bit(other)) !== 0n;
+  /** Whether `other` has run whenever the subgraph has come to its end. */
+  hasRunAtEnd(plan: SubgraphPlan, other: string): boolean {
+    return ((this.#runAtEnd.get(plan) ?? 0n) & this.#bit(other)) !== 0n;
   }
 
-  /** Whether `other` leads to `node`, in the same level. */
+  /** Whether `other` leads to `node`, in the same subgraph. */
   isAncestor(node: Node, other: string): boolean {
     return ((this.#ancestors.get(node.id) ?? 0n) & this.#bit(other)) !== 0n;
   }
 
-  #learn(plan: LevelPlan): void {
+  #analyse(plan: SubgraphPlan): void {
     const implied = this.#impliedRuns(plan);
     const incoming = Map.groupBy(plan.links, (link) => link.target);
     const dominators = new Map<Node, Dominator>();
     const entryRuns = union(plan.entries.map((entry) => implied.get(entry.id)));
     const { group } = plan;
-    const outside = group === undefined ? 0n : (this.#before.get(group.id) ?? 0n) | this.#bit(group.id);
+    const outside = group === undefined ? 0n : (this.#runBefore.get(group.id) ?? 0n) | this.#bit(group.id);
     for (const [index, node] of plan.nodes.entries()) {
       const sources = (incoming.get(node) ?? []).map((link) => link.source);
-      const above = plan.entries.includes(node)
+      const immediate = plan.entries.includes(node)
         ? undefined
-        : nearestShared(sources.map((each) => dominators.get(each)));
-      const { all: common, runs } = above ?? { all: 0n, runs: 0n };
+        : intersect(sources.map((each) => dominators.get(each)));
+      const { all: common, runs } = immediate ?? { all: 0n, runs: 0n };
       dominators.set(node, {
         index,
-        above,
+        immediate,
         all: common | this.#bit(node.id),
         runs: runs | (implied.get(node.id) ?? 0n),
       });
       const ancestors = union(sources.flatMap(({ id }) => [this.#bit(id), this.#ancestors.get(id)]));
       this.#ancestors.set(node.id, ancestors);
-      // A node beside which others run may have failed, but not one that every way here goes through.
-      this.#before.set(node.id, (this.#finishesBranches ? common : ancestors & (entryRuns | runs)) | outside);
+      // Where branches finish beside a failed node, any node but a dominator may have failed.
+      this.#runBefore.set(node.id, (this.#finishesBranches ? common : ancestors & (entryRuns | runs)) | outside);
     }
-    this.#atEnd.set(plan, entryRuns | outside);
+    this.#runAtEnd.set(plan, entryRuns | outside);
   }
 
-  /** For each node the nodes that run whenever it does, itself included. */
-  #impliedRuns(plan: LevelPlan): ReadonlyMap<string, Bits> {
+  /** For each node, the nodes that run whenever it runs, itself included. */
+  #impliedRuns(plan: SubgraphPlan): ReadonlyMap<string, Bits> {
     const outgoing = Map.groupBy(plan.links, (link) => link.source);
     const implied = new Map<string, Bits>();
     for (const node of plan.nodes.toReversed()) {
-      const behind = (port: string) => {
+      const following = (port: string) => {
         const links = (outgoing.get(node) ?? []).filter((link) => link.port === port);
         return union(links.map((link) => implied.get(link.target.id)));
       };
-      let following: Bits;
+      let runs: Bits;
       if (node.kind.case === "rule") {
-        following = behind("true") & behind("false");
+        runs = following("true") & following("false");
       } else {
-        // Behind a Terminate nodes run only where it is skipped.
-        following = node.kind.case === "terminate" ? 0n : behind("next");
+        // Nodes after a Terminate run only where it is skipped.
+        runs = node.kind.case === "terminate" ? 0n : following("next");
       }
-      implied.set(node.id, following | this.#bit(node.id));
+      implied.set(node.id, runs | this.#bit(node.id));
     }
     return implied;
   }
@@ -114,13 +113,13 @@ function union(sets: readonly (Bits | undefined)[]): Bits {
   return sets.reduce<Bits>((all, set) => all | (set ?? 0n), 0n);
 }
 
-/** The last node that every way to each of these goes through, itself included. */
-function nearestShared([first, ...others]: readonly (Dominator | undefined)[]): Dominator | undefined {
+/** The nearest common dominator of these nodes: `intersect` of the paper, which walks up the tree from both nodes. */
+function intersect([first, ...others]: readonly (Dominator | undefined)[]): Dominator | undefined {
   return others.reduce((one, other) => {
     let [left, right] = [one, other];
     while (left !== undefined && right !== undefined && left !== right) {
-      if (left.index > right.index) left = left.above;
-      else right = right.above;
+      if (left.index > right.index) left = left.immediate;
+      else right = right.immediate;
     }
     return left === right ? left : undefined;
   }, first);

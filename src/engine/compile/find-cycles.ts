@@ -1,12 +1,15 @@
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 
-/** The nodes of one circle, the first named again at its end, and the edge that closes it. */
+/** The ids of the nodes of one cycle, with the first repeated at the end, and the edge that closes the cycle. */
 type Cycle<Link> = { readonly ids: readonly string[]; readonly closing: Link };
 
-/** Circles that are looked for: each may name all nodes, and more than a few help nobody. */
+/** Each cycle may name all nodes, so few of them are reported. */
 const cyclesMax = 20;
 
-/** Finds a circle for each edge that leads back to a node on the way to it, up to 20. Without circles there is none to find. */
+/**
+ * Finds a cycle for each back edge of a depth-first search, up to 20. There is a cycle exactly where there is a back edge.
+ * Takes O(nodes + edges), and for each back edge the length of its path.
+ */
 export function findCycles<Link extends { readonly source: Node; readonly target: Node }>(
   ids: readonly string[],
   links: readonly Link[],
@@ -14,20 +17,20 @@ export function findCycles<Link extends { readonly source: Node; readonly target
   const outgoing = Map.groupBy(links, (link) => link.source.id);
   const cycles: Cycle<Link>[] = [];
   const isFinished = new Set<string>();
-  const way: string[] = [];
+  const path: string[] = [];
 
   const follow = (id: string): void => {
-    way.push(id);
+    path.push(id);
     for (const link of outgoing.get(id) ?? []) {
       const next = link.target.id;
-      const place = way.indexOf(next);
-      if (place >= 0) {
-        if (cycles.length < cyclesMax) cycles.push({ ids: [...way.slice(place), next], closing: link });
+      const position = path.indexOf(next);
+      if (position >= 0) {
+        if (cycles.length < cyclesMax) cycles.push({ ids: [...path.slice(position), next], closing: link });
       } else if (!isFinished.has(next)) {
         follow(next);
       }
     }
-    way.pop();
+    path.pop();
     isFinished.add(id);
   };
 

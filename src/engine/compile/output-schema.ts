@@ -5,12 +5,12 @@ import type { GroupStep, Step } from "../graph/graph.ts";
 import { closedObject } from "../schema/closed-object.ts";
 import type { Template } from "../templates/reference.ts";
 
-/** What a Group gives to the nodes inside of it. */
+/** The JSON Schema of a Group's value inside of its iterations. */
 export function iterationSchemaOf({ mode }: GroupStep): JsonObject {
   return closedObject({ iteration_count: { type: "integer" }, ...(mode.kind === "array" && { array_item: true }) });
 }
 
-/** What is known of a node's output before it has run, as a JSON Schema. Of a Group it is what those behind it read. */
+/** Infers a JSON Schema of a node's output before any run. For a Group, it is the output that the nodes after it read. */
 export function outputSchemaOf(step: Exclude<Step, { readonly kind: "start" }>): JsonValue {
   switch (step.kind) {
     case "leaf":
@@ -28,13 +28,13 @@ export function outputSchemaOf(step: Exclude<Step, { readonly kind: "start" }>):
   }
 }
 
-/** Stands for what a template reads, in a rendering that is looked at alone. */
-const anything: JsonObject = {};
+/** Stands for the value of each reference, in a rendering whose shape alone matters. */
+const unknownValue: JsonObject = {};
 
-/** What a template renders, whatever its references read. */
+/** The schema of what a template renders, whatever its references read. */
 function templateSchema(template: Template<JsonValue>): JsonValue {
   try {
-    return schemaOfRendered(template.render({ read: () => anything }));
+    return schemaOfRendered(template.render({ read: () => unknownValue }));
   } catch (error) {
     if (!(error instanceof NodeFailure)) throw error;
     return true;
@@ -42,9 +42,9 @@ function templateSchema(template: Template<JsonValue>): JsonValue {
 }
 
 function schemaOfRendered(value: JsonValue): JsonValue {
-  if (value === anything) return true;
+  if (value === unknownValue) return true;
   if (Array.isArray(value)) return { type: "array", prefixItems: value.map(schemaOfRendered), items: false };
-  // Of texts and numbers it counts that nothing is in them.
+  // The types of scalars do not matter here: no path leads into any of them.
   if (typeof value !== "object" || value === null) return { type: ["string", "number", "boolean", "null"] };
   return closedObject(
     Object.fromEntries(Object.entries(value).map(([name, member]) => [name, schemaOfRendered(member)])),

@@ -1,30 +1,31 @@
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Link, Structure } from "./check-structure.ts";
 
-/** The nodes that one run goes through: outside of Groups, or inside one Group. */
-export type LevelPlan = {
-  /** The Group, absent outside of Groups. */
+/** A subgraph before its nodes are linked. */
+export type SubgraphPlan = {
+  /** The Group whose subgraph it is. Absent for the nodes outside of Groups. */
   readonly group?: Node;
-  /** The reachable nodes, each behind all that lead to it. */
+  /** The reachable nodes in topological order. */
   readonly nodes: readonly Node[];
   readonly entries: readonly Node[];
   /** The edges between these nodes. */
   readonly links: readonly Link[];
 };
 
-/** Gives the level outside of Groups first, and each Group's level behind the one that the Group is in. */
-export function planLevels(structure: Structure): readonly LevelPlan[] {
-  const plans: LevelPlan[] = [planLevel([structure.start], structure.edges)];
+/** Divides the reachable nodes into subgraphs. The outermost comes first, and each Group's after the one that holds the Group. */
+export function planSubgraphs(structure: Structure): readonly SubgraphPlan[] {
+  const plans: SubgraphPlan[] = [planSubgraph([structure.start], structure.edges)];
   for (const plan of plans) {
     for (const group of plan.nodes.filter((node) => node.kind.case === "group")) {
       const entries = structure.edges.filter((edge) => edge.source === group && edge.port === "each");
-      plans.push({ group, ...planLevel([...new Set(entries.map((edge) => edge.target))], structure.edges) });
+      plans.push({ group, ...planSubgraph([...new Set(entries.map((edge) => edge.target))], structure.edges) });
     }
   }
   return plans;
 }
 
-function planLevel(entries: readonly Node[], edges: readonly Link[]): Omit<LevelPlan, "group"> {
+/** Topological sort by depth-first search, in O(nodes + edges). */
+function planSubgraph(entries: readonly Node[], edges: readonly Link[]): Omit<SubgraphPlan, "group"> {
   const outgoing = Map.groupBy(
     edges.filter((edge) => edge.port !== "each"),
     (edge) => edge.source,
@@ -43,7 +44,7 @@ function planLevel(entries: readonly Node[], edges: readonly Link[]): Omit<Level
       follow(entry);
     }
   }
-  // A node finishes behind all that it leads to, so the reverse is an order to run them in.
+  // A node is finished after all that it leads to, so the reverse is a topological order.
   const nodes = [...finished].reverse();
   return { nodes, entries, links: nodes.flatMap((node) => outgoing.get(node) ?? []) };
 }

@@ -3,13 +3,13 @@ import { isObject } from "../../domain/json/violations.ts";
 import { anyItem, type Path } from "../schema/schema-paths.ts";
 import { isIndex } from "../templates/reference.ts";
 
-/** What a sample lacks of a path: how many steps of it are there, and the names that the sample has behind them. */
-export type Lack = { readonly steps: number; readonly names: readonly string[] };
+/** The part of a path that a sample has: the number of its steps, and the names that the sample has after them. */
+export type MissingPath = { readonly steps: number; readonly names: readonly string[] };
 
-/** How many values of a sample are looked at for one definition. When that is spent, the sample does not say. */
+/** The number of values in the sample that are visited for one definition. Beyond it, every path counts as present. */
 const visitsMax = 100_000;
 
-/** The sample payload of a definition. */
+/** Looks paths up in the sample payload of a definition. */
 export class SamplePaths {
   readonly #sample: JsonValue | undefined;
   #visits = 0;
@@ -19,25 +19,25 @@ export class SamplePaths {
   }
 
   /**
-   * Says where the sample has nothing of a path. Undefined where the path resolves, and where the sample does not say: an
-   * object or a list without anything in it and a null stand for any, and one item of a list for each.
+   * Says where a path leaves the sample. Undefined where the path resolves, and where the sample does not tell: an empty
+   * object, an empty list and null may stand for any value, and one item of a list is enough.
    */
-  lackOf(path: Path): Lack | undefined {
-    return this.#lackIn(this.#sample, path, 0);
+  missing(path: Path): MissingPath | undefined {
+    return this.#missingIn(this.#sample, path, 0);
   }
 
-  #lackIn(value: JsonValue | undefined, path: Path, steps: number): Lack | undefined {
+  #missingIn(value: JsonValue | undefined, path: Path, steps: number): MissingPath | undefined {
     this.#visits += 1;
     const step = path[steps];
     if (step === undefined || value === null || value === undefined || this.#visits > visitsMax) return undefined;
     if (Array.isArray(value)) {
       if (value.length === 0) return undefined;
       if (step !== anyItem && !isIndex(step)) return { steps, names: [] };
-      const lacks = value.map((item) => this.#lackIn(item, path, steps + 1));
-      return lacks.includes(undefined) ? undefined : lacks[0];
+      const missing = value.map((item) => this.#missingIn(item, path, steps + 1));
+      return missing.includes(undefined) ? undefined : missing[0];
     }
     if (!isObject(value)) return { steps, names: [] };
-    if (step !== anyItem && Object.hasOwn(value, step)) return this.#lackIn(value[step], path, steps + 1);
+    if (step !== anyItem && Object.hasOwn(value, step)) return this.#missingIn(value[step], path, steps + 1);
     const names = Object.keys(value);
     this.#visits += names.length;
     return names.length === 0 ? undefined : { steps, names };

@@ -4,10 +4,10 @@ import { Field, type Names } from "../templates/field.ts";
 import type { Template } from "../templates/reference.ts";
 import { compileValue } from "../templates/text-template.ts";
 
-/** Where the output of a Start node's "API Call" panel stands in the node. */
+/** The path of the output in a Start node's "API Call" panel. */
 export const startOutputField = "start.api_call.output";
 
-/** Compiles the answer of a run in which no Response node ran. Undefined where the panel has no output. */
+/** Compiles the response of a run in which no Response node has run. Undefined where the panel has no output. */
 export function compileStartOutput(start: Node | undefined, names: Names): Template<JsonValue> | undefined {
   const trigger = start?.kind.case === "start" ? start.kind.value.trigger : undefined;
   if (start === undefined || trigger?.case !== "apiCall" || trigger.value.output.length === 0) {

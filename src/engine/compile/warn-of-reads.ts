@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { type FieldDeclaration, FieldDeclaration_Type } from "../../gen/flowcall/v1/field_pb.ts";
-import type { Place, Problems } from "../errors/problems.ts";
+import type { ProblemLocation, Problems } from "../errors/problems.ts";
 import type { Step } from "../graph/graph.ts";
 import { closedObject } from "../schema/closed-object.ts";
 import { anyItem, type Path, SchemaPaths } from "../schema/schema-paths.ts";
@@ -9,58 +9,58 @@ import type { Reference } from "../templates/reference.ts";
 import { iterationSchemaOf, outputSchemaOf } from "./output-schema.ts";
 import { SamplePaths } from "./sample-paths.ts";
 
-/** What is known of the values that templates read. */
-export type Known = {
+/** Facts about the values that templates read. */
+export type KnownValues = {
   readonly sample: JsonObject | undefined;
   readonly schema: JsonObject | undefined;
   readonly workflowFields: readonly FieldDeclaration[];
-  /** Those of the integration; absent where it is not known. */
+  /** The fields that the integration declares. Absent where they are not known. */
   readonly applicationFields: readonly FieldDeclaration[] | undefined;
-  /** What each node that may run does. */
+  /** The steps of the reachable nodes by node id. */
   readonly steps: ReadonlyMap<string, Step>;
-  /** Whether a place is inside of a Group, or is read at the end of each of its iterations. */
-  isInside(place: Place, groupId: string): boolean;
+  /** Whether a field is evaluated inside of a Group, or at the end of each of its iterations. */
+  isInside(location: ProblemLocation, groupId: string): boolean;
 };
 
-/** What is known of a path: that it is in no value, or that it is not in the sample, and nothing else describes it. */
-type Verdict = {
+/** Why a path resolves in no value (`excluded`, `undeclared`), or is only missing in the sample. */
+type MissingValue = {
   readonly kind: "excluded" | "undeclared" | "not_in_sample";
   readonly by: string;
   readonly names: readonly string[];
-  /** The first step that leads nowhere. */
+  /** The first step of the path that does not resolve. */
   readonly step: string | undefined;
 };
 
-/** Warns of templates that read nothing. What may resolve is warned of only where the sample alone lacks it. */
+/** Warns of templates that never resolve, and of those whose path neither the sample nor a schema has. */
 export class ReadWarnings {
-  readonly #known: Known;
+  readonly #known: KnownValues;
   readonly #problems: Problems;
   readonly #event: SchemaPaths | undefined;
   readonly #sample: SamplePaths;
   readonly #schemas = new Map<string, SchemaPaths>();
-  readonly #told = new Set<string>();
+  readonly #reported = new Set<string>();
 
-  constructor(known: Known, problems: Problems) {
+  constructor(known: KnownValues, problems: Problems) {
     this.#known = known;
     this.#problems = problems;
     this.#event = known.schema && new SchemaPaths(known.schema);
     this.#sample = new SamplePaths(known.sample);
   }
 
-  /** Whether there was something to warn of. */
-  warn({ place, reference, use }: Read): boolean {
-    const verdict = this.#verdictOf(reference, reference.path, place);
-    if (verdict === undefined || (verdict.kind === "not_in_sample" && use === "asked")) return false;
-    const key = JSON.stringify([place, reference.text]);
-    if (this.#told.has(key)) return true;
-    this.#told.add(key);
-    const like = verdict.step === undefined ? "" : this.#problems.meant(verdict.step, verdict.names);
-    const [reason, message] = told(`"{{${reference.text}}}"`, verdict, like);
-    this.#problems.warn(place, reason, `${message}${use === "compared" ? " What is compared is that null." : ""}`);
+  /** Warns of one template, if there is a reason. Gives whether there was one. */
+  warn({ location, reference, use }: Read): boolean {
+    const missing = this.#missingOf(reference, reference.path, location);
+    if (missing === undefined || (missing.kind === "not_in_sample" && use === "presence")) return false;
+    const key = JSON.stringify([location, reference.text]);
+    if (this.#reported.has(key)) return true;
+    this.#reported.add(key);
+    const suggestion = missing.step === undefined ? "" : this.#problems.suggestion(missing.step, missing.names);
+    const [reason, message] = describe(`"{{${reference.text}}}"`, missing, suggestion);
+    this.#problems.warn(location, reason, `${message}${use === "compared" ? " That null is what is compared." : ""}`);
     return true;
   }
 
-  #verdictOf({ source }: Pick<Reference, "source">, path: Path, place: Place): Verdict | undefined {
+  #missingOf({ source }: Pick<Reference, "source">, path: Path, location: ProblemLocation): MissingValue | undefined {
     const { workflowFields, applicationFields, steps } = this.#known;
     switch (source.kind) {
       case "event_body":
@@ -73,7 +73,7 @@ export class ReadWarnings {
         const step = steps.get(source.nodeId);
         if (step === undefined) return undefined;
         if (step.kind === "start") return this.#ofEvent(path);
-        return step.kind === "group" && this.#known.isInside(place, source.nodeId)
+        return step.kind === "group" && this.#known.isInside(location, source.nodeId)
           ? this.#ofIteration(source.nodeId, step, path)
           : this.#ofOutput(source.nodeId, step, path);
       }
@@ -82,21 +82,21 @@ export class ReadWarnings {
     }
   }
 
-  #ofEvent(path: Path): Verdict | undefined {
+  #ofEvent(path: Path): MissingValue | undefined {
     if (this.#event?.mayResolve(path) === false) {
       return {
         kind: "excluded",
-        by: "the schema takes no payload that has it",
-        ...this.#lackOf(this.#event, path),
+        by: "the schema refuses every payload that has it",
+        ...this.#unresolvedStep(this.#event, path),
       };
     }
-    const lack = this.#sample.lackOf(path);
-    // Of what the schema describes the sample need not have any.
-    if (lack === undefined || this.#event?.describes(path.slice(0, lack.steps + 1))) return undefined;
-    return { kind: "not_in_sample", by: "the sample", names: lack.names, step: nameOf(path[lack.steps]) };
+    const missing = this.#sample.missing(path);
+    // A sample need not have every member that the schema describes.
+    if (missing === undefined || this.#event?.describes(path.slice(0, missing.steps + 1))) return undefined;
+    return { kind: "not_in_sample", by: "the sample", names: missing.names, step: nameOf(path[missing.steps]) };
   }
 
-  #ofFields(owner: string, fields: readonly FieldDeclaration[], path: Path): Verdict | undefined {
+  #ofFields(owner: string, fields: readonly FieldDeclaration[], path: Path): MissingValue | undefined {
     const [name] = path;
     if (name === undefined) return undefined;
     const names = fields.map((field) => field.name);
@@ -105,31 +105,31 @@ export class ReadWarnings {
     return this.#of(
       this.#schemaPaths(owner, closedObject(Object.fromEntries(types))),
       path,
-      `${owner} declares it otherwise`,
+      `${owner} declares it with another type`,
     );
   }
 
-  #ofOutput(id: string, step: Exclude<Step, { readonly kind: "start" }>, path: Path): Verdict | undefined {
+  #ofOutput(id: string, step: Exclude<Step, { readonly kind: "start" }>, path: Path): MissingValue | undefined {
     const known = this.#schemas.get(id) ?? this.#schemaPaths(id, outputSchemaOf(step));
     return this.#of(known, path, `no output of the node "${id}" has it`);
   }
 
-  #ofIteration(id: string, step: Extract<Step, { readonly kind: "group" }>, path: Path): Verdict | undefined {
+  #ofIteration(id: string, step: Extract<Step, { readonly kind: "group" }>, path: Path): MissingValue | undefined {
     const [name, ...below] = path;
     if (name === "array_item" && step.mode.kind === "array") {
       const { array } = step.mode;
-      const place = { nodeId: id, field: "group.array" };
-      const inList = this.#verdictOf(array, [...array.path, anyItem, ...below], place);
-      // One object counts as a list of one.
-      const alone = inList && this.#verdictOf(array, [...array.path, ...below], place);
+      const location = { nodeId: id, field: "group.array" };
+      const inList = this.#missingOf(array, [...array.path, anyItem, ...below], location);
+      // One object counts as a list of one item.
+      const alone = inList && this.#missingOf(array, [...array.path, ...below], location);
       return alone?.kind === "not_in_sample" ? alone : alone && inList;
     }
     const paths = this.#schemaPaths(`${id} inside`, iterationSchemaOf(step));
-    return this.#of(paths, path, `the Group "${id}" gives the nodes inside of it something else`);
+    return this.#of(paths, path, `the Group "${id}" gives the nodes inside of it no such value`);
   }
 
-  #of(paths: SchemaPaths, path: Path, by: string): Verdict | undefined {
-    return paths.mayResolve(path) ? undefined : { kind: "excluded", by, ...this.#lackOf(paths, path) };
+  #of(paths: SchemaPaths, path: Path, by: string): MissingValue | undefined {
+    return paths.mayResolve(path) ? undefined : { kind: "excluded", by, ...this.#unresolvedStep(paths, path) };
   }
 
   #schemaPaths(key: string, schema: ConstructorParameters<typeof SchemaPaths>[0]): SchemaPaths {
@@ -138,8 +138,8 @@ export class ReadWarnings {
     return paths;
   }
 
-  /** The first step that leads nowhere, and what there is beside it. */
-  #lackOf(paths: SchemaPaths, path: Path): Pick<Verdict, "names" | "step"> {
+  /** The first step of the path that does not resolve, and the names that do at that point. */
+  #unresolvedStep(paths: SchemaPaths, path: Path): Pick<MissingValue, "names" | "step"> {
     let length = path.length - 1;
     while (length > 0 && !paths.mayResolve(path.slice(0, length))) length -= 1;
     return { names: paths.namesAt(path.slice(0, length)), step: nameOf(path[length]) };
@@ -155,22 +155,22 @@ const schemas: Readonly<Record<FieldDeclaration_Type, JsonObject>> = {
   [FieldDeclaration_Type.ARRAY]: { type: "array" },
 };
 
-function told(template: string, { kind, by, names }: Verdict, like: string) {
+function describe(template: string, { kind, by, names }: MissingValue, suggestion: string) {
   switch (kind) {
     case "excluded":
       return [
         "TEMPLATE_NEVER_RESOLVES",
-        `${template} is always null: ${by}.${like}${listed("Known there", names)}`,
+        `${template} is always null: ${by}.${suggestion}${listed("Known there", names)}`,
       ] as const;
     case "undeclared": {
-      const message = `${template} is null, since ${by} does not declare this field.${like}${listed("Declared", names)}`;
+      const message = `${template} is null, since ${by} does not declare this field.${suggestion}${listed("Declared", names)}`;
       return ["FIELD_NOT_DECLARED", message] as const;
     }
     case "not_in_sample":
       return [
         "TEMPLATE_NOT_IN_SAMPLE",
-        `${template} is not in the sample, and no schema describes it: it is null where a payload does not have it.` +
-          `${like}${listed("The sample has", names)} If payloads may have it, add it to the sample.`,
+        `${template} is not in the sample, and no schema describes it: it is null if a payload does not have it.` +
+          `${suggestion}${listed("The sample has", names)} If payloads may have it, add it to the sample.`,
       ] as const;
   }
 }

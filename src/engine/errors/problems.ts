@@ -3,7 +3,7 @@ import { defaultLimits } from "../../domain/limits.ts";
 import { meant } from "../../domain/nearest.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../../gen/flowcall/v1/workflow_pb.ts";
 
-/** What can be wrong with a definition, in words for programs. */
+/** The machine-readable reason of a problem in a definition. Stable once published. */
 export type ProblemReason =
   | "GRAPH_TOO_LARGE"
   | "DEFINITION_TOO_LARGE"
@@ -62,82 +62,82 @@ export type ProblemReason =
   | "FIELD_DECLARATION_INVALID"
   | "SETTING_IGNORED";
 
-/** Where a problem is: a path inside the node, or inside the definition where no node is named. */
-export type Place = { readonly nodeId?: string; readonly field: string };
+/** The location of a problem: a path inside the node, or inside the definition where no node is named. */
+export type ProblemLocation = { readonly nodeId?: string; readonly field: string };
 
-/** Collects every problem of a definition, so that its author learns of all at once. */
+/** Collects every problem of a definition, so that its author sees all of them at once. */
 export class Problems {
   readonly #nodeOrder: ReadonlyMap<string, number>;
   readonly #max: number;
-  readonly #leftOut: ReadonlySet<string>;
+  readonly #unreachable: ReadonlySet<string>;
   readonly #errors: WorkflowProblem[] = [];
   readonly #warnings: WorkflowProblem[] = [];
   #errorCount = 0;
   #warningCount = 0;
-  #guesses = 0;
+  #suggestions = 0;
 
   /**
    * @param nodeIds the ids of the definition's nodes, in its order
-   * @param max how many errors are kept, and how many warnings: a definition may have a problem in each of its bytes
-   * @param leftOut the nodes that never run: what is wrong with them keeps nothing from running
+   * @param max the number of errors that are kept, and of warnings: a definition may have a problem in each of its bytes
+   * @param unreachable the nodes that never run: their errors become warnings
    */
   constructor(
     nodeIds: readonly string[],
     {
       max = defaultLimits.definition.problemsMax,
-      leftOut = new Set(),
-    }: { readonly max?: number; readonly leftOut?: ReadonlySet<string> } = {},
+      unreachable = new Set(),
+    }: { readonly max?: number; readonly unreachable?: ReadonlySet<string> } = {},
   ) {
     this.#max = max;
-    this.#leftOut = leftOut;
+    this.#unreachable = unreachable;
     this.#nodeOrder = new Map(nodeIds.map((id, index) => [id, index]));
   }
 
-  error(place: Place, reason: ProblemReason, message: string): void {
-    if (this.isLeftOut(place.nodeId) && !concernsAll.has(reason)) {
-      this.warn(place, reason, message);
+  error(location: ProblemLocation, reason: ProblemReason, message: string): void {
+    if (this.isUnreachable(location.nodeId) && !alwaysErrors.has(reason)) {
+      this.warn(location, reason, message);
       return;
     }
     this.#errorCount += 1;
-    // What is too large is told in any case, since it may be why there are so many others.
+    // This one is always kept, because it may be the cause of all the others.
     if (this.#errors.length < this.#max || reason === "DEFINITION_TOO_LARGE")
-      this.#errors.push(problem(place, reason, message));
+      this.#errors.push(problem(location, reason, message));
   }
 
-  warn(place: Place, reason: ProblemReason, message: string): void {
+  warn(location: ProblemLocation, reason: ProblemReason, message: string): void {
     this.#warningCount += 1;
-    if (this.#warnings.length < this.#max) this.#warnings.push(problem(place, reason, message));
+    if (this.#warnings.length < this.#max) this.#warnings.push(problem(location, reason, message));
   }
 
-  /** ` Did you mean …?` for a name that is none of those that are known, or nothing: for the first few of a definition. */
-  meant(word: string, known: readonly string[]): string {
-    this.#guesses += 1;
-    return this.#guesses > guessesMax ? "" : meant(word, known);
+  /** Gives ` Did you mean …?` for an unknown name, for the first few of a definition, or an empty text. */
+  suggestion(word: string, known: readonly string[]): string {
+    this.#suggestions += 1;
+    return this.#suggestions > suggestionsMax ? "" : meant(word, known);
   }
 
-  isLeftOut(nodeId: string | undefined): boolean {
-    return nodeId !== undefined && this.#leftOut.has(nodeId);
+  isUnreachable(nodeId: string | undefined): boolean {
+    return nodeId !== undefined && this.#unreachable.has(nodeId);
   }
 
-  /** How many errors there are, told or not. */
+  /** The number of errors, those that are not kept included. */
   get errorCount(): number {
     return this.#errorCount;
   }
 
   get errors(): readonly WorkflowProblem[] {
-    return this.#told(this.#errors, this.#errorCount);
+    return this.#listed(this.#errors, this.#errorCount);
   }
 
   get warnings(): readonly WorkflowProblem[] {
-    return this.#told(this.#warnings, this.#warningCount);
+    return this.#listed(this.#warnings, this.#warningCount);
   }
 
-  #told(problems: readonly WorkflowProblem[], count: number): readonly WorkflowProblem[] {
-    const told = this.#inNodeOrder(problems);
+  #listed(problems: readonly WorkflowProblem[], count: number): readonly WorkflowProblem[] {
+    const kept = this.#inNodeOrder(problems);
     const more = count - problems.length;
-    if (more === 0) return told;
-    const message = `There are ${more} more, which are not told: ${this.#max} are (limit problemsMax).`;
-    return [...told, problem({ field: "" }, "TOO_MANY_PROBLEMS", message)];
+    if (more === 0) return kept;
+    const message = `There are ${more} more. Only the first ${this.#max} are listed (limit problemsMax).`;
+    return [...kept, problem({ field: "" }, "TOO_MANY_PROBLEMS", message)];
   }
 
   #inNodeOrder(problems: readonly WorkflowProblem[]): readonly WorkflowProblem[] {
@@ -146,25 +146,25 @@ export class Problems {
   }
 }
 
-/** A guess compares a name with all that are known; a definition may have thousands of each. */
-const guessesMax = 20;
+/** A suggestion compares a name with all known names, and a definition may have thousands of both. */
+const suggestionsMax = 20;
 
-/** What keeps a definition from running wherever it is. */
-const concernsAll: ReadonlySet<ProblemReason> = new Set(["DEFINITION_TOO_LARGE", "NODE_ID_DUPLICATE"]);
+/** These prevent a definition from running even at an unreachable node. */
+const alwaysErrors: ReadonlySet<ProblemReason> = new Set(["DEFINITION_TOO_LARGE", "NODE_ID_DUPLICATE"]);
 
-function problem(place: Place, reason: ProblemReason, message: string): WorkflowProblem {
+function problem(location: ProblemLocation, reason: ProblemReason, message: string): WorkflowProblem {
   return create(WorkflowProblemSchema, {
-    ...(place.nodeId !== undefined && { nodeId: place.nodeId }),
-    field: cut(place.field, fieldMax),
+    ...(location.nodeId !== undefined && { nodeId: location.nodeId }),
+    field: truncate(location.field, fieldMax),
     reason,
-    message: cut(message, messageMax),
+    message: truncate(message, messageMax),
   });
 }
 
 const fieldMax = 300;
 const messageMax = 1_000;
 
-/** Keeps what an author wrote from making the reply larger than replies may be. */
-function cut(text: string, max: number): string {
+/** Keeps a long text of the author from making the reply larger than replies may be. */
+function truncate(text: string, max: number): string {
   return text.length > max ? `${text.slice(0, max - 2).toWellFormed()}….` : text;
 }

@@ -1,23 +1,25 @@
+// The compiled form of a definition, made by `compile/` and run by `run/`, which know nothing of each other.
+//
+// A graph is read-only and shared by all runs of its version. Every reference in it resolves to something that exists.
+
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { FieldDeclaration } from "../../gen/flowcall/v1/field_pb.ts";
 import type { Leaf } from "../nodes/leaf.ts";
 import type { Condition } from "../rules/compile-rule.ts";
-import type { HiddenParts } from "../run/node-inputs.ts";
-import type { PayloadGate } from "../schema/payload-validator.ts";
+import type { PayloadValidator } from "../schema/payload-validator.ts";
 import type { Reference, Template } from "../templates/reference.ts";
 
-/** A compiled definition: read-only, without a reference that cannot resolve, shared by all runs of its version. */
 export type Graph = {
-  readonly root: Level;
-  /** The first Group of the definition, whether anything leads to it or not. Where there is one, synchronous calls are refused. */
+  readonly root: Subgraph;
+  /** The first Group of the definition, reachable or not. Synchronous calls of a workflow with a Group are refused. */
   readonly group?: { readonly id: string; readonly name: string };
-  /** The Response nodes in the order in which they may run, with the HTTP statuses that they set. */
+  /** The HTTP status of each Response node, in the order in which the nodes may run. */
   readonly responses: ReadonlyMap<string, number | undefined>;
   readonly hasApiCallTrigger: boolean;
-  /** Whether a node hides what it gives. */
+  /** Whether a node hides its output. */
   readonly hidesNodes: boolean;
   readonly hidden: HiddenParts;
-  /** Whether the branches beside a failed node come to their end. */
+  /** Whether the branches beside a failed node run to their end. */
   readonly finishesBranches: boolean;
   /** Whether a template reads a field of the workflow or of the application. */
   readonly readsFields: boolean;
@@ -25,40 +27,46 @@ export type Graph = {
   readonly fields: readonly FieldDeclaration[];
   /** The sample of the "API Call" panel. */
   readonly samplePayload: JsonObject;
-  /** What a payload must be like. */
-  readonly payloadGate?: PayloadGate;
-  /** What a call answers where no Response node has run. */
+  /** Checks payloads against the workflow's JSON Schema, if it has one. */
+  readonly payloadValidator?: PayloadValidator;
+  /** The response of a run in which no Response node has run. */
   readonly output?: Template<JsonValue>;
 };
 
-/** The nodes outside of Groups, or the ones inside one Group. Unreachable nodes are left out. */
-export type Level = {
-  /** Each node behind all that lead to it. */
+/** What each node hides of its output, by node id: all of it, or the parts at these paths. */
+export type HiddenParts = ReadonlyMap<string, "all" | readonly string[]>;
+
+/** The reachable nodes outside of Groups, or those inside one Group. */
+export type Subgraph = {
+  /** In topological order. */
   readonly nodes: readonly GraphNode[];
-  /** Places in `nodes` where the level begins. */
+  /** Indexes in `nodes` of the nodes at which the subgraph starts. */
   readonly entries: readonly number[];
 };
 
-/** The ways by which a branch leaves a node. A Group's `each` is the entries of its level. */
+/** The ways by which a branch leaves a node. A Group's port `each` is not among them: it leads to the entries of its subgraph. */
 export type Port = "next" | "true" | "false";
+
+/** How a branch leaves a node: by a port, or nowhere if the node failed. Then no later node waits for the branch. */
+export type Exit = Port | "nowhere";
 
 export type GraphNode = {
   readonly id: string;
   readonly name: string;
-  /** How many edges lead here, the level's entry included. */
+  /** The number of edges that lead to the node. The entry of the subgraph counts as an edge. */
   readonly inputs: number;
-  /** Where each port leads: places in the level's `nodes`. */
+  /** For each port, the indexes in the subgraph's `nodes` of the nodes that it leads to. */
   readonly ports: Readonly<Partial<Record<Port, readonly number[]>>>;
-  /** The port of a branch that goes on although the node did not run: `false` for a Rule, else `next`. */
+  /** The port by which a branch continues when the node did not run: `false` for a Rule, else `next`. */
   readonly defaultPort: Port;
   readonly skipOnError: boolean;
-  /** Whether the message of its failure is told in its own record alone. */
+  /** Hides this node's error message from the execution's error. */
   readonly isHidden: boolean;
   readonly conditions?: Condition;
   readonly step: Step;
 };
 
-/** What a node does. Leaves do one thing each; the interpreter knows the other kinds. */
+/** What a node does. The interpreter runs all kinds but leaves, which run themselves. */
 export type Step =
   | { readonly kind: "start" }
   | { readonly kind: "rule"; readonly holds: Condition }
@@ -69,16 +77,16 @@ export type Step =
 
 export type GroupStep = {
   readonly kind: "group";
-  readonly level: Level;
+  readonly subgraph: Subgraph;
   readonly mode: GroupMode;
-  /** 1 where something is decided after each iteration. */
+  /** 1 where each iteration decides whether another one follows. */
   readonly concurrency: number;
   readonly output?: Template<JsonValue>;
   readonly breakWhen?: Condition;
   readonly allowsPartialSuccess: boolean;
 };
 
-/** What there is an iteration for. */
+/** How often a Group runs: once for each item, a number of times, or while a condition holds. */
 export type GroupMode =
   | { readonly kind: "array"; readonly array: Reference }
   | { readonly kind: "count"; readonly count: Template<JsonValue> }
@@ -87,18 +95,20 @@ export type GroupMode =
 export type LeafStep = {
   readonly kind: "leaf";
   readonly leaf: Leaf;
-  /** How long one attempt may take. */
+  /** The time-out of one attempt. */
   readonly timeoutMs: number;
   readonly retry: Retry;
-  /** Whether what it sends may leave once at the most. Then there is one attempt. */
+  /** Whether a request may be sent once at most. Then there is one attempt. */
   readonly isAtMostOnce: boolean;
 };
 
+/** Retry with backoff. */
 export type Retry = {
+  /** The first attempt included. */
   readonly attemptsMax: number;
   /** The delay before the second attempt. */
   readonly delayMs: number;
-  /** What each delay is multiplied by to get the next: 1 or 2. */
+  /** The factor from each delay to the next: 1 for a fixed delay, 2 for exponential backoff. */
   readonly factor: number;
   readonly hasJitter: boolean;
 };

@@ -2,10 +2,10 @@ import type { Answer, NodeRun } from "../../domain/execution.ts";
 import type { Graph } from "./graph.ts";
 
 /**
- * The response that is recorded, by what is recorded of each path. A run records one response; a test of a draft may be
- * given more, of which the first in the order of the graph counts.
+ * Finds the response among recorded node runs. A run records one response at most; a draft test may be given the outputs of
+ * several Response nodes, and then the first in the order of the graph counts.
  */
-export function findAnswer(
+export function recordedAnswer(
   { responses }: Pick<Graph, "responses">,
   recall: (path: string) => NodeRun | undefined,
 ): Answer | undefined {
@@ -22,5 +22,5 @@ export function findAnswer(
 export function answerAmong(graph: Pick<Graph, "responses">, runs: readonly NodeRun[]): Answer | undefined {
   const found = new Map<string, NodeRun>();
   for (const run of runs) if (graph.responses.has(run.path)) found.set(run.path, run);
-  return found.size === 0 ? undefined : findAnswer(graph, (path) => found.get(path));
+  return found.size === 0 ? undefined : recordedAnswer(graph, (path) => found.get(path));
 }

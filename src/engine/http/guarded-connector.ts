@@ -6,7 +6,6 @@ import { familyOf } from "./egress-allow-list.ts";
 import { HttpFailure } from "./http-failure.ts";
 import type { EgressRules } from "./ssrf-guard.ts";
 import { plainHost, portOf } from "./target-url.ts";
-import { within } from "./within.ts";
 
 /** All addresses of a name, IPv4 and IPv6, as text. */
 export type Resolve = (hostname: string) => Promise<readonly string[]>;
@@ -35,11 +34,20 @@ async function dial(target: buildConnector.Options, { rules, resolve, signal }: 
   const host = plainHost(target.hostname);
   const port = portOf(target);
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(connectMs)]);
-  const addresses = isIP(host) === 0 ? await within(deadline, resolve(target.hostname)) : [host];
+  const addresses = isIP(host) === 0 ? await settleWithin(deadline, resolve(target.hostname)) : [host];
   if (addresses.length === 0) throw new HttpFailure("CONNECTION_FAILED", `${JSON.stringify(host)} has no address.`);
   rules.check({ host, port }, addresses);
   const socket = await openSocket({ addresses: addresses.slice(0, addressesMax), port, signal: deadline });
   return target.protocol === "https:" ? startTls(socket, { host, signal: deadline }) : socket;
+}
+
+/** Settles as the work does, or rejects as soon as the signal aborts. A DNS lookup cannot be cancelled, only abandoned. */
+function settleWithin<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    work.then(resolve, reject);
+  });
 }
 
 type OpenOptions = { readonly addresses: readonly string[]; readonly port: number; readonly signal: AbortSignal };

@@ -25,8 +25,8 @@ export interface UnderWay {
 export interface Journal {
   /** What was recorded under this path, by this run or an earlier one. */
   recall(path: string): NodeRun | undefined;
-  /** How many records came before the one of this path; infinity where there is none. */
-  placeOf(path: string): number;
+  /** The number of records before the one of this path; infinity where there is none. */
+  positionOf(path: string): number;
   /**
    * Keeps one visit of a node. Records keep their order: a failure comes before the nodes that it stopped. Throws
    * NodeFailure with RECORDS_TOO_LARGE, and keeps nothing, where all records together would be larger than they may be.

@@ -4,7 +4,7 @@ import { NodeFailure } from "../errors/node-failure.ts";
 import type { Waited } from "../journal/journal.ts";
 import { compileValue } from "../templates/text-template.ts";
 import { parseDecimal } from "../values/decimal.ts";
-import { parseMoment } from "../values/instant.ts";
+import { parseInstant } from "../values/instant.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
 
 /** Waits for a time or until a moment. A synchronous execution checks the value and goes on. */
@@ -75,7 +75,7 @@ function checkMax(delayMs: number, maxMs: number): number {
 
 /** Milliseconds since 1970 of an RFC 3339 time, which names its offset. */
 function millisOf(value: JsonValue): number | undefined {
-  const moment = typeof value === "string" ? parseMoment(value.trim()) : undefined;
+  const moment = typeof value === "string" ? parseInstant(value.trim()) : undefined;
   return moment && moment.seconds * 1000 + Number(moment.fraction.slice(0, 3).padEnd(3, "0"));
 }
 

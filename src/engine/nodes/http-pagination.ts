@@ -5,7 +5,8 @@ import type { HttpCursor, HttpNode, HttpPagination } from "../../gen/flowcall/v1
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { HttpAnswer } from "../http/http-request.ts";
 import type { Field } from "../templates/field.ts";
-import { textOf, walk } from "../templates/reference.ts";
+import { walk } from "../templates/reference.ts";
+import { textOf } from "../templates/text-budget.ts";
 import type { AnswerKind } from "./answer-value.ts";
 import { bytesOf, outputOf } from "./http-answer.ts";
 import { checkName, withParameter } from "./http-fields.ts";

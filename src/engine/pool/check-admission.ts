@@ -1,10 +1,13 @@
 import { RequestError } from "../../domain/request-error.ts";
 
-/** An environment's part of the checks that there may be at a time. */
-const environmentPart = 10;
+/** One environment may have this fraction of the checks: a tenth. */
+const environmentFraction = 10;
 
-/** How many checks of payloads and definitions are asked for: callers wait for them, and are sent away where they are many. */
-export class Checks {
+/**
+ * Admission control for checks of payloads and definitions: callers wait for them, so load is shed where too many wait, in an
+ * environment or in the process.
+ */
+export class CheckAdmission {
   readonly #max: number;
   readonly #environments = new Map<string, number>();
   #total = 0;
@@ -13,10 +16,10 @@ export class Checks {
     this.#max = max;
   }
 
-  /** Counts one until the function is called that it gives. Throws RequestError where there are too many. */
+  /** Admits a check, and gives the function that ends it. Throws RequestError where there are too many. */
   enter(environmentId: string): () => void {
     const own = this.#environments.get(environmentId) ?? 0;
-    const ownMax = Math.ceil(this.#max / environmentPart);
+    const ownMax = Math.ceil(this.#max / environmentFraction);
     if (own >= ownMax) throw tooMany(ownMax);
     if (this.#total >= this.#max) throw poolFull(this.#max);
     this.#total += 1;
@@ -31,7 +34,7 @@ export class Checks {
 }
 
 function tooMany(max: number): RequestError {
-  const message = `${max} checks of payloads and definitions wait in this environment already (limit environment_pool_queue). Try again later.`;
+  const message = `This environment has ${max} checks of payloads and definitions waiting, which is its limit (environment_pool_queue). Try again later.`;
   return new RequestError("TOO_MANY_REQUESTS", message, {
     metadata: { limit: "environment_pool_queue", value: String(max) },
     retryAfterSeconds: 1,
@@ -39,7 +42,7 @@ function tooMany(max: number): RequestError {
 }
 
 function poolFull(max: number): RequestError {
-  const message = `${max} checks of payloads and definitions wait in this process already (limit pool_queue). Try again later.`;
+  const message = `This process has ${max} checks of payloads and definitions waiting, which is its limit (pool_queue). Try again later.`;
   return new RequestError("POOL_FULL", message, {
     metadata: { limit: "pool_queue", value: String(max) },
     retryAfterSeconds: 1,

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess as NodeChildProcess, spawn } from "node:child_process";
 import { setPriority } from "node:os";
 import { Duplex } from "node:stream";
 import { fileURLToPath } from "node:url";
@@ -7,35 +7,35 @@ import { unreachable } from "../../domain/unreachable.ts";
 import { type Frame, FrameReader } from "./frame.ts";
 import type { TaskKind } from "./tasks.ts";
 
-const entry = fileURLToPath(new URL("../child/pool-child.ts", import.meta.url));
+const mainFile = fileURLToPath(new URL("../child/pool-child.ts", import.meta.url));
 
-/** How much less of the processor children get than the process that holds leases. */
+/** The nice value of children, so that the process that renews the lease has priority over them. */
 const niceness = 10;
 
-/** How long a child may load what it does a kind of task with, when it is first asked for it. */
+/** The time in which a child must load the code for a kind of task. */
 const loadMs = 30_000;
 
-/** Beside an output: problems of a definition, a schema that was derived from a sample. */
+/** Added to the limit of an output: the problems of a definition, or a schema that was derived from a sample. */
 const replyBytesMax = 16 * 1024 ** 2;
 
-/** How a task ended: with a reply, or with its process. */
-export type ChildEnd =
+/** How a task ended: with a reply, or with the death of its process. */
+export type TaskOutcome =
   | { readonly kind: "reply"; readonly head: object; readonly texts: readonly string[] }
   /** The deadline passed. */
   | { readonly kind: "overdue" }
   | { readonly kind: "out_of_memory" }
-  /** A fault of ours, with the places that it came by. */
+  /** A bug of ours, with its stack. */
   | { readonly kind: "fault"; readonly stack: string }
-  /** The process ended, and nobody knows why. */
+  /** The process died for an unknown reason. */
   | { readonly kind: "lost" };
 
 export type ChildOptions = {
   readonly limits: Limits;
-  /** Where Node keeps what it has compiled of the sources; nowhere where it is absent. */
+  /** The folder of Node's compile cache. Absent where there is no safe one. */
   readonly cacheFolder: string | undefined;
-  /** Told once, when it can be given tasks. */
+  /** Called once, when the child is ready for tasks. */
   readonly onReady: () => void;
-  /** Told once, when the process has ended. */
+  /** Called once, when the process has ended. */
   readonly onGone: () => void;
 };
 
@@ -43,27 +43,27 @@ type Task = {
   readonly kind: TaskKind;
   readonly ms: number;
   readonly onBegin: () => void;
-  readonly resolve: (end: ChildEnd) => void;
+  readonly resolve: (end: TaskOutcome) => void;
   timer: NodeJS.Timeout;
 };
 
 /**
- * One child process, which does one task at a time. It is niced, has a memory limit, and neither the environment nor the
- * descriptors of this process. It keeps nothing between tasks but what it has parsed, so it can be ended at any time.
+ * One child process, which runs one task at a time. It has a low priority, a memory limit, and neither the environment nor the
+ * file descriptors of this process. Between tasks it keeps nothing but caches, so it can be killed at any time.
  */
-export class Child {
-  readonly #process: ChildProcess;
+export class ChildProcess {
+  readonly #process: NodeChildProcess;
   readonly #channel: Duplex;
   readonly #options: ChildOptions;
   readonly #reader: FrameReader;
   readonly #gone = Promise.withResolvers<void>();
-  /** What it has loaded. */
-  readonly #kinds = new Set<TaskKind>(["query"]);
+  /** The kinds of task whose code the child has loaded. */
+  readonly #loadedKinds = new Set<TaskKind>(["query"]);
   #task: Task | undefined;
   #isReady = false;
   #isOverdue = false;
   #isGone = false;
-  /** The memory that it held when it last said so. */
+  /** The memory that the child held when it last sent a frame. */
   rssBytes = 0;
 
   constructor(options: ChildOptions) {
@@ -71,10 +71,10 @@ export class Child {
     this.#options = options;
     this.#reader = new FrameReader(limits.output.bytesMax + replyBytesMax);
     const flags = [`--max-old-space-size=${limits.childHeapMib}`, "--max-semi-space-size=4", "--single-threaded-gc"];
-    this.#process = spawn(process.execPath, [...flags, entry, JSON.stringify(limits), String(process.pid)], {
+    this.#process = spawn(process.execPath, [...flags, mainFile, JSON.stringify(limits), String(process.pid)], {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
       env: {
-        // Times without a zone are read the same in all processes.
+        // All processes read times without a zone in the same way.
         TZ: new Intl.DateTimeFormat().resolvedOptions().timeZone,
         ...(cacheFolder !== undefined && { NODE_COMPILE_CACHE: cacheFolder }),
       },
@@ -83,9 +83,9 @@ export class Child {
     if (!(channel instanceof Duplex)) throw new Error("a child process has no channel");
     this.#channel = channel;
     this.#lowerPriority();
-    this.#process.on("error", () => this.#end(null));
-    this.#process.on("exit", (_code, signal) => this.#end(signal));
-    // What is under way then ends with the process.
+    this.#process.on("error", () => this.#handleEnd(null));
+    this.#process.on("exit", (_code, signal) => this.#handleEnd(signal));
+    // The task then ends with the process.
     channel.on("error", () => this.kill());
     channel.on("data", (chunk: Buffer) => this.#read(chunk));
   }
@@ -100,37 +100,38 @@ export class Child {
   }
 
   /**
-   * Does one task, and settles when it has ended. Where the deadline passes, the process is killed.
+   * Runs one task, and settles when it has ended. When its time is up, the process is killed.
    *
-   * @param onBegin told when the child begins with it, and its time with that
+   * @param ms the time for the task
+   * @param onBegin called when the child starts the task, with which its time starts
    */
   run(kind: TaskKind, frame: Buffer, { ms, onBegin }: { readonly ms: number; readonly onBegin: () => void }) {
     this.#setBusy(true);
-    return new Promise<ChildEnd>((resolve) => {
+    return new Promise<TaskOutcome>((resolve) => {
       const timer = setTimeout(() => this.#expire(), loadMs);
       this.#task = { kind, ms, onBegin, resolve, timer };
       this.#channel.write(frame);
-      if (this.#kinds.has(kind)) this.#beginTask();
+      if (this.#loadedKinds.has(kind)) this.#startTask();
     });
   }
 
-  #beginTask(): void {
+  #startTask(): void {
     if (this.#task === undefined) return;
     const { kind, ms, onBegin } = this.#task;
-    this.#kinds.add(kind);
-    this.hurry(ms);
+    this.#loadedKinds.add(kind);
+    this.setTimeLeft(ms);
     onBegin();
   }
 
-  /** Gives what it does so much time from now on, and kills it then. */
-  hurry(ms: number): void {
+  /** Gives the running task this much time from now on. */
+  setTimeLeft(ms: number): void {
     if (this.#task === undefined) return;
     clearTimeout(this.#task.timer);
     this.#task.timer = setTimeout(() => this.#expire(), ms);
   }
 
   kill(): void {
-    // Whoever waits for its end is to live until then.
+    // Keeps this process alive until the child has ended, since `stop` waits for that.
     this.#process.ref();
     this.#process.kill("SIGKILL");
   }
@@ -142,42 +143,42 @@ export class Child {
 
   #read(chunk: Buffer): void {
     try {
-      for (const frame of this.#reader.push(chunk)) this.#take(frame);
+      for (const frame of this.#reader.push(chunk)) this.#handle(frame);
     } catch {
       this.kill();
     }
   }
 
-  #take({ head, texts }: Frame): void {
-    // Written by `pool-child.ts`.
-    const told = head as { rssBytes: number } & (
+  #handle({ head, texts }: Frame): void {
+    // `pool-child.ts` wrote it.
+    const message = head as { rssBytes: number } & (
       | { kind: "ready" }
       | { kind: "loaded" }
       | { kind: "reply"; reply: object }
       | { kind: "fault"; stack: string }
     );
-    this.rssBytes = told.rssBytes;
-    switch (told.kind) {
+    this.rssBytes = message.rssBytes;
+    switch (message.kind) {
       case "ready":
         this.#isReady = true;
         this.#setBusy(false);
         this.#options.onReady();
         break;
       case "loaded":
-        this.#beginTask();
+        this.#startTask();
         break;
       case "reply":
-        this.#settle({ kind: "reply", head: told.reply, texts });
+        this.#settle({ kind: "reply", head: message.reply, texts });
         break;
       case "fault":
-        this.#settle(told);
+        this.#settle(message);
         break;
       default:
-        unreachable(told);
+        unreachable(message);
     }
   }
 
-  #settle(end: ChildEnd): void {
+  #settle(end: TaskOutcome): void {
     const task = this.#task;
     this.#task = undefined;
     clearTimeout(task?.timer);
@@ -185,18 +186,18 @@ export class Child {
     task?.resolve(end);
   }
 
-  #end(signal: NodeJS.Signals | null): void {
+  #handleEnd(signal: NodeJS.Signals | null): void {
     if (this.#isGone) return;
     this.#isGone = true;
     this.#channel.destroy();
     this.#gone.resolve();
     this.#options.onGone();
-    // V8 aborts where the heap's limit is reached.
-    const isFull = signal === "SIGABRT" || signal === "SIGTRAP" || signal === "SIGILL";
-    this.#settle({ kind: this.#isOverdue ? "overdue" : isFull ? "out_of_memory" : "lost" });
+    // V8 aborts the process when the heap reaches its limit.
+    const isOutOfMemory = signal === "SIGABRT" || signal === "SIGTRAP" || signal === "SIGILL";
+    this.#settle({ kind: this.#isOverdue ? "overdue" : isOutOfMemory ? "out_of_memory" : "lost" });
   }
 
-  /** A child that does nothing keeps no process alive that has nothing else to do. */
+  /** An idle child does not keep this process alive. */
   #setBusy(isBusy: boolean): void {
     const channel = this.#channel as Duplex & { ref?: () => void; unref?: () => void };
     if (isBusy) {
@@ -214,7 +215,7 @@ export class Child {
     try {
       setPriority(pid, niceness);
     } catch {
-      // It has ended already, which is told elsewhere.
+      // The child has ended already; its exit event reports that.
     }
   }
 }

@@ -3,10 +3,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /**
- * The folder where children keep what Node has compiled of the sources, so that the next one begins faster and with a
- * third less memory. Undefined where there is none that is this user's alone: what it holds is run.
+ * The folder of Node's compile cache, with which a child starts faster and needs a third less memory. Node runs the code in it,
+ * so the folder must belong to this user alone; undefined where it does not, since another user of the machine may have
+ * planted it.
  */
-export function cacheFolder(): string | undefined {
+export function compileCacheFolder(): string | undefined {
   const userId = process.getuid?.();
   const folder = join(tmpdir(), `flowcall-compiled-${userId ?? "user"}`);
   try {

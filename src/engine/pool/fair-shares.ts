@@ -1,20 +1,20 @@
 /** A task that takes longer than this is slow. */
 const slowMs = 250;
 
-/** How long an organisation is remembered for a slow task, and for a quick one. */
+/** A slow or a quick task counts for its organization for this long. */
 const memoryMs = 60_000;
 
-type Running = { readonly beginTime: number };
+type Running = { readonly startTime: number };
 type Share = { readonly running: Set<Running>; slowTime: number; quickTime: number };
 
-/** How many organisations are known before those are forgotten that have done nothing of late. */
-const knownMax = 1_000;
+/** Above this number of organizations, those without recent tasks are removed. */
+const organizationsMax = 1_000;
 
 /**
- * How many children an organisation may hold. One of them is kept from those whose tasks are slow, or not known to be
- * quick, so that a short task of another organisation finds it free, and waits for no deadline.
+ * Limits the children that one organization may use at a time. An organization whose tasks are slow, or not known to be quick,
+ * may use all but one, so that a short task of another organization does not have to wait for a deadline.
  */
-export class Shares {
+export class FairShares {
   readonly #childrenMax: number;
   readonly #shares = new Map<string, Share>();
 
@@ -22,30 +22,30 @@ export class Shares {
     this.#childrenMax = childrenMax;
   }
 
-  /** Whether an organisation may take a child that is free. */
+  /** Whether an organization may use an idle child. */
   mayTake(organizationId: string): boolean {
     const share = this.#shares.get(organizationId);
     if (share === undefined || this.#childrenMax <= 1) return true;
     return share.running.size < this.#childrenMax - 1 || isQuick(share);
   }
 
-  /** Counts a task of an organisation until the function is called that it gives. */
+  /** Counts a running task, and gives the function that ends it. */
   take(organizationId: string): () => void {
-    this.#forget();
+    this.#removeInactive();
     const share = this.#shares.get(organizationId) ?? { running: new Set(), slowTime: -memoryMs, quickTime: -memoryMs };
     this.#shares.set(organizationId, share);
-    const running = { beginTime: performance.now() };
+    const running = { startTime: performance.now() };
     share.running.add(running);
     return () => {
       share.running.delete(running);
       const now = performance.now();
-      if (now - running.beginTime > slowMs) share.slowTime = now;
+      if (now - running.startTime > slowMs) share.slowTime = now;
       else share.quickTime = now;
     };
   }
 
-  #forget(): void {
-    if (this.#shares.size < knownMax) return;
+  #removeInactive(): void {
+    if (this.#shares.size < organizationsMax) return;
     const since = performance.now() - memoryMs;
     for (const [id, { running, slowTime, quickTime }] of this.#shares) {
       if (running.size === 0 && slowTime < since && quickTime < since) this.#shares.delete(id);
@@ -53,9 +53,9 @@ export class Shares {
   }
 }
 
-/** Whether an organisation has shown that its tasks are quick. */
+/** Whether an organization's recent tasks were quick. */
 function isQuick({ running, slowTime, quickTime }: Share): boolean {
   const now = performance.now();
-  const isSlow = slowTime > now - memoryMs || [...running].some(({ beginTime }) => now - beginTime > slowMs);
+  const isSlow = slowTime > now - memoryMs || [...running].some(({ startTime }) => now - startTime > slowMs);
   return !isSlow && quickTime > now - memoryMs;
 }

@@ -1,11 +1,10 @@
-// How a process and its children speak: frames of a head, which is JSON, and of texts, which are not escaped once more.
+// The protocol between the pool and its child processes: length-prefixed frames of a JSON head and of raw texts.
 //
 //   length of the rest · length of the head · head · texts, in UTF-8       (lengths: 4 bytes, big endian)
 //
-// The head says how many bytes each text has. It is quicker than Node's own channel, which escapes texts in JSON, and it has
-// a bound: what a child sends is not trusted.
+// The head holds the size of each text. Texts are not escaped into JSON once more, so this is faster than Node's IPC channel.
+// Frames have a maximum length, because the pool does not trust what a child sends.
 
-/** What goes over the channel at once. */
 export type Frame = { readonly head: object; readonly texts: readonly string[] };
 
 const lengthBytes = 4;
@@ -18,13 +17,13 @@ export function encodeFrame({ head, texts }: Frame): Buffer {
   const frame = Buffer.allocUnsafe(lengthBytes + rest);
   frame.writeUInt32BE(rest);
   frame.writeUInt32BE(headBytes, lengthBytes);
-  let at = 2 * lengthBytes;
-  at += frame.write(headText, at);
-  for (const text of texts) at += frame.write(text, at);
+  let offset = 2 * lengthBytes;
+  offset += frame.write(headText, offset);
+  for (const text of texts) offset += frame.write(text, offset);
   return frame;
 }
 
-/** Puts frames together from the chunks of a stream. Throws where one is longer than `bytesMax`, or is none. */
+/** Reassembles frames from the chunks of a stream. Throws where a frame is longer than `bytesMax` or malformed. */
 export class FrameReader {
   readonly #bytesMax: number;
   #chunks: Buffer[] = [];
@@ -34,7 +33,7 @@ export class FrameReader {
     this.#bytesMax = bytesMax;
   }
 
-  /** The frames that are complete with this chunk. */
+  /** Adds a chunk, and gives the frames that it completes. */
   push(chunk: Buffer): readonly Frame[] {
     this.#chunks.push(chunk);
     this.#length += chunk.length;
@@ -67,15 +66,15 @@ export class FrameReader {
 
 function decode(rest: Buffer): Frame {
   const headBytes = rest.readUInt32BE();
-  // Written by `encodeFrame`, on the other side.
+  // `encodeFrame` wrote it on the other side.
   const { head, sizes } = JSON.parse(rest.toString("utf8", lengthBytes, lengthBytes + headBytes)) as {
     head: object;
     sizes: readonly number[];
   };
-  let at = lengthBytes + headBytes;
+  let offset = lengthBytes + headBytes;
   const texts = sizes.map((size) => {
-    at += size;
-    return rest.toString("utf8", at - size, at);
+    offset += size;
+    return rest.toString("utf8", offset - size, offset);
   });
   return { head, texts };
 }

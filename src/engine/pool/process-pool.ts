@@ -1,49 +1,53 @@
-// Where the work of authors and callers is done that cannot be bounded in line: in child processes.
+// A pool of child processes for work that has no bound on the service's thread: queries, large Rules, and checks of payloads
+// and definitions.
 //
-// Queries, and checks of payloads and definitions, may take any time and any memory. A child has one deadline for each
-// task and a limit of memory, and what ends it costs its own task alone: the thread that holds leases never waits for
-// either. Children are taken by organisations and environments by turns, and what a task waits here is not its own time.
+// - A child has a deadline for each task and a memory limit. What ends a child costs its own task alone, and never blocks the
+//   thread that renews the lease.
+// - Tasks wait in a fair queue: organizations, and within one its environments, take turns (round-robin). An organization
+//   with slow tasks leaves one child free for the others.
+// - The time that a task waits here does not count for its deadline.
+// - Tasks are pure, so one whose child died is started once more.
 
 import { FairQueue } from "../../domain/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
-import { Checks } from "./check-admission.ts";
-import { Child, type ChildEnd } from "./child-process.ts";
-import { cacheFolder } from "./compile-cache-folder.ts";
-import { Shares } from "./fair-shares.ts";
+import { CheckAdmission } from "./check-admission.ts";
+import { ChildProcess, type TaskOutcome } from "./child-process.ts";
+import { compileCacheFolder } from "./compile-cache-folder.ts";
+import { FairShares } from "./fair-shares.ts";
 import { encodeFrame } from "./frame.ts";
 import type { TaskKind, TaskReply, TaskRequest } from "./tasks.ts";
 
-/** How long a child is kept that has nothing to do, beside the few that are kept for longer. */
+/** An idle child is ended after this time, except for the few that stay. */
 const idleMs = 30_000;
 
-/** An idle child that holds more memory than this is ended, and a new one begun. */
+/** An idle child that holds more memory than this is replaced. */
 const idleRssBytesMax = 80 * 1024 ** 2;
 
-/** A child looks at its deadline by itself, and says more than its death does. */
+/** A child checks its deadline by itself and reports more than its death would, so it is killed only this much later. */
 const graceMs = 250;
 
-/** How long a child may go on with what nobody waits for. To begin a new one takes longer. */
+/** A child may run this long after its task was aborted. To start a new child takes longer. */
 const abandonedMs = 100;
 
-/** The delay before another child is begun where one ended before it was ready. */
+/** The delay before a new child is started where one died before it was ready. */
 const respawnMs = 1_000;
 
-/** What is asked of a child. */
+/** A task for a child. */
 export type PoolTask<Kind extends TaskKind> = {
-  /** Made when a child is free for it. */
+  /** Makes the request, when a child is free for it. */
   readonly request: () => TaskRequest<Kind>;
-  /** Whose turn it is: `[organizationId, environmentId]`. */
+  /** `[organizationId, environmentId]`: children are shared fairly between them. */
   readonly path: readonly [string, string];
-  /** Aborts when nobody waits for it any more. */
+  /** Aborts when nobody waits for the result any more. */
   readonly signal: AbortSignal;
-  /** Told when a child begins with it. */
+  /** Called when a child starts the task. */
   readonly onBegin?: () => void;
-  /** Whether it is refused where too many wait. A run has a slot, and waits. */
+  /** Whether the task is refused where too many wait. A task of a run is not: the run has a slot already. */
   readonly isRefusable?: boolean;
 };
 
-/** How a task ended: a fault of ours rejects. */
+/** How a task ended. A bug of ours rejects instead. */
 export type TaskEnd<Kind extends TaskKind> =
   | ({ readonly kind: "reply" } & TaskReply<Kind>)
   | { readonly kind: "overdue" }
@@ -53,26 +57,26 @@ export type TaskEnd<Kind extends TaskKind> =
 type Job = {
   readonly kind: TaskKind;
   readonly task: PoolTask<TaskKind>;
-  readonly settle: (end: Promise<ChildEnd>) => void;
+  readonly settle: (end: Promise<TaskOutcome>) => void;
 };
 
 export class ProcessPool implements Service {
   readonly #limits: Limits;
   readonly #queue = new FairQueue<Job>();
-  readonly #shares: Shares;
-  readonly #checks: Checks;
-  readonly #children = new Set<Child>();
-  readonly #idle = new Map<Child, NodeJS.Timeout>();
+  readonly #shares: FairShares;
+  readonly #admission: CheckAdmission;
+  readonly #children = new Set<ChildProcess>();
+  readonly #idle = new Map<ChildProcess, NodeJS.Timeout>();
   #respawnTimer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
   constructor(limits: Limits) {
     this.#limits = limits;
-    this.#shares = new Shares(limits.poolChildren);
-    this.#checks = new Checks(limits.poolQueueMax);
+    this.#shares = new FairShares(limits.poolChildren);
+    this.#admission = new CheckAdmission(limits.poolQueueMax);
   }
 
-  /** Begins the children that are kept, so that the first task finds one. Does not wait for them. */
+  /** Starts the children that stay, so that the first task finds one. Does not wait for them. */
   async start(): Promise<void> {
     this.#grow(this.#limits.poolKept);
   }
@@ -91,23 +95,23 @@ export class ProcessPool implements Service {
   }
 
   /**
-   * Does a task in a child, when it is its turn. A task whose child was lost for no reason of its own is begun once more:
-   * tasks are pure. Rejects with the signal's reason when that aborts first, and with a RequestError where too many wait.
+   * Runs a task in a child when its turn comes. A task whose child died for an unknown reason is started once more. Rejects
+   * with the signal's reason when that aborts first, and with a RequestError where too many tasks wait.
    */
   async run<Kind extends TaskKind>(kind: Kind, task: PoolTask<Kind>): Promise<TaskEnd<Kind>> {
     const end = await this.#runOnce(kind, task);
     const last = end.kind === "lost" ? await this.#runOnce(kind, task) : end;
     if (last.kind === "fault") throw new Error(`a child process failed: ${last.stack}`);
-    // What a child answers to a kind of task is of that kind.
+    // A child answers with the reply of the kind that it was asked for.
     return last as TaskEnd<Kind>;
   }
 
-  #runOnce(kind: TaskKind, task: PoolTask<TaskKind>): Promise<ChildEnd> {
+  #runOnce(kind: TaskKind, task: PoolTask<TaskKind>): Promise<TaskOutcome> {
     const { path, signal, isRefusable } = task;
     signal.throwIfAborted();
     if (this.#isStopped) throw new Error("the pool of child processes is stopped");
-    const leave = isRefusable ? this.#checks.enter(path[1]) : undefined;
-    return new Promise<ChildEnd>((resolve, reject) => {
+    const leave = isRefusable ? this.#admission.enter(path[1]) : undefined;
+    return new Promise<TaskOutcome>((resolve, reject) => {
       const abort = () => {
         this.#queue.delete(path, job);
         reject(signal.reason);
@@ -121,29 +125,29 @@ export class ProcessPool implements Service {
       };
       signal.addEventListener("abort", abort, { once: true });
       this.#queue.push(path, job);
-      this.#serve();
+      this.#assignAll();
     }).finally(leave);
   }
 
-  /** Gives what waits to the children that are free, and begins others where there are too few. */
-  #serve(): void {
+  /** Assigns waiting tasks to idle children, and starts more children where there are too few. */
+  #assignAll(): void {
     while (this.#idle.size > 0) {
       const job = this.#queue.shift((organizationId) => !this.#shares.mayTake(organizationId));
       if (job === undefined) break;
-      // The one that was used last is warm.
+      // The child that was used last has the warmest caches.
       const child = [...this.#idle.keys()].at(-1);
       if (child === undefined) break;
       clearTimeout(this.#idle.get(child));
       this.#idle.delete(child);
-      this.#give(child, job);
+      this.#assign(child, job);
     }
     if (this.#queue.size > 0) this.#grow(this.#queue.size - this.#startingCount);
   }
 
-  #give(child: Child, { kind, task, settle }: Job): void {
+  #assign(child: ChildProcess, { kind, task, settle }: Job): void {
     const { request, path, signal, onBegin = () => undefined } = task;
     const release = this.#shares.take(path[0]);
-    const abandon = () => child.hurry(abandonedMs);
+    const abandon = () => child.setTimeLeft(abandonedMs);
     try {
       const { head, texts } = request();
       const ms = this.#limits.queryMs + graceMs;
@@ -153,13 +157,13 @@ export class ProcessPool implements Service {
       void end.finally(() => {
         signal.removeEventListener("abort", abandon);
         release();
-        if (child.isReady) this.#rest(child);
-        this.#serve();
+        if (child.isReady) this.#makeIdle(child);
+        this.#assignAll();
       });
     } catch (error) {
       release();
       settle(Promise.reject(error));
-      this.#rest(child);
+      this.#makeIdle(child);
     }
   }
 
@@ -170,18 +174,18 @@ export class ProcessPool implements Service {
   #grow(count: number): void {
     if (this.#isStopped || this.#respawnTimer !== undefined) return;
     const free = this.#limits.poolChildren - this.#children.size;
-    for (let left = Math.min(count, free); left > 0; left -= 1) this.#begin();
+    for (let left = Math.min(count, free); left > 0; left -= 1) this.#startChild();
   }
 
-  #begin(): void {
+  #startChild(): void {
     let wasReady = false;
-    const child: Child = new Child({
+    const child: ChildProcess = new ChildProcess({
       limits: this.#limits,
-      cacheFolder: cacheFolder(),
+      cacheFolder: compileCacheFolder(),
       onReady: () => {
         wasReady = true;
-        this.#rest(child);
-        this.#serve();
+        this.#makeIdle(child);
+        this.#assignAll();
       },
       onGone: () => {
         this.#children.delete(child);
@@ -198,7 +202,7 @@ export class ProcessPool implements Service {
     this.#grow(Math.max(this.#queue.size - this.#startingCount, this.#limits.poolKept - this.#children.size));
   }
 
-  /** What ends before it is ready would be begun again and again. */
+  /** Waits a moment, since a child that dies before it is ready would be restarted in an endless loop. */
   #replaceLater(): void {
     if (this.#isStopped) return;
     this.#respawnTimer ??= setTimeout(() => {
@@ -207,8 +211,8 @@ export class ProcessPool implements Service {
     }, respawnMs).unref();
   }
 
-  /** A child has nothing to do. After a while it is ended, unless it is one of the few that stay, and small. */
-  #rest(child: Child): void {
+  /** Notes that a child is idle. It is ended after a while, unless it is small and one of the few that stay. */
+  #makeIdle(child: ChildProcess): void {
     if (this.#isStopped) return;
     const timer = setTimeout(() => {
       if (this.#children.size > this.#limits.poolKept || child.rssBytes > idleRssBytesMax) child.kill();

@@ -1,32 +1,82 @@
-import type { Limits } from "../../domain/limits.ts";
-import type { DefinitionReply, DefinitionRequest } from "../child/definition-task.ts";
-import type { PayloadReply, PayloadRequest } from "../child/payload-task.ts";
-import type { QueryReply, QueryRequest } from "../child/query-task.ts";
-import type { RuleReply, RuleRequest } from "../child/rule-task.ts";
+// What the service asks of a child process and what it answers, as plain JSON. Each kind of task has its code in `child/`,
+// which alone loads it: the service's side of the pool knows these shapes and nothing of queries, rules or schemas.
 
-/** What children do: what each kind of task is asked, and what it answers. Values travel as JSON texts beside both. */
+import type { JsonValue } from "@bufbuild/protobuf";
+import type { FieldViolation } from "../../domain/request-error.ts";
+import type { OperatorName } from "../comparison/operators.ts";
+import type { DataPointer } from "./data-texts.ts";
+
+/** The request and the reply of each kind of task. The JSON texts that they refer to travel beside them. */
 export type Tasks = {
   query: { readonly request: QueryRequest; readonly reply: QueryReply };
   rule: { readonly request: RuleRequest; readonly reply: RuleReply };
-  payload: { readonly request: PayloadRequest; readonly reply: PayloadReply };
+  payload: { readonly request: PayloadRequest; readonly reply: PayloadCheck };
   definition: { readonly request: DefinitionRequest; readonly reply: DefinitionReply };
 };
 
 export type TaskKind = keyof Tasks;
 
-/** A message of a task, with the texts that it names by their places. */
+/** A request or a reply with its JSON texts, which it names by their index. */
 export type Message<Head> = { readonly head: Head; readonly texts: readonly string[] };
 
 export type TaskRequest<Kind extends TaskKind> = Message<Tasks[Kind]["request"]>;
 export type TaskReply<Kind extends TaskKind> = Message<Tasks[Kind]["reply"]>;
 
-/** Does a task. Throws for a fault of ours alone. */
+/** Runs one task in the child process. Throws only for a bug of ours. */
 export type RunTask<Kind extends TaskKind> = (request: TaskRequest<Kind>) => TaskReply<Kind> | Promise<TaskReply<Kind>>;
 
-/** Each kind is loaded when it is first asked for: most children see queries alone, and stay small. */
-export const taskLoaders: { readonly [Kind in TaskKind]: (limits: Limits) => Promise<RunTask<Kind>> } = {
-  query: async (limits) => (await import("../child/query-task.ts")).createQueryTask(limits),
-  rule: async () => (await import("../child/rule-task.ts")).createRuleTask(),
-  payload: async () => (await import("../child/payload-task.ts")).createPayloadTask(),
-  definition: async (limits) => (await import("../child/definition-task.ts")).createDefinitionTask(limits),
+export type QueryRequest = {
+  readonly query: string;
+  readonly context: { readonly executionId: string; readonly path: string; readonly startTime: number };
+  readonly input: DataPointer;
+  readonly bindings: readonly {
+    readonly name: string;
+    readonly form: "value" | "text";
+    readonly data: DataPointer;
+  }[];
 };
+
+/** The only text is the output. An error message of JSONata names variables; the service writes the templates instead. */
+export type QueryReply =
+  | { readonly kind: "output" }
+  | { readonly kind: "query_error"; readonly message: string; readonly offset?: number }
+  | { readonly kind: "failure"; readonly reason: string; readonly message: string };
+
+export type RuleRequest = {
+  /** True where the first comparison that holds decides the rule, false where the first that does not hold decides it. */
+  readonly isAny: boolean;
+  readonly comparisons: readonly {
+    readonly operator: OperatorName;
+    readonly left: DataPointer;
+    readonly right: DataPointer;
+  }[];
+};
+
+/** `evaluated` counts the comparisons that were evaluated, the deciding one included. */
+export type RuleReply =
+  | { readonly kind: "decision"; readonly evaluated: number; readonly isDecided: boolean }
+  | { readonly kind: "failure"; readonly evaluated: number; readonly reason: string; readonly message: string };
+
+/** The texts are the schema and the payload. */
+export type PayloadRequest = { readonly kind: "payload" };
+
+/** The result of a check within a budget of work. `work` is a count of steps, so it is the same each time. */
+export type PayloadCheck =
+  | { readonly kind: "valid"; readonly work: number }
+  | {
+      readonly kind: "invalid";
+      readonly work: number;
+      /** The first few violations of `count`. */
+      readonly violations: readonly FieldViolation[];
+      readonly count: number;
+    }
+  /** The budget was used up before there was a verdict. */
+  | { readonly kind: "spent"; readonly work: number }
+  /** The schemas are applied too deep inside one another, whatever the budget. */
+  | { readonly kind: "nested"; readonly work: number };
+
+/** The first text is the definition; the second, if any, is the JSON of the fields that its integration declares. */
+export type DefinitionRequest = { readonly derivesSchema: boolean };
+
+/** Problems as the JSON of `WorkflowProblem`. The only text is the derived schema, if one was asked for and there is a sample. */
+export type DefinitionReply = { readonly errors: readonly JsonValue[]; readonly warnings: readonly JsonValue[] };

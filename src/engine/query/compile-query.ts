@@ -1,8 +1,12 @@
+// JSONata queries. A cheap query runs at once, on the thread that also renews the lease, within a budget of steps; any other
+// runs in a child process, where a deadline and a memory limit end it. Queries are pure, so one that exceeds its budget on
+// the thread starts again in a child and gives the same result. Data never becomes part of a query's text: each template
+// is bound as a variable.
+
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
-import type { Attempt } from "../nodes/leaf.ts";
 import type { Data } from "../pool/data-texts.ts";
 import type { Field } from "../templates/field.ts";
 import { CheckedOutput } from "../values/check-output.ts";
@@ -12,24 +16,25 @@ import { bindValues } from "./evaluate/bind-values.ts";
 import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "./evaluate/evaluate-query.ts";
 import { InlineBudget } from "./evaluate/step-watch.ts";
 import { runInPool } from "./pooled-query.ts";
+import type { BoundQuery, QueryAttempt, QueryRun } from "./query-run.ts";
 import { isCheap, mayBeCheap } from "./syntax/cheap-query.ts";
-import { lineAndColumn, placeOfError, type QuerySource } from "./syntax/error-position.ts";
+import { errorOffset, lineAndColumn } from "./syntax/error-position.ts";
 import { resultSchemaOf } from "./syntax/result-schema.ts";
 import { roundedLiteral } from "./syntax/rounded-literal.ts";
 import { unknownName } from "./syntax/unknown-names.ts";
 
-/** A compiled JSONata query. It keeps nothing of a run, so many may run it at once. */
+/** A compiled JSONata query. It keeps nothing of a run, so many runs may share it. */
 export type Query = {
   /** Fails with NodeFailure; rejects with the signal's reason when that aborts first. */
-  run(input: Data, attempt: Attempt): Promise<unknown>;
-  /** What is known of its result, as a JSON Schema. Absent where it was not parsed when it was compiled. */
+  run(input: Data, attempt: QueryAttempt): Promise<unknown>;
+  /** A JSON Schema of its result. Absent where the query was not parsed when it was compiled. */
   readonly result?: JsonValue;
 };
 
-/** Whether queries are parsed when they are compiled, so that all that is wrong with them is told, or when they first run. */
-export type QueryParsing = "at once" | "when run";
+/** When queries are parsed: on compiling, so that their problems are reported, or on the first run, so that loading is fast. */
+export type QueryParsing = "on compile" | "on first run";
 
-/** Compiles queries for one graph. */
+/** Compiles the queries of one graph. */
 export class QueryCompiler {
   readonly #limits: Limits;
   readonly #parsing: QueryParsing;
@@ -43,7 +48,7 @@ export class QueryCompiler {
   compile(text: string, field: Field): Query {
     const { query, variables, marks } = bindTemplates(text, field);
     const bound = { text: query, variables, source: { text, marks } };
-    const found = this.#parsing === "at once" ? this.#check(bound) : undefined;
+    const found = this.#parsing === "on compile" ? this.#check(bound) : undefined;
     if (found?.problem !== undefined) {
       field.error("EXPRESSION_INVALID", `This is not a JSONata query that can run: ${found.problem}.`);
     }
@@ -56,20 +61,13 @@ export class QueryCompiler {
       const names = query.variables.map(({ name }) => name);
       const ast = parsed.ast();
       const found = unknownName(ast, names) ?? roundedLiteral(ast, query.text);
-      const problem = found && told(found.message, placeOfError(found, query.text), query);
+      const problem = found && authorMessage(found.message, errorOffset(found, query.text), query);
       return { problem, result: resultSchemaOf(ast) };
     } catch (error) {
-      return { problem: told(queryMessage(error, this.#limits), placeOfError(error, query.text), query) };
+      return { problem: authorMessage(queryMessage(error, this.#limits), errorOffset(error, query.text), query) };
     }
   }
 }
-
-/** The text of a query, with a variable in the place of each template. */
-export type BoundQuery = {
-  readonly text: string;
-  readonly variables: readonly Variable[];
-  readonly source: QuerySource;
-};
 
 /** What the queries of a graph share. */
 type QueryTools = { readonly limits: Limits; readonly sizes: DataSizes };
@@ -79,7 +77,7 @@ class CompiledQuery implements Query {
   readonly #query: BoundQuery;
   readonly #limits: Limits;
   readonly #sizes: DataSizes;
-  /** What runs in line; null where it is no cheap query, undefined where nobody has looked. */
+  /** The parsed query if it is cheap; null if it is not, undefined before the first run. */
   #cheap: ParsedQuery | null | undefined;
 
   constructor(query: BoundQuery, { limits, sizes }: QueryTools, result: JsonValue | undefined) {
@@ -89,7 +87,7 @@ class CompiledQuery implements Query {
     this.#sizes = sizes;
   }
 
-  async run(input: Data, attempt: Attempt): Promise<unknown> {
+  async run(input: Data, attempt: QueryAttempt): Promise<unknown> {
     const bound = this.#query.variables.map(({ reference }) => ({
       value: attempt.scope.readForQuery(reference),
       reference,
@@ -98,13 +96,13 @@ class CompiledQuery implements Query {
     const dataLength = this.#lengthOf([input, ...bound]);
     if (this.#cheap !== null && dataLength <= inlineCharsMax) {
       const watch = new InlineBudget(dataLength);
-      const evaluated = await this.#runInLine(this.#cheap, { input, bound, attempt }, watch);
+      const evaluated = await this.#runInline(this.#cheap, { input, bound, attempt }, watch);
       if (evaluated !== undefined) return evaluated.result;
     }
     const end = await runInPool(this.#query, { input, bound, attempt, sizes: this.#sizes, limits: this.#limits });
-    // The text was checked where it was computed.
+    // The child has checked the text of its output.
     if (end.kind === "output") return new CheckedOutput(end.text as JsonText);
-    throw end.kind === "query_error" ? this.#failure(end.message, end.place) : end.failure;
+    throw end.kind === "query_error" ? this.#failure(end.message, end.offset) : end.failure;
   }
 
   #parseCheap(): ParsedQuery | null {
@@ -115,7 +113,7 @@ class CompiledQuery implements Query {
       const names = variables.map(({ name }) => name);
       return isCheap(parsed.ast(), names) ? parsed : null;
     } catch {
-      // What is wrong with it is told where it runs.
+      // The child that runs it reports the error.
       return null;
     }
   }
@@ -126,8 +124,8 @@ class CompiledQuery implements Query {
     return length;
   }
 
-  /** Undefined where the budget was spent: what it did until then is forgotten. */
-  async #runInLine(
+  /** Gives undefined where the budget was used up; the query then starts again in a child. */
+  async #runInline(
     query: ParsedQuery,
     { input, bound, attempt }: QueryRun,
     watch: InlineBudget,
@@ -135,36 +133,29 @@ class CompiledQuery implements Query {
     const values = this.#query.variables.map(({ name, form }, index) => ({ name, form, value: bound[index]?.value }));
     const bindings = bindValues(values, this.#limits.output.bytesMax);
     try {
-      return { result: await evaluateQuery(query, { input: input.value, bindings, visit: attempt, watch }) };
+      return { result: await evaluateQuery(query, { input: input.value, bindings, context: attempt, watch }) };
     } catch (error) {
       if (watch.isSpent) return undefined;
       throw error instanceof NodeFailure
         ? error
-        : this.#failure(queryMessage(error, this.#limits), placeOfError(error, this.#query.text));
+        : this.#failure(queryMessage(error, this.#limits), errorOffset(error, this.#query.text));
     }
   }
 
-  #failure(message: string, place: number | undefined): NodeFailure {
-    return new NodeFailure("EXPRESSION_ERROR", `The query failed: ${told(message, place, this.#query)}`);
+  #failure(message: string, offset: number | undefined): NodeFailure {
+    return new NodeFailure("EXPRESSION_ERROR", `The query failed: ${authorMessage(message, offset, this.#query)}`);
   }
 }
 
-/** One run of a query: what it reads, the values of its variables in their order, and the attempt that it is part of. */
-export type QueryRun = {
-  readonly input: Data;
-  readonly bound: readonly Data[];
-  readonly attempt: Attempt;
-};
-
 const messageMax = 900;
 
-/** A message in the author's words, with the place in what they wrote. */
-function told(message: string, place: number | undefined, { variables, source }: BoundQuery): string {
+/** A message about the text that the author wrote, with a line and a column in it. */
+function authorMessage(message: string, offset: number | undefined, { variables, source }: BoundQuery): string {
   const words = withTemplates(message, variables).slice(0, messageMax);
-  return place === undefined ? words : `${words} (${lineAndColumn(source, place)})`;
+  return offset === undefined ? words : `${words} (${lineAndColumn(source, offset)})`;
 }
 
-/** Says what the author wrote in place of the variables that stand for it, in one pass over a message of bounded length. */
+/** Replaces the names of variables by the templates that they stand for, in one pass over a message of bounded length. */
 function withTemplates(message: string, variables: readonly Variable[]): string {
   const references = new Map(variables.map(({ name, reference }) => [name, reference.text]));
   return message.slice(0, messageMax).replaceAll(/\$?(template_*\d+)/g, (found, name: string) => {

@@ -1,35 +1,36 @@
 import { type Comparison, type RuleNode, RuleNode_Match } from "../../gen/flowcall/v1/definition_pb.ts";
-import { ComparisonWork, Side } from "../comparison/operand.ts";
-import { hasOrder, holds, isAsking, type OperatorName, operators, orderingOperators } from "../comparison/operators.ts";
+import { ComparisonWork, Operand } from "../comparison/operand.ts";
+import {
+  hasOrder,
+  holds,
+  isPresenceTest,
+  type OperatorName,
+  operators,
+  orderingOperators,
+} from "../comparison/operators.ts";
 import type { Field } from "../templates/field.ts";
 import type { PeekScope } from "../templates/reference.ts";
 import { type CompiledInput, compileInput } from "../templates/text-template.ts";
-import { type ConditionRun, decideInPool } from "./pooled-rule.ts";
+import { type CompiledComparison, type ConditionRun, decideInPool } from "./pooled-rule.ts";
 
 /**
- * Whether a Rule's comparisons hold: at once where that takes a few milliseconds at the most. Fails with NodeFailure;
- * rejects with the signal's reason when that aborts first.
+ * Evaluates comparisons: at once where that takes a few milliseconds at most, else in a child process. Fails with
+ * NodeFailure; rejects with the signal's reason when that aborts first.
  */
 export type Condition = (scope: PeekScope, run: ConditionRun) => boolean | Promise<boolean>;
 
-export type CompiledComparison = {
-  readonly left: CompiledInput;
-  readonly operator: OperatorName;
-  readonly right: CompiledInput;
-};
-
-/** So many characters may be read in line, which takes a few milliseconds; beyond that a child process decides. */
+/** The characters that comparisons may read on the thread, which takes a few milliseconds. */
 const inlineWorkMax = 2 * 1024 * 1024;
 
 /** Compiles the comparisons of a Rule node, or of a node's conditions. */
 export function compileRule(rule: RuleNode, field: Field): Condition {
   const comparisons = rule.comparisons.map((comparison, index): CompiledComparison => {
-    const use = isAsking(comparison.operator) ? "asked" : "compared";
-    const place = field.member(`comparisons[${index}]`, use);
+    const use = isPresenceTest(comparison.operator) ? "presence" : "compared";
+    const member = field.member(`comparisons[${index}]`, use);
     return {
-      left: compileInput(comparison.left, place.member("left")),
-      operator: compileOperator(comparison.operator, comparison.right !== undefined, place),
-      right: compileRight(comparison, place.member("right")),
+      left: compileInput(comparison.left, member.member("left")),
+      operator: compileOperator(comparison.operator, comparison.right !== undefined, member),
+      right: compileRight(comparison, member.member("right")),
     };
   });
   if (comparisons.length === 0) {
@@ -38,7 +39,7 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
   const isAny = rule.match === RuleNode_Match.ANY;
   return (scope, run) => {
     const texts = field.texts();
-    const work = new ComparisonWork(inlineWorkMax, () => tooMuchInLine);
+    const work = new ComparisonWork(inlineWorkMax, () => inlineWorkSpent);
     try {
       const render = ({ template }: CompiledInput) => template.render(scope, texts.another());
       const index = comparisons.findIndex(
@@ -46,21 +47,21 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
       );
       return index >= 0 === isAny;
     } catch (error) {
-      if (error !== tooMuchInLine) throw error;
+      if (error !== inlineWorkSpent) throw error;
     }
     return decideInPool({ comparisons, isAny, texts: () => texts.another() }, scope, run);
   };
 }
 
-/** Thrown where the work in line is spent. Comparisons are pure, so the child process begins them again. */
-const tooMuchInLine = new Error("the comparisons are too much work in line");
+/** Thrown when the budget of work on the thread is used up. Comparisons are pure, so a child process starts them again. */
+const inlineWorkSpent = new Error("the comparisons are too much work for the thread");
 
 function compileRight({ operator, right: text }: Comparison, field: Field): CompiledInput {
   const right = compileInput(text ?? "", field);
   const { references, render } = right.template;
   if (text !== undefined && references.length === 0 && orderingOperators.has(operator)) {
     const value = render({ read: () => undefined });
-    if (!hasOrder(new Side(value, new ComparisonWork()))) {
+    if (!hasOrder(new Operand(value, new ComparisonWork()))) {
       field.warn(
         "RIGHT_SIDE_UNORDERED",
         `The operator "${operator}" compares numbers as 5.5, date-times as 2026-01-31T09:00:00Z and days as 2026-01-31. ` +
@@ -72,7 +73,7 @@ function compileRight({ operator, right: text }: Comparison, field: Field): Comp
 }
 
 function compileOperator(name: string, hasRight: boolean, field: Field): OperatorName {
-  // The name is checked by the condition before it.
+  // Object.hasOwn has just checked the name.
   const known = Object.hasOwn(operators, name) ? (name as OperatorName) : undefined;
   if (known === undefined) {
     const names = Object.keys(operators).join(", ");

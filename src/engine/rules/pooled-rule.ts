@@ -1,18 +1,24 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { Limits } from "../../domain/limits.ts";
 import { unreachable } from "../../domain/unreachable.ts";
-import type { RuleReply, RuleRequest } from "../child/rule-task.ts";
 import { ComparisonWork, comparisonTooLarge } from "../comparison/operand.ts";
+import type { OperatorName } from "../comparison/operators.ts";
 import { type FailureReason, NodeFailure } from "../errors/node-failure.ts";
 import type { Journal } from "../journal/journal.ts";
 import { DataTexts } from "../pool/data-texts.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
+import type { RuleReply, RuleRequest } from "../pool/tasks.ts";
 import type { PeekScope } from "../templates/reference.ts";
 import type { Texts } from "../templates/text-budget.ts";
 import type { CompiledInput } from "../templates/text-template.ts";
-import type { CompiledComparison } from "./compile-rule.ts";
 
-/** The run that a condition is asked in. */
+export type CompiledComparison = {
+  readonly left: CompiledInput;
+  readonly operator: OperatorName;
+  readonly right: CompiledInput;
+};
+
+/** The part of a run that the evaluation of a condition needs. */
 export type ConditionRun = {
   readonly state: {
     readonly run: {
@@ -29,7 +35,7 @@ export type ConditionRun = {
 type PooledRule = {
   readonly comparisons: readonly CompiledComparison[];
   readonly isAny: boolean;
-  /** For the rendering of one side. */
+  /** Makes the budget of text for the rendering of one side. */
   readonly texts: () => Texts;
 };
 
@@ -45,7 +51,7 @@ export async function decideInPool(rule: PooledRule, scope: PeekScope, run: Cond
   );
   switch (end.kind) {
     case "reply":
-      return settle(rule, { reply: end.head, failure: sides.failure, scope });
+      return decisionOf(rule, { reply: end.head, failure: sides.failure, scope });
     case "overdue":
       throw comparisonTooLarge(`The comparisons took longer than ${limits.queryMs} ms (limit queryMs).`);
     case "out_of_memory":
@@ -53,25 +59,25 @@ export async function decideInPool(rule: PooledRule, scope: PeekScope, run: Cond
         `The comparisons needed more than ${limits.childHeapMib} MiB of memory (limit childHeapMib).`,
       );
     case "lost":
-      throw comparisonTooLarge("The process that compared was lost twice.");
+      throw comparisonTooLarge("The child process that compared the sides died twice.");
     default:
       return unreachable(end);
   }
 }
 
-type Settled = {
+type Decided = {
   readonly reply: RuleReply;
-  /** Why the comparisons behind those of the request could not be asked. */
+  /** The failure of the first side that could not be rendered. The comparisons from there on are not part of the request. */
   readonly failure: NodeFailure | undefined;
   readonly scope: PeekScope;
 };
 
-/** Gives the decision, and notes what the comparisons up to the deciding one read, as evaluation in line does. */
-function settle({ comparisons, isAny }: PooledRule, { reply, failure, scope }: Settled): boolean {
-  for (const { left, right } of comparisons.slice(0, reply.asked)) {
+/** Reads the references of the comparisons up to the deciding one, so that they leave the same notes as on the thread. */
+function decisionOf({ comparisons, isAny }: PooledRule, { reply, failure, scope }: Decided): boolean {
+  for (const { left, right } of comparisons.slice(0, reply.evaluated)) {
     for (const reference of [...left.template.references, ...right.template.references]) scope.read(reference);
   }
-  // The child has the reason of a NodeFailure of its own.
+  // The child took the reason from a NodeFailure.
   if (reply.kind === "failure") throw new NodeFailure(reply.reason as FailureReason, reply.message, { isFinal: true });
   if (!reply.isDecided && failure !== undefined) throw failure;
   return reply.isDecided === isAny;
@@ -83,20 +89,20 @@ type RenderedSides = {
   readonly failure: NodeFailure | undefined;
 };
 
-/** The sides of the comparisons, up to the first that cannot be rendered. */
-function renderSides({ comparisons, isAny, texts: another }: PooledRule, scope: PeekScope): RenderedSides {
+/** Renders the sides of the comparisons, up to the first that fails. */
+function renderSides({ comparisons, isAny, texts: newTexts }: PooledRule, scope: PeekScope): RenderedSides {
   const texts = new DataTexts(scope);
   const work = new ComparisonWork();
-  const peeking = { read: scope.peek.bind(scope) };
-  const place = ({ template, reference }: CompiledInput) => {
-    const value = template.render(peeking, another());
+  const silentScope = { read: scope.peek.bind(scope) };
+  const add = ({ template, reference }: CompiledInput) => {
+    const value = template.render(silentScope, newTexts());
     if (reference === undefined) work.spend(lengthOf(value));
-    return texts.place({ value, reference });
+    return texts.add({ value, reference });
   };
   const head: { isAny: boolean; comparisons: RuleRequest["comparisons"][number][] } = { isAny, comparisons: [] };
   try {
     for (const { left, operator, right } of comparisons) {
-      head.comparisons.push({ operator, left: place(left), right: place(right) });
+      head.comparisons.push({ operator, left: add(left), right: add(right) });
     }
   } catch (error) {
     if (!(error instanceof NodeFailure)) throw error;

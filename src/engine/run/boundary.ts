@@ -1,26 +1,26 @@
 import type { ExecutionError } from "../../domain/execution.ts";
 
 export type BoundaryOptions = {
-  /** Whether what runs beside a failed node comes to its end. */
+  /** Whether the branches beside a failed node run to their end. */
   readonly finishesBranches: boolean;
 };
 
-/** What a failure ends: the run, or one iteration of a Group. Ending one ends all that runs inside of it. */
+/** The part of a run that a failure ends: the whole run, or one iteration of a Group. Ending it ends all boundaries inside. */
 export class Boundary {
-  /** Aborts when the boundary has ended, or when the run must stop for a reason from outside. */
+  /** Aborts when the boundary ends, and when the run must stop for a reason outside of the workflow. */
   readonly signal: AbortSignal;
-  /** Why it fails, at once or when its branches have come to their end. */
+  /** The failure that it ends with, at once or when its branches have finished. */
   failure: ExecutionError | undefined;
-  /** How many iterations began inside of it, or are about to. */
+  /** The number of iterations inside of it that have started or are about to. */
   iterations = 0;
   readonly #outer: Boundary | undefined;
   readonly #options: BoundaryOptions;
   readonly #controller = new AbortController();
   #isOver = false;
-  /** The place in the journal of what decided how it ends. */
+  /** The journal position of the record that decided how it ends. */
   #decidedAt = Number.POSITIVE_INFINITY;
 
-  /** @param stop a signal from outside, or the boundary that this one is inside of */
+  /** @param stop a signal from outside, or the boundary around this one */
   constructor(stop: AbortSignal | Boundary, options: BoundaryOptions) {
     this.#options = options;
     const { signal } = this.#controller;
@@ -29,7 +29,7 @@ export class Boundary {
       this.signal = AbortSignal.any([stop.signal, signal]);
       return;
     }
-    // A signal that lives no longer than the run can be followed for much less.
+    // The outside signal lives no longer than the run, so a listener suffices. AbortSignal.any costs much more.
     const follow = () => this.#controller.abort(stop.reason);
     stop.addEventListener("abort", follow, { once: true });
     if (stop.aborted) {
@@ -38,33 +38,33 @@ export class Boundary {
     this.signal = signal;
   }
 
-  /** A boundary inside of this one. */
+  /** Makes a boundary inside of this one. */
   inside(): Boundary {
     return new Boundary(this, this.#options);
   }
 
-  /** Whether the workflow itself ended it. What was under way then is STOPPED, and not to be gone on with. */
+  /** Whether the workflow itself ended it. Nodes that were running then are STOPPED, and a replay does not resume them. */
   get isOver(): boolean {
     return this.#isOver || (this.#outer?.isOver ?? false);
   }
 
-  /** Counts iterations here and in all that this boundary is inside of. */
+  /** Counts iterations in this boundary and in all around it. */
   countIterations(count: number): void {
     this.iterations += count;
     this.#outer?.countIterations(count);
   }
 
-  /** A node failed. */
-  fail(failure: ExecutionError, place: number): void {
-    this.#decide(failure, place);
+  /** Notes that a node failed. @param position that of its record in the journal */
+  fail(failure: ExecutionError, position: number): void {
+    this.#decide(failure, position);
     if (!this.#options.finishesBranches) {
       this.end();
     }
   }
 
-  /** A Terminate ends it, with a failure or without one. */
-  terminate(failure: ExecutionError | undefined, place: number): void {
-    this.#decide(failure, place);
+  /** Notes that a Terminate ends it, with a failure or without one. */
+  terminate(failure: ExecutionError | undefined, position: number): void {
+    this.#decide(failure, position);
     this.end();
   }
 
@@ -73,15 +73,15 @@ export class Boundary {
     this.#controller.abort();
   }
 
-  /** Stops what is under way without a decision of the workflow: a replay can go on with it. */
+  /** Stops what is running without a decision of the workflow, so that a replay can resume it. */
   interrupt(): void {
     this.#controller.abort();
   }
 
-  /** What was recorded first counts. A replay goes by the graph, and may meet it last. */
-  #decide(failure: ExecutionError | undefined, place: number): void {
-    if (place < this.#decidedAt) {
-      this.#decidedAt = place;
+  /** The first record decides. A replay follows the graph, and may meet that record last. */
+  #decide(failure: ExecutionError | undefined, position: number): void {
+    if (position < this.#decidedAt) {
+      this.#decidedAt = position;
       this.failure = failure;
     }
   }

@@ -5,43 +5,43 @@ import { NodeFailure } from "../errors/node-failure.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { type GroupRun, recallIteration, runIteration } from "./run-iteration.ts";
 
-/** What there is an iteration for. */
+/** The items of a Group, one for each iteration. */
 export type Items = {
-  /** How many; absent where each iteration decides whether another one follows. */
+  /** Absent where each iteration decides whether another one follows. */
   readonly count?: number;
-  /** What the Group's output is inside of that iteration. */
-  bodyOf(index: number): JsonObject;
+  /** The value of `node.<the Group>.body` inside of the iteration. */
+  itemAt(index: number): JsonObject;
 };
 
 type FailedIteration = { readonly index: number; readonly error: ExecutionError };
 
-/** The iterations of one visit of a Group: which one starts, and what they gave so far. */
+/** The iterations of one visit of a Group: it starts them in order, and collects their outputs. */
 export class Iterations {
   readonly #group: GroupRun;
   readonly #items: Items;
-  /** Below it, iterations began in an earlier run: they begin in order, so all do that are before a recorded one. */
-  readonly #begunBefore: number;
+  /** Iterations with a lower index have started in an earlier run: they start in order, so all before a recorded one have. */
+  readonly #startedBefore: number;
   readonly #outputs: JsonValue[] = [];
   /** Whether an iteration has decided that no other one follows. */
   #isOver = false;
   #failed = 0;
-  /** The failed iteration of the lowest index, which does not depend on who was faster. */
+  /** The failed iteration with the lowest index, which does not depend on their speed. */
   #firstFailure: FailedIteration | undefined;
   #bytes = 0;
 
-  /** Fails with GROUP_TOO_LARGE where the execution would have too many iterations with these. */
+  /** Fails with GROUP_TOO_LARGE where these would be more iterations than an execution may have. */
   constructor(group: GroupRun, items: Items) {
     this.#group = group;
     this.#items = items;
-    let begun = items.count ?? 0;
-    reserve(group, begun);
-    while (begun > 0 && recallIteration(group, begun - 1) === undefined) {
-      begun -= 1;
+    let started = items.count ?? 0;
+    reserve(group, started);
+    while (started > 0 && recallIteration(group, started - 1) === undefined) {
+      started -= 1;
     }
-    this.#begunBefore = begun;
+    this.#startedBefore = started;
   }
 
-  /** Runs one iteration after the other, of those that no other call runs. */
+  /** Runs iterations one after the other. Several calls run side by side, and each takes the next one that is free. */
   async run(): Promise<void> {
     while (this.#mayStart) {
       if (this.#items.count === undefined) {
@@ -49,28 +49,28 @@ export class Iterations {
       }
       const index = this.#outputs.push(null) - 1;
       this.#group.visit.iterations += 1;
-      const run = await runIteration(this.#group, index, this.#items.bodyOf(index));
+      const run = await runIteration(this.#group, index, this.#items.itemAt(index));
       if (run === undefined) {
         return;
       }
       this.#take(index, run);
-      const resting = this.#group.visit.level.state.rest();
-      if (resting !== undefined) await resting;
+      const yielding = this.#group.visit.subgraph.state.yieldIfOver();
+      if (yielding !== undefined) await yielding;
     }
   }
 
-  /** The outputs as an array. Fails where the Group does. */
+  /** The outputs as a JSON array. Fails where the Group fails. */
   output(): JsonText {
     const { step, visit } = this.#group;
-    const { output } = visit.level.state.run.limits;
-    visit.level.boundary.countIterations(-this.#unstarted);
+    const { output } = visit.subgraph.state.run.limits;
+    visit.subgraph.boundary.countIterations(-this.#unstarted);
     if (this.#firstFailure !== undefined) {
-      const told = this.#tell(this.#firstFailure);
+      const summary = this.#summaryOf(this.#firstFailure);
       if (!step.allowsPartialSuccess || this.#failed === this.#outputs.length) {
-        throw new NodeFailure("GROUP_ITERATIONS_FAILED", told);
+        throw new NodeFailure("GROUP_ITERATIONS_FAILED", summary);
       }
-      // Before those of the iterations, which may be too many for it.
-      visit.scope.notes.unshift(told);
+      // It comes first, because the notes of the iterations may use up the number of notes that are kept.
+      visit.scope.notes.unshift(summary);
     }
     if (this.#bytes > output.bytesMax) {
       throw new NodeFailure(
@@ -83,15 +83,15 @@ export class Iterations {
 
   get #mayStart(): boolean {
     const { step, visit } = this.#group;
-    const { boundary, state } = visit.level;
+    const { boundary, state } = visit.subgraph;
     const next = this.#outputs.length;
     if (this.#isOver || next === this.#items.count || boundary.signal.aborted) {
       return false;
     }
-    // Checked as it grows: ten thousand outputs within their limit are far too much to keep.
+    // Checked after each output: ten thousand outputs, each within its limit, would be far too much memory.
     const isTooLarge = this.#bytes > state.run.limits.output.bytesMax;
     const hasFailed = isTooLarge || (this.#failed > 0 && !step.allowsPartialSuccess);
-    return !hasFailed || next < this.#begunBefore;
+    return !hasFailed || next < this.#startedBefore;
   }
 
   get #unstarted(): number {
@@ -113,26 +113,26 @@ export class Iterations {
       return;
     }
     this.#bytes += Buffer.byteLength(output ?? "");
-    if (output !== undefined && this.#bytes <= visit.level.state.run.limits.output.bytesMax) {
-      // The text was written from a JSON value.
+    if (output !== undefined && this.#bytes <= visit.subgraph.state.run.limits.output.bytesMax) {
+      // The text was made from a JSON value.
       this.#outputs[index] = JSON.parse(output) as JsonValue;
     }
   }
 
-  #tell({ index, error: { node_name, node_id, message } }: FailedIteration): string {
-    const begun = this.#outputs.length;
+  #summaryOf({ index, error: { node_name, node_id, message } }: FailedIteration): string {
+    const started = this.#outputs.length;
     return (
-      `Some batches errored: of ${begun + this.#unstarted} iterations ${this.#failed} failed, ${begun - this.#failed} ` +
+      `Some batches errored: of ${started + this.#unstarted} iterations ${this.#failed} failed, ${started - this.#failed} ` +
       `completed and ${this.#unstarted} did not start. The first was iteration ${index}, at the node ` +
       `"${node_name ?? node_id}": ${message}`
     );
   }
 }
 
-/** Counts iterations before they begin, so that Groups side by side cannot begin more than there may be. */
-function reserve({ visit: { level } }: GroupRun, count: number): void {
-  const { groupIterationsMax } = level.state.run.limits;
-  const total = level.state.boundary.iterations + count;
+/** Reserves iterations before they start, so that Groups that run side by side cannot exceed the limit together. */
+function reserve({ visit: { subgraph } }: GroupRun, count: number): void {
+  const { groupIterationsMax } = subgraph.state.run.limits;
+  const total = subgraph.state.boundary.iterations + count;
   if (total > groupIterationsMax) {
     throw new NodeFailure(
       "GROUP_TOO_LARGE",
@@ -140,5 +140,5 @@ function reserve({ visit: { level } }: GroupRun, count: number): void {
         "groupIterationsMax).",
     );
   }
-  level.boundary.countIterations(count);
+  subgraph.boundary.countIterations(count);
 }

@@ -1,15 +1,13 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { redacted, redactPaths } from "../../domain/json/redacted.ts";
 import type { JsonText } from "../../domain/json-text.ts";
+import type { HiddenParts } from "../graph/graph.ts";
 import { type Reference, walk } from "../templates/reference.ts";
 
-/** What the nodes of a graph hide of their outputs, by id: all of it, or paths in it. */
-export type HiddenParts = ReadonlyMap<string, "all" | readonly string[]>;
-
-/** Larger inputs of one visit are not kept. */
+/** Larger inputs of one visit are not recorded. */
 const inputCharsMax = 256 * 1024;
 
-/** What the templates of one visit of a node gave, without what the nodes that they read hide. */
+/** The values of the templates of one node visit, for its record. The parts that other nodes hide are redacted. */
 export class NodeInputs {
   readonly #hidden: HiddenParts;
   readonly #values = new Map<string, JsonValue>();
@@ -19,18 +17,18 @@ export class NodeInputs {
     this.#hidden = hidden;
   }
 
-  /** @param root what the reference's source gives */
+  /** @param root the value of the reference's source */
   add({ text, source, path }: Reference, root: JsonValue | undefined): void {
     const hidden = source.kind === "node" ? this.#hidden.get(source.nodeId) : undefined;
     const value = walk(root, path);
     if (value === undefined || hidden === undefined) this.#values.set(text, value ?? null);
     else if (hidden === "all") this.#values.set(text, redacted);
-    // A path that leads into what is hidden resolves no more.
+    // A path into a redacted part no longer resolves.
     else if (source.kind === "node")
       this.#values.set(text, walk(this.#shown(source.nodeId, root ?? null, hidden), path) ?? redacted);
   }
 
-  /** An output without what is hidden of it, which is made once for all templates that read it. */
+  /** Redacts an output, once for all templates that read it. */
   #shown(nodeId: string, root: JsonValue, hidden: readonly string[]): JsonValue {
     const known = this.#redacted.get(nodeId);
     if (known !== undefined && known.root === root) return known.shown;
@@ -46,11 +44,11 @@ export class NodeInputs {
     for (const [name, value] of this.#values) {
       const member = `${JSON.stringify(name)}:${JSON.stringify(value)}`;
       length += member.length + 1;
-      // Thousands of templates of a large value would be more than a text can hold.
+      // Thousands of templates of a large value would exceed the longest string.
       if (length > inputCharsMax) return undefined;
       members.push(member);
     }
-    // Made of JSON values.
+    // The text was made from JSON values.
     return `{${members.join(",")}}` as JsonText;
   }
 }

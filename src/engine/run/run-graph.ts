@@ -1,52 +1,34 @@
-import type { Clock } from "../../domain/clock.ts";
+// The interpreter: runs a compiled graph for one execution and gives its outcome.
+//
+// - A journal entry answers for a node that has run: a replay runs the graph again from its start and recomputes nothing
+//   that is recorded.
+// - Control flow (Rule, Group, Response, Terminate) lives here; leaves in `nodes/` never see the graph.
+// - The run waits on its journal alone. It has no timers and no races of its own, so a replay takes the same way.
+// - Nothing in this folder imports `compile/`, and nothing there imports this folder.
+
 import type { Outcome } from "../../domain/execution.ts";
-import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
-import type { Graph, GraphNode, Level } from "../graph/graph.ts";
-import { findAnswer } from "../graph/recorded-answer.ts";
-import type { HttpClient } from "../http/http-client.ts";
-import type { Journal } from "../journal/journal.ts";
-import type { ProcessPool } from "../pool/process-pool.ts";
+import type { Graph, GraphNode, Subgraph } from "../graph/graph.ts";
+import { recordedAnswer } from "../graph/recorded-answer.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { Joins } from "./joins.ts";
-import { type LevelRun, RunState } from "./node-visit.ts";
-import { Outputs, RunScope, type RunValues } from "./run-scope.ts";
+import { type Run, RunState, type SubgraphRun } from "./run.ts";
+import { Outputs, RunScope } from "./run-scope.ts";
 import { visitNode } from "./visit-node.ts";
-import type { Turns } from "./yield-to-event-loop.ts";
-
-/** One execution as the engine sees it. */
-export type Run = RunValues & {
-  readonly limits: Limits;
-  readonly clock: Clock;
-  readonly journal: Journal;
-  /** Whether records say what the templates of their nodes gave. */
-  readonly keepsInputs?: boolean;
-  /** Whose turn it is where runs share something: an organisation's, and of that an environment's. */
-  readonly organizationId: string;
-  /** Calls to the outside share their connections with those of the same environment only. */
-  readonly environmentId: string;
-  readonly http: Pick<HttpClient, "send">;
-  /** Where what cannot be bounded in line is computed. */
-  readonly pool: Pick<ProcessPool, "run">;
-  /** When it may go on that has held the thread for long. */
-  readonly turns: Turns;
-  /** Aborts when the run must end for a reason from outside. What is under way then leaves no record. */
-  readonly signal: AbortSignal;
-};
 
 /**
- * Runs a graph from its start to its end: COMPLETED or ERRORED. What the journal recalls answers at once.
+ * Runs a graph to its end: COMPLETED or ERRORED.
  *
- * Independent branches run side by side. Nothing of the run is under way any more when this settles. Rejects with the
- * signal's reason when that aborts first, and with the fault where journal, clock or engine have one.
+ * Independent branches run side by side, and none is still running when this settles. Rejects with the signal's reason when
+ * that aborts first, and with the error where the journal, the clock or the engine itself fails.
  */
 export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
   run.signal.throwIfAborted();
   const state = new RunState(run, graph);
   const outputs = new Outputs();
-  // The response that an earlier run recorded stands, though a replay may come to another Response first.
-  state.answer = findAnswer(graph, (path) => run.journal.recall(path));
-  await runLevel(graph.root, { state, boundary: state.boundary, outputs, prefix: "" });
+  // A recorded response stays, although a replay may come to another Response node first.
+  state.answer = recordedAnswer(graph, (path) => run.journal.recall(path));
+  await runSubgraph(graph.root, { state, boundary: state.boundary, outputs, prefix: "" });
   if (state.crash !== undefined) {
     throw state.crash.error;
   }
@@ -56,16 +38,16 @@ export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
   return outcomeOf(graph, state, outputs);
 }
 
-async function runLevel(level: Level, run: LevelRun): Promise<void> {
-  const joins = new Joins(level);
-  // Never rejects: whatever goes wrong, the branches beside it are waited for.
+async function runSubgraph(subgraph: Subgraph, run: SubgraphRun): Promise<void> {
+  const joins = new Joins(subgraph);
+  // Never rejects, because the branches beside a failed one have to be waited for.
   const runBranch = async (node: GraphNode): Promise<void> => {
     try {
-      const exit = await visitNode(node, run, runLevel);
+      const exit = await visitNode(node, run, runSubgraph);
       if (exit !== undefined) {
-        // Before what follows begins, so that all of it begins together, however busy the process is.
-        const resting = run.state.rest();
-        if (resting !== undefined) await resting;
+        // Yields before the next nodes start, so that they start together however busy the process is.
+        const yielding = run.state.yieldIfOver();
+        if (yielding !== undefined) await yielding;
         await Promise.all(joins.leave(node, exit).map(runBranch));
       }
     } catch (error) {

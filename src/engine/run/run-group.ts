@@ -7,23 +7,23 @@ import { type Items, Iterations } from "./iterations.ts";
 import { type GroupRun, recallIteration, replayStoppedIteration } from "./run-iteration.ts";
 
 /**
- * Runs a Group's level once for each iteration, and gives the array of outputs in the order of the iterations.
+ * Runs a Group's subgraph once for each iteration, and gives the array of outputs in the order of the iterations.
  *
- * Each iteration leaves a record of its own, behind those of its nodes; a recorded one is not run again. Unless the
- * Group allows partial success, no other iteration starts after a failed one; those under way come to their end, so
- * that each has a definite record, and then the Group fails.
+ * Each iteration leaves a record after those of its nodes, and a replay does not run a recorded one again. Unless the Group
+ * allows partial success, no iteration starts after one has failed; those that are running finish, so that each has a
+ * definite record, and then the Group fails.
  */
 export async function runGroup(group: GroupRun): Promise<JsonText> {
   const { step, visit } = group;
   const iterations = new Iterations(group, itemsOf(group));
   await Promise.all(Array.from({ length: step.concurrency }, () => iterations.run()));
-  visit.level.boundary.signal.throwIfAborted();
+  visit.subgraph.boundary.signal.throwIfAborted();
   return iterations.output();
 }
 
 /**
- * Replays a Group that was stopped. What stopped it may be a Terminate inside, so the iterations that were under way
- * are gone through. Iterations begin in order and each has its record, so the first without one is behind the last.
+ * Replays a Group that was stopped. A Terminate inside of it may have stopped it, so the iterations that were running are
+ * replayed too. Iterations start in order and each has a record, so the first index without one comes after the last.
  */
 export async function replayStoppedGroup(group: GroupRun): Promise<void> {
   for (let index = 0; ; index += 1) {
@@ -41,7 +41,7 @@ function itemsOf({ step: { mode }, visit }: GroupRun): Items {
   switch (mode.kind) {
     case "array": {
       const items = listOf(visit.scope.read(mode.array), visit);
-      return { count: items.length, bodyOf: (index) => ({ array_item: items[index] ?? null, iteration_count: index }) };
+      return { count: items.length, itemAt: (index) => ({ array_item: items[index] ?? null, iteration_count: index }) };
     }
     case "count": {
       const value = mode.count.render(visit.scope);
@@ -51,18 +51,18 @@ function itemsOf({ step: { mode }, visit }: GroupRun): Items {
         const message = `The Group's count must be a whole number from 0, but its template gave ${found}.`;
         throw new NodeFailure("GROUP_COUNT_INVALID", message);
       }
-      return { count, bodyOf: (index) => ({ iteration_count: index }) };
+      return { count, itemAt: (index) => ({ iteration_count: index }) };
     }
     case "do_while":
-      return { bodyOf: (index) => ({ iteration_count: index }) };
+      return { itemAt: (index) => ({ iteration_count: index }) };
     default:
       return unreachable(mode);
   }
 }
 
 /**
- * The items to go through. JSONata gives a result of one as that one, and a result of none as nothing, which a node's output
- * holds as null: so a workflow that works with two matches works with one and none too.
+ * The items of a Group's array. JSONata gives the only match of a query without an array around it, and no match as null, so
+ * these count as one item and as none: a workflow that works with two matches also works with one and with none.
  */
 function listOf(value: JsonValue | undefined, { scope }: GroupRun["visit"]): readonly JsonValue[] {
   if (Array.isArray(value)) return value;

@@ -3,20 +3,21 @@ import type { JsonText } from "../../domain/json-text.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { LeafStep, Retry } from "../graph/graph.ts";
-import type { Attempt, NodeTimeout } from "../nodes/leaf.ts";
+import type { Attempt } from "../nodes/leaf.ts";
 import { createSeededRandom } from "../query/functions/seeded-random.ts";
+import type { NodeTimeout } from "../query/query-run.ts";
 import { checkOutput } from "../values/check-output.ts";
-import type { Visit } from "./node-visit.ts";
+import type { NodeVisit } from "./node-visit.ts";
 import { createSend } from "./send-request.ts";
 
 /**
- * Runs a leaf until an attempt gives an output or none is left, and gives the checked output. Attempts that an earlier
- * run recorded as failed are not made again. An output that cannot be kept is no reason to make it once more.
+ * Runs a leaf with retry and backoff, and gives the checked output. A replay does not repeat attempts that are recorded as
+ * failed. An output that is refused is not a reason for a retry, since the leaf would give it again.
  */
-export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
-  const { run } = visit.level.state;
-  const { signal } = visit.level.boundary;
-  // A synchronous caller waits, and has said that it can do without this node.
+export async function runLeaf(step: LeafStep, visit: NodeVisit): Promise<JsonText> {
+  const { run } = visit.subgraph.state;
+  const { signal } = visit.subgraph.boundary;
+  // A synchronous caller waits, and skip_on_error says that the workflow can do without this node: so there is no retry.
   const attemptsMax = run.type === "SYNC" && visit.node.skipOnError ? 1 : step.retry.attemptsMax;
   for (;;) {
     visit.attempts += 1;
@@ -48,13 +49,13 @@ export async function runLeaf(step: LeafStep, visit: Visit): Promise<JsonText> {
   }
 }
 
-/** With jitter the delay is between a half and the whole of itself, and the same on a replay. */
-function retryDelayMs({ delayMs, factor, hasJitter }: Retry, visit: Visit): number {
+/** Exponential backoff. Jitter takes off up to half of the delay; it is seeded, so that a replay waits as long. */
+function retryDelayMs({ delayMs, factor, hasJitter }: Retry, visit: NodeVisit): number {
   const whole = delayMs * factor ** (visit.attempts - 1);
   if (!hasJitter) {
     return whole;
   }
-  const random = createSeededRandom(`${visit.level.state.run.executionId}\n${visit.path}#${visit.attempts + 1}`);
+  const random = createSeededRandom(`${visit.subgraph.state.run.executionId}\n${visit.path}#${visit.attempts + 1}`);
   return Math.round(whole * (0.5 + random() / 2));
 }
 
@@ -62,7 +63,7 @@ type Try = Pick<Attempt, "isLast">;
 
 async function tryOnce(
   step: LeafStep,
-  visit: Visit,
+  visit: NodeVisit,
   { isLast }: Try,
 ): Promise<{ readonly output: unknown } | NodeFailure> {
   try {
@@ -75,10 +76,10 @@ async function tryOnce(
   }
 }
 
-async function runAttempt(step: LeafStep, visit: Visit, { isLast }: Try): Promise<unknown> {
+async function runAttempt(step: LeafStep, visit: NodeVisit, { isLast }: Try): Promise<unknown> {
   const { leaf, timeoutMs } = step;
-  const { run } = visit.level.state;
-  const { signal } = visit.level.boundary;
+  const { run } = visit.subgraph.state;
+  const { signal } = visit.subgraph.boundary;
   return leaf.run({
     executionId: run.executionId,
     type: run.type,
@@ -88,7 +89,7 @@ async function runAttempt(step: LeafStep, visit: Visit, { isLast }: Try): Promis
     scope: visit.scope,
     signal,
     isLast,
-    turn: [run.organizationId, run.environmentId],
+    tenantPath: [run.organizationId, run.environmentId],
     pool: run.pool,
     now: () => run.clock.now(),
     note: (text) => {

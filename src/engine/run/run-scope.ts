@@ -5,7 +5,7 @@ import { unreachable } from "../../domain/unreachable.ts";
 import { type PeekScope, type Reference, type Source, walk } from "../templates/reference.ts";
 import type { NodeInputs } from "./node-inputs.ts";
 
-/** What the templates of a run can read besides the outputs of nodes. */
+/** The values that templates can read, besides the outputs of nodes. */
 export type RunValues = {
   readonly executionId: string;
   readonly type: ExecutionType;
@@ -22,7 +22,7 @@ export type RunValues = {
   readonly applicationFields: JsonObject;
 };
 
-/** The outputs of the nodes that ran, in the run or in one iteration, which sees those outside of it too. */
+/** The outputs of nodes that have run. Those of an iteration are looked up there first, then in what is around it. */
 export class Outputs {
   readonly #outer: Outputs | undefined;
   readonly #outputs = new Map<string, Output>();
@@ -35,7 +35,7 @@ export class Outputs {
     this.#outputs.set(nodeId, { value });
   }
 
-  /** The node was skipped, and so has no output: it reads as null, and as nothing in a query. */
+  /** Notes that the node was skipped and has no output: a template reads null, and a query reads nothing. */
   setNone(nodeId: string): void {
     this.#outputs.set(nodeId, { value: null, isNone: true });
   }
@@ -46,8 +46,8 @@ export class Outputs {
   }
 
   /**
-   * The text is parsed when it is first read, and never where nobody reads it. The value of a large text is kept only as
-   * long as there is memory for it: it may take thirty times as much.
+   * Sets an output as JSON text, which is parsed when it is first read. The value of a large text is held weakly, because it
+   * may take thirty times the memory of the text.
    */
   setText(nodeId: string, text: JsonText): void {
     this.#outputs.set(nodeId, { text });
@@ -58,28 +58,28 @@ export class Outputs {
     if (output === undefined) return this.#outer?.get(nodeId);
     if (output.value !== undefined || output.text === undefined) return output.value;
     const known = output.parsed?.deref();
-    // What was parsed from the text.
+    // The value was parsed from JSON.
     if (known !== undefined) return known as JsonValue;
-    // The text was written from a JSON value.
+    // The text was made from a JSON value.
     const value = JSON.parse(output.text) as JsonValue;
     if (output.text.length <= keptCharsMax || typeof value !== "object" || value === null) output.value = value;
     else output.parsed = new WeakRef(value);
     return value;
   }
 
-  /** The text of an output that was set as one. */
+  /** The JSON text of an output that was set as text. */
   textOf(nodeId: string): JsonText | undefined {
     const output = this.#outputs.get(nodeId);
     return output === undefined ? this.#outer?.textOf(nodeId) : output.text;
   }
 }
 
-/** The values of texts up to this length are kept. */
+/** The values of longer texts are held weakly. */
 const keptCharsMax = 64 * 1024;
 
 type Output = { readonly text?: JsonText; value?: JsonValue; readonly isNone?: true; parsed?: WeakRef<object> };
 
-/** Where one visit of a node reads, with the notes for its record. */
+/** The scope in which the templates of one node visit read. It collects the notes for the node's record. */
 export class RunScope implements PeekScope {
   readonly notes: string[] = [];
   readonly #values: RunValues;

@@ -5,20 +5,21 @@ import { HttpFailure } from "../http/http-failure.ts";
 import type { HeaderPair } from "../http/http-request.ts";
 import { nodeFailureOf } from "../nodes/http-node-failure.ts";
 import type { SendRequest } from "../nodes/leaf.ts";
-import type { Visit } from "./node-visit.ts";
+import type { NodeVisit } from "./node-visit.ts";
 
 /**
- * How a leaf sends during one attempt, whose time-out all its requests share; what the database takes before a request
- * is not counted.
+ * Makes the function by which a leaf sends requests during one attempt.
  *
- * A request goes out once all that led to it is committed, under a key that counts the definite answers to this node: any
- * status but 2xx, and a 2xx that was read to its end. When a process dies or an answer is lost, the same request comes
- * again under the same key. An attempt that begins its pages again asks for those that were answered under the keys that
- * they had: what was done for one is not done again under another key. Rejects with NodeFailure, or with what aborted it.
+ * A request is sent once all earlier records are committed. All requests of an attempt share its time-out, which does not
+ * count the wait for that commit. Each request has an Idempotency-Key that counts the definite answers so far (any status
+ * but 2xx, or a 2xx that was read to its end): where a process dies or an answer is lost, the retry has the same key. An
+ * attempt that starts its pages again also gives each page its former key, so that the server does nothing twice.
+ *
+ * The function rejects with NodeFailure, or with the reason of the abort.
  */
-export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit): SendRequest {
-  const { run } = visit.level.state;
-  const { signal } = visit.level.boundary;
+export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: NodeVisit): SendRequest {
+  const { run } = visit.subgraph.state;
+  const { signal } = visit.subgraph.boundary;
   let leftMs = timeoutMs;
   let page = 0;
   return async (request) => {
@@ -54,13 +55,13 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: Visit):
   };
 }
 
-/** An author who sends a key of their own knows better what is the same request. */
+/** Adds the Idempotency-Key, unless the author set one: the author knows better which requests are the same. */
 function withKey(headers: readonly HeaderPair[], key: string): readonly HeaderPair[] {
-  const isGiven = headers.some(([name]) => name.toLowerCase() === "idempotency-key");
-  return isGiven ? headers : [...headers, ["Idempotency-Key", key]];
+  const hasOwnKey = headers.some(([name]) => name.toLowerCase() === "idempotency-key");
+  return hasOwnKey ? headers : [...headers, ["Idempotency-Key", key]];
 }
 
-/** Whether the server may have acted on a request whose answer was lost. */
+/** Whether the answer was lost, so that nobody knows whether the server has acted on the request. */
 function isUnclear({ reason, isDefinite, isUnsent }: HttpFailure): boolean {
   return !isDefinite && !isUnsent && (reason === "CONNECTION_FAILED" || reason === "TIMED_OUT");
 }
@@ -68,6 +69,6 @@ function isUnclear({ reason, isDefinite, isUnsent }: HttpFailure): boolean {
 function outcomeUnknown({ message }: HttpFailure): NodeFailure {
   return new NodeFailure(
     "OUTCOME_UNKNOWN",
-    `The request, which may be sent only once, has no complete answer. ${message}`,
+    `The request may be sent only once, and no complete answer came back. ${message}`,
   );
 }

@@ -2,48 +2,53 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { NodeRun } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import { unreachable } from "../../domain/unreachable.ts";
-import type { GraphNode, Port, Step } from "../graph/graph.ts";
+import type { Exit, GraphNode, Port, Step } from "../graph/graph.ts";
 import { checkOutput } from "../values/check-output.ts";
-import { type Exit, type LevelRun, type RunLevel, toldOf, Visit } from "./node-visit.ts";
+import { NodeVisit, publicFailure } from "./node-visit.ts";
+import type { RunSubgraph, SubgraphRun } from "./run.ts";
 import { replayStoppedGroup, runGroup } from "./run-group.ts";
 import { runLeaf } from "./run-leaf.ts";
 
-/** Runs or replays one node. Gives how its branch leaves it, or undefined where it was stopped or stops the run. */
-export async function visitNode(node: GraphNode, level: LevelRun, runLevel: RunLevel): Promise<Exit | undefined> {
-  const { state, boundary, prefix } = level;
+/** Runs or replays one node. Gives the exit of its branch, or undefined where the node was stopped or ends the run. */
+export async function visitNode(
+  node: GraphNode,
+  subgraph: SubgraphRun,
+  runSubgraph: RunSubgraph,
+): Promise<Exit | undefined> {
+  const { state, boundary, prefix } = subgraph;
   const recalled = state.run.journal.recall(prefix + node.id);
   if (recalled !== undefined && recalled.state !== "WAITING") {
     if (recalled.state === "STOPPED" && node.step.kind === "group") {
-      await replayStoppedGroup({ step: node.step, visit: new Visit(node, level), runLevel });
+      await replayStoppedGroup({ step: node.step, visit: new NodeVisit(node, subgraph), runSubgraph });
     }
-    return replayNode(node, recalled, level);
+    return replayNode(node, recalled, subgraph);
   }
   if (boundary.signal.aborted) {
     return undefined;
   }
-  const visit = new Visit(node, level);
+  const visit = new NodeVisit(node, subgraph);
   try {
-    const isAsked = node.conditions?.(visit.scope, level);
-    if ((isAsked instanceof Promise ? await isAsked : isAsked) === false) {
+    const isMet = node.conditions?.(visit.scope, subgraph);
+    if ((isMet instanceof Promise ? await isMet : isMet) === false) {
       return visit.skip();
     }
-    return await runStep(node.step, visit, runLevel);
+    return await runStep(node.step, visit, runSubgraph);
   } catch (error) {
     return visit.fail(error);
   }
 }
 
-/** Answers as the node did when it ran. */
-function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Exit | undefined {
-  const { state, boundary, outputs } = level;
+/** Replays a recorded node: its outputs, its port and its failure take effect again. */
+function replayNode(node: GraphNode, recalled: NodeRun, subgraph: SubgraphRun): Exit | undefined {
+  const { state, boundary, outputs } = subgraph;
   boundary.countIterations(recalled.iterations ?? 0);
   switch (recalled.state) {
     case "STOPPED":
-      // The record of what stopped it is there too, and ends the run again.
+      // The node that stopped it has a record too, which ends the run again.
       return undefined;
     case "ERRORED":
     case "TIMED_OUT":
-      replayFailure(node, recalled, level);
+      replayFailure(node, recalled, subgraph);
       return "nowhere";
     default:
   }
@@ -55,20 +60,23 @@ function replayNode(node: GraphNode, recalled: NodeRun, level: LevelRun): Exit |
     outputs.setText(node.id, recalled.output);
   }
   if (node.step.kind === "terminate" && recalled.state === "SUCCESS") {
-    state.boundary.terminate(undefined, state.run.journal.placeOf(recalled.path));
+    state.boundary.terminate(undefined, state.run.journal.positionOf(recalled.path));
     return undefined;
   }
   return portOf(recalled.port) ?? node.defaultPort;
 }
 
-/** A Terminate ended the run, or that there was no room for records; any other failure was one of its own run of the level. */
-function replayFailure(node: GraphNode, { error, path }: NodeRun, { state, boundary }: LevelRun): void {
-  const failure = toldOf(node, error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id: node.id });
-  const place = state.run.journal.placeOf(path);
+/** A Terminate, or the limit of the records, has ended the whole run. Any other failure has ended its own subgraph. */
+function replayFailure(node: GraphNode, { error, path }: NodeRun, { state, boundary }: SubgraphRun): void {
+  const failure = publicFailure(
+    node,
+    error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id: node.id },
+  );
+  const position = state.run.journal.positionOf(path);
   if (failure.reason === "TERMINATED" || failure.reason === "RECORDS_TOO_LARGE") {
-    state.boundary.terminate(failure, place);
+    state.boundary.terminate(failure, position);
   } else {
-    boundary.fail(failure, place);
+    boundary.fail(failure, position);
   }
 }
 
@@ -76,24 +84,24 @@ function portOf(recorded: string | undefined): Port | undefined {
   return recorded === "true" || recorded === "false" || recorded === "next" ? recorded : undefined;
 }
 
-async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Port | undefined> {
-  const { state, outputs } = visit.level;
+async function runStep(step: Step, visit: NodeVisit, runSubgraph: RunSubgraph): Promise<Port | undefined> {
+  const { state, outputs } = visit.subgraph;
   const check = (value: JsonValue) => checkOutput(value, state.run.limits.output);
   switch (step.kind) {
     case "leaf":
-      return visit.succeed(await state.run.journal.work(() => runLeaf(step, visit), visit.level.boundary.signal));
+      return visit.succeed(await state.run.journal.work(() => runLeaf(step, visit), visit.subgraph.boundary.signal));
     case "group":
       visit.attempts = 1;
       state.run.journal.enter(visit);
-      return visit.succeed(await runGroup({ step, visit, runLevel }));
+      return visit.succeed(await runGroup({ step, visit, runSubgraph }));
     case "start":
       visit.attempts = 1;
-      // The execution keeps its payload already, so the record does not repeat it.
+      // The execution stores its payload, so the record does not repeat it.
       outputs.setValue(visit.node.id, state.run.event.body);
       return visit.succeed(undefined);
     case "rule": {
       visit.attempts = 1;
-      const holds = step.holds(visit.scope, visit.level);
+      const holds = step.holds(visit.scope, visit.subgraph);
       const isSatisfied = holds instanceof Promise ? await holds : holds;
       return visit.succeed(check({ satisfied: isSatisfied }), isSatisfied ? "true" : "false");
     }
@@ -115,8 +123,8 @@ async function runStep(step: Step, visit: Visit, runLevel: RunLevel): Promise<Po
       if (!step.isError) {
         return visit.terminate(output, undefined);
       }
-      const told = message || "The workflow was terminated with an error.";
-      return visit.terminate(output, visit.describe({ reason: "TERMINATED", message: told }));
+      const text = message || "The workflow was terminated with an error.";
+      return visit.terminate(output, visit.describe({ reason: "TERMINATED", message: text }));
     }
     default:
       return unreachable(step);

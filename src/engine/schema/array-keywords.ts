@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { Keyword } from "./compile-schema.ts";
+import type { Keyword } from "./keyword.ts";
 import { allItems, count, list, spendText, wholeNumber } from "./keyword-parts.ts";
 import { type Compile, forArray } from "./keyword-types.ts";
 import type { Visit } from "./schema-validation.ts";

@@ -15,6 +15,7 @@ import { isObject } from "../../domain/json/violations.ts";
 import { compileRegex } from "../regex/regex-engine.ts";
 import type { Field } from "../templates/field.ts";
 import { fragmentOf, pointerOf, referredIn } from "./json-pointer.ts";
+import type { Keyword } from "./keyword.ts";
 import { annotations, keywords } from "./keywords.ts";
 import { type Check, type Schema, shortText } from "./schema-validation.ts";
 
@@ -26,20 +27,6 @@ const schemasMax = 5_000;
 export function compileSchema(root: JsonObject, field: Field): Schema {
   return new SchemaCompiler(root, field).compile();
 }
-
-/** One keyword of one schema while it is compiled. */
-export type Keyword = {
-  readonly name: string;
-  readonly value: JsonValue;
-  /** The schema that it stands in. */
-  readonly owner: JsonObject;
-  error(message: string): undefined;
-  /** Compiles a regular expression, each once for all of the schema. Throws where it cannot be used. */
-  regex(pattern: string): RE2JS;
-  /** Compiles a schema inside the keyword's value; one for the same value as the owner's is in place. */
-  schema(json: JsonValue, steps: readonly (string | number)[]): Schema;
-  inPlace(json: JsonValue, steps: readonly (string | number)[]): Schema;
-};
 
 class SchemaCompiler {
   readonly #root: JsonObject;

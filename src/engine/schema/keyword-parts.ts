@@ -1,8 +1,8 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { RE2JS } from "re2js";
 import { isObject } from "../../domain/json/violations.ts";
-import type { Keyword } from "./compile-schema.ts";
 import { canonicalText } from "./json-values.ts";
+import type { Keyword } from "./keyword.ts";
 import { type Schema, shortText, type Visit } from "./schema-validation.ts";
 
 /** Compiles a keyword that bounds how many there are of something. */

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { isObject } from "../../domain/json/violations.ts";
-import type { Keyword } from "./compile-schema.ts";
+import type { Keyword } from "./keyword.ts";
 import type { Check, Visit } from "./schema-validation.ts";
 
 export type Compile = (keyword: Keyword) => Check | undefined;

@@ -1,7 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { arrayKeywords } from "./array-keywords.ts";
-import type { Keyword } from "./compile-schema.ts";
 import { canonicalText, isMultipleOf, typeOf } from "./json-values.ts";
+import type { Keyword } from "./keyword.ts";
 import {
   all,
   allItems,

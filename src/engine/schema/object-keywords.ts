@@ -1,6 +1,6 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { isObject } from "../../domain/json/violations.ts";
-import type { Keyword } from "./compile-schema.ts";
+import type { Keyword } from "./keyword.ts";
 import { all, compilePattern, count, entriesOf, isMatch, map, memberCount, textList } from "./keyword-parts.ts";
 import { type Compile, forObject } from "./keyword-types.ts";
 import { shortText, type Visit } from "./schema-validation.ts";

@@ -1,7 +1,8 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
+import { RequestError } from "../../domain/request-error.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import { Problems } from "../errors/problems.ts";
+import type { PayloadCheck } from "../pool/tasks.ts";
 import { Field, Names } from "../templates/field.ts";
 import { compileSchema } from "./compile-schema.ts";
 import { nestedMax, type Schema, SchemaExhausted, SchemaRun, Visit, workMax } from "./schema-validation.ts";
@@ -36,20 +37,6 @@ export function checkPayloadSchema(start: Node | undefined, names: Names): void 
 export function schemaOf(json: JsonObject): Schema {
   return compileSchema(json, new Field(new Names([], new Problems([])), "", panel));
 }
-
-/** What came of a check within a budget of work. How much it took is a count, and so the same each time. */
-export type PayloadCheck =
-  | { readonly kind: "valid"; readonly work: number }
-  | {
-      readonly kind: "invalid";
-      readonly work: number;
-      readonly violations: readonly FieldViolation[];
-      readonly count: number;
-    }
-  /** The budget was spent before there was a verdict. */
-  | { readonly kind: "spent"; readonly work: number }
-  /** The schemas are applied too deep inside one another, whatever the budget. */
-  | { readonly kind: "nested"; readonly work: number };
 
 /** Checks a payload, and gives up when it takes more than `workMax`: whoever has more time may begin it again. */
 export function tryPayload(schema: Schema, payload: JsonObject, workMax: number): PayloadCheck {

@@ -21,7 +21,7 @@ export type PayloadCall = Pick<PoolTask<"payload">, "path" | "signal"> & {
 };
 
 /** What a payload must be like. In line where that is little work, and in a child process where it is not. */
-export class PayloadGate {
+export class PayloadValidator {
   readonly #json: JsonObject;
   /** What checks in line; null where it is too large for that, undefined where nobody has looked. */
   #schema: Schema | null | undefined;

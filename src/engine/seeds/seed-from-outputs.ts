@@ -7,10 +7,10 @@ import { type FieldViolation, RequestError } from "../../domain/request-error.ts
 import type { Graph, GraphNode } from "../graph/graph.ts";
 import { nodeAt } from "./seed-from-retry.ts";
 
-/** Outputs that stand in for running nodes, by the nodes' paths in the run. */
+/** Outputs that replace the run of nodes, by the nodes' paths. */
 export type GivenOutputs = Readonly<Record<string, JsonValue>>;
 
-/** Records as nodes leave them that gave these outputs. Throws RequestError with a violation for each that cannot be. */
+/** The journal seed with these outputs. Throws RequestError with a violation for each output that no node can have. */
 export function givenSeed(graph: Graph, outputs: GivenOutputs, { limits, now }: { limits: Limits; now: number }) {
   const violations: FieldViolation[] = [];
   const runs = Object.entries(outputs).flatMap(([path, output]): readonly NodeRun[] => {
@@ -21,35 +21,34 @@ export function givenSeed(graph: Graph, outputs: GivenOutputs, { limits, now }: 
     if (node === undefined || problem !== undefined) return [];
     const text = checkJson(output, { name: field, limits: limits.output });
     const port = node.step.kind === "rule" ? portOf(output) : undefined;
-    return [{ ...standIn(path, node, now), output: text, ...(port !== undefined && { port }) }];
+    return [{ ...seededRun(path, node, now), output: text, ...(port !== undefined && { port }) }];
   });
   refuseAny(violations);
   return runs;
 }
 
 export type RecordedOptions = {
-  /** The nodes that are meant; all of them where it is empty. */
+  /** The nodes whose records are taken; all nodes if it is empty. */
   readonly nodeIds: readonly string[];
-  /** Paths whose outputs are given otherwise. */
+  /** The paths whose outputs the caller gives. */
   readonly given: ReadonlySet<string>;
   readonly now: number;
 };
 
 /**
- * The records of an earlier execution that can stand in for running nodes of this graph: what they gave, where they are
- * of a kind that does something, for the nodes of these ids or, without any, for all. Throws RequestError where a node
- * is named whose output is hidden; where none is named, such a node runs.
+ * The journal seed with the outputs that an earlier execution recorded, for the leaves and Groups of this graph. A node with a
+ * hidden output runs, unless it is named: then this throws RequestError, because no execution keeps such an output.
  */
 export function recordedSeed(graph: Graph, runs: readonly NodeRun[], { nodeIds, given, now }: RecordedOptions) {
   const hidden = new Set<string>();
   const seed = runs.flatMap((run): readonly NodeRun[] => {
     const { path, node_id, state, output, is_hidden = false } = run;
     const node = nodeAt(graph, path);
-    const isMeant = nodeIds.length === 0 || nodeIds.includes(node_id);
-    if (node === undefined || state !== "SUCCESS" || !isMeant || given.has(path)) return [];
+    const isSelected = nodeIds.length === 0 || nodeIds.includes(node_id);
+    if (node === undefined || state !== "SUCCESS" || !isSelected || given.has(path)) return [];
     if (is_hidden || node.isHidden) hidden.add(node_id);
     if (output === undefined || is_hidden || node.isHidden) return [];
-    return canStandIn(node) && node.step.kind !== "rule" ? [{ ...standIn(path, node, now), output }] : [];
+    return isReplaceable(node) && node.step.kind !== "rule" ? [{ ...seededRun(path, node, now), output }] : [];
   });
   const named = [...nodeIds.entries()].filter(([, id]) => hidden.has(id));
   refuseAny(
@@ -71,12 +70,12 @@ function refuseAny(violations: readonly FieldViolation[]): void {
 }
 
 function problemOf(node: GraphNode, output: JsonValue): string | undefined {
-  if (!canStandIn(node)) return `is of a ${node.step.kind} node, which has to run`;
+  if (!isReplaceable(node)) return `belongs to a ${node.step.kind} node, which has to run`;
   if (node.step.kind !== "rule" || portOf(output) !== undefined) return undefined;
-  return 'is of a rule, and so must be {"satisfied": true} or {"satisfied": false}';
+  return 'belongs to a rule, so it must be {"satisfied": true} or {"satisfied": false}';
 }
 
-function canStandIn({ step: { kind } }: GraphNode): boolean {
+function isReplaceable({ step: { kind } }: GraphNode): boolean {
   return kind === "leaf" || kind === "group" || kind === "rule";
 }
 
@@ -85,7 +84,7 @@ function portOf(output: JsonValue): "true" | "false" | undefined {
   return typeof satisfied === "boolean" ? (satisfied ? "true" : "false") : undefined;
 }
 
-function standIn(path: string, { id, isHidden }: GraphNode, now: number) {
+function seededRun(path: string, { id, isHidden }: GraphNode, now: number) {
   const notes = ["The output was given, and the node did not run."];
   const run = { path, node_id: id, state: "SUCCESS" as const, attempts: 0, start_time: now, end_time: now, notes };
   return isHidden ? { ...run, is_hidden: true } : run;

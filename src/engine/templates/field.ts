@@ -1,18 +1,18 @@
 import { type PathPart, readOldPath, readPath } from "../../domain/json/value-path.ts";
 import { defaultLimits, type Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { Place, ProblemReason, Problems } from "../errors/problems.ts";
+import type { ProblemLocation, ProblemReason, Problems } from "../errors/problems.ts";
 import type { KnownNames } from "./known-names.ts";
 import type { Reference, Source } from "./reference.ts";
 import { meantPath } from "./suggest-path.ts";
 import { looksComputed } from "./template-syntax.ts";
 import { type TextFailure, Texts } from "./text-budget.ts";
 
-/** A template, for the check of what is there when it is read. */
-export type Read = { readonly place: Place; readonly reference: Reference; readonly use: Use };
+/** A template and the field that it stands in. Later checks warn of templates that read nothing. */
+export type Read = { readonly location: ProblemLocation; readonly reference: Reference; readonly use: Use };
 
-/** What becomes of what a template reads: `asked` where its author asks whether it is there at all. */
-export type Use = "taken" | "compared" | "asked";
+/** How a field uses the value of a template: `presence` where it may well be missing, since it is only tested or left out. */
+export type Use = "taken" | "compared" | "presence";
 
 type NamesLimits = Pick<Limits, "definition" | "output">;
 
@@ -75,7 +75,7 @@ export class Names {
 
   /** What a word that means no node was likely meant to be. */
   meantNode(word: string): string {
-    return this.problems.meant(word, [...this.#kinds.keys(), ...this.#idsByName.keys()]);
+    return this.problems.suggestion(word, [...this.#kinds.keys(), ...this.#idsByName.keys()]);
   }
 
   /** Whether a word means an HTTP node, whose output is more than a body. */
@@ -148,15 +148,15 @@ export class Field {
 
   /** The same place, for what may be missing. */
   asking(): Field {
-    return new Field(this.#names, this.#nodeId, this.#path, "asked");
+    return new Field(this.#names, this.#nodeId, this.#path, "presence");
   }
 
   error(reason: ProblemReason, message: string): void {
-    this.#names.problems.error(this.#place, reason, message);
+    this.#names.problems.error(this.#location, reason, message);
   }
 
   warn(reason: ProblemReason, message: string): void {
-    this.#names.problems.warn(this.#place, reason, message);
+    this.#names.problems.warn(this.#location, reason, message);
   }
 
   /** Compiles what stands between the braces. A definition with a problem is never run, so any reference will do then. */
@@ -178,7 +178,7 @@ export class Field {
     const found = this.#resolve(text, parts);
     if (found === undefined) return { text, ...anything };
     const reference = { text, ...found };
-    if (this.isNew && !computes) this.#names.reads.push({ place: this.#place, reference, use: this.#use });
+    if (this.isNew && !computes) this.#names.reads.push({ location: this.#location, reference, use: this.#use });
     return reference;
   }
 
@@ -285,7 +285,7 @@ export class Field {
     return { kind: "node", nodeId };
   }
 
-  get #place(): Place {
+  get #location(): ProblemLocation {
     return { nodeId: this.#nodeId, field: this.#path };
   }
 }

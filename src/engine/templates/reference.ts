@@ -64,11 +64,3 @@ export function walk(root: JsonValue | undefined, path: readonly string[]): Json
 export function isIndex(part: string): boolean {
   return /^(0|[1-9]\d*)$/.test(part);
 }
-
-/** What a value is inside a text: a string goes in as it is, another value as JSON, an unresolved path as nothing. */
-export function textOf(value: JsonValue | undefined): string {
-  if (value === undefined) {
-    return "";
-  }
-  return typeof value === "string" ? value : JSON.stringify(value);
-}

@@ -1,6 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { NodeFailure } from "../errors/node-failure.ts";
-import { textOf } from "./reference.ts";
 
 /**
  * The texts of one rendering. Their lengths are added up while they are made, so that a short text with many templates
@@ -54,3 +53,11 @@ export const requestTooLarge: TextFailure = (max) => {
   const message = `A part of the request came out with more than ${max} characters (limit output.bytesMax).`;
   return new NodeFailure("REQUEST_TOO_LARGE", message, { isFinal: true });
 };
+
+/** What a value is inside a text: a string goes in as it is, another value as JSON, an unresolved path as nothing. */
+export function textOf(value: JsonValue | undefined): string {
+  if (value === undefined) {
+    return "";
+  }
+  return typeof value === "string" ? value : JSON.stringify(value);
+}

@@ -1,13 +1,13 @@
 import { isDay } from "../../domain/json/day.ts";
 
-/** An instant: whole seconds since 1970, and the digits behind them without zeros at the end. */
-export type Moment = { readonly seconds: number; readonly fraction: string };
+/** A point in time: whole seconds since 1970, and the digits of the fraction without trailing zeros. */
+export type Instant = { readonly seconds: number; readonly fraction: string };
 
-/** Longer texts are no date-times that anybody writes. */
+/** No date-time that anybody writes is longer. */
 const charsMax = 64;
 
-/** Reads a date-time of RFC 3339, which names its offset. Days that the calendar does not have are none. */
-export function parseMoment(text: string): Moment | undefined {
+/** Parses a date-time of RFC 3339, which names its offset. Gives undefined for others, and for days that do not exist. */
+export function parseInstant(text: string): Instant | undefined {
   if (text.length > charsMax) return undefined;
   const match =
     /^(\d{4}-\d\d-\d\d)[Tt ]((?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d)(?:\.(\d+))?([Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)$/.exec(
@@ -20,8 +20,8 @@ export function parseMoment(text: string): Moment | undefined {
   return { seconds, fraction: fraction.replace(/0+$/, "") };
 }
 
-/** Negative, zero or positive as the left one is before, at or behind the right one. */
-export function compareMoments(left: Moment, right: Moment): number {
+/** Gives a negative number, zero or a positive number as `left` is before, equal to or after `right`. */
+export function compareInstants(left: Instant, right: Instant): number {
   if (left.seconds !== right.seconds) return left.seconds - right.seconds;
   if (left.fraction === right.fraction) return 0;
   return left.fraction < right.fraction ? -1 : 1;

@@ -2,10 +2,10 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { NodeFailure } from "../errors/node-failure.ts";
 
 /**
- * Refuses data with one of the two member names by which JSONata tells functions from data. Without this a payload
- * could bring code of its own.
+ * Refuses data with one of the two member names by which JSONata recognises functions. Without this check, a payload could
+ * inject code into a query.
  */
-export function checkData(value: JsonValue): void {
+export function refuseReservedNames(value: JsonValue): void {
   const waiting: JsonValue[] = [value];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     if (typeof next !== "object" || next === null) {
@@ -14,7 +14,7 @@ export function checkData(value: JsonValue): void {
     if (isReservedObject(next)) {
       throw new NodeFailure(
         "EXPRESSION_ERROR",
-        "The query's data has a member named _jsonata_lambda or _jsonata_function. JSONata keeps these names to itself.",
+        "The query's data has a member named _jsonata_lambda or _jsonata_function, which JSONata reserves. Rename the member.",
       );
     }
     for (const child of Object.values(next)) {

@@ -17,7 +17,7 @@ export function admit(graph: Graph, call: AdmittedCall, pool: Pick<ProcessPool, 
   if (call.type === "SYNC" && graph.group !== undefined) throw syncRefused(graph.group);
   const { organizationId, environmentId, payload: text, event, signal } = call;
   const path = [organizationId, environmentId] as const;
-  return graph.payloadGate?.check({ payload: event.body, text, path, signal, pool });
+  return graph.payloadValidator?.check({ payload: event.body, text, path, signal, pool });
 }
 
 function syncRefused({ id, name }: NonNullable<Graph["group"]>): RequestError {

@@ -63,7 +63,7 @@ export async function prepareDraftTest(call: DraftTestCall, context: DraftTestCo
   const event: Event = eventOf(execution);
   const { pool, signal } = call;
   const path = [organizationId, environmentId] as const;
-  await graph.payloadGate?.check({ payload: event.body, text: payload, path, signal, pool });
+  await graph.payloadValidator?.check({ payload: event.body, text: payload, path, signal, pool });
   const given = givenSeed(graph, call.outputs, { limits, now });
   const recorded = recordedSeed(graph, await readRecorded(call, context), {
     nodeIds: call.outputsOf?.nodeIds ?? [],

@@ -21,7 +21,7 @@ export class Recorded {
     return this.#entries.get(path)?.run;
   }
 
-  placeOf(path: string): number {
+  positionOf(path: string): number {
     return this.#entries.get(path)?.place ?? Number.POSITIVE_INFINITY;
   }
 

@@ -75,8 +75,8 @@ export class RunJournal implements Journal {
     return this.#recorded.find(path);
   }
 
-  placeOf(path: string): number {
-    return this.#recorded.placeOf(path);
+  positionOf(path: string): number {
+    return this.#recorded.positionOf(path);
   }
 
   beganAt(path: string): number | undefined {

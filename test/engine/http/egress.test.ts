@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { deniedPorts } from "../../../src/engine/http/denied-ports.ts";
 import { parseEgressAllow } from "../../../src/engine/http/egress-allow-list.ts";
-import { EgressRules } from "../../../src/engine/http/ssrf-guard.ts";
+import { deniedPorts, EgressRules } from "../../../src/engine/http/ssrf-guard.ts";
 import { countDials, expectNoAddress, failureOf, listen, request, serve, startClient } from "./outside.ts";
 import { insideNames, urlForms } from "./url-forms.ts";
 

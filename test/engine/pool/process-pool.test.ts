@@ -10,7 +10,7 @@ import { eventually } from "../../support/eventually.ts";
 import { gapMsMax, longestGapMs } from "../../support/longest-gap.ts";
 
 const endless = "($f := function($n,$a){ $n = 0 ? $a : $f($n-1, {'a':$a,'b':$a}) }; $f(60,1) = $f(60,1))";
-const visit = { executionId: "e", path: "t", startTime: 0 };
+const context = { executionId: "e", path: "t", startTime: 0 };
 const never = new AbortController().signal;
 
 // Each begins processes, which takes seconds on a machine that is busy with much else.
@@ -29,7 +29,7 @@ async function open(limits: Partial<Limits> = {}): Promise<void> {
 }
 
 function requestOf(query: string, input = "null"): TaskRequest<"query"> {
-  return { head: { query, visit, input: { text: 0, path: [] }, bindings: [] }, texts: [input] };
+  return { head: { query, context, input: { text: 0, path: [] }, bindings: [] }, texts: [input] };
 }
 
 type Ask = {

@@ -2,20 +2,20 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { NodeFailure } from "../../errors/node-failure.ts";
 import { type TextFailure, Texts } from "../../templates/text-budget.ts";
 
-/** How long texts in a query may be, in outputs: a step can double one, and the next would again. */
+/** Texts in a query may be this many times as long as an output: a step may double a text that the query then cuts again. */
 export const textFactor = 4;
 
-/** What a template of a query read: `text` inside a string literal, `value` elsewhere. */
+/** The value of a template in a query: `text` where the template stands inside a string literal, `value` elsewhere. */
 export type BoundValue = {
   readonly name: string;
   readonly form: "value" | "text";
   readonly value: JsonValue | undefined;
 };
 
-/** What is undefined is there and is JSONata's nothing, as the value of a path that leads nowhere. */
+/** Variables by name. One that is present and undefined is JSONata's "nothing", like a path that does not resolve. */
 export type Bindings = Readonly<Record<string, JsonValue | undefined>>;
 
-/** The variables of a query. Fails with EXPRESSION_ERROR where the texts among them are too long together. */
+/** Makes the variables of a query. Fails with EXPRESSION_ERROR where the texts among them are together too long. */
 export function bindValues(values: readonly BoundValue[], outputBytesMax: number): Bindings {
   const texts = new Texts(outputBytesMax * textFactor, textsTooLarge);
   const bindings: Record<string, JsonValue | undefined> = {};

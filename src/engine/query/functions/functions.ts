@@ -1,13 +1,14 @@
 import type jsonata from "jsonata";
 import { DateFunctions } from "./date-functions.ts";
-import { sort } from "./merge-sort.ts";
+import type { FunctionContext } from "./jsonata-hooks.ts";
+import { mergeSort } from "./merge-sort.ts";
 import { QueryError } from "./query-error.ts";
 import { createSeededRandom } from "./seeded-random.ts";
 import { decodeBase64, encodeBase64, hash, parseJsonText, uuidOf } from "./text-functions.ts";
 import type { TimeZones } from "./time-zones.ts";
 
-/** What a query may know of the visit it runs in. */
-export type QueryVisit = {
+/** The node run that a query belongs to. The same context always gives the same result. */
+export type QueryContext = {
   readonly executionId: string;
   /** The node's path in the run, as `4[12]/7`. */
   readonly path: string;
@@ -15,35 +16,32 @@ export type QueryVisit = {
   readonly startTime: number;
 };
 
-/** The name under which functions find the node's start. No query can write a blank in a name. */
+/** The variable that holds the start of the node run. A query cannot read it: no name in JSONata's syntax has a blank. */
 const startTimeName = " start";
 
-/** What JSONata calls a function of ours with. */
-type Focus = { readonly environment: { lookup(name: string): unknown } };
-
-function startTimeOf({ environment }: Focus): number {
-  // `visitFunctions` binds it.
+function startTimeOf({ environment }: FunctionContext): number {
+  // `contextFunctions` binds it.
   return environment.lookup(startTimeName) as number;
 }
 
 /**
- * The functions that make a query pure: the same visit always computes the same. `$now` and `$millis` are the node's
- * start, `$random` and `$shuffle` follow from the execution and the node.
+ * The functions that make a query pure, so that a replay computes the same again: `$now` and `$millis` give the start of the
+ * node run, and `$random`, `$shuffle` and `$uuid` are seeded from the execution and the node.
  */
-export function visitFunctions(visit: QueryVisit): Record<string, unknown> {
+export function contextFunctions(context: QueryContext): Record<string, unknown> {
   let random: (() => number) | undefined;
   let uuids = 0;
   const nextRandom = () => {
-    random ??= createSeededRandom(`${visit.executionId}\n${visit.path}`);
+    random ??= createSeededRandom(`${context.executionId}\n${context.path}`);
     return random();
   };
   return {
-    [startTimeName]: visit.startTime,
+    [startTimeName]: context.startTime,
     uuid: () => {
       uuids += 1;
-      return uuidOf(`${visit.executionId}\n${visit.path}\n${uuids}`);
+      return uuidOf(`${context.executionId}\n${context.path}\n${uuids}`);
     },
-    millis: () => visit.startTime,
+    millis: () => context.startTime,
     random: nextRandom,
     shuffle: function shuffle(array: unknown) {
       return array === undefined ? undefined : shuffled(Array.isArray(array) ? array : [array], nextRandom);
@@ -52,16 +50,17 @@ export function visitFunctions(visit: QueryVisit): Record<string, unknown> {
 }
 
 /**
- * Replaces functions of JSONata that evaluate data, or that would run long where no limit is asked.
+ * Replaces the functions of JSONata that evaluate data, that take quadratic time, or that run long without a step at which
+ * they could be stopped.
  *
- * @param padMax the longest text that `$pad` makes
+ * @param padMax the length of the longest text that `$pad` makes
  */
 export function registerFunctions(
   expression: jsonata.Expression,
   { padMax, zones }: { readonly padMax: number; readonly zones: TimeZones | undefined },
 ): void {
   registerDates(expression, new DateFunctions(zones));
-  // JSONata reads the parameters' names from a function's text, so these have neither defaults nor patterns.
+  // JSONata reads parameter names from the source text of a function, so these have no defaults and no patterns.
   expression.registerFunction(
     "eval",
     () => {
@@ -80,7 +79,7 @@ export function registerFunctions(
   expression.registerFunction("base64decode", decodeBase64, "<s-:s>");
   expression.registerFunction("hash", hash, "<ss?s?:s>");
   expression.registerFunction("parseJson", parseJsonText, "<s:x>");
-  expression.registerFunction("sort", sort, "<af?:a>");
+  expression.registerFunction("sort", mergeSort, "<af?:a>");
   expression.registerFunction(
     "distinct",
     (value: unknown) => (Array.isArray(value) ? distinct(value) : value),
@@ -91,7 +90,7 @@ export function registerFunctions(
 function registerDates(expression: jsonata.Expression, dates: DateFunctions): void {
   expression.registerFunction(
     "now",
-    function now(this: Focus, picture: string | undefined, zone: string | undefined) {
+    function now(this: FunctionContext, picture: string | undefined, zone: string | undefined) {
       return dates.format(startTimeOf(this), picture, zone);
     },
     "<s?s?:s>",
@@ -104,7 +103,12 @@ function registerDates(expression: jsonata.Expression, dates: DateFunctions): vo
   );
   expression.registerFunction(
     "toMillis",
-    function toMillis(this: Focus, text: string | undefined, picture: string | undefined, zone: string | undefined) {
+    function toMillis(
+      this: FunctionContext,
+      text: string | undefined,
+      picture: string | undefined,
+      zone: string | undefined,
+    ) {
       return text === undefined ? undefined : dates.parse(text, { picture, zone, now: startTimeOf(this) });
     },
     "<s-s?s?:n>",
@@ -120,7 +124,7 @@ function shuffled(array: readonly unknown[], nextRandom: () => number): unknown[
   return result;
 }
 
-/** Widths and lengths count code points, as JSONata's own function does. */
+/** Counts widths and lengths in code points, as JSONata's own function does. */
 function pad(text: string, width: number, characters: string, padMax: number): string {
   if (Math.abs(width) > padMax) {
     throw new QueryError(`$pad cannot make a text of more than ${padMax} characters.`);
@@ -134,14 +138,14 @@ function pad(text: string, width: number, characters: string, padMax: number): s
   return width > 0 ? text + padding : padding + text;
 }
 
-/** Values in all items together: some tens of times as many as an output may have. */
+/** Values in all items together: some tens of times the limit of an output. */
 const distinctMax = 1_000_000;
 
-/** Keeps the first of equal items, in time linear in their size. */
+/** Keeps the first of equal items. Takes time linear in the size of the items, where JSONata's own compares all pairs. */
 function distinct(array: readonly unknown[]): unknown[] {
   const seen = new Map<string, unknown>();
   let values = 0;
-  // A value that names the same part many times is small, and its text is not.
+  // A value that refers to one part many times is small in memory, but its text is not.
   const inOrder = (_: string, value: unknown) => {
     values += 1;
     if (values > distinctMax) throw new QueryError(`$distinct cannot compare more than ${distinctMax} values.`);

@@ -1,2 +1,2 @@
-/** A text that the author of a query can act on, thrown by a function of ours. */
+/** An error of a query whose message tells its author what to do. Functions of ours and watches throw it. */
 export class QueryError extends Error {}

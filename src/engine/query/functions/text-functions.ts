@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { JsonValue } from "@bufbuild/protobuf";
 import { parseLossless } from "../../values/lossless-json.ts";
-import { checkData } from "../../values/reserved-names.ts";
+import { refuseReservedNames } from "../../values/reserved-names.ts";
 import { QueryError } from "./query-error.ts";
 
 /** Base64 of a text's UTF-8. JSONata's own cuts each character to one byte. */
@@ -58,6 +58,6 @@ export function parseJsonText(text: string | undefined): JsonValue | undefined {
     const why = error instanceof Error ? error.message.replace(/,? ?(?:"|\.\.\.).*$/s, "") : "";
     throw new QueryError(`$parseJson was given a text that is no JSON: ${why || "it ends too early"}`);
   }
-  checkData(value);
+  refuseReservedNames(value);
   return value;
 }

@@ -1,6 +1,6 @@
 import { compileRegex } from "../../regex/regex-engine.ts";
 
-/** What is looked at in a node of JSONata's syntax tree. */
+/** The members of a node of JSONata's syntax tree that are read or changed here. */
 type AstNode = {
   readonly type?: unknown;
   readonly group?: unknown;
@@ -13,9 +13,9 @@ type AstNode = {
 /**
  * Makes a parsed query safe to evaluate.
  *
- * Throws where RE2 does not know a regular expression, so that this is found when the query is compiled. And keeps
- * grouping from its data: JSONata pushes an entry to an empty array before it groups it, and where that is the data's
- * own array, all nodes that share the data would see it.
+ * It throws where RE2 cannot take a regular expression, so that this is reported on compiling. And it protects data from
+ * grouping: JSONata pushes an entry to an empty array before it groups it, and where that is an array of the data, every
+ * node that shares the data would see the entry.
  */
 export function prepareAst(ast: object): void {
   const seen = new Set<object>();
@@ -38,7 +38,7 @@ export function prepareAst(ast: object): void {
   }
 }
 
-/** Adds a filter that lets all through, as `items[true]{…}`: it gives a new array of the same items. */
+/** Adds a filter that keeps every item, as in `items[true]{…}`: it makes a new array of the same items. */
 function copyBeforeGrouping(node: AstNode): void {
   if (node.group === undefined) {
     return;

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { closedObject } from "../../schema/closed-object.ts";
 
-/** What is looked at in a node of JSONata's syntax tree. */
+/** The members of a node of JSONata's syntax tree that are read here. */
 type AstNode = {
   readonly type?: unknown;
   readonly value?: unknown;
@@ -13,15 +13,15 @@ type AstNode = {
   readonly group?: unknown;
 };
 
-/** Deeper in a query nothing is known of its result. */
+/** Parts that are nested deeper are taken to give anything. */
 const depthMax = 50;
 
 /**
- * What a query's result is like, as a JSON Schema, by what its text says alone: an object that is written out has the
- * members that stand there or fewer, since JSONata leaves out what is nothing. True where the text does not say it.
+ * Infers a JSON Schema of a query's result from its syntax alone. An object constructor gives the members that it names, or
+ * fewer, because JSONata leaves out members without a value. The schema is `true` where the syntax does not tell.
  */
 export function resultSchemaOf(ast: object, depth = 0): JsonValue {
-  // JSONata's types name few of its nodes.
+  // JSONata's types describe few of its nodes.
   const node = ast as AstNode;
   if (depth > depthMax || node.predicate !== undefined || node.group !== undefined) return true;
   const inner = (part: AstNode | undefined) =>
@@ -46,7 +46,7 @@ export function resultSchemaOf(ast: object, depth = 0): JsonValue {
 function objectSchema(pairs: unknown, inner: (part: AstNode) => JsonValue): JsonValue {
   if (!Array.isArray(pairs)) return true;
   const properties: JsonObject = {};
-  // Each is a pair of nodes: of the name and of the value.
+  // JSONata keeps an object constructor as pairs of a name's node and a value's node.
   for (const [name, value] of pairs as readonly (readonly [AstNode, AstNode])[]) {
     if (name.type !== "string" || typeof name.value !== "string") return true;
     Object.defineProperty(properties, name.value, { value: inner(value), enumerable: true, configurable: true });

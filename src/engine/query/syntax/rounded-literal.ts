@@ -1,10 +1,7 @@
 import { integerProblem } from "../../../domain/json/json-problems.ts";
 import { nodesOf, type UnknownName } from "./unknown-names.ts";
 
-/**
- * Finds an integer of a query that a double cannot hold: JSONata rounds it without a word, and an id of 19 digits becomes
- * another one.
- */
+/** Finds an integer literal beyond 2^53. JSONata would round it silently, and an id of 19 digits would become another id. */
 export function roundedLiteral(ast: object, query: string): UnknownName | undefined {
   for (const { type, position } of nodesOf(ast)) {
     if (type !== "number" || typeof position !== "number") continue;
@@ -16,16 +13,16 @@ export function roundedLiteral(ast: object, query: string): UnknownName | undefi
   return undefined;
 }
 
-/** The number that ends at a position, of which JSONata gives no other place; one with an exponent is none. */
+/** The number that ends at a position, which is all that JSONata reports of it. Undefined for one with an exponent. */
 function numberBefore(query: string, end: number): string | undefined {
   let start = digitsBefore(query, end);
   if (/\d[eE][+-]?$/.test(query.slice(Math.max(0, start - 3), start))) return undefined;
-  // Two points are a range.
+  // One point belongs to the number; two points are a range.
   if (/\d\.$/.test(query.slice(Math.max(0, start - 2), start))) start = digitsBefore(query, start - 1);
   return query.slice(start, end);
 }
 
-/** Where the digits begin that end at a position. */
+/** The position at which the digits begin that end at `end`. */
 function digitsBefore(query: string, end: number): number {
   let start = end;
   while (/\d/.test(query[start - 1] ?? "")) start -= 1;

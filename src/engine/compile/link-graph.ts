@@ -1,0 +1,130 @@
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import {
+  type Node,
+  type StartNode,
+  type WorkflowDefinition,
+  WorkflowDefinition_OnFailure,
+} from "../../gen/flowcall/v1/definition_pb.ts";
+import type { Graph, GraphNode, HiddenParts, Port, Step, Subgraph } from "../graph/graph.ts";
+import { payloadSchemaOf } from "../schema/payload-schema.ts";
+import { PayloadValidator } from "../schema/payload-validator.ts";
+import type { Template } from "../templates/reference.ts";
+import { portsOf } from "./check-structure.ts";
+import type { CompiledNode } from "./compile-node.ts";
+import type { SubgraphPlan } from "./plan-subgraphs.ts";
+
+type LinkInput = {
+  readonly definition: WorkflowDefinition;
+  readonly nodes: readonly Node[];
+  readonly start: Node | undefined;
+  readonly plans: readonly SubgraphPlan[];
+  readonly compiled: ReadonlyMap<string, CompiledNode | undefined>;
+  readonly readsFields: boolean;
+  readonly output: Template<JsonValue> | undefined;
+};
+
+/** Links compiled nodes into a graph. The definition has no errors. */
+export function linkGraph({ definition, nodes, start, plans, compiled, readsFields, output }: LinkInput): Graph {
+  const payloadSchema = payloadSchemaOf(start);
+  const root = linkSubgraphs(plans, compiled);
+  const group = nodes.find(({ kind }) => kind.case === "group");
+  return {
+    root,
+    responses: responsesOf(root),
+    finishesBranches: finishesBranches(definition),
+    hidden: hiddenParts(plans),
+    hidesNodes: plans.some((plan) => plan.nodes.some(({ settings }) => settings?.hideNodeRequest === true)),
+    hasApiCallTrigger: triggerOf(start)?.case === "apiCall",
+    readsFields,
+    fields: definition.fields,
+    samplePayload: samplePayloadOf(start) ?? {},
+    ...(group && { group: { id: group.id, name: group.name } }),
+    ...(output && { output }),
+    ...(payloadSchema && { payloadValidator: new PayloadValidator(payloadSchema) }),
+  };
+}
+
+/** Whether the branches beside a failed node run to their end. */
+export function finishesBranches({ onFailure }: Pick<WorkflowDefinition, "onFailure">): boolean {
+  return onFailure === WorkflowDefinition_OnFailure.FINISH_BRANCHES;
+}
+
+/** The sample of a Start node's trigger. */
+export function samplePayloadOf(start: Node | undefined): JsonObject | undefined {
+  return triggerOf(start)?.value?.payload;
+}
+
+function triggerOf(start: Node | undefined): StartNode["trigger"] | undefined {
+  return start?.kind.case === "start" ? start.kind.value.trigger : undefined;
+}
+
+/** The steps of the reachable nodes by node id. A Group's step has an empty subgraph here. */
+export function stepsOf(
+  plans: readonly SubgraphPlan[],
+  compiled: ReadonlyMap<string, CompiledNode | undefined>,
+): ReadonlyMap<string, Step> {
+  const ids = plans.flatMap(({ nodes }) => nodes.map(({ id }) => id));
+  const steps = ids.map((id) => [id, compiled.get(id)?.makeStep(emptySubgraph)] as const);
+  return new Map(steps.flatMap(([id, step]) => (step === undefined ? [] : [[id, step]])));
+}
+
+const emptySubgraph: Subgraph = { nodes: [], entries: [] };
+
+function responsesOf({ nodes }: Subgraph): Graph["responses"] {
+  return new Map(nodes.flatMap(({ id, step }) => (step.kind === "response" ? [[id, step.statusCode] as const] : [])));
+}
+
+function hiddenParts(plans: readonly SubgraphPlan[]): HiddenParts {
+  return new Map(
+    plans
+      .flatMap(({ nodes }) => nodes)
+      .flatMap(({ id, settings }) => {
+        const { hideNodeRequest = false, encryptedOutputFields: paths = [] } = settings ?? {};
+        const hidden = hideNodeRequest ? "all" : paths;
+        return hidden.length > 0 ? [[id, hidden] as const] : [];
+      }),
+  );
+}
+
+/** Links the innermost subgraphs first, so that each Group finds its own finished. */
+function linkSubgraphs(
+  plans: readonly SubgraphPlan[],
+  compiled: ReadonlyMap<string, CompiledNode | undefined>,
+): Subgraph {
+  const subgraphs = new Map<Node | undefined, Subgraph>();
+  for (const plan of plans.toReversed()) {
+    subgraphs.set(plan.group, linkSubgraph(plan, subgraphs, compiled));
+  }
+  return subgraphs.get(undefined) ?? emptySubgraph;
+}
+
+function linkSubgraph(
+  plan: SubgraphPlan,
+  subgraphs: ReadonlyMap<Node | undefined, Subgraph>,
+  compiled: ReadonlyMap<string, CompiledNode | undefined>,
+): Subgraph {
+  const indexes = new Map(plan.nodes.map((node, index) => [node, index]));
+  const indexOf = (node: Node) => indexes.get(node) ?? -1;
+  const leaving = Map.groupBy(plan.links, (link) => link.source);
+  const entering = Map.groupBy(plan.links, (link) => link.target);
+  const nodes = plan.nodes.flatMap((node): readonly GraphNode[] => {
+    const own = compiled.get(node.id);
+    if (own === undefined || node.kind.case === undefined) {
+      return [];
+    }
+    const { makeStep, ...settings } = own;
+    const ports = Map.groupBy(leaving.get(node) ?? [], (link) => link.port);
+    return [
+      {
+        id: node.id,
+        name: node.name,
+        inputs: (entering.get(node)?.length ?? 0) + (plan.entries.includes(node) ? 1 : 0),
+        ports: Object.fromEntries([...ports].map(([port, links]) => [port, links.map((link) => indexOf(link.target))])),
+        defaultPort: portsOf[node.kind.case][0] satisfies Port,
+        ...settings,
+        step: makeStep(subgraphs.get(node) ?? emptySubgraph),
+      },
+    ];
+  });
+  return { nodes, entries: plan.entries.map(indexOf) };
+}
