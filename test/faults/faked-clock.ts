@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { makeServerFolder } from "../../src/storage/embedded/data-folders.ts";
-import { databaseAccount } from "../../src/storage/embedded/os-user.ts";
+import { findOsUser } from "../../src/storage/embedded/os-user.ts";
 import { programOptions } from "../../src/storage/embedded/postgres-program.ts";
 import { type OwnPostgres, startOwnPostgres } from "./own-postgres.ts";
 import { until } from "./until.ts";
@@ -55,7 +55,7 @@ export async function startClockedPostgres(library: string): Promise<ClockedPost
   try {
     const [program = "", ...args] = await commandLineOf(own.dataFolder);
     await own.suspend();
-    const account = await databaseAccount();
+    const account = await findOsUser();
     await makeServerFolder(own.connection.host, account);
     const { env, ...options } = programOptions(own.dataFolder, account);
     const faked = { LD_PRELOAD: library, FAKETIME_TIMESTAMP_FILE: file, FAKETIME_NO_CACHE: "1" };

@@ -22,13 +22,13 @@ import pg from "pg";
 import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { EmbeddedPostgres } from "../../src/storage/embedded/embedded-postgres.ts";
-import { databaseAccount } from "../../src/storage/embedded/os-user.ts";
+import { findOsUser } from "../../src/storage/embedded/os-user.ts";
 import { findPackage, installProgram, runProgram } from "../../src/storage/embedded/postgres-program.ts";
 import { eventually } from "../support/eventually.ts";
 
 const log = pino({ level: "silent" });
 const isRoot = process.getuid?.() === 0;
-const account = await databaseAccount();
+const osUser = await findOsUser();
 
 let root: string;
 let started: EmbeddedPostgres[] = [];
@@ -144,14 +144,14 @@ describe("with a folder used before", () => {
   });
 
   test("starts although the pid file names a process that is dead or somebody else's", async () => {
-    const stranger = spawn("sleep", ["60"], { uid: account.uid, gid: account.gid });
+    const stranger = spawn("sleep", ["60"], { uid: osUser.uid, gid: osUser.gid });
     children.push(stranger);
     const dead = spawn("true");
     await once(dead, "exit");
     for (const { pid } of [stranger, dead]) {
       const pidFile = join(dataDir, "postgres/data-18/postmaster.pid");
       await writeFile(pidFile, `${pid}\n${dataDir}/postgres/data-18\n1700000000\n5432\n/nowhere\n\n 1 1\nready\n`);
-      await chown(pidFile, account.uid, account.gid);
+      await chown(pidFile, osUser.uid, osUser.gid);
       const database = await start(dataDir);
       expect(await query(database.connection, "select 1 as one")).toEqual([{ one: 1 }]);
       await database.stop();
@@ -232,8 +232,8 @@ describe("with a new folder", () => {
     await cp(findPackage(process), packageFolder, { recursive: true, filter });
     const home = join(root, "program");
     await mkdir(home);
-    const program = await installProgram({ packageFolder, home, account, log });
-    expect(await runProgram(join(program.binFolder, "initdb"), ["--version"], account)).toContain("18.4");
+    const program = await installProgram({ packageFolder, home, osUser, log });
+    expect(await runProgram(join(program.binFolder, "initdb"), ["--version"], osUser)).toContain("18.4");
     expect(program.majorVersion).toBe(18);
   });
 

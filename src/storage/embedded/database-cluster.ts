@@ -2,22 +2,22 @@ import { chmod, open, readdir, readFile, rename, writeFile } from "node:fs/promi
 import { join } from "node:path";
 import type { Logger } from "pino";
 import { makeServerFolder } from "./data-folders.ts";
-import type { Account } from "./os-user.ts";
-import { type Program, runProgram } from "./postgres-program.ts";
+import type { OsUser } from "./os-user.ts";
+import { type PostgresProgram, runProgram } from "./postgres-program.ts";
 
 /** The database user that Flowcall connects as. */
 export const databaseUser = "flowcall";
 
 export type ClusterOptions = {
   readonly home: string;
-  readonly program: Program;
-  readonly account: Account;
+  readonly program: PostgresProgram;
+  readonly osUser: OsUser;
   readonly log: Logger;
-  /** Whether what is written must survive a loss of power. */
+  /** Whether writes must survive a power failure. */
   readonly isDurable: boolean;
 };
 
-/** Makes the folder of the data where it is missing, and answers its path. It belongs to one major version. */
+/** Creates the database cluster (Postgres's word for a data folder) where it is missing; answers its path. It belongs to one major version. */
 export async function openCluster(options: ClusterOptions): Promise<string> {
   const { home, program } = options;
   const name = `data-${program.majorVersion}`;
@@ -40,17 +40,17 @@ export async function openCluster(options: ClusterOptions): Promise<string> {
 }
 
 async function initialise(folder: string, options: ClusterOptions): Promise<void> {
-  const { home, program, account, log, isDurable } = options;
+  const { home, program, osUser, log, isDurable } = options;
   log.info({ folder }, `initialising the database in ${folder}`);
   const startTime = performance.now();
-  // Under its final name the folder is always whole: a first start that was killed half-way begins anew.
+  // The folder gets its final name once it is complete: a first start that was killed begins again.
   const unfinished = `${folder}.new`;
-  await makeServerFolder(unfinished, account);
+  await makeServerFolder(unfinished, osUser);
   const args = [
     `--pgdata=${unfinished}`,
     `--username=${databaseUser}`,
     "--encoding=UTF8",
-    // The C.UTF-8 that Postgres brings itself sorts alike on every machine and after every update of the machine.
+    // The built-in C.UTF-8 sorts the same on every machine, whatever version of libc it has.
     "--locale=C",
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
@@ -59,7 +59,7 @@ async function initialise(folder: string, options: ClusterOptions): Promise<void
     "--no-instructions",
     ...(isDurable ? [] : ["--no-sync"]),
   ];
-  await runProgram(join(program.binFolder, "initdb"), args, account);
+  await runProgram(join(program.binFolder, "initdb"), args, osUser);
   await rename(unfinished, folder);
   if (isDurable) {
     await syncFolder(home);
@@ -67,7 +67,7 @@ async function initialise(folder: string, options: ClusterOptions): Promise<void
   log.info({ folder, ms: Math.round(performance.now() - startTime) }, "the database is initialised");
 }
 
-/** Makes sure that the new name survives a loss of power, as the data under it will. */
+/** fsync of the parent folder: the new name survives a power failure, as the data in it does. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, "r");
   try {
@@ -78,12 +78,11 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 /**
- * Writes down who may connect: over the Unix socket alone, and only the database's user and ours, whom the kernel
- * vouches for. Answers the server settings that name the files. It is done at each start, since Flowcall may come back
- * as another user.
+ * Writes `pg_hba.conf` and `pg_ident.conf`: peer authentication over the Unix socket, for the server's user and ours alone.
+ * Answers the server settings that name the files. Each start writes them, since Flowcall may run as another user then.
  */
-export async function writeAccess(home: string, account: Account): Promise<Readonly<Record<string, string>>> {
-  const names = account.isOther ? [account.name, "root"] : [account.name];
+export async function writeAccess(home: string, osUser: OsUser): Promise<Readonly<Record<string, string>>> {
+  const names = osUser.isOther ? [osUser.name, "root"] : [osUser.name];
   const rules = join(home, "hba.conf");
   const users = join(home, "ident.conf");
   await writeReadable(rules, "local all all peer map=flowcall\n");

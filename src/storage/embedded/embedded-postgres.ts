@@ -1,9 +1,9 @@
 /**
- * The database that comes with Flowcall: a PostgreSQL server of its own on a folder, for those who bring none.
+ * The embedded database: a PostgreSQL server that Flowcall runs as a child process on a folder, for users who have none.
  *
- * Invariants: one Flowcall at a time uses a folder. The server listens on a Unix socket alone, in a folder that only
- * the database's user and ours can enter. While the service runs, a server that ends is started again; after `stop()`
- * none runs. Whatever a killed process left behind, the next start puts right and keeps what was committed.
+ * Invariants: one Flowcall at a time uses a folder. The server listens on a Unix socket alone, in a folder that only its
+ * user and ours can enter. While the service runs, a server that ends is started again; after `stop()` none runs. A start
+ * after a crash ends the orphaned server and keeps what was committed.
  */
 import { readdir, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,12 +13,12 @@ import type { Service } from "../../domain/service.ts";
 import { makeHome, makeServerFolder, socketFolderFor } from "./data-folders.ts";
 import { databaseUser, openCluster, writeAccess } from "./database-cluster.ts";
 import { FolderLock } from "./folder-lock.ts";
-import { endOrphan } from "./orphaned-server.ts";
-import { databaseAccount } from "./os-user.ts";
-import { Server } from "./postgres-process.ts";
+import { endOrphanedServer } from "./orphaned-server.ts";
+import { findOsUser } from "./os-user.ts";
+import { PostgresProcess } from "./postgres-process.ts";
 import { findPackage, installProgram } from "./postgres-program.ts";
 
-/** How to reach the server, as `pg` takes it. */
+/** Connection options for `pg`. */
 export type EmbeddedConnection = {
   readonly host: string;
   readonly port: number;
@@ -30,14 +30,14 @@ export type EmbeddedConnection = {
 export type EmbeddedPostgresOptions = {
   readonly dataDir: string;
   readonly log: Logger;
-  /** Server settings by name, beside and over our own. */
+  /** Server settings by name; they override our own. */
   readonly settings?: Readonly<Record<string, string>>;
 };
 
-/** How long after an unexpected end the server is started again. */
+/** The pause before a server that ended is started again. */
 const restartMs = 500;
 
-/** How to reach the server that another Flowcall runs on a folder; undefined where the folder holds no database. */
+/** The connection to the server that another Flowcall runs on a folder; undefined where the folder holds no database. */
 export async function findEmbedded(dataDir: string): Promise<EmbeddedConnection | undefined> {
   const home = await realpath(join(dataDir, "postgres")).catch(() => undefined);
   if (home === undefined || !(await readdir(home)).some((entry) => /^data-\d+$/.test(entry))) return undefined;
@@ -53,7 +53,7 @@ const ourSettings: Readonly<Record<string, string>> = {
   ssl: "off",
   timezone: "UTC",
   log_timezone: "UTC",
-  // What the log can hold of a failed statement: its message, no values.
+  // The log may show the message of a failed statement, but no values.
   log_line_prefix: "",
   log_error_verbosity: "terse",
   log_min_error_statement: "panic",
@@ -116,24 +116,24 @@ export class EmbeddedPostgres implements Service {
 
   async #open(signal: AbortSignal): Promise<Running> {
     const { dataDir, log, settings } = this.#options;
-    const account = await databaseAccount();
-    const home = await makeHome(dataDir, account);
+    const osUser = await findOsUser();
+    const home = await makeHome(dataDir, osUser);
     const lock = new FolderLock(home);
     try {
-      const program = await installProgram({ packageFolder: findPackage(process), home, account, log });
+      const program = await installProgram({ packageFolder: findPackage(process), home, osUser, log });
       const isDurable = settings?.["fsync"] !== "off";
-      const dataFolder = await openCluster({ home, program, account, log, isDurable });
+      const dataFolder = await openCluster({ home, program, osUser, log, isDurable });
       const socketFolder = socketFolderFor(home);
       const allSettings = {
         ...ourSettings,
         ...settings,
-        ...(await writeAccess(home, account)),
+        ...(await writeAccess(home, osUser)),
         unix_socket_directories: socketFolder,
       };
       const launch = async () => {
-        await endOrphan(dataFolder, log);
-        await makeServerFolder(socketFolder, account);
-        return new Server({ program, dataFolder, account, settings: allSettings, log, signal });
+        await endOrphanedServer(dataFolder, log);
+        await makeServerFolder(socketFolder, osUser);
+        return new PostgresProcess({ program, dataFolder, osUser, settings: allSettings, log, signal });
       };
       const server = await launch();
       await server.ready();
@@ -154,8 +154,8 @@ type Running = {
 
 /** Starts the server again whenever it ends, until the signal aborts and the last one has ended. */
 async function keepRunning(options: {
-  readonly server: Server;
-  readonly launch: () => Promise<Server>;
+  readonly server: PostgresProcess;
+  readonly launch: () => Promise<PostgresProcess>;
   readonly log: Logger;
   readonly signal: AbortSignal;
 }): Promise<void> {

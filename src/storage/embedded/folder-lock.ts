@@ -3,13 +3,13 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
 /**
- * Keeps a second Flowcall away from a folder. Node has no file locks of its own, SQLite has: the kernel lets go of them
- * when the process ends, however it ends, so that nobody has to guess whether a left pid is still somebody's.
+ * An exclusive lock on a folder, against a second Flowcall. Node has no file locks, and SQLite has: the kernel releases them
+ * however the process ends, so that nobody has to guess whether the process of a pid file is still alive.
  */
 export class FolderLock {
   readonly #lock: DatabaseSync;
 
-  /** Throws when another process, or another part of this one, holds the folder. */
+  /** Throws FolderInUse when another process, or another part of this one, has the lock. */
   constructor(folder: string) {
     const ownerFile = join(folder, "owner.pid");
     this.#lock = new DatabaseSync(join(folder, "lock"));
@@ -34,13 +34,13 @@ export class FolderLock {
   }
 }
 
-/** Another Flowcall has the folder. */
+/** Another Flowcall uses the folder. */
 export class FolderInUse extends Error {}
 
-/** SQLite's answer where somebody else holds the lock. */
+/** SQLITE_BUSY: another process has the lock. */
 const busyCode = 5;
 
-/** Only for the message; the lock is what counts. */
+/** The pid is for the message alone. */
 function readOwner(ownerFile: string): string {
   try {
     return readFileSync(ownerFile, "utf8");

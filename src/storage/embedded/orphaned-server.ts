@@ -6,14 +6,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import type { Logger } from "pino";
 
-/** How long a server may take for each way of ending. */
+/** The time for each kind of shutdown. */
 const endMs = 15_000;
 
 /**
- * Ends the server that a killed Flowcall left behind on this data folder. Call it with the folder's lock held: then no
+ * Ends the orphaned server of this data folder, whose Flowcall was killed. Call it with the folder's lock held: then no
  * living Flowcall uses that server.
  */
-export async function endOrphan(dataFolder: string, log: Logger): Promise<void> {
+export async function endOrphanedServer(dataFolder: string, log: Logger): Promise<void> {
   const pidFile = join(dataFolder, "postmaster.pid");
   const content = await readFile(pidFile, "utf8").catch(() => undefined);
   const named = content === undefined ? await findServer(dataFolder) : Number.parseInt(content, 10);
@@ -28,15 +28,14 @@ export async function endOrphan(dataFolder: string, log: Logger): Promise<void> 
   if (content === undefined) {
     return;
   }
-  // The pid is nobody's, or that of some other program by now; in the latter case Postgres would refuse to start. It
-  // takes its parent's pid for a left one, and then still checks that no child of the dead server uses its memory:
-  // deleting the file would lose that check.
-  // The folder is the database user's: as root we must not follow a link in it.
+  // The pid is free or belongs to another program by now, and in the latter case Postgres would refuse to start. With the
+  // pid of its own parent in the file it starts, after the check that no child of the dead server uses its shared memory;
+  // deleting the file would skip that check. The folder belongs to the server's user: as root we must not follow a link.
   const flag = constants.O_WRONLY | constants.O_TRUNC | constants.O_NOFOLLOW;
   await writeFile(pidFile, content.replace(/^.*/, String(process.pid)), { flag });
 }
 
-/** Fast first; then at once, which costs a recovery at the next start. */
+/** Fast shutdown (SIGINT) first, then immediate shutdown (SIGQUIT), which costs a recovery at the next start. */
 async function endServer(pid: number, dataFolder: string): Promise<boolean> {
   for (const signal of ["SIGINT", "SIGQUIT"] as const) {
     process.kill(pid, signal);
@@ -52,20 +51,20 @@ async function endServer(pid: number, dataFolder: string): Promise<boolean> {
 }
 
 /**
- * The server on this folder that no file names, which is found by its working folder, on Linux alone: elsewhere it finds
- * out by itself within a minute that its file is lost, and ends.
+ * Finds the server of this folder by its working folder, where the pid file is lost. This works on Linux alone; elsewhere
+ * the server itself notices within a minute that its pid file is gone, and ends.
  */
 async function findServer(dataFolder: string): Promise<number | undefined> {
   const entries = process.platform === "linux" ? await readdir("/proc") : [];
   for (const pid of entries.filter((entry) => /^\d+$/.test(entry))) {
-    // Its children work in the same folder under titles of their own, and end with it.
+    // Its children have the same working folder but other titles, and end with it.
     const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
     if (words.split("\0").includes(dataFolder) && (await servesFolder(Number(pid), dataFolder))) return Number(pid);
   }
   return undefined;
 }
 
-/** Whether the process is alive, is Postgres, and serves this folder: a pid alone may long be somebody else's. */
+/** Whether the process is alive, is Postgres, and serves this folder: the pid may belong to another program by now. */
 async function servesFolder(pid: number, dataFolder: string): Promise<boolean> {
   try {
     if (process.platform === "linux") {

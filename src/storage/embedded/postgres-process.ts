@@ -6,18 +6,18 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
-import type { Account } from "./os-user.ts";
-import { type Program, programOptions } from "./postgres-program.ts";
+import type { OsUser } from "./os-user.ts";
+import { type PostgresProgram, programOptions } from "./postgres-program.ts";
 
-/** How long a fast shutdown may take before the server is ended at once. */
+/** The time for a fast shutdown, before an immediate one. */
 const fastStopMs = 10_000;
 
-/** How often a start that takes long, as a recovery may, is mentioned. */
+/** The log mentions a slow start, such as a crash recovery, this often. */
 const mentionMs = 5_000;
 
-/** One run of the server: from a spawn to an exit. */
-export class Server {
-  /** Settles when the process and all its children have ended, with what is known of why. */
+/** One process of the server, from its spawn to its exit. */
+export class PostgresProcess {
+  /** Settles with the reason when the process and all its children have ended. */
   readonly exited: Promise<string>;
   readonly #process: ChildProcess;
   readonly #dataFolder: string;
@@ -26,21 +26,21 @@ export class Server {
   #hasExited = false;
 
   constructor(options: {
-    readonly program: Program;
+    readonly program: PostgresProgram;
     readonly dataFolder: string;
-    readonly account: Account;
+    readonly osUser: OsUser;
     readonly settings: Readonly<Record<string, string>>;
     readonly log: Logger;
-    /** Ends the server when it aborts: open transactions are rolled back, everything committed is kept. */
+    /** Aborting it ends the server by a fast shutdown, which rolls back open transactions. */
     readonly signal: AbortSignal;
   }) {
     const settings = Object.entries(options.settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     this.#dataFolder = options.dataFolder;
     this.#log = options.log;
     const child = spawn(join(options.program.binFolder, "postgres"), ["-D", options.dataFolder, ...settings], {
-      ...programOptions(options.dataFolder, options.account),
-      // In a session of its own: Ctrl-C in a terminal signals the whole group, and would end the database before we
-      // have drained.
+      ...programOptions(options.dataFolder, options.osUser),
+      // A session of its own: Ctrl-C in a terminal signals the whole process group, and would end the database before the
+      // graceful shutdown is over.
       detached: true,
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -49,18 +49,18 @@ export class Server {
     this.exited = this.#watch(options.signal);
   }
 
-  /** Settles when the server takes connections; throws when it ends before. */
+  /** Settles when the server accepts connections; throws when it ends before. */
   async ready(): Promise<void> {
     const pidFile = join(this.#dataFolder, "postmaster.pid");
     let mentionTime = performance.now() + mentionMs;
     while (!this.#hasExited) {
-      // The file's first line is the process, its eighth the state.
+      // The first line of the pid file is the process, the eighth its state.
       const lines = (await readFile(pidFile, "utf8").catch(() => "")).split("\n");
       if (lines[0] === String(this.#process.pid) && lines[7]?.trim() === "ready") {
         return;
       }
       if (performance.now() > mentionTime) {
-        this.#log.info("the database is still starting: after a crash it reads again what it had written");
+        this.#log.info("the database is still starting: after a crash it replays its write-ahead log");
         mentionTime += mentionMs;
       }
       await sleep(5);
@@ -73,11 +73,11 @@ export class Server {
     const end = () => {
       this.#process.kill("SIGINT");
       limit = setTimeout(() => {
-        this.#log.warn("the database does not stop in time and is ended at once");
+        this.#log.warn("the database does not stop in time and gets an immediate shutdown");
         this.#process.kill("SIGQUIT");
       }, fastStopMs);
     };
-    // A process of ours that exits without `stop()` takes its database along, where it can still do anything at all.
+    // Where our process exits without `stop()`, it still ends its database.
     const endWithUs = () => this.#process.kill("SIGINT");
     signal.addEventListener("abort", end);
     process.on("exit", endWithUs);
@@ -105,7 +105,7 @@ export class Server {
     });
   }
 
-  /** An ERROR ends a statement and a FATAL a connection: whose it was is told, and tells it. */
+  /** ERROR ends a statement and FATAL a connection: their owners get and log these, so that here they are noise. */
   #write(severity: string | undefined, message: string): void {
     if (severity === "PANIC") {
       this.#log.error(message);

