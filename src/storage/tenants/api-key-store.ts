@@ -8,14 +8,14 @@ import { RequestError } from "../../domain/request-error.ts";
 import { lookUpConnections } from "../postgres/database.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { pageTokenOf, parsePageToken } from "../postgres/page-token.ts";
-import { SharedStatement } from "../postgres/statement-batcher.ts";
+import { StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { requireOtherAdminKey } from "./last-admin-key.ts";
 import { recordChange } from "./record-change.ts";
 
 export type NewApiKey = Grant & KeyText & Omit<Reach, "environmentId"> & { readonly name: string };
 
-/** Who calls with a key, and for how long the key is valid still, where it ends. */
+/** The caller that a key belongs to, and for how long the key is still valid, where it expires. */
 export type FoundPrincipal = { readonly principal: Principal; readonly validMs?: number };
 
 const columns = [
@@ -31,24 +31,24 @@ const columns = [
   "previous_expire_time",
 ] as const;
 
-/** Look-ups in one statement: of a flood of wrong keys thousands come within the time that a few statements take. */
+/** Look-ups in one statement. In a flood of wrong keys, thousands arrive while a few statements run. */
 const lookUpsMax = 1_000;
 
-/** Keys, of which hashes alone are kept. */
+/** API keys. Only their hashes are stored. */
 export class ApiKeyStore {
   readonly #db: Kysely<Tables>;
-  readonly #unsigned: SharedStatement<string, FoundPrincipal | undefined>;
+  readonly #unsigned: StatementBatcher<string, FoundPrincipal | undefined>;
 
-  /** `lookUpDb` has connections that nothing else uses, so that keys which somebody makes up hold up nobody's calls. */
+  /** `lookUpDb` has connections of its own, so that a flood of made-up keys delays no calls. */
   constructor({ db, lookUpDb }: { readonly db: Kysely<Tables>; readonly lookUpDb: Kysely<Tables> }) {
     this.#db = db;
-    this.#unsigned = new SharedStatement({
-      sharing: { rowsMax: lookUpsMax, inFlightMax: lookUpConnections },
+    this.#unsigned = new StatementBatcher({
+      limits: { rowsMax: lookUpsMax, inFlightMax: lookUpConnections },
       send: (hashes) => findPrincipals(lookUpDb, hashes),
     });
   }
 
-  /** The secrets of the database's keys, newest first. */
+  /** The secrets of the key checksums, newest first. */
   async listSecrets(): Promise<readonly KeySecret[]> {
     return await this.#db
       .selectFrom("key_secret")
@@ -59,20 +59,20 @@ export class ApiKeyStore {
   }
 
   /**
-   * Who calls with the key of this hash: nobody, where it is revoked, has expired, or was rotated and its time beside
-   * the new one is over. It names no environment: it is what finds it.
+   * Finds the caller by the hash of a key; undefined where the key is revoked, has expired, or was rotated and its overlap
+   * with the new key is over.
    */
   async findPrincipal(hash: string): Promise<FoundPrincipal | undefined> {
     const [found] = await findPrincipals(this.#db, [hash]);
     return found;
   }
 
-  /** The same for a key that anybody may have made up: together with others, and on connections apart from all calls. */
+  /** The same for a key without a valid checksum, which anybody may have made up: batched, on connections of its own. */
   async findUnsigned(hash: string): Promise<FoundPrincipal | undefined> {
     return await this.#unsigned.call(hash);
   }
 
-  /** Who calls with what a key has made, as a watch token: nobody, where the key is revoked or has expired. */
+  /** Finds the caller by the id of a key that issued a watch token; undefined where the key is revoked or has expired. */
   async findPrincipalByName({ environmentId, keyId }: KeyName): Promise<FoundPrincipal | undefined> {
     const { rows } = await sql<PrincipalRow>`
       select key.hash, ${principalColumns}
@@ -83,7 +83,7 @@ export class ApiKeyStore {
     return row && toFound(row);
   }
 
-  /** Refuses with KEY_EXCEEDS_MAKER, and with VALIDATION_ERROR a key that would have ended by the database's clock. */
+  /** Throws KEY_EXCEEDS_MAKER, and VALIDATION_ERROR where the key has expired already by the database's clock. */
   async create(maker: Principal, { hash, prefix, ...key }: NewApiKey): Promise<ApiKeyRecord> {
     checkGrant(maker, key);
     return await this.#db.transaction().execute(async (transaction) => {
@@ -109,7 +109,7 @@ export class ApiKeyStore {
     });
   }
 
-  /** Newest first. Refuses with VALIDATION_ERROR a token that no page gave. */
+  /** Newest first. Throws VALIDATION_ERROR for a bad page token. */
   async list(
     environmentId: string,
     asked: Page,
@@ -131,7 +131,7 @@ export class ApiKeyStore {
     return { apiKeys: page, ...next };
   }
 
-  /** Refuses with RESOURCE_NOT_FOUND. */
+  /** Throws RESOURCE_NOT_FOUND. */
   async get(environmentId: string, id: string): Promise<ApiKeyRecord> {
     const row = await selectKey(this.#db, environmentId, id).executeTakeFirst();
     if (row === undefined) throw keyNotFound(id);
@@ -139,8 +139,8 @@ export class ApiKeyStore {
   }
 
   /**
-   * Gives a key another text; the one it had works for a while more.
-   * Refuses with RESOURCE_NOT_FOUND, KEY_ENDED, and, where the maker has less than the key gives, KEY_EXCEEDS_MAKER.
+   * Gives a key a new text; the old one stays valid for the overlap. Throws RESOURCE_NOT_FOUND, KEY_ENDED, and
+   * KEY_EXCEEDS_MAKER where the caller lacks scopes that the key has.
    */
   async rotate(
     maker: Principal,
@@ -172,7 +172,7 @@ export class ApiKeyStore {
     });
   }
 
-  /** Ends a key for good; once more is no change. Refuses with RESOURCE_NOT_FOUND and LAST_ADMIN_KEY. */
+  /** Revokes a key for good, idempotently. Throws RESOURCE_NOT_FOUND and LAST_ADMIN_KEY. */
   async revoke(maker: Principal, id: string): Promise<ApiKeyRecord> {
     const { environmentId } = maker;
     const revoked = await this.#db.transaction().execute(async (transaction) => {
@@ -192,14 +192,13 @@ export class ApiKeyStore {
   }
 }
 
-/** Of `key`, with the end of what was shown of it as `end_time`, and its `environment`. */
+/** Columns of `environment` and of `key`, in which `end_time` is the end of the presented text of the key. */
 const principalColumns = sql`environment.organization_id, environment.id as environment_id, environment.kind, key.id,
   key.scopes, key.workflow_ids, key.linked_account_ids, key.end_time,
   (extract(epoch from key.end_time - now()) * 1000)::float8 as valid_ms`;
 
 const isValid = sql`key.revoke_time is null and (key.end_time is null or key.end_time > now())`;
 
-/** Answers in the order of the hashes. */
 async function findPrincipals(
   db: Kysely<Tables>,
   hashes: readonly string[],
@@ -210,7 +209,7 @@ async function findPrincipals(
     cross join lateral (
       select *, expire_time as end_time from api_key where api_key.hash = asked.hash
       union all
-      -- Of a time that is not set the other one counts.
+      -- The function least() ignores nulls.
       select *, least(expire_time, previous_expire_time) as end_time from api_key where previous_hash = asked.hash
     ) as key
     join environment on environment.id = key.environment_id
@@ -237,11 +236,11 @@ type PrincipalRow = Pick<
   Selectable<Tables["api_key"]>,
   "id" | "environment_id" | "scopes" | "workflow_ids" | "linked_account_ids"
 > & {
-  /** What was asked for. */
+  /** The hash that was asked for. */
   readonly hash: string;
   readonly organization_id: string;
   readonly kind: Principal["environment"];
-  /** When this text of the key ends. */
+  /** When this text of the key ends (the old text of a rotated key ends earlier). */
   readonly end_time: Date | null;
   readonly valid_ms: number | null;
 };
@@ -251,11 +250,11 @@ function selectKey(db: Kysely<Tables>, environmentId: string, id: string) {
 }
 
 function keyNotFound(id: string): RequestError {
-  return new RequestError("RESOURCE_NOT_FOUND", "There is no such API key.", { metadata: { api_key_id: id } });
+  return new RequestError("RESOURCE_NOT_FOUND", `There is no API key "${id}".`, { metadata: { api_key_id: id } });
 }
 
 function ended(id: string): RequestError {
-  const message = "The API key is revoked or has expired, and cannot be rotated. Create another one.";
+  const message = "The API key is revoked or has expired and cannot be rotated. Create another one.";
   return new RequestError("KEY_ENDED", message, { metadata: { api_key_id: id } });
 }
 

@@ -6,13 +6,13 @@ import type { Tables } from "../postgres/tables.ts";
 
 export type ListedAuditEvents = {
   readonly auditEvents: readonly AuditEvent[];
-  /** Absent on the last page. A page may hold fewer than were asked for and have one all the same. */
+  /** Absent on the last page. A page with fewer rows than asked for may have one. */
   readonly nextPageToken?: string;
 };
 
 const columns = ["id", "key_id", "action", "resource", "create_time"] as const;
 
-/** Who changed what, as `recordChange` kept it. */
+/** The audit log: who changed what. */
 export class AuditStore {
   readonly #db: Kysely<Tables>;
 
@@ -20,14 +20,11 @@ export class AuditStore {
     this.#db = db;
   }
 
-  /**
-   * Newest first. What a page costs does not depend on how many there are. Refuses with VALIDATION_ERROR a token that no
-   * page of this list gave.
-   */
+  /** Newest first; the cost of a page does not depend on the length of the list. Throws VALIDATION_ERROR for a bad token. */
   async list(filter: AuditFilter, asked: Page): Promise<ListedAuditEvents> {
     const filters = { of: "audit_event", ...filter };
     const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);
-    // Read along one index, and only as far as the page needs, as executions are listed.
+    // Reads along one index, and only as far as the page needs, as `listExecutions` does.
     const looked = this.#db
       .selectFrom("audit_event")
       .select(columns)
@@ -63,7 +60,7 @@ export class AuditStore {
 
 type Condition = (row: ExpressionBuilder<Tables, "audit_event">) => ExpressionWrapper<Tables, "audit_event", SqlBool>;
 
-/** As much of the filter as one index answers. */
+/** The part of the filter that one index answers. */
 function isIndexed({ environmentId, resource, keyId, action }: AuditFilter): Condition {
   return (row) => {
     const narrow = (
@@ -76,13 +73,13 @@ function isIndexed({ environmentId, resource, keyId, action }: AuditFilter): Con
     const inEnvironment = row("environment_id", "=", environmentId);
     if (narrow === undefined) return inEnvironment;
     const [column, value] = narrow;
-    // Spelled as the index has it.
+    // Spelled as the expression index has it.
     const key = sql<string>`(environment_id || '/' || ${sql.ref(column)})`;
     return row.and([inEnvironment, row(key, "=", `${environmentId}/${value}`)]);
   };
 }
 
-/** The whole filter but for the times. */
+/** The whole filter except the range of time. */
 function isMeant({ resource, keyId, action }: AuditFilter): Condition {
   return (row) =>
     row.and([
@@ -92,7 +89,7 @@ function isMeant({ resource, keyId, action }: AuditFilter): Condition {
     ]);
 }
 
-/** The range of time, and what comes behind a place in the list. */
+/** The range of time, and the rows behind the last one of the page before. */
 function isBehind({ createdSince, createdBefore }: AuditFilter, after?: PagePosition): Condition {
   return (row) =>
     row.and([

@@ -5,32 +5,30 @@ import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import { anyOf } from "../postgres/any-of.ts";
-import { brokenConstraint } from "../postgres/database-errors.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { changedSince, integrationNotFound } from "./integration-store.ts";
-import { resourceOf as accountResource, lockAccount } from "./linked-account-store.ts";
-import { putExpected } from "./put-expected.ts";
-import { recordChange } from "./record-change.ts";
+import { putAccountSetting } from "./account-settings.ts";
+import { deleteRecorded } from "./delete-recorded.ts";
+import { resourceOf as accountResource } from "./linked-account-store.ts";
 
-/** Which configuration: an account has one for each integration and id. */
+/** The key of a configuration. An account may have several for one integration, with different ids. */
 export type ConfigKey = { readonly accountId: string; readonly slug: string; readonly configId: string };
 
-/** Values by name, of the integration's fields, and by workflow id, of the workflows'. */
+/** Values by field name: of the fields of the integration, and by workflow id of the fields of each workflow. */
 export type ConfigValues = {
   readonly applicationFields: JsonObject;
   readonly workflowFields: Readonly<Record<string, JsonObject>>;
 };
 
-/** A configuration as it is kept. `revision` counts its changes; times are the database's. */
+/** A configuration without its values. `revision` counts its changes. */
 export type ConfigRecord = ConfigKey & {
   readonly revision: number;
   readonly createTime: Date;
   readonly updateTime: Date;
 };
 
-/** What a run's templates read of fields: what the integration declares, and what is set. */
+/** The fields that the templates of a run read: their declarations by the integration, and their values. */
 export type RunFields = ConfigValues & {
   /** JSON text of an array of FieldDeclaration. */
   readonly declared: string;
@@ -38,7 +36,7 @@ export type RunFields = ConfigValues & {
 
 const columns = ["account_id", "slug", "config_id", "revision", "create_time", "update_time"] as const;
 
-/** What is set for linked accounts of the fields that integrations and workflows declare. */
+/** Configurations: the values of linked accounts for the fields that integrations and workflows declare. */
 export class ConfigStore {
   readonly #db: Kysely<Tables>;
 
@@ -46,7 +44,7 @@ export class ConfigStore {
     this.#db = db;
   }
 
-  /** Refuses with RESOURCE_NOT_FOUND, INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
+  /** Creates or replaces a configuration. Throws RESOURCE_NOT_FOUND, INTEGRATION_NOT_FOUND and ETAG_MISMATCH. */
   async put(
     actor: Actor,
     config: ConfigKey & ConfigValues & { readonly expectedRevisions?: readonly number[] },
@@ -58,47 +56,41 @@ export class ConfigStore {
     };
     const next = { ...values, revision: sql<number>`config.revision + 1`, update_time: sql<Date>`now()` };
     const key = { environment_id: actor.environmentId, account_id: accountId, slug, config_id: configId };
-    try {
-      return await this.#db.transaction().execute(async (transaction) => {
-        await lockAccount(transaction, actor, accountId);
-        const row = await putExpected(expectedRevisions, {
-          insert: (others) =>
-            transaction
-              .insertInto("config")
-              .values({ ...key, ...values })
-              .onConflict((conflict) => {
-                const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
-                return others === "kept" ? target.doNothing() : target.doUpdateSet(next);
-              })
-              .returning(columns)
-              .executeTakeFirst(),
-          update: (revisions) =>
-            transaction
-              .updateTable("config")
-              .set(next)
-              .where(({ and }) => and(key))
-              .where("revision", "=", anyOf(revisions))
-              .returning(columns)
-              .executeTakeFirst(),
-        });
-        if (row === undefined) throw changedSince(resourceOf(config));
-        const action = row.revision === 1 ? "CREATE" : "UPDATE";
-        await recordChange(transaction, actor, { action, resource: resourceOf(config) });
-        return toRecord(row);
-      });
-    } catch (error) {
-      throw brokenConstraint(error) === "config_integration" ? integrationNotFound(slug) : error;
-    }
+    const row = await putAccountSetting(this.#db, actor, {
+      ...{ accountId, slug, expectedRevisions, resource: resourceOf(config) },
+      integrationConstraint: "config_integration",
+      write: (transaction) => ({
+        insert: (onConflict) =>
+          transaction
+            .insertInto("config")
+            .values({ ...key, ...values })
+            .onConflict((conflict) => {
+              const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
+              return onConflict === "keep" ? target.doNothing() : target.doUpdateSet(next);
+            })
+            .returning(columns)
+            .executeTakeFirst(),
+        update: (revisions) =>
+          transaction
+            .updateTable("config")
+            .set(next)
+            .where(({ and }) => and(key))
+            .where("revision", "=", anyOf(revisions))
+            .returning(columns)
+            .executeTakeFirst(),
+      }),
+    });
+    return toRecord(row);
   }
 
-  /** Of an account, by slug and id. Refuses with VALIDATION_ERROR a token that no page gave. */
+  /** Lists an account's configurations by slug and id. Throws VALIDATION_ERROR for a bad page token. */
   async list(
     reach: Reach,
     accountId: string,
     asked: Page,
   ): Promise<{ readonly configs: readonly ConfigRecord[]; readonly nextPageToken?: string }> {
     const filters = { of: "config", environmentId: reach.environmentId, accountId };
-    // No slug has a slash.
+    // A slug never contains a slash.
     const [slug = "", ...id] = asked.pageToken === undefined ? [] : parseNameToken(asked.pageToken, filters).split("/");
     const rows = await this.#select(reach, accountId)
       .where(({ eb, refTuple, tuple }) => eb(refTuple("slug", "config_id"), ">", tuple(slug, id.join("/"))))
@@ -110,7 +102,7 @@ export class ConfigStore {
     return { configs: page.map(toRecord), ...next };
   }
 
-  /** Refuses with RESOURCE_NOT_FOUND. */
+  /** Throws RESOURCE_NOT_FOUND. */
   async get(reach: Reach, key: ConfigKey): Promise<ConfigRecord & ConfigValues> {
     const row = await this.#select(reach, key.accountId)
       .select(["application_fields", "workflow_fields"])
@@ -121,22 +113,24 @@ export class ConfigStore {
     return { ...toRecord(row), ...toValues(row) };
   }
 
-  /** Refuses with RESOURCE_NOT_FOUND. */
-  async delete(actor: Actor, key: ConfigKey): Promise<void> {
-    await this.#db.transaction().execute(async (transaction) => {
-      const { numDeletedRows } = await transaction
-        .deleteFrom("config")
-        .where("environment_id", "=", actor.environmentId)
-        .where("account_id", "=", key.accountId)
-        .where("slug", "=", key.slug)
-        .where("config_id", "=", key.configId)
-        .executeTakeFirst();
-      if (numDeletedRows === 0n) throw configNotFound(key);
-      await recordChange(transaction, actor, { action: "DELETE", resource: resourceOf(key) });
+  /** Throws RESOURCE_NOT_FOUND. */
+  async delete(actor: Actor, { accountId, slug, configId }: ConfigKey): Promise<void> {
+    const key = { accountId, slug, configId };
+    await deleteRecorded(this.#db, actor, {
+      resource: resourceOf(key),
+      notFound: configNotFound(key),
+      remove: (transaction) =>
+        transaction
+          .deleteFrom("config")
+          .where("environment_id", "=", actor.environmentId)
+          .where("account_id", "=", accountId)
+          .where("slug", "=", slug)
+          .where("config_id", "=", configId)
+          .executeTakeFirst(),
     });
   }
 
-  /** What a run reads; nothing is set where there is no such configuration. */
+  /** The fields that a run reads. No value is set where there is no such configuration. */
   async readForRun({ environmentId, ...key }: ConfigKey & { readonly environmentId: string }): Promise<RunFields> {
     const row = await this.#db
       .selectFrom("integration")
@@ -171,7 +165,7 @@ function resourceOf({ accountId, slug, configId }: ConfigKey): string {
 }
 
 function configNotFound({ accountId, slug, configId }: ConfigKey): RequestError {
-  const message = `the linked account "${accountId}" has no configuration "${configId}" for "${slug}"`;
+  const message = `The linked account "${accountId}" has no configuration "${configId}" for the integration "${slug}".`;
   const metadata = { account_id: accountId, slug, config_id: configId };
   return new RequestError("RESOURCE_NOT_FOUND", message, { metadata });
 }
@@ -179,7 +173,7 @@ function configNotFound({ accountId, slug, configId }: ConfigKey): RequestError 
 type ValuesRow = Pick<Selectable<Tables["config"]>, "application_fields" | "workflow_fields">;
 
 function toValues({ application_fields, workflow_fields }: ValuesRow): ConfigValues {
-  // Written by put from such objects.
+  // `put` wrote them from such objects.
   return {
     applicationFields: JSON.parse(application_fields) as JsonObject,
     workflowFields: JSON.parse(workflow_fields) as Record<string, JsonObject>,

@@ -4,23 +4,21 @@ import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import { anyOf } from "../postgres/any-of.ts";
-import { brokenConstraint } from "../postgres/database-errors.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { changedSince, integrationNotFound } from "./integration-store.ts";
-import { resourceOf as accountResource, lockAccount } from "./linked-account-store.ts";
-import { putExpected } from "./put-expected.ts";
-import { recordChange } from "./record-change.ts";
+import { putAccountSetting } from "./account-settings.ts";
+import { deleteRecorded } from "./delete-recorded.ts";
+import { resourceOf as accountResource } from "./linked-account-store.ts";
 
 export type ConnectionKey = { readonly accountId: string; readonly slug: string };
 
-/** Credentials as they are kept, and which key encrypted them. */
+/** Encrypted credentials, and the name of the master key that encrypted them. */
 export type Sealed = { readonly sealed: string; readonly sealedBy: string };
 
-/** A connection as it is shown. `revision` counts its changes; times are the database's. */
+/** A connection without its credentials. `revision` counts its changes. */
 export type ConnectionRecord = ConnectionKey & {
-  /** How each credential ends, by name; an empty text where that is not said. */
+  /** The last characters of each credential, by name; an empty text where they are not shown. */
   readonly hints: Readonly<Record<string, string>>;
   readonly revision: number;
   readonly createTime: Date;
@@ -31,7 +29,7 @@ export type SealedConnection = ConnectionKey & Sealed & { readonly environmentId
 
 const columns = ["account_id", "slug", "hints", "revision", "create_time", "update_time"] as const;
 
-/** What linked accounts connect to integrations with. Nothing here can read a credential. */
+/** Connections: the encrypted credentials of linked accounts for integrations. This class cannot decrypt them. */
 export class ConnectionStore {
   readonly #db: Kysely<Tables>;
 
@@ -39,7 +37,7 @@ export class ConnectionStore {
     this.#db = db;
   }
 
-  /** Refuses with RESOURCE_NOT_FOUND, INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
+  /** Creates or replaces a connection. Throws RESOURCE_NOT_FOUND, INTEGRATION_NOT_FOUND and ETAG_MISMATCH. */
   async put(
     actor: Actor,
     connection: ConnectionKey &
@@ -50,40 +48,34 @@ export class ConnectionStore {
     const key = { environment_id: actor.environmentId, account_id: accountId, slug };
     const values = { sealed, sealed_by: sealedBy, hints: JSON.stringify(hints) };
     const next = { ...values, revision: sql<number>`connection.revision + 1`, update_time: sql<Date>`now()` };
-    try {
-      return await this.#db.transaction().execute(async (transaction) => {
-        await lockAccount(transaction, actor, accountId);
-        const row = await putExpected(expectedRevisions, {
-          insert: (others) =>
-            transaction
-              .insertInto("connection")
-              .values({ ...key, ...values })
-              .onConflict((conflict) => {
-                const target = conflict.columns(["environment_id", "account_id", "slug"]);
-                return others === "kept" ? target.doNothing() : target.doUpdateSet(next);
-              })
-              .returning(columns)
-              .executeTakeFirst(),
-          update: (revisions) =>
-            transaction
-              .updateTable("connection")
-              .set(next)
-              .where(({ and }) => and(key))
-              .where("revision", "=", anyOf(revisions))
-              .returning(columns)
-              .executeTakeFirst(),
-        });
-        if (row === undefined) throw changedSince(resourceOf(connection));
-        const action = row.revision === 1 ? "CREATE" : "UPDATE";
-        await recordChange(transaction, actor, { action, resource: resourceOf(connection) });
-        return toRecord(row);
-      });
-    } catch (error) {
-      throw brokenConstraint(error) === "connection_integration" ? integrationNotFound(slug) : error;
-    }
+    const row = await putAccountSetting(this.#db, actor, {
+      ...{ accountId, slug, expectedRevisions, resource: resourceOf(connection) },
+      integrationConstraint: "connection_integration",
+      write: (transaction) => ({
+        insert: (onConflict) =>
+          transaction
+            .insertInto("connection")
+            .values({ ...key, ...values })
+            .onConflict((conflict) => {
+              const target = conflict.columns(["environment_id", "account_id", "slug"]);
+              return onConflict === "keep" ? target.doNothing() : target.doUpdateSet(next);
+            })
+            .returning(columns)
+            .executeTakeFirst(),
+        update: (revisions) =>
+          transaction
+            .updateTable("connection")
+            .set(next)
+            .where(({ and }) => and(key))
+            .where("revision", "=", anyOf(revisions))
+            .returning(columns)
+            .executeTakeFirst(),
+      }),
+    });
+    return toRecord(row);
   }
 
-  /** Of an account, by slug. Refuses with VALIDATION_ERROR a token that no page gave. */
+  /** Lists an account's connections by slug. Throws VALIDATION_ERROR for a bad page token. */
   async list(
     reach: Reach,
     accountId: string,
@@ -99,28 +91,29 @@ export class ConnectionStore {
     return { connections: page.map(toRecord), ...next };
   }
 
-  /** Refuses with RESOURCE_NOT_FOUND. */
+  /** Throws RESOURCE_NOT_FOUND. */
   async get(reach: Reach, key: ConnectionKey): Promise<ConnectionRecord> {
     const row = await this.#select(reach, key.accountId).where("slug", "=", key.slug).executeTakeFirst();
     if (row === undefined) throw connectionNotFound(key);
     return toRecord(row);
   }
 
-  /** Refuses with RESOURCE_NOT_FOUND. */
+  /** Throws RESOURCE_NOT_FOUND. */
   async delete(actor: Actor, key: ConnectionKey): Promise<void> {
-    await this.#db.transaction().execute(async (transaction) => {
-      const { numDeletedRows } = await transaction
-        .deleteFrom("connection")
-        .where("environment_id", "=", actor.environmentId)
-        .where("account_id", "=", key.accountId)
-        .where("slug", "=", key.slug)
-        .executeTakeFirst();
-      if (numDeletedRows === 0n) throw connectionNotFound(key);
-      await recordChange(transaction, actor, { action: "DELETE", resource: resourceOf(key) });
+    await deleteRecorded(this.#db, actor, {
+      resource: resourceOf(key),
+      notFound: connectionNotFound(key),
+      remove: (transaction) =>
+        transaction
+          .deleteFrom("connection")
+          .where("environment_id", "=", actor.environmentId)
+          .where("account_id", "=", key.accountId)
+          .where("slug", "=", key.slug)
+          .executeTakeFirst(),
     });
   }
 
-  /** Connections of all environments that another key has encrypted, in an order, behind one of them. */
+  /** Key rotation: lists connections of all environments that another master key encrypted, behind one of them. */
   async listSealedByOthers(
     { sealedBy, after }: { readonly sealedBy: string; readonly after?: SealedConnection },
     limit: number,
@@ -140,13 +133,13 @@ export class ConnectionStore {
       .execute();
   }
 
-  /** The names of the keys that have encrypted the connections of all environments. */
+  /** The names of the master keys that encrypted the connections of all environments. */
   async listKeyNames(): Promise<readonly string[]> {
     const rows = await this.#db.selectFrom("connection").select("sealed_by").distinct().execute();
     return rows.map(({ sealed_by }) => sealed_by);
   }
 
-  /** Puts the same credentials, encrypted by another key, in the place of what they were. False: they have changed since. */
+  /** Replaces credentials by the same ones, encrypted by another master key. False: they have changed in the meantime. */
   async reseal(connection: SealedConnection, { sealed, sealedBy }: Sealed): Promise<boolean> {
     const { numUpdatedRows } = await this.#db
       .updateTable("connection")
@@ -174,7 +167,7 @@ function resourceOf({ accountId, slug }: ConnectionKey): string {
 }
 
 function connectionNotFound({ accountId, slug }: ConnectionKey): RequestError {
-  const message = `the linked account "${accountId}" has no connection to "${slug}"`;
+  const message = `The linked account "${accountId}" has no connection to the integration "${slug}".`;
   return new RequestError("RESOURCE_NOT_FOUND", message, { metadata: { account_id: accountId, slug } });
 }
 
@@ -183,7 +176,7 @@ function toRecord(row: Pick<Selectable<Tables["connection"]>, (typeof columns)[n
   return {
     accountId: account_id,
     slug,
-    // Written by put from such an object.
+    // `put` wrote it from such an object.
     hints: JSON.parse(hints) as Record<string, string>,
     revision,
     createTime: create_time,

@@ -2,15 +2,15 @@ import { type Kysely, sql } from "kysely";
 import { cautiousNow } from "../postgres/database-clock.ts";
 import type { Tables } from "../postgres/tables.ts";
 
-/** What one count has come to on a day, by environment: all of it, so that it may be told again after a lost answer. */
+/** The totals of one counter on a day, by environment. They are absolute, so that sending them again is idempotent. */
 export type DayCounts = {
   readonly owner: string;
-  /** As 2026-01-31, in UTC. */
+  /** In UTC, such as 2026-01-31. */
   readonly day: string;
   readonly bytes: ReadonlyMap<string, number>;
 };
 
-/** How many bytes of payloads each environment was taken in a day, over all processes. */
+/** The daily quota: the bytes of payloads that each environment has used in a day, over all processes. */
 export class DayBytesStore {
   readonly #db: Kysely<Tables>;
 
@@ -18,12 +18,12 @@ export class DayBytesStore {
     this.#db = db;
   }
 
-  /** Tells the others what was counted here; answers what the others have counted in the same environments. */
+  /** Writes this process's totals; answers the sum of the other processes' totals in the same environments. */
   async exchange({ owner, day, bytes }: DayCounts): Promise<ReadonlyMap<string, number>> {
     const { rows } = await sql<{ environment_id: string; bytes: number }>`
       with input as materialized (
-        select * from unnest(${[...bytes.keys()]}::text[], ${[...bytes.values()]}::bigint[]) as told(environment_id, bytes)
-      ), told as (
+        select * from unnest(${[...bytes.keys()]}::text[], ${[...bytes.values()]}::bigint[]) as given(environment_id, bytes)
+      ), written as (
         insert into environment_day (day, environment_id, owner, bytes)
         select ${day}::date, environment_id, ${owner}, bytes from input
         on conflict (day, environment_id, owner) do update set bytes = excluded.bytes
@@ -36,7 +36,7 @@ export class DayBytesStore {
     return new Map(rows.map((row) => [row.environment_id, row.bytes]));
   }
 
-  /** Deletes what was counted on days that are over for every process, whatever its clock says. */
+  /** Deletes the totals of days that are over for every process, whatever its clock says. */
   async deletePast(): Promise<void> {
     await sql`delete from environment_day
       where day < (${cautiousNow()} at time zone 'UTC')::date - 1`.execute(this.#db);

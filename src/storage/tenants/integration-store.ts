@@ -6,6 +6,8 @@ import { brokenConstraint } from "../postgres/database-errors.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { deleteRecorded } from "./delete-recorded.ts";
+import { changedMeanwhile } from "./optimistic-lock.ts";
 import { recordChange } from "./record-change.ts";
 
 export type IntegrationContent = {
@@ -15,7 +17,7 @@ export type IntegrationContent = {
   readonly fields: string;
 };
 
-/** An integration as it is kept. `revision` counts its changes; times are the database's. */
+/** An integration. `revision` counts its changes. */
 export type IntegrationRecord = IntegrationContent & {
   readonly revision: number;
   readonly createTime: Date;
@@ -24,7 +26,7 @@ export type IntegrationRecord = IntegrationContent & {
 
 const columns = ["slug", "name", "fields", "revision", "create_time", "update_time"] as const;
 
-/** What workflows belong to. */
+/** Integrations, to which workflows, configurations and connections belong. */
 export class IntegrationStore {
   readonly #db: Kysely<Tables>;
 
@@ -32,7 +34,7 @@ export class IntegrationStore {
     this.#db = db;
   }
 
-  /** Refuses with INTEGRATION_EXISTS. */
+  /** Throws INTEGRATION_EXISTS. */
   async create(actor: Actor, integration: IntegrationContent): Promise<IntegrationRecord> {
     return await this.#db.transaction().execute(async (transaction) => {
       const row = await transaction
@@ -47,7 +49,7 @@ export class IntegrationStore {
     });
   }
 
-  /** By slug. Refuses with VALIDATION_ERROR a token that no page gave. */
+  /** Lists integrations by slug. Throws VALIDATION_ERROR for a bad page token. */
   async list(
     environmentId: string,
     asked: Page,
@@ -65,7 +67,7 @@ export class IntegrationStore {
     return { integrations: page.map(toRecord), ...next };
   }
 
-  /** Refuses with INTEGRATION_NOT_FOUND. */
+  /** Throws INTEGRATION_NOT_FOUND. */
   async get(environmentId: string, slug: string): Promise<IntegrationRecord> {
     const row = await this.#db
       .selectFrom("integration")
@@ -77,7 +79,7 @@ export class IntegrationStore {
     return toRecord(row);
   }
 
-  /** Refuses with INTEGRATION_NOT_FOUND, and where a revision is expected with ETAG_MISMATCH. */
+  /** Throws INTEGRATION_NOT_FOUND and ETAG_MISMATCH. */
   async update(
     actor: Actor,
     { slug, expectedRevisions, ...content }: IntegrationContent & { readonly expectedRevisions?: readonly number[] },
@@ -101,44 +103,47 @@ export class IntegrationStore {
     });
     if (updated !== undefined) return toRecord(updated);
     await this.get(environmentId, slug);
-    throw changedSince(resourceOf(slug));
+    throw changedMeanwhile(resourceOf(slug));
   }
 
   /**
-   * Deletes it with what is set and connected for it; deleted workflows keep its slug. Refuses with INTEGRATION_NOT_FOUND,
-   * and while it has workflows with INTEGRATION_IN_USE.
+   * Deletes an integration with its configurations and connections. Throws INTEGRATION_NOT_FOUND, and INTEGRATION_IN_USE
+   * while it has workflows; deleted workflows keep its slug.
    */
   async delete(actor: Actor, slug: string): Promise<void> {
     try {
-      await this.#db.transaction().execute(async (transaction) => {
-        const { numDeletedRows } = await transaction
-          .deleteFrom("integration")
-          .where("environment_id", "=", actor.environmentId)
-          .where("slug", "=", slug)
-          .executeTakeFirst();
-        if (numDeletedRows === 0n) throw integrationNotFound(slug);
-        await recordChange(transaction, actor, { action: "DELETE", resource: resourceOf(slug) });
+      await deleteRecorded(this.#db, actor, {
+        resource: resourceOf(slug),
+        notFound: integrationNotFound(slug),
+        remove: (transaction) =>
+          transaction
+            .deleteFrom("integration")
+            .where("environment_id", "=", actor.environmentId)
+            .where("slug", "=", slug)
+            .executeTakeFirst(),
       });
     } catch (error) {
       if (brokenConstraint(error) !== "workflow_integration") throw error;
-      const message = `the integration "${slug}" has workflows: delete them first`;
+      const message = `The integration "${slug}" has workflows. Delete them first.`;
       throw new RequestError("INTEGRATION_IN_USE", message, { metadata: { slug } });
     }
   }
 }
 
 export function integrationNotFound(slug: string): RequestError {
-  return new RequestError("INTEGRATION_NOT_FOUND", `there is no integration "${slug}"`, { metadata: { slug } });
-}
-
-/** Why an update of a revision moved no row. */
-export function changedSince(resource: string): RequestError {
-  const message = `${resource} was changed by somebody else in between: read it again and repeat the change on it`;
-  return new RequestError("ETAG_MISMATCH", message, { metadata: { resource } });
+  return new RequestError(
+    "INTEGRATION_NOT_FOUND",
+    `There is no integration "${slug}". Create it first, or check the slug.`,
+    { metadata: { slug } },
+  );
 }
 
 function exists(slug: string): RequestError {
-  return new RequestError("INTEGRATION_EXISTS", `there is an integration "${slug}" already`, { metadata: { slug } });
+  return new RequestError(
+    "INTEGRATION_EXISTS",
+    `There is already an integration "${slug}". Update it, or choose another slug.`,
+    { metadata: { slug } },
+  );
 }
 
 function resourceOf(slug: string): string {

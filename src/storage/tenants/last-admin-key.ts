@@ -4,16 +4,16 @@ import { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import type { Tables } from "../postgres/tables.ts";
 
 /**
- * Refuses with LAST_ADMIN_KEY to end a key without which nobody could make keys of its environment any more, now or once
- * others have expired. It is decided for the environment and not for the organisation, since no key reaches another one.
+ * Throws LAST_ADMIN_KEY where nobody could create keys of the environment without this key, now or once others have expired.
+ * Each environment needs an admin key of its own, since a key works in one environment.
  *
- * Two admins may revoke each other at the same moment: the environment's row lets one transaction decide after the other.
+ * Two admins may revoke each other at the same moment: the lock on the environment's row serialises the two decisions.
  */
 export async function requireOtherAdminKey(
   transaction: Transaction<Tables>,
   { environmentId, id }: { readonly environmentId: string; readonly id: string },
 ): Promise<void> {
-  // Not stronger: whatever is begun in the environment holds a lock on this row too, by its foreign key.
+  // `for no key update` and not stronger: each new execution locks this row as well, by its foreign key.
   await transaction
     .selectFrom("environment")
     .select("id")
@@ -32,7 +32,7 @@ export async function requireOtherAdminKey(
       and key.revoke_time is null and (key.expire_time is null or key.expire_time > now())`.execute(transaction);
   if (rows.some(({ is_last }) => is_last)) {
     const message =
-      "No other key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.";
+      "No other API key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.";
     throw new RequestError("LAST_ADMIN_KEY", message, { metadata: { api_key_id: id } });
   }
 }

@@ -8,11 +8,10 @@ import { anyOf } from "../postgres/any-of.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { changedSince } from "./integration-store.ts";
-import { putExpected } from "./put-expected.ts";
+import { changedMeanwhile, putExpected } from "./optimistic-lock.ts";
 import { recordChange } from "./record-change.ts";
 
-/** A linked account as it is kept. `revision` counts its changes; times are the database's. */
+/** A linked account without its attributes. `revision` counts its changes. */
 export type LinkedAccountRecord = {
   readonly accountId: string;
   readonly name?: string;
@@ -24,13 +23,13 @@ export type LinkedAccountRecord = {
 export type LinkedAccountContent = {
   readonly accountId: string;
   readonly name?: string;
-  /** An object. */
+  /** JSON text of an object. */
   readonly attributes: JsonText;
 };
 
 const columns = ["account_id", "name", "revision", "create_time", "update_time"] as const;
 
-/** For whom workflows run. An account that is deleted is a mark that nothing finds but the history of its executions. */
+/** Linked accounts, for whom workflows run. A deleted one stays as a row for the history of its executions. */
 export class LinkedAccountStore {
   readonly #db: Kysely<Tables>;
 
@@ -38,7 +37,7 @@ export class LinkedAccountStore {
     this.#db = db;
   }
 
-  /** Creates an account or replaces what is known of it. Refuses with ETAG_MISMATCH where a revision is expected. */
+  /** Creates or replaces an account. Throws ETAG_MISMATCH. */
   async put(
     actor: Actor,
     {
@@ -57,14 +56,14 @@ export class LinkedAccountStore {
     };
     return await this.#db.transaction().execute(async (transaction) => {
       const row = await putExpected(expectedRevisions, {
-        insert: (others) =>
+        insert: (onConflict) =>
           transaction
             .insertInto("linked_account")
             .values({ environment_id: environmentId, account_id: accountId, ...values })
             .onConflict((conflict) => {
               const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
-              // What was deleted is not there.
-              return others === "kept" ? update.where("linked_account.delete_time", "is not", null) : update;
+              // A deleted account does not count as there.
+              return onConflict === "keep" ? update.where("linked_account.delete_time", "is not", null) : update;
             })
             .returning(columns)
             .returning(isInserted)
@@ -81,14 +80,14 @@ export class LinkedAccountStore {
             .returning(isInserted)
             .executeTakeFirst(),
       });
-      if (row === undefined) throw changedSince(resourceOf(accountId));
+      if (row === undefined) throw changedMeanwhile(resourceOf(accountId));
       const action = row.is_inserted ? "CREATE" : "UPDATE";
       await recordChange(transaction, actor, { action, resource: resourceOf(accountId) });
       return toRecord(row);
     });
   }
 
-  /** By id. Refuses with VALIDATION_ERROR a token that no page gave. */
+  /** Lists accounts by id. Throws VALIDATION_ERROR for a bad page token. */
   async list(
     reach: Reach,
     asked: Page,
@@ -109,7 +108,7 @@ export class LinkedAccountStore {
     return { linkedAccounts: page.map(toRecord), ...next };
   }
 
-  /** Refuses with RESOURCE_NOT_FOUND. */
+  /** Throws RESOURCE_NOT_FOUND. */
   async get(reach: Reach, accountId: string): Promise<LinkedAccountRecord & { readonly attributes: JsonText }> {
     const row = await this.#db
       .selectFrom("linked_account")
@@ -120,13 +119,13 @@ export class LinkedAccountStore {
       .where(isWithin(reach, { account: "account_id" }))
       .executeTakeFirst();
     if (row === undefined) throw accountNotFound(accountId);
-    // Written from a JsonText.
+    // It was written from a JsonText.
     return { ...toRecord(row), attributes: row.attributes as JsonText };
   }
 
   /**
-   * Deletes an account with all that is set for it. Refuses with RESOURCE_NOT_FOUND, and with LINKED_ACCOUNT_IN_USE
-   * while executions of it have not ended. One that is being accepted at the same time runs all the same.
+   * Deletes an account with its configurations and connections. Throws RESOURCE_NOT_FOUND, and LINKED_ACCOUNT_IN_USE while
+   * executions of it have not ended. An execution that is accepted at the same moment still runs.
    */
   async delete(actor: Actor, accountId: string): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
@@ -157,8 +156,8 @@ export class LinkedAccountStore {
 }
 
 /**
- * Holds an account until the end of the transaction: what is set for it is not set while it is deleted.
- * Refuses with RESOURCE_NOT_FOUND.
+ * Locks an account until the end of the transaction, so that nothing is set for it while it is deleted. Throws
+ * RESOURCE_NOT_FOUND.
  */
 export async function lockAccount(
   transaction: Transaction<Tables>,
@@ -177,17 +176,17 @@ export async function lockAccount(
 }
 
 export function accountNotFound(accountId: string): RequestError {
-  return new RequestError("RESOURCE_NOT_FOUND", `there is no linked account "${accountId}"`, {
+  return new RequestError("RESOURCE_NOT_FOUND", `There is no linked account "${accountId}".`, {
     metadata: { account_id: accountId },
   });
 }
 
-/** The path of an account below /api/v1. */
+/** The name of an account in the audit log: its path below /api/v1. */
 export function resourceOf(accountId: string): string {
   return `linked-account/${accountId}`;
 }
 
-/** A row that was there before has been locked by the statement, and bears its mark. */
+/** Postgres sets `xmax` when the statement locked a row that was there before. */
 const isInserted = sql<boolean>`linked_account.xmax = 0`.as("is_inserted");
 
 async function hasUnfinished(
@@ -208,7 +207,7 @@ async function hasUnfinished(
 }
 
 function inUse(accountId: string): RequestError {
-  const message = `executions of the linked account "${accountId}" have not ended: stop them, or wait for their end`;
+  const message = `Executions of the linked account "${accountId}" have not ended. Stop them, or wait until they end.`;
   return new RequestError("LINKED_ACCOUNT_IN_USE", message, { metadata: { account_id: accountId } });
 }
 

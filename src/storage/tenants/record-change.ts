@@ -5,7 +5,7 @@ import type { Tables } from "../postgres/tables.ts";
 
 export type Change = { readonly action: AuditAction; readonly resource: string };
 
-/** Keeps who made a change, in the change's own transaction: both are committed or neither. */
+/** Records who made a change, in the transaction of the change: both commit or neither. */
 export async function recordChange(
   transaction: Transaction<Tables>,
   { environmentId, keyId }: Actor,

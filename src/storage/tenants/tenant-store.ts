@@ -8,7 +8,7 @@ import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { recordChange } from "./record-change.ts";
 
-/** For whom a workflow runs. */
+/** A linked account: workflows run for it. */
 export type LinkedAccount = { readonly id: string; readonly name?: string; readonly attributes: JsonObject };
 
 export type NewOrganization = {
@@ -31,7 +31,7 @@ export type NewApiKey = KeyText & {
   readonly scopes: readonly Scope[];
 };
 
-/** What the first organization is made of; integrations and accounts stand in both of its environments. */
+/** The first organization. Its integrations and accounts are created in both of its environments. */
 export type Founding = {
   readonly name: string;
   readonly keys: readonly (Omit<NewApiKey, "environmentId"> & { readonly environment: EnvironmentKind })[];
@@ -43,7 +43,7 @@ export type Founding = {
   }[];
 };
 
-/** Who there is: organizations with their environments, keys, integrations and linked accounts. */
+/** Tenants: organizations with their environments, and the keys, integrations and accounts that a set-up gives them. */
 export class TenantStore {
   readonly #db: Kysely<Tables>;
 
@@ -51,18 +51,15 @@ export class TenantStore {
     this.#db = db;
   }
 
-  /** Whether there is no organization yet. */
   async isEmpty(): Promise<boolean> {
     const first = await this.#db.selectFrom("organization").select("id").limit(1).executeTakeFirst();
     return first === undefined;
   }
 
-  /**
-   * Founds the first organization, all of it or nothing. False: there is one already, or another process was faster.
-   */
+  /** Creates the first organization in one transaction. False: there is one already. */
   async found({ name, keys, integrations, linkedAccounts }: Founding): Promise<boolean> {
     return await this.#db.transaction().execute(async (transaction) => {
-      // Held until the end of the transaction, so that of two processes the second finds what the first made.
+      // The lock is held until the end of the transaction: a second process finds what the first one created.
       await sql`select pg_advisory_xact_lock(hashtext('flowcall'), hashtext('found'))`.execute(transaction);
       const tenants = new TenantStore(transaction);
       if (!(await tenants.isEmpty())) return false;
@@ -78,7 +75,7 @@ export class TenantStore {
     });
   }
 
-  /** The environments of the organizations of a name. */
+  /** The environments of the organizations with this name. */
   async listEnvironments(organizationName: string): Promise<readonly Omit<Principal, "keyId" | "scopes">[]> {
     return await this.#db
       .selectFrom("environment")
@@ -93,7 +90,7 @@ export class TenantStore {
       .execute();
   }
 
-  /** All organizations, the oldest first, with their environments. */
+  /** All organizations with their environments, oldest first. */
   async listOrganizations(): Promise<readonly Organization[]> {
     const rows = await this.#db
       .selectFrom("organization")
@@ -121,7 +118,7 @@ export class TenantStore {
     }));
   }
 
-  /** Creates an organization beside others and records it in both of its environments. Its id; undefined where the name is taken. */
+  /** Creates a further organization and records that in both of its environments. Answers its id, or undefined where the name is taken. */
   async addOrganization(name: string, actorId: string): Promise<string | undefined> {
     return await this.#db.transaction().execute(async (transaction) => {
       await sql`select pg_advisory_xact_lock(hashtext('flowcall'), hashtext('found'))`.execute(transaction);
@@ -151,7 +148,7 @@ export class TenantStore {
     return { organizationId, environments };
   }
 
-  /** Creates an integration, or replaces what is known of it. */
+  /** Creates or renames an integration. */
   async putIntegration(
     environmentId: string,
     { slug, name }: { readonly slug: string; readonly name: string },
@@ -163,7 +160,7 @@ export class TenantStore {
       .execute();
   }
 
-  /** Creates a linked account, or replaces what is known of it. */
+  /** Creates or replaces a linked account. */
   async putLinkedAccount(
     environmentId: string,
     account: { readonly accountId: string; readonly name?: string; readonly attributes?: JsonObject },
@@ -176,7 +173,7 @@ export class TenantStore {
       .execute();
   }
 
-  /** Keeps a key's hash; answers the key's id. */
+  /** Stores the hash of a key; answers the key's id. */
   async createApiKey({ environmentId, ...key }: NewApiKey): Promise<string> {
     const id = newId();
     await this.#db
@@ -187,7 +184,6 @@ export class TenantStore {
   }
 }
 
-/** A linked account as its row says. */
 export function toLinkedAccount(row: {
   readonly account_id: string;
   readonly name: string | null;
@@ -196,14 +192,18 @@ export function toLinkedAccount(row: {
   return {
     id: row.account_id,
     ...(row.name !== null && { name: row.name }),
-    // Written by putLinkedAccount from an object.
+    // It was written from an object.
     attributes: JSON.parse(row.attributes) as JsonObject,
   };
 }
 
-/** What a call is told that names an account which is not there, or not for its caller. */
+/** The refusal of a call whose account does not exist or is outside the scope of its key. */
 export function invalidAccount(linkedAccountId: string): RequestError {
-  return new RequestError("INVALID_LINKED_ACCOUNT_ID", `there is no linked account "${linkedAccountId}"`, {
-    metadata: { linked_account_id: linkedAccountId },
-  });
+  return new RequestError(
+    "INVALID_LINKED_ACCOUNT_ID",
+    `There is no linked account "${linkedAccountId}". Create it first, or check the id.`,
+    {
+      metadata: { linked_account_id: linkedAccountId },
+    },
+  );
 }
