@@ -14,7 +14,7 @@ import {
 import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import type { WatchTokens } from "../../scheduler/encryption/watch-tokens.ts";
 import type { WatchedFact, Watchers } from "../../scheduler/waiting/watchers.ts";
-import type { EndNews } from "../../storage/history/execution-events.ts";
+import type { EndEvent } from "../../storage/history/execution-events.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
@@ -107,7 +107,7 @@ function acceptedMessage({ id, workflowId, version, linkedAccountId, createTime 
   });
 }
 
-function endedMessage({ state, statusCode, error, endTime }: EndNews) {
+function endedMessage({ state, statusCode, error, endTime }: EndEvent) {
   return create(ExecutionEvent_EndedSchema, {
     state: states[state],
     status: statuses[statusOf(state)],

@@ -1,4 +1,4 @@
-import type { ExecutionNews, JournalPlace } from "../../storage/history/execution-events.ts";
+import type { JournalEvent, JournalPlace } from "../../storage/history/execution-events.ts";
 import type { FoundExecution } from "../../storage/history/execution-reader.ts";
 
 /** How many flushes are kept for watchers that are a little behind. */
@@ -7,7 +7,7 @@ const recentMax = 16;
 /** What is known here of an execution that is watched: its latest flushes, and its end. */
 export class Feed {
   readonly #execution: FoundExecution;
-  #recent: ExecutionNews[] = [];
+  #recent: JournalEvent[] = [];
   /** The flush from which on `#recent` has all that there is before `#next`. */
   #first: number;
   #next: number;
@@ -30,7 +30,7 @@ export class Feed {
   }
 
   /** Takes what was read at `place`. */
-  add(news: ExecutionNews): void {
+  add(news: JournalEvent): void {
     this.#recent.push(news);
     if (news.kind === "flush") this.#next = news.index + 1;
     else this.#isOver = true;
@@ -49,7 +49,7 @@ export class Feed {
   }
 
   /** What follows at a flush, where that is known. */
-  find(flush: number): ExecutionNews | undefined {
+  find(flush: number): JournalEvent | undefined {
     return this.#recent.find((news) => news.kind === "end" || news.index >= flush);
   }
 

@@ -6,9 +6,9 @@ import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { Service } from "../../domain/service.ts";
 import type {
-  EndNews,
+  EndEvent,
   ExecutionEvents,
-  ExecutionNews,
+  JournalEvent,
   JournalFact,
   JournalPlace,
 } from "../../storage/history/execution-events.ts";
@@ -38,7 +38,7 @@ export type Watch = {
 export type WatchedFact =
   | { readonly kind: "accepted"; readonly cursor: EventCursor }
   | { readonly kind: "run"; readonly cursor: EventCursor; readonly run: JournalFact["run"] }
-  | { readonly kind: "end"; readonly cursor: EventCursor; readonly end: EndNews };
+  | { readonly kind: "end"; readonly cursor: EventCursor; readonly end: EndEvent };
 
 /**
  * Those who watch executions, wherever these run. What is told is what the journal holds, read past the place where each
@@ -132,7 +132,7 @@ export class Watchers implements Service {
     feed: Feed,
     { flush, ...execution }: FoundExecution & { readonly flush: number },
     signal: AbortSignal,
-  ): Promise<ExecutionNews | undefined> {
+  ): Promise<JournalEvent | undefined> {
     while (!signal.aborted) {
       if (feed.hasDropped(flush)) return await this.#options.events.readOne({ ...execution, nextFlush: flush });
       const news = feed.find(flush);

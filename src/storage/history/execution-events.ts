@@ -5,27 +5,27 @@ import { parseEntries, toAnswer } from "../executions/execution-rows.ts";
 import type { Tables } from "../postgres/tables.ts";
 import type { FoundExecution } from "./execution-reader.ts";
 
-/** An execution whose journal is read from a flush on. */
+/** Where to go on in the journal of an execution. */
 export type JournalPlace = FoundExecution & { readonly nextFlush: number };
 
 /**
- * A fact that is recorded for good: one visit of a node, or one iteration of a Group, without its input and output. Where
- * its state is RUNNING or WAITING, that a visit is under way.
+ * A recorded fact: one node run or one iteration of a Group, without input and output. It is under way where its state is
+ * RUNNING or WAITING.
  */
 export type JournalFact = { readonly entry: number; readonly run: Omit<NodeRun, "input" | "output"> };
 
-/** What follows in an execution: its next flush, or, where it has none and never will have, its end. */
-export type ExecutionNews = { readonly executionId: string } & (FlushNews | EndNews);
+/** The next event of an execution: its next flush or, behind the last flush, its end. */
+export type JournalEvent = { readonly executionId: string } & (FlushEvent | EndEvent);
 
-export type FlushNews = {
+export type FlushEvent = {
   readonly kind: "flush";
   readonly index: number;
-  /** How many entries the flush has, those that are no facts to show among them. */
+  /** The number of records in the flush, those included that are no facts. */
   readonly entries: number;
   readonly facts: readonly JournalFact[];
 };
 
-export type EndNews = {
+export type EndEvent = {
   readonly kind: "end";
   readonly state: TerminalState;
   readonly statusCode?: number;
@@ -33,39 +33,39 @@ export type EndNews = {
   readonly endTime: Date;
 };
 
-/** How many executions one statement answers about: each row may hold a flush, of a mebibyte or two. */
-const newsMax = 16;
+/** One statement answers for this many executions: each row may hold a flush of a mebibyte or two. */
+const eventsMax = 16;
 
-/** Reads what executions record while others watch. */
+/** Reads the events of executions for those who watch them. */
 export class ExecutionEvents {
   readonly #db: Kysely<Tables>;
   readonly #callsDb: Kysely<Tables>;
 
-  /** What is read for one caller alone takes a connection of `callsDb`, where there is one. */
+  /** `callsDb` runs what one caller reads alone. */
   constructor(db: Kysely<Tables>, { callsDb = db }: { readonly callsDb?: Kysely<Tables> } = {}) {
     this.#db = db;
     this.#callsDb = callsDb;
   }
 
   /**
-   * What each of these executions has from the given flush on, if anything, one flush at a time, and for some of them
-   * only: it is asked again until there is nothing. Journal and state are of one moment, so an end has all before it.
+   * Reads the next event of each of these executions, of some of them only: ask again until nothing comes. One snapshot
+   * holds journal and state, so that no flush follows an end.
    */
-  async read(places: readonly JournalPlace[]): Promise<readonly ExecutionNews[]> {
-    return await readNews(this.#db, places);
+  async read(places: readonly JournalPlace[]): Promise<readonly JournalEvent[]> {
+    return await readEvents(this.#db, places);
   }
 
-  /** The same of one execution, for the caller that asks. */
-  async readOne(place: JournalPlace): Promise<ExecutionNews | undefined> {
-    const [news] = await readNews(this.#callsDb, [place]);
-    return news;
+  /** The same for one execution. */
+  async readOne(place: JournalPlace): Promise<JournalEvent | undefined> {
+    const [event] = await readEvents(this.#callsDb, [place]);
+    return event;
   }
 }
 
-async function readNews(db: Kysely<Tables>, places: readonly JournalPlace[]): Promise<readonly ExecutionNews[]> {
+async function readEvents(db: Kysely<Tables>, places: readonly JournalPlace[]): Promise<readonly JournalEvent[]> {
   if (places.length === 0) return [];
   const { rows } =
-    await sql<NewsRow>`select execution.id, execution.state, execution.status_code, execution.error, execution.end_time,
+    await sql<EventRow>`select execution.id, execution.state, execution.status_code, execution.error, execution.end_time,
         flush.flush_index, flush.entries
       from unnest(
         ${places.map(({ environmentId }) => environmentId)}::text[],
@@ -84,11 +84,11 @@ async function readNews(db: Kysely<Tables>, places: readonly JournalPlace[]): Pr
         limit 1
       ) as flush on true
       where flush.flush_index is not null or execution.state is not null
-      limit ${newsMax}`.execute(db);
-  return rows.map(toNews);
+      limit ${eventsMax}`.execute(db);
+  return rows.map(toEvent);
 }
 
-type NewsRow = {
+type EventRow = {
   readonly id: string;
   readonly state: TerminalState | null;
   readonly status_code: number | null;
@@ -98,12 +98,12 @@ type NewsRow = {
   readonly entries: string | null;
 };
 
-function toNews({ id: executionId, flush_index: index, entries, state, end_time, ...row }: NewsRow): ExecutionNews {
+function toEvent({ id: executionId, flush_index: index, entries, state, end_time, ...row }: EventRow): JournalEvent {
   if (index !== null && entries !== null) {
     const runs = parseEntries(entries);
     return { executionId, kind: "flush", index, entries: runs.length, facts: runs.flatMap(toFacts) };
   }
-  if (state === null || end_time === null) throw new Error("an execution without news was read");
+  if (state === null || end_time === null) throw new Error("an execution without an event was read");
   const { statusCode, error } = toAnswer({ ...row, response: null });
   return {
     executionId,
@@ -115,7 +115,7 @@ function toNews({ id: executionId, flush_index: index, entries, state, end_time,
   };
 }
 
-/** Attempts, whose paths have a `#`, are how a node comes to its end and not facts of their own. */
+/** An attempt, whose path has a `#`, is part of a node run and not a fact of its own. */
 function toFacts({ input, output, ...run }: NodeRun, entry: number): readonly JournalFact[] {
   if (!run.path.includes("#")) return [{ entry, run }];
   const underWay = underWayOf(run);

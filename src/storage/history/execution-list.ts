@@ -13,14 +13,17 @@ import type { Tables } from "../postgres/tables.ts";
 
 export type ListedExecutions = {
   readonly executions: readonly ExecutionSummary[];
-  /** Absent on the last page. A page may hold fewer than were asked for and have one all the same. */
+  /** Absent on the last page. A page with fewer rows than asked for may have one. */
   readonly nextPageToken?: string;
 };
 
-/** Longer errors are left out of lists, so that no page becomes too large. */
+/** Lists leave out longer errors, so that no page becomes too large. */
 const errorBytesMax = 4096;
 
-/** Lists executions: see ExecutionReader.list. */
+/**
+ * Lists executions, newest first. The cost of a page depends neither on its place in the list nor on how few executions
+ * match the filter. Throws VALIDATION_ERROR for a token that no page with this filter gave.
+ */
 export async function listExecutions(
   db: Kysely<Tables>,
   filter: ExecutionFilter,
@@ -29,8 +32,8 @@ export async function listExecutions(
   const { workflowIds, linkedAccountIds, ...rest } = filter;
   const filters = { of: "execution", ...rest };
   const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);
-  // Read along one index, and only as far as the page needs. The rest of the filter stays outside: inside, the planner
-  // takes it for so narrow that it would rather read and sort everything.
+  // Reads along one index, and only as far as the page needs. The rest of the filter stays outside of the subquery: inside,
+  // the planner expects few rows and would rather read and sort everything.
   const looked = db
     .selectFrom("execution")
     .select([...summaryColumns, "execution.environment_id", "execution.error"])
@@ -46,7 +49,7 @@ export async function listExecutions(
     .selectFrom(looked)
     .select([...summaryColumns, "is_meant", "is_last", workflowSlug, claimState])
     .select(sql<string | null>`case when octet_length(error) <= ${errorBytesMax} then error end`.as("error"))
-    // The last that is looked at comes too, meant or not: the next page goes on behind it.
+    // The last row that was looked at comes too, whether it matches or not: the next page goes on behind it.
     .where(({ or }) => or([sql<boolean>`is_meant`, sql<boolean>`is_last`]))
     .orderBy("execution.create_time", "desc")
     .orderBy("execution.id", "desc")
@@ -61,13 +64,13 @@ export async function listExecutions(
 type Row = ExpressionBuilder<Tables, "execution">;
 type Condition = (row: Row) => ExpressionWrapper<Tables, "execution", SqlBool>;
 
-/** As much of the filter as one index answers. */
+/** The part of the filter that one index answers. */
 function isIndexed({ environmentId, tag, linkedAccountId, workflowId, state }: ExecutionFilter): Condition {
   return (row) => {
     const inEnvironment = row("execution.environment_id", "=", environmentId);
     if (state === "QUEUED" || state === "RUNNING") {
-      // Of these there are few, however much ever ran. An array, since the planner expects few ids of one: a join it may
-      // well make by reading every execution.
+      // There are few of these, however many executions ever ran. An array, for which the planner expects few ids; it may
+      // execute a join by reading every execution.
       const claimed = claimsIn(row, state).select("execution_id").where("environment_id", "=", environmentId);
       return row.and([inEnvironment, row("execution.id", "=", sql<string>`any(array(${claimed}))`)]);
     }
@@ -80,7 +83,7 @@ function isIndexed({ environmentId, tag, linkedAccountId, workflowId, state }: E
     ).find(([, value]) => value !== undefined);
     if (narrow === undefined) return inEnvironment;
     const [column, value] = narrow;
-    // Spelled as the index has it.
+    // Spelled as the expression index has it.
     const key = sql<string>`(execution.environment_id || '/' || ${sql.ref(`execution.${column}`)})`;
     return row.and([
       row(key, "=", `${environmentId}/${value}`),
@@ -89,7 +92,7 @@ function isIndexed({ environmentId, tag, linkedAccountId, workflowId, state }: E
   };
 }
 
-/** The whole filter but for the times. */
+/** The whole filter except the range of time. */
 function isMeant(filter: ExecutionFilter): Condition {
   const { linkedAccountId, workflowId, state, source, type, tag } = filter;
   return (row) =>
@@ -113,14 +116,14 @@ function isIn(row: Row, state: ExecutionState) {
   return row.and([row("execution.state", "is", null), row.exists(claim)]);
 }
 
-/** The claims of what has not ended and is in this state, as `claimState` has it. */
+/** The claims of unfinished executions in this state, as `claimState` defines it. */
 function claimsIn(row: Row, state: ExecutionState) {
   const claims = row.selectFrom("execution_claim");
   if (state === "RUNNING") return claims.where("owner", "is not", null);
   return claims.where("owner", "is", null).where("due_time", state === "WAITING" ? ">" : "<=", sql<Date>`now()`);
 }
 
-/** The range of time, and what comes behind a place in the list. */
+/** The range of time, and the rows behind the last one of the page before. */
 function isBehind({ createdSince, createdBefore }: ExecutionFilter, after?: PagePosition): Condition {
   return (row) => {
     const place = row.refTuple("execution.create_time", "execution.id");

@@ -29,33 +29,33 @@ import { type ListedExecutions, listExecutions } from "./execution-list.ts";
 import { readHeads, sizeJournal } from "./journal-heads.ts";
 import { claimOf, NodesUnderWay } from "./nodes-under-way.ts";
 
-/** Which execution is meant. Where an account is named, that of another account is not found. */
+/** Where an account is named, an execution of another account is not found. */
 export type ExecutionQuery = Reach & {
   readonly executionId: string;
   readonly linkedAccountId?: string;
 };
 
-/** An execution that was found: its id is one. */
+/** The key of an execution that was found. */
 export type FoundExecution = {
   readonly environmentId: string;
   readonly id: string;
-  /** Whether it has ended: what it was about to send then, and has no answer of, is not known to have left. */
+  /** Whether it has ended. Then nobody knows whether a request without an answer was sent. */
   readonly isEnded?: boolean;
 };
 
 export type ListedIterations = {
   readonly iterations: readonly NodeRun[];
-  /** Absent on the last page. A page may hold fewer than were asked for and have one all the same. */
+  /** Absent on the last page. A page with fewer rows than asked for may have one. */
   readonly nextPageToken?: string;
 };
 
 export type ListedNodeRuns = {
   readonly runs: readonly NodeRun[];
-  /** How many records of node runs have notes, those inside of Groups too. */
+  /** Records with notes, those inside Groups included. */
   readonly notedRuns: number;
 };
 
-/** Reads what ran and what runs. */
+/** Reads executions and their journals for the API. */
 export class ExecutionReader {
   readonly #db: Kysely<Tables>;
 
@@ -68,13 +68,13 @@ export class ExecutionReader {
     return row && toSummary(row);
   }
 
-  /** The same with what it was given and what it answered. */
+  /** The same with payload and response. */
   async get(query: ExecutionQuery): Promise<ExecutionDetail | undefined> {
     const row = await this.#select(query)?.select(["payload", "response"]).executeTakeFirst();
     return row && { ...toSummary(row), payload: row.payload, ...(row.response !== null && { response: row.response }) };
   }
 
-  /** What an execution has answered, as soon as that is recorded. */
+  /** The response of an execution, which may be committed before its end. */
   async getResponse({ environmentId, id }: FoundExecution): Promise<JsonText | undefined> {
     const row = await this.#db
       .selectFrom("execution")
@@ -85,7 +85,7 @@ export class ExecutionReader {
     return row?.response ?? undefined;
   }
 
-  /** What an execution started from. */
+  /** The start of an execution, from which a replay makes another one. */
   async getStart(query: ExecutionQuery): Promise<NewExecution | undefined> {
     const row = await this.#select(query)
       ?.clearSelect()
@@ -95,8 +95,8 @@ export class ExecutionReader {
   }
 
   /**
-   * The execution that a chain of retries began with, or an earlier one of the chain that is synchronous. Undefined where
-   * that is not kept any more, or is further back than so many.
+   * The first execution of a chain of retries, or a synchronous one within the chain. Undefined where it has been deleted or
+   * is too far back.
    */
   async findRetried({ environmentId, id }: FoundExecution): Promise<Pick<NewExecution, "type"> | undefined> {
     const { rows } = await sql<Pick<NewExecution, "type">>`
@@ -113,32 +113,28 @@ export class ExecutionReader {
     return rows[0];
   }
 
-  /** How large what is recorded of an execution is: without outputs where those are large, and in all. */
+  /** The size of a journal: without large outputs, and in all. */
   async sizeRecords(execution: FoundExecution): Promise<{ readonly heads: number; readonly bytes: number }> {
     return await sizeJournal(this.#db, execution);
   }
 
-  /** All that is recorded of an execution, in the order in which it was written, without outputs where those are large. */
+  /** All records of an execution in the order in which they were written, without large outputs. */
   async *readHeads(execution: FoundExecution): AsyncGenerator<readonly NodeRun[]> {
     for await (const { runs } of readHeads(this.#db, execution)) yield runs;
   }
 
-  /** All that is recorded of an execution, in the order in which it was written, a bounded part at a time. */
+  /** All records of an execution in the order in which they were written, a bounded part at a time. */
   async *readRecords(execution: FoundExecution): AsyncGenerator<readonly NodeRun[]> {
     yield* (await openJournal(this.#db, execution)).read();
   }
 
-  /**
-   * Lists executions, newest first. What a page costs does not depend on how many came before it, nor on how few of
-   * the executions are meant. Refuses with VALIDATION_ERROR a token that no page with this filter gave.
-   */
   async list(filter: ExecutionFilter, page: Page): Promise<ListedExecutions> {
     return await listExecutions(this.#db, filter, page);
   }
 
   /**
-   * The visits of the nodes outside of Groups that are recorded so far, in the order in which they ended, and those under
-   * way behind them. Undefined where more than so many bytes would be read for them.
+   * The node runs outside Groups in the order in which they ended, then those under way. Undefined where the journal has more
+   * than `bytesMax` bytes.
    */
   async listNodeRuns(execution: FoundExecution, bytesMax: number): Promise<ListedNodeRuns | undefined> {
     if ((await sizeJournal(this.#db, execution)).heads > bytesMax) return undefined;
@@ -159,10 +155,7 @@ export class ExecutionReader {
     return { runs: [...visits.values(), ...(await this.#list(underWay, execution))], notedRuns };
   }
 
-  /**
-   * The visits of all nodes that are recorded so far, with what they gave, in the order in which they ended. Undefined
-   * where that is more than so many bytes.
-   */
+  /** All node runs with their outputs, in the order in which they ended. Undefined where the journal exceeds `bytesMax`. */
   async listVisits(execution: FoundExecution, bytesMax: number): Promise<readonly NodeRun[] | undefined> {
     const journal = await openJournal(this.#db, execution);
     if (journal.bytes > bytesMax) return undefined;
@@ -178,7 +171,7 @@ export class ExecutionReader {
     return [...visits.values()];
   }
 
-  /** The visit of a node, by its path in the run. */
+  /** A node run, by its path in the execution. */
   async getNodeRun(execution: FoundExecution, path: string): Promise<NodeRun | undefined> {
     let open: NodeRun | undefined;
     const underWay = new NodesUnderWay();
@@ -196,8 +189,8 @@ export class ExecutionReader {
   }
 
   /**
-   * Lists the recorded iterations of a Group by its path in the run, without their outputs, in the order in which they
-   * ended. A page reads a bounded part of the journal. Refuses with VALIDATION_ERROR a token of another list.
+   * Lists the iterations of a Group, by its path in the execution, without their outputs, in the order in which they ended. A
+   * page reads a bounded part of the journal. Throws VALIDATION_ERROR for a bad page token.
    */
   async listIterations(execution: FoundExecution, path: string, page: Page): Promise<ListedIterations> {
     const { pageSize, pageToken } = page;
@@ -252,10 +245,10 @@ export class ExecutionReader {
   }
 }
 
-/** How many retries of retries are looked through. */
+/** The longest chain of retries that is followed. */
 const retryChainMax = 1_000;
 
-/** Flushes that are read for one page of iterations at most. */
+/** Flushes that are read for one page of iterations. */
 const flushesPerPageMax = 64;
 
 function isIterationOf(group: string, { path }: NodeRun): boolean {
@@ -263,15 +256,15 @@ function isIterationOf(group: string, { path }: NodeRun): boolean {
 }
 
 /**
- * The visit of a node that a record tells of. The journal holds more than those: waits and attempts, whose paths do not
- * end with a node's id. What a node may send only once is recorded before it is sent; where nothing came of that until
- * the end, nobody knows whether it was, and a record of the visit that follows takes this one's place.
+ * The node run that a record describes; undefined for the records of waits and attempts, whose paths do not end with the
+ * id of a node. The intent of an AT_MOST_ONCE request is recorded before it is sent. Where no later record replaces the
+ * intent until the execution ends, nobody knows whether the request was sent.
  */
 function visitOf(record: NodeRun, { isEnded = false }: FoundExecution): NodeRun | undefined {
   const { path, node_id } = record;
   if (path === node_id || path.endsWith(`/${node_id}`)) return record;
   if (!isEnded || !isIntent(record)) return undefined;
-  const message = "The request, which may be sent only once, was not answered before the execution ended.";
+  const message = "The request may be sent only once, and the execution ended before its answer was recorded.";
   const error = { reason: "OUTCOME_UNKNOWN", message, node_id };
   return { ...record, path: path.slice(0, -intentSuffix.length), state: "ERRORED", error };
 }

@@ -3,18 +3,18 @@ import type { NodeRun } from "../../domain/execution.ts";
 import { parseEntries } from "../executions/execution-rows.ts";
 import type { Tables } from "../postgres/tables.ts";
 
-/** One flush, its records without their outputs where it is large. */
+/** One flush; a large one comes without inputs and outputs. */
 export type Heads = {
   readonly index: number;
   readonly runs: readonly NodeRun[];
   readonly isWhole: boolean;
-  /** The owner's that has written it. */
+  /** The epoch of the owner that wrote it. */
   readonly epoch: number;
-  /** How many of its records have notes, those that are not asked for too. */
+  /** The number of all its records that have notes, whether they match the query or not. */
   readonly noted: number;
 };
 
-/** What one statement reads at the most: flushes, and bytes of them, one flush more at the most. */
+/** One statement reads this many flushes and bytes, and at most one flush more. */
 const flushesMax = 64;
 const bytesMax = 2 * 1024 * 1024;
 
@@ -32,15 +32,15 @@ export type HeadsQuery = {
   readonly id: string;
   readonly from?: number;
   /**
-   * Which records are asked for: a flush that has none of them comes without records here. The visits outside of Groups,
-   * or those whose path begins so; all where it is not set.
+   * Restricts the query to node runs outside Groups, or to records whose path begins so. A flush without such records comes
+   * empty.
    */
   readonly only?: "outside" | { readonly path: string };
 };
 
 /**
- * Reads a journal in the order in which it was written, without the outputs of what is large, a bounded part at a time. The
- * database looks for paths: what does not have them is not sent.
+ * Reads a journal in the order in which it was written, without large outputs, a bounded part at a time. The database
+ * searches for the paths and sends only the flushes that contain them.
  */
 export async function* readHeads(db: Kysely<Tables>, query: HeadsQuery): AsyncGenerator<Heads> {
   const { environmentId, id } = query;
@@ -68,17 +68,17 @@ export async function* readHeads(db: Kysely<Tables>, query: HeadsQuery): AsyncGe
   }
 }
 
-/** How a record's notes begin in the text that JSON.stringify writes: inside of an output each quote has a backslash. */
+/** JSON.stringify writes the notes of a record like this. Inside an output each quote has a backslash, so that it cannot match. */
 const notesMark = ',"notes":[';
 
-/** By the text that JSON.stringify writes: inside of an output it would stand behind a backslash. */
+/** Searches the text that JSON.stringify writes. Inside an output each quote has a backslash, so that it cannot match. */
 function conditionOf({ only }: HeadsQuery): RawBuilder<unknown> {
   if (only === undefined) return sql`true`;
   if (only === "outside") return sql`part ~ '"path":"[^"/[]*"'`;
   return sql`strpos(part, ${`"path":${JSON.stringify(only.path).slice(0, -1)}`}) > 0`;
 }
 
-/** How many bytes `readHeads` reads of a journal, and how many it has in all. */
+/** The bytes that `readHeads` reads of a journal, and the bytes of the whole journal. */
 export async function sizeJournal(db: Kysely<Tables>, { environmentId, id }: Pick<HeadsQuery, "environmentId" | "id">) {
   const { rows } = await sql<{ heads: number; bytes: number }>`
     select coalesce(sum(octet_length(coalesce(heads, entries))), 0)::int8 as heads,

@@ -3,11 +3,11 @@ import type { NodeRun } from "../../domain/execution.ts";
 import { underWayOf } from "../../domain/under-way.ts";
 import type { Tables } from "../postgres/tables.ts";
 
-/** Gathers the nodes that are under way from a journal that is read in its order. */
+/** Finds the nodes that are under way, from the records of a journal in the order in which they were written. */
 export class NodesUnderWay {
   readonly #nodes = new Map<string, { readonly run: NodeRun; readonly epoch: number }>();
 
-  /** @param epoch of the owner that has written the record */
+  /** @param epoch of the owner that wrote the record */
   add(record: NodeRun, epoch: number): void {
     const [path = "", mark] = record.path.split("#");
     if (mark === undefined) {
@@ -18,7 +18,7 @@ export class NodesUnderWay {
     const run = underWayOf(record);
     const start_time = Math.min(record.start_time, known?.run.start_time ?? record.start_time);
     if (run !== undefined) this.#nodes.set(path, { run: { ...run, start_time }, epoch });
-    // An attempt has failed, and another one follows.
+    // The attempt has failed, and another one follows.
     else if (known !== undefined && mark === String(record.attempts)) {
       this.#nodes.set(path, { run: { ...known.run, start_time, attempts: record.attempts + 1 }, epoch });
     }
@@ -29,10 +29,10 @@ export class NodesUnderWay {
   }
 
   /**
-   * What is under way where the execution is owned with this epoch. What an earlier owner ran does not run any more, until
-   * the present one records it anew; what waits waits whoever owns it.
+   * Lists the nodes under way. A node that an earlier owner ran counts only once the present owner records it again; a node
+   * that waits counts under any owner.
    *
-   * @param epoch undefined where nobody owns it
+   * @param epoch of the present owner, if there is one
    */
   list(epoch: number | undefined): readonly NodeRun[] {
     const all = [...this.#nodes.values()];
@@ -40,7 +40,7 @@ export class NodesUnderWay {
   }
 }
 
-/** Who has an execution that has not ended: the owner's epoch, if there is one. Undefined where it has ended. */
+/** The claim of an unfinished execution, with the epoch of its owner if it has one. Undefined where it has ended. */
 export async function claimOf(
   db: Kysely<Tables>,
   { environmentId, id }: { readonly environmentId: string; readonly id: string },
