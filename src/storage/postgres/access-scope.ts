@@ -1,10 +1,10 @@
 import { type RawBuilder, type SqlBool, sql } from "kysely";
 import type { Reach } from "../../domain/principal.ts";
 
-/** The columns of a row that name the workflow and the linked account which it belongs to, where it belongs to one. */
+/** The columns with the workflow and the linked account of a row. */
 type Columns = { readonly workflow?: string; readonly account?: string };
 
-/** The condition under which a row of the caller's environment lies within reach. */
+/** Restricts rows to the workflows and linked accounts that the caller's key may access, where it is restricted. */
 export function isWithin(
   { workflowIds, linkedAccountIds }: Omit<Reach, "environmentId">,
   { workflow, account }: Columns,

@@ -2,31 +2,31 @@ import { type Tenant, turnOfTenant } from "../../domain/account.ts";
 import { FairQueue } from "../../domain/fair-queue.ts";
 import { RequestError } from "../../domain/request-error.ts";
 
-/** Puts a connection back. */
+/** Gives the connection back. */
 export type Release = () => void;
 
 type Waiting = { readonly organizationId: string | undefined; readonly resolve: (release: Release) => void };
 
-/** How long one waits for its turn. */
+/** The longest wait for a connection. */
 const waitMs = 5_000;
 
-/** Of so many connections, how many all calls together may hold: the rest is the process's own. */
+/** The share of the connections that all callers together may hold: the rest is for the process's own work. */
 function callsMaxOf(max: number): number {
   return Math.max(1, Math.floor(max * 0.8));
 }
 
 /**
- * Shares the connections of a pool out. The process's own work (statements that calls share, the loops) has a fifth of
- * them for itself. The rest goes to who needs it, by turns: one to the process's own work, one to an organisation, where
- * both wait. An organisation may hold as many as it leaves free of what calls may have (dynamic threshold, as with
- * slots), so that whatever it reads, and however slowly, there is one for the next.
+ * A fair semaphore for the connections of a pool. The process's own work (batched statements, periodic tasks) has a fifth of
+ * them to itself. Where both wait, own work and the organisations alternate, and the organisations are served round robin.
+ * An organisation may hold as many connections as it leaves free for others (dynamic thresholds, Choudhury and Hahne 1998),
+ * so that slow reads of one leave a connection for the next.
  */
-export class ConnectionTurns {
+export class ConnectionSemaphore {
   readonly #max: number;
   readonly #callsMax: number;
   readonly #own: Waiting[] = [];
   readonly #callers = new FairQueue<Waiting>();
-  /** What each organisation holds. */
+  /** Connections held, by organisation. */
   readonly #heldBy = new Map<string, number>();
   #held = 0;
   #heldByCalls = 0;
@@ -37,10 +37,10 @@ export class ConnectionTurns {
     this.#callsMax = callsMaxOf(max);
   }
 
-  /** Waits for a connection: for a caller, or for the process's own work. Refuses with SERVER_BUSY who waits too long. */
-  async take(caller: Tenant | undefined): Promise<Release> {
+  /** Waits for a connection, for a caller or for the process's own work. Throws SERVER_BUSY after the longest wait. */
+  async acquire(caller: Tenant | undefined): Promise<Release> {
     const organizationId = caller?.organizationId;
-    // Whoever waits may hold nothing more: those who may were served when the last connection was put back.
+    // Nobody is overtaken: those who wait could not be served when the last connection was released.
     if (this.#mayHold(organizationId)) return this.#hold(organizationId);
     const { promise, resolve } = Promise.withResolvers<Release>();
     const waiting = { organizationId, resolve };
@@ -97,7 +97,7 @@ export class ConnectionTurns {
 }
 
 function busy(max: number): RequestError {
-  const message = `Calls use all the connections to the database that they may (${max}, limit connections). Try again.`;
+  const message = `All database connections that calls may use are in use (${max}, limit connections). Try again.`;
   return new RequestError("SERVER_BUSY", message, {
     metadata: { limit: "connections", value: String(max) },
     retryAfterSeconds: 1,

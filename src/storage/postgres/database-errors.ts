@@ -1,8 +1,8 @@
 import pg from "pg";
 
 /**
- * Whether the database could not be reached, went away, or did not answer in time: the outcome of a write is then
- * unknown, and the same call may succeed later. Everything else that a store throws is a refusal or a bug.
+ * Whether the database could not be reached, closed the connection, or did not answer in time. Then the outcome of a write
+ * is unknown, and the same call may succeed later. Any other error of a store is a refusal or a bug.
  */
 export function isUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) {
@@ -17,26 +17,23 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
-/**
- * Whether a statement took longer than any may: of what it reads, that may be too much. Where the database itself is slow,
- * others take too long as well.
- */
+/** Whether a statement exceeded `statement_timeout`: it may read too much, or the database is slow for all statements. */
 export function isTimedOut(error: unknown): boolean {
   return error instanceof Error && (("code" in error && error.code === timedOutCode) || isTimedOut(error.cause));
 }
 
 const timedOutCode = "57014";
 
-/** The name of the constraint that a statement broke, where it broke one. */
+/** The name of the constraint that a statement violated, if any. */
 export function brokenConstraint(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.constraint : undefined;
 }
 
 const unavailableCodes: ReadonlySet<string> = new Set([
-  // Of Postgres: a statement that was cancelled for its time, a standby that does not take writes yet.
+  // Postgres: a statement that exceeded its time, and a standby that does not accept writes yet.
   timedOutCode,
   "25006",
-  // Of the operating system; ENOENT is a Unix socket whose server is not there.
+  // The operating system; ENOENT is a Unix socket without a server.
   "ECONNREFUSED",
   "ECONNRESET",
   "ECONNABORTED",
@@ -49,7 +46,7 @@ const unavailableCodes: ReadonlySet<string> = new Set([
   "ENOENT",
 ]);
 
-/** What `pg` throws without a code. */
+/** Errors that `pg` throws without a code. */
 const clientMessages = [
   "Connection terminated",
   "Query read timeout",

@@ -1,10 +1,7 @@
 /**
- * Storage: where Flowcall keeps what it must not forget.
- *
- * Invariants: a store method is one step of the domain and one transaction, and no transaction leaves this folder.
- * Every statement on tenant data names the environment. An update names the state that it leaves and checks that a row
- * moved. The database's clock decides what is due. Who writes for an execution names owner and epoch, and changes
- * nothing once another has taken it over.
+ * The connection pools of one Postgres database: what waits for it at the start, migrates it, and keeps the statements of
+ * the process, of its callers, of the lease and of key look-ups out of each other's way. The stores build on it
+ * (`storage/stores.ts`).
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Kysely, PostgresDialect, type PostgresPool, sql } from "kysely";
@@ -21,7 +18,7 @@ export type DatabaseOptions = {
   /** Asked at `start()`. */
   readonly connection: () => DatabaseConnection;
   readonly log: Logger;
-  /** Connections at a time, beside those of the lease and of look-ups; 10 where it is not set. */
+  /** Size of the pool, without the connections of the lease and of look-ups. Default: 10. */
   readonly poolMax?: number;
   /** What brings its tables up to date; the migrations of this version where it is not set. */
   readonly migrations?: MigrationsFor;
@@ -30,29 +27,29 @@ export type DatabaseOptions = {
 /** The oldest Postgres that is supported, as `server_version_num` counts. */
 const versionMin = 150_000;
 
-/** How often a database that stays away is mentioned. */
+/** The log mentions an unreachable database this often. */
 const mentionMs = 30_000;
 
 const retryMaxMs = 2_000;
 
 /**
- * How long the lease's connection may be without an answer. It has one row to write and nothing to wait for, so that
- * silence there is the first sign of a line that swallows what is sent.
+ * The lease's connection counts as lost after this long without an answer. It writes one row and waits for no lock, so that
+ * its silence is the first sign of a network that drops packets.
  */
 const leaseAnswerMs = 1_000;
 
-/** Connections for the look-up of keys that anybody may have made up. */
+/** Connections for looking up keys without a valid checksum, which anybody may have made up. */
 export const lookUpConnections = 2;
 
 export class Database implements Service {
-  /** For the process's own work: what calls share, and what works for all. */
+  /** For the process's own work and for batched statements. */
   readonly db: Kysely<Tables>;
-  /** For what a call does for itself: its connections, of the same pool, are given to `callers` by turns. */
+  /** For statements of one caller. It uses the same pool, whose connections the `callers` get round robin. */
   readonly callsDb: Kysely<Tables>;
   readonly callers = new Callers();
-  /** One connection that nothing but the lease uses: however busy the pool is, the lease is renewed in time. */
+  /** One connection for the lease alone, so that a busy pool cannot delay the heartbeat. */
   readonly leaseDb: Kysely<Tables>;
-  /** Connections that nothing but the look-up of keys uses which anybody may have made up. */
+  /** Connections for looking up made-up keys alone, so that a flood of them delays no call. */
   readonly lookUpDb: Kysely<Tables>;
   readonly #options: DatabaseOptions;
   readonly #stopping = new AbortController();
@@ -74,7 +71,7 @@ export class Database implements Service {
     );
   }
 
-  /** Waits until the database can be reached, then brings its tables up to date. Throws where waiting cannot help. */
+  /** Waits until the database can be reached, then migrates it. Throws where waiting cannot help. */
   async start(): Promise<void> {
     this.#starting = this.#waitUntilReady();
     await this.#starting;
@@ -105,7 +102,7 @@ export class Database implements Service {
           isMentioned = true;
         }
       }
-      // Aborted, it throws the signal's reason inside of a cause; the reason itself says more.
+      // An aborted `sleep` wraps the signal's reason as a cause; the reason itself says more.
       await sleep(retryMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
     if (isMentioned) {
@@ -125,7 +122,7 @@ export class Database implements Service {
     await this.#migrate();
   }
 
-  /** Several processes may start at once: the migrator's lock lets one at a time in, and the others find it all done. */
+  /** Several processes may start at once: the migrator's lock lets one in at a time, and the others find nothing to do. */
   async #migrate(): Promise<void> {
     const { connection, log } = this.#options;
     const db = connect(new Pool({ connection, log, max: 1, isPatient: true }));

@@ -10,8 +10,8 @@ export type InputRow<Types extends ColumnTypes> = {
 };
 
 /**
- * Rows that a statement is given, as an item of its `from` list by that name. They travel as one array for each column:
- * the statement is the same text however many there are. `row` counts them from 1.
+ * The input of a batched statement, as an item of its `from` list: `unnest` of one array for each column, so that the
+ * text of the statement, and its prepared plan, are the same however many rows there are. `row` counts them from 1.
  */
 export function inputRows<Types extends ColumnTypes>(
   name: string,
@@ -24,12 +24,12 @@ export function inputRows<Types extends ColumnTypes>(
   return sql`unnest(${sql.join(arrays)}) with ordinality as ${sql.ref(name)}(${sql.join(names)})`;
 }
 
-/** The names of the columns, as a list. */
+/** The names of the columns, for the column list of an insert or a select. */
 export function columnList(types: ColumnTypes): RawBuilder<unknown> {
   return sql.join(Object.keys(types).map((column) => sql.ref(column)));
 }
 
-/** What a statement answered to each of its inputs, in their order: the rows that bear its number. */
+/** Sorts the rows of an answer by the input that each belongs to, in the order of the inputs. */
 export function byInputRow<Row extends { readonly row: number }>(
   input: readonly unknown[],
   rows: readonly Row[],

@@ -1,28 +1,22 @@
 import type { SqlBool } from "kysely";
 
-/** Which page of a list: how many rows, and the token of the page before. */
+/** The page of a list that is asked for (AIP-158). */
 export type Page = { readonly pageSize: number; readonly pageToken?: string };
 
-/**
- * The rows of a page, of which one more was read than it holds, and for a spread the token of the next page, which is
- * absent on the last one.
- */
+/** Cuts a page from rows of which one more was read than it holds: the extra row shows that there is a next page. */
 export function cutPage<Row>(rows: readonly Row[], { pageSize }: Page, tokenOf: (last: Row) => string) {
   const page = rows.slice(0, pageSize);
   const last = page.at(-1);
   return { page, next: rows.length > pageSize && last !== undefined ? { nextPageToken: tokenOf(last) } : {} };
 }
 
-/** Rows that are looked through for one page at most, however few of them are meant. */
+/** Rows that are scanned for one page, however few of them match the filter. */
 export const lookedMax = 10_000;
 
-/** Whether the list means a row that was looked at, and whether it is the last that one page looks at. */
+/** Whether a scanned row matches the filter, and whether it is the last row that one page scans. */
 type Looked = { readonly is_meant: SqlBool; readonly is_last: boolean };
 
-/**
- * The same for rows that were looked through, of which the last that was looked at is there too, meant or not: the next
- * page goes on behind it.
- */
+/** The same for a scan with a filter. The last scanned row is among the rows even if it does not match: the next page goes on behind it. */
 export function cutLooked<Row extends Looked>(
   rows: readonly Row[],
   { pageSize }: Page,

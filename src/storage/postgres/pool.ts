@@ -5,37 +5,37 @@ import pg from "pg";
 import type { Logger } from "pino";
 import type { Tenant } from "../../domain/account.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { ConnectionTurns, type Release } from "./connection-semaphore.ts";
+import { ConnectionSemaphore, type Release } from "./connection-semaphore.ts";
 import { isUnavailable } from "./database-errors.ts";
 
-/** How to reach a database: as `pg` takes it, or one URL. */
+/** The options of `pg`, or one URL. */
 export type DatabaseConnection = pg.PoolConfig | { readonly url: string };
 
 export type PoolOptions = {
-  /** Asked when the first connection is needed, since the embedded database's is known only once it runs. */
+  /** Called for the first connection, since the embedded database's address is known only once it runs. */
   readonly connection: () => DatabaseConnection;
   readonly log: Logger;
   readonly max: number;
-  /** Whether statements may take as long as they take, as migrations do. */
+  /** Whether statements have no time limit, as migrations need. */
   readonly isPatient?: boolean;
-  /** Set where this pool's statements are short and constant enough to say whether the database still answers. */
+  /** Set for a pool whose statements are so short that silence means a dead connection. */
   readonly watch?: Watch;
 };
 
 export type Watch = {
-  /** How long the database may be silent before a connection of this pool counts as lost. */
+  /** A connection counts as lost after this long without an answer. */
   readonly answerMs: number;
-  /** Called when a new connection was met with silence too, and once more when that ends. */
+  /** Called when a new connection gets no answer either, and once more when answers come again. */
   readonly onLost: () => void;
 };
 
-/** The server's limit comes first, so that a slow statement ends as an error and only a dead line as a lost connection. */
+/** The server's limit ends first: a slow statement fails as an error, and only a dead connection as lost. */
 const timeouts = { statement_timeout: 10_000, query_timeout: 15_000, idle_in_transaction_session_timeout: 10_000 };
 
 /**
- * Plans that cannot flip. Every statement reads few rows by an index, in its order, one after the other; what the planner
- * would rather do (read a table through, sort what a bitmap found, hash a whole table for a join) comes from statistics of
- * a table that was smaller, or empty, when they were made. Compiling a plan takes longer than running any of these.
+ * Keeps query plans from flipping. Every statement reads few rows in index order. The planner chooses sequential scans,
+ * bitmaps and hash joins where its statistics come from a time when the table was smaller or empty. JIT compilation takes
+ * longer than any of these statements.
  */
 const planOptions = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"]
   .map((name) => `-c ${name}=off`)
@@ -43,54 +43,54 @@ const planOptions = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "
 
 const int8Oid = 20;
 
-/** How long connections may take to end. */
+/** Connections may take this long to end. */
 const endMs = 1_000;
 
-/** What Postgres answers to a text with a NUL: the only one of JavaScript's that it cannot hold. */
+/** Postgres answers this to a text with NUL, the only JavaScript character that it cannot store. */
 const unstorableTextCode = "22021";
 
-/** A pool whose connections cannot take the process down or wait for ever: for a connection, an answer, a transaction. */
+/** A connection pool in which nothing waits for ever: neither for a connection, nor for an answer, nor for a transaction to end. */
 export class Pool implements PostgresPool {
-  /** What Kysely would open a connection from to cancel a statement, which is never asked of it. */
+  /** Kysely reads these to cancel a statement, which nobody does here. */
   readonly options = {};
   readonly #options: PoolOptions;
   readonly #clients = new Set<pg.PoolClient>();
   readonly #sockets = new Set<Socket>();
-  /** How many waits for an answer were in vain, one after the other. */
+  /** Answers in a row that did not come in time. */
   #silences = 0;
-  readonly #turns: ConnectionTurns;
+  readonly #semaphore: ConnectionSemaphore;
   #pool: pg.Pool | undefined;
 
   constructor(options: PoolOptions) {
     this.#options = options;
-    this.#turns = new ConnectionTurns(options.max);
+    this.#semaphore = new ConnectionSemaphore(options.max);
   }
 
-  /** @param caller for whom the connection is; absent where it is for the process's own work */
+  /** @param caller absent for the process's own work */
   async connect(caller?: Tenant): Promise<PostgresPoolClient> {
-    const putBack = await this.#heard(this.#turns.take(caller));
+    const releaseSlot = await this.#watched(this.#semaphore.acquire(caller));
     try {
       this.#pool ??= this.#open();
-      return this.#lend(await this.#heard(this.#pool.connect()), putBack);
+      return this.#wrap(await this.#watched(this.#pool.connect()), releaseSlot);
     } catch (error) {
-      putBack();
+      releaseSlot();
       throw error;
     }
   }
 
-  #lend(client: pg.PoolClient, putBack: Release): PostgresPoolClient {
+  #wrap(client: pg.PoolClient, releaseSlot: Release): PostgresPoolClient {
     let isLost = false;
     const query: unknown = async (text: string, values: readonly unknown[]) => {
       try {
-        return await this.#heard(client.query(text, [...values]));
+        return await this.#watched(client.query(text, [...values]));
       } catch (error) {
-        // After a time-out the connection still waits for its answer: whoever got it next would wait as well.
+        // After a time-out the connection still waits for its answer, and the next user would wait as well.
         isLost ||= isUnavailable(error);
         if (error instanceof pg.DatabaseError) {
-          // Whole rows stand in it, payloads too, and an error may be logged.
+          // `detail` quotes whole rows, payloads too, and an error may be logged.
           error.detail = undefined;
           if (error.code === unstorableTextCode) {
-            const message = "a text holds the character NUL, which cannot be kept";
+            const message = "A text contains the character NUL (U+0000), which cannot be stored. Remove it.";
             throw new RequestError("VALIDATION_ERROR", message, { cause: error });
           }
         }
@@ -98,24 +98,24 @@ export class Pool implements PostgresPool {
       }
     };
     return {
-      // Its other overload, with a cursor, is never called: the dialect is given none.
+      // Kysely calls the overload with a cursor only where the dialect has one.
       query: query as PostgresPoolClient["query"],
       release: (discard) => {
         client.release(discard || isLost);
-        putBack();
+        releaseSlot();
       },
     };
   }
 
   /**
-   * Ends all connections at once, those too that are still being made: what waits for an answer on them fails now. On a
-   * line that swallows what is sent, everything else would wait for its own time-out, one connection after the other.
+   * Destroys all connections, those included that are being opened: what waits for an answer fails now. Where the network
+   * drops packets, each statement would otherwise wait for its own time-out.
    */
   drop(): void {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** Settles when the connections have ended, which the pool of `pg` does not wait for; a dead line is left alone. */
+  /** Waits until the connections have ended, for which the pool of `pg` does not wait; gives up on a dead one. */
   async end(): Promise<void> {
     if (this.#pool === undefined || this.#pool.ending) {
       return;
@@ -125,7 +125,7 @@ export class Pool implements PostgresPool {
     await Promise.race([Promise.all(ended), sleep(endMs, undefined, { ref: false })]);
   }
 
-  async #heard<T>(answer: Promise<T>): Promise<T> {
+  async #watched<T>(answer: Promise<T>): Promise<T> {
     const { watch } = this.#options;
     if (watch === undefined) return await answer;
     let isOver = false;
@@ -135,7 +135,7 @@ export class Pool implements PostgresPool {
       this.drop();
       if (this.#silences > 1) watch.onLost();
     };
-    // Behind what has arrived: in a busy process the timer comes first, and the answer may lie there unread.
+    // `setImmediate` reads the sockets first: in a busy process the answer may have arrived and lie there unread.
     const timer = setTimeout(() => setImmediate(miss), watch.answerMs);
     try {
       const result = await answer;
@@ -152,7 +152,7 @@ export class Pool implements PostgresPool {
     const { connection, log, max, isPatient = false } = this.#options;
     const target = connection();
     const types = new pg.TypeOverrides();
-    // Counts: no table holds 2^53 of anything.
+    // Counts are safe integers: no table holds 2^53 rows.
     types.setTypeParser(int8Oid, Number);
     const pool = new pg.Pool({
       application_name: "flowcall",
@@ -166,7 +166,7 @@ export class Pool implements PostgresPool {
       ...("url" in target ? { connectionString: target.url } : target),
     });
     pool.on("error", (error) => log.warn({ error: error.message }, "an idle connection to the database ended"));
-    // Of a connection that is in use the pool reports nothing, and an error event nobody listens to ends the process.
+    // The pool reports no errors of a connection in use, and an error event without a listener ends the process.
     pool.on("connect", (client) => {
       this.#clients.add(client);
       client.once("end", () => this.#clients.delete(client));

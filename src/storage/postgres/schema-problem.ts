@@ -2,10 +2,10 @@ import { type Kysely, sql } from "kysely";
 import { findUpgradeProblem, migrationNames } from "../migrations/migrations.ts";
 import type { Tables } from "./tables.ts";
 
-/** What Postgres answers where there is no such table. */
+/** Postgres: undefined_table. */
 const undefinedTableCode = "42P01";
 
-/** Why the tables of a database are not those that this version works with; undefined where they are. It changes nothing. */
+/** Explains why this version cannot work with the tables of a database; undefined where it can. It reads only. */
 export async function findSchemaProblem(db: Kysely<Tables>): Promise<string | undefined> {
   const done = await listMigrations(db);
   if (done.length === 0) return "the database holds no tables of Flowcall: start the service on it first";

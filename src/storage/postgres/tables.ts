@@ -5,7 +5,7 @@ import type { JsonText } from "../../domain/json-text.ts";
 import type { EnvironmentKind } from "../../domain/principal.ts";
 import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 
-/** The rows as they are kept. Names are the columns'; `migrations/` says what each may hold. */
+/** The tables and their columns, as Kysely types. `migrations/` holds their constraints. */
 export type Tables = {
   readonly organization: OrganizationTable;
   readonly environment: EnvironmentTable;
@@ -26,13 +26,13 @@ export type Tables = {
   readonly environment_day: EnvironmentDayTable;
 };
 
-/** Set by the database when the row is made. */
+/** Set by the database when the row is inserted. */
 type CreateTime = ColumnType<Date, never, never>;
 
-/** Set by the database when the row is made, and by expressions of the database's clock afterwards. */
+/** Set by the database when the row is inserted, and afterwards by expressions of its clock. */
 type DatabaseTime = ColumnType<Date, Date | undefined, Date>;
 
-/** What can be edited; `revision` counts its changes. */
+/** Columns of rows that users edit. `revision` counts the changes. */
 type Edited = { revision: Generated<number>; create_time: CreateTime; update_time: DatabaseTime };
 
 type OrganizationTable = { id: string; name: string; create_time: CreateTime };
@@ -49,14 +49,14 @@ type ApiKeyTable = {
   create_time: CreateTime;
   expire_time: ColumnType<Date | null, Date | null | undefined, never>;
   revoke_time: ColumnType<Date | null, never, Date>;
-  /** Of the text that it had before it was rotated, and how long that works. */
+  /** The hash of the old text of a rotated key, and until when it is valid. */
   previous_hash: ColumnType<string | null, never, string>;
   previous_expire_time: ColumnType<Date | null, never, Date>;
   workflow_ids: readonly string[] | null;
   linked_account_ids: readonly string[] | null;
 };
 
-/** What the checksums of keys are made with; `KeySecret` says what for. */
+/** The secrets of the key checksums: see `KeySecret`. */
 type KeySecretTable = { id: string; secret: Buffer; create_time: CreateTime };
 
 type IntegrationTable = Edited & {
@@ -73,7 +73,7 @@ type LinkedAccountTable = Edited & {
   name: string | null;
   /** JSON text of an object. */
   attributes: string;
-  /** Set once it is deleted. */
+  /** Set when it is deleted. */
   delete_time: Generated<Date | null>;
 };
 
@@ -115,12 +115,12 @@ type WorkflowTable = {
   description: string | null;
   alias: string | null;
   current_version: number | null;
-  /** How many versions were ever published. */
+  /** The number of versions that were ever published. */
   latest_version: Generated<number>;
   draft_definition: Generated<string>;
   draft_revision: Generated<number>;
   draft_update_time: DatabaseTime;
-  /** Counts the changes of all but the draft. */
+  /** Counts the changes of everything but the draft. */
   revision: Generated<number>;
   create_time: CreateTime;
   update_time: DatabaseTime;
@@ -168,23 +168,23 @@ type ExecutionClaimTable = {
   owner: string | null;
   epoch: number;
   due_time: DatabaseTime;
-  /** When the time was set that it is due at, where that was ahead; null where an owner has it. */
+  /** When `due_time` was set to a time in the future; null where an owner has the execution. */
   due_set_time: Date | null;
-  /** The time that it was last let sleep until, by the clock of the run that slept. */
+  /** When its last sleep ends, by the clock of the process that went to sleep. */
   wake_time: Date | null;
-  /** Of earlier owners. */
+  /** Milliseconds that it has run under earlier owners. */
   run_ms: Generated<number>;
   run_since: Date | null;
   seal_key: string | null;
-  /** The name of the key that wrapped that; null where a process of an earlier version did. */
+  /** The name of the master key that wrapped `seal_key`; null where a process of an earlier version did. */
   sealed_by: Generated<string | null>;
-  /** How often in a row its owner was lost, or could not take it up. */
+  /** Losses in a row: its owner died or could not run it. See `isQuarantined`. */
   losses: Generated<number>;
-  /** When the last of them was counted; null where a process of an earlier version did, or there was none. */
+  /** When the last loss was counted; null where there was none, or a process of an earlier version counted it. */
   loss_time: Date | null;
-  /** How often it was tried as a suspect, and did no harm then. */
+  /** How often it has run in quarantine and done no harm. */
   trials: Generated<number>;
-  /** What earlier versions counted losses by. */
+  /** Used by earlier versions to count losses. */
   flushes: Generated<number>;
 };
 
@@ -211,7 +211,7 @@ type EnvironmentDayTable = {
   /** As 2026-01-31, in UTC. */
   day: string;
   environment_id: string;
-  /** Who counted: one count of one process. */
+  /** The process start that counted. */
   owner: string;
   bytes: number;
 };
@@ -223,7 +223,7 @@ type LeaseTable = {
   /** The session of the database that renewed it last. */
   session_pid: number | null;
   session_start: Date | null;
-  /** What the process has to do, as JSON text. */
+  /** The load that the process reports, as JSON text. */
   load: string | null;
   /** The name of the process on its machine. */
   process: string | null;
