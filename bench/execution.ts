@@ -30,7 +30,7 @@ import { RecordMemory } from "../src/scheduler/limits/memory-budget.ts";
 import { RunJournal } from "../src/scheduler/run/run-journal.ts";
 import { Waiters } from "../src/scheduler/waiting/waiters.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
-import type { UnreadEnd } from "../src/storage/executions/execution-result.ts";
+import type { UnreadEnd } from "../src/storage/executions/execution-results.ts";
 import { ExecutionStore } from "../src/storage/executions/execution-store.ts";
 import { Database } from "../src/storage/postgres/database.ts";
 

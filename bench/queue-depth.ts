@@ -35,12 +35,12 @@ for (const accounts of [1, 1_000]) {
     let last: readonly Account[] = [];
     for (let round = 0; round < rounds; round += 1) {
       const begin = performance.now();
-      const turns = await stores.executions.findTurns({ after: undefined, last, limit: batch, full });
+      const turns = await stores.queue.nextAccounts({ after: undefined, last, limit: batch, full });
       last = turns.accounts.slice(-1);
       const count = batch / turns.accounts.length;
       const shares = turns.accounts.map((account) => ({ ...account, count }));
-      const claimed = await stores.executions.claim({ owner: "bench", shares });
-      await stores.executions.getQueue(round % countEvery[depth] === 0 ? queueMax : 0);
+      const claimed = await stores.claims.claim({ owner: "bench", shares });
+      await stores.queue.count(round % countEvery[depth] === 0 ? queueMax : 0);
       times.push(performance.now() - begin);
       if (claimed.length !== batch) throw new Error("too few were claimed");
     }
@@ -71,7 +71,7 @@ async function createTenant({ tenants, workflows }: Stores) {
 /** Queued executions, and as many in all as the depth says. */
 async function fill(depth: number, accounts: number): Promise<void> {
   const { environmentId, workflowId } = tenant;
-  await stores.executions.release({ owner: "bench" });
+  await stores.claims.release({ owner: "bench" });
   await sql`truncate execution, execution_claim, journal cascade`.execute(database.db);
   const step = 50_000;
   for (let from = 0; from < depth; from += step) {

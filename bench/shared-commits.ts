@@ -7,7 +7,7 @@
 // in milliseconds at one, medians of all rounds, and the ratios. At least 2 and at most 1.2 are the aims.
 
 import { Pool } from "undici";
-import { defaultSharing } from "../src/storage/postgres/statement-batcher.ts";
+import { defaultBatchLimits } from "../src/storage/postgres/statement-batcher.ts";
 import { openStores } from "../src/storage/stores.ts";
 import { key, median, serve, startPostgres, stopServer } from "./service.ts";
 
@@ -87,6 +87,6 @@ function open() {
 }
 
 if (process.argv[2] === "serve") {
-  const sharing = process.argv[3] === "alone" ? alone : defaultSharing;
-  await serve({ open: (database) => openStores(database, sharing) });
+  const batchLimits = process.argv[3] === "alone" ? alone : defaultBatchLimits;
+  await serve({ open: (database) => openStores(database, batchLimits) });
 } else await measure(rounds, seconds);

@@ -49,7 +49,7 @@ import { EmbeddedPostgres } from "./storage/embedded/embedded-postgres.ts";
 import type { MigrationsFor } from "./storage/migrations/migrations.ts";
 import { Database } from "./storage/postgres/database.ts";
 import { isUnavailable } from "./storage/postgres/database-errors.ts";
-import { Hints } from "./storage/postgres/notifier.ts";
+import { Notifier } from "./storage/postgres/notifier.ts";
 import { openStores, type Stores } from "./storage/stores.ts";
 
 export type AppOptions = {
@@ -67,7 +67,7 @@ export class App implements Service {
   readonly #options: AppOptions;
   readonly #embedded: EmbeddedPostgres | undefined;
   readonly #database: Database;
-  readonly #hints: Hints;
+  readonly #notifier: Notifier;
   readonly #stores: Pick<Stores, "apiKeys" | "tenants">;
   readonly #keyChecksums = new KeyChecksums(() => this.#keySecrets);
   readonly #http: HttpClient;
@@ -98,9 +98,9 @@ export class App implements Service {
     this.#readyFile = new ReadyFile({ told: config.readyFile, own });
     const connection = () => (databaseUrl === undefined ? embedded.connection : { url: databaseUrl });
     this.#database = new Database({ connection, log, ...(migrations !== undefined && { migrations }) });
-    this.#hints = new Hints({ connection, log });
+    this.#notifier = new Notifier({ connection, log });
     const stores = open(this.#database);
-    const { events, executions, leases, reader, workflows } = stores;
+    const { events, executions, reader, workflows } = stores;
     this.#stores = stores;
     this.#http = new HttpClient({ allow: config.egressAllow });
     this.#watchers = new Watchers({ events, limits, log });
@@ -113,19 +113,14 @@ export class App implements Service {
     const turns = new Turns();
     const definitions = new Definitions({ limits, pool: this.#pool, turns });
     this.#scheduler = new Scheduler({
+      ...stores,
       rates,
       http: this.#http,
       pool: this.#pool,
       turns,
       definitions,
-      executions,
-      reader,
-      hints: this.#hints,
+      notifier: this.#notifier,
       onRecorded: (ids) => this.#watchers.wake(ids),
-      workflows,
-      configs: stores.configs,
-      leases,
-      dayBytes: stores.dayBytes,
       sealing,
       isUnavailable,
       limits,
@@ -141,7 +136,7 @@ export class App implements Service {
       limits: config.serverLimits,
       clock: systemClock,
     });
-    this.#hints.on("keys", (keyIds) => authenticator.forget(keyIds));
+    this.#notifier.listen("keys", (keyIds) => authenticator.forget(keyIds));
     const implementations = [
       createExecutionService({
         scheduler: this.#scheduler,
@@ -171,7 +166,7 @@ export class App implements Service {
         newKey: (environment) => this.#keyChecksums.newKey(environment),
         onEnded: (keyId) => {
           authenticator.forget([keyId]);
-          this.#hints.tell("keys", keyId);
+          this.#notifier.notify("keys", keyId);
         },
       }),
       createAuditService(stores),
@@ -236,7 +231,7 @@ export class App implements Service {
     const { invoke } = this.#chain;
     const keyChecksums = this.#keyChecksums;
     this.#started = await prepareTenants({ ...this.#stores, config, log, keyChecksums, invoke, examples });
-    await this.#hints.start();
+    await this.#notifier.start();
     await this.#reseal();
     await this.#http.start();
     await this.#watchers.start();
@@ -268,7 +263,7 @@ export class App implements Service {
     await this.#watchers.stop();
     await this.#http.stop();
     await this.#pool.stop();
-    await this.#hints.stop();
+    await this.#notifier.stop();
     await this.#database.stop();
     await this.#embedded?.stop();
   }

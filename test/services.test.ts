@@ -25,14 +25,17 @@ import { Watchers } from "../src/scheduler/waiting/watchers.ts";
 import { defaultServerLimits } from "../src/server/limits/server-limits.ts";
 import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
+import { ClaimQueue } from "../src/storage/claims/claim-queue.ts";
+import { ClaimStore } from "../src/storage/claims/claim-store.ts";
 import { LeaseStore } from "../src/storage/claims/lease-store.ts";
+import { OwnerReaper } from "../src/storage/claims/owner-reaper.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import { ExecutionStore } from "../src/storage/executions/execution-store.ts";
 import { ExecutionEvents } from "../src/storage/history/execution-events.ts";
 import { ExecutionReader } from "../src/storage/history/execution-reader.ts";
 import { Database } from "../src/storage/postgres/database.ts";
 import { isUnavailable } from "../src/storage/postgres/database-errors.ts";
-import { Hints } from "../src/storage/postgres/notifier.ts";
+import { Notifier } from "../src/storage/postgres/notifier.ts";
 import { ConfigStore } from "../src/storage/tenants/config-store.ts";
 import { DayBytesStore } from "../src/storage/tenants/daily-bytes-store.ts";
 import { WorkflowStore } from "../src/storage/workflows/workflow-store.ts";
@@ -75,7 +78,7 @@ const services: Readonly<Record<string, () => Service>> = {
   },
   Database: () => new Database({ connection: () => testDatabase.connection, log }),
   EmbeddedPostgres: () => new EmbeddedPostgres({ dataDir: `${data.dataDir}/embedded`, log }),
-  Hints: () => new Hints({ connection: () => testDatabase.connection, log }),
+  Notifier: () => new Notifier({ connection: () => testDatabase.connection, log }),
   HttpClient: () => new HttpClient({ allow }),
   ProcessPool: () => new ProcessPool(limits),
   DayBytes: () =>
@@ -115,6 +118,9 @@ const services: Readonly<Record<string, () => Service>> = {
   Rescuer: () =>
     new Rescuer({
       executions: new ExecutionStore(database.db),
+      claims: new ClaimStore(database.db),
+      queue: new ClaimQueue(database.db),
+      reaper: new OwnerReaper(database.db),
       owner: newId(),
       load: new Load(limits),
       runs: { has: () => false, takeUp: async () => "runs" as const },
@@ -136,13 +142,16 @@ const services: Readonly<Record<string, () => Service>> = {
       ...computeOf(limits),
       http: new HttpClient({ allow }),
       executions: new ExecutionStore(database.db),
+      claims: new ClaimStore(database.db),
+      queue: new ClaimQueue(database.db),
+      reaper: new OwnerReaper(database.db),
       reader: new ExecutionReader(database.db),
       workflows: new WorkflowStore(database.db),
       configs: new ConfigStore(database.db),
       leases: new LeaseStore(database.leaseDb),
       dayBytes: new DayBytesStore(database.db),
       rates: new RequestRates(limits),
-      hints: new Hints({ connection: () => testDatabase.connection, log }),
+      notifier: new Notifier({ connection: () => testDatabase.connection, log }),
       sealing: new Sealing(() => []),
       isUnavailable,
       limits,

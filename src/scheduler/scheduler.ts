@@ -14,10 +14,13 @@ import type { Definitions } from "../engine/definitions.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { Turns } from "../engine/run/yield-to-event-loop.ts";
+import type { ClaimQueue } from "../storage/claims/claim-queue.ts";
+import type { ClaimStore } from "../storage/claims/claim-store.ts";
 import type { LeaseStore } from "../storage/claims/lease-store.ts";
+import type { OwnerReaper } from "../storage/claims/owner-reaper.ts";
 import type { ExecutionStore } from "../storage/executions/execution-store.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/history/execution-reader.ts";
-import type { Hints } from "../storage/postgres/notifier.ts";
+import type { Notifier } from "../storage/postgres/notifier.ts";
 import type { ConfigStore } from "../storage/tenants/config-store.ts";
 import type { DayBytesStore } from "../storage/tenants/daily-bytes-store.ts";
 import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
@@ -43,13 +46,16 @@ const drainMs = 10_000;
 
 export type SchedulerOptions = {
   readonly executions: ExecutionStore;
+  readonly claims: ClaimStore;
+  readonly queue: ClaimQueue;
+  readonly reaper: OwnerReaper;
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
   readonly configs: ConfigStore;
   readonly leases: LeaseStore;
   readonly dayBytes: DayBytesStore;
   readonly sealing: Sealing;
-  readonly hints: Pick<Hints, "tell" | "on">;
+  readonly notifier: Pick<Notifier, "notify" | "listen">;
   readonly rates: RequestRates;
   /** Told where more may be recorded of executions: of these, or of any. */
   readonly onRecorded?: (ids: readonly string[] | undefined) => void;
@@ -79,7 +85,7 @@ export class Scheduler implements Service {
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, workflows, leases, hints, onRecorded, limits, clock, log } = options;
+    const { executions, workflows, leases, notifier, onRecorded, limits, clock, log } = options;
     this.#options = options;
     this.#versions = new VersionCache({ workflows, definitions: options.definitions, limits });
     this.#load = new Load(limits);
@@ -96,7 +102,7 @@ export class Scheduler implements Service {
       onLeft: (run, outcome) => {
         const { id } = run.execution;
         if (outcome !== undefined) this.#waiters.settle(id, outcome);
-        if (outcome !== undefined && run.wasOwned) hints.tell("ended", id);
+        if (outcome !== undefined && run.wasOwned) notifier.notify("ended", id);
         this.#rescuer.wake();
       },
       onFailed: (claim, error) => this.#rescuer.putOff(claim, error),
@@ -112,11 +118,11 @@ export class Scheduler implements Service {
     this.#janitor = new Janitor({ executions, workflows, dayBytes: options.dayBytes, retentionMs, log });
     const turn = async () => this.#runs.recordBegun();
     this.#begins = new Loop({ name: "begins", everyMs: begunAfterMs, turn, log });
-    hints.on("ended", (ids) => {
+    notifier.listen("ended", (ids) => {
       this.#waiters.heed(ids);
       onRecorded?.(ids);
     });
-    hints.on("queued", () => this.#rescuer.heed());
+    notifier.listen("queued", () => this.#rescuer.heed());
   }
 
   async start(): Promise<void> {
@@ -199,15 +205,15 @@ export class Scheduler implements Service {
   #tellEnd(executionId: string): void {
     this.#rescuer.wake();
     this.#options.onRecorded?.([executionId]);
-    this.#options.hints.tell("ended", executionId);
+    this.#options.notifier.notify("ended", executionId);
   }
 
   /** Hands back what was cut short. Where the database is away, the lease that runs out says the same. */
   async #release(): Promise<void> {
-    const { executions, isUnavailable } = this.#options;
+    const { claims, isUnavailable } = this.#options;
     if (!this.#lease.isFresh()) return;
     try {
-      await executions.release({ owner: this.#owner });
+      await claims.release({ owner: this.#owner });
     } catch (error) {
       if (!isUnavailable(error)) throw error;
     }

@@ -1,9 +1,22 @@
+/**
+ * Storage: all that Flowcall must not forget, in one Postgres database.
+ *
+ * Invariants: a store method is one step of the domain and one transaction, and no transaction leaves this folder. Every
+ * statement on tenant data names the environment. An update names the state that it leaves and checks that a row changed. The
+ * database's clock decides what is due. A write for an execution names its owner and epoch (the fencing token), and changes
+ * nothing once another process has claimed the execution. Storage never sees a graph of the engine.
+ *
+ * A folder imports from those before it: migrations, postgres, tenants, executions, claims, history, workflows.
+ */
+import { ClaimQueue } from "./claims/claim-queue.ts";
+import { ClaimStore } from "./claims/claim-store.ts";
 import { LeaseStore } from "./claims/lease-store.ts";
+import { OwnerReaper } from "./claims/owner-reaper.ts";
 import { ExecutionStore } from "./executions/execution-store.ts";
 import { ExecutionEvents } from "./history/execution-events.ts";
 import { ExecutionReader } from "./history/execution-reader.ts";
 import type { Database } from "./postgres/database.ts";
-import { defaultSharing } from "./postgres/statement-batcher.ts";
+import { type BatchLimits, defaultBatchLimits } from "./postgres/statement-batcher.ts";
 import { ApiKeyStore } from "./tenants/api-key-store.ts";
 import { AuditStore } from "./tenants/audit-store.ts";
 import { ConfigStore } from "./tenants/config-store.ts";
@@ -14,7 +27,7 @@ import { LinkedAccountStore } from "./tenants/linked-account-store.ts";
 import { TenantStore } from "./tenants/tenant-store.ts";
 import { WorkflowStore } from "./workflows/workflow-store.ts";
 
-/** All that is remembered, by what it is about. */
+/** All stores of one database. */
 export type Stores = {
   readonly tenants: TenantStore;
   readonly apiKeys: ApiKeyStore;
@@ -27,12 +40,18 @@ export type Stores = {
   readonly executions: ExecutionStore;
   readonly reader: ExecutionReader;
   readonly events: ExecutionEvents;
+  readonly claims: ClaimStore;
+  readonly queue: ClaimQueue;
+  readonly reaper: OwnerReaper;
   readonly leases: LeaseStore;
   readonly dayBytes: DayBytesStore;
 };
 
-/** Opens the stores of a database; each works once that is started. */
-export function openStores({ db, callsDb, leaseDb, lookUpDb }: Database, sharing = defaultSharing): Stores {
+/** Opens the stores of a database. They work once the database is started. */
+export function openStores(
+  { db, callsDb, leaseDb, lookUpDb }: Database,
+  batchLimits: BatchLimits = defaultBatchLimits,
+): Stores {
   return {
     tenants: new TenantStore(callsDb),
     apiKeys: new ApiKeyStore({ db: callsDb, lookUpDb }),
@@ -41,10 +60,13 @@ export function openStores({ db, callsDb, leaseDb, lookUpDb }: Database, sharing
     linkedAccounts: new LinkedAccountStore(callsDb),
     configs: new ConfigStore(callsDb),
     connections: new ConnectionStore(callsDb),
-    workflows: new WorkflowStore(db, { callsDb, sharing }),
-    executions: new ExecutionStore(db, { callsDb, sharing }),
+    workflows: new WorkflowStore(db, { callsDb, batchLimits }),
+    executions: new ExecutionStore(db, { callsDb, batchLimits }),
     reader: new ExecutionReader(callsDb),
     events: new ExecutionEvents(db, { callsDb }),
+    claims: new ClaimStore(db),
+    queue: new ClaimQueue(db),
+    reaper: new OwnerReaper(db),
     leases: new LeaseStore(leaseDb),
     dayBytes: new DayBytesStore(db),
   };

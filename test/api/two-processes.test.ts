@@ -167,7 +167,7 @@ describe("two processes on one database", () => {
   });
 
   test("share the work though the line that hints come over is cut again and again", async () => {
-    const cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flowcall-hints'";
+    const cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flowcall-notifier'";
     for (let count = 0; count < 20; count += 1) {
       await first.database.query(`${cut} and datname = current_database()`);
       if (count % 5 === 0) await shareOne();

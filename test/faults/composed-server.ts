@@ -136,8 +136,8 @@ function telling(stores: Stores): Stores {
     executions: decorate(stores.executions, {
       append: fenced("append"),
       finish: fenced("finish"),
-      suspend: fenced("suspend"),
     }),
+    claims: decorate(stores.claims, { suspend: fenced("suspend") }),
     leases: decorate(stores.leases, { renew }),
   };
 }

@@ -75,7 +75,7 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
   }),
   "sweep-off": (stores) => ({
     ...stores,
-    executions: decorate(stores.executions, { claim: answering([]) }),
+    claims: decorate(stores.claims, { claim: answering([]) }),
   }),
   // What is not told is never found out, and what is told across processes was lost.
   "notify-only": (stores) => ({
@@ -109,7 +109,7 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
   // The journals of all that is due are read by one statement, for which one that is too large takes too long.
   "journals-in-one": (stores, database) => ({
     ...stores,
-    executions: decorate(stores.executions, {
+    claims: decorate(stores.claims, {
       claim: (claim) => async (claimer) => {
         const { rows } = await sql`
           select from execution_claim as claim where owner is null and due_time <= now()
@@ -146,10 +146,10 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
     };
     return {
       ...stores,
-      executions: decorate(stores.executions, {
-        bury: (bury) => async (judge) => {
+      reaper: decorate(stores.reaper, {
+        reap: (reap) => async (reaping) => {
           const { rows } = await sql`select extract(epoch from now())::float8 * 1000 as now`.execute(database.db);
-          return await bury({ ...Object(judge), ...Object(rows[0]) });
+          return await reap({ ...Object(reaping), ...Object(rows[0]) });
         },
       }),
     };

@@ -5,7 +5,6 @@
 import { pino } from "pino";
 import { App } from "../../src/app.ts";
 import { readConfig } from "../../src/config.ts";
-import { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
 import { openStores } from "../../src/storage/stores.ts";
 import { decorate, type Method } from "./decorate.ts";
 
@@ -15,13 +14,13 @@ const deadly =
     if (JSON.stringify(args).includes('"node_id":"poison"')) process.kill(process.pid, "SIGKILL");
     return call(...args);
   };
-const methods = Object.getOwnPropertyNames(ExecutionStore.prototype).map((name) => [name, deadly] as const);
 
 const app = new App({
   config: readConfig(),
   log: pino({ level: process.env["TEST_LOG"] ?? "silent" }),
   open: (database) => {
     const stores = openStores(database);
+    const methods = Object.keys(stores.executions).map((name) => [name, deadly] as const);
     return { ...stores, executions: decorate(stores.executions, Object.fromEntries(methods)) };
   },
 });

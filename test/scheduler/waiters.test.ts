@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
 import type { Outcome } from "../../src/domain/execution.ts";
 import { Waiters } from "../../src/scheduler/waiting/waiters.ts";
-import type { Ends, UnreadEnd } from "../../src/storage/executions/execution-result.ts";
+import type { Ends, UnreadEnd } from "../../src/storage/executions/execution-results.ts";
 import { createTenant, json, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
 
 const mebibyte = 1024 ** 2;

@@ -57,12 +57,12 @@ describe("an execution whose owners are lost again and again", () => {
     expect(await takeIds("b")).toEqual(ids.toSorted());
     await stores.leases.renew({ owner: "d", ms: 60_000 });
     expect(await takeIds("d")).toEqual([ids.toSorted().at(-1)]);
-    expect((await stores.executions.getQueue(10)).suspects).toBe(2);
+    expect((await stores.queue.count(10)).quarantined).toBe(2);
     const queued = tenant.newExecution();
     await stores.executions.begin(queued);
     expect(await takeIds("e")).toEqual([queued.id]);
     await stores.leases.renew({ owner: "e", ms: 60_000 });
-    await stores.executions.acquit("d");
+    await stores.claims.clearQuarantine("d");
     expect(await takeIds("e")).toEqual([ids.toSorted()[1]]);
   });
 
@@ -101,7 +101,7 @@ describe("an execution whose owners are lost again and again", () => {
     await sql`update execution_claim set run_since = now() - interval '11 minutes' where execution_id = ${long}`.execute(
       stores.db,
     );
-    await executions.suspend({ ...claimOf(asleep, "c", 2), ms: 60_000, wakeTime: 0 });
+    await stores.claims.suspend({ ...claimOf(asleep, "c", 2), ms: 60_000, wakeTime: 0 });
     await take("d", 1);
     expect(await losses()).toEqual(
       new Map([
@@ -112,7 +112,7 @@ describe("an execution whose owners are lost again and again", () => {
       ]),
     );
     await sql`update execution_claim set owner = 'e'`.execute(stores.db);
-    await executions.release({ owner: "e" });
+    await stores.claims.release({ owner: "e" });
     expect([...(await losses()).values()]).toEqual([0, 0, 0, 0]);
   });
 
@@ -122,10 +122,10 @@ describe("an execution whose owners are lost again and again", () => {
       expect(await takeIds("b")).toEqual([id]);
       // An even life comes to a wait, and an odd one kills.
       if (epoch % 2 === 0) {
-        await stores.executions.suspend({ ...claimOf(id, "b", epoch), ms: 0, wakeTime: 0 });
+        await stores.claims.suspend({ ...claimOf(id, "b", epoch), ms: 0, wakeTime: 0 });
       } else {
         await stores.leases.drop("b");
-        await stores.executions.bury({ owner: "c", now: Date.now() });
+        await stores.reaper.reap({ owner: "c", now: Date.now() });
       }
     }
     expect([...(await ended()).values()]).toMatchObject([{ error: { reason: "EXECUTION_POISONED" } }]);
@@ -143,7 +143,7 @@ describe("an execution whose owners are lost again and again", () => {
       const [id = ""] = await beginAbandoned(1, "a");
       await sql`update execution_claim set losses = 3, loss_time = now() - ${lostBefore} * interval '1 minute'
         where execution_id = ${id}`.execute(stores.db);
-      await stores.executions.suspend({ ...claimOf(id, "a", 1), ms: waits * minutes, wakeTime: 0 });
+      await stores.claims.suspend({ ...claimOf(id, "a", 1), ms: waits * minutes, wakeTime: 0 });
       expect([lostBefore, waits, (await losses()).get(id)]).toEqual([lostBefore, waits, expected]);
     }
   });
@@ -153,8 +153,8 @@ describe("an execution whose owners are lost again and again", () => {
     const trials: number[] = [];
     for (let count = 0; count < 3; count += 1) {
       await sql`update execution_claim set losses = 2, owner = null, due_time = now()`.execute(stores.db);
-      trials.push(...(await take("b")).map((claimed) => claimed.trials));
-      await stores.executions.acquit("b");
+      trials.push(...(await take("b")).map((claimed) => claimed.quarantineRuns));
+      await stores.claims.clearQuarantine("b");
     }
     expect(trials).toEqual([0, 1, 2]);
     expect(await losses()).toEqual(new Map([[id, 0]]));
@@ -163,7 +163,7 @@ describe("an execution whose owners are lost again and again", () => {
   test("is a suspect, and never ended, where its claims are lost again and again", async () => {
     const [id = ""] = await beginAbandoned(1, "a");
     for (const expected of [1, 2, 2, 2, 2]) {
-      await stores.executions.releaseStrays({ owner: "a", ids: [id] });
+      await stores.claims.releaseOrphans({ owner: "a", ids: [id] });
       expect(await losses()).toEqual(new Map([[id, expected]]));
       await sql`update execution_claim set owner = 'a'`.execute(stores.db);
     }
@@ -173,7 +173,7 @@ describe("an execution whose owners are lost again and again", () => {
   test("counts no loss for what is deferred through no fault of its own", async () => {
     const [id = ""] = await beginAbandoned(1, "a");
     await sql`update execution_claim set losses = 3`.execute(stores.db);
-    await stores.executions.defer({ ...claimOf(id, "a", 1), ms: 60_000 });
+    await stores.claims.defer({ ...claimOf(id, "a", 1), ms: 60_000 });
     expect(await losses()).toEqual(new Map([[id, 3]]));
     expect(await takeIds("b")).toEqual([]);
   });
@@ -184,7 +184,7 @@ describe("an execution whose owners are lost again and again", () => {
     const delays: number[] = [];
     for (let epoch = 1; epoch <= 4; epoch += 1) {
       expect(await takeIds("b")).toEqual([execution.id]);
-      await stores.executions.putOff(claimOf(execution.id, "b", epoch));
+      await stores.claims.backOff(claimOf(execution.id, "b", epoch));
       const { rows } = await sql<{ ms: number }>`
         select extract(epoch from due_time - now())::float8 * 1000 as ms from execution_claim`.execute(stores.db);
       delays.push(rows[0]?.ms ?? 0);
@@ -224,10 +224,10 @@ describe("a repair", () => {
 
 describe("what has begun", () => {
   const lose = {
-    "when its owner is dead": () => stores.executions.bury({ owner: "b", now: Date.now() }),
-    "when its owner stops": () => stores.executions.release({ owner: "a" }),
+    "when its owner is dead": () => stores.reaper.reap({ owner: "b", now: Date.now() }),
+    "when its owner stops": () => stores.claims.release({ owner: "a" }),
     "when its owner does not run it": async (ids: readonly string[]) => {
-      await stores.executions.releaseStrays({ owner: "a", ids });
+      await stores.claims.releaseOrphans({ owner: "a", ids });
     },
   };
 
@@ -255,10 +255,10 @@ describe("after the database's clock was set", () => {
     await beginAbandoned(1, "a");
     await sql`update execution_claim set run_since = now() - interval '3 hours'`.execute(stores.db);
     for (const now of [Date.now() - hourMs, Date.now() + hourMs]) {
-      await stores.executions.bury({ owner: "b", now });
+      await stores.reaper.reap({ owner: "b", now });
       expect([...(await stores.executions.expire({ runMs: hourMs, ageMs: hourMs, now, limit: 10 }))]).toEqual([]);
     }
-    expect((await stores.executions.listOwned("a")).length).toBe(1);
+    expect((await stores.claims.listOwned("a")).length).toBe(1);
   });
 
   test("who renewed a lease in what is the future now, and not again, is dead", async () => {
@@ -272,29 +272,29 @@ describe("after the database's clock was set", () => {
   test("sleepers are due as much earlier as it was set back, once, and others as they were", async () => {
     const ids = await beginAbandoned(3, "a");
     for (const [index, id] of ids.entries())
-      await stores.executions.suspend({ ...claimOf(id, "a", 1), ms: (index + 1) * 10_000, wakeTime: 0 });
+      await stores.claims.suspend({ ...claimOf(id, "a", 1), ms: (index + 1) * 10_000, wakeTime: 0 });
     const ahead = sql`due_time = due_time + interval '1 hour', due_set_time = due_set_time + interval '1 hour'`;
     await sql`update execution_claim set ${ahead} where execution_id <> ${ids[0]}`.execute(stores.db);
     // Set back an hour, 5 seconds after they were let sleep.
     for (const count of [2, 0])
-      expect(await stores.executions.heedClock({ ms: -hourMs - 5_000, owner: "b" })).toBe(count);
+      expect(await stores.claims.correctForClockStep({ ms: -hourMs - 5_000, owner: "b" })).toBe(count);
     expect(await dues()).toEqual([10, 15, 25]);
   });
 
   test("sleepers wait for no longer than their whole time, where nobody knows by how much it was set back", async () => {
     const [id = ""] = await beginAbandoned(1, "a");
-    await stores.executions.suspend({ ...claimOf(id, "a", 1), ms: 10_000, wakeTime: 0 });
+    await stores.claims.suspend({ ...claimOf(id, "a", 1), ms: 10_000, wakeTime: 0 });
     await sql`update execution_claim set due_time = due_time + interval '1 day', due_set_time = now() + interval '1 day'`.execute(
       stores.db,
     );
-    expect(await stores.executions.heedClock({ ms: 0, owner: "b" })).toBe(1);
+    expect(await stores.claims.correctForClockStep({ ms: 0, owner: "b" })).toBe(1);
     expect(await dues()).toEqual([10]);
   });
 
   test("what runs has run for as long as it had", async () => {
     await beginAbandoned(1, "a");
-    await stores.executions.heedClock({ ms: -3 * hourMs, owner: "a" });
-    await stores.executions.heedClock({ ms: hourMs, owner: "a" });
+    await stores.claims.correctForClockStep({ ms: -3 * hourMs, owner: "a" });
+    await stores.claims.correctForClockStep({ ms: hourMs, owner: "a" });
     expect([...(await ended()).keys()].length).toBe(1);
   });
 });
@@ -333,6 +333,6 @@ describe("an owner", () => {
     for (const owner of owners) await stores.leases.renew({ owner, ms: 60_000 });
     await Promise.all(owners.map((owner) => take(owner, 1)));
     expect([...(await losses()).values()]).toEqual(Array.from({ length: 20 }, () => 1));
-    expect(await stores.executions.listOwned("a")).toEqual([]);
+    expect(await stores.claims.listOwned("a")).toEqual([]);
   });
 });

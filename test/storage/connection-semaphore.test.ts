@@ -75,7 +75,7 @@ test("the process's own work has connections however many organisations read slo
   for (let index = 0; index < 20; index += 1) readSlowly(`organisation ${index}`, 3);
   await eventually(async () => expect(await countSlow()).toBe(8));
   const owner = newId();
-  expect(await Promise.all([1, 2, 3].map(() => stores.executions.listOwned(owner)))).toEqual([[], [], []]);
+  expect(await Promise.all([1, 2, 3].map(() => stores.claims.listOwned(owner)))).toEqual([[], [], []]);
   expect(await countSlow()).toBe(8);
 });
 

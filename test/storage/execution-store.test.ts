@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { Outcome } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
-import type { Claim } from "../../src/storage/executions/claim-row.ts";
+import type { Claim } from "../../src/storage/executions/execution-claim.ts";
 import { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
 import { upgrades } from "../../src/storage/migrations/upgrades.ts";
 import { createTenant, json, nodeRun, openStores, readJournal, type Stores, type Tenant, takeUp } from "./fixture.ts";
@@ -68,9 +68,9 @@ describe("an execution", () => {
     const execution = { ...tenant.newExecution(), tag: "blue" };
     await executions.begin(execution);
     expect(await getResult(execution.id)).toEqual({ state: "QUEUED" });
-    expect(await executions.getQueue(9)).toEqual({
+    expect(await stores.queue.count(9)).toEqual({
       queued: [[tenant.environmentId, tenant.linkedAccountId, 1, tenant.organizationId]],
-      suspects: 0,
+      quarantined: 0,
       organizations: 1,
       dueInMs: undefined,
     });
@@ -79,13 +79,13 @@ describe("an execution", () => {
     expect(claimed).toEqual({
       ...execution,
       epoch: 1,
-      isSuspect: false,
+      isQuarantined: false,
       isAnswered: false,
-      trials: 0,
+      quarantineRuns: 0,
       linkedAccount: { id: tenant.linkedAccountId, name: "John", attributes: { team: "red" } },
     });
     expect(await getResult(execution.id)).toEqual({ state: "RUNNING" });
-    expect(await executions.getQueue(9)).toEqual({ queued: [], suspects: 0, organizations: 1, dueInMs: undefined });
+    expect(await stores.queue.count(9)).toEqual({ queued: [], quarantined: 0, organizations: 1, dueInMs: undefined });
 
     const claim = {
       organizationId: tenant.organizationId,
@@ -152,9 +152,9 @@ describe("an execution", () => {
       await expect(stores.executions.begin(wrong)).rejects.toThrow("foreign key");
       await expect(stores.executions.recordFinished(wrong, completed, [])).rejects.toThrow("foreign key");
     }
-    expect(await stores.executions.getQueue(9)).toEqual({
+    expect(await stores.queue.count(9)).toEqual({
       queued: [],
-      suspects: 0,
+      quarantined: 0,
       organizations: 2,
       dueInMs: undefined,
     });
@@ -174,10 +174,10 @@ describe("an execution", () => {
   test("that waits for a time is owned by nobody, counted nowhere, and claimed when it is due", async () => {
     const { executions } = stores;
     const { execution, claim } = await begin("a");
-    expect(await executions.suspend({ ...claim, epoch: 2, ms: 60_000, wakeTime: 0 })).toBe(false);
-    expect(await executions.suspend({ ...claim, ms: 60_000, wakeTime: 0 })).toBe(true);
+    expect(await stores.claims.suspend({ ...claim, epoch: 2, ms: 60_000, wakeTime: 0 })).toBe(false);
+    expect(await stores.claims.suspend({ ...claim, ms: 60_000, wakeTime: 0 })).toBe(true);
     expect(await getResult(execution.id)).toEqual({ state: "WAITING" });
-    const { queued, dueInMs } = await executions.getQueue(9);
+    const { queued, dueInMs } = await stores.queue.count(9);
     expect([queued.length, dueInMs !== undefined && dueInMs > 0 && dueInMs <= 60_000]).toEqual([0, true]);
     expect(await claimIds("b")).toEqual([]);
     expect(await executions.append({ ...claim, flushIndex: 0, runs: [] })).toBe(false);
@@ -188,7 +188,7 @@ describe("an execution", () => {
 
   test("is counted in the queue up to a bound", async () => {
     for (let count = 0; count < 3; count += 1) await stores.executions.begin(tenant.newExecution());
-    expect((await stores.executions.getQueue(2)).queued.map(([, , count]) => count)).toEqual([2]);
+    expect((await stores.queue.count(2)).queued.map(([, , count]) => count)).toEqual([2]);
   });
 
   test("never changes once it has ended, whatever a statement says", async () => {
@@ -292,7 +292,7 @@ describe("a response", () => {
       await stores.executions.begin(execution, { owner: "a", flushes, ...(isAnswered && { answer }) });
       const { organizationId, environmentId } = tenant;
       const claim = { organizationId, environmentId, executionId: execution.id, owner: "a", epoch: 1 };
-      await stores.executions.suspend({ ...claim, ms: 3_600_000, wakeTime: Date.now() + 3_600_000 });
+      await stores.claims.suspend({ ...claim, ms: 3_600_000, wakeTime: Date.now() + 3_600_000 });
       return execution.id;
     };
     const woken = await sleep({});
@@ -360,7 +360,7 @@ describe("a process that lost an execution", () => {
     const before = await snapshot(execution.id);
     expect(await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] })).toBe(false);
     expect(await executions.finish({ ...claim, outcome: completed, flush: { index: 0, runs: [] } })).toBe(false);
-    expect(await executions.release({ owner: "a" })).toBe(0);
+    expect(await stores.claims.release({ owner: "a" })).toBe(0);
     expect(await snapshot(execution.id)).toEqual(before);
 
     expect(await executions.finish({ ...claim, owner: "b", epoch: 2, outcome: errored })).toBe(true);
@@ -441,7 +441,7 @@ describe("a claim", () => {
     const unread: [Claim, unknown][] = [];
     const shares = [{ ...tenant, count: 10 }];
     const onUnread = (claim: Claim, error: unknown) => void unread.push([claim, error]);
-    const claimed = await executions.claim({ owner: "a", shares, onUnread });
+    const claimed = await stores.claims.claim({ owner: "a", shares, onUnread });
     expect(claimed.map(({ id }) => id)).toEqual(good);
     const claim = { environmentId: tenant.environmentId, executionId: bad, owner: "a", epoch: 1 };
     expect(unread).toEqual([[claim, expect.any(SyntaxError)]]);
@@ -471,7 +471,7 @@ describe("a claim", () => {
       const unread: string[] = [];
       const shares = [{ ...tenant, count: 10 }];
       const onUnread = ({ executionId }: Claim, error: unknown) => void unread.push(`${executionId} ${error}`);
-      const claimed = await executions.claim({ owner: "a", shares, onUnread });
+      const claimed = await stores.claims.claim({ owner: "a", shares, onUnread });
       expect(claimed.map(({ id }) => id)).toEqual(good);
       expect(unread).toEqual([`${bad} error: missing chunk number 0`]);
     } finally {
@@ -556,18 +556,17 @@ describe("a release", () => {
     const first = await begin("a");
     const second = await begin("a");
     await begin("b");
-    expect(await executions.release({ owner: "a" })).toBe(2);
+    expect(await stores.claims.release({ owner: "a" })).toBe(2);
     expect(await getResult(first.execution.id)).toEqual({ state: "QUEUED" });
     expect(await executions.append({ ...first.claim, flushIndex: 0, runs: [] })).toBe(false);
     expect((await claimIds("c")).toSorted()).toEqual([first.execution.id, second.execution.id].toSorted());
   });
 
   test("queues again what an owner is found to have and not to run", async () => {
-    const { executions } = stores;
     const [running, stray, other] = [await begin("r"), await begin("r"), await begin("s")];
     const ids = [running, stray].map(({ execution }) => execution.id);
-    expect((await executions.listOwned("r")).toSorted()).toEqual(ids.toSorted());
-    expect(await executions.releaseStrays({ owner: "r", ids: [stray.execution.id, other.execution.id] })).toBe(1);
+    expect((await stores.claims.listOwned("r")).toSorted()).toEqual(ids.toSorted());
+    expect(await stores.claims.releaseOrphans({ owner: "r", ids: [stray.execution.id, other.execution.id] })).toBe(1);
     expect(await getResult(stray.execution.id)).toEqual({ state: "QUEUED" });
     expect(await getResult(other.execution.id)).toEqual({ state: "RUNNING" });
     expect(await getResult(running.execution.id)).toEqual({ state: "RUNNING" });

@@ -68,12 +68,12 @@ describe("an execution that runs for too long", () => {
   test("is counted over all its owners, without the time in which nobody had it", async () => {
     const execution = await begin("a");
     await age(hourMs / 2);
-    await stores.executions.suspend({ ...execution, ms: 0, wakeTime: 0 });
+    await stores.claims.suspend({ ...execution, ms: 0, wakeTime: 0 });
     expect(await expire({})).toEqual([]);
     await takeUp(stores, { owner: "b", limit: 1 });
     await age(hourMs / 4);
     expect(await expire({})).toEqual([]);
-    await stores.executions.release({ owner: "b" });
+    await stores.claims.release({ owner: "b" });
     await takeUp(stores, { owner: "c", limit: 1 });
     await age(hourMs / 4);
     expect(await expire({})).toEqual([execution.id]);
@@ -82,7 +82,7 @@ describe("an execution that runs for too long", () => {
 
 test("an execution that is too old is ended while it waits", async () => {
   const waiting = await begin("a");
-  await stores.executions.suspend({ ...waiting, ms: hourMs, wakeTime: 0 });
+  await stores.claims.suspend({ ...waiting, ms: hourMs, wakeTime: 0 });
   expect(await expire({ ageMs: 60_000 })).toEqual([]);
   // Ids begin with their second: a limit that lies ahead makes this one old.
   expect(await expire({ ageMs: -60_000 })).toEqual([waiting.id]);

@@ -60,17 +60,17 @@ export type Tenant = Awaited<ReturnType<typeof createTenant>>;
 
 /** Takes over what owners without a lease hold, and then what is queued: of each account the oldest, at most so many. */
 export async function takeUp(
-  { executions }: Pick<Stores, "executions">,
+  { claims, queue, reaper }: Pick<Stores, "claims" | "queue" | "reaper">,
   { owner, limit = 10 }: { readonly owner: string; readonly limit?: number },
 ) {
-  await executions.bury({ owner, now: Date.now() });
-  const { accounts } = await executions.findTurns({
+  await reaper.reap({ owner, now: Date.now() });
+  const { accounts } = await queue.nextAccounts({
     after: undefined,
     last: [],
     limit,
     full: { accounts: [], environmentIds: [], organizationIds: [] },
   });
-  return await executions.claim({ owner, shares: accounts.map((account) => ({ ...account, count: limit })) });
+  return await claims.claim({ owner, shares: accounts.map((account) => ({ ...account, count: limit })) });
 }
 
 /** All that an execution's journal holds. */

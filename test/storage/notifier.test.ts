@@ -1,40 +1,40 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { newId } from "../../src/domain/id.ts";
-import { Hints } from "../../src/storage/postgres/notifier.ts";
+import { Notifier } from "../../src/storage/postgres/notifier.ts";
 import { until } from "../support/eventually.ts";
 import { createTestDatabase, type TestDatabase } from "../support/postgres.ts";
 
 let database: TestDatabase;
-let teller: Hints;
-let hearer: Hints;
+let sender: Notifier;
+let receiver: Notifier;
 const told: (readonly string[] | undefined)[] = [];
 const heard: (readonly string[] | undefined)[] = [];
 
 beforeAll(async () => {
   database = await createTestDatabase();
   const options = { connection: () => database.connection, log: pino({ level: "silent" }) };
-  teller = new Hints(options);
-  hearer = new Hints(options);
-  teller.on("ended", (ids) => told.push(ids));
-  hearer.on("ended", (ids) => heard.push(ids));
-  await teller.start();
-  await hearer.start();
+  sender = new Notifier(options);
+  receiver = new Notifier(options);
+  sender.listen("ended", (ids) => told.push(ids));
+  receiver.listen("ended", (ids) => heard.push(ids));
+  await sender.start();
+  await receiver.start();
 });
 
 afterAll(async () => {
-  await teller.stop();
-  await hearer.stop();
+  await sender.stop();
+  await receiver.stop();
   await database.drop();
 });
 
 test("what is told within a moment is heard by the others in one piece, and too much of it as all", async () => {
   expect([told.splice(0), heard.splice(0)], "when they begin to listen").toEqual([[undefined], [undefined]]);
-  for (const id of ["a", "b", "a"]) teller.tell("ended", id);
-  teller.tell("queued");
+  for (const id of ["a", "b", "a"]) sender.notify("ended", id);
+  sender.notify("queued");
   await until("the other hears something", () => heard.length > 0);
   expect(heard.splice(0)).toEqual([["a", "b"]]);
-  for (let count = 0; count < 1_000; count += 1) teller.tell("ended", newId());
+  for (let count = 0; count < 1_000; count += 1) sender.notify("ended", newId());
   await until("the other hears something", () => heard.length > 0);
   expect(heard.splice(0)).toEqual([undefined]);
   expect(told).toEqual([]);
@@ -42,11 +42,11 @@ test("what is told within a moment is heard by the others in one piece, and too 
 
 test("who could not hear for a while is told to look at all, and hears again", async () => {
   await database.query(
-    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flowcall-hints'",
+    "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flowcall-notifier'",
   );
   await until("both hear something", () => heard.length > 0 && told.length > 0);
   expect(heard.splice(0)).toEqual([undefined]);
-  teller.tell("ended", "c");
+  sender.notify("ended", "c");
   await until("the other hears something", () => heard.length > 0);
   expect(heard.splice(0)).toEqual([["c"]]);
 });

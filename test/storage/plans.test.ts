@@ -1,6 +1,9 @@
 import { type CompiledQuery, type Kysely, sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ClaimQueue } from "../../src/storage/claims/claim-queue.ts";
+import { ClaimStore } from "../../src/storage/claims/claim-store.ts";
 import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
+import { OwnerReaper } from "../../src/storage/claims/owner-reaper.ts";
 import { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
 import { ExecutionEvents } from "../../src/storage/history/execution-events.ts";
 import { ExecutionReader } from "../../src/storage/history/execution-reader.ts";
@@ -30,6 +33,8 @@ async function recordAll(): Promise<readonly CompiledQuery[]> {
 
 async function callAll(db: Kysely<Tables>): Promise<void> {
   const executions = new ExecutionStore(db);
+  const claims = new ClaimStore(db);
+  const queue = new ClaimQueue(db);
   const workflows = new WorkflowStore(db);
   const execution = tenant.newExecution();
   const { organizationId, environmentId, linkedAccountId } = tenant;
@@ -44,7 +49,7 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
   await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")], answer: { response: json("1") } });
   const leases = new LeaseStore(db);
-  // One that is dead, so that it is buried.
+  // A dead one, so that there is an owner to reap.
   await leases.renew({ owner: "a", ms: -1 });
   await leases.renew({ owner: "b", ms: 60_000 });
   const full = {
@@ -52,20 +57,20 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
     environmentIds: ["none"],
     organizationIds: ["none"],
   };
-  await executions.bury({ owner: "b", now: Date.now() });
-  await executions.findTurns({ after: undefined, last: [{ ...tenant, linkedAccountId: "a" }], limit: 16, full });
-  await executions.claim({ owner: "b", shares: [{ ...tenant, count: 16 }] });
-  await executions.putOff({ ...claim, owner: "b", epoch: 7 });
-  await executions.acquit("b");
-  await executions.defer({ ...claim, owner: "b", epoch: 7, ms: 1 });
+  await new OwnerReaper(db).reap({ owner: "b", now: Date.now() });
+  await queue.nextAccounts({ after: undefined, last: [{ ...tenant, linkedAccountId: "a" }], limit: 16, full });
+  await claims.claim({ owner: "b", shares: [{ ...tenant, count: 16 }] });
+  await claims.backOff({ ...claim, owner: "b", epoch: 7 });
+  await claims.clearQuarantine("b");
+  await claims.defer({ ...claim, owner: "b", epoch: 7, ms: 1 });
   await executions.openJournal(execution);
-  await executions.listOwned("b");
-  await executions.releaseStrays({ owner: "b", ids: [tenant.newExecution().id] });
-  await executions.release({ owner: "c" });
-  await executions.suspend({ ...claim, ms: 1, wakeTime: 0 });
-  await executions.getQueue(100);
+  await claims.listOwned("b");
+  await claims.releaseOrphans({ owner: "b", ids: [tenant.newExecution().id] });
+  await claims.release({ owner: "c" });
+  await claims.suspend({ ...claim, ms: 1, wakeTime: 0 });
+  await queue.count(100);
   await executions.expire({ runMs: 1, ageMs: 3_600_000, now: Date.now(), limit: 10 });
-  await executions.heedClock({ ms: -1_000, owner: "b" });
+  await claims.correctForClockStep({ ms: -1_000, owner: "b" });
   await executions.deleteEnded({ ms: 3_600_000, limit: 10 });
   await executions.finish({ ...claim, owner: "b", epoch: 2, outcome: { state: "COMPLETED" } });
   await executions.finish({ ...claim, outcome: { state: "COMPLETED" } });

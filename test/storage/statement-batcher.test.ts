@@ -1,17 +1,17 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { NewExecution, Outcome } from "../../src/domain/execution.ts";
-import { SharedStatement } from "../../src/storage/postgres/statement-batcher.ts";
+import { StatementBatcher } from "../../src/storage/postgres/statement-batcher.ts";
 import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
 
 const completed: Outcome = { state: "COMPLETED", response: json('{"a": "\\u0000 \\"quoted\\" {,}"}') };
 
 describe("calls that share statements", () => {
   /** Statements that wait until they are let go of. */
-  function openShared(sharing = { rowsMax: 3, inFlightMax: 2 }) {
+  function openShared(limits = { rowsMax: 3, inFlightMax: 2 }) {
     const sent: { readonly items: readonly string[]; readonly answer: () => void }[] = [];
-    const statement = new SharedStatement<string, string>({
-      sharing,
+    const statement = new StatementBatcher<string, string>({
+      limits,
       send: async (items) => {
         await new Promise<void>((answer) => void sent.push({ items, answer }));
         if (items.includes("bad")) throw new Error("this row cannot be kept");

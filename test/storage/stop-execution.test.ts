@@ -38,7 +38,7 @@ describe("a stop", () => {
     expect(await stores.executions.stop({ ...query, outcome: stopped })).toEqual(stopped);
     expect(await stores.reader.find(query)).toMatchObject({ ...stopped, endTime: expect.any(Date) });
     expect(await takeUp(stores, { owner: "a" })).toEqual([]);
-    expect((await stores.executions.getQueue(9)).queued).toEqual([]);
+    expect((await stores.queue.count(9)).queued).toEqual([]);
   });
 
   test("ends a running execution in a new epoch, and what its owner writes later changes nothing", async () => {
@@ -51,7 +51,7 @@ describe("a stop", () => {
     expect(await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")] })).toBe(false);
     const flush = { index: 1, runs: [nodeRun("2")] };
     expect(await executions.finish({ ...claim, outcome: completed, flush })).toBe(false);
-    expect(await executions.releaseStrays({ owner: "a", ids: [query.executionId] })).toBe(0);
+    expect(await stores.claims.releaseOrphans({ owner: "a", ids: [query.executionId] })).toBe(0);
     expect(await snapshot(query)).toEqual(after);
   });
 

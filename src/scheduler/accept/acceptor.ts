@@ -9,7 +9,7 @@ import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
-import type { Hints } from "../../storage/postgres/notifier.ts";
+import type { Notifier } from "../../storage/postgres/notifier.ts";
 import type { ConfigStore } from "../../storage/tenants/config-store.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import { type Sealing, sealFlushes } from "../encryption/sealing.ts";
@@ -34,7 +34,7 @@ export type AcceptorOptions = {
   readonly configs: ConfigStore;
   readonly sealing: Sealing;
   readonly pool: Pick<ProcessPool, "run">;
-  readonly hints: Pick<Hints, "tell">;
+  readonly notifier: Pick<Notifier, "notify">;
   readonly versions: VersionCache;
   readonly memory: RecordMemory;
   readonly runs: Runs;
@@ -137,7 +137,7 @@ export class Acceptor {
 
   async #enqueue(accept: Accept): Promise<BoundExecution | undefined> {
     const { execution, graph, idempotencyKey, flushes } = accept;
-    const { executions, hints, load, sealing } = this.#options;
+    const { executions, notifier, load, sealing } = this.#options;
     const refusal = load.refusal(execution);
     if (refusal !== undefined) return await this.#findBound(accept, refusal);
     const answer = answerAmong(
@@ -150,7 +150,7 @@ export class Acceptor {
         ? { flushes }
         : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped, sealedBy: sealing.keyName };
     const bound = await load.queue(execution, () => executions.begin(execution, { idempotencyKey, answer, ...sealed }));
-    hints.tell("queued");
+    notifier.notify("queued");
     return bound;
   }
 

@@ -5,7 +5,7 @@ import { KeyMissing, type Sealing } from "./sealing.ts";
 
 export type MissingKeysOptions = {
   readonly connections: Pick<ConnectionStore, "listKeyNames">;
-  readonly executions: Pick<ExecutionStore, "listSealed">;
+  readonly executions: Pick<ExecutionStore, "listSealingKeys">;
   readonly sealing: Sealing;
   /** Whether the process starts all the same. */
   readonly isAccepted: boolean;
@@ -24,7 +24,7 @@ export async function checkKeys({
   log,
 }: MissingKeysOptions): Promise<void> {
   const there = new Set(sealing.keyNames);
-  const { names, unnamed } = await executions.listSealed();
+  const { names, unnamed } = await executions.listSealingKeys();
   const ofConnections = (await connections.listKeyNames()).filter((name) => !there.has(name));
   const ofExecutions = names.filter((name) => !there.has(name));
   const isUnnamed = unnamed.some(({ executionId, sealKey }) => !opens(sealing, executionId, sealKey));

@@ -3,8 +3,7 @@ import { FairQueue } from "../../domain/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { RequestError } from "../../domain/request-error.ts";
 import type { Share } from "../../storage/claims/claim-executions.ts";
-import type { AccountCount } from "../../storage/claims/claim-queue.ts";
-import type { Full } from "../../storage/claims/next-accounts.ts";
+import type { AccountCount, Full } from "../../storage/claims/claim-queue.ts";
 import { queueFull } from "../accept/call-errors.ts";
 import { Tally } from "./account-counter.ts";
 

@@ -1,5 +1,5 @@
 import type { Account } from "../../domain/account.ts";
-import type { AccountId, TurnQuery, Turns } from "../../storage/claims/next-accounts.ts";
+import type { AccountId, NextAccounts, NextAccountsQuery } from "../../storage/claims/claim-queue.ts";
 
 /** How many organisations and environments are remembered; who is not counts as one that had no turn yet. */
 const rememberedMax = 1_000;
@@ -14,7 +14,7 @@ export class SlotTurns {
   #count = 0;
 
   /** Where to look next for accounts that have something due. */
-  get query(): Pick<TurnQuery, "after" | "last"> {
+  get query(): Pick<NextAccountsQuery, "after" | "last"> {
     return { after: this.#after, last: [...this.#last.values()] };
   }
 
@@ -29,7 +29,7 @@ export class SlotTurns {
   }
 
   /** Notes how far the search came and who got slots, in their order. */
-  note({ next, passed }: Turns, served: readonly Account[]): void {
+  note({ next, passed }: NextAccounts, served: readonly Account[]): void {
     this.#after = next;
     for (const account of passed) remember(this.#last, account.environmentId, account);
     for (const { organizationId, environmentId, linkedAccountId } of served) {

@@ -6,7 +6,10 @@ import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
 import { recordsTooLarge } from "../../engine/journal/record-bytes.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
-import type { Claim } from "../../storage/executions/claim-row.ts";
+import type { ClaimQueue } from "../../storage/claims/claim-queue.ts";
+import type { ClaimStore } from "../../storage/claims/claim-store.ts";
+import type { OwnerReaper } from "../../storage/claims/owner-reaper.ts";
+import type { Claim } from "../../storage/executions/execution-claim.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import { isTimedOut } from "../../storage/postgres/database-errors.ts";
 import { KeyMissing } from "../encryption/sealing.ts";
@@ -42,6 +45,9 @@ const keyMissingMs = 120_000;
 
 export type RescuerOptions = {
   readonly executions: ExecutionStore;
+  readonly claims: ClaimStore;
+  readonly queue: ClaimQueue;
+  readonly reaper: OwnerReaper;
   readonly owner: string;
   readonly runs: Pick<Runs, "has" | "takeUp">;
   readonly load: Load;
@@ -141,12 +147,12 @@ export class Rescuer implements Service {
   }
 
   async #sweep(): Promise<void> {
-    const { executions, owner } = this.#options;
+    const { reaper, owner } = this.#options;
     await this.#heedClock();
     const now = this.#steadyNow;
     await this.#expiry.end(now);
     await this.#releaseStrays();
-    if (now !== undefined) await executions.bury({ owner, now });
+    if (now !== undefined) await reaper.reap({ owner, now });
   }
 
   /** What the database's clock should say, where that is known. */
@@ -156,25 +162,25 @@ export class Rescuer implements Service {
   }
 
   async #heedClock(): Promise<void> {
-    const { executions, lease, owner, log } = this.#options;
+    const { claims, lease, owner, log } = this.#options;
     const ms = lease.clockSetMs;
     if (ms === undefined) return;
-    const sleepers = await executions.heedClock({ ms, owner });
+    const sleepers = await claims.correctForClockStep({ ms, owner });
     lease.heeded(ms);
     if (sleepers > 0) log.warn({ sleepers }, "executions are due earlier, since the database's clock was set back");
   }
 
   async #look(): Promise<void> {
-    const { executions, load, limits } = this.#options;
+    const { queue, load, limits } = this.#options;
     const isCounted = this.#uncounted <= 0;
     const takeOver = load.beginCount();
-    const { queued, suspects, organizations, dueInMs } = await executions.getQueue(isCounted ? limits.queueMax : 0);
+    const { queued, quarantined, organizations, dueInMs } = await queue.count(isCounted ? limits.queueMax : 0);
     if (!isCounted) {
       this.#uncounted -= 1;
     } else if (takeOver(queued)) {
       this.#uncounted = Math.min(Math.floor(load.queued / countedPerSweep), uncountedMax);
     }
-    this.#suspects = suspects;
+    this.#suspects = quarantined;
     load.hearOrganizations(organizations);
     // Not all processes at the same moment.
     const nextMs = everyMs * (0.8 + 0.2 * Math.random());
@@ -190,18 +196,18 @@ export class Rescuer implements Service {
    * where executions end as fast as they are taken up, what is dead would be found by nobody else.
    */
   async #claim(): Promise<void> {
-    const { executions, owner, load, lease, limits } = this.#options;
+    const { claims, queue, owner, load, lease, limits } = this.#options;
     for (let inVain = 0; inVain < inVainMax && !this.isTrying && lease.isHeld(); ) {
       const slots = Math.min(limits.slots - load.running, batchMax);
       if (slots <= 0) break;
       const { after, last } = this.#turns.query;
-      const turns = await executions.findTurns({ after, last, limit: slots, full: load.full });
+      const turns = await queue.nextAccounts({ after, last, limit: slots, full: load.full });
       const shares = load.share(this.#turns.order(turns.accounts), slots);
       this.#turns.note(turns, shares);
       const askedTime = performance.now();
       // Also where it is nobody's turn: suspects are beside the queue.
       const onUnread = (claim: Claim, error: unknown) => this.putOff(claim, error);
-      const claimed = await executions.claim({ owner, shares, onUnread });
+      const claimed = await claims.claim({ owner, shares, onUnread });
       const claimMs = performance.now() - askedTime;
       for (const [index, execution] of claimed.entries()) {
         await this.#takeUp(execution, claimMs);
@@ -221,15 +227,15 @@ export class Rescuer implements Service {
 
   async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
     const { owner, runs, log } = this.#options;
-    const { id, organizationId, environmentId, epoch, isSuspect, trials } = execution;
+    const { id, organizationId, environmentId, epoch, isQuarantined, quarantineRuns } = execution;
     const claim = { organizationId, environmentId, executionId: id, owner, epoch };
     this.#options.load.unqueue(execution);
-    if (isSuspect) log.warn({ execution: id, epoch }, "an execution whose owners were lost is tried alone");
+    if (isQuarantined) log.warn({ execution: id, epoch }, "an execution whose owners were lost is tried alone");
     try {
       const taken = await runs.takeUp(execution);
       if (taken === "no_room") await this.#defer(claim, noRoomMs);
       else if (taken === "too_large") await this.#endTooLarge(claim);
-      else if (isSuspect) this.#trial = { id, beginTime: performance.now(), claimMs, trials };
+      else if (isQuarantined) this.#trial = { id, beginTime: performance.now(), claimMs, trials: quarantineRuns };
     } catch (error) {
       if (error instanceof KeyMissing) await this.#deferWithoutKey(claim, error);
       else this.putOff(claim, error);
@@ -238,7 +244,7 @@ export class Rescuer implements Service {
   }
 
   async #defer(claim: Claim, ms: number): Promise<void> {
-    await this.#options.executions.defer({ ...claim, ms: ms * (1 + Math.random()) });
+    await this.#options.claims.defer({ ...claim, ms: ms * (1 + Math.random()) });
   }
 
   /** Without end, since nothing is wrong with it: with the key it goes on. Said once, and not for each. */
@@ -264,7 +270,7 @@ export class Rescuer implements Service {
   }
 
   async #putOffFailed(): Promise<void> {
-    for (const claim of this.#failed) await this.#options.executions.putOff(claim);
+    for (const claim of this.#failed) await this.#options.claims.backOff(claim);
     this.#failed = [];
   }
 
@@ -274,21 +280,21 @@ export class Rescuer implements Service {
   }
 
   async #endTrial(): Promise<void> {
-    const { executions, owner } = this.#options;
+    const { claims, owner } = this.#options;
     if (this.isTrying) {
       if (this.#trialLeftMs !== 0) return;
-      await executions.acquit(owner);
+      await claims.clearQuarantine(owner);
     }
     this.#trial = undefined;
   }
 
   /** What runs here has taken its slot before its row was written: what is not there after the rows were read is lost. */
   async #releaseStrays(): Promise<void> {
-    const { executions, owner, runs, log } = this.#options;
-    const owned = await executions.listOwned(owner);
+    const { claims, owner, runs, log } = this.#options;
+    const owned = await claims.listOwned(owner);
     const ids = owned.filter((id) => !runs.has(id));
     if (ids.length === 0) return;
-    const strays = await executions.releaseStrays({ owner, ids });
+    const strays = await claims.releaseOrphans({ owner, ids });
     if (strays > 0) log.warn({ strays }, "executions that this process owned and did not run are queued again");
   }
 }

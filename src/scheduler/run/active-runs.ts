@@ -2,7 +2,7 @@ import type { Clock } from "../../domain/clock.ts";
 import type { Outcome } from "../../domain/execution.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
-import type { Claim } from "../../storage/executions/claim-row.ts";
+import type { Claim } from "../../storage/executions/execution-claim.ts";
 import type { Load } from "../limits/capacity.ts";
 import { ExecutionRun, type ExecutionRunOptions } from "./execution-run.ts";
 import { eventOf } from "./trigger-event.ts";

@@ -12,8 +12,9 @@ import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import { runGraph } from "../../engine/run/run-graph.ts";
 import type { Turns } from "../../engine/run/yield-to-event-loop.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
+import type { ClaimStore } from "../../storage/claims/claim-store.ts";
 import type { Begin, BoundExecution } from "../../storage/executions/begin-execution.ts";
-import type { Claim } from "../../storage/executions/claim-row.ts";
+import type { Claim } from "../../storage/executions/execution-claim.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import type { OpenedJournal } from "../../storage/executions/open-journal.ts";
 import type { LinkedAccount } from "../../storage/tenants/tenant-store.ts";
@@ -40,6 +41,7 @@ export type ExecutionRunOptions = {
   readonly lease: Pick<Lease, "isHeld" | "whenHeld" | "databaseNow">;
   readonly sealing: Sealing;
   readonly executions: ExecutionStore;
+  readonly claims: Pick<ClaimStore, "suspend" | "defer">;
   /** Told of each commit that adds to what is recorded of an execution. */
   readonly onRecorded?: (executionId: string) => void;
   readonly isUnavailable: (error: unknown) => boolean;
@@ -72,7 +74,7 @@ export class ExecutionRun {
   #outcome: Outcome | undefined;
 
   constructor(options: ExecutionRunOptions) {
-    const { executions, execution, limits, memory, clock } = options;
+    const { executions, claims, execution, limits, memory, clock } = options;
     this.execution = execution;
     this.#options = options;
     this.#journal = new RunJournal({
@@ -87,9 +89,8 @@ export class ExecutionRun {
         else this.#loseOwnership();
       },
       sleep: async ({ isPutOff, ...sleep }) => {
-        const wait = { ...this.claim, ...sleep };
-        if (await (isPutOff ? executions.defer(wait) : executions.suspend(wait)))
-          this.#abort.abort(new CutShort("the execution sleeps"));
+        const isAsleep = await claims[isPutOff ? "defer" : "suspend"]({ ...this.claim, ...sleep });
+        if (isAsleep) this.#abort.abort(new CutShort("the execution sleeps"));
         else this.#loseOwnership();
       },
       lease: options.lease,
@@ -121,10 +122,7 @@ export class ExecutionRun {
     return this.#outcome;
   }
 
-  /**
-   * Commits the row, owned by this process, unless that has been done or the end is being committed. Answers the
-   * execution that the key stands for already, if there is one; then this run is none.
-   */
+  /** Commits the row once, owned by this process; answers the execution that the idempotency key stands for instead, if any. */
   begin(begin: Omit<Begin, "owner"> = {}): Promise<BoundExecution | undefined> {
     this.#begun ??= this.#begin(begin);
     return this.#begun;

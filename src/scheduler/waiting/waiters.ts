@@ -4,7 +4,7 @@ import type { Outcome } from "../../domain/execution.ts";
 import { FairQueue } from "../../domain/fair-queue.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { Service } from "../../domain/service.ts";
-import type { UnreadEnd } from "../../storage/executions/execution-result.ts";
+import type { UnreadEnd } from "../../storage/executions/execution-results.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import { Loop } from "../process/periodic-task.ts";
 import type { Runs } from "../run/active-runs.ts";

@@ -1,50 +1,52 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type QueryCreator, sql } from "kysely";
 import type { Account } from "../../domain/account.ts";
 import type { NewExecution } from "../../domain/execution.ts";
-import type { Claim } from "../executions/claim-row.ts";
-import { ownerOrganization, ranMs, startColumns, toNewExecution } from "../executions/execution-rows.ts";
+import { type Claim, isDue, isQuarantined, poisonLosses, ranMs } from "../executions/execution-claim.ts";
+import { ownerOrganization, startColumns, toNewExecution } from "../executions/execution-rows.ts";
 import { isTimedOut, isUnavailable } from "../postgres/database-errors.ts";
 import { inputRows } from "../postgres/input-rows.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { type LinkedAccount, toLinkedAccount } from "../tenants/tenant-store.ts";
-import { accountTypes, toAccountRow } from "./next-accounts.ts";
-import { isSuspect, lossesMax } from "./release-claim.ts";
+import { accountTypes, toAccountRow } from "./claim-queue.ts";
 
 export type Claimer = {
   readonly owner: string;
-  /** How many executions of each account are taken at most. */
+  /** How many executions of each account it claims at most. */
   readonly shares: readonly Share[];
-  /** Told of each execution that was taken and could not be read: it is to be put off, and the others go on. */
+  /** Called with each execution that was claimed and could not be read: the caller backs off, and the others go on. */
   readonly onUnread?: (claim: Claim, error: unknown) => void;
 };
 
 export type Share = Account & { readonly count: number };
 
-/** An execution to run, or to go on with from what its journal holds. */
+/** An execution to run, or to go on with from its journal. */
 export type ClaimedExecution = NewExecution & {
   readonly epoch: number;
-  /** Whether its owners may have died of it: then it was claimed alone. */
-  readonly isSuspect: boolean;
-  /** How often it was tried as a suspect, and did no harm then. */
-  readonly trials: number;
+  /** Its owners may have died of it, so that it was claimed alone. */
+  readonly isQuarantined: boolean;
+  /** How often it has run in quarantine and done no harm. */
+  readonly quarantineRuns: number;
   readonly linkedAccount: LinkedAccount;
-  /** The wrapped key of what it hides. */
+  /** Its data key, wrapped by a master key (envelope encryption). */
   readonly sealKey?: string;
-  /** The time that it was last let sleep until, which is over; by the clock of the run that slept. */
+  /** When its last sleep ended, in milliseconds since 1970, by the clock of the process that went to sleep. */
   readonly wakeTime?: number;
-  /** Whether its response is kept already. */
+  /** Whether its response is committed already. */
   readonly isAnswered: boolean;
 };
 
 const isAnswered = sql<boolean>`execution.response is not null`.as("is_answered");
 
-/** Takes executions over: see ExecutionStore.claim. */
+/**
+ * Claims executions, each in a new epoch: of each account the oldest that are due, and no more than its share. Two claimers
+ * never get the same execution. A quarantined execution is claimed alone, and only while nobody owns another one.
+ */
 export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Promise<readonly ClaimedExecution[]> {
   try {
     const rows = await withStarts(takeClaims(db, claimer)).execute();
     return rows.flatMap((row) => toClaimed(row, claimer));
   } catch (error) {
-    // Nothing was taken, and one of the rows may be why: each is read by itself.
+    // Nothing was claimed, and one unreadable row may be the reason: read each row by itself.
     if (isUnavailable(error) && !isTimedOut(error)) throw error;
     return await claimOneByOne(db, claimer);
   }
@@ -58,7 +60,7 @@ async function claimOneByOne(db: Kysely<Tables>, claimer: Claimer): Promise<read
       const row = await readStart(db, { id, environment_id });
       claimed.push(...toClaimed({ ...row, ...claim }, claimer));
     } catch (error) {
-      tellUnread({ id, environment_id, epoch: claim.epoch }, claimer, error);
+      reportUnread({ id, environment_id, epoch: claim.epoch }, claimer, error);
     }
   }
   return claimed;
@@ -91,29 +93,29 @@ type ClaimedRow = Awaited<ReturnType<typeof readStart>> & {
   readonly epoch: number;
   readonly seal_key: string | null;
   readonly wake_time: Date | null;
-  readonly losses: number;
+  readonly is_quarantined: boolean;
   readonly trials: number;
 };
 
 function toClaimed(row: ClaimedRow, claimer: Claimer): readonly ClaimedExecution[] {
   try {
-    const { epoch, losses, trials, seal_key, wake_time } = row;
+    const { epoch, is_quarantined, trials, seal_key, wake_time } = row;
     const claim = {
       epoch,
-      isSuspect: losses >= 2,
-      trials,
+      isQuarantined: is_quarantined,
+      quarantineRuns: trials,
       isAnswered: row.is_answered,
       ...(seal_key !== null && { sealKey: seal_key }),
       ...(wake_time !== null && { wakeTime: wake_time.getTime() }),
     };
     return [{ ...toNewExecution(row), ...claim, linkedAccount: toLinkedAccount(row) }];
   } catch (error) {
-    tellUnread(row, claimer, error);
+    reportUnread(row, claimer, error);
     return [];
   }
 }
 
-function tellUnread(
+function reportUnread(
   { id, environment_id, epoch }: ExecutionPlace & { readonly epoch: number },
   { owner, onUnread }: Claimer,
   error: unknown,
@@ -125,41 +127,11 @@ const shareTypes = { ...accountTypes, count: "int" } as const;
 
 function takeClaims(db: Kysely<Tables>, { owner, shares }: Claimer) {
   const input = shares.map((share) => ({ ...toAccountRow(share), count: share.count }));
-  const limit = Math.max(
-    1,
-    shares.reduce((sum, { count }) => sum + count, 0),
-  );
+  const sum = shares.reduce((counted, { count }) => counted + count, 0);
   return (
     db
-      // Materialized: otherwise the planner may run a query with a limit more than once, and take too many.
-      .with(
-        (cte) => cte("suspect").materialized(),
-        (query) =>
-          query
-            .selectFrom("execution_claim")
-            .select("execution_id")
-            .where(isSuspect)
-            .where("losses", "<", lossesMax)
-            .where("owner", "is", null)
-            .where("due_time", "<=", sql<Date>`now()`)
-            .where(({ not, exists, selectFrom }) =>
-              not(
-                exists(
-                  selectFrom("execution_claim as tried")
-                    .select("tried.execution_id")
-                    .where(sql<boolean>`tried.losses >= 2`)
-                    .where("tried.owner", "is not", null),
-                ),
-              ),
-            )
-            // One that was tried already is soon known for sure. What begins last before a process dies is what it most
-            // likely died of, and ids begin with their time.
-            .orderBy("losses", "desc")
-            .orderBy("execution_id", "desc")
-            .limit(1)
-            // Not past a locked row: two who look at the same time must not take two.
-            .forUpdate(),
-      )
+      // Materialized: otherwise the planner may run a query with a limit more than once, and claim too many.
+      .with((cte) => cte("quarantined").materialized(), nextQuarantined)
       .with(
         (cte) => cte("queued").materialized(),
         () => sql<{ execution_id: string }>`(
@@ -168,31 +140,33 @@ function takeClaims(db: Kysely<Tables>, { owner, shares }: Claimer) {
           cross join lateral (
             select execution_id from execution_claim
              where environment_id = share.environment_id and linked_account_id = share.linked_account_id
-               and owner is null and losses < 2 and due_time <= now()
+               and ${isDue}
              order by due_time limit share.count for update skip locked
           ) as claim
       )`,
       )
-      // Those beside a suspect are locked in vain until the commit. The limit takes nothing away; without one that the planner
-      // knows it expects hundreds of rows, and then it reads through all executions that ever ran.
+      // When a quarantined execution is chosen, the queued rows locked here go unused. The `limit` changes nothing but the
+      // planner's estimate; without it the planner expects hundreds of rows and reads all executions that ever ran.
       .with(
         (cte) => cte("chosen").materialized(),
         (query) =>
           query
             .selectFrom((from) =>
               from
-                .selectFrom("suspect")
+                .selectFrom("quarantined")
                 .select("execution_id")
                 .unionAll(
                   from
                     .selectFrom("queued")
                     .select("execution_id")
-                    .where(({ not, exists, selectFrom }) => not(exists(selectFrom("suspect").select("execution_id")))),
+                    .where(({ not, exists, selectFrom }) =>
+                      not(exists(selectFrom("quarantined").select("execution_id"))),
+                    ),
                 )
                 .as("candidate"),
             )
             .select("execution_id")
-            .limit(limit),
+            .limit(Math.max(1, sum)),
       )
       .with("taken", (query) =>
         query
@@ -206,7 +180,7 @@ function takeClaims(db: Kysely<Tables>, { owner, shares }: Claimer) {
             "epoch",
             "due_time",
             "seal_key",
-            "losses",
+            isQuarantined.as("is_quarantined"),
             "trials",
             "wake_time",
           ]),
@@ -214,7 +188,37 @@ function takeClaims(db: Kysely<Tables>, { owner, shares }: Claimer) {
   );
 }
 
-/** The executions that were taken, with what they start from. */
+/** The execution to run in quarantine next, where no process runs one already. */
+function nextQuarantined(query: QueryCreator<Tables>) {
+  return (
+    query
+      .selectFrom("execution_claim")
+      .select("execution_id")
+      .where(isQuarantined)
+      .where("losses", "<", poisonLosses)
+      .where("owner", "is", null)
+      .where("due_time", "<=", sql<Date>`now()`)
+      .where(({ not, exists, selectFrom }) =>
+        not(
+          exists(
+            selectFrom("execution_claim as running")
+              .select("running.execution_id")
+              .where(sql<boolean>`running.${isQuarantined}`)
+              .where("running.owner", "is not", null),
+          ),
+        ),
+      )
+      // First the one with the most losses, which is soon known for sure. Then the youngest, since a process most likely
+      // dies of what it began last; ids begin with their time.
+      .orderBy("losses", "desc")
+      .orderBy("execution_id", "desc")
+      .limit(1)
+      // Without `skip locked`: two processes that look at the same time must not claim two.
+      .forUpdate()
+  );
+}
+
+/** Joins the claimed rows with what each execution starts from. */
 function withStarts(query: ReturnType<typeof takeClaims>) {
   return query
     .selectFrom("taken")
@@ -236,7 +240,7 @@ function withStarts(query: ReturnType<typeof takeClaims>) {
       "taken.seal_key",
       "taken.trials",
       "taken.wake_time",
-      "taken.losses",
+      "taken.is_quarantined",
       "linked_account.account_id",
       "linked_account.name",
       "linked_account.attributes",

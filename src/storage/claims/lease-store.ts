@@ -10,19 +10,20 @@ export type Renewal = {
 
 export type Renewed = {
   readonly session: string;
-  /** What the database's clock says, in milliseconds since 1970. */
+  /** The database's clock, in milliseconds since 1970. */
   readonly now: number;
   readonly others: readonly OtherOwner[];
 };
 
-/** Another owner, as it told last. */
+/** The last report of another owner. */
 export type OtherOwner = { readonly owner: string; readonly process: string | null; readonly load: string | null };
 
 /**
- * Which processes live. A lease ends by the database's clock, so that processes need not agree on the time.
+ * Leases: a process is alive while its heartbeat renews its lease in time. A lease expires by the database's clock, so that
+ * the processes need not agree on the time. It names the database session that renewed it last: a process whose session is
+ * gone is most likely dead.
  *
- * Give it the connection that is the lease's own: `Database.leaseDb`. A lease knows the session that renewed it last:
- * when that is gone, so in all likelihood is the process.
+ * Construct it with `Database.leaseDb`, whose connection nothing else uses.
  */
 export class LeaseStore {
   readonly #db: Kysely<Tables>;
@@ -32,15 +33,15 @@ export class LeaseStore {
   }
 
   /**
-   * Takes the lease, or prolongs it, to end `ms` milliseconds from now, and keeps what the owner says of itself. Answers
-   * the name of the session, and what the other owners with a lease have said.
+   * The heartbeat: takes or prolongs the lease, to expire in `ms` milliseconds, and stores the owner's report. Answers the
+   * database session and the reports of the other living owners.
    */
   async renew({ owner, ms, load, process }: Renewal): Promise<Renewed> {
     const { rows } = await sql<{ session: string; now: number; others: readonly OtherOwner[] | null }>`
       with others as materialized (
         select owner, process, load from lease where owner <> ${owner} and expire_time > now()
       ), forgotten as (
-        -- What processes left that ended without letting go; for others an ended lease and none are the same.
+        -- Leases of processes that crashed. To others an expired lease and no lease are the same.
         delete from lease where owner <> ${owner} and expire_time < now() - interval '1 minute'
       )
       insert into lease (owner, expire_time, renew_time, session_pid, session_start, load, process)
@@ -58,7 +59,7 @@ export class LeaseStore {
     return { session: row.session, now: row.now, others: row.others ?? [] };
   }
 
-  /** Lets go: what the owner still holds may be taken over at once. */
+  /** Drops the lease: others may rescue at once what the owner still has. */
   async drop(owner: string): Promise<void> {
     await this.#db.deleteFrom("lease").where("owner", "=", owner).execute();
   }

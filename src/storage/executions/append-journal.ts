@@ -1,13 +1,14 @@
 import { type Kysely, sql } from "kysely";
-import type { Tenant } from "../../domain/account.ts";
+import { type Tenant, turnOfTenant } from "../../domain/account.ts";
 import type { Answer, NodeRun } from "../../domain/execution.ts";
 import { inputRows } from "../postgres/input-rows.ts";
+import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./claim-row.ts";
+import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./execution-claim.ts";
 import { answerTypes, toAnswerRow } from "./execution-rows.ts";
-import { type FlushRow, toFlushRow } from "./flush-rows.ts";
+import { type FlushRow, outputChars, toFlushRow } from "./flush.ts";
 
-/** One flush of an execution's journal. */
+/** The next flush of an execution's journal, and the claim of its owner. */
 export type Appending = Tenant &
   Claim & {
     readonly flushIndex: number;
@@ -16,12 +17,25 @@ export type Appending = Tenant &
     readonly answer?: Answer | undefined;
   };
 
+/** False: another process has claimed the execution, and nothing was written. */
+export type AppendJournal = (appending: Appending) => Promise<boolean>;
+
+/** Adds flushes to journals, and sets the response of an execution together with the record of the node that set it. */
+export function appendJournal(db: Kysely<Tables>, limits: BatchLimits): AppendJournal {
+  const batcher = new StatementBatcher<Appending, boolean>({
+    limits,
+    send: (all) => appendAll(db, all),
+    turnOf: turnOfTenant,
+    charsOf: ({ runs, answer }) => outputChars(runs) + (answer?.response ?? "").length,
+  });
+  return (appending) => batcher.call(appending);
+}
+
 const appendingTypes = { ...claimTypes, flush_index: "int", entries: "text", heads: "text" } as const;
 
 const answeringTypes = { ...appendingTypes, ...answerTypes } as const;
 
-/** Adds to journals: see ExecutionStore.append. */
-export async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): Promise<readonly boolean[]> {
+async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): Promise<readonly boolean[]> {
   const input = all.map((appending) => ({
     ...toClaimRow(appending),
     flush_index: appending.flushIndex,
@@ -29,11 +43,11 @@ export async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): 
     ...toAnswerRow(appending.answer),
   }));
   const hasAnswer = input.some(({ response }) => response !== null);
-  const { rows } = await sql<Place>`
+  const { rows } = await sql<FlushKey>`
     with held as (
       select input.* from ${inputRows("input", hasAnswer ? answeringTypes : appendingTypes, inLockOrder(input))}
         join execution_claim as claim using (execution_id, environment_id, owner, epoch)
-      -- Whoever takes a claim over waits for this commit, or this statement for theirs.
+      -- A process that claims the execution at this moment waits for this commit, or this statement waits for its commit.
       for no key update of claim
     ),
     written as (
@@ -44,13 +58,13 @@ export async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): 
     )
     ${hasAnswer ? answered : sql``}
     select execution_id, flush_index from written`.execute(db);
-  const written = new Set(rows.map(nameOf));
-  const left = input.filter((row) => !written.has(nameOf(row)));
-  for (const place of left.length === 0 ? [] : await listWritten(db, left)) written.add(nameOf(place));
-  return input.map((row) => written.has(nameOf(row)));
+  const written = new Set(rows.map(keyOf));
+  const left = input.filter((row) => !written.has(keyOf(row)));
+  for (const flush of left.length === 0 ? [] : await listWritten(db, left)) written.add(keyOf(flush));
+  return input.map((row) => written.has(keyOf(row)));
 }
 
-/** A response is committed with the record of its node or not at all, and by the first such commit for good. */
+/** The response commits together with the record of its node, and the first response stays. */
 const answered = sql`, answered as (
   update execution set response = held.response, status_code = held.status_code
     from held join written using (execution_id, flush_index)
@@ -59,18 +73,18 @@ const answered = sql`, answered as (
       and execution.response is null and execution.state is null
 )`;
 
-type Place = { readonly execution_id: string; readonly flush_index: number };
+type FlushKey = { readonly execution_id: string; readonly flush_index: number };
 
-function nameOf({ execution_id, flush_index }: Place): string {
+function keyOf({ execution_id, flush_index }: FlushKey): string {
   return `${execution_id}/${flush_index}`;
 }
 
-/** Of those that moved no row the ones that are there: committed by an earlier try whose answer was lost. */
+/** Finds flushes that an earlier try committed, whose answer was lost: a repeated append is idempotent. */
 async function listWritten(
   db: Kysely<Tables>,
   left: readonly (ReturnType<typeof toClaimRow> & FlushRow & { readonly flush_index: number })[],
-): Promise<readonly Place[]> {
-  const { rows } = await sql<Place>`
+): Promise<readonly FlushKey[]> {
+  const { rows } = await sql<FlushKey>`
     select execution_id, flush_index from ${inputRows("input", appendingTypes, left)}
       join journal using (execution_id, environment_id, flush_index, epoch)`.execute(db);
   return rows;

@@ -1,51 +1,80 @@
 import { type Kysely, sql } from "kysely";
-import type { Account } from "../../domain/account.ts";
+import { type Account, turnOf } from "../../domain/account.ts";
 import type { Answer, IdempotencyKey, NewExecution } from "../../domain/execution.ts";
 import { cautiousNow } from "../postgres/database-clock.ts";
 import { byInputRow, columnList, inputRows } from "../postgres/input-rows.ts";
+import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { answerTypes, startTypes, toAnswerRow, toStartRow } from "./execution-rows.ts";
-import type { Flush } from "./flush.ts";
-import { toFlushRow } from "./flush-rows.ts";
+import { type Flush, outputChars, toFlushRow } from "./flush.ts";
 
 export type Begin = {
-  /** Who runs it from the start; it is queued where nobody does. */
+  /** The process that runs it from the start; without one it is queued. */
   readonly owner?: string | undefined;
   readonly idempotencyKey?: IdempotencyKey | undefined;
-  /** What its journal begins with: recorded results of another execution. */
+  /** The first flushes of its journal: recorded results of another execution. */
   readonly flushes?: readonly Flush[] | undefined;
   /** The response, where the record of the node that set it is among those. */
   readonly answer?: Answer | undefined;
-  /** The wrapped key of what it hides, kept until its end. */
+  /** Its data key, wrapped by a master key (envelope encryption). It is kept until the execution ends. */
   readonly sealKey?: string | undefined;
-  /** The name of the key that wrapped it. */
+  /** The name of the master key that wrapped it. */
   readonly sealedBy?: string | undefined;
 };
 
-/** The execution that a key stands for already, and what its call was about. */
+/** The execution that an idempotency key stands for, and the fingerprint of the call that started it. */
 export type BoundExecution = { readonly executionId: string; readonly fingerprint: string };
 
-/** An execution to be accepted. */
-export type Beginning = { readonly execution: NewExecution; readonly begin: Begin };
+type Beginning = { readonly execution: NewExecution; readonly begin: Begin };
 
-/** A key of an account. */
-export type AccountKey = Account & { readonly key: string };
+/** An idempotency key of an account. */
+type AccountKey = Account & { readonly key: string };
 
-/** How long a key is kept after the end of its execution. */
+/** An idempotency key is kept for this long after the end of its execution. */
 const idempotencyHours = 24;
 
-/** What no two executions of one statement may have in common: their key. */
-export function keyOfBeginning({ execution, begin: { idempotencyKey } }: Beginning): string | undefined {
-  return idempotencyKey && JSON.stringify([execution.environmentId, execution.linkedAccountId, idempotencyKey.key]);
+/** Answers the execution that the idempotency key stands for already, if there is one; then nothing was accepted. */
+export type BeginExecution = (execution: NewExecution, begin?: Begin) => Promise<BoundExecution | undefined>;
+
+/**
+ * Accepts executions: owned at once in epoch 1, or queued where no owner is given. Two beginnings with one key never go
+ * in one statement.
+ */
+export function beginExecution(
+  { db, callsDb }: { readonly db: Kysely<Tables>; readonly callsDb: Kysely<Tables> },
+  limits: BatchLimits,
+): BeginExecution {
+  const batcher = new StatementBatcher<Beginning, BoundExecution | undefined>({
+    limits,
+    send: (all) => beginExecutions(db, all),
+    turnOf: ({ execution }) => turnOf(execution),
+    keyOf: ({ execution, begin: { idempotencyKey } }) =>
+      idempotencyKey && JSON.stringify([execution.environmentId, execution.linkedAccountId, idempotencyKey.key]),
+    charsOf: ({ execution, begin: { flushes = [] } }) =>
+      flushes.reduce((chars, { runs }) => chars + outputChars(runs), execution.payload.length),
+  });
+  return (execution, begin = {}) =>
+    (begin.flushes?.length ?? 0) > 1 ? beginSeeded(callsDb, { execution, begin }) : batcher.call({ execution, begin });
+}
+
+/** Finds the execution that an idempotency key of an account stands for. */
+export type FindBound = (account: Account, key: string) => Promise<BoundExecution | undefined>;
+
+export function findBoundExecution(db: Kysely<Tables>, limits: BatchLimits): FindBound {
+  const batcher = new StatementBatcher<AccountKey, BoundExecution | undefined>({
+    limits,
+    send: (all) => findAllBound(db, all),
+    turnOf,
+  });
+  return ({ organizationId, environmentId, linkedAccountId }, key) =>
+    batcher.call({ organizationId, environmentId, linkedAccountId, key });
 }
 
 /**
- * Accepts executions: see ExecutionStore.begin.
- *
- * Of calls that race with one key the first to insert its row wins; the others wait there for its commit, move no row,
+ * Of calls that race with one key the first to insert its row wins. The others wait there for its commit, insert no row,
  * and so insert no execution either.
  */
-export async function beginExecutions(
+async function beginExecutions(
   db: Kysely<Tables>,
   all: readonly Beginning[],
 ): Promise<readonly (BoundExecution | undefined)[]> {
@@ -57,7 +86,7 @@ export async function beginExecutions(
     for (const { execution, begin } of left) {
       const { id } = execution;
       if (settled.has(id)) continue;
-      // Without a key it stands in the way of itself alone: it was committed by an earlier try.
+      // Without a key only the execution itself can conflict: an earlier try committed it, and its answer was lost.
       if (begin.idempotencyKey === undefined) settled.set(id, undefined);
       else keyed.push({ ...execution, key: begin.idempotencyKey.key, id });
     }
@@ -66,20 +95,14 @@ export async function beginExecutions(
       const by = bound[index];
       if (by !== undefined) settled.set(id, by.executionId === id ? undefined : by);
     }
-    // A key that was deleted in between is free.
+    // A key that was deleted in between is free again.
     left = left.filter(({ execution }) => !settled.has(execution.id));
   }
   return all.map(({ execution }) => settled.get(execution.id));
 }
 
-/**
- * Accepts an execution whose journal begins with more than one statement holds: one flush after the other, and all in one
- * transaction.
- */
-export async function beginSeeded(
-  db: Kysely<Tables>,
-  { execution, begin }: Beginning,
-): Promise<BoundExecution | undefined> {
+/** Accepts an execution whose first flushes are too large for one statement: one after the other, in one transaction. */
+async function beginSeeded(db: Kysely<Tables>, { execution, begin }: Beginning): Promise<BoundExecution | undefined> {
   const [first, ...rest] = begin.flushes ?? [];
   return await db.transaction().execute(async (transaction) => {
     const flushes = first === undefined ? [] : [first];
@@ -96,7 +119,7 @@ export async function beginSeeded(
   });
 }
 
-/** Whether a key's execution ended so long ago that it is free again. Not `exists`, which may be planned as a scan. */
+/** A key is free again some time after the end of its execution. No `exists` here: it may be planned as a scan. */
 function isOver(key: "idempotency_key" | "bound") {
   return sql`(select end_time from execution where execution.id = ${sql.ref(`${key}.execution_id`)})
     < ${cautiousNow()} - make_interval(hours => ${sql.lit(idempotencyHours)})`;
@@ -122,14 +145,14 @@ const seedTypes = {
   heads: "text",
 } as const;
 
-/** Answers the ids of those that were accepted. */
+/** Answers the ids of the executions that were accepted. */
 async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise<readonly string[]> {
   const { rows } = await sql<{ execution_id: string }>`
     with input as materialized (select * from ${inputRows("input", beginningTypes, all.map(toBeginningRow))}),
     bound as (
       insert into idempotency_key (environment_id, linked_account_id, key, fingerprint, execution_id)
       select environment_id, linked_account_id, key, fingerprint, id from input where key is not null
-        -- In the order of their keys, so that two statements never wait for each other.
+        -- In the order of their keys, so that two statements cannot deadlock.
         order by environment_id, linked_account_id, key
       on conflict (environment_id, linked_account_id, key)
         do update set fingerprint = excluded.fingerprint, execution_id = excluded.execution_id
@@ -165,7 +188,7 @@ function toBeginningRow({ execution, begin }: Beginning) {
     key: idempotencyKey?.key ?? null,
     fingerprint: idempotencyKey?.fingerprint ?? null,
     owner: owner ?? null,
-    // A journal is read for executions that have had an epoch.
+    // An execution in epoch 0 has no journal to read.
     epoch: owner === undefined && flushes.length === 0 ? 0 : 1,
     seal_key: sealKey ?? null,
     sealed_by: sealedBy ?? null,
@@ -183,8 +206,7 @@ function toSeedRows({ execution: { id, environmentId }, begin: { flushes = [] } 
 
 const keyTypes = { environment_id: "text", linked_account_id: "text", key: "text" } as const;
 
-/** The executions that keys stand for still. */
-export async function findAllBound(
+async function findAllBound(
   db: Kysely<Tables>,
   keys: readonly AccountKey[],
 ): Promise<readonly (BoundExecution | undefined)[]> {

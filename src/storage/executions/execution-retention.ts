@@ -5,7 +5,10 @@ import { idOfAge } from "./expire-executions.ts";
 
 export type Retention = { readonly ms: number; readonly limit: number };
 
-/** Deletes what ended long ago: see ExecutionStore.deleteEnded. */
+/**
+ * Deletes executions that ended longer ago than `ms` with their journals, at most `limit`; answers how many. Their
+ * idempotency keys are free by then.
+ */
 export async function deleteEnded(db: Kysely<Tables>, { ms, limit }: Retention): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     with chosen as materialized (
@@ -21,27 +24,30 @@ export async function deleteEnded(db: Kysely<Tables>, { ms, limit }: Retention):
   return rows[0]?.count ?? 0;
 }
 
-/** Where a kept draft stands in the order of all of them. */
+/** A kept draft, by the key that orders them all. */
 export type DraftPlace = { readonly version: number; readonly environmentId: string; readonly workflowId: string };
 
-/** So many kept drafts, behind a place or from the first on. */
+/** `limit` kept drafts behind one of them, or from the first on. */
 export type DraftPage = { readonly after?: DraftPlace | undefined; readonly limit: number };
 
 export type DeletedDrafts = {
   readonly count: number;
-  /** Where to go on; undefined behind the last kept draft. */
+  /** Go on behind this one; undefined behind the last kept draft. */
   readonly next: DraftPlace | undefined;
 };
 
 /**
- * How long a draft must have been in another state before what was kept of the earlier one may go: longer than a test
- * that found it in that state takes to be committed.
+ * A kept draft may go once the workflow's draft has been another one for this long: a test that found the earlier draft
+ * has been committed by then.
  */
 const settledMs = 3_600_000;
 
 type DraftRow = { count: number; version: number | null; environment_id: string | null; workflow_id: string | null };
 
-/** Deletes the drafts of a page that nothing needs any more: see WorkflowStore.deleteKeptDrafts. */
+/**
+ * Deletes of a page of kept drafts those that no execution ran and that belong to deleted workflows or to drafts that were
+ * saved anew since.
+ */
 export async function deleteKeptDrafts(db: Kysely<Tables>, { after, limit }: DraftPage): Promise<DeletedDrafts> {
   const place =
     after &&

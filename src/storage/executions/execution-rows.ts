@@ -10,7 +10,7 @@ import type {
 import type { InputRow } from "../postgres/input-rows.ts";
 import type { Tables } from "../postgres/tables.ts";
 
-/** The columns that an execution starts with, and starts from again. */
+/** The columns that an execution runs from. */
 export const startColumns = [
   "execution.id",
   "execution.environment_id",
@@ -27,7 +27,7 @@ export const startColumns = [
   "execution.fields",
 ] as const;
 
-/** Whose an execution is in the end. A subquery for each row of a result: a row of `environment` is found by its key. */
+/** The organisation of an execution. A subquery, since it finds each row of `environment` by its key. */
 export const ownerOrganization = sql<string>`(
   select environment.organization_id from environment where environment.id = execution.environment_id
 )`.as("organization_id");
@@ -39,7 +39,7 @@ type StartRow = Omit<
   "state" | "response" | "status_code" | "error" | "create_time" | "end_time" | "finished_epoch"
 >;
 
-/** The columns of toStartRow. */
+/** The columns of `toStartRow`, for `inputRows`. */
 export const startTypes = {
   id: "text",
   environment_id: "text",
@@ -93,7 +93,7 @@ export function toNewExecution(row: StartRow & { readonly organization_id: strin
   };
 }
 
-/** The columns of a summary that are the execution's own, but for its error. */
+/** The columns of a summary without its error. */
 export const summaryColumns = [
   "execution.id",
   "execution.workflow_id",
@@ -117,18 +117,18 @@ type SummaryRow = Pick<ExecutionRow, SummaryColumn | "error"> & {
   readonly claim_state: "QUEUED" | "RUNNING" | "WAITING";
 };
 
-/** What an execution belongs to. */
+/** The columns that `isWithinScope` restricts. */
 export const ownColumns = { workflow: "execution.workflow_id", account: "execution.linked_account_id" } as const;
 
-/** A subquery for each row of a result, as the next one: a join may read all workflows. */
+/** A subquery, since a join may read all workflows. */
 export const workflowSlug = sql<string>`(
   select workflow.slug from workflow
   where workflow.environment_id = execution.environment_id and workflow.id = execution.workflow_id
 )`.as("slug");
 
 /**
- * Where an execution stands that has not ended. A subquery for each row of a result: a join would read the claims of
- * all. Without a claim it has ended since the row was read.
+ * The state of an execution that has not ended. A subquery, since a join would read all claims. An execution without a
+ * claim has ended since its row was read.
  */
 export const claimState = sql<"QUEUED" | "RUNNING" | "WAITING">`coalesce((
   select case when owner is not null then 'RUNNING' when due_time > now() then 'WAITING' else 'QUEUED' end
@@ -136,9 +136,6 @@ export const claimState = sql<"QUEUED" | "RUNNING" | "WAITING">`coalesce((
   where execution_claim.execution_id = execution.id
     and execution_claim.environment_id = execution.environment_id
 ), 'RUNNING')`.as("claim_state");
-
-/** How long an execution has run so far, all its owners together. */
-export const ranMs = sql<number>`run_ms + coalesce(extract(epoch from now() - run_since) * 1000, 0)::bigint`;
 
 export function toSummary(row: SummaryRow): ExecutionSummary {
   return {
@@ -160,17 +157,17 @@ export function toSummary(row: SummaryRow): ExecutionSummary {
   };
 }
 
-/** The columns of toAnswerRow. */
+/** The columns of `toAnswerRow`. */
 export const answerTypes = { response: "text", status_code: "int" } as const;
 
 export function toAnswerRow(answer: Answer | undefined): InputRow<typeof answerTypes> {
   return { response: answer?.response ?? null, status_code: answer?.statusCode ?? null };
 }
 
-/** The columns of toOutcomeRow. */
+/** The columns of `toOutcomeRow`. */
 export const outcomeTypes = { state: "text", ...answerTypes, error: "text" } as const;
 
-/** How an execution ended, but for the time, which is the database's. */
+/** How an execution ended. The time of the end is the database's. */
 export function toOutcomeRow({ state, response, statusCode, error }: Outcome) {
   return {
     state,
@@ -180,13 +177,13 @@ export function toOutcomeRow({ state, response, statusCode, error }: Outcome) {
   };
 }
 
-/** The columns of an end that comes from outside: what the execution has answered by then is left as it is. */
+/** The columns of a stop or an expiry, which leave a committed response as it is. */
 export function toEndRow(outcome: Outcome) {
   const { state, error } = toOutcomeRow(outcome);
   return { state, error };
 }
 
-/** What toOutcomeRow wrote, but for the state. */
+/** Reads what `toOutcomeRow` wrote, without the state. */
 export function toAnswer({ response, status_code, error }: Pick<ExecutionRow, "response" | "status_code" | "error">) {
   return {
     ...(response !== null && { response }),
@@ -196,11 +193,11 @@ export function toAnswer({ response, status_code, error }: Pick<ExecutionRow, "r
 }
 
 function parseError(text: string): ExecutionError {
-  // Written by toOutcomeRow from an ExecutionError.
+  // `toOutcomeRow` wrote it from an ExecutionError.
   return JSON.parse(text) as ExecutionError;
 }
 
 export function parseEntries(text: string): readonly NodeRun[] {
-  // Written by the execution store from an array of NodeRun.
+  // `toFlushRow` wrote it from an array of NodeRun.
   return JSON.parse(text) as NodeRun[];
 }

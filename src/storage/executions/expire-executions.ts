@@ -1,22 +1,25 @@
 import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Outcome } from "../../domain/execution.ts";
-import { lossesMax } from "../claims/release-claim.ts";
 import { cautiousNow, isClockAsExpected } from "../postgres/database-clock.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { ranMs, toEndRow } from "./execution-rows.ts";
+import { poisonLosses, ranMs } from "./execution-claim.ts";
+import { toEndRow } from "./execution-rows.ts";
 
 export type ExpireLimits = {
-  /** How long an execution may run, its waits not counted. */
+  /** An execution may run for this long, without its waits. */
   readonly runMs: number;
-  /** How old an execution may grow, its waits included. */
+  /** An execution may become this old, with its waits. */
   readonly ageMs: number;
-  /** How many are ended by one statement. */
+  /** One statement ends this many at most. */
   readonly limit: number;
-  /** What the database's clock should say. Where it says something else, or that is not known, nothing has run too long. */
+  /** What the database's clock should say. Where it says something else, or this is not known, nothing has run too long. */
   readonly now: number | undefined;
 };
 
-/** Ends what has run, or is, too long, and what nobody can run: see ExecutionStore.expire. */
+/**
+ * Ends executions that have run for too long, are too old, or are poisoned, whoever owns them. Answers how each ended,
+ * without the response that it may have.
+ */
 export async function expireExecutions(
   db: Kysely<Tables>,
   { runMs, ageMs, limit, now }: ExpireLimits,
@@ -26,7 +29,7 @@ export async function expireExecutions(
     condition: sql<boolean>`owner is not null and ${ranMs} > ${runMs} and ${isClockAsExpected(now)}`,
   } as const;
   const isTooOld = { column: "execution_id", condition: sql<boolean>`execution_id < ${idOfAge(ageMs)}` } as const;
-  const isPoison = { column: "losses", condition: sql<boolean>`losses >= ${sql.lit(lossesMax)}` } as const;
+  const isPoison = { column: "losses", condition: sql<boolean>`losses >= ${sql.lit(poisonLosses)}` } as const;
   const overdue = timedOut(`The execution has run for longer than ${runMs / 1000} seconds (limit runMs).`);
   const tooOld = timedOut(`The execution is older than ${ageMs / 1000} seconds (limit ageMs).`);
   return new Map([
@@ -45,7 +48,7 @@ const poisoned: Outcome = {
   state: "ERRORED",
   error: {
     reason: "EXECUTION_POISONED",
-    message: `It was taken up ${lossesMax} times in a row, and no process could go on with it.`,
+    message: `${poisonLosses} processes in a row began to run it, and none could go on.`,
   },
 };
 
@@ -53,10 +56,10 @@ function timedOut(message: string): Outcome {
   return { state: "TIMED_OUT", error: { reason: "EXECUTION_TIMED_OUT", message } };
 }
 
-/** Ordered by the column of its condition, so that the index of that is read and not all that is queued. */
+/** Ordered by the column of its condition, so that Postgres reads that column's index and not the whole queue. */
 type Which = { readonly column: "owner" | "execution_id" | "losses"; readonly condition: RawBuilder<boolean> };
 
-/** As a stop does, of many at a time: what somebody writes at this moment is left for the next sweep. */
+/** Ends many as `stopExecution` ends one. Executions that their owner is writing at this moment wait for the next sweep. */
 async function end(db: Kysely<Tables>, which: Which, outcome: Outcome, limit: number) {
   const rows = await db
     .with(

@@ -1,4 +1,27 @@
 import type { NodeRun } from "../../domain/execution.ts";
 
-/** What one flush adds to the journal: `index` counts an execution's flushes from 0. */
+/** One write to the journal of an execution. `index` counts its flushes from 0. */
 export type Flush = { readonly index: number; readonly runs: readonly NodeRun[] };
+
+/** Below this many characters a flush is read whole as fast as without its outputs. */
+const headsFrom = 32 * 1024;
+
+/** The text of a flush: all records and, where those are large, beside them the same records without inputs and outputs. */
+export type FlushRow = {
+  /** JSON text of an array of NodeRun. */
+  readonly entries: string;
+  /** JSON text of the same array without inputs and outputs. Null where that would save little. */
+  readonly heads: string | null;
+};
+
+export function toFlushRow(runs: readonly NodeRun[]): FlushRow {
+  const entries = JSON.stringify(runs);
+  if (entries.length < headsFrom) return { entries, heads: null };
+  const heads = JSON.stringify(runs.map(({ input, output, sealed, ...head }) => head));
+  return { entries, heads: heads.length < entries.length / 2 ? heads : null };
+}
+
+/** The size of records for a `StatementBatcher`: their outputs, which are all of it that can be large. */
+export function outputChars(runs: readonly NodeRun[]): number {
+  return runs.reduce((chars, { output = "" }) => chars + output.length, 0);
+}

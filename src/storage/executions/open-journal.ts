@@ -3,21 +3,22 @@ import type { NodeRun } from "../../domain/execution.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { parseEntries } from "./execution-rows.ts";
 
-/** A journal that is to be read from its beginning. */
+/** A journal that is read from its beginning. */
 export type OpenedJournal = {
-  /** The bytes of its JSON: known before any of it is read that is large. */
+  /** The bytes of its JSON, known before anything large is read. */
   readonly bytes: number;
   readonly nextFlushIndex: number;
-  /** All that is recorded, in the order in which it was written, a bounded part at a time. */
+  /** All records in the order in which they were written, a bounded part at a time. */
   read(): AsyncGenerator<readonly NodeRun[]>;
 };
 
-/** How much of a journal one statement reads, and one flush more at the most. */
+/** One statement reads this much of a journal, and at most one flush more. */
 const bytesPerRead = 2 * 1024 * 1024;
 
 /**
- * Opens what earlier owners wrote: see ExecutionStore.openJournal. The sizes of texts are kept beside them, so that they
- * are known however large the texts are; a small journal comes with its sizes.
+ * Opens the journal of an execution. To go on with the execution, claim it first: only then do earlier owners write no
+ * more. Postgres keeps the size of a text beside it, so that one cheap statement knows all sizes; it reads small journals
+ * on the way.
  */
 export async function openJournal(
   db: Kysely<Tables>,
@@ -51,7 +52,7 @@ export async function openJournal(
   };
 }
 
-/** Flushes that are read together, from one to another. */
+/** The ranges of flushes that one statement each reads. */
 function rangesOf(rows: readonly { readonly flush_index: number; readonly bytes: number }[]) {
   const ranges: [from: number, to: number][] = [];
   let left = 0;

@@ -1,19 +1,22 @@
 import { type Kysely, sql } from "kysely";
 import type { Tables } from "../postgres/tables.ts";
 
-/** The executions behind an id, so many of them. */
+/** `limit` executions behind an id. */
 export type RepairPage = { readonly after: string; readonly limit: number };
 
 export type Repaired = {
-  /** Where to go on; undefined behind the last execution. */
+  /** Go on behind this id; undefined behind the last execution. */
   readonly next: string | undefined;
-  /** Unfinished ones that had no claim, so that nobody could take them up. */
+  /** Unfinished executions that had no claim, so that nobody could claim them. */
   readonly queued: readonly string[];
-  /** Claims of what has ended, or is not there. */
+  /** Claims of executions that have ended or do not exist. */
   readonly removed: readonly string[];
 };
 
-/** See ExecutionStore.repair. In one statement: one snapshot has an execution and its claim, or neither. */
+/**
+ * Gives each unfinished execution of a page a claim, and deletes claims without an unfinished execution. It is one
+ * statement, since one snapshot holds an execution together with its claim.
+ */
 export async function repairPage(db: Kysely<Tables>, { after, limit }: RepairPage): Promise<Repaired> {
   const { rows } = await sql<{ next: string | null; queued: string[]; removed: string[] }>`
     with page as materialized (
@@ -23,7 +26,7 @@ export async function repairPage(db: Kysely<Tables>, { after, limit }: RepairPag
     ), queued as (
       insert into execution_claim (execution_id, environment_id, linked_account_id, epoch)
       select id, environment_id, linked_account_id,
-             -- Never 0: a journal is read for executions that have had an epoch.
+             -- Never 0: an execution in epoch 0 has no journal to read.
              greatest(1, (select max(epoch) from journal where journal.execution_id = page.id))
         from page
        where state is null

@@ -1,18 +1,16 @@
 import type { Kysely } from "kysely";
 import type { Tables } from "../postgres/tables.ts";
 
-/** Which keys what is sealed in unfinished executions needs. */
-export type SealedBy = {
-  /** The names of the keys. */
+/** The master keys that unfinished executions need, since these wrapped their data keys. */
+export type SealingKeys = {
   readonly names: readonly string[];
-  /** Some of those of which no name is known, as an earlier version sealed them. */
+  /** Some wrapped data keys whose master key has no known name, as an earlier version wrote them. */
   readonly unnamed: readonly { readonly executionId: string; readonly sealKey: string }[];
 };
 
 const unnamedMax = 100;
 
-/** See ExecutionStore.listSealed. */
-export async function listSealed(db: Kysely<Tables>): Promise<SealedBy> {
+export async function listSealingKeys(db: Kysely<Tables>): Promise<SealingKeys> {
   const sealed = db.selectFrom("execution_claim").where("seal_key", "is not", null);
   const names = await sealed.select("sealed_by").distinct().where("sealed_by", "is not", null).execute();
   const unnamed = await sealed

@@ -3,7 +3,7 @@ import type { Outcome } from "../../domain/execution.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { toAnswer, toEndRow } from "./execution-rows.ts";
 
-/** An end that comes from outside. Where an account is named, the execution of another account is left alone. */
+/** Where an account is named, an execution of another account is not found. */
 export type Stop = {
   readonly environmentId: string;
   readonly executionId: string;
@@ -11,11 +11,15 @@ export type Stop = {
   readonly outcome: Outcome;
 };
 
-/** Ends an execution in a new epoch: see ExecutionStore.stop. */
+/**
+ * Ends an execution, queued or running, whoever owns it. The end has a new epoch, so that the owner's later writes change
+ * nothing. Answers how it ended, with the response that was committed before; undefined where it has ended already or is
+ * not found.
+ */
 export async function stopExecution(db: Kysely<Tables>, stop: Stop): Promise<Outcome | undefined> {
   const { environmentId, executionId, linkedAccountId, outcome } = stop;
   const row = await db
-    // Whoever writes for the execution holds this row or finds it gone: of a stop and an end one alone is committed.
+    // An owner that writes holds this row, or finds it gone: of a stop and an end only one commits.
     .with("released", (query) =>
       query
         .deleteFrom("execution_claim")

@@ -7,87 +7,87 @@ import type { DatabaseConnection } from "./pool.ts";
 
 const channel = "flowcall";
 
-/** What is told within this time is told at once: a commit with a notice holds up all others of the database. */
-const tickMs = 50;
+/** Notifications are collected for this long: a commit with NOTIFY takes a lock that all such commits of the database share. */
+const collectMs = 50;
 
-/** How much one notice holds; Postgres takes 8,000 bytes. */
+/** Size of one notification; Postgres accepts 8,000 bytes. */
 const payloadCharsMax = 7_500;
 
 const retryMsMin = 100;
 const retryMsMax = 5_000;
 
-/** How often a line that nothing comes over is asked whether it still leads anywhere. */
+/** The heartbeat of the connection, which finds out that it is dead where the network drops packets. */
 const pingMs = 10_000;
 const answerMs = 5_000;
 
 const endMs = 1_000;
 
-/** What a hint is about; without ids: all of that. */
-export type HintTopic = "ended" | "queued" | "keys";
+/** The subject of a notification; without ids it is about all of them. */
+export type NotificationTopic = "ended" | "queued" | "keys";
 
-type HintListener = (ids: readonly string[] | undefined) => void;
+type Listener = (ids: readonly string[] | undefined) => void;
 
-export type HintsOptions = { readonly connection: () => DatabaseConnection; readonly log: Logger };
+export type NotifierOptions = { readonly connection: () => DatabaseConnection; readonly log: Logger };
 
 /**
- * Tells the other processes on the database where to look, and hears from them, on a connection of its own. A hint may
- * be missing, late or wrong: whoever listens looks from time to time without one too. After a time in which nothing
- * could be heard, listeners are told to look at everything.
+ * LISTEN/NOTIFY between the processes of one database, on a connection of its own. A notification is a hint and no
+ * guarantee: it may be lost, late or wrong, so that listeners also poll. After a time without a connection all listeners
+ * are called for everything.
  */
-export class Hints implements Service {
-  readonly #options: HintsOptions;
-  readonly #listeners = new Map<HintTopic, HintListener[]>();
+export class Notifier implements Service {
+  readonly #options: NotifierOptions;
+  readonly #listeners = new Map<NotificationTopic, Listener[]>();
   readonly #stopping = new AbortController();
-  #told = new Map<HintTopic, Set<string> | undefined>();
-  #tick: NodeJS.Timeout | undefined;
+  #pending = new Map<NotificationTopic, Set<string> | undefined>();
+  #timer: NodeJS.Timeout | undefined;
   #client: pg.Client | undefined;
   #listening: Promise<void> = Promise.resolve();
-  #asked: Promise<unknown> = Promise.resolve();
+  #lastQuery: Promise<unknown> = Promise.resolve();
 
-  constructor(options: HintsOptions) {
+  constructor(options: NotifierOptions) {
     this.#options = options;
   }
 
   /** Settles when it listens, or when the first try has failed; it goes on trying. */
   async start(): Promise<void> {
     const tried = Promise.withResolvers<void>();
-    this.#listening = this.#listen(tried.resolve);
+    this.#listening = this.#keepListening(tried.resolve);
     await tried.promise;
   }
 
   async stop(): Promise<void> {
-    clearTimeout(this.#tick);
+    clearTimeout(this.#timer);
     await this.#send();
     this.#stopping.abort();
     await this.#listening;
   }
 
-  on(topic: HintTopic, listener: HintListener): void {
+  listen(topic: NotificationTopic, listener: Listener): void {
     this.#listeners.set(topic, [...(this.#listeners.get(topic) ?? []), listener]);
   }
 
-  /** Tells the others, within a moment and together with what else there is to tell. */
-  tell(topic: HintTopic, id?: string): void {
-    if (id === undefined) this.#told.set(topic, undefined);
-    else if (!this.#told.has(topic)) this.#told.set(topic, new Set([id]));
-    else this.#told.get(topic)?.add(id);
-    this.#tick ??= setTimeout(() => void this.#send(), tickMs);
+  /** Notifies the other processes within a moment, in one notification with what else there is to send. */
+  notify(topic: NotificationTopic, id?: string): void {
+    if (id === undefined) this.#pending.set(topic, undefined);
+    else if (!this.#pending.has(topic)) this.#pending.set(topic, new Set([id]));
+    else this.#pending.get(topic)?.add(id);
+    this.#timer ??= setTimeout(() => void this.#send(), collectMs);
   }
 
   async #send(): Promise<void> {
-    this.#tick = undefined;
-    const told = [...this.#told];
-    this.#told = new Map();
-    if (told.length === 0 || this.#client === undefined) return;
-    const some = JSON.stringify(Object.fromEntries(told.map(([topic, ids]) => [topic, ids ? [...ids] : true])));
-    const all = () => JSON.stringify(Object.fromEntries(told.map(([topic]) => [topic, true])));
-    const payload = some.length > payloadCharsMax ? all() : some;
-    await this.#ask(this.#client, "select pg_notify($1, $2)", [channel, payload]).catch((error: unknown) => {
-      this.#options.log.debug({ err: error }, "the other processes could not be told");
+    this.#timer = undefined;
+    const pending = [...this.#pending];
+    this.#pending = new Map();
+    if (pending.length === 0 || this.#client === undefined) return;
+    const withIds = JSON.stringify(Object.fromEntries(pending.map(([topic, ids]) => [topic, ids ? [...ids] : true])));
+    const withoutIds = () => JSON.stringify(Object.fromEntries(pending.map(([topic]) => [topic, true])));
+    const payload = withIds.length > payloadCharsMax ? withoutIds() : withIds;
+    await this.#query(this.#client, "select pg_notify($1, $2)", [channel, payload]).catch((error: unknown) => {
+      this.#options.log.debug({ err: error }, "the other processes could not be notified");
     });
   }
 
-  async #listen(onTried: () => void): Promise<void> {
+  async #keepListening(onTried: () => void): Promise<void> {
     const { signal } = this.#stopping;
     for (let retryMs = retryMsMin; !signal.aborted; retryMs = Math.min(2 * retryMs, retryMsMax)) {
       try {
@@ -96,7 +96,9 @@ export class Hints implements Service {
           onTried();
         });
       } catch (error) {
-        if (!signal.aborted) this.#options.log.warn({ err: error }, "what other processes tell is not heard for now");
+        if (!signal.aborted) {
+          this.#options.log.warn({ err: error }, "notifications of other processes do not arrive for now");
+        }
       }
       onTried();
       await sleep(retryMs * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => undefined);
@@ -109,7 +111,7 @@ export class Hints implements Service {
     const target = this.#options.connection();
     const socket = new Socket();
     const client = new pg.Client({
-      application_name: "flowcall-hints",
+      application_name: "flowcall-notifier",
       connectionTimeoutMillis: answerMs,
       query_timeout: answerMs,
       stream: () => socket,
@@ -121,17 +123,17 @@ export class Hints implements Service {
     try {
       await client.connect();
       client.on("notification", ({ processId, payload }) => {
-        if (processId !== backendOf(client)) this.#hear(payload);
+        if (processId !== backendOf(client)) this.#receive(payload);
       });
       await client.query(`listen ${channel}`);
       this.#client = client;
       onListening();
-      // What was told before, nobody heard here.
-      for (const topic of this.#listeners.keys()) this.#pass(topic, undefined);
+      // Notifications that were sent before did not arrive here.
+      for (const topic of this.#listeners.keys()) this.#call(topic, undefined);
       for (const isOver = ended.then(() => true); !signal.aborted; ) {
         const pause = sleep(pingMs, false, { signal }).catch(() => true);
         if (await Promise.race([isOver, failed, pause])) return;
-        await this.#ask(client, "select");
+        await this.#query(client, "select");
       }
     } finally {
       this.#client = undefined;
@@ -140,31 +142,31 @@ export class Hints implements Service {
     }
   }
 
-  /** One statement at a time: a connection takes no more. */
-  #ask(client: pg.Client, text: string, values: string[] = []): Promise<unknown> {
-    const answer = this.#asked.then(() => client.query(text, values));
-    this.#asked = answer.catch(() => undefined);
+  /** Sends one statement at a time: a connection takes no more. */
+  #query(client: pg.Client, text: string, values: string[] = []): Promise<unknown> {
+    const answer = this.#lastQuery.then(() => client.query(text, values));
+    this.#lastQuery = answer.catch(() => undefined);
     return answer;
   }
 
-  #hear(payload: string | undefined): void {
+  #receive(payload: string | undefined): void {
     try {
-      const told: unknown = JSON.parse(payload ?? "");
+      const received: unknown = JSON.parse(payload ?? "");
       for (const topic of this.#listeners.keys()) {
-        const ids: unknown = Reflect.get(Object(told), topic);
-        if (ids !== undefined) this.#pass(topic, Array.isArray(ids) ? ids.map(String) : undefined);
+        const ids: unknown = Reflect.get(Object(received), topic);
+        if (ids !== undefined) this.#call(topic, Array.isArray(ids) ? ids.map(String) : undefined);
       }
     } catch (error) {
-      this.#options.log.debug({ err: error }, "a hint of another kind of process is not understood");
+      this.#options.log.debug({ err: error }, "a notification of another kind of process is ignored");
     }
   }
 
-  #pass(topic: HintTopic, ids: readonly string[] | undefined): void {
+  #call(topic: NotificationTopic, ids: readonly string[] | undefined): void {
     for (const listener of this.#listeners.get(topic) ?? []) listener(ids);
   }
 }
 
-/** The number of the connection's own session, which hears what it tells itself. Its type leaves it out. */
+/** The process id of the connection's backend, which receives its own notifications. The types of `pg` lack it. */
 function backendOf(client: pg.Client): unknown {
   return Reflect.get(client, "processID");
 }

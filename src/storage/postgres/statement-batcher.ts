@@ -4,76 +4,77 @@ import { FairQueue } from "../../domain/fair-queue.ts";
 import { isUnavailable } from "./database-errors.ts";
 import type { Tables } from "./tables.ts";
 
-/** How much one statement is shared by calls that come at the same time. */
-export type Sharing = {
+/** Bounds of the statements of one batcher. */
+export type BatchLimits = {
   /** Calls in one statement. */
   readonly rowsMax: number;
-  /** Statements of one kind that the database has at a time; and one more for an organisation that has a part in none. */
+  /** Statements in flight at a time; one more for an organisation that has no call in any of them. */
   readonly inFlightMax: number;
 };
 
-/** With two in flight one is written while the other's commit reaches the disk. */
-export const defaultSharing: Sharing = { rowsMax: 128, inFlightMax: 2 };
+/** With two in flight, Postgres executes one while the commit of the other reaches the disk. */
+export const defaultBatchLimits: BatchLimits = { rowsMax: 128, inFlightMax: 2 };
 
-/** How a store reaches the database for its calls: what a caller does for itself is on `callsDb`, where there is one. */
-export type CallsOptions = { readonly callsDb?: Kysely<Tables>; readonly sharing?: Sharing };
+/** What a store needs beside its database: `callsDb` runs what one caller does alone. */
+export type StoreOptions = { readonly callsDb?: Kysely<Tables>; readonly batchLimits?: BatchLimits };
 
-/** How much text one statement holds, beyond its first call: what is larger is better sent beside others than with them. */
+/** Text in one statement, beyond its first call: a larger one is better sent beside others than with them. */
 const charsMax = 1024 * 1024;
 
 /** The longest rest: a statement may also have taken long because the database was away. */
 const restMsMax = 200;
 
-export type SharedStatementOptions<Item, Result> = {
-  readonly sharing: Sharing;
+export type StatementBatcherOptions<Item, Result> = {
+  readonly limits: BatchLimits;
   /** Sends one statement for all the items; answers a result for each, in their order. */
   readonly send: (items: readonly Item[]) => Promise<readonly Result[]>;
-  /** Whose turn takes an item, as a path in a `FairQueue`; absent where nobody knows whose an item is. */
+  /** The path of an item in the `FairQueue`; absent where nobody knows whose an item is. */
   readonly turnOf?: (item: Item) => readonly string[];
-  /** Items that say the same here are never in one statement, and are sent in the order of their coming. */
+  /** Items with the same key never go in one statement, and are sent in the order of their arrival. */
   readonly keyOf?: (item: Item) => string | undefined;
-  /** How much text an item is. */
+  /** The size of an item's text. */
   readonly charsOf?: (item: Item) => number;
-  /** How long a statement keeps its place beyond its end, as a part of the time that it took; not at all where it is absent. */
+  /** A statement keeps its place in flight beyond its end for this multiple of its duration; not at all where it is absent. */
   readonly restShare?: number;
 };
 
 type Call<Item, Result> = {
   readonly item: Item;
-  readonly turn: readonly string[];
+  readonly path: readonly string[];
   readonly key: string | undefined;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: unknown) => void;
 };
 
 /**
- * One statement, and so one commit, for all calls of one kind that wait at the moment. Nobody waits for company: a call
- * that comes alone is sent at once, and those that come while statements are under way share the next one.
+ * Batches calls of one kind into shared statements, as DataLoader batches reads and group commit batches writes: one
+ * statement, and one commit, for all calls that wait at the moment. No call waits for company: one that comes alone is sent
+ * at once, and those that come while statements are in flight share the next one.
  *
- * A statement takes its calls by turns, and where several organisations wait, no more text of one than its part. Who
- * sends much waits behind itself: another's call is in the next statement, or in one of its own at once.
+ * Batches are fair: a statement takes its calls from the organisations round robin, and no more text of one than its part
+ * where several wait. An organisation that sends much waits behind itself; a call of another goes in the next statement.
  *
- * What fails by one call's row fails for that call alone: the statement, of which then nothing was written, is sent again
- * for each organisation, and then in halves until the row stands by itself.
+ * One bad row never fails its neighbours: a statement that fails has written nothing, and is sent again for each
+ * organisation, and then in halves until the bad row stands alone.
  */
-export class SharedStatement<Item, Result> {
-  readonly #options: SharedStatementOptions<Item, Result>;
+export class StatementBatcher<Item, Result> {
+  readonly #options: StatementBatcherOptions<Item, Result>;
   readonly #waiting = new FairQueue<Call<Item, Result>>();
-  /** By the keys of calls that wait, the calls behind them with the same key. */
+  /** By key, the calls that wait behind another call with the same key. */
   readonly #behind = new Map<string, Call<Item, Result>[]>();
-  /** In how many statements under way an organisation has a part. */
-  readonly #parts = new Map<string, number>();
+  /** By organisation, the statements in flight that have calls of it. */
+  readonly #inFlightBy = new Map<string, number>();
   #inFlight = 0;
   #isScheduled = false;
 
-  constructor(options: SharedStatementOptions<Item, Result>) {
+  constructor(options: StatementBatcherOptions<Item, Result>) {
     this.#options = options;
   }
 
   call(item: Item): Promise<Result> {
     const { turnOf, keyOf } = this.#options;
     const { promise, resolve, reject } = Promise.withResolvers<Result>();
-    this.#wait({ item, turn: turnOf?.(item) ?? [], key: keyOf?.(item), resolve, reject });
+    this.#wait({ item, path: turnOf?.(item) ?? [], key: keyOf?.(item), resolve, reject });
     this.#schedule();
     return promise;
   }
@@ -85,10 +86,10 @@ export class SharedStatement<Item, Result> {
       return;
     }
     if (call.key !== undefined) this.#behind.set(call.key, []);
-    this.#waiting.push(call.turn, call);
+    this.#waiting.push(call.path, call);
   }
 
-  /** Behind all that this turn of the event loop has read: calls that came in one packet go out in one statement. */
+  /** `setImmediate` runs after this iteration of the event loop has read its sockets: calls of one packet share a statement. */
   #schedule(): void {
     if (this.#isScheduled || !this.#maySend()) return;
     this.#isScheduled = true;
@@ -98,13 +99,13 @@ export class SharedStatement<Item, Result> {
       const calls = this.#take();
       const organizations = new Set(calls.map(organizationOf));
       this.#inFlight += 1;
-      for (const id of organizations) this.#parts.set(id, (this.#parts.get(id) ?? 0) + 1);
+      for (const id of organizations) this.#inFlightBy.set(id, (this.#inFlightBy.get(id) ?? 0) + 1);
       void this.#settleAndRest(calls).finally(() => {
         this.#inFlight -= 1;
         for (const id of organizations) {
-          const left = (this.#parts.get(id) ?? 0) - 1;
-          if (left > 0) this.#parts.set(id, left);
-          else this.#parts.delete(id);
+          const left = (this.#inFlightBy.get(id) ?? 0) - 1;
+          if (left > 0) this.#inFlightBy.set(id, left);
+          else this.#inFlightBy.delete(id);
         }
         this.#schedule();
       });
@@ -113,25 +114,25 @@ export class SharedStatement<Item, Result> {
   }
 
   #maySend(): boolean {
-    const { inFlightMax } = this.#options.sharing;
+    const { inFlightMax } = this.#options.limits;
     if (this.#inFlight < inFlightMax) return this.#waiting.size > 0;
     if (this.#inFlight > inFlightMax) return false;
-    for (const id of this.#waiting.tops) if (!this.#parts.has(id)) return true;
+    for (const id of this.#waiting.tops) if (!this.#inFlightBy.has(id)) return true;
     return false;
   }
 
-  /** The next calls that go together. */
+  /** Takes the calls of the next statement. */
   #take(): readonly Call<Item, Result>[] {
-    const { sharing, charsOf } = this.#options;
+    const { limits, charsOf } = this.#options;
     const tops = [...this.#waiting.tops];
-    const isExtra = this.#inFlight >= sharing.inFlightMax;
+    const isExtra = this.#inFlight >= limits.inFlightMax;
     const taken: Call<Item, Result>[] = [];
     const charsBy = new Map<string, number>();
     let chars = 0;
-    // First a part for each, and then what is left of the statement.
+    // First each organisation gets its part, then anyone gets what is left of the statement.
     for (const part of tops.length === 1 ? [charsMax] : [charsMax / tops.length, charsMax]) {
-      const isPassed = (id: string) => (isExtra && this.#parts.has(id)) || (charsBy.get(id) ?? 0) >= part;
-      while (taken.length < sharing.rowsMax && chars < charsMax) {
+      const isPassed = (id: string) => (isExtra && this.#inFlightBy.has(id)) || (charsBy.get(id) ?? 0) >= part;
+      while (taken.length < limits.rowsMax && chars < charsMax) {
         const call = this.#waiting.shift(isPassed);
         if (call === undefined) break;
         const id = organizationOf(call);
@@ -145,11 +146,11 @@ export class SharedStatement<Item, Result> {
     return taken;
   }
 
-  /** Lets the next call with a key wait for its turn, in a later statement. */
+  /** Queues the next call with this key, for a later statement. */
   #follow(key: string): void {
     const next = this.#behind.get(key)?.shift();
     if (next === undefined) this.#behind.delete(key);
-    else this.#waiting.push(next.turn, next);
+    else this.#waiting.push(next.path, next);
   }
 
   async #settleAndRest(calls: readonly Call<Item, Result>[]): Promise<void> {
@@ -167,22 +168,22 @@ export class SharedStatement<Item, Result> {
         else reject(new Error("a statement answered fewer rows than it was asked for"));
       }
     } catch (error) {
-      // Unavailable is not for one row; and each caller knows best whether to try again.
+      // An unavailable database is no fault of one row, and each caller decides whether it tries again.
       if (calls.length === 1 || isUnavailable(error)) {
         for (const { reject } of calls) reject(error);
         return;
       }
-      for (const some of apart(calls)) await this.#settle(some);
+      for (const some of split(calls)) await this.#settle(some);
     }
   }
 }
 
-function organizationOf({ turn: [id = ""] }: { readonly turn: readonly string[] }): string {
+function organizationOf({ path: [id = ""] }: { readonly path: readonly string[] }): string {
   return id;
 }
 
-/** By organisation, those who have few first; those of one organisation in halves. */
-function apart<Any extends { readonly turn: readonly string[] }>(calls: readonly Any[]): readonly (readonly Any[])[] {
+/** Splits a failed batch by organisation, the smallest part first; one organisation's calls in halves. */
+function split<Any extends { readonly path: readonly string[] }>(calls: readonly Any[]): readonly (readonly Any[])[] {
   const groups = [...Map.groupBy(calls, organizationOf).values()];
   if (groups.length > 1) return groups.toSorted((one, other) => one.length - other.length);
   const half = Math.ceil(calls.length / 2);

@@ -7,7 +7,7 @@ import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } fr
 import { type DeletedDrafts, type DraftPage, deleteKeptDrafts } from "../executions/execution-retention.ts";
 import { anyOf } from "../postgres/any-of.ts";
 import type { Page } from "../postgres/page.ts";
-import { type CallsOptions, defaultSharing, SharedStatement } from "../postgres/statement-batcher.ts";
+import { defaultBatchLimits, StatementBatcher, type StoreOptions } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { type DraftTest, type KeptDraft, keepDraft } from "./draft-snapshot.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
@@ -43,18 +43,18 @@ const definitionChars = 64 * 1024;
  */
 export class WorkflowStore {
   readonly #db: Kysely<Tables>;
-  readonly #findCall: SharedStatement<CallReference, readonly CallCandidate[]>;
-  readonly #loadVersion: SharedStatement<VersionPlace, string | undefined>;
+  readonly #findCall: StatementBatcher<CallReference, readonly CallCandidate[]>;
+  readonly #loadVersion: StatementBatcher<VersionPlace, string | undefined>;
 
-  constructor(db: Kysely<Tables>, { callsDb = db, sharing = defaultSharing }: CallsOptions = {}) {
+  constructor(db: Kysely<Tables>, { callsDb = db, batchLimits = defaultBatchLimits }: StoreOptions = {}) {
     this.#db = callsDb;
-    this.#findCall = new SharedStatement({
-      sharing,
+    this.#findCall = new StatementBatcher({
+      limits: batchLimits,
       send: (calls) => findCalls(db, calls),
       turnOf: (call) => turnOf(call),
     });
-    this.#loadVersion = new SharedStatement({
-      sharing,
+    this.#loadVersion = new StatementBatcher({
+      limits: batchLimits,
       send: (versions) => loadVersions(db, versions),
       turnOf: (version) => turnOfTenant(version),
       charsOf: () => definitionChars,

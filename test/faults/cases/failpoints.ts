@@ -35,15 +35,15 @@ const points: readonly Failpoint[] = [
   ...around({ store: "executions", method: "recordFinished" }),
   ...around({ store: "executions", method: "append" }),
   ...around({ store: "executions", method: "append", nth: 5 }),
-  ...around({ store: "executions", method: "suspend" }),
+  ...around({ store: "claims", method: "suspend" }),
   ...around({ store: "executions", method: "finish" }),
-  ...around({ store: "executions", method: "claim" }),
+  ...around({ store: "claims", method: "claim" }),
   ...around({ store: "executions", method: "stop" }),
-  ...around({ store: "executions", method: "getQueue" }),
-  ...around({ store: "executions", method: "listOwned" }),
+  ...around({ store: "queue", method: "count" }),
+  ...around({ store: "claims", method: "listOwned" }),
   ...around({ store: "leases", method: "renew" }),
   // When the process stops.
-  ...around({ store: "executions", method: "release" }),
+  ...around({ store: "claims", method: "release" }),
   ...around({ store: "leases", method: "drop" }),
 ];
 

@@ -55,7 +55,7 @@ async function killListeners(bed: AppBed): Promise<number> {
   await until("somebody who listens", async () => {
     const { rows } = await bed.query(`
       select pg_terminate_backend(pid) from pg_stat_activity
-        where datname = current_database() and (query ilike 'listen%' or application_name = 'flowcall-hints')`);
+        where datname = current_database() and (query ilike 'listen%' or application_name = 'flowcall-notifier')`);
     killed = rows.length;
     return killed > 0;
   });

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { AccountId, Full } from "../../src/storage/claims/next-accounts.ts";
+import type { AccountId, Full } from "../../src/storage/claims/claim-queue.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
 
 let stores: Stores;
@@ -36,7 +36,7 @@ async function putOff(ids: readonly string[]): Promise<void> {
 }
 
 async function find(limit: number, last?: AccountId, full: Full = nobody) {
-  return await stores.executions.findTurns({ after: undefined, last: last === undefined ? [] : [last], limit, full });
+  return await stores.queue.nextAccounts({ after: undefined, last: last === undefined ? [] : [last], limit, full });
 }
 
 async function turns(...query: Parameters<typeof find>) {
@@ -102,7 +102,7 @@ describe("the accounts that have something queued", () => {
     await putOff(ids);
     const first = await find(16);
     expect(first).toEqual({ accounts: [], passed: [], next: ids[99] });
-    const { accounts, next } = await stores.executions.findTurns({
+    const { accounts, next } = await stores.queue.nextAccounts({
       ...first,
       after: first.next,
       last: [],
@@ -119,7 +119,7 @@ describe("the accounts that have something queued", () => {
       { ...account("a"), count: 2 },
       { ...account("b"), count: 2 },
     ];
-    const [first, second] = await Promise.all(["x", "y"].map((owner) => stores.executions.claim({ owner, shares })));
+    const [first, second] = await Promise.all(["x", "y"].map((owner) => stores.claims.claim({ owner, shares })));
     const ids = [...(first ?? []), ...(second ?? [])].map(({ id }) => id).toSorted();
     expect(ids).toEqual([...many.slice(0, 4), ...few].toSorted());
   });
@@ -127,7 +127,7 @@ describe("the accounts that have something queued", () => {
   test("are counted each, and so are organisations, up to two", async () => {
     await queue("a", 3);
     await queue("b");
-    const { queued, organizations } = await stores.executions.getQueue(100);
+    const { queued, organizations } = await stores.queue.count(100);
     expect(queued.toSorted()).toEqual([
       [tenant.environmentId, "a", 3, tenant.organizationId],
       [tenant.environmentId, "b", 1, tenant.organizationId],

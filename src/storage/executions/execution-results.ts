@@ -1,13 +1,15 @@
 import { type Kysely, sql } from "kysely";
-import type { Account } from "../../domain/account.ts";
+import { type Account, turnOf } from "../../domain/account.ts";
 import type { ExecutionError, ExecutionState, Outcome, TerminalState } from "../../domain/execution.ts";
+import { isId } from "../../domain/id.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import { isReached, type Reach } from "../../domain/principal.ts";
 import { byInputRow, inputRows } from "../postgres/input-rows.ts";
+import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { claimState, toAnswer } from "./execution-rows.ts";
 
-/** How an execution stands, and what it answered. */
+/** The state of an execution, and its response or error. */
 export type ExecutionRecord = {
   readonly state: ExecutionState;
   readonly response?: JsonText;
@@ -31,17 +33,51 @@ type ResultRow = {
   readonly bytes: number;
 };
 
-/** How an execution stands; `unreadBytes` is set where what it answered is so large that it is left out. */
-export type FoundResult = { readonly record: ExecutionRecord; readonly unreadBytes?: number };
+/** `unreadBytes` is set where the response and error are too large to be read with others; the record lacks them then. */
+type FoundResult = { readonly record: ExecutionRecord; readonly unreadBytes?: number };
 
-/** What is larger than this is read by itself, when it is known that its reader may have it. */
+/** A larger result is read by a statement of its own, once its reader has reserved memory for it. */
 const readAtOnceBytesMax = 64 * 1024;
 
-/** How executions stand: see ExecutionStore.getResult. The size of a text is known without its being read. */
-export async function findResults(
+/** The assumed size of a result before it is read: some are small, and some a mebibyte. */
+const resultChars = 16 * 1024;
+
+/**
+ * Answers the state and result of an execution of this account; undefined for one of another account or environment.
+ * `reserve` is called with the size of a large result before it is read, and throws where it must not be.
+ */
+export type GetResult = (query: ResultQuery, reserve?: (bytes: number) => void) => Promise<ExecutionRecord | undefined>;
+
+export function getExecutionResult(db: Kysely<Tables>, limits: BatchLimits): GetResult {
+  const finding = new StatementBatcher<ResultQuery, FoundResult | undefined>({
+    limits,
+    send: (all) => findResults(db, all, readAtOnceBytesMax),
+    turnOf,
+    charsOf: () => resultChars,
+  });
+  const reading = new StatementBatcher<ResultQuery & { readonly bytes: number }, FoundResult | undefined>({
+    limits: { ...limits, inFlightMax: 1 },
+    // To read, receive and write out a mebibyte costs the database and this process as much as ten small calls.
+    restShare: 2,
+    // No text of the database is larger.
+    send: (all) => findResults(db, all, 2 ** 30),
+    turnOf,
+    charsOf: ({ bytes }) => bytes,
+  });
+  return async (query, reserve) => {
+    const found = isId(query.executionId) ? await finding.call(query) : undefined;
+    if (found?.unreadBytes === undefined) return found?.record;
+    const bytes = found.unreadBytes;
+    reserve?.(bytes);
+    return (await reading.call({ ...query, bytes }))?.record;
+  };
+}
+
+/** Postgres keeps the size of a text beside it, and answers it without reading the text. */
+async function findResults(
   db: Kysely<Tables>,
   queries: readonly ResultQuery[],
-  bytesMax = readAtOnceBytesMax,
+  bytesMax: number,
 ): Promise<readonly (FoundResult | undefined)[]> {
   const input = queries.map(({ environmentId, linkedAccountId, executionId }) => ({
     environment_id: environmentId,
@@ -67,26 +103,16 @@ export async function findResults(
   });
 }
 
-/** The same with all that they answered, however large it is. */
-export async function readResults(
-  db: Kysely<Tables>,
-  queries: readonly ResultQuery[],
-): Promise<readonly (ExecutionRecord | undefined)[]> {
-  // No text of the database's is larger.
-  const found = await findResults(db, queries, 2 ** 30);
-  return found.map((result) => result?.record);
-}
-
-/** How much of what executions answered one statement reads, and one result more at the most. */
+/** One statement reads results of this size, and at most one result more. */
 const bytesPerRead = 2 * 1024 * 1024;
 
-/** An execution that has ended, and how large what it answered is. */
+/** An execution that has ended, and the size of its result. */
 export type UnreadEnd = { readonly id: string; readonly environmentId: string; readonly bytes: number };
 
 export type Ends = {
-  /** How those ended whose results were read. */
+  /** The ends whose results were read, by execution. */
   readonly outcomes: ReadonlyMap<string, Outcome>;
-  /** Those that would have been too much for one statement. */
+  /** The ends that would have been too much for this statement. */
   readonly unread: readonly UnreadEnd[];
 };
 
@@ -99,8 +125,8 @@ type EndRow = Pick<ResultRow, "response" | "status_code" | "error"> & {
 };
 
 /**
- * See ExecutionStore.listEnded. The size of a text is known without its being read. Of what is read each environment has
- * one at a time, the smallest first: a thousand large results of one leave room for those of another.
+ * Finds which of these executions have ended. It trusts the ids: their callers were found to own them. Environments take
+ * turns, each with its smallest result first: a thousand large results of one leave room for those of another.
  */
 export async function listEnded(db: Kysely<Tables>, ids: readonly string[]): Promise<Ends> {
   const { rows } = await sql<EndRow>`
@@ -108,8 +134,8 @@ export async function listEnded(db: Kysely<Tables>, ids: readonly string[]): Pro
         case when total <= ${bytesPerRead} then response end as response,
         case when total <= ${bytesPerRead} then error end as error
       from (
-        select *, sum(bytes) over (order by turn, bytes, id) as total from (
-          select *, row_number() over (partition by environment_id order by bytes, id) as turn from (
+        select *, sum(bytes) over (order by rank, bytes, id) as total from (
+          select *, row_number() over (partition by environment_id order by bytes, id) as rank from (
             select id, environment_id, state, status_code, response, error,
                 coalesce(octet_length(response), 0) + coalesce(octet_length(error), 0) as bytes
               from execution where id = any(${ids}::text[]) and state is not null
@@ -124,7 +150,7 @@ export async function listEnded(db: Kysely<Tables>, ids: readonly string[]): Pro
   };
 }
 
-/** See ExecutionStore.readEnded. */
+/** Reads as many unread ends as one statement should, at least one. `next` gives one at a time. */
 export async function readEnded(
   db: Kysely<Tables>,
   next: () => UnreadEnd | undefined,
