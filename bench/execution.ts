@@ -17,7 +17,8 @@ import { pino } from "pino";
 import { App } from "../src/app.ts";
 import { readConfig } from "../src/config.ts";
 import { systemClock } from "../src/domain/clock.ts";
-import type { NodeRun } from "../src/domain/execution.ts";
+import type { NewExecution, NodeRun } from "../src/domain/execution.ts";
+import type { JsonText } from "../src/domain/json-text.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
 import { compileGraph } from "../src/engine/compile/compile-graph.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
@@ -26,8 +27,11 @@ import { ProcessPool } from "../src/engine/pool/process-pool.ts";
 import { runGraph } from "../src/engine/run/run-graph.ts";
 import { Turns } from "../src/engine/run/yield-to-event-loop.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
-import { RecordMemory } from "../src/scheduler/limits/memory-budget.ts";
+import { Sealing } from "../src/scheduler/encryption/sealing.ts";
+import { MemoryBudget } from "../src/scheduler/limits/memory-budget.ts";
+import { ExecutionWriter } from "../src/scheduler/run/execution-writer.ts";
 import { RunJournal } from "../src/scheduler/run/run-journal.ts";
+import { createSchedulerEvents } from "../src/scheduler/run/scheduler-events.ts";
 import { Waiters } from "../src/scheduler/waiting/waiters.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import type { UnreadEnd } from "../src/storage/executions/execution-results.ts";
@@ -78,7 +82,8 @@ async function measureWaiters(): Promise<void> {
   });
   const waiters = new Waiters({
     executions,
-    runs: { has: () => false, ids: [], endWith: () => undefined },
+    runs: { has: () => false, ids: [], supersede: () => undefined },
+    events: createSchedulerEvents(),
     clock: systemClock,
     log,
   });
@@ -113,30 +118,64 @@ async function measureReplay(): Promise<void> {
   const { graph } = compileGraph(fromJson(WorkflowDefinitionSchema, { nodes, edges }), defaultLimits);
   if (graph === undefined) throw new Error("the definition of the replay does not compile");
   const records: NodeRun[] = [];
+  const execution: NewExecution = {
+    id: "0".repeat(24),
+    organizationId: "0".repeat(24),
+    environmentId: "0".repeat(24),
+    workflowId: "0".repeat(24),
+    version: 1,
+    linkedAccountId: "john@acme.io",
+    configId: "john@acme.io",
+    type: "ASYNC",
+    source: "API_CALL",
+    // Texts of JSON.
+    payload: "{}" as JsonText,
+    headers: "{}" as JsonText,
+  };
   const http = new HttpClient({ allow: parseEgressAllow("") });
   const compute = { pool: new ProcessPool(defaultLimits), turns: new Turns() };
   const run = async (earlier: readonly NodeRun[]): Promise<number> => {
+    const { signal } = new AbortController();
+    const writer = new ExecutionWriter({
+      execution,
+      owner: "bench",
+      executions: {
+        begin: async () => undefined,
+        recordFinished: async () => undefined,
+        append: async ({ runs }) => {
+          if (earlier.length === 0) records.push(...runs);
+          return true;
+        },
+        finish: async () => true,
+      },
+      claims: { suspend: async () => true, defer: async () => true },
+      sealing: new Sealing(() => []),
+      hidesNodes: false,
+      findAnswer: () => undefined,
+      events: createSchedulerEvents(),
+      isUnavailable: () => false,
+      clock: systemClock,
+      signal,
+    });
     const journal = new RunJournal({
+      writer,
       clock: systemClock,
       acceptTime: 0,
-      begin: async () => undefined,
-      append: async () => undefined,
-      sleep: async () => undefined,
-      isUnavailable: () => false,
       lease: { isHeld: () => true, whenHeld: async () => undefined, databaseNow: () => undefined },
-      recordsBytesMax: defaultLimits.recordsBytesMax,
-      memory: new RecordMemory(defaultLimits).open("acme", "a"),
-      onError: (error) => {
-        throw error;
+      isUnavailable: () => false,
+      limits: defaultLimits,
+      memory: new MemoryBudget(defaultLimits).open("acme", "a"),
+      onEnd: () => {
+        throw new Error("the replay was interrupted");
       },
     });
-    journal.replay(earlier, 1);
+    journal.replay(earlier);
     const start = performance.now();
     await runGraph(graph, {
       ...compute,
-      executionId: "0".repeat(24),
-      organizationId: "0".repeat(24),
-      environmentId: "0".repeat(24),
+      executionId: execution.id,
+      organizationId: execution.organizationId,
+      environmentId: execution.environmentId,
       http,
       type: "ASYNC",
       event: { body: {}, headers: {} },
@@ -146,11 +185,11 @@ async function measureReplay(): Promise<void> {
       limits: defaultLimits,
       clock: systemClock,
       journal,
-      signal: new AbortController().signal,
+      signal,
     });
     const ms = performance.now() - start;
     if (earlier.length === 0) {
-      for (let flush = journal.take(); flush.runs.length > 0; flush = journal.take()) records.push(...flush.runs);
+      records.push(...(await journal.drain()));
     }
     journal.close();
     return ms;

@@ -35,6 +35,7 @@ import { checkKeys } from "./scheduler/encryption/missing-keys.ts";
 import { Sealing } from "./scheduler/encryption/sealing.ts";
 import { WatchTokens } from "./scheduler/encryption/watch-tokens.ts";
 import { RequestRates } from "./scheduler/limits/request-rates.ts";
+import { createSchedulerEvents } from "./scheduler/run/scheduler-events.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Watchers } from "./scheduler/waiting/watchers.ts";
 import { Authenticator } from "./server/authentication/authenticator.ts";
@@ -103,12 +104,13 @@ export class App implements Service {
     const { events, executions, reader, workflows } = stores;
     this.#stores = stores;
     this.#http = new HttpClient({ allow: config.egressAllow });
-    this.#watchers = new Watchers({ events, limits, log });
+    const schedulerEvents = createSchedulerEvents();
+    this.#watchers = new Watchers({ journals: events, events: schedulerEvents, limits, clock: systemClock, log });
     const sealing = new Sealing(() => this.#encryptionKeys);
     this.#checkKeys = () => checkKeys({ ...stores, sealing, isAccepted: config.acceptsMissingKeys, log });
     this.#reseal = () => resealCredentials({ ...stores, sealing, log });
     const watchTokens = new WatchTokens(() => this.#encryptionKeys, systemClock);
-    const rates = new RequestRates(limits);
+    const rates = new RequestRates(limits, systemClock);
     this.#pool = new ProcessPool(limits);
     const turns = new Turns();
     const definitions = new Definitions({ limits, pool: this.#pool, turns });
@@ -120,7 +122,7 @@ export class App implements Service {
       turns,
       definitions,
       notifier: this.#notifier,
-      onRecorded: (ids) => this.#watchers.wake(ids),
+      events: schedulerEvents,
       sealing,
       isUnavailable,
       limits,

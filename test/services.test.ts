@@ -12,13 +12,14 @@ import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
 import { Sealing } from "../src/scheduler/encryption/sealing.ts";
-import { Load } from "../src/scheduler/limits/capacity.ts";
-import { DayBytes } from "../src/scheduler/limits/daily-quota.ts";
+import { Capacity } from "../src/scheduler/limits/capacity.ts";
+import { DailyQuota } from "../src/scheduler/limits/daily-quota.ts";
 import { RequestRates } from "../src/scheduler/limits/request-rates.ts";
 import { Lease } from "../src/scheduler/process/lease.ts";
-import { Loop } from "../src/scheduler/process/periodic-task.ts";
+import { PeriodicTask } from "../src/scheduler/process/periodic-task.ts";
 import { Janitor } from "../src/scheduler/rescue/janitor.ts";
 import { Rescuer } from "../src/scheduler/rescue/rescuer.ts";
+import { createSchedulerEvents } from "../src/scheduler/run/scheduler-events.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { Waiters } from "../src/scheduler/waiting/waiters.ts";
 import { Watchers } from "../src/scheduler/waiting/watchers.ts";
@@ -81,19 +82,21 @@ const services: Readonly<Record<string, () => Service>> = {
   Notifier: () => new Notifier({ connection: () => testDatabase.connection, log }),
   HttpClient: () => new HttpClient({ allow }),
   ProcessPool: () => new ProcessPool(limits),
-  DayBytes: () =>
-    new DayBytes({
+  DailyQuota: () =>
+    new DailyQuota({
       store: new DayBytesStore(database.db),
       limits: { environmentDayBytesMax: 1 },
       now: () => clock.now(),
+      clock,
       log,
     }),
   Lease: () =>
     new Lease({
       leases: new LeaseStore(database.db),
       owner: newId(),
-      load: new Load(limits),
-      rates: new RequestRates(limits),
+      capacity: new Capacity(limits),
+      rates: new RequestRates(limits, clock),
+      clock,
       log,
     }),
   Listener: () =>
@@ -106,13 +109,14 @@ const services: Readonly<Record<string, () => Service>> = {
       turnOf: () => undefined,
       isWaiting: () => false,
     }),
-  Loop: () => new Loop({ name: "test", everyMs: 1, turn: async () => undefined, log }),
+  PeriodicTask: () => new PeriodicTask({ name: "test", everyMs: 1, runOnce: async () => undefined, clock, log }),
   Janitor: () =>
     new Janitor({
       executions: new ExecutionStore(database.db),
       workflows: new WorkflowStore(database.db),
       dayBytes: new DayBytesStore(database.db),
       retentionMs: limits.retentionMs,
+      clock,
       log,
     }),
   Rescuer: () =>
@@ -122,21 +126,29 @@ const services: Readonly<Record<string, () => Service>> = {
       queue: new ClaimQueue(database.db),
       reaper: new OwnerReaper(database.db),
       owner: newId(),
-      load: new Load(limits),
-      runs: { has: () => false, takeUp: async () => "runs" as const },
+      capacity: new Capacity(limits),
+      runs: { has: () => false, takeUp: async () => "runs" as const, supersede: () => undefined },
+      events: createSchedulerEvents(),
       lease: {
         isHeld: () => true,
         isSteady: () => true,
         databaseNow: () => Date.now(),
         clockSetMs: undefined,
-        heeded: () => undefined,
+        correctedClock: () => undefined,
       },
       limits,
-      onExpired: () => undefined,
       isUnavailable,
+      clock,
       log,
     }),
-  Watchers: () => new Watchers({ events: new ExecutionEvents(database.db), limits, log }),
+  Watchers: () =>
+    new Watchers({
+      journals: new ExecutionEvents(database.db),
+      events: createSchedulerEvents(),
+      limits,
+      clock,
+      log,
+    }),
   Scheduler: () =>
     new Scheduler({
       ...computeOf(limits),
@@ -150,8 +162,9 @@ const services: Readonly<Record<string, () => Service>> = {
       configs: new ConfigStore(database.db),
       leases: new LeaseStore(database.leaseDb),
       dayBytes: new DayBytesStore(database.db),
-      rates: new RequestRates(limits),
+      rates: new RequestRates(limits, clock),
       notifier: new Notifier({ connection: () => testDatabase.connection, log }),
+      events: createSchedulerEvents(),
       sealing: new Sealing(() => []),
       isUnavailable,
       limits,
@@ -172,7 +185,8 @@ const services: Readonly<Record<string, () => Service>> = {
   Waiters: () =>
     new Waiters({
       executions: new ExecutionStore(database.db),
-      runs: { has: () => false, ids: [], endWith: () => undefined },
+      runs: { has: () => false, ids: [], supersede: () => undefined },
+      events: createSchedulerEvents(),
       clock,
       log,
     }),

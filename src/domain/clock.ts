@@ -3,7 +3,7 @@ export interface Clock {
   /** Milliseconds since 1970. */
   now(): number;
   /** Monotonic milliseconds. Only differences of two readings have a meaning. */
-  elapsed(): number;
+  monotonic(): number;
   /** Settles after `ms` milliseconds; rejects with the signal's reason when it aborts first. */
   wait(ms: number, signal?: AbortSignal): Promise<void>;
 }
@@ -13,7 +13,7 @@ const timerMaxMs = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
-  elapsed: () => performance.now(),
+  monotonic: () => performance.now(),
   wait: async (ms, signal) => {
     for (let left = ms; left > 0; left -= timerMaxMs) await sleep(Math.min(left, timerMaxMs), signal);
   },

@@ -1,8 +1,11 @@
 // When an execution runs, who waits for it, who takes it over.
 //
-// The process that accepts an execution (`acceptor.ts`) runs it at once when it has a free slot; what is over waits in the
-// database, where the rescuers of all processes take it up by turns. Whoever holds an execution says so by a lease; the
-// rescuer of any process takes up what nobody holds, so nothing accepted depends on this process living on.
+// accept/ begins executions: at once where a slot is free, else in the queue. run/ drives one execution and writes what it
+// records. waiting/ serves callers and watchers. rescue/ claims what nobody runs. limits/ decides who may have more.
+// process/ holds the lease by which others know that this process lives. encryption/ keeps secrets.
+//
+// What an accepted execution needs is in the database, and any process may go on with it: nothing depends on this one. The
+// parts say what happens by `SchedulerEvents`, and call only those below them.
 
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
@@ -25,23 +28,24 @@ import type { ConfigStore } from "../storage/tenants/config-store.ts";
 import type { DayBytesStore } from "../storage/tenants/daily-bytes-store.ts";
 import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { Acceptor } from "./accept/acceptor.ts";
-import type { Accept, ExecuteCall, Started } from "./accept/execute-call.ts";
-import type { Again } from "./accept/execution-factory.ts";
+import type { ExecuteCall, ExecuteResult, ExecutionRequest } from "./accept/execute-call.ts";
+import type { ExecutionFactory } from "./accept/execution-factory.ts";
 import type { Sealing } from "./encryption/sealing.ts";
-import { Load } from "./limits/capacity.ts";
-import { DayBytes } from "./limits/daily-quota.ts";
-import { RecordMemory } from "./limits/memory-budget.ts";
+import { Capacity } from "./limits/capacity.ts";
+import { DailyQuota } from "./limits/daily-quota.ts";
+import { MemoryBudget } from "./limits/memory-budget.ts";
 import type { RequestRates } from "./limits/request-rates.ts";
 import { Lease } from "./process/lease.ts";
-import { Loop } from "./process/periodic-task.ts";
+import { PeriodicTask } from "./process/periodic-task.ts";
 import { Janitor } from "./rescue/janitor.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
-import { Runs } from "./run/active-runs.ts";
+import { ActiveRuns } from "./run/active-runs.ts";
+import type { SchedulerEvents } from "./run/scheduler-events.ts";
 import { VersionCache } from "./run/version-cache.ts";
 import { begunAfterMs } from "./run/visits-under-way.ts";
 import { Waiters } from "./waiting/waiters.ts";
 
-/** How long running executions may take to end when the process stops. */
+/** Graceful shutdown: how long running executions may take to end. */
 const drainMs = 10_000;
 
 export type SchedulerOptions = {
@@ -56,9 +60,8 @@ export type SchedulerOptions = {
   readonly dayBytes: DayBytesStore;
   readonly sealing: Sealing;
   readonly notifier: Pick<Notifier, "notify" | "listen">;
+  readonly events: SchedulerEvents;
   readonly rates: RequestRates;
-  /** Told where more may be recorded of executions: of these, or of any. */
-  readonly onRecorded?: (ids: readonly string[] | undefined) => void;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly pool: Pick<ProcessPool, "run">;
@@ -72,74 +75,56 @@ export type SchedulerOptions = {
 export class Scheduler implements Service {
   readonly #options: SchedulerOptions;
   readonly #owner = newId();
-  readonly #load: Load;
-  readonly #runs: Runs;
-  readonly #versions: VersionCache;
-  readonly #acceptor: Acceptor;
-  readonly #waiters: Waiters;
   readonly #lease: Lease;
-  readonly #dayBytes: DayBytes;
+  readonly #dailyQuota: DailyQuota;
+  readonly #runs: ActiveRuns;
+  readonly #waiters: Waiters;
   readonly #rescuer: Rescuer;
+  readonly #acceptor: Acceptor;
   readonly #janitor: Janitor;
-  readonly #begins: Loop;
+  readonly #begins: PeriodicTask;
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, workflows, leases, notifier, onRecorded, limits, clock, log } = options;
+    const { executions, workflows, leases, dayBytes, rates, limits, clock, log } = options;
     this.#options = options;
-    this.#versions = new VersionCache({ workflows, definitions: options.definitions, limits });
-    this.#load = new Load(limits);
-    this.#lease = new Lease({ leases, owner: this.#owner, load: this.#load, rates: options.rates, log });
-    const memory = new RecordMemory(limits);
-    this.#runs = new Runs({
-      ...options,
-      memory,
-      load: this.#load,
-      lease: this.#lease,
-      owner: this.#owner,
-      versions: this.#versions,
-      onRecorded: (executionId) => onRecorded?.([executionId]),
-      onLeft: (run, outcome) => {
-        const { id } = run.execution;
-        if (outcome !== undefined) this.#waiters.settle(id, outcome);
-        if (outcome !== undefined && run.wasOwned) notifier.notify("ended", id);
-        this.#rescuer.wake();
-      },
-      onFailed: (claim, error) => this.#rescuer.putOff(claim, error),
-    });
-    this.#waiters = new Waiters({ executions, runs: this.#runs, clock, log });
-    const onExpired = this.#cut.bind(this);
-    const parts = { memory, runs: this.#runs, load: this.#load, waiters: this.#waiters, versions: this.#versions };
-    this.#rescuer = new Rescuer({ ...options, ...parts, owner: this.#owner, lease: this.#lease, onExpired });
-    const now = () => this.#lease.databaseNow() ?? clock.now();
-    this.#dayBytes = new DayBytes({ store: options.dayBytes, limits, now, log });
-    this.#acceptor = new Acceptor({ ...options, ...parts, dayBytes: this.#dayBytes, rescuer: this.#rescuer });
-    const { retentionMs } = limits;
-    this.#janitor = new Janitor({ executions, workflows, dayBytes: options.dayBytes, retentionMs, log });
-    const turn = async () => this.#runs.recordBegun();
-    this.#begins = new Loop({ name: "begins", everyMs: begunAfterMs, turn, log });
-    notifier.listen("ended", (ids) => {
-      this.#waiters.heed(ids);
-      onRecorded?.(ids);
-    });
-    notifier.listen("queued", () => this.#rescuer.heed());
+    const owner = this.#owner;
+    const capacity = new Capacity(limits);
+    const lease = new Lease({ leases, owner, capacity, rates, clock, log });
+    const memory = new MemoryBudget(limits);
+    const versions = new VersionCache({ workflows, definitions: options.definitions, limits });
+    const runs = new ActiveRuns({ ...options, owner, lease, memory, versions, capacity });
+    const waiters = new Waiters({ ...options, runs });
+    const rescuer = new Rescuer({ ...options, owner, runs, capacity, lease });
+    const now = () => lease.databaseNow() ?? clock.now();
+    const dailyQuota = new DailyQuota({ store: dayBytes, limits, now, clock, log });
+    this.#lease = lease;
+    this.#dailyQuota = dailyQuota;
+    this.#runs = runs;
+    this.#waiters = waiters;
+    this.#rescuer = rescuer;
+    this.#acceptor = new Acceptor({ ...options, versions, memory, runs, capacity, dailyQuota, waiters, rescuer });
+    this.#janitor = new Janitor({ executions, workflows, dayBytes, retentionMs: limits.retentionMs, clock, log });
+    const runOnce = async () => runs.recordBegun();
+    this.#begins = new PeriodicTask({ name: "begins", everyMs: begunAfterMs, runOnce, clock, log });
   }
 
   async start(): Promise<void> {
+    this.#connectNotifier();
     await this.#lease.start();
-    await this.#dayBytes.start();
+    await this.#dailyQuota.start();
     await this.#waiters.start();
     await this.#rescuer.start();
     await this.#janitor.start();
     await this.#begins.start();
   }
 
-  /** Takes up nothing more: what waits is for others. Calls are taken until `stop`. */
+  /** Claims nothing more: what is queued is for other processes. Calls are accepted until `stop`. */
   async retire(): Promise<void> {
     await this.#rescuer.stop();
   }
 
-  /** Takes no more calls, lets what runs end for a while, then hands the rest back. */
+  /** Accepts no more calls, lets runs end for a while, then gives the rest back. */
   async stop(): Promise<void> {
     if (this.#isStopping) return;
     this.#isStopping = true;
@@ -148,7 +133,7 @@ export class Scheduler implements Service {
     await this.#rescuer.stop();
     await this.#runs.drain(drainMs, this.#options.clock);
     await this.#begins.stop();
-    await this.#dayBytes.stop();
+    await this.#dailyQuota.stop();
     await this.#waiters.stop();
     await this.#release();
     await this.#lease.stop();
@@ -159,28 +144,22 @@ export class Scheduler implements Service {
     return !this.#isStopping && this.#lease.isFresh();
   }
 
-  /**
-   * Accepts a call: looks up the version, admits, begins, and, for a synchronous call, waits for the end.
-   * Throws RequestError; after one, nothing was accepted that the caller could have an id of.
-   */
-  async execute(call: ExecuteCall): Promise<Started> {
+  /** See `Acceptor.execute`. */
+  async execute(call: ExecuteCall): Promise<ExecuteResult> {
     return await this.#acceptor.execute(call);
   }
 
-  /** Begins an execution that is made of an earlier one; answers its id. Throws RequestError. */
-  async beginAgain(make: (again: Again) => Promise<Accept>): Promise<string> {
-    return await this.#acceptor.beginAgain(make);
+  /** Begins an execution that the factory makes: a rerun, a retry, a test of a draft. Answers its id. Throws RequestError. */
+  async submit(make: (factory: ExecutionFactory) => Promise<ExecutionRequest>): Promise<string> {
+    return await this.#acceptor.submit(make);
   }
 
-  /** Waits for the end of an execution that the caller was found to own; undefined where it goes on for longer. */
+  /** Waits for the end of an execution that the caller may read; undefined where it goes on for longer. */
   async waitForEnd(executionId: string, waitMs: number, signal: AbortSignal): Promise<Outcome | undefined> {
     return await this.#waiters.wait(executionId, waitMs, signal);
   }
 
-  /**
-   * Ends an execution from outside, and tells who runs it or waits for it, wherever that is. False: it has ended before,
-   * or it is not found.
-   */
+  /** Ends an execution from outside, wherever it runs. False: it has ended before, or it is not found. */
   async stopExecution(query: ExecutionQuery): Promise<boolean> {
     const outcome = await this.#options.executions.stop({
       ...query,
@@ -188,27 +167,22 @@ export class Scheduler implements Service {
     });
     if (outcome === undefined) return false;
     const { executionId } = query;
-    this.#runs.endWith(executionId, outcome);
-    this.#waiters.settle(executionId, outcome);
-    this.#tellEnd(executionId);
+    this.#runs.supersede(executionId, outcome);
+    this.#options.events.emit("ended", { executionId, outcome, wasOwned: true });
     return true;
   }
 
-  /** Ends the run here, if there is one, of an execution whose end is committed; who waits for it is told what is read. */
-  #cut(executionId: string): void {
-    this.#runs.cut(executionId);
-    this.#waiters.heed([executionId]);
-    this.#tellEnd(executionId);
+  /** Passes events on between this process and the others. */
+  #connectNotifier(): void {
+    const { notifier, events } = this.#options;
+    notifier.listen("ended", (ids) => events.emit("endedElsewhere", ids));
+    notifier.listen("queued", () => events.emit("queuedElsewhere"));
+    events.on("ended", ({ executionId, wasOwned }) => {
+      if (wasOwned) notifier.notify("ended", executionId);
+    });
   }
 
-  /** Tells who may take up something else now, and who watches, that an end is committed. */
-  #tellEnd(executionId: string): void {
-    this.#rescuer.wake();
-    this.#options.onRecorded?.([executionId]);
-    this.#options.notifier.notify("ended", executionId);
-  }
-
-  /** Hands back what was cut short. Where the database is away, the lease that runs out says the same. */
+  /** Gives back what was abandoned. Where the database is away, others take it over when the lease expires. */
   async #release(): Promise<void> {
     const { claims, isUnavailable } = this.#options;
     if (!this.#lease.isFresh()) return;

@@ -14,7 +14,7 @@ export class ManualClock implements Clock {
     return this.#now;
   }
 
-  elapsed(): number {
+  monotonic(): number {
     return this.#elapsed;
   }
 

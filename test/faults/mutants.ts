@@ -6,7 +6,7 @@ import { taskLoaders } from "../../src/engine/child/task-loaders.ts";
 import { HttpClient } from "../../src/engine/http/http-client.ts";
 import { ProcessPool } from "../../src/engine/pool/process-pool.ts";
 import { Texts, textOf } from "../../src/engine/templates/text-budget.ts";
-import { Load } from "../../src/scheduler/limits/capacity.ts";
+import { Capacity } from "../../src/scheduler/limits/capacity.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
 import { RunClock } from "../../src/scheduler/run/run-clock.ts";
 import type { Renewal } from "../../src/storage/claims/lease-store.ts";
@@ -97,11 +97,11 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
   // Whoever comes first has the slots, each account one after the other, whosesoever it is.
   "slots-in-order": (stores) => {
     const { slots } = readConfig().limits;
-    Load.prototype.hasSlot = function () {
+    Capacity.prototype.hasSlot = function () {
       return this.running < slots;
     };
-    Load.prototype.share = (accounts, free) => accounts.slice(0, free).map((account) => ({ ...account, count: 1 }));
-    Object.defineProperty(Load.prototype, "full", {
+    Capacity.prototype.share = (accounts, free) => accounts.slice(0, free).map((account) => ({ ...account, count: 1 }));
+    Object.defineProperty(Capacity.prototype, "full", {
       get: () => ({ accounts: [], environmentIds: [], organizationIds: [] }),
     });
     return stores;

@@ -2,10 +2,11 @@ import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { systemClock } from "../../src/domain/clock.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
-import { DayBytes } from "../../src/scheduler/limits/daily-quota.ts";
+import { DailyQuota } from "../../src/scheduler/limits/daily-quota.ts";
 import { DayBytesStore } from "../../src/storage/tenants/daily-bytes-store.ts";
 import { executionCalls } from "../api/execution-calls.ts";
 import { openStores, type Stores } from "../storage/fixture.ts";
@@ -30,8 +31,14 @@ describe("the count of a day", () => {
 
   afterAll(() => stores.close());
 
-  function countOf(environmentDayBytesMax = 100): DayBytes {
-    return new DayBytes({ store: stores.dayBytes, limits: { environmentDayBytesMax }, now: () => now, log });
+  function countOf(environmentDayBytesMax = 100): DailyQuota {
+    return new DailyQuota({
+      store: stores.dayBytes,
+      limits: { environmentDayBytesMax },
+      now: () => now,
+      clock: systemClock,
+      log,
+    });
   }
 
   /** An execution whose payload has so many bytes, in two for each character. */
@@ -43,7 +50,7 @@ describe("the count of a day", () => {
     const count = countOf(0);
     await count.start();
     for (let calls = 0; calls < 10; calls += 1) count.take(sized("off", 1_000));
-    expect(count.refusal(sized("off", 1_000))).toBeUndefined();
+    expect(count.errorFor(sized("off", 1_000))).toBeUndefined();
     await count.stop();
     expect(await stores.db.selectFrom("environment_day").selectAll().execute()).toEqual([]);
   });
@@ -53,12 +60,12 @@ describe("the count of a day", () => {
     const count = countOf();
     count.take(sized("a", 60));
     count.take(sized("a", 40));
-    expect(count.refusal(sized("a", 2))).toMatchObject({ ...used, details: { retryAfterSeconds: 1_800 } });
+    expect(count.errorFor(sized("a", 2))).toMatchObject({ ...used, details: { retryAfterSeconds: 1_800 } });
     expect(() => count.take(sized("a", 2))).toThrow(expect.objectContaining({ reason: "DAY_BYTES_USED" }));
-    expect(count.refusal(sized("b", 100))).toBeUndefined();
+    expect(count.errorFor(sized("b", 100))).toBeUndefined();
     now += hourMs;
     count.take(sized("a", 100));
-    expect(count.refusal(sized("a", 2))).toMatchObject({ details: { retryAfterSeconds: 23.5 * 3_600 } });
+    expect(count.errorFor(sized("a", 2))).toMatchObject({ details: { retryAfterSeconds: 23.5 * 3_600 } });
   });
 
   test("is that of all processes, of those that have ended too, and of a day that a clock was set back to", async () => {
@@ -67,22 +74,22 @@ describe("the count of a day", () => {
     const second = countOf();
     first.take(sized("shared", 60));
     await first.stop();
-    expect(second.refusal(sized("shared", 50))).toBeUndefined();
+    expect(second.errorFor(sized("shared", 50))).toBeUndefined();
     await second.start();
-    expect(second.refusal(sized("shared", 50))).toMatchObject(used);
+    expect(second.errorFor(sized("shared", 50))).toMatchObject(used);
     second.take(sized("shared", 40));
     now += hourMs;
     second.take(sized("shared", 50));
     now = evening;
-    second.refusal(sized("shared", 2));
+    second.errorFor(sized("shared", 2));
     await second.stop();
     // What was taken before midnight in the last second is not told, since the next day has begun.
-    expect(second.refusal(sized("shared", 50))).toMatchObject(used);
+    expect(second.errorFor(sized("shared", 50))).toMatchObject(used);
   });
 
   test("goes without what was not accepted, and is told again after an answer that was lost", async () => {
     now = evening;
-    const lost = new DayBytes({
+    const lost = new DailyQuota({
       store: {
         exchange: async (counts) => {
           await stores.dayBytes.exchange(counts);
@@ -91,6 +98,7 @@ describe("the count of a day", () => {
       },
       limits: { environmentDayBytesMax: 100 },
       now: () => now,
+      clock: systemClock,
       log,
     });
     const big = sized("lost", 60);
@@ -100,10 +108,10 @@ describe("the count of a day", () => {
     await lost.stop();
     await lost.stop();
     const other = countOf();
-    other.refusal(sized("lost", 2));
+    other.errorFor(sized("lost", 2));
     await other.start();
-    expect(other.refusal(sized("lost", 40))).toBeUndefined();
-    expect(other.refusal(sized("lost", 42))).toMatchObject(used);
+    expect(other.errorFor(sized("lost", 40))).toBeUndefined();
+    expect(other.errorFor(sized("lost", 42))).toMatchObject(used);
     await other.stop();
   });
 

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/domain/clock.ts";
 import { Janitor } from "../../src/scheduler/rescue/janitor.ts";
 import { DayBytesStore } from "../../src/storage/tenants/daily-bytes-store.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
@@ -36,7 +37,7 @@ test("old executions of which many take too long to delete at once are deleted f
   const { executions, workflows, db } = stores;
   const dayBytes = new DayBytesStore(db);
   const log = pino({ level: "silent" });
-  const janitor = new Janitor({ executions, workflows, dayBytes, retentionMs: 60_000, log });
+  const janitor = new Janitor({ executions, workflows, dayBytes, retentionMs: 60_000, clock: systemClock, log });
   await janitor.start();
   await janitor.stop();
   expect(await db.selectFrom("execution").select("id").execute()).toEqual([]);

@@ -1,7 +1,8 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
+import { systemClock } from "../../src/domain/clock.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { Load } from "../../src/scheduler/limits/capacity.ts";
+import { Capacity } from "../../src/scheduler/limits/capacity.ts";
 import { RequestRates } from "../../src/scheduler/limits/request-rates.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
 import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
@@ -27,8 +28,9 @@ beforeAll(async () => {
   lease = new Lease({
     leases: new LeaseStore(database.leaseDb),
     owner: "a",
-    load: new Load(defaultLimits),
-    rates: new RequestRates(defaultLimits),
+    capacity: new Capacity(defaultLimits),
+    rates: new RequestRates(defaultLimits, systemClock),
+    clock: systemClock,
     log,
   });
   await lease.start();

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { RecordMemory } from "../../src/scheduler/limits/memory-budget.ts";
+import { MemoryBudget } from "../../src/scheduler/limits/memory-budget.ts";
 
 const mebibyte = 1024 * 1024;
 /** What a run holds so that so many mebibytes of it are counted. */
@@ -7,10 +7,10 @@ const counted = (mebibytes: number) => (mebibytes + 1) * mebibyte;
 
 /** Room for 16 MiB, of which one organisation has 8, as one execution may. */
 function memoryOf16() {
-  return new RecordMemory({ recordsBytesMax: 8 * mebibyte, recordsMemoryBytesMax: 16 * mebibyte });
+  return new MemoryBudget({ recordsBytesMax: 8 * mebibyte, recordsMemoryBytesMax: 16 * mebibyte });
 }
 
-function hold(memory: RecordMemory, organizationId: string, id: string | undefined, mebibytes: number) {
+function hold(memory: MemoryBudget, organizationId: string, id: string | undefined, mebibytes: number) {
   const run = memory.open(organizationId, id);
   run.hold(counted(mebibytes));
   return run;
@@ -22,20 +22,20 @@ describe("where executions hold more than there is room for", () => {
     const young = hold(memory, "acme", "2", 6);
     const old = hold(memory, "acme", "1", 6);
     const youngest = hold(memory, "acme", "3", 1);
-    expect([old.isFull, young.isFull, youngest.isFull]).toEqual([false, true, true]);
+    expect([old.mustYield, young.mustYield, youngest.mustYield]).toEqual([false, true, true]);
     old.hold(0);
-    expect([young.isFull, youngest.isFull]).toEqual([false, false]);
+    expect([young.mustYield, youngest.mustYield]).toEqual([false, false]);
     youngest.hold(counted(4));
-    expect([young.isFull, youngest.isFull]).toEqual([false, true]);
+    expect([young.mustYield, youngest.mustYield]).toEqual([false, true]);
   });
 
   test("the oldest of an organisation goes on with its share, and where all is full the oldest of all alone", () => {
     const memory = memoryOf16();
     const [acme, other] = [hold(memory, "acme", "1", 7), hold(memory, "other", "2", 8)];
     const behind = hold(memory, "other", "4", 1);
-    expect([acme.isFull, other.isFull, behind.isFull]).toEqual([false, false, true]);
+    expect([acme.mustYield, other.mustYield, behind.mustYield]).toEqual([false, false, true]);
     const third = hold(memory, "third", "3", 2);
-    expect([acme.isFull, other.isFull, behind.isFull, third.isFull]).toEqual([false, true, true, true]);
+    expect([acme.mustYield, other.mustYield, behind.mustYield, third.mustYield]).toEqual([false, true, true, true]);
   });
 
   test("one that is older than all of them is let in, by as much as one may have, and no other", () => {
@@ -56,6 +56,6 @@ describe("where executions hold more than there is room for", () => {
     const memory = memoryOf16();
     const reader = hold(memory, "acme", undefined, 6);
     const run = hold(memory, "acme", "1", 6);
-    expect([run.isFull, reader.isFull]).toEqual([false, true]);
+    expect([run.mustYield, reader.mustYield]).toEqual([false, true]);
   });
 });

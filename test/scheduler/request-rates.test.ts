@@ -1,8 +1,12 @@
-import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { RequestRates } from "../../src/scheduler/limits/request-rates.ts";
+import { ManualClock } from "../engine/manual-clock.ts";
 
-beforeEach(() => vi.useFakeTimers({ toFake: ["performance"] }));
-afterEach(() => vi.useRealTimers());
+let clock: ManualClock;
+
+beforeEach(() => {
+  clock = new ManualClock();
+});
 
 /** How many of so many requests are let through. */
 function take(rates: RequestRates, count: number, keyId = "k", organizationId = "o"): number {
@@ -21,47 +25,49 @@ function pass(processes: readonly RequestRates[], asked: readonly number[]): rea
   const steps = 10;
   const taken: number[] = [];
   for (let step = 0; step < steps; step += 1) {
-    vi.advanceTimersByTime(1_000 / steps);
+    clock.advance(1_000 / steps);
     for (const [index, rates] of processes.entries()) {
       taken[index] = (taken[index] ?? 0) + take(rates, (asked[index] ?? 0) / steps);
     }
     if (step % 5 !== 4) continue;
     const reports = processes.map((rates) => rates.measure());
     for (const [index, rates] of processes.entries())
-      rates.hearElsewhere(reports.filter((_, other) => other !== index).flat());
+      rates.setElsewhere(reports.filter((_, other) => other !== index).flat());
   }
   return taken;
 }
 
 test("a key has its requests of a second at once, and then as many as time brings; another key has its own", () => {
-  const rates = new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 1_000 });
+  const rates = new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 1_000 }, clock);
   expect(take(rates, 150)).toBe(100);
   expect(() => rates.take({ keyId: "k", organizationId: "o" })).toThrow(
     "More than 100 requests a second came with this API key (limit key_requests)",
   );
   expect(take(rates, 150, "other")).toBe(100);
-  vi.advanceTimersByTime(250);
+  clock.advance(250);
   expect(take(rates, 150)).toBe(25);
-  vi.advanceTimersByTime(60_000);
+  clock.advance(60_000);
   rates.measure();
   rates.measure();
   expect(take(rates, 150)).toBe(100);
 });
 
 test("an organisation has its requests with all its keys, at least those of one key; another has its own", () => {
-  const rates = new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 150 });
+  const rates = new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 150 }, clock);
   expect([take(rates, 150, "k"), take(rates, 150, "l"), take(rates, 150, "m")]).toEqual([100, 50, 0]);
   expect(() => rates.take({ keyId: "n", organizationId: "o" })).toThrow(
     "More than 150 requests a second came with the keys of this organisation (limit organization_requests)",
   );
   expect(take(rates, 150, "x", "other")).toBe(100);
-  vi.advanceTimersByTime(100);
+  clock.advance(100);
   expect([take(rates, 50, "k"), take(rates, 50, "l")]).toEqual([10, 5]);
-  expect(take(new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 1 }), 150)).toBe(100);
+  expect(take(new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 1 }, clock), 150)).toBe(100);
 });
 
 test("an organisation that asks at several processes has its limit over all of them", () => {
-  const processes = [0, 1].map(() => new RequestRates({ keyRequestsMax: 1_000, organizationRequestsMax: 1_000 }));
+  const processes = [0, 1].map(
+    () => new RequestRates({ keyRequestsMax: 1_000, organizationRequestsMax: 1_000 }, clock),
+  );
   const asked = [3_000, 1_000];
   pass(processes, asked);
   pass(processes, asked);
@@ -71,7 +77,9 @@ test("an organisation that asks at several processes has its limit over all of t
 });
 
 test("a key that is used at several processes has its limit over all of them, by what is asked at each", () => {
-  const processes = [0, 1, 2].map(() => new RequestRates({ keyRequestsMax: 1_000, organizationRequestsMax: 9_000 }));
+  const processes = [0, 1, 2].map(
+    () => new RequestRates({ keyRequestsMax: 1_000, organizationRequestsMax: 9_000 }, clock),
+  );
   const asked = [3_000, 1_000, 0];
   pass(processes, asked);
   pass(processes, asked);

@@ -4,7 +4,8 @@ import { afterEach, describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { openRun, Sealing, sealRun, withoutHidden } from "../../src/scheduler/encryption/sealing.ts";
+import { Sealing } from "../../src/scheduler/encryption/sealing.ts";
+import { openRun, redactRun, sealRun } from "../../src/scheduler/run/sealed-records.ts";
 import { account, executionCalls } from "../api/execution-calls.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startFlowcall } from "../support/flowcall.ts";
@@ -31,30 +32,30 @@ describe("what a node hides", () => {
   const sealing = new Sealing(() => [master]);
 
   test("is sealed, and opened as it was", () => {
-    const key = sealing.createKey(executionId);
+    const key = sealing.createDataKey(executionId);
     const sealed = sealRun(run, key);
     expect(JSON.stringify(sealed)).not.toContain(secret);
-    expect(openRun(sealed, sealing.openKey(executionId, key.wrapped))).toEqual(run);
-    expect(JSON.stringify(withoutHidden(run))).not.toContain(secret);
-    expect(withoutHidden(run)).not.toHaveProperty("sealed");
+    expect(openRun(sealed, sealing.openDataKey(executionId, key.wrapped))).toEqual(run);
+    expect(JSON.stringify(redactRun(run))).not.toContain(secret);
+    expect(redactRun(run)).not.toHaveProperty("sealed");
   });
 
   test("what other nodes give is kept as it is", () => {
     const { is_hidden, ...shown } = run;
-    expect([sealRun(shown, sealing.createKey(executionId)), withoutHidden(shown)]).toEqual([shown, shown]);
+    expect([sealRun(shown, sealing.createDataKey(executionId)), redactRun(shown)]).toEqual([shown, shown]);
   });
 
   test("is opened after the keys were rotated, and not without the key that wrapped it", () => {
-    const { wrapped } = sealing.createKey(executionId);
+    const { wrapped } = sealing.createDataKey(executionId);
     const rotated = new Sealing(() => [randomBytes(32), master]);
-    expect(rotated.openKey(executionId, wrapped).key).toEqual(sealing.openKey(executionId, wrapped).key);
-    expect(() => new Sealing(() => [randomBytes(32)]).openKey(executionId, wrapped)).toThrow(/no encryption key/);
+    expect(rotated.openDataKey(executionId, wrapped).key).toEqual(sealing.openDataKey(executionId, wrapped).key);
+    expect(() => new Sealing(() => [randomBytes(32)]).openDataKey(executionId, wrapped)).toThrow(/no encryption key/);
   });
 
   test("cannot be moved to another execution or another node, nor changed", () => {
-    const key = sealing.createKey(executionId);
+    const key = sealing.createDataKey(executionId);
     const { sealed = "", ...rest } = sealRun(run, key);
-    expect(() => sealing.openKey("f".repeat(24), key.wrapped)).toThrow();
+    expect(() => sealing.openDataKey("f".repeat(24), key.wrapped)).toThrow();
     expect(() => openRun({ ...rest, sealed, path: "3" }, key)).toThrow();
     const changed = Buffer.from(sealed, "base64");
     changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1;

@@ -2,6 +2,7 @@ import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
 import type { Outcome } from "../../src/domain/execution.ts";
+import { createSchedulerEvents } from "../../src/scheduler/run/scheduler-events.ts";
 import { Waiters } from "../../src/scheduler/waiting/waiters.ts";
 import type { Ends, UnreadEnd } from "../../src/storage/executions/execution-results.ts";
 import { createTenant, json, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
@@ -53,8 +54,14 @@ test("who waits for large results is told each, and no statement reads more than
       value: async (next: () => UnreadEnd | undefined) => noted(await stores.executions.readEnded(next)),
     },
   });
-  const runs = { has: () => false, ids: [], endWith: () => undefined };
-  const waiters = new Waiters({ executions, runs, clock: systemClock, log: pino({ level: "silent" }) });
+  const runs = { has: () => false, ids: [], supersede: () => undefined };
+  const waiters = new Waiters({
+    executions,
+    runs,
+    events: createSchedulerEvents(),
+    clock: systemClock,
+    log: pino({ level: "silent" }),
+  });
   const told = ids.map((id) => waiters.wait(id, 60_000, new AbortController().signal));
   await waiters.start();
   for (const outcome of await Promise.all(told)) expect(outcome).toEqual({ state: "COMPLETED", response: large });

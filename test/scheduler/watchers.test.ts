@@ -1,9 +1,11 @@
 import { Kysely, PostgresDialect } from "kysely";
 import { pino } from "pino";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { systemClock } from "../../src/domain/clock.ts";
 import type { EventCursor } from "../../src/domain/event-cursor.ts";
 import type { NewExecution } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
+import { createSchedulerEvents } from "../../src/scheduler/run/scheduler-events.ts";
 import { type WatchedFact, Watchers } from "../../src/scheduler/waiting/watchers.ts";
 import { ExecutionEvents, type JournalPlace } from "../../src/storage/history/execution-events.ts";
 import { Pool } from "../../src/storage/postgres/pool.ts";
@@ -20,6 +22,7 @@ let tenant: Tenant;
 /** The statements that watching has taken. */
 let statements = 0;
 let db: Kysely<Tables>;
+const events = createSchedulerEvents();
 let watchers: Watchers;
 
 beforeAll(async () => {
@@ -30,7 +33,7 @@ beforeAll(async () => {
     statements += 1;
   };
   db = new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log: count });
-  watchers = new Watchers({ events: new ExecutionEvents(db), limits, log });
+  watchers = new Watchers({ journals: new ExecutionEvents(db), events, limits, clock: systemClock, log });
   await watchers.start();
 });
 
@@ -198,7 +201,7 @@ test("where nobody watches, nothing is read", async () => {
   await finish(execution, 0, ["1"]);
   await watchAll(execution);
   const before = statements;
-  watchers.wake([execution.id]);
+  events.emit("recorded", execution.id);
   // The place behind the end is looked up, and that is all.
   expect(await watchAll(execution, { at: "end" })).toEqual([]);
   expect(statements).toBe(before + 1);
@@ -218,7 +221,7 @@ test("a place that an execution has not come to is refused", async () => {
 
 test("are bounded for an environment, an organisation and in all, and a refusal names which", async () => {
   const bounds = { watchersMax: 5, organizationWatchersMax: 2, environmentWatchersMax: 1 };
-  const bounded = new Watchers({ events: new ExecutionEvents(db), limits: bounds, log });
+  const bounded = new Watchers({ journals: new ExecutionEvents(db), events, limits: bounds, clock: systemClock, log });
   const gone = new AbortController();
   const open: AsyncGenerator<WatchedFact>[] = [];
   /** The limit that refuses to let one more watch. */
@@ -255,7 +258,7 @@ test("of several organisations are read by turns, however many of one have news"
   const asked: string[][] = [];
   const answered = Promise.withResolvers<void>();
   /** Answers nothing, so that the first statement that asks for all of them says their order. */
-  const events = {
+  const journals = {
     read: async (places: readonly JournalPlace[]) => {
       asked.push(places.map(({ environmentId }) => environmentId));
       if (places.length === 21) answered.resolve();
@@ -263,7 +266,7 @@ test("of several organisations are read by turns, however many of one have news"
     },
     readOne: async () => undefined,
   };
-  const slow = new Watchers({ events, limits, log });
+  const slow = new Watchers({ journals, events, limits, clock: systemClock, log });
   const gone = new AbortController();
   const watches = Array.from({ length: 21 }, async (_, index) => {
     const organizationId = index === 20 ? "few" : "many";

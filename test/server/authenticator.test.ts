@@ -39,7 +39,7 @@ function open({ known = key, ...changed }: Partial<typeof limits> & { readonly k
   const authenticator = new Authenticator({
     clock: {
       now: () => world.time + world.setMs,
-      elapsed: () => world.time,
+      monotonic: () => world.time,
       wait: (ms, signal) =>
         new Promise((resolve, reject) => {
           signal?.addEventListener("abort", () => reject(signal.reason));

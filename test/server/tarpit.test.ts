@@ -13,7 +13,7 @@ function open() {
     { refusedKeysPerAddressMax: 2, refusedKeyMs: 2_000 },
     {
       now: () => world.time,
-      elapsed: () => world.time,
+      monotonic: () => world.time,
       wait: (ms, signal) => {
         expect(ms).toBe(2_000);
         world.waits += 1;

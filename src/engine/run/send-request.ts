@@ -27,7 +27,7 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: NodeVis
       visit.recordIntent();
     }
     await run.journal.beforeEffect(signal);
-    const startTime = run.clock.elapsed();
+    const startTime = run.clock.monotonic();
     const key = visit.pageKeys[page];
     try {
       const answer = await run.http.send({
@@ -50,7 +50,7 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: NodeVis
       if (error.isDefinite && key === undefined) visit.answers += 1;
       throw isAtMostOnce && isUnclear(error) ? outcomeUnknown(error) : nodeFailureOf(error);
     } finally {
-      leftMs -= run.clock.elapsed() - startTime;
+      leftMs -= run.clock.monotonic() - startTime;
     }
   };
 }

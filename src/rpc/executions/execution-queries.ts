@@ -55,13 +55,13 @@ export function executionQueries(options: ExecutionQueriesOptions): Queries {
     stopExecution: (request, call) => stopExecution(options, request, call),
     rerunExecution: async (request, call) => {
       const origin = { ...queryOf(request, call), chain: callChainLength(call.headers, options.limits) };
-      const executionId = await options.scheduler.beginAgain((again) => again.rerun(origin, request.workflowVersion));
+      const executionId = await options.scheduler.submit((factory) => factory.rerun(origin, request.workflowVersion));
       setExecutionHeaders(call, executionId, "RUNNING");
       return create(RerunExecutionResponseSchema, { executionId });
     },
     retryNode: async (request, call) => {
       const origin = { ...queryOf(request, call), chain: callChainLength(call.headers, options.limits) };
-      const executionId = await options.scheduler.beginAgain((again) => again.retry(origin, request.nodeId));
+      const executionId = await options.scheduler.submit((factory) => factory.retry(origin, request.nodeId));
       setExecutionHeaders(call, executionId, "RUNNING");
       return create(RetryNodeResponseSchema, { executionId });
     },

@@ -8,7 +8,7 @@ import {
   ExecutionService,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
-import type { Started } from "../../scheduler/accept/execute-call.ts";
+import type { ExecuteResult } from "../../scheduler/accept/execute-call.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import { type Implementation, implement } from "../chain/handler-chain.ts";
 import { principalOf, reachOf } from "../chain/principal-of.ts";
@@ -79,7 +79,7 @@ export function createExecutionService(options: ExecutionServiceOptions): Implem
   });
 }
 
-function startedMessage({ executionId, outcome }: Started, { isWaiting }: { readonly isWaiting: boolean }) {
+function startedMessage({ executionId, outcome }: ExecuteResult, { isWaiting }: { readonly isWaiting: boolean }) {
   if (outcome === undefined) {
     const status = isWaiting ? { status: ExecutionResult_Status.RUNNING } : {};
     return create(ExecuteWorkflowResponseSchema, { executionId, ...status });

@@ -77,7 +77,7 @@ export function draftTest(options: DraftTestOptions): Pick<ServiceHandlers<typeo
         ...(outputsOf && { outputsOf }),
       };
       const now = clock.now();
-      const id = await scheduler.beginAgain((again) => prepareDraftTest(test, { reader, again, limits, now }));
+      const id = await scheduler.submit((factory) => prepareDraftTest(test, { reader, factory, limits, now }));
       setExecutionHeaders(call, id, "RUNNING");
       const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
       call.onWait?.();

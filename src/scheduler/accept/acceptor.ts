@@ -1,34 +1,38 @@
 import type { Account } from "../../domain/account.ts";
-import { isTerminal } from "../../domain/execution.ts";
+import type { Clock } from "../../domain/clock.ts";
+import { isTerminal, type Outcome } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { RequestError } from "../../domain/request-error.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import { answerAmong } from "../../engine/graph/recorded-answer.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
-import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { Notifier } from "../../storage/postgres/notifier.ts";
 import type { ConfigStore } from "../../storage/tenants/config-store.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
-import { type Sealing, sealFlushes } from "../encryption/sealing.ts";
-import type { Load } from "../limits/capacity.ts";
-import type { DayBytes } from "../limits/daily-quota.ts";
-import type { RecordMemory } from "../limits/memory-budget.ts";
+import type { Sealing } from "../encryption/sealing.ts";
+import type { Capacity } from "../limits/capacity.ts";
+import type { DailyQuota } from "../limits/daily-quota.ts";
+import type { MemoryBudget } from "../limits/memory-budget.ts";
 import type { Rescuer } from "../rescue/rescuer.ts";
-import type { Runs } from "../run/active-runs.ts";
+import type { ActiveRuns } from "../run/active-runs.ts";
+import type { ExecutionRecords } from "../run/execution-log.ts";
 import type { ExecutionRun } from "../run/execution-run.ts";
+import type { RunEnd } from "../run/run-state.ts";
+import { sealBegin } from "../run/sealed-records.ts";
+import { settledWithin } from "../run/settle.ts";
 import type { VersionCache } from "../run/version-cache.ts";
 import type { Waiters } from "../waiting/waiters.ts";
-import { admit, keysMissing, shuttingDown } from "./call-errors.ts";
-import type { Accept, ExecuteCall, Started } from "./execute-call.ts";
-import { Again } from "./execution-factory.ts";
-import { findRepeated, reuseRefusal } from "./idempotent-replay.ts";
-import { acceptOf } from "./new-execution.ts";
+import { admitCall } from "./admit-call.ts";
+import { keysMissing, shuttingDown } from "./call-errors.ts";
+import type { ExecuteCall, ExecuteResult, ExecutionRequest } from "./execute-call.ts";
+import { ExecutionFactory } from "./execution-factory.ts";
+import { requestOf } from "./execution-request.ts";
+import { findReplayed, keyReuseError } from "./idempotent-replay.ts";
 
 export type AcceptorOptions = {
-  readonly executions: ExecutionStore;
+  readonly executions: ExecutionRecords;
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
   readonly configs: ConfigStore;
@@ -36,28 +40,29 @@ export type AcceptorOptions = {
   readonly pool: Pick<ProcessPool, "run">;
   readonly notifier: Pick<Notifier, "notify">;
   readonly versions: VersionCache;
-  readonly memory: RecordMemory;
-  readonly runs: Runs;
-  readonly load: Load;
-  readonly dayBytes: DayBytes;
+  readonly memory: MemoryBudget;
+  readonly runs: ActiveRuns;
+  readonly capacity: Capacity;
+  readonly dailyQuota: DailyQuota;
   readonly waiters: Waiters;
-  readonly rescuer: Pick<Rescuer, "isTrying">;
+  readonly rescuer: Pick<Rescuer, "isQuarantining">;
   readonly limits: Limits;
+  readonly clock: Clock;
 };
 
 /**
  * Accepts calls. An asynchronous execution is committed before its id is returned; it runs at once where its account has
- * a free slot, and is queued otherwise. A synchronous run is held in memory until it ends or grows old
- * (`execution-run.ts`), and its id leaves only after its row is committed.
+ * a free slot, and is queued otherwise. A synchronous run is held in memory until it ends or grows old, and its id is
+ * returned only once its row is committed.
  */
 export class Acceptor {
   readonly #options: AcceptorOptions;
-  readonly #again: Again;
+  readonly #factory: ExecutionFactory;
   #isStopped = false;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
-    this.#again = new Again(options);
+    this.#factory = new ExecutionFactory(options);
   }
 
   /** Accepts nothing more. */
@@ -65,48 +70,52 @@ export class Acceptor {
     this.#isStopped = true;
   }
 
-  /** See Scheduler.execute. */
-  async execute(call: ExecuteCall): Promise<Started> {
+  /**
+   * Accepts a call: looks up the version, admits the call, begins the execution, and waits where the call does. Throws
+   * RequestError; then nothing was accepted that the caller could have an id of.
+   */
+  async execute(call: ExecuteCall): Promise<ExecuteResult> {
     if (this.#isStopped) throw shuttingDown();
-    // Decided before anything is read where nothing can change it: whoever is sent away is so at once.
-    const { runs, dayBytes } = this.#options;
-    const early = call.idempotencyKey === undefined ? this.#earlyRefusal(call) : undefined;
-    if (early !== undefined) throw early;
-    const accept = await this.#admit(call).catch(async (refusal: unknown) => {
-      const repeated = await findRepeated(call, refusal, this.#options);
-      if (repeated === undefined) throw refusal;
-      return repeated;
+    const { runs, dailyQuota } = this.#options;
+    // Load shedding comes before any statement. A call with a key may be a replay, which no limit concerns.
+    const overload = call.idempotencyKey === undefined ? this.#overloadError(call) : undefined;
+    if (overload !== undefined) throw overload;
+    const request = await this.#admit(call).catch(async (error: unknown) => {
+      const replayedId = await findReplayed(call, error, this.#options);
+      if (replayedId === undefined) throw error;
+      return replayedId;
     });
-    if (typeof accept === "string") return await this.#join(accept, call);
-    if (this.#hasSlot(call) && call.type === "SYNC" && accept.idempotencyKey === undefined) {
-      dayBytes.take(call);
-      return this.#runHeld(runs.add(accept), call);
+    if (typeof request === "string") return await this.#join(request, call);
+    if (call.type === "SYNC" && request.idempotencyKey === undefined && this.#hasSlot(call)) {
+      dailyQuota.take(call);
+      return await this.#runHeld(runs.add(request), call);
     }
-    const bound = await this.#begin(accept);
-    return bound === undefined ? this.#await(accept.execution.id, call) : this.#replay(bound, accept, call);
+    const begun = await this.#begin(request);
+    if (begun.bound !== undefined) return await this.#replay(begun.bound, request, call);
+    return await this.#await(request.execution.id, call, begun.end);
   }
 
-  #earlyRefusal(call: ExecuteCall): RequestError | undefined {
-    const { load, dayBytes } = this.#options;
-    return dayBytes.refusal(call) ?? (this.#hasSlot(call) ? undefined : load.refusal(call));
+  /** Begins an execution that the factory makes (a rerun, a retry, a test of a draft); answers its id. Throws RequestError. */
+  async submit(make: (factory: ExecutionFactory) => Promise<ExecutionRequest>): Promise<string> {
+    if (this.#isStopped) throw shuttingDown();
+    const request = await make(this.#factory);
+    this.#checkSealing(request.graph);
+    await this.#begin(request);
+    return request.execution.id;
   }
 
-  async #admit(call: ExecuteCall): Promise<Accept> {
+  #overloadError(call: ExecuteCall): RequestError | undefined {
+    const { capacity, dailyQuota } = this.#options;
+    return dailyQuota.errorFor(call) ?? (this.#hasSlot(call) ? undefined : capacity.queueError(call));
+  }
+
+  async #admit(call: ExecuteCall): Promise<ExecutionRequest> {
     const target = await this.#options.workflows.resolveCall(call);
     const graph = await this.#options.versions.get(call, target.workflowId, target.version);
-    const checking = admit(graph, call, this.#options.pool);
+    const checking = admitCall(graph, call, this.#options.pool);
     if (checking !== undefined) await checking;
     this.#checkSealing(graph);
-    return await acceptOf(call, target, graph, this.#options);
-  }
-
-  /** See Scheduler.beginAgain. */
-  async beginAgain(make: (again: Again) => Promise<Accept>): Promise<string> {
-    if (this.#isStopped) throw shuttingDown();
-    const accept = await make(this.#again);
-    this.#checkSealing(accept.graph);
-    await this.#begin(accept);
-    return accept.execution.id;
+    return await requestOf(call, target, graph, this.#options);
   }
 
   #checkSealing(graph: Graph): void {
@@ -114,102 +123,126 @@ export class Acceptor {
   }
 
   #hasSlot(account: Account): boolean {
-    return !this.#options.rescuer.isTrying && this.#options.load.hasSlot(account);
+    return !this.#options.rescuer.isQuarantining && this.#options.capacity.hasSlot(account);
   }
 
-  /** Answers the execution that the key stands for already, if there is one. */
-  async #begin(accept: Accept): Promise<BoundExecution | undefined> {
-    const { dayBytes } = this.#options;
-    const { execution } = accept;
-    const refusal = dayBytes.refusal(execution);
-    if (refusal !== undefined) return await this.#findBound(accept, refusal);
-    return await dayBytes.count(execution, () =>
-      this.#hasSlot(execution) ? this.#runOwned(accept) : this.#enqueue(accept),
-    );
+  /** Answers the execution that the key stands for already, if there is one, or the end of the run, if it runs here. */
+  async #begin(request: ExecutionRequest): Promise<Begun> {
+    const { dailyQuota } = this.#options;
+    const { execution } = request;
+    const error = dailyQuota.errorFor(execution);
+    if (error !== undefined) return { bound: await this.#findBound(request, error) };
+    let end: Promise<RunEnd> | undefined;
+    const bound = await dailyQuota.count(execution, async () => {
+      if (!this.#hasSlot(execution)) return await this.#enqueue(request);
+      const begun = await this.#runOwned(request);
+      end = begun.end;
+      return begun.bound;
+    });
+    return { bound, end };
   }
 
-  /** Throws the refusal of a call where its key stands for nothing yet. */
-  async #findBound({ execution, idempotencyKey }: Accept, refusal: RequestError): Promise<BoundExecution> {
+  /** Throws the error where the key stands for nothing yet. */
+  async #findBound({ execution, idempotencyKey }: ExecutionRequest, error: RequestError): Promise<BoundExecution> {
     const bound = idempotencyKey && (await this.#options.executions.findBound(execution, idempotencyKey.key));
-    if (bound === undefined) throw refusal;
+    if (bound === undefined) throw error;
     return bound;
   }
 
-  async #enqueue(accept: Accept): Promise<BoundExecution | undefined> {
-    const { execution, graph, idempotencyKey, flushes } = accept;
-    const { executions, notifier, load, sealing } = this.#options;
-    const refusal = load.refusal(execution);
-    if (refusal !== undefined) return await this.#findBound(accept, refusal);
+  async #enqueue(request: ExecutionRequest): Promise<BoundExecution | undefined> {
+    const { execution, graph, idempotencyKey, flushes = [] } = request;
+    const { executions, notifier, capacity, sealing } = this.#options;
+    const error = capacity.queueError(execution);
+    if (error !== undefined) return await this.#findBound(request, error);
     const answer = answerAmong(
       graph,
-      (flushes ?? []).flatMap(({ runs }) => runs),
+      flushes.flatMap(({ runs }) => runs),
     );
-    const key = graph.hidesNodes ? sealing.createKey(execution.id) : undefined;
-    const sealed =
-      key === undefined
-        ? { flushes }
-        : { flushes: sealFlushes(flushes ?? [], key), sealKey: key.wrapped, sealedBy: sealing.keyName };
-    const bound = await load.queue(execution, () => executions.begin(execution, { idempotencyKey, answer, ...sealed }));
+    const { dataKey: _, ...sealed } = sealBegin({ execution, flushes, hidesNodes: graph.hidesNodes, sealing });
+    const begin = { idempotencyKey, answer, ...sealed };
+    const bound = await capacity.enqueue(execution, () => executions.begin(execution, begin));
     notifier.notify("queued");
     return bound;
   }
 
-  async #runOwned({ idempotencyKey, flushes, ...start }: Accept): Promise<BoundExecution | undefined> {
+  async #runOwned({ idempotencyKey, flushes, ...start }: ExecutionRequest): Promise<Begun> {
     const { runs } = this.#options;
     const run = runs.add(start);
     let isBegun = false;
     try {
       const bound = await run.begin({ idempotencyKey, flushes });
       isBegun = bound === undefined;
-      return bound;
+      return isBegun ? { bound, end: runs.drive(run) } : { bound };
     } finally {
-      // After a fault the row may be committed all the same. Then it is owned by this process and runs nowhere, and the
-      // rescuer, which sees that, takes it up.
-      if (isBegun) void runs.drive(run);
-      else runs.drop(run);
+      // After a fault the row may be committed all the same. This process owns it then and does not run it (an orphan), and
+      // the rescuer finds that.
+      if (!isBegun) runs.drop(run);
     }
   }
 
-  /** Runs what is not committed yet; at the latest when its caller waits no longer it is. */
-  async #runHeld(run: ExecutionRun, { waitMs = 0, signal, onWait }: ExecuteCall): Promise<Started> {
-    const { id } = run.execution;
+  /** Runs what has no row yet. It gets one at the latest when its caller stops waiting. */
+  async #runHeld(run: ExecutionRun, call: ExecuteCall): Promise<ExecuteResult> {
+    const { runs, clock } = this.#options;
+    const { waitMs: ms = 0, signal, onWait } = call;
+    const { id: executionId } = run.execution;
     onWait?.();
-    const answered = new AbortController();
-    const end = this.#options.runs.drive(run);
-    const told = this.#options.waiters.wait(id, waitMs, AbortSignal.any([signal, answered.signal]));
-    try {
-      const outcome = await Promise.race([told, end.then((ended) => ended ?? (run.isCommitted ? told : undefined))]);
-      if (outcome !== undefined) return { executionId: id, outcome };
-      if (this.#isStopped && !run.isCommitted) throw shuttingDown();
-      await run.begin();
-      return { executionId: id, outcome: run.outcome };
-    } finally {
-      answered.abort(noLongerNeeded);
-    }
+    const deadline = clock.monotonic() + ms;
+    const end = await settledWithin(runs.drive(run), { ms, signal, clock });
+    if (end?.kind === "FAILED") throw end.error;
+    if (end?.kind === "ABANDONED" && !end.wasOwned) throw shuttingDown();
+    if (end !== undefined)
+      return { executionId, outcome: await this.#outcomeOf(executionId, end, { deadline, signal }) };
+    if (this.#isStopped && run.state.kind === "HELD") throw shuttingDown();
+    await run.begin();
+    const { state } = run;
+    return { executionId, outcome: "outcome" in state ? state.outcome : undefined };
   }
 
-  async #await(executionId: string, { waitMs, signal, onWait }: ExecuteCall): Promise<Started> {
-    if (waitMs === undefined) return { executionId };
-    onWait?.();
-    return { executionId, outcome: await this.#options.waiters.wait(executionId, waitMs, signal) };
+  /** How an execution ended whose run here has ended. One that goes on elsewhere is waited for until the deadline. */
+  async #outcomeOf(
+    executionId: string,
+    end: RunEnd,
+    { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal },
+  ): Promise<Outcome | undefined> {
+    if ("outcome" in end && end.outcome !== undefined) return end.outcome;
+    const { waiters, clock } = this.#options;
+    const ended = waiters.wait(executionId, Math.max(0, deadline - clock.monotonic()), signal);
+    // Whoever took it over may have ended it before this began to wait.
+    if (end.kind !== "ASLEEP") waiters.check([executionId]);
+    return await ended;
   }
 
-  /** Answers what the key stands for, where the call is the same that it was bound by. */
-  async #replay(bound: BoundExecution, { idempotencyKey }: Accept, call: ExecuteCall): Promise<Started> {
-    if (bound.fingerprint !== idempotencyKey?.fingerprint) throw await reuseRefusal(bound, call, this.#options);
+  /** Waits where the call does: for the run in this process, or for its row where it does not run here. */
+  async #await(executionId: string, call: ExecuteCall, running?: Promise<RunEnd>): Promise<ExecuteResult> {
+    const { waiters, clock } = this.#options;
+    const { waitMs: ms, signal, onWait } = call;
+    if (ms === undefined) return { executionId };
+    onWait?.();
+    if (running === undefined) return { executionId, outcome: await waiters.wait(executionId, ms, signal) };
+    const deadline = clock.monotonic() + ms;
+    const end = await settledWithin(running, { ms, signal, clock });
+    return { executionId, outcome: end && (await this.#outcomeOf(executionId, end, { deadline, signal })) };
+  }
+
+  /** Answers what the key stands for, where it was bound by an equal call. */
+  async #replay(bound: BoundExecution, request: ExecutionRequest, call: ExecuteCall): Promise<ExecuteResult> {
+    if (bound.fingerprint !== request.idempotencyKey?.fingerprint)
+      throw await keyReuseError(bound, call, this.#options);
     return await this.#join(bound.executionId, call);
   }
 
   /** Joins the execution that an earlier call with the key started, or answers as it ended. */
-  async #join(executionId: string, call: ExecuteCall): Promise<Started> {
+  async #join(executionId: string, call: ExecuteCall): Promise<ExecuteResult> {
     const { organizationId, environmentId, linkedAccountId } = call;
     const query = { organizationId, environmentId, linkedAccountId, executionId };
     const result = await this.#options.executions.getResult(query);
     if (call.waitMs === undefined) return { executionId, state: result?.state, isReplayed: true };
-    const started =
+    const answered =
       result !== undefined && isTerminal(result.state)
         ? { executionId, outcome: { ...result, state: result.state } }
         : await this.#await(executionId, call);
-    return { ...started, isReplayed: true };
+    return { ...answered, isReplayed: true };
   }
 }
+
+type Begun = { readonly bound?: BoundExecution | undefined; readonly end?: Promise<RunEnd> | undefined };

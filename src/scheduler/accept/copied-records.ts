@@ -2,28 +2,28 @@ import type { NodeRun } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
-import type { RecordMemory } from "../limits/memory-budget.ts";
+import type { MemoryBudget } from "../limits/memory-budget.ts";
 import { writtenPerByte } from "../run/active-runs.ts";
 
-export type KeptRecordsOptions = {
+export type CopiedRecordsOptions = {
   readonly reader: Pick<ExecutionReader, "sizeRecords" | "readRecords">;
-  readonly memory: RecordMemory;
+  readonly memory: MemoryBudget;
   readonly limits: Pick<Limits, "recordsBytesMax">;
 };
 
-export type KeptRecordsOrigin = {
+export type RecordsOrigin = {
   readonly id: string;
   readonly environmentId: string;
   readonly organizationId: string;
 };
 
 /**
- * Reads what another execution is to take over of an ended one, a part at a time. Refuses with RECORDS_TOO_LARGE what is
- * more than an execution may have, and with RECORDS_MEMORY_FULL where there is no room for it now.
+ * Copies records of an ended execution for a new one, read in bounded parts. Throws RequestError: RECORDS_TOO_LARGE where
+ * they are more than an execution may have, RECORDS_MEMORY_FULL where the memory budget has no room for them now.
  */
-export async function readKept(
-  { reader, memory, limits: { recordsBytesMax } }: KeptRecordsOptions,
-  origin: KeptRecordsOrigin,
+export async function copyRecords(
+  { reader, memory, limits: { recordsBytesMax } }: CopiedRecordsOptions,
+  origin: RecordsOrigin,
   keeps: (run: NodeRun) => boolean,
 ): Promise<readonly NodeRun[]> {
   const { bytes } = await reader.sizeRecords(origin);
@@ -32,9 +32,9 @@ export async function readKept(
   const held = memory.open(origin.organizationId);
   held.hold(bytes);
   try {
-    const kept: NodeRun[] = [];
-    for await (const runs of reader.readRecords(origin)) kept.push(...runs.filter(keeps));
-    return kept;
+    const copied: NodeRun[] = [];
+    for await (const runs of reader.readRecords(origin)) copied.push(...runs.filter(keeps));
+    return copied;
   } finally {
     held.hold(0);
   }
@@ -43,7 +43,7 @@ export async function readKept(
 function tooLarge(executionId: string, max: number): RequestError {
   return new RequestError(
     "RECORDS_TOO_LARGE",
-    `What is recorded of the execution is more than the ${max} bytes that an execution may have (limit recordsBytesMax). ` +
+    `The records of the execution are larger than the ${max} bytes that an execution may have (limit recordsBytesMax). ` +
       "Run it again from its start.",
     { metadata: { execution_id: executionId, limit: "recordsBytesMax", value: String(max) } },
   );

@@ -4,8 +4,8 @@ import type { JsonText } from "../../domain/json-text.ts";
 import type { Reach } from "../../domain/principal.ts";
 import type { WorkflowReference } from "../../domain/workflow.ts";
 import type { Begin } from "../../storage/executions/begin-execution.ts";
-import type { RunStart } from "../run/active-runs.ts";
-import type { Event } from "../run/trigger-event.ts";
+import type { RunStart } from "../run/execution-run.ts";
+import type { TriggerEvent } from "../run/trigger-event.ts";
 
 /** A call of ExecuteWorkflow in plain types. */
 export type ExecuteCall = Reach &
@@ -15,27 +15,27 @@ export type ExecuteCall = Reach &
     readonly configId?: string;
     readonly tag?: string;
     readonly type: ExecutionType;
-    /** How long the call waits for the end; absent where it does not. */
+    /** How long the call waits for the end of the execution; undefined where it does not wait. */
     readonly waitMs?: number;
     readonly idempotencyKey?: string;
-    /** Told when the call begins to wait. */
+    /** Called when the call begins to wait. */
     readonly onWait?: (() => void) | undefined;
-    /** Aborts when the caller goes away: it waits no longer, and the execution goes on. */
+    /** Aborts when the caller goes away. Then the call waits no longer, and the execution goes on. */
     readonly signal: AbortSignal;
-    /** The text of `event.body`, checked. */
+    /** `event.body` as text; it has been checked. */
     readonly payload: JsonText;
-    readonly event: Event;
+    readonly event: TriggerEvent;
   };
 
-/** What a call is told. Without an outcome the execution goes on: nobody waits, or the time to wait is spent. */
-export type Started = {
+/** The result of a call. Without an outcome the execution goes on, since the call did not wait, or not long enough. */
+export type ExecuteResult = {
   readonly executionId: string;
   readonly outcome?: Outcome | undefined;
-  /** How it stands, where that is known and nobody waits for its end; else it runs. */
+  /** The state, where a call that does not wait replays an earlier one. */
   readonly state?: ExecutionState | undefined;
-  /** Whether an earlier call with the same idempotency key started it. */
+  /** Whether an earlier call with the same idempotency key started the execution. */
   readonly isReplayed?: boolean;
 };
 
-/** An execution to begin. */
-export type Accept = RunStart & Omit<Begin, "owner">;
+/** An execution to begin: what it runs, its key, and the records that its journal begins with. */
+export type ExecutionRequest = RunStart & Pick<Begin, "idempotencyKey" | "flushes">;

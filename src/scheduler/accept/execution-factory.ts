@@ -10,59 +10,59 @@ import { nodeAt, retrySeed } from "../../engine/seeds/seed-from-retry.ts";
 import type { ExecutionQuery, ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { ConfigStore } from "../../storage/tenants/config-store.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
-import type { RecordMemory } from "../limits/memory-budget.ts";
+import type { MemoryBudget } from "../limits/memory-budget.ts";
 import { startFields } from "../run/field-values.ts";
-import { flushesOf } from "../run/split-flushes.ts";
+import { splitFlushes } from "../run/split-flushes.ts";
 import { eventOf } from "../run/trigger-event.ts";
 import type { VersionCache } from "../run/version-cache.ts";
 import { executionNotFound } from "./call-errors.ts";
-import { type KeptRecordsOrigin, readKept } from "./copied-records.ts";
-import type { Accept } from "./execute-call.ts";
+import { copyRecords, type RecordsOrigin } from "./copied-records.ts";
+import type { ExecutionRequest } from "./execute-call.ts";
 
-export type AgainOptions = {
+export type ExecutionFactoryOptions = {
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
   readonly configs: ConfigStore;
   readonly versions: VersionCache;
-  readonly memory: RecordMemory;
+  readonly memory: MemoryBudget;
   readonly limits: Limits;
 };
 
-/** Which execution is asked for again, and how many executions led to the request, each called by the one before. */
-export type AgainQuery = ExecutionQuery & { readonly chain: number };
+/** The execution to repeat, and the length of the chain of executions that led to this request, each called by the last. */
+export type OriginQuery = ExecutionQuery & { readonly chain: number };
 
-/** Makes new executions of earlier ones. Throws RequestError. */
-export class Again {
-  readonly #options: AgainOptions;
+/** Makes executions from earlier ones. All methods throw RequestError. */
+export class ExecutionFactory {
+  readonly #options: ExecutionFactoryOptions;
 
-  constructor(options: AgainOptions) {
+  constructor(options: ExecutionFactoryOptions) {
     this.#options = options;
   }
 
-  /** The same payload, in the version that it ran in or another one. */
-  async rerun(query: AgainQuery, version?: number): Promise<Accept> {
+  /** Runs the same payload from the start, in the same version or another one. */
+  async rerun(query: OriginQuery, version?: number): Promise<ExecutionRequest> {
     const origin = await this.#getOrigin(query);
     return await this.#prepare({ ...origin, version: version ?? origin.version }, "RERUN");
   }
 
   /**
-   * The same payload, and the results of an ended execution but for those of a node that failed and of what is behind it. Of a
-   * Group that let failures pass that is what failed inside.
+   * Retries one node: the new execution has the same payload and all results of the ended one, except those of the node
+   * and of what follows it. In a Group that let failures pass only the failed iterations are retried.
    */
-  async retry(query: AgainQuery, path: string): Promise<Accept> {
+  async retry(query: OriginQuery, path: string): Promise<ExecutionRequest> {
     const { reader } = this.#options;
     const origin = await this.#getOrigin(query);
     const summary = await reader.find(query);
     if (summary === undefined || !isTerminal(summary.state)) throw notEnded(origin.id);
     const run = await reader.getNodeRun(origin, path);
     if (run === undefined || path.includes("#")) throw noNodeRun(origin.id, path);
-    const accept = await this.#prepare(origin, "RETRY");
-    // A Group that let failures pass has ended well, and not all of it has.
+    const request = await this.#prepare(origin, "RETRY");
+    // A Group that let failures pass has succeeded, with failures inside.
     let hasFailed = isFailed(run);
-    if (!hasFailed && nodeAt(accept.graph, path)?.step.kind !== "group") throw didNotFail(origin.id, run);
-    if (nodeAt(accept.graph, path)?.skipOnError === true && (await this.#isOfSync(origin)))
+    if (!hasFailed && nodeAt(request.graph, path)?.step.kind !== "group") throw didNotFail(origin.id, run);
+    if (nodeAt(request.graph, path)?.skipOnError === true && (await this.#isOfSync(origin)))
       throw retryNotAllowed(origin.id, path);
-    const seed = retrySeed(accept.graph, path);
+    const seed = retrySeed(request.graph, path);
     if (seed === undefined) throw noNodeRun(origin.id, path);
     for await (const runs of reader.readHeads(origin)) {
       for (const one of runs) {
@@ -71,22 +71,22 @@ export class Again {
       }
     }
     if (!hasFailed) throw didNotFail(origin.id, run);
-    return { ...accept, flushes: flushesOf(await this.readKept(origin, seed.keeps)) };
+    return { ...request, flushes: splitFlushes(await this.copyRecords(origin, seed.keeps)) };
   }
 
-  /** What an ended execution has recorded, as far as it is to be taken over. */
-  async readKept(origin: KeptRecordsOrigin, keeps: (run: NodeRun) => boolean): Promise<readonly NodeRun[]> {
-    return await readKept(this.#options, origin, keeps);
+  /** Copies the records of an ended execution that `keeps` selects. */
+  async copyRecords(origin: RecordsOrigin, keeps: (run: NodeRun) => boolean): Promise<readonly NodeRun[]> {
+    return await copyRecords(this.#options, origin, keeps);
   }
 
-  /** The values of fields that an execution of a graph starts with, for its row. */
+  /** The values of the configured fields for the row of a new execution. */
   async fieldsOf(graph: Graph, start: Parameters<typeof startFields>[2]): Promise<Pick<NewExecution, "fields">> {
     return await startFields(this.#options.configs, graph, start);
   }
 
   /**
-   * Whether an execution is synchronous, or retries one that is: it has taken over what that one went on without. Where
-   * an execution of the chain is not kept any more, nobody knows what it was, and it counts as one.
+   * Whether an execution is synchronous, or a retry of one: then it has copied results of a run that went on without the
+   * failed node. Where the chain of retries is not complete any more, the answer is yes, to be safe.
    */
   async #isOfSync(execution: NewExecution): Promise<boolean> {
     if (execution.type === "SYNC") return true;
@@ -94,14 +94,14 @@ export class Again {
     return (await this.#options.reader.findRetried(execution))?.type !== "ASYNC";
   }
 
-  async #getOrigin({ chain, ...query }: AgainQuery): Promise<NewExecution> {
+  async #getOrigin({ chain, ...query }: OriginQuery): Promise<NewExecution> {
     const origin = await this.#options.reader.getStart(query);
     if (origin === undefined) throw executionNotFound(query.executionId);
     if (origin.source === "TEST") throw isTest(origin.id);
     return chain === 0 ? origin : { ...origin, headers: this.#chained(origin, chain) };
   }
 
-  /** Whoever starts executions anew from within executions is in a chain too. */
+  /** A rerun that an execution asks for lengthens the chain, as a call does; the chain's limit ends endless loops. */
   #chained(origin: NewExecution, chain: number): JsonText {
     const { headers } = eventOf(origin);
     const length = Math.max(chain, chainLength(headers[chainHeader]));
@@ -109,14 +109,14 @@ export class Again {
     return checkJson(chained, { name: "headers", limits: this.#options.limits.payload });
   }
 
-  async #prepare(origin: NewExecution, source: ExecutionSource): Promise<Accept> {
+  async #prepare(origin: NewExecution, source: ExecutionSource): Promise<ExecutionRequest> {
     const { workflows, versions } = this.#options;
     const { organizationId, environmentId, workflowId, version, linkedAccountId } = origin;
     const reference = { workflow: workflowId };
     const call = { organizationId, environmentId, reference, version, linkedAccountId };
     const { linkedAccount, slug } = await workflows.resolveCall(call);
     const graph = await versions.get(origin, workflowId, version);
-    // Results that are taken over were made with the values of then.
+    // The copied results were made with the earlier values.
     const fields = source === "RETRY" ? {} : await this.fieldsOf(graph, { ...origin, slug });
     const execution = { ...origin, ...fields, id: newId(), type: "ASYNC" as const, source, originId: origin.id };
     return { execution, graph, linkedAccount, event: eventOf(origin) };
@@ -132,16 +132,20 @@ function isIterationOf(group: string, { path }: NodeRun): boolean {
 }
 
 function didNotFail(executionId: string, { path, state }: NodeRun): RequestError {
-  return new RequestError("NODE_DID_NOT_FAIL", `The node has not failed, but is ${state}: there is nothing to retry.`, {
-    metadata: { execution_id: executionId, node_id: path, state },
-  });
+  return new RequestError(
+    "NODE_DID_NOT_FAIL",
+    `The node has not failed: its state is ${state}. There is nothing to retry.`,
+    {
+      metadata: { execution_id: executionId, node_id: path, state },
+    },
+  );
 }
 
-/** Outputs that stood in for nodes would not do so again. */
+/** A test's given outputs are not kept, so a rerun would run the nodes that they stood for. */
 function isTest(executionId: string): RequestError {
   return new RequestError(
     "EXECUTION_IS_TEST",
-    "The execution was a test of a draft, which cannot be repeated. Test the draft again with the outputs of this one.",
+    "The execution was a test of a draft, and tests cannot be repeated. Test the draft again with the outputs of this test.",
     { metadata: { execution_id: executionId } },
   );
 }
@@ -149,7 +153,7 @@ function isTest(executionId: string): RequestError {
 function notEnded(executionId: string): RequestError {
   return new RequestError(
     "EXECUTION_NOT_ENDED",
-    "The execution goes on. Wait for its end, or stop it, and try again.",
+    "The execution has not ended. Wait for its end, or stop it, and try again.",
     {
       metadata: { execution_id: executionId },
     },
@@ -159,8 +163,8 @@ function notEnded(executionId: string): RequestError {
 function retryNotAllowed(executionId: string, path: string): RequestError {
   return new RequestError(
     "NODE_RETRY_NOT_ALLOWED",
-    "The execution was synchronous, or retries one that was, and went on without this node, as its setting " +
-      "skip_on_error says: it may not be retried. Run the workflow again, by RerunExecution, to run this node too.",
+    "The execution was synchronous, or a retry of a synchronous one, and went on without this node because of the node's " +
+      "setting skip_on_error. Such a node cannot be retried. Run the workflow again with RerunExecution to run it too.",
     { metadata: { execution_id: executionId, node_id: path } },
   );
 }

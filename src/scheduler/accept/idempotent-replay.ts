@@ -1,33 +1,34 @@
+import { createHash } from "node:crypto";
+import type { JsonValue } from "@bufbuild/protobuf";
 import { isReached } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { WorkflowRecord } from "../../domain/workflow.ts";
 import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
-import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
+import type { ExecutionRecords } from "../run/execution-log.ts";
 import { keyReused } from "./call-errors.ts";
-import { fingerprintOf } from "./call-fingerprint.ts";
 import type { ExecuteCall } from "./execute-call.ts";
 
-export type RepetitionOptions = {
-  readonly executions: ExecutionStore;
+export type ReplayOptions = {
+  readonly executions: Pick<ExecutionRecords, "findBound">;
   readonly workflows: WorkflowStore;
   readonly reader: ExecutionReader;
 };
 
 /**
- * The execution that a refused call has started before, by its idempotency key: a repetition is answered as the first
- * call was, whatever has become of the workflow since. Asked of refused calls alone, so that no other pays for it.
+ * Idempotent replay of a call that failed: finds the execution that an equal call with the same idempotency key started.
+ * A replay is answered as the first call was, even if the workflow was unpublished since. Calls that do not fail are not
+ * asked, and pay nothing for it.
  */
-export async function findRepeated(
+export async function findReplayed(
   call: ExecuteCall,
-  refusal: unknown,
-  { executions, workflows }: RepetitionOptions,
+  error: unknown,
+  { executions, workflows }: ReplayOptions,
 ): Promise<string | undefined> {
   const { idempotencyKey: key, linkedAccountId, configId = linkedAccountId, event } = call;
-  if (!(refusal instanceof RequestError) || key === undefined || !isReached(call, { linkedAccountId }))
-    return undefined;
-  if (refusal.reason === "INVALID_LINKED_ACCOUNT_ID") return undefined;
+  if (!(error instanceof RequestError) || key === undefined || !isReached(call, { linkedAccountId })) return undefined;
+  if (error.reason === "INVALID_LINKED_ACCOUNT_ID") return undefined;
   const bound = await executions.findBound(call, key);
   const workflow = bound && (await findWorkflow(call, workflows));
   if (bound === undefined || workflow === undefined) return undefined;
@@ -35,18 +36,18 @@ export async function findRepeated(
   return bound.fingerprint === fingerprint ? bound.executionId : undefined;
 }
 
-/** The refusal of a key that stands for the execution of another call, which is named where the caller may know of it. */
-export async function reuseRefusal(
+/** The error of a key that stands for the execution of another call. It names that execution where the caller may read it. */
+export async function keyReuseError(
   { executionId }: BoundExecution,
   call: ExecuteCall,
-  { reader }: RepetitionOptions,
+  { reader }: ReplayOptions,
 ): Promise<RequestError> {
-  // The account is that of the call, and so it is the workflow alone that may be beyond its reach.
+  // The account is that of the call; only the workflow may be outside of the key's scope.
   const isKnown = call.workflowIds === undefined || (await reader.find({ ...call, executionId })) !== undefined;
   return keyReused(isKnown ? executionId : undefined);
 }
 
-/** A deleted workflow is found by its id; its alias may be another's by now. */
+/** Finds a deleted workflow by its id; its alias may belong to another one by now. */
 async function findWorkflow(call: ExecuteCall, workflows: WorkflowStore): Promise<WorkflowRecord | undefined> {
   try {
     return await workflows.findEver(call, call.reference);
@@ -54,4 +55,22 @@ async function findWorkflow(call: ExecuteCall, workflows: WorkflowStore): Promis
     if (error instanceof RequestError) return undefined;
     throw error;
   }
+}
+
+/** A SHA-256 in hex of what two calls with one idempotency key must agree in. The order of members does not matter. */
+export function fingerprintOf(call: {
+  readonly workflowId: string;
+  readonly configId: string;
+  readonly payload: JsonValue;
+}): string {
+  const text = JSON.stringify([call.workflowId, call.configId, canonical(call.payload)]);
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** Sorts members. Objects become arrays of pairs; both kinds are tagged, so that no object looks like an array. */
+function canonical(value: JsonValue): JsonValue {
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return ["array", ...value.map(canonical)];
+  const members = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
+  return ["object", ...members.map(([name, member]): JsonValue => [name, canonical(member)])];
 }

@@ -9,11 +9,11 @@ import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import { type GivenOutputs, givenSeed, recordedSeed } from "../../engine/seeds/seed-from-outputs.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { KeptDraft } from "../../storage/workflows/draft-snapshot.ts";
-import { flushesOf } from "../run/split-flushes.ts";
-import { type Event, eventOf } from "../run/trigger-event.ts";
+import { splitFlushes } from "../run/split-flushes.ts";
+import { eventOf, type TriggerEvent } from "../run/trigger-event.ts";
 import { executionNotFound } from "./call-errors.ts";
-import type { Accept } from "./execute-call.ts";
-import type { Again } from "./execution-factory.ts";
+import type { ExecutionRequest } from "./execute-call.ts";
+import type { ExecutionFactory } from "./execution-factory.ts";
 
 /** A test of a draft in plain types. */
 export type DraftTestCall = KeptDraft & {
@@ -30,20 +30,23 @@ export type DraftTestCall = KeptDraft & {
   readonly pool: Pick<ProcessPool, "run">;
   readonly headers: JsonText;
   readonly outputs: GivenOutputs;
-  /** An ended execution of the workflow whose outputs stand in, for these nodes or for all. */
+  /** An ended execution of the workflow whose outputs are given for these nodes, or for all nodes. */
   readonly outputsOf?: { readonly executionId: string; readonly nodeIds: readonly string[] };
 };
 
 export type DraftTestContext = {
   readonly reader: ExecutionReader;
-  readonly again: Again;
+  readonly factory: ExecutionFactory;
   readonly limits: Limits;
   readonly now: number;
 };
 
-/** Makes an execution of a draft whose journal begins with the outputs that stand in for nodes. Throws RequestError. */
-export async function prepareDraftTest(call: DraftTestCall, context: DraftTestContext): Promise<Accept> {
-  const { again, limits, now } = context;
+/**
+ * Makes an execution of a draft. Its journal begins with the outputs that are given for nodes, so that these nodes do not
+ * run. Throws RequestError.
+ */
+export async function prepareDraftTest(call: DraftTestCall, context: DraftTestContext): Promise<ExecutionRequest> {
+  const { factory, limits, now } = context;
   const { organizationId, environmentId, workflowId, slug, version, graph, linkedAccount, configId, payload, headers } =
     call;
   const start: NewExecution = {
@@ -59,35 +62,39 @@ export async function prepareDraftTest(call: DraftTestCall, context: DraftTestCo
     payload,
     headers,
   };
-  const execution = { ...start, ...(await again.fieldsOf(graph, { ...start, slug })) };
-  const event: Event = eventOf(execution);
+  const execution = { ...start, ...(await factory.fieldsOf(graph, { ...start, slug })) };
+  const event: TriggerEvent = eventOf(execution);
   const { pool, signal } = call;
   const path = [organizationId, environmentId] as const;
   await graph.payloadValidator?.check({ payload: event.body, text: payload, path, signal, pool });
   const given = givenSeed(graph, call.outputs, { limits, now });
   const recorded = recordedSeed(graph, await readRecorded(call, context), {
     nodeIds: call.outputsOf?.nodeIds ?? [],
-    // What is given by hand goes before what was recorded.
+    // Outputs that are given by hand take precedence.
     given: new Set(given.map(({ path }) => path)),
     now,
   });
-  return { execution, graph, linkedAccount, event, flushes: flushesOf([...recorded, ...given]) };
+  return { execution, graph, linkedAccount, event, flushes: splitFlushes([...recorded, ...given]) };
 }
 
 async function readRecorded(call: DraftTestCall, context: DraftTestContext) {
   const { organizationId, environmentId, workflowId, outputsOf } = call;
-  const { reader, again } = context;
+  const { reader, factory } = context;
   if (outputsOf === undefined) return [];
   const { executionId, nodeIds } = outputsOf;
   const summary = await reader.find({ environmentId, executionId });
   if (summary === undefined || summary.workflowId !== workflowId) throw executionNotFound(executionId);
   if (!isTerminal(summary.state)) {
-    throw new RequestError("EXECUTION_NOT_ENDED", "The execution goes on. Wait for its end, and try again.", {
-      metadata: { execution_id: summary.id },
-    });
+    throw new RequestError(
+      "EXECUTION_NOT_ENDED",
+      "The execution has not ended. Wait for its end, or stop it, and try again.",
+      {
+        metadata: { execution_id: summary.id },
+      },
+    );
   }
-  // Of all others nothing stands in for a node.
-  return await again.readKept({ organizationId, environmentId, id: summary.id }, ({ node_id, state }) => {
+  // Only successful runs have an output to give.
+  return await factory.copyRecords({ organizationId, environmentId, id: summary.id }, ({ node_id, state }) => {
     return state === "SUCCESS" && (nodeIds.length === 0 || nodeIds.includes(node_id));
   });
 }

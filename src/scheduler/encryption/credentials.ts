@@ -1,15 +1,14 @@
 import type { Logger } from "pino";
+import { RequestError } from "../../domain/request-error.ts";
 import type { ConnectionStore, Sealed } from "../../storage/tenants/connection-store.ts";
-import { credentialKeysMissing } from "../accept/call-errors.ts";
 import type { Sealing } from "./sealing.ts";
 
-/** Which connection credentials belong to: encrypted for one they open for no other. */
+/** The connection that credentials belong to. What was encrypted for one connection decrypts for no other. */
 export type CredentialOwner = { readonly environmentId: string; readonly accountId: string; readonly slug: string };
 
-/** Connections that are read at a time to be encrypted anew. */
 const batchMax = 100;
 
-/** Encrypts a connection's credentials. Refuses with ENCRYPTION_KEYS_MISSING. */
+/** Encrypts a connection's credentials. Throws RequestError with ENCRYPTION_KEYS_MISSING. */
 export function sealCredentials(
   sealing: Sealing,
   owner: CredentialOwner,
@@ -29,8 +28,8 @@ export type ResealOptions = {
 };
 
 /**
- * Encrypts anew, by the first key, what other keys have encrypted: after a start with a new first key the old one is
- * needed no more once every process has started so. What no key opens stays as it is, and is told.
+ * Rotates the master key: encrypts by the first key all credentials that another key encrypted. An old key may be removed
+ * once every process has started with the new one. Credentials that no key decrypts stay as they are and are logged.
  */
 export async function resealCredentials({ connections, sealing, log }: ResealOptions): Promise<void> {
   if (!sealing.canSeal) return;
@@ -53,4 +52,11 @@ export async function resealCredentials({ connections, sealing, log }: ResealOpt
 
 function contextOf({ environmentId, accountId, slug }: CredentialOwner): string {
   return JSON.stringify(["connection", environmentId, accountId, slug]);
+}
+
+function credentialKeysMissing(): RequestError {
+  return new RequestError(
+    "ENCRYPTION_KEYS_MISSING",
+    "Credentials have to be stored encrypted, and the service has no encryption key. Set FLOWCALL_ENCRYPTION_KEYS.",
+  );
 }

@@ -1,20 +1,20 @@
 import type { Logger } from "pino";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import type { ConnectionStore } from "../../storage/tenants/connection-store.ts";
-import { KeyMissing, type Sealing } from "./sealing.ts";
+import { MissingKeyError, type Sealing } from "./sealing.ts";
 
 export type MissingKeysOptions = {
   readonly connections: Pick<ConnectionStore, "listKeyNames">;
   readonly executions: Pick<ExecutionStore, "listSealingKeys">;
   readonly sealing: Sealing;
-  /** Whether the process starts all the same. */
+  /** Whether the process starts all the same (FLOWCALL_MISSING_KEYS=accept). */
   readonly isAccepted: boolean;
   readonly log: Logger;
 };
 
 /**
- * Throws where something in the database is sealed by a key that is not there: a start would look well, and whatever needs
- * the key would fail or stand still.
+ * Throws where the database holds something that no master key of this process decrypts. Otherwise the process would
+ * start and look healthy, while credentials failed and executions stood still.
  */
 export async function checkKeys({
   connections,
@@ -23,11 +23,11 @@ export async function checkKeys({
   isAccepted,
   log,
 }: MissingKeysOptions): Promise<void> {
-  const there = new Set(sealing.keyNames);
+  const present = new Set(sealing.keyNames);
   const { names, unnamed } = await executions.listSealingKeys();
-  const ofConnections = (await connections.listKeyNames()).filter((name) => !there.has(name));
-  const ofExecutions = names.filter((name) => !there.has(name));
-  const isUnnamed = unnamed.some(({ executionId, sealKey }) => !opens(sealing, executionId, sealKey));
+  const ofConnections = (await connections.listKeyNames()).filter((name) => !present.has(name));
+  const ofExecutions = names.filter((name) => !present.has(name));
+  const isUnnamed = unnamed.some(({ executionId, sealKey }) => !canOpen(sealing, executionId, sealKey));
   const missing = [...new Set([...ofConnections, ...ofExecutions])].map((name) => `the key ${name}`);
   if (isUnnamed) missing.push("a key without a name");
   if (missing.length === 0) return;
@@ -36,7 +36,7 @@ export async function checkKeys({
     ...(ofExecutions.length > 0 || isUnnamed ? ["executions that have not ended"] : []),
   ].join(" and ");
   const message =
-    `${what} are encrypted by ${missing.join(", ")}, which is not there (there: ${[...there].join(", ") || "none"}; a key is ` +
+    `${what} are encrypted by ${missing.join(", ")}, which is not there (there: ${[...present].join(", ") || "none"}; a key is ` +
     "named by a fingerprint). Give it in FLOWCALL_ENCRYPTION_KEYS, behind the one that is to encrypt from now on, or put " +
     "the file encryption.key back. If it is lost, start with FLOWCALL_MISSING_KEYS=accept: such credentials have to be " +
     "entered again, and such executions wait until they are stopped or too old";
@@ -44,12 +44,12 @@ export async function checkKeys({
   log.warn(message);
 }
 
-function opens(sealing: Sealing, executionId: string, sealKey: string): boolean {
+function canOpen(sealing: Sealing, executionId: string, sealKey: string): boolean {
   try {
-    sealing.openKey(executionId, sealKey);
+    sealing.openDataKey(executionId, sealKey);
     return true;
   } catch (error) {
-    if (!(error instanceof KeyMissing)) throw error;
+    if (!(error instanceof MissingKeyError)) throw error;
     return false;
   }
 }

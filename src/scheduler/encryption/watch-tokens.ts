@@ -3,15 +3,15 @@ import type { Clock } from "../../domain/clock.ts";
 import type { KeyName } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 
-/** What a watch token allows: to read the events of one execution, as the key that asked for it may. */
+/** A watch token grants one thing: to read the events of one execution, with the rights of the API key that made it. */
 export type WatchGrant = KeyName & { readonly executionId: string };
 
-/** The bound of a token: three ids, a time and a MAC. A longer text is none. */
-const form = /^wt1\.([0-9a-f]{24})\.([0-9a-f]{24})\.([0-9a-f]{24})\.([0-9a-z]{1,9})\.([A-Za-z0-9_-]{43})$/;
+/** Three ids, an expiry time and a MAC. */
+const tokenPattern = /^wt1\.([0-9a-f]{24})\.([0-9a-f]{24})\.([0-9a-f]{24})\.([0-9a-z]{1,9})\.([A-Za-z0-9_-]{43})$/;
 
 /**
- * Makes and reads tokens for callers that cannot send a header, as the `EventSource` of browsers. A token is kept nowhere:
- * it names what it allows, with a MAC (HMAC-SHA-256) under a key that is derived from an encryption key for this use alone
+ * Makes and reads bearer tokens for callers that cannot send a header, such as `EventSource` in browsers. A token is not
+ * stored: it carries its grant and a MAC (HMAC-SHA-256). The MAC's key is derived from a master key for this use alone
  * (HKDF, RFC 5869).
  */
 export class WatchTokens {
@@ -19,13 +19,13 @@ export class WatchTokens {
   readonly #clock: Pick<Clock, "now">;
   readonly #derived = new WeakMap<Buffer, Buffer>();
 
-  /** @param masterKeys gives keys of 32 bytes; the first one signs, what the others have signed still counts */
+  /** @param masterKeys gives keys of 32 bytes; the first one signs, the others only verify (key rotation) */
   constructor(masterKeys: () => readonly Buffer[], clock: Pick<Clock, "now">) {
     this.#masterKeys = masterKeys;
     this.#clock = clock;
   }
 
-  /** Refuses with ENCRYPTION_KEYS_MISSING. */
+  /** Throws RequestError with ENCRYPTION_KEYS_MISSING. */
   make({ environmentId, executionId, keyId }: WatchGrant, expireTime: Date): string {
     const [masterKey] = this.#masterKeys();
     if (masterKey === undefined) throw keysMissing();
@@ -33,9 +33,9 @@ export class WatchTokens {
     return `${claims}.${this.#sign(claims, masterKey).toString("base64url")}`;
   }
 
-  /** Refuses with INVALID_WATCH_TOKEN, and with TOKEN_EXPIRED one that was good. */
+  /** Throws RequestError with INVALID_WATCH_TOKEN, or with TOKEN_EXPIRED for one that was valid. */
   read(token: string): WatchGrant & { readonly expireTime: Date } {
-    const [, environmentId, executionId, keyId, time = "", mac = ""] = form.exec(token) ?? [];
+    const [, environmentId, executionId, keyId, time = "", mac = ""] = tokenPattern.exec(token) ?? [];
     if (environmentId === undefined || executionId === undefined || keyId === undefined) throw tokenInvalid();
     const claims = token.slice(0, token.lastIndexOf("."));
     const given = Buffer.from(mac, "base64url");
@@ -54,7 +54,6 @@ export class WatchTokens {
   }
 }
 
-/** The token was good once: its time is over, or its key has ended. */
 export function tokenExpired(): RequestError {
   return new RequestError(
     "TOKEN_EXPIRED",
@@ -72,6 +71,6 @@ export function tokenInvalid(): RequestError {
 function keysMissing(): RequestError {
   return new RequestError(
     "ENCRYPTION_KEYS_MISSING",
-    "Watch tokens are signed with a key of the service, which has none. Set FLOWCALL_ENCRYPTION_KEYS.",
+    "Watch tokens have to be signed, and the service has no encryption key. Set FLOWCALL_ENCRYPTION_KEYS.",
   );
 }

@@ -3,8 +3,8 @@ import type { AccountCount } from "../../storage/claims/claim-queue.ts";
 
 type Counted = { readonly account: Account; count: number };
 
-/** How many there are of something: of each account, of each environment, of each organisation, and in all. */
-export class Tally {
+/** Counts something for each account, each environment, each organisation, and in all. */
+export class AccountCounter {
   readonly #accounts = new Map<string, Counted>();
   readonly #environments = new Map<string, number>();
   readonly #organizations = new Map<string, number>();
@@ -31,9 +31,9 @@ export class Tally {
     return this.#organizations.get(organizationId) ?? 0;
   }
 
-  /** Adds to an account's number, or takes from it where `count` is negative; it does not fall below 0. */
+  /** Adds to an account's count, or subtracts where `count` is negative; a count never falls below 0. */
   add({ organizationId, environmentId, linkedAccountId }: Account, count: number): void {
-    // Copied: whoever adds may give a whole execution, which is not to be kept for its ids.
+    // A copy: the argument may be a whole execution, which must not be kept alive for its ids.
     const account = { organizationId, environmentId, linkedAccountId };
     const key = keyOf(account);
     const counted = this.#accounts.get(key) ?? { account, count: 0 };
@@ -47,7 +47,7 @@ export class Tally {
     this.#total += change;
   }
 
-  /** The accounts that there are any of. */
+  /** The accounts with a count above 0. */
   get accounts(): readonly Account[] {
     return [...this.#accounts.values()].map(({ account }) => account);
   }
@@ -62,7 +62,7 @@ export class Tally {
   }
 }
 
-/** No id of an environment has a space. */
+/** The id of an environment contains no blank. */
 function keyOf({ environmentId, linkedAccountId }: Account): string {
   return `${environmentId} ${linkedAccountId}`;
 }

@@ -4,10 +4,10 @@ import type { Limits } from "../../domain/limits.ts";
 import type { RequestError } from "../../domain/request-error.ts";
 import type { Share } from "../../storage/claims/claim-executions.ts";
 import type { AccountCount, Full } from "../../storage/claims/claim-queue.ts";
-import { queueFull } from "../accept/call-errors.ts";
-import { Tally } from "./account-counter.ts";
+import { AccountCounter } from "./account-counter.ts";
+import { queueFull } from "./limit-errors.ts";
 
-export type LoadLimits = Pick<
+export type CapacityLimits = Pick<
   Limits,
   | "slots"
   | "queueMax"
@@ -20,37 +20,39 @@ export type LoadLimits = Pick<
 >;
 
 /**
- * How many times as many slots one may have as it leaves free: dynamic thresholds, as switches share a buffer out (Choudhury
- * and Hahne 1998). A slot that an execution has is not taken back, and may be had for hours, so that something is left
- * for the next one at any time, whoever comes. An organisation alone has half of the process so, and two a third each;
- * an environment has seven eighths of what its organisation may have, and an account of what its environment may have.
+ * Dynamic thresholds, as in the shared buffer of a switch (Choudhury and Hahne, 1998): one may have this many times the
+ * slots that it leaves free. A running execution cannot be preempted and may take hours, so some slots must stay free
+ * for whoever comes next. An organisation alone gets half of the process, two get a third each; an environment gets
+ * seven eighths of its organisation's part, and an account seven eighths of its environment's.
  */
-const timesLeft = { organization: 1, environment: 7, account: 7 } as const;
+const thresholds = { organization: 1, environment: 7, account: 7 } as const;
 
-/** How many counts in a row are left to the next one. */
-const crossedMax = 4;
+/** A recount that overlaps an enqueue is discarded; after this many discarded ones the next is taken all the same. */
+const discardedMax = 4;
 
-const nothing = new Tally();
+const none = new AccountCounter();
 
 /**
- * What each account, environment and organisation has running and queued, and so what they may have more of.
+ * Admission control: counts what each account, environment and organisation has running and queued, and so decides what
+ * each may have more of.
  *
- * What runs here is known. What runs elsewhere is as each process last told with its lease, and what is queued as the
- * database last counted it, with what was queued here since: so much may a limit be exceeded by.
+ * What runs here is known exactly. What runs in other processes is known from their last heartbeats, and the queue from
+ * the last count in the database and what this process has added since. So a limit is approximate: it may be exceeded by
+ * what the others have done in the meantime.
  */
-export class Load {
-  readonly #limits: LoadLimits;
-  readonly #running = new Tally();
-  #elsewhere = new Tally();
-  #queued = new Tally();
-  /** How many are being written to the queue, and how many ever were. */
-  #queueing = 0;
-  #queuedEver = 0;
-  #crossed = 0;
-  /** Until it is known, there may be others. */
+export class Capacity {
+  readonly #limits: CapacityLimits;
+  readonly #running = new AccountCounter();
+  #elsewhere = new AccountCounter();
+  #queued = new AccountCounter();
+  /** How many executions are being written to the queue, and how many ever were. */
+  #enqueueing = 0;
+  #enqueuedEver = 0;
+  #discarded = 0;
+  /** Until the number of organisations is known, there may be several. */
   #isShared = true;
 
-  constructor(limits: LoadLimits) {
+  constructor(limits: CapacityLimits) {
     this.#limits = limits;
   }
 
@@ -59,64 +61,64 @@ export class Load {
     return this.#running.total;
   }
 
-  /** What runs in this process, for the others. */
+  /** What runs in this process, for its heartbeat. */
   get counts(): readonly AccountCount[] {
     return this.#running.counts;
   }
 
-  /** How many executions wait for a slot, in all. */
+  /** How many executions are queued in all. */
   get queued(): number {
     return this.#queued.total;
   }
 
-  began(account: Account): void {
+  takeSlot(account: Account): void {
     this.#running.add(account, 1);
   }
 
-  left(account: Account): void {
+  freeSlot(account: Account): void {
     this.#running.add(account, -1);
   }
 
-  /** Counts an execution that `write` adds to the queue, unless that answers that it is another one. */
-  async queue<Other>(account: Account, write: () => Promise<Other | undefined>): Promise<Other | undefined> {
+  /** Counts an execution that `write` adds to the queue, unless `write` answers another one in its place. */
+  async enqueue<Other>(account: Account, write: () => Promise<Other | undefined>): Promise<Other | undefined> {
     this.#queued.add(account, 1);
-    this.#queueing += 1;
-    this.#queuedEver += 1;
+    this.#enqueueing += 1;
+    this.#enqueuedEver += 1;
     try {
       const other = await write();
-      if (other !== undefined) this.unqueue(account);
+      if (other !== undefined) this.dequeue(account);
       return other;
     } finally {
-      this.#queueing -= 1;
+      this.#enqueueing -= 1;
     }
   }
 
-  unqueue(account: Account): void {
+  dequeue(account: Account): void {
     this.#queued.add(account, -1);
   }
 
-  /** Takes over how many organisations there are: where it is one, nothing is kept free for others. */
-  hearOrganizations(count: number): void {
+  /** A single organisation needs to leave nothing free for others. */
+  setOrganizations(count: number): void {
     this.#isShared = count > 1;
   }
 
-  /** Takes over what the others run. */
-  hearElsewhere(counts: readonly AccountCount[]): void {
-    this.#elsewhere = new Tally(counts);
+  /** Replaces what other processes run by what their heartbeats report. */
+  setElsewhere(counts: readonly AccountCount[]): void {
+    this.#elsewhere = new AccountCounter(counts);
   }
 
   /**
-   * Begins a count of what is queued; answers what takes its numbers over, and says whether it did. Of what is added to
-   * the queue meanwhile nobody knows whether it was counted: such a count is left to the next one, a few times.
+   * Begins a recount of the queue. The function that it answers takes the numbers, and says whether it used them: an
+   * execution that is enqueued meanwhile may or may not be in them.
    */
-  beginCount(): (counts: readonly AccountCount[]) => boolean {
-    const ever = this.#queuedEver;
-    const isCrossed = this.#queueing > 0;
+  beginRecount(): (counts: readonly AccountCount[]) => boolean {
+    const ever = this.#enqueuedEver;
+    const isEnqueueing = this.#enqueueing > 0;
     return (counts) => {
-      this.#crossed = isCrossed || this.#queuedEver !== ever ? this.#crossed + 1 : 0;
-      if (this.#crossed > 0 && this.#crossed <= crossedMax) return false;
-      this.#crossed = 0;
-      this.#queued = new Tally(counts);
+      this.#discarded = isEnqueueing || this.#enqueuedEver !== ever ? this.#discarded + 1 : 0;
+      if (this.#discarded > 0 && this.#discarded <= discardedMax) return false;
+      this.#discarded = 0;
+      this.#queued = new AccountCounter(counts);
       return true;
     };
   }
@@ -126,8 +128,8 @@ export class Load {
     return this.#room(account) > 0;
   }
 
-  /** Why an account may queue nothing more; undefined where it may. Its own part comes before the whole. */
-  refusal(account: Account): RequestError | undefined {
+  /** Why an account may queue nothing more; undefined where it may. The narrowest limit is named. */
+  queueError(account: Account): RequestError | undefined {
     const { queueMax, organizationQueueMax, environmentQueueMax, accountQueueMax } = this.#limits;
     if (this.#queued.of(account) >= accountQueueMax) return queueFull("account_queue", accountQueueMax);
     if (this.#queued.ofEnvironment(account.environmentId) >= environmentQueueMax)
@@ -138,7 +140,7 @@ export class Load {
     return undefined;
   }
 
-  /** Who may run nothing more here. */
+  /** Those that may run nothing more here. */
   get full(): Full {
     const elsewhere = this.#elsewhere.accounts.filter((account) => this.#running.of(account) === 0);
     const busy = [...this.#running.accounts, ...elsewhere];
@@ -158,9 +160,9 @@ export class Load {
     };
   }
 
-  /** Shares slots out among accounts: one at a time to each organisation in turn, there to each environment and account. */
+  /** Shares slots out round-robin: one at a time to each organisation, in it to each environment, in that to each account. */
   share(accounts: readonly Account[], slots: number): readonly Share[] {
-    const given = new Tally();
+    const given = new AccountCounter();
     const waiting = new FairQueue<Account>();
     for (const account of accounts) waiting.push(turnOf(account), account);
     for (let account = waiting.shift(); account !== undefined && given.total < slots; account = waiting.shift()) {
@@ -171,8 +173,8 @@ export class Load {
     return accounts.map((account) => ({ ...account, count: given.of(account) })).filter(({ count }) => count > 0);
   }
 
-  /** How many more an account may run here, when so many are given away already. */
-  #room(account: Account, given = nothing): number {
+  /** How many more an account may run here, where `given` is promised already. */
+  #room(account: Account, given = none): number {
     const own = this.#running.of(account) + given.of(account);
     return Math.min(
       roomBeside("account", own, this.#roomOfEnvironment(account, given)),
@@ -180,7 +182,7 @@ export class Load {
     );
   }
 
-  #roomOfEnvironment(account: Account, given = nothing): number {
+  #roomOfEnvironment(account: Account, given = none): number {
     const { environmentId } = account;
     const own = this.#running.ofEnvironment(environmentId) + given.ofEnvironment(environmentId);
     return Math.min(
@@ -189,18 +191,18 @@ export class Load {
     );
   }
 
-  #roomOfOrganization({ organizationId }: Account, given = nothing): number {
+  #roomOfOrganization({ organizationId }: Account, given = none): number {
     const own = this.#running.ofOrganization(organizationId) + given.ofOrganization(organizationId);
-    const left = this.#limits.slots - this.#running.total - given.total;
+    const free = this.#limits.slots - this.#running.total - given.total;
     return Math.min(
-      this.#isShared ? roomBeside("organization", own, left) : left,
+      this.#isShared ? roomBeside("organization", own, free) : free,
       this.#limits.organizationRunningMax - own - this.#elsewhere.ofOrganization(organizationId),
     );
   }
 }
 
-/** How many more one may take that has `own`, where so many are left for it and its neighbours. */
-function roomBeside(what: keyof typeof timesLeft, own: number, left: number): number {
-  const times = timesLeft[what];
-  return Math.max(0, Math.ceil((times * left - own) / (times + 1)));
+/** How many more one may take that has `own`, where `free` are left for it and its neighbours. */
+function roomBeside(level: keyof typeof thresholds, own: number, free: number): number {
+  const times = thresholds[level];
+  return Math.max(0, Math.ceil((times * free - own) / (times + 1)));
 }

@@ -1,34 +1,34 @@
 import type { Tenant } from "../../domain/account.ts";
 
-export type PlacesOptions<Which extends string> = {
-  /** The bounds, with the names by which a refusal calls them. */
-  readonly environment: readonly [name: Which, max: number];
-  readonly organization: readonly [name: Which, max: number];
-  readonly all: readonly [name: Which, max: number];
-  readonly refusal: (name: Which, max: number) => Error;
+export type ConcurrencyLimitOptions<Name extends string> = {
+  /** The three bounds, with the names that errors call them by. */
+  readonly environment: readonly [name: Name, max: number];
+  readonly organization: readonly [name: Name, max: number];
+  readonly all: readonly [name: Name, max: number];
+  readonly errorOf: (name: Name, max: number) => Error;
 };
 
 /**
- * Places that are held for as long as something takes, so many for an environment, for an organisation and in all. The
- * bound of all is above twice that of an organisation: two that take what they can get leave some for a third.
+ * A counting semaphore that fails instead of waiting, with a bound for each environment, each organisation and the whole
+ * process. Set the whole to more than twice an organisation's bound: two that take all they can then leave some to others.
  */
-export class Places<Which extends string> {
-  readonly #options: PlacesOptions<Which>;
-  readonly #taken = new Map<string, number>();
+export class ConcurrencyLimit<Name extends string> {
+  readonly #options: ConcurrencyLimitOptions<Name>;
+  readonly #counts = new Map<string, number>();
 
-  constructor(options: PlacesOptions<Which>) {
+  constructor(options: ConcurrencyLimitOptions<Name>) {
     this.#options = options;
   }
 
-  /** Takes a place; answers what gives it back. Throws the refusal of the narrowest bound that is reached. */
-  take({ organizationId, environmentId }: Tenant): () => void {
-    const { environment, organization, all, refusal } = this.#options;
+  /** Acquires one; answers the function that releases it. Throws the error of the narrowest bound that is reached. */
+  acquire({ organizationId, environmentId }: Tenant): () => void {
+    const { environment, organization, all, errorOf } = this.#options;
     const counted = [
       [`environment ${environmentId}`, environment],
       [`organization ${organizationId}`, organization],
       ["all", all],
     ] as const;
-    for (const [key, [name, max]] of counted) if (this.#count(key) >= max) throw refusal(name, max);
+    for (const [key, [name, max]] of counted) if (this.#count(key) >= max) throw errorOf(name, max);
     for (const [key] of counted) this.#add(key, 1);
     return () => {
       for (const [key] of counted) this.#add(key, -1);
@@ -36,12 +36,12 @@ export class Places<Which extends string> {
   }
 
   #count(key: string): number {
-    return this.#taken.get(key) ?? 0;
+    return this.#counts.get(key) ?? 0;
   }
 
   #add(key: string, change: number): void {
     const count = this.#count(key) + change;
-    if (count === 0) this.#taken.delete(key);
-    else this.#taken.set(key, count);
+    if (count === 0) this.#counts.delete(key);
+    else this.#counts.set(key, count);
   }
 }

@@ -1,100 +1,103 @@
 import type { Logger } from "pino";
+import type { Clock } from "../../domain/clock.ts";
 import type { NewExecution } from "../../domain/execution.ts";
 import { newId } from "../../domain/id.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { RequestError } from "../../domain/request-error.ts";
 import type { Service } from "../../domain/service.ts";
 import type { DayBytesStore } from "../../storage/tenants/daily-bytes-store.ts";
-import { dayBytesUsed } from "../accept/call-errors.ts";
-import { Loop } from "../process/periodic-task.ts";
+import { PeriodicTask } from "../process/periodic-task.ts";
+import { dailyQuotaUsed } from "./limit-errors.ts";
 
 const everyMs = 1_000;
 const dayMs = 24 * 60 * 60 * 1000;
 
-/** What an execution adds to the count of its environment. */
+/** An execution, of which the bytes of its payload count for its environment. */
 type Counted = Pick<NewExecution, "environmentId" | "payload">;
 
-/** What was taken of one environment. */
-type Use = {
+/** The bytes that one environment has used today. */
+type Usage = {
   here: number;
-  /** By other processes, and by earlier counts, as the database told last. */
+  /** By other processes, and by earlier days of this one, as of the last exchange. */
   elsewhere: number;
-  /** Whether somebody has asked since it was last told. */
+  /** Whether a call has asked for this environment since the last exchange. */
   isAsked: boolean;
 };
 
 type Day = {
   /** Days since 1970. */
   readonly number: number;
-  /** Whose count it is: of this process, and of this day as it saw it begin. A clock that is set back begins another one. */
+  /** Names the counter in the database. It is new each day, also where a clock that was set back begins a day again. */
   readonly owner: string;
-  readonly uses: Map<string, Use>;
+  readonly usages: Map<string, Usage>;
 };
 
-export type DayBytesOptions = {
+export type DailyQuotaOptions = {
   readonly store: Pick<DayBytesStore, "exchange">;
   readonly limits: Pick<Limits, "environmentDayBytesMax">;
   /** Milliseconds since 1970, by the clock that all processes share. */
   readonly now: () => number;
+  readonly clock: Clock;
   readonly log: Logger;
 };
 
 /**
- * How many bytes of payloads each environment gives in a day of UTC, over all processes, and whether it may give more.
+ * Limits the bytes of payloads that an environment sends in one day of UTC, counted over all processes.
  *
- * A call costs no statement: each process counts what it takes, and once a second it tells the others, and hears what they
- * have taken, of the environments that somebody asked for. By what is taken in that second the limit may be exceeded, and
- * so much of the count is lost with a process that dies.
+ * A call costs no statement: each process counts for itself, and once a second the processes exchange their counts
+ * through the database, for those environments that had a call. So the limit may be exceeded by what is accepted within
+ * that second, and a process that dies loses that much of its count.
  */
-export class DayBytes implements Service {
-  readonly #options: DayBytesOptions;
+export class DailyQuota implements Service {
+  readonly #options: DailyQuotaOptions;
   readonly #max: number;
-  readonly #loop: Loop;
-  #day: Day = { number: Number.NaN, owner: "", uses: new Map() };
+  readonly #task: PeriodicTask;
+  #day: Day = { number: Number.NaN, owner: "", usages: new Map() };
 
-  constructor(options: DayBytesOptions) {
+  constructor(options: DailyQuotaOptions) {
+    const { clock, log } = options;
     this.#options = options;
     this.#max = options.limits.environmentDayBytesMax;
-    this.#loop = new Loop({ name: "day bytes", everyMs, turn: () => this.#tell(), log: options.log });
+    this.#task = new PeriodicTask({ name: "daily quota", everyMs, runOnce: () => this.#exchange(), clock, log });
   }
 
   async start(): Promise<void> {
-    if (this.#max > 0) await this.#loop.start();
+    if (this.#max > 0) await this.#task.start();
   }
 
-  /** Tells what was taken last. */
+  /** Exchanges the last counts. */
   async stop(): Promise<void> {
-    await this.#loop.stop();
+    await this.#task.stop();
     try {
-      await this.#tell();
+      await this.#exchange();
     } catch (error) {
-      this.#options.log.warn({ err: error }, "the payloads of the last second are not in the count of the day");
+      this.#options.log.warn({ err: error }, "the payloads of the last second are missing in the count of the day");
     }
   }
 
-  /** Why nothing so large is taken today; undefined where it is. */
-  refusal(execution: Counted): RequestError | undefined {
+  /** Why a payload of this size is not accepted today; undefined where it is. */
+  errorFor(execution: Counted): RequestError | undefined {
     if (this.#max === 0) return undefined;
     const now = this.#options.now();
-    const use = this.#useOf(execution, now);
-    if (use.here + use.elsewhere + bytesOf(execution) <= this.#max) return undefined;
-    return dayBytesUsed(this.#max, Math.ceil((dayMs - (now % dayMs)) / 1000));
+    const usage = this.#usageOf(execution, now);
+    if (usage.here + usage.elsewhere + bytesOf(execution) <= this.#max) return undefined;
+    return dailyQuotaUsed(this.#max, Math.ceil((dayMs - (now % dayMs)) / 1000));
   }
 
-  /** Counts what is accepted. Throws RequestError where it is too much. */
+  /** Counts an execution that is accepted. Throws RequestError where it is too much. */
   take(execution: Counted): void {
-    const refusal = this.refusal(execution);
-    if (refusal !== undefined) throw refusal;
-    if (this.#max > 0) this.#useOf(execution, this.#options.now()).here += bytesOf(execution);
+    const error = this.errorFor(execution);
+    if (error !== undefined) throw error;
+    if (this.#max > 0) this.#usageOf(execution, this.#options.now()).here += bytesOf(execution);
   }
 
-  /** Counts an execution that `write` accepts, unless that fails or answers that it is another one. */
+  /** Counts an execution that `write` accepts, unless `write` fails or answers another one in its place. */
   async count<Other>(execution: Counted, write: () => Promise<Other | undefined>): Promise<Other | undefined> {
     if (this.#max === 0) return await write();
-    // Held on to: the day may be over when the answer comes.
-    const use = this.#useOf(execution, this.#options.now());
+    // Kept, since the day may be over when `write` settles.
+    const usage = this.#usageOf(execution, this.#options.now());
     const bytes = bytesOf(execution);
-    use.here += bytes;
+    usage.here += bytes;
     let isAccepted = false;
     try {
       const other = await write();
@@ -102,36 +105,36 @@ export class DayBytes implements Service {
       return other;
     } finally {
       if (!isAccepted) {
-        use.here -= bytes;
-        use.isAsked = true;
+        usage.here -= bytes;
+        usage.isAsked = true;
       }
     }
   }
 
-  #useOf({ environmentId }: Counted, now: number): Use {
+  #usageOf({ environmentId }: Counted, now: number): Usage {
     const number = Math.floor(now / dayMs);
-    if (number !== this.#day.number) this.#day = { number, owner: newId(), uses: new Map() };
-    let use = this.#day.uses.get(environmentId);
-    if (use === undefined) {
-      use = { here: 0, elsewhere: 0, isAsked: true };
-      this.#day.uses.set(environmentId, use);
+    if (number !== this.#day.number) this.#day = { number, owner: newId(), usages: new Map() };
+    let usage = this.#day.usages.get(environmentId);
+    if (usage === undefined) {
+      usage = { here: 0, elsewhere: 0, isAsked: true };
+      this.#day.usages.set(environmentId, usage);
     }
-    use.isAsked = true;
-    return use;
+    usage.isAsked = true;
+    return usage;
   }
 
-  async #tell(): Promise<void> {
-    const { number, owner, uses } = this.#day;
-    const asked = [...uses].filter(([, use]) => use.isAsked);
+  async #exchange(): Promise<void> {
+    const { number, owner, usages } = this.#day;
+    const asked = [...usages].filter(([, usage]) => usage.isAsked);
     if (asked.length === 0) return;
-    for (const [, use] of asked) use.isAsked = false;
+    for (const [, usage] of asked) usage.isAsked = false;
     try {
       const day = new Date(number * dayMs).toISOString().slice(0, 10);
       const bytes = new Map(asked.map(([id, { here }]) => [id, here]));
       const elsewhere = await this.#options.store.exchange({ owner, day, bytes });
-      for (const [id, use] of asked) use.elsewhere = elsewhere.get(id) ?? 0;
+      for (const [id, usage] of asked) usage.elsewhere = elsewhere.get(id) ?? 0;
     } catch (error) {
-      for (const [, use] of asked) use.isAsked = true;
+      for (const [, usage] of asked) usage.isAsked = true;
       throw error;
     }
   }

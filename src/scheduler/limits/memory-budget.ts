@@ -1,57 +1,58 @@
 import type { Limits } from "../../domain/limits.ts";
 
-/** What each run holds without being counted: most runs never hold more. */
+/** Each run may hold this much uncounted; most runs never hold more. */
 const freeBytes = 1024 * 1024;
 
-/** The account of one run. */
-export type RunMemory = {
-  /** Says how many bytes the run holds now. */
+/** The part of the budget that one run holds. */
+export type MemoryShare = {
+  /** Sets how many bytes the run holds now. */
   hold(bytes: number): void;
-  /** Whether the run, which holds more than others, is to make room before it goes on. */
-  readonly isFull: boolean;
+  /** Whether this run has to yield its memory before it goes on. */
+  readonly mustYield: boolean;
 };
 
-/** Who holds something beyond that. What only reads has no id. */
+/** Somebody who holds more than `freeBytes`. One who only reads records has no id. */
 type Holder = { readonly organizationId: string; readonly id: string | undefined };
 
 /**
- * How much of what is recorded the runs of this process hold in memory, all together. Each may hold all that is recorded
- * of its execution, and what is bounded for one is not bounded for hundreds.
+ * Bounds the memory of all journals in this process together: each run may hold all records of its execution, which is
+ * bounded for one run and not for hundreds of them.
  *
- * Where there is no room left, a run that wants to go on is put off instead, as a long wait puts it off: nothing of it
- * fails, since what others hold is no fault of its own, and what it holds is in its journal. Were it made to wait in
- * memory, those that wait would keep the room that all of them wait for. One organisation has half of the room, or as
- * much as one execution needs, so that its large executions stand in the way of each other first.
+ * Where the budget is used up, a run that wants to go on is put to sleep, as for a long wait: it fails in no way, and
+ * everything it needs is in its journal. It may not wait in memory, since then those who wait would keep the memory that
+ * all of them wait for (a deadlock). One organisation has half of the budget, or as much as one execution needs, so that
+ * its large executions first get in the way of each other.
  *
- * First come, first served: the oldest execution that holds something is never put off, and one that is older than all
- * that do is let in beyond the bound, by as much as one execution may have. Were all put off alike, each would wake among
- * others that hold the room, and those that have the most to take in again might never find it.
+ * The oldest execution always goes on, and may exceed the budget by as much as one execution may have. Otherwise each one
+ * would wake up to find the budget used by others, and those that need most might never find room (starvation).
  */
-export class RecordMemory {
+export class MemoryBudget {
   readonly #max: number;
-  readonly #shareMax: number;
-  /** How much more there is for the oldest. */
+  readonly #organizationMax: number;
+  /** The excess that the oldest execution is allowed. */
   readonly #reserve: number;
-  readonly #ofOrganizations = new Map<string, number>();
+  readonly #byOrganization = new Map<string, number>();
   readonly #holders = new Set<Holder>();
   #total = 0;
 
   constructor({ recordsBytesMax, recordsMemoryBytesMax }: Pick<Limits, "recordsBytesMax" | "recordsMemoryBytesMax">) {
     this.#reserve = recordsBytesMax;
-    this.#shareMax = Math.max(recordsBytesMax, recordsMemoryBytesMax / 2);
-    this.#max = Math.max(recordsMemoryBytesMax, this.#shareMax);
+    this.#organizationMax = Math.max(recordsBytesMax, recordsMemoryBytesMax / 2);
+    this.#max = Math.max(recordsMemoryBytesMax, this.#organizationMax);
   }
 
-  /** Whether a run of an execution, or a reader without an id, may begin that holds so much from its beginning. */
+  /** Whether a run, or a reader without an id, may begin that holds so many bytes from the start. */
   hasRoom(organizationId: string, bytes: number, id?: string): boolean {
     const counted = Math.max(0, bytes - freeBytes);
     if (counted === 0 || this.#total === 0) return true;
-    const isOver = (used: number, max: number, place?: string) =>
-      used + counted > max && (used + counted > max + this.#reserve || !this.#isOldest(id, place));
-    return !isOver(this.#total, this.#max) && !isOver(this.#of(organizationId), this.#shareMax, organizationId);
+    const exceeds = (used: number, max: number, organization?: string) =>
+      used + counted > max && (used + counted > max + this.#reserve || !this.#isOldest(id, organization));
+    return (
+      !exceeds(this.#total, this.#max) && !exceeds(this.#heldBy(organizationId), this.#organizationMax, organizationId)
+    );
   }
 
-  open(organizationId: string, id?: string): RunMemory {
+  open(organizationId: string, id?: string): MemoryShare {
     const holder = { organizationId, id };
     let counted = 0;
     const hold = (bytes: number) => {
@@ -62,38 +63,38 @@ export class RecordMemory {
       if (next === 0) this.#holders.delete(holder);
       else this.#holders.add(holder);
     };
-    const isFull = () => counted > 0 && this.#isToYield(holder);
+    const mustYield = () => counted > 0 && this.#mustYield(holder);
     return {
       hold,
-      get isFull() {
-        return isFull();
+      get mustYield() {
+        return mustYield();
       },
     };
   }
 
-  #isToYield({ organizationId, id }: Holder): boolean {
+  #mustYield({ organizationId, id }: Holder): boolean {
     if (this.#total > this.#max && !this.#isOldest(id)) return true;
-    return this.#of(organizationId) > this.#shareMax && !this.#isOldest(id, organizationId);
+    return this.#heldBy(organizationId) > this.#organizationMax && !this.#isOldest(id, organizationId);
   }
 
-  /** Whether no older execution holds something, of one organisation or of all. Ids begin with their time. */
+  /** Whether no older execution holds memory, of one organisation or of all. Ids begin with their time. */
   #isOldest(id: string | undefined, organizationId?: string): boolean {
     if (id === undefined) return false;
     for (const holder of this.#holders) {
-      const isBeside = organizationId === undefined || holder.organizationId === organizationId;
-      if (isBeside && holder.id !== undefined && holder.id < id) return false;
+      const isCompared = organizationId === undefined || holder.organizationId === organizationId;
+      if (isCompared && holder.id !== undefined && holder.id < id) return false;
     }
     return true;
   }
 
-  #of(organizationId: string): number {
-    return this.#ofOrganizations.get(organizationId) ?? 0;
+  #heldBy(organizationId: string): number {
+    return this.#byOrganization.get(organizationId) ?? 0;
   }
 
   #add(organizationId: string, bytes: number): void {
-    const next = this.#of(organizationId) + bytes;
-    if (next === 0) this.#ofOrganizations.delete(organizationId);
-    else this.#ofOrganizations.set(organizationId, next);
+    const next = this.#heldBy(organizationId) + bytes;
+    if (next === 0) this.#byOrganization.delete(organizationId);
+    else this.#byOrganization.set(organizationId, next);
     this.#total += bytes;
   }
 }

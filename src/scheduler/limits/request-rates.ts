@@ -1,41 +1,48 @@
+import type { Clock } from "../../domain/clock.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Principal } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 
-/** A key or an organisation, by its id, and how many requests a second come with it. */
+/** The id of an API key or organisation, and how many requests per second it makes. */
 export type RequestRate = readonly [id: string, perSecond: number];
 
 type Bucket = {
   readonly max: number;
-  /** How many requests it may take at once. */
   tokens: number;
+  /** The monotonic time of the last refill. */
   filledTime: number;
-  /** Requests since the last measure, those that were refused included. */
+  /** Requests since the last measurement, including those that were rejected. */
   asked: number;
   perSecond: number;
 };
 
 /**
- * How many requests come with each key, and with all keys of an organisation, and whether one more may. Each has a bucket
- * that holds the requests of a second and fills evenly.
+ * Rate limits by token bucket: one bucket for each API key and one for each organisation. A bucket holds the tokens of
+ * one second and refills evenly.
  *
- * Where a key is used at several processes, each lets through its part of the limit: the part that it has of all that is
- * asked with the key. What is asked elsewhere is as the others told last. An organisation's part is found in the same way.
+ * A key that is used at several processes has one limit over all of them: each process admits its share, in proportion to
+ * the requests it gets, as the heartbeats of the others last reported theirs. Organisations are treated alike.
  */
 export class RequestRates {
   readonly #keyMax: number;
   readonly #organizationMax: number;
   readonly #buckets = new Map<string, Bucket>();
   #elsewhere: ReadonlyMap<string, number> = new Map();
-  #measuredTime = performance.now();
+  readonly #clock: Pick<Clock, "monotonic">;
+  #measureTime: number;
 
-  constructor({ keyRequestsMax, organizationRequestsMax }: Pick<Limits, "keyRequestsMax" | "organizationRequestsMax">) {
+  constructor(
+    { keyRequestsMax, organizationRequestsMax }: Pick<Limits, "keyRequestsMax" | "organizationRequestsMax">,
+    clock: Pick<Clock, "monotonic">,
+  ) {
+    this.#clock = clock;
+    this.#measureTime = clock.monotonic();
     this.#keyMax = keyRequestsMax;
-    // One key may have all that its organisation has.
+    // A single key may use up what its organisation has.
     this.#organizationMax = Math.max(keyRequestsMax, organizationRequestsMax);
   }
 
-  /** Counts a request. Throws RequestError where it is one too many. */
+  /** Takes a token for a request. Throws RequestError where there is none. */
   take({ keyId, organizationId }: Pick<Principal, "keyId" | "organizationId">): void {
     const key = this.#fill(keyId, this.#keyMax);
     const organization = this.#fill(organizationId, this.#organizationMax);
@@ -45,46 +52,46 @@ export class RequestRates {
     organization.tokens -= 1;
   }
 
-  /** How many requests a second came with each since the last measure. */
+  /** The requests per second of each key and organisation since the last measurement. */
   measure(): readonly RequestRate[] {
-    const now = performance.now();
-    const seconds = Math.max(0.001, (now - this.#measuredTime) / 1000);
-    this.#measuredTime = now;
+    const now = this.#clock.monotonic();
+    const seconds = Math.max(0.001, (now - this.#measureTime) / 1000);
+    this.#measureTime = now;
     const rates: RequestRate[] = [];
     for (const [id, bucket] of this.#buckets) {
       bucket.perSecond = bucket.asked / seconds;
       if (bucket.asked > 0) rates.push([id, Math.ceil(bucket.perSecond)]);
-      // A bucket that has had the time to fill is like none.
+      // A full bucket need not be kept.
       else if (now - bucket.filledTime > 10_000) this.#buckets.delete(id);
       bucket.asked = 0;
     }
     return rates;
   }
 
-  /** Takes over what the other processes measured, one list after the other. */
-  hearElsewhere(rates: readonly RequestRate[]): void {
+  /** Replaces what the other processes measured, in one list. */
+  setElsewhere(rates: readonly RequestRate[]): void {
     const elsewhere = new Map<string, number>();
     for (const [id, perSecond] of rates) elsewhere.set(id, (elsewhere.get(id) ?? 0) + perSecond);
     this.#elsewhere = elsewhere;
   }
 
-  /** A bucket with what time has brought, which a request asks. */
+  /** Refills the bucket that a request is about to take from. */
   #fill(id: string, max: number): Bucket {
-    const now = performance.now();
+    const now = this.#clock.monotonic();
     let bucket = this.#buckets.get(id);
     if (bucket === undefined) {
       bucket = { max, tokens: max, filledTime: now, asked: 0, perSecond: 0 };
       this.#buckets.set(id, bucket);
     }
-    const filled = ((now - bucket.filledTime) / 1000) * this.#part(id, bucket);
+    const filled = ((now - bucket.filledTime) / 1000) * this.#shareOf(id, bucket);
     bucket.tokens = Math.min(max, bucket.tokens + filled);
     bucket.filledTime = now;
     bucket.asked += 1;
     return bucket;
   }
 
-  /** How many requests a second this process lets through. */
-  #part(id: string, { max, perSecond }: Bucket): number {
+  /** The share of the limit, in requests per second, that this process admits. */
+  #shareOf(id: string, { max, perSecond }: Bucket): number {
     const elsewhere = this.#elsewhere.get(id) ?? 0;
     if (elsewhere + perSecond <= max) return max - elsewhere;
     const here = Math.max(1, perSecond);

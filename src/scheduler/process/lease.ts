@@ -1,92 +1,96 @@
 import type { Logger } from "pino";
+import type { Clock } from "../../domain/clock.ts";
 import type { Service } from "../../domain/service.ts";
 import type { AccountCount } from "../../storage/claims/claim-queue.ts";
 import type { LeaseStore, OtherOwner } from "../../storage/claims/lease-store.ts";
-import type { Load } from "../limits/capacity.ts";
-import type { RequestRate, RequestRates } from "../limits/request-rates.ts";
-import { DatabaseTime } from "./database-clock.ts";
-import { Loop } from "./periodic-task.ts";
+import { DatabaseClockEstimate } from "./database-clock-estimate.ts";
+import { PeriodicTask } from "./periodic-task.ts";
 import { hasEnded, nameProcess } from "./process-name.ts";
 
-/** How long others believe in this process after its last word, by the database's clock. */
+/** How long a lease lasts after its last renewal (the heartbeat), by the database's clock. */
 const leaseMs = 4_000;
-const renewMs = 500;
+const heartbeatMs = 500;
 
-/** How long this process believes in itself: for less, so that it has ended what it does when others begin it. */
-const heldMs = 0.8 * leaseMs;
+/** How long a process trusts its own lease: for less than the others do, so that it has stopped when they take over. */
+const trustMs = 0.8 * leaseMs;
 
-/** How long after a break all others have renewed their leases too, if they live. */
+/** After an interruption, possibly of the database itself, every living process needs this long to renew its lease. */
 const graceMs = 2_000;
 
-/**
- * How long after the database's clock was set nobody is judged: by the new time all leases are old at once, or will be
- * for long, and whoever lives has as long to renew its own as it always has.
- */
+/** After the database's clock was set all leases look expired, or look valid for too long, until each is renewed. */
 const clockGraceMs = leaseMs;
 
 export type LeaseOptions = {
   readonly leases: LeaseStore;
   readonly owner: string;
-  readonly load: Pick<Load, "counts" | "hearElsewhere">;
-  readonly rates: Pick<RequestRates, "measure" | "hearElsewhere">;
+  /** What this process runs, which the heartbeat reports, and what the others reported. */
+  readonly capacity: { readonly counts: readonly AccountCount[]; setElsewhere(counts: readonly AccountCount[]): void };
+  /** The same for requests per second of each API key and organisation. */
+  readonly rates: { measure(): readonly RequestRate[]; setElsewhere(rates: readonly RequestRate[]): void };
+  readonly clock: Clock;
   readonly log: Logger;
 };
 
-/** What a process tells the others: what it runs, and how many requests it gets. */
-type Report = { readonly running?: readonly AccountCount[]; readonly requests?: readonly RequestRate[] };
+type RequestRate = readonly [id: string, perSecond: number];
+
+/** The payload of a heartbeat. A process of another version may leave parts of it out. */
+type Heartbeat = { readonly running?: readonly AccountCount[]; readonly requests?: readonly RequestRate[] };
 
 /**
- * This process's word that it lives, and what it has to do: one row, renewed on a connection of its own.
+ * The lease of this process: one row that a heartbeat renews, on a connection of its own. Others take over what an
+ * owner with an expired lease holds.
  *
- * Time is a hint on both sides. What holds is that every write names the owner and the epoch.
+ * Time is only a hint here. What keeps two owners apart is fencing: every write names its owner and epoch.
  */
 export class Lease implements Service {
   readonly #options: LeaseOptions;
-  readonly #loop: Loop;
+  readonly #heartbeat: PeriodicTask;
   #process: Promise<string | undefined> | undefined;
   #isRenewed = false;
-  /** By this process's own clock, which no one sets. */
+  /** A monotonic time. */
   #heldUntil = Number.NEGATIVE_INFINITY;
   #renewal = Promise.withResolvers<void>();
   #session: string | undefined;
   #steadySince = Number.NEGATIVE_INFINITY;
-  readonly #databaseTime = new DatabaseTime();
+  readonly #databaseClock = new DatabaseClockEstimate();
   #clockSetMs: number | undefined = 0;
 
   constructor(options: LeaseOptions) {
+    const { clock, log } = options;
     this.#options = options;
-    this.#loop = new Loop({ name: "lease", everyMs: renewMs, turn: () => this.#renew(), log: options.log });
+    const runOnce = () => this.#renew();
+    this.#heartbeat = new PeriodicTask({ name: "lease", everyMs: heartbeatMs, runOnce, clock, log });
   }
 
   async start(): Promise<void> {
-    await this.#loop.start();
+    await this.#heartbeat.start();
   }
 
-  /** Gives the lease up, so that others take over at once what this process leaves. */
+  /** Drops the lease, so that others take over at once. */
   async stop(): Promise<void> {
     const { leases, owner, log } = this.#options;
-    await this.#loop.stop();
+    await this.#heartbeat.stop();
     if (!this.isFresh()) return;
     this.#isRenewed = false;
     this.#heldUntil = Number.NEGATIVE_INFINITY;
     try {
       await leases.drop(owner);
     } catch (error) {
-      log.warn({ err: error }, "the lease could not be given up, and is left to run out");
+      log.warn({ err: error }, "the lease could not be dropped and has to expire");
     }
   }
 
   /**
-   * Whether the database answered the last renewal. Its connection does not wait long for that, and the age of the
-   * answer says nothing: a busy process renews late and is well.
+   * Whether the last heartbeat was answered. The age of that answer does not count: a busy process renews late, and a
+   * broken connection fails soon enough.
    */
   isFresh(): boolean {
     return this.#isRenewed;
   }
 
-  /** Whether others still take this process for alive. Where that is not sure, it begins nothing outside of itself. */
+  /** Whether the others surely still respect this lease. Without that a process must cause no effects outside. */
   isHeld(): boolean {
-    return performance.now() < this.#heldUntil;
+    return this.#options.clock.monotonic() < this.#heldUntil;
   }
 
   /** Settles when the lease is held. */
@@ -95,52 +99,52 @@ export class Lease implements Service {
   }
 
   /**
-   * Whether this process may judge by their leases who else lives. After a break, which may be the database's own, all
-   * leases are old and all sessions gone, and the others need a moment too.
+   * Whether this process may declare other owners dead. After an interruption it may not for a while: all leases have
+   * expired and all sessions are gone, and those who live need a moment to renew.
    */
   isSteady(): boolean {
-    return this.isHeld() && performance.now() >= this.#steadySince;
+    return this.isHeld() && this.#options.clock.monotonic() >= this.#steadySince;
   }
 
-  /** What the database's clock says now, as its answers tell; undefined before the first one. */
+  /** An estimate of the database's clock; undefined before its first answer. */
   databaseNow(): number | undefined {
-    return this.#databaseTime.at(performance.now());
+    return this.#databaseClock.at(this.#options.clock.monotonic());
   }
 
   /**
-   * By how many milliseconds the database's clock was set that nobody has heeded yet; 0 in the beginning, when that is
-   * not known, and undefined where there is nothing to heed.
+   * By how many milliseconds the database's clock was set and nobody has corrected for yet; undefined where it was not
+   * set. It is 0 at the start, when nobody knows.
    */
   get clockSetMs(): number | undefined {
     return this.#clockSetMs;
   }
 
-  /** Forgets what has been heeded. */
-  heeded(ms: number): void {
+  /** Says that executions have been corrected for a clock that was set by `ms`. */
+  correctedClock(ms: number): void {
     this.#clockSetMs = this.#clockSetMs === ms ? undefined : (this.#clockSetMs ?? 0) - ms;
   }
 
   async #renew(): Promise<void> {
-    const { leases, owner, load, rates } = this.#options;
-    const askedTime = performance.now();
+    const { leases, owner, capacity, rates, clock } = this.#options;
+    const askTime = clock.monotonic();
     try {
-      const report: Report = { running: load.counts, requests: rates.measure() };
+      const heartbeat: Heartbeat = { running: capacity.counts, requests: rates.measure() };
       this.#process ??= nameProcess();
-      const renewal = { owner, ms: leaseMs, load: JSON.stringify(report), process: await this.#process };
+      const renewal = { owner, ms: leaseMs, load: JSON.stringify(heartbeat), process: await this.#process };
       const { session, now: databaseTime, others } = await leases.renew(renewal);
-      const answeredTime = performance.now();
-      const setMs = this.#databaseTime.hear({ askedTime, answeredTime, databaseTime });
-      const isBroken = !this.#isRenewed || session !== this.#session || askedTime >= this.#heldUntil;
-      // A process that has just begun has had no break.
-      if (this.#session !== undefined && isBroken)
-        this.#steadySince = Math.max(this.#steadySince, answeredTime + graceMs);
-      if (setMs !== 0) this.#noteClockSet(setMs, answeredTime);
+      const answerTime = clock.monotonic();
+      const setMs = this.#databaseClock.add({ askTime, answerTime, databaseTime });
+      const isInterrupted = !this.#isRenewed || session !== this.#session || askTime >= this.#heldUntil;
+      // The first heartbeat of a process follows no interruption.
+      if (this.#session !== undefined && isInterrupted)
+        this.#steadySince = Math.max(this.#steadySince, answerTime + graceMs);
+      if (setMs !== 0) this.#noteClockSet(setMs, answerTime);
       this.#session = session;
       this.#isRenewed = true;
-      this.#heldUntil = askedTime + heldMs;
+      this.#heldUntil = askTime + trustMs;
       this.#renewal.resolve();
       this.#renewal = Promise.withResolvers();
-      this.#hear(others);
+      this.#readHeartbeats(others);
       await this.#dropEnded(others);
     } catch (error) {
       this.#isRenewed = false;
@@ -149,30 +153,30 @@ export class Lease implements Service {
   }
 
   #noteClockSet(ms: number, time: number): void {
-    this.#options.log.warn({ ms: Math.round(ms) }, "the database's clock was set, or this process stood still");
+    this.#options.log.warn({ ms: Math.round(ms) }, "the database's clock was set, or this process was suspended");
     this.#steadySince = time + clockGraceMs;
     this.#clockSetMs = (this.#clockSetMs ?? 0) + ms;
   }
 
-  /** Others that are known to run no more have no use for a lease. */
+  /** A process of this machine that has certainly ended needs its lease no more: nobody has to wait for its expiry. */
   async #dropEnded(others: readonly OtherOwner[]): Promise<void> {
     const { leases, log } = this.#options;
     for (const { owner, process } of others) {
       if (process === null || !(await hasEnded(process))) continue;
-      log.info({ owner }, "another process of this machine has ended, and what it ran is taken over");
+      log.info({ owner }, "another process of this machine has ended; its executions are taken over");
       await leases.drop(owner);
     }
   }
 
-  #hear(others: readonly OtherOwner[]): void {
-    const { load, rates, log } = this.#options;
+  #readHeartbeats(others: readonly OtherOwner[]): void {
+    const { capacity, rates, log } = this.#options;
     try {
-      // Written here by other processes; one of another version may tell less.
-      const reports = others.map(({ load: text }) => JSON.parse(text ?? "{}") as Report);
-      load.hearElsewhere(reports.flatMap(({ running = [] }) => running));
-      rates.hearElsewhere(reports.flatMap(({ requests = [] }) => requests));
+      // Written by the same code in another process.
+      const heartbeats = others.map(({ load: text }) => JSON.parse(text ?? "{}") as Heartbeat);
+      capacity.setElsewhere(heartbeats.flatMap(({ running = [] }) => running));
+      rates.setElsewhere(heartbeats.flatMap(({ requests = [] }) => requests));
     } catch (error) {
-      log.debug({ err: error }, "what a process of another version tells of its load is not understood");
+      log.debug({ err: error }, "the heartbeat of a process of another version cannot be read");
     }
   }
 }

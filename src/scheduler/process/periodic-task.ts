@@ -1,82 +1,94 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Logger } from "pino";
+import type { Clock } from "../../domain/clock.ts";
+import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { Service } from "../../domain/service.ts";
 
-export type LoopOptions = {
-  /** What the log calls it. */
+export type PeriodicTaskOptions = {
+  /** The name that the log uses. */
   readonly name: string;
   readonly everyMs: number;
-  readonly turn: () => Promise<void>;
-  /** In how many milliseconds the next turn is due, where that is sooner. Asked after each turn that did not fail. */
+  readonly runOnce: () => Promise<void>;
+  /** Brings the next run forward. It is asked after each run that did not fail. */
   readonly dueInMs?: () => number | undefined;
+  readonly clock: Clock;
   readonly log: Logger;
 };
 
 /**
- * Takes a turn again and again: `everyMs` after the end of the last one, or at once when woken. A turn that fails is
- * said in the log when the failures begin and when they end, and is tried again like any other.
+ * Runs a background task periodically: `everyMs` after the end of the last run, or at once when woken. Runs never
+ * overlap. The log says when a series of failures begins and when it ends; a failed run is repeated like any other.
  */
-export class Loop implements Service {
-  readonly #options: LoopOptions;
-  /** A caller may wake a loop, and its turns are not taken for that caller: they run in the context it was made in. */
+export class PeriodicTask implements Service {
+  readonly #options: PeriodicTaskOptions;
+  /** Whoever wakes the task lends it no async context: its runs belong to the context in which the task was made. */
   readonly #inOwnContext = AsyncLocalStorage.snapshot();
-  #turning: Promise<void> = Promise.resolve();
-  readonly #firstTurn = Promise.withResolvers<void>();
-  #timer: NodeJS.Timeout | undefined;
-  #isRunning = false;
+  #running: Promise<void> = Promise.resolve();
+  readonly #firstRun = Promise.withResolvers<void>();
+  #pause: AbortController | undefined;
+  #isStarted = false;
   #isWoken = false;
-  #isTurning = false;
+  #isRunning = false;
   #isFailing = false;
 
-  constructor(options: LoopOptions) {
+  constructor(options: PeriodicTaskOptions) {
     this.#options = options;
   }
 
-  /** Settles after the first turn, however soon the next one is due. */
+  /** Settles after the first run, however soon the next one is due. */
   async start(): Promise<void> {
-    this.#isRunning = true;
-    void this.#turn();
-    await this.#firstTurn.promise;
+    this.#isStarted = true;
+    void this.#run();
+    await this.#firstRun.promise;
   }
 
   async stop(): Promise<void> {
-    this.#isRunning = false;
-    clearTimeout(this.#timer);
-    await this.#turning;
+    this.#isStarted = false;
+    this.#pause?.abort(noLongerNeeded);
+    await this.#running;
   }
 
-  /** Takes the next turn now, or, if one is under way, right behind it. */
+  /** Starts the next run now, or right behind the one that is under way. */
   wake(): void {
     this.#isWoken = true;
-    if (this.#isRunning && !this.#isTurning) void this.#turn();
+    if (this.#isStarted && !this.#isRunning) void this.#run();
   }
 
-  #turn(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#turning = this.#inOwnContext(() => this.#takeTurns());
-    return this.#turning;
+  #run(): Promise<void> {
+    this.#pause?.abort(noLongerNeeded);
+    this.#running = this.#inOwnContext(() => this.#runWhileWoken());
+    return this.#running;
   }
 
-  async #takeTurns(): Promise<void> {
-    const { name, everyMs, turn, dueInMs, log } = this.#options;
-    this.#isTurning = true;
+  async #runWhileWoken(): Promise<void> {
+    const { name, everyMs, runOnce, dueInMs, log } = this.#options;
+    this.#isRunning = true;
     let nextMs = everyMs;
     do {
       this.#isWoken = false;
       try {
-        await turn();
+        await runOnce();
         nextMs = Math.min(everyMs, dueInMs?.() ?? everyMs);
-        if (this.#isFailing) log.info({ loop: name }, "works again");
+        if (this.#isFailing) log.info({ task: name }, "the periodic task works again");
         this.#isFailing = false;
       } catch (error) {
-        if (!this.#isFailing) log.warn({ loop: name, err: error }, "fails, and goes on trying");
+        if (!this.#isFailing) log.warn({ task: name, err: error }, "the periodic task fails and is repeated");
         this.#isFailing = true;
         nextMs = everyMs;
         this.#isWoken = false;
       }
-      this.#firstTurn.resolve();
-    } while (this.#isRunning && this.#isWoken);
-    this.#isTurning = false;
-    if (this.#isRunning) this.#timer = setTimeout(() => void this.#turn(), nextMs);
+      this.#firstRun.resolve();
+    } while (this.#isStarted && this.#isWoken);
+    this.#isRunning = false;
+    if (this.#isStarted) this.#runAfter(nextMs);
+  }
+
+  #runAfter(ms: number): void {
+    const pause = new AbortController();
+    this.#pause = pause;
+    this.#options.clock.wait(Math.max(1, ms), pause.signal).then(
+      () => void this.#run(),
+      () => undefined,
+    );
   }
 }

@@ -1,23 +1,23 @@
 import { readFile, readlink } from "node:fs/promises";
 
 /**
- * The name of a process for others on its machine: which start of the machine, which space of process ids, which id, and
- * when it began. No other process has ever the same. Undefined where the system does not say that: beside Linux.
+ * Names a process for the others on its machine by the boot id, the pid namespace, the pid and the start time, which
+ * together are never used twice (a pid alone is). Undefined on systems without `/proc`, that is, other than Linux.
  */
 export async function nameProcess(pid = process.pid): Promise<string | undefined> {
-  const life = await readLife(pid);
+  const stat = await readStat(pid);
   const machine = await nameMachine();
-  return life === undefined || machine === undefined ? undefined : `${machine} ${pid} ${life.startTime}`;
+  return stat === undefined || machine === undefined ? undefined : `${machine} ${pid} ${stat.startTime}`;
 }
 
-/** Whether a process by this name has ended for certain: it was one of this machine, and is no more. */
+/** Whether the process of this name ran on this machine and has certainly ended. */
 export async function hasEnded(name: string): Promise<boolean> {
-  const [boot, space, pid = "", startTime] = name.split(" ");
-  if (`${boot} ${space}` !== (await nameMachine()) || !/^\d+$/.test(pid)) return false;
-  // Also told of processes of other users, whose files may not be shown.
-  if (!isThere(Number(pid))) return true;
-  const life = await readLife(Number(pid));
-  return life !== undefined && (life.startTime !== startTime || life.isOver);
+  const [boot, namespace, pid = "", startTime] = name.split(" ");
+  if (`${boot} ${namespace}` !== (await nameMachine()) || !/^\d+$/.test(pid)) return false;
+  // Signal 0 also finds processes of other users, whose `/proc` files may be hidden from us.
+  if (!isAlive(Number(pid))) return true;
+  const stat = await readStat(Number(pid));
+  return stat !== undefined && (stat.startTime !== startTime || stat.isZombie);
 }
 
 async function nameMachine(): Promise<string | undefined> {
@@ -29,20 +29,20 @@ async function nameMachine(): Promise<string | undefined> {
   }
 }
 
-/** When a process began, in ticks since the machine did, and whether it only waits to be reaped. */
-async function readLife(pid: number): Promise<{ readonly startTime: string; readonly isOver: boolean } | undefined> {
+/** Reads a process's start time, in clock ticks since boot, and whether it is a zombie that waits to be reaped (proc(5)). */
+async function readStat(pid: number): Promise<{ readonly startTime: string; readonly isZombie: boolean } | undefined> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in parentheses, which may hold anything.
+    // The second field is the program's name in parentheses, which may contain anything, blanks and parentheses too.
     const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
     const [state = "", startTime] = [fields[0], fields[19]];
-    return startTime === undefined ? undefined : { startTime, isOver: /[ZX]/.test(state) };
+    return startTime === undefined ? undefined : { startTime, isZombie: /[ZX]/.test(state) };
   } catch {
     return undefined;
   }
 }
 
-function isThere(pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -1,25 +1,28 @@
 import type { Account } from "../../domain/account.ts";
 import type { AccountId, NextAccounts, NextAccountsQuery } from "../../storage/claims/claim-queue.ts";
 
-/** How many organisations and environments are remembered; who is not counts as one that had no turn yet. */
+/** How many organisations and environments are remembered. One that is forgotten counts as never served. */
 const rememberedMax = 1_000;
 
-/** Whose turn it is at the slots of this process: who had one longest ago goes first. */
-export class SlotTurns {
-  /** Organisations and environments by their id, with the number of their last turn, in the order of these. */
+/**
+ * The cursor of a fair queue (round-robin) in the database: remembers who was given slots of this process, and puts those
+ * who have waited longest first.
+ */
+export class FairQueueCursor {
+  /** Organisations and environments by id, with the number of their last turn, least recently served first. */
   readonly #served = new Map<string, number>();
-  /** The account of each environment that had its last turn, or up to which nothing was due. */
+  /** The account of each environment that was served last, or up to which nothing was due. */
   readonly #last = new Map<string, AccountId>();
   #after: string | undefined;
   #count = 0;
 
-  /** Where to look next for accounts that have something due. */
+  /** Says where the next search for accounts with due executions begins. */
   get query(): Pick<NextAccountsQuery, "after" | "last"> {
     return { after: this.#after, last: [...this.#last.values()] };
   }
 
-  /** Orders accounts that were found by whose turn it is, those of one environment as they were found. */
-  order(accounts: readonly Account[]): readonly Account[] {
+  /** Sorts accounts by how long their organisation and environment have waited. Accounts of one environment keep their order. */
+  sort(accounts: readonly Account[]): readonly Account[] {
     const turnOf = (id: string) => this.#served.get(id) ?? 0;
     return accounts.toSorted(
       (one, other) =>
@@ -28,8 +31,8 @@ export class SlotTurns {
     );
   }
 
-  /** Notes how far the search came and who got slots, in their order. */
-  note({ next, passed }: NextAccounts, served: readonly Account[]): void {
+  /** Moves on to where the search ended, behind the accounts that were given slots. */
+  advance({ next, passed }: NextAccounts, served: readonly Account[]): void {
     this.#after = next;
     for (const account of passed) remember(this.#last, account.environmentId, account);
     for (const { organizationId, environmentId, linkedAccountId } of served) {
@@ -41,7 +44,7 @@ export class SlotTurns {
   }
 }
 
-/** A Map keeps the order of insertion: what is set anew stands last, and the first one is the oldest. */
+/** Sets a key of an LRU map: a Map keeps the order of insertion, so its first key is the least recently used one. */
 function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
   map.delete(key);
   map.set(key, value);

@@ -1,53 +1,66 @@
 import type { Logger } from "pino";
+import type { Clock } from "../../domain/clock.ts";
 import type { Service } from "../../domain/service.ts";
 import type { DraftPlace } from "../../storage/executions/execution-retention.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import { isTimedOut } from "../../storage/postgres/database-errors.ts";
 import type { DayBytesStore } from "../../storage/tenants/daily-bytes-store.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
-import { Loop } from "../process/periodic-task.ts";
+import { PeriodicTask } from "../process/periodic-task.ts";
 
 const everyMs = 60_000;
 
-/** How many executions one statement deletes: few enough for its locks and its log not to be felt. */
+/** How many executions one statement deletes: few enough that its locks and its WAL disturb nobody. */
 const batchMax = 500;
+
+/** Bounds of the consistency repair, and of the search for unused drafts: rows per statement, statements per run. */
+const pageMax = 1_000;
+const pagesMax = 20;
 
 export type JanitorOptions = {
   readonly executions: ExecutionStore;
   readonly workflows: WorkflowStore;
   readonly dayBytes: DayBytesStore;
   readonly retentionMs: number;
+  readonly clock: Clock;
   readonly log: Logger;
 };
 
-/** How many executions, or kept drafts, a statement looks at, and how many statements a turn has, for what no sweep would ever find. */
-const pageMax = 1_000;
-const pagesMax = 20;
-
-/** Deletes executions that ended long ago and drafts that were kept for them alone, and repairs what should not be, a few at a time. */
+/**
+ * Deletes in small batches what the retention no longer covers: ended executions, drafts that only their tests used, and
+ * counts of past days. Repairs executions and claims that do not match.
+ */
 export class Janitor implements Service {
   readonly #options: JanitorOptions;
-  readonly #loop: Loop;
+  readonly #task: PeriodicTask;
   #isStopping = false;
-  /** Where the next turn goes on to look. */
+  /** The repair goes on behind this id in the next run. */
   #after = "";
   #afterDraft: DraftPlace | undefined;
 
   constructor(options: JanitorOptions) {
+    const { clock, log } = options;
     this.#options = options;
-    this.#loop = new Loop({ name: "janitor", everyMs, turn: () => this.#sweep(), log: options.log });
+    this.#task = new PeriodicTask({ name: "janitor", everyMs, runOnce: () => this.#runOnce(), clock, log });
   }
 
   async start(): Promise<void> {
-    await this.#loop.start();
+    await this.#task.start();
   }
 
   async stop(): Promise<void> {
     this.#isStopping = true;
-    await this.#loop.stop();
+    await this.#task.stop();
   }
 
-  async #sweep(): Promise<void> {
+  async #runOnce(): Promise<void> {
+    await this.#deleteExecutions();
+    await this.#deleteDrafts();
+    await this.#options.dayBytes.deletePast();
+    await this.#repair();
+  }
+
+  async #deleteExecutions(): Promise<void> {
     const { executions, retentionMs, log } = this.#options;
     let all = 0;
     for (let limit = batchMax; !this.#isStopping; ) {
@@ -57,15 +70,12 @@ export class Janitor implements Service {
         if (deleted < limit) break;
         limit = Math.min(batchMax, 2 * limit);
       } catch (error) {
-        // The oldest have more recorded than can be deleted in time: whose they are, others' are behind them.
+        // The oldest executions have too many records for one statement, and all others wait behind them.
         if (!isTimedOut(error) || limit === 1) throw error;
         limit = Math.ceil(limit / 4);
       }
     }
     if (all > 0) log.info({ executions: all }, "executions that ended long ago are deleted");
-    await this.#deleteDrafts();
-    await this.#options.dayBytes.deletePast();
-    await this.#repair();
   }
 
   async #deleteDrafts(): Promise<void> {
@@ -80,7 +90,7 @@ export class Janitor implements Service {
     if (all > 0) log.info({ drafts: all }, "drafts that were kept for tests are deleted");
   }
 
-  /** No statement of ours leaves an execution without its claim, or the reverse; a restored backup may. */
+  /** No statement of ours separates an execution from its claim. A backup that was restored may have done so. */
   async #repair(): Promise<void> {
     const { executions, log } = this.#options;
     for (let page = 0; page < pagesMax && !this.#isStopping; page += 1) {

@@ -1,34 +1,33 @@
-/**
- * How long a suspect has this process for itself at the least and at the most. All that wait for a trial share the time
- * in which the one that kills is to be found.
- */
-const trialMsMin = 100;
-const trialMsMax = 2_000;
-const trialsMs = 20_000;
+/** Bounds of one quarantine. */
+const quarantineMsMin = 100;
+const quarantineMsMax = 2_000;
 
-/**
- * How many times as long the next trial is of what was tried before and did no harm, and how long one is at the most: it
- * may need longer than a trial to kill.
- */
-const trialFactor = 4;
-const trialMsLongest = 60_000;
+/** All candidates for poison are to be quarantined within this time: each gets an equal share. */
+const allMs = 20_000;
 
-/** How many times as long as its claim took a trial lasts beyond that. */
-const claimsPerTrial = 8;
+/** A candidate that survived a quarantine may need longer to do harm: its next one is longer by this factor. */
+const repeatFactor = 4;
+const repeatedMsMax = 60_000;
 
-/** A suspect that is tried. */
-export type Trial = {
-  readonly id: string;
+/** Where the database is slow, everything takes longer: the time of the claim counts this many times. */
+const claimFactor = 8;
+
+/** An execution that may have killed its owners, and runs here while nothing else begins. */
+export type Quarantine = {
+  readonly executionId: string;
+  /** A monotonic time. */
   readonly beginTime: number;
   readonly claimMs: number;
-  /** How many it has stood. */
-  readonly trials: number;
+  /** How many quarantines it survived before. */
+  readonly survived: number;
 };
 
-/** How many milliseconds of a trial are left, where so many others wait for theirs. */
-export function leftOf({ beginTime, claimMs, trials }: Trial, suspects: number): number {
-  const shareMs = Math.max(trialMsMin, Math.min(trialMsMax, trialsMs / (suspects + 1)));
-  const ms = Math.min(trialMsLongest, shareMs * trialFactor ** trials);
-  // Where everything takes long, so does what kills.
-  return Math.max(0, beginTime + ms + claimsPerTrial * claimMs - performance.now());
+/** The rest of a quarantine in milliseconds, while so many other candidates are waiting for theirs. */
+export function quarantineLeftMs(
+  { beginTime, claimMs, survived }: Quarantine,
+  { now, candidates }: { readonly now: number; readonly candidates: number },
+): number {
+  const shareMs = Math.max(quarantineMsMin, Math.min(quarantineMsMax, allMs / (candidates + 1)));
+  const ms = Math.min(repeatedMsMax, shareMs * repeatFactor ** survived);
+  return Math.max(0, beginTime + ms + claimFactor * claimMs - now);
 }

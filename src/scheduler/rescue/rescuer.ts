@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Tenant } from "../../domain/account.ts";
+import type { Clock } from "../../domain/clock.ts";
 import type { Outcome } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
@@ -12,36 +13,38 @@ import type { OwnerReaper } from "../../storage/claims/owner-reaper.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import { isTimedOut } from "../../storage/postgres/database-errors.ts";
-import { KeyMissing } from "../encryption/sealing.ts";
-import type { Load } from "../limits/capacity.ts";
+import { MissingKeyError } from "../encryption/sealing.ts";
+import type { Capacity } from "../limits/capacity.ts";
 import type { Lease } from "../process/lease.ts";
-import { Loop } from "../process/periodic-task.ts";
-import type { Runs } from "../run/active-runs.ts";
+import { PeriodicTask } from "../process/periodic-task.ts";
+import type { ActiveRuns } from "../run/active-runs.ts";
+import type { SchedulerEvents } from "../run/scheduler-events.ts";
 import { Expiry } from "./expiry.ts";
-import { SlotTurns } from "./fair-queue-cursor.ts";
-import { leftOf, type Trial } from "./quarantine.ts";
+import { FairQueueCursor } from "./fair-queue-cursor.ts";
+import { correctForClockStep, releaseOrphans } from "./own-claims.ts";
+import { type Quarantine, quarantineLeftMs } from "./quarantine.ts";
 
 const everyMs = 500;
 
 /**
- * How many of the queue a sweep counts, on average: a long queue is counted more seldom, at the least every 20 sweeps.
- * Up to then what others accept is not known here, and that is how far the queue may grow beyond its bound.
+ * A recount of the queue reads so many executions per sweep on average: a long queue is counted less often, at least every
+ * 20th sweep. Until then this process does not know what others enqueue, and the queue may exceed its limit by that.
  */
 const countedPerSweep = 5_000;
-const uncountedMax = 20;
+const sweepsPerCountMax = 20;
 
-/** How many executions are claimed by one statement at most. */
+/** How many executions one statement claims. */
 const batchMax = 64;
 
-/** How many statements in a row may find nothing, where there is more to look at; the next turn goes on there. */
-const inVainMax = 20;
+/** How many searches of the fair queue in a row may find nothing; the next run goes on from there. */
+const emptySearchesMax = 20;
 
-/** How many of them begin to run before the process does other work. */
+/** How many claimed executions begin to run before other work gets a turn of the event loop. */
 const atOnce = 8;
 
-/** How long an execution is put off that there is no room for in memory, and one whose key is not there; up to twice that. */
-const noRoomMs = 2_000;
-const keyMissingMs = 120_000;
+/** How long an execution is deferred for which there is no memory, or no key: at least so long, and up to twice that. */
+const noMemoryMs = 2_000;
+const missingKeyMs = 120_000;
 
 export type RescuerOptions = {
   readonly executions: ExecutionStore;
@@ -49,197 +52,193 @@ export type RescuerOptions = {
   readonly queue: ClaimQueue;
   readonly reaper: OwnerReaper;
   readonly owner: string;
-  readonly runs: Pick<Runs, "has" | "takeUp">;
-  readonly load: Load;
-  readonly lease: Pick<Lease, "isHeld" | "isSteady" | "databaseNow" | "clockSetMs" | "heeded">;
+  readonly runs: Pick<ActiveRuns, "has" | "takeUp" | "supersede">;
+  readonly capacity: Capacity;
+  readonly lease: Pick<Lease, "isHeld" | "isSteady" | "databaseNow" | "clockSetMs" | "correctedClock">;
   readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs" | "recordsBytesMax">;
-  /** Told of executions that it ended, since they took too long. */
-  readonly onExpired: (executionId: string) => void;
+  readonly events: SchedulerEvents;
   readonly isUnavailable: (error: unknown) => boolean;
+  readonly clock: Clock;
   readonly log: Logger;
 };
 
 /**
- * Takes up what nobody runs: queued executions, those whose owner is dead, and those that this process owns and does not
- * run, which a lost answer can bring about. It looks for ever and again at all of them, so nothing depends on a message
- * that can be lost.
+ * Claims what nobody runs: queued executions, executions of dead owners, and orphans (claims of this process that no run
+ * of it holds, since an answer was lost). It searches periodically, so that nothing depends on a notification.
  *
- * An execution whose owners were lost again and again is a suspect: it may be what they died of. Suspects are tried one
- * at a time over all processes, and whoever tries one begins nothing else meanwhile, so that a death tells which it was.
- * What runs there already goes on, and is not blamed. A trial is short: who survives it is cleared.
+ * Poison: an execution whose owners died several times may be what kills them. Such a candidate is quarantined: over all
+ * processes only one runs at a time, and its process begins nothing else meanwhile, so that another death convicts it.
+ * Runs that were there before go on and are not blamed. A candidate that survives its quarantine is cleared.
  */
 export class Rescuer implements Service {
   readonly #options: RescuerOptions;
-  readonly #loop: Loop;
-  readonly #turns = new SlotTurns();
+  readonly #task: PeriodicTask;
+  readonly #cursor = new FairQueueCursor();
   readonly #expiry: Expiry;
-  /** How many sweeps go by before they are counted again. */
-  #uncounted = 0;
-  #suspects = 0;
-  #trial: Trial | undefined;
+  /** How many sweeps go by before the queue is counted again. */
+  #sweepsToCount = 0;
+  /** How many candidates wait for their quarantine. */
+  #candidates = 0;
+  #quarantine: Quarantine | undefined;
   #failed: Claim[] = [];
-  /** Whether it was said that a key is missing. */
-  #isKeyMissing = false;
-  /** When the next sweep is due. */
+  #isMissingKeyLogged = false;
+  /** The monotonic time of the next sweep. */
   #sweepTime = Number.NEGATIVE_INFINITY;
 
   constructor(options: RescuerOptions) {
+    const { executions, limits, clock, log } = options;
     this.#options = options;
-    this.#expiry = new Expiry(options);
-    this.#loop = new Loop({
+    this.#expiry = new Expiry({ executions, limits, log, onExpired: (id) => this.#announceEnd(id) });
+    this.#task = new PeriodicTask({
       name: "rescuer",
       everyMs,
-      turn: () => this.#turnOnce(),
-      dueInMs: () => Math.min(this.#sweepInMs, this.#trialLeftMs ?? everyMs),
-      log: options.log,
+      runOnce: () => this.#runOnce(),
+      dueInMs: () => Math.min(this.#sweepInMs, this.#quarantineLeftMs ?? everyMs),
+      clock,
+      log,
     });
   }
 
   async start(): Promise<void> {
-    await this.#loop.start();
+    const { events, capacity, limits } = this.#options;
+    // A slot or a place in the queue is free.
+    const wake = () => {
+      if (capacity.queued + this.#candidates + this.#failed.length > 0) this.#task.wake();
+    };
+    events.on("slotFreed", wake);
+    events.on("ended", wake);
+    events.on("queuedElsewhere", () => {
+      if (capacity.running < limits.slots) this.#task.wake();
+    });
+    events.on("failed", (claim, error) => this.#backOff(claim, error));
+    await this.#task.start();
   }
 
   async stop(): Promise<void> {
-    await this.#loop.stop();
+    await this.#task.stop();
   }
 
-  /** Whether this process tries a suspect, and begins nothing else. */
-  get isTrying(): boolean {
-    return this.#trial !== undefined && this.#options.runs.has(this.#trial.id);
+  /** Whether a quarantined execution runs in this process, which begins nothing else then. */
+  get isQuarantining(): boolean {
+    return this.#quarantine !== undefined && this.#options.runs.has(this.#quarantine.executionId);
   }
 
-  /** A slot is free: looks at once if something waits for it. */
-  wake(): void {
-    if (this.#options.load.queued + this.#suspects + this.#failed.length > 0) this.#loop.wake();
-  }
-
-  /** Something is queued that another process has no slot for. */
-  heed(): void {
-    const { load, limits } = this.#options;
-    if (load.running < limits.slots) this.#loop.wake();
-  }
-
-  /** Puts an execution off that this process cannot go on with. */
-  putOff(claim: Claim, error: unknown): void {
+  /** Gives an execution back, with a delay, that this process could not go on with. */
+  #backOff(claim: Claim, error: unknown): void {
     const { isUnavailable, log } = this.#options;
-    // Where the database is away, nothing is wrong with the execution: it is a stray. Where a statement took too long,
-    // what it read may be too much, and the database answers the one that puts it off.
+    // Where the database is away, the execution did nothing wrong: it becomes an orphan. After a statement timeout its
+    // records may be too large to read, while the database still answers the statement that backs off.
     if (isUnavailable(error) && !isTimedOut(error)) return;
-    log.error({ execution: claim.executionId, err: error }, "an execution could not be gone on with, and is put off");
+    log.error({ execution: claim.executionId, err: error }, "an execution could not be gone on with, and backs off");
     this.#failed.push(claim);
   }
 
-  /** Each turn takes up what it can; the sweep of all else is due less often, however often a slot becomes free. */
-  async #turnOnce(): Promise<void> {
+  /** Claims what there are slots for. A sweep looks at everything else; it is due less often than slots become free. */
+  async #runOnce(): Promise<void> {
     const isSweep = this.#sweepInMs <= 0;
     if (isSweep) {
-      this.#sweepTime = performance.now() + everyMs;
+      this.#sweepTime = this.#options.clock.monotonic() + everyMs;
       await this.#sweep();
-    } else if (this.#expiry.isMore) {
-      await this.#expiry.end(this.#steadyNow);
+    } else if (this.#expiry.hasMore) {
+      await this.#expiry.endBatch(this.#steadyNow);
     }
-    await this.#putOffFailed();
-    await this.#endTrial();
+    await this.#backOffFailed();
+    await this.#endQuarantine();
     await this.#claim();
-    if (isSweep) await this.#look();
-    // At once: what one organisation has of it is not to put off what another has, nor what is taken up in between.
-    if (this.#expiry.isMore) this.#loop.wake();
+    if (isSweep) await this.#countQueue();
+    // At once: expired executions of one organisation must delay neither those of another nor the claims in between.
+    if (this.#expiry.hasMore) this.#task.wake();
   }
 
   async #sweep(): Promise<void> {
     const { reaper, owner } = this.#options;
-    await this.#heedClock();
+    await correctForClockStep(this.#options);
     const now = this.#steadyNow;
-    await this.#expiry.end(now);
-    await this.#releaseStrays();
+    await this.#expiry.endBatch(now);
+    await releaseOrphans(this.#options);
     if (now !== undefined) await reaper.reap({ owner, now });
   }
 
-  /** What the database's clock should say, where that is known. */
+  /** The database's time; undefined while this process may not declare others dead. */
   get #steadyNow(): number | undefined {
     const { lease } = this.#options;
     return lease.isSteady() ? lease.databaseNow() : undefined;
   }
 
-  async #heedClock(): Promise<void> {
-    const { claims, lease, owner, log } = this.#options;
-    const ms = lease.clockSetMs;
-    if (ms === undefined) return;
-    const sleepers = await claims.correctForClockStep({ ms, owner });
-    lease.heeded(ms);
-    if (sleepers > 0) log.warn({ sleepers }, "executions are due earlier, since the database's clock was set back");
-  }
-
-  async #look(): Promise<void> {
-    const { queue, load, limits } = this.#options;
-    const isCounted = this.#uncounted <= 0;
-    const takeOver = load.beginCount();
+  async #countQueue(): Promise<void> {
+    const { queue, capacity, limits, clock } = this.#options;
+    const isCounted = this.#sweepsToCount <= 0;
+    const takeCounts = capacity.beginRecount();
     const { queued, quarantined, organizations, dueInMs } = await queue.count(isCounted ? limits.queueMax : 0);
     if (!isCounted) {
-      this.#uncounted -= 1;
-    } else if (takeOver(queued)) {
-      this.#uncounted = Math.min(Math.floor(load.queued / countedPerSweep), uncountedMax);
+      this.#sweepsToCount -= 1;
+    } else if (takeCounts(queued)) {
+      this.#sweepsToCount = Math.min(Math.floor(capacity.queued / countedPerSweep), sweepsPerCountMax);
     }
-    this.#suspects = quarantined;
-    load.hearOrganizations(organizations);
-    // Not all processes at the same moment.
+    this.#candidates = quarantined;
+    capacity.setOrganizations(organizations);
+    // Jitter: not all processes sweep at the same moment.
     const nextMs = everyMs * (0.8 + 0.2 * Math.random());
-    this.#sweepTime = performance.now() + Math.min(dueInMs ?? nextMs, nextMs);
+    this.#sweepTime = clock.monotonic() + Math.min(dueInMs ?? nextMs, nextMs);
   }
 
   get #sweepInMs(): number {
-    return Math.max(0, this.#sweepTime - performance.now());
+    return Math.max(0, this.#sweepTime - this.#options.clock.monotonic());
   }
 
   /**
-   * Takes up what is queued, of each organisation in turn, until no slot is free, nothing is found, or a sweep is due:
-   * where executions end as fast as they are taken up, what is dead would be found by nobody else.
+   * Claims queued executions, round-robin, until no slot is free, nothing is found, or a sweep is due. Without that last
+   * condition dead owners would go unnoticed while executions end as fast as they are claimed.
    */
   async #claim(): Promise<void> {
-    const { claims, queue, owner, load, lease, limits } = this.#options;
-    for (let inVain = 0; inVain < inVainMax && !this.isTrying && lease.isHeld(); ) {
-      const slots = Math.min(limits.slots - load.running, batchMax);
+    const { claims, queue, owner, capacity, lease, limits, clock } = this.#options;
+    for (let empty = 0; empty < emptySearchesMax && !this.isQuarantining && lease.isHeld(); ) {
+      const slots = Math.min(limits.slots - capacity.running, batchMax);
       if (slots <= 0) break;
-      const { after, last } = this.#turns.query;
-      const turns = await queue.nextAccounts({ after, last, limit: slots, full: load.full });
-      const shares = load.share(this.#turns.order(turns.accounts), slots);
-      this.#turns.note(turns, shares);
-      const askedTime = performance.now();
-      // Also where it is nobody's turn: suspects are beside the queue.
-      const onUnread = (claim: Claim, error: unknown) => this.putOff(claim, error);
+      const { after, last } = this.#cursor.query;
+      const found = await queue.nextAccounts({ after, last, limit: slots, full: capacity.full });
+      const shares = capacity.share(this.#cursor.sort(found.accounts), slots);
+      this.#cursor.advance(found, shares);
+      const askTime = clock.monotonic();
+      // Without shares too: candidates for quarantine stand beside the queue.
+      const onUnread = (claim: Claim, error: unknown) => this.#backOff(claim, error);
       const claimed = await claims.claim({ owner, shares, onUnread });
-      const claimMs = performance.now() - askedTime;
-      for (const [index, execution] of claimed.entries()) {
-        await this.#takeUp(execution, claimMs);
-        // Not all in one go: calls come in between.
-        if (index % atOnce === atOnce - 1) await nextTurn();
-      }
-      await this.#putOffFailed();
-      inVain = claimed.length > 0 ? 0 : inVain + 1;
-      const isAll = after === undefined && turns.next === undefined && turns.passed.length === 0;
-      if (isAll && claimed.length === 0) break;
+      await this.#takeUpAll(claimed, clock.monotonic() - askTime);
+      empty = claimed.length > 0 ? 0 : empty + 1;
+      const isWhole = after === undefined && found.next === undefined && found.passed.length === 0;
+      if (isWhole && claimed.length === 0) break;
       if (this.#sweepInMs <= 0) {
-        this.#loop.wake();
+        this.#task.wake();
         break;
       }
     }
   }
 
+  async #takeUpAll(claimed: readonly ClaimedExecution[], claimMs: number): Promise<void> {
+    for (const [index, execution] of claimed.entries()) {
+      await this.#takeUp(execution, claimMs);
+      // Calls get a turn of the event loop in between.
+      if (index % atOnce === atOnce - 1) await nextTurn();
+    }
+    await this.#backOffFailed();
+  }
+
   async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
-    const { owner, runs, log } = this.#options;
+    const { owner, runs, capacity, clock, log } = this.#options;
     const { id, organizationId, environmentId, epoch, isQuarantined, quarantineRuns } = execution;
     const claim = { organizationId, environmentId, executionId: id, owner, epoch };
-    this.#options.load.unqueue(execution);
-    if (isQuarantined) log.warn({ execution: id, epoch }, "an execution whose owners were lost is tried alone");
+    capacity.dequeue(execution);
+    if (isQuarantined) log.warn({ execution: id, epoch }, "an execution whose owners were lost is quarantined");
     try {
       const taken = await runs.takeUp(execution);
-      if (taken === "no_room") await this.#defer(claim, noRoomMs);
+      if (taken === "no_room") await this.#defer(claim, noMemoryMs);
       else if (taken === "too_large") await this.#endTooLarge(claim);
-      else if (isQuarantined) this.#trial = { id, beginTime: performance.now(), claimMs, trials: quarantineRuns };
+      else if (isQuarantined)
+        this.#quarantine = { executionId: id, beginTime: clock.monotonic(), claimMs, survived: quarantineRuns };
     } catch (error) {
-      if (error instanceof KeyMissing) await this.#deferWithoutKey(claim, error);
-      else this.putOff(claim, error);
-      await this.#putOffFailed();
+      if (error instanceof MissingKeyError) await this.#deferWithoutKey(claim, error);
+      else this.#backOff(claim, error);
+      await this.#backOffFailed();
     }
   }
 
@@ -247,54 +246,52 @@ export class Rescuer implements Service {
     await this.#options.claims.defer({ ...claim, ms: ms * (1 + Math.random()) });
   }
 
-  /** Without end, since nothing is wrong with it: with the key it goes on. Said once, and not for each. */
-  async #deferWithoutKey(claim: Claim, error: KeyMissing): Promise<void> {
-    if (!this.#isKeyMissing) {
+  /** Deferred for ever, if need be: nothing is wrong with the execution. It is logged once, not for each execution. */
+  async #deferWithoutKey(claim: Claim, error: MissingKeyError): Promise<void> {
+    if (!this.#isMissingKeyLogged) {
       this.#options.log.error(
         { execution: claim.executionId, err: error },
-        "executions need an encryption key that is not there, and are put off until it is",
+        "executions need an encryption key that is not there, and are deferred until it is",
       );
     }
-    this.#isKeyMissing = true;
-    await this.#defer(claim, keyMissingMs);
+    this.#isMissingKeyLogged = true;
+    await this.#defer(claim, missingKeyMs);
   }
 
-  /** What an earlier version has recorded beyond what one may hold, nobody can go on with. */
+  /** An earlier version may have recorded more than one execution may have, and nobody can go on with that. */
   async #endTooLarge(claim: Claim & Tenant): Promise<void> {
-    const { executions, limits, onExpired, log } = this.#options;
+    const { executions, limits, log } = this.#options;
     const { reason, message } = recordsTooLarge(limits.recordsBytesMax);
     const outcome: Outcome = { state: "ERRORED", error: { reason, message } };
     if (!(await executions.finish({ ...claim, outcome }))) return;
     log.warn({ execution: claim.executionId, reason }, "an execution is ended that could not end by itself");
-    onExpired(claim.executionId);
+    this.#announceEnd(claim.executionId);
   }
 
-  async #putOffFailed(): Promise<void> {
+  /** Ends the run, where it is here, of an execution whose end this process has committed. */
+  #announceEnd(executionId: string): void {
+    const { runs, events } = this.#options;
+    runs.supersede(executionId);
+    events.emit("ended", { executionId, outcome: undefined, wasOwned: true });
+  }
+
+  async #backOffFailed(): Promise<void> {
     for (const claim of this.#failed) await this.#options.claims.backOff(claim);
     this.#failed = [];
   }
 
-  get #trialLeftMs(): number | undefined {
-    if (this.#trial === undefined) return undefined;
-    return leftOf(this.#trial, this.#suspects);
+  get #quarantineLeftMs(): number | undefined {
+    if (this.#quarantine === undefined) return undefined;
+    const now = this.#options.clock.monotonic();
+    return quarantineLeftMs(this.#quarantine, { now, candidates: this.#candidates });
   }
 
-  async #endTrial(): Promise<void> {
+  async #endQuarantine(): Promise<void> {
     const { claims, owner } = this.#options;
-    if (this.isTrying) {
-      if (this.#trialLeftMs !== 0) return;
+    if (this.isQuarantining) {
+      if (this.#quarantineLeftMs !== 0) return;
       await claims.clearQuarantine(owner);
     }
-    this.#trial = undefined;
-  }
-
-  /** What runs here has taken its slot before its row was written: what is not there after the rows were read is lost. */
-  async #releaseStrays(): Promise<void> {
-    const { claims, owner, runs, log } = this.#options;
-    const owned = await claims.listOwned(owner);
-    const ids = owned.filter((id) => !runs.has(id));
-    if (ids.length === 0) return;
-    const strays = await claims.releaseOrphans({ owner, ids });
-    if (strays > 0) log.warn({ strays }, "executions that this process owned and did not run are queued again");
+    this.#quarantine = undefined;
   }
 }

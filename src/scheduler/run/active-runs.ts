@@ -1,39 +1,33 @@
 import type { Clock } from "../../domain/clock.ts";
 import type { Outcome } from "../../domain/execution.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
+import { unreachable } from "../../domain/unreachable.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
-import type { Claim } from "../../storage/executions/execution-claim.ts";
-import type { Load } from "../limits/capacity.ts";
-import { ExecutionRun, type ExecutionRunOptions } from "./execution-run.ts";
+import type { Capacity } from "../limits/capacity.ts";
+import { ExecutionRun, type RunContext, type RunStart } from "./execution-run.ts";
+import type { RunEnd } from "./run-state.ts";
 import { eventOf } from "./trigger-event.ts";
 import type { VersionCache } from "./version-cache.ts";
 
-/** What a run starts from. */
-export type RunStart = Pick<ExecutionRunOptions, "execution" | "graph" | "linkedAccount" | "event">;
-
-export type RunsOptions = Omit<ExecutionRunOptions, keyof RunStart> & {
+export type ActiveRunsOptions = RunContext & {
   readonly versions: VersionCache;
-  /** Told of each run that has left its slot, with its outcome if it ended here. */
-  readonly onLeft: (run: ExecutionRun, outcome: Outcome | undefined) => void;
-  readonly load: Pick<Load, "began" | "left">;
-  /** Told of each committed run that cannot go on here, before it has left its slot for others to know. */
-  readonly onFailed: (claim: Claim, error: unknown) => void;
+  readonly capacity: Pick<Capacity, "takeSlot" | "freeSlot">;
 };
 
-/** What became of an execution that was to be gone on with. */
+/** Whether a claimed execution runs now, or why it cannot. */
 export type TakenUp = "runs" | "no_room" | "too_large";
 
-/** How many bytes a journal has at the most for each byte that is recorded: texts in JSON in JSON, sealed in Base64. */
+/** The growth from recorded bytes to journal bytes, at most: JSON texts inside of JSON, encrypted and in Base64. */
 export const writtenPerByte = 4;
 
-/** What this process runs. */
-export class Runs {
-  readonly #options: RunsOptions;
+/** The runs of this process. Each has a slot from `add` until it has ended or is dropped. */
+export class ActiveRuns {
+  readonly #options: ActiveRunsOptions;
   readonly #running = new Map<string, ExecutionRun>();
   readonly #slots = new Set<ExecutionRun>();
-  readonly #ending = new Set<Promise<void>>();
+  readonly #ending = new Set<Promise<RunEnd>>();
 
-  constructor(options: RunsOptions) {
+  constructor(options: ActiveRunsOptions) {
     this.#options = options;
   }
 
@@ -47,60 +41,48 @@ export class Runs {
 
   /** Takes a slot for a run, which is then driven or dropped. */
   add(start: RunStart): ExecutionRun {
-    const run = new ExecutionRun({ ...this.#options, ...start });
+    const run = new ExecutionRun(start, this.#options);
     this.#running.set(run.execution.id, run);
     this.#slots.add(run);
-    this.#options.load.began(run.execution);
+    this.#options.capacity.takeSlot(run.execution);
     return run;
   }
 
-  /** Gives up the slot of a run that does not begin. */
+  /** Frees the slot of a run that does not begin. */
   drop(run: ExecutionRun): void {
     if (!this.#slots.delete(run)) return;
     const { id } = run.execution;
-    this.#options.load.left(run.execution);
-    // An answer that was lost lets an execution be claimed anew while its earlier run has not learnt of it yet.
+    this.#options.capacity.freeSlot(run.execution);
+    // After a lost answer an execution may be claimed again before its earlier run has noticed that.
     if (this.#running.get(id) === run) this.#running.delete(id);
   }
 
-  /** Runs to the end, or until the execution goes on elsewhere. Rejects only for a held run that could not be committed. */
-  drive(run: ExecutionRun): Promise<Outcome | undefined> {
-    const { onLeft, onFailed } = this.#options;
-    const end = run.run().finally(() => this.drop(run));
-    const left = end.then(
-      (outcome) => onLeft(run, outcome),
-      (error: unknown) => {
-        if (run.isCommitted) onFailed(run.claim, error);
-        onLeft(run, undefined);
-      },
-    );
-    this.#ending.add(left);
-    void left.then(() => this.#ending.delete(left));
-    return end;
+  /** Runs until the run ends; says so by events, and to the caller, once its slot is free. Never rejects. */
+  drive(run: ExecutionRun): Promise<RunEnd> {
+    const ending = run.run().then((end) => {
+      this.#ending.delete(ending);
+      this.drop(run);
+      this.#announce(run.execution.id, end);
+      return end;
+    });
+    this.#ending.add(ending);
+    return ending;
   }
 
-  /** Records of all runs which nodes have been under way for a while. */
+  /** Records for all runs which nodes have been under way for a while. */
   recordBegun(): void {
     for (const run of this.#running.values()) run.recordBegun();
   }
 
-  /** Ends the run of an execution at once, where this process runs it: somebody else has committed the outcome. */
-  endWith(executionId: string, outcome: Outcome): void {
-    this.#running.get(executionId)?.endWith(outcome);
+  /** Ends the run of an execution that somebody else has ended; without an outcome that has to be read. */
+  supersede(executionId: string, outcome?: Outcome): void {
+    this.#running.get(executionId)?.supersede(outcome);
   }
 
-  /** Ends the run of an execution at once, where this process runs it: it has ended, and how is to be read. */
-  cut(executionId: string): void {
-    this.#running.get(executionId)?.abandon("the execution was ended from outside");
-  }
-
-  /**
-   * Goes on with an execution that was claimed, or says why it cannot now. Throws KeyMissing, and any fault that its
-   * journal or its workflow has.
-   */
+  /** Goes on with a claimed execution. Throws MissingKeyError, and what its journal or its workflow fails by. */
   async takeUp(claimed: ClaimedExecution): Promise<TakenUp> {
     const { executions, limits, memory, versions } = this.#options;
-    // What nobody has owned has recorded nothing.
+    // In the first epoch there was no owner who could have recorded anything.
     const journal = claimed.epoch > 1 ? await executions.openJournal(claimed) : undefined;
     const bytes = journal?.bytes ?? 0;
     if (bytes > writtenPerByte * limits.recordsBytesMax) return "too_large";
@@ -118,12 +100,33 @@ export class Runs {
     return "runs";
   }
 
-  /** Lets what runs end for a while, then cuts it short. */
+  /** Graceful shutdown: lets runs end for a while, then abandons the rest. */
   async drain(ms: number, clock: Clock): Promise<void> {
     const drained = new AbortController();
     await Promise.race([Promise.all(this.#ending), clock.wait(ms, drained.signal).catch(() => undefined)]);
     drained.abort(noLongerNeeded);
-    for (const run of this.#running.values()) run.abandon("the process stops");
+    for (const run of this.#running.values()) run.abandon();
     await Promise.all(this.#ending);
+  }
+
+  #announce(executionId: string, end: RunEnd): void {
+    const { events } = this.#options;
+    switch (end.kind) {
+      case "ENDED":
+        events.emit("ended", { executionId, outcome: end.outcome, wasOwned: end.wasOwned });
+        break;
+      case "SUPERSEDED":
+        if (end.outcome !== undefined) events.emit("ended", { executionId, outcome: end.outcome, wasOwned: true });
+        break;
+      case "FAILED":
+        if (end.claim !== undefined) events.emit("failed", end.claim, end.error);
+        break;
+      case "ASLEEP":
+      case "ABANDONED":
+        break;
+      default:
+        unreachable(end);
+    }
+    events.emit("slotFreed");
   }
 }

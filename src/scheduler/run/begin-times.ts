@@ -1,14 +1,14 @@
 import type { NodeRun } from "../../domain/execution.ts";
 
 /**
- * When the nodes, Groups and iterations began of which earlier runs of the execution have recorded something, but not
- * the end: a node that waited, or made an attempt, and a Group with something inside. They go on, and do not begin anew.
+ * When nodes, Groups and iterations began that are not finished: earlier runs of the execution have recorded a wait or an
+ * attempt of theirs, or something inside of them. After a replay they go on with their first begin time.
  */
 export class BeginTimes {
   readonly #since: number;
   readonly #times = new Map<string, number>();
 
-  /** @param since what is recorded as older was taken over from another execution, and tells nothing of this one */
+  /** @param since older records were copied from another execution, and say nothing about this one */
   constructor(since: number) {
     this.#since = since;
   }
@@ -17,7 +17,7 @@ export class BeginTimes {
     return this.#times.get(path);
   }
 
-  /** Takes in a record, of which the order is that of the journal: what is inside comes before its end. */
+  /** Adds a record, in the order of the journal: what is inside of a node comes before the node's end. */
   add({ path, start_time }: NodeRun): void {
     this.#times.delete(path);
     if (start_time < this.#since) return;
@@ -27,7 +27,7 @@ export class BeginTimes {
   }
 }
 
-/** Of `4[12]/7#wait` that is `4`, `4[12]` and `4[12]/7`. */
+/** `4`, `4[12]` and `4[12]/7` for `4[12]/7#wait`. */
 function outerPaths(path: string): readonly string[] {
   const hash = path.indexOf("#");
   const ends = [...path.slice(0, hash < 0 ? path.length : hash).matchAll(/[[/]/g)].map(({ index }) => index);

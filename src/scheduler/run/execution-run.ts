@@ -1,7 +1,6 @@
 import type { Logger } from "pino";
-import type { Tenant } from "../../domain/account.ts";
 import type { Clock } from "../../domain/clock.ts";
-import type { Answer, NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
+import type { Answer, NewExecution, Outcome } from "../../domain/execution.ts";
 import { timeOfId } from "../../domain/id.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
@@ -12,141 +11,122 @@ import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import { runGraph } from "../../engine/run/run-graph.ts";
 import type { Turns } from "../../engine/run/yield-to-event-loop.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
-import type { ClaimStore } from "../../storage/claims/claim-store.ts";
-import type { Begin, BoundExecution } from "../../storage/executions/begin-execution.ts";
-import type { Claim } from "../../storage/executions/execution-claim.ts";
-import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
 import type { OpenedJournal } from "../../storage/executions/open-journal.ts";
 import type { LinkedAccount } from "../../storage/tenants/tenant-store.ts";
-import { openRun, type Sealing, type SealKey, sealFlushes, sealRun, withoutHidden } from "../encryption/sealing.ts";
-import type { RecordMemory } from "../limits/memory-budget.ts";
+import type { Sealing } from "../encryption/sealing.ts";
+import type { MemoryBudget } from "../limits/memory-budget.ts";
 import type { Lease } from "../process/lease.ts";
-import { CutShort } from "./cut-short.ts";
+import type { ExecutionLog } from "./execution-log.ts";
+import { ExecutionWriter, type RunBegin } from "./execution-writer.ts";
 import { fieldValues } from "./field-values.ts";
 import { RunJournal } from "./run-journal.ts";
-import type { Event } from "./trigger-event.ts";
+import { type RunEnd, RunInterrupted, type RunState } from "./run-state.ts";
+import type { SchedulerEvents } from "./scheduler-events.ts";
+import type { TriggerEvent } from "./trigger-event.ts";
 
-/** How old a run held in memory may grow before its row is committed. */
+/** The age at which a run that is held in memory has its row committed. */
 const heldMs = 200;
 
-/** The delay between two tries of a write that an unreachable database kept from its answer. */
-const retryMs = 250;
-
-export type ExecutionRunOptions = {
+/** What a run starts from. */
+export type RunStart = {
   readonly execution: NewExecution;
   readonly graph: Graph;
   readonly linkedAccount: LinkedAccount;
-  readonly event: Event;
+  readonly event: TriggerEvent;
+};
+
+export type RunContext = ExecutionLog & {
   readonly owner: string;
   readonly lease: Pick<Lease, "isHeld" | "whenHeld" | "databaseNow">;
   readonly sealing: Sealing;
-  readonly executions: ExecutionStore;
-  readonly claims: Pick<ClaimStore, "suspend" | "defer">;
-  /** Told of each commit that adds to what is recorded of an execution. */
-  readonly onRecorded?: (executionId: string) => void;
+  readonly events: SchedulerEvents;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly pool: Pick<ProcessPool, "run">;
   readonly turns: Turns;
   readonly limits: Limits;
-  readonly memory: RecordMemory;
+  readonly memory: MemoryBudget;
   readonly clock: Clock;
   readonly log: Logger;
 };
 
 /**
- * One execution in this process, from its beginning or from what is recorded of it, to its committed end.
+ * One execution in this process, from its beginning or from what is recorded of it: a state machine (see `RunState`) that
+ * drives the engine.
  *
- * It starts out held: nothing of it is in the database. `begin` commits its row, owned; a held run that grows old, or is
- * about to have an effect outside, does so by itself. A held run that ends first is committed once, finished. Every
- * later write is fenced by owner and epoch.
+ * A run begins HELD, without a row. Its row is committed by `begin`, and by the run itself before it has an effect outside
+ * or when it grows old. A run that ends HELD is written once, finished.
  */
 export class ExecutionRun {
   readonly execution: NewExecution;
-  readonly #options: ExecutionRunOptions;
+  readonly #start: RunStart;
+  readonly #context: RunContext;
   readonly #abort = new AbortController();
+  readonly #writer: ExecutionWriter;
   readonly #journal: RunJournal;
-  /** Set where a node of the workflow hides what it gives. */
-  #sealKey: SealKey | undefined;
-  #epoch = 0;
-  #wasOwned = false;
-  #begun: Promise<BoundExecution | undefined> | undefined;
-  #outcome: Outcome | undefined;
+  #state: RunState = { kind: "HELD" };
 
-  constructor(options: ExecutionRunOptions) {
-    const { executions, claims, execution, limits, memory, clock } = options;
+  constructor(start: RunStart, context: RunContext) {
+    const { execution, graph } = start;
     this.execution = execution;
-    this.#options = options;
+    this.#start = start;
+    this.#context = context;
+    const { owner, executions, claims, sealing, events, lease, isUnavailable, limits, memory, clock } = context;
+    this.#writer = new ExecutionWriter({
+      execution,
+      owner,
+      executions,
+      claims,
+      sealing,
+      hidesNodes: graph.hidesNodes,
+      findAnswer: (runs) => answerAmong(graph, runs),
+      events,
+      isUnavailable,
+      clock,
+      signal: this.#abort.signal,
+    });
+    void this.#writer.owned.then((epoch) => this.#own(epoch));
     this.#journal = new RunJournal({
+      writer: this.#writer,
       clock,
       acceptTime: timeOfId(execution.id),
-      begin: () => this.#beginHeld(),
-      append: async (flushIndex, runs) => {
-        const kept = runs.map((run) => this.#sealed(run));
-        const answer = answerAmong(options.graph, runs);
-        const isKept = await executions.append({ ...this.claim, flushIndex, runs: kept, answer });
-        if (isKept) options.onRecorded?.(execution.id);
-        else this.#loseOwnership();
-      },
-      sleep: async ({ isPutOff, ...sleep }) => {
-        const isAsleep = await claims[isPutOff ? "defer" : "suspend"]({ ...this.claim, ...sleep });
-        if (isAsleep) this.#abort.abort(new CutShort("the execution sleeps"));
-        else this.#loseOwnership();
-      },
-      lease: options.lease,
-      onError: (error) => this.#abort.abort(error),
-      isUnavailable: options.isUnavailable,
-      recordsBytesMax: limits.recordsBytesMax,
+      limits,
+      lease,
+      isUnavailable,
       memory: memory.open(execution.organizationId, execution.id),
+      onEnd: (end) => this.#interrupt(end.kind === "FAILED" ? { ...end, claim: this.#writer.claim } : end),
     });
   }
 
-  /** Whether a row of this execution is in the database. */
-  get isCommitted(): boolean {
-    return this.#epoch > 0;
+  get state(): RunState {
+    return this.#state;
   }
 
-  /** Whether others could know of it before its end. */
-  get wasOwned(): boolean {
-    return this.#wasOwned;
+  /**
+   * HELD → OWNED. Answers the execution that the idempotency key stands for already, if there is one; then this run is
+   * none. Where the run has ended first, its end is committed when this settles.
+   */
+  begin(begin: RunBegin = {}): Promise<BoundExecution | undefined> {
+    for (const { runs } of begin.flushes ?? []) this.#journal.replay(runs);
+    return this.#writer.begin(begin);
   }
 
-  /** What every write names, and what it changes nothing without. */
-  get claim(): Claim & Tenant {
-    const { id: executionId, organizationId, environmentId } = this.execution;
-    return { organizationId, environmentId, executionId, owner: this.#options.owner, epoch: this.#epoch };
-  }
-
-  /** How it ended, once that is committed. */
-  get outcome(): Outcome | undefined {
-    return this.#outcome;
-  }
-
-  /** Commits the row once, owned by this process; answers the execution that the idempotency key stands for instead, if any. */
-  begin(begin: Omit<Begin, "owner"> = {}): Promise<BoundExecution | undefined> {
-    this.#begun ??= this.#begin(begin);
-    return this.#begun;
-  }
-
-  /** Makes this the run of an execution that was claimed: it goes on from what is recorded. Throws KeyMissing. */
+  /** HELD → OWNED, for an execution that was claimed: it goes on from its journal. Throws MissingKeyError. */
   async resume(claimed: ClaimedExecution, journal: OpenedJournal | undefined): Promise<void> {
-    const { sealKey, wakeTime, isAnswered } = claimed;
-    this.#begun = Promise.resolve(undefined);
-    const key = sealKey === undefined ? undefined : this.#options.sealing.openKey(this.execution.id, sealKey);
-    this.#sealKey = key;
+    const { epoch, sealKey, wakeTime, isAnswered } = claimed;
+    this.#writer.openKey(sealKey);
     if (wakeTime !== undefined) this.#journal.sleptUntil(wakeTime);
-    if (journal === undefined) return this.#own(claimed.epoch);
     let answer: Answer | undefined;
-    for await (const runs of journal.read()) {
-      const opened = key === undefined ? runs : runs.map((run) => openRun(run, key));
-      this.#journal.replay(opened, journal.nextFlushIndex);
-      if (!isAnswered) answer ??= answerAmong(this.#options.graph, opened);
+    if (journal !== undefined) {
+      for await (const sealed of journal.read()) {
+        const runs = this.#writer.unseal(sealed);
+        this.#journal.replay(runs);
+        if (!isAnswered) answer ??= answerAmong(this.#start.graph, runs);
+      }
     }
-    this.#own(claimed.epoch);
-    if (answer === undefined) return; // Else an earlier release has recorded the node, and was to keep it at the end.
-    const flush = { flushIndex: journal.nextFlushIndex, runs: [], answer };
-    if (!(await this.#options.executions.append({ ...this.claim, ...flush }))) return this.#loseOwnership();
-    this.#journal.replay([], flush.flushIndex + 1);
+    this.#writer.resume({ epoch, nextFlushIndex: journal?.nextFlushIndex ?? 0 });
+    if (answer !== undefined) this.#journal.keepAnswer(answer);
   }
 
   /** Records which nodes have been under way for a while. */
@@ -154,73 +134,43 @@ export class ExecutionRun {
     this.#journal.recordBegun();
   }
 
-  /** Ends the run without an outcome: another process can take the execution up, or it has ended. */
-  abandon(why: string): void {
-    this.#abort.abort(new CutShort(why));
+  /** → ABANDONED: this process stops, and another one takes the execution up. */
+  abandon(): void {
+    this.#interrupt({ kind: "ABANDONED", wasOwned: this.#writer.claim !== undefined });
   }
 
-  /** Ends the run at once, since somebody else has committed this outcome of its execution. */
-  endWith(outcome: Outcome): void {
-    this.#outcome = outcome;
-    this.#abort.abort(new CutShort("the execution was ended from outside", outcome));
+  /** → SUPERSEDED: somebody else has ended the execution, with this outcome or one that has to be read. */
+  supersede(outcome?: Outcome): void {
+    this.#interrupt({ kind: "SUPERSEDED", outcome });
   }
 
-  /**
-   * Runs to the end and commits it. Answers undefined where the execution goes on elsewhere; rejects when a held run
-   * could not be committed.
-   */
-  async run(): Promise<Outcome | undefined> {
-    const { clock } = this.#options;
+  /** Runs the graph to its end and commits that, or until the run is interrupted. Never rejects. */
+  async run(): Promise<RunEnd> {
     const ended = new AbortController();
-    const aged = clock.wait(heldMs, ended.signal).then(
-      () => this.#beginHeld(),
-      () => undefined,
-    );
-    aged.catch(() => undefined);
+    if (this.#state.kind === "HELD") this.#beginWhenOld(ended.signal);
     try {
       const outcome = await this.#runGraph();
       ended.abort(noLongerNeeded);
-      if (this.#begun !== undefined) return await this.#finish(outcome);
-      // From here on there is nothing left to begin: whoever would begin it waits for its end.
-      this.#begun = this.#commitFinished(outcome);
-      await this.#begun;
-      return outcome;
+      return await this.#finish(outcome);
     } catch (error) {
-      if (error instanceof CutShort) return error.outcome;
-      throw error;
+      return this.#interrupt({ kind: "FAILED", error, claim: this.#writer.claim });
     } finally {
       ended.abort(noLongerNeeded);
       this.#journal.close();
     }
   }
 
-  async #begin(begin: Omit<Begin, "owner">): Promise<BoundExecution | undefined> {
-    const { executions, owner, graph, sealing } = this.#options;
-    const { flushes = [] } = begin;
-    const runs = flushes.flatMap((flush) => flush.runs);
-    if (runs.length > 0) this.#journal.replay(runs, flushes.length);
-    const key = graph.hidesNodes ? sealing.createKey(this.execution.id) : undefined;
-    this.#sealKey = key;
-    const sealed =
-      key === undefined ? {} : { flushes: sealFlushes(flushes, key), sealKey: key.wrapped, sealedBy: sealing.keyName };
-    const answer = answerAmong(graph, runs);
-    const bound = await executions.begin(this.execution, { ...begin, owner, answer, ...sealed });
-    if (bound === undefined) this.#own(1);
-    return bound;
-  }
-
-  /** Commits the row of a run that can be held no longer. One that could not be ends the run, with its error. */
-  async #beginHeld(): Promise<void> {
-    try {
-      await this.begin();
-    } catch (error) {
-      this.#abort.abort(error);
-      throw error;
-    }
+  #beginWhenOld(signal: AbortSignal): void {
+    this.#context.clock.wait(heldMs, signal).then(
+      // A failure interrupts the run.
+      () => this.#journal.begin().catch(() => undefined),
+      () => undefined,
+    );
   }
 
   async #runGraph(): Promise<Outcome> {
-    const { execution, event, graph, linkedAccount, http, pool, turns, limits, clock, log } = this.#options;
+    const { execution, event, graph, linkedAccount } = this.#start;
+    const { http, pool, turns, limits, clock, log } = this.#context;
     const { attributes, ...account } = linkedAccount;
     try {
       return await runGraph(graph, {
@@ -247,52 +197,27 @@ export class ExecutionRun {
     }
   }
 
-  async #commitFinished(outcome: Outcome): Promise<undefined> {
-    await this.#options.executions.recordFinished(
-      this.execution,
-      outcome,
-      this.#journal.take().runs.map(withoutHidden),
-    );
-    this.#epoch = 1;
-    this.#outcome = outcome;
-  }
-
-  /** Commits the end. An answer that did not come leaves open whether it is committed: the same statement finds out. */
-  async #finish(outcome: Outcome): Promise<Outcome | undefined> {
-    const { executions, clock, isUnavailable, log } = this.#options;
-    await this.#begun;
-    await this.#journal.settled();
-    const { index, runs } = this.#journal.take();
-    const flush = { index, runs: runs.map(withoutHidden) };
-    for (;;) {
-      try {
-        const moved = await executions.finish({ ...this.claim, outcome, ...(flush.runs.length > 0 && { flush }) });
-        if (moved) {
-          this.#outcome = outcome;
-          this.#options.onRecorded?.(this.execution.id);
-          return outcome;
-        }
-        log.info({ execution: this.execution.id, epoch: this.#epoch }, "another process has taken the execution over");
-        return undefined;
-      } catch (error) {
-        if (!isUnavailable(error)) throw error;
-        await clock.wait(retryMs, this.#abort.signal);
-      }
+  /** → ENDED, or SUPERSEDED where the write was fenced off. */
+  async #finish(outcome: Outcome): Promise<RunEnd> {
+    const written = await this.#writer.finish(outcome, await this.#journal.drain());
+    if (written === "superseded") {
+      this.#context.log.info({ execution: this.execution.id }, "another process has taken the execution over");
+      return this.#interrupt({ kind: "SUPERSEDED" });
     }
-  }
-
-  /** What a node hides is not kept at all where it could not be sealed: then it runs again if need be. */
-  #sealed(run: NodeRun): NodeRun {
-    return this.#sealKey === undefined ? withoutHidden(run) : sealRun(run, this.#sealKey);
+    const end: RunEnd = { kind: "ENDED", outcome, wasOwned: this.#writer.claim !== undefined };
+    this.#state = end;
+    return end;
   }
 
   #own(epoch: number): void {
-    this.#wasOwned = true;
-    this.#epoch = epoch;
-    this.#journal.open();
+    if (this.#state.kind === "HELD") this.#state = { kind: "OWNED", epoch };
   }
 
-  #loseOwnership(): void {
-    this.#abort.abort(new CutShort("another process has taken the execution over, or ended it"));
+  /** Ends the run before its graph does. Answers how it ended: the first reason counts. */
+  #interrupt(end: RunEnd): RunEnd {
+    if (this.#state.kind !== "HELD" && this.#state.kind !== "OWNED") return this.#state;
+    this.#state = end;
+    this.#abort.abort(new RunInterrupted(end));
+    return end;
   }
 }

@@ -9,8 +9,8 @@ import type { ConfigStore } from "../../storage/tenants/config-store.ts";
 type Values = Pick<RunValues, "applicationFields" | "workflowFields">;
 
 /**
- * The values of fields that an execution starts with, for its row: whoever takes it over goes on with them, whatever is
- * set by then. Absent where the graph reads none, and then nothing is asked.
+ * Reads the values of the configured fields for the row of a new execution. A process that takes the execution over goes
+ * on with these values, whatever is configured by then. Where the graph reads no fields, this costs no statement.
  */
 export async function startFields(
   configs: ConfigStore,
@@ -26,11 +26,11 @@ export async function startFields(
     applicationFields: resolveFields(parseFields(set.declared), set.applicationFields),
     workflowFields: resolveFields(graph.fields, set.workflowFields[workflowId] ?? {}),
   };
-  // Of values that were checked when they were set.
+  // The values were checked when they were configured.
   return { fields: JSON.stringify(values) as JsonText };
 }
 
-/** What startFields kept. */
+/** The inverse of `startFields`. */
 export function fieldValues({ fields }: NewExecution): Values {
   const none: JsonObject = {};
   // Written by startFields.

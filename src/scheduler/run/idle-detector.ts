@@ -1,22 +1,21 @@
-/** What is waited for: a time, or room in memory. */
-type What = "time" | "room";
+/** A run waits for a time, or for memory that others hold. */
+type WaitKind = "time" | "memory";
 
 /**
- * Knows when all that a run still does is wait. Pieces of work may wait in the middle; between the end of one piece and
- * the beginning of the next the run takes no turn of the event loop, and is busy all the same.
+ * Detects that nothing of a run is under way but waits. Pieces of work may wait in their middle. Between the end of one
+ * piece and the beginning of the next only microtasks run, so that a run counts as idle when the event loop comes round.
  */
-export class Waits {
-  readonly #onIdle: (due: number) => void;
-  readonly #dues = new Set<{ readonly due: number; readonly what: What }>();
+export class IdleDetector {
+  readonly #onIdle: () => void;
+  readonly #waits = new Set<{ readonly due: number; readonly kind: WaitKind }>();
   #working = 0;
-  #isAsking = false;
+  #isChecking = false;
 
-  /** `onIdle` is told when the first of the waits is over, in milliseconds since 1970. */
-  constructor(onIdle: (due: number) => void) {
+  constructor(onIdle: () => void) {
     this.#onIdle = onIdle;
   }
 
-  async work<T>(piece: () => Promise<T>): Promise<T> {
+  async work<Result>(piece: () => Promise<Result>): Promise<Result> {
     this.#working += 1;
     try {
       return await piece();
@@ -25,37 +24,39 @@ export class Waits {
     }
   }
 
-  /** Waits, in the middle of a piece of work, for what is due at a time. */
-  async until(due: number, wait: () => Promise<void>, what: What = "time"): Promise<void> {
-    const entry = { due, what };
-    this.#dues.add(entry);
+  /** Waits in the middle of a piece of work. `due` is in milliseconds since 1970. */
+  async wait(due: number, wait: () => Promise<void>, kind: WaitKind = "time"): Promise<void> {
+    const entry = { due, kind };
+    this.#waits.add(entry);
     this.#rest();
     try {
       await wait();
     } finally {
       this.#working += 1;
-      this.#dues.delete(entry);
+      this.#waits.delete(entry);
     }
   }
 
-  /** Whether nothing is under way but waits. */
   get isIdle(): boolean {
-    return this.#working === 0 && this.#dues.size > 0;
+    return this.#working === 0 && this.#waits.size > 0;
   }
 
-  /** Whether a piece of work waits for room. */
-  get isForRoom(): boolean {
-    return [...this.#dues].some(({ what }) => what === "room");
+  /** When the first of the waits is over; infinity where there is none. */
+  get dueTime(): number {
+    return Math.min(...[...this.#waits].map(({ due }) => due));
+  }
+
+  get isForMemory(): boolean {
+    return [...this.#waits].some(({ kind }) => kind === "memory");
   }
 
   #rest(): void {
     this.#working -= 1;
-    if (this.#isAsking || !this.isIdle) return;
-    this.#isAsking = true;
+    if (this.#isChecking || !this.isIdle) return;
+    this.#isChecking = true;
     setImmediate(() => {
-      this.#isAsking = false;
-      if (!this.isIdle) return;
-      this.#onIdle(Math.min(...[...this.#dues].map(({ due }) => due)));
+      this.#isChecking = false;
+      if (this.isIdle) this.#onIdle();
     });
   }
 }

@@ -2,7 +2,7 @@ import type { NodeRun } from "../../domain/execution.ts";
 import { bytesOf } from "../../engine/journal/record-bytes.ts";
 import { flushLength } from "./split-flushes.ts";
 
-/** What a run has recorded and not committed, in the order in which it was recorded. */
+/** The write buffer of a journal: records that are not committed yet, in order. */
 export class PendingRecords {
   #runs: NodeRun[] = [];
   bytes = 0;
@@ -11,7 +11,7 @@ export class PendingRecords {
     return this.#runs.length;
   }
 
-  /** Whether one flush holds all of them. */
+  /** Whether all of them fit into one flush. */
   get isOneFlush(): boolean {
     return flushLength(this.#runs) === this.#runs.length;
   }
@@ -19,7 +19,7 @@ export class PendingRecords {
   /** When the first of them was recorded, in milliseconds since 1970. */
   get since(): number | undefined {
     const [first] = this.#runs;
-    // A wait is recorded when it begins, with the time at which it will be over.
+    // A wait is recorded at its beginning, with the time at which it will end.
     return first?.state === "WAITING" ? first.start_time : first?.end_time;
   }
 
@@ -28,7 +28,7 @@ export class PendingRecords {
     this.bytes += bytes;
   }
 
-  /** Hands over as many of the first ones as one flush holds. */
+  /** Removes and answers as many of the first ones as fit into one flush. */
   take(): readonly NodeRun[] {
     const runs = this.#runs.splice(0, flushLength(this.#runs));
     this.bytes = this.#runs.length === 0 ? 0 : this.bytes - sizeOf(runs);

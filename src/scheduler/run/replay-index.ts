@@ -4,17 +4,18 @@ import { bytesOf } from "../../engine/journal/record-bytes.ts";
 type Entry = { readonly run: NodeRun; readonly place: number; readonly bytes: number };
 
 /**
- * What is recorded of an execution, as far as a run of it may still ask for it: an iteration that has ended is not looked
- * into again, nor is a Group. So a Group holds in memory what its iterations under way have recorded, and no more.
+ * The records of an execution by path, as far as a replay can still ask for them. A replay never looks into an iteration
+ * or a Group that has ended, so that their inner records are dropped: a large Group holds in memory only what its
+ * iterations under way have recorded.
  */
-export class Recorded {
+export class ReplayIndex {
   readonly #entries = new Map<string, Entry>();
-  /** The paths inside of each iteration, as `4[12]/`, and of the iterations of each Group, as `4[`. */
+  /** The paths inside of each iteration, under `4[12]/`, and the iterations of each Group, under `4[`. */
   readonly #inside = new Map<string, string[]>();
   #count = 0;
-  /** Of all that was ever recorded. */
+  /** The size of all records ever added. */
   bytes = 0;
-  /** Of what is held. */
+  /** The size of the records that are still held. */
   heldBytes = 0;
 
   find(path: string): NodeRun | undefined {
@@ -33,13 +34,13 @@ export class Recorded {
     this.bytes += bytes;
     this.heldBytes += bytes;
     const isIteration = path.endsWith("]");
-    const outside = path.slice(0, path.lastIndexOf(isIteration ? "[" : "/") + 1);
-    if (outside !== "") {
-      const paths = this.#inside.get(outside);
-      if (paths === undefined) this.#inside.set(outside, [path]);
+    const outer = path.slice(0, path.lastIndexOf(isIteration ? "[" : "/") + 1);
+    if (outer !== "") {
+      const paths = this.#inside.get(outer);
+      if (paths === undefined) this.#inside.set(outer, [path]);
       else paths.push(path);
     }
-    // Of what was stopped a replay looks for what stopped it.
+    // Inside of what was stopped a replay looks for the failure that stopped it.
     if (run.state !== "STOPPED") this.#dropInside(`${path}${isIteration ? "/" : "["}`);
   }
 

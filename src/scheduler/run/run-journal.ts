@@ -1,82 +1,95 @@
-import type { NodeRun } from "../../domain/execution.ts";
+import type { Clock } from "../../domain/clock.ts";
+import type { Answer, NodeRun } from "../../domain/execution.ts";
+import type { Limits } from "../../domain/limits.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import { isBegun } from "../../domain/under-way.ts";
 import type { Journal, UnderWay, Waited } from "../../engine/journal/journal.ts";
 import { bytesOf, recordsTooLarge } from "../../engine/journal/record-bytes.ts";
-import type { Flush } from "../../storage/executions/flush.ts";
+import type { MemoryShare } from "../limits/memory-budget.ts";
+import type { Lease } from "../process/lease.ts";
 import { BeginTimes } from "./begin-times.ts";
-import { Waits } from "./idle-detector.ts";
+import type { ExecutionWriter } from "./execution-writer.ts";
+import { IdleDetector } from "./idle-detector.ts";
 import { PendingRecords } from "./pending-records.ts";
-import { Recorded } from "./replay-index.ts";
+import { ReplayIndex } from "./replay-index.ts";
 import { RunClock } from "./run-clock.ts";
-import type { RunJournalOptions } from "./run-journal-options.ts";
-import { untilAborted } from "./until-aborted.ts";
+import type { JournalEnd } from "./run-state.ts";
+import { untilAborted } from "./settle.ts";
 import { VisitsUnderWay } from "./visits-under-way.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
 const flushMs = 250;
 
-/** How much a run has recorded, and not committed, when it waits for that: it may be faster than the database. */
+/** Backpressure: a run that has this much uncommitted waits for the database. */
 const pendingBytesMax = 4 * 1024 * 1024;
 
-/** For how long a run is put off that holds more than there is room for: at the least so long, and up to twice that. */
-const putOffMs = 2_000;
+/** How long a run is deferred for which there is no memory: at least so long, and up to twice that. */
+const deferMs = 2_000;
 
-/** The shortest time that is worth sleeping through: to wake costs a claim and a replay. */
+/** The shortest time that is worth a sleep: to wake up costs a claim and a replay. */
 const sleepMsMin = 1_000;
 
-/** The delay between two tries of a flush that an unreachable database kept from its answer. */
-const retryMs = 250;
+export type RunJournalOptions = {
+  readonly writer: ExecutionWriter;
+  readonly clock: Clock;
+  /** When the execution was accepted, in milliseconds since 1970. */
+  readonly acceptTime: number;
+  readonly limits: Pick<Limits, "recordsBytesMax">;
+  readonly memory: MemoryShare;
+  readonly lease: Pick<Lease, "isHeld" | "whenHeld" | "databaseNow">;
+  readonly isUnavailable: (error: unknown) => boolean;
+  readonly onEnd: (end: JournalEnd) => void;
+};
 
 /**
- * The journal of one run: what is recorded answers at once, what is new is kept, and committed within 250 ms, or before
- * a wait or an effect. Closed until the execution's row is committed; until then everything stays in memory. A run that
- * does nothing but wait, and for long, is let go of: what is due is the database's to know.
+ * The journal of one run: an index of what is recorded, and a buffer of what is not yet committed. It asks its writer to
+ * commit the buffer within 250 ms, and before every wait and every effect outside. Until the execution has a row
+ * everything stays in memory.
+ *
+ * A run of which nothing but long waits is under way goes to sleep: the log knows when it is due.
  */
 export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
-  readonly #recorded = new Recorded();
+  readonly #writer: ExecutionWriter;
+  readonly #index = new ReplayIndex();
+  readonly #pending = new PendingRecords();
+  readonly #underWay = new VisitsUnderWay();
+  readonly #idle: IdleDetector;
+  readonly #clock: RunClock;
   readonly #closed = new AbortController();
   #begins: BeginTimes | undefined;
-  readonly #pending = new PendingRecords();
-  #flushIndex = 0;
-  #isOpen = false;
+  #isOwned = false;
   #isScheduled = false;
-  /** When the last commit was asked for that found the execution to be this run's. */
-  #heldTime = Number.NEGATIVE_INFINITY;
-  #flushing: Promise<void> = Promise.resolve();
-  readonly #underWay = new VisitsUnderWay();
-  readonly #waits: Waits;
-  readonly #clock: RunClock;
 
   constructor(options: RunJournalOptions) {
+    const { writer, clock, lease } = options;
     this.#options = options;
-    this.#clock = new RunClock(options.clock, options.lease);
-    this.#waits = new Waits((due) => this.#fallAsleep(due));
+    this.#writer = writer;
+    this.#clock = new RunClock(clock, lease);
+    this.#idle = new IdleDetector(() => void this.#fallAsleep());
+    void writer.owned.then(() => this.#beginFlushing());
   }
 
-  /** Says until when the execution was last let sleep. */
   sleptUntil(wakeTime: number): void {
     this.#clock.sleptUntil(wakeTime);
   }
 
-  /** Takes in what an earlier run of the execution recorded, or the next part of it, and the index of the next flush. */
-  replay(runs: readonly NodeRun[], nextFlushIndex: number): void {
+  /** Takes in what an earlier run of the execution recorded, in order, in as many parts as the caller likes. */
+  replay(runs: readonly NodeRun[]): void {
     this.#begins ??= new BeginTimes(this.#options.acceptTime);
     for (const run of runs) {
-      if (!isBegun(run)) this.#recorded.add(run);
+      if (!isBegun(run)) this.#index.add(run);
       this.#begins.add(run);
     }
-    this.#flushIndex = nextFlushIndex;
-    this.#weigh();
+    this.#holdMemory();
   }
 
   recall(path: string): NodeRun | undefined {
-    return this.#recorded.find(path);
+    return this.#index.find(path);
   }
 
   positionOf(path: string): number {
-    return this.#recorded.positionOf(path);
+    return this.#index.positionOf(path);
   }
 
   beganAt(path: string): number | undefined {
@@ -84,14 +97,14 @@ export class RunJournal implements Journal {
   }
 
   record(run: NodeRun): void {
-    const { recordsBytesMax } = this.#options;
+    const { recordsBytesMax: max } = this.#options.limits;
     const bytes = bytesOf(run);
-    if (this.#recorded.bytes + bytes > recordsBytesMax) throw recordsTooLarge(recordsBytesMax);
-    this.#keep(run, bytes);
+    if (this.#index.bytes + bytes > max) throw recordsTooLarge(max);
+    this.#add(run, bytes);
   }
 
   recordEnd(run: NodeRun): void {
-    this.#keep(run, bytesOf(run));
+    this.#add(run, bytesOf(run));
   }
 
   enter(visit: UnderWay): void {
@@ -102,14 +115,29 @@ export class RunJournal implements Journal {
     this.#underWay.leave(visit);
   }
 
-  /** Records that nodes have begun which are under way for long. Nothing waits for that, and no replay asks for it. */
+  /** Records that nodes have begun which have been under way for a while. A replay does not need these records. */
   recordBegun(): void {
     if (this.#closed.signal.aborted) return;
     for (const run of this.#underWay.takeBegun(this.#options.clock.now())) this.#pending.add(run, bytesOf(run));
-    this.#schedule();
+    this.#schedule(flushMs);
   }
 
-  /** Waits until the time that was due when the path was first waited for, however often the run began anew. */
+  /** Commits the row of the execution, if that was not done. Where it fails, the run ends. */
+  async begin(): Promise<void> {
+    try {
+      await this.#writer.begin();
+    } catch (error) {
+      this.#options.onEnd({ kind: "FAILED", error });
+      throw error;
+    }
+  }
+
+  /** Commits a response that an earlier release recorded, and did not keep beside the journal. */
+  keepAnswer(answer: Answer): void {
+    void this.#append([], answer);
+  }
+
+  /** Waits until the time that was due when the path was first waited for, however often the run was replayed since. */
   async wait(path: string, delayMs: number, signal: AbortSignal): Promise<Waited> {
     const { clock } = this.#options;
     const waitPath = `${path}#wait`;
@@ -117,105 +145,93 @@ export class RunJournal implements Journal {
     const now = this.#clock.now();
     const { start_time, end_time } = recorded ?? { start_time: now, end_time: now + delayMs };
     const ms = end_time - start_time;
-    // No wait is longer than it was when it began, whatever clock it was recorded by.
+    // Whatever clock it was recorded by, a wait is never longer than it was at its beginning.
     const due = Math.min(end_time, now + ms);
     if (recorded === undefined) {
       this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time, end_time });
-      if (this.#isOpen) await untilAborted(signal, this.#flush());
+      if (this.#isOwned) await untilAborted(signal, this.#flush());
     }
-    const left = due - this.#clock.now();
-    if (left > 0) await this.#waits.until(due, () => clock.wait(left, signal));
+    const leftMs = due - this.#clock.now();
+    if (leftMs > 0) await this.#idle.wait(due, () => clock.wait(leftMs, signal));
     return { ms, tookMs: this.#clock.now() - start_time };
   }
 
   work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (!this.#isCrowded) return this.#waits.work(piece);
-    return this.#waits.work(async () => {
+    if (!this.#hasTooMuch) return this.#idle.work(piece);
+    return this.#idle.work(async () => {
       await this.#untilRoom(signal);
       return await piece();
     });
   }
 
+  /** Durable before effects: commits everything, and has the claim and the lease confirmed. */
   async beforeEffect(signal: AbortSignal): Promise<void> {
     const { lease } = this.#options;
     do {
       await untilAborted(signal, lease.whenHeld());
       await untilAborted(signal, this.#commitAll());
     } while (!lease.isHeld());
-    // Committing may have shown that another run goes on with the execution.
+    // The commit may have shown that another process owns the execution.
     signal.throwIfAborted();
   }
 
-  /** Lets records be committed from now on. */
-  open(): void {
-    this.#isOpen = true;
-    const { since } = this.#pending;
-    const age = since === undefined ? 0 : this.#options.clock.now() - since;
-    this.#schedule(Math.min(Math.max(0, flushMs - age), flushMs));
+  /** Ends the timers for the end of the run: commits what does not fit into its last write, and hands that over. */
+  async drain(): Promise<readonly NodeRun[]> {
+    this.#closed.abort(noLongerNeeded);
+    if (!this.#pending.isOneFlush) await this.#writer.begin();
+    while (!this.#pending.isOneFlush) await this.#append(this.#pending.take());
+    return this.#pending.take();
   }
 
-  /** Ends the timers. What is pending is for `take` or lost with the run. */
+  /** Ends the timers. What is pending is lost. */
   close(): void {
-    this.#isOpen = false;
     this.#closed.abort(noLongerNeeded);
     this.#options.memory.hold(0);
   }
 
-  /** Settles when no flush is under way and what is left fits into one. */
-  async settled(): Promise<void> {
-    for (let flushing: Promise<void> | undefined; flushing !== this.#flushing; ) {
-      flushing = this.#flushing;
-      // Another one may fall due meanwhile.
-      await flushing;
-      if (this.#pending.isOneFlush || this.#closed.signal.aborted) continue;
-      this.#flushing = this.#flushing.then(async () => void (await this.#flushOnce()));
-    }
-  }
-
-  /** Hands over what is not committed, or as much of it as one flush holds: the next one, or the one of the end. */
-  take(): Flush {
-    return { index: this.#flushIndex, runs: this.#pending.take() };
-  }
-
-  #keep(run: NodeRun, bytes: number): void {
-    this.#recorded.add(run, bytes);
+  #add(run: NodeRun, bytes: number): void {
+    this.#index.add(run, bytes);
     this.#pending.add(run, bytes);
-    this.#weigh();
-    this.#schedule();
+    this.#holdMemory();
+    this.#schedule(flushMs);
   }
 
-  #weigh(): void {
-    this.#options.memory.hold(Math.max(this.#recorded.heldBytes, this.#pending.bytes));
+  #holdMemory(): void {
+    this.#options.memory.hold(Math.max(this.#index.heldBytes, this.#pending.bytes));
   }
 
-  /** Whether a run that goes on would take room that is not there. */
-  get #isCrowded(): boolean {
-    return this.#pending.bytes > pendingBytesMax || this.#options.memory.isFull;
+  get #hasTooMuch(): boolean {
+    return this.#pending.bytes > pendingBytesMax || this.#options.memory.mustYield;
   }
 
   /**
-   * Waits until what is pending is committed, or, where the process holds too much, for a time in which the run is put to
-   * sleep as soon as nothing else of it is under way. What it is about to send is not cut short for that.
+   * Waits until what is pending is committed, or, where the process holds too much, for a time in which the run falls
+   * asleep as soon as nothing else of it is under way. A request that is under way is not cut short.
    */
   async #untilRoom(signal: AbortSignal): Promise<void> {
-    const { begin, clock } = this.#options;
-    while (this.#isCrowded) {
+    const { clock } = this.#options;
+    while (this.#hasTooMuch) {
       signal.throwIfAborted();
       if (this.#pending.bytes > pendingBytesMax) {
-        await untilAborted(
-          signal,
-          begin().then(() => this.#flush()),
-        );
+        const committed = this.begin().then(() => this.#flush());
+        await untilAborted(signal, committed);
         continue;
       }
-      const ms = putOffMs * (1 + Math.random());
-      await this.#waits.until(this.#clock.now() + ms, () => clock.wait(ms, signal), "room");
+      const ms = deferMs * (1 + Math.random());
+      await this.#idle.wait(this.#clock.now() + ms, () => clock.wait(ms, signal), "memory");
     }
     signal.throwIfAborted();
   }
 
-  #schedule(ms = flushMs): void {
-    if (!this.#isOpen || this.#isScheduled || this.#pending.count === 0) return;
+  #beginFlushing(): void {
+    this.#isOwned = true;
+    const { since } = this.#pending;
+    const ageMs = since === undefined ? 0 : this.#options.clock.now() - since;
+    this.#schedule(Math.min(Math.max(0, flushMs - ageMs), flushMs));
+  }
+
+  #schedule(ms: number): void {
+    if (!this.#isOwned || this.#isScheduled || this.#pending.count === 0) return;
     this.#isScheduled = true;
     this.#options.clock.wait(ms, this.#closed.signal).then(
       () => {
@@ -226,72 +242,59 @@ export class RunJournal implements Journal {
     );
   }
 
-  #flush(): Promise<void> {
-    this.#flushing = this.#flushing.then(() => this.#flushAll());
-    return this.#flushing;
-  }
-
-  /** Where the database is away, the run waits on in memory. */
-  #fallAsleep(due: number): void {
-    const { begin, isUnavailable, onError, sleep } = this.#options;
-    const left = () => due - this.#clock.now();
-    if (left() < sleepMsMin) return;
-    // From here on others have the room: the run is about to leave it.
-    this.#options.memory.hold(0);
-    const slept = this.#flushing.then(async () => {
-      await begin();
-      await this.#flushAll();
-      // Something else may have come to its end meanwhile, and the run gone on.
-      if (this.#waits.isIdle && left() >= sleepMsMin && !this.#closed.signal.aborted)
-        await sleep({ ms: left(), wakeTime: due, isPutOff: this.#waits.isForRoom });
-      else if (!this.#closed.signal.aborted) this.#weigh();
-    });
-    this.#flushing = slept.catch((error: unknown) => {
-      if (!isUnavailable(error)) onError(error);
-    });
+  /** Commits all that is pending at this moment, in as many flushes as that takes, with what is recorded meanwhile. */
+  async #flush(): Promise<void> {
+    // One flush at a time: while the database is slow, the next one gathers more.
+    await this.#writer.idle();
+    let left = this.#pending.count;
+    while (left > 0 && this.#pending.count > 0 && !this.#closed.signal.aborted) {
+      const runs = this.#pending.take();
+      left -= runs.length;
+      await this.#append(runs);
+    }
+    // A flush that began at the same time may have taken a part.
+    await this.#writer.idle();
   }
 
   async #commitAll(): Promise<void> {
-    const { begin, clock } = this.#options;
-    await begin();
+    await this.begin();
     await this.#flush();
-    // After a long wait with nothing to commit, an empty flush asks whether the execution is still this run's.
-    if (clock.elapsed() - this.#heldTime < flushMs) return;
-    this.#flushing = this.#flushing.then(() => this.#append(this.#flushIndex++, []));
-    await this.#flushing;
+    // After a long time without a commit an empty flush asks whether the claim still holds.
+    if (this.#options.clock.monotonic() - this.#writer.confirmedTime >= flushMs) await this.#append([]);
   }
 
-  /** Commits all that is pending when it begins, in as many flushes as that takes. */
-  async #flushAll(): Promise<void> {
-    let left = this.#pending.count;
-    while (Math.min(left, this.#pending.count) > 0 && !this.#closed.signal.aborted) left -= await this.#flushOnce();
-  }
-
-  /** Commits one flush; answers how many records it held. */
-  async #flushOnce(): Promise<number> {
-    const { index, runs } = this.take();
-    if (runs.length > 0) {
-      this.#flushIndex += 1;
-      await this.#append(index, runs);
-    }
-    return runs.length;
-  }
-
-  async #append(index: number, runs: readonly NodeRun[]): Promise<void> {
-    const { append, clock, isUnavailable, onError } = this.#options;
-    while (!this.#closed.signal.aborted) {
-      const askedTime = clock.elapsed();
-      try {
-        await append(index, runs);
-        this.#heldTime = askedTime;
+  /** Where the database is away, the run waits on in memory. */
+  async #fallAsleep(): Promise<void> {
+    const { isUnavailable, memory, onEnd } = this.#options;
+    const leftMs = () => this.#idle.dueTime - this.#clock.now();
+    if (leftMs() < sleepMsMin) return;
+    // From here on others may have the memory.
+    memory.hold(0);
+    try {
+      await this.begin();
+      await this.#flush();
+      if (this.#closed.signal.aborted) return;
+      const ms = leftMs();
+      // Something else may have ended meanwhile, and the run gone on.
+      if (!this.#idle.isIdle || ms < sleepMsMin || this.#pending.count > 0) {
+        this.#holdMemory();
         return;
-      } catch (error) {
-        if (!isUnavailable(error)) {
-          onError(error);
-          return;
-        }
-        await clock.wait(retryMs, this.#closed.signal).catch(() => undefined);
       }
+      const sleep = { ms, wakeTime: this.#idle.dueTime, isDeferred: this.#idle.isForMemory };
+      const slept = await this.#writer.sleep(sleep);
+      onEnd({ kind: slept === "committed" ? "ASLEEP" : "SUPERSEDED" });
+    } catch (error) {
+      if (!isUnavailable(error)) onEnd({ kind: "FAILED", error });
+    }
+  }
+
+  async #append(runs: readonly NodeRun[], answer?: Answer): Promise<void> {
+    const { onEnd } = this.#options;
+    try {
+      if ((await this.#writer.append(runs, answer)) === "superseded") onEnd({ kind: "SUPERSEDED" });
+    } catch (error) {
+      // This may be the abort reason of a run that was interrupted before. The first end of a run counts.
+      onEnd({ kind: "FAILED", error });
     }
   }
 }

@@ -3,11 +3,11 @@ import type { NewExecution } from "../../domain/execution.ts";
 import { parseJson } from "../../domain/json/json-parse.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 
-/** What an execution starts from: the payload and the request headers that it keeps. */
-export type Event = { readonly body: JsonObject; readonly headers: Readonly<Record<string, string>> };
+/** The event that starts an execution: the payload of the call, and those of its headers that are kept. */
+export type TriggerEvent = { readonly body: JsonObject; readonly headers: Readonly<Record<string, string>> };
 
-/** Reads the event of an execution whose call is long answered from what was kept of it. */
-export function eventOf({ payload, headers }: NewExecution): Event {
+/** Reads the event from the row of an execution. */
+export function eventOf({ payload, headers }: NewExecution): TriggerEvent {
   const texts = Object.entries(objectOf(headers)).map(([name, value]) => [name, String(value)]);
   return { body: objectOf(payload), headers: Object.fromEntries(texts) };
 }
@@ -15,6 +15,6 @@ export function eventOf({ payload, headers }: NewExecution): Event {
 function objectOf(text: JsonText): JsonObject {
   const value = parseJson(text);
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw new Error("what was kept of an event is not an object");
+    throw new Error("the stored event of an execution is not an object");
   return value;
 }

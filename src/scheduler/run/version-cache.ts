@@ -6,10 +6,7 @@ import type { Graph } from "../../engine/graph/graph.ts";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 
-/**
- * How many bytes of memory a compiled version takes for each character of its definition: measured from 22 (templates)
- * to 119 (JSONata of short names).
- */
+/** Memory of a compiled version per character of its definition: measured from 22 (templates) to 119 (short JSONata). */
 const compiledBytesPerChar = 120;
 
 type Cached = { readonly graph: Promise<Graph>; bytes: number };
@@ -20,13 +17,9 @@ export type VersionCacheOptions = {
   readonly limits: Limits;
 };
 
-/** Whose version it is. */
 export type VersionOwner = Pick<Account, "organizationId" | "environmentId">;
 
-/**
- * Published versions, compiled once. A version never changes, so none goes stale; the longest unused leave first, where
- * there are too many or where they take too much memory.
- */
+/** An LRU cache of compiled versions, bounded by number and by memory. Published versions are immutable, so none goes stale. */
 export class VersionCache {
   readonly #options: VersionCacheOptions;
   readonly #cached = new Map<string, Cached>();
@@ -40,7 +33,7 @@ export class VersionCache {
     const key = `${owner.environmentId}/${workflowId}/${version}`;
     const cached = this.#cached.get(key);
     if (cached !== undefined) {
-      // Set anew on each use: a Map keeps the order of insertion, and so the longest unused stands first.
+      // A Map keeps the order of insertion: set again on each use, its first key is the least recently used one.
       this.#cached.delete(key);
       this.#cached.set(key, cached);
       return cached.graph;
@@ -49,7 +42,7 @@ export class VersionCache {
     const graph = text.then((definition) => this.#compile(owner, definition));
     const added: Cached = { graph, bytes: 0 };
     this.#cached.set(key, added);
-    text.then(({ length }) => this.#weigh(key, added, length * compiledBytesPerChar)).catch(() => undefined);
+    text.then(({ length }) => this.#limit(key, added, length * compiledBytesPerChar)).catch(() => undefined);
     graph.catch(() => this.#drop(key, added));
     return graph;
   }
@@ -65,15 +58,15 @@ export class VersionCache {
     return this.#options.definitions.load(parse, [organizationId, environmentId]);
   }
 
-  #weigh(key: string, cached: Cached, bytes: number): void {
+  #limit(key: string, cached: Cached, bytes: number): void {
     if (this.#cached.get(key) !== cached) return;
     cached.bytes = bytes;
     this.#bytes += bytes;
     const { versionsMax, versionsBytesMax } = this.#options.limits;
-    for (const [unused, other] of this.#cached) {
-      // The one that is used now stays, however large it is: whoever runs it has it in memory anyway.
+    for (const [leastUsed, other] of this.#cached) {
+      // The version in use stays, however large it is: its run has it in memory anyway.
       if (other === cached || (this.#cached.size <= versionsMax && this.#bytes <= versionsBytesMax)) return;
-      this.#drop(unused, other);
+      this.#drop(leastUsed, other);
     }
   }
 

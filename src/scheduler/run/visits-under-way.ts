@@ -2,10 +2,10 @@ import type { NodeRun } from "../../domain/execution.ts";
 import { begunRecord } from "../../domain/under-way.ts";
 import type { UnderWay } from "../../engine/journal/journal.ts";
 
-/** How long a node is under way before that is recorded. */
+/** How long a node is under way before a record says so. */
 export const begunAfterMs = 250;
 
-/** The visits of one run that are under way: a chain through them, so that a fast one costs no memory. */
+/** The visits of one run that are under way, as an intrusive linked list: entering and leaving allocate nothing. */
 export class VisitsUnderWay {
   #first: UnderWay | undefined;
 
@@ -17,7 +17,7 @@ export class VisitsUnderWay {
     this.#first = visit;
   }
 
-  /** Takes a visit out, if it is in. */
+  /** Removes a visit, if it is in the list. */
   leave(visit: UnderWay): void {
     const { next, previous } = visit;
     if (previous !== undefined) previous.next = next;
@@ -27,7 +27,7 @@ export class VisitsUnderWay {
     visit.previous = undefined;
   }
 
-  /** The records of those that have been under way for long, each once. */
+  /** Makes a record, once, for each visit that has been under way for a while. */
   *takeBegun(now: number): Generator<NodeRun> {
     for (let visit = this.#first; visit !== undefined; visit = visit.next) {
       if (now - visit.since < begunAfterMs) continue;

@@ -2,130 +2,138 @@ import type { Logger } from "pino";
 import type { Clock } from "../../domain/clock.ts";
 import type { Outcome } from "../../domain/execution.ts";
 import { FairQueue } from "../../domain/fair-queue.ts";
-import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { Service } from "../../domain/service.ts";
 import type { UnreadEnd } from "../../storage/executions/execution-results.ts";
-import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
-import { Loop } from "../process/periodic-task.ts";
-import type { Runs } from "../run/active-runs.ts";
+import { PeriodicTask } from "../process/periodic-task.ts";
+import type { ActiveRuns } from "../run/active-runs.ts";
+import type { ExecutionRecords } from "../run/execution-log.ts";
+import type { SchedulerEvents } from "../run/scheduler-events.ts";
+import { settledWithin } from "../run/settle.ts";
 
-/** How often the rows are read again: the net under the word of whoever ends an execution. */
+/** How often all rows are read again. A notification is only a hint and may get lost. */
 const rereadMs = 1_000;
 
 /** How many rows one statement reads. */
 const batchMax = 1_000;
 
 export type WaitersOptions = {
-  readonly executions: ExecutionStore;
-  /** What this process runs may be ended by another. */
-  readonly runs: Pick<Runs, "has" | "ids" | "endWith">;
+  readonly executions: Pick<ExecutionRecords, "listEnded" | "readEnded">;
+  /** Another process may end what this one runs, for example by StopExecution. */
+  readonly runs: Pick<ActiveRuns, "has" | "ids" | "supersede">;
+  readonly events: Pick<SchedulerEvents, "on">;
   readonly clock: Clock;
   readonly log: Logger;
 };
 
 /**
- * Those who wait for the end of executions, callers and runs. One that ends here is told at once; those that end
- * elsewhere are found by reading their rows again: of some when there is a hint, and of all, in one statement however
- * many wait, from time to time. Large results are read some at a time, of each environment in turn, and what ends
- * meanwhile is looked at in between.
+ * Waits for the end of executions that the caller does not run itself: those of other processes, queued and sleeping
+ * ones. (A caller that has started a run here awaits that run.)
+ *
+ * The rows are read again: some upon a notification, and all of them once a second in one statement, however many wait.
+ * Large results are read in bounded parts, round-robin over environments.
  */
 export class Waiters implements Service {
   readonly #options: WaitersOptions;
   readonly #waiting = new Map<string, Set<(outcome: Outcome | undefined) => void>>();
-  readonly #heard = new Set<string>();
-  /** Those that have ended with results which are still to be read. */
+  /** Executions that may have ended, according to a notification. */
+  readonly #notified = new Set<string>();
+  /** Executions that have ended, with results that are still to be read. */
   readonly #unread = new FairQueue<UnreadEnd>();
   readonly #unreadIds = new Set<string>();
   #rereadTime = Number.NEGATIVE_INFINITY;
   #isStopped = false;
-  readonly #loop: Loop;
+  readonly #task: PeriodicTask;
 
   constructor(options: WaitersOptions) {
+    const { clock, log } = options;
     this.#options = options;
-    this.#loop = new Loop({ name: "waiters", everyMs: rereadMs, turn: () => this.#reread(), log: options.log });
+    this.#task = new PeriodicTask({ name: "waiters", everyMs: rereadMs, runOnce: () => this.#reread(), clock, log });
   }
 
   async start(): Promise<void> {
-    await this.#loop.start();
+    const { events } = this.#options;
+    events.on("ended", ({ executionId, outcome }) => {
+      if (outcome === undefined) this.check([executionId]);
+      else this.#settle(executionId, outcome);
+    });
+    events.on("endedElsewhere", (ids) => this.check(ids));
+    await this.#task.start();
   }
 
-  /** Sends all away who wait. */
+  /** Settles all waits without an outcome. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     for (const all of this.#waiting.values()) for (const settle of all) settle(undefined);
-    await this.#loop.stop();
+    await this.#task.stop();
   }
 
-  /** Tells those who wait for an execution that it has ended. */
-  settle(executionId: string, outcome: Outcome): void {
-    const all = this.#waiting.get(executionId) ?? [];
-    // At once, and not when they have heard of it: what is told already is not read again.
-    this.#waiting.delete(executionId);
-    for (const settle of all) settle(outcome);
-  }
-
-  /** Waits for the end of an execution; undefined when `ms` are over, or the signal aborts, first. */
+  /** Waits for the end of an execution; undefined where `ms` are over, or the signal aborts, first. */
   async wait(executionId: string, ms: number, signal: AbortSignal): Promise<Outcome | undefined> {
     if (signal.aborted || this.#isStopped) return undefined;
-    const patience = new AbortController();
-    const told = Promise.withResolvers<Outcome | undefined>();
-    const giveUp = () => told.resolve(undefined);
+    const ended = Promise.withResolvers<Outcome | undefined>();
     const all = this.#waiting.get(executionId) ?? new Set();
-    this.#waiting.set(executionId, all.add(told.resolve));
-    signal.addEventListener("abort", giveUp, { once: true });
-    void this.#options.clock.wait(ms, patience.signal).then(giveUp, giveUp);
+    this.#waiting.set(executionId, all.add(ended.resolve));
     try {
-      return await told.promise;
+      return await settledWithin(ended.promise, { ms, signal, clock: this.#options.clock });
     } finally {
-      patience.abort(noLongerNeeded);
-      signal.removeEventListener("abort", giveUp);
-      all.delete(told.resolve);
+      all.delete(ended.resolve);
       if (all.size === 0 && this.#waiting.get(executionId) === all) this.#waiting.delete(executionId);
     }
   }
 
-  /** Looks at executions that may have ended; at all of them where it is not said which. */
-  heed(ids: readonly string[] | undefined): void {
+  /** Reads the rows of executions that may have ended; all rows where it is not said which. */
+  check(ids: readonly string[] | undefined): void {
     if (ids === undefined) this.#rereadTime = Number.NEGATIVE_INFINITY;
-    const awaited = ids?.filter((id) => this.#waiting.has(id) || this.#options.runs.has(id)) ?? [];
-    for (const id of awaited) this.#heard.add(id);
-    if (ids === undefined || awaited.length > 0) this.#loop.wake();
+    const awaited = ids?.filter((id) => this.#isAwaited(id)) ?? [];
+    for (const id of awaited) this.#notified.add(id);
+    if (ids === undefined || awaited.length > 0) this.#task.wake();
+  }
+
+  #isAwaited(executionId: string): boolean {
+    return this.#waiting.has(executionId) || this.#options.runs.has(executionId);
+  }
+
+  #settle(executionId: string, outcome: Outcome): void {
+    const all = this.#waiting.get(executionId) ?? [];
+    // At once, so that no row is read for waits that have been settled and not yet been resumed.
+    this.#waiting.delete(executionId);
+    for (const settle of all) settle(outcome);
   }
 
   async #reread(): Promise<void> {
-    const { executions, runs } = this.#options;
-    const isAll = performance.now() - this.#rereadTime >= 0.9 * rereadMs;
-    if (isAll) this.#rereadTime = performance.now();
-    const ids = [...new Set(isAll ? [...this.#waiting.keys(), ...runs.ids] : this.#heard)].filter(
+    const { executions, runs, clock } = this.#options;
+    const isAll = clock.monotonic() - this.#rereadTime >= 0.9 * rereadMs;
+    if (isAll) this.#rereadTime = clock.monotonic();
+    const ids = [...new Set(isAll ? [...this.#waiting.keys(), ...runs.ids] : this.#notified)].filter(
       (id) => !this.#unreadIds.has(id),
     );
-    this.#heard.clear();
+    this.#notified.clear();
     for (let start = 0; start < ids.length; start += batchMax) {
       const { outcomes, unread } = await executions.listEnded(ids.slice(start, start + batchMax));
-      this.#tell(outcomes);
+      this.#settleAll(outcomes);
       for (const end of unread) {
         this.#unreadIds.add(end.id);
         this.#unread.push([end.environmentId], end);
       }
     }
-    // What this does not read, since it fails, is found again.
-    this.#tell(await executions.readEnded(() => this.#nextUnread()));
-    if (this.#unread.size > 0) this.#loop.wake();
+    // Ends that this fails to read are found again.
+    this.#settleAll(await executions.readEnded(() => this.#nextUnread()));
+    if (this.#unread.size > 0) this.#task.wake();
   }
 
-  /** The next that somebody still waits for. */
+  /** The next end that somebody still waits for. */
   #nextUnread(): UnreadEnd | undefined {
     for (let end = this.#unread.shift(); end !== undefined; end = this.#unread.shift()) {
       this.#unreadIds.delete(end.id);
-      if (this.#waiting.has(end.id) || this.#options.runs.has(end.id)) return end;
+      if (this.#isAwaited(end.id)) return end;
     }
     return undefined;
   }
 
-  #tell(outcomes: ReadonlyMap<string, Outcome>): void {
+  #settleAll(outcomes: ReadonlyMap<string, Outcome>): void {
     for (const [id, outcome] of outcomes) {
-      this.#options.runs.endWith(id, outcome);
-      this.settle(id, outcome);
+      this.#options.runs.supersede(id, outcome);
+      this.#settle(id, outcome);
     }
   }
 }

@@ -4,16 +4,16 @@ import type { FoundExecution } from "../../storage/history/execution-reader.ts";
 /** How many flushes are kept for watchers that are a little behind. */
 const recentMax = 16;
 
-/** What is known here of an execution that is watched: its latest flushes, and its end. */
-export class Feed {
+/** The events of one watched execution: its latest flushes and its end, shared by all its watchers. */
+export class WatchFeed {
   readonly #execution: FoundExecution;
   #recent: JournalEvent[] = [];
-  /** The flush from which on `#recent` has all that there is before `#next`. */
+  /** `#recent` is complete from this flush on. */
   #first: number;
   #next: number;
-  #isOver = false;
+  #hasEnded = false;
   #waiting = new Set<() => void>();
-  /** When its turn comes among the feeds of others, as a path in a `FairQueue`. */
+  /** Its path in a `FairQueue` of feeds. */
   readonly turn: readonly string[];
   watchers = 0;
 
@@ -24,16 +24,16 @@ export class Feed {
     this.#next = nextFlush;
   }
 
-  /** Where the reading goes on; undefined once the end is read. */
+  /** Where to read next; undefined once the end has been read. */
   get place(): JournalPlace | undefined {
-    return this.#isOver ? undefined : { ...this.#execution, nextFlush: this.#next };
+    return this.#hasEnded ? undefined : { ...this.#execution, nextFlush: this.#next };
   }
 
-  /** Takes what was read at `place`. */
-  add(news: JournalEvent): void {
-    this.#recent.push(news);
-    if (news.kind === "flush") this.#next = news.index + 1;
-    else this.#isOver = true;
+  /** Adds what was read at `place`. */
+  add(update: JournalEvent): void {
+    this.#recent.push(update);
+    if (update.kind === "flush") this.#next = update.index + 1;
+    else this.#hasEnded = true;
     if (this.#recent.length > recentMax) {
       const dropped = this.#recent.shift();
       if (dropped?.kind === "flush") this.#first = dropped.index + 1;
@@ -43,14 +43,14 @@ export class Feed {
     for (const wake of waiting) wake();
   }
 
-  /** Whether what follows at a flush is no longer kept. */
+  /** Whether what follows at this flush was dropped, and has to be read again. */
   hasDropped(flush: number): boolean {
     return flush < this.#first;
   }
 
-  /** What follows at a flush, where that is known. */
+  /** What follows at this flush; undefined where nothing has been read yet. */
   find(flush: number): JournalEvent | undefined {
-    return this.#recent.find((news) => news.kind === "end" || news.index >= flush);
+    return this.#recent.find((update) => update.kind === "end" || update.index >= flush);
   }
 
   /** Settles when there is more, or when the signal aborts. */
@@ -61,7 +61,7 @@ export class Feed {
     this.#waiting.add(wake);
     signal.addEventListener("abort", wake);
     await promise;
-    // A signal that lives as long as the watcher must not gather a listener for each event.
+    // The signal lives as long as its watcher and must not collect a listener for each event.
     signal.removeEventListener("abort", wake);
     this.#waiting.delete(wake);
   }

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import { type Tenant, turnOfTenant } from "../../domain/account.ts";
+import type { Clock } from "../../domain/clock.ts";
 import { type EventCursor, eventIdRefused } from "../../domain/event-cursor.ts";
 import { FairQueue } from "../../domain/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -13,76 +14,83 @@ import type {
   JournalPlace,
 } from "../../storage/history/execution-events.ts";
 import type { FoundExecution } from "../../storage/history/execution-reader.ts";
-import { Places } from "../limits/concurrency-limit.ts";
-import { Loop } from "../process/periodic-task.ts";
-import { Feed } from "./watch-feed.ts";
+import { ConcurrencyLimit } from "../limits/concurrency-limit.ts";
+import { PeriodicTask } from "../process/periodic-task.ts";
+import type { SchedulerEvents } from "../run/scheduler-events.ts";
+import { WatchFeed } from "./watch-feed.ts";
 
-/** How often the journals are read again: the net under the word of who writes them, and all there is elsewhere. */
+/** How often journals are read again. Only commits of this process are announced, and that is only a hint. */
 const rereadMs = 500;
 
 export type WatchersOptions = {
-  readonly events: Pick<ExecutionEvents, "read" | "readOne">;
+  readonly journals: Pick<ExecutionEvents, "read" | "readOne">;
+  readonly events: Pick<SchedulerEvents, "on">;
   readonly limits: Pick<Limits, "watchersMax" | "organizationWatchersMax" | "environmentWatchersMax">;
+  readonly clock: Clock;
   readonly log: Logger;
 };
 
-/** Who watches, from where on, and for how long. */
 export type Watch = {
   readonly organizationId: string;
-  /** The last thing that the watcher knows; undefined where that is nothing. */
+  /** The last event that the watcher has seen; undefined where it has seen none. */
   readonly behind: EventCursor | undefined;
   readonly signal: AbortSignal;
 };
 
-/** What a watcher is told, each with its place among the execution's events. */
+/** An event for watchers, with its position among the events of the execution. */
 export type WatchedFact =
   | { readonly kind: "accepted"; readonly cursor: EventCursor }
   | { readonly kind: "run"; readonly cursor: EventCursor; readonly run: JournalFact["run"] }
   | { readonly kind: "end"; readonly cursor: EventCursor; readonly end: EndEvent };
 
 /**
- * Those who watch executions, wherever these run. What is told is what the journal holds, read past the place where each
- * watcher is; nothing is told that is not recorded.
+ * Streams the events of executions, in whichever process these run, to watchers. Events are read from the journal behind
+ * each watcher's cursor, so that only what is committed is sent.
  *
- * The journals of all watched executions are read in one statement, however many watch. Only a watcher that is further
- * behind than what is kept here reads for itself, at its own pace.
+ * The journals of all watched executions are read in one statement, however many watchers there are. A watcher that is
+ * further behind than what is kept here reads for itself, at its own pace.
  */
 export class Watchers implements Service {
   readonly #options: WatchersOptions;
-  readonly #feeds = new Map<string, Feed>();
-  readonly #loop: Loop;
-  readonly #places: Places<keyof typeof whose>;
+  readonly #feeds = new Map<string, WatchFeed>();
+  readonly #task: PeriodicTask;
+  readonly #limit: ConcurrencyLimit<keyof typeof whose>;
 
   constructor(options: WatchersOptions) {
     this.#options = options;
     const { watchersMax, organizationWatchersMax, environmentWatchersMax } = options.limits;
-    this.#places = new Places({
+    this.#limit = new ConcurrencyLimit({
       environment: ["environment_watchers", environmentWatchersMax],
       organization: ["organization_watchers", organizationWatchersMax],
       all: ["watchers", watchersMax],
-      refusal: tooManyWatchers,
+      errorOf: tooManyWatchers,
     });
-    this.#loop = new Loop({ name: "watchers", everyMs: rereadMs, turn: () => this.#reread(), log: options.log });
+    this.#task = new PeriodicTask({
+      name: "watchers",
+      everyMs: rereadMs,
+      runOnce: () => this.#reread(),
+      clock: options.clock,
+      log: options.log,
+    });
   }
 
   async start(): Promise<void> {
-    await this.#loop.start();
+    const { events } = this.#options;
+    events.on("recorded", (executionId) => this.#wake([executionId]));
+    events.on("ended", ({ executionId }) => this.#wake([executionId]));
+    events.on("endedElsewhere", (ids) => this.#wake(ids));
+    await this.#task.start();
   }
 
   async stop(): Promise<void> {
-    await this.#loop.stop();
+    await this.#task.stop();
   }
 
-  /** Says that there may be more of some executions, or of any: a hint, which may be wrong and may be missing. */
-  wake(ids: readonly string[] | undefined): void {
-    if (ids?.some((id) => this.#feeds.has(id)) ?? this.#feeds.size > 0) this.#loop.wake();
-  }
-
-  /** Everything, or what is behind a cursor, to the execution's end or until the signal aborts. Throws RequestError. */
+  /** Yields all events, or those behind a cursor, until the execution ends or the signal aborts. Throws RequestError. */
   async *watch(execution: FoundExecution, { organizationId, behind, signal }: Watch): AsyncGenerator<WatchedFact> {
-    const leave = this.#places.take({ organizationId, environmentId: execution.environmentId });
+    const leave = this.#limit.acquire({ organizationId, environmentId: execution.environmentId });
     try {
-      const from = behind === undefined ? firstPlace : await this.#placeBehind(execution, behind);
+      const from = behind === undefined ? firstPosition : await this.#positionBehind(execution, behind);
       if (behind === undefined) yield { kind: "accepted", cursor: { at: "start" } };
       if (from !== undefined) yield* this.#read({ ...execution, organizationId }, from, signal);
     } finally {
@@ -90,100 +98,105 @@ export class Watchers implements Service {
     }
   }
 
-  /** Where to read on; undefined behind the end. Refuses a cursor that the execution has never given. */
-  async #placeBehind(execution: FoundExecution, cursor: EventCursor): Promise<Place | undefined> {
-    if (cursor.at === "start") return firstPlace;
+  /** Reads on at once where somebody watches one of these executions, or any execution where it is not said which. */
+  #wake(ids: readonly string[] | undefined): void {
+    if (ids?.some((id) => this.#feeds.has(id)) ?? this.#feeds.size > 0) this.#task.wake();
+  }
+
+  /** Where to read on; undefined behind the end. Throws RequestError for a cursor that this execution never gave. */
+  async #positionBehind(execution: FoundExecution, cursor: EventCursor): Promise<Position | undefined> {
+    if (cursor.at === "start") return firstPosition;
     const nextFlush = cursor.at === "end" ? flushMax : cursor.flush;
-    const news = await this.#options.events.readOne({ ...execution, nextFlush });
+    const update = await this.#options.journals.readOne({ ...execution, nextFlush });
     if (cursor.at === "end") {
-      if (news?.kind !== "end") throw eventIdRefused();
+      if (update?.kind !== "end") throw eventIdRefused();
       return undefined;
     }
     const { flush, entry } = cursor;
-    const isThere = news?.kind === "flush" && news.index === flush && entry < news.entries;
+    const isThere = update?.kind === "flush" && update.index === flush && entry < update.entries;
     if (!isThere) throw eventIdRefused();
     return { flush, entry: entry + 1 };
   }
 
-  async *#read(execution: Watched, from: Place, signal: AbortSignal): AsyncGenerator<WatchedFact> {
+  async *#read(execution: Watched, from: Position, signal: AbortSignal): AsyncGenerator<WatchedFact> {
     const feed = this.#join(execution, from.flush);
     try {
       for (let flush = from.flush; ; ) {
-        const news = await this.#next(feed, { ...execution, flush }, signal);
-        if (news === undefined) return;
-        if (news.kind === "end") {
-          yield { kind: "end", cursor: { at: "end" }, end: news };
+        const update = await this.#next(feed, { ...execution, flush }, signal);
+        if (update === undefined) return;
+        if (update.kind === "end") {
+          yield { kind: "end", cursor: { at: "end" }, end: update };
           return;
         }
-        for (const { entry, run } of news.facts) {
-          if (news.index > from.flush || entry >= from.entry) {
-            yield { kind: "run", cursor: { at: "entry", flush: news.index, entry }, run };
+        for (const { entry, run } of update.facts) {
+          if (update.index > from.flush || entry >= from.entry) {
+            yield { kind: "run", cursor: { at: "entry", flush: update.index, entry }, run };
           }
         }
-        flush = news.index + 1;
+        flush = update.index + 1;
       }
     } finally {
       this.#leave(execution, feed);
     }
   }
 
-  /** What follows at a flush; undefined when the signal aborts before there is anything. */
+  /** What follows at a flush; undefined where the signal aborts first. */
   async #next(
-    feed: Feed,
+    feed: WatchFeed,
     { flush, ...execution }: FoundExecution & { readonly flush: number },
     signal: AbortSignal,
   ): Promise<JournalEvent | undefined> {
     while (!signal.aborted) {
-      if (feed.hasDropped(flush)) return await this.#options.events.readOne({ ...execution, nextFlush: flush });
-      const news = feed.find(flush);
-      if (news !== undefined) return news;
+      if (feed.hasDropped(flush)) return await this.#options.journals.readOne({ ...execution, nextFlush: flush });
+      const update = feed.find(flush);
+      if (update !== undefined) return update;
       await feed.wait(signal);
     }
     return undefined;
   }
 
-  #join({ organizationId, ...execution }: Watched, nextFlush: number): Feed {
+  #join({ organizationId, ...execution }: Watched, nextFlush: number): WatchFeed {
     const turn = turnOfTenant({ ...execution, organizationId });
-    const feed = this.#feeds.get(execution.id) ?? new Feed({ ...execution, nextFlush }, turn);
+    const feed = this.#feeds.get(execution.id) ?? new WatchFeed({ ...execution, nextFlush }, turn);
     this.#feeds.set(execution.id, feed);
     feed.watchers += 1;
-    this.#loop.wake();
+    this.#task.wake();
     return feed;
   }
 
-  #leave({ id }: FoundExecution, feed: Feed): void {
+  #leave({ id }: FoundExecution, feed: WatchFeed): void {
     feed.watchers -= 1;
     if (feed.watchers === 0) this.#feeds.delete(id);
   }
 
-  /** Reads on for all that are watched, until there is nothing more: of each organisation in turn, some at a time. */
+  /** Reads on for all watched executions, round-robin and in bounded parts, until there is nothing more. */
   async #reread(): Promise<void> {
     for (let isMore = true; isMore; ) {
       const feeds = new Map(this.#feeds);
       const waiting = new FairQueue<JournalPlace>();
       for (const { place, turn } of feeds.values()) if (place !== undefined) waiting.push(turn, place);
-      const news = await this.#options.events.read(waiting.drain());
-      for (const one of news) {
+      const updates = await this.#options.journals.read(waiting.drain());
+      for (const one of updates) {
         const feed = feeds.get(one.executionId);
         feed?.add(one);
-        // Those that have had news stand behind those of their environment that have not.
+        // Round-robin: a feed with an update moves behind the others.
         if (feed === undefined || this.#feeds.get(one.executionId) !== feed) continue;
         this.#feeds.delete(one.executionId);
         this.#feeds.set(one.executionId, feed);
       }
-      isMore = news.length > 0;
+      isMore = updates.length > 0;
     }
   }
 }
 
 type Watched = FoundExecution & Pick<Tenant, "organizationId">;
 
-/** An entry of a journal, which may not be there yet. */
-type Place = { readonly flush: number; readonly entry: number };
+/** The position of an entry in a journal; the entry may not be there yet. */
+type Position = { readonly flush: number; readonly entry: number };
 
-const firstPlace: Place = { flush: 0, entry: 0 };
+const firstPosition: Position = { flush: 0, entry: 0 };
 
-/** Behind every flush. */
+/** No flush has a higher index. */
 const flushMax = 2 ** 31 - 1;
 
 const whose = {

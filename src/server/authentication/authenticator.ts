@@ -168,7 +168,7 @@ class AnswerCache<Value> {
   }
 
   time(): Moment {
-    return { now: this.#clock.now(), elapsed: this.#clock.elapsed() };
+    return { now: this.#clock.now(), elapsed: this.#clock.monotonic() };
   }
 
   /** One that is no older than asked. */

@@ -1,21 +1,19 @@
 import { describe, expect, test } from "vitest";
-import { DatabaseTime } from "../../src/scheduler/process/database-clock.ts";
+import { DatabaseClockEstimate } from "../../src/scheduler/process/database-clock-estimate.ts";
 
 const year = 1_800_000_000_000;
 
 /** Answers that take so long, to questions half a second apart, by a database whose clock is ahead by so much. */
-function hearAll(time: DatabaseTime, answers: readonly (readonly [ms: number, aheadMs: number])[], from = 0) {
+function hearAll(time: DatabaseClockEstimate, answers: readonly (readonly [ms: number, aheadMs: number])[], from = 0) {
   return answers.map(([ms, aheadMs], index) => {
-    const askedTime = from + index * 500;
-    return Math.round(
-      time.hear({ askedTime, answeredTime: askedTime + ms, databaseTime: askedTime + ms / 4 + year + aheadMs }),
-    );
+    const askTime = from + index * 500;
+    return Math.round(time.add({ askTime, answerTime: askTime + ms, databaseTime: askTime + ms / 4 + year + aheadMs }));
   });
 }
 
 describe("what time it is by the database's clock", () => {
   test("is unknown before an answer, and then closer than the slow answers tell alone", () => {
-    const time = new DatabaseTime();
+    const time = new DatabaseClockEstimate();
     expect(time.at(0)).toBeUndefined();
     hearAll(time, [
       [400, 0],
@@ -27,7 +25,7 @@ describe("what time it is by the database's clock", () => {
   });
 
   test("is told to have been set, forward and back, and by how much, also where answers are slow", () => {
-    const time = new DatabaseTime();
+    const time = new DatabaseClockEstimate();
     const told = hearAll(time, [
       [4, 0],
       [4, 3_600_000],
@@ -39,7 +37,7 @@ describe("what time it is by the database's clock", () => {
   });
 
   test("is not told to have been set where it drifts, goes a little wrong, or is heard late", () => {
-    const time = new DatabaseTime();
+    const time = new DatabaseClockEstimate();
     const answers = [0, 100, 200, 900, 100, 100].map(
       (aheadMs, index) => [index % 2 === 0 ? 4 : 6_000, aheadMs] as const,
     );

@@ -1,54 +1,120 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
-import type { NodeRun } from "../../src/domain/execution.ts";
+import type { NewExecution, NodeRun, Outcome } from "../../src/domain/execution.ts";
+import { newId } from "../../src/domain/id.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { begunRecord } from "../../src/domain/under-way.ts";
 import type { UnderWay } from "../../src/engine/journal/journal.ts";
-import { RecordMemory } from "../../src/scheduler/limits/memory-budget.ts";
-import { RunJournal } from "../../src/scheduler/run/run-journal.ts";
-import type { RunJournalOptions } from "../../src/scheduler/run/run-journal-options.ts";
+import { Sealing } from "../../src/scheduler/encryption/sealing.ts";
+import { MemoryBudget } from "../../src/scheduler/limits/memory-budget.ts";
+import type { ExecutionClaims, ExecutionRecords } from "../../src/scheduler/run/execution-log.ts";
+import { ExecutionWriter } from "../../src/scheduler/run/execution-writer.ts";
+import { RunJournal, type RunJournalOptions } from "../../src/scheduler/run/run-journal.ts";
+import type { JournalEnd } from "../../src/scheduler/run/run-state.ts";
+import { createSchedulerEvents } from "../../src/scheduler/run/scheduler-events.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
+import { MemoryLog } from "./memory-log.ts";
 
 class Away extends Error {}
 
+const completed: Outcome = { state: "COMPLETED" };
+
 let clock: ManualClock;
-/** What was committed, by flush. */
+let log: MemoryLog;
+/** The flushes that were committed. */
 let flushes: [index: number, paths: readonly string[]][];
 /** What the next appends throw. */
 let failures: Error[];
-let faults: unknown[];
-/** For how long the run was let go of. */
+let ends: JournalEnd[];
+/** For how long the run sleeps, and for how long it is deferred for lack of memory. */
 let sleeps: number[];
+let deferrals: number[];
+let execution: NewExecution;
+let writer: ExecutionWriter;
 let journal: RunJournal;
+let abort: AbortController;
+
+type Changes = Partial<ExecutionRecords & ExecutionClaims & RunJournalOptions>;
 
 beforeEach(() => {
   clock = new ManualClock();
+  log = new MemoryLog(() => clock.now());
   flushes = [];
   failures = [];
-  faults = [];
+  ends = [];
   sleeps = [];
-  journal = create();
+  deferrals = [];
+  ({ execution, writer, journal, abort } = create());
 });
 
-function create(options: Partial<RunJournalOptions> = {}): RunJournal {
-  return new RunJournal({
+/** A journal and its writer over a log in memory, of which some methods may behave in another way. */
+function create({ begin, append, suspend, ...changes }: Changes = {}) {
+  const abort = new AbortController();
+  // Texts of JSON.
+  const [payload, headers] = ['"x"' as JsonText, "{}" as JsonText];
+  const tenant = { organizationId: "acme", environmentId: "test" };
+  const who = { ...tenant, workflowId: "w", version: 1, linkedAccountId: "john", configId: "john" };
+  const execution: NewExecution = { ...who, id: newId(), type: "ASYNC", source: "API_CALL", payload, headers };
+  const isUnavailable = (error: unknown) => error instanceof Away;
+  const writer = new ExecutionWriter({
+    execution,
+    owner: "owner",
+    executions: {
+      begin: begin ?? ((...args) => log.begin(...args)),
+      recordFinished: (...args) => log.recordFinished(...args),
+      append:
+        append ??
+        (async (entry) => {
+          const failure = failures.shift();
+          if (failure !== undefined) throw failure;
+          const isKept = await log.append(entry);
+          if (isKept) flushes.push([entry.flushIndex, entry.runs.map(({ path }) => path)]);
+          return isKept;
+        }),
+      finish: (end) => log.finish(end),
+    },
+    claims: {
+      suspend:
+        suspend ??
+        (async (wait) => {
+          sleeps.push(wait.ms);
+          return await log.suspend(wait);
+        }),
+      defer: async (wait) => {
+        deferrals.push(wait.ms);
+        return await log.defer(wait);
+      },
+    },
+    sealing: new Sealing(() => []),
+    hidesNodes: false,
+    findAnswer: () => undefined,
+    events: createSchedulerEvents(),
+    isUnavailable,
+    clock,
+    signal: abort.signal,
+  });
+  const journal = new RunJournal({
+    writer,
     clock,
     acceptTime: 0,
-    begin: async () => journal.open(),
-    append: async (index, runs) => {
-      const failure = failures.shift();
-      if (failure !== undefined) throw failure;
-      flushes.push([index, runs.map(({ path }) => path)]);
-    },
-    sleep: async ({ ms }) => void sleeps.push(ms),
-    isUnavailable: (error) => error instanceof Away,
+    isUnavailable,
     lease: { isHeld: () => true, whenHeld: async () => undefined, databaseNow: () => undefined },
-    recordsBytesMax: defaultLimits.recordsBytesMax,
-    memory: new RecordMemory(defaultLimits).open("acme", "a"),
-    onError: (error) => faults.push(error),
-    ...options,
+    limits: defaultLimits,
+    memory: new MemoryBudget(defaultLimits).open("acme", "a"),
+    onEnd: (end) => {
+      ends.push(end);
+      abort.abort(new Error(end.kind));
+    },
+    ...changes,
   });
+  return { execution, writer, journal, abort };
+}
+
+async function readPaths({ id }: NewExecution): Promise<readonly string[]> {
+  const runs: NodeRun[] = [];
+  for await (const some of (await log.openJournal({ id })).read()) runs.push(...some);
+  return runs.map(({ path }) => path);
 }
 
 function nodeRun(path: string): NodeRun {
@@ -72,7 +138,7 @@ describe("what is under way", () => {
   });
 
   test("is recorded as begun once it has been so for 250 ms, each attempt once, with the next flush", async () => {
-    journal.open();
+    await writer.begin();
     const [slow, fast, other] = [visit("slow"), visit("fast"), visit("other")];
     journal.enter(slow);
     journal.enter(fast);
@@ -100,7 +166,7 @@ describe("what is under way", () => {
   });
 
   test("leaves nothing where it is fast, however many there are and in whatever order they leave", async () => {
-    journal.open();
+    await writer.begin();
     const visits = Array.from({ length: 50 }, (_, index) => visit(String(index)));
     for (const one of visits) journal.enter(one);
     for (const one of visits.toSorted((left, right) => (Number(left.path) % 7) - (Number(right.path) % 7)))
@@ -113,7 +179,7 @@ describe("what is under way", () => {
 
   test("is no result of a replay, but tells when the node began", () => {
     const begun = begunRecord({ path: "1[0]/2", node_id: "2", attempts: 1, start_time: 5 });
-    journal.replay([begun], 1);
+    journal.replay([begun]);
     expect(["1[0]/2", "1[0]/2#begun", "1[0]", "1"].map((path) => journal.recall(path))).toEqual([
       undefined,
       undefined,
@@ -129,7 +195,7 @@ describe("what is recorded", () => {
     journal.record(nodeRun("1"));
     await advance(200);
     expect(flushes).toEqual([]);
-    journal.open();
+    await writer.begin();
     journal.record(nodeRun("2"));
     await advance(49);
     expect(flushes).toEqual([]);
@@ -144,7 +210,7 @@ describe("what is recorded", () => {
   });
 
   test("has its place behind all that was recorded before, by an earlier run too", () => {
-    journal.replay([nodeRun("b"), nodeRun("a")], 1);
+    journal.replay([nodeRun("b"), nodeRun("a")]);
     for (const path of ["d", "c"]) journal.record(nodeRun(path));
     const paths = ["a", "b", "c", "d"];
     expect(paths.toSorted((left, right) => journal.positionOf(left) - journal.positionOf(right))).toEqual([
@@ -158,65 +224,113 @@ describe("what is recorded", () => {
 
   test("is committed as the same flush however often the database was away", async () => {
     failures = [new Away(), new Away()];
-    journal.open();
+    await writer.begin();
     journal.record(nodeRun("1"));
     for (let count = 0; count < 3; count += 1) await advance(250);
     expect(flushes).toEqual([[0, ["1"]]]);
-    expect(faults).toEqual([]);
+    expect(ends).toEqual([]);
   });
 
   test("that cannot be committed for another reason is said", async () => {
     const fault = new Error("a bug");
     failures = [fault];
-    journal.open();
+    await writer.begin();
     journal.record(nodeRun("1"));
     await advance(250);
-    expect(faults).toEqual([fault]);
+    expect(ends).toEqual([{ kind: "FAILED", error: fault }]);
   });
 
   test("is parted into flushes of a bounded size, the one of the end among them", async () => {
     // The text of JSON, of 400 KiB.
     const output = JSON.stringify("x".repeat(400 * 1024)) as JsonText;
-    journal.open();
+    await writer.begin();
     for (let count = 1; count <= 8; count += 1) journal.record({ ...nodeRun(String(count)), output });
-    await journal.settled();
+    const rest = await journal.drain();
     expect(flushes).toEqual([
       [0, ["1", "2", "3"]],
       [1, ["4", "5", "6"]],
     ]);
-    expect(journal.take().runs.map(({ path }) => path)).toEqual(["7", "8"]);
+    expect(rest.map(({ path }) => path)).toEqual(["7", "8"]);
     journal.close();
   });
 
   test("is committed before the end, and once, where a flush falls due while others are under way", async () => {
     const paths = Array.from({ length: 8 }, (_, index) => String(index + 1));
     const slow = create({
-      append: async (index, runs) => {
+      append: async (entry) => {
         await nextTurn();
-        flushes.push([index, runs.map(({ path }) => path)]);
+        return await log.append(entry);
       },
     });
     const output = JSON.stringify("x".repeat(400 * 1024)) as JsonText;
-    slow.open();
-    for (const path of paths) slow.record({ ...nodeRun(path), output });
-    const settled = slow.settled();
-    await nextTurn();
+    await slow.writer.begin();
+    for (const path of paths) slow.journal.record({ ...nodeRun(path), output });
     clock.advance(250);
-    await settled;
-    const committed = flushes.flatMap(([, some]) => some);
-    expect([...committed, ...slow.take().runs.map(({ path }) => path)]).toEqual(paths);
-    await nextTurn();
-    slow.close();
+    const rest = await slow.journal.drain();
+    expect(await slow.writer.finish(completed, rest)).toBe("committed");
+    expect(await readPaths(slow.execution)).toEqual(paths);
+    slow.journal.close();
   });
 
-  test("is handed over for the commit of the end where it is not yet committed, and no timer is left", async () => {
-    journal.open();
+  test("is committed with the end, where it was not before, and no timer is left", async () => {
+    await writer.begin();
     journal.record(nodeRun("1"));
     await advance(250);
     journal.record(nodeRun("2"));
-    expect(journal.take()).toEqual({ index: 1, runs: [nodeRun("2")] });
+    const rest = await journal.drain();
+    expect(rest).toEqual([nodeRun("2")]);
+    expect(await writer.finish(completed, rest)).toBe("committed");
+    expect([flushes, await readPaths(execution)]).toEqual([[[0, ["1"]]], ["1", "2"]]);
     journal.close();
     expect(clock.waiting).toBe(0);
+  });
+});
+
+describe("the writer", () => {
+  test("writes a run that ends in memory once, finished, and has nothing to begin afterwards", async () => {
+    journal.record(nodeRun("1"));
+    expect(await writer.finish(completed, await journal.drain())).toBe("committed");
+    expect(await writer.begin()).toBeUndefined();
+    expect([flushes, writer.claim, await readPaths(execution)]).toEqual([[], undefined, ["1"]]);
+  });
+
+  test("keeps all records of a run that ends in memory, also where one write does not hold them", async () => {
+    // The text of JSON, of 400 KiB.
+    const output = JSON.stringify("x".repeat(400 * 1024)) as JsonText;
+    const paths = ["1", "2", "3", "4", "5"];
+    for (const path of paths) journal.record({ ...nodeRun(path), output });
+    expect(await writer.finish(completed, await journal.drain())).toBe("committed");
+    expect(await readPaths(execution)).toEqual(paths);
+  });
+
+  test("writes one thing after the other, the end after a begin that is under way", async () => {
+    const begun = Promise.withResolvers<void>();
+    const slow = create({
+      begin: async (...args) => {
+        await begun.promise;
+        return await log.begin(...args);
+      },
+    });
+    void slow.writer.begin();
+    const finished = slow.writer.finish(completed, [nodeRun("1")]);
+    await nextTurn();
+    expect((await log.listEnded([slow.execution.id])).outcomes.size).toBe(0);
+    begun.resolve();
+    expect(await finished).toBe("committed");
+    expect(slow.writer.claim).toMatchObject({ epoch: 1 });
+    expect(await readPaths(slow.execution)).toEqual(["1"]);
+  });
+
+  test("changes nothing once another has claimed the execution, and says so", async () => {
+    await writer.begin();
+    await log.release({ owner: "owner" });
+    await log.claim({ owner: "other", shares: [{ ...execution, count: 1 }] });
+    expect([
+      await writer.append([nodeRun("1")]),
+      await writer.sleep({ ms: 60_000, wakeTime: 1, isDeferred: false }),
+      await writer.finish(completed, [nodeRun("2")]),
+    ]).toEqual(["superseded", "superseded", "superseded"]);
+    expect(await readPaths(execution)).toEqual([]);
   });
 });
 
@@ -226,19 +340,19 @@ describe("records that are large", () => {
   // The text of JSON.
   const output = JSON.stringify("x".repeat(mebibyte)) as JsonText;
 
-  test("are refused beyond what an execution may have, counted in UTF-8 and over its replays, but for what ends the run", () => {
-    const small = create({ recordsBytesMax: 3 * mebibyte });
-    small.replay([{ ...nodeRun("1"), output: JSON.stringify("é".repeat(mebibyte)) as JsonText }], 1);
+  test("are refused beyond what an execution may have, counted in UTF-8 and over its replays, but for what ends the run", async () => {
+    const { journal: small } = create({ limits: { recordsBytesMax: 3 * mebibyte } });
+    small.replay([{ ...nodeRun("1"), output: JSON.stringify("é".repeat(mebibyte)) as JsonText }]);
     const refusal = expect.objectContaining({ reason: "RECORDS_TOO_LARGE", isFinal: true });
     expect(() => small.record({ ...nodeRun("2"), output })).toThrow(refusal);
     small.record(nodeRun("3"));
     small.recordEnd({ ...nodeRun("4"), output });
-    expect(small.take().runs.map(({ path }) => path)).toEqual(["3", "4"]);
+    expect((await small.drain()).map(({ path }) => path)).toEqual(["3", "4"]);
   });
 
   test("are committed before the run goes on, however much faster than the database it is", async () => {
-    const asked = Promise.withResolvers<void>();
-    const slow = create({ begin: async () => slow.open(), append: () => asked.promise });
+    const asked = Promise.withResolvers<boolean>();
+    const { journal: slow } = create({ append: () => asked.promise });
     for (let count = 1; count <= 6; count += 1) slow.record({ ...nodeRun(String(count)), output });
     let isBegun = false;
     const work = slow.work(async () => {
@@ -246,21 +360,21 @@ describe("records that are large", () => {
     }, signal);
     await nextTurn();
     expect(isBegun).toBe(false);
-    asked.resolve();
+    asked.resolve(true);
     await work;
     expect(isBegun).toBe(true);
     slow.close();
   });
 
-  test("of iterations that have ended are held no more, and those of one under way are", () => {
+  test("of iterations that have ended are held no more, and those of one under way are", async () => {
     const held: number[] = [];
-    const memory = { hold: (bytes: number) => void held.push(bytes), isFull: false };
-    const grouped = create({ memory });
+    const memory = { hold: (bytes: number) => void held.push(bytes), mustYield: false };
+    const { journal: grouped } = create({ memory });
     for (let index = 0; index < 40; index += 1) {
       grouped.record({ ...nodeRun(`4[${index}]/7`), output });
-      grouped.take();
+      await grouped.beforeEffect(signal);
       grouped.record(nodeRun(`4[${index}]`));
-      grouped.take();
+      await grouped.beforeEffect(signal);
     }
     expect(Math.max(...held)).toBeLessThan(2 * mebibyte);
     grouped.record({ ...nodeRun("4[40]/7"), output });
@@ -272,10 +386,8 @@ describe("records that are large", () => {
   });
 
   test("have a run put off that holds more than others where there is no room, but not the oldest, nor one that holds little", async () => {
-    const memory = new RecordMemory({ recordsBytesMax: 4 * mebibyte, recordsMemoryBytesMax: 8 * mebibyte });
-    const isPutOff: boolean[] = [];
-    const sleep: RunJournalOptions["sleep"] = async (sleep) => void isPutOff.push(sleep.isPutOff);
-    const open = (organizationId: string, id: string) => create({ sleep, memory: memory.open(organizationId, id) });
+    const memory = new MemoryBudget({ recordsBytesMax: 4 * mebibyte, recordsMemoryBytesMax: 8 * mebibyte });
+    const open = (organizationId: string, id: string) => create({ memory: memory.open(organizationId, id) }).journal;
     const all = [open("acme", "2"), open("acme", "1"), open("other", "3")];
     const [large, larger, small] = all;
     if (large === undefined || larger === undefined || small === undefined) throw new Error("there are three");
@@ -289,7 +401,7 @@ describe("records that are large", () => {
     for (let turns = 0; turns < 5; turns += 1) await nextTurn();
     expect(begun).toEqual(["small"]);
     // Through no fault of its own, and to have come so far is nothing that speaks for it.
-    expect(isPutOff).toEqual([true]);
+    expect([deferrals.length, sleeps.length]).toEqual([1, 0]);
     expect(flushes.flatMap(([, paths]) => paths)).toEqual(["1", "2", "3"]);
     // It has left its room to the other.
     work("larger", larger);
@@ -324,10 +436,10 @@ describe("an effect outside", () => {
   });
 
   test("does not come once the commit has shown that another owns the run", async () => {
-    const lost = new AbortController();
-    const fenced = create({ append: async () => lost.abort(new Error("taken over")) });
-    fenced.record(nodeRun("1"));
-    await expect(fenced.beforeEffect(lost.signal)).rejects.toThrow("taken over");
+    await writer.begin();
+    await log.release({ owner: "owner" });
+    journal.record(nodeRun("1"));
+    await expect(journal.beforeEffect(abort.signal)).rejects.toThrow("SUPERSEDED");
   });
 
   test("waits until the process holds its lease, and asks once more whose the run is if that took long", async () => {
@@ -338,11 +450,12 @@ describe("an effect outside", () => {
       whenHeld: () => (isHeld ? Promise.resolve() : renewed.promise),
       databaseNow: () => undefined,
     };
-    const late = create({
+    const { journal: late } = create({
       lease,
-      append: async (index) => {
-        flushes.push([index, []]);
-        isHeld = index > 0;
+      append: async ({ flushIndex }) => {
+        flushes.push([flushIndex, []]);
+        isHeld = flushIndex > 0;
+        return true;
       },
     });
     late.record(nodeRun("1"));
@@ -360,7 +473,7 @@ describe("an effect outside", () => {
   });
 
   test("does not come where the row cannot be committed", async () => {
-    const held = create({ begin: () => Promise.reject(new Away("no database")) });
+    const { journal: held } = create({ begin: () => Promise.reject(new Away("no database")) });
     await expect(held.beforeEffect(signal)).rejects.toThrow("no database");
     expect(flushes).toEqual([]);
   });
@@ -382,7 +495,7 @@ describe("a wait", () => {
   const { signal } = new AbortController();
 
   test("is committed before it begins, with the time at which it is over", async () => {
-    journal.open();
+    await writer.begin();
     let isOver = false;
     void journal.wait("4", 2_000, signal).then(() => {
       isOver = true;
@@ -405,12 +518,12 @@ describe("a wait", () => {
     ] as const)
       void journal.wait(path, ms, signal);
     const wakeTime = clock.now() + 3_000;
-    const { runs } = journal.take();
+    const runs = await journal.drain();
     clock.advance(3_000);
     clock.set(clock.now() + skewMs);
-    const replay = create();
+    const { journal: replay } = create();
     replay.sleptUntil(wakeTime);
-    replay.replay(runs, 1);
+    replay.replay(runs);
     const over: string[] = [];
     // Ahead, all that is recorded seems over: only the database's clock tells, see below.
     for (const path of skewMs < 0 ? ["4", "5"] : ["4"])
@@ -426,16 +539,16 @@ describe("a wait", () => {
     const lease = {
       isHeld: () => true,
       whenHeld: async () => undefined,
-      databaseNow: () => database + clock.elapsed(),
+      databaseNow: () => database + clock.monotonic(),
     };
-    journal = create({ lease });
+    ({ journal } = create({ lease }));
     void journal.wait("4", 3_000, signal);
-    const { runs } = journal.take();
+    const runs = await journal.drain();
     clock.advance(1_000);
     for (const skewMs of [-3_600_000, 3_600_000]) {
       clock.set(database + skewMs);
-      const replay = create({ lease });
-      replay.replay(runs, 1);
+      const { journal: replay } = create({ lease });
+      replay.replay(runs);
       let isOver = false;
       void replay.wait("4", 3_000, signal).then(() => {
         isOver = true;
@@ -449,10 +562,10 @@ describe("a wait", () => {
 
   test("is no longer than it was when it began, whatever clock it was recorded by", async () => {
     void journal.wait("4", 3_000, signal);
-    const { runs } = journal.take();
+    const runs = await journal.drain();
     clock.set(clock.now() - 3_600_000);
-    const replay = create();
-    replay.replay(runs, 1);
+    const { journal: replay } = create();
+    replay.replay(runs);
     let isOver = false;
     void replay.wait("4", 3_000, signal).then(() => {
       isOver = true;
@@ -463,17 +576,17 @@ describe("a wait", () => {
 
   test("is over at the time that was first due, however often the run begins anew", async () => {
     void journal.wait("4", 2_000, signal);
-    const { runs } = journal.take();
+    const runs = await journal.drain();
     clock.advance(1_500);
-    const replay = create();
-    replay.replay(runs, 1);
+    const { journal: replay } = create();
+    replay.replay(runs);
     let isOver = false;
     void replay.wait("4", 2_000, signal).then(() => {
       isOver = true;
     });
     await advance(500);
     expect(isOver).toBe(true);
-    expect(replay.take()).toEqual({ index: 1, runs: [] });
+    expect(await replay.drain()).toEqual([]);
   });
 
   test("ends when the run is cut short", async () => {
@@ -526,15 +639,15 @@ describe("a run that does nothing but wait", () => {
   });
 
   test("waits on in memory where the database is away", async () => {
-    journal = create({
-      sleep: async () => {
+    ({ journal } = create({
+      suspend: async () => {
         throw new Away();
       },
-    });
+    }));
     leaf("4", 60_000);
     await rest();
     await advance(250);
-    expect([faults, clock.waiting]).toEqual([[], 1]);
+    expect([ends, clock.waiting]).toEqual([[], 1]);
   });
 });
 
@@ -544,8 +657,8 @@ describe("what an earlier run has begun", () => {
   };
 
   test("began when the first of it was recorded, until its end is", () => {
-    journal.replay([record("1", 10), record("4#wait", 20, "WAITING"), record("5#1", 30, "ERRORED")], 1);
-    journal.replay([record("6[0]/7", 40), record("6[0]", 38), record("6[1]/7[3]/8#2#wait", 50, "WAITING")], 2);
+    journal.replay([record("1", 10), record("4#wait", 20, "WAITING"), record("5#1", 30, "ERRORED")]);
+    journal.replay([record("6[0]/7", 40), record("6[0]", 38), record("6[1]/7[3]/8#2#wait", 50, "WAITING")]);
     const paths = ["1", "4", "5", "6", "6[0]", "6[0]/7", "6[1]", "6[1]/7", "6[1]/7[3]", "6[1]/7[3]/8", "9"];
     expect(paths.map((path) => journal.beganAt(path))).toEqual([
       undefined,
@@ -560,13 +673,13 @@ describe("what an earlier run has begun", () => {
       50,
       undefined,
     ]);
-    journal.replay([record("5", 30), record("6", 38)], 3);
+    journal.replay([record("5", 30), record("6", 38)]);
     expect(["4", "5", "6"].map((path) => journal.beganAt(path))).toEqual([20, undefined, undefined]);
   });
 
   test("is not what was taken over from another execution", () => {
-    journal = create({ acceptTime: 1_000 });
-    journal.replay([record("6[0]/7", 40), record("6[0]", 38), record("6[1]/7", 1_200)], 1);
+    ({ journal } = create({ acceptTime: 1_000 }));
+    journal.replay([record("6[0]/7", 40), record("6[0]", 38), record("6[1]/7", 1_200)]);
     expect(["6", "6[1]"].map((path) => journal.beganAt(path))).toEqual([1_200, 1_200]);
   });
 
@@ -577,9 +690,9 @@ describe("what an earlier run has begun", () => {
     await advance(1_000);
     cut.abort(new Error("the process stops"));
     expect(await first).toBe("cut");
-    const replay = create();
+    const { journal: replay } = create();
     const wait = journal.recall("4#wait");
-    replay.replay(wait === undefined ? [] : [wait], 1);
+    replay.replay(wait === undefined ? [] : [wait]);
     await advance(9_000);
     expect(await replay.wait("4", 3_000, signal)).toEqual({ ms: 3_000, tookMs: 10_000 });
   });

@@ -6,16 +6,16 @@ import type { Graph } from "../../engine/graph/graph.ts";
 import type { ConfigStore } from "../../storage/tenants/config-store.ts";
 import type { ResolvedCall } from "../../storage/workflows/resolve-call.ts";
 import { startFields } from "../run/field-values.ts";
-import { fingerprintOf } from "./call-fingerprint.ts";
-import type { Accept, ExecuteCall } from "./execute-call.ts";
+import type { ExecuteCall, ExecutionRequest } from "./execute-call.ts";
+import { fingerprintOf } from "./idempotent-replay.ts";
 
-/** The execution that a call asks for. */
-export async function acceptOf(
+/** Makes the request for the execution that a call asks for. */
+export async function requestOf(
   call: ExecuteCall,
   { workflowId, version, slug, linkedAccount }: ResolvedCall,
   graph: Graph,
   { configs, limits }: { readonly configs: ConfigStore; readonly limits: Limits },
-): Promise<Accept> {
+): Promise<ExecutionRequest> {
   const { organizationId, environmentId, tag, type, payload, event, idempotencyKey: key } = call;
   const linkedAccountId = linkedAccount.id;
   const start = { environmentId, workflowId, version, linkedAccountId, configId: call.configId ?? linkedAccountId };

@@ -1,0 +1,51 @@
+import type { Account } from "../../domain/account.ts";
+import type { NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
+import type { ClaimedExecution, Claimer } from "../../storage/claims/claim-executions.ts";
+import type { Suspension } from "../../storage/claims/claim-store.ts";
+import type { Appending } from "../../storage/executions/append-journal.ts";
+import type { Begin, BoundExecution } from "../../storage/executions/begin-execution.ts";
+import type { Claim } from "../../storage/executions/execution-claim.ts";
+import type { Ends, ExecutionRecord, ResultQuery, UnreadEnd } from "../../storage/executions/execution-results.ts";
+import type { Finishing } from "../../storage/executions/finish-execution.ts";
+import type { OpenedJournal } from "../../storage/executions/open-journal.ts";
+import type { Stop } from "../../storage/executions/stop-execution.ts";
+
+/**
+ * The seam between what decides and what is durable: the scheduler decides what an execution does next, the log keeps it.
+ * The stores of `storage/` are the log on Postgres. Another durable engine could stand in their place; the contract that
+ * it would have to keep is `test/scheduler/execution-log.test.ts`.
+ *
+ * What has settled is durable. Each write names an owner and an epoch, and once another has claimed the execution it
+ * changes nothing and answers false (fencing). A write may be repeated when its answer was lost.
+ */
+export type ExecutionLog = { readonly executions: ExecutionRecords; readonly claims: ExecutionClaims };
+
+/** What executions are, have recorded and answered. */
+export interface ExecutionRecords {
+  /** Accepts an execution, or answers the one that its idempotency key stands for. */
+  begin(execution: NewExecution, begin?: Begin): Promise<BoundExecution | undefined>;
+  findBound(account: Account, key: string): Promise<BoundExecution | undefined>;
+  /** Accepts and ends, in one write, an execution that ran in memory alone. */
+  recordFinished(execution: NewExecution, outcome: Outcome, runs: readonly NodeRun[]): Promise<void>;
+  append(entry: Appending): Promise<boolean>;
+  finish(end: Finishing): Promise<boolean>;
+  /** Ends an execution, whoever owns it; undefined where it has ended before. */
+  stop(stop: Stop): Promise<Outcome | undefined>;
+  /** Opens the journal for the owner that has claimed the execution: earlier owners write no more. */
+  openJournal(execution: { readonly id: string; readonly environmentId: string }): Promise<OpenedJournal>;
+  getResult(query: ResultQuery): Promise<ExecutionRecord | undefined>;
+  listEnded(ids: readonly string[]): Promise<Ends>;
+  readEnded(next: () => UnreadEnd | undefined): Promise<ReadonlyMap<string, Outcome>>;
+}
+
+/** Which owner an unfinished execution has, and when one without an owner is due. */
+export interface ExecutionClaims {
+  /** Takes over executions that are due, each in a new epoch. */
+  claim(claimer: Claimer): Promise<readonly ClaimedExecution[]>;
+  /** Gives an execution back until a time has passed (a Delay). */
+  suspend(wait: Suspension): Promise<boolean>;
+  /** Gives an execution back for a while through no fault of its own. */
+  defer(wait: Claim & { readonly ms: number }): Promise<boolean>;
+  /** Gives back all that an owner has. */
+  release(owner: { readonly owner: string }): Promise<number>;
+}

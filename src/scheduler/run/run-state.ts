@@ -1,0 +1,42 @@
+import type { Tenant } from "../../domain/account.ts";
+import type { Outcome } from "../../domain/execution.ts";
+import type { Claim } from "../../storage/executions/execution-claim.ts";
+
+/**
+ * The life of an execution in one process. Each arrow is a method of `ExecutionRun`.
+ *
+ *     HELD ──begin──▶ OWNED ──finish──▶ ENDED
+ *      │               ├────sleep────▶ ASLEEP        the log wakes it when it is due
+ *      │               └──(fenced)───▶ SUPERSEDED    another process owns or has ended it
+ *      ├──finish─────────────────────▶ ENDED
+ *      └──(from both)──abandon───────▶ ABANDONED     this process stops
+ *                      fail──────────▶ FAILED        a write was refused, or a fault of ours
+ */
+export type RunState =
+  /** It exists in memory alone. */
+  | { readonly kind: "HELD" }
+  /** Its row is committed, owned by this process in this epoch. */
+  | { readonly kind: "OWNED"; readonly epoch: number }
+  | RunEnd;
+
+/** How a run ends. The execution itself has ended only in `ENDED`, and in `SUPERSEDED` with an outcome. */
+export type RunEnd =
+  | { readonly kind: "ENDED"; readonly outcome: Outcome; readonly wasOwned: boolean }
+  | { readonly kind: "ASLEEP" }
+  | { readonly kind: "SUPERSEDED"; readonly outcome?: Outcome | undefined }
+  | { readonly kind: "ABANDONED"; readonly wasOwned: boolean }
+  | { readonly kind: "FAILED"; readonly error: unknown; readonly claim: (Claim & Tenant) | undefined };
+
+/** Why its journal cannot go on with a run. */
+export type JournalEnd =
+  | { readonly kind: "ASLEEP" }
+  | { readonly kind: "SUPERSEDED" }
+  | { readonly kind: "FAILED"; readonly error: unknown };
+
+/** The abort reason of a run that ends before its graph does. */
+export class RunInterrupted extends Error {
+  constructor(end: RunEnd) {
+    super(`the run is ${end.kind}`, "error" in end ? { cause: end.error } : {});
+    this.name = "RunInterrupted";
+  }
+}

@@ -1,0 +1,35 @@
+import { EventEmitter } from "node:events";
+import type { Outcome } from "../../domain/execution.ts";
+import type { Claim } from "../../storage/executions/execution-claim.ts";
+
+/** An end that is committed. */
+export type EndEvent = {
+  readonly executionId: string;
+  /** Undefined where it has to be read. */
+  readonly outcome: Outcome | undefined;
+  /** Whether others could know of the execution before. Nobody else waits for one that ran in memory alone. */
+  readonly wasOwned: boolean;
+};
+
+type EventMap = {
+  ended: [end: EndEvent];
+  /** Other processes say that these executions have ended, or that any may have. The notification may be wrong. */
+  endedElsewhere: [ids: readonly string[] | undefined];
+  /** A commit has added to the journal of an execution. */
+  recorded: [executionId: string];
+  /** Another process has queued an execution that it has no slot for. */
+  queuedElsewhere: [];
+  slotFreed: [];
+  /** A committed execution cannot go on in this process. */
+  failed: [claim: Claim, error: unknown];
+};
+
+/**
+ * What the parts of the scheduler say to each other. It is made before them and given to all of them; each part
+ * subscribes when it starts, and calls no other part back.
+ */
+export type SchedulerEvents = EventEmitter<EventMap>;
+
+export function createSchedulerEvents(): SchedulerEvents {
+  return new EventEmitter<EventMap>();
+}
