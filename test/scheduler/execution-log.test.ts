@@ -1,0 +1,185 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { NewExecution, NodeRun, Outcome } from "../../src/domain/execution.ts";
+import { newId } from "../../src/domain/id.ts";
+import type { ExecutionLog } from "../../src/scheduler/run/execution-log.ts";
+import type { ClaimedExecution } from "../../src/storage/claims/claim-executions.ts";
+import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
+import { eventually } from "../support/eventually.ts";
+import { MemoryLog } from "./memory-log.ts";
+
+const completed: Outcome = { state: "COMPLETED", response: json('"done"') };
+const stopped: Outcome = { state: "STOPPED", error: { reason: "EXECUTION_STOPPED", message: "Stopped." } };
+
+type Subject = {
+  readonly log: ExecutionLog;
+  readonly newExecution: () => NewExecution;
+  /** Frees what an owner has that no process is any more. */
+  readonly dropOwner: (owner: string) => Promise<unknown>;
+};
+
+let stores: Stores;
+let tenant: Tenant;
+
+beforeAll(async () => {
+  stores = await openStores();
+  tenant = await createTenant(stores);
+});
+
+afterAll(() => stores.close());
+
+const subjects: Readonly<Record<string, () => Subject>> = {
+  Postgres: () => ({
+    log: { executions: stores.executions, claims: stores.claims },
+    newExecution: tenant.newExecution,
+    dropOwner: () => stores.reaper.reap({ owner: "judge", now: Date.now() }),
+  }),
+  memory: () => {
+    const log = new MemoryLog();
+    return {
+      log: { executions: log, claims: log },
+      newExecution: tenant.newExecution,
+      dropOwner: (owner) => log.release({ owner }),
+    };
+  },
+};
+
+describe.each(Object.entries(subjects))("the execution log in %s", (_, create) => {
+  let subject: Subject;
+  let owner: string;
+  let other: string;
+
+  beforeEach(() => {
+    subject = create();
+    [owner, other] = [newId(), newId()];
+  });
+
+  async function begin(begin: Parameters<ExecutionLog["executions"]["begin"]>[1] = {}): Promise<NewExecution> {
+    const execution = subject.newExecution();
+    expect(await subject.log.executions.begin(execution, begin)).toBeUndefined();
+    return execution;
+  }
+
+  /** Claims an execution, if it is due. */
+  async function claim(execution: NewExecution, owner: string): Promise<ClaimedExecution | undefined> {
+    const claimed = await subject.log.claims.claim({ owner, shares: [{ ...execution, count: 100 }] });
+    return claimed.find(({ id }) => id === execution.id);
+  }
+
+  const claimOf = ({ id, organizationId, environmentId }: NewExecution, owner: string, epoch: number) => ({
+    executionId: id,
+    organizationId,
+    environmentId,
+    owner,
+    epoch,
+  });
+
+  async function readJournal(execution: NewExecution): Promise<readonly [next: number, paths: readonly string[]]> {
+    const { nextFlushIndex, read } = await subject.log.executions.openJournal(execution);
+    const runs: NodeRun[] = [];
+    for await (const some of read()) runs.push(...some);
+    return [nextFlushIndex, runs.map(({ path }) => path)];
+  }
+
+  test("gives an accepted execution to one claimer alone, with what it starts from", async () => {
+    const execution = await begin();
+    const claims = await Promise.all([claim(execution, owner), claim(execution, other)]);
+    const [claimed, ...rest] = claims.filter((one) => one !== undefined);
+    expect(rest).toEqual([]);
+    expect(claimed).toMatchObject({ id: execution.id, payload: execution.payload, epoch: 1 });
+  });
+
+  test("replays what was recorded, in order, and a repeated flush once", async () => {
+    const execution = await begin({ owner });
+    const held = claimOf(execution, owner, 1);
+    const { executions, claims } = subject.log;
+    for (const flushIndex of [0, 1, 1]) {
+      const runs = [nodeRun(`${flushIndex}a`), nodeRun(`${flushIndex}b`)];
+      expect(await executions.append({ ...held, flushIndex, runs })).toBe(true);
+    }
+    await claims.release({ owner });
+    expect(await claim(execution, other)).toMatchObject({ epoch: 2 });
+    expect(await readJournal(execution)).toEqual([2, ["0a", "0b", "1a", "1b"]]);
+  });
+
+  test("fences an owner off that another has succeeded", async () => {
+    const execution = await begin({ owner });
+    const late = claimOf(execution, owner, 1);
+    const { executions, claims } = subject.log;
+    await claims.release({ owner });
+    const { epoch = 0 } = (await claim(execution, owner)) ?? {};
+    expect(epoch).toBe(2);
+    expect([
+      await executions.append({ ...late, flushIndex: 0, runs: [nodeRun("late")] }),
+      await executions.finish({ ...late, outcome: stopped }),
+      await claims.suspend({ ...late, ms: 1, wakeTime: 1 }),
+      await claims.defer({ ...late, ms: 1 }),
+    ]).toEqual([false, false, false, false]);
+    expect(await readJournal(execution)).toEqual([0, []]);
+    expect(await executions.finish({ ...claimOf(execution, owner, epoch), outcome: completed })).toBe(true);
+  });
+
+  test("gives a sleeping execution to nobody before its time, and then with that time", async () => {
+    const [long, short] = [await begin({ owner }), await begin({ owner })];
+    const { claims } = subject.log;
+    expect(await claims.suspend({ ...claimOf(long, owner, 1), ms: 60_000, wakeTime: 7 })).toBe(true);
+    expect(await claims.suspend({ ...claimOf(short, owner, 1), ms: 20, wakeTime: 8 })).toBe(true);
+    const claimed = await eventually(async () => {
+      const due = await claim(short, other);
+      expect(due).toBeDefined();
+      return due;
+    });
+    expect(claimed).toMatchObject({ epoch: 2, wakeTime: 8 });
+    expect(await claim(long, other)).toBeUndefined();
+  });
+
+  test("ends a stopped execution at once and once, and its owner ends it no more", async () => {
+    const execution = await begin({ owner });
+    const { executions } = subject.log;
+    const { id: executionId, environmentId } = execution;
+    const stop = () => executions.stop({ executionId, environmentId, outcome: stopped });
+    expect(await stop()).toMatchObject({ state: "STOPPED" });
+    expect(await stop()).toBeUndefined();
+    expect(await executions.finish({ ...claimOf(execution, owner, 1), outcome: completed })).toBe(false);
+    expect(await executions.getResult({ ...execution, executionId })).toMatchObject({ state: "STOPPED" });
+  });
+
+  test("lists how executions ended to those who wait, and says an end again to an owner that repeats it", async () => {
+    const [ended, running] = [await begin({ owner }), await begin({ owner })];
+    const inMemory = subject.newExecution();
+    const { executions } = subject.log;
+    const finish = () => executions.finish({ ...claimOf(ended, owner, 1), outcome: completed });
+    expect([await finish(), await finish()]).toEqual([true, true]);
+    await executions.recordFinished(inMemory, completed, [nodeRun("1")]);
+    const { outcomes } = await executions.listEnded([ended.id, running.id, inMemory.id]);
+    expect(Object.fromEntries(outcomes)).toEqual({ [ended.id]: completed, [inMemory.id]: completed });
+    expect(await claim(inMemory, other)).toBeUndefined();
+  });
+
+  test("keeps a response that was recorded before the end, whatever the end says", async () => {
+    const execution = await begin({ owner });
+    const { executions } = subject.log;
+    const held = claimOf(execution, owner, 1);
+    await executions.append({ ...held, flushIndex: 0, runs: [nodeRun("1")], answer: { response: json('"early"') } });
+    await executions.finish({ ...held, outcome: completed });
+    const { outcomes } = await executions.listEnded([execution.id]);
+    expect(outcomes.get(execution.id)).toEqual({ ...completed, response: '"early"' });
+  });
+
+  test("binds an idempotency key to the first of the executions that race with it", async () => {
+    const idempotencyKey = { key: newId(), fingerprint: "f" };
+    const [one, two] = [subject.newExecution(), subject.newExecution()];
+    const { executions } = subject.log;
+    const answers = await Promise.all([one, two].map((execution) => executions.begin(execution, { idempotencyKey })));
+    const first = answers[0] === undefined ? one : two;
+    const bound = { executionId: first.id, fingerprint: "f" };
+    expect(answers.filter((answer) => answer !== undefined)).toEqual([bound]);
+    expect(await executions.findBound(first, idempotencyKey.key)).toEqual(bound);
+  });
+
+  test("gives what a dropped owner had to another, in a new epoch", async () => {
+    const execution = await begin({ owner });
+    expect(await claim(execution, other)).toBeUndefined();
+    await subject.dropOwner(owner);
+    expect(await claim(execution, other)).toMatchObject({ epoch: 2 });
+  });
+});
