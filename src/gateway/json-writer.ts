@@ -1,5 +1,6 @@
-import { create, type DescField, type DescMessage, type JsonValue, type Message, toJson } from "@bufbuild/protobuf";
+import { create, type DescField, type DescMessage, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { carriedText } from "../domain/json/json-parse.ts";
+import { writeMessage } from "../domain/json/json-structs.ts";
 import { isObject } from "../domain/json/violations.ts";
 import type { JsonText } from "../domain/json-text.ts";
 
@@ -18,7 +19,7 @@ export function writeJson(schema: DescMessage, message: Message): string {
     spliced.push(`${JSON.stringify(field.jsonName)}:${text}`);
     delete rest[field.localName];
   }
-  const written = JSON.stringify(toJson(schema, rest, { alwaysEmitImplicit: true }));
+  const written = JSON.stringify(writeMessage(schema, rest, { alwaysEmitImplicit: true }));
   if (spliced.length === 0) return written;
   const members = written.slice(1, -1);
   return `{${spliced.join(",")}${members === "" ? "" : `,${members}`}}`;
@@ -30,8 +31,8 @@ export function writeFieldJson(schema: DescMessage, field: DescField, message: M
   const { [field.localName]: value } = message as Message & Record<string, unknown>;
   const text = carriedTextOf(field, value);
   if (text !== undefined) return text;
-  const set = memberOf(toJson(schema, message), field);
-  const json = set ?? memberOf(toJson(schema, create(schema), { alwaysEmitImplicit: true }), field) ?? null;
+  const set = memberOf(writeMessage(schema, message), field);
+  const json = set ?? memberOf(writeMessage(schema, create(schema), { alwaysEmitImplicit: true }), field) ?? null;
   return JSON.stringify(json);
 }
 

@@ -1,4 +1,4 @@
-import { create, type DescMessage, type JsonValue, type Message, mergeFromJson } from "@bufbuild/protobuf";
+import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
 import type { Limits } from "../limits.ts";
 import type { FieldViolation } from "../request-error.ts";
 import { isDateTime } from "./day.ts";
@@ -6,6 +6,7 @@ import { isTimestamp, singularExpected } from "./field-path.ts";
 import { parseJson } from "./json-parse.ts";
 import { messageRules } from "./json-rules.ts";
 import { scanJson } from "./json-scan.ts";
+import { jsonWithoutStructs, readMessage } from "./json-structs.ts";
 import { fieldsRefused, isObject, violationsOf } from "./violations.ts";
 
 /** Reads a message from the bytes of its JSON. Throws RequestError as `scanJson` and `messageOf` do. */
@@ -18,9 +19,9 @@ export function messageOf(schema: DescMessage, json: JsonValue): Message {
   const times = timesRefused(schema, json);
   if (times.length > 0) throw fieldsRefused(times);
   try {
-    return mergeFromJson(schema, create(schema), json);
+    return readMessage(schema, json);
   } catch (cause) {
-    const violations = violationsOf(schema, json);
+    const violations = violationsOf(schema, jsonWithoutStructs(schema, json));
     const unknown = { field: "", description: "cannot be read as the message that this method takes" };
     throw fieldsRefused(violations.length > 0 ? violations : [unknown], cause);
   }
