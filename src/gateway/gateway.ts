@@ -64,6 +64,12 @@ export function createGateway(options: GatewayOptions): ProtocolHandler {
   };
 }
 
+/** Each step of reading a shorter body takes less time than to wait for another turn. */
+const largeBytesMin = 64 * 1024;
+
+/** A request whose body is not read yet. */
+type Incoming = { readonly head: RequestHead; readonly segments: readonly string[]; readonly exchange: HttpExchange };
+
 /** One method at one path. */
 class Endpoint {
   readonly #binding: HttpBinding;
@@ -93,13 +99,9 @@ class Endpoint {
     };
   }
 
-  async #reply(
-    incoming: { readonly head: RequestHead; readonly segments: readonly string[]; readonly exchange: HttpExchange },
-    call: Call,
-  ): Promise<HttpReply> {
-    const { head, segments, exchange } = incoming;
-    const body = await this.#readBody(head, exchange);
-    const request = this.#transcoder.request({ segments, query: head.query, body });
+  async #reply(incoming: Incoming, call: Call): Promise<HttpReply> {
+    const { head } = incoming;
+    const request = await this.#readRequest(incoming, call);
     const message = await this.#options.invoke(this.#binding.method, request, call);
     const reply = restReply(message, this.#options.replies);
     if (reply.body.kind === "error") {
@@ -116,6 +118,17 @@ class Endpoint {
       return { status: 304, headers, body: "" };
     }
     return { status: reply.status, type: "application/json", body: written, headers };
+  }
+
+  /** Of a large body the steps take turns with others: it is parsed in one, made a message in another, and handled in a third. */
+  async #readRequest({ head, segments, exchange }: Incoming, call: Call): Promise<Message> {
+    const body = await this.#readBody(head, exchange);
+    const parsed = this.#transcoder.body.parse(body);
+    const isLarge = body.length >= largeBytesMin;
+    if (isLarge) await call.turn?.();
+    const request = this.#transcoder.requestOf({ segments, query: head.query }, parsed);
+    if (isLarge) await call.turn?.();
+    return request;
   }
 
   async #readBody(head: RequestHead, exchange: HttpExchange): Promise<Uint8Array> {

@@ -15,8 +15,11 @@ export type RequestBody = {
   readonly bytesMax: number;
   /** The name of the limit `bytesMax` in a refusal. */
   readonly limitName: "payload_bytes" | "transport_bytes";
-  /** Makes the request message from the body; an empty body gives an empty message. Throws RequestError. */
-  message(bytes: Uint8Array): Message;
+  /**
+   * Scans and parses a body, and returns what makes the request message of it: each of both takes a while for a large body,
+   * so that others may have the thread in between. An empty body makes an empty message. Both throw RequestError.
+   */
+  parse(bytes: Uint8Array): () => Message;
 };
 
 /** Throws where the binding names a field that the message does not have. */
@@ -26,7 +29,7 @@ export function requestBody(
   limits: Limits,
 ): RequestBody {
   if (binding.body === "")
-    return { isRead: false, bytesMax: 0, limitName: "transport_bytes", message: () => create(input) };
+    return { isRead: false, bytesMax: 0, limitName: "transport_bytes", parse: () => () => create(input) };
   if (binding.body === "*") return wholeBody(input, binding.pathFields, limits);
   const field = fieldByName(input, binding.body);
   if (field === undefined) throw new Error(`${input.typeName} has no field ${binding.body} to be the body`);
@@ -43,7 +46,7 @@ function wholeBody(input: DescMessage, pathFields: readonly string[], limits: Li
         taken.map((field) => ({ field, description: "is taken from the path; leave it out of the body" })),
       );
     }
-    return messageOf(input, json);
+    return () => messageOf(input, json);
   });
 }
 
@@ -53,15 +56,24 @@ function fieldBody(input: DescMessage, field: DescField, limits: Limits): Reques
     case "google.protobuf.Struct": {
       const rules: JsonRules = { name: field.name, limits: limits.payload, root: "object" };
       // The object is kept as it was parsed, since it carries its text; reading it as a message would lose that.
-      return body(input, { rules, limitName: "payload_bytes" }, (bytes) => init(parseJson(scanJson(bytes, rules))));
+      return body(input, { rules, limitName: "payload_bytes" }, (bytes) => {
+        const json = parseJson(scanJson(bytes, rules));
+        return () => init(json);
+      });
     }
     case "google.protobuf.Value": {
       const rules: JsonRules = { name: field.name, limits: limits.payload };
-      return body(input, { rules, limitName: "payload_bytes" }, (bytes) => init(valueMessage(scanJson(bytes, rules))));
+      return body(input, { rules, limitName: "payload_bytes" }, (bytes) => {
+        const text = scanJson(bytes, rules);
+        return () => init(valueMessage(text));
+      });
     }
     default: {
       const rules: JsonRules = { name: field.name, limits: messageRules(limits).limits };
-      return body(input, { rules }, (bytes) => messageOf(input, { [field.name]: parseJson(scanJson(bytes, rules)) }));
+      return body(input, { rules }, (bytes) => {
+        const json = { [field.name]: parseJson(scanJson(bytes, rules)) };
+        return () => messageOf(input, json);
+      });
     }
   }
 }
@@ -69,13 +81,13 @@ function fieldBody(input: DescMessage, field: DescField, limits: Limits): Reques
 function body(
   input: DescMessage,
   { rules, limitName = "transport_bytes" }: BodyRules,
-  read: (bytes: Uint8Array) => Message,
+  parse: (bytes: Uint8Array) => () => Message,
 ): RequestBody {
   return {
     isRead: true,
     bytesMax: rules.limits.bytesMax,
     limitName,
-    message: (bytes) => (bytes.length === 0 ? create(input) : read(bytes)),
+    parse: (bytes) => (bytes.length === 0 ? () => create(input) : parse(bytes)),
   };
 }
 

@@ -38,8 +38,13 @@ export class Transcoder {
   }
 
   /** Throws RequestError, with a violation for each bad field. */
-  request(parts: RequestParts): Message {
-    const target = { schema: this.#input, message: this.body.message(parts.body) };
+  request({ body, ...parts }: RequestParts): Message {
+    return this.requestOf(parts, this.body.parse(body));
+  }
+
+  /** The same for a body that was parsed before. */
+  requestOf(parts: Omit<RequestParts, "body">, body: () => Message): Message {
+    const target = { schema: this.#input, message: body() };
     const violations: FieldViolation[] = [];
     for (const violation of this.#fill(target, parts)) {
       violations.push(violation);
@@ -50,7 +55,7 @@ export class Transcoder {
   }
 
   /** Fills the fields from the path and the query, and yields a violation for each that is wrong. */
-  *#fill(target: TextTarget, { segments, query }: RequestParts): Iterable<FieldViolation> {
+  *#fill(target: TextTarget, { segments, query }: Omit<RequestParts, "body">): Iterable<FieldViolation> {
     for (const { path, variable } of this.#variables) {
       const violation = setFromText(target, path, variableText(variable, segments));
       if (violation !== undefined) yield violation;
