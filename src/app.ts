@@ -39,7 +39,7 @@ import { createSchedulerEvents } from "./scheduler/run/scheduler-events.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Watchers } from "./scheduler/waiting/watchers.ts";
 import { Authenticator } from "./server/authentication/authenticator.ts";
-import { TokenBearers } from "./server/authentication/watch-token-authenticator.ts";
+import { WatchTokenAuthenticator } from "./server/authentication/watch-token-authenticator.ts";
 import { Server } from "./server/server.ts";
 import { runningFileIn } from "./setup/data-dir.ts";
 import { makeEncryptionKey, readEncryptionKey } from "./setup/encryption-key-file.ts";
@@ -138,7 +138,7 @@ export class App implements Service {
       limits: config.serverLimits,
       clock: systemClock,
     });
-    this.#notifier.listen("keys", (keyIds) => authenticator.forget(keyIds));
+    this.#notifier.listen("keys", (keyIds) => authenticator.invalidate(keyIds));
     const implementations = [
       createExecutionService({
         scheduler: this.#scheduler,
@@ -167,7 +167,7 @@ export class App implements Service {
         ...stores,
         newKey: (environment) => this.#keyChecksums.newKey(environment),
         onEnded: (keyId) => {
-          authenticator.forget([keyId]);
+          authenticator.invalidate([keyId]);
           this.#notifier.notify("keys", keyId);
         },
       }),
@@ -204,8 +204,8 @@ export class App implements Service {
       ],
       pages: createApiPages(services),
       keys: authenticator,
-      tokens: new TokenBearers({ tokens: watchTokens, keys: authenticator, clock: systemClock }),
-      count: (principal) => rates.take(principal),
+      tokens: new WatchTokenAuthenticator({ tokens: watchTokens, keys: authenticator, clock: systemClock }),
+      rates,
       isReady,
       limits: config.serverLimits,
       corsOrigins: config.corsOrigins,

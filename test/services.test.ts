@@ -106,8 +106,8 @@ const services: Readonly<Record<string, () => Service>> = {
       limits: defaultServerLimits,
       log,
       receive: () => undefined,
-      turnOf: () => undefined,
-      isWaiting: () => false,
+      penaltyOf: () => undefined,
+      hasQueuedRequests: () => false,
     }),
   PeriodicTask: () => new PeriodicTask({ name: "test", everyMs: 1, runOnce: async () => undefined, clock, log }),
   Janitor: () =>
@@ -177,7 +177,10 @@ const services: Readonly<Record<string, () => Service>> = {
       port: 0,
       protocolHandlers: [],
       keys: { authenticate: async () => undefined, untilEnded: async () => undefined },
-      tokens: { admit: () => Promise.reject(new Error("no token is asked for")), untilEnded: async () => undefined },
+      tokens: {
+        authenticate: () => Promise.reject(new Error("no token is asked for")),
+        untilEnded: async () => undefined,
+      },
       isReady: () => true,
       limits: defaultServerLimits,
       log,

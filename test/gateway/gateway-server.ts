@@ -5,8 +5,8 @@ import type { AddressInfo } from "node:net";
 import type { Call } from "../../src/domain/http/call.ts";
 import type { HttpExchange, ProtocolHandler } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
-import { BodyBytes } from "../../src/server/bodies/bytes-in-flight.ts";
-import { BodyTurns } from "../../src/server/bodies/large-body-queue.ts";
+import { BytesInFlight } from "../../src/server/bodies/bytes-in-flight.ts";
+import { LargeBodyQueue } from "../../src/server/bodies/large-body-queue.ts";
 import { defaultServerLimits } from "../../src/server/limits/server-limits.ts";
 import { createExchange } from "../../src/server/requests/http-exchange.ts";
 
@@ -33,8 +33,8 @@ export async function serveHandler(handler: ProtocolHandler, version: "1.1" | "2
       ...createExchange(request, response, {
         headers: new Map(),
         timeoutMs: 60_000,
-        bytes: new BodyBytes(defaultServerLimits).open(request),
-        turns: new BodyTurns(),
+        bytes: new BytesInFlight(defaultServerLimits).open(request),
+        bodies: new LargeBodyQueue(),
       }),
       readBody: (bytesMax) => {
         bodiesRead++;

@@ -115,7 +115,7 @@ test("a key that was good is asked for apart from the guesses, however many of t
   world.time += 5_000;
   expect(await authenticate("tk_0123456789abcdef1")).toBeUndefined();
   expect(await authenticate(key)).toBe(principal);
-  authenticator.forget();
+  authenticator.invalidate();
   expect(await authenticate(key)).toBe(principal);
   expect(world).toMatchObject({ lookUps: 4, unsigned: 2 });
 });
@@ -211,17 +211,17 @@ test("a flood of bad keys does not drive out a good one", async () => {
 test("a key that is told to have changed is looked up again, and no other one", async () => {
   const { world, authenticator, authenticate } = open();
   await authenticate(key);
-  authenticator.forget(["another"]);
+  authenticator.invalidate(["another"]);
   await authenticate(key);
   expect(world.lookUps).toBe(1);
   world.isKnown = false;
-  authenticator.forget([principal.keyId]);
+  authenticator.invalidate([principal.keyId]);
   expect(await authenticate(key)).toBeUndefined();
   world.isKnown = true;
   world.time += 5_000;
   await authenticate(key);
   world.isKnown = false;
-  authenticator.forget();
+  authenticator.invalidate();
   expect(await authenticate(key)).toBeUndefined();
 });
 
@@ -231,7 +231,7 @@ test("what was read before a key changed is neither kept nor told to calls that 
   gates.push(gate.promise);
   const early = authenticate(key);
   world.isKnown = false;
-  authenticator.forget([principal.keyId]);
+  authenticator.invalidate([principal.keyId]);
   expect(await authenticate(key)).toBeUndefined();
   gate.resolve();
   await early;
@@ -244,7 +244,7 @@ test("whoever holds a stream open is told of the end of the key at once where a 
   await authenticate(key);
   const hinted = authenticator.untilEnded(key, never);
   world.isKnown = false;
-  authenticator.forget([principal.keyId]);
+  authenticator.invalidate([principal.keyId]);
   await hinted;
 
   world.isKnown = true;

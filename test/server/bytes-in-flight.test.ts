@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Principal } from "../../src/domain/principal.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
-import { Pieces } from "../../src/server/bodies/chunk-buffer.ts";
+import { ChunkBuffer } from "../../src/server/bodies/chunk-buffer.ts";
 import { bytesMax, type RunningOptions, send, startServer, versions } from "./running-server.ts";
 
 /* What bodies may hold at a time, and how many calls may be under way: nobody's part is all of it. */
@@ -241,13 +241,13 @@ describe.each(versions)("calls under way (%s)", (version) => {
   });
 });
 
-test("pieces of any length are joined as they came", () => {
+test("chunks of any length are joined as they came", () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 60 }), fc.nat(200_000), (small, length) => {
       const all = [...small, Buffer.alloc(length, 1), ...small];
-      const pieces = new Pieces();
-      for (const piece of all) pieces.add(piece);
-      expect(pieces.join().equals(Buffer.concat(all))).toBe(true);
+      const chunks = new ChunkBuffer();
+      for (const piece of all) chunks.add(piece);
+      expect(chunks.concat().equals(Buffer.concat(all))).toBe(true);
     }),
   );
 });

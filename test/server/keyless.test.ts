@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { setImmediate as nextLoopTurn, setTimeout as pause } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
-import { AddressPlaces } from "../../src/server/limits/address-slots.ts";
+import { AddressSlots } from "../../src/server/limits/address-slots.ts";
 import { clientAddress } from "../../src/server/limits/client-address.ts";
 import { frameTypes, http2Frame, preface } from "../support/http2-frames.ts";
 import { bytesMax, goodKey, send, startServer, versions } from "./running-server.ts";
@@ -57,12 +57,12 @@ test("an address has its part of requests without a key, and those with one are 
 });
 
 test("places are moved from who holds the most, the oldest first, and never from who holds as few", () => {
-  const places = new AddressPlaces({ max: 4, perAddressMax: 3 });
+  const places = new AddressSlots({ max: 4, perAddressMax: 3 });
   const [oldest, ...others] = [places.take("a"), places.take("a"), places.take("a"), places.take("b")];
   expect(places.take("a")).toBe("perAddressMax");
   const moved = places.take("b");
-  const isMoved = (place: typeof moved | undefined) => typeof place === "object" && place.isMoved.aborted;
-  expect([oldest, ...others, moved].map(isMoved)).toEqual([true, false, false, false, false]);
+  const isRevoked = (slot: typeof moved | undefined) => typeof slot === "object" && slot.revoked.aborted;
+  expect([oldest, ...others, moved].map(isRevoked)).toEqual([true, false, false, false, false]);
   expect(places.take("b")).toBe("max");
   expect(typeof places.take("c")).toBe("object");
 });

@@ -1,6 +1,6 @@
 import { setImmediate as nextLoopTurn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { BeginTurns } from "../../src/server/connections/new-connection-queue.ts";
+import { NewConnectionQueue } from "../../src/server/connections/new-connection-queue.ts";
 
 /**
  * Who of these began, in order, and after how many turns of the loop, where so many connections are accepted in each and
@@ -19,9 +19,9 @@ async function beginAll(
   let now = 0;
   const order: string[] = [];
   const times: number[] = [];
-  const turns = new BeginTurns({
-    accepted: () => accepted,
-    isWaiting: (address) => isWaiting(address, order, now),
+  const turns = new NewConnectionQueue({
+    countAccepted: () => accepted,
+    hasQueuedRequests: (address) => isWaiting(address, order, now),
     now: () => now,
   });
   const waiting = addresses.map(async (address, index) => {

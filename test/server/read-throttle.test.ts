@@ -19,8 +19,8 @@ async function startCounted() {
     port: 0,
     limits: { ...defaultServerLimits, requestsPerTurnMax },
     log: pino({ level: "silent" }),
-    turnOf: () => undefined,
-    isWaiting: () => false,
+    penaltyOf: () => undefined,
+    hasQueuedRequests: () => false,
     receive: (_request, response) => {
       if (inTurn === 0) {
         setImmediate(() => {

@@ -11,8 +11,8 @@ import { reasons } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { WatchTokens } from "../../src/scheduler/encryption/watch-tokens.ts";
-import type { Keys } from "../../src/server/authentication/access-control.ts";
-import { TokenBearers } from "../../src/server/authentication/watch-token-authenticator.ts";
+import type { KeyAuthenticator } from "../../src/server/authentication/access-control.ts";
+import { WatchTokenAuthenticator } from "../../src/server/authentication/watch-token-authenticator.ts";
 import { defaultServerLimits, type ServerLimits } from "../../src/server/limits/server-limits.ts";
 import { Server, type ServerOptions } from "../../src/server/server.ts";
 
@@ -44,7 +44,7 @@ export type Running = {
 };
 
 export type RunningOptions = Partial<Omit<ServerOptions, "limits" | "log" | "keys">> & {
-  readonly keys?: Partial<Keys>;
+  readonly keys?: Partial<KeyAuthenticator>;
   readonly limits?: Partial<ServerLimits>;
   /** Serves `/own`, which needs the scope EXECUTE, and `/stream`, which is said to have no end of its own. */
   readonly serve?: Route["serve"];
@@ -59,7 +59,7 @@ export async function startServer({ limits, serve, keys, ...options }: RunningOp
     host: "127.0.0.1",
     port: 0,
     protocolHandlers: [createHandler({ events, sockets }, serve ?? echo)],
-    tokens: new TokenBearers({
+    tokens: new WatchTokenAuthenticator({
       tokens: new WatchTokens(() => [], systemClock),
       keys: { authenticateName: async () => undefined, untilNameEnded: async () => undefined },
       clock: systemClock,

@@ -39,7 +39,7 @@ test("stopping before starting does nothing", async () => {
   const limits = defaultServerLimits;
   const keys = { authenticate: async () => undefined, untilEnded: async () => undefined };
   const tokens = {
-    admit: async () => Promise.reject(new Error("no token is asked for")),
+    authenticate: async () => Promise.reject(new Error("no token is asked for")),
     untilEnded: async () => undefined,
   };
   const server = new Server({

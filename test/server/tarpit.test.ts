@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { RequestError } from "../../src/domain/request-error.ts";
-import { RefusalPace } from "../../src/server/admission/tarpit.ts";
+import { Tarpit } from "../../src/server/admission/tarpit.ts";
 
 const badKey = new RequestError("INVALID_API_KEY", "bad");
 const tooMany = new RequestError("TOO_MANY_REQUESTS", "too many", { metadata: { limit: "key_lookups", value: "1" } });
@@ -9,7 +9,7 @@ const tooMany = new RequestError("TOO_MANY_REQUESTS", "too many", { metadata: { 
 function open() {
   const world = { time: 1_000_000, waits: 0 };
   const wakers: (() => void)[] = [];
-  const pace = new RefusalPace(
+  const pace = new Tarpit(
     { refusedKeysPerAddressMax: 2, refusedKeyMs: 2_000 },
     {
       now: () => world.time,

@@ -1,26 +1,26 @@
 import type { Call } from "../../domain/http/call.ts";
 import type { Principal } from "../../domain/principal.ts";
 import type { RequestBytes } from "../bodies/bytes-in-flight.ts";
-import type { Seat } from "./calls-in-flight.ts";
-import type { ThreadTurns } from "./tenant-scheduler.ts";
+import type { CallSlot } from "./calls-in-flight.ts";
+import type { TenantScheduler } from "./tenant-scheduler.ts";
 
-export type Holding = {
+export type Admission = {
   readonly principal: Principal;
-  readonly seat: Seat;
+  readonly slot: CallSlot;
   readonly bytes: RequestBytes;
-  readonly thread: ThreadTurns;
+  readonly scheduler: TenantScheduler;
 };
 
-/** A call with a key. It makes room for others while it waits, and asks for room and time before large messages. */
-export function ownCall(call: Call, { principal, seat, bytes, thread }: Holding): Call {
+/** Adds to a call who makes it, and the hooks by which it releases and requests its share of the server. */
+export function authenticatedCall(call: Call, { principal, slot, bytes, scheduler }: Admission): Call {
   return {
     ...call,
     principal,
     onWait: () => {
-      seat.wait();
-      bytes.leaveBody();
+      slot.wait();
+      bytes.releaseBody();
     },
     reserveReply: (length) => bytes.reserveReply(length),
-    turn: () => thread.take(principal),
+    turn: () => scheduler.take(principal),
   };
 }

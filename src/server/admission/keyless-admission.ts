@@ -1,44 +1,44 @@
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { Turns } from "../../engine/run/yield-to-event-loop.ts";
-import { AddressPlaces, type NoPlace, type Place } from "../limits/address-slots.ts";
+import { AddressSlots, type ExhaustedLimit, type Slot } from "../limits/address-slots.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
 
-/** How long their requests may keep the thread in one turn of its event loop. */
+/** The share of one iteration of the event loop that requests without a key may use. */
 const sliceMs = 2;
 
 /**
- * What callers without a key hold at a time: their requests, until the replies are taken, and streams among them; and the
- * thread, which their addresses have by turns.
+ * Admission control for requests without an API key: limits on their number and on the streams among them, in all and for
+ * each client address, and fair scheduling of their work over the addresses.
  */
-export class KeylessPlaces {
-  /** Made once: whoever goes on without an end is refused as often, and each error that is made costs its trace. */
-  readonly #refusals: Readonly<Record<NoPlace, RequestError>>;
-  readonly #requests: AddressPlaces;
-  readonly #streams: AddressPlaces;
+export class KeylessAdmission {
+  /** Created once: an attacker can provoke any number of them, and a new error would cost its stack trace each time. */
+  readonly #streamErrors: Readonly<Record<ExhaustedLimit, RequestError>>;
+  readonly #requests: AddressSlots;
+  readonly #streams: AddressSlots;
   readonly #turns = new Turns({ sliceMs });
 
   constructor(limits: ServerLimits) {
-    this.#refusals = {
+    this.#streamErrors = {
       max: tooManyStreams("open_streams", limits.openStreamsMax),
       perAddressMax: tooManyStreams("open_streams_per_address", limits.openStreamsPerAddressMax),
     };
-    this.#requests = new AddressPlaces({
+    this.#requests = new AddressSlots({
       max: limits.keylessRequestsMax,
       perAddressMax: limits.keylessRequestsPerAddressMax,
     });
-    this.#streams = new AddressPlaces({ max: limits.openStreamsMax, perAddressMax: limits.openStreamsPerAddressMax });
+    this.#streams = new AddressSlots({ max: limits.openStreamsMax, perAddressMax: limits.openStreamsPerAddressMax });
   }
 
   /**
-   * Lets a request have a place until it leaves it; one whose place another address needs more is cut. Undefined where
-   * there is none: a reply in words would be one more that nobody may take.
+   * Takes a slot for a request; the request is cut if the slot is revoked. Undefined if none is free: an error response
+   * would be one more that the client may leave unread.
    */
-  takeRequest(exchange: HttpExchange): Place | undefined {
-    const place = this.#requests.take(exchange.address);
-    if (typeof place === "string") return undefined;
-    place.isMoved.addEventListener("abort", () => exchange.cut(), { once: true });
-    return place;
+  takeRequest(exchange: HttpExchange): Slot | undefined {
+    const slot = this.#requests.take(exchange.address);
+    if (typeof slot === "string") return undefined;
+    slot.revoked.addEventListener("abort", () => exchange.cut(), { once: true });
+    return slot;
   }
 
   /** Settles when a request may be served. */
@@ -47,16 +47,13 @@ export class KeylessPlaces {
     if (turn !== undefined) await turn;
   }
 
-  /**
-   * Lets a stream have a place until it leaves it; one whose place another address needs more is aborted. Throws
-   * RequestError where there is none.
-   */
-  takeStream({ address }: HttpExchange, stream: AbortController): Place {
-    const place = this.#streams.take(address);
-    if (typeof place === "string") throw this.#refusals[place];
-    const move = () => stream.abort(this.#refusals.max);
-    place.isMoved.addEventListener("abort", move, { once: true });
-    return place;
+  /** Takes a slot for a stream; the stream is aborted if the slot is revoked. Throws RequestError if none is free. */
+  takeStream({ address }: HttpExchange, stream: AbortController): Slot {
+    const slot = this.#streams.take(address);
+    if (typeof slot === "string") throw this.#streamErrors[slot];
+    const revoke = () => stream.abort(this.#streamErrors.max);
+    slot.revoked.addEventListener("abort", revoke, { once: true });
+    return slot;
   }
 }
 

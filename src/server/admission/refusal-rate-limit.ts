@@ -2,52 +2,52 @@ import { constants } from "node:http2";
 import type { Clock } from "../../domain/clock.ts";
 import { AddressPacer } from "../../domain/http/address-pacer.ts";
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
-import { AddressRate } from "../limits/address-rate-limit.ts";
-import type { Place } from "../limits/address-slots.ts";
-import { Held } from "../limits/usage-counter.ts";
+import { AddressRateLimit } from "../limits/address-rate-limit.ts";
+import type { Slot } from "../limits/address-slots.ts";
+import { UsageCounter } from "../limits/usage-counter.ts";
 
-/** Without an error, Node leaves the code of a session's end out. */
-const tooManyRefusals = new Error("an address went on after refusals");
+/** Node sends the error code of a session only together with an error. */
+const tooManyRefusals = new Error("too many refusals were sent to this address");
 
-export type RefusalShareLimits = {
+export type RefusalLimits = {
   readonly refusalsPerAddressMax: number;
   readonly connectionTurnMs: number;
 };
 
 /**
- * How many refusals an address is told in a second for requests that show no key. Who goes on is told no more: its
- * streams and connections end with ENHANCE_YOUR_CALM, and its further connections begin one at a time, the addresses in turn. Each
- * stream that is opened and refused costs as much as a small call (Rapid Reset, CVE-2023-44487, costs the same way).
+ * Rate limit of the error responses that an address gets for requests without a key. Each stream that is opened and
+ * refused costs as much as a small call, like HTTP/2 Rapid Reset (CVE-2023-44487). Above the limit, streams and
+ * connections end with ENHANCE_YOUR_CALM, and new connections of the address start one at a time, with a pause in between.
  *
- * What has been let through is served to its end, as the calls of others that a proxy sends on the same connection.
+ * Requests that are being served end normally: a proxy may send the calls of others on the same connection.
  */
-export class RefusalShare {
-  readonly #rate: AddressRate;
-  readonly #turns: AddressPacer;
-  readonly #serving = new Held<object>();
+export class RefusalRateLimit {
+  readonly #rate: AddressRateLimit;
+  readonly #pacer: AddressPacer;
+  readonly #serving = new UsageCounter<object>();
 
-  constructor({ refusalsPerAddressMax, connectionTurnMs }: RefusalShareLimits, clock: Clock) {
-    this.#rate = new AddressRate(refusalsPerAddressMax, clock);
-    this.#turns = new AddressPacer(connectionTurnMs);
+  constructor({ refusalsPerAddressMax, connectionTurnMs }: RefusalLimits, clock: Clock) {
+    this.#rate = new AddressRateLimit(refusalsPerAddressMax, clock);
+    this.#pacer = new AddressPacer(connectionTurnMs);
   }
 
-  /** Whether a refusal is told; ends the connection where it is not. */
+  /** Returns whether an error response may be sent. If not, it ends the stream or the connection. */
   take(exchange: HttpExchange): boolean {
-    const isTold = this.#rate.take(exchange.address);
-    if (!isTold) this.#end(exchange);
-    return isTold;
+    const isAllowed = this.#rate.take(exchange.address);
+    if (!isAllowed) this.#end(exchange);
+    return isAllowed;
   }
 
-  /** When a connection of an address may begin; undefined: now. */
-  turnOf(address: string): Promise<void> | undefined {
-    return this.#rate.isUsedUp(address) ? this.#turns.take(address) : undefined;
+  /** Settles when an address above its limit may start a connection; undefined: at once. */
+  penaltyOf(address: string): Promise<void> | undefined {
+    return this.#rate.isExceeded(address) ? this.#pacer.take(address) : undefined;
   }
 
-  /** Counts a request that was let through, until it leaves. */
-  enter(exchange: HttpExchange): Pick<Place, "leave"> {
+  /** Counts a request as being served until it is released. */
+  enter(exchange: HttpExchange): Pick<Slot, "release"> {
     const connection = connectionOf(exchange);
     this.#serving.add(connection, 1);
-    return { leave: () => this.#serving.add(connection, -1) };
+    return { release: () => this.#serving.add(connection, -1) };
   }
 
   #end(exchange: HttpExchange): void {
@@ -58,12 +58,12 @@ export class RefusalShare {
     }
     const { stream } = request;
     const { session } = stream;
-    if (session !== undefined && this.#serving.by(session) === 0) {
-      // It also drops what has come behind the request, which would be told apart and refused stream by stream.
+    if (session !== undefined && this.#serving.of(session) === 0) {
+      // This also drops the requests behind this one, which would otherwise be parsed and refused one by one.
       session.destroy(tooManyRefusals, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     } else {
       stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-      // With NO_ERROR: many clients drop what is under way at a GOAWAY that names an error.
+      // GOAWAY with NO_ERROR: many clients abandon their open streams at one that names an error.
       session?.close();
     }
   }

@@ -1,42 +1,43 @@
 import type { Clock } from "../../domain/clock.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { AddressRate } from "../limits/address-rate-limit.ts";
+import { AddressRateLimit } from "../limits/address-rate-limit.ts";
 
-export type RefusalPaceLimits = {
+export type TarpitLimits = {
   readonly refusedKeysPerAddressMax: number;
   readonly refusedKeyMs: number;
 };
 
 /**
- * Makes who sends bad keys without end wait for their refusals (a tarpit): each costs the process as much as a small
- * call, and whoever waits for answers sends so many fewer. Good keys are not touched, from whatever address they come.
+ * A tarpit: an address that keeps sending invalid keys gets its error responses late. Each of them costs as much as a
+ * small call, and a client that waits for its responses sends fewer. Calls with valid keys are not delayed, whatever
+ * their address is.
  */
-export class RefusalPace {
-  readonly #limits: RefusalPaceLimits;
+export class Tarpit {
+  readonly #limits: TarpitLimits;
   readonly #clock: Clock;
-  readonly #rate: AddressRate;
+  readonly #rate: AddressRateLimit;
 
-  constructor(limits: RefusalPaceLimits, clock: Clock) {
+  constructor(limits: TarpitLimits, clock: Clock) {
     this.#limits = limits;
     this.#clock = clock;
-    this.#rate = new AddressRate(limits.refusedKeysPerAddressMax, clock);
+    this.#rate = new AddressRateLimit(limits.refusedKeysPerAddressMax, clock);
   }
 
-  /** Settles when an address may be told its refusal, or when it is gone. */
+  /** Settles when the error may be sent, or when the client has disconnected. */
   async wait(error: unknown, { address, signal }: { readonly address: string; readonly signal: AbortSignal }) {
-    if (!isOfKey(error) || this.#rate.take(address)) return;
+    if (!isUnauthenticated(error) || this.#rate.take(address)) return;
     await this.#clock.wait(this.#limits.refusedKeyMs, signal).catch(() => undefined);
   }
 }
 
-/** Whether a caller is refused since nobody knows them: for their key, or for the number of keys that they tried. */
-function isOfKey(error: unknown): boolean {
+/** Whether a call is refused for its key or token, or for the number of keys that were tried. */
+function isUnauthenticated(error: unknown): boolean {
   if (!(error instanceof RequestError)) return false;
   const { reason, details } = error;
-  return unknown.has(reason) || details.metadata?.["limit"] === "key_lookups";
+  return unauthenticatedReasons.has(reason) || details.metadata?.["limit"] === "key_lookups";
 }
 
-const unknown: ReadonlySet<RequestError["reason"]> = new Set([
+const unauthenticatedReasons: ReadonlySet<RequestError["reason"]> = new Set([
   "INVALID_API_KEY",
   "MISSING_API_KEY",
   "INVALID_WATCH_TOKEN",

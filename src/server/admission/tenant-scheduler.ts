@@ -1,35 +1,35 @@
 import { type Tenant, turnOfTenant } from "../../domain/account.ts";
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
 import { Turns } from "../../engine/run/yield-to-event-loop.ts";
-import { Held } from "../limits/usage-counter.ts";
+import { UsageCounter } from "../limits/usage-counter.ts";
 
-/** How long requests with a key may be begun, and large replies written, in one turn of the event loop. */
+/** The share of one iteration of the event loop in which authenticated requests start and large replies are written. */
 const sliceMs = 5;
 
 /**
- * The turns by which requests with a key have the thread, of organisations and their environments. Whoever sends a
- * thousand at a time, or asks for a hundred large replies, waits behind itself; a call of another is behind one slice.
+ * Fair scheduling of the event loop, round-robin over organisations and their environments. A tenant that sends a thousand
+ * requests at a time, or asks for a hundred large replies, delays only itself; others wait for one slice.
  */
-export class ThreadTurns {
+export class TenantScheduler {
   readonly #turns = new Turns({ sliceMs });
-  /** How many requests of each address wait to be begun, or refused. */
-  readonly #waiting = new Held<string>();
+  /** The queued requests of each client address. */
+  readonly #queued = new UsageCounter<string>();
 
-  /** Settles when it is the turn of a tenant; undefined: now. */
+  /** Settles when it is the tenant's turn; undefined: at once. */
   take(tenant: Tenant): Promise<void> | undefined {
     return this.#turns.take(turnOfTenant(tenant));
   }
 
-  /** The same for a request that is to be begun, or refused. */
-  begin(tenant: Tenant, exchange: Pick<HttpExchange, "address">): Promise<void> | undefined {
+  /** The same for a request that is to be started or refused. It counts as queued meanwhile. */
+  takeForRequest(tenant: Tenant, exchange: Pick<HttpExchange, "address">): Promise<void> | undefined {
     const turn = this.take(tenant);
     if (turn === undefined) return undefined;
     const { address } = exchange;
-    this.#waiting.add(address, 1);
-    return turn.then(() => this.#waiting.add(address, -1));
+    this.#queued.add(address, 1);
+    return turn.then(() => this.#queued.add(address, -1));
   }
 
-  isWaiting(address: string): boolean {
-    return this.#waiting.by(address) > 0;
+  hasQueuedRequests(address: string): boolean {
+    return this.#queued.of(address) > 0;
   }
 }

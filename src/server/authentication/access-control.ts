@@ -6,50 +6,56 @@ import type { Principal } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { tokenExpired, tokenInvalid } from "../../scheduler/encryption/watch-tokens.ts";
 
-export type Keys = {
-  /** Says who a key stands for that came from an address; undefined for a key that is not known or not one. */
+export type KeyAuthenticator = {
+  /** Returns the principal of a key that came from an address; undefined if the key is unknown or malformed. */
   authenticate(key: string, address: () => string): Promise<Principal | undefined>;
-  /** Settles when a key that was good is so no longer; rejects when the signal aborts. */
+  /** Settles when a valid key is no longer valid; rejects when the signal aborts. */
   untilEnded(key: string, signal: AbortSignal): Promise<void>;
 };
 
-/** The same for a token that stands in place of a key. `admit` throws RequestError for one that is not good. */
-export type Tokens = {
-  admit(token: string): Promise<Principal>;
+export type TokenAuthenticator = {
+  /** Returns the principal of a watch token. Throws RequestError if the token is not valid. */
+  authenticate(token: string): Promise<Principal>;
+  /** Settles when a valid token is no longer valid; rejects when the signal aborts. */
   untilEnded(token: string, signal: AbortSignal): Promise<void>;
 };
 
-/** By what a caller shows who it is. */
-export type Shown = { readonly headers: RequestHeaders; readonly token: string | undefined };
+/** The credentials of a request: an API key in its headers, or a watch token in its query. */
+export type Credentials = { readonly headers: RequestHeaders; readonly token: string | undefined };
 
-export type KeyWatch = { end(): Promise<void> };
+/** Ends a stream when its key or token ends. */
+export type CredentialWatch = { stop(): Promise<void> };
 
-export type AdmissionOptions = {
-  readonly keys: Keys;
-  readonly tokens: Tokens;
-  /** Whether calls can be accepted: the service has started and the database answers. */
+export type AccessControlOptions = {
+  readonly keys: KeyAuthenticator;
+  readonly tokens: TokenAuthenticator;
+  /** Whether calls are accepted: the service has started and the database answers. */
   readonly isReady: () => boolean;
 };
 
-/** Who may call, by the headers of a request alone. */
-export class Admission {
-  readonly #options: AdmissionOptions;
+/** Authenticates and authorises requests by their headers, before the body is read. */
+export class AccessControl {
+  readonly #options: AccessControlOptions;
 
-  constructor(options: AdmissionOptions) {
+  constructor(options: AccessControlOptions) {
     this.#options = options;
   }
 
   /**
-   * Says who calls a route that needs a key, or throws why they may not. The order is part of the contract: it decides
-   * which fault is named.
+   * Returns the principal who calls a route that needs a key. Throws RequestError if the call is not allowed. The order of
+   * the checks is part of the API: it decides which fault is reported.
    */
-  async admit(access: Exclude<Route["access"], "public">, shown: Shown, exchange: HttpExchange): Promise<Principal> {
+  async authorize(
+    access: Exclude<Route["access"], "public">,
+    credentials: Credentials,
+    exchange: HttpExchange,
+  ): Promise<Principal> {
     if (!this.#options.isReady()) {
       throw new RequestError("DATABASE_UNAVAILABLE", "The server cannot reach its database; try again.", {
         retryAfterSeconds: 1,
       });
     }
-    const principal = await this.#identify(shown, exchange);
+    const principal = await this.#authenticate(credentials, exchange);
     if (!principal.scopes.includes(access)) {
       const scope = scopeWord(access);
       throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
@@ -57,47 +63,49 @@ export class Admission {
     return principal;
   }
 
-  async #identify({ headers, token }: Shown, exchange: HttpExchange): Promise<Principal> {
+  async #authenticate({ headers, token }: Credentials, exchange: HttpExchange): Promise<Principal> {
     const { keys, tokens } = this.#options;
     if (token !== undefined) {
-      // An empty header is absent.
+      // An empty header counts as absent.
       if (headers.get("x-api-key")?.some((key) => key !== "")) throw tokenInvalid();
-      return await tokens.admit(token);
+      return await tokens.authenticate(token);
     }
     const principal = await keys.authenticate(readKey(headers), () => exchange.address);
-    if (principal === undefined) throw keyRefused();
+    if (principal === undefined) throw invalidKey();
     return principal;
   }
 
-  /** Ends a stream once its key or its token has ended, until the watch is ended. */
-  watchKey({ headers, token }: Shown, stream: AbortController): KeyWatch {
+  /** Aborts a stream when its key or token ends. */
+  watch({ headers, token }: Credentials, stream: AbortController): CredentialWatch {
     const { keys, tokens } = this.#options;
-    const over = new AbortController();
+    const stopped = new AbortController();
     const ended =
-      token === undefined ? keys.untilEnded(readKey(headers), over.signal) : tokens.untilEnded(token, over.signal);
+      token === undefined
+        ? keys.untilEnded(readKey(headers), stopped.signal)
+        : tokens.untilEnded(token, stopped.signal);
     const watched = ended.then(
-      () => stream.abort(token === undefined ? keyRefused() : tokenExpired()),
+      () => stream.abort(token === undefined ? invalidKey() : tokenExpired()),
       () => undefined,
     );
     return {
-      end: async () => {
-        over.abort(noLongerNeeded);
+      stop: async () => {
+        stopped.abort(noLongerNeeded);
         await watched;
       },
     };
   }
 }
 
-function keyRefused(): RequestError {
+function invalidKey(): RequestError {
   return new RequestError("INVALID_API_KEY", "The API key in the header x-api-key is not valid.");
 }
 
 function readKey(headers: RequestHeaders): string {
   const [key, ...others] = headers.get("x-api-key") ?? [];
   if (!key) {
-    // Most APIs take their key there, and it is the first thing that somebody tries.
-    const instead = headers.has("authorization") ? " The header authorization is not read." : "";
-    throw new RequestError("MISSING_API_KEY", `Send an API key in the header x-api-key.${instead}`);
+    // Most APIs take their key in this header, so that many callers try it first.
+    const hint = headers.has("authorization") ? " The header authorization is not read." : "";
+    throw new RequestError("MISSING_API_KEY", `Send an API key in the header x-api-key.${hint}`);
   }
   if (others.length > 0) {
     throw new RequestError("INVALID_API_KEY", "The header x-api-key is given more than once; send it once.");

@@ -3,205 +3,148 @@ import { keyTextOf } from "../../domain/keys/api-key.ts";
 import type { KeyOrigin } from "../../domain/keys/key-checksum.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { KeyName, Principal } from "../../domain/principal.ts";
-import { KeyGuesses, type KeyGuessLimits } from "./key-lookup-limit.ts";
+import { AuthenticationCache } from "./authentication-cache.ts";
+import { KeyLookupLimit, type KeyLookupLimits } from "./key-lookup-limit.ts";
 
-/** Who calls with a key, and how long it is valid still, where it ends. */
+/** The principal of a valid key, and for how long the key is still valid, if it expires. */
 type Found = { readonly principal: Principal; readonly validMs?: number } | undefined;
 
 export type AuthenticatorOptions = {
-  /** Says of the text of a key whether it was made here, without asking anybody. */
+  /** Verifies the checksum of a key, without a look-up. */
   readonly originOf: (key: string) => KeyOrigin;
-  /** Looks a key up by the SHA-256 of its text, in lower-case hexadecimal. */
+  /** Looks up a key by the SHA-256 of its text, in lower-case hexadecimal. */
   readonly find: (hash: string) => Promise<Found>;
-  /** The same for keys that anybody may have made up, so that however many they are they hold up nothing else. */
+  /** The same for keys without a checksum. Anybody can invent them, so they must not delay other look-ups. */
   readonly findUnsigned: (hash: string) => Promise<Found>;
-  /** Looks a key up by its name. */
   readonly findByName: (name: KeyName) => Promise<Found>;
-  readonly limits: KeyGuessLimits;
+  readonly limits: KeyLookupLimits;
   readonly clock: Clock;
 };
 
-/** How long an answer is kept at most. A revoked key is refused everywhere after this; one that expires, when it does. */
+/** Time to live of a cache entry: a revoked key is refused everywhere after this. An expiring key is not cached longer. */
 const ttlMs = 5_000;
 
-/** How often it is asked whether a key is still good that holds a stream open, and how old the answer may be. */
+/** How often the key of an open stream is checked, and the maximum age of the cache entry that is used. */
 const watchMs = 2_000;
 
-/** Answers of one kind that are kept: a flood of bad keys cannot drive out the good ones. */
-const entriesMax = 10_000;
-
 /**
- * Says who a key stands for. Only hashes of keys are kept. Calls for one key that is being looked up share the look-up.
- * A failure of a look-up is thrown and not kept.
+ * Authenticates API keys. Only hashes of keys are cached. Concurrent calls with one key share a look-up, and a failed
+ * look-up is not cached.
  *
- * A text that says it was made here and was not is refused at once. One that says nothing is looked up apart from the
- * others and counted for its sender's address, unless it was good when it was looked up last.
+ * A key with a wrong checksum is refused without a look-up. Look-ups of keys without a checksum are limited by client
+ * address, unless the key was valid at its last look-up.
  */
 export class Authenticator {
   readonly #options: AuthenticatorOptions;
-  readonly #known: AnswerCache<Principal>;
-  readonly #unknown: AnswerCache<undefined>;
+  readonly #valid: AuthenticationCache<Principal>;
+  readonly #unknown: AuthenticationCache<undefined>;
   readonly #pending = new Map<string, Promise<Principal | undefined>>();
   readonly #watches = new Set<() => void>();
-  readonly #guesses: KeyGuesses;
+  readonly #lookupLimit: KeyLookupLimit;
 
   constructor(options: AuthenticatorOptions) {
     this.#options = options;
-    this.#known = new AnswerCache(options.clock);
-    this.#unknown = new AnswerCache(options.clock);
-    this.#guesses = new KeyGuesses(options.limits, options.clock);
+    this.#valid = new AuthenticationCache(options.clock);
+    this.#unknown = new AuthenticationCache(options.clock);
+    this.#lookupLimit = new KeyLookupLimit(options.limits, options.clock);
   }
 
-  /** Refuses with TOO_MANY_REQUESTS where too many keys were tried that are not known. */
+  /** Throws RequestError if too many unknown keys were tried. */
   async authenticate(key: string, address: () => string): Promise<Principal | undefined> {
     if (!/^(tk|pk)[\x21-\x7e]{16,200}$/.test(key)) return undefined;
     const { hash } = keyTextOf(key);
-    return await (this.#kept(hash, ttlMs) ?? this.#ask(key, { hash, address }));
+    return await (this.#cached(hash, ttlMs) ?? this.#verify(key, { hash, address }));
   }
 
-  /** Drops what is kept of keys that have changed; of all where it is not said which. */
-  forget(keyIds?: readonly string[]): void {
-    this.#known.age(({ keyId }) => keyIds?.includes(keyId) ?? true);
-    // What is being looked up may have been read before the change.
+  /** Invalidates the cache entries of keys that have changed; without ids, of all keys. */
+  invalidate(keyIds?: readonly string[]): void {
+    this.#valid.expire(({ keyId }) => keyIds?.includes(keyId) ?? true);
+    // A pending look-up may have read the key before the change.
     this.#pending.clear();
-    for (const look of this.#watches) look();
+    for (const wake of this.#watches) wake();
   }
 
-  /** Says who a key stands for that is not there itself, but has signed for the caller. */
+  /** Authenticates a caller who does not send the key, but a token that the key has signed. */
   async authenticateName(name: KeyName): Promise<Principal | undefined> {
-    const known = nameText(name);
-    return await (this.#kept(known, ttlMs) ?? this.#lookUp(known, () => this.#options.findByName(name)));
+    const cacheKey = nameKey(name);
+    return await (this.#cached(cacheKey, ttlMs) ?? this.#lookUp(cacheKey, () => this.#options.findByName(name)));
   }
 
-  /** Settles when a key that was good is so no longer; rejects when the signal aborts. */
+  /** Settles when a valid key is no longer valid; rejects when the signal aborts. */
   async untilEnded(key: string, signal: AbortSignal): Promise<void> {
-    await this.#untilEnded(keyTextOf(key).hash, this.#options.find, signal);
+    await this.#untilInvalid(keyTextOf(key).hash, this.#options.find, signal);
   }
 
-  /** The same for a key by its name. */
   async untilNameEnded(name: KeyName, signal: AbortSignal): Promise<void> {
-    await this.#untilEnded(nameText(name), () => this.#options.findByName(name), signal);
+    await this.#untilInvalid(nameKey(name), () => this.#options.findByName(name), signal);
   }
 
-  async #untilEnded(hash: string, find: AuthenticatorOptions["find"], signal: AbortSignal): Promise<void> {
-    for (let isGood = true; isGood; ) {
-      await this.#untilLook(signal);
-      // While the database is away nobody knows, and nothing comes over the stream either.
-      isGood = await (this.#kept(hash, watchMs) ?? this.#lookUp(hash, find)).then(
+  async #untilInvalid(hash: string, find: AuthenticatorOptions["find"], signal: AbortSignal): Promise<void> {
+    for (let isValid = true; isValid; ) {
+      await this.#waitForCheck(signal);
+      // While the database is unavailable the key counts as valid: the stream delivers nothing then either.
+      isValid = await (this.#cached(hash, watchMs) ?? this.#lookUp(hash, find)).then(
         (principal) => principal !== undefined,
         () => true,
       );
     }
   }
 
-  /** What is known of a key without a look-up of its own. */
-  #kept(hash: string, ageMaxMs: number): Promise<Principal | undefined> | undefined {
-    const answer = this.#known.get(hash, ageMaxMs) ?? this.#unknown.get(hash, ageMaxMs);
-    return answer ? Promise.resolve(answer.value) : this.#pending.get(hash);
+  /** The cached result, or the look-up that is pending. */
+  #cached(hash: string, ageMaxMs: number): Promise<Principal | undefined> | undefined {
+    const entry = this.#valid.get(hash, ageMaxMs) ?? this.#unknown.get(hash, ageMaxMs);
+    return entry ? Promise.resolve(entry.value) : this.#pending.get(hash);
   }
 
-  #ask(key: string, { hash, address }: { readonly hash: string; readonly address: () => string }) {
+  #verify(key: string, { hash, address }: { readonly hash: string; readonly address: () => string }) {
     const { originOf, find, findUnsigned } = this.#options;
     const origin = originOf(key);
     if (origin === "FORGED") return undefined;
-    if (origin === "MADE" || this.#known.has(hash)) return this.#lookUp(hash, find);
-    return this.#guesses.count(address(), () => this.#lookUp(hash, findUnsigned));
+    if (origin === "MADE" || this.#valid.has(hash)) return this.#lookUp(hash, find);
+    return this.#lookupLimit.run(address(), () => this.#lookUp(hash, findUnsigned));
   }
 
   #lookUp(hash: string, find: AuthenticatorOptions["find"]): Promise<Principal | undefined> {
-    // The answer is as old as the question: a key revoked meanwhile may not live longer for it.
-    const asked = this.#known.time();
-    const answer = find(hash).then(
+    // The entry is as old as the start of the look-up: the key may be revoked in the meantime.
+    const lookupTime = this.#valid.time();
+    const result = find(hash).then(
       (found) => {
-        if (this.#pending.get(hash) === answer) {
+        if (this.#pending.get(hash) === result) {
           this.#pending.delete(hash);
           if (found === undefined) {
-            this.#known.delete(hash);
-            this.#unknown.set(hash, { asked, keptMs: ttlMs, value: undefined });
+            this.#valid.delete(hash);
+            this.#unknown.set(hash, { lookupTime, ttlMs, value: undefined });
           } else {
-            const keptMs = Math.min(ttlMs, found.validMs ?? ttlMs);
-            this.#known.set(hash, { asked, keptMs, value: found.principal });
+            const validMs = Math.min(ttlMs, found.validMs ?? ttlMs);
+            this.#valid.set(hash, { lookupTime, ttlMs: validMs, value: found.principal });
           }
         }
         return found?.principal;
       },
       (error: unknown) => {
-        if (this.#pending.get(hash) === answer) this.#pending.delete(hash);
+        if (this.#pending.get(hash) === result) this.#pending.delete(hash);
         throw error;
       },
     );
-    this.#pending.set(hash, answer);
-    return answer;
+    this.#pending.set(hash, result);
+    return result;
   }
 
-  /** Settles after a while, or at once when something is forgotten; rejects when the signal aborts. */
-  async #untilLook(signal: AbortSignal): Promise<void> {
-    const over = new AbortController();
-    const { promise: told, resolve } = Promise.withResolvers<void>();
+  /** Settles after `watchMs`, or at once when a key is invalidated; rejects when the signal aborts. */
+  async #waitForCheck(signal: AbortSignal): Promise<void> {
+    const woken = new AbortController();
+    const { promise: invalidated, resolve } = Promise.withResolvers<void>();
     this.#watches.add(resolve);
     try {
-      await Promise.race([told, this.#options.clock.wait(watchMs, AbortSignal.any([signal, over.signal]))]);
+      await Promise.race([invalidated, this.#options.clock.wait(watchMs, AbortSignal.any([signal, woken.signal]))]);
     } finally {
       this.#watches.delete(resolve);
-      over.abort(noLongerNeeded);
+      woken.abort(noLongerNeeded);
     }
   }
 }
 
-/** No hash has this form. */
-function nameText({ environmentId, keyId }: KeyName): string {
+/** The cache key of a key's name. No hash has this form. */
+function nameKey({ environmentId, keyId }: KeyName): string {
   return `${environmentId} ${keyId}`;
-}
-
-/** A moment by the clock that somebody may set, and by the one that stands still while the machine sleeps. */
-type Moment = { readonly now: number; readonly elapsed: number };
-
-type Answer<Value> = { readonly asked: Moment; readonly keptMs: number; readonly value: Value };
-
-/** Answers by hash; the oldest go first. One that is too old is no answer any more, and still tells that there was one. */
-class AnswerCache<Value> {
-  readonly #clock: Clock;
-  readonly #answers = new Map<string, Answer<Value>>();
-
-  constructor(clock: Clock) {
-    this.#clock = clock;
-  }
-
-  time(): Moment {
-    return { now: this.#clock.now(), elapsed: this.#clock.monotonic() };
-  }
-
-  /** One that is no older than asked. */
-  get(hash: string, ageMaxMs: number): Answer<Value> | undefined {
-    const answer = this.#answers.get(hash);
-    if (answer === undefined) return undefined;
-    const { now, elapsed } = this.time();
-    // By the clock that says more, and in both directions: one that is set back must not keep an answer alive.
-    const ageMs = Math.max(elapsed - answer.asked.elapsed, Math.abs(now - answer.asked.now));
-    return ageMs < Math.min(answer.keptMs, ageMaxMs) ? answer : undefined;
-  }
-
-  has(hash: string): boolean {
-    return this.#answers.has(hash);
-  }
-
-  set(hash: string, answer: Answer<Value>): void {
-    this.#answers.delete(hash);
-    this.#answers.set(hash, answer);
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > entriesMax && oldest !== undefined) {
-      this.#answers.delete(oldest);
-    }
-  }
-
-  delete(hash: string): void {
-    this.#answers.delete(hash);
-  }
-
-  /** Makes answers too old. */
-  age(isStale: (value: Value) => boolean): void {
-    for (const [hash, answer] of this.#answers) {
-      if (isStale(answer.value)) this.#answers.set(hash, { ...answer, keptMs: 0 });
-    }
-  }
 }

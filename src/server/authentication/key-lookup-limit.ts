@@ -1,25 +1,28 @@
 import type { Clock } from "../../domain/clock.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { AddressRate } from "../limits/address-rate-limit.ts";
+import { AddressRateLimit } from "../limits/address-rate-limit.ts";
 
-export type KeyGuessLimits = {
+export type KeyLookupLimits = {
   readonly keyLookUpsPerAddressMax: number;
   readonly keyLookUpsWaitingMax: number;
 };
 
-/** How many keys without a checksum are looked up: in a second for each address, and at a time in all. */
-export class KeyGuesses {
-  readonly #limits: KeyGuessLimits;
-  readonly #rate: AddressRate;
+/**
+ * Limits brute-force attacks on API keys: the look-ups of keys without a checksum, in a second for each client address,
+ * and at a time in all.
+ */
+export class KeyLookupLimit {
+  readonly #limits: KeyLookupLimits;
+  readonly #rate: AddressRateLimit;
   #waiting = 0;
 
-  constructor(limits: KeyGuessLimits, clock: Clock) {
+  constructor(limits: KeyLookupLimits, clock: Clock) {
     this.#limits = limits;
-    this.#rate = new AddressRate(limits.keyLookUpsPerAddressMax, clock);
+    this.#rate = new AddressRateLimit(limits.keyLookUpsPerAddressMax, clock);
   }
 
-  /** Refuses with TOO_MANY_REQUESTS an address beyond its part, and with KEY_LOOKUPS_FULL where all wait that may. */
-  async count<Result>(address: string, lookUp: () => Promise<Result>): Promise<Result> {
+  /** Throws TOO_MANY_REQUESTS if the address exceeds its rate, and KEY_LOOKUPS_FULL if too many look-ups wait. */
+  async run<Result>(address: string, lookUp: () => Promise<Result>): Promise<Result> {
     const { keyLookUpsPerAddressMax: max, keyLookUpsWaitingMax: waitingMax } = this.#limits;
     if (!this.#rate.take(address)) {
       const message = `More than ${max} unknown API keys a second came from this address (limit key_lookups). Try again later.`;

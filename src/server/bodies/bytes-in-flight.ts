@@ -3,19 +3,23 @@ import type { Http2ServerRequest } from "node:http2";
 import type { Principal } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
-import { Held } from "../limits/usage-counter.ts";
+import { UsageCounter } from "../limits/usage-counter.ts";
+
+/** A request is refused before it is handled if less than this share of the memory that it may use is left. */
+const freeShareMin = 1 / 16;
 
 /**
- * The bytes of bodies and of replies that the process holds at a time: in all, for each connection, key and organisation.
+ * Memory for request bodies, and for replies that clients have not read yet: in all, and for each connection, key and
+ * organisation.
  *
- * An organisation may hold no more than is free (the dynamic threshold of Choudhury and Hahne): alone it has half of all,
- * beside another greedy one a third, and some is always left for one that comes.
+ * An organisation may use at most as much as is free (dynamic threshold, Choudhury and Hahne 1998): alone it gets half of
+ * all, next to another greedy one a third, and some always stays free for a newcomer.
  */
-export class BodyBytes {
+export class BytesInFlight {
   readonly #limits: ServerLimits;
-  readonly #connections = new Held<object>();
-  readonly #keys = new Held<string>();
-  readonly #organizations = new Held<string>();
+  readonly #connections = new UsageCounter<object>();
+  readonly #keys = new UsageCounter<string>();
+  readonly #organizations = new UsageCounter<string>();
 
   constructor(limits: ServerLimits) {
     this.#limits = limits;
@@ -25,38 +29,43 @@ export class BodyBytes {
     return new RequestBytes(this, request);
   }
 
-  /** Why a request may not hold so many bytes more; undefined where it may. */
-  refusal({ connection, owner, held }: RequestBytes, bytes: number): RequestError | undefined {
+  /** The error of a request that may not use so many more bytes; undefined if it may. */
+  errorOf({ connection, owner, total: own }: RequestBytes, bytes: number): RequestError | undefined {
     const { bodyBytesMax, keyBodyBytesMax, connectionBodyBytesMax } = this.#limits;
     const { total } = this.#organizations;
     if (total + bytes > bodyBytesMax) return processFull(bodyBytesMax);
     if (owner === undefined) return undefined;
     const free = bodyBytesMax - total;
-    if (this.#organizations.by(owner.organizationId) + bytes > free) return partUsed("organization_body_bytes", free);
-    // What is alone may be as large as a body may be.
-    const exceeds = (all: number, max: number) => all > held && all + bytes > max;
-    if (exceeds(this.#keys.by(owner.keyId), keyBodyBytesMax)) return partUsed("key_body_bytes", keyBodyBytesMax);
-    if (exceeds(this.#connections.by(connection()), connectionBodyBytesMax)) {
-      return partUsed("connection_body_bytes", connectionBodyBytesMax);
+    if (this.#organizations.of(owner.organizationId) + bytes > free)
+      return limitReached("organization_body_bytes", free);
+    // A request that is the only one may be as large as a body may be.
+    const exceeds = (used: number, max: number) => used > own && used + bytes > max;
+    if (exceeds(this.#keys.of(owner.keyId), keyBodyBytesMax)) return limitReached("key_body_bytes", keyBodyBytesMax);
+    if (exceeds(this.#connections.of(connection()), connectionBodyBytesMax)) {
+      return limitReached("connection_body_bytes", connectionBodyBytesMax);
     }
     return undefined;
   }
 
-  /** Why a request may not begin: of what it may hold there is hardly any left, so that a large reply would be refused. */
-  refusalAhead({ connection, owner }: RequestBytes): RequestError | undefined {
+  /** The error of a request that would be handled in vain, because its reply would not fit; undefined if it may start. */
+  errorBeforeStart({ connection, owner }: RequestBytes): RequestError | undefined {
     const { bodyBytesMax, keyBodyBytesMax, connectionBodyBytesMax } = this.#limits;
     const { total } = this.#organizations;
-    const isNearly = (all: number, max: number) => all > max * (1 - roomMin);
-    if (isNearly(total, bodyBytesMax)) return processFull(bodyBytesMax);
+    const isNearlyFull = (used: number, max: number) => used > max * (1 - freeShareMin);
+    if (isNearlyFull(total, bodyBytesMax)) return processFull(bodyBytesMax);
     if (owner === undefined) return undefined;
     const free = bodyBytesMax - total;
-    if (isNearly(this.#organizations.by(owner.organizationId), free)) return partUsed("organization_body_bytes", free);
-    if (isNearly(this.#keys.by(owner.keyId), keyBodyBytesMax)) return partUsed("key_body_bytes", keyBodyBytesMax);
+    if (isNearlyFull(this.#organizations.of(owner.organizationId), free)) {
+      return limitReached("organization_body_bytes", free);
+    }
+    if (isNearlyFull(this.#keys.of(owner.keyId), keyBodyBytesMax)) {
+      return limitReached("key_body_bytes", keyBodyBytesMax);
+    }
     if (
-      isNearly(total, connectionBodyBytesMax) &&
-      isNearly(this.#connections.by(connection()), connectionBodyBytesMax)
+      isNearlyFull(total, connectionBodyBytesMax) &&
+      isNearlyFull(this.#connections.of(connection()), connectionBodyBytesMax)
     ) {
-      return partUsed("connection_body_bytes", connectionBodyBytesMax);
+      return limitReached("connection_body_bytes", connectionBodyBytesMax);
     }
     return undefined;
   }
@@ -69,97 +78,95 @@ export class BodyBytes {
   }
 }
 
-/** Where less than this part of what may be held is left, there is no use in reading what a reply is made of. */
-const roomMin = 1 / 16;
-
-/** What one request holds. */
+/** The memory that one request uses. */
 export class RequestBytes {
-  readonly #all: BodyBytes;
+  readonly #inFlight: BytesInFlight;
   readonly #request: IncomingMessage | Http2ServerRequest;
   #connection: object | undefined;
   #body = 0;
   #reply = 0;
-  /** What is kept of `#reply` for what is not written yet. */
+  /** The part of `#reply` that is reserved and not written yet. */
   #reserved = 0;
-  /** Who called; what callers without a key hold is bounded by the number of their requests. */
+  /** Undefined for callers without a key: the number of their requests is limited instead. */
   owner: Principal | undefined;
 
-  constructor(all: BodyBytes, request: IncomingMessage | Http2ServerRequest) {
-    this.#all = all;
+  constructor(inFlight: BytesInFlight, request: IncomingMessage | Http2ServerRequest) {
+    this.#inFlight = inFlight;
     this.#request = request;
   }
 
-  get held(): number {
+  get total(): number {
     return this.#body + this.#reply;
   }
 
-  /** Asked for only where bytes are held, since Node makes the socket of HTTP/2 for the asker. */
+  /** A function, since Node creates the socket object of an HTTP/2 request only when it is asked for. */
   readonly connection = (): object => {
     this.#connection ??=
       ("stream" in this.#request ? this.#request.stream.session : this.#request.socket) ?? this.#request;
     return this.#connection;
   };
 
-  /** Takes in bytes of the body. Throws RequestError where they are too many. */
-  take(bytes: number): void {
-    const refusal = this.#all.refusal(this, bytes);
-    if (refusal !== undefined) throw refusal;
+  /** Adds bytes of the body. Throws RequestError if they are too many. */
+  addBody(bytes: number): void {
+    this.#require(bytes);
     this.#body += bytes;
-    this.#all.add(this, bytes);
+    this.#inFlight.add(this, bytes);
   }
 
-  /** Throws RequestError where so little room is left that no work should be done for the request. */
-  requireRoom(): void {
-    const refusal = this.#all.refusalAhead(this);
-    if (refusal !== undefined) throw refusal;
+  /** Throws RequestError if so little memory is left that the request should not be handled. */
+  requireMemory(): void {
+    const error = this.#inFlight.errorBeforeStart(this);
+    if (error !== undefined) throw error;
   }
 
-  /** Keeps room for a reply that is about to be read. Throws RequestError where it is too large. */
+  /** Reserves memory before a reply is read. Throws RequestError if it is too large. */
   reserveReply(bytes: number): void {
     const more = Math.max(0, bytes - this.#reserved);
-    this.#keepReply(more);
+    this.#addReply(more);
     this.#reserved += more;
   }
 
-  /** Keeps bytes of the reply until it is taken. Throws RequestError where they are too many. */
-  takeReply(bytes: number): void {
-    const kept = Math.min(bytes, this.#reserved);
-    this.#keepReply(bytes - kept);
-    this.#reserved -= kept;
+  /** Adds bytes of the reply until the client has read them. Throws RequestError if they are too many. */
+  addReply(bytes: number): void {
+    const reserved = Math.min(bytes, this.#reserved);
+    this.#addReply(bytes - reserved);
+    this.#reserved -= reserved;
   }
 
-  #keepReply(bytes: number): void {
+  #addReply(bytes: number): void {
     if (bytes === 0) return;
-    const refusal = this.#all.refusal(this, bytes);
-    if (refusal !== undefined) throw refusal;
+    this.#require(bytes);
     this.#reply += bytes;
-    this.#all.add(this, bytes);
+    this.#inFlight.add(this, bytes);
   }
 
-  /** Says that bytes of the reply are taken. */
-  giveReply(bytes: number): void {
+  #require(bytes: number): void {
+    const error = this.#inFlight.errorOf(this, bytes);
+    if (error !== undefined) throw error;
+  }
+
+  /** Releases bytes of the reply that the client has read. */
+  releaseReply(bytes: number): void {
     this.#reply -= bytes;
-    this.#all.add(this, -bytes);
+    this.#inFlight.add(this, -bytes);
   }
 
-  /** Says that the body is no longer held. */
-  leaveBody(): void {
+  releaseBody(): void {
     if (this.#body === 0) return;
-    this.#all.add(this, -this.#body);
+    this.#inFlight.add(this, -this.#body);
     this.#body = 0;
   }
 
-  /** Says that nothing is held any more. */
-  leave(): void {
-    this.leaveBody();
-    if (this.#reply !== 0) this.giveReply(this.#reply);
+  releaseAll(): void {
+    this.releaseBody();
+    if (this.#reply !== 0) this.releaseReply(this.#reply);
   }
 }
 
-function partUsed(limit: string, max: number): RequestError {
+function limitReached(limit: string, max: number): RequestError {
   return new RequestError(
     "TOO_MANY_REQUESTS",
-    `Your requests under way hold ${max} bytes of bodies and of replies that are not taken, the most that they may (limit ${limit}). Send fewer at a time.`,
+    `Your requests in flight hold ${max} bytes of bodies and of unread replies, the most that is allowed (limit ${limit}). Send fewer at a time.`,
     { metadata: { limit, value: String(max) }, retryAfterSeconds: 1 },
   );
 }
@@ -168,9 +175,6 @@ function processFull(max: number): RequestError {
   return new RequestError(
     "SERVER_BUSY",
     `The server holds ${max} bytes of bodies already (limit body_bytes). Try again.`,
-    {
-      metadata: { limit: "body_bytes", value: String(max) },
-      retryAfterSeconds: 1,
-    },
+    { metadata: { limit: "body_bytes", value: String(max) }, retryAfterSeconds: 1 },
   );
 }

@@ -1,34 +1,35 @@
-/** The largest block that pieces are copied into. */
+/** The largest block that chunks are copied into. */
 const blockBytesMax = 64 * 1024;
 
 /**
- * Gathers the pieces of a body in blocks of its own. A piece as it arrives is often a view of a much larger buffer, and
- * is an object of a hundred bytes and more: a body that comes byte by byte would cost a hundred times its length.
+ * Collects the chunks of a body by copying them into blocks. A received chunk is often a view of a much larger buffer,
+ * and the object alone takes a hundred bytes: a body that is sent byte by byte would use a hundred times its length.
  */
-export class Pieces {
+export class ChunkBuffer {
   readonly #blocks: Buffer[] = [];
+  /** Bytes used of the last block. */
   #used = 0;
   #bytes = 0;
 
-  add(piece: Uint8Array): void {
-    for (let from = 0; from < piece.length; ) {
-      const block = this.#block(piece.length - from);
-      const copied = Math.min(piece.length - from, block.length - this.#used);
-      block.set(piece.subarray(from, from + copied), this.#used);
+  add(chunk: Uint8Array): void {
+    for (let from = 0; from < chunk.length; ) {
+      const block = this.#freeBlock(chunk.length - from);
+      const copied = Math.min(chunk.length - from, block.length - this.#used);
+      block.set(chunk.subarray(from, from + copied), this.#used);
       this.#used += copied;
       from += copied;
     }
-    this.#bytes += piece.length;
+    this.#bytes += chunk.length;
   }
 
-  join(): Buffer {
+  concat(): Buffer {
     const [first] = this.#blocks;
     if (this.#blocks.length === 1 && first !== undefined) return first.subarray(0, this.#used);
     return Buffer.concat(this.#blocks, this.#bytes);
   }
 
-  /** The last block where it has room, or a new one: as large as the first piece, then twice what there is. */
-  #block(bytes: number): Buffer {
+  /** The last block if it has room, else a new one: as large as the first chunk, later as all chunks before it together. */
+  #freeBlock(bytes: number): Buffer {
     const last = this.#blocks.at(-1);
     if (last !== undefined && this.#used < last.length) return last;
     const block = Buffer.allocUnsafe(Math.min(blockBytesMax, Math.max(bytes, this.#bytes)));

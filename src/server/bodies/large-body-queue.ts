@@ -1,63 +1,64 @@
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
+import { turnOfTenant } from "../../domain/account.ts";
 import { FairQueue } from "../../domain/fair-queue.ts";
 import type { Principal } from "../../domain/principal.ts";
 
-/** A body that is shorter takes no time worth waiting for. */
+/** Smaller bodies take too little time to be queued. */
 const largeBytesMin = 64 * 1024;
 
-/** Messages that are unpacked at a time: each may become as large as a message may be before it is counted. */
-const unpackingMax = 4;
+/** Concurrent decompressions: each may reach the maximum size of a message before it is counted. */
+const decompressionsMax = 4;
 
 const decompress = promisify(gunzip);
 
 /**
- * When large bodies are read through: one a turn of the event loop, and unpacked before it a few at a time, the
- * organisations and their environments in turn. Whoever sends many waits behind itself.
+ * Queues the work on large bodies, round-robin over organisations and their environments: one is parsed in each iteration
+ * of the event loop, and a few are decompressed at a time. A caller that sends many delays only itself.
  */
-export class BodyTurns {
-  readonly #reading = new FairQueue<() => void>();
-  readonly #unpacking = new FairQueue<() => void>();
-  #isTurnNext = false;
-  #unpackingNow = 0;
+export class LargeBodyQueue {
+  readonly #parsing = new FairQueue<() => void>();
+  readonly #decompressing = new FairQueue<() => void>();
+  #isScheduled = false;
+  #decompressions = 0;
 
-  /** Settles when a body of this length may be parsed, before anything else is. */
-  async parse(bytes: number, caller: Principal | undefined): Promise<void> {
+  /** Settles when a body of this length may be parsed. */
+  async waitToParse(bytes: number, caller: Principal | undefined): Promise<void> {
     if (bytes < largeBytesMin) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#reading.push(pathOf(caller), resolve);
-    this.#nextTurn();
+    this.#parsing.push(pathOf(caller), resolve);
+    this.#scheduleNext();
     await promise;
   }
 
-  /** Unpacks with gzip. Throws RangeError beyond the bound, Error for what is not gzip. */
-  async unpack(bytes: Uint8Array, bytesMax: number, caller: Principal | undefined): Promise<Uint8Array> {
-    if (this.#unpackingNow >= unpackingMax) {
+  /** Throws RangeError if the result exceeds `bytesMax` (a decompression bomb), Error if the data is not gzip. */
+  async decompress(bytes: Uint8Array, bytesMax: number, caller: Principal | undefined): Promise<Uint8Array> {
+    if (this.#decompressions >= decompressionsMax) {
       const { promise, resolve } = Promise.withResolvers<void>();
-      this.#unpacking.push(pathOf(caller), resolve);
-      // Whoever ends hands its place over.
+      this.#decompressing.push(pathOf(caller), resolve);
+      // The decompression that ends next hands its slot over.
       await promise;
-    } else this.#unpackingNow += 1;
+    } else this.#decompressions += 1;
     try {
       return await decompress(bytes, { maxOutputLength: bytesMax });
     } finally {
-      const next = this.#unpacking.shift();
-      if (next === undefined) this.#unpackingNow -= 1;
+      const next = this.#decompressing.shift();
+      if (next === undefined) this.#decompressions -= 1;
       else next();
     }
   }
 
-  #nextTurn(): void {
-    if (this.#isTurnNext) return;
-    this.#isTurnNext = true;
+  #scheduleNext(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
     setImmediate(() => {
-      this.#isTurnNext = false;
-      this.#reading.shift()?.();
-      if (this.#reading.size > 0) this.#nextTurn();
+      this.#isScheduled = false;
+      this.#parsing.shift()?.();
+      if (this.#parsing.size > 0) this.#scheduleNext();
     });
   }
 }
 
 function pathOf(caller: Principal | undefined): readonly string[] {
-  return caller === undefined ? ["", ""] : [caller.organizationId, caller.environmentId];
+  return caller === undefined ? ["", ""] : turnOfTenant(caller);
 }

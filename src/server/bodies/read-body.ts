@@ -6,30 +6,27 @@ import type { RequestHeaders } from "../../domain/http/call.ts";
 import type { NamedLimit } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { RequestBytes } from "./bytes-in-flight.ts";
-import { Pieces } from "./chunk-buffer.ts";
+import { ChunkBuffer } from "./chunk-buffer.ts";
 
 export type BodyOptions = {
   readonly headers: RequestHeaders;
-  /** Bounds what is sent and what it unpacks to. */
+  /** Limits both the bytes that are sent and what they decompress to. */
   readonly bytesMax: number;
-  /** How a refusal tells it. */
+  /** How an error names that limit. */
   readonly limit: NamedLimit;
   readonly timeoutMs: number;
-  /** Counts what is held. */
+  /** Counts the memory that the body uses. */
   readonly bytes: RequestBytes;
 };
 
-/** What unpacking takes beside its result: its window and its buffers. */
-const unpackingBytes = 64 * 1024;
+type Encoding = "identity" | "gzip";
 
 /**
- * Reads a whole body. The limit holds while it is read, so that neither a huge body nor a small one that unpacks to a
- * huge one costs more memory than it allows. After a refusal the rest of the body is left unread.
+ * Reads a whole body. The limit is checked while it is read, so that neither a huge body nor a decompression bomb uses
+ * more memory than allowed. After an error the rest of the body is left unread.
  */
-export function readBody(
-  request: IncomingMessage | Http2ServerRequest,
-  { headers, bytesMax, limit, timeoutMs, bytes }: BodyOptions,
-): Promise<Uint8Array> {
+export function readBody(request: IncomingMessage | Http2ServerRequest, options: BodyOptions): Promise<Uint8Array> {
+  const { headers, bytesMax, limit } = options;
   const encoding = headers.get("content-encoding")?.join(", ").toLowerCase() || "identity";
   if (encoding !== "identity" && encoding !== "gzip") {
     return Promise.reject(unknownEncoding(encoding));
@@ -37,80 +34,82 @@ export function readBody(
   if (Number(headers.get("content-length")?.[0] ?? 0) > bytesMax) {
     return Promise.reject(tooLarge(limit));
   }
-  // It says neither that it ends nor that it closes any more: its call would hold its place until the time limit.
-  if (isGone(request)) return Promise.reject(brokenOff());
-  return new Promise((resolve, reject) => {
-    // Both kinds of request are streams; as a union of two they have no callable methods.
-    const sent: Readable = request;
-    const gunzip = encoding === "gzip" ? createGunzip() : undefined;
-    const pieces = new Pieces();
-    let bytesSent = 0;
-    let bytesTaken = 0;
+  // A closed request emits neither `end` nor `close` any more: its call would hold its slot until the timeout.
+  if (isClosed(request)) return Promise.reject(connectionClosed());
+  return collect(request, encoding, options);
+}
 
-    const count = (chunk: Buffer) => {
-      bytesSent += chunk.length;
-      if (bytesSent > bytesMax) {
-        fail(tooLarge(limit));
-      }
+function collect(
+  // Both kinds of request are streams. As a union of two types they have no callable methods.
+  request: Readable,
+  encoding: Encoding,
+  { bytesMax, limit, timeoutMs, bytes }: BodyOptions,
+): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const gunzip = encoding === "gzip" ? createGunzip() : undefined;
+    const chunks = new ChunkBuffer();
+    let receivedBytes = 0;
+    let bodyBytes = 0;
+
+    const countReceived = (chunk: Buffer) => {
+      receivedBytes += chunk.length;
+      if (receivedBytes > bytesMax) fail(tooLarge(limit));
     };
-    const take = (chunk: Buffer) => {
-      bytesTaken += chunk.length;
-      if (bytesTaken > bytesMax) {
-        fail(tooLarge(limit));
-      } else if (hold(chunk.length)) {
-        pieces.add(chunk);
-      }
+    const add = (chunk: Buffer) => {
+      bodyBytes += chunk.length;
+      if (bodyBytes > bytesMax) fail(tooLarge(limit));
+      else if (hasMemory(chunk.length)) chunks.add(chunk);
     };
-    /** Whether so many bytes more may be held; fails where they may not. */
-    const hold = (more: number): boolean => {
+    /** Adds to the memory in use; fails if it is too much. */
+    const hasMemory = (more: number): boolean => {
       try {
-        bytes.take(more);
+        bytes.addBody(more);
         return true;
-      } catch (refusal) {
-        fail(refusal);
+      } catch (error) {
+        fail(error);
         return false;
       }
     };
     const succeed = () => {
-      leave();
-      resolve(pieces.join());
+      removeListeners();
+      resolve(chunks.concat());
     };
     const fail = (error: unknown) => {
-      leave();
-      sent.pause();
+      removeListeners();
+      request.pause();
       reject(error);
     };
-    const leave = () => {
+    const removeListeners = () => {
       clearTimeout(timer);
-      sent.off("data", count).off("data", take).off("end", succeed).off("close", closed);
+      request.off("data", countReceived).off("data", add).off("end", succeed).off("close", onClose);
       if (gunzip) {
-        sent.unpipe(gunzip);
-        gunzip.off("data", take).off("end", succeed).destroy();
+        request.unpipe(gunzip);
+        gunzip.off("data", add).off("end", succeed).destroy();
       }
     };
-    const closed = () => {
-      if (!sent.readableEnded) {
-        fail(brokenOff());
-      }
+    const onClose = () => {
+      if (!request.readableEnded) fail(connectionClosed());
     };
 
     const timer = setTimeout(() => fail(tooSlow(timeoutMs)), timeoutMs);
-    sent.once("close", closed);
+    request.once("close", onClose);
     if (gunzip) {
-      if (!hold(unpackingBytes)) return;
-      gunzip.once("error", (cause) => fail(brokenGzip(cause)));
-      sent.on("data", count).pipe(gunzip);
+      if (!hasMemory(gunzipBytes)) return;
+      gunzip.once("error", (cause) => fail(invalidGzip(cause)));
+      request.on("data", countReceived).pipe(gunzip);
     }
-    (gunzip ?? sent).on("data", take).once("end", succeed);
+    (gunzip ?? request).on("data", add).once("end", succeed);
   });
 }
 
-/** Whether a request's connection or stream closed before anybody read its body. */
-function isGone(request: IncomingMessage | Http2ServerRequest): boolean {
+/** Memory of a decompression beside its result: its window and its buffers. */
+const gunzipBytes = 64 * 1024;
+
+function isClosed(request: IncomingMessage | Http2ServerRequest): boolean {
   return "stream" in request ? request.stream.destroyed : request.destroyed;
 }
 
-function brokenOff(): RequestError {
+function connectionClosed(): RequestError {
   return new RequestError("INVALID_JSON", "The connection closed before the body was complete.");
 }
 
@@ -131,14 +130,14 @@ function tooSlow(timeoutMs: number): RequestError {
 function unknownEncoding(encoding: string): RequestError {
   return new RequestError(
     "UNSUPPORTED_MEDIA_TYPE",
-    `The content-encoding "${encoding}" is not known; send the body as it is, or with gzip.`,
-    // RFC 9110, section 15.5.16.
+    `The content-encoding "${encoding}" is not supported; send the body without encoding, or with gzip.`,
+    // RFC 9110, 15.5.16.
     { metadata: { content_encoding: encoding }, headers: { "accept-encoding": "gzip, identity" } },
   );
 }
 
-function brokenGzip(cause: Error): RequestError {
-  return new RequestError("INVALID_JSON", "The body is not the gzip data that its content-encoding says it is.", {
+function invalidGzip(cause: Error): RequestError {
+  return new RequestError("INVALID_JSON", "The body is not valid gzip data, although its content-encoding is gzip.", {
     cause,
   });
 }

@@ -2,65 +2,67 @@ import type { Socket } from "node:net";
 
 export type HttpVersion = "http1" | "http2";
 
-export type SniffOptions = {
+export type DetectOptions = {
   readonly timeoutMs: number;
-  /** How much of what it sends is kept for a connection that waits for its turn. */
+  /** How many bytes of a connection are buffered while it waits to start. */
   readonly bytesMax: number;
-  /** When a connection may go on that has told which HTTP it speaks; undefined: at once. */
-  readonly turn: () => Promise<void> | undefined;
-  /** @param bytes what it has sent, which is back in the socket as one piece */
-  readonly found: (version: HttpVersion, bytes: Buffer) => void;
+  /** Settles when a connection whose version is known may start; undefined: at once. */
+  readonly admission: () => Promise<void> | undefined;
+  /** @param bytes everything that was received; it has been pushed back into the socket as one chunk */
+  readonly onDetected: (version: HttpVersion, bytes: Buffer) => void;
 };
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 /**
- * Calls `found` when the first bytes of a connection tell which HTTP it speaks, and it is its turn. The bytes are back in
- * the socket by then, and the socket is paused. A connection that does not tell in time, or that ends before, is destroyed.
+ * Detects HTTP/2 by its connection preface (RFC 9113, 3.4); anything else is HTTP/1.1. When `onDetected` is called, the
+ * bytes are back in the socket, and the socket is paused.
+ *
+ * A connection that sends too little before the timeout is destroyed (slow-loris), and one that ends before as well.
  */
-export function sniffHttpVersion(socket: Socket, { timeoutMs, bytesMax, turn, found }: SniffOptions): void {
-  let seen: Buffer = Buffer.alloc(0);
-  let isLooking = true;
+export function detectHttpVersion(socket: Socket, { timeoutMs, bytesMax, admission, onDetected }: DetectOptions): void {
+  let received: Buffer = Buffer.alloc(0);
+  let isDetecting = true;
   let version: HttpVersion | undefined;
 
   const destroy = () => socket.destroy();
   const read = (chunk: Buffer) => {
-    seen = Buffer.concat([seen, chunk]);
+    received = Buffer.concat([received, chunk]);
     if (version !== undefined) {
-      keepWaiting();
+      limitBuffer();
       return;
     }
-    const length = Math.min(seen.length, preface.length);
-    const isPreface = seen.subarray(0, length).equals(preface.subarray(0, length));
+    const length = Math.min(received.length, preface.length);
+    const isPreface = received.subarray(0, length).equals(preface.subarray(0, length));
     if (isPreface && length < preface.length) return;
-    version = isPreface ? "http2" : "http1";
+    const detected: HttpVersion = isPreface ? "http2" : "http1";
+    version = detected;
     clearTimeout(timer);
-    const waiting = turn();
+    const waiting = admission();
     if (waiting === undefined) {
-      goOn(version);
+      finish(detected);
       return;
     }
-    const told = version;
-    void waiting.then(() => isLooking && goOn(told));
-    keepWaiting();
+    void waiting.then(() => isDetecting && finish(detected));
+    limitBuffer();
   };
-  const keepWaiting = () => {
-    if (seen.length > bytesMax) destroy();
+  const limitBuffer = () => {
+    if (received.length > bytesMax) destroy();
   };
-  const goOn = (told: HttpVersion) => {
-    leave();
+  const finish = (detected: HttpVersion) => {
+    removeListeners();
     socket.pause();
-    socket.unshift(seen);
-    found(told, seen);
+    socket.unshift(received);
+    onDetected(detected, received);
   };
-  const leave = () => {
-    isLooking = false;
+  const removeListeners = () => {
+    isDetecting = false;
     clearTimeout(timer);
-    socket.off("data", read).off("end", destroy).off("close", leave);
+    socket.off("data", read).off("end", destroy).off("close", removeListeners);
   };
 
-  // One timer for all the bytes: a limit on silence alone is passed by a client that sends them one by one.
-  // Behind what has arrived: in a busy process the timer comes first, and the bytes may lie there unread.
-  const timer = setTimeout(() => setImmediate(() => isLooking && version === undefined && destroy()), timeoutMs);
-  socket.on("data", read).once("end", destroy).once("close", leave);
+  // One timer for all the bytes: a client that sends them one by one would pass a limit on silence. The immediate lets
+  // the event loop read first: in a busy process the timer fires while bytes wait unread in the kernel.
+  const timer = setTimeout(() => setImmediate(() => isDetecting && version === undefined && destroy()), timeoutMs);
+  socket.on("data", read).once("end", destroy).once("close", removeListeners);
 }

@@ -1,23 +1,23 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
+import { setImmediate as nextIteration } from "node:timers/promises";
 
-/** How short a turn of the loop must be for no connection to come in it and be spoken on too; and how long one is awaited. */
-const quietTurnMs = 0.1;
-const quietWaitMs = 500;
+/** An iteration of the event loop that is shorter than this has accepted nothing; and the longest wait for such a one. */
+const idleIterationMs = 0.1;
+const waitMaxMs = 500;
 
 /**
- * Settles at the end of a turn of the loop in which a port has no connection left to take: those that the machine has
- * made and the process has not taken yet are reset together with the port, and their requests lost. One may come after
- * the port was last looked at; but a client that is reset before it has sent anything may go elsewhere.
+ * Waits until the kernel's accept queue is empty. `server.close()` resets connections that the kernel has established and
+ * the process has not accepted, and their requests would be lost. A connection may still arrive after the last check; it
+ * has sent nothing, so its client can retry elsewhere.
  */
-export async function untilQuiet(countAccepted: () => number): Promise<void> {
+export async function drainAcceptQueue(countAccepted: () => number): Promise<void> {
   const startTime = performance.now();
-  // The turn that goes on may have looked at the port before they came.
-  await nextTurn();
-  for (let turnTime = performance.now(); turnTime - startTime < quietWaitMs; ) {
+  // The current iteration may have polled the port before the connections arrived.
+  await nextIteration();
+  for (let iterationTime = performance.now(); iterationTime - startTime < waitMaxMs; ) {
     const before = countAccepted();
-    await nextTurn();
+    await nextIteration();
     const time = performance.now();
-    if (before === countAccepted() && time - turnTime < quietTurnMs) return;
-    turnTime = time;
+    if (before === countAccepted() && time - iterationTime < idleIterationMs) return;
+    iterationTime = time;
   }
 }

@@ -3,33 +3,33 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse, type Serv
 import { Socket } from "node:net";
 import type { ServerLimits } from "../limits/server-limits.ts";
 
+type LingerLimits = Pick<ServerLimits, "lingerBytesMax" | "lingerMs">;
+
 /**
- * Sees to it that a reply reaches a client that is still sending a body which nobody reads.
+ * Lingering close (RFC 9112, 9.6): delivers the reply to a client that is still sending a body which nobody reads.
  *
- * Closing a socket that holds unread bytes makes TCP send a reset, and a client that is busy sending then fails before
- * it reads the reply. So over HTTP/1.1 the connection ends after such a reply, but in two steps: our half is closed
- * first and a bounded part of the body is taken in and dropped. HTTP/2 has words for it.
+ * Closing a socket with unread bytes sends a TCP reset, and a client that is busy sending then fails before it reads the
+ * reply. So the connection of HTTP/1.1 closes in two steps: first our half, while a limited part of the body is read and
+ * dropped. HTTP/2 resets the stream with NO_ERROR (RFC 9113, 8.1).
  */
-export function guardReply(
+export function closeLingering(
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
-  limits: ServerLimits,
+  limits: LingerLimits,
 ): void {
   if ("stream" in response) {
-    guardHttp2(response.stream);
+    resetAfterReply(response.stream);
   } else if (!("stream" in request) && hasBody(request)) {
-    guardHttp1(request, response, limits);
+    closeInTwoSteps(request, response, limits);
   }
 }
 
-/** Resets the stream once the reply's last frame is on its way: no sooner, since a reset drops what is not framed yet. */
-function guardHttp2(stream: ServerHttp2Stream): void {
+/** Resets the stream after the last frame of the reply: a reset drops what Node has not framed yet. */
+function resetAfterReply(stream: ServerHttp2Stream): void {
   const resetUnread = () => {
-    if (!stream.readableEnded) {
-      stream.close(constants.NGHTTP2_NO_ERROR);
-    }
+    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
   };
-  // Node says this when all data is framed; the trailers, which bear the end of the stream, follow before the immediate.
+  // Node emits this when all data is framed. The trailers, which carry END_STREAM, follow before the immediate.
   stream.once("wantTrailers", () => setImmediate(resetUnread));
 }
 
@@ -37,7 +37,7 @@ function hasBody({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
 }
 
-function guardHttp1(request: IncomingMessage, response: ServerResponse, limits: ServerLimits): void {
+function closeInTwoSteps(request: IncomingMessage, response: ServerResponse, limits: LingerLimits): void {
   const { socket } = request;
   const isKeptAlive = response.shouldKeepAlive;
   response.shouldKeepAlive = false;
@@ -45,11 +45,9 @@ function guardHttp1(request: IncomingMessage, response: ServerResponse, limits: 
     response.shouldKeepAlive = isKeptAlive;
   });
   response.prependOnceListener("finish", () => {
-    if (!request.complete) {
-      dropBody(request, limits.lingerBytesMax);
-    }
+    if (!request.complete) dropBody(request, limits.lingerBytesMax);
   });
-  // By this method Node ends a connection after its last reply. The socket's next request with a body replaces it again.
+  // Node calls this method to end a connection after its last reply. The next request with a body replaces it again.
   socket.destroySoon = () => {
     if (request.complete) {
       Socket.prototype.destroySoon.call(socket);
@@ -63,16 +61,14 @@ function guardHttp1(request: IncomingMessage, response: ServerResponse, limits: 
 }
 
 /**
- * Reads on until the limit, then stops: the client's sending comes to a halt while it may still read the reply. A body
- * that nobody has begun to read by the end of the reply is read by Node, without a limit.
+ * Reads up to the limit and then pauses: TCP flow control stops the client's sending while it can still read the reply.
+ * Without this, Node reads a body that nobody has asked for, without a limit.
  */
 function dropBody(request: IncomingMessage, bytesMax: number): void {
   let bytes = 0;
   request.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > bytesMax) {
-      request.pause();
-    }
+    if (bytes > bytesMax) request.pause();
   });
   request.resume();
 }

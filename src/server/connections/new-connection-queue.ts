@@ -1,138 +1,136 @@
 import { FairQueue } from "../../domain/fair-queue.ts";
 
 /**
- * How long the next connection waits after one has begun: so many turns of the event loop or so many milliseconds, whichever
- * is over first. `pauseMax` counts while connections are still being accepted. In between, calls on older connections go
- * on, which need several turns each. Where the turns themselves are long, one is enough.
+ * Pause between two connections: a number of event loop iterations or of milliseconds, whichever is over first.
+ * `acceptingPause` applies while the kernel's accept queue is not empty. During the pause, requests on older connections
+ * are served, which need several iterations each. When iterations are long, one is enough.
  */
-const pause = { loopTurns: 4, ms: 5 };
-const pauseMax = { loopTurns: 16, ms: 20 };
+const pause = { iterations: 4, ms: 5 };
+const acceptingPause = { iterations: 16, ms: 20 };
 
-/** How long new connections of an address wait for its queued requests. Not for long, since many callers may share it. */
+/**
+ * How long the queued requests of an address hold back its new connections. The time is short, because many callers may
+ * share an address.
+ */
 const requestsMs = 100;
 
 /**
- * Connections begin in one turn of the event loop until they have brought so many requests. A connection with one or two
- * requests costs little, and one connection a turn would make many such callers wait for many turns.
+ * Connections start in the same iteration until they have brought this many requests. A connection with one or two
+ * requests costs little, so that starting only one per iteration would delay many such clients.
  */
-const requestsTogether = 16;
+const batchRequestsMax = 16;
 
 /**
- * How long the next connection of an address waits, in milliseconds for each request that the last one brought, where those
- * were more than that: Node reads all of them in one turn of the loop.
+ * Backoff of an address after a connection that brought more requests than `batchRequestsMax`, in milliseconds for each
+ * of them: Node reads all of them in one iteration of the event loop.
  */
-const restMsPerRequest = 1.2;
+const backoffMsPerRequest = 1.2;
 
-type Waiting = { readonly begin: () => void; readonly requests: number };
+type QueuedConnection = { readonly start: () => void; readonly requests: number };
 
-export type BeginTurnsOptions = {
-  /** How many connections were accepted so far. */
-  readonly accepted: () => number;
-  /** Whether requests of an address wait for their turn. */
-  readonly isWaiting?: (address: string) => boolean;
+export type NewConnectionQueueOptions = {
+  /** Number of connections accepted so far. */
+  readonly countAccepted: () => number;
+  /** Whether requests of an address are queued. */
+  readonly hasQueuedRequests?: (address: string) => boolean;
   /** In milliseconds. */
   readonly now?: () => number;
 };
 
 /**
- * Lets new connections begin a few at a time, the addresses by turns, and behind those that are to be accepted.
+ * Paces new connections: a few start at a time, round-robin over the client addresses, and only when no connection waits
+ * in the kernel's accept queue.
  *
- * Node accepts one connection in a turn of its event loop. If each began at once, a burst of one caller's would make those
- * of others wait in the system's queue, a turn for each, while all that was sent ahead on the first is served.
+ * Node accepts one connection in each iteration of its event loop. If each one started at once, a burst from one client
+ * would keep the connections of others in the accept queue, while everything pipelined on the first ones is served.
  *
- * An address whose requests wait has no further connection begun until they are served, nor one that has just begun a
- * connection by which many came ahead: they are all read in one turn of the loop.
+ * An address starts no further connection while its requests are queued, or right after a connection that brought many
+ * requests.
  */
-export class BeginTurns {
-  readonly #accepted: () => number;
-  readonly #isWaiting: (address: string) => boolean;
+export class NewConnectionQueue {
+  readonly #countAccepted: () => number;
+  readonly #hasQueuedRequests: (address: string) => boolean;
   readonly #now: () => number;
-  readonly #waiting = new FairQueue<Waiting>();
-  /** Until when addresses rest. */
-  readonly #rests = new Map<string, number>();
+  readonly #queue = new FairQueue<QueuedConnection>();
+  /** When the backoff of each address ends. */
+  readonly #backoffs = new Map<string, number>();
   #acceptedBefore = 0;
-  #loopTurns = 0;
-  #beginTime = 0;
-  #isBusy = false;
+  #iterations = 0;
+  #startTime = 0;
+  #isPacing = false;
 
-  constructor({ accepted, isWaiting = () => false, now = () => performance.now() }: BeginTurnsOptions) {
-    this.#accepted = accepted;
-    this.#isWaiting = isWaiting;
+  constructor(options: NewConnectionQueueOptions) {
+    const { countAccepted, hasQueuedRequests = () => false, now = () => performance.now() } = options;
+    this.#countAccepted = countAccepted;
+    this.#hasQueuedRequests = hasQueuedRequests;
     this.#now = now;
   }
 
-  /** When a connection of an address may begin that has brought so many requests; undefined: now. */
+  /** Settles when a connection that brought so many requests may start; undefined: at once. */
   take(address: string, requests: number): Promise<void> | undefined {
-    const mayBegin = !this.#isBusy && !this.#isWaiting(address) && !this.#rests.has(address);
-    if (mayBegin) this.#rest(address, requests);
-    const turn = mayBegin ? undefined : this.#wait(address, requests);
-    if (!this.#isBusy) {
-      this.#isBusy = true;
-      this.#pauseThenGoOn();
+    const mayStart = !this.#isPacing && !this.#hasQueuedRequests(address) && !this.#backoffs.has(address);
+    if (mayStart) this.#backOff(address, requests);
+    const turn = mayStart ? undefined : this.#enqueue(address, requests);
+    if (!this.#isPacing) {
+      this.#isPacing = true;
+      this.#beginPause();
     }
     return turn;
   }
 
-  #wait(address: string, requests: number): Promise<void> {
+  #enqueue(address: string, requests: number): Promise<void> {
     return new Promise((resolve) => {
-      const begin = () => {
-        this.#rest(address, requests);
+      const start = () => {
+        this.#backOff(address, requests);
         resolve();
       };
-      this.#waiting.push([address], { begin, requests });
+      this.#queue.push([address], { start, requests });
     });
   }
 
-  #rest(address: string, requests: number): void {
-    if (requests > requestsTogether) this.#rests.set(address, this.#now() + restMsPerRequest * requests);
+  #backOff(address: string, requests: number): void {
+    if (requests > batchRequestsMax) this.#backoffs.set(address, this.#now() + backoffMsPerRequest * requests);
   }
 
-  #pauseThenGoOn(): void {
-    this.#loopTurns = 0;
-    this.#beginTime = this.#now();
-    this.#waitForTurn();
+  #beginPause(): void {
+    this.#iterations = 0;
+    this.#startTime = this.#now();
+    this.#continueSoon();
   }
 
-  #waitForTurn(): void {
+  #continueSoon(): void {
     setImmediate(() => {
-      if (this.#mustWait()) {
-        this.#waitForTurn();
-        return;
-      }
-      if (this.#beginSome()) this.#pauseThenGoOn();
-      else if (this.#rests.size > 0) this.#waitLonger();
-      else if (this.#waiting.size > 0) this.#waitForTurn();
-      else this.#isBusy = false;
+      if (this.#isPaused()) this.#continueSoon();
+      else if (this.#startBatch()) this.#beginPause();
+      // Immediates alone would keep the processor busy until the next backoff ends.
+      else if (this.#backoffs.size > 0) setTimeout(() => this.#continueSoon(), 1);
+      else if (this.#queue.size > 0) this.#continueSoon();
+      else this.#isPacing = false;
     });
   }
 
-  /** A turn of the loop that waits for nothing would keep the processor busy until the next one. */
-  #waitLonger(): void {
-    setTimeout(() => this.#waitForTurn(), 1);
-  }
-
-  /** Whether any has begun. */
-  #beginSome(): boolean {
+  /** Returns whether any connection has started. */
+  #startBatch(): boolean {
     const now = this.#now();
-    for (const [address, time] of this.#rests) if (time <= now) this.#rests.delete(address);
-    const isLate = now - this.#beginTime > requestsMs;
-    const isPassed = (address: string) => this.#rests.has(address) || (!isLate && this.#isWaiting(address));
+    for (const [address, time] of this.#backoffs) if (time <= now) this.#backoffs.delete(address);
+    const isLate = now - this.#startTime > requestsMs;
+    const isSkipped = (address: string) => this.#backoffs.has(address) || (!isLate && this.#hasQueuedRequests(address));
     let requests = 0;
-    while (requests < requestsTogether) {
-      const next = this.#waiting.shift(isPassed);
+    while (requests < batchRequestsMax) {
+      const next = this.#queue.shift(isSkipped);
       if (next === undefined) break;
-      next.begin();
+      next.start();
       requests += next.requests;
     }
     return requests > 0;
   }
 
-  /** Where a connection was accepted in the last turn of the loop, more may wait behind it. */
-  #mustWait(): boolean {
-    const accepted = this.#accepted();
-    const { loopTurns, ms } = accepted === this.#acceptedBefore ? pause : pauseMax;
+  /** A connection that was accepted in the last iteration may have others behind it, and makes the pause longer. */
+  #isPaused(): boolean {
+    const accepted = this.#countAccepted();
+    const { iterations, ms } = accepted === this.#acceptedBefore ? pause : acceptingPause;
     this.#acceptedBefore = accepted;
-    this.#loopTurns += 1;
-    return this.#loopTurns < loopTurns && this.#now() - this.#beginTime < ms;
+    this.#iterations += 1;
+    return this.#iterations < iterations && this.#now() - this.#startTime < ms;
   }
 }

@@ -1,71 +1,70 @@
 import type { Socket } from "node:net";
 
-/** What the handle of a socket has beside what Node documents: it lets the machine's reading stop and go on. */
+/** Undocumented parts of a socket's handle: they stop and continue reading from the kernel. */
 type Handle = { readonly reading?: boolean; readStart?: () => unknown; readStop?: () => unknown };
 
-/** Open connections of one address. */
-type Group = { readonly sockets: Set<Socket>; begun: number };
+/** The open connections of one address. */
+type AddressConnections = { readonly sockets: Set<Socket>; requests: number };
 
 /**
- * Turns of reading. In one turn of its event loop Node reads from all connections that have sent something, and begins
- * every request that it finds, before anything else is done: hundreds of connections that send in one moment make
- * everybody wait for the sum. So of each address some requests are begun in a turn, and then its connections are read
- * again in the next one; what they have sent meanwhile waits in the machine's buffers, whose sender waits when they are
- * full (TCP flow control).
+ * Backpressure for each client address, by TCP flow control. In one iteration of its event loop Node reads from every
+ * connection that has sent something, and starts every request that it finds: hundreds of connections that send at the
+ * same moment delay everybody by the sum. So an address may start a limited number of requests in one iteration. Then
+ * its connections are not read until the next one, and their bytes wait in the kernel's buffers.
  */
-export class ReadTurns {
+export class ReadThrottle {
   readonly #requestsMax: number;
-  readonly #groups = new Map<string, Group>();
-  readonly #groupOf = new WeakMap<object, Group>();
-  /** Those of which a request was begun in this turn. */
-  readonly #active = new Set<Group>();
-  readonly #stopped: Socket[] = [];
+  readonly #connections = new Map<string, AddressConnections>();
+  readonly #bySocket = new WeakMap<object, AddressConnections>();
+  /** The addresses that have started a request in this iteration. */
+  readonly #active = new Set<AddressConnections>();
+  readonly #paused: Socket[] = [];
 
   constructor({ requestsPerTurnMax }: { readonly requestsPerTurnMax: number }) {
     this.#requestsMax = requestsPerTurnMax;
   }
 
   add(socket: Socket, address: string): void {
-    const group = this.#groups.get(address) ?? { sockets: new Set(), begun: 0 };
-    this.#groups.set(address, group);
-    group.sockets.add(socket);
-    this.#groupOf.set(socket, group);
+    const own = this.#connections.get(address) ?? { sockets: new Set(), requests: 0 };
+    this.#connections.set(address, own);
+    own.sockets.add(socket);
+    this.#bySocket.set(socket, own);
     socket.once("close", () => {
-      group.sockets.delete(socket);
-      if (group.sockets.size === 0) this.#groups.delete(address);
+      own.sockets.delete(socket);
+      if (own.sockets.size === 0) this.#connections.delete(address);
     });
   }
 
-  /** How many connections of an address are open. */
+  /** The number of open connections of an address. */
   connectionsOf(address: string): number {
-    return this.#groups.get(address)?.sockets.size ?? 0;
+    return this.#connections.get(address)?.sockets.size ?? 0;
   }
 
-  /** Counts a request that has begun on a connection. */
-  count(socket: object): void {
-    const group = this.#groupOf.get(socket);
-    if (group === undefined) return;
-    if (this.#active.size === 0) setImmediate(() => this.#endTurn());
-    this.#active.add(group);
-    group.begun += 1;
-    if (group.begun === this.#requestsMax) for (const other of group.sockets) this.#stop(other);
+  /** Counts a request that has started on a connection. */
+  countRequest(socket: object): void {
+    const own = this.#bySocket.get(socket);
+    if (own === undefined) return;
+    if (this.#active.size === 0) setImmediate(() => this.#endIteration());
+    this.#active.add(own);
+    own.requests += 1;
+    if (own.requests === this.#requestsMax) for (const other of own.sockets) this.#pause(other);
   }
 
-  #stop(socket: Socket): void {
+  #pause(socket: Socket): void {
     const handle = handleOf(socket);
     if (handle?.readStop === undefined || handle.readStart === undefined) return;
     handle.readStop();
-    this.#stopped.push(socket);
+    this.#paused.push(socket);
   }
 
-  #endTurn(): void {
-    for (const group of this.#active) group.begun = 0;
+  #endIteration(): void {
+    for (const own of this.#active) own.requests = 0;
     this.#active.clear();
-    for (const socket of this.#stopped.splice(0)) if (!socket.destroyed) handleOf(socket)?.readStart?.();
+    for (const socket of this.#paused.splice(0)) if (!socket.destroyed) handleOf(socket)?.readStart?.();
   }
 }
 
-/** Undefined where the connection is closed, or is not read: Node's own reason to stop stays. */
+/** Undefined if the connection is closed or is not being read: a pause of Node's own must stay. */
 function handleOf(socket: Socket): Handle | undefined {
   const { _handle: handle } = socket as Socket & { readonly _handle?: Handle | null };
   return handle?.reading === false ? undefined : (handle ?? undefined);

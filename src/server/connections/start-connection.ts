@@ -1,43 +1,65 @@
 import type { Socket } from "node:net";
-import type { ListenerOptions } from "../listener.ts";
-import { countRequests } from "./count-requests.ts";
-import { type HttpVersion, sniffHttpVersion } from "./detect-http-version.ts";
-import type { BeginTurns } from "./new-connection-queue.ts";
+import type { ServerLimits } from "../limits/server-limits.ts";
+import { detectHttpVersion, type HttpVersion } from "./detect-http-version.ts";
+import type { NewConnectionQueue } from "./new-connection-queue.ts";
 
-type BeginOptions = Pick<ListenerOptions, "limits" | "turnOf"> & {
-  readonly turns: BeginTurns;
-  speak(version: HttpVersion): void;
+export type StartOptions = {
+  readonly limits: Pick<ServerLimits, "firstBytesMs" | "headerBytesMax">;
+  readonly queue: NewConnectionQueue;
+  /** Settles when an address that exceeded its limit of refusals may start a connection; undefined: at once. */
+  readonly penaltyOf: (address: string) => Promise<void> | undefined;
+  /** Hands the paused socket to the server of its HTTP version. */
+  readonly serve: (version: HttpVersion) => void;
 };
 
 /**
- * Finds out which HTTP a connection speaks, and begins it when its turn among the new connections comes. Where its address
- * has used up its share of refusals (`turnOf`), it waits for a turn of that address first, once in its life.
+ * Detects the HTTP version of a new connection, and starts it when `queue` lets it. A connection of an address that
+ * exceeded its limit of refusals waits once more, before its version is detected or behind that.
  */
-export function beginConnection(socket: Socket, address: string, { limits, turnOf, turns, speak }: BeginOptions): void {
+export function startConnection(socket: Socket, address: string, options: StartOptions): void {
+  const { limits, penaltyOf, queue, serve } = options;
   const { firstBytesMs: timeoutMs, headerBytesMax: bytesMax } = limits;
-  const found = (version: HttpVersion, bytes: Buffer) => {
-    const begin = () => {
+  const onDetected = (version: HttpVersion, bytes: Buffer) => {
+    const start = () => {
       if (socket.destroyed) return;
-      if (socket.readableLength > bytes.length) joinPieces(socket);
-      speak(version);
+      if (socket.readableLength > bytes.length) joinChunks(socket);
+      serve(version);
     };
-    const turn = turns.take(address, countRequests(version, bytes));
-    if (turn === undefined) begin();
-    else void turn.then(begin);
+    const turn = queue.take(address, countRequests(version, bytes));
+    if (turn === undefined) start();
+    else void turn.then(start);
   };
-  const sniff = (turn: () => Promise<void> | undefined) =>
-    sniffHttpVersion(socket, { timeoutMs, bytesMax, turn, found });
-  const turn = turnOf(address);
-  // Many that came together may have used their address's share up by the time that they tell.
-  if (turn === undefined) sniff(() => turnOf(address));
-  else void turn.then(() => !socket.destroyed && sniff(() => undefined));
+  const detect = (admission: () => Promise<void> | undefined) =>
+    detectHttpVersion(socket, { timeoutMs, bytesMax, admission, onDetected });
+  const penalty = penaltyOf(address);
+  // Of many connections that arrive together, the first ones may exceed the limit while the others are being detected.
+  if (penalty === undefined) detect(() => penaltyOf(address));
+  else void penalty.then(() => !socket.destroyed && detect(() => undefined));
 }
 
 /**
- * Makes one piece of those that a paused socket holds. Node gives a session of HTTP/2 what its socket holds piece by piece,
- * and ends the process where a piece has ended the session (`Http2Session`, "emulate receiving it"). To be called where
- * there are several: to read makes the socket go on reading, and in the middle of its reading that is undone at once.
+ * Merges the chunks that a paused socket buffers. Node hands them to an HTTP/2 session one by one, and the process
+ * crashes if an earlier chunk has ended the session (`Http2Session`, "emulate receiving it"). Call it only if there are
+ * several: `read()` makes the socket flow again, and in the middle of a read that is undone at once.
  */
-function joinPieces(socket: Socket): void {
+function joinChunks(socket: Socket): void {
   socket.unshift(socket.read(socket.readableLength));
+}
+
+const prefaceBytes = 24;
+const frameHeaderBytes = 9;
+const headersType = 1;
+
+/**
+ * Counts the requests in the first bytes of a connection, at least one. Over HTTP/2 each HEADERS frame is one (RFC 9113,
+ * 4.1). Over HTTP/1.1 pipelining is limited, so that a connection counts as one request.
+ */
+function countRequests(version: HttpVersion, bytes: Buffer): number {
+  if (version === "http1") return 1;
+  let count = 0;
+  for (let at = prefaceBytes; at + frameHeaderBytes <= bytes.length; ) {
+    if (bytes[at + 3] === headersType) count += 1;
+    at += frameHeaderBytes + bytes.readUIntBE(at, 3);
+  }
+  return Math.max(1, count);
 }

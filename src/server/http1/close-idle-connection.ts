@@ -1,15 +1,15 @@
 import type { Duplex } from "node:stream";
 import { RequestError } from "../../domain/request-error.ts";
-import { replyBare } from "./raw-response.ts";
+import { writeRawResponse } from "./raw-response.ts";
 
 /**
- * Ends a connection of HTTP/1.1 that waits for its next request. A request may be on its way all the same, and whoever
- * sent it could not tell a connection that just ends from one that breaks while the request is served: a proxy answers
- * 502, since it may not send a POST again. So the end of the connection is the answer to that request, and nothing that
- * comes on it from now on may be served. A client without a request takes what it did not ask for as the end.
+ * Closes an idle keep-alive connection. A request may already be in flight on it. If the server only sent FIN, the client
+ * could not tell whether its request was started, and a proxy answers 502 because it may not retry a POST. So the server
+ * sends a 503 with `connection: close`: a client with a request in flight takes it as the answer, and one without ignores
+ * it. Requests that arrive on the connection after this must not be served.
  */
-export function sayFarewell(socket: Duplex, lingerMs: number): void {
-  if (socket.writable) replyBare(shuttingDown(), socket, lingerMs);
+export function closeIdleConnection(socket: Duplex, lingerMs: number): void {
+  if (socket.writable) writeRawResponse(shuttingDown(), socket, lingerMs);
 }
 
 export function shuttingDown(): RequestError {

@@ -1,40 +1,49 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { RequestError } from "../../domain/request-error.ts";
-import type { ListenerOptions } from "../listener.ts";
+import type { ServerLimits } from "../limits/server-limits.ts";
+import type { ReceiveRequest } from "../requests/http-exchange.ts";
+
+type PipeliningOptions = {
+  /** The number of requests on the connection without a complete response, this one included. */
+  readonly pending: number;
+  readonly limits: Pick<ServerLimits, "requestsAheadMax">;
+  readonly receive: ReceiveRequest;
+};
 
 /**
- * Serves a request of HTTP/1.1 unless too many that were sent before it on its connection are unanswered. The first that
- * is one too many is refused, and ends the connection; those behind it are not answered, and whoever has sent as many
- * again is cut at once, before any reply is written.
+ * Limits HTTP/1.1 pipelining (RFC 9112, 9.3.2): requests that a client sends before the first one is answered. The first
+ * request above the limit is refused and closes the connection. Further ones get no response, and a client that sends
+ * twice the limit is disconnected at once.
  */
-export function receiveInTurn(
+export function receivePipelined(
   request: IncomingMessage,
   response: ServerResponse,
-  { unanswered, limits, receive }: Pick<ListenerOptions, "limits" | "receive"> & { readonly unanswered: number },
+  { pending, limits, receive }: PipeliningOptions,
 ): void {
-  const tooMany = unanswered - limits.requestsAheadMax;
-  if (tooMany <= 0) receive(request, response);
-  else if (tooMany === 1) {
+  const { requestsAheadMax } = limits;
+  const excess = pending - requestsAheadMax;
+  if (excess <= 0) receive(request, response);
+  else if (excess === 1) {
     response.setHeader("connection", "close");
-    receive(request, response, tooManyAhead(limits.requestsAheadMax));
-  } else if (tooMany > limits.requestsAheadMax) {
-    stopParser(request.socket);
+    receive(request, response, tooManyPipelined(requestsAheadMax));
+  } else if (excess > requestsAheadMax) {
+    pauseParser(request.socket);
     request.socket.destroy();
   }
 }
 
 /**
- * Makes Node's parser stop with the error HPE_PAUSED. Otherwise it reads all requests that came in one chunk, and each of
- * them costs as much as a small reply; and as much again when the connection closes (`abortIncoming`).
+ * Makes Node's parser stop with the error HPE_PAUSED. Otherwise it parses every request of the received chunk. Each of
+ * them costs as much as a small response, and as much again when the connection closes (`abortIncoming`).
  */
-function stopParser(socket: Socket): void {
-  // A property that Node does not document. A Node without it reads the requests, and they are dropped.
+function pauseParser(socket: Socket): void {
+  // An undocumented property of Node. Without it the requests are parsed and then dropped.
   const { parser } = socket as Socket & { readonly parser?: { pause?: () => void } | null };
   parser?.pause?.();
 }
 
-function tooManyAhead(max: number): RequestError {
+function tooManyPipelined(max: number): RequestError {
   const message = `More than ${max} requests were sent ahead on this connection; wait for replies, or use more connections.`;
   return new RequestError("TOO_MANY_REQUESTS", message, {
     metadata: { limit: "requests_ahead", value: String(max) },

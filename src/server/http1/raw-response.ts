@@ -4,8 +4,8 @@ import { reasons } from "../../domain/reason.ts";
 import type { RequestError } from "../../domain/request-error.ts";
 import { errorReply } from "../../gateway/error-envelope.ts";
 
-/** Writes a refusal to a connection of HTTP/1.1 that has no request to answer, and ends it. */
-export function replyBare(refusal: RequestError, socket: Duplex, lingerMs: number): void {
+/** Writes an error response to a socket of HTTP/1.1 for which Node has no request, and closes it. */
+export function writeRawResponse(error: RequestError, socket: Duplex, lingerMs: number): void {
   const requestId = newId();
   const call = {
     requestId,
@@ -14,9 +14,9 @@ export function replyBare(refusal: RequestError, socket: Duplex, lingerMs: numbe
     signal: AbortSignal.abort(),
     replyHeaders: new Map<string, string>(),
   } as const;
-  const { body, headers } = errorReply(refusal, call);
+  const { body, headers } = errorReply(error, call);
   const head = [
-    `HTTP/1.1 ${reasons[refusal.reason].status} ${refusal.reason}`,
+    `HTTP/1.1 ${reasons[error.reason].status} ${error.reason}`,
     "content-type: application/json",
     `content-length: ${Buffer.byteLength(body)}`,
     `x-request-id: ${requestId}`,
@@ -24,7 +24,7 @@ export function replyBare(refusal: RequestError, socket: Duplex, lingerMs: numbe
     "connection: close",
   ];
   socket.end(`${head.join("\r\n")}\r\n\r\n${body}`);
-  // A client that goes on sending would be reset, and lose the reply, if the socket closed at once.
+  // Lingering close: if the socket closed at once, a client that is still sending would be reset and lose the response.
   const timer = setTimeout(() => socket.destroy(), lingerMs);
   socket.once("close", () => clearTimeout(timer));
 }

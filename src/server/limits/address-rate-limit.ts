@@ -2,11 +2,11 @@ import type { Clock } from "../../domain/clock.ts";
 
 const windowMs = 1_000;
 
-/** How often each address does something in a second. */
-export class AddressRate {
+/** A rate limit for each client address: a fixed-window counter of one second. */
+export class AddressRateLimit {
   readonly #max: number;
   readonly #clock: Clock;
-  /** Since the window began. */
+  /** Counts of the current window. */
   #counts = new Map<string, number>();
   #windowTime = Number.NEGATIVE_INFINITY;
 
@@ -15,17 +15,16 @@ export class AddressRate {
     this.#clock = clock;
   }
 
-  /** Whether an address may once more; counts it where it may. */
+  /** Counts one use, unless the limit is reached. False: it is reached. */
   take(address: string): boolean {
-    if (this.isUsedUp(address)) return false;
+    if (this.isExceeded(address)) return false;
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
     return true;
   }
 
-  /** Whether an address may do it no more for now. */
-  isUsedUp(address: string): boolean {
+  isExceeded(address: string): boolean {
     const now = this.#clock.now();
-    // In both directions: a clock that is set back must not keep an address out.
+    // The difference counts in both directions: a clock that is set back must not lock an address out.
     if (Math.abs(now - this.#windowTime) >= windowMs) {
       this.#windowTime = now;
       this.#counts = new Map();

@@ -1,56 +1,56 @@
-export type PlaceLimits = {
+export type SlotLimits = {
   readonly max: number;
   readonly perAddressMax: number;
 };
 
-/** Which bound has no place left. */
-export type NoPlace = keyof PlaceLimits;
+/** The limit that leaves no slot free. */
+export type ExhaustedLimit = keyof SlotLimits;
 
-/** A place that is held. `isMoved` aborts where it is taken away for an address that holds fewer. */
-export type Place = { readonly isMoved: AbortSignal; leave(): void };
+/** A slot in use. `revoked` aborts when the slot is taken away in favour of an address that holds fewer. */
+export type Slot = { readonly revoked: AbortSignal; release(): void };
 
 /**
- * Places for what callers without a key hold: so many in all, and so many for each address. When all are held, an
- * address gets one from the address that holds the most, as long as that holds at least two more (max-min fairness): so
- * that many addresses are needed to keep others out, and not many requests.
+ * A semaphore with max-min fairness: a number of slots in all, and for each client address. When all are in use, an
+ * address takes one from the address that holds the most, as long as that one holds at least two more. To keep others
+ * out, an attacker needs many addresses; many requests are not enough.
  */
-export class AddressPlaces {
-  readonly #limits: PlaceLimits;
-  /** The places of each address, the oldest first. */
-  readonly #held = new Map<string, Set<AbortController>>();
+export class AddressSlots {
+  readonly #limits: SlotLimits;
+  /** The slots of each address, the oldest first. */
+  readonly #slots = new Map<string, Set<AbortController>>();
   #size = 0;
 
-  constructor(limits: PlaceLimits) {
+  constructor(limits: SlotLimits) {
     this.#limits = limits;
   }
 
-  take(address: string): Place | NoPlace {
+  take(address: string): Slot | ExhaustedLimit {
     const { max, perAddressMax } = this.#limits;
-    const own = this.#held.get(address) ?? new Set();
+    const own = this.#slots.get(address) ?? new Set();
     if (own.size >= perAddressMax) return "perAddressMax";
-    if (this.#size >= max && !this.#moveOne(own.size)) return "max";
-    const moved = new AbortController();
-    own.add(moved);
-    this.#held.set(address, own);
+    if (this.#size >= max && !this.#revokeOne(own.size)) return "max";
+    const slot = new AbortController();
+    own.add(slot);
+    this.#slots.set(address, own);
     this.#size += 1;
-    return { isMoved: moved.signal, leave: () => this.#leave(address, moved) };
+    return { revoked: slot.signal, release: () => this.#release(address, slot) };
   }
 
-  /** Takes the oldest place from the address that holds the most. False: none holds enough more than the asker. */
-  #moveOne(ownSize: number): boolean {
+  /** Revokes the oldest slot of the address that holds the most. False: no address holds two more than the asking one. */
+  #revokeOne(ownSize: number): boolean {
     let most: readonly [string, Set<AbortController>] | undefined;
-    for (const entry of this.#held) if (entry[1].size > (most?.[1].size ?? ownSize + 1)) most = entry;
+    for (const entry of this.#slots) if (entry[1].size > (most?.[1].size ?? ownSize + 1)) most = entry;
     const [oldest] = most?.[1] ?? [];
     if (most === undefined || oldest === undefined) return false;
-    this.#leave(most[0], oldest);
+    this.#release(most[0], oldest);
     oldest.abort();
     return true;
   }
 
-  #leave(address: string, place: AbortController): void {
-    const own = this.#held.get(address);
-    if (own?.delete(place) !== true) return;
+  #release(address: string, slot: AbortController): void {
+    const own = this.#slots.get(address);
+    if (own?.delete(slot) !== true) return;
     this.#size -= 1;
-    if (own.size === 0) this.#held.delete(address);
+    if (own.size === 0) this.#slots.delete(address);
   }
 }

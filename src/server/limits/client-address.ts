@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 
 /**
- * Whom a connection counts for, where callers without a key share something: its IPv4 address, or the /64 of its IPv6
- * address, since one site has all of that (RFC 6177). Undefined where the client has gone.
+ * The address that a connection is counted by: its IPv4 address, or the /64 network of its IPv6 address, since one site
+ * owns a whole /64 (RFC 6177). Undefined if the client has disconnected.
  */
 export function clientAddress({ remoteAddress }: Pick<Socket, "remoteAddress">): string | undefined {
   if (remoteAddress === undefined || !remoteAddress.includes(":")) return remoteAddress;
@@ -10,7 +10,7 @@ export function clientAddress({ remoteAddress }: Pick<Socket, "remoteAddress">):
   return mapped ?? networkOf(remoteAddress);
 }
 
-/** The first four groups of an IPv6 address, its zone left out. */
+/** The first four groups of an IPv6 address, without its zone. */
 function networkOf(address: string): string {
   const [head = "", tail] = (address.split("%", 1)[0] ?? "").split("::");
   const before = head.split(":").filter(Boolean);

@@ -1,5 +1,5 @@
-/** How much of something each of many holds, and how much all of them hold together. */
-export class Held<Key> {
+/** Counts how much of a resource each key uses, and all keys together. */
+export class UsageCounter<Key> {
   readonly #amounts = new Map<Key, number>();
   #total = 0;
 
@@ -7,14 +7,14 @@ export class Held<Key> {
     return this.#total;
   }
 
-  by(key: Key): number {
+  of(key: Key): number {
     return this.#amounts.get(key) ?? 0;
   }
 
-  /** Adds an amount, or takes it off where it is negative. */
+  /** Adds an amount; a negative one is released. */
   add(key: Key, amount: number): void {
-    const now = this.by(key) + amount;
-    if (now > 0) this.#amounts.set(key, now);
+    const next = this.of(key) + amount;
+    if (next > 0) this.#amounts.set(key, next);
     else this.#amounts.delete(key);
     this.#total += amount;
   }

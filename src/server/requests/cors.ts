@@ -1,10 +1,10 @@
 import type { HttpExchange, RequestHead } from "../../domain/http/protocol-handler.ts";
 
-/** How long a browser may remember what it was allowed, in seconds; browsers shorten it as they like. */
+/** How long a browser may cache the answer to a preflight, in seconds. Browsers have lower limits of their own. */
 const maxAgeSeconds = 7_200;
 
-/** What a page may read of a reply, on every protocol. */
-const exposed = [
+/** The reply headers that a page may read, on every protocol. */
+const exposedHeaders = [
   "content-encoding",
   "etag",
   "grpc-message",
@@ -22,9 +22,9 @@ const exposed = [
 const methods = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
 /**
- * Tells browsers which pages may call (Fetch, 3.2): those of the given origins, each exactly as browsers spell it. It
- * sets headers and refuses nothing, since what a browser withholds from a page any other client may ask for. Callers
- * prove themselves by a header and never by a cookie, so credentials are not allowed.
+ * Cross-origin resource sharing (https://fetch.spec.whatwg.org/#http-cors-protocol): tells browsers that pages of the given
+ * origins may call, each spelled exactly as browsers spell it. It sets headers and refuses nothing, because any client
+ * but a browser may call anyway. Callers authenticate by a header and never by a cookie, so credentials are not allowed.
  */
 export class Cors {
   readonly #origins: ReadonlySet<string>;
@@ -33,7 +33,7 @@ export class Cors {
     this.#origins = new Set(origins);
   }
 
-  /** Sets the headers for a request. Answers whether it is a preflight that is answered by them alone. */
+  /** Sets the headers for a request. Returns true for a preflight, whose reply consists of these headers alone. */
   allow({ method, headers }: RequestHead, { response }: HttpExchange): boolean {
     if (this.#origins.size === 0) return false;
     response.appendHeader("vary", "Origin");
@@ -41,15 +41,15 @@ export class Cors {
     if (origin === undefined || others.length > 0 || !this.#origins.has(origin)) return false;
     response.setHeader("access-control-allow-origin", origin);
     if (method !== "OPTIONS" || !headers.has("access-control-request-method")) {
-      response.setHeader("access-control-expose-headers", exposed);
+      response.setHeader("access-control-expose-headers", exposedHeaders);
       return false;
     }
     response.appendHeader("vary", "Access-Control-Request-Headers");
     response.setHeader("access-control-allow-methods", methods);
     response.setHeader("access-control-max-age", String(maxAgeSeconds));
-    // Which headers mean something is for the protocol handlers to say; a page of an allowed origin may send any.
-    const asked = headers.get("access-control-request-headers")?.join(", ") ?? "";
-    if (/^[\w\-, ]+$/.test(asked)) response.setHeader("access-control-allow-headers", asked);
+    // A page of an allowed origin may send any header.
+    const requested = headers.get("access-control-request-headers")?.join(", ") ?? "";
+    if (/^[\w\-, ]+$/.test(requested)) response.setHeader("access-control-allow-headers", requested);
     return true;
   }
 }

@@ -3,51 +3,59 @@ import { constants, type Http2ServerRequest, type Http2ServerResponse } from "no
 import type { RequestHeaders } from "../../domain/http/call.ts";
 import type { HttpExchange, RequestHead } from "../../domain/http/protocol-handler.ts";
 import { newId } from "../../domain/id.ts";
+import type { RequestError } from "../../domain/request-error.ts";
 import type { RequestBytes } from "../bodies/bytes-in-flight.ts";
-import type { BodyTurns } from "../bodies/large-body-queue.ts";
+import type { LargeBodyQueue } from "../bodies/large-body-queue.ts";
 import { readBody } from "../bodies/read-body.ts";
 import { clientAddress } from "../limits/client-address.ts";
+
+/** Takes a request from Node. It is refused if there is an error. `100 Continue` has not been sent to the client yet. */
+export type ReceiveRequest = (
+  request: IncomingMessage | Http2ServerRequest,
+  response: ServerResponse | Http2ServerResponse,
+  error?: RequestError,
+) => void;
 
 export type ExchangeOptions = {
   readonly headers: RequestHeaders;
   readonly timeoutMs: number;
-  /** Counts what the request holds. */
+  /** Counts the memory that the request uses. */
   readonly bytes: RequestBytes;
-  readonly turns: BodyTurns;
+  readonly bodies: LargeBodyQueue;
 };
 
 export function createExchange(
   request: IncomingMessage | Http2ServerRequest,
   response: ServerResponse | Http2ServerResponse,
-  { headers, timeoutMs, bytes, turns }: ExchangeOptions,
+  { headers, timeoutMs, bytes, bodies }: ExchangeOptions,
 ): HttpExchange {
   return {
     request,
     response,
-    // Asked for seldom, and by way of objects that Node makes for it.
+    // A getter, since Node creates the socket object of an HTTP/2 request only when it is asked for.
     get address() {
       return clientAddress(request.socket) ?? "";
     },
     readBody: async (bytesMax, limit = { name: "transport_bytes", value: bytesMax }) => {
       const body = await readBody(request, { headers, bytesMax, limit, timeoutMs, bytes });
-      await turns.parse(body.length, bytes.owner);
+      await bodies.waitToParse(body.length, bytes.owner);
       return body;
     },
     unpack: async (part, bytesMax) => {
-      const unpacked = await turns.unpack(part, bytesMax, bytes.owner);
-      bytes.take(unpacked.length);
-      await turns.parse(unpacked.length, bytes.owner);
+      const unpacked = await bodies.decompress(part, bytesMax, bytes.owner);
+      bytes.addBody(unpacked.length);
+      await bodies.waitToParse(unpacked.length, bytes.owner);
       return unpacked;
     },
-    holdReply: (length) => bytes.takeReply(length),
-    giveReply: (length) => bytes.giveReply(length),
+    holdReply: (length) => bytes.addReply(length),
+    giveReply: (length) => bytes.releaseReply(length),
     cut: () => cut(response),
   };
 }
 
 /**
- * Over HTTP/2 by a reset that says so: that of `destroy` says NO_ERROR, and what it leaves unsent keeps the session from
- * ending.
+ * Over HTTP/2 it resets the stream with CANCEL. `destroy` would send NO_ERROR, and the bytes that it leaves unsent would
+ * keep the session open.
  */
 function cut(response: HttpExchange["response"]): void {
   if ("stream" in response) response.stream.close(constants.NGHTTP2_CANCEL);
@@ -55,7 +63,7 @@ function cut(response: HttpExchange["response"]): void {
 }
 
 export function readHead(request: IncomingMessage | Http2ServerRequest): RequestHead {
-  // A client may name the server in the request line (RFC 9112, 3.2.2); it is this server all the same.
+  // The request line may be in absolute form (RFC 9112, 3.2.2). Its host is this server in any case.
   const url = (request.url ?? "").replace(/^https?:\/\/[^/?]*/i, "");
   const mark = url.indexOf("?");
   return {
@@ -66,26 +74,21 @@ export function readHead(request: IncomingMessage | Http2ServerRequest): Request
   };
 }
 
-/** From the raw list, since in every other form Node has joined or dropped what was given twice. */
+/** Reads the raw headers: `request.headers` joins or drops duplicates. */
 function readHeaders(raw: readonly string[]): RequestHeaders {
   const headers = new Map<string, string[]>();
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = (raw[index] ?? "").toLowerCase();
     const value = raw[index + 1] ?? "";
-    if (name.startsWith(":")) {
-      continue;
-    }
+    if (name.startsWith(":")) continue;
     const values = headers.get(name);
-    if (values) {
-      values.push(value);
-    } else {
-      headers.set(name, [value]);
-    }
+    if (values) values.push(value);
+    else headers.set(name, [value]);
   }
   return headers;
 }
 
-/** The caller's own id where it is one that can stand in a log and a header, else a new one. */
+/** The client's own request id if it is safe in a log and in a header, else a new one. */
 export function readRequestId(headers: RequestHeaders): string {
   const [id, ...others] = headers.get("x-request-id") ?? [];
   return id !== undefined && others.length === 0 && /^[\x21-\x7e]{1,128}$/.test(id) ? id : newId();

@@ -4,12 +4,11 @@ import { type Document, writeDocument } from "../../gateway/document.ts";
 import { errorReply } from "../../gateway/error-envelope.ts";
 import { type HttpReply, writeReply } from "../../gateway/http-reply.ts";
 
-/** What the process knows of whether it can accept calls. */
 type Readiness = { isReady(): boolean; isStopping(): boolean };
 
 /**
- * What anybody may read: whether the process lives, and whether it can accept calls, which load balancers ask; and some
- * documents, by their paths. The root leads to the page that describes the API.
+ * Serves what needs no key: the liveness and readiness probes for load balancers, and documents by their paths. The root
+ * redirects to the API page.
  */
 export function createPublicPages(
   readiness: Readiness,
@@ -18,43 +17,43 @@ export function createPublicPages(
   const probes: ReadonlyMap<string, () => HttpReply> = new Map([
     ["/healthz", () => probeReply(200, { status: "ok" })],
     ["/readyz", () => readinessReply(readiness)],
-    ...(documents.has(apiPage) ? [["/", () => toApiPage] as const] : []),
+    ...(documents.has(apiPage) ? [["/", () => redirectToApiPage] as const] : []),
   ]);
   return {
     match(head) {
       const probe = probes.get(head.path);
-      if (probe !== undefined) return createRoute(() => answerPage(head) ?? probe());
+      if (probe !== undefined) return createRoute(() => replyToMethod(head) ?? probe());
       const document = documents.get(head.path);
       return document === undefined ? undefined : createDocumentRoute(head, document);
     },
   };
 }
 
-/** The route of a request that no protocol handler knows, or whose handler failed to match it. */
+/** The route of a request that no protocol handler matches. */
 export function createRefusingRoute(error: unknown): Route {
   return createRoute(() => {
     throw error;
   });
 }
 
-/** The answer to a browser that asks what it may do, where the headers that the server has set say all. */
-export function createEmptyRoute(): Route {
+/** The route of a CORS preflight: its reply has headers only, which the server has set. */
+export function createPreflightRoute(): Route {
   return createRoute(() => ({ status: 204, headers: {}, body: "" }));
 }
 
 function createRoute(reply: () => HttpReply): Route {
-  return openRoute(async (exchange, call) => writeReply(exchange, reply(), call));
+  return publicRoute(async (exchange, call) => writeReply(exchange, reply(), call));
 }
 
 function createDocumentRoute(head: RequestHead, document: () => Document): Route {
-  return openRoute(async (exchange, call) => {
-    const reply = answerPage(head);
+  return publicRoute(async (exchange, call) => {
+    const reply = replyToMethod(head);
     if (reply === undefined) writeDocument(exchange, document(), call);
     else await writeReply(exchange, reply, call);
   });
 }
 
-function openRoute(serve: Route["serve"]): Route {
+function publicRoute(serve: Route["serve"]): Route {
   return {
     access: "public",
     protocol: "rest",
@@ -65,8 +64,8 @@ function openRoute(serve: Route["serve"]): Route {
 
 const allow = "GET, HEAD, OPTIONS";
 
-/** The answer to a method that does not read the page; undefined for one that does. */
-function answerPage({ method, path }: RequestHead): HttpReply | undefined {
+/** The reply to any method but GET and HEAD; undefined for these two. */
+function replyToMethod({ method, path }: RequestHead): HttpReply | undefined {
   if (method === "OPTIONS") return { status: 204, headers: { allow }, body: "" };
   if (method === "GET" || method === "HEAD") return undefined;
   throw new RequestError("METHOD_NOT_ALLOWED", `${path} does not take ${method}; it takes ${allow}.`, {
@@ -76,22 +75,22 @@ function answerPage({ method, path }: RequestHead): HttpReply | undefined {
 
 const apiPage = "/docs";
 
-/** Whoever opens the service in a browser finds the page; whoever asks by curl reads where it is. */
-const toApiPage: HttpReply = {
+/** A browser follows the redirect; a person who uses curl reads the text. */
+const redirectToApiPage: HttpReply = {
   status: 302,
   type: "text/plain; charset=utf-8",
-  // Relative, since a proxy may serve all this below a path of its own.
+  // Relative, because a proxy may serve all this below a path of its own.
   headers: { location: "docs" },
   body: "This is Flowcall. Its API page is at /docs, the OpenAPI document at /openapi.json.\n",
 };
 
-/** The port opens when calls are accepted: who can ask is never told of a start. */
+/** There is no status for a start, because the port opens when the start is over. */
 function readinessReply({ isReady, isStopping }: Readiness): HttpReply {
   if (isStopping()) return probeReply(503, { status: "not ready", cause: "the process stops" });
   if (!isReady()) return probeReply(503, { status: "not ready", cause: "the database is not reached" });
   return probeReply(200, { status: "ready" });
 }
 
-function probeReply(status: number, said: { readonly status: string; readonly cause?: string }): HttpReply {
-  return { status, type: "application/json", headers: {}, body: JSON.stringify(said) };
+function probeReply(status: number, body: { readonly status: string; readonly cause?: string }): HttpReply {
+  return { status, type: "application/json", headers: {}, body: JSON.stringify(body) };
 }
