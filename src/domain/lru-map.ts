@@ -13,10 +13,6 @@ export class LruMap<Key, Value> {
     this.#onEvict = onEvict;
   }
 
-  get size(): number {
-    return this.#entries.size;
-  }
-
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key);
     if (value === undefined) return undefined;
@@ -37,7 +33,7 @@ export class LruMap<Key, Value> {
   set(key: Key, value: Value): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);
-    if (this.#entries.size > this.#sizeMax) this.evict();
+    if (this.#entries.size > this.#sizeMax) this.#evict();
   }
 
   delete(key: Key): boolean {
@@ -48,14 +44,6 @@ export class LruMap<Key, Value> {
     this.#entries.clear();
   }
 
-  /** Evicts the least recently used entry. */
-  evict(): void {
-    const [oldest] = this.#entries;
-    if (oldest === undefined) return;
-    this.#entries.delete(oldest[0]);
-    this.#onEvict?.(...oldest);
-  }
-
   /** All entries, the least recently used first. */
   entries(): MapIterator<[Key, Value]> {
     return this.#entries.entries();
@@ -63,5 +51,12 @@ export class LruMap<Key, Value> {
 
   values(): MapIterator<Value> {
     return this.#entries.values();
+  }
+
+  #evict(): void {
+    const [oldest] = this.#entries;
+    if (oldest === undefined) return;
+    this.#entries.delete(oldest[0]);
+    this.#onEvict?.(...oldest);
   }
 }

@@ -1,9 +1,9 @@
 import type { Writable } from "node:stream";
 import type { Clock } from "../domain/clock.ts";
+import { settlesWithin } from "../domain/deadline.ts";
 import type { Call } from "../domain/http/call.ts";
 import type { HttpExchange } from "../domain/http/protocol-handler.ts";
 import type { Limits } from "../domain/limits.ts";
-import { noLongerNeeded } from "../domain/no-longer-needed.ts";
 import { RequestError } from "../domain/request-error.ts";
 import { setHead } from "./http-reply.ts";
 
@@ -40,7 +40,7 @@ export class EventStream {
   /** Whether the next message takes so long that a heartbeat is due: proxies close a connection that is silent. */
   async isSilent(next: Promise<unknown>): Promise<boolean> {
     const { eventOpenMs, eventCommentMs } = this.#options.limits;
-    return !(await this.#settles(next, this.#isOpen ? eventCommentMs : eventOpenMs));
+    return !(await settlesWithin(this.#isOpen ? eventCommentMs : eventOpenMs, next, this.#options.clock));
   }
 
   /** Settles when the reader can take more. A reader that takes nothing for too long is cut, which aborts the call. */
@@ -53,7 +53,7 @@ export class EventStream {
     const settle = () => resolve();
     response.once("drain", settle);
     call.signal.addEventListener("abort", settle);
-    this.#isCut = !(await this.#settles(taken, limits.streamStallMs));
+    this.#isCut = !(await settlesWithin(limits.streamStallMs, taken, this.#options.clock));
     call.signal.removeEventListener("abort", settle);
     if (this.#isCut) exchange.cut();
   }
@@ -69,18 +69,5 @@ export class EventStream {
     const headers = { "x-accel-buffering": "no" };
     const { exchange, call } = this.#options;
     setHead(exchange.response, { status: 200, type: "text/event-stream", headers }, call);
-  }
-
-  /** Whether a promise settles in time. Rejects when the promise rejects. */
-  async #settles(promise: Promise<unknown>, ms: number): Promise<boolean> {
-    const over = new AbortController();
-    try {
-      return await Promise.race([
-        promise.then(() => true),
-        this.#options.clock.wait(ms, over.signal).then(() => false),
-      ]);
-    } finally {
-      over.abort(noLongerNeeded);
-    }
   }
 }

@@ -1,4 +1,5 @@
 import { Agent, type buildConnector, type Client, Pool } from "undici";
+import { LruMap } from "../../domain/lru-map.ts";
 import { KeptClient } from "./keep-alive-client.ts";
 
 /**
@@ -7,22 +8,21 @@ import { KeptClient } from "./keep-alive-client.ts";
  */
 export class EnvironmentAgents {
   readonly #connect: buildConnector.connector;
-  readonly #agentsMax: number;
-  /** In the order of their last use. */
-  readonly #agents = new Map<string, Agent>();
+  readonly #agents: LruMap<string, Agent>;
   readonly #closing = new Map<Agent, Promise<void>>();
   readonly #newClient = (origin: URL, options: Client.Options) =>
     new KeptClient(origin, { ...options, connect: this.#connect });
 
   constructor(connect: buildConnector.connector, { agentsMax }: { agentsMax: number }) {
     this.#connect = connect;
-    this.#agentsMax = agentsMax;
+    this.#agents = new LruMap(agentsMax, (_, agent) => this.#close(agent));
   }
 
   /** The agent of an environment. It has to be used before the next `await`: it may be closed any time after. */
   agentOf(environmentId: string): Agent {
-    const agent = this.#agents.get(environmentId) ?? this.#newAgent();
-    this.#agents.delete(environmentId);
+    const known = this.#agents.get(environmentId);
+    if (known !== undefined) return known;
+    const agent = this.#newAgent();
     this.#agents.set(environmentId, agent);
     return agent;
   }
@@ -36,8 +36,6 @@ export class EnvironmentAgents {
   }
 
   #newAgent(): Agent {
-    const [oldest] = this.#agents;
-    if (oldest !== undefined && this.#agents.size >= this.#agentsMax) this.#close(...oldest);
     return new Agent({
       connect: this.#connect,
       factory: (origin, options) => new Pool(origin, { ...options, factory: this.#newClient }),
@@ -54,8 +52,7 @@ export class EnvironmentAgents {
     });
   }
 
-  #close(environmentId: string, agent: Agent): void {
-    this.#agents.delete(environmentId);
+  #close(agent: Agent): void {
     this.#closing.set(
       agent,
       agent.close().finally(() => this.#closing.delete(agent)),

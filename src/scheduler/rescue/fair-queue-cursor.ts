@@ -1,4 +1,5 @@
 import type { Account } from "../../domain/account.ts";
+import { LruMap } from "../../domain/lru-map.ts";
 import type { AccountId, NextAccounts, NextAccountsQuery } from "../../storage/claims/claim-queue.ts";
 
 /** How many organisations and environments are remembered. One that is forgotten counts as never served. */
@@ -10,9 +11,9 @@ const rememberedMax = 1_000;
  */
 export class FairQueueCursor {
   /** Organisations and environments by id, with the number of their last turn, least recently served first. */
-  readonly #served = new Map<string, number>();
+  readonly #served = new LruMap<string, number>(rememberedMax);
   /** The account of each environment that was served last, or up to which nothing was due. */
-  readonly #last = new Map<string, AccountId>();
+  readonly #last = new LruMap<string, AccountId>(rememberedMax);
   #after: string | undefined;
   #count = 0;
 
@@ -23,7 +24,7 @@ export class FairQueueCursor {
 
   /** Sorts accounts by how long their organisation and environment have waited. Accounts of one environment keep their order. */
   sort(accounts: readonly Account[]): readonly Account[] {
-    const turnOf = (id: string) => this.#served.get(id) ?? 0;
+    const turnOf = (id: string) => this.#served.peek(id) ?? 0;
     return accounts.toSorted(
       (one, other) =>
         turnOf(one.organizationId) - turnOf(other.organizationId) ||
@@ -34,20 +35,12 @@ export class FairQueueCursor {
   /** Moves on to where the search ended, behind the accounts that were given slots. */
   advance({ next, passed }: NextAccounts, served: readonly Account[]): void {
     this.#after = next;
-    for (const account of passed) remember(this.#last, account.environmentId, account);
+    for (const account of passed) this.#last.set(account.environmentId, account);
     for (const { organizationId, environmentId, linkedAccountId } of served) {
       this.#count += 1;
-      remember(this.#served, organizationId, this.#count);
-      remember(this.#served, environmentId, this.#count);
-      remember(this.#last, environmentId, { environmentId, linkedAccountId });
+      this.#served.set(organizationId, this.#count);
+      this.#served.set(environmentId, this.#count);
+      this.#last.set(environmentId, { environmentId, linkedAccountId });
     }
   }
-}
-
-/** Sets a key of an LRU map: a Map keeps the order of insertion, so its first key is the least recently used one. */
-function remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
-  map.delete(key);
-  map.set(key, value);
-  const [oldest] = map.keys();
-  if (map.size > rememberedMax && oldest !== undefined) map.delete(oldest);
 }

@@ -1,6 +1,6 @@
 import type { Clock } from "../../domain/clock.ts";
+import { settlesWithin } from "../../domain/deadline.ts";
 import type { Outcome } from "../../domain/execution.ts";
-import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
 import type { Capacity } from "../limits/capacity.ts";
@@ -102,9 +102,7 @@ export class ActiveRuns {
 
   /** Graceful shutdown: lets runs end for a while, then abandons the rest. */
   async drain(ms: number, clock: Clock): Promise<void> {
-    const drained = new AbortController();
-    await Promise.race([Promise.all(this.#ending), clock.wait(ms, drained.signal).catch(() => undefined)]);
-    drained.abort(noLongerNeeded);
+    await settlesWithin(ms, Promise.all(this.#ending), clock);
     for (const run of this.#running.values()) run.abandon();
     await Promise.all(this.#ending);
   }

@@ -1,4 +1,5 @@
 import type { Clock } from "../../domain/clock.ts";
+import { orAborted } from "../../domain/deadline.ts";
 import type { Answer, NodeRun } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
@@ -14,7 +15,6 @@ import { PendingRecords } from "./pending-records.ts";
 import { ReplayIndex } from "./replay-index.ts";
 import { RunClock } from "./run-clock.ts";
 import type { JournalEnd } from "./run-state.ts";
-import { untilAborted } from "./settle.ts";
 import { VisitsUnderWay } from "./visits-under-way.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
@@ -149,7 +149,7 @@ export class RunJournal implements Journal {
     const due = Math.min(end_time, now + ms);
     if (recorded === undefined) {
       this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time, end_time });
-      if (this.#isOwned) await untilAborted(signal, this.#flush());
+      if (this.#isOwned) await orAborted(this.#flush(), signal);
     }
     const leftMs = due - this.#clock.now();
     if (leftMs > 0) await this.#idle.wait(due, () => clock.wait(leftMs, signal));
@@ -168,8 +168,8 @@ export class RunJournal implements Journal {
   async beforeEffect(signal: AbortSignal): Promise<void> {
     const { lease } = this.#options;
     do {
-      await untilAborted(signal, lease.whenHeld());
-      await untilAborted(signal, this.#commitAll());
+      await orAborted(lease.whenHeld(), signal);
+      await orAborted(this.#commitAll(), signal);
     } while (!lease.isHeld());
     // The commit may have shown that another process owns the execution.
     signal.throwIfAborted();
@@ -214,7 +214,7 @@ export class RunJournal implements Journal {
       signal.throwIfAborted();
       if (this.#pending.bytes > pendingBytesMax) {
         const committed = this.begin().then(() => this.#flush());
-        await untilAborted(signal, committed);
+        await orAborted(committed, signal);
         continue;
       }
       const ms = deferMs * (1 + Math.random());

@@ -1,16 +1,6 @@
 import type { Clock } from "../../domain/clock.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 
-/** Rejects with the signal's reason where that aborts before the work settles; the work goes on. */
-export function untilAborted(signal: AbortSignal, work: Promise<void>): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
-}
-
 /** Answers undefined where the time is over, or the signal aborts, before the promise settles. */
 export async function settledWithin<Value>(
   promise: Promise<Value>,

@@ -1,6 +1,7 @@
 import { fromJsonString } from "@bufbuild/protobuf";
 import type { Account } from "../../domain/account.ts";
 import type { Limits } from "../../domain/limits.ts";
+import { LruMap } from "../../domain/lru-map.ts";
 import type { Definitions } from "../../engine/definitions.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
@@ -22,22 +23,20 @@ export type VersionOwner = Pick<Account, "organizationId" | "environmentId">;
 /** An LRU cache of compiled versions, bounded by number and by memory. Published versions are immutable, so none goes stale. */
 export class VersionCache {
   readonly #options: VersionCacheOptions;
-  readonly #cached = new Map<string, Cached>();
+  readonly #cached: LruMap<string, Cached>;
   #bytes = 0;
 
   constructor(options: VersionCacheOptions) {
     this.#options = options;
+    this.#cached = new LruMap(options.limits.versionsMax, (_, { bytes }) => {
+      this.#bytes -= bytes;
+    });
   }
 
   get(owner: VersionOwner, workflowId: string, version: number): Promise<Graph> {
     const key = `${owner.environmentId}/${workflowId}/${version}`;
     const cached = this.#cached.get(key);
-    if (cached !== undefined) {
-      // A Map keeps the order of insertion: set again on each use, its first key is the least recently used one.
-      this.#cached.delete(key);
-      this.#cached.set(key, cached);
-      return cached.graph;
-    }
+    if (cached !== undefined) return cached.graph;
     const text = this.#read(owner, workflowId, version);
     const graph = text.then((definition) => this.#compile(owner, definition));
     const added: Cached = { graph, bytes: 0 };
@@ -59,19 +58,18 @@ export class VersionCache {
   }
 
   #limit(key: string, cached: Cached, bytes: number): void {
-    if (this.#cached.get(key) !== cached) return;
+    if (this.#cached.peek(key) !== cached) return;
     cached.bytes = bytes;
     this.#bytes += bytes;
-    const { versionsMax, versionsBytesMax } = this.#options.limits;
-    for (const [leastUsed, other] of this.#cached) {
+    for (const [leastUsed, other] of this.#cached.entries()) {
       // The version in use stays, however large it is: its run has it in memory anyway.
-      if (other === cached || (this.#cached.size <= versionsMax && this.#bytes <= versionsBytesMax)) return;
+      if (other === cached || this.#bytes <= this.#options.limits.versionsBytesMax) return;
       this.#drop(leastUsed, other);
     }
   }
 
   #drop(key: string, cached: Cached): void {
-    if (this.#cached.get(key) !== cached) return;
+    if (this.#cached.peek(key) !== cached) return;
     this.#cached.delete(key);
     this.#bytes -= cached.bytes;
   }

@@ -19,7 +19,7 @@ export class AuthenticationCache<Value> {
   }
 
   time(): CacheTime {
-    return { now: this.#clock.now(), elapsed: this.#clock.elapsed() };
+    return { now: this.#clock.now(), elapsed: this.#clock.monotonic() };
   }
 
   /** Returns an entry that is not expired, and not older than `ageMaxMs`. */

@@ -2,6 +2,7 @@ import { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import type { Logger } from "pino";
+import { settlesWithin } from "../../domain/deadline.ts";
 import type { Service } from "../../domain/service.ts";
 import type { DatabaseConnection } from "./pool.ts";
 
@@ -137,7 +138,10 @@ export class Notifier implements Service {
       }
     } finally {
       this.#client = undefined;
-      await Promise.race([client.end().catch(() => undefined), sleep(endMs, undefined, { ref: false })]);
+      await settlesWithin(
+        endMs,
+        client.end().catch(() => undefined),
+      );
       socket.destroy();
     }
   }

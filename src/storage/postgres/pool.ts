@@ -1,9 +1,9 @@
 import { Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { PostgresPool, PostgresPoolClient } from "kysely";
 import pg from "pg";
 import type { Logger } from "pino";
 import type { Tenant } from "../../domain/account.ts";
+import { settlesWithin } from "../../domain/deadline.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { ConnectionSemaphore, type Release } from "./connection-semaphore.ts";
 import { isUnavailable } from "./database-errors.ts";
@@ -122,7 +122,7 @@ export class Pool implements PostgresPool {
     }
     const ended = [...this.#clients].map((client) => new Promise((resolve) => client.once("end", resolve)));
     await this.#pool.end();
-    await Promise.race([Promise.all(ended), sleep(endMs, undefined, { ref: false })]);
+    await settlesWithin(endMs, Promise.all(ended));
   }
 
   async #watched<T>(answer: Promise<T>): Promise<T> {
