@@ -29,19 +29,3 @@ export function canonicalText(value: JsonValue, spend: (length: number) => void 
   const members = names.sort().map((name) => `${JSON.stringify(name)}:${canonicalText(value[name] ?? null, spend)}`);
   return `{${members.join(",")}}`;
 }
-
-/** Exact, in decimal digits: 0.0075 is a multiple of 0.0001, which doubles do not show. */
-export function isMultipleOf(value: number, divisor: number): boolean {
-  const [left, right] = [decimalOf(value), decimalOf(divisor)];
-  const exponent = Math.min(left.exponent, right.exponent);
-  const whole = ({ digits, exponent: own }: Decimal) => digits * 10n ** BigInt(own - exponent);
-  return whole(left) % whole(right) === 0n;
-}
-
-type Decimal = { readonly digits: bigint; readonly exponent: number };
-
-function decimalOf(value: number): Decimal {
-  const [, whole = "0", fraction = "", exponent = "0"] =
-    /^-?(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(value)) ?? [];
-  return { digits: BigInt(whole + fraction), exponent: Number(exponent) - fraction.length };
-}

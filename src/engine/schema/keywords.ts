@@ -1,6 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import { isMultipleOf } from "../values/decimal.ts";
 import { arrayKeywords } from "./array-keywords.ts";
-import { canonicalText, isMultipleOf, typeOf } from "./json-values.ts";
+import { canonicalText, typeOf } from "./json-values.ts";
 import type { Keyword } from "./keyword.ts";
 import {
   all,

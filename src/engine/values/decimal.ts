@@ -46,3 +46,20 @@ export function compareDecimals(left: Decimal, right: Decimal): number {
   }
   return left.digits < right.digits ? -leftSign : leftSign;
 }
+
+/**
+ * Tells whether a finite number is a multiple of another one that is not zero. It is exact, where doubles are not: 0.0075
+ * is a multiple of 0.0001.
+ */
+export function isMultipleOf(value: number, divisor: number): boolean {
+  const [left, right] = [parseDecimal(String(value)), parseDecimal(String(divisor))];
+  if (left === undefined || right === undefined) return false;
+  const exponent = Math.min(exponentOf(left), exponentOf(right));
+  const whole = (decimal: Decimal) => BigInt(decimal.digits) * 10n ** BigInt(exponentOf(decimal) - exponent);
+  return whole(left) % whole(right) === 0n;
+}
+
+/** The power of ten that the last digit counts. */
+function exponentOf({ digits, magnitude }: Decimal): number {
+  return magnitude - digits.length;
+}

@@ -1,5 +1,7 @@
+import ipaddr from "ipaddr.js";
 import { describe, expect, test } from "vitest";
 import { parseEgressAllow } from "../../../src/engine/http/egress-allow-list.ts";
+import { ipv4Special, ipv6Special } from "../../../src/engine/http/special-purpose-ranges.ts";
 import { deniedPorts, EgressRules } from "../../../src/engine/http/ssrf-guard.ts";
 import { countDials, expectNoAddress, failureOf, listen, request, serve, startClient } from "./outside.ts";
 import { insideNames, urlForms } from "./url-forms.ts";
@@ -112,7 +114,39 @@ describe("a workflow reaches public addresses only", () => {
   ])("%j is public: %j", (address, isPublic) => {
     expect(new EgressRules(parseEgressAllow("")).isPublic(address)).toBe(isPublic);
   });
+
+  test("what ipaddr.js knows as special is refused, but for what IANA calls globally reachable", () => {
+    const rules = new EgressRules(parseEgressAllow(""));
+    const known = [...knownRanges(ipaddr.IPv4), ...knownRanges(ipaddr.IPv6)];
+    expect(known.length).toBeGreaterThan(35);
+    const reached = known.filter(({ first, last }) => rules.isPublic(first) || rules.isPublic(last));
+    // AS112 (RFC 7534, RFC 7535) and AMT (RFC 7450).
+    expect(reached.map(({ range }) => range).sort()).toEqual([
+      "192.175.48.0/24",
+      "192.31.196.0/24",
+      "192.52.193.0/24",
+      "2620:4f:8000::/48",
+    ]);
+  });
+
+  test("what is refused is special to ipaddr.js too, but for one address of a cloud", () => {
+    const refused = [...ipv4Special, ...ipv6Special].filter(([network]) => ipaddr.parse(network).range() === "unicast");
+    expect(refused).toEqual([["168.63.129.16", 32]]);
+  });
 });
+
+/** All special ranges that ipaddr.js has, of which its types say nothing. */
+function knownRanges(family: typeof ipaddr.IPv4 | typeof ipaddr.IPv6) {
+  type Known = readonly [network: ipaddr.IPv4 | ipaddr.IPv6, prefix: number];
+  const special: Readonly<Record<string, Known | readonly Known[]>> = Object(family.prototype)["SpecialRanges"];
+  const isOne = (ranges: Known | readonly Known[]): ranges is Known => typeof ranges[1] === "number";
+  return Object.values(special)
+    .flatMap((ranges) => (isOne(ranges) ? [ranges] : ranges))
+    .map(([network, prefix]) => {
+      const range = `${network}/${prefix}`;
+      return { range, first: String(network), last: String(family.broadcastAddressFromCIDR(range)) };
+    });
+}
 
 describe("a workflow speaks HTTP only", () => {
   test.each([
