@@ -1,30 +1,21 @@
 import type { ServerResponse } from "node:http";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { type SeenRequest, serve } from "../engine/http/outside.ts";
-import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
-import {
-  account,
-  type ExecutionCalls,
-  executionCalls,
-  invalid,
-  notFound,
-  payload,
-  unknownId,
-} from "./execution-calls.ts";
+import { productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { account, executionCalls, invalid, notFound, payload, unknownId } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { getExecution, getExecutionResponse, getNodeRun, rerunExecution, retryNode } = ExecutionService.method;
 const { saveDraft, publishWorkflow } = WorkflowService.method;
 const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
+const flowcall = await useFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
+const calls = executionCalls(flowcall.url);
 
 beforeAll(async () => {
-  flowcall = await startFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
-  calls = executionCalls(flowcall.url);
   await putWorkflow(flowcall.url, {
     alias: "skips-then-fails",
     definition: {
@@ -44,8 +35,6 @@ beforeAll(async () => {
     },
   });
 });
-
-afterAll(async () => flowcall?.stop());
 
 /** Answers 500 to requests for a path until it was asked as often as that, and 200 from then on. */
 async function serveFailing(failures: Readonly<Record<string, number>>) {

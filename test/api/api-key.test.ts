@@ -1,20 +1,13 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { eventually } from "../support/eventually.ts";
-import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
-import {
-  account,
-  aTime,
-  type ExecutionCalls,
-  executionCalls,
-  invalid,
-  notFound,
-  unknownId,
-} from "./execution-calls.ts";
+import { testKey } from "../support/flowcall.ts";
+import { account, aTime, executionCalls, invalid, notFound, unknownId } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { createApiKey, getApiKey, listApiKeys, rotateApiKey, revokeApiKey } = ApiKeyService.method;
 const { executeWorkflow, getExecution, getExecutionResponse, listExecutions } = ExecutionService.method;
@@ -24,15 +17,8 @@ const { getLinkedAccount, listLinkedAccounts } = LinkedAccountService.method;
 const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
 const other = "jane@acme.io";
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 type Made = { readonly id: string; readonly key: string };
 

@@ -1,5 +1,5 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { AuditService } from "../../src/gen/flowcall/v1/audit_pb.ts";
 import { ConfigService } from "../../src/gen/flowcall/v1/config_pb.ts";
@@ -7,8 +7,9 @@ import { ConnectionService } from "../../src/gen/flowcall/v1/connection_pb.ts";
 import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import { echoDefinition, type Flowcall, productionKey, startFlowcall, testKey } from "../support/flowcall.ts";
-import { aTime, type ExecutionCalls, executionCalls, invalid, type Refusal } from "./execution-calls.ts";
+import { echoDefinition, productionKey, testKey } from "../support/flowcall.ts";
+import { aTime, executionCalls, invalid, type Refusal } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { listAuditEvents } = AuditService.method;
 const { createApiKey, rotateApiKey, revokeApiKey } = ApiKeyService.method;
@@ -16,21 +17,17 @@ const workflow = WorkflowService.method;
 
 const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 /** Of the key that the tests call with. */
 let keyId: string;
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
   await calls.ask(IntegrationService.method.createIntegration, { slug: "seen", name: "Seen" });
   const [event] = await list({ resource: "integration/seen" });
   keyId = event?.key_id ?? "";
   expect(keyId).toEqual(anId);
 });
-
-afterAll(async () => flowcall?.stop());
 
 type Event = { readonly id: string; readonly key_id: string; readonly action: string; readonly resource: string };
 

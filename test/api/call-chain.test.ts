@@ -1,19 +1,14 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { until } from "../support/eventually.ts";
-import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
+import { putWorkflow, testKey } from "../support/flowcall.ts";
 import { account } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 /** So many executions in a row may call each other. */
 const chainMax = 3;
 
-let flowcall: Flowcall;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall({ FLOWCALL_CALL_CHAIN: String(chainMax), FLOWCALL_EGRESS_ALLOW: "127.0.0.1" });
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall({ FLOWCALL_CALL_CHAIN: String(chainMax), FLOWCALL_EGRESS_ALLOW: "127.0.0.1" });
 
 const own = [
   { key: "x-api-key", value: testKey },

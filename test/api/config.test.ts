@@ -1,12 +1,13 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ConfigService } from "../../src/gen/flowcall/v1/config_pb.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
-import { account, aTime, type ExecutionCalls, executionCalls, invalid, notFound } from "./execution-calls.ts";
+import { putWorkflow, testKey } from "../support/flowcall.ts";
+import { account, aTime, executionCalls, invalid, notFound } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { putConfig, getConfig, listConfigs, deleteConfig } = ConfigService.method;
 const { executeWorkflow, getExecutionResponse, rerunExecution } = ExecutionService.method;
@@ -19,18 +20,14 @@ const fields = [
 const data =
   '{"region": {{application.fields.Region}}, "n": {{application.fields.Retries}}, "due": {{workflow.fields.Due date (days)}}}';
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 let workflowId: string;
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
   await calls.ask(IntegrationService.method.createIntegration, { slug: "shop", name: "Shop", fields });
   workflowId = await putWorkflow(flowcall.url, { alias: "fields", slug: "shop", definition: definition(0) });
 });
-
-afterAll(async () => flowcall?.stop());
 
 /** Start → Delay → Response with all fields. */
 function definition(delayMs: number): JsonObject {

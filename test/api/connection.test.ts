@@ -1,24 +1,18 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ConnectionService } from "../../src/gen/flowcall/v1/connection_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
-import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
-import { account, aTime, type ExecutionCalls, executionCalls, invalid, notFound } from "./execution-calls.ts";
+import { startFlowcall, testKey } from "../support/flowcall.ts";
+import { account, aTime, executionCalls, invalid, notFound } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { putConnection, getConnection, listConnections, deleteConnection } = ConnectionService.method;
 const { putLinkedAccount, deleteLinkedAccount } = LinkedAccountService.method;
 
 const secrets = { api_key: "sk-live-0123456789abcdef-wxyz", pin: "4711" };
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 describe("credentials go in and never come out, alike on every protocol", () => {
   test("put, shown by name and end, put again and deleted", async () => {

@@ -1,9 +1,10 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { echoDefinition, type Flowcall, testKey as key, putWorkflow, startFlowcall } from "../support/flowcall.ts";
-import { account, type ExecutionCalls, executionCalls } from "./execution-calls.ts";
+import { echoDefinition, testKey as key, putWorkflow } from "../support/flowcall.ts";
+import { account, executionCalls } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 /* What is nested as deep as allowed passes through everything, and one container more is told alike, on each protocol. */
 
@@ -14,12 +15,10 @@ const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
 
 type Kind = "arrays" | "objects" | "both";
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
   await putWorkflow(flowcall.url, { alias: "echo", definition: echoDefinition("{{event.body}}") });
   for (const depth of [outputDepth, outputDepth + 1]) {
     // JSON text with too many containers of its own cannot be published; these come around the payload's.
@@ -35,8 +34,6 @@ beforeAll(async () => {
     await putWorkflow(flowcall.url, { alias: `start-${depth}`, definition: chain({ api_call: { output } }, [inner]) });
   }
 });
-
-afterAll(async () => flowcall?.stop());
 
 function chain(start: JsonObject, nodes: readonly JsonObject[]): JsonObject {
   const edges = nodes.map((_, index) => ({ source: String(index + 1), target: String(index + 2) }));

@@ -1,35 +1,21 @@
 import type { ServerResponse } from "node:http";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { serve } from "../engine/http/outside.ts";
-import {
-  echoDefinition,
-  type Flowcall,
-  productionKey,
-  putWorkflow,
-  startBeside,
-  startFlowcall,
-  testKey,
-} from "../support/flowcall.ts";
-import { type ApiAnswer, type ApiProtocol, protocolsOf } from "./protocols.ts";
+import { echoDefinition, productionKey, putWorkflow, startBeside, testKey } from "../support/flowcall.ts";
+import { type ApiAnswer, protocolsOf } from "./protocols.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const method = { ...WorkflowService.method, ...ExecutionService.method, ...LinkedAccountService.method };
 const account = "john@acme.io";
 
 type UnaryName = Exclude<keyof typeof method, "watchExecution">;
 
-let flowcall: Flowcall;
-let protocols: readonly ApiProtocol[];
-
-beforeAll(async () => {
-  flowcall = await startFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
-  protocols = protocolsOf(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
+const protocols = protocolsOf(flowcall.url);
 
 async function serveId() {
   return await serve((_, response) => {

@@ -1,16 +1,14 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { echoDefinition, type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
+import { beforeAll, expect, test } from "vitest";
+import { echoDefinition, putWorkflow, testKey } from "../support/flowcall.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
-let flowcall: Flowcall;
+const flowcall = await useFlowcall();
 let draft: string;
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
   await putWorkflow(flowcall.url, { alias: "edited", definition: echoDefinition("{}"), isPublished: false });
   draft = `${flowcall.url}/api/v1/workflow/edited/draft`;
 });
-
-afterAll(async () => flowcall?.stop());
 
 async function currentEtag(): Promise<string> {
   const reply = await fetch(draft, { headers: { "x-api-key": testKey } });

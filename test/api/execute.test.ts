@@ -1,15 +1,9 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import {
-  echoDefinition,
-  type Flowcall,
-  productionKey,
-  putWorkflow,
-  startFlowcall,
-  testKey,
-} from "../support/flowcall.ts";
-import { type ApiAnswer, type ApiCall, type ApiProtocol, protocolsOf } from "./protocols.ts";
+import { echoDefinition, productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { type ApiAnswer, type ApiCall, protocolsOf } from "./protocols.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { executeWorkflow, getExecutionResponse } = ExecutionService.method;
 
@@ -19,12 +13,10 @@ const payload = { "Task Name": "Sample task", Created_at: "2024-2-1", Assigned_t
 const note = { success: "true", new_note: "Sample task (assigned to John Doe)" };
 const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
 
-let flowcall: Flowcall;
-let protocols: readonly ApiProtocol[];
+const flowcall = await useFlowcall();
+const protocols = protocolsOf(flowcall.url);
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
-  protocols = protocolsOf(flowcall.url);
   await putWorkflow(flowcall.url, { alias: "draft-only", definition: echoDefinition("{}"), isPublished: false });
   await putWorkflow(flowcall.url, { alias: "other-trigger", definition: echoDefinition("{}", {}) });
   await putWorkflow(flowcall.url, { alias: "shared", definition: echoDefinition('"asana"') });
@@ -37,8 +29,6 @@ beforeAll(async () => {
   });
   await putWorkflow(flowcall.url, { alias: "echo", definition: echoDefinition("{{event.body}}") });
 });
-
-afterAll(async () => flowcall?.stop());
 
 function execute(fields: JsonObject = {}, rest: Partial<ApiCall> = {}): ApiCall {
   const all = { workflow: "create-task", linked_account_id: account, payload, ...fields };

@@ -1,17 +1,9 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { echoDefinition, type Flowcall, productionKey, putWorkflow, startFlowcall } from "../support/flowcall.ts";
-import {
-  account,
-  aTime,
-  type ExecutionCalls,
-  executionCalls,
-  invalid,
-  notFound,
-  payload,
-  unknownId,
-} from "./execution-calls.ts";
+import { echoDefinition, productionKey, putWorkflow, startFlowcall } from "../support/flowcall.ts";
+import { account, aTime, executionCalls, invalid, notFound, payload, unknownId } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { getExecution, getNodeRun, listIterations, stopExecution } = ExecutionService.method;
 
@@ -19,15 +11,8 @@ const other = "jane@acme.io";
 const note = { success: "true", new_note: "Sample task (assigned to John Doe)" };
 const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 function run(node_id: string, name: string, rest: JsonObject = {}): JsonObject {
   return {

@@ -1,9 +1,10 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { serve } from "../engine/http/outside.ts";
-import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
-import { account, type ExecutionCalls, executionCalls } from "./execution-calls.ts";
+import { putWorkflow, testKey } from "../support/flowcall.ts";
+import { account, executionCalls } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { executeWorkflow, getExecution, getExecutionResponse, retryNode } = ExecutionService.method;
 
@@ -38,17 +39,13 @@ const sleeping: JsonObject = {
   edges: edges("1>rest", "rest>late", "1>step", "step>first"),
 };
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
+const flowcall = await useFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
+const calls = executionCalls(flowcall.url);
 
 beforeAll(async () => {
-  flowcall = await startFlowcall({ FLOWCALL_EGRESS_ALLOW: "127.0.0.0/8" });
-  calls = executionCalls(flowcall.url);
   await putWorkflow(flowcall.url, { alias: "calling", definition: calling });
   await putWorkflow(flowcall.url, { alias: "sleeping", definition: sleeping });
 });
-
-afterAll(async () => flowcall?.stop());
 
 /** The answer once the execution has ended, and the states of its nodes in the order of their ends. */
 async function endOf(execution_id: string): Promise<{ answer: JsonValue | undefined; states: readonly string[] }> {

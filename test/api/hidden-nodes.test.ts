@@ -1,8 +1,9 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
-import { account, type ExecutionCalls, executionCalls, payload } from "./execution-calls.ts";
+import { putWorkflow, testKey } from "../support/flowcall.ts";
+import { account, executionCalls, payload } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 import { watchProtocolsOf } from "./watch-protocols.ts";
 
 const { executeWorkflow, getExecution, getExecutionResponse, getNodeRun, listExecutions, listIterations } =
@@ -33,12 +34,10 @@ const secrets: JsonObject = {
 
 const failing = { settings: hidden, transform: { query: "$error('s3cret')" } };
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
   await putWorkflow(flowcall.url, { alias: "secrets", definition: secrets });
   await putWorkflow(flowcall.url, {
     alias: "fails",
@@ -65,8 +64,6 @@ beforeAll(async () => {
     },
   });
 });
-
-afterAll(async () => flowcall?.stop());
 
 describe("what a node hides", () => {
   test("is not shown by GetNodeRun, and reaches other nodes and the caller", async () => {

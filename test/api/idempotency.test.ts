@@ -1,30 +1,17 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import {
-  echoDefinition,
-  type Flowcall,
-  productionKey,
-  putWorkflow,
-  startFlowcall,
-  testKey,
-} from "../support/flowcall.ts";
-import { type ApiAnswer, type ApiCall, type ApiProtocol, protocolsOf } from "./protocols.ts";
+import { echoDefinition, productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { type ApiAnswer, type ApiCall, protocolsOf } from "./protocols.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const account = "john@acme.io";
 
-let flowcall: Flowcall;
-let protocols: readonly ApiProtocol[];
+const flowcall = await useFlowcall();
+const protocols = protocolsOf(flowcall.url);
 let keys = 0;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  protocols = protocolsOf(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
 
 function execute(fields: JsonObject, rest: Partial<ApiCall> = {}): ApiCall {
   const all = { workflow: "create-task", linked_account_id: account, payload: { a: 1, b: [2] }, ...fields };

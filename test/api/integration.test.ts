@@ -1,17 +1,11 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import {
-  echoDefinition,
-  type Flowcall,
-  productionKey,
-  putWorkflow,
-  startFlowcall,
-  testKey,
-} from "../support/flowcall.ts";
-import { aTime, type ExecutionCalls, executionCalls, invalid, type Refusal } from "./execution-calls.ts";
+import { echoDefinition, productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { aTime, executionCalls, invalid, type Refusal } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { createIntegration, getIntegration, listIntegrations, updateIntegration, deleteIntegration } =
   IntegrationService.method;
@@ -21,15 +15,8 @@ const { getExecution } = ExecutionService.method;
 const notFound: Refusal = { status: 404, code: "NotFound", reason: "INTEGRATION_NOT_FOUND" };
 const stale: Refusal = { status: 412, code: "Aborted", reason: "ETAG_MISMATCH" };
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 describe("an integration is kept alike on every protocol", () => {
   const fields: readonly JsonObject[] = [

@@ -1,8 +1,9 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { type Flowcall, putWorkflow, startFlowcall } from "../support/flowcall.ts";
-import { aTime, type ExecutionCalls, executionCalls, invalid, notFound } from "./execution-calls.ts";
+import { putWorkflow } from "../support/flowcall.ts";
+import { aTime, executionCalls, invalid, notFound } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { getExecution, listIterations } = ExecutionService.method;
 
@@ -21,19 +22,15 @@ const nested: JsonObject = {
   ],
 };
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 let execution_id: string;
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
   await putWorkflow(flowcall.url, { alias: "nested", definition: nested });
   execution_id = await calls.start({ workflow: "nested" });
   await calls.until(getExecution, { execution_id }, { state: "COMPLETED" });
 });
-
-afterAll(async () => flowcall?.stop());
 
 function iteration(path: string, rest: JsonObject = {}): JsonObject {
   const [, node_id] = /(\d+)\[\d+\]$/.exec(path) ?? [];

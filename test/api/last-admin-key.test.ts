@@ -1,20 +1,14 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ApiKeyService } from "../../src/gen/flowcall/v1/api_key_pb.ts";
-import { type Flowcall, productionKey, startFlowcall, testKey } from "../support/flowcall.ts";
-import { type ExecutionCalls, executionCalls } from "./execution-calls.ts";
+import { productionKey, testKey } from "../support/flowcall.ts";
+import { executionCalls } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { createApiKey, listApiKeys, revokeApiKey, rotateApiKey } = ApiKeyService.method;
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 const last = { status: 400, code: "FailedPrecondition", reason: "LAST_ADMIN_KEY" };
 

@@ -1,31 +1,18 @@
 import type { DescMethodUnary, JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
-import {
-  echoDefinition,
-  type Flowcall,
-  productionKey,
-  putWorkflow,
-  startFlowcall,
-  testKey,
-} from "../support/flowcall.ts";
-import { aTime, type ExecutionCalls, executionCalls, invalid, notFound } from "./execution-calls.ts";
+import { echoDefinition, productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { aTime, executionCalls, invalid, notFound } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { listIntegrations } = IntegrationService.method;
 const { putLinkedAccount, getLinkedAccount, listLinkedAccounts, deleteLinkedAccount } = LinkedAccountService.method;
 const { executeWorkflow, getExecution, rerunExecution, stopExecution } = ExecutionService.method;
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 describe("a linked account is kept alike on every protocol", () => {
   test("put, looked up, put again and deleted", async () => {

@@ -1,11 +1,12 @@
 import { gzipSync } from "node:zlib";
 import { fromJsonString, toBinary } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ExecuteWorkflowRequestSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { type Flowcall, startFlowcall, testKey } from "../support/flowcall.ts";
+import { startFlowcall, testKey } from "../support/flowcall.ts";
 import { frame } from "../support/grpc-web.ts";
 import { type HttpAnswer, type HttpRequest, type HttpVersion, sendRequest } from "../support/http-request.ts";
 import { verdictOf } from "../support/verdict.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 /* What Connect's handlers would refuse without a reason is refused here with one, in the caller's protocol. */
 
@@ -17,13 +18,7 @@ const binary = toBinary(ExecuteWorkflowRequestSchema, fromJsonString(ExecuteWork
 const framed = frame(0, binary);
 const packed = frame(1, gzipSync(binary));
 
-let flowcall: Flowcall;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
 
 type Case = Partial<HttpRequest> & { readonly type?: string };
 

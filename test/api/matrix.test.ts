@@ -1,8 +1,9 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { echoDefinition, type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
-import { type ApiCall, type ApiProtocol, allWaysOf } from "./protocols.ts";
+import { echoDefinition, putWorkflow, testKey } from "../support/flowcall.ts";
+import { type ApiCall, allWaysOf } from "./protocols.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 /*
  * What the larger table of `execute.test.ts` says over each protocol, a few of its cases say over every way in: each
@@ -13,16 +14,12 @@ const { executeWorkflow, getExecutionResponse } = ExecutionService.method;
 const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
 const linked_account_id = "john@acme.io";
 
-let flowcall: Flowcall;
-let ways: readonly ApiProtocol[];
+const flowcall = await useFlowcall();
+const ways = allWaysOf(flowcall.url);
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
-  ways = allWaysOf(flowcall.url);
   await putWorkflow(flowcall.url, { alias: "echo", definition: echoDefinition("{{event.body}}") });
 });
-
-afterAll(async () => flowcall?.stop());
 
 function execute(fields: JsonObject, rest: Partial<ApiCall> = {}): ApiCall {
   const all = { workflow: "echo", linked_account_id, sync_execution: true, payload: { a: 1 }, ...fields };

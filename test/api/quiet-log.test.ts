@@ -1,15 +1,10 @@
 import { pino } from "pino";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
+import { expect, test } from "vitest";
+import { putWorkflow, testKey } from "../support/flowcall.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const lines: string[] = [];
-let flowcall: Flowcall;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall({}, pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }));
-});
-
-afterAll(() => flowcall?.stop());
+const flowcall = await useFlowcall({}, pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }));
 
 test("a workflow that fails is its author's to look at, and no warning of the service", async () => {
   const definition = {

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { serve } from "../engine/http/outside.ts";
 import { eventually, until } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { hourInSlot } from "../support/hour-long.ts";
-import { account, aTime, type ExecutionCalls, executionCalls, payload } from "./execution-calls.ts";
+import { account, aTime, executionCalls, payload } from "./execution-calls.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { executeWorkflow, getExecution, getExecutionResponse, getNodeRun, stopExecution } = ExecutionService.method;
 
@@ -20,15 +21,8 @@ async function recorded({ database }: Flowcall, id: string): Promise<unknown[]> 
   return rows.map(({ path }) => path);
 }
 
-let flowcall: Flowcall;
-let calls: ExecutionCalls;
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  calls = executionCalls(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const calls = executionCalls(flowcall.url);
 
 describe("a stop", () => {
   test("ends a run at once and for good, on every protocol", async () => {

@@ -1,21 +1,20 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ExecutionResult_Status, ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
-import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
-import { type ApiCall, type ApiProtocol, protocolsOf } from "./protocols.ts";
+import { putWorkflow, startBeside, testKey } from "../support/flowcall.ts";
+import { type ApiCall, protocolsOf } from "./protocols.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { executeWorkflow, getExecutionResponse } = ExecutionService.method;
 const account = "john@acme.io";
 const anId = expect.stringMatching(/^[0-9a-f]{24}$/);
 
-let flowcall: Flowcall;
-let protocols: readonly ApiProtocol[];
+const flowcall = await useFlowcall();
+const protocols = protocolsOf(flowcall.url);
 
 beforeAll(async () => {
-  flowcall = await startFlowcall();
-  protocols = protocolsOf(flowcall.url);
   // A synchronous execution waits for its retries, and for nothing else that takes long here.
   const retry = { delay_ms: 60_000, max_attempts: 2 };
   await putWorkflow(flowcall.url, {
@@ -33,8 +32,6 @@ beforeAll(async () => {
     },
   });
 });
-
-afterAll(async () => flowcall?.stop());
 
 function execute(workflow: string, fields: JsonObject = {}, headers: ApiCall["headers"] = []): ApiCall {
   const all = { workflow, linked_account_id: account, payload: {}, ...fields };

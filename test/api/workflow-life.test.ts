@@ -1,29 +1,16 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import {
-  echoDefinition,
-  type Flowcall,
-  productionKey,
-  putWorkflow,
-  startFlowcall,
-  testKey,
-} from "../support/flowcall.ts";
-import { type ApiAnswer, type ApiProtocol, protocolsOf } from "./protocols.ts";
+import { echoDefinition, productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { type ApiAnswer, protocolsOf } from "./protocols.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const method = { ...WorkflowService.method, ...ExecutionService.method };
 const account = "john@acme.io";
 
-let flowcall: Flowcall;
-let protocols: readonly ApiProtocol[];
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  protocols = protocolsOf(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const protocols = protocolsOf(flowcall.url);
 
 type UnaryName = Exclude<keyof typeof method, "watchExecution">;
 type Call = (name: UnaryName, fields: JsonObject, key?: string) => Promise<ApiAnswer>;

@@ -1,27 +1,14 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
-import {
-  echoDefinition,
-  type Flowcall,
-  productionKey,
-  putWorkflow,
-  startFlowcall,
-  testKey,
-} from "../support/flowcall.ts";
-import { type ApiAnswer, type ApiProtocol, protocolsOf } from "./protocols.ts";
+import { echoDefinition, productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
+import { type ApiAnswer, protocolsOf } from "./protocols.ts";
+import { useFlowcall } from "./use-flowcall.ts";
 
 const { method } = WorkflowService;
 
-let flowcall: Flowcall;
-let protocols: readonly ApiProtocol[];
-
-beforeAll(async () => {
-  flowcall = await startFlowcall();
-  protocols = protocolsOf(flowcall.url);
-});
-
-afterAll(async () => flowcall?.stop());
+const flowcall = await useFlowcall();
+const protocols = protocolsOf(flowcall.url);
 
 /** Runs the same steps over each protocol, each with an alias of its own. */
 async function overEach(steps: (call: Call, alias: string) => Promise<void>): Promise<void> {
