@@ -40,7 +40,7 @@ export async function attack(run: FaultRun, attacked: Attacked) {
   const bed = await TestBed.start({
     database: await run.postgres.createExampleDatabase(),
     processes,
-    environment,
+    environment: { FLOWCALL_POOL_KEPT: "1", ...environment },
     ...(composition !== undefined && {
       program: ["test/faults/composed-server.ts", JSON.stringify(composition)],
     }),

@@ -87,6 +87,8 @@ export class TestBed {
         FLOWCALL_PRODUCTION_KEY: productionKey,
         // What cannot reach its database for a while says so, and is meant to.
         FLOWCALL_LOG_LEVEL: process.env["TEST_LOG"] ?? "silent",
+        // Few cases compute anything that needs a child process: those that do start one when it is needed.
+        FLOWCALL_POOL_KEPT: "0",
         ...environment,
         ...environmentOf?.(index),
         ...own,

@@ -13,7 +13,7 @@ async function runBeside(query: string, body: JsonObject) {
   const ends: Awaited<ReturnType<typeof run>>[] = [];
   const gap = await longestGapMs(async () => {
     const nodes = [start, { id: "t", transform: { query } }, response];
-    ends.push(await run(nodes, ["start > t", "t > r"], { body, limits: { queryMs: 3_000 } }));
+    ends.push(await run(nodes, ["start > t", "t > r"], { body, limits: { queryMs: 1_000 } }));
   });
   expect(gap).toBeLessThan(gapMsMax);
   return ends[0];
