@@ -114,7 +114,14 @@ export async function endure(run: FaultRun, ordeal: Ordeal): Promise<FaultFigure
       clients: ordeal.clients ?? 48,
       random: seededRandom(run.seed + 1),
     });
-    const readers = new Readers({ urls, ids: load.ids, readers: 4, random: seededRandom(run.seed + 2) });
+    const readers = new Readers({
+      urls,
+      ids: load.ids,
+      readers: 4,
+      // Without a rest they take most of the machine, which a sample shares with other cases.
+      pauseMs: run.size === "full" ? 10 : 100,
+      random: seededRandom(run.seed + 2),
+    });
     const orphans = watchOrphans(bed);
     stopping.push(
       () => load.stop(),

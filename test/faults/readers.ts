@@ -4,13 +4,14 @@ import { testKey } from "../support/flowcall.ts";
 /** How long a reader waits for a process that may be stopped, and how long for one that is known to run. */
 const answerMs = 3_000;
 const sureAnswerMs = 60_000;
-const pauseMs = 10;
 
 export type ReadersOptions = {
   readonly urls: () => readonly string[];
   /** The ids that somebody was told so far. */
   readonly ids: readonly string[];
   readonly readers: number;
+  /** How long each of them rests after an answer. */
+  readonly pauseMs: number;
   readonly random: () => number;
 };
 
@@ -45,7 +46,7 @@ export class Readers {
   }
 
   async #readOn(): Promise<void> {
-    const { urls, ids, random } = this.#options;
+    const { urls, ids, random, pauseMs } = this.#options;
     while (!this.#isStopped) {
       const all = urls();
       const url = all[Math.floor(random() * all.length)];
