@@ -39,31 +39,31 @@ async function find(limit: number, last?: AccountId, full: Full = nobody) {
   return await stores.queue.nextAccounts({ after: undefined, last: last === undefined ? [] : [last], limit, full });
 }
 
-async function turns(...query: Parameters<typeof find>) {
+async function nextAccounts(...query: Parameters<typeof find>) {
   return (await find(...query)).accounts.map(({ linkedAccountId }) => linkedAccountId);
 }
 
 describe("the accounts that have something queued", () => {
-  test("come by turns, each once however much it has queued, those behind the last one first", async () => {
+  test("are served round robin, each once however much it has queued, those behind the last one first", async () => {
     const several = { b: 50, a: 2, d: 1, c: 1, e: 1 };
     for (const [name, count] of Object.entries(several)) await queue(name, count);
     expect((await find(9)).accounts).toEqual(["a", "b", "c", "d", "e"].map((name) => account(name)));
-    expect(await turns(2)).toEqual(["a", "b", "c", "d"]);
-    expect(await turns(2, account("b"))).toEqual(["c", "d", "e", "a"]);
-    expect(await turns(9, account("d"))).toEqual(["e", "a", "b", "c", "d"]);
-    expect(await turns(9, account("bb"))).toEqual(["c", "d", "e", "a", "b"]);
-    expect(await turns(9, account("z"))).toEqual(["a", "b", "c", "d", "e"]);
+    expect(await nextAccounts(2)).toEqual(["a", "b", "c", "d"]);
+    expect(await nextAccounts(2, account("b"))).toEqual(["c", "d", "e", "a"]);
+    expect(await nextAccounts(9, account("d"))).toEqual(["e", "a", "b", "c", "d"]);
+    expect(await nextAccounts(9, account("bb"))).toEqual(["c", "d", "e", "a", "b"]);
+    expect(await nextAccounts(9, account("z"))).toEqual(["a", "b", "c", "d", "e"]);
   });
 
   test("are passed over where nothing is due, or where they, their environment or their organisation may run no more", async () => {
     for (const name of ["a", "b", "c"]) await queue(name);
     await putOff(await queue("d"));
-    expect(await turns(9)).toEqual(["a", "b", "c"]);
-    expect(await turns(9, undefined, { ...nobody, accounts: [account("a")] })).toEqual(["b", "c"]);
+    expect(await nextAccounts(9)).toEqual(["a", "b", "c"]);
+    expect(await nextAccounts(9, undefined, { ...nobody, accounts: [account("a")] })).toEqual(["b", "c"]);
     const elsewhere = [{ environmentId: tenant.environments.production, linkedAccountId: "a" }];
-    expect(await turns(9, undefined, { ...nobody, accounts: elsewhere })).toEqual(["a", "b", "c"]);
-    expect(await turns(9, undefined, { ...nobody, environmentIds: [tenant.environmentId] })).toEqual([]);
-    expect(await turns(9, undefined, { ...nobody, organizationIds: [tenant.organizationId] })).toEqual([]);
+    expect(await nextAccounts(9, undefined, { ...nobody, accounts: elsewhere })).toEqual(["a", "b", "c"]);
+    expect(await nextAccounts(9, undefined, { ...nobody, environmentIds: [tenant.environmentId] })).toEqual([]);
+    expect(await nextAccounts(9, undefined, { ...nobody, organizationIds: [tenant.organizationId] })).toEqual([]);
   });
 
   test("are found of each environment, however many of one are queued or sleep", async () => {
@@ -80,7 +80,7 @@ describe("the accounts that have something queued", () => {
     const first = await find(16);
     expect(first.accounts).toEqual([account("other", other)]);
     expect(first.passed).toEqual([account("a099")]);
-    expect(await turns(16, first.passed[0])).toContain("z");
+    expect(await nextAccounts(16, first.passed[0])).toContain("z");
   });
 
   test("are found behind many environments that have nothing due", async () => {

@@ -76,20 +76,20 @@ describe("an execution whose owners are lost again and again", () => {
   });
 
   test("takes the blame for its owner alone, and is ended after the fourth", async () => {
-    const [suspect = "", ...innocent] = (await beginAbandoned(3)).toSorted().toReversed();
+    const [quarantined = "", ...innocent] = (await beginAbandoned(3)).toSorted().toReversed();
     // One was lost before.
-    await sql`update execution_claim set losses = 1 where execution_id = ${suspect}`.execute(stores.db);
+    await sql`update execution_claim set losses = 1 where execution_id = ${quarantined}`.execute(stores.db);
     for (const owner of ["d", "e"]) {
-      expect(await takeIds(owner)).toEqual([suspect]);
+      expect(await takeIds(owner)).toEqual([quarantined]);
       expect(await takeIds(owner)).toEqual(innocent.toSorted());
     }
     expect(await ended()).toEqual(new Map());
-    // The death before there was a suspect is all that the others are blamed for.
+    // The others count only the loss before there was a quarantined execution.
     expect(await takeIds("f")).toEqual(innocent.toSorted());
-    expect(await losses()).toEqual(new Map([[suspect, 4], ...innocent.map((id): [string, number] => [id, 1])]));
+    expect(await losses()).toEqual(new Map([[quarantined, 4], ...innocent.map((id): [string, number] => [id, 1])]));
     const outcomes = await ended();
-    expect([...outcomes]).toMatchObject([[suspect, { state: "ERRORED", error: { reason: "EXECUTION_POISONED" } }]]);
-    expect((await losses()).has(suspect)).toBe(false);
+    expect([...outcomes]).toMatchObject([[quarantined, { state: "ERRORED", error: { reason: "EXECUTION_POISONED" } }]]);
+    expect((await losses()).has(quarantined)).toBe(false);
   });
 
   test("counts on although its journal grows or it waits, and begins anew when it has run long, and when its owner stops in peace", async () => {
@@ -148,19 +148,19 @@ describe("an execution whose owners are lost again and again", () => {
     }
   });
 
-  test("is tried for longer the next time, once it has stood a trial", async () => {
+  test("counts how often it has run in quarantine without harm, for which it runs longer there the next time", async () => {
     const [id = ""] = await beginAbandoned(1);
-    const trials: number[] = [];
+    const quarantineRuns: number[] = [];
     for (let count = 0; count < 3; count += 1) {
       await sql`update execution_claim set losses = 2, owner = null, due_time = now()`.execute(stores.db);
-      trials.push(...(await take("b")).map((claimed) => claimed.quarantineRuns));
+      quarantineRuns.push(...(await take("b")).map((claimed) => claimed.quarantineRuns));
       await stores.claims.clearQuarantine("b");
     }
-    expect(trials).toEqual([0, 1, 2]);
+    expect(quarantineRuns).toEqual([0, 1, 2]);
     expect(await losses()).toEqual(new Map([[id, 0]]));
   });
 
-  test("is a suspect, and never ended, where its claims are lost again and again", async () => {
+  test("is quarantined, and never ended, where its claims are lost again and again", async () => {
     const [id = ""] = await beginAbandoned(1, "a");
     for (const expected of [1, 2, 2, 2, 2]) {
       await stores.claims.releaseOrphans({ owner: "a", ids: [id] });
@@ -178,7 +178,7 @@ describe("an execution whose owners are lost again and again", () => {
     expect(await takeIds("b")).toEqual([]);
   });
 
-  test("is put off for longer each time that it cannot be taken up, and then ended", async () => {
+  test("is backed off for longer each time that its owner cannot run it, and then ended", async () => {
     const execution = tenant.newExecution();
     await stores.executions.begin(execution);
     const delays: number[] = [];
@@ -251,7 +251,7 @@ describe("after the database's clock was set", () => {
     return rows.map(({ ms }) => Math.round(ms / 1000));
   };
 
-  test("nobody is buried, and nothing has run too long, by a clock that says something else than it did", async () => {
+  test("no owner is reaped, and nothing has run too long, by a clock that says something else than it did", async () => {
     await beginAbandoned(1, "a");
     await sql`update execution_claim set run_since = now() - interval '3 hours'`.execute(stores.db);
     for (const now of [Date.now() - hourMs, Date.now() + hourMs]) {
@@ -326,7 +326,7 @@ describe("an owner", () => {
     expect(await takeIds("b")).toEqual([id]);
   });
 
-  test("that is dead is buried by one of many, and all that it held is freed", async () => {
+  test("that is dead is reaped by one of many, and all that it held is queued again", async () => {
     await beginAbandoned(20, "a");
     await stores.leases.renew({ owner: "a", ms: -1 });
     const owners = ["b", "c", "d", "e"];

@@ -208,7 +208,7 @@ test("keeps the values of a row that was refused out of its errors", async () =>
   expect(error).toMatchObject({ code: "23502", detail: undefined });
 });
 
-test("tells a database that is away from a mistake of ours", async () => {
+test("distinguishes an unavailable database from a bug of ours", async () => {
   const { db } = open({ statement_timeout: 50 });
   const check = async (statement: RawBuilder<unknown>, database: Kysely<Tables>, expected: boolean) => {
     const error = await rejection(statement.execute(database));

@@ -119,9 +119,9 @@ describe("an execution", () => {
       await expect(refused).rejects.toThrow("100002 bytes are too many");
     });
     expect(statements).toHaveLength(1);
-    const told: number[] = [];
-    expect(await stores.executions.getResult(query, (bytes) => told.push(bytes))).toEqual(large);
-    expect(told).toEqual([100_002]);
+    const reserved: number[] = [];
+    expect(await stores.executions.getResult(query, (bytes) => reserved.push(bytes))).toEqual(large);
+    expect(reserved).toEqual([100_002]);
     expect(await stores.executions.getResult({ ...query, linkedAccountId: "jane@acme.io" })).toBeUndefined();
   });
 
@@ -425,7 +425,7 @@ describe("a claim", () => {
     expect(await claimIds("a")).toEqual([]);
   });
 
-  test("takes the others where one cannot be read, and tells of that one", async () => {
+  test("claims the others where one cannot be read, and reports that one", async () => {
     const { executions, db } = stores;
     const ids: string[] = [];
     for (let count = 0; count < 3; count += 1) {
@@ -562,12 +562,12 @@ describe("a release", () => {
     expect((await claimIds("c")).toSorted()).toEqual([first.execution.id, second.execution.id].toSorted());
   });
 
-  test("queues again what an owner is found to have and not to run", async () => {
-    const [running, stray, other] = [await begin("r"), await begin("r"), await begin("s")];
-    const ids = [running, stray].map(({ execution }) => execution.id);
+  test("of orphans queues again what an owner has and does not run", async () => {
+    const [running, orphan, other] = [await begin("r"), await begin("r"), await begin("s")];
+    const ids = [running, orphan].map(({ execution }) => execution.id);
     expect((await stores.claims.listOwned("r")).toSorted()).toEqual(ids.toSorted());
-    expect(await stores.claims.releaseOrphans({ owner: "r", ids: [stray.execution.id, other.execution.id] })).toBe(1);
-    expect(await getResult(stray.execution.id)).toEqual({ state: "QUEUED" });
+    expect(await stores.claims.releaseOrphans({ owner: "r", ids: [orphan.execution.id, other.execution.id] })).toBe(1);
+    expect(await getResult(orphan.execution.id)).toEqual({ state: "QUEUED" });
     expect(await getResult(other.execution.id)).toEqual({ state: "RUNNING" });
     expect(await getResult(running.execution.id)).toEqual({ state: "RUNNING" });
   });

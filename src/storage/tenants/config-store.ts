@@ -3,14 +3,13 @@ import { type Kysely, type Selectable, sql } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
 import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { isWithin } from "../postgres/access-scope.ts";
 import { anyOf } from "../postgres/any-of.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { putAccountSetting } from "./account-settings.ts";
-import { deleteRecorded } from "./delete-recorded.ts";
+import { isOfAccount, putAccountSetting } from "./account-settings.ts";
 import { resourceOf as accountResource } from "./linked-account-store.ts";
+import { deleteRecorded } from "./recorded-writes.ts";
 
 /** The key of a configuration. An account may have several for one integration, with different ids. */
 export type ConfigKey = { readonly accountId: string; readonly slug: string; readonly configId: string };
@@ -59,26 +58,24 @@ export class ConfigStore {
     const row = await putAccountSetting(this.#db, actor, {
       ...{ accountId, slug, expectedRevisions, resource: resourceOf(config) },
       integrationConstraint: "config_integration",
-      write: (transaction) => ({
-        insert: (onConflict) =>
-          transaction
-            .insertInto("config")
-            .values({ ...key, ...values })
-            .onConflict((conflict) => {
-              const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
-              return onConflict === "keep" ? target.doNothing() : target.doUpdateSet(next);
-            })
-            .returning(columns)
-            .executeTakeFirst(),
-        update: (revisions) =>
-          transaction
-            .updateTable("config")
-            .set(next)
-            .where(({ and }) => and(key))
-            .where("revision", "=", anyOf(revisions))
-            .returning(columns)
-            .executeTakeFirst(),
-      }),
+      insert: (transaction, onConflict) =>
+        transaction
+          .insertInto("config")
+          .values({ ...key, ...values })
+          .onConflict((conflict) => {
+            const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
+            return onConflict === "keep" ? target.doNothing() : target.doUpdateSet(next);
+          })
+          .returning(columns)
+          .executeTakeFirst(),
+      update: (transaction, revisions) =>
+        transaction
+          .updateTable("config")
+          .set(next)
+          .where(({ and }) => and(key))
+          .where("revision", "=", anyOf(revisions))
+          .returning(columns)
+          .executeTakeFirst(),
     });
     return toRecord(row);
   }
@@ -151,12 +148,7 @@ export class ConfigStore {
   }
 
   #select(reach: Reach, accountId: string) {
-    return this.#db
-      .selectFrom("config")
-      .select(columns)
-      .where("environment_id", "=", reach.environmentId)
-      .where("account_id", "=", accountId)
-      .where(isWithin(reach, { account: "account_id" }));
+    return this.#db.selectFrom("config").select(columns).where(isOfAccount(reach, accountId));
   }
 }
 

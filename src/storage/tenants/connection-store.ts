@@ -2,14 +2,13 @@ import { type Kysely, type Selectable, sql } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
 import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { isWithin } from "../postgres/access-scope.ts";
 import { anyOf } from "../postgres/any-of.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { putAccountSetting } from "./account-settings.ts";
-import { deleteRecorded } from "./delete-recorded.ts";
+import { isOfAccount, putAccountSetting } from "./account-settings.ts";
 import { resourceOf as accountResource } from "./linked-account-store.ts";
+import { deleteRecorded } from "./recorded-writes.ts";
 
 export type ConnectionKey = { readonly accountId: string; readonly slug: string };
 
@@ -51,26 +50,24 @@ export class ConnectionStore {
     const row = await putAccountSetting(this.#db, actor, {
       ...{ accountId, slug, expectedRevisions, resource: resourceOf(connection) },
       integrationConstraint: "connection_integration",
-      write: (transaction) => ({
-        insert: (onConflict) =>
-          transaction
-            .insertInto("connection")
-            .values({ ...key, ...values })
-            .onConflict((conflict) => {
-              const target = conflict.columns(["environment_id", "account_id", "slug"]);
-              return onConflict === "keep" ? target.doNothing() : target.doUpdateSet(next);
-            })
-            .returning(columns)
-            .executeTakeFirst(),
-        update: (revisions) =>
-          transaction
-            .updateTable("connection")
-            .set(next)
-            .where(({ and }) => and(key))
-            .where("revision", "=", anyOf(revisions))
-            .returning(columns)
-            .executeTakeFirst(),
-      }),
+      insert: (transaction, onConflict) =>
+        transaction
+          .insertInto("connection")
+          .values({ ...key, ...values })
+          .onConflict((conflict) => {
+            const target = conflict.columns(["environment_id", "account_id", "slug"]);
+            return onConflict === "keep" ? target.doNothing() : target.doUpdateSet(next);
+          })
+          .returning(columns)
+          .executeTakeFirst(),
+      update: (transaction, revisions) =>
+        transaction
+          .updateTable("connection")
+          .set(next)
+          .where(({ and }) => and(key))
+          .where("revision", "=", anyOf(revisions))
+          .returning(columns)
+          .executeTakeFirst(),
     });
     return toRecord(row);
   }
@@ -153,12 +150,7 @@ export class ConnectionStore {
   }
 
   #select(reach: Reach, accountId: string) {
-    return this.#db
-      .selectFrom("connection")
-      .select(columns)
-      .where("environment_id", "=", reach.environmentId)
-      .where("account_id", "=", accountId)
-      .where(isWithin(reach, { account: "account_id" }));
+    return this.#db.selectFrom("connection").select(columns).where(isOfAccount(reach, accountId));
   }
 }
 

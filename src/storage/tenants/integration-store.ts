@@ -6,9 +6,8 @@ import { brokenConstraint } from "../postgres/database-errors.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { deleteRecorded } from "./delete-recorded.ts";
-import { changedMeanwhile } from "./optimistic-lock.ts";
 import { recordChange } from "./record-change.ts";
+import { changedMeanwhile, deleteRecorded } from "./recorded-writes.ts";
 
 export type IntegrationContent = {
   readonly slug: string;

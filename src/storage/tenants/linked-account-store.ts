@@ -8,8 +8,8 @@ import { anyOf } from "../postgres/any-of.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { changedMeanwhile, putExpected } from "./optimistic-lock.ts";
 import { recordChange } from "./record-change.ts";
+import { putRecorded } from "./recorded-writes.ts";
 
 /** A linked account without its attributes. `revision` counts its changes. */
 export type LinkedAccountRecord = {
@@ -54,37 +54,35 @@ export class LinkedAccountStore {
       update_time: sql<Date>`now()`,
       delete_time: null,
     };
-    return await this.#db.transaction().execute(async (transaction) => {
-      const row = await putExpected(expectedRevisions, {
-        insert: (onConflict) =>
-          transaction
-            .insertInto("linked_account")
-            .values({ environment_id: environmentId, account_id: accountId, ...values })
-            .onConflict((conflict) => {
-              const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
-              // A deleted account does not count as there.
-              return onConflict === "keep" ? update.where("linked_account.delete_time", "is not", null) : update;
-            })
-            .returning(columns)
-            .returning(isInserted)
-            .executeTakeFirst(),
-        update: (revisions) =>
-          transaction
-            .updateTable("linked_account")
-            .set(next)
-            .where("environment_id", "=", environmentId)
-            .where("account_id", "=", accountId)
-            .where("revision", "=", anyOf(revisions))
-            .where("delete_time", "is", null)
-            .returning(columns)
-            .returning(isInserted)
-            .executeTakeFirst(),
-      });
-      if (row === undefined) throw changedMeanwhile(resourceOf(accountId));
-      const action = row.is_inserted ? "CREATE" : "UPDATE";
-      await recordChange(transaction, actor, { action, resource: resourceOf(accountId) });
-      return toRecord(row);
+    const row = await putRecorded(this.#db, actor, {
+      resource: resourceOf(accountId),
+      expectedRevisions,
+      insert: (transaction, onConflict) =>
+        transaction
+          .insertInto("linked_account")
+          .values({ environment_id: environmentId, account_id: accountId, ...values })
+          .onConflict((conflict) => {
+            const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
+            // A deleted account does not count as there.
+            return onConflict === "keep" ? update.where("linked_account.delete_time", "is not", null) : update;
+          })
+          .returning(columns)
+          .returning(isInserted)
+          .executeTakeFirst(),
+      update: (transaction, revisions) =>
+        transaction
+          .updateTable("linked_account")
+          .set(next)
+          .where("environment_id", "=", environmentId)
+          .where("account_id", "=", accountId)
+          .where("revision", "=", anyOf(revisions))
+          .where("delete_time", "is", null)
+          .returning(columns)
+          .returning(isInserted)
+          .executeTakeFirst(),
+      isCreated: ({ is_inserted }) => is_inserted,
     });
+    return toRecord(row);
   }
 
   /** Lists accounts by id. Throws VALIDATION_ERROR for a bad page token. */
