@@ -123,8 +123,7 @@ export class IntegrationStore {
       });
     } catch (error) {
       if (brokenConstraint(error) !== "workflow_integration") throw error;
-      const message = `The integration "${slug}" has workflows. Delete them first.`;
-      throw new RequestError("INTEGRATION_IN_USE", message, { metadata: { slug } });
+      throw RequestError.of("INTEGRATION_IN_USE", { metadata: { slug } });
     }
   }
 }
@@ -138,11 +137,7 @@ export function integrationNotFound(slug: string): RequestError {
 }
 
 function exists(slug: string): RequestError {
-  return new RequestError(
-    "INTEGRATION_EXISTS",
-    `There is already an integration "${slug}". Update it, or choose another slug.`,
-    { metadata: { slug } },
-  );
+  return RequestError.of("INTEGRATION_EXISTS", { metadata: { slug } });
 }
 
 function resourceOf(slug: string): string {

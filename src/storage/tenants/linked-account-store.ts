@@ -205,8 +205,7 @@ async function hasUnfinished(
 }
 
 function inUse(accountId: string): RequestError {
-  const message = `Executions of the linked account "${accountId}" have not ended. Stop them, or wait until they end.`;
-  return new RequestError("LINKED_ACCOUNT_IN_USE", message, { metadata: { account_id: accountId } });
+  return RequestError.of("LINKED_ACCOUNT_IN_USE", { metadata: { account_id: accountId } });
 }
 
 function toRecord(row: Pick<Selectable<Tables["linked_account"]>, (typeof columns)[number]>): LinkedAccountRecord {

@@ -61,6 +61,5 @@ export async function deleteRecorded(
 
 /** The refusal of a change that expected another revision. */
 export function changedMeanwhile(resource: string): RequestError {
-  const message = `Somebody else has changed ${resource} in the meantime. Read it again and repeat your change on it.`;
-  return new RequestError("ETAG_MISMATCH", message, { metadata: { resource } });
+  return RequestError.of("ETAG_MISMATCH", { metadata: { resource } });
 }
