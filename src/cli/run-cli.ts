@@ -1,3 +1,12 @@
+/*
+ * The command line, `flowcall`. `commands.ts` lists the commands; each is a file in the folder of what it is about.
+ * `command-line/` parses and completes, `settings/` finds the server and the key, `client/` calls it, `input/` and
+ * `output/` read and print, `workflow-file/` and `workflow-sync/` keep workflows as files.
+ *
+ * - It uses the public API and generated code only; nothing of the service imports it.
+ * - Data goes to stdout, everything else to stderr. A key is never printed, and never sent to another server than its own.
+ * - Text of the server is printed without control characters.
+ */
 import { readVersion } from "../process/version.ts";
 import { adviceOf } from "./command/advice.ts";
 import { type Command, commonOptions } from "./command/command.ts";
