@@ -48,6 +48,8 @@ type Caller = {
   readonly reasons?: readonly string[];
   /** Whether it is its header that is odd. Then two protocols, of both versions of HTTP, are enough. */
   readonly isOdd?: boolean;
+  /** Whether its key is of the right form and works no more. Then each method is called over two of the protocols by turns. */
+  readonly isDead?: boolean;
   /** What it must not see although it is let through; everything where it is not said. */
   readonly hidden?: readonly Owner[];
 };
@@ -173,15 +175,15 @@ async function strangers(): Promise<readonly Caller[]> {
   return [
     { name: "without a key", headers: [], reasons: ["MISSING_API_KEY"] },
     { name: "with an empty key", isOdd: true, headers: [["x-api-key", ""]], reasons: none },
-    { name: "with a key that never was", headers: keyed(testKey.replace("01", "03")), reasons: unknown },
+    { name: "with a key that never was", isDead: true, headers: keyed(testKey.replace("01", "03")), reasons: unknown },
     { name: "with a key of no form", isOdd: true, headers: keyed("canary"), reasons: unknown },
     { name: "with a key in other letters", isOdd: true, headers: keyed(testKey.toUpperCase()), reasons: unknown },
     { name: "with a key of 8 KB", isOdd: true, headers: keyed(`tk${"0".repeat(8_000)}`), reasons: unknown },
     { name: "with two keys in one", isOdd: true, headers: keyed(`${testKey}, ${testKey}`), reasons: unknown },
     { name: "with two keys", isOdd: true, headers: [...keyed(testKey), ...keyed(testKey)], reasons: none },
-    { name: "with a revoked key", headers: keyed(revoked.key), reasons: unknown },
-    { name: "with an expired key", headers: keyed(expired.key), reasons: unknown },
-    { name: "with what was a key before it was rotated", headers: keyed(rotated.key), reasons: unknown },
+    { name: "with a revoked key", isDead: true, headers: keyed(revoked.key), reasons: unknown },
+    { name: "with an expired key", isDead: true, headers: keyed(expired.key), reasons: unknown },
+    { name: "with what was a key before it was rotated", isDead: true, headers: keyed(rotated.key), reasons: unknown },
   ];
 }
 
@@ -293,9 +295,11 @@ describe("nobody but the right caller", () => {
     const before = await stateOfVictim();
     const wrong: string[] = [];
     const check = async (method: DescMethod, caller: Caller, fields: JsonObject) => {
-      const { name, headers, reasons = [], isOdd = false } = caller;
+      const { name, headers, reasons = [], isOdd = false, isDead = false } = caller;
       const ways = waysOf(method);
-      for (const way of isOdd ? [...ways.slice(0, 1), ...ways.slice(-1)] : ways) {
+      const turn = methods.indexOf(method);
+      const byTurns = ways.filter((_, index) => (index - turn) % 3 === 0);
+      for (const way of isOdd ? [...ways.slice(0, 1), ...ways.slice(-1)] : isDead ? byTurns : ways) {
         const answer = await way.call(fields, headers);
         const leaks = leaksIn(answer, fields, everything);
         if (leaks.length > 0 || !reasons.includes(answer.reason ?? "")) {
@@ -377,8 +381,8 @@ test("the right caller is answered all of it: the calls above were real ones", {
     const isRead = method.proto.options?.idempotencyLevel === 1 && !nameless.has(method.name);
     if (isRead && leaksIn(answer, fields, everything).length === 0) silent.push(method.name);
   }
-  // Every protocol for 5 strangers, one without the scope and 4 outsiders, and two for those with an odd header.
-  expect(tried).toBeGreaterThan(methods.length * (10 * 6 + 6 * 2));
+  // Every protocol for one without a key, one without the scope and 4 outsiders, and two for the other strangers.
+  expect(tried).toBeGreaterThan(methods.length * (6 * 6 + 10 * 2));
   expect(silent).toEqual([]);
 });
 
