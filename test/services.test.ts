@@ -11,10 +11,10 @@ import type { Service } from "../src/domain/service.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
+import { RateLimiter } from "../src/rpc/chain/rate-limit.ts";
 import { Sealing } from "../src/scheduler/encryption/sealing.ts";
 import { Capacity } from "../src/scheduler/limits/capacity.ts";
 import { DailyQuota } from "../src/scheduler/limits/daily-quota.ts";
-import { RequestRates } from "../src/scheduler/limits/request-rates.ts";
 import { Lease } from "../src/scheduler/process/lease.ts";
 import { PeriodicTask } from "../src/scheduler/process/periodic-task.ts";
 import { Janitor } from "../src/scheduler/rescue/janitor.ts";
@@ -95,7 +95,7 @@ const services: Readonly<Record<string, () => Service>> = {
       leases: new LeaseStore(database.db),
       owner: newId(),
       capacity: new Capacity(limits),
-      rates: new RequestRates(limits, clock),
+      rates: new RateLimiter(limits, clock),
       clock,
       log,
     }),
@@ -162,7 +162,7 @@ const services: Readonly<Record<string, () => Service>> = {
       configs: new ConfigStore(database.db),
       leases: new LeaseStore(database.leaseDb),
       dayBytes: new DayBytesStore(database.db),
-      rates: new RequestRates(limits, clock),
+      rates: new RateLimiter(limits, clock),
       notifier: new Notifier({ connection: () => testDatabase.connection, log }),
       events: createSchedulerEvents(),
       sealing: new Sealing(() => []),

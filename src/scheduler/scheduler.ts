@@ -34,8 +34,7 @@ import type { Sealing } from "./encryption/sealing.ts";
 import { Capacity } from "./limits/capacity.ts";
 import { DailyQuota } from "./limits/daily-quota.ts";
 import { MemoryBudget } from "./limits/memory-budget.ts";
-import type { RequestRates } from "./limits/request-rates.ts";
-import { Lease } from "./process/lease.ts";
+import { Lease, type LeaseOptions } from "./process/lease.ts";
 import { PeriodicTask } from "./process/periodic-task.ts";
 import { Janitor } from "./rescue/janitor.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
@@ -61,7 +60,7 @@ export type SchedulerOptions = {
   readonly sealing: Sealing;
   readonly notifier: Pick<Notifier, "notify" | "listen">;
   readonly events: SchedulerEvents;
-  readonly rates: RequestRates;
+  readonly rates: LeaseOptions["rates"];
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly pool: Pick<ProcessPool, "run">;

@@ -4,7 +4,7 @@ import type { Call } from "../domain/http/call.ts";
 import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../domain/http/protocol-handler.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
-import type { RequestRates } from "../scheduler/limits/request-rates.ts";
+import type { RateLimiter } from "../rpc/chain/rate-limit.ts";
 import { authenticatedCall } from "./admission/authenticated-call.ts";
 import type { CallSlot, CallsInFlight } from "./admission/calls-in-flight.ts";
 import type { KeylessAdmission } from "./admission/keyless-admission.ts";
@@ -35,7 +35,7 @@ export type RequestPipelineOptions = {
   readonly tarpit: Tarpit;
   readonly refusalLimit: RefusalRateLimit;
   /** Rate limits by key and by organisation; absent: none. */
-  readonly rates: Pick<RequestRates, "take"> | undefined;
+  readonly rates: Pick<RateLimiter, "take"> | undefined;
   readonly limits: ServerLimits;
   readonly log: Logger;
 };

@@ -2,8 +2,8 @@ import { pino } from "pino";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
+import { RateLimiter } from "../../src/rpc/chain/rate-limit.ts";
 import { Capacity } from "../../src/scheduler/limits/capacity.ts";
-import { RequestRates } from "../../src/scheduler/limits/request-rates.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
 import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
@@ -29,7 +29,7 @@ beforeAll(async () => {
     leases: new LeaseStore(database.leaseDb),
     owner: "a",
     capacity: new Capacity(defaultLimits),
-    rates: new RequestRates(defaultLimits, systemClock),
+    rates: new RateLimiter(defaultLimits, systemClock),
     clock: systemClock,
     log,
   });

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { RequestRates } from "../../src/scheduler/limits/request-rates.ts";
+import { RateLimiter } from "../../src/rpc/chain/rate-limit.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 
 let clock: ManualClock;
@@ -9,7 +9,7 @@ beforeEach(() => {
 });
 
 /** How many of so many requests are let through. */
-function take(rates: RequestRates, count: number, keyId = "k", organizationId = "o"): number {
+function take(rates: RateLimiter, count: number, keyId = "k", organizationId = "o"): number {
   let taken = 0;
   for (let index = 0; index < count; index += 1) {
     try {
@@ -21,7 +21,7 @@ function take(rates: RequestRates, count: number, keyId = "k", organizationId = 
 }
 
 /** Each second, so many requests at each process; each tells the others what it measured. Answers what was let through. */
-function pass(processes: readonly RequestRates[], asked: readonly number[]): readonly number[] {
+function pass(processes: readonly RateLimiter[], asked: readonly number[]): readonly number[] {
   const steps = 10;
   const taken: number[] = [];
   for (let step = 0; step < steps; step += 1) {
@@ -38,7 +38,7 @@ function pass(processes: readonly RequestRates[], asked: readonly number[]): rea
 }
 
 test("a key has its requests of a second at once, and then as many as time brings; another key has its own", () => {
-  const rates = new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 1_000 }, clock);
+  const rates = new RateLimiter({ keyRequestsMax: 100, organizationRequestsMax: 1_000 }, clock);
   expect(take(rates, 150)).toBe(100);
   expect(() => rates.take({ keyId: "k", organizationId: "o" })).toThrow(
     "More than 100 requests a second came with this API key (limit key_requests)",
@@ -53,7 +53,7 @@ test("a key has its requests of a second at once, and then as many as time bring
 });
 
 test("an organisation has its requests with all its keys, at least those of one key; another has its own", () => {
-  const rates = new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 150 }, clock);
+  const rates = new RateLimiter({ keyRequestsMax: 100, organizationRequestsMax: 150 }, clock);
   expect([take(rates, 150, "k"), take(rates, 150, "l"), take(rates, 150, "m")]).toEqual([100, 50, 0]);
   expect(() => rates.take({ keyId: "n", organizationId: "o" })).toThrow(
     "More than 150 requests a second came with the keys of this organisation (limit organization_requests)",
@@ -61,13 +61,11 @@ test("an organisation has its requests with all its keys, at least those of one 
   expect(take(rates, 150, "x", "other")).toBe(100);
   clock.advance(100);
   expect([take(rates, 50, "k"), take(rates, 50, "l")]).toEqual([10, 5]);
-  expect(take(new RequestRates({ keyRequestsMax: 100, organizationRequestsMax: 1 }, clock), 150)).toBe(100);
+  expect(take(new RateLimiter({ keyRequestsMax: 100, organizationRequestsMax: 1 }, clock), 150)).toBe(100);
 });
 
 test("an organisation that asks at several processes has its limit over all of them", () => {
-  const processes = [0, 1].map(
-    () => new RequestRates({ keyRequestsMax: 1_000, organizationRequestsMax: 1_000 }, clock),
-  );
+  const processes = [0, 1].map(() => new RateLimiter({ keyRequestsMax: 1_000, organizationRequestsMax: 1_000 }, clock));
   const asked = [3_000, 1_000];
   pass(processes, asked);
   pass(processes, asked);
@@ -78,7 +76,7 @@ test("an organisation that asks at several processes has its limit over all of t
 
 test("a key that is used at several processes has its limit over all of them, by what is asked at each", () => {
   const processes = [0, 1, 2].map(
-    () => new RequestRates({ keyRequestsMax: 1_000, organizationRequestsMax: 9_000 }, clock),
+    () => new RateLimiter({ keyRequestsMax: 1_000, organizationRequestsMax: 9_000 }, clock),
   );
   const asked = [3_000, 1_000, 0];
   pass(processes, asked);

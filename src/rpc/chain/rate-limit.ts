@@ -23,7 +23,7 @@ type Bucket = {
  * A key that is used at several processes has one limit over all of them: each process admits its share, in proportion to
  * the requests it gets, as the heartbeats of the others last reported theirs. Organisations are treated alike.
  */
-export class RequestRates {
+export class RateLimiter {
   readonly #keyMax: number;
   readonly #organizationMax: number;
   readonly #buckets = new Map<string, Bucket>();
