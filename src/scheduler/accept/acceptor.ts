@@ -21,7 +21,7 @@ import type { ExecutionRecords } from "../run/execution-log.ts";
 import type { ExecutionRun } from "../run/execution-run.ts";
 import type { RunEnd } from "../run/run-state.ts";
 import { sealBegin } from "../run/sealed-records.ts";
-import { settledWithin } from "../run/settle.ts";
+import { settledWithin } from "../run/settled-within.ts";
 import type { VersionCache } from "../run/version-cache.ts";
 import type { Waiters } from "../waiting/waiters.ts";
 import { admitCall } from "./admit-call.ts";

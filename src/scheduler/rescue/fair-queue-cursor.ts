@@ -10,7 +10,7 @@ const rememberedMax = 1_000;
  * who have waited longest first.
  */
 export class FairQueueCursor {
-  /** Organisations and environments by id, with the number of their last turn, least recently served first. */
+  /** Organisations and environments by id, with the number of their last turn. */
   readonly #served = new LruMap<string, number>(rememberedMax);
   /** The account of each environment that was served last, or up to which nothing was due. */
   readonly #last = new LruMap<string, AccountId>(rememberedMax);

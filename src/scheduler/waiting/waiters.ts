@@ -8,7 +8,7 @@ import { PeriodicTask } from "../process/periodic-task.ts";
 import type { ActiveRuns } from "../run/active-runs.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";
 import type { SchedulerEvents } from "../run/scheduler-events.ts";
-import { settledWithin } from "../run/settle.ts";
+import { settledWithin } from "../run/settled-within.ts";
 
 /** How often all rows are read again. A notification is only a hint and may get lost. */
 const rereadMs = 1_000;
