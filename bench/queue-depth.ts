@@ -56,7 +56,7 @@ for (const accounts of [1, 1_000]) {
 await database.stop();
 await postgres.stop();
 
-async function createTenant({ tenants, workflows }: Stores) {
+async function createTenant({ tenants, workflows, versions }: Stores) {
   const { environments } = await tenants.createOrganization({ name: "bench" });
   const environmentId = environments.test;
   const actor = { environmentId, keyId: "bench" };
@@ -64,7 +64,7 @@ async function createTenant({ tenants, workflows }: Stores) {
   for (let index = 0; index < 1_000; index += 1)
     await tenants.putLinkedAccount(environmentId, { accountId: `a${index}`, name: "A", attributes: {} });
   const { id: workflowId } = await workflows.create(actor, { slug: "asana", name: "One", alias: "one" });
-  await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
+  await versions.publish(actor, { workflowId, revision: 0 });
   return { environmentId, workflowId };
 }
 

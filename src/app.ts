@@ -21,21 +21,15 @@ import { ReadyFile } from "./process/ready-file.ts";
 import { type Chain, callRefusal, createChain } from "./rpc/chain/handler-chain.ts";
 import { RateLimiter } from "./rpc/chain/rate-limit.ts";
 import { createConnectHandler } from "./rpc/connect/connect-handler.ts";
-import { createExecutionService } from "./rpc/executions/execution-service.ts";
+import { createServices } from "./rpc/create-services.ts";
 import { createHealthService } from "./rpc/grpc/health-service.ts";
 import { createReflectionServices } from "./rpc/grpc/reflection-service.ts";
-import { createApiKeyService } from "./rpc/tenants/api-key-service.ts";
-import { createAuditService } from "./rpc/tenants/audit-service.ts";
-import { createConfigService } from "./rpc/tenants/config-service.ts";
-import { createConnectionService } from "./rpc/tenants/connection-service.ts";
-import { createIntegrationService } from "./rpc/tenants/integration-service.ts";
-import { createLinkedAccountService } from "./rpc/tenants/linked-account-service.ts";
-import { createWorkflowService } from "./rpc/workflows/workflow-service.ts";
 import { resealCredentials } from "./scheduler/encryption/credentials.ts";
 import { checkKeys } from "./scheduler/encryption/missing-keys.ts";
 import { Sealing } from "./scheduler/encryption/sealing.ts";
 import { WatchTokens } from "./scheduler/encryption/watch-tokens.ts";
 import { createSchedulerEvents } from "./scheduler/run/scheduler-events.ts";
+import { VersionCache } from "./scheduler/run/version-cache.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { Watchers } from "./scheduler/waiting/watchers.ts";
 import { Authenticator } from "./server/authentication/authenticator.ts";
@@ -114,6 +108,7 @@ export class App implements Service {
     this.#pool = new ProcessPool(limits);
     const turns = new Turns();
     const definitions = new Definitions({ limits, pool: this.#pool, turns });
+    const versions = new VersionCache({ versions: stores.versions, definitions, limits });
     this.#scheduler = new Scheduler({
       ...stores,
       rates,
@@ -121,6 +116,7 @@ export class App implements Service {
       pool: this.#pool,
       turns,
       definitions,
+      versions,
       notifier: this.#notifier,
       events: schedulerEvents,
       sealing,
@@ -139,42 +135,24 @@ export class App implements Service {
       clock: systemClock,
     });
     this.#notifier.listen("keys", (keyIds) => authenticator.invalidate(keyIds));
-    const implementations = [
-      createExecutionService({
-        scheduler: this.#scheduler,
-        executions,
-        reader,
-        watchers: this.#watchers,
-        watchTokens,
-        workflows,
-        limits,
-        clock: systemClock,
-      }),
-      createWorkflowService({
-        workflows,
-        integrations: stores.integrations,
-        reader,
-        scheduler: this.#scheduler,
-        definitions,
-        pool: this.#pool,
-        limits,
-        clock: systemClock,
-        publicUrl: config.publicUrl,
-      }),
-      createIntegrationService(stores),
-      createLinkedAccountService({ ...stores, limits }),
-      createApiKeyService({
-        ...stores,
-        newKey: (environment) => this.#keyChecksums.newKey(environment),
-        onEnded: (keyId) => {
-          authenticator.invalidate([keyId]);
-          this.#notifier.notify("keys", keyId);
-        },
-      }),
-      createAuditService(stores),
-      createConfigService({ ...stores, limits }),
-      createConnectionService({ ...stores, sealing, limits }),
-    ];
+    const implementations = createServices({
+      stores,
+      scheduler: this.#scheduler,
+      versions,
+      watchers: this.#watchers,
+      watchTokens,
+      definitions,
+      pool: this.#pool,
+      sealing,
+      newKey: (environment) => this.#keyChecksums.newKey(environment),
+      onKeyEnded: (keyId) => {
+        authenticator.invalidate([keyId]);
+        this.#notifier.notify("keys", keyId);
+      },
+      limits,
+      clock: systemClock,
+      publicUrl: config.publicUrl,
+    });
     const isReady = () => this.#isStarted && this.#scheduler.isReady();
     this.#chain = createChain({ implementations, callers: this.#database.callers, isUnavailable, log });
     const services = implementations.map(({ service }) => service);

@@ -20,6 +20,7 @@ import { PeriodicTask } from "../src/scheduler/process/periodic-task.ts";
 import { Janitor } from "../src/scheduler/rescue/janitor.ts";
 import { Rescuer } from "../src/scheduler/rescue/rescuer.ts";
 import { createSchedulerEvents } from "../src/scheduler/run/scheduler-events.ts";
+import { VersionCache } from "../src/scheduler/run/version-cache.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { Waiters } from "../src/scheduler/waiting/waiters.ts";
 import { Watchers } from "../src/scheduler/waiting/watchers.ts";
@@ -39,6 +40,8 @@ import { isUnavailable } from "../src/storage/postgres/database-errors.ts";
 import { Notifier } from "../src/storage/postgres/notifier.ts";
 import { ConfigStore } from "../src/storage/tenants/config-store.ts";
 import { DayBytesStore } from "../src/storage/tenants/daily-bytes-store.ts";
+import { DraftStore } from "../src/storage/workflows/draft-store.ts";
+import { VersionStore } from "../src/storage/workflows/version-store.ts";
 import { WorkflowStore } from "../src/storage/workflows/workflow-store.ts";
 import { computeOf } from "./support/pool.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
@@ -113,7 +116,7 @@ const services: Readonly<Record<string, () => Service>> = {
   Janitor: () =>
     new Janitor({
       executions: new ExecutionStore(database.db),
-      workflows: new WorkflowStore(database.db),
+      drafts: new DraftStore(database.db),
       dayBytes: new DayBytesStore(database.db),
       retentionMs: limits.retentionMs,
       clock,
@@ -159,6 +162,8 @@ const services: Readonly<Record<string, () => Service>> = {
       reaper: new OwnerReaper(database.db),
       reader: new ExecutionReader(database.db),
       workflows: new WorkflowStore(database.db),
+      drafts: new DraftStore(database.db),
+      versions: new VersionCache({ ...computeOf(limits), versions: new VersionStore(database.db), limits }),
       configs: new ConfigStore(database.db),
       leases: new LeaseStore(database.leaseDb),
       dayBytes: new DayBytesStore(database.db),

@@ -17,7 +17,7 @@ const layers: readonly (readonly string[])[] = [
   ["gen"],
   ["domain"],
   ["engine", "storage"],
-  ["scheduler"],
+  ["scheduler", "authoring"],
   ["rpc", "gateway"],
   ["server"],
   // The files of src itself, and what they are made of.

@@ -1,4 +1,4 @@
-import type { Principal } from "./principal.ts";
+import type { Principal, Reach } from "./principal.ts";
 
 /** The kind of a change. */
 export type AuditAction =
@@ -34,5 +34,5 @@ export type AuditFilter = {
   readonly createdBefore?: Date;
 };
 
-/** The key that makes a change, and its environment. */
-export type Actor = Pick<Principal, "environmentId" | "keyId">;
+/** The key that makes a change, and what it may change. */
+export type Actor = Reach & Pick<Principal, "keyId">;

@@ -12,13 +12,14 @@ export type WorkflowRecord = {
   readonly updateTime: Date;
 };
 
-/** A draft. `definition` is the JSON text of a WorkflowDefinition; `revision` counts its saves. */
-export type DraftRecord = {
-  readonly workflowId: string;
-  readonly definition: string;
-  readonly revision: number;
-  readonly updateTime: Date;
-};
+/** A workflow with the JSON text of the definition that calls run, or of its draft where it is not published. */
+export type DefinedWorkflow = WorkflowRecord & { readonly definition: string };
+
+/** What is known of a draft that was saved. `revision` counts the saves. */
+export type SavedDraft = { readonly workflowId: string; readonly revision: number; readonly updateTime: Date };
+
+/** A draft. `definition` is the JSON text of a WorkflowDefinition. */
+export type DraftRecord = SavedDraft & { readonly definition: string };
 
 /** A published version without its definition. */
 export type VersionRecord = { readonly version: number; readonly createTime: Date };

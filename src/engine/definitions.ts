@@ -1,9 +1,10 @@
-import { fromJson, type JsonObject, toJsonString } from "@bufbuild/protobuf";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { FairQueue } from "../domain/fair-queue.ts";
+import { definitionText, parseDefinition } from "../domain/json/definition-text.ts";
 import { isObject } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RequestError } from "../domain/request-error.ts";
-import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../gen/flowcall/v1/definition_pb.ts";
+import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 import { compileGraph, loadGraph, workflowContextOf } from "./compile/compile-graph.ts";
 import type { Graph } from "./graph/graph.ts";
@@ -24,12 +25,10 @@ export type Findings = {
 };
 
 /** Who asks, and what for. */
-type DefinitionCheck = Pick<PoolTask<"definition">, "path" | "signal"> & {
+export type DefinitionCheck = Pick<PoolTask<"definition">, "path" | "signal"> & {
   readonly derivesSchema?: boolean;
   /** What the workflow's integration declares, as it is kept. Nothing is said of such fields where that is absent. */
   readonly applicationFields?: string;
-  /** The definition's JSON, where it is at hand. */
-  readonly text?: string;
 };
 
 export type DefinitionsOptions = {
@@ -48,16 +47,27 @@ export class Definitions {
     this.#options = options;
   }
 
-  /** Tells all that is wrong with a definition. Throws RequestError where that takes too long, or too many wait. */
-  async check(
-    definition: WorkflowDefinition,
-    { derivesSchema = false, applicationFields, text: known, ...call }: DefinitionCheck,
-  ): Promise<Findings> {
+  /** Parses a definition that is kept, when it is the turn of this path: one of a mebibyte takes some ten milliseconds. */
+  async parse(text: string, path: readonly string[]): Promise<WorkflowDefinition> {
+    await this.#turn(path);
+    return parseDefinition(text);
+  }
+
+  /** Writes a definition as it is kept, when it is the turn of this path. */
+  async write(definition: WorkflowDefinition, path: readonly string[]): Promise<string> {
+    await this.#turn(path);
+    return definitionText(definition);
+  }
+
+  /**
+   * Finds all that is wrong with a definition, given as the JSON text that is kept. A large one is not even parsed by this
+   * thread. Throws RequestError where that takes too long, or too many wait.
+   */
+  async check(text: string, { derivesSchema = false, applicationFields, ...call }: DefinitionCheck): Promise<Findings> {
     const { limits, pool } = this.#options;
-    if (known === undefined) await this.#turn(call.path);
-    const text = known ?? toJsonString(WorkflowDefinitionSchema, definition);
-    if (!derivesSchema && isSmall(definition, text)) {
-      return compileGraph(definition, limits, workflowContextOf(applicationFields));
+    if (!derivesSchema && text.length <= inlineCharsMax) {
+      const definition = await this.parse(text, call.path);
+      if (isSmall(definition)) return compileGraph(definition, limits, workflowContextOf(applicationFields));
     }
     const texts = [text, ...(applicationFields === undefined ? [] : [applicationFields])];
     const request = () => ({ head: { derivesSchema }, texts });
@@ -71,6 +81,16 @@ export class Definitions {
       warnings: problemsOf(head.warnings),
       ...(isObject(derived) && { derivedSchema: derived }),
     };
+  }
+
+  /** Refuses with WORKFLOW_INVALID, and all problems, a definition that cannot run; gives what its author should know. */
+  async requireRunnable(
+    text: string,
+    { workflowId, ...check }: DefinitionCheck & { readonly workflowId: string },
+  ): Promise<readonly WorkflowProblem[]> {
+    const { errors, warnings } = await this.check(text, check);
+    if (errors.length > 0) throw workflowInvalid(workflowId, errors);
+    return warnings;
   }
 
   /**
@@ -102,12 +122,25 @@ export class Definitions {
   }
 }
 
-/** Whether a check in line takes a few milliseconds at the most. */
-function isSmall({ nodes }: WorkflowDefinition, text: string): boolean {
-  if (text.length > inlineCharsMax || nodes.some((node) => payloadSchemaOf(node) !== undefined)) return false;
+/** Whether the check of a short definition in this thread takes a few milliseconds at the most. */
+function isSmall({ nodes }: WorkflowDefinition): boolean {
+  if (nodes.some((node) => payloadSchemaOf(node) !== undefined)) return false;
   // A regular expression begins with a slash, and compiling it takes long.
   return nodes.every(
     ({ kind }) => kind.case !== "transform" || (mayBeCheap(kind.value.query) && !kind.value.query.includes("/")),
+  );
+}
+
+function workflowInvalid(workflowId: string, errors: readonly WorkflowProblem[]): RequestError {
+  const [first] = errors;
+  const isMore = errors.some(({ reason }) => reason === "TOO_MANY_PROBLEMS");
+  const count = isMore ? errors.length - 1 : errors.length;
+  const node = first?.nodeId === undefined ? "" : `node ${first.nodeId}, `;
+  return new RequestError(
+    "WORKFLOW_INVALID",
+    `The definition cannot run: ${isMore ? "more than " : ""}${count} ${count === 1 ? "problem" : "problems"}, the first: ` +
+      `${node}${first?.field}: ${first?.message}`,
+    { problems: errors, metadata: { workflow_id: workflowId, problems: String(count) } },
   );
 }
 

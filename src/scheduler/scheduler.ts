@@ -9,7 +9,7 @@
 
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
-import type { Outcome } from "../domain/execution.ts";
+import type { ExecutionDetail, Outcome } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
@@ -26,6 +26,7 @@ import type { ExecutionQuery, ExecutionReader } from "../storage/history/executi
 import type { Notifier } from "../storage/postgres/notifier.ts";
 import type { ConfigStore } from "../storage/tenants/config-store.ts";
 import type { DayBytesStore } from "../storage/tenants/daily-bytes-store.ts";
+import type { DraftStore } from "../storage/workflows/draft-store.ts";
 import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { Acceptor } from "./accept/acceptor.ts";
 import type { ExecuteCall, ExecuteResult, ExecutionRequest } from "./accept/execute-call.ts";
@@ -40,7 +41,7 @@ import { Janitor } from "./rescue/janitor.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
 import { ActiveRuns } from "./run/active-runs.ts";
 import type { SchedulerEvents } from "./run/scheduler-events.ts";
-import { VersionCache } from "./run/version-cache.ts";
+import type { VersionCache } from "./run/version-cache.ts";
 import { begunAfterMs } from "./run/visits-under-way.ts";
 import { Waiters } from "./waiting/waiters.ts";
 
@@ -54,6 +55,8 @@ export type SchedulerOptions = {
   readonly reaper: OwnerReaper;
   readonly reader: ExecutionReader;
   readonly workflows: WorkflowStore;
+  readonly drafts: DraftStore;
+  readonly versions: VersionCache;
   readonly configs: ConfigStore;
   readonly leases: LeaseStore;
   readonly dayBytes: DayBytesStore;
@@ -85,13 +88,12 @@ export class Scheduler implements Service {
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, workflows, leases, dayBytes, rates, limits, clock, log } = options;
+    const { executions, drafts, versions, leases, dayBytes, rates, limits, clock, log } = options;
     this.#options = options;
     const owner = this.#owner;
     const capacity = new Capacity(limits);
     const lease = new Lease({ leases, owner, capacity, rates, clock, log });
     const memory = new MemoryBudget(limits);
-    const versions = new VersionCache({ workflows, definitions: options.definitions, limits });
     const runs = new ActiveRuns({ ...options, owner, lease, memory, versions, capacity });
     const waiters = new Waiters({ ...options, runs });
     const rescuer = new Rescuer({ ...options, owner, runs, capacity, lease });
@@ -103,7 +105,7 @@ export class Scheduler implements Service {
     this.#waiters = waiters;
     this.#rescuer = rescuer;
     this.#acceptor = new Acceptor({ ...options, versions, memory, runs, capacity, dailyQuota, waiters, rescuer });
-    this.#janitor = new Janitor({ executions, workflows, dayBytes, retentionMs: limits.retentionMs, clock, log });
+    this.#janitor = new Janitor({ executions, drafts, dayBytes, retentionMs: limits.retentionMs, clock, log });
     const runOnce = async () => runs.recordBegun();
     this.#begins = new PeriodicTask({ name: "begins", everyMs: begunAfterMs, runOnce, clock, log });
   }
@@ -158,17 +160,23 @@ export class Scheduler implements Service {
     return await this.#waiters.wait(executionId, waitMs, signal);
   }
 
-  /** Ends an execution from outside, wherever it runs. False: it has ended before, or it is not found. */
-  async stopExecution(query: ExecutionQuery): Promise<boolean> {
-    const outcome = await this.#options.executions.stop({
-      ...query,
-      outcome: { state: "STOPPED", error: { reason: "EXECUTION_STOPPED", message: "The execution was stopped." } },
-    });
-    if (outcome === undefined) return false;
-    const { executionId } = query;
-    this.#runs.supersede(executionId, outcome);
-    this.#options.events.emit("ended", { executionId, outcome, wasOwned: true });
-    return true;
+  /** Ends an execution from outside, wherever it runs. Undefined: it has ended before, or it is not found. */
+  async stopExecution(query: ExecutionQuery): Promise<ExecutionDetail | undefined> {
+    const end: Outcome = {
+      state: "STOPPED",
+      error: { reason: "EXECUTION_STOPPED", message: "The execution was stopped." },
+    };
+    const stopped = await this.#options.executions.stop({ ...query, outcome: end });
+    if (stopped === undefined) return undefined;
+    const { id, response, statusCode } = stopped;
+    const outcome = {
+      ...(response !== undefined && { response }),
+      ...(statusCode !== undefined && { statusCode }),
+      ...end,
+    };
+    this.#runs.supersede(id, outcome);
+    this.#options.events.emit("ended", { executionId: id, outcome, wasOwned: true });
+    return stopped;
   }
 
   /** Passes events on between this process and the others. */

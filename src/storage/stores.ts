@@ -25,6 +25,8 @@ import { DayBytesStore } from "./tenants/daily-bytes-store.ts";
 import { IntegrationStore } from "./tenants/integration-store.ts";
 import { LinkedAccountStore } from "./tenants/linked-account-store.ts";
 import { TenantStore } from "./tenants/tenant-store.ts";
+import { DraftStore } from "./workflows/draft-store.ts";
+import { VersionStore } from "./workflows/version-store.ts";
 import { WorkflowStore } from "./workflows/workflow-store.ts";
 
 /** All stores of one database. */
@@ -37,6 +39,8 @@ export type Stores = {
   readonly configs: ConfigStore;
   readonly connections: ConnectionStore;
   readonly workflows: WorkflowStore;
+  readonly drafts: DraftStore;
+  readonly versions: VersionStore;
   readonly executions: ExecutionStore;
   readonly reader: ExecutionReader;
   readonly events: ExecutionEvents;
@@ -61,6 +65,8 @@ export function openStores(
     configs: new ConfigStore(callsDb),
     connections: new ConnectionStore(callsDb),
     workflows: new WorkflowStore(db, { callsDb, batchLimits }),
+    drafts: new DraftStore(callsDb),
+    versions: new VersionStore(db, { callsDb, batchLimits }),
     executions: new ExecutionStore(db, { callsDb, batchLimits }),
     reader: new ExecutionReader(callsDb),
     events: new ExecutionEvents(db, { callsDb }),

@@ -1,7 +1,9 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { describe, expect, test } from "vitest";
+import pg from "pg";
+import { describe, expect, test, vi } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
+import { until } from "../support/eventually.ts";
 import { echoDefinition, productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
 import { type ApiAnswer, protocolsOf } from "./protocols.ts";
 import { useFlowcall } from "./use-flowcall.ts";
@@ -251,5 +253,73 @@ describe("a draft is checked", () => {
       expect(refused.problems?.length).toBeGreaterThan(10);
       expect(refused.text).toContain("more than 100 problems");
     });
+  });
+});
+
+test("what authors and operators do takes one round trip to the database, or two", async () => {
+  const [{ call } = { call: undefined }] = protocols;
+  if (call === undefined) throw new Error("there is no protocol");
+  const sent = vi.spyOn(pg.Client.prototype, "query");
+  /** The statements that name one of these. What tells other processes of an end comes behind the reply. */
+  const statementsOf = async (rpc: UnaryName, fields: JsonObject, names: readonly string[]) => {
+    sent.mockClear();
+    const answer = await call({ method: method[rpc], fields, key: testKey });
+    const calls: readonly (readonly unknown[])[] = sent.mock.calls;
+    const isNamed = (value: unknown) => typeof value === "string" && names.some((name) => value.includes(name));
+    const statements = calls.filter(
+      ([text, values]) => Array.isArray(values) && values.some(isNamed) && !String(text).includes("pg_notify"),
+    );
+    return { answer, count: statements.length };
+  };
+  const alias = "few-statements";
+  const created = await statementsOf("createWorkflow", { slug: "asana", name: "Few", alias }, [alias]);
+  const names = [alias, messageOf(created.answer).id];
+  const counts: Record<string, number> = { createWorkflow: created.count };
+  const steps: readonly (readonly [UnaryName, JsonObject])[] = [
+    ["saveDraft", { definition: echoDefinition("1") }],
+    ["getDraft", {}],
+    ["publishWorkflow", {}],
+    ["restoreVersion", { version: 1 }],
+    ["getVersion", { version: 1 }],
+    ["getWorkflow", {}],
+    ["updateWorkflow", { name: "Fewer" }],
+    ["unpublishWorkflow", {}],
+    ["deleteWorkflow", {}],
+  ];
+  const refused = await statementsOf("saveDraft", { workflow: alias, definition: {}, etag: "7" }, names);
+  counts["saveDraft, refused"] = refused.count;
+  for (const [rpc, fields] of steps) {
+    const { answer, count } = await statementsOf(rpc, { workflow: alias, ...fields }, names);
+    expect([rpc, answer.reason]).toEqual([rpc, undefined]);
+    counts[rpc] = count;
+  }
+  // Asleep, so that the run itself sends nothing meanwhile.
+  const nodes = [
+    { id: "1", start: { api_call: {} } },
+    { id: "2", delay: { seconds: "600" } },
+  ];
+  const asleep = { nodes, edges: [{ source: "1", target: "2" }] };
+  await putWorkflow(flowcall.url, { alias: "few-asleep", definition: asleep });
+  const start = { workflow: "few-asleep", linked_account_id: account, payload: {} };
+  const { execution_id } = messageOf(await call({ method: method.executeWorkflow, fields: start, key: testKey }));
+  const get = { method: method.getExecution, fields: { execution_id }, key: testKey };
+  await until("the execution sleeps", async () => messageOf(await call(get)).state === "WAITING");
+  for (const rpc of ["stopExecution", "getExecution"] as const)
+    counts[rpc] = (await statementsOf(rpc, { execution_id }, [execution_id])).count;
+  sent.mockRestore();
+  expect(counts).toEqual({
+    createWorkflow: 1,
+    "saveDraft, refused": 2,
+    saveDraft: 1,
+    getDraft: 1,
+    publishWorkflow: 2,
+    restoreVersion: 2,
+    getVersion: 1,
+    getWorkflow: 1,
+    updateWorkflow: 1,
+    unpublishWorkflow: 1,
+    deleteWorkflow: 1,
+    getExecution: 2,
+    stopExecution: 2,
   });
 });

@@ -9,8 +9,8 @@ function cacheOf({ chars, bytesMax }: { readonly chars: number; readonly bytesMa
   const reads: number[] = [];
   const text = JSON.stringify(echoDefinition("1"));
   const cache = new VersionCache({
-    workflows: {
-      loadVersion: async ({ version }) => {
+    versions: {
+      load: async ({ version }) => {
         reads.push(version);
         return version > 0 ? text.padEnd(chars) : undefined;
       },

@@ -22,12 +22,12 @@ afterAll(() => stores.close());
 /** Saves the draft anew; answers the number that it would be kept under. */
 async function save(): Promise<number> {
   const { actor, workflowId } = tenant;
-  return -(await stores.workflows.saveDraft(actor, { workflowId, definition: "{}" })).revision;
+  return -(await stores.drafts.save(actor, { reference: { workflow: workflowId }, definition: "{}" })).revision;
 }
 
 async function keep(version: number): Promise<void> {
   const { environmentId, workflowId, linkedAccountId } = tenant;
-  await stores.workflows.keepDraft({ environmentId, workflowId, linkedAccountId, revision: -version });
+  await stores.drafts.keep({ environmentId, workflowId, linkedAccountId, revision: -version });
 }
 
 /** An execution of a kept draft, which ended an hour ago where it has ended. */
@@ -73,9 +73,9 @@ async function listKept(): Promise<readonly number[]> {
 
 async function sweep(limit = 100): Promise<number> {
   let all = 0;
-  let { count, next } = await stores.workflows.deleteKeptDrafts({ limit });
+  let { count, next } = await stores.drafts.deleteKept({ limit });
   for (all += count; next !== undefined; all += count) {
-    ({ count, next } = await stores.workflows.deleteKeptDrafts({ after: next, limit }));
+    ({ count, next } = await stores.drafts.deleteKept({ after: next, limit }));
   }
   return all;
 }
@@ -93,7 +93,7 @@ describe("a draft that was kept for its tests", () => {
     await stores.executions.deleteEnded({ ms: hourMs / 2, limit: 10 });
     expect(await sweep()).toBe(1);
     expect(await listKept()).toEqual([second]);
-    expect(await stores.workflows.getVersion(tenant.environmentId, tenant.workflowId, 1)).toBe("{}");
+    expect(await stores.versions.load({ ...tenant, version: 1 })).toBe("{}");
   });
 
   test("stays while a test runs, and while one that found it could still begin", async () => {
@@ -120,7 +120,7 @@ describe("a draft that was kept for its tests", () => {
     await keep(await save());
     const { actor, workflowId } = tenant;
     await age("draft_update_time");
-    await stores.workflows.delete(actor, { workflowId });
+    await stores.workflows.delete(actor, { reference: { workflow: workflowId } });
     expect(await sweep()).toBe(0);
     await age("delete_time");
     expect(await sweep()).toBe(1);

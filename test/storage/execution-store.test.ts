@@ -245,7 +245,7 @@ describe("a response", () => {
     const [taken, stopped, expired, poisoned] = others.map(({ execution }) => execution.id);
     const of = (id = "") => ({ environmentId: tenant.environmentId, executionId: id });
     const stop = { state: "STOPPED", error: { reason: "EXECUTION_STOPPED", message: "It was stopped." } } as const;
-    expect(await executions.stop({ ...of(stopped), outcome: stop })).toEqual({ ...stop, ...answer });
+    expect(await executions.stop({ ...of(stopped), outcome: stop })).toMatchObject({ ...stop, ...answer });
     expect(await getResult(stopped ?? "")).toEqual({ ...stop, ...answer });
     const claims = stores.db.updateTable("execution_claim");
     await claims
@@ -285,7 +285,8 @@ describe("a response", () => {
   test("is made up for by an upgrade, where a release before the rule let an execution sleep without one", async () => {
     const { workflowId, actor } = tenant;
     const definition = '{"nodes":[{"id":"1","name":"R","response":{"data":"1"}}]}';
-    const number = await stores.workflows.publish(actor, { action: "PUBLISH", workflowId, definition, revision: 0 });
+    const { revision } = await stores.drafts.save(actor, { reference: { workflow: workflowId }, definition });
+    const number = await stores.versions.publish(actor, { workflowId, revision });
     const sleep = async ({ version = number, isRecorded = true, isAnswered = false }) => {
       const execution = { ...tenant.newExecution(), version };
       const flushes = isRecorded ? [{ index: 0, runs: [nodeRun("1")] }] : [];

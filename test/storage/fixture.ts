@@ -27,7 +27,7 @@ export async function openStores() {
 export type Stores = Awaited<ReturnType<typeof openStores>>;
 
 /** An environment with an account and a published workflow. */
-export async function createTenant({ tenants, workflows }: Stores) {
+export async function createTenant({ tenants, workflows, versions }: Stores) {
   const { organizationId, environments } = await tenants.createOrganization({ name: "acme" });
   const environmentId = environments.test;
   const actor = { environmentId, keyId: "test" };
@@ -39,7 +39,7 @@ export async function createTenant({ tenants, workflows }: Stores) {
     attributes: { team: "red" },
   });
   const { id: workflowId } = await workflows.create(actor, { slug: "asana", name: "One", alias: "one" });
-  await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
+  await versions.publish(actor, { workflowId, revision: 0 });
   const newExecution = (): NewExecution => ({
     id: newId(),
     organizationId,

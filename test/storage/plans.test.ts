@@ -8,6 +8,8 @@ import { ExecutionStore } from "../../src/storage/executions/execution-store.ts"
 import { ExecutionEvents } from "../../src/storage/history/execution-events.ts";
 import { ExecutionReader } from "../../src/storage/history/execution-reader.ts";
 import type { Tables } from "../../src/storage/postgres/tables.ts";
+import { DraftStore } from "../../src/storage/workflows/draft-store.ts";
+import { VersionStore } from "../../src/storage/workflows/version-store.ts";
 import { WorkflowStore } from "../../src/storage/workflows/workflow-store.ts";
 import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "./fixture.ts";
 import { explain, recordStatements } from "./statements.ts";
@@ -79,9 +81,11 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.stop({ environmentId, linkedAccountId, executionId: execution.id, outcome: { state: "STOPPED" } });
   for (const workflow of ["one", tenant.workflowId])
     await workflows.resolveCall({ organizationId, environmentId, linkedAccountId, reference: { workflow } });
-  await workflows.loadVersion({ organizationId, environmentId, workflowId: tenant.workflowId, version: 1 });
-  await workflows.deleteKeptDrafts({ limit: 10 });
-  await workflows.deleteKeptDrafts({ after: { version: -1, environmentId, workflowId: tenant.workflowId }, limit: 10 });
+  await author(db);
+  await new VersionStore(db).load({ organizationId, environmentId, workflowId: tenant.workflowId, version: 1 });
+  const drafts = new DraftStore(db);
+  await drafts.deleteKept({ limit: 10 });
+  await drafts.deleteKept({ after: { version: -1, environmentId, workflowId: tenant.workflowId }, limit: 10 });
   const reader = new ExecutionReader(db);
   await reader.get({ environmentId, linkedAccountId, executionId: execution.id });
   const found = { environmentId, id: execution.id };
@@ -92,6 +96,27 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await reader.getResponse(found);
   await reader.findRetried(found);
   await new ExecutionEvents(db).read([{ environmentId, id: execution.id, nextFlush: 0 }]);
+}
+
+/** What is written by people: each change by an id and by an alias, and each refusal of one. */
+async function author(db: Kysely<Tables>): Promise<void> {
+  const [workflows, drafts, versions] = [new WorkflowStore(db), new DraftStore(db), new VersionStore(db)];
+  const { actor, environmentId, linkedAccountId } = tenant;
+  const { id } = await workflows.create(actor, { slug: "asana", name: "X", alias: "edited" });
+  for (const reference of [{ workflow: "edited" }, { workflow: "edited", slug: "asana" }, { workflow: id }]) {
+    const { revision, workflowId } = await drafts.save(actor, { reference, definition: "{}" });
+    await drafts.save(actor, { reference, definition: "{}", expectedRevisions: [-1] }).catch(() => undefined);
+    await drafts.find(actor, reference);
+    await drafts.keep({ environmentId, workflowId, revision, linkedAccountId });
+    const version = await versions.publish(actor, { workflowId, revision });
+    await versions.find(actor, reference, version);
+    await versions.restore(actor, { reference, version });
+    await workflows.findDefined(actor, reference);
+    await workflows.findMany(actor, [reference, { workflow: "none" }]);
+    await workflows.update(actor, { reference, name: "Y" });
+    await workflows.unpublish(actor, { reference });
+  }
+  await workflows.delete(actor, { reference: { workflow: "edited" } });
 }
 
 /** Executions that ended, and claims that wait in the queue, from one number to another. */

@@ -35,7 +35,7 @@ async function snapshot({ executionId }: { readonly executionId: string }) {
 describe("a stop", () => {
   test("ends a queued execution, which nobody takes up any more", async () => {
     const { query } = await begin();
-    expect(await stores.executions.stop({ ...query, outcome: stopped })).toEqual(stopped);
+    expect(await stores.executions.stop({ ...query, outcome: stopped })).toMatchObject(stopped);
     expect(await stores.reader.find(query)).toMatchObject({ ...stopped, endTime: expect.any(Date) });
     expect(await takeUp(stores, { owner: "a" })).toEqual([]);
     expect((await stores.queue.count(9)).queued).toEqual([]);
@@ -45,7 +45,7 @@ describe("a stop", () => {
     const { executions } = stores;
     const { query, claim } = await begin("a");
     await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
-    expect(await executions.stop({ ...query, outcome: stopped })).toEqual(stopped);
+    expect(await executions.stop({ ...query, outcome: stopped })).toMatchObject(stopped);
     const after = await snapshot(query);
     expect(after).toMatchObject({ execution: [{ state: "STOPPED", finished_epoch: 2 }], claim: [] });
     expect(await executions.append({ ...claim, flushIndex: 1, runs: [nodeRun("2")] })).toBe(false);

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { newId } from "../../src/domain/id.ts";
 import { pageTokenOf } from "../../src/storage/postgres/page-token.ts";
 import type { Tables } from "../../src/storage/postgres/tables.ts";
+import { VersionStore } from "../../src/storage/workflows/version-store.ts";
 import { WorkflowStore } from "../../src/storage/workflows/workflow-store.ts";
 import { createTenant, openStores, type Stores, type Tenant } from "./fixture.ts";
 import { recordStatements, rowsRead } from "./statements.ts";
@@ -52,7 +53,7 @@ test("a page of workflows, of an integration's or of versions reads itself and o
       }
     }
     const versions = await recordStatements(stores, (db) =>
-      new WorkflowStore(db).listVersions(environmentId, workflowId, { pageSize: 50 }),
+      new VersionStore(db).list(environmentId, workflowId, { pageSize: 50 }),
     );
     for (const statement of versions) {
       const { plan, rows } = await rowsRead(stores, statement);

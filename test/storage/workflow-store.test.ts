@@ -72,7 +72,10 @@ describe("a new workflow", () => {
     expect(record).toMatchObject({ slug: "asana", name: "Two", description: "What for" });
     expect(record).not.toHaveProperty("alias");
     expect(record).not.toHaveProperty("currentVersion");
-    expect(await workflows.getDraft(environmentId, record.id)).toMatchObject({ definition: "{}", revision: 0 });
+    expect(await stores.drafts.find({ environmentId }, { workflow: record.id })).toMatchObject({
+      definition: "{}",
+      revision: 0,
+    });
   });
 
   test("is refused under a taken alias, of an unknown integration, and never bears an id's form for an alias", async () => {
@@ -128,51 +131,70 @@ describe("a list", () => {
 
 describe("a draft", () => {
   test("is not overwritten by somebody who has not seen its last change", async () => {
-    const { workflows } = stores;
+    const { drafts } = stores;
     const { actor, environmentId, workflowId } = tenant;
-    const save = { workflowId, definition: '{"nodes": []}' };
-    const first = await workflows.saveDraft(actor, { ...save, expectedRevisions: [0] });
-    expect(first).toMatchObject({ workflowId, definition: save.definition, revision: 1 });
-    await checkRefused(workflows.saveDraft(actor, { ...save, expectedRevisions: [0] }), "ETAG_MISMATCH");
-    expect((await workflows.saveDraft(actor, save)).revision).toBe(2);
-    expect(await workflows.getDraft(environmentId, workflowId)).toMatchObject({ revision: 2 });
+    const save = { reference: { workflow: "one" }, definition: '{"nodes": []}' };
+    const first = await drafts.save(actor, { ...save, expectedRevisions: [0] });
+    expect(first).toMatchObject({ workflowId, revision: 1 });
+    await checkRefused(drafts.save(actor, { ...save, expectedRevisions: [0] }), "ETAG_MISMATCH");
+    expect((await drafts.save(actor, save)).revision).toBe(2);
+    const found = await drafts.find({ environmentId }, { workflow: workflowId });
+    expect(found).toMatchObject({ revision: 2, definition: save.definition, slug: "asana" });
+  });
+
+  test("is saved where its alias means one workflow, and in neither of two integrations that share it", async () => {
+    const { drafts, tenants, workflows } = stores;
+    const { actor, environmentId } = tenant;
+    await tenants.putIntegration(environmentId, { slug: "github", name: "GitHub" });
+    const { id } = await workflows.create(actor, { slug: "github", name: "Other", alias: "one" });
+    const save = { reference: { workflow: "one" }, definition: "{}" };
+    await checkRefused(drafts.save(actor, save), "SLUG_REQUIRED");
+    const reference = { workflow: "one", slug: "github" };
+    expect(await drafts.save(actor, { ...save, reference })).toMatchObject({ workflowId: id, revision: 1 });
+    // A key that reaches one of them means that one.
+    const restricted = { ...actor, workflowIds: [id] };
+    expect(await drafts.save(restricted, save)).toMatchObject({ workflowId: id, revision: 2 });
+    await workflows.delete(actor, { reference });
+    expect(await drafts.save(actor, save)).toMatchObject({ workflowId: tenant.workflowId, revision: 1 });
   });
 
   test("is not found in another environment", async () => {
-    const { workflows } = stores;
-    const { environments, workflowId } = tenant;
+    const { drafts, versions } = stores;
+    const { environments, organizationId, workflowId } = tenant;
     const environmentId = environments.production;
-    await checkRefused(workflows.getDraft(environmentId, workflowId), "WORKFLOW_NOT_FOUND");
+    const reference = { workflow: workflowId };
+    await checkRefused(drafts.find({ environmentId }, reference), "WORKFLOW_NOT_FOUND");
     const actor = { ...tenant.actor, environmentId };
-    const save = { workflowId, definition: "{}" };
-    await checkRefused(workflows.saveDraft(actor, save), "WORKFLOW_NOT_FOUND");
-    await checkRefused(workflows.publish(actor, { action: "PUBLISH", ...save, revision: 0 }), "WORKFLOW_NOT_FOUND");
-    expect(await workflows.getVersion(environmentId, workflowId, 1)).toBeUndefined();
+    await checkRefused(drafts.save(actor, { reference, definition: "{}" }), "WORKFLOW_NOT_FOUND");
+    await checkRefused(versions.publish(actor, { workflowId, revision: 0 }), "WORKFLOW_NOT_FOUND");
+    expect(await versions.load({ organizationId, environmentId, workflowId, version: 1 })).toBeUndefined();
   });
 });
 
 describe("a version", () => {
-  test("is the definition that was compiled, and is published once for each of many who publish at once", async () => {
-    const { workflows } = stores;
+  test("is the draft that was checked, and is published once for each of many who publish at once", async () => {
+    const { workflows, drafts, versions } = stores;
     const { actor, environmentId, workflowId } = tenant;
-    const publish = (definition: string) =>
-      workflows.publish(actor, { action: "PUBLISH", workflowId, definition, revision: 0 });
-    const definitions = Array.from({ length: 8 }, (_, index) => `{"nodes": [${index}]}`);
-    const versions = await Promise.all(definitions.map(publish));
-    expect(versions.toSorted()).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
-    for (const [index, version] of versions.entries()) {
-      expect(await workflows.getVersion(environmentId, workflowId, version)).toBe(definitions[index]);
+    const reference = { workflow: workflowId };
+    const { revision } = await drafts.save(actor, { reference, definition: '{"nodes": []}' });
+    const publish = () => versions.publish(actor, { workflowId, revision });
+    const numbers = await Promise.all(Array.from({ length: 7 }, publish));
+    numbers.push(await versions.restore(actor, { reference, version: 1 }));
+    expect(numbers.toSorted()).toEqual([2, 3, 4, 5, 6, 7, 8, 9]);
+    for (const version of numbers) {
+      const { definition } = await versions.find(actor, reference, version);
+      expect(definition).toBe(version === 9 ? "{}" : '{"nodes": []}');
     }
     expect(await workflows.find({ environmentId }, { workflow: workflowId })).toMatchObject({ currentVersion: 9 });
   });
 
   test("is not made of a draft that was saved in between", async () => {
-    const { workflows } = stores;
-    const { actor, environmentId, workflowId } = tenant;
-    await workflows.saveDraft(actor, { workflowId, definition: "{}" });
-    const publication = { action: "PUBLISH" as const, workflowId, definition: "{}", revision: 0 };
-    await checkRefused(workflows.publish(actor, publication), "ETAG_MISMATCH");
-    expect(await workflows.getVersion(environmentId, workflowId, 2)).toBeUndefined();
+    const { drafts, versions } = stores;
+    const { actor, workflowId } = tenant;
+    const reference = { workflow: workflowId };
+    await drafts.save(actor, { reference, definition: "{}" });
+    await checkRefused(versions.publish(actor, { workflowId, revision: 0 }), "ETAG_MISMATCH");
+    await checkRefused(versions.find(actor, reference, 2), "WORKFLOW_VERSION_NOT_FOUND");
   });
 
   test("never changes", async () => {
@@ -183,17 +205,17 @@ describe("a version", () => {
 
 describe("a change", () => {
   test("is kept with who made it, and is not made where that cannot be kept", async () => {
-    const { workflows, db } = stores;
+    const { workflows, drafts, versions, db } = stores;
     const { actor, environmentId, workflowId } = tenant;
-    const publication = { workflowId, definition: "{}" };
+    const reference = { workflow: workflowId };
     const changes: readonly ((by: typeof actor) => Promise<unknown>)[] = [
       (by) => workflows.create(by, { slug: "asana", name: "Two" }),
-      (by) => workflows.update(by, { workflowId, slug: "asana", name: "Changed" }),
-      (by) => workflows.saveDraft(by, publication),
-      (by) => workflows.publish(by, { action: "PUBLISH", ...publication }),
-      (by) => workflows.publish(by, { action: "RESTORE", ...publication }),
-      (by) => workflows.unpublish(by, { workflowId }),
-      (by) => workflows.delete(by, { workflowId }),
+      (by) => workflows.update(by, { reference, name: "Changed" }),
+      (by) => drafts.save(by, { reference, definition: "{}" }),
+      (by) => versions.publish(by, { workflowId, revision: 1 }),
+      (by) => versions.restore(by, { reference, version: 1 }),
+      (by) => workflows.unpublish(by, { reference }),
+      (by) => workflows.delete(by, { reference }),
     ];
     const state = async () => [
       await db.selectFrom("workflow").selectAll().where("environment_id", "=", environmentId).execute(),
@@ -218,17 +240,17 @@ describe("a change", () => {
   });
 
   test("that is refused is not recorded", async () => {
-    const { workflows, db } = stores;
+    const { workflows, drafts, versions, db } = stores;
     const { actor, environmentId, workflowId } = tenant;
     const events = () =>
       db.selectFrom("audit_event").select("id").where("environment_id", "=", environmentId).execute();
     const before = await events();
-    const stale = { workflowId, expectedRevisions: [7] };
+    const stale = { reference: { workflow: workflowId }, expectedRevisions: [7] };
     await checkRefused(workflows.create(actor, { slug: "asana", name: "X", alias: "one" }), "ALIAS_TAKEN");
-    await checkRefused(workflows.update(actor, { ...stale, slug: "asana", name: "X" }), "ETAG_MISMATCH");
-    await checkRefused(workflows.saveDraft(actor, { ...stale, definition: "{}" }), "ETAG_MISMATCH");
-    const publication = { action: "RESTORE" as const, ...stale, definition: "{}" };
-    await checkRefused(workflows.publish(actor, publication), "ETAG_MISMATCH");
+    await checkRefused(workflows.update(actor, { ...stale, name: "X" }), "ETAG_MISMATCH");
+    await checkRefused(drafts.save(actor, { ...stale, definition: "{}" }), "ETAG_MISMATCH");
+    await checkRefused(versions.publish(actor, { workflowId, revision: 7 }), "ETAG_MISMATCH");
+    await checkRefused(versions.restore(actor, { ...stale, version: 1 }), "ETAG_MISMATCH");
     await checkRefused(workflows.unpublish(actor, stale), "ETAG_MISMATCH");
     await checkRefused(workflows.delete(actor, stale), "ETAG_MISMATCH");
     expect(await events()).toEqual(before);
@@ -237,9 +259,9 @@ describe("a change", () => {
 
 describe("a call", () => {
   test("is resolved to version and account", async () => {
-    const { workflows } = stores;
+    const { workflows, versions } = stores;
     const { actor, organizationId, environmentId, workflowId, linkedAccountId } = tenant;
-    await workflows.publish(actor, { action: "PUBLISH", workflowId, definition: "{}", revision: 0 });
+    await versions.publish(actor, { workflowId, revision: 0 });
     const call = { organizationId, environmentId, linkedAccountId, reference: { workflow: "one" } };
     const linkedAccount = { id: linkedAccountId, name: "John", attributes: { team: "red" } };
     expect(await workflows.resolveCall(call)).toEqual({ workflowId, slug: "asana", version: 2, linkedAccount });

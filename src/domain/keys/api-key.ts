@@ -42,6 +42,13 @@ export function keyTextOf(key: string): KeyText {
   return { hash: createHash("sha256").update(key).digest("hex"), prefix: key.slice(0, 6) };
 }
 
+/** Refuses with SCOPE_MISSING what asks for more than the scope that its method needs. */
+export function requireScope({ scopes }: Principal, scope: Scope): void {
+  if (scopes.includes(scope)) return;
+  const word = scopeWord(scope);
+  throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${word}.`, { metadata: { scope: word } });
+}
+
 /** Refuses with KEY_EXCEEDS_MAKER a grant with more scopes than the maker's own key, or a later end (privilege escalation). */
 export function checkGrant(maker: Principal, { scopes, expireTime }: Grant): void {
   const missing = scopes.filter((scope) => !maker.scopes.includes(scope)).map(scopeWord);

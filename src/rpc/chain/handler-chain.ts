@@ -41,13 +41,18 @@ type Handler = (request: Message, call: Call) => Promise<Message> | AsyncIterabl
 /** The chain for unary methods, and the chain for those that answer a stream. */
 export type Chain = { readonly invoke: Invoke; readonly invokeStream: InvokeStream };
 
-/** Binds handlers to the methods of their service. */
-export function implement<S extends DescService>(service: S, handlers: ServiceHandlers<S>): Implementation {
-  const byName: Readonly<Record<string, unknown>> = handlers;
-  const bound = service.methods.flatMap((method): [DescMethod, Handler][] => {
-    const handler = byName[method.localName];
-    // The cast: the type of `handlers` ties each handler to the messages of its method, which a map of methods cannot say.
-    return typeof handler === "function" ? [[method, handler as Handler]] : [];
+/** Binds handlers to the methods of their service: each method's is in one of these objects. */
+export function implement<S extends DescService>(
+  service: S,
+  ...handlers: readonly Partial<ServiceHandlers<S>>[]
+): Implementation {
+  const bound = service.methods.map((method): [DescMethod, Handler] => {
+    for (const own of handlers) {
+      // An object has a handler under its method's name, with that method's messages; a map over all methods cannot say so.
+      const handler = (own as Readonly<Record<string, Handler | undefined>>)[method.localName];
+      if (handler !== undefined) return [method, handler.bind(own)];
+    }
+    throw new Error(`${method.parent.typeName}.${method.name} has no handler`);
   });
   return { service, handlers: new Map(bound) };
 }

@@ -1,5 +1,5 @@
 import { entityTags } from "../../domain/http/entity-tags.ts";
-import { RequestError } from "../../domain/request-error.ts";
+import { etagMismatch } from "../../domain/http/etag-mismatch.ts";
 
 /** The entity tag of a revision, on which callers may make a change conditional (RFC 9110, section 13.1.1). */
 export function etagOf(revision: number): string {
@@ -23,16 +23,6 @@ export function expectedOf({ etag }: { readonly etag?: string | undefined }): {
   const revisions = tags.flatMap(({ isWeak, opaque }) =>
     !isWeak && /^"\d{1,9}"$/.test(opaque) ? [Number(opaque.slice(1, -1))] : [],
   );
-  if (revisions.length === 0) throw staleEtag(etag);
+  if (revisions.length === 0) throw etagMismatch({ etag });
   return { expectedRevisions: revisions };
-}
-
-export function staleEtag(etag: string): RequestError {
-  return new RequestError(
-    "ETAG_MISMATCH",
-    `The resource is no longer in the state ${etag}. Read it again and repeat the change.`,
-    {
-      metadata: { etag },
-    },
-  );
 }

@@ -15,6 +15,7 @@ import {
 import { parseJson } from "../../domain/json/json-parse.ts";
 import { valueMessage } from "../../domain/json/value-message.ts";
 import type { JsonText } from "../../domain/json-text.ts";
+import type { NodeViews } from "../../engine/graph/definition-outline.ts";
 import {
   Execution_Source,
   Execution_State,
@@ -26,7 +27,7 @@ import {
   NodeRunSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import type { ListedNodeRuns } from "../../storage/history/execution-reader.ts";
-import { type NodeViews, shownRun } from "./node-view.ts";
+import { shownRun } from "./shown-run.ts";
 
 /** An execution in the form of ListExecutions. */
 export function summaryMessage(execution: ExecutionSummary) {

@@ -1,22 +1,25 @@
 import { create } from "@bufbuild/protobuf";
 import { isTerminal, statusOf } from "../../domain/execution.ts";
+import type { Call } from "../../domain/http/call.ts";
 import { jsonTextOf } from "../../domain/json/json-parse.ts";
 import {
+  type ExecuteWorkflowRequest,
   ExecuteWorkflowResponseSchema,
   ExecutionResult_Status,
   ExecutionResultSchema,
   ExecutionService,
+  type GetExecutionResponseRequest,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import type { ExecuteResult } from "../../scheduler/accept/execute-call.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
-import { type Implementation, implement } from "../chain/handler-chain.ts";
+import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { principalOf, reachOf } from "../chain/principal-of.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { setExecutionHeaders } from "./execution-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";
-import { type ExecutionQueriesOptions, executionQueries } from "./execution-queries.ts";
-import { type ExecutionWatchOptions, executionWatch } from "./execution-watch.ts";
+import { ExecutionQueries, type ExecutionQueriesOptions } from "./execution-queries.ts";
+import { ExecutionWatch, type ExecutionWatchOptions } from "./execution-watch.ts";
 import { waitBudget } from "./wait-budget.ts";
 
 export type ExecutionServiceOptions = ExecutionQueriesOptions &
@@ -24,59 +27,67 @@ export type ExecutionServiceOptions = ExecutionQueriesOptions &
 
 /** ExecuteWorkflow and GetExecutionResponse; the other methods of the service are in `execution-queries.ts` and `execution-watch.ts`. */
 export function createExecutionService(options: ExecutionServiceOptions): Implementation {
-  const { scheduler, executions, limits } = options;
-  return implement(ExecutionService, {
-    ...executionQueries(options),
-    ...executionWatch(options),
+  const handlers = [new ExecutionHandlers(options), new ExecutionQueries(options), new ExecutionWatch(options)];
+  return implement(ExecutionService, ...handlers);
+}
 
-    executeWorkflow: async (request, call) => {
-      const body = request.payload ?? {};
-      const isSync = request.syncExecution === true;
-      const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
-      const started = await scheduler.execute({
-        ...reachOf(call),
-        organizationId: principalOf(call).organizationId,
-        reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
-        linkedAccountId: request.linkedAccountId,
-        type: isSync ? "SYNC" : "ASYNC",
-        payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
-        event: { body, headers: eventHeaders(call.headers, limits) },
-        signal: call.signal,
-        onWait: call.onWait,
-        ...((isSync || request.wait !== undefined) && { waitMs: budget }),
-        ...(request.idempotencyKey !== undefined && { idempotencyKey: request.idempotencyKey }),
-        ...(request.workflowVersion !== undefined && { version: request.workflowVersion }),
-        ...(request.configId !== undefined && { configId: request.configId }),
-        ...(request.tag !== undefined && { tag: request.tag }),
-      });
-      setExecutionHeaders(call, started.executionId, started.outcome?.state ?? started.state ?? "RUNNING");
-      if (request.wait !== undefined) call.replyHeaders.set("preference-applied", `wait=${request.wait}`);
-      if (started.isReplayed === true) call.replyHeaders.set("idempotent-replayed", "true");
-      return startedMessage(started, { isWaiting: isSync || request.wait !== undefined });
-    },
+type Executions = Pick<ServiceHandlers<typeof ExecutionService>, "executeWorkflow" | "getExecutionResponse">;
 
-    getExecutionResponse: async ({ executionId, linkedAccountId, wait = 0 }, call) => {
-      const { organizationId } = principalOf(call);
-      const query = { ...reachOf(call), organizationId, linkedAccountId, executionId };
-      const reserve = (bytes: number) => call.reserveReply?.(bytes);
-      let result = await executions.getResult(query, reserve);
-      if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
-        const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });
-        call.onWait?.();
-        await scheduler.waitForEnd(executionId.toLowerCase(), budget, call.signal);
-        result = await executions.getResult(query, reserve);
-      }
-      if (result === undefined) {
-        throw executionNotFound(executionId);
-      }
-      setExecutionHeaders(call, executionId, result.state);
-      return create(ExecutionResultSchema, {
-        response: valueField(result.response),
-        status: statuses[statusOf(result.state)],
-        ...(statusOf(result.state) === "ERRORED" && errorField(result.error)),
-      });
-    },
-  });
+class ExecutionHandlers implements Executions {
+  readonly #options: ExecutionServiceOptions;
+
+  constructor(options: ExecutionServiceOptions) {
+    this.#options = options;
+  }
+
+  async executeWorkflow(request: ExecuteWorkflowRequest, call: Call) {
+    const { scheduler, limits } = this.#options;
+    const body = request.payload ?? {};
+    const isSync = request.syncExecution === true;
+    const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
+    const started = await scheduler.execute({
+      ...reachOf(call),
+      organizationId: principalOf(call).organizationId,
+      reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
+      linkedAccountId: request.linkedAccountId,
+      type: isSync ? "SYNC" : "ASYNC",
+      payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
+      event: { body, headers: eventHeaders(call.headers, limits) },
+      signal: call.signal,
+      onWait: call.onWait,
+      ...((isSync || request.wait !== undefined) && { waitMs: budget }),
+      ...(request.idempotencyKey !== undefined && { idempotencyKey: request.idempotencyKey }),
+      ...(request.workflowVersion !== undefined && { version: request.workflowVersion }),
+      ...(request.configId !== undefined && { configId: request.configId }),
+      ...(request.tag !== undefined && { tag: request.tag }),
+    });
+    setExecutionHeaders(call, started.executionId, started.outcome?.state ?? started.state ?? "RUNNING");
+    if (request.wait !== undefined) call.replyHeaders.set("preference-applied", `wait=${request.wait}`);
+    if (started.isReplayed === true) call.replyHeaders.set("idempotent-replayed", "true");
+    return startedMessage(started, { isWaiting: isSync || request.wait !== undefined });
+  }
+
+  async getExecutionResponse(request: GetExecutionResponseRequest, call: Call) {
+    const { scheduler, executions, limits } = this.#options;
+    const { executionId, linkedAccountId, wait = 0 } = request;
+    const { organizationId } = principalOf(call);
+    const query = { ...reachOf(call), organizationId, linkedAccountId, executionId };
+    const reserve = (bytes: number) => call.reserveReply?.(bytes);
+    let result = await executions.getResult(query, reserve);
+    if (result !== undefined && wait > 0 && !isTerminal(result.state)) {
+      const budget = waitBudget(call, { seconds: wait, limitMs: limits.syncWaitMs });
+      call.onWait?.();
+      await scheduler.waitForEnd(executionId.toLowerCase(), budget, call.signal);
+      result = await executions.getResult(query, reserve);
+    }
+    if (result === undefined) throw executionNotFound(executionId);
+    setExecutionHeaders(call, executionId, result.state);
+    return create(ExecutionResultSchema, {
+      response: valueField(result.response),
+      status: statuses[statusOf(result.state)],
+      ...(statusOf(result.state) === "ERRORED" && errorField(result.error)),
+    });
+  }
 }
 
 function startedMessage({ executionId, outcome }: ExecuteResult, { isWaiting }: { readonly isWaiting: boolean }) {

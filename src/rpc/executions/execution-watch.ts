@@ -3,31 +3,33 @@ import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "../../domain/clock.ts";
 import { eventId, parseEventId } from "../../domain/event-cursor.ts";
 import { type ExecutionSummary, type NodeRun, statusOf } from "../../domain/execution.ts";
+import type { Call } from "../../domain/http/call.ts";
 import { unreachable } from "../../domain/unreachable.ts";
+import type { NodeViews } from "../../engine/graph/definition-outline.ts";
 import {
+  type CreateWatchTokenRequest,
   CreateWatchTokenResponseSchema,
   ExecutionEvent_AcceptedSchema,
   ExecutionEvent_EndedSchema,
   ExecutionEventSchema,
   type ExecutionService,
+  type WatchExecutionRequest,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import type { WatchTokens } from "../../scheduler/encryption/watch-tokens.ts";
+import type { VersionCache } from "../../scheduler/run/version-cache.ts";
 import type { WatchedFact, Watchers } from "../../scheduler/waiting/watchers.ts";
 import type { EndEvent } from "../../storage/history/execution-events.ts";
-import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
-import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
+import type { ExecutionQuery, ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
 import { principalOf } from "../chain/principal-of.ts";
-import { definitionViews } from "./definition-nodes.ts";
 import { setExecutionHeaders } from "./execution-headers.ts";
 import { errorField, isUnderWay, nodeRunMessage, states, statuses } from "./execution-message.ts";
-import { foundIn, queryOf } from "./execution-queries.ts";
-import type { NodeViews } from "./node-view.ts";
+import { foundIn, queryOf, viewsOf } from "./execution-queries.ts";
 
 export type ExecutionWatchOptions = {
   readonly reader: ExecutionReader;
-  readonly workflows: WorkflowStore;
+  readonly versions: VersionCache;
   readonly watchers: Watchers;
   readonly watchTokens: WatchTokens;
   readonly clock: Pick<Clock, "now">;
@@ -36,41 +38,49 @@ export type ExecutionWatchOptions = {
 type Watch = Pick<ServiceHandlers<typeof ExecutionService>, "watchExecution" | "createWatchToken">;
 
 /** WatchExecution, which streams the events of an execution as they are recorded, and the tokens for it. */
-export function executionWatch(options: ExecutionWatchOptions): Watch {
-  const { reader, workflows, watchers, watchTokens, clock } = options;
-  return {
-    createWatchToken: async (request, call) => {
-      const execution = await reader.find(queryOf(request, call));
-      if (execution === undefined) throw executionNotFound(request.executionId);
-      setExecutionHeaders(call, execution.id, execution.state);
-      const { environmentId, keyId, expireTime: keyEnd } = principalOf(call);
-      const asked = clock.now() + (request.ttlSeconds ?? ttlSeconds) * 1_000;
-      const expireTime = new Date(Math.min(asked, keyEnd?.getTime() ?? asked));
-      const token = watchTokens.make({ environmentId, executionId: execution.id, keyId }, expireTime);
-      call.replyHeaders.set("cache-control", "no-store").set("referrer-policy", "no-referrer");
-      return create(CreateWatchTokenResponseSchema, { token, expireTime: timestampFromDate(expireTime) });
-    },
+export class ExecutionWatch implements Watch {
+  readonly #options: ExecutionWatchOptions;
 
-    watchExecution: async function* (request, call) {
-      const query = queryOf(request, call);
-      const execution = await reader.find(query);
-      if (execution === undefined) throw executionNotFound(request.executionId);
-      setExecutionHeaders(call, execution.id, execution.state);
-      const views = await definitionViews(workflows, query.environmentId, execution);
-      const { lastEventId } = request;
-      const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
-      const watch = { organizationId: principalOf(call).organizationId, behind, signal: call.signal };
-      for await (const recorded of watchers.watch(foundIn(query, execution), watch)) {
-        const id = eventId(execution.id, recorded.cursor);
-        const isResponse =
-          recorded.kind === "run" && recorded.run.state === "SUCCESS" && views.get(recorded.run.path)?.isResponse;
-        const response = isResponse ? await reader.getResponse(foundIn(query, execution)) : undefined;
-        const fact =
-          isResponse && response !== undefined ? { ...recorded, run: { ...recorded.run, output: response } } : recorded;
-        yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, views) });
-      }
-    },
-  };
+  constructor(options: ExecutionWatchOptions) {
+    this.#options = options;
+  }
+
+  async createWatchToken(request: CreateWatchTokenRequest, call: Call) {
+    const { watchTokens, clock } = this.#options;
+    const execution = await this.#find(queryOf(request, call), call);
+    const { environmentId, keyId, expireTime: keyEnd } = principalOf(call);
+    const asked = clock.now() + (request.ttlSeconds ?? ttlSeconds) * 1_000;
+    const expireTime = new Date(Math.min(asked, keyEnd?.getTime() ?? asked));
+    const token = watchTokens.make({ environmentId, executionId: execution.id, keyId }, expireTime);
+    call.replyHeaders.set("cache-control", "no-store").set("referrer-policy", "no-referrer");
+    return create(CreateWatchTokenResponseSchema, { token, expireTime: timestampFromDate(expireTime) });
+  }
+
+  async *watchExecution(request: WatchExecutionRequest, call: Call) {
+    const { reader, versions, watchers } = this.#options;
+    const query = queryOf(request, call);
+    const execution = await this.#find(query, call);
+    const views = await viewsOf(versions, execution, call);
+    const { lastEventId } = request;
+    const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
+    const watch = { organizationId: principalOf(call).organizationId, behind, signal: call.signal };
+    for await (const recorded of watchers.watch(foundIn(query, execution), watch)) {
+      const id = eventId(execution.id, recorded.cursor);
+      const isResponse =
+        recorded.kind === "run" && recorded.run.state === "SUCCESS" && views.get(recorded.run.path)?.isResponse;
+      const response = isResponse ? await reader.getResponse(foundIn(query, execution)) : undefined;
+      const fact =
+        isResponse && response !== undefined ? { ...recorded, run: { ...recorded.run, output: response } } : recorded;
+      yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, views) });
+    }
+  }
+
+  async #find(query: ExecutionQuery, call: Call): Promise<ExecutionSummary> {
+    const execution = await this.#options.reader.find(query);
+    if (execution === undefined) throw executionNotFound(query.executionId);
+    setExecutionHeaders(call, execution.id, execution.state);
+    return execution;
+  }
 }
 
 /** The lifetime of a token whose request does not say one. */

@@ -1,68 +1,62 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { checkJson } from "../../domain/json/json-check.ts";
-import type { Limits } from "../../domain/limits.ts";
+import type { Connections } from "../../authoring/connections.ts";
+import type { Call } from "../../domain/http/call.ts";
 import {
   ConnectionSchema,
   ConnectionService,
+  type DeleteConnectionRequest,
   DeleteConnectionResponseSchema,
+  type GetConnectionRequest,
+  type ListConnectionsRequest,
   ListConnectionsResponseSchema,
+  type PutConnectionRequest,
 } from "../../gen/flowcall/v1/connection_pb.ts";
-import { sealCredentials } from "../../scheduler/encryption/credentials.ts";
-import type { Sealing } from "../../scheduler/encryption/sealing.ts";
 import type { ConnectionRecord, ConnectionStore } from "../../storage/tenants/connection-store.ts";
-import { type Implementation, implement } from "../chain/handler-chain.ts";
+import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { principalOf, reachOf } from "../chain/principal-of.ts";
+import { principalOf } from "../chain/principal-of.ts";
 import { etagOf, expectedOf } from "../chain/revision-etag.ts";
 
 export type ConnectionServiceOptions = {
-  readonly connections: ConnectionStore;
-  readonly sealing: Sealing;
-  readonly limits: Limits;
+  readonly stores: { readonly connections: ConnectionStore };
+  readonly connections: Connections;
 };
 
 /** Taking credentials, and showing that they are there. */
-export function createConnectionService({ connections, sealing, limits }: ConnectionServiceOptions): Implementation {
-  return implement(ConnectionService, {
-    putConnection: async ({ accountId, slug, credentials, etag }, call) => {
-      const actor = principalOf(call);
-      checkJson(credentials, { name: "credentials", limits: limits.settings });
-      const owner = { environmentId: actor.environmentId, accountId, slug };
-      const record = await connections.put(actor, {
-        accountId,
-        slug,
-        ...sealCredentials(sealing, owner, credentials),
-        hints: Object.fromEntries(Object.entries(credentials).map(([name, value]) => [name, hintOf(value)])),
-        ...expectedOf({ etag }),
-      });
-      return connectionMessage(record);
-    },
-
-    listConnections: async (request, call) => {
-      const page = await connections.list(reachOf(call), request.accountId, pageOf(request));
-      return create(ListConnectionsResponseSchema, {
-        connections: page.connections.map(connectionMessage),
-        ...nextOf(page),
-      });
-    },
-
-    getConnection: async ({ accountId, slug }, call) =>
-      connectionMessage(await connections.get(reachOf(call), { accountId, slug })),
-
-    deleteConnection: async ({ accountId, slug }, call) => {
-      await connections.delete(principalOf(call), { accountId, slug });
-      return create(DeleteConnectionResponseSchema);
-    },
-  });
+export function createConnectionService(options: ConnectionServiceOptions): Implementation {
+  return implement(ConnectionService, new ConnectionHandlers(options));
 }
 
-/** How long a credential must be for its end to give nothing away, and how much of it is told then. */
-const hintedMin = 20;
-const hintLength = 4;
+class ConnectionHandlers implements ServiceHandlers<typeof ConnectionService> {
+  readonly #options: ConnectionServiceOptions;
 
-function hintOf(value: string): string {
-  return value.length < hintedMin ? "" : value.slice(-hintLength);
+  constructor(options: ConnectionServiceOptions) {
+    this.#options = options;
+  }
+
+  async putConnection(request: PutConnectionRequest, call: Call) {
+    const { accountId, slug, credentials } = request;
+    const connection = { accountId, slug, credentials, ...expectedOf(request) };
+    return connectionMessage(await this.#options.connections.put(principalOf(call), connection));
+  }
+
+  async listConnections(request: ListConnectionsRequest, call: Call) {
+    const page = await this.#options.stores.connections.list(principalOf(call), request.accountId, pageOf(request));
+    return create(ListConnectionsResponseSchema, {
+      connections: page.connections.map(connectionMessage),
+      ...nextOf(page),
+    });
+  }
+
+  async getConnection({ accountId, slug }: GetConnectionRequest, call: Call) {
+    return connectionMessage(await this.#options.stores.connections.get(principalOf(call), { accountId, slug }));
+  }
+
+  async deleteConnection({ accountId, slug }: DeleteConnectionRequest, call: Call) {
+    await this.#options.stores.connections.delete(principalOf(call), { accountId, slug });
+    return create(DeleteConnectionResponseSchema);
+  }
 }
 
 function connectionMessage({ accountId, slug, hints, revision, createTime, updateTime }: ConnectionRecord) {

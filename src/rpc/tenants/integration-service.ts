@@ -1,58 +1,68 @@
 import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Call } from "../../domain/http/call.ts";
 import { parseFields, textOfFields, violationsOfFields } from "../../domain/json/fields.ts";
 import { fieldsRefused } from "../../domain/json/violations.ts";
 import type { FieldDeclaration } from "../../gen/flowcall/v1/field_pb.ts";
 import {
+  type CreateIntegrationRequest,
+  type DeleteIntegrationRequest,
   DeleteIntegrationResponseSchema,
+  type GetIntegrationRequest,
   IntegrationSchema,
   IntegrationService,
+  type ListIntegrationsRequest,
   ListIntegrationsResponseSchema,
+  type UpdateIntegrationRequest,
 } from "../../gen/flowcall/v1/integration_pb.ts";
 import type { IntegrationRecord, IntegrationStore } from "../../storage/tenants/integration-store.ts";
-import { type Implementation, implement } from "../chain/handler-chain.ts";
+import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
 import { principalOf } from "../chain/principal-of.ts";
 import { etagOf, expectedOf } from "../chain/revision-etag.ts";
 
 /** Writing and looking up integrations. */
-export function createIntegrationService({
-  integrations,
-}: {
-  readonly integrations: IntegrationStore;
-}): Implementation {
-  return implement(IntegrationService, {
-    createIntegration: async ({ slug, name, fields }, call) =>
-      integrationMessage(await integrations.create(principalOf(call), { slug, name, fields: checkedText(fields) })),
-
-    listIntegrations: async (request, call) => {
-      const page = await integrations.list(principalOf(call).environmentId, pageOf(request));
-      return create(ListIntegrationsResponseSchema, {
-        integrations: page.integrations.map((integration) => integrationMessage(integration)),
-        ...nextOf(page),
-      });
-    },
-
-    getIntegration: async ({ slug }, call) =>
-      integrationMessage(await integrations.get(principalOf(call).environmentId, slug)),
-
-    updateIntegration: async ({ slug, name, fields, etag }, call) =>
-      integrationMessage(
-        await integrations.update(principalOf(call), {
-          slug,
-          name,
-          fields: checkedText(fields),
-          ...expectedOf({ etag }),
-        }),
-      ),
-
-    deleteIntegration: async ({ slug }, call) => {
-      await integrations.delete(principalOf(call), slug);
-      return create(DeleteIntegrationResponseSchema);
-    },
-  });
+export function createIntegrationService(options: { readonly integrations: IntegrationStore }): Implementation {
+  return implement(IntegrationService, new IntegrationHandlers(options));
 }
 
+class IntegrationHandlers implements ServiceHandlers<typeof IntegrationService> {
+  readonly #integrations: IntegrationStore;
+
+  constructor({ integrations }: { readonly integrations: IntegrationStore }) {
+    this.#integrations = integrations;
+  }
+
+  async createIntegration({ slug, name, fields }: CreateIntegrationRequest, call: Call) {
+    const content = { slug, name, fields: checkedText(fields) };
+    return integrationMessage(await this.#integrations.create(principalOf(call), content));
+  }
+
+  async listIntegrations(request: ListIntegrationsRequest, call: Call) {
+    const page = await this.#integrations.list(principalOf(call).environmentId, pageOf(request));
+    return create(ListIntegrationsResponseSchema, {
+      integrations: page.integrations.map((integration) => integrationMessage(integration)),
+      ...nextOf(page),
+    });
+  }
+
+  async getIntegration({ slug }: GetIntegrationRequest, call: Call) {
+    return integrationMessage(await this.#integrations.get(principalOf(call).environmentId, slug));
+  }
+
+  async updateIntegration(request: UpdateIntegrationRequest, call: Call) {
+    const { slug, name, fields } = request;
+    const update = { slug, name, fields: checkedText(fields), ...expectedOf(request) };
+    return integrationMessage(await this.#integrations.update(principalOf(call), update));
+  }
+
+  async deleteIntegration({ slug }: DeleteIntegrationRequest, call: Call) {
+    await this.#integrations.delete(principalOf(call), slug);
+    return create(DeleteIntegrationResponseSchema);
+  }
+}
+
+/** The declarations as they are kept. Refuses with VALIDATION_ERROR those that contradict each other or themselves. */
 function checkedText(fields: readonly FieldDeclaration[]): string {
   const violations = violationsOfFields(fields, "fields");
   if (violations.length > 0) throw fieldsRefused(violations);

@@ -1,38 +1,29 @@
-import { create, fromJsonString } from "@bufbuild/protobuf";
+import { create, type JsonObject } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
-import type { Call } from "../../domain/http/call.ts";
-import type { Reach } from "../../domain/principal.ts";
-import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../../domain/workflow.ts";
-import {
-  type ApiCallTrigger,
-  type WorkflowDefinition,
-  WorkflowDefinitionSchema,
-} from "../../gen/flowcall/v1/definition_pb.ts";
+import { readMessage } from "../../domain/json/json-structs.ts";
+import type { SavedDraft, VersionRecord, WorkflowRecord, WorkflowReference } from "../../domain/workflow.ts";
+import type { Findings } from "../../engine/definitions.ts";
+import { type ApiCallTrigger, NodeSchema, type WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
 import { DraftSchema, WorkflowSchema, WorkflowVersionSchema } from "../../gen/flowcall/v1/workflow_pb.ts";
-import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
-import { etagOf, expectedOf, staleEtag } from "../chain/revision-etag.ts";
+import { etagOf } from "../chain/revision-etag.ts";
 
-/** How a request names a workflow. */
-export type Named = { readonly workflow: string; readonly slug?: string | undefined };
-
-export function referenceOf({ workflow, slug }: Named): WorkflowReference {
+/** Which workflow a request names. */
+export function referenceOf({
+  workflow,
+  slug,
+}: {
+  readonly workflow: string;
+  readonly slug?: string | undefined;
+}): WorkflowReference {
   return slug === undefined ? { workflow } : { workflow, slug };
 }
 
-/** Parses a definition that is kept, when it is the caller's turn: one of a mebibyte takes some ten milliseconds. */
-export async function parseDefinition(text: string, call: Call): Promise<WorkflowDefinition> {
-  await call.turn?.();
-  // What an older release stored may hold fields that this one does not know any more.
-  return fromJsonString(WorkflowDefinitionSchema, text, { ignoreUnknownFields: true });
-}
-
 /**
- * A workflow, with the fields of its "API Call" panel where the definition that they are of is given.
+ * A workflow, with the fields of its "API Call" panel where that is given.
  *
  * @param baseUrl what the paths of the API are below
  */
-export function workflowMessage(workflow: WorkflowRecord, baseUrl: string, definition?: WorkflowDefinition) {
-  const panel = definition && panelOf(definition);
+export function workflowMessage(workflow: WorkflowRecord, baseUrl: string, panel?: ApiCallTrigger) {
   return create(WorkflowSchema, {
     id: workflow.id,
     slug: workflow.slug,
@@ -50,13 +41,19 @@ export function workflowMessage(workflow: WorkflowRecord, baseUrl: string, defin
   });
 }
 
-/** The "API Call" panel of a definition's Start node. */
-export function panelOf({ nodes }: WorkflowDefinition): ApiCallTrigger | undefined {
-  const start = nodes.map(({ kind }) => kind).find((kind) => kind.case === "start");
-  return start?.value.trigger.case === "apiCall" ? start.value.trigger.value : undefined;
+/** The "API Call" panel of a definition that is kept: that of its first Start node, and nothing else of it is read. */
+export function panelIn(text: string): ApiCallTrigger | undefined {
+  // Written from a WorkflowDefinition.
+  const { nodes = [] } = JSON.parse(text) as {
+    readonly nodes?: readonly (JsonObject & { readonly start?: JsonObject })[];
+  };
+  const start = nodes.find(({ start }) => start !== undefined);
+  if (start === undefined) return undefined;
+  const { kind } = readMessage(NodeSchema, start, { ignoreUnknownFields: true });
+  return kind.case === "start" && kind.value.trigger.case === "apiCall" ? kind.value.trigger.value : undefined;
 }
 
-export function draftMessage({ workflowId, revision, updateTime }: DraftRecord, definition: WorkflowDefinition) {
+export function draftMessage({ workflowId, revision, updateTime }: SavedDraft, definition: WorkflowDefinition) {
   return create(DraftSchema, {
     workflowId,
     definition,
@@ -74,15 +71,11 @@ export function versionMessage({ id, currentVersion }: WorkflowRecord, { version
   });
 }
 
-/** The draft in the state that a request names, if it names one. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
-export async function readDraft(
-  workflows: WorkflowStore,
-  reach: Reach,
-  request: Named & { readonly etag?: string | undefined },
-): Promise<DraftRecord & { readonly slug: string }> {
-  const { id, slug } = await workflows.find(reach, referenceOf(request));
-  const draft = await workflows.getDraft(reach.environmentId, id);
-  const { expectedRevisions = [draft.revision] } = expectedOf(request);
-  if (!expectedRevisions.includes(draft.revision)) throw staleEtag(request.etag ?? "");
-  return { ...draft, slug };
+/** The fields of what was found wrong with a definition, for a spread. */
+export function findingsOf({ errors, warnings, derivedSchema }: Findings) {
+  return {
+    errors: [...errors],
+    warnings: [...warnings],
+    ...(derivedSchema !== undefined && { derivedSchema }),
+  };
 }

@@ -8,7 +8,7 @@ import type { Graph } from "../../engine/graph/graph.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import { type GivenOutputs, givenSeed, recordedSeed } from "../../engine/seeds/seed-from-outputs.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
-import type { KeptDraft } from "../../storage/workflows/draft-snapshot.ts";
+import type { KeptDraft } from "../../storage/workflows/draft-store.ts";
 import { splitFlushes } from "../run/split-flushes.ts";
 import { eventOf, type TriggerEvent } from "../run/trigger-event.ts";
 import { executionNotFound } from "./call-errors.ts";
@@ -30,9 +30,11 @@ export type DraftTestCall = KeptDraft & {
   readonly pool: Pick<ProcessPool, "run">;
   readonly headers: JsonText;
   readonly outputs: GivenOutputs;
-  /** An ended execution of the workflow whose outputs are given for these nodes, or for all nodes. */
-  readonly outputsOf?: { readonly executionId: string; readonly nodeIds: readonly string[] };
+  readonly outputsOf?: OutputsOf;
 };
+
+/** An ended execution of the workflow whose outputs stand in, for these nodes or for all. */
+export type OutputsOf = { readonly executionId: string; readonly nodeIds: readonly string[] };
 
 export type DraftTestContext = {
   readonly reader: ExecutionReader;

@@ -5,7 +5,7 @@ import type { DraftPlace } from "../../storage/executions/execution-retention.ts
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import { isTimedOut } from "../../storage/postgres/database-errors.ts";
 import type { DayBytesStore } from "../../storage/tenants/daily-bytes-store.ts";
-import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
+import type { DraftStore } from "../../storage/workflows/draft-store.ts";
 import { PeriodicTask } from "../process/periodic-task.ts";
 
 const everyMs = 60_000;
@@ -19,7 +19,7 @@ const pagesMax = 20;
 
 export type JanitorOptions = {
   readonly executions: ExecutionStore;
-  readonly workflows: WorkflowStore;
+  readonly drafts: DraftStore;
   readonly dayBytes: DayBytesStore;
   readonly retentionMs: number;
   readonly clock: Clock;
@@ -79,10 +79,10 @@ export class Janitor implements Service {
   }
 
   async #deleteDrafts(): Promise<void> {
-    const { workflows, log } = this.#options;
+    const { drafts, log } = this.#options;
     let all = 0;
     for (let page = 0; page < pagesMax && !this.#isStopping; page += 1) {
-      const { count, next } = await workflows.deleteKeptDrafts({ after: this.#afterDraft, limit: pageMax });
+      const { count, next } = await drafts.deleteKept({ after: this.#afterDraft, limit: pageMax });
       all += count;
       this.#afterDraft = next;
       if (next === undefined) break;

@@ -1,76 +1,121 @@
-import { fromJsonString } from "@bufbuild/protobuf";
 import type { Account } from "../../domain/account.ts";
+import { readMessage } from "../../domain/json/json-structs.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { LruMap } from "../../domain/lru-map.ts";
 import type { Definitions } from "../../engine/definitions.ts";
+import { type DefinitionOutline, outlineOf } from "../../engine/graph/definition-outline.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import { WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
+import type { VersionStore } from "../../storage/workflows/version-store.ts";
 
 /** Memory of a compiled version per character of its definition: measured from 22 (templates) to 119 (short JSONata). */
 const compiledBytesPerChar = 120;
 
-type Cached = { readonly graph: Promise<Graph>; bytes: number };
+/** How many bytes the outline of a version takes for each character, where nodes have little but an id. */
+const outlineBytesPerChar = 10;
+
+/** What is cached of a version. */
+type Entry = { graph?: Promise<Graph>; outline?: Promise<DefinitionOutline>; bytes: number };
 
 export type VersionCacheOptions = {
-  readonly workflows: Pick<WorkflowStore, "loadVersion">;
-  readonly definitions: Pick<Definitions, "load">;
+  readonly versions: Pick<VersionStore, "load">;
+  readonly definitions: Pick<Definitions, "load" | "parse">;
   readonly limits: Limits;
 };
 
 export type VersionOwner = Pick<Account, "organizationId" | "environmentId">;
 
-/** An LRU cache of compiled versions, bounded by number and by memory. Published versions are immutable, so none goes stale. */
+/**
+ * An LRU cache of published versions, each compiled once. A version never changes, so no entry goes stale. The least recently
+ * used leave first, where there are too many or where they take too much memory.
+ */
 export class VersionCache {
   readonly #options: VersionCacheOptions;
-  readonly #cached: LruMap<string, Cached>;
+  readonly #entries: LruMap<string, Entry>;
   #bytes = 0;
 
   constructor(options: VersionCacheOptions) {
     this.#options = options;
-    this.#cached = new LruMap(options.limits.versionsMax, (_, { bytes }) => {
+    this.#entries = new LruMap(options.limits.versionsMax, (_, { bytes }) => {
       this.#bytes -= bytes;
     });
   }
 
+  /** A version as it runs. Rejects where it does not compile. */
   get(owner: VersionOwner, workflowId: string, version: number): Promise<Graph> {
-    const key = `${owner.environmentId}/${workflowId}/${version}`;
-    const cached = this.#cached.get(key);
-    if (cached !== undefined) return cached.graph;
+    const key = keyOf(owner, workflowId, version);
+    const entry = this.#use(key);
+    if (entry.graph !== undefined) return entry.graph;
     const text = this.#read(owner, workflowId, version);
-    const graph = text.then((definition) => this.#compile(owner, definition));
-    const added: Cached = { graph, bytes: 0 };
-    this.#cached.set(key, added);
-    text.then(({ length }) => this.#limit(key, added, length * compiledBytesPerChar)).catch(() => undefined);
-    graph.catch(() => this.#drop(key, added));
+    const graph = text.then((definition) => this.#compile(owner, definition, entry));
+    entry.graph = graph;
+    text.then(({ length }) => this.#weigh(key, entry, length * compiledBytesPerChar)).catch(() => undefined);
+    graph.catch(() => this.#drop(key, entry));
     return graph;
   }
 
+  /** What is shown of a version, whether it still compiles or not. It is empty where there is no such version. */
+  outline(owner: VersionOwner, workflowId: string, version: number): Promise<DefinitionOutline> {
+    const key = keyOf(owner, workflowId, version);
+    const entry = this.#use(key);
+    if (entry.outline !== undefined) return entry.outline;
+    const { versions, definitions } = this.#options;
+    const { organizationId, environmentId } = owner;
+    const text = versions.load({ organizationId, environmentId, workflowId, version }).then((found = "{}") => found);
+    const outline = text.then((found) => definitions.parse(found, pathOf(owner))).then(outlineOf);
+    entry.outline = outline;
+    text.then(({ length }) => this.#weigh(key, entry, length * outlineBytesPerChar)).catch(() => undefined);
+    outline.catch(() => this.#drop(key, entry));
+    return outline;
+  }
+
+  /** The entry of a key, made where there is none. */
+  #use(key: string): Entry {
+    const found = this.#entries.get(key);
+    if (found !== undefined) return found;
+    const entry: Entry = { bytes: 0 };
+    this.#entries.set(key, entry);
+    return entry;
+  }
+
   async #read({ organizationId, environmentId }: VersionOwner, workflowId: string, version: number): Promise<string> {
-    const text = await this.#options.workflows.loadVersion({ organizationId, environmentId, workflowId, version });
+    const text = await this.#options.versions.load({ organizationId, environmentId, workflowId, version });
     if (text === undefined) throw new Error(`version ${version} of workflow ${workflowId} is gone`);
     return text;
   }
 
-  #compile({ organizationId, environmentId }: VersionOwner, definition: string): Promise<Graph> {
-    const parse = () => fromJsonString(WorkflowDefinitionSchema, definition);
-    return this.#options.definitions.load(parse, [organizationId, environmentId]);
+  #compile(owner: VersionOwner, text: string, entry: Entry): Promise<Graph> {
+    const parse = () => {
+      const definition = readMessage(WorkflowDefinitionSchema, JSON.parse(text));
+      entry.outline ??= Promise.resolve(outlineOf(definition));
+      return definition;
+    };
+    return this.#options.definitions.load(parse, pathOf(owner));
   }
 
-  #limit(key: string, cached: Cached, bytes: number): void {
-    if (this.#cached.peek(key) !== cached) return;
-    cached.bytes = bytes;
+  #weigh(key: string, entry: Entry, bytes: number): void {
+    if (this.#entries.peek(key) !== entry) return;
+    entry.bytes += bytes;
     this.#bytes += bytes;
-    for (const [leastUsed, other] of this.#cached.entries()) {
+    for (const [leastUsed, other] of this.#entries.entries()) {
       // The version in use stays, however large it is: its run has it in memory anyway.
-      if (other === cached || this.#bytes <= this.#options.limits.versionsBytesMax) return;
+      if (other === entry || this.#bytes <= this.#options.limits.versionsBytesMax) return;
       this.#drop(leastUsed, other);
     }
   }
 
-  #drop(key: string, cached: Cached): void {
-    if (this.#cached.peek(key) !== cached) return;
-    this.#cached.delete(key);
-    this.#bytes -= cached.bytes;
+  #drop(key: string, entry: Entry): void {
+    if (this.#entries.peek(key) !== entry) return;
+    this.#entries.delete(key);
+    this.#bytes -= entry.bytes;
   }
+}
+
+function keyOf({ environmentId }: VersionOwner, workflowId: string, version: number): string {
+  return `${environmentId}/${workflowId}/${version}`;
+}
+
+/** Whose turn it is to be parsed and compiled. */
+function pathOf({ organizationId, environmentId }: VersionOwner): readonly [string, string] {
+  return [organizationId, environmentId];
 }

@@ -1,6 +1,7 @@
 import { type Selectable, sql } from "kysely";
 import type {
   Answer,
+  ExecutionDetail,
   ExecutionError,
   ExecutionSummary,
   NewExecution,
@@ -155,6 +156,11 @@ export function toSummary(row: SummaryRow): ExecutionSummary {
     createTime: row.create_time,
     ...(row.end_time !== null && { endTime: row.end_time }),
   };
+}
+
+/** As `toSummary`, with payload and response. */
+export function toDetail(row: SummaryRow & Pick<ExecutionRow, "payload" | "response">): ExecutionDetail {
+  return { ...toSummary(row), payload: row.payload, ...(row.response !== null && { response: row.response }) };
 }
 
 /** The columns of `toAnswerRow`. */

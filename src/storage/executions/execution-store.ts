@@ -1,5 +1,5 @@
 import type { Kysely } from "kysely";
-import type { Outcome } from "../../domain/execution.ts";
+import type { ExecutionDetail, Outcome } from "../../domain/execution.ts";
 import { defaultBatchLimits, type StoreOptions } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { type AppendJournal, appendJournal } from "./append-journal.ts";
@@ -52,7 +52,7 @@ export class ExecutionStore {
     this.getResult = getExecutionResult(db, batchLimits);
   }
 
-  async stop(stop: Stop): Promise<Outcome | undefined> {
+  async stop(stop: Stop): Promise<ExecutionDetail | undefined> {
     return await stopExecution(this.#callsDb, stop);
   }
 

@@ -1,11 +1,13 @@
 import { type Kysely, sql } from "kysely";
-import type { Outcome } from "../../domain/execution.ts";
+import type { ExecutionDetail, Outcome } from "../../domain/execution.ts";
+import { isId } from "../../domain/id.ts";
+import type { Reach } from "../../domain/principal.ts";
+import { isWithin } from "../postgres/access-scope.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { toAnswer, toEndRow } from "./execution-rows.ts";
+import { ownColumns, summaryColumns, toDetail, toEndRow, workflowSlug } from "./execution-rows.ts";
 
-/** Where an account is named, an execution of another account is not found. */
-export type Stop = {
-  readonly environmentId: string;
+/** An end that comes from outside. Where an account is named, an execution of another account is not found. */
+export type Stop = Reach & {
   readonly executionId: string;
   readonly linkedAccountId?: string;
   readonly outcome: Outcome;
@@ -13,11 +15,16 @@ export type Stop = {
 
 /**
  * Ends an execution, queued or running, whoever owns it. The end has a new epoch, so that the owner's later writes change
- * nothing. Answers how it ended, with the response that was committed before; undefined where it has ended already or is
- * not found.
+ * nothing. Returns how it stands then, with the response that was committed before; undefined where it has ended already or
+ * is not found.
  */
-export async function stopExecution(db: Kysely<Tables>, stop: Stop): Promise<Outcome | undefined> {
-  const { environmentId, executionId, linkedAccountId, outcome } = stop;
+export async function stopExecution(
+  db: Kysely<Tables>,
+  { outcome, ...stop }: Stop,
+): Promise<ExecutionDetail | undefined> {
+  const { environmentId, linkedAccountId } = stop;
+  const executionId = stop.executionId.toLowerCase();
+  if (!isId(executionId)) return undefined;
   const row = await db
     // An owner that writes holds this row, or finds it gone: of a stop and an end only one commits.
     .with("released", (query) =>
@@ -29,7 +36,8 @@ export async function stopExecution(db: Kysely<Tables>, stop: Stop): Promise<Out
           const execution = selectFrom("execution")
             .select("execution.id")
             .where("execution.id", "=", executionId)
-            .where("execution.environment_id", "=", environmentId);
+            .where("execution.environment_id", "=", environmentId)
+            .where(isWithin(stop, ownColumns));
           return exists(
             linkedAccountId === undefined
               ? execution
@@ -45,7 +53,8 @@ export async function stopExecution(db: Kysely<Tables>, stop: Stop): Promise<Out
     .where("execution.environment_id", "=", environmentId)
     .where("execution.state", "is", null)
     .whereRef("execution.id", "=", "released.execution_id")
-    .returning(["execution.response", "execution.status_code"])
+    .returning([...summaryColumns, "execution.error", "execution.payload", "execution.response", workflowSlug])
     .executeTakeFirst();
-  return row && { ...toAnswer({ ...row, error: null }), ...outcome };
+  // The row has its end's state, so that a claim's state is not looked at.
+  return row && toDetail({ ...row, claim_state: "RUNNING" });
 }

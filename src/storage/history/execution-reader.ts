@@ -16,6 +16,7 @@ import {
   parseEntries,
   startColumns,
   summaryColumns,
+  toDetail,
   toNewExecution,
   toSummary,
   workflowSlug,
@@ -71,7 +72,7 @@ export class ExecutionReader {
   /** The same with payload and response. */
   async get(query: ExecutionQuery): Promise<ExecutionDetail | undefined> {
     const row = await this.#select(query)?.select(["payload", "response"]).executeTakeFirst();
-    return row && { ...toSummary(row), payload: row.payload, ...(row.response !== null && { response: row.response }) };
+    return row && toDetail(row);
   }
 
   /** The response of an execution, which may be committed before its end. */
@@ -137,11 +138,12 @@ export class ExecutionReader {
    * than `bytesMax` bytes.
    */
   async listNodeRuns(execution: FoundExecution, bytesMax: number): Promise<ListedNodeRuns | undefined> {
-    if ((await sizeJournal(this.#db, execution)).heads > bytesMax) return undefined;
     const visits = new Map<string, NodeRun>();
     const underWay = new NodesUnderWay();
     let notedRuns = 0;
-    for await (const { runs, epoch, noted } of readHeads(this.#db, { ...execution, only: "outside" })) {
+    const heads = readHeads(this.#db, { ...execution, only: "outside", isSized: true });
+    for await (const { runs, epoch, noted, total = 0 } of heads) {
+      if (total > bytesMax) return undefined;
       notedRuns += noted;
       for (const { input, output, ...record } of runs) {
         if (!/[[/]/.test(record.path)) underWay.add(record, epoch);

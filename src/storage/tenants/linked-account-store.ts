@@ -121,6 +121,24 @@ export class LinkedAccountStore {
     return { ...toRecord(row), attributes: row.attributes as JsonText };
   }
 
+  /** Finds many accounts in one statement: the refusal of each that is not there stands in its place. */
+  async findMany(
+    scope: Reach,
+    accountIds: readonly string[],
+  ): Promise<readonly (LinkedAccountRecord | RequestError)[]> {
+    if (accountIds.length === 0) return [];
+    const rows = await this.#db
+      .selectFrom("linked_account")
+      .select(columns)
+      .where("environment_id", "=", scope.environmentId)
+      .where(sql<boolean>`account_id = any(${accountIds}::text[])`)
+      .where("delete_time", "is", null)
+      .where(isWithin(scope, { account: "account_id" }))
+      .execute();
+    const found = new Map(rows.map((row) => [row.account_id, toRecord(row)]));
+    return accountIds.map((id) => found.get(id) ?? accountNotFound(id));
+  }
+
   /**
    * Deletes an account with its configurations and connections. Throws RESOURCE_NOT_FOUND, and LINKED_ACCOUNT_IN_USE while
    * executions of it have not ended. An execution that is accepted at the same moment still runs.

@@ -26,6 +26,27 @@ export function wasReferenced(reach: Reach, { workflow, slug }: WorkflowReferenc
     ]);
 }
 
+/**
+ * The condition for changing the one workflow that a reference means. `isReferenced` may hold for two of an alias, one in
+ * each of two integrations: then neither is changed.
+ */
+export function isOnlyReferenced(scope: Reach, reference: WorkflowReference) {
+  const { workflow, slug } = reference;
+  return (row: Row): Condition => {
+    const isMeant = isReferenced(scope, reference)(row);
+    if (slug !== undefined || isId(workflow)) return isMeant;
+    const namesakes = row
+      .selectFrom("workflow as namesake")
+      .select("namesake.id")
+      .where("namesake.environment_id", "=", scope.environmentId)
+      .where("namesake.alias", "=", workflow)
+      .where("namesake.delete_time", "is", null)
+      .where(isWithin(scope, { workflow: "namesake.id" }))
+      .whereRef("namesake.id", "<>", "workflow.id");
+    return row.and([isMeant, row.not(row.exists(namesakes))]);
+  };
+}
+
 type Row = ExpressionBuilder<Tables, "workflow">;
 type Condition = ExpressionWrapper<Tables, "workflow", SqlBool>;
 
@@ -39,7 +60,7 @@ export function onlyReferenced<Row>(rows: readonly Row[], reference: WorkflowRef
     const { workflow } = reference;
     throw new RequestError(
       "SLUG_REQUIRED",
-      `more than one integration has a workflow with the alias "${workflow}": name the integration's slug as well`,
+      `More than one integration has a workflow with the alias "${workflow}". Name the integration's slug as well.`,
       { metadata: { workflow } },
     );
   }
@@ -48,7 +69,7 @@ export function onlyReferenced<Row>(rows: readonly Row[], reference: WorkflowRef
 
 export function workflowNotFound({ workflow, slug }: WorkflowReference): RequestError {
   const where = slug === undefined ? "" : ` in the integration "${slug}"`;
-  return new RequestError("WORKFLOW_NOT_FOUND", `there is no workflow "${workflow}"${where}`, {
+  return new RequestError("WORKFLOW_NOT_FOUND", `There is no workflow "${workflow}"${where}.`, {
     metadata: { workflow, ...(slug !== undefined && { slug }) },
   });
 }

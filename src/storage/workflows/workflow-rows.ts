@@ -2,12 +2,6 @@ import { type Selectable, sql } from "kysely";
 import type { WorkflowRecord } from "../../domain/workflow.ts";
 import type { Tables } from "../postgres/tables.ts";
 
-/** A workflow, and in which state it must be to be changed; in any where none is named. */
-export type Expected = {
-  readonly workflowId: string;
-  readonly expectedRevisions?: readonly number[];
-};
-
 /** The columns that a workflow is shown by. */
 export const recordColumns = [
   "id",
@@ -24,7 +18,7 @@ export const recordColumns = [
 /** What every change of a workflow, but not of its draft, sets. */
 export const changed = { revision: sql<number>`revision + 1`, update_time: sql<Date>`now()` };
 
-type WorkflowRow = Pick<Selectable<Tables["workflow"]>, (typeof recordColumns)[number]>;
+export type WorkflowRow = Pick<Selectable<Tables["workflow"]>, (typeof recordColumns)[number]>;
 
 export function toWorkflowRecord(row: WorkflowRow): WorkflowRecord {
   return {

@@ -1,50 +1,52 @@
+// Workflows, with their drafts (`draft-store.ts`) and their published versions (`version-store.ts`).
+//
+// A reference names a workflow by its id or its alias. A change has the reference, the state that is expected and the audit
+// event in its own statement: one round trip, and change and event are committed together or not at all. Where no row moved,
+// a second statement finds out why. A deleted workflow is found by `findEver` alone; its versions stay, for the executions
+// that ran them.
+
 import { type Kysely, sql } from "kysely";
-import { turnOf, turnOfTenant } from "../../domain/account.ts";
+import { turnOf } from "../../domain/account.ts";
 import type { Actor } from "../../domain/audit.ts";
+import { etagMismatch } from "../../domain/http/etag-mismatch.ts";
+import { newId } from "../../domain/id.ts";
 import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import type { DraftRecord, VersionRecord, WorkflowRecord, WorkflowReference } from "../../domain/workflow.ts";
-import { type DeletedDrafts, type DraftPage, deleteKeptDrafts } from "../executions/execution-retention.ts";
-import { anyOf } from "../postgres/any-of.ts";
-import type { Page } from "../postgres/page.ts";
-import { defaultBatchLimits, StatementBatcher, type StoreOptions } from "../postgres/statement-batcher.ts";
+import type { DefinedWorkflow, WorkflowRecord, WorkflowReference } from "../../domain/workflow.ts";
+import { isWithin } from "../postgres/access-scope.ts";
+import { brokenConstraint } from "../postgres/database-errors.ts";
+import { cutPage, type Page } from "../postgres/page.ts";
+import { pageTokenOf, parsePageToken } from "../postgres/page-token.ts";
+import { type StoreOptions, defaultBatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { type DraftTest, type KeptDraft, keepDraft } from "./draft-snapshot.ts";
+import { integrationNotFound } from "../tenants/integration-store.ts";
+import { findWorkflows } from "./find-workflows.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
-import {
-  changeWorkflow,
-  createWorkflow,
-  deleteWorkflow,
-  type NewWorkflow,
-  refusalOfNames,
-  unpublishWorkflow,
-  updateWorkflow,
-  type WorkflowUpdate,
-} from "./workflow-changes.ts";
-import { type ListedWorkflows, listWorkflows, type WorkflowPage } from "./workflow-list.ts";
-import { isReferenced, onlyReferenced, wasReferenced, workflowNotFound } from "./workflow-reference.ts";
-import { type Expected, recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
-import {
-  type ListedVersions,
-  listVersions,
-  loadVersions,
-  type Publication,
-  publishVersion,
-  type VersionPlace,
-} from "./workflow-versions.ts";
+import { type Expected, findWorkflow, refuseChange, updateExpected, workflowEvent } from "./workflow-changes.ts";
+import { isReferenced, onlyReferenced, wasReferenced } from "./workflow-reference.ts";
+import { changed, recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
 
-/** What is reckoned for a definition before it is read. */
-const definitionChars = 64 * 1024;
+export type NewWorkflow = {
+  readonly slug: string;
+  readonly name: string;
+  readonly description?: string;
+  readonly alias?: string;
+};
 
-/**
- * What may run: workflows with their drafts and published versions.
- *
- * A deleted workflow is found by nothing but `findEver`; its versions stay, for the executions that ran them.
- */
+/** What is changed of a workflow; what is absent stays. An empty text takes a description or an alias away. */
+export type WorkflowUpdate = Expected & Partial<Omit<NewWorkflow, "slug">>;
+
+export type WorkflowPage = Page & { readonly slug?: string };
+
+export type ListedWorkflows = {
+  readonly workflows: readonly WorkflowRecord[];
+  /** Absent on the last page. */
+  readonly nextPageToken?: string;
+};
+
 export class WorkflowStore {
   readonly #db: Kysely<Tables>;
   readonly #findCall: StatementBatcher<CallReference, readonly CallCandidate[]>;
-  readonly #loadVersion: StatementBatcher<VersionPlace, string | undefined>;
 
   constructor(db: Kysely<Tables>, { callsDb = db, batchLimits = defaultBatchLimits }: StoreOptions = {}) {
     this.#db = callsDb;
@@ -53,159 +55,166 @@ export class WorkflowStore {
       send: (calls) => findCalls(db, calls),
       turnOf: (call) => turnOf(call),
     });
-    this.#loadVersion = new StatementBatcher({
-      limits: batchLimits,
-      send: (versions) => loadVersions(db, versions),
-      turnOf: (version) => turnOfTenant(version),
-      charsOf: () => definitionChars,
-    });
   }
 
   /** Creates a workflow with an empty draft. Refuses with ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */
-  async create(actor: Actor, workflow: NewWorkflow): Promise<WorkflowRecord> {
+  async create(actor: Actor, { slug, name, description, alias }: NewWorkflow): Promise<WorkflowRecord> {
+    const names = { environment_id: actor.environmentId, id: newId(), slug, name };
     try {
-      return await createWorkflow(this.#db, actor, workflow);
+      const row = await this.#db
+        .with("changed", (query) =>
+          query
+            .insertInto("workflow")
+            .values({ ...names, description: description ?? null, alias: alias ?? null })
+            .returning(recordColumns),
+        )
+        .with("audited", () => workflowEvent(actor, "CREATE"))
+        .selectFrom("changed")
+        .selectAll()
+        .executeTakeFirstOrThrow();
+      return toWorkflowRecord(row);
     } catch (error) {
-      throw refusalOfNames(error, workflow);
+      if (isAliasTaken(error)) throw aliasTaken(slug, alias);
+      throw brokenConstraint(error) === "workflow_integration" ? integrationNotFound(slug) : error;
     }
   }
 
   /** Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
-  async find(reach: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
-    return await this.#find(isReferenced(reach, reference), reference);
+  async find(scope: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
+    return await findWorkflow(this.#db, isReferenced(scope, reference), reference);
   }
 
-  /** The same for who looks back: a deleted workflow is found by its id. */
-  async findEver(reach: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
-    return await this.#find(wasReferenced(reach, reference), reference);
+  /** As `find`, and finds a deleted workflow by its id. */
+  async findEver(scope: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
+    return await findWorkflow(this.#db, wasReferenced(scope, reference), reference);
+  }
+
+  /** As `find`, for many references in one statement: the refusal of each that means no workflow stands in its place. */
+  async findMany(
+    scope: Reach,
+    references: readonly WorkflowReference[],
+  ): Promise<readonly (WorkflowRecord | RequestError)[]> {
+    return await findWorkflows(this.#db, scope, references);
+  }
+
+  /** Finds a workflow with the definition that calls run, or its draft. Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
+  async findDefined(scope: Reach, reference: WorkflowReference): Promise<DefinedWorkflow> {
+    const rows = await this.#db
+      .selectFrom("workflow")
+      .leftJoin("workflow_version as version", (join) =>
+        join
+          .onRef("version.environment_id", "=", "workflow.environment_id")
+          .onRef("version.workflow_id", "=", "workflow.id")
+          .onRef("version.version", "=", "workflow.current_version"),
+      )
+      .select(recordColumns.map((column) => `workflow.${column}` as const))
+      .select(sql<string>`coalesce(version.definition, workflow.draft_definition)`.as("definition"))
+      .where(isReferenced(scope, reference))
+      .limit(2)
+      .execute();
+    const row = onlyReferenced(rows, reference);
+    return { ...toWorkflowRecord(row), definition: row.definition };
   }
 
   /** Newest first. What a page costs does not depend on how many there are. Refuses with VALIDATION_ERROR a token that no page gave. */
-  async list(reach: Reach, page: WorkflowPage): Promise<ListedWorkflows> {
-    return await listWorkflows(this.#db, reach, page);
+  async list(scope: Reach, { slug, ...asked }: WorkflowPage): Promise<ListedWorkflows> {
+    const { environmentId } = scope;
+    const filters = { of: "workflow", environmentId, slug };
+    const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);
+    const rows = await this.#db
+      .selectFrom("workflow")
+      .select(recordColumns)
+      .where((row) =>
+        row.and([
+          row("delete_time", "is", null),
+          isWithin(scope, { workflow: "id" }),
+          slug === undefined
+            ? row("environment_id", "=", environmentId)
+            : // Spelled as the index has it.
+              row(sql<string>`(environment_id || '/' || slug)`, "=", `${environmentId}/${slug}`),
+          ...(after === undefined
+            ? []
+            : [row(row.refTuple("create_time", "id"), "<", row.tuple(after.createTime, after.id))]),
+        ]),
+      )
+      .orderBy("create_time", "desc")
+      .orderBy("id", "desc")
+      .limit(asked.pageSize + 1)
+      .execute();
+    const { page, next } = cutPage(rows.map(toWorkflowRecord), asked, (last) => pageTokenOf(last, filters));
+    return { workflows: page, ...next };
   }
 
-  /** Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH, ALIAS_TAKEN. */
-  async update(actor: Actor, update: WorkflowUpdate & { readonly slug: string }): Promise<WorkflowRecord> {
+  /** Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED, ETAG_MISMATCH, ALIAS_TAKEN. */
+  async update(actor: Actor, { name, description, alias, ...workflow }: WorkflowUpdate): Promise<DefinedWorkflow> {
+    const { reference } = workflow;
+    const set = {
+      ...changed,
+      ...(name !== undefined && { name }),
+      ...(description !== undefined && { description: description || null }),
+      ...(alias !== undefined && { alias: alias || null }),
+    };
     try {
-      const updated = await updateWorkflow(this.#db, actor, update);
-      return updated ?? (await this.#refuse(actor, update));
+      const row = await this.#db
+        .with("changed", (query) =>
+          updateExpected(query, actor, workflow)
+            .set(set)
+            .returning([...recordColumns, "environment_id", draftOfUnpublished]),
+        )
+        .with("audited", () => workflowEvent(actor, "UPDATE"))
+        .selectFrom("changed")
+        .leftJoin("workflow_version as version", (join) =>
+          join
+            .onRef("version.environment_id", "=", "changed.environment_id")
+            .onRef("version.workflow_id", "=", "changed.id")
+            .onRef("version.version", "=", "changed.current_version"),
+        )
+        .select(recordColumns.map((column) => `changed.${column}` as const))
+        .select(sql<string | null>`coalesce(version.definition, changed.draft)`.as("definition"))
+        .executeTakeFirst();
+      if (row === undefined) return await refuseChange(this.#db, actor, reference);
+      // A version that was published while this waited for the row is newer than what the statement sees of versions.
+      if (row.definition === null) return await this.findDefined(actor, { workflow: row.id });
+      return { ...toWorkflowRecord(row), definition: row.definition };
     } catch (error) {
-      throw refusalOfNames(error, update);
+      if (!isAliasTaken(error)) throw error;
+      const { slug } = await this.find(actor, reference);
+      throw aliasTaken(slug, alias);
     }
   }
 
   /** Lets no call run it. Its versions stay. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH, WORKFLOW_NOT_PUBLISHED. */
-  async unpublish(actor: Actor, workflow: Expected): Promise<WorkflowRecord> {
-    const unpublished = await unpublishWorkflow(this.#db, actor, workflow);
-    if (unpublished !== undefined) return unpublished;
-    const { environmentId } = actor;
-    const { id, currentVersion } = await this.find({ environmentId }, { workflow: workflow.workflowId });
-    if (currentVersion !== undefined) return await this.#refuse(actor, workflow);
+  async unpublish(actor: Actor, workflow: Expected): Promise<DefinedWorkflow> {
+    const row = await this.#db
+      .with("changed", (query) =>
+        updateExpected(query, actor, workflow)
+          .set({ ...changed, current_version: null })
+          .where("current_version", "is not", null)
+          .returning([...recordColumns, "draft_definition as definition"]),
+      )
+      .with("audited", () => workflowEvent(actor, "UNPUBLISH"))
+      .selectFrom("changed")
+      .selectAll()
+      .executeTakeFirst();
+    if (row !== undefined) return { ...toWorkflowRecord(row), definition: row.definition };
+    const { id, currentVersion } = await this.find(actor, workflow.reference);
+    if (currentVersion !== undefined) throw etagMismatch({ workflow: id });
     throw new RequestError("WORKFLOW_NOT_PUBLISHED", "The workflow is not published.", { metadata: { workflow: id } });
   }
 
   /** Deletes it for calls and lists, and frees its alias. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
   async delete(actor: Actor, workflow: Expected): Promise<void> {
-    if (!(await deleteWorkflow(this.#db, actor, workflow))) await this.#refuse(actor, workflow);
-  }
-
-  /** Refuses with WORKFLOW_NOT_FOUND. */
-  async getDraft(environmentId: string, workflowId: string): Promise<DraftRecord> {
     const row = await this.#db
-      .selectFrom("workflow")
-      .select(["draft_definition", "draft_revision", "draft_update_time"])
-      .where(isReferenced({ environmentId }, { workflow: workflowId }))
+      .with("changed", (query) =>
+        updateExpected(query, actor, workflow)
+          .set({ ...changed, alias: null, current_version: null, delete_time: sql`now()` })
+          .returning("id"),
+      )
+      .with("audited", () => workflowEvent(actor, "DELETE"))
+      .selectFrom("changed")
+      .select("id")
       .executeTakeFirst();
-    if (row === undefined) {
-      throw workflowNotFound({ workflow: workflowId });
-    }
-    return {
-      workflowId,
-      definition: row.draft_definition,
-      revision: row.draft_revision,
-      updateTime: row.draft_update_time,
-    };
-  }
-
-  /** Replaces the draft, in the revision that is expected of it. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
-  async saveDraft(actor: Actor, draft: Expected & { readonly definition: string }): Promise<DraftRecord> {
-    const { workflowId, definition, expectedRevisions } = draft;
-    const row = await changeWorkflow(this.#db, actor, {
-      action: "SAVE_DRAFT",
-      workflowId,
-      change: (transaction) =>
-        transaction
-          .updateTable("workflow")
-          .set({
-            draft_definition: definition,
-            draft_revision: sql`draft_revision + 1`,
-            draft_update_time: sql`now()`,
-            update_time: sql`now()`,
-          })
-          .where(isReferenced({ environmentId: actor.environmentId }, { workflow: workflowId }))
-          .$if(expectedRevisions !== undefined, (update) =>
-            update.where("draft_revision", "=", anyOf(expectedRevisions ?? [])),
-          )
-          .returning(["draft_revision", "draft_update_time"])
-          .executeTakeFirst(),
-    });
-    if (row === undefined) return await this.#refuse(actor, draft);
-    return { workflowId, definition, revision: row.draft_revision, updateTime: row.draft_update_time };
-  }
-
-  /**
-   * Makes a definition the next version and the one that calls run; answers its number. Refuses with ETAG_MISMATCH when
-   * the draft that it was compiled from, or the workflow that is expected, was changed since; WORKFLOW_NOT_FOUND.
-   */
-  async publish(actor: Actor, publication: Publication): Promise<number> {
-    return (await publishVersion(this.#db, actor, publication)) ?? (await this.#refuse(actor, publication));
-  }
-
-  /**
-   * Keeps a draft so that it can be tested, also after it is saved anew; `getVersion` answers it by the number that this
-   * gives. Refuses with INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_FOUND, and ETAG_MISMATCH where it is in another state.
-   */
-  async keepDraft(test: DraftTest): Promise<KeptDraft> {
-    return (await keepDraft(this.#db, test)) ?? (await this.#refuse(test, test));
-  }
-
-  /**
-   * Deletes of a page of kept drafts, in an order of their own, those that no execution ran, of deleted workflows or of
-   * drafts that were saved anew since. Answers how many, and where the next page begins.
-   */
-  async deleteKeptDrafts(page: DraftPage): Promise<DeletedDrafts> {
-    return await deleteKeptDrafts(this.#db, page);
-  }
-
-  /** The published versions without their definitions, newest first. Refuses with VALIDATION_ERROR a token of another list. */
-  async listVersions(environmentId: string, workflowId: string, page: Page): Promise<ListedVersions> {
-    return await listVersions(this.#db, { environmentId, workflowId }, page);
-  }
-
-  /** The definition of a published version. */
-  async getVersion(environmentId: string, workflowId: string, version: number): Promise<string | undefined> {
-    return (await this.findVersion(environmentId, workflowId, version))?.definition;
-  }
-
-  /** The same to run it: together with others, and by turns. */
-  async loadVersion(version: VersionPlace): Promise<string | undefined> {
-    return await this.#loadVersion.call(version);
-  }
-
-  /** A published version with its definition. */
-  async findVersion(
-    environmentId: string,
-    workflowId: string,
-    version: number,
-  ): Promise<(VersionRecord & { readonly definition: string }) | undefined> {
-    return await this.#db
-      .selectFrom("workflow_version")
-      .select(["version", "definition", "create_time as createTime"])
-      .where("environment_id", "=", environmentId)
-      .where("workflow_id", "=", workflowId)
-      .where("version", "=", version)
-      .executeTakeFirst();
+    if (row === undefined) await refuseChange(this.#db, actor, workflow.reference);
   }
 
   /**
@@ -215,17 +224,16 @@ export class WorkflowStore {
   async resolveCall(call: CallReference): Promise<ResolvedCall> {
     return resolveCall(call, await this.#findCall.call(call));
   }
+}
 
-  async #find(condition: ReturnType<typeof isReferenced>, reference: WorkflowReference): Promise<WorkflowRecord> {
-    const rows = await this.#db.selectFrom("workflow").select(recordColumns).where(condition).limit(2).execute();
-    return toWorkflowRecord(onlyReferenced(rows, reference));
-  }
+/** Absent where a version is published: that one is shown then, and the draft may be large. */
+const draftOfUnpublished = sql<string | null>`case when current_version is null then draft_definition end`.as("draft");
 
-  /** Refuses a change that moved no row: the workflow is gone, or in another state than was expected. */
-  async #refuse({ environmentId }: Reach, { workflowId }: Expected): Promise<never> {
-    const workflow = { workflow: workflowId };
-    await this.find({ environmentId }, workflow);
-    const message = "It was changed by somebody else in between: read it again and repeat the change on it.";
-    throw new RequestError("ETAG_MISMATCH", message, { metadata: workflow });
-  }
+function isAliasTaken(error: unknown): boolean {
+  return brokenConstraint(error) === "workflow_alias_taken";
+}
+
+function aliasTaken(slug: string, alias: string | undefined): RequestError {
+  const message = `The integration "${slug}" already has a workflow with the alias "${alias}".`;
+  return new RequestError("ALIAS_TAKEN", message, { metadata: { slug, alias: alias ?? "" } });
 }

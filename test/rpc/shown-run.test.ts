@@ -2,7 +2,8 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { JsonText } from "../../src/domain/json-text.ts";
-import { type NodeView, shownRun } from "../../src/rpc/executions/node-view.ts";
+import type { NodeView } from "../../src/engine/graph/definition-outline.ts";
+import { shownRun } from "../../src/rpc/executions/shown-run.ts";
 
 const secret = "[REDACTED]";
 
@@ -45,11 +46,13 @@ const cases: readonly (readonly [name: string, paths: readonly string[], output:
 ];
 
 test.each(cases)("what a path leads to is not shown: %s", (_, encryptedFields, output, shown) => {
-  const told = show(output, { name: "", isHidden: false, isResponse: false, encryptedFields });
+  const told = show(output, { name: "", isGroup: false, isHidden: false, isResponse: false, encryptedFields });
   expect(JSON.stringify(told)).toBe(JSON.stringify(shown));
 });
 
 test("nothing is shown of a hidden node, nor of a node that nothing is known of", () => {
-  expect(show({ a: 1 }, { name: "", isHidden: true, isResponse: false, encryptedFields: ["a"] })).toBe(secret);
+  expect(show({ a: 1 }, { name: "", isGroup: false, isHidden: true, isResponse: false, encryptedFields: ["a"] })).toBe(
+    secret,
+  );
   expect(show({ a: 1 }, undefined)).toBe(secret);
 });
