@@ -95,7 +95,7 @@ export class App implements Service {
     this.#database = new Database({ connection, log, ...(migrations !== undefined && { migrations }) });
     this.#notifier = new Notifier({ connection, log });
     const stores = open(this.#database);
-    const { events, executions, reader, workflows } = stores;
+    const { events } = stores;
     this.#stores = stores;
     this.#http = new HttpClient({ allow: config.egressAllow });
     const schedulerEvents = createSchedulerEvents();

@@ -1,5 +1,7 @@
 import { type CompiledQuery, type Kysely, sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { keyTextOf } from "../../src/domain/keys/api-key.ts";
+import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { ClaimQueue } from "../../src/storage/claims/claim-queue.ts";
 import { ClaimStore } from "../../src/storage/claims/claim-store.ts";
 import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
@@ -8,6 +10,11 @@ import { ExecutionStore } from "../../src/storage/executions/execution-store.ts"
 import { ExecutionEvents } from "../../src/storage/history/execution-events.ts";
 import { ExecutionReader } from "../../src/storage/history/execution-reader.ts";
 import type { Tables } from "../../src/storage/postgres/tables.ts";
+import { ApiKeyStore } from "../../src/storage/tenants/api-key-store.ts";
+import { ConfigStore } from "../../src/storage/tenants/config-store.ts";
+import { ConnectionStore } from "../../src/storage/tenants/connection-store.ts";
+import { IntegrationStore } from "../../src/storage/tenants/integration-store.ts";
+import { LinkedAccountStore } from "../../src/storage/tenants/linked-account-store.ts";
 import { DraftStore } from "../../src/storage/workflows/draft-store.ts";
 import { VersionStore } from "../../src/storage/workflows/version-store.ts";
 import { WorkflowStore } from "../../src/storage/workflows/workflow-store.ts";
@@ -117,6 +124,39 @@ async function author(db: Kysely<Tables>): Promise<void> {
     await workflows.unpublish(actor, { reference });
   }
   await workflows.delete(actor, { reference: { workflow: "edited" } });
+  await configure(db);
+}
+
+async function configure(db: Kysely<Tables>): Promise<void> {
+  const { actor, linkedAccountId } = tenant;
+  const [integrations, accounts, apiKeys] = [
+    new IntegrationStore(db),
+    new LinkedAccountStore(db),
+    new ApiKeyStore({ db, lookUpDb: db }),
+  ];
+  const [configs, connections] = [new ConfigStore(db), new ConnectionStore(db)];
+  const slug = `planned-${Math.random().toString(36).slice(2)}`;
+  await integrations.create(actor, { slug, name: "P", fields: "[]" });
+  await integrations.update(actor, { slug, name: "Q", fields: "[]", expectedRevisions: [1] });
+  await accounts.findMany(actor, [linkedAccountId, "none"]);
+  for (const expectedRevisions of [[], [1], undefined]) {
+    const expected = expectedRevisions === undefined ? {} : { expectedRevisions };
+    const key = { accountId: linkedAccountId, slug, ...expected };
+    await accounts.put(actor, { accountId: `${slug}@acme.io`, attributes: json("{}"), ...expected });
+    await configs.put(actor, { ...key, configId: "c", applicationFields: {}, workflowFields: {} });
+    await connections.put(actor, { ...key, sealed: "s", sealedBy: "k", hints: {} });
+  }
+  await configs.delete(actor, { accountId: linkedAccountId, slug, configId: "c" });
+  await connections.delete(actor, { accountId: linkedAccountId, slug });
+  await integrations.delete(actor, slug);
+  const {
+    organizationId,
+    environmentId,
+    actor: { keyId },
+  } = tenant;
+  const maker = { organizationId, environmentId, environment: "test" as const, keyId, scopes: [Scope.READ] };
+  const { id } = await apiKeys.create(maker, { ...keyTextOf(slug), name: "planned", scopes: [Scope.READ] });
+  await apiKeys.rotate(maker, { id, ...keyTextOf(`${slug}-2`), overlapSeconds: 1 });
 }
 
 /** Executions that ended, and claims that wait in the queue, from one number to another. */

@@ -1,7 +1,6 @@
 import { RequestError } from "../request-error.ts";
 
-/** The refusal of a change to a state that a resource is not in any more. */
+/** The refusal of a change to a state that a resource no longer has (optimistic locking). */
 export function etagMismatch(metadata: Readonly<Record<string, string>>): RequestError {
-  const message = "It was changed in the meantime. Read it again, and repeat the change on what you find.";
-  return new RequestError("ETAG_MISMATCH", message, { metadata });
+  return RequestError.of("ETAG_MISMATCH", { metadata });
 }

@@ -1,5 +1,5 @@
 import type { Account } from "../../domain/account.ts";
-import type { NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
+import type { ExecutionDetail, NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
 import type { ClaimedExecution, Claimer } from "../../storage/claims/claim-executions.ts";
 import type { Suspension } from "../../storage/claims/claim-store.ts";
 import type { Appending } from "../../storage/executions/append-journal.ts";
@@ -29,8 +29,8 @@ export interface ExecutionRecords {
   recordFinished(execution: NewExecution, outcome: Outcome, runs: readonly NodeRun[]): Promise<void>;
   append(entry: Appending): Promise<boolean>;
   finish(end: Finishing): Promise<boolean>;
-  /** Ends an execution, whoever owns it; undefined where it has ended before. */
-  stop(stop: Stop): Promise<Outcome | undefined>;
+  /** Ends an execution, whoever owns it, and answers at least the state that it has then; undefined where it has ended before. */
+  stop(stop: Stop): Promise<Pick<ExecutionDetail, "state"> | undefined>;
   /** Opens the journal for the owner that has claimed the execution: earlier owners write no more. */
   openJournal(execution: { readonly id: string; readonly environmentId: string }): Promise<OpenedJournal>;
   getResult(query: ResultQuery): Promise<ExecutionRecord | undefined>;

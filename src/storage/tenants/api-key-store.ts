@@ -11,7 +11,7 @@ import { pageTokenOf, parsePageToken } from "../postgres/page-token.ts";
 import { StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { requireOtherAdminKey } from "./last-admin-key.ts";
-import { recordChange } from "./record-change.ts";
+import { auditEvent, recordChange } from "./record-change.ts";
 
 export type NewApiKey = Grant & KeyText & Omit<Reach, "environmentId"> & { readonly name: string };
 
@@ -86,27 +86,20 @@ export class ApiKeyStore {
   /** Throws KEY_EXCEEDS_MAKER, and VALIDATION_ERROR where the key has expired already by the database's clock. */
   async create(maker: Principal, { hash, prefix, ...key }: NewApiKey): Promise<ApiKeyRecord> {
     checkGrant(maker, key);
-    return await this.#db.transaction().execute(async (transaction) => {
-      const row = await transaction
-        .insertInto("api_key")
-        .values({
-          environment_id: maker.environmentId,
-          id: newId(),
-          hash,
-          prefix,
-          name: key.name,
-          scopes: key.scopes,
-          workflow_ids: key.workflowIds ?? null,
-          linked_account_ids: key.linkedAccountIds ?? null,
-          expire_time: key.expireTime ?? null,
-        })
-        .returning(columns)
-        .returning(sql<boolean>`coalesce(expire_time <= now(), false)`.as("is_ended"))
-        .executeTakeFirstOrThrow();
-      if (row.is_ended) throw fieldsRefused([{ field: "expire_time", description: "must be in the future" }]);
-      await recordChange(transaction, maker, { action: "CREATE", resource: resourceOf(row.id) });
-      return toRecord(row);
-    });
+    const id = newId();
+    const { rows } = await sql<KeyRow>`
+      with changed as (
+        insert into api_key (environment_id, id, hash, prefix, name, scopes, workflow_ids, linked_account_ids, expire_time)
+        select ${maker.environmentId}, ${id}, ${hash}, ${prefix}, ${key.name}, ${key.scopes}::int[],
+               ${key.workflowIds ?? null}::text[], ${key.linkedAccountIds ?? null}::text[], given.expire_time
+          from (select ${key.expireTime ?? null}::timestamptz as expire_time) as given
+         where given.expire_time is null or given.expire_time > now()
+        returning ${sql.join(columns.map((column) => sql.ref(column)))}
+      ), audited as ${auditEvent(maker, { from: "changed", action: "CREATE", resource: resourceOf(id) })}
+      select * from changed`.execute(this.#db);
+    const [row] = rows;
+    if (row === undefined) throw fieldsRefused([{ field: "expire_time", description: "must be in the future" }]);
+    return toRecord(row);
   }
 
   /** Newest first. Throws VALIDATION_ERROR for a bad page token. */
@@ -147,29 +140,35 @@ export class ApiKeyStore {
     { id, hash, prefix, overlapSeconds }: KeyText & { readonly id: string; readonly overlapSeconds: number },
   ): Promise<ApiKeyRecord> {
     const { environmentId } = maker;
-    return await this.#db.transaction().execute(async (transaction) => {
-      const found = await selectKey(transaction, environmentId, id)
-        .select(sql<boolean>`revoke_time is not null or expire_time <= now()`.as("is_ended"))
-        .forUpdate()
-        .executeTakeFirst();
-      if (found === undefined) throw keyNotFound(id);
-      if (found.is_ended === true) throw ended(id);
-      checkGrant(maker, toRecord(found));
-      const row = await transaction
-        .updateTable("api_key")
-        .set({
-          previous_hash: sql.ref("hash"),
-          previous_expire_time: sql`now() + make_interval(secs => ${overlapSeconds})`,
-          hash,
-          prefix,
-        })
-        .where("environment_id", "=", environmentId)
-        .where("id", "=", id)
-        .returning(columns)
-        .executeTakeFirstOrThrow();
-      await recordChange(transaction, maker, { action: "ROTATE", resource: resourceOf(id) });
-      return toRecord(row);
-    });
+    const found = await selectKey(this.#db, environmentId, id)
+      .select(sql<boolean>`revoke_time is not null or expire_time <= now()`.as("is_ended"))
+      .executeTakeFirst();
+    if (found === undefined) throw keyNotFound(id);
+    if (found.is_ended === true) throw ended(id);
+    // Neither the scopes of a key nor its end ever change.
+    checkGrant(maker, toRecord(found));
+    const row = await this.#db
+      .with("changed", (query) =>
+        query
+          .updateTable("api_key")
+          .set({
+            previous_hash: sql.ref("hash"),
+            previous_expire_time: sql`now() + make_interval(secs => ${overlapSeconds})`,
+            hash,
+            prefix,
+          })
+          .where("environment_id", "=", environmentId)
+          .where("id", "=", id)
+          .where("revoke_time", "is", null)
+          .where(({ eb, or }) => or([eb("expire_time", "is", null), eb("expire_time", ">", sql<Date>`now()`)]))
+          .returning(columns),
+      )
+      .with("audited", () => auditEvent(maker, { from: "changed", action: "ROTATE", resource: resourceOf(id) }))
+      .selectFrom("changed")
+      .selectAll()
+      .executeTakeFirst();
+    if (row === undefined) throw ended(id);
+    return toRecord(row);
   }
 
   /** Revokes a key for good, idempotently. Throws RESOURCE_NOT_FOUND and LAST_ADMIN_KEY. */
@@ -262,7 +261,9 @@ function resourceOf(id: string): string {
   return `api-key/${id}`;
 }
 
-function toRecord(row: Pick<Selectable<Tables["api_key"]>, (typeof columns)[number]>): ApiKeyRecord {
+type KeyRow = Pick<Selectable<Tables["api_key"]>, (typeof columns)[number]>;
+
+function toRecord(row: KeyRow): ApiKeyRecord {
   return {
     id: row.id,
     name: row.name,

@@ -1,15 +1,14 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type Kysely, type Selectable, sql } from "kysely";
+import type { Kysely, Selectable } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
 import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { anyOf } from "../postgres/any-of.ts";
+import { isWithin } from "../postgres/access-scope.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { isOfAccount, putAccountSetting } from "./account-settings.ts";
 import { resourceOf as accountResource } from "./linked-account-store.ts";
-import { deleteRecorded } from "./recorded-writes.ts";
+import { deleteRecorded, putAccountSetting } from "./recorded-statements.ts";
 
 /** The key of a configuration. An account may have several for one integration, with different ids. */
 export type ConfigKey = { readonly accountId: string; readonly slug: string; readonly configId: string };
@@ -48,34 +47,17 @@ export class ConfigStore {
     actor: Actor,
     config: ConfigKey & ConfigValues & { readonly expectedRevisions?: readonly number[] },
   ): Promise<ConfigRecord> {
-    const { accountId, slug, configId, expectedRevisions } = config;
     const values = {
       application_fields: JSON.stringify(config.applicationFields),
       workflow_fields: JSON.stringify(config.workflowFields),
     };
-    const next = { ...values, revision: sql<number>`config.revision + 1`, update_time: sql<Date>`now()` };
-    const key = { environment_id: actor.environmentId, account_id: accountId, slug, config_id: configId };
-    const row = await putAccountSetting(this.#db, actor, {
-      ...{ accountId, slug, expectedRevisions, resource: resourceOf(config) },
-      integrationConstraint: "config_integration",
-      insert: (transaction, onConflict) =>
-        transaction
-          .insertInto("config")
-          .values({ ...key, ...values })
-          .onConflict((conflict) => {
-            const target = conflict.columns(["environment_id", "account_id", "slug", "config_id"]);
-            return onConflict === "keep" ? target.doNothing() : target.doUpdateSet(next);
-          })
-          .returning(columns)
-          .executeTakeFirst(),
-      update: (transaction, revisions) =>
-        transaction
-          .updateTable("config")
-          .set(next)
-          .where(({ and }) => and(key))
-          .where("revision", "=", anyOf(revisions))
-          .returning(columns)
-          .executeTakeFirst(),
+    const row = await putAccountSetting<ConfigRow>(this.#db, actor, {
+      table: "config",
+      key: keyOf(actor, config),
+      values,
+      columns,
+      resource: resourceOf(config),
+      expectedRevisions: config.expectedRevisions,
     });
     return toRecord(row);
   }
@@ -111,19 +93,12 @@ export class ConfigStore {
   }
 
   /** Throws RESOURCE_NOT_FOUND. */
-  async delete(actor: Actor, { accountId, slug, configId }: ConfigKey): Promise<void> {
-    const key = { accountId, slug, configId };
+  async delete(actor: Actor, config: ConfigKey): Promise<void> {
     await deleteRecorded(this.#db, actor, {
-      resource: resourceOf(key),
-      notFound: configNotFound(key),
-      remove: (transaction) =>
-        transaction
-          .deleteFrom("config")
-          .where("environment_id", "=", actor.environmentId)
-          .where("account_id", "=", accountId)
-          .where("slug", "=", slug)
-          .where("config_id", "=", configId)
-          .executeTakeFirst(),
+      table: "config",
+      key: keyOf(actor, config),
+      resource: resourceOf(config),
+      notFound: configNotFound(config),
     });
   }
 
@@ -148,8 +123,17 @@ export class ConfigStore {
   }
 
   #select(reach: Reach, accountId: string) {
-    return this.#db.selectFrom("config").select(columns).where(isOfAccount(reach, accountId));
+    return this.#db
+      .selectFrom("config")
+      .select(columns)
+      .where("environment_id", "=", reach.environmentId)
+      .where("account_id", "=", accountId)
+      .where(isWithin(reach, { account: "account_id" }));
   }
+}
+
+function keyOf({ environmentId }: Actor, { accountId, slug, configId }: ConfigKey) {
+  return { environment_id: environmentId, account_id: accountId, slug, config_id: configId };
 }
 
 function resourceOf({ accountId, slug, configId }: ConfigKey): string {
@@ -172,7 +156,9 @@ function toValues({ application_fields, workflow_fields }: ValuesRow): ConfigVal
   };
 }
 
-function toRecord(row: Pick<Selectable<Tables["config"]>, (typeof columns)[number]>): ConfigRecord {
+type ConfigRow = Pick<Selectable<Tables["config"]>, (typeof columns)[number]>;
+
+function toRecord(row: ConfigRow): ConfigRecord {
   const { account_id, slug, config_id, revision, create_time, update_time } = row;
   return {
     accountId: account_id,

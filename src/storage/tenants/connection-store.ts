@@ -1,14 +1,13 @@
-import { type Kysely, type Selectable, sql } from "kysely";
+import type { Kysely, Selectable } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
 import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { anyOf } from "../postgres/any-of.ts";
+import { isWithin } from "../postgres/access-scope.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { isOfAccount, putAccountSetting } from "./account-settings.ts";
 import { resourceOf as accountResource } from "./linked-account-store.ts";
-import { deleteRecorded } from "./recorded-writes.ts";
+import { deleteRecorded, putAccountSetting } from "./recorded-statements.ts";
 
 export type ConnectionKey = { readonly accountId: string; readonly slug: string };
 
@@ -43,31 +42,14 @@ export class ConnectionStore {
       Sealed &
       Pick<ConnectionRecord, "hints"> & { readonly expectedRevisions?: readonly number[] },
   ): Promise<ConnectionRecord> {
-    const { accountId, slug, expectedRevisions, sealed, sealedBy, hints } = connection;
-    const key = { environment_id: actor.environmentId, account_id: accountId, slug };
-    const values = { sealed, sealed_by: sealedBy, hints: JSON.stringify(hints) };
-    const next = { ...values, revision: sql<number>`connection.revision + 1`, update_time: sql<Date>`now()` };
-    const row = await putAccountSetting(this.#db, actor, {
-      ...{ accountId, slug, expectedRevisions, resource: resourceOf(connection) },
-      integrationConstraint: "connection_integration",
-      insert: (transaction, onConflict) =>
-        transaction
-          .insertInto("connection")
-          .values({ ...key, ...values })
-          .onConflict((conflict) => {
-            const target = conflict.columns(["environment_id", "account_id", "slug"]);
-            return onConflict === "keep" ? target.doNothing() : target.doUpdateSet(next);
-          })
-          .returning(columns)
-          .executeTakeFirst(),
-      update: (transaction, revisions) =>
-        transaction
-          .updateTable("connection")
-          .set(next)
-          .where(({ and }) => and(key))
-          .where("revision", "=", anyOf(revisions))
-          .returning(columns)
-          .executeTakeFirst(),
+    const { expectedRevisions, sealed, sealedBy, hints } = connection;
+    const row = await putAccountSetting<ConnectionRow>(this.#db, actor, {
+      table: "connection",
+      key: keyOf(actor, connection),
+      values: { sealed, sealed_by: sealedBy, hints: JSON.stringify(hints) },
+      columns,
+      resource: resourceOf(connection),
+      expectedRevisions,
     });
     return toRecord(row);
   }
@@ -98,15 +80,10 @@ export class ConnectionStore {
   /** Throws RESOURCE_NOT_FOUND. */
   async delete(actor: Actor, key: ConnectionKey): Promise<void> {
     await deleteRecorded(this.#db, actor, {
+      table: "connection",
+      key: keyOf(actor, key),
       resource: resourceOf(key),
       notFound: connectionNotFound(key),
-      remove: (transaction) =>
-        transaction
-          .deleteFrom("connection")
-          .where("environment_id", "=", actor.environmentId)
-          .where("account_id", "=", key.accountId)
-          .where("slug", "=", key.slug)
-          .executeTakeFirst(),
     });
   }
 
@@ -150,8 +127,17 @@ export class ConnectionStore {
   }
 
   #select(reach: Reach, accountId: string) {
-    return this.#db.selectFrom("connection").select(columns).where(isOfAccount(reach, accountId));
+    return this.#db
+      .selectFrom("connection")
+      .select(columns)
+      .where("environment_id", "=", reach.environmentId)
+      .where("account_id", "=", accountId)
+      .where(isWithin(reach, { account: "account_id" }));
   }
+}
+
+function keyOf({ environmentId }: Actor, { accountId, slug }: ConnectionKey) {
+  return { environment_id: environmentId, account_id: accountId, slug };
 }
 
 function resourceOf({ accountId, slug }: ConnectionKey): string {
@@ -163,7 +149,9 @@ function connectionNotFound({ accountId, slug }: ConnectionKey): RequestError {
   return new RequestError("RESOURCE_NOT_FOUND", message, { metadata: { account_id: accountId, slug } });
 }
 
-function toRecord(row: Pick<Selectable<Tables["connection"]>, (typeof columns)[number]>): ConnectionRecord {
+type ConnectionRow = Pick<Selectable<Tables["connection"]>, (typeof columns)[number]>;
+
+function toRecord(row: ConnectionRow): ConnectionRecord {
   const { account_id, slug, hints, revision, create_time, update_time } = row;
   return {
     accountId: account_id,

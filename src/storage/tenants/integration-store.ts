@@ -1,13 +1,14 @@
 import { type Kysely, type Selectable, sql } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
+import { etagMismatch } from "../../domain/http/etag-mismatch.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { anyOf } from "../postgres/any-of.ts";
 import { brokenConstraint } from "../postgres/database-errors.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { recordChange } from "./record-change.ts";
-import { changedMeanwhile, deleteRecorded } from "./recorded-writes.ts";
+import { auditEvent } from "./record-change.ts";
+import { deleteRecorded } from "./recorded-statements.ts";
 
 export type IntegrationContent = {
   readonly slug: string;
@@ -35,17 +36,21 @@ export class IntegrationStore {
 
   /** Throws INTEGRATION_EXISTS. */
   async create(actor: Actor, integration: IntegrationContent): Promise<IntegrationRecord> {
-    return await this.#db.transaction().execute(async (transaction) => {
-      const row = await transaction
-        .insertInto("integration")
-        .values({ environment_id: actor.environmentId, ...integration })
-        .onConflict((conflict) => conflict.columns(["environment_id", "slug"]).doNothing())
-        .returning(columns)
-        .executeTakeFirst();
-      if (row === undefined) throw exists(integration.slug);
-      await recordChange(transaction, actor, { action: "CREATE", resource: resourceOf(integration.slug) });
-      return toRecord(row);
-    });
+    const { slug } = integration;
+    const row = await this.#db
+      .with("changed", (query) =>
+        query
+          .insertInto("integration")
+          .values({ environment_id: actor.environmentId, ...integration })
+          .onConflict((conflict) => conflict.columns(["environment_id", "slug"]).doNothing())
+          .returning(columns),
+      )
+      .with("audited", () => auditEvent(actor, { from: "changed", action: "CREATE", resource: resourceOf(slug) }))
+      .selectFrom("changed")
+      .selectAll()
+      .executeTakeFirst();
+    if (row === undefined) throw exists(slug);
+    return toRecord(row);
   }
 
   /** Lists integrations by slug. Throws VALIDATION_ERROR for a bad page token. */
@@ -84,25 +89,25 @@ export class IntegrationStore {
     { slug, expectedRevisions, ...content }: IntegrationContent & { readonly expectedRevisions?: readonly number[] },
   ): Promise<IntegrationRecord> {
     const { environmentId } = actor;
-    const updated = await this.#db.transaction().execute(async (transaction) => {
-      const row = await transaction
-        .updateTable("integration")
-        .set({ ...content, revision: sql`revision + 1`, update_time: sql`now()` })
-        .where("environment_id", "=", environmentId)
-        .where("slug", "=", slug)
-        .where(
-          "revision",
-          "=",
-          expectedRevisions === undefined ? sql.ref<number>("revision") : anyOf(expectedRevisions),
-        )
-        .returning(columns)
-        .executeTakeFirst();
-      if (row !== undefined) await recordChange(transaction, actor, { action: "UPDATE", resource: resourceOf(slug) });
-      return row;
-    });
+    const updated = await this.#db
+      .with("changed", (query) =>
+        query
+          .updateTable("integration")
+          .set({ ...content, revision: sql`revision + 1`, update_time: sql`now()` })
+          .where("environment_id", "=", environmentId)
+          .where("slug", "=", slug)
+          .$if(expectedRevisions !== undefined, (update) =>
+            update.where("revision", "=", anyOf(expectedRevisions ?? [])),
+          )
+          .returning(columns),
+      )
+      .with("audited", () => auditEvent(actor, { from: "changed", action: "UPDATE", resource: resourceOf(slug) }))
+      .selectFrom("changed")
+      .selectAll()
+      .executeTakeFirst();
     if (updated !== undefined) return toRecord(updated);
     await this.get(environmentId, slug);
-    throw changedMeanwhile(resourceOf(slug));
+    throw etagMismatch({ resource: resourceOf(slug) });
   }
 
   /**
@@ -112,14 +117,10 @@ export class IntegrationStore {
   async delete(actor: Actor, slug: string): Promise<void> {
     try {
       await deleteRecorded(this.#db, actor, {
+        table: "integration",
+        key: { environment_id: actor.environmentId, slug },
         resource: resourceOf(slug),
         notFound: integrationNotFound(slug),
-        remove: (transaction) =>
-          transaction
-            .deleteFrom("integration")
-            .where("environment_id", "=", actor.environmentId)
-            .where("slug", "=", slug)
-            .executeTakeFirst(),
       });
     } catch (error) {
       if (brokenConstraint(error) !== "workflow_integration") throw error;

@@ -1,5 +1,6 @@
 import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
+import { etagMismatch } from "../../domain/http/etag-mismatch.ts";
 import type { JsonText } from "../../domain/json-text.ts";
 import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
@@ -8,8 +9,7 @@ import { anyOf } from "../postgres/any-of.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { recordChange } from "./record-change.ts";
-import { putRecorded } from "./recorded-writes.ts";
+import { auditEvent, recordChange } from "./record-change.ts";
 
 /** A linked account without its attributes. `revision` counts its changes. */
 export type LinkedAccountRecord = {
@@ -54,34 +54,40 @@ export class LinkedAccountStore {
       update_time: sql<Date>`now()`,
       delete_time: null,
     };
-    const row = await putRecorded(this.#db, actor, {
-      resource: resourceOf(accountId),
-      expectedRevisions,
-      insert: (transaction, onConflict) =>
-        transaction
+    const row = await this.#db
+      .with("changed", (query) => {
+        if (expectedRevisions !== undefined && expectedRevisions.length > 0) {
+          return query
+            .updateTable("linked_account")
+            .set(next)
+            .where("environment_id", "=", environmentId)
+            .where("account_id", "=", accountId)
+            .where("revision", "=", anyOf(expectedRevisions))
+            .where("delete_time", "is", null)
+            .returning([...columns, isInserted]);
+        }
+        return query
           .insertInto("linked_account")
           .values({ environment_id: environmentId, account_id: accountId, ...values })
           .onConflict((conflict) => {
             const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
-            // A deleted account does not count as there.
-            return onConflict === "keep" ? update.where("linked_account.delete_time", "is not", null) : update;
+            if (expectedRevisions === undefined) return update;
+            // Nothing may be there yet. A deleted account does not count as there.
+            return update.where("linked_account.delete_time", "is not", null);
           })
-          .returning(columns)
-          .returning(isInserted)
-          .executeTakeFirst(),
-      update: (transaction, revisions) =>
-        transaction
-          .updateTable("linked_account")
-          .set(next)
-          .where("environment_id", "=", environmentId)
-          .where("account_id", "=", accountId)
-          .where("revision", "=", anyOf(revisions))
-          .where("delete_time", "is", null)
-          .returning(columns)
-          .returning(isInserted)
-          .executeTakeFirst(),
-      isCreated: ({ is_inserted }) => is_inserted,
-    });
+          .returning([...columns, isInserted]);
+      })
+      .with("audited", () =>
+        auditEvent(actor, {
+          from: "changed",
+          action: sql`case when changed.is_inserted then 'CREATE' else 'UPDATE' end`,
+          resource: resourceOf(accountId),
+        }),
+      )
+      .selectFrom("changed")
+      .selectAll()
+      .executeTakeFirst();
+    if (row === undefined) throw etagMismatch({ resource: resourceOf(accountId) });
     return toRecord(row);
   }
 

@@ -7,7 +7,7 @@ import type { VersionRecord, WorkflowRecord, WorkflowReference } from "../../dom
 import { byInputRow, inputRows } from "../postgres/input-rows.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { parseVersionToken, versionTokenOf } from "../postgres/page-token.ts";
-import { type StoreOptions, defaultBatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
+import { defaultBatchLimits, StatementBatcher, type StoreOptions } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { type Expected, refuseChange, updateExpected, workflowEvent } from "./workflow-changes.ts";
 import { isReferenced, onlyReferenced } from "./workflow-reference.ts";

@@ -17,7 +17,7 @@ import { isWithin } from "../postgres/access-scope.ts";
 import { brokenConstraint } from "../postgres/database-errors.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { pageTokenOf, parsePageToken } from "../postgres/page-token.ts";
-import { type StoreOptions, defaultBatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
+import { defaultBatchLimits, StatementBatcher, type StoreOptions } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { integrationNotFound } from "../tenants/integration-store.ts";
 import { findWorkflows } from "./find-workflows.ts";
