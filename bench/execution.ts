@@ -24,8 +24,8 @@ import { compileGraph } from "../src/engine/compile/compile-graph.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
+import { EventLoopYielder } from "../src/engine/run/event-loop-yielder.ts";
 import { runGraph } from "../src/engine/run/run-graph.ts";
-import { Turns } from "../src/engine/run/yield-to-event-loop.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 import { Sealing } from "../src/scheduler/encryption/sealing.ts";
 import { MemoryBudget } from "../src/scheduler/limits/memory-budget.ts";
@@ -133,7 +133,7 @@ async function measureReplay(): Promise<void> {
     headers: "{}" as JsonText,
   };
   const http = new HttpClient({ allow: parseEgressAllow("") });
-  const compute = { pool: new ProcessPool(defaultLimits), turns: new Turns() };
+  const compute = { pool: new ProcessPool(defaultLimits), yielder: new EventLoopYielder() };
   const run = async (earlier: readonly NodeRun[]): Promise<number> => {
     const { signal } = new AbortController();
     const writer = new ExecutionWriter({

@@ -18,8 +18,8 @@ import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import type { Journal } from "../src/engine/journal/journal.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
+import { EventLoopYielder } from "../src/engine/run/event-loop-yielder.ts";
 import { runGraph } from "../src/engine/run/run-graph.ts";
-import { Turns } from "../src/engine/run/yield-to-event-loop.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 
 const turns = 18;
@@ -115,7 +115,7 @@ function createRun(client: HttpClient, nodes: readonly JsonObject[]): () => Prom
   };
 }
 
-const compute = { pool: new ProcessPool(defaultLimits), turns: new Turns() };
+const compute = { pool: new ProcessPool(defaultLimits), yielder: new EventLoopYielder() };
 
 /** Keeps nothing. */
 const journal: Journal = {

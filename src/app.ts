@@ -12,7 +12,7 @@ import type { Service } from "./domain/service.ts";
 import { Definitions } from "./engine/definitions.ts";
 import { HttpClient } from "./engine/http/http-client.ts";
 import { ProcessPool } from "./engine/pool/process-pool.ts";
-import { Turns } from "./engine/run/yield-to-event-loop.ts";
+import { EventLoopYielder } from "./engine/run/event-loop-yielder.ts";
 import { restReplies } from "./gateway/execute-reply.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { Health } from "./gen/grpc/health/v1/health_pb.ts";
@@ -106,15 +106,15 @@ export class App implements Service {
     const watchTokens = new WatchTokens(() => this.#encryptionKeys, systemClock);
     const rates = new RateLimiter(limits, systemClock);
     this.#pool = new ProcessPool(limits);
-    const turns = new Turns();
-    const definitions = new Definitions({ limits, pool: this.#pool, turns });
+    const yielder = new EventLoopYielder();
+    const definitions = new Definitions({ limits, pool: this.#pool, yielder });
     const versions = new VersionCache({ versions: stores.versions, definitions, limits });
     this.#scheduler = new Scheduler({
       ...stores,
       rates,
       http: this.#http,
       pool: this.#pool,
-      turns,
+      yielder,
       definitions,
       versions,
       notifier: this.#notifier,

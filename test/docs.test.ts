@@ -47,10 +47,10 @@ async function answerOf(definition: string): Promise<unknown> {
   );
   expect([errors, warnings]).toEqual([[], []]);
   if (graph === undefined) throw new Error("there is no graph");
-  const { pool, turns } = computeOf();
+  const { pool, yielder } = computeOf();
   const outcome = await runGraph(graph, {
     pool,
-    turns,
+    yielder,
     executionId: "0123456789abcdef01234567",
     type: "ASYNC",
     event: { body: graph.samplePayload, headers: {} },

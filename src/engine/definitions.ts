@@ -10,34 +10,41 @@ import { compileGraph, loadGraph, workflowContextOf } from "./compile/compile-gr
 import type { Graph } from "./graph/graph.ts";
 import type { PoolTask, ProcessPool } from "./pool/process-pool.ts";
 import { mayBeCheap } from "./query/syntax/cheap-query.ts";
-import type { Turns } from "./run/yield-to-event-loop.ts";
+import type { EventLoopYielder } from "./run/event-loop-yielder.ts";
 import { payloadSchemaOf } from "./schema/payload-schema.ts";
+
+// The door of the engine for definitions: checks what authors write, and loads what calls run, without blocking the thread.
+//
+// The rest of the engine is in folders, lowest first: values/ errors/ regex/ http/ journal/ comparison/ templates/ pool/ schema/ rules/
+// query/ nodes/ graph/, then compile/ (a definition to a graph) and run/ (a graph to an outcome), which know nothing of each
+// other, seeds/ (journals to start from) and child/ (the process that the pool starts). A folder imports only those before it.
+// The engine knows no database, and no network but its own guarded HTTP client.
 
 /** Larger definitions are checked in a child process. */
 const inlineCharsMax = 4 * 1024;
 
-/** What is wrong with a definition, and what its author should know. */
+/** The result of a check for the author of a definition. */
 export type Findings = {
   readonly errors: readonly WorkflowProblem[];
   readonly warnings: readonly WorkflowProblem[];
-  /** What the sample keeps, where it was asked for and there is one. */
+  /** The schema that was derived from the sample, if it was requested and there is a sample. */
   readonly derivedSchema?: JsonObject;
 };
 
-/** Who asks, and what for. */
+/** Options of a check. */
 export type DefinitionCheck = Pick<PoolTask<"definition">, "path" | "signal"> & {
   readonly derivesSchema?: boolean;
-  /** What the workflow's integration declares, as it is kept. Nothing is said of such fields where that is absent. */
+  /** The JSON of the fields that the workflow's integration declares. Without it, templates that read them are not checked. */
   readonly applicationFields?: string;
 };
 
 export type DefinitionsOptions = {
   readonly limits: Limits;
   readonly pool: Pick<ProcessPool, "run">;
-  readonly turns: Turns;
+  readonly yielder: EventLoopYielder;
 };
 
-/** Checks what authors write and loads what calls run, without holding the thread for long. */
+/** Checks and loads definitions, in time slices or in child processes. */
 export class Definitions {
   readonly #options: DefinitionsOptions;
   readonly #waiting = new FairQueue<() => void>();
@@ -47,21 +54,21 @@ export class Definitions {
     this.#options = options;
   }
 
-  /** Parses a definition that is kept, when it is the turn of this path: one of a mebibyte takes some ten milliseconds. */
+  /** Parses a stored definition in a time slice of this path: one of a mebibyte takes about ten milliseconds. */
   async parse(text: string, path: readonly string[]): Promise<WorkflowDefinition> {
-    await this.#turn(path);
+    await this.#yieldIfOver(path);
     return parseDefinition(text);
   }
 
-  /** Writes a definition as it is kept, when it is the turn of this path. */
+  /** Serialises a definition for storage, in a time slice of this path. */
   async write(definition: WorkflowDefinition, path: readonly string[]): Promise<string> {
-    await this.#turn(path);
+    await this.#yieldIfOver(path);
     return definitionText(definition);
   }
 
   /**
-   * Finds all that is wrong with a definition, given as the JSON text that is kept. A large one is not even parsed by this
-   * thread. Throws RequestError where that takes too long, or too many wait.
+   * Finds every problem of a definition, given as the JSON that is stored. A large one is not even parsed on this thread. Throws
+   * RequestError where that takes too long, or too many checks wait.
    */
   async check(text: string, { derivesSchema = false, applicationFields, ...call }: DefinitionCheck): Promise<Findings> {
     const { limits, pool } = this.#options;
@@ -94,19 +101,18 @@ export class Definitions {
   }
 
   /**
-   * Compiles a definition that was checked, one at a time and a few milliseconds in each turn. Throws where it does not
-   * compile.
+   * Compiles a published definition, one at a time and in time slices. Throws where it does not compile.
    *
-   * @param definition asked for when it is its turn
-   * @param path whose turn it is: `[organizationId, environmentId]`
+   * @param definition called when its turn comes
+   * @param path `[organizationId, environmentId]`: yielder are shared fairly between them
    */
   async load(definition: () => WorkflowDefinition, path: readonly string[]): Promise<Graph> {
     const { limits } = this.#options;
     if (this.#isLoading) await new Promise<void>((resolve) => this.#waiting.push(path, resolve));
     this.#isLoading = true;
     try {
-      await this.#turn(path);
-      const { graph, errors } = await loadGraph(definition(), limits, () => this.#turn(path));
+      await this.#yieldIfOver(path);
+      const { graph, errors } = await loadGraph(definition(), limits, () => this.#yieldIfOver(path));
       if (graph === undefined) throw new Error(`a definition does not compile: ${errors[0]?.message}`);
       return graph;
     } finally {
@@ -116,16 +122,16 @@ export class Definitions {
     }
   }
 
-  #turn(path: readonly string[]): Promise<void> | undefined {
-    const { turns } = this.#options;
-    return turns.take(path);
+  #yieldIfOver(path: readonly string[]): Promise<void> | undefined {
+    const { yielder } = this.#options;
+    return yielder.yieldIfOver(path);
   }
 }
 
-/** Whether the check of a short definition in this thread takes a few milliseconds at the most. */
+/** Whether the check of a short definition on the thread takes a few milliseconds at most. */
 function isSmall({ nodes }: WorkflowDefinition): boolean {
   if (nodes.some((node) => payloadSchemaOf(node) !== undefined)) return false;
-  // A regular expression begins with a slash, and compiling it takes long.
+  // A slash may start a regular expression, which takes long to compile.
   return nodes.every(
     ({ kind }) => kind.case !== "transform" || (mayBeCheap(kind.value.query) && !kind.value.query.includes("/")),
   );
@@ -146,8 +152,8 @@ function workflowInvalid(workflowId: string, errors: readonly WorkflowProblem[])
 
 function tooMuchToCheck({ queryMs, childHeapMib }: Limits): RequestError {
   const message =
-    `The definition takes more than ${queryMs} ms (limit queryMs) or ${childHeapMib} MiB of memory (limit childHeapMib) ` +
-    "to check. Make its queries, patterns and schemas simpler.";
+    `To check the definition takes more than ${queryMs} ms (limit queryMs) or ${childHeapMib} MiB of memory (limit childHeapMib). ` +
+    "Make its queries, patterns and schemas simpler.";
   return new RequestError("WORKFLOW_INVALID", message, {
     metadata: { limit: "query_ms", max: String(queryMs), memory_mib: String(childHeapMib) },
   });

@@ -16,7 +16,7 @@ import type { Service } from "../domain/service.ts";
 import type { Definitions } from "../engine/definitions.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
-import type { Turns } from "../engine/run/yield-to-event-loop.ts";
+import type { EventLoopYielder } from "../engine/run/event-loop-yielder.ts";
 import type { ClaimQueue } from "../storage/claims/claim-queue.ts";
 import type { ClaimStore } from "../storage/claims/claim-store.ts";
 import type { LeaseStore } from "../storage/claims/lease-store.ts";
@@ -67,7 +67,7 @@ export type SchedulerOptions = {
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly pool: Pick<ProcessPool, "run">;
-  readonly turns: Turns;
+  readonly yielder: EventLoopYielder;
   readonly definitions: Definitions;
   readonly limits: Limits;
   readonly clock: Clock;

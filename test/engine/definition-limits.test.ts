@@ -89,7 +89,7 @@ test("a hundred problems are told, and how many more there are", () => {
   const { errors } = problemsOf(response(`[${Array.from({ length: 1_000 }, (_, i) => `"{{none${i}}}"`).join(",")}]`));
   expect(errors).toHaveLength(101);
   expect(errors.at(-1)).toMatchObject({ reason: "TOO_MANY_PROBLEMS", field: "" });
-  expect(errors.at(-1)?.message).toMatch(/^There are 900 more, .*100 are \(limit problemsMax\)\.$/);
+  expect(errors.at(-1)?.message).toMatch(/^There are 900 more\. .*100 are listed \(limit problemsMax\)\.$/);
 });
 
 test("what is told of a definition stays small, whatever its author wrote", () => {

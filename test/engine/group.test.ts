@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { Turns } from "../../src/engine/run/yield-to-event-loop.ts";
+import { EventLoopYielder } from "../../src/engine/run/event-loop-yielder.ts";
 import { begin, type Ended, ended, type NodeJson, type RunOptions, run, settle, start } from "./workflow.ts";
 
 const answer: NodeJson = { id: "r", response: { data: "{{node.g.body}}" } };
@@ -264,7 +264,7 @@ async function measure(count: number, group: NodeJson, node: NodeJson) {
     turns += 1;
   }, 1);
   const begin = performance.now();
-  const { records } = await check([group, node], items, items, { turns: new Turns() });
+  const { records } = await check([group, node], items, items, { yielder: new EventLoopYielder() });
   clearInterval(other);
   // Start, Group, Response, and for each iteration its own record and that of its node.
   expect(records).toHaveLength(2 * count + 3);

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import jsonata from "jsonata";
 import { expect, test } from "vitest";
 import { registerFunctions } from "../../src/engine/query/functions/functions.ts";
+import { exitHook } from "../../src/engine/query/functions/jsonata-hooks.ts";
 
 /** What a query gives, or the code that it fails with, with JSONata's own functions and with ours in their place. */
 async function check(query: string, input: unknown) {
@@ -51,4 +52,22 @@ test("$sort gives what JSONata's own gives: order, stability and errors", async 
   await check("$sort(nothing)", {});
   await check("$sort([])", {});
   await check("$sort(array, $nothing)", { array: [2, 1] });
+});
+
+test("JSONata still calls its exit hook after each step, and hides names with a blank from queries", async () => {
+  const seen: unknown[] = [];
+  const expression = jsonata("$a + 1");
+  // The types of JSONata know string names only.
+  expression.assign(
+    exitHook as unknown as string,
+    (node: object, _input: unknown, environment: jsonata.Environment) => {
+      seen.push(("type" in node && node.type) || "", environment.lookup(" watch"));
+    },
+  );
+  await expect(expression.evaluate(null, { a: 1, [" watch"]: "bound" })).resolves.toBe(2);
+  expect(seen).toEqual(["variable", "bound", "number", "bound", "binary", "bound"]);
+  for (const query of ["$ watch", "$` watch`"]) {
+    const read = async () => jsonata(query).evaluate(null, { [" watch"]: "bound" });
+    await expect(read().catch(() => undefined)).resolves.not.toBe("bound");
+  }
 });

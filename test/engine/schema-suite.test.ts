@@ -4,7 +4,7 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
-import { SchemaRun, Visit, workMax } from "../../src/engine/schema/schema-validation.ts";
+import { SchemaEvaluation, SchemaValidation, workMax } from "../../src/engine/schema/schema-validation.ts";
 import { Field, Names } from "../../src/engine/templates/field.ts";
 
 type Group = {
@@ -16,7 +16,8 @@ type Group = {
 /** Why a group may be refused when its schema is compiled: the message of the first problem, and the reason. */
 const refusals = {
   "An $id inside of a schema is not supported": "a schema is one document, which an $id inside of it would divide",
-  "leads nowhere in this schema, and nothing is fetched": "a schema is one document, and the server fetches nothing",
+  "resolves to nothing in this schema, and other documents are never fetched":
+    "a schema is one document, and the server fetches nothing",
   "The schema must be one of draft 2020-12": "there is one dialect, and no author can define another",
 } as const;
 
@@ -39,8 +40,8 @@ function run(groups: readonly Group[]) {
     const [problem] = problems.errors;
     if (problem !== undefined) refused.push({ why: problem.message, cases: tests.length });
     for (const one of problem === undefined ? tests : []) {
-      const check = new SchemaRun("payload", workMax);
-      if (check.apply(schema, one.data, new Visit(check)) === one.valid) right += 1;
+      const check = new SchemaValidation("payload", workMax);
+      if (check.apply(schema, one.data, new SchemaEvaluation(check)) === one.valid) right += 1;
       else wrong.push(`${description}: ${one.description}`);
     }
   }

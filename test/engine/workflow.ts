@@ -56,7 +56,7 @@ export type RunOptions = {
   readonly limits?: Partial<Limits>;
   readonly earlier?: readonly NodeRun[];
   readonly client?: Run["http"];
-  readonly turns?: Run["turns"];
+  readonly yielder?: Run["yielder"];
   readonly beforeEffect?: Journal["beforeEffect"];
   readonly values?: Partial<Pick<Run, "linkedAccount" | "workflowFields" | "applicationFields">>;
 };
@@ -72,10 +72,10 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
   const journal = new MemoryJournal(clock, options.earlier, limits.recordsBytesMax);
   if (options.beforeEffect !== undefined) journal.beforeEffect = options.beforeEffect;
   const stop = new AbortController();
-  const { pool, turns } = { ...computeOf(limits), ...options };
+  const { pool, yielder } = { ...computeOf(limits), ...options };
   const outcome = runGraph(graph, {
     pool,
-    turns,
+    yielder,
     executionId: "0123456789abcdef01234567",
     organizationId: "organization",
     environmentId: "76543210fedcba9876543210",

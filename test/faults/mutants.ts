@@ -5,7 +5,7 @@ import { readConfig } from "../../src/config.ts";
 import { taskLoaders } from "../../src/engine/child/task-loaders.ts";
 import { HttpClient } from "../../src/engine/http/http-client.ts";
 import { ProcessPool } from "../../src/engine/pool/process-pool.ts";
-import { Texts, textOf } from "../../src/engine/templates/text-budget.ts";
+import { TextBudget, textOf } from "../../src/engine/templates/text-budget.ts";
 import { Capacity } from "../../src/scheduler/limits/capacity.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
 import { RunClock } from "../../src/scheduler/run/run-clock.ts";
@@ -167,8 +167,8 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
   },
   // A text with templates is put together first, and measured then.
   "texts-without-end": (stores) => {
-    Texts.prototype.take = (text) => text;
-    Texts.prototype.takeValue = textOf;
+    TextBudget.prototype.take = (text) => text;
+    TextBudget.prototype.takeValue = textOf;
     return stores;
   },
 };

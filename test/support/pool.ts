@@ -1,7 +1,7 @@
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { Definitions } from "../../src/engine/definitions.ts";
 import { ProcessPool } from "../../src/engine/pool/process-pool.ts";
-import { Turns } from "../../src/engine/run/yield-to-event-loop.ts";
+import { EventLoopYielder } from "../../src/engine/run/event-loop-yielder.ts";
 
 /** Where runs are computed that belong to no service: a pool for each set of limits, shared by the files of a worker. */
 export function computeOf(limits: Limits = defaultLimits) {
@@ -10,12 +10,12 @@ export function computeOf(limits: Limits = defaultLimits) {
   if (known !== undefined) return known;
   const pool = new ProcessPool(limits);
   // Long, so that no test depends on how fast the machine is.
-  const turns = new Turns({ sliceMs: 1_000 });
-  const compute = { pool, turns, definitions: new Definitions({ limits, pool, turns }) };
+  const yielder = new EventLoopYielder({ sliceMs: 1_000 });
+  const compute = { pool, yielder, definitions: new Definitions({ limits, pool, yielder }) };
   computes.set(key, compute);
   return compute;
 }
 
-type Compute = { readonly pool: ProcessPool; readonly turns: Turns; readonly definitions: Definitions };
+type Compute = { readonly pool: ProcessPool; readonly yielder: EventLoopYielder; readonly definitions: Definitions };
 
 const computes = new Map<string, Compute>();

@@ -1,6 +1,6 @@
 import type { HttpFailureReason } from "../http/http-failure.ts";
 
-/** Why a node failed. A reason, once published, keeps its meaning. */
+/** The reason of a failed node. Stable once published. */
 export type FailureReason =
   | "EXPRESSION_ERROR"
   | "OUTPUT_TOO_LARGE"
@@ -21,15 +21,15 @@ export type FailureReason =
   | "PAGES_LIMIT"
   | Exclude<HttpFailureReason, "TIMED_OUT" | "ABORTED">;
 
-/** What a failure means for the next attempt. */
+/** Facts that decide about a retry. */
 type FailureDetails = {
-  /** Whether another attempt cannot help, or could do harm. */
+  /** Whether a retry cannot help, or could do harm. */
   readonly isFinal?: boolean;
-  /** The least delay before the next attempt. */
+  /** The minimum delay before the next attempt. */
   readonly retryAfterMs?: number;
 };
 
-/** A node failed, and the workflow decides what follows. Its message is told to the caller as it is. */
+/** A node failed, and the workflow decides what follows. Callers of the workflow read the message as it is. */
 export class NodeFailure extends Error {
   readonly reason: FailureReason;
   readonly isFinal: boolean;

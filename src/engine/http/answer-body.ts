@@ -1,39 +1,42 @@
 import { type Decode, decoderOf, isUndecodable } from "./content-coding.ts";
 import { HttpFailure } from "./http-failure.ts";
 
-/** An answer whose body has not been read. Header names are in lower case. */
-export type Reply = {
+/** An answer whose body has not been read yet. Header names are in lower case. */
+export type UnreadAnswer = {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  readonly body: ReplyBody;
+  readonly body: AnswerBody;
 };
 
-export type ReplyBody = {
-  /** Hands over each chunk as it comes, and settles behind the last. What `add` throws ends the answer. */
+export type AnswerBody = {
+  /** Passes each chunk to `add` as it comes, and settles after the last. An error that `add` throws ends the answer. */
   read(add: (chunk: Uint8Array) => void): Promise<void>;
-  /** Lets go of a body that nobody reads. What has not arrived yet closes its connection. */
+  /** Discards the body. If some of it has not arrived yet, this closes the connection. */
   discard(): void;
 };
 
-/** What is left of a reply once its body is read and decoded. */
-export type ReadReply = {
-  readonly headers: Reply["headers"];
+/** An answer whose body has been read and decoded. */
+export type ReadAnswer = {
+  readonly headers: UnreadAnswer["headers"];
   readonly body: Uint8Array;
 };
 
 /**
- * Reads a body up to a limit that counts decoded bytes, so that no small answer can become a large one here. A server
- * that encodes although it was asked not to is understood, one that does so twice is not.
+ * Reads and decodes a body, safe from decompression bombs: the limit counts decoded bytes. The request asks for no content
+ * coding, but servers use one all the same; a body with several codings is refused.
  */
-export async function readAnswerBody({ headers, body }: Reply, { bytesMax }: { bytesMax: number }): Promise<ReadReply> {
+export async function readAnswerBody(
+  { headers, body }: UnreadAnswer,
+  { bytesMax }: { bytesMax: number },
+): Promise<ReadAnswer> {
   const [encoding = "", ...more] = encodingsOf(headers);
   if (more.length > 0) {
     body.discard();
-    throw new HttpFailure("ANSWER_UNREADABLE", "The server encoded its answer more than once. Ask it for plain data.");
+    throw new HttpFailure("ANSWER_UNREADABLE", "The server encoded its answer more than once. Request plain data.");
   }
   if (isUndecodable(encoding)) {
     body.discard();
-    const message = `The answer is in the coding "${encoding}", which is not undone. Ask for plain data.`;
+    const message = `The answer is in the coding "${encoding}", which cannot be decoded. Request plain data.`;
     throw new HttpFailure("ANSWER_UNREADABLE", message);
   }
   const decode = decoderOf(encoding);
@@ -42,7 +45,7 @@ export async function readAnswerBody({ headers, body }: Reply, { bytesMax }: { b
   const bytes = sink.bytes();
   if (decode === undefined) return { headers, body: bytes };
   const { "content-encoding": _encoding, "content-length": _length, ...rest } = headers;
-  // No bytes are an empty body, as after HEAD; a decoder would take them for one cut short.
+  // An empty body, as after HEAD, is not decoded: a decoder would take it for a truncated one.
   return {
     headers: rest,
     body: bytes.length === 0 ? bytes : await decodeAnswer(bytes, { decode, encoding, bytesMax }),
@@ -56,15 +59,15 @@ async function decodeAnswer(bytes: Uint8Array, { decode, encoding, bytesMax }: D
     return await decode(bytes, { maxOutputLength: Math.max(1, bytesMax) });
   } catch (cause) {
     if (cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(bytesMax);
-    const message = `The answer is not in the coding "${encoding}" that its header Content-Encoding names. Ask for plain data.`;
+    const message = `The answer is not in the coding "${encoding}" that its header Content-Encoding names. Request plain data.`;
     throw new HttpFailure("ANSWER_UNREADABLE", message, { cause });
   }
 }
 
-/** What an encoding may add to data that it cannot make smaller. */
+/** A coding may make incompressible data larger by this much. */
 const encodingBytesMax = 64 * 1024;
 
-function encodingsOf(headers: Reply["headers"]): readonly string[] {
+function encodingsOf(headers: UnreadAnswer["headers"]): readonly string[] {
   return [headers["content-encoding"] ?? []]
     .flat()
     .flatMap((value) => value.toLowerCase().split(","))
@@ -72,14 +75,14 @@ function encodingsOf(headers: Reply["headers"]): readonly string[] {
     .filter((value) => value !== "" && value !== "identity");
 }
 
-/** Copies chunks into one buffer: kept as they are, a body sent byte by byte would cost a hundred times its size. */
+/** Copies chunks into one buffer. A list of chunks of one byte each would take a hundred times the memory of the body. */
 class BoundedBytes {
   readonly #bytesMax: number;
   readonly #slack: number;
   #buffer = Buffer.allocUnsafeSlow(0);
   #length = 0;
 
-  /** `slack` is what is taken beyond the limit that a failure tells. */
+  /** @param slack bytes that are accepted beyond `bytesMax`, which the error message names */
   constructor(bytesMax: number, slack: number) {
     this.#bytesMax = bytesMax;
     this.#slack = slack;
@@ -105,7 +108,7 @@ class BoundedBytes {
 }
 
 function tooLarge(bytesMax: number): HttpFailure {
-  return new HttpFailure("ANSWER_TOO_LARGE", `The answer is larger than ${bytesMax} bytes. Ask for less at a time.`, {
+  return new HttpFailure("ANSWER_TOO_LARGE", `The answer is larger than ${bytesMax} bytes. Request less at a time.`, {
     limit: { name: "answer_bytes", value: bytesMax },
   });
 }

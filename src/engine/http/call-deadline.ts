@@ -1,10 +1,10 @@
 import { HttpFailure } from "./http-failure.ts";
 
 /**
- * Ends a call early, once, with the failure that the call then has. It does what an AbortSignal does, for one listener
- * at a time: every call has one, and an AbortSignal of its own would be a good part of what a call costs.
+ * Ends a call early, once: when its time is up or its signal aborts. It does the work of an AbortSignal for one listener at a
+ * time, because an AbortSignal for each call would be a good part of the call's CPU time.
  */
-export class Deadline {
+export class CallDeadline {
   readonly #timer: NodeJS.Timeout;
   readonly #signal: AbortSignal;
   readonly #abort = () => this.abort();
@@ -21,22 +21,22 @@ export class Deadline {
     if (signal.aborted) this.abort();
   }
 
-  /** Why the call has ended early, if it has. */
+  /** The failure of the call, if it has ended early. */
   get failure(): HttpFailure | undefined {
     return this.#failure;
   }
 
-  /** Calls the listener when the deadline comes, or at once where it has come; the one before is called no more. */
+  /** Sets the listener. It is called when the call ends early, or at once if it has. It replaces the one before. */
   listen(onEnd: (failure: HttpFailure) => void): void {
     this.#onEnd = onEnd;
     if (this.#failure !== undefined) onEnd(this.#failure);
   }
 
   abort(): void {
-    this.#end(new HttpFailure("ABORTED", "The call was given up before it was answered."));
+    this.#end(new HttpFailure("ABORTED", "The call was aborted before its answer was complete."));
   }
 
-  /** Lets go of the timer and of the signal, which may live much longer than the call. */
+  /** Removes the timer and the listener on the signal, which may live much longer than the call. */
   clear(): void {
     clearTimeout(this.#timer);
     this.#signal.removeEventListener("abort", this.#abort);

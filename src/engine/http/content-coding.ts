@@ -2,20 +2,20 @@ import { promisify } from "node:util";
 import { brotliDecompress, constants, gunzip, inflate, inflateRaw, zstdDecompress } from "node:zlib";
 
 /**
- * Undoes a content coding (RFC 9110, section 8.4.1) away from the main thread, a piece at a time. Rejects with
- * ERR_BUFFER_TOO_LARGE before it has made more bytes than it may.
+ * Decodes a content coding (RFC 9110, section 8.4.1) in a thread of the pool of libuv. Rejects with ERR_BUFFER_TOO_LARGE before
+ * the output exceeds its limit.
  */
 export type Decode = (bytes: Uint8Array, options: { readonly maxOutputLength: number }) => Promise<Uint8Array>;
 
 /**
- * How a coding, named in lower case, is undone. A name that IANA does not have, as `utf-8`, `none` or `aws-chunked`, is
- * left to the author, with its header: servers write such beside plain data.
+ * The decoder of a coding, by its lower-case name. Undefined for names that IANA's registry does not have, such as `utf-8`,
+ * `none` or `aws-chunked`: servers send these with plain data, so the body and the header are left as they are.
  */
 export function decoderOf(coding: string): Decode | undefined {
   return decoders.get(coding);
 }
 
-/** Whether a coding of IANA's registry has no decoder here. */
+/** Whether a coding is in IANA's registry but has no decoder here. */
 export function isUndecodable(coding: string): boolean {
   return undecodable.has(coding);
 }
@@ -34,7 +34,7 @@ const inflateZlib: Decode = promisify(inflate);
 const inflatePlain: Decode = promisify(inflateRaw);
 const unpackZstd = promisify(zstdDecompress);
 
-/** Some servers leave out the frame of zlib that the name stands for, which clients read too (section 8.4.1.2). */
+/** `deflate` means zlib data (section 8.4.1.2), but some servers send raw deflate data, and clients accept both. */
 const decodeDeflate: Decode = async (bytes, options) => {
   if (!hasZlibHeader(bytes)) return inflatePlain(bytes, options);
   try {
@@ -45,12 +45,12 @@ const decodeDeflate: Decode = async (bytes, options) => {
   }
 };
 
-/** RFC 1950, section 2.2: the method is deflate, and both bytes as one number are a multiple of 31. */
+/** RFC 1950, section 2.2: the method is 8, and both bytes as one number are a multiple of 31. */
 function hasZlibHeader([method = 0, flags = 0]: Uint8Array): boolean {
   return (method & 0x0f) === 8 && (method * 256 + flags) % 31 === 0;
 }
 
-/** A frame says how much memory its decoder takes before any data: at most 8 MiB may be asked for (RFC 9659, section 3). */
+/** Limits the window, and with it the decoder's memory, to 8 MiB (RFC 9659, section 3). */
 const zstdParams = { [constants.ZSTD_d_windowLogMax]: 23 };
 
 const decoders: ReadonlyMap<string, Decode> = new Map<string, Decode>([

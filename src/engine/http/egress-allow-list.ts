@@ -2,7 +2,7 @@ import { BlockList, isIP, isIPv4, isIPv6 } from "node:net";
 import { domainToASCII } from "node:url";
 
 /**
- * What workflows may reach although it is not public. Addresses are compared as numbers, names as ASCII in lower case.
+ * The allow list of internal hosts that workflows may call. Addresses are compared as numbers, names as lower-case ASCII.
  */
 export type EgressAllow = {
   /** `host` for any port, `host:port` for one. */
@@ -13,7 +13,7 @@ export type EgressAllow = {
   readonly networksByPort: ReadonlyMap<number, BlockList>;
 };
 
-/** Every bad entry of an allow list, a line each. */
+/** Lists every bad entry of an allow list, one in a line. */
 export class EgressAllowError extends Error {
   readonly problems: readonly string[];
 
@@ -25,8 +25,8 @@ export class EgressAllowError extends Error {
 }
 
 /**
- * Reads a comma-separated list of `host`, `host:port` and CIDR entries; an IPv6 address with a port is written in
- * brackets. Without a port an entry stands for every port. Throws EgressAllowError with all problems at once.
+ * Parses a comma-separated list of `host`, `host:port` and CIDR entries. An IPv6 address with a port stands in brackets. An
+ * entry without a port allows every port. Throws EgressAllowError with all problems at once.
  */
 export function parseEgressAllow(text: string): EgressAllow {
   const names = new Set<string>();
@@ -50,18 +50,18 @@ export function parseEgressAllow(text: string): EgressAllow {
   return { names, networks, networksByPort };
 }
 
-/** Whether a host is allowed by its name. `host` is in the form of `plainHost`. */
+/** Whether the list has a host by its name. `host` is in the form of `plainHost`. */
 export function allowsName(allow: EgressAllow, { host, port }: { host: string; port: number }): boolean {
   return allow.names.has(nameKey({ name: host })) || allow.names.has(nameKey({ name: host, port }));
 }
 
-/** Whether an IP address is allowed on a port. */
+/** Whether the list has an IP address with a port. */
 export function allowsAddress(allow: EgressAllow, { address, port }: { address: string; port: number }): boolean {
   const family = familyOf(address);
   return allow.networks.check(address, family) || allow.networksByPort.get(port)?.check(address, family) === true;
 }
 
-/** How `BlockList` calls the family of an address. */
+/** The name of an address family in `BlockList`. */
 export function familyOf(address: string): "ipv4" | "ipv6" {
   return isIPv4(address) ? "ipv4" : "ipv6";
 }
@@ -97,7 +97,7 @@ function bitsOf(address: string): number {
   return isIPv4(address) ? 32 : 128;
 }
 
-/** Not what a URL reads as an address: an entry such as `127.1` is more likely a slip than meant as 127.0.0.1. */
+/** Refuses names that a URL reads as an address: an entry such as `127.1` is more likely a slip than meant as 127.0.0.1. */
 function isName(name: string): boolean {
   return /^[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(name) && isIP(name) === 0;
 }

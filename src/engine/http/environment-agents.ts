@@ -1,24 +1,24 @@
 import { Agent, type buildConnector, type Client, Pool } from "undici";
 import { LruMap } from "../../domain/lru-map.ts";
-import { KeptClient } from "./keep-alive-client.ts";
+import { KeepAliveClient } from "./keep-alive-client.ts";
 
 /**
- * One undici agent per environment, so that no connection, and nothing that a server left on one, passes from one
- * environment to another. Bounded: the agent that was used longest ago makes room, once its calls have ended.
+ * One undici agent for each environment, so that no connection passes from one environment to another. It is an LRU cache: the
+ * agent that was used longest ago is closed for a new one, once its calls have ended.
  */
 export class EnvironmentAgents {
   readonly #connect: buildConnector.connector;
   readonly #agents: LruMap<string, Agent>;
   readonly #closing = new Map<Agent, Promise<void>>();
   readonly #newClient = (origin: URL, options: Client.Options) =>
-    new KeptClient(origin, { ...options, connect: this.#connect });
+    new KeepAliveClient(origin, { ...options, connect: this.#connect });
 
   constructor(connect: buildConnector.connector, { agentsMax }: { agentsMax: number }) {
     this.#connect = connect;
     this.#agents = new LruMap(agentsMax, (_, agent) => this.#close(agent));
   }
 
-  /** The agent of an environment. It has to be used before the next `await`: it may be closed any time after. */
+  /** The agent of an environment. It must be used before the next `await`, because it may be closed at any time after. */
   agentOf(environmentId: string): Agent {
     const known = this.#agents.get(environmentId);
     if (known !== undefined) return known;
@@ -46,7 +46,7 @@ export class EnvironmentAgents {
       keepAliveTimeout: keepAliveMs,
       keepAliveMaxTimeout: keepAliveMaxMs,
       maxHeaderSize: answerHeaderBytesMax,
-      // The deadline of the whole call governs; undici's own timers restart with each byte.
+      // The deadline of the whole call counts. undici's own timers restart with each byte, which a slow-loris server exploits.
       headersTimeout: 0,
       bodyTimeout: 0,
     });
@@ -60,10 +60,10 @@ export class EnvironmentAgents {
   }
 }
 
-/** Bytes of the names and values of an answer's headers. */
+/** The limit for the names and values of an answer's headers. */
 export const answerHeaderBytesMax = 16 * 1024;
 
-/** More than the iterations of one Group that run at a time. */
+/** More than the iterations of a Group that run at a time. */
 const connectionsPerOriginMax = 128;
 const originsMax = 512;
 const keepAliveMs = 4_000;

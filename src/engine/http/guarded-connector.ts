@@ -4,22 +4,22 @@ import { connect as tlsConnect } from "node:tls";
 import type { buildConnector } from "undici";
 import { familyOf } from "./egress-allow-list.ts";
 import { HttpFailure } from "./http-failure.ts";
-import type { EgressRules } from "./ssrf-guard.ts";
+import type { SsrfGuard } from "./ssrf-guard.ts";
 import { plainHost, portOf } from "./target-url.ts";
 
-/** All addresses of a name, IPv4 and IPv6, as text. */
+/** Resolves a name to all its addresses, IPv4 and IPv6, as text. */
 export type Resolve = (hostname: string) => Promise<readonly string[]>;
 
 export type DialOptions = {
-  readonly rules: EgressRules;
+  readonly guard: SsrfGuard;
   readonly resolve: Resolve;
-  /** After it has aborted nothing is dialled any more. */
+  /** After this aborts, no connection is opened. */
   readonly signal: AbortSignal;
 };
 
 /**
- * The one way a socket comes into being: a name is resolved once, every address is checked, and only what was checked
- * is dialled. Between the check and the connection no second resolution can answer something else.
+ * Opens every socket of the client, safe from DNS rebinding: a name is resolved once, all its addresses are checked, and only
+ * those are dialled. No second resolution between the check and the connection could give another address.
  */
 export function guardedConnector(options: DialOptions): buildConnector.connector {
   return (target, callback) => {
@@ -30,13 +30,13 @@ export function guardedConnector(options: DialOptions): buildConnector.connector
   };
 }
 
-async function dial(target: buildConnector.Options, { rules, resolve, signal }: DialOptions): Promise<Socket> {
+async function dial(target: buildConnector.Options, { guard, resolve, signal }: DialOptions): Promise<Socket> {
   const host = plainHost(target.hostname);
   const port = portOf(target);
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(connectMs)]);
   const addresses = isIP(host) === 0 ? await settleWithin(deadline, resolve(target.hostname)) : [host];
   if (addresses.length === 0) throw new HttpFailure("CONNECTION_FAILED", `${JSON.stringify(host)} has no address.`);
-  rules.check({ host, port }, addresses);
+  guard.check({ host, port }, addresses);
   const socket = await openSocket({ addresses: addresses.slice(0, addressesMax), port, signal: deadline });
   return target.protocol === "https:" ? startTls(socket, { host, signal: deadline }) : socket;
 }
@@ -52,7 +52,7 @@ function settleWithin<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
 
 type OpenOptions = { readonly addresses: readonly string[]; readonly port: number; readonly signal: AbortSignal };
 
-/** Tries the addresses in turn, as Node does for a name, without leaving it a name to resolve. */
+/** Tries the addresses in turn (Happy Eyeballs), as Node does for a name, but leaves Node no name to resolve. */
 async function openSocket({ addresses, port, signal }: OpenOptions): Promise<Socket> {
   const checked = new BlockList();
   for (const address of addresses) checked.addAddress(address, familyOf(address));
@@ -66,18 +66,18 @@ async function openSocket({ addresses, port, signal }: OpenOptions): Promise<Soc
     noDelay: true,
     keepAlive: true,
   });
-  return settle(socket, async () => {
+  return whenReady(socket, async () => {
     await once(socket, "connect", { signal });
     const remote = socket.remoteAddress ?? "";
     if (isIP(remote) === 0 || !checked.check(remote, familyOf(remote))) {
-      throw new HttpFailure("EGRESS_REFUSED", "The connection led to an address that was not checked.");
+      throw new HttpFailure("EGRESS_REFUSED", "The connection was made to an address that was not checked.");
     }
   });
 }
 
 type TlsOptions = { readonly host: string; readonly signal: AbortSignal };
 
-/** The certificate is checked against the URL's host whatever NODE_TLS_REJECT_UNAUTHORIZED says. */
+/** Checks the certificate against the URL's host, whatever NODE_TLS_REJECT_UNAUTHORIZED says. */
 async function startTls(socket: Socket, { host, signal }: TlsOptions): Promise<Socket> {
   const secured = tlsConnect({
     socket,
@@ -87,11 +87,11 @@ async function startTls(socket: Socket, { host, signal }: TlsOptions): Promise<S
     ALPNProtocols: ["http/1.1"],
     rejectUnauthorized: true,
   });
-  return settle(secured, () => once(secured, "secureConnect", { signal }));
+  return whenReady(secured, () => once(secured, "secureConnect", { signal }));
 }
 
-/** Hands over a socket once it is ready, and leaves none behind that did not get there. */
-async function settle(socket: Socket, isReady: () => Promise<unknown>): Promise<Socket> {
+/** Gives a socket once it is ready, and destroys one that does not become ready. */
+async function whenReady(socket: Socket, isReady: () => Promise<unknown>): Promise<Socket> {
   try {
     await isReady();
     return socket;
@@ -103,8 +103,8 @@ async function settle(socket: Socket, isReady: () => Promise<unknown>): Promise<
 
 const connectMs = 10_000;
 
-/** Node gives up one of several addresses after 250 ms, which a distant host needs for a single round trip. */
+/** Node's default is 250 ms for each address, which a distant host needs for a single round trip. */
 const attemptMs = 2_500;
 
-/** A name with a thousand addresses must not turn one call into a thousand connections. */
+/** A name with a thousand addresses must not cause a thousand connections. */
 const addressesMax = 8;

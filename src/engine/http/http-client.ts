@@ -1,7 +1,7 @@
 import { lookup } from "node:dns/promises";
 import type { Service } from "../../domain/service.ts";
-import { type ReadReply, type Reply, readAnswerBody } from "./answer-body.ts";
-import { Deadline } from "./call-deadline.ts";
+import { type ReadAnswer, readAnswerBody, type UnreadAnswer } from "./answer-body.ts";
+import { CallDeadline } from "./call-deadline.ts";
 import type { EgressAllow } from "./egress-allow-list.ts";
 import { EnvironmentAgents } from "./environment-agents.ts";
 import { guardedConnector, type Resolve } from "./guarded-connector.ts";
@@ -9,44 +9,44 @@ import { HttpFailure } from "./http-failure.ts";
 import type { HttpAnswer, HttpRequest } from "./http-request.ts";
 import { type Hop, locationOf, redirectedHop } from "./redirect.ts";
 import { checkRequestHeaders } from "./request-headers.ts";
-import { exchange, failureOf, type Sender } from "./send-hop.ts";
-import { EgressRules } from "./ssrf-guard.ts";
+import { failureOf, type Sender, sendHop } from "./send-hop.ts";
+import { SsrfGuard } from "./ssrf-guard.ts";
 import { readTargetUrl } from "./target-url.ts";
 
 /*
- * The one way from a workflow to the outside. Invariants:
- * - Only public addresses are dialled, or such as the allow list names; decided on the address itself, on every hop.
- * - A call ends by its deadline, and holds no more of the answer than its limit, whatever the server sends.
- * - Environments share no connection. No proxy, socket path or variable of the process changes where a call goes.
- * - A definite answer is any status but 2xx, and a 2xx that was read to its end. Everything else is an HttpFailure, which
- *   says whether the server may have acted on a request whose answer was lost.
+ * The HTTP client for workflows, guarded against SSRF (server-side request forgery). Invariants:
+ * - It connects only to public addresses and to those on the allow list. The check is on the address itself, on every hop.
+ * - A call ends by its deadline, and buffers no more of the answer than its limit, whatever the server sends.
+ * - Environments share no connection. No proxy, socket path or environment variable changes where a call goes.
+ * - A definite answer is any status but 2xx, or a 2xx that was read to its end. Everything else is an HttpFailure, which says
+ *   whether the server may have acted on a request whose answer was lost.
  */
 
 export type HttpClientOptions = {
   readonly allow: EgressAllow;
-  /** How names become addresses; the system's resolver if absent. */
+  /** Resolves names to addresses. The system's resolver by default. */
   readonly resolve?: Resolve;
-  /** Environments whose connections are kept; 256 if absent. */
+  /** The number of environments whose connections are kept. 256 by default. */
   readonly environmentsMax?: number;
 };
 
 export class HttpClient implements Service {
   readonly #options: HttpClientOptions;
-  readonly #rules: EgressRules;
-  readonly #calls = new Map<Deadline, Promise<HttpAnswer>>();
+  readonly #guard: SsrfGuard;
+  readonly #calls = new Map<CallDeadline, Promise<HttpAnswer>>();
   #running: Running | undefined;
   #ended: Promise<void> = Promise.resolve();
 
   constructor(options: HttpClientOptions) {
     this.#options = options;
-    this.#rules = new EgressRules(options.allow);
+    this.#guard = new SsrfGuard(options.allow);
   }
 
   async start(): Promise<void> {
     if (this.#running !== undefined) return;
     const { resolve = systemResolve, environmentsMax = 256 } = this.#options;
     const stopping = new AbortController();
-    const connect = guardedConnector({ rules: this.#rules, resolve, signal: stopping.signal });
+    const connect = guardedConnector({ guard: this.#guard, resolve, signal: stopping.signal });
     this.#running = { stopping, agents: new EnvironmentAgents(connect, { agentsMax: environmentsMax }) };
   }
 
@@ -60,10 +60,11 @@ export class HttpClient implements Service {
 
   /** Sends a request and follows its redirects. Rejects with HttpFailure, and with nothing else. */
   async send(request: HttpRequest): Promise<HttpAnswer> {
-    if (this.#running === undefined) throw new HttpFailure("ABORTED", "No calls are made while the service stops.");
+    if (this.#running === undefined)
+      throw new HttpFailure("ABORTED", "The service is stopping, and sends no more requests.");
     checkRequestHeaders(request.headers);
     const first = { ...request, url: readTargetUrl(request.url) };
-    const deadline = new Deadline(request.timeoutMs, request.signal);
+    const deadline = new CallDeadline(request.timeoutMs, request.signal);
     const call = this.#follow(first, { request, agents: this.#running.agents, deadline });
     this.#calls.set(deadline, call);
     try {
@@ -92,26 +93,26 @@ export class HttpClient implements Service {
     };
     for (let redirects = 0; ; redirects += 1) {
       try {
-        const reply = await exchange(hop, { ...sender, onSend });
+        const reply = await sendHop(hop, { ...sender, onSend });
         isAnswered = true;
         const { status } = reply;
         const location = redirectsMax > 0 ? locationOf(reply) : undefined;
         if (location === undefined) {
           const url = hop.url.href;
           const read = readAnswerBody(reply, { bytesMax: answerBytesMax });
-          const rest: ReadReply & Pick<HttpAnswer, "unread"> = isSuccess(status)
+          const rest: ReadAnswer & Pick<HttpAnswer, "unread"> = isSuccess(status)
             ? await read
             : await read.catch((error: unknown) => unreadBody(reply, failureOf(deadline.failure ?? error, hop.url)));
           return { status, ...rest, url, redirects };
         }
         reply.body.discard();
         if (redirects === redirectsMax) throw tooManyRedirects(redirectsMax);
-        hop = redirectedHop(hop, { status, location, rules: this.#rules, secretHeaders });
+        hop = redirectedHop(hop, { status, location, guard: this.#guard, secretHeaders });
       } catch (error) {
         const failure = failureOf(deadline.failure ?? error, hop.url);
         if (!isSent) throw failure.asUnsent();
-        // What is refused here was never asked or has arrived: the last server that was asked has answered.
-        throw isAnswered && !isLoss(failure) ? failure.asDefinite() : failure;
+        // A refusal of ours comes before a request is sent or after its answer: so the last server has answered.
+        throw isAnswered && !isLost(failure) ? failure.asDefinite() : failure;
       }
     }
   }
@@ -124,13 +125,13 @@ function isSuccess(status: number): boolean {
   return status >= 200 && status < 300;
 }
 
-/** Whether a request, or what was left of its answer, was lost on its way: then nobody knows what the server did. */
-function isLoss({ reason }: HttpFailure): boolean {
+/** Whether the request or a part of its answer was lost: then nobody knows what the server did. */
+function isLost({ reason }: HttpFailure): boolean {
   return reason === "CONNECTION_FAILED" || reason === "TIMED_OUT" || reason === "ABORTED";
 }
 
-/** What a status says of a failure is definite, whatever became of the body behind it. */
-function unreadBody({ headers }: Reply, failure: HttpFailure) {
+/** An error status is a definite answer, even where its body could not be read. */
+function unreadBody({ headers }: UnreadAnswer, failure: HttpFailure) {
   if (failure.reason === "ABORTED") throw failure;
   return { headers, body: new Uint8Array(), unread: failure.asDefinite() };
 }

@@ -1,14 +1,14 @@
 /**
- * Why a call got no answer that a workflow can use. Stable: authors compare it.
+ * The reason why a call has no usable answer. Stable, because authors compare it.
  *
  * - EGRESS_REFUSED: the scheme, host, address or port is not one that workflows may reach.
- * - URL_INVALID: the URL, or one that a redirect leads to, cannot be used as it is written.
- * - HEADER_REFUSED: a request header is not the author's to set, or is not valid.
+ * - URL_INVALID: the URL, or one that a redirect leads to, is not valid.
+ * - HEADER_REFUSED: a request header is reserved or not valid.
  * - REDIRECT_LIMIT, ANSWER_TOO_LARGE: a limit was reached; `limit` names it.
  * - TIMED_OUT: the deadline of the whole call passed.
- * - ANSWER_UNREADABLE: an answer that arrived whole is not in the coding or the charset that it names.
+ * - ANSWER_UNREADABLE: a complete answer is not in the coding or the charset that it names.
  * - CONNECTION_FAILED: no connection, or no complete answer on it.
- * - ABORTED: the caller gave up, or the client is stopping.
+ * - ABORTED: the caller aborted the call, or the client is stopping.
  */
 export type HttpFailureReason =
   | "EGRESS_REFUSED"
@@ -21,7 +21,7 @@ export type HttpFailureReason =
   | "CONNECTION_FAILED"
   | "ABORTED";
 
-/** A limit that was reached, by the name that its setting has. */
+/** A limit that was exceeded, by the name of its setting. */
 export type ReachedLimit = {
   readonly name: "redirects" | "answer_bytes" | "answer_header_bytes";
   readonly value: number;
@@ -35,18 +35,17 @@ export type HttpFailureDetails = {
 };
 
 /**
- * A call that failed. Its message is for the author: it says what to do, and holds no address that the author did not
- * write and no secret. The cause is for our log alone.
+ * A call that failed. Its message is for the author: it says what to do, and contains no secret and no address that the author
+ * did not write. The cause is for our own log.
  */
 export class HttpFailure extends Error {
   readonly reason: HttpFailureReason;
   /**
-   * Whether the server that was asked last had given a definite answer: any status but 2xx, or a 2xx that arrived whole.
-   * If not, it may or may not have acted on the request: the next attempt has to carry the same Idempotency-Key. Headers
-   * that are broken or incomplete count as no answer, which is the safe side.
+   * Whether the last server gave a definite answer: any status but 2xx, or a complete 2xx. If it did not, it may have acted on
+   * the request, so the next attempt must have the same Idempotency-Key. Incomplete headers count as no answer.
    */
   readonly isDefinite: boolean;
-  /** Whether nothing of the call went out, as where there was no connection. */
+  /** Whether nothing was sent, for example because there was no connection. */
   readonly isUnsent: boolean;
   readonly limit: ReachedLimit | undefined;
 

@@ -4,7 +4,7 @@ export type HttpMethod = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | 
 
 export type HeaderPair = readonly [name: string, value: string];
 
-/** One call to the outside on behalf of a node. */
+/** One call of a node to the outside. */
 export type HttpRequest = {
   /** Connections are never shared between environments. */
   readonly environmentId: string;
@@ -13,36 +13,36 @@ export type HttpRequest = {
   readonly url: string;
   /** As the author wrote them; a name may come more than once. */
   readonly headers: readonly HeaderPair[];
-  /** Lower-case names of headers that do not follow a redirect to another origin, beside the well-known ones. */
+  /** Lower-case names of headers that are not sent to another origin, in addition to the well-known ones. */
   readonly secretHeaders?: ReadonlySet<string>;
   readonly body?: Uint8Array | string;
-  /** The value of CDN-Loop, which no author sets: see `domain/http/call-chain.ts`. */
+  /** The value of the CDN-Loop header (RFC 8586), by which loops are detected: see `domain/http/call-chain.ts`. */
   readonly chain?: string;
-  /** From the call of `send` until the last byte of the answer, redirects included. */
+  /** The time from the call of `send` to the last byte of the answer, redirects included. */
   readonly timeoutMs: number;
   /**
-   * Whether it is sent once more where a kept connection breaks before any answer: servers close connections that have
-   * been idle, and may do so in the moment that one is used again. With a new connection it fails instead.
+   * Whether the request is sent again where a keep-alive connection breaks before any answer: a server may close an idle
+   * connection at the moment of its reuse. On a new connection the call fails instead.
    */
   readonly isRepeatable?: boolean;
-  /** Bytes of the answer's body after decoding; 1 MiB if absent. */
+  /** The limit of the decoded body of the answer. 1 MiB by default. */
   readonly answerBytesMax?: number;
-  /** Redirects that are followed; 5 if absent. With 0 a redirect is an answer like any other. */
+  /** The limit of redirects. 5 by default. With 0, a redirect is an answer like any other. */
   readonly redirectsMax?: number;
   readonly signal: AbortSignal;
 };
 
-/** What a server answered, whatever its status. */
+/** An answer of a server, with any status. */
 export type HttpAnswer = {
   readonly status: number;
-  /** Lower-case names; a list where the server sent a name more than once. */
+  /** By lower-case name. A list where the server sent a header more than once. */
   readonly headers: Readonly<Record<string, string | readonly string[]>>;
-  /** Decoded: `content-encoding` and `content-length` are left out of `headers` where they no longer fit. */
+  /** Decoded. `content-encoding` and `content-length` are removed from `headers` where they no longer apply. */
   readonly body: Uint8Array;
-  /** Why the body could not be read, where the status is not 2xx and so says enough; the body is then empty. */
+  /** The failure to read the body of an answer whose status is not 2xx. The body is empty then. */
   readonly unread?: HttpFailure;
   /** The URL that answered, after all redirects. */
   readonly url: string;
-  /** Redirects that were followed. */
+  /** The number of redirects that were followed. */
   readonly redirects: number;
 };

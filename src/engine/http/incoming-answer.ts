@@ -1,18 +1,18 @@
 import type { Dispatcher } from "undici";
-import type { Reply, ReplyBody } from "./answer-body.ts";
-import type { Deadline } from "./call-deadline.ts";
+import type { AnswerBody, UnreadAnswer } from "./answer-body.ts";
+import type { CallDeadline } from "./call-deadline.ts";
 import { HttpFailure } from "./http-failure.ts";
 
 /**
- * What undici reads of one answer, handed on as it comes. undici's own streams cost several times the call itself and
- * would buffer what the limit of the answer bounds anyway.
+ * Receives one answer from undici, and passes it on chunk by chunk. undici's own body streams would cost several times the CPU
+ * time of the call, for buffering that the limit of the answer makes unnecessary.
  */
-export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
-  readonly #head = Promise.withResolvers<Reply>();
+export class IncomingAnswer implements Dispatcher.DispatchHandler, AnswerBody {
+  readonly #head = Promise.withResolvers<UnreadAnswer>();
   #controller: Dispatcher.DispatchController | undefined;
   #connection: Connection | undefined;
-  #isOnKept = false;
-  /** What came with the head, before somebody reads: no more than one read of the socket. */
+  #isReused = false;
+  /** The chunks that came before anybody read: no more than one read of the socket. */
   readonly #early: Buffer[] = [];
   #reader: Reader | undefined;
   #end: { readonly error?: Error } | undefined;
@@ -20,22 +20,22 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
   readonly #onSend: () => void;
 
   /**
-   * @param deadline ends the answer at once, whether or not there is a connection yet
-   * @param onSend is called before anything of the request goes out
+   * @param deadline ends the answer at once, even before there is a connection
+   * @param onSend is called before the first byte of the request is sent
    */
-  constructor(deadline: Deadline, onSend: () => void) {
+  constructor(deadline: CallDeadline, onSend: () => void) {
     this.#onSend = onSend;
     deadline.listen((failure) => this.#fail(failure));
   }
 
   /** Settles when the head has come. */
-  get head(): Promise<Reply> {
+  get head(): Promise<UnreadAnswer> {
     return this.#head.promise;
   }
 
-  /** Whether the connection that the request was sent on had answered another one before. */
-  get isOnKept(): boolean {
-    return this.#isOnKept;
+  /** Whether the request was sent on a keep-alive connection that had answered another one before. */
+  get isReused(): boolean {
+    return this.#isReused;
   }
 
   setConnection(connection: Connection): void {
@@ -50,14 +50,14 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
     });
   }
 
-  /** The connection breaks, which ends the request by itself: an answer that has not ended by now never does. */
+  /** Notes that the connection broke. An answer that is not complete by now never will be. */
   break(error: Error): void {
     this.#finish({ error });
     this.#head.reject(error);
   }
 
   discard(): void {
-    this.#fail(new Error("nobody reads the answer"));
+    this.#fail(new Error("the answer was discarded"));
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -67,20 +67,20 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
       return;
     }
     this.#onSend();
-    this.#isOnKept = this.#connection?.use(this) ?? false;
+    this.#isReused = this.#connection?.use(this) ?? false;
   }
 
   onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: object): void {
     if (status >= 200) {
       // undici's type allows for absent values; a received header always has one.
-      this.#head.resolve({ status, headers: headers as Reply["headers"], body: this });
+      this.#head.resolve({ status, headers: headers as UnreadAnswer["headers"], body: this });
       return;
     }
-    // The others have been skipped before.
+    // The filter has skipped the first interim answers, up to its limit.
     throw new HttpFailure("CONNECTION_FAILED", "The server sent too many interim answers (1xx) before the real one.");
   }
 
-  /** What it throws ends the answer, and undici its connection. */
+  /** An error that this throws ends the answer, and makes undici close the connection. */
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
     if (this.#end !== undefined) return;
     if (this.#reader === undefined) this.#early.push(chunk);
@@ -107,7 +107,7 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
     this.#settle(this.#end);
   }
 
-  /** A kept connection remembers its last answer, which so holds no body any more. */
+  /** Releases the reader, because a keep-alive connection keeps a reference to its last answer. */
   #settle({ error }: { readonly error?: Error }): void {
     const reader = this.#reader;
     this.#reader = undefined;
@@ -116,7 +116,7 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, ReplyBody {
   }
 }
 
-/** See KeptClient. */
+/** The keep-alive client that sends the request. */
 type Connection = { use(answer: IncomingAnswer): boolean };
 
 type Reader = {

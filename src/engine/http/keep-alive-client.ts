@@ -1,19 +1,19 @@
 import { type buildConnector, Client, type Dispatcher } from "undici";
 import { IncomingAnswer } from "./incoming-answer.ts";
-import { InterimFilter } from "./interim-answer-filter.ts";
+import { InterimAnswerFilter } from "./interim-answer-filter.ts";
 
-/** One connection at a time, on which each request is told whether another one has had its answer there before. */
-export class KeptClient extends Client {
+/** An undici client for one keep-alive connection, which tells each request whether the connection was used before. */
+export class KeepAliveClient extends Client {
   #isUsed = false;
-  #filter: InterimFilter | undefined;
+  #filter: InterimAnswerFilter | undefined;
   #answer: IncomingAnswer | undefined;
 
   constructor(origin: URL, { connect, ...options }: Client.Options & { readonly connect: buildConnector.connector }) {
     const connectFiltered: buildConnector.connector = (target, callback) => {
       connect(target, (...[error, socket]) => {
         if (error !== null) return callback(error, null);
-        this.#filter = new InterimFilter(socket);
-        // Before undici, which takes what has come until a reset for a whole body where nothing says how long it is.
+        this.#filter = new InterimAnswerFilter(socket);
+        // This listener comes before undici's, which takes a body of unknown length for complete when the connection is reset.
         socket.on("error", (broken) => this.#answer?.break(broken));
         callback(null, socket);
       });
@@ -24,7 +24,7 @@ export class KeptClient extends Client {
     });
   }
 
-  /** A request goes out on the connection: answers whether it is not the first. Each one waits for the answer before. */
+  /** Notes that a request is sent. Gives whether the connection has been used before. There is no pipelining. */
   use(answer: IncomingAnswer): boolean {
     this.#answer = answer;
     this.#filter?.expectHead();

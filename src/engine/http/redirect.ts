@@ -1,10 +1,10 @@
-import type { Reply } from "./answer-body.ts";
+import type { UnreadAnswer } from "./answer-body.ts";
 import { HttpFailure } from "./http-failure.ts";
 import type { HeaderPair, HttpMethod } from "./http-request.ts";
-import type { EgressRules } from "./ssrf-guard.ts";
+import type { SsrfGuard } from "./ssrf-guard.ts";
 import { plainHost, portOf, readTargetUrl } from "./target-url.ts";
 
-/** One request of a call: the first, or what a redirect made of it. */
+/** One request of a call: the first one, or one that follows a redirect. */
 export type Hop = {
   readonly method: HttpMethod;
   readonly url: URL;
@@ -12,29 +12,29 @@ export type Hop = {
   readonly body?: Uint8Array | string;
 };
 
-/** Where a reply redirects to, as the server wrote it. A redirect with no or several targets is an answer. */
-export function locationOf({ status, headers }: Reply): string | undefined {
+/** The target of a redirect, as the server wrote it. Undefined for other answers, and for a redirect with several targets. */
+export function locationOf({ status, headers }: UnreadAnswer): string | undefined {
   const location = headers["location"];
   if (!redirectStatuses.has(status) || typeof location !== "string") return undefined;
-  // Headers are read as Latin-1, but a Location is UTF-8 in practice, as browsers read it.
+  // Headers are decoded as Latin-1, but a Location is UTF-8 in practice, as in browsers.
   return Buffer.from(location, "latin1").toString("utf8");
 }
 
 export type RedirectOptions = {
   readonly status: number;
   readonly location: string;
-  readonly rules: EgressRules;
+  readonly guard: SsrfGuard;
   readonly secretHeaders: ReadonlySet<string>;
 };
 
 /**
- * The request that follows a redirect (https://fetch.spec.whatwg.org/#http-redirect-fetch). What is secret stays with
- * the origin that the author wrote it for; a header that was dropped once does not come back. Throws HttpFailure.
+ * Makes the request that follows a redirect (https://fetch.spec.whatwg.org/#http-redirect-fetch). Secret headers are not sent to
+ * another origin than the author's, and a header that was dropped once does not come back. Throws HttpFailure.
  */
-export function redirectedHop(hop: Hop, { status, location, rules, secretHeaders }: RedirectOptions): Hop {
+export function redirectedHop(hop: Hop, { status, location, guard, secretHeaders }: RedirectOptions): Hop {
   const url = readTargetUrl(location, hop.url);
-  if (hop.url.protocol === "https:" && url.protocol === "http:") refuseDowngrade(url, rules);
-  const isSecret = (name: string) => originBound.has(name) || secretHeaders.has(name);
+  if (hop.url.protocol === "https:" && url.protocol === "http:") refuseDowngrade(url, guard);
+  const isSecret = (name: string) => credentialHeaders.has(name) || secretHeaders.has(name);
   const isSameOrigin = url.origin === hop.url.origin;
   const kept = isSameOrigin ? hop : { ...hop, headers: without(hop.headers, isSecret) };
   if (!becomesGet(status, hop.method)) return { ...kept, url };
@@ -43,8 +43,8 @@ export function redirectedHop(hop: Hop, { status, location, rules, secretHeaders
 
 const redirectStatuses: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 
-/** Lower-case names of headers that speak for the author to one origin. */
-const originBound: ReadonlySet<string> = new Set([
+/** Lower-case names of headers with credentials for one origin. */
+const credentialHeaders: ReadonlySet<string> = new Set([
   "api-key",
   "authorization",
   "cookie",
@@ -62,8 +62,8 @@ function without(headers: readonly HeaderPair[], isLeftOut: (name: string) => bo
   return headers.filter(([name]) => !isLeftOut(name.toLowerCase()));
 }
 
-function refuseDowngrade(url: URL, rules: EgressRules): void {
+function refuseDowngrade(url: URL, guard: SsrfGuard): void {
   const destination = { host: plainHost(url.hostname), port: portOf(url) };
-  if (rules.names(destination)) return;
+  if (guard.isListed(destination)) return;
   throw new HttpFailure("EGRESS_REFUSED", "The server redirects from https to http. Call a URL that stays on https.");
 }

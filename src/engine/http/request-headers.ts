@@ -3,8 +3,9 @@ import { HttpFailure } from "./http-failure.ts";
 import type { HeaderPair } from "./http-request.ts";
 
 /**
- * Throws HttpFailure unless the headers can go out as the author wrote them. They are refused, never dropped or
- * repaired: a request that is not the one in the record would be worse. No message holds a value, which may be secret.
+ * Throws HttpFailure unless the headers can be sent as the author wrote them. Headers are refused and never changed, so that the
+ * request is the one in the record. This also prevents request smuggling and header injection. Messages contain no value,
+ * because that may be secret.
  */
 export function checkRequestHeaders(headers: readonly HeaderPair[]): void {
   let characters = 0;
@@ -16,7 +17,7 @@ export function checkRequestHeaders(headers: readonly HeaderPair[]): void {
       );
     }
     if (isReserved(name.toLowerCase())) throw reservedHeader(name);
-    // What Node and undici send, RFC 9110 section 5.5: no line ends, which would begin another header or request.
+    // RFC 9110, section 5.5. A line end would start another header or another request (CRLF injection).
     if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
       throw refused(`The value of the header "${name}" has a character that a header cannot carry. Encode it.`);
     }
@@ -30,7 +31,7 @@ export function reservedHeader(name: string): HttpFailure {
   return refused(`The header "${name}" is set by Flowcall. Remove it from the node.`);
 }
 
-/** Flat names and values for undici, with what Flowcall adds. */
+/** The headers of a request in undici's flat form, with those that Flowcall adds. */
 export function sentHeaders(headers: readonly HeaderPair[], chain: string | undefined): string[] {
   const isNamed = headers.some(([name]) => name.toLowerCase() === "user-agent");
   const own = [
@@ -44,7 +45,7 @@ function isReserved(name: string): boolean {
   return reserved.has(name) || name.startsWith("proxy-");
 }
 
-/** They decide where a message ends, whom it is for, or what the connection is used for. */
+/** Headers that decide where a message ends, to whom it goes, or how the connection is used. */
 const reserved: ReadonlySet<string> = new Set([
   "accept-encoding",
   "connection",

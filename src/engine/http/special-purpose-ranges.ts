@@ -1,12 +1,12 @@
-/** A network: its first address, and how many leading bits all its addresses share. */
-export type Range = readonly [network: string, prefix: number];
+/** A network in CIDR form: its first address and the length of its prefix. */
+export type Network = readonly [network: string, prefix: number];
 
 /**
- * IPv4 ranges that workflows may not reach: the IANA special-purpose registry
- * (https://www.iana.org/assignments/iana-ipv4-special-registry) without the entries that are globally reachable,
- * multicast, and the one public address behind which a cloud answers its own virtual machines.
+ * IPv4 networks that workflows must not call: the IANA special-purpose registry
+ * (https://www.iana.org/assignments/iana-ipv4-special-registry) without its globally reachable entries, multicast, and the
+ * public address at which Azure serves its own virtual machines (168.63.129.16).
  */
-export const ipv4Special: readonly Range[] = [
+export const ipv4Special: readonly Network[] = [
   ["0.0.0.0", 8],
   ["10.0.0.0", 8],
   ["100.64.0.0", 10],
@@ -26,17 +26,17 @@ export const ipv4Special: readonly Range[] = [
 ];
 
 /**
- * The only IPv6 space that is given out for the public Internet. All else is refused unseen, and with it every form
- * outside this space in which an IPv4 address can hide: mapped, translated, compatible, and NAT64.
+ * The only IPv6 space that is allocated for the public Internet. Everything else is refused, and with it the forms outside of
+ * this space that embed an IPv4 address: mapped, translated, compatible, and NAT64.
  */
-export const ipv6Global: Range = ["2000::", 3];
+export const ipv6Global: Network = ["2000::", 3];
 
 /**
- * What is special inside the global space (https://www.iana.org/assignments/iana-ipv6-special-registry): protocol
- * assignments with Teredo, benchmarking and ORCHID; 6to4; documentation. Teredo and 6to4 carry an IPv4 address that a
- * relay unpacks.
+ * The special-purpose networks inside of the global space (https://www.iana.org/assignments/iana-ipv6-special-registry):
+ * protocol assignments with Teredo, benchmarking and ORCHID; 6to4; documentation. Teredo and 6to4 embed an IPv4 address to
+ * which a relay would connect.
  */
-export const ipv6Special: readonly Range[] = [
+export const ipv6Special: readonly Network[] = [
   ["2001::", 23],
   ["2001:db8::", 32],
   ["2002::", 16],

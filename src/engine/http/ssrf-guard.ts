@@ -3,11 +3,14 @@ import { allowsAddress, allowsName, type EgressAllow, familyOf } from "./egress-
 import { HttpFailure } from "./http-failure.ts";
 import { ipv4Special, ipv6Global, ipv6Special } from "./special-purpose-ranges.ts";
 
-/** Where a connection is about to be made. `host` is in the form of `plainHost`. */
+/** The destination of a connection. `host` is in the form of `plainHost`. */
 export type Destination = { readonly host: string; readonly port: number };
 
-/** Decides which addresses may be dialled. It sees addresses only after resolution, and only as numbers. */
-export class EgressRules {
+/**
+ * Prevents SSRF (server-side request forgery): decides which addresses workflows may connect to. It checks addresses after
+ * their resolution and as numbers, so that no spelling of an address and no DNS name can bypass it.
+ */
+export class SsrfGuard {
   readonly #allow: EgressAllow;
   readonly #special = new BlockList();
   readonly #ipv6Global = new BlockList();
@@ -20,8 +23,8 @@ export class EgressRules {
   }
 
   /**
-   * Throws HttpFailure unless every address may be dialled. One bad address spoils all: a name that leads to a public
-   * and to an internal address at once is how rebinding looks. The message leaves out what the name resolved to.
+   * Throws HttpFailure unless every address is allowed. One internal address is enough to refuse a name, because a name with a
+   * public and an internal address is a sign of DNS rebinding. The message does not reveal the addresses.
    */
   check({ host, port }: Destination, addresses: readonly string[]): void {
     if (allowsName(this.#allow, { host, port }) && addresses.every((address) => isPlainAddress(address))) return;
@@ -42,14 +45,14 @@ export class EgressRules {
     }
   }
 
-  /** Whether a destination is on the allow list by its own name or address. */
-  names({ host, port }: Destination): boolean {
+  /** Whether the allow list has a destination by its own name or address. */
+  isListed({ host, port }: Destination): boolean {
     return isIP(host) === 0
       ? allowsName(this.#allow, { host, port })
       : allowsAddress(this.#allow, { address: host, port });
   }
 
-  /** Whether an address belongs to the public Internet. What is not an address does not. */
+  /** Whether a text is an address of the public Internet. */
   isPublic(address: string): boolean {
     if (!isPlainAddress(address)) return false;
     const family = familyOf(address);
@@ -58,7 +61,7 @@ export class EgressRules {
   }
 }
 
-/** An address without a zone: a zone names an interface of this machine, which nothing public needs. */
+/** Whether a text is an address without a zone. A zone names an interface of this machine, which no public address has. */
 function isPlainAddress(address: string): boolean {
   return isIP(address) !== 0 && !address.includes("%");
 }

@@ -1,11 +1,11 @@
 import { HttpFailure } from "./http-failure.ts";
 
 /**
- * Reads a URL by the WHATWG rules, once: what is dialled is the host of the URL that this returns. Throws HttpFailure.
+ * Parses a URL by the WHATWG standard, once: the client connects to the host of the URL that this returns. Two parsers that
+ * disagree would be a way around the SSRF guard. Throws HttpFailure.
  *
- * Control characters are refused although the rules drop them: one that got in through a template is a mistake or an
- * attack, and the author should not see another URL called than the one in the record. The messages do not repeat the
- * URL, since its query may hold a key.
+ * Control characters are refused, although the standard drops them: one that came from a template is a mistake or an attack,
+ * and the request must go to the URL in the record. Messages do not repeat the URL, because its query may hold a key.
  */
 export function readTargetUrl(text: string, base?: URL): URL {
   if (text.length > urlCharactersMax) {
@@ -28,13 +28,13 @@ export function readTargetUrl(text: string, base?: URL): URL {
   return url;
 }
 
-/** The port that a URL leads to. */
+/** The port of a URL, or the default port of its scheme. */
 export function portOf(url: { readonly protocol: string; readonly port: string }): number {
   if (url.port !== "") return Number(url.port);
   return url.protocol === "https:" ? 443 : 80;
 }
 
-/** A URL's host as rules compare it: an address without brackets, a name without the dot at its end. */
+/** A URL's host in the form in which hosts are compared: an address without brackets, a name without a final dot. */
 export function plainHost(hostname: string): string {
   return hostname.startsWith("[") ? hostname.slice(1, -1) : hostname.replace(/\.$/, "");
 }

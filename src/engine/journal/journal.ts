@@ -1,63 +1,63 @@
 import type { NodeRun } from "../../domain/execution.ts";
 
-/** How long a wait was to be when it began, and how long it took from then on, in milliseconds. */
+/** The length of a wait as it was planned, and as it was, in milliseconds. */
 export type Waited = { readonly ms: number; readonly tookMs: number };
 
-/** A visit of a node that is under way. The visits under way are a chain that runs through them. */
+/** A node that is running. All running nodes form a doubly linked list, so that starting and ending one takes constant time. */
 export interface UnderWay {
   readonly path: string;
   readonly node_id: string;
-  /** Which attempt it is at. */
+  /** The number of its current attempt. */
   readonly attempts: number;
   readonly start_time: number;
-  /** Set by the journal: from when on it is under way, or infinity where that is recorded. */
+  /** Set by the journal: since when it is running, or infinity after that was recorded. */
   since: number;
   next: UnderWay | undefined;
   previous: UnderWay | undefined;
 }
 
 /**
- * The memory of one execution, and the only thing that the engine waits on.
+ * The journal of one execution: an append-only record of its node runs, and the only thing on which the engine waits.
  *
- * A run that goes on after a crash or a long wait is the same run from its start: what the journal recalls answers at
- * once, and only what it does not know runs.
+ * Replay is the only way to resume. After a crash or a long wait, the run starts again from its beginning: the results that the
+ * journal recalls take effect at once, and only the other nodes run.
  */
 export interface Journal {
-  /** What was recorded under this path, by this run or an earlier one. */
+  /** The record of a path, from this run or an earlier one. */
   recall(path: string): NodeRun | undefined;
   /** The number of records before the one of this path; infinity where there is none. */
   positionOf(path: string): number;
   /**
-   * Keeps one visit of a node. Records keep their order: a failure comes before the nodes that it stopped. Throws
-   * NodeFailure with RECORDS_TOO_LARGE, and keeps nothing, where all records together would be larger than they may be.
+   * Appends the record of a node run. Records keep their order: a failure comes before the nodes that it stopped. Throws
+   * NodeFailure with RECORDS_TOO_LARGE, without an append, where all records together would exceed their limit.
    */
   record(run: NodeRun): void;
-  /** Keeps what ends the run, or was stopped by its end, however large the records are: such ones are few and small. */
+  /** Appends a record that ends the run, or of a node that the end stopped. The limit does not apply: these are few and small. */
   recordEnd(run: NodeRun): void;
   /**
-   * When what has this path began, in milliseconds since 1970, where an earlier run has recorded something of it and not
-   * its end: a node that waited or made an attempt, a Group or an iteration with something inside.
+   * The start time of an unfinished node, Group or iteration, in milliseconds since 1970, if an earlier run has recorded
+   * anything of it: a wait, an attempt, or a record inside of it.
    */
   beganAt(path: string): number | undefined;
-  /** Says that a node is under way, or another attempt of it, until `leave`. Where that is for long, it is recorded. */
+  /** Notes that a node, or another attempt of it, is running until `leave`. If it runs for long, that is recorded. */
   enter(visit: UnderWay): void;
-  /** Says that a node is not under way any more, or waits. */
+  /** Notes that a node no longer runs, or waits. */
   leave(visit: UnderWay): void;
   /**
-   * Settles `delayMs` milliseconds after the first call with this path, in whichever process that call was made.
-   * Rejects with the signal's reason when it aborts first. Delays of a retry have paths of their own, as `4#2`: before
-   * the second attempt of node 4.
+   * A durable timer: settles `delayMs` milliseconds after the first call with this path, in whichever process that was. Rejects
+   * with the signal's reason when that aborts first. The delay before a retry has a path of its own: `4#2` comes before the
+   * second attempt of node 4.
    */
   wait(path: string, delayMs: number, signal: AbortSignal): Promise<Waited>;
   /**
-   * Does a piece of work, once there is room for what comes of it. A run of which nothing is under way but `wait` and
-   * what waits for room may be put to sleep: it is cut short, and run anew when the first of its waits is over. Rejects
-   * with the signal's reason when it aborts before the piece begins.
+   * Runs a piece of work once there is room for its records (backpressure). A run in which nothing happens but `wait`, or
+   * waiting for room, may be put to sleep: it is aborted, and replayed when the first of its waits is over. Rejects with the
+   * signal's reason when that aborts before the work starts.
    */
   work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T>;
   /**
-   * Settles once the execution and all that is recorded of it are committed and still this run's to go on with, so that
-   * something may leave the process on its behalf. Rejects with the signal's reason when it aborts first.
+   * Call before every effect outside of the process. Settles once the execution and all its records are committed, and its lease
+   * still belongs to this run. Rejects with the signal's reason when that aborts first.
    */
   beforeEffect(signal: AbortSignal): Promise<void>;
 }

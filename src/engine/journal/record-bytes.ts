@@ -1,10 +1,10 @@
 import type { NodeRun } from "../../domain/execution.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 
-/** What a record takes beside its texts, roughly. */
+/** The approximate size of a record without its texts. */
 const recordBytes = 256;
 
-/** How large a record is: the UTF-8 bytes of what it holds. */
+/** The size of a record: the UTF-8 bytes of its texts, and an overhead. */
 export function bytesOf({ path, input, output, error, notes }: NodeRun): number {
   let bytes = recordBytes + path.length;
   if (output !== undefined) bytes += Buffer.byteLength(output);
@@ -14,7 +14,7 @@ export function bytesOf({ path, input, output, error, notes }: NodeRun): number 
   return bytes;
 }
 
-/** A record that there is no room for beside those of the execution that are there. */
+/** The failure of a record that would exceed the limit of the execution's records. */
 export function recordsTooLarge(max: number): NodeFailure {
   const message = `The records of the execution would together have more than ${max} bytes (limit recordsBytesMax).`;
   return new NodeFailure("RECORDS_TOO_LARGE", message, { isFinal: true });

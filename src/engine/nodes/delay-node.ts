@@ -7,22 +7,22 @@ import { parseDecimal } from "../values/decimal.ts";
 import { parseInstant } from "../values/instant.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
 
-/** Waits for a time or until a moment. A synchronous execution checks the value and goes on. */
+/** Waits for a time or until an instant. A synchronous execution checks the value and does not wait. */
 export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools): Leaf {
   if (wait.case === undefined) {
     field.error("DELAY_INVALID", "The Delay does not say how long. Set seconds or until.");
     return { run: async () => null };
   }
-  const place = field.member(wait.case);
-  const value = compileValue(wait.value, place);
+  const member = field.member(wait.case);
+  const value = compileValue(wait.value, member);
   const delayMs = wait.case === "seconds" ? secondsDelay : untilDelay;
   if (value.references.length === 0) {
-    // What is in the past or far ahead changes with time, so a moment is compared with itself here.
+    // Whether an instant is in the past depends on the time of the run, so it is compared with itself here.
     const constant = value.render({ read: () => undefined });
-    const moment = wait.case === "until" ? millisOf(constant) : undefined;
-    const problem = problemOf(() => delayMs(constant, moment ?? 0, limits.delayMs));
+    const instant = wait.case === "until" ? millisOf(constant) : undefined;
+    const problem = problemOf(() => delayMs(constant, instant ?? 0, limits.delayMs));
     if (problem !== undefined) {
-      place.error("DELAY_INVALID", problem);
+      member.error("DELAY_INVALID", problem);
     }
   }
   return {
@@ -31,16 +31,16 @@ export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools):
       if (attempt.type === "SYNC") {
         return "Waited for 0 seconds since sync execution is true.";
       }
-      return `Waited for ${toldSeconds(await attempt.wait(ms))} seconds.`;
+      return `Waited for ${reportedSeconds(await attempt.wait(ms))} seconds.`;
     },
     output: { type: "string" },
   };
 }
 
-/** From so much on a wait is told to have been longer than it was to be: nobody was there to go on with it. */
+/** A wait that took this much longer is reported with its true length: no process was there to resume the execution. */
 const lateMs = 5_000;
 
-function toldSeconds({ ms, tookMs }: Waited): number {
+function reportedSeconds({ ms, tookMs }: Waited): number {
   return tookMs - ms < lateMs ? ms / 1000 : Math.round(tookMs / 1000);
 }
 
@@ -54,16 +54,16 @@ const secondsDelay: DelayOf = (value, _now, maxMs) => {
   return checkMax(Math.round(seconds * 1000), maxMs);
 };
 
-/** A moment that has passed is waited for no longer. */
+/** An instant in the past means no wait. */
 const untilDelay: DelayOf = (value, now, maxMs) => {
-  const moment = millisOf(value);
-  if (moment === undefined) {
+  const instant = millisOf(value);
+  if (instant === undefined) {
     throw new NodeFailure(
       "DELAY_INVALID",
       `A Delay's until must be a time as 2026-01-31T09:00:00Z (RFC 3339), not ${shown(value)}.`,
     );
   }
-  return checkMax(Math.max(0, moment - now), maxMs);
+  return checkMax(Math.max(0, instant - now), maxMs);
 };
 
 function checkMax(delayMs: number, maxMs: number): number {
@@ -73,10 +73,10 @@ function checkMax(delayMs: number, maxMs: number): number {
   return delayMs;
 }
 
-/** Milliseconds since 1970 of an RFC 3339 time, which names its offset. */
+/** The milliseconds since 1970 of an RFC 3339 date-time. */
 function millisOf(value: JsonValue): number | undefined {
-  const moment = typeof value === "string" ? parseInstant(value.trim()) : undefined;
-  return moment && moment.seconds * 1000 + Number(moment.fraction.slice(0, 3).padEnd(3, "0"));
+  const instant = typeof value === "string" ? parseInstant(value.trim()) : undefined;
+  return instant && instant.seconds * 1000 + Number(instant.fraction.slice(0, 3).padEnd(3, "0"));
 }
 
 function problemOf(check: () => unknown): string | undefined {

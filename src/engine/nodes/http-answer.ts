@@ -3,9 +3,9 @@ import { type AnswerKind, answerValue } from "./answer-value.ts";
 import { nodeFailureOf } from "./http-node-failure.ts";
 
 /**
- * What templates read of an answer: `body`, `status` and `headers`. A header is a text, whatever the number of its lines
- * (RFC 9110, section 5.2), but `set-cookie`, whose lines cannot be joined: it is always a list. Throws NodeFailure. Checked
- * as any output is, by whoever keeps it.
+ * The output of an HTTP node: `body`, `status` and `headers`. The lines of a header are joined into one text (RFC 9110, section
+ * 5.2), except for `set-cookie`, whose lines cannot be joined: it is always a list. Throws NodeFailure. The caller checks the
+ * output as any other.
  */
 export function outputOf(answer: HttpAnswer, kind: AnswerKind) {
   const { status } = answer;
@@ -15,13 +15,13 @@ export function outputOf(answer: HttpAnswer, kind: AnswerKind) {
   return { status, headers: joined(answer.headers), body };
 }
 
-/** The body's bytes. Throws the failure by which they could not be read. */
+/** The bytes of the body. Throws the failure for which they could not be read. */
 export function bytesOf({ body, unread }: HttpAnswer): Uint8Array {
   if (unread !== undefined) throw nodeFailureOf(unread);
   return body;
 }
 
-/** The first line of a header; empty where there is none. */
+/** The first line of a header. Empty if there is none. */
 export function headerOf({ headers }: HttpAnswer, name: string): string {
   return [headers[name] ?? ""].flat()[0] ?? "";
 }
@@ -33,6 +33,6 @@ function joined(headers: HttpAnswer["headers"]): HttpAnswer["headers"] {
     name,
     name === "set-cookie" ? [value].flat() : [value].flat().join(", "),
   ]);
-  // Names such as `__proto__` are names like others.
+  // fromEntries makes own members of all names, `__proto__` included.
   return Object.fromEntries(pairs);
 }

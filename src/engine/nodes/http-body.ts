@@ -7,26 +7,26 @@ import { NodeFailure } from "../errors/node-failure.ts";
 import type { Field } from "../templates/field.ts";
 import { compileJson } from "../templates/json-template.ts";
 import type { Scope } from "../templates/reference.ts";
-import { requestTooLarge, type Texts } from "../templates/text-budget.ts";
+import { requestTooLarge, type TextBudget } from "../templates/text-budget.ts";
 import { compileText } from "../templates/text-template.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { checkName, compileFields, compileRepeated } from "./http-fields.ts";
 
-/** A body to send, with the content type that it has unless the author names another. */
+/** A request body, with its content type unless the author sets another. */
 type Content = { readonly text: string; readonly type: string };
 
 type RenderContent = (scope: Scope) => Content | undefined;
 
 type BodyTools = { readonly field: Field; readonly limits: Limits };
 
-/** Compiles the body of a request. The same data always gives the same bytes, so that a repeated request is the same. */
+/** Compiles the body of a request. The same data gives the same bytes, so that a retry sends the same request. */
 export function compileBody(message: HttpNode, tools: BodyTools): RenderContent {
   const render = compileContent(message, tools);
   const { bytesMax } = tools.limits.output;
   return (scope) => {
     const content = render(scope);
     if (content !== undefined && Buffer.byteLength(content.text) > bytesMax) {
-      throw tooLarge(`The body to send has more than ${bytesMax} bytes (limit output.bytesMax).`);
+      throw tooLarge(`The body of the request has more than ${bytesMax} bytes (limit output.bytesMax).`);
     }
     return content;
   };
@@ -70,7 +70,7 @@ function jsonText(value: JsonValue, limits: Limits): string {
     return checkOutput(value, limits.output);
   } catch (error) {
     if (error instanceof NodeFailure) {
-      throw tooLarge(`The JSON to send cannot be sent. ${error.message}`);
+      throw tooLarge(`The JSON of the body cannot be sent. ${error.message}`);
     }
     throw error;
   }
@@ -83,15 +83,15 @@ function tooLarge(message: string): NodeFailure {
 /** Writes multipart/form-data as browsers do (https://html.spec.whatwg.org/#multipart-form-data). */
 function compileMultipart({ parts }: HttpMultipart, field: Field): RenderContent {
   const compiled = parts.map(({ name, value, filename, contentType }, index) => {
-    const place = field.member(`parts[${index}]`);
-    checkName(name, place.member("name"));
+    const member = field.member(`parts[${index}]`);
+    checkName(name, member.member("name"));
     if (contentType !== undefined && !/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(\s*;[\x20-\x7e]*)?$/.test(contentType)) {
       const message = `${JSON.stringify(contentType)} is not a content type. Write one such as text/csv.`;
-      place.member("content_type").error("CONTENT_TYPE_INVALID", message);
+      member.member("content_type").error("CONTENT_TYPE_INVALID", message);
     }
-    const file = filename === undefined ? undefined : compileText(filename, place.member("filename"));
-    const contents = compileRepeated(value, place.member("value"));
-    return (scope: Scope, texts: Texts): readonly string[] => {
+    const file = filename === undefined ? undefined : compileText(filename, member.member("filename"));
+    const contents = compileRepeated(value, member.member("value"));
+    return (scope: Scope, texts: TextBudget): readonly string[] => {
       const found = contents.render(scope, texts);
       const type = contentType ?? (file && "application/octet-stream");
       const disposition = `form-data; name="${quoted(name)}"${file ? `; filename="${quoted(file.render(scope, texts))}"` : ""}`;
@@ -112,7 +112,7 @@ function quoted(text: string): string {
   return text.replaceAll("\r", "%0D").replaceAll("\n", "%0A").replaceAll('"', "%22");
 }
 
-/** A line that is in no part: data that holds the boundary would end its part and begin another. */
+/** Makes a boundary that no part contains: data with the boundary in it could end its part and inject another one. */
 function boundaryFor(parts: readonly string[]): string {
   const hash = createHash("sha256");
   for (const part of parts) {

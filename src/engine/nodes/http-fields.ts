@@ -1,33 +1,33 @@
 import type { HttpField } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
-import { requestTooLarge, type Texts } from "../templates/text-budget.ts";
+import { requestTooLarge, type TextBudget } from "../templates/text-budget.ts";
 import { loneReference, splitTemplates, textTemplate } from "../templates/text-template.ts";
 
-/** Names and values, in the author's order. */
+/** Renders names and values, in the author's order. */
 export type RenderPairs = (scope: Scope) => readonly (readonly [name: string, value: string])[];
 
 /**
- * Compiles names with values. The names are the author's alone, so that data adds no field of another name. A value that is
- * an array repeats its name.
+ * Compiles names with values. Names cannot contain templates, so that data cannot inject a field. An array as the value
+ * repeats its name for each item.
  */
-export function compileFields(fields: readonly HttpField[], placeOf: (index: number) => Field): RenderPairs {
+export function compileFields(fields: readonly HttpField[], memberOf: (index: number) => Field): RenderPairs {
   const compiled = fields.map(({ key, value }, index) => {
-    const place = placeOf(index);
-    checkName(key, place.member("key"));
-    return [key, compileRepeated(value, place.member("value"))] as const;
+    const member = memberOf(index);
+    checkName(key, member.member("key"));
+    return [key, compileRepeated(value, member.member("value"))] as const;
   });
   const [[, first] = []] = compiled;
   return (scope) => {
     const texts = first?.texts();
     return compiled.flatMap(([key, { render }]) =>
-      // Each repetition is as long as its name at least.
+      // A repetition counts its name against the limit too.
       render(scope, texts).map((text, index) => [index === 0 ? key : (texts?.take(key) ?? key), text] as const),
     );
   };
 }
 
-/** Gives the pairs whose values are there. All of them are one rendering. */
+/** Renders the pairs whose values are present. All of them share one limit of length. */
 export function renderPairs(pairs: readonly (readonly [string, OptionalText])[]): RenderPairs {
   const [[, first] = []] = pairs;
   return (scope) => {
@@ -41,14 +41,14 @@ export function renderPairs(pairs: readonly (readonly [string, OptionalText])[])
 
 /** A text that may be absent. */
 export type OptionalText = {
-  readonly render: (scope: Scope, texts?: Texts) => string | undefined;
-  /** For one rendering of this and others. */
-  readonly texts: () => Texts;
+  readonly render: (scope: Scope, texts?: TextBudget) => string | undefined;
+  /** Makes the limit of length for a rendering of this and other texts. */
+  readonly texts: () => TextBudget;
 };
 
-/** A text with templates. A lone template that gives null gives undefined: there is nothing to send. */
+/** Compiles a text with templates. It is absent where a lone template gives null. */
 export function compileOptional(text: string, field: Field): OptionalText {
-  const pieces = splitTemplates(text, readingMaybe(text, field));
+  const pieces = splitTemplates(text, optionalReads(text, field));
   const lone = loneReference(pieces);
   const texts = () => field.texts(requestTooLarge);
   if (lone === undefined) {
@@ -61,15 +61,15 @@ export function compileOptional(text: string, field: Field): OptionalText {
   return { render, texts };
 }
 
-/** A text that may be there any number of times. */
+/** A text that may be present any number of times. */
 type RepeatedText = {
-  readonly render: (scope: Scope, texts?: Texts) => readonly string[];
-  readonly texts: () => Texts;
+  readonly render: (scope: Scope, texts?: TextBudget) => readonly string[];
+  readonly texts: () => TextBudget;
 };
 
-/** A text with templates. A lone template that gives an array gives a text for each of its items that is not null. */
+/** Compiles a text with templates. A lone template that gives an array gives a text for each item that is not null. */
 export function compileRepeated(text: string, field: Field): RepeatedText {
-  const pieces = splitTemplates(text, readingMaybe(text, field));
+  const pieces = splitTemplates(text, optionalReads(text, field));
   const lone = loneReference(pieces);
   const texts = () => field.texts(requestTooLarge);
   if (lone === undefined) {
@@ -84,9 +84,9 @@ export function compileRepeated(text: string, field: Field): RepeatedText {
   return { render, texts };
 }
 
-/** What is left out where it is null may well be missing. */
-function readingMaybe(text: string, field: Field): Field {
-  return /^\s*\{\{[^{}]*\}\}\s*$/.test(text) ? field.asking() : field;
+/** The value of a lone template is left out where it is null, so there is no warning that it may be missing. */
+function optionalReads(text: string, field: Field): Field {
+  return /^\s*\{\{[^{}]*\}\}\s*$/.test(text) ? field.forPresence() : field;
 }
 
 export function checkName(name: string, field: Field): void {
@@ -98,7 +98,7 @@ export function checkName(name: string, field: Field): void {
   }
 }
 
-/** A URL with more parameters. Data in them stays data: names and values are percent-encoded. */
+/** Adds parameters to a URL. Names and values are percent-encoded, so that data cannot inject parameters. */
 export function withQuery(url: string, parameters: readonly (readonly [name: string, value: string])[]): string {
   if (parameters.length === 0) {
     return url;
@@ -108,7 +108,7 @@ export function withQuery(url: string, parameters: readonly (readonly [name: str
   return `${base}${base.includes("?") ? "&" : "?"}${added.join("&")}`;
 }
 
-/** A URL in which a parameter has this value alone: what it has of that name already is replaced. */
+/** Sets a parameter of a URL, in place of all parameters of that name. */
 export function withParameter(url: string, name: string, value: string): string {
   const [base = ""] = url.split("#");
   const start = base.indexOf("?");
@@ -120,7 +120,7 @@ export function withParameter(url: string, name: string, value: string): string 
   return withQuery(rest, [[name, value]]);
 }
 
-/** The name of a parameter as a URL writes it; the text itself where its escapes cannot be read. */
+/** The decoded name of a parameter, or its text where that is not valid percent-encoding. */
 function nameOf(pair: string): string {
   const [written = ""] = pair.split("=", 1);
   try {

@@ -17,7 +17,7 @@ import { compilePages } from "./http-pagination.ts";
 import type { Attempt, Leaf, LeafRequest, LeafTools } from "./leaf.ts";
 import { retryAfterMs } from "./retry-after.ts";
 
-/** Calls an HTTP API through the guarded client. What counts as a failure, and which is tried again, stands here. */
+/** Calls an HTTP API through the guarded client. This decides which answers are failures, and which of those are retried. */
 export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Leaf {
   const requestOf = compileRequest(message, { field, limits });
   const { pagination, query } = message;
@@ -42,7 +42,7 @@ export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Le
   };
 }
 
-/** An answer to HEAD has no body that could be no JSON. */
+/** An answer to HEAD has no body, so it cannot be refused for not being JSON. */
 function kindOf({ answer, method }: HttpNode): AnswerKind {
   const kind = kinds.get(answer) ?? "AUTO";
   return kind === "JSON" && method === "HEAD" ? "AUTO" : kind;
@@ -54,7 +54,7 @@ const kinds: ReadonlyMap<HttpNode_Answer | undefined, AnswerKind> = new Map([
   [HttpNode_Answer.BYTES, "BYTES"],
 ]);
 
-/** What bodies are like, as JSON Schemas. */
+/** JSON Schemas of bodies. */
 const bodies: Readonly<Record<AnswerKind, JsonValue>> = {
   AUTO: true,
   JSON: true,
@@ -95,7 +95,7 @@ function compileRequest(
   };
 }
 
-/** Whether the same request may be answered better a little later. */
+/** Whether the same request may succeed a little later. */
 function isTransient({ status }: HttpAnswer): boolean {
   return status === 408 || status === 429 || status >= 500;
 }
@@ -112,13 +112,13 @@ function checkStatus(answer: HttpAnswer, attempt: Attempt): HttpAnswer {
   });
 }
 
-/** What a server says of its refusal. It stays on the node's record, and is not told to the caller. */
+/** The server's own error text. It goes into the node's record, and is not shown to the caller of the workflow. */
 function bodyNote({ body, unread }: HttpAnswer): string {
   if (unread !== undefined) return `The body of the answer could not be read. ${unread.message}`;
   if (body.length === 0) return "The answer has no body.";
   const text = Buffer.from(body.subarray(0, noteBytesMax)).toString("utf8").replaceAll("\u0000", "\ufffd");
-  const rest = body.length > noteBytesMax ? ` (the first ${noteBytesMax} of ${body.length} bytes)` : "";
-  return `The body of the answer: ${text}${rest}`;
+  const cut = body.length > noteBytesMax ? ` (the first ${noteBytesMax} of ${body.length} bytes)` : "";
+  return `The body of the answer: ${text}${cut}`;
 }
 
 const noteBytesMax = 2_048;
@@ -138,13 +138,13 @@ function compileMethod({ method, body }: HttpNode, field: Field): HttpMethod {
 
 function compileHeaders(headers: readonly HttpHeader[], field: Field): RenderPairs {
   const compiled = headers.map(({ key, value }, index) => {
-    const place = field.member(`headers[${index}]`);
-    const isChain = place.isNew && key.toLowerCase() === chainHeader;
+    const member = field.member(`headers[${index}]`);
+    const isChain = member.isNew && key.toLowerCase() === chainHeader;
     const problem = isChain ? reservedHeader(key).message : headerProblem([key, ""]);
     if (problem !== undefined) {
-      place.member("key").error("HEADER_INVALID", problem);
+      member.member("key").error("HEADER_INVALID", problem);
     }
-    return [key, compileOptional(value, place.member("value"))] as const;
+    return [key, compileOptional(value, member.member("value"))] as const;
   });
   return renderPairs(compiled);
 }

@@ -13,27 +13,27 @@ import { checkName, withParameter } from "./http-fields.ts";
 import type { Attempt, LeafRequest } from "./leaf.ts";
 import { hasRelation, parseLinks } from "./link-header.ts";
 
-/** Asks for all pages of a request; gives their items as one body. */
+/** Requests all pages, and gives their items as one body. */
 type RunPages = (
   request: LeafRequest,
   attempt: Attempt,
-  ask: (page: LeafRequest) => Promise<HttpAnswer>,
+  send: (page: LeafRequest) => Promise<HttpAnswer>,
 ) => Promise<unknown>;
 
-/** Compiles how the pages of an answer are asked for. Their number, and their bytes together, are bounded. */
+/** Compiles the pagination of an HTTP node. The number of pages and their bytes together have a limit. */
 export function compilePages(pagination: HttpPagination, { query, kind, field }: PagesTools): RunPages {
   const { items: itemsPath, maxPages = Number.POSITIVE_INFINITY, next } = pagination;
   if (itemsPath !== "") checkPath(itemsPath, field.member("items"));
   checkNext(next, { query, kind, field });
   const first = firstOf(next);
-  return async (request, { limits }, ask) => {
+  return async (request, { limits }, send) => {
     const items: JsonValue[] = [];
     let bytesLeft = limits.httpAnswerBytesMax;
     let page = first(request);
-    const asked = new Set([addressOf(page.url)]);
+    const requested = new Set([addressOf(page.url)]);
     for (let pages = 1; ; pages += 1) {
-      const answer = await ask({ ...page, answerBytesMax: bytesLeft });
-      asked.add(addressOf(answer.url));
+      const answer = await send({ ...page, answerBytesMax: bytesLeft });
+      requested.add(addressOf(answer.url));
       bytesLeft -= bytesOf(answer).length;
       const output = outputOf(answer, kind);
       const found = readItems(output.body, { itemsPath, pages });
@@ -50,38 +50,46 @@ export function compilePages(pagination: HttpPagination, { query, kind, field }:
       });
       if (following === undefined) return all;
       if (pages >= limits.httpPagesMax) {
-        const message = `There are more than ${limits.httpPagesMax} pages (limit httpPagesMax). Ask for larger pages, or set max_pages.`;
+        const message = `There are more than ${limits.httpPagesMax} pages (limit httpPagesMax). Request larger pages, or set max_pages.`;
         throw new NodeFailure("PAGES_LIMIT", message, { isFinal: true });
       }
       const address = addressOf(following.url);
-      if (asked.has(address)) throw pageInvalid(`Page ${pages} leads to one that was asked for before.`);
-      asked.add(address);
+      if (requested.has(address)) throw pageInvalid(`Page ${pages} leads to a page that was requested before.`);
+      requested.add(address);
       page = following;
     }
   };
 }
 
-/** `query` is the parameters that the node has anyway, `kind` what it asks of each body, `field` the pagination's own. */
+/** `query` are the node's own parameters, `kind` is the form of each body, and `field` is that of the pagination. */
 type PagesTools = { readonly query: HttpNode["query"]; readonly kind: AnswerKind; readonly field: Field };
 
 type Next = HttpPagination["next"];
 
 function checkNext(next: Next, { query, kind, field }: PagesTools): void {
   if (field.isNew && (kind === "TEXT" || kind === "BYTES")) {
-    const text = `A page has its items in JSON, and the node asks for ${kind}. Remove answer or pagination.`;
+    const text = `A page has its items in JSON, but the node wants ${kind}. Remove answer or pagination.`;
     field.error("PAGINATION_INVALID", text);
   }
   if (next.case === undefined) {
-    field.error("PAGINATION_INVALID", "The pagination does not say how. Set page, offset, cursor or link.");
+    field.error("PAGINATION_INVALID", "The pagination has no kind. Set page, offset, cursor or link.");
   } else if (next.case !== "link") {
     const { parameter } = next.value;
-    const place = field.member(`${next.case}.parameter`);
-    checkName(parameter, place);
+    const member = field.member(`${next.case}.parameter`);
+    checkName(parameter, member);
     if (query.some(({ key }) => key === parameter)) {
-      place.error("PAGINATION_INVALID", `The parameter ${JSON.stringify(parameter)} is in query too. Remove it there.`);
+      member.error(
+        "PAGINATION_INVALID",
+        `The parameter ${JSON.stringify(parameter)} is in query too. Remove it there.`,
+      );
     }
     if (next.case === "cursor" && next.value.path === "") {
-      field.member("cursor.path").error("PAGINATION_INVALID", "Say where a page has the cursor of the next.");
+      field
+        .member("cursor.path")
+        .error(
+          "PAGINATION_INVALID",
+          "The path of the cursor is missing. Write where a page has the cursor of the next page.",
+        );
     } else if (next.case === "cursor") {
       checkPath(next.value.path, field.member("cursor.path"));
     }
@@ -100,17 +108,17 @@ function firstOf(next: Next): (request: LeafRequest) => LeafRequest {
 }
 
 type Page = {
-  /** The node's request, without what asks for a page. */
+  /** The node's request, without the parameter of a page. */
   readonly request: LeafRequest;
   readonly answer: HttpAnswer;
   readonly body: JsonValue;
-  /** How many items this page had, and all until now. */
+  /** The number of items of this page, and of all pages so far. */
   readonly found: number;
   readonly items: number;
   readonly pages: number;
 };
 
-/** The request for the page after this one; undefined where this is the last. */
+/** The request for the next page. Undefined after the last page. */
 function nextOf(next: Next, { request, answer, body, found, items, pages }: Page): LeafRequest | undefined {
   switch (next.case) {
     case "page":
@@ -126,13 +134,13 @@ function nextOf(next: Next, { request, answer, body, found, items, pages }: Page
       if (typeof cursor !== "number" && typeof cursor !== "string") {
         throw pageInvalid(`What page ${pages} has at ${JSON.stringify(path)} is neither text nor number.`);
       }
-      // Many APIs name the whole URL of the next page, which as a parameter would ask for the first one again.
+      // Many APIs give the whole URL of the next page. Sent as a parameter, it would request the first page again.
       if (/^https?:\/\//i.test(String(cursor)))
         return { ...request, url: resolveLink(String(cursor), request, answer) };
       return withPage(request, parameter, cursor);
     }
     case "link": {
-      const link = linkOf(answer);
+      const link = nextLink(answer);
       return link === undefined ? undefined : { ...request, url: resolveLink(link, request, answer) };
     }
     case undefined:
@@ -145,8 +153,8 @@ function nextOf(next: Next, { request, answer, body, found, items, pages }: Page
 type CursorPage = { readonly next: HttpCursor } & Pick<Page, "found" | "pages">;
 
 /**
- * Whether there is no page behind this one. A path that has never led anywhere is a mistake, and no end: else all pages but
- * the first would be left out in silence.
+ * Whether this page is the last. A path that resolves on no page is a mistake of the author, and must not count as the end:
+ * all pages but the first would be missing without a word.
  */
 function isEnd(cursor: JsonValue | undefined, { next, found, pages }: CursorPage): boolean {
   if (cursor === undefined && pages === 1 && found > 0 && next.missingIsLast !== true) {
@@ -167,13 +175,13 @@ function withPage(request: LeafRequest, parameter: string, value: string | numbe
 function readItems(body: JsonValue, { itemsPath, pages }: { itemsPath: string; pages: number }): readonly JsonValue[] {
   const found = itemsPath === "" ? body : walk(body, namesOf(itemsPath));
   if (!Array.isArray(found)) {
-    const place = itemsPath === "" ? "is no array" : `has no array at ${JSON.stringify(itemsPath)}`;
-    throw pageInvalid(`The answer for page ${pages} ${place}.`);
+    const problem = itemsPath === "" ? "is not an array" : `has no array at ${JSON.stringify(itemsPath)}`;
+    throw pageInvalid(`The answer for page ${pages} ${problem}.`);
   }
   return found;
 }
 
-/** A path that could not be published now was read by its dots when it was. */
+/** Older versions may have a path that could not be published now; it was split at its dots. */
 function namesOf(path: string): readonly string[] {
   return (readPath(path) ?? readOldPath(path)).map(({ name }) => name);
 }
@@ -182,25 +190,25 @@ function checkPath(path: string, field: Field): void {
   if (!field.isNew || readPath(path) !== undefined) return;
   field.error(
     "PAGINATION_INVALID",
-    `${JSON.stringify(path)} is no path. Write names with dots, as meta.next or meta['a.b'].`,
+    `${JSON.stringify(path)} is not a path. Write names with dots, as meta.next or meta['a.b'].`,
   );
 }
 
 /**
- * The target of the first link whose relation is `next` (RFC 8288); undefined where there is no such header or link. One
- * with an `anchor` is a link of another resource (section 3.2), unless the anchor is the page itself.
+ * The target of the first link with the relation `next` (RFC 8288), if there is one. A link with an `anchor` belongs to another
+ * resource (section 3.2), unless the anchor is the page itself.
  */
-function linkOf({ headers, url }: HttpAnswer): string | undefined {
-  // Headers are read as Latin-1, and a URL in one is UTF-8 in practice, as in a Location.
+function nextLink({ headers, url }: HttpAnswer): string | undefined {
+  // Headers are decoded as Latin-1, but URLs in them are UTF-8 in practice, as in a Location.
   const text = Buffer.from([headers["link"] ?? []].flat().join(", "), "latin1").toString("utf8");
   const links = parseLinks(text);
-  // Where the next page is cannot be told, and an execution that leaves pages out must not complete.
-  if (links === undefined) throw pageInvalid("The answer's Link header is not written as RFC 8288 says.");
+  // The next page is unknown then, and an execution that misses pages must not complete.
+  if (links === undefined) throw pageInvalid("The Link header of the answer is malformed (RFC 8288).");
   const isOwn = (anchor: string | undefined) => anchor === undefined || URL.parse(anchor, url)?.href === url;
   return links.find((link) => hasRelation(link, "next") && isOwn(link.parameters.get("anchor")))?.target;
 }
 
-/** What a request of a URL is sent to: a fragment stays here. */
+/** The URL without its fragment, which is never sent. */
 function addressOf(url: string): string {
   const parsed = URL.parse(url);
   if (parsed === null) return url;
@@ -208,7 +216,7 @@ function addressOf(url: string): string {
   return parsed.href;
 }
 
-/** A server that could send the node's headers to any other would have the secrets in them. */
+/** Refuses links to another origin: a server could make the node send its secret headers there. */
 function resolveLink(link: string, request: LeafRequest, answer: HttpAnswer): string {
   const url = URL.parse(link, answer.url);
   if (url === null || url.origin !== URL.parse(request.url)?.origin) {

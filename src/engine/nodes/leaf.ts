@@ -7,34 +7,37 @@ import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryAttempt } from "../query/query-run.ts";
 import type { Field } from "../templates/field.ts";
 
-/** A compiled leaf. It keeps nothing of a run. */
+/**
+ * A compiled leaf: a node that does one thing and never sees the graph around it. It keeps nothing of a run, so that all runs
+ * of a version can share it.
+ */
 export type Leaf = {
-  /** Computes the node's output, which is checked behind it. Fails with NodeFailure; ends soon when the signal aborts. */
+  /** Computes the output, which its caller checks. Fails with NodeFailure, and ends soon after the signal aborts. */
   run(attempt: Attempt): Promise<unknown>;
-  /** What is known of the output, as a JSON Schema. */
+  /** A JSON Schema of the output. */
   readonly output?: JsonValue;
 };
 
-/** One attempt of a leaf: all that it may know of the run. */
+/** One attempt of a leaf, with all that a leaf may know of the run. */
 export type Attempt = QueryAttempt & {
   readonly type: ExecutionType;
   readonly limits: Limits;
   readonly signal: AbortSignal;
-  /** Waits durably: a replay goes on with the time that is left. */
+  /** Waits durably: a replay waits only for the rest of the time. */
   wait(delayMs: number): Promise<Waited>;
-  /** Whether no other attempt follows, however this one ends. */
+  /** Whether this attempt is the last one, however it ends. */
   readonly isLast: boolean;
   now(): number;
-  /** Adds to the node's record what a person should know, unless the node is hidden. */
+  /** Adds a note for people to the node's record, unless the node is hidden. */
   note(text: string): void;
   readonly send: SendRequest;
 };
 
-/** Sends a request once all that is recorded of the run is committed. */
+/** Sends a request after all records of the run are committed. */
 export type SendRequest = (request: LeafRequest) => Promise<HttpAnswer>;
 
-/** What a leaf says of a request; the rest is the run's. */
+/** The part of a request that a leaf decides. */
 export type LeafRequest = Omit<HttpRequest, "environmentId" | "timeoutMs" | "signal">;
 
-/** What a leaf is compiled with. `field` is the node's member of that kind, as `transform`. */
+/** The tools for compiling a leaf. `field` is the member of the node that is named for the kind, such as `transform`. */
 export type LeafTools = { readonly field: Field; readonly limits: Limits; readonly queries: QueryCompiler };

@@ -4,15 +4,15 @@ import { compileHttp } from "./http-node.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
 import { compileTransform } from "./transform-node.ts";
 
-/** The kinds of node that do one thing and know nothing of the graph around them. */
+/** The kinds of node that are leaves. The interpreter runs the other kinds. */
 type LeafKind = "transform" | "delay" | "http";
 
-/** The message of each leaf's kind. */
+/** The protobuf message of each kind. */
 type LeafMessages = {
   [Kind in LeafKind]: Extract<Node["kind"], { case: Kind }>["value"];
 };
 
-/** How each leaf is compiled. */
+/** The compiler of each kind. A new kind of leaf does not compile until it has a row here. */
 export const leaves: { readonly [Kind in LeafKind]: (message: LeafMessages[Kind], tools: LeafTools) => Leaf } = {
   transform: compileTransform,
   delay: compileDelay,

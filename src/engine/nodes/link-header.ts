@@ -1,5 +1,5 @@
-/** A link: its target as it is written, and its parameters by their names in lower case, of each name the first. */
-export type Link = { readonly target: string; readonly parameters: ReadonlyMap<string, string> };
+/** A link: its target as the server wrote it, and its parameters by lower-case name. The first of each name counts. */
+export type WebLink = { readonly target: string; readonly parameters: ReadonlyMap<string, string> };
 
 // Section 3 of RFC 8288. Blanks may stand around each sign, a parameter may have no value, and an element may be empty:
 //
@@ -11,11 +11,11 @@ const parameter = /[\t ]*;[\t ]*(?:([^\t =;,]+)[\t ]*(?:=[\t ]*(?:"([^"\\]*(?:\\
 const separator = /[\t ]*(?:,|$)/y;
 
 /**
- * The links of a `Link` header, as appendix B.2 of RFC 8288 reads them; undefined where it is not written so. Takes time
- * linear in its length: each expression begins where the one before has ended, and none looks twice at a character.
+ * Parses a `Link` header by the algorithm of RFC 8288, appendix B.2. Gives undefined where the header is malformed. Takes linear
+ * time, without ReDoS: each sticky expression starts where the one before has ended, and none backtracks.
  */
-export function parseLinks(text: string): readonly Link[] | undefined {
-  const links: Link[] = [];
+export function parseLinks(text: string): readonly WebLink[] | undefined {
+  const links: WebLink[] = [];
   let position = matchAt(gap, text, 0)?.end ?? 0;
   while (position < text.length) {
     const found = matchAt(target, text, position);
@@ -45,8 +45,8 @@ function matchAt(sticky: RegExp, text: string, position: number): Match | undefi
   return match === null ? undefined : { groups: match.slice(1), end: sticky.lastIndex };
 }
 
-/** Whether one of the relation types of a link is this (section 3.3). */
-export function hasRelation({ parameters }: Link, relation: string): boolean {
+/** Whether a link has a relation type (RFC 8288, section 3.3). */
+export function hasRelation({ parameters }: WebLink, relation: string): boolean {
   return (parameters.get("rel") ?? "")
     .toLowerCase()
     .split(/[\t ]+/)

@@ -1,6 +1,6 @@
 /**
- * How long a `Retry-After` asks to leave a server alone, in milliseconds, at most an hour; 0 where it says nothing that is
- * understood (RFC 9110, sections 10.2.3 and 5.6.7).
+ * Parses the `Retry-After` header into milliseconds, at most an hour. Gives 0 where it cannot be parsed (RFC 9110, sections
+ * 10.2.3 and 5.6.7).
  *
  *     Retry-After   = HTTP-date / delay-seconds
  *     delay-seconds = 1*DIGIT
@@ -17,10 +17,10 @@ export function retryAfterMs(field: string, now: number): number {
 
 const retryAfterMsMax = 3_600_000;
 
-/** Longer than any date; digits behind it only make a number larger that is cut to an hour anyway. */
+/** No date is longer. More digits would only make a number larger, which is cut to an hour anyway. */
 const fieldCharsMax = 64;
 
-/** The moment that an HTTP-date names; NaN where the text is none. */
+/** Parses an HTTP-date into milliseconds since 1970. Gives NaN for other texts. */
 function httpDate(text: string, now: number): number {
   const { day, month, year, time } = forms.map((form) => form.exec(text)?.groups).find(Boolean) ?? {};
   const monthIndex = months.indexOf(month ?? "");
@@ -34,7 +34,7 @@ function httpDate(text: string, now: number): number {
   return isOfMonth ? midnight + ((hours * 60 + minutes) * 60 + seconds) * 1000 : Number.NaN;
 }
 
-/** Two digits that would be more than 50 years ahead are of the century before (RFC 9110, section 5.6.7). */
+/** A year of two digits that would be more than 50 years ahead is in the past century (RFC 9110, section 5.6.7). */
 function nearYear(digits: number, now: number): number {
   const thisYear = new Date(now).getUTCFullYear();
   const year = thisYear - (thisYear % 100) + digits;

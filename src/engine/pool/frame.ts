@@ -2,7 +2,7 @@
 //
 //   length of the rest · length of the head · head · texts, in UTF-8       (lengths: 4 bytes, big endian)
 //
-// The head holds the size of each text. Texts are not escaped into JSON once more, so this is faster than Node's IPC channel.
+// The head holds the size of each text. TextBudget are not escaped into JSON once more, so this is faster than Node's IPC channel.
 // Frames have a maximum length, because the pool does not trust what a child sends.
 
 export type Frame = { readonly head: object; readonly texts: readonly string[] };

@@ -4,38 +4,38 @@ import { readBraces, templateEnd } from "../templates/template-syntax.ts";
 import { reportUnclosed } from "../templates/text-template.ts";
 import type { Mark } from "./syntax/error-position.ts";
 
-/** A variable of the query that stands for a template. */
+/** A variable that takes the place of a template in a query. */
 export type Variable = {
   readonly name: string;
   readonly reference: Reference;
-  /** `text` inside a string literal, where the template is a part of a text; `value` elsewhere. */
+  /** `text` inside of a string literal, `value` elsewhere. */
   readonly form: "value" | "text";
 };
 
 /**
- * Replaces each template in a JSONata query by a variable.
+ * Replaces each template in a JSONata query by a variable, as SQL binds parameters.
  *
- * Nothing that a template reads is ever part of the query's text. Inside a string literal the literal is cut and joined
- * again, as `("Hello " & $template0 & "!")`. A wrong guess here about where a literal ends could only make a query
- * that does not compile: what takes a template's place is always a variable's name.
+ * Data never becomes part of a query's text, so it cannot inject code. A string literal with a template in it is split and joined
+ * again, as in `("Hello " & $template0 & "!")`. Even a wrong guess about where a literal ends would only give a query that does
+ * not compile, since the name of a variable is all that ever takes the place of a template.
  */
 export function bindTemplates(
   query: string,
   field: Field,
 ): { readonly query: string; readonly variables: readonly Variable[]; readonly marks: readonly Mark[] } {
-  if (!field.isWithin(query, "queryMax")) return nothing;
+  if (!field.isWithin(query, "queryMax")) return nullQuery;
   const reader = new QueryReader(query, field);
   const read = reader.read();
-  return reader.hasTooMany ? nothing : { query: read, variables: reader.variables, marks: reader.marks };
+  return reader.hasTooMany ? nullQuery : { query: read, variables: reader.variables, marks: reader.marks };
 }
 
-/** In place of a query that is not compiled. */
-const nothing = { query: "null", variables: [], marks: [] };
+/** Stands for a query that is not compiled. */
+const nullQuery = { query: "null", variables: [], marks: [] };
 
 class QueryReader {
-  /** Whether it has more regular expressions than a definition may. */
+  /** Whether the definition has more regular expressions than it may. */
   hasTooMany = false;
-  /** Where the texts go on side by side again: at and behind each template, and behind each run of braces. */
+  /** The source map, with an entry at and after each template, and after each run of braces. */
   readonly marks: Mark[] = [{ written: 0, source: 0 }];
   readonly #variables = new Map<string, Variable>();
   readonly #query: string;
@@ -43,13 +43,13 @@ class QueryReader {
   readonly #prefix: string;
   #position = 0;
   #written = "";
-  /** The last characters that are written, with one blank for all that follow them. */
+  /** The last characters of the text so far. All blanks at its end count as one. */
   #tail = "";
 
   constructor(query: string, field: Field) {
     this.#query = query;
     this.#field = field;
-    // Longer by one than any that the query has.
+    // The prefix is longer by one than any like it in the query, so that no variable of the query has a name of ours.
     const longest = query.match(/template_*/g)?.reduce((max, { length }) => Math.max(max, length), 0) ?? 0;
     this.#prefix = `template${"_".repeat(longest === 0 ? 0 : longest - "template".length + 1)}`;
   }
@@ -79,7 +79,7 @@ class QueryReader {
         const end = this.#query.indexOf("`", this.#position + 1);
         this.#copyWhole(end < 0 ? this.#query.length : end + 1, "a name in backquotes");
       } else if (next === "/" && this.#isRegexNext()) {
-        // Each of them may be looked through to the end of the query.
+        // To find the end of each may take a scan of the rest of the query.
         if (!this.#field.takesRegex()) {
           this.hasTooMany = true;
           return "";
@@ -125,13 +125,13 @@ class QueryReader {
     if (marks.length > 1) this.marks.push({ written: this.#written.length, source: this.#position });
   }
 
-  /** Reads the template at the position and gives the variable that takes its place. */
+  /** Reads the template at the position, and gives the variable that takes its place. */
   #template(form: Variable["form"]): string {
     const close = templateEnd(this.#query, this.#position);
     if (close < 0) {
       reportUnclosed(this.#query.slice(this.#position), this.#field);
       this.#position = this.#query.length;
-      // Something that parses, so that one mistake is one problem.
+      // The rest of the query still parses, so that one mistake is reported as one problem.
       return "null";
     }
     const reference = this.#field.reference(this.#query.slice(this.#position + 2, close));
@@ -139,11 +139,11 @@ class QueryReader {
     const key = `${form} ${reference.text}`;
     const variable = this.#variables.get(key) ?? { name: `${this.#prefix}${this.#variables.size}`, reference, form };
     this.#variables.set(key, variable);
-    // The blanks keep the name apart from what stands beside it.
+    // The blanks separate the name from the characters beside it.
     return ` $${variable.name} `;
   }
 
-  /** In JSONata a slash divides behind an operand and begins a regular expression elsewhere. */
+  /** In JSONata a slash after an operand divides; elsewhere it starts a regular expression. */
   #isRegexNext(): boolean {
     const before = this.#tail.trimEnd();
     return (
@@ -151,7 +151,7 @@ class QueryReader {
     );
   }
 
-  /** Behind the closing slash: the first one that is neither escaped nor in brackets. */
+  /** The position after the closing slash, which is the first one that is neither escaped nor inside of brackets. */
   #regexEnd(): number {
     let depth = 0;
     for (let position = this.#position + 1; position < this.#query.length; position += 1) {
@@ -166,7 +166,7 @@ class QueryReader {
         return position + 1;
       }
     }
-    // No end: the slash divides after all.
+    // There is no closing slash, so this one divides.
     return this.#position + 1;
   }
 
@@ -190,5 +190,5 @@ class QueryReader {
   }
 }
 
-/** As long as the longest word that a regular expression follows, and a character before it. */
+/** As long as the longest keyword before a regular expression, and one character more. */
 const tailMax = 5;

@@ -1,15 +1,15 @@
 import { RE2JS } from "re2js";
 
 /**
- * Writes an ECMAScript regular expression as RE2 does, so that it means the same. Throws an Error that says which part cannot
- * be matched in linear time (lookaround, backreferences), or is a Unicode property that RE2 has no table for.
+ * Translates an ECMAScript regular expression into RE2's syntax (https://github.com/google/re2/wiki/Syntax). Throws an Error that
+ * names the part that cannot be matched in linear time (lookaround, backreferences) or a Unicode property that RE2 lacks.
  */
 export function toRe2Syntax({ source, ignoreCase, multiline, dotAll }: RegExp): string {
   const flags = `${ignoreCase ? "i" : ""}${multiline ? "m" : ""}${dotAll ? "s" : ""}`;
   let isInClass = false;
   const text = source.replace(tokens, (token) => {
     if (token.startsWith("\\")) return escapeOf(token, isInClass);
-    // RE2 reads [:alpha:] inside of brackets as a class of POSIX.
+    // RE2 takes [:alpha:] inside of brackets for a POSIX class.
     if (isInClass && token === "[") return "\\[";
     if (token === "[" || token === "]") {
       isInClass = token === "[";
@@ -17,7 +17,7 @@ export function toRe2Syntax({ source, ignoreCase, multiline, dotAll }: RegExp): 
     }
     if (isInClass) return token;
     if (token === ".") return dotAll ? token : `[^${lineEnds}]`;
-    throw new Error(`lookaround (${token}) is not taken, since it cannot be matched in linear time`);
+    throw new Error(`lookaround (${token}) is not supported, because it cannot be matched in linear time`);
   });
   const translated = RE2JS.translateRegExp(text);
   return flags === "" ? translated : `(?${flags})${translated}`;
@@ -25,10 +25,10 @@ export function toRe2Syntax({ source, ignoreCase, multiline, dotAll }: RegExp): 
 
 const tokens = /\\[pP]\{[^}]*\}|\\k<|\\.|\(\?<?[=!]|[[\].]/gsu;
 
-/** What `.` leaves out (ECMA-262, LineTerminator). */
+/** The characters that `.` does not match (ECMA-262, LineTerminator). */
 const lineEnds = "\\n\\r\\x{2028}\\x{2029}";
 
-/** `\s` of ECMA-262: WhiteSpace and LineTerminator. RE2's own is that of ASCII, and lacks the vertical tab. */
+/** `\s` of ECMA-262: WhiteSpace and LineTerminator. RE2's own has only ASCII, without the vertical tab. */
 const blanks = "\\t\\n\\x0B\\f\\r\\x{FEFF}\\p{Z}";
 const noBlanks =
   "\\x00-\\x08\\x0E-\\x1F!-\\x{9F}\\x{A1}-\\x{167F}\\x{1681}-\\x{1FFF}\\x{200B}-\\x{2027}\\x{202A}-\\x{202E}" +
@@ -41,10 +41,10 @@ function escapeOf(token: string, isInClass: boolean): string {
   if (letter === "S") return asClass(noBlanks);
   if (token.endsWith("}")) return property(token, asClass);
   if (/^[1-9]$/.test(letter) || token === "\\k<") {
-    throw new Error(`a backreference (${token}) is not taken, since it cannot be matched in linear time`);
+    throw new Error(`a backreference (${token}) is not supported, because it cannot be matched in linear time`);
   }
   if (letter === "b" && isInClass) return "\\x08";
-  // Letters that mean something to RE2 alone: text boundaries, quoting, single bytes, the bell.
+  // These escapes have a meaning in RE2 only: text boundaries, quoting, single bytes, the bell.
   return /^[AzQECa]$/.test(letter) ? letter : token;
 }
 
@@ -53,15 +53,17 @@ function property(token: string, asClass: (items: string) => string): string {
   if (key === undefined && value === "ASCII") return asClass(letter === "p" ? "\\x00-\\x7F" : "\\x{80}-\\x{10FFFF}");
   const isScript = key === "Script" || key === "sc";
   if (key !== undefined && !isScript && key !== "General_Category" && key !== "gc") {
-    throw new Error(`${token} is not taken: of properties with a value there are General_Category and Script`);
+    throw new Error(`${token} is not supported: of properties with a value there are General_Category and Script`);
   }
   const mapped = `\\${letter}{${isScript ? value : (categories.get(value) ?? value)}}`;
-  if (key !== undefined && !isPropertyOf(token)) throw new Error(`${token} is no property that ECMAScript knows`);
-  if (!isTaken(mapped)) {
+  if (key !== undefined && !isPropertyOf(token)) throw new Error(`${token} is not a property of ECMAScript`);
+  if (!isKnownToRe2(mapped)) {
     const instead = isScript
       ? "Write the script's long name, as in \\p{Script=Greek}"
       : "Categories and scripts are known";
-    throw new Error(`${token} is not taken: RE2, which matches in linear time, has no table of that name. ${instead}`);
+    throw new Error(
+      `${token} is not supported: RE2, which matches in linear time, has no table of that name. ${instead}`,
+    );
   }
   return mapped;
 }
@@ -74,7 +76,7 @@ function isPropertyOf(token: string): boolean {
   }
 }
 
-function isTaken(token: string): boolean {
+function isKnownToRe2(token: string): boolean {
   try {
     return RE2JS.compile(token) !== undefined;
   } catch {
@@ -82,7 +84,7 @@ function isTaken(token: string): boolean {
   }
 }
 
-/** The long names of the general categories (PropertyValueAliases.txt of Unicode); RE2 knows the short ones. */
+/** The long names of general categories (PropertyValueAliases.txt of Unicode). RE2 has the short ones. */
 const categories: ReadonlyMap<string, string> = new Map(
   (
     "Other=C Control=Cc cntrl=Cc Format=Cf Unassigned=Cn Private_Use=Co Surrogate=Cs Letter=L Cased_Letter=LC " +

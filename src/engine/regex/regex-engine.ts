@@ -3,19 +3,19 @@ import { NodeFailure } from "../errors/node-failure.ts";
 import { toRe2Syntax } from "./re2-syntax.ts";
 
 /**
- * Steps of one match: the characters that it may read times the instructions of the expression, which a step may each
- * take some 10 ns for. It is asked before the match, since nothing can stop one.
+ * The limit for one match: the number of characters times the number of instructions of the program. A step takes about 10 ns.
+ * It is checked before the match, because a match cannot be interrupted.
  */
 const matchStepsMax = 50_000_000;
 
-/** Instructions of one compiled expression: its size times the text's length bounds the work of one match. */
+/** The limit for the instructions of one compiled expression. */
 const programSizeMax = 2_000;
 
 /**
- * Makes the class that JSONata builds its regular expressions with: matching takes time linear in the text, whatever
- * the expression. One class serves one query, and compiles each expression once.
+ * Makes the class by which JSONata matches regular expressions, safe from ReDoS: RE2 takes time linear in the text, whatever the
+ * expression. One class serves one query, and compiles each expression once.
  *
- * @param budgetMs how long one expression may match in all; many linear matches can still make a slow sum
+ * @param budgetMs the time that one expression may match in all, because many linear matches can still be slow together
  */
 export function createRegexEngine(budgetMs: number): RegExpConstructor {
   const compiled = new WeakMap<RegExp, RE2JS>();
@@ -37,7 +37,7 @@ export function createRegexEngine(budgetMs: number): RegExpConstructor {
         throw new NodeFailure(
           "EXPRESSION_ERROR",
           `A regular expression of ${this.#pattern.programSize()} instructions cannot be matched with ${text.length} ` +
-            `characters: that may take more than ${matchStepsMax} steps (limit match_steps). Match less, or write it simpler.`,
+            `characters: that may take more than ${matchStepsMax} steps (limit match_steps). Match less, or simplify it.`,
         );
       }
       const start = performance.now();
@@ -57,11 +57,11 @@ export function createRegexEngine(budgetMs: number): RegExpConstructor {
     }
   }
 
-  // JSONata constructs it with an expression, sets lastIndex and calls exec, and uses nothing else of RegExp.
+  // JSONata constructs it with an expression, sets lastIndex and calls exec. It uses nothing else of RegExp.
   return LinearRegex as unknown as RegExpConstructor;
 }
 
-/** Throws an Error with a message for people where RE2 cannot match the expression. */
+/** Compiles an expression for RE2. Throws an Error with a message for the author where RE2 cannot match it. */
 export function compileRegex(regex: RegExp): RE2JS {
   const pattern = RE2JS.compile(toRe2Syntax(regex));
   if (pattern.programSize() > programSizeMax) {

@@ -41,7 +41,7 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
     const texts = field.texts();
     const work = new ComparisonWork(inlineWorkMax, () => inlineWorkSpent);
     try {
-      const render = ({ template }: CompiledInput) => template.render(scope, texts.another());
+      const render = ({ template }: CompiledInput) => template.render(scope, texts.renew());
       const index = comparisons.findIndex(
         ({ left, operator, right }) => holds(operator, [render(left), render(right)], work) === isAny,
       );
@@ -49,7 +49,7 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
     } catch (error) {
       if (error !== inlineWorkSpent) throw error;
     }
-    return decideInPool({ comparisons, isAny, texts: () => texts.another() }, scope, run);
+    return decideInPool({ comparisons, isAny, texts: () => texts.renew() }, scope, run);
   };
 }
 

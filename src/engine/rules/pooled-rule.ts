@@ -9,7 +9,7 @@ import { DataTexts } from "../pool/data-texts.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import type { RuleReply, RuleRequest } from "../pool/tasks.ts";
 import type { PeekScope } from "../templates/reference.ts";
-import type { Texts } from "../templates/text-budget.ts";
+import type { TextBudget } from "../templates/text-budget.ts";
 import type { CompiledInput } from "../templates/text-template.ts";
 
 export type CompiledComparison = {
@@ -36,7 +36,7 @@ type PooledRule = {
   readonly comparisons: readonly CompiledComparison[];
   readonly isAny: boolean;
   /** Makes the budget of text for the rendering of one side. */
-  readonly texts: () => Texts;
+  readonly texts: () => TextBudget;
 };
 
 /** Decides a Rule in a child process, and waits until one is free. */

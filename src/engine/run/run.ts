@@ -6,8 +6,8 @@ import type { HttpClient } from "../http/http-client.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import { Boundary, type BoundaryOptions } from "./boundary.ts";
+import type { EventLoopYielder } from "./event-loop-yielder.ts";
 import type { Outputs, RunValues } from "./run-scope.ts";
-import type { Turns } from "./yield-to-event-loop.ts";
 
 /** One execution as the engine sees it. */
 export type Run = RunValues & {
@@ -23,7 +23,7 @@ export type Run = RunValues & {
   readonly http: Pick<HttpClient, "send">;
   /** Computes what has no bound on the thread. */
   readonly pool: Pick<ProcessPool, "run">;
-  readonly turns: Turns;
+  readonly yielder: EventLoopYielder;
   /** Aborts when the run must end for a reason outside of the workflow. Nodes that are running then leave no record. */
   readonly signal: AbortSignal;
 };
@@ -52,12 +52,12 @@ export class RunState {
    * there is one. All branches of the run wait for the same promise, and go on in the order in which they came.
    */
   yieldIfOver(): Promise<void> | undefined {
-    const { turns, journal, organizationId, environmentId } = this.run;
-    if (this.#yielding === undefined && turns.isOver) {
+    const { yielder, journal, organizationId, environmentId } = this.run;
+    if (this.#yielding === undefined && yielder.isSliceOver) {
       const resumed = () => {
         this.#yielding = undefined;
       };
-      const turn = () => turns.next([organizationId, environmentId]);
+      const turn = () => yielder.nextSlice([organizationId, environmentId]);
       // After an abort no node starts any more; each branch finds that out by itself, so a rejection needs no other handling.
       this.#yielding = journal.work(turn, this.boundary.signal).then(resumed, resumed);
     }

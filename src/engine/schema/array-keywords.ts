@@ -2,16 +2,16 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { Keyword } from "./keyword.ts";
 import { allItems, count, list, spendText, wholeNumber } from "./keyword-parts.ts";
 import { type Compile, forArray } from "./keyword-types.ts";
-import type { Visit } from "./schema-validation.ts";
+import type { SchemaEvaluation } from "./schema-validation.ts";
 
-/** The keywords of arrays, but for the one that needs to know of all others. */
+/** The keywords of arrays, except for `unevaluatedItems`, which depends on all others. */
 export const arrayKeywords: Readonly<Record<string, Compile>> = {
   prefixItems: forArray((keyword) => {
     const schemas = list(keyword).map((json, index) => keyword.schema(json, [index]));
     return (items, at) =>
       allItems(at, { items, to: Math.min(items.length, schemas.length) }, (item, index) => {
         const schema = schemas[index];
-        return schema === undefined || at.descend(schema, item, index);
+        return schema === undefined || at.applyToChild(schema, item, index);
       });
   }),
   items: forArray((keyword) => {
@@ -19,7 +19,7 @@ export const arrayKeywords: Readonly<Record<string, Compile>> = {
     const { prefixItems } = keyword.owner;
     const schema = keyword.schema(keyword.value, []);
     const from = Array.isArray(prefixItems) ? prefixItems.length : 0;
-    return (items, at) => allItems(at, { items, from }, (item, index) => at.descend(schema, item, index));
+    return (items, at) => allItems(at, { items, from }, (item, index) => at.applyToChild(schema, item, index));
   }),
   contains: forArray(compileContains),
   minItems: forArray((keyword) =>
@@ -34,7 +34,7 @@ export const arrayKeywords: Readonly<Record<string, Compile>> = {
     return (items, at) => {
       const texts = new Set<string>();
       const isUnique = allItems(at, { items }, (item) => texts.size < texts.add(spendText(item, at)).size);
-      return isUnique || at.breach("uniqueItems", () => "must have no item twice");
+      return isUnique || at.violation("uniqueItems", () => "must have no item twice");
     };
   }),
 };
@@ -44,17 +44,17 @@ function compileContains(keyword: Keyword) {
   const schema = keyword.schema(keyword.value, []);
   const [min, max] = [wholeNumber(keyword, minContains), wholeNumber(keyword, maxContains)];
   if (min === undefined || max === undefined) return undefined;
-  return (items: JsonValue[], at: Visit) => {
+  return (items: JsonValue[], at: SchemaEvaluation) => {
     let matching = 0;
     for (const [index, item] of items.entries()) {
       if (!at.matches(schema, item)) continue;
-      at.see(index);
+      at.markEvaluated(index);
       matching += 1;
     }
-    const told = max === Number.MAX_SAFE_INTEGER ? `${min} items or more` : `${min} to ${max} items`;
+    const wanted = max === Number.MAX_SAFE_INTEGER ? `${min} items or more` : `${min} to ${max} items`;
     return (
       (matching >= min && matching <= max) ||
-      at.breach("contains", () => `must have ${told} that match contains, and has ${matching}`)
+      at.violation("contains", () => `must have ${wanted} that match contains, and has ${matching}`)
     );
   };
 }

@@ -1,12 +1,12 @@
-// JSON Schema 2020-12 for payloads, compiled to checks and never to code.
+// A JSON Schema 2020-12 validator for payloads. It compiles schemas to closures, never to code.
 //
-// Authors are not trusted: patterns are matched in linear time, and all work has a bound (`schema-run.ts`). A schema is one
-// document: nothing is fetched, and an `$id` inside of it is refused, so that `$dynamicRef` leads where `$ref` would.
+// Authors are not trusted: patterns match in linear time (no ReDoS), and all work has a budget (`schema-validation.ts`). A schema
+// is one document: nothing is fetched, and an inner `$id` is refused, so that `$dynamicRef` resolves like `$ref`.
 //
-// Libraries do less. ajv runs code made of the schema, most others match patterns by backtracking. @hyperjump/json-schema 1.18
-// passes all of the official suite, but has one table of dialects for the process (a tenant's `$vocabulary` under the `$id` of
-// 2020-12 switches `type` off for all others), cannot bound the work of a keyword (5 of the 14 worst cases in
-// test/engine/schema-work.test.ts take more than 25 s, ours 1 s at most), and takes four times as long for 1 MiB.
+// No library does all of this. ajv generates code from the schema, and most others match patterns by backtracking.
+// @hyperjump/json-schema 1.18 passes the whole official suite, but has one table of dialects for the process (a tenant's
+// `$vocabulary` under the `$id` of 2020-12 switches `type` off for all others), cannot limit the work of a keyword (5 of the 14
+// worst cases in test/engine/schema-work.test.ts take more than 25 s, here 1 s at most), and takes four times as long for 1 MiB.
 
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { RE2JS } from "re2js";
@@ -23,7 +23,7 @@ const dialect = "https://json-schema.org/draft/2020-12/schema";
 
 const schemasMax = 5_000;
 
-/** Compiles a schema, and reports every problem in it. The result is of use where there was none. */
+/** Compiles a schema, and reports every problem in it. The result is valid only where there was none. */
 export function compileSchema(root: JsonObject, field: Field): Schema {
   return new SchemaCompiler(root, field).compile();
 }
@@ -47,17 +47,20 @@ class SchemaCompiler {
       this.#problem(["$schema"], `The schema must be one of draft 2020-12: "${dialect}".`);
     }
     const schema = this.#schema(this.#root, []);
-    // A reference may lead to a place that no keyword leads to, and that holds references in turn.
+    // A reference may lead to a schema that no keyword leads to, and which has references of its own.
     for (const resolve of this.#references) resolve();
     if (hasCycle([...this.#schemas.values()])) {
-      this.#problem([], "The schema refers to itself for the same value, and would be applied for ever.");
+      this.#problem(
+        [],
+        "The schema refers to itself for the same value, so it would be applied in an endless loop. Remove the reference.",
+      );
     }
     return schema;
   }
 
   #schema(json: JsonValue | undefined, path: readonly (string | number)[]): Schema {
     if (json === true) return { checks: [], inPlace: [] };
-    if (json === false) return { checks: [(_, at) => at.breach("false", () => "is not taken here")], inPlace: [] };
+    if (json === false) return { checks: [(_, at) => at.violation("false", () => "is not allowed here")], inPlace: [] };
     if (!isObject(json)) {
       this.#problem(path, "A schema must be an object, true or false.");
       return { checks: [], inPlace: [] };
@@ -67,7 +70,8 @@ class SchemaCompiler {
     const schema: Schema = { checks: [], inPlace: [] };
     this.#schemas.set(json, schema);
     if (this.#schemas.size > schemasMax) {
-      if (this.#schemas.size === schemasMax + 1) this.#problem([], `There are more than ${schemasMax} schemas in it.`);
+      if (this.#schemas.size === schemasMax + 1)
+        this.#problem([], `The schema has more than ${schemasMax} schemas in it. Make it smaller.`);
       return schema;
     }
     this.#fill(schema, json, path);
@@ -98,8 +102,8 @@ class SchemaCompiler {
     }
     for (const name of Object.keys(json)) {
       if (!Object.hasOwn(keywords, name) && !annotations.has(name)) {
-        const place = this.#place([...path, name]);
-        place.warn(
+        const field = this.#fieldAt([...path, name]);
+        field.warn(
           "SCHEMA_KEYWORD_UNKNOWN",
           `JSON Schema 2020-12 has no keyword "${shortText(name)}", so it has no effect.`,
         );
@@ -112,7 +116,7 @@ class SchemaCompiler {
     const inner = (json: JsonValue, steps: readonly (string | number)[]) => this.#schema(json, [...path, ...steps]);
     return {
       name,
-      // The keyword is one of the owner's members.
+      // The owner has a member of this name.
       value: owner[name] ?? null,
       owner,
       error: (message) => this.#problem(path, message),
@@ -137,12 +141,12 @@ class SchemaCompiler {
 
   #refer(schema: Schema, reference: JsonValue, path: readonly (string | number)[]): void {
     let target: Schema = { checks: [], inPlace: [] };
-    const check: Check = (value, at) => at.also(target, value);
+    const check: Check = (value, at) => at.applyInPlace(target, value);
     schema.checks.push(check);
     this.#references.push(() => {
       const found = typeof reference === "string" ? this.#resolve(reference) : undefined;
       if (found === undefined) {
-        const message = `${shortText(JSON.stringify(reference))} leads nowhere in this schema, and nothing is fetched from elsewhere.`;
+        const message = `${shortText(JSON.stringify(reference))} resolves to nothing in this schema, and other documents are never fetched.`;
         this.#problem(path, message);
         return;
       }
@@ -160,33 +164,33 @@ class SchemaCompiler {
   }
 
   #problem(path: readonly (string | number)[], message: string): undefined {
-    this.#place(path).error("SCHEMA_INVALID", message);
+    this.#fieldAt(path).error("SCHEMA_INVALID", message);
     return undefined;
   }
 
-  #place(path: readonly (string | number)[]): Field {
+  #fieldAt(path: readonly (string | number)[]): Field {
     return path.length === 0 ? this.#field : this.#field.member(jsonPath("", path));
   }
 }
 
 /**
- * Whether a schema comes back to itself without a step into the value. What nothing open leads to any more is taken away
- * until nothing is left, or a circle is (Kahn's algorithm): a chain of references may be longer than the stack is deep.
+ * Whether a schema applies itself to the same value again. This is Kahn's algorithm for a topological sort: schemas without an
+ * incoming reference are removed until none is left, or only cycles are. Recursion would overflow the stack on a long chain.
  */
 function hasCycle(schemas: readonly Schema[]): boolean {
-  const ways = new Map(schemas.map((schema) => [schema, 0]));
+  const incoming = new Map(schemas.map((schema) => [schema, 0]));
   for (const { inPlace } of schemas) {
-    for (const inner of inPlace) ways.set(inner, (ways.get(inner) ?? 0) + 1);
+    for (const inner of inPlace) incoming.set(inner, (incoming.get(inner) ?? 0) + 1);
   }
-  const free = [...ways.keys()].filter((schema) => ways.get(schema) === 0);
+  const free = [...incoming.keys()].filter((schema) => incoming.get(schema) === 0);
   let taken = 0;
   for (let schema = free.pop(); schema !== undefined; schema = free.pop()) {
     taken += 1;
     for (const inner of schema.inPlace) {
-      const left = (ways.get(inner) ?? 0) - 1;
-      ways.set(inner, left);
+      const left = (incoming.get(inner) ?? 0) - 1;
+      incoming.set(inner, left);
       if (left === 0) free.push(inner);
     }
   }
-  return taken < ways.size;
+  return taken < incoming.size;
 }

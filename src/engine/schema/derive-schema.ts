@@ -2,18 +2,18 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { isObject } from "../../domain/json/violations.ts";
 import { typeOf } from "./json-values.ts";
 
-/** A schema that a sample keeps: its members with their types, all required. What is null may be anything. */
+/** Derives a schema that a sample satisfies: its members with their types, all required. A null stands for any value. */
 export function deriveSchemaOf(sample: JsonObject): JsonObject {
   return { $schema: "https://json-schema.org/draft/2020-12/schema", ...derive([sample]) };
 }
 
-/** A schema that several values keep: members that some of them lack are not required. */
+/** Derives a schema that all values satisfy. A member that some of them lack is not required. */
 function derive(values: readonly JsonValue[]): JsonObject {
   const types = [...new Set(values.map(typeOf))];
   if (types.length === 0 || types.includes("null")) return {};
   const objects = values.filter(isObject);
   const items = values.filter((value) => Array.isArray(value)).flat();
-  // Gathered in one pass: a sample may have as many names as objects.
+  // One pass collects all members, because a sample may have as many names as objects.
   const having = new Map<string, JsonValue[]>();
   for (const [name, value] of objects.flatMap((object) => Object.entries(object))) {
     const values = having.get(name);

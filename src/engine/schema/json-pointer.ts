@@ -2,8 +2,8 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { isObject } from "../../domain/json/violations.ts";
 
 /**
- * The schema of a document that a reference leads to by its place, as `#/$defs/item`. Undefined for one that is not there,
- * and for an anchor, which is no place.
+ * Resolves a reference by JSON Pointer (RFC 6901) in the same document, such as `#/$defs/item`. Undefined where it resolves to
+ * nothing, and for an anchor.
  */
 export function referredIn(root: JsonValue, reference: string): JsonValue | undefined {
   const steps = pointerOf(root, reference);
@@ -15,7 +15,7 @@ export function referredIn(root: JsonValue, reference: string): JsonValue | unde
   return json;
 }
 
-/** The steps of a JSON Pointer (RFC 6901) in the fragment of a reference into the same document. */
+/** The steps of the JSON Pointer in a reference into the same document. */
 export function pointerOf(root: JsonValue, reference: string): readonly string[] | undefined {
   const fragment = fragmentOf(root, reference);
   if (fragment === undefined || (fragment !== "" && !fragment.startsWith("/"))) return undefined;
@@ -25,7 +25,7 @@ export function pointerOf(root: JsonValue, reference: string): readonly string[]
     .map((step) => step.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-/** What stands behind the `#` of a reference into the same document; undefined where it leads elsewhere. */
+/** The fragment of a reference into the same document. Undefined for a reference into another one. */
 export function fragmentOf(root: JsonValue, reference: string): string | undefined {
   const $id = isObject(root) ? root["$id"] : undefined;
   const isOwn = typeof $id === "string" && reference.startsWith(`${$id}#`);

@@ -1,6 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { isObject } from "../../domain/json/violations.ts";
 
+/** The type of a value in JSON Schema, where an integer is a number. */
 export function typeOf(value: JsonValue): "null" | "boolean" | "number" | "string" | "array" | "object" {
   if (value === null) return "null";
   if (Array.isArray(value)) return "array";
@@ -9,9 +10,9 @@ export function typeOf(value: JsonValue): "null" | "boolean" | "number" | "strin
 }
 
 /**
- * One text for all values that are equal: without the order of members.
+ * The canonical JSON of a value: equal values have equal texts, whatever the order of their members.
  *
- * @param spend told of each value and of the characters in it before they are joined, so that it can stop what is too much
+ * @param spend called for each value with its number of characters, before they are joined; it may throw to stop
  */
 export function canonicalText(value: JsonValue, spend: (length: number) => void = () => undefined): string {
   if (Array.isArray(value)) {
@@ -23,7 +24,7 @@ export function canonicalText(value: JsonValue, spend: (length: number) => void 
     return JSON.stringify(value === 0 ? 0 : value);
   }
   const names = Object.keys(value);
-  // A sort compares each name with some others.
+  // A sort compares each name several times.
   for (const name of names) spend(name.length * 2);
   spend(0);
   const members = names.sort().map((name) => `${JSON.stringify(name)}:${canonicalText(value[name] ?? null, spend)}`);

@@ -3,19 +3,19 @@ import type { RE2JS } from "re2js";
 import { isObject } from "../../domain/json/violations.ts";
 import { canonicalText } from "./json-values.ts";
 import type { Keyword } from "./keyword.ts";
-import { type Schema, shortText, type Visit } from "./schema-validation.ts";
+import { type Schema, type SchemaEvaluation, shortText } from "./schema-validation.ts";
 
-/** Compiles a keyword that bounds how many there are of something. */
+/** Compiles a keyword that limits the number of something. */
 export function count<Value>(
   keyword: Keyword,
-  isWithin: (value: Value, limit: number, at: Visit) => boolean,
-  told: string,
+  isWithin: (value: Value, limit: number, at: SchemaEvaluation) => boolean,
+  words: string,
   unit: string,
 ) {
   const limit = wholeNumber(keyword, keyword.value);
   if (limit === undefined) return undefined;
-  return (value: Value, at: Visit) =>
-    isWithin(value, limit, at) || at.breach(keyword.name, () => `${told} ${limit} ${unit}`);
+  return (value: Value, at: SchemaEvaluation) =>
+    isWithin(value, limit, at) || at.violation(keyword.name, () => `${words} ${limit} ${unit}`);
 }
 
 export function compilePattern(keyword: Keyword, pattern: JsonValue): RE2JS | undefined {
@@ -28,34 +28,35 @@ export function compilePattern(keyword: Keyword, pattern: JsonValue): RE2JS | un
   }
 }
 
-export function isMatch(regex: RE2JS, text: string, at: Visit): boolean {
+export function isMatch(regex: RE2JS, text: string, at: SchemaEvaluation): boolean {
   at.run.spend((text.length + 1) * regex.programSize());
   return regex.matcher(text).find();
 }
 
-/** How many characters are a unit of work where all that is done with a text is to read or to copy it. */
+/** Reading or copying this many characters of a text is a unit of work. */
 const charsOfUnit = 8;
 
-export function spendChars(length: number, at: Visit): void {
+export function spendChars(length: number, at: SchemaEvaluation): void {
   at.run.spend(1 + Math.trunc(length / charsOfUnit));
 }
 
-/** To write one value as text, and to look that up, takes as long as some simpler steps. */
+/** Serialising one value, and looking it up, takes as long as four simpler steps. */
 const workOfPart = 4;
 
-/** The canonical text of a value, which is charged part by part while it is written. */
-export function spendText(value: JsonValue, at: Visit): string {
+/** The canonical text of a value. Each part is charged before it is written. */
+export function spendText(value: JsonValue, at: SchemaEvaluation): string {
   return canonicalText(value, (length) => {
     at.run.spend(workOfPart);
     spendChars(length, at);
   });
 }
 
-/** How many of the schemas hold. All are looked at, for what they have evaluated. */
-export function counted(schemas: readonly Schema[], value: JsonValue, at: Visit): number {
-  return schemas.filter((schema) => at.maybe(schema, value)).length;
+/** The number of schemas that match. All are applied, because each may mark members or items as evaluated. */
+export function matchCount(schemas: readonly Schema[], value: JsonValue, at: SchemaEvaluation): number {
+  return schemas.filter((schema) => at.testInPlace(schema, value)).length;
 }
 
+/** Compiles the schemas of `allOf`, `anyOf` or `oneOf`. */
 export function branches(keyword: Keyword): readonly Schema[] {
   const jsons = list(keyword);
   if (jsons.length === 0) keyword.error("Must have at least one schema.");
@@ -86,8 +87,8 @@ export function wholeNumber(keyword: Keyword, value: JsonValue): number | undefi
   return keyword.error("Must be a whole number from 0.");
 }
 
-/** Like `every`, but comes to the end where breaches are told. Each item is a unit of work. */
-export function all<Item>(at: Visit, items: Iterable<Item>, holds: (item: Item) => boolean): boolean {
+/** Like `every`, but does not stop early where violations are reported. Each item is a unit of work. */
+export function all<Item>(at: SchemaEvaluation, items: Iterable<Item>, holds: (item: Item) => boolean): boolean {
   let isEach = true;
   for (const item of items) {
     at.run.spend(1);
@@ -97,9 +98,9 @@ export function all<Item>(at: Visit, items: Iterable<Item>, holds: (item: Item) 
   return isEach;
 }
 
-/** The same for the items of an array from an index to another. */
+/** The same for the items of an array from one index to another. */
 export function allItems(
-  at: Visit,
+  at: SchemaEvaluation,
   {
     items,
     from = 0,
@@ -116,28 +117,28 @@ export function allItems(
   return isEach;
 }
 
-/** A list of an object's members is made anew each time, and takes longer than to look at one. */
-export function entriesOf(members: JsonObject, at: Visit): readonly (readonly [string, JsonValue])[] {
+/** The entries of an object. Making the list takes as long as four steps for each member. */
+export function entriesOf(members: JsonObject, at: SchemaEvaluation): readonly (readonly [string, JsonValue])[] {
   const entries = Object.entries(members);
   at.run.spend(entries.length * 4);
   return entries;
 }
 
-export function memberCount(members: JsonObject, at: Visit): number {
+export function memberCount(members: JsonObject, at: SchemaEvaluation): number {
   const { length } = Object.keys(members);
   at.run.spend(length * 2);
   return length;
 }
 
-/** Whether a text has at least so many characters, which are one or two code units each. They are not copied. */
-export function hasLength(text: string, limit: number, at: Visit): boolean {
+/** Whether a text has at least this many code points, which are one or two code units each. The text is not copied. */
+export function hasLength(text: string, limit: number, at: SchemaEvaluation): boolean {
   if (text.length < limit) return false;
   if (text.length >= limit * 2) return true;
   spendChars(text.length, at);
   let length = 0;
   for (let index = 0; index < text.length && length < limit; index += 1) {
     const unit = text.charCodeAt(index);
-    // A high surrogate before a low one is one character with it.
+    // A high and a low surrogate are one code point.
     if (unit >= 0xd800 && unit < 0xdc00 && isLowSurrogate(text.charCodeAt(index + 1))) index += 1;
     length += 1;
   }

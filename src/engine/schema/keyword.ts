@@ -6,12 +6,13 @@ import type { Schema } from "./schema-validation.ts";
 export type Keyword = {
   readonly name: string;
   readonly value: JsonValue;
-  /** The schema that it stands in. */
+  /** The schema that the keyword belongs to. */
   readonly owner: JsonObject;
   error(message: string): undefined;
-  /** Compiles a regular expression, each once for all of the schema. Throws where it cannot be used. */
+  /** Compiles a regular expression, once for the whole document. Throws where it cannot be used. */
   regex(pattern: string): RE2JS;
-  /** Compiles a schema inside the keyword's value; one for the same value as the owner's is in place. */
+  /** Compiles a schema inside of the keyword's value, at these steps. */
   schema(json: JsonValue, steps: readonly (string | number)[]): Schema;
+  /** Compiles one that applies to the same value as the owner: an in-place applicator. */
   inPlace(json: JsonValue, steps: readonly (string | number)[]): Schema;
 };

@@ -9,11 +9,11 @@ import {
   branches,
   compilePattern,
   count,
-  counted,
   entriesOf,
   hasLength,
   isMatch,
   map,
+  matchCount,
   spendChars,
   spendText,
 } from "./keyword-parts.ts";
@@ -21,7 +21,7 @@ import { type Compile, forArray, forNumber, forObject, forText } from "./keyword
 import { objectKeywords } from "./object-keywords.ts";
 import { type Check, shortText } from "./schema-validation.ts";
 
-/** How each keyword is compiled. Values are checked in this order: what is unevaluated is known at the end. */
+/** The compiler of each keyword. Values are checked in this order, and the `unevaluated…` keywords come last. */
 export const keywords: Readonly<Record<string, Compile>> = {
   type: compileType,
   enum: (keyword) =>
@@ -33,7 +33,7 @@ export const keywords: Readonly<Record<string, Compile>> = {
     if (typeof divisor !== "number" || divisor <= 0) return keyword.error("Must be a number above 0.");
     return (value, at) => {
       at.run.spend(workOfMultiple);
-      return isMultipleOf(value, divisor) || at.breach("multipleOf", () => `must be a multiple of ${divisor}`);
+      return isMultipleOf(value, divisor) || at.violation("multipleOf", () => `must be a multiple of ${divisor}`);
     };
   }),
   minimum: bound((value, limit) => value >= limit, "must be at least"),
@@ -50,7 +50,7 @@ export const keywords: Readonly<Record<string, Compile>> = {
     return (
       regex &&
       ((value, at) =>
-        isMatch(regex, value, at) || at.breach("pattern", () => `must match ${shortText(String(keyword.value))}`))
+        isMatch(regex, value, at) || at.violation("pattern", () => `must match ${shortText(String(keyword.value))}`))
     );
   }),
 
@@ -60,56 +60,60 @@ export const keywords: Readonly<Record<string, Compile>> = {
   dependentSchemas: forObject((keyword) => {
     const schemas = Object.entries(map(keyword)).map(([name, json]) => [name, keyword.inPlace(json, [name])] as const);
     return (members, at) =>
-      all(at, schemas, ([name, schema]) => !Object.hasOwn(members, name) || at.also(schema, members));
+      all(at, schemas, ([name, schema]) => !Object.hasOwn(members, name) || at.applyInPlace(schema, members));
   }),
   allOf: (keyword) => {
     const schemas = branches(keyword);
-    return (value, at) => all(at, schemas, (schema) => at.also(schema, value));
+    return (value, at) => all(at, schemas, (schema) => at.applyInPlace(schema, value));
   },
   anyOf: (keyword) => {
     const schemas = branches(keyword);
     return (value, at) =>
-      counted(schemas, value, at) > 0 ||
-      at.breach("anyOf", () => "must match one of the schemas in anyOf, and matches none");
+      matchCount(schemas, value, at) > 0 ||
+      at.violation("anyOf", () => "must match one of the schemas in anyOf, and matches none");
   },
   oneOf: (keyword) => {
     const schemas = branches(keyword);
     return (value, at) => {
-      const matching = counted(schemas, value, at);
+      const matching = matchCount(schemas, value, at);
       return (
         matching === 1 ||
-        at.breach("oneOf", () => `must match exactly one of the schemas in oneOf, and matches ${matching}`)
+        at.violation("oneOf", () => `must match exactly one of the schemas in oneOf, and matches ${matching}`)
       );
     };
   },
   not: (keyword) => {
     const schema = keyword.inPlace(keyword.value, []);
-    return (value, at) => !at.matches(schema, value) || at.breach("not", () => "must not match the schema in not");
+    return (value, at) => !at.matches(schema, value) || at.violation("not", () => "must not match the schema in not");
   },
   if: (keyword) => {
     const { then: thenJson = true, else: elseJson = true } = keyword.owner;
     const condition = keyword.inPlace(keyword.value, []);
     const [holds, fails] = [keyword.inPlace(thenJson, []), keyword.inPlace(elseJson, [])];
-    return (value, at) => at.also(at.maybe(condition, value) ? holds : fails, value);
+    return (value, at) => at.applyInPlace(at.testInPlace(condition, value) ? holds : fails, value);
   },
 
   unevaluatedItems: forArray((keyword) => {
     const schema = keyword.schema(keyword.value, []);
     return (items, at) => {
-      const { seen } = at;
-      return allItems(at, { items }, (item, index) => seen.has(index) || at.descend(schema, item, index));
+      const { evaluated } = at;
+      return allItems(at, { items }, (item, index) => evaluated.has(index) || at.applyToChild(schema, item, index));
     };
   }),
   unevaluatedProperties: forObject((keyword) => {
     const schema = keyword.schema(keyword.value, []);
     return (members, at) => {
-      const { seen } = at;
-      return all(at, entriesOf(members, at), ([name, member]) => seen.has(name) || at.descend(schema, member, name));
+      const { evaluated } = at;
+      return all(
+        at,
+        entriesOf(members, at),
+        ([name, member]) => evaluated.has(name) || at.applyToChild(schema, member, name),
+      );
     };
   }),
 };
 
-/** Keywords that check nothing by themselves. `format` is one of them, as 2020-12 has it unless told otherwise. */
+/** Keywords that check nothing by themselves. `format` is an annotation in 2020-12 by default. */
 export const annotations: ReadonlySet<string> = new Set(
   (
     "$schema $id $ref $anchor $dynamicRef $dynamicAnchor $vocabulary $comment $defs definitions then else minContains " +
@@ -118,36 +122,36 @@ export const annotations: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Of numbers with up to 17 digits that stand up to 632 places apart. */
+/** For numbers of up to 17 digits whose exponents differ by up to 632. */
 const workOfMultiple = 50;
 
 const types = ["null", "boolean", "number", "integer", "string", "array", "object"];
 
 function compileType(keyword: Keyword): Check | undefined {
   const given = Array.isArray(keyword.value) ? keyword.value : [keyword.value];
-  // Each of them once, so that there are as few as there are types.
+  // Without repetitions the list is short.
   const wanted = [...new Set(given.map(String))];
   if (wanted.length === 0 || !wanted.every((type) => types.includes(type))) {
     return keyword.error(`Must be one of ${types.join(", ")}, or an array of them.`);
   }
-  const told = wanted
+  const words = wanted
     .map((type) => (type === "null" ? "null" : `${/^[aio]/.test(type) ? "an" : "a"} ${type}`))
     .join(" or ");
   return (value, at) => {
     const type = typeOf(value);
     const isWanted =
       wanted.includes(type) || (type === "number" && wanted.includes("integer") && Number.isInteger(value));
-    return isWanted || at.breach("type", () => `must be ${told}`);
+    return isWanted || at.violation("type", () => `must be ${words}`);
   };
 }
 
-/** Texts are looked up as they are, and nothing is written out where no container is in the list. */
+/** Compiles `enum` and `const`. Strings are looked up as they are, and values are serialised only if the list has containers. */
 function oneOf({ name }: Keyword, values: readonly JsonValue[]): Check {
   const texts = new Set(values.map((value) => canonicalText(value)));
   const strings = new Set(values.filter((value) => typeof value === "string"));
   const lengthMax = [...strings].reduce((max, { length }) => Math.max(max, length), 0);
   const hasContainer = values.some((value) => typeof value === "object" && value !== null);
-  const told = shortText([...texts].join(", "));
+  const list = shortText([...texts].join(", "));
   return (value, at) => {
     let isOne = false;
     if (typeof value === "string") {
@@ -156,14 +160,14 @@ function oneOf({ name }: Keyword, values: readonly JsonValue[]): Check {
     } else if (typeof value !== "object" || value === null || hasContainer) {
       isOne = texts.has(spendText(value, at));
     }
-    return isOne || at.breach(name, () => `must be ${texts.size > 1 ? "one of " : ""}${told}`);
+    return isOne || at.violation(name, () => `must be ${texts.size > 1 ? "one of " : ""}${list}`);
   };
 }
 
-function bound(holds: (value: number, limit: number) => boolean, told: string): Compile {
+function bound(holds: (value: number, limit: number) => boolean, words: string): Compile {
   return forNumber((keyword) => {
     const { name, value: limit } = keyword;
     if (typeof limit !== "number") return keyword.error("Must be a number.");
-    return (value, at) => holds(value, limit) || at.breach(name, () => `${told} ${limit}`);
+    return (value, at) => holds(value, limit) || at.violation(name, () => `${words} ${limit}`);
   });
 }

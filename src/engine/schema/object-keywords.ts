@@ -3,9 +3,9 @@ import { isObject } from "../../domain/json/violations.ts";
 import type { Keyword } from "./keyword.ts";
 import { all, compilePattern, count, entriesOf, isMatch, map, memberCount, textList } from "./keyword-parts.ts";
 import { type Compile, forObject } from "./keyword-types.ts";
-import { shortText, type Visit } from "./schema-validation.ts";
+import { type SchemaEvaluation, shortText } from "./schema-validation.ts";
 
-/** The keywords of objects, but for those that need to know of others. */
+/** The keywords of objects, except for those that depend on others. */
 export const objectKeywords: Readonly<Record<string, Compile>> = {
   required: forObject((keyword) => {
     const names = new Set(textList(keyword));
@@ -13,7 +13,7 @@ export const objectKeywords: Readonly<Record<string, Compile>> = {
       all(
         at,
         names,
-        (name) => has(members, name) || at.breach("required", () => `must have the member ${shown(name)}`),
+        (name) => has(members, name) || at.violation("required", () => `must have the member ${shown(name)}`),
       );
   }),
   dependentRequired: forObject((keyword) => {
@@ -27,8 +27,8 @@ export const objectKeywords: Readonly<Record<string, Compile>> = {
         ([name, needed]) =>
           !has(members, name) ||
           all(at, needed, (other) => {
-            const told = () => `must have the member ${shown(other)}, since it has ${shown(name)}`;
-            return has(members, other) || at.breach("dependentRequired", told);
+            const describe = () => `must have the member ${shown(other)}, since it has ${shown(name)}`;
+            return has(members, other) || at.violation("dependentRequired", describe);
           }),
       );
   }),
@@ -37,7 +37,7 @@ export const objectKeywords: Readonly<Record<string, Compile>> = {
     return (members, at) =>
       all(at, schemas, ([name, schema]) => {
         const member = has(members, name) ? members[name] : undefined;
-        return member === undefined || at.descend(schema, member, name);
+        return member === undefined || at.applyToChild(schema, member, name);
       });
   }),
   patternProperties: forObject((keyword) => {
@@ -47,7 +47,7 @@ export const objectKeywords: Readonly<Record<string, Compile>> = {
     });
     return (members, at) =>
       all(at, entriesOf(members, at), ([name, member]) =>
-        all(at, schemas, ({ regex, schema }) => !isMatch(regex, name, at) || at.descend(schema, member, name)),
+        all(at, schemas, ({ regex, schema }) => !isMatch(regex, name, at) || at.applyToChild(schema, member, name)),
       );
   }),
   additionalProperties: forObject(compileAdditional),
@@ -59,7 +59,7 @@ export const objectKeywords: Readonly<Record<string, Compile>> = {
         Object.keys(members),
         (name) =>
           at.matches(schema, name) ||
-          at.breach("propertyNames", () => `must not have a member of the name ${shown(name)}`),
+          at.violation("propertyNames", () => `must not have a member of the name ${shown(name)}`),
       );
   }),
   minProperties: forObject((keyword) =>
@@ -75,13 +75,13 @@ function compileAdditional(keyword: Keyword) {
   const schema = keyword.schema(keyword.value, []);
   const names = new Set(isObject(properties) ? Object.keys(properties) : []);
   const regexes = isObject(patternProperties) ? Object.keys(patternProperties) : [];
-  // A pattern that is none is reported where it stands.
+  // `patternProperties` reports invalid patterns.
   const patterns = regexes.flatMap((pattern) => compilePattern({ ...keyword, error: () => undefined }, pattern) ?? []);
-  return (members: JsonObject, at: Visit) =>
+  return (members: JsonObject, at: SchemaEvaluation) =>
     all(at, entriesOf(members, at), ([name, member]) => {
       if (names.has(name) || patterns.some((regex) => isMatch(regex, name, at))) return true;
-      if (keyword.value !== false) return at.descend(schema, member, name);
-      return at.breach("additionalProperties", () => `must not have the member ${shown(name)}`);
+      if (keyword.value !== false) return at.applyToChild(schema, member, name);
+      return at.violation("additionalProperties", () => `must not have the member ${shown(name)}`);
     });
 }
 

@@ -5,7 +5,14 @@ import { Problems } from "../errors/problems.ts";
 import type { PayloadCheck } from "../pool/tasks.ts";
 import { Field, Names } from "../templates/field.ts";
 import { compileSchema } from "./compile-schema.ts";
-import { nestedMax, type Schema, SchemaExhausted, SchemaRun, Visit, workMax } from "./schema-validation.ts";
+import {
+  nestedMax,
+  type Schema,
+  SchemaEvaluation,
+  SchemaExhausted,
+  SchemaValidation,
+  workMax,
+} from "./schema-validation.ts";
 
 const panel = "start.api_call";
 
@@ -15,7 +22,7 @@ export function payloadSchemaOf(start: Node | undefined): JsonObject | undefined
   return trigger?.case === "apiCall" ? trigger.value.schema : undefined;
 }
 
-/** Reports what is wrong with that schema, and warns of a sample that breaks it. */
+/** Reports the problems of that schema, and warns of a sample that violates it. */
 export function checkPayloadSchema(start: Node | undefined, names: Names): void {
   const json = payloadSchemaOf(start);
   if (start?.kind.case !== "start" || json === undefined) return;
@@ -28,21 +35,21 @@ export function checkPayloadSchema(start: Node | undefined, names: Names): void 
     checkPayload(schema, payload);
   } catch (error) {
     if (!(error instanceof RequestError)) throw error;
-    const message = `The sample is not what the schema asks for: ${error.message}`;
+    const message = `The sample violates the schema: ${error.message}`;
     new Field(names, start.id, `${panel}.payload`).warn("SAMPLE_INVALID", message);
   }
 }
 
-/** A schema that was checked before: its problems are told to nobody. */
+/** Compiles a schema that was checked before, so there are no problems to report. */
 export function schemaOf(json: JsonObject): Schema {
   return compileSchema(json, new Field(new Names([], new Problems([])), "", panel));
 }
 
-/** Checks a payload, and gives up when it takes more than `workMax`: whoever has more time may begin it again. */
+/** Checks a payload within a budget of work. A check that exceeds it can be repeated elsewhere with a larger budget. */
 export function tryPayload(schema: Schema, payload: JsonObject, workMax: number): PayloadCheck {
-  const run = new SchemaRun("payload", workMax);
+  const run = new SchemaValidation("payload", workMax);
   try {
-    if (run.apply(schema, payload, new Visit(run))) return { kind: "valid", work: run.work };
+    if (run.apply(schema, payload, new SchemaEvaluation(run))) return { kind: "valid", work: run.work };
   } catch (error) {
     if (!(error instanceof SchemaExhausted)) throw error;
     return { kind: error.limit === "schema_work" ? "spent" : "nested", work: run.work };
@@ -51,26 +58,26 @@ export function tryPayload(schema: Schema, payload: JsonObject, workMax: number)
   return { kind: "invalid", work, violations, count };
 }
 
-/** Refuses with PAYLOAD_INVALID a payload that breaks a schema, and with PAYLOAD_TOO_LARGE one that is too much to check. */
+/** Throws PAYLOAD_INVALID where a payload violates a schema, and PAYLOAD_TOO_LARGE where the check takes too much work. */
 export function checkPayload(schema: Schema, payload: JsonObject): void {
   const problem = payloadProblem(tryPayload(schema, payload, workMax));
   if (problem !== undefined) throw problem;
 }
 
-/** The refusal of a payload after a check with the whole budget; undefined where it is as the schema asks. */
+/** The error for a payload after a check with the whole budget. Undefined where the payload is valid. */
 export function payloadProblem(check: PayloadCheck): RequestError | undefined {
   if (check.kind === "valid") return undefined;
   if (check.kind === "spent") return tooMuch("schema_work", workMax, `takes more than ${workMax} units of work`);
   if (check.kind === "nested")
     return tooMuch("schema_nesting", nestedMax, `applies more than ${nestedMax} schemas inside one another`);
   const { violations, count } = check;
-  const told = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
+  const list = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
   const more = count > violations.length ? ` There are ${count - violations.length} more.` : "";
   const metadata = { violations: String(count) };
-  return new RequestError("PAYLOAD_INVALID", `${told}${more}`, { violations, metadata });
+  return new RequestError("PAYLOAD_INVALID", `${list}${more}`, { violations, metadata });
 }
 
 function tooMuch(limit: SchemaExhausted["limit"], max: number, why: string): RequestError {
-  const message = `The payload is too much for the workflow's schema to check: it ${why} (limit ${limit}). Send less, or make the schema simpler.`;
+  const message = `To check the payload against the workflow's schema takes too much: it ${why} (limit ${limit}). Send less, or make the schema simpler.`;
   return new RequestError("PAYLOAD_TOO_LARGE", message, { metadata: { limit, max: String(max) } });
 }

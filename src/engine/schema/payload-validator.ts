@@ -5,25 +5,25 @@ import type { PoolTask, ProcessPool } from "../pool/process-pool.ts";
 import { payloadProblem, schemaOf, tryPayload } from "./payload-schema.ts";
 import { type Schema, workMax } from "./schema-validation.ts";
 
-/** A check of more work is left to the pool: it would hold the thread for more than two milliseconds. */
+/** The budget of work on the thread: about two milliseconds. Beyond it, a child process checks. */
 const inlineWorkMax = 30_000;
 
-/** Larger schemas are not compiled in line, nor are those of many patterns: each is a program of its own. */
+/** Larger schemas, and those with more patterns, are not compiled on the thread: each pattern is a program of its own. */
 const inlineCharsMax = 8 * 1024;
 const inlinePatternsMax = 8;
 
-/** A payload that has come with a call, and on whose behalf it is checked. */
+/** The payload of a call, with what a check in the pool needs. */
 export type PayloadCall = Pick<PoolTask<"payload">, "path" | "signal"> & {
   readonly payload: JsonObject;
-  /** The payload's text. */
+  /** The JSON text of the payload. */
   readonly text: JsonText;
   readonly pool: Pick<ProcessPool, "run">;
 };
 
-/** What a payload must be like. In line where that is little work, and in a child process where it is not. */
+/** Validates payloads against a workflow's JSON Schema: on the thread where that is little work, else in a child process. */
 export class PayloadValidator {
   readonly #json: JsonObject;
-  /** What checks in line; null where it is too large for that, undefined where nobody has looked. */
+  /** The compiled schema; null if it is too large for the thread, undefined before the first check. */
   #schema: Schema | null | undefined;
   #text: string | undefined;
 
@@ -33,8 +33,8 @@ export class PayloadValidator {
   }
 
   /**
-   * Refuses with PAYLOAD_INVALID a payload that breaks the schema, and with PAYLOAD_TOO_LARGE one that is too much to check.
-   * Undefined where it was checked in line.
+   * Throws or rejects with PAYLOAD_INVALID where the payload violates the schema, and with PAYLOAD_TOO_LARGE where the check takes
+   * too much work. Gives undefined where a valid payload was checked on the thread.
    */
   check(call: PayloadCall): Promise<void> | undefined {
     if (this.#schema === undefined) this.#schema = this.#compileSmall();
@@ -62,10 +62,10 @@ export class PayloadValidator {
       signal,
       isRefusable: true,
     });
-    // What took a child's time or memory is more than what may be spent.
+    // A check that exceeds a child's time or memory also exceeds the budget of work.
     const problem = payloadProblem(end.kind === "reply" ? end.head : { kind: "spent", work: workMax });
     if (end.kind === "lost")
-      throw new RequestError("SERVER_ERROR", "The process that checked the payload was lost twice.");
+      throw new RequestError("SERVER_ERROR", "The child process that checked the payload died twice. Try again.");
     if (problem !== undefined) throw problem;
   }
 }

@@ -8,35 +8,35 @@ import { referredIn } from "./json-pointer.ts";
 /** Any item of a list, as a step of a path. */
 export const anyItem = Symbol("any item");
 
-/** The name of a member, the index of an item as a template writes it, or any item. */
+/** The name of a member, the index of an item, or any item. */
 export type Step = string | typeof anyItem;
 
 export type Path = readonly Step[];
 
 /**
- * How many schemas are looked at for one definition. When that is spent, every path may resolve: what is told must be
- * right, and need not be all that could be told.
+ * The limit of schemas that are visited for one definition. Beyond it, every path counts as one that may resolve: a warning must
+ * be right, but not every warning must be found.
  */
 const visitsMax = 100_000;
 
-/** Schemas that are applied inside one another are followed so far: more might be more than the stack holds. */
+/** The limit of schemas that are applied inside one another, so that the stack cannot overflow. */
 const depthMax = 200;
 
-/** Longer names are matched with no pattern. */
+/** Longer names are not matched against patterns. */
 const patternNameMax = 200;
 
 /**
- * What a JSON Schema says of paths into the values that it takes.
+ * Decides which paths can resolve in the values that a JSON Schema accepts, for warnings about templates.
  *
- * A path is excluded where one of these holds at a step of it, for the schema there:
- * - it is false, or the `type` is neither that of an object nor, for an index, that of an array;
+ * A path cannot resolve if one of these holds for the schema at one of its steps:
+ * - the schema is false, or its `type` is neither object nor, for an index, array;
  * - no value of `enum` or `const` has the rest of the path;
  * - `properties`, a pattern of `patternProperties`, `prefixItems` or `items` holds for the step, and excludes the rest;
  * - none of them does, and `additionalProperties` or `unevaluatedProperties` excludes it, or `propertyNames` its name, or
  *   `maxItems` its index;
  * - `$ref`, `$dynamicRef` or a schema of `allOf` excludes it, or each schema of `anyOf` or of `oneOf` does, or both ways of
  *   `if` do.
- * All else (`not`, `dependentSchemas`, bounds, `unevaluatedItems`) is taken to let the path be.
+ * All other keywords (`not`, `dependentSchemas`, bounds, `unevaluatedItems`) are taken to allow the path.
  */
 export class SchemaPaths {
   readonly #root: JsonValue;
@@ -44,12 +44,12 @@ export class SchemaPaths {
   readonly #verdicts = new Map<string, boolean>();
   #visits = 0;
 
-  /** @param root a schema without a problem: one that applies itself to the same value would be followed for ever */
+  /** @param root a schema without problems: one that applies itself to the same value would be followed in an endless loop */
   constructor(root: JsonValue) {
     this.#root = root;
   }
 
-  /** Whether a value that the schema takes may have the path. */
+  /** Whether the path may resolve in a value that the schema accepts. */
   mayResolve(path: Path): boolean {
     const key = JSON.stringify(path.map((step) => (step === anyItem ? null : step)));
     const known = this.#verdicts.get(key);
@@ -59,7 +59,7 @@ export class SchemaPaths {
     return verdict;
   }
 
-  /** Whether the schema says something of what is there, step by step. */
+  /** Whether the schema describes the value at a path. */
   describes(path: Path): boolean {
     let isDescribed = false;
     this.#reach(this.#root, { path, at: 0, depth: 0, memo: new Map() }, () => {
@@ -68,7 +68,7 @@ export class SchemaPaths {
     return isDescribed;
   }
 
-  /** The members that the schema names where a path leads. */
+  /** The names of members that the schema has at a path. */
   namesAt(path: Path): readonly string[] {
     const names = new Set<string>();
     this.#reach(this.#root, { path, at: 0, depth: 0, memo: new Map() }, ({ properties }) => {
@@ -77,30 +77,30 @@ export class SchemaPaths {
     return [...names];
   }
 
-  #admits(json: JsonValue | undefined, way: Way): boolean {
+  #admits(json: JsonValue | undefined, walk: Walk): boolean {
     if (json === false) return false;
-    if (!isObject(json) || !this.#mayFollow(way)) return true;
-    const known = seenAt(way).get(json);
+    if (!isObject(json) || !this.#mayFollow(walk)) return true;
+    const known = seenAt(walk).get(json);
     if (known !== undefined) return known;
-    const verdict = this.#admitsObject(json, way);
-    seenAt(way).set(json, verdict);
+    const verdict = this.#admitsObject(json, walk);
+    seenAt(walk).set(json, verdict);
     return verdict;
   }
 
-  #admitsObject(json: JsonObject, way: Way): boolean {
-    const admits = (inner: JsonValue | undefined) => this.#admits(inner, { ...way, depth: way.depth + 1 });
+  #admitsObject(json: JsonObject, walk: Walk): boolean {
+    const admits = (inner: JsonValue | undefined) => this.#admits(inner, { ...walk, depth: walk.depth + 1 });
     const { anyOf, oneOf, if: condition, then: holds, else: fails } = json;
     return (
       this.#referred(json).every(admits) &&
       listOf(json["allOf"]).every(admits) &&
       [anyOf, oneOf].every((schemas) => !Array.isArray(schemas) || schemas.some(admits)) &&
       (condition === undefined || (admits(condition) && admits(holds)) || admits(fails)) &&
-      this.#admitsStep(json, way)
+      this.#admitsStep(json, walk)
     );
   }
 
-  #admitsStep(json: JsonObject, way: Way): boolean {
-    const rest = way.path.slice(way.at);
+  #admitsStep(json: JsonObject, walk: Walk): boolean {
+    const rest = walk.path.slice(walk.at);
     const [step] = rest;
     if (step === undefined) return true;
     const { type = ["array", "object"], enum: values, const: value } = json;
@@ -109,19 +109,19 @@ export class SchemaPaths {
     if (value !== undefined && !has(value)) return false;
     const types = Array.isArray(type) ? type : [type];
     return (
-      (types.includes("object") && step !== anyItem && this.#admitsMember(json, step, way)) ||
-      (types.includes("array") && (step === anyItem || isIndex(step)) && this.#admitsItem(json, step, way))
+      (types.includes("object") && step !== anyItem && this.#admitsMember(json, step, walk)) ||
+      (types.includes("array") && (step === anyItem || isIndex(step)) && this.#admitsItem(json, step, walk))
     );
   }
 
-  #admitsMember(json: JsonObject, name: string, way: Way): boolean {
-    const below = (inner: JsonValue | undefined) => this.#admits(inner, stepOf(way));
+  #admitsMember(json: JsonObject, name: string, walk: Walk): boolean {
+    const below = (inner: JsonValue | undefined) => this.#admits(inner, stepOf(walk));
     const { additionalProperties, unevaluatedProperties, propertyNames } = json;
     if (!this.#admitsName(propertyNames, name)) return false;
     const { schemas, isMaybeMore } = this.#schemasOf(json, name);
     if (schemas.length > 0 || isMaybeMore) return schemas.every(below);
     if (additionalProperties !== undefined) return below(additionalProperties);
-    return unevaluatedProperties === undefined || this.#mayEvaluate(json, name, way) || below(unevaluatedProperties);
+    return unevaluatedProperties === undefined || this.#mayEvaluate(json, name, walk) || below(unevaluatedProperties);
   }
 
   #admitsName(schema: JsonValue | undefined, name: string): boolean {
@@ -132,7 +132,7 @@ export class SchemaPaths {
     return typeof pattern !== "string" || this.#isMatch(pattern, name) !== false;
   }
 
-  /** The schemas that `properties` and `patternProperties` have for a member, and whether there may be another one. */
+  /** The schemas of `properties` and `patternProperties` for a member, and whether there may be more of them. */
   #schemasOf({ properties, patternProperties }: JsonObject, name: string) {
     const schemas: JsonValue[] = [];
     let isMaybeMore = false;
@@ -146,9 +146,9 @@ export class SchemaPaths {
     return { schemas, isMaybeMore };
   }
 
-  /** Whether a schema for the same value may have looked at a member, so that it is not left to `unevaluatedProperties`. */
-  #mayEvaluate(json: JsonObject, name: string, way: Way): boolean {
-    if (!this.#mayFollow(way)) return true;
+  /** Whether a schema for the same value may have evaluated a member, so that `unevaluatedProperties` does not apply to it. */
+  #mayEvaluate(json: JsonObject, name: string, walk: Walk): boolean {
+    if (!this.#mayFollow(walk)) return true;
     return this.#inPlace(json).some((inner) => {
       if (!isObject(inner)) return false;
       const { schemas, isMaybeMore } = this.#schemasOf(inner, name);
@@ -157,13 +157,13 @@ export class SchemaPaths {
         isMaybeMore ||
         inner["additionalProperties"] !== undefined ||
         inner["unevaluatedProperties"] !== undefined ||
-        this.#mayEvaluate(inner, name, { ...way, depth: way.depth + 1 })
+        this.#mayEvaluate(inner, name, { ...walk, depth: walk.depth + 1 })
       );
     });
   }
 
-  #admitsItem({ prefixItems, items, maxItems }: JsonObject, step: Step, way: Way): boolean {
-    const below = (inner: JsonValue | undefined) => this.#admits(inner, stepOf(way));
+  #admitsItem({ prefixItems, items, maxItems }: JsonObject, step: Step, walk: Walk): boolean {
+    const below = (inner: JsonValue | undefined) => this.#admits(inner, stepOf(walk));
     const first = listOf(prefixItems);
     const index = step === anyItem ? 0 : Number(step);
     if (typeof maxItems === "number" && index >= maxItems) return false;
@@ -171,19 +171,19 @@ export class SchemaPaths {
     return below(index < first.length ? first[index] : items);
   }
 
-  /** Goes every way that a schema names, and tells what it finds at the end of the path. */
-  #reach(json: JsonValue | undefined, way: Way, found: (json: JsonObject) => void): void {
-    if (!isObject(json) || !this.#mayFollow(way) || seenAt(way).has(json)) return;
-    seenAt(way).set(json, true);
-    const step = way.path[way.at];
+  /** Follows a path through all schemas that may apply, and calls `found` for each schema at its end. */
+  #reach(json: JsonValue | undefined, walk: Walk, found: (json: JsonObject) => void): void {
+    if (!isObject(json) || !this.#mayFollow(walk) || seenAt(walk).has(json)) return;
+    seenAt(walk).set(json, true);
+    const step = walk.path[walk.at];
     if (step === undefined) found(json);
-    for (const inner of this.#inPlace(json)) this.#reach(inner, { ...way, depth: way.depth + 1 }, found);
+    for (const inner of this.#inPlace(json)) this.#reach(inner, { ...walk, depth: walk.depth + 1 }, found);
     if (step === undefined) return;
     const { additionalProperties, items } = json;
     const first = listOf(json["prefixItems"]);
     const named = step === anyItem ? [] : this.#schemasOf(json, step).schemas;
     const indexed = step === anyItem ? [...first, items] : isIndex(step) ? [first[Number(step)] ?? items] : [];
-    for (const inner of [...named, additionalProperties, ...indexed]) this.#reach(inner, stepOf(way), found);
+    for (const inner of [...named, additionalProperties, ...indexed]) this.#reach(inner, stepOf(walk), found);
   }
 
   /** The schemas that may be applied to the same value. */
@@ -201,7 +201,7 @@ export class SchemaPaths {
     });
   }
 
-  /** Whether a name matches a pattern; undefined where that takes too much to say. */
+  /** Whether a name matches a pattern. Undefined where the match would take too long. */
   #isMatch(pattern: string, name: string): boolean | undefined {
     if (name.length > patternNameMax) return undefined;
     if (!this.#patterns.has(pattern)) this.#patterns.set(pattern, regexOf(pattern));
@@ -210,25 +210,25 @@ export class SchemaPaths {
     return regex?.matcher(name).find();
   }
 
-  #mayFollow({ depth }: Way): boolean {
+  #mayFollow({ depth }: Walk): boolean {
     this.#visits += 1;
     return depth <= depthMax && this.#visits <= visitsMax;
   }
 }
 
-/** Where one walk has come to. What was found of a schema at a step of the path is found once. */
-type Way = {
+/** The state of one walk along a path. The verdict on a schema at a step of the path is memoised. */
+type Walk = {
   readonly path: Path;
   readonly at: number;
   readonly depth: number;
   readonly memo: Map<number, Map<JsonObject, boolean>>;
 };
 
-function stepOf(way: Way): Way {
-  return { ...way, at: way.at + 1, depth: way.depth + 1 };
+function stepOf(walk: Walk): Walk {
+  return { ...walk, at: walk.at + 1, depth: walk.depth + 1 };
 }
 
-function seenAt({ memo, at }: Way): Map<JsonObject, boolean> {
+function seenAt({ memo, at }: Walk): Map<JsonObject, boolean> {
   const seen = memo.get(at) ?? new Map<JsonObject, boolean>();
   memo.set(at, seen);
   return seen;

@@ -3,32 +3,32 @@ import { jsonPath } from "../../domain/json/json-refusal.ts";
 import { violationsMax } from "../../domain/json/violations.ts";
 import type { FieldViolation } from "../../domain/request-error.ts";
 
-/** A compiled schema. Its checks are filled in after it is made, since schemas may refer to themselves. */
+/** A compiled schema. Its checks are added after it is made, because schemas may refer to themselves. */
 export type Schema = {
   readonly checks: Check[];
-  /** The schemas that are applied to the same value. */
+  /** The in-place applicators: schemas that apply to the same value. */
   readonly inPlace: Schema[];
 };
 
-/** Whether a value passes one keyword. A breach is told to the run. */
-export type Check = (value: JsonValue, at: Visit) => boolean;
+/** Checks a value against one keyword, and reports a violation to the validation. */
+export type Check = (value: JsonValue, at: SchemaEvaluation) => boolean;
 
-/** The way to a value, from the innermost step outwards. */
+/** The path to a value, as a linked list from the innermost step outwards. */
 type Path = { readonly step: string | number; readonly outer: Path } | undefined;
 
 /**
- * How much work one validation may be, so that no schema can hold the process up. Every keyword is charged by what it
- * goes through: a unit for each name, member or item, and for each few characters of a text; for patterns the length of
- * the text times the size of the compiled expression. A unit takes at most some 60 ns, and so all of it less than a second.
+ * The budget of work for one validation, so that no schema can block the process. Each keyword is charged for what it reads: a
+ * unit for each name, member or item, and for each few characters of a text; for a pattern, the length of the text times the
+ * size of the compiled expression. A unit takes 60 ns at most, so the whole budget takes less than a second.
  */
 export const workMax = 10_000_000;
 
 const workOfSchema = 5;
 
-/** Schemas that are applied inside one another: more would end in an overflow of the stack. */
+/** The limit of schemas that are applied inside one another: more could overflow the stack. */
 export const nestedMax = 1_000;
 
-/** A validation was too much work, or its schemas were applied too deep inside one another. */
+/** A validation exceeded its budget of work or the limit of nesting. */
 export class SchemaExhausted extends Error {
   readonly limit: "schema_work" | "schema_nesting";
 
@@ -38,12 +38,12 @@ export class SchemaExhausted extends Error {
   }
 }
 
-/** What a breach says; it is made only where the breach is told. */
+/** Makes the message of a violation, only where it is reported. */
 export type Describe = () => string;
 
-/** One validation of one value. */
-export class SchemaRun {
-  /** The first few breaches, in the order of the schema. */
+/** The validation of one value, with its budget and its violations. */
+export class SchemaValidation {
+  /** The first few violations, in the order of the schema. */
   readonly violations: FieldViolation[] = [];
   readonly #name: string;
   readonly #workMax: number;
@@ -53,25 +53,25 @@ export class SchemaRun {
   #trials = 0;
 
   /**
-   * @param name what paths begin with
-   * @param budget how much work it may be, at most `workMax`
+   * @param name the beginning of all paths
+   * @param budget the units of work, at most `workMax`
    */
   constructor(name: string, budget: number) {
     this.#name = name;
     this.#workMax = Math.min(budget, workMax);
   }
 
-  /** How much work it was until now. */
+  /** The work so far. */
   get work(): number {
     return this.#work;
   }
 
-  /** How many breaches there are, told or not. */
+  /** The number of violations, those that are not kept included. */
   get count(): number {
     return this.#count;
   }
 
-  /** Whether breaches are of no interest, since another schema may do. */
+  /** Whether violations are not reported, because another schema may match. */
   get isTrial(): boolean {
     return this.#trials > 0;
   }
@@ -81,7 +81,7 @@ export class SchemaRun {
     if (this.#work > this.#workMax) throw new SchemaExhausted("schema_work");
   }
 
-  apply({ checks }: Schema, value: JsonValue, at: Visit): boolean {
+  apply({ checks }: Schema, value: JsonValue, at: SchemaEvaluation): boolean {
     this.spend(workOfSchema + checks.length);
     if (++this.#nested > nestedMax) throw new SchemaExhausted("schema_nesting");
     let isValid = true;
@@ -93,8 +93,8 @@ export class SchemaRun {
     return isValid;
   }
 
-  /** Applies a schema that may fail without harm. */
-  tryOut(schema: Schema, value: JsonValue, at: Visit): boolean {
+  /** Applies a schema without reporting its violations. */
+  test(schema: Schema, value: JsonValue, at: SchemaEvaluation): boolean {
     this.#trials += 1;
     const isValid = this.apply(schema, value, at);
     this.#trials -= 1;
@@ -113,68 +113,71 @@ export class SchemaRun {
   }
 }
 
-/** One schema at one value, with the members and items that it has looked at: what `unevaluated…` leaves out. */
-export class Visit {
-  readonly run: SchemaRun;
+/**
+ * The evaluation of one schema at one value. It collects which members and items were evaluated, as JSON Schema's annotations
+ * do, for `unevaluatedProperties` and `unevaluatedItems`.
+ */
+export class SchemaEvaluation {
+  readonly run: SchemaValidation;
   readonly #path: Path;
-  #seen: Set<string | number> | undefined;
+  #evaluated: Set<string | number> | undefined;
 
-  constructor(run: SchemaRun, path?: Path) {
+  constructor(run: SchemaValidation, path?: Path) {
     this.run = run;
     this.#path = path;
   }
 
-  breach(keyword: string, describe: Describe): false {
+  violation(keyword: string, describe: Describe): false {
     return this.run.report(this.#path, keyword, describe);
   }
 
-  /** The names or the indexes that were looked at until now. */
-  get seen(): ReadonlySet<string | number> {
-    this.run.spend(this.#seen?.size ?? 0);
-    return new Set(this.#seen);
+  /** The names or indexes that were evaluated so far. */
+  get evaluated(): ReadonlySet<string | number> {
+    this.run.spend(this.#evaluated?.size ?? 0);
+    return new Set(this.#evaluated);
   }
 
-  see(step: string | number): void {
-    this.#seen ??= new Set();
-    this.#seen.add(step);
+  markEvaluated(step: string | number): void {
+    this.#evaluated ??= new Set();
+    this.#evaluated.add(step);
   }
 
   /** Applies a schema to a member or an item of the value. */
-  descend(schema: Schema, value: JsonValue, step: string | number): boolean {
-    this.see(step);
-    return this.run.apply(schema, value, new Visit(this.run, { step, outer: this.#path }));
+  applyToChild(schema: Schema, value: JsonValue, step: string | number): boolean {
+    this.markEvaluated(step);
+    return this.run.apply(schema, value, new SchemaEvaluation(this.run, { step, outer: this.#path }));
   }
 
-  /** Applies a schema to the value itself. What it has looked at counts where it holds. */
-  also(schema: Schema, value: JsonValue): boolean {
-    const inner = new Visit(this.run, this.#path);
-    return this.run.apply(schema, value, inner) && this.#takeOver(inner);
+  /** Applies a schema to the value itself. If it matches, what it has evaluated counts here too. */
+  applyInPlace(schema: Schema, value: JsonValue): boolean {
+    const inner = new SchemaEvaluation(this.run, this.#path);
+    return this.run.apply(schema, value, inner) && this.#adoptEvaluated(inner);
   }
 
-  /** The same, and a breach is none of the value's. */
-  maybe(schema: Schema, value: JsonValue): boolean {
-    const inner = new Visit(this.run, this.#path);
-    return this.run.tryOut(schema, value, inner) && this.#takeOver(inner);
+  /** The same, without reporting violations. */
+  testInPlace(schema: Schema, value: JsonValue): boolean {
+    const inner = new SchemaEvaluation(this.run, this.#path);
+    return this.run.test(schema, value, inner) && this.#adoptEvaluated(inner);
   }
 
-  #takeOver(inner: Visit): true {
-    this.run.spend(inner.#seen?.size ?? 0);
-    for (const step of inner.#seen ?? []) this.see(step);
+  #adoptEvaluated(inner: SchemaEvaluation): true {
+    this.run.spend(inner.#evaluated?.size ?? 0);
+    for (const step of inner.#evaluated ?? []) this.markEvaluated(step);
     return true;
   }
 
-  /** Whether an item or a member passes a schema, without a breach. */
+  /** Whether a schema matches a member, an item or a name. It reports no violations. */
   matches(schema: Schema, value: JsonValue): boolean {
-    return this.run.tryOut(schema, value, new Visit(this.run));
+    return this.run.test(schema, value, new SchemaEvaluation(this.run));
   }
 }
 
-/** The name of a member may be as long as the payload, and its path is told for each breach in it. */
+/** Shortens the name of a member, which may be as long as the payload and is repeated in each violation. */
 function shortStep(step: string | number): string | number {
   return typeof step === "string" ? shortText(step) : step;
 }
 
-/** A text of the author's or the caller's, for a message. */
+/** Shortens a text of the author or the caller for a message. */
 export function shortText(text: string): string {
   return text.length > shownMax ? `${text.slice(0, shownMax).toWellFormed()}…` : text;
 }

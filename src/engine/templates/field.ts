@@ -4,9 +4,9 @@ import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { ProblemLocation, ProblemReason, Problems } from "../errors/problems.ts";
 import type { KnownNames } from "./known-names.ts";
 import type { Reference, Source } from "./reference.ts";
-import { meantPath } from "./suggest-path.ts";
+import { suggestPath } from "./suggest-path.ts";
 import { looksComputed } from "./template-syntax.ts";
-import { type TextFailure, Texts } from "./text-budget.ts";
+import { TextBudget, type TextFailure } from "./text-budget.ts";
 
 /** A template and the field that it stands in. Later checks warn of templates that read nothing. */
 export type Read = { readonly location: ProblemLocation; readonly reference: Reference; readonly use: Use };
@@ -16,11 +16,11 @@ export type Use = "taken" | "compared" | "presence";
 
 type NamesLimits = Pick<Limits, "definition" | "output">;
 
-/** What templates may name, and where their problems and reads are gathered. One for each definition. */
+/** The names that templates may use in one definition. It also collects their problems and reads. */
 export class Names {
   readonly problems: Problems;
   readonly reads: Read[] = [];
-  /** Whether a template reads what is set for the linked account. */
+  /** Whether a template reads fields whose values are set for the linked account. */
   readsFields = false;
   readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
   readonly #idsByName = new Map<string, string[]>();
@@ -30,7 +30,7 @@ export class Names {
   #templates = 0;
   #regexes = 0;
 
-  /** @param known what else is a name; absent where the definition was published before, and is no longer asked */
+  /** @param known further names in the definition; absent for one that was published before, which later rules do not concern */
   constructor(
     nodes: readonly Node[],
     problems: Problems,
@@ -48,33 +48,33 @@ export class Names {
     }
   }
 
-  /** Whether the definition is to be published. One that was published before runs on as it was taken then. */
+  /** Whether the definition is new. A published one keeps to the rules that it was published under. */
   get isNew(): boolean {
     return this.#known !== undefined;
   }
 
-  /** Counts a template, and gives how many there are. */
+  /** Counts a template, and gives the number of templates so far. */
   countTemplate(): number {
     return ++this.#templates;
   }
 
-  /** Counts a regular expression, and gives how many there are. */
+  /** Counts a regular expression, and gives the number of them so far. */
   countRegex(): number {
     return ++this.#regexes;
   }
 
-  /** Whether a name looks like a computation and nothing in the definition is called so. */
+  /** Whether a name looks like a computation, and is not a name in the definition. */
   isComputation(name: string): boolean {
     return this.#known !== undefined && looksComputed(name) && !this.#known().has(name);
   }
 
-  /** The ids that a word can mean: an id wins over a name. */
+  /** The ids of the nodes that a word can mean. An id takes precedence over a name. */
   find(word: string): readonly string[] {
     return this.#kinds.has(word) ? [word] : (this.#idsByName.get(word) ?? []);
   }
 
-  /** What a word that means no node was likely meant to be. */
-  meantNode(word: string): string {
+  /** Suggests a node in place of an unknown one. */
+  suggestNode(word: string): string {
     return this.problems.suggestion(word, [...this.#kinds.keys(), ...this.#idsByName.keys()]);
   }
 
@@ -85,10 +85,10 @@ export class Names {
   }
 }
 
-/** In place of what cannot be read, in a definition that is not run. */
-const anything: Omit<Reference, "text"> = { source: { kind: "event_body" }, path: [] };
+/** Stands for a reference that cannot be compiled. The definition has an error then, so it never runs. */
+const placeholder: Omit<Reference, "text"> = { source: { kind: "event_body" }, path: [] };
 
-/** One field of one node while it is compiled. */
+/** One field of one node while it is compiled: compiles its templates, and reports its problems. */
 export class Field {
   readonly #names: Names;
   readonly #nodeId: string;
@@ -102,17 +102,17 @@ export class Field {
     this.#use = use;
   }
 
-  /** Whether rules that came later apply: see `Names.isNew`. */
+  /** Whether the definition is new. A published one keeps to the rules that it was published under. */
   get isNew(): boolean {
     return this.#names.isNew;
   }
 
-  /** For one rendering of what is compiled here. */
-  texts(fail?: TextFailure): Texts {
-    return new Texts(this.#names.limits.output.bytesMax, fail);
+  /** Makes the budget of characters for one rendering of the field. */
+  texts(fail?: TextFailure): TextBudget {
+    return new TextBudget(this.#names.limits.output.bytesMax, fail);
   }
 
-  /** Whether a text is one that may be compiled. One that is longer is reported. */
+  /** Whether a text is short enough to be compiled. Reports one that is not. */
   isWithin(text: string, limit: "queryMax" | "textMax"): boolean {
     const max = this.#names.limits.definition[limit];
     if (text.length <= max) return true;
@@ -121,7 +121,7 @@ export class Field {
     return false;
   }
 
-  /** Whether one more regular expression may be compiled. The first that may not is reported. */
+  /** Whether one more regular expression may be compiled. Reports the first one beyond the limit. */
   takesRegex(): boolean {
     const { regexesMax } = this.#names.limits.definition;
     const count = this.#names.countRegex();
@@ -146,8 +146,8 @@ export class Field {
     return new Field(this.#names, this.#nodeId, `${this.#path}.${name}`, use);
   }
 
-  /** The same place, for what may be missing. */
-  asking(): Field {
+  /** The same field, whose templates may read nothing without a warning. */
+  forPresence(): Field {
     return new Field(this.#names, this.#nodeId, this.#path, "presence");
   }
 
@@ -159,11 +159,11 @@ export class Field {
     this.#names.problems.warn(this.#location, reason, message);
   }
 
-  /** Compiles what stands between the braces. A definition with a problem is never run, so any reference will do then. */
+  /** Compiles the text between the braces. Where that has a problem, it gives a placeholder. */
   reference(between: string): Reference {
     const text = between.trim();
-    // The definition is not run, and what it would take to compile the rest of it is saved.
-    if (!this.#takesTemplate()) return { text, ...anything };
+    // Beyond the limit templates are not compiled, which saves time: the definition has an error already.
+    if (!this.#takesTemplate()) return { text, ...placeholder };
     const path = readPath(text) ?? (this.isNew ? undefined : readOldPath(text));
     if (path === undefined || path.some(({ name, isQuoted }) => !isQuoted && name.includes("{{"))) {
       this.error(
@@ -171,18 +171,18 @@ export class Field {
         `"{{${text}}}" is not a path. Write names with single dots between them, as {{event.body.a}}, an index as [0], and ` +
           "a name with dots or braces as ['a.b'].",
       );
-      return { text, ...anything };
+      return { text, ...placeholder };
     }
     const computes = this.#reportComputation(text, path);
     const parts = path.map(({ name }) => name);
     const found = this.#resolve(text, parts);
-    if (found === undefined) return { text, ...anything };
+    if (found === undefined) return { text, ...placeholder };
     const reference = { text, ...found };
     if (this.isNew && !computes) this.#names.reads.push({ location: this.#location, reference, use: this.#use });
     return reference;
   }
 
-  /** What would only ever be null is told. The integration declares its fields elsewhere, so they may have any name. */
+  /** Reports a path that looks like a computation. Fields of the integration are exempt, since their names may be anything. */
   #reportComputation(text: string, path: readonly PathPart[]): boolean {
     const [root, second] = path;
     if (root?.name === "application" && second?.name === "fields") return false;
@@ -199,7 +199,7 @@ export class Field {
     return true;
   }
 
-  /** Undefined where it names nothing that can be read, which is reported. */
+  /** Resolves a path to its source. Reports a path that does not begin with a known source, and gives undefined. */
   #resolve(text: string, parts: readonly string[]): Omit<Reference, "text"> | undefined {
     const [root, second, ...rest] = parts;
     switch (root) {
@@ -208,7 +208,7 @@ export class Field {
           return { source: { kind: "event_body" }, path: rest };
         }
         if (second === "headers") {
-          // Header names are kept in lower case and may be written in any.
+          // Header names are stored in lower case. Templates may write them in any case.
           const [name, ...below] = rest;
           const path = name === undefined ? [] : [name.toLowerCase(), ...below];
           return { source: { kind: "event_headers" }, path };
@@ -238,17 +238,17 @@ export class Field {
         }
         break;
     }
-    const like = meantPath(parts, this.#names);
+    const suggestion = suggestPath(parts, this.#names);
     this.error(
       "TEMPLATE_UNKNOWN",
-      `"{{${text}}}" names nothing that can be read.${like === undefined ? "" : ` Did you mean {{${like}}}?`} Begin with event.body, event.headers, node.<id or name>.body (of an ` +
+      `"{{${text}}}" names nothing that can be read.${suggestion === undefined ? "" : ` Did you mean {{${suggestion}}}?`} Begin with event.body, event.headers, node.<id or name>.body (of an ` +
         "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id. " +
-        "Two braces that are no template are written as {{{{.",
+        "Two literal braces are written as {{{{.",
     );
     return undefined;
   }
 
-  /** The path inside of a node's output; undefined where what is asked for is not there in any output of its kind. */
+  /** The path inside of a node's output. Undefined where no output of this kind of node has the member. */
   #outputPath(word: string, [member, ...below]: readonly string[]): readonly string[] | undefined {
     if (!this.#names.isHttp(word)) {
       return member === "body" ? below : undefined;
@@ -259,7 +259,7 @@ export class Field {
       case "status":
         return [member, ...below];
       case "headers":
-        // An answer's header names are in lower case, and may be written in any.
+        // Header names of answers are in lower case. Templates may write them in any case.
         return name === undefined ? [member] : [member, name.toLowerCase(), ...deeper];
       default:
         return undefined;
@@ -271,7 +271,7 @@ export class Field {
     if (nodeId === undefined) {
       this.error(
         "TEMPLATE_NODE_UNKNOWN",
-        `"{{${text}}}" reads the node "${word}", which does not exist.${this.#names.meantNode(word)}`,
+        `"{{${text}}}" reads the node "${word}", which does not exist.${this.#names.suggestNode(word)}`,
       );
       return undefined;
     }

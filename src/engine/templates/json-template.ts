@@ -8,17 +8,16 @@ import { readBraces, templateEnd } from "./template-syntax.ts";
 import { loneTemplate, type Piece, reportUnclosed, textTemplate } from "./text-template.ts";
 
 /**
- * Compiles JSON text with templates.
+ * Compiles JSON text with templates, so that data cannot change its structure (no injection).
  *
- * The text is read as JSON once, here, with each template as a value or as a part of a string; what a template reads
- * later is put into that finished structure. So no data can close a string, add a member or end the document.
- *
- * What the author wrote is sent as it was written, or not at all: to be published it has to keep to the rules of a payload.
+ * The text is parsed as JSON once, here, with each template as a value or as a part of a string. At run time, values are put
+ * into that finished structure: no data can close a string, add a member or end the document. The constants must keep to the
+ * rules for payloads, so that they arrive exactly as the author wrote them.
  */
 export function compileJson(text: string, limits: JsonLimits, field: Field): Template<JsonValue> {
   if (!field.isWithin(text, "textMax")) return { references: [], render: () => null };
   try {
-    return new JsonReader(text, limits, field).read();
+    return new JsonTemplateParser(text, limits, field).parse();
   } catch (error) {
     if (!(error instanceof JsonProblem)) {
       throw error;
@@ -30,16 +29,16 @@ export function compileJson(text: string, limits: JsonLimits, field: Field): Tem
   }
 }
 
-/** Stops the reader. Without a message the problem has been reported already. */
+/** Stops the parser. Without a message, the problem has been reported already. */
 class JsonProblem extends Error {}
 
-class JsonReader {
+class JsonTemplateParser {
   readonly #text: string;
   readonly #limits: JsonLimits;
   readonly #field: Field;
   #position = 0;
   #values = 0;
-  /** Where the string ends that was looked through last. */
+  /** The end of the string that was searched last. */
   #knownEnd = 0;
 
   constructor(text: string, limits: JsonLimits, field: Field) {
@@ -48,7 +47,7 @@ class JsonReader {
     this.#field = field;
   }
 
-  read(): Template<JsonValue> {
+  parse(): Template<JsonValue> {
     const template = this.#value(1);
     if (this.#peek() !== "") {
       throw this.#unexpected("the end");
@@ -91,7 +90,7 @@ class JsonReader {
       }
       const key = this.#key();
       if (keys.has(key)) {
-        throw new JsonProblem(`The member "${key}" is there twice. Keep one of them.`);
+        throw new JsonProblem(`The member "${key}" is present twice. Keep one of them.`);
       }
       keys.add(key);
       if (keys.size > this.#limits.keysMax && this.#field.isNew) {
@@ -113,11 +112,11 @@ class JsonReader {
     return this.#container(items, (values) => values);
   }
 
-  /** A container that is built anew only where a template is inside. All texts in it are one rendering. */
+  /** A container. It is built for each rendering only if it has a template in it. All its texts share one budget. */
   #container(parts: readonly Template<JsonValue>[], build: (values: JsonValue[]) => JsonValue): Template<JsonValue> {
     const references = parts.flatMap((part) => part.references);
     if (references.length === 0) {
-      const constant = build(parts.map((part) => part.render(nothing)));
+      const constant = build(parts.map((part) => part.render(emptyScope)));
       return { references, render: () => constant };
     }
     const field = this.#field;
@@ -127,7 +126,7 @@ class JsonReader {
     };
   }
 
-  /** Reads from a container's first character behind its last one, and its items by `readItem`. */
+  /** Parses a container from its opening to its closing bracket. `readItem` parses each item. */
   #list(end: "}" | "]", readItem: () => void): void {
     this.#position += 1;
     if (this.#peek() === end) {
@@ -167,7 +166,7 @@ class JsonReader {
     for (;;) {
       const next = this.#text[this.#position];
       if (next === undefined) {
-        throw new JsonProblem(`A string has no end. Close it with a double quote.`);
+        throw new JsonProblem("A string has no end. Close it with a double quote.");
       }
       if (next === '"') {
         keep();
@@ -187,7 +186,7 @@ class JsonReader {
     }
   }
 
-  /** Where the string ends that the position is in. It is looked for once, however many templates are in it. */
+  /** The end of the string at the position. It is searched once, however many templates the string has. */
   #stringEnd(): number {
     if (this.#position <= this.#knownEnd) return this.#knownEnd;
     let position = this.#position;
@@ -198,7 +197,7 @@ class JsonReader {
     return position;
   }
 
-  /** Reads the template at the position; it must close before `end`. */
+  /** Parses the template at the position, which must close before `end`. */
   #template(end: number): Reference {
     const open = this.#position;
     const close = templateEnd(this.#text, open);
@@ -215,17 +214,17 @@ class JsonReader {
     const text = this.#unescaped(start, end);
     if (!this.#field.isNew) return text;
     const problem = textProblem(text);
-    if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#place(start)}.`);
+    if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#lineAndColumn(start)}.`);
     return text;
   }
 
   #unescaped(start: number, end: number): string {
     try {
-      // A piece of a JSON string in quotes is a JSON string, and parses to one.
+      // A part of a JSON string in quotes is a JSON string too.
       return JSON.parse(`"${this.#text.slice(start, end)}"`) as string;
     } catch {
       throw new JsonProblem(
-        `The string ${JSON.stringify(this.#text.slice(start, end))} holds a character or an escape that JSON does not know.`,
+        `The string ${JSON.stringify(this.#text.slice(start, end))} has a character or an escape that JSON does not allow.`,
       );
     }
   }
@@ -237,11 +236,11 @@ class JsonReader {
     if (word === undefined) {
       throw this.#unexpected("a JSON value");
     }
-    // The pattern matches JSON's literals only.
+    // The pattern matches JSON literals only.
     const constant = JSON.parse(word) as JsonValue;
     const isChecked = typeof constant === "number" && this.#field.isNew;
     const problem = isChecked ? numberProblem(constant, word) : undefined;
-    if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#place(this.#position)}.`);
+    if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#lineAndColumn(this.#position)}.`);
     this.#position += word.length;
     return { references: [], render: () => constant };
   }
@@ -253,7 +252,7 @@ class JsonReader {
     this.#position += 1;
   }
 
-  /** The next character that is not blank, or the empty text at the end. */
+  /** Skips blanks, and gives the next character, or an empty text at the end. */
   #peek(): string {
     while (/[ \t\r\n]/.test(this.#text[this.#position] ?? "")) {
       this.#position += 1;
@@ -265,11 +264,11 @@ class JsonReader {
     const found = this.#text[this.#position];
     return new JsonProblem(
       `This is not JSON: expected ${expected} but found ${found === undefined ? "the end" : JSON.stringify(found)} ` +
-        `in ${this.#place(this.#position)}.`,
+        `in ${this.#lineAndColumn(this.#position)}.`,
     );
   }
 
-  #place(position: number): string {
+  #lineAndColumn(position: number): string {
     return lineAndColumnAt(this.#text, position);
   }
 }
@@ -281,5 +280,5 @@ function stringTemplate(pieces: readonly Piece[], field: Field): Template<JsonVa
     : textTemplate(pieces, field);
 }
 
-/** The scope of constants. */
-const nothing = { read: () => undefined };
+/** The scope of constants, which read nothing. */
+const emptyScope = { read: () => undefined };

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { FieldDeclaration } from "../../gen/flowcall/v1/field_pb.ts";
 
-/** What the definition itself says that values are called: in the sample, the schema and the declared fields. */
+/** The names of members in the sample, the schema and the declared fields of a definition. */
 export class KnownNames {
   readonly #names = new Set<string>();
 
@@ -15,7 +15,7 @@ export class KnownNames {
     return this.#names.has(name);
   }
 
-  /** The names of members, at any depth. In a schema, those of `properties` are among them. */
+  /** Adds the names of members at any depth. In a schema, those of `properties` are among them. */
   #addMembers(root: JsonValue | undefined): void {
     const waiting = [root];
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {

@@ -1,10 +1,10 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../../domain/json-text.ts";
-import type { Texts } from "./text-budget.ts";
+import type { TextBudget } from "./text-budget.ts";
 
-/** What one template reads: where its value comes from, and the members and indexes on the way down. */
+/** A compiled template `{{…}}`: the source of its value, and the path of members and indexes in it. */
 export type Reference = {
-  /** The template's text between the braces, trimmed. */
+  /** The text between the braces, trimmed. */
   readonly text: string;
   readonly source: Source;
   readonly path: readonly string[];
@@ -19,31 +19,31 @@ export type Source =
   | { readonly kind: "execution_id" }
   | { readonly kind: "node"; readonly nodeId: string };
 
-/** Where templates read while a node runs. */
+/** Where the templates of a node read while it runs. */
 export interface Scope {
-  /** The value, or undefined where the path does not resolve; that is then noted on the node's record. */
+  /** The value. Undefined where the path does not resolve, which is noted in the node's record. */
   read(reference: Reference): JsonValue | undefined;
 }
 
-/** A scope that also has the texts of what it reads. */
+/** A scope that also has the JSON texts of its values. */
 export type TextScope = Scope & {
-  /** The JSON text of all that a source has, where it is known without writing it. */
+  /** The JSON text of a source, if it is available without serialising. */
   textOf(source: Source): JsonText | undefined;
 };
 
-/** A scope that also reads without noting anything. */
+/** A scope that can also read without a note in the node's record. */
 export type PeekScope = TextScope & { peek(reference: Reference): JsonValue | undefined };
 
-/** A compiled text: its references, and what it gives in a scope. Without references it gives a constant. */
+/** A compiled text with templates. Without references it renders a constant. */
 export type Template<Value> = {
   readonly references: readonly Reference[];
-  /** @param texts what the texts of a larger rendering have come to; absent where this is all of it */
-  readonly render: (scope: Scope, texts?: Texts) => Value;
+  /** @param texts the budget of a larger rendering; absent where this text is all of it */
+  readonly render: (scope: Scope, texts?: TextBudget) => Value;
 };
 
 /**
- * Walks down from a value. Only own members and indexes exist: `constructor` and `__proto__` are names like others, and
- * an array has no `length`.
+ * Follows a path into a value. Only own members and indexes exist, so `constructor` and `__proto__` lead nowhere (no prototype
+ * pollution), and an array has no `length`.
  */
 export function walk(root: JsonValue | undefined, path: readonly string[]): JsonValue | undefined {
   let value = root;
@@ -60,7 +60,7 @@ export function walk(root: JsonValue | undefined, path: readonly string[]): Json
   return value;
 }
 
-/** Whether a step of a path is the index of an item, where there is a list. */
+/** Whether a step of a path can be the index of an item. */
 export function isIndex(part: string): boolean {
   return /^(0|[1-9]\d*)$/.test(part);
 }

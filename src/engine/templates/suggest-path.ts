@@ -1,33 +1,33 @@
 import { nearest } from "../../domain/nearest.ts";
 
-/** What the nodes of a definition are called. */
+/** The names of the nodes of a definition. */
 type NodeNames = { find(word: string): readonly string[]; isHttp(word: string): boolean };
 
 const roots = ["event", "node", "workflow", "application", "linked_account", "execution"];
 
-/** What others call the payload, and a node's output. */
+/** Names that other products have for the payload, and for a node's output. */
 const payloads = ["payload", "body", "input", "trigger", "request", "data"];
 const outputs = ["output", "result", "value", "data", "response"];
 
-/** What a node has elsewhere and not here, so that no name inside of its output is meant. */
+/** Facts about a node that templates cannot read. They are not suggested as names inside of its output. */
 const notInOutput = ["error", "state", "status", "headers", "message", "reason"];
 
-/** The path that was likely meant by one that begins with nothing that can be read; undefined where none is like it. */
-export function meantPath(parts: readonly string[], nodes: NodeNames): string | undefined {
-  const path = mend(parts, nodes);
+/** Suggests a path in place of one that does not begin with a known source. Undefined where none is similar. */
+export function suggestPath(parts: readonly string[], nodes: NodeNames): string | undefined {
+  const path = correct(parts, nodes);
   const isPlain = path?.every((part) => part !== "" && !/[.[\]{}']/.test(part)) === true;
   return isPlain && path.join(".") !== parts.join(".") ? path.join(".") : undefined;
 }
 
-function mend([root = "", ...rest]: readonly string[], nodes: NodeNames): readonly string[] | undefined {
-  if (roots.includes(root)) return mendBelow(root, rest, nodes);
+function correct([root = "", ...rest]: readonly string[], nodes: NodeNames): readonly string[] | undefined {
+  if (roots.includes(root)) return correctBelow(root, rest, nodes);
   if (payloads.includes(root)) return ["event", "body", ...rest];
-  if (nodes.find(root).length > 0) return mendBelow("node", [root, ...rest], nodes);
-  const [like] = nearest(root, roots);
-  return like === undefined ? undefined : mendBelow(like, rest, nodes);
+  if (nodes.find(root).length > 0) return correctBelow("node", [root, ...rest], nodes);
+  const [similar] = nearest(root, roots);
+  return similar === undefined ? undefined : correctBelow(similar, rest, nodes);
 }
 
-function mendBelow(root: string, rest: readonly string[], nodes: NodeNames): readonly string[] | undefined {
+function correctBelow(root: string, rest: readonly string[], nodes: NodeNames): readonly string[] | undefined {
   switch (root) {
     case "event":
       return [root, ...below(rest, ["body", "headers"], payloads)];
@@ -49,7 +49,7 @@ function mendBelow(root: string, rest: readonly string[], nodes: NodeNames): rea
   }
 }
 
-/** With one of the members that there are: the one that is like the first name, or else the usual one before it. */
+/** Corrects the first name to the most similar member, or puts the usual member before it. */
 function below(
   [first, ...rest]: readonly string[],
   members: readonly string[],
@@ -58,6 +58,6 @@ function below(
   const [usual = ""] = members;
   if (first === undefined) return [usual];
   if (members.includes(first)) return [first, ...rest];
-  const [like] = synonyms.includes(first) ? [usual] : nearest(first, members);
-  return like === undefined ? [usual, first, ...rest] : [like, ...rest];
+  const [similar] = synonyms.includes(first) ? [usual] : nearest(first, members);
+  return similar === undefined ? [usual, first, ...rest] : [similar, ...rest];
 }

@@ -1,35 +1,35 @@
 import { quotedEnd } from "../../domain/json/value-path.ts";
 
-/** Whether a name looks like what other template languages compute: an operator between blanks, or a call. */
+/** Whether a name looks like an expression of another template language: it has an operator between blanks, or a call. */
 export function looksComputed(name: string): boolean {
   return /\s(?:[-+*/%&|=<>?]|&&|\|\||[=!<>]=|\?\?|\?:|~>)\s|[\w$]\(/.test(name);
 }
 
-/** Where the path of the template that opens at a position ends: the first `}}` outside of quoted names, or -1. */
+/** The end of the template that opens at a position: the first `}}` outside of quoted names, or -1. */
 export function templateEnd(text: string, open: number): number {
   let from = open + 2;
   for (;;) {
     const close = text.indexOf("}}", from);
     if (close < 0) return close;
-    // Looked for in what may be the path alone, so that a text of many templates is read once.
+    // Only the part up to the braces is searched, so that a text of many templates takes linear time.
     const bracket = text.slice(from, close).indexOf("['");
     const end = bracket < 0 ? undefined : quotedEnd(text, from + bracket);
-    // Without an end it is no quoted name, and the path is refused for that.
+    // A quoted name without an end is a malformed path, which is reported later.
     if (end === undefined) return close;
     from = end;
   }
 }
 
-/** What a run of opening braces says. */
+/** A parsed run of opening braces. */
 export type Braces = {
-  /** What it writes: for each four braces two, and one for a single one that is left. */
+  /** The literal braces: two for each four braces, and one for a single brace that is left. */
   readonly text: string;
-  /** Where it ends, or the template begins behind it. */
+  /** The position after the run, or that of the template that it opens. */
   readonly end: number;
   readonly opensTemplate: boolean;
 };
 
-/** Reads the run of opening braces at a position. Each four from the left write two; two that are left open a template. */
+/** Parses the run of opening braces at a position. `{{{{` stands for two literal braces; two that are left open a template. */
 export function readBraces(text: string, position: number): Braces {
   let length = 0;
   while (text[position + length] === "{") length += 1;

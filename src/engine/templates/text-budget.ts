@@ -2,35 +2,35 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { NodeFailure } from "../errors/node-failure.ts";
 
 /**
- * The texts of one rendering. Their lengths are added up while they are made, so that a short text with many templates
- * of a large value fails before it is put together, and the JSON of a value that is used many times is written once.
+ * The budget of characters for the texts of one rendering. It is charged before texts are joined, so that a short text with many
+ * templates of a large value fails before it takes memory. The JSON of a value that is used many times is made once.
  */
-export class Texts {
+export class TextBudget {
   readonly #max: number;
   readonly #fail: TextFailure;
   readonly #jsons: Map<object, string>;
   #length = 0;
 
-  /** @param max the characters of all texts together */
+  /** @param max the limit for all texts together */
   constructor(max: number, fail: TextFailure = outputTooLarge, jsons: Map<object, string> = new Map()) {
     this.#max = max;
     this.#fail = fail;
     this.#jsons = jsons;
   }
 
-  /** The same for another text, which has its own length. */
-  another(): Texts {
-    return new Texts(this.#max, this.#fail, this.#jsons);
+  /** A new budget that shares the cache of JSON. */
+  renew(): TextBudget {
+    return new TextBudget(this.#max, this.#fail, this.#jsons);
   }
 
-  /** Counts a text that goes in as it is. */
+  /** Charges a text, and gives it back. */
   take(text: string): string {
     this.#length += text.length;
     if (this.#length > this.#max) throw this.#fail(this.#max);
     return text;
   }
 
-  /** What a value is inside a text, as textOf says. */
+  /** Charges the text of a value, and gives it as `textOf` does. */
   takeValue(value: JsonValue | undefined): string {
     if (typeof value !== "object" || value === null) return this.take(textOf(value));
     const known = this.#jsons.get(value);
@@ -48,13 +48,13 @@ const outputTooLarge: TextFailure = (max) => {
   return new NodeFailure("OUTPUT_TOO_LARGE", message);
 };
 
-/** The same for what a request is made of. */
+/** The same for the parts of a request. */
 export const requestTooLarge: TextFailure = (max) => {
   const message = `A part of the request came out with more than ${max} characters (limit output.bytesMax).`;
   return new NodeFailure("REQUEST_TOO_LARGE", message, { isFinal: true });
 };
 
-/** What a value is inside a text: a string goes in as it is, another value as JSON, an unresolved path as nothing. */
+/** Renders a value inside of a text: a string as it is, any other value as JSON, and an unresolved path as nothing. */
 export function textOf(value: JsonValue | undefined): string {
   if (value === undefined) {
     return "";

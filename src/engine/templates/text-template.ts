@@ -3,25 +3,25 @@ import type { Field } from "./field.ts";
 import type { Reference, Template } from "./reference.ts";
 import { readBraces, templateEnd } from "./template-syntax.ts";
 
-/** A piece of a text: what stands there, or what a template reads. */
+/** A piece of a text: literal characters or a template. */
 export type Piece = string | Reference;
 
-/** Compiles a text with templates: strings go in as they are, other values as JSON. */
+/** Compiles a text with templates. Strings are inserted as they are, other values as JSON. */
 export function compileText(text: string, field: Field): Template<string> {
   return textTemplate(splitTemplates(text, field), field);
 }
 
-/** Compiles a text whose lone template keeps its type. Blanks around a lone template do not count. */
+/** Compiles a text in which a lone template keeps the type of its value. Blanks around it do not count. */
 export function compileValue(text: string, field: Field): Template<JsonValue> {
   const pieces = splitTemplates(text, field);
   const lone = loneReference(pieces);
   return lone === undefined ? textTemplate(pieces, field) : loneTemplate(lone);
 }
 
-/** A text with templates, and what it reads where it is a lone one. */
+/** A compiled text with templates, and its reference if it is a lone template. */
 export type CompiledInput = { readonly template: Template<JsonValue>; readonly reference?: Reference };
 
-/** The same, and what it reads where it is a lone template. */
+/** Compiles as `compileValue` does, and also gives the reference of a lone template. */
 export function compileInput(text: string, field: Field): CompiledInput {
   const pieces = splitTemplates(text, field);
   const reference = loneReference(pieces);
@@ -30,7 +30,7 @@ export function compileInput(text: string, field: Field): CompiledInput {
     : { template: loneTemplate(reference), reference };
 }
 
-/** The only template of a text that has nothing else but blanks. */
+/** The only template of a text that otherwise has nothing but blanks. */
 export function loneReference(pieces: readonly Piece[]): Reference | undefined {
   const [only, more] = pieces.filter((piece) => typeof piece !== "string" || piece.trim() !== "");
   return more === undefined && typeof only === "object" ? only : undefined;
@@ -55,7 +55,7 @@ export function textTemplate(pieces: readonly Piece[], field: Field): Template<s
   };
 }
 
-/** Cuts a text at its templates. Text pieces that are empty are left out. */
+/** Splits a text at its templates. Empty pieces are left out. */
 export function splitTemplates(text: string, field: Field): readonly Piece[] {
   if (!field.isWithin(text, "textMax")) return [];
   const pieces: Piece[] = [];
@@ -83,6 +83,7 @@ export function splitTemplates(text: string, field: Field): readonly Piece[] {
   return pieces;
 }
 
+/** Reports a template without its closing braces. */
 export function reportUnclosed(rest: string, field: Field): void {
   const shown = rest.length > 40 ? `${rest.slice(0, 40)}…` : rest;
   field.error("TEMPLATE_MALFORMED", `The template that begins with "${shown}" has no end. Close it with "}}".`);

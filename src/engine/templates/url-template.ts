@@ -3,15 +3,15 @@ import { HttpFailure } from "../http/http-failure.ts";
 import { readTargetUrl } from "../http/target-url.ts";
 import type { Field } from "./field.ts";
 import type { Scope, Template } from "./reference.ts";
-import { requestTooLarge, type Texts } from "./text-budget.ts";
+import { requestTooLarge, type TextBudget } from "./text-budget.ts";
 import { loneReference, type Piece, splitTemplates } from "./text-template.ts";
 
 /**
- * Compiles a URL with templates, so that no data changes what its author built around it.
+ * Compiles a URL with templates, so that data cannot change the URL around it (no path traversal, no parameter injection).
  *
- * A lone template is the whole URL, taken as it is. A template that a longer URL begins with is its base: scheme, host
- * and the first part of the path. Any other one is percent-encoded where it stands. What encoding cannot tame is
- * refused: a part of the path that is empty or leads upwards because of data.
+ * A lone template is the whole URL. A template at the beginning of a longer URL is its base: scheme, host and the first part of
+ * the path. The values of all others are percent-encoded. A path segment that is empty or leads upwards because of data is
+ * refused, since percent-encoding does not help there.
  */
 export function compileUrl(text: string, field: Field): Template<string> {
   const pieces = splitTemplates(text.trim(), field);
@@ -28,8 +28,8 @@ export function compileUrl(text: string, field: Field): Template<string> {
   return {
     references,
     render: (scope, texts = field.texts(requestTooLarge)) => {
-      const place = { scope, texts };
-      return segments.map((segment) => renderSegment(segment, place)).join("/") + renderAll(rest, place);
+      const rendering = { scope, texts };
+      return segments.map((segment) => renderSegment(segment, rendering)).join("/") + renderAll(rest, rendering);
     },
   };
 }
@@ -41,7 +41,7 @@ function problemOf(pieces: readonly Piece[]): string | undefined {
   if (typeof first !== "string") {
     return typeof second === "string" && /^[/?#]/.test(second)
       ? undefined
-      : 'Behind the template that a URL begins with there must be a "/" or "?": that template is the URL up to the path.';
+      : 'After the template at the beginning of a URL there must be a "/" or "?": that template is the URL up to the path.';
   }
   if (pieces.length > 1) {
     return /^https?:\/\//i.test(first)
@@ -59,7 +59,7 @@ function problemOf(pieces: readonly Piece[]): string | undefined {
   }
 }
 
-/** Cuts what is before the query at its slashes. A backslash is one too in a URL. */
+/** Splits the part before the query at its slashes. In a URL, a backslash counts as one. */
 function cutPath(pieces: readonly Piece[]): readonly [readonly Segment[], readonly Piece[]] {
   const segments: Piece[][] = [[]];
   for (const [index, piece] of pieces.entries()) {
@@ -82,7 +82,7 @@ function toSegment(pieces: readonly Piece[], index: number): Segment {
   return { pieces, isBase: index === 0 };
 }
 
-type Rendering = { readonly scope: Scope; readonly texts: Texts };
+type Rendering = { readonly scope: Scope; readonly texts: TextBudget };
 
 function renderSegment({ pieces, isBase }: Segment, rendering: Rendering): string {
   const [first = ""] = pieces;
@@ -90,9 +90,9 @@ function renderSegment({ pieces, isBase }: Segment, rendering: Rendering): strin
     return baseOf(rendering.texts.takeValue(rendering.scope.read(first)));
   }
   const text = renderAll(pieces, rendering);
-  const isOfData = pieces.some((piece) => typeof piece !== "string");
-  if (isOfData && /^(\.|%2e){0,2}$/i.test(text)) {
-    const message = `A part of the URL's path that a template stands in came out as "${text}", which makes it another path.`;
+  const hasTemplate = pieces.some((piece) => typeof piece !== "string");
+  if (hasTemplate && /^(\.|%2e){0,2}$/i.test(text)) {
+    const message = `A part of the URL's path with a template in it became "${text}", which changes the path.`;
     throw new NodeFailure("URL_INVALID", `${message} Give it a value.`, { isFinal: true });
   }
   return text;
@@ -108,11 +108,11 @@ function renderAll(pieces: readonly Piece[], { scope, texts }: Rendering): strin
     .join("");
 }
 
-/** The slash behind a base is the author's to write. */
+/** The base without its final slash, which the author writes after the template. */
 function baseOf(text: string): string {
   const base = text.trim();
   if (URL.parse(base) === null || /[?#]/.test(base)) {
-    const message = 'The URL must begin with a whole one, such as "https://host/path", without "?" and "#".';
+    const message = 'The URL must begin with a complete URL, such as "https://host/path", without "?" and "#".';
     throw new NodeFailure("URL_INVALID", message, { isFinal: true });
   }
   return base.replace(/\/+$/, "");

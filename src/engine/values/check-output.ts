@@ -4,7 +4,7 @@ import type { JsonText } from "../../domain/json-text.ts";
 import type { JsonLimits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 
-/** An output that was checked where it was computed, in another process. */
+/** An output that a child process has computed and checked. */
 export class CheckedOutput {
   readonly text: JsonText;
 
@@ -14,11 +14,11 @@ export class CheckedOutput {
 }
 
 /**
- * Turns what a node computed into JSON text, or fails the node with OUTPUT_TOO_LARGE or OUTPUT_INVALID.
+ * Serialises the output of a node, or fails the node with OUTPUT_TOO_LARGE or OUTPUT_INVALID.
  *
- * JSONata answers more than JSON: undefined becomes null (a member that is undefined is left out), a sequence becomes
- * the array it stands for, a function is refused. The walk counts every visit, so a small value that names the same
- * part a million times is refused before it is written out.
+ * JSONata gives more than JSON: undefined becomes null (an undefined member is left out), a sequence becomes an array, and a
+ * function is refused. The walk counts each visit, so a small value that refers to one part a million times is refused before
+ * it is serialised (the "billion laughs" attack).
  */
 export function checkOutput(value: unknown, limits: JsonLimits): JsonText {
   if (value instanceof CheckedOutput) return value.text;
@@ -26,7 +26,7 @@ export function checkOutput(value: unknown, limits: JsonLimits): JsonText {
   const walk = new Walk(verdict);
   walk.push(value, 1);
   while (walk.next()) {
-    // Each step checks one value and leaves its children for later steps.
+    // Each step checks one value, and adds its children for later steps.
   }
   const text = JSON.stringify(value ?? null);
   verdict.bytes(Buffer.byteLength(text));
@@ -63,7 +63,7 @@ class Walk {
       this.#verdict.text(value);
     } else if (typeof value === "number") {
       if (!Number.isFinite(value)) {
-        throw new NodeFailure("OUTPUT_INVALID", `The output holds ${value}, which JSON cannot say.`);
+        throw new NodeFailure("OUTPUT_INVALID", `The output holds ${value}, which JSON cannot express.`);
       }
     } else if (typeof value === "object" && value !== null) {
       this.#verdict.depth(depth);
@@ -73,7 +73,7 @@ class Walk {
         this.#visitObject(value, depth);
       }
     } else if (typeof value !== "boolean" && value !== undefined && value !== null) {
-      throw unsayable(value);
+      throw notJson(value);
     }
   }
 
@@ -92,9 +92,9 @@ class Walk {
     const members = Object.entries(object);
     this.#verdict.members(members.length);
     for (const [key, member] of members) {
-      // A lambda of JSONata is an object with functions in it, and must not be walked as if it were data.
+      // A lambda of JSONata is an object with functions in it, and must not be treated as data.
       if (typeof member === "function") {
-        throw unsayable(member);
+        throw notJson(member);
       }
       if (member !== undefined) {
         this.#verdict.text(key);
@@ -117,6 +117,6 @@ function refuseOutput(fault: JsonFault): never {
   throw new NodeFailure("OUTPUT_TOO_LARGE", `The output has more than ${max} ${units[limit]} (limit output.${limit}).`);
 }
 
-function unsayable(value: unknown): NodeFailure {
-  return new NodeFailure("OUTPUT_INVALID", `The output holds a ${typeof value}, which JSON cannot say.`);
+function notJson(value: unknown): NodeFailure {
+  return new NodeFailure("OUTPUT_INVALID", `The output holds a ${typeof value}, which JSON cannot express.`);
 }

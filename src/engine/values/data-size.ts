@@ -1,15 +1,16 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { isReservedObject } from "./reserved-names.ts";
 
-/** Data of more characters is left to the pool. A value counts a few beside its text. */
+/** Queries on larger data run in the pool. */
 export const inlineCharsMax = 64 * 1024;
+/** Each value counts this many characters in addition to its text. */
 const valueChars = 4;
 
-/** Sizes of the data that queries read, as far as `inlineCharsMax`. Nodes share their data, so each is measured once. */
+/** Measures the data that queries read, up to `inlineCharsMax`. Nodes share data, so each object is measured once. */
 export class DataSizes {
   readonly #known = new WeakMap<object, number>();
 
-  /** Infinity where the data is too large for a query in line, or has a name in it that no data may have. */
+  /** Infinity where the data is too large for a query on the thread, or contains a reserved name. */
   of(value: JsonValue | undefined): number {
     if (typeof value !== "object" || value === null) return typeof value === "string" ? value.length : valueChars;
     const known = this.#known.get(value);
@@ -37,7 +38,7 @@ function sizeOf(root: object): number {
     }
     for (const name in next) {
       size += name.length;
-      // JSON's objects have no members but their own.
+      // Objects from JSON have own members only.
       if (!add((next as Record<string, unknown>)[name])) return Number.POSITIVE_INFINITY;
     }
   }

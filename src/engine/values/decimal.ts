@@ -1,12 +1,12 @@
 /**
- * A number as its digits say it, however many there are: `±0.d₁d₂d₃… × 10^magnitude`, the first digit not 0.
- * Zero has no digits.
+ * An exact decimal number with any number of digits: `±0.d₁d₂d₃… × 10^magnitude`, where the first digit is not 0. Zero has no
+ * digits.
  */
 export type Decimal = { readonly sign: 1 | -1; readonly digits: string; readonly magnitude: number };
 
 /**
- * Reads a number as JSON writes it, else gives undefined. `007`, `+7`, `7.` and blanks are texts: what has a leading
- * zero is an identifier. Nine digits of exponent are more than any number needs and keep the arithmetic exact.
+ * Parses a number in JSON's syntax. Gives undefined for other texts: `007`, `+7`, `7.` and blanks, because a text with a leading
+ * zero is an identifier. The exponent has nine digits at most, which keeps the arithmetic exact.
  */
 export function parseDecimal(text: string): Decimal | undefined {
   const match = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?(?:[eE]([+-]?\d{1,9}))?$/.exec(text);
@@ -40,7 +40,7 @@ export function compareDecimals(left: Decimal, right: Decimal): number {
   if (left.magnitude !== right.magnitude) {
     return leftSign * (left.magnitude - right.magnitude);
   }
-  // Both begin at the same place, so the order of the digits' texts is the order of the numbers.
+  // Both have the same magnitude, so the digits compare like texts.
   if (left.digits === right.digits) {
     return 0;
   }

@@ -2,16 +2,16 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { numberProblem } from "../../domain/json/json-problems.ts";
 
 /**
- * Parses JSON and keeps what a double would lose or overflow on: such a number becomes its spelling, as a string. Throws
+ * Parses JSON without loss of precision: a number that a double would round or overflow becomes a string of its digits. Throws
  * SyntaxError.
  */
 export function parseLossless(text: string): JsonValue {
   const value: JsonValue = JSON.parse(text);
-  // Only long or exponential numbers can be lost, and most texts have none.
+  // Only long numbers and those with an exponent can lose precision, and most texts have none.
   return /\d{16}|\d[eE]/.test(text) ? JSON.parse(text.replace(stringOrNumber, keepNumber)) : value;
 }
 
-/** In a text that is JSON, the strings, which are left alone, and the numbers. */
+/** Matches the strings of valid JSON, which stay as they are, and its numbers. */
 const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 function keepNumber(token: string): string {

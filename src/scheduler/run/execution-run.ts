@@ -8,8 +8,8 @@ import type { Graph } from "../../engine/graph/graph.ts";
 import { answerAmong } from "../../engine/graph/recorded-answer.ts";
 import type { HttpClient } from "../../engine/http/http-client.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
+import type { EventLoopYielder } from "../../engine/run/event-loop-yielder.ts";
 import { runGraph } from "../../engine/run/run-graph.ts";
-import type { Turns } from "../../engine/run/yield-to-event-loop.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
 import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
 import type { OpenedJournal } from "../../storage/executions/open-journal.ts";
@@ -44,7 +44,7 @@ export type RunContext = ExecutionLog & {
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
   readonly pool: Pick<ProcessPool, "run">;
-  readonly turns: Turns;
+  readonly yielder: EventLoopYielder;
   readonly limits: Limits;
   readonly memory: MemoryBudget;
   readonly clock: Clock;
@@ -170,7 +170,7 @@ export class ExecutionRun {
 
   async #runGraph(): Promise<Outcome> {
     const { execution, event, graph, linkedAccount } = this.#start;
-    const { http, pool, turns, limits, clock, log } = this.#context;
+    const { http, pool, yielder, limits, clock, log } = this.#context;
     const { attributes, ...account } = linkedAccount;
     try {
       return await runGraph(graph, {
@@ -183,7 +183,7 @@ export class ExecutionRun {
         ...fieldValues(execution),
         http,
         pool,
-        turns,
+        yielder,
         limits,
         clock,
         journal: this.#journal,

@@ -1,6 +1,6 @@
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { Turns } from "../../engine/run/yield-to-event-loop.ts";
+import { EventLoopYielder } from "../../engine/run/event-loop-yielder.ts";
 import { AddressSlots, type ExhaustedLimit, type Slot } from "../limits/address-slots.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
 
@@ -16,7 +16,7 @@ export class KeylessAdmission {
   readonly #streamErrors: Readonly<Record<ExhaustedLimit, RequestError>>;
   readonly #requests: AddressSlots;
   readonly #streams: AddressSlots;
-  readonly #turns = new Turns({ sliceMs });
+  readonly #turns = new EventLoopYielder({ sliceMs });
 
   constructor(limits: ServerLimits) {
     this.#streamErrors = {
@@ -43,7 +43,7 @@ export class KeylessAdmission {
 
   /** Settles when a request may be served. */
   async waitForTurn({ address }: HttpExchange): Promise<void> {
-    const turn = this.#turns.take([address]);
+    const turn = this.#turns.yieldIfOver([address]);
     if (turn !== undefined) await turn;
   }
 

@@ -1,6 +1,6 @@
 import { type Tenant, turnOfTenant } from "../../domain/account.ts";
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
-import { Turns } from "../../engine/run/yield-to-event-loop.ts";
+import { EventLoopYielder } from "../../engine/run/event-loop-yielder.ts";
 import { UsageCounter } from "../limits/usage-counter.ts";
 
 /** The share of one iteration of the event loop in which authenticated requests start and large replies are written. */
@@ -11,13 +11,13 @@ const sliceMs = 5;
  * requests at a time, or asks for a hundred large replies, delays only itself; others wait for one slice.
  */
 export class TenantScheduler {
-  readonly #turns = new Turns({ sliceMs });
+  readonly #turns = new EventLoopYielder({ sliceMs });
   /** The queued requests of each client address. */
   readonly #queued = new UsageCounter<string>();
 
   /** Settles when it is the tenant's turn; undefined: at once. */
   take(tenant: Tenant): Promise<void> | undefined {
-    return this.#turns.take(turnOfTenant(tenant));
+    return this.#turns.yieldIfOver(turnOfTenant(tenant));
   }
 
   /** The same for a request that is to be started or refused. It counts as queued meanwhile. */

@@ -2,7 +2,7 @@ import ipaddr from "ipaddr.js";
 import { describe, expect, test } from "vitest";
 import { parseEgressAllow } from "../../../src/engine/http/egress-allow-list.ts";
 import { ipv4Special, ipv6Special } from "../../../src/engine/http/special-purpose-ranges.ts";
-import { deniedPorts, EgressRules } from "../../../src/engine/http/ssrf-guard.ts";
+import { deniedPorts, SsrfGuard } from "../../../src/engine/http/ssrf-guard.ts";
 import { countDials, expectNoAddress, failureOf, listen, request, serve, startClient } from "./outside.ts";
 import { insideNames, urlForms } from "./url-forms.ts";
 
@@ -112,11 +112,11 @@ describe("a workflow reaches public addresses only", () => {
     ["", false],
     ["example.com", false],
   ])("%j is public: %j", (address, isPublic) => {
-    expect(new EgressRules(parseEgressAllow("")).isPublic(address)).toBe(isPublic);
+    expect(new SsrfGuard(parseEgressAllow("")).isPublic(address)).toBe(isPublic);
   });
 
   test("what ipaddr.js knows as special is refused, but for what IANA calls globally reachable", () => {
-    const rules = new EgressRules(parseEgressAllow(""));
+    const rules = new SsrfGuard(parseEgressAllow(""));
     const known = [...knownRanges(ipaddr.IPv4), ...knownRanges(ipaddr.IPv6)];
     expect(known.length).toBeGreaterThan(35);
     const reached = known.filter(({ first, last }) => rules.isPublic(first) || rules.isPublic(last));
@@ -187,7 +187,7 @@ describe("a workflow speaks HTTP only", () => {
 });
 
 describe("the allow list opens what it names, and nothing beside it", () => {
-  const rules = (allow: string) => new EgressRules(parseEgressAllow(allow));
+  const guard = (allow: string) => new SsrfGuard(parseEgressAllow(allow));
 
   test.each([
     ["10.0.0.0/8", "10.1.2.3", 80, ["10.1.2.3"], true],
@@ -214,7 +214,7 @@ describe("the allow list opens what it names, and nothing beside it", () => {
     ["public.example:25", "public.example", 25, ["8.8.8.8"], true],
     ["", "public.example", 8443, ["8.8.8.8"], true],
   ])("%j lets %j:%j at %j through: %j", (allow, host, port, addresses, isAllowed) => {
-    const check = () => rules(allow).check({ host, port }, addresses);
+    const check = () => guard(allow).check({ host, port }, addresses);
     if (isAllowed) expect(check).not.toThrow();
     else expect(check).toThrow(expect.objectContaining({ reason: "EGRESS_REFUSED" }));
   });

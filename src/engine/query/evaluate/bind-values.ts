@@ -1,8 +1,8 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { NodeFailure } from "../../errors/node-failure.ts";
-import { type TextFailure, Texts } from "../../templates/text-budget.ts";
+import { TextBudget, type TextFailure } from "../../templates/text-budget.ts";
 
-/** Texts in a query may be this many times as long as an output: a step may double a text that the query then cuts again. */
+/** TextBudget in a query may be this many times as long as an output: a step may double a text that the query then cuts again. */
 export const textFactor = 4;
 
 /** The value of a template in a query: `text` where the template stands inside a string literal, `value` elsewhere. */
@@ -17,7 +17,7 @@ export type Bindings = Readonly<Record<string, JsonValue | undefined>>;
 
 /** Makes the variables of a query. Fails with EXPRESSION_ERROR where the texts among them are together too long. */
 export function bindValues(values: readonly BoundValue[], outputBytesMax: number): Bindings {
-  const texts = new Texts(outputBytesMax * textFactor, textsTooLarge);
+  const texts = new TextBudget(outputBytesMax * textFactor, textsTooLarge);
   const bindings: Record<string, JsonValue | undefined> = {};
   for (const { name, form, value } of values) bindings[name] = form === "text" ? texts.takeValue(value) : value;
   return bindings;

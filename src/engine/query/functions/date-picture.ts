@@ -1,28 +1,28 @@
-/** Reads a text by a picture as JSONata does: milliseconds since 1970, what is left out completed from `now`. */
+/** Parses a text by a picture, as JSONata does, into milliseconds since 1970. Missing parts are taken from `now`. */
 type Read = (picture: string, now: number) => number | undefined;
 
-/** The markers of a picture, and the doubled brackets that stand for themselves. */
+/** Matches the markers of a picture, and the doubled brackets that stand for one bracket. */
 export const markers = /\[\[|\[[^[\]]*\]/g;
 
-/** What the parts that are not read are taken from. */
+/** The instant from which the parts are taken that a picture does not read. */
 export const epoch = Date.UTC(2000, 0, 1);
 
-/** Reads another text. */
+/** Makes a parser for another text. */
 type Reads = (text: string) => Read;
 
-/** Writes an instant by a picture as JSONata does. */
+/** Formats an instant by a picture, as JSONata does. */
 type Write = (picture: string, millis: number) => string;
 
-/** The letters of what a calendar and a clock show as a number. Of a year a text may have its last digits alone. */
+/** The letters of numeric parts of dates and times. Years are not among them, since a text may have their last digits alone. */
 const numbered = "MDdHhmsWwXxF";
 
 /**
- * Whether a text names a day and a time that exist. JSONata goes on counting where they do not: the 31st of February is
- * the 2nd of March, 25:00 is one o'clock of the next day, and a month that it does not know is January. It leaves out what
- * it cannot read, as the number of a week. So each number is read by itself, as a number of seconds, and compared with what
- * JSONata writes for it.
+ * Whether a text names a day and a time that exist. JSONata rolls over where they do not: 31 February becomes 2 March, 25:00
+ * becomes one o'clock of the next day, and an unknown month becomes January; and it ignores what it cannot read, such as the
+ * number of a week. So this parses each number by itself, as a number of seconds, and compares it with the one that JSONata
+ * formats for the result.
  *
- * @param millis what the whole picture reads
+ * @param millis the result of parsing by the whole picture
  */
 export function existsAsRead(
   picture: string,
@@ -31,7 +31,7 @@ export function existsAsRead(
 ): boolean {
   const read = reads(text);
   const nothing = readOffset(picture, read);
-  // A picture whose parts cannot be told apart by themselves.
+  // The parts of this picture cannot be parsed one by one.
   if (nothing === undefined) return true;
   const local = new Date(millis + epoch - nothing);
   const alone = (letter: string, index: number) => pictureOf(picture, (_, at) => (at === index ? letter : "F"));
@@ -44,7 +44,7 @@ export function existsAsRead(
   });
 }
 
-/** What a picture reads of a text's offset alone: the epoch in it. Undefined where that cannot be told apart. */
+/** Parses only the offset of a text, as an instant near the epoch. Undefined where it cannot be parsed by itself. */
 export function readOffset(picture: string, read: Read): number | undefined {
   return read(
     pictureOf(picture, () => "F"),
@@ -59,7 +59,7 @@ const otherHalves: ReadonlyMap<string, string> = new Map([
   ["PM", "AM"],
 ]);
 
-/** Whether a text says am or pm where it is read: what is neither, as `Pm`, JSONata takes for am. */
+/** Whether a text has am or pm where the picture reads it. JSONata takes anything else, such as `Pm`, for am. */
 function isHalf(text: string, read: (source: string) => number | undefined): boolean {
   const found = read(text);
   return [...text.matchAll(/am|pm|AM|PM/g)].some(({ index, 0: half }) => {
@@ -70,9 +70,9 @@ function isHalf(text: string, read: (source: string) => number | undefined): boo
 }
 
 /**
- * The offset that a text has, where JSONata reads one: the part whose sign decides by twice its hours.
+ * The offset in a text. It is the signed number whose change of sign moves the result by twice its hours.
  *
- * @param millis what is read of the text by this
+ * @param millis the result of parsing the unchanged text
  */
 export function offsetIn(
   text: string,
@@ -91,7 +91,7 @@ export function offsetIn(
 
 type Part = { readonly picture: string; readonly index: number; readonly nothing: number; readonly read: Read };
 
-/** Reads the name of a month by itself; what is no name is the month of the day that it is completed from. */
+/** Makes a parser for the name of a month alone. It gives the month of `now` where the text has no such name. */
 function monthReader({ picture, index, nothing, read }: Part): (now: number) => number {
   const alone = pictureOf(picture, (letter, at) => (at === index ? letter : "F"));
   return (now) => new Date((read(alone, now) ?? now) + epoch - nothing).getUTCMonth();
@@ -108,17 +108,17 @@ function markersOf(picture: string): readonly Marker[] {
   return [...picture.matchAll(markers)].map(([marker]) => markerOf(marker));
 }
 
-/** The parts of `[D01,2-2]`: blanks in it say nothing, and what it does not say of its form is the letter's own. */
+/** Parses a marker such as `[D01,2-2]`. Blanks do not count, and a marker without a form has the default form of its letter. */
 function markerOf(marker: string): Marker {
   const [letter = "", ...rest] = marker.slice(1, -1).replaceAll(/\s/g, "");
-  // As JSONata reads a year, it has as many digits as it may have at most.
+  // JSONata reads a year with exactly as many digits as its maximum width.
   const presentation = rest.join("").replace(letter === "Y" ? /,[^,-]*-(?=\d+$)(.*)$/ : /$^/, ",$1-$1");
   const own = "PFCE".includes(letter) ? "n" : "ms".includes(letter) ? "01" : "1";
   const full = presentation === "" || presentation.startsWith(",") ? own + presentation : presentation;
   return { letter, presentation: full, isName: /^n/i.test(full) };
 }
 
-/** A picture in which other letters stand for the same texts. `F`, the day of the week, is read and counts for nothing. */
+/** Replaces the letters of a picture. `F`, the day of the week, reads the same text without an effect on the result. */
 function pictureOf(picture: string, letterAt: (letter: string, index: number) => string): string {
   let index = -1;
   return picture.replaceAll(markers, (marker) => {

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 
 /**
- * Makes a source of numbers from 0 to below 1 that are the same each time for the same seed, so that a query that runs
- * again computes the same. The generator is sfc32 (public domain, from PractRand).
+ * Makes a pseudorandom generator of numbers in [0, 1), which gives the same numbers for the same seed: a replay computes the same
+ * again. The algorithm is sfc32 from PractRand (public domain), seeded by SHA-256. It is not for secrets.
  */
 export function createSeededRandom(seed: string): () => number {
   const words = new Int32Array(4);

@@ -3,30 +3,30 @@ import { QueryError } from "./query-error.ts";
 const minuteMs = 60_000;
 const dayMs = 86_400_000;
 
-/** Zones whose rules are kept: one takes some tens of kilobytes and about a millisecond to make. */
+/** The number of cached zones. One takes tens of kilobytes, and about a millisecond to make. */
 const zonesMax = 20;
 
-/** Longer than any name of a zone. */
+/** No name of a zone is longer. */
 const nameMax = 64;
 
-/** Offsets from UTC of the zones that queries name. A child of the pool has one. */
+/** Offsets of time zones from UTC, with an LRU cache. Each child process has one. */
 export class TimeZones {
-  /** By name, the one that was used last at the end. */
+  /** By name, in the order of their last use. */
   readonly #formats = new Map<string, Intl.DateTimeFormat>();
 
-  /** The minutes that a zone is ahead of UTC at an instant. Throws QueryError where there is no such zone. */
+  /** The minutes by which a zone is ahead of UTC at an instant. Throws QueryError for an unknown zone. */
   offsetAt(zone: string, millis: number): number {
     const fixed = fixedOffset(zone);
     if (fixed !== undefined) return fixed;
     const parts = this.#formatOf(zone).formatToParts(millis);
     const name = parts.find(({ type }) => type === "timeZoneName")?.value ?? "";
-    // Before the zone had a time of its own its offset had seconds, for which ISO 8601 has no room.
+    // Offsets of local mean time, before zones were introduced, have seconds, which ISO 8601 cannot express: they are cut.
     const [, sign, hours = 0, minutes = 0] = /^GMT(?:([+-])(\d+)(?::(\d+))?)?/.exec(name) ?? [];
     const offset = Number(hours) * 60 + Number(minutes);
     return sign === "-" ? -offset : offset;
   }
 
-  /** The instant at which clocks of a zone show a time: the first of two, and behind a gap as before it. */
+  /** The instant of a local time. The first of two in autumn; in the gap of spring, the offset from before it counts. */
   instantOf(zone: string, local: number): number {
     const offsets = [this.offsetAt(zone, local - dayMs), this.offsetAt(zone, local + dayMs)];
     const instants = offsets.map((offset) => local - offset * minuteMs);
@@ -38,8 +38,8 @@ export class TimeZones {
     const format = this.#formats.get(zone) ?? makeFormat(zone);
     this.#formats.delete(zone);
     this.#formats.set(zone, format);
-    const [longestUnused] = this.#formats.keys();
-    if (this.#formats.size > zonesMax && longestUnused !== undefined) this.#formats.delete(longestUnused);
+    const [leastRecentlyUsed] = this.#formats.keys();
+    if (this.#formats.size > zonesMax && leastRecentlyUsed !== undefined) this.#formats.delete(leastRecentlyUsed);
     return format;
   }
 }
@@ -48,13 +48,13 @@ function makeFormat(zone: string): Intl.DateTimeFormat {
   try {
     if (zone.length <= nameMax) return new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" });
   } catch {
-    // Told below.
+    // The error below reports it.
   }
-  const told = JSON.stringify(zone.slice(0, nameMax));
-  throw new QueryError(`${told} is no time zone. Write an offset as "+05:30", or a name as "Europe/Berlin".`);
+  const name = JSON.stringify(zone.slice(0, nameMax));
+  throw new QueryError(`${name} is not a time zone. Write an offset as "+05:30", or a name as "Europe/Berlin".`);
 }
 
-/** Minutes of `Z`, `UTC`, `+05:30`, `+0530`, `0530` and `+05`; undefined for what is none. */
+/** The minutes of a fixed offset: `Z`, `UTC`, `+05:30`, `+0530`, `0530` or `+05`. Undefined for other texts. */
 function fixedOffset(zone: string): number | undefined {
   if (zone === "Z" || zone === "UTC") return 0;
   const match = /^(?:([+-]?)(\d\d):?([0-5]\d)|([+-])(\d\d?))$/.exec(zone);

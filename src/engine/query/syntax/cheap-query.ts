@@ -1,10 +1,11 @@
-// Which queries may run in line, on the thread that holds leases: those of which no step can take long.
+// Decides which queries are cheap enough for the service's thread, which also renews the lease: those in which no step can
+// take long.
 //
-// A query is looked at as JSONata has parsed it. What is not in the lists below is not cheap, whatever its name: functions
-// of the query's own and as arguments, ranges, sorting, descendants, wildcards, regular expressions, pictures, parents,
-// joins, grouping. What is left takes time linear in the values that a step is given, and `InlineBudget` counts these.
+// It is an allow list over JSONata's syntax tree. Whatever it does not list is not cheap: functions that the query defines or
+// passes as arguments, ranges, sorting, descendants, wildcards, regular expressions, pictures, parents, joins, grouping. Each
+// step that is left takes time linear in its values, and `InlineBudget` counts these.
 
-/** What is looked at in a node of JSONata's syntax tree. */
+/** The members of a node of JSONata's syntax tree that are read here, and the marks that are set. */
 type AstNode = {
   readonly type?: string;
   readonly value?: unknown;
@@ -13,7 +14,7 @@ type AstNode = {
   readonly predicate?: readonly AstFilter[];
   readonly expressions?: readonly AstNode[];
   readonly expression?: AstNode;
-  /** Of an object constructor the pairs of keys and values. */
+  /** The left side; in an object constructor, the pairs of keys and values. */
   readonly lhs?: AstNode | readonly (readonly [AstNode, AstNode])[];
   readonly rhs?: AstNode;
   readonly condition?: AstNode;
@@ -21,37 +22,37 @@ type AstNode = {
   readonly else?: AstNode;
   readonly procedure?: AstNode;
   readonly arguments?: readonly AstNode[];
-  /** Whether it has to give no container, and whether it names the function of a call. */
+  /** Whether its result must not be a container, and whether it names the function of a call. */
   isScalar?: boolean;
   isProcedure?: boolean;
-  /** Whether a text is searched for what it gives. */
+  /** Whether a text is searched for its result. */
   isPattern?: boolean;
 };
 
 type AstFilter = { readonly type?: string; readonly expr?: AstNode };
 
-/** Longer texts are not parsed in line: JSONata's parser takes time quadratic in the length of a path. */
+/** Longer queries are not parsed on the thread: JSONata's parser takes time quadratic in the length of a path. */
 const textMax = 2_048;
 const dotsMax = 200;
 const nodesMax = 500;
 
-/** The parts of a node by which it joins, groups, or looks at what is around it. */
+/** The members of nodes that join, group, or read their surroundings. */
 const otherParts = ["group", "focus", "index", "ancestor", "tuple", "seekingParent", "nextFunction"];
 
-/** Operators that have to compare, join or calculate with what they are given: cheap where that is no container. */
+/** Operators that compare, concatenate or calculate. They are cheap where no operand is a container. */
 const scalarOperators = new Set<unknown>(["+", "-", "*", "/", "%", "=", "!=", "<", "<=", ">", ">=", "&"]);
 const otherOperators = new Set<unknown>(["and", "or", "in"]);
 
-/** Whether the arguments of a call make it cheap. */
-type Call = (args: readonly AstNode[]) => boolean;
+/** Decides by its arguments whether a call is cheap. */
+type IsCheapCall = (args: readonly AstNode[]) => boolean;
 
 const count =
-  (min: number, max: number): Call =>
+  (min: number, max: number): IsCheapCall =>
   ({ length }) =>
     length >= min && length <= max;
 
-/** Functions that take texts and numbers alone; a container among the arguments is left to the pool. */
-const scalarFunctions: ReadonlyMap<unknown, Call> = new Map(
+/** Functions of texts and numbers. With a container among its arguments, the call goes to the pool. */
+const scalarFunctions: ReadonlyMap<unknown, IsCheapCall> = new Map(
   Object.entries({
     string: count(1, 1),
     length: count(0, 1),
@@ -86,13 +87,13 @@ const scalarFunctions: ReadonlyMap<unknown, Call> = new Map(
     base64decode: count(0, 1),
     error: count(0, 1),
     uuid: count(0, 0),
-    // The text has to stand there: what it is asked of again and again is not counted otherwise.
+    // The text must be an argument: the context is not charged again for each call.
     hash: count(1, 3),
   }),
 );
 
-/** Functions that go once through what they are given. */
-const linearFunctions: ReadonlyMap<unknown, Call> = new Map(
+/** Functions that read their arguments once. */
+const linearFunctions: ReadonlyMap<unknown, IsCheapCall> = new Map(
   Object.entries({
     boolean: count(0, 1),
     not: count(0, 1),
@@ -114,7 +115,7 @@ const linearFunctions: ReadonlyMap<unknown, Call> = new Map(
   }),
 );
 
-/** Functions that search a text, the context where it is left out, for another. */
+/** Functions that search a text, or the context if there is no such argument, for another text. */
 const searches = new Set<unknown>(["contains", "split", "replace", "substringBefore", "substringAfter"]);
 
 function isSmallNumber(node: AstNode | undefined): boolean {
@@ -125,33 +126,33 @@ function isShortText(node: AstNode): boolean {
   return node.type === "string" && String(node.value).length <= 16;
 }
 
-/** Whether a query is worth parsing in line, and cheap to parse. */
+/** Whether a query may be cheap, and is cheap to parse. */
 export function mayBeCheap(query: string): boolean {
   return query.length <= textMax && !/function|λ/.test(query) && query.split(".").length <= dotsMax;
 }
 
 /**
- * Whether each step of a parsed query is cheap. Marks the nodes that have to give no container, and those that may give
- * a function: `InlineBudget` sees to it.
+ * Whether each step of a parsed query is cheap. It marks the nodes whose result must not be a container and those that may give
+ * a function, for `InlineBudget` to check.
  *
- * @param variables the names of what is bound from outside
+ * @param variables the names of the variables that the service binds
  */
 export function isCheap(ast: object, variables: readonly string[]): boolean {
   return new CheapCheck(variables).isCheap(ast);
 }
 
 class CheapCheck {
-  readonly #known: Set<unknown>;
-  readonly #read: unknown[] = [];
+  readonly #bound: Set<unknown>;
+  readonly #variables: unknown[] = [];
   #nodes = 0;
 
   constructor(variables: readonly string[]) {
-    // "" is the context and "$" the root.
-    this.#known = new Set<unknown>(["", "$", ...variables]);
+    // JSONata calls the context "" and the root "$".
+    this.#bound = new Set<unknown>(["", "$", ...variables]);
   }
 
   isCheap(ast: AstNode): boolean {
-    return this.#check(ast) && this.#read.every((name) => this.#known.has(name));
+    return this.#check(ast) && this.#variables.every((name) => this.#bound.has(name));
   }
 
   #check(node: AstNode | undefined): boolean {
@@ -169,7 +170,7 @@ class CheapCheck {
       case "value":
         return true;
       case "variable":
-        this.#read.push(node.value);
+        this.#variables.push(node.value);
         return true;
       case "path":
         return this.#all(node.steps);
@@ -178,7 +179,7 @@ class CheapCheck {
       case "condition":
         return this.#all([node.condition, node.then, ...(node.else === undefined ? [] : [node.else])]);
       case "bind":
-        this.#known.add(isNode(node.lhs) ? node.lhs.value : undefined);
+        this.#bound.add(isNode(node.lhs) ? node.lhs.value : undefined);
         return this.#check(node.rhs);
       case "binary":
         return this.#checkBinary(node);

@@ -1,6 +1,6 @@
 import { nearest } from "../../../domain/nearest.ts";
 
-/** The functions that a query can call, JSONata's and ours. */
+/** The functions that a query can call: JSONata's and our own. */
 export const functionNames: ReadonlySet<string> = new Set(
   (
     "abs append assert average base64decode base64encode boolean ceil clone contains count decodeUrl decodeUrlComponent " +
@@ -11,7 +11,7 @@ export const functionNames: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** What is looked at in a node of JSONata's syntax tree. */
+/** The members of a node of JSONata's syntax tree that are read here. */
 type AstNode = {
   readonly type?: unknown;
   readonly value?: unknown;
@@ -24,26 +24,26 @@ type AstNode = {
   readonly steps?: readonly AstNode[];
 };
 
-/** A name in a query that means nothing, with what its author can do. */
+/** A token of a query that is wrong, with a message for the author. */
 export type UnknownName = { readonly message: string; readonly token: string; readonly position: number };
 
 /**
- * Finds what can never be there: a variable that nothing in the query binds, and a call of what is no function. A variable that
- * is bound anywhere in the query is let pass, wherever it is read.
+ * Finds a variable that nothing binds, or the call of a name that is not a function. A variable that is bound anywhere in the
+ * query passes, even if it is read in another block.
  *
- * @param bound the names of what is bound from outside
+ * @param bound the names of the variables that the service binds
  */
 export function unknownName(ast: object, bound: readonly string[]): UnknownName | undefined {
   const nodes = nodesOf(ast);
-  // "" is the context and "$" the root.
+  // JSONata calls the context "" and the root "$".
   const known = new Set<unknown>(["", "$", ...functionNames, ...bound]);
   const own = nodes.flatMap(boundBy);
   for (const name of own) known.add(name);
   for (const { type, value, position, procedure } of nodes) {
     if (type === "variable" && !known.has(value)) {
-      const [like] = nearest(String(value), [...functionNames, ...own.map(String)]);
+      const [suggestion] = nearest(String(value), [...functionNames, ...own.map(String)]);
       return {
-        message: `There is no function or variable $${value}${like === undefined ? "" : `. Did you mean $${like}?`}`,
+        message: `There is no function or variable $${value}${suggestion === undefined ? "" : `. Did you mean $${suggestion}?`}`,
         token: String(value),
         position: Number(position),
       };
@@ -51,7 +51,7 @@ export function unknownName(ast: object, bound: readonly string[]): UnknownName 
     const [name, more] = procedure?.type === "path" ? (procedure.steps ?? []) : [];
     if (type === "function" && name?.type === "name" && more === undefined) {
       const meant = functionNames.has(String(name.value)) ? `. Did you mean $${name.value}?` : "";
-      const message = `"${name.value}" is a name of the data, and not a function that can be called${meant}`;
+      const message = `"${name.value}" is a name in the data, and not a function${meant}`;
       return { message, token: String(name.value), position: Number(name.position) };
     }
   }
@@ -68,6 +68,7 @@ function isNode(value: unknown): value is AstNode {
   return typeof value === "object" && value !== null;
 }
 
+/** All nodes of a syntax tree, in no particular order. */
 export function nodesOf(ast: object): readonly AstNode[] {
   const seen = new Set<object>();
   const waiting: object[] = [ast];

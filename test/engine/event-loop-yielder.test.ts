@@ -1,17 +1,17 @@
 import { setImmediate as nextLoopTurn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { Turns } from "../../src/engine/run/yield-to-event-loop.ts";
+import { EventLoopYielder } from "../../src/engine/run/event-loop-yielder.ts";
 
 /** Waits for a turn, and tells when it came. */
-async function take(turns: Turns, organization: string, told: string[]): Promise<void> {
-  await turns.next([organization, "environment"]);
+async function take(yielder: EventLoopYielder, organization: string, told: string[]): Promise<void> {
+  await yielder.nextSlice([organization, "environment"]);
   told.push(organization);
 }
 
 test("who has much to do waits behind itself, and other work of the process comes between any two slices", async () => {
-  const turns = new Turns({ sliceMs: 0 });
+  const yielder = new EventLoopYielder({ sliceMs: 0 });
   const told: string[] = [];
-  const waiting = ["a", "a", "a", "b"].map((organization) => take(turns, organization, told));
+  const waiting = ["a", "a", "a", "b"].map((organization) => take(yielder, organization, told));
   let others = 0;
   const other = () => {
     others += 1;
@@ -23,11 +23,11 @@ test("who has much to do waits behind itself, and other work of the process come
   expect(others).toBeGreaterThan(0);
 });
 
-test("what takes little time shares a slice, in the order of the turns, and each goes on before the next begins", async () => {
-  const turns = new Turns({ sliceMs: 1_000 });
+test("what takes little time shares a slice, in the order of the yielder, and each goes on before the next begins", async () => {
+  const yielder = new EventLoopYielder({ sliceMs: 1_000 });
   const told: string[] = [];
   const waiting = ["a", "a", "b"].map(async (organization) => {
-    await take(turns, organization, told);
+    await take(yielder, organization, told);
     await Promise.resolve();
     told.push(`${organization} goes on`);
   });
@@ -39,20 +39,20 @@ test("what takes little time shares a slice, in the order of the turns, and each
 });
 
 test("a slice is over when it has lasted, and begins anew with each turn", async () => {
-  const turns = new Turns({ sliceMs: 20 });
-  await turns.next(["a", "e"]);
-  expect(turns.isOver).toBe(false);
+  const yielder = new EventLoopYielder({ sliceMs: 20 });
+  await yielder.nextSlice(["a", "e"]);
+  expect(yielder.isSliceOver).toBe(false);
   for (const begin = performance.now(); performance.now() - begin < 25; );
-  expect(turns.isOver).toBe(true);
-  await turns.next(["a", "e"]);
-  expect(turns.isOver).toBe(false);
+  expect(yielder.isSliceOver).toBe(true);
+  await yielder.nextSlice(["a", "e"]);
+  expect(yielder.isSliceOver).toBe(false);
 });
 
 test("work that comes alone does not wait: the slice begins with it, however long ago the last one was", async () => {
-  const turns = new Turns({ sliceMs: 5 });
-  expect(turns.isOver).toBe(false);
+  const yielder = new EventLoopYielder({ sliceMs: 5 });
+  expect(yielder.isSliceOver).toBe(false);
   await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(turns.isOver).toBe(false);
+  expect(yielder.isSliceOver).toBe(false);
 });
 
 describe("who has held the thread for long by one step", () => {
@@ -61,24 +61,24 @@ describe("who has held the thread for long by one step", () => {
   };
 
   test("rests for as long while others ask, who begin at once", async () => {
-    const turns = new Turns({ sliceMs: 5 });
-    expect(turns.take(["other", "e"])).toBeUndefined();
+    const yielder = new EventLoopYielder({ sliceMs: 5 });
+    expect(yielder.yieldIfOver(["other", "e"])).toBeUndefined();
     await nextLoopTurn();
-    expect(turns.take(["long", "e"])).toBeUndefined();
+    expect(yielder.yieldIfOver(["long", "e"])).toBeUndefined();
     hold(40);
     const heldTime = performance.now();
     await nextLoopTurn();
-    const rest = turns.take(["long", "e"]);
+    const rest = yielder.yieldIfOver(["long", "e"]);
     expect(rest).toBeDefined();
-    expect(turns.take(["other", "e"])).toBeUndefined();
+    expect(yielder.yieldIfOver(["other", "e"])).toBeUndefined();
     await rest;
     expect(performance.now() - heldTime).toBeGreaterThan(39);
   });
 
   test("goes on where it is alone", async () => {
-    const turns = new Turns({ sliceMs: 5 });
+    const yielder = new EventLoopYielder({ sliceMs: 5 });
     for (let step = 0; step < 3; step += 1) {
-      expect(turns.take(["long", "e"])).toBeUndefined();
+      expect(yielder.yieldIfOver(["long", "e"])).toBeUndefined();
       hold(20);
       await nextLoopTurn();
     }
