@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Invoke } from "../../src/domain/http/call.ts";
+import { reasons } from "../../src/domain/reason.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { WorkflowProblemSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import type { GatewayServer } from "./gateway-server.ts";
@@ -180,7 +181,7 @@ describe("a refusal", () => {
       status_code: 500,
       http_error_type: "INTERNAL_SERVER_ERROR",
       error_code: "SERVER_ERROR",
-      message: "Something went wrong on our side. Our log names it by the request id of this reply.",
+      message: reasons.SERVER_ERROR.message,
       request_id: "request-1",
     });
     expect(gateway.reported.at(-1)).toBe(fault);
