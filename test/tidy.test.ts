@@ -163,6 +163,11 @@ describe("the sources stay tidy", () => {
     expect(sources.filter((file) => !readers.includes(file) && read(file).includes("process.env"))).toEqual([]);
   });
 
+  test("private members are #private; the keyword is for constructors alone", () => {
+    const keyword = /^\s+(?:private|protected) (?!constructor\b)/m;
+    expect([...sources, ...listFiles("test/*.ts")].filter((file) => keyword.test(read(file)))).toEqual([]);
+  });
+
   test("nothing is exported as default", () => {
     expect(sources.filter((file) => /^export default/m.test(read(file)))).toEqual([]);
   });
