@@ -8,15 +8,15 @@ import { invalidAccount, type LinkedAccount, toLinkedAccount } from "../tenants/
 import { type Expected, refuseChange, updateExpected, workflowEvent } from "./workflow-changes.ts";
 import { isReferenced, onlyReferenced } from "./workflow-reference.ts";
 
-/** A draft with what surrounds it. */
+/** A draft with its integration. */
 export type FoundDraft = DraftRecord & {
   /** The workflow's integration. */
   readonly slug: string;
-  /** What the integration declares: JSON text of an array of FieldDeclaration. */
+  /** The fields that the integration declares: JSON text of an array of FieldDeclaration. */
   readonly applicationFields: string;
 };
 
-/** A draft in the state that is to be tested, and for whom. */
+/** The draft that is to be tested, by its revision, and the account that it runs for. */
 export type DraftTest = {
   readonly environmentId: string;
   readonly workflowId: string;
@@ -24,7 +24,7 @@ export type DraftTest = {
   readonly linkedAccountId: string;
 };
 
-/** The number that a draft is kept under, and the account that it runs for. */
+/** The version number that the draft is kept under (its negative revision), and the account that it runs for. */
 export type KeptDraft = { readonly version: number; readonly linkedAccount: LinkedAccount };
 
 /** The drafts of workflows: each workflow has one. */
@@ -35,7 +35,7 @@ export class DraftStore {
     this.#db = db;
   }
 
-  /** Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
+  /** Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
   async find(scope: Reach, reference: WorkflowReference): Promise<FoundDraft> {
     const rows = await this.#db
       .selectFrom("workflow")
@@ -58,7 +58,7 @@ export class DraftStore {
     return onlyReferenced(rows, reference);
   }
 
-  /** Replaces the draft, in the revision that is expected of it. Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED, ETAG_MISMATCH. */
+  /** Replaces the draft if it has an expected revision. Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED and ETAG_MISMATCH. */
   async save(actor: Actor, { definition, ...draft }: Expected & { readonly definition: string }): Promise<SavedDraft> {
     const saved = await this.#db
       .with("changed", (query) =>
@@ -79,8 +79,8 @@ export class DraftStore {
   }
 
   /**
-   * Keeps a draft under a number below the versions', so that it can be tested, also after it is saved anew. Refuses with
-   * INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_FOUND, and ETAG_MISMATCH where it is in another state.
+   * Keeps a draft as a version with a negative number, so that its test can be run and shown after the draft is saved anew.
+   * Throws INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_FOUND, and ETAG_MISMATCH where the draft has another revision.
    */
   async keep({ environmentId, workflowId, revision, linkedAccountId }: DraftTest): Promise<KeptDraft> {
     const version = -revision;
@@ -124,8 +124,8 @@ export class DraftStore {
   }
 
   /**
-   * Deletes of a page of kept drafts, in an order of their own, those that no execution ran, of deleted workflows or of
-   * drafts that were saved anew since. Returns how many, and where the next page begins.
+   * Deletes of a page of kept drafts those that no execution ran and that belong to deleted workflows or to drafts that were
+   * saved anew since. Returns how many, and where the next page begins.
    */
   async deleteKept(page: DraftPage): Promise<DeletedDrafts> {
     return await deleteKeptDrafts(this.#db, page);

@@ -11,7 +11,7 @@ import { recordColumns, toWorkflowRecord, type WorkflowRow } from "./workflow-ro
 
 const referenceTypes = { workflow_id: "text", alias: "text", slug: "text" } as const;
 
-/** Finds the workflows of many references: each, or the refusal of a reference that means none. */
+/** Finds the workflows of many references. A reference that names no workflow gives its refusal. */
 export async function findWorkflows(
   db: Kysely<Tables>,
   scope: Reach,

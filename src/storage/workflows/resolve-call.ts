@@ -9,10 +9,10 @@ import type { Tables } from "../postgres/tables.ts";
 import { invalidAccount, type LinkedAccount, toLinkedAccount } from "../tenants/tenant-store.ts";
 import { onlyReferenced } from "./workflow-reference.ts";
 
-/** What a call names. */
+/** The workflow, the version and the account that a call names. */
 export type CallReference = Reach & Account & { readonly reference: WorkflowReference; readonly version?: number };
 
-/** What a call that names a workflow and an account is about. */
+/** The workflow version that a call runs, and the account that it runs for. */
 export type ResolvedCall = {
   readonly workflowId: string;
   readonly slug: string;
@@ -20,7 +20,7 @@ export type ResolvedCall = {
   readonly linkedAccount: LinkedAccount;
 };
 
-/** What is there of what a call names, within its reach or not; of an alias that two integrations have, two. */
+/** A workflow with the named id or alias, within the caller's scope or not; two where two integrations have the alias. */
 export type CallCandidate = {
   readonly row: number;
   readonly id: string;
@@ -41,7 +41,7 @@ const referenceTypes = {
   account_id: "text",
 } as const;
 
-/** Reads what calls name. An id never matches an alias, nor an alias an id. */
+/** Finds what calls name. An id never matches an alias, and an alias never matches an id. */
 export async function findCalls(
   db: Kysely<Tables>,
   calls: readonly CallReference[],
@@ -74,7 +74,10 @@ export async function findCalls(
   return byInputRow(calls, rows);
 }
 
-/** What a call means of what was found, or its refusal: see WorkflowStore.resolveCall. */
+/**
+ * Chooses among the candidates of a call. Throws the first of WORKFLOW_NOT_FOUND or SLUG_REQUIRED,
+ * INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_PUBLISHED and WORKFLOW_VERSION_NOT_FOUND.
+ */
 export function resolveCall(call: CallReference, candidates: readonly CallCandidate[]): ResolvedCall {
   const { reference, linkedAccountId } = call;
   const within = candidates.filter(({ id }) => isReached(call, { workflowId: id }));
@@ -83,12 +86,11 @@ export function resolveCall(call: CallReference, candidates: readonly CallCandid
     throw invalidAccount(linkedAccountId);
   }
   if (current_version === null) {
-    throw new RequestError("WORKFLOW_NOT_PUBLISHED", `the workflow "${reference.workflow}" is not published`, {
-      metadata: { workflow: reference.workflow },
-    });
+    const message = `The workflow "${reference.workflow}" is not published. Publish it before you call it.`;
+    throw new RequestError("WORKFLOW_NOT_PUBLISHED", message, { metadata: { workflow: reference.workflow } });
   }
   if (version === null) {
-    const message = `the workflow "${reference.workflow}" has no version ${call.version}`;
+    const message = `The workflow "${reference.workflow}" has no version ${call.version}.`;
     throw new RequestError("WORKFLOW_VERSION_NOT_FOUND", message, {
       metadata: { workflow: reference.workflow, workflow_version: String(call.version) },
     });

@@ -13,15 +13,15 @@ import { type Expected, refuseChange, updateExpected, workflowEvent } from "./wo
 import { isReferenced, onlyReferenced } from "./workflow-reference.ts";
 import { changed, recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
 
-/** A version of a workflow, and whose it is. */
+/** The key of a version, with its organisation. */
 export type VersionPlace = Tenant & { readonly workflowId: string; readonly version: number };
 
-/** A version with its workflow and what surrounds it. */
+/** A version with its workflow and its integration's fields. */
 export type FoundVersion = {
   readonly workflow: WorkflowRecord;
   readonly version: VersionRecord;
   readonly definition: string;
-  /** What the workflow's integration declares: JSON text of an array of FieldDeclaration. */
+  /** The fields that the workflow's integration declares: JSON text of an array of FieldDeclaration. */
   readonly applicationFields: string;
 };
 
@@ -31,12 +31,12 @@ export type ListedVersions = {
   readonly nextPageToken?: string;
 };
 
-/** What is estimated for a definition before it is read. */
+/** The assumed size of a definition before it is read. */
 const definitionChars = 64 * 1024;
 
 const placeTypes = { environment_id: "text", workflow_id: "text", version: "int" } as const;
 
-/** Published versions, and drafts that are kept for their tests under numbers below zero. None ever changes. */
+/** Published versions, and drafts that are kept for their tests under negative numbers. They are immutable. */
 export class VersionStore {
   readonly #db: Kysely<Tables>;
   readonly #load: StatementBatcher<VersionPlace, string | undefined>;
@@ -51,12 +51,12 @@ export class VersionStore {
     });
   }
 
-  /** The definition of a version; of many that are asked for at the same time in one statement, by turns. */
+  /** Reads the definition of a version, batched with others. */
   async load(version: VersionPlace): Promise<string | undefined> {
     return await this.#load.call(version);
   }
 
-  /** Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED, WORKFLOW_VERSION_NOT_FOUND. */
+  /** Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED, WORKFLOW_VERSION_NOT_FOUND. */
   async find(scope: Reach, reference: WorkflowReference, number: number): Promise<FoundVersion> {
     const rows = await this.#db
       .selectFrom("workflow")
@@ -82,7 +82,7 @@ export class VersionStore {
     return { workflow: toWorkflowRecord(row), version, definition, applicationFields: fields };
   }
 
-  /** The published versions, newest first. Refuses with VALIDATION_ERROR a token of another list. */
+  /** The published versions, newest first. Throws VALIDATION_ERROR for a bad page token. */
   async list(environmentId: string, workflowId: string, asked: Page): Promise<ListedVersions> {
     const filters = { of: "version", environmentId, workflowId };
     const before = asked.pageToken === undefined ? undefined : parseVersionToken(asked.pageToken, filters);
@@ -101,8 +101,8 @@ export class VersionStore {
   }
 
   /**
-   * Makes a draft the next version and the one that calls run; returns its number. Refuses with ETAG_MISMATCH where the
-   * draft is not in this revision any more; with WORKFLOW_NOT_FOUND.
+   * Makes a draft the next version, which calls run from now on; returns its number. Throws WORKFLOW_NOT_FOUND, and
+   * ETAG_MISMATCH where the draft has another revision.
    */
   async publish(
     actor: Actor,
@@ -129,8 +129,8 @@ export class VersionStore {
   }
 
   /**
-   * Makes the definition of an earlier version the next version and the one that calls run; returns its number. Refuses
-   * with WORKFLOW_NOT_FOUND, ETAG_MISMATCH.
+   * Makes the definition of an earlier version the next version, which calls run from now on; returns its number. Throws
+   * WORKFLOW_NOT_FOUND and ETAG_MISMATCH.
    */
   async restore(actor: Actor, { version, ...workflow }: Expected & { readonly version: number }): Promise<number> {
     const row = await this.#db
@@ -161,7 +161,7 @@ export class VersionStore {
   }
 }
 
-/** Counted on the row itself: of two that publish at once the second waits for the row and counts on. */
+/** Two publications at once: the second waits for the lock of the row, and counts on from the first. */
 const nextVersion = {
   latest_version: sql<number>`latest_version + 1`,
   current_version: sql<number>`latest_version + 1`,

@@ -9,10 +9,10 @@ import { auditEvent } from "../tenants/record-change.ts";
 import { isOnlyReferenced, isReferenced, onlyReferenced } from "./workflow-reference.ts";
 import { recordColumns, toWorkflowRecord } from "./workflow-rows.ts";
 
-/** Which workflow is to be changed, and one of the revisions that it must have; it may have any where none is given. */
+/** The workflow to change, and the revisions that it may have (optimistic locking); any where none is given. */
 export type Expected = { readonly reference: WorkflowReference; readonly expectedRevisions?: readonly number[] };
 
-/** The update of the one workflow that a reference means, in a revision that is expected. */
+/** The update of the one workflow that a reference names, if it has an expected revision. */
 export function updateExpected(
   query: QueryCreator<Tables>,
   actor: Actor,
@@ -23,12 +23,12 @@ export function updateExpected(
   return expectedRevisions === undefined ? update : update.where(column, "=", anyOf(expectedRevisions));
 }
 
-/** The audit event of a workflow that the common table expression `changed` has changed. It names the id: an alias may move. */
+/** The audit event of the workflow in the common table expression `changed`. It names the id, since an alias may change. */
 export function workflowEvent(actor: Actor, action: AuditAction): ReturnType<typeof auditEvent> {
   return auditEvent(actor, { from: "changed", action, resource: sql<string>`'workflow/' || changed.id` });
 }
 
-/** Finds the workflow that a reference means. Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
+/** Finds the workflow that a reference names. Throws WORKFLOW_NOT_FOUND and SLUG_REQUIRED. */
 export async function findWorkflow(
   db: Kysely<Tables>,
   condition: ReturnType<typeof isReferenced>,
@@ -38,7 +38,7 @@ export async function findWorkflow(
   return toWorkflowRecord(onlyReferenced(rows, reference));
 }
 
-/** Refuses a change that moved no row: no one workflow is meant, or it is in another state than was expected. */
+/** Throws the reason why a change changed no row: no workflow has the name, several have it, or it has another revision. */
 export async function refuseChange(db: Kysely<Tables>, scope: Reach, reference: WorkflowReference): Promise<never> {
   const { id } = await findWorkflow(db, isReferenced(scope, reference), reference);
   throw etagMismatch({ workflow: id });

@@ -6,16 +6,13 @@ import type { WorkflowReference } from "../../domain/workflow.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import type { Tables } from "../postgres/tables.ts";
 
-/**
- * The condition under which a workflow's row is meant. An id never matches an alias, nor an alias an id. A deleted
- * workflow is meant by nothing.
- */
+/** The condition for the row of a named workflow. An id never matches an alias, and a deleted workflow matches nothing. */
 export function isReferenced(reach: Reach, reference: WorkflowReference) {
   return (row: Row): Condition =>
     row.and([wasReferenced(reach, reference)(row), row("workflow.delete_time", "is", null)]);
 }
 
-/** The same for who looks back: a deleted workflow is still meant by its id. */
+/** The same with deleted workflows, by their ids: their executions are still read. */
 export function wasReferenced(reach: Reach, { workflow, slug }: WorkflowReference) {
   return (row: Row): Condition =>
     row.and([
@@ -27,8 +24,8 @@ export function wasReferenced(reach: Reach, { workflow, slug }: WorkflowReferenc
 }
 
 /**
- * The condition for changing the one workflow that a reference means. `isReferenced` may hold for two of an alias, one in
- * each of two integrations: then neither is changed.
+ * The condition for changing the one workflow that a reference names. Where two integrations have the alias, `isReferenced`
+ * holds for two rows, and neither is changed.
  */
 export function isOnlyReferenced(scope: Reach, reference: WorkflowReference) {
   const { workflow, slug } = reference;
@@ -50,7 +47,7 @@ export function isOnlyReferenced(scope: Reach, reference: WorkflowReference) {
 type Row = ExpressionBuilder<Tables, "workflow">;
 type Condition = ExpressionWrapper<Tables, "workflow", SqlBool>;
 
-/** The one row that a reference means; of two (ask for that many) it means neither. */
+/** The one row that a reference names. Select up to two rows: an alias that two integrations have is ambiguous. */
 export function onlyReferenced<Row>(rows: readonly Row[], reference: WorkflowReference): Row {
   const [row] = rows;
   if (row === undefined) {

@@ -2,7 +2,7 @@ import { type Selectable, sql } from "kysely";
 import type { WorkflowRecord } from "../../domain/workflow.ts";
 import type { Tables } from "../postgres/tables.ts";
 
-/** The columns that a workflow is shown by. */
+/** The columns of a WorkflowRecord. */
 export const recordColumns = [
   "id",
   "slug",
@@ -15,7 +15,7 @@ export const recordColumns = [
   "update_time",
 ] as const;
 
-/** What every change of a workflow, but not of its draft, sets. */
+/** Set by each change of a workflow, but not by a change of its draft. */
 export const changed = { revision: sql<number>`revision + 1`, update_time: sql<Date>`now()` };
 
 export type WorkflowRow = Pick<Selectable<Tables["workflow"]>, (typeof recordColumns)[number]>;

@@ -1,9 +1,8 @@
 // Workflows, with their drafts (`draft-store.ts`) and their published versions (`version-store.ts`).
 //
-// A reference names a workflow by its id or its alias. A change has the reference, the state that is expected and the audit
-// event in its own statement: one round trip, and change and event are committed together or not at all. Where no row moved,
-// a second statement finds out why. A deleted workflow is found by `findEver` alone; its versions stay, for the executions
-// that ran them.
+// A reference names a workflow by its id or its alias. A change is one statement with the reference, the expected revision
+// and the audit event, so that change and event commit together in one round trip. Where no row changed, a second statement
+// finds out why. Only `findEver` finds a deleted workflow; its versions stay for the executions that ran them.
 
 import { type Kysely, sql } from "kysely";
 import { turnOf } from "../../domain/account.ts";
@@ -33,7 +32,7 @@ export type NewWorkflow = {
   readonly alias?: string;
 };
 
-/** What is changed of a workflow; what is absent stays. An empty text takes a description or an alias away. */
+/** The new values of a workflow; absent ones stay. An empty text removes a description or an alias. */
 export type WorkflowUpdate = Expected & Partial<Omit<NewWorkflow, "slug">>;
 
 export type WorkflowPage = Page & { readonly slug?: string };
@@ -57,7 +56,7 @@ export class WorkflowStore {
     });
   }
 
-  /** Creates a workflow with an empty draft. Refuses with ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */
+  /** Creates a workflow with an empty draft. Throws ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */
   async create(actor: Actor, { slug, name, description, alias }: NewWorkflow): Promise<WorkflowRecord> {
     const names = { environment_id: actor.environmentId, id: newId(), slug, name };
     try {
@@ -79,7 +78,7 @@ export class WorkflowStore {
     }
   }
 
-  /** Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
+  /** Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
   async find(scope: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
     return await findWorkflow(this.#db, isReferenced(scope, reference), reference);
   }
@@ -89,7 +88,7 @@ export class WorkflowStore {
     return await findWorkflow(this.#db, wasReferenced(scope, reference), reference);
   }
 
-  /** As `find`, for many references in one statement: the refusal of each that means no workflow stands in its place. */
+  /** As `find`, for many references in one statement. A reference that names no workflow gives its refusal. */
   async findMany(
     scope: Reach,
     references: readonly WorkflowReference[],
@@ -97,7 +96,7 @@ export class WorkflowStore {
     return await findWorkflows(this.#db, scope, references);
   }
 
-  /** Finds a workflow with the definition that calls run, or its draft. Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
+  /** Finds a workflow with the definition that calls run, or its draft. Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
   async findDefined(scope: Reach, reference: WorkflowReference): Promise<DefinedWorkflow> {
     const rows = await this.#db
       .selectFrom("workflow")
@@ -116,7 +115,7 @@ export class WorkflowStore {
     return { ...toWorkflowRecord(row), definition: row.definition };
   }
 
-  /** Newest first. What a page costs does not depend on how many there are. Refuses with VALIDATION_ERROR a token that no page gave. */
+  /** Newest first; the cost of a page does not depend on the length of the list. Throws VALIDATION_ERROR for a bad token. */
   async list(scope: Reach, { slug, ...asked }: WorkflowPage): Promise<ListedWorkflows> {
     const { environmentId } = scope;
     const filters = { of: "workflow", environmentId, slug };
@@ -130,7 +129,7 @@ export class WorkflowStore {
           isWithin(scope, { workflow: "id" }),
           slug === undefined
             ? row("environment_id", "=", environmentId)
-            : // Spelled as the index has it.
+            : // Spelled as the expression index has it.
               row(sql<string>`(environment_id || '/' || slug)`, "=", `${environmentId}/${slug}`),
           ...(after === undefined
             ? []
@@ -145,7 +144,7 @@ export class WorkflowStore {
     return { workflows: page, ...next };
   }
 
-  /** Refuses with WORKFLOW_NOT_FOUND, SLUG_REQUIRED, ETAG_MISMATCH, ALIAS_TAKEN. */
+  /** Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED, ETAG_MISMATCH, ALIAS_TAKEN. */
   async update(actor: Actor, { name, description, alias, ...workflow }: WorkflowUpdate): Promise<DefinedWorkflow> {
     const { reference } = workflow;
     const set = {
@@ -173,7 +172,7 @@ export class WorkflowStore {
         .select(sql<string | null>`coalesce(version.definition, changed.draft)`.as("definition"))
         .executeTakeFirst();
       if (row === undefined) return await refuseChange(this.#db, actor, reference);
-      // A version that was published while this waited for the row is newer than what the statement sees of versions.
+      // A version that was published while this waited for the lock is newer than the snapshot of the statement.
       if (row.definition === null) return await this.findDefined(actor, { workflow: row.id });
       return { ...toWorkflowRecord(row), definition: row.definition };
     } catch (error) {
@@ -183,7 +182,7 @@ export class WorkflowStore {
     }
   }
 
-  /** Lets no call run it. Its versions stay. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH, WORKFLOW_NOT_PUBLISHED. */
+  /** Calls cannot run the workflow any more; its versions stay. Throws WORKFLOW_NOT_FOUND, ETAG_MISMATCH, WORKFLOW_NOT_PUBLISHED. */
   async unpublish(actor: Actor, workflow: Expected): Promise<DefinedWorkflow> {
     const row = await this.#db
       .with("changed", (query) =>
@@ -199,10 +198,11 @@ export class WorkflowStore {
     if (row !== undefined) return { ...toWorkflowRecord(row), definition: row.definition };
     const { id, currentVersion } = await this.find(actor, workflow.reference);
     if (currentVersion !== undefined) throw etagMismatch({ workflow: id });
-    throw new RequestError("WORKFLOW_NOT_PUBLISHED", "The workflow is not published.", { metadata: { workflow: id } });
+    const message = `The workflow "${id}" is not published. Publish it first.`;
+    throw new RequestError("WORKFLOW_NOT_PUBLISHED", message, { metadata: { workflow: id } });
   }
 
-  /** Deletes it for calls and lists, and frees its alias. Refuses with WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
+  /** Deletes a workflow for calls and lists, and frees its alias. Throws WORKFLOW_NOT_FOUND, ETAG_MISMATCH. */
   async delete(actor: Actor, workflow: Expected): Promise<void> {
     const row = await this.#db
       .with("changed", (query) =>
@@ -218,15 +218,15 @@ export class WorkflowStore {
   }
 
   /**
-   * Finds all that a call names, or refuses with what is wrong first: WORKFLOW_NOT_FOUND or SLUG_REQUIRED,
-   * INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_PUBLISHED, WORKFLOW_VERSION_NOT_FOUND.
+   * Finds all that a call names, by one batched statement. Throws the first of WORKFLOW_NOT_FOUND or SLUG_REQUIRED,
+   * INVALID_LINKED_ACCOUNT_ID, WORKFLOW_NOT_PUBLISHED and WORKFLOW_VERSION_NOT_FOUND.
    */
   async resolveCall(call: CallReference): Promise<ResolvedCall> {
     return resolveCall(call, await this.#findCall.call(call));
   }
 }
 
-/** Absent where a version is published: that one is shown then, and the draft may be large. */
+/** Null where a version is published, which is shown then: the draft may be large. */
 const draftOfUnpublished = sql<string | null>`case when current_version is null then draft_definition end`.as("draft");
 
 function isAliasTaken(error: unknown): boolean {
