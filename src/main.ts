@@ -2,11 +2,11 @@ import { enableCompileCache } from "node:module";
 import { join } from "node:path";
 import { limitMemory } from "./process/memory-limits.ts";
 
-// Compiled code is kept, which halves the time and a fifth of the memory that a start takes. Not where Node would keep
-// it, in a folder for temporary files that other users may have laid first; and no matter if it cannot be written.
+// The compile cache saves half of the time of a start and a fifth of its memory. It is not in Node's default folder, which
+// lies among temporary files where another user may have created it. If it cannot be written, Node goes on without it.
 const compileCache = join(import.meta.dirname, "../node_modules/.cache/node");
 
-// First of all, since the process may start anew. By the variable it then has the cache for this file too.
+// First of all, because the process may be re-executed. The variable then gives it the cache for this file too.
 limitMemory({ environment: process.env, others: { NODE_COMPILE_CACHE: compileCache } });
 enableCompileCache(compileCache);
 

@@ -1,30 +1,30 @@
 import { App } from "./app.ts";
 import { type Config, ConfigError, type Environment, readConfig } from "./config.ts";
-import { FreedMemory } from "./process/freed-memory.ts";
 import { openLog } from "./process/log.ts";
+import { MemoryReclaimer } from "./process/memory-reclaimer.ts";
 import { startHelp } from "./process/start-help.ts";
-import { hearStopSignals } from "./process/stop-signals.ts";
+import { handleStopSignals } from "./process/stop-signals.ts";
 import { readVersion } from "./process/version.ts";
 import { welcome } from "./process/welcome.ts";
 
-/** How a process that was told wrong ends, by the convention of command lines. */
+/** The exit status for wrong arguments or settings, by the convention of command lines. */
 const usageStatus = 2;
 
-export type ServerWords = {
-  /** The words of the command line behind the program's name. */
+export type RunServerOptions = {
+  /** The arguments of the command line. */
   readonly words: readonly string[];
   readonly environment: Environment;
 };
 
-/** The process from its settings to its end: what is started, said, and done on a signal. */
-export async function runServer({ words, environment }: ServerWords): Promise<void> {
+/** Runs the service from its settings to its end: start, welcome message, signals, exit status. */
+export async function runServer({ words, environment }: RunServerOptions): Promise<void> {
   const version = readVersion();
-  answerWords(words, version);
+  handleArguments(words, version);
   const config = configOrExit();
   const log = openLog(config, process.stderr.hasColors?.() ?? false);
   const app = new App({ config, log });
   let isStopping = false;
-  hearStopSignals({
+  handleStopSignals({
     environment,
     stop: (signal) => {
       isStopping = true;
@@ -47,7 +47,7 @@ export async function runServer({ words, environment }: ServerWords): Promise<vo
     await app.start();
   } catch (error) {
     if (isStopping) return;
-    // A person reads the causes, said below; where lines are collected, the stack may be all that there is.
+    // A person reads the causes below. A collector of JSON lines gets the stack.
     if (config.logFormat === "json") log.fatal({ err: error }, "Flowcall cannot start");
     process.stderr.write(`\nFlowcall cannot start: ${causesOf(error).join("\n  because ")}\n`);
     await app.stop().catch(() => undefined);
@@ -55,11 +55,11 @@ export async function runServer({ words, environment }: ServerWords): Promise<vo
   }
   if (isStopping) return;
   process.stdout.write(welcome({ config, url: app.url, version, started: app.started }));
-  await new FreedMemory().start();
+  await new MemoryReclaimer().start();
 }
 
-/** Ends the process where words were said, of which the server takes these alone. */
-function answerWords(words: readonly string[], version: string): void {
+/** Handles the arguments of the command line, and ends the process if there are any. */
+function handleArguments(words: readonly string[], version: string): void {
   const [word] = words;
   if (word === undefined) return;
   const answers: Readonly<Record<string, string>> = {
@@ -70,7 +70,7 @@ function answerWords(words: readonly string[], version: string): void {
   };
   const answer = Object.hasOwn(answers, word) ? answers[word] : undefined;
   if (answer === undefined) {
-    process.stderr.write(`Flowcall takes no argument ${JSON.stringify(word)}; --help says what it takes.\n`);
+    process.stderr.write(`Flowcall takes no argument ${JSON.stringify(word)}; --help shows the valid ones.\n`);
     process.exit(usageStatus);
   }
   process.stdout.write(answer);

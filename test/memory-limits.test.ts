@@ -126,13 +126,13 @@ describe.skipIf(process.platform !== "linux")("a process that was started plainl
 /** Frees nearly all of many objects that live outside of V8's heap, and says what the process holds before and later. */
 const fragmented = `
   const { createHmac } = await import("node:crypto");
-  const { FreedMemory } = await import(process.argv[1]);
+  const { MemoryReclaimer } = await import(process.argv[1]);
   const held = () => process.memoryUsage.rss() / 2 ** 20;
   let objects = Array.from({ length: 100_000 }, () => createHmac("sha256", "key"));
   const before = held();
   objects = objects.filter((_, index) => index % 1_000 === 0);
   globalThis.gc();
-  if (process.argv[2] === "true") await new FreedMemory({ everyMs: 50 }).start();
+  if (process.argv[2] === "true") await new MemoryReclaimer({ everyMs: 50 }).start();
   for (let turn = 0; turn < 15; turn += 1) {
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -141,7 +141,7 @@ const fragmented = `
 
 describe.skipIf(process.platform !== "linux" || Number.parseInt(process.versions.node, 10) < 26)("freed memory", () => {
   async function run(isGivenBack: boolean) {
-    const module = new URL("../src/process/freed-memory.ts", import.meta.url).href;
+    const module = new URL("../src/process/memory-reclaimer.ts", import.meta.url).href;
     const args = ["--expose-gc", "--input-type=module", "-e", fragmented, module, String(isGivenBack)];
     const { stdout, stderr } = await promisify(execFile)(process.execPath, args);
     expect(stderr).toBe("");

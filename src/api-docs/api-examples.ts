@@ -5,7 +5,7 @@ const workflow = { workflow: "greet", slug: "asana" };
 const account = { account_id: "ann@acme.io" };
 const execution = { execution_id: "6b0551ebd005750c5c353a79" };
 
-/** The workflow of the README's "A workflow of your own". */
+/** The workflow in the README's "A workflow of your own". */
 const definition: JsonObject = {
   nodes: [
     { id: "1", name: "Start", start: { api_call: { payload: { name: "Ada" } } } },
@@ -26,7 +26,7 @@ const definition: JsonObject = {
   ],
 };
 
-/** Calls that do what they say where they are made in this order, on the examples that a first start loads. */
+/** The example calls of the API page. In this order they succeed on the examples that a first start loads. */
 export const apiExamples: Examples = {
   ExecuteWorkflow: {
     parameters: { workflow: "create-task", linked_account_id: "john@acme.io", slug: "asana", sync_execution: true },

@@ -10,23 +10,25 @@ import { apiExamples } from "./api-examples.ts";
 
 const pageDir = join(import.meta.dirname, "api-page");
 
-/** The modules of the page. */
+/** The JavaScript modules of the API page. */
 const scripts = ["page.js", "api.js", "call.js", "dom.js", "operation.js", "reply.js", "schema.js"];
 
-/** Nothing of the page leaves the machine, and nothing of another machine gets into it. */
-const pagePolicy = [
+/** A strict Content Security Policy: the page loads nothing from other hosts and sends nothing to them. */
+const contentSecurityPolicy = [
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'",
   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 ].join("; ");
 
-/** What the server answers to anybody: the description of its API, and a page to read and try it. By path. */
+/** The documents that need no key, by path: the OpenAPI document, the descriptors, and the API page. */
 export function createApiPages(services: readonly DescService[]): ReadonlyMap<string, () => Document> {
   const file = (name: string, type: string) =>
-    once(() => createDocument(type, readFileSync(join(pageDir, name)), { "content-security-policy": pagePolicy }));
+    lazily(() =>
+      createDocument(type, readFileSync(join(pageDir, name)), { "content-security-policy": contentSecurityPolicy }),
+    );
   const page = file("index.html", "text/html; charset=utf-8");
   return new Map([
-    ["/openapi.json", once(() => createDocument("application/json", JSON.stringify(describe(services))))],
-    ["/descriptors.binpb", once(() => createDocument("application/x-protobuf", descriptorSetOf(services)))],
+    ["/openapi.json", lazily(() => createDocument("application/json", JSON.stringify(describe(services))))],
+    ["/descriptors.binpb", lazily(() => createDocument("application/x-protobuf", descriptorSetOf(services)))],
     ["/docs", page],
     ["/docs/", page],
     ...scripts.map((name) => [`/docs/${name}`, file(name, "text/javascript; charset=utf-8")] as const),
@@ -38,11 +40,11 @@ function describe(services: readonly DescService[]) {
   return createOpenApi({ services, version: readVersion(), replies: documentedReplies, examples: apiExamples });
 }
 
-/** Made when it is first asked for: most processes are never asked, and a start need not wait for it. */
-function once<Value extends object>(make: () => Value): () => Value {
-  let made: Value | undefined;
+/** Creates a value on first use: most processes never need it, and a start need not wait for it. */
+function lazily<Value extends object>(make: () => Value): () => Value {
+  let value: Value | undefined;
   return () => {
-    made ??= make();
-    return made;
+    value ??= make();
+    return value;
   };
 }

@@ -8,7 +8,7 @@ import { IntegrationService } from "../gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../gen/flowcall/v1/workflow_pb.ts";
 
-/** The services of the API, in the order in which its page shows them. */
+/** The services of the API, in the order of the API page. */
 export const apiServices: readonly DescService[] = [
   ExecutionService,
   WorkflowService,

@@ -1,6 +1,6 @@
 import { enableCompileCache } from "node:module";
 import { join } from "node:path";
-import { hearStopSignals } from "../process/stop-signals.ts";
+import { handleStopSignals } from "../process/stop-signals.ts";
 
 // The compile cache lies in this program's own folder: in a shared one, another user could have planted code.
 enableCompileCache(join(import.meta.dirname, "../../node_modules/.cache/node"));
@@ -15,7 +15,7 @@ if (process.env["npm_lifecycle_event"] === "flowcall" && INIT_CWD) process.chdir
 const { runCli } = await import("./run-cli.ts");
 
 const interrupt = new AbortController();
-hearStopSignals({
+handleStopSignals({
   environment: process.env,
   stop: () => interrupt.abort(),
   end: () => process.exit(1),

@@ -1,5 +1,5 @@
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
-import { FairQueue } from "../domain/fair-queue.ts";
+import { FairQueue } from "../domain/collections/fair-queue.ts";
 import { definitionText, parseDefinition } from "../domain/json/definition-text.ts";
 import { isObject } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";

@@ -19,6 +19,7 @@ import { RequestError } from "../domain/request-error.ts";
 import { bodyType, typeRefused } from "./content-type.ts";
 import { envelope, errorReply, restRefusal } from "./error-envelope.ts";
 import { EventEndpoint } from "./event-endpoint.ts";
+import { restReplies } from "./execute-reply.ts";
 import { type HttpBinding, httpBindings } from "./http-binding.ts";
 import { type HttpReply, writeReply } from "./http-reply.ts";
 import { writeFieldJson, writeJson } from "./json-writer.ts";
@@ -32,7 +33,8 @@ export type GatewayOptions = {
   readonly invokeStream: InvokeStream;
   readonly limits: Limits;
   readonly clock: Clock;
-  readonly replies: ReplyTable;
+  /** How replies become REST; `restReplies` by default. */
+  readonly replies?: ReplyTable;
   /** Called with each error that is a fault of ours, of which the caller learns the request id alone. */
   readonly report: (error: unknown, call: Call) => void;
 };
@@ -103,7 +105,7 @@ class Endpoint {
     const { head } = incoming;
     const request = await this.#readRequest(incoming, call);
     const message = await this.#options.invoke(this.#binding.method, request, call);
-    const reply = restReply(message, this.#options.replies);
+    const reply = restReply(message, this.#options.replies ?? restReplies);
     if (reply.body.kind === "error") {
       return { ...envelope(reply.status, reply.body.error, call), headers: reply.headers ?? {} };
     }

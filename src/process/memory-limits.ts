@@ -1,23 +1,22 @@
 import { getHeapStatistics } from "node:v8";
 
-/** How large V8's heap of what lives long may grow, in MiB, and within what bounds FLOWCALL_HEAP_MIB may set that. */
+/** The size of V8's old generation in MiB: its default, and the bounds of FLOWCALL_HEAP_MIB. */
 export const heapMib = { default: 512, min: 64, max: 1024 * 1024 } as const;
 
 /**
- * How large each of the three parts of V8's heap of what is young may grow, in MiB. A larger one is collected more seldom
- * and copies less; three times this is garbage that V8 sees no reason to collect while the process is at rest.
+ * The size of each of the three semi-spaces of V8's young generation, in MiB. A larger one is collected less often and
+ * copies less. But V8 keeps up to three times this as garbage while the process is idle.
  */
 const semiSpaceMib = 16;
 
-/** What a heap limit of the operator's own looks like, in V8's spellings. */
+/** Heap limits that the operator sets, in V8's spellings. */
 const heapFlags = /--(max[-_]old[-_]space[-_]size|max[-_]heap[-_]size)/;
 const youngFlags = /--(max[-_])?semi[-_]space[-_]/;
 
 /**
- * How glibc keeps what was freed. Where it decides by itself, it raises the size from which memory is taken of the
- * machine piece by piece, and given back so, to what was freed last, up to 32 MiB: bodies of requests then leave holes in
- * a heap that does not shrink. Two arenas, since each one has holes of its own.
- * https://man7.org/linux/man-pages/man3/mallopt.3.html
+ * glibc's malloc (https://man7.org/linux/man-pages/man3/mallopt.3.html). By default it raises its mmap threshold to the
+ * size of the last freed block, up to 32 MiB, so that request bodies fragment a heap that does not shrink. A fixed
+ * threshold prevents this. Each arena fragments separately, so there are only two.
  */
 const glibcVariables = {
   MALLOC_ARENA_MAX: "2",
@@ -29,21 +28,18 @@ export type Start = {
   readonly environment: Readonly<Record<string, string | undefined>>;
   readonly execArgv: readonly string[];
   readonly platform: string;
-  /** What V8 would let the heap grow to by itself, as it sees the machine or the container, in MiB. */
+  /** V8's own limit of the heap for this machine or container, in MiB. */
   readonly machineMib: number;
 };
 
-/** Flags of Node and variables that a process needs, and was not started with. */
+/** Flags of Node and environment variables that the process needs and was not started with. */
 export type Missing = { readonly flags: readonly string[]; readonly variables: Readonly<Record<string, string>> };
 
-/**
- * What is missing of the limits. What the operator has set is not: a flag of V8's on the command line or in NODE_OPTIONS,
- * a variable of glibc's.
- */
+/** Finds the limits that are missing. What the operator sets stays: by flags, in NODE_OPTIONS, or by glibc's variables. */
 export function missingLimits({ environment, execArgv, platform, machineMib }: Start): Missing {
   const options = `${execArgv.join(" ")} ${environment["NODE_OPTIONS"] ?? ""}`;
   const asked = readHeapMib(environment["FLOWCALL_HEAP_MIB"]);
-  // On a machine with little memory V8's own limit is the lower one, and knows better.
+  // On a machine with little memory V8's own limit is lower, and stays.
   const mib = asked ?? (machineMib < heapMib.default ? undefined : heapMib.default);
   const flags = [
     ...(mib === undefined || heapFlags.test(options) ? [] : [`--max-old-space-size=${mib}`]),
@@ -55,16 +51,16 @@ export function missingLimits({ environment, execArgv, platform, machineMib }: S
 
 export type LimitMemory = {
   readonly environment: NodeJS.ProcessEnv;
-  /** Variables that a process started anew gets too, where they are not set. */
+  /** Further variables of the new process, unless they are set. */
   readonly others: Readonly<Record<string, string>>;
 };
 
 /**
- * Starts the process anew with what it lacks, in its place (execve): it keeps its id, its parent and its terminal, so that
- * signals and supervisors find it. V8 and glibc read their limits once, when a process begins.
+ * Re-executes the process (execve) with the limits that it lacks, since V8 and glibc read theirs only at start. It keeps
+ * its id, its parent and its terminal, so that signals and supervisors find it.
  *
- * It runs on as it is where that cannot be: on Windows; as a child with a channel to its parent (`node --watch`), which
- * would be cut off; where Node's permission model forbids it.
+ * The process continues without them where that is not possible: on Windows, as a child with an IPC channel to its parent
+ * (`node --watch`), which would be closed, and under Node's permission model.
  */
 export function limitMemory({ environment, others }: LimitMemory): void {
   const { execArgv, platform } = process;
@@ -75,16 +71,16 @@ export function limitMemory({ environment, others }: LimitMemory): void {
   try {
     process.execve(process.execPath, args, { ...others, ...environment, ...variables });
   } catch {
-    // The log says what the limit is in the end.
+    // The log shows the limit that applies.
   }
 }
 
-/** How large this process's heap may grow in all, in MiB: what lives long and what is young. */
+/** The limit of this process's heap in MiB, both generations together. */
 export function heapLimitMib(): number {
   return Math.round(getHeapStatistics().heap_size_limit / 1024 ** 2);
 }
 
-/** Undefined where it is not set; a wrong one is told with all other wrong settings when they are read. */
+/** Undefined if it is not set, or wrong: `readConfig` reports all wrong settings together. */
 function readHeapMib(text: string | undefined): number | undefined {
   const mib = /^\d{1,15}$/.test(text ?? "") ? Number(text) : undefined;
   return mib !== undefined && mib >= heapMib.min && mib <= heapMib.max ? mib : undefined;

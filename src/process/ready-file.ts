@@ -1,37 +1,38 @@
 import { access, constants, rm } from "node:fs/promises";
 import { dirname } from "node:path";
-import { writeWholeFile } from "../domain/atomic-file.ts";
+import { replaceFile } from "../domain/atomic-file.ts";
 
 export type ReadyPaths = {
-  /** The file of FLOWCALL_READY_FILE, by which a supervisor sees that calls are accepted. */
-  readonly told: string | undefined;
-  /** The one by which the command line finds the service of a folder. */
+  /** The file of FLOWCALL_READY_FILE, for supervisors. */
+  readonly configured: string | undefined;
+  /** The file in the data folder, by which the command line finds the service. */
   readonly own: string | undefined;
 };
 
-/** The files that are there while calls are accepted, and say where. */
+/** The files that exist while calls are accepted. They hold the URL and the process id. */
 export class ReadyFile {
-  readonly #told: string | undefined;
+  readonly #configured: string | undefined;
   readonly #paths: readonly string[];
 
-  constructor({ told, own }: ReadyPaths) {
-    this.#told = told;
-    this.#paths = [own, told].filter((path) => path !== undefined);
+  constructor({ configured, own }: ReadyPaths) {
+    this.#configured = configured;
+    this.#paths = [own, configured].filter((path) => path !== undefined);
   }
 
-  /** Throws where the file that was told could not be written later, when all else has begun. */
+  /** Throws if the configured file cannot be written: better before everything else has started than after it. */
   async check(): Promise<void> {
-    if (this.#told === undefined) return;
-    await access(dirname(this.#told), constants.W_OK).catch((error: unknown) => {
-      throw this.#problem(this.#told, error);
+    const path = this.#configured;
+    if (path === undefined) return;
+    await access(dirname(path), constants.W_OK).catch((error: unknown) => {
+      throw this.#notWritable(path, error);
     });
   }
 
   async write(url: string): Promise<void> {
     const text = `${JSON.stringify({ url, pid: process.pid })}\n`;
     for (const path of this.#paths) {
-      await writeWholeFile(path, { text, mode: 0o644 }).catch((error: unknown) => {
-        throw this.#problem(path, error);
+      await replaceFile(path, { text, mode: 0o644 }).catch((error: unknown) => {
+        throw this.#notWritable(path, error);
       });
     }
   }
@@ -40,8 +41,8 @@ export class ReadyFile {
     for (const path of this.#paths) await rm(path, { force: true });
   }
 
-  #problem(path: string | undefined, cause: unknown): Error {
-    const name = path === this.#told ? `FLOWCALL_READY_FILE (${path})` : path;
+  #notWritable(path: string, cause: unknown): Error {
+    const name = path === this.#configured ? `FLOWCALL_READY_FILE (${path})` : path;
     return new Error(`${name} cannot be written`, { cause });
   }
 }

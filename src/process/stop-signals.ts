@@ -1,31 +1,30 @@
 /**
- * How long after the first signal another one may be the same, in milliseconds. npm passes on what it is sent to the
- * program that it has started, which Ctrl-C in a terminal, and a supervisor that signals a whole group (systemd), have
- * told already.
+ * How long after the first signal another one may be a copy of it. npm forwards its signals to its child, which Ctrl-C in
+ * a terminal, or a supervisor that signals the whole process group (systemd), has signalled already.
  */
-const echoMs = 500;
+const duplicateMs = 500;
 
-/** The scripts of package.json by which npm starts what is stopped here; npm tells its script by this variable. */
+/** The scripts of package.json that start this program. npm sets `npm_lifecycle_event` to the name of its script. */
 const scripts = ["start", "flowcall"];
 
 export type StopSignals = {
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Told of the first signal. */
+  /** Called with the first signal. */
   readonly stop: (signal: NodeJS.Signals) => void;
-  /** Told of each further one: whoever sends it does not want to wait. */
+  /** Called with each further one: its sender does not want to wait for a graceful shutdown. */
   readonly end: (signal: NodeJS.Signals) => void;
 };
 
-/** Hears SIGTERM and SIGINT for as long as the process lives. */
-export function hearStopSignals({ environment, stop, end }: StopSignals): void {
-  const hasEcho = scripts.includes(environment["npm_lifecycle_event"] ?? "");
+/** Handles SIGTERM and SIGINT for the lifetime of the process. */
+export function handleStopSignals({ environment, stop, end }: StopSignals): void {
+  const isForwarded = scripts.includes(environment["npm_lifecycle_event"] ?? "");
   let firstTime: number | undefined;
-  const hear = (signal: NodeJS.Signals): void => {
+  const onSignal = (signal: NodeJS.Signals): void => {
     if (firstTime === undefined) {
       firstTime = performance.now();
       stop(signal);
-    } else if (!hasEcho || performance.now() - firstTime > echoMs) end(signal);
+    } else if (!isForwarded || performance.now() - firstTime > duplicateMs) end(signal);
   };
-  process.on("SIGTERM", hear);
-  process.on("SIGINT", hear);
+  process.on("SIGTERM", onSignal);
+  process.on("SIGINT", onSignal);
 }

@@ -9,7 +9,7 @@ export type Welcome = {
   readonly started: Started;
 };
 
-/** What a person sees who has just started it: where things are, and what to type next. It says only what is so. */
+/** The message for a person who has just started the service: where everything is, and which commands to try. */
 export function welcome({ config, url, version, started }: Welcome): string {
   return `
 Flowcall ${version} runs at ${url}
@@ -30,29 +30,30 @@ function databaseText({ databaseUrl, dataDir }: Config): string {
 
 function keysText(config: Config, { firstKeys, keys }: Started): string {
   if (firstKeys !== undefined) {
-    return `The first organisation's keys, said this once and kept in ${keysFileIn(config.dataDir)}:
+    return `The first organisation's keys, shown only now and kept in ${keysFileIn(config.dataDir)}:
   test        ${firstKeys.test}
   production  ${firstKeys.production}
 `;
   }
   if (keys.length === 0) {
-    return `This process has no key that the database takes. Who has lost theirs gets another one of the operator:
+    return `This process has no key that the database accepts. If you have lost yours, create another one as the operator:
   npm run -s flowcall-admin -- key create --help
 `;
   }
   const lines = keys.map(
-    ({ environment, place }) => `  ${environment.padEnd(11)} ${"file" in place ? place.file : `$${place.variable}`}`,
+    ({ environment, source }) =>
+      `  ${environment.padEnd(11)} ${"file" in source ? source.file : `$${source.variable}`}`,
   );
-  return `Keys that the database takes:\n${lines.join("\n")}\n`;
+  return `Keys that the database accepts:\n${lines.join("\n")}\n`;
 }
 
 function callsText(url: string, { keys, exampleEnvironmentIds }: Started): string {
   const key = keys.find(({ environment }) => environment === "test");
   if (key === undefined) return "";
   const take =
-    "file" in key.place
-      ? `export KEY=$(node -p 'JSON.parse(fs.readFileSync("${key.place.file}")).test')`
-      : `export KEY=$${key.place.variable}`;
+    "file" in key.source
+      ? `export KEY=$(node -p 'JSON.parse(fs.readFileSync("${key.source.file}")).test')`
+      : `export KEY=$${key.source.variable}`;
   if (!exampleEnvironmentIds.some((id) => id === key.environmentId)) {
     return `In another terminal, take the test key and see which workflows there are:
 

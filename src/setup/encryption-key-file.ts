@@ -1,13 +1,14 @@
 import { randomBytes } from "node:crypto";
-import { link, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { createFile } from "../domain/atomic-file.ts";
 
-/** The key of an embedded database, kept beside it for its owner alone. Undefined where there is none. */
+/** Reads the master key of an embedded database, which lies in its data folder. Undefined if there is none. */
 export async function readEncryptionKey(dataDir: string): Promise<Buffer | undefined> {
   const file = fileOf(dataDir);
   try {
     const key = Buffer.from((await readFile(file, "utf8")).trim(), "base64");
-    if (key.length !== 32) throw new Error(`${file} cannot be read as the key of 32 bytes that it should hold`);
+    if (key.length !== 32) throw new Error(`${file} does not hold a key of 32 bytes in Base64`);
     return key;
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
@@ -15,19 +16,9 @@ export async function readEncryptionKey(dataDir: string): Promise<Buffer | undef
   }
 }
 
-/** Makes the key at the first start. One that is there stays. */
+/** Generates the master key at the first start. A key that exists stays. */
 export async function makeEncryptionKey(dataDir: string): Promise<void> {
-  const file = fileOf(dataDir);
-  const made = `${file}.${randomBytes(8).toString("hex")}`;
-  await writeFile(made, `${randomBytes(32).toString("base64")}\n`, { mode: 0o600, flag: "wx" });
-  try {
-    // Whole at once, and never in the place of one that is there.
-    await link(made, file);
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
-  } finally {
-    await rm(made);
-  }
+  await createFile(fileOf(dataDir), { text: `${randomBytes(32).toString("base64")}\n`, mode: 0o600 });
 }
 
 function fileOf(dataDir: string): string {

@@ -17,7 +17,7 @@ import {
   WorkflowService,
 } from "../gen/flowcall/v1/workflow_pb.ts";
 
-/** What the first organisation of an example database is made of. */
+/** The data of the first organisation in an example database. */
 export type Seed = {
   readonly organization: string;
   readonly integrations: readonly { readonly slug: string; readonly name: string }[];
@@ -28,7 +28,7 @@ export type Seed = {
   }[];
 };
 
-/** The examples of the project. */
+/** The folder of the project's examples. */
 export const examplesDir = resolve(import.meta.dirname, "../../examples");
 
 const json: z.ZodType<JsonValue> = z.json();
@@ -64,8 +64,8 @@ export async function readSeed(dir: string): Promise<Seed> {
 }
 
 /**
- * Loads the workflows of `dir/workflow/` that an environment lacks: created, saved and published by the calls that
- * anybody makes. Throws an error that names file, node and field of everything wrong with the first bad file.
+ * Loads the workflows of `dir/workflow/` that an environment lacks. It creates, saves and publishes them by calls of the
+ * API. Throws an error that names file, node and field of each problem of the first invalid file.
  */
 export async function loadExamples(dir: string, invoke: Invoke, principal: Principal): Promise<void> {
   const folder = join(dir, "workflow");
@@ -107,7 +107,7 @@ async function find(
   try {
     const reply = await invoke(WorkflowService.method.getWorkflow, create(GetWorkflowRequestSchema, reference), call);
     if (reply.$typeName !== WorkflowSchema.typeName) throw new Error(`GetWorkflow answered ${reply.$typeName}`);
-    // The type name says which message it is.
+    // The type name has been checked.
     return reply as Workflow;
   } catch (error) {
     if (error instanceof RequestError && error.reason === "WORKFLOW_NOT_FOUND") return undefined;
@@ -134,7 +134,7 @@ async function readFileAs<T>(file: string, schema: z.ZodType<T>): Promise<T> {
       error instanceof z.ZodError
         ? error.issues.map((issue) => `  ${issue.path.join(".")}: ${issue.message}`).join("\n")
         : `  ${error instanceof Error ? error.message : String(error)}`;
-    throw new Error(`${nameOf(file)} is not as it should be:\n${problems}`, { cause: error });
+    throw new Error(`${nameOf(file)} is invalid:\n${problems}`, { cause: error });
   }
 }
 

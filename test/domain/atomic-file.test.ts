@@ -2,12 +2,12 @@ import { mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { writeWholeFile } from "../../src/domain/atomic-file.ts";
+import { replaceFile } from "../../src/domain/atomic-file.ts";
 
 let folder: string;
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "flowcall-whole-file-"));
+  folder = await mkdtemp(join(tmpdir(), "flowcall-atomic-file-"));
 });
 
 afterAll(() => rm(folder, { recursive: true }));
@@ -16,7 +16,7 @@ test("a file is written through no link that somebody has laid, neither at its n
   const [file, precious] = [join(folder, "keys.json"), join(folder, "precious")];
   await writeFile(precious, "precious");
   for (const name of [file, `${file}.${process.pid}`, `${file}.new`]) await symlink(precious, name);
-  await writeWholeFile(file, { text: "keys", mode: 0o600 });
+  await replaceFile(file, { text: "keys", mode: 0o600 });
   expect(await readFile(precious, "utf8")).toBe("precious");
   expect(await readFile(file, "utf8")).toBe("keys");
 });
@@ -25,8 +25,8 @@ test("a file has the mode that is asked for, whatever the mask of the process is
   const before = await readdir(folder);
   const mask = process.umask(0o777);
   try {
-    await writeWholeFile(join(folder, "public"), { text: "", mode: 0o644 });
-    await writeWholeFile(join(folder, "private"), { text: "", mode: 0o600 });
+    await replaceFile(join(folder, "public"), { text: "", mode: 0o644 });
+    await replaceFile(join(folder, "private"), { text: "", mode: 0o600 });
   } finally {
     process.umask(mask);
   }

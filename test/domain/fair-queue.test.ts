@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { turnOf } from "../../src/domain/account.ts";
-import { FairQueue } from "../../src/domain/fair-queue.ts";
+import { FairQueue } from "../../src/domain/collections/fair-queue.ts";
 
 test("an organisation with much waiting waits behind itself alone", () => {
   const queue = new FairQueue<string>();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { LruMap } from "../../src/domain/lru-map.ts";
+import { LruMap } from "../../src/domain/collections/lru-map.ts";
 
 test("an LRU map evicts the least recently used entry, and tells which one", () => {
   const evicted: [string, number][] = [];

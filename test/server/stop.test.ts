@@ -204,9 +204,9 @@ test("a request on its way on an idle connection is told that the server stops, 
   await stopped;
   expect(failed).toEqual([]);
   expect(events).toEqual(before);
-  const [, farewell = ""] = received().split(/(?=HTTP\/1\.1 503)/);
-  expect(farewell).toContain("retry-after: 1\r\n");
-  expect(farewell).toContain("connection: close\r\n");
+  const [, response = ""] = received().split(/(?=HTTP\/1\.1 503)/);
+  expect(response).toContain("retry-after: 1\r\n");
+  expect(response).toContain("connection: close\r\n");
 });
 
 test("a request that has arrived in part when idle connections end is told that the server stops", async () => {

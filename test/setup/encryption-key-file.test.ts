@@ -24,5 +24,5 @@ test("the key is made once, for its owner alone, however many ask", async () => 
 
 test("a file that holds no key is refused and left alone", async () => {
   await writeFile(join(folder, "encryption.key"), "nonsense");
-  await expect(readEncryptionKey(folder)).rejects.toThrow(/cannot be read as the key of 32 bytes/);
+  await expect(readEncryptionKey(folder)).rejects.toThrow(/does not hold a key of 32 bytes/);
 });

@@ -1,6 +1,7 @@
-import { chmod, mkdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, stat } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { replaceFile } from "../../domain/atomic-file.ts";
 import { CliError, usageError } from "../output/cli-error.ts";
 
 /** A stored server. Its key is in a separate file, which scripts can read and no output shows. */
@@ -69,12 +70,9 @@ export class ProfileStore {
 }
 
 /** Writes a file atomically that only its owner can read. */
-export async function writePrivate(file: string, text: string): Promise<void> {
+async function writePrivate(file: string, text: string): Promise<void> {
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const partial = `${file}.${process.pid}`;
-  await writeFile(partial, text, { mode: 0o600 });
-  await chmod(partial, 0o600);
-  await rename(partial, file);
+  await replaceFile(file, { text, mode: 0o600 });
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {

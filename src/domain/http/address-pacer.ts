@@ -1,4 +1,4 @@
-import { FairQueue } from "../fair-queue.ts";
+import { FairQueue } from "../collections/fair-queue.ts";
 
 /**
  * Paces work for callers without an API key: one piece at a time with a pause in between, and the addresses round-robin. A

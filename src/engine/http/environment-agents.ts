@@ -1,5 +1,5 @@
 import { Agent, type buildConnector, type Client, Pool } from "undici";
-import { LruMap } from "../../domain/lru-map.ts";
+import { LruMap } from "../../domain/collections/lru-map.ts";
 import { KeepAliveClient } from "./keep-alive-client.ts";
 
 /**

@@ -8,7 +8,7 @@
 // - The time that a task waits here does not count for its deadline.
 // - Tasks are pure, so one whose child died is started once more.
 
-import { FairQueue } from "../../domain/fair-queue.ts";
+import { FairQueue } from "../../domain/collections/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
 import { CheckAdmission } from "./check-admission.ts";

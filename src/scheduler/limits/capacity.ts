@@ -1,5 +1,5 @@
 import { type Account, turnOf } from "../../domain/account.ts";
-import { FairQueue } from "../../domain/fair-queue.ts";
+import { FairQueue } from "../../domain/collections/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { RequestError } from "../../domain/request-error.ts";
 import type { Share } from "../../storage/claims/claim-executions.ts";

@@ -1,5 +1,5 @@
 import type { Account } from "../../domain/account.ts";
-import { LruMap } from "../../domain/lru-map.ts";
+import { LruMap } from "../../domain/collections/lru-map.ts";
 import type { AccountId, NextAccounts, NextAccountsQuery } from "../../storage/claims/claim-queue.ts";
 
 /** How many organisations and environments are remembered. One that is forgotten counts as never served. */

@@ -1,5 +1,5 @@
 import type { Clock } from "../../domain/clock.ts";
-import { LruMap } from "../../domain/lru-map.ts";
+import { LruMap } from "../../domain/collections/lru-map.ts";
 
 /** Entries of one cache: unknown keys have a cache of their own, so that a flood of them cannot evict valid keys. */
 const entriesMax = 10_000;

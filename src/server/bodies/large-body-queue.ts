@@ -1,7 +1,7 @@
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { turnOfTenant } from "../../domain/account.ts";
-import { FairQueue } from "../../domain/fair-queue.ts";
+import { FairQueue } from "../../domain/collections/fair-queue.ts";
 import type { Principal } from "../../domain/principal.ts";
 
 /** Smaller bodies take too little time to be queued. */

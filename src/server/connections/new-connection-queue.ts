@@ -1,4 +1,4 @@
-import { FairQueue } from "../../domain/fair-queue.ts";
+import { FairQueue } from "../../domain/collections/fair-queue.ts";
 
 /**
  * Pause between two connections: a number of event loop iterations or of milliseconds, whichever is over first.

@@ -1,99 +1,196 @@
-/** Every bound of the socket layer. Times are in milliseconds. */
-export type ServerLimits = {
-  /** Open connections; further ones are closed as they come. */
-  readonly connectionsMax: number;
-  /** Open connections from one address, a share of all. Callers behind one proxy share its address: raise it there. */
-  readonly connectionsPerAddressMax: number;
-  /** Look-ups of keys without a checksum that are not known: in a second for one address, and at a time in all. */
-  readonly keyLookUpsPerAddressMax: number;
-  readonly keyLookUpsWaitingMax: number;
-  /** Refusals for a bad key, or none, that one address is told at once in a second; and how long further ones wait. */
-  readonly refusedKeysPerAddressMax: number;
-  readonly refusedKeyMs: number;
-  /**
-   * Refusals for other reasons that one address is told in a second where no key is shown; who goes on is cut, and its
-   * further connections begin one at a time, so many milliseconds apart.
-   */
-  readonly refusalsPerAddressMax: number;
-  readonly connectionTurnMs: number;
-  /** Bytes of the headers of one request, over HTTP/1.1 and HTTP/2. */
-  readonly headerBytesMax: number;
-  /** Requests at a time on one connection of HTTP/2: its concurrent streams. */
-  readonly requestsAtATimeMax: number;
-  /** Requests of one address that are begun in one turn of the event loop; further ones are read in the next. */
-  readonly requestsPerTurnMax: number;
-  /** Requests at a time on one connection of HTTP/1.1, where further ones are sent before the first is answered (pipelining). */
-  readonly requestsAheadMax: number;
-  /** Bytes of bodies, and of replies that are not taken, at a time: in all, with one key, on one connection. */
-  readonly bodyBytesMax: number;
-  readonly keyBodyBytesMax: number;
-  readonly connectionBodyBytesMax: number;
-  /** Calls with a key under way, those left out that only wait: in all, and of one environment. */
-  readonly callsMax: number;
-  readonly environmentCallsMax: number;
-  /** Calls of one environment that only wait, for the end of an execution or for events. */
-  readonly environmentWaitingMax: number;
-  /** Requests without a key at a time, until their replies are taken: in all, and of one address. Others are cut. */
-  readonly keylessRequestsMax: number;
-  readonly keylessRequestsPerAddressMax: number;
-  /** Streams at a time that need no key (gRPC reflection, and Watch of gRPC health): in all, and of one address. */
-  readonly openStreamsMax: number;
-  readonly openStreamsPerAddressMax: number;
-  /** From a connection's first packet until its first bytes say which HTTP it speaks. */
-  readonly firstBytesMs: number;
-  /** From there until the headers of a request are complete; for HTTP/2 until the first request. */
-  readonly headersMs: number;
-  /** From the moment a body is asked for until it is complete. */
-  readonly bodyMs: number;
-  /** How long a connection may stay open between two requests. */
-  readonly idleMs: number;
-  /** From the end of a reply until the client has taken it, and how many bytes of it are worth a millisecond more. */
-  readonly replyMs: number;
-  readonly replyBytesPerMsMin: number;
-  /** How much of a body that nobody wants is read so that its sender sees the reply, and for how long. */
-  readonly lingerBytesMax: number;
-  readonly lingerMs: number;
-  /** After `stop()`: how long a connection that has said nothing yet may take to say what it wants. */
-  readonly lastBytesMs: number;
-  /** How long requests in flight may go on after `stop()`; and how long, once cut, they may take to settle. */
-  readonly drainMs: number;
-  readonly settleMs: number;
-};
+import { type LimitTable, type LimitValues, mapLimits, mebibyte } from "../../domain/limits/limit.ts";
 
-const mebibyte = 1024 ** 2;
+/** Every limit of the HTTP server, as `limitTable` has those of the service. */
+export const serverLimitTable = {
+  connectionsMax: {
+    env: "FLOWCALL_CONNECTIONS",
+    min: 1,
+    max: 1_000_000,
+    default: 16_384,
+    unit: "count",
+    text: "Open connections. Further ones are closed at once.",
+  },
+  connectionsPerAddressMax: {
+    env: "FLOWCALL_CONNECTIONS_PER_ADDRESS",
+    min: 1,
+    max: 1_000_000,
+    default: 5_000,
+    unit: "count",
+    text: "Open connections from one client address. Behind a load balancer, whose address all callers share, set it to the value of `FLOWCALL_CONNECTIONS`.",
+  },
+  keyLookUpsPerAddressMax: {
+    env: "FLOWCALL_KEY_LOOKUPS_PER_ADDRESS",
+    min: 1,
+    max: 1_000_000,
+    default: 1_000,
+    unit: "count",
+    text: "Look-ups of unknown keys without a checksum, in a second for one client address (above: 429 with `Retry-After`).",
+  },
+  keyLookUpsWaitingMax: {
+    env: "FLOWCALL_KEY_LOOKUPS_WAITING",
+    min: 1,
+    max: 1_000_000,
+    default: 10_000,
+    unit: "count",
+    text: "Those look-ups at a time, in all (above: 503).",
+  },
+  refusedKeysPerAddressMax: {
+    env: "FLOWCALL_REFUSED_KEYS_PER_ADDRESS",
+    min: 0,
+    max: 1_000_000,
+    default: 200,
+    unit: "count",
+    text: "Errors for an invalid key, or for none, that one client address gets without delay in a second.",
+  },
+  refusedKeyMs: {
+    env: "FLOWCALL_REFUSED_KEY_MS",
+    min: 0,
+    max: 10_000,
+    default: 2_000,
+    unit: "ms",
+    text: "The delay of further ones (a tarpit).",
+  },
+  refusalsPerAddressMax: {
+    env: "FLOWCALL_REFUSALS_PER_ADDRESS",
+    min: 1,
+    max: 1_000_000,
+    default: 100,
+    unit: "count",
+    text: "Other errors of requests without a key that one client address gets in a second. Above it its connections are closed (HTTP/2: `ENHANCE_YOUR_CALM`), and new ones start one at a time.",
+  },
+  connectionTurnMs: {
+    env: "FLOWCALL_CONNECTION_TURN_MS",
+    min: 1,
+    max: 1_000,
+    default: 10,
+    unit: "ms",
+    text: "The pause between two of those connections.",
+  },
+  headerBytesMax: { default: 16 * 1024, unit: "bytes", text: "Bytes of the headers of one request." },
+  requestsAtATimeMax: { default: 128, unit: "count", text: "Concurrent streams of one HTTP/2 connection." },
+  requestsPerTurnMax: {
+    default: 64,
+    unit: "count",
+    text: "Requests of one client address that start in one iteration of the event loop.",
+  },
+  requestsAheadMax: {
+    default: 8,
+    unit: "count",
+    text: "Requests at a time on one HTTP/1.1 connection, where a client sends them ahead (pipelining).",
+  },
+  bodyBytesMax: {
+    env: "FLOWCALL_BODY_BYTES",
+    min: mebibyte,
+    max: 64 * 1024 * mebibyte,
+    default: 256 * mebibyte,
+    unit: "bytes",
+    text: "Bytes of request bodies, and of replies that clients have not read, at a time (above: 503).",
+  },
+  keyBodyBytesMax: {
+    env: "FLOWCALL_KEY_BODY_BYTES",
+    min: mebibyte,
+    max: 64 * 1024 * mebibyte,
+    default: 64 * mebibyte,
+    unit: "bytes",
+    text: "The same with one key (above: 429).",
+  },
+  connectionBodyBytesMax: {
+    env: "FLOWCALL_CONNECTION_BODY_BYTES",
+    min: mebibyte,
+    max: 64 * 1024 * mebibyte,
+    default: 32 * mebibyte,
+    unit: "bytes",
+    text: "The same on one connection (above: 429).",
+  },
+  callsMax: {
+    env: "FLOWCALL_CALLS",
+    min: 1,
+    max: 1_000_000,
+    default: 4_096,
+    unit: "count",
+    text: "Authenticated calls in flight, without those that only wait for the end or the events of an execution (above: 503).",
+  },
+  environmentCallsMax: {
+    env: "FLOWCALL_ENVIRONMENT_CALLS",
+    min: 1,
+    max: 1_000_000,
+    default: 1_024,
+    unit: "count",
+    text: "The same for one environment (above: 429).",
+  },
+  environmentWaitingMax: {
+    env: "FLOWCALL_ENVIRONMENT_WAITING",
+    min: 1,
+    max: 1_000_000,
+    default: 4_096,
+    unit: "count",
+    text: "Calls of one environment that only wait for the end or the events of an execution (above: 429).",
+  },
+  keylessRequestsMax: {
+    env: "FLOWCALL_KEYLESS_REQUESTS",
+    min: 1,
+    max: 1_000_000,
+    default: 4_096,
+    unit: "count",
+    text: "Requests without a key whose replies have not been read. Further ones are cut.",
+  },
+  keylessRequestsPerAddressMax: {
+    env: "FLOWCALL_KEYLESS_REQUESTS_PER_ADDRESS",
+    min: 1,
+    max: 1_000_000,
+    default: 1_024,
+    unit: "count",
+    text: "The same from one client address.",
+  },
+  openStreamsMax: {
+    env: "FLOWCALL_OPEN_STREAMS",
+    min: 0,
+    max: 1_000_000,
+    default: 1_024,
+    unit: "count",
+    text: "Open streams without a key (gRPC reflection, `Watch` of gRPC health) and with a watch token (above: RESOURCE_EXHAUSTED, with the time after which to try again).",
+  },
+  openStreamsPerAddressMax: {
+    env: "FLOWCALL_OPEN_STREAMS_PER_ADDRESS",
+    min: 0,
+    max: 1_000_000,
+    default: 128,
+    unit: "count",
+    text: "The same from one client address.",
+  },
+  firstBytesMs: {
+    default: 5_000,
+    unit: "ms",
+    text: "From the start of a connection until its first bytes tell its HTTP version.",
+  },
+  headersMs: {
+    default: 10_000,
+    unit: "ms",
+    text: "From there until the headers of a request are complete; over HTTP/2 until the first request.",
+  },
+  bodyMs: { default: 15_000, unit: "ms", text: "From the moment when a body is read until it is complete." },
+  idleMs: { default: 75_000, unit: "ms", text: "How long a connection may be idle between two requests." },
+  replyMs: { default: 15_000, unit: "ms", text: "From the end of a reply until the client has read it." },
+  replyBytesPerMsMin: { default: 32, unit: "bytes", text: "Bytes of a reply that add a millisecond to that time." },
+  lingerBytesMax: {
+    default: 256 * 1024,
+    unit: "bytes",
+    text: "Bytes of an unwanted body that are read, so that its sender gets the reply (lingering close).",
+  },
+  lingerMs: { default: 2_000, unit: "ms", text: "How long a lingering close takes." },
+  lastBytesMs: {
+    default: 250,
+    unit: "ms",
+    text: "How long a connection that has sent nothing yet may take after the start of a shutdown.",
+  },
+  drainMs: { default: 10_000, unit: "ms", text: "How long requests in flight may take after the start of a shutdown." },
+  settleMs: {
+    default: 2_000,
+    unit: "ms",
+    text: "How long requests may take to settle after their connections are cut.",
+  },
+} as const satisfies LimitTable;
 
-export const defaultServerLimits: ServerLimits = {
-  connectionsMax: 16_384,
-  connectionsPerAddressMax: 5_000,
-  keyLookUpsPerAddressMax: 1_000,
-  keyLookUpsWaitingMax: 10_000,
-  refusedKeysPerAddressMax: 200,
-  refusedKeyMs: 2_000,
-  refusalsPerAddressMax: 100,
-  connectionTurnMs: 10,
-  headerBytesMax: 16 * 1024,
-  requestsAtATimeMax: 128,
-  requestsPerTurnMax: 64,
-  requestsAheadMax: 8,
-  bodyBytesMax: 256 * mebibyte,
-  keyBodyBytesMax: 64 * mebibyte,
-  connectionBodyBytesMax: 32 * mebibyte,
-  callsMax: 4_096,
-  environmentCallsMax: 1_024,
-  environmentWaitingMax: 4_096,
-  keylessRequestsMax: 4_096,
-  keylessRequestsPerAddressMax: 1_024,
-  openStreamsMax: 1_024,
-  openStreamsPerAddressMax: 128,
-  firstBytesMs: 5_000,
-  headersMs: 10_000,
-  bodyMs: 15_000,
-  idleMs: 75_000,
-  replyMs: 15_000,
-  replyBytesPerMsMin: 32,
-  lingerBytesMax: 256 * 1024,
-  lingerMs: 2_000,
-  lastBytesMs: 250,
-  drainMs: 10_000,
-  settleMs: 2_000,
-};
+export type ServerLimits = LimitValues<typeof serverLimitTable>;
+
+export const defaultServerLimits: ServerLimits = mapLimits(serverLimitTable, (limit) => limit.default);

@@ -1,5 +1,5 @@
 import { type Tenant, turnOfTenant } from "../../domain/account.ts";
-import { FairQueue } from "../../domain/fair-queue.ts";
+import { FairQueue } from "../../domain/collections/fair-queue.ts";
 import { RequestError } from "../../domain/request-error.ts";
 
 /** Gives the connection back. */

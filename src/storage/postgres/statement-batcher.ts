@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Kysely } from "kysely";
-import { FairQueue } from "../../domain/fair-queue.ts";
+import { FairQueue } from "../../domain/collections/fair-queue.ts";
 import { isUnavailable } from "./database-errors.ts";
 import type { Tables } from "./tables.ts";
 

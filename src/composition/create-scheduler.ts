@@ -1,0 +1,66 @@
+import type { Logger } from "pino";
+import type { Config } from "../config.ts";
+import { systemClock } from "../domain/clock.ts";
+import { Definitions } from "../engine/definitions.ts";
+import { HttpClient } from "../engine/http/http-client.ts";
+import { ProcessPool } from "../engine/pool/process-pool.ts";
+import { EventLoopYielder } from "../engine/run/event-loop-yielder.ts";
+import { Sealing } from "../scheduler/encryption/sealing.ts";
+import { RateLimiter } from "../rpc/chain/rate-limit.ts";
+import { VersionCache } from "../scheduler/run/version-cache.ts";
+import { createSchedulerEvents } from "../scheduler/run/scheduler-events.ts";
+import { Scheduler } from "../scheduler/scheduler.ts";
+import { Watchers } from "../scheduler/waiting/watchers.ts";
+import type { MasterKeys } from "../setup/master-keys.ts";
+import { isUnavailable } from "../storage/postgres/database-errors.ts";
+import type { Storage } from "./open-storage.ts";
+
+export type SchedulerParts = {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly storage: Storage;
+  readonly masterKeys: MasterKeys;
+};
+
+/** Everything that runs executions. */
+export type Execution = {
+  readonly http: HttpClient;
+  readonly pool: ProcessPool;
+  readonly definitions: Definitions;
+  readonly versions: VersionCache;
+  readonly watchers: Watchers;
+  readonly rates: RateLimiter;
+  readonly sealing: Sealing;
+  readonly scheduler: Scheduler;
+};
+
+export function createScheduler({ config, log, storage, masterKeys }: SchedulerParts): Execution {
+  const { limits } = config;
+  const { stores, notifier } = storage;
+  const http = new HttpClient({ allow: config.egressAllow });
+  const pool = new ProcessPool(limits);
+  const yielder = new EventLoopYielder();
+  const definitions = new Definitions({ limits, pool, yielder });
+  const versions = new VersionCache({ versions: stores.versions, definitions, limits });
+  const events = createSchedulerEvents();
+  const watchers = new Watchers({ journals: stores.events, events, limits, clock: systemClock, log });
+  const rates = new RateLimiter(limits, systemClock);
+  const sealing = new Sealing(() => masterKeys.all);
+  const scheduler = new Scheduler({
+    ...stores,
+    rates,
+    http,
+    pool,
+    yielder,
+    definitions,
+    versions,
+    notifier,
+    events,
+    sealing,
+    isUnavailable,
+    limits,
+    clock: systemClock,
+    log,
+  });
+  return { http, pool, definitions, versions, watchers, rates, sealing, scheduler };
+}
