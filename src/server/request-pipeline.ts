@@ -128,7 +128,7 @@ export class RequestPipeline {
     } catch (error) {
       return createRefusingRoute(error);
     }
-    return createRefusingRoute(new RequestError("ROUTE_NOT_FOUND", "There is nothing under this path."));
+    return createRefusingRoute(RequestError.of("ROUTE_NOT_FOUND"));
   }
 
   /** Lets the route serve the request, or refuse it. Settles when the reply has been written. */
@@ -220,7 +220,7 @@ export class RequestPipeline {
   #toRequestError(error: unknown, { requestId }: Call): RequestError {
     if (error instanceof RequestError) return error;
     this.#options.log.error({ err: error, requestId }, "a request failed");
-    return new RequestError("SERVER_ERROR", "The server failed to answer; the request id finds the cause in its log.");
+    return RequestError.of("SERVER_ERROR");
   }
 
   #logCall({ method, path }: RequestHead, { isPublic, ...reply }: LoggedReply, call: Call): void {

@@ -50,11 +50,7 @@ export class AccessControl {
     credentials: Credentials,
     exchange: HttpExchange,
   ): Promise<Principal> {
-    if (!this.#options.isReady()) {
-      throw new RequestError("DATABASE_UNAVAILABLE", "The server cannot reach its database; try again.", {
-        retryAfterSeconds: 1,
-      });
-    }
+    if (!this.#options.isReady()) throw RequestError.of("DATABASE_UNAVAILABLE", { retryAfterSeconds: 1 });
     const principal = await this.#authenticate(credentials, exchange);
     if (!principal.scopes.includes(access)) {
       const scope = scopeWord(access);
@@ -97,7 +93,7 @@ export class AccessControl {
 }
 
 function invalidKey(): RequestError {
-  return new RequestError("INVALID_API_KEY", "The API key in the header x-api-key is not valid.");
+  return RequestError.of("INVALID_API_KEY");
 }
 
 function readKey(headers: RequestHeaders): string {

@@ -13,5 +13,5 @@ export function closeIdleConnection(socket: Duplex, lingerMs: number): void {
 }
 
 export function shuttingDown(): RequestError {
-  return new RequestError("SHUTTING_DOWN", "The server is stopping; try again.", { retryAfterSeconds: 1 });
+  return RequestError.of("SHUTTING_DOWN", { retryAfterSeconds: 1 });
 }
