@@ -5,7 +5,7 @@ import { systemClock } from "../domain/clock.ts";
 import type { KeyChecksums } from "../domain/keys/key-checksum.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
-import { type Chain, createChain, callRefusal } from "../rpc/chain/handler-chain.ts";
+import { type Chain, callRefusal, createChain } from "../rpc/chain/handler-chain.ts";
 import { createConnectHandler } from "../rpc/connect/connect-handler.ts";
 import { createServices } from "../rpc/create-services.ts";
 import { createHealthService } from "../rpc/grpc/health-service.ts";

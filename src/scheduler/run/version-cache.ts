@@ -1,7 +1,7 @@
 import type { Account } from "../../domain/account.ts";
+import { LruMap } from "../../domain/collections/lru-map.ts";
 import { readMessage } from "../../domain/json/json-structs.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { LruMap } from "../../domain/collections/lru-map.ts";
 import type { Definitions } from "../../engine/definitions.ts";
 import { type DefinitionOutline, outlineOf } from "../../engine/graph/definition-outline.ts";
 import type { Graph } from "../../engine/graph/graph.ts";

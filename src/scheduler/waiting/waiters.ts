@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
 import type { Clock } from "../../domain/clock.ts";
-import type { Outcome } from "../../domain/execution.ts";
 import { FairQueue } from "../../domain/collections/fair-queue.ts";
+import type { Outcome } from "../../domain/execution.ts";
 import type { Service } from "../../domain/service.ts";
 import type { UnreadEnd } from "../../storage/executions/execution-results.ts";
 import { PeriodicTask } from "../process/periodic-task.ts";
