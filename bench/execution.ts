@@ -18,7 +18,7 @@ import { App } from "../src/app.ts";
 import { readConfig } from "../src/config.ts";
 import { systemClock } from "../src/domain/clock.ts";
 import type { NewExecution, NodeRun } from "../src/domain/execution.ts";
-import type { JsonText } from "../src/domain/json-text.ts";
+import type { JsonText } from "../src/domain/json/json-text.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
 import { compileGraph } from "../src/engine/compile/compile-graph.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";

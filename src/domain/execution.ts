@@ -1,5 +1,5 @@
 import type { Account } from "./account.ts";
-import type { JsonText } from "./json-text.ts";
+import type { JsonText } from "./json/json-text.ts";
 import type { Reach } from "./principal.ts";
 
 /** The full state of an execution. The terminal states are final. */

@@ -1,8 +1,8 @@
 import { create, type DescField, type DescMessage, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { carriedText } from "../domain/json/json-parse.ts";
 import { writeMessage } from "../domain/json/json-structs.ts";
+import type { JsonText } from "../domain/json/json-text.ts";
 import { isObject } from "../domain/json/violations.ts";
-import type { JsonText } from "../domain/json-text.ts";
 
 /**
  * Writes a message as JSON text. A google.protobuf.Value or Struct in a field of the message itself carries its text,

@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
-import type { JsonText } from "../../src/domain/json-text.ts";
+import type { JsonText } from "../../src/domain/json/json-text.ts";
 import { begin, ended, type NodeJson, run, settle, start } from "./workflow.ts";
 
 /**

@@ -1,7 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
-import type { JsonText } from "../../src/domain/json-text.ts";
+import type { JsonText } from "../../src/domain/json/json-text.ts";
 import type { NodeView } from "../../src/engine/graph/definition-outline.ts";
 import { shownRun } from "../../src/rpc/executions/shown-run.ts";
 

@@ -3,7 +3,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
-import type { JsonText } from "../../src/domain/json-text.ts";
+import type { JsonText } from "../../src/domain/json/json-text.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
 import { DailyQuota } from "../../src/scheduler/limits/daily-quota.ts";

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { NewExecution, NodeRun, Outcome } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
-import type { JsonText } from "../../src/domain/json-text.ts";
+import type { JsonText } from "../../src/domain/json/json-text.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { begunRecord } from "../../src/domain/under-way.ts";
 import type { UnderWay } from "../../src/engine/journal/journal.ts";

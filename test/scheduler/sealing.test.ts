@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, test } from "vitest";
 import type { NodeRun } from "../../src/domain/execution.ts";
-import type { JsonText } from "../../src/domain/json-text.ts";
+import type { JsonText } from "../../src/domain/json/json-text.ts";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { Sealing } from "../../src/scheduler/encryption/sealing.ts";
 import { openRun, redactRun, sealRun } from "../../src/scheduler/run/sealed-records.ts";

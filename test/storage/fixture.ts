@@ -1,7 +1,7 @@
 import { pino } from "pino";
 import type { NewExecution, NodeRun } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
-import type { JsonText } from "../../src/domain/json-text.ts";
+import type { JsonText } from "../../src/domain/json/json-text.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
 import { openStores as openAll } from "../../src/storage/stores.ts";
 import { createTestDatabase } from "../support/postgres.ts";

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import type { JsonText } from "../json-text.ts";
 import { faultRefused, invalidJson, jsonPath, limitPassed, rootRefused } from "./json-refusal.ts";
 import type { JsonRules } from "./json-rules.ts";
+import type { JsonText } from "./json-text.ts";
 import { JsonVerdict } from "./json-verdict.ts";
 
 /**

@@ -1,8 +1,8 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { JsonText } from "../json-text.ts";
 import { checkJson } from "./json-check.ts";
 import { rootRefused } from "./json-refusal.ts";
 import type { JsonRules } from "./json-rules.ts";
+import type { JsonText } from "./json-text.ts";
 
 /**
  * Under this symbol an object carries the text that it was parsed from. The property is not enumerable, so a copy of the

@@ -1,7 +1,7 @@
-import type { JsonText } from "../json-text.ts";
 import { integerProblem } from "./json-problems.ts";
 import { faultRefused, invalidJson, jsonPath, rootRefused } from "./json-refusal.ts";
 import type { JsonRules } from "./json-rules.ts";
+import type { JsonText } from "./json-text.ts";
 import { JsonVerdict } from "./json-verdict.ts";
 import { StringScanner } from "./string-scan.ts";
 

@@ -1,7 +1,7 @@
 import { fromJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
-import type { JsonText } from "../json-text.ts";
 import { carryText } from "./json-parse.ts";
+import type { JsonText } from "./json-text.ts";
 
 /**
  * A lazy google.protobuf.Value for JSON text. REST copies the text that it carries; the text is decoded into messages only

@@ -4,7 +4,7 @@
 // is bound as a variable.
 
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { Data } from "../pool/data-texts.ts";

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionError, NodeRun } from "../../domain/execution.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { type GroupRun, recallIteration, runIteration } from "./run-iteration.ts";

@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted, redactPaths } from "../../domain/json/redacted.ts";
-import type { JsonText } from "../../domain/json-text.ts";
 import type { HiddenParts } from "../graph/graph.ts";
 import { type Reference, walk } from "../templates/reference.ts";
 

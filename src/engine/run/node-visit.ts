@@ -1,6 +1,6 @@
 import type { ExecutionError, NodeRun, NodeState } from "../../domain/execution.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted } from "../../domain/json/redacted.ts";
-import type { JsonText } from "../../domain/json-text.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { Exit, GraphNode, Port } from "../graph/graph.ts";
 import type { UnderWay } from "../journal/journal.ts";

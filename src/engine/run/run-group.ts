@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import { iterationCount } from "../graph/iteration-count.ts";

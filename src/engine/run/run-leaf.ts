@@ -1,5 +1,5 @@
 import type { Clock } from "../../domain/clock.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { LeafStep, Retry } from "../graph/graph.ts";

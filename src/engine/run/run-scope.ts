@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionType } from "../../domain/execution.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import { type PeekScope, type Reference, type Source, walk } from "../templates/reference.ts";
 import type { NodeInputs } from "./node-inputs.ts";

@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { NodeRun } from "../../domain/execution.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import type { Exit, GraphNode, Port, Step } from "../graph/graph.ts";
 import { checkOutput } from "../values/check-output.ts";

@@ -1,5 +1,5 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { PoolTask, ProcessPool } from "../pool/process-pool.ts";
 import { payloadProblem, schemaOf, tryPayload } from "./payload-schema.ts";

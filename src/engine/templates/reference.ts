@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { TextBudget } from "./text-budget.ts";
 
 /** A compiled template `{{…}}`: the source of its value, and the path of members and indexes in it. */

@@ -1,6 +1,6 @@
 import type { JsonFault } from "../../domain/json/json-problems.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { JsonVerdict } from "../../domain/json/json-verdict.ts";
-import type { JsonText } from "../../domain/json-text.ts";
 import type { JsonLimits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 

@@ -13,8 +13,8 @@ import {
   statusOf,
 } from "../../domain/execution.ts";
 import { parseJson } from "../../domain/json/json-parse.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { valueMessage } from "../../domain/json/value-message.ts";
-import type { JsonText } from "../../domain/json-text.ts";
 import type { NodeViews } from "../../engine/graph/definition-outline.ts";
 import {
   Execution_Source,

@@ -1,9 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Clock } from "../../domain/clock.ts";
-import { eventId, parseEventId } from "../../domain/event-cursor.ts";
 import { type ExecutionSummary, type NodeRun, statusOf } from "../../domain/execution.ts";
 import type { Call } from "../../domain/http/call.ts";
+import { eventId, parseEventId } from "../../domain/http/event-cursor.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import type { NodeViews } from "../../engine/graph/definition-outline.ts";
 import {

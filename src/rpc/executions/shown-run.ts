@@ -1,7 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { ExecutionError, NodeRun } from "../../domain/execution.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted, redactPaths } from "../../domain/json/redacted.ts";
-import type { JsonText } from "../../domain/json-text.ts";
 import type { NodeView } from "../../engine/graph/definition-outline.ts";
 
 /** A run in which all that its node hides is redacted. Runs of an unknown node are hidden as a whole. */

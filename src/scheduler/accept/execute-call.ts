@@ -1,6 +1,6 @@
 import type { Account } from "../../domain/account.ts";
 import type { ExecutionState, ExecutionType, Outcome } from "../../domain/execution.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Reach } from "../../domain/principal.ts";
 import type { WorkflowReference } from "../../domain/workflow.ts";
 import type { Begin } from "../../storage/executions/begin-execution.ts";

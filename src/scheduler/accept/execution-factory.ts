@@ -2,7 +2,7 @@ import { type ExecutionSource, isTerminal, type NewExecution, type NodeRun } fro
 import { chainHeader, chainLength, chainText } from "../../domain/http/call-chain.ts";
 import { newId } from "../../domain/id.ts";
 import { checkJson } from "../../domain/json/json-check.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { Graph } from "../../engine/graph/graph.ts";

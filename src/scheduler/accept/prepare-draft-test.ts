@@ -1,7 +1,7 @@
 import type { NewExecution } from "../../domain/execution.ts";
 import { isTerminal } from "../../domain/execution.ts";
 import { newId } from "../../domain/id.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { Graph } from "../../engine/graph/graph.ts";

@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { NewExecution } from "../../domain/execution.ts";
 import { parseFields, resolveFields } from "../../domain/json/fields.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import type { RunValues } from "../../engine/run/run-scope.ts";
 import type { ConfigStore } from "../../storage/tenants/config-store.ts";

@@ -1,6 +1,6 @@
 import type { NewExecution, NodeRun } from "../../domain/execution.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted } from "../../domain/json/redacted.ts";
-import type { JsonText } from "../../domain/json-text.ts";
 import type { Begin } from "../../storage/executions/begin-execution.ts";
 import type { Flush } from "../../storage/executions/flush.ts";
 import { decrypt, encrypt } from "../encryption/aes-gcm.ts";

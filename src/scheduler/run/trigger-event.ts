@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { NewExecution } from "../../domain/execution.ts";
 import { parseJson } from "../../domain/json/json-parse.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 
 /** The event that starts an execution: the payload of the call, and those of its headers that are kept. */
 export type TriggerEvent = { readonly body: JsonObject; readonly headers: Readonly<Record<string, string>> };

@@ -2,7 +2,7 @@ import type { Logger } from "pino";
 import { type Tenant, turnOfTenant } from "../../domain/account.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { FairQueue } from "../../domain/collections/fair-queue.ts";
-import { type EventCursor, eventIdRefused } from "../../domain/event-cursor.ts";
+import { type EventCursor, eventIdRefused } from "../../domain/http/event-cursor.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { Service } from "../../domain/service.ts";

@@ -2,7 +2,7 @@ import { type Kysely, sql } from "kysely";
 import { type Account, turnOf } from "../../domain/account.ts";
 import type { ExecutionError, ExecutionState, Outcome, TerminalState } from "../../domain/execution.ts";
 import { isId } from "../../domain/id.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import { isReached, type Reach } from "../../domain/principal.ts";
 import { byInputRow, inputRows } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";

@@ -7,7 +7,7 @@ import type {
   NodeRun,
 } from "../../domain/execution.ts";
 import { isId } from "../../domain/id.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Reach } from "../../domain/principal.ts";
 import {
   claimState,

@@ -1,7 +1,7 @@
 import type { ColumnType, Generated } from "kysely";
 import type { AuditAction } from "../../domain/audit.ts";
 import type { ExecutionSource, ExecutionType, TerminalState } from "../../domain/execution.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { EnvironmentKind } from "../../domain/principal.ts";
 import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 

@@ -7,6 +7,7 @@ import { brokenConstraint } from "../postgres/database-errors.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { integrationNotFound } from "./integration-not-found.ts";
 import { auditEvent } from "./record-change.ts";
 import { deleteRecorded } from "./recorded-statements.ts";
 
@@ -127,14 +128,6 @@ export class IntegrationStore {
       throw RequestError.of("INTEGRATION_IN_USE", { metadata: { slug } });
     }
   }
-}
-
-export function integrationNotFound(slug: string): RequestError {
-  return new RequestError(
-    "INTEGRATION_NOT_FOUND",
-    `There is no integration "${slug}". Create it first, or check the slug.`,
-    { metadata: { slug } },
-  );
 }
 
 function exists(slug: string): RequestError {

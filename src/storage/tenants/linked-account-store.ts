@@ -1,7 +1,7 @@
 import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
 import { etagMismatch } from "../../domain/http/etag-mismatch.ts";
-import type { JsonText } from "../../domain/json-text.ts";
+import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Reach } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { isWithin } from "../postgres/access-scope.ts";

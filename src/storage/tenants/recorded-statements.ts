@@ -9,7 +9,7 @@ import type { RequestError } from "../../domain/request-error.ts";
 import { anyOf } from "../postgres/any-of.ts";
 import { brokenConstraint } from "../postgres/database-errors.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { integrationNotFound } from "./integration-store.ts";
+import { integrationNotFound } from "./integration-not-found.ts";
 import { accountNotFound } from "./linked-account-store.ts";
 import { auditEvent } from "./record-change.ts";
 

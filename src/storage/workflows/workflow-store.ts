@@ -18,7 +18,7 @@ import { cutPage, type Page } from "../postgres/page.ts";
 import { pageTokenOf, parsePageToken } from "../postgres/page-token.ts";
 import { defaultBatchLimits, StatementBatcher, type StoreOptions } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { integrationNotFound } from "../tenants/integration-store.ts";
+import { integrationNotFound } from "../tenants/integration-not-found.ts";
 import { findWorkflows } from "./find-workflows.ts";
 import { type CallCandidate, type CallReference, findCalls, type ResolvedCall, resolveCall } from "./resolve-call.ts";
 import { type Expected, findWorkflow, refuseChange, updateExpected, workflowEvent } from "./workflow-changes.ts";

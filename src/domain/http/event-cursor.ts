@@ -1,4 +1,4 @@
-import { RequestError } from "./request-error.ts";
+import { RequestError } from "../request-error.ts";
 
 /** The position of an event: the execution's acceptance, one entry of its journal, or its end. */
 export type EventCursor =
