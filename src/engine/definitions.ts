@@ -13,7 +13,7 @@ import { mayBeCheap } from "./query/syntax/cheap-query.ts";
 import type { EventLoopYielder } from "./run/event-loop-yielder.ts";
 import { payloadSchemaOf } from "./schema/payload-schema.ts";
 
-// The protocol handler of the engine for definitions: checks what authors write, and loads what calls run, without blocking the thread.
+// The entry point of the engine for definitions: checks what authors write, and loads what calls run, without blocking the thread.
 //
 // The rest of the engine is in folders, lowest first: values/ errors/ regex/ http/ journal/ comparison/ templates/ pool/ schema/ rules/
 // query/ nodes/ graph/, then compile/ (a definition to a graph) and run/ (a graph to an outcome), which know nothing of each
