@@ -3,7 +3,7 @@ import type { Options } from "../cli/command-line/command-text.ts";
 import { usageError } from "../cli/output/cli-error.ts";
 import { type ApiKeyRecord, keyTextOf, scopeWord, scopeWords } from "../domain/keys/api-key.ts";
 import { KeyChecksums } from "../domain/keys/key-checksum.ts";
-import { meant } from "../domain/nearest.ts";
+import { didYouMean } from "../domain/nearest.ts";
 import type { EnvironmentKind } from "../domain/principal.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
 import type { Organization } from "../storage/tenants/tenant-store.ts";
@@ -121,7 +121,7 @@ function scopesOf(given: Arguments): readonly Scope[] {
   if (words.length === 0) throw usageError(`Name the key's scopes by --scope: ${known.join(", ")}.`);
   if (unknown !== undefined) {
     throw usageError(
-      `--scope must be one of ${known.join(", ")}, not ${JSON.stringify(unknown)}.${meant(unknown, known)}`,
+      `--scope must be one of ${known.join(", ")}, not ${JSON.stringify(unknown)}.${didYouMean(unknown, known)}`,
     );
   }
   return Object.entries(scopeWords).flatMap(([word, scope]) => (words.includes(word) ? [scope] : []));

@@ -1,5 +1,5 @@
 import { CliError, usageError } from "../cli/output/cli-error.ts";
-import { meant } from "../domain/nearest.ts";
+import { didYouMean } from "../domain/nearest.ts";
 import type { Organization } from "../storage/tenants/tenant-store.ts";
 import { type AdminCommand, type AdminStores, operator } from "./admin-command.ts";
 
@@ -52,7 +52,7 @@ export async function findOrganization(tenants: AdminStores["tenants"], referenc
   const byName = all.filter(({ name }) => name === reference);
   const [found, ...others] = byId === undefined ? byName : [byId];
   if (found === undefined) {
-    const near = meant(
+    const near = didYouMean(
       reference,
       all.map(({ name }) => name),
     );

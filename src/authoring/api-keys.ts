@@ -1,6 +1,6 @@
 import { fieldsRefused } from "../domain/json/violations.ts";
 import { type ApiKeyRecord, keyTextOf } from "../domain/keys/api-key.ts";
-import type { EnvironmentKind, Principal, Reach } from "../domain/principal.ts";
+import type { AccessScope, EnvironmentKind, Principal } from "../domain/principal.ts";
 import { type FieldViolation, RequestError } from "../domain/request-error.ts";
 import { Scope } from "../gen/flowcall/v1/options_pb.ts";
 import type { ApiKeyStore } from "../storage/tenants/api-key-store.ts";
@@ -71,7 +71,7 @@ export class ApiKeys {
   async #restrictionsOf(
     { environmentId }: Principal,
     { workflows, linkedAccounts, scopes }: Pick<NewKey, "workflows" | "linkedAccounts" | "scopes">,
-  ): Promise<Omit<Reach, "environmentId">> {
+  ): Promise<Omit<AccessScope, "environmentId">> {
     const stores = this.#options;
     const references = workflows.map((workflow) => ({ workflow }));
     const violations: FieldViolation[] = [];

@@ -1,4 +1,4 @@
-import type { Principal, Reach } from "./principal.ts";
+import type { AccessScope, Principal } from "./principal.ts";
 
 /** The kind of a change. */
 export type AuditAction =
@@ -35,4 +35,4 @@ export type AuditFilter = {
 };
 
 /** The key that makes a change, and what it may change. */
-export type Actor = Reach & Pick<Principal, "keyId">;
+export type Actor = AccessScope & Pick<Principal, "keyId">;

@@ -1,6 +1,6 @@
 import type { Account } from "./account.ts";
 import type { JsonText } from "./json/json-text.ts";
-import type { Reach } from "./principal.ts";
+import type { AccessScope } from "./principal.ts";
 
 /** The full state of an execution. The terminal states are final. */
 export type ExecutionState = "QUEUED" | "RUNNING" | "WAITING" | TerminalState;
@@ -108,7 +108,7 @@ export type ExecutionSummary = {
 };
 
 /** Selects the executions that match all given members. */
-export type ExecutionFilter = Reach & {
+export type ExecutionFilter = AccessScope & {
   readonly linkedAccountId?: string;
   readonly workflowId?: string;
   readonly state?: ExecutionState;

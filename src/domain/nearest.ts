@@ -26,7 +26,7 @@ export function nearest(word: string, known: readonly string[]): readonly string
 }
 
 /** Answers ` Did you mean a, b?`, with a leading blank, or an empty text. */
-export function meant(word: string, known: readonly string[]): string {
+export function didYouMean(word: string, known: readonly string[]): string {
   const names = nearest(word, known);
   return names.length === 0 ? "" : ` Did you mean ${names.join(", ")}?`;
 }

@@ -5,14 +5,14 @@ import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
  * the listed workflows or linked accounts. Everything else is answered as not found. Every statement on tenant data has it
  * as a condition.
  */
-export type Reach = {
+export type AccessScope = {
   readonly environmentId: string;
   readonly workflowIds?: readonly string[];
   readonly linkedAccountIds?: readonly string[];
 };
 
 /** The authenticated caller: what its API key or watch token stands for. */
-export type Principal = Reach & {
+export type Principal = AccessScope & {
   readonly organizationId: string;
   readonly environment: EnvironmentKind;
   readonly keyId: string;
@@ -29,8 +29,8 @@ export type KeyName = Pick<Principal, "environmentId" | "keyId">;
 export type EnvironmentKind = "test" | "production";
 
 /** Whether a caller may access something that belongs to this workflow and linked account. */
-export function isReached(
-  { workflowIds, linkedAccountIds }: Reach,
+export function isAccessible(
+  { workflowIds, linkedAccountIds }: AccessScope,
   { workflowId, linkedAccountId }: { readonly workflowId?: string; readonly linkedAccountId?: string },
 ): boolean {
   return isAmong(workflowIds, workflowId) && isAmong(linkedAccountIds, linkedAccountId);

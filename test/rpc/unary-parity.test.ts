@@ -10,7 +10,7 @@ import { trailerParse } from "@connectrpc/connect/protocol-grpc-web";
 import { compressionGzip, connectNodeAdapter } from "@connectrpc/connect-node";
 import pino from "pino";
 import { expect, onTestFinished, test } from "vitest";
-import { Callers } from "../../src/domain/callers.ts";
+import { CallerContext } from "../../src/domain/caller-context.ts";
 import type { Call } from "../../src/domain/http/call.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
@@ -71,7 +71,7 @@ async function startBoth(): Promise<{ readonly ours: Urls; readonly theirs: Urls
   const implementations = [{ service: IntegrationService, handlers: new Map([[getIntegration, handler]]) }];
   const log = pino({ level: "silent" });
   const limits = { ...defaultLimits, transportBytesMax: bytesMax };
-  const chain = createChain({ implementations, callers: new Callers(), isUnavailable: () => false, log });
+  const chain = createChain({ implementations, callers: new CallerContext(), isUnavailable: () => false, log });
   const { url } = await startServer({
     keys: { authenticate: async () => ({ ...principal, scopes: [Scope.READ] }) },
     protocolHandlers: [createConnectHandler({ implementations, publicServices: [], chain, limits })],

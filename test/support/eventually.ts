@@ -34,8 +34,8 @@ export async function until(
 ): Promise<number> {
   const startTime = performance.now();
   await eventually(async () => {
-    const isReached = await look(holds);
-    assert.ok(isReached, `after ${Math.round(performance.now() - startTime)} ms still waiting for: ${what}`);
+    const isAccessible = await look(holds);
+    assert.ok(isAccessible, `after ${Math.round(performance.now() - startTime)} ms still waiting for: ${what}`);
   }, patience);
   return performance.now() - startTime;
 }

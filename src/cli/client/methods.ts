@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { DescFile, DescMethod } from "@bufbuild/protobuf";
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { CliError, usageError } from "../output/cli-error.ts";
 
 const folder = resolve(import.meta.dirname, "../../gen");
@@ -33,7 +33,7 @@ export class Methods {
     if (first === undefined) {
       const known = this.all.map((method) => (name.includes(".") ? fullName(method) : method.name));
       throw usageError(
-        `There is no method ${JSON.stringify(name)}.${meant(name, [...new Set(known)])} See: flowcall api`,
+        `There is no method ${JSON.stringify(name)}.${didYouMean(name, [...new Set(known)])} See: flowcall api`,
       );
     }
     const exact = found.find((method) => fullName(method).toLowerCase() === wanted);

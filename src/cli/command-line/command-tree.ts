@@ -1,5 +1,5 @@
 import { Argument, Command as Branch, Option as BranchOption, type CommanderError } from "commander";
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { usageError } from "../output/cli-error.ts";
 import { Arguments } from "./arguments.ts";
 import { type CommandText, commonFormats, type Option, type Options, type Program } from "./command-text.ts";
@@ -164,7 +164,7 @@ function unknownCommand(program: Program, commands: readonly CommandText[], word
   const inGroup = names.flatMap((name) => (name.startsWith(`${group} `) ? [name.slice(group.length + 1)] : []));
   const known = group === "" ? [...names, ...new Set(names.flatMap((name) => name.split(" ").slice(0, -1)))] : inGroup;
   const same = known.find((name) => name === synonyms.get(typed));
-  const like = same === undefined ? meant(typed, known) : ` Did you mean ${same}?`;
+  const like = same === undefined ? didYouMean(typed, known) : ` Did you mean ${same}?`;
   const there = like === "" && group !== "" ? ` There are ${inGroup.join(", ")}.` : like;
   const help = `${program.name}${group && ` ${group}`} --help`;
   return `There is no command ${JSON.stringify(words.join(" "))}.${there} See: ${help}`;

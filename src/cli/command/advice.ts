@@ -1,4 +1,4 @@
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { IntegrationService } from "../../gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../../gen/flowcall/v1/linked_account_pb.ts";
 import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
@@ -25,14 +25,14 @@ export async function adviceOf({ reason }: Failure, given: Arguments, context: C
       case "INTEGRATION_NOT_FOUND": {
         const wanted = given.text("slug") ?? slug ?? given.positionals[0] ?? "";
         const { integrations } = await (await context.connect()).unary(integrationList, { pageSize });
-        return `${meant(
+        return `${didYouMean(
           wanted,
           integrations.map((one) => one.slug),
         )} See: flowcall integration ls`;
       }
       case "INVALID_LINKED_ACCOUNT_ID": {
         const { linkedAccounts } = await (await context.connect()).unary(accountList, { pageSize });
-        return `${meant(
+        return `${didYouMean(
           account ?? "",
           linkedAccounts.map((one) => one.accountId),
         )} See: flowcall account ls`;
@@ -65,5 +65,5 @@ async function workflowAdvice(client: Client, word: string, slug: string | undef
   }
   const own = workflows.filter((workflow) => slug === undefined || workflow.slug === slug);
   const aliases = [...new Set(own.flatMap(({ alias }) => (alias === undefined ? [] : [alias])))];
-  return `${meant(word, aliases)} See: flowcall workflow ls`;
+  return `${didYouMean(word, aliases)} See: flowcall workflow ls`;
 }

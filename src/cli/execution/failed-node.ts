@@ -1,4 +1,4 @@
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import type { Edge, WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
 import {
   type Execution,
@@ -89,7 +89,9 @@ export async function pathOf(client: Client, execution: Execution, word: string)
     const path = `${inner.groupId}[0]/${inner.id}`;
     throw usageError(`${word} is inside the Group ${inner.groupId}. Name its run by a path, as ${path}.`);
   }
-  throw usageError(`The execution ${id} ran no node ${JSON.stringify(word)}.${meant(word, known)} It ran ${there}.`);
+  throw usageError(
+    `The execution ${id} ran no node ${JSON.stringify(word)}.${didYouMean(word, known)} It ran ${there}.`,
+  );
 }
 
 /** The first failed iterations of each Group, with the paths of the nodes that failed in them. */

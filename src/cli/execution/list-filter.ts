@@ -1,6 +1,6 @@
 import type { GenEnum } from "@bufbuild/protobuf/codegenv2";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import {
   Execution_SourceSchema as SourceSchema,
   Execution_StateSchema as StateSchema,
@@ -48,7 +48,7 @@ function numberOf<T extends number>(words: GenEnum<T>, option: string, text: str
   // The generated descriptor of an enum knows its values as numbers.
   if (found !== undefined) return found.number as T;
   const names = known.map(({ name }) => name);
-  throw usageError(`--${option} must be one of ${names.join(", ")}, not ${text}.${meant(text, names)}`);
+  throw usageError(`--${option} must be one of ${names.join(", ")}, not ${text}.${didYouMean(text, names)}`);
 }
 
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

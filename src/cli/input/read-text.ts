@@ -1,7 +1,7 @@
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { CliError, usageError } from "../output/cli-error.ts";
 
 /** The largest file that is read, in bytes: four times a server's default limit of a definition or a payload. */
@@ -93,5 +93,5 @@ export async function unreadable(path: string, cause: unknown): Promise<CliError
   const beside = await readdir(dirname(full)).catch(() => undefined);
   if (beside?.includes(basename(full)) === true) return new CliError(`${path} is a link that leads nowhere.`);
   if (beside === undefined) return new CliError(`There is no ${path}, and no folder ${dirname(full)}.`);
-  return new CliError(`There is no ${path} in ${dirname(full)}.${meant(basename(full), beside)}`);
+  return new CliError(`There is no ${path} in ${dirname(full)}.${didYouMean(basename(full), beside)}`);
 }

@@ -1,4 +1,4 @@
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { type CliError, usageError } from "../output/cli-error.ts";
 import type { Profile, ProfileStore } from "../settings/profile-store.ts";
 
@@ -11,5 +11,5 @@ export async function saveProfile(store: ProfileStore, name: string, profile: Pr
 
 /** A usage error that suggests the most similar profile. */
 export function unknownProfile(name: string, profiles: Readonly<Record<string, Profile>>): CliError {
-  return usageError(`There is no profile ${name}.${meant(name, Object.keys(profiles))} See: flowcall profile ls`);
+  return usageError(`There is no profile ${name}.${didYouMean(name, Object.keys(profiles))} See: flowcall profile ls`);
 }

@@ -1,4 +1,4 @@
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import type { Arguments } from "../command-line/arguments.ts";
 import { CliError, usageError } from "../output/cli-error.ts";
 import { exitCodes } from "../output/exit-codes.ts";
@@ -40,7 +40,7 @@ export async function readSettings({
   const name = given.text("profile") ?? (environment["FLOWCALL_PROFILE"] || current);
   const profile = name === undefined ? undefined : profiles[name];
   if (name !== undefined && profile === undefined && !isLenient) {
-    throw usageError(`There is no profile ${name}.${meant(name, Object.keys(profiles))} See: flowcall profile ls`);
+    throw usageError(`There is no profile ${name}.${didYouMean(name, Object.keys(profiles))} See: flowcall profile ls`);
   }
   const ownKey = environment["FLOWCALL_API_KEY"];
   const local = ownKey && profile ? undefined : await findLocalServer(environment);

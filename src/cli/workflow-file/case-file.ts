@@ -1,5 +1,5 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { readText } from "../input/read-text.ts";
 import type { FileProblem } from "./file-problem.ts";
 import type { WorkflowFile } from "./workflow-file.ts";
@@ -51,7 +51,7 @@ function readCaseFile(name: string, yaml: YamlFile, workflow: WorkflowFile): Cas
   if (problems.length > 0) return { name, cases: [], problems };
   const root = isObject(yaml.json) ? yaml.json : {};
   for (const member of Object.keys(root)) {
-    if (!fileNames.includes(member)) report([member], `is not known.${meant(member, fileNames)}`);
+    if (!fileNames.includes(member)) report([member], `is not known.${didYouMean(member, fileNames)}`);
   }
   const list = root["cases"];
   if (!Array.isArray(list) || list.length === 0)
@@ -70,7 +70,7 @@ function caseOf(item: JsonValue, workflow: WorkflowFile, report: Report, index: 
     return { name: String(index + 1), outputs: {} };
   }
   for (const member of Object.keys(item)) {
-    if (!caseNames.includes(member)) report([member], `is not known.${meant(member, caseNames)}`);
+    if (!caseNames.includes(member)) report([member], `is not known.${didYouMean(member, caseNames)}`);
   }
   const { payload, outputs, expect, error, account, name, status_code: statusCode } = item;
   for (const member of ["payload", "outputs"]) {
@@ -100,7 +100,7 @@ function byId(outputs: JsonObject, { definition }: WorkflowFile, report: Report)
     const node = ids.has(first) ? first : definition.nodes.find(({ name }) => name === word || name === first)?.id;
     if (node === undefined) {
       const known = definition.nodes.flatMap(({ id, name }) => [id, name]);
-      report(["outputs", word], `is not a node.${meant(word, known)}`);
+      report(["outputs", word], `is not a node.${didYouMean(word, known)}`);
     }
     return [node === undefined || ids.has(first) ? word : [node, ...(ids.has(word) ? [] : inner)].join(""), output];
   });

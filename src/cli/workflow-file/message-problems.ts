@@ -7,7 +7,7 @@ import {
   type JsonValue,
   type MessageShape,
 } from "@bufbuild/protobuf";
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 
 export type MessageProblem = { readonly path: readonly (string | number)[]; readonly message: string };
 
@@ -42,7 +42,7 @@ function* inMessage(schema: DescMessage, json: JsonValue, path: Path): Iterable<
 
 function unknownField(schema: DescMessage, name: string): string {
   const known = schema.fields.map((field) => field.name);
-  return `is not known.${meant(name, known) || ` There are ${known.join(", ")}.`}`;
+  return `is not known.${didYouMean(name, known) || ` There are ${known.join(", ")}.`}`;
 }
 
 function* inField(schema: DescMessage, field: DescField, json: JsonValue, path: Path): Iterable<MessageProblem> {

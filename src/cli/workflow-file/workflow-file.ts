@@ -1,7 +1,7 @@
 import { basename, dirname, extname, resolve } from "node:path";
 import { create, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
 import { stringify } from "yaml";
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../gen/flowcall/v1/definition_pb.ts";
 import { type FilePath, type FileProblem, problemAt } from "./file-problem.ts";
 import { messageProblems } from "./message-problems.ts";
@@ -93,7 +93,7 @@ function headerProblems(members: JsonObject): readonly Found[] {
   const given = headerNames.filter((member) => member !== "definition" && members[member] !== undefined);
   const missing = ["name", "definition"].filter((member) => members[member] === undefined);
   return [
-    ...unknown.map((member) => ({ path: [member], message: `is not known.${meant(member, headerNames)}` })),
+    ...unknown.map((member) => ({ path: [member], message: `is not known.${didYouMean(member, headerNames)}` })),
     ...given
       .filter((member) => members[member] === null || typeof members[member] === "object")
       .map((member) => ({ path: [member], message: "must be a text" })),

@@ -1,4 +1,4 @@
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { type FileProblem, problemAt } from "../workflow-file/file-problem.ts";
 import type { WorkflowFile } from "../workflow-file/workflow-file.ts";
 import type { RemoteWorkflows } from "./remote-workflows.ts";
@@ -49,7 +49,7 @@ async function integrationProblems(file: WorkflowFile, remote: RemoteWorkflows):
   const { slug } = file.header;
   const slugs = await remote.integrations();
   if (slugs.includes(slug)) return [];
-  const message = `the server has no integration ${slug}.${meant(slug, slugs)} Create it: push with --create, or flowcall integration put ${slug}`;
+  const message = `the server has no integration ${slug}.${didYouMean(slug, slugs)} Create it: push with --create, or flowcall integration put ${slug}`;
   return [problemAt(file, ["slug"], { reason: "INTEGRATION_NOT_FOUND", message })];
 }
 

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { defaultLimits } from "../../domain/limits.ts";
-import { meant } from "../../domain/nearest.ts";
+import { didYouMean } from "../../domain/nearest.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../../gen/flowcall/v1/workflow_pb.ts";
 
 /** The machine-readable reason of a problem in a definition. Stable once published. */
@@ -112,7 +112,7 @@ export class Problems {
   /** Gives ` Did you mean …?` for an unknown name, for the first few of a definition, or an empty text. */
   suggestion(word: string, known: readonly string[]): string {
     this.#suggestions += 1;
-    return this.#suggestions > suggestionsMax ? "" : meant(word, known);
+    return this.#suggestions > suggestionsMax ? "" : didYouMean(word, known);
   }
 
   isUnreachable(nodeId: string | undefined): boolean {

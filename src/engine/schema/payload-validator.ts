@@ -64,8 +64,7 @@ export class PayloadValidator {
     });
     // A check that exceeds a child's time or memory also exceeds the budget of work.
     const problem = payloadProblem(end.kind === "reply" ? end.head : { kind: "spent", work: workMax });
-    if (end.kind === "lost")
-      throw new RequestError("SERVER_ERROR", "The child process that checked the payload died twice. Try again.");
+    if (end.kind === "lost") throw RequestError.of("SERVER_ERROR");
     if (problem !== undefined) throw problem;
   }
 }

@@ -18,7 +18,7 @@ import type {
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Logger } from "pino";
-import type { Callers } from "../../domain/callers.ts";
+import type { CallerContext } from "../../domain/caller-context.ts";
 import type { Call, Invoke, InvokeStream } from "../../domain/http/call.ts";
 import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
 import { fieldsFromHeaders, headerHint } from "./header-fields.ts";
@@ -60,7 +60,7 @@ export function implement<S extends DescService>(
 export type ChainOptions = {
   readonly implementations: readonly Implementation[];
   /** Keeps the tenant of each call while its handler runs. */
-  readonly callers: Callers;
+  readonly callers: CallerContext;
   /** Whether the error means that the database cannot be reached. */
   readonly isUnavailable: (error: unknown) => boolean;
   readonly log: Logger;

@@ -1,5 +1,5 @@
 import type { Call } from "../../domain/http/call.ts";
-import type { Principal, Reach } from "../../domain/principal.ts";
+import type { AccessScope, Principal } from "../../domain/principal.ts";
 
 /** The authenticated caller. The server admits no call without a key, except to public services. */
 export function principalOf(call: Call): Principal {
@@ -13,7 +13,7 @@ export function callerOf(call: Call): { readonly principal: Principal; readonly 
 }
 
 /** The data that the caller has access to. */
-export function reachOf(call: Call): Reach {
+export function accessScopeOf(call: Call): AccessScope {
   const { environmentId, workflowIds, linkedAccountIds } = principalOf(call);
   return {
     environmentId,

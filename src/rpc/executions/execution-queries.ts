@@ -40,7 +40,7 @@ import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
 import { makeRoom } from "../chain/large-message.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { principalOf, reachOf } from "../chain/principal-of.ts";
+import { accessScopeOf, principalOf } from "../chain/principal-of.ts";
 import { callChainLength } from "./event-headers.ts";
 import { setExecutionHeaders } from "./execution-headers.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
@@ -175,15 +175,15 @@ export class ExecutionQueries implements Queries {
   }
 
   async #filterOf(request: ListExecutionsRequest, call: Call): Promise<ExecutionFilter> {
-    const reach = reachOf(call);
+    const access = accessScopeOf(call);
     const { workflow, slug, linkedAccountId, tag, createdSince, createdBefore } = request;
     const reference = workflow === undefined ? undefined : { workflow, ...(slug !== undefined && { slug }) };
-    const found = reference && (await this.#options.workflows.findEver(reach, reference));
+    const found = reference && (await this.#options.workflows.findEver(access, reference));
     const state = wordOf(states, request.state);
     const source = wordOf(sources, request.source);
     const type = wordOf(types, request.type);
     return {
-      ...reach,
+      ...access,
       ...(linkedAccountId !== undefined && { linkedAccountId }),
       ...(found !== undefined && { workflowId: found.id }),
       ...(state !== undefined && { state }),
@@ -205,7 +205,7 @@ type Request = { readonly executionId: string; readonly linkedAccountId?: string
 export function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
   const { executionId: only = executionId } = principalOf(call);
   if (only !== executionId) throw executionNotFound(executionId);
-  return { ...reachOf(call), executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
+  return { ...accessScopeOf(call), executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
 }
 
 export function foundIn(

@@ -14,7 +14,7 @@ import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import type { ExecuteResult } from "../../scheduler/accept/execute-call.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
-import { principalOf, reachOf } from "../chain/principal-of.ts";
+import { accessScopeOf, principalOf } from "../chain/principal-of.ts";
 import { eventHeaders } from "./event-headers.ts";
 import { setExecutionHeaders } from "./execution-headers.ts";
 import { errorField, statuses, valueField } from "./execution-message.ts";
@@ -46,7 +46,7 @@ class ExecutionHandlers implements Executions {
     const isSync = request.syncExecution === true;
     const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
     const started = await scheduler.execute({
-      ...reachOf(call),
+      ...accessScopeOf(call),
       organizationId: principalOf(call).organizationId,
       reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
       linkedAccountId: request.linkedAccountId,
@@ -71,7 +71,7 @@ class ExecutionHandlers implements Executions {
     const { scheduler, executions, limits } = this.#options;
     const { executionId, linkedAccountId, wait = 0 } = request;
     const { organizationId } = principalOf(call);
-    const query = { ...reachOf(call), organizationId, linkedAccountId, executionId };
+    const query = { ...accessScopeOf(call), organizationId, linkedAccountId, executionId };
     const reserve = (bytes: number) => call.reserveReply?.(bytes);
     let result = await executions.getResult(query, reserve);
     if (result !== undefined && wait > 0 && !isTerminal(result.state)) {

@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Configurations } from "../../authoring/configurations.ts";
 import type { Call } from "../../domain/http/call.ts";
-import { isReached, type Reach } from "../../domain/principal.ts";
+import { type AccessScope, isAccessible } from "../../domain/principal.ts";
 import {
   ConfigSchema,
   ConfigService,
@@ -71,8 +71,8 @@ function keyOf({ accountId, slug, configId = accountId }: Key) {
 }
 
 /** The values of a configuration without those of workflows that the caller cannot see. */
-function within(reach: Reach, { applicationFields, workflowFields }: ConfigValues): ConfigValues {
-  const shown = Object.entries(workflowFields).filter(([workflowId]) => isReached(reach, { workflowId }));
+function within(access: AccessScope, { applicationFields, workflowFields }: ConfigValues): ConfigValues {
+  const shown = Object.entries(workflowFields).filter(([workflowId]) => isAccessible(access, { workflowId }));
   return { applicationFields, workflowFields: Object.fromEntries(shown) };
 }
 

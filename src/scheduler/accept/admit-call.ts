@@ -11,10 +11,7 @@ type AdmittedCall = Pick<ExecuteCall, "type" | "event" | "payload" | "signal" | 
  */
 export function admitCall(graph: Graph, call: AdmittedCall, pool: Pick<ProcessPool, "run">): Promise<void> | undefined {
   if (!graph.hasApiCallTrigger) {
-    throw new RequestError(
-      "WORKFLOW_HAS_OTHER_TRIGGER",
-      "The workflow is not started by API calls. Set the trigger of its Start node to `api_call` and publish it.",
-    );
+    throw RequestError.of("WORKFLOW_HAS_OTHER_TRIGGER");
   }
   if (call.type === "SYNC" && graph.group !== undefined) throw syncNotAllowed(graph.group);
   const { organizationId, environmentId, payload: text, event, signal } = call;

@@ -23,5 +23,5 @@ export function keyReused(executionId: string | undefined): RequestError {
 }
 
 export function shuttingDown(): RequestError {
-  return new RequestError("SHUTTING_DOWN", "This process is stopping. Try again.", { retryAfterSeconds: 1 });
+  return RequestError.of("SHUTTING_DOWN", { retryAfterSeconds: 1 });
 }

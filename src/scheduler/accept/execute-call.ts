@@ -1,14 +1,14 @@
 import type { Account } from "../../domain/account.ts";
 import type { ExecutionState, ExecutionType, Outcome } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import type { WorkflowReference } from "../../domain/workflow.ts";
 import type { Begin } from "../../storage/executions/begin-execution.ts";
 import type { RunStart } from "../run/execution-run.ts";
 import type { TriggerEvent } from "../run/trigger-event.ts";
 
 /** A call of ExecuteWorkflow in plain types. */
-export type ExecuteCall = Reach &
+export type ExecuteCall = AccessScope &
   Account & {
     readonly reference: WorkflowReference;
     readonly version?: number;

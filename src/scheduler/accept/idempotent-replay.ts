@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { JsonValue } from "@bufbuild/protobuf";
-import { isReached } from "../../domain/principal.ts";
+import { isAccessible } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { WorkflowRecord } from "../../domain/workflow.ts";
 import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
@@ -27,7 +27,8 @@ export async function findReplayed(
   { executions, workflows }: ReplayOptions,
 ): Promise<string | undefined> {
   const { idempotencyKey: key, linkedAccountId, configId = linkedAccountId, event } = call;
-  if (!(error instanceof RequestError) || key === undefined || !isReached(call, { linkedAccountId })) return undefined;
+  if (!(error instanceof RequestError) || key === undefined || !isAccessible(call, { linkedAccountId }))
+    return undefined;
   if (error.reason === "INVALID_LINKED_ACCOUNT_ID") return undefined;
   const bound = await executions.findBound(call, key);
   const workflow = bound && (await findWorkflow(call, workflows));

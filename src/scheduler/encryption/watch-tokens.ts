@@ -55,17 +55,11 @@ export class WatchTokens {
 }
 
 export function tokenExpired(): RequestError {
-  return new RequestError(
-    "TOKEN_EXPIRED",
-    "The watch token has expired, or the API key that made it has ended. Ask CreateWatchToken for another one.",
-  );
+  return RequestError.of("TOKEN_EXPIRED");
 }
 
 export function tokenInvalid(): RequestError {
-  return new RequestError(
-    "INVALID_WATCH_TOKEN",
-    "The watch token is not valid for this stream. Send it once, as CreateWatchToken answered it, and no API key beside it.",
-  );
+  return RequestError.of("INVALID_WATCH_TOKEN");
 }
 
 function keysMissing(): RequestError {

@@ -193,7 +193,10 @@ export class ExecutionRun {
     } catch (error) {
       if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
       log.error({ execution: execution.id, err: error }, "an execution failed by a fault of ours");
-      return { state: "ERRORED", error: { reason: "SERVER_ERROR", message: "Something went wrong on our side." } };
+      return {
+        state: "ERRORED",
+        error: { reason: "SERVER_ERROR", message: "The server failed to run the execution." },
+      };
     }
   }
 

@@ -3,7 +3,7 @@ import { type Account, turnOf } from "../../domain/account.ts";
 import type { ExecutionError, ExecutionState, Outcome, TerminalState } from "../../domain/execution.ts";
 import { isId } from "../../domain/id.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
-import { isReached, type Reach } from "../../domain/principal.ts";
+import { type AccessScope, isAccessible } from "../../domain/principal.ts";
 import { byInputRow, inputRows } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
@@ -18,7 +18,7 @@ export type ExecutionRecord = {
 };
 
 /** An execution of an account, by its id. */
-export type ResultQuery = Reach & Account & { readonly executionId: string };
+export type ResultQuery = AccessScope & Account & { readonly executionId: string };
 
 const queryTypes = { environment_id: "text", linked_account_id: "text", id: "text" } as const;
 
@@ -97,7 +97,7 @@ async function findResults(
   return queries.map((query, index) => {
     const [row] = found[index] ?? [];
     const { linkedAccountId } = query;
-    if (row === undefined || !isReached(query, { workflowId: row.workflow_id, linkedAccountId })) return undefined;
+    if (row === undefined || !isAccessible(query, { workflowId: row.workflow_id, linkedAccountId })) return undefined;
     const record = { state: row.state ?? row.claim_state, ...toAnswer(row) };
     return row.bytes <= bytesMax ? { record } : { record, unreadBytes: row.bytes };
   });

@@ -1,13 +1,13 @@
 import { type Kysely, sql } from "kysely";
 import type { ExecutionDetail, Outcome } from "../../domain/execution.ts";
 import { isId } from "../../domain/id.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { ownColumns, summaryColumns, toDetail, toEndRow, workflowSlug } from "./execution-rows.ts";
 
 /** An end that comes from outside. Where an account is named, an execution of another account is not found. */
-export type Stop = Reach & {
+export type Stop = AccessScope & {
   readonly executionId: string;
   readonly linkedAccountId?: string;
   readonly outcome: Outcome;

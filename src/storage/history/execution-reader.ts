@@ -8,7 +8,7 @@ import type {
 } from "../../domain/execution.ts";
 import { isId } from "../../domain/id.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import {
   claimState,
   ownColumns,
@@ -31,7 +31,7 @@ import { readHeads, sizeJournal } from "./journal-heads.ts";
 import { claimOf, NodesUnderWay } from "./nodes-under-way.ts";
 
 /** Where an account is named, an execution of another account is not found. */
-export type ExecutionQuery = Reach & {
+export type ExecutionQuery = AccessScope & {
   readonly executionId: string;
   readonly linkedAccountId?: string;
 };

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Kysely, PostgresDialect, type PostgresPool, sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
 import type { Logger } from "pino";
-import { Callers } from "../../domain/callers.ts";
+import { CallerContext } from "../../domain/caller-context.ts";
 import type { Service } from "../../domain/service.ts";
 import { type MigrationsFor, migrationsFor } from "../migrations/migrations.ts";
 import { isUnavailable } from "./database-errors.ts";
@@ -46,7 +46,7 @@ export class Database implements Service {
   readonly db: Kysely<Tables>;
   /** For statements of one caller. It uses the same pool, whose connections the `callers` get round robin. */
   readonly callsDb: Kysely<Tables>;
-  readonly callers = new Callers();
+  readonly callers = new CallerContext();
   /** One connection for the lease alone, so that a busy pool cannot delay the heartbeat. */
   readonly leaseDb: Kysely<Tables>;
   /** Connections for looking up made-up keys alone, so that a flood of them delays no call. */

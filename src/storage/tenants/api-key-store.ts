@@ -3,7 +3,7 @@ import { newId } from "../../domain/id.ts";
 import { fieldsRefused } from "../../domain/json/violations.ts";
 import { type ApiKeyRecord, checkGrant, type Grant, type KeyText } from "../../domain/keys/api-key.ts";
 import type { KeySecret } from "../../domain/keys/key-checksum.ts";
-import type { KeyName, Principal, Reach } from "../../domain/principal.ts";
+import type { AccessScope, KeyName, Principal } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { lookUpConnections } from "../postgres/database.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
@@ -13,7 +13,7 @@ import type { Tables } from "../postgres/tables.ts";
 import { requireOtherAdminKey } from "./last-admin-key.ts";
 import { auditEvent, recordChange } from "./record-change.ts";
 
-export type NewApiKey = Grant & KeyText & Omit<Reach, "environmentId"> & { readonly name: string };
+export type NewApiKey = Grant & KeyText & Omit<AccessScope, "environmentId"> & { readonly name: string };
 
 /** The caller that a key belongs to, and for how long the key is still valid, where it expires. */
 export type FoundPrincipal = { readonly principal: Principal; readonly validMs?: number };

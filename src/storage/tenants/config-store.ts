@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Kysely, Selectable } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
@@ -64,14 +64,14 @@ export class ConfigStore {
 
   /** Lists an account's configurations by slug and id. Throws VALIDATION_ERROR for a bad page token. */
   async list(
-    reach: Reach,
+    access: AccessScope,
     accountId: string,
     asked: Page,
   ): Promise<{ readonly configs: readonly ConfigRecord[]; readonly nextPageToken?: string }> {
-    const filters = { of: "config", environmentId: reach.environmentId, accountId };
+    const filters = { of: "config", environmentId: access.environmentId, accountId };
     // A slug never contains a slash.
     const [slug = "", ...id] = asked.pageToken === undefined ? [] : parseNameToken(asked.pageToken, filters).split("/");
-    const rows = await this.#select(reach, accountId)
+    const rows = await this.#select(access, accountId)
       .where(({ eb, refTuple, tuple }) => eb(refTuple("slug", "config_id"), ">", tuple(slug, id.join("/"))))
       .orderBy("slug")
       .orderBy("config_id")
@@ -82,8 +82,8 @@ export class ConfigStore {
   }
 
   /** Throws RESOURCE_NOT_FOUND. */
-  async get(reach: Reach, key: ConfigKey): Promise<ConfigRecord & ConfigValues> {
-    const row = await this.#select(reach, key.accountId)
+  async get(access: AccessScope, key: ConfigKey): Promise<ConfigRecord & ConfigValues> {
+    const row = await this.#select(access, key.accountId)
       .select(["application_fields", "workflow_fields"])
       .where("slug", "=", key.slug)
       .where("config_id", "=", key.configId)
@@ -122,13 +122,13 @@ export class ConfigStore {
     return { declared: fields, ...toValues(set) };
   }
 
-  #select(reach: Reach, accountId: string) {
+  #select(access: AccessScope, accountId: string) {
     return this.#db
       .selectFrom("config")
       .select(columns)
-      .where("environment_id", "=", reach.environmentId)
+      .where("environment_id", "=", access.environmentId)
       .where("account_id", "=", accountId)
-      .where(isWithin(reach, { account: "account_id" }));
+      .where(isWithin(access, { account: "account_id" }));
   }
 }
 

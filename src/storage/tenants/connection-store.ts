@@ -1,6 +1,6 @@
 import type { Kysely, Selectable } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import { cutPage, type Page } from "../postgres/page.ts";
@@ -56,12 +56,12 @@ export class ConnectionStore {
 
   /** Lists an account's connections by slug. Throws VALIDATION_ERROR for a bad page token. */
   async list(
-    reach: Reach,
+    access: AccessScope,
     accountId: string,
     asked: Page,
   ): Promise<{ readonly connections: readonly ConnectionRecord[]; readonly nextPageToken?: string }> {
-    const filters = { of: "connection", environmentId: reach.environmentId, accountId };
-    const rows = await this.#select(reach, accountId)
+    const filters = { of: "connection", environmentId: access.environmentId, accountId };
+    const rows = await this.#select(access, accountId)
       .where("slug", ">", asked.pageToken === undefined ? "" : parseNameToken(asked.pageToken, filters))
       .orderBy("slug")
       .limit(asked.pageSize + 1)
@@ -71,8 +71,8 @@ export class ConnectionStore {
   }
 
   /** Throws RESOURCE_NOT_FOUND. */
-  async get(reach: Reach, key: ConnectionKey): Promise<ConnectionRecord> {
-    const row = await this.#select(reach, key.accountId).where("slug", "=", key.slug).executeTakeFirst();
+  async get(access: AccessScope, key: ConnectionKey): Promise<ConnectionRecord> {
+    const row = await this.#select(access, key.accountId).where("slug", "=", key.slug).executeTakeFirst();
     if (row === undefined) throw connectionNotFound(key);
     return toRecord(row);
   }
@@ -126,13 +126,13 @@ export class ConnectionStore {
     return numUpdatedRows > 0n;
   }
 
-  #select(reach: Reach, accountId: string) {
+  #select(access: AccessScope, accountId: string) {
     return this.#db
       .selectFrom("connection")
       .select(columns)
-      .where("environment_id", "=", reach.environmentId)
+      .where("environment_id", "=", access.environmentId)
       .where("account_id", "=", accountId)
-      .where(isWithin(reach, { account: "account_id" }));
+      .where(isWithin(access, { account: "account_id" }));
   }
 }
 

@@ -2,7 +2,7 @@ import { type Kysely, type Selectable, sql, type Transaction } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
 import { etagMismatch } from "../../domain/http/etag-mismatch.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import { anyOf } from "../postgres/any-of.ts";
@@ -93,10 +93,10 @@ export class LinkedAccountStore {
 
   /** Lists accounts by id. Throws VALIDATION_ERROR for a bad page token. */
   async list(
-    reach: Reach,
+    access: AccessScope,
     asked: Page,
   ): Promise<{ readonly linkedAccounts: readonly LinkedAccountRecord[]; readonly nextPageToken?: string }> {
-    const { environmentId } = reach;
+    const { environmentId } = access;
     const filters = { of: "linked_account", environmentId };
     const rows = await this.#db
       .selectFrom("linked_account")
@@ -104,7 +104,7 @@ export class LinkedAccountStore {
       .where("environment_id", "=", environmentId)
       .where("account_id", ">", asked.pageToken === undefined ? "" : parseNameToken(asked.pageToken, filters))
       .where("delete_time", "is", null)
-      .where(isWithin(reach, { account: "account_id" }))
+      .where(isWithin(access, { account: "account_id" }))
       .orderBy("account_id")
       .limit(asked.pageSize + 1)
       .execute();
@@ -113,14 +113,14 @@ export class LinkedAccountStore {
   }
 
   /** Throws RESOURCE_NOT_FOUND. */
-  async get(reach: Reach, accountId: string): Promise<LinkedAccountRecord & { readonly attributes: JsonText }> {
+  async get(access: AccessScope, accountId: string): Promise<LinkedAccountRecord & { readonly attributes: JsonText }> {
     const row = await this.#db
       .selectFrom("linked_account")
       .select([...columns, "attributes"])
-      .where("environment_id", "=", reach.environmentId)
+      .where("environment_id", "=", access.environmentId)
       .where("account_id", "=", accountId)
       .where("delete_time", "is", null)
-      .where(isWithin(reach, { account: "account_id" }))
+      .where(isWithin(access, { account: "account_id" }))
       .executeTakeFirst();
     if (row === undefined) throw accountNotFound(accountId);
     // It was written from a JsonText.
@@ -129,7 +129,7 @@ export class LinkedAccountStore {
 
   /** Finds many accounts in one statement: the refusal of each that is not there stands in its place. */
   async findMany(
-    scope: Reach,
+    scope: AccessScope,
     accountIds: readonly string[],
   ): Promise<readonly (LinkedAccountRecord | RequestError)[]> {
     if (accountIds.length === 0) return [];

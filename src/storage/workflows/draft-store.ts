@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import type { Actor } from "../../domain/audit.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import type { DraftRecord, SavedDraft, WorkflowReference } from "../../domain/workflow.ts";
 import { type DeletedDrafts, type DraftPage, deleteKeptDrafts } from "../executions/execution-retention.ts";
 import type { Tables } from "../postgres/tables.ts";
@@ -36,7 +36,7 @@ export class DraftStore {
   }
 
   /** Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
-  async find(scope: Reach, reference: WorkflowReference): Promise<FoundDraft> {
+  async find(scope: AccessScope, reference: WorkflowReference): Promise<FoundDraft> {
     const rows = await this.#db
       .selectFrom("workflow")
       .innerJoin("integration", (join) =>

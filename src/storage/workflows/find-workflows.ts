@@ -1,6 +1,6 @@
 import { type Kysely, sql } from "kysely";
 import { isId } from "../../domain/id.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { WorkflowRecord, WorkflowReference } from "../../domain/workflow.ts";
 import { isWithin } from "../postgres/access-scope.ts";
@@ -14,7 +14,7 @@ const referenceTypes = { workflow_id: "text", alias: "text", slug: "text" } as c
 /** Finds the workflows of many references. A reference that names no workflow gives its refusal. */
 export async function findWorkflows(
   db: Kysely<Tables>,
-  scope: Reach,
+  scope: AccessScope,
   references: readonly WorkflowReference[],
 ): Promise<readonly (WorkflowRecord | RequestError)[]> {
   if (references.length === 0) return [];

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import type { Account } from "../../domain/account.ts";
 import { isId } from "../../domain/id.ts";
-import { isReached, type Reach } from "../../domain/principal.ts";
+import { type AccessScope, isAccessible } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { WorkflowReference } from "../../domain/workflow.ts";
 import { byInputRow, inputRows } from "../postgres/input-rows.ts";
@@ -10,7 +10,8 @@ import { invalidAccount, type LinkedAccount, toLinkedAccount } from "../tenants/
 import { onlyReferenced } from "./workflow-reference.ts";
 
 /** The workflow, the version and the account that a call names. */
-export type CallReference = Reach & Account & { readonly reference: WorkflowReference; readonly version?: number };
+export type CallReference = AccessScope &
+  Account & { readonly reference: WorkflowReference; readonly version?: number };
 
 /** The workflow version that a call runs, and the account that it runs for. */
 export type ResolvedCall = {
@@ -80,9 +81,9 @@ export async function findCalls(
  */
 export function resolveCall(call: CallReference, candidates: readonly CallCandidate[]): ResolvedCall {
   const { reference, linkedAccountId } = call;
-  const within = candidates.filter(({ id }) => isReached(call, { workflowId: id }));
+  const within = candidates.filter(({ id }) => isAccessible(call, { workflowId: id }));
   const { id, slug, current_version, version, account_id, name, attributes } = onlyReferenced(within, reference);
-  if (account_id === null || attributes === null || !isReached(call, { linkedAccountId: account_id })) {
+  if (account_id === null || attributes === null || !isAccessible(call, { linkedAccountId: account_id })) {
     throw invalidAccount(linkedAccountId);
   }
   if (current_version === null) {

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 import { type Tenant, turnOfTenant } from "../../domain/account.ts";
 import type { Actor } from "../../domain/audit.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { VersionRecord, WorkflowRecord, WorkflowReference } from "../../domain/workflow.ts";
 import { byInputRow, inputRows } from "../postgres/input-rows.ts";
@@ -57,7 +57,7 @@ export class VersionStore {
   }
 
   /** Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED, WORKFLOW_VERSION_NOT_FOUND. */
-  async find(scope: Reach, reference: WorkflowReference, number: number): Promise<FoundVersion> {
+  async find(scope: AccessScope, reference: WorkflowReference, number: number): Promise<FoundVersion> {
     const rows = await this.#db
       .selectFrom("workflow")
       .innerJoin("integration", (join) =>

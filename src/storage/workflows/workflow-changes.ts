@@ -1,7 +1,7 @@
 import { type Kysely, type QueryCreator, sql } from "kysely";
 import type { Actor, AuditAction } from "../../domain/audit.ts";
 import { etagMismatch } from "../../domain/http/etag-mismatch.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import type { WorkflowRecord, WorkflowReference } from "../../domain/workflow.ts";
 import { anyOf } from "../postgres/any-of.ts";
 import type { Tables } from "../postgres/tables.ts";
@@ -39,7 +39,11 @@ export async function findWorkflow(
 }
 
 /** Throws the reason why a change changed no row: no workflow has the name, several have it, or it has another revision. */
-export async function refuseChange(db: Kysely<Tables>, scope: Reach, reference: WorkflowReference): Promise<never> {
+export async function refuseChange(
+  db: Kysely<Tables>,
+  scope: AccessScope,
+  reference: WorkflowReference,
+): Promise<never> {
   const { id } = await findWorkflow(db, isReferenced(scope, reference), reference);
   throw etagMismatch({ workflow: id });
 }

@@ -1,23 +1,23 @@
 import type { ExpressionBuilder, ExpressionWrapper, SqlBool } from "kysely";
 import { isId } from "../../domain/id.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { WorkflowReference } from "../../domain/workflow.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import type { Tables } from "../postgres/tables.ts";
 
 /** The condition for the row of a named workflow. An id never matches an alias, and a deleted workflow matches nothing. */
-export function isReferenced(reach: Reach, reference: WorkflowReference) {
+export function isReferenced(access: AccessScope, reference: WorkflowReference) {
   return (row: Row): Condition =>
-    row.and([wasReferenced(reach, reference)(row), row("workflow.delete_time", "is", null)]);
+    row.and([wasReferenced(access, reference)(row), row("workflow.delete_time", "is", null)]);
 }
 
 /** The same with deleted workflows, by their ids: their executions are still read. */
-export function wasReferenced(reach: Reach, { workflow, slug }: WorkflowReference) {
+export function wasReferenced(access: AccessScope, { workflow, slug }: WorkflowReference) {
   return (row: Row): Condition =>
     row.and([
-      row("workflow.environment_id", "=", reach.environmentId),
-      isWithin(reach, { workflow: "workflow.id" }),
+      row("workflow.environment_id", "=", access.environmentId),
+      isWithin(access, { workflow: "workflow.id" }),
       isId(workflow) ? row("workflow.id", "=", workflow.toLowerCase()) : row("workflow.alias", "=", workflow),
       ...(slug === undefined ? [] : [row("workflow.slug", "=", slug)]),
     ]);
@@ -27,7 +27,7 @@ export function wasReferenced(reach: Reach, { workflow, slug }: WorkflowReferenc
  * The condition for changing the one workflow that a reference names. Where two integrations have the alias, `isReferenced`
  * holds for two rows, and neither is changed.
  */
-export function isOnlyReferenced(scope: Reach, reference: WorkflowReference) {
+export function isOnlyReferenced(scope: AccessScope, reference: WorkflowReference) {
   const { workflow, slug } = reference;
   return (row: Row): Condition => {
     const isMeant = isReferenced(scope, reference)(row);

@@ -9,7 +9,7 @@ import { turnOf } from "../../domain/account.ts";
 import type { Actor } from "../../domain/audit.ts";
 import { etagMismatch } from "../../domain/http/etag-mismatch.ts";
 import { newId } from "../../domain/id.ts";
-import type { Reach } from "../../domain/principal.ts";
+import type { AccessScope } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { DefinedWorkflow, WorkflowRecord, WorkflowReference } from "../../domain/workflow.ts";
 import { isWithin } from "../postgres/access-scope.ts";
@@ -79,25 +79,25 @@ export class WorkflowStore {
   }
 
   /** Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
-  async find(scope: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
+  async find(scope: AccessScope, reference: WorkflowReference): Promise<WorkflowRecord> {
     return await findWorkflow(this.#db, isReferenced(scope, reference), reference);
   }
 
   /** As `find`, and finds a deleted workflow by its id. */
-  async findEver(scope: Reach, reference: WorkflowReference): Promise<WorkflowRecord> {
+  async findEver(scope: AccessScope, reference: WorkflowReference): Promise<WorkflowRecord> {
     return await findWorkflow(this.#db, wasReferenced(scope, reference), reference);
   }
 
   /** As `find`, for many references in one statement. A reference that names no workflow gives its refusal. */
   async findMany(
-    scope: Reach,
+    scope: AccessScope,
     references: readonly WorkflowReference[],
   ): Promise<readonly (WorkflowRecord | RequestError)[]> {
     return await findWorkflows(this.#db, scope, references);
   }
 
   /** Finds a workflow with the definition that calls run, or its draft. Throws WORKFLOW_NOT_FOUND, SLUG_REQUIRED. */
-  async findDefined(scope: Reach, reference: WorkflowReference): Promise<DefinedWorkflow> {
+  async findDefined(scope: AccessScope, reference: WorkflowReference): Promise<DefinedWorkflow> {
     const rows = await this.#db
       .selectFrom("workflow")
       .leftJoin("workflow_version as version", (join) =>
@@ -116,7 +116,7 @@ export class WorkflowStore {
   }
 
   /** Newest first; the cost of a page does not depend on the length of the list. Throws VALIDATION_ERROR for a bad token. */
-  async list(scope: Reach, { slug, ...asked }: WorkflowPage): Promise<ListedWorkflows> {
+  async list(scope: AccessScope, { slug, ...asked }: WorkflowPage): Promise<ListedWorkflows> {
     const { environmentId } = scope;
     const filters = { of: "workflow", environmentId, slug };
     const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);

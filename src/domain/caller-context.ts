@@ -6,7 +6,7 @@ import type { Tenant } from "./account.ts";
  * `current` is the caller; elsewhere it is undefined, which means the process's own work. A background task that serves
  * everyone leaves the context in which it was started.
  */
-export class Callers {
+export class CallerContext {
   readonly #storage = new AsyncLocalStorage<Tenant>();
 
   get current(): Tenant | undefined {
