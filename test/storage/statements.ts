@@ -1,4 +1,5 @@
 import { type CompiledQuery, Kysely, PostgresDialect } from "kysely";
+import pg from "pg";
 import { pino } from "pino";
 import { Pool } from "../../src/storage/postgres/pool.ts";
 import type { Tables } from "../../src/storage/postgres/tables.ts";
@@ -21,13 +22,28 @@ export async function recordStatements(
   return statements;
 }
 
-/** How a statement is planned, and, with those options, how it went. */
+/** How a statement is planned once for all its values, as the pool prepares it, and, with those options, how it went. */
 export async function explain({ db }: Pick<Stores, "db">, statement: CompiledQuery, options = ""): Promise<string> {
-  const { rows } = await db.executeQuery<{ "QUERY PLAN": string }>({
-    ...statement,
-    sql: `explain ${options} ${statement.sql}`,
+  return await db.connection().execute(async (connection) => {
+    const send = async (text: string) =>
+      await connection.executeQuery<{ "QUERY PLAN": string }>({ ...statement, sql: text, parameters: [] });
+    await send(`prepare explained as ${statement.sql}`);
+    try {
+      const values = statement.parameters.map(literalOf).join(", ");
+      const { rows } = await send(`explain ${options} execute explained${values === "" ? "" : `(${values})`}`);
+      return rows.map((row) => row["QUERY PLAN"]).join("\n");
+    } finally {
+      await send("deallocate explained");
+    }
   });
-  return rows.map((row) => row["QUERY PLAN"]).join("\n");
+}
+
+/** A value of a statement as an SQL literal. Lists contain only texts and numbers. */
+function literalOf(value: unknown): string {
+  if (value === null || value === undefined) return "null";
+  if (value instanceof Date) return pg.escapeLiteral(value.toISOString());
+  if (Array.isArray(value)) return pg.escapeLiteral(`{${value.map((item) => JSON.stringify(String(item))).join()}}`);
+  return pg.escapeLiteral(typeof value === "object" ? JSON.stringify(value) : String(value));
 }
 
 /** How a statement went, and the most rows that a step of it gave, or read and threw away. */

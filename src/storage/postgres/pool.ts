@@ -7,6 +7,7 @@ import { settlesWithin } from "../../domain/deadline.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { ConnectionSemaphore, type Release } from "./connection-semaphore.ts";
 import { isUnavailable } from "./database-errors.ts";
+import { PreparedStatements } from "./prepared-statements.ts";
 
 /** The options of `pg`, or one URL. */
 export type DatabaseConnection = pg.PoolConfig | { readonly url: string };
@@ -39,6 +40,7 @@ const timeouts = { statement_timeout: 10_000, query_timeout: 15_000, idle_in_tra
  */
 const planOptions = ["enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"]
   .map((name) => `-c ${name}=off`)
+  .concat("-c plan_cache_mode=force_generic_plan")
   .join(" ");
 
 const int8Oid = 20;
@@ -48,6 +50,8 @@ const endMs = 1_000;
 
 /** Postgres answers this to a text with NUL, the only JavaScript character that it cannot store. */
 const unstorableTextCode = "22021";
+
+type Statement = { readonly text: string; readonly values: readonly unknown[]; readonly onStale: () => void };
 
 /** A connection pool in which nothing waits for ever: neither for a connection, nor for an answer, nor for a transaction to end. */
 export class Pool implements PostgresPool {
@@ -59,11 +63,14 @@ export class Pool implements PostgresPool {
   /** Answers in a row that did not come in time. */
   #silences = 0;
   readonly #semaphore: ConnectionSemaphore;
+  readonly #prepared: PreparedStatements | undefined;
   #pool: pg.Pool | undefined;
 
   constructor(options: PoolOptions) {
     this.#options = options;
     this.#semaphore = new ConnectionSemaphore(options.max);
+    // Migrations send each statement once.
+    this.#prepared = options.isPatient ? undefined : new PreparedStatements();
   }
 
   /** @param caller absent for the process's own work */
@@ -82,7 +89,10 @@ export class Pool implements PostgresPool {
     let isLost = false;
     const query: unknown = async (text: string, values: readonly unknown[]) => {
       try {
-        return await this.#watched(client.query(text, [...values]));
+        const onStale = () => {
+          isLost = true;
+        };
+        return await this.#watched(this.#send(client, { text, values, onStale }));
       } catch (error) {
         // After a time-out the connection still waits for its answer, and the next user would wait as well.
         isLost ||= isUnavailable(error);
@@ -105,6 +115,22 @@ export class Pool implements PostgresPool {
         releaseSlot();
       },
     };
+  }
+
+  /** @param statement `onStale` is called if the connection's prepared statements are of no more use */
+  async #send(client: pg.PoolClient, { text, values, onStale }: Statement): Promise<pg.QueryResult> {
+    const name = values.length === 0 ? undefined : this.#prepared?.nameOf(text);
+    if (name === undefined) return await client.query(text, [...values]);
+    const isAlone = client.getTransactionStatus() === "I";
+    try {
+      return await client.query({ name, text, values: [...values] });
+    } catch (error) {
+      if (this.#prepared?.isStale(error) !== true) throw error;
+      onStale();
+      // A transaction has failed as a whole, so its caller has to begin it again.
+      if (!isAlone) throw error;
+      return await client.query(text, [...values]);
+    }
   }
 
   /**
