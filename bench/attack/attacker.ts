@@ -152,7 +152,11 @@ export class Attacker {
       { endStream: false },
     );
     stream.on("error", () => this.count("stream failed"));
-    stream.once("response", (head) => this.count(`stream ${head[":status"]}`));
+    stream.once("response", (head) => {
+      this.count(`stream ${head[":status"]}`);
+      // A refusal without a message has no trailers of its own (Trailers-Only).
+      if (head["grpc-status"] !== undefined) this.count(`grpc ${head["grpc-status"]}`);
+    });
     stream.once("trailers", (trailers) => this.count(`grpc ${trailers["grpc-status"]}`));
     return stream;
   }
