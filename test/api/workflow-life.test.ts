@@ -266,9 +266,11 @@ test("what authors and operators do takes one round trip to the database, or two
     const answer = await call({ method: method[rpc], fields, key: testKey });
     const calls: readonly (readonly unknown[])[] = sent.mock.calls;
     const isNamed = (value: unknown) => typeof value === "string" && names.some((name) => value.includes(name));
-    const statements = calls.filter(
-      ([text, values]) => Array.isArray(values) && values.some(isNamed) && !String(text).includes("pg_notify"),
-    );
+    const statements = calls.filter(([query, given]) => {
+      // One that is prepared is an object.
+      const { text = query, values = given } = Object(query) as { readonly text?: unknown; readonly values?: unknown };
+      return Array.isArray(values) && values.some(isNamed) && !String(text).includes("pg_notify");
+    });
     return { answer, count: statements.length };
   };
   const alias = "few-statements";
