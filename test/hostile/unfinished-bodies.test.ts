@@ -43,6 +43,8 @@ function sendUnfinished(streams: number): readonly Unfinished[] {
     const written = new Promise((resolve) => stream.write(body, resolve));
     // Frames are answered in their order.
     const taken = written.then(() => new Promise((resolve) => session.ping(resolve)));
+    // Of those that are refused, the connection may end first.
+    taken.catch(() => undefined);
     return { taken, refused: Promise.race([once(stream, "trailers"), once(stream, "response")]) };
   });
 }
