@@ -19,6 +19,25 @@ export async function settlesWithin(
   }
 }
 
+/** Resolves to the promise's value, or to undefined if the time is over or the signal aborts first. Rejects as the promise does. */
+export async function valueWithin<Value>(
+  ms: number,
+  promise: Promise<Value>,
+  { signal, clock }: { readonly signal: AbortSignal; readonly clock: Pick<Clock, "wait"> },
+): Promise<Value | undefined> {
+  if (signal.aborted) return undefined;
+  const aborted = Promise.withResolvers<undefined>();
+  const abort = () => aborted.resolve(undefined);
+  signal.addEventListener("abort", abort, { once: true });
+  const timeout = waitByClock(ms, clock);
+  try {
+    return await Promise.race([promise, aborted.promise, timeout.expired.then(() => undefined)]);
+  } finally {
+    timeout.cancel();
+    signal.removeEventListener("abort", abort);
+  }
+}
+
 /** Settles as the promise does, or rejects with the signal's reason if it aborts first. The promise itself goes on. */
 export function orAborted<Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> {
   return new Promise((resolve, reject) => {

@@ -1,5 +1,6 @@
 import type { Account } from "../../domain/account.ts";
 import type { Clock } from "../../domain/clock.ts";
+import { valueWithin } from "../../domain/deadline.ts";
 import { isTerminal, type Outcome } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { RequestError } from "../../domain/request-error.ts";
@@ -21,7 +22,6 @@ import type { ExecutionRecords } from "../run/execution-log.ts";
 import type { ExecutionRun } from "../run/execution-run.ts";
 import type { RunEnd } from "../run/run-state.ts";
 import { sealBegin } from "../run/sealed-records.ts";
-import { settledWithin } from "../run/settled-within.ts";
 import type { VersionCache } from "../run/version-cache.ts";
 import type { Waiters } from "../waiting/waiters.ts";
 import { admitCall } from "./admit-call.ts";
@@ -187,7 +187,7 @@ export class Acceptor {
     const { id: executionId } = run.execution;
     onWait?.();
     const deadline = clock.monotonic() + ms;
-    const end = await settledWithin(runs.drive(run), { ms, signal, clock });
+    const end = await valueWithin(ms, runs.drive(run), { signal, clock });
     if (end?.kind === "FAILED") throw end.error;
     if (end?.kind === "ABANDONED" && !end.wasOwned) throw shuttingDown();
     if (end !== undefined)
@@ -220,7 +220,7 @@ export class Acceptor {
     onWait?.();
     if (running === undefined) return { executionId, outcome: await waiters.wait(executionId, ms, signal) };
     const deadline = clock.monotonic() + ms;
-    const end = await settledWithin(running, { ms, signal, clock });
+    const end = await valueWithin(ms, running, { signal, clock });
     return { executionId, outcome: end && (await this.#outcomeOf(executionId, end, { deadline, signal })) };
   }
 

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { Clock } from "../../domain/clock.ts";
 import { FairQueue } from "../../domain/collections/fair-queue.ts";
+import { valueWithin } from "../../domain/deadline.ts";
 import type { Outcome } from "../../domain/execution.ts";
 import type { Service } from "../../domain/service.ts";
 import type { UnreadEnd } from "../../storage/executions/execution-results.ts";
@@ -8,7 +9,6 @@ import { PeriodicTask } from "../process/periodic-task.ts";
 import type { ActiveRuns } from "../run/active-runs.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";
 import type { SchedulerEvents } from "../run/scheduler-events.ts";
-import { settledWithin } from "../run/settled-within.ts";
 
 /** How often all rows are read again. A notification is only a hint and may get lost. */
 const rereadMs = 1_000;
@@ -74,7 +74,7 @@ export class Waiters implements Service {
     const all = this.#waiting.get(executionId) ?? new Set();
     this.#waiting.set(executionId, all.add(ended.resolve));
     try {
-      return await settledWithin(ended.promise, { ms, signal, clock: this.#options.clock });
+      return await valueWithin(ms, ended.promise, { signal, clock: this.#options.clock });
     } finally {
       all.delete(ended.resolve);
       if (all.size === 0 && this.#waiting.get(executionId) === all) this.#waiting.delete(executionId);
