@@ -67,11 +67,17 @@ const rows: Row[] = [];
 let isBroken = false;
 const strengths = values.strength.split(",").map(Number);
 const minutes = values["all-at-once"];
-if (minutes === undefined)
-  for (const strength of strengths) for (const attack of chosen) await attackWith([attack], strength);
-else
-  for (const strength of strengths)
+if (minutes === undefined) {
+  for (const strength of strengths) {
+    for (const attack of chosen) {
+      await attackWith([attack], strength);
+    }
+  }
+} else {
+  for (const strength of strengths) {
     await attackWith(chosen, strength, { seconds: 60 * Number(minutes), turnSeconds: 30 });
+  }
+}
 process.stdout.write(tableOf(rows));
 process.exit(isBroken ? 1 : 0);
 
@@ -80,15 +86,21 @@ async function attackWith(
   strength: number,
   turns: Partial<Pick<MeasureOptions, "seconds" | "turnSeconds">> = {},
 ): Promise<void> {
-  for (const { id, title } of all) process.stderr.write(`${id} ×${strength}: ${title}\n`);
+  for (const { id, title } of all) {
+    process.stderr.write(`${id} ×${strength}: ${title}\n`);
+  }
   try {
     const measured = await measure(all, { ...options, ...turns, strength });
     const { row, breaches } = judge(measured);
     rows.push(row);
     isBroken ||= breaches.length > 0;
     process.stderr.write(`  ${JSON.stringify(row)}\n  attackers: ${JSON.stringify(measured.counts)}\n`);
-    for (const breach of breaches) process.stderr.write(`  BREACH: ${breach}\n`);
-    if (all.length > 1) process.stdout.write(tableOf(measured.curve));
+    for (const breach of breaches) {
+      process.stderr.write(`  BREACH: ${breach}\n`);
+    }
+    if (all.length > 1) {
+      process.stdout.write(tableOf(measured.curve));
+    }
     if (values.json !== undefined) {
       const { counts, curve } = measured;
       const line = { server: options.server, ...row, breaches, counts, ...(all.length > 1 && { curve }) };

@@ -25,7 +25,9 @@ function asking(client: Client): Ask {
     const sent = method === "GET" ? {} : { body: JSON.stringify(body ?? {}) };
     const reply = await client.request({ method, path: `/api/v1${path}`, headers, ...sent });
     const text = await reply.body.text();
-    if (reply.statusCode !== 200) throw new Error(text);
+    if (reply.statusCode !== 200) {
+      throw new Error(text);
+    }
     // Every reply of these calls is an object.
     return JSON.parse(text) as JsonObject;
   };
@@ -85,7 +87,9 @@ async function measureWorkflows(ask: Ask, rounds: number): Promise<void> {
     for (const size of ["few", "many"] as const) {
       const validate = await timed(() => ask("POST", `${workflows[size]}/draft/validate`));
       const publish = await timed(() => ask("POST", `${workflows[size]}/publish`));
-      if (round < 0) continue;
+      if (round < 0) {
+        continue;
+      }
       times[size].validate.push(validate);
       times[size].publish.push(publish);
     }
@@ -130,8 +134,12 @@ async function measurePages(all: Readonly<Record<Size, Ask>>, rounds: number): P
       for (const size of round % 2 === 0 ? (["few", "many"] as const) : (["many", "few"] as const)) {
         let page: JsonObject = {};
         const ms = await timed(async () => (page = await all[size]("GET", path)));
-        if (!Array.isArray(page[items]) || page[items].length !== 50) throw new Error("the page is not full");
-        if (round >= 0) times[size].push(ms);
+        if (!Array.isArray(page[items]) || page[items].length !== 50) {
+          throw new Error("the page is not full");
+        }
+        if (round >= 0) {
+          times[size].push(ms);
+        }
       }
     }
     const [few, many] = [median(times.few), median(times.many)];
@@ -172,7 +180,9 @@ async function measure(rounds = 60): Promise<void> {
     await fill(many.postgres, rows.many);
     await measurePages({ few: few.ask, many: many.ask }, rounds);
   } finally {
-    for (const place of places) await close(place);
+    for (const place of places) {
+      await close(place);
+    }
   }
 }
 
@@ -180,5 +190,8 @@ function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-if (process.argv[2] === "serve") await serve();
-else await measure(process.argv[2] === undefined ? undefined : Number(process.argv[2]));
+if (process.argv[2] === "serve") {
+  await serve();
+} else {
+  await measure(process.argv[2] === undefined ? undefined : Number(process.argv[2]));
+}

@@ -116,7 +116,9 @@ async function measureReplay(): Promise<void> {
     { source: "2", target: "4", port: "next" },
   ];
   const { graph } = compileGraph(fromJson(WorkflowDefinitionSchema, { nodes, edges }), defaultLimits);
-  if (graph === undefined) throw new Error("the definition of the replay does not compile");
+  if (graph === undefined) {
+    throw new Error("the definition of the replay does not compile");
+  }
   const records: NodeRun[] = [];
   const execution: NewExecution = {
     id: "0".repeat(24),
@@ -143,7 +145,9 @@ async function measureReplay(): Promise<void> {
         begin: async () => undefined,
         recordFinished: async () => undefined,
         append: async ({ runs }) => {
-          if (earlier.length === 0) records.push(...runs);
+          if (earlier.length === 0) {
+            records.push(...runs);
+          }
           return true;
         },
         finish: async () => true,
@@ -198,7 +202,9 @@ async function measureReplay(): Promise<void> {
   const replays: number[] = [];
   // Without the record of the Group itself, which would answer for all inside of it.
   const earlier = records.filter(({ path }) => path !== "2" && path !== "4");
-  for (let turn = 0; turn < turns; turn += 1) replays.push(await run(earlier));
+  for (let turn = 0; turn < turns; turn += 1) {
+    replays.push(await run(earlier));
+  }
   print(
     `a replay of ${earlier.length} entries: ${median(replays).toFixed(0)} ms; the run itself ${fresh.toFixed(0)} ms`,
   );
@@ -241,7 +247,9 @@ async function measureCalls(): Promise<void> {
 }
 
 async function createUrl(): Promise<string> {
-  if ("url" in connection) throw new Error("the embedded database has no URL");
+  if ("url" in connection) {
+    throw new Error("the embedded database has no URL");
+  }
   const client = new pg.Client(connection);
   await client.connect();
   await client.query("create database bench");
@@ -253,7 +261,9 @@ async function put(url: string, alias: string, definition: JsonObject): Promise<
   const headers = { "x-api-key": key, "content-type": "application/json" };
   const send = async (method: string, path: string, body?: JsonObject) => {
     const reply = await fetch(`${url}/api/v1/workflow${path}`, { method, headers, body: JSON.stringify(body ?? {}) });
-    if (!reply.ok) throw new Error(await reply.text());
+    if (!reply.ok) {
+      throw new Error(await reply.text());
+    }
     await reply.arrayBuffer();
   };
   await send("POST", "", { slug: "asana", alias, name: alias });

@@ -36,8 +36,11 @@ type Guess = {
 
 type Pair = { readonly name: string; readonly count: number; readonly left: () => Guess; readonly right: () => Guess };
 
-if (process.argv[2] === "serve") await serve();
-else await measure();
+if (process.argv[2] === "serve") {
+  await serve();
+} else {
+  await measure();
+}
 
 async function measure(): Promise<void> {
   const postgres = await startPostgres();
@@ -53,7 +56,9 @@ async function measure(): Promise<void> {
     const pairs = [...(await keyPairs(db)), ...(await idPairs(client))];
     await db.query("vacuum analyze");
     const chosen = pairs.filter(({ name }) => name.includes(process.argv[2] ?? ""));
-    for (const pair of chosen) process.stdout.write(`${JSON.stringify(await compare(client, pair))}\n`);
+    for (const pair of chosen) {
+      process.stdout.write(`${JSON.stringify(await compare(client, pair))}\n`);
+    }
   } finally {
     await client.close();
     await stopServer(server);
@@ -165,7 +170,9 @@ async function make(client: Client, method: "GET" | "POST" | "PUT", path: string
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const message = Object(await answer.json());
-  if (statusCode >= 300) throw new Error(`${path} was answered ${statusCode}: ${JSON.stringify(message)}`);
+  if (statusCode >= 300) {
+    throw new Error(`${path} was answered ${statusCode}: ${JSON.stringify(message)}`);
+  }
   return message;
 }
 
@@ -178,13 +185,19 @@ async function compare(client: Client, { name, count, left, right }: Pair) {
   for (let turn = -warmUps; turn < count; turn += 1) {
     for (const { guess, times } of Math.random() < 0.5 ? sides : sides.toReversed()) {
       const told = await send(client, guess());
-      if (turn >= 0) times[turn] = told.ms;
+      if (turn >= 0) {
+        times[turn] = told.ms;
+      }
       answer ??= told.answer;
-      if (told.answer !== answer) throw new Error(`${name}: ${told.answer} is told apart from ${answer}`);
+      if (told.answer !== answer) {
+        throw new Error(`${name}: ${told.answer} is told apart from ${answer}`);
+      }
     }
   }
   const [one, other] = sides.map(({ times }) => [...times]);
-  if (one === undefined || other === undefined) throw new Error("there are two sides");
+  if (one === undefined || other === undefined) {
+    throw new Error("there are two sides");
+  }
   const medians = [median(one), median(other)] as const;
   return {
     name,
@@ -203,7 +216,9 @@ async function send(client: Client, { path, key: text, word = text }: Guess) {
   const { statusCode, headers: told, body } = await client.request({ method: "GET", path, headers });
   const json = await body.text();
   const ms = performance.now() - startTime;
-  if (statusCode !== 401 && statusCode !== 404) throw new Error(`${path} was answered ${statusCode}: ${json}`);
+  if (statusCode !== 401 && statusCode !== 404) {
+    throw new Error(`${path} was answered ${statusCode}: ${json}`);
+  }
   const common = json.replace(/"request_id":"[^"]*"/, "").replaceAll(word, "…");
   return { ms, answer: [statusCode, ...Object.keys(told).sort(), json.length, common].join(" ") };
 }
@@ -215,9 +230,15 @@ function mannWhitney(one: readonly number[], other: readonly number[]): number {
   let rankSum = 0;
   for (let index = 0; index < all.length; ) {
     let end = index;
-    while (all[end]?.value === all[index]?.value && end < all.length) end += 1;
+    while (all[end]?.value === all[index]?.value && end < all.length) {
+      end += 1;
+    }
     const rank = (index + 1 + end) / 2;
-    for (; index < end; index += 1) if (all[index]?.isOne === true) rankSum += rank;
+    for (; index < end; index += 1) {
+      if (all[index]?.isOne === true) {
+        rankSum += rank;
+      }
+    }
   }
   const [n, m] = [one.length, other.length];
   const u = rankSum - (n * (n + 1)) / 2;

@@ -54,7 +54,9 @@ async function measure(): Promise<void> {
   for (let turn = 0; turn < turns; turn += 1) {
     for (const name of ["bare", "start", "run"] as const) {
       const cost = await cpuOf(calls[name]);
-      if (turn >= warmUps) costs[name].push(cost);
+      if (turn >= warmUps) {
+        costs[name].push(cost);
+      }
     }
   }
   const [bare, start, run] = [summary(costs.bare), summary(costs.start), summary(costs.run)];
@@ -76,7 +78,9 @@ async function callBare(agent: Agent, origin: string): Promise<void> {
     body: JSON.stringify(data),
   });
   await body.json();
-  if (statusCode !== 200) throw new Error(`the server answered ${statusCode}`);
+  if (statusCode !== 200) {
+    throw new Error(`the server answered ${statusCode}`);
+  }
 }
 
 function httpNode(origin: string): JsonObject {
@@ -93,7 +97,9 @@ function createRun(client: HttpClient, nodes: readonly JsonObject[]): () => Prom
     }),
     defaultLimits,
   );
-  if (graph === undefined) throw new Error(errors.map(({ message }) => message).join("\n"));
+  if (graph === undefined) {
+    throw new Error(errors.map(({ message }) => message).join("\n"));
+  }
   return async () => {
     const outcome = await runGraph(graph, {
       ...compute,
@@ -111,7 +117,9 @@ function createRun(client: HttpClient, nodes: readonly JsonObject[]): () => Prom
       journal,
       signal: new AbortController().signal,
     });
-    if (outcome.state !== "COMPLETED") throw new Error(JSON.stringify(outcome.error));
+    if (outcome.state !== "COMPLETED") {
+      throw new Error(JSON.stringify(outcome.error));
+    }
   };
 }
 
@@ -155,5 +163,8 @@ function round(_key: string, value: unknown): unknown {
   return typeof value === "number" ? Math.round(value * 100) / 100 : value;
 }
 
-if (process.argv[2] === "serve") serve();
-else await measure();
+if (process.argv[2] === "serve") {
+  serve();
+} else {
+  await measure();
+}

@@ -16,7 +16,9 @@ const runs = Number(process.argv[2] ?? 1_000);
 const context = { executionId: "e", path: "t", startTime: 0 };
 const query = '{"success": "true", "new_note": note & "!", "count": $count(items)}';
 const parsed = parseQuery(query, defaultLimits);
-if (!isCheap(parsed.ast(), [])) throw new Error("the query is none for in line");
+if (!isCheap(parsed.ast(), [])) {
+  throw new Error("the query is none for in line");
+}
 const pool = new ProcessPool(defaultLimits);
 await pool.start();
 
@@ -37,12 +39,16 @@ async function inPool(text: string): Promise<void> {
     path: ["organization", "environment"],
     signal: new AbortController().signal,
   });
-  if (end.kind !== "reply" || end.head.kind !== "output") throw new Error(`the query ended as ${end.kind}`);
+  if (end.kind !== "reply" || end.head.kind !== "output") {
+    throw new Error(`the query ended as ${end.kind}`);
+  }
 }
 
 /** The median and the 99th percentile of how long a piece of work takes, in milliseconds. */
 async function measure(name: string, piece: () => Promise<void>): Promise<void> {
-  for (let warm = 0; warm < 100; warm += 1) await piece();
+  for (let warm = 0; warm < 100; warm += 1) {
+    await piece();
+  }
   const times: number[] = [];
   for (let turn = 0; turn < runs; turn += 1) {
     const begin = performance.now();

@@ -42,7 +42,9 @@ for (const accounts of [1, 1_000]) {
       const claimed = await stores.claims.claim({ owner: "bench", shares });
       await stores.queue.count(round % countEvery[depth] === 0 ? queueMax : 0);
       times.push(performance.now() - begin);
-      if (claimed.length !== batch) throw new Error("too few were claimed");
+      if (claimed.length !== batch) {
+        throw new Error("too few were claimed");
+      }
     }
     medians.set(depth, median(times));
     const mean = times.reduce((sum, ms) => sum + ms, 0) / rounds;
@@ -61,8 +63,9 @@ async function createTenant({ tenants, workflows, versions }: Stores) {
   const environmentId = environments.test;
   const actor = { environmentId, keyId: "bench" };
   await tenants.putIntegration(environmentId, { slug: "asana", name: "Asana" });
-  for (let index = 0; index < 1_000; index += 1)
+  for (let index = 0; index < 1_000; index += 1) {
     await tenants.putLinkedAccount(environmentId, { accountId: `a${index}`, name: "A", attributes: {} });
+  }
   const { id: workflowId } = await workflows.create(actor, { slug: "asana", name: "One", alias: "one" });
   await versions.publish(actor, { workflowId, revision: 0 });
   return { environmentId, workflowId };
@@ -90,6 +93,7 @@ async function fill(depth: number, accounts: number): Promise<void> {
         select id, environment_id, linked_account_id, 0 from accepted
       `.execute(database.db);
   }
-  for (const table of ["execution", "execution_claim"])
+  for (const table of ["execution", "execution_claim"]) {
     await sql`vacuum analyze ${sql.table(table)}`.execute(database.db);
+  }
 }

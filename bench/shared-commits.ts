@@ -34,7 +34,9 @@ async function load(url: string, connections: number, isSync: boolean, ms: numbe
       const sent = performance.now();
       const reply = await pool.request({ path: "/api/v1/workflow/create-task/execute", method: "POST", headers, body });
       const text = await reply.body.text();
-      if (reply.statusCode !== 200) throw new Error(text);
+      if (reply.statusCode !== 200) {
+        throw new Error(text);
+      }
       took.push(performance.now() - sent);
     }
   };
@@ -61,7 +63,9 @@ async function measure(roundCount = 5, roundSeconds = 3): Promise<void> {
           `${round} ${name} ${kind} ${one.medianMs.toFixed(2)} ms, ${many.perSecond.toFixed(0)}/s\n`,
         );
         // The first round warms up.
-        if (round === 0) continue;
+        if (round === 0) {
+          continue;
+        }
         figures[kind]?.[name].medianMs.push(one.medianMs);
         figures[kind]?.[name].perSecond.push(many.perSecond);
       }
@@ -89,4 +93,6 @@ function open() {
 if (process.argv[2] === "serve") {
   const batchLimits = process.argv[3] === "alone" ? alone : defaultBatchLimits;
   await serve({ open: (database) => openStores(database, batchLimits) });
-} else await measure(rounds, seconds);
+} else {
+  await measure(rounds, seconds);
+}

@@ -40,8 +40,11 @@ const slowClients: readonly SlowClient[] = [
   { first: Buffer.concat([preface, settings, halfHeaders]) },
 ];
 
-if (process.argv[2] === "hold") await hold(process.argv[3] ?? "");
-else await measure();
+if (process.argv[2] === "hold") {
+  await hold(process.argv[3] ?? "");
+} else {
+  await measure();
+}
 
 /** Opens all, tells when they are open, and again when the last is cut. */
 async function hold(url: string): Promise<void> {
@@ -54,7 +57,9 @@ async function hold(url: string): Promise<void> {
     const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
     socket.on("error", () => undefined).resume();
     await Promise.race([once(socket, "connect").catch(() => undefined), closed]);
-    if (socket.destroyed) refused += 1;
+    if (socket.destroyed) {
+      refused += 1;
+    }
     socket.write(first);
     const timer = drip === undefined ? undefined : setInterval(() => socket.write(drip), dripMs);
     cuts.push(closed.then(() => clearInterval(timer)));
@@ -108,7 +113,9 @@ async function latencies(url: string): Promise<{ readonly p50: number; readonly 
   const call = async () => {
     const started = performance.now();
     const { status } = await sendRequest(url, "1.1", { method: "POST", path, headers });
-    if (status !== 200) throw new Error(`the server answered ${status}`);
+    if (status !== 200) {
+      throw new Error(`the server answered ${status}`);
+    }
     return performance.now() - started;
   };
   const calls: Promise<number>[] = [];

@@ -26,7 +26,9 @@ async function fill(url: string, count: number, upstream: string): Promise<void>
       left -= 1;
       const reply = await pool.request({ path: "/api/v1/workflow/call-http/execute", method: "POST", headers, body });
       const text = await reply.body.text();
-      if (reply.statusCode !== 200) throw new Error(text);
+      if (reply.statusCode !== 200) {
+        throw new Error(text);
+      }
     }
   };
   await Promise.all(Array.from({ length: 32 }, lane));
@@ -45,11 +47,15 @@ async function measure(count = 3_000, rounds = 3): Promise<void> {
   let isAnswering = false;
   const upstream = createServer((request, response) => {
     request.resume();
-    if (isAnswering) setTimeout(() => response.end("{}"), answerMs);
+    if (isAnswering) {
+      setTimeout(() => response.end("{}"), answerMs);
+    }
   }).listen(0, "127.0.0.1");
   await once(upstream, "listening");
   const address = upstream.address();
-  if (address === null || typeof address === "string") throw new Error("there is no port");
+  if (address === null || typeof address === "string") {
+    throw new Error("there is no port");
+  }
   const seconds: Record<1 | 2, number[]> = { 1: [], 2: [] };
   for (let round = 0; round < rounds; round += 1) {
     for (const processes of round % 2 === 0 ? ([1, 2] as const) : ([2, 1] as const)) {
@@ -63,11 +69,15 @@ async function measure(count = 3_000, rounds = 3): Promise<void> {
       const servers = await Promise.all(Array.from({ length: processes }, () => startServer(16)));
       const begun = performance.now();
       const isOver = async () => (await client.query("select from execution_claim limit 1")).rowCount === 0;
-      while (!(await isOver())) await pause(20);
+      while (!(await isOver())) {
+        await pause(20);
+      }
       const took = (performance.now() - begun) / 1000;
       process.stderr.write(`${processes}: ${took.toFixed(2)} s\n`);
       seconds[processes].push(took);
-      for (const server of servers) await stopServer(server);
+      for (const server of servers) {
+        await stopServer(server);
+      }
     }
   }
   const [one, two] = [median(seconds[1]), median(seconds[2])];
@@ -80,8 +90,9 @@ async function measure(count = 3_000, rounds = 3): Promise<void> {
   await postgres.stop();
 }
 
-if (process.argv[2] === "serve") await serve();
-else {
+if (process.argv[2] === "serve") {
+  await serve();
+} else {
   const [count, rounds] = process.argv.slice(2).map(Number);
   await measure(count, rounds);
 }

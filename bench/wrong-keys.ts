@@ -30,9 +30,13 @@ const inventions: Readonly<Record<string, (good: string) => Invent>> = {
   "like a good one": (good) => (count) => `${good.slice(0, 2)}${String(count).padStart(12, "0")}${good.slice(14)}`,
 };
 
-if (process.argv[2] === "serve") await serve();
-else if (process.argv[2] === "attack") await attack(process.argv.slice(3));
-else await measure(Number(process.argv[2] ?? 1_000), Number(process.argv[3] ?? 8));
+if (process.argv[2] === "serve") {
+  await serve();
+} else if (process.argv[2] === "attack") {
+  await attack(process.argv.slice(3));
+} else {
+  await measure(Number(process.argv[2] ?? 1_000), Number(process.argv[3] ?? 8));
+}
 
 async function measure(atATime: number, seconds: number): Promise<void> {
   const postgres = await startPostgres();
@@ -58,7 +62,9 @@ async function measure(atATime: number, seconds: number): Promise<void> {
 
 async function beside(server: BenchServer, client: Pool, db: pg.Client, seconds: number, attacker: readonly string[]) {
   const child = attacker.length === 0 ? undefined : fork(import.meta.filename, attacker);
-  if (child !== undefined) await once(child, "message");
+  if (child !== undefined) {
+    await once(child, "message");
+  }
   const [cpuBefore, lookUpsBefore, startTime] = [await cpuSeconds(server), await lookUps(db), performance.now()];
   const times = await probe(client, seconds);
   const elapsed = (performance.now() - startTime) / 1_000;
@@ -111,7 +117,9 @@ async function probe(client: Pool, seconds: number): Promise<readonly number[]> 
       body: JSON.stringify({ "Task Name": "Sample task", Assigned_to: "John Doe" }),
     });
     const text = await body.text();
-    if (statusCode !== 200) throw new Error(`the call was answered ${statusCode}: ${text}`);
+    if (statusCode !== 200) {
+      throw new Error(`the call was answered ${statusCode}: ${text}`);
+    }
     return performance.now() - startTime;
   });
   return await Promise.all(calls);
@@ -153,7 +161,9 @@ async function attack([url = "", kind = "", good = "", atATime = ""]: readonly s
     }),
   );
   const ask = (session: (typeof sessions)[number]) => {
-    if (isOver) return;
+    if (isOver) {
+      return;
+    }
     count += 1;
     const request = session.request({ ":path": "/api/v1/execution", "x-api-key": invent(count) });
     request.on("response", ({ ":status": status }) => {
@@ -165,13 +175,19 @@ async function attack([url = "", kind = "", good = "", atATime = ""]: readonly s
   };
   for (const session of sessions) {
     session.on("error", () => undefined);
-    for (let index = 0; index < streams; index += 1) ask(session);
+    for (let index = 0; index < streams; index += 1) {
+      ask(session);
+    }
   }
   await sleep(1_000);
-  for (const status of Object.keys(answers)) answers[status] = 0;
+  for (const status of Object.keys(answers)) {
+    answers[status] = 0;
+  }
   process.send?.("started");
   await once(process, "message");
   process.send?.(answers);
   isOver = true;
-  for (const session of sessions) session.destroy();
+  for (const session of sessions) {
+    session.destroy();
+  }
 }

@@ -7,6 +7,8 @@ import { apiServices } from "../src/api-docs/api-services.ts";
 
 const [file] = process.argv.slice(2);
 const document = createApiPages(apiServices).get("/openapi.json");
-if (file === undefined || document === undefined) throw new Error("usage: node proto/openapi.ts FILE");
+if (file === undefined || document === undefined) {
+  throw new Error("usage: node proto/openapi.ts FILE");
+}
 mkdirSync(dirname(file), { recursive: true });
 writeFileSync(file, document().plain.body);

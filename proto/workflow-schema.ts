@@ -37,8 +37,12 @@ process.stdout.write(`${JSON.stringify(schema, undefined, 2)}\n`);
 
 /** A message's schema stands once among the definitions. */
 function reference(message: DescMessage): JsonObject {
-  if (message.typeName === "google.protobuf.Struct") return { type: "object" };
-  if (message.typeName === "google.protobuf.Value") return {};
+  if (message.typeName === "google.protobuf.Struct") {
+    return { type: "object" };
+  }
+  if (message.typeName === "google.protobuf.Value") {
+    return {};
+  }
   if (definitions[message.name] === undefined) {
     definitions[message.name] = {};
     definitions[message.name] = messageSchema(message);
@@ -73,10 +77,14 @@ function fieldSchema(field: DescField): JsonObject {
     const list = { type: "array", ...limitsOf(rules), items: { ...singular(field), ...limitsOf(items) } };
     const key = pairName(field.message);
     // A file may hold names and values as a map.
-    if (key !== undefined) return { description, anyOf: [list, mapOf(field, key)] };
+    if (key !== undefined) {
+      return { description, anyOf: [list, mapOf(field, key)] };
+    }
     return { description, ...list };
   }
-  if (field.fieldKind === "map") return { description, type: "object", additionalProperties: singular(field) };
+  if (field.fieldKind === "map") {
+    return { description, type: "object", additionalProperties: singular(field) };
+  }
   const own = { ...singular(field), ...limitsOf(rules) };
   // Draft 7 reads nothing beside a reference.
   return "$ref" in own ? { description, allOf: [own] } : { description, ...own };
@@ -89,10 +97,15 @@ function mapOf(field: DescField, key: string): JsonObject {
 }
 
 function singular(field: DescField): JsonObject {
-  if (jsonTextFields.has(`${field.parent.name}.${field.name}`)) return {};
-  if (field.message !== undefined) return reference(field.message);
-  if (field.enum !== undefined)
+  if (jsonTextFields.has(`${field.parent.name}.${field.name}`)) {
+    return {};
+  }
+  if (field.message !== undefined) {
+    return reference(field.message);
+  }
+  if (field.enum !== undefined) {
     return { enum: field.enum.values.filter(({ number }) => number > 0).map(({ name }) => name) };
+  }
   switch (field.scalar) {
     case ScalarType.STRING:
       return { ...text };

@@ -84,13 +84,17 @@ export class App implements Service {
     await http.start();
     await watchers.start();
     await scheduler.start();
-    if (this.#stopped !== undefined) return;
+    if (this.#stopped !== undefined) {
+      return;
+    }
     this.#isStarted = true;
     await this.#server.start().catch((error: unknown) => {
       throw portError(config, error);
     });
     // `stop()` may have been called while the port opened, and found none to close.
-    if (this.#stopped !== undefined) return await this.#server.stop();
+    if (this.#stopped !== undefined) {
+      return await this.#server.stop();
+    }
     await this.#readyFile.write(this.url);
     log.info({ url: this.url, heapMib: heapLimitMib() }, "calls are accepted");
   }
@@ -122,7 +126,9 @@ export class App implements Service {
     const { embedded, database } = this.#storage;
     await embedded?.start();
     await database.start().catch((error: unknown) => {
-      if (embedded !== undefined) throw error;
+      if (embedded !== undefined) {
+        throw error;
+      }
       throw new Error("the database that FLOWCALL_DATABASE_URL names cannot be used", { cause: error });
     });
   }

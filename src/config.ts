@@ -73,7 +73,9 @@ export function readConfig(
     ),
   );
   const result = schema.safeParse(given);
-  if (!result.success) throw new ConfigError(result.error.issues.flatMap(problemsOf));
+  if (!result.success) {
+    throw new ConfigError(result.error.issues.flatMap(problemsOf));
+  }
   const values = result.data;
   return {
     host: values.FLOWCALL_HOST,

@@ -46,14 +46,20 @@ export async function runServer({ words, environment }: RunServerOptions): Promi
   try {
     await app.start();
   } catch (error) {
-    if (isStopping) return;
+    if (isStopping) {
+      return;
+    }
     // A person reads the causes below. A collector of JSON lines gets the stack.
-    if (config.logFormat === "json") log.fatal({ err: error }, "Flowcall cannot start");
+    if (config.logFormat === "json") {
+      log.fatal({ err: error }, "Flowcall cannot start");
+    }
     process.stderr.write(`\nFlowcall cannot start: ${causesOf(error).join("\n  because ")}\n`);
     await app.stop().catch(() => undefined);
     process.exit(1);
   }
-  if (isStopping) return;
+  if (isStopping) {
+    return;
+  }
   process.stdout.write(welcome({ config, url: app.url, version, started: app.started }));
   await new MemoryReclaimer().start();
 }
@@ -61,7 +67,9 @@ export async function runServer({ words, environment }: RunServerOptions): Promi
 /** Handles the arguments of the command line, and ends the process if there are any. */
 function handleArguments(words: readonly string[], version: string): void {
   const [word] = words;
-  if (word === undefined) return;
+  if (word === undefined) {
+    return;
+  }
   const answers: Readonly<Record<string, string>> = {
     "--help": startHelp,
     "-h": startHelp,
@@ -81,13 +89,17 @@ function configOrExit(): Config {
   try {
     return readConfig();
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
     process.stderr.write(`Flowcall cannot start with these settings:\n  ${error.problems.join("\n  ")}\n`);
     process.exit(usageStatus);
   }
 }
 
 function causesOf(error: unknown): readonly string[] {
-  if (!(error instanceof Error)) return [String(error)];
+  if (!(error instanceof Error)) {
+    return [String(error)];
+  }
   return [error.message, ...(error.cause === undefined ? [] : causesOf(error.cause))];
 }

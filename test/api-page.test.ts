@@ -75,7 +75,9 @@ async function readDescription() {
   );
   const operation = (id: string) => {
     const found = operations.find(({ operationId }) => operationId === id);
-    if (found === undefined) throw new Error(`there is no ${id}`);
+    if (found === undefined) {
+      throw new Error(`there is no ${id}`);
+    }
     return found;
   };
   return { text, api, operations, operation };
@@ -159,7 +161,9 @@ describe("the description of the API", () => {
       const said = z.record(z.string(), z.unknown()).parse(await reply.json());
       // The execution of the example is somebody else's.
       expect([name, reply.status, said]).toMatchObject([name, name === "GetExecutionResponse" ? 404 : 200, {}]);
-      if (name !== "ExecuteWorkflow") continue;
+      if (name !== "ExecuteWorkflow") {
+        continue;
+      }
       const told = method.responses["200"]?.content?.["application/json"]?.example;
       expect(told?.["execution_id"]).toMatch(/^[0-9a-f]{24}$/);
       expect({ ...said, execution_id: told?.["execution_id"] }).toEqual(told);
@@ -187,10 +191,14 @@ describe("the description of the API", () => {
     };
     const tried: string[] = [];
     for (const { path, verb, operationId, responses } of operations) {
-      if (verb !== "get") continue;
+      if (verb !== "get") {
+        continue;
+      }
       const url = path.replaceAll(/\{(\w+)\}/g, (_, name: string) => known[name] ?? "none");
       const reply = await fetch(flowcall.url + url, { headers });
-      if (!reply.ok) continue;
+      if (!reply.ok) {
+        continue;
+      }
       const [[type = "", { schema }] = ["", { schema: {} }]] = Object.entries(responses["200"]?.content ?? {});
       const text = await reply.text();
       const events = [...text.matchAll(/^data: (.*)$/gm)].map(([, data = ""]) => data);
@@ -216,7 +224,9 @@ function differences(value: unknown, { $ref, ...own }: Schema, api: Api, path = 
     return value.flatMap((item, index) => differences(item, schema.items ?? {}, api, `${path}[${index}]`));
   }
   const { properties, required = [] } = schema;
-  if (value === null || typeof value !== "object" || properties === undefined) return [];
+  if (value === null || typeof value !== "object" || properties === undefined) {
+    return [];
+  }
   const lacks = required.filter((name) => !Object.hasOwn(value, name));
   return [
     ...lacks.map((name) => `${path}.${name} is not there`),
@@ -264,7 +274,9 @@ describe.skipIf(!isBrowserThere && process.env["CI"] === undefined)("the API pag
   let browser: Browser;
 
   beforeAll(async () => {
-    if (!isBrowserThere) throw new Error(`There is no ${executablePath}: .ci/run installs Debian's chromium.`);
+    if (!isBrowserThere) {
+      throw new Error(`There is no ${executablePath}: .ci/run installs Debian's chromium.`);
+    }
     browser = await chromium.launch({
       executablePath,
       // The browser looks up no name, so that it reaches nothing but this machine.
@@ -289,7 +301,9 @@ describe.skipIf(!isBrowserThere && process.env["CI"] === undefined)("the API pag
 
   const screenshots = process.env["TEST_SCREENSHOTS"];
   async function picture(page: Page, name: string): Promise<void> {
-    if (screenshots !== undefined) await page.screenshot({ path: `${screenshots}/${name}.png` });
+    if (screenshots !== undefined) {
+      await page.screenshot({ path: `${screenshots}/${name}.png` });
+    }
   }
 
   test("makes its synchronous call, keeps the key for the tab, says the same call elsewhere, and asks nobody but its server", async () => {
@@ -339,7 +353,9 @@ describe.skipIf(!isBrowserThere && process.env["CI"] === undefined)("the API pag
     const { page, problems } = await openPage(width);
     const menu = page.getByRole("button", { name: "Methods" });
     const openList = async () => {
-      if (await menu.isVisible()) await menu.click();
+      if (await menu.isVisible()) {
+        await menu.click();
+      }
     };
     await picture(page, `first-${width}`);
     expect(await page.evaluate(lookThrough)).toEqual({ looked: expect.any(Number), faults: [] });

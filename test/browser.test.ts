@@ -23,7 +23,9 @@ async function startSite(script: string): Promise<{ readonly origin: string; sto
   }).listen(0, "127.0.0.1");
   await once(server, "listening");
   const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("there is no port");
+  if (address === null || typeof address === "string") {
+    throw new Error("there is no port");
+  }
   const stop = async () => {
     server.closeAllConnections();
     server.close();
@@ -48,7 +50,9 @@ describe.skipIf(!isBrowserThere && process.env["CI"] === undefined)("a web page 
   let stranger: Page;
 
   beforeAll(async () => {
-    if (!isBrowserThere) throw new Error(`There is no ${executablePath}: .ci/run installs Debian's chromium.`);
+    if (!isBrowserThere) {
+      throw new Error(`There is no ${executablePath}: .ci/run installs Debian's chromium.`);
+    }
     const script = await bundlePage();
     const [allowed, other] = await Promise.all([startSite(script), startSite(script)]);
     sites = [allowed, other];

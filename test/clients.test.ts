@@ -45,10 +45,16 @@ beforeAll(async () => {
   await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" }));
   blocks = await blocksOf("docs/clients.md", flowcall.url.replace("http://", ""));
   for (const { language, text } of blocks) {
-    if (language !== "sh") await writeFile(join(folder, fileOf(text)), text);
+    if (language !== "sh") {
+      await writeFile(join(folder, fileOf(text)), text);
+    }
   }
   const commands = blocks.flatMap(({ language, text }) => (language === "sh" ? [text] : []));
-  for (const command of commands) if (!isPythonLeftOut || !command.startsWith("protoc")) await shell(command);
+  for (const command of commands) {
+    if (!isPythonLeftOut || !command.startsWith("protoc")) {
+      await shell(command);
+    }
+  }
 });
 
 afterAll(async () => {
@@ -74,7 +80,9 @@ function fileOf(text: string): string {
 
 function portOf(server: { address(): AddressInfo | string | null }): number {
   const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("there is no port");
+  if (address === null || typeof address === "string") {
+    throw new Error("there is no port");
+  }
   return address.port;
 }
 
@@ -120,7 +128,9 @@ class FragileLine {
   }
 
   cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
     this.#sockets.clear();
   }
 
@@ -176,7 +186,9 @@ describe("the examples of docs/clients.md run as they stand, outside of the clon
     const before = line.connections;
     line.cut();
     await eventually(() => {
-      if (line.connections < before + watchers.length) throw new Error(watchers.map(({ said }) => said).join("\n"));
+      if (line.connections < before + watchers.length) {
+        throw new Error(watchers.map(({ said }) => said).join("\n"));
+      }
     });
     mayAnswer.resolve();
     for (const watcher of watchers) {

@@ -9,7 +9,9 @@ import { makeDataDir, type ServerProcess, startServerProcess } from "./support/s
 /** Of Debian's package `faketime`: shifts the clock that a program sees. */
 const library = `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu/faketime/libfaketime.so.1`;
 const isMissing = !existsSync(library);
-if (isMissing && process.env["CI"] !== undefined) throw new Error("CI has no libfaketime");
+if (isMissing && process.env["CI"] !== undefined) {
+  throw new Error("CI has no libfaketime");
+}
 
 describe.skipIf(isMissing)("two processes, one of which has a clock that is an hour behind", () => {
   let database: TestDatabase;
@@ -34,8 +36,12 @@ describe.skipIf(isMissing)("two processes, one of which has a clock that is an h
   }, 120_000);
 
   afterAll(async () => {
-    for (const server of servers) await server.end("SIGTERM");
-    for (const folder of folders) await folder.remove();
+    for (const server of servers) {
+      await server.end("SIGTERM");
+    }
+    for (const folder of folders) {
+      await folder.remove();
+    }
     await database.drop();
   });
 
@@ -54,10 +60,12 @@ describe.skipIf(isMissing)("two processes, one of which has a clock that is an h
     await putWorkflow(servers[0]?.url ?? "", { alias: "delay", definition });
     const calls = servers.map(({ url }) => executionCalls(url));
     const ids: string[] = [];
-    for (const at of calls)
+    for (const at of calls) {
       ids.push(...(await Promise.all(Array.from({ length: 20 }, () => at.start({ workflow: "delay" })))));
-    for (const execution_id of ids)
+    }
+    for (const execution_id of ids) {
       await calls[0]?.until(ExecutionService.method.getExecution, { execution_id }, { state: "COMPLETED" });
+    }
     const { rows } = await database.query(
       "select extract(epoch from max(end_time - create_time))::int as slowest, extract(epoch from min(end_time - create_time))::float8 as fastest from execution where state = 'COMPLETED' and id = any (array['" +
         ids.join("','") +

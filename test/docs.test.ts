@@ -46,7 +46,9 @@ async function answerOf(definition: string): Promise<unknown> {
     defaultLimits,
   );
   expect([errors, warnings]).toEqual([[], []]);
-  if (graph === undefined) throw new Error("there is no graph");
+  if (graph === undefined) {
+    throw new Error("there is no graph");
+  }
   const { pool, yielder } = computeOf();
   const outcome = await runGraph(graph, {
     pool,

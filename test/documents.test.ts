@@ -35,9 +35,13 @@ describe.each(versions)("over HTTP/%s", (version) => {
     expect(gunzipSync(packed.body).equals(plain.body)).toBe(true);
     expect(packed.headers.get("content-encoding")).toBe("gzip");
     const tags = [plain, packed].map(({ headers }) => headers.get("etag") ?? "");
-    for (const tag of tags) expect(tag).toMatch(/^"[\w-]+"$/);
+    for (const tag of tags) {
+      expect(tag).toMatch(/^"[\w-]+"$/);
+    }
     expect(new Set(tags).size).toBe(2);
-    for (const { headers } of [plain, packed]) expect(headers.get("vary")).toContain("Accept-Encoding");
+    for (const { headers } of [plain, packed]) {
+      expect(headers.get("vary")).toContain("Accept-Encoding");
+    }
     for (const known of [`"other", W/${tags[1]}`, "*"]) {
       const again = await read(version, path, { "accept-encoding": "gzip", "if-none-match": known });
       expect([again.status, again.body.length, again.headers.get("etag")]).toEqual([304, 0, tags[1]]);

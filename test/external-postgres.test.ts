@@ -19,7 +19,9 @@ const programs = "/usr/lib/postgresql/15/bin";
 
 /** Postgres does not run as root: where we are root it runs as the user that Debian makes for it. */
 async function databaseAccount(): Promise<{ readonly uid?: number; readonly gid?: number }> {
-  if (userInfo().uid !== 0) return {};
+  if (userInfo().uid !== 0) {
+    return {};
+  }
   const [uid, gid] = await Promise.all(
     ["-u", "-g"].map(async (flag) => Number((await run("id", [flag, "postgres"])).stdout)),
   );
@@ -31,7 +33,9 @@ test.skipIf(!existsSync(programs) && process.env["CI"] === undefined)(
   async () => {
     const account = await databaseAccount();
     const folder = await mkdtemp(join(tmpdir(), "flowcall-external-"));
-    if (account.uid !== undefined && account.gid !== undefined) await chown(folder, account.uid, account.gid);
+    if (account.uid !== undefined && account.gid !== undefined) {
+      await chown(folder, account.uid, account.gid);
+    }
     const data = join(folder, "data");
     const port = await freePort();
     await run(

@@ -46,7 +46,9 @@ beforeAll(async () => {
   flowcall = await startFlowcall();
   address = flowcall.url.replace("http://", "");
   folder = await mkdtemp(join(tmpdir(), "flowcall-python-"));
-  if (!isPythonLeftOut) await generatePython();
+  if (!isPythonLeftOut) {
+    await generatePython();
+  }
   await putWorkflow(flowcall.url, { alias: "echo", definition: queryDefinition("{{event.body}}") });
   const deeper = JSON.stringify(nested(depthAround)).replace("1", "{{event.body}}");
   await putWorkflow(flowcall.url, { alias: "deeper", definition: queryDefinition(deeper) });
@@ -130,7 +132,9 @@ const callGrpcJs: Client = async (method, fields) => {
   metadata.set("x-api-key", testKey);
   // What a header may say is said in one here; Python's client sets the field.
   const { linked_account_id: account, ...rest } = fields;
-  if (typeof account === "string") metadata.set("linked_account_id", account);
+  if (typeof account === "string") {
+    metadata.set("linked_account_id", account);
+  }
   try {
     return await new Promise<JsonObject>((resolve, reject) => {
       const request = fromJson(method.input, rest);
@@ -166,7 +170,9 @@ except grpc.RpcError as error:
 /** Objects take more messages than arrays: a Struct, an entry and a Value for each. */
 function nested(depth: number, innermost: JsonValue = 1): JsonObject {
   let value = innermost;
-  for (let level = 1; level < depth; level += 1) value = { a: value };
+  for (let level = 1; level < depth; level += 1) {
+    value = { a: value };
+  }
   return { a: value };
 }
 

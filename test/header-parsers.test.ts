@@ -76,7 +76,9 @@ test.each(cases)("$name takes linear time for its worst header $index", ({ parse
     const times = Array.from({ length: 5 }, () => {
       // What others on the machine take does not count.
       const start = process.threadCpuUsage();
-      for (let turn = 0; turn < turns; turn += 1) parse(text);
+      for (let turn = 0; turn < turns; turn += 1) {
+        parse(text);
+      }
       const { user, system } = process.threadCpuUsage(start);
       return (user + system) / 1_000;
     });
@@ -128,8 +130,11 @@ test.each([
   ["text/plain; title=charset=iso-8859-15", { base64: "pA==" }],
 ])("an answer of the type %s is in the charset that it names", (type, expected) => {
   const value = answerValue({ bytes: Buffer.from([0xa4]), type, isBodiless: false }, "AUTO");
-  if (typeof expected === "string") expect(value).toBe(expected);
-  else expect(value).toMatchObject(expected);
+  if (typeof expected === "string") {
+    expect(value).toBe(expected);
+  } else {
+    expect(value).toMatchObject(expected);
+  }
 });
 
 test.each([
@@ -177,7 +182,9 @@ function refusalOf(parse: () => unknown): unknown {
   try {
     return parse();
   } catch (refusal) {
-    if (refusal instanceof Error) return refusal.message;
+    if (refusal instanceof Error) {
+      return refusal.message;
+    }
     throw refusal;
   }
 }

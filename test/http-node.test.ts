@@ -20,7 +20,9 @@ type Execute = {
 /** Calls by REST; what is called is `url`. */
 async function execute(base: string, { workflow, isSync = true, payload, key = testKey }: Execute) {
   const [rest] = protocolsOf(base);
-  if (rest === undefined) throw new Error("there is no REST");
+  if (rest === undefined) {
+    throw new Error("there is no REST");
+  }
   const fields = { workflow, linked_account_id: "john@acme.io", sync_execution: isSync, payload: { data, ...payload } };
   return rest.call({ method: ExecutionService.method.executeWorkflow, key, fields });
 }

@@ -65,7 +65,9 @@ describe.skipIf(process.platform !== "linux")("a process that was started plainl
     server = await startServerProcess({ dataDir, stderr: "pipe", environment: settings });
     const { child, pid } = server;
     // Anything but a line of the log, as a warning of Node's, is a fault here.
-    if (child.stderr) createInterface(child.stderr).on("line", (line) => lines.push(JSON.parse(line)));
+    if (child.stderr) {
+      createInterface(child.stderr).on("line", (line) => lines.push(JSON.parse(line)));
+    }
     const accepted = await eventually(() => {
       const line = lines.find(({ msg }) => msg === "calls are accepted");
       expect(line).toBeDefined();
@@ -112,7 +114,9 @@ describe.skipIf(process.platform !== "linux")("a process that was started plainl
       await reply.body.dump();
       peak = Math.max(peak, await rss());
     };
-    for (let round = 0; round < 4; round += 1) await Promise.all(Array.from({ length: 12 }, send));
+    for (let round = 0; round < 4; round += 1) {
+      await Promise.all(Array.from({ length: 12 }, send));
+    }
     await agent.close();
     await eventually(async () => expect(await rss()).toBeLessThan(before + (peak - before) / 4), {
       withinMs: 60_000,

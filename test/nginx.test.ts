@@ -135,7 +135,9 @@ describe.skipIf(isNginxLeftOut)("behind nginx, by the documented file", () => {
         const before = await executionCount();
         const bare = await execute(await startBehind(other.host));
         expect([bare.status, other.requests()]).toEqual([status, 2]);
-        if (status === 503) expect(bare.headers.get("retry-after")).toBe("1");
+        if (status === 503) {
+          expect(bare.headers.get("retry-after")).toBe("1");
+        }
         expect(await executionCount()).toBe(before);
         await nginx?.stop();
 
@@ -162,8 +164,9 @@ describe.skipIf(isNginxLeftOut)("behind nginx, by the documented file", () => {
     const text = await readFile(nginxFile, "utf8");
     const values = (name: string) =>
       [...text.matchAll(new RegExp(`^ *${name} +(\\d+)[sm];`, "gm"))].map(([, value]) => Number(value));
-    for (const name of ["proxy_read_timeout", "grpc_read_timeout"])
+    for (const name of ["proxy_read_timeout", "grpc_read_timeout"]) {
       expect(Math.min(...values(name)), name).toBeGreaterThan(defaultLimits.syncWaitMs / 1_000);
+    }
     expect(Math.max(...values("keepalive_timeout"))).toBeLessThan(defaultServerLimits.idleMs / 1_000);
     expect(Math.min(...values("client_max_body_size")) * 1024 ** 2).toBeGreaterThan(defaultLimits.transportBytesMax);
   });

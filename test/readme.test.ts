@@ -58,7 +58,11 @@ beforeAll(async () => {
   service.stdout?.on("data", (chunk: Buffer) => {
     welcome += chunk.toString();
   });
-  for await (const { filename } of changes) if (filename === "ready.json") break;
+  for await (const { filename } of changes) {
+    if (filename === "ready.json") {
+      break;
+    }
+  }
   ({ url } = JSON.parse(await readFile(join(ready, "ready.json"), "utf8")));
   key = JSON.parse(await readFile(join(dataDir, "keys.json"), "utf8")).test;
 }, 60_000);
@@ -99,10 +103,14 @@ describe("the README can be followed", () => {
     const blocks = await readBlocks();
     let answered = 0;
     for (const [index, { language, text }] of blocks.entries()) {
-      if (language !== "sh" || text.startsWith("npm ci && ")) continue;
+      if (language !== "sh" || text.startsWith("npm ci && ")) {
+        continue;
+      }
       const stdout = await shell(text);
       const next = blocks[index + 1];
-      if (next?.language !== "json") continue;
+      if (next?.language !== "json") {
+        continue;
+      }
       expect(withoutIds(stdout)).toEqual(withoutIds(next.text));
       answered += 1;
     }

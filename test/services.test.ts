@@ -209,9 +209,13 @@ class OwnTimers {
   readonly #running = new Map<number, { readonly timer: object; readonly stack: string }>();
   readonly #hook = createHook({
     init: (id, type, _trigger, timer) => {
-      if (type !== "Timeout" || this.#service.getStore() === undefined) return;
+      if (type !== "Timeout" || this.#service.getStore() === undefined) {
+        return;
+      }
       const { stack = "" } = new Error("armed here");
-      if (!stack.includes("node_modules/pg")) this.#running.set(id, { timer, stack });
+      if (!stack.includes("node_modules/pg")) {
+        this.#running.set(id, { timer, stack });
+      }
     },
     destroy: (id) => void this.#running.delete(id),
   }).enable();

@@ -51,7 +51,9 @@ describe("a start that cannot succeed says all of why", () => {
   test("bad settings are all named, and the process ends with status 2", async () => {
     const { code, stderr } = await runMain({ FLOWCALL_PORT: "no", FLOWCALL_SLOTS: "0", FLOWCALL_TYPO: "1" });
     expect(code).toBe(2);
-    for (const name of ["FLOWCALL_PORT", "FLOWCALL_SLOTS", "FLOWCALL_TYPO"]) expect(stderr).toContain(`  ${name}: `);
+    for (const name of ["FLOWCALL_PORT", "FLOWCALL_SLOTS", "FLOWCALL_TYPO"]) {
+      expect(stderr).toContain(`  ${name}: `);
+    }
     expect(stderr).not.toContain("    at ");
   });
 
@@ -175,7 +177,9 @@ describe("what is said at the start is so", () => {
     expect(second.said).toContain("  export KEY=$FLOWCALL_TEST_KEY");
     expect(second.said).toContain("/api/v1/workflow -H");
     expect(second.said).toContain(database.connection.database);
-    for (const untrue of ["create-task", "keys.json", "embedded"]) expect(second.said).not.toContain(untrue);
+    for (const untrue of ["create-task", "keys.json", "embedded"]) {
+      expect(second.said).not.toContain(untrue);
+    }
 
     const stranger = await startWith({ ...elsewhere, FLOWCALL_TEST_KEY: `${testKey}0` });
     const warning = stranger.lines.find((line) => line.includes("does not take this key"));
@@ -236,14 +240,20 @@ class Door {
     server.listen(this.port, "127.0.0.1");
     await once(server, "listening");
     const address = server.address();
-    if (address !== null && typeof address === "object") this.port = address.port;
+    if (address !== null && typeof address === "object") {
+      this.port = address.port;
+    }
   }
 
   async shut(): Promise<void> {
     const server = this.#server;
-    if (server === undefined) return;
+    if (server === undefined) {
+      return;
+    }
     server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
     this.#sockets.clear();
     await once(server, "close");
   }

@@ -129,7 +129,9 @@ describe("the sources stay tidy", () => {
 
   test("no folder holds more than 20 files", () => {
     const sizes = new Map<string, number>();
-    for (const file of sources) sizes.set(dirname(file), (sizes.get(dirname(file)) ?? 0) + 1);
+    for (const file of sources) {
+      sizes.set(dirname(file), (sizes.get(dirname(file)) ?? 0) + 1);
+    }
     const [largest] = [...sizes].sort(([, one], [, other]) => other - one);
     figures.push(`largest folder: ${largest?.[0]} with ${largest?.[1]} files, of ${sizes.size} folders`);
     expect([...sizes].filter(([, size]) => size > 20)).toEqual([]);

@@ -72,7 +72,9 @@ export class Attacker {
       for (let turn = 0; !this.isOver; turn += 1) {
         // Where the server is gone, or cut the connection, there is no use in haste.
         await piece(index, turn).catch(async () => {
-          if (!this.isOver) this.count("failed");
+          if (!this.isOver) {
+            this.count("failed");
+          }
           await this.pause(50);
         });
       }
@@ -155,7 +157,9 @@ export class Attacker {
     stream.once("response", (head) => {
       this.count(`stream ${head[":status"]}`);
       // A refusal without a message has no trailers of its own (Trailers-Only).
-      if (head["grpc-status"] !== undefined) this.count(`grpc ${head["grpc-status"]}`);
+      if (head["grpc-status"] !== undefined) {
+        this.count(`grpc ${head["grpc-status"]}`);
+      }
     });
     stream.once("trailers", (trailers) => this.count(`grpc ${trailers["grpc-status"]}`));
     return stream;
@@ -175,12 +179,16 @@ export function lengthField(number: number, value: string | Uint8Array): Buffer 
   const length: number[] = [];
   for (let left = bytes.length; ; left >>>= 7) {
     length.push(left > 127 ? (left & 127) | 128 : left);
-    if (left <= 127) break;
+    if (left <= 127) {
+      break;
+    }
   }
   return Buffer.concat([Buffer.from([(number << 3) | 2, ...length]), bytes]);
 }
 
 function reasonOf({ status, text }: AttackerReply): string {
-  if (status < 400) return "";
+  if (status < 400) {
+    return "";
+  }
   return /"(?:error_code|reason)":\s*"([A-Z_]+)"/.exec(text)?.[1] ?? "";
 }

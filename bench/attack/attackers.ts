@@ -58,7 +58,9 @@ async function obey({ attack, seconds, attackers }: Order): Promise<Counts> {
   clearTimeout(timer);
   over.abort();
   const counts: Record<string, number> = { ...sumOf(all.map((attacker) => attacker.counts)) };
-  for (const error of failed) counts[error.slice(0, 100)] = (counts[error.slice(0, 100)] ?? 0) + 1;
+  for (const error of failed) {
+    counts[error.slice(0, 100)] = (counts[error.slice(0, 100)] ?? 0) + 1;
+  }
   const { user, system } = process.cpuUsage();
   return { ...counts, [attackersCpu]: Math.round((user + system) / 1_000) };
 }

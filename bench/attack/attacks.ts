@@ -22,7 +22,9 @@ export const attacks: readonly Attack[] = [
 
 export function findAttack(id: string): Attack {
   const found = attacks.find((attack) => attack.id === id);
-  if (found === undefined) throw new Error(`there is no attack ${id}`);
+  if (found === undefined) {
+    throw new Error(`there is no attack ${id}`);
+  }
   return found;
 }
 

@@ -179,10 +179,14 @@ async function repeat(
   const all: Counts[] = [];
   for (;;) {
     const left = (endTime - performance.now()) / 1_000;
-    if (left < 1 || !server.isAlive()) return sumOf(all);
+    if (left < 1 || !server.isAlive()) {
+      return sumOf(all);
+    }
     all.push(await run(Math.min(turnSeconds, left)));
     // One that ends by itself has done all that it can.
-    if (turnSeconds === seconds) return sumOf(all);
+    if (turnSeconds === seconds) {
+      return sumOf(all);
+    }
     await pause(2_000);
   }
 }
@@ -209,7 +213,9 @@ async function prepare(attacks: readonly Attack[], { server, queries, options }:
   for (const attack of attacks) {
     const stages = tenants.map(({ tenant }) => ({ tenant, query, scale, attackers: Math.ceil(strength / count) }));
     const givens: JsonObject[] = [];
-    for (const stage of stages) givens.push((await attack.prepare?.(stage)) ?? {});
+    for (const stage of stages) {
+      givens.push((await attack.prepare?.(stage)) ?? {});
+    }
     runs.push(async (seconds) => {
       const attackers = Array.from({ length: strength }, (_, index) => {
         const { tenant, readKey } = tenants[index % count] ?? never();
@@ -221,7 +227,9 @@ async function prepare(attacks: readonly Attack[], { server, queries, options }:
         };
       });
       const running = runAttackers({ attack: attack.id, seconds, attackers });
-      for (const [index, stage] of stages.entries()) await attack.begin?.(stage, givens[index] ?? {});
+      for (const [index, stage] of stages.entries()) {
+        await attack.begin?.(stage, givens[index] ?? {});
+      }
       return await running;
     });
   }
@@ -229,7 +237,9 @@ async function prepare(attacks: readonly Attack[], { server, queries, options }:
 }
 
 async function settingsOf(attack: Attack | undefined, server: string): Promise<Readonly<Record<string, string>>> {
-  if (attack?.environment === undefined) return {};
+  if (attack?.environment === undefined) {
+    return {};
+  }
   const { defaultLimits } = await import(`${server}/src/domain/limits.ts`);
   return attack.environment(defaultLimits);
 }

@@ -22,7 +22,9 @@ export function usageOf(rootPid: number): Usage {
     // The name may hold spaces and brackets: what follows begins behind the last bracket.
     const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (name === "sh" || fields.length < 15) continue;
+    if (name === "sh" || fields.length < 15) {
+      continue;
+    }
     if (name === "postgres") {
       // Shared buffers count once.
       usage.postgresBytes += 1_024 * Number(/^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
@@ -47,7 +49,9 @@ export function postgresCpuMs(rootPid: number): number {
   let cpuMs = 0;
   for (const pid of descendants(rootPid)) {
     const stat = read(`/proc/${pid}/stat`);
-    if (!stat.includes("(postgres)")) continue;
+    if (!stat.includes("(postgres)")) {
+      continue;
+    }
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     // With its own that of the processes that it waited for.
     cpuMs += tickMs * [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]), 0);

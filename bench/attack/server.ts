@@ -75,7 +75,9 @@ export async function startAttacked(checkout: string, environment: NodeJS.Proces
       exited,
       kill,
       stop: async () => {
-        if (isAlive) process.kill(pid, "SIGTERM");
+        if (isAlive) {
+          process.kill(pid, "SIGTERM");
+        }
         await Promise.race([exited, pause(5_000)]);
         // What an end by a signal has left, Postgres first of all.
         signalAll(child, "SIGQUIT");
@@ -99,7 +101,9 @@ async function readReady(file: string, isAlive: () => boolean): Promise<{ url: s
   const startTime = performance.now();
   while (isAlive() && performance.now() - startTime < startMs) {
     const text = await readFile(file, "utf8").catch(() => undefined);
-    if (text !== undefined) return JSON.parse(text);
+    if (text !== undefined) {
+      return JSON.parse(text);
+    }
     await pause(50);
   }
   throw new Error("it has ended, or was not ready in time");
@@ -107,7 +111,9 @@ async function readReady(file: string, isAlive: () => boolean): Promise<{ url: s
 
 /** The group of processes is its own: nothing else can be in it. */
 function signalAll({ pid }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
+  if (pid === undefined) {
+    return;
+  }
   try {
     process.kill(-pid, signal);
   } catch {

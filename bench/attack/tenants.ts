@@ -102,6 +102,8 @@ export async function callApi(
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
   const text = await reply.text();
-  if (!reply.ok) throw new Error(`${method} ${path} is answered ${reply.status}: ${text.slice(0, 500)}`);
+  if (!reply.ok) {
+    throw new Error(`${method} ${path} is answered ${reply.status}: ${text.slice(0, 500)}`);
+  }
   return JSON.parse(text);
 }

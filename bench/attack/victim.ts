@@ -57,9 +57,12 @@ export class Victim {
     await Promise.all(Array.from({ length: 20 }, () => this.#call("simple", { isSync: true })));
     this.sight = newSight();
     this.#working.push(this.#callOn());
-    for (let index = 0; index < callsUnderWay; index += 1)
+    for (let index = 0; index < callsUnderWay; index += 1) {
       this.#working.push(this.#keepUnderWay("once"), this.#keepUnderWay("again"));
-    for (let index = 0; index < delaysUnderWay; index += 1) this.#working.push(this.#keepUnderWay("later"));
+    }
+    for (let index = 0; index < delaysUnderWay; index += 1) {
+      this.#working.push(this.#keepUnderWay("later"));
+    }
     this.#working.push(this.#watchOn());
   }
 
@@ -73,7 +76,9 @@ export class Victim {
   /** Settles when all calls of some stretches of time have ended, or else counts those that go on as lost. */
   async settled(sights: readonly Sight[], withinMs: number): Promise<readonly Sight[]> {
     const startTime = performance.now();
-    while (sights.some(({ underWay }) => underWay > 0) && performance.now() - startTime < withinMs) await pause(50);
+    while (sights.some(({ underWay }) => underWay > 0) && performance.now() - startTime < withinMs) {
+      await pause(50);
+    }
     return sights.map((sight) => {
       const open = Array.from({ length: sight.underWay }, () => "no answer yet");
       // What is left unanswered by a stop comes too late to count.
@@ -112,9 +117,11 @@ export class Victim {
       if (status === 200 && "return_value" in json) {
         sight.times.push(performance.now() - startTime);
         sight.answerTimes.push(performance.now());
-      } else if (status === 429 || status === 503)
+      } else if (status === 429 || status === 503) {
         sight.refused.push(`${status} ${JSON.stringify(json).slice(0, 300)}`);
-      else sight.lost.push(`${status} ${JSON.stringify(json).slice(0, 300)}`);
+      } else {
+        sight.lost.push(`${status} ${JSON.stringify(json).slice(0, 300)}`);
+      }
     } catch (error) {
       sight.lost.push(String(error));
     }
@@ -145,7 +152,9 @@ export class Victim {
   async #untilEnded(id: string): Promise<void> {
     while (!this.#isStopped) {
       const { json } = await this.#send("GET", `/api/v1/execution/${id}/response?wait=10`, {}, undefined);
-      if (json["status"] !== "RUNNING") return;
+      if (json["status"] !== "RUNNING") {
+        return;
+      }
     }
   }
 
@@ -153,13 +162,17 @@ export class Victim {
     while (!this.#isStopped) {
       await pause(watchEveryMs);
       const id = this.ids.at(-1);
-      if (id === undefined) continue;
+      if (id === undefined) {
+        continue;
+      }
       const { sight } = this;
       const status = await this.#send("GET", `/api/v1/execution/${id}/events`, {}, undefined).then(
         (reply) => reply.status,
         () => undefined,
       );
-      if (status === 429 || status === 503) sight.refused.push(`events: ${status}`);
+      if (status === 429 || status === 503) {
+        sight.refused.push(`events: ${status}`);
+      }
     }
   }
 
@@ -184,7 +197,9 @@ export class Victim {
     const { url, key, account } = this.tenant;
     const { promise, resolve, reject } = Promise.withResolvers<Reply>();
     // A connection that is left has no further request.
-    if (this.#isStopped) throw new Error("the victim has stopped");
+    if (this.#isStopped) {
+      throw new Error("the victim has stopped");
+    }
     const request = http.request(`${url}${path}`, {
       method,
       agent: this.#agent,

@@ -101,7 +101,9 @@ export class Watcher {
       }
     } catch (error) {
       // The database ends with a server that is killed.
-      if (this.#goesOn) process.stderr.write(`the lease cannot be looked at: ${error}\n`);
+      if (this.#goesOn) {
+        process.stderr.write(`the lease cannot be looked at: ${error}\n`);
+      }
     } finally {
       await client.end().catch(() => undefined);
     }
@@ -143,7 +145,9 @@ export class Watcher {
         postgresMiB: mebibytes(postgresBytes),
         children,
       });
-      for (let waited = 0; waited < curveMs && this.#goesOn; waited += lookMs) await pause(lookMs);
+      for (let waited = 0; waited < curveMs && this.#goesOn; waited += lookMs) {
+        await pause(lookMs);
+      }
     }
   }
 }

@@ -33,7 +33,9 @@ export const keyCreate: AdminCommand = {
   prepare(given, output) {
     const reference = organizationOf(given);
     const kind = environmentOf(given);
-    if (kind === undefined) throw usageError("Name the environment by --environment: test or production.");
+    if (kind === undefined) {
+      throw usageError("Name the environment by --environment: test or production.");
+    }
     const scopes = scopesOf(given);
     const name = checkName("The key's name", given.text("name") ?? "made by the operator");
     return async ({ tenants, apiKeys }) => {
@@ -94,13 +96,17 @@ async function listKeys(apiKeys: AdminStores["apiKeys"], environmentId: string):
     const page = await apiKeys.list(environmentId, { pageSize, ...(pageToken !== undefined && { pageToken }) });
     all.push(...page.apiKeys);
     pageToken = page.nextPageToken;
-    if (pageToken === undefined) return all;
+    if (pageToken === undefined) {
+      return all;
+    }
   }
 }
 
 function organizationOf(given: Arguments): string {
   const reference = given.text("organization");
-  if (reference === undefined) throw usageError("Name the organisation by --organization. See: flowcall-admin org ls");
+  if (reference === undefined) {
+    throw usageError("Name the organisation by --organization. See: flowcall-admin org ls");
+  }
   return reference;
 }
 
@@ -118,7 +124,9 @@ function scopesOf(given: Arguments): readonly Scope[] {
   const words = given.texts("scope").flatMap((text) => text.split(","));
   const known = Object.keys(scopeWords);
   const unknown = words.find((word) => !known.includes(word));
-  if (words.length === 0) throw usageError(`Name the key's scopes by --scope: ${known.join(", ")}.`);
+  if (words.length === 0) {
+    throw usageError(`Name the key's scopes by --scope: ${known.join(", ")}.`);
+  }
   if (unknown !== undefined) {
     throw usageError(
       `--scope must be one of ${known.join(", ")}, not ${JSON.stringify(unknown)}.${didYouMean(unknown, known)}`,

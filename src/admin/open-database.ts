@@ -29,17 +29,23 @@ export async function openDatabase(config: Config): Promise<OpenDatabase> {
   };
   try {
     const problem = await findSchemaProblem(database.db);
-    if (problem !== undefined) throw new CliError(`Nothing was done: ${problem}.`);
+    if (problem !== undefined) {
+      throw new CliError(`Nothing was done: ${problem}.`);
+    }
     return { stores: openStores(database), close };
   } catch (error) {
     await close();
-    if (!isUnavailable(error)) throw error;
+    if (!isUnavailable(error)) {
+      throw error;
+    }
     throw new CliError("The database cannot be reached.", { cause: error });
   }
 }
 
 async function connect({ databaseUrl, dataDir }: Config, log: Logger): Promise<Connected> {
-  if (databaseUrl !== undefined) return { connection: { url: databaseUrl }, close: async () => undefined };
+  if (databaseUrl !== undefined) {
+    return { connection: { url: databaseUrl }, close: async () => undefined };
+  }
   const running = await findEmbedded(dataDir).catch((cause: unknown) => {
     throw notOpened(dataDir, cause);
   });
@@ -53,7 +59,9 @@ async function connect({ databaseUrl, dataDir }: Config, log: Logger): Promise<C
     await embedded.start();
     return { connection: embedded.connection, close: () => embedded.stop() };
   } catch (error) {
-    if (!isInUse(error)) throw notOpened(dataDir, error);
+    if (!isInUse(error)) {
+      throw notOpened(dataDir, error);
+    }
     return { connection: running, close: async () => undefined };
   }
 }

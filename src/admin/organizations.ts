@@ -16,8 +16,9 @@ export const orgCreate: AdminCommand = {
     const name = checkName("The organisation's name", given.word(0));
     return async ({ tenants }) => {
       const id = await tenants.addOrganization(name, operator);
-      if (id === undefined)
+      if (id === undefined) {
         throw new CliError(`An organisation ${JSON.stringify(name)} exists already. Choose another name.`);
+      }
       const made = await findOrganization(tenants, id);
       output.value(jsonOf(made), id);
     };
@@ -72,7 +73,9 @@ export function checkName(what: string, name: string): string {
   if (name.trim() === "" || name.length > nameCharsMax) {
     throw usageError(`${what} must have 1 to ${nameCharsMax} characters.`);
   }
-  if (/\p{Cc}/u.test(name)) throw usageError(`${what} must not have control characters.`);
+  if (/\p{Cc}/u.test(name)) {
+    throw usageError(`${what} must not have control characters.`);
+  }
   return name;
 }
 

@@ -66,7 +66,9 @@ function configOf(environment: Environment | undefined) {
   try {
     return readConfig(environment);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
     throw usageError(`These settings cannot be read:\n  ${error.problems.join("\n  ")}`);
   }
 }

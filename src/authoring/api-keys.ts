@@ -77,7 +77,9 @@ export class ApiKeys {
     const violations: FieldViolation[] = [];
     const idsOf = <Found>(field: string, found: readonly (Found | RequestError)[], idOf: (found: Found) => string) =>
       found.map((one, index) => {
-        if (!(one instanceof RequestError)) return idOf(one);
+        if (!(one instanceof RequestError)) {
+          return idOf(one);
+        }
         violations.push({ field: `${field}[${index}]`, description: one.message });
         return "";
       });
@@ -92,7 +94,9 @@ export class ApiKeys {
     if (isRestricted && scopes.some((scope) => scope === Scope.AUTHOR || scope === Scope.ADMIN)) {
       violations.push({ field: "scopes", description: "may be execute and read alone where the key is restricted" });
     }
-    if (violations.length > 0) throw fieldsRefused(violations);
+    if (violations.length > 0) {
+      throw fieldsRefused(violations);
+    }
     return {
       ...(workflowIds.length > 0 && { workflowIds }),
       ...(linkedAccountIds.length > 0 && { linkedAccountIds }),

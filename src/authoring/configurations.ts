@@ -45,7 +45,9 @@ export class Configurations {
     const { fields } = await this.#options.integrations.get(principal.environmentId, key.slug);
     const violations = [...violationsOfValues(parseFields(fields), applicationFields, "application_fields")];
     const byId = await this.#workflowValues(principal, { slug: key.slug, workflowFields }, violations);
-    if (violations.length > 0) throw fieldsRefused(violations);
+    if (violations.length > 0) {
+      throw fieldsRefused(violations);
+    }
     const values = { applicationFields, workflowFields: byId };
     return { ...(await this.#options.configs.put(principal, { ...key, ...values })), ...values };
   }

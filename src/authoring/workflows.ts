@@ -63,7 +63,9 @@ export class Workflows {
   ): Promise<Findings & { readonly revision?: number }> {
     const { drafts, definitions } = this.#options;
     // What is checked then is the caller's, and not what authors have saved.
-    if (definition !== undefined || derivesSchema) requireScope(principal, Scope.AUTHOR);
+    if (definition !== undefined || derivesSchema) {
+      requireScope(principal, Scope.AUTHOR);
+    }
     const draft = await drafts.find(principal, reference);
     const { applicationFields, revision } = draft;
     const path = pathOf(principal);
@@ -87,7 +89,9 @@ export class Workflows {
     const { drafts, versions, definitions } = this.#options;
     const draft = await drafts.find(principal, reference);
     const { workflowId, revision, definition, applicationFields } = draft;
-    if (expectedRevisions?.includes(revision) === false) throw etagMismatch({ workflow: workflowId });
+    if (expectedRevisions?.includes(revision) === false) {
+      throw etagMismatch({ workflow: workflowId });
+    }
     const check = { workflowId, applicationFields, path: pathOf(principal), signal };
     const warnings = await definitions.requireRunnable(definition, check);
     const version = await versions.publish(principal, { workflowId, revision });

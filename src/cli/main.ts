@@ -10,7 +10,9 @@ process.removeAllListeners("warning");
 
 // npm runs scripts in the package's folder. INIT_CWD is the folder in which the person typed the command.
 const { INIT_CWD } = process.env;
-if (process.env["npm_lifecycle_event"] === "flowcall" && INIT_CWD) process.chdir(INIT_CWD);
+if (process.env["npm_lifecycle_event"] === "flowcall" && INIT_CWD) {
+  process.chdir(INIT_CWD);
+}
 
 const { runCli } = await import("./run-cli.ts");
 

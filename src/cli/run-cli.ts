@@ -58,7 +58,9 @@ export async function runCli(process: CliProcess): Promise<ExitCode> {
       return parsed.isAsked ? exitCodes.done : exitCodes.usage;
     }
     const command = commands.find(({ name }) => name === parsed.command.name);
-    if (command === undefined) throw usageError(`See: ${program.name} --help`);
+    if (command === undefined) {
+      throw usageError(`See: ${program.name} --help`);
+    }
     return await runCommand(command, parsed.given, process);
   } catch (error) {
     return await printFailure(error, { stderr, environment, isJson: isJsonAsked(words) });

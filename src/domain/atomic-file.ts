@@ -19,7 +19,9 @@ export async function createFile(file: string, content: FileContent): Promise<vo
     // Unlike `rename`, `link` never replaces a file.
     await link(temporary, file);
   } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+    if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) {
+      throw error;
+    }
   } finally {
     await rm(temporary);
   }

@@ -23,7 +23,9 @@ export class CallerContext {
     try {
       for (;;) {
         const next = await this.run(caller, () => iterator.next());
-        if (next.done === true) return;
+        if (next.done === true) {
+          return;
+        }
         yield next.value;
       }
     } finally {

@@ -15,7 +15,9 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   wait: async (ms, signal) => {
-    for (let left = ms; left > 0; left -= timerMaxMs) await sleep(Math.min(left, timerMaxMs), signal);
+    for (let left = ms; left > 0; left -= timerMaxMs) {
+      await sleep(Math.min(left, timerMaxMs), signal);
+    }
   },
 };
 

@@ -25,7 +25,9 @@ export async function valueWithin<Value>(
   promise: Promise<Value>,
   { signal, clock }: { readonly signal: AbortSignal; readonly clock: Pick<Clock, "wait"> },
 ): Promise<Value | undefined> {
-  if (signal.aborted) return undefined;
+  if (signal.aborted) {
+    return undefined;
+  }
   const aborted = Promise.withResolvers<undefined>();
   const abort = () => aborted.resolve(undefined);
   signal.addEventListener("abort", abort, { once: true });
@@ -43,7 +45,9 @@ export function orAborted<Value>(promise: Promise<Value>, signal: AbortSignal): 
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
+    if (signal.aborted) {
+      abort();
+    }
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }

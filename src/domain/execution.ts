@@ -17,7 +17,9 @@ export function isTerminal(state: ExecutionState): state is TerminalState {
 
 /** The status for a state. */
 export function statusOf(state: ExecutionState): ExecutionStatus {
-  if (!isTerminal(state)) return "RUNNING";
+  if (!isTerminal(state)) {
+    return "RUNNING";
+  }
   return state === "COMPLETED" ? "COMPLETED" : "ERRORED";
 }
 

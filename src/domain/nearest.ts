@@ -8,16 +8,22 @@ const namesMax = 1_000;
 
 /** The known names that are similar to a word, the most similar first. */
 export function nearest(word: string, known: readonly string[]): readonly string[] {
-  if (word.length > lettersMax) return [];
+  if (word.length > lettersMax) {
+    return [];
+  }
   const lower = word.toLowerCase();
   const likely: { readonly name: string; readonly distance: number }[] = [];
   for (const name of known.slice(0, namesMax)) {
-    if (name.length > lettersMax) continue;
+    if (name.length > lettersMax) {
+      continue;
+    }
     const shorter = Math.min(word.length, name.length);
     const distanceMax = Math.max(2, shorter / 3);
     const distance = distanceOf(lower, name.toLowerCase(), distanceMax);
     // A name in which every letter differs is not a typing error.
-    if (distance < shorter && distance <= distanceMax) likely.push({ name, distance });
+    if (distance < shorter && distance <= distanceMax) {
+      likely.push({ name, distance });
+    }
   }
   return likely
     .sort((one, other) => one.distance - other.distance)
@@ -33,8 +39,12 @@ export function didYouMean(word: string, known: readonly string[]): string {
 
 /** The Levenshtein distance: insertions, deletions and replacements of letters. A word that is part of the other counts 1. */
 function distanceOf(word: string, other: string, distanceMax: number): number {
-  if (word.length > 2 && other.includes(word)) return 1;
-  if (Math.abs(word.length - other.length) > distanceMax) return Number.POSITIVE_INFINITY;
+  if (word.length > 2 && other.includes(word)) {
+    return 1;
+  }
+  if (Math.abs(word.length - other.length) > distanceMax) {
+    return Number.POSITIVE_INFINITY;
+  }
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
   for (const [line, letter] of [...word].entries()) {
     const next = [line + 1];

@@ -24,9 +24,12 @@ export function underWayOf(record: NodeRun): NodeRun | undefined {
   const { path, state, start_time, end_time } = record;
   const [base = "", ...marks] = path.split("#");
   const node_id = base.slice(base.lastIndexOf("/") + 1);
-  if (isBegun(record))
+  if (isBegun(record)) {
     return { path: base, node_id, state: "RUNNING", attempts: record.attempts, start_time, end_time };
-  if (marks.at(-1) !== "wait" || state !== "WAITING") return undefined;
+  }
+  if (marks.at(-1) !== "wait" || state !== "WAITING") {
+    return undefined;
+  }
   const attempts = marks.length > 1 ? Number(marks[0]) : 1;
   return { path: base, node_id, state: "WAITING", attempts, start_time, end_time };
 }

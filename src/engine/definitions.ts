@@ -74,12 +74,16 @@ export class Definitions {
     const { limits, pool } = this.#options;
     if (!derivesSchema && text.length <= inlineCharsMax) {
       const definition = await this.parse(text, call.path);
-      if (isSmall(definition)) return compileGraph(definition, limits, workflowContextOf(applicationFields));
+      if (isSmall(definition)) {
+        return compileGraph(definition, limits, workflowContextOf(applicationFields));
+      }
     }
     const texts = [text, ...(applicationFields === undefined ? [] : [applicationFields])];
     const request = () => ({ head: { derivesSchema }, texts });
     const end = await pool.run("definition", { ...call, request, isRefusable: true });
-    if (end.kind !== "reply") throw tooMuchToCheck(limits);
+    if (end.kind !== "reply") {
+      throw tooMuchToCheck(limits);
+    }
     const { head, texts: derivedTexts } = end;
     const problemsOf = (list: typeof head.errors) => list.map((json) => fromJson(WorkflowProblemSchema, json));
     const derived = derivedTexts[0] === undefined ? undefined : JSON.parse(derivedTexts[0]);
@@ -96,7 +100,9 @@ export class Definitions {
     { workflowId, ...check }: DefinitionCheck & { readonly workflowId: string },
   ): Promise<readonly WorkflowProblem[]> {
     const { errors, warnings } = await this.check(text, check);
-    if (errors.length > 0) throw workflowInvalid(workflowId, errors);
+    if (errors.length > 0) {
+      throw workflowInvalid(workflowId, errors);
+    }
     return warnings;
   }
 
@@ -108,17 +114,24 @@ export class Definitions {
    */
   async load(definition: () => WorkflowDefinition, path: readonly string[]): Promise<Graph> {
     const { limits } = this.#options;
-    if (this.#isLoading) await new Promise<void>((resolve) => this.#waiting.push(path, resolve));
+    if (this.#isLoading) {
+      await new Promise<void>((resolve) => this.#waiting.push(path, resolve));
+    }
     this.#isLoading = true;
     try {
       await this.#yieldIfOver(path);
       const { graph, errors } = await loadGraph(definition(), limits, () => this.#yieldIfOver(path));
-      if (graph === undefined) throw new Error(`a definition does not compile: ${errors[0]?.message}`);
+      if (graph === undefined) {
+        throw new Error(`a definition does not compile: ${errors[0]?.message}`);
+      }
       return graph;
     } finally {
       const next = this.#waiting.shift();
-      if (next === undefined) this.#isLoading = false;
-      else next();
+      if (next === undefined) {
+        this.#isLoading = false;
+      } else {
+        next();
+      }
     }
   }
 
@@ -130,7 +143,9 @@ export class Definitions {
 
 /** Whether the check of a short definition on the thread takes a few milliseconds at most. */
 function isSmall({ nodes }: WorkflowDefinition): boolean {
-  if (nodes.some((node) => payloadSchemaOf(node) !== undefined)) return false;
+  if (nodes.some((node) => payloadSchemaOf(node) !== undefined)) {
+    return false;
+  }
   // A slash may start a regular expression, which takes long to compile.
   return nodes.every(
     ({ kind }) => kind.case !== "transform" || (mayBeCheap(kind.value.query) && !kind.value.query.includes("/")),

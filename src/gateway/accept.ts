@@ -28,7 +28,9 @@ function weights(headers: RequestHeaders, name: string): ReadonlyMap<string, num
       const { type, parameters, index } = parse(value, { comma: true, start });
       start = index + 1;
       const { q = "1" } = parameters;
-      if (type !== "") found.set(type, /^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(q) ? Number(q) : 0);
+      if (type !== "") {
+        found.set(type, /^(0(\.\d{0,3})?|1(\.0{0,3})?)$/.test(q) ? Number(q) : 0);
+      }
     }
   }
   return found;

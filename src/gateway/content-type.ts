@@ -10,14 +10,20 @@ export type BodyType = "json" | "none" | "untyped";
  * `charset=utf-8`. A body that is known to be empty may have any type or none: `curl -d ''` sends the type of a form.
  */
 export function bodyType({ headers }: RequestHead): BodyType {
-  if (headers.get("content-length")?.join() === "0") return "none";
+  if (headers.get("content-length")?.join() === "0") {
+    return "none";
+  }
   const types = headers.get("content-type") ?? [];
   if (types.length === 0) {
     const hasBody = headers.has("content-length") || headers.has("transfer-encoding");
-    if (hasBody) throw typeRefused("none");
+    if (hasBody) {
+      throw typeRefused("none");
+    }
     return "untyped";
   }
-  if (types.length > 1 || !isJson(types[0] ?? "")) throw typeRefused(types.join(", "));
+  if (types.length > 1 || !isJson(types[0] ?? "")) {
+    throw typeRefused(types.join(", "));
+  }
   return "json";
 }
 

@@ -28,7 +28,9 @@ export function errorReply(error: RequestError, call: Call): TextReply {
 
 /** A refusal as it is; any other error is reported, and becomes SERVER_ERROR. */
 export function restRefusal(error: unknown, report: () => void): RequestError {
-  if (error instanceof RequestError) return error;
+  if (error instanceof RequestError) {
+    return error;
+  }
   report();
   return RequestError.of("SERVER_ERROR", { cause: error });
 }

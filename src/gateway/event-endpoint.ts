@@ -59,16 +59,23 @@ export class EventEndpoint {
     try {
       for await (const message of this.#messages(incoming, call, stream)) {
         await stream.write(message === undefined ? heartbeat : this.#writer.write(message));
-        if (stream.isOver) break;
+        if (stream.isOver) {
+          break;
+        }
       }
-      if (!stream.isOpen) await writeReply(exchange, { status: 204, headers: {}, body: "" }, call);
+      if (!stream.isOpen) {
+        await writeReply(exchange, { status: 204, headers: {}, body: "" }, call);
+      }
     } catch (error) {
       const reply = errorReply(
         restRefusal(error, () => this.#options.report(error, call)),
         call,
       );
-      if (stream.isOpen) await stream.write(eventText({ type: "error", data: reply.body }));
-      else await writeReply(exchange, reply, call);
+      if (stream.isOpen) {
+        await stream.write(eventText({ type: "error", data: reply.body }));
+      } else {
+        await writeReply(exchange, reply, call);
+      }
     } finally {
       stream.end();
     }
@@ -89,9 +96,13 @@ export class EventEndpoint {
     try {
       for (;;) {
         const next = messages.next();
-        while (await stream.isSilent(next)) yield undefined;
+        while (await stream.isSilent(next)) {
+          yield undefined;
+        }
         const { done, value } = await next;
-        if (done === true) return;
+        if (done === true) {
+          return;
+        }
         yield value;
       }
     } finally {

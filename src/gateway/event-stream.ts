@@ -47,23 +47,33 @@ export class EventStream {
   async write(text: string): Promise<void> {
     const { exchange, call, limits } = this.#options;
     const response: Writable = exchange.response;
-    if (!this.isOver) this.#open();
-    if (this.isOver || response.write(text) || call.signal.aborted) return;
+    if (!this.isOver) {
+      this.#open();
+    }
+    if (this.isOver || response.write(text) || call.signal.aborted) {
+      return;
+    }
     const { promise: taken, resolve } = Promise.withResolvers<void>();
     const settle = () => resolve();
     response.once("drain", settle);
     call.signal.addEventListener("abort", settle);
     this.#isCut = !(await settlesWithin(limits.streamStallMs, taken, this.#options.clock));
     call.signal.removeEventListener("abort", settle);
-    if (this.#isCut) exchange.cut();
+    if (this.#isCut) {
+      exchange.cut();
+    }
   }
 
   end(): void {
-    if (this.#isOpen) this.#options.exchange.response.end();
+    if (this.#isOpen) {
+      this.#options.exchange.response.end();
+    }
   }
 
   #open(): void {
-    if (this.#isOpen) return;
+    if (this.#isOpen) {
+      return;
+    }
     this.#isOpen = true;
     // The header keeps nginx from buffering the reply. For the same reason it is never compressed: a compressor buffers too.
     const headers = { "x-accel-buffering": "no" };

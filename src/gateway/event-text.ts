@@ -39,8 +39,9 @@ export class EventWriter {
 
 /** Writes an event (HTML Living Standard, section 9.2.6). Readers join the lines of the data again. */
 export function eventText({ type, id, data }: EventParts): string {
-  if (id !== undefined && /[\0\r\n]/.test(id))
+  if (id !== undefined && /[\0\r\n]/.test(id)) {
     throw new Error("the id of an event holds a character that would end it");
+  }
   const lines = data.split(/\r\n|\r|\n/).map((line) => `data: ${line}\n`);
   return `${type === undefined ? "" : `event: ${type}\n`}${id === undefined ? "" : `id: ${id}\n`}${lines.join("")}\n`;
 }

@@ -48,8 +48,9 @@ export const documentedReplies: Readonly<Record<string, JsonObject>> = {
 const retryAfter = "1";
 
 function executeReply(message: Message): RestReply {
-  if (!isMessage(message, ExecuteWorkflowResponseSchema))
+  if (!isMessage(message, ExecuteWorkflowResponseSchema)) {
     throw new Error(`no reply of ExecuteWorkflow: ${message.$typeName}`);
+  }
   const { status, statusCode, error, executionId, returnValue } = message;
   if (status === Status.ERRORED) {
     return {
@@ -72,7 +73,9 @@ function executeReply(message: Message): RestReply {
     const location = `/api/v1/execution/${executionId}/response`;
     return { status: 202, headers: { location, "retry-after": retryAfter }, body: { kind: "message", message } };
   }
-  if (statusCode === undefined) return { status: 200, body: { kind: "message", message } };
+  if (statusCode === undefined) {
+    return { status: 200, body: { kind: "message", message } };
+  }
   // The status of the Response node becomes that of the reply, so it is not repeated in the body.
   const body = create(ExecuteWorkflowResponseSchema, { executionId, ...(returnValue && { returnValue }) });
   return { status: statusCode, body: { kind: "message", message: body } };

@@ -127,20 +127,30 @@ class Endpoint {
     const body = await this.#readBody(head, exchange);
     const parsed = this.#transcoder.body.parse(body);
     const isLarge = body.length >= largeBytesMin;
-    if (isLarge) await call.turn?.();
+    if (isLarge) {
+      await call.turn?.();
+    }
     const request = this.#transcoder.requestOf({ segments, query: head.query }, parsed);
-    if (isLarge) await call.turn?.();
+    if (isLarge) {
+      await call.turn?.();
+    }
     return request;
   }
 
   async #readBody(head: RequestHead, exchange: HttpExchange): Promise<Uint8Array> {
     const { isRead, bytesMax, limitName } = this.#transcoder.body;
-    if (!isRead) return new Uint8Array();
+    if (!isRead) {
+      return new Uint8Array();
+    }
     const type = bodyType(head);
-    if (type === "none") return new Uint8Array();
+    if (type === "none") {
+      return new Uint8Array();
+    }
     const body = await exchange.readBody(bytesMax, { name: limitName, value: bytesMax });
     // HTTP/2 may send a body that the headers do not announce.
-    if (type === "untyped" && body.length > 0) throw typeRefused("none");
+    if (type === "untyped" && body.length > 0) {
+      throw typeRefused("none");
+    }
     return body;
   }
 }
@@ -148,7 +158,9 @@ class Endpoint {
 /** The `ETag` header of a reply whose message has a string field `etag`, which holds the quotes too. */
 function etagHeader(schema: DescMessage, message: Message): { readonly etag?: string } {
   const field = schema.fields.find(({ name }) => name === "etag");
-  if (field?.fieldKind !== "scalar" || field.scalar !== ScalarType.STRING) return {};
+  if (field?.fieldKind !== "scalar" || field.scalar !== ScalarType.STRING) {
+    return {};
+  }
   const etag = reflect(schema, message).get(field);
   return typeof etag === "string" && /^"[\x21\x23-\x7e]*"$/.test(etag) ? { etag } : {};
 }

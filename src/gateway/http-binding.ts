@@ -43,7 +43,9 @@ function httpBinding(method: DescMethod, rule: HttpRule): HttpBinding {
     throw new Error(`${name} has no scope, so nobody could call it`);
   }
   const { verb, path } = pattern(name, rule);
-  if (verb === "GET" && rule.body !== "") throw new Error(`${name} has a body, and a GET takes none`);
+  if (verb === "GET" && rule.body !== "") {
+    throw new Error(`${name} has a body, and a GET takes none`);
+  }
   if (method.methodKind === "server_streaming" && (verb !== "GET" || rule.responseBody !== "")) {
     throw new Error(`${name} answers a stream, so it must be a GET and each event a whole message`);
   }

@@ -26,12 +26,17 @@ const heldBytesMin = 16 * 1_024;
 /** Writes a reply. Settles when it is handed over; the server cuts a caller that does not take it in time. */
 export async function writeReply(exchange: HttpExchange, reply: HttpReply, call: Call): Promise<void> {
   const { body: content, headers, ...rest } = reply;
-  if (content.length >= heldBytesMin) await call.turn?.();
+  if (content.length >= heldBytesMin) {
+    await call.turn?.();
+  }
   const plain = typeof content === "string" ? Buffer.from(content) : content;
   const isCompressed = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
-  if (plain.length >= heldBytesMin) hold(exchange, plain.length);
-  if (!isCompressed) sendBody(exchange, reply, plain, call);
-  else {
+  if (plain.length >= heldBytesMin) {
+    hold(exchange, plain.length);
+  }
+  if (!isCompressed) {
+    sendBody(exchange, reply, plain, call);
+  } else {
     const head = { ...rest, headers: { ...headers, "content-encoding": "gzip" } };
     sendBody(exchange, head, await compress(plain), call);
   }
@@ -46,7 +51,9 @@ function hold(exchange: HttpExchange, bytes: number): void {
     exchange.holdReply(bytes);
   } catch (refusal) {
     const { method } = exchange.request;
-    if (method === "GET" || method === "HEAD") throw refusal;
+    if (method === "GET" || method === "HEAD") {
+      throw refusal;
+    }
     exchange.cut();
   }
 }
@@ -59,9 +66,14 @@ export function sendBody(
   call: Call,
 ): void {
   setHead(response, head, call);
-  if (head.type !== undefined) response.setHeader("content-length", body.length);
-  if (request.method === "HEAD") response.end();
-  else response.end(body);
+  if (head.type !== undefined) {
+    response.setHeader("content-length", body.length);
+  }
+  if (request.method === "HEAD") {
+    response.end();
+  } else {
+    response.end(body);
+  }
 }
 
 /** Sets the status and the headers that do not depend on the body. */
@@ -71,12 +83,18 @@ export function setHead(
   call: Call,
 ): void {
   response.statusCode = status;
-  if (type !== undefined) response.setHeader("content-type", type);
+  if (type !== undefined) {
+    response.setHeader("content-type", type);
+  }
   // Errors depend on Accept, and longer bodies on Accept-Encoding.
   response.appendHeader("vary", "Accept, Accept-Encoding");
   response.setHeader("cache-control", "no-store");
   response.setHeader("x-content-type-options", "nosniff");
   response.setHeader("x-request-id", call.requestId);
-  for (const [name, value] of call.replyHeaders) response.setHeader(name, value);
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  for (const [name, value] of call.replyHeaders) {
+    response.setHeader(name, value);
+  }
+  for (const [name, value] of Object.entries(headers)) {
+    response.setHeader(name, value);
+  }
 }

@@ -15,12 +15,16 @@ export function writeJson(schema: DescMessage, message: Message): string {
   const rest = { ...message } as Message & Record<string, unknown>;
   for (const field of schema.fields) {
     const text = carriedTextOf(field, rest[field.localName]);
-    if (text === undefined) continue;
+    if (text === undefined) {
+      continue;
+    }
     spliced.push(`${JSON.stringify(field.jsonName)}:${text}`);
     delete rest[field.localName];
   }
   const written = JSON.stringify(writeMessage(schema, rest, { alwaysEmitImplicit: true }));
-  if (spliced.length === 0) return written;
+  if (spliced.length === 0) {
+    return written;
+  }
   const members = written.slice(1, -1);
   return `{${spliced.join(",")}${members === "" ? "" : `,${members}`}}`;
 }
@@ -30,7 +34,9 @@ export function writeFieldJson(schema: DescMessage, field: DescField, message: M
   // The cast: reading the field by its descriptor would lose the text that it carries.
   const { [field.localName]: value } = message as Message & Record<string, unknown>;
   const text = carriedTextOf(field, value);
-  if (text !== undefined) return text;
+  if (text !== undefined) {
+    return text;
+  }
   const set = memberOf(writeMessage(schema, message), field);
   const json = set ?? memberOf(writeMessage(schema, create(schema), { alwaysEmitImplicit: true }), field) ?? null;
   return JSON.stringify(json);

@@ -57,37 +57,54 @@ class TemplateParser {
     this.#expect("/");
     this.#segmentList("template");
     const verb = this.#accept(":") ? this.#literal("a verb") : "";
-    if (this.#position < this.#source.length) this.#fail(`unexpected ${this.#shown()}`);
+    if (this.#position < this.#source.length) {
+      this.#fail(`unexpected ${this.#shown()}`);
+    }
     return { source: this.#source, segments: this.#segments, variables: this.#variables, verb };
   }
 
   #segmentList(place: "template" | "variable"): void {
     do {
-      if (this.#segments.at(-1)?.kind === "rest") this.#fail("nothing may follow **");
-      if (this.#peek() !== "{") this.#segment();
-      else if (place === "template") this.#variable();
-      else this.#fail("a variable may not stand inside a variable");
+      if (this.#segments.at(-1)?.kind === "rest") {
+        this.#fail("nothing may follow **");
+      }
+      if (this.#peek() !== "{") {
+        this.#segment();
+      } else if (place === "template") {
+        this.#variable();
+      } else {
+        this.#fail("a variable may not stand inside a variable");
+      }
     } while (this.#accept("/"));
   }
 
   #segment(): void {
-    if (this.#accept("**")) this.#segments.push({ kind: "rest" });
-    else if (this.#accept("*")) this.#segments.push({ kind: "one" });
-    else this.#segments.push({ kind: "literal", text: this.#literal("a segment") });
+    if (this.#accept("**")) {
+      this.#segments.push({ kind: "rest" });
+    } else if (this.#accept("*")) {
+      this.#segments.push({ kind: "one" });
+    } else {
+      this.#segments.push({ kind: "literal", text: this.#literal("a segment") });
+    }
   }
 
   #variable(): void {
     this.#expect("{");
     const column = this.#position;
     const fieldPath = [this.#identifier()];
-    while (this.#accept(".")) fieldPath.push(this.#identifier());
+    while (this.#accept(".")) {
+      fieldPath.push(this.#identifier());
+    }
     const name = fieldPath.join(".");
     if (this.#variables.some((other) => other.fieldPath.join(".") === name)) {
       this.#fail(`the variable ${name} stands here a second time`, column);
     }
     const start = this.#segments.length;
-    if (this.#accept("=")) this.#segmentList("variable");
-    else this.#segments.push({ kind: "one" });
+    if (this.#accept("=")) {
+      this.#segmentList("variable");
+    } else {
+      this.#segments.push({ kind: "one" });
+    }
     this.#expect("}");
     const end = this.#segments.at(-1)?.kind === "rest" ? "rest" : this.#segments.length;
     this.#variables.push({ fieldPath, start, end });
@@ -100,26 +117,34 @@ class TemplateParser {
   /** The characters of a segment by RFC 3986, without those that the grammar uses. */
   #literal(expected: string): string {
     const text = this.#take(/(?:[A-Za-z0-9\-._~!$&'()+,;=@]|%[0-9A-Fa-f]{2})+/y, expected);
-    if (this.#peek() === "*") this.#fail("a wildcard is a segment of its own");
+    if (this.#peek() === "*") {
+      this.#fail("a wildcard is a segment of its own");
+    }
     return text;
   }
 
   #take(pattern: RegExp, expected: string): string {
     pattern.lastIndex = this.#position;
     const text = pattern.exec(this.#source)?.[0];
-    if (text === undefined) this.#fail(`expected ${expected}, found ${this.#shown()}`);
+    if (text === undefined) {
+      this.#fail(`expected ${expected}, found ${this.#shown()}`);
+    }
     this.#position += text.length;
     return text;
   }
 
   #accept(token: string): boolean {
     const isThere = this.#source.startsWith(token, this.#position);
-    if (isThere) this.#position += token.length;
+    if (isThere) {
+      this.#position += token.length;
+    }
     return isThere;
   }
 
   #expect(token: string): void {
-    if (!this.#accept(token)) this.#fail(`expected ${JSON.stringify(token)}, found ${this.#shown()}`);
+    if (!this.#accept(token)) {
+      this.#fail(`expected ${JSON.stringify(token)}, found ${this.#shown()}`);
+    }
   }
 
   #peek(): string {

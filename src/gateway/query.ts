@@ -21,7 +21,9 @@ export function takeParameter(query: string, name: string): { readonly value?: s
   const parts = query.split("&");
   const isIt = (part: string) => part === name || part.startsWith(`${name}=`);
   const [found, ...others] = parts.filter(isIt);
-  if (found === undefined) return { rest: query };
+  if (found === undefined) {
+    return { rest: query };
+  }
   const value = others.length > 0 ? "" : found.slice(name.length + 1);
   return { value, rest: parts.filter((part) => !isIt(part)).join("&") };
 }

@@ -28,11 +28,16 @@ export function requestBody(
   binding: { readonly body: string; readonly pathFields: readonly string[] },
   limits: Limits,
 ): RequestBody {
-  if (binding.body === "")
+  if (binding.body === "") {
     return { isRead: false, bytesMax: 0, limitName: "transport_bytes", parse: () => () => create(input) };
-  if (binding.body === "*") return wholeBody(input, binding.pathFields, limits);
+  }
+  if (binding.body === "*") {
+    return wholeBody(input, binding.pathFields, limits);
+  }
   const field = fieldByName(input, binding.body);
-  if (field === undefined) throw new Error(`${input.typeName} has no field ${binding.body} to be the body`);
+  if (field === undefined) {
+    throw new Error(`${input.typeName} has no field ${binding.body} to be the body`);
+  }
   return fieldBody(input, field, limits);
 }
 
@@ -95,6 +100,8 @@ type BodyRules = { readonly rules: JsonRules; readonly limitName?: RequestBody["
 
 function hasMember(json: JsonValue | undefined, names: readonly string[]): boolean {
   const [name, ...inner] = names;
-  if (name === undefined) return json !== undefined;
+  if (name === undefined) {
+    return json !== undefined;
+  }
   return isObject(json) && Object.hasOwn(json, name) && hasMember(json[name], inner);
 }

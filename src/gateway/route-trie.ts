@@ -37,13 +37,19 @@ export class RouteTrie<Route> {
   }
 
   find(path: string, method: string): TrieMatch<Route> {
-    if (!path.startsWith("/")) return { kind: "nothing" };
+    if (!path.startsWith("/")) {
+      return { kind: "nothing" };
+    }
     const methods = new Set<string>();
     for (const { segments, verb } of readings(path.slice(1).split("/"))) {
       for (const routes of ends(this.#root, { segments, verb, index: 0 })) {
         const leaf = routes.get(method);
-        if (leaf !== undefined) return { kind: "route", route: leaf.route, segments };
-        for (const other of routes.keys()) methods.add(other);
+        if (leaf !== undefined) {
+          return { kind: "route", route: leaf.route, segments };
+        }
+        for (const other of routes.keys()) {
+          methods.add(other);
+        }
       }
     }
     return methods.size > 0 ? { kind: "otherMethods", methods: [...methods].sort() } : { kind: "nothing" };
@@ -57,7 +63,9 @@ function readings(segments: readonly string[]): readonly Reading[] {
   const plain = { segments, verb: "" };
   const last = segments.at(-1) ?? "";
   const colon = last.lastIndexOf(":");
-  if (colon === -1) return [plain];
+  if (colon === -1) {
+    return [plain];
+  }
   return [{ segments: [...segments.slice(0, -1), last.slice(0, colon)], verb: last.slice(colon + 1) }, plain];
 }
 
@@ -70,14 +78,22 @@ function* ends<Route>(
   const next = { ...search, index: search.index + 1 };
   if (segment === undefined) {
     const routes = branch.routes.get(search.verb);
-    if (routes !== undefined) yield routes;
+    if (routes !== undefined) {
+      yield routes;
+    }
   } else {
     const literal = branch.literals.get(segment);
-    if (literal !== undefined) yield* ends(literal, next);
-    if (branch.one !== undefined && segment !== "") yield* ends(branch.one, next);
+    if (literal !== undefined) {
+      yield* ends(literal, next);
+    }
+    if (branch.one !== undefined && segment !== "") {
+      yield* ends(branch.one, next);
+    }
   }
   const rest = branch.rest?.routes.get(search.verb);
-  if (rest !== undefined) yield rest;
+  if (rest !== undefined) {
+    yield rest;
+  }
 }
 
 function grow<Route>(branch: Branch<Route>, segment: TemplateSegment): Branch<Route> {

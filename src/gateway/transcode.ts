@@ -48,9 +48,13 @@ export class Transcoder {
     const violations: FieldViolation[] = [];
     for (const violation of this.#fill(target, parts)) {
       violations.push(violation);
-      if (violations.length === violationsMax) break;
+      if (violations.length === violationsMax) {
+        break;
+      }
     }
-    if (violations.length > 0) throw fieldsRefused(violations);
+    if (violations.length > 0) {
+      throw fieldsRefused(violations);
+    }
     return target.message;
   }
 
@@ -58,20 +62,28 @@ export class Transcoder {
   *#fill(target: TextTarget, { segments, query }: Omit<RequestParts, "body">): Iterable<FieldViolation> {
     for (const { path, variable } of this.#variables) {
       const violation = setFromText(target, path, variableText(variable, segments));
-      if (violation !== undefined) yield violation;
+      if (violation !== undefined) {
+        yield violation;
+      }
     }
     const seen = new Set<string>();
     for (const parameter of parseQuery(query)) {
       const violation = this.#setParameter(target, parameter, seen);
-      if (violation !== undefined) yield violation;
+      if (violation !== undefined) {
+        yield violation;
+      }
     }
   }
 
   #setParameter(target: TextTarget, { name, text }: QueryParameter, seen: Set<string>): FieldViolation | undefined {
     const path = fieldPath(this.#input, name.split("."));
     const problem = this.#parameterProblem(name, path);
-    if (problem !== undefined) return { field: name, description: problem };
-    if (path === undefined) return undefined;
+    if (problem !== undefined) {
+      return { field: name, description: problem };
+    }
+    if (path === undefined) {
+      return undefined;
+    }
     if (path.leaf.fieldKind !== "list" && seen.has(path.name)) {
       return { field: path.name, description: "is given twice in the query" };
     }
@@ -82,8 +94,12 @@ export class Transcoder {
   /** Why this method does not take a parameter in the query; undefined where it does. */
   #parameterProblem(name: string, path: FieldPath | undefined): string | undefined {
     const header = path?.fields.map(headerOf).find((found) => found !== undefined);
-    if (header !== undefined) return `is not read from the query; send the header ${header}`;
-    if (path === undefined) return this.#unknownParameter(name);
+    if (header !== undefined) {
+      return `is not read from the query; send the header ${header}`;
+    }
+    if (path === undefined) {
+      return this.#unknownParameter(name);
+    }
     if (this.#variables.some((variable) => variable.path.name === path.name)) {
       return "is taken from the path; leave it out of the query";
     }
@@ -93,7 +109,9 @@ export class Transcoder {
 
   #unknownParameter(name: string): string {
     const first = name.split(".")[0];
-    if (this.#binding.body !== "" && first === this.#binding.body) return "is read from the body, not from the query";
+    if (this.#binding.body !== "" && first === this.#binding.body) {
+      return "is read from the body, not from the query";
+    }
     return `is not a query parameter of this method; ${this.#known === "" ? "it takes none" : `it takes ${this.#known}`}`;
   }
 
@@ -127,7 +145,9 @@ function pathVariables(template: PathTemplate, input: DescMessage): readonly Var
 function variableText(variable: TemplateVariable, segments: readonly string[]): string {
   const end = variable.end === "rest" ? segments.length : variable.end;
   const own = segments.slice(variable.start, end);
-  if (variable.end !== "rest" && variable.end - variable.start === 1) return decodePercent(own.join("/"));
+  if (variable.end !== "rest" && variable.end - variable.start === 1) {
+    return decodePercent(own.join("/"));
+  }
   return own.map((segment) => segment.split(/(%2f)/i).map(decodeUnlessSlash).join("")).join("/");
 }
 

@@ -12,7 +12,9 @@ export function openLog({ logLevel, logFormat }: Pick<Config, "logLevel" | "logF
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (level: string) => ({ level }) },
   };
-  if (logFormat === "json") return pino(options, stderr);
+  if (logFormat === "json") {
+    return pino(options, stderr);
+  }
   return pino(options, { write: (line) => void stderr.write(logText(line, isColored)) });
 }
 

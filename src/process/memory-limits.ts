@@ -65,8 +65,12 @@ export type LimitMemory = {
 export function limitMemory({ environment, others }: LimitMemory): void {
   const { execArgv, platform } = process;
   const { flags, variables } = missingLimits({ environment, execArgv, platform, machineMib: heapLimitMib() });
-  if (flags.length === 0 && Object.keys(variables).length === 0) return;
-  if (platform === "win32" || process.execve === undefined || process.channel !== undefined) return;
+  if (flags.length === 0 && Object.keys(variables).length === 0) {
+    return;
+  }
+  if (platform === "win32" || process.execve === undefined || process.channel !== undefined) {
+    return;
+  }
   const args = [process.execPath, ...flags, ...execArgv, ...process.argv.slice(1)];
   try {
     process.execve(process.execPath, args, { ...others, ...environment, ...variables });

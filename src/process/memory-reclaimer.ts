@@ -66,12 +66,17 @@ export class MemoryReclaimer {
     const { utilization } = performance.eventLoopUtilization(now, this.#utilization);
     this.#utilization = now;
     this.#hadBurst ||= utilization > burstBusyShare || residentBytes() > burstBytes;
-    if (residentBytes() < restingBytes) return;
+    if (residentBytes() < restingBytes) {
+      return;
+    }
     this.#trimWithBackoff();
-    if (1 - utilization < idleShareMin) this.#pauseMs = collectPauseMs;
-    else if (performance.now() - this.#collectTime > this.#pauseMs) {
+    if (1 - utilization < idleShareMin) {
+      this.#pauseMs = collectPauseMs;
+    } else if (performance.now() - this.#collectTime > this.#pauseMs) {
       const isLastResort = this.#hadBurst && 1 - utilization > lastResortIdleShareMin;
-      if (isLastResort) this.#hadBurst = false;
+      if (isLastResort) {
+        this.#hadBurst = false;
+      }
       await this.#collect(isLastResort ? { type: "major", flavor: "last-resort" } : regularCollection);
     }
   }
@@ -88,7 +93,9 @@ export class MemoryReclaimer {
   /** A trim takes 0.4 ms for each mebibyte that it gives back, and 3 ms if there is none. */
   #trimWithBackoff(): void {
     this.#checksToSkip -= 1;
-    if (this.#checksToSkip > 0) return;
+    if (this.#checksToSkip > 0) {
+      return;
+    }
     const before = residentBytes();
     this.#trim?.();
     const isLittle = before - residentBytes() < trimmedBytesMin;

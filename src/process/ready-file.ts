@@ -22,7 +22,9 @@ export class ReadyFile {
   /** Throws if the configured file cannot be written: better before everything else has started than after it. */
   async check(): Promise<void> {
     const path = this.#configured;
-    if (path === undefined) return;
+    if (path === undefined) {
+      return;
+    }
     await access(dirname(path), constants.W_OK).catch((error: unknown) => {
       throw this.#notWritable(path, error);
     });
@@ -38,7 +40,9 @@ export class ReadyFile {
   }
 
   async remove(): Promise<void> {
-    for (const path of this.#paths) await rm(path, { force: true });
+    for (const path of this.#paths) {
+      await rm(path, { force: true });
+    }
   }
 
   #notWritable(path: string, cause: unknown): Error {

@@ -23,7 +23,9 @@ export function handleStopSignals({ environment, stop, end }: StopSignals): void
     if (firstTime === undefined) {
       firstTime = performance.now();
       stop(signal);
-    } else if (!isForwarded || performance.now() - firstTime > duplicateMs) end(signal);
+    } else if (!isForwarded || performance.now() - firstTime > duplicateMs) {
+      end(signal);
+    }
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);

@@ -23,7 +23,9 @@ ${callsText(url, started)}`;
 }
 
 function databaseText({ databaseUrl, dataDir }: Config): string {
-  if (databaseUrl === undefined) return `the embedded Postgres, in ${dataDir}`;
+  if (databaseUrl === undefined) {
+    return `the embedded Postgres, in ${dataDir}`;
+  }
   const { host, pathname } = new URL(databaseUrl);
   return `${decodeURIComponent(pathname.slice(1))} at ${host || "this machine"}`;
 }
@@ -49,7 +51,9 @@ function keysText(config: Config, { firstKeys, keys }: Started): string {
 
 function callsText(url: string, { keys, exampleEnvironmentIds }: Started): string {
   const key = keys.find(({ environment }) => environment === "test");
-  if (key === undefined) return "";
+  if (key === undefined) {
+    return "";
+  }
   const take =
     "file" in key.source
       ? `export KEY=$(node -p 'JSON.parse(fs.readFileSync("${key.source.file}")).test')`

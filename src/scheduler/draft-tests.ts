@@ -81,7 +81,9 @@ export class DraftTests {
     const { organizationId, environmentId } = principal;
     const path = [organizationId, environmentId] as const;
     const { definition: text, workflowId, slug, revision } = await drafts.find(principal, reference);
-    if (expectedRevisions?.includes(revision) === false) throw etagMismatch({ workflow: workflowId });
+    if (expectedRevisions?.includes(revision) === false) {
+      throw etagMismatch({ workflow: workflowId });
+    }
     const definition = await definitions.parse(text, path);
     await definitions.requireRunnable(text, { workflowId, path, signal });
     const graph = await definitions.load(() => definition, path);

@@ -127,7 +127,9 @@ export class Scheduler implements Service {
 
   /** Accepts no more calls, lets runs end for a while, then gives the rest back. */
   async stop(): Promise<void> {
-    if (this.#isStopping) return;
+    if (this.#isStopping) {
+      return;
+    }
     this.#isStopping = true;
     this.#acceptor.stop();
     await this.#janitor.stop();
@@ -167,7 +169,9 @@ export class Scheduler implements Service {
       error: { reason: "EXECUTION_STOPPED", message: "The execution was stopped." },
     };
     const stopped = await this.#options.executions.stop({ ...query, outcome: end });
-    if (stopped === undefined) return undefined;
+    if (stopped === undefined) {
+      return undefined;
+    }
     const { id, response, statusCode } = stopped;
     const outcome = {
       ...(response !== undefined && { response }),
@@ -185,18 +189,24 @@ export class Scheduler implements Service {
     notifier.listen("ended", (ids) => events.emit("endedElsewhere", ids));
     notifier.listen("queued", () => events.emit("queuedElsewhere"));
     events.on("ended", ({ executionId, wasOwned }) => {
-      if (wasOwned) notifier.notify("ended", executionId);
+      if (wasOwned) {
+        notifier.notify("ended", executionId);
+      }
     });
   }
 
   /** Gives back what was abandoned. Where the database is away, others take it over when the lease expires. */
   async #release(): Promise<void> {
     const { claims, isUnavailable } = this.#options;
-    if (!this.#lease.isFresh()) return;
+    if (!this.#lease.isFresh()) {
+      return;
+    }
     try {
       await claims.release({ owner: this.#owner });
     } catch (error) {
-      if (!isUnavailable(error)) throw error;
+      if (!isUnavailable(error)) {
+        throw error;
+      }
     }
   }
 }

@@ -77,7 +77,9 @@ export class Listener implements Service {
    */
   async stop(): Promise<void> {
     await this.closePort();
-    if (this.#portClosed !== undefined) this.#stopped ??= this.#drain(this.#portClosed);
+    if (this.#portClosed !== undefined) {
+      this.#stopped ??= this.#drain(this.#portClosed);
+    }
     await this.#stopped;
   }
 
@@ -86,13 +88,17 @@ export class Listener implements Service {
    * before, a proxy would open new ones.
    */
   async closePort(): Promise<void> {
-    if (this.#http1.server.listening) this.#closing ??= this.#close();
+    if (this.#http1.server.listening) {
+      this.#closing ??= this.#close();
+    }
     await this.#closing;
   }
 
   get url(): string {
     const address = this.#http1.server.address();
-    if (address === null || typeof address === "string") throw new Error("the listener has not started");
+    if (address === null || typeof address === "string") {
+      throw new Error("the listener has not started");
+    }
     const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
     return `http://${host}:${address.port}`;
   }
@@ -121,16 +127,22 @@ export class Listener implements Service {
   /** Undefined if the address has as many connections as are allowed, or the client has disconnected. */
   #admittedAddress(socket: Socket): string | undefined {
     const address = clientAddress(socket);
-    if (address === undefined) return undefined;
+    if (address === undefined) {
+      return undefined;
+    }
     return this.#throttle.connectionsOf(address) < this.#options.limits.connectionsPerAddressMax ? address : undefined;
   }
 
   #serve(version: HttpVersion, socket: Socket): void {
     this.#starting.delete(socket);
     // It was too late, and the shutdown has answered it.
-    if (socket.writableEnded) socket.resume();
-    else if (version === "http2") this.#http2.serve(socket);
-    else this.#http1.serve(socket);
+    if (socket.writableEnded) {
+      socket.resume();
+    } else if (version === "http2") {
+      this.#http2.serve(socket);
+    } else {
+      this.#http1.serve(socket);
+    }
   }
 
   async #close(): Promise<void> {
@@ -146,10 +158,14 @@ export class Listener implements Service {
     const startingTimer = setTimeout(() => {
       this.#http2.drain();
       this.#http1.closeIdle();
-      for (const socket of this.#starting) closeIdleConnection(socket, limits.lastBytesMs);
+      for (const socket of this.#starting) {
+        closeIdleConnection(socket, limits.lastBytesMs);
+      }
     }, limits.lastBytesMs);
     const timer = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy();
+      for (const socket of this.#sockets) {
+        socket.destroy();
+      }
     }, limits.drainMs);
     await portClosed;
     clearTimeout(startingTimer);

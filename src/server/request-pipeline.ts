@@ -76,7 +76,9 @@ export class RequestPipeline {
   /** From now on authenticated calls are refused, and streams are aborted. */
   stop(): void {
     this.#isStopping = true;
-    for (const stream of this.#streams) stream.abort(shuttingDown());
+    for (const stream of this.#streams) {
+      stream.abort(shuttingDown());
+    }
   }
 
   /** Settles when the reply has been delivered or cut. */
@@ -89,8 +91,12 @@ export class RequestPipeline {
     closeLingering(exchange.request, response, limits);
 
     const route = this.#findRoute(head, exchange);
-    if (route.isStream) this.#streams.add(abort);
-    if (route.isStream && this.#isStopping) abort.abort(shuttingDown());
+    if (route.isStream) {
+      this.#streams.add(abort);
+    }
+    if (route.isStream && this.#isStopping) {
+      abort.abort(shuttingDown());
+    }
     const call: Call = {
       requestId: readRequestId(head.headers),
       protocol: route.protocol,
@@ -108,7 +114,9 @@ export class RequestPipeline {
         exchange.cut();
       }
     } finally {
-      for (const slot of slots) slot.release();
+      for (const slot of slots) {
+        slot.release();
+      }
       bytes.releaseAll();
       this.#streams.delete(abort);
     }
@@ -120,10 +128,14 @@ export class RequestPipeline {
     const { cors, protocolHandlers } = this.#options;
     try {
       requireUnambiguous(head, exchange);
-      if (cors.allow(head, exchange)) return createPreflightRoute();
+      if (cors.allow(head, exchange)) {
+        return createPreflightRoute();
+      }
       for (const handler of protocolHandlers) {
         const route = handler.match(head);
-        if (route) return route;
+        if (route) {
+          return route;
+        }
       }
     } catch (error) {
       return createRefusingRoute(error);
@@ -138,21 +150,31 @@ export class RequestPipeline {
     const caller: Caller = {};
     let watch: CredentialWatch | undefined;
     try {
-      if (request.error !== undefined) throw request.error;
+      if (request.error !== undefined) {
+        throw request.error;
+      }
       const { access } = route;
       const isAdmitted =
         access === "public" ? await this.#admitKeyless(request) : await this.#admit(access, request, caller);
-      if (!isAdmitted) return;
-      if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") exchange.response.writeContinue();
+      if (!isAdmitted) {
+        return;
+      }
+      if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
+        exchange.response.writeContinue();
+      }
       const { principal, slot } = caller;
-      if (principal && route.isStream) watch = accessControl.watch(credentialsOf(request), abort);
+      if (principal && route.isStream) {
+        watch = accessControl.watch(credentialsOf(request), abort);
+      }
       slots.push(refusalLimit.enter(exchange));
       await route.serve(
         exchange,
         principal && slot ? authenticatedCall(call, { principal, slot, bytes, scheduler }) : call,
       );
     } catch (error) {
-      if (exchange.response.headersSent) throw error;
+      if (exchange.response.headersSent) {
+        throw error;
+      }
       await this.#refuse(request, error, caller.principal);
     } finally {
       caller.slot?.release();
@@ -165,20 +187,30 @@ export class RequestPipeline {
   async #admit(access: Exclude<Route["access"], "public">, request: RoutedRequest, caller: Caller): Promise<boolean> {
     const { accessControl, keyless, calls, scheduler, rates } = this.#options;
     const { route, exchange, call, abort, bytes, slots } = request;
-    if (this.#isStopping) throw shuttingDown();
+    if (this.#isStopping) {
+      throw shuttingDown();
+    }
     const principal = await accessControl.authorize(access, credentialsOf(request), exchange);
     caller.principal = principal;
     // Rapid Reset: a stream that its client has reset meanwhile costs no more than the look-up of its key.
-    if (hasDisconnected(call.signal)) return false;
+    if (hasDisconnected(call.signal)) {
+      return false;
+    }
     rates?.take(principal);
     bytes.owner = principal;
     caller.slot = calls.take(principal);
     await scheduler.takeForRequest(principal, exchange);
-    if (hasDisconnected(call.signal)) return false;
+    if (hasDisconnected(call.signal)) {
+      return false;
+    }
     bytes.requireMemory();
-    if (route.isStream) caller.slot.wait();
+    if (route.isStream) {
+      caller.slot.wait();
+    }
     // A leaked watch token may be used by anybody, so that its streams count for the client address too.
-    if (route.token !== undefined) slots.push(keyless.takeStream(exchange, abort));
+    if (route.token !== undefined) {
+      slots.push(keyless.takeStream(exchange, abort));
+    }
     return true;
   }
 
@@ -186,8 +218,12 @@ export class RequestPipeline {
   async #admitKeyless(request: RoutedRequest): Promise<boolean> {
     const { keyless } = this.#options;
     const { route, exchange, call, abort, slots } = request;
-    if (!this.#takeKeylessSlot(request)) return false;
-    if (route.isStream) slots.push(keyless.takeStream(exchange, abort));
+    if (!this.#takeKeylessSlot(request)) {
+      return false;
+    }
+    if (route.isStream) {
+      slots.push(keyless.takeStream(exchange, abort));
+    }
     await keyless.waitForTurn(exchange);
     // The connection may have been cut in the meantime, for too many requests.
     return !hasDisconnected(call.signal);
@@ -198,13 +234,22 @@ export class RequestPipeline {
     const { keyless, scheduler, tarpit, refusalLimit } = this.#options;
     const { route, exchange, call, slots } = request;
     // The error response to an unauthenticated caller takes a slot too.
-    if (principal === undefined && slots.length === 0 && !this.#takeKeylessSlot(request)) return;
+    if (principal === undefined && slots.length === 0 && !this.#takeKeylessSlot(request)) {
+      return;
+    }
     const isKeyless = route.access === "public" || request.error !== undefined;
-    if (isKeyless && !refusalLimit.take(exchange)) return;
-    if (isKeyless) await keyless.waitForTurn(exchange);
-    else if (principal !== undefined) await scheduler.takeForRequest(principal, exchange);
+    if (isKeyless && !refusalLimit.take(exchange)) {
+      return;
+    }
+    if (isKeyless) {
+      await keyless.waitForTurn(exchange);
+    } else if (principal !== undefined) {
+      await scheduler.takeForRequest(principal, exchange);
+    }
     await tarpit.wait(error, { address: exchange.address, signal: call.signal });
-    if (hasDisconnected(call.signal)) return;
+    if (hasDisconnected(call.signal)) {
+      return;
+    }
     await route.refuse(exchange, call, this.#toRequestError(error, call));
   }
 
@@ -212,13 +257,18 @@ export class RequestPipeline {
   #takeKeylessSlot({ exchange, slots }: RoutedRequest): boolean {
     const { keyless, refusalLimit } = this.#options;
     const slot = keyless.takeRequest(exchange);
-    if (slot !== undefined) slots.push(slot);
-    else if (refusalLimit.take(exchange)) exchange.cut();
+    if (slot !== undefined) {
+      slots.push(slot);
+    } else if (refusalLimit.take(exchange)) {
+      exchange.cut();
+    }
     return slot !== undefined;
   }
 
   #toRequestError(error: unknown, { requestId }: Call): RequestError {
-    if (error instanceof RequestError) return error;
+    if (error instanceof RequestError) {
+      return error;
+    }
     this.#options.log.error({ err: error, requestId }, "a request failed");
     return RequestError.of("SERVER_ERROR");
   }

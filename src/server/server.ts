@@ -93,7 +93,9 @@ export class Server implements Service {
     await this.retire();
     this.#pipeline.stop();
     await this.#listener.stop();
-    for (const { abort } of this.#open) abort.abort(new Error("the server stops"));
+    for (const { abort } of this.#open) {
+      abort.abort(new Error("the server stops"));
+    }
     const settled = Promise.allSettled([...this.#open].map((request) => request.settled));
     await settlesWithin(this.#options.limits.settleMs, settled);
     if (this.#open.size > 0) {

@@ -138,7 +138,9 @@ function splitList(text: string): readonly string[] {
 function parsePublicUrl(text: string, context: z.core.$RefinementCtx): string {
   const url = URL.parse(text);
   const isPlain = url !== null && /^https?:$/.test(url.protocol) && `${url.origin}${url.pathname}` === url.href;
-  if (isPlain && !/[?#]/.test(text)) return url.href.replace(/\/+$/, "");
+  if (isPlain && !/[?#]/.test(text)) {
+    return url.href.replace(/\/+$/, "");
+  }
   const message = "must be a URL such as https://flows.example.com, without a user, a query and a fragment";
   context.issues.push({ code: "custom", message, input: text });
   return z.NEVER;
@@ -148,8 +150,12 @@ function parseAllowList(text: string, context: z.core.$RefinementCtx) {
   try {
     return parseEgressAllow(text);
   } catch (error) {
-    if (!(error instanceof EgressAllowError)) throw error;
-    for (const message of error.problems) context.issues.push({ code: "custom", message, input: text });
+    if (!(error instanceof EgressAllowError)) {
+      throw error;
+    }
+    for (const message of error.problems) {
+      context.issues.push({ code: "custom", message, input: text });
+    }
     return z.NEVER;
   }
 }

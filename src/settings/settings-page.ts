@@ -35,7 +35,9 @@ ${limitRows(rowsOf(serverLimitTable))}
 function limitRows(limits: readonly Limit[]): string {
   const rows = limits.flatMap((limit) => {
     const { env, min = 0, max = 0, unit, text } = limit;
-    if (env === undefined) return [];
+    if (env === undefined) {
+      return [];
+    }
     const byDefault = limit.defaultText ?? quantityText(limit.default, unit);
     return [`| \`${env}\` | ${byDefault} | ${quantityText(min, unit)} to ${quantityText(max, unit)} | ${text} |`];
   });
@@ -66,7 +68,9 @@ function hoursText(ms: number): string {
 
 function bytesText(bytes: number): string {
   const plain = `${numberText(bytes)} bytes`;
-  if (bytes >= mebibyte && bytes % mebibyte === 0) return `${plain} (${numberText(bytes / mebibyte)} MiB)`;
+  if (bytes >= mebibyte && bytes % mebibyte === 0) {
+    return `${plain} (${numberText(bytes / mebibyte)} MiB)`;
+  }
   return bytes > 0 && bytes % 1024 === 0 ? `${plain} (${numberText(bytes / 1024)} KiB)` : plain;
 }
 

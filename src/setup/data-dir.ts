@@ -8,7 +8,9 @@ export const dataDirName = ".flowcall";
  * who cannot enter most folders, so that the files are in one that this user can enter.
  */
 export function dataDirDefault(workingDir: string, isRoot: boolean): string {
-  if (!isRoot) return dataDirName;
+  if (!isRoot) {
+    return dataDirName;
+  }
   return join("/var/lib/flowcall", createHash("sha256").update(workingDir).digest("hex").slice(0, 12));
 }
 

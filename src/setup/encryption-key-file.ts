@@ -8,10 +8,14 @@ export async function readEncryptionKey(dataDir: string): Promise<Buffer | undef
   const file = fileOf(dataDir);
   try {
     const key = Buffer.from((await readFile(file, "utf8")).trim(), "base64");
-    if (key.length !== 32) throw new Error(`${file} does not hold a key of 32 bytes in Base64`);
+    if (key.length !== 32) {
+      throw new Error(`${file} does not hold a key of 32 bytes in Base64`);
+    }
     return key;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+      return undefined;
+    }
     throw error;
   }
 }

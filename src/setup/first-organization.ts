@@ -33,7 +33,9 @@ export type FirstOrganizationOptions = {
  */
 export async function createFirstOrganization(options: FirstOrganizationOptions): Promise<FirstKeys | undefined> {
   const { config, tenants, keyChecksums, seed } = options;
-  if (!(await tenants.isEmpty())) return undefined;
+  if (!(await tenants.isEmpty())) {
+    return undefined;
+  }
   const keys = await firstKeys(config, keyChecksums);
   const isFounded = await tenants.found({
     name: seed?.organization ?? "default",
@@ -68,7 +70,9 @@ export async function readKeys(file: string): Promise<FirstKeys | undefined> {
   try {
     return keysSchema.parse(JSON.parse(await readFile(file, "utf8")));
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+      return undefined;
+    }
     // The message of JSON.parse quotes the text, and the error is logged.
     const cause = error instanceof SyntaxError ? new Error("it is not JSON") : error;
     throw new Error(`${file} cannot be read as the keys that it should hold`, { cause });
@@ -78,7 +82,8 @@ export async function readKeys(file: string): Promise<FirstKeys | undefined> {
 async function writeKeys(file: string, keys: FirstKeys): Promise<void> {
   await mkdir(dirname(file), { recursive: true });
   // The default folder may lie in a repository, and git would add the keys. Another folder belongs to its owner.
-  if (basename(dirname(file)) === dataDirName)
+  if (basename(dirname(file)) === dataDirName) {
     await replaceFile(join(dirname(file), ".gitignore"), { text: "*\n", mode: 0o644 });
+  }
   await replaceFile(file, { text: `${JSON.stringify(keys, undefined, 2)}\n`, mode: 0o600 });
 }

@@ -11,7 +11,9 @@ export type PortChoice = { readonly host: string; readonly port: number };
  * database and started executions.
  */
 export async function requireFreePort({ host, port }: PortChoice): Promise<void> {
-  if (port === 0) return;
+  if (port === 0) {
+    return;
+  }
   const address = { "0.0.0.0": "127.0.0.1", "::": "::1" }[host] ?? host;
   const socket = connect({ host: address, port });
   try {

@@ -27,7 +27,9 @@ export async function listKnownKeys(config: Config, find: FindEnvironment): Prom
   ] as const;
   const all: KnownKey[] = [];
   for (const { environment, key, source } of sources) {
-    if (key === undefined) continue;
+    if (key === undefined) {
+      continue;
+    }
     all.push({ environment, source, environmentId: await find(keyTextOf(key).hash) });
   }
   return all;

@@ -70,7 +70,9 @@ export async function readSeed(dir: string): Promise<Seed> {
 export async function loadExamples(dir: string, invoke: Invoke, principal: Principal): Promise<void> {
   const folder = join(dir, "workflow");
   const files = (await readdir(folder)).filter((name) => name.endsWith(".json")).sort();
-  for (const file of files) await loadExample(join(folder, file), invoke, principal);
+  for (const file of files) {
+    await loadExample(join(folder, file), invoke, principal);
+  }
 }
 
 async function loadExample(file: string, invoke: Invoke, principal: Principal): Promise<void> {
@@ -79,7 +81,9 @@ async function loadExample(file: string, invoke: Invoke, principal: Principal): 
   const reference = { workflow: workflow.alias, slug: workflow.slug };
   try {
     const existing = await find(reference, invoke, call);
-    if (existing?.currentVersion !== undefined) return;
+    if (existing?.currentVersion !== undefined) {
+      return;
+    }
     if (existing === undefined) {
       const { description, ...rest } = workflow;
       const request = create(CreateWorkflowRequestSchema, {
@@ -106,11 +110,15 @@ async function find(
 ): Promise<Workflow | undefined> {
   try {
     const reply = await invoke(WorkflowService.method.getWorkflow, create(GetWorkflowRequestSchema, reference), call);
-    if (reply.$typeName !== WorkflowSchema.typeName) throw new Error(`GetWorkflow answered ${reply.$typeName}`);
+    if (reply.$typeName !== WorkflowSchema.typeName) {
+      throw new Error(`GetWorkflow answered ${reply.$typeName}`);
+    }
     // The type name has been checked.
     return reply as Workflow;
   } catch (error) {
-    if (error instanceof RequestError && error.reason === "WORKFLOW_NOT_FOUND") return undefined;
+    if (error instanceof RequestError && error.reason === "WORKFLOW_NOT_FOUND") {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -144,7 +152,9 @@ function nameOf(file: string): string {
 
 function describe(error: unknown): string {
   const problems = error instanceof RequestError ? (error.details.problems ?? []) : [];
-  if (problems.length === 0) return `  ${error instanceof Error ? error.message : String(error)}`;
+  if (problems.length === 0) {
+    return `  ${error instanceof Error ? error.message : String(error)}`;
+  }
   return problems
     .map(({ nodeId, field, message }) => `  ${nodeId === undefined ? "" : `node ${nodeId}: `}${field}: ${message}`)
     .join("\n");

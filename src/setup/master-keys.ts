@@ -29,13 +29,17 @@ export class MasterKeys {
   async load(check: () => Promise<void>): Promise<void> {
     await this.#read();
     await check();
-    if (this.#dataDir === undefined || this.#keys.length > 0) return;
+    if (this.#dataDir === undefined || this.#keys.length > 0) {
+      return;
+    }
     await makeEncryptionKey(this.#dataDir);
     await this.#read();
   }
 
   async #read(): Promise<void> {
     const key = this.#dataDir === undefined ? undefined : await readEncryptionKey(this.#dataDir);
-    if (key !== undefined) this.#keys = [key];
+    if (key !== undefined) {
+      this.#keys = [key];
+    }
   }
 }

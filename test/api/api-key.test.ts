@@ -32,7 +32,9 @@ async function make(fields: JsonObject, maker = testKey): Promise<Made> {
 
 async function ask(method: DescMethodUnary, fields: JsonObject, key: string) {
   const [rest] = calls.protocols;
-  if (rest === undefined) throw new Error("there is no REST");
+  if (rest === undefined) {
+    throw new Error("there is no REST");
+  }
   return await rest.call({ method, fields, key });
 }
 
@@ -125,7 +127,9 @@ describe("a key ends", () => {
     const second = await rotate({});
     expect((await ask(listWorkflows, {}, key)).reason).toBe("INVALID_API_KEY");
     const third = await rotate({ overlap_seconds: 3600 });
-    for (const good of [second, third]) expect((await ask(listWorkflows, {}, good)).reason).toBeUndefined();
+    for (const good of [second, third]) {
+      expect((await ask(listWorkflows, {}, good)).reason).toBeUndefined();
+    }
     const fourth = await rotate({ overlap_seconds: 1 });
     await untilRefused(third);
     await untilRefused(second);

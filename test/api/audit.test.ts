@@ -36,7 +36,9 @@ async function list(fields: JsonObject): Promise<readonly Event[]> {
   const answers = await Promise.all(
     calls.protocols.map(({ call }) => call({ method: listAuditEvents, fields, key: testKey })),
   );
-  for (const { message, text } of answers) expect([text, message]).toEqual([undefined, answers[0]?.message]);
+  for (const { message, text } of answers) {
+    expect([text, message]).toEqual([undefined, answers[0]?.message]);
+  }
   return Object(answers[0]?.message).audit_events;
 }
 

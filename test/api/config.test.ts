@@ -100,7 +100,9 @@ describe("a configuration is kept alike on every protocol", () => {
     const account_id = "paged@acme.io";
     await calls.ask(LinkedAccountService.method.putLinkedAccount, { account_id });
     for (const slug of ["asana", "github"]) {
-      for (const config_id of ["a/b", "a"]) await calls.ask(putConfig, { account_id, slug, config_id });
+      for (const config_id of ["a/b", "a"]) {
+        await calls.ask(putConfig, { account_id, slug, config_id });
+      }
     }
     const seen: string[] = [];
     let page_token: string | undefined;

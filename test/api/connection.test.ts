@@ -44,7 +44,9 @@ describe("credentials go in and never come out, alike on every protocol", () => 
       expect((await send(deleteConnection)).message).toEqual({});
       expect((await send(getConnection)).reason).toBe("RESOURCE_NOT_FOUND");
       expect((await send(deleteConnection)).reason).toBe("RESOURCE_NOT_FOUND");
-      for (const secret of Object.values(secrets)) expect(replies.join()).not.toContain(secret);
+      for (const secret of Object.values(secrets)) {
+        expect(replies.join()).not.toContain(secret);
+      }
     }
   });
 

@@ -269,7 +269,9 @@ describe("a test of a draft", () => {
         expect(attempts((await by(both)).message)).toEqual([0, 0]);
       }
     } finally {
-      for (const response of held) response.end("{}");
+      for (const response of held) {
+        response.end("{}");
+      }
       await busy.stop();
     }
   });

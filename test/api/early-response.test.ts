@@ -82,10 +82,16 @@ describe("the response of an execution that goes on", () => {
     for (const { name, watch } of watchProtocolsOf(flowcall.url)) {
       const abort = new AbortController();
       for await (const event of watch({ fields: { execution_id }, key: testKey, signal: abort.signal })) {
-        if (typeOf(event) !== "node_finished") continue;
+        if (typeOf(event) !== "node_finished") {
+          continue;
+        }
         const run = Object(event["node_finished"]);
-        if (run.node_id === "1") expect([name, run]).not.toHaveProperty("1.output");
-        if (run.node_id !== "2") continue;
+        if (run.node_id === "1") {
+          expect([name, run]).not.toHaveProperty("1.output");
+        }
+        if (run.node_id !== "2") {
+          continue;
+        }
         expect([name, run.output]).toEqual([name, answer]);
         break;
       }
@@ -174,7 +180,10 @@ test("what was slept through began when it began, and says how long it took", as
     const { start_time, end_time, output } = Object(message);
     const tookMs = Date.parse(end_time) - Date.parse(start_time);
     expect([path, Date.parse(start_time) - before < 1_300, tookMs >= 1_400]).toEqual([path, true, true]);
-    if (path === "4") expect(Number(/^Waited for ([\d.]+) seconds\.$/.exec(output)?.[1])).toBeGreaterThan(1.4);
-    else expect(JSON.stringify(output)).toContain("Waited for 1.5 seconds.");
+    if (path === "4") {
+      expect(Number(/^Waited for ([\d.]+) seconds\.$/.exec(output)?.[1])).toBeGreaterThan(1.4);
+    } else {
+      expect(JSON.stringify(output)).toContain("Waited for 1.5 seconds.");
+    }
   }
 });

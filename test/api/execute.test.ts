@@ -48,8 +48,11 @@ async function everywhere(call: ApiCall): Promise<readonly { readonly name: stri
 async function check(call: ApiCall, expected: { rest: { status: number; body: JsonObject }; rpc: JsonObject }) {
   for (const { name, answer } of await everywhere(call)) {
     const { status, body } = expected.rest;
-    if (name === "REST") expect([name, answer.status, answer.message]).toEqual([name, status, body]);
-    else expect([name, answer.code, answer.message]).toEqual([name, undefined, expected.rpc]);
+    if (name === "REST") {
+      expect([name, answer.status, answer.message]).toEqual([name, status, body]);
+    } else {
+      expect([name, answer.code, answer.message]).toEqual([name, undefined, expected.rpc]);
+    }
   }
 }
 
@@ -58,9 +61,14 @@ async function checkRefused(call: ApiCall, expected: { status: number; code: str
   const before = await countExecutions();
   for (const { name, answer } of await everywhere(call)) {
     expect([name, answer.reason]).toEqual([name, expected.reason]);
-    if (name === "REST") expect([name, answer.status]).toEqual([name, expected.status]);
-    else expect([name, answer.code]).toEqual([name, expected.code]);
-    if (expected.text !== undefined) expect(answer.text).toMatch(expected.text);
+    if (name === "REST") {
+      expect([name, answer.status]).toEqual([name, expected.status]);
+    } else {
+      expect([name, answer.code]).toEqual([name, expected.code]);
+    }
+    if (expected.text !== undefined) {
+      expect(answer.text).toMatch(expected.text);
+    }
   }
   expect(await countExecutions()).toBe(before);
 }
@@ -73,7 +81,9 @@ async function countExecutions(): Promise<number> {
 /** Values that no JSON may hold, as JSON writes them inside a payload. */
 function nested(depth: number): JsonValue {
   let value: JsonValue = 1;
-  for (let level = 1; level < depth; level += 1) value = { a: value };
+  for (let level = 1; level < depth; level += 1) {
+    value = { a: value };
+  }
   return value;
 }
 

@@ -32,7 +32,9 @@ export function executionCalls(url: string) {
   /** One call, over REST. */
   const ask = async (method: DescMethodUnary, fields: JsonObject): Promise<ApiAnswer> => {
     const [rest] = protocols;
-    if (rest === undefined) throw new Error("there is no REST");
+    if (rest === undefined) {
+      throw new Error("there is no REST");
+    }
     return rest.call({ method, fields, key: testKey });
   };
 

@@ -36,7 +36,9 @@ export async function callGrpcWebText(
   const frames = [...framesOf(decodePieces(answer.body.toString()))];
   const trailer = frames.find(({ flags }) => (flags & 0x80) !== 0);
   const failure = findTrailerError(trailer === undefined ? answer.headers : trailerParse(trailer.data));
-  if (failure !== undefined) return refusalAnswer(failure);
+  if (failure !== undefined) {
+    return refusalAnswer(failure);
+  }
   const reply = fromBinary(method.output, frames[0]?.data ?? new Uint8Array());
   return replyAnswer(method.output, reply, answer.headers);
 }

@@ -106,7 +106,9 @@ describe("what a node hides", () => {
       }
       for (const { name, watch } of watchProtocolsOf(flowcall.url)) {
         const told = [];
-        for await (const event of watch({ fields: { execution_id }, key: testKey })) told.push(JSON.stringify(event));
+        for await (const event of watch({ fields: { execution_id }, key: testKey })) {
+          told.push(JSON.stringify(event));
+        }
         expect([name, told.filter((event) => event.includes("[REDACTED]")).length]).toEqual([name, events]);
         expect(told.join()).not.toContain("s3cret");
       }

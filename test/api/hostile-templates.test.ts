@@ -69,7 +69,9 @@ const workflows: Readonly<Record<string, JsonObject>> = {
 beforeAll(async () => {
   flowcall = await startFlowcall();
   protocols = protocolsOf(flowcall.url).filter(({ name }) => name === "REST" || name === "gRPC");
-  for (const [alias, definition] of Object.entries(workflows)) await putWorkflow(flowcall.url, { alias, definition });
+  for (const [alias, definition] of Object.entries(workflows)) {
+    await putWorkflow(flowcall.url, { alias, definition });
+  }
 });
 
 afterAll(async () => flowcall?.stop());

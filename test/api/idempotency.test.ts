@@ -25,7 +25,9 @@ function newKey(): string {
 
 async function call(request: ApiCall, index = 0): Promise<ApiAnswer> {
   const protocol = protocols[index % protocols.length];
-  if (protocol === undefined) throw new Error("there is no protocol");
+  if (protocol === undefined) {
+    throw new Error("there is no protocol");
+  }
   return protocol.call(request);
 }
 
@@ -71,7 +73,9 @@ describe("calls with one idempotency key are one execution", () => {
       const again = await call(request, index);
       expect([idOf(again), isReplayed(again)]).toEqual([idOf(first), true]);
       expect(again.headers.get("x-execution-status")).toBe("ERRORED");
-      if (index === 0) expect(again.status).toBe(500);
+      if (index === 0) {
+        expect(again.status).toBe(500);
+      }
     }
   });
 
@@ -137,7 +141,9 @@ describe("a key that does not fit is refused on every protocol, and nothing is a
       const answer = await call(request, index);
       expect([name, answer.reason]).toEqual([name, reason]);
       expect(answer.text).toMatch(text);
-      if (name === "REST") expect(answer.status).toBe(status);
+      if (name === "REST") {
+        expect(answer.status).toBe(status);
+      }
     }
     expect(await countExecutions()).toBe(before);
   }

@@ -110,13 +110,17 @@ describe("an integration is kept alike on every protocol", () => {
 });
 
 test("a list has each integration of its environment once, in pages", async () => {
-  for (const slug of ["page-a", "page-b", "page-c"]) await calls.ask(createIntegration, { slug, name: slug });
+  for (const slug of ["page-a", "page-b", "page-c"]) {
+    await calls.ask(createIntegration, { slug, name: slug });
+  }
   const slugs: string[] = [];
   let page_token: string | undefined;
   do {
     const fields = { page_size: 2, ...(page_token !== undefined && { page_token }) };
     const page = Object((await calls.ask(listIntegrations, fields)).message);
-    for (const { slug } of page.integrations) slugs.push(slug);
+    for (const { slug } of page.integrations) {
+      slugs.push(slug);
+    }
     page_token = page.next_page_token;
   } while (page_token !== undefined);
   expect(slugs).toEqual([...new Set(slugs)].sort());

@@ -63,8 +63,9 @@ describe("the iterations of a Group", () => {
   });
 
   test("are refused for what is no Group, and for a page that is none", async () => {
-    for (const node_id of ["6", "nobody"])
+    for (const node_id of ["6", "nobody"]) {
       await calls.checkRefused(listIterations, { execution_id, node_id }, notFound);
+    }
     for (const page_size of [0, 201]) {
       await calls.checkRefused(
         listIterations,

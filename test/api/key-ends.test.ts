@@ -110,7 +110,8 @@ describe("streams of events that a key has opened end with it, over every protoc
     const other = new Set<string>();
     const others = watchProtocolsOf(second.url).map(async ({ name, watch }) => {
       other.add(name);
-      for await (const _ of watch({ key: testKey, fields: { execution_id }, signal: done.signal }));
+      for await (const _ of watch({ key: testKey, fields: { execution_id }, signal: done.signal })) {
+      }
       other.delete(name);
     });
     await end();
@@ -128,7 +129,8 @@ describe("streams of events that a key has opened end with it, over every protoc
 /** Reads a stream to its end, whatever it tells of before: that the Delay has begun, where it took a while. */
 async function refusalOf(events: AsyncIterable<unknown>): Promise<unknown> {
   try {
-    for await (const _ of events);
+    for await (const _ of events) {
+    }
     return undefined;
   } catch (error) {
     return error;

@@ -14,7 +14,9 @@ const last = { status: 400, code: "FailedPrecondition", reason: "LAST_ADMIN_KEY"
 
 async function ask(method: DescMethodUnary, fields: JsonObject, key: string) {
   const [rest] = calls.protocols;
-  if (rest === undefined) throw new Error("there is no REST");
+  if (rest === undefined) {
+    throw new Error("there is no REST");
+  }
   return await rest.call({ method, fields, key });
 }
 

@@ -48,7 +48,9 @@ describe("a linked account is kept alike on every protocol", () => {
 });
 
 test("a list has each account of its environment once, in pages, without attributes", async () => {
-  for (const account_id of ["page-a", "page-b", "page-c"]) await calls.ask(putLinkedAccount, { account_id });
+  for (const account_id of ["page-a", "page-b", "page-c"]) {
+    await calls.ask(putLinkedAccount, { account_id });
+  }
   const accounts: JsonObject[] = [];
   let page_token: string | undefined;
   do {

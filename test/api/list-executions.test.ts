@@ -41,7 +41,7 @@ beforeAll(async () => {
   ]) {
     // Within one millisecond the order would be that of the ids, which is none.
     const before = Date.now();
-    while (Date.now() - before < 2);
+    while (Date.now() - before < 2) {}
     started.push(await calls.start({ tag: "listed", ...fields }));
   }
   ids = started;
@@ -66,7 +66,9 @@ async function list(fields: JsonObject) {
     const { executions, next_page_token } = Object(message);
     return { reason, ids: executions?.map(({ id }: { id: string }) => id), token: next_page_token };
   });
-  for (const page of pages) expect(page).toEqual(pages[0]);
+  for (const page of pages) {
+    expect(page).toEqual(pages[0]);
+  }
   return { ids: pages[0]?.ids, token: String(pages[0]?.token) };
 }
 

@@ -163,7 +163,9 @@ describe("what a caller may say is taken", () => {
     ["gRPC's type with a charset", { type: "application/grpc-web+proto;charset=utf-8", body: framed }],
     ["a health check over base64", { path: healthPath, type: "application/grpc-web-text", body: "AAAAAAA=" }],
   ])("%s", async (_, request) => {
-    for (const version of ["1.1", "2"] as const) expect(verdict(await send(request, version))).toBe("OK");
+    for (const version of ["1.1", "2"] as const) {
+      expect(verdict(await send(request, version))).toBe("OK");
+    }
   });
 
   test("OPTIONS, which says what a method takes", async () => {

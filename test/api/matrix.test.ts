@@ -39,8 +39,11 @@ async function checkRefused(call: ApiCall, { status, code, reason }: { status: n
   for (const { name, call: send } of ways) {
     const answer = await send(call);
     expect([name, answer.reason]).toEqual([name, reason]);
-    if (name.startsWith("REST")) expect([name, answer.status]).toEqual([name, status]);
-    else expect([name, answer.code]).toEqual([name, code]);
+    if (name.startsWith("REST")) {
+      expect([name, answer.status]).toEqual([name, status]);
+    } else {
+      expect([name, answer.code]).toEqual([name, code]);
+    }
   }
 }
 

@@ -39,7 +39,9 @@ test("a payload that breaks the schema is refused with every breach, on every pr
     expect(refused.text).toContain('payload must have the member "customer".');
   }
   const list = { method: listExecutions, key: testKey, fields: { workflow } };
-  for (const { call } of protocols.slice(0, 1)) expect((await call(list)).message).toEqual({ executions: [] });
+  for (const { call } of protocols.slice(0, 1)) {
+    expect((await call(list)).message).toEqual({ executions: [] });
+  }
   for (const { call } of protocols) {
     const payload = { customer: "Ada", items: [{ qty: 1 }] };
     const { message } = await call({ method: executeWorkflow, key: testKey, fields: { ...fields, payload } });

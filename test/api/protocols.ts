@@ -113,7 +113,9 @@ function overTransport(name: string, transport: Transport): ApiProtocol {
     name,
     call: async ({ method, fields, headers = [], key }) => {
       const header = new Headers(key === undefined ? {} : { "x-api-key": key });
-      for (const [headerName, value] of headers) header.append(headerName, value);
+      for (const [headerName, value] of headers) {
+        header.append(headerName, value);
+      }
       try {
         const request = fromJson(method.input, fields);
         const reply = await transport.unary(method, undefined, 20_000, header, request);
@@ -137,16 +139,27 @@ async function callRest(
   const header: (readonly [string, string])[] = key === undefined ? [] : [["x-api-key", key]];
   const rest: Record<string, JsonValue> = {};
   for (const [name, value] of Object.entries(fields)) {
-    if (inPath.has(name)) continue;
+    if (inPath.has(name)) {
+      continue;
+    }
     const mapped = headerRuleOf(method, name);
-    if (mapped === undefined) rest[name] = value;
-    else header.push([mapped.name, mapped.preference ? `${mapped.preference}=${value}` : String(value)]);
+    if (mapped === undefined) {
+      rest[name] = value;
+    } else {
+      header.push([mapped.name, mapped.preference ? `${mapped.preference}=${value}` : String(value)]);
+    }
   }
   const body = rule.body === "*" ? rest : rest[rule.body];
   const query = rule.body === "" ? `?${new URLSearchParams(Object.entries(rest).map(([k, v]) => [k, String(v)]))}` : "";
-  if (body !== undefined) header.push(["content-type", "application/json"]);
-  if (body !== undefined && isPacked) header.push(["content-encoding", "gzip"]);
-  if (isPacked) header.push(["accept-encoding", "gzip"]);
+  if (body !== undefined) {
+    header.push(["content-type", "application/json"]);
+  }
+  if (body !== undefined && isPacked) {
+    header.push(["content-encoding", "gzip"]);
+  }
+  if (isPacked) {
+    header.push(["accept-encoding", "gzip"]);
+  }
   const text = body === undefined ? "" : JSON.stringify(body);
   const reply = await sendRequest(url, version, {
     method: (rule.pattern.case ?? "get").toUpperCase(),
@@ -156,7 +169,9 @@ async function callRest(
   });
   const bytes = reply.headers.get("content-encoding") === "gzip" ? gunzipSync(reply.body) : reply.body;
   const json: JsonObject = JSON.parse(bytes.toString() || "{}");
-  if (typeof json["error_code"] !== "string") return { message: json, status: reply.status, headers: reply.headers };
+  if (typeof json["error_code"] !== "string") {
+    return { message: json, status: reply.status, headers: reply.headers };
+  }
   return {
     reason: json["error_code"],
     text: String(json["message"]),

@@ -99,7 +99,9 @@ describe("two processes on one database", () => {
       const { execution_id, answer } = await startHeld();
       const types: string[] = [];
       for await (const event of watch({ key: testKey, fields: { execution_id } })) {
-        if (types.length === 0) answer();
+        if (types.length === 0) {
+          answer();
+        }
         types.push(typeOf(event));
       }
       expect([name, types.at(0), types.at(-1)]).toEqual([name, "accepted", "ended"]);
@@ -125,8 +127,12 @@ describe("two processes on one database", () => {
       []) {
       const type = typeOf(event);
       const { path, end_time } = Object(event[type]);
-      if (path === run?.["path"]) started.push(`${type} ${end_time === undefined ? "open" : "ended"}`);
-      if (type === "node_started") answer();
+      if (path === run?.["path"]) {
+        started.push(`${type} ${end_time === undefined ? "open" : "ended"}`);
+      }
+      if (type === "node_started") {
+        answer();
+      }
     }
     expect(started).toEqual(["node_started open", "node_finished ended"]);
     const stopped = await startHeld();
@@ -170,7 +176,9 @@ describe("two processes on one database", () => {
     const cut = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'flowcall-notifier'";
     for (let count = 0; count < 20; count += 1) {
       await first.database.query(`${cut} and datname = current_database()`);
-      if (count % 5 === 0) await shareOne();
+      if (count % 5 === 0) {
+        await shareOne();
+      }
     }
     await shareOne();
   });

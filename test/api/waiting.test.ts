@@ -47,7 +47,9 @@ async function checkStillRunning(call: ApiCall): Promise<void> {
   for (const { name, answer } of await everywhere(call)) {
     expect([name, answer.message]).toEqual([name, { execution_id: anId, status: "RUNNING" }]);
     expect([name, answer.headers.get("x-execution-status")]).toEqual([name, "RUNNING"]);
-    if (name !== "REST") continue;
+    if (name !== "REST") {
+      continue;
+    }
     expect(answer.status).toBe(202);
     const id = answer.headers.get("x-execution-id");
     expect(answer.headers.get("location")).toBe(`/api/v1/execution/${id}/response`);

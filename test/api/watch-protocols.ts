@@ -60,8 +60,9 @@ function overTransport(name: string, transport: Transport): WatchProtocol {
       try {
         const request = fromJson(WatchExecutionRequestSchema, fields);
         const events = client.watchExecution(request, { ...options, ...(timeoutMs && { timeoutMs }) });
-        for await (const event of events)
+        for await (const event of events) {
           yield toObject(toJson(ExecutionEventSchema, event, { alwaysEmitImplicit: true }));
+        }
       } catch (error) {
         const { reason, code = "", text = "" } = refusalAnswer(ConnectError.from(error));
         throw new WatchRefused(reason, code, text);
@@ -86,16 +87,27 @@ function overRest(url: string, version: HttpVersion): WatchProtocol {
       });
       signal?.addEventListener("abort", reply.close);
       // It may have been aborted before there was a reply to close.
-      if (signal?.aborted) reply.close();
+      if (signal?.aborted) {
+        reply.close();
+      }
       try {
-        if (reply.status === 204) return;
-        if (reply.status !== 200) throw refused(Buffer.concat(await reply.body.toArray()).toString());
+        if (reply.status === 204) {
+          return;
+        }
+        if (reply.status !== 200) {
+          throw refused(Buffer.concat(await reply.body.toArray()).toString());
+        }
         for await (const { type, id, data = "" } of readEvents(reply.body)) {
-          if (type === "error") throw refused(data);
+          if (type === "error") {
+            throw refused(data);
+          }
           const event = toObject(JSON.parse(data || "{}"));
-          if (data !== "" && (event["id"] !== id || typeOf(event) !== type))
+          if (data !== "" && (event["id"] !== id || typeOf(event) !== type)) {
             throw new Error(`not of one mind: ${data}`);
-          if (data !== "") yield event;
+          }
+          if (data !== "") {
+            yield event;
+          }
         }
       } finally {
         reply.close();
@@ -115,6 +127,8 @@ export function typeOf(event: JsonObject): string {
 }
 
 function toObject(json: unknown): JsonObject {
-  if (typeof json !== "object" || json === null || Array.isArray(json)) throw new Error("an event is an object");
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    throw new Error("an event is an object");
+  }
   return Object.fromEntries(Object.entries(json));
 }

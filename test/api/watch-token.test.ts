@@ -61,13 +61,17 @@ function open(execution: string, query: string, { url, version = "1.1", path }: 
 
 async function read({ body }: OpenReply): Promise<SentEvent[]> {
   const events: SentEvent[] = [];
-  for await (const event of readEvents(body)) events.push(event);
+  for await (const event of readEvents(body)) {
+    events.push(event);
+  }
   return events;
 }
 
 async function refusalOf(reply: OpenReply): Promise<readonly [number, string]> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of reply.body) chunks.push(chunk);
+  for await (const chunk of reply.body) {
+    chunks.push(chunk);
+  }
   return [reply.status, JSON.parse(Buffer.concat(chunks).toString()).error_code];
 }
 
@@ -260,7 +264,9 @@ test("the streams that tokens open count for their address and for the environme
       expect(next.status).toBe(200);
     });
   } finally {
-    for (const { close } of opened) close();
+    for (const { close } of opened) {
+      close();
+    }
     await small.stop();
   }
 });

@@ -76,13 +76,17 @@ async function start(fields: Fields, url = flowcall.url): Promise<string> {
 
 async function readAll(protocol: WatchProtocol, call: Partial<WatchCall> & Pick<WatchCall, "fields">) {
   const events: JsonObject[] = [];
-  for await (const event of protocol.watch({ key: testKey, ...call })) events.push(event);
+  for await (const event of protocol.watch({ key: testKey, ...call })) {
+    events.push(event);
+  }
   return events;
 }
 
 async function refusalOf(protocol: WatchProtocol, call: Partial<WatchCall> & Pick<WatchCall, "fields">) {
   const error: unknown = await readAll(protocol, call).catch((thrown: unknown) => thrown);
-  if (!(error instanceof WatchRefused)) throw new Error(`${protocol.name} was not refused`, { cause: error });
+  if (!(error instanceof WatchRefused)) {
+    throw new Error(`${protocol.name} was not refused`, { cause: error });
+  }
   return error;
 }
 
@@ -168,11 +172,17 @@ async function curl(path: string, { headers, eventsMax }: { headers: readonly st
   const child: ChildProcess = spawn("curl", ["-sSN", ...named, flowcall.url + path]);
   const exited = once(child, "exit");
   const events: JsonObject[] = [];
-  if (child.stdout === null) throw new Error("curl has an output");
+  if (child.stdout === null) {
+    throw new Error("curl has an output");
+  }
   // What curl has printed by the time that it is cut may end inside of an event, and is read once more.
   for await (const { data } of readEvents(child.stdout)) {
-    if (data !== undefined) events.push(JSON.parse(data));
-    if (events.length === eventsMax) break;
+    if (data !== undefined) {
+      events.push(JSON.parse(data));
+    }
+    if (events.length === eventsMax) {
+      break;
+    }
   }
   child.kill();
   await exited;
@@ -215,7 +225,9 @@ describe("the events of an execution that runs", () => {
     const seen: string[] = [];
     for await (const { type, comment } of readEvents(body)) {
       seen.push(type ?? `comment${comment}`);
-      if (seen.length === 4) break;
+      if (seen.length === 4) {
+        break;
+      }
     }
     close();
     expect(seen).toEqual(["accepted", "node_finished", "node_started", "comment"]);
@@ -277,7 +289,9 @@ describe("a watch keeps its bounds", () => {
         const gone = new AbortController();
         const watch = protocol.watch({ fields, key: testKey, signal: gone.signal });
         await eventually(async () => expect((await watch.next()).value).toMatchObject({ accepted: {} }));
-        if (other === undefined) throw new Error("there is no other protocol");
+        if (other === undefined) {
+          throw new Error("there is no other protocol");
+        }
         expect(await refusalOf(other, { fields })).toMatchObject({ reason: "SERVER_BUSY", status: 503 });
         gone.abort();
         await watch.next().catch(() => undefined);
@@ -302,7 +316,9 @@ test("a reader that takes nothing for too long is cut, though it stays connected
     const fields = { execution_id: await start({ workflow: "many" }, small.url) };
     const readers = watchProtocolsOf(small.url);
     const [rest, grpc] = [readers[1], readers.at(-1)];
-    if (rest === undefined || grpc === undefined) throw new Error("there are no readers");
+    if (rest === undefined || grpc === undefined) {
+      throw new Error("there are no readers");
+    }
     // Where a stream breaks off, a reader reads it again.
     const told = await eventually(async () => {
       const events = await readAll(rest, { fields });

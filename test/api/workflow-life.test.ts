@@ -258,7 +258,9 @@ describe("a draft is checked", () => {
 
 test("what authors and operators do takes one round trip to the database, or two", async () => {
   const [{ call } = { call: undefined }] = protocols;
-  if (call === undefined) throw new Error("there is no protocol");
+  if (call === undefined) {
+    throw new Error("there is no protocol");
+  }
   const sent = vi.spyOn(pg.Client.prototype, "query");
   /** The statements that name one of these. What tells other processes of an end comes behind the reply. */
   const statementsOf = async (rpc: UnaryName, fields: JsonObject, names: readonly string[]) => {
@@ -306,8 +308,9 @@ test("what authors and operators do takes one round trip to the database, or two
   const { execution_id } = messageOf(await call({ method: method.executeWorkflow, fields: start, key: testKey }));
   const get = { method: method.getExecution, fields: { execution_id }, key: testKey };
   await until("the execution sleeps", async () => messageOf(await call(get)).state === "WAITING");
-  for (const rpc of ["stopExecution", "getExecution"] as const)
+  for (const rpc of ["stopExecution", "getExecution"] as const) {
     counts[rpc] = (await statementsOf(rpc, { execution_id }, [execution_id])).count;
+  }
   sent.mockRestore();
   expect(counts).toEqual({
     createWorkflow: 1,

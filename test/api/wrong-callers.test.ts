@@ -216,7 +216,9 @@ function requestOf({ input }: DescMethod, values: Readonly<Record<string, JsonVa
 
 function filled(field: DescField, values: Readonly<Record<string, JsonValue>>): readonly [string, JsonValue][] {
   const value = values[field.name];
-  if (value !== undefined) return [[field.name, value]];
+  if (value !== undefined) {
+    return [[field.name, value]];
+  }
   // What may be empty stays so.
   return field.fieldKind === "scalar" ? [[field.name, "made-by-the-caller"]] : [];
 }
@@ -245,10 +247,14 @@ function waysOf(method: DescMethod): readonly Way[] {
       const key = new Headers(headers.map(([header, value]): [string, string] => [header, value])).get("x-api-key");
       const events: JsonObject[] = [];
       try {
-        for await (const event of watch({ fields, ...(key && { key }) })) events.push(event);
+        for await (const event of watch({ fields, ...(key && { key }) })) {
+          events.push(event);
+        }
         return { message: events };
       } catch (error) {
-        if (!(error instanceof WatchRefused)) throw error;
+        if (!(error instanceof WatchRefused)) {
+          throw error;
+        }
         return { text: error.message, ...(error.reason !== undefined && { reason: error.reason }) };
       }
     },
@@ -310,7 +316,9 @@ describe("nobody but the right caller", () => {
     await Promise.all(
       methods.map(async (method) => {
         const fields = requestOf(method, victim);
-        for (const caller of callers) await check(method, caller, fields);
+        for (const caller of callers) {
+          await check(method, caller, fields);
+        }
         const lacking = getOption(method, scope);
         const rest = Object.values(scopeWords).filter((other) => other !== lacking);
         const { key } = await makeKey({ scopes: rest.map(scopeWord) });
@@ -331,7 +339,9 @@ describe("nobody but the right caller", () => {
       for (const method of methods) {
         const fields = requestOf(method, victim);
         const [rest, ...others] = waysOf(method);
-        if (rest === undefined) throw new Error("there is no REST");
+        if (rest === undefined) {
+          throw new Error("there is no REST");
+        }
         const answer = await rest.call(fields, headers);
         const unreal = await rest.call(requestOf(method, nowhere), headers);
         // Of what is not hidden from it, a restricted caller may know whether it is there.
@@ -341,7 +351,9 @@ describe("nobody but the right caller", () => {
         const told = await Promise.all(others.map((way) => way.call(fields, headers)));
         for (const one of [answer, ...told]) {
           const leaks = leaksIn(one, fields, hidden);
-          if (leaks.length > 0) wrong.push(`${method.name} ${name}: ${leaks}`);
+          if (leaks.length > 0) {
+            wrong.push(`${method.name} ${name}: ${leaks}`);
+          }
         }
       }
     }
@@ -379,7 +391,9 @@ test("the right caller is answered all of it: the calls above were real ones", {
     const answer = (await rest?.call(fields, keyed(testKey))) ?? {};
     expect([method.name, answer.reason, answer.text]).toEqual([method.name, ...expectedOf(method, answer)]);
     const isRead = method.proto.options?.idempotencyLevel === 1 && !nameless.has(method.name);
-    if (isRead && leaksIn(answer, fields, everything).length === 0) silent.push(method.name);
+    if (isRead && leaksIn(answer, fields, everything).length === 0) {
+      silent.push(method.name);
+    }
   }
   // Every protocol for one without a key, one without the scope and 4 outsiders, and two for the other strangers.
   expect(tried).toBeGreaterThan(methods.length * (6 * 6 + 10 * 2));

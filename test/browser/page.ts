@@ -81,7 +81,9 @@ async function executeOverRest(call: PageCall): Promise<PageAnswer> {
     return { kind: "nothing" };
   }
   const message: unknown = await reply.json();
-  if (reply.ok) return { kind: "value", message, executionId: reply.headers.get("x-execution-id") };
+  if (reply.ok) {
+    return { kind: "value", message, executionId: reply.headers.get("x-execution-id") };
+  }
   const { error_code, details } = Object(message);
   const violations: readonly { readonly field: string }[] = details?.violations ?? [];
   return { kind: "refusal", reason: error_code, fields: violations.map(({ field }) => field) };

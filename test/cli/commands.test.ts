@@ -102,7 +102,9 @@ describe("every command", () => {
       const said: unknown = JSON.parse(stdout === "" ? (stderr.trimEnd().split("\n").at(-1) ?? "") : stdout);
       codes[name] = code;
       expect({ name, said }).toEqual({ name, said: expect.anything() });
-      if (stdout === "") expect(said).toMatchObject({ error: { message: expect.any(String), exit_code: code } });
+      if (stdout === "") {
+        expect(said).toMatchObject({ error: { message: expect.any(String), exit_code: code } });
+      }
     }
     const may = ["stop", "retry", "workflow restore", "key rotate", "key revoke"];
     const failed = Object.entries(codes).filter(([name, code]) => code !== 0 && !may.includes(name));
@@ -117,7 +119,9 @@ describe("every command", () => {
       ["-o", "jsonl", "workflow", "diff", folder, "-o", "json"],
     ];
     const ended = await Promise.all(lines.map((words) => command.runHere(words)));
-    for (const { stdout } of ended) expect(JSON.parse(stdout)).toEqual(JSON.parse(ended[0]?.stdout ?? ""));
+    for (const { stdout } of ended) {
+      expect(JSON.parse(stdout)).toEqual(JSON.parse(ended[0]?.stdout ?? ""));
+    }
     // A line that cannot be read is told as it asks to be.
     const { stderr } = await command.runHere(["-o", "json", "ls", "--nothing"]);
     expect(JSON.parse(stderr)).toMatchObject({ error: { exit_code: 2 } });
@@ -152,11 +156,15 @@ describe("every command", () => {
     expect([await flow(["help"]), await flow(["-h"])]).toEqual([overview, overview]);
     expect(await flow(["help", "workflow", "push"])).toBe(await flow(["workflow", "push", "--help"]));
     const group = await flow(["workflow", "--help"]);
-    for (const { name } of commands) expect(group.includes(`  ${name} `)).toBe(name.startsWith("workflow "));
+    for (const { name } of commands) {
+      expect(group.includes(`  ${name} `)).toBe(name.startsWith("workflow "));
+    }
     expect(await command.runHere(["workflow"])).toEqual({ code: 2, stdout: "", stderr: `${group}\n` });
     const versions = await Promise.all(["--version", "-v", "version"].map((word) => flow([word])));
     expect(versions).toEqual(versions.map(() => expect.stringMatching(/^flowcall \d+\.\d+\.\d+$/)));
-    for (const { name } of commands) expect(overview).toContain(`  ${name} `);
+    for (const { name } of commands) {
+      expect(overview).toContain(`  ${name} `);
+    }
   });
 });
 
@@ -173,7 +181,9 @@ describe("flowcall profile", () => {
       await flow(["status", "-o", "json"], environment),
       await flow(["status", "-o", "env"], environment),
     ];
-    for (const output of said) expect(output).not.toContain(testKey.slice(2, 12));
+    for (const output of said) {
+      expect(output).not.toContain(testKey.slice(2, 12));
+    }
     const config = join(command.home, "config/flowcall");
     const modes = await Promise.all(
       ["profiles.json", "local.key"].map(async (name) => (await stat(join(config, name))).mode & 0o777),
@@ -299,7 +309,9 @@ describe("flowcall watch", () => {
     const id = await flow(["run", "endless"]);
     const child = command.spawn(["watch", id]);
     const exited = once(child, "exit");
-    for await (const _ of on(child.stdout, "data")) break;
+    for await (const _ of on(child.stdout, "data")) {
+      break;
+    }
     child.kill("SIGINT");
     expect((await exited)[0]).toBe(6);
   });
@@ -365,8 +377,11 @@ describe("flowcall dev", () => {
     const isPushedTwice = Promise.withResolvers<void>();
     child.stdout.on("data", async (chunk) => {
       stdout += chunk;
-      if (stdout.includes('"version":2')) isPushedTwice.resolve();
-      else if (stdout.includes('"version":1')) await writeFile(file, hello.replace('"hello"', '"good day"'));
+      if (stdout.includes('"version":2')) {
+        isPushedTwice.resolve();
+      } else if (stdout.includes('"version":1')) {
+        await writeFile(file, hello.replace('"hello"', '"good day"'));
+      }
     });
     await Promise.race([isPushedTwice.promise, exited]);
     const { pid } = JSON.parse(await readFile(environment.FLOWCALL_READY_FILE, "utf8"));

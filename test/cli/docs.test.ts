@@ -83,9 +83,13 @@ describe("docs/cli.md", () => {
       const running = shell("bash", ["-euo", "pipefail", "-c", script], { cwd: command.home, env });
       running.child.stdin?.end();
       const { stdout } = await running;
-      if (answer === undefined) expect(stdout).toBe("");
-      else if (answer.language === "json") expect(JSON.parse(stdout)).toEqual(JSON.parse(answer.text));
-      else expect(unordered(stdout)).toEqual(unordered(answer.text));
+      if (answer === undefined) {
+        expect(stdout).toBe("");
+      } else if (answer.language === "json") {
+        expect(JSON.parse(stdout)).toEqual(JSON.parse(answer.text));
+      } else {
+        expect(unordered(stdout)).toEqual(unordered(answer.text));
+      }
     },
   );
 });

@@ -231,7 +231,9 @@ describe("what failed", () => {
       [["ls", "--workflow", "creat-task"], "Did you mean create-task?"],
       [["run", "batch-notes", "--sync"], "--wait 10s"],
     ] as const;
-    for (const [words, said] of lines) expect(await refused(...words)).toContain(said);
+    for (const [words, said] of lines) {
+      expect(await refused(...words)).toContain(said);
+    }
     const environment = { FLOWCALL_API_KEY: "tk-nobody-has-this-key" };
     expect((await command.runHere(["ls"], { environment })).stderr).toContain("flowcall profile add");
   });
@@ -250,7 +252,9 @@ describe("flowcall watch", () => {
       const isCut = connections === 1;
       let isBegun = false;
       upstream.on("data", (bytes) => {
-        if (isCut && isBegun) return void socket.resetAndDestroy();
+        if (isCut && isBegun) {
+          return void socket.resetAndDestroy();
+        }
         // The first event holds the execution's id.
         isBegun ||= bytes.includes(id);
         socket.write(bytes);
@@ -289,7 +293,9 @@ describe("flowcall api", () => {
     expect(methods.map(({ method }) => method)).toContain("flowcall.v1.ExecutionService.ExecuteWorkflow");
     const names = ["getworkflow", "WorkflowService/GetWorkflow", "flowcall.v1.WorkflowService.GetWorkflow"];
     const replies = await Promise.all(names.map((name) => flow("api", name, "-d", '{"workflow": "create-task"}')));
-    for (const reply of replies) expect(JSON.parse(reply)).toMatchObject({ alias: "create-task" });
+    for (const reply of replies) {
+      expect(JSON.parse(reply)).toMatchObject({ alias: "create-task" });
+    }
   });
 
   test("a header may stand for a field, and a stream is a JSON value a line", async () => {
@@ -333,7 +339,9 @@ describe("--curl", () => {
       ["rerun", execution_id],
     ];
     const printed = await Promise.all(lines.map((words) => flow(...words, "--curl")));
-    for (const text of printed) expect(text).not.toContain(testKey);
+    for (const text of printed) {
+      expect(text).not.toContain(testKey);
+    }
     const env = { ...command.environment(), FLOWCALL_API_KEY: testKey };
     const replies = await Promise.all(printed.map((text) => shell("bash", ["-euc", text], { env })));
     const [value, execution, node, list, rerun] = replies.map(({ stdout }) => JSON.parse(stdout));

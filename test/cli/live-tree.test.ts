@@ -13,7 +13,9 @@ function shown(facts: readonly Fact[]): string {
   const stdout = { write: (text: string) => drawn.push(text), isTTY: true, rows: 24, columns: 100 };
   const output = new Output({ format: "text", stdout, stderr: stdout, environment: { NO_COLOR: "1" } });
   const tree = new LiveTree(output);
-  for (const fact of facts) tree.show(create(ExecutionEventSchema, { fact }));
+  for (const fact of facts) {
+    tree.show(create(ExecutionEventSchema, { fact }));
+  }
   return (drawn.at(-1) ?? "").slice((drawn.at(-1) ?? "").indexOf("J") + 1);
 }
 

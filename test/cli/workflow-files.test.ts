@@ -90,8 +90,11 @@ describe("what a workflow file holds is what is pushed, or a problem with its pl
     const path = await put("bad/file.yaml", text);
     const { code, stdout, stderr } = await command.runHere(["workflow", "validate", "--local", path]);
     expect({ code, stderr }).toEqual({ code: 1, stderr: "files: 1, errors: 1\n" });
-    if (typeof said === "string") expect(stdout.replaceAll(`${path}:`, "")).toContain(said);
-    else expect(stdout).toMatch(said);
+    if (typeof said === "string") {
+      expect(stdout.replaceAll(`${path}:`, "")).toContain(said);
+    } else {
+      expect(stdout).toMatch(said);
+    }
   });
 
   test("what is no file is told, and never waited for", async () => {
@@ -232,7 +235,9 @@ describe("what a file may say more briefly", () => {
     await flow("workflow", "push", await put("changed/asana/brief.yaml", changed), "--yes");
     expect(await flow("workflow", "pull", join(command.home, "kept"), "brief", "--yes")).toBe(`update ${path}`);
     const text = await readFile(path, "utf8");
-    for (const comment of ["# What this file is for.", "# not long", "# The answer."]) expect(text).toContain(comment);
+    for (const comment of ["# What this file is for.", "# not long", "# The answer."]) {
+      expect(text).toContain(comment);
+    }
     expect(text).toContain('{ left: "{{event.body.n}}", operator: gte, right: 2000 }');
     expect(text).toContain("name: Ask");
     expect(text).toContain("    - { source: 3, target: 4, port: true }\n");
@@ -259,7 +264,9 @@ describe("what a file may say more briefly", () => {
     fc.assert(
       fc.property(value, (json) => {
         const found = jsonInText(JSON.stringify(json));
-        if (found !== undefined) expect(JSON.stringify(found)).toBe(JSON.stringify(json));
+        if (found !== undefined) {
+          expect(JSON.stringify(found)).toBe(JSON.stringify(json));
+        }
       }),
     );
   });

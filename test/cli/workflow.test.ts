@@ -286,7 +286,9 @@ describe("the schema of workflow files", () => {
         .replace('data: \'{"greeting": "Hello, {{event.body.name}}"}\'', "data: { a: [1] }"),
       greet.replace(/response: {.*}/, "http: { headers: { accept: x, n: 1, k: { value: y, secret: true } } }"),
     ];
-    for (const text of short) expect(schema.safeParse(parse(text)).error).toBeUndefined();
+    for (const text of short) {
+      expect(schema.safeParse(parse(text)).error).toBeUndefined();
+    }
     const broken = [
       greet.replace("name: Greet", "title: Greet"),
       greet.replace('id: "2"', "id: [2]"),

@@ -15,7 +15,9 @@ afterAll(() => rm(folder, { recursive: true }));
 test("a file is written through no link that somebody has laid, neither at its name nor at one that it has before", async () => {
   const [file, precious] = [join(folder, "keys.json"), join(folder, "precious")];
   await writeFile(precious, "precious");
-  for (const name of [file, `${file}.${process.pid}`, `${file}.new`]) await symlink(precious, name);
+  for (const name of [file, `${file}.${process.pid}`, `${file}.new`]) {
+    await symlink(precious, name);
+  }
   await replaceFile(file, { text: "keys", mode: 0o600 });
   expect(await readFile(precious, "utf8")).toBe("precious");
   expect(await readFile(file, "utf8")).toBe("keys");

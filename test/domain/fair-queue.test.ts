@@ -4,7 +4,9 @@ import { FairQueue } from "../../src/domain/collections/fair-queue.ts";
 
 test("an organisation with much waiting waits behind itself alone", () => {
   const queue = new FairQueue<string>();
-  for (const item of ["a1", "a2", "a3"]) queue.push(["a", "test"], item);
+  for (const item of ["a1", "a2", "a3"]) {
+    queue.push(["a", "test"], item);
+  }
   queue.push(["b", "test"], "b1");
   queue.push(["b", "test"], "b2");
   expect(queue.size).toBe(5);
@@ -16,7 +18,9 @@ test("within an organisation its environments have turns, and within these their
   const queue = new FairQueue<string>();
   const push = (organizationId: string, environmentId: string, linkedAccountId: string, item: string) =>
     queue.push(turnOf({ organizationId, environmentId, linkedAccountId }), item);
-  for (const item of ["1", "2"]) push("a", "test", "john", item);
+  for (const item of ["1", "2"]) {
+    push("a", "test", "john", item);
+  }
   push("a", "test", "jane", "3");
   push("a", "production", "john", "4");
   push("b", "test", "john", "5");
@@ -45,7 +49,9 @@ test("what is taken out leaves nothing behind", () => {
 
 test("who is passed over keeps the turn", () => {
   const queue = new FairQueue<string>();
-  for (const top of ["a", "b", "c"]) queue.push([top, "test"], `${top}1`);
+  for (const top of ["a", "b", "c"]) {
+    queue.push([top, "test"], `${top}1`);
+  }
   expect([...queue.tops]).toEqual(["a", "b", "c"]);
   expect(queue.shift((top) => top === "a")).toBe("b1");
   expect(queue.shift(() => true)).toBeUndefined();

@@ -19,7 +19,9 @@ function verdict(decide: () => string): string {
   try {
     return decide();
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
+    if (!(error instanceof RequestError)) {
+      throw error;
+    }
     return `${error.reason} ${error.details.metadata?.["field"]}`;
   }
 }
@@ -61,7 +63,9 @@ test.each([[[]], ["x"], [1], [null], [true]])("%j is refused where an object is 
 
 test("a value of any depth is refused, not recursed into", () => {
   let value: JsonValue = [];
-  for (let depth = 0; depth < 200_000; depth++) value = [value];
+  for (let depth = 0; depth < 200_000; depth++) {
+    value = [value];
+  }
   expect(check(value)).toMatch(/^PAYLOAD_TOO_DEEP/);
 });
 
@@ -95,7 +99,9 @@ test("an arbitrary JSON value survives the scan, and what was accepted is accept
   fc.assert(
     fc.property(fc.jsonValue({ stringUnit: "binary" }), (value) => {
       const text = verdict(() => scanJson(Buffer.from(JSON.stringify(value)), { name: "payload", limits }));
-      if (/^INVALID_JSON/.test(text)) return;
+      if (/^INVALID_JSON/.test(text)) {
+        return;
+      }
       expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)));
       expect(check(JSON.parse(text), { limits })).toBe(JSON.stringify(value));
     }),
@@ -122,7 +128,9 @@ test("whatever bytes come, the scan accepts only what JSON.parse accepts and thr
         bytes = Buffer.concat([bytes.subarray(0, at), insert, bytes.subarray(at + remove)]);
       }
       const text = verdict(() => scanJson(bytes, { name: "payload", limits }));
-      if (/^(INVALID_JSON|PAYLOAD_)/.test(text)) return;
+      if (/^(INVALID_JSON|PAYLOAD_)/.test(text)) {
+        return;
+      }
       const value: JsonValue = JSON.parse(new TextDecoder("utf8", { fatal: true }).decode(bytes));
       expect(check(value, { limits })).toBe(JSON.stringify(value));
     }),

@@ -33,13 +33,16 @@ test("there are times in requests", () => expect(times.length).toBeGreaterThanOr
 
 test.each(times)("$typeName refuses a time that does not exist", (input, field) => {
   for (const name of new Set([field.name, field.jsonName])) {
-    for (const text of ["2024-02-29T00:00:00Z", "2024-02-29T23:59:59.5+01:00"])
+    for (const text of ["2024-02-29T00:00:00Z", "2024-02-29T23:59:59.5+01:00"]) {
       expect(check(input, { [name]: text })).toEqual([]);
-    for (const day of ["2024-02-30", "2023-02-29", "2024-04-31"])
+    }
+    for (const day of ["2024-02-30", "2023-02-29", "2024-04-31"]) {
       expect([day, ...check(input, { [name]: `${day}T00:00:00Z` })]).toEqual([day, field.name]);
+    }
     // A leap second that was one too: no clock here has it.
-    for (const time of ["2024-01-01T24:00:00Z", "2016-12-31T23:59:60Z"])
+    for (const time of ["2024-01-01T24:00:00Z", "2016-12-31T23:59:60Z"]) {
       expect([time, ...check(input, { [name]: time })]).toEqual([time, field.name]);
+    }
   }
 });
 
@@ -60,7 +63,9 @@ function isTimestamp({ message }: { readonly message?: DescMessage | undefined }
 
 function messagesIn(message: DescMessage, found = new Set<DescMessage>()): ReadonlySet<DescMessage> {
   for (const field of message.fields) {
-    if (field.message === undefined || found.has(field.message)) continue;
+    if (field.message === undefined || found.has(field.message)) {
+      continue;
+    }
     found.add(field.message);
     messagesIn(field.message, found);
   }

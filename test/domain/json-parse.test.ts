@@ -26,7 +26,9 @@ test("an object or array that was parsed from text is that very text again, as l
   expect(jsonTextOf(value, rules)).toBe(spaced);
   expect(jsonTextOf(parseJson(check("[ 1 ]")), rules)).toBe("[ 1 ]");
   expect(JSON.stringify(value)).toBe(JSON.stringify(JSON.parse(spaced)));
-  if (typeof value !== "object" || value === null) throw new Error("not an object");
+  if (typeof value !== "object" || value === null) {
+    throw new Error("not an object");
+  }
   expect(carriedText({ ...value })).toBeUndefined();
   expect(carriedText(Object.assign({}, value))).toBeUndefined();
   expect(carriedText(structuredClone(value))).toBeUndefined();
@@ -44,7 +46,9 @@ test("an array is refused where an object is asked for, even when it carries its
 
 test("a Struct field keeps the object with its text", () => {
   const payload = parseJson(check(spaced));
-  if (typeof payload !== "object" || payload === null || Array.isArray(payload)) throw new Error("not an object");
+  if (typeof payload !== "object" || payload === null || Array.isArray(payload)) {
+    throw new Error("not an object");
+  }
   const request = create(ExecuteWorkflowRequestSchema, { workflow: "create-task", payload });
   expect(request.payload).toBe(payload);
   expect(create(ExecuteWorkflowRequestSchema, request).payload).toBe(payload);

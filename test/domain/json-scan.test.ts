@@ -17,7 +17,9 @@ function check(input: string | Uint8Array, given: Partial<JsonRules> = {}): stri
   try {
     return scanJson(typeof input === "string" ? Buffer.from(input) : input, { ...rules, ...given });
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
+    if (!(error instanceof RequestError)) {
+      throw error;
+    }
     const { metadata } = error.details;
     return {
       reason: error.reason,

@@ -166,7 +166,9 @@ describe("templates that read nothing are warned of", () => {
     ],
   ];
   describe("where a node's output is known to lack the path", () => {
-    for (const [name, definition, ...warnings] of cases) test(name, () => check(definition, { warnings }));
+    for (const [name, definition, ...warnings] of cases) {
+      test(name, () => check(definition, { warnings }));
+    }
   });
 
   test("what is compared is told, and whoever asks whether something is there is told of the schema alone", () => {

@@ -15,7 +15,9 @@ test("who has much to do waits behind itself, and other work of the process come
   let others = 0;
   const other = () => {
     others += 1;
-    if (told.length < 4) setImmediate(other);
+    if (told.length < 4) {
+      setImmediate(other);
+    }
   };
   setImmediate(other);
   await Promise.all(waiting);
@@ -42,7 +44,7 @@ test("a slice is over when it has lasted, and begins anew with each turn", async
   const yielder = new EventLoopYielder({ sliceMs: 20 });
   await yielder.nextSlice(["a", "e"]);
   expect(yielder.isSliceOver).toBe(false);
-  for (const begin = performance.now(); performance.now() - begin < 25; );
+  for (const begin = performance.now(); performance.now() - begin < 25; ) {}
   expect(yielder.isSliceOver).toBe(true);
   await yielder.nextSlice(["a", "e"]);
   expect(yielder.isSliceOver).toBe(false);
@@ -57,7 +59,7 @@ test("work that comes alone does not wait: the slice begins with it, however lon
 
 describe("who has held the thread for long by one step", () => {
   const hold = (ms: number) => {
-    for (const begin = performance.now(); performance.now() - begin < ms; );
+    for (const begin = performance.now(); performance.now() - begin < ms; ) {}
   };
 
   test("rests for as long while others ask, who begin at once", async () => {

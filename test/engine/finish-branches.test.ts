@@ -298,7 +298,9 @@ function takenOver(
   path: string,
 ): readonly NodeRun[] | undefined {
   const seed = graph && retrySeed(graph, path);
-  for (const record of records) seed?.see(record);
+  for (const record of records) {
+    seed?.see(record);
+  }
   return seed && records.filter((record) => seed.keeps(record));
 }
 

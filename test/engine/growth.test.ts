@@ -9,8 +9,9 @@ import { Problems } from "../../src/engine/errors/problems.ts";
 import { bindTemplates } from "../../src/engine/query/bind-templates.ts";
 import { NodeInputs } from "../../src/engine/run/node-inputs.ts";
 import { deriveSchemaOf } from "../../src/engine/schema/derive-schema.ts";
-import { Field, Names } from "../../src/engine/templates/field.ts";
+import { Field } from "../../src/engine/templates/field.ts";
 import { compileJson } from "../../src/engine/templates/json-template.ts";
+import { Names } from "../../src/engine/templates/names.ts";
 import { compileText } from "../../src/engine/templates/text-template.ts";
 import { compileUrl } from "../../src/engine/templates/url-template.ts";
 import { checkOutput } from "../../src/engine/values/check-output.ts";
@@ -118,11 +119,12 @@ const functions: readonly (readonly [string, number, (size: number) => () => unk
       const root = { a: members(size), secret: 1 };
       return () => {
         const inputs = new NodeInputs(new Map([["n", ["secret"]]]));
-        for (let i = 0; i < size; i += 1)
+        for (let i = 0; i < size; i += 1) {
           inputs.add(
             { text: `node.n.body.a.m${i}`, source: { kind: "node", nodeId: "n" }, path: ["a", `m${i}`] },
             root,
           );
+        }
         return inputs.text;
       };
     },

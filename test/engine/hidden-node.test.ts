@@ -97,7 +97,8 @@ describe("paths of encrypted output fields", () => {
   });
 
   test("are of no use to a Start node, whose output is the payload", () => {
-    for (const settings of [{ encrypted_output_fields: ["a"] }, { hide_node_request: true }])
+    for (const settings of [{ encrypted_output_fields: ["a"] }, { hide_node_request: true }]) {
       checkProblems({ nodes: [{ ...start, settings }] }, { warnings: ["SETTING_IGNORED start settings"] });
+    }
   });
 });

@@ -110,7 +110,9 @@ describe("the pages have an end", () => {
 
   test("where they take too long together", async () => {
     const onRequest: RequestListener = ({ url }, response) => {
-      if (url !== "/?p=2") response.end("[1]");
+      if (url !== "/?p=2") {
+        response.end("[1]");
+      }
     };
     const http = { pagination: { page: { parameter: "p" } } };
     const { outcome, requests } = await call({ http, onRequest, settings: { timeout_ms: 300 } });
@@ -197,8 +199,11 @@ describe("no page is left out in silence", () => {
 
   test.each(["#2", "http://HOST/x/../list"])("nor where a page leads to itself, as %s", async (link) => {
     const onRequest: RequestListener = ({ url = "", headers }, response) => {
-      if (url === "/") response.writeHead(302, { location: "/list" }).end();
-      else response.writeHead(200, { link: `<${link.replace("HOST", headers.host ?? "")}>; rel=next` }).end("[1]");
+      if (url === "/") {
+        response.writeHead(302, { location: "/list" }).end();
+      } else {
+        response.writeHead(200, { link: `<${link.replace("HOST", headers.host ?? "")}>; rel=next` }).end("[1]");
+      }
     };
     const { outcome, requests } = await call({ http: { pagination: { link: {}, max_pages: 2 } }, onRequest });
     expect([outcome.error?.reason, requests.map(({ path }) => path)]).toEqual(["PAGE_INVALID", ["/", "/list"]]);

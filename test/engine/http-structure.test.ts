@@ -28,7 +28,9 @@ async function send(http: JsonObject, value: string): Promise<SeenRequest> {
   expect(outcome.state).toBe("COMPLETED");
   const [seen, ...more] = requests;
   expect(more).toEqual([]);
-  if (seen === undefined) throw new Error("no request came");
+  if (seen === undefined) {
+    throw new Error("no request came");
+  }
   return seen;
 }
 
@@ -97,7 +99,9 @@ describe.each(hostile)("data changes no structure: %j", (value) => {
     expect([...form.keys()]).toEqual(["a", "f"]);
     expect(form.get("a")).toBe(value);
     const file = form.get("f");
-    if (!(file instanceof File)) throw new Error("the second part is no file");
+    if (!(file instanceof File)) {
+      throw new Error("the second part is no file");
+    }
     expect([await file.text(), file.type]).toEqual([value, "text/csv"]);
   });
 

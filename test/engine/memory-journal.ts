@@ -34,7 +34,9 @@ export class MemoryJournal implements Journal {
 
   record(run: NodeRun): void {
     this.bytes += bytesOf(run);
-    if (this.bytes > this.#bytesMax) throw recordsTooLarge(this.#bytesMax);
+    if (this.bytes > this.#bytesMax) {
+      throw recordsTooLarge(this.#bytesMax);
+    }
     this.recordEnd(run);
   }
 

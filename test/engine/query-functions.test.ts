@@ -16,9 +16,11 @@ async function check(query: string, expected: JsonValue | RegExp, input: JsonObj
   const context = { executionId: "e", path: "t", startTime: Date.parse("2026-01-31T09:00:00Z") };
   const evaluation = { input, bindings: {}, context, watch };
   const result = evaluateQuery(parseQuery(query, defaultLimits, zones), evaluation);
-  if (expected instanceof RegExp)
+  if (expected instanceof RegExp) {
     await expect(result.catch((error) => Promise.reject(Error(error.message)))).rejects.toThrow(expected);
-  else expect((await result) ?? null).toEqual(expected);
+  } else {
+    expect((await result) ?? null).toEqual(expected);
+  }
 }
 
 describe("a time is written with the offset of its zone", () => {
@@ -152,7 +154,11 @@ describe("a time is read with its offset, in its zone, or as UTC", () => {
     const all = Intl.supportedValuesOf("timeZone");
     const many = new TimeZones();
     const before = process.memoryUsage().rss;
-    for (let round = 0; round < 3; round += 1) for (const zone of all) many.offsetAt(zone, round * 1e12);
+    for (let round = 0; round < 3; round += 1) {
+      for (const zone of all) {
+        many.offsetAt(zone, round * 1e12);
+      }
+    }
     expect(process.memoryUsage().rss - before).toBeLessThan(200 * 2 ** 20);
     expect(many.offsetAt("Asia/Kolkata", 0)).toBe(330);
   });
@@ -211,7 +217,9 @@ test("$uuid is a UUID, another each time, and the same when the run is repeated"
   ];
   const once = async () => (await run(nodes, ["start > t", "t > u", "u > r"])).response;
   const ids = ((await once()) as string[][]).flat();
-  for (const id of ids) expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  for (const id of ids) {
+    expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-5[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  }
   expect(new Set(ids).size).toBe(4);
   expect((await once()) as string[][]).toEqual([ids.slice(0, 2), ids.slice(2)]);
 });
@@ -242,8 +250,11 @@ describe("what a query names and nobody has is told at publish, with its place",
   ];
   test.each(cases)("%s", (query, message) => {
     const { errors } = compile([start, { id: "t", transform: { query } }], ["start > t"]);
-    if (message === undefined) expect(errors).toEqual([]);
-    else expect(errors[0]).toMatchObject({ reason: "EXPRESSION_INVALID", message: expect.stringMatching(message) });
+    if (message === undefined) {
+      expect(errors).toEqual([]);
+    } else {
+      expect(errors[0]).toMatchObject({ reason: "EXPRESSION_INVALID", message: expect.stringMatching(message) });
+    }
   });
 
   test("all that JSONata has is known, and nothing else is", () => {

@@ -101,8 +101,11 @@ describe("a query is pure", () => {
         await check(times, { value: ["1970-01-01T00:00:00.000Z", "00:00", 1_772_928_000_000, 1_772_937_000_000] });
       }
     } finally {
-      if (TZ === undefined) delete process.env["TZ"];
-      else process.env["TZ"] = TZ;
+      if (TZ === undefined) {
+        delete process.env["TZ"];
+      } else {
+        process.env["TZ"] = TZ;
+      }
     }
   });
 

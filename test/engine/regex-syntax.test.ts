@@ -62,7 +62,9 @@ describe("a regular expression means the same as in ECMAScript, though RE2 match
     const compiled = compileRegex(regex);
     // `^` and `$` of RE2 know one end of lines alone.
     const known = flags.includes("m") ? texts.filter((text) => !/[\r\u2028\u2029]/.test(text)) : texts;
-    for (const text of known) expect([text, compiled.matcher(text).find()]).toEqual([text, regex.test(text)]);
+    for (const text of known) {
+      expect([text, compiled.matcher(text).find()]).toEqual([text, regex.test(text)]);
+    }
   });
 });
 

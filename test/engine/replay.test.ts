@@ -22,8 +22,11 @@ async function check(
     const paths = (records: readonly NodeRun[]) => records.map(({ path }) => path);
     expect(paths(again.records).filter((path) => paths(earlier).includes(path))).toEqual([]);
     const all = new Set(paths([...earlier, ...again.records]));
-    if (isWhole) expect(all).toEqual(new Set(paths(whole.records)));
-    else expect(iterations(paths(whole.records))).toEqual(expect.arrayContaining(iterations([...all])));
+    if (isWhole) {
+      expect(all).toEqual(new Set(paths(whole.records)));
+    } else {
+      expect(iterations(paths(whole.records))).toEqual(expect.arrayContaining(iterations([...all])));
+    }
   }
 }
 

@@ -5,10 +5,12 @@ import { isObject } from "../../src/domain/json/violations.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
+import { anyItem, type Step } from "../../src/engine/schema/path-step.ts";
 import { checkPayload } from "../../src/engine/schema/payload-schema.ts";
-import { anyItem, SchemaPaths, type Step } from "../../src/engine/schema/schema-paths.ts";
+import { SchemaPaths } from "../../src/engine/schema/schema-paths.ts";
 import type { Schema } from "../../src/engine/schema/schema-validation.ts";
-import { Field, Names } from "../../src/engine/templates/field.ts";
+import { Field } from "../../src/engine/templates/field.ts";
+import { Names } from "../../src/engine/templates/names.ts";
 import { walk } from "../../src/engine/templates/reference.ts";
 
 // Few names, so that schemas, payloads and paths meet.
@@ -77,10 +79,18 @@ function aim(json: JsonValue | undefined, root: JsonObject, random: () => number
   const { const: only, enum: values, $ref, allOf, anyOf, oneOf, if: condition, then: holds, else: fails } = json;
   const inPlace = [allOf, anyOf, oneOf].flatMap((list) => (Array.isArray(list) ? list : []));
   const others = [...inPlace, ...[condition, holds, fails].filter((one) => one !== undefined)];
-  if (typeof $ref === "string") others.push(Object(root["$defs"])[$ref.slice("#/$defs/".length)]);
-  if (others.length > 0 && random() < 0.5) return aim(pick(others), root, random, depth + 1);
-  if (only !== undefined) return only;
-  if (Array.isArray(values)) return pick(values) ?? null;
+  if (typeof $ref === "string") {
+    others.push(Object(root["$defs"])[$ref.slice("#/$defs/".length)]);
+  }
+  if (others.length > 0 && random() < 0.5) {
+    return aim(pick(others), root, random, depth + 1);
+  }
+  if (only !== undefined) {
+    return only;
+  }
+  if (Array.isArray(values)) {
+    return pick(values) ?? null;
+  }
   const { type = ["object", "array"], properties, patternProperties, additionalProperties } = json;
   const { prefixItems, items, maxItems = 3 } = json;
   switch (pick([type].flat())) {
@@ -110,7 +120,9 @@ function randomOf(seed: number): () => number {
 
 /** Every path into a value, with each index as itself and as any. */
 function pathsInto(value: JsonValue): readonly (readonly Step[])[] {
-  if (typeof value !== "object" || value === null) return [[]];
+  if (typeof value !== "object" || value === null) {
+    return [[]];
+  }
   const steps = Array.isArray(value)
     ? value.flatMap((item, index): [Step, JsonValue][] => [
         [String(index), item],
@@ -131,7 +143,9 @@ function takes(schema: Schema, payload: JsonObject): boolean {
     checkPayload(schema, payload);
     return true;
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
+    if (!(error instanceof RequestError)) {
+      throw error;
+    }
     return false;
   }
 }
@@ -142,19 +156,27 @@ test("no payload that a schema takes has a path that was warned of as excluded",
   const given = fc.array(payloads.object, { maxLength: 4 });
   const property = fc.property(roots, given, fc.nat(), asked, (json, made, seed, path) => {
     const schema = compile(json);
-    if (schema === undefined) return;
+    if (schema === undefined) {
+      return;
+    }
     const random = randomOf(seed);
     const aimed = Array.from({ length: 12 }, () => aim(json, json, random)).filter(isObject);
     const some = [...made, ...aimed];
     const paths = new SchemaPaths(json);
-    if (!paths.mayResolve(path)) count.excluded += 1;
+    if (!paths.mayResolve(path)) {
+      count.excluded += 1;
+    }
     for (const payload of some.filter((one) => takes(schema, one))) {
       count.taken += 1;
       for (const there of pathsInto(payload)) {
-        if (!paths.mayResolve(there)) expect.fail(`${JSON.stringify(payload)} has ${String(there.map(String))}`);
+        if (!paths.mayResolve(there)) {
+          expect.fail(`${JSON.stringify(payload)} has ${String(there.map(String))}`);
+        }
       }
       // What a template gives for the path that is asked, as the engine reads it.
-      if (walk(payload, path) !== undefined) expect(paths.mayResolve(path)).toBe(true);
+      if (walk(payload, path) !== undefined) {
+        expect(paths.mayResolve(path)).toBe(true);
+      }
     }
   });
   fc.assert(property, { numRuns: 1_000 });
@@ -195,8 +217,12 @@ test("a schema excludes a path by each rule that is written down, and by no othe
     [{ additionalProperties: false, patternProperties: { "^a": true } }, ["ab"]],
     [{ $ref: "#named", $defs: { x: { $anchor: "named", properties: { a: false } } } }, ["a"]],
   ];
-  for (const [json, path] of excluded) expect([json, new SchemaPaths(json).mayResolve(path)]).toEqual([json, false]);
-  for (const [json, path] of admitted) expect([json, new SchemaPaths(json).mayResolve(path)]).toEqual([json, true]);
+  for (const [json, path] of excluded) {
+    expect([json, new SchemaPaths(json).mayResolve(path)]).toEqual([json, false]);
+  }
+  for (const [json, path] of admitted) {
+    expect([json, new SchemaPaths(json).mayResolve(path)]).toEqual([json, true]);
+  }
 });
 
 test("a schema that doubles at each reference is given up and excludes nothing, in little time", () => {

@@ -5,7 +5,8 @@ import { describe, expect, test } from "vitest";
 import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
 import { SchemaEvaluation, SchemaValidation, workMax } from "../../src/engine/schema/schema-validation.ts";
-import { Field, Names } from "../../src/engine/templates/field.ts";
+import { Field } from "../../src/engine/templates/field.ts";
+import { Names } from "../../src/engine/templates/names.ts";
 
 type Group = {
   readonly description: string;
@@ -38,11 +39,16 @@ function run(groups: readonly Group[]) {
     const root = typeof json === "boolean" ? { allOf: [json] } : json;
     const schema = compileSchema(root, new Field(new Names([], problems), "1", "schema"));
     const [problem] = problems.errors;
-    if (problem !== undefined) refused.push({ why: problem.message, cases: tests.length });
+    if (problem !== undefined) {
+      refused.push({ why: problem.message, cases: tests.length });
+    }
     for (const one of problem === undefined ? tests : []) {
       const check = new SchemaValidation("payload", workMax);
-      if (check.apply(schema, one.data, new SchemaEvaluation(check)) === one.valid) right += 1;
-      else wrong.push(`${description}: ${one.description}`);
+      if (check.apply(schema, one.data, new SchemaEvaluation(check)) === one.valid) {
+        right += 1;
+      } else {
+        wrong.push(`${description}: ${one.description}`);
+      }
     }
   }
   return { right, wrong, refused };

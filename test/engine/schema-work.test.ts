@@ -4,7 +4,8 @@ import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
 import { tryPayload } from "../../src/engine/schema/payload-schema.ts";
 import { workMax } from "../../src/engine/schema/schema-validation.ts";
-import { Field, Names } from "../../src/engine/templates/field.ts";
+import { Field } from "../../src/engine/templates/field.ts";
+import { Names } from "../../src/engine/templates/names.ts";
 
 function check(json: JsonObject, payload: JsonObject, budget = workMax) {
   const problems = new Problems(["1"]);

@@ -5,7 +5,8 @@ import { Problems } from "../../src/engine/errors/problems.ts";
 import { compileSchema } from "../../src/engine/schema/compile-schema.ts";
 import { deriveSchemaOf } from "../../src/engine/schema/derive-schema.ts";
 import { checkPayload } from "../../src/engine/schema/payload-schema.ts";
-import { Field, Names } from "../../src/engine/templates/field.ts";
+import { Field } from "../../src/engine/templates/field.ts";
+import { Names } from "../../src/engine/templates/names.ts";
 
 function compile(json: JsonObject) {
   const problems = new Problems(["1"]);
@@ -21,8 +22,12 @@ function breaches(json: JsonObject, payload: JsonObject): readonly string[] {
     checkPayload(schema, payload);
     return [];
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
-    if (error.reason !== "PAYLOAD_INVALID") return [error.reason];
+    if (!(error instanceof RequestError)) {
+      throw error;
+    }
+    if (error.reason !== "PAYLOAD_INVALID") {
+      return [error.reason];
+    }
     return (error.details.violations ?? []).map(({ field, rule }) => `${field} ${rule}`);
   }
 }
@@ -142,7 +147,9 @@ describe("a payload keeps", () => {
   test.each(Object.entries(cases))("%s", (_, { a, takes, refuses }) => {
     const tree = { $anchor: "tree", type: "object", properties: { kids: { items: { $ref: "#tree" } } } };
     const schema = { properties: { a }, $defs: { tree } };
-    for (const value of takes) expect([value, breaches(schema, { a: value })]).toEqual([value, []]);
+    for (const value of takes) {
+      expect([value, breaches(schema, { a: value })]).toEqual([value, []]);
+    }
     for (const [value, rule] of refuses) {
       expect([value, breaches(schema, { a: value })]).toEqual([value, [`payload.a schema.${rule}`]]);
     }

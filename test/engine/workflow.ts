@@ -70,7 +70,9 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
   }
   const clock = new ManualClock();
   const journal = new MemoryJournal(clock, options.earlier, limits.recordsBytesMax);
-  if (options.beforeEffect !== undefined) journal.beforeEffect = options.beforeEffect;
+  if (options.beforeEffect !== undefined) {
+    journal.beforeEffect = options.beforeEffect;
+  }
   const stop = new AbortController();
   const { pool, yielder } = { ...computeOf(limits), ...options };
   const outcome = runGraph(graph, {

@@ -61,7 +61,9 @@ function callerOf({ account = "john@acme.io", apiKey = testKey }: Pick<Call, "ac
 
 async function send(url: string, init: RequestInit): Promise<Reply> {
   // One signal of many calls at once is meant.
-  if (init.signal) setMaxListeners(0, init.signal);
+  if (init.signal) {
+    setMaxListeners(0, init.signal);
+  }
   const startTime = performance.now();
   const reply = await fetch(url, init).catch((error: unknown) => {
     // What `fetch` itself says of it is always the same.

@@ -10,11 +10,19 @@ test("every case has a name of its own", () => {
 });
 
 describe.concurrent("a sample of what is to be survived", () => {
-  for (const one of cases) if (!one.isAlone) testSample(one);
+  for (const one of cases) {
+    if (!one.isAlone) {
+      testSample(one);
+    }
+  }
 });
 
 describe("a sample of what is to be survived, one after the other", () => {
-  for (const one of cases) if (one.isAlone) testSample(one);
+  for (const one of cases) {
+    if (one.isAlone) {
+      testSample(one);
+    }
+  }
 });
 
 function testSample({ id, title, run }: FaultCase): void {

@@ -53,7 +53,9 @@ export class Clients {
   leave(): void {
     this.#isStopping = true;
     this.#hasLeft = true;
-    for (const calling of this.#calling) calling.catch(() => undefined);
+    for (const calling of this.#calling) {
+      calling.catch(() => undefined);
+    }
   }
 
   /** The calls sent since then that were answered with what came of them. */
@@ -70,20 +72,30 @@ export class Clients {
   async #call(index: number): Promise<void> {
     for (let turn = index; !this.#isStopping; turn += 1) {
       const kind = kinds[turn % kinds.length];
-      if (kind !== undefined) await this.#callUntilTaken(kind);
+      if (kind !== undefined) {
+        await this.#callUntilTaken(kind);
+      }
     }
   }
 
   async #callUntilTaken(kind: Kind): Promise<void> {
     const key = randomUUID();
     const ids = new Set<string>();
-    if (kind.hasKey) this.idsByKey.set(key, ids);
+    if (kind.hasKey) {
+      this.idsByKey.set(key, ids);
+    }
     for (;;) {
       const reply = await this.#send(kind, key);
       this.replies.push(reply);
-      if (reply.id !== undefined) ids.add(reply.id);
-      if (reply.status === 503) await pause(pauseMs);
-      if (reply.status !== 503 || !kind.hasKey || this.#hasLeft) return;
+      if (reply.id !== undefined) {
+        ids.add(reply.id);
+      }
+      if (reply.status === 503) {
+        await pause(pauseMs);
+      }
+      if (reply.status !== 503 || !kind.hasKey || this.#hasLeft) {
+        return;
+      }
     }
   }
 

@@ -67,7 +67,9 @@ const app = new App({
   open: (database) => {
     const opened = telling(openStores(database));
     const stores = mutant === undefined ? opened : mutations[mutant](opened, database);
-    if (failpoint === undefined) return stores;
+    if (failpoint === undefined) {
+      return stores;
+    }
     const failing = withFailpoint(stores, failpoint, isStopped ? standStill : blockedMs === undefined ? die : block);
     arm = failing.arm;
     return failing.stores;
@@ -100,7 +102,7 @@ async function block(): Promise<void> {
   const said: Said = { kind: "stops" };
   await new Promise((resolve) => process.send?.(said, resolve));
   const endTime = performance.now() + (blockedMs ?? 0);
-  while (performance.now() < endTime);
+  while (performance.now() < endTime) {}
 }
 
 async function standStill(): Promise<void> {
@@ -121,13 +123,17 @@ function telling(stores: Stores): Stores {
     (call: Method): Method =>
     async (...args) => {
       const answer = await call(...args);
-      if (answer === false) say({ kind: "fenced", method });
+      if (answer === false) {
+        say({ kind: "fenced", method });
+      }
       return answer;
     };
   const renew =
     (call: Method): Method =>
     async (...args) => {
-      if (!isKnown) say({ kind: "owner", owner: Object(args[0])["owner"] });
+      if (!isKnown) {
+        say({ kind: "owner", owner: Object(args[0])["owner"] });
+      }
       isKnown = true;
       return await call(...args);
     };

@@ -69,7 +69,9 @@ async function checkAll(clients: Clients): Promise<void> {
 
 function print(what: string, times: Readonly<Record<string, number>>): void {
   const text = Object.entries(times).map(([name, value]) => `${name} ${Math.round(value)}`);
-  if (process.env["TEST_TIMELINE"] !== undefined) process.stderr.write(`the database ${what}: ${text.join(", ")}\n`);
+  if (process.env["TEST_TIMELINE"] !== undefined) {
+    process.stderr.write(`the database ${what}: ${text.join(", ")}\n`);
+  }
 }
 
 describe("a database that comes and goes", () => {

@@ -6,7 +6,9 @@ export function decorate<T extends object>(target: T, methods: Readonly<Record<s
   return new Proxy(target, {
     get: (_, name) => {
       const member: unknown = Reflect.get(target, name, target);
-      if (typeof member !== "function") return member;
+      if (typeof member !== "function") {
+        return member;
+      }
       // All that a store has and others call are methods.
       const bound = member.bind(target) as Method;
       return (typeof name === "string" && methods[name]?.(bound)) || bound;

@@ -97,8 +97,12 @@ export async function endure(run: FaultRun, ordeal: Ordeal): Promise<FaultFigure
     onMessage: (message, index) => {
       // What a composed server says.
       const said = message as Said;
-      if (said.kind === "owner") owners.set(index, said.owner);
-      if (said.kind === "fenced") fenced += 1;
+      if (said.kind === "owner") {
+        owners.set(index, said.owner);
+      }
+      if (said.kind === "fenced") {
+        fenced += 1;
+      }
     },
   });
   const stopping: (() => Promise<void>)[] = [];
@@ -147,7 +151,11 @@ export async function endure(run: FaultRun, ordeal: Ordeal): Promise<FaultFigure
       `${load.ids.length} executions, ${stage.faults} faults, ${isDrained ? "all ended" : "not all ended"} after ${Math.round(drainMs)} ms`,
     );
     await Promise.all(stopping.splice(0).map((stop) => stop()));
-    if (isDrained) for (const url of bed.urls) await readers.readAll(url);
+    if (isDrained) {
+      for (const url of bed.urls) {
+        await readers.readAll(url);
+      }
+    }
 
     const figures = await checkInvariants({
       query: bed.query,

@@ -25,8 +25,12 @@ export function withFailpoint(stores: Stores, { store, method, moment, nth = 1, 
   const failing =
     (call: Method): Method =>
     async (...args) => {
-      if (having !== undefined && Object(args[0])[having] === undefined) return await call(...args);
-      if (moment === "before" && isDue()) await fail();
+      if (having !== undefined && Object(args[0])[having] === undefined) {
+        return await call(...args);
+      }
+      if (moment === "before" && isDue()) {
+        await fail();
+      }
       const answer = call(...args);
       if (moment === "during" && isDue()) {
         answer.catch(() => undefined);
@@ -35,7 +39,9 @@ export function withFailpoint(stores: Stores, { store, method, moment, nth = 1, 
         await fail();
       }
       const result = await answer;
-      if (moment === "after" && !(Array.isArray(result) && result.length === 0) && isDue()) await fail();
+      if (moment === "after" && !(Array.isArray(result) && result.length === 0) && isDue()) {
+        await fail();
+      }
       return result;
     };
   return {

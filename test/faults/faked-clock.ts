@@ -70,7 +70,9 @@ export async function startClockedPostgres(library: string): Promise<ClockedPost
       once(server, "exit").then(() => false),
       until("the database to take connections", () => connects(own.connection), { withinMs: 120_000 }).then(() => true),
     ]);
-    if (!isUp) throw new Error("the database with a faked clock ended while it started");
+    if (!isUp) {
+      throw new Error("the database with a faked clock ended while it started");
+    }
     return { ...own, stop, setClock };
   } catch (error) {
     await stop();

@@ -79,7 +79,9 @@ export async function checkInvariants(evidence: Evidence): Promise<FaultFigures>
 
   const broken = new Map<Invariant, readonly unknown[]>();
   const none = (invariant: Invariant, examples: readonly unknown[]) => {
-    if (examples.length > 0) broken.set(invariant, [...(broken.get(invariant) ?? []), ...examples]);
+    if (examples.length > 0) {
+      broken.set(invariant, [...(broken.get(invariant) ?? []), ...examples]);
+    }
   };
   const holds = (invariant: Invariant, isSo: boolean, otherwise: string) => none(invariant, isSo ? [] : [otherwise]);
 
@@ -114,7 +116,9 @@ export async function checkInvariants(evidence: Evidence): Promise<FaultFigures>
   holds("I12", told.length === load.calls, `${told.length} of ${load.calls} calls were accepted`);
   holds("I12", completed.length === told.length, `${completed.length} of ${told.length} executions completed`);
   holds("I12", readers.reads > 0, "nothing was read");
-  if (broken.size > 0) throw new Breach(broken);
+  if (broken.size > 0) {
+    throw new Breach(broken);
+  }
 
   const times = [...sink.calls.values()].map((calls) => calls.times.length);
   return {

@@ -23,8 +23,11 @@ export class Line {
 
   async set(state: LineState): Promise<void> {
     this.#state = state;
-    if (state === "cut") await this.#close();
-    else if (this.#server === undefined) await this.#listen();
+    if (state === "cut") {
+      await this.#close();
+    } else if (this.#server === undefined) {
+      await this.#listen();
+    }
   }
 
   /** From now on loses answers, each with its connection: what was asked for has been done, and nobody knows. */
@@ -38,15 +41,21 @@ export class Line {
     server.listen(this.port, "127.0.0.1");
     await once(server, "listening");
     const address = server.address();
-    if (address !== null && typeof address === "object") this.port = address.port;
+    if (address !== null && typeof address === "object") {
+      this.port = address.port;
+    }
   }
 
   async #close(): Promise<void> {
     const server = this.#server;
-    if (server === undefined) return;
+    if (server === undefined) {
+      return;
+    }
     this.#server = undefined;
     server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
     await once(server, "close");
   }
 
@@ -60,7 +69,9 @@ export class Line {
     }
     client.on("data", (chunk) => {
       lost.sent ||= this.#state === "silent";
-      if (!lost.sent) database.write(chunk);
+      if (!lost.sent) {
+        database.write(chunk);
+      }
     });
     database.on("data", (chunk) => {
       if (typeof chunk !== "string" && this.#isLost(chunk)) {
@@ -68,14 +79,20 @@ export class Line {
         return;
       }
       lost.answered ||= this.#state === "silent" || this.#state === "deaf";
-      if (!lost.answered) client.write(chunk);
+      if (!lost.answered) {
+        client.write(chunk);
+      }
     });
     // The end of a connection is a message like any other.
     client.on("close", () => {
-      if (!lost.sent && this.#state !== "silent") database.destroy();
+      if (!lost.sent && this.#state !== "silent") {
+        database.destroy();
+      }
     });
     database.on("close", () => {
-      if (!lost.answered && this.#state !== "silent" && this.#state !== "deaf") client.destroy();
+      if (!lost.answered && this.#state !== "silent" && this.#state !== "deaf") {
+        client.destroy();
+      }
     });
   }
 }

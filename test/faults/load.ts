@@ -67,15 +67,21 @@ export class Load {
       this.#next += 1;
       const isRepeated = random() * 100 < repeatedPercent;
       await this.#callUntilAccepted(key);
-      if (isRepeated) await this.#callUntilAccepted(key);
+      if (isRepeated) {
+        await this.#callUntilAccepted(key);
+      }
     }
   }
 
   async #callUntilAccepted(key: string): Promise<void> {
     for (let pauseMs = pauseMsMin; !this.#isStopped; pauseMs = Math.min(2 * pauseMs, pauseMsMax)) {
       const answer = await this.#call(key).catch(() => undefined);
-      if (answer?.status === 200 && answer.id !== undefined) return this.#note(key, answer.id);
-      if (answer !== undefined && answer.status !== 503) this.wrong.push(answer);
+      if (answer?.status === 200 && answer.id !== undefined) {
+        return this.#note(key, answer.id);
+      }
+      if (answer !== undefined && answer.status !== 503) {
+        this.wrong.push(answer);
+      }
       this.retries += 1;
       await pause((pauseMs * (1 + this.#options.random())) / 2);
     }
@@ -83,7 +89,9 @@ export class Load {
 
   #note(key: string, id: string): void {
     const ids = this.idsByKey.get(key) ?? new Set();
-    if (ids.size === 0) this.ids.push(id);
+    if (ids.size === 0) {
+      this.ids.push(id);
+    }
     this.idsByKey.set(key, ids.add(id));
   }
 

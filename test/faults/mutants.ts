@@ -51,7 +51,9 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
       finish: (finish) => async (end) => {
         // What a caller of `finish` gives.
         const { executionId, outcome, epoch } = end as Parameters<ExecutionStore["finish"]>[0];
-        if (await finish(end)) return true;
+        if (await finish(end)) {
+          return true;
+        }
         const late = sql`update execution set state = ${outcome.state}, end_time = now(), finished_epoch = ${epoch}
           where id = ${executionId}`;
         await late.execute(database.db).catch(() => undefined);
@@ -115,7 +117,9 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
           select from execution_claim as claim where owner is null and due_time <= now()
              and (select sum(octet_length(entries)) from journal where journal.execution_id = claim.execution_id)
                  > ${readableBytesMax}`.execute(database.db);
-        if (rows.length > 0) throw new Error("canceling statement due to statement timeout");
+        if (rows.length > 0) {
+          throw new Error("canceling statement due to statement timeout");
+        }
         return await claim(claimer);
       },
     }),

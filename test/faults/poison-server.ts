@@ -11,7 +11,9 @@ import { decorate, type Method } from "./decorate.ts";
 const deadly =
   (call: Method): Method =>
   (...args) => {
-    if (JSON.stringify(args).includes('"node_id":"poison"')) process.kill(process.pid, "SIGKILL");
+    if (JSON.stringify(args).includes('"node_id":"poison"')) {
+      process.kill(process.pid, "SIGKILL");
+    }
     return call(...args);
   };
 

@@ -40,7 +40,9 @@ export class Readers {
   async readAll(url: string): Promise<void> {
     const left = [...this.#options.ids];
     const readOn = async () => {
-      for (let id = left.pop(); id !== undefined; id = left.pop()) await this.#read(url, id, sureAnswerMs);
+      for (let id = left.pop(); id !== undefined; id = left.pop()) {
+        await this.#read(url, id, sureAnswerMs);
+      }
     };
     await Promise.all(Array.from({ length: 16 }, readOn));
   }
@@ -52,7 +54,9 @@ export class Readers {
       const url = all[Math.floor(random() * all.length)];
       const id = ids[Math.floor(random() * ids.length)];
       // A process that is not there tells nothing.
-      if (url !== undefined && id !== undefined) await this.#read(url, id).catch(() => undefined);
+      if (url !== undefined && id !== undefined) {
+        await this.#read(url, id).catch(() => undefined);
+      }
       await pause(pauseMs);
     }
   }
@@ -64,12 +68,16 @@ export class Readers {
       signal: AbortSignal.timeout(withinMs),
     });
     const text = await reply.text();
-    if (reply.status === 503) return;
+    if (reply.status === 503) {
+      return;
+    }
     this.reads += 1;
     const isEnd = reply.status === 200 && JSON.parse(text).status !== "RUNNING";
     if (reply.status !== 200 || (known !== undefined && known !== text)) {
       this.contradictions.push(`${id}: ${reply.status} ${text}${known === undefined ? "" : `, after ${known}`}`);
     }
-    if (isEnd && known === undefined) this.ends.set(id, text);
+    if (isEnd && known === undefined) {
+      this.ends.set(id, text);
+    }
   }
 }

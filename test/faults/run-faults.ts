@@ -38,11 +38,15 @@ type Row = {
 const options = readOptions();
 process.stderr.write(`seed ${options.seed}\n`);
 // An exit takes the database along, which a signal alone does not.
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => process.exit(1));
+}
 const postgres = await startTestPostgres();
 const rows: Row[] = [];
 try {
-  for (const one of options.chosen) rows.push(await runCase(one, postgres));
+  for (const one of options.chosen) {
+    rows.push(await runCase(one, postgres));
+  }
 } finally {
   await postgres.stop();
 }
@@ -65,9 +69,15 @@ function readOptions(): Options {
       process.exit(0);
     }
     const { size, output } = values;
-    if (!/^\d{1,10}$/.test(values.seed)) throw new Error(`--seed takes a whole number, and not ${values.seed}`);
-    if (size !== "full" && size !== "sample") throw new Error(`--size takes full or sample, and not ${size}`);
-    if (output !== "text" && output !== "json") throw new Error(`-o takes text or json, and not ${output}`);
+    if (!/^\d{1,10}$/.test(values.seed)) {
+      throw new Error(`--seed takes a whole number, and not ${values.seed}`);
+    }
+    if (size !== "full" && size !== "sample") {
+      throw new Error(`--size takes full or sample, and not ${size}`);
+    }
+    if (output !== "text" && output !== "json") {
+      throw new Error(`-o takes text or json, and not ${output}`);
+    }
     return { seed: Number(values.seed), size, isJson: output === "json", chosen: values.only.split(",").map(find) };
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : error}\n\n${usage}`);
@@ -77,7 +87,9 @@ function readOptions(): Options {
 
 function find(name: string): FaultCase {
   const found = cases.find(({ id }) => id === name);
-  if (found === undefined) throw new Error(`--only takes the ids of cases, and there is none of ${name}`);
+  if (found === undefined) {
+    throw new Error(`--only takes the ids of cases, and there is none of ${name}`);
+  }
   return found;
 }
 

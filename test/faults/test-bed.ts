@@ -68,7 +68,9 @@ export class TestBed {
 
   server(index: number): ServerProcess {
     const server = this.#servers[index];
-    if (server === undefined) throw new Error(`process ${index} does not run`);
+    if (server === undefined) {
+      throw new Error(`process ${index} does not run`);
+    }
     return server;
   }
 
@@ -94,7 +96,9 @@ export class TestBed {
         ...own,
       },
     });
-    if (onMessage !== undefined) server.child.on("message", (message) => onMessage(message, index));
+    if (onMessage !== undefined) {
+      server.child.on("message", (message) => onMessage(message, index));
+    }
     this.#servers[index] = server;
     return server;
   }

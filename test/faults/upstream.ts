@@ -70,13 +70,17 @@ export class Upstream {
   /** Answers all who wait, and all who come from now on. */
   letGo(answer: Answer = answerOk): void {
     this.answer = answer;
-    for (const response of this.#held) answerOk(response, { key: "", body: {}, timeMs: 0 });
+    for (const response of this.#held) {
+      answerOk(response, { key: "", body: {}, timeMs: 0 });
+    }
   }
 
   /** How often each Idempotency-Key has come. */
   countByKey(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
-    for (const { key } of this.requests) counts.set(key, (counts.get(key) ?? 0) + 1);
+    for (const { key } of this.requests) {
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
     return counts;
   }
 

@@ -61,7 +61,9 @@ async function textOf({ body }: OpenReply): Promise<string> {
 
 async function readAll({ body }: OpenReply): Promise<readonly SentEvent[]> {
   const events: SentEvent[] = [];
-  for await (const event of readEvents(body)) events.push(event);
+  for await (const event of readEvents(body)) {
+    events.push(event);
+  }
   return events;
 }
 
@@ -223,7 +225,9 @@ describe.each(versions)("a method that streams, over HTTP/%s", (version) => {
   test("goes on for a slow reader", async () => {
     const raw = new Uint8Array(64 * 1024);
     const server = await serve(version, async function* () {
-      for (let count = 1; count <= 200; count += 1) yield thing({ raw, count });
+      for (let count = 1; count <= 200; count += 1) {
+        yield thing({ raw, count });
+      }
     });
     const { body } = await server.open();
     const counts: number[] = [];

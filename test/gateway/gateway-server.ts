@@ -55,7 +55,9 @@ export async function serveHandler(handler: ProtocolHandler, version: "1.1" | "2
     },
     lastServed: () => served,
     [Symbol.asyncDispose]: async () => {
-      if ("closeAllConnections" in server) server.closeAllConnections();
+      if ("closeAllConnections" in server) {
+        server.closeAllConnections();
+      }
       await new Promise((resolve) => server.close(resolve));
     },
   };
@@ -67,7 +69,9 @@ async function serve(handler: ProtocolHandler, exchange: HttpExchange, signal: A
   const headers = requestHeaders(request);
   const call: Call = { requestId: "request-1", protocol: "rest", headers, signal, replyHeaders: new Map() };
   const route = handler.match({ method: request.method ?? "", path, query: query.join("?"), headers });
-  if (route === undefined) throw new Error("the last protocol handler has a route for everything");
+  if (route === undefined) {
+    throw new Error("the last protocol handler has a route for everything");
+  }
   if (headers.get("x-api-key")?.[0] === "bad" && route.access !== "public") {
     const error = new RequestError("INVALID_API_KEY", "The API key is not known.");
     await route.refuse(exchange, call, error);
@@ -80,7 +84,9 @@ function requestHeaders(request: IncomingMessage | Http2ServerRequest): Readonly
   const headers = new Map<string, string[]>();
   for (let index = 0; index < request.rawHeaders.length; index += 2) {
     const name = String(request.rawHeaders[index]).toLowerCase();
-    if (name.startsWith(":")) continue;
+    if (name.startsWith(":")) {
+      continue;
+    }
     headers.set(name, [...(headers.get(name) ?? []), String(request.rawHeaders[index + 1])]);
   }
   return headers;

@@ -128,7 +128,9 @@ describe("a reply", () => {
 
   async function ask(path: string, thing: MessageInitShape<DescMessage>) {
     const [method] = service.methods;
-    if (method === undefined) throw new Error("the service has methods");
+    if (method === undefined) {
+      throw new Error("the service has methods");
+    }
     const invoke: Invoke = async () => create(method.output, thing);
     const options = { ...made, invoke, replies: new Map() };
     await using server = await serveHandler(createGateway({ ...options, services: [service] }));
@@ -214,9 +216,13 @@ test("HTTP/2 is served alike, HEAD and an untyped body included", async () => {
     const stream = session.request(headers, { endStream: body === "" });
     const answered = Promise.withResolvers<IncomingHttpHeaders>();
     stream.on("response", answered.resolve);
-    if (body !== "") stream.end(body);
+    if (body !== "") {
+      stream.end(body);
+    }
     let text = "";
-    for await (const chunk of stream) text += String(chunk);
+    for await (const chunk of stream) {
+      text += String(chunk);
+    }
     return { status: (await answered.promise)[":status"], text };
   };
   const post = { ":method": "POST", ":path": execute };

@@ -31,7 +31,9 @@ test("a value that carries its text is written as that text", () => {
 
 test("a Struct that carries its text is written as that text, and a copy of it is written again", () => {
   const payload = parseJson(text(spaced));
-  if (typeof payload !== "object" || payload === null || Array.isArray(payload)) throw new Error("not an object");
+  if (typeof payload !== "object" || payload === null || Array.isArray(payload)) {
+    throw new Error("not an object");
+  }
   const named = { id: "1", slug: "s", name: "n", url: "/x" };
   expect(check(WorkflowSchema, create(WorkflowSchema, { ...named, payload }))).toBe(
     `{"payload":${spaced},"id":"1","slug":"s","name":"n","url":"/x","etag":"","method":""}`,

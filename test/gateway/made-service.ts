@@ -52,7 +52,9 @@ export function madeService(methods: Readonly<Record<string, MadeMethod>>): Desc
   const known = [file_google_protobuf_timestamp, file_google_protobuf_duration, file_google_protobuf_struct];
   const registry = createFileRegistry(file, (name) => known.find((candidate) => candidate.proto.name === name));
   const service = registry.getService("made.v1.ThingService");
-  if (service === undefined) throw new Error("the service was not made");
+  if (service === undefined) {
+    throw new Error("the service was not made");
+  }
   return service;
 }
 
@@ -99,7 +101,9 @@ function eventTypeOptions() {
 
 function method(name: string, made: MadeMethod) {
   const options = create(MethodOptionsSchema);
-  if (made.rule !== undefined) setExtension(options, http, httpRule(made.rule));
+  if (made.rule !== undefined) {
+    setExtension(options, http, httpRule(made.rule));
+  }
   setExtension(options, scope, made.scope ?? Scope.READ);
   const type = ".made.v1.Thing";
   const { streams: serverStreaming = false, takesStream: clientStreaming = false } = made;

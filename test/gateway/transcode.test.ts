@@ -30,7 +30,9 @@ function request(line: string, body = ""): Message {
   }
   const [, method = "", path = "", query = ""] = /^(\S+) ([^?]*)\??(.*)$/.exec(line) ?? [];
   const found = trie.find(path, method);
-  if (found.kind !== "route") throw new Error(`no route for ${line}`);
+  if (found.kind !== "route") {
+    throw new Error(`no route for ${line}`);
+  }
   return found.route.request({ segments: found.segments, query, body: Buffer.from(body) });
 }
 
@@ -42,7 +44,9 @@ function check(line: string, body?: string): unknown {
       .find(({ input }) => input.typeName === message.$typeName);
     return schema === undefined ? undefined : toJson(schema.input, message);
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
+    if (!(error instanceof RequestError)) {
+      throw error;
+    }
     const violations = error.details.violations?.map(({ field, description }) => `${field} ${description}`);
     return [error.reason, ...(violations ?? [error.message])];
   }

@@ -164,7 +164,9 @@ describe.each(protocols)("over $name", (protocol) => {
     const body = wrap(zeros.subarray(0, 16 * mebibyte), false);
     const answers = await Promise.all(Array.from({ length: 16 }, () => send(protocol, body)));
     // Together they are as much as one key may have under way.
-    for (const answer of answers) expect(verdictOf(answer)?.reason).toMatch(/^(PAYLOAD_TOO_LARGE|TOO_MANY_REQUESTS)$/);
+    for (const answer of answers) {
+      expect(verdictOf(answer)?.reason).toMatch(/^(PAYLOAD_TOO_LARGE|TOO_MANY_REQUESTS)$/);
+    }
     // Each may come as far as the 4 MiB of the limit before it is known to be too large.
     await checkCost({ growthMax: 16 * 4 * mebibyte + rssGrowthMax });
   });

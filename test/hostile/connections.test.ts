@@ -89,7 +89,9 @@ test("beyond its share of connections an address is cut at once, and has its sha
   const held = Array.from({ length: 5 }, () => hold(url, { name: "", first: "" }));
   await Promise.all(held.map(({ socket }) => once(socket, "connect")));
   await hold(url, { name: "", first: "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n" }).cut;
-  for (const { socket } of held) socket.destroy();
+  for (const { socket } of held) {
+    socket.destroy();
+  }
   await expect
     .poll(() =>
       send("http1", url, {}).then(
@@ -143,7 +145,9 @@ test("a slow request is told so, and a broken one behind a good one too", async 
   let received = "";
   socket.on("data", (text) => {
     received += text;
-    if (received.endsWith('{"status":"ok"}')) socket.write("nonsense\r\n\r\n");
+    if (received.endsWith('{"status":"ok"}')) {
+      socket.write("nonsense\r\n\r\n");
+    }
   });
   socket.write(good);
   await once(socket, "close");

@@ -132,7 +132,9 @@ async function flood(bytes: Buffer): Promise<void> {
     .once("close", () => resolve())
     .on("data", (piece: Buffer) => {
       for (const { type, payload } of read(piece)) {
-        if (type === frameTypes.goaway || (type === frameTypes.ping && lastPing.equals(payload))) resolve();
+        if (type === frameTypes.goaway || (type === frameTypes.ping && lastPing.equals(payload))) {
+          resolve();
+        }
       }
     });
   socket.write(Buffer.concat([bytes, http2Frame({ type: frameTypes.ping, payload: lastPing })]));

@@ -145,7 +145,9 @@ async function exchange(bytes: Uint8Array, isEnough: (piece: Buffer) => boolean 
     .on("error", () => undefined)
     .on("data", (piece: Buffer) => {
       received += piece.toString("latin1");
-      if (isEnough(piece)) socket.destroy();
+      if (isEnough(piece)) {
+        socket.destroy();
+      }
     })
     .on("close", () => resolve());
   socket.write(bytes);
@@ -182,7 +184,9 @@ async function ofGrpc(body: Buffer): Promise<void> {
   });
   expect(status).toBe(200);
   // That a message is packed and no header says how is told as INTERNAL, by gRPC's document "Compression".
-  if (headers.get("grpc-message")?.includes("marked%20as%20compressed")) return;
+  if (headers.get("grpc-message")?.includes("marked%20as%20compressed")) {
+    return;
+  }
   expect(headers.get("grpc-status")).not.toMatch(/^(2|13|15)$/);
 }
 

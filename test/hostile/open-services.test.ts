@@ -35,7 +35,9 @@ afterAll(async () => flowcall?.stop());
 async function watch(address: string, count: number): Promise<readonly OpenCall[]> {
   const { open } = openSession(flowcall.url, address);
   const calls = Array.from({ length: count }, () => open(watchPath));
-  for (const { stream } of calls) stream.end(frame(0, Buffer.alloc(0)));
+  for (const { stream } of calls) {
+    stream.end(frame(0, Buffer.alloc(0)));
+  }
   await Promise.all(calls.map(({ answered }) => answered));
   return calls;
 }
@@ -98,7 +100,9 @@ test("an address has its share of streams and no more, and is told so with a tim
     expect(details).toContain("open_streams_per_address");
     expect(details).toContain("RetryInfo");
   }
-  for (const { stream } of held) stream.close();
+  for (const { stream } of held) {
+    stream.close();
+  }
   await expect.poll(() => watch("127.0.0.2", 1).then(([one]) => one?.stream.closed)).toBe(false);
 });
 
@@ -135,10 +139,14 @@ test("a stream whose answers are not taken is not read further", async () => {
   const enough = new Promise<void>((resolve) => {
     other.stream.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > 20 * 50_000) resolve();
+      if (bytes > 20 * 50_000) {
+        resolve();
+      }
     });
   });
-  for (let index = 0; index < 30; index += 1) other.stream.write(question);
+  for (let index = 0; index < 30; index += 1) {
+    other.stream.write(question);
+  }
   await enough;
   expect(socket.bytesWritten).toBeLessThan(questions.length / 4);
 });

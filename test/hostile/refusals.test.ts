@@ -27,8 +27,12 @@ afterAll(async () => server?.stop());
 
 function watch({ open }: OpenSession, count: number) {
   const calls = Array.from({ length: count }, () => open(watchPath));
-  for (const { ended } of calls) ended.catch(() => undefined);
-  for (const { stream } of calls) stream.resume().end(frame(0, Buffer.alloc(0)));
+  for (const { ended } of calls) {
+    ended.catch(() => undefined);
+  }
+  for (const { stream } of calls) {
+    stream.resume().end(frame(0, Buffer.alloc(0)));
+  }
   return calls;
 }
 
@@ -105,11 +109,15 @@ async function again(bytes: Buffer, localAddress: string, isOver: () => boolean)
     const read = frameReader();
     const timer = setTimeout(() => socket.destroy(), attackMs);
     socket.on("error", () => undefined);
-    if (bytes === ahead) socket.pause();
-    else
+    if (bytes === ahead) {
+      socket.pause();
+    } else {
       socket.on("data", (piece: Buffer) => {
-        if (read(piece).some(({ type }) => type === frameTypes.goaway)) socket.destroy();
+        if (read(piece).some(({ type }) => type === frameTypes.goaway)) {
+          socket.destroy();
+        }
       });
+    }
     socket.write(bytes);
     await once(socket, "close").catch(() => undefined);
     clearTimeout(timer);
@@ -128,7 +136,9 @@ test.each([
     const endTime = performance.now() + attackMs;
     const isOver = () => performance.now() > endTime;
     const attack = Promise.all(Array.from({ length: lanes }, () => again(bytes, from, isOver)));
-    while (!isOver()) expect(await call(victim)).toBe(200);
+    while (!isOver()) {
+      expect(await call(victim)).toBe(200);
+    }
     const { stallMs } = await server.measure();
     await attack;
     // Far more than it takes, so that a busy machine does not fail the test.

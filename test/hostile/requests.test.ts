@@ -59,7 +59,9 @@ describe("a path", () => {
     const answer = await send({ path, headers: known });
     expect([answer.status, answer.reason]).toEqual([status, reason]);
     expect(answer.head.toLowerCase()).not.toContain("set-cookie");
-    if (path.length > 4_000 || !path.startsWith("/")) return;
+    if (path.length > 4_000 || !path.startsWith("/")) {
+      return;
+    }
     const overHttp2 = await sendRequest(flowcall.url, "2", { method: "POST", path, headers: known });
     expect([overHttp2.status, JSON.parse(overHttp2.body.toString()).error_code]).toEqual([status, reason]);
   });

@@ -26,8 +26,12 @@ type Case = {
 const corpus: readonly Case[] = JSON.parse(readFileSync(join(import.meta.dirname, "corpus/json.json"), "utf8"));
 
 function bytesOf({ text, parts, keys }: Case): Buffer {
-  if (text !== undefined) return Buffer.from(text, "latin1");
-  if (parts !== undefined) return Buffer.from(parts.map(([part, times]) => part.repeat(times)).join(""), "latin1");
+  if (text !== undefined) {
+    return Buffer.from(text, "latin1");
+  }
+  if (parts !== undefined) {
+    return Buffer.from(parts.map(([part, times]) => part.repeat(times)).join(""), "latin1");
+  }
   return Buffer.from(
     JSON.stringify(Object.fromEntries(Array.from({ length: keys ?? 0 }, (_, key) => [`k${key}`, key]))),
   );

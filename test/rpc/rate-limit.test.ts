@@ -29,10 +29,13 @@ function pass(processes: readonly RateLimiter[], asked: readonly number[]): read
     for (const [index, rates] of processes.entries()) {
       taken[index] = (taken[index] ?? 0) + take(rates, (asked[index] ?? 0) / steps);
     }
-    if (step % 5 !== 4) continue;
+    if (step % 5 !== 4) {
+      continue;
+    }
     const reports = processes.map((rates) => rates.measure());
-    for (const [index, rates] of processes.entries())
+    for (const [index, rates] of processes.entries()) {
       rates.setElsewhere(reports.filter((_, other) => other !== index).flat());
+    }
   }
   return taken;
 }

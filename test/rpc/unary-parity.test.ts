@@ -137,7 +137,9 @@ function shapeOf({ status, headers, body }: HttpAnswer): JsonValue {
   const [message] = frames.filter(({ flags }) => flags < 0x80);
   const trailers = frames.find(({ flags }) => flags >= 0x80);
   const all = new Headers(headers);
-  for (const [name, value] of trailers === undefined ? [] : trailerParse(trailers.data)) all.append(name, value);
+  for (const [name, value] of trailers === undefined ? [] : trailerParse(trailers.data)) {
+    all.append(name, value);
+  }
   const error = findTrailerError(all);
   return {
     status,
@@ -293,7 +295,9 @@ test("a malformed request is refused by the code that connect-node refuses it by
 async function codesOf(url: Urls, cases: readonly (readonly [string, Case])[]): Promise<Record<string, string>> {
   const shapes = Object.entries(await sendAll(url, cases)).map(([name, shape]): [string, string] => {
     const { status, type, message, code } = Object(shape);
-    if (code !== undefined) return [name, code];
+    if (code !== undefined) {
+      return [name, code];
+    }
     const connectCode = type === "application/json" ? JSON.parse(message).code : undefined;
     return [name, connectCode ?? String(status)];
   });

@@ -202,12 +202,13 @@ describe("what JSON has no form for", () => {
     for (const [field, name] of [
       [1, "payload"],
       [3, "schema"],
-    ] as const)
+    ] as const) {
       check(`the number ${value} is refused in a definition's ${name}`, {
         bytes: panel(field),
         desc: SaveDraftRequestSchema,
         ...refuse(`definition.nodes[0].start.api_call.${name}.a`),
       });
+    }
   }
   check("numbers that JSON and a double share pass", {
     bytes: payload(member("a", double(-0)), member("b", double(2 ** 53 - 1)), member("c", double(1e300))),

@@ -31,7 +31,9 @@ function execute(workflow: string, isSync: boolean): ApiCall {
 
 async function call(workflow: string, isSync = false) {
   const [rest] = protocolsOf(flowcall.url);
-  if (rest === undefined) throw new Error("there is no REST");
+  if (rest === undefined) {
+    throw new Error("there is no REST");
+  }
   return rest.call(execute(workflow, isSync));
 }
 
@@ -48,7 +50,9 @@ describe("what is over the slots waits, and the wait has a bound", () => {
   });
 
   test("beyond the bound of the whole queue a call is refused on every protocol as what the service has no room for, and says when to come back", async () => {
-    for (let count = 0; count < 3; count += 1) expect((await call("busy-task")).status).toBe(200);
+    for (let count = 0; count < 3; count += 1) {
+      expect((await call("busy-task")).status).toBe(200);
+    }
     const answers = await Promise.all(
       protocolsOf(flowcall.url).map(async ({ name, call }) => ({ name, ...(await call(execute("busy-task", false))) })),
     );

@@ -25,7 +25,9 @@ function counts(shares: ReturnType<Capacity["share"]>) {
 /** Runs as many as it may, and answers how many those are. */
 function fill(capacity: Capacity, of: typeof ann): number {
   let count = 0;
-  for (; capacity.hasSlot(of); count += 1) capacity.takeSlot(of);
+  for (; capacity.hasSlot(of); count += 1) {
+    capacity.takeSlot(of);
+  }
   return count;
 }
 
@@ -62,8 +64,13 @@ describe("slots", () => {
       );
       const before = capacity.running;
       // One each, until none may run another one.
-      for (let some = accounts; some.length > 0; some = some.filter((of) => capacity.hasSlot(of)))
-        for (const of of some) if (capacity.hasSlot(of)) capacity.takeSlot(of);
+      for (let some = accounts; some.length > 0; some = some.filter((of) => capacity.hasSlot(of))) {
+        for (const of of some) {
+          if (capacity.hasSlot(of)) {
+            capacity.takeSlot(of);
+          }
+        }
+      }
       return capacity.running - before;
     };
     for (const organizationId of ["o", "p", "q", "r", "s"]) {
@@ -86,7 +93,9 @@ describe("slots", () => {
     const sums = ["o", "p"].map((id) =>
       given.reduce((sum, { organizationId, count }) => (organizationId === id ? sum + count : sum), 0),
     );
-    for (const sum of sums) expect(sum).toBeGreaterThan(65);
+    for (const sum of sums) {
+      expect(sum).toBeGreaterThan(65);
+    }
     expect(sums[0] ?? 0).toBeLessThanOrEqual(80);
     expect(capacity.share(accounts, 240)).toEqual(given);
   });

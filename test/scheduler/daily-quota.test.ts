@@ -49,7 +49,9 @@ describe("the count of a day", () => {
   test("is off where no limit is set, and tells the database nothing", async () => {
     const count = countOf(0);
     await count.start();
-    for (let calls = 0; calls < 10; calls += 1) count.take(sized("off", 1_000));
+    for (let calls = 0; calls < 10; calls += 1) {
+      count.take(sized("off", 1_000));
+    }
     expect(count.errorFor(sized("off", 1_000))).toBeUndefined();
     await count.stop();
     expect(await stores.db.selectFrom("environment_day").selectAll().execute()).toEqual([]);
@@ -119,8 +121,9 @@ describe("the count of a day", () => {
     const store = new DayBytesStore(stores.db);
     const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10);
     const [today, old] = [Date.now(), Date.now() - 72 * hourMs].map(dayOf);
-    for (const day of [today, old])
+    for (const day of [today, old]) {
       await store.exchange({ owner: "janitor", day: day ?? "", bytes: new Map([["x", 1]]) });
+    }
     await store.deletePast();
     const rows = await stores.db
       .selectFrom("environment_day")
@@ -153,15 +156,18 @@ describe("an environment with a limit of bytes a day", () => {
     const keyed = { ...fields, idempotency_key: "of-today" };
     const id = await atFirst.start(keyed);
     // A repetition adds nothing, wherever it comes.
-    for (const calls of [atFirst, atSecond]) expect(await calls.start(keyed)).toBe(id);
+    for (const calls of [atFirst, atSecond]) {
+      expect(await calls.start(keyed)).toBe(id);
+    }
     expect(await atSecond.start({ ...fields, sync_execution: true })).not.toBe("");
 
     const refusal = { status: 429, code: "ResourceExhausted", reason: "DAY_BYTES_USED" };
     // Until they have heard of each other, each finds out that there is no such workflow.
     const probe = { ...fields, workflow: "nobody" };
     await eventually(async () => {
-      for (const calls of [atFirst, atSecond])
+      for (const calls of [atFirst, atSecond]) {
         expect((await calls.ask(executeWorkflow, probe)).reason).toBe("DAY_BYTES_USED");
+      }
     });
     for (const calls of [atFirst, atSecond]) {
       await calls.checkRefused(executeWorkflow, fields, refusal);

@@ -76,7 +76,9 @@ describe.each(Object.entries(subjects))("the execution log in %s", (_, create) =
   async function readJournal(execution: NewExecution): Promise<readonly [next: number, paths: readonly string[]]> {
     const { nextFlushIndex, read } = await subject.log.executions.openJournal(execution);
     const runs: NodeRun[] = [];
-    for await (const some of read()) runs.push(...some);
+    for await (const some of read()) {
+      runs.push(...some);
+    }
     return [nextFlushIndex, runs.map(({ path }) => path)];
   }
 

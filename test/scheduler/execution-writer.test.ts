@@ -67,9 +67,13 @@ function create({ begin, append, suspend, ...changes }: Changes = {}) {
         append ??
         (async (entry) => {
           const failure = failures.shift();
-          if (failure !== undefined) throw failure;
+          if (failure !== undefined) {
+            throw failure;
+          }
           const isKept = await log.append(entry);
-          if (isKept) flushes.push([entry.flushIndex, entry.runs.map(({ path }) => path)]);
+          if (isKept) {
+            flushes.push([entry.flushIndex, entry.runs.map(({ path }) => path)]);
+          }
           return isKept;
         }),
       finish: (end) => log.finish(end),
@@ -113,7 +117,9 @@ function create({ begin, append, suspend, ...changes }: Changes = {}) {
 
 async function readPaths({ id }: NewExecution): Promise<readonly string[]> {
   const runs: NodeRun[] = [];
-  for await (const some of (await log.openJournal({ id })).read()) runs.push(...some);
+  for await (const some of (await log.openJournal({ id })).read()) {
+    runs.push(...some);
+  }
   return runs.map(({ path }) => path);
 }
 
@@ -147,7 +153,9 @@ describe("what is under way", () => {
     journal.leave(fast);
     journal.recordBegun();
     await advance(50);
-    for (let count = 0; count < 3; count += 1) journal.recordBegun();
+    for (let count = 0; count < 3; count += 1) {
+      journal.recordBegun();
+    }
     journal.record(nodeRun("fast"));
     await advance(250);
     expect(flushes).toEqual([[0, ["slow#begun", "fast"]]]);
@@ -168,9 +176,12 @@ describe("what is under way", () => {
   test("leaves nothing where it is fast, however many there are and in whatever order they leave", async () => {
     await writer.begin();
     const visits = Array.from({ length: 50 }, (_, index) => visit(String(index)));
-    for (const one of visits) journal.enter(one);
-    for (const one of visits.toSorted((left, right) => (Number(left.path) % 7) - (Number(right.path) % 7)))
+    for (const one of visits) {
+      journal.enter(one);
+    }
+    for (const one of visits.toSorted((left, right) => (Number(left.path) % 7) - (Number(right.path) % 7))) {
       journal.leave(one);
+    }
     await advance(1_000);
     journal.recordBegun();
     await advance(1_000);
@@ -211,7 +222,9 @@ describe("what is recorded", () => {
 
   test("has its place behind all that was recorded before, by an earlier run too", () => {
     journal.replay([nodeRun("b"), nodeRun("a")]);
-    for (const path of ["d", "c"]) journal.record(nodeRun(path));
+    for (const path of ["d", "c"]) {
+      journal.record(nodeRun(path));
+    }
     const paths = ["a", "b", "c", "d"];
     expect(paths.toSorted((left, right) => journal.positionOf(left) - journal.positionOf(right))).toEqual([
       "b",
@@ -226,7 +239,9 @@ describe("what is recorded", () => {
     failures = [new Away(), new Away()];
     await writer.begin();
     journal.record(nodeRun("1"));
-    for (let count = 0; count < 3; count += 1) await advance(250);
+    for (let count = 0; count < 3; count += 1) {
+      await advance(250);
+    }
     expect(flushes).toEqual([[0, ["1"]]]);
     expect(ends).toEqual([]);
   });
@@ -244,7 +259,9 @@ describe("what is recorded", () => {
     // The text of JSON, of 400 KiB.
     const output = JSON.stringify("x".repeat(400 * 1024)) as JsonText;
     await writer.begin();
-    for (let count = 1; count <= 8; count += 1) journal.record({ ...nodeRun(String(count)), output });
+    for (let count = 1; count <= 8; count += 1) {
+      journal.record({ ...nodeRun(String(count)), output });
+    }
     const rest = await journal.drain();
     expect(flushes).toEqual([
       [0, ["1", "2", "3"]],
@@ -264,7 +281,9 @@ describe("what is recorded", () => {
     });
     const output = JSON.stringify("x".repeat(400 * 1024)) as JsonText;
     await slow.writer.begin();
-    for (const path of paths) slow.journal.record({ ...nodeRun(path), output });
+    for (const path of paths) {
+      slow.journal.record({ ...nodeRun(path), output });
+    }
     clock.advance(250);
     const rest = await slow.journal.drain();
     expect(await slow.writer.finish(completed, rest)).toBe("committed");
@@ -298,7 +317,9 @@ describe("the writer", () => {
     // The text of JSON, of 400 KiB.
     const output = JSON.stringify("x".repeat(400 * 1024)) as JsonText;
     const paths = ["1", "2", "3", "4", "5"];
-    for (const path of paths) journal.record({ ...nodeRun(path), output });
+    for (const path of paths) {
+      journal.record({ ...nodeRun(path), output });
+    }
     expect(await writer.finish(completed, await journal.drain())).toBe("committed");
     expect(await readPaths(execution)).toEqual(paths);
   });
@@ -353,7 +374,9 @@ describe("records that are large", () => {
   test("are committed before the run goes on, however much faster than the database it is", async () => {
     const asked = Promise.withResolvers<boolean>();
     const { journal: slow } = create({ append: () => asked.promise });
-    for (let count = 1; count <= 6; count += 1) slow.record({ ...nodeRun(String(count)), output });
+    for (let count = 1; count <= 6; count += 1) {
+      slow.record({ ...nodeRun(String(count)), output });
+    }
     let isBegun = false;
     const work = slow.work(async () => {
       isBegun = true;
@@ -390,15 +413,23 @@ describe("records that are large", () => {
     const open = (organizationId: string, id: string) => create({ memory: memory.open(organizationId, id) }).journal;
     const all = [open("acme", "2"), open("acme", "1"), open("other", "3")];
     const [large, larger, small] = all;
-    if (large === undefined || larger === undefined || small === undefined) throw new Error("there are three");
-    for (const path of ["1", "2", "3"]) large.record({ ...nodeRun(path), output });
-    for (const path of ["1", "2", "3", "4"]) larger.record({ ...nodeRun(path), output });
+    if (large === undefined || larger === undefined || small === undefined) {
+      throw new Error("there are three");
+    }
+    for (const path of ["1", "2", "3"]) {
+      large.record({ ...nodeRun(path), output });
+    }
+    for (const path of ["1", "2", "3", "4"]) {
+      larger.record({ ...nodeRun(path), output });
+    }
     small.record({ ...nodeRun("1"), output: '"x"' as JsonText });
     const begun: string[] = [];
     const work = (name: string, run: RunJournal) => void run.work(async () => void begun.push(name), signal);
     work("small", small);
     work("large", large);
-    for (let turns = 0; turns < 5; turns += 1) await nextTurn();
+    for (let turns = 0; turns < 5; turns += 1) {
+      await nextTurn();
+    }
     expect(begun).toEqual(["small"]);
     // Through no fault of its own, and to have come so far is nothing that speaks for it.
     expect([deferrals.length, sleeps.length]).toEqual([1, 0]);
@@ -409,7 +440,9 @@ describe("records that are large", () => {
     expect(begun).toEqual(["small", "larger"]);
     expect(memory.hasRoom("acme", 3 * mebibyte)).toBe(false);
     expect(memory.hasRoom("other", 3 * mebibyte)).toBe(true);
-    for (const run of all) run.close();
+    for (const run of all) {
+      run.close();
+    }
     expect(memory.hasRoom("acme", 5 * mebibyte)).toBe(true);
   });
 });
@@ -515,8 +548,9 @@ describe("a wait", () => {
     for (const [path, ms] of [
       ["4", 3_000],
       ["5", 10_000],
-    ] as const)
+    ] as const) {
       void journal.wait(path, ms, signal);
+    }
     const wakeTime = clock.now() + 3_000;
     const runs = await journal.drain();
     clock.advance(3_000);
@@ -526,8 +560,9 @@ describe("a wait", () => {
     replay.replay(runs);
     const over: string[] = [];
     // Ahead, all that is recorded seems over: only the database's clock tells, see below.
-    for (const path of skewMs < 0 ? ["4", "5"] : ["4"])
+    for (const path of skewMs < 0 ? ["4", "5"] : ["4"]) {
       void replay.wait(path, 3_000, signal).then(() => over.push(path));
+    }
     await advance(0);
     expect(over).toEqual(["4"]);
     await advance(7_000);
@@ -601,7 +636,9 @@ describe("a wait", () => {
 describe("a run that does nothing but wait", () => {
   const { signal } = new AbortController();
   const rest = async () => {
-    for (let turns = 0; turns < 5; turns += 1) await nextTurn();
+    for (let turns = 0; turns < 5; turns += 1) {
+      await nextTurn();
+    }
   };
 
   /** A leaf that waits, and then does something that lasts until it is told to end. */

@@ -26,13 +26,16 @@ beforeAll(async () => {
   };
   first = await startFlowcall(environment);
   second = await startBeside(first, environment);
-  for (const key of [testKey, productionKey])
+  for (const key of [testKey, productionKey]) {
     await putWorkflow(first.url, { alias: "hour", definition: hourInSlot, key });
+  }
 });
 
 afterAll(async () => {
   // A process that stops waits for what runs.
-  for (const [execution_id, key] of started) await stop(execution_id, key);
+  for (const [execution_id, key] of started) {
+    await stop(execution_id, key);
+  }
   await second?.stop();
   await first?.stop();
 });
@@ -125,8 +128,12 @@ test("an account and an environment run as many executions as they may over all 
   queued.push(await start(first, jane));
   const byEnvironment = /^3 executions are queued already in this environment \(limit environment_queue\)/;
   await calls.checkRefused(executeWorkflow, fieldsOf(jane), { ...refusal, text: byEnvironment });
-  for (const id of running) expect(await stateOf(id)).toBe("RUNNING");
-  for (const id of queued) expect(await stateOf(id)).toBe("QUEUED");
+  for (const id of running) {
+    expect(await stateOf(id)).toBe("RUNNING");
+  }
+  for (const id of queued) {
+    expect(await stateOf(id)).toBe("QUEUED");
+  }
 
   const [rest] = protocolsOf(first.url);
   const other = await rest?.call({ method: executeWorkflow, fields: fieldsOf(john), key: productionKey });

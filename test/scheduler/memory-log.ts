@@ -35,8 +35,12 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
   async begin(execution: NewExecution, begin: Begin = {}): Promise<BoundExecution | undefined> {
     const { idempotencyKey, owner, flushes = [], answer } = begin;
     const bound = idempotencyKey && this.#findBound(execution, idempotencyKey.key);
-    if (bound !== undefined && bound.executionId !== execution.id) return bound;
-    if (this.#rows.has(execution.id)) return undefined;
+    if (bound !== undefined && bound.executionId !== execution.id) {
+      return bound;
+    }
+    if (this.#rows.has(execution.id)) {
+      return undefined;
+    }
     const journal = new Map(flushes.map(({ index, runs }) => [index, runs]));
     const epoch = owner === undefined ? 0 : 1;
     this.#rows.set(execution.id, { execution, begin, journal, owner, epoch, dueTime: this.#now(), answer });
@@ -54,24 +58,36 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
 
   async append({ executionId, owner, epoch, flushIndex, runs, answer }: Appending): Promise<boolean> {
     const row = this.#owned({ executionId, owner, epoch });
-    if (row === undefined) return false;
-    if (runs.length > 0 && !row.journal.has(flushIndex)) row.journal.set(flushIndex, runs);
+    if (row === undefined) {
+      return false;
+    }
+    if (runs.length > 0 && !row.journal.has(flushIndex)) {
+      row.journal.set(flushIndex, runs);
+    }
     row.answer ??= answer;
     return true;
   }
 
   async finish({ executionId, owner, epoch, outcome, flush }: Finishing): Promise<boolean> {
-    if (this.#rows.get(executionId)?.ended?.epoch === epoch) return true;
+    if (this.#rows.get(executionId)?.ended?.epoch === epoch) {
+      return true;
+    }
     const row = this.#owned({ executionId, owner, epoch });
-    if (row === undefined) return false;
-    if (flush !== undefined) row.journal.set(flush.index, flush.runs);
+    if (row === undefined) {
+      return false;
+    }
+    if (flush !== undefined) {
+      row.journal.set(flush.index, flush.runs);
+    }
     this.#end(row, outcome);
     return true;
   }
 
   async stop({ executionId, outcome }: Stop): Promise<Outcome | undefined> {
     const row = this.#rows.get(executionId);
-    if (row === undefined || row.ended !== undefined) return undefined;
+    if (row === undefined || row.ended !== undefined) {
+      return undefined;
+    }
     row.epoch += 1;
     return this.#end(row, outcome);
   }
@@ -82,14 +98,18 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
       bytes: JSON.stringify(flushes).length,
       nextFlushIndex: (flushes.at(-1)?.[0] ?? -1) + 1,
       read: async function* () {
-        for (const [, runs] of flushes) yield runs;
+        for (const [, runs] of flushes) {
+          yield runs;
+        }
       },
     };
   }
 
   async getResult({ executionId }: ResultQuery): Promise<ExecutionRecord | undefined> {
     const row = this.#rows.get(executionId);
-    if (row === undefined) return undefined;
+    if (row === undefined) {
+      return undefined;
+    }
     const isWaiting = row.dueTime > this.#now();
     return row.ended?.outcome ?? { state: row.owner !== undefined ? "RUNNING" : isWaiting ? "WAITING" : "QUEUED" };
   }
@@ -98,7 +118,9 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
     const outcomes = new Map<string, Outcome>();
     for (const id of ids) {
       const ended = this.#rows.get(id)?.ended;
-      if (ended !== undefined) outcomes.set(id, ended.outcome);
+      if (ended !== undefined) {
+        outcomes.set(id, ended.outcome);
+      }
     }
     return { outcomes, unread: [] };
   }
@@ -121,13 +143,17 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
 
   async suspend({ wakeTime, ...wait }: Suspension): Promise<boolean> {
     const row = this.#owned(wait);
-    if (row !== undefined) row.wakeTime = wakeTime;
+    if (row !== undefined) {
+      row.wakeTime = wakeTime;
+    }
     return await this.defer(wait);
   }
 
   async defer({ ms, ...claim }: Claim & { readonly ms: number }): Promise<boolean> {
     const row = this.#owned(claim);
-    if (row === undefined) return false;
+    if (row === undefined) {
+      return false;
+    }
     row.owner = undefined;
     row.dueTime = this.#now() + ms;
     return true;
@@ -135,7 +161,9 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
 
   async release({ owner }: { readonly owner: string }): Promise<number> {
     const rows = [...this.#rows.values()].filter((row) => row.owner === owner);
-    for (const row of rows) row.owner = undefined;
+    for (const row of rows) {
+      row.owner = undefined;
+    }
     return rows.length;
   }
 
@@ -166,8 +194,9 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
     for (const { execution, begin } of this.#rows.values()) {
       const { idempotencyKey } = begin;
       const isOfAccount = execution.environmentId === environmentId && execution.linkedAccountId === linkedAccountId;
-      if (isOfAccount && idempotencyKey?.key === key)
+      if (isOfAccount && idempotencyKey?.key === key) {
         return { executionId: execution.id, fingerprint: idempotencyKey.fingerprint };
+      }
     }
     return undefined;
   }
@@ -180,7 +209,9 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
 
   #row(executionId: string): Row {
     const row = this.#rows.get(executionId);
-    if (row === undefined) throw new Error(`there is no execution ${executionId}`);
+    if (row === undefined) {
+      throw new Error(`there is no execution ${executionId}`);
+    }
     return row;
   }
 }

@@ -26,7 +26,13 @@ test.runIf(isTold)("another process by the same number is another one", async ()
 
 test.runIf(isTold)("of a process of another machine, or of no such name, nothing is known", async () => {
   const [boot, space, , time] = ((await nameProcess()) ?? "").split(" ");
-  for (const name of [`other ${space} 999999 ${time}`, `${boot} pid:[1] 999999 ${time}`, "", `${boot} ${space} all 1`])
+  for (const name of [
+    `other ${space} 999999 ${time}`,
+    `${boot} pid:[1] 999999 ${time}`,
+    "",
+    `${boot} ${space} all 1`,
+  ]) {
     expect([name, await hasEnded(name)]).toEqual([name, false]);
+  }
   expect(await hasEnded(`${boot} ${space} 4194304 ${time}`)).toBe(true);
 });

@@ -23,9 +23,13 @@ function cacheOf({ chars, bytesMax }: { readonly chars: number; readonly bytesMa
 
 test("versions that take more memory than they may leave, the longest unused first", async () => {
   const { reads, get } = cacheOf({ chars: 1_000, bytesMax: 360_000 });
-  for (const version of [1, 2, 3, 1, 4]) await get(version);
+  for (const version of [1, 2, 3, 1, 4]) {
+    await get(version);
+  }
   expect(reads).toEqual([1, 2, 3, 4]);
-  for (const version of [1, 3, 4]) await get(version);
+  for (const version of [1, 3, 4]) {
+    await get(version);
+  }
   expect(reads).toEqual([1, 2, 3, 4]);
   await get(2);
   expect(reads).toEqual([1, 2, 3, 4, 2]);

@@ -36,7 +36,9 @@ function bytesOf(outcomes: ReadonlyMap<string, Outcome>): number {
 
 test("who waits for large results is told each, and no statement reads more than a bounded part of them", async () => {
   const ids: string[] = [];
-  for (let count = 0; count < 9; count += 1) ids.push(await ended(many));
+  for (let count = 0; count < 9; count += 1) {
+    ids.push(await ended(many));
+  }
   const read: number[] = [];
   const noted = (outcomes: ReadonlyMap<string, Outcome>) => {
     read.push(bytesOf(outcomes));
@@ -64,7 +66,9 @@ test("who waits for large results is told each, and no statement reads more than
   });
   const told = ids.map((id) => waiters.wait(id, 60_000, new AbortController().signal));
   await waiters.start();
-  for (const outcome of await Promise.all(told)) expect(outcome).toEqual({ state: "COMPLETED", response: large });
+  for (const outcome of await Promise.all(told)) {
+    expect(outcome).toEqual({ state: "COMPLETED", response: large });
+  }
   await waiters.stop();
   expect(Math.max(...read)).toBeLessThanOrEqual(pageMax);
   expect(read.reduce((sum, bytes) => sum + bytes, 0)).toBe(9 * mebibyte);

@@ -74,7 +74,9 @@ function told(fact: WatchedFact): string {
 
 async function watchAll(execution: NewExecution, behind?: EventCursor): Promise<readonly WatchedFact[]> {
   const facts: WatchedFact[] = [];
-  for await (const fact of watchers.watch(execution, { ...execution, behind, signal: never })) facts.push(fact);
+  for await (const fact of watchers.watch(execution, { ...execution, behind, signal: never })) {
+    facts.push(fact);
+  }
   return facts;
 }
 
@@ -121,7 +123,9 @@ test("watchers that come and go, fast and slow, are each told everything once", 
   const paths = (flush: number) => [`${flush}a`, `${flush}b`];
   const expected = ["accepted", ...Array.from({ length: flushes }, (_, flush) => paths(flush)).flat(), "COMPLETED"];
   const write = async () => {
-    for (let flush = 0; flush < flushes - 1; flush += 1) await append(execution, flush, paths(flush));
+    for (let flush = 0; flush < flushes - 1; flush += 1) {
+      await append(execution, flush, paths(flush));
+    }
     await finish(execution, flushes - 1, paths(flushes - 1));
   };
   /** Is cut after each `cutAfter` facts, and is as slow as `turns` of the event loop a fact. */
@@ -133,16 +137,22 @@ test("watchers that come and go, fast and slow, are each told everything once", 
       for await (const fact of watchers.watch(execution, { ...execution, behind, signal: never })) {
         seen.push(told(fact));
         behind = fact.cursor;
-        for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+        for (let turn = 0; turn < turns; turn += 1) {
+          await new Promise((resolve) => setImmediate(resolve));
+        }
         left -= 1;
-        if (left === 0) break;
+        if (left === 0) {
+          break;
+        }
       }
     }
     return seen;
   };
   const readers = [1, 2, 3, 7, 1_000].flatMap((cutAfter) => [0, 50].map((turns) => follow(cutAfter, turns)));
   const [, ...all] = await Promise.all([write(), ...readers]);
-  for (const seen of all) expect(seen).toEqual(expected);
+  for (const seen of all) {
+    expect(seen).toEqual(expected);
+  }
   expect((await watchAll(execution)).map(told)).toEqual(expected);
 });
 
@@ -164,11 +174,17 @@ test("500 watchers on a handful of executions cost as many statements as one", a
   const before = statements;
   const started = performance.now();
   for (let flush = 0; flush < flushes; flush += 1) {
-    for (const execution of executions) await append(execution, flush, [`${flush}`]);
+    for (const execution of executions) {
+      await append(execution, flush, [`${flush}`]);
+    }
   }
-  for (const execution of executions) await finish(execution, flushes, ["last"]);
+  for (const execution of executions) {
+    await finish(execution, flushes, ["last"]);
+  }
   const expected = ["accepted", ...Array.from({ length: flushes }, (_, flush) => `${flush}`), "last", "COMPLETED"];
-  for (const facts of await Promise.all(watches)) expect(facts.map(told)).toEqual(expected);
+  for (const facts of await Promise.all(watches)) {
+    expect(facts.map(told)).toEqual(expected);
+  }
   const seconds = (performance.now() - started) / 1_000;
   // Each flush is read by one statement at the most, and each look that finds nothing is one more.
   expect(statements - before).toBeLessThan(2 * 5 * (flushes + 2) + 4 * seconds);
@@ -243,14 +259,18 @@ test("are bounded for an environment, an organisation and in all, and a refusal 
   expect(await watch("a", "a1")).toEqual({ limit: "environment_watchers", value: "1" });
   expect(await watch("a", "a2")).toBeUndefined();
   expect(await watch("a", "a3")).toEqual({ limit: "organization_watchers", value: "2" });
-  for (const environmentId of ["b1", "b2"]) expect(await watch("b", environmentId)).toBeUndefined();
+  for (const environmentId of ["b1", "b2"]) {
+    expect(await watch("b", environmentId)).toBeUndefined();
+  }
   // Two that have all they may have leave some for a third.
   expect(await watch("c", "c1")).toBeUndefined();
   expect(await watch("d", "d1")).toEqual({ limit: "watchers", value: "5" });
   await open[0]?.return(undefined);
   expect(await watch("a", "a1")).toBeUndefined();
   gone.abort();
-  for (const facts of open) await facts.return(undefined);
+  for (const facts of open) {
+    await facts.return(undefined);
+  }
   expect(await watch("d", "d1")).toBeUndefined();
 });
 
@@ -261,7 +281,9 @@ test("of several organisations are read by turns, however many of one have news"
   const journals = {
     read: async (places: readonly JournalPlace[]) => {
       asked.push(places.map(({ environmentId }) => environmentId));
-      if (places.length === 21) answered.resolve();
+      if (places.length === 21) {
+        answered.resolve();
+      }
       return [];
     },
     readOne: async () => undefined,
@@ -271,7 +293,9 @@ test("of several organisations are read by turns, however many of one have news"
   const watches = Array.from({ length: 21 }, async (_, index) => {
     const organizationId = index === 20 ? "few" : "many";
     const watch = { organizationId, behind: undefined, signal: gone.signal };
-    for await (const fact of slow.watch({ id: newId(), environmentId: organizationId }, watch)) told(fact);
+    for await (const fact of slow.watch({ id: newId(), environmentId: organizationId }, watch)) {
+      told(fact);
+    }
   });
   await slow.start();
   await answered.promise;

@@ -95,7 +95,9 @@ test("a key that says it was made here and was not is refused without a look-up,
 test("keys that anybody may have made up are looked up apart, and counted for their address alone", async () => {
   const { world, authenticate } = open({ keyLookUpsPerAddressMax: 3 });
   const guess = (index: number) => `tk_0123456789abcdef${index}`;
-  for (let index = 0; index < 3; index += 1) expect(await authenticate(guess(index))).toBeUndefined();
+  for (let index = 0; index < 3; index += 1) {
+    expect(await authenticate(guess(index))).toBeUndefined();
+  }
   await expect(authenticate(guess(3))).rejects.toMatchObject({
     reason: "TOO_MANY_REQUESTS",
     message: expect.stringContaining("3 unknown API keys a second"),

@@ -59,7 +59,9 @@ test("an organisation holds half at the most with all its keys, and another one 
     body: "x".repeat(20 * kilobytes),
   });
   expect(other.status).toBe(200);
-  for (const { stream } of parts) stream.close();
+  for (const { stream } of parts) {
+    stream.close();
+  }
   const body = "x".repeat(40 * kilobytes);
   await expect
     .poll(async () => (await send("http2", url, { headers: { "x-api-key": "tk-greedy-key9" }, body })).status)
@@ -141,7 +143,9 @@ describe.each(versions)("replies (%s)", (version) => {
         reserveReply?.(bytes);
         holdReply(bytes);
         begun += 1;
-        if (headers.has("holds")) await go.promise;
+        if (headers.has("holds")) {
+          await go.promise;
+        }
         response.end("served");
       },
     });
@@ -166,7 +170,7 @@ test("a thousand calls of one organisation, all at the same moment, are served b
       }
       served += 1;
       // What holds the thread.
-      for (const end = performance.now() + 2; performance.now() < end; );
+      for (const end = performance.now() + 2; performance.now() < end; ) {}
       response.end();
     },
   });
@@ -192,7 +196,9 @@ describe.each(versions)("calls under way (%s)", (version) => {
       limits: { environmentCallsMax: 2, environmentWaitingMax: 3 },
       serve: async ({ readBody, response }, { onWait, headers }) => {
         begun += 1;
-        if (headers.has("waits")) onWait?.();
+        if (headers.has("waits")) {
+          onWait?.();
+        }
         await go.promise;
         await readBody(bytesMax);
         read += 1;
@@ -215,7 +221,9 @@ describe.each(versions)("calls under way (%s)", (version) => {
     expect(refused.text).toContain("2 calls of this environment");
     const others = await under(2, {}, "tk-b-key");
     go.resolve();
-    for (const one of [...busy, ...waiting, ...others]) expect((await one).status).toBe(200);
+    for (const one of [...busy, ...waiting, ...others]) {
+      expect((await one).status).toBe(200);
+    }
     expect((await call()).status).toBe(200);
   });
 
@@ -236,7 +244,9 @@ describe.each(versions)("calls under way (%s)", (version) => {
     await expect.poll(() => begun).toBe(2);
     expect((await call()).status).toBe(429);
     go.resolve();
-    for (const one of waiting) expect((await one).status).toBe(200);
+    for (const one of waiting) {
+      expect((await one).status).toBe(200);
+    }
     expect((await call()).status).toBe(200);
   });
 });
@@ -246,7 +256,9 @@ test("chunks of any length are joined as they came", () => {
     fc.property(fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 60 }), fc.nat(200_000), (small, length) => {
       const all = [...small, Buffer.alloc(length, 1), ...small];
       const chunks = new ChunkBuffer();
-      for (const piece of all) chunks.add(piece);
+      for (const piece of all) {
+        chunks.add(piece);
+      }
       expect(chunks.concat().equals(Buffer.concat(all))).toBe(true);
     }),
   );

@@ -32,7 +32,9 @@ test("an address has its part of requests without a key, and those with one are 
   const { url } = await startServer({
     limits: { keylessRequestsMax: 5, keylessRequestsPerAddressMax: 3 },
     serve: async ({ response }, { signal, principal }) => {
-      if (principal !== undefined) return void response.end("served");
+      if (principal !== undefined) {
+        return void response.end("served");
+      }
       // As a union of two kinds of streams it has no callable method.
       const reply: Writable = response;
       reply.write("begun");
@@ -121,12 +123,16 @@ test("a connection that breaks in pieces while it waits behind a burst of others
     onTestFinished(() => void socket.destroy());
     return socket;
   };
-  for (let count = 0; count < 100; count += 1) dial("GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n");
+  for (let count = 0; count < 100; count += 1) {
+    dial("GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n");
+  }
   const breaking = Array.from({ length: 20 }, () => dial(preface));
   const ping = http2Frame({ type: frameTypes.ping, payload: Buffer.alloc(7) });
   for (let count = 0; count < 20; count += 1) {
     await nextLoopTurn();
-    for (const socket of breaking) socket.write(ping);
+    for (const socket of breaking) {
+      socket.write(ping);
+    }
   }
   await Promise.all(breaking.map((socket) => socket.closed || once(socket, "close")));
   const served = openSession(url, "127.0.0.7").request({ ":path": "/own", "x-api-key": goodKey });
@@ -146,6 +152,8 @@ test.each(versions)(
       onTestFinished(() => void socket.destroy());
     }
     const calls = Array.from({ length: 20 }, () => send(version, url, { headers: { "x-api-key": goodKey }, body }));
-    for (const { status } of await Promise.all(calls)) expect(status).toBe(200);
+    for (const { status } of await Promise.all(calls)) {
+      expect(status).toBe(200);
+    }
   },
 );

@@ -50,7 +50,9 @@ test("connections over HTTP/1.1 that all send ahead in one moment are read a few
   };
   const sockets = await Promise.all(Array.from({ length: connections }, open));
   most.inTurn = 0;
-  for (const socket of sockets) socket.resume().write(get.repeat(ahead));
+  for (const socket of sockets) {
+    socket.resume().write(get.repeat(ahead));
+  }
   await expect.poll(() => most.inAll, { timeout: 10_000 }).toBe(connections * (1 + ahead));
   // What one connection has sent is read together.
   expect(most.inTurn).toBeLessThanOrEqual(requestsPerTurnMax + ahead);

@@ -69,7 +69,9 @@ test.each(versions)("a request in flight is answered while the server stops (%s)
   const reply = send(version, url, {});
   await called;
   const stopped = server.stop();
-  while (!(await isRefused(url))) await setImmediate();
+  while (!(await isRefused(url))) {
+    await setImmediate();
+  }
   letGo();
   expect(await reply).toMatchObject({ status: 200, text: "done" });
   if (version === "http1") {
@@ -183,7 +185,9 @@ async function dial(url: string, text: string) {
   await once(socket, "connect");
   socket.write(text);
   const until = async (word: string) => {
-    while (!received.includes(word)) await once(socket, "data");
+    while (!received.includes(word)) {
+      await once(socket, "data");
+    }
   };
   return { socket, failed, closed, until, received: () => received };
 }
@@ -231,7 +235,9 @@ test.each([
   const { server, url } = await startServer({ limits: { lastBytesMs: 20_000, drainMs: 20_000 } });
   const { socket, failed, closed, received } = await dial(url, "");
   const stopped = server.stop();
-  while (!(await isRefused(url))) await setImmediate();
+  while (!(await isRefused(url))) {
+    await setImmediate();
+  }
   socket.write(`${get(path)}\r\n`);
   await closed;
   await stopped;

@@ -53,7 +53,9 @@ test("a look-up reads two indexes, whatever there is", async () => {
   const [statement] = await recordStatements(stores, async (lookUpDb) => {
     await new ApiKeyStore({ db: lookUpDb, lookUpDb }).findUnsigned(hashOf("tk-nobody-has-this-key"));
   });
-  if (statement === undefined) throw new Error("there was no statement");
+  if (statement === undefined) {
+    throw new Error("there was no statement");
+  }
   const plan = await explain(stores, statement);
   expect(plan).toContain("api_key_previous_hash");
   expect(plan).not.toContain("Seq Scan");

@@ -41,7 +41,9 @@ async function readPages(filter: Omit<AuditFilter, "environmentId">, pageSize: n
       { pageSize, ...(pageToken !== undefined && { pageToken }) },
     );
     lengths.push(page.auditEvents.length);
-    for (const { id } of page.auditEvents) ids.add(id);
+    for (const { id } of page.auditEvents) {
+      ids.add(id);
+    }
     pageToken = page.nextPageToken;
   } while (pageToken !== undefined);
   return { lengths, found: ids.size };

@@ -26,7 +26,9 @@ async function queue(linkedAccountId: string, count = 1, of = tenant): Promise<r
   const accountId = linkedAccountId;
   await stores.tenants.putLinkedAccount(of.environmentId, { accountId, name: "N", attributes: {} });
   const executions = Array.from({ length: count }, () => ({ ...of.newExecution(), linkedAccountId }));
-  for (const execution of executions) await stores.executions.begin(execution);
+  for (const execution of executions) {
+    await stores.executions.begin(execution);
+  }
   return executions.map(({ id }) => id);
 }
 
@@ -46,7 +48,9 @@ async function nextAccounts(...query: Parameters<typeof find>) {
 describe("the accounts that have something queued", () => {
   test("are served round robin, each once however much it has queued, those behind the last one first", async () => {
     const several = { b: 50, a: 2, d: 1, c: 1, e: 1 };
-    for (const [name, count] of Object.entries(several)) await queue(name, count);
+    for (const [name, count] of Object.entries(several)) {
+      await queue(name, count);
+    }
     expect((await find(9)).accounts).toEqual(["a", "b", "c", "d", "e"].map((name) => account(name)));
     expect(await nextAccounts(2)).toEqual(["a", "b", "c", "d"]);
     expect(await nextAccounts(2, account("b"))).toEqual(["c", "d", "e", "a"]);
@@ -56,7 +60,9 @@ describe("the accounts that have something queued", () => {
   });
 
   test("are passed over where nothing is due, or where they, their environment or their organisation may run no more", async () => {
-    for (const name of ["a", "b", "c"]) await queue(name);
+    for (const name of ["a", "b", "c"]) {
+      await queue(name);
+    }
     await putOff(await queue("d"));
     expect(await nextAccounts(9)).toEqual(["a", "b", "c"]);
     expect(await nextAccounts(9, undefined, { ...nobody, accounts: [account("a")] })).toEqual(["b", "c"]);
@@ -71,7 +77,9 @@ describe("the accounts that have something queued", () => {
     await queue("other", 1, other);
     const many = Array.from({ length: 150 }, (_, index) => `a${String(index).padStart(3, "0")}`);
     const asleep: string[] = [];
-    for (const name of many) asleep.push(...(await queue(name)));
+    for (const name of many) {
+      asleep.push(...(await queue(name)));
+    }
     const { accounts } = await find(16);
     expect(accounts).toContainEqual(account("other", other));
     expect(accounts.filter(({ organizationId }) => organizationId === tenant.organizationId)).toHaveLength(8);

@@ -25,7 +25,9 @@ afterAll(() => stores.close());
 /** Executions that an owner runs who has no lease: it is dead. */
 async function beginAbandoned(count: number, owner = "dead"): Promise<readonly string[]> {
   const executions = Array.from({ length: count }, () => tenant.newExecution());
-  for (const execution of executions) await stores.executions.begin(execution, { owner });
+  for (const execution of executions) {
+    await stores.executions.begin(execution, { owner });
+  }
   return executions.map(({ id }) => id);
 }
 
@@ -70,7 +72,9 @@ describe("an execution whose owners are lost again and again", () => {
     await beginAbandoned(8);
     await take("b");
     const owners = ["d", "e", "f", "g"];
-    for (const owner of owners) await stores.leases.renew({ owner, ms: 60_000 });
+    for (const owner of owners) {
+      await stores.leases.renew({ owner, ms: 60_000 });
+    }
     const taken = await Promise.all(owners.map((owner) => takeIds(owner)));
     expect(taken.flat().length).toBe(1);
   });
@@ -233,7 +237,9 @@ describe("what has begun", () => {
 
   test.each(Object.entries(lose))("goes on before all that has not, %s", async (_, loseOwner) => {
     const queued = [tenant.newExecution(), tenant.newExecution()];
-    for (const execution of queued) await stores.executions.begin(execution, {});
+    for (const execution of queued) {
+      await stores.executions.begin(execution, {});
+    }
     // It found a free slot while they were queued.
     const ids = await beginAbandoned(2, "a");
     await loseOwner(ids);
@@ -271,13 +277,15 @@ describe("after the database's clock was set", () => {
 
   test("sleepers are due as much earlier as it was set back, once, and others as they were", async () => {
     const ids = await beginAbandoned(3, "a");
-    for (const [index, id] of ids.entries())
+    for (const [index, id] of ids.entries()) {
       await stores.claims.suspend({ ...claimOf(id, "a", 1), ms: (index + 1) * 10_000, wakeTime: 0 });
+    }
     const ahead = sql`due_time = due_time + interval '1 hour', due_set_time = due_set_time + interval '1 hour'`;
     await sql`update execution_claim set ${ahead} where execution_id <> ${ids[0]}`.execute(stores.db);
     // Set back an hour, 5 seconds after they were let sleep.
-    for (const count of [2, 0])
+    for (const count of [2, 0]) {
       expect(await stores.claims.correctForClockStep({ ms: -hourMs - 5_000, owner: "b" })).toBe(count);
+    }
     expect(await dues()).toEqual([10, 15, 25]);
   });
 
@@ -330,7 +338,9 @@ describe("an owner", () => {
     await beginAbandoned(20, "a");
     await stores.leases.renew({ owner: "a", ms: -1 });
     const owners = ["b", "c", "d", "e"];
-    for (const owner of owners) await stores.leases.renew({ owner, ms: 60_000 });
+    for (const owner of owners) {
+      await stores.leases.renew({ owner, ms: 60_000 });
+    }
     await Promise.all(owners.map((owner) => take(owner, 1)));
     expect([...(await losses()).values()]).toEqual(Array.from({ length: 20 }, () => 1));
     expect(await stores.claims.listOwned("a")).toEqual([]);

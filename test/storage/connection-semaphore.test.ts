@@ -72,7 +72,9 @@ test("an organisation's slow reads take half of what calls may have, and another
 });
 
 test("the process's own work has connections however many organisations read slowly", async () => {
-  for (let index = 0; index < 20; index += 1) readSlowly(`organisation ${index}`, 3);
+  for (let index = 0; index < 20; index += 1) {
+    readSlowly(`organisation ${index}`, 3);
+  }
   await eventually(async () => expect(await countSlow()).toBe(8));
   const owner = newId();
   expect(await Promise.all([1, 2, 3].map(() => stores.claims.listOwned(owner)))).toEqual([[], [], []]);
@@ -89,10 +91,14 @@ test("what calls share is sent as the process's own work, for whomever it is sen
 
 test("one that waits has its turn long before all those of another that came earlier", async () => {
   readSlowly("greedy", 100);
-  for (let index = 0; index < 8; index += 1) readSlowly(`organisation ${index}`, 1);
+  for (let index = 0; index < 8; index += 1) {
+    readSlowly(`organisation ${index}`, 1);
+  }
   await eventually(async () => expect(await countSlow()).toBe(8));
   const ended: string[] = [];
-  for (const statement of slow) void statement.then(() => ended.push("earlier"));
+  for (const statement of slow) {
+    void statement.then(() => ended.push("earlier"));
+  }
   const late = ["a", "b"].map(async (id) => {
     const caller = { organizationId: id, environmentId: id };
     await database.callers.run(caller, () => sql`select 1`.execute(database.callsDb));

@@ -236,7 +236,9 @@ async function openOne(): Promise<Kysely<Tables>> {
 test("a statement that comes again is prepared once on its connection, and planned without its values", async () => {
   const db = await openOne();
   const ask = async (value: number) => await sql<{ twice: number }>`select 2 * ${value}::int as twice`.execute(db);
-  for (const value of [1, 2, 3, 4]) expect((await ask(value)).rows).toEqual([{ twice: 2 * value }]);
+  for (const value of [1, 2, 3, 4]) {
+    expect((await ask(value)).rows).toEqual([{ twice: 2 * value }]);
+  }
   const { rows } = await sql`
     select generic_plans::int, custom_plans::int from pg_prepared_statements where statement like 'select 2 *%'`.execute(
     db,
@@ -248,10 +250,14 @@ test("a prepared statement whose table has changed is sent once more, and fails 
   const db = await openOne();
   await sql`create table growing as select 1 as id`.execute(db);
   const read = async (on: Kysely<Tables>) => (await sql`select * from growing where id = ${1}::int`.execute(on)).rows;
-  for (let time = 0; time < 3; time += 1) expect(await read(db)).toEqual([{ id: 1 }]);
+  for (let time = 0; time < 3; time += 1) {
+    expect(await read(db)).toEqual([{ id: 1 }]);
+  }
   await sql`alter table growing add column name text`.execute(db);
   expect(await read(db)).toEqual([{ id: 1, name: null }]);
-  for (let time = 0; time < 3; time += 1) await read(db);
+  for (let time = 0; time < 3; time += 1) {
+    await read(db);
+  }
   await sql`alter table growing add column age int`.execute(db);
   await expect(db.transaction().execute(read)).rejects.toThrow(/cached plan/);
   expect(await db.transaction().execute(read)).toEqual([{ id: 1, name: null, age: null }]);

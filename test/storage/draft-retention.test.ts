@@ -36,7 +36,9 @@ async function run(version: number, { isEnded }: { readonly isEnded: boolean }):
   const id = second.toString(16).padStart(8, "0") + newId().slice(8);
   const execution = { ...tenant.newExecution(), id, version, source: "TEST" as const };
   await stores.executions.begin(execution, { owner: "a" });
-  if (!isEnded) return;
+  if (!isEnded) {
+    return;
+  }
   const claim = {
     organizationId: tenant.organizationId,
     environmentId: tenant.environmentId,
@@ -127,7 +129,9 @@ describe("a draft that was kept for its tests", () => {
   });
 
   test("is looked for page by page, whose end need not be deleted", async () => {
-    for (let count = 0; count < 5; count += 1) await keep(await save());
+    for (let count = 0; count < 5; count += 1) {
+      await keep(await save());
+    }
     await age("draft_update_time");
     expect(await sweep(1)).toBe(4);
     expect(await listKept()).toHaveLength(1);

@@ -24,7 +24,9 @@ async function readPages(filter: ExecutionFilter, pageSize: number, between?: ()
     ids.push(...page.executions.map(({ id }) => id));
     lengths.push(page.executions.length);
     pageToken = page.nextPageToken;
-    if (pageToken !== undefined) await between?.();
+    if (pageToken !== undefined) {
+      await between?.();
+    }
   } while (pageToken !== undefined);
   return { ids, lengths };
 }
@@ -63,7 +65,9 @@ describe("a list of executions", () => {
     const tenant = await createTenant(stores);
     const { environmentId } = tenant;
     const ids: string[] = [];
-    for (let count = 0; count < 25; count += 1) ids.push(await begin(tenant, {}, "a"));
+    for (let count = 0; count < 25; count += 1) {
+      ids.push(await begin(tenant, {}, "a"));
+    }
     await createTenant(stores).then((another) => begin(another));
     const pages = await readPages({ environmentId }, 4, async () => {
       await begin(tenant);
@@ -123,7 +127,9 @@ describe("a list of executions", () => {
     await stores.executions.recordFinished(tenant.newExecution(), outcome, []);
     const { executions } = await stores.reader.list({ environmentId }, { pageSize: 1 });
     expect(executions).toEqual([expect.objectContaining({ state: "ERRORED", slug: "asana" })]);
-    for (const name of ["payload", "response", "error"]) expect(executions[0]).not.toHaveProperty(name);
+    for (const name of ["payload", "response", "error"]) {
+      expect(executions[0]).not.toHaveProperty(name);
+    }
   });
 
   test("refuses a token that it did not give, and one that another list gave", async () => {

@@ -188,7 +188,9 @@ describe("an execution", () => {
   });
 
   test("is counted in the queue up to a bound", async () => {
-    for (let count = 0; count < 3; count += 1) await stores.executions.begin(tenant.newExecution());
+    for (let count = 0; count < 3; count += 1) {
+      await stores.executions.begin(tenant.newExecution());
+    }
     expect((await stores.queue.count(2)).queued.map(([, , count]) => count)).toEqual([2]);
   });
 
@@ -242,7 +244,9 @@ describe("a response", () => {
   test("is left by a take-over, a stop, the limits of time and the rule for poison", async () => {
     const { executions } = stores;
     const others = await Promise.all([begin("a"), begin("a"), begin("a"), begin("a")]);
-    for (const { claim } of others) await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
+    for (const { claim } of others) {
+      await executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")], answer });
+    }
     const [taken, stopped, expired, poisoned] = others.map(({ execution }) => execution.id);
     const of = (id = "") => ({ environmentId: tenant.environmentId, executionId: id });
     const stop = { state: "STOPPED", error: { reason: "EXECUTION_STOPPED", message: "It was stopped." } } as const;
@@ -476,7 +480,9 @@ describe("a claim", () => {
       const claimed: string[] = [];
       // Postgres says that a statement failed before it gives up its locks, so that the row may be skipped once.
       await until("all three are read", async () => {
-        for (const { id } of await stores.claims.claim({ owner: "a", shares, onUnread })) claimed.push(id);
+        for (const { id } of await stores.claims.claim({ owner: "a", shares, onUnread })) {
+          claimed.push(id);
+        }
         return claimed.length + unread.length === ids.length;
       });
       expect(claimed).toEqual(good);
@@ -500,7 +506,9 @@ describe("a claim", () => {
       expect(bytes).toBeGreaterThan(7 * 900_000);
       expect(nextFlushIndex).toBe(7);
       const parts: string[][] = [];
-      for await (const runs of read()) parts.push(runs.map(({ path }) => path));
+      for await (const runs of read()) {
+        parts.push(runs.map(({ path }) => path));
+      }
       expect(parts).toEqual([..."0123456"].map((path) => [path]));
     });
     expect(statements.filter((statement) => statement.sql.includes("journal")).length).toBe(3);

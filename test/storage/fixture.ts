@@ -80,7 +80,9 @@ export async function readJournal(
 ) {
   const { bytes, nextFlushIndex, read } = await executions.openJournal(execution);
   const runs: NodeRun[] = [];
-  for await (const some of read()) runs.push(...some);
+  for await (const some of read()) {
+    runs.push(...some);
+  }
   return { bytes, nextFlushIndex, runs };
 }
 

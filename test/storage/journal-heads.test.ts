@@ -64,8 +64,11 @@ test.each([{ hasHeads: true }, { hasHeads: false }])(
       bytes = (await reader.sizeRecords(execution)).heads;
     });
     expect(statements.length).toBeGreaterThan(5);
-    if (hasHeads) expect(bytes).toBeLessThan(143 * 500);
-    else expect(bytes).toBeGreaterThan(143 * 100_000);
+    if (hasHeads) {
+      expect(bytes).toBeLessThan(143 * 500);
+    } else {
+      expect(bytes).toBeGreaterThan(143 * 100_000);
+    }
     expect(await new ExecutionReader(stores.db).listNodeRuns(execution, 10_000)).toBeUndefined();
   },
 );

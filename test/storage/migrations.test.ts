@@ -56,7 +56,9 @@ async function start(database: TestDatabase): Promise<Error | undefined> {
     await opened.start();
     return undefined;
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    if (!(error instanceof Error)) {
+      throw error;
+    }
     return error;
   } finally {
     await opened.stop();

@@ -30,11 +30,15 @@ afterAll(async () => {
 
 test("notifications of one moment arrive at the others as one, and too many ids as none", async () => {
   expect([bySender.splice(0), received.splice(0)], "when they begin to listen").toEqual([[undefined], [undefined]]);
-  for (const id of ["a", "b", "a"]) sender.notify("ended", id);
+  for (const id of ["a", "b", "a"]) {
+    sender.notify("ended", id);
+  }
   sender.notify("queued");
   await until("the receiver is called", () => received.length > 0);
   expect(received.splice(0)).toEqual([["a", "b"]]);
-  for (let count = 0; count < 1_000; count += 1) sender.notify("ended", newId());
+  for (let count = 0; count < 1_000; count += 1) {
+    sender.notify("ended", newId());
+  }
   await until("the receiver is called", () => received.length > 0);
   expect(received.splice(0)).toEqual([undefined]);
   expect(bySender).toEqual([]);

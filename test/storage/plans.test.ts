@@ -86,8 +86,9 @@ async function callAll(db: Kysely<Tables>): Promise<void> {
   await executions.recordFinished(tenant.newExecution(), { state: "COMPLETED", response: json("1") }, [nodeRun("1")]);
   await executions.getResult({ organizationId, environmentId, linkedAccountId, executionId: execution.id });
   await executions.stop({ environmentId, linkedAccountId, executionId: execution.id, outcome: { state: "STOPPED" } });
-  for (const workflow of ["one", tenant.workflowId])
+  for (const workflow of ["one", tenant.workflowId]) {
     await workflows.resolveCall({ organizationId, environmentId, linkedAccountId, reference: { workflow } });
+  }
   await author(db);
   await new VersionStore(db).load({ organizationId, environmentId, workflowId: tenant.workflowId, version: 1 });
   const drafts = new DraftStore(db);
@@ -195,13 +196,19 @@ test.each([
 ])(
   "every statement reads by an index what it is asked for, on $tables tables",
   async ({ ended, queued, owned, isAnalyzed }) => {
-    for (let from = filled.ended; from < ended; from += part)
+    for (let from = filled.ended; from < ended; from += part) {
       await fill("ended", from + 1, Math.min(from + part, ended));
-    for (let from = filled.queued; from < queued; from += part)
+    }
+    for (let from = filled.queued; from < queued; from += part) {
       await fill("queued", from + 1, Math.min(from + part, queued));
-    if (owned > filled.owned) await own(filled.owned + 1, owned);
+    }
+    if (owned > filled.owned) {
+      await own(filled.owned + 1, owned);
+    }
     filled = { ended, queued, owned };
-    if (isAnalyzed) await sql`analyze`.execute(stores.db);
+    if (isAnalyzed) {
+      await sql`analyze`.execute(stores.db);
+    }
     const statements = await recordAll();
     expect(statements.length).toBeGreaterThan(15);
     for (const statement of statements) {

@@ -14,8 +14,12 @@ describe("calls that share statements", () => {
       limits,
       send: async (items) => {
         await new Promise<void>((answer) => void sent.push({ items, answer }));
-        if (items.includes("bad")) throw new Error("this row cannot be kept");
-        if (items.includes("lost")) throw Object.assign(new Error("gone"), { code: "ECONNRESET" });
+        if (items.includes("bad")) {
+          throw new Error("this row cannot be kept");
+        }
+        if (items.includes("lost")) {
+          throw Object.assign(new Error("gone"), { code: "ECONNRESET" });
+        }
         return items.map((item) => item.toUpperCase());
       },
       turnOf: (item) => [item.includes(" of ") ? item.slice(item.indexOf(" of ")) : "none"],
@@ -36,9 +40,13 @@ describe("calls that share statements", () => {
     expect(sent.map(({ items }) => items)).toEqual([["a"], ["b", "c", "d"]]);
     sent[0]?.answer();
     expect(await first).toBe("A");
-    while (sent.length < 3) await turn();
+    while (sent.length < 3) {
+      await turn();
+    }
     expect(sent[2]?.items).toEqual(["e", "f"]);
-    for (const { answer } of sent) answer();
+    for (const { answer } of sent) {
+      answer();
+    }
     expect(await Promise.all(others)).toEqual(["B", "C", "D", "E", "F"]);
   });
 
@@ -51,7 +59,9 @@ describe("calls that share statements", () => {
       return results;
     });
     while (answered === 0) {
-      for (const { answer } of sent) answer();
+      for (const { answer } of sent) {
+        answer();
+      }
       await turn();
     }
     expect(await all).toEqual(["A", "B", "Error: this row cannot be kept", "C", "D"]);
@@ -72,7 +82,9 @@ describe("calls that share statements", () => {
     const items = ["key 1", "key 1", "key 2", large, "after it"];
     const calls = items.map((item) => statement.call(item));
     for (let answered = 0; answered < 2; answered += 1) {
-      while (sent[answered] === undefined) await turn();
+      while (sent[answered] === undefined) {
+        await turn();
+      }
       sent[answered]?.answer();
     }
     await Promise.all(calls);
@@ -87,7 +99,9 @@ describe("calls that share statements", () => {
     const items = ["key 1a", "key 1b", "key 1c", "key 2a", "key 2b", "b", "key 1d"];
     const calls = items.map((item) => statement.call(item));
     for (let answered = 0; answered < 4; answered += 1) {
-      while (sent[answered] === undefined) await turn();
+      while (sent[answered] === undefined) {
+        await turn();
+      }
       sent[answered]?.answer();
     }
     await Promise.all(calls);
@@ -104,7 +118,9 @@ describe("calls that share statements", () => {
 
     test("are in the next statement however much another has waiting, and at once where they have a part in none", async () => {
       const { statement, sent, turn } = openShared({ rowsMax: 4, inFlightMax: 2 });
-      for (const item of many(100, "")) void statement.call(item);
+      for (const item of many(100, "")) {
+        void statement.call(item);
+      }
       await turn();
       await turn();
       expect(sent).toHaveLength(2);
@@ -112,16 +128,24 @@ describe("calls that share statements", () => {
       await turn();
       expect(sent[2]?.items).toEqual(["1 of b"]);
       // Its place is taken, and a third waits for a statement, not for all that came before.
-      for (const item of ["2 of b", "1 of c"]) void statement.call(item);
+      for (const item of ["2 of b", "1 of c"]) {
+        void statement.call(item);
+      }
       await turn();
       expect(sent).toHaveLength(3);
       sent[0]?.answer();
-      while (sent.length < 4) await turn();
+      while (sent.length < 4) {
+        await turn();
+      }
       expect(sent[3]?.items).toEqual(["1 of c"]);
       sent[1]?.answer();
-      while (sent.length < 5) await turn();
+      while (sent.length < 5) {
+        await turn();
+      }
       sent[2]?.answer();
-      while (sent.length < 6) await turn();
+      while (sent.length < 6) {
+        await turn();
+      }
       expect([4, 5].map((index) => sent[index]?.items.includes("2 of b"))).toEqual([false, true]);
     });
 
@@ -130,11 +154,17 @@ describe("calls that share statements", () => {
       void statement.call("first of b");
       await turn();
       const large = "x".repeat(128 * 1024);
-      for (const item of many(16, large)) void statement.call(item);
+      for (const item of many(16, large)) {
+        void statement.call(item);
+      }
       const small = Array.from({ length: 20 }, (_, index) => `${index} of b`);
-      for (const item of small) void statement.call(item);
+      for (const item of small) {
+        void statement.call(item);
+      }
       sent[0]?.answer();
-      while (sent.length < 2) await turn();
+      while (sent.length < 2) {
+        await turn();
+      }
       const [, both] = sent;
       expect(both?.items.filter((item) => item.endsWith("of b"))).toEqual(small);
       expect(both?.items.filter((item) => item.endsWith("of a"))).toHaveLength(8);
@@ -149,7 +179,9 @@ describe("calls that share statements", () => {
         return results;
       });
       while (answered === 0) {
-        for (const { answer } of sent) answer();
+        for (const { answer } of sent) {
+          answer();
+        }
         await turn();
       }
       expect(await all).toEqual(["1 OF A", "Error: this row cannot be kept", "3 OF A", "1 OF B"]);

@@ -40,8 +40,12 @@ export async function explain({ db }: Pick<Stores, "db">, statement: CompiledQue
 
 /** A value of a statement as an SQL literal. Lists contain only texts, numbers and nulls. */
 function literalOf(value: unknown): string {
-  if (value === null || value === undefined) return "null";
-  if (value instanceof Date) return pg.escapeLiteral(value.toISOString());
+  if (value === null || value === undefined) {
+    return "null";
+  }
+  if (value instanceof Date) {
+    return pg.escapeLiteral(value.toISOString());
+  }
   if (Array.isArray(value)) {
     const items = value.map((item) => (item === null || item === undefined ? "null" : JSON.stringify(String(item))));
     return pg.escapeLiteral(`{${items.join()}}`);

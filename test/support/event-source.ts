@@ -54,9 +54,13 @@ export async function* readEvents(body: AsyncIterable<Uint8Array>): AsyncGenerat
   for await (const chunk of body) {
     const blocks = (rest + Buffer.from(chunk).toString()).split("\n\n");
     rest = blocks.pop() ?? "";
-    for (const block of blocks) yield parseEvent(block);
+    for (const block of blocks) {
+      yield parseEvent(block);
+    }
   }
-  if (rest !== "") throw new Error(`the stream ended inside of an event: ${rest}`);
+  if (rest !== "") {
+    throw new Error(`the stream ended inside of an event: ${rest}`);
+  }
 }
 
 function parseEvent(block: string): SentEvent {

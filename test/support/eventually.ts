@@ -17,7 +17,9 @@ export async function eventually<T>(
     try {
       return await attempt();
     } catch (error) {
-      if (performance.now() >= endTime) throw error;
+      if (performance.now() >= endTime) {
+        throw error;
+      }
     }
     await pause(everyMs);
   }

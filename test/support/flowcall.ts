@@ -94,7 +94,9 @@ export async function putWorkflow(url: string, workflow: NewWorkflow): Promise<s
   const headers = { "x-api-key": key };
   const { id } = await client.createWorkflow({ slug, alias, name: alias }, { headers });
   await client.saveDraft({ workflow: id, definition: fromJson(WorkflowDefinitionSchema, definition) }, { headers });
-  if (isPublished) await client.publishWorkflow({ workflow: id }, { headers });
+  if (isPublished) {
+    await client.publishWorkflow({ workflow: id }, { headers });
+  }
   return id;
 }
 

@@ -57,7 +57,9 @@ async function sendHttp2(url: string, { method, path, headers = [], body }: Http
     stream.once("trailers", (fields) => {
       trailers = fields;
     });
-    if (!endStream) stream.end(body);
+    if (!endStream) {
+      stream.end(body);
+    }
     const replyHeaders = await promise;
     const chunks = await stream.toArray();
     return answerOf(Number(replyHeaders[":status"]), { ...replyHeaders, ...trailers }, chunks);
@@ -68,14 +70,20 @@ async function sendHttp2(url: string, { method, path, headers = [], body }: Http
 
 function byName(headers: readonly (readonly [string, string])[]): Record<string, string[]> {
   const all: Record<string, string[]> = {};
-  for (const [name, value] of headers) all[name] = [...(all[name] ?? []), value];
+  for (const [name, value] of headers) {
+    all[name] = [...(all[name] ?? []), value];
+  }
   return all;
 }
 
 function answerOf(status: number, headers: http.IncomingHttpHeaders, chunks: readonly Uint8Array[]): HttpAnswer {
   const web = new Headers();
   for (const [name, value] of Object.entries(headers)) {
-    if (!name.startsWith(":")) for (const each of [value ?? ""].flat()) web.append(name, each);
+    if (!name.startsWith(":")) {
+      for (const each of [value ?? ""].flat()) {
+        web.append(name, each);
+      }
+    }
   }
   return { status, headers: web, body: Buffer.concat(chunks) };
 }

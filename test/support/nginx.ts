@@ -41,7 +41,9 @@ export async function startNginx(servers: readonly [string, string]): Promise<Ng
     ...documentedServers.map((server, index) => [server, servers[index] ?? ""]),
   ];
   for (const [from = "", to = ""] of changes) {
-    if (!site.includes(from)) throw new Error(`the documented file does not say ${from}`);
+    if (!site.includes(from)) {
+      throw new Error(`the documented file does not say ${from}`);
+    }
     site = site.replaceAll(from, to);
   }
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
@@ -57,8 +59,9 @@ export async function startNginx(servers: readonly [string, string]): Promise<Ng
     "flowcall.key": key,
     "site.conf": site,
     main,
-  }))
+  })) {
     await writeFile(join(folder, name), text);
+  }
   const log: string[] = [];
   const child = spawn(program, ["-p", folder, "-e", "stderr", "-c", join(folder, "main")], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -68,7 +71,9 @@ export async function startNginx(servers: readonly [string, string]): Promise<Ng
   const authorities = tls.getCACertificates("default");
   tls.setDefaultCACertificates([...authorities, cert]);
   while (!(await isListening(port))) {
-    if (child.exitCode !== null) throw new Error(`nginx ended: ${log.join("")}`);
+    if (child.exitCode !== null) {
+      throw new Error(`nginx ended: ${log.join("")}`);
+    }
     await pause(10);
   }
   return {
@@ -89,7 +94,9 @@ export async function freePort(): Promise<number> {
   await once(server, "listening");
   const address = server.address();
   server.close();
-  if (address === null || typeof address === "string") throw new Error("there is no port");
+  if (address === null || typeof address === "string") {
+    throw new Error("there is no port");
+  }
   return address.port;
 }
 

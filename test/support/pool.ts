@@ -7,7 +7,9 @@ import { EventLoopYielder } from "../../src/engine/run/event-loop-yielder.ts";
 export function computeOf(limits: Limits = defaultLimits) {
   const key = JSON.stringify(limits);
   const known = computes.get(key);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   const pool = new ProcessPool(limits);
   // Long, so that no test depends on how fast the machine is.
   const yielder = new EventLoopYielder({ sliceMs: 1_000 });

@@ -14,7 +14,9 @@ export function sendRaw(url: string, bytes: string | Uint8Array, { timeoutMs = 5
     })
     .on("error", (error: NodeJS.ErrnoException) => {
       // A reset is an end like any other.
-      if (error.code === undefined) reject(error);
+      if (error.code === undefined) {
+        reject(error);
+      }
     })
     .on("close", () => {
       clearTimeout(timer);

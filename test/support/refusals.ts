@@ -26,13 +26,19 @@ export class Refusals {
 
   /** Throws where something was refused for a reason that is not declared. */
   check(): void {
-    if (this.#undeclared.size === 0) return;
+    if (this.#undeclared.size === 0) {
+      return;
+    }
     throw new Error(`refusals that their methods' protos do not declare: ${[...this.#undeclared].join(", ")}`);
   }
 
   #look(line: string): void {
-    if (!line.includes('"msg":"call refused"')) return;
+    if (!line.includes('"msg":"call refused"')) {
+      return;
+    }
     const { rpc, reason } = JSON.parse(line);
-    if (declared.get(rpc)?.has(reason) === false) this.#undeclared.add(`${rpc}: ${reason}`);
+    if (declared.get(rpc)?.has(reason) === false) {
+      this.#undeclared.add(`${rpc}: ${reason}`);
+    }
   }
 }

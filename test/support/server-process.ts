@@ -77,7 +77,11 @@ export async function startServerProcess({
     throw new Error("the server ended before it was ready");
   });
   const ready = (async () => {
-    for await (const { filename } of changes) if (filename === "ready.json") break;
+    for await (const { filename } of changes) {
+      if (filename === "ready.json") {
+        break;
+      }
+    }
   })();
   await Promise.race([ready, failed]);
   failed.catch(() => undefined);
@@ -88,7 +92,9 @@ export async function startServerProcess({
     child,
     end: async (signal) => {
       // One that has ended by itself has no id any more.
-      if (child.exitCode === null && child.signalCode === null) process.kill(pid, signal);
+      if (child.exitCode === null && child.signalCode === null) {
+        process.kill(pid, signal);
+      }
       const [code] = await exited;
       return code;
     },

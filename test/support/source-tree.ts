@@ -39,18 +39,29 @@ export function circlesAmong(files: readonly string[]): readonly (readonly strin
     let low = index;
     stack.push(file);
     for (const target of importsOf(file)) {
-      if (!known.has(target)) continue;
+      if (!known.has(target)) {
+        continue;
+      }
       const seen = order.get(target);
-      if (seen === undefined) low = Math.min(low, visit(target));
-      else if (stack.includes(target)) low = Math.min(low, seen);
+      if (seen === undefined) {
+        low = Math.min(low, visit(target));
+      } else if (stack.includes(target)) {
+        low = Math.min(low, seen);
+      }
     }
     if (low === index) {
       const circle = stack.splice(stack.indexOf(file));
-      if (circle.length > 1) circles.push(circle);
+      if (circle.length > 1) {
+        circles.push(circle);
+      }
     }
     return low;
   };
-  for (const file of files) if (!order.has(file)) visit(file);
+  for (const file of files) {
+    if (!order.has(file)) {
+      visit(file);
+    }
+  }
   return circles;
 }
 

@@ -9,7 +9,9 @@ export function nestedValue(kind: "array" | "object", depth: number): Uint8Array
   };
   const wrap = (field: number) => add((field << 3) | 2, ...varint(length));
   for (let level = 0; level < depth; level += 1) {
-    if (level > 0 && kind === "array") wrap(1);
+    if (level > 0 && kind === "array") {
+      wrap(1);
+    }
     if (level > 0 && kind === "object") {
       wrap(2);
       add(0x0a, 1, 0x61);
@@ -23,7 +25,9 @@ export function nestedValue(kind: "array" | "object", depth: number): Uint8Array
 export function varint(value: number): readonly number[] {
   const bytes: number[] = [];
   let rest = value;
-  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) | 128);
+  for (; rest > 127; rest = Math.floor(rest / 128)) {
+    bytes.push((rest % 128) | 128);
+  }
   return [...bytes, rest];
 }
 

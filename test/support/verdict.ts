@@ -18,9 +18,13 @@ export function verdictOf({ status, headers, body }: HttpAnswer): Verdict | unde
     const [info] = error?.findDetails(ErrorInfoSchema) ?? [];
     return error && { code: Code[error.code], reason: info?.reason ?? "", domain: info?.domain ?? "" };
   }
-  if (status < 400) return undefined;
+  if (status < 400) {
+    return undefined;
+  }
   const reply = JSON.parse(body.toString());
-  if ("error_code" in reply) return { code: String(status), reason: reply.error_code };
+  if ("error_code" in reply) {
+    return { code: String(status), reason: reply.error_code };
+  }
   const info = reply.details?.find((detail: { type: string }) => detail.type === "google.rpc.ErrorInfo");
   return { code: reply.code, reason: info?.debug.reason ?? "", domain: info?.debug.domain ?? "" };
 }

@@ -117,7 +117,9 @@ export const bodies: readonly Attack[] = [
       const body = JSON.stringify({ s: "x".repeat(1_040_000) });
       await attacker.repeat(8, async () => {
         const { status } = await attacker.callText("echo", body);
-        if (status === 200) attacker.count("MB", 1.04);
+        if (status === 200) {
+          attacker.count("MB", 1.04);
+        }
       });
     },
   },
@@ -154,7 +156,9 @@ async function askAtOnce(attacker: Attacker, moments: Moments): Promise<void> {
   };
   while (!attacker.isOver && !session.destroyed) {
     await moments.wait(attacker);
-    if (attacker.isOver) return;
+    if (attacker.isOver) {
+      return;
+    }
     await Promise.race([Promise.all(Array.from({ length: 128 }, () => ask().catch(() => undefined))), closed]);
   }
 }
@@ -184,7 +188,9 @@ async function leaveUnfinished(attacker: Attacker, path: string, type: string): 
       const stream = attacker.openStream(session, path, { "x-api-key": key, "content-type": type }).resume();
       stream.write(type === "application/proto" ? Buffer.alloc(messageBytes - 100) : unfinished);
       attacker.count("bodies");
-      if (!stream.closed) await once(stream, "close");
+      if (!stream.closed) {
+        await once(stream, "close");
+      }
     });
     await Promise.race([Promise.all(streams), once(session, "close", { signal: attacker.signal })]);
     session.destroy();
@@ -203,7 +209,9 @@ async function guessKeys(attacker: Attacker, guess: () => string): Promise<void>
       await once(stream, "close");
     };
     const lane = async () => {
-      while (!attacker.isOver && !session.destroyed) await ask().catch(() => attacker.pause(20));
+      while (!attacker.isOver && !session.destroyed) {
+        await ask().catch(() => attacker.pause(20));
+      }
     };
     await Promise.race([
       Promise.all(Array.from({ length: 100 }, lane)),

@@ -92,7 +92,9 @@ export const definitionAttacks: readonly Attack[] = [
     id: "6b",
     title: "the same definitions saved as drafts, and the drafts checked, tested and published, all at a time",
     prepare: async ({ tenant }) => {
-      for (const name of Object.keys(definitions)) await saveWorkflow(tenant, `draft-${name}`, lineOf([]));
+      for (const name of Object.keys(definitions)) {
+        await saveWorkflow(tenant, `draft-${name}`, lineOf([]));
+      }
       return {};
     },
     run: async (attacker) => {
@@ -100,7 +102,9 @@ export const definitionAttacks: readonly Attack[] = [
       await attacker.repeat(all.length, async (lane, turn) => {
         const [name, definition] = all[lane] ?? [];
         const path = `/api/v1/workflow/draft-${name}/draft`;
-        if (turn === 0) await attacker.send({ method: "PUT", path, body: JSON.stringify(definition?.()) });
+        if (turn === 0) {
+          await attacker.send({ method: "PUT", path, body: JSON.stringify(definition?.()) });
+        }
         await attacker.send({ path: `${path}/validate`, body: "{}" });
         await attacker.send({ path: `${path}/execute`, body: "{}" });
         await attacker.send({ path: `/api/v1/workflow/draft-${name}/publish`, body: "{}" });
@@ -111,8 +115,9 @@ export const definitionAttacks: readonly Attack[] = [
     id: "6c",
     title: "calls whose payload meets a published schema that is much work",
     prepare: async ({ tenant }) => {
-      for (const [alias, make] of Object.entries(schemas))
+      for (const [alias, make] of Object.entries(schemas)) {
         await publish(tenant, alias, lineOf([], { schema: make()[0] }));
+      }
       return {};
     },
     run: async (attacker) => {
@@ -132,7 +137,9 @@ async function validate(attacker: Attacker, turn: number): Promise<void> {
   const request = { path: "/api/v1/definition/validate", body };
   const { readKey } = attacker.options;
   let reply = await attacker.send({ ...request, key: readKey });
-  if (reply.status === 403) reply = await attacker.send(request);
+  if (reply.status === 403) {
+    reply = await attacker.send(request);
+  }
   attacker.most(`${name} ms`, reply.ms);
   attacker.most("reply bytes", reply.text.length);
 }

@@ -65,7 +65,9 @@ export const journals: readonly Attack[] = [
     title: "a journal of 3.5 GB that is due",
     prepare: async (stage) => {
       const ids: string[] = [];
-      for (let index = 0; index < stage.attackers; index += 1) ids.push(await waiting(stage, nextAlias("due")));
+      for (let index = 0; index < stage.attackers; index += 1) {
+        ids.push(await waiting(stage, nextAlias("due")));
+      }
       return { ids };
     },
     run: async (attacker) => {
@@ -92,7 +94,9 @@ export const journals: readonly Attack[] = [
     title: "GetExecution, its node runs, iterations and events, and StopExecution, of one with 3.5 GB",
     prepare: async (stage) => {
       const ids: string[] = [];
-      for (let index = 0; index < stage.attackers; index += 1) ids.push(await waiting(stage, nextAlias("read")));
+      for (let index = 0; index < stage.attackers; index += 1) {
+        ids.push(await waiting(stage, nextAlias("read")));
+      }
       return { ids };
     },
     run: async (attacker) => {

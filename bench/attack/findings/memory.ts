@@ -130,8 +130,9 @@ export const memory: readonly Attack[] = [
         // Where definitions have a bound, as many as fit into it.
         return await publish(tenant, "versions", lineOf(transforms.slice(0, 180)));
       });
-      for (let version = 1; version < 26; version += 1)
+      for (let version = 1; version < 26; version += 1) {
         await callApi(tenant, "POST", `/api/v1/workflow/${id}/version/1/restore`, {});
+      }
       return {};
     },
     run: (attacker) =>
@@ -143,8 +144,9 @@ export const memory: readonly Attack[] = [
     id: "10d",
     title: "queries that hold gigabytes within their time, 5 at a time",
     prepare: async ({ tenant }) => {
-      for (const [name, query] of Object.entries(heavyQueries))
+      for (const [name, query] of Object.entries(heavyQueries)) {
         await publishLine(tenant, `heavy-${name}`, [{ transform: { query } }]);
+      }
       return {};
     },
     run: async (attacker) => {
@@ -157,7 +159,9 @@ export const memory: readonly Attack[] = [
     id: "10e",
     title: "templates without end in the other fields of texts, all at a time",
     prepare: async ({ tenant }) => {
-      for (const [name, node] of Object.entries(fields)) await publishLine(tenant, `field-${name}`, [node]);
+      for (const [name, node] of Object.entries(fields)) {
+        await publishLine(tenant, `field-${name}`, [node]);
+      }
       return {};
     },
     run: async (attacker) => {

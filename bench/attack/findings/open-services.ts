@@ -98,7 +98,9 @@ async function ask(attacker: Attacker, paths: readonly string[], streams: number
       stream.on("data", (data: Buffer) => attacker.count("bytes answered", data.length));
       while (!attacker.isOver && !stream.destroyed) {
         attacker.count("questions", 400);
-        if (!stream.write(questions)) await Promise.race([once(stream, "drain"), ended(stream)]).catch(() => undefined);
+        if (!stream.write(questions)) {
+          await Promise.race([once(stream, "drain"), ended(stream)]).catch(() => undefined);
+        }
       }
     });
     await Promise.race([Promise.all(asking), once(session, "close", { signal: attacker.signal })]);
@@ -149,5 +151,7 @@ async function neverRead(attacker: Attacker, paths: readonly string[]): Promise<
 }
 
 async function ended(stream: ClientHttp2Stream): Promise<void> {
-  if (!stream.closed) await once(stream, "close").catch(() => undefined);
+  if (!stream.closed) {
+    await once(stream, "close").catch(() => undefined);
+  }
 }

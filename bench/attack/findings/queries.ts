@@ -103,8 +103,9 @@ export const queries: readonly Attack[] = [
     id: "7f",
     title: "the same queries in drafts that are tested",
     prepare: async ({ tenant }) => {
-      for (const [name, { query }] of Object.entries({ ...others, ...endless }))
+      for (const [name, { query }] of Object.entries({ ...others, ...endless })) {
         await saveWorkflow(tenant, `draft-${name.toLowerCase()}`, lineOf([{ transform: { query } }]));
+      }
       return {};
     },
     run: async (attacker) => {
@@ -132,8 +133,9 @@ export const queries: readonly Attack[] = [
 
 function prepareAll(prefix: string, all: Readonly<Record<string, Query>>) {
   return async ({ tenant }: Stage): Promise<JsonObject> => {
-    for (const [name, { query }] of Object.entries(all))
+    for (const [name, { query }] of Object.entries(all)) {
       await publishLine(tenant, `${prefix}-${name}`, [{ transform: { query } }]).catch(refusedIs(name));
+    }
     return {};
   };
 }

@@ -31,8 +31,9 @@ export const shares: readonly Attack[] = [
     prepare: async ({ tenant, attackers, scale }) => {
       await publishLine(tenant, "hanging", [hanging]);
       const accounts = Math.ceil(300 * scale);
-      for (let index = 0; index < accounts * attackers; index += 1)
+      for (let index = 0; index < accounts * attackers; index += 1) {
         await callApi(tenant, "PUT", `/api/v1/linked-account/many-${index}`, {});
+      }
       return { accounts };
     },
     run: async (attacker) => {
@@ -80,11 +81,15 @@ export const shares: readonly Attack[] = [
       });
       const draft = { method: "PUT", path: `/api/v1/workflow/${attacker.options.given["id"]}/draft`, body: nodes };
       await attacker.repeat(200, async (lane, turn) => {
-        if (lane % 4 === 0) await attacker.send(draft);
-        else if (lane % 4 === 1)
+        if (lane % 4 === 0) {
+          await attacker.send(draft);
+        } else if (lane % 4 === 1) {
           await attacker.send({ method: "PUT", path: `/api/v1/linked-account/w-${lane}-${turn % 10}`, body: "{}" });
-        else if (lane % 4 === 2) await attacker.send({ method: "GET", path: "/api/v1/execution?page_size=100" });
-        else await attacker.send({ method: "GET", path: "/api/v1/workflow?page_size=100" });
+        } else if (lane % 4 === 2) {
+          await attacker.send({ method: "GET", path: "/api/v1/execution?page_size=100" });
+        } else {
+          await attacker.send({ method: "GET", path: "/api/v1/workflow?page_size=100" });
+        }
       });
     },
   },
@@ -133,7 +138,9 @@ export const shares: readonly Attack[] = [
       const request = { path: "/api/v1/workflow/hanging/execute", body: JSON.stringify({ url }) };
       await attacker.repeat(20, async (lane) => {
         const { status } = await attacker.send({ ...request, key: lane % 2 === 0 ? key : productionKey });
-        if (status !== 200) await attacker.pause(100);
+        if (status !== 200) {
+          await attacker.pause(100);
+        }
       });
     },
   },
@@ -185,7 +192,9 @@ async function callOverHttp2(attacker: Attacker, body: string): Promise<void> {
       await once(stream, "close");
     };
     const lane = async () => {
-      while (!attacker.isOver && !session.destroyed) await call().catch(() => attacker.pause(20));
+      while (!attacker.isOver && !session.destroyed) {
+        await call().catch(() => attacker.pause(20));
+      }
     };
     await Promise.race([
       Promise.all(Array.from({ length: 50 }, lane)),

@@ -10,7 +10,9 @@ export const schemaNames = Object.keys(api.components.schemas);
 
 /** What a reference stands for. */
 export function resolved(schema) {
-  if (schema?.$ref === undefined) return schema ?? {};
+  if (schema?.$ref === undefined) {
+    return schema ?? {};
+  }
   return schema.$ref
     .slice(2)
     .split("/")

@@ -8,13 +8,21 @@ export function callOf(operation, form) {
   const headers = {};
   for (const { name, in: place } of operation.parameters ?? []) {
     const value = String(values.get(`${place} ${name}`) ?? "");
-    if (value === "") continue;
-    if (place === "path") path = path.replace(`{${name}}`, encodeURIComponent(value));
-    else if (place === "query") query.append(name, value);
-    else headers[name] = value;
+    if (value === "") {
+      continue;
+    }
+    if (place === "path") {
+      path = path.replace(`{${name}}`, encodeURIComponent(value));
+    } else if (place === "query") {
+      query.append(name, value);
+    } else {
+      headers[name] = value;
+    }
   }
   const body = values.get("body");
-  if (body !== null) headers["content-type"] = "application/json";
+  if (body !== null) {
+    headers["content-type"] = "application/json";
+  }
   const url = query.size === 0 ? path : `${path}?${query}`;
   const isStream = operation.responses["200"]?.content?.["text/event-stream"] !== undefined;
   return { url, method: operation.verb.toUpperCase(), headers, isStream, ...(body !== null && { body: String(body) }) };
@@ -29,8 +37,12 @@ function curl({ url, method, headers, body, isStream }) {
     `curl -sS${isStream ? "N" : ""} -X ${method} ${quoted(location.origin + url)}`,
     '-H "x-api-key: $KEY"',
   ];
-  for (const [name, value] of Object.entries(headers)) parts.push(`-H ${quoted(`${name}: ${value}`)}`);
-  if (body !== undefined) parts.push(`-d ${quoted(body)}`);
+  for (const [name, value] of Object.entries(headers)) {
+    parts.push(`-H ${quoted(`${name}: ${value}`)}`);
+  }
+  if (body !== undefined) {
+    parts.push(`-d ${quoted(body)}`);
+  }
   return parts.join(" \\\n  ");
 }
 

@@ -4,7 +4,9 @@
 export function make(name, attributes, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (value !== undefined) element.setAttribute(key, value);
+    if (value !== undefined) {
+      element.setAttribute(key, value);
+    }
   }
   element.append(...children);
   return element;

@@ -19,13 +19,17 @@ export function operationPage(operation, keyOf) {
   if (parameters.length > 0) {
     form.append(make("h3", {}, "Parameters"), make("table", { class: "rows" }, ...parameters.map(parameterRow)));
   }
-  if (content !== undefined) form.append(...bodyParts(content));
+  if (content !== undefined) {
+    form.append(...bodyParts(content));
+  }
   const output = make("pre", { id: "reply", "aria-live": "polite" }, "Nothing was sent yet.");
   const button = make("button", { type: "submit" }, "Send");
   const { picker, draw } = sampleParts(() => callOf(operation, form));
   form.append(button, make("h3", {}, "Reply"), output, make("h3", {}, "The same call elsewhere"), ...picker);
   form.addEventListener("input", () => {
-    for (const [name, value] of new FormData(form)) remembered.set(name.split(" ").at(-1), value);
+    for (const [name, value] of new FormData(form)) {
+      remembered.set(name.split(" ").at(-1), value);
+    }
     draw();
   });
   form.addEventListener("submit", async (event) => {
@@ -33,7 +37,9 @@ export function operationPage(operation, keyOf) {
     button.disabled = true;
     const value = await send(callOf(operation, form), { key: keyOf(), output, signal: leaving.signal });
     const id = value?.execution_id;
-    if (typeof id === "string") remembered.set("execution_id", id);
+    if (typeof id === "string") {
+      remembered.set("execution_id", id);
+    }
     button.disabled = false;
   });
   draw();
@@ -70,7 +76,9 @@ function parameterRow({ name, in: place, description = "", required, schema, exa
 function fieldFor(id, { schema, value, required }) {
   const attributes = { name: id, id, ...(required && { required: "" }) };
   const choices = choicesOf(schema);
-  if (choices === undefined) return make("input", { ...attributes, value, spellcheck: "false" });
+  if (choices === undefined) {
+    return make("input", { ...attributes, value, spellcheck: "false" });
+  }
   const options = ["", ...choices].map((word) =>
     make("option", { value: word, ...(word === String(value ?? "") && { selected: "" }) }, word),
   );

@@ -45,8 +45,11 @@ function drawList() {
       links: links.filter(({ text }) => words.every((word) => text.includes(word))).map(({ link }) => link),
     }))
     .filter(({ links }) => links.length > 0);
-  if (shown.length === 0) list.replaceChildren(make("p", { class: "dim" }, "Nothing is called so."));
-  else list.replaceChildren(...shown.flatMap(({ heading, links }) => [make("h2", {}, heading), ...links]));
+  if (shown.length === 0) {
+    list.replaceChildren(make("p", { class: "dim" }, "Nothing is called so."));
+  } else {
+    list.replaceChildren(...shown.flatMap(({ heading, links }) => [make("h2", {}, heading), ...links]));
+  }
 }
 
 function setMenu(isOpen) {
@@ -79,8 +82,11 @@ function route() {
 function mark(hash) {
   for (const { links } of sections) {
     for (const { link } of links) {
-      if (link.hash === hash) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      if (link.hash === hash) {
+        link.setAttribute("aria-current", "page");
+      } else {
+        link.removeAttribute("aria-current");
+      }
     }
   }
   list.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
@@ -90,7 +96,9 @@ byId("version").textContent = api.info.version;
 menu.addEventListener("click", () => setMenu(!document.body.classList.contains("menu-open")));
 search.addEventListener("input", drawList);
 search.addEventListener("keydown", (event) => {
-  if (event.key === "Enter") list.querySelector("a")?.click();
+  if (event.key === "Enter") {
+    list.querySelector("a")?.click();
+  }
 });
 addEventListener("hashchange", route);
 drawList();

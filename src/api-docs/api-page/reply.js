@@ -23,14 +23,19 @@ export async function send({ url, method, headers, body }, { key, output, signal
       return undefined;
     }
     let text = "";
-    for await (const part of parts) text += part;
+    for await (const part of parts) {
+      text += part;
+    }
     const value = parsed(text);
     output.replaceChildren(`${head}\n\n${value === undefined ? text : JSON.stringify(value, null, 2)}`);
     output.dataset.status = reply.status;
     return value;
   } catch (error) {
-    if (signal.aborted) output.append("\n(left)");
-    else output.replaceChildren(`The call did not reach the server: ${error}`);
+    if (signal.aborted) {
+      output.append("\n(left)");
+    } else {
+      output.replaceChildren(`The call did not reach the server: ${error}`);
+    }
     return undefined;
   }
 }
@@ -46,7 +51,9 @@ async function showEvents(head, parts, output) {
     rest = blocks.pop() ?? "";
     for (const block of blocks) {
       const event = eventOf(block);
-      if (event !== undefined) list.append(eventRow(event));
+      if (event !== undefined) {
+        list.append(eventRow(event));
+      }
     }
   }
   output.append(make("p", { class: "dim" }, "The stream has ended."));
@@ -70,6 +77,8 @@ function eventRow({ type, data }) {
 }
 
 function durationOf({ start_time: start, end_time: end }) {
-  if (start === undefined || end === undefined) return undefined;
+  if (start === undefined || end === undefined) {
+    return undefined;
+  }
   return `${Date.parse(end) - Date.parse(start)} ms`;
 }

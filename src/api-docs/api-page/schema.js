@@ -10,16 +10,26 @@ function nameOf(schema) {
 /** A type in a few words, which lead to its schema where it has a name. */
 function typeWords(schema) {
   const name = nameOf(schema);
-  if (name !== undefined) return [make("a", { href: `#schema/${name}` }, name)];
-  if (schema.type === "array") return ["list of ", ...typeWords(schema.items ?? {})];
-  if (typeof schema.additionalProperties === "object") return ["map to ", ...typeWords(schema.additionalProperties)];
+  if (name !== undefined) {
+    return [make("a", { href: `#schema/${name}` }, name)];
+  }
+  if (schema.type === "array") {
+    return ["list of ", ...typeWords(schema.items ?? {})];
+  }
+  if (typeof schema.additionalProperties === "object") {
+    return ["map to ", ...typeWords(schema.additionalProperties)];
+  }
   return [schema.format ?? schema.type ?? "any value"];
 }
 
 /** What a property holds that has properties of its own: itself, the items of a list, the values of a map. */
 function innerOf(schema) {
-  if (schema.type === "array") return innerOf(schema.items ?? {});
-  if (typeof schema.additionalProperties === "object") return innerOf(schema.additionalProperties);
+  if (schema.type === "array") {
+    return innerOf(schema.items ?? {});
+  }
+  if (typeof schema.additionalProperties === "object") {
+    return innerOf(schema.additionalProperties);
+  }
   const real = resolved(schema);
   return real.properties === undefined ? undefined : real;
 }
@@ -27,7 +37,9 @@ function innerOf(schema) {
 function boundsOf(schema) {
   const words = { minimum: "at least", maximum: "at most", minLength: "at least", maxLength: "at most" };
   const bounds = Object.entries(words).flatMap(([key, word]) => {
-    if (schema[key] === undefined) return [];
+    if (schema[key] === undefined) {
+      return [];
+    }
     return [`${word} ${schema[key]}${key.endsWith("Length") ? " characters" : ""}`];
   });
   return [...bounds, ...(schema.pattern === undefined ? [] : [`matches ${schema.pattern}`])];
@@ -56,7 +68,9 @@ function propertyRow(name, schema, isRequired) {
     ...(words === undefined ? [] : [make("p", { class: "dim" }, words.join(" | "))]),
   );
   const inner = innerOf(schema);
-  if (inner !== undefined) row.append(unfolding(inner));
+  if (inner !== undefined) {
+    row.append(unfolding(inner));
+  }
   return row;
 }
 
@@ -64,7 +78,9 @@ function propertyRow(name, schema, isRequired) {
 function unfolding(schema) {
   const details = make("details", {}, make("summary", {}, "its fields"));
   details.addEventListener("toggle", () => {
-    if (details.open && details.childElementCount === 1) details.append(schemaList(schema));
+    if (details.open && details.childElementCount === 1) {
+      details.append(schemaList(schema));
+    }
   });
   return details;
 }
@@ -85,7 +101,9 @@ export function schemaList(schema) {
 
 /** A page about one schema; undefined where there is none of the name. */
 export function schemaPage(name) {
-  if (!schemaNames.includes(name)) return undefined;
+  if (!schemaNames.includes(name)) {
+    return undefined;
+  }
   const schema = { $ref: `#/components/schemas/${name}` };
   const { description = "", enum: words } = resolved(schema);
   const values = words === undefined ? [schemaList(schema)] : [make("p", {}, words.join(" | "))];

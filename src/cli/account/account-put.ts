@@ -21,8 +21,9 @@ export const accountPut: Command = {
   async run(given, context) {
     const [name, attributes] = [given.text("name"), given.text("attributes")];
     const json = attributes === undefined ? {} : parseJson(await dataText(attributes, context.stdin), "--attributes");
-    if (typeof json !== "object" || json === null || Array.isArray(json))
+    if (typeof json !== "object" || json === null || Array.isArray(json)) {
       throw usageError("--attributes must be a JSON object.");
+    }
     const request = { account_id: given.word(0), ...(name !== undefined && { name }), attributes: json };
     return await sendNamed(context, given, { name: `${service}.PutLinkedAccount`, request }, (account) => {
       context.output.value(account, accountText(account));

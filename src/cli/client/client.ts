@@ -72,8 +72,12 @@ export class Client {
   /** Adds the key. A method without a scope needs none. */
   #headers(method: DescMethod, given?: Headers): Headers {
     const headers = new Headers(given);
-    if (headers.has("x-api-key")) return headers;
-    if (hasOption(method, scope)) headers.set("x-api-key", keyOf(this.settings));
+    if (headers.has("x-api-key")) {
+      return headers;
+    }
+    if (hasOption(method, scope)) {
+      headers.set("x-api-key", keyOf(this.settings));
+    }
     return headers;
   }
 }

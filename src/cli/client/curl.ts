@@ -48,7 +48,9 @@ export function curlOf(method: DescMethod, request: Message, { url, headers }: C
 /** Removes the fields that are sent as headers, and answers those headers. */
 function headerFields(method: DescMethod, fields: Map<string, JsonValue>): readonly (readonly [string, string])[] {
   return method.input.fields.flatMap((field) => {
-    if (!hasOption(field, headerOption) || !fields.has(field.name)) return [];
+    if (!hasOption(field, headerOption) || !fields.has(field.name)) {
+      return [];
+    }
     const { name, preference } = getOption(field, headerOption);
     const value = String(take(fields, field.name));
     return [[name, preference === undefined || preference === "" ? value : `${preference}=${value}`] as const];
@@ -62,8 +64,12 @@ function take(fields: Map<string, JsonValue>, name: string): JsonValue | undefin
 }
 
 function parameters([name, value]: readonly [string, JsonValue]): [string, string][] {
-  if (Array.isArray(value)) return value.map((item) => [name, String(item)]);
-  if (typeof value !== "object" || value === null) return [[name, String(value)]];
+  if (Array.isArray(value)) {
+    return value.map((item) => [name, String(item)]);
+  }
+  if (typeof value !== "object" || value === null) {
+    return [[name, String(value)]];
+  }
   return Object.entries(value).flatMap(([inner, member]) => parameters([`${name}.${inner}`, member]));
 }
 

@@ -37,14 +37,18 @@ export class Methods {
       );
     }
     const exact = found.find((method) => fullName(method).toLowerCase() === wanted);
-    if (found.length === 1 || exact !== undefined) return exact ?? first;
+    if (found.length === 1 || exact !== undefined) {
+      return exact ?? first;
+    }
     throw usageError(`${name} may be any of ${found.map(fullName).join(", ")}.`);
   }
 
   /** Finds a method by its full name. Throws CliError where the generated code lacks it. */
   need(name: string): DescMethod {
     const method = this.all.find((candidate) => fullName(candidate) === name);
-    if (method === undefined) throw new CliError(`This version of flowcall lacks ${name}, which the command needs.`);
+    if (method === undefined) {
+      throw new CliError(`This version of flowcall lacks ${name}, which the command needs.`);
+    }
     return method;
   }
 }

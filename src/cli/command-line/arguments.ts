@@ -32,8 +32,12 @@ export class Arguments {
   /** The whole number of an option. Throws a usage error for anything else. */
   number(name: string): number | undefined {
     const text = this.text(name);
-    if (text === undefined) return undefined;
-    if (!/^\d{1,9}$/.test(text)) throw usageError(`--${name} must be a whole number, not ${JSON.stringify(text)}.`);
+    if (text === undefined) {
+      return undefined;
+    }
+    if (!/^\d{1,9}$/.test(text)) {
+      throw usageError(`--${name} must be a whole number, not ${JSON.stringify(text)}.`);
+    }
     return Number(text);
   }
 }

@@ -16,9 +16,12 @@ export function parseCommandLine<Named extends CommandText>(
   commands: readonly Named[],
   words: readonly string[],
 ): ParsedLine<Named> {
-  if (words[0] === "help")
+  if (words[0] === "help") {
     return { kind: "help", words: groupOrCommand(program, commands, words.slice(1)), isAsked: true };
-  if (words[0] === "version" && program.version !== undefined) return { kind: "version" };
+  }
+  if (words[0] === "version" && program.version !== undefined) {
+    return { kind: "version" };
+  }
   let parsed: ParsedLine<Named> | undefined;
   const tree = treeOf(program, commands, (command, given) => {
     parsed = { kind: "run", command, given };
@@ -26,14 +29,24 @@ export function parseCommandLine<Named extends CommandText>(
   try {
     tree.parse([...words], { from: "user" });
   } catch (error) {
-    if (!(error instanceof Stopped)) throw error;
+    if (!(error instanceof Stopped)) {
+      throw error;
+    }
     const { code } = error.reason;
-    if (code === "commander.version") return { kind: "version" };
-    if (code === "commander.helpDisplayed") return { kind: "help", words: wordsOf(error.branch), isAsked: true };
-    if (code === "commander.help") return { kind: "help", words: wordsOf(error.branch), isAsked: false };
+    if (code === "commander.version") {
+      return { kind: "version" };
+    }
+    if (code === "commander.helpDisplayed") {
+      return { kind: "help", words: wordsOf(error.branch), isAsked: true };
+    }
+    if (code === "commander.help") {
+      return { kind: "help", words: wordsOf(error.branch), isAsked: false };
+    }
     throw usageError(problemOf(program, commands, error));
   }
-  if (parsed === undefined) throw usageError(`See: ${program.name} --help`);
+  if (parsed === undefined) {
+    throw usageError(`See: ${program.name} --help`);
+  }
   return parsed;
 }
 
@@ -47,7 +60,9 @@ export function treeOf<Named extends CommandText>(
   chosen: (command: Named, given: Arguments) => void,
 ): Branch {
   const root = branchOf(new Branch(program.name), program.options);
-  if (program.version !== undefined) root.version(program.version, "-v, --version");
+  if (program.version !== undefined) {
+    root.version(program.version, "-v, --version");
+  }
   for (const command of commands) {
     const words = command.name.split(" ");
     let parent = root;
@@ -56,7 +71,9 @@ export function treeOf<Named extends CommandText>(
     }
     const leaf = branchOf(parent.command(words.at(-1) ?? ""), { ...command.options, ...withFormats(program, command) });
     leaf.description(command.summary);
-    for (const positional of command.positionals) leaf.addArgument(argumentOf(positional));
+    for (const positional of command.positionals) {
+      leaf.addArgument(argumentOf(positional));
+    }
     leaf.action(() => chosen(command, givenTo(leaf)));
   }
   return root;
@@ -95,16 +112,22 @@ function branchOf(branch: Branch, options: Options): Branch {
     .helpCommand(false)
     .allowExcessArguments(false)
     .helpOption("-h, --help", "says what the command does");
-  for (const [name, option] of Object.entries(options)) branch.addOption(optionOf(name, option));
+  for (const [name, option] of Object.entries(options)) {
+    branch.addOption(optionOf(name, option));
+  }
   return branch;
 }
 
 function optionOf(name: string, { type, short, multiple, choices, help }: Option): BranchOption {
   const flags = `${short === undefined ? "" : `-${short}, `}--${name}${type === "string" ? " <value>" : ""}`;
   const option = new BranchOption(flags, help);
-  if (multiple === true) option.argParser((value: string, before: string[] = []) => [...before, value]);
+  if (multiple === true) {
+    option.argParser((value: string, before: string[] = []) => [...before, value]);
+  }
   // The command checks the value itself, in any letter case and with its own advice; commander only completes it.
-  if (choices !== undefined) option.argChoices = [...choices];
+  if (choices !== undefined) {
+    option.argChoices = [...choices];
+  }
   return option;
 }
 
@@ -121,7 +144,9 @@ function givenTo(leaf: Branch): Arguments {
   for (const branch of pathOf(leaf)) {
     for (const option of branch.options) {
       const value: unknown = branch.getOptionValue(option.attributeName());
-      if (value !== undefined) values.set(option.name(), value);
+      if (value !== undefined) {
+        values.set(option.name(), value);
+      }
     }
   }
   return new Arguments(leaf.args, values);
@@ -152,8 +177,12 @@ function problemOf(program: Program, commands: readonly CommandText[], { branch,
   const [what = "", suggestion] = reason.message.replace(/^error: /, "").split("\n");
   const unknown = /^unknown option '(-[^']*)'/.exec(what)?.[1];
   const valueless = /^option '(?:-\w, )?(--[\w-]+) .* argument missing/.exec(what)?.[1];
-  if (valueless !== undefined) return `${spelling}: ${valueless} needs a value. See: ${spelling} --help`;
-  if (unknown === undefined) return `${spelling}: ${what.replace(/\.$/, "")}. See: ${spelling} --help`;
+  if (valueless !== undefined) {
+    return `${spelling}: ${valueless} needs a value. See: ${spelling} --help`;
+  }
+  if (unknown === undefined) {
+    return `${spelling}: ${what.replace(/\.$/, "")}. See: ${spelling} --help`;
+  }
   const like = suggestion === undefined ? "" : ` ${suggestion.slice(1, -1)}`;
   return `${spelling} takes no ${unknown}.${like} See: ${spelling} --help`;
 }

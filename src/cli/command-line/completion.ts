@@ -36,6 +36,8 @@ export async function complete(program: Program, commands: readonly CommandText[
     () => undefined,
   );
   tab(tree);
-  if (shell === "bash") process.stdout.write(bashFallback);
+  if (shell === "bash") {
+    process.stdout.write(bashFallback);
+  }
   await tree.parseAsync(["complete", ...words], { from: "user" });
 }

@@ -23,7 +23,9 @@ ${text.after}`;
 export function helpOf(program: Program, commands: readonly CommandText[], words: readonly string[]): string {
   const name = words.join(" ");
   const command = commands.find((candidate) => candidate.name === name);
-  if (command !== undefined) return commandHelp(program, command);
+  if (command !== undefined) {
+    return commandHelp(program, command);
+  }
   const group = commands.filter((candidate) => candidate.name.startsWith(`${name} `));
   const lines = tableOf(group, [
     ["COMMAND", (one) => one.name],
@@ -51,7 +53,9 @@ example:
 
 function withFormats(options: Options, formats: readonly string[] | undefined): Options {
   const { output } = options;
-  if (output === undefined || formats === undefined) return options;
+  if (output === undefined || formats === undefined) {
+    return options;
+  }
   return { ...options, output: { ...output, help: formats.join(", ") } };
 }
 
@@ -82,10 +86,14 @@ export function wrapped(text: string, width = 80): string {
 }
 
 function wrappedLine(line: string, width: number): readonly string[] {
-  if (line.length <= width) return [line];
+  if (line.length <= width) {
+    return [line];
+  }
   // Two blanks end a column. Examples stay whole, so that they can be copied.
   const [, before = "", rest = ""] = /^( *\S.*? {2,}| *)(.*)$/.exec(line) ?? [];
-  if (before.length > width / 2 || rest.startsWith("flowcall ")) return [line];
+  if (before.length > width / 2 || rest.startsWith("flowcall ")) {
+    return [line];
+  }
   const lines: string[] = [];
   let current = before;
   for (const word of rest.split(" ")) {
@@ -93,7 +101,9 @@ function wrappedLine(line: string, width: number): readonly string[] {
     if (!isFirst && current.length + 1 + word.length > width) {
       lines.push(current);
       current = " ".repeat(before.length) + word;
-    } else current += isFirst ? word : ` ${word}`;
+    } else {
+      current += isFirst ? word : ` ${word}`;
+    }
   }
   return [...lines, current];
 }

@@ -33,7 +33,9 @@ export async function sendNamed(
 export function unaryNamed(methods: Methods, name: string): DescMethodUnary {
   const method = methods.need(name);
   // The descriptor's own type is that of any method.
-  if (method.methodKind === "unary") return method as DescMethodUnary;
+  if (method.methodKind === "unary") {
+    return method as DescMethodUnary;
+  }
   throw new Error(`${name} streams`);
 }
 
@@ -53,7 +55,9 @@ export async function listNamed(
     });
     const [list, next] = [page[items], page["next_page_token"]];
     // A list of messages is a list of objects in JSON.
-    if (Array.isArray(list)) found.push(...(list as JsonObject[]));
+    if (Array.isArray(list)) {
+      found.push(...(list as JsonObject[]));
+    }
     token = typeof next === "string" && next !== "" ? next : undefined;
   }
   return found;

@@ -72,7 +72,9 @@ export async function startDevServer({ environment, output, signal }: Context): 
     stop: async () => {
       terminate();
       await exitCode;
-      if (ownReadyFile === undefined) await rm(folder, { recursive: true, force: true });
+      if (ownReadyFile === undefined) {
+        await rm(folder, { recursive: true, force: true });
+      }
     },
   };
 }
@@ -81,13 +83,19 @@ export async function startDevServer({ environment, output, signal }: Context): 
 function terminateOnce(child: ChildProcess): () => void {
   let isSent = false;
   return () => {
-    if (!isSent) child.kill("SIGTERM");
+    if (!isSent) {
+      child.kill("SIGTERM");
+    }
     isSent = true;
   };
 }
 
 async function isWritten(changes: AsyncIterable<{ readonly filename: string | null }>, file: string): Promise<boolean> {
-  for await (const { filename } of changes) if (filename !== null && file.endsWith(filename)) return true;
+  for await (const { filename } of changes) {
+    if (filename !== null && file.endsWith(filename)) {
+      return true;
+    }
+  }
   return false;
 }
 
@@ -97,7 +105,9 @@ async function configOf(environment: Context["environment"]) {
   try {
     return readConfig(environment);
   } catch (error) {
-    if (error instanceof ConfigError) throw usageError(`The server cannot start:\n  ${error.problems.join("\n  ")}`);
+    if (error instanceof ConfigError) {
+      throw usageError(`The server cannot start:\n  ${error.problems.join("\n  ")}`);
+    }
     throw error;
   }
 }

@@ -18,7 +18,9 @@ export const dev: Command = {
 
   async run(given, context) {
     const [folder] = given.positionals;
-    if (folder !== undefined) await checkFolder(folder);
+    if (folder !== undefined) {
+      await checkFolder(folder);
+    }
     const server = await startDevServer(context);
     try {
       await showServer(server, context);
@@ -27,8 +29,9 @@ export const dev: Command = {
         await context.output.stream(results, (result) => result, resultText);
       }
       const code = await server.exitCode;
-      if (!context.signal.aborted && code !== 0)
+      if (!context.signal.aborted && code !== 0) {
         throw new CliError(`The server ended by itself with the status ${code}.`);
+      }
       return exitCodes.done;
     } finally {
       await server.stop();
@@ -71,8 +74,9 @@ In another terminal, in this folder, without a key${why}:
 async function contextOf({ url, keysFile }: DevServer, context: Context): Promise<Context> {
   const text = await readFile(keysFile, "utf8").catch(() => "{}");
   const key = context.environment["FLOWCALL_API_KEY"] || JSON.parse(text).test;
-  if (typeof key !== "string")
+  if (typeof key !== "string") {
     throw usageError(`There is no key to push with: ${keysFile} holds none. Set FLOWCALL_API_KEY.`);
+  }
   const settings = { url, key };
   const connect = async () => new (await import("../client/client.ts")).Client(settings);
   return { ...context, settings, connect };

@@ -23,8 +23,9 @@ export async function checkFolder(folder: string): Promise<void> {
       `${message} Create it with a first workflow: flowcall workflow new ${join(folder, "SLUG/ALIAS")}`,
     );
   });
-  if (!found.isDirectory())
+  if (!found.isDirectory()) {
     throw usageError(`${folder} is not a folder. flowcall dev takes the folder of workflow files.`);
+  }
 }
 
 /**
@@ -65,7 +66,9 @@ async function* pushAll(folder: string, context: Context): AsyncIterable<JsonObj
       output.note(
         `There is no workflow file (${extensions.join(", ")}) yet: flowcall workflow new ${join(folder, "SLUG/ALIAS")}`,
       );
-    } else output.note(`${due.length} changed, ${rest} unchanged${broken === 0 ? "" : `, ${broken} broken`}`);
+    } else {
+      output.note(`${due.length} changed, ${rest} unchanged${broken === 0 ? "" : `, ${broken} broken`}`);
+    }
   } catch (error) {
     output.note(failureText(await readFailure(error, context.settings.url)));
   }

@@ -9,7 +9,9 @@ import { printable } from "../output/output.ts";
 
 /** For example `EGRESS_DENIED at node 2 (Call): …`. */
 export function errorText(error: ExecutionError | undefined): string {
-  if (error === undefined) return "no reason is recorded";
+  if (error === undefined) {
+    return "no reason is recorded";
+  }
   const { reason, message, nodeId, nodeName } = error;
   const name = nodeName === undefined || nodeName === "" ? "" : ` (${nodeName})`;
   return printable(`${reason}${nodeId === undefined ? "" : ` at node ${nodeId}${name}`}: ${message}`);
@@ -22,11 +24,17 @@ export function timeText(time: Timestamp | undefined): string | undefined {
 
 /** For example `850ms`, `12.3s` or `3h5m`. */
 export function durationText(start: Timestamp | undefined, end: Timestamp | undefined): string {
-  if (start === undefined || end === undefined) return "";
+  if (start === undefined || end === undefined) {
+    return "";
+  }
   const ms = timestampDate(end).getTime() - timestampDate(start).getTime();
-  if (ms < 1_000) return `${ms}ms`;
+  if (ms < 1_000) {
+    return `${ms}ms`;
+  }
   const minutes = Math.floor(ms / 60_000);
-  if (minutes === 0) return `${(ms / 1_000).toFixed(1)}s`;
+  if (minutes === 0) {
+    return `${(ms / 1_000).toFixed(1)}s`;
+  }
   return minutes < 60
     ? `${minutes}m${Math.floor((ms % 60_000) / 1_000)}s`
     : `${Math.floor(minutes / 60)}h${minutes % 60}m`;
@@ -39,7 +47,9 @@ export function wordOf(words: DescEnum, value: number): string {
 
 /** The duration of a node run that ended, the start of one that runs, or the end of a wait. */
 export function spanText({ startTime, endTime, waitEndTime }: NodeRun): string {
-  if (endTime !== undefined) return durationText(startTime, endTime);
+  if (endTime !== undefined) {
+    return durationText(startTime, endTime);
+  }
   return waitEndTime === undefined ? `since ${timeText(startTime) ?? "?"}` : `until ${timeText(waitEndTime)}`;
 }
 

@@ -17,7 +17,9 @@ const shownMax = 5;
 /** The node whose failure ended the execution. Throws CliError where there is none. */
 export function failedNode({ id, nodeRuns }: Execution): string {
   const [failed] = nodeRuns.filter(({ state }) => state === State.ERRORED || state === State.TIMED_OUT);
-  if (failed !== undefined) return failed.path;
+  if (failed !== undefined) {
+    return failed.path;
+  }
   throw new CliError(
     `No failed node ended ${id}. Use --failed to run a failed node again whose error was skipped, or flowcall rerun ${id} ` +
       "to run everything again.",
@@ -31,13 +33,21 @@ export function failedNode({ id, nodeRuns }: Execution): string {
  */
 export async function anyFailedNode(client: Client, execution: Execution): Promise<string> {
   const failed: NodeRun[] = [];
-  for (const run of execution.nodeRuns) if (isFailure(run)) failed.push(run);
+  for (const run of execution.nodeRuns) {
+    if (isFailure(run)) {
+      failed.push(run);
+    }
+  }
   const definition = await definitionOf(client, execution);
   for (const id of groupsOf(definition, execution)) {
-    if (failed.some(({ path }) => path === id)) continue;
+    if (failed.some(({ path }) => path === id)) {
+      continue;
+    }
     failed.push(...(await failedIterations(client, execution.id, { nodeId: id, max: 1 })));
   }
-  if (failed.length === 0) throw new CliError(`Nothing of ${execution.id} failed.`);
+  if (failed.length === 0) {
+    throw new CliError(`Nothing of ${execution.id} failed.`);
+  }
   const { edges = [] } = definition ?? {};
   // A retry runs the node and all nodes after it.
   const first = failed.find(({ path }) => {
@@ -61,7 +71,9 @@ function reachable(edges: readonly Pick<Edge, "source" | "target">[], from: stri
   const ahead = [from];
   for (let id = ahead.pop(); id !== undefined; id = ahead.pop()) {
     for (const { source, target } of edges) {
-      if (source !== id || found.has(target)) continue;
+      if (source !== id || found.has(target)) {
+        continue;
+      }
       found.add(target);
       ahead.push(target);
     }
@@ -72,10 +84,14 @@ function reachable(edges: readonly Pick<Edge, "source" | "target">[], from: stri
 /** Finds a node run by its path or its node's name. Throws a usage error that lists the nodes that ran. */
 export async function pathOf(client: Client, execution: Execution, word: string): Promise<string> {
   const { nodeRuns, id } = execution;
-  if (/[[/]/.test(word) || nodeRuns.some(({ path }) => path === word)) return word;
+  if (/[[/]/.test(word) || nodeRuns.some(({ path }) => path === word)) {
+    return word;
+  }
   const named = nodeRuns.filter(({ name }) => name === word);
   const [only, more] = named;
-  if (only !== undefined && more === undefined) return only.path;
+  if (only !== undefined && more === undefined) {
+    return only.path;
+  }
   if (more !== undefined) {
     throw usageError(
       `Several nodes are called ${word}. Name one by its id: ${named.map(({ path }) => path).join(", ")}.`,
@@ -107,7 +123,9 @@ export async function groupFailures(
 }
 
 async function definitionOf(client: Client, { workflowId, workflowVersion }: Execution) {
-  if (workflowVersion === 0) return undefined;
+  if (workflowVersion === 0) {
+    return undefined;
+  }
   const request = { workflow: workflowId, version: workflowVersion };
   // A deleted workflow has no versions any more.
   const version = await client.unary(WorkflowService.method.getVersion, request).catch(() => undefined);
@@ -136,7 +154,9 @@ async function failedIterations(
     const page = await client.unary(method, request);
     for (const run of page.iterations) {
       const inner = run.error?.nodeId;
-      if (isFailure(run) && inner !== undefined) found.push({ ...run, path: `${run.path}/${inner}` });
+      if (isFailure(run) && inner !== undefined) {
+        found.push({ ...run, path: `${run.path}/${inner}` });
+      }
     }
     pageToken = page.nextPageToken;
   }

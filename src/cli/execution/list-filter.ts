@@ -46,7 +46,9 @@ function numberOf<T extends number>(words: GenEnum<T>, option: string, text: str
   const known = words.values.filter(isWord);
   const found = known.find(({ name }) => name === text.toUpperCase());
   // The generated descriptor of an enum knows its values as numbers.
-  if (found !== undefined) return found.number as T;
+  if (found !== undefined) {
+    return found.number as T;
+  }
   const names = known.map(({ name }) => name);
   throw usageError(`--${option} must be one of ${names.join(", ")}, not ${text}.${didYouMean(text, names)}`);
 }

@@ -40,17 +40,27 @@ export class LiveTree {
   }
 
   show({ fact }: ExecutionEvent): void {
-    if (fact.case === "accepted") this.#head = `${fact.value.executionId}  ${timeText(fact.value.createTime) ?? ""}`;
-    if (fact.case === "nodeStarted") this.#started(fact.value);
-    if (fact.case === "nodeFinished") this.#node(fact.value);
-    if (fact.case === "iterationFinished") this.#iteration(fact.value);
+    if (fact.case === "accepted") {
+      this.#head = `${fact.value.executionId}  ${timeText(fact.value.createTime) ?? ""}`;
+    }
+    if (fact.case === "nodeStarted") {
+      this.#started(fact.value);
+    }
+    if (fact.case === "nodeFinished") {
+      this.#node(fact.value);
+    }
+    if (fact.case === "iterationFinished") {
+      this.#iteration(fact.value);
+    }
     if (fact.case === "ended") {
       const { state, error } = fact.value;
       const text = `${wordOf(StateSchema, state)}${error === undefined ? "" : `  ${errorText(error)}`}`;
       this.#end = this.#colored(text, state === State.COMPLETED);
       // Nodes that were running when the execution ended send no event of their own.
       for (const branch of this.#branches.values()) {
-        if (branch.run?.endTime === undefined) delete branch.run;
+        if (branch.run?.endTime === undefined) {
+          delete branch.run;
+        }
         branch.underWay.clear();
       }
     }
@@ -60,24 +70,38 @@ export class LiveTree {
   /** Nodes that finish quickly send no nodeStarted event. */
   #started(run: NodeRun): void {
     const branch = this.#branch(run.path);
-    if (isTop(run.path)) branch.run = run;
-    else branch.underWay.set(run.path, run);
+    if (isTop(run.path)) {
+      branch.run = run;
+    } else {
+      branch.underWay.set(run.path, run);
+    }
   }
 
   #node(run: NodeRun): void {
     const branch = this.#branch(run.path);
     branch.underWay.delete(run.path);
-    if (isTop(run.path)) branch.run = run;
-    else if (isFailed(run)) branch.failures.push(run);
+    if (isTop(run.path)) {
+      branch.run = run;
+    } else if (isFailed(run)) {
+      branch.failures.push(run);
+    }
   }
 
   #iteration(run: NodeRun): void {
     const branch = this.#branch(run.path);
     // Nodes that were running when their iteration ended send no event of their own.
-    for (const path of branch.underWay.keys()) if (path.startsWith(`${run.path}/`)) branch.underWay.delete(path);
-    if (run.path.includes("/")) return;
+    for (const path of branch.underWay.keys()) {
+      if (path.startsWith(`${run.path}/`)) {
+        branch.underWay.delete(path);
+      }
+    }
+    if (run.path.includes("/")) {
+      return;
+    }
     branch.iterations += 1;
-    if (isFailed(run)) branch.failed += 1;
+    if (isFailed(run)) {
+      branch.failed += 1;
+    }
   }
 
   /** The branch of the path's outermost node. */

@@ -62,7 +62,9 @@ export const ls: Command = {
       ...filterOf(given, context),
       pageSize: Math.min(limit, pageMax),
     });
-    if (given.isSet("curl")) return await send(context, given, service.listExecutions, filter, () => exitCodes.done);
+    if (given.isSet("curl")) {
+      return await send(context, given, service.listExecutions, filter, () => exitCodes.done);
+    }
     const client = await context.connect();
     const found: Execution[] = [];
     for (let pageToken: string | undefined, isLast = limit === 0; !isLast; isLast = pageToken === undefined) {
@@ -104,7 +106,9 @@ function nameOf(names: ReadonlyMap<string, string>, row: JsonObject): string {
 
 /** For example `HTTP_STATUS at Charge`. */
 function shortError(error: ExecutionError | undefined): string {
-  if (error === undefined) return "";
+  if (error === undefined) {
+    return "";
+  }
   const node = error.nodeName || error.nodeId;
   return node === undefined ? error.reason : `${error.reason} at ${node}`;
 }

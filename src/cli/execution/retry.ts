@@ -22,7 +22,9 @@ export const retry: Command = {
 
   async run(given, context) {
     const [, word] = given.positionals;
-    if (word !== undefined && given.isSet("failed")) throw usageError("Give either a node or --failed, not both.");
+    if (word !== undefined && given.isSet("failed")) {
+      throw usageError("Give either a node or --failed, not both.");
+    }
     const client = await context.connect();
     const { signal } = context;
     const execution = await client.unary(service.getExecution, executionArgument(given), { signal });
@@ -31,7 +33,9 @@ export const retry: Command = {
     const nodeId = word === undefined ? await found() : await pathOf(client, execution, word);
     const request = { ...executionArgument(given), nodeId };
     return await send(context, given, service.retryNode, request, (reply) => {
-      if (context.output.format === "text") context.output.note(`Running ${nodeId} again.`);
+      if (context.output.format === "text") {
+        context.output.note(`Running ${nodeId} again.`);
+      }
       context.output.value(toJson(RetryNodeResponseSchema, reply), reply.executionId);
       return exitCodes.done;
     });

@@ -82,16 +82,22 @@ function showReply(reply: ExecuteWorkflowResponse, { output }: Context): ExitCod
   }
   if (status === Status.RUNNING || returnValue === undefined) {
     output.value(json, executionId);
-    if (status !== Status.RUNNING) return exitCodes.done;
+    if (status !== Status.RUNNING) {
+      return exitCodes.done;
+    }
     output.note(`It is still running. See: flowcall watch ${executionId}`);
     return exitCodes.stillRunning;
   }
   output.value(json, JSON.stringify(json["return_value"], undefined, 2));
-  if (output.format === "text") output.note(executionId);
+  if (output.format === "text") {
+    output.note(executionId);
+  }
   return exitCodes.done;
 }
 
 /** With `-o json` the printed reply has the error already. */
 function noteFailure(output: Output, text: string): void {
-  if (output.format === "text") output.note(text);
+  if (output.format === "text") {
+    output.note(text);
+  }
 }

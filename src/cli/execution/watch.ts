@@ -43,7 +43,9 @@ export const watch: Command = {
     }
     let exitCode: ExitCode = exitCodes.stillRunning;
     const ended = (event: ExecutionEvent) => {
-      if (event.fact.case !== "ended") return;
+      if (event.fact.case !== "ended") {
+        return;
+      }
       exitCode = event.fact.value.state === State.COMPLETED ? exitCodes.done : exitCodes.notCompleted;
     };
     const events = follow(await context.connect(), { executionId: given.word(0), account }, context);
@@ -100,9 +102,15 @@ async function* follow(
       }
       return;
     } catch (error) {
-      if (signal.aborted) return;
-      if (lastEventId === undefined || tries >= triesMax || !(await isBroken(error))) throw error;
-      if (tries === 0) output.note("The stream broke; resuming…");
+      if (signal.aborted) {
+        return;
+      }
+      if (lastEventId === undefined || tries >= triesMax || !(await isBroken(error))) {
+        throw error;
+      }
+      if (tries === 0) {
+        output.note("The stream broke; resuming…");
+      }
       await wait(retryMs, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -111,7 +119,9 @@ async function* follow(
 /** A refusal with a reason would be the same the next time. Every other end of a stream is a break. */
 async function isBroken(error: unknown): Promise<boolean> {
   const { Code, ConnectError } = await import("@connectrpc/connect");
-  if (ConnectError.from(error).code === Code.Unavailable) return true;
+  if (ConnectError.from(error).code === Code.Unavailable) {
+    return true;
+  }
   return (await readFailure(error)).reason === undefined;
 }
 

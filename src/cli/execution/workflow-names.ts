@@ -11,8 +11,14 @@ export async function workflowNames(client: Client, ids: readonly string[]): Pro
   for (let page = 0; page < pagesMax && ids.some((id) => !names.has(id)); page += 1) {
     const request = { pageSize: 200, ...(pageToken !== undefined && { pageToken }) };
     const { workflows, nextPageToken } = await client.unary(WorkflowService.method.listWorkflows, request);
-    for (const { id, slug, alias } of workflows) if (alias !== undefined) names.set(id, `${slug}/${alias}`);
-    if (nextPageToken === undefined) break;
+    for (const { id, slug, alias } of workflows) {
+      if (alias !== undefined) {
+        names.set(id, `${slug}/${alias}`);
+      }
+    }
+    if (nextPageToken === undefined) {
+      break;
+    }
     pageToken = nextPageToken;
   }
   return names;

@@ -5,7 +5,9 @@ import { readStdin, readText } from "./read-text.ts";
 
 /** Reads the value of an option like `-d`: JSON itself, `@file`, or `-` for stdin. */
 export async function dataText(data: string, stdin: NodeJS.ReadableStream): Promise<string> {
-  if (data === "-") return await readStdin(stdin);
+  if (data === "-") {
+    return await readStdin(stdin);
+  }
   return data.startsWith("@") ? await readText(data.slice(1)) : data;
 }
 

@@ -13,12 +13,17 @@ export async function readText(path: string): Promise<string> {
     const found = await stat(path);
     // Reading a named pipe could wait forever. A shell's own pipes (`<(…)`) are in /dev and /proc.
     const isOfShell = /^\/(?:dev|proc)\//.test(resolve(path));
-    if (!found.isFile() && !found.isDirectory() && !isOfShell)
+    if (!found.isFile() && !found.isDirectory() && !isOfShell) {
       throw usageError(`${path} is a pipe, a socket or a device; name a file.`);
-    if (found.size > fileBytesMax) throw new CliError(`${path} ${tooLarge(mib(found.size))}.`);
+    }
+    if (found.size > fileBytesMax) {
+      throw new CliError(`${path} ${tooLarge(mib(found.size))}.`);
+    }
     return textOf(await bytesOf(createReadStream(path), path), path);
   } catch (error) {
-    if (error instanceof CliError) throw error;
+    if (error instanceof CliError) {
+      throw error;
+    }
     throw await unreadable(path, error);
   }
 }
@@ -35,7 +40,9 @@ async function bytesOf(stream: NodeJS.ReadableStream, name: string): Promise<Buf
   for await (const chunk of stream) {
     const bytes = Buffer.from(chunk);
     size += bytes.length;
-    if (size > fileBytesMax) throw new CliError(`${name} ${tooLarge(`more than ${mib(fileBytesMax)}`)}.`);
+    if (size > fileBytesMax) {
+      throw new CliError(`${name} ${tooLarge(`more than ${mib(fileBytesMax)}`)}.`);
+    }
     chunks.push(bytes);
   }
   return Buffer.concat(chunks);
@@ -45,7 +52,9 @@ async function bytesOf(stream: NodeJS.ReadableStream, name: string): Promise<Buf
 function textOf(bytes: Buffer, name: string): string {
   const text = decoded(bytes, name);
   const end = text.indexOf("\0");
-  if (end === -1) return text;
+  if (end === -1) {
+    return text;
+  }
   throw new CliError(`${name} is not text: line ${text.slice(0, end).split("\n").length} has a NUL character.`);
 }
 
@@ -60,7 +69,9 @@ function decoded(bytes: Buffer, name: string): string {
 function notUtf8(bytes: Buffer): string {
   const [first, second] = bytes;
   const isUtf16 = (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
-  if (isUtf16) return "is UTF-16, not UTF-8. Save it as UTF-8.";
+  if (isUtf16) {
+    return "is UTF-16, not UTF-8. Save it as UTF-8.";
+  }
   return `is not UTF-8: line ${lineOf(bytes)} has an invalid byte. Save it as UTF-8.`;
 }
 
@@ -70,7 +81,9 @@ function lineOf(bytes: Buffer): number {
   let offset = 0;
   for (const [index, line] of text.split("\n").entries()) {
     const length = Buffer.byteLength(line);
-    if (!bytes.subarray(offset, offset + length).equals(Buffer.from(line))) return index + 1;
+    if (!bytes.subarray(offset, offset + length).equals(Buffer.from(line))) {
+      return index + 1;
+    }
     offset += length + 1;
   }
   return 1;
@@ -87,11 +100,19 @@ function mib(bytes: number): string {
 /** The error for a path that cannot be read, with a suggestion from the names beside it. */
 export async function unreadable(path: string, cause: unknown): Promise<CliError> {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  if (code === "EISDIR") return usageError(`${path} is a folder; name a file.`);
-  if (code !== "ENOENT") return new CliError(`${path} cannot be read.`, { cause });
+  if (code === "EISDIR") {
+    return usageError(`${path} is a folder; name a file.`);
+  }
+  if (code !== "ENOENT") {
+    return new CliError(`${path} cannot be read.`, { cause });
+  }
   const full = resolve(path);
   const beside = await readdir(dirname(full)).catch(() => undefined);
-  if (beside?.includes(basename(full)) === true) return new CliError(`${path} is a link that leads nowhere.`);
-  if (beside === undefined) return new CliError(`There is no ${path}, and no folder ${dirname(full)}.`);
+  if (beside?.includes(basename(full)) === true) {
+    return new CliError(`${path} is a link that leads nowhere.`);
+  }
+  if (beside === undefined) {
+    return new CliError(`There is no ${path}, and no folder ${dirname(full)}.`);
+  }
   return new CliError(`There is no ${path} in ${dirname(full)}.${didYouMean(basename(full), beside)}`);
 }

@@ -27,7 +27,9 @@ export const integrationPut: Command = {
     const client = await context.connect();
     const { signal } = context;
     const there = await client.unary(service.getIntegration, { slug }, { signal }).catch(async (error: unknown) => {
-      if ((await readFailure(error)).reason === "INTEGRATION_NOT_FOUND") return undefined;
+      if ((await readFailure(error)).reason === "INTEGRATION_NOT_FOUND") {
+        return undefined;
+      }
       throw error;
     });
     const wanted = { slug, name: name ?? there?.name ?? slug, fields: fields ?? there?.fields ?? [] };
@@ -41,8 +43,9 @@ export const integrationPut: Command = {
 };
 
 function fieldsIn(json: unknown) {
-  if (!Array.isArray(json))
+  if (!Array.isArray(json)) {
     throw usageError('--fields must be a JSON list, as [{"name": "Region", "type": "STRING"}].');
+  }
   try {
     return json.map((field) => fromJson(FieldDeclarationSchema, field));
   } catch (error) {

@@ -43,8 +43,9 @@ export const keyCreate: Command = {
       linked_accounts: [...given.texts("account")],
       ...(expires !== undefined && { expire_time: expires }),
     };
-    if (request.scopes.length === 0)
+    if (request.scopes.length === 0) {
       throw usageError("Name the key's scopes by --scope: execute, read, author or admin.");
+    }
     return await sendForKey(given, context, { name: `${service}.CreateApiKey`, request });
   },
 };

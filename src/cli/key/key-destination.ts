@@ -19,22 +19,30 @@ export const destination: Options = {
 /** Sends a request that answers a key. The server answers it only once, so the file is created before the call. */
 export async function sendForKey(given: Arguments, context: Context, asked: NamedRequest): Promise<ExitCode> {
   const [file, profile] = [given.text("file"), given.text("save")];
-  if (given.isSet("curl")) return await sendNamed(context, given, asked, () => exitCodes.done);
+  if (given.isSet("curl")) {
+    return await sendNamed(context, given, asked, () => exitCodes.done);
+  }
   if (file === undefined && profile === undefined && !given.isSet("show")) {
     throw usageError("The key is shown only once. Say where it goes: --file FILE, --save PROFILE or --show.");
   }
-  if (profile !== undefined) context.store.keyFile(profile);
+  if (profile !== undefined) {
+    context.store.keyFile(profile);
+  }
   const handle = file === undefined ? undefined : await openNew(file);
   try {
     return await sendNamed(context, given, asked, async (reply) => {
       const key = member(reply, "key") ?? "";
       await handle?.writeFile(`${key}\n`);
-      if (profile !== undefined) await saveProfile(context.store, profile, { url: context.settings.url }, key);
+      if (profile !== undefined) {
+        await saveProfile(context.store, profile, { url: context.settings.url }, key);
+      }
       showKey(given, context, reply, key);
       return exitCodes.done;
     });
   } catch (error) {
-    if (file !== undefined) await rm(file, { force: true });
+    if (file !== undefined) {
+      await rm(file, { force: true });
+    }
     throw error;
   } finally {
     await handle?.close();
@@ -45,8 +53,11 @@ function showKey(given: Arguments, { output }: Context, reply: JsonObject, key: 
   const known = reply["api_key"] ?? {};
   // The JSON of a message is an object.
   const id = member(known as JsonObject, "id") ?? "";
-  if (given.isSet("show")) output.value({ api_key: known, key }, key);
-  else output.value({ api_key: known }, id);
+  if (given.isSet("show")) {
+    output.value({ api_key: known, key }, key);
+  } else {
+    output.value({ api_key: known }, id);
+  }
 }
 
 async function openNew(file: string) {

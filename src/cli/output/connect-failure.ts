@@ -25,13 +25,21 @@ export function connectFailure(thrown: Error, url = "the server"): Failure {
 /** The message for an error without our ErrorInfo: nothing answered, or something that is no Flowcall server. */
 function unknownFailure(error: ConnectError, url: string): string {
   const code = codeOfCause(error.cause);
-  if (code !== undefined) return `Nothing answers at ${url} (${code}). Is the server running? See: flowcall doctor`;
-  if (error.code === Code.Unimplemented) return `The server at ${url} lacks this method: ${error.rawMessage}`;
+  if (code !== undefined) {
+    return `Nothing answers at ${url} (${code}). Is the server running? See: flowcall doctor`;
+  }
+  if (error.code === Code.Unimplemented) {
+    return `The server at ${url} lacks this method: ${error.rawMessage}`;
+  }
   return error.message;
 }
 
 function codeOfCause(cause: unknown): string | undefined {
-  if (!(cause instanceof Error)) return undefined;
-  if ("code" in cause && typeof cause.code === "string" && /^E[A-Z]+$/.test(cause.code)) return cause.code;
+  if (!(cause instanceof Error)) {
+    return undefined;
+  }
+  if ("code" in cause && typeof cause.code === "string" && /^E[A-Z]+$/.test(cause.code)) {
+    return cause.code;
+  }
   return codeOfCause(cause.cause);
 }

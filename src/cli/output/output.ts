@@ -49,9 +49,15 @@ export class Output {
 
   /** Prints a list: a table for people. */
   table<T extends JsonObject>(rows: readonly T[], columns: readonly Column<T>[]): void {
-    if (this.format === "json") this.#line(this.#json(rows));
-    else if (this.format === "jsonl") for (const row of rows) this.#line(this.#json(row));
-    else if (rows.length > 0) this.#line(this.#paintedTable(rows, columns));
+    if (this.format === "json") {
+      this.#line(this.#json(rows));
+    } else if (this.format === "jsonl") {
+      for (const row of rows) {
+        this.#line(this.#json(row));
+      }
+    } else if (rows.length > 0) {
+      this.#line(this.#paintedTable(rows, columns));
+    }
   }
 
   /** Prints items as they arrive. */
@@ -63,7 +69,9 @@ export class Output {
       this.stdout.write(`${before}${line}${this.format === "json" ? "" : "\n"}`);
       count += 1;
     }
-    if (this.format === "json") this.stdout.write(count === 0 ? "[]\n" : "\n]\n");
+    if (this.format === "json") {
+      this.stdout.write(count === 0 ? "[]\n" : "\n]\n");
+    }
   }
 
   /** Prints a text that only people read, to stderr. */
@@ -83,11 +91,14 @@ export class Output {
       .sort(([, , one], [, , other]) => (one ?? 0) - (other ?? 0));
     let kept = columns;
     for (const column of droppable) {
-      if (isTTY === true && width !== undefined && widthOf(tableOf(rows, kept)) > width)
+      if (isTTY === true && width !== undefined && widthOf(tableOf(rows, kept)) > width) {
         kept = kept.filter((one) => one !== column);
+      }
     }
     const dropped = columns.filter((column) => !kept.includes(column)).map(([title]) => title);
-    if (dropped.length > 0) this.note(`The terminal has no room for ${dropped.join(", ")}; -o json shows all.`);
+    if (dropped.length > 0) {
+      this.note(`The terminal has no room for ${dropped.join(", ")}; -o json shows all.`);
+    }
     return this.paint(tableOf(rows, kept));
   }
 
@@ -96,7 +107,9 @@ export class Output {
   }
 
   #line(text: string): void {
-    if (text !== "") this.stdout.write(`${text}\n`);
+    if (text !== "") {
+      this.stdout.write(`${text}\n`);
+    }
   }
 }
 

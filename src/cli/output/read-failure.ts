@@ -8,7 +8,9 @@ import type { Failure } from "./failure.ts";
  */
 export async function readFailure(error: unknown, url?: string): Promise<Failure> {
   const none = { violations: [], problems: [] };
-  if (error instanceof CliError) return { ...none, exitCode: error.exitCode, message: messageWithCauses(error) };
+  if (error instanceof CliError) {
+    return { ...none, exitCode: error.exitCode, message: messageWithCauses(error) };
+  }
   if (error instanceof Error && error.name === "ConnectError") {
     const { connectFailure } = await import("./connect-failure.ts");
     return connectFailure(error, url);

@@ -45,7 +45,9 @@ async function readKey(given: Arguments, { environment, stdin, output }: Context
   const file = given.text("key-file");
   const key = file === undefined ? environment["FLOWCALL_API_KEY"] : await keyIn(file, stdin);
   const text = key === undefined || key === "" ? await askForKey({ stdin, output }) : key;
-  if (!/^[\x21-\x7e]+$/.test(text.trim())) throw usageError("A key is one line of visible ASCII characters.");
+  if (!/^[\x21-\x7e]+$/.test(text.trim())) {
+    throw usageError("A key is one line of visible ASCII characters.");
+  }
   return text.trim();
 }
 

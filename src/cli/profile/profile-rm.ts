@@ -13,7 +13,9 @@ export const profileRm: Command = {
     const name = given.word(0);
     const { current, profiles } = await store.read();
     const { [name]: removed, ...rest } = profiles;
-    if (removed === undefined) throw unknownProfile(name, profiles);
+    if (removed === undefined) {
+      throw unknownProfile(name, profiles);
+    }
     await store.write({ ...(current !== undefined && current !== name && { current }), profiles: rest });
     await store.removeKey(name);
     output.value({ name, ...removed }, "");

@@ -12,7 +12,9 @@ export const profileUse: Command = {
   async run(given, { store, output }) {
     const name = given.word(0);
     const { profiles } = await store.read();
-    if (profiles[name] === undefined) throw unknownProfile(name, profiles);
+    if (profiles[name] === undefined) {
+      throw unknownProfile(name, profiles);
+    }
     await store.write({ current: name, profiles });
     output.value({ name, ...profiles[name], current: true }, name);
     return exitCodes.done;

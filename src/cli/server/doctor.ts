@@ -39,7 +39,9 @@ export const doctor: Command = {
     const checks = await examine(context);
     const bad = checks.filter(({ ok }) => !ok);
     const { output } = context;
-    if (bad.length === 0 && output.format === "text" && output.stderr.isTTY === true) output.note("All is well.");
+    if (bad.length === 0 && output.format === "text" && output.stderr.isTTY === true) {
+      output.note("All is well.");
+    }
     if (context.output.format === "text") {
       context.output.value(null, bad.map(({ check, message }) => printable(`${check}: ${message}`)).join("\n"));
     } else {
@@ -68,7 +70,9 @@ async function examine(context: Context): Promise<readonly Check[]> {
     ok: reached,
     message: reached ? settings.url : `${settings.url} is ${state}${reason ? ` (${reason})` : ""}: ${advice}`,
   };
-  if (!reached) return [server];
+  if (!reached) {
+    return [server];
+  }
   const exposed =
     settings.keySource === "profile" && settings.profile ? await store.exposedKeyFile(settings.profile) : undefined;
   return [
@@ -106,7 +110,9 @@ async function versionChecks({ connect }: Context): Promise<readonly Check[]> {
   const served = await servedMethods(client, [...new Set(own.map(({ parent }) => parent.typeName))]).catch(
     () => undefined,
   );
-  if (served === undefined) return [];
+  if (served === undefined) {
+    return [];
+  }
   const missing = own.map(fullName).filter((name) => !served.has(name));
   const message =
     missing.length === 0 ? "it has every method" : `it is of another version, and lacks ${missing.join(", ")}`;
@@ -123,11 +129,16 @@ async function servedMethods(client: Client, services: readonly string[]): Promi
   for await (const { messageResponse } of client.stream(ServerReflection.method.serverReflectionInfo, questions, {
     signal,
   })) {
-    if (messageResponse.case !== "fileDescriptorResponse") continue;
+    if (messageResponse.case !== "fileDescriptorResponse") {
+      continue;
+    }
     for (const bytes of messageResponse.value.fileDescriptorProto) {
       const file = fromBinary(FileDescriptorProtoSchema, bytes);
-      for (const { name, method } of file.service)
-        for (const one of method) found.add(`${file.package}.${name}.${one.name}`);
+      for (const { name, method } of file.service) {
+        for (const one of method) {
+          found.add(`${file.package}.${name}.${one.name}`);
+        }
+      }
     }
   }
   return found;

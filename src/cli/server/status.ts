@@ -44,7 +44,9 @@ export const status: Command = {
 };
 
 function exitCodeOf({ isReady, isKeyTaken }: { readonly isReady: boolean; readonly isKeyTaken: boolean }): ExitCode {
-  if (!isReady) return exitCodes.error;
+  if (!isReady) {
+    return exitCodes.error;
+  }
   return isKeyTaken ? exitCodes.done : exitCodes.unauthorized;
 }
 
@@ -61,7 +63,9 @@ async function refusalOf({ connect, settings }: Context): Promise<string | undef
 }
 
 function keyPlace({ keySource, profile, keysFile }: Settings): string {
-  if (keySource === "profile") return `from profile ${profile}`;
+  if (keySource === "profile") {
+    return `from profile ${profile}`;
+  }
   return `from ${keySource === "file" ? keysFile : keySource}`;
 }
 
@@ -87,7 +91,11 @@ function keyCommand(
   { keySource, profile, keysFile }: Settings,
   keyFile: (profile: string) => string,
 ): string | undefined {
-  if (keySource === "profile" && profile !== undefined) return `cat ${quoted(keyFile(profile))}`;
-  if (keySource !== "file" || keysFile === undefined) return undefined;
+  if (keySource === "profile" && profile !== undefined) {
+    return `cat ${quoted(keyFile(profile))}`;
+  }
+  if (keySource !== "file" || keysFile === undefined) {
+    return undefined;
+  }
   return `node -p 'JSON.parse(fs.readFileSync(process.argv[1])).test' ${quoted(keysFile)}`;
 }

@@ -22,7 +22,9 @@ export async function findLocalServer(
   for (const dataDir of folders) {
     const keysFile = keysFileIn(dataDir);
     const key = await textIn(keysFile, "test");
-    if (key !== undefined) return { key, keysFile, url: (await runningUrl(dataDir)) ?? urlDefault };
+    if (key !== undefined) {
+      return { key, keysFile, url: (await runningUrl(dataDir)) ?? urlDefault };
+    }
   }
   return undefined;
 }

@@ -25,10 +25,14 @@ export class ProfileStore {
 
   async read(): Promise<Profiles> {
     const text = await readIfThere(this.#file);
-    if (text === undefined) return none;
+    if (text === undefined) {
+      return none;
+    }
     try {
       const read: unknown = JSON.parse(text);
-      if (isProfiles(read)) return read;
+      if (isProfiles(read)) {
+        return read;
+      }
       throw new Error("The file is not an object with profiles.");
     } catch (cause) {
       throw new CliError(`${this.#file} does not hold profiles. Repair it, or remove it and add the profiles again.`, {
@@ -79,14 +83,20 @@ async function readIfThere(file: string): Promise<string | undefined> {
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+      return undefined;
+    }
     throw new CliError(`${file} cannot be read.`, { cause: error });
   }
 }
 
 function isProfiles(read: unknown): read is Profiles {
-  if (typeof read !== "object" || read === null || !("profiles" in read)) return false;
+  if (typeof read !== "object" || read === null || !("profiles" in read)) {
+    return false;
+  }
   const { profiles } = read;
-  if (typeof profiles !== "object" || profiles === null) return false;
+  if (typeof profiles !== "object" || profiles === null) {
+    return false;
+  }
   return Object.values(profiles).every((profile) => typeof Object(profile).url === "string");
 }

@@ -68,8 +68,12 @@ type KeySources = {
 };
 
 function foundKey({ ownKey, storedKey, local }: KeySources): Pick<Settings, "key" | "keySource" | "keysFile"> {
-  if (ownKey) return { key: ownKey, keySource: "FLOWCALL_API_KEY" };
-  if (storedKey !== undefined) return { key: storedKey, keySource: "profile" };
+  if (ownKey) {
+    return { key: ownKey, keySource: "FLOWCALL_API_KEY" };
+  }
+  if (storedKey !== undefined) {
+    return { key: storedKey, keySource: "profile" };
+  }
   return local === undefined ? {} : { key: local.key, keySource: "file", keysFile: local.keysFile };
 }
 
@@ -84,7 +88,9 @@ export function originOf(text: string): string {
 
 /** The key. Throws CliError, with how to set one, where there is none. */
 export function keyOf({ key, url }: Settings): string {
-  if (key !== undefined) return key;
+  if (key !== undefined) {
+    return key;
+  }
   throw new CliError(
     `There is no key for ${url}. Set FLOWCALL_API_KEY, or store one with flowcall profile add. In the folder of ` +
       "flowcall dev or npm start no key is needed.",
@@ -94,6 +100,8 @@ export function keyOf({ key, url }: Settings): string {
 
 /** The account of a call. Throws a usage error where none is set: an account is never guessed. */
 export function accountOf({ account }: Settings): string {
-  if (account !== undefined) return account;
+  if (account !== undefined) {
+    return account;
+  }
   throw usageError("Name the linked account by --account, FLOWCALL_ACCOUNT or a profile. See: flowcall account ls");
 }

@@ -34,7 +34,9 @@ const caseNames = ["name", "payload", "outputs", "expect", "error", "status_code
 /** Reads the test cases beside a workflow's file: `order.test.yaml` beside `order.yaml`. Undefined if there are none. */
 export async function readCases(workflow: WorkflowFile): Promise<CaseFile | undefined> {
   for (const name of caseFilesOf(workflow.name)) {
-    if (await isThere(name)) return readCaseFile(name, readYaml(await readText(name)), workflow);
+    if (await isThere(name)) {
+      return readCaseFile(name, readYaml(await readText(name)), workflow);
+    }
   }
   return undefined;
 }
@@ -48,14 +50,19 @@ function readCaseFile(name: string, yaml: YamlFile, workflow: WorkflowFile): Cas
     const place = yaml.offsetAt(yaml.placeOf(path));
     problems.push({ file: name, severity: "error", ...place, field: String(last), reason: "INVALID_FIELD", message });
   };
-  if (problems.length > 0) return { name, cases: [], problems };
+  if (problems.length > 0) {
+    return { name, cases: [], problems };
+  }
   const root = isObject(yaml.json) ? yaml.json : {};
   for (const member of Object.keys(root)) {
-    if (!fileNames.includes(member)) report([member], `is not known.${didYouMean(member, fileNames)}`);
+    if (!fileNames.includes(member)) {
+      report([member], `is not known.${didYouMean(member, fileNames)}`);
+    }
   }
   const list = root["cases"];
-  if (!Array.isArray(list) || list.length === 0)
+  if (!Array.isArray(list) || list.length === 0) {
     report([], "a case file holds cases: a list of {payload, outputs, expect}");
+  }
   const cases = (Array.isArray(list) ? list : []).map((item, index) => {
     return caseOf(item, workflow, (path, message) => report(["cases", index, ...path], message), index);
   });
@@ -70,17 +77,24 @@ function caseOf(item: JsonValue, workflow: WorkflowFile, report: Report, index: 
     return { name: String(index + 1), outputs: {} };
   }
   for (const member of Object.keys(item)) {
-    if (!caseNames.includes(member)) report([member], `is not known.${didYouMean(member, caseNames)}`);
+    if (!caseNames.includes(member)) {
+      report([member], `is not known.${didYouMean(member, caseNames)}`);
+    }
   }
   const { payload, outputs, expect, error, account, name, status_code: statusCode } = item;
   for (const member of ["payload", "outputs"]) {
-    if (item[member] !== undefined && !isObject(item[member])) report([member], "must be an object");
+    if (item[member] !== undefined && !isObject(item[member])) {
+      report([member], "must be an object");
+    }
   }
   for (const member of ["name", "error", "account"]) {
-    if (item[member] !== undefined && typeof item[member] !== "string") report([member], "must be a text");
+    if (item[member] !== undefined && typeof item[member] !== "string") {
+      report([member], "must be a text");
+    }
   }
-  if (expect !== undefined && error !== undefined)
+  if (expect !== undefined && error !== undefined) {
     report(["error"], "cannot stand beside expect: a run that fails has no response");
+  }
   return {
     name: typeof name === "string" ? name : `case ${index + 1}`,
     ...(isObject(payload) && { payload }),

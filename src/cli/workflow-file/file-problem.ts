@@ -61,9 +61,17 @@ function fieldText(path: FilePath): string {
 
 /** Prints problems for people, as JSON, or as annotations that GitHub shows beside the lines. */
 export function printProblems(problems: readonly FileProblem[], output: Output, isForGithub: boolean): void {
-  if (isForGithub) for (const problem of problems) output.value(null, annotation(problem));
-  else if (output.format === "text") for (const problem of problems) output.value(null, problemLine(problem));
-  else output.table(problems.map(problemJson), []);
+  if (isForGithub) {
+    for (const problem of problems) {
+      output.value(null, annotation(problem));
+    }
+  } else if (output.format === "text") {
+    for (const problem of problems) {
+      output.value(null, problemLine(problem));
+    }
+  } else {
+    output.table(problems.map(problemJson), []);
+  }
 }
 
 export function problemLine({ file, line, column, severity, nodeId, field, reason, message }: FileProblem): string {

@@ -15,7 +15,9 @@ export function jsonInText(text: string): JsonValue | undefined {
   } catch {
     return undefined;
   }
-  if (typeof json === "string" || json === null) return undefined;
+  if (typeof json === "string" || json === null) {
+    return undefined;
+  }
   return isKept(text, json) ? json : undefined;
 }
 
@@ -27,7 +29,9 @@ export function normalJsonText(text: string): string {
 
 /** A message's JSON with all its JSON texts normalised. */
 export function withNormalTexts(schema: DescMessage, json: JsonValue): JsonValue {
-  if (typeof json !== "object" || json === null || Array.isArray(json)) return json;
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    return json;
+  }
   const members = Object.entries(json).map(([name, value]): [string, JsonValue] => {
     const field = schema.fields.find((candidate) => candidate.name === name);
     return [name, field === undefined ? value : normalField(field, value)];
@@ -36,7 +40,9 @@ export function withNormalTexts(schema: DescMessage, json: JsonValue): JsonValue
 }
 
 function normalField(field: DescField, value: JsonValue): JsonValue {
-  if (Array.isArray(value)) return value.map((item) => normalField(field, item));
+  if (Array.isArray(value)) {
+    return value.map((item) => normalField(field, item));
+  }
   if (typeof value === "string") {
     return jsonTextFields.has(`${field.parent.name}.${field.name}`) ? normalJsonText(value) : value;
   }
@@ -57,7 +63,9 @@ function withQuotedTemplates(text: string): string {
       position = end + 2;
       continue;
     }
-    if (letter === '"') isString = !isString;
+    if (letter === '"') {
+      isString = !isString;
+    }
     const step = isString && letter === "\\" ? 2 : 1;
     written += text.slice(position, position + step);
     position += step;
@@ -79,8 +87,12 @@ function tokens(text: string): readonly string[] {
 }
 
 function isWritable(json: JsonValue): boolean {
-  if (typeof json === "string") return json.isWellFormed();
-  if (typeof json !== "object" || json === null) return true;
+  if (typeof json === "string") {
+    return json.isWellFormed();
+  }
+  if (typeof json !== "object" || json === null) {
+    return true;
+  }
   return Object.entries<JsonValue>(json as JsonObject).every(
     ([name, value]) => name.isWellFormed() && isWritable(value),
   );

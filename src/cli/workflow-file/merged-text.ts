@@ -21,14 +21,18 @@ import { spellingIn } from "./yaml-document.ts";
 export function mergedText(file: WorkflowFile, header: Header, definition: JsonObject): string | undefined {
   const document = parseDocument(file.text, { logLevel: "error" });
   const root = document.contents;
-  if (document.errors.length > 0 || !isMap(root)) return undefined;
+  if (document.errors.length > 0 || !isMap(root)) {
+    return undefined;
+  }
   const merge = new Merge(document, parseDocument(file.text, { logLevel: "error" }));
   merge.members(root, file.header, header);
   const own = root.get("definition", true);
   const before = file.json["definition"];
-  if (isMap(own) && isObject(before))
+  if (isMap(own) && isObject(before)) {
     merge.message(WorkflowDefinitionSchema, own, { before, after: definition, path: ["definition"] });
-  else document.setIn(["definition"], document.createNode(compact(WorkflowDefinitionSchema, definition)));
+  } else {
+    document.setIn(["definition"], document.createNode(compact(WorkflowDefinitionSchema, definition)));
+  }
   try {
     return document.toString({ lineWidth: 0 });
   } catch {
@@ -50,9 +54,14 @@ class Merge {
   /** Merges the header. A slug and alias that follow from the file's path need not be in the file. */
   members(root: YAMLMap, before: Header, after: Header): void {
     for (const name of ["name", "slug", "alias", "description"] as const) {
-      if (before[name] === after[name]) continue;
-      if (after[name] === undefined) root.delete(name);
-      else root.set(name, after[name]);
+      if (before[name] === after[name]) {
+        continue;
+      }
+      if (after[name] === undefined) {
+        root.delete(name);
+      } else {
+        root.set(name, after[name]);
+      }
     }
   }
 
@@ -60,21 +69,28 @@ class Merge {
     for (const field of schema.fields) {
       const [own, value] = [before[field.name], after[field.name]];
       const inside = [...path, field.name];
-      if (this.#isSame(field, own, value, inside)) continue;
+      if (this.#isSame(field, own, value, inside)) {
+        continue;
+      }
       const inner = node.get(field.name, true);
       const message = field.message?.typeName.startsWith("google.protobuf.") === false ? field.message : undefined;
-      if (value === undefined) node.delete(field.name);
-      else if (message !== undefined && isMap(inner) && isObject(own) && isObject(value)) {
+      if (value === undefined) {
+        node.delete(field.name);
+      } else if (message !== undefined && isMap(inner) && isObject(own) && isObject(value)) {
         this.message(message, inner, { before: own, after: value, path: inside });
       } else if (message !== undefined && isSeq(inner) && Array.isArray(own) && Array.isArray(value)) {
         this.#list(field, message, inner, { before: own, after: value, path: inside });
-      } else node.set(field.name, this.#document.createNode(compactField(field, value)));
+      } else {
+        node.set(field.name, this.#document.createNode(compactField(field, value)));
+      }
     }
   }
 
   /** Whether a field has the same value in the file and on the server. */
   #isSame(field: DescField, own: JsonValue | undefined, value: JsonValue | undefined, path: FilePath): boolean {
-    if (own === undefined) return value === undefined;
+    if (own === undefined) {
+      return value === undefined;
+    }
     const written = expandedField(field, own, (place) => spellingIn(this.#source, place), path);
     return JSON.stringify(normal(field, written)) === JSON.stringify(normal(field, value ?? null));
   }
@@ -104,9 +120,13 @@ type Both<T> = { readonly before: T; readonly after: T; readonly path: FilePath 
 
 /** Identifies an item of a list across changes: a node by its id, an edge by its ends. */
 function identityOf(item: JsonValue, index: number): string {
-  if (!isObject(item)) return String(index);
+  if (!isObject(item)) {
+    return String(index);
+  }
   const { id, source, target, port = "next" } = item;
-  if (id !== undefined) return `id ${id}`;
+  if (id !== undefined) {
+    return `id ${id}`;
+  }
   return source === undefined ? String(index) : `edge ${source} ${port} ${target}`;
 }
 

@@ -34,8 +34,11 @@ function* inMessage(schema: DescMessage, json: JsonValue, path: Path): Iterable<
   }
   for (const [name, value] of Object.entries(json)) {
     const field = schema.fields.find((candidate) => candidate.name === name);
-    if (field !== undefined) yield* inField(schema, field, value, [...path, name]);
-    else yield { path: [...path, name], message: unknownField(schema, name) };
+    if (field !== undefined) {
+      yield* inField(schema, field, value, [...path, name]);
+    } else {
+      yield { path: [...path, name], message: unknownField(schema, name) };
+    }
   }
   yield* inOneofs(schema, json, path);
 }
@@ -47,12 +50,17 @@ function unknownField(schema: DescMessage, name: string): string {
 
 function* inField(schema: DescMessage, field: DescField, json: JsonValue, path: Path): Iterable<MessageProblem> {
   const problem = problemOf(schema, { [field.name]: json });
-  if (problem === undefined) return;
+  if (problem === undefined) {
+    return;
+  }
   const inner = field.message?.typeName.startsWith("google.protobuf.") === false ? field.message : undefined;
   if (field.fieldKind === "list" && Array.isArray(json)) {
     for (const [index, item] of json.entries()) {
-      if (inner !== undefined) yield* inMessage(inner, item, [...path, index]);
-      else if (problemOf(schema, { [field.name]: [item] })) yield { path: [...path, index], message: problem };
+      if (inner !== undefined) {
+        yield* inMessage(inner, item, [...path, index]);
+      } else if (problemOf(schema, { [field.name]: [item] })) {
+        yield { path: [...path, index], message: problem };
+      }
     }
   } else if (field.fieldKind === "message" && inner !== undefined) {
     yield* inMessage(inner, json, path);
@@ -66,7 +74,9 @@ function* inOneofs(schema: DescMessage, json: JsonObject, path: Path): Iterable<
     const given = oneof.fields
       .map(({ name }) => name)
       .filter((name) => json[name] !== undefined && json[name] !== null);
-    if (given.length > 1) yield { path, message: `has ${given.join(" and ")}, but only one of them may be set` };
+    if (given.length > 1) {
+      yield { path, message: `has ${given.join(" and ")}, but only one of them may be set` };
+    }
   }
 }
 

@@ -24,14 +24,18 @@ export class FileRules {
 
   #violations<T extends DescMessage>(schema: T, message: MessageInitShape<T>): readonly Violation[] {
     const result = this.#validator.validate(schema, create(schema, message));
-    if (result.kind === "error") throw result.error;
+    if (result.kind === "error") {
+      throw result.error;
+    }
     return result.kind === "invalid" ? result.violations : [];
   }
 }
 
 function problemOf(file: WorkflowFile, place: FilePath, { field, message }: Violation): FileProblem {
   const path = field.map((part) => {
-    if (part.kind === "list_sub") return part.index;
+    if (part.kind === "list_sub") {
+      return part.index;
+    }
     return part.kind === "map_sub" ? String(part.key) : part.name;
   });
   return problemAt(file, [...place, ...path], { reason: "INVALID_FIELD", message });

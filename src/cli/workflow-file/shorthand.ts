@@ -19,7 +19,9 @@ type Path = readonly (string | number)[];
 
 /** Expands shorthand to a message's JSON. Invalid values stay; the message's own check reports them. */
 export function expanded(schema: DescMessage, json: JsonValue, spelling: SpellingOf, path: Path): JsonValue {
-  if (!isObject(json)) return json;
+  if (!isObject(json)) {
+    return json;
+  }
   const members = Object.entries(json).map(([name, value]): [string, JsonValue] => {
     const field = schema.fields.find((candidate) => candidate.name === name);
     return [name, field === undefined ? value : expandedField(field, value, spelling, [...path, name])];
@@ -31,19 +33,33 @@ export function expanded(schema: DescMessage, json: JsonValue, spelling: Spellin
 export function expandedField(field: DescField, value: JsonValue, spelling: SpellingOf, path: Path): JsonValue {
   if (field.fieldKind === "list") {
     const name = pairName(field.message);
-    if (name !== undefined && isObject(value)) return pairs(field, { name, value }, spelling, path);
-    if (!Array.isArray(value)) return value;
+    if (name !== undefined && isObject(value)) {
+      return pairs(field, { name, value }, spelling, path);
+    }
+    if (!Array.isArray(value)) {
+      return value;
+    }
     return value.map((item, index) => expandedOne(field, item, spelling, [...path, index]));
   }
   return field.fieldKind === "map" ? value : expandedOne(field, value, spelling, path);
 }
 
 function expandedOne(field: DescField, value: JsonValue, spelling: SpellingOf, path: Path): JsonValue {
-  if (isOwn(field.message)) return expanded(field.message, value, spelling, path);
-  if (field.scalar !== ScalarType.STRING) return value;
-  if (typeof value === "number") return spelling(path) ?? String(value);
-  if (typeof value === "boolean") return String(value);
-  if (jsonTextFields.has(keyOf(field)) && typeof value === "object" && value !== null) return JSON.stringify(value);
+  if (isOwn(field.message)) {
+    return expanded(field.message, value, spelling, path);
+  }
+  if (field.scalar !== ScalarType.STRING) {
+    return value;
+  }
+  if (typeof value === "number") {
+    return spelling(path) ?? String(value);
+  }
+  if (typeof value === "boolean") {
+    return String(value);
+  }
+  if (jsonTextFields.has(keyOf(field)) && typeof value === "object" && value !== null) {
+    return JSON.stringify(value);
+  }
   return value;
 }
 
@@ -89,9 +105,15 @@ export function compactField(field: DescField, value: JsonValue): JsonValue {
 }
 
 function compactOne(field: DescField, value: JsonValue): JsonValue {
-  if (isOwn(field.message)) return isObject(value) ? compact(field.message, value) : value;
-  if (typeof value !== "string") return value;
-  if (jsonTextFields.has(keyOf(field))) return jsonInText(value) ?? value;
+  if (isOwn(field.message)) {
+    return isObject(value) ? compact(field.message, value) : value;
+  }
+  if (typeof value !== "string") {
+    return value;
+  }
+  if (jsonTextFields.has(keyOf(field))) {
+    return jsonInText(value) ?? value;
+  }
   return valueFields.has(keyOf(field)) ? scalarOf(value) : value;
 }
 
@@ -119,7 +141,9 @@ const valueFields: ReadonlySet<string> = new Set([
 ]);
 
 function scalarOf(text: string): JsonValue {
-  if (text === "true" || text === "false") return text === "true";
+  if (text === "true" || text === "false") {
+    return text === "true";
+  }
   const number = Number(text);
   const isSame = /^-?\d+(\.\d+)?$/.test(text) && String(number) === text;
   return isSame && (!Number.isInteger(number) || Number.isSafeInteger(number)) ? number : text;
@@ -128,7 +152,9 @@ function scalarOf(text: string): JsonValue {
 /** The field that holds the name, if a list's items are names and values. */
 export function pairName(message: DescMessage | undefined): "key" | "name" | undefined {
   const names = new Set(message?.fields.flatMap((field) => (field.scalar === ScalarType.STRING ? [field.name] : [])));
-  if (!names.has("value")) return undefined;
+  if (!names.has("value")) {
+    return undefined;
+  }
   return names.has("key") ? "key" : names.has("name") ? "name" : undefined;
 }
 

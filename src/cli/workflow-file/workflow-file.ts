@@ -67,7 +67,9 @@ export function readWorkflowFile(name: string, text: string): WorkflowFile {
 /** Writes the text of a workflow file. `schema` is the path of the JSON Schema for editors. */
 export function workflowFileText(header: Header, definition: JsonObject, schema: string, isJson: boolean): string {
   const members = { ...header, definition: compact(WorkflowDefinitionSchema, definition) };
-  if (isJson) return `${JSON.stringify({ $schema: schema, ...members }, undefined, 2)}\n`;
+  if (isJson) {
+    return `${JSON.stringify({ $schema: schema, ...members }, undefined, 2)}\n`;
+  }
   return `# yaml-language-server: $schema=${schema}\n${stringify(members, { lineWidth: 0 })}`;
 }
 
@@ -103,7 +105,9 @@ function headerProblems(members: JsonObject): readonly Found[] {
 
 function nodeIdsOf(definition: JsonValue | undefined): readonly (string | undefined)[] {
   const nodes = isObject(definition) ? definition["nodes"] : undefined;
-  if (!Array.isArray(nodes)) return [];
+  if (!Array.isArray(nodes)) {
+    return [];
+  }
   return nodes.map((node) => (isObject(node) && typeof node["id"] === "string" ? node["id"] : undefined));
 }
 

@@ -34,7 +34,9 @@ async function readFiles(names: readonly string[]): Promise<readonly WorkflowFil
   return files.map((file) => {
     const key = keyOfFile(file);
     const first = firsts.get(key);
-    if (first === undefined) firsts.set(key, file.name);
+    if (first === undefined) {
+      firsts.set(key, file.name);
+    }
     const message = `is the same workflow, ${key}, as ${first}`;
     const problem = problemAt(file, ["alias"], { reason: "ALIAS_TAKEN", message });
     return first === undefined ? file : { ...file, problems: [...file.problems, problem] };
@@ -71,8 +73,11 @@ export async function filesBelow(folder: string): Promise<readonly string[]> {
     // readdir's own `recursive` would follow links.
     for (const entry of await readdir(join(folder, next), { withFileTypes: true })) {
       const path = join(next, entry.name);
-      if (entry.isDirectory()) waiting.push(path);
-      else found.push(path);
+      if (entry.isDirectory()) {
+        waiting.push(path);
+      } else {
+        found.push(path);
+      }
     }
   }
   return found;
@@ -88,7 +93,9 @@ export async function isThere(path: string): Promise<boolean> {
 
 async function filesOf(path: string): Promise<readonly string[]> {
   try {
-    if (!(await stat(path)).isDirectory()) return [path];
+    if (!(await stat(path)).isDirectory()) {
+      return [path];
+    }
     const names = await filesBelow(path);
     const found = names.filter((name) => {
       const isWorkflow = extensions.includes(extname(name).toLowerCase()) && !caseFile.test(name);

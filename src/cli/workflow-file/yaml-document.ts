@@ -53,7 +53,9 @@ function parsed(text: string, lineCounter: LineCounter) {
     return { document, problems };
   } catch (error) {
     // The parser is recursive, so deep nesting overflows the stack.
-    if (!(error instanceof RangeError)) throw error;
+    if (!(error instanceof RangeError)) {
+      throw error;
+    }
     const document = parseDocument("");
     return { document, problems: [{ offset: 0, message: "the file is nested too deeply" }] };
   }
@@ -78,10 +80,14 @@ function offsetOf(document: Document, path: Path): number {
       const named = parent.items.find(({ key }) => isScalar(key) && String(key.value) === String(last));
       // In shorthand a map stands for a list of names and values, so its members have indexes.
       const pair = named ?? (typeof last === "number" ? parent.items[last] : undefined);
-      if (isPair(pair) && isNode(pair.key)) return pair.key.range?.[0] ?? 0;
+      if (isPair(pair) && isNode(pair.key)) {
+        return pair.key.range?.[0] ?? 0;
+      }
     }
     const node = nodeAt(document, path.slice(0, length));
-    if (isNode(node)) return node.range?.[0] ?? 0;
+    if (isNode(node)) {
+      return node.range?.[0] ?? 0;
+    }
   }
   return 0;
 }

@@ -39,7 +39,9 @@ export function jsonOfYaml(document: Document): {
     const json = isNode(document.contents) ? reader.value(document.contents, 0) : null;
     return { json, problems: reader.problems };
   } catch (error) {
-    if (error instanceof LimitReached) return { json: null, problems: reader.problems };
+    if (error instanceof LimitReached) {
+      return { json: null, problems: reader.problems };
+    }
     throw error;
   }
 }
@@ -55,19 +57,28 @@ class Reader {
 
   value(node: Node, depth: number): JsonValue {
     this.#values += 1;
-    if (this.#values > valuesMax)
+    if (this.#values > valuesMax) {
       this.#end(node, `the file has more than ${valuesMax} values, those of its aliases included`);
-    if (depth > depthMax) this.#end(node, `the file is nested deeper than ${depthMax}`);
-    if (isAlias(node)) return this.#alias(node, depth);
+    }
+    if (depth > depthMax) {
+      this.#end(node, `the file is nested deeper than ${depthMax}`);
+    }
+    if (isAlias(node)) {
+      return this.#alias(node, depth);
+    }
     if (isScalar(node) || isMap(node) || isSeq(node)) {
-      if (node.anchor !== undefined && this.#aliases === 0) this.#anchors.set(node.anchor, node);
+      if (node.anchor !== undefined && this.#aliases === 0) {
+        this.#anchors.set(node.anchor, node);
+      }
       if (node.tag !== undefined && !jsonTags.has(node.tag)) {
         const tag = node.tag.replace("tag:yaml.org,2002:", "!!");
         this.#problem(node, `the tag ${tag} has no equivalent in JSON; write a text in quotes, or remove the tag`);
         return null;
       }
     }
-    if (isScalar(node)) return this.#scalar(node);
+    if (isScalar(node)) {
+      return this.#scalar(node);
+    }
     this.#open.add(node);
     const json = isMap(node)
       ? this.#map(node, depth)
@@ -80,8 +91,12 @@ class Reader {
 
   #alias(node: Alias, depth: number): JsonValue {
     const target = this.#anchors.get(node.source);
-    if (target === undefined) return this.#problem(node, `there is no anchor &${node.source} before it`);
-    if (this.#open.has(target)) return this.#problem(node, `*${node.source} refers to a value that contains it`);
+    if (target === undefined) {
+      return this.#problem(node, `there is no anchor &${node.source} before it`);
+    }
+    if (this.#open.has(target)) {
+      return this.#problem(node, `*${node.source} refers to a value that contains it`);
+    }
     this.#aliases += 1;
     const json = this.value(target, depth);
     this.#aliases -= 1;
@@ -92,21 +107,27 @@ class Reader {
     const { value, source = "" } = node;
     switch (typeof value) {
       case "string":
-        if (!value.isWellFormed())
+        if (!value.isWellFormed()) {
           this.#problem(node, "the text has half of a surrogate pair, which UTF-8 cannot encode");
+        }
         return value;
       case "boolean":
         return value;
       case "number": {
         const isExact = Number.isFinite(value) && (!Number.isInteger(value) || Number.isSafeInteger(value));
-        if (!isExact) this.#problem(node, `${source} cannot be sent as a number without losing digits; write a text`);
+        if (!isExact) {
+          this.#problem(node, `${source} cannot be sent as a number without losing digits; write a text`);
+        }
         // Octal in YAML 1.1, decimal in 1.2, and most likely meant as a text such as a postcode.
-        if (/^[-+]?0\d/.test(source))
+        if (/^[-+]?0\d/.test(source)) {
           this.#problem(node, `${source} begins with 0: write ${value}, or the text ${JSON.stringify(source)}`);
+        }
         return value;
       }
       default:
-        if (value !== null) this.#problem(node, `${source} is not a JSON value; write a text in quotes`);
+        if (value !== null) {
+          this.#problem(node, `${source} is not a JSON value; write a text in quotes`);
+        }
         return null;
     }
   }
@@ -116,8 +137,12 @@ class Reader {
     const names = new Set<string>();
     for (const { key, value } of node.items) {
       const name = this.#name(node, key);
-      if (name === undefined) continue;
-      if (names.has(name)) this.#problem(isNode(key) ? key : node, `${JSON.stringify(name)} appears twice`);
+      if (name === undefined) {
+        continue;
+      }
+      if (names.has(name)) {
+        this.#problem(isNode(key) ? key : node, `${JSON.stringify(name)} appears twice`);
+      }
       names.add(name);
       members.push([name, isNode(value) ? this.value(value, depth + 1) : null]);
     }
@@ -134,7 +159,9 @@ class Reader {
       this.#problem(key, 'YAML 1.2 has no merge keys: write the members out, or the name in quotes, as "<<"');
       return undefined;
     }
-    if (isScalar(key) && key.tag === undefined && typeof key.value === "string") return key.value;
+    if (isScalar(key) && key.tag === undefined && typeof key.value === "string") {
+      return key.value;
+    }
     if (isScalar(key) && (typeof key.value === "number" || typeof key.value === "boolean")) {
       return key.source ?? String(key.value);
     }

@@ -15,7 +15,9 @@ export async function* applyPush(
   { plan, remote, newSlugs }: Omit<Prepared, "broken">,
   { output }: Context,
 ): AsyncIterable<JsonObject> {
-  for (const slug of newSlugs) await remote.createIntegration(slug);
+  for (const slug of newSlugs) {
+    await remote.createIntegration(slug);
+  }
   for (const step of plan) {
     try {
       const version = await applyStep(step, remote);
@@ -37,8 +39,12 @@ async function applyStep(step: Step, remote: RemoteWorkflows): Promise<number | 
   const workflow = step.workflow ?? (await remote.create(file));
   const isRenamed = changes.some(({ path }) => path === "name" || path === "description");
   const isRewritten = changes.some(({ path }) => path !== "name" && path !== "description");
-  if (isRenamed) await remote.rename(workflow, file.header);
-  if (isRewritten || step.workflow === undefined) await remote.save(workflow, file.definition, etag);
+  if (isRenamed) {
+    await remote.rename(workflow, file.header);
+  }
+  if (isRewritten || step.workflow === undefined) {
+    await remote.save(workflow, file.definition, etag);
+  }
   return isPublished ? (await remote.publish(workflow)).version : undefined;
 }
 
@@ -50,7 +56,9 @@ const done: Readonly<Record<Action, string>> = {
 };
 
 export function resultText({ workflow, action, version, failed }: JsonObject): string {
-  if (failed !== undefined) return `failed ${workflow}: ${failed}`;
+  if (failed !== undefined) {
+    return `failed ${workflow}: ${failed}`;
+  }
   const word = Object.entries(done).find(([name]) => name === action)?.[1] ?? "";
   return `${word} ${workflow}${version === undefined ? "" : ` v${version}`}`;
 }

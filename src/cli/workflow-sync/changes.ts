@@ -42,7 +42,9 @@ function keyed(definition: WorkflowDefinition): JsonObject {
     counts.set(name, count);
     members.push([count === 1 ? name : `${name} (${count})`, value]);
   };
-  for (const node of nodes as JsonObject[]) add(`node ${node["id"]}`, node);
+  for (const node of nodes as JsonObject[]) {
+    add(`node ${node["id"]}`, node);
+  }
   for (const edge of edges as JsonObject[]) {
     add(`edge ${edge["source"]} ${edge["port"] ?? "next"} → ${edge["target"]}`, edge);
   }
@@ -69,7 +71,9 @@ function* between(
 
 /** For example `node 2 response.data`. */
 function pathText([first = "", ...rest]: readonly string[]): string {
-  if (rest.length === 0) return first;
+  if (rest.length === 0) {
+    return first;
+  }
   return `${first}${/^(node|edge) /.test(first) ? " " : "."}${rest.join(".")}`;
 }
 

@@ -24,12 +24,18 @@ export async function problemsOf(
     const problems = [...file.problems];
     // A file that is named for an id belongs to an existing workflow.
     const isNew = remote === undefined ? !isId(file.header.alias) : remote.find(file) === undefined;
-    if (problems.length === 0) problems.push(...rules.problemsOf(file, { isNew }));
-    if (problems.length === 0) good.push(file);
+    if (problems.length === 0) {
+      problems.push(...rules.problemsOf(file, { isNew }));
+    }
+    if (problems.length === 0) {
+      good.push(file);
+    }
     const { slug } = file.header;
     if (remote !== undefined && isNew && !isCreating && !reportedSlugs.has(slug)) {
       const missing = await integrationProblems(file, remote);
-      if (missing.length > 0) reportedSlugs.add(slug);
+      if (missing.length > 0) {
+        reportedSlugs.add(slug);
+      }
       problems.push(...missing);
     }
     found.push(...problems);
@@ -48,7 +54,9 @@ export function errorsOf(problems: readonly FileProblem[]): readonly FileProblem
 async function integrationProblems(file: WorkflowFile, remote: RemoteWorkflows): Promise<readonly FileProblem[]> {
   const { slug } = file.header;
   const slugs = await remote.integrations();
-  if (slugs.includes(slug)) return [];
+  if (slugs.includes(slug)) {
+    return [];
+  }
   const message = `the server has no integration ${slug}.${didYouMean(slug, slugs)} Create it: push with --create, or flowcall integration put ${slug}`;
   return [problemAt(file, ["slug"], { reason: "INTEGRATION_NOT_FOUND", message })];
 }

@@ -37,7 +37,9 @@ export async function preparePush(
   const broken = errorsOf(files.flatMap(({ problems }) => problems));
   const remote = await RemoteWorkflows.list(context).catch((error: unknown) => {
     // The errors of the files matter more than that the server cannot be reached.
-    if (broken.length === 0) throw error;
+    if (broken.length === 0) {
+      throw error;
+    }
     return undefined;
   });
   const problems = await problemsOf(files, remote, { isCreating });
@@ -45,7 +47,9 @@ export async function preparePush(
   if (remote === undefined || (errors.length > 0 && !isLenient)) {
     throw new CliError(`Nothing was changed, because these files have errors:\n${errors.map(problemLine).join("\n")}`);
   }
-  for (const problem of problems) context.output.note(problemLine(problem));
+  for (const problem of problems) {
+    context.output.note(problemLine(problem));
+  }
   const good = files.filter(({ name }) => !errors.some(({ file }) => file === name));
   const slugs = isCreating ? await remote.integrations() : [];
   const wanted = isCreating ? good.filter((file) => remote.find(file) === undefined) : [];

@@ -29,7 +29,9 @@ export async function planOf(
 
 async function stepOf(file: WorkflowFile, remote: RemoteWorkflows, isPublishing: boolean): Promise<Step> {
   const workflow = remote.find(file);
-  if (workflow === undefined) return { file, changes: [], isPublished: isPublishing };
+  if (workflow === undefined) {
+    return { file, changes: [], isPublished: isPublishing };
+  }
   const { definition, etag } = await remote.draft(workflow);
   const changes = [
     ...headerChanges(workflow, file),
@@ -40,14 +42,20 @@ async function stepOf(file: WorkflowFile, remote: RemoteWorkflows, isPublishing:
 }
 
 export function actionOf({ workflow, changes, isPublished }: Step): Action {
-  if (workflow === undefined) return "create";
-  if (changes.length > 0) return "update";
+  if (workflow === undefined) {
+    return "create";
+  }
+  if (changes.length > 0) {
+    return "update";
+  }
   return isPublished ? "publish" : "none";
 }
 
 /** Whether the published version equals the file. An old server without GetVersion is taken to have published its draft. */
 async function isCurrent(workflow: Workflow, file: WorkflowFile, remote: RemoteWorkflows): Promise<boolean> {
-  if (workflow.currentVersion === undefined) return false;
+  if (workflow.currentVersion === undefined) {
+    return false;
+  }
   const published = await remote.published(workflow);
   return published === undefined || definitionChanges(published, file.definition).length === 0;
 }

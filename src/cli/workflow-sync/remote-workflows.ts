@@ -66,7 +66,9 @@ export class RemoteWorkflows {
 
   /** The published definition, if there is one and the server can answer it. */
   async published({ id, currentVersion }: Workflow): Promise<WorkflowDefinition | undefined> {
-    if (currentVersion === undefined || !this.has("GetVersion")) return undefined;
+    if (currentVersion === undefined || !this.has("GetVersion")) {
+      return undefined;
+    }
     const version = await this.#call("GetVersion", { workflow: id, version: currentVersion });
     return fromJson(WorkflowDefinitionSchema, version["definition"] ?? {}, { ignoreUnknownFields: true });
   }
@@ -103,8 +105,12 @@ export class RemoteWorkflows {
     } catch (error) {
       const { reason, message } = await readFailure(error);
       // Someone else created it in the meantime.
-      if (reason === "INTEGRATION_EXISTS") return;
-      if (reason !== "SCOPE_MISSING") throw error;
+      if (reason === "INTEGRATION_EXISTS") {
+        return;
+      }
+      if (reason !== "SCOPE_MISSING") {
+        throw error;
+      }
       throw new CliError(
         `The integration ${slug} does not exist, and creating it needs a key with the scope admin (${message}). ` +
           `With such a key: flowcall integration put ${slug}`,
@@ -124,7 +130,9 @@ export class RemoteWorkflows {
       ];
     } catch (error) {
       const { reason = "", message } = await readFailure(error);
-      if (!definitionRefusals.has(reason)) throw error;
+      if (!definitionRefusals.has(reason)) {
+        throw error;
+      }
       return [problemAt(file, ["definition"], { reason, message })];
     }
   }

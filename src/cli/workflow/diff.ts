@@ -13,8 +13,11 @@ export const diff: Command = {
   async run(given, context) {
     const { plan } = await preparePush(given.positionals, context, { isPublishing: given.isSet("publish") });
     const different = plan.filter((step) => actionOf(step) !== "none");
-    if (context.output.format === "text") context.output.value(null, different.map(stepText).join("\n"));
-    else context.output.table(different.map(stepJson), []);
+    if (context.output.format === "text") {
+      context.output.value(null, different.map(stepText).join("\n"));
+    } else {
+      context.output.table(different.map(stepJson), []);
+    }
     return different.length === 0 ? exitCodes.done : exitCodes.error;
   },
 };

@@ -19,13 +19,19 @@ export const publish: Command = {
     const published: JsonObject[] = [];
     for (const reference of references) {
       const reply = await client.unary(WorkflowService.method.publishWorkflow, reference, { signal });
-      for (const warning of reply.warnings) output.note(`${reference.workflow}: warning: ${problemText(warning)}`);
+      for (const warning of reply.warnings) {
+        output.note(`${reference.workflow}: warning: ${problemText(warning)}`);
+      }
       // The JSON of a reply message is an object.
       const json = toJson(PublishWorkflowResponseSchema, reply) as JsonObject;
-      if (output.format === "text") output.value(null, `published ${reference.workflow} v${reply.version}`);
+      if (output.format === "text") {
+        output.value(null, `published ${reference.workflow} v${reply.version}`);
+      }
       published.push({ workflow: reference.workflow, ...json });
     }
-    if (output.format !== "text") output.table(published, []);
+    if (output.format !== "text") {
+      output.table(published, []);
+    }
     return exitCodes.done;
   },
 };

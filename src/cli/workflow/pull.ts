@@ -35,21 +35,30 @@ export const pull: Command = {
       return isWanted && (slug === undefined || slug === own);
     });
     const missing = wanted.filter((word) => !chosen.some(({ id, alias }) => id === word || alias === word));
-    if (missing.length > 0) throw new CliError(`There is no workflow ${missing.join(", ")}.`);
+    if (missing.length > 0) {
+      throw new CliError(`There is no workflow ${missing.join(", ")}.`);
+    }
     const files = (await isThere(folder)) ? await readFolder(folder) : [];
     const writes = await Promise.all(chosen.map((workflow) => writeOf(workflow, remote, { folder, files })));
     const due = writes.filter(({ action }) => action !== "none");
     const isDry = given.isSet("dry-run");
     const overwritten = due.filter(({ action }) => action === "update");
-    for (const { file } of overwritten) output.note(`overwrite ${file}`);
+    for (const { file } of overwritten) {
+      output.note(`overwrite ${file}`);
+    }
     if (overwritten.length > 0 && !isDry && !given.isSet("yes") && !(await isConfirmed(context))) {
       output.note("Nothing was written.");
       return exitCodes.error;
     }
-    if (!isDry && due.length > 0) await write(folder, due);
+    if (!isDry && due.length > 0) {
+      await write(folder, due);
+    }
     const rows: readonly JsonObject[] = writes.map(({ workflow, file, action }) => ({ workflow, file, action }));
-    if (output.format === "text") output.value(null, due.map(({ file, action }) => `${action} ${file}`).join("\n"));
-    else output.table(rows, []);
+    if (output.format === "text") {
+      output.value(null, due.map(({ file, action }) => `${action} ${file}`).join("\n"));
+    } else {
+      output.table(rows, []);
+    }
     return exitCodes.done;
   },
 };
@@ -67,8 +76,11 @@ async function writeOf(workflow: Workflow, remote: RemoteWorkflows, { folder, fi
   const { definition = create(WorkflowDefinitionSchema) } = await remote.draft(workflow);
   const { id, name, slug, description, alias = id } = workflow;
   // These names become a path: a server must not write outside the folder (path traversal, CWE-22).
-  for (const part of [slug, alias])
-    if (!/^[A-Za-z0-9][\w.-]*$/.test(part)) throw new CliError(`${part} cannot be the name of a file.`);
+  for (const part of [slug, alias]) {
+    if (!/^[A-Za-z0-9][\w.-]*$/.test(part)) {
+      throw new CliError(`${part} cannot be the name of a file.`);
+    }
+  }
   const header: Header = { name, slug, alias, ...(description !== undefined && { description }) };
   const existing = files.find((file) => file.header.slug === slug && file.header.alias === alias);
   const file = existing?.name ?? join(folder, slug, `${alias}.yaml`);

@@ -26,12 +26,19 @@ export const push: Command = {
     });
     const due = prepared.plan.filter((step) => actionOf(step) !== "none");
     if (given.isSet("dry-run")) {
-      if (output.format === "text") output.value(null, due.map(stepText).join("\n"));
-      else output.table(due.map(stepJson), []);
+      if (output.format === "text") {
+        output.value(null, due.map(stepText).join("\n"));
+      } else {
+        output.table(due.map(stepJson), []);
+      }
       return exitCodes.done;
     }
-    for (const slug of prepared.newSlugs) output.note(`create the integration ${slug}`);
-    for (const step of due) output.note(stepText(step));
+    for (const slug of prepared.newSlugs) {
+      output.note(`create the integration ${slug}`);
+    }
+    for (const step of due) {
+      output.note(stepText(step));
+    }
     if (due.length > 0 && !given.isSet("yes") && !(await isConfirmed(context))) {
       output.note("Nothing was changed.");
       return exitCodes.error;
@@ -39,7 +46,9 @@ export const push: Command = {
     let exitCode: ExitCode = exitCodes.done;
     const results = applyPush(prepared, context);
     const json = (result: JsonObject) => {
-      if (result["failed"] !== undefined) exitCode = exitCodes.error;
+      if (result["failed"] !== undefined) {
+        exitCode = exitCodes.error;
+      }
       return result;
     };
     await output.stream(results, json, (result) => resultText(json(result)));

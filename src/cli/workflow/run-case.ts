@@ -59,12 +59,18 @@ export async function runCase(
 
 function problemsOf(item: Case, reply: TestDraftResponse): readonly string[] {
   const { status, error, statusCode } = reply;
-  if (status === Status.RUNNING) return ["it still runs: the server waits no longer for a test"];
+  if (status === Status.RUNNING) {
+    return ["it still runs: the server waits no longer for a test"];
+  }
   if (item.error !== undefined) {
-    if (status === Status.COMPLETED) return [`expected the error ${item.error}, got the response ${answerText(reply)}`];
+    if (status === Status.COMPLETED) {
+      return [`expected the error ${item.error}, got the response ${answerText(reply)}`];
+    }
     return error?.reason === item.error ? [] : [`expected ${item.error}, got ${errorText(error)}`];
   }
-  if (status !== Status.COMPLETED) return [errorText(error)];
+  if (status !== Status.COMPLETED) {
+    return [errorText(error)];
+  }
   const answer = answerOf(reply);
   const changes = item.expect === undefined ? [] : jsonChanges(item.expect, answer);
   const other = item.statusCode !== undefined && item.statusCode !== (statusCode ?? 200);

@@ -20,21 +20,27 @@ export const workflowNew: Command = {
     const word = given.word(0);
     const extension = extname(word).toLowerCase();
     const file = extensions.includes(extension) ? word : `${word}.yaml`;
-    if (extension === ".json") throw usageError("A new file is written as YAML. Leave .json away.");
+    if (extension === ".json") {
+      throw usageError("A new file is written as YAML. Leave .json away.");
+    }
     const [alias, slug] = [basename(file, extname(file)), basename(dirname(resolve(file)))];
     for (const part of [alias, slug]) {
       if (!namePattern.test(part)) {
         throw usageError(`${JSON.stringify(part)} cannot be an alias or a slug. Use letters, digits, dots, - and _.`);
       }
     }
-    if (await isThere(file)) throw usageError(`${file} exists already.`);
+    if (await isThere(file)) {
+      throw usageError(`${file} exists already.`);
+    }
     const folder = dirname(dirname(file));
     const cases = join(dirname(file), `${alias}.test.yaml`);
     const schema = join(folder, schemaName);
     await mkdir(dirname(file), { recursive: true });
     await copyFile(schemaFile, schema);
     await writeFile(file, workflowText(given.text("name") ?? alias, relative(dirname(file), schema)), { flag: "wx" });
-    if (!(await isThere(cases))) await writeFile(cases, caseText);
+    if (!(await isThere(cases))) {
+      await writeFile(cases, caseText);
+    }
     context.output.value({ file, cases, workflow: `${slug}/${alias}` }, [file, cases].join("\n"));
     context.output.note(`Try it: flowcall dev ${folder}, or flowcall workflow push ${folder} --create --publish`);
     return exitCodes.done;

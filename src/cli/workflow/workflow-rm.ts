@@ -19,14 +19,19 @@ export const workflowRm: Command = {
     const client = await context.connect();
     const found = await Promise.all(references.map((one) => client.unary(service.getWorkflow, one, { signal })));
     const names = found.map(({ slug, alias, id }) => `${slug}/${alias ?? id}`);
-    for (const name of names) output.note(`delete ${name}`);
+    for (const name of names) {
+      output.note(`delete ${name}`);
+    }
     if (!given.isSet("yes") && !(await isConfirmed(context))) {
       output.note("Nothing was changed.");
       return exitCodes.error;
     }
-    for (const { id } of found) await client.unary(service.deleteWorkflow, { workflow: id }, { signal });
-    if (output.format === "text") output.value(null, names.map((name) => `deleted ${name}`).join("\n"));
-    else {
+    for (const { id } of found) {
+      await client.unary(service.deleteWorkflow, { workflow: id }, { signal });
+    }
+    if (output.format === "text") {
+      output.value(null, names.map((name) => `deleted ${name}`).join("\n"));
+    } else {
       output.table(
         found.map(({ id, slug, alias = id }) => ({ id, workflow: `${slug}/${alias}` })),
         [],

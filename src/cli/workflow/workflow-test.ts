@@ -40,18 +40,24 @@ export const workflowTest: Command = {
       const { slug } = context.settings;
       return { workflow, ...(slug !== undefined && { slug }), name: workflow, cases: [own ?? sample] };
     });
-    if (paths.length > 0) tested.push(...(await inFiles(paths, context, { own, isPushing: given.isSet("push") })));
+    if (paths.length > 0) {
+      tested.push(...(await inFiles(paths, context, { own, isPushing: given.isSet("push") })));
+    }
     const results: CaseResult[] = [];
     for (const one of tested) {
       for (const item of one.cases) {
         const account = item.account ?? accountOf(context.settings);
         const result = await runCase(one, { ...item, account }, { context, outputsOf });
         results.push(result);
-        if (output.format === "text") output.value(null, resultText(result));
+        if (output.format === "text") {
+          output.value(null, resultText(result));
+        }
       }
     }
     const failed = results.filter(({ isPassed }) => !isPassed).length;
-    if (output.format !== "text") output.table(results.map(resultJson), []);
+    if (output.format !== "text") {
+      output.table(results.map(resultJson), []);
+    }
     output.note(`${results.length - failed} passed${failed === 0 ? "" : `, ${failed} failed`}`);
     return failed === 0 ? exitCodes.done : exitCodes.error;
   },
@@ -65,7 +71,9 @@ async function ownCase(
   outputs: string | undefined,
   { stdin }: Context,
 ): Promise<Case | undefined> {
-  if (data === undefined && outputs === undefined) return undefined;
+  if (data === undefined && outputs === undefined) {
+    return undefined;
+  }
   const payload = data === undefined ? undefined : objectIn(await dataText(data, stdin), "--data");
   const standIns = outputs === undefined ? {} : objectIn(await dataText(outputs, stdin), "--outputs");
   return { name: "the given payload", ...(payload !== undefined && { payload }), outputs: standIns };
@@ -73,7 +81,9 @@ async function ownCase(
 
 function objectIn(text: string, option: string): JsonObject {
   const json = parseJson(text, option);
-  if (typeof json === "object" && json !== null && !Array.isArray(json)) return json;
+  if (typeof json === "object" && json !== null && !Array.isArray(json)) {
+    return json;
+  }
   throw usageError(`${option} must be a JSON object.`);
 }
 
@@ -87,7 +97,9 @@ async function inFiles(
   const due = prepared.plan.filter((step) => actionOf(step) !== "none");
   if (isPushing) {
     for await (const { failed } of applyPush({ ...prepared, plan: due }, context)) {
-      if (failed !== undefined) throw new CliError("Nothing was tested, because not every draft could be pushed.");
+      if (failed !== undefined) {
+        throw new CliError("Nothing was tested, because not every draft could be pushed.");
+      }
     }
   } else if (due.length > 0) {
     const names = due.map(({ file }) => file.name).join(", ");
@@ -97,7 +109,9 @@ async function inFiles(
     const { slug, alias: workflow } = file.header;
     const found = own === undefined ? await readCases(file) : undefined;
     const problems = found?.problems ?? [];
-    if (problems.length > 0) throw new CliError(`These cases have errors:\n${problems.map(problemLine).join("\n")}`);
+    if (problems.length > 0) {
+      throw new CliError(`These cases have errors:\n${problems.map(problemLine).join("\n")}`);
+    }
     return { workflow, slug, name: `${slug}/${workflow}`, cases: found?.cases ?? [own ?? sample] };
   });
   return await Promise.all(tested);
@@ -105,7 +119,9 @@ async function inFiles(
 
 function resultText({ name, workflow, isPassed, problems, executionId, answer }: CaseResult): string {
   const head = `${isPassed ? "ok    " : "FAILED"}  ${workflow}: ${name}`;
-  if (isPassed) return printable(answer === undefined ? head : `${head}  ${answer}`);
+  if (isPassed) {
+    return printable(answer === undefined ? head : `${head}  ${answer}`);
+  }
   const more = executionId === undefined ? [] : [`flowcall get ${executionId}`];
   return [printable(head), ...[...problems, ...more].map((line) => `        ${printable(line)}`)].join("\n");
 }

@@ -36,21 +36,27 @@ export class FairQueue<Item> {
    */
   shift(isPassed?: (top: string) => boolean): Item | undefined {
     const taken = takeFrom(this.#root, isPassed);
-    if (taken !== undefined) this.#size -= 1;
+    if (taken !== undefined) {
+      this.#size -= 1;
+    }
     return taken?.item;
   }
 
   /** Takes all items, in the order of their turns. */
   drain(): readonly Item[] {
     const items: Item[] = [];
-    for (let item = this.shift(); item !== undefined; item = this.shift()) items.push(item);
+    for (let item = this.shift(); item !== undefined; item = this.shift()) {
+      items.push(item);
+    }
     return items;
   }
 
   /** Removes an item. Answers false if it is not in the queue. */
   delete(path: readonly string[], item: Item): boolean {
     const isDeleted = deleteFrom(this.#root, path, item);
-    if (isDeleted) this.#size -= 1;
+    if (isDeleted) {
+      this.#size -= 1;
+    }
     return isDeleted;
   }
 }
@@ -65,13 +71,19 @@ function isEmpty({ below, items }: Level<unknown>): boolean {
 
 /** Items of a level itself come before those of the levels below. */
 function takeFrom<Item>(level: Level<Item>, isPassed?: (key: string) => boolean): { readonly item: Item } | undefined {
-  if (level.items.length > 0) return { item: level.items.shift() as Item };
+  if (level.items.length > 0) {
+    return { item: level.items.shift() as Item };
+  }
   for (const [key, next] of level.below) {
-    if (isPassed?.(key) === true) continue;
+    if (isPassed?.(key) === true) {
+      continue;
+    }
     const taken = takeFrom(next);
     // A Map keeps insertion order, so a key that is set again becomes the last.
     level.below.delete(key);
-    if (!isEmpty(next)) level.below.set(key, next);
+    if (!isEmpty(next)) {
+      level.below.set(key, next);
+    }
     return taken;
   }
   return undefined;
@@ -80,12 +92,18 @@ function takeFrom<Item>(level: Level<Item>, isPassed?: (key: string) => boolean)
 function deleteFrom<Item>(level: Level<Item>, [key, ...rest]: readonly string[], item: Item): boolean {
   if (key === undefined) {
     const place = level.items.indexOf(item);
-    if (place < 0) return false;
+    if (place < 0) {
+      return false;
+    }
     level.items.splice(place, 1);
     return true;
   }
   const next = level.below.get(key);
-  if (next === undefined || !deleteFrom(next, rest, item)) return false;
-  if (isEmpty(next)) level.below.delete(key);
+  if (next === undefined || !deleteFrom(next, rest, item)) {
+    return false;
+  }
+  if (isEmpty(next)) {
+    level.below.delete(key);
+  }
   return true;
 }

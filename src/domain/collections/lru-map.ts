@@ -15,7 +15,9 @@ export class LruMap<Key, Value> {
 
   get(key: Key): Value | undefined {
     const value = this.#entries.get(key);
-    if (value === undefined) return undefined;
+    if (value === undefined) {
+      return undefined;
+    }
     this.#entries.delete(key);
     this.#entries.set(key, value);
     return value;
@@ -33,7 +35,9 @@ export class LruMap<Key, Value> {
   set(key: Key, value: Value): void {
     this.#entries.delete(key);
     this.#entries.set(key, value);
-    if (this.#entries.size > this.#sizeMax) this.#evict();
+    if (this.#entries.size > this.#sizeMax) {
+      this.#evict();
+    }
   }
 
   delete(key: Key): boolean {
@@ -55,7 +59,9 @@ export class LruMap<Key, Value> {
 
   #evict(): void {
     const [oldest] = this.#entries;
-    if (oldest === undefined) return;
+    if (oldest === undefined) {
+      return;
+    }
     this.#entries.delete(oldest[0]);
     this.#onEvict?.(...oldest);
   }

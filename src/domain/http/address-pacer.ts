@@ -23,12 +23,16 @@ export class AddressPacer {
   }
 
   #pause(): void {
-    if (this.#isPaused) return;
+    if (this.#isPaused) {
+      return;
+    }
     this.#isPaused = true;
     setTimeout(() => {
       this.#isPaused = false;
       this.#waiting.shift()?.();
-      if (this.#waiting.size > 0) this.#pause();
+      if (this.#waiting.size > 0) {
+        this.#pause();
+      }
     }, this.#pauseMs);
   }
 }

@@ -12,7 +12,9 @@ const word = "flowcall";
 
 /** The number of executions that led to a request, by its header. Entries of other services do not count. */
 export function chainLength(value: string | undefined): number {
-  if (value === undefined) return 0;
+  if (value === undefined) {
+    return 0;
+  }
   return value.split(",").filter((entry) => entry.split(";", 1)[0]?.trim().toLowerCase() === word).length;
 }
 

@@ -18,17 +18,27 @@ export function entityTags(text: string): readonly EntityTag[] | undefined {
   const tags: EntityTag[] = [];
   let position = 0;
   for (;;) {
-    while (text[position] === " " || text[position] === "\t" || text[position] === ",") position += 1;
-    if (position === text.length) return tags;
+    while (text[position] === " " || text[position] === "\t" || text[position] === ",") {
+      position += 1;
+    }
+    if (position === text.length) {
+      return tags;
+    }
     const isWeak = text.startsWith("W/", position);
     const start = isWeak ? position + 2 : position;
     const end = text[start] === '"' ? text.indexOf('"', start + 1) : -1;
     const opaque = text.slice(start, end + 1);
-    if (end < 0 || !/^"[\x21\x23-\x7e\x80-\xff]*"$/.test(opaque)) return undefined;
+    if (end < 0 || !/^"[\x21\x23-\x7e\x80-\xff]*"$/.test(opaque)) {
+      return undefined;
+    }
     tags.push({ isWeak, opaque });
     position = end + 1;
-    while (text[position] === " " || text[position] === "\t") position += 1;
-    if (position < text.length && text[position] !== ",") return undefined;
+    while (text[position] === " " || text[position] === "\t") {
+      position += 1;
+    }
+    if (position < text.length && text[position] !== ",") {
+      return undefined;
+    }
   }
 }
 

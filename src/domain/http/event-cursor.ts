@@ -14,7 +14,9 @@ export function eventId(executionId: string, cursor: EventCursor): string {
 /** Parses an event id. Refuses an id of another execution; whether the entry exists is checked when it is read. */
 export function parseEventId(executionId: string, text: string): EventCursor {
   const [, id, place, flush, entry] = /^([0-9a-f]{24})\.(?:(start|end)|(\d{1,9})\.(\d{1,9}))$/.exec(text) ?? [];
-  if (id !== executionId) throw eventIdRefused();
+  if (id !== executionId) {
+    throw eventIdRefused();
+  }
   return place === "start" || place === "end"
     ? { at: place }
     : { at: "entry", flush: Number(flush), entry: Number(entry) };

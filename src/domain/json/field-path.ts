@@ -13,12 +13,16 @@ export function fieldPath(message: DescMessage, names: readonly string[]): Field
   let inside: DescMessage | undefined = message;
   for (const name of names) {
     const field: DescField | undefined = inside === undefined ? undefined : fieldByName(inside, name);
-    if (field === undefined) return undefined;
+    if (field === undefined) {
+      return undefined;
+    }
     fields.push(field);
     inside = field.fieldKind === "message" && !isWrittenAsText(field) ? field.message : undefined;
   }
   const leaf = fields.at(-1);
-  if (leaf === undefined || !isTextual(leaf)) return undefined;
+  if (leaf === undefined || !isTextual(leaf)) {
+    return undefined;
+  }
   return { name: fields.map((field) => field.name).join("."), fields, leaf };
 }
 
@@ -64,7 +68,9 @@ export function singularExpected(field: DescField): string {
     const names = field.enum.values.filter((value) => value.number !== 0 || field.enum.values.length === 1);
     return `must be one of ${names.map((value) => value.name).join(", ")}`;
   }
-  if (field.message !== undefined) return messageExpected[field.message.typeName] ?? "must be a JSON object";
+  if (field.message !== undefined) {
+    return messageExpected[field.message.typeName] ?? "must be a JSON object";
+  }
   return field.scalar === undefined ? "must be another value" : scalarExpected[field.scalar];
 }
 

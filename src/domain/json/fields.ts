@@ -47,7 +47,9 @@ export function violationsOfValues(
   const given = Object.entries(values).flatMap(([name, value]): FieldViolation[] => {
     const field = declared.get(name);
     const place = jsonPath(path, [name]);
-    if (field === undefined) return [{ field: place, description: "is not declared" }];
+    if (field === undefined) {
+      return [{ field: place, description: "is not declared" }];
+    }
     return isOfType(field, value) ? [] : [{ field: place, description: `must be ${expected[field.type]}` }];
   });
   const missing = fields

@@ -14,7 +14,9 @@ export function checkJson(value: JsonValue, rules: JsonRules): JsonText {
   const text = JSON.stringify(value);
   const bytes = Buffer.byteLength(text);
   const { bytesMax } = rules.limits;
-  if (bytes > bytesMax) throw limitPassed({ path: rules.name }, { limit: "bytesMax", max: bytesMax, value: bytes });
+  if (bytes > bytesMax) {
+    throw limitPassed({ path: rules.name }, { limit: "bytesMax", max: bytesMax, value: bytes });
+  }
   // The walk has just made sure of what the brand says.
   return text as JsonText;
 }
@@ -40,11 +42,16 @@ class ValueWalk {
 
   walk(root: JsonValue): void {
     const isObject = typeof root === "object" && root !== null && !Array.isArray(root);
-    if (this.#rules.root === "object" && !isObject) throw rootRefused(this.#place());
+    if (this.#rules.root === "object" && !isObject) {
+      throw rootRefused(this.#place());
+    }
     this.#enter(root);
     for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
-      if ("items" in frame) this.#nextItem(frame);
-      else this.#nextMember(frame);
+      if ("items" in frame) {
+        this.#nextItem(frame);
+      } else {
+        this.#nextMember(frame);
+      }
     }
   }
 
@@ -82,7 +89,9 @@ class ValueWalk {
       case "boolean":
         return;
       case "object":
-        if (value !== null) this.#open(value);
+        if (value !== null) {
+          this.#open(value);
+        }
         return;
       default:
         throw invalidJson(this.#place(), `holds a value of the type ${typeof value}, which JSON does not know`);
@@ -91,8 +100,11 @@ class ValueWalk {
 
   #open(value: JsonObject | JsonValue[]): void {
     this.#verdict.depth(this.#frames.length + 1);
-    if (Array.isArray(value)) this.#frames.push({ items: value, next: 0, step: undefined });
-    else this.#frames.push({ members: value, names: Object.keys(value), next: 0, step: undefined });
+    if (Array.isArray(value)) {
+      this.#frames.push({ items: value, next: 0, step: undefined });
+    } else {
+      this.#frames.push({ members: value, names: Object.keys(value), next: 0, step: undefined });
+    }
   }
 
   #place(): { path: string } {

@@ -17,7 +17,9 @@ export function messageFromJson(schema: DescMessage, bytes: Uint8Array, limits: 
 /** Reads a message from a JSON value. Throws VALIDATION_ERROR, which names each bad or unknown field. */
 export function messageOf(schema: DescMessage, json: JsonValue): Message {
   const times = timesRefused(schema, json);
-  if (times.length > 0) throw fieldsRefused(times);
+  if (times.length > 0) {
+    throw fieldsRefused(times);
+  }
   try {
     return readMessage(schema, json);
   } catch (cause) {
@@ -32,7 +34,9 @@ export function messageOf(schema: DescMessage, json: JsonValue): Message {
  * request message itself has times, and no message inside it.
  */
 function timesRefused(schema: DescMessage, json: JsonValue): readonly FieldViolation[] {
-  if (!isObject(json)) return [];
+  if (!isObject(json)) {
+    return [];
+  }
   return schema.fields.filter(isTimestamp).flatMap((field) => {
     const text = json[field.name] ?? json[field.jsonName];
     const isRefused = typeof text === "string" && !isDateTime(text);

@@ -16,15 +16,21 @@ const carried = Symbol("JSON text");
  */
 export function parseJson(text: JsonText): JsonValue {
   const value: JsonValue = JSON.parse(text);
-  if (typeof value === "object" && value !== null) carryText(value, text);
+  if (typeof value === "object" && value !== null) {
+    carryText(value, text);
+  }
   return value;
 }
 
 /** The text that a value carries, else one that is written and checked now. Throws as `checkJson` does. */
 export function jsonTextOf(value: JsonValue, rules: JsonRules): JsonText {
   const text = carriedText(value);
-  if (text === undefined) return checkJson(value, rules);
-  if (rules.root === "object" && Array.isArray(value)) throw rootRefused({ path: rules.name });
+  if (text === undefined) {
+    return checkJson(value, rules);
+  }
+  if (rules.root === "object" && Array.isArray(value)) {
+    throw rootRefused({ path: rules.name });
+  }
   return text;
 }
 
@@ -35,7 +41,9 @@ export function carryText(value: object, text: JsonText): void {
 
 /** The text that a value carries; undefined where it carries none. */
 export function carriedText(value: unknown): JsonText | undefined {
-  if (typeof value !== "object" || value === null || !Object.hasOwn(value, carried)) return undefined;
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, carried)) {
+    return undefined;
+  }
   // Only `carryText` writes under this symbol, and it takes a JsonText.
   return (value as { readonly [carried]: JsonText })[carried];
 }

@@ -35,6 +35,8 @@ const exponentFrom = 1e21;
 
 /** What is wrong with a text, if anything. */
 export function textProblem(text: string): string | undefined {
-  if (!text.isWellFormed()) return loneSurrogateProblem;
+  if (!text.isWellFormed()) {
+    return loneSurrogateProblem;
+  }
   return text.includes("\0") ? nulProblem : undefined;
 }

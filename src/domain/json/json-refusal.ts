@@ -80,8 +80,12 @@ export function jsonPath(name: string, steps: readonly (string | number)[]): str
 }
 
 function pathStep(step: string | number, isFirst: boolean): string {
-  if (typeof step === "number") return `[${step}]`;
-  if (/^[A-Za-z_$][\w$-]{0,63}$/.test(step)) return isFirst ? step : `.${step}`;
+  if (typeof step === "number") {
+    return `[${step}]`;
+  }
+  if (/^[A-Za-z_$][\w$-]{0,63}$/.test(step)) {
+    return isFirst ? step : `.${step}`;
+  }
   const text = step.length > 64 ? `${step.slice(0, 64)}…` : step;
   return `[${JSON.stringify(text)}]`;
 }

@@ -3,6 +3,7 @@ import { faultRefused, invalidJson, jsonPath, rootRefused } from "./json-refusal
 import type { JsonRules } from "./json-rules.ts";
 import type { JsonText } from "./json-text.ts";
 import { JsonVerdict } from "./json-verdict.ts";
+import { MemberNames } from "./member-names.ts";
 import { StringScanner } from "./string-scan.ts";
 
 /**
@@ -27,17 +28,8 @@ type Level = {
   isObject: boolean;
   /** Items or members so far, the current one included. */
   count: number;
-  /** The current member's name without its quotes; `nameEnd` is -1 until it is read. */
-  nameStart: number;
-  nameEnd: number;
-  /** Start and end of the names so far, as long as there are few and none is escaped. */
-  readonly spans: Int32Array;
-  /** The decoded names so far, their UTF-8 bytes as latin1 text; set where there are many or one is escaped. */
-  names: Set<string> | undefined;
+  readonly names: MemberNames;
 };
-
-/** Up to this number, comparing a name with each one before it costs less than a Set. */
-const spansMax = 16;
 
 class JsonScanner {
   readonly #bytes: Buffer;
@@ -62,8 +54,12 @@ class JsonScanner {
   scan(): void {
     this.#checkStart();
     this.#value(this.#skipBlanks());
-    while (this.#depth > 0) this.#member();
-    if (this.#skipBlanks() !== -1) this.#refuse(this.#position, "goes on after its value; send one JSON value");
+    while (this.#depth > 0) {
+      this.#member();
+    }
+    if (this.#skipBlanks() !== -1) {
+      this.#refuse(this.#position, "goes on after its value; send one JSON value");
+    }
   }
 
   #checkStart(): void {
@@ -73,7 +69,9 @@ class JsonScanner {
     }
     const first = this.#skipBlanks();
     const isOtherKind = first === 0x5b || first === 0x22 || first === 0x2d || isDigit(first) || isWordStart(first);
-    if (this.#rules.root === "object" && isOtherKind) throw rootRefused(this.#place(this.#position));
+    if (this.#rules.root === "object" && isOtherKind) {
+      throw rootRefused(this.#place(this.#position));
+    }
   }
 
   /** Reads the end of the innermost open container, or its next item or member. */
@@ -81,46 +79,62 @@ class JsonScanner {
     const level = this.#level();
     let byte = this.#skipBlanks();
     if (byte === (level.isObject ? 0x7d : 0x5d)) {
-      level.names = undefined;
       this.#depth--;
       this.#position++;
       return;
     }
     if (level.count > 0) {
-      if (byte !== 0x2c) this.#refuseHere(level.isObject ? 'a comma or "}"' : 'a comma or "]"', byte);
+      if (byte !== 0x2c) {
+        this.#refuseHere(level.isObject ? 'a comma or "}"' : 'a comma or "]"', byte);
+      }
       this.#position++;
       byte = this.#skipBlanks();
     }
     level.count++;
-    if (level.isObject) byte = this.#name(level, byte);
+    if (level.isObject) {
+      byte = this.#name(level, byte);
+    }
     this.#value(byte);
   }
 
   /** Reads a member's name and colon; answers the byte that its value starts with. */
   #name(level: Level, byte: number): number {
-    level.nameEnd = -1;
-    if (byte !== 0x22) this.#refuseHere("a member name in double quotes", byte);
+    level.names.begin();
+    if (byte !== 0x22) {
+      this.#refuseHere("a member name in double quotes", byte);
+    }
     this.#verdict.members(level.count);
     const start = this.#position + 1;
     this.#position = this.#strings.scan(this.#position);
-    level.nameStart = start;
-    level.nameEnd = this.#position - 1;
-    this.#checkName(level);
+    if (!level.names.add(start, this.#position - 1, this.#strings.isEscaped)) {
+      this.#faultOffset = start - 1;
+      this.#verdict.nameTwice();
+    }
     const colon = this.#skipBlanks();
-    if (colon !== 0x3a) this.#refuseHere("a colon", colon);
+    if (colon !== 0x3a) {
+      this.#refuseHere("a colon", colon);
+    }
     this.#position++;
     return this.#skipBlanks();
   }
 
   #value(byte: number): void {
     this.#verdict.value();
-    if (byte === 0x22) this.#position = this.#strings.scan(this.#position);
-    else if (byte === 0x7b || byte === 0x5b) this.#open(byte === 0x7b);
-    else if (byte === 0x2d || isDigit(byte)) this.#number();
-    else if (byte === 0x74) this.#word("true");
-    else if (byte === 0x66) this.#word("false");
-    else if (byte === 0x6e) this.#word("null");
-    else this.#refuseHere("a value", byte);
+    if (byte === 0x22) {
+      this.#position = this.#strings.scan(this.#position);
+    } else if (byte === 0x7b || byte === 0x5b) {
+      this.#open(byte === 0x7b);
+    } else if (byte === 0x2d || isDigit(byte)) {
+      this.#number();
+    } else if (byte === 0x74) {
+      this.#word("true");
+    } else if (byte === 0x66) {
+      this.#word("false");
+    } else if (byte === 0x6e) {
+      this.#word("null");
+    } else {
+      this.#refuseHere("a value", byte);
+    }
   }
 
   #open(isObject: boolean): void {
@@ -128,18 +142,20 @@ class JsonScanner {
     this.#position++;
     const level = this.#levels[this.#depth++];
     if (level === undefined) {
-      const spans = new Int32Array(2 * spansMax);
-      this.#levels.push({ isObject, count: 0, nameStart: 0, nameEnd: -1, spans, names: undefined });
+      this.#levels.push({ isObject, count: 0, names: new MemberNames(this.#bytes) });
     } else {
       level.isObject = isObject;
       level.count = 0;
+      level.names.clear();
     }
   }
 
   #word(word: string): void {
     for (let index = 0; index < word.length; index++, this.#position++) {
       const byte = this.#byteAt(this.#position);
-      if (byte !== word.charCodeAt(index)) this.#refuseHere(`the word ${word}`, byte);
+      if (byte !== word.charCodeAt(index)) {
+        this.#refuseHere(`the word ${word}`, byte);
+      }
     }
   }
 
@@ -148,7 +164,9 @@ class JsonScanner {
     let at = this.#byteAt(start) === 0x2d ? start + 1 : start;
     at = this.#byteAt(at) === 0x30 ? at + 1 : this.#digits(at);
     const integerEnd = at;
-    if (this.#byteAt(at) === 0x2e) at = this.#digits(at + 1);
+    if (this.#byteAt(at) === 0x2e) {
+      at = this.#digits(at + 1);
+    }
     const fractionEnd = at;
     if ((this.#byteAt(at) | 0x20) === 0x65) {
       const sign = this.#byteAt(at + 1);
@@ -156,12 +174,16 @@ class JsonScanner {
     }
     this.#position = at;
     // Fifteen digits before the point and no exponent: a double holds the integer part whatever the digits are.
-    if (integerEnd - start > 15 || at > fractionEnd) this.#checkNumber(start, at === integerEnd);
+    if (integerEnd - start > 15 || at > fractionEnd) {
+      this.#checkNumber(start, at === integerEnd);
+    }
   }
 
   #digits(start: number): number {
     let at = start;
-    while (isDigit(this.#byteAt(at))) at++;
+    while (isDigit(this.#byteAt(at))) {
+      at++;
+    }
     if (at === start) {
       this.#position = at;
       this.#refuseHere("a digit", this.#byteAt(at));
@@ -176,69 +198,18 @@ class JsonScanner {
     this.#faultOffset = start;
     this.#verdict.number(value, spelling);
     this.#faultOffset = undefined;
-    if (isIntegerLiteral && !Number.isSafeInteger(value)) this.#refuse(start, integerProblem(spelling));
-  }
-
-  /** Refuses a name that the object already has. Compares bytes while it can, and decodes only escaped names. */
-  #checkName(level: Level): void {
-    if (level.names === undefined && (this.#strings.isEscaped || level.count > spansMax)) {
-      level.names = new Set(this.#namesBefore(level));
+    if (isIntegerLiteral && !Number.isSafeInteger(value)) {
+      this.#refuse(start, integerProblem(spelling));
     }
-    if (level.names === undefined) {
-      this.#checkSpans(level);
-      return;
-    }
-    const name = this.#strings.isEscaped
-      ? this.#decoded(level)
-      : this.#bytes.toString("latin1", level.nameStart, level.nameEnd);
-    if (level.names.has(name)) this.#refuseName(level);
-    level.names.add(name);
-  }
-
-  #checkSpans(level: Level): void {
-    const { spans, nameStart, nameEnd } = level;
-    const index = 2 * (level.count - 1);
-    for (let before = 0; before < index; before += 2) {
-      const start = spans[before] ?? 0;
-      const end = spans[before + 1] ?? 0;
-      if (end - start === nameEnd - nameStart && this.#areEqual(end, nameEnd, end - start)) this.#refuseName(level);
-    }
-    spans[index] = nameStart;
-    spans[index + 1] = nameEnd;
-  }
-
-  /** Compares backwards: names of one length mostly differ at their end. */
-  #areEqual(oneEnd: number, otherEnd: number, length: number): boolean {
-    for (let back = 1; back <= length; back++) {
-      if (this.#bytes[oneEnd - back] !== this.#bytes[otherEnd - back]) return false;
-    }
-    return true;
-  }
-
-  *#namesBefore(level: Level): Iterable<string> {
-    for (let index = 0; index < 2 * (level.count - 1); index += 2) {
-      yield this.#bytes.toString("latin1", level.spans[index], level.spans[index + 1]);
-    }
-  }
-
-  #decoded(level: Level): string {
-    return Buffer.from(this.#nameText(level), "utf8").toString("latin1");
-  }
-
-  #nameText(level: Level): string {
-    return String(JSON.parse(this.#bytes.toString("utf8", level.nameStart - 1, level.nameEnd + 1)));
-  }
-
-  #refuseName(level: Level): never {
-    this.#faultOffset = level.nameStart - 1;
-    this.#verdict.nameTwice();
   }
 
   /** Skips white space; answers the byte it stops at, or -1 at the end. */
   #skipBlanks(): number {
     let at = this.#position;
     let byte = this.#byteAt(at);
-    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) byte = this.#byteAt(++at);
+    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
+      byte = this.#byteAt(++at);
+    }
     this.#position = at;
     return byte;
   }
@@ -249,7 +220,9 @@ class JsonScanner {
 
   #level(): Level {
     const level = this.#levels[this.#depth - 1];
-    if (level === undefined) throw new Error("no container is open");
+    if (level === undefined) {
+      throw new Error("no container is open");
+    }
     return level;
   }
 
@@ -265,8 +238,11 @@ class JsonScanner {
   #place(offset: number): { path: string; offset: number } {
     const steps: (string | number)[] = [];
     for (const level of this.#levels.slice(0, this.#depth)) {
-      if (!level.isObject) steps.push(Math.max(level.count - 1, 0));
-      else if (level.nameEnd >= 0) steps.push(this.#nameText(level));
+      if (!level.isObject) {
+        steps.push(Math.max(level.count - 1, 0));
+      } else if (level.names.last !== undefined) {
+        steps.push(level.names.last);
+      }
     }
     return { path: jsonPath(this.#rules.name, steps), offset };
   }

@@ -24,10 +24,14 @@ export function readMessage<Desc extends DescMessage>(
   json: JsonValue,
   options: Partial<JsonReadOptions> = {},
 ): MessageShape<Desc> {
-  if (structFieldsOf(schema).length === 0) return fromJson(schema, json, options);
+  if (structFieldsOf(schema).length === 0) {
+    return fromJson(schema, json, options);
+  }
   const structs: JsonObject[] = [];
   const message = fromJson(schema, withoutStructs(schema, json, structs), options);
-  if (structs.length > 0) putIntoMessage(schema, message, structs);
+  if (structs.length > 0) {
+    putIntoMessage(schema, message, structs);
+  }
   return message;
 }
 
@@ -37,7 +41,9 @@ export function writeMessage<Desc extends DescMessage>(
   message: MessageShape<Desc>,
   options: Partial<JsonWriteOptions> = {},
 ): JsonValue {
-  if (structFieldsOf(schema).length === 0) return toJson(schema, message, options);
+  if (structFieldsOf(schema).length === 0) {
+    return toJson(schema, message, options);
+  }
   const structs: JsonObject[] = [];
   // A copy that differs in the objects of Struct fields alone.
   const copy = copyWithoutStructs(schema, message, structs) as MessageShape<Desc>;
@@ -66,7 +72,9 @@ function structFieldsOf(schema: DescMessage): readonly DescField[] {
 }
 
 function leadsToStruct(schema: DescMessage | undefined, seen: Set<DescMessage>): boolean {
-  if (schema === undefined || seen.has(schema) || schema.typeName.startsWith("google.protobuf.")) return false;
+  if (schema === undefined || seen.has(schema) || schema.typeName.startsWith("google.protobuf.")) {
+    return false;
+  }
   seen.add(schema);
   return schema.fields.some((field) => isStruct(field) || leadsToStruct(field.message, seen));
 }
@@ -81,8 +89,12 @@ function isStruct(field: DescField): boolean {
 /** Copies only what leads to a Struct. */
 function withoutStructs(schema: DescMessage, json: JsonValue, structs: JsonObject[]): JsonValue {
   return mapMembers(schema, json, (field, value) => {
-    if (!isStruct(field)) return mapMessages(field, value, (inner, part) => withoutStructs(inner, part, structs));
-    if (!isObject(value)) return value;
+    if (!isStruct(field)) {
+      return mapMessages(field, value, (inner, part) => withoutStructs(inner, part, structs));
+    }
+    if (!isObject(value)) {
+      return value;
+    }
     structs.push(value);
     return { [mark]: structs.length - 1 };
   });
@@ -90,7 +102,9 @@ function withoutStructs(schema: DescMessage, json: JsonValue, structs: JsonObjec
 
 function withStructs(schema: DescMessage, json: JsonValue, structs: readonly JsonObject[]): JsonValue {
   return mapMembers(schema, json, (field, value) => {
-    if (!isStruct(field)) return mapMessages(field, value, (inner, part) => withStructs(inner, part, structs));
+    if (!isStruct(field)) {
+      return mapMessages(field, value, (inner, part) => withStructs(inner, part, structs));
+    }
     return structAt(value, structs) ?? value;
   });
 }
@@ -100,14 +114,20 @@ function mapMembers(
   json: JsonValue,
   map: (field: DescField, value: JsonValue) => JsonValue,
 ): JsonValue {
-  if (!isObject(json)) return json;
+  if (!isObject(json)) {
+    return json;
+  }
   let copy: JsonObject | undefined;
   for (const field of structFieldsOf(schema)) {
     for (const name of new Set([field.name, field.jsonName])) {
       const value = json[name];
-      if (value === undefined) continue;
+      if (value === undefined) {
+        continue;
+      }
       const mapped = map(field, value);
-      if (mapped === value) continue;
+      if (mapped === value) {
+        continue;
+      }
       copy ??= { ...json };
       copy[name] = mapped;
     }
@@ -122,8 +142,12 @@ function mapMessages(
   map: (schema: DescMessage, json: JsonValue) => JsonValue,
 ): JsonValue {
   const { message } = field;
-  if (message === undefined) return value;
-  if (field.fieldKind === "message") return map(message, value);
+  if (message === undefined) {
+    return value;
+  }
+  if (field.fieldKind === "message") {
+    return map(message, value);
+  }
   if (field.fieldKind === "list") {
     return Array.isArray(value) ? value.map((item) => map(message, item)) : value;
   }
@@ -133,7 +157,9 @@ function mapMessages(
 }
 
 function structAt(value: unknown, structs: readonly JsonObject[]): JsonObject | undefined {
-  if (typeof value !== "object" || value === null || !Object.hasOwn(value, mark)) return undefined;
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, mark)) {
+    return undefined;
+  }
   // Nothing but this file writes under this name, and it writes a number.
   return structs[(value as { readonly [mark]: number })[mark]];
 }
@@ -146,9 +172,13 @@ function putIntoMessage(schema: DescMessage, message: Message, structs: readonly
   for (const field of structFieldsOf(schema)) {
     if (isStruct(field)) {
       const struct = structAt(fields[field.localName], structs);
-      if (struct !== undefined) fields[field.localName] = struct;
+      if (struct !== undefined) {
+        fields[field.localName] = struct;
+      }
     } else if (field.message !== undefined) {
-      for (const inner of messagesIn(field, fields)) putIntoMessage(field.message, inner, structs);
+      for (const inner of messagesIn(field, fields)) {
+        putIntoMessage(field.message, inner, structs);
+      }
     }
   }
 }
@@ -159,13 +189,17 @@ function copyWithoutStructs(schema: DescMessage, message: Message, structs: Json
     const { message: inner, localName } = field;
     const value = copy[localName];
     if (isStruct(field)) {
-      if (value === undefined) continue;
+      if (value === undefined) {
+        continue;
+      }
       // A singular Struct field holds an object of JSON.
       structs.push(value as JsonObject);
       copy[localName] = { [mark]: structs.length - 1 };
     } else if (inner !== undefined) {
       const parts = messagesIn(field, copy);
-      if (parts.length === 0) continue;
+      if (parts.length === 0) {
+        continue;
+      }
       const copies = parts.map((part) => copyWithoutStructs(inner, part, structs));
       setMessages(field, copy, copies);
     }
@@ -176,8 +210,12 @@ function copyWithoutStructs(schema: DescMessage, message: Message, structs: Json
 /** The messages that a field of a message holds, in the order of a list or a map. */
 function messagesIn(field: DescField, fields: Fields): readonly Message[] {
   // What a field holds is what its descriptor says.
-  if (field.fieldKind === "list") return fields[field.localName] as readonly Message[];
-  if (field.fieldKind === "map") return Object.values(fields[field.localName] as Record<string, Message>);
+  if (field.fieldKind === "list") {
+    return fields[field.localName] as readonly Message[];
+  }
+  if (field.fieldKind === "map") {
+    return Object.values(fields[field.localName] as Record<string, Message>);
+  }
   if (field.oneof === undefined) {
     const value = fields[field.localName] as Message | undefined;
     return value === undefined ? [] : [value];
@@ -187,10 +225,14 @@ function messagesIn(field: DescField, fields: Fields): readonly Message[] {
 }
 
 function setMessages(field: DescField, fields: Fields, messages: readonly Message[]): void {
-  if (field.fieldKind === "list") fields[field.localName] = messages;
-  else if (field.fieldKind === "map") {
+  if (field.fieldKind === "list") {
+    fields[field.localName] = messages;
+  } else if (field.fieldKind === "map") {
     const names = Object.keys(fields[field.localName] as Record<string, Message>);
     fields[field.localName] = Object.fromEntries(names.map((name, index) => [name, messages[index]]));
-  } else if (field.oneof === undefined) fields[field.localName] = messages[0];
-  else fields[field.oneof.localName] = { case: field.localName, value: messages[0] };
+  } else if (field.oneof === undefined) {
+    fields[field.localName] = messages[0];
+  } else {
+    fields[field.oneof.localName] = { case: field.localName, value: messages[0] };
+  }
 }

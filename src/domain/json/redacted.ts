@@ -17,10 +17,16 @@ export function redactPaths(value: JsonValue, paths: readonly string[]): JsonVal
 /** Replaces the values at a path. `*` matches each item or member, `['*']` only the member of that name. */
 function redact(value: JsonValue, steps: readonly PathPart[], at = 0): JsonValue {
   const step = steps[at];
-  if (step === undefined) return redacted;
+  if (step === undefined) {
+    return redacted;
+  }
   const isAny = step.name === "*" && !step.isQuoted;
   const within = (name: string, part: JsonValue) => (isAny || step.name === name ? redact(part, steps, at + 1) : part);
-  if (Array.isArray(value)) return value.map((item, index) => within(String(index), item));
-  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) {
+    return value.map((item, index) => within(String(index), item));
+  }
+  if (typeof value !== "object" || value === null) {
+    return value;
+  }
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, within(name, member)]));
 }

@@ -23,12 +23,22 @@ export class StringScanner {
     for (let at = start + 1; at < end; ) {
       let byte = bytes[at] ?? 0;
       // Nearly all characters are plain ASCII, so they get the tightest loop.
-      while (byte !== 0x22 && byte !== 0x5c && byte >= 0x20 && byte < 0x80 && at < end) byte = bytes[++at] ?? 0;
-      if (at === end) break;
-      if (byte === 0x22) return at + 1;
-      if (byte === 0x5c) at = this.#escape(at);
-      else if (byte >= 0x80) at = this.#sequence(at);
-      else this.#refuse(at, "holds a control character inside a string; write it as an escape");
+      while (byte !== 0x22 && byte !== 0x5c && byte >= 0x20 && byte < 0x80 && at < end) {
+        byte = bytes[++at] ?? 0;
+      }
+      if (at === end) {
+        break;
+      }
+      if (byte === 0x22) {
+        return at + 1;
+      }
+      if (byte === 0x5c) {
+        at = this.#escape(at);
+      } else if (byte >= 0x80) {
+        at = this.#sequence(at);
+      } else {
+        this.#refuse(at, "holds a control character inside a string; write it as an escape");
+      }
     }
     this.#refuse(end, "is not well-formed JSON: the text ends inside a string");
   }
@@ -54,11 +64,17 @@ export class StringScanner {
 
   #unicodeEscape(at: number): number {
     const unit = this.#codeUnit(at);
-    if (unit === 0) this.#refuse(at, nulProblem);
-    if (unit < 0xd800 || unit > 0xdfff) return at + 6;
+    if (unit === 0) {
+      this.#refuse(at, nulProblem);
+    }
+    if (unit < 0xd800 || unit > 0xdfff) {
+      return at + 6;
+    }
     const isPair = unit < 0xdc00 && this.#bytes[at + 6] === 0x5c && this.#bytes[at + 7] === 0x75;
     const low = isPair ? this.#codeUnit(at + 6) : 0;
-    if (low < 0xdc00 || low > 0xdfff) this.#refuse(at, loneSurrogateProblem);
+    if (low < 0xdc00 || low > 0xdfff) {
+      this.#refuse(at, loneSurrogateProblem);
+    }
     return at + 12;
   }
 
@@ -67,7 +83,9 @@ export class StringScanner {
     let unit = 0;
     for (let index = at + 2; index < at + 6; index++) {
       const digit = hexDigit(this.#bytes[index] ?? 0);
-      if (digit === -1) this.#refuse(at, "holds an escape \\u without four hexadecimal digits");
+      if (digit === -1) {
+        this.#refuse(at, "holds an escape \\u without four hexadecimal digits");
+      }
       unit = unit * 16 + digit;
     }
     return unit;
@@ -79,19 +97,27 @@ export class StringScanner {
     const lead = bytes[at] ?? 0;
     const second = bytes[at + 1] ?? 0;
     const length = lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-    if (lead === 0xed && second >= 0xa0 && second <= 0xbf) this.#refuse(at, loneSurrogateProblem);
+    if (lead === 0xed && second >= 0xa0 && second <= 0xbf) {
+      this.#refuse(at, loneSurrogateProblem);
+    }
     const isSecondFit =
       second >= (lead === 0xe0 ? 0xa0 : lead === 0xf0 ? 0x90 : 0x80) && second <= (lead === 0xf4 ? 0x8f : 0xbf);
-    if (lead < 0xc2 || lead > 0xf4 || !isSecondFit) this.#refuse(at, notUtf8Problem);
+    if (lead < 0xc2 || lead > 0xf4 || !isSecondFit) {
+      this.#refuse(at, notUtf8Problem);
+    }
     for (let index = at + 2; index < at + length; index++) {
-      if (((bytes[index] ?? 0) & 0xc0) !== 0x80) this.#refuse(at, notUtf8Problem);
+      if (((bytes[index] ?? 0) & 0xc0) !== 0x80) {
+        this.#refuse(at, notUtf8Problem);
+      }
     }
     return at + length;
   }
 }
 
 function hexDigit(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  if (byte >= 0x30 && byte <= 0x39) {
+    return byte - 0x30;
+  }
   const lower = byte | 0x20;
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
 }

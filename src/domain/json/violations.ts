@@ -21,7 +21,9 @@ export function violationsOf(schema: DescMessage, json: JsonValue): readonly Fie
   const violations: FieldViolation[] = [];
   for (const violation of inMessage(schema, json, "")) {
     violations.push(violation);
-    if (violations.length === violationsMax) break;
+    if (violations.length === violationsMax) {
+      break;
+    }
   }
   return violations;
 }
@@ -47,8 +49,11 @@ function* inMessage(schema: DescMessage, json: JsonValue, path: string): Iterabl
   for (const [name, value] of Object.entries(json)) {
     const place = jsonPath(path, [name]);
     const field = fieldByName(schema, name);
-    if (field === undefined) yield { field: place, description: unknownField(schema) };
-    else if (!isReadable(schema, { [name]: value })) yield* inField({ schema, field }, value, place);
+    if (field === undefined) {
+      yield { field: place, description: unknownField(schema) };
+    } else if (!isReadable(schema, { [name]: value })) {
+      yield* inField({ schema, field }, value, place);
+    }
   }
   yield* inOneofs(schema, json, path);
 }
@@ -83,7 +88,9 @@ function* inItem(
   item: { readonly json: JsonValue; readonly alone: JsonValue },
   path: string,
 ): Iterable<FieldViolation> {
-  if (!isReadable(schema, { [field.name]: item.alone })) yield* inSingular(field, item.json, path);
+  if (!isReadable(schema, { [field.name]: item.alone })) {
+    yield* inSingular(field, item.json, path);
+  }
 }
 
 /** Descends into a message of ours. One of google.protobuf is a single value. */
@@ -99,7 +106,9 @@ function* inOneofs(schema: DescMessage, json: JsonObject, path: string): Iterabl
   for (const oneof of schema.oneofs) {
     const given = oneof.fields.filter((field) => json[field.name] !== undefined && json[field.name] !== null);
     const names = given.map((field) => field.name).join(" and ");
-    if (given.length > 1) yield { field: path, description: `has ${names}, of which one may be set` };
+    if (given.length > 1) {
+      yield { field: path, description: `has ${names}, of which one may be set` };
+    }
   }
 }
 

@@ -44,7 +44,9 @@ export function keyTextOf(key: string): KeyText {
 
 /** Refuses with SCOPE_MISSING what asks for more than the scope that its method needs. */
 export function requireScope({ scopes }: Principal, scope: Scope): void {
-  if (scopes.includes(scope)) return;
+  if (scopes.includes(scope)) {
+    return;
+  }
   const word = scopeWord(scope);
   throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${word}.`, { metadata: { scope: word } });
 }

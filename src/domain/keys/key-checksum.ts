@@ -44,8 +44,9 @@ export class KeyChecksums {
   /** Makes a new random key. */
   newKey(environment: EnvironmentKind): string {
     const [newest] = this.#list();
-    if (newest === undefined)
+    if (newest === undefined) {
       throw new Error("A key was requested before the key secrets were loaded from the database.");
+    }
     const signed = `${prefixes[environment]}${randomBytes(randomLength).toString("base64url")}${newest.id}`;
     return `${signed}${checksumOf(signed, newest).toString("base64url")}`;
   }
@@ -53,7 +54,9 @@ export class KeyChecksums {
   originOf(key: string): KeyOrigin {
     const { signed = "", id, checksum = "" } = form.exec(key)?.groups ?? {};
     const secret = this.#list().find((known) => known.id === id);
-    if (secret === undefined) return "UNSIGNED";
+    if (secret === undefined) {
+      return "UNSIGNED";
+    }
     const isRight = timingSafeEqual(checksumOf(signed, secret), Buffer.from(checksum, "base64url"));
     return isRight ? "MADE" : "FORGED";
   }

@@ -32,7 +32,9 @@ new Worker(
 );
 channel.on("data", (chunk: Buffer) => {
   // Only the parent writes to the channel.
-  for (const { head, texts } of reader.push(chunk)) void answer({ head, texts } as Request);
+  for (const { head, texts } of reader.push(chunk)) {
+    void answer({ head, texts } as Request);
+  }
 });
 channel.on("close", () => process.exit());
 channel.on("error", () => process.exit());
@@ -63,7 +65,9 @@ function send(head: object, texts: readonly string[]): void {
 
 /** The stack of a bug, without its message: that may contain customer data, which must not be logged. */
 function stackOf(error: unknown): string {
-  if (!(error instanceof Error)) return "the value that was thrown is not an Error";
+  if (!(error instanceof Error)) {
+    return "the value that was thrown is not an Error";
+  }
   const frames = (error.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
   return [error.name, ...frames].join("\n").slice(0, 2_000);
 }

@@ -22,7 +22,11 @@ export function createQueryTask(limits: Limits): RunTask<"query"> {
       const input = resolve(head.input);
       const values = head.bindings.map(({ name, form, data }) => ({ name, form, value: resolve(data) }));
       const bindings = bindValues(values, output.bytesMax);
-      for (const root of [input, ...Object.values(bindings)]) if (root !== undefined) refuseReservedNames(root);
+      for (const root of [input, ...Object.values(bindings)]) {
+        if (root !== undefined) {
+          refuseReservedNames(root);
+        }
+      }
       const watch = new QueryDeadline({ queryMs, outputBytesMax: output.bytesMax });
       const result = await evaluateQuery(queries.get(head.query), { input, bindings, context: head.context, watch });
       return { head: { kind: "output" }, texts: [checkOutput(result, output)] };
@@ -50,9 +54,13 @@ class QueryCache {
   get(text: string): ParsedQuery {
     const query = this.#queries.get(text) ?? parseQuery(text, this.#limits, this.#zones);
     this.#queries.delete(text);
-    if (text.length <= keptCharsMax) this.#queries.set(text, query);
+    if (text.length <= keptCharsMax) {
+      this.#queries.set(text, query);
+    }
     const [leastRecentlyUsed] = this.#queries.keys();
-    if (this.#queries.size > queriesMax && leastRecentlyUsed !== undefined) this.#queries.delete(leastRecentlyUsed);
+    if (this.#queries.size > queriesMax && leastRecentlyUsed !== undefined) {
+      this.#queries.delete(leastRecentlyUsed);
+    }
     return query;
   }
 }

@@ -15,12 +15,15 @@ export function createRuleTask(): RunTask<"rule"> {
       for (const { operator, left, right } of comparisons) {
         evaluated += 1;
         const sides: [JsonValue, JsonValue] = [resolve(left) ?? null, resolve(right) ?? null];
-        if (holds(operator, sides, work) === isAny)
+        if (holds(operator, sides, work) === isAny) {
           return { head: { kind: "decision", evaluated, isDecided: true }, texts: [] };
+        }
       }
       return { head: { kind: "decision", evaluated, isDecided: false }, texts: [] };
     } catch (error) {
-      if (!(error instanceof NodeFailure)) throw error;
+      if (!(error instanceof NodeFailure)) {
+        throw error;
+      }
       return { head: { kind: "failure", evaluated, reason: error.reason, message: error.message }, texts: [] };
     }
   };

@@ -19,16 +19,22 @@ export class ComparisonWork {
 
   spend(work: number): void {
     this.#left -= work;
-    if (this.#left < 0) throw this.#fail();
+    if (this.#left < 0) {
+      throw this.#fail();
+    }
   }
 
   /** The names of an object's members. V8 collects them anew each time, so those of large objects are cached. */
   namesOf(object: object): readonly string[] {
     const known = this.#names.get(object);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const names = Object.keys(object);
     this.spend(names.length * charsOfName);
-    if (names.length > fewNames) this.#names.set(object, names);
+    if (names.length > fewNames) {
+      this.#names.set(object, names);
+    }
     return names;
   }
 }
@@ -61,7 +67,9 @@ export class Operand {
   constructor(value: JsonValue, work: ComparisonWork) {
     this.value = value;
     this.work = work;
-    if (typeof value === "string") work.spend(value.length);
+    if (typeof value === "string") {
+      work.spend(value.length);
+    }
   }
 
   /** The text of a string, a number or a boolean. */
@@ -97,7 +105,9 @@ export class Operand {
 
   #readDecimal(): Decimal | undefined {
     const { value } = this;
-    if (typeof value === "number") return parseDecimal(String(value));
+    if (typeof value === "number") {
+      return parseDecimal(String(value));
+    }
     return typeof value === "string" && /^-?\d[\d.]*$/.test(value) ? parseDecimal(value) : undefined;
   }
 
@@ -131,7 +141,9 @@ const charsOfParsing = 4;
 export function areEqual(left: unknown, right: unknown, work: ComparisonWork): boolean {
   work.spend(workOfValue);
   if (typeof left === "string" && typeof right === "string") {
-    if (left.length !== right.length) return false;
+    if (left.length !== right.length) {
+      return false;
+    }
     work.spend(left.length);
     return left === right;
   }
@@ -139,7 +151,9 @@ export function areEqual(left: unknown, right: unknown, work: ComparisonWork): b
     return left === right;
   }
   if (Array.isArray(left) || Array.isArray(right)) {
-    if (!Array.isArray(left) || !Array.isArray(right) || left.length !== right.length) return false;
+    if (!Array.isArray(left) || !Array.isArray(right) || left.length !== right.length) {
+      return false;
+    }
     return left.every((item, index) => areEqual(item, right[index], work));
   }
   return areMembersEqual(left, right, work);

@@ -121,7 +121,9 @@ const workOfBits = 60;
 
 /** An array on the left equals a value that is not an array if one of its items does. */
 function isEqualOrHas(left: Operand, right: Operand): boolean {
-  if (!Array.isArray(left.value) || Array.isArray(right.container)) return isEqual(left, right);
+  if (!Array.isArray(left.value) || Array.isArray(right.container)) {
+    return isEqual(left, right);
+  }
   return left.value.some((item) => isEqual(new Operand(item, left.work), right));
 }
 
@@ -181,10 +183,16 @@ function orderOf(left: Operand, right: Operand): number | undefined {
 }
 
 function orderOfTimes(left: Operand, right: Operand): number | undefined {
-  if (typeof left.value !== "string" || typeof right.value !== "string") return undefined;
+  if (typeof left.value !== "string" || typeof right.value !== "string") {
+    return undefined;
+  }
   const [one, other] = [left.instant, right.instant];
-  if (one && other) return compareInstants(one, other);
+  if (one && other) {
+    return compareInstants(one, other);
+  }
   const [day, another] = [left.day, right.day];
-  if (day === undefined || another === undefined) return undefined;
+  if (day === undefined || another === undefined) {
+    return undefined;
+  }
   return day < another ? -1 : Number(day > another);
 }

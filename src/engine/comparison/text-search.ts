@@ -22,9 +22,15 @@ export class TextSearch {
     let matched = 0;
     for (let position = from; position < text.length; position += 1) {
       const unit = text.charCodeAt(position);
-      while (matched > 0 && unit !== wanted.charCodeAt(matched)) matched = this.#borders[matched - 1] ?? 0;
-      if (unit === wanted.charCodeAt(matched)) matched += 1;
-      if (matched === wanted.length) return position + 1 - matched;
+      while (matched > 0 && unit !== wanted.charCodeAt(matched)) {
+        matched = this.#borders[matched - 1] ?? 0;
+      }
+      if (unit === wanted.charCodeAt(matched)) {
+        matched += 1;
+      }
+      if (matched === wanted.length) {
+        return position + 1 - matched;
+      }
     }
     return -1;
   }
@@ -42,8 +48,12 @@ function bordersOf(text: string): Int32Array {
   let length = 0;
   for (let end = 1; end < text.length; end += 1) {
     const unit = text.charCodeAt(end);
-    while (length > 0 && unit !== text.charCodeAt(length)) length = borders[length - 1] ?? 0;
-    if (unit === text.charCodeAt(length)) length += 1;
+    while (length > 0 && unit !== text.charCodeAt(length)) {
+      length = borders[length - 1] ?? 0;
+    }
+    if (unit === text.charCodeAt(length)) {
+      length += 1;
+    }
     borders[end] = length;
   }
   return borders;

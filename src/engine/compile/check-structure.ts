@@ -179,7 +179,9 @@ function checkEdge(
   if (target?.kind.case === "start") {
     report({ field: `${field}.target` }, "START_HAS_INPUT", "Nothing can lead to the Start node. Remove the edge.");
   }
-  if (source === undefined || target === undefined) return [];
+  if (source === undefined || target === undefined) {
+    return [];
+  }
   if (port === "each" ? target.groupId !== source.id : target.groupId !== source.groupId) {
     report(
       { field },
@@ -199,9 +201,15 @@ function checkEdge(
  */
 export function unreachableNodes({ nodes, edges }: Pick<WorkflowDefinition, "nodes" | "edges">): ReadonlySet<string> {
   const starts = nodes.filter(({ kind }) => kind.case === "start");
-  if (starts.length === 0) return new Set();
+  if (starts.length === 0) {
+    return new Set();
+  }
   const leaving = Map.groupBy(edges, ({ source }) => source);
   const reached = new Set(starts.map(({ id }) => id));
-  for (const id of reached) for (const { target } of leaving.get(id) ?? []) reached.add(target);
+  for (const id of reached) {
+    for (const { target } of leaving.get(id) ?? []) {
+      reached.add(target);
+    }
+  }
   return new Set(nodes.map(({ id }) => id).filter((id) => !reached.has(id)));
 }

@@ -15,8 +15,8 @@ import { Problems } from "../errors/problems.ts";
 import type { Graph } from "../graph/graph.ts";
 import { QueryCompiler } from "../query/compile-query.ts";
 import { checkPayloadSchema, payloadSchemaOf } from "../schema/payload-schema.ts";
-import { Names } from "../templates/field.ts";
 import { KnownNames } from "../templates/known-names.ts";
+import { Names } from "../templates/names.ts";
 import { checkStructure, type Structure, unreachableNodes } from "./check-structure.ts";
 import { type CompiledNode, compileNode, type NodeTools } from "./compile-node.ts";
 import { Dominators } from "./dominators.ts";
@@ -52,7 +52,11 @@ export function compileGraph(
   context: WorkflowContext = {},
 ): CompiledGraph {
   const steps = compileInSteps(definition, limits, context);
-  for (let step = steps.next(); ; step = steps.next()) if (step.done) return step.value;
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done) {
+      return step.value;
+    }
+  }
 }
 
 /**
@@ -67,7 +71,9 @@ export async function loadGraph(
 ): Promise<CompiledGraph> {
   const steps = compileInSteps(definition, limits, undefined);
   for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done) return step.value;
+    if (step.done) {
+      return step.value;
+    }
     await yieldIfOver();
   }
 }
@@ -87,7 +93,9 @@ function* compileInSteps(
     definition.nodes.map((node) => node.id),
     { max: limits.definition.problemsMax, unreachable: unreachableNodes(definition) },
   );
-  if (isNew && !isWithinBytesMax(definition, limits, problems)) return { errors: problems.errors, warnings: [] };
+  if (isNew && !isWithinBytesMax(definition, limits, problems)) {
+    return { errors: problems.errors, warnings: [] };
+  }
   const structure = checkStructure(definition, limits, problems);
   const nodes = definition.nodes.slice(0, limits.graphNodesMax);
   const start = nodes.find((node) => node.kind.case === "start");
@@ -100,13 +108,17 @@ function* compileInSteps(
     problems.error({ field }, "FIELD_DECLARATION_INVALID", `${field} ${description}.`);
   }
   const errorsBefore = problems.errorCount;
-  if (isNew) checkPayloadSchema(start, names);
+  if (isNew) {
+    checkPayloadSchema(start, names);
+  }
   const hasSchemaErrors = problems.errorCount > errorsBefore;
   if (structure === undefined) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
   const plans = planSubgraphs(structure);
-  if (isNew) warn({ definition, structure, plans, compiled, names, context, hasSchemaErrors, start });
+  if (isNew) {
+    warn({ definition, structure, plans, compiled, names, context, hasSchemaErrors, start });
+  }
   if (problems.errorCount > 0) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
@@ -116,7 +128,9 @@ function* compileInSteps(
 
 function isWithinBytesMax(definition: WorkflowDefinition, limits: Limits, problems: Problems): boolean {
   const { byteLength } = toBinary(WorkflowDefinitionSchema, definition);
-  if (byteLength <= limits.definition.bytesMax) return true;
+  if (byteLength <= limits.definition.bytesMax) {
+    return true;
+  }
   const message = `The definition has ${byteLength} bytes of at most ${limits.definition.bytesMax} (limit definition.bytesMax). Split it.`;
   problems.error({ field: "" }, "DEFINITION_TOO_LARGE", message);
   return false;

@@ -14,8 +14,9 @@ import type { Leaf, LeafTools } from "../nodes/leaf.ts";
 import { leaves } from "../nodes/leaves.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import { type Condition, compileRule } from "../rules/compile-rule.ts";
-import { Field, type Names } from "../templates/field.ts";
+import { Field } from "../templates/field.ts";
 import { compileJson } from "../templates/json-template.ts";
+import type { Names } from "../templates/names.ts";
 import { compileText } from "../templates/text-template.ts";
 import { compileGroup } from "./compile-group.ts";
 
@@ -95,7 +96,9 @@ function warnOfIgnoredSettings({ kind, settings }: Node, field: Field): void {
 
 /** Reports paths that lead nowhere: they would leave visible what the author wants to hide. */
 function checkEncryptedFields({ kind, settings }: Node, field: Field): void {
-  if (!field.isNew) return;
+  if (!field.isNew) {
+    return;
+  }
   for (const path of settings?.encryptedOutputFields ?? []) {
     const steps = readPath(path);
     if (steps === undefined) {
@@ -109,7 +112,9 @@ function checkEncryptedFields({ kind, settings }: Node, field: Field): void {
 }
 
 function isAnswerPath([member, header, ...more]: readonly PathPart[]): boolean {
-  if (member?.name !== "headers") return /^(?:body|status|\*)$/.test(member?.name ?? "");
+  if (member?.name !== "headers") {
+    return /^(?:body|status|\*)$/.test(member?.name ?? "");
+  }
   // `set-cookie` is the only header whose value is a list.
   const isCookie = header?.name === "set-cookie" && more.length === 1;
   return !/[A-Z]/.test(header?.name ?? "") && (more.length === 0 || isCookie);

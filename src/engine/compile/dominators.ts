@@ -118,8 +118,11 @@ function intersect([first, ...others]: readonly (Dominator | undefined)[]): Domi
   return others.reduce((one, other) => {
     let [left, right] = [one, other];
     while (left !== undefined && right !== undefined && left !== right) {
-      if (left.index > right.index) left = left.immediate;
-      else right = right.immediate;
+      if (left.index > right.index) {
+        left = left.immediate;
+      } else {
+        right = right.immediate;
+      }
     }
     return left === right ? left : undefined;
   }, first);

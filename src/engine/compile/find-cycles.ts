@@ -25,7 +25,9 @@ export function findCycles<Link extends { readonly source: Node; readonly target
       const next = link.target.id;
       const position = path.indexOf(next);
       if (position >= 0) {
-        if (cycles.length < cyclesMax) cycles.push({ ids: [...path.slice(position), next], closing: link });
+        if (cycles.length < cyclesMax) {
+          cycles.push({ ids: [...path.slice(position), next], closing: link });
+        }
       } else if (!isFinished.has(next)) {
         follow(next);
       }

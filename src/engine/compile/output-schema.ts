@@ -36,16 +36,24 @@ function templateSchema(template: Template<JsonValue>): JsonValue {
   try {
     return schemaOfRendered(template.render({ read: () => unknownValue }));
   } catch (error) {
-    if (!(error instanceof NodeFailure)) throw error;
+    if (!(error instanceof NodeFailure)) {
+      throw error;
+    }
     return true;
   }
 }
 
 function schemaOfRendered(value: JsonValue): JsonValue {
-  if (value === unknownValue) return true;
-  if (Array.isArray(value)) return { type: "array", prefixItems: value.map(schemaOfRendered), items: false };
+  if (value === unknownValue) {
+    return true;
+  }
+  if (Array.isArray(value)) {
+    return { type: "array", prefixItems: value.map(schemaOfRendered), items: false };
+  }
   // The types of scalars do not matter here: no path leads into any of them.
-  if (typeof value !== "object" || value === null) return { type: ["string", "number", "boolean", "null"] };
+  if (typeof value !== "object" || value === null) {
+    return { type: ["string", "number", "boolean", "null"] };
+  }
   return closedObject(
     Object.fromEntries(Object.entries(value).map(([name, member]) => [name, schemaOfRendered(member)])),
   );

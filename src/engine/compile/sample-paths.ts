@@ -1,6 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { isObject } from "../../domain/json/violations.ts";
-import { anyItem, type Path } from "../schema/schema-paths.ts";
+import { anyItem, type Path } from "../schema/path-step.ts";
 import { isIndex } from "../templates/reference.ts";
 
 /** The part of a path that a sample has: the number of its steps, and the names that the sample has after them. */
@@ -29,15 +29,25 @@ export class SamplePaths {
   #missingIn(value: JsonValue | undefined, path: Path, steps: number): MissingPath | undefined {
     this.#visits += 1;
     const step = path[steps];
-    if (step === undefined || value === null || value === undefined || this.#visits > visitsMax) return undefined;
+    if (step === undefined || value === null || value === undefined || this.#visits > visitsMax) {
+      return undefined;
+    }
     if (Array.isArray(value)) {
-      if (value.length === 0) return undefined;
-      if (step !== anyItem && !isIndex(step)) return { steps, names: [] };
+      if (value.length === 0) {
+        return undefined;
+      }
+      if (step !== anyItem && !isIndex(step)) {
+        return { steps, names: [] };
+      }
       const missing = value.map((item) => this.#missingIn(item, path, steps + 1));
       return missing.includes(undefined) ? undefined : missing[0];
     }
-    if (!isObject(value)) return { steps, names: [] };
-    if (step !== anyItem && Object.hasOwn(value, step)) return this.#missingIn(value[step], path, steps + 1);
+    if (!isObject(value)) {
+      return { steps, names: [] };
+    }
+    if (step !== anyItem && Object.hasOwn(value, step)) {
+      return this.#missingIn(value[step], path, steps + 1);
+    }
     const names = Object.keys(value);
     this.#visits += names.length;
     return names.length === 0 ? undefined : { steps, names };

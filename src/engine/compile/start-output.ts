@@ -1,6 +1,7 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
-import { Field, type Names } from "../templates/field.ts";
+import { Field } from "../templates/field.ts";
+import type { Names } from "../templates/names.ts";
 import type { Template } from "../templates/reference.ts";
 import { compileValue } from "../templates/text-template.ts";
 

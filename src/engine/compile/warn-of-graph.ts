@@ -1,6 +1,6 @@
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { ProblemLocation, Problems } from "../errors/problems.ts";
-import type { Names, Read } from "../templates/field.ts";
+import type { Names, Read } from "../templates/names.ts";
 import type { Structure } from "./check-structure.ts";
 import { iterationEndFields } from "./compile-group.ts";
 import type { Dominators } from "./dominators.ts";
@@ -29,7 +29,9 @@ export function warnOfGraph(structure: Structure, plans: readonly SubgraphPlan[]
   const warnings = new ReadWarnings({ ...tools.known, isInside }, tools.problems);
   for (const read of tools.names.reads) {
     const reader = structure.nodes.get(read.location.nodeId ?? "");
-    if (reader === undefined || !reachable.has(reader) || warnings.warn(read)) continue;
+    if (reader === undefined || !reachable.has(reader) || warnings.warn(read)) {
+      continue;
+    }
     const { source, text } = read.reference;
     if (source.kind === "node" && !hasRun({ read, nodeId: source.nodeId }, reader, subgraphs, tools)) {
       const message = `"{{${text}}}" reads the node "${source.nodeId}", which may not have run by then. In that case it gives null.`;
@@ -41,9 +43,13 @@ export function warnOfGraph(structure: Structure, plans: readonly SubgraphPlan[]
 
 /** Whether a field is evaluated inside of a Group, where the value of the Group is that of the iteration. */
 function readsInside({ nodes }: Structure, { nodeId = "", field }: ProblemLocation, groupId: string): boolean {
-  if (nodeId === groupId) return iterationEndFields.some((start) => field.startsWith(start));
+  if (nodeId === groupId) {
+    return iterationEndFields.some((start) => field.startsWith(start));
+  }
   let outer = nodes.get(nodeId)?.groupId;
-  while (outer !== undefined && outer !== groupId) outer = nodes.get(outer)?.groupId;
+  while (outer !== undefined && outer !== groupId) {
+    outer = nodes.get(outer)?.groupId;
+  }
   return outer === groupId;
 }
 

@@ -3,8 +3,9 @@ import { type FieldDeclaration, FieldDeclaration_Type } from "../../gen/flowcall
 import type { ProblemLocation, Problems } from "../errors/problems.ts";
 import type { Step } from "../graph/graph.ts";
 import { closedObject } from "../schema/closed-object.ts";
-import { anyItem, type Path, SchemaPaths } from "../schema/schema-paths.ts";
-import type { Read } from "../templates/field.ts";
+import { anyItem, type Path } from "../schema/path-step.ts";
+import { SchemaPaths } from "../schema/schema-paths.ts";
+import type { Read } from "../templates/names.ts";
 import type { Reference } from "../templates/reference.ts";
 import { iterationSchemaOf, outputSchemaOf } from "./output-schema.ts";
 import { SamplePaths } from "./sample-paths.ts";
@@ -50,9 +51,13 @@ export class ReadWarnings {
   /** Warns of one template, if there is a reason. Gives whether there was one. */
   warn({ location, reference, use }: Read): boolean {
     const missing = this.#missingOf(reference, reference.path, location);
-    if (missing === undefined || (missing.kind === "not_in_sample" && use === "presence")) return false;
+    if (missing === undefined || (missing.kind === "not_in_sample" && use === "presence")) {
+      return false;
+    }
     const key = JSON.stringify([location, reference.text]);
-    if (this.#reported.has(key)) return true;
+    if (this.#reported.has(key)) {
+      return true;
+    }
     this.#reported.add(key);
     const suggestion = missing.step === undefined ? "" : this.#problems.suggestion(missing.step, missing.names);
     const [reason, message] = describe(`"{{${reference.text}}}"`, missing, suggestion);
@@ -71,8 +76,12 @@ export class ReadWarnings {
         return applicationFields && this.#ofFields("the integration", applicationFields, path);
       case "node": {
         const step = steps.get(source.nodeId);
-        if (step === undefined) return undefined;
-        if (step.kind === "start") return this.#ofEvent(path);
+        if (step === undefined) {
+          return undefined;
+        }
+        if (step.kind === "start") {
+          return this.#ofEvent(path);
+        }
         return step.kind === "group" && this.#known.isInside(location, source.nodeId)
           ? this.#ofIteration(source.nodeId, step, path)
           : this.#ofOutput(source.nodeId, step, path);
@@ -92,15 +101,21 @@ export class ReadWarnings {
     }
     const missing = this.#sample.missing(path);
     // A sample need not have every member that the schema describes.
-    if (missing === undefined || this.#event?.describes(path.slice(0, missing.steps + 1))) return undefined;
+    if (missing === undefined || this.#event?.describes(path.slice(0, missing.steps + 1))) {
+      return undefined;
+    }
     return { kind: "not_in_sample", by: "the sample", names: missing.names, step: nameOf(path[missing.steps]) };
   }
 
   #ofFields(owner: string, fields: readonly FieldDeclaration[], path: Path): MissingValue | undefined {
     const [name] = path;
-    if (name === undefined) return undefined;
+    if (name === undefined) {
+      return undefined;
+    }
     const names = fields.map((field) => field.name);
-    if (!names.some((one) => one === name)) return { kind: "undeclared", by: owner, names, step: nameOf(name) };
+    if (!names.some((one) => one === name)) {
+      return { kind: "undeclared", by: owner, names, step: nameOf(name) };
+    }
     const types = fields.map((field) => [field.name, schemas[field.type] ?? {}]);
     return this.#of(
       this.#schemaPaths(owner, closedObject(Object.fromEntries(types))),
@@ -141,7 +156,9 @@ export class ReadWarnings {
   /** The first step of the path that does not resolve, and the names that do at that point. */
   #unresolvedStep(paths: SchemaPaths, path: Path): Pick<MissingValue, "names" | "step"> {
     let length = path.length - 1;
-    while (length > 0 && !paths.mayResolve(path.slice(0, length))) length -= 1;
+    while (length > 0 && !paths.mayResolve(path.slice(0, length))) {
+      length -= 1;
+    }
     return { names: paths.namesAt(path.slice(0, length)), step: nameOf(path[length]) };
   }
 }
@@ -182,7 +199,9 @@ function nameOf(step: Path[number] | undefined): string | undefined {
 const namesMax = 8;
 
 function listed(words: string, names: readonly string[]): string {
-  if (names.length === 0) return "";
+  if (names.length === 0) {
+    return "";
+  }
   const first = names
     .slice(0, namesMax)
     .map((name) => (name.length > 40 ? `${name.slice(0, 40).toWellFormed()}…` : name));

@@ -100,13 +100,16 @@ export class Problems {
     }
     this.#errorCount += 1;
     // This one is always kept, because it may be the cause of all the others.
-    if (this.#errors.length < this.#max || reason === "DEFINITION_TOO_LARGE")
+    if (this.#errors.length < this.#max || reason === "DEFINITION_TOO_LARGE") {
       this.#errors.push(problem(location, reason, message));
+    }
   }
 
   warn(location: ProblemLocation, reason: ProblemReason, message: string): void {
     this.#warningCount += 1;
-    if (this.#warnings.length < this.#max) this.#warnings.push(problem(location, reason, message));
+    if (this.#warnings.length < this.#max) {
+      this.#warnings.push(problem(location, reason, message));
+    }
   }
 
   /** Gives ` Did you mean …?` for an unknown name, for the first few of a definition, or an empty text. */
@@ -135,7 +138,9 @@ export class Problems {
   #listed(problems: readonly WorkflowProblem[], count: number): readonly WorkflowProblem[] {
     const kept = this.#inNodeOrder(problems);
     const more = count - problems.length;
-    if (more === 0) return kept;
+    if (more === 0) {
+      return kept;
+    }
     const message = `There are ${more} more. Only the first ${this.#max} are listed (limit problemsMax).`;
     return [...kept, problem({ field: "" }, "TOO_MANY_PROBLEMS", message)];
   }

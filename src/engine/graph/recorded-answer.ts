@@ -21,6 +21,10 @@ export function recordedAnswer(
 /** The response that is among these records. */
 export function answerAmong(graph: Pick<Graph, "responses">, runs: readonly NodeRun[]): Answer | undefined {
   const found = new Map<string, NodeRun>();
-  for (const run of runs) if (graph.responses.has(run.path)) found.set(run.path, run);
+  for (const run of runs) {
+    if (graph.responses.has(run.path)) {
+      found.set(run.path, run);
+    }
+  }
   return found.size === 0 ? undefined : recordedAnswer(graph, (path) => found.get(path));
 }

@@ -43,7 +43,9 @@ export async function readAnswerBody(
   const sink = new BoundedBytes(bytesMax, decode === undefined ? 0 : encodingBytesMax);
   await body.read((chunk) => sink.add(chunk));
   const bytes = sink.bytes();
-  if (decode === undefined) return { headers, body: bytes };
+  if (decode === undefined) {
+    return { headers, body: bytes };
+  }
   const { "content-encoding": _encoding, "content-length": _length, ...rest } = headers;
   // An empty body, as after HEAD, is not decoded: a decoder would take it for a truncated one.
   return {
@@ -58,7 +60,9 @@ async function decodeAnswer(bytes: Uint8Array, { decode, encoding, bytesMax }: D
   try {
     return await decode(bytes, { maxOutputLength: Math.max(1, bytesMax) });
   } catch (cause) {
-    if (cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(bytesMax);
+    if (cause instanceof Error && "code" in cause && cause.code === "ERR_BUFFER_TOO_LARGE") {
+      throw tooLarge(bytesMax);
+    }
     const message = `The answer is not in the coding "${encoding}" that its header Content-Encoding names. Request plain data.`;
     throw new HttpFailure("ANSWER_UNREADABLE", message, { cause });
   }
@@ -90,7 +94,9 @@ class BoundedBytes {
 
   add(chunk: Uint8Array): void {
     const length = this.#length + chunk.length;
-    if (length > this.#bytesMax + this.#slack) throw tooLarge(this.#bytesMax);
+    if (length > this.#bytesMax + this.#slack) {
+      throw tooLarge(this.#bytesMax);
+    }
     if (length > this.#buffer.length) {
       const grown = Buffer.allocUnsafeSlow(
         Math.min(Math.max(length, 2 * this.#buffer.length), this.#bytesMax + this.#slack),

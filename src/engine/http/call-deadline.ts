@@ -18,7 +18,9 @@ export class CallDeadline {
       this.#end(new HttpFailure("TIMED_OUT", message));
     }, timeoutMs);
     signal.addEventListener("abort", this.#abort, { once: true });
-    if (signal.aborted) this.abort();
+    if (signal.aborted) {
+      this.abort();
+    }
   }
 
   /** The failure of the call, if it has ended early. */
@@ -29,7 +31,9 @@ export class CallDeadline {
   /** Sets the listener. It is called when the call ends early, or at once if it has. It replaces the one before. */
   listen(onEnd: (failure: HttpFailure) => void): void {
     this.#onEnd = onEnd;
-    if (this.#failure !== undefined) onEnd(this.#failure);
+    if (this.#failure !== undefined) {
+      onEnd(this.#failure);
+    }
   }
 
   abort(): void {
@@ -43,7 +47,9 @@ export class CallDeadline {
   }
 
   #end(failure: HttpFailure): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined) {
+      return;
+    }
     this.#failure = failure;
     this.#onEnd?.(failure);
   }

@@ -36,11 +36,15 @@ const unpackZstd = promisify(zstdDecompress);
 
 /** `deflate` means zlib data (section 8.4.1.2), but some servers send raw deflate data, and clients accept both. */
 const decodeDeflate: Decode = async (bytes, options) => {
-  if (!hasZlibHeader(bytes)) return inflatePlain(bytes, options);
+  if (!hasZlibHeader(bytes)) {
+    return inflatePlain(bytes, options);
+  }
   try {
     return await inflateZlib(bytes, options);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "Z_DATA_ERROR") return inflatePlain(bytes, options);
+    if (error instanceof Error && "code" in error && error.code === "Z_DATA_ERROR") {
+      return inflatePlain(bytes, options);
+    }
     throw error;
   }
 };

@@ -34,7 +34,9 @@ export function parseEgressAllow(text: string): EgressAllow {
   const networksByPort = new Map<number, BlockList>();
   const problems: string[] = [];
   for (const written of text.split(",").map((part) => part.trim())) {
-    if (written === "") continue;
+    if (written === "") {
+      continue;
+    }
     const entry = parseEntry(written);
     if (entry === undefined) {
       problems.push(`"${written}" must be a host, host:port, an address, or a network such as 10.0.0.0/8`);
@@ -43,10 +45,14 @@ export function parseEgressAllow(text: string): EgressAllow {
     } else {
       const list = entry.port === undefined ? networks : (networksByPort.get(entry.port) ?? new BlockList());
       list.addSubnet(entry.address, entry.prefix, familyOf(entry.address));
-      if (entry.port !== undefined) networksByPort.set(entry.port, list);
+      if (entry.port !== undefined) {
+        networksByPort.set(entry.port, list);
+      }
     }
   }
-  if (problems.length > 0) throw new EgressAllowError(problems);
+  if (problems.length > 0) {
+    throw new EgressAllowError(problems);
+  }
   return { names, networks, networksByPort };
 }
 
@@ -70,14 +76,26 @@ type Network = { readonly address: string; readonly prefix: number; readonly por
 type Name = { readonly name: string; readonly port?: number };
 
 function parseEntry(written: string): Network | Name | undefined {
-  if (written.includes("/")) return parseNetwork(written);
-  if (isIP(written) !== 0) return singleAddress(written);
+  if (written.includes("/")) {
+    return parseNetwork(written);
+  }
+  if (isIP(written) !== 0) {
+    return singleAddress(written);
+  }
   const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]]+))(?::(\d{1,5}))?$/.exec(written) ?? [];
   const port = digits === undefined ? {} : { port: Number(digits) };
-  if (port.port === 0 || (port.port ?? 0) > 65_535) return undefined;
-  if (bracketed !== undefined) return isIPv6(bracketed) ? singleAddress(bracketed, port) : undefined;
-  if (plain === undefined) return undefined;
-  if (isIPv4(plain)) return singleAddress(plain, port);
+  if (port.port === 0 || (port.port ?? 0) > 65_535) {
+    return undefined;
+  }
+  if (bracketed !== undefined) {
+    return isIPv6(bracketed) ? singleAddress(bracketed, port) : undefined;
+  }
+  if (plain === undefined) {
+    return undefined;
+  }
+  if (isIPv4(plain)) {
+    return singleAddress(plain, port);
+  }
   const name = domainToASCII(plain.replace(/\.$/, ""));
   return isName(name) ? { name, ...port } : undefined;
 }
@@ -85,7 +103,9 @@ function parseEntry(written: string): Network | Name | undefined {
 function parseNetwork(written: string): Network | undefined {
   const [, address = "", digits] = /^([^/]+)\/(\d{1,3})$/.exec(written) ?? [];
   const prefix = Number(digits);
-  if (isIP(address) === 0 || address.includes("%")) return undefined;
+  if (isIP(address) === 0 || address.includes("%")) {
+    return undefined;
+  }
   return prefix <= bitsOf(address) ? { address, prefix } : undefined;
 }
 

@@ -21,7 +21,9 @@ export class EnvironmentAgents {
   /** The agent of an environment. It must be used before the next `await`, because it may be closed at any time after. */
   agentOf(environmentId: string): Agent {
     const known = this.#agents.get(environmentId);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const agent = this.#newAgent();
     this.#agents.set(environmentId, agent);
     return agent;

@@ -35,7 +35,9 @@ async function dial(target: buildConnector.Options, { guard, resolve, signal }: 
   const port = portOf(target);
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(connectMs)]);
   const addresses = isIP(host) === 0 ? await settleWithin(deadline, resolve(target.hostname)) : [host];
-  if (addresses.length === 0) throw new HttpFailure("CONNECTION_FAILED", `${JSON.stringify(host)} has no address.`);
+  if (addresses.length === 0) {
+    throw new HttpFailure("CONNECTION_FAILED", `${JSON.stringify(host)} has no address.`);
+  }
   guard.check({ host, port }, addresses);
   const socket = await openSocket({ addresses: addresses.slice(0, addressesMax), port, signal: deadline });
   return target.protocol === "https:" ? startTls(socket, { host, signal: deadline }) : socket;
@@ -44,7 +46,9 @@ async function dial(target: buildConnector.Options, { guard, resolve, signal }: 
 /** Settles as the work does, or rejects as soon as the signal aborts. A DNS lookup cannot be cancelled, only abandoned. */
 function settleWithin<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (signal.aborted) reject(signal.reason);
+    if (signal.aborted) {
+      reject(signal.reason);
+    }
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
     work.then(resolve, reject);
   });
@@ -55,7 +59,9 @@ type OpenOptions = { readonly addresses: readonly string[]; readonly port: numbe
 /** Tries the addresses in turn (Happy Eyeballs), as Node does for a name, but leaves Node no name to resolve. */
 async function openSocket({ addresses, port, signal }: OpenOptions): Promise<Socket> {
   const checked = new BlockList();
-  for (const address of addresses) checked.addAddress(address, familyOf(address));
+  for (const address of addresses) {
+    checked.addAddress(address, familyOf(address));
+  }
   const found = addresses.map((address) => ({ address, family: isIP(address) }));
   const socket = netConnect({
     host: "checked.invalid",

@@ -43,7 +43,9 @@ export class HttpClient implements Service {
   }
 
   async start(): Promise<void> {
-    if (this.#running !== undefined) return;
+    if (this.#running !== undefined) {
+      return;
+    }
     const { resolve = systemResolve, environmentsMax = 256 } = this.#options;
     const stopping = new AbortController();
     const connect = guardedConnector({ guard: this.#guard, resolve, signal: stopping.signal });
@@ -54,14 +56,17 @@ export class HttpClient implements Service {
   stop(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
-    if (running !== undefined) this.#ended = this.#end(running);
+    if (running !== undefined) {
+      this.#ended = this.#end(running);
+    }
     return this.#ended;
   }
 
   /** Sends a request and follows its redirects. Rejects with HttpFailure, and with nothing else. */
   async send(request: HttpRequest): Promise<HttpAnswer> {
-    if (this.#running === undefined)
+    if (this.#running === undefined) {
       throw new HttpFailure("ABORTED", "The service is stopping, and sends no more requests.");
+    }
     checkRequestHeaders(request.headers);
     const first = { ...request, url: readTargetUrl(request.url) };
     const deadline = new CallDeadline(request.timeoutMs, request.signal);
@@ -77,7 +82,9 @@ export class HttpClient implements Service {
 
   async #end({ stopping, agents }: Running): Promise<void> {
     stopping.abort();
-    for (const deadline of this.#calls.keys()) deadline.abort();
+    for (const deadline of this.#calls.keys()) {
+      deadline.abort();
+    }
     await Promise.allSettled(this.#calls.values());
     await agents.destroy();
   }
@@ -106,11 +113,15 @@ export class HttpClient implements Service {
           return { status, ...rest, url, redirects };
         }
         reply.body.discard();
-        if (redirects === redirectsMax) throw tooManyRedirects(redirectsMax);
+        if (redirects === redirectsMax) {
+          throw tooManyRedirects(redirectsMax);
+        }
         hop = redirectedHop(hop, { status, location, guard: this.#guard, secretHeaders });
       } catch (error) {
         const failure = failureOf(deadline.failure ?? error, hop.url);
-        if (!isSent) throw failure.asUnsent();
+        if (!isSent) {
+          throw failure.asUnsent();
+        }
         // A refusal of ours comes before a request is sent or after its answer: so the last server has answered.
         throw isAnswered && !isLost(failure) ? failure.asDefinite() : failure;
       }
@@ -132,7 +143,9 @@ function isLost({ reason }: HttpFailure): boolean {
 
 /** An error status is a definite answer, even where its body could not be read. */
 function unreadBody({ headers }: UnreadAnswer, failure: HttpFailure) {
-  if (failure.reason === "ABORTED") throw failure;
+  if (failure.reason === "ABORTED") {
+    throw failure;
+  }
   return { headers, body: new Uint8Array(), unread: failure.asDefinite() };
 }
 

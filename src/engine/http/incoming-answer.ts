@@ -44,9 +44,13 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, AnswerBody {
 
   read(add: (chunk: Uint8Array) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      for (const chunk of this.#early.splice(0)) add(chunk);
+      for (const chunk of this.#early.splice(0)) {
+        add(chunk);
+      }
       this.#reader = { add, resolve, reject };
-      if (this.#end !== undefined) this.#settle(this.#end);
+      if (this.#end !== undefined) {
+        this.#settle(this.#end);
+      }
     });
   }
 
@@ -82,9 +86,14 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, AnswerBody {
 
   /** An error that this throws ends the answer, and makes undici close the connection. */
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#end !== undefined) return;
-    if (this.#reader === undefined) this.#early.push(chunk);
-    else this.#reader.add(chunk);
+    if (this.#end !== undefined) {
+      return;
+    }
+    if (this.#reader === undefined) {
+      this.#early.push(chunk);
+    } else {
+      this.#reader.add(chunk);
+    }
   }
 
   onResponseEnd(): void {
@@ -96,7 +105,9 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, AnswerBody {
   }
 
   #fail(error: Error): void {
-    if (this.#end !== undefined) return;
+    if (this.#end !== undefined) {
+      return;
+    }
     this.#finish({ error });
     this.#head.reject(error);
     this.#controller?.abort(error);
@@ -111,8 +122,11 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, AnswerBody {
   #settle({ error }: { readonly error?: Error }): void {
     const reader = this.#reader;
     this.#reader = undefined;
-    if (error === undefined) reader?.resolve();
-    else reader?.reject(error);
+    if (error === undefined) {
+      reader?.resolve();
+    } else {
+      reader?.reject(error);
+    }
   }
 }
 

@@ -28,7 +28,9 @@ export class InterimAnswerFilter {
     for (;;) {
       // A socket without an encoding reads bytes.
       const chunk = this.#read() as Buffer | null;
-      if (chunk === null || !this.#isAtHead) return chunk;
+      if (chunk === null || !this.#isAtHead) {
+        return chunk;
+      }
       const rest = this.#strip(this.#buffered.length === 0 ? chunk : Buffer.concat([this.#buffered, chunk]));
       if (rest !== undefined) {
         this.#isAtHead = false;
@@ -43,10 +45,14 @@ export class InterimAnswerFilter {
     let rest = bytes;
     while (this.#skipped < skippedMax) {
       const start = rest.toString("latin1", 0, startChars);
-      if (!isInterimStart(start)) return rest;
+      if (!isInterimStart(start)) {
+        return rest;
+      }
       const end = start.length < startChars ? -1 : rest.indexOf("\r\n\r\n");
       if (end < 0) {
-        if (rest.length > headBytesMax) return rest;
+        if (rest.length > headBytesMax) {
+          return rest;
+        }
         this.#buffered = Buffer.from(rest);
         return undefined;
       }

@@ -11,7 +11,9 @@ export class KeepAliveClient extends Client {
   constructor(origin: URL, { connect, ...options }: Client.Options & { readonly connect: buildConnector.connector }) {
     const connectFiltered: buildConnector.connector = (target, callback) => {
       connect(target, (...[error, socket]) => {
-        if (error !== null) return callback(error, null);
+        if (error !== null) {
+          return callback(error, null);
+        }
         this.#filter = new InterimAnswerFilter(socket);
         // This listener comes before undici's, which takes a body of unknown length for complete when the connection is reset.
         socket.on("error", (broken) => this.#answer?.break(broken));
@@ -34,7 +36,9 @@ export class KeepAliveClient extends Client {
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    if (handler instanceof IncomingAnswer) handler.setConnection(this);
+    if (handler instanceof IncomingAnswer) {
+      handler.setConnection(this);
+    }
     return super.dispatch(options, handler);
   }
 }

@@ -15,7 +15,9 @@ export type Hop = {
 /** The target of a redirect, as the server wrote it. Undefined for other answers, and for a redirect with several targets. */
 export function locationOf({ status, headers }: UnreadAnswer): string | undefined {
   const location = headers["location"];
-  if (!redirectStatuses.has(status) || typeof location !== "string") return undefined;
+  if (!redirectStatuses.has(status) || typeof location !== "string") {
+    return undefined;
+  }
   // Headers are decoded as Latin-1, but a Location is UTF-8 in practice, as in browsers.
   return Buffer.from(location, "latin1").toString("utf8");
 }
@@ -33,11 +35,15 @@ export type RedirectOptions = {
  */
 export function redirectedHop(hop: Hop, { status, location, guard, secretHeaders }: RedirectOptions): Hop {
   const url = readTargetUrl(location, hop.url);
-  if (hop.url.protocol === "https:" && url.protocol === "http:") refuseDowngrade(url, guard);
+  if (hop.url.protocol === "https:" && url.protocol === "http:") {
+    refuseDowngrade(url, guard);
+  }
   const isSecret = (name: string) => credentialHeaders.has(name) || secretHeaders.has(name);
   const isSameOrigin = url.origin === hop.url.origin;
   const kept = isSameOrigin ? hop : { ...hop, headers: without(hop.headers, isSecret) };
-  if (!becomesGet(status, hop.method)) return { ...kept, url };
+  if (!becomesGet(status, hop.method)) {
+    return { ...kept, url };
+  }
   return { method: "GET", url, headers: without(kept.headers, (name) => name.startsWith("content-")) };
 }
 
@@ -54,7 +60,9 @@ const credentialHeaders: ReadonlySet<string> = new Set([
 ]);
 
 function becomesGet(status: number, method: HttpMethod): boolean {
-  if (status === 303) return method !== "HEAD" && method !== "GET";
+  if (status === 303) {
+    return method !== "HEAD" && method !== "GET";
+  }
   return (status === 301 || status === 302) && method === "POST";
 }
 
@@ -64,6 +72,8 @@ function without(headers: readonly HeaderPair[], isLeftOut: (name: string) => bo
 
 function refuseDowngrade(url: URL, guard: SsrfGuard): void {
   const destination = { host: plainHost(url.hostname), port: portOf(url) };
-  if (guard.isListed(destination)) return;
+  if (guard.isListed(destination)) {
+    return;
+  }
   throw new HttpFailure("EGRESS_REFUSED", "The server redirects from https to http. Call a URL that stays on https.");
 }

@@ -16,7 +16,9 @@ export function checkRequestHeaders(headers: readonly HeaderPair[]): void {
         `${JSON.stringify(name.slice(0, nameShownMax))} is not a header name. Use letters, digits and "-".`,
       );
     }
-    if (isReserved(name.toLowerCase())) throw reservedHeader(name);
+    if (isReserved(name.toLowerCase())) {
+      throw reservedHeader(name);
+    }
     // RFC 9110, section 5.5. A line end would start another header or another request (CRLF injection).
     if (/[^\t\x20-\x7e\x80-\xff]/.test(value)) {
       throw refused(`The value of the header "${name}" has a character that a header cannot carry. Encode it.`);

@@ -25,11 +25,15 @@ export async function sendHop(hop: Hop, { agents, request, deadline, onSend }: S
   for (;;) {
     const answer = new IncomingAnswer(deadline, onSend);
     try {
-      if (deadline.failure === undefined) dispatch(agents.agentOf(environmentId), { hop, chain }, answer);
+      if (deadline.failure === undefined) {
+        dispatch(agents.agentOf(environmentId), { hop, chain }, answer);
+      }
       return await answer.head;
     } catch (error) {
       // The loop ends, because each turn uses up one keep-alive connection.
-      if (!isRepeatable || !answer.isReused || !brokenCodes.has(codeOf(error))) throw error;
+      if (!isRepeatable || !answer.isReused || !brokenCodes.has(codeOf(error))) {
+        throw error;
+      }
     }
   }
 }
@@ -49,7 +53,9 @@ function dispatch(agent: Agent, { hop, chain }: Sent, answer: IncomingAnswer): v
 
 /** Explains an error of a call to its author. `host` is that of the URL. */
 export function failureOf(error: unknown, { host }: { host: string }): HttpFailure {
-  if (error instanceof HttpFailure) return error;
+  if (error instanceof HttpFailure) {
+    return error;
+  }
   const code = codeOf(error);
   if (code === "UND_ERR_HEADERS_OVERFLOW") {
     return new HttpFailure(
@@ -63,9 +69,13 @@ export function failureOf(error: unknown, { host }: { host: string }): HttpFailu
 }
 
 function explanationOf(code: string): string {
-  if (brokenCodes.has(code)) return "closed the connection before its answer was complete. Try again.";
+  if (brokenCodes.has(code)) {
+    return "closed the connection before its answer was complete. Try again.";
+  }
   const known = explanations.get(code);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   if (/^(ERR_TLS|ERR_SSL|CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO|HOSTNAME_MISMATCH)|^EPROTO$/.test(code)) {
     return `cannot be trusted over TLS (${code}). Check its certificate and the URL's scheme and port.`;
   }
@@ -89,9 +99,13 @@ const explanations: ReadonlyMap<string, string> = new Map([
 
 /** Codes are UPPER_SNAKE constants of Node, OpenSSL and undici. Anything else is kept out of messages. */
 function codeOf(error: unknown): string {
-  if (error instanceof Error && error.name === "TimeoutError") return "ETIMEDOUT";
+  if (error instanceof Error && error.name === "TimeoutError") {
+    return "ETIMEDOUT";
+  }
   // undici's parser sets no code where the answer is not HTTP at all.
-  if (error instanceof Error && error.name === "HTTPParserError") return "HPE_INVALID";
+  if (error instanceof Error && error.name === "HTTPParserError") {
+    return "HPE_INVALID";
+  }
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return typeof code === "string" && /^[A-Z0-9_]{1,64}$/.test(code) ? code : "UNKNOWN";
 }

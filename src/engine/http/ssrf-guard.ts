@@ -17,8 +17,12 @@ export class SsrfGuard {
 
   constructor(allow: EgressAllow) {
     this.#allow = allow;
-    for (const [network, prefix] of ipv4Special) this.#special.addSubnet(network, prefix, "ipv4");
-    for (const [network, prefix] of ipv6Special) this.#special.addSubnet(network, prefix, "ipv6");
+    for (const [network, prefix] of ipv4Special) {
+      this.#special.addSubnet(network, prefix, "ipv4");
+    }
+    for (const [network, prefix] of ipv6Special) {
+      this.#special.addSubnet(network, prefix, "ipv6");
+    }
     this.#ipv6Global.addSubnet(...ipv6Global, "ipv6");
   }
 
@@ -27,7 +31,9 @@ export class SsrfGuard {
    * public and an internal address is a sign of DNS rebinding. The message does not reveal the addresses.
    */
   check({ host, port }: Destination, addresses: readonly string[]): void {
-    if (allowsName(this.#allow, { host, port }) && addresses.every((address) => isPlainAddress(address))) return;
+    if (allowsName(this.#allow, { host, port }) && addresses.every((address) => isPlainAddress(address))) {
+      return;
+    }
     const refused = addresses.filter(
       (address) => !isPlainAddress(address) || !allowsAddress(this.#allow, { address, port }),
     );
@@ -54,9 +60,13 @@ export class SsrfGuard {
 
   /** Whether a text is an address of the public Internet. */
   isPublic(address: string): boolean {
-    if (!isPlainAddress(address)) return false;
+    if (!isPlainAddress(address)) {
+      return false;
+    }
     const family = familyOf(address);
-    if (this.#special.check(address, family)) return false;
+    if (this.#special.check(address, family)) {
+      return false;
+    }
     return family === "ipv4" || this.#ipv6Global.check(address, family);
   }
 }

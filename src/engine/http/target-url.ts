@@ -30,7 +30,9 @@ export function readTargetUrl(text: string, base?: URL): URL {
 
 /** The port of a URL, or the default port of its scheme. */
 export function portOf(url: { readonly protocol: string; readonly port: string }): number {
-  if (url.port !== "") return Number(url.port);
+  if (url.port !== "") {
+    return Number(url.port);
+  }
   return url.protocol === "https:" ? 443 : 80;
 }
 

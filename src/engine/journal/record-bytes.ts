@@ -7,10 +7,20 @@ const recordBytes = 256;
 /** The size of a record: the UTF-8 bytes of its texts, and an overhead. */
 export function bytesOf({ path, input, output, error, notes }: NodeRun): number {
   let bytes = recordBytes + path.length;
-  if (output !== undefined) bytes += Buffer.byteLength(output);
-  if (input !== undefined) bytes += Buffer.byteLength(input);
-  if (error !== undefined) bytes += Buffer.byteLength(error.message);
-  if (notes !== undefined) for (const note of notes) bytes += Buffer.byteLength(note);
+  if (output !== undefined) {
+    bytes += Buffer.byteLength(output);
+  }
+  if (input !== undefined) {
+    bytes += Buffer.byteLength(input);
+  }
+  if (error !== undefined) {
+    bytes += Buffer.byteLength(error.message);
+  }
+  if (notes !== undefined) {
+    for (const note of notes) {
+      bytes += Buffer.byteLength(note);
+    }
+  }
   return bytes;
 }
 

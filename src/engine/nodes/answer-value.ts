@@ -36,9 +36,13 @@ export function answerValue(answer: AnswerBytes, kind: AnswerKind): JsonValue {
 function autoValue(answer: AnswerBytes): JsonValue {
   const isJson = isJsonType(answer.type);
   const text = textOf(answer);
-  if (text === undefined) return isJson ? refuse("says that it is JSON, but it is not in UTF-8") : bytesValue(answer);
+  if (text === undefined) {
+    return isJson ? refuse("says that it is JSON, but it is not in UTF-8") : bytesValue(answer);
+  }
   const value = isJson || answer.type === "" ? parseAnswer(text) : undefined;
-  if (value !== undefined) return value;
+  if (value !== undefined) {
+    return value;
+  }
   // Outputs must not contain NUL.
   return text.includes("\u0000") ? bytesValue(answer) : text;
 }
@@ -68,9 +72,13 @@ function textOf({ bytes, type }: AnswerBytes): string | undefined {
   const charset = charsetOf(bytes, type);
   const decoder = charset === undefined ? utf8 : decoderFor(charset);
   try {
-    if (decoder !== undefined || !escaping.test(charset ?? "")) return (decoder ?? utf8).decode(bytes);
+    if (decoder !== undefined || !escaping.test(charset ?? "")) {
+      return (decoder ?? utf8).decode(bytes);
+    }
   } catch {
-    if (charset === undefined) return undefined;
+    if (charset === undefined) {
+      return undefined;
+    }
   }
   return refuse(`names the charset ${JSON.stringify(charset)}, ${decoder ? "and is not in it" : "which is not known"}`);
 }
@@ -95,12 +103,20 @@ const charsetMax = 64;
 /** A byte order mark takes precedence over the header, as in browsers. XML may declare its charset itself (RFC 7303). */
 function charsetOf(bytes: Uint8Array, type: string): string | undefined {
   const [first, second, third] = bytes;
-  if (first === 0xef && second === 0xbb && third === 0xbf) return "utf-8";
-  if (first === 0xff && second === 0xfe) return "utf-16le";
-  if (first === 0xfe && second === 0xff) return "utf-16be";
+  if (first === 0xef && second === 0xbb && third === 0xbf) {
+    return "utf-8";
+  }
+  if (first === 0xff && second === 0xfe) {
+    return "utf-16le";
+  }
+  if (first === 0xfe && second === 0xff) {
+    return "utf-16be";
+  }
   const { type: essence, parameters } = parse(type);
   const named = parameters["charset"] || undefined;
-  if (named !== undefined || !/[/+]xml$/.test(essence)) return named?.slice(0, charsetMax);
+  if (named !== undefined || !/[/+]xml$/.test(essence)) {
+    return named?.slice(0, charsetMax);
+  }
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 256)).toString("latin1");
   const [, declared] = /^<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z][\w.-]{0,63})["']/.exec(head) ?? [];
   // The declaration was read byte by byte, so the charset cannot be UTF-16.

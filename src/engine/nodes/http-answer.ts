@@ -17,7 +17,9 @@ export function outputOf(answer: HttpAnswer, kind: AnswerKind) {
 
 /** The bytes of the body. Throws the failure for which they could not be read. */
 export function bytesOf({ body, unread }: HttpAnswer): Uint8Array {
-  if (unread !== undefined) throw nodeFailureOf(unread);
+  if (unread !== undefined) {
+    throw nodeFailureOf(unread);
+  }
   return body;
 }
 

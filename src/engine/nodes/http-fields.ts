@@ -112,7 +112,9 @@ export function withQuery(url: string, parameters: readonly (readonly [name: str
 export function withParameter(url: string, name: string, value: string): string {
   const [base = ""] = url.split("#");
   const start = base.indexOf("?");
-  if (start < 0) return withQuery(base, [[name, value]]);
+  if (start < 0) {
+    return withQuery(base, [[name, value]]);
+  }
   const kept = base.slice(start + 1).split("&");
   const others = kept.filter((pair) => nameOf(pair) !== name);
   const rest =

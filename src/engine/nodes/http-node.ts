@@ -114,8 +114,12 @@ function checkStatus(answer: HttpAnswer, attempt: Attempt): HttpAnswer {
 
 /** The server's own error text. It goes into the node's record, and is not shown to the caller of the workflow. */
 function bodyNote({ body, unread }: HttpAnswer): string {
-  if (unread !== undefined) return `The body of the answer could not be read. ${unread.message}`;
-  if (body.length === 0) return "The answer has no body.";
+  if (unread !== undefined) {
+    return `The body of the answer could not be read. ${unread.message}`;
+  }
+  if (body.length === 0) {
+    return "The answer has no body.";
+  }
   const text = Buffer.from(body.subarray(0, noteBytesMax)).toString("utf8").replaceAll("\u0000", "\ufffd");
   const cut = body.length > noteBytesMax ? ` (the first ${noteBytesMax} of ${body.length} bytes)` : "";
   return `The body of the answer: ${text}${cut}`;

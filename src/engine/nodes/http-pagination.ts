@@ -23,7 +23,9 @@ type RunPages = (
 /** Compiles the pagination of an HTTP node. The number of pages and their bytes together have a limit. */
 export function compilePages(pagination: HttpPagination, { query, kind, field }: PagesTools): RunPages {
   const { items: itemsPath, maxPages = Number.POSITIVE_INFINITY, next } = pagination;
-  if (itemsPath !== "") checkPath(itemsPath, field.member("items"));
+  if (itemsPath !== "") {
+    checkPath(itemsPath, field.member("items"));
+  }
   checkNext(next, { query, kind, field });
   const first = firstOf(next);
   return async (request, { limits }, send) => {
@@ -37,9 +39,13 @@ export function compilePages(pagination: HttpPagination, { query, kind, field }:
       bytesLeft -= bytesOf(answer).length;
       const output = outputOf(answer, kind);
       const found = readItems(output.body, { itemsPath, pages });
-      for (const item of found) items.push(item);
+      for (const item of found) {
+        items.push(item);
+      }
       const all = { ...output, body: items };
-      if (pages >= maxPages) return all;
+      if (pages >= maxPages) {
+        return all;
+      }
       const following = nextOf(next, {
         request,
         answer,
@@ -48,13 +54,17 @@ export function compilePages(pagination: HttpPagination, { query, kind, field }:
         items: items.length,
         pages,
       });
-      if (following === undefined) return all;
+      if (following === undefined) {
+        return all;
+      }
       if (pages >= limits.httpPagesMax) {
         const message = `There are more than ${limits.httpPagesMax} pages (limit httpPagesMax). Request larger pages, or set max_pages.`;
         throw new NodeFailure("PAGES_LIMIT", message, { isFinal: true });
       }
       const address = addressOf(following.url);
-      if (requested.has(address)) throw pageInvalid(`Page ${pages} leads to a page that was requested before.`);
+      if (requested.has(address)) {
+        throw pageInvalid(`Page ${pages} leads to a page that was requested before.`);
+      }
       requested.add(address);
       page = following;
     }
@@ -130,13 +140,16 @@ function nextOf(next: Next, { request, answer, body, found, items, pages }: Page
     case "cursor": {
       const { parameter, path } = next.value;
       const cursor = walk(body, namesOf(path));
-      if (isEnd(cursor, { next: next.value, found, pages })) return undefined;
+      if (isEnd(cursor, { next: next.value, found, pages })) {
+        return undefined;
+      }
       if (typeof cursor !== "number" && typeof cursor !== "string") {
         throw pageInvalid(`What page ${pages} has at ${JSON.stringify(path)} is neither text nor number.`);
       }
       // Many APIs give the whole URL of the next page. Sent as a parameter, it would request the first page again.
-      if (/^https?:\/\//i.test(String(cursor)))
+      if (/^https?:\/\//i.test(String(cursor))) {
         return { ...request, url: resolveLink(String(cursor), request, answer) };
+      }
       return withPage(request, parameter, cursor);
     }
     case "link": {
@@ -187,7 +200,9 @@ function namesOf(path: string): readonly string[] {
 }
 
 function checkPath(path: string, field: Field): void {
-  if (!field.isNew || readPath(path) !== undefined) return;
+  if (!field.isNew || readPath(path) !== undefined) {
+    return;
+  }
   field.error(
     "PAGINATION_INVALID",
     `${JSON.stringify(path)} is not a path. Write names with dots, as meta.next or meta['a.b'].`,
@@ -203,7 +218,9 @@ function nextLink({ headers, url }: HttpAnswer): string | undefined {
   const text = Buffer.from([headers["link"] ?? []].flat().join(", "), "latin1").toString("utf8");
   const links = parseLinks(text);
   // The next page is unknown then, and an execution that misses pages must not complete.
-  if (links === undefined) throw pageInvalid("The Link header of the answer is malformed (RFC 8288).");
+  if (links === undefined) {
+    throw pageInvalid("The Link header of the answer is malformed (RFC 8288).");
+  }
   const isOwn = (anchor: string | undefined) => anchor === undefined || URL.parse(anchor, url)?.href === url;
   return links.find((link) => hasRelation(link, "next") && isOwn(link.parameters.get("anchor")))?.target;
 }
@@ -211,7 +228,9 @@ function nextLink({ headers, url }: HttpAnswer): string | undefined {
 /** The URL without its fragment, which is never sent. */
 function addressOf(url: string): string {
   const parsed = URL.parse(url);
-  if (parsed === null) return url;
+  if (parsed === null) {
+    return url;
+  }
   parsed.hash = "";
   return parsed.href;
 }

@@ -19,7 +19,9 @@ export function parseLinks(text: string): readonly WebLink[] | undefined {
   let position = matchAt(gap, text, 0)?.end ?? 0;
   while (position < text.length) {
     const found = matchAt(target, text, position);
-    if (found === undefined) return undefined;
+    if (found === undefined) {
+      return undefined;
+    }
     const parameters = new Map<string, string>();
     position = found.end;
     for (let next = matchAt(parameter, text, position); next; next = matchAt(parameter, text, position)) {
@@ -27,11 +29,15 @@ export function parseLinks(text: string): readonly WebLink[] | undefined {
       const [name, quoted, plain = ""] = next.groups;
       const key = name?.toLowerCase();
       const value = quoted?.replaceAll(/\\(.)/g, "$1") ?? plain.trimEnd();
-      if (key !== undefined && !parameters.has(key)) parameters.set(key, value);
+      if (key !== undefined && !parameters.has(key)) {
+        parameters.set(key, value);
+      }
     }
     links.push({ target: found.groups[0] ?? "", parameters });
     const end = matchAt(separator, text, position);
-    if (end === undefined) return undefined;
+    if (end === undefined) {
+      return undefined;
+    }
     position = matchAt(gap, text, end.end)?.end ?? end.end;
   }
   return links;

@@ -24,10 +24,14 @@ const fieldCharsMax = 64;
 function httpDate(text: string, now: number): number {
   const { day, month, year, time } = forms.map((form) => form.exec(text)?.groups).find(Boolean) ?? {};
   const monthIndex = months.indexOf(month ?? "");
-  if (day === undefined || year === undefined || time === undefined || monthIndex < 0) return Number.NaN;
+  if (day === undefined || year === undefined || time === undefined || monthIndex < 0) {
+    return Number.NaN;
+  }
   const [hours = Number.NaN, minutes = Number.NaN, seconds = Number.NaN] = time.split(":").map(Number);
   // A leap second is written as 60.
-  if (hours > 23 || minutes > 59 || seconds > 60) return Number.NaN;
+  if (hours > 23 || minutes > 59 || seconds > 60) {
+    return Number.NaN;
+  }
   const fullYear = year.length === 2 ? nearYear(Number(year), now) : Number(year);
   const midnight = new Date(0).setUTCFullYear(fullYear, monthIndex, Number(day));
   const isOfMonth = new Date(midnight).getUTCMonth() === monthIndex;

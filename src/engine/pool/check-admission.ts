@@ -20,15 +20,22 @@ export class CheckAdmission {
   enter(environmentId: string): () => void {
     const own = this.#environments.get(environmentId) ?? 0;
     const ownMax = Math.ceil(this.#max / environmentFraction);
-    if (own >= ownMax) throw tooMany(ownMax);
-    if (this.#total >= this.#max) throw poolFull(this.#max);
+    if (own >= ownMax) {
+      throw tooMany(ownMax);
+    }
+    if (this.#total >= this.#max) {
+      throw poolFull(this.#max);
+    }
     this.#total += 1;
     this.#environments.set(environmentId, own + 1);
     return () => {
       this.#total -= 1;
       const left = (this.#environments.get(environmentId) ?? 1) - 1;
-      if (left > 0) this.#environments.set(environmentId, left);
-      else this.#environments.delete(environmentId);
+      if (left > 0) {
+        this.#environments.set(environmentId, left);
+      } else {
+        this.#environments.delete(environmentId);
+      }
     };
   }
 }

@@ -80,7 +80,9 @@ export class ChildProcess {
       },
     });
     const channel = this.#process.stdio[3];
-    if (!(channel instanceof Duplex)) throw new Error("a child process has no channel");
+    if (!(channel instanceof Duplex)) {
+      throw new Error("a child process has no channel");
+    }
     this.#channel = channel;
     this.#lowerPriority();
     this.#process.on("error", () => this.#handleEnd(null));
@@ -111,12 +113,16 @@ export class ChildProcess {
       const timer = setTimeout(() => this.#expire(), loadMs);
       this.#task = { kind, ms, onBegin, resolve, timer };
       this.#channel.write(frame);
-      if (this.#loadedKinds.has(kind)) this.#startTask();
+      if (this.#loadedKinds.has(kind)) {
+        this.#startTask();
+      }
     });
   }
 
   #startTask(): void {
-    if (this.#task === undefined) return;
+    if (this.#task === undefined) {
+      return;
+    }
     const { kind, ms, onBegin } = this.#task;
     this.#loadedKinds.add(kind);
     this.setTimeLeft(ms);
@@ -125,7 +131,9 @@ export class ChildProcess {
 
   /** Gives the running task this much time from now on. */
   setTimeLeft(ms: number): void {
-    if (this.#task === undefined) return;
+    if (this.#task === undefined) {
+      return;
+    }
     clearTimeout(this.#task.timer);
     this.#task.timer = setTimeout(() => this.#expire(), ms);
   }
@@ -143,7 +151,9 @@ export class ChildProcess {
 
   #read(chunk: Buffer): void {
     try {
-      for (const frame of this.#reader.push(chunk)) this.#handle(frame);
+      for (const frame of this.#reader.push(chunk)) {
+        this.#handle(frame);
+      }
     } catch {
       this.kill();
     }
@@ -187,7 +197,9 @@ export class ChildProcess {
   }
 
   #handleEnd(signal: NodeJS.Signals | null): void {
-    if (this.#isGone) return;
+    if (this.#isGone) {
+      return;
+    }
     this.#isGone = true;
     this.#channel.destroy();
     this.#gone.resolve();
@@ -211,7 +223,9 @@ export class ChildProcess {
 
   #lowerPriority(): void {
     const { pid } = this.#process;
-    if (pid === undefined) return;
+    if (pid === undefined) {
+      return;
+    }
     try {
       setPriority(pid, niceness);
     } catch {

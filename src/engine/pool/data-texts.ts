@@ -25,11 +25,15 @@ export class DataTexts {
   }
 
   add({ value, reference }: Data): DataPointer {
-    if (value === undefined) return undefined;
+    if (value === undefined) {
+      return undefined;
+    }
     const isLarge = this.#sizes.of(value) === Number.POSITIVE_INFINITY;
     const root =
       reference && (isLarge || reference.path.length === 0) ? this.#scope.textOf(reference.source) : undefined;
-    if (root !== undefined) return { text: this.#addText(root), path: reference?.path ?? [] };
+    if (root !== undefined) {
+      return { text: this.#addText(root), path: reference?.path ?? [] };
+    }
     const pointer = this.#serialised.get(value) ?? { text: this.#addText(JSON.stringify(value)), path: [] };
     this.#serialised.set(value, pointer);
     return pointer;
@@ -37,7 +41,9 @@ export class DataTexts {
 
   #addText(text: string): number {
     const known = this.#indexes.get(text);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     this.#indexes.set(text, this.all.length);
     return this.all.push(text) - 1;
   }

@@ -25,7 +25,9 @@ export class FairShares {
   /** Whether an organization may use an idle child. */
   mayTake(organizationId: string): boolean {
     const share = this.#shares.get(organizationId);
-    if (share === undefined || this.#childrenMax <= 1) return true;
+    if (share === undefined || this.#childrenMax <= 1) {
+      return true;
+    }
     return share.running.size < this.#childrenMax - 1 || isQuick(share);
   }
 
@@ -39,16 +41,23 @@ export class FairShares {
     return () => {
       share.running.delete(running);
       const now = performance.now();
-      if (now - running.startTime > slowMs) share.slowTime = now;
-      else share.quickTime = now;
+      if (now - running.startTime > slowMs) {
+        share.slowTime = now;
+      } else {
+        share.quickTime = now;
+      }
     };
   }
 
   #removeInactive(): void {
-    if (this.#shares.size < organizationsMax) return;
+    if (this.#shares.size < organizationsMax) {
+      return;
+    }
     const since = performance.now() - memoryMs;
     for (const [id, { running, slowTime, quickTime }] of this.#shares) {
-      if (running.size === 0 && slowTime < since && quickTime < since) this.#shares.delete(id);
+      if (running.size === 0 && slowTime < since && quickTime < since) {
+        this.#shares.delete(id);
+      }
     }
   }
 }

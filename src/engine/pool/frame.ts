@@ -19,7 +19,9 @@ export function encodeFrame({ head, texts }: Frame): Buffer {
   frame.writeUInt32BE(headBytes, lengthBytes);
   let offset = 2 * lengthBytes;
   offset += frame.write(headText, offset);
-  for (const text of texts) offset += frame.write(text, offset);
+  for (const text of texts) {
+    offset += frame.write(text, offset);
+  }
   return frame;
 }
 
@@ -49,10 +51,14 @@ export class FrameReader {
   }
 
   #restLength(): number | undefined {
-    if (this.#length < lengthBytes) return undefined;
+    if (this.#length < lengthBytes) {
+      return undefined;
+    }
     const [first] = this.#chunks;
     const rest = (first !== undefined && first.length >= lengthBytes ? first : this.#joined()).readUInt32BE();
-    if (rest > this.#bytesMax) throw new Error(`a frame has ${rest} bytes of at most ${this.#bytesMax}`);
+    if (rest > this.#bytesMax) {
+      throw new Error(`a frame has ${rest} bytes of at most ${this.#bytesMax}`);
+    }
     return rest;
   }
 

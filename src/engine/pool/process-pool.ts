@@ -86,11 +86,17 @@ export class ProcessPool implements Service {
     clearTimeout(this.#respawnTimer);
     const stopped = Promise.reject(new Error("the pool of child processes is stopped"));
     stopped.catch(() => undefined);
-    for (const job of this.#queue.drain()) job.settle(stopped);
-    for (const timer of this.#idle.values()) clearTimeout(timer);
+    for (const job of this.#queue.drain()) {
+      job.settle(stopped);
+    }
+    for (const timer of this.#idle.values()) {
+      clearTimeout(timer);
+    }
     this.#idle.clear();
     const gone = [...this.#children].map((child) => child.gone);
-    for (const child of this.#children) child.kill();
+    for (const child of this.#children) {
+      child.kill();
+    }
     await Promise.all(gone);
   }
 
@@ -101,7 +107,9 @@ export class ProcessPool implements Service {
   async run<Kind extends TaskKind>(kind: Kind, task: PoolTask<Kind>): Promise<TaskEnd<Kind>> {
     const end = await this.#runOnce(kind, task);
     const last = end.kind === "lost" ? await this.#runOnce(kind, task) : end;
-    if (last.kind === "fault") throw new Error(`a child process failed: ${last.stack}`);
+    if (last.kind === "fault") {
+      throw new Error(`a child process failed: ${last.stack}`);
+    }
     // A child answers with the reply of the kind that it was asked for.
     return last as TaskEnd<Kind>;
   }
@@ -109,7 +117,9 @@ export class ProcessPool implements Service {
   #runOnce(kind: TaskKind, task: PoolTask<TaskKind>): Promise<TaskOutcome> {
     const { path, signal, isRefusable } = task;
     signal.throwIfAborted();
-    if (this.#isStopped) throw new Error("the pool of child processes is stopped");
+    if (this.#isStopped) {
+      throw new Error("the pool of child processes is stopped");
+    }
     const leave = isRefusable ? this.#admission.enter(path[1]) : undefined;
     return new Promise<TaskOutcome>((resolve, reject) => {
       const abort = () => {
@@ -133,15 +143,21 @@ export class ProcessPool implements Service {
   #assignAll(): void {
     while (this.#idle.size > 0) {
       const job = this.#queue.shift((organizationId) => !this.#shares.mayTake(organizationId));
-      if (job === undefined) break;
+      if (job === undefined) {
+        break;
+      }
       // The child that was used last has the warmest caches.
       const child = [...this.#idle.keys()].at(-1);
-      if (child === undefined) break;
+      if (child === undefined) {
+        break;
+      }
       clearTimeout(this.#idle.get(child));
       this.#idle.delete(child);
       this.#assign(child, job);
     }
-    if (this.#queue.size > 0) this.#grow(this.#queue.size - this.#startingCount);
+    if (this.#queue.size > 0) {
+      this.#grow(this.#queue.size - this.#startingCount);
+    }
   }
 
   #assign(child: ChildProcess, { kind, task, settle }: Job): void {
@@ -157,7 +173,9 @@ export class ProcessPool implements Service {
       void end.finally(() => {
         signal.removeEventListener("abort", abandon);
         release();
-        if (child.isReady) this.#makeIdle(child);
+        if (child.isReady) {
+          this.#makeIdle(child);
+        }
         this.#assignAll();
       });
     } catch (error) {
@@ -172,9 +190,13 @@ export class ProcessPool implements Service {
   }
 
   #grow(count: number): void {
-    if (this.#isStopped || this.#respawnTimer !== undefined) return;
+    if (this.#isStopped || this.#respawnTimer !== undefined) {
+      return;
+    }
     const free = this.#limits.poolChildren - this.#children.size;
-    for (let left = Math.min(count, free); left > 0; left -= 1) this.#startChild();
+    for (let left = Math.min(count, free); left > 0; left -= 1) {
+      this.#startChild();
+    }
   }
 
   #startChild(): void {
@@ -191,8 +213,11 @@ export class ProcessPool implements Service {
         this.#children.delete(child);
         clearTimeout(this.#idle.get(child));
         this.#idle.delete(child);
-        if (wasReady) this.#replace();
-        else this.#replaceLater();
+        if (wasReady) {
+          this.#replace();
+        } else {
+          this.#replaceLater();
+        }
       },
     });
     this.#children.add(child);
@@ -204,7 +229,9 @@ export class ProcessPool implements Service {
 
   /** Waits a moment, since a child that dies before it is ready would be restarted in an endless loop. */
   #replaceLater(): void {
-    if (this.#isStopped) return;
+    if (this.#isStopped) {
+      return;
+    }
     this.#respawnTimer ??= setTimeout(() => {
       this.#respawnTimer = undefined;
       this.#replace();
@@ -213,9 +240,13 @@ export class ProcessPool implements Service {
 
   /** Notes that a child is idle. It is ended after a while, unless it is small and one of the few that stay. */
   #makeIdle(child: ChildProcess): void {
-    if (this.#isStopped) return;
+    if (this.#isStopped) {
+      return;
+    }
     const timer = setTimeout(() => {
-      if (this.#children.size > this.#limits.poolKept || child.rssBytes > idleRssBytesMax) child.kill();
+      if (this.#children.size > this.#limits.poolKept || child.rssBytes > idleRssBytesMax) {
+        child.kill();
+      }
     }, idleMs).unref();
     this.#idle.set(child, timer);
   }

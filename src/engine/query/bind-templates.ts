@@ -23,7 +23,9 @@ export function bindTemplates(
   query: string,
   field: Field,
 ): { readonly query: string; readonly variables: readonly Variable[]; readonly marks: readonly Mark[] } {
-  if (!field.isWithin(query, "queryMax")) return nullQuery;
+  if (!field.isWithin(query, "queryMax")) {
+    return nullQuery;
+  }
   const reader = new QueryReader(query, field);
   const read = reader.read();
   return reader.hasTooMany ? nullQuery : { query: read, variables: reader.variables, marks: reader.marks };
@@ -119,10 +121,13 @@ class QueryReader {
       }
     }
     const start = this.#written.length + (holdsTemplate ? 1 : 0);
-    if (marks.length > 1)
+    if (marks.length > 1) {
       this.marks.push(...marks.map(({ written, source }) => ({ written: start + written, source })));
+    }
     this.#write(holdsTemplate ? `(${literal})` : literal);
-    if (marks.length > 1) this.marks.push({ written: this.#written.length, source: this.#position });
+    if (marks.length > 1) {
+      this.marks.push({ written: this.#written.length, source: this.#position });
+    }
   }
 
   /** Reads the template at the position, and gives the variable that takes its place. */

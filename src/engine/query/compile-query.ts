@@ -81,7 +81,9 @@ class CompiledQuery implements Query {
   #cheap: ParsedQuery | null | undefined;
 
   constructor(query: BoundQuery, { limits, sizes }: QueryTools, result: JsonValue | undefined) {
-    if (result !== undefined) this.result = result;
+    if (result !== undefined) {
+      this.result = result;
+    }
     this.#query = query;
     this.#limits = limits;
     this.#sizes = sizes;
@@ -97,17 +99,23 @@ class CompiledQuery implements Query {
     if (this.#cheap !== null && dataLength <= inlineCharsMax) {
       const watch = new InlineBudget(dataLength);
       const evaluated = await this.#runInline(this.#cheap, { input, bound, attempt }, watch);
-      if (evaluated !== undefined) return evaluated.result;
+      if (evaluated !== undefined) {
+        return evaluated.result;
+      }
     }
     const end = await runInPool(this.#query, { input, bound, attempt, sizes: this.#sizes, limits: this.#limits });
     // The child has checked the text of its output.
-    if (end.kind === "output") return new CheckedOutput(end.text as JsonText);
+    if (end.kind === "output") {
+      return new CheckedOutput(end.text as JsonText);
+    }
     throw end.kind === "query_error" ? this.#failure(end.message, end.offset) : end.failure;
   }
 
   #parseCheap(): ParsedQuery | null {
     const { text, variables } = this.#query;
-    if (!mayBeCheap(text)) return null;
+    if (!mayBeCheap(text)) {
+      return null;
+    }
     try {
       const parsed = parseQuery(text, this.#limits);
       const names = variables.map(({ name }) => name);
@@ -120,7 +128,9 @@ class CompiledQuery implements Query {
 
   #lengthOf(data: readonly Data[]): number {
     let length = 0;
-    for (const { value } of data) length += this.#sizes.of(value);
+    for (const { value } of data) {
+      length += this.#sizes.of(value);
+    }
     return length;
   }
 
@@ -135,7 +145,9 @@ class CompiledQuery implements Query {
     try {
       return { result: await evaluateQuery(query, { input: input.value, bindings, context: attempt, watch }) };
     } catch (error) {
-      if (watch.isSpent) return undefined;
+      if (watch.isSpent) {
+        return undefined;
+      }
       throw error instanceof NodeFailure
         ? error
         : this.#failure(queryMessage(error, this.#limits), errorOffset(error, this.#query.text));

@@ -30,8 +30,12 @@ export async function runInPool(query: BoundQuery, run: PooledRun): Promise<Pool
     switch (end.kind) {
       case "reply": {
         const { head, texts } = end;
-        if (head.kind === "output") return { kind: "output", text: texts[0] ?? "null" };
-        if (head.kind === "query_error") return head;
+        if (head.kind === "output") {
+          return { kind: "output", text: texts[0] ?? "null" };
+        }
+        if (head.kind === "query_error") {
+          return head;
+        }
         // An output that is too large or not JSON would be so again.
         const isFinal = head.reason !== "EXPRESSION_ERROR";
         // The child took the reason from a NodeFailure.

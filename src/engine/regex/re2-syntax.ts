@@ -8,15 +8,23 @@ export function toRe2Syntax({ source, ignoreCase, multiline, dotAll }: RegExp): 
   const flags = `${ignoreCase ? "i" : ""}${multiline ? "m" : ""}${dotAll ? "s" : ""}`;
   let isInClass = false;
   const text = source.replace(tokens, (token) => {
-    if (token.startsWith("\\")) return escapeOf(token, isInClass);
+    if (token.startsWith("\\")) {
+      return escapeOf(token, isInClass);
+    }
     // RE2 takes [:alpha:] inside of brackets for a POSIX class.
-    if (isInClass && token === "[") return "\\[";
+    if (isInClass && token === "[") {
+      return "\\[";
+    }
     if (token === "[" || token === "]") {
       isInClass = token === "[";
       return token;
     }
-    if (isInClass) return token;
-    if (token === ".") return dotAll ? token : `[^${lineEnds}]`;
+    if (isInClass) {
+      return token;
+    }
+    if (token === ".") {
+      return dotAll ? token : `[^${lineEnds}]`;
+    }
     throw new Error(`lookaround (${token}) is not supported, because it cannot be matched in linear time`);
   });
   const translated = RE2JS.translateRegExp(text);
@@ -37,26 +45,38 @@ const noBlanks =
 function escapeOf(token: string, isInClass: boolean): string {
   const asClass = (items: string) => (isInClass ? items : `[${items}]`);
   const letter = token.charAt(1);
-  if (letter === "s") return asClass(blanks);
-  if (letter === "S") return asClass(noBlanks);
-  if (token.endsWith("}")) return property(token, asClass);
+  if (letter === "s") {
+    return asClass(blanks);
+  }
+  if (letter === "S") {
+    return asClass(noBlanks);
+  }
+  if (token.endsWith("}")) {
+    return property(token, asClass);
+  }
   if (/^[1-9]$/.test(letter) || token === "\\k<") {
     throw new Error(`a backreference (${token}) is not supported, because it cannot be matched in linear time`);
   }
-  if (letter === "b" && isInClass) return "\\x08";
+  if (letter === "b" && isInClass) {
+    return "\\x08";
+  }
   // These escapes have a meaning in RE2 only: text boundaries, quoting, single bytes, the bell.
   return /^[AzQECa]$/.test(letter) ? letter : token;
 }
 
 function property(token: string, asClass: (items: string) => string): string {
   const [, letter = "p", key, value = ""] = /^\\([pP])\{(?:([^=]*)=)?(.*)\}$/s.exec(token) ?? [];
-  if (key === undefined && value === "ASCII") return asClass(letter === "p" ? "\\x00-\\x7F" : "\\x{80}-\\x{10FFFF}");
+  if (key === undefined && value === "ASCII") {
+    return asClass(letter === "p" ? "\\x00-\\x7F" : "\\x{80}-\\x{10FFFF}");
+  }
   const isScript = key === "Script" || key === "sc";
   if (key !== undefined && !isScript && key !== "General_Category" && key !== "gc") {
     throw new Error(`${token} is not supported: of properties with a value there are General_Category and Script`);
   }
   const mapped = `\\${letter}{${isScript ? value : (categories.get(value) ?? value)}}`;
-  if (key !== undefined && !isPropertyOf(token)) throw new Error(`${token} is not a property of ECMAScript`);
+  if (key !== undefined && !isPropertyOf(token)) {
+    throw new Error(`${token} is not a property of ECMAScript`);
+  }
   if (!isKnownToRe2(mapped)) {
     const instead = isScript
       ? "Write the script's long name, as in \\p{Script=Greek}"

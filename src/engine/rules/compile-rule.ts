@@ -47,7 +47,9 @@ export function compileRule(rule: RuleNode, field: Field): Condition {
       );
       return index >= 0 === isAny;
     } catch (error) {
-      if (error !== inlineWorkSpent) throw error;
+      if (error !== inlineWorkSpent) {
+        throw error;
+      }
     }
     return decideInPool({ comparisons, isAny, texts: () => texts.renew() }, scope, run);
   };

@@ -75,11 +75,17 @@ type Decided = {
 /** Reads the references of the comparisons up to the deciding one, so that they leave the same notes as on the thread. */
 function decisionOf({ comparisons, isAny }: PooledRule, { reply, failure, scope }: Decided): boolean {
   for (const { left, right } of comparisons.slice(0, reply.evaluated)) {
-    for (const reference of [...left.template.references, ...right.template.references]) scope.read(reference);
+    for (const reference of [...left.template.references, ...right.template.references]) {
+      scope.read(reference);
+    }
   }
   // The child took the reason from a NodeFailure.
-  if (reply.kind === "failure") throw new NodeFailure(reply.reason as FailureReason, reply.message, { isFinal: true });
-  if (!reply.isDecided && failure !== undefined) throw failure;
+  if (reply.kind === "failure") {
+    throw new NodeFailure(reply.reason as FailureReason, reply.message, { isFinal: true });
+  }
+  if (!reply.isDecided && failure !== undefined) {
+    throw failure;
+  }
   return reply.isDecided === isAny;
 }
 
@@ -96,7 +102,9 @@ function renderSides({ comparisons, isAny, texts: newTexts }: PooledRule, scope:
   const silentScope = { read: scope.peek.bind(scope) };
   const add = ({ template, reference }: CompiledInput) => {
     const value = template.render(silentScope, newTexts());
-    if (reference === undefined) work.spend(lengthOf(value));
+    if (reference === undefined) {
+      work.spend(lengthOf(value));
+    }
     return texts.add({ value, reference });
   };
   const head: { isAny: boolean; comparisons: RuleRequest["comparisons"][number][] } = { isAny, comparisons: [] };
@@ -105,7 +113,9 @@ function renderSides({ comparisons, isAny, texts: newTexts }: PooledRule, scope:
       head.comparisons.push({ operator, left: add(left), right: add(right) });
     }
   } catch (error) {
-    if (!(error instanceof NodeFailure)) throw error;
+    if (!(error instanceof NodeFailure)) {
+      throw error;
+    }
     return { head, texts: texts.all, failure: error };
   }
   return { head, texts: texts.all, failure: undefined };

@@ -40,7 +40,9 @@ export class EventLoopYielder {
 
   /** Whether the slice is over. A slice starts with the first question in an iteration of the event loop. */
   get isSliceOver(): boolean {
-    if (this.#hasStarted) return performance.now() - this.#sliceStart > this.#sliceMs;
+    if (this.#hasStarted) {
+      return performance.now() - this.#sliceStart > this.#sliceMs;
+    }
     this.#startSlice();
     return false;
   }
@@ -48,7 +50,9 @@ export class EventLoopYielder {
   /** Gives undefined if the caller may go on at once, else the promise of `nextSlice`. */
   yieldIfOver(path: readonly string[]): Promise<void> | undefined {
     const [organization = ""] = path;
-    if (this.isSliceOver || this.#isPausing(organization)) return this.nextSlice(path);
+    if (this.isSliceOver || this.#isPausing(organization)) {
+      return this.nextSlice(path);
+    }
     this.#noteRequest(organization);
     this.#startTurn(organization);
     afterMicrotasks(() => this.#endTurn());
@@ -60,13 +64,17 @@ export class EventLoopYielder {
     const [organization = ""] = path;
     this.#noteRequest(organization);
     const turn = new Promise<void>((begin) => this.#waiting.push(path, { organization, begin }));
-    if (!this.#isAssigning) this.#assignSoon();
+    if (!this.#isAssigning) {
+      this.#assignSoon();
+    }
     await turn;
   }
 
   #startSlice(): void {
     this.#sliceStart = performance.now();
-    if (this.#hasStarted) return;
+    if (this.#hasStarted) {
+      return;
+    }
     this.#hasStarted = true;
     setImmediate(() => {
       this.#hasStarted = false;
@@ -96,9 +104,13 @@ export class EventLoopYielder {
 
   #continue(): void {
     this.#endTurn();
-    if (this.#waiting.size === 0) this.#isAssigning = false;
-    else if (this.isSliceOver) this.#assignSoon();
-    else this.#assignNext();
+    if (this.#waiting.size === 0) {
+      this.#isAssigning = false;
+    } else if (this.isSliceOver) {
+      this.#assignSoon();
+    } else {
+      this.#assignNext();
+    }
   }
 
   #startTurn(organization: string): void {
@@ -107,27 +119,41 @@ export class EventLoopYielder {
   }
 
   #endTurn(): void {
-    if (this.#current === undefined) return;
+    if (this.#current === undefined) {
+      return;
+    }
     const { organization, time } = this.#current;
     this.#current = undefined;
     const now = performance.now();
     const heldMs = now - time;
     const hasOthers = now - this.#changeTime < othersMs;
-    if (!hasOthers || heldMs <= 2 * this.#sliceMs) return;
+    if (!hasOthers || heldMs <= 2 * this.#sliceMs) {
+      return;
+    }
     // Organizations that do not come back are removed.
-    for (const [other, until] of this.#pauses) if (until <= now) this.#pauses.delete(other);
+    for (const [other, until] of this.#pauses) {
+      if (until <= now) {
+        this.#pauses.delete(other);
+      }
+    }
     this.#pauses.set(organization, now + Math.min(heldMs, pauseMsMax));
   }
 
   #noteRequest(organization: string): void {
-    if (organization === this.#lastOrganization) return;
-    if (this.#lastOrganization !== undefined) this.#changeTime = performance.now();
+    if (organization === this.#lastOrganization) {
+      return;
+    }
+    if (this.#lastOrganization !== undefined) {
+      this.#changeTime = performance.now();
+    }
     this.#lastOrganization = organization;
   }
 
   readonly #isPausing = (organization: string): boolean => {
     const until = this.#pauses.get(organization);
-    if (until === undefined || until > performance.now()) return until !== undefined;
+    if (until === undefined || until > performance.now()) {
+      return until !== undefined;
+    }
     this.#pauses.delete(organization);
     return false;
   };

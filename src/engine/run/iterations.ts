@@ -55,7 +55,9 @@ export class Iterations {
       }
       this.#take(index, run);
       const yielding = this.#group.visit.subgraph.state.yieldIfOver();
-      if (yielding !== undefined) await yielding;
+      if (yielding !== undefined) {
+        await yielding;
+      }
     }
   }
 

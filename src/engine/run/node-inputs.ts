@@ -21,17 +21,23 @@ export class NodeInputs {
   add({ text, source, path }: Reference, root: JsonValue | undefined): void {
     const hidden = source.kind === "node" ? this.#hidden.get(source.nodeId) : undefined;
     const value = walk(root, path);
-    if (value === undefined || hidden === undefined) this.#values.set(text, value ?? null);
-    else if (hidden === "all") this.#values.set(text, redacted);
+    if (value === undefined || hidden === undefined) {
+      this.#values.set(text, value ?? null);
+    } else if (hidden === "all") {
+      this.#values.set(text, redacted);
+    }
     // A path into a redacted part no longer resolves.
-    else if (source.kind === "node")
+    else if (source.kind === "node") {
       this.#values.set(text, walk(this.#shown(source.nodeId, root ?? null, hidden), path) ?? redacted);
+    }
   }
 
   /** Redacts an output, once for all templates that read it. */
   #shown(nodeId: string, root: JsonValue, hidden: readonly string[]): JsonValue {
     const known = this.#redacted.get(nodeId);
-    if (known !== undefined && known.root === root) return known.shown;
+    if (known !== undefined && known.root === root) {
+      return known.shown;
+    }
     const shown = redactPaths(root, hidden);
     this.#redacted.set(nodeId, { root, shown });
     return shown;
@@ -45,7 +51,9 @@ export class NodeInputs {
       const member = `${JSON.stringify(name)}:${JSON.stringify(value)}`;
       length += member.length + 1;
       // Thousands of templates of a large value would exceed the longest string.
-      if (length > inputCharsMax) return undefined;
+      if (length > inputCharsMax) {
+        return undefined;
+      }
       members.push(member);
     }
     // The text was made from JSON values.

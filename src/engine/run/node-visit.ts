@@ -130,7 +130,9 @@ export class NodeVisit implements UnderWay {
   }
 
   countAnswer({ status }: { readonly status: number }): void {
-    if (status >= 200 && status < 300) this.pageKeys.push(this.answers);
+    if (status >= 200 && status < 300) {
+      this.pageKeys.push(this.answers);
+    }
     this.answers += 1;
   }
 
@@ -181,11 +183,17 @@ export class NodeVisit implements UnderWay {
   }
 
   get #inputText(): JsonText | undefined {
-    if (this.#inputs === undefined) return undefined;
+    if (this.#inputs === undefined) {
+      return undefined;
+    }
     // Stringifying a string gives JSON text. A hidden node hides its inputs too.
-    if (this.node.isHidden) return JSON.stringify(redacted) as JsonText;
+    if (this.node.isHidden) {
+      return JSON.stringify(redacted) as JsonText;
+    }
     const { text } = this.#inputs;
-    if (text === undefined) this.scope.note("The values of the node's templates are too large to be kept.");
+    if (text === undefined) {
+      this.scope.note("The values of the node's templates are too large to be kept.");
+    }
     return text;
   }
 
@@ -193,7 +201,9 @@ export class NodeVisit implements UnderWay {
     const { journal } = this.subgraph.state.run;
     const isEnd = path === this.path;
     const input = isEnd ? this.#inputText : undefined;
-    if (isEnd) journal.leave(this);
+    if (isEnd) {
+      journal.leave(this);
+    }
     journal.record(this.#nodeRun(state, { ...(input !== undefined && { input }), ...details }, path));
   }
 

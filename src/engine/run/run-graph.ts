@@ -47,7 +47,9 @@ async function runSubgraph(subgraph: Subgraph, run: SubgraphRun): Promise<void> 
       if (exit !== undefined) {
         // Yields before the next nodes start, so that they start together however busy the process is.
         const yielding = run.state.yieldIfOver();
-        if (yielding !== undefined) await yielding;
+        if (yielding !== undefined) {
+          await yielding;
+        }
         await Promise.all(joins.leave(node, exit).map(runBranch));
       }
     } catch (error) {

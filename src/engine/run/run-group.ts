@@ -65,7 +65,9 @@ function itemsOf({ step: { mode }, visit }: GroupRun): Items {
  * these count as one item and as none: a workflow that works with two matches also works with one and with none.
  */
 function listOf(value: JsonValue | undefined, { scope }: GroupRun["visit"]): readonly JsonValue[] {
-  if (Array.isArray(value)) return value;
+  if (Array.isArray(value)) {
+    return value;
+  }
   if (value === null) {
     scope.note("The Group's array is null, which counts as an empty list.");
     return [];

@@ -94,10 +94,14 @@ async function endOf(group: GroupRun, boundary: Boundary, outputs: Outputs): Pro
   const mayContinue = result.error === undefined || step.allowsPartialSuccess;
   try {
     const port = mayContinue ? await nextPort(step, scope, visit.subgraph) : undefined;
-    if (visit.subgraph.boundary.signal.aborted) return undefined;
+    if (visit.subgraph.boundary.signal.aborted) {
+      return undefined;
+    }
     return { ...result, ...(port && { port }), ...(scope.notes.length > 0 && { notes: scope.notes }) };
   } catch (error) {
-    if (visit.subgraph.boundary.signal.aborted) return undefined;
+    if (visit.subgraph.boundary.signal.aborted) {
+      return undefined;
+    }
     throw error;
   }
 }

@@ -93,7 +93,9 @@ async function runAttempt(step: LeafStep, visit: NodeVisit, { isLast }: Try): Pr
     pool: run.pool,
     now: () => run.clock.now(),
     note: (text) => {
-      if (!visit.node.isHidden) visit.scope.note(text);
+      if (!visit.node.isHidden) {
+        visit.scope.note(text);
+      }
     },
     wait: (delayMs) => {
       run.journal.leave(visit);

@@ -55,15 +55,24 @@ export class Outputs {
 
   get(nodeId: string): JsonValue | undefined {
     const output = this.#outputs.get(nodeId);
-    if (output === undefined) return this.#outer?.get(nodeId);
-    if (output.value !== undefined || output.text === undefined) return output.value;
+    if (output === undefined) {
+      return this.#outer?.get(nodeId);
+    }
+    if (output.value !== undefined || output.text === undefined) {
+      return output.value;
+    }
     const known = output.parsed?.deref();
     // The value was parsed from JSON.
-    if (known !== undefined) return known as JsonValue;
+    if (known !== undefined) {
+      return known as JsonValue;
+    }
     // The text was made from a JSON value.
     const value = JSON.parse(output.text) as JsonValue;
-    if (output.text.length <= keptCharsMax || typeof value !== "object" || value === null) output.value = value;
-    else output.parsed = new WeakRef(value);
+    if (output.text.length <= keptCharsMax || typeof value !== "object" || value === null) {
+      output.value = value;
+    } else {
+      output.parsed = new WeakRef(value);
+    }
     return value;
   }
 
@@ -113,7 +122,9 @@ export class RunScope implements PeekScope {
   }
 
   textOf(source: Source): JsonText | undefined {
-    if (source.kind === "event_body") return this.#values.event.text;
+    if (source.kind === "event_body") {
+      return this.#values.event.text;
+    }
     return source.kind === "node" ? this.#outputs.textOf(source.nodeId) : undefined;
   }
 

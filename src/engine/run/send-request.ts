@@ -40,14 +40,18 @@ export function createSend({ timeoutMs, isAtMostOnce }: LeafStep, visit: NodeVis
         timeoutMs: Math.max(1, leftMs),
         signal,
       });
-      if (key === undefined) visit.countAnswer(answer);
+      if (key === undefined) {
+        visit.countAnswer(answer);
+      }
       page += 1;
       return answer;
     } catch (error) {
       if (!(error instanceof HttpFailure)) {
         throw error;
       }
-      if (error.isDefinite && key === undefined) visit.answers += 1;
+      if (error.isDefinite && key === undefined) {
+        visit.answers += 1;
+      }
       throw isAtMostOnce && isUnclear(error) ? outcomeUnknown(error) : nodeFailureOf(error);
     } finally {
       leftMs -= run.clock.monotonic() - startTime;

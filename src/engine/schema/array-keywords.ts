@@ -15,7 +15,9 @@ export const arrayKeywords: Readonly<Record<string, Compile>> = {
       });
   }),
   items: forArray((keyword) => {
-    if (Array.isArray(keyword.value)) return keyword.error("Must be one schema. For a tuple write prefixItems.");
+    if (Array.isArray(keyword.value)) {
+      return keyword.error("Must be one schema. For a tuple write prefixItems.");
+    }
     const { prefixItems } = keyword.owner;
     const schema = keyword.schema(keyword.value, []);
     const from = Array.isArray(prefixItems) ? prefixItems.length : 0;
@@ -29,8 +31,12 @@ export const arrayKeywords: Readonly<Record<string, Compile>> = {
     count(keyword, (items, limit) => items.length <= limit, "must have at most", "items"),
   ),
   uniqueItems: forArray((keyword) => {
-    if (typeof keyword.value !== "boolean") return keyword.error("Must be true or false.");
-    if (!keyword.value) return undefined;
+    if (typeof keyword.value !== "boolean") {
+      return keyword.error("Must be true or false.");
+    }
+    if (!keyword.value) {
+      return undefined;
+    }
     return (items, at) => {
       const texts = new Set<string>();
       const isUnique = allItems(at, { items }, (item) => texts.size < texts.add(spendText(item, at)).size);
@@ -43,11 +49,15 @@ function compileContains(keyword: Keyword) {
   const { minContains = 1, maxContains = Number.MAX_SAFE_INTEGER } = keyword.owner;
   const schema = keyword.schema(keyword.value, []);
   const [min, max] = [wholeNumber(keyword, minContains), wholeNumber(keyword, maxContains)];
-  if (min === undefined || max === undefined) return undefined;
+  if (min === undefined || max === undefined) {
+    return undefined;
+  }
   return (items: JsonValue[], at: SchemaEvaluation) => {
     let matching = 0;
     for (const [index, item] of items.entries()) {
-      if (!at.matches(schema, item)) continue;
+      if (!at.matches(schema, item)) {
+        continue;
+      }
       at.markEvaluated(index);
       matching += 1;
     }

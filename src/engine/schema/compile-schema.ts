@@ -48,7 +48,9 @@ class SchemaCompiler {
     }
     const schema = this.#schema(this.#root, []);
     // A reference may lead to a schema that no keyword leads to, and which has references of its own.
-    for (const resolve of this.#references) resolve();
+    for (const resolve of this.#references) {
+      resolve();
+    }
     if (hasCycle([...this.#schemas.values()])) {
       this.#problem(
         [],
@@ -59,19 +61,26 @@ class SchemaCompiler {
   }
 
   #schema(json: JsonValue | undefined, path: readonly (string | number)[]): Schema {
-    if (json === true) return { checks: [], inPlace: [] };
-    if (json === false) return { checks: [(_, at) => at.violation("false", () => "is not allowed here")], inPlace: [] };
+    if (json === true) {
+      return { checks: [], inPlace: [] };
+    }
+    if (json === false) {
+      return { checks: [(_, at) => at.violation("false", () => "is not allowed here")], inPlace: [] };
+    }
     if (!isObject(json)) {
       this.#problem(path, "A schema must be an object, true or false.");
       return { checks: [], inPlace: [] };
     }
     const known = this.#schemas.get(json);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const schema: Schema = { checks: [], inPlace: [] };
     this.#schemas.set(json, schema);
     if (this.#schemas.size > schemasMax) {
-      if (this.#schemas.size === schemasMax + 1)
+      if (this.#schemas.size === schemasMax + 1) {
         this.#problem([], `The schema has more than ${schemasMax} schemas in it. Make it smaller.`);
+      }
       return schema;
     }
     this.#fill(schema, json, path);
@@ -87,18 +96,26 @@ class SchemaCompiler {
       );
     }
     for (const anchor of [$anchor, $dynamicAnchor]) {
-      if (typeof anchor === "string") this.#anchors.set(anchor, schema);
+      if (typeof anchor === "string") {
+        this.#anchors.set(anchor, schema);
+      }
     }
     for (const [name, reference] of Object.entries({ $ref, $dynamicRef })) {
-      if (reference !== undefined) this.#refer(schema, reference, [...path, name]);
+      if (reference !== undefined) {
+        this.#refer(schema, reference, [...path, name]);
+      }
     }
     if (isObject($defs)) {
-      for (const [name, inner] of Object.entries($defs)) this.#schema(inner, [...path, "$defs", name]);
+      for (const [name, inner] of Object.entries($defs)) {
+        this.#schema(inner, [...path, "$defs", name]);
+      }
     }
     for (const [name, compile] of Object.entries(keywords)) {
       const value = json[name];
       const check = value === undefined ? undefined : compile(this.#keyword(schema, json, [...path, name]));
-      if (check !== undefined) schema.checks.push(check);
+      if (check !== undefined) {
+        schema.checks.push(check);
+      }
     }
     for (const name of Object.keys(json)) {
       if (!Object.hasOwn(keywords, name) && !annotations.has(name)) {
@@ -132,8 +149,12 @@ class SchemaCompiler {
 
   #regex(pattern: string): RE2JS {
     const known = this.#regexes.get(pattern);
-    if (known !== undefined) return known;
-    if (!this.#field.takesRegex()) throw new Error("there are too many regular expressions");
+    if (known !== undefined) {
+      return known;
+    }
+    if (!this.#field.takesRegex()) {
+      throw new Error("there are too many regular expressions");
+    }
     const regex = compileRegex(new RegExp(pattern, "u"));
     this.#regexes.set(pattern, regex);
     return regex;
@@ -158,7 +179,9 @@ class SchemaCompiler {
   #resolve(reference: string): Schema | undefined {
     const steps = pointerOf(this.#root, reference);
     const anchor = fragmentOf(this.#root, reference);
-    if (steps === undefined) return anchor === undefined ? undefined : this.#anchors.get(anchor);
+    if (steps === undefined) {
+      return anchor === undefined ? undefined : this.#anchors.get(anchor);
+    }
     const json = referredIn(this.#root, reference);
     return json === undefined ? undefined : this.#schema(json, steps);
   }
@@ -180,7 +203,9 @@ class SchemaCompiler {
 function hasCycle(schemas: readonly Schema[]): boolean {
   const incoming = new Map(schemas.map((schema) => [schema, 0]));
   for (const { inPlace } of schemas) {
-    for (const inner of inPlace) incoming.set(inner, (incoming.get(inner) ?? 0) + 1);
+    for (const inner of inPlace) {
+      incoming.set(inner, (incoming.get(inner) ?? 0) + 1);
+    }
   }
   const free = [...incoming.keys()].filter((schema) => incoming.get(schema) === 0);
   let taken = 0;
@@ -189,7 +214,9 @@ function hasCycle(schemas: readonly Schema[]): boolean {
     for (const inner of schema.inPlace) {
       const left = (incoming.get(inner) ?? 0) - 1;
       incoming.set(inner, left);
-      if (left === 0) free.push(inner);
+      if (left === 0) {
+        free.push(inner);
+      }
     }
   }
   return taken < incoming.size;

@@ -10,15 +10,20 @@ export function deriveSchemaOf(sample: JsonObject): JsonObject {
 /** Derives a schema that all values satisfy. A member that some of them lack is not required. */
 function derive(values: readonly JsonValue[]): JsonObject {
   const types = [...new Set(values.map(typeOf))];
-  if (types.length === 0 || types.includes("null")) return {};
+  if (types.length === 0 || types.includes("null")) {
+    return {};
+  }
   const objects = values.filter(isObject);
   const items = values.filter((value) => Array.isArray(value)).flat();
   // One pass collects all members, because a sample may have as many names as objects.
   const having = new Map<string, JsonValue[]>();
   for (const [name, value] of objects.flatMap((object) => Object.entries(object))) {
     const values = having.get(name);
-    if (values === undefined) having.set(name, [value]);
-    else values.push(value);
+    if (values === undefined) {
+      having.set(name, [value]);
+    } else {
+      values.push(value);
+    }
   }
   const required = [...having].filter(([, { length }]) => length === objects.length).map(([name]) => name);
   const members = [...having].map(([name, values]) => [name, derive(values)]);

@@ -9,8 +9,11 @@ export function referredIn(root: JsonValue, reference: string): JsonValue | unde
   const steps = pointerOf(root, reference);
   let json: JsonValue | undefined = steps === undefined ? undefined : root;
   for (const step of steps ?? []) {
-    if (Array.isArray(json)) json = json[Number(step)];
-    else json = isObject(json) && Object.hasOwn(json, step) ? json[step] : undefined;
+    if (Array.isArray(json)) {
+      json = json[Number(step)];
+    } else {
+      json = isObject(json) && Object.hasOwn(json, step) ? json[step] : undefined;
+    }
   }
   return json;
 }
@@ -18,7 +21,9 @@ export function referredIn(root: JsonValue, reference: string): JsonValue | unde
 /** The steps of the JSON Pointer in a reference into the same document. */
 export function pointerOf(root: JsonValue, reference: string): readonly string[] | undefined {
   const fragment = fragmentOf(root, reference);
-  if (fragment === undefined || (fragment !== "" && !fragment.startsWith("/"))) return undefined;
+  if (fragment === undefined || (fragment !== "" && !fragment.startsWith("/"))) {
+    return undefined;
+  }
   return fragment
     .split("/")
     .slice(1)

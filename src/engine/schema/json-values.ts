@@ -3,8 +3,12 @@ import { isObject } from "../../domain/json/violations.ts";
 
 /** The type of a value in JSON Schema, where an integer is a number. */
 export function typeOf(value: JsonValue): "null" | "boolean" | "number" | "string" | "array" | "object" {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "array";
+  if (value === null) {
+    return "null";
+  }
+  if (Array.isArray(value)) {
+    return "array";
+  }
   const type = typeof value;
   return type === "boolean" || type === "number" || type === "string" ? type : "object";
 }
@@ -25,7 +29,9 @@ export function canonicalText(value: JsonValue, spend: (length: number) => void 
   }
   const names = Object.keys(value);
   // A sort compares each name several times.
-  for (const name of names) spend(name.length * 2);
+  for (const name of names) {
+    spend(name.length * 2);
+  }
   spend(0);
   const members = names.sort().map((name) => `${JSON.stringify(name)}:${canonicalText(value[name] ?? null, spend)}`);
   return `{${members.join(",")}}`;

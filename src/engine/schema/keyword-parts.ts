@@ -13,13 +13,17 @@ export function count<Value>(
   unit: string,
 ) {
   const limit = wholeNumber(keyword, keyword.value);
-  if (limit === undefined) return undefined;
+  if (limit === undefined) {
+    return undefined;
+  }
   return (value: Value, at: SchemaEvaluation) =>
     isWithin(value, limit, at) || at.violation(keyword.name, () => `${words} ${limit} ${unit}`);
 }
 
 export function compilePattern(keyword: Keyword, pattern: JsonValue): RE2JS | undefined {
-  if (typeof pattern !== "string") return keyword.error("Must be a regular expression.");
+  if (typeof pattern !== "string") {
+    return keyword.error("Must be a regular expression.");
+  }
   try {
     return keyword.regex(pattern);
   } catch (error) {
@@ -59,12 +63,16 @@ export function matchCount(schemas: readonly Schema[], value: JsonValue, at: Sch
 /** Compiles the schemas of `allOf`, `anyOf` or `oneOf`. */
 export function branches(keyword: Keyword): readonly Schema[] {
   const jsons = list(keyword);
-  if (jsons.length === 0) keyword.error("Must have at least one schema.");
+  if (jsons.length === 0) {
+    keyword.error("Must have at least one schema.");
+  }
   return jsons.map((json, index) => keyword.inPlace(json, [index]));
 }
 
 export function list(keyword: Keyword): readonly JsonValue[] {
-  if (Array.isArray(keyword.value)) return keyword.value;
+  if (Array.isArray(keyword.value)) {
+    return keyword.value;
+  }
   keyword.error("Must be an array.");
   return [];
 }
@@ -72,18 +80,24 @@ export function list(keyword: Keyword): readonly JsonValue[] {
 export function textList(keyword: Keyword): readonly string[] {
   const items = list(keyword);
   const texts = items.filter((item) => typeof item === "string");
-  if (texts.length < items.length) keyword.error("Must be an array of texts.");
+  if (texts.length < items.length) {
+    keyword.error("Must be an array of texts.");
+  }
   return texts;
 }
 
 export function map(keyword: Keyword): JsonObject {
-  if (isObject(keyword.value)) return keyword.value;
+  if (isObject(keyword.value)) {
+    return keyword.value;
+  }
   keyword.error("Must be an object.");
   return {};
 }
 
 export function wholeNumber(keyword: Keyword, value: JsonValue): number | undefined {
-  if (typeof value === "number" && Number.isInteger(value) && value >= 0) return value;
+  if (typeof value === "number" && Number.isInteger(value) && value >= 0) {
+    return value;
+  }
   return keyword.error("Must be a whole number from 0.");
 }
 
@@ -93,7 +107,9 @@ export function all<Item>(at: SchemaEvaluation, items: Iterable<Item>, holds: (i
   for (const item of items) {
     at.run.spend(1);
     isEach = holds(item) && isEach;
-    if (!isEach && at.run.isTrial) break;
+    if (!isEach && at.run.isTrial) {
+      break;
+    }
   }
   return isEach;
 }
@@ -112,7 +128,9 @@ export function allItems(
   for (let index = from; index < to; index += 1) {
     at.run.spend(1);
     isEach = holds(items[index] ?? null, index) && isEach;
-    if (!isEach && at.run.isTrial) break;
+    if (!isEach && at.run.isTrial) {
+      break;
+    }
   }
   return isEach;
 }
@@ -132,14 +150,20 @@ export function memberCount(members: JsonObject, at: SchemaEvaluation): number {
 
 /** Whether a text has at least this many code points, which are one or two code units each. The text is not copied. */
 export function hasLength(text: string, limit: number, at: SchemaEvaluation): boolean {
-  if (text.length < limit) return false;
-  if (text.length >= limit * 2) return true;
+  if (text.length < limit) {
+    return false;
+  }
+  if (text.length >= limit * 2) {
+    return true;
+  }
   spendChars(text.length, at);
   let length = 0;
   for (let index = 0; index < text.length && length < limit; index += 1) {
     const unit = text.charCodeAt(index);
     // A high and a low surrogate are one code point.
-    if (unit >= 0xd800 && unit < 0xdc00 && isLowSurrogate(text.charCodeAt(index + 1))) index += 1;
+    if (unit >= 0xd800 && unit < 0xdc00 && isLowSurrogate(text.charCodeAt(index + 1))) {
+      index += 1;
+    }
     length += 1;
   }
   return length >= limit;

@@ -30,7 +30,9 @@ export const keywords: Readonly<Record<string, Compile>> = {
 
   multipleOf: forNumber((keyword) => {
     const { value: divisor } = keyword;
-    if (typeof divisor !== "number" || divisor <= 0) return keyword.error("Must be a number above 0.");
+    if (typeof divisor !== "number" || divisor <= 0) {
+      return keyword.error("Must be a number above 0.");
+    }
     return (value, at) => {
       at.run.spend(workOfMultiple);
       return isMultipleOf(value, divisor) || at.violation("multipleOf", () => `must be a multiple of ${divisor}`);
@@ -167,7 +169,9 @@ function oneOf({ name }: Keyword, values: readonly JsonValue[]): Check {
 function bound(holds: (value: number, limit: number) => boolean, words: string): Compile {
   return forNumber((keyword) => {
     const { name, value: limit } = keyword;
-    if (typeof limit !== "number") return keyword.error("Must be a number.");
+    if (typeof limit !== "number") {
+      return keyword.error("Must be a number.");
+    }
     return (value, at) => holds(value, limit) || at.violation(name, () => `${words} ${limit}`);
   });
 }

@@ -79,8 +79,12 @@ function compileAdditional(keyword: Keyword) {
   const patterns = regexes.flatMap((pattern) => compilePattern({ ...keyword, error: () => undefined }, pattern) ?? []);
   return (members: JsonObject, at: SchemaEvaluation) =>
     all(at, entriesOf(members, at), ([name, member]) => {
-      if (names.has(name) || patterns.some((regex) => isMatch(regex, name, at))) return true;
-      if (keyword.value !== false) return at.applyToChild(schema, member, name);
+      if (names.has(name) || patterns.some((regex) => isMatch(regex, name, at))) {
+        return true;
+      }
+      if (keyword.value !== false) {
+        return at.applyToChild(schema, member, name);
+      }
       return at.violation("additionalProperties", () => `must not have the member ${shown(name)}`);
     });
 }

@@ -3,7 +3,8 @@ import { RequestError } from "../../domain/request-error.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import { Problems } from "../errors/problems.ts";
 import type { PayloadCheck } from "../pool/tasks.ts";
-import { Field, Names } from "../templates/field.ts";
+import { Field } from "../templates/field.ts";
+import { Names } from "../templates/names.ts";
 import { compileSchema } from "./compile-schema.ts";
 import {
   nestedMax,
@@ -25,16 +26,22 @@ export function payloadSchemaOf(start: Node | undefined): JsonObject | undefined
 /** Reports the problems of that schema, and warns of a sample that violates it. */
 export function checkPayloadSchema(start: Node | undefined, names: Names): void {
   const json = payloadSchemaOf(start);
-  if (start?.kind.case !== "start" || json === undefined) return;
+  if (start?.kind.case !== "start" || json === undefined) {
+    return;
+  }
   const { trigger } = start.kind.value;
   const payload = trigger.case === "apiCall" ? trigger.value.payload : undefined;
   const errors = names.problems.errorCount;
   const schema = compileSchema(json, new Field(names, start.id, `${panel}.schema`));
-  if (payload === undefined || names.problems.errorCount > errors) return;
+  if (payload === undefined || names.problems.errorCount > errors) {
+    return;
+  }
   try {
     checkPayload(schema, payload);
   } catch (error) {
-    if (!(error instanceof RequestError)) throw error;
+    if (!(error instanceof RequestError)) {
+      throw error;
+    }
     const message = `The sample violates the schema: ${error.message}`;
     new Field(names, start.id, `${panel}.payload`).warn("SAMPLE_INVALID", message);
   }
@@ -49,9 +56,13 @@ export function schemaOf(json: JsonObject): Schema {
 export function tryPayload(schema: Schema, payload: JsonObject, workMax: number): PayloadCheck {
   const run = new SchemaValidation("payload", workMax);
   try {
-    if (run.apply(schema, payload, new SchemaEvaluation(run))) return { kind: "valid", work: run.work };
+    if (run.apply(schema, payload, new SchemaEvaluation(run))) {
+      return { kind: "valid", work: run.work };
+    }
   } catch (error) {
-    if (!(error instanceof SchemaExhausted)) throw error;
+    if (!(error instanceof SchemaExhausted)) {
+      throw error;
+    }
     return { kind: error.limit === "schema_work" ? "spent" : "nested", work: run.work };
   }
   const { work, violations, count } = run;
@@ -61,15 +72,22 @@ export function tryPayload(schema: Schema, payload: JsonObject, workMax: number)
 /** Throws PAYLOAD_INVALID where a payload violates a schema, and PAYLOAD_TOO_LARGE where the check takes too much work. */
 export function checkPayload(schema: Schema, payload: JsonObject): void {
   const problem = payloadProblem(tryPayload(schema, payload, workMax));
-  if (problem !== undefined) throw problem;
+  if (problem !== undefined) {
+    throw problem;
+  }
 }
 
 /** The error for a payload after a check with the whole budget. Undefined where the payload is valid. */
 export function payloadProblem(check: PayloadCheck): RequestError | undefined {
-  if (check.kind === "valid") return undefined;
-  if (check.kind === "spent") return tooMuch("schema_work", workMax, `takes more than ${workMax} units of work`);
-  if (check.kind === "nested")
+  if (check.kind === "valid") {
+    return undefined;
+  }
+  if (check.kind === "spent") {
+    return tooMuch("schema_work", workMax, `takes more than ${workMax} units of work`);
+  }
+  if (check.kind === "nested") {
     return tooMuch("schema_nesting", nestedMax, `applies more than ${nestedMax} schemas inside one another`);
+  }
   const { violations, count } = check;
   const list = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
   const more = count > violations.length ? ` There are ${count - violations.length} more.` : "";

@@ -37,11 +37,17 @@ export class PayloadValidator {
    * too much work. Gives undefined where a valid payload was checked on the thread.
    */
   check(call: PayloadCall): Promise<void> | undefined {
-    if (this.#schema === undefined) this.#schema = this.#compileSmall();
+    if (this.#schema === undefined) {
+      this.#schema = this.#compileSmall();
+    }
     const check = this.#schema === null ? undefined : tryPayload(this.#schema, call.payload, inlineWorkMax);
-    if (check === undefined || check.kind === "spent") return this.#checkInPool(call);
+    if (check === undefined || check.kind === "spent") {
+      return this.#checkInPool(call);
+    }
     const problem = payloadProblem(check);
-    if (problem !== undefined) throw problem;
+    if (problem !== undefined) {
+      throw problem;
+    }
     return undefined;
   }
 
@@ -64,7 +70,11 @@ export class PayloadValidator {
     });
     // A check that exceeds a child's time or memory also exceeds the budget of work.
     const problem = payloadProblem(end.kind === "reply" ? end.head : { kind: "spent", work: workMax });
-    if (end.kind === "lost") throw RequestError.of("SERVER_ERROR");
-    if (problem !== undefined) throw problem;
+    if (end.kind === "lost") {
+      throw RequestError.of("SERVER_ERROR");
+    }
+    if (problem !== undefined) {
+      throw problem;
+    }
   }
 }

@@ -4,14 +4,7 @@ import { isObject } from "../../domain/json/violations.ts";
 import { compileRegex } from "../regex/regex-engine.ts";
 import { isIndex } from "../templates/reference.ts";
 import { referredIn } from "./json-pointer.ts";
-
-/** Any item of a list, as a step of a path. */
-export const anyItem = Symbol("any item");
-
-/** The name of a member, the index of an item, or any item. */
-export type Step = string | typeof anyItem;
-
-export type Path = readonly Step[];
+import { anyItem, hasPath, listOf, memberOf, type Path, type Step } from "./path-step.ts";
 
 /**
  * The limit of schemas that are visited for one definition. Beyond it, every path counts as one that may resolve: a warning must
@@ -53,7 +46,9 @@ export class SchemaPaths {
   mayResolve(path: Path): boolean {
     const key = JSON.stringify(path.map((step) => (step === anyItem ? null : step)));
     const known = this.#verdicts.get(key);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const verdict = this.#admits(this.#root, { path, at: 0, depth: 0, memo: new Map() });
     this.#verdicts.set(key, verdict);
     return verdict;
@@ -72,16 +67,26 @@ export class SchemaPaths {
   namesAt(path: Path): readonly string[] {
     const names = new Set<string>();
     this.#reach(this.#root, { path, at: 0, depth: 0, memo: new Map() }, ({ properties }) => {
-      if (isObject(properties)) for (const name of Object.keys(properties)) names.add(name);
+      if (isObject(properties)) {
+        for (const name of Object.keys(properties)) {
+          names.add(name);
+        }
+      }
     });
     return [...names];
   }
 
   #admits(json: JsonValue | undefined, walk: Walk): boolean {
-    if (json === false) return false;
-    if (!isObject(json) || !this.#mayFollow(walk)) return true;
+    if (json === false) {
+      return false;
+    }
+    if (!isObject(json) || !this.#mayFollow(walk)) {
+      return true;
+    }
     const known = seenAt(walk).get(json);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const verdict = this.#admitsObject(json, walk);
     seenAt(walk).set(json, verdict);
     return verdict;
@@ -102,11 +107,17 @@ export class SchemaPaths {
   #admitsStep(json: JsonObject, walk: Walk): boolean {
     const rest = walk.path.slice(walk.at);
     const [step] = rest;
-    if (step === undefined) return true;
+    if (step === undefined) {
+      return true;
+    }
     const { type = ["array", "object"], enum: values, const: value } = json;
     const has = (each: JsonValue) => hasPath(each, rest);
-    if (Array.isArray(values) && !values.some(has)) return false;
-    if (value !== undefined && !has(value)) return false;
+    if (Array.isArray(values) && !values.some(has)) {
+      return false;
+    }
+    if (value !== undefined && !has(value)) {
+      return false;
+    }
     const types = Array.isArray(type) ? type : [type];
     return (
       (types.includes("object") && step !== anyItem && this.#admitsMember(json, step, walk)) ||
@@ -117,18 +128,30 @@ export class SchemaPaths {
   #admitsMember(json: JsonObject, name: string, walk: Walk): boolean {
     const below = (inner: JsonValue | undefined) => this.#admits(inner, stepOf(walk));
     const { additionalProperties, unevaluatedProperties, propertyNames } = json;
-    if (!this.#admitsName(propertyNames, name)) return false;
+    if (!this.#admitsName(propertyNames, name)) {
+      return false;
+    }
     const { schemas, isMaybeMore } = this.#schemasOf(json, name);
-    if (schemas.length > 0 || isMaybeMore) return schemas.every(below);
-    if (additionalProperties !== undefined) return below(additionalProperties);
+    if (schemas.length > 0 || isMaybeMore) {
+      return schemas.every(below);
+    }
+    if (additionalProperties !== undefined) {
+      return below(additionalProperties);
+    }
     return unevaluatedProperties === undefined || this.#mayEvaluate(json, name, walk) || below(unevaluatedProperties);
   }
 
   #admitsName(schema: JsonValue | undefined, name: string): boolean {
-    if (!isObject(schema)) return schema !== false;
+    if (!isObject(schema)) {
+      return schema !== false;
+    }
     const { enum: names, const: only, pattern } = schema;
-    if (Array.isArray(names) && !names.includes(name)) return false;
-    if (only !== undefined && only !== name) return false;
+    if (Array.isArray(names) && !names.includes(name)) {
+      return false;
+    }
+    if (only !== undefined && only !== name) {
+      return false;
+    }
     return typeof pattern !== "string" || this.#isMatch(pattern, name) !== false;
   }
 
@@ -137,20 +160,29 @@ export class SchemaPaths {
     const schemas: JsonValue[] = [];
     let isMaybeMore = false;
     const own = memberOf(properties, name);
-    if (own !== undefined) schemas.push(own);
+    if (own !== undefined) {
+      schemas.push(own);
+    }
     for (const [pattern, schema] of isObject(patternProperties) ? Object.entries(patternProperties) : []) {
       const isMatch = this.#isMatch(pattern, name);
-      if (isMatch === true) schemas.push(schema);
-      else if (isMatch === undefined) isMaybeMore = true;
+      if (isMatch === true) {
+        schemas.push(schema);
+      } else if (isMatch === undefined) {
+        isMaybeMore = true;
+      }
     }
     return { schemas, isMaybeMore };
   }
 
   /** Whether a schema for the same value may have evaluated a member, so that `unevaluatedProperties` does not apply to it. */
   #mayEvaluate(json: JsonObject, name: string, walk: Walk): boolean {
-    if (!this.#mayFollow(walk)) return true;
+    if (!this.#mayFollow(walk)) {
+      return true;
+    }
     return this.#inPlace(json).some((inner) => {
-      if (!isObject(inner)) return false;
+      if (!isObject(inner)) {
+        return false;
+      }
       const { schemas, isMaybeMore } = this.#schemasOf(inner, name);
       return (
         schemas.length > 0 ||
@@ -166,24 +198,38 @@ export class SchemaPaths {
     const below = (inner: JsonValue | undefined) => this.#admits(inner, stepOf(walk));
     const first = listOf(prefixItems);
     const index = step === anyItem ? 0 : Number(step);
-    if (typeof maxItems === "number" && index >= maxItems) return false;
-    if (step === anyItem) return first.some(below) || below(items);
+    if (typeof maxItems === "number" && index >= maxItems) {
+      return false;
+    }
+    if (step === anyItem) {
+      return first.some(below) || below(items);
+    }
     return below(index < first.length ? first[index] : items);
   }
 
   /** Follows a path through all schemas that may apply, and calls `found` for each schema at its end. */
   #reach(json: JsonValue | undefined, walk: Walk, found: (json: JsonObject) => void): void {
-    if (!isObject(json) || !this.#mayFollow(walk) || seenAt(walk).has(json)) return;
+    if (!isObject(json) || !this.#mayFollow(walk) || seenAt(walk).has(json)) {
+      return;
+    }
     seenAt(walk).set(json, true);
     const step = walk.path[walk.at];
-    if (step === undefined) found(json);
-    for (const inner of this.#inPlace(json)) this.#reach(inner, { ...walk, depth: walk.depth + 1 }, found);
-    if (step === undefined) return;
+    if (step === undefined) {
+      found(json);
+    }
+    for (const inner of this.#inPlace(json)) {
+      this.#reach(inner, { ...walk, depth: walk.depth + 1 }, found);
+    }
+    if (step === undefined) {
+      return;
+    }
     const { additionalProperties, items } = json;
     const first = listOf(json["prefixItems"]);
     const named = step === anyItem ? [] : this.#schemasOf(json, step).schemas;
     const indexed = step === anyItem ? [...first, items] : isIndex(step) ? [first[Number(step)] ?? items] : [];
-    for (const inner of [...named, additionalProperties, ...indexed]) this.#reach(inner, stepOf(walk), found);
+    for (const inner of [...named, additionalProperties, ...indexed]) {
+      this.#reach(inner, stepOf(walk), found);
+    }
   }
 
   /** The schemas that may be applied to the same value. */
@@ -203,8 +249,12 @@ export class SchemaPaths {
 
   /** Whether a name matches a pattern. Undefined where the match would take too long. */
   #isMatch(pattern: string, name: string): boolean | undefined {
-    if (name.length > patternNameMax) return undefined;
-    if (!this.#patterns.has(pattern)) this.#patterns.set(pattern, regexOf(pattern));
+    if (name.length > patternNameMax) {
+      return undefined;
+    }
+    if (!this.#patterns.has(pattern)) {
+      this.#patterns.set(pattern, regexOf(pattern));
+    }
     const regex = this.#patterns.get(pattern);
     this.#visits += 10;
     return regex?.matcher(name).find();
@@ -232,24 +282,6 @@ function seenAt({ memo, at }: Walk): Map<JsonObject, boolean> {
   const seen = memo.get(at) ?? new Map<JsonObject, boolean>();
   memo.set(at, seen);
   return seen;
-}
-
-function hasPath(value: JsonValue, [step, ...rest]: Path): boolean {
-  if (step === undefined) return true;
-  if (Array.isArray(value)) {
-    const items = step === anyItem ? value : isIndex(step) ? value.slice(Number(step), Number(step) + 1) : [];
-    return items.some((item) => hasPath(item, rest));
-  }
-  const member = step === anyItem ? undefined : memberOf(value, step);
-  return member !== undefined && hasPath(member, rest);
-}
-
-function memberOf(json: JsonValue | undefined, name: string): JsonValue | undefined {
-  return isObject(json) && Object.hasOwn(json, name) ? json[name] : undefined;
-}
-
-function listOf(json: JsonValue | undefined): readonly JsonValue[] {
-  return Array.isArray(json) ? json : [];
 }
 
 function regexOf(pattern: string): RE2JS | undefined {

@@ -78,16 +78,22 @@ export class SchemaValidation {
 
   spend(work: number): void {
     this.#work += work;
-    if (this.#work > this.#workMax) throw new SchemaExhausted("schema_work");
+    if (this.#work > this.#workMax) {
+      throw new SchemaExhausted("schema_work");
+    }
   }
 
   apply({ checks }: Schema, value: JsonValue, at: SchemaEvaluation): boolean {
     this.spend(workOfSchema + checks.length);
-    if (++this.#nested > nestedMax) throw new SchemaExhausted("schema_nesting");
+    if (++this.#nested > nestedMax) {
+      throw new SchemaExhausted("schema_nesting");
+    }
     let isValid = true;
     for (const check of checks) {
       isValid = check(value, at) && isValid;
-      if (!isValid && this.isTrial) break;
+      if (!isValid && this.isTrial) {
+        break;
+      }
     }
     this.#nested -= 1;
     return isValid;
@@ -102,11 +108,15 @@ export class SchemaValidation {
   }
 
   report(path: Path, keyword: string, describe: Describe): false {
-    if (this.isTrial) return false;
+    if (this.isTrial) {
+      return false;
+    }
     this.#count += 1;
     if (this.violations.length < violationsMax) {
       const steps: (string | number)[] = [];
-      for (let at = path; at !== undefined; at = at.outer) steps.unshift(shortStep(at.step));
+      for (let at = path; at !== undefined; at = at.outer) {
+        steps.unshift(shortStep(at.step));
+      }
       this.violations.push({ field: jsonPath(this.#name, steps), description: describe(), rule: `schema.${keyword}` });
     }
     return false;
@@ -162,7 +172,9 @@ export class SchemaEvaluation {
 
   #adoptEvaluated(inner: SchemaEvaluation): true {
     this.run.spend(inner.#evaluated?.size ?? 0);
-    for (const step of inner.#evaluated ?? []) this.markEvaluated(step);
+    for (const step of inner.#evaluated ?? []) {
+      this.markEvaluated(step);
+    }
     return true;
   }
 

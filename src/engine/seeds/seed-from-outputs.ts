@@ -17,8 +17,12 @@ export function givenSeed(graph: Graph, outputs: GivenOutputs, { limits, now }: 
     const field = `outputs[${JSON.stringify(path)}]`;
     const node = nodeAt(graph, path);
     const problem = node === undefined ? "names no node that would run" : problemOf(node, output);
-    if (problem !== undefined) violations.push({ field, description: problem, rule: "outputs" });
-    if (node === undefined || problem !== undefined) return [];
+    if (problem !== undefined) {
+      violations.push({ field, description: problem, rule: "outputs" });
+    }
+    if (node === undefined || problem !== undefined) {
+      return [];
+    }
     const text = checkJson(output, { name: field, limits: limits.output });
     const port = node.step.kind === "rule" ? portOf(output) : undefined;
     return [{ ...seededRun(path, node, now), output: text, ...(port !== undefined && { port }) }];
@@ -45,9 +49,15 @@ export function recordedSeed(graph: Graph, runs: readonly NodeRun[], { nodeIds, 
     const { path, node_id, state, output, is_hidden = false } = run;
     const node = nodeAt(graph, path);
     const isSelected = nodeIds.length === 0 || nodeIds.includes(node_id);
-    if (node === undefined || state !== "SUCCESS" || !isSelected || given.has(path)) return [];
-    if (is_hidden || node.isHidden) hidden.add(node_id);
-    if (output === undefined || is_hidden || node.isHidden) return [];
+    if (node === undefined || state !== "SUCCESS" || !isSelected || given.has(path)) {
+      return [];
+    }
+    if (is_hidden || node.isHidden) {
+      hidden.add(node_id);
+    }
+    if (output === undefined || is_hidden || node.isHidden) {
+      return [];
+    }
     return isReplaceable(node) && node.step.kind !== "rule" ? [{ ...seededRun(path, node, now), output }] : [];
   });
   const named = [...nodeIds.entries()].filter(([, id]) => hidden.has(id));
@@ -64,14 +74,20 @@ export function recordedSeed(graph: Graph, runs: readonly NodeRun[], { nodeIds, 
 }
 
 function refuseAny(violations: readonly FieldViolation[]): void {
-  if (violations.length === 0) return;
+  if (violations.length === 0) {
+    return;
+  }
   const message = violations.map(({ field, description }) => `${field} ${description}.`).join(" ");
   throw new RequestError("VALIDATION_ERROR", message, { violations });
 }
 
 function problemOf(node: GraphNode, output: JsonValue): string | undefined {
-  if (!isReplaceable(node)) return `belongs to a ${node.step.kind} node, which has to run`;
-  if (node.step.kind !== "rule" || portOf(output) !== undefined) return undefined;
+  if (!isReplaceable(node)) {
+    return `belongs to a ${node.step.kind} node, which has to run`;
+  }
+  if (node.step.kind !== "rule" || portOf(output) !== undefined) {
+    return undefined;
+  }
   return 'belongs to a rule, so it must be {"satisfied": true} or {"satisfied": false}';
 }
 

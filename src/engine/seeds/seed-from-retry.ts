@@ -15,12 +15,16 @@ export type RetrySeed = {
  */
 export function retrySeed(graph: Graph, path: string): RetrySeed | undefined {
   const steps = stepsOf(graph, path);
-  if (steps === undefined) return undefined;
+  if (steps === undefined) {
+    return undefined;
+  }
   const dropped = droppedRecords(steps);
   return {
     see: ({ path: failed, state }) => {
       const last = isFailure(state) ? stepsOf(graph, failed)?.at(-1) : undefined;
-      if (last !== undefined) addFollowing(last, dropped.whole);
+      if (last !== undefined) {
+        addFollowing(last, dropped.whole);
+      }
     },
     keeps: (run) => isResult(run) && isKept(run.path, dropped),
   };
@@ -33,7 +37,9 @@ export function nodeAt(graph: Graph, path: string): GraphNode | undefined {
 
 /** A hidden output is deleted when its execution ends, so a hidden node has to run again. */
 function isResult({ state, is_hidden }: NodeRun): boolean {
-  if (is_hidden === true) return false;
+  if (is_hidden === true) {
+    return false;
+  }
   return state === "SUCCESS" || state === "SKIPPED" || state === "ERRORED_AND_SKIPPED";
 }
 
@@ -50,7 +56,9 @@ type Dropped = {
 
 /** Waits and attempts have a `#` in their path. A seed needs none of them: their node either has a result or runs again. */
 function isKept(path: string, { alone, whole }: Dropped): boolean {
-  if (path.includes("#") || alone.has(path)) return false;
+  if (path.includes("#") || alone.has(path)) {
+    return false;
+  }
   const ends = [...path.matchAll(/[[/]/g)].map(({ index }) => index);
   return ![...ends, path.length].some((end) => whole.has(path.slice(0, end)));
 }
@@ -61,7 +69,9 @@ function droppedRecords(steps: readonly PathStep[]): Dropped {
   for (const step of steps) {
     const { node, prefix, iteration } = step;
     alone.add(prefix + node.id);
-    if (iteration !== undefined) alone.add(`${prefix}${node.id}[${iteration}]`);
+    if (iteration !== undefined) {
+      alone.add(`${prefix}${node.id}[${iteration}]`);
+    }
     addFollowing(step, whole);
   }
   return { alone, whole };
@@ -82,7 +92,9 @@ function stepsOf(graph: Graph, path: string): readonly PathStep[] | undefined {
   for (const part of path.split("/")) {
     const [, id, iteration] = /^(.*?)(?:\[(\d+)\])?$/.exec(part) ?? [];
     const node: GraphNode | undefined = subgraph?.nodes.find((candidate) => candidate.id === id);
-    if (subgraph === undefined || node === undefined) return undefined;
+    if (subgraph === undefined || node === undefined) {
+      return undefined;
+    }
     steps.push({ subgraph, node, prefix, iteration });
     subgraph = node.step.kind === "group" && iteration !== undefined ? node.step.subgraph : undefined;
     prefix += `${part}/`;
@@ -96,7 +108,9 @@ function addFollowing({ subgraph, node: from, prefix }: PathStep, found: Set<str
   for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
     for (const index of Object.values(node.ports).flat()) {
       const next = subgraph.nodes[index];
-      if (next === undefined || found.has(prefix + next.id)) continue;
+      if (next === undefined || found.has(prefix + next.id)) {
+        continue;
+      }
       found.add(prefix + next.id);
       ahead.push(next);
     }

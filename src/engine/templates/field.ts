@@ -1,89 +1,9 @@
 import { type PathPart, readOldPath, readPath } from "../../domain/json/value-path.ts";
-import { defaultLimits, type Limits } from "../../domain/limits.ts";
-import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { ProblemLocation, ProblemReason, Problems } from "../errors/problems.ts";
-import type { KnownNames } from "./known-names.ts";
+import type { ProblemLocation, ProblemReason } from "../errors/problems.ts";
+import type { Names, Use } from "./names.ts";
 import type { Reference, Source } from "./reference.ts";
 import { suggestPath } from "./suggest-path.ts";
-import { looksComputed } from "./template-syntax.ts";
 import { TextBudget, type TextFailure } from "./text-budget.ts";
-
-/** A template and the field that it stands in. Later checks warn of templates that read nothing. */
-export type Read = { readonly location: ProblemLocation; readonly reference: Reference; readonly use: Use };
-
-/** How a field uses the value of a template: `presence` where it may well be missing, since it is only tested or left out. */
-export type Use = "taken" | "compared" | "presence";
-
-type NamesLimits = Pick<Limits, "definition" | "output">;
-
-/** The names that templates may use in one definition. It also collects their problems and reads. */
-export class Names {
-  readonly problems: Problems;
-  readonly reads: Read[] = [];
-  /** Whether a template reads fields whose values are set for the linked account. */
-  readsFields = false;
-  readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
-  readonly #idsByName = new Map<string, string[]>();
-
-  readonly limits: NamesLimits;
-  readonly #known: (() => KnownNames) | undefined;
-  #templates = 0;
-  #regexes = 0;
-
-  /** @param known further names in the definition; absent for one that was published before, which later rules do not concern */
-  constructor(
-    nodes: readonly Node[],
-    problems: Problems,
-    { limits = defaultLimits, known }: { readonly limits?: NamesLimits; readonly known?: () => KnownNames } = {},
-  ) {
-    this.problems = problems;
-    this.limits = limits;
-    this.#known = known;
-    this.#kinds = new Map(nodes.map((node) => [node.id, node.kind.case]));
-    for (const node of nodes) {
-      const name = node.name.trim();
-      const ids = this.#idsByName.get(name);
-      if (ids === undefined) this.#idsByName.set(name, [node.id]);
-      else ids.push(node.id);
-    }
-  }
-
-  /** Whether the definition is new. A published one keeps to the rules that it was published under. */
-  get isNew(): boolean {
-    return this.#known !== undefined;
-  }
-
-  /** Counts a template, and gives the number of templates so far. */
-  countTemplate(): number {
-    return ++this.#templates;
-  }
-
-  /** Counts a regular expression, and gives the number of them so far. */
-  countRegex(): number {
-    return ++this.#regexes;
-  }
-
-  /** Whether a name looks like a computation, and is not a name in the definition. */
-  isComputation(name: string): boolean {
-    return this.#known !== undefined && looksComputed(name) && !this.#known().has(name);
-  }
-
-  /** The ids of the nodes that a word can mean. An id takes precedence over a name. */
-  find(word: string): readonly string[] {
-    return this.#kinds.has(word) ? [word] : (this.#idsByName.get(word) ?? []);
-  }
-
-  /** Suggests a node in place of an unknown one. */
-  suggestNode(word: string): string {
-    return this.problems.suggestion(word, [...this.#kinds.keys(), ...this.#idsByName.keys()]);
-  }
-
-  /** Whether a word means an HTTP node, whose output is more than a body. */
-  isHttp(word: string): boolean {
-    const [id = ""] = this.find(word);
-    return this.#kinds.get(id) === "http";
-  }
-}
 
 /** Stands for a reference that cannot be compiled. The definition has an error then, so it never runs. */
 const placeholder: Omit<Reference, "text"> = { source: { kind: "event_body" }, path: [] };
@@ -115,7 +35,9 @@ export class Field {
   /** Whether a text is short enough to be compiled. Reports one that is not. */
   isWithin(text: string, limit: "queryMax" | "textMax"): boolean {
     const max = this.#names.limits.definition[limit];
-    if (text.length <= max) return true;
+    if (text.length <= max) {
+      return true;
+    }
     const message = `The text has ${text.length} characters of at most ${max} (limit definition.${limit}). Make it shorter.`;
     this.error("DEFINITION_TOO_LARGE", message);
     return false;
@@ -163,7 +85,9 @@ export class Field {
   reference(between: string): Reference {
     const text = between.trim();
     // Beyond the limit templates are not compiled, which saves time: the definition has an error already.
-    if (!this.#takesTemplate()) return { text, ...placeholder };
+    if (!this.#takesTemplate()) {
+      return { text, ...placeholder };
+    }
     const path = readPath(text) ?? (this.isNew ? undefined : readOldPath(text));
     if (path === undefined || path.some(({ name, isQuoted }) => !isQuoted && name.includes("{{"))) {
       this.error(
@@ -176,21 +100,29 @@ export class Field {
     const computes = this.#reportComputation(text, path);
     const parts = path.map(({ name }) => name);
     const found = this.#resolve(text, parts);
-    if (found === undefined) return { text, ...placeholder };
+    if (found === undefined) {
+      return { text, ...placeholder };
+    }
     const reference = { text, ...found };
-    if (this.isNew && !computes) this.#names.reads.push({ location: this.#location, reference, use: this.#use });
+    if (this.isNew && !computes) {
+      this.#names.reads.push({ location: this.#location, reference, use: this.#use });
+    }
     return reference;
   }
 
   /** Reports a path that looks like a computation. Fields of the integration are exempt, since their names may be anything. */
   #reportComputation(text: string, path: readonly PathPart[]): boolean {
     const [root, second] = path;
-    if (root?.name === "application" && second?.name === "fields") return false;
+    if (root?.name === "application" && second?.name === "fields") {
+      return false;
+    }
     const isNode = root?.name === "node" && second !== undefined && this.#names.find(second.name.trim()).length > 0;
     const part = path.find(
       (one, index) => !one.isQuoted && !(isNode && index === 1) && this.#names.isComputation(one.name),
     );
-    if (part === undefined) return false;
+    if (part === undefined) {
+      return false;
+    }
     this.error(
       "TEMPLATE_COMPUTES",
       `"{{${text}}}" computes, and a template only reads. Compute it in the query of a Transform, as {{event.body.n}} * 2, and ` +

@@ -15,7 +15,9 @@ import { loneTemplate, type Piece, reportUnclosed, textTemplate } from "./text-t
  * rules for payloads, so that they arrive exactly as the author wrote them.
  */
 export function compileJson(text: string, limits: JsonLimits, field: Field): Template<JsonValue> {
-  if (!field.isWithin(text, "textMax")) return { references: [], render: () => null };
+  if (!field.isWithin(text, "textMax")) {
+    return { references: [], render: () => null };
+  }
   try {
     return new JsonTemplateParser(text, limits, field).parse();
   } catch (error) {
@@ -67,7 +69,9 @@ class JsonTemplateParser {
     }
     if (next === "{") {
       const { text, opensTemplate } = readBraces(this.#text, this.#position);
-      if (opensTemplate && text === "") return loneTemplate(this.#template(this.#text.length));
+      if (opensTemplate && text === "") {
+        return loneTemplate(this.#template(this.#text.length));
+      }
     }
     switch (next) {
       case "{":
@@ -176,9 +180,13 @@ class JsonTemplateParser {
       if (this.#text.startsWith("{{", this.#position)) {
         keep();
         const braces = readBraces(this.#text, this.#position);
-        if (braces.text !== "") pieces.push(braces.text);
+        if (braces.text !== "") {
+          pieces.push(braces.text);
+        }
         this.#position = braces.end;
-        if (braces.opensTemplate) pieces.push(this.#template(this.#stringEnd()));
+        if (braces.opensTemplate) {
+          pieces.push(this.#template(this.#stringEnd()));
+        }
         start = this.#position;
       } else {
         this.#position += next === "\\" ? 2 : 1;
@@ -188,7 +196,9 @@ class JsonTemplateParser {
 
   /** The end of the string at the position. It is searched once, however many templates the string has. */
   #stringEnd(): number {
-    if (this.#position <= this.#knownEnd) return this.#knownEnd;
+    if (this.#position <= this.#knownEnd) {
+      return this.#knownEnd;
+    }
     let position = this.#position;
     while (position < this.#text.length && this.#text[position] !== '"') {
       position += this.#text[position] === "\\" ? 2 : 1;
@@ -212,9 +222,13 @@ class JsonTemplateParser {
 
   #unescape(start: number, end: number): string {
     const text = this.#unescaped(start, end);
-    if (!this.#field.isNew) return text;
+    if (!this.#field.isNew) {
+      return text;
+    }
     const problem = textProblem(text);
-    if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#lineAndColumn(start)}.`);
+    if (problem !== undefined) {
+      throw new JsonProblem(`The JSON ${problem}; ${this.#lineAndColumn(start)}.`);
+    }
     return text;
   }
 
@@ -240,7 +254,9 @@ class JsonTemplateParser {
     const constant = JSON.parse(word) as JsonValue;
     const isChecked = typeof constant === "number" && this.#field.isNew;
     const problem = isChecked ? numberProblem(constant, word) : undefined;
-    if (problem !== undefined) throw new JsonProblem(`The JSON ${problem}; ${this.#lineAndColumn(this.#position)}.`);
+    if (problem !== undefined) {
+      throw new JsonProblem(`The JSON ${problem}; ${this.#lineAndColumn(this.#position)}.`);
+    }
     this.#position += word.length;
     return { references: [], render: () => constant };
   }

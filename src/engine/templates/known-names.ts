@@ -6,7 +6,9 @@ export class KnownNames {
   readonly #names = new Set<string>();
 
   constructor(sample: JsonObject | undefined, schema: JsonObject | undefined, fields: readonly FieldDeclaration[]) {
-    for (const { name } of fields) this.#names.add(name);
+    for (const { name } of fields) {
+      this.#names.add(name);
+    }
     this.#addMembers(sample);
     this.#addMembers(schema);
   }
@@ -19,9 +21,17 @@ export class KnownNames {
   #addMembers(root: JsonValue | undefined): void {
     const waiting = [root];
     for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-      if (typeof next !== "object" || next === null) continue;
-      if (!Array.isArray(next)) for (const name of Object.keys(next)) this.#names.add(name);
-      for (const value of Object.values(next)) waiting.push(value);
+      if (typeof next !== "object" || next === null) {
+        continue;
+      }
+      if (!Array.isArray(next)) {
+        for (const name of Object.keys(next)) {
+          this.#names.add(name);
+        }
+      }
+      for (const value of Object.values(next)) {
+        waiting.push(value);
+      }
     }
   }
 }

@@ -20,9 +20,15 @@ export function suggestPath(parts: readonly string[], nodes: NodeNames): string 
 }
 
 function correct([root = "", ...rest]: readonly string[], nodes: NodeNames): readonly string[] | undefined {
-  if (roots.includes(root)) return correctBelow(root, rest, nodes);
-  if (payloads.includes(root)) return ["event", "body", ...rest];
-  if (nodes.find(root).length > 0) return correctBelow("node", [root, ...rest], nodes);
+  if (roots.includes(root)) {
+    return correctBelow(root, rest, nodes);
+  }
+  if (payloads.includes(root)) {
+    return ["event", "body", ...rest];
+  }
+  if (nodes.find(root).length > 0) {
+    return correctBelow("node", [root, ...rest], nodes);
+  }
   const [similar] = nearest(root, roots);
   return similar === undefined ? undefined : correctBelow(similar, rest, nodes);
 }
@@ -40,10 +46,14 @@ function correctBelow(root: string, rest: readonly string[], nodes: NodeNames): 
       return [root, ...rest];
     default: {
       const [word, ...members] = rest;
-      if (word === undefined || nodes.find(word.trim()).length === 0) return undefined;
+      if (word === undefined || nodes.find(word.trim()).length === 0) {
+        return undefined;
+      }
       const known = nodes.isHttp(word.trim()) ? ["body", "status", "headers"] : ["body"];
       const [first = ""] = members;
-      if (notInOutput.includes(first) && !known.includes(first)) return undefined;
+      if (notInOutput.includes(first) && !known.includes(first)) {
+        return undefined;
+      }
       return [root, word, ...below(members, known, outputs)];
     }
   }
@@ -56,8 +66,12 @@ function below(
   synonyms: readonly string[],
 ): readonly string[] {
   const [usual = ""] = members;
-  if (first === undefined) return [usual];
-  if (members.includes(first)) return [first, ...rest];
+  if (first === undefined) {
+    return [usual];
+  }
+  if (members.includes(first)) {
+    return [first, ...rest];
+  }
   const [similar] = synonyms.includes(first) ? [usual] : nearest(first, members);
   return similar === undefined ? [usual, first, ...rest] : [similar, ...rest];
 }

@@ -10,12 +10,16 @@ export function templateEnd(text: string, open: number): number {
   let from = open + 2;
   for (;;) {
     const close = text.indexOf("}}", from);
-    if (close < 0) return close;
+    if (close < 0) {
+      return close;
+    }
     // Only the part up to the braces is searched, so that a text of many templates takes linear time.
     const bracket = text.slice(from, close).indexOf("['");
     const end = bracket < 0 ? undefined : quotedEnd(text, from + bracket);
     // A quoted name without an end is a malformed path, which is reported later.
-    if (end === undefined) return close;
+    if (end === undefined) {
+      return close;
+    }
     from = end;
   }
 }
@@ -32,7 +36,9 @@ export type Braces = {
 /** Parses the run of opening braces at a position. `{{{{` stands for two literal braces; two that are left open a template. */
 export function readBraces(text: string, position: number): Braces {
   let length = 0;
-  while (text[position + length] === "{") length += 1;
+  while (text[position + length] === "{") {
+    length += 1;
+  }
   const left = length % 4;
   const opensTemplate = left >= 2;
   return {

@@ -26,15 +26,21 @@ export class TextBudget {
   /** Charges a text, and gives it back. */
   take(text: string): string {
     this.#length += text.length;
-    if (this.#length > this.#max) throw this.#fail(this.#max);
+    if (this.#length > this.#max) {
+      throw this.#fail(this.#max);
+    }
     return text;
   }
 
   /** Charges the text of a value, and gives it as `textOf` does. */
   takeValue(value: JsonValue | undefined): string {
-    if (typeof value !== "object" || value === null) return this.take(textOf(value));
+    if (typeof value !== "object" || value === null) {
+      return this.take(textOf(value));
+    }
     const known = this.#jsons.get(value);
-    if (known !== undefined) return this.take(known);
+    if (known !== undefined) {
+      return this.take(known);
+    }
     const text = JSON.stringify(value);
     this.#jsons.set(value, text);
     return this.take(text);

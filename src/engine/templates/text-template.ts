@@ -57,29 +57,39 @@ export function textTemplate(pieces: readonly Piece[], field: Field): Template<s
 
 /** Splits a text at its templates. Empty pieces are left out. */
 export function splitTemplates(text: string, field: Field): readonly Piece[] {
-  if (!field.isWithin(text, "textMax")) return [];
+  if (!field.isWithin(text, "textMax")) {
+    return [];
+  }
   const pieces: Piece[] = [];
   let written = "";
   let position = 0;
   while (position < text.length) {
     const open = text.indexOf("{{", position);
-    if (open < 0) break;
+    if (open < 0) {
+      break;
+    }
     const braces = readBraces(text, open);
     written += text.slice(position, open) + braces.text;
     position = braces.end;
-    if (!braces.opensTemplate) continue;
+    if (!braces.opensTemplate) {
+      continue;
+    }
     const close = templateEnd(text, position);
     if (close < 0) {
       reportUnclosed(text.slice(position), field);
       break;
     }
-    if (written !== "") pieces.push(written);
+    if (written !== "") {
+      pieces.push(written);
+    }
     written = "";
     pieces.push(field.reference(text.slice(position + 2, close)));
     position = close + 2;
   }
   written += text.slice(position);
-  if (written !== "") pieces.push(written);
+  if (written !== "") {
+    pieces.push(written);
+  }
   return pieces;
 }
 

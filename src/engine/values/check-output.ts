@@ -21,7 +21,9 @@ export class CheckedOutput {
  * it is serialised (the "billion laughs" attack).
  */
 export function checkOutput(value: unknown, limits: JsonLimits): JsonText {
-  if (value instanceof CheckedOutput) return value.text;
+  if (value instanceof CheckedOutput) {
+    return value.text;
+  }
   const verdict = new JsonVerdict(limits, refuseOutput);
   const walk = new Walk(verdict);
   walk.push(value, 1);
@@ -112,7 +114,9 @@ const units: Readonly<Record<keyof JsonLimits, string>> = {
 };
 
 function refuseOutput(fault: JsonFault): never {
-  if ("problem" in fault) throw new NodeFailure("OUTPUT_INVALID", `The output ${fault.problem}.`);
+  if ("problem" in fault) {
+    throw new NodeFailure("OUTPUT_INVALID", `The output ${fault.problem}.`);
+  }
   const { limit, max } = fault;
   throw new NodeFailure("OUTPUT_TOO_LARGE", `The output has more than ${max} ${units[limit]} (limit output.${limit}).`);
 }

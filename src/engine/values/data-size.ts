@@ -12,9 +12,13 @@ export class DataSizes {
 
   /** Infinity where the data is too large for a query on the thread, or contains a reserved name. */
   of(value: JsonValue | undefined): number {
-    if (typeof value !== "object" || value === null) return typeof value === "string" ? value.length : valueChars;
+    if (typeof value !== "object" || value === null) {
+      return typeof value === "string" ? value.length : valueChars;
+    }
     const known = this.#known.get(value);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const size = sizeOf(value);
     this.#known.set(value, size);
     return size;
@@ -26,20 +30,31 @@ function sizeOf(root: object): number {
   const waiting: object[] = [root];
   const add = (value: unknown) => {
     size += valueChars;
-    if (typeof value === "string") size += value.length;
-    else if (typeof value === "object" && value !== null) waiting.push(value);
+    if (typeof value === "string") {
+      size += value.length;
+    } else if (typeof value === "object" && value !== null) {
+      waiting.push(value);
+    }
     return size <= inlineCharsMax;
   };
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (isReservedObject(next)) return Number.POSITIVE_INFINITY;
+    if (isReservedObject(next)) {
+      return Number.POSITIVE_INFINITY;
+    }
     if (Array.isArray(next)) {
-      for (const item of next) if (!add(item)) return Number.POSITIVE_INFINITY;
+      for (const item of next) {
+        if (!add(item)) {
+          return Number.POSITIVE_INFINITY;
+        }
+      }
       continue;
     }
     for (const name in next) {
       size += name.length;
       // Objects from JSON have own members only.
-      if (!add((next as Record<string, unknown>)[name])) return Number.POSITIVE_INFINITY;
+      if (!add((next as Record<string, unknown>)[name])) {
+        return Number.POSITIVE_INFINITY;
+      }
     }
   }
   return size;

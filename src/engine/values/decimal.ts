@@ -53,7 +53,9 @@ export function compareDecimals(left: Decimal, right: Decimal): number {
  */
 export function isMultipleOf(value: number, divisor: number): boolean {
   const [left, right] = [parseDecimal(String(value)), parseDecimal(String(divisor))];
-  if (left === undefined || right === undefined) return false;
+  if (left === undefined || right === undefined) {
+    return false;
+  }
   const exponent = Math.min(exponentOf(left), exponentOf(right));
   const whole = (decimal: Decimal) => BigInt(decimal.digits) * 10n ** BigInt(exponentOf(decimal) - exponent);
   return whole(left) % whole(right) === 0n;

@@ -15,7 +15,9 @@ export function parseLossless(text: string): JsonValue {
 const stringOrNumber = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
 function keepNumber(token: string): string {
-  if (token.startsWith('"')) return token;
+  if (token.startsWith('"')) {
+    return token;
+  }
   const value = Number(token);
   const isLost = /^-?\d+$/.test(token) && !Number.isSafeInteger(value);
   return isLost || numberProblem(value, token) !== undefined ? JSON.stringify(token) : token;

@@ -32,7 +32,9 @@ function partsOf(
 }
 
 function nameOf(desc: Commented): string {
-  if (desc.kind === "message" || desc.kind === "enum" || desc.kind === "service") return desc.typeName;
+  if (desc.kind === "message" || desc.kind === "enum" || desc.kind === "service") {
+    return desc.typeName;
+  }
   return `${desc.parent.typeName}.${desc.name}`;
 }
 
@@ -47,7 +49,9 @@ runNodeJs(
       for (const proto of schema.files.filter(({ name }) => name.startsWith("flowcall/"))) {
         for (const part of [...nestedTypes(proto)].flatMap(partsOf)) {
           const text = textOf(part);
-          if (text !== "") file.print("  ", JSON.stringify(nameOf(part)), ": ", JSON.stringify(text), ",");
+          if (text !== "") {
+            file.print("  ", JSON.stringify(nameOf(part)), ": ", JSON.stringify(text), ",");
+          }
         }
       }
       file.print("};");

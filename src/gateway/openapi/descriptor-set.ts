@@ -14,11 +14,17 @@ import {
 export function descriptorSetOf(services: readonly DescService[]): Uint8Array {
   const files = new Map<string, FileDescriptorProto>();
   const add = (file: DescFile) => {
-    if (files.has(file.proto.name) || isOfOptions(file.proto.name)) return;
-    for (const dependency of file.dependencies) add(dependency);
+    if (files.has(file.proto.name) || isOfOptions(file.proto.name)) {
+      return;
+    }
+    for (const dependency of file.dependencies) {
+      add(dependency);
+    }
     files.set(file.proto.name, withoutOptions(file.proto));
   };
-  for (const { file } of services) add(file);
+  for (const { file } of services) {
+    add(file);
+  }
   return toBinary(FileDescriptorSetSchema, create(FileDescriptorSetSchema, { file: [...files.values()] }));
 }
 

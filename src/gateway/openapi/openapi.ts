@@ -104,7 +104,9 @@ function parametersOf(binding: HttpBinding, schemas: Schemas, examples: JsonObje
   const inPath = pathFields(binding);
   return method.input.fields.flatMap((field): JsonObject[] => {
     const place = placeOf(field, inPath, body);
-    if (place === undefined) return [];
+    if (place === undefined) {
+      return [];
+    }
     const { description, ...schema } = schemas.field(field);
     const { name, note } = place.in === "header" ? headerOf(field) : { name: field.jsonName, note: undefined };
     const text = [description, note].filter((part) => part !== undefined).join(" ");
@@ -133,9 +135,15 @@ function placeOf(
   inPath: ReadonlySet<string | undefined>,
   body: string,
 ): { readonly in: "path" | "header" | "query" } | undefined {
-  if (inPath.has(field.name)) return { in: "path" };
-  if (hasOption(field, headerOption)) return { in: "header" };
-  if (body === "*" || body === field.name || field.message?.typeName === "google.protobuf.Struct") return undefined;
+  if (inPath.has(field.name)) {
+    return { in: "path" };
+  }
+  if (hasOption(field, headerOption)) {
+    return { in: "header" };
+  }
+  if (body === "*" || body === field.name || field.message?.typeName === "google.protobuf.Struct") {
+    return undefined;
+  }
   return { in: "query" };
 }
 

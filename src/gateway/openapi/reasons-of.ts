@@ -39,7 +39,9 @@ export function reasonsOf({ method, body, takesWatchToken }: HttpBinding): Metho
 
 function declaredReasons(method: DescMethod): readonly Reason[] {
   return getOption(method, refusals).reasons.map((name) => {
-    if (!isReason(name)) throw new Error(`${method.name} declares a refusal ${name}, which there is not`);
+    if (!isReason(name)) {
+      throw new Error(`${method.name} declares a refusal ${name}, which there is not`);
+    }
     return name;
   });
 }

@@ -16,7 +16,9 @@ export class Schemas {
   /** A reference to the schema of a message; the schema itself for one that ProtoJSON writes in a special form. */
   message(desc: DescMessage): JsonObject {
     const known = wellKnown[desc.typeName];
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const name = nameOf(desc);
     if (this.all[name] === undefined) {
       this.all[name] = {};
@@ -59,8 +61,12 @@ export class Schemas {
   }
 
   #element(field: DescField): JsonObject {
-    if (field.message !== undefined) return this.message(field.message);
-    if (field.enum !== undefined) return this.#enum(field.enum);
+    if (field.message !== undefined) {
+      return this.message(field.message);
+    }
+    if (field.enum !== undefined) {
+      return this.#enum(field.enum);
+    }
     return scalars[field.scalar ?? ScalarType.STRING];
   }
 
@@ -91,7 +97,13 @@ export function described(name: string): { readonly description?: string } {
 function withParts(messages: readonly DescMessage[]): ReadonlySet<DescMessage> {
   const all = new Set(messages);
   // The loop also visits the messages that it adds.
-  for (const { fields } of all) for (const { message } of fields) if (message !== undefined) all.add(message);
+  for (const { fields } of all) {
+    for (const { message } of fields) {
+      if (message !== undefined) {
+        all.add(message);
+      }
+    }
+  }
   return all;
 }
 
@@ -100,7 +112,9 @@ function withParts(messages: readonly DescMessage[]): ReadonlySet<DescMessage> {
  * too, since lists omit large ones, but not a timestamp that is not `optional`.
  */
 function isAlwaysAnswered(field: DescField): boolean {
-  if (field.proto.proto3Optional || field.oneof !== undefined) return false;
+  if (field.proto.proto3Optional || field.oneof !== undefined) {
+    return false;
+  }
   return field.fieldKind !== "message" || field.message.typeName === "google.protobuf.Timestamp";
 }
 

@@ -50,7 +50,9 @@ export function implement<S extends DescService>(
     for (const own of handlers) {
       // An object has a handler under its method's name, with that method's messages; a map over all methods cannot say so.
       const handler = (own as Readonly<Record<string, Handler | undefined>>)[method.localName];
-      if (handler !== undefined) return [method, handler.bind(own)];
+      if (handler !== undefined) {
+        return [method, handler.bind(own)];
+      }
     }
     throw new Error(`${method.parent.typeName}.${method.name} has no handler`);
   });
@@ -74,12 +76,20 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
   /** Validates the request and calls the handler. */
   const begin = (method: DescMethod, request: Message, call: Call): ReturnType<Handler> => {
     const handler = handlers.get(method);
-    if (handler === undefined) throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
+    if (handler === undefined) {
+      throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
+    }
     fieldsFromHeaders(method.input, request, call.headers);
     const result = validator.validate(method.input, request);
-    if (result.kind === "error") throw result.error;
-    if (result.kind === "invalid") throw violationError(method.input, result.violations);
-    if (call.principal === undefined) return handler(request, call);
+    if (result.kind === "error") {
+      throw result.error;
+    }
+    if (result.kind === "invalid") {
+      throw violationError(method.input, result.violations);
+    }
+    if (call.principal === undefined) {
+      return handler(request, call);
+    }
     const reply = callers.run(call.principal, () => handler(request, call));
     return isStream(reply) ? callers.each(call.principal, reply) : reply;
   };
@@ -99,7 +109,9 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
       const started = performance.now();
       try {
         const reply = begin(method, request, call);
-        if (isStream(reply)) throw new Error(`${method.name} streams`);
+        if (isStream(reply)) {
+          throw new Error(`${method.name} streams`);
+        }
         const message = await reply;
         logAnswered(method, call, started);
         return message;
@@ -111,15 +123,23 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
       const started = performance.now();
       try {
         const replies = begin(method, request, call);
-        if (!isStream(replies)) throw new Error(`${method.name} does not stream`);
+        if (!isStream(replies)) {
+          throw new Error(`${method.name} does not stream`);
+        }
         yield* replies;
         // A stream that the server ends with a reason may look complete, and must not.
-        if (call.signal.reason instanceof RequestError) throw call.signal.reason;
+        if (call.signal.reason instanceof RequestError) {
+          throw call.signal.reason;
+        }
         logAnswered(method, call, started);
       } catch (error) {
         const { aborted, reason } = call.signal;
-        if (!aborted) throw refuse(error, method, call);
-        if (reason instanceof RequestError) throw refuse(reason, method, call);
+        if (!aborted) {
+          throw refuse(error, method, call);
+        }
+        if (reason instanceof RequestError) {
+          throw refuse(reason, method, call);
+        }
       }
     },
   };
@@ -131,8 +151,12 @@ function isStream(reply: ReturnType<Handler>): reply is AsyncIterable<Message> {
 
 /** The refusal for an error: a RequestError as it is, DATABASE_UNAVAILABLE, or SERVER_ERROR. */
 export function callRefusal(error: unknown, isUnavailable: (error: unknown) => boolean): RequestError {
-  if (error instanceof RequestError) return error;
-  if (isUnavailable(error)) return RequestError.of("DATABASE_UNAVAILABLE", { retryAfterSeconds: 1, cause: error });
+  if (error instanceof RequestError) {
+    return error;
+  }
+  if (isUnavailable(error)) {
+    return RequestError.of("DATABASE_UNAVAILABLE", { retryAfterSeconds: 1, cause: error });
+  }
   return RequestError.of("SERVER_ERROR", { cause: error });
 }
 

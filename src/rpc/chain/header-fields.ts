@@ -19,7 +19,9 @@ export function fieldsFromHeaders(schema: DescMessage, request: Message, headers
   for (const from of fieldsOf(schema)) {
     const { field, rule } = from;
     const value = rule.preference === undefined ? headerField(from, headers) : preferredField(from, headers);
-    if (value === undefined) continue;
+    if (value === undefined) {
+      continue;
+    }
     const message = reflect(schema, request);
     if (message.isSet(field)) {
       if (message.get(field) !== value) {
@@ -34,7 +36,9 @@ export function fieldsFromHeaders(schema: DescMessage, request: Message, headers
 /** Names the header of a field for people; undefined where it has none. */
 export function headerHint(schema: DescMessage, fieldName: string): string | undefined {
   const field = schema.fields.find((candidate) => candidate.name === fieldName);
-  if (field === undefined || !hasOption(field, headerOption)) return undefined;
+  if (field === undefined || !hasOption(field, headerOption)) {
+    return undefined;
+  }
   const [name = "", hyphened] = spellings(getOption(field, headerOption));
   return hyphened === undefined
     ? name
@@ -57,7 +61,9 @@ const fieldsBySchema = new WeakMap<DescMessage, readonly HeaderField[]>();
 /** The fields of a message that come from headers. They are cached, since each reading of an option parses it. */
 function fieldsOf(schema: DescMessage): readonly HeaderField[] {
   const known = fieldsBySchema.get(schema);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   const fields = schema.fields
     .filter((field) => hasOption(field, headerOption))
     .map((field) => {
@@ -76,9 +82,13 @@ function headerField(from: HeaderField, headers: RequestHeaders): FieldValue | u
 function headerText(from: HeaderField, headers: RequestHeaders): string | undefined {
   const { field, rule } = from;
   const value = headerValue(from, headers);
-  if (rule.isQuotable !== true || !value?.startsWith('"')) return value;
+  if (rule.isQuotable !== true || !value?.startsWith('"')) {
+    return value;
+  }
   const text = unquoted(value);
-  if (text === undefined) throw refusal(field, `has to end with the quote that it begins with: ${quoted(value)}`);
+  if (text === undefined) {
+    throw refusal(field, `has to end with the quote that it begins with: ${quoted(value)}`);
+  }
   return text;
 }
 
@@ -86,13 +96,21 @@ function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): str
   let value: string | undefined;
   for (const name of names) {
     const values = headers.get(name);
-    if (values === undefined) continue;
+    if (values === undefined) {
+      continue;
+    }
     // A list may be sent in several lines (RFC 9110, section 5.3).
-    if (name === "if-match" && values.length > 1) return values.join(", ");
-    if (values.length > 1) throw headerRefused(name, `was sent ${values.length} times; send it once`);
+    if (name === "if-match" && values.length > 1) {
+      return values.join(", ");
+    }
+    if (values.length > 1) {
+      throw headerRefused(name, `was sent ${values.length} times; send it once`);
+    }
     const [twin] = values;
     // An empty header is absent, so it does not contradict the other spelling.
-    if (twin === "" && rule.isQuotable !== true) continue;
+    if (twin === "" && rule.isQuotable !== true) {
+      continue;
+    }
     if (value !== undefined && twin !== value) {
       throw headerRefused(rule.name, `was sent in two spellings whose values differ; send one of them`);
     }
@@ -128,13 +146,17 @@ function headerRefused(name: string, problem: string): RequestError {
 /** The whole number of a preference, cut to the maximum of its field. */
 function preferredField({ rule, max }: HeaderField, headers: RequestHeaders): FieldValue | undefined {
   const text = preferenceOf(headers.get(rule.name) ?? [], rule.preference ?? "");
-  if (text === undefined || !/^\d+$/.test(text)) return undefined;
+  if (text === undefined || !/^\d+$/.test(text)) {
+    return undefined;
+  }
   return Math.min(Number(text), max);
 }
 
 function maxOf(field: DescField): number {
   const { type } = getOption(field, fieldRules);
-  if (type.case !== "int32" || type.value.lessThan.case !== "lte") return Number.MAX_SAFE_INTEGER;
+  if (type.case !== "int32" || type.value.lessThan.case !== "lte") {
+    return Number.MAX_SAFE_INTEGER;
+  }
   return type.value.lessThan.value;
 }
 
@@ -147,16 +169,22 @@ function parse(field: DescField, text: string): FieldValue {
   const scalar = field.fieldKind === "scalar" ? field.scalar : undefined;
   if (scalar === ScalarType.BOOL) {
     const lower = text.toLowerCase();
-    if (lower !== "true" && lower !== "false") throw refusal(field, `must be true or false, not ${quoted(text)}`);
+    if (lower !== "true" && lower !== "false") {
+      throw refusal(field, `must be true or false, not ${quoted(text)}`);
+    }
     return lower === "true";
   }
   if (scalar === ScalarType.INT32) {
-    if (!/^-?\d{1,9}$/.test(text)) throw refusal(field, `must be a whole number, not ${quoted(text)}`);
+    if (!/^-?\d{1,9}$/.test(text)) {
+      throw refusal(field, `must be a whole number, not ${quoted(text)}`);
+    }
     return Number(text);
   }
   // Node decodes header values as latin1, and callers send UTF-8.
   const decoded = new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.from(text, "latin1"));
-  if (decoded.includes("\ufffd")) throw refusal(field, "must be UTF-8 text");
+  if (decoded.includes("\ufffd")) {
+    throw refusal(field, "must be UTF-8 text");
+  }
   return decoded;
 }
 

@@ -15,20 +15,28 @@ export function isLarge(message: object): boolean {
  */
 export async function makeRoom(call: Call, texts: readonly (string | undefined)[]): Promise<void> {
   const chars = texts.reduce((sum, text = "") => sum + text.length, 0);
-  if (chars < charsMin) return;
+  if (chars < charsMin) {
+    return;
+  }
   call.reserveReply?.(chars);
   await call.turn?.();
 }
 
 /** A value that carries its text is not walked, since that would decode it. */
 function carriedChars(value: unknown): number {
-  if (typeof value !== "object" || value === null) return 0;
+  if (typeof value !== "object" || value === null) {
+    return 0;
+  }
   const text = carriedText(value);
-  if (text !== undefined) return text.length;
+  if (text !== undefined) {
+    return text.length;
+  }
   let chars = 0;
   for (const part of Object.values(value)) {
     chars += carriedChars(part);
-    if (chars >= charsMin) break;
+    if (chars >= charsMin) {
+      break;
+    }
   }
   return chars;
 }

@@ -10,9 +10,13 @@ export function preferenceOf(values: readonly string[], name: string): string | 
     const end = member.indexOf(";");
     const isValued = equals >= 0 && (end < 0 || equals < end);
     const found = member.slice(0, isValued ? equals : end < 0 ? undefined : end).trim();
-    if (found.toLowerCase() !== name) continue;
+    if (found.toLowerCase() !== name) {
+      continue;
+    }
     const value = isValued ? readValue(member.slice(equals + 1).trim()) : "";
-    if (value !== undefined) return value;
+    if (value !== undefined) {
+      return value;
+    }
   }
   return undefined;
 }
@@ -24,9 +28,11 @@ function membersOf(list: string): readonly string[] {
   let isQuoted = false;
   for (let position = 0; position < list.length; position += 1) {
     const next = list[position];
-    if (isQuoted && next === "\\") position += 1;
-    else if (next === '"') isQuoted = !isQuoted;
-    else if (next === "," && !isQuoted) {
+    if (isQuoted && next === "\\") {
+      position += 1;
+    } else if (next === '"') {
+      isQuoted = !isQuoted;
+    } else if (next === "," && !isQuoted) {
       members.push(list.slice(start, position));
       start = position + 1;
     }
@@ -41,7 +47,9 @@ function membersOf(list: string): readonly string[] {
  */
 function readValue(text: string): string | undefined {
   const [, digits] = /^(\d{16,})[\t ]*(?:;|$)/.exec(text) ?? [];
-  if (digits !== undefined) return digits;
+  if (digits !== undefined) {
+    return digits;
+  }
   try {
     const [value] = parseDictionary(`value=${text}`).get("value") ?? [];
     return value === undefined || Array.isArray(value) ? undefined : String(value);

@@ -3,7 +3,9 @@ import type { AccessScope, Principal } from "../../domain/principal.ts";
 
 /** The authenticated caller. The server admits no call without a key, except to public services. */
 export function principalOf(call: Call): Principal {
-  if (call.principal === undefined) throw new Error("a call without a key reached a handler that needs one");
+  if (call.principal === undefined) {
+    throw new Error("a call without a key reached a handler that needs one");
+  }
   return call.principal;
 }
 

@@ -46,8 +46,12 @@ export class RateLimiter {
   take({ keyId, organizationId }: Pick<Principal, "keyId" | "organizationId">): void {
     const key = this.#fill(keyId, this.#keyMax);
     const organization = this.#fill(organizationId, this.#organizationMax);
-    if (key.tokens < 1) throw tooManyRequests("key_requests", key.max);
-    if (organization.tokens < 1) throw tooManyRequests("organization_requests", organization.max);
+    if (key.tokens < 1) {
+      throw tooManyRequests("key_requests", key.max);
+    }
+    if (organization.tokens < 1) {
+      throw tooManyRequests("organization_requests", organization.max);
+    }
     key.tokens -= 1;
     organization.tokens -= 1;
   }
@@ -60,9 +64,13 @@ export class RateLimiter {
     const rates: RequestRate[] = [];
     for (const [id, bucket] of this.#buckets) {
       bucket.perSecond = bucket.asked / seconds;
-      if (bucket.asked > 0) rates.push([id, Math.ceil(bucket.perSecond)]);
+      if (bucket.asked > 0) {
+        rates.push([id, Math.ceil(bucket.perSecond)]);
+      }
       // A full bucket need not be kept.
-      else if (now - bucket.filledTime > 10_000) this.#buckets.delete(id);
+      else if (now - bucket.filledTime > 10_000) {
+        this.#buckets.delete(id);
+      }
       bucket.asked = 0;
     }
     return rates;
@@ -71,7 +79,9 @@ export class RateLimiter {
   /** Replaces what the other processes measured, in one list. */
   setElsewhere(rates: readonly RequestRate[]): void {
     const elsewhere = new Map<string, number>();
-    for (const [id, perSecond] of rates) elsewhere.set(id, (elsewhere.get(id) ?? 0) + perSecond);
+    for (const [id, perSecond] of rates) {
+      elsewhere.set(id, (elsewhere.get(id) ?? 0) + perSecond);
+    }
     this.#elsewhere = elsewhere;
   }
 
@@ -93,7 +103,9 @@ export class RateLimiter {
   /** The share of the limit, in requests per second, that this process admits. */
   #shareOf(id: string, { max, perSecond }: Bucket): number {
     const elsewhere = this.#elsewhere.get(id) ?? 0;
-    if (elsewhere + perSecond <= max) return max - elsewhere;
+    if (elsewhere + perSecond <= max) {
+      return max - elsewhere;
+    }
     const here = Math.max(1, perSecond);
     return (max * here) / (here + elsewhere);
   }

@@ -17,12 +17,18 @@ export const noneYet = "none";
 export function expectedOf({ etag }: { readonly etag?: string | undefined }): {
   readonly expectedRevisions?: readonly number[];
 } {
-  if (etag === undefined) return {};
-  if (etag === noneYet) return { expectedRevisions: [] };
+  if (etag === undefined) {
+    return {};
+  }
+  if (etag === noneYet) {
+    return { expectedRevisions: [] };
+  }
   const tags = /^\d+$/.test(etag) ? [{ isWeak: false, opaque: `"${etag}"` }] : (entityTags(etag) ?? []);
   const revisions = tags.flatMap(({ isWeak, opaque }) =>
     !isWeak && /^"\d{1,9}"$/.test(opaque) ? [Number(opaque.slice(1, -1))] : [],
   );
-  if (revisions.length === 0) throw etagMismatch({ etag });
+  if (revisions.length === 0) {
+    throw etagMismatch({ etag });
+  }
   return { expectedRevisions: revisions };
 }

@@ -52,7 +52,9 @@ export function createConnectHandler(options: ConnectHandlerOptions): ProtocolHa
 
 function* unaryProcedures({ implementations, chain, limits }: ConnectHandlerOptions) {
   for (const method of implementations.flatMap(({ handlers }) => [...handlers.keys()])) {
-    if (method.methodKind !== "unary") continue;
+    if (method.methodKind !== "unary") {
+      continue;
+    }
     const serve = serveUnary(method, { chain, limits });
     yield [createMethodUrl("/", method), new Procedure({ method, access: scopeOf(method), serve })] as const;
   }
@@ -65,10 +67,16 @@ function* libraryProcedures({ implementations, publicServices, chain, limits }: 
     readMaxBytes: limits.transportBytesMax,
     writeMaxBytes: limits.transportBytesMax,
   });
-  for (const { register } of publicServices) register(router);
+  for (const { register } of publicServices) {
+    register(router);
+  }
   for (const method of implementations.flatMap(({ handlers }) => [...handlers.keys()])) {
-    if (method.methodKind === "unary") continue;
-    if (!isServerStreaming(method)) throw new Error(`${method.name} takes a stream, which the chain cannot`);
+    if (method.methodKind === "unary") {
+      continue;
+    }
+    if (!isServerStreaming(method)) {
+      throw new Error(`${method.name} takes a stream, which the chain cannot`);
+    }
     router.rpc(method, streamHandler(method, chain));
   }
   const pacer = new AddressPacer(publicPauseMs);
@@ -82,7 +90,9 @@ function* libraryProcedures({ implementations, publicServices, chain, limits }: 
 }
 
 function scopeOf(method: DescMethod): Scope {
-  if (!hasOption(method, scope)) throw new Error(`${method.parent.typeName}.${method.name} names no scope`);
+  if (!hasOption(method, scope)) {
+    throw new Error(`${method.parent.typeName}.${method.name} names no scope`);
+  }
   return getOption(method, scope);
 }
 
@@ -93,7 +103,9 @@ function isServerStreaming(method: DescMethod): method is DescMethodServerStream
 /** A gRPC client that asks for a method which is not served here is refused in its own protocol. */
 function unknownMethod(head: RequestHead): Route | undefined {
   const format = formatOfType(head.headers.get("content-type")?.[0] ?? "");
-  if (format === undefined || format.protocol === "connect") return undefined;
+  if (format === undefined || format.protocol === "connect") {
+    return undefined;
+  }
   const path = head.path.slice(0, 200);
   const error = new RequestError("ROUTE_NOT_FOUND", `${path} is not served here.`, { metadata: { path } });
   const refuse: Route["serve"] = async (exchange: HttpExchange, call) =>

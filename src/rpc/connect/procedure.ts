@@ -23,7 +23,9 @@ export class Procedure {
   /** Throws RequestError where the request speaks none of the protocols. */
   route(head: RequestHead): Route {
     const { method, access } = this.#options;
-    if (head.method === "OPTIONS") return optionsRoute(allowedMethods(method));
+    if (head.method === "OPTIONS") {
+      return optionsRoute(allowedMethods(method));
+    }
     const format = rpcFormat(method, head);
     return {
       access,
@@ -38,7 +40,9 @@ export class Procedure {
     try {
       await this.#options.serve(request);
     } catch (error) {
-      if (!(error instanceof RequestError) || request.exchange.response.headersSent) throw error;
+      if (!(error instanceof RequestError) || request.exchange.response.headersSent) {
+        throw error;
+      }
       writeRefusal(error, request);
     }
   }

@@ -26,7 +26,9 @@ export function readProtocolHeaders(head: RequestHead, format: RpcFormat): Proto
 /** A header that may be sent once. */
 function single({ headers }: RequestHead, name: string): string | undefined {
   const [value, ...others] = headers.get(name) ?? [];
-  if (others.length > 0) throw headerRefused(name, "is sent more than once; send it once");
+  if (others.length > 0) {
+    throw headerRefused(name, "is sent more than once; send it once");
+  }
   return value;
 }
 
@@ -34,8 +36,12 @@ function isGzipRequest(head: RequestHead, { protocol }: RpcFormat): boolean {
   const isConnect = protocol === "connect";
   const name = isConnect ? "connect-content-encoding" : "grpc-encoding";
   const encoding = single(head, name) ?? "identity";
-  if (encoding === "gzip") return true;
-  if (encoding === "identity") return false;
+  if (encoding === "gzip") {
+    return true;
+  }
+  if (encoding === "identity") {
+    return false;
+  }
   throw new RequestError(
     "UNSUPPORTED_MEDIA_TYPE",
     `The ${name} "${encoding}" is not known; send messages as they are, or with gzip.`,
@@ -58,8 +64,12 @@ function acceptsGzip({ headers }: RequestHead, { protocol, isEnveloped }: RpcFor
 function connectTimeout(head: RequestHead): number | undefined {
   const name = "connect-timeout-ms";
   const text = single(head, name);
-  if (text === undefined) return undefined;
-  if (!/^\d{1,10}$/.test(text)) throw headerRefused(name, "must be milliseconds in at most ten digits");
+  if (text === undefined) {
+    return undefined;
+  }
+  if (!/^\d{1,10}$/.test(text)) {
+    throw headerRefused(name, "must be milliseconds in at most ten digits");
+  }
   return Number(text);
 }
 
@@ -67,7 +77,9 @@ function connectTimeout(head: RequestHead): number | undefined {
 function grpcTimeout(head: RequestHead): number | undefined {
   const name = "grpc-timeout";
   const text = single(head, name);
-  if (text === undefined) return undefined;
+  if (text === undefined) {
+    return undefined;
+  }
   const [, digits, unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(text) ?? [];
   const unitMs = units.get(unit);
   if (unitMs === undefined) {

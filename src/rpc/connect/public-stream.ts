@@ -34,7 +34,9 @@ export async function* publicMessages(options: PublicStreamOptions): AsyncGenera
   try {
     for (;;) {
       const length = announcedLength(rest);
-      if (length > bytesMax) throw tooLarge(length, limit);
+      if (length > bytesMax) {
+        throw tooLarge(length, limit);
+      }
       const end = envelopeHeadBytes + length;
       if (rest.length < end) {
         const { done, value } = await Promise.race([chunks.next(), over]);
@@ -43,7 +45,9 @@ export async function* publicMessages(options: PublicStreamOptions): AsyncGenera
           continue;
         }
         // connect-node refuses a message that breaks off.
-        if (rest.length > 0) yield rest;
+        if (rest.length > 0) {
+          yield rest;
+        }
         return;
       }
       await Promise.race([takeTurn(), over]);
@@ -63,7 +67,9 @@ function whenOver({ exchange, signal, streamMs }: PublicStreamOptions): Promise<
   // Between two messages nobody awaits the promise, and its rejection must not end the process.
   promise.catch(() => undefined);
   const abort = () => reject(signal.reason);
-  if (signal.aborted) abort();
+  if (signal.aborted) {
+    abort();
+  }
   signal.addEventListener("abort", abort, { once: true });
   let cut: NodeJS.Timeout | undefined;
   const timer = setTimeout(() => {
@@ -80,7 +86,9 @@ function whenOver({ exchange, signal, streamMs }: PublicStreamOptions): Promise<
 
 /** The length in an envelope's head; 0 while the head is not complete. */
 function announcedLength(bytes: Uint8Array): number {
-  if (bytes.length < envelopeHeadBytes) return 0;
+  if (bytes.length < envelopeHeadBytes) {
+    return 0;
+  }
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(1);
 }
 

@@ -21,7 +21,9 @@ const endStreams = createEndStreamSerialization(jsonOptions);
 export function writeRefusal(error: RequestError, { exchange: { response }, format, call }: RefusedRequest): void {
   const failure = connectErrorOf(error);
   const setHeaders = (headers: Iterable<readonly [string, string]>) => {
-    for (const [name, value] of headers) response.setHeader(name, value);
+    for (const [name, value] of headers) {
+      response.setHeader(name, value);
+    }
   };
   response.statusCode = 200;
   response.setHeader("content-type", contentTypeOf(format));

@@ -16,7 +16,9 @@ export async function writeBody(body: Uint8Array, { exchange, stallMs }: Backpre
   if (body.length < heldBytesMin) {
     response.end(body);
   } else if (!isGone(exchange) && hold(exchange, body.length)) {
-    if (!response.write(body)) await whenDrained(response, { exchange, stallMs });
+    if (!response.write(body)) {
+      await whenDrained(response, { exchange, stallMs });
+    }
     response.end();
   }
 }
@@ -33,7 +35,9 @@ export async function* withBackpressure(
       yield chunk;
     } finally {
       clearTimeout(stalled);
-      if (isHeld) exchange.giveReply(chunk.length);
+      if (isHeld) {
+        exchange.giveReply(chunk.length);
+      }
     }
   }
 }

@@ -29,7 +29,9 @@ export type RequestMessage = { readonly message: Message; readonly bytes: Uint8A
 export async function readRequestMessage(options: ReadOptions): Promise<RequestMessage> {
   const { format, schema, limits } = options;
   const bytes = await readBytes(options);
-  if (format.codec === "json") return { bytes, message: messageFromJson(schema, bytes, limits) };
+  if (format.codec === "json") {
+    return { bytes, message: messageFromJson(schema, bytes, limits) };
+  }
   scanWire(bytes, schema, { ...limits.payload, bytesMax: limits.transportBytesMax });
   try {
     return { bytes, message: fromBinary(schema, bytes) };
@@ -43,13 +45,21 @@ export async function readRequestMessage(options: ReadOptions): Promise<RequestM
 /** The bytes of the message, out of their envelope, base64 and compression. */
 async function readBytes(options: ReadOptions): Promise<Uint8Array> {
   const { exchange, head, format, limit } = options;
-  if (head.method === "GET") return readQuery(options);
-  if (!format.isEnveloped) return exchange.readBody(limit.value, limit);
+  if (head.method === "GET") {
+    return readQuery(options);
+  }
+  if (!format.isEnveloped) {
+    return exchange.readBody(limit.value, limit);
+  }
   const bodyMax = limit.value + envelopeHeadBytes;
-  if (!format.isText) return openEnvelope(await exchange.readBody(bodyMax, limit), options);
+  if (!format.isText) {
+    return openEnvelope(await exchange.readBody(bodyMax, limit), options);
+  }
   const text = await exchange.readBody(Math.ceil(bodyMax / 3) * 4, limit);
   const body = decodeBase64(text);
-  if (body === undefined) throw new RequestError("VALIDATION_ERROR", "The body is not base64.");
+  if (body === undefined) {
+    throw new RequestError("VALIDATION_ERROR", "The body is not base64.");
+  }
   return openEnvelope(body, options);
 }
 
@@ -59,8 +69,12 @@ async function readQuery({ head, exchange, limit }: ReadOptions): Promise<Uint8A
   const message = query.get("message") ?? "";
   const raw = query.get("base64") === "1" ? Buffer.from(message, "base64url") : Buffer.from(message);
   const compression = query.get("compression") || "identity";
-  if (compression === "identity") return raw;
-  if (compression === "gzip") return decompress(raw, { exchange, limit });
+  if (compression === "identity") {
+    return raw;
+  }
+  if (compression === "gzip") {
+    return decompress(raw, { exchange, limit });
+  }
   throw new RequestError(
     "UNSUPPORTED_MEDIA_TYPE",
     `The compression "${compression}" is not known; send the message as it is, or with gzip.`,
@@ -78,8 +92,12 @@ async function openEnvelope(
   }
   const flags = view.getUint8(0);
   const message = body.subarray(envelopeHeadBytes);
-  if (flags === 0) return message;
-  if (flags === compressedFlag && headers.isGzip) return decompress(message, { exchange, limit });
+  if (flags === 0) {
+    return message;
+  }
+  if (flags === compressedFlag && headers.isGzip) {
+    return decompress(message, { exchange, limit });
+  }
   if (flags === compressedFlag) {
     // gRPC asks for INTERNAL here: github.com/grpc/grpc/blob/master/doc/compression.md
     throw new RequestError(
@@ -102,7 +120,9 @@ export async function decompress(
   try {
     return await exchange.unpack(bytes, value);
   } catch (cause) {
-    if (cause instanceof RequestError) throw cause;
+    if (cause instanceof RequestError) {
+      throw cause;
+    }
     if (cause instanceof RangeError) {
       throw new RequestError("PAYLOAD_TOO_LARGE", `The message is larger than ${value} bytes when decompressed.`, {
         metadata: { limit: name, value: String(value) },

@@ -23,8 +23,12 @@ export type RpcFormat = {
  */
 export function rpcFormat(method: DescMethod, head: RequestHead): RpcFormat {
   const isStreaming = method.methodKind !== "unary";
-  if (head.method === "GET" && isReadOnly(method)) return queryFormat(head);
-  if (head.method !== "POST") throw methodNotAllowed(head, allowedMethods(method));
+  if (head.method === "GET" && isReadOnly(method)) {
+    return queryFormat(head);
+  }
+  if (head.method !== "POST") {
+    throw methodNotAllowed(head, allowedMethods(method));
+  }
   const types = head.headers.get("content-type") ?? [];
   const format = types.length === 1 ? formatOfType(types[0] ?? "") : undefined;
   if (format === undefined || (format.protocol === "connect" && format.isEnveloped !== isStreaming)) {
@@ -50,7 +54,9 @@ export function contentTypeOf(format: RpcFormat): string {
 
 /** The content-type without base64, which connect-node does not know. */
 export function binaryTypeOf({ protocol, codec, isEnveloped }: RpcFormat): string {
-  if (protocol === "connect") return `application/${isEnveloped ? "connect+" : ""}${codec}`;
+  if (protocol === "connect") {
+    return `application/${isEnveloped ? "connect+" : ""}${codec}`;
+  }
   return `application/${protocol}+${codec}`;
 }
 
@@ -62,7 +68,9 @@ export function allowedMethods(method: DescMethod): string {
 /** Connect's GET form of a call without side effects, whose message is in the query. */
 function queryFormat({ query }: RequestHead): RpcFormat {
   const encoding = new URLSearchParams(query).get("encoding") ?? "none";
-  if (encoding === "json" || encoding === "proto") return connect(encoding);
+  if (encoding === "json" || encoding === "proto") {
+    return connect(encoding);
+  }
   throw typeRefused(`encoding in the query is ${encoding}`, "encoding=json or encoding=proto");
 }
 

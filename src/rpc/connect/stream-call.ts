@@ -57,13 +57,17 @@ export function serveByLibrary(options: StreamOptions): Serve {
 export function streamHandler(method: DescMethodServerStreaming, { invokeStream }: Pick<Chain, "invokeStream">) {
   return async function* (request: Message, context: HandlerContext): AsyncGenerator<Message> {
     const call = context.values.get(callKey);
-    if (call === undefined) throw new Error("connect-node was called without the call that it serves");
+    if (call === undefined) {
+      throw new Error("connect-node was called without the call that it serves");
+    }
     // The library's signal aborts when the call's own does, and at the caller's deadline.
     const { signal } = context;
     try {
       for await (const message of invokeStream(method, request, { ...call, signal })) {
         sendHeaders(call, context);
-        if (isLarge(message)) await call.turn?.();
+        if (isLarge(message)) {
+          await call.turn?.();
+        }
         yield message;
       }
       // A stream that its deadline has ended must not look like one that is complete.
@@ -78,7 +82,9 @@ export function streamHandler(method: DescMethodServerStreaming, { invokeStream 
 
 /** Headers count until the first message has gone. */
 function sendHeaders({ replyHeaders }: Call, { responseHeader }: HandlerContext): void {
-  for (const [name, value] of replyHeaders) responseHeader.set(name, value);
+  for (const [name, value] of replyHeaders) {
+    responseHeader.set(name, value);
+  }
 }
 
 type BodyOptions = StreamOptions & { readonly headers: ProtocolHeaders };
@@ -87,7 +93,9 @@ type BodyOptions = StreamOptions & { readonly headers: ProtocolHeaders };
 async function requestBody(request: RpcRequest, options: BodyOptions): Promise<AsyncIterable<Uint8Array>> {
   const { handler, pacer, limits, headers } = options;
   const { input: schema, methodKind } = handler.method;
-  if (methodKind === "bidi_streaming" || methodKind === "client_streaming") return requestStream(request, options);
+  if (methodKind === "bidi_streaming" || methodKind === "client_streaming") {
+    return requestStream(request, options);
+  }
   const { bytes } = await readRequestMessage({ ...request, headers, schema, limits, limit: limitOf(options) });
   await pacer?.take(request.exchange.address);
   return one(request.format.isEnveloped ? envelopeOf(bytes) : bytes);
@@ -132,10 +140,16 @@ function libraryHeaders({ head, format }: RpcRequest, { isGzip, timeoutMs }: Pro
   const isConnect = format.protocol === "connect";
   const headers = new Headers();
   for (const [name, values] of head.headers) {
-    if (!readHere.has(name)) for (const value of values) headers.append(name, value);
+    if (!readHere.has(name)) {
+      for (const value of values) {
+        headers.append(name, value);
+      }
+    }
   }
   headers.set("content-type", binaryTypeOf(format));
-  if (isGzip) headers.set(isConnect ? "connect-content-encoding" : "grpc-encoding", "gzip");
+  if (isGzip) {
+    headers.set(isConnect ? "connect-content-encoding" : "grpc-encoding", "gzip");
+  }
   if (timeoutMs !== undefined) {
     const ms = Math.ceil(timeoutMs);
     headers.set(isConnect ? "connect-timeout-ms" : "grpc-timeout", isConnect ? `${ms}` : `${ms}m`);

@@ -24,7 +24,9 @@ export async function writeStreamReply(reply: LibraryReply, { exchange, format, 
     await Promise.race([written, closed]);
   } catch (error) {
     // A write to a caller that has gone fails; that is no failure of ours.
-    if (!isGone(exchange)) throw error;
+    if (!isGone(exchange)) {
+      throw error;
+    }
     await chunks?.return();
   }
 }
@@ -37,5 +39,7 @@ function inBase64(reply: LibraryReply, format: RpcFormat): LibraryReply {
 }
 
 async function* chunksInBase64(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  for await (const chunk of chunks) yield encodeBase64(chunk);
+  for await (const chunk of chunks) {
+    yield encodeBase64(chunk);
+  }
 }

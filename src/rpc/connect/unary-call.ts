@@ -40,7 +40,9 @@ export function serveUnary(method: DescMethod, { chain, limits }: UnaryOptions):
         limit,
       });
       const reply = await chain.invoke(method, message, deadline.call);
-      if (isLarge(reply)) await call.turn?.();
+      if (isLarge(reply)) {
+        await call.turn?.();
+      }
       await writeUnaryReply(reply, { exchange, format, headers, call, schema: method.output, limits });
     } finally {
       deadline.end();
@@ -50,10 +52,14 @@ export function serveUnary(method: DescMethod, { chain, limits }: UnaryOptions):
 
 /** A call whose signal aborts at the caller's deadline too, until `end` is called. */
 function startDeadline(call: Call, timeoutMs: number | undefined): { readonly call: Call; end(): void } {
-  if (timeoutMs === undefined) return { call, end: () => undefined };
+  if (timeoutMs === undefined) {
+    return { call, end: () => undefined };
+  }
   const abort = new AbortController();
   const follow = () => abort.abort(call.signal.reason);
-  if (call.signal.aborted) follow();
+  if (call.signal.aborted) {
+    follow();
+  }
   call.signal.addEventListener("abort", follow, { once: true });
   const timer = setTimeout(() => abort.abort(deadlinePassed(timeoutMs)), timeoutMs);
   return {

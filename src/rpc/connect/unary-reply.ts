@@ -35,10 +35,14 @@ export async function writeUnaryReply(message: Message, reply: UnaryReply): Prom
   const body = await encodeReply(message, reply);
   response.statusCode = 200;
   response.setHeader("content-type", contentTypeOf(format));
-  for (const [name, value] of call.replyHeaders) response.setHeader(name, value);
+  for (const [name, value] of call.replyHeaders) {
+    response.setHeader(name, value);
+  }
   if (format.protocol === "grpc") {
     // Over HTTP/1.1 the head goes first: Node sends no trailers behind a body whose length it knows.
-    if (!("stream" in response)) response.flushHeaders();
+    if (!("stream" in response)) {
+      response.flushHeaders();
+    }
     response.addTrailers({ "grpc-status": "0" });
   } else {
     response.setHeader("content-length", body.length);
@@ -52,13 +56,21 @@ async function encodeReply(
 ): Promise<Uint8Array> {
   const encoded =
     format.codec === "json" ? Buffer.from(toJsonString(schema, message, jsonOptions)) : toBinary(schema, message);
-  if (encoded.length > limits.transportBytesMax) throw tooLarge(encoded.length, limits.transportBytesMax);
+  if (encoded.length > limits.transportBytesMax) {
+    throw tooLarge(encoded.length, limits.transportBytesMax);
+  }
   const isGzip = headers.acceptsGzip && encoded.length >= compressedBytesMin;
   const data = isGzip ? await compress(encoded) : encoded;
-  if (isGzip) exchange.response.setHeader(format.isEnveloped ? "grpc-encoding" : "content-encoding", "gzip");
-  if (!format.isEnveloped) return data;
+  if (isGzip) {
+    exchange.response.setHeader(format.isEnveloped ? "grpc-encoding" : "content-encoding", "gzip");
+  }
+  if (!format.isEnveloped) {
+    return data;
+  }
   const envelope = envelopeOf(data, isGzip ? compressedFlag : 0);
-  if (format.protocol === "grpc") return envelope;
+  if (format.protocol === "grpc") {
+    return envelope;
+  }
   const body = Buffer.concat([envelope, statusOk]);
   return format.isText ? encodeBase64(body) : body;
 }

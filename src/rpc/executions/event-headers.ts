@@ -20,11 +20,15 @@ export function eventHeaders(headers: RequestHeaders, limits: Limits): Readonly<
   const kept: [string, string][] = [];
   let bytes = 0;
   for (const [name, values] of headers) {
-    if (withheld.test(name)) continue;
+    if (withheld.test(name)) {
+      continue;
+    }
     // Node decodes header values as latin1. A value that is not UTF-8 is kept in a readable form and not refused.
     const value = Buffer.from(values.join(", "), "latin1").toString("utf8");
     bytes += name.length + Buffer.byteLength(value);
-    if (bytes > bytesMax) break;
+    if (bytes > bytesMax) {
+      break;
+    }
     kept.push([name, value]);
   }
   return { ...Object.fromEntries(kept), ...(length > 0 && { [chainHeader]: chainText(length) }) };
@@ -33,7 +37,9 @@ export function eventHeaders(headers: RequestHeaders, limits: Limits): Readonly<
 /** How many executions led to a request, each of which was called by the one before. Refuses with CALL_CHAIN_TOO_LONG. */
 export function callChainLength(headers: RequestHeaders, { callChainMax }: Pick<Limits, "callChainMax">): number {
   const length = chainLength(headers.get(chainHeader)?.join(","));
-  if (length <= callChainMax) return length;
+  if (length <= callChainMax) {
+    return length;
+  }
   throw new RequestError(
     "CALL_CHAIN_TOO_LONG",
     `More than ${callChainMax} executions led to this call, each of which was called by the one before it. Check whether a workflow calls itself.`,

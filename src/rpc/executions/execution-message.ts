@@ -108,7 +108,9 @@ export function valueField(text: JsonText | undefined) {
 
 /** The field `error` of a message, to be spread into it. */
 export function errorField(error: ExecutionError | undefined) {
-  if (error === undefined) return {};
+  if (error === undefined) {
+    return {};
+  }
   return {
     error: create(ExecutionErrorSchema, {
       reason: error.reason,

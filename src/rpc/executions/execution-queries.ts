@@ -70,12 +70,16 @@ export class ExecutionQueries implements Queries {
   async getExecution(request: GetExecutionRequest, call: Call) {
     const { reader, limits } = this.#options;
     const execution = await reader.get(queryOf(request, call));
-    if (execution === undefined) throw executionNotFound(request.executionId);
+    if (execution === undefined) {
+      throw executionNotFound(request.executionId);
+    }
     setExecutionHeaders(call, execution.id, execution.state);
     await makeRoom(call, [execution.payload, execution.response]);
     const bytesMax = writtenPerByte * limits.recordsBytesMax;
     const listed = await reader.listNodeRuns(foundIn(principalOf(call), execution), bytesMax);
-    if (listed === undefined) throw replyTooLarge(limits.transportBytesMax, detailAdvice);
+    if (listed === undefined) {
+      throw replyTooLarge(limits.transportBytesMax, detailAdvice);
+    }
     return await this.#detail({ execution, listed }, call);
   }
 
@@ -91,7 +95,9 @@ export class ExecutionQueries implements Queries {
     const { scheduler, reader, limits } = this.#options;
     const query = queryOf(request, call);
     const execution = await scheduler.stopExecution(query);
-    if (execution === undefined) throw await this.#stopRefusal(query);
+    if (execution === undefined) {
+      throw await this.#stopRefusal(query);
+    }
     setExecutionHeaders(call, execution.id, execution.state);
     // It is stopped, whatever can be shown of it: node runs that are too many for a reply are left out.
     const listed = await reader.listNodeRuns(foundIn(query, execution), limits.transportBytesMax);
@@ -120,7 +126,9 @@ export class ExecutionQueries implements Queries {
     const execution = await this.#find(query, call);
     const { nodeId: path } = request;
     const views = await viewsOf(versions, execution, call);
-    if (views.get(path.split("/").at(-1) ?? "")?.isGroup !== true) throw groupNotFound(request);
+    if (views.get(path.split("/").at(-1) ?? "")?.isGroup !== true) {
+      throw groupNotFound(request);
+    }
     const page = await reader.listIterations(foundIn(query, execution), path, pageOf(request));
     const message = create(ListIterationsResponseSchema, {
       iterations: page.iterations.map((run) => nodeRunMessage(run, views)),
@@ -139,14 +147,18 @@ export class ExecutionQueries implements Queries {
     const query = queryOf(request, call);
     const execution = await this.#find(query, call);
     const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId);
-    if (run === undefined) throw nodeRunNotFound(request);
+    if (run === undefined) {
+      throw nodeRunNotFound(request);
+    }
     await makeRoom(call, [run.input, run.output]);
     return nodeRunMessage(run, await viewsOf(versions, execution, call));
   }
 
   async #find(query: ExecutionQuery, call: Call): Promise<ExecutionSummary> {
     const execution = await this.#options.reader.find(query);
-    if (execution === undefined) throw executionNotFound(query.executionId);
+    if (execution === undefined) {
+      throw executionNotFound(query.executionId);
+    }
     setExecutionHeaders(call, execution.id, execution.state);
     return execution;
   }
@@ -168,7 +180,9 @@ export class ExecutionQueries implements Queries {
   /** Why an execution was not stopped. */
   async #stopRefusal(query: ExecutionQuery): Promise<RequestError> {
     const execution = await this.#options.reader.find(query);
-    if (execution === undefined) return executionNotFound(query.executionId);
+    if (execution === undefined) {
+      return executionNotFound(query.executionId);
+    }
     return new RequestError("EXECUTION_ENDED", "The execution has ended already, and cannot be stopped.", {
       metadata: { execution_id: execution.id },
     });
@@ -204,7 +218,9 @@ type Request = { readonly executionId: string; readonly linkedAccountId?: string
 /** The execution that a call asks for. For a watch token all other executions are not found. */
 export function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
   const { executionId: only = executionId } = principalOf(call);
-  if (only !== executionId) throw executionNotFound(executionId);
+  if (only !== executionId) {
+    throw executionNotFound(executionId);
+  }
   return { ...accessScopeOf(call), executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
 }
 

@@ -62,8 +62,12 @@ class ExecutionHandlers implements Executions {
       ...(request.tag !== undefined && { tag: request.tag }),
     });
     setExecutionHeaders(call, started.executionId, started.outcome?.state ?? started.state ?? "RUNNING");
-    if (request.wait !== undefined) call.replyHeaders.set("preference-applied", `wait=${request.wait}`);
-    if (started.isReplayed === true) call.replyHeaders.set("idempotent-replayed", "true");
+    if (request.wait !== undefined) {
+      call.replyHeaders.set("preference-applied", `wait=${request.wait}`);
+    }
+    if (started.isReplayed === true) {
+      call.replyHeaders.set("idempotent-replayed", "true");
+    }
     return startedMessage(started, { isWaiting: isSync || request.wait !== undefined });
   }
 
@@ -80,7 +84,9 @@ class ExecutionHandlers implements Executions {
       await scheduler.waitForEnd(executionId.toLowerCase(), budget, call.signal);
       result = await executions.getResult(query, reserve);
     }
-    if (result === undefined) throw executionNotFound(executionId);
+    if (result === undefined) {
+      throw executionNotFound(executionId);
+    }
     setExecutionHeaders(call, executionId, result.state);
     return create(ExecutionResultSchema, {
       response: valueField(result.response),

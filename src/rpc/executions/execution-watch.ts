@@ -77,7 +77,9 @@ export class ExecutionWatch implements Watch {
 
   async #find(query: ExecutionQuery, call: Call): Promise<ExecutionSummary> {
     const execution = await this.#options.reader.find(query);
-    if (execution === undefined) throw executionNotFound(query.executionId);
+    if (execution === undefined) {
+      throw executionNotFound(query.executionId);
+    }
     setExecutionHeaders(call, execution.id, execution.state);
     return execution;
   }
@@ -97,7 +99,9 @@ function factOf(fact: ShownFact, execution: ExecutionSummary, views: NodeViews):
       return { case: "accepted", value: acceptedMessage(execution) };
     case "run": {
       const value = nodeRunMessage(fact.run, views);
-      if (isUnderWay(fact.run)) return { case: "nodeStarted", value };
+      if (isUnderWay(fact.run)) {
+        return { case: "nodeStarted", value };
+      }
       return { case: fact.run.path.endsWith("]") ? "iterationFinished" : "nodeFinished", value };
     }
     case "end":

@@ -20,7 +20,9 @@ export function checkReplySize<Desc extends DescMessage>(
 ): void {
   const textBytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   // Only a message that may be too large is encoded to be measured.
-  if (textBytes * growthMax <= bytesMax) return;
+  if (textBytes * growthMax <= bytesMax) {
+    return;
+  }
   const bytes = Math.max(textBytes, toBinary(schema, message).length);
   if (bytes > bytesMax) {
     throw new RequestError("REPLY_TOO_LARGE", `The reply has ${bytes} bytes, and ${bytesMax} is the most. ${advice}`, {

@@ -24,7 +24,9 @@ function shownError(error: ExecutionError, { isHidden }: NodeView): ExecutionErr
 }
 
 function shownOutput(output: JsonText, { isHidden, encryptedFields }: NodeView): JsonText {
-  if (!isHidden && encryptedFields.length === 0) return output;
+  if (!isHidden && encryptedFields.length === 0) {
+    return output;
+  }
   // The cast: the text was written from a JSON value.
   const value = JSON.parse(output) as JsonValue;
   const shown = isHidden ? redacted : redactPaths(value, encryptedFields);

@@ -39,14 +39,22 @@ export function createHealthService({ isReady, services, clock }: HealthOptions)
       let last: ServingStatus | undefined;
       for (let isOver = false; ; isOver = signal.aborted) {
         const status = statusOf();
-        if (status !== last) yield create(HealthCheckResponseSchema, { status });
+        if (status !== last) {
+          yield create(HealthCheckResponseSchema, { status });
+        }
         // The end of the service ends the watch too, and its status is sent before.
-        if (isOver) break;
+        if (isOver) {
+          break;
+        }
         last = status;
-        if (statusOf() === last) await changes.next(signal);
+        if (statusOf() === last) {
+          await changes.next(signal);
+        }
       }
       const { reason } = signal;
-      if (reason instanceof RequestError && reason.reason !== "SHUTTING_DOWN") throw connectErrorOf(reason);
+      if (reason instanceof RequestError && reason.reason !== "SHUTTING_DOWN") {
+        throw connectErrorOf(reason);
+      }
     },
   };
   return { service: Health, register: (router) => router.service(Health, implementation) };

@@ -17,12 +17,16 @@ export class ReadinessChanges {
 
   /** Settles when the readiness changes, or when the signal aborts. */
   async next(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
+    if (signal.aborted) {
+      return;
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = () => resolve();
     this.#waiting.add(wake);
     signal.addEventListener("abort", wake, { once: true });
-    if (!this.#isPolling) void this.#poll();
+    if (!this.#isPolling) {
+      void this.#poll();
+    }
     await promise;
     this.#waiting.delete(wake);
     signal.removeEventListener("abort", wake);
@@ -33,9 +37,13 @@ export class ReadinessChanges {
     for (let last = this.#isReady(); this.#waiting.size > 0; ) {
       await this.#clock.wait(pollMs);
       const isReady = this.#isReady();
-      if (isReady === last) continue;
+      if (isReady === last) {
+        continue;
+      }
       last = isReady;
-      for (const wake of this.#waiting) wake();
+      for (const wake of this.#waiting) {
+        wake();
+      }
       this.#waiting.clear();
     }
     this.#isPolling = false;

@@ -21,7 +21,9 @@ export function createReflectionServices(served: readonly DescService[]): readon
       register: (router) =>
         router.service(ServerReflection, {
           serverReflectionInfo: async function* (requests) {
-            for await (const request of requests) yield { validHost: request.host, ...directory.answer(request) };
+            for await (const request of requests) {
+              yield { validHost: request.host, ...directory.answer(request) };
+            }
           },
         }),
     },
@@ -30,7 +32,9 @@ export function createReflectionServices(served: readonly DescService[]): readon
       register: (router) =>
         router.service(ServerReflectionAlpha, {
           serverReflectionInfo: async function* (requests) {
-            for await (const request of requests) yield { validHost: request.host, ...directory.answer(request) };
+            for await (const request of requests) {
+              yield { validHost: request.host, ...directory.answer(request) };
+            }
           },
         }),
     },
@@ -50,7 +54,9 @@ class Directory {
 
   constructor(services: readonly DescService[]) {
     this.#services = services;
-    for (const { file } of services) this.#addFile(file);
+    for (const { file } of services) {
+      this.#addFile(file);
+    }
     const types = [...this.#files.values()].flatMap((file) => [...nestedTypes(file)]);
     this.#extensions = types.filter((type) => type.kind === "extension");
   }
@@ -82,17 +88,23 @@ class Directory {
 
   /** A file with all its imports, so that the client need not ask for them. */
   #fileAnswer(file: DescFile | undefined, asked: string) {
-    if (file === undefined) return reflectionError(Code.NotFound, `${asked} is not known here`);
+    if (file === undefined) {
+      return reflectionError(Code.NotFound, `${asked} is not known here`);
+    }
     return reflectionAnswer("fileDescriptorResponse", { fileDescriptorProto: [...this.#bytesWithImports(file)] });
   }
 
   /** The encoded files, which are cached and shared by all answers. */
   #bytesWithImports(file: DescFile): readonly Uint8Array[] {
     const made = this.#answers.get(file);
-    if (made !== undefined) return made;
+    if (made !== undefined) {
+      return made;
+    }
     const files = new Set<DescFile>();
     const add = (next: DescFile): void => {
-      if (files.has(next)) return;
+      if (files.has(next)) {
+        return;
+      }
       files.add(next);
       next.dependencies.forEach(add);
     };
@@ -113,12 +125,18 @@ class Directory {
   }
 
   #addFile(file: DescFile): void {
-    if (this.#files.has(file.proto.name)) return;
+    if (this.#files.has(file.proto.name)) {
+      return;
+    }
     this.#files.set(file.proto.name, file);
     for (const type of nestedTypes(file)) {
       this.#fileOfSymbol.set(type.typeName, file);
-      if (type.kind !== "service") continue;
-      for (const method of type.methods) this.#fileOfSymbol.set(`${type.typeName}.${method.name}`, file);
+      if (type.kind !== "service") {
+        continue;
+      }
+      for (const method of type.methods) {
+        this.#fileOfSymbol.set(`${type.typeName}.${method.name}`, file);
+      }
     }
     file.dependencies.forEach((next) => {
       this.#addFile(next);

@@ -65,7 +65,9 @@ class IntegrationHandlers implements ServiceHandlers<typeof IntegrationService> 
 /** The declarations as they are kept. Refuses with VALIDATION_ERROR those that contradict each other or themselves. */
 function checkedText(fields: readonly FieldDeclaration[]): string {
   const violations = violationsOfFields(fields, "fields");
-  if (violations.length > 0) throw fieldsRefused(violations);
+  if (violations.length > 0) {
+    throw fieldsRefused(violations);
+  }
   return textOfFields(fields);
 }
 

@@ -41,9 +41,13 @@ export function draftTestOf(request: TestDraftRequest, call: Call, limits: Limit
 /** Packs what came of a test. Refuses with REPLY_TOO_LARGE. */
 export function draftTestMessage(result: DraftTestResult, call: Call, { transportBytesMax: bytesMax }: Limits) {
   const { executionId, definition, outcome, runs } = result;
-  if (outcome !== undefined) setExecutionHeaders(call, executionId, outcome.state);
+  if (outcome !== undefined) {
+    setExecutionHeaders(call, executionId, outcome.state);
+  }
   const advice = `The test ran as the execution ${executionId}: ask GetExecution and GetNodeRun for its parts.`;
-  if (runs === undefined) throw replyTooLarge(bytesMax, advice);
+  if (runs === undefined) {
+    throw replyTooLarge(bytesMax, advice);
+  }
   const views = outlineOf(definition).nodes;
   const message = create(TestDraftResponseSchema, {
     executionId,

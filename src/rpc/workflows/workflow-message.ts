@@ -48,7 +48,9 @@ export function panelIn(text: string): ApiCallTrigger | undefined {
     readonly nodes?: readonly (JsonObject & { readonly start?: JsonObject })[];
   };
   const start = nodes.find(({ start }) => start !== undefined);
-  if (start === undefined) return undefined;
+  if (start === undefined) {
+    return undefined;
+  }
   const { kind } = readMessage(NodeSchema, start, { ignoreUnknownFields: true });
   return kind.case === "start" && kind.value.trigger.case === "apiCall" ? kind.value.trigger.value : undefined;
 }

@@ -75,29 +75,41 @@ export class Acceptor {
    * RequestError; then nothing was accepted that the caller could have an id of.
    */
   async execute(call: ExecuteCall): Promise<ExecuteResult> {
-    if (this.#isStopped) throw shuttingDown();
+    if (this.#isStopped) {
+      throw shuttingDown();
+    }
     const { runs, dailyQuota } = this.#options;
     // Load shedding comes before any statement. A call with a key may be a replay, which no limit concerns.
     const overload = call.idempotencyKey === undefined ? this.#overloadError(call) : undefined;
-    if (overload !== undefined) throw overload;
+    if (overload !== undefined) {
+      throw overload;
+    }
     const request = await this.#admit(call).catch(async (error: unknown) => {
       const replayedId = await findReplayed(call, error, this.#options);
-      if (replayedId === undefined) throw error;
+      if (replayedId === undefined) {
+        throw error;
+      }
       return replayedId;
     });
-    if (typeof request === "string") return await this.#join(request, call);
+    if (typeof request === "string") {
+      return await this.#join(request, call);
+    }
     if (call.type === "SYNC" && request.idempotencyKey === undefined && this.#hasSlot(call)) {
       dailyQuota.take(call);
       return await this.#runHeld(runs.add(request), call);
     }
     const begun = await this.#begin(request);
-    if (begun.bound !== undefined) return await this.#replay(begun.bound, request, call);
+    if (begun.bound !== undefined) {
+      return await this.#replay(begun.bound, request, call);
+    }
     return await this.#await(request.execution.id, call, begun.end);
   }
 
   /** Begins an execution that the factory makes (a rerun, a retry, a test of a draft); answers its id. Throws RequestError. */
   async submit(make: (factory: ExecutionFactory) => Promise<ExecutionRequest>): Promise<string> {
-    if (this.#isStopped) throw shuttingDown();
+    if (this.#isStopped) {
+      throw shuttingDown();
+    }
     const request = await make(this.#factory);
     this.#checkSealing(request.graph);
     await this.#begin(request);
@@ -113,13 +125,17 @@ export class Acceptor {
     const target = await this.#options.workflows.resolveCall(call);
     const graph = await this.#options.versions.get(call, target.workflowId, target.version);
     const checking = admitCall(graph, call, this.#options.pool);
-    if (checking !== undefined) await checking;
+    if (checking !== undefined) {
+      await checking;
+    }
     this.#checkSealing(graph);
     return await requestOf(call, target, graph, this.#options);
   }
 
   #checkSealing(graph: Graph): void {
-    if (graph.hidesNodes && !this.#options.sealing.canSeal) throw keysMissing();
+    if (graph.hidesNodes && !this.#options.sealing.canSeal) {
+      throw keysMissing();
+    }
   }
 
   #hasSlot(account: Account): boolean {
@@ -131,10 +147,14 @@ export class Acceptor {
     const { dailyQuota } = this.#options;
     const { execution } = request;
     const error = dailyQuota.errorFor(execution);
-    if (error !== undefined) return { bound: await this.#findBound(request, error) };
+    if (error !== undefined) {
+      return { bound: await this.#findBound(request, error) };
+    }
     let end: Promise<RunEnd> | undefined;
     const bound = await dailyQuota.count(execution, async () => {
-      if (!this.#hasSlot(execution)) return await this.#enqueue(request);
+      if (!this.#hasSlot(execution)) {
+        return await this.#enqueue(request);
+      }
       const begun = await this.#runOwned(request);
       end = begun.end;
       return begun.bound;
@@ -145,7 +165,9 @@ export class Acceptor {
   /** Throws the error where the key stands for nothing yet. */
   async #findBound({ execution, idempotencyKey }: ExecutionRequest, error: RequestError): Promise<BoundExecution> {
     const bound = idempotencyKey && (await this.#options.executions.findBound(execution, idempotencyKey.key));
-    if (bound === undefined) throw error;
+    if (bound === undefined) {
+      throw error;
+    }
     return bound;
   }
 
@@ -153,7 +175,9 @@ export class Acceptor {
     const { execution, graph, idempotencyKey, flushes = [] } = request;
     const { executions, notifier, capacity, sealing } = this.#options;
     const error = capacity.queueError(execution);
-    if (error !== undefined) return await this.#findBound(request, error);
+    if (error !== undefined) {
+      return await this.#findBound(request, error);
+    }
     const answer = answerAmong(
       graph,
       flushes.flatMap(({ runs }) => runs),
@@ -176,7 +200,9 @@ export class Acceptor {
     } finally {
       // After a fault the row may be committed all the same. This process owns it then and does not run it (an orphan), and
       // the rescuer finds that.
-      if (!isBegun) runs.drop(run);
+      if (!isBegun) {
+        runs.drop(run);
+      }
     }
   }
 
@@ -188,11 +214,18 @@ export class Acceptor {
     onWait?.();
     const deadline = clock.monotonic() + ms;
     const end = await valueWithin(ms, runs.drive(run), { signal, clock });
-    if (end?.kind === "FAILED") throw end.error;
-    if (end?.kind === "ABANDONED" && !end.wasOwned) throw shuttingDown();
-    if (end !== undefined)
+    if (end?.kind === "FAILED") {
+      throw end.error;
+    }
+    if (end?.kind === "ABANDONED" && !end.wasOwned) {
+      throw shuttingDown();
+    }
+    if (end !== undefined) {
       return { executionId, outcome: await this.#outcomeOf(executionId, end, { deadline, signal }) };
-    if (this.#isStopped && run.state.kind === "HELD") throw shuttingDown();
+    }
+    if (this.#isStopped && run.state.kind === "HELD") {
+      throw shuttingDown();
+    }
     await run.begin();
     const { state } = run;
     return { executionId, outcome: "outcome" in state ? state.outcome : undefined };
@@ -204,11 +237,15 @@ export class Acceptor {
     end: RunEnd,
     { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal },
   ): Promise<Outcome | undefined> {
-    if ("outcome" in end && end.outcome !== undefined) return end.outcome;
+    if ("outcome" in end && end.outcome !== undefined) {
+      return end.outcome;
+    }
     const { waiters, clock } = this.#options;
     const ended = waiters.wait(executionId, Math.max(0, deadline - clock.monotonic()), signal);
     // Whoever took it over may have ended it before this began to wait.
-    if (end.kind !== "ASLEEP") waiters.check([executionId]);
+    if (end.kind !== "ASLEEP") {
+      waiters.check([executionId]);
+    }
     return await ended;
   }
 
@@ -216,9 +253,13 @@ export class Acceptor {
   async #await(executionId: string, call: ExecuteCall, running?: Promise<RunEnd>): Promise<ExecuteResult> {
     const { waiters, clock } = this.#options;
     const { waitMs: ms, signal, onWait } = call;
-    if (ms === undefined) return { executionId };
+    if (ms === undefined) {
+      return { executionId };
+    }
     onWait?.();
-    if (running === undefined) return { executionId, outcome: await waiters.wait(executionId, ms, signal) };
+    if (running === undefined) {
+      return { executionId, outcome: await waiters.wait(executionId, ms, signal) };
+    }
     const deadline = clock.monotonic() + ms;
     const end = await valueWithin(ms, running, { signal, clock });
     return { executionId, outcome: end && (await this.#outcomeOf(executionId, end, { deadline, signal })) };
@@ -226,8 +267,9 @@ export class Acceptor {
 
   /** Answers what the key stands for, where it was bound by an equal call. */
   async #replay(bound: BoundExecution, request: ExecutionRequest, call: ExecuteCall): Promise<ExecuteResult> {
-    if (bound.fingerprint !== request.idempotencyKey?.fingerprint)
+    if (bound.fingerprint !== request.idempotencyKey?.fingerprint) {
       throw await keyReuseError(bound, call, this.#options);
+    }
     return await this.#join(bound.executionId, call);
   }
 
@@ -236,7 +278,9 @@ export class Acceptor {
     const { organizationId, environmentId, linkedAccountId } = call;
     const query = { organizationId, environmentId, linkedAccountId, executionId };
     const result = await this.#options.executions.getResult(query);
-    if (call.waitMs === undefined) return { executionId, state: result?.state, isReplayed: true };
+    if (call.waitMs === undefined) {
+      return { executionId, state: result?.state, isReplayed: true };
+    }
     const answered =
       result !== undefined && isTerminal(result.state)
         ? { executionId, outcome: { ...result, state: result.state } }

@@ -13,7 +13,9 @@ export function admitCall(graph: Graph, call: AdmittedCall, pool: Pick<ProcessPo
   if (!graph.hasApiCallTrigger) {
     throw RequestError.of("WORKFLOW_HAS_OTHER_TRIGGER");
   }
-  if (call.type === "SYNC" && graph.group !== undefined) throw syncNotAllowed(graph.group);
+  if (call.type === "SYNC" && graph.group !== undefined) {
+    throw syncNotAllowed(graph.group);
+  }
   const { organizationId, environmentId, payload: text, event, signal } = call;
   const path = [organizationId, environmentId] as const;
   return graph.payloadValidator?.check({ payload: event.body, text, path, signal, pool });

@@ -27,13 +27,19 @@ export async function copyRecords(
   keeps: (run: NodeRun) => boolean,
 ): Promise<readonly NodeRun[]> {
   const { bytes } = await reader.sizeRecords(origin);
-  if (bytes > writtenPerByte * recordsBytesMax) throw tooLarge(origin.id, recordsBytesMax);
-  if (!memory.hasRoom(origin.organizationId, bytes)) throw memoryFull();
+  if (bytes > writtenPerByte * recordsBytesMax) {
+    throw tooLarge(origin.id, recordsBytesMax);
+  }
+  if (!memory.hasRoom(origin.organizationId, bytes)) {
+    throw memoryFull();
+  }
   const held = memory.open(origin.organizationId);
   held.hold(bytes);
   try {
     const copied: NodeRun[] = [];
-    for await (const runs of reader.readRecords(origin)) copied.push(...runs.filter(keeps));
+    for await (const runs of reader.readRecords(origin)) {
+      copied.push(...runs.filter(keeps));
+    }
     return copied;
   } finally {
     held.hold(0);

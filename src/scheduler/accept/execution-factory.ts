@@ -53,24 +53,35 @@ export class ExecutionFactory {
     const { reader } = this.#options;
     const origin = await this.#getOrigin(query);
     const summary = await reader.find(query);
-    if (summary === undefined || !isTerminal(summary.state)) throw notEnded(origin.id);
+    if (summary === undefined || !isTerminal(summary.state)) {
+      throw notEnded(origin.id);
+    }
     const run = await reader.getNodeRun(origin, path);
-    if (run === undefined || path.includes("#")) throw noNodeRun(origin.id, path);
+    if (run === undefined || path.includes("#")) {
+      throw noNodeRun(origin.id, path);
+    }
     const request = await this.#prepare(origin, "RETRY");
     // A Group that let failures pass has succeeded, with failures inside.
     let hasFailed = isFailed(run);
-    if (!hasFailed && nodeAt(request.graph, path)?.step.kind !== "group") throw didNotFail(origin.id, run);
-    if (nodeAt(request.graph, path)?.skipOnError === true && (await this.#isOfSync(origin)))
+    if (!hasFailed && nodeAt(request.graph, path)?.step.kind !== "group") {
+      throw didNotFail(origin.id, run);
+    }
+    if (nodeAt(request.graph, path)?.skipOnError === true && (await this.#isOfSync(origin))) {
       throw retryNotAllowed(origin.id, path);
+    }
     const seed = retrySeed(request.graph, path);
-    if (seed === undefined) throw noNodeRun(origin.id, path);
+    if (seed === undefined) {
+      throw noNodeRun(origin.id, path);
+    }
     for await (const runs of reader.readHeads(origin)) {
       for (const one of runs) {
         seed.see(one);
         hasFailed ||= isFailed(one) && isIterationOf(path, one);
       }
     }
-    if (!hasFailed) throw didNotFail(origin.id, run);
+    if (!hasFailed) {
+      throw didNotFail(origin.id, run);
+    }
     return { ...request, flushes: splitFlushes(await this.copyRecords(origin, seed.keeps)) };
   }
 
@@ -89,15 +100,23 @@ export class ExecutionFactory {
    * failed node. Where the chain of retries is not complete any more, the answer is yes, to be safe.
    */
   async #isOfSync(execution: NewExecution): Promise<boolean> {
-    if (execution.type === "SYNC") return true;
-    if (execution.source !== "RETRY") return false;
+    if (execution.type === "SYNC") {
+      return true;
+    }
+    if (execution.source !== "RETRY") {
+      return false;
+    }
     return (await this.#options.reader.findRetried(execution))?.type !== "ASYNC";
   }
 
   async #getOrigin({ chain, ...query }: OriginQuery): Promise<NewExecution> {
     const origin = await this.#options.reader.getStart(query);
-    if (origin === undefined) throw executionNotFound(query.executionId);
-    if (origin.source === "TEST") throw isTest(origin.id);
+    if (origin === undefined) {
+      throw executionNotFound(query.executionId);
+    }
+    if (origin.source === "TEST") {
+      throw isTest(origin.id);
+    }
     return chain === 0 ? origin : { ...origin, headers: this.#chained(origin, chain) };
   }
 

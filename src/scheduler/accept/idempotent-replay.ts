@@ -27,12 +27,17 @@ export async function findReplayed(
   { executions, workflows }: ReplayOptions,
 ): Promise<string | undefined> {
   const { idempotencyKey: key, linkedAccountId, configId = linkedAccountId, event } = call;
-  if (!(error instanceof RequestError) || key === undefined || !isAccessible(call, { linkedAccountId }))
+  if (!(error instanceof RequestError) || key === undefined || !isAccessible(call, { linkedAccountId })) {
     return undefined;
-  if (error.reason === "INVALID_LINKED_ACCOUNT_ID") return undefined;
+  }
+  if (error.reason === "INVALID_LINKED_ACCOUNT_ID") {
+    return undefined;
+  }
   const bound = await executions.findBound(call, key);
   const workflow = bound && (await findWorkflow(call, workflows));
-  if (bound === undefined || workflow === undefined) return undefined;
+  if (bound === undefined || workflow === undefined) {
+    return undefined;
+  }
   const fingerprint = fingerprintOf({ workflowId: workflow.id, configId, payload: event.body });
   return bound.fingerprint === fingerprint ? bound.executionId : undefined;
 }
@@ -53,7 +58,9 @@ async function findWorkflow(call: ExecuteCall, workflows: WorkflowStore): Promis
   try {
     return await workflows.findEver(call, call.reference);
   } catch (error) {
-    if (error instanceof RequestError) return undefined;
+    if (error instanceof RequestError) {
+      return undefined;
+    }
     throw error;
   }
 }
@@ -70,8 +77,12 @@ export function fingerprintOf(call: {
 
 /** Sorts members. Objects become arrays of pairs; both kinds are tagged, so that no object looks like an array. */
 function canonical(value: JsonValue): JsonValue {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return ["array", ...value.map(canonical)];
+  if (typeof value !== "object" || value === null) {
+    return value;
+  }
+  if (Array.isArray(value)) {
+    return ["array", ...value.map(canonical)];
+  }
   const members = Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1));
   return ["object", ...members.map(([name, member]): JsonValue => [name, canonical(member)])];
 }

@@ -82,10 +82,14 @@ export async function prepareDraftTest(call: DraftTestCall, context: DraftTestCo
 async function readRecorded(call: DraftTestCall, context: DraftTestContext) {
   const { organizationId, environmentId, workflowId, outputsOf } = call;
   const { reader, factory } = context;
-  if (outputsOf === undefined) return [];
+  if (outputsOf === undefined) {
+    return [];
+  }
   const { executionId, nodeIds } = outputsOf;
   const summary = await reader.find({ environmentId, executionId });
-  if (summary === undefined || summary.workflowId !== workflowId) throw executionNotFound(executionId);
+  if (summary === undefined || summary.workflowId !== workflowId) {
+    throw executionNotFound(executionId);
+  }
   if (!isTerminal(summary.state)) {
     throw new RequestError(
       "EXECUTION_NOT_ENDED",

@@ -14,7 +14,9 @@ export function sealCredentials(
   owner: CredentialOwner,
   credentials: Readonly<Record<string, string>>,
 ): Sealed {
-  if (!sealing.canSeal) throw credentialKeysMissing();
+  if (!sealing.canSeal) {
+    throw credentialKeysMissing();
+  }
   return {
     sealed: sealing.seal(Buffer.from(JSON.stringify(credentials)), contextOf(owner)),
     sealedBy: sealing.keyName,
@@ -32,7 +34,9 @@ export type ResealOptions = {
  * once every process has started with the new one. Credentials that no key decrypts stay as they are and are logged.
  */
 export async function resealCredentials({ connections, sealing, log }: ResealOptions): Promise<void> {
-  if (!sealing.canSeal) return;
+  if (!sealing.canSeal) {
+    return;
+  }
   const sealedBy = sealing.keyName;
   let resealed = 0;
   let batch = await connections.listSealedByOthers({ sealedBy }, batchMax);
@@ -40,14 +44,18 @@ export async function resealCredentials({ connections, sealing, log }: ResealOpt
     for (const connection of batch) {
       const context = contextOf(connection);
       const opened = sealing.open(connection.sealed, context);
-      if (opened === undefined)
+      if (opened === undefined) {
         log.error({ slug: connection.slug }, "no encryption key opens a connection's credentials");
-      else if (await connections.reseal(connection, { sealed: sealing.seal(opened, context), sealedBy })) resealed += 1;
+      } else if (await connections.reseal(connection, { sealed: sealing.seal(opened, context), sealedBy })) {
+        resealed += 1;
+      }
     }
     const after = batch.at(-1);
     batch = after === undefined ? [] : await connections.listSealedByOthers({ sealedBy, after }, batchMax);
   }
-  if (resealed > 0) log.info({ connections: resealed }, "credentials are encrypted by the new key");
+  if (resealed > 0) {
+    log.info({ connections: resealed }, "credentials are encrypted by the new key");
+  }
 }
 
 function contextOf({ environmentId, accountId, slug }: CredentialOwner): string {

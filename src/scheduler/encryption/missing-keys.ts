@@ -29,8 +29,12 @@ export async function checkKeys({
   const ofExecutions = names.filter((name) => !present.has(name));
   const isUnnamed = unnamed.some(({ executionId, sealKey }) => !canOpen(sealing, executionId, sealKey));
   const missing = [...new Set([...ofConnections, ...ofExecutions])].map((name) => `the key ${name}`);
-  if (isUnnamed) missing.push("a key without a name");
-  if (missing.length === 0) return;
+  if (isUnnamed) {
+    missing.push("a key without a name");
+  }
+  if (missing.length === 0) {
+    return;
+  }
   const what = [
     ...(ofConnections.length > 0 ? ["credentials of connections"] : []),
     ...(ofExecutions.length > 0 || isUnnamed ? ["executions that have not ended"] : []),
@@ -40,7 +44,9 @@ export async function checkKeys({
     "named by a fingerprint). Give it in FLOWCALL_ENCRYPTION_KEYS, behind the one that is to encrypt from now on, or put " +
     "the file encryption.key back. If it is lost, start with FLOWCALL_MISSING_KEYS=accept: such credentials have to be " +
     "entered again, and such executions wait until they are stopped or too old";
-  if (!isAccepted) throw new Error(message);
+  if (!isAccepted) {
+    throw new Error(message);
+  }
   log.warn(message);
 }
 
@@ -49,7 +55,9 @@ function canOpen(sealing: Sealing, executionId: string, sealKey: string): boolea
     sealing.openDataKey(executionId, sealKey);
     return true;
   } catch (error) {
-    if (!(error instanceof MissingKeyError)) throw error;
+    if (!(error instanceof MissingKeyError)) {
+      throw error;
+    }
     return false;
   }
 }

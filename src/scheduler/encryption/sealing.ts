@@ -63,13 +63,17 @@ export class Sealing {
   /** Throws MissingKeyError where no master key decrypts it. */
   openDataKey(executionId: string, wrapped: string): DataKey {
     const key = this.open(wrapped, executionId);
-    if (key === undefined) throw new MissingKeyError(executionId);
+    if (key === undefined) {
+      throw new MissingKeyError(executionId);
+    }
     return { key, wrapped };
   }
 
   #masterKey(): Buffer {
     const [masterKey] = this.#masterKeys();
-    if (masterKey === undefined) throw new Error("there is no master key to encrypt with");
+    if (masterKey === undefined) {
+      throw new Error("there is no master key to encrypt with");
+    }
     return masterKey;
   }
 }

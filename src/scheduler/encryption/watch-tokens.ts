@@ -28,7 +28,9 @@ export class WatchTokens {
   /** Throws RequestError with ENCRYPTION_KEYS_MISSING. */
   make({ environmentId, executionId, keyId }: WatchGrant, expireTime: Date): string {
     const [masterKey] = this.#masterKeys();
-    if (masterKey === undefined) throw keysMissing();
+    if (masterKey === undefined) {
+      throw keysMissing();
+    }
     const claims = ["wt1", environmentId, executionId, keyId, expireTime.getTime().toString(36)].join(".");
     return `${claims}.${this.#sign(claims, masterKey).toString("base64url")}`;
   }
@@ -36,12 +38,18 @@ export class WatchTokens {
   /** Throws RequestError with INVALID_WATCH_TOKEN, or with TOKEN_EXPIRED for one that was valid. */
   read(token: string): WatchGrant & { readonly expireTime: Date } {
     const [, environmentId, executionId, keyId, time = "", mac = ""] = tokenPattern.exec(token) ?? [];
-    if (environmentId === undefined || executionId === undefined || keyId === undefined) throw tokenInvalid();
+    if (environmentId === undefined || executionId === undefined || keyId === undefined) {
+      throw tokenInvalid();
+    }
     const claims = token.slice(0, token.lastIndexOf("."));
     const given = Buffer.from(mac, "base64url");
-    if (!this.#masterKeys().some((key) => timingSafeEqual(this.#sign(claims, key), given))) throw tokenInvalid();
+    if (!this.#masterKeys().some((key) => timingSafeEqual(this.#sign(claims, key), given))) {
+      throw tokenInvalid();
+    }
     const expireTime = new Date(Number.parseInt(time, 36));
-    if (expireTime.getTime() <= this.#clock.now()) throw tokenExpired();
+    if (expireTime.getTime() <= this.#clock.now()) {
+      throw tokenExpired();
+    }
     return { environmentId, executionId, keyId, expireTime };
   }
 

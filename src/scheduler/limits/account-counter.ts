@@ -11,8 +11,9 @@ export class AccountCounter {
   #total = 0;
 
   constructor(counts: readonly AccountCount[] = []) {
-    for (const [environmentId, linkedAccountId, count, organizationId = ""] of counts)
+    for (const [environmentId, linkedAccountId, count, organizationId = ""] of counts) {
       this.add({ organizationId, environmentId, linkedAccountId }, count);
+    }
   }
 
   get total(): number {
@@ -38,10 +39,15 @@ export class AccountCounter {
     const key = keyOf(account);
     const counted = this.#accounts.get(key) ?? { account, count: 0 };
     const change = Math.max(count, -counted.count);
-    if (change === 0) return;
+    if (change === 0) {
+      return;
+    }
     counted.count += change;
-    if (counted.count === 0) this.#accounts.delete(key);
-    else this.#accounts.set(key, counted);
+    if (counted.count === 0) {
+      this.#accounts.delete(key);
+    } else {
+      this.#accounts.set(key, counted);
+    }
     addTo(this.#environments, environmentId, change);
     addTo(this.#organizations, counted.account.organizationId, change);
     this.#total += change;
@@ -69,6 +75,9 @@ function keyOf({ environmentId, linkedAccountId }: Account): string {
 
 function addTo(counts: Map<string, number>, key: string, change: number): void {
   const count = (counts.get(key) ?? 0) + change;
-  if (count === 0) counts.delete(key);
-  else counts.set(key, count);
+  if (count === 0) {
+    counts.delete(key);
+  } else {
+    counts.set(key, count);
+  }
 }

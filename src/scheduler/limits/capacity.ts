@@ -86,7 +86,9 @@ export class Capacity {
     this.#enqueuedEver += 1;
     try {
       const other = await write();
-      if (other !== undefined) this.dequeue(account);
+      if (other !== undefined) {
+        this.dequeue(account);
+      }
       return other;
     } finally {
       this.#enqueueing -= 1;
@@ -116,7 +118,9 @@ export class Capacity {
     const isEnqueueing = this.#enqueueing > 0;
     return (counts) => {
       this.#discarded = isEnqueueing || this.#enqueuedEver !== ever ? this.#discarded + 1 : 0;
-      if (this.#discarded > 0 && this.#discarded <= discardedMax) return false;
+      if (this.#discarded > 0 && this.#discarded <= discardedMax) {
+        return false;
+      }
       this.#discarded = 0;
       this.#queued = new AccountCounter(counts);
       return true;
@@ -131,12 +135,18 @@ export class Capacity {
   /** Why an account may queue nothing more; undefined where it may. The narrowest limit is named. */
   queueError(account: Account): RequestError | undefined {
     const { queueMax, organizationQueueMax, environmentQueueMax, accountQueueMax } = this.#limits;
-    if (this.#queued.of(account) >= accountQueueMax) return queueFull("account_queue", accountQueueMax);
-    if (this.#queued.ofEnvironment(account.environmentId) >= environmentQueueMax)
+    if (this.#queued.of(account) >= accountQueueMax) {
+      return queueFull("account_queue", accountQueueMax);
+    }
+    if (this.#queued.ofEnvironment(account.environmentId) >= environmentQueueMax) {
       return queueFull("environment_queue", environmentQueueMax);
-    if (this.#queued.ofOrganization(account.organizationId) >= organizationQueueMax)
+    }
+    if (this.#queued.ofOrganization(account.organizationId) >= organizationQueueMax) {
       return queueFull("organization_queue", organizationQueueMax);
-    if (this.#queued.total >= queueMax) return queueFull("queue", queueMax);
+    }
+    if (this.#queued.total >= queueMax) {
+      return queueFull("queue", queueMax);
+    }
     return undefined;
   }
 
@@ -164,9 +174,13 @@ export class Capacity {
   share(accounts: readonly Account[], slots: number): readonly Share[] {
     const given = new AccountCounter();
     const waiting = new FairQueue<Account>();
-    for (const account of accounts) waiting.push(turnOf(account), account);
+    for (const account of accounts) {
+      waiting.push(turnOf(account), account);
+    }
     for (let account = waiting.shift(); account !== undefined && given.total < slots; account = waiting.shift()) {
-      if (this.#room(account, given) <= 0) continue;
+      if (this.#room(account, given) <= 0) {
+        continue;
+      }
       given.add(account, 1);
       waiting.push(turnOf(account), account);
     }

@@ -28,10 +28,18 @@ export class ConcurrencyLimit<Name extends string> {
       [`organization ${organizationId}`, organization],
       ["all", all],
     ] as const;
-    for (const [key, [name, max]] of counted) if (this.#count(key) >= max) throw errorOf(name, max);
-    for (const [key] of counted) this.#add(key, 1);
+    for (const [key, [name, max]] of counted) {
+      if (this.#count(key) >= max) {
+        throw errorOf(name, max);
+      }
+    }
+    for (const [key] of counted) {
+      this.#add(key, 1);
+    }
     return () => {
-      for (const [key] of counted) this.#add(key, -1);
+      for (const [key] of counted) {
+        this.#add(key, -1);
+      }
     };
   }
 
@@ -41,7 +49,10 @@ export class ConcurrencyLimit<Name extends string> {
 
   #add(key: string, change: number): void {
     const count = this.#count(key) + change;
-    if (count === 0) this.#counts.delete(key);
-    else this.#counts.set(key, count);
+    if (count === 0) {
+      this.#counts.delete(key);
+    } else {
+      this.#counts.set(key, count);
+    }
   }
 }

@@ -62,7 +62,9 @@ export class DailyQuota implements Service {
   }
 
   async start(): Promise<void> {
-    if (this.#max > 0) await this.#task.start();
+    if (this.#max > 0) {
+      await this.#task.start();
+    }
   }
 
   /** Exchanges the last counts. */
@@ -77,23 +79,33 @@ export class DailyQuota implements Service {
 
   /** Why a payload of this size is not accepted today; undefined where it is. */
   errorFor(execution: Counted): RequestError | undefined {
-    if (this.#max === 0) return undefined;
+    if (this.#max === 0) {
+      return undefined;
+    }
     const now = this.#options.now();
     const usage = this.#usageOf(execution, now);
-    if (usage.here + usage.elsewhere + bytesOf(execution) <= this.#max) return undefined;
+    if (usage.here + usage.elsewhere + bytesOf(execution) <= this.#max) {
+      return undefined;
+    }
     return dailyQuotaUsed(this.#max, Math.ceil((dayMs - (now % dayMs)) / 1000));
   }
 
   /** Counts an execution that is accepted. Throws RequestError where it is too much. */
   take(execution: Counted): void {
     const error = this.errorFor(execution);
-    if (error !== undefined) throw error;
-    if (this.#max > 0) this.#usageOf(execution, this.#options.now()).here += bytesOf(execution);
+    if (error !== undefined) {
+      throw error;
+    }
+    if (this.#max > 0) {
+      this.#usageOf(execution, this.#options.now()).here += bytesOf(execution);
+    }
   }
 
   /** Counts an execution that `write` accepts, unless `write` fails or answers another one in its place. */
   async count<Other>(execution: Counted, write: () => Promise<Other | undefined>): Promise<Other | undefined> {
-    if (this.#max === 0) return await write();
+    if (this.#max === 0) {
+      return await write();
+    }
     // Kept, since the day may be over when `write` settles.
     const usage = this.#usageOf(execution, this.#options.now());
     const bytes = bytesOf(execution);
@@ -113,7 +125,9 @@ export class DailyQuota implements Service {
 
   #usageOf({ environmentId }: Counted, now: number): Usage {
     const number = Math.floor(now / dayMs);
-    if (number !== this.#day.number) this.#day = { number, owner: newId(), usages: new Map() };
+    if (number !== this.#day.number) {
+      this.#day = { number, owner: newId(), usages: new Map() };
+    }
     let usage = this.#day.usages.get(environmentId);
     if (usage === undefined) {
       usage = { here: 0, elsewhere: 0, isAsked: true };
@@ -126,15 +140,23 @@ export class DailyQuota implements Service {
   async #exchange(): Promise<void> {
     const { number, owner, usages } = this.#day;
     const asked = [...usages].filter(([, usage]) => usage.isAsked);
-    if (asked.length === 0) return;
-    for (const [, usage] of asked) usage.isAsked = false;
+    if (asked.length === 0) {
+      return;
+    }
+    for (const [, usage] of asked) {
+      usage.isAsked = false;
+    }
     try {
       const day = new Date(number * dayMs).toISOString().slice(0, 10);
       const bytes = new Map(asked.map(([id, { here }]) => [id, here]));
       const elsewhere = await this.#options.store.exchange({ owner, day, bytes });
-      for (const [id, usage] of asked) usage.elsewhere = elsewhere.get(id) ?? 0;
+      for (const [id, usage] of asked) {
+        usage.elsewhere = elsewhere.get(id) ?? 0;
+      }
     } catch (error) {
-      for (const [, usage] of asked) usage.isAsked = true;
+      for (const [, usage] of asked) {
+        usage.isAsked = true;
+      }
       throw error;
     }
   }

@@ -44,7 +44,9 @@ export class MemoryBudget {
   /** Whether a run, or a reader without an id, may begin that holds so many bytes from the start. */
   hasRoom(organizationId: string, bytes: number, id?: string): boolean {
     const counted = Math.max(0, bytes - freeBytes);
-    if (counted === 0 || this.#total === 0) return true;
+    if (counted === 0 || this.#total === 0) {
+      return true;
+    }
     const exceeds = (used: number, max: number, organization?: string) =>
       used + counted > max && (used + counted > max + this.#reserve || !this.#isOldest(id, organization));
     return (
@@ -57,11 +59,16 @@ export class MemoryBudget {
     let counted = 0;
     const hold = (bytes: number) => {
       const next = Math.max(0, bytes - freeBytes);
-      if (next === counted) return;
+      if (next === counted) {
+        return;
+      }
       this.#add(organizationId, next - counted);
       counted = next;
-      if (next === 0) this.#holders.delete(holder);
-      else this.#holders.add(holder);
+      if (next === 0) {
+        this.#holders.delete(holder);
+      } else {
+        this.#holders.add(holder);
+      }
     };
     const mustYield = () => counted > 0 && this.#mustYield(holder);
     return {
@@ -73,16 +80,22 @@ export class MemoryBudget {
   }
 
   #mustYield({ organizationId, id }: Holder): boolean {
-    if (this.#total > this.#max && !this.#isOldest(id)) return true;
+    if (this.#total > this.#max && !this.#isOldest(id)) {
+      return true;
+    }
     return this.#heldBy(organizationId) > this.#organizationMax && !this.#isOldest(id, organizationId);
   }
 
   /** Whether no older execution holds memory, of one organisation or of all. Ids begin with their time. */
   #isOldest(id: string | undefined, organizationId?: string): boolean {
-    if (id === undefined) return false;
+    if (id === undefined) {
+      return false;
+    }
     for (const holder of this.#holders) {
       const isCompared = organizationId === undefined || holder.organizationId === organizationId;
-      if (isCompared && holder.id !== undefined && holder.id < id) return false;
+      if (isCompared && holder.id !== undefined && holder.id < id) {
+        return false;
+      }
     }
     return true;
   }
@@ -93,8 +106,11 @@ export class MemoryBudget {
 
   #add(organizationId: string, bytes: number): void {
     const next = this.#heldBy(organizationId) + bytes;
-    if (next === 0) this.#byOrganization.delete(organizationId);
-    else this.#byOrganization.set(organizationId, next);
+    if (next === 0) {
+      this.#byOrganization.delete(organizationId);
+    } else {
+      this.#byOrganization.set(organizationId, next);
+    }
     this.#total += bytes;
   }
 }

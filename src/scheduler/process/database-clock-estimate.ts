@@ -28,7 +28,9 @@ export class DatabaseClockEstimate {
     const common = known && { min: Math.max(known.min, read.min), max: Math.min(known.max, read.max) };
     const agrees = common !== undefined && common.min <= common.max;
     this.#offset = agrees ? common : read;
-    if (known === undefined || agrees) return 0;
+    if (known === undefined || agrees) {
+      return 0;
+    }
     const gapMs = read.min > known.max ? read.min - known.max : known.min - read.max;
     return gapMs > jumpMs ? middleOf(read) - middleOf(known) : 0;
   }

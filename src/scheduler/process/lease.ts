@@ -70,7 +70,9 @@ export class Lease implements Service {
   async stop(): Promise<void> {
     const { leases, owner, log } = this.#options;
     await this.#heartbeat.stop();
-    if (!this.isFresh()) return;
+    if (!this.isFresh()) {
+      return;
+    }
     this.#isRenewed = false;
     this.#heldUntil = Number.NEGATIVE_INFINITY;
     try {
@@ -95,7 +97,9 @@ export class Lease implements Service {
 
   /** Settles when the lease is held. */
   async whenHeld(): Promise<void> {
-    while (!this.isHeld()) await this.#renewal.promise;
+    while (!this.isHeld()) {
+      await this.#renewal.promise;
+    }
   }
 
   /**
@@ -136,9 +140,12 @@ export class Lease implements Service {
       const setMs = this.#databaseClock.add({ askTime, answerTime, databaseTime });
       const isInterrupted = !this.#isRenewed || session !== this.#session || askTime >= this.#heldUntil;
       // The first heartbeat of a process follows no interruption.
-      if (this.#session !== undefined && isInterrupted)
+      if (this.#session !== undefined && isInterrupted) {
         this.#steadySince = Math.max(this.#steadySince, answerTime + graceMs);
-      if (setMs !== 0) this.#noteClockSet(setMs, answerTime);
+      }
+      if (setMs !== 0) {
+        this.#noteClockSet(setMs, answerTime);
+      }
       this.#session = session;
       this.#isRenewed = true;
       this.#heldUntil = askTime + trustMs;
@@ -162,7 +169,9 @@ export class Lease implements Service {
   async #dropEnded(others: readonly OtherOwner[]): Promise<void> {
     const { leases, log } = this.#options;
     for (const { owner, process } of others) {
-      if (process === null || !(await hasEnded(process))) continue;
+      if (process === null || !(await hasEnded(process))) {
+        continue;
+      }
       log.info({ owner }, "another process of this machine has ended; its executions are taken over");
       await leases.drop(owner);
     }

@@ -51,7 +51,9 @@ export class PeriodicTask implements Service {
   /** Starts the next run now, or right behind the one that is under way. */
   wake(): void {
     this.#isWoken = true;
-    if (this.#isStarted && !this.#isRunning) void this.#run();
+    if (this.#isStarted && !this.#isRunning) {
+      void this.#run();
+    }
   }
 
   #run(): Promise<void> {
@@ -69,10 +71,14 @@ export class PeriodicTask implements Service {
       try {
         await runOnce();
         nextMs = Math.min(everyMs, dueInMs?.() ?? everyMs);
-        if (this.#isFailing) log.info({ task: name }, "the periodic task works again");
+        if (this.#isFailing) {
+          log.info({ task: name }, "the periodic task works again");
+        }
         this.#isFailing = false;
       } catch (error) {
-        if (!this.#isFailing) log.warn({ task: name, err: error }, "the periodic task fails and is repeated");
+        if (!this.#isFailing) {
+          log.warn({ task: name, err: error }, "the periodic task fails and is repeated");
+        }
         this.#isFailing = true;
         nextMs = everyMs;
         this.#isWoken = false;
@@ -80,7 +86,9 @@ export class PeriodicTask implements Service {
       this.#firstRun.resolve();
     } while (this.#isStarted && this.#isWoken);
     this.#isRunning = false;
-    if (this.#isStarted) this.#runAfter(nextMs);
+    if (this.#isStarted) {
+      this.#runAfter(nextMs);
+    }
   }
 
   #runAfter(ms: number): void {

@@ -13,9 +13,13 @@ export async function nameProcess(pid = process.pid): Promise<string | undefined
 /** Whether the process of this name ran on this machine and has certainly ended. */
 export async function hasEnded(name: string): Promise<boolean> {
   const [boot, namespace, pid = "", startTime] = name.split(" ");
-  if (`${boot} ${namespace}` !== (await nameMachine()) || !/^\d+$/.test(pid)) return false;
+  if (`${boot} ${namespace}` !== (await nameMachine()) || !/^\d+$/.test(pid)) {
+    return false;
+  }
   // Signal 0 also finds processes of other users, whose `/proc` files may be hidden from us.
-  if (!isAlive(Number(pid))) return true;
+  if (!isAlive(Number(pid))) {
+    return true;
+  }
   const stat = await readStat(Number(pid));
   return stat !== undefined && (stat.startTime !== startTime || stat.isZombie);
 }

@@ -35,7 +35,9 @@ export class FairQueueCursor {
   /** Moves on to where the search ended, behind the accounts that were given slots. */
   advance({ next, passed }: NextAccounts, served: readonly Account[]): void {
     this.#after = next;
-    for (const account of passed) this.#last.set(account.environmentId, account);
+    for (const account of passed) {
+      this.#last.set(account.environmentId, account);
+    }
     for (const { organizationId, environmentId, linkedAccountId } of served) {
       this.#count += 1;
       this.#served.set(organizationId, this.#count);

@@ -67,15 +67,21 @@ export class Janitor implements Service {
       try {
         const deleted = await executions.deleteEnded({ ms: retentionMs, limit });
         all += deleted;
-        if (deleted < limit) break;
+        if (deleted < limit) {
+          break;
+        }
         limit = Math.min(batchMax, 2 * limit);
       } catch (error) {
         // The oldest executions have too many records for one statement, and all others wait behind them.
-        if (!isTimedOut(error) || limit === 1) throw error;
+        if (!isTimedOut(error) || limit === 1) {
+          throw error;
+        }
         limit = Math.ceil(limit / 4);
       }
     }
-    if (all > 0) log.info({ executions: all }, "executions that ended long ago are deleted");
+    if (all > 0) {
+      log.info({ executions: all }, "executions that ended long ago are deleted");
+    }
   }
 
   async #deleteDrafts(): Promise<void> {
@@ -85,9 +91,13 @@ export class Janitor implements Service {
       const { count, next } = await drafts.deleteKept({ after: this.#afterDraft, limit: pageMax });
       all += count;
       this.#afterDraft = next;
-      if (next === undefined) break;
+      if (next === undefined) {
+        break;
+      }
     }
-    if (all > 0) log.info({ drafts: all }, "drafts that were kept for tests are deleted");
+    if (all > 0) {
+      log.info({ drafts: all }, "drafts that were kept for tests are deleted");
+    }
   }
 
   /** No statement of ours separates an execution from its claim. A backup that was restored may have done so. */
@@ -95,10 +105,16 @@ export class Janitor implements Service {
     const { executions, log } = this.#options;
     for (let page = 0; page < pagesMax && !this.#isStopping; page += 1) {
       const { next, queued, removed } = await executions.repair({ after: this.#after, limit: pageMax });
-      if (queued.length > 0) log.warn({ executions: queued }, "unfinished executions that were lost are queued again");
-      if (removed.length > 0) log.warn({ executions: removed }, "claims without an unfinished execution are removed");
+      if (queued.length > 0) {
+        log.warn({ executions: queued }, "unfinished executions that were lost are queued again");
+      }
+      if (removed.length > 0) {
+        log.warn({ executions: removed }, "claims without an unfinished execution are removed");
+      }
       this.#after = next ?? "";
-      if (next === undefined) break;
+      if (next === undefined) {
+        break;
+      }
     }
   }
 }

@@ -18,16 +18,24 @@ export type OwnClaimsOptions = {
 export async function releaseOrphans({ claims, owner, runs, log }: OwnClaimsOptions): Promise<void> {
   const owned = await claims.listOwned(owner);
   const ids = owned.filter((id) => !runs.has(id));
-  if (ids.length === 0) return;
+  if (ids.length === 0) {
+    return;
+  }
   const orphans = await claims.releaseOrphans({ owner, ids });
-  if (orphans > 0) log.warn({ orphans }, "executions that this process owned and did not run are queued again");
+  if (orphans > 0) {
+    log.warn({ orphans }, "executions that this process owned and did not run are queued again");
+  }
 }
 
 /** Corrects the running times and due times of executions after somebody has set the database's clock. */
 export async function correctForClockStep({ claims, owner, lease, log }: OwnClaimsOptions): Promise<void> {
   const ms = lease.clockSetMs;
-  if (ms === undefined) return;
+  if (ms === undefined) {
+    return;
+  }
   const sleepers = await claims.correctForClockStep({ ms, owner });
   lease.correctedClock(ms);
-  if (sleepers > 0) log.warn({ sleepers }, "executions are due earlier, since the database's clock was set back");
+  if (sleepers > 0) {
+    log.warn({ sleepers }, "executions are due earlier, since the database's clock was set back");
+  }
 }

@@ -12,13 +12,13 @@ import type { ClaimStore } from "../../storage/claims/claim-store.ts";
 import type { OwnerReaper } from "../../storage/claims/owner-reaper.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
-import { isTimedOut } from "../../storage/postgres/database-errors.ts";
 import { MissingKeyError } from "../encryption/sealing.ts";
 import type { Capacity } from "../limits/capacity.ts";
 import type { Lease } from "../process/lease.ts";
 import { PeriodicTask } from "../process/periodic-task.ts";
 import type { ActiveRuns } from "../run/active-runs.ts";
 import type { SchedulerEvents } from "../run/scheduler-events.ts";
+import { ClaimDeferral } from "./claim-deferral.ts";
 import { Expiry } from "./expiry.ts";
 import { FairQueueCursor } from "./fair-queue-cursor.ts";
 import { correctForClockStep, releaseOrphans } from "./own-claims.ts";
@@ -41,10 +41,6 @@ const emptySearchesMax = 20;
 
 /** How many claimed executions begin to run before other work gets a turn of the event loop. */
 const atOnce = 8;
-
-/** How long an execution is deferred for which there is no memory, or no key: at least so long, and up to twice that. */
-const noMemoryMs = 2_000;
-const missingKeyMs = 120_000;
 
 export type RescuerOptions = {
   readonly executions: ExecutionStore;
@@ -80,14 +76,14 @@ export class Rescuer implements Service {
   /** How many candidates wait for their quarantine. */
   #candidates = 0;
   #quarantine: Quarantine | undefined;
-  #failed: Claim[] = [];
-  #isMissingKeyLogged = false;
+  readonly #deferral: ClaimDeferral;
   /** The monotonic time of the next sweep. */
   #sweepTime = Number.NEGATIVE_INFINITY;
 
   constructor(options: RescuerOptions) {
     const { executions, limits, clock, log } = options;
     this.#options = options;
+    this.#deferral = new ClaimDeferral(options);
     this.#expiry = new Expiry({ executions, limits, log, onExpired: (id) => this.#announceEnd(id) });
     this.#task = new PeriodicTask({
       name: "rescuer",
@@ -103,14 +99,18 @@ export class Rescuer implements Service {
     const { events, capacity, limits } = this.#options;
     // A slot or a place in the queue is free.
     const wake = () => {
-      if (capacity.queued + this.#candidates + this.#failed.length > 0) this.#task.wake();
+      if (capacity.queued + this.#candidates + this.#deferral.count > 0) {
+        this.#task.wake();
+      }
     };
     events.on("slotFreed", wake);
     events.on("ended", wake);
     events.on("queuedElsewhere", () => {
-      if (capacity.running < limits.slots) this.#task.wake();
+      if (capacity.running < limits.slots) {
+        this.#task.wake();
+      }
     });
-    events.on("failed", (claim, error) => this.#backOff(claim, error));
+    events.on("failed", (claim, error) => this.#deferral.backOff(claim, error));
     await this.#task.start();
   }
 
@@ -123,16 +123,6 @@ export class Rescuer implements Service {
     return this.#quarantine !== undefined && this.#options.runs.has(this.#quarantine.executionId);
   }
 
-  /** Gives an execution back, with a delay, that this process could not go on with. */
-  #backOff(claim: Claim, error: unknown): void {
-    const { isUnavailable, log } = this.#options;
-    // Where the database is away, the execution did nothing wrong: it becomes an orphan. After a statement timeout its
-    // records may be too large to read, while the database still answers the statement that backs off.
-    if (isUnavailable(error) && !isTimedOut(error)) return;
-    log.error({ execution: claim.executionId, err: error }, "an execution could not be gone on with, and backs off");
-    this.#failed.push(claim);
-  }
-
   /** Claims what there are slots for. A sweep looks at everything else; it is due less often than slots become free. */
   async #runOnce(): Promise<void> {
     const isSweep = this.#sweepInMs <= 0;
@@ -142,12 +132,16 @@ export class Rescuer implements Service {
     } else if (this.#expiry.hasMore) {
       await this.#expiry.endBatch(this.#steadyNow);
     }
-    await this.#backOffFailed();
+    await this.#deferral.flush();
     await this.#endQuarantine();
     await this.#claim();
-    if (isSweep) await this.#countQueue();
+    if (isSweep) {
+      await this.#countQueue();
+    }
     // At once: expired executions of one organisation must delay neither those of another nor the claims in between.
-    if (this.#expiry.hasMore) this.#task.wake();
+    if (this.#expiry.hasMore) {
+      this.#task.wake();
+    }
   }
 
   async #sweep(): Promise<void> {
@@ -156,7 +150,9 @@ export class Rescuer implements Service {
     const now = this.#steadyNow;
     await this.#expiry.endBatch(now);
     await releaseOrphans(this.#options);
-    if (now !== undefined) await reaper.reap({ owner, now });
+    if (now !== undefined) {
+      await reaper.reap({ owner, now });
+    }
   }
 
   /** The database's time; undefined while this process may not declare others dead. */
@@ -194,19 +190,23 @@ export class Rescuer implements Service {
     const { claims, queue, owner, capacity, lease, limits, clock } = this.#options;
     for (let empty = 0; empty < emptySearchesMax && !this.isQuarantining && lease.isHeld(); ) {
       const slots = Math.min(limits.slots - capacity.running, batchMax);
-      if (slots <= 0) break;
+      if (slots <= 0) {
+        break;
+      }
       const { after, last } = this.#cursor.query;
       const found = await queue.nextAccounts({ after, last, limit: slots, full: capacity.full });
       const shares = capacity.share(this.#cursor.sort(found.accounts), slots);
       this.#cursor.advance(found, shares);
       const askTime = clock.monotonic();
       // Without shares too: candidates for quarantine stand beside the queue.
-      const onUnread = (claim: Claim, error: unknown) => this.#backOff(claim, error);
+      const onUnread = (claim: Claim, error: unknown) => this.#deferral.backOff(claim, error);
       const claimed = await claims.claim({ owner, shares, onUnread });
       await this.#takeUpAll(claimed, clock.monotonic() - askTime);
       empty = claimed.length > 0 ? 0 : empty + 1;
       const isWhole = after === undefined && found.next === undefined && found.passed.length === 0;
-      if (isWhole && claimed.length === 0) break;
+      if (isWhole && claimed.length === 0) {
+        break;
+      }
       if (this.#sweepInMs <= 0) {
         this.#task.wake();
         break;
@@ -218,9 +218,11 @@ export class Rescuer implements Service {
     for (const [index, execution] of claimed.entries()) {
       await this.#takeUp(execution, claimMs);
       // Calls get a turn of the event loop in between.
-      if (index % atOnce === atOnce - 1) await nextTurn();
+      if (index % atOnce === atOnce - 1) {
+        await nextTurn();
+      }
     }
-    await this.#backOffFailed();
+    await this.#deferral.flush();
   }
 
   async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
@@ -228,34 +230,26 @@ export class Rescuer implements Service {
     const { id, organizationId, environmentId, epoch, isQuarantined, quarantineRuns } = execution;
     const claim = { organizationId, environmentId, executionId: id, owner, epoch };
     capacity.dequeue(execution);
-    if (isQuarantined) log.warn({ execution: id, epoch }, "an execution whose owners were lost is quarantined");
+    if (isQuarantined) {
+      log.warn({ execution: id, epoch }, "an execution whose owners were lost is quarantined");
+    }
     try {
       const taken = await runs.takeUp(execution);
-      if (taken === "no_room") await this.#defer(claim, noMemoryMs);
-      else if (taken === "too_large") await this.#endTooLarge(claim);
-      else if (isQuarantined)
+      if (taken === "no_room") {
+        await this.#deferral.deferForMemory(claim);
+      } else if (taken === "too_large") {
+        await this.#endTooLarge(claim);
+      } else if (isQuarantined) {
         this.#quarantine = { executionId: id, beginTime: clock.monotonic(), claimMs, survived: quarantineRuns };
+      }
     } catch (error) {
-      if (error instanceof MissingKeyError) await this.#deferWithoutKey(claim, error);
-      else this.#backOff(claim, error);
-      await this.#backOffFailed();
+      if (error instanceof MissingKeyError) {
+        await this.#deferral.deferWithoutKey(claim, error);
+      } else {
+        this.#deferral.backOff(claim, error);
+      }
+      await this.#deferral.flush();
     }
-  }
-
-  async #defer(claim: Claim, ms: number): Promise<void> {
-    await this.#options.claims.defer({ ...claim, ms: ms * (1 + Math.random()) });
-  }
-
-  /** Deferred for ever, if need be: nothing is wrong with the execution. It is logged once, not for each execution. */
-  async #deferWithoutKey(claim: Claim, error: MissingKeyError): Promise<void> {
-    if (!this.#isMissingKeyLogged) {
-      this.#options.log.error(
-        { execution: claim.executionId, err: error },
-        "executions need an encryption key that is not there, and are deferred until it is",
-      );
-    }
-    this.#isMissingKeyLogged = true;
-    await this.#defer(claim, missingKeyMs);
   }
 
   /** An earlier version may have recorded more than one execution may have, and nobody can go on with that. */
@@ -263,7 +257,9 @@ export class Rescuer implements Service {
     const { executions, limits, log } = this.#options;
     const { reason, message } = recordsTooLarge(limits.recordsBytesMax);
     const outcome: Outcome = { state: "ERRORED", error: { reason, message } };
-    if (!(await executions.finish({ ...claim, outcome }))) return;
+    if (!(await executions.finish({ ...claim, outcome }))) {
+      return;
+    }
     log.warn({ execution: claim.executionId, reason }, "an execution is ended that could not end by itself");
     this.#announceEnd(claim.executionId);
   }
@@ -275,13 +271,10 @@ export class Rescuer implements Service {
     events.emit("ended", { executionId, outcome: undefined, wasOwned: true });
   }
 
-  async #backOffFailed(): Promise<void> {
-    for (const claim of this.#failed) await this.#options.claims.backOff(claim);
-    this.#failed = [];
-  }
-
   get #quarantineLeftMs(): number | undefined {
-    if (this.#quarantine === undefined) return undefined;
+    if (this.#quarantine === undefined) {
+      return undefined;
+    }
     const now = this.#options.clock.monotonic();
     return quarantineLeftMs(this.#quarantine, { now, candidates: this.#candidates });
   }
@@ -289,7 +282,9 @@ export class Rescuer implements Service {
   async #endQuarantine(): Promise<void> {
     const { claims, owner } = this.#options;
     if (this.isQuarantining) {
-      if (this.#quarantineLeftMs !== 0) return;
+      if (this.#quarantineLeftMs !== 0) {
+        return;
+      }
       await claims.clearQuarantine(owner);
     }
     this.#quarantine = undefined;

@@ -50,11 +50,15 @@ export class ActiveRuns {
 
   /** Frees the slot of a run that does not begin. */
   drop(run: ExecutionRun): void {
-    if (!this.#slots.delete(run)) return;
+    if (!this.#slots.delete(run)) {
+      return;
+    }
     const { id } = run.execution;
     this.#options.capacity.freeSlot(run.execution);
     // After a lost answer an execution may be claimed again before its earlier run has noticed that.
-    if (this.#running.get(id) === run) this.#running.delete(id);
+    if (this.#running.get(id) === run) {
+      this.#running.delete(id);
+    }
   }
 
   /** Runs until the run ends; says so by events, and to the caller, once its slot is free. Never rejects. */
@@ -71,7 +75,9 @@ export class ActiveRuns {
 
   /** Records for all runs which nodes have been under way for a while. */
   recordBegun(): void {
-    for (const run of this.#running.values()) run.recordBegun();
+    for (const run of this.#running.values()) {
+      run.recordBegun();
+    }
   }
 
   /** Ends the run of an execution that somebody else has ended; without an outcome that has to be read. */
@@ -85,9 +91,13 @@ export class ActiveRuns {
     // In the first epoch there was no owner who could have recorded anything.
     const journal = claimed.epoch > 1 ? await executions.openJournal(claimed) : undefined;
     const bytes = journal?.bytes ?? 0;
-    if (bytes > writtenPerByte * limits.recordsBytesMax) return "too_large";
+    if (bytes > writtenPerByte * limits.recordsBytesMax) {
+      return "too_large";
+    }
     const { id, organizationId } = claimed;
-    if (!memory.hasRoom(organizationId, Math.min(bytes, limits.recordsBytesMax), id)) return "no_room";
+    if (!memory.hasRoom(organizationId, Math.min(bytes, limits.recordsBytesMax), id)) {
+      return "no_room";
+    }
     const graph = await versions.get(claimed, claimed.workflowId, claimed.version);
     const run = this.add({ execution: claimed, graph, linkedAccount: claimed.linkedAccount, event: eventOf(claimed) });
     try {
@@ -103,7 +113,9 @@ export class ActiveRuns {
   /** Graceful shutdown: lets runs end for a while, then abandons the rest. */
   async drain(ms: number, clock: Clock): Promise<void> {
     await settlesWithin(ms, Promise.all(this.#ending), clock);
-    for (const run of this.#running.values()) run.abandon();
+    for (const run of this.#running.values()) {
+      run.abandon();
+    }
     await Promise.all(this.#ending);
   }
 
@@ -114,10 +126,14 @@ export class ActiveRuns {
         events.emit("ended", { executionId, outcome: end.outcome, wasOwned: end.wasOwned });
         break;
       case "SUPERSEDED":
-        if (end.outcome !== undefined) events.emit("ended", { executionId, outcome: end.outcome, wasOwned: true });
+        if (end.outcome !== undefined) {
+          events.emit("ended", { executionId, outcome: end.outcome, wasOwned: true });
+        }
         break;
       case "FAILED":
-        if (end.claim !== undefined) events.emit("failed", end.claim, end.error);
+        if (end.claim !== undefined) {
+          events.emit("failed", end.claim, end.error);
+        }
         break;
       case "ASLEEP":
       case "ABANDONED":

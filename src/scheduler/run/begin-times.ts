@@ -20,7 +20,9 @@ export class BeginTimes {
   /** Adds a record, in the order of the journal: what is inside of a node comes before the node's end. */
   add({ path, start_time }: NodeRun): void {
     this.#times.delete(path);
-    if (start_time < this.#since) return;
+    if (start_time < this.#since) {
+      return;
+    }
     for (const outer of outerPaths(path)) {
       this.#times.set(outer, Math.min(start_time, this.#times.get(outer) ?? start_time));
     }

@@ -108,7 +108,9 @@ export class ExecutionRun {
    * none. Where the run has ended first, its end is committed when this settles.
    */
   begin(begin: RunBegin = {}): Promise<BoundExecution | undefined> {
-    for (const { runs } of begin.flushes ?? []) this.#journal.replay(runs);
+    for (const { runs } of begin.flushes ?? []) {
+      this.#journal.replay(runs);
+    }
     return this.#writer.begin(begin);
   }
 
@@ -116,17 +118,23 @@ export class ExecutionRun {
   async resume(claimed: ClaimedExecution, journal: OpenedJournal | undefined): Promise<void> {
     const { epoch, sealKey, wakeTime, isAnswered } = claimed;
     this.#writer.openKey(sealKey);
-    if (wakeTime !== undefined) this.#journal.sleptUntil(wakeTime);
+    if (wakeTime !== undefined) {
+      this.#journal.sleptUntil(wakeTime);
+    }
     let answer: Answer | undefined;
     if (journal !== undefined) {
       for await (const sealed of journal.read()) {
         const runs = this.#writer.unseal(sealed);
         this.#journal.replay(runs);
-        if (!isAnswered) answer ??= answerAmong(this.#start.graph, runs);
+        if (!isAnswered) {
+          answer ??= answerAmong(this.#start.graph, runs);
+        }
       }
     }
     this.#writer.resume({ epoch, nextFlushIndex: journal?.nextFlushIndex ?? 0 });
-    if (answer !== undefined) this.#journal.keepAnswer(answer);
+    if (answer !== undefined) {
+      this.#journal.keepAnswer(answer);
+    }
   }
 
   /** Records which nodes have been under way for a while. */
@@ -147,7 +155,9 @@ export class ExecutionRun {
   /** Runs the graph to its end and commits that, or until the run is interrupted. Never rejects. */
   async run(): Promise<RunEnd> {
     const ended = new AbortController();
-    if (this.#state.kind === "HELD") this.#beginWhenOld(ended.signal);
+    if (this.#state.kind === "HELD") {
+      this.#beginWhenOld(ended.signal);
+    }
     try {
       const outcome = await this.#runGraph();
       ended.abort(noLongerNeeded);
@@ -191,7 +201,9 @@ export class ExecutionRun {
         signal: this.#abort.signal,
       });
     } catch (error) {
-      if (this.#abort.signal.aborted) throw this.#abort.signal.reason;
+      if (this.#abort.signal.aborted) {
+        throw this.#abort.signal.reason;
+      }
       log.error({ execution: execution.id, err: error }, "an execution failed by a fault of ours");
       return {
         state: "ERRORED",
@@ -213,12 +225,16 @@ export class ExecutionRun {
   }
 
   #own(epoch: number): void {
-    if (this.#state.kind === "HELD") this.#state = { kind: "OWNED", epoch };
+    if (this.#state.kind === "HELD") {
+      this.#state = { kind: "OWNED", epoch };
+    }
   }
 
   /** Ends the run before its graph does. Answers how it ended: the first reason counts. */
   #interrupt(end: RunEnd): RunEnd {
-    if (this.#state.kind !== "HELD" && this.#state.kind !== "OWNED") return this.#state;
+    if (this.#state.kind !== "HELD" && this.#state.kind !== "OWNED") {
+      return this.#state;
+    }
     this.#state = end;
     this.#abort.abort(new RunInterrupted(end));
     return end;

@@ -120,7 +120,9 @@ export class ExecutionWriter {
       signal.throwIfAborted();
       const entry = { ...this.#ownClaim(), flushIndex, runs: sealed, answer };
       const written = await this.#untilAnswered(() => executions.append(entry));
-      if (written === "committed") events.emit("recorded", execution.id);
+      if (written === "committed") {
+        events.emit("recorded", execution.id);
+      }
       return written;
     });
   }
@@ -161,7 +163,9 @@ export class ExecutionWriter {
     this.#flushIndex = flushes.length;
     const answer = findAnswer(flushes.flatMap(({ runs }) => runs));
     const bound = await executions.begin(execution, { owner, idempotencyKey, answer, ...sealed });
-    if (bound === undefined) this.#own(1);
+    if (bound === undefined) {
+      this.#own(1);
+    }
     return bound;
   }
 
@@ -173,7 +177,9 @@ export class ExecutionWriter {
   }
 
   #ownClaim(): Claim & Tenant {
-    if (this.#claim === undefined) throw new Error("an execution is written that this process does not own");
+    if (this.#claim === undefined) {
+      throw new Error("an execution is written that this process does not own");
+    }
     return this.#claim;
   }
 
@@ -193,11 +199,15 @@ export class ExecutionWriter {
     for (;;) {
       const startTime = clock.monotonic();
       try {
-        if (!(await write())) return "superseded";
+        if (!(await write())) {
+          return "superseded";
+        }
         this.#confirmedTime = startTime;
         return "committed";
       } catch (error) {
-        if (!isUnavailable(error)) throw error;
+        if (!isUnavailable(error)) {
+          throw error;
+        }
         await clock.wait(retryMs, signal);
       }
     }

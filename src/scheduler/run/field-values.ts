@@ -19,7 +19,9 @@ export async function startFields(
     readonly slug: string;
   },
 ): Promise<Pick<NewExecution, "fields">> {
-  if (!graph.readsFields) return {};
+  if (!graph.readsFields) {
+    return {};
+  }
   const { environmentId, workflowId, linkedAccountId: accountId, configId, slug } = execution;
   const set = await configs.readForRun({ environmentId, accountId, configId, slug });
   const values: Values = {

@@ -52,11 +52,15 @@ export class IdleDetector {
 
   #rest(): void {
     this.#working -= 1;
-    if (this.#isChecking || !this.isIdle) return;
+    if (this.#isChecking || !this.isIdle) {
+      return;
+    }
     this.#isChecking = true;
     setImmediate(() => {
       this.#isChecking = false;
-      if (this.isIdle) this.#onIdle();
+      if (this.isIdle) {
+        this.#onIdle();
+      }
     });
   }
 }

@@ -1,5 +1,7 @@
 import type { NodeRun } from "../../domain/execution.ts";
+import { isBegun } from "../../domain/under-way.ts";
 import { bytesOf } from "../../engine/journal/record-bytes.ts";
+import { BeginTimes } from "./begin-times.ts";
 
 type Entry = { readonly run: NodeRun; readonly place: number; readonly bytes: number };
 
@@ -12,11 +14,32 @@ export class ReplayIndex {
   readonly #entries = new Map<string, Entry>();
   /** The paths inside of each iteration, under `4[12]/`, and the iterations of each Group, under `4[`. */
   readonly #inside = new Map<string, string[]>();
+  #begins: BeginTimes | undefined;
   #count = 0;
   /** The size of all records ever added. */
   bytes = 0;
   /** The size of the records that are still held. */
   heldBytes = 0;
+
+  /**
+   * Takes in what an earlier run of the execution recorded, in order.
+   *
+   * @param since when the execution was accepted, in milliseconds since 1970
+   */
+  replay(runs: readonly NodeRun[], since: number): void {
+    this.#begins ??= new BeginTimes(since);
+    for (const run of runs) {
+      if (!isBegun(run)) {
+        this.add(run);
+      }
+      this.#begins.add(run);
+    }
+  }
+
+  /** When an earlier run began what is not finished at a path. */
+  beganAt(path: string): number | undefined {
+    return this.#begins?.of(path);
+  }
 
   find(path: string): NodeRun | undefined {
     return this.#entries.get(path)?.run;
@@ -37,16 +60,23 @@ export class ReplayIndex {
     const outer = path.slice(0, path.lastIndexOf(isIteration ? "[" : "/") + 1);
     if (outer !== "") {
       const paths = this.#inside.get(outer);
-      if (paths === undefined) this.#inside.set(outer, [path]);
-      else paths.push(path);
+      if (paths === undefined) {
+        this.#inside.set(outer, [path]);
+      } else {
+        paths.push(path);
+      }
     }
     // Inside of what was stopped a replay looks for the failure that stopped it.
-    if (run.state !== "STOPPED") this.#dropInside(`${path}${isIteration ? "/" : "["}`);
+    if (run.state !== "STOPPED") {
+      this.#dropInside(`${path}${isIteration ? "/" : "["}`);
+    }
   }
 
   #dropInside(prefix: string): void {
     const paths = this.#inside.get(prefix);
-    if (paths === undefined) return;
+    if (paths === undefined) {
+      return;
+    }
     this.#inside.delete(prefix);
     for (const path of paths) {
       this.#drop(path);
@@ -56,7 +86,9 @@ export class ReplayIndex {
 
   #drop(path: string): void {
     const entry = this.#entries.get(path);
-    if (entry === undefined) return;
+    if (entry === undefined) {
+      return;
+    }
     this.#entries.delete(path);
     this.heldBytes -= entry.bytes;
   }

@@ -2,23 +2,17 @@ import type { Clock } from "../../domain/clock.ts";
 import { orAborted } from "../../domain/deadline.ts";
 import type { Answer, NodeRun } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
-import { isBegun } from "../../domain/under-way.ts";
 import type { Journal, UnderWay, Waited } from "../../engine/journal/journal.ts";
 import { bytesOf, recordsTooLarge } from "../../engine/journal/record-bytes.ts";
 import type { MemoryShare } from "../limits/memory-budget.ts";
 import type { Lease } from "../process/lease.ts";
-import { BeginTimes } from "./begin-times.ts";
 import type { ExecutionWriter } from "./execution-writer.ts";
 import { IdleDetector } from "./idle-detector.ts";
-import { PendingRecords } from "./pending-records.ts";
 import { ReplayIndex } from "./replay-index.ts";
 import { RunClock } from "./run-clock.ts";
 import type { JournalEnd } from "./run-state.ts";
 import { VisitsUnderWay } from "./visits-under-way.ts";
-
-/** The longest that a record stays in memory alone once its execution is committed. */
-const flushMs = 250;
+import { WriteBuffer } from "./write-buffer.ts";
 
 /** Backpressure: a run that has this much uncommitted waits for the database. */
 const pendingBytesMax = 4 * 1024 * 1024;
@@ -50,24 +44,18 @@ export type RunJournalOptions = {
  */
 export class RunJournal implements Journal {
   readonly #options: RunJournalOptions;
-  readonly #writer: ExecutionWriter;
   readonly #index = new ReplayIndex();
-  readonly #pending = new PendingRecords();
+  readonly #pending: WriteBuffer;
   readonly #underWay = new VisitsUnderWay();
   readonly #idle: IdleDetector;
   readonly #clock: RunClock;
-  readonly #closed = new AbortController();
-  #begins: BeginTimes | undefined;
-  #isOwned = false;
-  #isScheduled = false;
 
   constructor(options: RunJournalOptions) {
-    const { writer, clock, lease } = options;
+    const { clock, lease } = options;
     this.#options = options;
-    this.#writer = writer;
+    this.#pending = new WriteBuffer(options);
     this.#clock = new RunClock(clock, lease);
     this.#idle = new IdleDetector(() => void this.#fallAsleep());
-    void writer.owned.then(() => this.#beginFlushing());
   }
 
   sleptUntil(wakeTime: number): void {
@@ -76,11 +64,7 @@ export class RunJournal implements Journal {
 
   /** Takes in what an earlier run of the execution recorded, in order, in as many parts as the caller likes. */
   replay(runs: readonly NodeRun[]): void {
-    this.#begins ??= new BeginTimes(this.#options.acceptTime);
-    for (const run of runs) {
-      if (!isBegun(run)) this.#index.add(run);
-      this.#begins.add(run);
-    }
+    this.#index.replay(runs, this.#options.acceptTime);
     this.#holdMemory();
   }
 
@@ -93,13 +77,15 @@ export class RunJournal implements Journal {
   }
 
   beganAt(path: string): number | undefined {
-    return this.#begins?.of(path);
+    return this.#index.beganAt(path);
   }
 
   record(run: NodeRun): void {
     const { recordsBytesMax: max } = this.#options.limits;
     const bytes = bytesOf(run);
-    if (this.#index.bytes + bytes > max) throw recordsTooLarge(max);
+    if (this.#index.bytes + bytes > max) {
+      throw recordsTooLarge(max);
+    }
     this.#add(run, bytes);
   }
 
@@ -117,24 +103,22 @@ export class RunJournal implements Journal {
 
   /** Records that nodes have begun which have been under way for a while. A replay does not need these records. */
   recordBegun(): void {
-    if (this.#closed.signal.aborted) return;
-    for (const run of this.#underWay.takeBegun(this.#options.clock.now())) this.#pending.add(run, bytesOf(run));
-    this.#schedule(flushMs);
+    if (this.#pending.isClosed) {
+      return;
+    }
+    for (const run of this.#underWay.takeBegun(this.#options.clock.now())) {
+      this.#pending.add(run);
+    }
   }
 
   /** Commits the row of the execution, if that was not done. Where it fails, the run ends. */
-  async begin(): Promise<void> {
-    try {
-      await this.#writer.begin();
-    } catch (error) {
-      this.#options.onEnd({ kind: "FAILED", error });
-      throw error;
-    }
+  begin(): Promise<void> {
+    return this.#pending.begin();
   }
 
   /** Commits a response that an earlier release recorded, and did not keep beside the journal. */
   keepAnswer(answer: Answer): void {
-    void this.#append([], answer);
+    void this.#pending.append([], answer);
   }
 
   /** Waits until the time that was due when the path was first waited for, however often the run was replayed since. */
@@ -149,15 +133,21 @@ export class RunJournal implements Journal {
     const due = Math.min(end_time, now + ms);
     if (recorded === undefined) {
       this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time, end_time });
-      if (this.#isOwned) await orAborted(this.#flush(), signal);
+      if (this.#pending.isOwned) {
+        await orAborted(this.#pending.flush(), signal);
+      }
     }
     const leftMs = due - this.#clock.now();
-    if (leftMs > 0) await this.#idle.wait(due, () => clock.wait(leftMs, signal));
+    if (leftMs > 0) {
+      await this.#idle.wait(due, () => clock.wait(leftMs, signal));
+    }
     return { ms, tookMs: this.#clock.now() - start_time };
   }
 
   work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (!this.#hasTooMuch) return this.#idle.work(piece);
+    if (!this.#hasTooMuch) {
+      return this.#idle.work(piece);
+    }
     return this.#idle.work(async () => {
       await this.#untilRoom(signal);
       return await piece();
@@ -169,23 +159,20 @@ export class RunJournal implements Journal {
     const { lease } = this.#options;
     do {
       await orAborted(lease.whenHeld(), signal);
-      await orAborted(this.#commitAll(), signal);
+      await orAborted(this.#pending.commitAll(), signal);
     } while (!lease.isHeld());
     // The commit may have shown that another process owns the execution.
     signal.throwIfAborted();
   }
 
   /** Ends the timers for the end of the run: commits what does not fit into its last write, and hands that over. */
-  async drain(): Promise<readonly NodeRun[]> {
-    this.#closed.abort(noLongerNeeded);
-    if (!this.#pending.isOneFlush) await this.#writer.begin();
-    while (!this.#pending.isOneFlush) await this.#append(this.#pending.take());
-    return this.#pending.take();
+  drain(): Promise<readonly NodeRun[]> {
+    return this.#pending.drain();
   }
 
   /** Ends the timers. What is pending is lost. */
   close(): void {
-    this.#closed.abort(noLongerNeeded);
+    this.#pending.close();
     this.#options.memory.hold(0);
   }
 
@@ -193,7 +180,6 @@ export class RunJournal implements Journal {
     this.#index.add(run, bytes);
     this.#pending.add(run, bytes);
     this.#holdMemory();
-    this.#schedule(flushMs);
   }
 
   #holdMemory(): void {
@@ -213,7 +199,7 @@ export class RunJournal implements Journal {
     while (this.#hasTooMuch) {
       signal.throwIfAborted();
       if (this.#pending.bytes > pendingBytesMax) {
-        const committed = this.begin().then(() => this.#flush());
+        const committed = this.#pending.begin().then(() => this.#pending.flush());
         await orAborted(committed, signal);
         continue;
       }
@@ -223,57 +209,21 @@ export class RunJournal implements Journal {
     signal.throwIfAborted();
   }
 
-  #beginFlushing(): void {
-    this.#isOwned = true;
-    const { since } = this.#pending;
-    const ageMs = since === undefined ? 0 : this.#options.clock.now() - since;
-    this.#schedule(Math.min(Math.max(0, flushMs - ageMs), flushMs));
-  }
-
-  #schedule(ms: number): void {
-    if (!this.#isOwned || this.#isScheduled || this.#pending.count === 0) return;
-    this.#isScheduled = true;
-    this.#options.clock.wait(ms, this.#closed.signal).then(
-      () => {
-        this.#isScheduled = false;
-        return this.#flush();
-      },
-      () => undefined,
-    );
-  }
-
-  /** Commits all that is pending at this moment, in as many flushes as that takes, with what is recorded meanwhile. */
-  async #flush(): Promise<void> {
-    // One flush at a time: while the database is slow, the next one gathers more.
-    await this.#writer.idle();
-    let left = this.#pending.count;
-    while (left > 0 && this.#pending.count > 0 && !this.#closed.signal.aborted) {
-      const runs = this.#pending.take();
-      left -= runs.length;
-      await this.#append(runs);
-    }
-    // A flush that began at the same time may have taken a part.
-    await this.#writer.idle();
-  }
-
-  async #commitAll(): Promise<void> {
-    await this.begin();
-    await this.#flush();
-    // After a long time without a commit an empty flush asks whether the claim still holds.
-    if (this.#options.clock.monotonic() - this.#writer.confirmedTime >= flushMs) await this.#append([]);
-  }
-
   /** Where the database is away, the run waits on in memory. */
   async #fallAsleep(): Promise<void> {
     const { isUnavailable, memory, onEnd } = this.#options;
     const leftMs = () => this.#idle.dueTime - this.#clock.now();
-    if (leftMs() < sleepMsMin) return;
+    if (leftMs() < sleepMsMin) {
+      return;
+    }
     // From here on others may have the memory.
     memory.hold(0);
     try {
-      await this.begin();
-      await this.#flush();
-      if (this.#closed.signal.aborted) return;
+      await this.#pending.begin();
+      await this.#pending.flush();
+      if (this.#pending.isClosed) {
+        return;
+      }
       const ms = leftMs();
       // Something else may have ended meanwhile, and the run gone on.
       if (!this.#idle.isIdle || ms < sleepMsMin || this.#pending.count > 0) {
@@ -281,20 +231,12 @@ export class RunJournal implements Journal {
         return;
       }
       const sleep = { ms, wakeTime: this.#idle.dueTime, isDeferred: this.#idle.isForMemory };
-      const slept = await this.#writer.sleep(sleep);
+      const slept = await this.#options.writer.sleep(sleep);
       onEnd({ kind: slept === "committed" ? "ASLEEP" : "SUPERSEDED" });
     } catch (error) {
-      if (!isUnavailable(error)) onEnd({ kind: "FAILED", error });
-    }
-  }
-
-  async #append(runs: readonly NodeRun[], answer?: Answer): Promise<void> {
-    const { onEnd } = this.#options;
-    try {
-      if ((await this.#writer.append(runs, answer)) === "superseded") onEnd({ kind: "SUPERSEDED" });
-    } catch (error) {
-      // This may be the abort reason of a run that was interrupted before. The first end of a run counts.
-      onEnd({ kind: "FAILED", error });
+      if (!isUnavailable(error)) {
+        onEnd({ kind: "FAILED", error });
+      }
     }
   }
 }

@@ -11,7 +11,9 @@ import type { DataKey, Sealing } from "../encryption/sealing.ts";
  * nobody who reads the database may see it.
  */
 export function sealRun(run: NodeRun, { key }: DataKey): NodeRun {
-  if (run.is_hidden !== true) return run;
+  if (run.is_hidden !== true) {
+    return run;
+  }
   const { output, error } = run;
   return {
     ...redactRun(run),
@@ -28,7 +30,9 @@ export type SealBegin = {
 
 /** Makes the data key of an execution that hides something, and seals the records that its journal begins with. */
 export function sealBegin({ execution, flushes, hidesNodes, sealing }: SealBegin): SealedBegin {
-  if (!hidesNodes) return { dataKey: undefined, flushes };
+  if (!hidesNodes) {
+    return { dataKey: undefined, flushes };
+  }
   const dataKey = sealing.createDataKey(execution.id);
   const sealed = flushes.map(({ index, runs }) => ({ index, runs: runs.map((run) => sealRun(run, dataKey)) }));
   return { dataKey, flushes: sealed, sealKey: dataKey.wrapped, sealedBy: sealing.keyName };
@@ -39,7 +43,9 @@ type SealedBegin = Pick<Begin, "flushes" | "sealKey" | "sealedBy"> & { readonly 
 /** The inverse of `sealRun`. */
 export function openRun(run: NodeRun, { key }: DataKey): NodeRun {
   const { sealed, ...open } = run;
-  if (sealed === undefined) return run;
+  if (sealed === undefined) {
+    return run;
+  }
   // Written by sealRun.
   const hidden = JSON.parse(decrypt(sealed, key, run.path).toString()) as { output?: JsonText; message?: string };
   const { output, message } = hidden;
@@ -52,7 +58,9 @@ export function openRun(run: NodeRun, { key }: DataKey): NodeRun {
 
 /** Removes what a node run hides, for the journal of an execution that has ended. */
 export function redactRun(run: NodeRun): NodeRun {
-  if (run.is_hidden !== true) return run;
+  if (run.is_hidden !== true) {
+    return run;
+  }
   const { output, error, ...shown } = run;
   return { ...shown, ...(error && { error: { ...error, message: redacted } }) };
 }

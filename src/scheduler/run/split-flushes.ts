@@ -11,7 +11,9 @@ const recordChars = 256;
 export function splitFlushes(runs: readonly NodeRun[]): readonly Flush[] {
   const left = [...runs];
   const flushes: Flush[] = [];
-  while (left.length > 0) flushes.push({ index: flushes.length, runs: left.splice(0, flushLength(left)) });
+  while (left.length > 0) {
+    flushes.push({ index: flushes.length, runs: left.splice(0, flushLength(left)) });
+  }
   return flushes;
 }
 
@@ -20,7 +22,9 @@ export function flushLength(runs: readonly NodeRun[]): number {
   let chars = 0;
   for (const [index, { input = "", output = "" }] of runs.entries()) {
     chars += recordChars + input.length + output.length;
-    if (chars >= flushCharsMax) return index + 1;
+    if (chars >= flushCharsMax) {
+      return index + 1;
+    }
   }
   return runs.length;
 }

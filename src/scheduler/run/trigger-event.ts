@@ -14,7 +14,8 @@ export function eventOf({ payload, headers }: NewExecution): TriggerEvent {
 
 function objectOf(text: JsonText): JsonObject {
   const value = parseJson(text);
-  if (typeof value !== "object" || value === null || Array.isArray(value))
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw new Error("the stored event of an execution is not an object");
+  }
   return value;
 }

@@ -45,7 +45,9 @@ export class VersionCache {
   get(owner: VersionOwner, workflowId: string, version: number): Promise<Graph> {
     const key = keyOf(owner, workflowId, version);
     const entry = this.#use(key);
-    if (entry.graph !== undefined) return entry.graph;
+    if (entry.graph !== undefined) {
+      return entry.graph;
+    }
     const text = this.#read(owner, workflowId, version);
     const graph = text.then((definition) => this.#compile(owner, definition, entry));
     entry.graph = graph;
@@ -58,7 +60,9 @@ export class VersionCache {
   outline(owner: VersionOwner, workflowId: string, version: number): Promise<DefinitionOutline> {
     const key = keyOf(owner, workflowId, version);
     const entry = this.#use(key);
-    if (entry.outline !== undefined) return entry.outline;
+    if (entry.outline !== undefined) {
+      return entry.outline;
+    }
     const { versions, definitions } = this.#options;
     const { organizationId, environmentId } = owner;
     const text = versions.load({ organizationId, environmentId, workflowId, version }).then((found = "{}") => found);
@@ -72,7 +76,9 @@ export class VersionCache {
   /** The entry of a key, made where there is none. */
   #use(key: string): Entry {
     const found = this.#entries.get(key);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      return found;
+    }
     const entry: Entry = { bytes: 0 };
     this.#entries.set(key, entry);
     return entry;
@@ -80,7 +86,9 @@ export class VersionCache {
 
   async #read({ organizationId, environmentId }: VersionOwner, workflowId: string, version: number): Promise<string> {
     const text = await this.#options.versions.load({ organizationId, environmentId, workflowId, version });
-    if (text === undefined) throw new Error(`version ${version} of workflow ${workflowId} is gone`);
+    if (text === undefined) {
+      throw new Error(`version ${version} of workflow ${workflowId} is gone`);
+    }
     return text;
   }
 
@@ -94,18 +102,24 @@ export class VersionCache {
   }
 
   #weigh(key: string, entry: Entry, bytes: number): void {
-    if (this.#entries.peek(key) !== entry) return;
+    if (this.#entries.peek(key) !== entry) {
+      return;
+    }
     entry.bytes += bytes;
     this.#bytes += bytes;
     for (const [leastUsed, other] of this.#entries.entries()) {
       // The version in use stays, however large it is: its run has it in memory anyway.
-      if (other === entry || this.#bytes <= this.#options.limits.versionsBytesMax) return;
+      if (other === entry || this.#bytes <= this.#options.limits.versionsBytesMax) {
+        return;
+      }
       this.#drop(leastUsed, other);
     }
   }
 
   #drop(key: string, entry: Entry): void {
-    if (this.#entries.peek(key) !== entry) return;
+    if (this.#entries.peek(key) !== entry) {
+      return;
+    }
     this.#entries.delete(key);
     this.#bytes -= entry.bytes;
   }

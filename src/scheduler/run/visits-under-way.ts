@@ -13,16 +13,23 @@ export class VisitsUnderWay {
     this.leave(visit);
     visit.since = now;
     visit.next = this.#first;
-    if (this.#first !== undefined) this.#first.previous = visit;
+    if (this.#first !== undefined) {
+      this.#first.previous = visit;
+    }
     this.#first = visit;
   }
 
   /** Removes a visit, if it is in the list. */
   leave(visit: UnderWay): void {
     const { next, previous } = visit;
-    if (previous !== undefined) previous.next = next;
-    else if (this.#first === visit) this.#first = next;
-    if (next !== undefined) next.previous = previous;
+    if (previous !== undefined) {
+      previous.next = next;
+    } else if (this.#first === visit) {
+      this.#first = next;
+    }
+    if (next !== undefined) {
+      next.previous = previous;
+    }
     visit.next = undefined;
     visit.previous = undefined;
   }
@@ -30,7 +37,9 @@ export class VisitsUnderWay {
   /** Makes a record, once, for each visit that has been under way for a while. */
   *takeBegun(now: number): Generator<NodeRun> {
     for (let visit = this.#first; visit !== undefined; visit = visit.next) {
-      if (now - visit.since < begunAfterMs) continue;
+      if (now - visit.since < begunAfterMs) {
+        continue;
+      }
       visit.since = Number.POSITIVE_INFINITY;
       yield begunRecord(visit);
     }

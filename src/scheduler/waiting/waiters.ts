@@ -53,8 +53,11 @@ export class Waiters implements Service {
   async start(): Promise<void> {
     const { events } = this.#options;
     events.on("ended", ({ executionId, outcome }) => {
-      if (outcome === undefined) this.check([executionId]);
-      else this.#settle(executionId, outcome);
+      if (outcome === undefined) {
+        this.check([executionId]);
+      } else {
+        this.#settle(executionId, outcome);
+      }
     });
     events.on("endedElsewhere", (ids) => this.check(ids));
     await this.#task.start();
@@ -63,13 +66,19 @@ export class Waiters implements Service {
   /** Settles all waits without an outcome. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    for (const all of this.#waiting.values()) for (const settle of all) settle(undefined);
+    for (const all of this.#waiting.values()) {
+      for (const settle of all) {
+        settle(undefined);
+      }
+    }
     await this.#task.stop();
   }
 
   /** Waits for the end of an execution; undefined where `ms` are over, or the signal aborts, first. */
   async wait(executionId: string, ms: number, signal: AbortSignal): Promise<Outcome | undefined> {
-    if (signal.aborted || this.#isStopped) return undefined;
+    if (signal.aborted || this.#isStopped) {
+      return undefined;
+    }
     const ended = Promise.withResolvers<Outcome | undefined>();
     const all = this.#waiting.get(executionId) ?? new Set();
     this.#waiting.set(executionId, all.add(ended.resolve));
@@ -77,16 +86,24 @@ export class Waiters implements Service {
       return await valueWithin(ms, ended.promise, { signal, clock: this.#options.clock });
     } finally {
       all.delete(ended.resolve);
-      if (all.size === 0 && this.#waiting.get(executionId) === all) this.#waiting.delete(executionId);
+      if (all.size === 0 && this.#waiting.get(executionId) === all) {
+        this.#waiting.delete(executionId);
+      }
     }
   }
 
   /** Reads the rows of executions that may have ended; all rows where it is not said which. */
   check(ids: readonly string[] | undefined): void {
-    if (ids === undefined) this.#rereadTime = Number.NEGATIVE_INFINITY;
+    if (ids === undefined) {
+      this.#rereadTime = Number.NEGATIVE_INFINITY;
+    }
     const awaited = ids?.filter((id) => this.#isAwaited(id)) ?? [];
-    for (const id of awaited) this.#notified.add(id);
-    if (ids === undefined || awaited.length > 0) this.#task.wake();
+    for (const id of awaited) {
+      this.#notified.add(id);
+    }
+    if (ids === undefined || awaited.length > 0) {
+      this.#task.wake();
+    }
   }
 
   #isAwaited(executionId: string): boolean {
@@ -97,13 +114,17 @@ export class Waiters implements Service {
     const all = this.#waiting.get(executionId) ?? [];
     // At once, so that no row is read for waits that have been settled and not yet been resumed.
     this.#waiting.delete(executionId);
-    for (const settle of all) settle(outcome);
+    for (const settle of all) {
+      settle(outcome);
+    }
   }
 
   async #reread(): Promise<void> {
     const { executions, runs, clock } = this.#options;
     const isAll = clock.monotonic() - this.#rereadTime >= 0.9 * rereadMs;
-    if (isAll) this.#rereadTime = clock.monotonic();
+    if (isAll) {
+      this.#rereadTime = clock.monotonic();
+    }
     const ids = [...new Set(isAll ? [...this.#waiting.keys(), ...runs.ids] : this.#notified)].filter(
       (id) => !this.#unreadIds.has(id),
     );
@@ -118,14 +139,18 @@ export class Waiters implements Service {
     }
     // Ends that this fails to read are found again.
     this.#settleAll(await executions.readEnded(() => this.#nextUnread()));
-    if (this.#unread.size > 0) this.#task.wake();
+    if (this.#unread.size > 0) {
+      this.#task.wake();
+    }
   }
 
   /** The next end that somebody still waits for. */
   #nextUnread(): UnreadEnd | undefined {
     for (let end = this.#unread.shift(); end !== undefined; end = this.#unread.shift()) {
       this.#unreadIds.delete(end.id);
-      if (this.#isAwaited(end.id)) return end;
+      if (this.#isAwaited(end.id)) {
+        return end;
+      }
     }
     return undefined;
   }

@@ -32,15 +32,22 @@ export class WatchFeed {
   /** Adds what was read at `place`. */
   add(update: JournalEvent): void {
     this.#recent.push(update);
-    if (update.kind === "flush") this.#next = update.index + 1;
-    else this.#hasEnded = true;
+    if (update.kind === "flush") {
+      this.#next = update.index + 1;
+    } else {
+      this.#hasEnded = true;
+    }
     if (this.#recent.length > recentMax) {
       const dropped = this.#recent.shift();
-      if (dropped?.kind === "flush") this.#first = dropped.index + 1;
+      if (dropped?.kind === "flush") {
+        this.#first = dropped.index + 1;
+      }
     }
     const waiting = this.#waiting;
     this.#waiting = new Set();
-    for (const wake of waiting) wake();
+    for (const wake of waiting) {
+      wake();
+    }
   }
 
   /** Whether what follows at this flush was dropped, and has to be read again. */
@@ -55,7 +62,9 @@ export class WatchFeed {
 
   /** Settles when there is more, or when the signal aborts. */
   async wait(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
+    if (signal.aborted) {
+      return;
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     const wake = () => resolve();
     this.#waiting.add(wake);

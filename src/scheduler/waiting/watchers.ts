@@ -91,8 +91,12 @@ export class Watchers implements Service {
     const leave = this.#limit.acquire({ organizationId, environmentId: execution.environmentId });
     try {
       const from = behind === undefined ? firstPosition : await this.#positionBehind(execution, behind);
-      if (behind === undefined) yield { kind: "accepted", cursor: { at: "start" } };
-      if (from !== undefined) yield* this.#read({ ...execution, organizationId }, from, signal);
+      if (behind === undefined) {
+        yield { kind: "accepted", cursor: { at: "start" } };
+      }
+      if (from !== undefined) {
+        yield* this.#read({ ...execution, organizationId }, from, signal);
+      }
     } finally {
       leave();
     }
@@ -100,21 +104,29 @@ export class Watchers implements Service {
 
   /** Reads on at once where somebody watches one of these executions, or any execution where it is not said which. */
   #wake(ids: readonly string[] | undefined): void {
-    if (ids?.some((id) => this.#feeds.has(id)) ?? this.#feeds.size > 0) this.#task.wake();
+    if (ids?.some((id) => this.#feeds.has(id)) ?? this.#feeds.size > 0) {
+      this.#task.wake();
+    }
   }
 
   /** Where to read on; undefined behind the end. Throws RequestError for a cursor that this execution never gave. */
   async #positionBehind(execution: FoundExecution, cursor: EventCursor): Promise<Position | undefined> {
-    if (cursor.at === "start") return firstPosition;
+    if (cursor.at === "start") {
+      return firstPosition;
+    }
     const nextFlush = cursor.at === "end" ? flushMax : cursor.flush;
     const update = await this.#options.journals.readOne({ ...execution, nextFlush });
     if (cursor.at === "end") {
-      if (update?.kind !== "end") throw eventIdRefused();
+      if (update?.kind !== "end") {
+        throw eventIdRefused();
+      }
       return undefined;
     }
     const { flush, entry } = cursor;
     const isThere = update?.kind === "flush" && update.index === flush && entry < update.entries;
-    if (!isThere) throw eventIdRefused();
+    if (!isThere) {
+      throw eventIdRefused();
+    }
     return { flush, entry: entry + 1 };
   }
 
@@ -123,7 +135,9 @@ export class Watchers implements Service {
     try {
       for (let flush = from.flush; ; ) {
         const update = await this.#next(feed, { ...execution, flush }, signal);
-        if (update === undefined) return;
+        if (update === undefined) {
+          return;
+        }
         if (update.kind === "end") {
           yield { kind: "end", cursor: { at: "end" }, end: update };
           return;
@@ -147,9 +161,13 @@ export class Watchers implements Service {
     signal: AbortSignal,
   ): Promise<JournalEvent | undefined> {
     while (!signal.aborted) {
-      if (feed.hasDropped(flush)) return await this.#options.journals.readOne({ ...execution, nextFlush: flush });
+      if (feed.hasDropped(flush)) {
+        return await this.#options.journals.readOne({ ...execution, nextFlush: flush });
+      }
       const update = feed.find(flush);
-      if (update !== undefined) return update;
+      if (update !== undefined) {
+        return update;
+      }
       await feed.wait(signal);
     }
     return undefined;
@@ -166,7 +184,9 @@ export class Watchers implements Service {
 
   #leave({ id }: FoundExecution, feed: WatchFeed): void {
     feed.watchers -= 1;
-    if (feed.watchers === 0) this.#feeds.delete(id);
+    if (feed.watchers === 0) {
+      this.#feeds.delete(id);
+    }
   }
 
   /** Reads on for all watched executions, round-robin and in bounded parts, until there is nothing more. */
@@ -174,13 +194,19 @@ export class Watchers implements Service {
     for (let isMore = true; isMore; ) {
       const feeds = new Map(this.#feeds);
       const waiting = new FairQueue<JournalPlace>();
-      for (const { place, turn } of feeds.values()) if (place !== undefined) waiting.push(turn, place);
+      for (const { place, turn } of feeds.values()) {
+        if (place !== undefined) {
+          waiting.push(turn, place);
+        }
+      }
       const updates = await this.#options.journals.read(waiting.drain());
       for (const one of updates) {
         const feed = feeds.get(one.executionId);
         feed?.add(one);
         // Round-robin: a feed with an update moves behind the others.
-        if (feed === undefined || this.#feeds.get(one.executionId) !== feed) continue;
+        if (feed === undefined || this.#feeds.get(one.executionId) !== feed) {
+          continue;
+        }
         this.#feeds.delete(one.executionId);
         this.#feeds.set(one.executionId, feed);
       }

@@ -29,17 +29,23 @@ export class CallsInFlight {
   take({ environmentId }: Principal): CallSlot {
     const { callsMax, environmentCallsMax, environmentWaitingMax } = this.#limits;
     const { total } = this.#active;
-    if (total >= callsMax) throw processBusy(callsMax);
+    if (total >= callsMax) {
+      throw processBusy(callsMax);
+    }
     const own = this.#active.of(environmentId);
     const ownMax = Math.min(environmentCallsMax, callsMax - total);
-    if (own >= ownMax) throw tooMany("environment_calls", ownMax);
+    if (own >= ownMax) {
+      throw tooMany("environment_calls", ownMax);
+    }
     if (this.#waiting.of(environmentId) >= environmentWaitingMax) {
       throw tooMany("environment_waiting", environmentWaitingMax);
     }
     let counter: UsageCounter<string> | undefined = this.#active;
     counter.add(environmentId, 1);
     const move = (next: UsageCounter<string> | undefined): void => {
-      if (counter === undefined || counter === next) return;
+      if (counter === undefined || counter === next) {
+        return;
+      }
       counter.add(environmentId, -1);
       next?.add(environmentId, 1);
       counter = next;

@@ -36,7 +36,9 @@ export class KeylessAdmission {
    */
   takeRequest(exchange: HttpExchange): Slot | undefined {
     const slot = this.#requests.take(exchange.address);
-    if (typeof slot === "string") return undefined;
+    if (typeof slot === "string") {
+      return undefined;
+    }
     slot.revoked.addEventListener("abort", () => exchange.cut(), { once: true });
     return slot;
   }
@@ -44,13 +46,17 @@ export class KeylessAdmission {
   /** Settles when a request may be served. */
   async waitForTurn({ address }: HttpExchange): Promise<void> {
     const turn = this.#turns.yieldIfOver([address]);
-    if (turn !== undefined) await turn;
+    if (turn !== undefined) {
+      await turn;
+    }
   }
 
   /** Takes a slot for a stream; the stream is aborted if the slot is revoked. Throws RequestError if none is free. */
   takeStream({ address }: HttpExchange, stream: AbortController): Slot {
     const slot = this.#streams.take(address);
-    if (typeof slot === "string") throw this.#streamErrors[slot];
+    if (typeof slot === "string") {
+      throw this.#streamErrors[slot];
+    }
     const revoke = () => stream.abort(this.#streamErrors.max);
     slot.revoked.addEventListener("abort", revoke, { once: true });
     return slot;

@@ -34,7 +34,9 @@ export class RefusalRateLimit {
   /** Returns whether an error response may be sent. If not, it ends the stream or the connection. */
   take(exchange: HttpExchange): boolean {
     const isAllowed = this.#rate.take(exchange.address);
-    if (!isAllowed) this.#end(exchange);
+    if (!isAllowed) {
+      this.#end(exchange);
+    }
     return isAllowed;
   }
 

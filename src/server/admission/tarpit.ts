@@ -25,14 +25,18 @@ export class Tarpit {
 
   /** Settles when the error may be sent, or when the client has disconnected. */
   async wait(error: unknown, { address, signal }: { readonly address: string; readonly signal: AbortSignal }) {
-    if (!isUnauthenticated(error) || this.#rate.take(address)) return;
+    if (!isUnauthenticated(error) || this.#rate.take(address)) {
+      return;
+    }
     await this.#clock.wait(this.#limits.refusedKeyMs, signal).catch(() => undefined);
   }
 }
 
 /** Whether a call is refused for its key or token, or for the number of keys that were tried. */
 function isUnauthenticated(error: unknown): boolean {
-  if (!(error instanceof RequestError)) return false;
+  if (!(error instanceof RequestError)) {
+    return false;
+  }
   const { reason, details } = error;
   return unauthenticatedReasons.has(reason) || details.metadata?.["limit"] === "key_lookups";
 }

@@ -23,7 +23,9 @@ export class TenantScheduler {
   /** The same for a request that is to be started or refused. It counts as queued meanwhile. */
   takeForRequest(tenant: Tenant, exchange: Pick<HttpExchange, "address">): Promise<void> | undefined {
     const turn = this.take(tenant);
-    if (turn === undefined) return undefined;
+    if (turn === undefined) {
+      return undefined;
+    }
     const { address } = exchange;
     this.#queued.add(address, 1);
     return turn.then(() => this.#queued.add(address, -1));

@@ -50,7 +50,9 @@ export class AccessControl {
     credentials: Credentials,
     exchange: HttpExchange,
   ): Promise<Principal> {
-    if (!this.#options.isReady()) throw RequestError.of("DATABASE_UNAVAILABLE", { retryAfterSeconds: 1 });
+    if (!this.#options.isReady()) {
+      throw RequestError.of("DATABASE_UNAVAILABLE", { retryAfterSeconds: 1 });
+    }
     const principal = await this.#authenticate(credentials, exchange);
     if (!principal.scopes.includes(access)) {
       const scope = scopeWord(access);
@@ -63,11 +65,15 @@ export class AccessControl {
     const { keys, tokens } = this.#options;
     if (token !== undefined) {
       // An empty header counts as absent.
-      if (headers.get("x-api-key")?.some((key) => key !== "")) throw tokenInvalid();
+      if (headers.get("x-api-key")?.some((key) => key !== "")) {
+        throw tokenInvalid();
+      }
       return await tokens.authenticate(token);
     }
     const principal = await keys.authenticate(readKey(headers), () => exchange.address);
-    if (principal === undefined) throw invalidKey();
+    if (principal === undefined) {
+      throw invalidKey();
+    }
     return principal;
   }
 

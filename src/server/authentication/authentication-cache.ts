@@ -26,7 +26,9 @@ export class AuthenticationCache<Value> {
   get(hash: string, ageMaxMs: number): CacheEntry<Value> | undefined {
     // An entry in use is set anew every few seconds, so that reading it need not count as a use.
     const entry = this.#entries.peek(hash);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      return undefined;
+    }
     const { now, elapsed } = this.time();
     // The larger difference counts, and in both directions: a clock that is set back must not keep an entry alive.
     const ageMs = Math.max(elapsed - entry.lookupTime.elapsed, Math.abs(now - entry.lookupTime.now));
@@ -49,7 +51,9 @@ export class AuthenticationCache<Value> {
   /** Expires the entries whose value is stale. */
   expire(isStale: (value: Value) => boolean): void {
     for (const [hash, entry] of [...this.#entries.entries()]) {
-      if (isStale(entry.value)) this.#entries.set(hash, { ...entry, ttlMs: 0 });
+      if (isStale(entry.value)) {
+        this.#entries.set(hash, { ...entry, ttlMs: 0 });
+      }
     }
   }
 }

@@ -51,7 +51,9 @@ export class Authenticator {
 
   /** Throws RequestError if too many unknown keys were tried. */
   async authenticate(key: string, address: () => string): Promise<Principal | undefined> {
-    if (!/^(tk|pk)[\x21-\x7e]{16,200}$/.test(key)) return undefined;
+    if (!/^(tk|pk)[\x21-\x7e]{16,200}$/.test(key)) {
+      return undefined;
+    }
     const { hash } = keyTextOf(key);
     return await (this.#cached(hash, ttlMs) ?? this.#verify(key, { hash, address }));
   }
@@ -61,7 +63,9 @@ export class Authenticator {
     this.#valid.expire(({ keyId }) => keyIds?.includes(keyId) ?? true);
     // A pending look-up may have read the key before the change.
     this.#pending.clear();
-    for (const wake of this.#watches) wake();
+    for (const wake of this.#watches) {
+      wake();
+    }
   }
 
   /** Authenticates a caller who does not send the key, but a token that the key has signed. */
@@ -99,8 +103,12 @@ export class Authenticator {
   #verify(key: string, { hash, address }: { readonly hash: string; readonly address: () => string }) {
     const { originOf, find, findUnsigned } = this.#options;
     const origin = originOf(key);
-    if (origin === "FORGED") return undefined;
-    if (origin === "MADE" || this.#valid.has(hash)) return this.#lookUp(hash, find);
+    if (origin === "FORGED") {
+      return undefined;
+    }
+    if (origin === "MADE" || this.#valid.has(hash)) {
+      return this.#lookUp(hash, find);
+    }
     return this.#lookupLimit.run(address(), () => this.#lookUp(hash, findUnsigned));
   }
 
@@ -122,7 +130,9 @@ export class Authenticator {
         return found?.principal;
       },
       (error: unknown) => {
-        if (this.#pending.get(hash) === result) this.#pending.delete(hash);
+        if (this.#pending.get(hash) === result) {
+          this.#pending.delete(hash);
+        }
         throw error;
       },
     );

@@ -27,7 +27,9 @@ export class WatchTokenAuthenticator implements TokenAuthenticator {
     const { tokens, keys } = this.#options;
     const grant = tokens.read(token);
     const principal = await keys.authenticateName(grant);
-    if (principal === undefined) throw tokenExpired();
+    if (principal === undefined) {
+      throw tokenExpired();
+    }
     return { ...principal, executionId: grant.executionId };
   }
 

@@ -33,14 +33,21 @@ export class BytesInFlight {
   errorOf({ connection, owner, total: own }: RequestBytes, bytes: number): RequestError | undefined {
     const { bodyBytesMax, keyBodyBytesMax, connectionBodyBytesMax } = this.#limits;
     const { total } = this.#organizations;
-    if (total + bytes > bodyBytesMax) return processFull(bodyBytesMax);
-    if (owner === undefined) return undefined;
+    if (total + bytes > bodyBytesMax) {
+      return processFull(bodyBytesMax);
+    }
+    if (owner === undefined) {
+      return undefined;
+    }
     const free = bodyBytesMax - total;
-    if (this.#organizations.of(owner.organizationId) + bytes > free)
+    if (this.#organizations.of(owner.organizationId) + bytes > free) {
       return limitReached("organization_body_bytes", free);
+    }
     // A request that is the only one may be as large as a body may be.
     const exceeds = (used: number, max: number) => used > own && used + bytes > max;
-    if (exceeds(this.#keys.of(owner.keyId), keyBodyBytesMax)) return limitReached("key_body_bytes", keyBodyBytesMax);
+    if (exceeds(this.#keys.of(owner.keyId), keyBodyBytesMax)) {
+      return limitReached("key_body_bytes", keyBodyBytesMax);
+    }
     if (exceeds(this.#connections.of(connection()), connectionBodyBytesMax)) {
       return limitReached("connection_body_bytes", connectionBodyBytesMax);
     }
@@ -52,8 +59,12 @@ export class BytesInFlight {
     const { bodyBytesMax, keyBodyBytesMax, connectionBodyBytesMax } = this.#limits;
     const { total } = this.#organizations;
     const isNearlyFull = (used: number, max: number) => used > max * (1 - freeShareMin);
-    if (isNearlyFull(total, bodyBytesMax)) return processFull(bodyBytesMax);
-    if (owner === undefined) return undefined;
+    if (isNearlyFull(total, bodyBytesMax)) {
+      return processFull(bodyBytesMax);
+    }
+    if (owner === undefined) {
+      return undefined;
+    }
     const free = bodyBytesMax - total;
     if (isNearlyFull(this.#organizations.of(owner.organizationId), free)) {
       return limitReached("organization_body_bytes", free);
@@ -71,7 +82,9 @@ export class BytesInFlight {
   }
 
   add({ connection, owner }: RequestBytes, bytes: number): void {
-    if (owner === undefined) return;
+    if (owner === undefined) {
+      return;
+    }
     this.#organizations.add(owner.organizationId, bytes);
     this.#keys.add(owner.keyId, bytes);
     this.#connections.add(connection(), bytes);
@@ -116,7 +129,9 @@ export class RequestBytes {
   /** Throws RequestError if so little memory is left that the request should not be handled. */
   requireMemory(): void {
     const error = this.#inFlight.errorBeforeStart(this);
-    if (error !== undefined) throw error;
+    if (error !== undefined) {
+      throw error;
+    }
   }
 
   /** Reserves memory before a reply is read. Throws RequestError if it is too large. */
@@ -134,7 +149,9 @@ export class RequestBytes {
   }
 
   #addReply(bytes: number): void {
-    if (bytes === 0) return;
+    if (bytes === 0) {
+      return;
+    }
     this.#require(bytes);
     this.#reply += bytes;
     this.#inFlight.add(this, bytes);
@@ -142,7 +159,9 @@ export class RequestBytes {
 
   #require(bytes: number): void {
     const error = this.#inFlight.errorOf(this, bytes);
-    if (error !== undefined) throw error;
+    if (error !== undefined) {
+      throw error;
+    }
   }
 
   /** Releases bytes of the reply that the client has read. */
@@ -152,14 +171,18 @@ export class RequestBytes {
   }
 
   releaseBody(): void {
-    if (this.#body === 0) return;
+    if (this.#body === 0) {
+      return;
+    }
     this.#inFlight.add(this, -this.#body);
     this.#body = 0;
   }
 
   releaseAll(): void {
     this.releaseBody();
-    if (this.#reply !== 0) this.releaseReply(this.#reply);
+    if (this.#reply !== 0) {
+      this.releaseReply(this.#reply);
+    }
   }
 }
 

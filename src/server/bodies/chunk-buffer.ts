@@ -24,14 +24,18 @@ export class ChunkBuffer {
 
   concat(): Buffer {
     const [first] = this.#blocks;
-    if (this.#blocks.length === 1 && first !== undefined) return first.subarray(0, this.#used);
+    if (this.#blocks.length === 1 && first !== undefined) {
+      return first.subarray(0, this.#used);
+    }
     return Buffer.concat(this.#blocks, this.#bytes);
   }
 
   /** The last block if it has room, else a new one: as large as the first chunk, later as all chunks before it together. */
   #freeBlock(bytes: number): Buffer {
     const last = this.#blocks.at(-1);
-    if (last !== undefined && this.#used < last.length) return last;
+    if (last !== undefined && this.#used < last.length) {
+      return last;
+    }
     const block = Buffer.allocUnsafe(Math.min(blockBytesMax, Math.max(bytes, this.#bytes)));
     this.#blocks.push(block);
     this.#used = 0;

@@ -24,7 +24,9 @@ export class LargeBodyQueue {
 
   /** Settles when a body of this length may be parsed. */
   async waitToParse(bytes: number, caller: Principal | undefined): Promise<void> {
-    if (bytes < largeBytesMin) return;
+    if (bytes < largeBytesMin) {
+      return;
+    }
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#parsing.push(pathOf(caller), resolve);
     this.#scheduleNext();
@@ -38,23 +40,32 @@ export class LargeBodyQueue {
       this.#decompressing.push(pathOf(caller), resolve);
       // The decompression that ends next hands its slot over.
       await promise;
-    } else this.#decompressions += 1;
+    } else {
+      this.#decompressions += 1;
+    }
     try {
       return await decompress(bytes, { maxOutputLength: bytesMax });
     } finally {
       const next = this.#decompressing.shift();
-      if (next === undefined) this.#decompressions -= 1;
-      else next();
+      if (next === undefined) {
+        this.#decompressions -= 1;
+      } else {
+        next();
+      }
     }
   }
 
   #scheduleNext(): void {
-    if (this.#isScheduled) return;
+    if (this.#isScheduled) {
+      return;
+    }
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
       this.#parsing.shift()?.();
-      if (this.#parsing.size > 0) this.#scheduleNext();
+      if (this.#parsing.size > 0) {
+        this.#scheduleNext();
+      }
     });
   }
 }

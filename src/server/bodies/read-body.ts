@@ -35,7 +35,9 @@ export function readBody(request: IncomingMessage | Http2ServerRequest, options:
     return Promise.reject(tooLarge(limit));
   }
   // A closed request emits neither `end` nor `close` any more: its call would hold its slot until the timeout.
-  if (isClosed(request)) return Promise.reject(connectionClosed());
+  if (isClosed(request)) {
+    return Promise.reject(connectionClosed());
+  }
   return collect(request, encoding, options);
 }
 
@@ -53,12 +55,17 @@ function collect(
 
     const countReceived = (chunk: Buffer) => {
       receivedBytes += chunk.length;
-      if (receivedBytes > bytesMax) fail(tooLarge(limit));
+      if (receivedBytes > bytesMax) {
+        fail(tooLarge(limit));
+      }
     };
     const add = (chunk: Buffer) => {
       bodyBytes += chunk.length;
-      if (bodyBytes > bytesMax) fail(tooLarge(limit));
-      else if (hasMemory(chunk.length)) chunks.add(chunk);
+      if (bodyBytes > bytesMax) {
+        fail(tooLarge(limit));
+      } else if (hasMemory(chunk.length)) {
+        chunks.add(chunk);
+      }
     };
     /** Adds to the memory in use; fails if it is too much. */
     const hasMemory = (more: number): boolean => {
@@ -88,13 +95,17 @@ function collect(
       }
     };
     const onClose = () => {
-      if (!request.readableEnded) fail(connectionClosed());
+      if (!request.readableEnded) {
+        fail(connectionClosed());
+      }
     };
 
     const timer = setTimeout(() => fail(tooSlow(timeoutMs)), timeoutMs);
     request.once("close", onClose);
     if (gunzip) {
-      if (!hasMemory(gunzipBytes)) return;
+      if (!hasMemory(gunzipBytes)) {
+        return;
+      }
       gunzip.once("error", (cause) => fail(invalidGzip(cause)));
       request.on("data", countReceived).pipe(gunzip);
     }

@@ -34,7 +34,9 @@ export function detectHttpVersion(socket: Socket, { timeoutMs, bytesMax, admissi
     }
     const length = Math.min(received.length, preface.length);
     const isPreface = received.subarray(0, length).equals(preface.subarray(0, length));
-    if (isPreface && length < preface.length) return;
+    if (isPreface && length < preface.length) {
+      return;
+    }
     const detected: HttpVersion = isPreface ? "http2" : "http1";
     version = detected;
     clearTimeout(timer);
@@ -47,7 +49,9 @@ export function detectHttpVersion(socket: Socket, { timeoutMs, bytesMax, admissi
     limitBuffer();
   };
   const limitBuffer = () => {
-    if (received.length > bytesMax) destroy();
+    if (received.length > bytesMax) {
+      destroy();
+    }
   };
   const finish = (detected: HttpVersion) => {
     removeListeners();

@@ -17,7 +17,9 @@ export async function drainAcceptQueue(countAccepted: () => number): Promise<voi
     const before = countAccepted();
     await nextIteration();
     const time = performance.now();
-    if (before === countAccepted() && time - iterationTime < idleIterationMs) return;
+    if (before === countAccepted() && time - iterationTime < idleIterationMs) {
+      return;
+    }
     iterationTime = time;
   }
 }

@@ -27,7 +27,9 @@ export function closeLingering(
 /** Resets the stream after the last frame of the reply: a reset drops what Node has not framed yet. */
 function resetAfterReply(stream: ServerHttp2Stream): void {
   const resetUnread = () => {
-    if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR);
+    if (!stream.readableEnded) {
+      stream.close(constants.NGHTTP2_NO_ERROR);
+    }
   };
   // Node emits this when all data is framed. The trailers, which carry END_STREAM, follow before the immediate.
   stream.once("wantTrailers", () => setImmediate(resetUnread));
@@ -45,7 +47,9 @@ function closeInTwoSteps(request: IncomingMessage, response: ServerResponse, lim
     response.shouldKeepAlive = isKeptAlive;
   });
   response.prependOnceListener("finish", () => {
-    if (!request.complete) dropBody(request, limits.lingerBytesMax);
+    if (!request.complete) {
+      dropBody(request, limits.lingerBytesMax);
+    }
   });
   // Node calls this method to end a connection after its last reply. The next request with a body replaces it again.
   socket.destroySoon = () => {
@@ -68,7 +72,9 @@ function dropBody(request: IncomingMessage, bytesMax: number): void {
   let bytes = 0;
   request.on("data", (chunk: Buffer) => {
     bytes += chunk.length;
-    if (bytes > bytesMax) request.pause();
+    if (bytes > bytesMax) {
+      request.pause();
+    }
   });
   request.resume();
 }

@@ -69,7 +69,9 @@ export class NewConnectionQueue {
   /** Settles when a connection that brought so many requests may start; undefined: at once. */
   take(address: string, requests: number): Promise<void> | undefined {
     const mayStart = !this.#isPacing && !this.#hasQueuedRequests(address) && !this.#backoffs.has(address);
-    if (mayStart) this.#backOff(address, requests);
+    if (mayStart) {
+      this.#backOff(address, requests);
+    }
     const turn = mayStart ? undefined : this.#enqueue(address, requests);
     if (!this.#isPacing) {
       this.#isPacing = true;
@@ -89,7 +91,9 @@ export class NewConnectionQueue {
   }
 
   #backOff(address: string, requests: number): void {
-    if (requests > batchRequestsMax) this.#backoffs.set(address, this.#now() + backoffMsPerRequest * requests);
+    if (requests > batchRequestsMax) {
+      this.#backoffs.set(address, this.#now() + backoffMsPerRequest * requests);
+    }
   }
 
   #beginPause(): void {
@@ -100,25 +104,38 @@ export class NewConnectionQueue {
 
   #continueSoon(): void {
     setImmediate(() => {
-      if (this.#isPaused()) this.#continueSoon();
-      else if (this.#startBatch()) this.#beginPause();
+      if (this.#isPaused()) {
+        this.#continueSoon();
+      } else if (this.#startBatch()) {
+        this.#beginPause();
+      }
       // Immediates alone would keep the processor busy until the next backoff ends.
-      else if (this.#backoffs.size > 0) setTimeout(() => this.#continueSoon(), 1);
-      else if (this.#queue.size > 0) this.#continueSoon();
-      else this.#isPacing = false;
+      else if (this.#backoffs.size > 0) {
+        setTimeout(() => this.#continueSoon(), 1);
+      } else if (this.#queue.size > 0) {
+        this.#continueSoon();
+      } else {
+        this.#isPacing = false;
+      }
     });
   }
 
   /** Returns whether any connection has started. */
   #startBatch(): boolean {
     const now = this.#now();
-    for (const [address, time] of this.#backoffs) if (time <= now) this.#backoffs.delete(address);
+    for (const [address, time] of this.#backoffs) {
+      if (time <= now) {
+        this.#backoffs.delete(address);
+      }
+    }
     const isLate = now - this.#startTime > requestsMs;
     const isSkipped = (address: string) => this.#backoffs.has(address) || (!isLate && this.#hasQueuedRequests(address));
     let requests = 0;
     while (requests < batchRequestsMax) {
       const next = this.#queue.shift(isSkipped);
-      if (next === undefined) break;
+      if (next === undefined) {
+        break;
+      }
       next.start();
       requests += next.requests;
     }

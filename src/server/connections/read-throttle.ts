@@ -31,7 +31,9 @@ export class ReadThrottle {
     this.#bySocket.set(socket, own);
     socket.once("close", () => {
       own.sockets.delete(socket);
-      if (own.sockets.size === 0) this.#connections.delete(address);
+      if (own.sockets.size === 0) {
+        this.#connections.delete(address);
+      }
     });
   }
 
@@ -43,24 +45,40 @@ export class ReadThrottle {
   /** Counts a request that has started on a connection. */
   countRequest(socket: object): void {
     const own = this.#bySocket.get(socket);
-    if (own === undefined) return;
-    if (this.#active.size === 0) setImmediate(() => this.#endIteration());
+    if (own === undefined) {
+      return;
+    }
+    if (this.#active.size === 0) {
+      setImmediate(() => this.#endIteration());
+    }
     this.#active.add(own);
     own.requests += 1;
-    if (own.requests === this.#requestsMax) for (const other of own.sockets) this.#pause(other);
+    if (own.requests === this.#requestsMax) {
+      for (const other of own.sockets) {
+        this.#pause(other);
+      }
+    }
   }
 
   #pause(socket: Socket): void {
     const handle = handleOf(socket);
-    if (handle?.readStop === undefined || handle.readStart === undefined) return;
+    if (handle?.readStop === undefined || handle.readStart === undefined) {
+      return;
+    }
     handle.readStop();
     this.#paused.push(socket);
   }
 
   #endIteration(): void {
-    for (const own of this.#active) own.requests = 0;
+    for (const own of this.#active) {
+      own.requests = 0;
+    }
     this.#active.clear();
-    for (const socket of this.#paused.splice(0)) if (!socket.destroyed) handleOf(socket)?.readStart?.();
+    for (const socket of this.#paused.splice(0)) {
+      if (!socket.destroyed) {
+        handleOf(socket)?.readStart?.();
+      }
+    }
   }
 }
 

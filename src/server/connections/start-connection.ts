@@ -21,20 +21,30 @@ export function startConnection(socket: Socket, address: string, options: StartO
   const { firstBytesMs: timeoutMs, headerBytesMax: bytesMax } = limits;
   const onDetected = (version: HttpVersion, bytes: Buffer) => {
     const start = () => {
-      if (socket.destroyed) return;
-      if (socket.readableLength > bytes.length) joinChunks(socket);
+      if (socket.destroyed) {
+        return;
+      }
+      if (socket.readableLength > bytes.length) {
+        joinChunks(socket);
+      }
       serve(version);
     };
     const turn = queue.take(address, countRequests(version, bytes));
-    if (turn === undefined) start();
-    else void turn.then(start);
+    if (turn === undefined) {
+      start();
+    } else {
+      void turn.then(start);
+    }
   };
   const detect = (admission: () => Promise<void> | undefined) =>
     detectHttpVersion(socket, { timeoutMs, bytesMax, admission, onDetected });
   const penalty = penaltyOf(address);
   // Of many connections that arrive together, the first ones may exceed the limit while the others are being detected.
-  if (penalty === undefined) detect(() => penaltyOf(address));
-  else void penalty.then(() => !socket.destroyed && detect(() => undefined));
+  if (penalty === undefined) {
+    detect(() => penaltyOf(address));
+  } else {
+    void penalty.then(() => !socket.destroyed && detect(() => undefined));
+  }
 }
 
 /**
@@ -55,10 +65,14 @@ const headersType = 1;
  * 4.1). Over HTTP/1.1 pipelining is limited, so that a connection counts as one request.
  */
 function countRequests(version: HttpVersion, bytes: Buffer): number {
-  if (version === "http1") return 1;
+  if (version === "http1") {
+    return 1;
+  }
   let count = 0;
   for (let at = prefaceBytes; at + frameHeaderBytes <= bytes.length; ) {
-    if (bytes[at + 3] === headersType) count += 1;
+    if (bytes[at + 3] === headersType) {
+      count += 1;
+    }
     at += frameHeaderBytes + bytes.readUIntBE(at, 3);
   }
   return Math.max(1, count);

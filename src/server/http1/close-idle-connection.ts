@@ -9,7 +9,9 @@ import { writeRawResponse } from "./raw-response.ts";
  * it. Requests that arrive on the connection after this must not be served.
  */
 export function closeIdleConnection(socket: Duplex, lingerMs: number): void {
-  if (socket.writable) writeRawResponse(shuttingDown(), socket, lingerMs);
+  if (socket.writable) {
+    writeRawResponse(shuttingDown(), socket, lingerMs);
+  }
 }
 
 export function shuttingDown(): RequestError {

@@ -36,7 +36,9 @@ export class Http1Server {
       closeMalformed(error, { socket, pending: this.#pending.get(socket) ?? new Set(), limits: options.limits }),
     );
     const [parse] = server.listeners("connection");
-    if (parse === undefined) throw new Error("node:http does not take its connections by the event `connection`");
+    if (parse === undefined) {
+      throw new Error("node:http does not take its connections by the event `connection`");
+    }
     this.#parse = (socket) => parse.call(server, socket);
     server.removeAllListeners("connection");
     server.on("connection", options.onConnection);
@@ -54,14 +56,20 @@ export class Http1Server {
   drain(): void {
     this.#isDraining = true;
     for (const pending of this.#pending.values()) {
-      for (const response of pending) if (!response.headersSent) response.setHeader("connection", "close");
+      for (const response of pending) {
+        if (!response.headersSent) {
+          response.setHeader("connection", "close");
+        }
+      }
     }
     this.closeIdle();
   }
 
   closeIdle(): void {
     for (const [socket, pending] of this.#pending) {
-      if (pending.size === 0) closeIdleConnection(socket, this.#options.limits.lingerMs);
+      if (pending.size === 0) {
+        closeIdleConnection(socket, this.#options.limits.lingerMs);
+      }
     }
   }
 
@@ -70,18 +78,25 @@ export class Http1Server {
     const { socket } = request;
     onRequest(socket);
     // The connection was closed as idle: the 503 that was sent is the response to this request.
-    if (socket.writableEnded) request.resume();
-    else receivePipelined(request, response, { pending: this.#addPending(socket, response), limits, receive });
+    if (socket.writableEnded) {
+      request.resume();
+    } else {
+      receivePipelined(request, response, { pending: this.#addPending(socket, response), limits, receive });
+    }
   }
 
   /** Returns the number of pending responses, since Node parses all pipelined requests and would serve them at once. */
   #addPending(socket: Socket, response: ServerResponse): number {
     const pending = this.#pending.get(socket) ?? new Set();
     pending.add(response);
-    if (this.#isDraining) response.setHeader("connection", "close");
+    if (this.#isDraining) {
+      response.setHeader("connection", "close");
+    }
     response.once("close", () => {
       pending.delete(response);
-      if (this.#isDraining && pending.size === 0) closeIdleConnection(socket, this.#options.limits.lingerMs);
+      if (this.#isDraining && pending.size === 0) {
+        closeIdleConnection(socket, this.#options.limits.lingerMs);
+      }
     });
     return pending.size;
   }

@@ -15,14 +15,20 @@ type Connection = {
 /** Closes a connection of HTTP/1.1 on which Node could not parse a request, after the responses that are owed on it. */
 export function closeMalformed(error: NodeJS.ErrnoException, { socket, pending, limits }: Connection): void {
   // `pipelining.ts` has paused the parser, and destroyed the connection.
-  if (error.code === "HPE_PAUSED") return;
+  if (error.code === "HPE_PAUSED") {
+    return;
+  }
   // Never write an error while an earlier pipelined request awaits its response: the client would take it as that one.
   const owed = [...pending].findLast(
     ({ req, headersSent, writableFinished }) => !writableFinished && (req.complete || headersSent),
   );
-  if (owed === undefined) refuseMalformed(error, socket, limits.lingerMs);
-  else if (owed.headersSent) socket.destroy();
-  else owed.shouldKeepAlive = false;
+  if (owed === undefined) {
+    refuseMalformed(error, socket, limits.lingerMs);
+  } else if (owed.headersSent) {
+    socket.destroy();
+  } else {
+    owed.shouldKeepAlive = false;
+  }
 }
 
 /**
@@ -31,7 +37,9 @@ export function closeMalformed(error: NodeJS.ErrnoException, { socket, pending, 
  * (request smuggling).
  */
 function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, lingerMs: number): void {
-  if (socket.writableEnded) return;
+  if (socket.writableEnded) {
+    return;
+  }
   if (!socket.writable || error.code === "ECONNRESET") {
     socket.destroy(error);
     return;
@@ -46,10 +54,16 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Duplex, lingerMs:
  */
 export function requireUnambiguous({ headers }: RequestHead, { request }: HttpExchange): void {
   const { httpVersion } = request;
-  if (httpVersion === "2.0" && "stream" in request) return;
-  if (httpVersion !== "1.1" && httpVersion !== "1.0") throw malformed(`HTTP version ${httpVersion} is not supported`);
+  if (httpVersion === "2.0" && "stream" in request) {
+    return;
+  }
+  if (httpVersion !== "1.1" && httpVersion !== "1.0") {
+    throw malformed(`HTTP version ${httpVersion} is not supported`);
+  }
   const hosts = headers.get("host")?.length ?? 0;
-  if (hosts > 1 || (hosts === 0 && httpVersion === "1.1")) throw malformed(`it has ${hosts} Host headers; send one`);
+  if (hosts > 1 || (hosts === 0 && httpVersion === "1.1")) {
+    throw malformed(`it has ${hosts} Host headers; send one`);
+  }
   const encodings = headers.get("transfer-encoding") ?? [];
   const isChunked = encodings.length === 1 && encodings[0]?.toLowerCase() === "chunked" && httpVersion === "1.1";
   if (encodings.length > 0 && !isChunked) {

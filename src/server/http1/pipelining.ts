@@ -23,8 +23,9 @@ export function receivePipelined(
 ): void {
   const { requestsAheadMax } = limits;
   const excess = pending - requestsAheadMax;
-  if (excess <= 0) receive(request, response);
-  else if (excess === 1) {
+  if (excess <= 0) {
+    receive(request, response);
+  } else if (excess === 1) {
     response.setHeader("connection", "close");
     receive(request, response, tooManyPipelined(requestsAheadMax));
   } else if (excess > requestsAheadMax) {

@@ -45,7 +45,9 @@ export class Http2Server {
 
   /** Graceful shutdown: sends GOAWAY, so that each session ends with its last stream. */
   drain(): void {
-    for (const session of this.#sessions) session.close();
+    for (const session of this.#sessions) {
+      session.close();
+    }
   }
 
   #track(session: ServerHttp2Session, socket: Socket): void {
@@ -76,7 +78,9 @@ export class Http2Server {
       clearTimeout(timer);
       stream.once("close", () => {
         openStreams -= 1;
-        if (openStreams === 0 && !session.destroyed) timer = closeAfter(idleMs);
+        if (openStreams === 0 && !session.destroyed) {
+          timer = closeAfter(idleMs);
+        }
       });
     });
     return () => clearTimeout(timer);

@@ -17,7 +17,9 @@ export class AddressRateLimit {
 
   /** Counts one use, unless the limit is reached. False: it is reached. */
   take(address: string): boolean {
-    if (this.isExceeded(address)) return false;
+    if (this.isExceeded(address)) {
+      return false;
+    }
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1);
     return true;
   }

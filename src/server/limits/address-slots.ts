@@ -27,8 +27,12 @@ export class AddressSlots {
   take(address: string): Slot | ExhaustedLimit {
     const { max, perAddressMax } = this.#limits;
     const own = this.#slots.get(address) ?? new Set();
-    if (own.size >= perAddressMax) return "perAddressMax";
-    if (this.#size >= max && !this.#revokeOne(own.size)) return "max";
+    if (own.size >= perAddressMax) {
+      return "perAddressMax";
+    }
+    if (this.#size >= max && !this.#revokeOne(own.size)) {
+      return "max";
+    }
     const slot = new AbortController();
     own.add(slot);
     this.#slots.set(address, own);
@@ -39,9 +43,15 @@ export class AddressSlots {
   /** Revokes the oldest slot of the address that holds the most. False: no address holds two more than the asking one. */
   #revokeOne(ownSize: number): boolean {
     let most: readonly [string, Set<AbortController>] | undefined;
-    for (const entry of this.#slots) if (entry[1].size > (most?.[1].size ?? ownSize + 1)) most = entry;
+    for (const entry of this.#slots) {
+      if (entry[1].size > (most?.[1].size ?? ownSize + 1)) {
+        most = entry;
+      }
+    }
     const [oldest] = most?.[1] ?? [];
-    if (most === undefined || oldest === undefined) return false;
+    if (most === undefined || oldest === undefined) {
+      return false;
+    }
     this.#release(most[0], oldest);
     oldest.abort();
     return true;
@@ -49,8 +59,12 @@ export class AddressSlots {
 
   #release(address: string, slot: AbortController): void {
     const own = this.#slots.get(address);
-    if (own?.delete(slot) !== true) return;
+    if (own?.delete(slot) !== true) {
+      return;
+    }
     this.#size -= 1;
-    if (own.size === 0) this.#slots.delete(address);
+    if (own.size === 0) {
+      this.#slots.delete(address);
+    }
   }
 }

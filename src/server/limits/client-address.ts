@@ -5,7 +5,9 @@ import type { Socket } from "node:net";
  * owns a whole /64 (RFC 6177). Undefined if the client has disconnected.
  */
 export function clientAddress({ remoteAddress }: Pick<Socket, "remoteAddress">): string | undefined {
-  if (remoteAddress === undefined || !remoteAddress.includes(":")) return remoteAddress;
+  if (remoteAddress === undefined || !remoteAddress.includes(":")) {
+    return remoteAddress;
+  }
   const [, mapped] = /^::ffff:([\d.]+)$/i.exec(remoteAddress) ?? [];
   return mapped ?? networkOf(remoteAddress);
 }

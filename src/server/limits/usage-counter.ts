@@ -14,8 +14,11 @@ export class UsageCounter<Key> {
   /** Adds an amount; a negative one is released. */
   add(key: Key, amount: number): void {
     const next = this.of(key) + amount;
-    if (next > 0) this.#amounts.set(key, next);
-    else this.#amounts.delete(key);
+    if (next > 0) {
+      this.#amounts.set(key, next);
+    } else {
+      this.#amounts.delete(key);
+    }
     this.#total += amount;
   }
 }

@@ -35,10 +35,14 @@ export class Cors {
 
   /** Sets the headers for a request. Returns true for a preflight, whose reply consists of these headers alone. */
   allow({ method, headers }: RequestHead, { response }: HttpExchange): boolean {
-    if (this.#origins.size === 0) return false;
+    if (this.#origins.size === 0) {
+      return false;
+    }
     response.appendHeader("vary", "Origin");
     const [origin, ...others] = headers.get("origin") ?? [];
-    if (origin === undefined || others.length > 0 || !this.#origins.has(origin)) return false;
+    if (origin === undefined || others.length > 0 || !this.#origins.has(origin)) {
+      return false;
+    }
     response.setHeader("access-control-allow-origin", origin);
     if (method !== "OPTIONS" || !headers.has("access-control-request-method")) {
       response.setHeader("access-control-expose-headers", exposedHeaders);
@@ -49,7 +53,9 @@ export class Cors {
     response.setHeader("access-control-max-age", String(maxAgeSeconds));
     // A page of an allowed origin may send any header.
     const requested = headers.get("access-control-request-headers")?.join(", ") ?? "";
-    if (/^[\w\-, ]+$/.test(requested)) response.setHeader("access-control-allow-headers", requested);
+    if (/^[\w\-, ]+$/.test(requested)) {
+      response.setHeader("access-control-allow-headers", requested);
+    }
     return true;
   }
 }

@@ -58,8 +58,11 @@ export function createExchange(
  * keep the session open.
  */
 function cut(response: HttpExchange["response"]): void {
-  if ("stream" in response) response.stream.close(constants.NGHTTP2_CANCEL);
-  else response.destroy();
+  if ("stream" in response) {
+    response.stream.close(constants.NGHTTP2_CANCEL);
+  } else {
+    response.destroy();
+  }
 }
 
 export function readHead(request: IncomingMessage | Http2ServerRequest): RequestHead {
@@ -80,10 +83,15 @@ function readHeaders(raw: readonly string[]): RequestHeaders {
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = (raw[index] ?? "").toLowerCase();
     const value = raw[index + 1] ?? "";
-    if (name.startsWith(":")) continue;
+    if (name.startsWith(":")) {
+      continue;
+    }
     const values = headers.get(name);
-    if (values) values.push(value);
-    else headers.set(name, [value]);
+    if (values) {
+      values.push(value);
+    } else {
+      headers.set(name, [value]);
+    }
   }
   return headers;
 }

@@ -22,7 +22,9 @@ export function createPublicPages(
   return {
     match(head) {
       const probe = probes.get(head.path);
-      if (probe !== undefined) return createRoute(() => replyToMethod(head) ?? probe());
+      if (probe !== undefined) {
+        return createRoute(() => replyToMethod(head) ?? probe());
+      }
       const document = documents.get(head.path);
       return document === undefined ? undefined : createDocumentRoute(head, document);
     },
@@ -48,8 +50,11 @@ function createRoute(reply: () => HttpReply): Route {
 function createDocumentRoute(head: RequestHead, document: () => Document): Route {
   return publicRoute(async (exchange, call) => {
     const reply = replyToMethod(head);
-    if (reply === undefined) writeDocument(exchange, document(), call);
-    else await writeReply(exchange, reply, call);
+    if (reply === undefined) {
+      writeDocument(exchange, document(), call);
+    } else {
+      await writeReply(exchange, reply, call);
+    }
   });
 }
 
@@ -66,8 +71,12 @@ const allow = "GET, HEAD, OPTIONS";
 
 /** The reply to any method but GET and HEAD; undefined for these two. */
 function replyToMethod({ method, path }: RequestHead): HttpReply | undefined {
-  if (method === "OPTIONS") return { status: 204, headers: { allow }, body: "" };
-  if (method === "GET" || method === "HEAD") return undefined;
+  if (method === "OPTIONS") {
+    return { status: 204, headers: { allow }, body: "" };
+  }
+  if (method === "GET" || method === "HEAD") {
+    return undefined;
+  }
   throw new RequestError("METHOD_NOT_ALLOWED", `${path} does not take ${method}; it takes ${allow}.`, {
     metadata: { method, path, allow },
   });
@@ -86,8 +95,12 @@ const redirectToApiPage: HttpReply = {
 
 /** There is no status for a start, because the port opens when the start is over. */
 function readinessReply({ isReady, isStopping }: Readiness): HttpReply {
-  if (isStopping()) return probeReply(503, { status: "not ready", cause: "the process stops" });
-  if (!isReady()) return probeReply(503, { status: "not ready", cause: "the database is not reached" });
+  if (isStopping()) {
+    return probeReply(503, { status: "not ready", cause: "the process stops" });
+  }
+  if (!isReady()) {
+    return probeReply(503, { status: "not ready", cause: "the database is not reached" });
+  }
   return probeReply(200, { status: "ready" });
 }
 

@@ -19,7 +19,9 @@ export function hasDisconnected(signal: AbortSignal): boolean {
 export function whenClosed(response: HttpExchange["response"], abort: AbortController): Promise<void> {
   return new Promise((resolve) => {
     response.once("close", () => {
-      if (!isSent(response)) abort.abort(clientDisconnected);
+      if (!isSent(response)) {
+        abort.abort(clientDisconnected);
+      }
       resolve();
     });
   });

@@ -15,7 +15,9 @@ export function originOf(request: HttpExchange["request"]): string {
 
 function parseOrigin(scheme: string, authority: string): string | undefined {
   // Only a host and a port: any other part would become a path or a user of the URL.
-  if (!/^[^\s/?#@\\]+$/.test(authority)) return undefined;
+  if (!/^[^\s/?#@\\]+$/.test(authority)) {
+    return undefined;
+  }
   return URL.parse(`${scheme}://${authority}`)?.origin;
 }
 

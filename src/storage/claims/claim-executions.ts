@@ -47,7 +47,9 @@ export async function claimExecutions(db: Kysely<Tables>, claimer: Claimer): Pro
     return rows.flatMap((row) => toClaimed(row, claimer));
   } catch (error) {
     // Nothing was claimed, and one unreadable row may be the reason: read each row by itself.
-    if (isUnavailable(error) && !isTimedOut(error)) throw error;
+    if (isUnavailable(error) && !isTimedOut(error)) {
+      throw error;
+    }
     return await claimOneByOne(db, claimer);
   }
 }

@@ -55,7 +55,9 @@ export class LeaseStore {
         extract(epoch from now())::float8 * 1000 as now,
         (select json_agg(others) from others) as others`.execute(this.#db);
     const [row] = rows;
-    if (row === undefined) throw new Error("the database does not know its own session");
+    if (row === undefined) {
+      throw new Error("the database does not know its own session");
+    }
     return { session: row.session, now: row.now, others: row.others ?? [] };
   }
 

@@ -27,7 +27,9 @@ export class OwnerReaper {
       .setIsolationLevel("read committed")
       .execute(async (transaction) => {
         const { rows } = await findDead(reaping).execute(transaction);
-        for (const { owner } of rows) await releaseAll(owner).execute(transaction);
+        for (const { owner } of rows) {
+          await releaseAll(owner).execute(transaction);
+        }
       });
   }
 }

@@ -40,7 +40,9 @@ const restartMs = 500;
 /** The connection to the server that another Flowcall runs on a folder; undefined where the folder holds no database. */
 export async function findEmbedded(dataDir: string): Promise<EmbeddedConnection | undefined> {
   const home = await realpath(join(dataDir, "postgres")).catch(() => undefined);
-  if (home === undefined || !(await readdir(home)).some((entry) => /^data-\d+$/.test(entry))) return undefined;
+  if (home === undefined || !(await readdir(home)).some((entry) => /^data-\d+$/.test(entry))) {
+    return undefined;
+  }
   return connectionAt(socketFolderFor(home));
 }
 

@@ -59,7 +59,9 @@ async function findServer(dataFolder: string): Promise<number | undefined> {
   for (const pid of entries.filter((entry) => /^\d+$/.test(entry))) {
     // Its children have the same working folder but other titles, and end with it.
     const words = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-    if (words.split("\0").includes(dataFolder) && (await servesFolder(Number(pid), dataFolder))) return Number(pid);
+    if (words.split("\0").includes(dataFolder) && (await servesFolder(Number(pid), dataFolder))) {
+      return Number(pid);
+    }
   }
   return undefined;
 }

@@ -60,7 +60,9 @@ async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): Promise
     select execution_id, flush_index from written`.execute(db);
   const written = new Set(rows.map(keyOf));
   const left = input.filter((row) => !written.has(keyOf(row)));
-  for (const flush of left.length === 0 ? [] : await listWritten(db, left)) written.add(keyOf(flush));
+  for (const flush of left.length === 0 ? [] : await listWritten(db, left)) {
+    written.add(keyOf(flush));
+  }
   return input.map((row) => written.has(keyOf(row)));
 }
 

@@ -81,19 +81,28 @@ async function beginExecutions(
   const settled = new Map<string, BoundExecution | undefined>();
   let left = all;
   while (left.length > 0) {
-    for (const id of await insertAll(db, left)) settled.set(id, undefined);
+    for (const id of await insertAll(db, left)) {
+      settled.set(id, undefined);
+    }
     const keyed: (AccountKey & { readonly id: string })[] = [];
     for (const { execution, begin } of left) {
       const { id } = execution;
-      if (settled.has(id)) continue;
+      if (settled.has(id)) {
+        continue;
+      }
       // Without a key only the execution itself can conflict: an earlier try committed it, and its answer was lost.
-      if (begin.idempotencyKey === undefined) settled.set(id, undefined);
-      else keyed.push({ ...execution, key: begin.idempotencyKey.key, id });
+      if (begin.idempotencyKey === undefined) {
+        settled.set(id, undefined);
+      } else {
+        keyed.push({ ...execution, key: begin.idempotencyKey.key, id });
+      }
     }
     const bound = keyed.length === 0 ? [] : await findAllBound(db, keyed);
     for (const [index, { id }] of keyed.entries()) {
       const by = bound[index];
-      if (by !== undefined) settled.set(id, by.executionId === id ? undefined : by);
+      if (by !== undefined) {
+        settled.set(id, by.executionId === id ? undefined : by);
+      }
     }
     // A key that was deleted in between is free again.
     left = left.filter(({ execution }) => !settled.has(execution.id));
@@ -109,11 +118,12 @@ async function beginSeeded(db: Kysely<Tables>, { execution, begin }: Beginning):
     const [bound] = await beginExecutions(transaction, [{ execution, begin: { ...begin, flushes } }]);
     for (const flush of bound === undefined ? rest : []) {
       const [row] = toSeedRows({ execution, begin: { flushes: [flush] } });
-      if (row !== undefined)
+      if (row !== undefined) {
         await transaction
           .insertInto("journal")
           .values({ ...row, epoch: 1 })
           .execute();
+      }
     }
     return bound;
   });

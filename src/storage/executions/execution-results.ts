@@ -66,7 +66,9 @@ export function getExecutionResult(db: Kysely<Tables>, limits: BatchLimits): Get
   });
   return async (query, reserve) => {
     const found = isId(query.executionId) ? await finding.call(query) : undefined;
-    if (found?.unreadBytes === undefined) return found?.record;
+    if (found?.unreadBytes === undefined) {
+      return found?.record;
+    }
     const bytes = found.unreadBytes;
     reserve?.(bytes);
     return (await reading.call({ ...query, bytes }))?.record;
@@ -97,7 +99,9 @@ async function findResults(
   return queries.map((query, index) => {
     const [row] = found[index] ?? [];
     const { linkedAccountId } = query;
-    if (row === undefined || !isAccessible(query, { workflowId: row.workflow_id, linkedAccountId })) return undefined;
+    if (row === undefined || !isAccessible(query, { workflowId: row.workflow_id, linkedAccountId })) {
+      return undefined;
+    }
     const record = { state: row.state ?? row.claim_state, ...toAnswer(row) };
     return row.bytes <= bytesMax ? { record } : { record, unreadBytes: row.bytes };
   });
@@ -158,11 +162,15 @@ export async function readEnded(
   const ids: string[] = [];
   for (let bytes = 0; bytes < bytesPerRead; ) {
     const end = next();
-    if (end === undefined) break;
+    if (end === undefined) {
+      break;
+    }
     ids.push(end.id);
     bytes += end.bytes;
   }
-  if (ids.length === 0) return new Map();
+  if (ids.length === 0) {
+    return new Map();
+  }
   const { rows } = await sql<Omit<EndRow, "environment_id" | "bytes" | "is_read">>`
     select id, state, response, status_code, error from execution
      where id = any(${ids}::text[]) and state is not null`.execute(db);

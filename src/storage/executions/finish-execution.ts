@@ -76,7 +76,9 @@ async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): Promise
       returning execution.id`.execute(db);
   const finished = new Set(rows.map(({ id }) => id));
   const left = all.filter(({ executionId }) => !finished.has(executionId));
-  for (const id of left.length === 0 ? [] : await listFinished(db, left)) finished.add(id);
+  for (const id of left.length === 0 ? [] : await listFinished(db, left)) {
+    finished.add(id);
+  }
   return all.map(({ executionId }) => finished.has(executionId));
 }
 

@@ -16,7 +16,9 @@ export type FlushRow = {
 
 export function toFlushRow(runs: readonly NodeRun[]): FlushRow {
   const entries = JSON.stringify(runs);
-  if (entries.length < headsFrom) return { entries, heads: null };
+  if (entries.length < headsFrom) {
+    return { entries, heads: null };
+  }
   const heads = JSON.stringify(runs.map(({ input, output, sealed, ...head }) => head));
   return { entries, heads: heads.length < entries.length / 2 ? heads : null };
 }

@@ -35,7 +35,11 @@ export async function openJournal(
     nextFlushIndex: (rows.at(-1)?.flush_index ?? -1) + 1,
     read: async function* () {
       const isSmall = ({ entries }: (typeof rows)[number]) => entries !== null;
-      for (const { entries } of rows.filter(isSmall)) if (entries !== null) yield parseEntries(entries);
+      for (const { entries } of rows.filter(isSmall)) {
+        if (entries !== null) {
+          yield parseEntries(entries);
+        }
+      }
       for (const [from, to] of rangesOf(rows.filter((row) => !isSmall(row)))) {
         const read = await db
           .selectFrom("journal")
@@ -46,7 +50,9 @@ export async function openJournal(
           .where("flush_index", "<=", to)
           .orderBy("flush_index")
           .execute();
-        for (const { entries } of read) yield parseEntries(entries);
+        for (const { entries } of read) {
+          yield parseEntries(entries);
+        }
       }
     },
   };

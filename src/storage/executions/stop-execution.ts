@@ -24,7 +24,9 @@ export async function stopExecution(
 ): Promise<ExecutionDetail | undefined> {
   const { environmentId, linkedAccountId } = stop;
   const executionId = stop.executionId.toLowerCase();
-  if (!isId(executionId)) return undefined;
+  if (!isId(executionId)) {
+    return undefined;
+  }
   const row = await db
     // An owner that writes holds this row, or finds it gone: of a stop and an end only one commits.
     .with("released", (query) =>

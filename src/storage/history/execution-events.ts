@@ -63,7 +63,9 @@ export class ExecutionEvents {
 }
 
 async function readEvents(db: Kysely<Tables>, places: readonly JournalPlace[]): Promise<readonly JournalEvent[]> {
-  if (places.length === 0) return [];
+  if (places.length === 0) {
+    return [];
+  }
   const { rows } =
     await sql<EventRow>`select execution.id, execution.state, execution.status_code, execution.error, execution.end_time,
         flush.flush_index, flush.entries
@@ -103,7 +105,9 @@ function toEvent({ id: executionId, flush_index: index, entries, state, end_time
     const runs = parseEntries(entries);
     return { executionId, kind: "flush", index, entries: runs.length, facts: runs.flatMap(toFacts) };
   }
-  if (state === null || end_time === null) throw new Error("an execution without an event was read");
+  if (state === null || end_time === null) {
+    throw new Error("an execution without an event was read");
+  }
   const { statusCode, error } = toAnswer({ ...row, response: null });
   return {
     executionId,
@@ -117,7 +121,9 @@ function toEvent({ id: executionId, flush_index: index, entries, state, end_time
 
 /** An attempt, whose path has a `#`, is part of a node run and not a fact of its own. */
 function toFacts({ input, output, ...run }: NodeRun, entry: number): readonly JournalFact[] {
-  if (!run.path.includes("#")) return [{ entry, run }];
+  if (!run.path.includes("#")) {
+    return [{ entry, run }];
+  }
   const underWay = underWayOf(run);
   return underWay === undefined ? [] : [{ entry, run: underWay }];
 }

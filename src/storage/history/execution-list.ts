@@ -81,7 +81,9 @@ function isIndexed({ environmentId, tag, linkedAccountId, workflowId, state }: E
         ["workflow_id", workflowId],
       ] as const
     ).find(([, value]) => value !== undefined);
-    if (narrow === undefined) return inEnvironment;
+    if (narrow === undefined) {
+      return inEnvironment;
+    }
     const [column, value] = narrow;
     // Spelled as the expression index has it.
     const key = sql<string>`(execution.environment_id || '/' || ${sql.ref(`execution.${column}`)})`;
@@ -108,7 +110,9 @@ function isMeant(filter: ExecutionFilter): Condition {
 }
 
 function isIn(row: Row, state: ExecutionState) {
-  if (isTerminal(state)) return row("execution.state", "=", state);
+  if (isTerminal(state)) {
+    return row("execution.state", "=", state);
+  }
   const claim = claimsIn(row, state)
     .select("execution_id")
     .whereRef("execution_claim.execution_id", "=", "execution.id")
@@ -119,7 +123,9 @@ function isIn(row: Row, state: ExecutionState) {
 /** The claims of unfinished executions in this state, as `claimState` defines it. */
 function claimsIn(row: Row, state: ExecutionState) {
   const claims = row.selectFrom("execution_claim");
-  if (state === "RUNNING") return claims.where("owner", "is not", null);
+  if (state === "RUNNING") {
+    return claims.where("owner", "is not", null);
+  }
   return claims.where("owner", "is", null).where("due_time", state === "WAITING" ? ">" : "<=", sql<Date>`now()`);
 }
 

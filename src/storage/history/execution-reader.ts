@@ -121,7 +121,9 @@ export class ExecutionReader {
 
   /** All records of an execution in the order in which they were written, without large outputs. */
   async *readHeads(execution: FoundExecution): AsyncGenerator<readonly NodeRun[]> {
-    for await (const { runs } of readHeads(this.#db, execution)) yield runs;
+    for await (const { runs } of readHeads(this.#db, execution)) {
+      yield runs;
+    }
   }
 
   /** All records of an execution in the order in which they were written, a bounded part at a time. */
@@ -143,10 +145,14 @@ export class ExecutionReader {
     let notedRuns = 0;
     const heads = readHeads(this.#db, { ...execution, only: "outside", isSized: true });
     for await (const { runs, epoch, noted, total = 0 } of heads) {
-      if (total > bytesMax) return undefined;
+      if (total > bytesMax) {
+        return undefined;
+      }
       notedRuns += noted;
       for (const { input, output, ...record } of runs) {
-        if (!/[[/]/.test(record.path)) underWay.add(record, epoch);
+        if (!/[[/]/.test(record.path)) {
+          underWay.add(record, epoch);
+        }
         const run = visitOf(record, execution);
         if (run !== undefined && run.path === run.node_id) {
           visits.delete(run.path);
@@ -160,12 +166,16 @@ export class ExecutionReader {
   /** All node runs with their outputs, in the order in which they ended. Undefined where the journal exceeds `bytesMax`. */
   async listVisits(execution: FoundExecution, bytesMax: number): Promise<readonly NodeRun[] | undefined> {
     const journal = await openJournal(this.#db, execution);
-    if (journal.bytes > bytesMax) return undefined;
+    if (journal.bytes > bytesMax) {
+      return undefined;
+    }
     const visits = new Map<string, NodeRun>();
     for await (const runs of journal.read()) {
       for (const record of runs) {
         const run = visitOf(record, execution);
-        if (run === undefined) continue;
+        if (run === undefined) {
+          continue;
+        }
         visits.delete(run.path);
         visits.set(run.path, run);
       }
@@ -179,11 +189,17 @@ export class ExecutionReader {
     const underWay = new NodesUnderWay();
     for await (const { index, runs, isWhole, epoch } of readHeads(this.#db, { ...execution, only: { path } })) {
       for (const head of runs) {
-        if (head.path.split("#")[0] === path) underWay.add(head, epoch);
-        if (visitOf(head, execution)?.path !== path) continue;
+        if (head.path.split("#")[0] === path) {
+          underWay.add(head, epoch);
+        }
+        if (visitOf(head, execution)?.path !== path) {
+          continue;
+        }
         const record = isWhole ? head : await this.#readRecord(execution, index, head.path);
         const run = record && visitOf(record, execution);
-        if (run === record && run !== undefined) return run;
+        if (run === record && run !== undefined) {
+          return run;
+        }
         open = run;
       }
     }
@@ -206,7 +222,9 @@ export class ExecutionReader {
       }
       const first = index === from.flushIndex ? from.entry : 0;
       for (const [entry, { input, output, ...run }] of runs.entries()) {
-        if (entry < first || !isIterationOf(path, run)) continue;
+        if (entry < first || !isIterationOf(path, run)) {
+          continue;
+        }
         if (iterations.length === pageSize) {
           return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry }, filters) };
         }
@@ -264,8 +282,12 @@ function isIterationOf(group: string, { path }: NodeRun): boolean {
  */
 function visitOf(record: NodeRun, { isEnded = false }: FoundExecution): NodeRun | undefined {
   const { path, node_id } = record;
-  if (path === node_id || path.endsWith(`/${node_id}`)) return record;
-  if (!isEnded || !isIntent(record)) return undefined;
+  if (path === node_id || path.endsWith(`/${node_id}`)) {
+    return record;
+  }
+  if (!isEnded || !isIntent(record)) {
+    return undefined;
+  }
   const message = "The request may be sent only once, and the execution ended before its answer was recorded.";
   const error = { reason: "OUTCOME_UNKNOWN", message, node_id };
   return { ...record, path: path.slice(0, -intentSuffix.length), state: "ERRORED", error };

@@ -81,8 +81,12 @@ const notesMark = ',"notes":[';
 
 /** Searches the text that JSON.stringify writes. Inside an output each quote has a backslash, so that it cannot match. */
 function conditionOf({ only }: HeadsQuery): RawBuilder<unknown> {
-  if (only === undefined) return sql`true`;
-  if (only === "outside") return sql`part ~ '"path":"[^"/[]*"'`;
+  if (only === undefined) {
+    return sql`true`;
+  }
+  if (only === "outside") {
+    return sql`part ~ '"path":"[^"/[]*"'`;
+  }
   return sql`strpos(part, ${`"path":${JSON.stringify(only.path).slice(0, -1)}`}) > 0`;
 }
 

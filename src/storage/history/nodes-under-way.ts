@@ -17,7 +17,9 @@ export class NodesUnderWay {
     const known = this.#nodes.get(path);
     const run = underWayOf(record);
     const start_time = Math.min(record.start_time, known?.run.start_time ?? record.start_time);
-    if (run !== undefined) this.#nodes.set(path, { run: { ...run, start_time }, epoch });
+    if (run !== undefined) {
+      this.#nodes.set(path, { run: { ...run, start_time }, epoch });
+    }
     // The attempt has failed, and another one follows.
     else if (known !== undefined && mark === String(record.attempts)) {
       this.#nodes.set(path, { run: { ...known.run, start_time, attempts: record.attempts + 1 }, epoch });

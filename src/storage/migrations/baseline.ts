@@ -13,7 +13,9 @@ import { tenantTables } from "./tenant-tables.ts";
  */
 export const baseline: Migration = {
   up: async (db) => {
-    for (const statement of [...guards, ...tenantTables, ...executionTables]) await statement.execute(db);
+    for (const statement of [...guards, ...tenantTables, ...executionTables]) {
+      await statement.execute(db);
+    }
     const { id, secret } = newKeySecret();
     await sql`insert into key_secret (id, secret) values (${id}, ${secret})`.execute(db);
   },

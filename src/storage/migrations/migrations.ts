@@ -38,7 +38,9 @@ export const migrationNames: readonly string[] = [...squashed, ...Object.keys(up
 
 export const migrationsFor: MigrationsFor = (done) => {
   const problem = findUpgradeProblem(done);
-  if (problem !== undefined) throw new Error(problem);
+  if (problem !== undefined) {
+    throw new Error(problem);
+  }
   const marks = Object.fromEntries(migrationNames.map((name) => [name, nothing]));
   return done.length === 0 ? { ...marks, "0001-first-tables": baseline } : { ...marks, ...upgrades };
 };
@@ -46,7 +48,9 @@ export const migrationsFor: MigrationsFor = (done) => {
 /** Finds why this version cannot bring a database up to date that has run these migrations; undefined where it can. */
 export function findUpgradeProblem(done: readonly string[]): string | undefined {
   const missing = squashed.filter((name) => !done.includes(name));
-  if (done.length === 0 || missing.length === 0) return undefined;
+  if (done.length === 0 || missing.length === 0) {
+    return undefined;
+  }
   return (
     `the database's tables are older than this version can upgrade (${missing.join(", ")} missing): ` +
     "start the version of commit 25bff98 on the database once, stop it, and then start this version"

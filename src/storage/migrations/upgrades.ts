@@ -80,7 +80,9 @@ export const upgrades: Readonly<Record<string, Migration>> = {
 function runs(...statements: readonly RawBuilder<unknown>[]): Migration {
   return {
     up: async (db) => {
-      for (const statement of statements) await statement.execute(db);
+      for (const statement of statements) {
+        await statement.execute(db);
+      }
     },
   };
 }

@@ -41,16 +41,24 @@ export class ConnectionSemaphore {
   async acquire(caller: Tenant | undefined): Promise<Release> {
     const organizationId = caller?.organizationId;
     // Nobody is overtaken: those who wait could not be served when the last connection was released.
-    if (this.#mayHold(organizationId)) return this.#hold(organizationId);
+    if (this.#mayHold(organizationId)) {
+      return this.#hold(organizationId);
+    }
     const { promise, resolve } = Promise.withResolvers<Release>();
     const waiting = { organizationId, resolve };
     const path = caller && turnOfTenant(caller);
-    if (path === undefined) this.#own.push(waiting);
-    else this.#callers.push(path, waiting);
+    if (path === undefined) {
+      this.#own.push(waiting);
+    } else {
+      this.#callers.push(path, waiting);
+    }
     const { promise: over, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
-      if (path === undefined) this.#own.splice(this.#own.indexOf(waiting), 1);
-      else this.#callers.delete(path, waiting);
+      if (path === undefined) {
+        this.#own.splice(this.#own.indexOf(waiting), 1);
+      } else {
+        this.#callers.delete(path, waiting);
+      }
       reject(path === undefined ? new Error("timeout exceeded when trying to connect") : busy(this.#callsMax));
     }, waitMs);
     try {
@@ -61,7 +69,9 @@ export class ConnectionSemaphore {
   }
 
   #mayHold(organizationId: string | undefined): boolean {
-    if (this.#held >= this.#max) return false;
+    if (this.#held >= this.#max) {
+      return false;
+    }
     return organizationId === undefined || (this.#heldBy.get(organizationId) ?? 0) < this.#callsMax - this.#heldByCalls;
   }
 
@@ -69,7 +79,9 @@ export class ConnectionSemaphore {
     this.#add(organizationId, 1);
     let isHeld = true;
     return () => {
-      if (!isHeld) return;
+      if (!isHeld) {
+        return;
+      }
       isHeld = false;
       this.#add(organizationId, -1);
       this.#serve();
@@ -78,18 +90,25 @@ export class ConnectionSemaphore {
 
   #add(organizationId: string | undefined, count: number): void {
     this.#held += count;
-    if (organizationId === undefined) return;
+    if (organizationId === undefined) {
+      return;
+    }
     this.#heldByCalls += count;
     const held = (this.#heldBy.get(organizationId) ?? 0) + count;
-    if (held > 0) this.#heldBy.set(organizationId, held);
-    else this.#heldBy.delete(organizationId);
+    if (held > 0) {
+      this.#heldBy.set(organizationId, held);
+    } else {
+      this.#heldBy.delete(organizationId);
+    }
   }
 
   #serve(): void {
     while (this.#held < this.#max) {
       const nextOfCalls = () => this.#callers.shift((id) => !this.#mayHold(id));
       const next = this.#isTurnOfCalls ? (nextOfCalls() ?? this.#own.shift()) : (this.#own.shift() ?? nextOfCalls());
-      if (next === undefined) return;
+      if (next === undefined) {
+        return;
+      }
       this.#isTurnOfCalls = next.organizationId === undefined;
       next.resolve(this.#hold(next.organizationId));
     }

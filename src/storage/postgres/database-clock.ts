@@ -12,7 +12,9 @@ export const clockToleranceMs = 1_000;
  * set this very moment, and all times that were written before come from another clock.
  */
 export function isClockAsExpected(expectedNow: number | undefined): RawBuilder<boolean> {
-  if (expectedNow === undefined) return sql<boolean>`false`;
+  if (expectedNow === undefined) {
+    return sql<boolean>`false`;
+  }
   return sql<boolean>`abs(extract(epoch from now())::float8 * 1000 - ${expectedNow}::float8) < ${sql.lit(clockToleranceMs)}`;
 }
 

@@ -155,7 +155,9 @@ export class Database implements Service {
     const done = rows.map(({ name }) => name);
     const own = migrations(done);
     const later = done.filter((name) => !Object.hasOwn(own, name));
-    if (later.length > 0) log.warn({ migrations: later }, "a later version has brought the database up to date");
+    if (later.length > 0) {
+      log.warn({ migrations: later }, "a later version has brought the database up to date");
+    }
     return { ...Object.fromEntries(later.map((name) => [name, { up: async () => {} }])), ...own };
   }
 }

@@ -69,9 +69,13 @@ export class Notifier implements Service {
 
   /** Notifies the other processes within a moment, in one notification with what else there is to send. */
   notify(topic: NotificationTopic, id?: string): void {
-    if (id === undefined) this.#pending.set(topic, undefined);
-    else if (!this.#pending.has(topic)) this.#pending.set(topic, new Set([id]));
-    else this.#pending.get(topic)?.add(id);
+    if (id === undefined) {
+      this.#pending.set(topic, undefined);
+    } else if (!this.#pending.has(topic)) {
+      this.#pending.set(topic, new Set([id]));
+    } else {
+      this.#pending.get(topic)?.add(id);
+    }
     this.#timer ??= setTimeout(() => void this.#send(), collectMs);
   }
 
@@ -79,7 +83,9 @@ export class Notifier implements Service {
     this.#timer = undefined;
     const pending = [...this.#pending];
     this.#pending = new Map();
-    if (pending.length === 0 || this.#client === undefined) return;
+    if (pending.length === 0 || this.#client === undefined) {
+      return;
+    }
     const withIds = JSON.stringify(Object.fromEntries(pending.map(([topic, ids]) => [topic, ids ? [...ids] : true])));
     const withoutIds = () => JSON.stringify(Object.fromEntries(pending.map(([topic]) => [topic, true])));
     const payload = withIds.length > payloadCharsMax ? withoutIds() : withIds;
@@ -124,16 +130,22 @@ export class Notifier implements Service {
     try {
       await client.connect();
       client.on("notification", ({ processId, payload }) => {
-        if (processId !== backendOf(client)) this.#receive(payload);
+        if (processId !== backendOf(client)) {
+          this.#receive(payload);
+        }
       });
       await client.query(`listen ${channel}`);
       this.#client = client;
       onListening();
       // Notifications that were sent before did not arrive here.
-      for (const topic of this.#listeners.keys()) this.#call(topic, undefined);
+      for (const topic of this.#listeners.keys()) {
+        this.#call(topic, undefined);
+      }
       for (const isOver = ended.then(() => true); !signal.aborted; ) {
         const pause = sleep(pingMs, false, { signal }).catch(() => true);
-        if (await Promise.race([isOver, failed, pause])) return;
+        if (await Promise.race([isOver, failed, pause])) {
+          return;
+        }
         await this.#query(client, "select");
       }
     } finally {
@@ -158,7 +170,9 @@ export class Notifier implements Service {
       const received: unknown = JSON.parse(payload ?? "");
       for (const topic of this.#listeners.keys()) {
         const ids: unknown = Reflect.get(Object(received), topic);
-        if (ids !== undefined) this.#call(topic, Array.isArray(ids) ? ids.map(String) : undefined);
+        if (ids !== undefined) {
+          this.#call(topic, Array.isArray(ids) ? ids.map(String) : undefined);
+        }
       }
     } catch (error) {
       this.#options.log.debug({ err: error }, "a notification of another kind of process is ignored");
@@ -166,7 +180,9 @@ export class Notifier implements Service {
   }
 
   #call(topic: NotificationTopic, ids: readonly string[] | undefined): void {
-    for (const listener of this.#listeners.get(topic) ?? []) listener(ids);
+    for (const listener of this.#listeners.get(topic) ?? []) {
+      listener(ids);
+    }
   }
 }
 

@@ -15,7 +15,9 @@ export function pageTokenOf({ createTime, id }: PagePosition, filters: Filters):
 /** Throws VALIDATION_ERROR for a text that `pageTokenOf` did not make for these filters. */
 export function parsePageToken(token: string, filters: Filters): PagePosition {
   const [, time, id] = /^(\d{1,14})\.([0-9a-f]{24})$/.exec(decode(token, filters)) ?? [];
-  if (time === undefined || id === undefined) throw badToken();
+  if (time === undefined || id === undefined) {
+    throw badToken();
+  }
   return { createTime: new Date(Number(time)), id };
 }
 
@@ -29,7 +31,9 @@ export function journalTokenOf({ flushIndex, entry }: JournalPosition, filters: 
 /** Throws VALIDATION_ERROR for a text that `journalTokenOf` did not make for these filters. */
 export function parseJournalToken(token: string, filters: Filters): JournalPosition {
   const [, flushIndex, entry] = /^(\d{1,9})\.(\d{1,9})$/.exec(decode(token, filters)) ?? [];
-  if (flushIndex === undefined || entry === undefined) throw badToken();
+  if (flushIndex === undefined || entry === undefined) {
+    throw badToken();
+  }
   return { flushIndex: Number(flushIndex), entry: Number(entry) };
 }
 
@@ -49,7 +53,9 @@ export function versionTokenOf(version: number, filters: Filters): string {
 /** Throws VALIDATION_ERROR for a text that `versionTokenOf` did not make for these filters. */
 export function parseVersionToken(token: string, filters: Filters): number {
   const place = decode(token, filters);
-  if (!/^\d{1,9}$/.test(place)) throw badToken();
+  if (!/^\d{1,9}$/.test(place)) {
+    throw badToken();
+  }
   return Number(place);
 }
 
@@ -59,7 +65,9 @@ function encode(place: string, filters: Filters): string {
 
 function decode(token: string, filters: Filters): string {
   const [place = "", digest] = Buffer.from(token, "base64url").toString("latin1").split("~");
-  if (digest !== digestOf(filters)) throw badToken();
+  if (digest !== digestOf(filters)) {
+    throw badToken();
+  }
   return place;
 }
 

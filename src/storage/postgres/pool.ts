@@ -120,15 +120,21 @@ export class Pool implements PostgresPool {
   /** @param statement `onStale` is called if the connection's prepared statements are of no more use */
   async #send(client: pg.PoolClient, { text, values, onStale }: Statement): Promise<pg.QueryResult> {
     const name = values.length === 0 ? undefined : this.#prepared?.nameOf(text);
-    if (name === undefined) return await client.query(text, [...values]);
+    if (name === undefined) {
+      return await client.query(text, [...values]);
+    }
     const isAlone = client.getTransactionStatus() === "I";
     try {
       return await client.query({ name, text, values: [...values] });
     } catch (error) {
-      if (this.#prepared?.isStale(error) !== true) throw error;
+      if (this.#prepared?.isStale(error) !== true) {
+        throw error;
+      }
       onStale();
       // A transaction has failed as a whole, so its caller has to begin it again.
-      if (!isAlone) throw error;
+      if (!isAlone) {
+        throw error;
+      }
       return await client.query(text, [...values]);
     }
   }
@@ -138,7 +144,9 @@ export class Pool implements PostgresPool {
    * drops packets, each statement would otherwise wait for its own time-out.
    */
   drop(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets) {
+      socket.destroy();
+    }
   }
 
   /** Waits until the connections have ended, for which the pool of `pg` does not wait; gives up on a dead one. */
@@ -153,19 +161,27 @@ export class Pool implements PostgresPool {
 
   async #watched<T>(answer: Promise<T>): Promise<T> {
     const { watch } = this.#options;
-    if (watch === undefined) return await answer;
+    if (watch === undefined) {
+      return await answer;
+    }
     let isOver = false;
     const miss = () => {
-      if (isOver) return;
+      if (isOver) {
+        return;
+      }
       this.#silences += 1;
       this.drop();
-      if (this.#silences > 1) watch.onLost();
+      if (this.#silences > 1) {
+        watch.onLost();
+      }
     };
     // `setImmediate` reads the sockets first: in a busy process the answer may have arrived and lie there unread.
     const timer = setTimeout(() => setImmediate(miss), watch.answerMs);
     try {
       const result = await answer;
-      if (this.#silences > 1) watch.onLost();
+      if (this.#silences > 1) {
+        watch.onLost();
+      }
       this.#silences = 0;
       return result;
     } finally {

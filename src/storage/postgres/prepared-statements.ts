@@ -23,14 +23,18 @@ export class PreparedStatements {
   /** Undefined if the statement comes for the first time, or there are too many. */
   nameOf(text: string): string | undefined {
     const name = this.#names.get(text);
-    if (name !== undefined || text.length > charsMax) return name;
+    if (name !== undefined || text.length > charsMax) {
+      return name;
+    }
     if (this.#names.has(text)) {
       // A hash of the text: behind a connection pooler, several processes may share a connection.
       const hashed = `flowcall_${createHash("sha256").update(text).digest("hex").slice(0, 32)}`;
       this.#names.set(text, hashed);
       return hashed;
     }
-    if (this.#names.size < statementsMax) this.#names.set(text, undefined);
+    if (this.#names.size < statementsMax) {
+      this.#names.set(text, undefined);
+    }
     return undefined;
   }
 

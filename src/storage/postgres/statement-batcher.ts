@@ -85,27 +85,38 @@ export class StatementBatcher<Item, Result> {
       behind.push(call);
       return;
     }
-    if (call.key !== undefined) this.#behind.set(call.key, []);
+    if (call.key !== undefined) {
+      this.#behind.set(call.key, []);
+    }
     this.#waiting.push(call.path, call);
   }
 
   /** `setImmediate` runs after this iteration of the event loop has read its sockets: calls of one packet share a statement. */
   #schedule(): void {
-    if (this.#isScheduled || !this.#maySend()) return;
+    if (this.#isScheduled || !this.#maySend()) {
+      return;
+    }
     this.#isScheduled = true;
     setImmediate(() => {
       this.#isScheduled = false;
-      if (!this.#maySend()) return;
+      if (!this.#maySend()) {
+        return;
+      }
       const calls = this.#take();
       const organizations = new Set(calls.map(organizationOf));
       this.#inFlight += 1;
-      for (const id of organizations) this.#inFlightBy.set(id, (this.#inFlightBy.get(id) ?? 0) + 1);
+      for (const id of organizations) {
+        this.#inFlightBy.set(id, (this.#inFlightBy.get(id) ?? 0) + 1);
+      }
       void this.#settleAndRest(calls).finally(() => {
         this.#inFlight -= 1;
         for (const id of organizations) {
           const left = (this.#inFlightBy.get(id) ?? 0) - 1;
-          if (left > 0) this.#inFlightBy.set(id, left);
-          else this.#inFlightBy.delete(id);
+          if (left > 0) {
+            this.#inFlightBy.set(id, left);
+          } else {
+            this.#inFlightBy.delete(id);
+          }
         }
         this.#schedule();
       });
@@ -115,9 +126,17 @@ export class StatementBatcher<Item, Result> {
 
   #maySend(): boolean {
     const { inFlightMax } = this.#options.limits;
-    if (this.#inFlight < inFlightMax) return this.#waiting.size > 0;
-    if (this.#inFlight > inFlightMax) return false;
-    for (const id of this.#waiting.tops) if (!this.#inFlightBy.has(id)) return true;
+    if (this.#inFlight < inFlightMax) {
+      return this.#waiting.size > 0;
+    }
+    if (this.#inFlight > inFlightMax) {
+      return false;
+    }
+    for (const id of this.#waiting.tops) {
+      if (!this.#inFlightBy.has(id)) {
+        return true;
+      }
+    }
     return false;
   }
 
@@ -134,7 +153,9 @@ export class StatementBatcher<Item, Result> {
       const isPassed = (id: string) => (isExtra && this.#inFlightBy.has(id)) || (charsBy.get(id) ?? 0) >= part;
       while (taken.length < limits.rowsMax && chars < charsMax) {
         const call = this.#waiting.shift(isPassed);
-        if (call === undefined) break;
+        if (call === undefined) {
+          break;
+        }
         const id = organizationOf(call);
         const more = charsOf?.(call.item) ?? 0;
         chars += more;
@@ -142,38 +163,54 @@ export class StatementBatcher<Item, Result> {
         taken.push(call);
       }
     }
-    for (const { key } of taken) if (key !== undefined) this.#follow(key);
+    for (const { key } of taken) {
+      if (key !== undefined) {
+        this.#follow(key);
+      }
+    }
     return taken;
   }
 
   /** Queues the next call with this key, for a later statement. */
   #follow(key: string): void {
     const next = this.#behind.get(key)?.shift();
-    if (next === undefined) this.#behind.delete(key);
-    else this.#waiting.push(next.path, next);
+    if (next === undefined) {
+      this.#behind.delete(key);
+    } else {
+      this.#waiting.push(next.path, next);
+    }
   }
 
   async #settleAndRest(calls: readonly Call<Item, Result>[]): Promise<void> {
     const { restShare } = this.#options;
     const startTime = performance.now();
     await this.#settle(calls);
-    if (restShare !== undefined) await sleep(Math.min(restMsMax, restShare * (performance.now() - startTime)));
+    if (restShare !== undefined) {
+      await sleep(Math.min(restMsMax, restShare * (performance.now() - startTime)));
+    }
   }
 
   async #settle(calls: readonly Call<Item, Result>[]): Promise<void> {
     try {
       const results = await this.#options.send(calls.map(({ item }) => item));
       for (const [index, { resolve, reject }] of calls.entries()) {
-        if (index in results) resolve(results[index] as Result);
-        else reject(new Error("a statement answered fewer rows than it was asked for"));
+        if (index in results) {
+          resolve(results[index] as Result);
+        } else {
+          reject(new Error("a statement answered fewer rows than it was asked for"));
+        }
       }
     } catch (error) {
       // An unavailable database is no fault of one row, and each caller decides whether it tries again.
       if (calls.length === 1 || isUnavailable(error)) {
-        for (const { reject } of calls) reject(error);
+        for (const { reject } of calls) {
+          reject(error);
+        }
         return;
       }
-      for (const some of split(calls)) await this.#settle(some);
+      for (const some of split(calls)) {
+        await this.#settle(some);
+      }
     }
   }
 }
@@ -185,7 +222,9 @@ function organizationOf({ path: [id = ""] }: { readonly path: readonly string[] 
 /** Splits a failed batch by organisation, the smallest part first; one organisation's calls in halves. */
 function split<Any extends { readonly path: readonly string[] }>(calls: readonly Any[]): readonly (readonly Any[])[] {
   const groups = [...Map.groupBy(calls, organizationOf).values()];
-  if (groups.length > 1) return groups.toSorted((one, other) => one.length - other.length);
+  if (groups.length > 1) {
+    return groups.toSorted((one, other) => one.length - other.length);
+  }
   const half = Math.ceil(calls.length / 2);
   return [calls.slice(0, half), calls.slice(half)];
 }

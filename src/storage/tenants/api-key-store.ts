@@ -98,7 +98,9 @@ export class ApiKeyStore {
       ), audited as ${auditEvent(maker, { from: "changed", action: "CREATE", resource: resourceOf(id) })}
       select * from changed`.execute(this.#db);
     const [row] = rows;
-    if (row === undefined) throw fieldsRefused([{ field: "expire_time", description: "must be in the future" }]);
+    if (row === undefined) {
+      throw fieldsRefused([{ field: "expire_time", description: "must be in the future" }]);
+    }
     return toRecord(row);
   }
 
@@ -127,7 +129,9 @@ export class ApiKeyStore {
   /** Throws RESOURCE_NOT_FOUND. */
   async get(environmentId: string, id: string): Promise<ApiKeyRecord> {
     const row = await selectKey(this.#db, environmentId, id).executeTakeFirst();
-    if (row === undefined) throw keyNotFound(id);
+    if (row === undefined) {
+      throw keyNotFound(id);
+    }
     return toRecord(row);
   }
 
@@ -143,8 +147,12 @@ export class ApiKeyStore {
     const found = await selectKey(this.#db, environmentId, id)
       .select(sql<boolean>`revoke_time is not null or expire_time <= now()`.as("is_ended"))
       .executeTakeFirst();
-    if (found === undefined) throw keyNotFound(id);
-    if (found.is_ended === true) throw ended(id);
+    if (found === undefined) {
+      throw keyNotFound(id);
+    }
+    if (found.is_ended === true) {
+      throw ended(id);
+    }
     // Neither the scopes of a key nor its end ever change.
     checkGrant(maker, toRecord(found));
     const row = await this.#db
@@ -167,7 +175,9 @@ export class ApiKeyStore {
       .selectFrom("changed")
       .selectAll()
       .executeTakeFirst();
-    if (row === undefined) throw ended(id);
+    if (row === undefined) {
+      throw ended(id);
+    }
     return toRecord(row);
   }
 
@@ -184,7 +194,9 @@ export class ApiKeyStore {
         .where("revoke_time", "is", null)
         .returning(columns)
         .executeTakeFirst();
-      if (row !== undefined) await recordChange(transaction, maker, { action: "REVOKE", resource: resourceOf(id) });
+      if (row !== undefined) {
+        await recordChange(transaction, maker, { action: "REVOKE", resource: resourceOf(id) });
+      }
       return row;
     });
     return revoked === undefined ? await this.get(environmentId, id) : toRecord(revoked);

@@ -71,7 +71,9 @@ function isIndexed({ environmentId, resource, keyId, action }: AuditFilter): Con
       ] as const
     ).find(([, value]) => value !== undefined);
     const inEnvironment = row("environment_id", "=", environmentId);
-    if (narrow === undefined) return inEnvironment;
+    if (narrow === undefined) {
+      return inEnvironment;
+    }
     const [column, value] = narrow;
     // Spelled as the expression index has it.
     const key = sql<string>`(environment_id || '/' || ${sql.ref(column)})`;

@@ -88,7 +88,9 @@ export class ConfigStore {
       .where("slug", "=", key.slug)
       .where("config_id", "=", key.configId)
       .executeTakeFirst();
-    if (row === undefined) throw configNotFound(key);
+    if (row === undefined) {
+      throw configNotFound(key);
+    }
     return { ...toRecord(row), ...toValues(row) };
   }
 

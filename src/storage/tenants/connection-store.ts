@@ -73,7 +73,9 @@ export class ConnectionStore {
   /** Throws RESOURCE_NOT_FOUND. */
   async get(access: AccessScope, key: ConnectionKey): Promise<ConnectionRecord> {
     const row = await this.#select(access, key.accountId).where("slug", "=", key.slug).executeTakeFirst();
-    if (row === undefined) throw connectionNotFound(key);
+    if (row === undefined) {
+      throw connectionNotFound(key);
+    }
     return toRecord(row);
   }
 

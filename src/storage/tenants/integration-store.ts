@@ -50,7 +50,9 @@ export class IntegrationStore {
       .selectFrom("changed")
       .selectAll()
       .executeTakeFirst();
-    if (row === undefined) throw exists(slug);
+    if (row === undefined) {
+      throw exists(slug);
+    }
     return toRecord(row);
   }
 
@@ -80,7 +82,9 @@ export class IntegrationStore {
       .where("environment_id", "=", environmentId)
       .where("slug", "=", slug)
       .executeTakeFirst();
-    if (row === undefined) throw integrationNotFound(slug);
+    if (row === undefined) {
+      throw integrationNotFound(slug);
+    }
     return toRecord(row);
   }
 
@@ -106,7 +110,9 @@ export class IntegrationStore {
       .selectFrom("changed")
       .selectAll()
       .executeTakeFirst();
-    if (updated !== undefined) return toRecord(updated);
+    if (updated !== undefined) {
+      return toRecord(updated);
+    }
     await this.get(environmentId, slug);
     throw etagMismatch({ resource: resourceOf(slug) });
   }
@@ -124,7 +130,9 @@ export class IntegrationStore {
         notFound: integrationNotFound(slug),
       });
     } catch (error) {
-      if (brokenConstraint(error) !== "workflow_integration") throw error;
+      if (brokenConstraint(error) !== "workflow_integration") {
+        throw error;
+      }
       throw RequestError.of("INTEGRATION_IN_USE", { metadata: { slug } });
     }
   }

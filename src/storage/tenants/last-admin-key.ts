@@ -30,5 +30,7 @@ export async function requireOtherAdminKey(
     from api_key as key
     where key.environment_id = ${environmentId} and key.id = ${id} and ${Scope.ADMIN} = any (key.scopes)
       and key.revoke_time is null and (key.expire_time is null or key.expire_time > now())`.execute(transaction);
-  if (rows.some(({ is_last }) => is_last)) throw RequestError.of("LAST_ADMIN_KEY", { metadata: { api_key_id: id } });
+  if (rows.some(({ is_last }) => is_last)) {
+    throw RequestError.of("LAST_ADMIN_KEY", { metadata: { api_key_id: id } });
+  }
 }

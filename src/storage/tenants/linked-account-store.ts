@@ -71,7 +71,9 @@ export class LinkedAccountStore {
           .values({ environment_id: environmentId, account_id: accountId, ...values })
           .onConflict((conflict) => {
             const update = conflict.columns(["environment_id", "account_id"]).doUpdateSet(next);
-            if (expectedRevisions === undefined) return update;
+            if (expectedRevisions === undefined) {
+              return update;
+            }
             // Nothing may be there yet. A deleted account does not count as there.
             return update.where("linked_account.delete_time", "is not", null);
           })
@@ -87,7 +89,9 @@ export class LinkedAccountStore {
       .selectFrom("changed")
       .selectAll()
       .executeTakeFirst();
-    if (row === undefined) throw etagMismatch({ resource: resourceOf(accountId) });
+    if (row === undefined) {
+      throw etagMismatch({ resource: resourceOf(accountId) });
+    }
     return toRecord(row);
   }
 
@@ -122,7 +126,9 @@ export class LinkedAccountStore {
       .where("delete_time", "is", null)
       .where(isWithin(access, { account: "account_id" }))
       .executeTakeFirst();
-    if (row === undefined) throw accountNotFound(accountId);
+    if (row === undefined) {
+      throw accountNotFound(accountId);
+    }
     // It was written from a JsonText.
     return { ...toRecord(row), attributes: row.attributes as JsonText };
   }
@@ -132,7 +138,9 @@ export class LinkedAccountStore {
     scope: AccessScope,
     accountIds: readonly string[],
   ): Promise<readonly (LinkedAccountRecord | RequestError)[]> {
-    if (accountIds.length === 0) return [];
+    if (accountIds.length === 0) {
+      return [];
+    }
     const rows = await this.#db
       .selectFrom("linked_account")
       .select(columns)
@@ -152,7 +160,9 @@ export class LinkedAccountStore {
   async delete(actor: Actor, accountId: string): Promise<void> {
     await this.#db.transaction().execute(async (transaction) => {
       await lockAccount(transaction, actor, accountId);
-      if (await hasUnfinished(transaction, actor, accountId)) throw inUse(accountId);
+      if (await hasUnfinished(transaction, actor, accountId)) {
+        throw inUse(accountId);
+      }
       for (const table of ["config", "connection"] as const) {
         await transaction
           .deleteFrom(table)
@@ -194,7 +204,9 @@ export async function lockAccount(
     .where("delete_time", "is", null)
     .forNoKeyUpdate()
     .executeTakeFirst();
-  if (row === undefined) throw accountNotFound(accountId);
+  if (row === undefined) {
+    throw accountNotFound(accountId);
+  }
 }
 
 export function accountNotFound(accountId: string): RequestError {

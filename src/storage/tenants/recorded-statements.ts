@@ -46,8 +46,12 @@ export async function putAccountSetting<Row extends { readonly revision: number 
       ), audited as ${auditEvent(actor, { from: "changed", action, resource })}
       select changed.* from account left join changed on true`.execute(db);
     const [row] = rows;
-    if (row === undefined) throw accountNotFound(key.account_id);
-    if (row.revision === null) throw etagMismatch({ resource });
+    if (row === undefined) {
+      throw accountNotFound(key.account_id);
+    }
+    if (row.revision === null) {
+      throw etagMismatch({ resource });
+    }
     // A row with a revision is one that was written.
     return row as Row;
   } catch (error) {
@@ -89,7 +93,9 @@ export async function deleteRecorded(
     with changed as (delete from ${sql.table(table)} where ${isKey(key)} returning true as is_deleted),
       audited as ${auditEvent(actor, { from: "changed", action: "DELETE", resource })}
     select is_deleted from changed`.execute(db);
-  if (rows.length === 0) throw notFound;
+  if (rows.length === 0) {
+    throw notFound;
+  }
 }
 
 function isKey(key: Readonly<Record<string, string>>): RawBuilder<unknown> {

@@ -62,14 +62,20 @@ export class TenantStore {
       // The lock is held until the end of the transaction: a second process finds what the first one created.
       await sql`select pg_advisory_xact_lock(hashtext('flowcall'), hashtext('found'))`.execute(transaction);
       const tenants = new TenantStore(transaction);
-      if (!(await tenants.isEmpty())) return false;
+      if (!(await tenants.isEmpty())) {
+        return false;
+      }
       const { environments } = await tenants.createOrganization({ name });
       for (const { environment, ...key } of keys) {
         await tenants.createApiKey({ environmentId: environments[environment], ...key });
       }
       for (const environmentId of Object.values(environments)) {
-        for (const integration of integrations) await tenants.putIntegration(environmentId, integration);
-        for (const account of linkedAccounts) await tenants.putLinkedAccount(environmentId, account);
+        for (const integration of integrations) {
+          await tenants.putIntegration(environmentId, integration);
+        }
+        for (const account of linkedAccounts) {
+          await tenants.putLinkedAccount(environmentId, account);
+        }
       }
       return true;
     });
@@ -123,7 +129,9 @@ export class TenantStore {
     return await this.#db.transaction().execute(async (transaction) => {
       await sql`select pg_advisory_xact_lock(hashtext('flowcall'), hashtext('found'))`.execute(transaction);
       const tenants = new TenantStore(transaction);
-      if ((await tenants.listEnvironments(name)).length > 0) return undefined;
+      if ((await tenants.listEnvironments(name)).length > 0) {
+        return undefined;
+      }
       const { organizationId, environments } = await tenants.createOrganization({ name });
       for (const environmentId of Object.values(environments)) {
         const change = { action: "CREATE", resource: `organization/${organizationId}` } as const;

@@ -118,8 +118,12 @@ export class DraftStore {
       .select(["account_id", "name", "attributes"])
       .select(({ exists, selectFrom }) => exists(selectFrom("draft").select("id")).as("is_kept"))
       .executeTakeFirst();
-    if (account === undefined) throw invalidAccount(linkedAccountId);
-    if (account.is_kept) return { version, linkedAccount: toLinkedAccount(account) };
+    if (account === undefined) {
+      throw invalidAccount(linkedAccountId);
+    }
+    if (account.is_kept) {
+      return { version, linkedAccount: toLinkedAccount(account) };
+    }
     return await refuseChange(this.#db, { environmentId }, { workflow: workflowId });
   }
 

@@ -17,7 +17,9 @@ export async function findWorkflows(
   scope: AccessScope,
   references: readonly WorkflowReference[],
 ): Promise<readonly (WorkflowRecord | RequestError)[]> {
-  if (references.length === 0) return [];
+  if (references.length === 0) {
+    return [];
+  }
   const input = references.map(({ workflow, slug }) => ({
     workflow_id: isId(workflow) ? workflow.toLowerCase() : null,
     alias: isId(workflow) ? null : workflow,
@@ -40,7 +42,9 @@ export async function findWorkflows(
     try {
       return toWorkflowRecord(onlyReferenced(found[index] ?? [], reference));
     } catch (error) {
-      if (error instanceof RequestError) return error;
+      if (error instanceof RequestError) {
+        return error;
+      }
       throw error;
     }
   });

@@ -77,7 +77,9 @@ export class VersionStore {
       .limit(2)
       .execute();
     const { definition, version_time, fields, ...row } = onlyReferenced(rows, reference);
-    if (definition === null || version_time === null) throw versionNotFound(row.id, number);
+    if (definition === null || version_time === null) {
+      throw versionNotFound(row.id, number);
+    }
     const version = { version: number, createTime: version_time };
     return { workflow: toWorkflowRecord(row), version, definition, applicationFields: fields };
   }

@@ -31,7 +31,9 @@ export function isOnlyReferenced(scope: AccessScope, reference: WorkflowReferenc
   const { workflow, slug } = reference;
   return (row: Row): Condition => {
     const isMeant = isReferenced(scope, reference)(row);
-    if (slug !== undefined || isId(workflow)) return isMeant;
+    if (slug !== undefined || isId(workflow)) {
+      return isMeant;
+    }
     const namesakes = row
       .selectFrom("workflow as namesake")
       .select("namesake.id")

@@ -73,7 +73,9 @@ export class WorkflowStore {
         .executeTakeFirstOrThrow();
       return toWorkflowRecord(row);
     } catch (error) {
-      if (isAliasTaken(error)) throw aliasTaken(slug, alias);
+      if (isAliasTaken(error)) {
+        throw aliasTaken(slug, alias);
+      }
       throw brokenConstraint(error) === "workflow_integration" ? integrationNotFound(slug) : error;
     }
   }
@@ -171,12 +173,18 @@ export class WorkflowStore {
         .select(recordColumns.map((column) => `changed.${column}` as const))
         .select(sql<string | null>`coalesce(version.definition, changed.draft)`.as("definition"))
         .executeTakeFirst();
-      if (row === undefined) return await refuseChange(this.#db, actor, reference);
+      if (row === undefined) {
+        return await refuseChange(this.#db, actor, reference);
+      }
       // A version that was published while this waited for the lock is newer than the snapshot of the statement.
-      if (row.definition === null) return await this.findDefined(actor, { workflow: row.id });
+      if (row.definition === null) {
+        return await this.findDefined(actor, { workflow: row.id });
+      }
       return { ...toWorkflowRecord(row), definition: row.definition };
     } catch (error) {
-      if (!isAliasTaken(error)) throw error;
+      if (!isAliasTaken(error)) {
+        throw error;
+      }
       const { slug } = await this.find(actor, reference);
       throw aliasTaken(slug, alias);
     }
@@ -195,9 +203,13 @@ export class WorkflowStore {
       .selectFrom("changed")
       .selectAll()
       .executeTakeFirst();
-    if (row !== undefined) return { ...toWorkflowRecord(row), definition: row.definition };
+    if (row !== undefined) {
+      return { ...toWorkflowRecord(row), definition: row.definition };
+    }
     const { id, currentVersion } = await this.find(actor, workflow.reference);
-    if (currentVersion !== undefined) throw etagMismatch({ workflow: id });
+    if (currentVersion !== undefined) {
+      throw etagMismatch({ workflow: id });
+    }
     const message = `The workflow "${id}" is not published. Publish it first.`;
     throw new RequestError("WORKFLOW_NOT_PUBLISHED", message, { metadata: { workflow: id } });
   }
@@ -214,7 +226,9 @@ export class WorkflowStore {
       .selectFrom("changed")
       .select("id")
       .executeTakeFirst();
-    if (row === undefined) await refuseChange(this.#db, actor, workflow.reference);
+    if (row === undefined) {
+      await refuseChange(this.#db, actor, workflow.reference);
+    }
   }
 
   /**

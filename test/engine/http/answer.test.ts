@@ -18,7 +18,9 @@ async function calling(onSocket: (socket: Socket) => void) {
 /** Writes pieces as fast as they are taken, until the other side is gone. */
 async function writeForever(socket: Socket, piece: string | Uint8Array): Promise<void> {
   while (!socket.destroyed) {
-    if (!socket.write(piece)) await Promise.race([once(socket, "drain"), once(socket, "close")]).catch(() => undefined);
+    if (!socket.write(piece)) {
+      await Promise.race([once(socket, "drain"), once(socket, "close")]).catch(() => undefined);
+    }
   }
 }
 
@@ -276,7 +278,9 @@ describe("an answer is read as it was meant", () => {
         const bytes = text[Symbol.iterator]();
         const next = () => {
           const { done, value } = bytes.next();
-          if (done !== true) socket.write(value, () => setImmediate(next));
+          if (done !== true) {
+            socket.write(value, () => setImmediate(next));
+          }
         };
         next();
       });

@@ -36,6 +36,8 @@ export function selfSigned(names: { readonly dns: readonly string[]; readonly ip
 function der(tag: number, ...parts: readonly Buffer[]): Buffer {
   const content = Buffer.concat(parts);
   const { length } = content;
-  if (length < 128) return Buffer.concat([Buffer.from([tag, length]), content]);
+  if (length < 128) {
+    return Buffer.concat([Buffer.from([tag, length]), content]);
+  }
   return Buffer.concat([Buffer.from([tag, 0x82, length >> 8, length & 255]), content]);
 }

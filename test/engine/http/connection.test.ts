@@ -15,7 +15,9 @@ async function calling(rest: { environmentsMax?: number } = {}) {
 describe("connections", () => {
   test("are kept for the next call of an environment", async () => {
     const { server, client, url } = await calling();
-    for (let call = 0; call < 5; call += 1) await client.send(request(url, { method: "POST", body: "x" }));
+    for (let call = 0; call < 5; call += 1) {
+      await client.send(request(url, { method: "POST", body: "x" }));
+    }
     expect(server.requests.length).toBe(5);
     // A connection is ready again one turn of the event loop after its answer; the first calls may not wait for it.
     expect(server.sockets.length).toBeLessThanOrEqual(2);
@@ -23,7 +25,9 @@ describe("connections", () => {
 
   test("are not shared by environments", async () => {
     const { server, client, url } = await calling();
-    for (const environmentId of ["a", "b", "a", "b"]) await client.send(request(url, { environmentId }));
+    for (const environmentId of ["a", "b", "a", "b"]) {
+      await client.send(request(url, { environmentId }));
+    }
     const [first, second, third, fourth] = server.requests.map(({ socket }) => socket);
     expect(first === third && second === fourth && first !== second).toBe(true);
   });
@@ -45,7 +49,9 @@ describe("connections", () => {
 
   test("of the environment used longest ago are closed when there are too many", async () => {
     const { server, client, url } = await calling({ environmentsMax: 2 });
-    for (const environmentId of ["a", "b", "a", "c"]) await client.send(request(url, { environmentId }));
+    for (const environmentId of ["a", "b", "a", "c"]) {
+      await client.send(request(url, { environmentId }));
+    }
     const [a, b, , c] = server.requests.map(({ socket }) => socket);
     await expect.poll(() => b?.destroyed).toBe(true);
     expect([a?.destroyed, c?.destroyed]).toEqual([false, false]);
@@ -54,8 +60,11 @@ describe("connections", () => {
   test("with a call in flight outlive their environment's place", async () => {
     const release = Promise.withResolvers<void>();
     const server = await serve((incoming, response) => {
-      if (incoming.url === "/slow") void release.promise.then(() => response.end("late"));
-      else response.end();
+      if (incoming.url === "/slow") {
+        void release.promise.then(() => response.end("late"));
+      } else {
+        response.end();
+      }
     });
     const client = await startClient({ allow: `127.0.0.1:${server.port}`, environmentsMax: 1 });
     const url = `http://127.0.0.1:${server.port}/`;
@@ -87,8 +96,11 @@ describe("connections", () => {
         let isAnswered = false;
         socket.on("data", () => {
           requests += 1;
-          if (isAnswered) socket.destroy();
-          else socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+          if (isAnswered) {
+            socket.destroy();
+          } else {
+            socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+          }
           isAnswered = true;
         });
       });
@@ -178,7 +190,9 @@ describe("a call ends early", () => {
 
   test("when the client stops, and then nothing of it runs", async () => {
     const server = await serve((incoming, response) => {
-      if (incoming.url === "/answered") response.end();
+      if (incoming.url === "/answered") {
+        response.end();
+      }
     });
     const client = await startClient({ allow: `127.0.0.1:${server.port}` });
     const url = `http://127.0.0.1:${server.port}/`;
@@ -186,7 +200,9 @@ describe("a call ends early", () => {
     const failures = ["a", "b"].map((environmentId) => failureOf(client.send(request(url, { environmentId }))));
     await expect.poll(() => server.requests.length).toBe(3);
     await Promise.all([client.stop(), client.stop()]);
-    for (const failure of await Promise.all(failures)) expect(failure.reason).toBe("ABORTED");
+    for (const failure of await Promise.all(failures)) {
+      expect(failure.reason).toBe("ABORTED");
+    }
     await expect.poll(() => server.sockets.every((socket) => socket.destroyed)).toBe(true);
     expect((await failureOf(client.send(request(url)))).reason).toBe("ABORTED");
   });
@@ -216,7 +232,9 @@ describe("a call ends early", () => {
     const { signal } = new AbortController();
     const added = vi.spyOn(signal, "addEventListener");
     const removed = vi.spyOn(signal, "removeEventListener");
-    for (let call = 0; call < 3; call += 1) await client.send(request(url, { signal }));
+    for (let call = 0; call < 3; call += 1) {
+      await client.send(request(url, { signal }));
+    }
     expect(added.mock.calls.length).toBe(removed.mock.calls.length);
   });
 
@@ -237,7 +255,9 @@ describe("a call ends early", () => {
     await client.send(request(url));
     const [socket] = server.sockets;
     socket?.end();
-    if (socket && !socket.destroyed) await once(socket, "close");
+    if (socket && !socket.destroyed) {
+      await once(socket, "close");
+    }
     expect((await client.send(request(url))).status).toBe(200);
     expect(server.sockets.length).toBe(2);
   });

@@ -22,7 +22,9 @@ describe("a workflow reaches public addresses only", () => {
     const open: string[] = [];
     for (const url of urls) {
       const failure = await failureOf(client.send(request(url)));
-      if (failure.reason !== "EGRESS_REFUSED" && failure.reason !== "URL_INVALID") open.push(url);
+      if (failure.reason !== "EGRESS_REFUSED" && failure.reason !== "URL_INVALID") {
+        open.push(url);
+      }
       expect(failure.isDefinite).toBe(false);
     }
     expect(open).toEqual([]);
@@ -215,8 +217,11 @@ describe("the allow list opens what it names, and nothing beside it", () => {
     ["", "public.example", 8443, ["8.8.8.8"], true],
   ])("%j lets %j:%j at %j through: %j", (allow, host, port, addresses, isAllowed) => {
     const check = () => guard(allow).check({ host, port }, addresses);
-    if (isAllowed) expect(check).not.toThrow();
-    else expect(check).toThrow(expect.objectContaining({ reason: "EGRESS_REFUSED" }));
+    if (isAllowed) {
+      expect(check).not.toThrow();
+    } else {
+      expect(check).toThrow(expect.objectContaining({ reason: "EGRESS_REFUSED" }));
+    }
   });
 
   test("every bad entry is named at once", () => {
@@ -247,7 +252,9 @@ describe("the allow list opens what it names, and nothing beside it", () => {
   });
 
   test("an empty list, and empty entries, allow nothing", () => {
-    for (const text of ["", " ", ",", " , "]) expect(parseEgressAllow(text).names.size).toBe(0);
+    for (const text of ["", " ", ",", " , "]) {
+      expect(parseEgressAllow(text).names.size).toBe(0);
+    }
   });
 
   test("an allowed address is called by any name that leads there", async () => {

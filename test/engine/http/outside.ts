@@ -40,7 +40,9 @@ export async function serve(
   const requests: SeenRequest[] = [];
   const server = createHttpServer(async (request, response) => {
     const chunks: Buffer[] = [];
-    for await (const chunk of request) chunks.push(chunk);
+    for await (const chunk of request) {
+      chunks.push(chunk);
+    }
     const { method = "", url: path = "", headers, rawHeaders, socket } = request;
     requests.push({ method, path, headers, rawHeaders, body: Buffer.concat(chunks).toString("latin1"), socket });
     onRequest(request, response);
@@ -59,7 +61,9 @@ export async function keep(server: Server, { address, port }: { address: string;
   server.listen(port, address);
   await once(server, "listening");
   onTestFinished(async () => {
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets) {
+      socket.destroy();
+    }
     server.close();
     await once(server, "close");
   });
@@ -103,7 +107,9 @@ export async function failureOf(call: Promise<unknown>): Promise<HttpFailure> {
     () => new Error("the call was answered"),
     (cause: unknown) => cause,
   );
-  if (error instanceof HttpFailure) return error;
+  if (error instanceof HttpFailure) {
+    return error;
+  }
   throw new Error("expected an HttpFailure", { cause: error });
 }
 

@@ -8,7 +8,9 @@ const allowed = (...servers: readonly { port: number }[]) => servers.map(({ port
 async function redirecting(location: string) {
   return serve((request, response) => {
     const status = Number(/^\/(3\d\d)$/.exec(request.url ?? "")?.[1]);
-    if (status > 0) response.writeHead(status, { location });
+    if (status > 0) {
+      response.writeHead(status, { location });
+    }
     response.end("body");
   });
 }

@@ -16,7 +16,9 @@ async function serveSecurely(
   location?: string,
 ): Promise<{ readonly port: number; readonly serverNames: readonly unknown[] }> {
   const pair = selfSigned(names);
-  if (trusted) setDefaultCACertificates([...authorities, pair.cert]);
+  if (trusted) {
+    setDefaultCACertificates([...authorities, pair.cert]);
+  }
   const serverNames: unknown[] = [];
   const server = createServer(pair, (_request, response) => {
     response.writeHead(location === undefined ? 200 : 307, location === undefined ? {} : { location });

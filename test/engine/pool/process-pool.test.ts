@@ -47,7 +47,9 @@ async function ask(query: string, { organization = "a", input, signal = never, o
     signal,
     ...(onBegin && { onBegin }),
   });
-  if (end.kind !== "reply") return end.kind;
+  if (end.kind !== "reply") {
+    return end.kind;
+  }
   return end.head.kind === "output" ? JSON.parse(end.texts[0] ?? "") : end.head;
 }
 
@@ -104,7 +106,9 @@ describe("a task costs nothing but itself", () => {
     await open({ poolChildren: 1, queryMs: 1_000 });
     const slow = [ask(endless), ask(endless)];
     const waiting = [1, 2, 3].map((number) => ask(String(number)));
-    for (const end of await Promise.all(slow)) expect(end).toSatisfy(isOverdue);
+    for (const end of await Promise.all(slow)) {
+      expect(end).toSatisfy(isOverdue);
+    }
     expect(await Promise.all(waiting)).toEqual([1, 2, 3]);
   });
 
@@ -116,7 +120,9 @@ describe("a task costs nothing but itself", () => {
     const task = ask("($f := function($n){ $n > 2000 ? $n : $f($n + 1) }; $f(0))", {
       onBegin: () => {
         begins += 1;
-        if (begins === 1) process.kill(lost ?? 0, "SIGKILL");
+        if (begins === 1) {
+          process.kill(lost ?? 0, "SIGKILL");
+        }
       },
     });
     expect(await task).toBe(2_001);

@@ -44,7 +44,9 @@ export const queuedResponse: FaultCase = {
         const statuses = await answers;
         assert.deepEqual(statuses, [...statuses.slice(1).map(() => "RUNNING"), "COMPLETED"]);
         // I7: who saw the end never sees anything else again.
-        for (const each of bed.urls) assert.equal((await askResponse(each, id)).json["status"], "COMPLETED");
+        for (const each of bed.urls) {
+          assert.equal((await askResponse(each, id)).json["status"], "COMPLETED");
+        }
       }
       await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(
@@ -74,10 +76,14 @@ async function followResponse(bed: TestBed, id: string): Promise<readonly unknow
     for (const url of bed.urls) {
       // One that is killed in the middle of its answer has none.
       const reply = await askResponse(url, id).catch(() => undefined);
-      if (reply === undefined) continue;
+      if (reply === undefined) {
+        continue;
+      }
       assert.equal(reply.status, 200, `${id} was not found`);
       statuses.push(reply.json["status"]);
-      if (reply.json["status"] !== "RUNNING") break;
+      if (reply.json["status"] !== "RUNNING") {
+        break;
+      }
     }
     await pause(20);
   }
@@ -106,7 +112,9 @@ export const stableErrors: FaultCase = {
       const payload = { url: `${bed.server(1).url}/healthz`, sink: bed.sink.url };
       const reasons = Object.keys(lastNodes);
       const told = new Map<string, unknown>();
-      for (const reason of reasons) told.set(reason, await errorEverywhere(url, reason, payload));
+      for (const reason of reasons) {
+        told.set(reason, await errorEverywhere(url, reason, payload));
+      }
 
       bed.sink.answerMs = 600_000;
       const before = bed.sink.total;
@@ -142,7 +150,9 @@ async function errorEverywhere(url: string, reason: string, payload: JsonObject)
     errors.push(Object(message).error, Object(asked.message).error);
   }
   const [first] = errors;
-  for (const error of errors) assert.deepEqual(error, first);
+  for (const error of errors) {
+    assert.deepEqual(error, first);
+  }
   const { reason: told, node_id, node_name } = Object(first);
   assert.deepEqual({ told, node_id, node_name }, { told: reason, node_id: "last", node_name: "The last one" });
   return first;

@@ -16,7 +16,9 @@ export const blockedLoop: FaultCase = {
   id: "F10",
   title: `the event loop of an owner does nothing else for ${blockedMs / 1_000} s`,
   run: async (run) => {
-    if (run.size !== "full") return await blockOwners(run, { composition: blockedAtEnd, calls: 200, blocks: 1 });
+    if (run.size !== "full") {
+      return await blockOwners(run, { composition: blockedAtEnd, calls: 200, blocks: 1 });
+    }
     const [figures, breach] = await Promise.all([
       blockOwners(run, { composition: blockedAtEnd, calls: 4_000, blocks: 4 }),
       breachOf(blockOwners(run, { composition: { ...blockedAtEnd, mutant: "no-fence" }, calls: 90, blocks: 1 })),

@@ -46,10 +46,14 @@ export const shiftedProcesses: FaultCase = {
   title: "of three processes one has a clock that is an hour behind, and one an hour ahead",
   run: async (run) => {
     const library = faketimeLibrary();
-    if (library === undefined) return skipped;
+    if (library === undefined) {
+      return skipped;
+    }
     const isFull = run.size === "full";
     const figures = holding(await shiftProcesses(run, library, isFull ? fullTrial : sampleTrial));
-    if (!isFull) return figures;
+    if (!isFull) {
+      return figures;
+    }
     const waits = await shiftProcesses(run, library, { ...fullTrial, mutant: "own-waits" });
     const leases = await shiftProcesses(run, library, { ...fullTrial, mutant: "own-leases" });
     return {
@@ -65,11 +69,15 @@ export const setDatabaseClock: FaultCase = {
   title: "the database's clock is set an hour ahead, an hour back, and right again",
   run: async (run) => {
     const library = faketimeLibrary();
-    if (library === undefined) return skipped;
+    if (library === undefined) {
+      return skipped;
+    }
     const isFull = run.size === "full";
     const settings = isFull ? fullSettings : sampleSettings;
     const figures = holding(await setClock(run, library, { settings, trial: isFull ? fullTrial : sampleTrial }));
-    if (!isFull) return figures;
+    if (!isFull) {
+      return figures;
+    }
     const trial = { ...fullTrial, mutant: "judges-at-once" } as const;
     const seen = await setClock(run, library, { settings: controlSettings, trial });
     return { ...figures, "judges-at-once": catchMutant(run, trial.mutant, { seen, breach: /made again/ }) };
@@ -122,7 +130,9 @@ async function setClock(
           for (const [index, shift] of shifts.entries()) {
             await pause(everyMs);
             await postgres.setClock(shift);
-            if (shift > (shifts[index - 1] ?? 0)) forwardTimes.push(Date.now());
+            if (shift > (shifts[index - 1] ?? 0)) {
+              forwardTimes.push(Date.now());
+            }
             run.say(`the database's clock is ${shift} s from the right time`);
           }
         })(),

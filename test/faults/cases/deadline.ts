@@ -59,7 +59,9 @@ async function endFrozen(run: FaultRun): Promise<FaultFigures> {
     const acceptedTime = performance.now();
     process.kill(owner.pid, "SIGSTOP");
     try {
-      for (const { id } of replies) await until("their ends", () => hasTimedOut(other.url, id));
+      for (const { id } of replies) {
+        await until("their ends", () => hasTimedOut(other.url, id));
+      }
       const frozenMs = performance.now() - acceptedTime;
       assertWithin(run, frozenMs, runMs + 5_000, "the end of what a frozen process had");
       process.kill(owner.pid, "SIGCONT");
@@ -82,7 +84,9 @@ async function endFrozen(run: FaultRun): Promise<FaultFigures> {
 
 async function hasTimedOut(url: string, id: string): Promise<boolean> {
   const { json } = await askResponse(url, id);
-  if (json["status"] === "RUNNING") return false;
+  if (json["status"] === "RUNNING") {
+    return false;
+  }
   assert.deepEqual([json["status"], Object(json["error"]).reason], ["ERRORED", "EXECUTION_TIMED_OUT"]);
   return true;
 }

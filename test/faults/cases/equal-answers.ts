@@ -54,7 +54,9 @@ export const equalAnswers: FaultCase = {
           assertEqual(asked, about);
           ids.push(...executed.map(({ answer }) => answer.headers.get("x-execution-id") ?? ""));
         }
-        if (index % 20 === 19) say(`${index + 1} workflows`);
+        if (index % 20 === 19) {
+          say(`${index + 1} workflows`);
+        }
       }
       assert.ok(kinds.size > 1, "some executions fail and some do not");
       await until("the end of all", () => bed.hasDrained());
@@ -108,7 +110,9 @@ function randomDefinition(random: () => number): JsonObject {
   const chain = nodes.slice(0, -2).map(({ id }) => id);
   const edges: JsonObject[] = chain.slice(1).map((target, index) => ({ source: chain[index] ?? "", target }));
   edges.push({ source: "rule", target: "yes", port: "true" });
-  if (random() < 0.8) edges.push({ source: "rule", target: "no", port: "false" });
+  if (random() < 0.8) {
+    edges.push({ source: "rule", target: "no", port: "false" });
+  }
   return { nodes, edges };
 }
 

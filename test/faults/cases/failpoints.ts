@@ -96,7 +96,9 @@ export const failpoints: FaultCase = {
     await Promise.all(Array.from({ length: pointsAtOnce }, tryOn));
     await template.drop();
     await remove();
-    if (failures.length > 0) throw new AggregateError(failures, failures.map(textOf).join("\n"));
+    if (failures.length > 0) {
+      throw new AggregateError(failures, failures.map(textOf).join("\n"));
+    }
     return { executions, points: trials.length, kills: chosen(points).length, lost: 0, doubleResults: 0 };
   },
 };
@@ -208,7 +210,9 @@ async function settle(survivor: App, database: TestDatabase, known: readonly Tol
   try {
     for (const told of known) {
       await until("the call to be accepted", async () => {
-        if (told.key !== undefined && told.id === undefined) await call(survivor.url, told);
+        if (told.key !== undefined && told.id === undefined) {
+          await call(survivor.url, told);
+        }
         return told.key === undefined || told.id !== undefined;
       });
     }
@@ -255,7 +259,9 @@ async function call(url: string, told: Told, isSync = false): Promise<void> {
   });
   const id = reply.headers.get("x-execution-id") ?? undefined;
   await reply.arrayBuffer();
-  if (id === undefined) return;
+  if (id === undefined) {
+    return;
+  }
   assert.equal(reply.status, 200);
   // A key that was told an id is never told another one.
   assert.ok(told.id === undefined || told.id === id, `${told.key} was told ${told.id} and ${id}`);
@@ -267,8 +273,13 @@ type Calls = { readonly url: string; readonly point: Failpoint; readonly stop: (
 /** Calls until a point is reached. What is slow is recorded when it begins, and passes through other points than what is fast. */
 async function callUntil(reached: Promise<unknown>, { url, point, stop }: Calls): Promise<readonly Told[]> {
   const known = [...(await callAll(url, isOfStop(point)))];
-  if (isOfStop(point)) await stop();
-  else while (!(await isWithin(againMs, reached))) known.push(...(await callAll(url, false)));
+  if (isOfStop(point)) {
+    await stop();
+  } else {
+    while (!(await isWithin(againMs, reached))) {
+      known.push(...(await callAll(url, false)));
+    }
+  }
   return known;
 }
 

@@ -56,7 +56,9 @@ export const herd: FaultCase = {
       isOver.value = true;
       await watching;
       const quietMs: number[] = [];
-      while (quietMs.length < 50) quietMs.push(await callOnce(url));
+      while (quietMs.length < 50) {
+        quietMs.push(await callOnce(url));
+      }
 
       await until("the end of all", async () => (await bed.count("execution_claim")) === 0);
       const states = await checkLedger(bed.query, ids);

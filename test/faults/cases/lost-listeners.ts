@@ -30,7 +30,9 @@ export const lostListeners: FaultCase = {
         return ms;
       };
       const quiet: number[] = [];
-      while (quiet.length < rounds) quiet.push(await callOnce());
+      while (quiet.length < rounds) {
+        quiet.push(await callOnce());
+      }
       const times: number[] = [];
       let kills = 0;
       for (let round = 0; round < rounds; round += 1) {

@@ -61,7 +61,9 @@ export const caughtMutants: FaultCase = {
       caught.push(...(await Promise.allSettled(some.map((mutant) => catchMutant(run, mutant)))));
     }
     const missed = caught.flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
-    if (missed.length > 0) throw new AggregateError(missed, missed.map(String).join("\n"));
+    if (missed.length > 0) {
+      throw new AggregateError(missed, missed.map(String).join("\n"));
+    }
     return Object.fromEntries(caught.flatMap((one) => (one.status === "fulfilled" ? [one.value] : [])));
   },
 };
@@ -81,7 +83,9 @@ export async function breachOf(trial: Promise<unknown>): Promise<Breach | undefi
     await trial;
     return undefined;
   } catch (error) {
-    if (error instanceof Breach) return error;
+    if (error instanceof Breach) {
+      return error;
+    }
     throw error;
   }
 }
@@ -153,7 +157,9 @@ async function waitElsewhere({ postgres }: FaultRun, mutant: Mutant): Promise<vo
       await callUpstream(runs, { key, url: bed.sink.url, waitSeconds: 0 });
       const status = await callUpstream(waits, { key, url: bed.sink.url, waitSeconds: 6 });
       const missed = await bed.count("execution where end_time < now() - interval '2 seconds'");
-      if (status === 202 && missed === key) throw new Breach(new Map([["I11", ["an end that nobody told for 2 s"]]]));
+      if (status === 202 && missed === key) {
+        throw new Breach(new Map([["I11", ["an end that nobody told for 2 s"]]]));
+      }
     }
   } finally {
     await bed.stop();

@@ -23,7 +23,9 @@ export const callsOfOneKey: FaultCase = {
       const callKeys = async () => {
         for (let key = left.pop(); key !== undefined; key = left.pop()) {
           ids.set(key, await callAtOnce(bed.urls, key));
-          if (ids.size % 200 === 0) say(`${ids.size} keys`);
+          if (ids.size % 200 === 0) {
+            say(`${ids.size} keys`);
+          }
         }
       };
       await Promise.all(Array.from({ length: keysAtOnce }, callKeys));

@@ -89,7 +89,9 @@ async function callAtRate(bed: TestBed, { perSecond, seconds }: Rate) {
   let rssMax = 0;
   let looks = 0;
   for (let elapsed = 0; elapsed < 1_000 * seconds; elapsed = performance.now() - startTime) {
-    while (calls.length < (perSecond * elapsed) / 1_000) calls.push(awaitedLater(execute(url, call)));
+    while (calls.length < (perSecond * elapsed) / 1_000) {
+      calls.push(awaitedLater(execute(url, call)));
+    }
     if (elapsed > looks * lookMs) {
       looks += 1;
       rssMax = Math.max(rssMax, await rssBytes(pid));

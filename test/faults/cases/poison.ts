@@ -115,7 +115,9 @@ class Supervisor {
   async #watch(index: number): Promise<void> {
     for (let server = this.#bed.server(index); ; ) {
       await once(server.child, "exit");
-      if (this.#isStopping) return;
+      if (this.#isStopping) {
+        return;
+      }
       this.deaths += 1;
       // It may die before it is ready, and again.
       for (;;) {

@@ -75,7 +75,9 @@ async function runTrial(bed: TestBed, upstream: Upstream, moment: Failpoint["mom
   let lives = 1;
   upstream.answer = (response, { key }) => {
     const isFirst = key.includes(":a:") && lives === 1;
-    if (isFirst || (key.includes(":b:") && lives === 2)) answerOk(response, { key, body: {}, timeMs: 0 });
+    if (isFirst || (key.includes(":b:") && lives === 2)) {
+      answerOk(response, { key, body: {}, timeMs: 0 });
+    }
   };
   const { id } = await execute(server.url, { workflow: "racing", payload: { url: upstream.url } });
   const readers = new ResponseReader(bed, id);
@@ -122,8 +124,9 @@ class ResponseReader {
     for (let isLast = false; !isLast; ) {
       isLast = this.#isStopped;
       // A process that is not there tells nothing.
-      for (const url of this.#bed.urls)
+      for (const url of this.#bed.urls) {
         await this.#read(`${url}/api/v1/execution/${this.#id}${path}`).catch(() => undefined);
+      }
       await pause(5);
     }
   }
@@ -132,11 +135,16 @@ class ResponseReader {
     const isKnown = this.values.size > 0;
     const headers = { "x-api-key": testKey, linked_account_id: "john@acme.io" };
     const reply = await fetch(url, { headers, signal: AbortSignal.timeout(3_000) });
-    if (!reply.ok) return;
+    if (!reply.ok) {
+      return;
+    }
     // The body of either call has the member.
     const { response = null } = (await reply.json()) as { response?: unknown };
     this.reads += 1;
-    if (response !== null) this.values.add(JSON.stringify(response));
-    else if (isKnown) this.contradictions.push(`${url}: null, after ${[...this.values]}`);
+    if (response !== null) {
+      this.values.add(JSON.stringify(response));
+    } else if (isKnown) {
+      this.contradictions.push(`${url}: null, after ${[...this.values]}`);
+    }
   }
 }

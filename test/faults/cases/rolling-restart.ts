@@ -30,7 +30,9 @@ export const rollingRestart: FaultCase = {
     const [calls, restarts] = run.size === "full" ? [4_000, 10] : [60, 2];
     const ports = [await freePort(), await freePort()];
     const [first = "", second = ""] = ports.map((port) => `127.0.0.1:${port}`);
-    if (isNginxLeftOut) run.say("nginx is not there: callers take the processes by turns themselves");
+    if (isNginxLeftOut) {
+      run.say("nginx is not there: callers take the processes by turns themselves");
+    }
     const nginx = isNginxLeftOut ? undefined : await startNginx([first, second]);
     const callers = nginx && new BareCallers(nginx.url);
     try {
@@ -54,7 +56,9 @@ export const rollingRestart: FaultCase = {
           await callers?.stop();
         },
       });
-      if (callers === undefined) return figures;
+      if (callers === undefined) {
+        return figures;
+      }
       const failedMax = run.size === "full" ? 0 : callers.calls * failedShareMax;
       assert.ok(callers.failed.length <= failedMax, `${callers.failed.join("\n")}\n${nginx?.log.join("")}`);
       return { ...figures, bareCalls: callers.calls, bareRefused: callers.refused, bareFailed: callers.failed.length };
@@ -116,8 +120,11 @@ class BareCallers {
       headers: { "x-api-key": testKey, linked_account_id: account },
     });
     const text = await reply.text();
-    if (reply.status === 503 && reply.headers.get("retry-after") !== null) this.refused += 1;
-    else if (reply.status !== 404) this.failed.push(`${reply.status} ${text}`);
+    if (reply.status === 503 && reply.headers.get("retry-after") !== null) {
+      this.refused += 1;
+    } else if (reply.status !== 404) {
+      this.failed.push(`${reply.status} ${text}`);
+    }
   }
 
   async #callGrpc(client: Client<typeof ExecutionService>): Promise<void> {
@@ -126,7 +133,10 @@ class BareCallers {
       () => undefined,
       (reason: unknown) => ConnectError.from(reason),
     );
-    if (error?.code === Code.Unavailable) this.refused += 1;
-    else if (error?.code !== Code.NotFound) this.failed.push(`gRPC: ${error}`);
+    if (error?.code === Code.Unavailable) {
+      this.refused += 1;
+    } else if (error?.code !== Code.NotFound) {
+      this.failed.push(`gRPC: ${error}`);
+    }
   }
 }

@@ -30,7 +30,9 @@ export const slowUpstream: FaultCase = {
       assert.ok(bed.upstream.waiting > 0, "nothing hung meanwhile");
       const [quietP99Ms, besideP99Ms] = [percentile(quiet, 0.99), percentile(beside, 0.99)];
       assert.ok(besideP99Ms <= slowerMax * Math.max(quietP99Ms, slowMsMin), "calls of others became slow");
-      if (hanging > few.length) say("no slot is free from here on");
+      if (hanging > few.length) {
+        say("no slot is free from here on");
+      }
       const many = await hang(bed, url, hanging - few.length);
       const behind = await callOthers(url, 5);
 

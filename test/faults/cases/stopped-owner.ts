@@ -59,7 +59,9 @@ export async function stopOwner(
     await until("others to take over", async () => (await owned()).length === 0);
     await recovered();
     const unfinished = `execution where state is null and id in (${["''", ...left].join()})`;
-    if (isOver) await until("the end elsewhere", async () => (await bed.count(unfinished)) === 0);
+    if (isOver) {
+      await until("the end elsewhere", async () => (await bed.count(unfinished)) === 0);
+    }
     // What a stop before this one left came late meanwhile.
     before = fenced();
   } finally {
@@ -76,7 +78,9 @@ export async function stopAtEnd(bed: TestBed, victim: number): Promise<void> {
   child.send("arm");
   for await (const [message] of messages) {
     // What a composed server says.
-    if ((message as Said).kind === "stops") return;
+    if ((message as Said).kind === "stops") {
+      return;
+    }
   }
   assert.fail("the process has ended, and not stopped");
 }

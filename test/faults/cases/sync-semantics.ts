@@ -93,7 +93,9 @@ function assertGoesOn(name: string, { message, status, headers, code, reason, te
   const id = headers.get("x-execution-id") ?? "";
   assert.deepEqual(message, { execution_id: id, status: "RUNNING" }, `${name}: ${code} ${reason} ${text}`);
   assert.equal(headers.get("x-execution-status"), "RUNNING");
-  if (name !== "REST") return id;
+  if (name !== "REST") {
+    return id;
+  }
   assert.equal(status, 202);
   assert.equal(headers.get("location"), `/api/v1/execution/${id}/response`);
   assert.notEqual(headers.get("retry-after"), null);

@@ -19,7 +19,9 @@ export type Bindings = Readonly<Record<string, JsonValue | undefined>>;
 export function bindValues(values: readonly BoundValue[], outputBytesMax: number): Bindings {
   const texts = new TextBudget(outputBytesMax * textFactor, textsTooLarge);
   const bindings: Record<string, JsonValue | undefined> = {};
-  for (const { name, form, value } of values) bindings[name] = form === "text" ? texts.takeValue(value) : value;
+  for (const { name, form, value } of values) {
+    bindings[name] = form === "text" ? texts.takeValue(value) : value;
+  }
   return bindings;
 }
 

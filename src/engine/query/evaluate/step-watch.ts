@@ -37,11 +37,19 @@ export class InlineBudget implements StepWatch {
 
   leaveStep(node: MarkedNode, result: unknown): void {
     this.#work += 1;
-    if (typeof result === "string") this.#chargeText(node, result.length);
-    else if (typeof result === "object" && result !== null) this.#chargeObject(node, result);
-    else if (typeof result === "function") this.isSpent ||= node.isProcedure !== true;
-    if (this.#work > workMax) this.isSpent = true;
-    if (this.isSpent || this.#isStopped) throw new QueryError("The query was stopped.");
+    if (typeof result === "string") {
+      this.#chargeText(node, result.length);
+    } else if (typeof result === "object" && result !== null) {
+      this.#chargeObject(node, result);
+    } else if (typeof result === "function") {
+      this.isSpent ||= node.isProcedure !== true;
+    }
+    if (this.#work > workMax) {
+      this.isSpent = true;
+    }
+    if (this.isSpent || this.#isStopped) {
+      throw new QueryError("The query was stopped.");
+    }
   }
 
   stop(): void {
@@ -51,17 +59,25 @@ export class InlineBudget implements StepWatch {
   /** The search for a pattern in a text takes time that grows with the product of both lengths. */
   #chargeText({ isPattern }: MarkedNode, length: number): void {
     this.#work += length >> 6;
-    if (isPattern) this.#work += Math.floor((length * this.#textLengthMax) / 1_024);
+    if (isPattern) {
+      this.#work += Math.floor((length * this.#textLengthMax) / 1_024);
+    }
     this.#textLengthMax = Math.max(this.#textLengthMax, length);
   }
 
   #chargeObject(node: MarkedNode, result: object): void {
     const { isScalar, isProcedure } = node;
-    if (isProcedure) return;
+    if (isProcedure) {
+      return;
+    }
     if (Array.isArray(result)) {
       // JSONata treats a sequence of one value as that value.
-      if (typeof result[0] === "string") this.#chargeText(node, result[0].length);
-      if (isScalar && (result.length > 1 || typeof result[0] === "object")) this.isSpent = true;
+      if (typeof result[0] === "string") {
+        this.#chargeText(node, result[0].length);
+      }
+      if (isScalar && (result.length > 1 || typeof result[0] === "object")) {
+        this.isSpent = true;
+      }
       this.#work += itemsIn(result, workMax) >> 2;
     } else if (isScalar || "_jsonata_function" in result) {
       // A function that no call names is an argument, or a variable that has not been assigned yet.
@@ -76,8 +92,14 @@ function itemsIn(array: readonly unknown[], max: number): number {
   const waiting: (readonly unknown[])[] = [array];
   for (let next = waiting.pop(); next !== undefined && count <= max * 4; next = waiting.pop()) {
     count += next.length;
-    if (count > max * 4) break;
-    for (const item of next) if (Array.isArray(item)) waiting.push(item);
+    if (count > max * 4) {
+      break;
+    }
+    for (const item of next) {
+      if (Array.isArray(item)) {
+        waiting.push(item);
+      }
+    }
   }
   return count;
 }
@@ -98,8 +120,12 @@ export class QueryDeadline implements StepWatch {
     if (typeof result === "string" && result.length > this.#textMax) {
       throw new QueryError(`The query made a text of more than ${this.#textMax} characters.`);
     }
-    if (this.#isStopped) throw new QueryError("The query was stopped.");
-    if (performance.now() - this.#startTime > this.#budgetMs) throw new QueryError(overdueMessage(this.#budgetMs));
+    if (this.#isStopped) {
+      throw new QueryError("The query was stopped.");
+    }
+    if (performance.now() - this.#startTime > this.#budgetMs) {
+      throw new QueryError(overdueMessage(this.#budgetMs));
+    }
   }
 
   stop(): void {

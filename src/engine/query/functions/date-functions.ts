@@ -35,7 +35,9 @@ export class DateFunctions {
 
   /** Synchronous without a picture, because such calls run on the service's thread. */
   format(millis: number, picture: string | undefined, zone: string | undefined): string | Promise<string> {
-    if (!(Math.abs(millis) <= millisMax)) throw new QueryError(`$fromMillis cannot write ${millis} as a date.`);
+    if (!(Math.abs(millis) <= millisMax)) {
+      throw new QueryError(`$fromMillis cannot write ${millis} as a date.`);
+    }
     const offset = zone === undefined ? 0 : this.#zones.offsetAt(zone, millis);
     const local = millis + offset * minuteMs;
     return picture === undefined ? isoText(local, offset) : this.#formatPicture(picture, local, offset);
@@ -50,7 +52,9 @@ export class DateFunctions {
       now,
     }: { readonly picture: string | undefined; readonly zone: string | undefined; readonly now: number },
   ): number | undefined | Promise<number | undefined> {
-    if (picture !== undefined) return this.#parsePicture(text, { picture, zone, now });
+    if (picture !== undefined) {
+      return this.#parsePicture(text, { picture, zone, now });
+    }
     const { millis, hasOffset } = parseIso(text);
     return hasOffset || zone === undefined ? millis : this.#zones.instantOf(zone, millis);
   }
@@ -61,8 +65,12 @@ export class DateFunctions {
     const prepared = picture.replace(markers, (marker: string) => {
       const [letter, ...rest] = marker.slice(1, -1).replaceAll(/\s/g, "");
       const presentation = rest.join("").replace(/,.*/s, "");
-      if (marker.startsWith("[[")) return marker;
-      if (letter === "Z" || letter === "z") return offsetText(offset, letter, presentation);
+      if (marker.startsWith("[[")) {
+        return marker;
+      }
+      if (letter === "Z" || letter === "z") {
+        return offsetText(offset, letter, presentation);
+      }
       return letter === "f" ? fractionText(fraction, presentation, marker) : marker;
     });
     return written(fromMillis, prepared, local);
@@ -87,7 +95,9 @@ export class DateFunctions {
     // The current day in the time zone of the text.
     const today = now + ahead + epoch - found - lostMs;
     const millis = reads(text)(picture, today);
-    if (millis === undefined) return undefined;
+    if (millis === undefined) {
+      return undefined;
+    }
     const isOffset = Math.abs(found - epoch) < dayMs && (offset?.minutes ?? 0) < 60;
     if (Number.isNaN(millis) || !isOffset || !existsAsRead(picture, millis, { text, reads, write })) {
       throw new QueryError(`$toMillis cannot read ${shown(text)} as a date.`);
@@ -116,31 +126,42 @@ function written(fromMillis: OwnFunction, picture: string, local: number): strin
 function isoText(local: number, offset: number): string {
   const text = new Date(local).toJSON();
   // Other years have a sign and six digits, which `$toMillis` cannot read and ISO 8601 does not require.
-  if (text?.length !== isoChars) throw new QueryError("$fromMillis cannot write a year outside of 0 to 9999.");
+  if (text?.length !== isoChars) {
+    throw new QueryError("$fromMillis cannot write a year outside of 0 to 9999.");
+  }
   return `${text.slice(0, -1)}${offset === 0 ? "Z" : offsetText(offset, "Z", "01:01")}`;
 }
 
 /** Formats an offset by the markers `[Z]` and `[z]` (XPath functions 3.1, section 9.8.4.6). */
 function offsetText(offset: number, letter: "Z" | "z", presentation: string): string {
   const match = /^(?:(\d{1,4})|(\d+)(\D)(\d+))?(t?)$/.exec(presentation);
-  if (match === null)
+  if (match === null) {
     throw new QueryError(`[${letter}${presentation}] is not a format for an offset. Write [Z], [Z0101] or [Z01:01t].`);
+  }
   const [, digits, first = "01", separator = ":", second = "01", isZ] = match;
-  if (isZ === "t" && offset === 0) return "Z";
+  if (isZ === "t" && offset === 0) {
+    return "Z";
+  }
   const hours = String(Math.floor(Math.abs(offset) / 60));
   const minutes = String(Math.abs(offset) % 60);
   const sign = `${letter === "z" ? "GMT" : ""}${offset < 0 ? "-" : "+"}`;
   if (digits === undefined) {
     return sign + hours.padStart(first.length, "0") + separator + minutes.padStart(second.length, "0");
   }
-  if (digits.length > 2) return sign + hours.padStart(digits.length - 2, "0") + minutes.padStart(2, "0");
+  if (digits.length > 2) {
+    return sign + hours.padStart(digits.length - 2, "0") + minutes.padStart(2, "0");
+  }
   return sign + hours.padStart(digits.length, "0") + (minutes === "0" ? "" : `:${minutes.padStart(2, "0")}`);
 }
 
 /** `[f001]` gives as many digits as the marker has, `[f]` and `[f1]` as many as the fraction has. */
 function fractionText(fraction: string, presentation: string, marker: string): string {
-  if (!/^\d*$/.test(presentation)) return marker;
-  if (presentation.length < 2) return fraction.replace(/0{1,2}$/, "");
+  if (!/^\d*$/.test(presentation)) {
+    return marker;
+  }
+  if (presentation.length < 2) {
+    return fraction.replace(/0{1,2}$/, "");
+  }
   return fraction.slice(0, presentation.length).padEnd(Math.min(presentation.length, 9), "0");
 }
 
@@ -161,7 +182,9 @@ function parseIso(text: string): { readonly millis: number; readonly hasOffset: 
   const isTimed = time !== "" || (fraction === "" && !hasOffset);
   const millis = Date.parse(time === "" ? date : `${date}${time}${fraction}${offset}`);
   // JSONata adds the message to this code.
-  if (!isDate || !isTimed || Number.isNaN(millis)) throw { code: "D3110", value: text, stack: new Error().stack };
+  if (!isDate || !isTimed || Number.isNaN(millis)) {
+    throw { code: "D3110", value: text, stack: new Error().stack };
+  }
   return { millis, hasOffset };
 }
 

@@ -32,13 +32,21 @@ export function existsAsRead(
   const read = reads(text);
   const nothing = readOffset(picture, read);
   // The parts of this picture cannot be parsed one by one.
-  if (nothing === undefined) return true;
+  if (nothing === undefined) {
+    return true;
+  }
   const local = new Date(millis + epoch - nothing);
   const alone = (letter: string, index: number) => pictureOf(picture, (_, at) => (at === index ? letter : "F"));
   return markersOf(picture).every(({ letter, isName }, index) => {
-    if (letter === "P") return isHalf(text, (source) => reads(source)(alone("P", index), epoch));
-    if (!numbered.includes(letter)) return true;
-    if (isName) return letter !== "M" || isMonth(local, monthReader({ picture, index, nothing, read }));
+    if (letter === "P") {
+      return isHalf(text, (source) => reads(source)(alone("P", index), epoch));
+    }
+    if (!numbered.includes(letter)) {
+      return true;
+    }
+    if (isName) {
+      return letter !== "M" || isMonth(local, monthReader({ picture, index, nothing, read }));
+    }
     const number = read(alone("s", index), epoch);
     return number === undefined || (number - nothing) / 1_000 === Number(write(`[${letter}1]`, local.getTime()));
   });
@@ -83,8 +91,9 @@ export function offsetIn(
     const isWest = sign === "-";
     const other = read(`${text.slice(0, index)}${isWest ? "+" : "-"}${text.slice(index + 1)}`);
     const twiceMs = 2 * Number(hours) * 3_600_000;
-    if (other !== undefined && millis - other === (isWest ? twiceMs : -twiceMs))
+    if (other !== undefined && millis - other === (isWest ? twiceMs : -twiceMs)) {
       return { isWest, minutes: Number(minutes) };
+    }
   }
   return undefined;
 }

@@ -148,7 +148,9 @@ function distinct(array: readonly unknown[]): unknown[] {
   // A value that refers to one part many times is small in memory, but its text is not.
   const inOrder = (_: string, value: unknown) => {
     values += 1;
-    if (values > distinctMax) throw new QueryError(`$distinct cannot compare more than ${distinctMax} values.`);
+    if (values > distinctMax) {
+      throw new QueryError(`$distinct cannot compare more than ${distinctMax} values.`);
+    }
     return isObject(value) ? sortedMembers(value) : value;
   };
   for (const item of array) {

@@ -13,11 +13,17 @@ export async function mergeSort(
   array: unknown[] | undefined,
   comparator: Comparator | undefined,
 ) {
-  if (array === undefined || array.length <= 1) return array;
-  if (comparator === undefined) checkComparable(array);
+  if (array === undefined || array.length <= 1) {
+    return array;
+  }
+  if (comparator === undefined) {
+    checkComparable(array);
+  }
   const leave = this.environment.lookup(exitHook);
   const step = async () => {
-    if (typeof leave === "function") await leave(undefined, undefined, this.environment, undefined);
+    if (typeof leave === "function") {
+      await leave(undefined, undefined, this.environment, undefined);
+    }
   };
   return await sorted(array, comparator ?? isGreater, step);
 }
@@ -30,7 +36,9 @@ async function sorted(
   comparator: Comparator,
   step: () => Promise<void>,
 ): Promise<unknown[]> {
-  if (array.length <= 1) return [...array];
+  if (array.length <= 1) {
+    return [...array];
+  }
   if (array.length <= comparisonsPerStep && comparator === isGreater) {
     await step();
     return array.toSorted((left, right) => (isGreater(left, right) ? 1 : isGreater(right, left) ? -1 : 0));
@@ -41,13 +49,19 @@ async function sorted(
   const merged: unknown[] = [];
   let [nextLeft, nextRight] = [0, 0];
   while (nextLeft < left.length && nextRight < right.length) {
-    if (merged.length % comparisonsPerStep === 0) await step();
+    if (merged.length % comparisonsPerStep === 0) {
+      await step();
+    }
     const comes = comparator(left[nextLeft], right[nextRight]);
     const isAfter = comes instanceof Promise ? await comes : comes;
     merged.push(isAfter ? right[nextRight++] : left[nextLeft++]);
   }
-  for (; nextLeft < left.length; nextLeft += 1) merged.push(left[nextLeft]);
-  for (; nextRight < right.length; nextRight += 1) merged.push(right[nextRight]);
+  for (; nextLeft < left.length; nextLeft += 1) {
+    merged.push(left[nextLeft]);
+  }
+  for (; nextRight < right.length; nextRight += 1) {
+    merged.push(right[nextRight]);
+  }
   return merged;
 }
 
@@ -59,7 +73,11 @@ function isGreater(left: unknown, right: unknown): boolean {
 /** Throws JSONata's own error codes, for which JSONata writes the messages. */
 function checkComparable(array: readonly unknown[]): void {
   const infinite = array.find((item) => typeof item === "number" && !Number.isFinite(item));
-  if (infinite !== undefined) throw { code: "D1001", value: infinite, stack: new Error().stack };
+  if (infinite !== undefined) {
+    throw { code: "D1001", value: infinite, stack: new Error().stack };
+  }
   const isOfOne = (type: string) => array.every((item) => typeof item === type);
-  if (!isOfOne("number") && !isOfOne("string")) throw { code: "D3070", index: 1, stack: new Error().stack };
+  if (!isOfOne("number") && !isOfOne("string")) {
+    throw { code: "D3070", index: 1, stack: new Error().stack };
+  }
 }

@@ -6,20 +6,27 @@ import { QueryError } from "./query-error.ts";
 
 /** Encodes the UTF-8 of a text in Base64. JSONata's own function truncates each character to one byte. */
 export function encodeBase64(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined;
-  if (!text.isWellFormed()) throw new QueryError("$base64encode was given half of a surrogate pair.");
+  if (text === undefined) {
+    return undefined;
+  }
+  if (!text.isWellFormed()) {
+    throw new QueryError("$base64encode was given half of a surrogate pair.");
+  }
   return Buffer.from(text).toString("base64");
 }
 
 /** Decodes Base64, or its URL-safe form, into a text of UTF-8. */
 export function decodeBase64(text: string | undefined): string | undefined {
-  if (text === undefined) return undefined;
+  if (text === undefined) {
+    return undefined;
+  }
   // RFC 2045 allows line ends. Padding is optional, but where it is present it must complete a group of four.
   const digits = text.replaceAll(/[\r\n]/g, "");
   const isWhole = digits.endsWith("=") ? digits.length % 4 === 0 : digits.length % 4 !== 1;
   // Buffer would ignore other characters silently.
-  if (!isWhole || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(digits))
+  if (!isWhole || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(digits)) {
     throw new QueryError("$base64decode was given a text that is not Base64.");
+  }
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.from(digits, "base64"));
   } catch {
@@ -32,13 +39,20 @@ const encodings = ["hex", "base64", "base64url"] as const;
 
 /** Hashes the UTF-8 of a text: by default SHA-256, in hexadecimal digits. */
 export function hash(text: string | undefined, algorithm: string | undefined, encoding: string | undefined) {
-  if (text === undefined) return undefined;
+  if (text === undefined) {
+    return undefined;
+  }
   const name = (algorithm ?? "sha256").toLowerCase().replace("-", "");
   const form = encodings.find((known) => known === (encoding ?? "hex"));
-  if (!text.isWellFormed()) throw new QueryError("$hash was given half of a surrogate pair.");
-  if (!algorithms.has(name))
+  if (!text.isWellFormed()) {
+    throw new QueryError("$hash was given half of a surrogate pair.");
+  }
+  if (!algorithms.has(name)) {
     throw new QueryError(`$hash has the algorithms ${[...algorithms].join(", ")}. Use one of them.`);
-  if (form === undefined) throw new QueryError(`$hash has the encodings ${encodings.join(", ")}. Use one of them.`);
+  }
+  if (form === undefined) {
+    throw new QueryError(`$hash has the encodings ${encodings.join(", ")}. Use one of them.`);
+  }
   return createHash(name).update(text).digest(form);
 }
 
@@ -52,7 +66,9 @@ export function uuidOf(name: string): string {
 
 /** Parses JSON. A number that a double cannot hold becomes a text of its digits, as in the answer of an HTTP node. */
 export function parseJsonText(text: string | undefined): JsonValue | undefined {
-  if (text === undefined) return undefined;
+  if (text === undefined) {
+    return undefined;
+  }
   let value: JsonValue;
   try {
     value = parseLossless(text);

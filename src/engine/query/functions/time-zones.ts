@@ -17,7 +17,9 @@ export class TimeZones {
   /** The minutes by which a zone is ahead of UTC at an instant. Throws QueryError for an unknown zone. */
   offsetAt(zone: string, millis: number): number {
     const fixed = fixedOffset(zone);
-    if (fixed !== undefined) return fixed;
+    if (fixed !== undefined) {
+      return fixed;
+    }
     const parts = this.#formatOf(zone).formatToParts(millis);
     const name = parts.find(({ type }) => type === "timeZoneName")?.value ?? "";
     // Offsets of local mean time, before zones were introduced, have seconds, which ISO 8601 cannot express: they are cut.
@@ -39,14 +41,18 @@ export class TimeZones {
     this.#formats.delete(zone);
     this.#formats.set(zone, format);
     const [leastRecentlyUsed] = this.#formats.keys();
-    if (this.#formats.size > zonesMax && leastRecentlyUsed !== undefined) this.#formats.delete(leastRecentlyUsed);
+    if (this.#formats.size > zonesMax && leastRecentlyUsed !== undefined) {
+      this.#formats.delete(leastRecentlyUsed);
+    }
     return format;
   }
 }
 
 function makeFormat(zone: string): Intl.DateTimeFormat {
   try {
-    if (zone.length <= nameMax) return new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" });
+    if (zone.length <= nameMax) {
+      return new Intl.DateTimeFormat("en", { timeZone: zone, timeZoneName: "longOffset" });
+    }
   } catch {
     // The error below reports it.
   }
@@ -56,10 +62,14 @@ function makeFormat(zone: string): Intl.DateTimeFormat {
 
 /** The minutes of a fixed offset: `Z`, `UTC`, `+05:30`, `+0530`, `0530` or `+05`. Undefined for other texts. */
 function fixedOffset(zone: string): number | undefined {
-  if (zone === "Z" || zone === "UTC") return 0;
+  if (zone === "Z" || zone === "UTC") {
+    return 0;
+  }
   const match = /^(?:([+-]?)(\d\d):?([0-5]\d)|([+-])(\d\d?))$/.exec(zone);
   const [, sign = match?.[4], hours = match?.[5], minutes = 0] = match ?? [];
-  if (match === null || Number(hours) > 23) return undefined;
+  if (match === null || Number(hours) > 23) {
+    return undefined;
+  }
   const offset = Number(hours) * 60 + Number(minutes);
   return sign === "-" ? -offset : offset;
 }

@@ -157,7 +157,9 @@ class CheapCheck {
 
   #check(node: AstNode | undefined): boolean {
     this.#nodes += 1;
-    if (node === undefined || this.#nodes > nodesMax || otherParts.some((part) => part in node)) return false;
+    if (node === undefined || this.#nodes > nodesMax || otherParts.some((part) => part in node)) {
+      return false;
+    }
     const filters = [...(node.stages ?? []), ...(node.predicate ?? [])];
     return this.#checkKind(node) && filters.every(({ type, expr }) => type === "filter" && this.#check(expr));
   }
@@ -211,12 +213,18 @@ class CheapCheck {
   }
 
   #checkCall({ procedure, arguments: args = [] }: AstNode): boolean {
-    if (procedure?.type !== "variable") return false;
+    if (procedure?.type !== "variable") {
+      return false;
+    }
     procedure.isProcedure = true;
     const pattern = args[args.length === 1 ? 0 : 1];
-    if (pattern !== undefined && searches.has(procedure.value)) pattern.isPattern = true;
+    if (pattern !== undefined && searches.has(procedure.value)) {
+      pattern.isPattern = true;
+    }
     const scalar = scalarFunctions.get(procedure.value);
-    if (scalar !== undefined) return scalar(args) && this.#allScalar(args);
+    if (scalar !== undefined) {
+      return scalar(args) && this.#allScalar(args);
+    }
     return linearFunctions.get(procedure.value)?.(args) === true && this.#all(args);
   }
 
@@ -225,7 +233,11 @@ class CheapCheck {
   }
 
   #allScalar(nodes: readonly (AstNode | undefined)[]): boolean {
-    for (const node of nodes) if (node !== undefined) node.isScalar = true;
+    for (const node of nodes) {
+      if (node !== undefined) {
+        node.isScalar = true;
+      }
+    }
     return this.#all(nodes);
   }
 }

@@ -11,16 +11,26 @@ export type QuerySource = { readonly text: string; readonly marks: readonly Mark
  * Undefined where it reports none, or the position of another evaluation: it stores positions with functions that all share.
  */
 export function errorOffset(error: unknown, query: string): number | undefined {
-  if (typeof error !== "object" || error === null) return undefined;
+  if (typeof error !== "object" || error === null) {
+    return undefined;
+  }
   const { code, position, token } = error as { code?: unknown; position?: unknown; token?: unknown };
   // The message of $error and $assert is written by the author for the caller.
-  if (code === "D3137" || code === "D3141") return undefined;
-  if (typeof position !== "number" || position < 0 || position > query.length) return undefined;
+  if (code === "D3137" || code === "D3141") {
+    return undefined;
+  }
+  if (typeof position !== "number" || position < 0 || position > query.length) {
+    return undefined;
+  }
   const name = typeof token === "string" || typeof token === "number" ? String(token) : "";
-  if (name === "" || name === "(end)") return Math.max(0, position - 1);
+  if (name === "" || name === "(end)") {
+    return Math.max(0, position - 1);
+  }
   const start = query.lastIndexOf(name, position);
   // A bracket, a quote or a blank may stand between the token and the position.
-  if (start < 0 || position - start - name.length > 2) return undefined;
+  if (start < 0 || position - start - name.length > 2) {
+    return undefined;
+  }
   return query[start - 1] === "$" ? start - 1 : start;
 }
 

@@ -23,7 +23,9 @@ const depthMax = 50;
 export function resultSchemaOf(ast: object, depth = 0): JsonValue {
   // JSONata's types describe few of its nodes.
   const node = ast as AstNode;
-  if (depth > depthMax || node.predicate !== undefined || node.group !== undefined) return true;
+  if (depth > depthMax || node.predicate !== undefined || node.group !== undefined) {
+    return true;
+  }
   const inner = (part: AstNode | undefined) =>
     part === undefined ? { type: "null" } : resultSchemaOf(part, depth + 1);
   switch (node.type) {
@@ -36,7 +38,9 @@ export function resultSchemaOf(ast: object, depth = 0): JsonValue {
     case "condition":
       return { anyOf: [inner(node.then), inner(node.else)] };
     case "unary":
-      if (node.value === "[") return { type: ["array", "null"] };
+      if (node.value === "[") {
+        return { type: ["array", "null"] };
+      }
       return node.value === "{" ? objectSchema(node.lhs, inner) : true;
     default:
       return true;
@@ -44,11 +48,15 @@ export function resultSchemaOf(ast: object, depth = 0): JsonValue {
 }
 
 function objectSchema(pairs: unknown, inner: (part: AstNode) => JsonValue): JsonValue {
-  if (!Array.isArray(pairs)) return true;
+  if (!Array.isArray(pairs)) {
+    return true;
+  }
   const properties: JsonObject = {};
   // JSONata keeps an object constructor as pairs of a name's node and a value's node.
   for (const [name, value] of pairs as readonly (readonly [AstNode, AstNode])[]) {
-    if (name.type !== "string" || typeof name.value !== "string") return true;
+    if (name.type !== "string" || typeof name.value !== "string") {
+      return true;
+    }
     Object.defineProperty(properties, name.value, { value: inner(value), enumerable: true, configurable: true });
   }
   return closedObject(properties);

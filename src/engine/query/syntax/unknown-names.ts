@@ -38,7 +38,9 @@ export function unknownName(ast: object, bound: readonly string[]): UnknownName 
   // JSONata calls the context "" and the root "$".
   const known = new Set<unknown>(["", "$", ...functionNames, ...bound]);
   const own = nodes.flatMap(boundBy);
-  for (const name of own) known.add(name);
+  for (const name of own) {
+    known.add(name);
+  }
   for (const { type, value, position, procedure } of nodes) {
     if (type === "variable" && !known.has(value)) {
       const [suggestion] = nearest(String(value), [...functionNames, ...own.map(String)]);
@@ -59,8 +61,12 @@ export function unknownName(ast: object, bound: readonly string[]): UnknownName 
 }
 
 function boundBy({ type, value, lhs, arguments: args, focus, index }: AstNode): readonly unknown[] {
-  if (type === "bind" && isNode(lhs)) return [lhs.value];
-  if (type === "lambda" && Array.isArray(args)) return args.map((one) => (isNode(one) ? one.value : undefined));
+  if (type === "bind" && isNode(lhs)) {
+    return [lhs.value];
+  }
+  if (type === "lambda" && Array.isArray(args)) {
+    return args.map((one) => (isNode(one) ? one.value : undefined));
+  }
   return [focus, index, ...(type === "index" ? [value] : [])];
 }
 
@@ -73,9 +79,15 @@ export function nodesOf(ast: object): readonly AstNode[] {
   const seen = new Set<object>();
   const waiting: object[] = [ast];
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (seen.has(next)) continue;
+    if (seen.has(next)) {
+      continue;
+    }
     seen.add(next);
-    for (const value of Object.values(next)) if (isNode(value)) waiting.push(value);
+    for (const value of Object.values(next)) {
+      if (isNode(value)) {
+        waiting.push(value);
+      }
+    }
   }
   // All objects of the tree are its nodes or parts of them.
   return [...seen] as readonly AstNode[];

@@ -157,7 +157,9 @@ class WireScanner {
     entry.steps = [...entry.steps, key];
     const keys = this.#frames.at(-2)?.keysOf(map) ?? new Set();
     this.#steps = noSteps;
-    if (keys.has(key)) this.#verdict.nameTwice();
+    if (keys.has(key)) {
+      this.#verdict.nameTwice();
+    }
     keys.add(key);
     this.#verdict.members(keys.size);
   }
@@ -198,9 +200,13 @@ class WireScanner {
     const depth = (isRoot ? 0 : (around?.depth ?? 0)) + (json === "struct" || json === "list" ? 1 : 0);
     this.#push(new Frame({ shape: message, end, json, depth, steps }));
     this.#steps = noSteps;
-    if (isRoot) this.#verdict = this.#newVerdict();
+    if (isRoot) {
+      this.#verdict = this.#newVerdict();
+    }
     // A container inside a Value is one value together with it.
-    if (isRoot || json === "value") this.#verdict.value();
+    if (isRoot || json === "value") {
+      this.#verdict.value();
+    }
     this.#verdict.depth(depth);
   }
 

@@ -1,0 +1,86 @@
+import { defaultLimits, type Limits } from "../../domain/limits.ts";
+import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
+import type { ProblemLocation, Problems } from "../errors/problems.ts";
+import type { KnownNames } from "./known-names.ts";
+import type { Reference } from "./reference.ts";
+import { looksComputed } from "./template-syntax.ts";
+
+type NamesLimits = Pick<Limits, "definition" | "output">;
+
+/** The names that templates may use in one definition. It also collects their problems and reads. */
+export class Names {
+  readonly problems: Problems;
+  readonly reads: Read[] = [];
+  /** Whether a template reads fields whose values are set for the linked account. */
+  readsFields = false;
+  readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
+  readonly #idsByName = new Map<string, string[]>();
+
+  readonly limits: NamesLimits;
+  readonly #known: (() => KnownNames) | undefined;
+  #templates = 0;
+  #regexes = 0;
+
+  /** @param known further names in the definition; absent for one that was published before, which later rules do not concern */
+  constructor(
+    nodes: readonly Node[],
+    problems: Problems,
+    { limits = defaultLimits, known }: { readonly limits?: NamesLimits; readonly known?: () => KnownNames } = {},
+  ) {
+    this.problems = problems;
+    this.limits = limits;
+    this.#known = known;
+    this.#kinds = new Map(nodes.map((node) => [node.id, node.kind.case]));
+    for (const node of nodes) {
+      const name = node.name.trim();
+      const ids = this.#idsByName.get(name);
+      if (ids === undefined) {
+        this.#idsByName.set(name, [node.id]);
+      } else {
+        ids.push(node.id);
+      }
+    }
+  }
+
+  /** Whether the definition is new. A published one keeps to the rules that it was published under. */
+  get isNew(): boolean {
+    return this.#known !== undefined;
+  }
+
+  /** Counts a template, and gives the number of templates so far. */
+  countTemplate(): number {
+    return ++this.#templates;
+  }
+
+  /** Counts a regular expression, and gives the number of them so far. */
+  countRegex(): number {
+    return ++this.#regexes;
+  }
+
+  /** Whether a name looks like a computation, and is not a name in the definition. */
+  isComputation(name: string): boolean {
+    return this.#known !== undefined && looksComputed(name) && !this.#known().has(name);
+  }
+
+  /** The ids of the nodes that a word can mean. An id takes precedence over a name. */
+  find(word: string): readonly string[] {
+    return this.#kinds.has(word) ? [word] : (this.#idsByName.get(word) ?? []);
+  }
+
+  /** Suggests a node in place of an unknown one. */
+  suggestNode(word: string): string {
+    return this.problems.suggestion(word, [...this.#kinds.keys(), ...this.#idsByName.keys()]);
+  }
+
+  /** Whether a word means an HTTP node, whose output is more than a body. */
+  isHttp(word: string): boolean {
+    const [id = ""] = this.find(word);
+    return this.#kinds.get(id) === "http";
+  }
+}
+
+/** A template and the field that it stands in. Later checks warn of templates that read nothing. */
+export type Read = { readonly location: ProblemLocation; readonly reference: Reference; readonly use: Use };
+
+/** How a field uses the value of a template: `presence` where it may well be missing, since it is only tested or left out. */
+export type Use = "taken" | "compared" | "presence";
