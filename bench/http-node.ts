@@ -127,9 +127,10 @@ const compute = { pool: new ProcessPool(defaultLimits), yielder: new EventLoopYi
 
 /** Keeps nothing. */
 const journal: Journal = {
+  isReplay: false,
   recall: () => undefined,
   positionOf: () => 0,
-  record: () => undefined,
+  record: () => true,
   recordEnd: () => undefined,
   beganAt: () => undefined,
   enter: () => undefined,

@@ -1,7 +1,7 @@
 import type { Clock } from "../../src/domain/clock.ts";
 import type { NodeRun } from "../../src/domain/execution.ts";
 import type { Journal, Waited } from "../../src/engine/journal/journal.ts";
-import { bytesOf, recordsTooLarge } from "../../src/engine/journal/record-bytes.ts";
+import { bytesOf, recordsTooLarge } from "../../src/scheduler/run/record-bytes.ts";
 
 /** A journal in memory. Its records outlive a run, so that a test can replay them. */
 export class MemoryJournal implements Journal {
@@ -14,9 +14,12 @@ export class MemoryJournal implements Journal {
   /** The waits that were asked for, in order. */
   readonly waits: { readonly path: string; readonly delayMs: number }[] = [];
 
+  readonly isReplay: boolean;
+
   constructor(clock: Clock, earlier: readonly NodeRun[] = [], bytesMax = Number.POSITIVE_INFINITY) {
     this.#clock = clock;
     this.#bytesMax = bytesMax;
+    this.isReplay = earlier.length > 0;
     for (const run of earlier) {
       this.#byPath.set(run.path, run);
       this.bytes += bytesOf(run);
@@ -32,12 +35,13 @@ export class MemoryJournal implements Journal {
     return place < 0 ? Number.POSITIVE_INFINITY : place;
   }
 
-  record(run: NodeRun): void {
+  record(run: NodeRun): boolean {
     this.bytes += bytesOf(run);
     if (this.bytes > this.#bytesMax) {
       throw recordsTooLarge(this.#bytesMax);
     }
     this.recordEnd(run);
+    return true;
   }
 
   recordEnd(run: NodeRun): void {

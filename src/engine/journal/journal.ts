@@ -23,6 +23,11 @@ export interface UnderWay {
  * journal recalls take effect at once, and only the other nodes run.
  */
 export interface Journal {
+  /**
+   * Whether an earlier run has recorded something. In a fresh run `recall` and `beganAt` need not be asked: no path is visited
+   * twice.
+   */
+  readonly isReplay: boolean;
   /** The record of a path, from this run or an earlier one. */
   recall(path: string): NodeRun | undefined;
   /** The number of records before the one of this path; infinity where there is none. */
@@ -30,8 +35,10 @@ export interface Journal {
   /**
    * Appends the record of a node run. Records keep their order: a failure comes before the nodes that it stopped. Throws
    * NodeFailure with RECORDS_TOO_LARGE, without an append, where all records together would exceed their limit.
+   *
+   * Gives whether there is room for more: if not, the run awaits `work` before it goes on (backpressure).
    */
-  record(run: NodeRun): void;
+  record(run: NodeRun): boolean;
   /** Appends a record that ends the run, or of a node that the end stopped. The limit does not apply: these are few and small. */
   recordEnd(run: NodeRun): void;
   /**

@@ -1,7 +1,7 @@
 import type { NodeRun } from "../../domain/execution.ts";
 import { isBegun } from "../../domain/under-way.ts";
-import { bytesOf } from "../../engine/journal/record-bytes.ts";
 import { BeginTimes } from "./begin-times.ts";
+import { bytesOf } from "./record-bytes.ts";
 
 type Entry = { readonly run: NodeRun; readonly place: number; readonly bytes: number };
 
@@ -34,6 +34,11 @@ export class ReplayIndex {
       }
       this.#begins.add(run);
     }
+  }
+
+  /** Whether there was an earlier run. */
+  get isReplay(): boolean {
+    return this.#begins !== undefined;
   }
 
   /** When an earlier run began what is not finished at a path. */

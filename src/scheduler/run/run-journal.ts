@@ -3,11 +3,11 @@ import { orAborted } from "../../domain/deadline.ts";
 import type { Answer, NodeRun } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Journal, UnderWay, Waited } from "../../engine/journal/journal.ts";
-import { bytesOf, recordsTooLarge } from "../../engine/journal/record-bytes.ts";
 import type { MemoryShare } from "../limits/memory-budget.ts";
 import type { Lease } from "../process/lease.ts";
 import type { ExecutionWriter } from "./execution-writer.ts";
 import { IdleDetector } from "./idle-detector.ts";
+import { bytesOf, recordsTooLarge } from "./record-bytes.ts";
 import { ReplayIndex } from "./replay-index.ts";
 import { RunClock } from "./run-clock.ts";
 import type { JournalEnd } from "./run-state.ts";
@@ -68,6 +68,10 @@ export class RunJournal implements Journal {
     this.#holdMemory();
   }
 
+  get isReplay(): boolean {
+    return this.#index.isReplay;
+  }
+
   recall(path: string): NodeRun | undefined {
     return this.#index.find(path);
   }
@@ -80,13 +84,14 @@ export class RunJournal implements Journal {
     return this.#index.beganAt(path);
   }
 
-  record(run: NodeRun): void {
+  record(run: NodeRun): boolean {
     const { recordsBytesMax: max } = this.#options.limits;
     const bytes = bytesOf(run);
     if (this.#index.bytes + bytes > max) {
       throw recordsTooLarge(max);
     }
     this.#add(run, bytes);
+    return !this.#hasTooMuch;
   }
 
   recordEnd(run: NodeRun): void {

@@ -1,8 +1,8 @@
 import type { Clock } from "../../domain/clock.ts";
 import type { Answer, NodeRun } from "../../domain/execution.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
-import { bytesOf } from "../../engine/journal/record-bytes.ts";
 import type { ExecutionWriter } from "./execution-writer.ts";
+import { bytesOf } from "./record-bytes.ts";
 import type { JournalEnd } from "./run-state.ts";
 import { flushLength } from "./split-flushes.ts";
 

@@ -1,5 +1,5 @@
 import type { NodeRun } from "../../domain/execution.ts";
-import { NodeFailure } from "../errors/node-failure.ts";
+import { NodeFailure } from "../../engine/errors/node-failure.ts";
 
 /** The approximate size of a record without its texts. */
 const recordBytes = 256;
