@@ -58,6 +58,19 @@ test("connections over HTTP/1.1 that all send ahead in one moment are read a few
   expect(most.inTurn).toBeLessThanOrEqual(requestsPerTurnMax + ahead);
 });
 
+test("new connections that bring several requests each start a few at a time", async () => {
+  const { port, most } = await startCounted();
+  const get = "GET /public HTTP/1.1\r\nhost: a\r\n\r\n";
+  for (let index = 0; index < connections; index += 1) {
+    const socket = connect({ port, host: "127.0.0.1" });
+    onTestFinished(() => void socket.destroy());
+    socket.resume().write(get.repeat(ahead));
+  }
+  await expect.poll(() => most.inAll, { timeout: 10_000 }).toBe(connections * ahead);
+  // Those of one batch, and those that start at once before it.
+  expect(most.inTurn).toBeLessThanOrEqual(2 * 16 + ahead);
+});
+
 test("so are sessions of HTTP/2 with many streams each", async () => {
   const { url, most } = await startCounted();
   const streams = 16;

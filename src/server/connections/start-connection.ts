@@ -60,13 +60,16 @@ const prefaceBytes = 24;
 const frameHeaderBytes = 9;
 const headersType = 1;
 
+/** The end of a request's header section with the method of another request behind it (RFC 9112, 9.3.2). */
+const pipelinedRequest = /\r\n\r\n[A-Z]+ /g;
+
 /**
- * Counts the requests in the first bytes of a connection, at least one. Over HTTP/2 each HEADERS frame is one (RFC 9113,
- * 4.1). Over HTTP/1.1 pipelining is limited, so that a connection counts as one request.
+ * Counts the requests in the first bytes of a connection, at least one: Node reads all of them in one iteration of the
+ * event loop. Over HTTP/2 each HEADERS frame is one (RFC 9113, 4.1).
  */
 function countRequests(version: HttpVersion, bytes: Buffer): number {
   if (version === "http1") {
-    return 1;
+    return 1 + (bytes.toString("latin1").match(pipelinedRequest)?.length ?? 0);
   }
   let count = 0;
   for (let at = prefaceBytes; at + frameHeaderBytes <= bytes.length; ) {
