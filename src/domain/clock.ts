@@ -6,7 +6,11 @@ export interface Clock {
   monotonic(): number;
   /** Settles after `ms` milliseconds; rejects with the signal's reason when it aborts first. */
   wait(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Calls `fire` after `ms` milliseconds, unless the timer is cancelled before: costs less than a wait. */
+  after(ms: number, fire: () => void): CancelTimer;
 }
+
+export type CancelTimer = () => void;
 
 /** The longest timer of Node; a longer one fires at once. */
 const timerMaxMs = 2 ** 31 - 1;
@@ -14,28 +18,37 @@ const timerMaxMs = 2 ** 31 - 1;
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
-  wait: async (ms, signal) => {
-    for (let left = ms; left > 0; left -= timerMaxMs) {
-      await sleep(Math.min(left, timerMaxMs), signal);
-    }
-  },
+  wait: sleep,
+  after: startTimer,
 };
+
+function startTimer(ms: number, fire: () => void): CancelTimer {
+  let timer: NodeJS.Timeout;
+  const start = (left: number) => {
+    timer = left > timerMaxMs ? setTimeout(() => start(left - timerMaxMs), timerMaxMs) : setTimeout(fire, left);
+  };
+  start(ms);
+  return () => clearTimeout(timer);
+}
 
 /** Replaces `node:timers/promises`, which creates an AbortError for each wait that ends early, as most waits do. */
 function sleep(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  if (ms <= 0) {
+    return Promise.resolve();
+  }
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   if (signal?.aborted) {
     reject(signal.reason);
     return promise;
   }
   const abort = () => {
-    clearTimeout(timer);
+    cancel();
     reject(signal?.reason);
   };
-  const timer = setTimeout(() => {
+  const cancel = startTimer(ms, () => {
     signal?.removeEventListener("abort", abort);
     resolve();
-  }, ms);
+  });
   signal?.addEventListener("abort", abort, { once: true });
   return promise;
 }

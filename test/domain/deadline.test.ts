@@ -2,7 +2,12 @@ import { expect, test } from "vitest";
 import { orAborted, settlesWithin } from "../../src/domain/deadline.ts";
 
 const never = new Promise<never>(() => {});
-const expired = { wait: async () => undefined };
+const expired = {
+  after: (_: number, fire: () => void) => {
+    fire();
+    return () => undefined;
+  },
+};
 
 test("a wait tells whether the promise settled before its deadline, and rejects as the promise does", async () => {
   expect(await settlesWithin(60_000, Promise.resolve(1))).toBe(true);

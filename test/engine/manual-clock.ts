@@ -1,4 +1,4 @@
-import type { Clock } from "../../src/domain/clock.ts";
+import type { CancelTimer, Clock } from "../../src/domain/clock.ts";
 
 /** A clock that a test moves. */
 export class ManualClock implements Clock {
@@ -40,6 +40,14 @@ export class ManualClock implements Clock {
         { once: true },
       );
     });
+  }
+
+  after(ms: number, fire: () => void): CancelTimer {
+    const timer = { due: this.#elapsed + ms, fire };
+    this.#timers.push(timer);
+    return () => {
+      this.#timers = this.#timers.filter((one) => one !== timer);
+    };
   }
 
   /** How many waits are under way. */

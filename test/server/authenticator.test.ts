@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { systemClock } from "../../src/domain/clock.ts";
 import { KeyChecksums, newKeySecret } from "../../src/domain/keys/key-checksum.ts";
 import type { Principal } from "../../src/domain/principal.ts";
 import { Authenticator } from "../../src/server/authentication/authenticator.ts";
@@ -40,6 +41,7 @@ function open({ known = key, ...changed }: Partial<typeof limits> & { readonly k
     clock: {
       now: () => world.time + world.setMs,
       monotonic: () => world.time,
+      after: systemClock.after,
       wait: (ms, signal) =>
         new Promise((resolve, reject) => {
           signal?.addEventListener("abort", () => reject(signal.reason));

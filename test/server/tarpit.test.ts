@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../../src/domain/clock.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Tarpit } from "../../src/server/admission/tarpit.ts";
 
@@ -14,6 +15,7 @@ function open() {
     {
       now: () => world.time,
       monotonic: () => world.time,
+      after: systemClock.after,
       wait: (ms, signal) => {
         expect(ms).toBe(2_000);
         world.waits += 1;
