@@ -143,7 +143,7 @@ async function measureReplay(): Promise<void> {
       owner: "bench",
       executions: {
         begin: async () => undefined,
-        recordFinished: async () => undefined,
+        recordFinished: async () => true,
         append: async ({ runs }) => {
           if (earlier.length === 0) {
             records.push(...runs);

@@ -104,7 +104,15 @@ export class Scheduler implements Service {
     this.#runs = runs;
     this.#waiters = waiters;
     this.#rescuer = rescuer;
-    this.#acceptor = new Acceptor({ ...options, versions, memory, runs, capacity, dailyQuota, waiters, rescuer });
+    this.#acceptor = new Acceptor({
+      ...options,
+      memory,
+      runs,
+      capacity,
+      dailyQuota: limits.environmentDayBytesMax > 0 ? dailyQuota : undefined,
+      waiters,
+      rescuer,
+    });
     this.#janitor = new Janitor({ executions, drafts, dayBytes, retentionMs: limits.retentionMs, clock, log });
     const runOnce = async () => runs.recordBegun();
     this.#begins = new PeriodicTask({ name: "begins", everyMs: begunAfterMs, runOnce, clock, log });

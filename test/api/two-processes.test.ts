@@ -4,6 +4,7 @@ import type { JsonObject } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { serve } from "../engine/http/outside.ts";
+import { changeElsewhere } from "../support/changed-elsewhere.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Flowcall, putWorkflow, startBeside, startFlowcall, testKey } from "../support/flowcall.ts";
 import { hourInSlot } from "../support/hour-long.ts";
@@ -67,6 +68,11 @@ describe("two processes on one database", () => {
       expect([name, message]).toMatchObject([name, { return_value: { success: "true" } }]);
     }
     await atFirst.ask(stopExecution, { execution_id: running });
+  });
+
+  test("answer no call by what was changed at the other before it began", async () => {
+    const processes = { here: second.url, elsewhere: first.url, key: testKey };
+    expect(await changeElsewhere(processes, { rounds: 1, hasSchemas: false })).toBeGreaterThan(50);
   });
 
   test("know each other's idempotency keys, and a repeated call waits for the run of the other", async () => {

@@ -3,6 +3,7 @@ import type { NewExecution, NodeRun, Outcome } from "../../src/domain/execution.
 import { newId } from "../../src/domain/id.ts";
 import type { ExecutionLog } from "../../src/scheduler/run/execution-log.ts";
 import type { ClaimedExecution } from "../../src/storage/claims/claim-executions.ts";
+import type { ReadSet } from "../../src/storage/tenants/read-set.ts";
 import { createTenant, json, nodeRun, openStores, type Stores, type Tenant } from "../storage/fixture.ts";
 import { eventually } from "../support/eventually.ts";
 import { MemoryLog } from "./memory-log.ts";
@@ -15,6 +16,21 @@ type Subject = {
   readonly newExecution: () => NewExecution;
   /** Frees what an owner has that no process is any more. */
   readonly dropOwner: (owner: string) => Promise<unknown>;
+  /** What a call is resolved by. */
+  readonly read: () => Promise<ReadSet>;
+  readonly change: (readSet: ReadSet) => Promise<unknown>;
+};
+
+/** A log in memory knows nothing of what is read. */
+const reading: ReadSet = {
+  environmentId: "",
+  workflowId: undefined,
+  alias: "one",
+  slug: undefined,
+  accountId: "",
+  workflow: "",
+  account: "",
+  config: undefined,
 };
 
 let stores: Stores;
@@ -32,6 +48,14 @@ const subjects: Readonly<Record<string, () => Subject>> = {
     log: { executions: stores.executions, claims: stores.claims },
     newExecution: tenant.newExecution,
     dropOwner: () => stores.reaper.reap({ owner: "judge", now: Date.now() }),
+    read: async () => {
+      const { readSet } = await stores.workflows.resolveCall({ ...tenant, reference: { workflow: "one" } });
+      if (readSet === undefined) {
+        throw new Error("the call has no read set");
+      }
+      return readSet;
+    },
+    change: () => stores.workflows.update(tenant.actor, { reference: { workflow: tenant.workflowId }, name: newId() }),
   }),
   memory: () => {
     const log = new MemoryLog();
@@ -39,6 +63,8 @@ const subjects: Readonly<Record<string, () => Subject>> = {
       log: { executions: log, claims: log },
       newExecution: tenant.newExecution,
       dropOwner: (owner) => log.release({ owner }),
+      read: async () => ({ ...reading }),
+      change: async (readSet) => log.change(readSet),
     };
   },
 };
@@ -176,6 +202,23 @@ describe.each(Object.entries(subjects))("the execution log in %s", (_, create) =
     const bound = { executionId: first.id, fingerprint: "f" };
     expect(answers.filter((answer) => answer !== undefined)).toEqual([bound]);
     expect(await executions.findBound(first, idempotencyKey.key)).toEqual(bound);
+  });
+
+  test("writes nothing for a call whose read set has changed, and what was read again holds", async () => {
+    const { executions } = subject.log;
+    const readSet = await subject.read();
+    await begin({ readSet });
+    expect(await executions.recordFinished(subject.newExecution(), completed, [], readSet)).toBe(true);
+    await subject.change(readSet);
+    const [accepted, finished] = [subject.newExecution(), subject.newExecution()];
+    const idempotencyKey = { key: newId(), fingerprint: "f" };
+    expect(await executions.begin(accepted, { readSet, owner, idempotencyKey })).toBe("changed");
+    expect(await executions.recordFinished(finished, completed, [nodeRun("1")], readSet)).toBe(false);
+    for (const execution of [accepted, finished]) {
+      expect(await executions.getResult({ ...execution, executionId: execution.id })).toBeUndefined();
+    }
+    expect(await executions.findBound(accepted, idempotencyKey.key)).toBeUndefined();
+    expect(await executions.begin(accepted, { readSet: await subject.read(), owner, idempotencyKey })).toBeUndefined();
   });
 
   test("gives what a dropped owner had to another, in a new epoch", async () => {

@@ -4,12 +4,14 @@ import type { ExecutionClaims, ExecutionRecords } from "../../src/scheduler/run/
 import type { ClaimedExecution, Claimer } from "../../src/storage/claims/claim-executions.ts";
 import type { Suspension } from "../../src/storage/claims/claim-store.ts";
 import type { Appending } from "../../src/storage/executions/append-journal.ts";
-import type { Begin, BoundExecution } from "../../src/storage/executions/begin-execution.ts";
+import type { Begin, Begun } from "../../src/storage/executions/begin-execution.ts";
 import type { Claim } from "../../src/storage/executions/execution-claim.ts";
 import type { Ends, ExecutionRecord, ResultQuery } from "../../src/storage/executions/execution-results.ts";
 import type { Finishing } from "../../src/storage/executions/finish-execution.ts";
+import type { BoundExecution } from "../../src/storage/executions/idempotency-keys.ts";
 import type { OpenedJournal } from "../../src/storage/executions/open-journal.ts";
 import type { Stop } from "../../src/storage/executions/stop-execution.ts";
+import type { ReadSet } from "../../src/storage/tenants/read-set.ts";
 
 type Row = {
   readonly execution: NewExecution;
@@ -27,13 +29,17 @@ type Row = {
 export class MemoryLog implements ExecutionRecords, ExecutionClaims {
   readonly #now: () => number;
   readonly #rows = new Map<string, Row>();
+  readonly #changed = new Set<ReadSet>();
 
   constructor(now: () => number = Date.now) {
     this.#now = now;
   }
 
-  async begin(execution: NewExecution, begin: Begin = {}): Promise<BoundExecution | undefined> {
-    const { idempotencyKey, owner, flushes = [], answer } = begin;
+  async begin(execution: NewExecution, begin: Begin = {}): Promise<Begun> {
+    const { idempotencyKey, owner, flushes = [], answer, readSet } = begin;
+    if (readSet !== undefined && this.#changed.has(readSet)) {
+      return "changed";
+    }
     const bound = idempotencyKey && this.#findBound(execution, idempotencyKey.key);
     if (bound !== undefined && bound.executionId !== execution.id) {
       return bound;
@@ -51,9 +57,23 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
     return this.#findBound(account, key);
   }
 
-  async recordFinished(execution: NewExecution, outcome: Outcome, runs: readonly NodeRun[]): Promise<void> {
-    await this.begin(execution, { owner: "", flushes: runs.length === 0 ? [] : [{ index: 0, runs }] });
+  async recordFinished(
+    execution: NewExecution,
+    outcome: Outcome,
+    runs: readonly NodeRun[],
+    readSet?: ReadSet,
+  ): Promise<boolean> {
+    const flushes = runs.length === 0 ? [] : [{ index: 0, runs }];
+    if ((await this.begin(execution, { owner: "", flushes, readSet })) === "changed") {
+      return false;
+    }
     this.#end(this.#row(execution.id), outcome);
+    return true;
+  }
+
+  /** What this read set says holds no more. */
+  change(readSet: ReadSet): void {
+    this.#changed.add(readSet);
   }
 
   async append({ executionId, owner, epoch, flushIndex, runs, answer }: Appending): Promise<boolean> {

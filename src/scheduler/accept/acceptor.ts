@@ -3,11 +3,11 @@ import type { Clock } from "../../domain/clock.ts";
 import { valueWithin } from "../../domain/deadline.ts";
 import { isTerminal, type Outcome } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
-import type { RequestError } from "../../domain/request-error.ts";
-import type { Graph } from "../../engine/graph/graph.ts";
+import { RequestError } from "../../domain/request-error.ts";
 import { answerAmong } from "../../engine/graph/recorded-answer.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
-import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
+import type { Begun } from "../../storage/executions/begin-execution.ts";
+import type { BoundExecution } from "../../storage/executions/idempotency-keys.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { Notifier } from "../../storage/postgres/notifier.ts";
 import type { ConfigStore } from "../../storage/tenants/config-store.ts";
@@ -19,16 +19,14 @@ import type { MemoryBudget } from "../limits/memory-budget.ts";
 import type { Rescuer } from "../rescue/rescuer.ts";
 import type { ActiveRuns } from "../run/active-runs.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";
-import type { ExecutionRun } from "../run/execution-run.ts";
-import type { RunEnd } from "../run/run-state.ts";
+import { CallChangedError, isEnd, type RunEnd } from "../run/run-state.ts";
 import { sealBegin } from "../run/sealed-records.ts";
 import type { VersionCache } from "../run/version-cache.ts";
 import type { Waiters } from "../waiting/waiters.ts";
-import { admitCall } from "./admit-call.ts";
 import { keysMissing, shuttingDown } from "./call-errors.ts";
+import { CallResolver } from "./call-resolver.ts";
 import type { ExecuteCall, ExecuteResult, ExecutionRequest } from "./execute-call.ts";
 import { ExecutionFactory } from "./execution-factory.ts";
-import { requestOf } from "./execution-request.ts";
 import { findReplayed, keyReuseError } from "./idempotent-replay.ts";
 
 export type AcceptorOptions = {
@@ -43,7 +41,8 @@ export type AcceptorOptions = {
   readonly memory: MemoryBudget;
   readonly runs: ActiveRuns;
   readonly capacity: Capacity;
-  readonly dailyQuota: DailyQuota;
+  /** Absent if a day has no limit. */
+  readonly dailyQuota: DailyQuota | undefined;
   readonly waiters: Waiters;
   readonly rescuer: Pick<Rescuer, "isQuarantining">;
   readonly limits: Limits;
@@ -58,11 +57,13 @@ export type AcceptorOptions = {
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #factory: ExecutionFactory;
+  readonly #resolver: CallResolver;
   #isStopped = false;
 
   constructor(options: AcceptorOptions) {
     this.#options = options;
     this.#factory = new ExecutionFactory(options);
+    this.#resolver = new CallResolver(options);
   }
 
   /** Accepts nothing more. */
@@ -71,20 +72,27 @@ export class Acceptor {
   }
 
   /**
-   * Accepts a call: looks up the version, admits the call, begins the execution, and waits where the call does. Throws
-   * RequestError; then nothing was accepted that the caller could have an id of.
+   * Accepts a call: finds what it names, begins the execution, and waits where the call does. Throws RequestError; then
+   * nothing was accepted that the caller could have an id of.
    */
   async execute(call: ExecuteCall): Promise<ExecuteResult> {
-    if (this.#isStopped) {
-      throw shuttingDown();
-    }
-    const { runs, dailyQuota } = this.#options;
     // Load shedding comes before any statement. A call with a key may be a replay, which no limit concerns.
     const overload = call.idempotencyKey === undefined ? this.#overloadError(call) : undefined;
     if (overload !== undefined) {
       throw overload;
     }
-    const request = await this.#admit(call).catch(async (error: unknown) => {
+    const startTime = this.#options.clock.monotonic();
+    const known = await this.#resolver.recall(call);
+    const result = known && (await this.#accept(call, known));
+    if (result !== undefined && result !== "changed") {
+      return result;
+    }
+    return await this.#executeResolved(known === undefined ? call : this.#leftOf(call, startTime));
+  }
+
+  /** Accepts a call by what the database says now. */
+  async #executeResolved(call: ExecuteCall): Promise<ExecuteResult> {
+    const request = await this.#resolver.resolve(call).catch(async (error: unknown) => {
       const replayedId = await findReplayed(call, error, this.#options);
       if (replayedId === undefined) {
         throw error;
@@ -94,15 +102,35 @@ export class Acceptor {
     if (typeof request === "string") {
       return await this.#join(request, call);
     }
+    const result = await this.#accept(call, request);
+    if (result === "changed") {
+      throw new Error("an execution was refused for a read set that it does not have");
+    }
+    return result;
+  }
+
+  /** The call for another try: it waits no longer than its first try would have. */
+  #leftOf(call: ExecuteCall, startTime: number): ExecuteCall {
+    const { waitMs, onWait: _, ...rest } = call;
+    const elapsedMs = this.#options.clock.monotonic() - startTime;
+    return { ...rest, ...(waitMs !== undefined && { waitMs: Math.max(0, waitMs - elapsedMs) }) };
+  }
+
+  /** Begins the execution and waits where the call does. "changed": nothing was accepted, and the call has to be resolved anew. */
+  async #accept(call: ExecuteCall, request: ExecutionRequest): Promise<ExecuteResult | "changed"> {
+    if (this.#isStopped) {
+      throw shuttingDown();
+    }
     if (call.type === "SYNC" && request.idempotencyKey === undefined && this.#hasSlot(call)) {
-      dailyQuota.take(call);
-      return await this.#runHeld(runs.add(request), call);
+      return await this.#runHeld(request, call);
     }
-    const begun = await this.#begin(request);
-    if (begun.bound !== undefined) {
-      return await this.#replay(begun.bound, request, call);
+    const { begun, end } = await this.#begin(request);
+    if (begun === "changed") {
+      return "changed";
     }
-    return await this.#await(request.execution.id, call, begun.end);
+    return begun === undefined
+      ? await this.#await(request.execution.id, call, end)
+      : await this.#replay(begun, request, call);
   }
 
   /** Begins an execution that the factory makes (a rerun, a retry, a test of a draft); answers its id. Throws RequestError. */
@@ -111,55 +139,41 @@ export class Acceptor {
       throw shuttingDown();
     }
     const request = await make(this.#factory);
-    this.#checkSealing(request.graph);
+    if (request.graph.hidesNodes && !this.#options.sealing.canSeal) {
+      throw keysMissing();
+    }
     await this.#begin(request);
     return request.execution.id;
   }
 
   #overloadError(call: ExecuteCall): RequestError | undefined {
     const { capacity, dailyQuota } = this.#options;
-    return dailyQuota.errorFor(call) ?? (this.#hasSlot(call) ? undefined : capacity.queueError(call));
-  }
-
-  async #admit(call: ExecuteCall): Promise<ExecutionRequest> {
-    const target = await this.#options.workflows.resolveCall(call);
-    const graph = await this.#options.versions.get(call, target.workflowId, target.version);
-    const checking = admitCall(graph, call, this.#options.pool);
-    if (checking !== undefined) {
-      await checking;
-    }
-    this.#checkSealing(graph);
-    return await requestOf(call, target, graph, this.#options);
-  }
-
-  #checkSealing(graph: Graph): void {
-    if (graph.hidesNodes && !this.#options.sealing.canSeal) {
-      throw keysMissing();
-    }
+    return dailyQuota?.errorFor(call) ?? (this.#hasSlot(call) ? undefined : capacity.queueError(call));
   }
 
   #hasSlot(account: Account): boolean {
     return !this.#options.rescuer.isQuarantining && this.#options.capacity.hasSlot(account);
   }
 
-  /** Answers the execution that the key stands for already, if there is one, or the end of the run, if it runs here. */
-  async #begin(request: ExecutionRequest): Promise<Begun> {
+  /** Begins an execution here or in the queue. Answers the end of its run, if it runs here. */
+  async #begin(request: ExecutionRequest): Promise<Beginning> {
     const { dailyQuota } = this.#options;
     const { execution } = request;
-    const error = dailyQuota.errorFor(execution);
+    const error = dailyQuota?.errorFor(execution);
     if (error !== undefined) {
-      return { bound: await this.#findBound(request, error) };
+      return { begun: await this.#findBound(request, error) };
     }
-    let end: Promise<RunEnd> | undefined;
-    const bound = await dailyQuota.count(execution, async () => {
-      if (!this.#hasSlot(execution)) {
-        return await this.#enqueue(request);
+    const giveBack = dailyQuota?.take(execution);
+    let isAccepted = false;
+    try {
+      const beginning = await (this.#hasSlot(execution) ? this.#runOwned(request) : this.#enqueue(request));
+      isAccepted = beginning.begun === undefined;
+      return beginning;
+    } finally {
+      if (!isAccepted) {
+        giveBack?.();
       }
-      const begun = await this.#runOwned(request);
-      end = begun.end;
-      return begun.bound;
-    });
-    return { bound, end };
+    }
   }
 
   /** Throws the error where the key stands for nothing yet. */
@@ -171,32 +185,32 @@ export class Acceptor {
     return bound;
   }
 
-  async #enqueue(request: ExecutionRequest): Promise<BoundExecution | undefined> {
-    const { execution, graph, idempotencyKey, flushes = [] } = request;
+  async #enqueue(request: ExecutionRequest): Promise<Beginning> {
+    const { execution, graph, idempotencyKey, readSet, flushes = [] } = request;
     const { executions, notifier, capacity, sealing } = this.#options;
     const error = capacity.queueError(execution);
     if (error !== undefined) {
-      return await this.#findBound(request, error);
+      return { begun: await this.#findBound(request, error) };
     }
     const answer = answerAmong(
       graph,
       flushes.flatMap(({ runs }) => runs),
     );
     const { dataKey: _, ...sealed } = sealBegin({ execution, flushes, hidesNodes: graph.hidesNodes, sealing });
-    const begin = { idempotencyKey, answer, ...sealed };
-    const bound = await capacity.enqueue(execution, () => executions.begin(execution, begin));
+    const begin = { idempotencyKey, answer, readSet, ...sealed };
+    const begun = await capacity.enqueue(execution, () => executions.begin(execution, begin));
     notifier.notify("queued");
-    return bound;
+    return { begun };
   }
 
-  async #runOwned({ idempotencyKey, flushes, ...start }: ExecutionRequest): Promise<Begun> {
+  async #runOwned({ idempotencyKey, flushes, ...start }: ExecutionRequest): Promise<Beginning> {
     const { runs } = this.#options;
     const run = runs.add(start);
     let isBegun = false;
     try {
-      const bound = await run.begin({ idempotencyKey, flushes });
-      isBegun = bound === undefined;
-      return isBegun ? { bound, end: runs.drive(run) } : { bound };
+      const begun = await run.begin({ idempotencyKey, flushes });
+      isBegun = begun === undefined;
+      return isBegun ? { begun, end: runs.drive(run) } : { begun };
     } finally {
       // After a fault the row may be committed all the same. This process owns it then and does not run it (an orphan), and
       // the rescuer finds that.
@@ -207,28 +221,36 @@ export class Acceptor {
   }
 
   /** Runs what has no row yet. It gets one at the latest when its caller stops waiting. */
-  async #runHeld(run: ExecutionRun, call: ExecuteCall): Promise<ExecuteResult> {
-    const { runs, clock } = this.#options;
+  async #runHeld(request: ExecutionRequest, call: ExecuteCall): Promise<ExecuteResult | "changed"> {
+    const { runs, dailyQuota, clock } = this.#options;
     const { waitMs: ms = 0, signal, onWait } = call;
-    const { id: executionId } = run.execution;
+    const { id: executionId } = request.execution;
+    const giveBack = dailyQuota?.take(request.execution);
+    const run = runs.add(request);
     onWait?.();
     const deadline = clock.monotonic() + ms;
-    const end = await valueWithin(ms, runs.drive(run), { signal, clock });
-    if (end?.kind === "FAILED") {
+    let end = await valueWithin(ms, runs.drive(run), { signal, clock });
+    if (end === undefined) {
+      if (this.#isStopped && run.state.kind === "HELD") {
+        throw shuttingDown();
+      }
+      await run.begin();
+      end = isEnd(run.state) ? run.state : undefined;
+      if (end?.kind !== "FAILED") {
+        return { executionId, outcome: end && "outcome" in end ? end.outcome : undefined };
+      }
+    }
+    if (end.kind === "FAILED") {
+      if (isOfChange(end, request)) {
+        giveBack?.();
+        return "changed";
+      }
       throw end.error;
     }
-    if (end?.kind === "ABANDONED" && !end.wasOwned) {
+    if (end.kind === "ABANDONED" && !end.wasOwned) {
       throw shuttingDown();
     }
-    if (end !== undefined) {
-      return { executionId, outcome: await this.#outcomeOf(executionId, end, { deadline, signal }) };
-    }
-    if (this.#isStopped && run.state.kind === "HELD") {
-      throw shuttingDown();
-    }
-    await run.begin();
-    const { state } = run;
-    return { executionId, outcome: "outcome" in state ? state.outcome : undefined };
+    return { executionId, outcome: await this.#outcomeOf(executionId, end, { deadline, signal }) };
   }
 
   /** How an execution ended whose run here has ended. One that goes on elsewhere is waited for until the deadline. */
@@ -289,4 +311,14 @@ export class Acceptor {
   }
 }
 
-type Begun = { readonly bound?: BoundExecution | undefined; readonly end?: Promise<RunEnd> | undefined };
+type Beginning = { readonly begun?: Begun; readonly end?: Promise<RunEnd> };
+
+/**
+ * Whether a run without a row failed since its call had changed, or may have: no refusal is given by what the call was
+ * resolved to earlier.
+ */
+function isOfChange({ error, claim }: RunEnd & { readonly kind: "FAILED" }, { readSet }: ExecutionRequest): boolean {
+  return (
+    readSet !== undefined && claim === undefined && (error instanceof CallChangedError || error instanceof RequestError)
+  );
+}

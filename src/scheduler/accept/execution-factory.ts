@@ -92,7 +92,8 @@ export class ExecutionFactory {
 
   /** The values of the configured fields for the row of a new execution. */
   async fieldsOf(graph: Graph, start: Parameters<typeof startFields>[2]): Promise<Pick<NewExecution, "fields">> {
-    return await startFields(this.#options.configs, graph, start);
+    const { fields } = await startFields(this.#options.configs, graph, start);
+    return fields === undefined ? {} : { fields };
   }
 
   /**

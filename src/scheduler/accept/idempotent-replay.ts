@@ -3,7 +3,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import { isAccessible } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { WorkflowRecord } from "../../domain/workflow.ts";
-import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
+import type { BoundExecution } from "../../storage/executions/idempotency-keys.ts";
 import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";

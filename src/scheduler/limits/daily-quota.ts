@@ -90,37 +90,23 @@ export class DailyQuota implements Service {
     return dailyQuotaUsed(this.#max, Math.ceil((dayMs - (now % dayMs)) / 1000));
   }
 
-  /** Counts an execution that is accepted. Throws RequestError where it is too much. */
-  take(execution: Counted): void {
+  /** Counts an execution; answers what takes that back where it is not accepted. Throws RequestError where it is too much. */
+  take(execution: Counted): () => void {
     const error = this.errorFor(execution);
     if (error !== undefined) {
       throw error;
     }
-    if (this.#max > 0) {
-      this.#usageOf(execution, this.#options.now()).here += bytesOf(execution);
-    }
-  }
-
-  /** Counts an execution that `write` accepts, unless `write` fails or answers another one in its place. */
-  async count<Other>(execution: Counted, write: () => Promise<Other | undefined>): Promise<Other | undefined> {
     if (this.#max === 0) {
-      return await write();
+      return () => undefined;
     }
-    // Kept, since the day may be over when `write` settles.
+    // Kept, since the day may be over when it turns out that nothing was accepted.
     const usage = this.#usageOf(execution, this.#options.now());
     const bytes = bytesOf(execution);
     usage.here += bytes;
-    let isAccepted = false;
-    try {
-      const other = await write();
-      isAccepted = other === undefined;
-      return other;
-    } finally {
-      if (!isAccepted) {
-        usage.here -= bytes;
-        usage.isAsked = true;
-      }
-    }
+    return () => {
+      usage.here -= bytes;
+      usage.isAsked = true;
+    };
   }
 
   #usageOf({ environmentId }: Counted, now: number): Usage {

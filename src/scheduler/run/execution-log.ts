@@ -3,12 +3,14 @@ import type { ExecutionDetail, NewExecution, NodeRun, Outcome } from "../../doma
 import type { ClaimedExecution, Claimer } from "../../storage/claims/claim-executions.ts";
 import type { Suspension } from "../../storage/claims/claim-store.ts";
 import type { Appending } from "../../storage/executions/append-journal.ts";
-import type { Begin, BoundExecution } from "../../storage/executions/begin-execution.ts";
+import type { Begin, Begun } from "../../storage/executions/begin-execution.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
 import type { Ends, ExecutionRecord, ResultQuery, UnreadEnd } from "../../storage/executions/execution-results.ts";
 import type { Finishing } from "../../storage/executions/finish-execution.ts";
+import type { BoundExecution } from "../../storage/executions/idempotency-keys.ts";
 import type { OpenedJournal } from "../../storage/executions/open-journal.ts";
 import type { Stop } from "../../storage/executions/stop-execution.ts";
+import type { ReadSet } from "../../storage/tenants/read-set.ts";
 
 /**
  * The seam between what decides and what is durable: the scheduler decides what an execution does next, the log keeps it.
@@ -22,11 +24,19 @@ export type ExecutionLog = { readonly executions: ExecutionRecords; readonly cla
 
 /** What executions are, have recorded and answered. */
 export interface ExecutionRecords {
-  /** Accepts an execution, or answers the one that its idempotency key stands for. */
-  begin(execution: NewExecution, begin?: Begin): Promise<BoundExecution | undefined>;
+  /**
+   * Accepts an execution, or answers the one that its idempotency key stands for, or that its read set has changed. Then nothing
+   * is written.
+   */
+  begin(execution: NewExecution, begin?: Begin): Promise<Begun>;
   findBound(account: Account, key: string): Promise<BoundExecution | undefined>;
-  /** Accepts and ends, in one write, an execution that ran in memory alone. */
-  recordFinished(execution: NewExecution, outcome: Outcome, runs: readonly NodeRun[]): Promise<void>;
+  /** Accepts and ends, in one write, an execution that ran in memory alone. False: its read set has changed. */
+  recordFinished(
+    execution: NewExecution,
+    outcome: Outcome,
+    runs: readonly NodeRun[],
+    readSet?: ReadSet,
+  ): Promise<boolean>;
   append(entry: Appending): Promise<boolean>;
   finish(end: Finishing): Promise<boolean>;
   /** Ends an execution, whoever owns it, and answers at least the state that it has then; undefined where it has ended before. */

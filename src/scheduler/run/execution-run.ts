@@ -11,8 +11,9 @@ import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import type { EventLoopYielder } from "../../engine/run/event-loop-yielder.ts";
 import { runGraph } from "../../engine/run/run-graph.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
-import type { BoundExecution } from "../../storage/executions/begin-execution.ts";
+import type { Begun } from "../../storage/executions/begin-execution.ts";
 import type { OpenedJournal } from "../../storage/executions/open-journal.ts";
+import type { ReadSet } from "../../storage/tenants/read-set.ts";
 import type { LinkedAccount } from "../../storage/tenants/tenant-store.ts";
 import type { Sealing } from "../encryption/sealing.ts";
 import type { MemoryBudget } from "../limits/memory-budget.ts";
@@ -21,7 +22,7 @@ import type { ExecutionLog } from "./execution-log.ts";
 import { ExecutionWriter, type RunBegin } from "./execution-writer.ts";
 import { fieldValues } from "./field-values.ts";
 import { RunJournal } from "./run-journal.ts";
-import { type RunEnd, RunInterrupted, type RunState } from "./run-state.ts";
+import { CallChangedError, type RunEnd, RunInterrupted, type RunState } from "./run-state.ts";
 import type { SchedulerEvents } from "./scheduler-events.ts";
 import type { TriggerEvent } from "./trigger-event.ts";
 
@@ -34,6 +35,8 @@ export type RunStart = {
   readonly graph: Graph;
   readonly linkedAccount: LinkedAccount;
   readonly event: TriggerEvent;
+  /** What the call was resolved by, if that was not read for this call. */
+  readonly readSet?: ReadSet;
 };
 
 export type RunContext = ExecutionLog & {
@@ -75,6 +78,7 @@ export class ExecutionRun {
     const { owner, executions, claims, sealing, events, lease, isUnavailable, limits, memory, clock } = context;
     this.#writer = new ExecutionWriter({
       execution,
+      readSet: start.readSet,
       owner,
       executions,
       claims,
@@ -104,14 +108,18 @@ export class ExecutionRun {
   }
 
   /**
-   * HELD → OWNED. Answers the execution that the idempotency key stands for already, if there is one; then this run is
-   * none. Where the run has ended first, its end is committed when this settles.
+   * HELD → OWNED. Answers the execution that the idempotency key stands for already, if there is one, or that what the call was
+   * resolved by has changed; then this run is none. Where the run has ended first, its end is committed when this settles.
    */
-  begin(begin: RunBegin = {}): Promise<BoundExecution | undefined> {
+  async begin(begin: RunBegin = {}): Promise<Begun> {
     for (const { runs } of begin.flushes ?? []) {
       this.#journal.replay(runs);
     }
-    return this.#writer.begin(begin);
+    const begun = await this.#writer.begin(begin);
+    if (begun === "changed") {
+      this.#interrupt({ kind: "FAILED", error: new CallChangedError(), claim: undefined });
+    }
+    return begun;
   }
 
   /** HELD → OWNED, for an execution that was claimed: it goes on from its journal. Throws MissingKeyError. */
@@ -215,6 +223,9 @@ export class ExecutionRun {
   /** → ENDED, or SUPERSEDED where the write was fenced off. */
   async #finish(outcome: Outcome): Promise<RunEnd> {
     const written = await this.#writer.finish(outcome, await this.#journal.drain());
+    if (written === "changed") {
+      return this.#interrupt({ kind: "FAILED", error: new CallChangedError(), claim: undefined });
+    }
     if (written === "superseded") {
       this.#context.log.info({ execution: this.execution.id }, "another process has taken the execution over");
       return this.#interrupt({ kind: "SUPERSEDED" });

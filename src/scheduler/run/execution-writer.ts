@@ -1,8 +1,9 @@
 import type { Tenant } from "../../domain/account.ts";
 import type { Clock } from "../../domain/clock.ts";
 import type { Answer, NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
-import type { Begin, BoundExecution } from "../../storage/executions/begin-execution.ts";
+import type { Begin, Begun } from "../../storage/executions/begin-execution.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
+import type { ReadSet } from "../../storage/tenants/read-set.ts";
 import type { DataKey, Sealing } from "../encryption/sealing.ts";
 import type { ExecutionClaims, ExecutionRecords } from "./execution-log.ts";
 import type { SchedulerEvents } from "./scheduler-events.ts";
@@ -13,6 +14,9 @@ const retryMs = 250;
 
 /** Whether a write took effect, or was fenced off: then another process owns the execution or has ended it. */
 export type Written = "committed" | "superseded";
+
+/** As `Written`. An execution without a row gets none where what its call was resolved by has changed. */
+export type Finished = Written | "changed";
 
 /** A sleep, until its time has come by the clock of this run. */
 export type Sleep = {
@@ -27,6 +31,7 @@ export type RunBegin = Pick<Begin, "idempotencyKey" | "flushes">;
 
 export type ExecutionWriterOptions = {
   readonly execution: NewExecution;
+  readonly readSet?: ReadSet | undefined;
   readonly owner: string;
   readonly executions: Pick<ExecutionRecords, "begin" | "recordFinished" | "append" | "finish">;
   readonly claims: Pick<ExecutionClaims, "suspend" | "defer">;
@@ -53,7 +58,7 @@ export class ExecutionWriter {
   readonly #options: ExecutionWriterOptions;
   readonly #owned = Promise.withResolvers<number>();
   #tail: Promise<unknown> = Promise.resolve();
-  #begun: Promise<BoundExecution | undefined> | undefined;
+  #begun: Promise<Begun> | undefined;
   #claim: (Claim & Tenant) | undefined;
   #dataKey: DataKey | undefined;
   #flushIndex = 0;
@@ -85,9 +90,9 @@ export class ExecutionWriter {
 
   /**
    * Commits the row, owned by this process, unless that was done before or the execution has ended. Answers the execution
-   * that the idempotency key stands for already, if there is one: then this one does not exist.
+   * that the idempotency key stands for already, if there is one, or that its read set has changed: then this one does not exist.
    */
-  begin(begin: RunBegin = {}): Promise<BoundExecution | undefined> {
+  begin(begin: RunBegin = {}): Promise<Begun> {
     this.#begun ??= this.#enqueue(() => this.#begin(begin));
     return this.#begun;
   }
@@ -128,16 +133,14 @@ export class ExecutionWriter {
   }
 
   /** Ends the execution, with the last flush. One that has no row yet gets it in the same write. */
-  async finish(outcome: Outcome, runs: readonly NodeRun[]): Promise<Written> {
-    const { execution, executions } = this.#options;
+  async finish(outcome: Outcome, runs: readonly NodeRun[]): Promise<Finished> {
+    const { execution, executions, readSet } = this.#options;
     const shown = runs.map(redactRun);
     if (this.#begun === undefined) {
       this.#begun = this.#enqueue(async () => {
-        await executions.recordFinished(execution, outcome, shown);
-        return undefined;
+        return (await executions.recordFinished(execution, outcome, shown, readSet)) ? undefined : "changed";
       });
-      await this.#begun;
-      return "committed";
+      return (await this.#begun) === undefined ? "committed" : "changed";
     }
     const flush = shown.length > 0 && { flush: { index: this.#flushIndex, runs: shown } };
     return await this.#enqueue(async () => {
@@ -156,13 +159,13 @@ export class ExecutionWriter {
     });
   }
 
-  async #begin({ idempotencyKey, flushes = [] }: RunBegin): Promise<BoundExecution | undefined> {
-    const { execution, owner, executions, sealing, hidesNodes, findAnswer } = this.#options;
+  async #begin({ idempotencyKey, flushes = [] }: RunBegin): Promise<Begun> {
+    const { execution, readSet, owner, executions, sealing, hidesNodes, findAnswer } = this.#options;
     const { dataKey, ...sealed } = sealBegin({ execution, flushes, hidesNodes, sealing });
     this.#dataKey = dataKey;
     this.#flushIndex = flushes.length;
     const answer = findAnswer(flushes.flatMap(({ runs }) => runs));
-    const bound = await executions.begin(execution, { owner, idempotencyKey, answer, ...sealed });
+    const bound = await executions.begin(execution, { owner, idempotencyKey, answer, readSet, ...sealed });
     if (bound === undefined) {
       this.#own(1);
     }

@@ -5,6 +5,10 @@ import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import type { RunValues } from "../../engine/run/run-scope.ts";
 import type { ConfigStore } from "../../storage/tenants/config-store.ts";
+import type { ConfigRead } from "../../storage/tenants/read-set.ts";
+
+/** Values of configured fields for the row of a new execution, and what was read for them; none where its graph reads none. */
+export type StartFields = { readonly fields?: JsonText; readonly read?: ConfigRead };
 
 type Values = Pick<RunValues, "applicationFields" | "workflowFields">;
 
@@ -18,7 +22,7 @@ export async function startFields(
   execution: Pick<NewExecution, "environmentId" | "workflowId" | "linkedAccountId" | "configId"> & {
     readonly slug: string;
   },
-): Promise<Pick<NewExecution, "fields">> {
+): Promise<StartFields> {
   if (!graph.readsFields) {
     return {};
   }
@@ -29,7 +33,7 @@ export async function startFields(
     workflowFields: resolveFields(graph.fields, set.workflowFields[workflowId] ?? {}),
   };
   // The values were checked when they were configured.
-  return { fields: JSON.stringify(values) as JsonText };
+  return { fields: JSON.stringify(values) as JsonText, read: { slug, configId, version: set.version } };
 }
 
 /** The inverse of `startFields`. */

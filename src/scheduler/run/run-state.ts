@@ -10,7 +10,7 @@ import type { Claim } from "../../storage/executions/execution-claim.ts";
  *      │               └──(fenced)───▶ SUPERSEDED    another process owns or has ended it
  *      ├──finish─────────────────────▶ ENDED
  *      └──(from both)──abandon───────▶ ABANDONED     this process stops
- *                      fail──────────▶ FAILED        a write was refused, or a fault of ours
+ *                      fail──────────▶ FAILED        a write was refused, its call has changed, or a fault of ours
  */
 export type RunState =
   /** It exists in memory alone. */
@@ -27,6 +27,10 @@ export type RunEnd =
   | { readonly kind: "ABANDONED"; readonly wasOwned: boolean }
   | { readonly kind: "FAILED"; readonly error: unknown; readonly claim: (Claim & Tenant) | undefined };
 
+export function isEnd(state: RunState): state is RunEnd {
+  return state.kind !== "HELD" && state.kind !== "OWNED";
+}
+
 /** Why its journal cannot go on with a run. */
 export type JournalEnd =
   | { readonly kind: "ASLEEP" }
@@ -38,5 +42,13 @@ export class RunInterrupted extends Error {
   constructor(end: RunEnd) {
     super(`the run is ${end.kind}`, "error" in end ? { cause: end.error } : {});
     this.name = "RunInterrupted";
+  }
+}
+
+/** What a call was resolved by has changed before its execution was committed. The call is resolved anew. */
+export class CallChangedError extends Error {
+  constructor() {
+    super("what the call was resolved by has changed");
+    this.name = "CallChangedError";
   }
 }

@@ -3,7 +3,7 @@ import type { Answer, NodeRun } from "../../domain/execution.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { ExecutionWriter } from "./execution-writer.ts";
 import { bytesOf } from "./record-bytes.ts";
-import type { JournalEnd } from "./run-state.ts";
+import { CallChangedError, type JournalEnd } from "./run-state.ts";
 import { flushLength } from "./split-flushes.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
@@ -55,7 +55,9 @@ export class WriteBuffer {
   async begin(): Promise<void> {
     const { writer, onEnd } = this.#options;
     try {
-      await writer.begin();
+      if ((await writer.begin()) === "changed") {
+        throw new CallChangedError();
+      }
     } catch (error) {
       onEnd({ kind: "FAILED", error });
       throw error;
@@ -104,7 +106,7 @@ export class WriteBuffer {
   async drain(): Promise<readonly NodeRun[]> {
     this.close();
     if (!this.#isOneFlush) {
-      await this.#options.writer.begin();
+      await this.begin();
     }
     while (!this.#isOneFlush) {
       await this.append(this.#take());

@@ -1,12 +1,15 @@
-import { type Kysely, sql } from "kysely";
-import { type Account, turnOf } from "../../domain/account.ts";
+import { type Kysely, type RawBuilder, sql } from "kysely";
+import { turnOf } from "../../domain/account.ts";
 import type { Answer, IdempotencyKey, NewExecution } from "../../domain/execution.ts";
+import { CompiledStatement, type StatementInput } from "../postgres/compiled-statement.ts";
 import { cautiousNow } from "../postgres/database-clock.ts";
-import { byInputRow, columnList, inputRows } from "../postgres/input-rows.ts";
+import { columnList, type InputRow } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { changedReads, isUnchanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
 import { answerTypes, startTypes, toAnswerRow, toStartRow } from "./execution-rows.ts";
 import { type Flush, outputChars, toFlushRow } from "./flush.ts";
+import { type AccountKey, type BoundExecution, findAllBound, isOver } from "./idempotency-keys.ts";
 
 export type Begin = {
   /** The process that runs it from the start; without one it is queued. */
@@ -20,21 +23,20 @@ export type Begin = {
   readonly sealKey?: string | undefined;
   /** The name of the master key that wrapped it. */
   readonly sealedBy?: string | undefined;
+  /** What the call was resolved by, if that was not read for this call. */
+  readonly readSet?: ReadSet | undefined;
 };
 
-/** The execution that an idempotency key stands for, and the fingerprint of the call that started it. */
-export type BoundExecution = { readonly executionId: string; readonly fingerprint: string };
+/** What a beginning answers: undefined if the execution was accepted, or else why nothing was written. */
+export type Begun = BoundExecution | "changed" | undefined;
 
 type Beginning = { readonly execution: NewExecution; readonly begin: Begin };
 
-/** An idempotency key of an account. */
-type AccountKey = Account & { readonly key: string };
-
-/** An idempotency key is kept for this long after the end of its execution. */
-const idempotencyHours = 24;
-
-/** Answers the execution that the idempotency key stands for already, if there is one; then nothing was accepted. */
-export type BeginExecution = (execution: NewExecution, begin?: Begin) => Promise<BoundExecution | undefined>;
+/**
+ * Answers the execution that the idempotency key stands for already, if there is one, or that what the call was resolved by
+ * has changed; then nothing was accepted.
+ */
+export type BeginExecution = (execution: NewExecution, begin?: Begin) => Promise<Begun>;
 
 /**
  * Accepts executions: owned at once in epoch 1, or queued where no owner is given. Two beginnings with one key never go
@@ -44,9 +46,10 @@ export function beginExecution(
   { db, callsDb }: { readonly db: Kysely<Tables>; readonly callsDb: Kysely<Tables> },
   limits: BatchLimits,
 ): BeginExecution {
-  const batcher = new StatementBatcher<Beginning, BoundExecution | undefined>({
+  const insert = new CompiledStatement(insertStatement);
+  const batcher = new StatementBatcher<Beginning, Begun>({
     limits,
-    send: (all) => beginExecutions(db, all),
+    send: (all) => beginExecutions(db, insert, all),
     turnOf: ({ execution }) => turnOf(execution),
     keyOf: ({ execution, begin: { idempotencyKey } }) =>
       idempotencyKey && JSON.stringify([execution.environmentId, execution.linkedAccountId, idempotencyKey.key]),
@@ -54,20 +57,9 @@ export function beginExecution(
       flushes.reduce((chars, { runs }) => chars + outputChars(runs), execution.payload.length),
   });
   return (execution, begin = {}) =>
-    (begin.flushes?.length ?? 0) > 1 ? beginSeeded(callsDb, { execution, begin }) : batcher.call({ execution, begin });
-}
-
-/** Finds the execution that an idempotency key of an account stands for. */
-export type FindBound = (account: Account, key: string) => Promise<BoundExecution | undefined>;
-
-export function findBoundExecution(db: Kysely<Tables>, limits: BatchLimits): FindBound {
-  const batcher = new StatementBatcher<AccountKey, BoundExecution | undefined>({
-    limits,
-    send: (all) => findAllBound(db, all),
-    turnOf,
-  });
-  return ({ organizationId, environmentId, linkedAccountId }, key) =>
-    batcher.call({ organizationId, environmentId, linkedAccountId, key });
+    (begin.flushes?.length ?? 0) > 1
+      ? beginSeeded(callsDb, insert, { execution, begin })
+      : batcher.call({ execution, begin });
 }
 
 /**
@@ -76,13 +68,14 @@ export function findBoundExecution(db: Kysely<Tables>, limits: BatchLimits): Fin
  */
 async function beginExecutions(
   db: Kysely<Tables>,
+  insert: InsertStatement,
   all: readonly Beginning[],
-): Promise<readonly (BoundExecution | undefined)[]> {
-  const settled = new Map<string, BoundExecution | undefined>();
+): Promise<readonly Begun[]> {
+  const settled = new Map<string, Begun>();
   let left = all;
   while (left.length > 0) {
-    for (const id of await insertAll(db, left)) {
-      settled.set(id, undefined);
+    for (const [id, begun] of await insertAll(db, insert, left)) {
+      settled.set(id, begun);
     }
     const keyed: (AccountKey & { readonly id: string })[] = [];
     for (const { execution, begin } of left) {
@@ -111,12 +104,16 @@ async function beginExecutions(
 }
 
 /** Accepts an execution whose first flushes are too large for one statement: one after the other, in one transaction. */
-async function beginSeeded(db: Kysely<Tables>, { execution, begin }: Beginning): Promise<BoundExecution | undefined> {
+async function beginSeeded(
+  db: Kysely<Tables>,
+  insert: InsertStatement,
+  { execution, begin }: Beginning,
+): Promise<Begun> {
   const [first, ...rest] = begin.flushes ?? [];
   return await db.transaction().execute(async (transaction) => {
     const flushes = first === undefined ? [] : [first];
-    const [bound] = await beginExecutions(transaction, [{ execution, begin: { ...begin, flushes } }]);
-    for (const flush of bound === undefined ? rest : []) {
+    const [begun] = await beginExecutions(transaction, insert, [{ execution, begin: { ...begin, flushes } }]);
+    for (const flush of begun === undefined ? rest : []) {
       const [row] = toSeedRows({ execution, begin: { flushes: [flush] } });
       if (row !== undefined) {
         await transaction
@@ -125,14 +122,8 @@ async function beginSeeded(db: Kysely<Tables>, { execution, begin }: Beginning):
           .execute();
       }
     }
-    return bound;
+    return begun;
   });
-}
-
-/** A key is free again some time after the end of its execution. No `exists` here: it may be planned as a scan. */
-function isOver(key: "idempotency_key" | "bound") {
-  return sql`(select end_time from execution where execution.id = ${sql.ref(`${key}.execution_id`)})
-    < ${cautiousNow()} - make_interval(hours => ${sql.lit(idempotencyHours)})`;
 }
 
 const acceptedTypes = { ...startTypes, ...answerTypes } as const;
@@ -145,6 +136,7 @@ const beginningTypes = {
   epoch: "int",
   seal_key: "text",
   sealed_by: "text",
+  read_set: "int",
 } as const;
 
 const seedTypes = {
@@ -155,10 +147,24 @@ const seedTypes = {
   heads: "text",
 } as const;
 
-/** Answers the ids of the executions that were accepted. */
-async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise<readonly string[]> {
-  const { rows } = await sql<{ execution_id: string }>`
-    with input as materialized (select * from ${inputRows("input", beginningTypes, all.map(toBeginningRow))}),
+type InsertedRow = { readonly execution_id: string | null; readonly changed: number | null };
+
+type InsertInput = {
+  readonly rows: readonly InputRow<typeof beginningTypes>[];
+  readonly seeds: readonly InputRow<typeof seedTypes>[];
+  readonly reads: ReadSets;
+};
+
+type InsertStatement = CompiledStatement<InsertInput, InsertedRow>;
+
+/** Answers the ids of the executions that were accepted, and the numbers of the read sets that have changed. */
+function insertStatement(input: StatementInput<InsertInput>): RawBuilder<InsertedRow> {
+  const now = cautiousNow(input.value(() => new Date()));
+  return sql<InsertedRow>`
+    with ${changedReads(input, ({ reads }) => reads.all)},
+    input as materialized (
+      select * from ${input.rows("input", beginningTypes, ({ rows }) => rows)} where ${isUnchanged}
+    ),
     bound as (
       insert into idempotency_key (environment_id, linked_account_id, key, fingerprint, execution_id)
       select environment_id, linked_account_id, key, fingerprint, id from input where key is not null
@@ -166,7 +172,7 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
         order by environment_id, linked_account_id, key
       on conflict (environment_id, linked_account_id, key)
         do update set fingerprint = excluded.fingerprint, execution_id = excluded.execution_id
-        where ${isOver("idempotency_key")}
+        where ${isOver("idempotency_key", now)}
       returning execution_id
     ),
     accepted as (
@@ -178,19 +184,47 @@ async function insertAll(db: Kysely<Tables>, all: readonly Beginning[]): Promise
     seeded as (
       insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)
       select seed.execution_id, seed.environment_id, seed.flush_index, 1, seed.entries, seed.heads
-        from ${inputRows("seed", seedTypes, all.flatMap(toSeedRows))}
+        from ${input.rows("seed", seedTypes, ({ seeds }) => seeds)}
         where exists (select from accepted where accepted.id = seed.execution_id)
+    ),
+    claimed as (
+      insert into execution_claim
+        (execution_id, environment_id, linked_account_id, owner, epoch, run_since, seal_key, sealed_by)
+      select id, environment_id, linked_account_id, owner, epoch, case when owner is not null then now() end, seal_key,
+             sealed_by
+        from input where exists (select from accepted where accepted.id = input.id)
+      returning execution_id
     )
-    insert into execution_claim
-      (execution_id, environment_id, linked_account_id, owner, epoch, run_since, seal_key, sealed_by)
-    select id, environment_id, linked_account_id, owner, epoch, case when owner is not null then now() end, seal_key,
-           sealed_by
-      from input where exists (select from accepted where accepted.id = input.id)
-    returning execution_id`.execute(db);
-  return rows.map(({ execution_id }) => execution_id);
+    select execution_id, null::bigint as changed from claimed union all select null, row from changed`;
 }
 
-function toBeginningRow({ execution, begin }: Beginning) {
+/** Answers what is certain: which executions were accepted, and which have a read set that has changed. */
+async function insertAll(
+  db: Kysely<Tables>,
+  insert: InsertStatement,
+  all: readonly Beginning[],
+): Promise<ReadonlyMap<string, Begun>> {
+  const reads = new ReadSets();
+  const rows = all.map((beginning) => toBeginningRow(beginning, reads.add(beginning.begin.readSet)));
+  const inserted = await insert.execute(db, { rows, reads, seeds: all.flatMap(toSeedRows) });
+  const begun = new Map<string, Begun>();
+  const changed = new Set<number | null>();
+  for (const row of inserted) {
+    if (row.execution_id !== null) {
+      begun.set(row.execution_id, undefined);
+    } else {
+      changed.add(row.changed);
+    }
+  }
+  for (const { id, read_set } of changed.size === 0 ? [] : rows) {
+    if (id !== null && changed.has(read_set)) {
+      begun.set(id, "changed");
+    }
+  }
+  return begun;
+}
+
+function toBeginningRow({ execution, begin }: Beginning, readSet: number | null) {
   const { owner, idempotencyKey, flushes = [], answer, sealKey, sealedBy } = begin;
   return {
     ...toStartRow(execution),
@@ -202,6 +236,7 @@ function toBeginningRow({ execution, begin }: Beginning) {
     epoch: owner === undefined && flushes.length === 0 ? 0 : 1,
     seal_key: sealKey ?? null,
     sealed_by: sealedBy ?? null,
+    read_set: readSet,
   };
 }
 
@@ -212,24 +247,4 @@ function toSeedRows({ execution: { id, environmentId }, begin: { flushes = [] } 
     flush_index: index,
     ...toFlushRow(runs),
   }));
-}
-
-const keyTypes = { environment_id: "text", linked_account_id: "text", key: "text" } as const;
-
-async function findAllBound(
-  db: Kysely<Tables>,
-  keys: readonly AccountKey[],
-): Promise<readonly (BoundExecution | undefined)[]> {
-  const input = keys.map(({ environmentId, linkedAccountId, key }) => ({
-    environment_id: environmentId,
-    linked_account_id: linkedAccountId,
-    key,
-  }));
-  const { rows } = await sql<{ row: number; execution_id: string; fingerprint: string }>`
-    select input.row, bound.execution_id, bound.fingerprint
-      from ${inputRows("input", keyTypes, input)} join idempotency_key as bound using (${columnList(keyTypes)})
-     where ${isOver("bound")} is not true`.execute(db);
-  return byInputRow(keys, rows).map(([bound]) => {
-    return bound && { executionId: bound.execution_id, fingerprint: bound.fingerprint };
-  });
 }

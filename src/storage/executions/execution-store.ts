@@ -3,7 +3,7 @@ import type { ExecutionDetail, Outcome } from "../../domain/execution.ts";
 import { defaultBatchLimits, type StoreOptions } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { type AppendJournal, appendJournal } from "./append-journal.ts";
-import { type BeginExecution, beginExecution, type FindBound, findBoundExecution } from "./begin-execution.ts";
+import { type BeginExecution, beginExecution } from "./begin-execution.ts";
 import {
   type Ends,
   type GetResult,
@@ -20,6 +20,7 @@ import {
   type RecordFinished,
   recordFinishedExecution,
 } from "./finish-execution.ts";
+import { type FindBound, findBoundExecution } from "./idempotency-keys.ts";
 import { type OpenedJournal, openJournal } from "./open-journal.ts";
 import { type Repaired, type RepairPage, repairPage } from "./repair-executions.ts";
 import { listSealingKeys, type SealingKeys } from "./sealing-keys.ts";

@@ -1,9 +1,11 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import { type Tenant, turnOf, turnOfTenant } from "../../domain/account.ts";
 import type { NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
-import { columnList, inputRows } from "../postgres/input-rows.ts";
+import { CompiledStatement, type StatementInput } from "../postgres/compiled-statement.ts";
+import { columnList, type InputRow, inputRows } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { changedReads, isUnchanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./execution-claim.ts";
 import { outcomeTypes, startTypes, toOutcomeRow, toStartRow } from "./execution-rows.ts";
 import { type Flush, outputChars, toFlushRow } from "./flush.ts";
@@ -16,47 +18,55 @@ export type FinishExecution = (finishing: Finishing) => Promise<boolean>;
 
 /** Ends executions for good. A response that was committed before stays. */
 export function finishExecution(db: Kysely<Tables>, limits: BatchLimits): FinishExecution {
+  const statement = new CompiledStatement(finishStatement);
   const batcher = new StatementBatcher<Finishing, boolean>({
     limits,
-    send: (all) => finishAll(db, all),
+    send: (all) => finishAll(db, statement, all),
     turnOf: turnOfTenant,
     charsOf: ({ flush, outcome }) => outputChars(flush?.runs ?? []) + (outcome.response ?? "").length,
   });
   return (finishing) => batcher.call(finishing);
 }
 
-export type RecordFinished = (execution: NewExecution, outcome: Outcome, runs: readonly NodeRun[]) => Promise<void>;
-
-/** Writes executions that ran to their end before any row of them was committed. */
-export function recordFinishedExecution(db: Kysely<Tables>, limits: BatchLimits): RecordFinished {
-  const batcher = new StatementBatcher<FinishedRun, undefined>({
-    limits,
-    send: (all) => recordAllFinished(db, all),
-    turnOf: ({ execution }) => turnOf(execution),
-    charsOf: ({ execution, outcome, runs }) =>
-      execution.payload.length + outputChars(runs) + (outcome.response ?? "").length,
-  });
-  return (execution, outcome, runs) => batcher.call({ execution, outcome, runs });
-}
-
+/** An execution that ran to its end before any row of it was committed. */
 type FinishedRun = {
   readonly execution: NewExecution;
   readonly outcome: Outcome;
   readonly runs: readonly NodeRun[];
+  /** What it was resolved by, if that was not read for this call. */
+  readonly readSet?: ReadSet | undefined;
 };
+
+/** False: what the call was resolved by has changed, and nothing was written. */
+export type RecordFinished = (
+  execution: NewExecution,
+  outcome: Outcome,
+  runs: readonly NodeRun[],
+  readSet?: ReadSet,
+) => Promise<boolean>;
+
+/** Writes executions that ran in memory alone. */
+export function recordFinishedExecution(db: Kysely<Tables>, limits: BatchLimits): RecordFinished {
+  const statement = new CompiledStatement(recordStatement);
+  const batcher = new StatementBatcher<FinishedRun, boolean>({
+    limits,
+    send: (all) => recordAllFinished(db, statement, all),
+    turnOf: ({ execution }) => turnOf(execution),
+    charsOf: ({ execution, outcome, runs }) =>
+      execution.payload.length + outputChars(runs) + (outcome.response ?? "").length,
+  });
+  return (execution, outcome, runs, readSet) => batcher.call({ execution, outcome, runs, readSet });
+}
 
 const finishingTypes = { ...claimTypes, ...outcomeTypes, flush_index: "int", entries: "text", heads: "text" } as const;
 
-async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): Promise<readonly boolean[]> {
-  const input = all.map((finishing) => ({
-    ...toClaimRow(finishing),
-    ...toOutcomeRow(finishing.outcome),
-    flush_index: finishing.flush?.index ?? null,
-    ...(finishing.flush === undefined ? noFlush : toFlushRow(finishing.flush.runs)),
-  }));
-  const { rows } = await sql<{ id: string }>`
+type FinishingRow = InputRow<typeof finishingTypes>;
+
+/** Answers the executions that it has ended. */
+function finishStatement(input: StatementInput<readonly FinishingRow[]>): RawBuilder<{ readonly id: string }> {
+  return sql<{ id: string }>`
     with released as (
-      delete from execution_claim as claim using ${inputRows("input", finishingTypes, inLockOrder(input))}
+      delete from execution_claim as claim using ${input.rows("input", finishingTypes, (rows) => rows)}
         where claim.execution_id = input.execution_id and claim.environment_id = input.environment_id
           and claim.owner = input.owner and claim.epoch = input.epoch
         returning input.*
@@ -73,8 +83,21 @@ async function finishAll(db: Kysely<Tables>, all: readonly Finishing[]): Promise
       from released
       where execution.id = released.execution_id and execution.environment_id = released.environment_id
         and execution.state is null
-      returning execution.id`.execute(db);
-  const finished = new Set(rows.map(({ id }) => id));
+      returning execution.id`;
+}
+
+async function finishAll(
+  db: Kysely<Tables>,
+  statement: CompiledStatement<readonly FinishingRow[], { readonly id: string }>,
+  all: readonly Finishing[],
+): Promise<readonly boolean[]> {
+  const input = all.map((finishing) => ({
+    ...toClaimRow(finishing),
+    ...toOutcomeRow(finishing.outcome),
+    flush_index: finishing.flush?.index ?? null,
+    ...(finishing.flush === undefined ? noFlush : toFlushRow(finishing.flush.runs)),
+  }));
+  const finished = new Set((await statement.execute(db, inLockOrder(input))).map(({ id }) => id));
   const left = all.filter(({ executionId }) => !finished.has(executionId));
   for (const id of left.length === 0 ? [] : await listFinished(db, left)) {
     finished.add(id);
@@ -91,27 +114,47 @@ async function listFinished(db: Kysely<Tables>, left: readonly Claim[]): Promise
   return rows.map(({ id }) => id);
 }
 
-const finishedTypes = { ...startTypes, ...outcomeTypes, entries: "text", heads: "text" } as const;
+const endColumns = { ...startTypes, ...outcomeTypes } as const;
+
+const finishedTypes = { ...endColumns, entries: "text", heads: "text", read_set: "int" } as const;
 
 const noFlush = { entries: null, heads: null };
 
-const endColumns = { ...startTypes, ...outcomeTypes } as const;
+type FinishedRows = { readonly rows: readonly InputRow<typeof finishedTypes>[]; readonly reads: ReadSets };
 
-async function recordAllFinished(db: Kysely<Tables>, all: readonly FinishedRun[]): Promise<readonly undefined[]> {
-  const input = all.map(({ execution, outcome, runs }) => ({
-    ...toStartRow(execution),
-    ...toOutcomeRow(outcome),
-    ...(runs.length === 0 ? noFlush : toFlushRow(runs)),
-  }));
-  await sql`
-    with input as materialized (select * from ${inputRows("input", finishedTypes, input)}),
+/** Answers the numbers of the read sets that have changed. */
+function recordStatement(input: StatementInput<FinishedRows>): RawBuilder<{ readonly row: number }> {
+  return sql<{ row: number }>`
+    with ${changedReads(input, ({ reads }) => reads.all)},
+    input as materialized (
+      select * from ${input.rows("input", finishedTypes, ({ rows }) => rows)} where ${isUnchanged}
+    ),
     finished as (
       insert into execution (${columnList(endColumns)}, end_time)
       select ${columnList(endColumns)}, now() from input on conflict (id) do nothing
-    )
+    ),
     -- A conflict: an earlier try, whose answer was lost, has written both.
-    insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)
-    select id, environment_id, 0, 0, entries, heads from input where entries is not null
-    on conflict (execution_id, flush_index) do nothing`.execute(db);
-  return all.map(() => undefined);
+    flushed as (
+      insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)
+      select id, environment_id, 0, 0, entries, heads from input where entries is not null
+      on conflict (execution_id, flush_index) do nothing
+    )
+    select row from changed`;
+}
+
+async function recordAllFinished(
+  db: Kysely<Tables>,
+  statement: CompiledStatement<FinishedRows, { readonly row: number }>,
+  all: readonly FinishedRun[],
+): Promise<readonly boolean[]> {
+  const reads = new ReadSets();
+  const rows = all.map(({ execution, outcome, runs, readSet }) => ({
+    ...toStartRow(execution),
+    ...toOutcomeRow(outcome),
+    ...(runs.length === 0 ? noFlush : toFlushRow(runs)),
+    read_set: reads.add(readSet),
+  }));
+  const changed = await statement.execute(db, { rows, reads });
+  const numbers = new Set<number | null>(changed.map(({ row }) => row));
+  return rows.map(({ read_set }) => !numbers.has(read_set));
 }

@@ -22,6 +22,6 @@ export function isClockAsExpected(expectedNow: number | undefined): RawBuilder<b
  * The time by which old rows are deleted: the database's, or this process's where that is behind. Young rows are lost only
  * if both clocks are wrong.
  */
-export function cautiousNow(): RawBuilder<Date> {
-  return sql<Date>`least(now(), ${new Date()}::timestamptz)`;
+export function cautiousNow(ownNow: unknown = new Date()): RawBuilder<Date> {
+  return sql<Date>`least(now(), ${ownNow}::timestamptz)`;
 }

@@ -18,8 +18,13 @@ export function inputRows<Types extends ColumnTypes>(
   types: Types,
   rows: readonly InputRow<Types>[],
 ): RawBuilder<unknown> {
+  return unnest(name, types, (column) => rows.map((row) => row[column]));
+}
+
+/** As `inputRows`, from what is read for each column. */
+export function unnest(name: string, types: ColumnTypes, read: (column: string) => unknown): RawBuilder<unknown> {
   const columns = Object.entries(types);
-  const arrays = columns.map(([column, type]) => sql`${rows.map((row) => row[column])}::${sql.raw(type)}[]`);
+  const arrays = columns.map(([column, type]) => sql`${read(column)}::${sql.raw(type)}[]`);
   const names = [...columns.map(([column]) => sql.ref(column)), sql.ref("row")];
   return sql`unnest(${sql.join(arrays)}) with ordinality as ${sql.ref(name)}(${sql.join(names)})`;
 }

@@ -8,6 +8,7 @@ import { cutPage, type Page } from "../postgres/page.ts";
 import { nameTokenOf, parseNameToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { resourceOf as accountResource } from "./linked-account-store.ts";
+import { configVersion } from "./read-set.ts";
 import { deleteRecorded, putAccountSetting } from "./recorded-statements.ts";
 
 /** The key of a configuration. An account may have several for one integration, with different ids. */
@@ -30,6 +31,8 @@ export type ConfigRecord = ConfigKey & {
 export type RunFields = ConfigValues & {
   /** JSON text of an array of FieldDeclaration. */
   readonly declared: string;
+  /** The version of what was read, for a read set. */
+  readonly version: string;
 };
 
 const columns = ["account_id", "slug", "config_id", "revision", "create_time", "update_time"] as const;
@@ -116,12 +119,13 @@ export class ConfigStore {
           .on("config.config_id", "=", key.configId),
       )
       .select(["integration.fields", "config.application_fields", "config.workflow_fields"])
+      .select(configVersion.as("version"))
       .where("integration.environment_id", "=", environmentId)
       .where("integration.slug", "=", key.slug)
       .executeTakeFirstOrThrow();
-    const { fields, application_fields, workflow_fields } = row;
+    const { fields, application_fields, workflow_fields, version } = row;
     const set = { application_fields: application_fields ?? "{}", workflow_fields: workflow_fields ?? "{}" };
-    return { declared: fields, ...toValues(set) };
+    return { declared: fields, version, ...toValues(set) };
   }
 
   #select(access: AccessScope, accountId: string) {

@@ -1,11 +1,13 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Account } from "../../domain/account.ts";
 import { isId } from "../../domain/id.ts";
 import { type AccessScope, isAccessible } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { WorkflowReference } from "../../domain/workflow.ts";
-import { byInputRow, inputRows } from "../postgres/input-rows.ts";
+import { CompiledStatement, type StatementInput } from "../postgres/compiled-statement.ts";
+import { byInputRow, type InputRow } from "../postgres/input-rows.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { type ReadSet, workflowRead } from "../tenants/read-set.ts";
 import { invalidAccount, type LinkedAccount, toLinkedAccount } from "../tenants/tenant-store.ts";
 import { onlyReferenced } from "./workflow-reference.ts";
 
@@ -19,6 +21,8 @@ export type ResolvedCall = {
   readonly slug: string;
   readonly version: number;
   readonly linkedAccount: LinkedAccount;
+  /** Absent if more than one workflow has the name, of which the caller may access one. */
+  readonly readSet?: ReadSet;
 };
 
 /** A workflow with the named id or alias, within the caller's scope or not; two where two integrations have the alias. */
@@ -31,6 +35,9 @@ export type CallCandidate = {
   readonly account_id: string | null;
   readonly name: string | null;
   readonly attributes: string | null;
+  /** The versions of the rows, for the read set. */
+  readonly workflow_read: string;
+  readonly account_read: string | null;
 };
 
 const referenceTypes = {
@@ -42,25 +49,37 @@ const referenceTypes = {
   account_id: "text",
 } as const;
 
+type ReferenceRow = InputRow<typeof referenceTypes>;
+
+export type FindCalls = (calls: readonly CallReference[]) => Promise<readonly (readonly CallCandidate[])[]>;
+
 /** Finds what calls name. An id never matches an alias, and an alias never matches an id. */
-export async function findCalls(
-  db: Kysely<Tables>,
-  calls: readonly CallReference[],
-): Promise<readonly (readonly CallCandidate[])[]> {
-  const input = calls.map(({ environmentId, reference: { workflow, slug }, version, linkedAccountId }) => ({
+export function findCalls(db: Kysely<Tables>): FindCalls {
+  const statement = new CompiledStatement(findStatement);
+  return async (calls) => byInputRow(calls, await statement.execute(db, calls.map(toReferenceRow)));
+}
+
+function toReferenceRow({ environmentId, reference, version, linkedAccountId }: CallReference): ReferenceRow {
+  const { workflow, slug } = reference;
+  return {
     environment_id: environmentId,
     workflow_id: isId(workflow) ? workflow.toLowerCase() : null,
     alias: isId(workflow) ? null : workflow,
     slug: slug ?? null,
     version: version ?? null,
     account_id: linkedAccountId,
-  }));
-  const workflow = sql`select workflow.* from workflow where workflow.environment_id = input.environment_id
-    and workflow.delete_time is null and (input.slug is null or workflow.slug = input.slug)`;
-  const { rows } = await sql<CallCandidate>`
+  };
+}
+
+function findStatement(input: StatementInput<readonly ReferenceRow[]>): RawBuilder<CallCandidate> {
+  const workflow = sql`select workflow.*, workflow.xmin::text as read from workflow
+    where workflow.environment_id = input.environment_id
+      and workflow.delete_time is null and (input.slug is null or workflow.slug = input.slug)`;
+  return sql<CallCandidate>`
     select input.row, workflow.id, workflow.slug, workflow.current_version, workflow_version.version,
-        linked_account.account_id, linked_account.name, linked_account.attributes
-      from ${inputRows("input", referenceTypes, input)}
+        linked_account.account_id, linked_account.name, linked_account.attributes,
+        workflow.read as workflow_read, linked_account.xmin::text as account_read
+      from ${input.rows("input", referenceTypes, (rows) => rows)}
       cross join lateral (
         (${workflow} and workflow.id = input.workflow_id)
         union all
@@ -71,8 +90,7 @@ export async function findCalls(
           and linked_account.delete_time is null
       left join workflow_version
         on workflow_version.environment_id = input.environment_id and workflow_version.workflow_id = workflow.id
-          and workflow_version.version = coalesce(input.version, workflow.current_version)`.execute(db);
-  return byInputRow(calls, rows);
+          and workflow_version.version = coalesce(input.version, workflow.current_version)`;
 }
 
 /**
@@ -82,7 +100,8 @@ export async function findCalls(
 export function resolveCall(call: CallReference, candidates: readonly CallCandidate[]): ResolvedCall {
   const { reference, linkedAccountId } = call;
   const within = candidates.filter(({ id }) => isAccessible(call, { workflowId: id }));
-  const { id, slug, current_version, version, account_id, name, attributes } = onlyReferenced(within, reference);
+  const row = onlyReferenced(within, reference);
+  const { id, slug, current_version, version, account_id, name, attributes, account_read } = row;
   if (account_id === null || attributes === null || !isAccessible(call, { linkedAccountId: account_id })) {
     throw invalidAccount(linkedAccountId);
   }
@@ -96,5 +115,26 @@ export function resolveCall(call: CallReference, candidates: readonly CallCandid
       metadata: { workflow: reference.workflow, workflow_version: String(call.version) },
     });
   }
-  return { workflowId: id, slug, version, linkedAccount: toLinkedAccount({ account_id, name, attributes }) };
+  const linkedAccount = toLinkedAccount({ account_id, name, attributes });
+  return {
+    workflowId: id,
+    slug,
+    version,
+    linkedAccount,
+    ...(candidates.length === 1 && account_read !== null && { readSet: toReadSet(call, row) }),
+  };
+}
+
+function toReadSet({ environmentId, reference, linkedAccountId }: CallReference, row: CallCandidate): ReadSet {
+  const { workflow, slug } = reference;
+  return {
+    environmentId,
+    workflowId: isId(workflow) ? row.id : undefined,
+    alias: isId(workflow) ? undefined : workflow,
+    slug,
+    accountId: linkedAccountId,
+    workflow: workflowRead(row.id, row.workflow_read),
+    account: row.account_read ?? "",
+    config: undefined,
+  };
 }

@@ -51,7 +51,7 @@ export class WorkflowStore {
     this.#db = callsDb;
     this.#findCall = new StatementBatcher({
       limits: batchLimits,
-      send: (calls) => findCalls(db, calls),
+      send: findCalls(db),
       turnOf: (call) => turnOf(call),
     });
   }
