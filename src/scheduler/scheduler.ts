@@ -111,7 +111,6 @@ export class Scheduler implements Service {
       capacity,
       dailyQuota: limits.environmentDayBytesMax > 0 ? dailyQuota : undefined,
       waiters,
-      rescuer,
     });
     this.#janitor = new Janitor({ executions, drafts, dayBytes, retentionMs: limits.retentionMs, clock, log });
     const runOnce = async () => runs.recordBegun();

@@ -21,14 +21,12 @@ export async function runInPool(query: BoundQuery, run: PooledRun): Promise<Pool
   const { attempt, limits } = run;
   const timeout = attempt.openTimeout();
   try {
-    const end = await attempt.work(() =>
-      attempt.pool.run("query", {
-        request: () => requestOf(query, run),
-        path: attempt.tenantPath,
-        signal: timeout.signal,
-        onBegin: () => timeout.start(),
-      }),
-    );
+    const end = await attempt.pool.run("query", {
+      request: () => requestOf(query, run),
+      path: attempt.tenantPath,
+      signal: timeout.signal,
+      onBegin: () => timeout.start(),
+    });
     switch (end.kind) {
       case "reply": {
         const { head, texts } = end;
@@ -56,7 +54,7 @@ export async function runInPool(query: BoundQuery, run: PooledRun): Promise<Pool
         return unreachable(end);
     }
   } finally {
-    timeout.close();
+    await timeout.close();
   }
 }
 

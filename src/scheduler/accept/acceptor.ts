@@ -1,4 +1,3 @@
-import type { Account } from "../../domain/account.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { valueWithin } from "../../domain/deadline.ts";
 import { isTerminal, type Outcome } from "../../domain/execution.ts";
@@ -16,7 +15,6 @@ import type { Sealing } from "../encryption/sealing.ts";
 import type { Capacity } from "../limits/capacity.ts";
 import type { DailyQuota } from "../limits/daily-quota.ts";
 import type { MemoryBudget } from "../limits/memory-budget.ts";
-import type { Rescuer } from "../rescue/rescuer.ts";
 import type { ActiveRuns } from "../run/active-runs.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";
 import { CallChangedError, isEnd, type RunEnd } from "../run/run-state.ts";
@@ -44,7 +42,6 @@ export type AcceptorOptions = {
   /** Absent if a day has no limit. */
   readonly dailyQuota: DailyQuota | undefined;
   readonly waiters: Waiters;
-  readonly rescuer: Pick<Rescuer, "isQuarantining">;
   readonly limits: Limits;
   readonly clock: Clock;
 };
@@ -121,7 +118,7 @@ export class Acceptor {
     if (this.#isStopped) {
       throw shuttingDown();
     }
-    if (call.type === "SYNC" && request.idempotencyKey === undefined && this.#hasSlot(call)) {
+    if (call.type === "SYNC" && request.idempotencyKey === undefined && this.#options.capacity.hasSlot(call)) {
       return await this.#runHeld(request, call);
     }
     const { begun, end } = await this.#begin(request);
@@ -148,11 +145,7 @@ export class Acceptor {
 
   #overloadError(call: ExecuteCall): RequestError | undefined {
     const { capacity, dailyQuota } = this.#options;
-    return dailyQuota?.errorFor(call) ?? (this.#hasSlot(call) ? undefined : capacity.queueError(call));
-  }
-
-  #hasSlot(account: Account): boolean {
-    return !this.#options.rescuer.isQuarantining && this.#options.capacity.hasSlot(account);
+    return dailyQuota?.errorFor(call) ?? (this.#options.capacity.hasSlot(call) ? undefined : capacity.queueError(call));
   }
 
   /** Begins an execution here or in the queue. Answers the end of its run, if it runs here. */
@@ -166,7 +159,9 @@ export class Acceptor {
     const giveBack = dailyQuota?.take(execution);
     let isAccepted = false;
     try {
-      const beginning = await (this.#hasSlot(execution) ? this.#runOwned(request) : this.#enqueue(request));
+      const beginning = await (this.#options.capacity.hasSlot(execution)
+        ? this.#runOwned(request)
+        : this.#enqueue(request));
       isAccepted = beginning.begun === undefined;
       return beginning;
     } finally {

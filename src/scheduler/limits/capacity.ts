@@ -49,6 +49,10 @@ export class Capacity {
   #enqueueing = 0;
   #enqueuedEver = 0;
   #discarded = 0;
+  /** How many executions wait for their quarantine, beside the queue. */
+  candidates = 0;
+  /** Set for a quarantine: while it answers true, nothing begins here. */
+  isQuarantining: (() => boolean) | undefined;
   /** Until the number of organisations is known, there may be several. */
   #isShared = true;
 
@@ -75,8 +79,10 @@ export class Capacity {
     this.#running.add(account, 1);
   }
 
-  freeSlot(account: Account): void {
+  /** Answers whether others wait for a slot. */
+  freeSlot(account: Account): boolean {
     this.#running.add(account, -1);
+    return this.#queued.total + this.candidates > 0;
   }
 
   /** Counts an execution that `write` adds to the queue, unless `write` answers another one in its place. */
@@ -127,9 +133,9 @@ export class Capacity {
     };
   }
 
-  /** Whether an account may have one more execution running in this process. */
+  /** Whether an account may have one more execution running in this process now. */
   hasSlot(account: Account): boolean {
-    return this.#room(account) > 0;
+    return this.isQuarantining?.() !== true && this.#room(account) > 0;
   }
 
   /** Why an account may queue nothing more; undefined where it may. The narrowest limit is named. */

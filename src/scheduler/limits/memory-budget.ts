@@ -55,31 +55,27 @@ export class MemoryBudget {
   }
 
   open(organizationId: string, id?: string): MemoryShare {
-    const holder = { organizationId, id };
-    let counted = 0;
-    const hold = (bytes: number) => {
-      const next = Math.max(0, bytes - freeBytes);
-      if (next === counted) {
-        return;
-      }
-      this.#add(organizationId, next - counted);
-      counted = next;
-      if (next === 0) {
-        this.#holders.delete(holder);
-      } else {
-        this.#holders.add(holder);
-      }
-    };
-    const mustYield = () => counted > 0 && this.#mustYield(holder);
-    return {
-      hold,
-      get mustYield() {
-        return mustYield();
-      },
-    };
+    return new Share(this, { organizationId, id });
   }
 
-  #mustYield({ organizationId, id }: Holder): boolean {
+  /** Says that a holder has come to hold so many bytes more beyond those that are free, or fewer. */
+  add(holder: Holder, bytes: number, isHolding: boolean): void {
+    const { organizationId } = holder;
+    const next = this.#heldBy(organizationId) + bytes;
+    if (next === 0) {
+      this.#byOrganization.delete(organizationId);
+    } else {
+      this.#byOrganization.set(organizationId, next);
+    }
+    this.#total += bytes;
+    if (isHolding) {
+      this.#holders.add(holder);
+    } else {
+      this.#holders.delete(holder);
+    }
+  }
+
+  mustYield({ organizationId, id }: Holder): boolean {
     if (this.#total > this.#max && !this.#isOldest(id)) {
       return true;
     }
@@ -103,14 +99,27 @@ export class MemoryBudget {
   #heldBy(organizationId: string): number {
     return this.#byOrganization.get(organizationId) ?? 0;
   }
+}
 
-  #add(organizationId: string, bytes: number): void {
-    const next = this.#heldBy(organizationId) + bytes;
-    if (next === 0) {
-      this.#byOrganization.delete(organizationId);
-    } else {
-      this.#byOrganization.set(organizationId, next);
+class Share implements MemoryShare {
+  readonly #budget: MemoryBudget;
+  readonly #holder: Holder;
+  #counted = 0;
+
+  constructor(budget: MemoryBudget, holder: Holder) {
+    this.#budget = budget;
+    this.#holder = holder;
+  }
+
+  hold(bytes: number): void {
+    const next = Math.max(0, bytes - freeBytes);
+    if (next !== this.#counted) {
+      this.#budget.add(this.#holder, next - this.#counted, next > 0);
+      this.#counted = next;
     }
-    this.#total += bytes;
+  }
+
+  get mustYield(): boolean {
+    return this.#counted > 0 && this.#budget.mustYield(this.#holder);
   }
 }

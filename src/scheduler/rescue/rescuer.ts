@@ -73,8 +73,6 @@ export class Rescuer implements Service {
   readonly #expiry: Expiry;
   /** How many sweeps go by before the queue is counted again. */
   #sweepsToCount = 0;
-  /** How many candidates wait for their quarantine. */
-  #candidates = 0;
   #quarantine: Quarantine | undefined;
   readonly #deferral: ClaimDeferral;
   /** The monotonic time of the next sweep. */
@@ -99,7 +97,7 @@ export class Rescuer implements Service {
     const { events, capacity, limits } = this.#options;
     // A slot or a place in the queue is free.
     const wake = () => {
-      if (capacity.queued + this.#candidates + this.#deferral.count > 0) {
+      if (capacity.queued + capacity.candidates + this.#deferral.count > 0) {
         this.#task.wake();
       }
     };
@@ -110,7 +108,10 @@ export class Rescuer implements Service {
         this.#task.wake();
       }
     });
-    events.on("failed", (claim, error) => this.#deferral.backOff(claim, error));
+    events.on("failed", (claim, error) => {
+      this.#deferral.backOff(claim, error);
+      wake();
+    });
     await this.#task.start();
   }
 
@@ -171,7 +172,7 @@ export class Rescuer implements Service {
     } else if (takeCounts(queued)) {
       this.#sweepsToCount = Math.min(Math.floor(capacity.queued / countedPerSweep), sweepsPerCountMax);
     }
-    this.#candidates = quarantined;
+    capacity.candidates = quarantined;
     capacity.setOrganizations(organizations);
     // Jitter: not all processes sweep at the same moment.
     const nextMs = everyMs * (0.8 + 0.2 * Math.random());
@@ -241,6 +242,7 @@ export class Rescuer implements Service {
         await this.#endTooLarge(claim);
       } else if (isQuarantined) {
         this.#quarantine = { executionId: id, beginTime: clock.monotonic(), claimMs, survived: quarantineRuns };
+        capacity.isQuarantining = () => this.isQuarantining;
       }
     } catch (error) {
       if (error instanceof MissingKeyError) {
@@ -276,7 +278,7 @@ export class Rescuer implements Service {
       return undefined;
     }
     const now = this.#options.clock.monotonic();
-    return quarantineLeftMs(this.#quarantine, { now, candidates: this.#candidates });
+    return quarantineLeftMs(this.#quarantine, { now, candidates: this.#options.capacity.candidates });
   }
 
   async #endQuarantine(): Promise<void> {
@@ -288,5 +290,6 @@ export class Rescuer implements Service {
       await claims.clearQuarantine(owner);
     }
     this.#quarantine = undefined;
+    this.#options.capacity.isQuarantining = undefined;
   }
 }

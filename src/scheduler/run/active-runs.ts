@@ -25,7 +25,9 @@ export class ActiveRuns {
   readonly #options: ActiveRunsOptions;
   readonly #running = new Map<string, ExecutionRun>();
   readonly #slots = new Set<ExecutionRun>();
-  readonly #ending = new Set<Promise<RunEnd>>();
+  /** How many runs are driven, and who waits until none is. */
+  #driven = 0;
+  #drained: PromiseWithResolvers<void> | undefined;
 
   constructor(options: ActiveRunsOptions) {
     this.#options = options;
@@ -48,29 +50,36 @@ export class ActiveRuns {
     return run;
   }
 
-  /** Frees the slot of a run that does not begin. */
+  /** Frees the slot of a run that does not begin, or has ended. */
   drop(run: ExecutionRun): void {
     if (!this.#slots.delete(run)) {
       return;
     }
     const { id } = run.execution;
-    this.#options.capacity.freeSlot(run.execution);
     // After a lost answer an execution may be claimed again before its earlier run has noticed that.
     if (this.#running.get(id) === run) {
       this.#running.delete(id);
     }
+    if (this.#options.capacity.freeSlot(run.execution)) {
+      this.#options.events.emit("slotFreed");
+    }
   }
 
   /** Runs until the run ends; says so by events, and to the caller, once its slot is free. Never rejects. */
-  drive(run: ExecutionRun): Promise<RunEnd> {
-    const ending = run.run().then((end) => {
-      this.#ending.delete(ending);
-      this.drop(run);
+  async drive(run: ExecutionRun): Promise<RunEnd> {
+    this.#driven += 1;
+    const end = await run.run();
+    this.#driven -= 1;
+    this.drop(run);
+    // Nobody else knows of an execution that ran in memory alone.
+    if (end.kind !== "ENDED" || end.wasOwned) {
       this.#announce(run.execution.id, end);
-      return end;
-    });
-    this.#ending.add(ending);
-    return ending;
+    }
+    if (this.#driven === 0) {
+      this.#drained?.resolve();
+      this.#drained = undefined;
+    }
+    return end;
   }
 
   /** Records for all runs which nodes have been under way for a while. */
@@ -112,18 +121,25 @@ export class ActiveRuns {
 
   /** Graceful shutdown: lets runs end for a while, then abandons the rest. */
   async drain(ms: number, clock: Clock): Promise<void> {
-    await settlesWithin(ms, Promise.all(this.#ending), clock);
+    await settlesWithin(ms, this.#untilDrained(), clock);
     for (const run of this.#running.values()) {
       run.abandon();
     }
-    await Promise.all(this.#ending);
+    await this.#untilDrained();
+  }
+
+  async #untilDrained(): Promise<void> {
+    while (this.#driven > 0) {
+      this.#drained ??= Promise.withResolvers();
+      await this.#drained.promise;
+    }
   }
 
   #announce(executionId: string, end: RunEnd): void {
     const { events } = this.#options;
     switch (end.kind) {
       case "ENDED":
-        events.emit("ended", { executionId, outcome: end.outcome, wasOwned: end.wasOwned });
+        events.emit("ended", { executionId, outcome: end.outcome, wasOwned: true });
         break;
       case "SUPERSEDED":
         if (end.outcome !== undefined) {
@@ -141,6 +157,5 @@ export class ActiveRuns {
       default:
         unreachable(end);
     }
-    events.emit("slotFreed");
   }
 }

@@ -3,7 +3,6 @@ import type { Clock } from "../../domain/clock.ts";
 import type { Answer, NewExecution, Outcome } from "../../domain/execution.ts";
 import { timeOfId } from "../../domain/id.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { Graph } from "../../engine/graph/graph.ts";
 import { answerAmong } from "../../engine/graph/recorded-answer.ts";
 import type { HttpClient } from "../../engine/http/http-client.ts";
@@ -22,7 +21,7 @@ import type { ExecutionLog } from "./execution-log.ts";
 import { ExecutionWriter, type RunBegin } from "./execution-writer.ts";
 import { fieldValues } from "./field-values.ts";
 import { RunJournal } from "./run-journal.ts";
-import { CallChangedError, type RunEnd, RunInterrupted, type RunState } from "./run-state.ts";
+import { CallChangedError, isEnd, type RunEnd, RunInterrupted, type RunState } from "./run-state.ts";
 import type { SchedulerEvents } from "./scheduler-events.ts";
 import type { TriggerEvent } from "./trigger-event.ts";
 
@@ -90,7 +89,7 @@ export class ExecutionRun {
       clock,
       signal: this.#abort.signal,
     });
-    void this.#writer.owned.then((epoch) => this.#own(epoch));
+    this.#writer.onOwned((epoch) => this.#own(epoch));
     this.#journal = new RunJournal({
       writer: this.#writer,
       clock,
@@ -162,28 +161,19 @@ export class ExecutionRun {
 
   /** Runs the graph to its end and commits that, or until the run is interrupted. Never rejects. */
   async run(): Promise<RunEnd> {
-    const ended = new AbortController();
-    if (this.#state.kind === "HELD") {
-      this.#beginWhenOld(ended.signal);
-    }
+    // A failure interrupts the run.
+    const begin = () => void this.#journal.begin().catch(() => undefined);
+    const cancelBegin = this.#state.kind === "HELD" ? this.#context.clock.after(heldMs, begin) : undefined;
     try {
       const outcome = await this.#runGraph();
-      ended.abort(noLongerNeeded);
+      cancelBegin?.();
       return await this.#finish(outcome);
     } catch (error) {
       return this.#interrupt({ kind: "FAILED", error, claim: this.#writer.claim });
     } finally {
-      ended.abort(noLongerNeeded);
+      cancelBegin?.();
       this.#journal.close();
     }
-  }
-
-  #beginWhenOld(signal: AbortSignal): void {
-    this.#context.clock.wait(heldMs, signal).then(
-      // A failure interrupts the run.
-      () => this.#journal.begin().catch(() => undefined),
-      () => undefined,
-    );
   }
 
   async #runGraph(): Promise<Outcome> {
@@ -243,7 +233,7 @@ export class ExecutionRun {
 
   /** Ends the run before its graph does. Answers how it ended: the first reason counts. */
   #interrupt(end: RunEnd): RunEnd {
-    if (this.#state.kind !== "HELD" && this.#state.kind !== "OWNED") {
+    if (isEnd(this.#state)) {
       return this.#state;
     }
     this.#state = end;

@@ -56,9 +56,11 @@ export type ExecutionWriterOptions = {
  */
 export class ExecutionWriter {
   readonly #options: ExecutionWriterOptions;
-  readonly #owned = Promise.withResolvers<number>();
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #ownedListeners: ((epoch: number) => void)[] = [];
+  #tail: Promise<unknown> | undefined;
   #begun: Promise<Begun> | undefined;
+  /** Set once the end of an execution without a row is written. */
+  #recorded: Promise<Finished> | undefined;
   #claim: (Claim & Tenant) | undefined;
   #dataKey: DataKey | undefined;
   #flushIndex = 0;
@@ -68,9 +70,9 @@ export class ExecutionWriter {
     this.#options = options;
   }
 
-  /** Resolves with the epoch once the row is committed and owned. It never does where the execution ends in memory. */
-  get owned(): Promise<number> {
-    return this.#owned.promise;
+  /** Calls a listener with the epoch once the row is committed and owned. It never is where the execution ends in memory. */
+  onOwned(listener: (epoch: number) => void): void {
+    this.#ownedListeners.push(listener);
   }
 
   /** What every write names; undefined until the execution is owned. */
@@ -93,6 +95,7 @@ export class ExecutionWriter {
    * that the idempotency key stands for already, if there is one, or that its read set has changed: then this one does not exist.
    */
   begin(begin: RunBegin = {}): Promise<Begun> {
+    this.#begun ??= this.#recorded?.then((recorded) => (recorded === "changed" ? recorded : undefined));
     this.#begun ??= this.#enqueue(() => this.#begin(begin));
     return this.#begun;
   }
@@ -120,7 +123,7 @@ export class ExecutionWriter {
     const { execution, executions, events, signal } = this.#options;
     const flushIndex = this.#flushIndex;
     this.#flushIndex += 1;
-    const sealed = runs.map((run) => this.#sealed(run));
+    const sealed = runs.some(isHidden) ? runs.map((run) => this.#sealed(run)) : runs;
     return await this.#enqueue(async () => {
       signal.throwIfAborted();
       const entry = { ...this.#ownClaim(), flushIndex, runs: sealed, answer };
@@ -135,12 +138,12 @@ export class ExecutionWriter {
   /** Ends the execution, with the last flush. One that has no row yet gets it in the same write. */
   async finish(outcome: Outcome, runs: readonly NodeRun[]): Promise<Finished> {
     const { execution, executions, readSet } = this.#options;
-    const shown = runs.map(redactRun);
+    const shown = runs.some(isHidden) ? runs.map(redactRun) : runs;
     if (this.#begun === undefined) {
-      this.#begun = this.#enqueue(async () => {
-        return (await executions.recordFinished(execution, outcome, shown, readSet)) ? undefined : "changed";
-      });
-      return (await this.#begun) === undefined ? "committed" : "changed";
+      this.#recorded = executions
+        .recordFinished(execution, outcome, shown, readSet)
+        .then((isRecorded) => (isRecorded ? "committed" : "changed"));
+      return await this.#recorded;
     }
     const flush = shown.length > 0 && { flush: { index: this.#flushIndex, runs: shown } };
     return await this.#enqueue(async () => {
@@ -176,7 +179,9 @@ export class ExecutionWriter {
     const { execution, owner } = this.#options;
     const { id: executionId, organizationId, environmentId } = execution;
     this.#claim = { organizationId, environmentId, executionId, owner, epoch };
-    this.#owned.resolve(epoch);
+    for (const listener of this.#ownedListeners) {
+      listener(epoch);
+    }
   }
 
   #ownClaim(): Claim & Tenant {
@@ -192,7 +197,7 @@ export class ExecutionWriter {
   }
 
   #enqueue<Answer>(write: () => Promise<Answer>): Promise<Answer> {
-    const written = this.#tail.then(write);
+    const written = this.#tail === undefined ? write() : this.#tail.then(write);
     this.#tail = written.catch(() => undefined);
     return written;
   }
@@ -215,4 +220,8 @@ export class ExecutionWriter {
       }
     }
   }
+}
+
+function isHidden({ is_hidden }: NodeRun): boolean {
+  return is_hidden === true;
 }

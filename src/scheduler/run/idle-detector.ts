@@ -15,24 +15,35 @@ export class IdleDetector {
     this.#onIdle = onIdle;
   }
 
-  async work<Result>(piece: () => Promise<Result>): Promise<Result> {
+  /** A piece of work begins. */
+  begin(): void {
     this.#working += 1;
-    try {
-      return await piece();
-    } finally {
-      this.#rest();
+  }
+
+  /** A piece of work has ended, or waits. */
+  end(): void {
+    this.#working -= 1;
+    if (this.#isChecking || !this.isIdle) {
+      return;
     }
+    this.#isChecking = true;
+    setImmediate(() => {
+      this.#isChecking = false;
+      if (this.isIdle) {
+        this.#onIdle();
+      }
+    });
   }
 
   /** Waits in the middle of a piece of work. `due` is in milliseconds since 1970. */
   async wait(due: number, wait: () => Promise<void>, kind: WaitKind = "time"): Promise<void> {
     const entry = { due, kind };
     this.#waits.add(entry);
-    this.#rest();
+    this.end();
     try {
       await wait();
     } finally {
-      this.#working += 1;
+      this.begin();
       this.#waits.delete(entry);
     }
   }
@@ -48,19 +59,5 @@ export class IdleDetector {
 
   get isForMemory(): boolean {
     return [...this.#waits].some(({ kind }) => kind === "memory");
-  }
-
-  #rest(): void {
-    this.#working -= 1;
-    if (this.#isChecking || !this.isIdle) {
-      return;
-    }
-    this.#isChecking = true;
-    setImmediate(() => {
-      this.#isChecking = false;
-      if (this.isIdle) {
-        this.#onIdle();
-      }
-    });
   }
 }

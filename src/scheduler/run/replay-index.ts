@@ -13,7 +13,7 @@ type Entry = { readonly run: NodeRun; readonly place: number; readonly bytes: nu
 export class ReplayIndex {
   readonly #entries = new Map<string, Entry>();
   /** The paths inside of each iteration, under `4[12]/`, and the iterations of each Group, under `4[`. */
-  readonly #inside = new Map<string, string[]>();
+  #inside: Map<string, string[]> | undefined;
   #begins: BeginTimes | undefined;
   #count = 0;
   /** The size of all records ever added. */
@@ -64,6 +64,7 @@ export class ReplayIndex {
     const isIteration = path.endsWith("]");
     const outer = path.slice(0, path.lastIndexOf(isIteration ? "[" : "/") + 1);
     if (outer !== "") {
+      this.#inside ??= new Map();
       const paths = this.#inside.get(outer);
       if (paths === undefined) {
         this.#inside.set(outer, [path]);
@@ -72,17 +73,17 @@ export class ReplayIndex {
       }
     }
     // Inside of what was stopped a replay looks for the failure that stopped it.
-    if (run.state !== "STOPPED") {
+    if (run.state !== "STOPPED" && this.#inside !== undefined) {
       this.#dropInside(`${path}${isIteration ? "/" : "["}`);
     }
   }
 
   #dropInside(prefix: string): void {
-    const paths = this.#inside.get(prefix);
+    const paths = this.#inside?.get(prefix);
     if (paths === undefined) {
       return;
     }
-    this.#inside.delete(prefix);
+    this.#inside?.delete(prefix);
     for (const path of paths) {
       this.#drop(path);
       this.#dropInside(`${path}${path.endsWith("]") ? "/" : "["}`);

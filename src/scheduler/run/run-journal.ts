@@ -48,13 +48,11 @@ export class RunJournal implements Journal {
   readonly #pending: WriteBuffer;
   readonly #underWay = new VisitsUnderWay();
   readonly #idle: IdleDetector;
-  readonly #clock: RunClock;
+  #runClock: RunClock | undefined;
 
   constructor(options: RunJournalOptions) {
-    const { clock, lease } = options;
     this.#options = options;
     this.#pending = new WriteBuffer(options);
-    this.#clock = new RunClock(clock, lease);
     this.#idle = new IdleDetector(() => void this.#fallAsleep());
   }
 
@@ -149,14 +147,16 @@ export class RunJournal implements Journal {
     return { ms, tookMs: this.#clock.now() - start_time };
   }
 
-  work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (!this.#hasTooMuch) {
-      return this.#idle.work(piece);
-    }
-    return this.#idle.work(async () => {
-      await this.#untilRoom(signal);
+  async work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T> {
+    this.#idle.begin();
+    try {
+      if (this.#hasTooMuch) {
+        await this.#untilRoom(signal);
+      }
       return await piece();
-    });
+    } finally {
+      this.#idle.end();
+    }
   }
 
   /** Durable before effects: commits everything, and has the claim and the lease confirmed. */
@@ -179,6 +179,13 @@ export class RunJournal implements Journal {
   close(): void {
     this.#pending.close();
     this.#options.memory.hold(0);
+  }
+
+  /** Most runs wait for nothing. */
+  get #clock(): RunClock {
+    const { clock, lease } = this.#options;
+    this.#runClock ??= new RunClock(clock, lease);
+    return this.#runClock;
   }
 
   #add(run: NodeRun, bytes: number): void {

@@ -2,7 +2,7 @@ import type { NodeRun } from "../../domain/execution.ts";
 import type { Flush } from "../../storage/executions/flush.ts";
 
 /** A flush is full when its texts have this length; the last record may exceed it. */
-const flushCharsMax = 1024 * 1024;
+export const flushCharsMax = 1024 * 1024;
 
 /** A rough size of a record without its texts. */
 const recordChars = 256;

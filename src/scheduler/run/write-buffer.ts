@@ -1,10 +1,9 @@
-import type { Clock } from "../../domain/clock.ts";
+import type { CancelTimer, Clock } from "../../domain/clock.ts";
 import type { Answer, NodeRun } from "../../domain/execution.ts";
-import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { ExecutionWriter } from "./execution-writer.ts";
 import { bytesOf } from "./record-bytes.ts";
 import { CallChangedError, type JournalEnd } from "./run-state.ts";
-import { flushLength } from "./split-flushes.ts";
+import { flushCharsMax, flushLength } from "./split-flushes.ts";
 
 /** The longest that a record stays in memory alone once its execution is committed. */
 const flushMs = 250;
@@ -21,15 +20,15 @@ export type WriteBufferOptions = {
  */
 export class WriteBuffer {
   readonly #options: WriteBufferOptions;
-  readonly #closed = new AbortController();
   #runs: NodeRun[] = [];
   #isOwned = false;
-  #isScheduled = false;
+  #cancelFlush: CancelTimer | undefined;
+  #isClosed = false;
   bytes = 0;
 
   constructor(options: WriteBufferOptions) {
     this.#options = options;
-    void options.writer.owned.then(() => this.#beginFlushing());
+    options.writer.onOwned(() => this.#beginFlushing());
   }
 
   get count(): number {
@@ -42,7 +41,7 @@ export class WriteBuffer {
   }
 
   get isClosed(): boolean {
-    return this.#closed.signal.aborted;
+    return this.#isClosed;
   }
 
   add(run: NodeRun, bytes = bytesOf(run)): void {
@@ -116,7 +115,8 @@ export class WriteBuffer {
 
   /** Ends the timer. What is pending is lost. */
   close(): void {
-    this.#closed.abort(noLongerNeeded);
+    this.#isClosed = true;
+    this.#cancelFlush?.();
   }
 
   #beginFlushing(): void {
@@ -129,25 +129,27 @@ export class WriteBuffer {
   }
 
   #schedule(ms: number): void {
-    if (!this.#isOwned || this.#isScheduled || this.count === 0) {
+    if (!this.#isOwned || this.#isClosed || this.#cancelFlush !== undefined || this.count === 0) {
       return;
     }
-    this.#isScheduled = true;
-    this.#options.clock.wait(ms, this.#closed.signal).then(
-      () => {
-        this.#isScheduled = false;
-        return this.flush();
-      },
-      () => undefined,
-    );
+    this.#cancelFlush = this.#options.clock.after(ms, () => {
+      this.#cancelFlush = undefined;
+      void this.flush();
+    });
   }
 
   get #isOneFlush(): boolean {
-    return flushLength(this.#runs) === this.count;
+    return this.bytes < flushCharsMax || flushLength(this.#runs) === this.count;
   }
 
   /** Removes and answers as many of the first records as fit into one flush. */
   #take(): readonly NodeRun[] {
+    if (this.bytes < flushCharsMax) {
+      const all = this.#runs;
+      this.#runs = [];
+      this.bytes = 0;
+      return all;
+    }
     const runs = this.#runs.splice(0, flushLength(this.#runs));
     this.bytes = this.count === 0 ? 0 : this.bytes - runs.reduce((bytes, run) => bytes + bytesOf(run), 0);
     return runs;
