@@ -11,7 +11,6 @@ import type { Service } from "../src/domain/service.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
-import { RateLimiter } from "../src/rpc/chain/rate-limit.ts";
 import { Sealing } from "../src/scheduler/encryption/sealing.ts";
 import { Capacity } from "../src/scheduler/limits/capacity.ts";
 import { DailyQuota } from "../src/scheduler/limits/daily-quota.ts";
@@ -24,6 +23,9 @@ import { VersionCache } from "../src/scheduler/run/version-cache.ts";
 import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { Waiters } from "../src/scheduler/waiting/waiters.ts";
 import { Watchers } from "../src/scheduler/waiting/watchers.ts";
+import { Admission } from "../src/server/admission/admission.ts";
+import { RateLimiter } from "../src/server/admission/rate-limit.ts";
+import { LargeBodyQueue } from "../src/server/bodies/large-body-queue.ts";
 import { defaultServerLimits } from "../src/server/limits/server-limits.ts";
 import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
@@ -108,9 +110,14 @@ const services: Readonly<Record<string, () => Service>> = {
       port: 0,
       limits: defaultServerLimits,
       log,
-      receive: () => undefined,
-      penaltyOf: () => undefined,
-      hasQueuedRequests: () => false,
+      receiver: { receive: () => undefined },
+      exchange: {
+        limits: defaultServerLimits,
+        admission: new Admission(defaultServerLimits),
+        bodies: new LargeBodyQueue(),
+      },
+      penalties: { isActive: false, penaltyOf: () => undefined },
+      queuedRequests: new Set(),
     }),
   PeriodicTask: () => new PeriodicTask({ name: "test", everyMs: 1, runOnce: async () => undefined, clock, log }),
   Janitor: () =>

@@ -2,17 +2,16 @@ import { once } from "node:events";
 import { type Socket, Server as TcpServer } from "node:net";
 import type { Logger } from "pino";
 import type { Service } from "../domain/service.ts";
-import type { HttpVersion } from "./connections/detect-http-version.ts";
+import { AddressConnections, type Connection } from "./connections/address-connections.ts";
 import { drainAcceptQueue } from "./connections/drain-accept-queue.ts";
 import { NewConnectionQueue } from "./connections/new-connection-queue.ts";
-import { ReadThrottle } from "./connections/read-throttle.ts";
-import { startConnection } from "./connections/start-connection.ts";
+import { type Penalties, type StartOptions, startConnection } from "./connections/start-connection.ts";
 import { closeIdleConnection } from "./http1/close-idle-connection.ts";
 import { Http1Server } from "./http1/http1-server.ts";
 import { Http2Server } from "./http2/http2-server.ts";
 import { clientAddress } from "./limits/client-address.ts";
 import type { ServerLimits } from "./limits/server-limits.ts";
-import type { ReceiveRequest } from "./requests/http-exchange.ts";
+import type { ExchangeOptions, RequestReceiver } from "./requests/http-exchange.ts";
 
 export type ListenerOptions = {
   readonly host: string;
@@ -20,11 +19,12 @@ export type ListenerOptions = {
   readonly port: number;
   readonly limits: ServerLimits;
   readonly log: Logger;
-  readonly receive: ReceiveRequest;
-  /** Settles when an address that exceeded its limit of refusals may start a connection; undefined: at once. */
-  readonly penaltyOf: (address: string) => Promise<void> | undefined;
-  /** Whether requests of an address are queued. */
-  readonly hasQueuedRequests: (address: string) => boolean;
+  /** Takes each request, of which an exchange is made. */
+  readonly receiver: RequestReceiver;
+  readonly exchange: ExchangeOptions;
+  readonly penalties: Penalties;
+  /** The addresses whose requests are queued. */
+  readonly queuedRequests: { has(address: string): boolean };
 };
 
 /** The smallest accept queue of the kernel, which has a maximum of its own (`somaxconn`). */
@@ -40,25 +40,24 @@ export class Listener implements Service {
   readonly #options: ListenerOptions;
   readonly #http1: Http1Server;
   readonly #http2: Http2Server;
-  readonly #sockets = new Set<Socket>();
-  /** Connections whose HTTP version is not known yet, or that are queued to start. */
-  readonly #starting = new Set<Socket>();
-  readonly #queue: NewConnectionQueue;
-  readonly #throttle: ReadThrottle;
-  #accepted = 0;
+  readonly #connections: AddressConnections;
+  readonly #start: StartOptions;
+  readonly #accepted = { count: 0 };
   #portClosed: Promise<unknown> | undefined;
   #closing: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    const { limits, receive, hasQueuedRequests } = options;
-    this.#queue = new NewConnectionQueue({ countAccepted: () => this.#accepted, hasQueuedRequests });
-    this.#throttle = new ReadThrottle(limits);
-    const onRequest = (socket: Socket) => this.#throttle.countRequest(socket);
-    const onConnection = (socket: Socket) => this.#accept(socket);
-    this.#http1 = new Http1Server({ limits, receive, onRequest, onConnection });
-    this.#http2 = new Http2Server({ limits, receive, onRequest });
+    const { limits, penalties, queuedRequests } = options;
+    this.#connections = new AddressConnections(limits);
+    const served = { ...options, connections: this.#connections };
+    const http1 = new Http1Server({ ...served, onConnection: (socket) => this.#accept(socket) });
+    const http2 = new Http2Server(served);
+    this.#http1 = http1;
+    this.#http2 = http2;
+    const queue = new NewConnectionQueue({ accepted: this.#accepted, queuedRequests });
+    this.#start = { limits, penalties, queue, http1, http2 };
   }
 
   async start(): Promise<void> {
@@ -104,49 +103,26 @@ export class Listener implements Service {
   }
 
   #accept(socket: Socket): void {
-    const address = this.#admittedAddress(socket);
-    if (address === undefined) {
+    const connection = this.#open(socket);
+    if (connection === undefined) {
       socket.destroy();
       return;
     }
-    this.#accepted += 1;
-    this.#sockets.add(socket);
-    this.#throttle.add(socket, address);
-    this.#starting.add(socket);
-    socket.once("close", () => {
-      this.#sockets.delete(socket);
-      this.#starting.delete(socket);
-    });
+    this.#accepted.count += 1;
     // Without a listener the error of a broken connection would end the process.
     socket.on("error", () => {});
-    const { limits, penaltyOf } = this.#options;
-    const serve = (version: HttpVersion) => this.#serve(version, socket);
-    startConnection(socket, address, { limits, penaltyOf, queue: this.#queue, serve });
+    startConnection(connection, this.#start);
   }
 
   /** Undefined if the address has as many connections as are allowed, or the client has disconnected. */
-  #admittedAddress(socket: Socket): string | undefined {
-    const address = clientAddress(socket);
-    if (address === undefined) {
-      return undefined;
-    }
-    return this.#throttle.connectionsOf(address) < this.#options.limits.connectionsPerAddressMax ? address : undefined;
-  }
-
-  #serve(version: HttpVersion, socket: Socket): void {
-    this.#starting.delete(socket);
-    // It was too late, and the shutdown has answered it.
-    if (socket.writableEnded) {
-      socket.resume();
-    } else if (version === "http2") {
-      this.#http2.serve(socket);
-    } else {
-      this.#http1.serve(socket);
-    }
+  #open(socket: Socket): Connection | undefined {
+    const { remoteAddress } = socket;
+    const address = remoteAddress?.includes(":") === true ? clientAddress(socket) : remoteAddress;
+    return address === undefined ? undefined : this.#connections.open(socket, address);
   }
 
   async #close(): Promise<void> {
-    await drainAcceptQueue(() => this.#accepted);
+    await drainAcceptQueue(() => this.#accepted.count);
     // The `close` of `node:http` would also close idle connections.
     this.#portClosed = new Promise((resolve) => TcpServer.prototype.close.call(this.#http1.server, resolve));
   }
@@ -158,12 +134,14 @@ export class Listener implements Service {
     const startingTimer = setTimeout(() => {
       this.#http2.drain();
       this.#http1.closeIdle();
-      for (const socket of this.#starting) {
-        closeIdleConnection(socket, limits.lastBytesMs);
+      for (const { version, socket } of this.#connections.all()) {
+        if (version === undefined) {
+          closeIdleConnection(socket, limits.lastBytesMs);
+        }
       }
     }, limits.lastBytesMs);
     const timer = setTimeout(() => {
-      for (const socket of this.#sockets) {
+      for (const { socket } of this.#connections.all()) {
         socket.destroy();
       }
     }, limits.drainMs);

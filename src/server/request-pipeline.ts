@@ -1,73 +1,47 @@
+import { constants } from "node:http2";
 import type { Logger } from "pino";
-import { settlesWithin } from "../domain/deadline.ts";
 import type { Call } from "../domain/http/call.ts";
-import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../domain/http/protocol-handler.ts";
+import type { HttpExchange, ProtocolHandler, Route } from "../domain/http/protocol-handler.ts";
 import type { Principal } from "../domain/principal.ts";
 import { RequestError } from "../domain/request-error.ts";
-import type { RateLimiter } from "../rpc/chain/rate-limit.ts";
-import { authenticatedCall } from "./admission/authenticated-call.ts";
-import type { CallSlot, CallsInFlight } from "./admission/calls-in-flight.ts";
-import type { KeylessAdmission } from "./admission/keyless-admission.ts";
-import type { RefusalRateLimit } from "./admission/refusal-rate-limit.ts";
-import type { Tarpit } from "./admission/tarpit.ts";
-import type { TenantScheduler } from "./admission/tenant-scheduler.ts";
+import type { RateLimiter } from "./admission/rate-limit.ts";
 import type { AccessControl, CredentialWatch } from "./authentication/access-control.ts";
-import type { RequestBytes } from "./bodies/bytes-in-flight.ts";
 import { closeLingering } from "./connections/lingering-close.ts";
 import { shuttingDown } from "./http1/close-idle-connection.ts";
 import { requireUnambiguous } from "./http1/malformed-request.ts";
-import type { Slot } from "./limits/address-slots.ts";
 import type { ServerLimits } from "./limits/server-limits.ts";
 import type { Cors } from "./requests/cors.ts";
-import { readRequestId } from "./requests/http-exchange.ts";
+import type { Exchange, RequestReceiver } from "./requests/http-exchange.ts";
 import { createPreflightRoute, createRefusingRoute } from "./requests/public-pages.ts";
-import { deliveryMs, hasDisconnected, whenClosed } from "./requests/reply-delivery.ts";
+import { clientDisconnected, type Refusals } from "./requests/refusals.ts";
 import { originOf } from "./requests/request-origin.ts";
 
 export type RequestPipelineOptions = {
   /** Asked in this order; the first one that matches a request serves it. */
   readonly protocolHandlers: readonly ProtocolHandler[];
-  readonly cors: Cors;
+  /** Undefined: no page of another origin may call. */
+  readonly cors: Cors | undefined;
   readonly accessControl: AccessControl;
-  readonly keyless: KeylessAdmission;
-  readonly calls: CallsInFlight;
-  readonly scheduler: TenantScheduler;
-  readonly tarpit: Tarpit;
-  readonly refusalLimit: RefusalRateLimit;
   /** Rate limits by key and by organisation; absent: none. */
   readonly rates: Pick<RateLimiter, "take"> | undefined;
+  readonly refusals: Refusals;
   readonly limits: ServerLimits;
   readonly log: Logger;
 };
 
-/** A request as the listener hands it over. */
-export type IncomingRequest = {
-  readonly exchange: HttpExchange;
-  readonly head: RequestHead;
-  readonly abort: AbortController;
-  readonly bytes: RequestBytes;
-  /** Refuses the request before anything else is checked. */
-  readonly error: RequestError | undefined;
-};
-
-type RoutedRequest = IncomingRequest & {
-  readonly route: Route;
-  readonly call: Call;
-  /** Released at the end of the request. */
-  readonly slots: Pick<Slot, "release">[];
-};
-
-/** The authenticated caller, as soon as the request has been authorised, and its slot among the calls in flight. */
-type Caller = { principal?: Principal; slot?: CallSlot };
+/** The caller is known when the request has been authenticated. */
+type RequestCall = Call & { principal?: Principal };
 
 /**
  * The way of one request: it finds the route, authenticates and admits the caller by the headers alone, lets the route
  * read the body and reply, and waits until the client has read the reply.
  */
-export class RequestPipeline {
+export class RequestPipeline implements RequestReceiver {
   readonly #options: RequestPipelineOptions;
-  readonly #streams = new Set<AbortController>();
+  readonly #open = new Set<Exchange>();
   #isStopping = false;
+  /** Resolved when no request is open any more. */
+  #idle: PromiseWithResolvers<void> | undefined;
 
   constructor(options: RequestPipelineOptions) {
     this.#options = options;
@@ -76,64 +50,150 @@ export class RequestPipeline {
   /** From now on authenticated calls are refused, and streams are aborted. */
   stop(): void {
     this.#isStopping = true;
-    for (const stream of this.#streams) {
-      stream.abort(shuttingDown());
+    for (const { route, abort } of this.#open) {
+      if (route?.isStream === true) {
+        abort.abort(shuttingDown());
+      }
     }
   }
 
-  /** Settles when the reply has been delivered or cut. */
-  async answer(incoming: IncomingRequest): Promise<void> {
-    const { exchange, head, abort, bytes } = incoming;
-    const { limits } = this.#options;
-    const { response } = exchange;
-    const startTime = performance.now();
-    const closed = whenClosed(response, abort);
-    closeLingering(exchange.request, response, limits);
+  /** Aborts all requests. Settles when none is left. */
+  async abortAll(reason: Error): Promise<void> {
+    for (const { abort } of this.#open) {
+      abort.abort(reason);
+    }
+    if (this.#open.size > 0) {
+      this.#idle ??= Promise.withResolvers();
+      await this.#idle.promise;
+    }
+  }
 
-    const route = this.#findRoute(head, exchange);
-    if (route.isStream) {
-      this.#streams.add(abort);
+  /** The number of open requests. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  receive(exchange: Exchange): void {
+    this.#open.add(exchange);
+    exchange.response.once("close", () => this.#onClose(exchange));
+    void this.#answer(exchange);
+  }
+
+  async #answer(exchange: Exchange): Promise<void> {
+    const { limits, log } = this.#options;
+    try {
+      // Node emits a request when its head is parsed. A short body follows in the same chunk.
+      await undefined;
+      if (!exchange.request.complete) {
+        closeLingering(exchange, limits);
+      }
+      await this.#serve(exchange);
+    } catch (cause) {
+      log.error({ err: cause }, "a request could not be answered");
+      exchange.cut();
+      this.#release(exchange);
+      return;
     }
-    if (route.isStream && this.#isStopping) {
-      abort.abort(shuttingDown());
+    exchange.isServed = true;
+    if (exchange.isClosed) {
+      this.#end(exchange);
+    } else {
+      exchange.deliveryTimer = setTimeout(() => this.#cutSlow(exchange), deliveryMs(exchange.response, limits));
     }
-    const call: Call = {
-      requestId: readRequestId(head.headers),
+  }
+
+  /** Lets the route serve the request, or refuse it. Settles when the reply has been written. */
+  async #serve(exchange: Exchange): Promise<void> {
+    const { accessControl, rates, refusals } = this.#options;
+    const { head, requestId, ticket, response, abort } = exchange;
+    const { signal } = abort;
+    const route = this.#findRoute(exchange);
+    const call: RequestCall = {
+      requestId,
       protocol: route.protocol,
       origin: () => originOf(exchange.request),
       headers: head.headers,
-      signal: abort.signal,
-      replyHeaders: new Map(),
+      signal,
+      onWait: ticket.wait,
+      reserveReply: ticket.reserveReply,
+      turn: ticket.turn,
+      replyHeaders: exchange.replyHeaders,
     };
-    response.setHeader("x-request-id", call.requestId);
-    const slots: RoutedRequest["slots"] = [];
-    try {
-      await this.#serve({ ...incoming, route, call, slots });
-      if (!(await settlesWithin(deliveryMs(response, limits), closed))) {
-        abort.abort(new Error("the caller did not take its reply"));
-        exchange.cut();
-      }
-    } finally {
-      for (const slot of slots) {
-        slot.release();
-      }
-      bytes.releaseAll();
-      this.#streams.delete(abort);
+    exchange.route = route;
+    if (route.isStream === true && this.#isStopping) {
+      abort.abort(shuttingDown());
     }
-    const reply = { status: response.statusCode, ms: Math.round(performance.now() - startTime) };
-    this.#logCall(head, { ...reply, isPublic: route.access === "public" }, call);
+    response.setHeader("x-request-id", requestId);
+    let watch: CredentialWatch | undefined;
+    try {
+      if (exchange.error !== undefined) {
+        throw exchange.error;
+      }
+      if (route.access === "public") {
+        if (!(await refusals.admitKeyless({ exchange, route, call }))) {
+          return;
+        }
+      } else {
+        if (this.#isStopping) {
+          throw shuttingDown();
+        }
+        const found = accessControl.authorize(route.access, exchange, route.token);
+        const principal = found instanceof Promise ? await found : found;
+        call.principal = principal;
+        // Rapid Reset: a stream that its client has reset meanwhile costs no more than the look-up of its key.
+        if (signal.reason === clientDisconnected) {
+          return;
+        }
+        rates?.take(principal);
+        const turn = ticket.admit(principal);
+        if (turn !== undefined) {
+          await turn;
+          if (signal.reason === clientDisconnected) {
+            return;
+          }
+        }
+        if (route.isStream === true || route.token !== undefined) {
+          watch = this.#openStream(exchange, route);
+        }
+      }
+      if (head.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
+        response.writeContinue();
+      }
+      ticket.serve();
+      await route.serve(exchange, call);
+    } catch (error) {
+      if (response.headersSent) {
+        throw error;
+      }
+      await refusals.refuse({ exchange, route, call }, error);
+    } finally {
+      ticket.moveTo("replied");
+      if (watch !== undefined) {
+        await watch.stop();
+      }
+    }
   }
 
-  #findRoute(head: RequestHead, exchange: HttpExchange): Route {
+  #findRoute(exchange: Exchange): Route {
     const { cors, protocolHandlers } = this.#options;
+    const { head, request } = exchange;
+    const { path, headers } = head;
+    const isPlain = request.httpVersion === "1.1" && headers.get("host")?.length === 1;
     try {
-      requireUnambiguous(head, exchange);
-      if (cors.allow(head, exchange)) {
+      if (!("stream" in request) && (!isPlain || headers.has("transfer-encoding"))) {
+        requireUnambiguous(head, exchange);
+      }
+      if (cors?.allow(head, exchange) === true) {
         return createPreflightRoute();
       }
       for (const handler of protocolHandlers) {
-        const route = handler.match(head);
-        if (route) {
+        const { only } = handler;
+        const mayMatch =
+          only === undefined ||
+          only.paths.has(path) ||
+          only.type?.test(headers.get("content-type")?.[0] ?? "") === true;
+        const route = mayMatch ? handler.match(head) : undefined;
+        if (route !== undefined) {
           return route;
         }
       }
@@ -143,147 +203,78 @@ export class RequestPipeline {
     return createRefusingRoute(RequestError.of("ROUTE_NOT_FOUND"));
   }
 
-  /** Lets the route serve the request, or refuse it. Settles when the reply has been written. */
-  async #serve(request: RoutedRequest): Promise<void> {
-    const { accessControl, refusalLimit, scheduler } = this.#options;
-    const { route, exchange, call, abort, bytes, slots } = request;
-    const caller: Caller = {};
-    let watch: CredentialWatch | undefined;
-    try {
-      if (request.error !== undefined) {
-        throw request.error;
-      }
-      const { access } = route;
-      const isAdmitted =
-        access === "public" ? await this.#admitKeyless(request) : await this.#admit(access, request, caller);
-      if (!isAdmitted) {
-        return;
-      }
-      if (call.headers.get("expect")?.[0]?.toLowerCase() === "100-continue") {
-        exchange.response.writeContinue();
-      }
-      const { principal, slot } = caller;
-      if (principal && route.isStream) {
-        watch = accessControl.watch(credentialsOf(request), abort);
-      }
-      slots.push(refusalLimit.enter(exchange));
-      await route.serve(
-        exchange,
-        principal && slot ? authenticatedCall(call, { principal, slot, bytes, scheduler }) : call,
-      );
-    } catch (error) {
-      if (exchange.response.headersSent) {
-        throw error;
-      }
-      await this.#refuse(request, error, caller.principal);
-    } finally {
-      caller.slot?.release();
-      bytes.releaseBody();
-      await watch?.stop();
-    }
-  }
-
-  /** Admits a request that needs a key. Throws RequestError if it is refused. False: the client has disconnected. */
-  async #admit(access: Exclude<Route["access"], "public">, request: RoutedRequest, caller: Caller): Promise<boolean> {
-    const { accessControl, keyless, calls, scheduler, rates } = this.#options;
-    const { route, exchange, call, abort, bytes, slots } = request;
-    if (this.#isStopping) {
-      throw shuttingDown();
-    }
-    const principal = await accessControl.authorize(access, credentialsOf(request), exchange);
-    caller.principal = principal;
-    // Rapid Reset: a stream that its client has reset meanwhile costs no more than the look-up of its key.
-    if (hasDisconnected(call.signal)) {
-      return false;
-    }
-    rates?.take(principal);
-    bytes.owner = principal;
-    caller.slot = calls.take(principal);
-    await scheduler.takeForRequest(principal, exchange);
-    if (hasDisconnected(call.signal)) {
-      return false;
-    }
-    bytes.requireMemory();
-    if (route.isStream) {
-      caller.slot.wait();
-    }
+  #openStream(exchange: Exchange, route: Route): CredentialWatch {
+    const { accessControl, refusals } = this.#options;
+    exchange.ticket.wait();
     // A leaked watch token may be used by anybody, so that its streams count for the client address too.
     if (route.token !== undefined) {
-      slots.push(keyless.takeStream(exchange, abort));
+      refusals.takeStream(exchange);
     }
-    return true;
+    return accessControl.watch(exchange, route.token);
   }
 
-  /** Admits a request without a key. False: it has been cut, or the client has disconnected. */
-  async #admitKeyless(request: RoutedRequest): Promise<boolean> {
-    const { keyless } = this.#options;
-    const { route, exchange, call, abort, slots } = request;
-    if (!this.#takeKeylessSlot(request)) {
-      return false;
-    }
-    if (route.isStream) {
-      slots.push(keyless.takeStream(exchange, abort));
-    }
-    await keyless.waitForTurn(exchange);
-    // The connection may have been cut in the meantime, for too many requests.
-    return !hasDisconnected(call.signal);
+  #cutSlow(exchange: Exchange): void {
+    exchange.abort.abort(new Error("the caller did not take its reply"));
+    exchange.cut();
+    this.#end(exchange);
   }
 
-  /** Writes the error response of a request, within the limits on error responses. */
-  async #refuse(request: RoutedRequest, error: unknown, principal: Principal | undefined): Promise<void> {
-    const { keyless, scheduler, tarpit, refusalLimit } = this.#options;
-    const { route, exchange, call, slots } = request;
-    // The error response to an unauthenticated caller takes a slot too.
-    if (principal === undefined && slots.length === 0 && !this.#takeKeylessSlot(request)) {
+  /** No more of the reply will be sent. */
+  #onClose(exchange: Exchange): void {
+    const { response, abort, connection } = exchange;
+    exchange.isClosed = true;
+    // Node ends a stream that its client resets, so that it counts as finished.
+    const isSent =
+      "stream" in response
+        ? response.writableEnded && response.stream.rstCode === constants.NGHTTP2_NO_ERROR
+        : response.writableFinished;
+    if (!isSent) {
+      abort.abort(clientDisconnected);
+    }
+    if (!("stream" in response)) {
+      connection.pending.delete(response);
+      if (connection.pending.size === 0) {
+        connection.onIdle?.();
+      }
+    }
+    if (exchange.isServed) {
+      this.#end(exchange);
+    }
+  }
+
+  /** Ends a request whose reply has been delivered or cut. */
+  #end(exchange: Exchange): void {
+    if (!this.#open.has(exchange)) {
       return;
     }
-    const isKeyless = route.access === "public" || request.error !== undefined;
-    if (isKeyless && !refusalLimit.take(exchange)) {
-      return;
-    }
-    if (isKeyless) {
-      await keyless.waitForTurn(exchange);
-    } else if (principal !== undefined) {
-      await scheduler.takeForRequest(principal, exchange);
-    }
-    await tarpit.wait(error, { address: exchange.address, signal: call.signal });
-    if (hasDisconnected(call.signal)) {
-      return;
-    }
-    await route.refuse(exchange, call, this.#toRequestError(error, call));
-  }
-
-  /** Takes a slot for a request without a key; cuts the request if none is free. */
-  #takeKeylessSlot({ exchange, slots }: RoutedRequest): boolean {
-    const { keyless, refusalLimit } = this.#options;
-    const slot = keyless.takeRequest(exchange);
-    if (slot !== undefined) {
-      slots.push(slot);
-    } else if (refusalLimit.take(exchange)) {
-      exchange.cut();
-    }
-    return slot !== undefined;
-  }
-
-  #toRequestError(error: unknown, { requestId }: Call): RequestError {
-    if (error instanceof RequestError) {
-      return error;
-    }
-    this.#options.log.error({ err: error, requestId }, "a request failed");
-    return RequestError.of("SERVER_ERROR");
-  }
-
-  #logCall({ method, path }: RequestHead, { isPublic, ...reply }: LoggedReply, call: Call): void {
-    const { requestId, protocol, signal, replyHeaders } = call;
-    const line = { requestId, protocol, method, path, ...reply, isAborted: signal.aborted };
+    this.#release(exchange);
+    const { head, requestId, route, abort, replyHeaders, response, startTime } = exchange;
+    const { statusCode: status } = response;
     // An error of a workflow concerns its author, and the failure of a probe has been logged where it arose.
-    const isServerFault = reply.status >= 500 && !replyHeaders.has("x-execution-status") && !isPublic;
-    this.#options.log[isServerFault ? "warn" : "debug"](line, "request");
+    const isServerFault = status >= 500 && !replyHeaders.has("x-execution-status") && route?.access !== "public";
+    const level = isServerFault ? "warn" : "debug";
+    if (this.#options.log.isLevelEnabled(level)) {
+      const { method, path } = head;
+      const ms = Math.round(performance.now() - startTime);
+      const line = { requestId, protocol: route?.protocol, method, path, status, ms, isAborted: abort.signal.aborted };
+      this.#options.log[level](line, "request");
+    }
+  }
+
+  #release(exchange: Exchange): void {
+    clearTimeout(exchange.deliveryTimer);
+    exchange.ticket.moveTo("closed");
+    for (const slot of exchange.slots) {
+      slot.release();
+    }
+    this.#open.delete(exchange);
+    if (this.#open.size === 0) {
+      this.#idle?.resolve();
+    }
   }
 }
 
-type LoggedReply = { readonly status: number; readonly ms: number; readonly isPublic: boolean };
-
-function credentialsOf({ call, route }: RoutedRequest) {
-  return { headers: call.headers, token: route.token };
+/** How long a client may take to read a reply: a fixed time, and more for a long reply. */
+function deliveryMs(response: HttpExchange["response"], { replyMs, replyBytesPerMsMin }: ServerLimits): number {
+  return replyMs + Number(response.getHeader("content-length") ?? 0) / replyBytesPerMsMin;
 }

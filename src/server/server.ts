@@ -13,58 +13,50 @@ import { systemClock } from "../domain/clock.ts";
 import { settlesWithin } from "../domain/deadline.ts";
 import type { Service } from "../domain/service.ts";
 import type { Document } from "../gateway/document.ts";
-import { CallsInFlight } from "./admission/calls-in-flight.ts";
+import { Admission } from "./admission/admission.ts";
 import { KeylessAdmission } from "./admission/keyless-admission.ts";
+import type { RateLimiter } from "./admission/rate-limit.ts";
 import { RefusalRateLimit } from "./admission/refusal-rate-limit.ts";
 import { Tarpit } from "./admission/tarpit.ts";
-import { TenantScheduler } from "./admission/tenant-scheduler.ts";
 import { AccessControl, type AccessControlOptions } from "./authentication/access-control.ts";
-import { BytesInFlight } from "./bodies/bytes-in-flight.ts";
 import { LargeBodyQueue } from "./bodies/large-body-queue.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { RequestPipeline, type RequestPipelineOptions } from "./request-pipeline.ts";
 import { Cors } from "./requests/cors.ts";
-import { createExchange, type ReceiveRequest, readHead } from "./requests/http-exchange.ts";
 import { createPublicPages } from "./requests/public-pages.ts";
+import { Refusals } from "./requests/refusals.ts";
 
 export type ServerOptions = AccessControlOptions &
   Pick<ListenerOptions, "host" | "port"> &
-  Pick<RequestPipelineOptions, "protocolHandlers" | "limits" | "log"> &
-  Partial<Pick<RequestPipelineOptions, "rates">> & {
+  Pick<RequestPipelineOptions, "protocolHandlers" | "limits" | "log"> & {
+    /** Rate limits by key and by organisation; absent: none. */
+    readonly rates?: Pick<RateLimiter, "take">;
     /** Documents that need no key, by path. */
     readonly pages?: ReadonlyMap<string, () => Document>;
     /** The origins whose pages may call, as `https://console.example.com`; none by default. */
     readonly corsOrigins?: readonly string[];
   };
 
-type OpenRequest = { readonly settled: Promise<void>; readonly abort: AbortController };
-
 export class Server implements Service {
   readonly #options: ServerOptions;
   readonly #listener: Listener;
   readonly #pipeline: RequestPipeline;
-  readonly #bytes: BytesInFlight;
-  readonly #bodies = new LargeBodyQueue();
-  readonly #open = new Set<OpenRequest>();
   #isRetiring = false;
 
   constructor(options: ServerOptions) {
     this.#options = options;
     const { limits, log, rates, pages = new Map(), corsOrigins = [], isReady } = options;
-    this.#bytes = new BytesInFlight(limits);
     const publicPages = createPublicPages({ isReady, isStopping: () => this.#isRetiring }, pages);
-    const scheduler = new TenantScheduler();
+    const admission = new Admission(limits);
     const refusalLimit = new RefusalRateLimit(limits, systemClock);
+    const keyless = new KeylessAdmission(limits);
+    const tarpit = new Tarpit(limits, systemClock);
     this.#pipeline = new RequestPipeline({
       protocolHandlers: [publicPages, ...options.protocolHandlers],
-      cors: new Cors(corsOrigins),
+      cors: corsOrigins.length === 0 ? undefined : new Cors(corsOrigins),
       accessControl: new AccessControl(options),
-      keyless: new KeylessAdmission(limits),
-      calls: new CallsInFlight(limits),
-      scheduler,
-      tarpit: new Tarpit(limits, systemClock),
-      refusalLimit,
       rates,
+      refusals: new Refusals({ keyless, admission, tarpit, refusalLimit, log }),
       limits,
       log,
     });
@@ -73,9 +65,10 @@ export class Server implements Service {
       port: options.port,
       limits,
       log,
-      receive: (...request) => this.#receive(...request),
-      penaltyOf: (address) => refusalLimit.penaltyOf(address),
-      hasQueuedRequests: (address) => scheduler.hasQueuedRequests(address),
+      receiver: this.#pipeline,
+      exchange: { limits, admission, bodies: new LargeBodyQueue() },
+      penalties: refusalLimit,
+      queuedRequests: admission.queuedRequests,
     });
   }
 
@@ -93,40 +86,14 @@ export class Server implements Service {
     await this.retire();
     this.#pipeline.stop();
     await this.#listener.stop();
-    for (const { abort } of this.#open) {
-      abort.abort(new Error("the server stops"));
-    }
-    const settled = Promise.allSettled([...this.#open].map((request) => request.settled));
-    await settlesWithin(this.#options.limits.settleMs, settled);
-    if (this.#open.size > 0) {
-      this.#options.log.error({ calls: this.#open.size }, "calls went on after the server had stopped");
+    const ended = this.#pipeline.abortAll(new Error("the server stops"));
+    if (!(await settlesWithin(this.#options.limits.settleMs, ended))) {
+      this.#options.log.error({ calls: this.#pipeline.size }, "calls went on after the server had stopped");
     }
   }
 
   /** The URL of the server, as `http://127.0.0.1:4180`. Throws before `start()` and after `stop()`. */
   get url(): string {
     return this.#listener.url;
-  }
-
-  #receive(...[request, response, error]: Parameters<ReceiveRequest>): void {
-    const { limits, log } = this.#options;
-    const abort = new AbortController();
-    const head = readHead(request);
-    const bytes = this.#bytes.open(request);
-    const exchange = createExchange(request, response, {
-      headers: head.headers,
-      timeoutMs: limits.bodyMs,
-      bytes,
-      bodies: this.#bodies,
-    });
-    const settled = this.#pipeline
-      .answer({ exchange, head, abort, bytes, error })
-      .catch((cause: unknown) => {
-        log.error({ err: cause }, "a request could not be answered");
-        exchange.cut();
-      })
-      .finally(() => this.#open.delete(open));
-    const open: OpenRequest = { settled, abort };
-    this.#open.add(open);
   }
 }

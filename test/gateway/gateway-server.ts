@@ -5,10 +5,10 @@ import type { AddressInfo } from "node:net";
 import type { Call } from "../../src/domain/http/call.ts";
 import type { HttpExchange, ProtocolHandler } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
-import { BytesInFlight } from "../../src/server/bodies/bytes-in-flight.ts";
+import { Admission } from "../../src/server/admission/admission.ts";
 import { LargeBodyQueue } from "../../src/server/bodies/large-body-queue.ts";
 import { defaultServerLimits } from "../../src/server/limits/server-limits.ts";
-import { createExchange } from "../../src/server/requests/http-exchange.ts";
+import { Exchange } from "../../src/server/requests/http-exchange.ts";
 
 export type GatewayServer = {
   readonly url: string;
@@ -29,17 +29,20 @@ export async function serveHandler(handler: ProtocolHandler, version: "1.1" | "2
   const listener = (request: IncomingMessage | Http2ServerRequest, response: ServerResponse | Http2ServerResponse) => {
     const gone = new AbortController();
     response.once("close", () => gone.abort());
-    const exchange: HttpExchange = {
-      ...createExchange(request, response, {
-        headers: new Map(),
-        timeoutMs: 60_000,
-        bytes: new BytesInFlight(defaultServerLimits).open(request),
+    const { socket } = request;
+    const peers = { connections: new Set<never>(), requests: 0 };
+    const use = { pending: new Set<never>(), serving: 0, bytes: 0, version: undefined, onIdle: undefined };
+    const exchange: HttpExchange = new Exchange(
+      { request, response, connection: { socket, address: "127.0.0.1", peers, ...use } },
+      {
+        limits: defaultServerLimits,
+        admission: new Admission(defaultServerLimits),
         bodies: new LargeBodyQueue(),
-      }),
-      readBody: (bytesMax) => {
-        bodiesRead++;
-        return readBody(request, bytesMax);
       },
+    );
+    exchange.readBody = (bytesMax) => {
+      bodiesRead++;
+      return readBody(request, bytesMax);
     };
     served = serve(handler, exchange, gone.signal);
   };

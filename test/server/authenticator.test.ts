@@ -60,7 +60,7 @@ function open({ known = key, ...changed }: Partial<typeof limits> & { readonly k
     findByName: async ({ keyId }) => await find(createHash("sha256").update(keyId).digest("hex")),
     limits: { ...limits, ...changed },
   });
-  const authenticate = (text: string, address = "192.0.2.1") => authenticator.authenticate(text, () => address);
+  const authenticate = async (text: string, address = "192.0.2.1") => await authenticator.authenticate(text, address);
   return { world, authenticator, authenticate, gates, tick: () => tick() };
 }
 

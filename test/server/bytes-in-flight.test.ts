@@ -137,16 +137,16 @@ describe.each(versions)("replies (%s)", (version) => {
     const go = Promise.withResolvers<void>();
     const { url } = await start({
       limits: { keyBodyBytesMax: 64 * kilobytes },
-      serve: async ({ response, holdReply }, { headers, reserveReply }) => {
+      serve: async (exchange, { headers, reserveReply }) => {
         const bytes = Number(headers.get("bytes")?.[0]);
         reserveReply?.(bytes);
         reserveReply?.(bytes);
-        holdReply(bytes);
+        exchange.holdReply(bytes);
         begun += 1;
         if (headers.has("holds")) {
           await go.promise;
         }
-        response.end("served");
+        exchange.response.end("served");
       },
     });
     const call = (more: Record<string, string>) =>
@@ -194,15 +194,15 @@ describe.each(versions)("calls under way (%s)", (version) => {
     const go = Promise.withResolvers<void>();
     const { url } = await start({
       limits: { environmentCallsMax: 2, environmentWaitingMax: 3 },
-      serve: async ({ readBody, response }, { onWait, headers }) => {
+      serve: async (exchange, { onWait, headers }) => {
         begun += 1;
         if (headers.has("waits")) {
           onWait?.();
         }
         await go.promise;
-        await readBody(bytesMax);
+        await exchange.readBody(bytesMax);
         read += 1;
-        response.end("served");
+        exchange.response.end("served");
       },
     });
     const call = (more = {}, key = "tk-a-key") =>

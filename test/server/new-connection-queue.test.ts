@@ -15,13 +15,13 @@ async function beginAll(
     isWaiting = (_address: string, _order: readonly string[], _now: number): boolean => false,
   } = {},
 ) {
-  let accepted = 0;
+  const accepted = { count: 0 };
   let now = 0;
   const order: string[] = [];
   const times: number[] = [];
   const turns = new NewConnectionQueue({
-    countAccepted: () => accepted,
-    hasQueuedRequests: (address) => isWaiting(address, order, now),
+    accepted,
+    queuedRequests: { has: (address) => isWaiting(address, order, now) },
     now: () => now,
   });
   const waiting = addresses.map(async (address, index) => {
@@ -31,7 +31,7 @@ async function beginAll(
   });
   let loopTurns = 0;
   while (order.length < addresses.length) {
-    accepted += acceptedEachTurn;
+    accepted.count += acceptedEachTurn;
     now += turnMs;
     loopTurns += 1;
     await nextLoopTurn();

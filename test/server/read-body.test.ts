@@ -66,9 +66,9 @@ function withWrongChecksum(packed: Buffer): Buffer {
 
 test.each(versions)("a gzip bomb is cut while it unpacks (%s)", async (version) => {
   const { url } = await startServer({
-    serve: async ({ readBody, response }) => {
-      await readBody(megabyte);
-      response.end();
+    serve: async (exchange) => {
+      await exchange.readBody(megabyte);
+      exchange.response.end();
     },
   });
   const bomb = gzipSync(Buffer.alloc(200 * 1024 * 1024));
@@ -138,10 +138,10 @@ async function sendUnfinished(version: string, url: string): Promise<{ status: n
 test("a client that leaves while its body is read aborts the call", async () => {
   const aborted = Promise.withResolvers<unknown>();
   const { url } = await startServer({
-    serve: async ({ readBody }, { signal }) => {
+    serve: async (exchange, { signal }) => {
       signal.addEventListener("abort", () => aborted.resolve(signal.reason));
       reading.resolve();
-      await readBody(bytesMax);
+      await exchange.readBody(bytesMax);
     },
   });
   const reading = Promise.withResolvers<void>();

@@ -3,6 +3,8 @@ import http2 from "node:http2";
 import { connect, type Socket } from "node:net";
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
+import { Admission } from "../../src/server/admission/admission.ts";
+import { LargeBodyQueue } from "../../src/server/bodies/large-body-queue.ts";
 import { defaultServerLimits } from "../../src/server/limits/server-limits.ts";
 import { Listener } from "../../src/server/listener.ts";
 
@@ -18,19 +20,26 @@ async function startCounted() {
     host: "127.0.0.1",
     port: 0,
     limits: { ...defaultServerLimits, requestsPerTurnMax },
+    exchange: {
+      limits: defaultServerLimits,
+      admission: new Admission(defaultServerLimits),
+      bodies: new LargeBodyQueue(),
+    },
     log: pino({ level: "silent" }),
-    penaltyOf: () => undefined,
-    hasQueuedRequests: () => false,
-    receive: (_request, response) => {
-      if (inTurn === 0) {
-        setImmediate(() => {
-          inTurn = 0;
-        });
-      }
-      inTurn += 1;
-      most.inTurn = Math.max(most.inTurn, inTurn);
-      most.inAll += 1;
-      response.end();
+    penalties: { isActive: false, penaltyOf: () => undefined },
+    queuedRequests: new Set(),
+    receiver: {
+      receive: ({ response }) => {
+        if (inTurn === 0) {
+          setImmediate(() => {
+            inTurn = 0;
+          });
+        }
+        inTurn += 1;
+        most.inTurn = Math.max(most.inTurn, inTurn);
+        most.inAll += 1;
+        response.end();
+      },
     },
   });
   await listener.start();

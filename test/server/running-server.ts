@@ -117,10 +117,10 @@ function refuse({ response }: HttpExchange, { reason, message }: RequestError): 
   response.end(JSON.stringify({ reason, message }));
 }
 
-async function echo({ readBody, response }: HttpExchange, call: Call): Promise<void> {
-  const body = await readBody(bytesMax);
+async function echo(exchange: HttpExchange, call: Call): Promise<void> {
+  const body = await exchange.readBody(bytesMax);
   const { requestId, protocol } = call;
-  response.end(
+  exchange.response.end(
     JSON.stringify({ text: Buffer.from(body).toString(), requestId, protocol, keyId: call.principal?.keyId }),
   );
 }

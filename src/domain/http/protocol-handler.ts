@@ -10,7 +10,11 @@ import type { Call, Protocol, RequestHeaders } from "./call.ts";
  * The server asks each protocol handler in turn for a route by the request line and the headers alone, and checks key and
  * scope. Only then the route may read the body: `serve` after a good check, `refuse` after a bad one.
  */
-export type ProtocolHandler = { match(head: RequestHead): Route | undefined };
+export type ProtocolHandler = {
+  /** The requests that it is asked for; absent: all. A table, so that requests of other protocols cost nothing here. */
+  readonly only?: { readonly paths: { has(path: string): boolean }; readonly type?: RegExp };
+  match(head: RequestHead): Route | undefined;
+};
 
 /** The request line and the headers: all that is known before the body. */
 export type RequestHead = {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import type { Principal } from "../principal.ts";
 import { RequestError } from "../request-error.ts";
@@ -39,7 +39,7 @@ export function scopeWord(scope: Scope): string {
 }
 
 export function keyTextOf(key: string): KeyText {
-  return { hash: createHash("sha256").update(key).digest("hex"), prefix: key.slice(0, 6) };
+  return { hash: hash("sha256", key), prefix: key.slice(0, 6) };
 }
 
 /** Refuses with SCOPE_MISSING what asks for more than the scope that its method needs. */

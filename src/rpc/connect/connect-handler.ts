@@ -46,6 +46,7 @@ const publicPauseMs = 1;
 export function createConnectHandler(options: ConnectHandlerOptions): ProtocolHandler {
   const procedures = new Map([...unaryProcedures(options), ...libraryProcedures(options)]);
   return {
+    only: { paths: procedures, type: /application\/grpc/i },
     match: (head) => procedures.get(head.path)?.route(head) ?? unknownMethod(head),
   };
 }

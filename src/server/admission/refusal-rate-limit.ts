@@ -1,10 +1,9 @@
 import { constants } from "node:http2";
 import type { Clock } from "../../domain/clock.ts";
 import { AddressPacer } from "../../domain/http/address-pacer.ts";
-import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
+import type { Penalties } from "../connections/start-connection.ts";
 import { AddressRateLimit } from "../limits/address-rate-limit.ts";
-import type { Slot } from "../limits/address-slots.ts";
-import { UsageCounter } from "../limits/usage-counter.ts";
+import type { Exchange } from "../requests/http-exchange.ts";
 
 /** Node sends the error code of a session only together with an error. */
 const tooManyRefusals = new Error("too many refusals were sent to this address");
@@ -21,10 +20,11 @@ export type RefusalLimits = {
  *
  * Requests that are being served end normally: a proxy may send the calls of others on the same connection.
  */
-export class RefusalRateLimit {
+export class RefusalRateLimit implements Penalties {
   readonly #rate: AddressRateLimit;
   readonly #pacer: AddressPacer;
-  readonly #serving = new UsageCounter<object>();
+  /** Whether an error response was sent lately. */
+  isActive = false;
 
   constructor({ refusalsPerAddressMax, connectionTurnMs }: RefusalLimits, clock: Clock) {
     this.#rate = new AddressRateLimit(refusalsPerAddressMax, clock);
@@ -32,7 +32,8 @@ export class RefusalRateLimit {
   }
 
   /** Returns whether an error response may be sent. If not, it ends the stream or the connection. */
-  take(exchange: HttpExchange): boolean {
+  take(exchange: Exchange): boolean {
+    this.isActive = true;
     const isAllowed = this.#rate.take(exchange.address);
     if (!isAllowed) {
       this.#end(exchange);
@@ -42,25 +43,21 @@ export class RefusalRateLimit {
 
   /** Settles when an address above its limit may start a connection; undefined: at once. */
   penaltyOf(address: string): Promise<void> | undefined {
-    return this.#rate.isExceeded(address) ? this.#pacer.take(address) : undefined;
+    if (this.#rate.isExceeded(address)) {
+      return this.#pacer.take(address);
+    }
+    this.isActive = this.#rate.isInUse;
+    return undefined;
   }
 
-  /** Counts a request as being served until it is released. */
-  enter(exchange: HttpExchange): Pick<Slot, "release"> {
-    const connection = connectionOf(exchange);
-    this.#serving.add(connection, 1);
-    return { release: () => this.#serving.add(connection, -1) };
-  }
-
-  #end(exchange: HttpExchange): void {
-    const { request } = exchange;
+  #end({ request, connection }: Exchange): void {
     if (!("stream" in request)) {
       request.socket.destroy();
       return;
     }
     const { stream } = request;
     const { session } = stream;
-    if (session !== undefined && this.#serving.of(session) === 0) {
+    if (session !== undefined && connection.serving === 0) {
       // This also drops the requests behind this one, which would otherwise be parsed and refused one by one.
       session.destroy(tooManyRefusals, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     } else {
@@ -69,8 +66,4 @@ export class RefusalRateLimit {
       session?.close();
     }
   }
-}
-
-function connectionOf({ request }: HttpExchange): object {
-  return ("stream" in request ? request.stream.session : request.socket) ?? request;
 }

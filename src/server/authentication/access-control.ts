@@ -1,5 +1,5 @@
 import type { RequestHeaders } from "../../domain/http/call.ts";
-import type { HttpExchange, Route } from "../../domain/http/protocol-handler.ts";
+import type { RequestHead, Route } from "../../domain/http/protocol-handler.ts";
 import { scopeWord } from "../../domain/keys/api-key.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { Principal } from "../../domain/principal.ts";
@@ -7,8 +7,11 @@ import { RequestError } from "../../domain/request-error.ts";
 import { tokenExpired, tokenInvalid } from "../../scheduler/encryption/watch-tokens.ts";
 
 export type KeyAuthenticator = {
-  /** Returns the principal of a key that came from an address; undefined if the key is unknown or malformed. */
-  authenticate(key: string, address: () => string): Promise<Principal | undefined>;
+  /**
+   * Returns the principal of a key that came from an address, at once where it is known; undefined if the key is unknown or
+   * malformed.
+   */
+  authenticate(key: string, address: string): Principal | undefined | Promise<Principal | undefined>;
   /** Settles when a valid key is no longer valid; rejects when the signal aborts. */
   untilEnded(key: string, signal: AbortSignal): Promise<void>;
 };
@@ -20,8 +23,13 @@ export type TokenAuthenticator = {
   untilEnded(token: string, signal: AbortSignal): Promise<void>;
 };
 
-/** The credentials of a request: an API key in its headers, or a watch token in its query. */
-export type Credentials = { readonly headers: RequestHeaders; readonly token: string | undefined };
+/** A request with an API key in its headers, or with a watch token in its query. */
+export type AuthenticatedRequest = {
+  readonly head: Pick<RequestHead, "headers">;
+  readonly address: string;
+  /** Aborts its stream. */
+  readonly abort: AbortController;
+};
 
 /** Ends a stream when its key or token ends. */
 export type CredentialWatch = { stop(): Promise<void> };
@@ -45,48 +53,48 @@ export class AccessControl {
    * Returns the principal who calls a route that needs a key. Throws RequestError if the call is not allowed. The order of
    * the checks is part of the API: it decides which fault is reported.
    */
-  async authorize(
+  authorize(
     access: Exclude<Route["access"], "public">,
-    credentials: Credentials,
-    exchange: HttpExchange,
-  ): Promise<Principal> {
-    if (!this.#options.isReady()) {
+    { head, address }: AuthenticatedRequest,
+    token: string | undefined,
+  ): Principal | Promise<Principal> {
+    const { isReady, keys } = this.#options;
+    if (!isReady()) {
       throw RequestError.of("DATABASE_UNAVAILABLE", { retryAfterSeconds: 1 });
     }
-    const principal = await this.#authenticate(credentials, exchange);
-    if (!principal.scopes.includes(access)) {
-      const scope = scopeWord(access);
-      throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
+    if (token !== undefined) {
+      return this.#authenticateToken(token, head.headers).then((principal) => requireAccess(principal, access));
     }
-    return principal;
+    const values = head.headers.get("x-api-key");
+    const key = values?.[0];
+    if (!key || values?.length !== 1) {
+      throw keyRefused(head.headers);
+    }
+    const principal = keys.authenticate(key, address);
+    if (principal instanceof Promise) {
+      return principal.then((found) => requireAccess(found, access));
+    }
+    return principal?.scopes.includes(access) === true ? principal : requireAccess(principal, access);
   }
 
-  async #authenticate({ headers, token }: Credentials, exchange: HttpExchange): Promise<Principal> {
-    const { keys, tokens } = this.#options;
-    if (token !== undefined) {
-      // An empty header counts as absent.
-      if (headers.get("x-api-key")?.some((key) => key !== "")) {
-        throw tokenInvalid();
-      }
-      return await tokens.authenticate(token);
+  async #authenticateToken(token: string, headers: RequestHeaders): Promise<Principal> {
+    // An empty header counts as absent.
+    if (headers.get("x-api-key")?.some((key) => key !== "") === true) {
+      throw tokenInvalid();
     }
-    const principal = await keys.authenticate(readKey(headers), () => exchange.address);
-    if (principal === undefined) {
-      throw invalidKey();
-    }
-    return principal;
+    return await this.#options.tokens.authenticate(token);
   }
 
   /** Aborts a stream when its key or token ends. */
-  watch({ headers, token }: Credentials, stream: AbortController): CredentialWatch {
+  watch({ head, abort }: AuthenticatedRequest, token: string | undefined): CredentialWatch {
     const { keys, tokens } = this.#options;
     const stopped = new AbortController();
     const ended =
       token === undefined
-        ? keys.untilEnded(readKey(headers), stopped.signal)
+        ? keys.untilEnded(head.headers.get("x-api-key")?.[0] ?? "", stopped.signal)
         : tokens.untilEnded(token, stopped.signal);
     const watched = ended.then(
-      () => stream.abort(token === undefined ? invalidKey() : tokenExpired()),
+      () => abort.abort(token === undefined ? RequestError.of("INVALID_API_KEY") : tokenExpired()),
       () => undefined,
     );
     return {
@@ -98,19 +106,23 @@ export class AccessControl {
   }
 }
 
-function invalidKey(): RequestError {
-  return RequestError.of("INVALID_API_KEY");
+function requireAccess(principal: Principal | undefined, access: Exclude<Route["access"], "public">): Principal {
+  if (principal === undefined) {
+    throw RequestError.of("INVALID_API_KEY");
+  }
+  if (!principal.scopes.includes(access)) {
+    const scope = scopeWord(access);
+    throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
+  }
+  return principal;
 }
 
-function readKey(headers: RequestHeaders): string {
-  const [key, ...others] = headers.get("x-api-key") ?? [];
-  if (!key) {
-    // Most APIs take their key in this header, so that many callers try it first.
-    const hint = headers.has("authorization") ? " The header authorization is not read." : "";
-    throw new RequestError("MISSING_API_KEY", `Send an API key in the header x-api-key.${hint}`);
+/** The error of a request with no key, or with several. */
+function keyRefused(headers: RequestHeaders): RequestError {
+  if (headers.get("x-api-key")?.[0]) {
+    return new RequestError("INVALID_API_KEY", "The header x-api-key is given more than once; send it once.");
   }
-  if (others.length > 0) {
-    throw new RequestError("INVALID_API_KEY", "The header x-api-key is given more than once; send it once.");
-  }
-  return key;
+  // Most APIs take their key in this header, so that many callers try it first.
+  const hint = headers.has("authorization") ? " The header authorization is not read." : "";
+  return new RequestError("MISSING_API_KEY", `Send an API key in the header x-api-key.${hint}`);
 }

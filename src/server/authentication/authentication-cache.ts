@@ -24,12 +24,12 @@ export class AuthenticationCache<Value> {
 
   /** Returns an entry that is not expired, and not older than `ageMaxMs`. */
   get(hash: string, ageMaxMs: number): CacheEntry<Value> | undefined {
+    const { now, elapsed } = this.time();
     // An entry in use is set anew every few seconds, so that reading it need not count as a use.
     const entry = this.#entries.peek(hash);
     if (entry === undefined) {
       return undefined;
     }
-    const { now, elapsed } = this.time();
     // The larger difference counts, and in both directions: a clock that is set back must not keep an entry alive.
     const ageMs = Math.max(elapsed - entry.lookupTime.elapsed, Math.abs(now - entry.lookupTime.now));
     return ageMs < Math.min(entry.ttlMs, ageMaxMs) ? entry : undefined;

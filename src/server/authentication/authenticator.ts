@@ -49,13 +49,14 @@ export class Authenticator {
     this.#lookupLimit = new KeyLookupLimit(options.limits, options.clock);
   }
 
-  /** Throws RequestError if too many unknown keys were tried. */
-  async authenticate(key: string, address: () => string): Promise<Principal | undefined> {
+  /** Returns the principal at once where the key was looked up lately. Throws RequestError if too many unknown keys were tried. */
+  authenticate(key: string, address: string): Principal | undefined | Promise<Principal | undefined> {
     if (!/^(tk|pk)[\x21-\x7e]{16,200}$/.test(key)) {
       return undefined;
     }
     const { hash } = keyTextOf(key);
-    return await (this.#cached(hash, ttlMs) ?? this.#verify(key, { hash, address }));
+    const valid = this.#valid.get(hash, ttlMs);
+    return valid === undefined ? (this.#cached(hash, ttlMs) ?? this.#verify(key, { hash, address })) : valid.value;
   }
 
   /** Invalidates the cache entries of keys that have changed; without ids, of all keys. */
@@ -100,7 +101,7 @@ export class Authenticator {
     return entry ? Promise.resolve(entry.value) : this.#pending.get(hash);
   }
 
-  #verify(key: string, { hash, address }: { readonly hash: string; readonly address: () => string }) {
+  #verify(key: string, { hash, address }: { readonly hash: string; readonly address: string }) {
     const { originOf, find, findUnsigned } = this.#options;
     const origin = originOf(key);
     if (origin === "FORGED") {
@@ -109,7 +110,7 @@ export class Authenticator {
     if (origin === "MADE" || this.#valid.has(hash)) {
       return this.#lookUp(hash, find);
     }
-    return this.#lookupLimit.run(address(), () => this.#lookUp(hash, findUnsigned));
+    return this.#lookupLimit.run(address, () => this.#lookUp(hash, findUnsigned));
   }
 
   #lookUp(hash: string, find: AuthenticatorOptions["find"]): Promise<Principal | undefined> {

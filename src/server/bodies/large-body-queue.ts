@@ -5,7 +5,7 @@ import { FairQueue } from "../../domain/collections/fair-queue.ts";
 import type { Principal } from "../../domain/principal.ts";
 
 /** Smaller bodies take too little time to be queued. */
-const largeBytesMin = 64 * 1024;
+export const largeBytesMin = 64 * 1024;
 
 /** Concurrent decompressions: each may reach the maximum size of a message before it is counted. */
 const decompressionsMax = 4;
@@ -22,11 +22,8 @@ export class LargeBodyQueue {
   #isScheduled = false;
   #decompressions = 0;
 
-  /** Settles when a body of this length may be parsed. */
-  async waitToParse(bytes: number, caller: Principal | undefined): Promise<void> {
-    if (bytes < largeBytesMin) {
-      return;
-    }
+  /** Settles when a large body may be parsed. */
+  async waitToParse(caller: Principal | undefined): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#parsing.push(pathOf(caller), resolve);
     this.#scheduleNext();

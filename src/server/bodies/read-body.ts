@@ -5,7 +5,7 @@ import { createGunzip } from "node:zlib";
 import type { RequestHeaders } from "../../domain/http/call.ts";
 import type { NamedLimit } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import type { RequestBytes } from "./bytes-in-flight.ts";
+import type { RequestTicket } from "../admission/admission.ts";
 import { ChunkBuffer } from "./chunk-buffer.ts";
 
 export type BodyOptions = {
@@ -16,7 +16,7 @@ export type BodyOptions = {
   readonly limit: NamedLimit;
   readonly timeoutMs: number;
   /** Counts the memory that the body uses. */
-  readonly bytes: RequestBytes;
+  readonly bytes: Pick<RequestTicket, "addBody">;
 };
 
 type Encoding = "identity" | "gzip";
@@ -124,7 +124,7 @@ function connectionClosed(): RequestError {
   return new RequestError("INVALID_JSON", "The connection closed before the body was complete.");
 }
 
-function tooLarge({ name, value }: NamedLimit): RequestError {
+export function tooLarge({ name, value }: NamedLimit): RequestError {
   return new RequestError(
     "PAYLOAD_TOO_LARGE",
     `The body is larger than the ${value} bytes that one request may have (limit ${name}).`,

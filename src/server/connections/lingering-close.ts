@@ -1,42 +1,42 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { constants, type Http2ServerRequest, type Http2ServerResponse, type ServerHttp2Stream } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { Socket } from "node:net";
+import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
 
 type LingerLimits = Pick<ServerLimits, "lingerBytesMax" | "lingerMs">;
 
 /**
- * Lingering close (RFC 9112, 9.6): delivers the reply to a client that is still sending a body which nobody reads.
+ * Lingering close (RFC 9112, 9.6): delivers the reply to a client that is still sending a body which nobody reads. It is
+ * called before a reply is written to a request whose body is not complete.
  *
  * Closing a socket with unread bytes sends a TCP reset, and a client that is busy sending then fails before it reads the
  * reply. So the connection of HTTP/1.1 closes in two steps: first our half, while a limited part of the body is read and
  * dropped. HTTP/2 resets the stream with NO_ERROR (RFC 9113, 8.1).
  */
-export function closeLingering(
-  request: IncomingMessage | Http2ServerRequest,
-  response: ServerResponse | Http2ServerResponse,
-  limits: LingerLimits,
-): void {
+export function closeLingering({ request, response }: HttpExchange, limits: LingerLimits): void {
   if ("stream" in response) {
-    resetAfterReply(response.stream);
-  } else if (!("stream" in request) && hasBody(request)) {
+    // Node emits this when all data of the reply is framed.
+    response.stream.once("wantTrailers", resetIfUnread);
+  } else if (!("stream" in request)) {
     closeInTwoSteps(request, response, limits);
   }
 }
 
-/** Resets the stream after the last frame of the reply: a reset drops what Node has not framed yet. */
-function resetAfterReply(stream: ServerHttp2Stream): void {
-  const resetUnread = () => {
-    if (!stream.readableEnded) {
-      stream.close(constants.NGHTTP2_NO_ERROR);
-    }
-  };
-  // Node emits this when all data is framed. The trailers, which carry END_STREAM, follow before the immediate.
-  stream.once("wantTrailers", () => setImmediate(resetUnread));
+/**
+ * Resets the stream after the last frame of the reply: a reset drops what Node has not framed yet. The trailers, which carry
+ * END_STREAM, follow before the immediate.
+ */
+function resetIfUnread(this: ServerHttp2Stream): void {
+  if (!this.readableEnded) {
+    setImmediate(resetUnread, this);
+  }
 }
 
-function hasBody({ headers }: IncomingMessage): boolean {
-  return headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+function resetUnread(stream: ServerHttp2Stream): void {
+  if (!stream.readableEnded) {
+    stream.close(constants.NGHTTP2_NO_ERROR);
+  }
 }
 
 function closeInTwoSteps(request: IncomingMessage, response: ServerResponse, limits: LingerLimits): void {

@@ -29,10 +29,10 @@ const backoffMsPerRequest = 1.2;
 type QueuedConnection = { readonly start: () => void; readonly requests: number };
 
 export type NewConnectionQueueOptions = {
-  /** Number of connections accepted so far. */
-  readonly countAccepted: () => number;
-  /** Whether requests of an address are queued. */
-  readonly hasQueuedRequests?: (address: string) => boolean;
+  /** The connections accepted so far. */
+  readonly accepted: { readonly count: number };
+  /** The addresses whose requests are queued. */
+  readonly queuedRequests?: { has(address: string): boolean };
   /** In milliseconds. */
   readonly now?: () => number;
 };
@@ -48,8 +48,8 @@ export type NewConnectionQueueOptions = {
  * requests.
  */
 export class NewConnectionQueue {
-  readonly #countAccepted: () => number;
-  readonly #hasQueuedRequests: (address: string) => boolean;
+  readonly #accepted: { readonly count: number };
+  readonly #queuedRequests: { has(address: string): boolean };
   readonly #now: () => number;
   readonly #queue = new FairQueue<QueuedConnection>();
   /** When the backoff of each address ends. */
@@ -60,15 +60,15 @@ export class NewConnectionQueue {
   #isPacing = false;
 
   constructor(options: NewConnectionQueueOptions) {
-    const { countAccepted, hasQueuedRequests = () => false, now = () => performance.now() } = options;
-    this.#countAccepted = countAccepted;
-    this.#hasQueuedRequests = hasQueuedRequests;
+    const { accepted, queuedRequests = new Set(), now = () => performance.now() } = options;
+    this.#accepted = accepted;
+    this.#queuedRequests = queuedRequests;
     this.#now = now;
   }
 
   /** Settles when a connection that brought so many requests may start; undefined: at once. */
   take(address: string, requests: number): Promise<void> | undefined {
-    const mayStart = !this.#isPacing && !this.#hasQueuedRequests(address) && !this.#backoffs.has(address);
+    const mayStart = !this.#isPacing && !this.#queuedRequests.has(address) && !this.#backoffs.has(address);
     if (mayStart) {
       this.#backOff(address, requests);
     }
@@ -99,26 +99,28 @@ export class NewConnectionQueue {
   #beginPause(): void {
     this.#iterations = 0;
     this.#startTime = this.#now();
-    this.#continueSoon();
+    setImmediate(this.#continue);
   }
 
-  #continueSoon(): void {
-    setImmediate(() => {
-      if (this.#isPaused()) {
-        this.#continueSoon();
-      } else if (this.#startBatch()) {
-        this.#beginPause();
-      }
+  readonly #continue = (): void => {
+    const accepted = this.#accepted.count;
+    // A connection that was accepted in the last iteration may have others behind it, and makes the pause longer.
+    const { iterations, ms } = accepted === this.#acceptedBefore ? pause : acceptingPause;
+    this.#acceptedBefore = accepted;
+    this.#iterations += 1;
+    if (this.#iterations < iterations && this.#now() - this.#startTime < ms) {
+      setImmediate(this.#continue);
+    } else if (this.#queue.size === 0 && this.#backoffs.size === 0) {
+      this.#isPacing = false;
+    } else if (this.#startBatch()) {
+      this.#beginPause();
+    } else if (this.#backoffs.size > 0) {
       // Immediates alone would keep the processor busy until the next backoff ends.
-      else if (this.#backoffs.size > 0) {
-        setTimeout(() => this.#continueSoon(), 1);
-      } else if (this.#queue.size > 0) {
-        this.#continueSoon();
-      } else {
-        this.#isPacing = false;
-      }
-    });
-  }
+      setTimeout(() => setImmediate(this.#continue), 1);
+    } else {
+      setImmediate(this.#continue);
+    }
+  };
 
   /** Returns whether any connection has started. */
   #startBatch(): boolean {
@@ -129,7 +131,8 @@ export class NewConnectionQueue {
       }
     }
     const isLate = now - this.#startTime > requestsMs;
-    const isSkipped = (address: string) => this.#backoffs.has(address) || (!isLate && this.#hasQueuedRequests(address));
+    const isSkipped = (address: string) =>
+      this.#backoffs.has(address) || (!isLate && this.#queuedRequests.has(address));
     let requests = 0;
     while (requests < batchRequestsMax) {
       const next = this.#queue.shift(isSkipped);
@@ -140,14 +143,5 @@ export class NewConnectionQueue {
       requests += next.requests;
     }
     return requests > 0;
-  }
-
-  /** A connection that was accepted in the last iteration may have others behind it, and makes the pause longer. */
-  #isPaused(): boolean {
-    const accepted = this.#countAccepted();
-    const { iterations, ms } = accepted === this.#acceptedBefore ? pause : acceptingPause;
-    this.#acceptedBefore = accepted;
-    this.#iterations += 1;
-    return this.#iterations < iterations && this.#now() - this.#startTime < ms;
   }
 }

@@ -1,17 +1,18 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { AddressConnections, Connection } from "../connections/address-connections.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
-import type { ReceiveRequest } from "../requests/http-exchange.ts";
+import { Exchange, type ExchangeOptions, type RequestReceiver } from "../requests/http-exchange.ts";
 import { closeIdleConnection } from "./close-idle-connection.ts";
 import { closeMalformed } from "./malformed-request.ts";
-import { receivePipelined } from "./pipelining.ts";
+import { refusePipelined } from "./pipelining.ts";
 
 export type Http1ServerOptions = {
   readonly limits: ServerLimits;
-  readonly receive: ReceiveRequest;
-  /** Called with the connection of each request that starts. */
-  readonly onRequest: (socket: Socket) => void;
+  readonly connections: Pick<AddressConnections, "countRequest" | "all">;
+  readonly receiver: RequestReceiver;
+  readonly exchange: ExchangeOptions;
   /** Called with each accepted connection, before anything is read from it. */
   readonly onConnection: (socket: Socket) => void;
 };
@@ -19,8 +20,7 @@ export type Http1ServerOptions = {
 /** HTTP/1.1 by `node:http`, on the connections that are handed to `serve`. Node parses no other accepted connection. */
 export class Http1Server {
   readonly #options: Http1ServerOptions;
-  /** The pending responses of each connection, in order. */
-  readonly #pending = new Map<Duplex, Set<ServerResponse>>();
+  readonly #connections = new WeakMap<Duplex, Connection>();
   readonly #parse: (socket: Socket) => void;
   #isDraining = false;
   /** Node's server. It also listens on the port. */
@@ -32,9 +32,10 @@ export class Http1Server {
     this.server = server;
     const receive = (request: IncomingMessage, response: ServerResponse) => this.#receive(request, response);
     server.on("request", receive).on("checkContinue", receive).on("checkExpectation", receive);
-    server.on("clientError", (error, socket) =>
-      closeMalformed(error, { socket, pending: this.#pending.get(socket) ?? new Set(), limits: options.limits }),
-    );
+    server.on("clientError", (error, socket) => {
+      const pending = this.#connections.get(socket)?.pending ?? new Set();
+      closeMalformed(error, { socket, pending, limits: options.limits });
+    });
     const [parse] = server.listeners("connection");
     if (parse === undefined) {
       throw new Error("node:http does not take its connections by the event `connection`");
@@ -45,9 +46,9 @@ export class Http1Server {
   }
 
   /** Serves a paused connection whose first bytes are in its buffer. */
-  serve(socket: Socket): void {
-    this.#pending.set(socket, new Set());
-    socket.once("close", () => this.#pending.delete(socket));
+  serve(connection: Connection): void {
+    const { socket } = connection;
+    this.#connections.set(socket, connection);
     this.#parse(socket);
     socket.resume();
   }
@@ -55,50 +56,47 @@ export class Http1Server {
   /** Graceful shutdown: closes idle connections, and every other one after its last response. */
   drain(): void {
     this.#isDraining = true;
-    for (const pending of this.#pending.values()) {
-      for (const response of pending) {
-        if (!response.headersSent) {
-          response.setHeader("connection", "close");
-        }
+    for (const connection of this.#options.connections.all()) {
+      for (const response of connection.pending) {
+        this.#closeAfter(response, connection);
       }
     }
     this.closeIdle();
   }
 
   closeIdle(): void {
-    for (const [socket, pending] of this.#pending) {
-      if (pending.size === 0) {
+    for (const { version, socket, pending } of this.#options.connections.all()) {
+      if (version === "http1" && pending.size === 0) {
         closeIdleConnection(socket, this.#options.limits.lingerMs);
       }
     }
   }
 
   #receive(request: IncomingMessage, response: ServerResponse): void {
-    const { limits, receive, onRequest } = this.#options;
-    const { socket } = request;
-    onRequest(socket);
+    const { limits, connections, receiver, exchange } = this.#options;
+    const connection = this.#connections.get(request.socket);
     // The connection was closed as idle: the 503 that was sent is the response to this request.
-    if (socket.writableEnded) {
+    if (connection === undefined || request.socket.writableEnded) {
       request.resume();
+      return;
+    }
+    connections.countRequest(connection);
+    connection.pending.add(response);
+    if (this.#isDraining) {
+      this.#closeAfter(response, connection);
+    }
+    if (connection.pending.size <= limits.requestsAheadMax) {
+      receiver.receive(new Exchange({ request, response, connection }, exchange));
     } else {
-      receivePipelined(request, response, { pending: this.#addPending(socket, response), limits, receive });
+      refusePipelined({ request, response, connection }, this.#options);
     }
   }
 
-  /** Returns the number of pending responses, since Node parses all pipelined requests and would serve them at once. */
-  #addPending(socket: Socket, response: ServerResponse): number {
-    const pending = this.#pending.get(socket) ?? new Set();
-    pending.add(response);
-    if (this.#isDraining) {
+  #closeAfter(response: ServerResponse, connection: Connection): void {
+    if (!response.headersSent) {
       response.setHeader("connection", "close");
     }
-    response.once("close", () => {
-      pending.delete(response);
-      if (this.#isDraining && pending.size === 0) {
-        closeIdleConnection(socket, this.#options.limits.lingerMs);
-      }
-    });
-    return pending.size;
+    connection.onIdle = () => closeIdleConnection(connection.socket, this.#options.limits.lingerMs);
   }
 }
 

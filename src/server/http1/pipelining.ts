@@ -1,14 +1,20 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { RequestError } from "../../domain/request-error.ts";
+import type { Connection } from "../connections/address-connections.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
-import type { ReceiveRequest } from "../requests/http-exchange.ts";
+import { Exchange, type ExchangeOptions, type RequestReceiver } from "../requests/http-exchange.ts";
 
 type PipeliningOptions = {
-  /** The number of requests on the connection without a complete response, this one included. */
-  readonly pending: number;
   readonly limits: Pick<ServerLimits, "requestsAheadMax">;
-  readonly receive: ReceiveRequest;
+  readonly receiver: RequestReceiver;
+  readonly exchange: ExchangeOptions;
+};
+
+type Pipelined = {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly connection: Connection;
 };
 
 /**
@@ -16,18 +22,13 @@ type PipeliningOptions = {
  * request above the limit is refused and closes the connection. Further ones get no response, and a client that sends
  * twice the limit is disconnected at once.
  */
-export function receivePipelined(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { pending, limits, receive }: PipeliningOptions,
-): void {
+export function refusePipelined(pipelined: Pipelined, { limits, receiver, exchange }: PipeliningOptions): void {
   const { requestsAheadMax } = limits;
-  const excess = pending - requestsAheadMax;
-  if (excess <= 0) {
-    receive(request, response);
-  } else if (excess === 1) {
+  const { request, response, connection } = pipelined;
+  const excess = connection.pending.size - requestsAheadMax;
+  if (excess === 1) {
     response.setHeader("connection", "close");
-    receive(request, response, tooManyPipelined(requestsAheadMax));
+    receiver.receive(new Exchange({ ...pipelined, error: tooManyPipelined(requestsAheadMax) }, exchange));
   } else if (excess > requestsAheadMax) {
     pauseParser(request.socket);
     request.socket.destroy();

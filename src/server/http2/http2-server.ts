@@ -1,13 +1,20 @@
-import { createServer, type Http2Server as NodeServer, type ServerHttp2Session } from "node:http2";
-import type { Socket } from "node:net";
+import {
+  createServer,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2Session,
+  type Http2Server as NodeServer,
+  type ServerHttp2Session,
+} from "node:http2";
+import type { AddressConnections, Connection } from "../connections/address-connections.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
-import type { ReceiveRequest } from "../requests/http-exchange.ts";
+import { Exchange, type ExchangeOptions, type RequestReceiver } from "../requests/http-exchange.ts";
 
 export type Http2ServerOptions = {
   readonly limits: ServerLimits;
-  readonly receive: ReceiveRequest;
-  /** Called with the connection of each request that starts. */
-  readonly onRequest: (socket: Socket) => void;
+  readonly connections: Pick<AddressConnections, "countRequest">;
+  readonly receiver: RequestReceiver;
+  readonly exchange: ExchangeOptions;
 };
 
 /**
@@ -17,11 +24,11 @@ export type Http2ServerOptions = {
 export class Http2Server {
   readonly #options: Http2ServerOptions;
   readonly #server: NodeServer;
-  readonly #sessions = new Set<ServerHttp2Session>();
+  readonly #sessions = new Map<Http2Session, Connection>();
 
   constructor(options: Http2ServerOptions) {
     this.#options = options;
-    const { limits, receive } = options;
+    const { limits } = options;
     this.#server = createServer({
       settings: { maxConcurrentStreams: limits.requestsAtATimeMax, maxHeaderListSize: limits.headerBytesMax },
       // HTTP/2 Rapid Reset (CVE-2023-44487): a stream that the client resets has still cost a request. Resetting one full
@@ -29,42 +36,45 @@ export class Http2Server {
       streamResetBurst: 2 * limits.requestsAtATimeMax,
       streamResetRate: limits.requestsAtATimeMax / 4,
     });
-    this.#server
-      .on("request", (request, response) => receive(request, response))
-      .on("checkContinue", (request, response) => receive(request, response));
+    const receive = (request: Http2ServerRequest, response: Http2ServerResponse) => this.#receive(request, response);
+    this.#server.on("request", receive).on("checkContinue", receive);
   }
 
   /** Serves a paused connection whose first bytes are in its buffer. */
-  serve(socket: Socket): void {
+  serve(connection: Connection): void {
+    const { socket } = connection;
     // The port's server keeps half-open sockets for HTTP/1.1. A session of HTTP/2 would then outlive its client.
     socket.allowHalfOpen = false;
     // Node creates the session before `emit` returns, so this one belongs to this socket.
-    this.#server.once("session", (session) => this.#track(session, socket));
+    this.#server.once("session", (session) => this.#track(session, connection));
     this.#server.emit("connection", socket);
   }
 
   /** Graceful shutdown: sends GOAWAY, so that each session ends with its last stream. */
   drain(): void {
-    for (const session of this.#sessions) {
+    for (const session of this.#sessions.keys()) {
       session.close();
     }
   }
 
-  #track(session: ServerHttp2Session, socket: Socket): void {
-    this.#sessions.add(session);
-    session.on("stream", () => this.#options.onRequest(socket));
-    const stopTimer = this.#closeWhenIdle(session);
-    session.once("close", () => {
-      stopTimer();
-      this.#sessions.delete(session);
-      // Otherwise a client that does not close its side keeps the socket open.
-      socket.destroySoon();
-    });
+  #receive(request: Http2ServerRequest, response: Http2ServerResponse): void {
+    const { receiver, exchange } = this.#options;
+    const { session } = request.stream;
+    const connection = session === undefined ? undefined : this.#sessions.get(session);
+    // Without a session, or with one that is closed, the stream has ended too.
+    if (connection !== undefined) {
+      receiver.receive(new Exchange({ request, response, connection }, exchange));
+    }
   }
 
-  /** Closes a session that has had no stream for too long, which Node never does. Returns a function that stops the timer. */
-  #closeWhenIdle(session: ServerHttp2Session): () => void {
-    const { headersMs, idleMs, lingerMs } = this.#options.limits;
+  /**
+   * Counts the streams of a session. Closes it when it has had no stream for too long, which Node never does: it becomes
+   * idle when its last stream closes.
+   */
+  #track(session: ServerHttp2Session, connection: Connection): void {
+    const { connections, limits } = this.#options;
+    const { headersMs, idleMs, lingerMs } = limits;
+    this.#sessions.set(session, connection);
     const closeAfter = (ms: number) =>
       setTimeout(() => {
         session.close();
@@ -73,16 +83,23 @@ export class Http2Server {
       }, ms);
     let timer = closeAfter(headersMs);
     let openStreams = 0;
+    const onStreamClose = () => {
+      openStreams -= 1;
+      if (openStreams === 0 && !session.destroyed) {
+        timer = closeAfter(idleMs);
+      }
+    };
     session.on("stream", (stream) => {
+      connections.countRequest(connection);
       openStreams += 1;
       clearTimeout(timer);
-      stream.once("close", () => {
-        openStreams -= 1;
-        if (openStreams === 0 && !session.destroyed) {
-          timer = closeAfter(idleMs);
-        }
-      });
+      stream.once("close", onStreamClose);
     });
-    return () => clearTimeout(timer);
+    session.once("close", () => {
+      clearTimeout(timer);
+      this.#sessions.delete(session);
+      // Otherwise a client that does not close its side keeps the socket open.
+      connection.socket.destroySoon();
+    });
   }
 }

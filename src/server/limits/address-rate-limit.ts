@@ -24,6 +24,11 @@ export class AddressRateLimit {
     return true;
   }
 
+  /** Whether any address has been counted in this window. */
+  get isInUse(): boolean {
+    return this.#counts.size > 0;
+  }
+
   isExceeded(address: string): boolean {
     const now = this.#clock.now();
     // The difference counts in both directions: a clock that is set back must not lock an address out.

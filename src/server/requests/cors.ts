@@ -35,9 +35,6 @@ export class Cors {
 
   /** Sets the headers for a request. Returns true for a preflight, whose reply consists of these headers alone. */
   allow({ method, headers }: RequestHead, { response }: HttpExchange): boolean {
-    if (this.#origins.size === 0) {
-      return false;
-    }
     response.appendHeader("vary", "Origin");
     const [origin, ...others] = headers.get("origin") ?? [];
     if (origin === undefined || others.length > 0 || !this.#origins.has(origin)) {

@@ -1,80 +1,140 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { RequestHeaders } from "../../domain/http/call.ts";
-import type { HttpExchange, RequestHead } from "../../domain/http/protocol-handler.ts";
+import type { HttpExchange, NamedLimit, RequestHead, Route } from "../../domain/http/protocol-handler.ts";
 import { newId } from "../../domain/id.ts";
 import type { RequestError } from "../../domain/request-error.ts";
-import type { RequestBytes } from "../bodies/bytes-in-flight.ts";
-import type { LargeBodyQueue } from "../bodies/large-body-queue.ts";
-import { readBody } from "../bodies/read-body.ts";
-import { clientAddress } from "../limits/client-address.ts";
+import { type Admission, RequestTicket } from "../admission/admission.ts";
+import { type LargeBodyQueue, largeBytesMin } from "../bodies/large-body-queue.ts";
+import { readBody, tooLarge } from "../bodies/read-body.ts";
+import type { Connection } from "../connections/address-connections.ts";
+import type { ServerLimits } from "../limits/server-limits.ts";
 
-/** Takes a request from Node. It is refused if there is an error. `100 Continue` has not been sent to the client yet. */
-export type ReceiveRequest = (
-  request: IncomingMessage | Http2ServerRequest,
-  response: ServerResponse | Http2ServerResponse,
-  error?: RequestError,
-) => void;
+/** Takes each request. `100 Continue` has not been sent to the client yet. */
+export type RequestReceiver = { receive(exchange: Exchange): void };
+
+/** A request as it comes from Node. */
+export type ReceivedRequest = {
+  readonly request: IncomingMessage | Http2ServerRequest;
+  readonly response: ServerResponse | Http2ServerResponse;
+  readonly connection: Connection;
+  /** Refuses the request. */
+  readonly error?: RequestError;
+};
 
 export type ExchangeOptions = {
-  readonly headers: RequestHeaders;
-  readonly timeoutMs: number;
-  /** Counts the memory that the request uses. */
-  readonly bytes: RequestBytes;
+  readonly limits: Pick<ServerLimits, "bodyMs">;
+  readonly admission: Admission;
   readonly bodies: LargeBodyQueue;
 };
 
-export function createExchange(
-  request: IncomingMessage | Http2ServerRequest,
-  response: ServerResponse | Http2ServerResponse,
-  { headers, timeoutMs, bytes, bodies }: ExchangeOptions,
-): HttpExchange {
-  return {
-    request,
-    response,
-    // A getter, since Node creates the socket object of an HTTP/2 request only when it is asked for.
-    get address() {
-      return clientAddress(request.socket) ?? "";
-    },
-    readBody: async (bytesMax, limit = { name: "transport_bytes", value: bytesMax }) => {
-      const body = await readBody(request, { headers, bytesMax, limit, timeoutMs, bytes });
-      await bodies.waitToParse(body.length, bytes.owner);
-      return body;
-    },
-    unpack: async (part, bytesMax) => {
-      const unpacked = await bodies.decompress(part, bytesMax, bytes.owner);
-      bytes.addBody(unpacked.length);
-      await bodies.waitToParse(unpacked.length, bytes.owner);
-      return unpacked;
-    },
-    holdReply: (length) => bytes.addReply(length),
-    giveReply: (length) => bytes.releaseReply(length),
-    cut: () => cut(response),
-  };
-}
+/** A request and its response, with what it uses of the server. */
+export class Exchange implements HttpExchange {
+  readonly #options: ExchangeOptions;
+  readonly request: ReceivedRequest["request"];
+  readonly response: ReceivedRequest["response"];
+  readonly connection: Connection;
+  readonly address: string;
+  readonly head: RequestHead;
+  readonly ticket: RequestTicket;
+  /** Aborts the call. */
+  readonly abort = new AbortController();
+  readonly startTime = performance.now();
+  /** Refuses the request before its key is read. */
+  readonly error: RequestError | undefined;
+  readonly requestId: string;
+  /** Headers that the handler adds to the reply. */
+  readonly replyHeaders = new Map<string, string>();
+  /** Undefined until it has been found. */
+  route: Route | undefined;
+  /** Whether the reply has been written, or there will be none. */
+  isServed = false;
+  /** Whether no more of the reply will be sent. */
+  isClosed = false;
+  /** Cuts a client that does not read its reply. */
+  deliveryTimer: NodeJS.Timeout | undefined;
+  /** Slots of a request without a key, and of a stream with a token. They are released at the end of the request. */
+  readonly slots: { release(): void }[] = [];
 
-/**
- * Over HTTP/2 it resets the stream with CANCEL. `destroy` would send NO_ERROR, and the bytes that it leaves unsent would
- * keep the session open.
- */
-function cut(response: HttpExchange["response"]): void {
-  if ("stream" in response) {
-    response.stream.close(constants.NGHTTP2_CANCEL);
-  } else {
-    response.destroy();
+  constructor({ request, response, connection, error }: ReceivedRequest, options: ExchangeOptions) {
+    this.#options = options;
+    this.request = request;
+    this.response = response;
+    this.connection = connection;
+    this.address = connection.address;
+    this.error = error;
+    // The request line may be in absolute form (RFC 9112, 3.2.2). Its host is this server in any case.
+    const url = request.url ?? "";
+    const target = url.startsWith("/") ? url : url.replace(/^https?:\/\/[^/?]*/i, "");
+    const mark = target.indexOf("?");
+    this.head = {
+      method: request.method ?? "",
+      path: mark === -1 ? target : target.slice(0, mark),
+      query: mark === -1 ? "" : target.slice(mark + 1),
+      headers: readHeaders(request.rawHeaders),
+    };
+    this.requestId = readRequestId(this.head.headers);
+    this.ticket = new RequestTicket(options.admission, connection);
+  }
+
+  async readBody(bytesMax: number, limit?: NamedLimit): Promise<Uint8Array> {
+    const { bodies, limits } = this.#options;
+    const { request, ticket, head } = this;
+    let body: Uint8Array;
+    if (!("stream" in request) && request.complete && !head.headers.has("content-encoding")) {
+      // The whole body came together with its head.
+      const received: Buffer = request.read() ?? Buffer.alloc(0);
+      if (received.length > bytesMax) {
+        throw tooLarge(limit ?? transportLimit(bytesMax));
+      }
+      ticket.addBody(received.length);
+      // What Node received is a part of a much larger buffer.
+      body = Buffer.from(received);
+    } else {
+      const options = { headers: head.headers, timeoutMs: limits.bodyMs, bytes: ticket };
+      body = await readBody(request, { ...options, bytesMax, limit: limit ?? transportLimit(bytesMax) });
+    }
+    if (body.length >= largeBytesMin) {
+      await bodies.waitToParse(ticket.principal);
+    }
+    return body;
+  }
+
+  async unpack(part: Uint8Array, bytesMax: number): Promise<Uint8Array> {
+    const { bodies } = this.#options;
+    const { ticket } = this;
+    const unpacked = await bodies.decompress(part, bytesMax, ticket.principal);
+    ticket.addBody(unpacked.length);
+    if (unpacked.length >= largeBytesMin) {
+      await bodies.waitToParse(ticket.principal);
+    }
+    return unpacked;
+  }
+
+  holdReply(bytes: number): void {
+    this.ticket.addReply(bytes);
+  }
+
+  giveReply(bytes: number): void {
+    this.ticket.releaseReply(bytes);
+  }
+
+  /**
+   * Over HTTP/2 it resets the stream with CANCEL. `destroy` would send NO_ERROR, and the bytes that it leaves unsent would
+   * keep the session open.
+   */
+  cut(): void {
+    const { response } = this;
+    if ("stream" in response) {
+      response.stream.close(constants.NGHTTP2_CANCEL);
+    } else {
+      response.destroy();
+    }
   }
 }
 
-export function readHead(request: IncomingMessage | Http2ServerRequest): RequestHead {
-  // The request line may be in absolute form (RFC 9112, 3.2.2). Its host is this server in any case.
-  const url = (request.url ?? "").replace(/^https?:\/\/[^/?]*/i, "");
-  const mark = url.indexOf("?");
-  return {
-    method: request.method ?? "",
-    path: mark === -1 ? url : url.slice(0, mark),
-    query: mark === -1 ? "" : url.slice(mark + 1),
-    headers: readHeaders(request.rawHeaders),
-  };
+function transportLimit(value: number): NamedLimit {
+  return { name: "transport_bytes", value };
 }
 
 /** Reads the raw headers: `request.headers` joins or drops duplicates. */
@@ -87,17 +147,18 @@ function readHeaders(raw: readonly string[]): RequestHeaders {
       continue;
     }
     const values = headers.get(name);
-    if (values) {
-      values.push(value);
-    } else {
+    if (values === undefined) {
       headers.set(name, [value]);
+    } else {
+      values.push(value);
     }
   }
   return headers;
 }
 
 /** The client's own request id if it is safe in a log and in a header, else a new one. */
-export function readRequestId(headers: RequestHeaders): string {
-  const [id, ...others] = headers.get("x-request-id") ?? [];
-  return id !== undefined && others.length === 0 && /^[\x21-\x7e]{1,128}$/.test(id) ? id : newId();
+function readRequestId(headers: RequestHeaders): string {
+  const ids = headers.get("x-request-id");
+  const id = ids?.[0];
+  return id !== undefined && ids?.length === 1 && /^[\x21-\x7e]{1,128}$/.test(id) ? id : newId();
 }

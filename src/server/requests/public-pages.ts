@@ -20,6 +20,7 @@ export function createPublicPages(
     ...(documents.has(apiPage) ? [["/", () => redirectToApiPage] as const] : []),
   ]);
   return {
+    only: { paths: new Set([...probes.keys(), ...documents.keys()]) },
     match(head) {
       const probe = probes.get(head.path);
       if (probe !== undefined) {
