@@ -13,8 +13,8 @@ export class CallerContext {
     return this.#storage.getStore();
   }
 
-  run<Result>(caller: Tenant, work: () => Result): Result {
-    return this.#storage.run(caller, work);
+  run<Args extends unknown[], Result>(caller: Tenant, work: (...args: Args) => Result, ...args: Args): Result {
+    return this.#storage.run(caller, work, ...args);
   }
 
   /** Runs a stream for the caller: each message is made in the caller's context, whoever reads the stream. */

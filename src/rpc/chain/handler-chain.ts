@@ -7,21 +7,15 @@
  *   SERVER_ERROR for any other error, which is logged once with its causes.
  */
 
-import type {
-  DescMessage,
-  DescMethod,
-  DescMethodServerStreaming,
-  DescService,
-  Message,
-  MessageShape,
-} from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodServerStreaming, DescService, Message, MessageShape } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import type { Logger } from "pino";
 import type { CallerContext } from "../../domain/caller-context.ts";
 import type { Call, Invoke, InvokeStream } from "../../domain/http/call.ts";
 import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
-import { fieldsFromHeaders, headerHint } from "./header-fields.ts";
+import { compileChecks } from "./field-checks.ts";
+import { HeaderFields } from "./header-fields.ts";
 
 /** One handler for each method of a service. A stream ends, with or without an error, when `call.signal` aborts. */
 export type ServiceHandlers<S extends DescService> = {
@@ -68,34 +62,43 @@ export type ChainOptions = {
   readonly log: Logger;
 };
 
+/** A method with its handler, and with all that depends on the method alone. */
+type BoundMethod = {
+  readonly handler: Handler;
+  readonly headers: HeaderFields;
+  /** Whether a request is surely valid. */
+  readonly isValid: (request: Message) => boolean;
+};
+
 /** Builds the chain over the given services. */
 export function createChain({ implementations, callers, isUnavailable, log }: ChainOptions): Chain {
-  const handlers = new Map(implementations.flatMap((implementation) => [...implementation.handlers]));
+  const bound = new Map<DescMethod, BoundMethod>();
+  for (const [method, handler] of implementations.flatMap(({ handlers }) => [...handlers])) {
+    const { input } = method;
+    bound.set(method, { handler, headers: new HeaderFields(input), isValid: compileChecks(input) });
+  }
   const validator = createValidator();
 
   /** Validates the request and calls the handler. */
   const begin = (method: DescMethod, request: Message, call: Call): ReturnType<Handler> => {
-    const handler = handlers.get(method);
-    if (handler === undefined) {
+    const known = bound.get(method);
+    if (known === undefined) {
       throw new RequestError("ROUTE_NOT_FOUND", `${method.name} is not served here.`);
     }
-    fieldsFromHeaders(method.input, request, call.headers);
-    const result = validator.validate(method.input, request);
-    if (result.kind === "error") {
-      throw result.error;
+    const { handler, headers, isValid } = known;
+    headers.fill(request, call.headers);
+    if (!isValid(request)) {
+      const result = validator.validate(method.input, request);
+      if (result.kind === "error") {
+        throw result.error;
+      }
+      if (result.kind === "invalid") {
+        throw violationError(headers, result.violations);
+      }
     }
-    if (result.kind === "invalid") {
-      throw violationError(method.input, result.violations);
-    }
-    if (call.principal === undefined) {
-      return handler(request, call);
-    }
-    const reply = callers.run(call.principal, () => handler(request, call));
-    return isStream(reply) ? callers.each(call.principal, reply) : reply;
+    const { principal } = call;
+    return principal === undefined ? handler(request, call) : callers.run(principal, handler, request, call);
   };
-
-  const logAnswered = (method: DescMethod, { requestId }: Call, started: number): void =>
-    log.debug({ rpc: method.name, requestId, ms: performance.now() - started }, "call answered");
 
   const refuse = (error: unknown, method: DescMethod, { requestId }: Call): RequestError => {
     const refusal = callRefusal(error, isUnavailable);
@@ -109,11 +112,11 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
       const started = performance.now();
       try {
         const reply = begin(method, request, call);
-        if (isStream(reply)) {
+        if (Symbol.asyncIterator in reply) {
           throw new Error(`${method.name} streams`);
         }
         const message = await reply;
-        logAnswered(method, call, started);
+        log.debug({ rpc: method.name, requestId: call.requestId, ms: performance.now() - started }, "call answered");
         return message;
       } catch (error) {
         throw refuse(error, method, call);
@@ -123,15 +126,15 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
       const started = performance.now();
       try {
         const replies = begin(method, request, call);
-        if (!isStream(replies)) {
+        if (!(Symbol.asyncIterator in replies)) {
           throw new Error(`${method.name} does not stream`);
         }
-        yield* replies;
+        yield* call.principal === undefined ? replies : callers.each(call.principal, replies);
         // A stream that the server ends with a reason may look complete, and must not.
         if (call.signal.reason instanceof RequestError) {
           throw call.signal.reason;
         }
-        logAnswered(method, call, started);
+        log.debug({ rpc: method.name, requestId: call.requestId, ms: performance.now() - started }, "call answered");
       } catch (error) {
         const { aborted, reason } = call.signal;
         if (!aborted) {
@@ -145,10 +148,6 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
   };
 }
 
-function isStream(reply: ReturnType<Handler>): reply is AsyncIterable<Message> {
-  return Symbol.asyncIterator in reply;
-}
-
 /** The refusal for an error: a RequestError as it is, DATABASE_UNAVAILABLE, or SERVER_ERROR. */
 export function callRefusal(error: unknown, isUnavailable: (error: unknown) => boolean): RequestError {
   if (error instanceof RequestError) {
@@ -160,10 +159,10 @@ export function callRefusal(error: unknown, isUnavailable: (error: unknown) => b
   return RequestError.of("SERVER_ERROR", { cause: error });
 }
 
-function violationError(schema: DescMessage, violations: readonly Violation[]): RequestError {
+function violationError(headers: HeaderFields, violations: readonly Violation[]): RequestError {
   const fields = violations.map((violation): FieldViolation => {
     const field = pathToString(violation.field);
-    const hint = headerHint(schema, field);
+    const hint = headers.hint(field);
     const missing = violation.ruleId === "required" && hint !== undefined;
     return {
       field,

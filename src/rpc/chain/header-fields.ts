@@ -1,5 +1,5 @@
 import { type DescField, type DescMessage, getOption, hasOption, type Message, ScalarType } from "@bufbuild/protobuf";
-import { reflect } from "@bufbuild/protobuf/reflect";
+import { scalarZeroValue } from "@bufbuild/protobuf/reflect";
 import type { RequestHeaders } from "../../domain/http/call.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { field as fieldRules } from "../../gen/buf/validate/validate_pb.ts";
@@ -8,102 +8,95 @@ import { preferenceOf, unquoted } from "./preference.ts";
 import { noneYet } from "./revision-etag.ts";
 
 /**
- * Fills fields of a request message from headers, as the `(flowcall.v1.header)` option of each field says.
+ * Fills fields of a request message from headers, as the `(flowcall.v1.header)` option of each field says. The options are
+ * read once for each type of message.
  *
  * A header that is sent twice is refused and never joined; it may be sent in both spellings with one value. A header that
  * differs from the field of a gRPC or Connect message is refused. An empty header counts as absent, unless it is quotable:
  * forms and no-code tools send one for each empty row. A preference that cannot be met is no error (RFC 7240, section 2):
  * one that is too large is met up to the maximum, and others are ignored.
  */
-export function fieldsFromHeaders(schema: DescMessage, request: Message, headers: RequestHeaders): void {
-  for (const from of fieldsOf(schema)) {
-    const { field, rule } = from;
-    const value = rule.preference === undefined ? headerField(from, headers) : preferredField(from, headers);
-    if (value === undefined) {
-      continue;
-    }
-    const message = reflect(schema, request);
-    if (message.isSet(field)) {
-      if (message.get(field) !== value) {
-        throw refusal(field, "is set in the message and in a header, and the two disagree; send one of them");
-      }
-    } else {
-      message.set(field, value);
-    }
-  }
-}
+export class HeaderFields {
+  readonly #fields: readonly HeaderField[];
 
-/** Names the header of a field for people; undefined where it has none. */
-export function headerHint(schema: DescMessage, fieldName: string): string | undefined {
-  const field = schema.fields.find((candidate) => candidate.name === fieldName);
-  if (field === undefined || !hasOption(field, headerOption)) {
-    return undefined;
+  constructor(schema: DescMessage) {
+    this.#fields = schema.fields.filter((field) => hasOption(field, headerOption)).map(headerField);
   }
-  const [name = "", hyphened] = spellings(getOption(field, headerOption));
-  return hyphened === undefined
-    ? name
-    : `${name} (some proxies drop header names with underscores: ${hyphened} works too)`;
+
+  /** Throws RequestError. */
+  fill(request: Message, headers: RequestHeaders): void {
+    // A field is set under its name in the message: protobuf-es offers no other way that makes no object.
+    const message = request as Message & Record<string, unknown>;
+    for (const from of this.#fields) {
+      const value = from.rule.preference === undefined ? readHeader(from, headers) : readPreference(from, headers);
+      if (value === undefined) {
+        continue;
+      }
+      const set = message[from.localName];
+      if (set === undefined || set === from.zero) {
+        message[from.localName] = value;
+      } else if (set !== value) {
+        throw refusal(from.field, "is set in the message and in a header, and the two disagree; send one of them");
+      }
+    }
+  }
+
+  /** Names the header of a field for people; undefined where it has none. */
+  hint(fieldName: string): string | undefined {
+    const [name, hyphened] = this.#fields.find(({ field }) => field.name === fieldName)?.names ?? [];
+    return hyphened === undefined
+      ? name
+      : `${name} (some proxies drop header names with underscores: ${hyphened} works too)`;
+  }
 }
 
 type FieldValue = string | boolean | number;
 
 type HeaderField = {
   readonly field: DescField;
+  readonly localName: string;
   readonly rule: HeaderRule;
   /** The spellings of the header: with underscores, and with hyphens. */
   readonly names: readonly string[];
+  /** What the field holds where it is not set. */
+  readonly zero: unknown;
   /** The largest number that the field may hold by its validation rules. */
   readonly max: number;
 };
 
-const fieldsBySchema = new WeakMap<DescMessage, readonly HeaderField[]>();
-
-/** The fields of a message that come from headers. They are cached, since each reading of an option parses it. */
-function fieldsOf(schema: DescMessage): readonly HeaderField[] {
-  const known = fieldsBySchema.get(schema);
-  if (known !== undefined) {
-    return known;
+function headerField(field: DescField): HeaderField {
+  if (field.fieldKind !== "scalar" || field.oneof !== undefined) {
+    throw new Error(`${field.toString()} cannot be filled from a header`);
   }
-  const fields = schema.fields
-    .filter((field) => hasOption(field, headerOption))
-    .map((field) => {
-      const rule = getOption(field, headerOption);
-      return { field, rule, names: spellings(rule), max: maxOf(field) };
-    });
-  fieldsBySchema.set(schema, fields);
-  return fields;
+  const rule = getOption(field, headerOption);
+  const hyphened = rule.name.replaceAll("_", "-");
+  const names = hyphened === rule.name ? [rule.name] : [rule.name, hyphened];
+  const zero = field.presence === implicitPresence ? scalarZeroValue(field.scalar, false) : undefined;
+  return { field, localName: field.localName, rule, names, zero, max: maxOf(field) };
 }
 
-function headerField(from: HeaderField, headers: RequestHeaders): FieldValue | undefined {
-  const text = headerText(from, headers);
-  return text === undefined ? undefined : parse(from.field, text);
+/** `FeatureSet.FieldPresence.IMPLICIT`: a field that is not set holds its zero value. */
+const implicitPresence = 2;
+
+function maxOf(field: DescField): number {
+  const { type } = getOption(field, fieldRules);
+  const bound = type.case === "int32" ? type.value.lessThan : undefined;
+  return bound?.case === "lte" ? bound.value : Number.MAX_SAFE_INTEGER;
 }
 
-function headerText(from: HeaderField, headers: RequestHeaders): string | undefined {
-  const { field, rule } = from;
-  const value = headerValue(from, headers);
-  if (rule.isQuotable !== true || !value?.startsWith('"')) {
-    return value;
-  }
-  const text = unquoted(value);
-  if (text === undefined) {
-    throw refusal(field, `has to end with the quote that it begins with: ${quoted(value)}`);
-  }
-  return text;
-}
-
-function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): string | undefined {
+function readHeader(from: HeaderField, headers: RequestHeaders): FieldValue | undefined {
+  const { field, rule, names } = from;
   let value: string | undefined;
   for (const name of names) {
     const values = headers.get(name);
     if (values === undefined) {
       continue;
     }
-    // A list may be sent in several lines (RFC 9110, section 5.3).
-    if (name === "if-match" && values.length > 1) {
-      return values.join(", ");
-    }
     if (values.length > 1) {
+      // A list may be sent in several lines (RFC 9110, section 5.3).
+      if (name === "if-match") {
+        return parse(field, values.join(", "));
+      }
       throw headerRefused(name, `was sent ${values.length} times; send it once`);
     }
     const [twin] = values;
@@ -112,16 +105,26 @@ function headerValue({ rule, names }: HeaderField, headers: RequestHeaders): str
       continue;
     }
     if (value !== undefined && twin !== value) {
-      throw headerRefused(rule.name, `was sent in two spellings whose values differ; send one of them`);
+      throw headerRefused(rule.name, "was sent in two spellings whose values differ; send one of them");
     }
     value = twin;
   }
-  const isConditional = rule.name === "if-match";
-  if (isConditional && isForNone(headers)) {
+  if (rule.name === "if-match" && isForNone(headers)) {
     // The list can hold both, since only one of them can be true of a resource.
-    return value === undefined ? noneYet : `${noneYet}, ${value}`;
+    return value === undefined ? noneYet : parse(field, `${noneYet}, ${value}`);
   }
-  return value === rule.absentValue ? undefined : value;
+  if (value === undefined || value === rule.absentValue) {
+    return undefined;
+  }
+  return parse(field, rule.isQuotable === true && value.startsWith('"') ? withoutQuotes(field, value) : value);
+}
+
+function withoutQuotes(field: DescField, value: string): string {
+  const text = unquoted(value);
+  if (text === undefined) {
+    throw refusal(field, `has to end with the quote that it begins with: ${quoted(value)}`);
+  }
+  return text;
 }
 
 /**
@@ -139,49 +142,32 @@ function isForNone(headers: RequestHeaders): boolean {
   return text === "*";
 }
 
-function headerRefused(name: string, problem: string): RequestError {
-  return new RequestError("VALIDATION_ERROR", `The header ${name} ${problem}.`, { metadata: { header: name } });
-}
-
 /** The whole number of a preference, cut to the maximum of its field. */
-function preferredField({ rule, max }: HeaderField, headers: RequestHeaders): FieldValue | undefined {
-  const text = preferenceOf(headers.get(rule.name) ?? [], rule.preference ?? "");
-  if (text === undefined || !/^\d+$/.test(text)) {
-    return undefined;
-  }
-  return Math.min(Number(text), max);
-}
-
-function maxOf(field: DescField): number {
-  const { type } = getOption(field, fieldRules);
-  if (type.case !== "int32" || type.value.lessThan.case !== "lte") {
-    return Number.MAX_SAFE_INTEGER;
-  }
-  return type.value.lessThan.value;
-}
-
-function spellings(rule: HeaderRule): readonly string[] {
-  const hyphened = rule.name.replaceAll("_", "-");
-  return hyphened === rule.name ? [rule.name] : [rule.name, hyphened];
+function readPreference({ rule, max }: HeaderField, headers: RequestHeaders): FieldValue | undefined {
+  const values = headers.get(rule.name);
+  const text = values && preferenceOf(values, rule.preference ?? "");
+  return text !== undefined && /^\d+$/.test(text) ? Math.min(Number(text), max) : undefined;
 }
 
 function parse(field: DescField, text: string): FieldValue {
-  const scalar = field.fieldKind === "scalar" ? field.scalar : undefined;
-  if (scalar === ScalarType.BOOL) {
+  if (field.scalar === ScalarType.BOOL) {
     const lower = text.toLowerCase();
     if (lower !== "true" && lower !== "false") {
       throw refusal(field, `must be true or false, not ${quoted(text)}`);
     }
     return lower === "true";
   }
-  if (scalar === ScalarType.INT32) {
+  if (field.scalar === ScalarType.INT32) {
     if (!/^-?\d{1,9}$/.test(text)) {
       throw refusal(field, `must be a whole number, not ${quoted(text)}`);
     }
     return Number(text);
   }
+  if (/^[\x20-\x7e]*$/.test(text)) {
+    return text;
+  }
   // Node decodes header values as latin1, and callers send UTF-8.
-  const decoded = new TextDecoder("utf-8", { ignoreBOM: true }).decode(Buffer.from(text, "latin1"));
+  const decoded = Buffer.from(text, "latin1").toString("utf8");
   if (decoded.includes("\ufffd")) {
     throw refusal(field, "must be UTF-8 text");
   }
@@ -190,6 +176,10 @@ function parse(field: DescField, text: string): FieldValue {
 
 function quoted(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text);
+}
+
+function headerRefused(name: string, problem: string): RequestError {
+  return new RequestError("VALIDATION_ERROR", `The header ${name} ${problem}.`, { metadata: { header: name } });
 }
 
 function refusal(field: DescField, description: string): RequestError {
