@@ -9,6 +9,7 @@ import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../src/gen
 import { ExecuteWorkflowRequestSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { SaveDraftRequestSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
+import { messageFromBinary } from "../../src/rpc/connect/wire/wire-message.ts";
 import { scanWire } from "../../src/rpc/connect/wire/wire-scan.ts";
 
 const limits = defaultLimits.payload;
@@ -333,3 +334,28 @@ test("whatever the bytes are, they can be decoded or are refused with a reason",
     { numRuns: 5_000 },
   );
 });
+
+test("a message is read as protobuf-es reads it, and the object of a Struct is that of its JSON", () => {
+  const nested = fc.array(jsonObject, { maxLength: 3 }).map((payloads) => definitionWith(payloads.map(plain)));
+  fc.assert(
+    fc.property(jsonObject.map(plain), nested, (json, definition) => {
+      const bytes = toBinary(SaveDraftRequestSchema, create(SaveDraftRequestSchema, { workflow: "w", definition }));
+      // Numbers that a double cannot hold are refused.
+      fc.pre(scan(request(json), ExecuteWorkflowRequestSchema, limits) === undefined);
+      fc.pre(scan(bytes, SaveDraftRequestSchema, limits) === undefined);
+      const read = messageFromBinary(ExecuteWorkflowRequestSchema, request(json), limits);
+      expect(read).toEqual(create(ExecuteWorkflowRequestSchema, { workflow: "w", payload: json }));
+      expect(messageFromBinary(SaveDraftRequestSchema, bytes, limits)).toEqual(
+        fromBinary(SaveDraftRequestSchema, bytes),
+      );
+    }),
+    { numRuns: 300 },
+  );
+  const odd: JsonObject = JSON.parse('{"__proto__":{"__proto__":[null,true,-0.5,"é"]},"1":{"":[]},"constructor":{}}');
+  const read = messageFromBinary(ExecuteWorkflowRequestSchema, request(odd), limits);
+  expect("payload" in read && JSON.stringify(read.payload)).toBe(JSON.stringify(odd));
+});
+
+function plain(value: object): JsonObject {
+  return JSON.parse(JSON.stringify(value));
+}

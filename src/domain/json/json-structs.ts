@@ -30,7 +30,7 @@ export function readMessage<Desc extends DescMessage>(
   const structs: JsonObject[] = [];
   const message = fromJson(schema, withoutStructs(schema, json, structs), options);
   if (structs.length > 0) {
-    putIntoMessage(schema, message, structs);
+    putStructs(schema, message, structs);
   }
   return message;
 }
@@ -51,13 +51,18 @@ export function writeMessage<Desc extends DescMessage>(
   return structs.length === 0 ? json : withStructs(schema, json, structs);
 }
 
+/** Whether a message of this type can hold a google.protobuf.Struct as an object, here or in a message inside. */
+export function holdsStructs(schema: DescMessage): boolean {
+  return structFieldsOf(schema).length > 0;
+}
+
 /** What JSON would be read as a message with its Struct objects put aside: for looking for what is wrong with the rest. */
 export function jsonWithoutStructs(schema: DescMessage, json: JsonValue): JsonValue {
   return structFieldsOf(schema).length === 0 ? json : withoutStructs(schema, json, []);
 }
 
 /** Stands in a Struct for the object that was put aside. No name of a request's has a NUL: the scanners refuse it. */
-const mark = "\0";
+export const structMark = "\0";
 
 /** The fields of each message that are Structs, or messages that have such fields somewhere inside. */
 const fieldsBySchema = new WeakMap<DescMessage, readonly DescField[]>();
@@ -65,7 +70,7 @@ const fieldsBySchema = new WeakMap<DescMessage, readonly DescField[]>();
 function structFieldsOf(schema: DescMessage): readonly DescField[] {
   let fields = fieldsBySchema.get(schema);
   if (fields === undefined) {
-    fields = schema.fields.filter((field) => isStruct(field) || leadsToStruct(field.message, new Set([schema])));
+    fields = schema.fields.filter((field) => isStructField(field) || leadsToStruct(field.message, new Set([schema])));
     fieldsBySchema.set(schema, fields);
   }
   return fields;
@@ -76,11 +81,11 @@ function leadsToStruct(schema: DescMessage | undefined, seen: Set<DescMessage>):
     return false;
   }
   seen.add(schema);
-  return schema.fields.some((field) => isStruct(field) || leadsToStruct(field.message, seen));
+  return schema.fields.some((field) => isStructField(field) || leadsToStruct(field.message, seen));
 }
 
-/** In a oneof, a list or a map a Struct is a message and no object. */
-function isStruct(field: DescField): boolean {
+/** Whether a field is a Struct that a message of ours holds as an object, and not in a oneof, a list or a map. */
+export function isStructField(field: DescField): boolean {
   return (
     field.fieldKind === "message" && field.oneof === undefined && field.message.typeName === "google.protobuf.Struct"
   );
@@ -89,20 +94,20 @@ function isStruct(field: DescField): boolean {
 /** Copies only what leads to a Struct. */
 function withoutStructs(schema: DescMessage, json: JsonValue, structs: JsonObject[]): JsonValue {
   return mapMembers(schema, json, (field, value) => {
-    if (!isStruct(field)) {
+    if (!isStructField(field)) {
       return mapMessages(field, value, (inner, part) => withoutStructs(inner, part, structs));
     }
     if (!isObject(value)) {
       return value;
     }
     structs.push(value);
-    return { [mark]: structs.length - 1 };
+    return { [structMark]: structs.length - 1 };
   });
 }
 
 function withStructs(schema: DescMessage, json: JsonValue, structs: readonly JsonObject[]): JsonValue {
   return mapMembers(schema, json, (field, value) => {
-    if (!isStruct(field)) {
+    if (!isStructField(field)) {
       return mapMessages(field, value, (inner, part) => withStructs(inner, part, structs));
     }
     return structAt(value, structs) ?? value;
@@ -157,27 +162,28 @@ function mapMessages(
 }
 
 function structAt(value: unknown, structs: readonly JsonObject[]): JsonObject | undefined {
-  if (typeof value !== "object" || value === null || !Object.hasOwn(value, mark)) {
+  if (typeof value !== "object" || value === null || !Object.hasOwn(value, structMark)) {
     return undefined;
   }
   // Nothing but this file writes under this name, and it writes a number.
-  return structs[(value as { readonly [mark]: number })[mark]];
+  return structs[(value as { readonly [structMark]: number })[structMark]];
 }
 
 /** protobuf-es offers no way to reach a field by its descriptor that leaves the object of a Struct as it is. */
 type Fields = Record<string, unknown>;
 
-function putIntoMessage(schema: DescMessage, message: Message, structs: readonly JsonObject[]): void {
+/** Puts objects in the place of the Structs that hold the mark with their index. */
+export function putStructs(schema: DescMessage, message: Message, structs: readonly JsonObject[]): void {
   const fields = message as Message & Fields;
   for (const field of structFieldsOf(schema)) {
-    if (isStruct(field)) {
+    if (isStructField(field)) {
       const struct = structAt(fields[field.localName], structs);
       if (struct !== undefined) {
         fields[field.localName] = struct;
       }
     } else if (field.message !== undefined) {
       for (const inner of messagesIn(field, fields)) {
-        putIntoMessage(field.message, inner, structs);
+        putStructs(field.message, inner, structs);
       }
     }
   }
@@ -188,13 +194,13 @@ function copyWithoutStructs(schema: DescMessage, message: Message, structs: Json
   for (const field of structFieldsOf(schema)) {
     const { message: inner, localName } = field;
     const value = copy[localName];
-    if (isStruct(field)) {
+    if (isStructField(field)) {
       if (value === undefined) {
         continue;
       }
       // A singular Struct field holds an object of JSON.
       structs.push(value as JsonObject);
-      copy[localName] = { [mark]: structs.length - 1 };
+      copy[localName] = { [structMark]: structs.length - 1 };
     } else if (inner !== undefined) {
       const parts = messagesIn(field, copy);
       if (parts.length === 0) {

@@ -1,4 +1,4 @@
-import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
+import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { HttpExchange, NamedLimit, RequestHead } from "../../domain/http/protocol-handler.ts";
 import { messageFromJson } from "../../domain/json/json-message.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -7,7 +7,7 @@ import { compressedFlag, envelopeHeadBytes } from "./envelope.ts";
 import { decodeBase64 } from "./grpc-web-text.ts";
 import type { ProtocolHeaders } from "./protocol-headers.ts";
 import type { RpcFormat } from "./rpc-format.ts";
-import { scanWire } from "./wire/wire-scan.ts";
+import { messageFromBinary } from "./wire/wire-message.ts";
 
 export type ReadOptions = {
   readonly exchange: HttpExchange;
@@ -32,14 +32,8 @@ export async function readRequestMessage(options: ReadOptions): Promise<RequestM
   if (format.codec === "json") {
     return { bytes, message: messageFromJson(schema, bytes, limits) };
   }
-  scanWire(bytes, schema, { ...limits.payload, bytesMax: limits.transportBytesMax });
-  try {
-    return { bytes, message: fromBinary(schema, bytes) };
-  } catch (cause) {
-    throw new RequestError("VALIDATION_ERROR", `The body is not a ${schema.typeName} in protobuf's binary form.`, {
-      cause,
-    });
-  }
+  const message = messageFromBinary(schema, bytes, { ...limits.payload, bytesMax: limits.transportBytesMax });
+  return { bytes, message };
 }
 
 /** The bytes of the message, out of their envelope, base64 and compression. */

@@ -1,4 +1,5 @@
-import type { DescField, DescMessage, DescOneof } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, DescOneof, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { Span } from "./wire-cursor.ts";
 
 export type MapField = Extract<DescField, { fieldKind: "map" }>;
 
@@ -10,12 +11,17 @@ export type Part = DescField | DescOneof | "key" | "value";
 
 export type JsonKind = "struct" | "list" | "value";
 
+/** A singular field of the type google.protobuf.Struct: where its content is, and the object that it stands for. */
+export type StructSpan = Span & { readonly object: JsonObject };
+
 type FrameOptions = {
   readonly shape: Shape;
   /** The offset behind the last byte; a group ends before it, by a tag. */
   readonly end: number;
   /** The kind of JSON value that the frame is or belongs to. */
   readonly json: JsonKind | undefined;
+  /** Whether the JSON value is made while it is read. */
+  readonly isKept: boolean;
   /** The number of JSON containers from the value's root to here. */
   readonly depth: number;
   /** The names and indexes that lead here from the outer frame; empty where JSON has no step. */
@@ -29,18 +35,39 @@ export class Frame {
   readonly json: JsonKind | undefined;
   readonly depth: number;
   steps: readonly (string | number)[];
+  readonly isKept: boolean;
+  /** What has been made of the frame, where it is kept. */
+  content: JsonValue | undefined;
+  /** The key of a map's entry. */
+  key = "";
   // A payload has as many frames as values, and most have one part: a collection in each would cost more than all else.
   #first: Part | undefined;
   #others: Part[] | undefined;
   #counts: Map<DescField, number> | undefined;
   #keys: Map<DescField, Set<string>> | undefined;
 
-  constructor({ shape, end, json, depth, steps }: FrameOptions) {
+  constructor({ shape, end, json, isKept, depth, steps }: FrameOptions) {
     this.shape = shape;
     this.end = end;
     this.json = json;
     this.depth = depth;
     this.steps = steps;
+    this.isKept = isKept;
+    if (isKept && shape.kind === "message") {
+      this.content = json === "struct" ? {} : json === "list" ? [] : undefined;
+    }
+  }
+
+  /** Adds a value to the list, gives it to the object under its key, or takes it as the value itself. */
+  put(value: JsonValue, key: string): void {
+    const { content } = this;
+    if (Array.isArray(content)) {
+      content.push(value);
+    } else if (typeof content === "object" && content !== null) {
+      setMember(content, key, value);
+    } else {
+      this.content = value;
+    }
   }
 
   get isEmpty(): boolean {
@@ -74,5 +101,14 @@ export class Frame {
     const keys = this.#keys.get(map) ?? new Set();
     this.#keys.set(map, keys);
     return keys;
+  }
+}
+
+function setMember(object: JsonObject, key: string, value: JsonValue): void {
+  // Assigning this one would call the setter that each object inherits.
+  if (key === "__proto__") {
+    Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true });
+  } else {
+    object[key] = value;
   }
 }

@@ -1,13 +1,15 @@
 import { isUtf8 } from "node:buffer";
-import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { type DescField, type DescMessage, type JsonValue, ScalarType } from "@bufbuild/protobuf";
 import { WireType } from "@bufbuild/protobuf/wire";
-import { ListValueSchema, StructSchema, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { notUtf8Problem, nulProblem } from "../../../domain/json/json-problems.ts";
 import { faultRefused, invalidJson, jsonPath, limitPassed } from "../../../domain/json/json-refusal.ts";
+import { isStructField } from "../../../domain/json/json-structs.ts";
 import { JsonVerdict } from "../../../domain/json/json-verdict.ts";
+import { isObject } from "../../../domain/json/violations.ts";
 import type { JsonLimits } from "../../../domain/limits.ts";
 import { type Span, WireCursor } from "./wire-cursor.ts";
-import { Frame, type JsonKind, type MapField, type Part } from "./wire-frame.ts";
+import { Frame, type MapField, type Part, type StructSpan } from "./wire-frame.ts";
+import { isPackable, jsonKinds, scalarOf, wireTypes } from "./wire-types.ts";
 
 /**
  * Scans a binary message before it is decoded, with the verdict that its JSON form would get, in one pass and without
@@ -18,11 +20,13 @@ import { Frame, type JsonKind, type MapField, type Part } from "./wire-frame.ts"
  * key that is given twice, a Value without a kind, a number that a double cannot hold, text that is not UTF-8 or holds NUL.
  * Unknown fields are skipped.
  *
+ * Answers the objects of the Structs that stand in a field of a message as they are, in the order of the bytes.
+ *
  * Throws RequestError: PAYLOAD_TOO_LARGE, PAYLOAD_TOO_DEEP, INVALID_JSON with the path; VALIDATION_ERROR with the
  * offset for what is not protobuf.
  */
-export function scanWire(bytes: Uint8Array, desc: DescMessage, limits: JsonLimits): void {
-  new WireScanner(bytes, limits).scan(desc);
+export function scanWire(bytes: Uint8Array, desc: DescMessage, limits: JsonLimits): readonly StructSpan[] {
+  return new WireScanner(bytes, limits).scan(desc);
 }
 
 /** The nesting of messages and groups that protobuf-es decodes. */
@@ -46,6 +50,9 @@ class WireScanner {
   #verdict: JsonVerdict;
   /** Leads from the innermost frame to what is judged. */
   #steps: Steps = noSteps;
+  readonly #structs: StructSpan[] = [];
+  /** Where the content of the JSON value begins that is being read. */
+  #rootStart = 0;
 
   constructor(bytes: Uint8Array, limits: JsonLimits) {
     this.#cursor = new WireCursor(bytes);
@@ -60,9 +67,9 @@ class WireScanner {
     });
   }
 
-  scan(desc: DescMessage): void {
+  scan(desc: DescMessage): readonly StructSpan[] {
     this.#verdict.bytes(this.#length);
-    this.#enter(desc, this.#length, noSteps);
+    this.#enter(desc, this.#length, { steps: noSteps });
     for (let frame = this.#frames.at(-1); frame !== undefined; frame = this.#frames.at(-1)) {
       if (this.#cursor.offset < frame.end) {
         this.#record(frame);
@@ -70,6 +77,7 @@ class WireScanner {
         this.#leave(frame);
       }
     }
+    return this.#structs;
   }
 
   /** Reads one tag and its value. */
@@ -97,7 +105,8 @@ class WireScanner {
     if (field.fieldKind === "map") {
       this.#expect(WireType.LengthDelimited, wireType);
       const end = this.#cursor.lengthEnd(frame.end);
-      this.#frames.push(new Frame({ shape: field, end, json: frame.json, depth: frame.depth, steps }));
+      const { json, isKept, depth } = frame;
+      this.#frames.push(new Frame({ shape: field, end, json, isKept, depth, steps }));
       return;
     }
     if (field.fieldKind === "list") {
@@ -115,20 +124,27 @@ class WireScanner {
   #value(frame: Frame, { field, wireType, steps }: Slot): void {
     if (field.message !== undefined) {
       this.#expect(WireType.LengthDelimited, wireType);
-      this.#enter(field.message, this.#cursor.lengthEnd(frame.end), steps);
+      this.#enter(field.message, this.#cursor.lengthEnd(frame.end), { field, steps });
       return;
     }
     const scalar = scalarOf(field);
     this.#expect(wireTypes[scalar], wireType);
     if (scalar === ScalarType.STRING) {
-      this.#text(frame, steps);
+      const span = this.#text(frame, steps);
+      if (frame.isKept) {
+        frame.put(this.#cursor.textOf(span), "");
+      }
     } else if (scalar === ScalarType.DOUBLE && frame.json !== undefined) {
       const value = this.#cursor.double(frame.end);
+      frame.put(value, "");
       // A number is spelt for its refusal, so most are not handed on.
       if (!(Math.abs(value) <= Number.MAX_SAFE_INTEGER)) {
         this.#steps = steps;
         this.#verdict.number(value);
       }
+    } else if (frame.isKept) {
+      const value = this.#cursor.varint(frame.end);
+      frame.put(scalar === ScalarType.BOOL ? value !== 0 : null, "");
     } else {
       this.#cursor.skip(wireType, frame.end);
     }
@@ -154,6 +170,7 @@ class WireScanner {
   }
 
   #addKey(entry: Frame, map: MapField, key: string): void {
+    entry.key = key;
     entry.steps = [...entry.steps, key];
     const keys = this.#frames.at(-2)?.keysOf(map) ?? new Set();
     this.#steps = noSteps;
@@ -181,7 +198,14 @@ class WireScanner {
   #unknown(frame: Frame, number: number, wireType: WireType): void {
     if (wireType === WireType.StartGroup) {
       this.#push(
-        new Frame({ shape: { kind: "group", number }, end: frame.end, json: undefined, depth: 0, steps: noSteps }),
+        new Frame({
+          shape: { kind: "group", number },
+          end: frame.end,
+          json: undefined,
+          isKept: false,
+          depth: 0,
+          steps: noSteps,
+        }),
       );
     } else if (wireType === WireType.EndGroup) {
       if (frame.shape.kind !== "group" || frame.shape.number !== number) {
@@ -193,15 +217,17 @@ class WireScanner {
     }
   }
 
-  #enter(message: DescMessage, end: number, steps: Steps): void {
+  #enter(message: DescMessage, end: number, { field, steps }: Pick<Slot, "steps"> & Partial<Slot>): void {
     const around = this.#frames.at(-1);
     const json = jsonKinds.get(message.typeName);
     const isRoot = json !== undefined && around?.json === undefined;
     const depth = (isRoot ? 0 : (around?.depth ?? 0)) + (json === "struct" || json === "list" ? 1 : 0);
-    this.#push(new Frame({ shape: message, end, json, depth, steps }));
+    const isKept = isRoot ? field !== undefined && isStructField(field) : around?.isKept === true;
+    this.#push(new Frame({ shape: message, end, json, isKept, depth, steps }));
     this.#steps = noSteps;
     if (isRoot) {
       this.#verdict = this.#newVerdict();
+      this.#rootStart = this.#cursor.offset;
     }
     // A container inside a Value is one value together with it.
     if (isRoot || json === "value") {
@@ -223,6 +249,19 @@ class WireScanner {
       throw invalidJson(this.#place(noSteps), "holds a Value without a kind; set one, for null too");
     }
     this.#pop();
+    if (frame.isKept && frame.content !== undefined) {
+      this.#keep(frame, frame.content);
+    }
+  }
+
+  /** Gives the value that a frame has become to the one around it. */
+  #keep({ key, end }: Frame, content: JsonValue): void {
+    const around = this.#frames.at(-1);
+    if (around?.isKept === true) {
+      around.put(content, key);
+    } else if (isObject(content)) {
+      this.#structs.push({ start: this.#rootStart, end, object: content });
+    }
   }
 
   #push(frame: Frame): void {
@@ -256,37 +295,4 @@ class WireScanner {
   #place(steps: Steps): { readonly path: string } {
     return { path: jsonPath("", [...this.#frames.flatMap((frame) => frame.steps), ...steps]) };
   }
-}
-
-const jsonKinds: ReadonlyMap<string, JsonKind> = new Map([
-  [StructSchema.typeName, "struct"],
-  [ListValueSchema.typeName, "list"],
-  [ValueSchema.typeName, "value"],
-]);
-
-const wireTypes: Readonly<Record<ScalarType, WireType>> = {
-  [ScalarType.DOUBLE]: WireType.Bit64,
-  [ScalarType.FLOAT]: WireType.Bit32,
-  [ScalarType.INT64]: WireType.Varint,
-  [ScalarType.UINT64]: WireType.Varint,
-  [ScalarType.INT32]: WireType.Varint,
-  [ScalarType.FIXED64]: WireType.Bit64,
-  [ScalarType.FIXED32]: WireType.Bit32,
-  [ScalarType.BOOL]: WireType.Varint,
-  [ScalarType.STRING]: WireType.LengthDelimited,
-  [ScalarType.BYTES]: WireType.LengthDelimited,
-  [ScalarType.UINT32]: WireType.Varint,
-  [ScalarType.SFIXED32]: WireType.Bit32,
-  [ScalarType.SFIXED64]: WireType.Bit64,
-  [ScalarType.SINT32]: WireType.Varint,
-  [ScalarType.SINT64]: WireType.Varint,
-};
-
-/** An enum travels as a number. */
-function scalarOf(field: DescField): ScalarType {
-  return field.scalar ?? ScalarType.INT32;
-}
-
-function isPackable(field: DescField): boolean {
-  return field.message === undefined && wireTypes[scalarOf(field)] !== WireType.LengthDelimited;
 }
