@@ -7,8 +7,8 @@ import {
   ScalarType,
 } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
+import { writeJson } from "../domain/json/json-writer.ts";
 import { event_id, event_type } from "../gen/flowcall/v1/options_pb.ts";
-import { writeJson } from "./json-writer.ts";
 
 /** A heartbeat: a comment, which readers of events ignore. */
 export const heartbeat = ":\n\n";

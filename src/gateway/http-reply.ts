@@ -25,21 +25,31 @@ const heldBytesMin = 16 * 1_024;
 
 /** Writes a reply. Settles when it is handed over; the server cuts a caller that does not take it in time. */
 export async function writeReply(exchange: HttpExchange, reply: HttpReply, call: Call): Promise<void> {
-  const { body: content, headers, ...rest } = reply;
-  if (content.length >= heldBytesMin) {
+  const { body } = reply;
+  const bytes = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+  if (bytes < gzipBytesMin) {
+    // A text goes out with its head as one piece, which bytes would not.
+    sendBody(exchange, reply, body, call);
+  } else {
+    await writeLong(exchange, reply, call);
+  }
+}
+
+async function writeLong(exchange: HttpExchange, reply: HttpReply, call: Call): Promise<void> {
+  const { body, headers, ...rest } = reply;
+  if (body.length >= heldBytesMin) {
     await call.turn?.();
   }
-  const plain = typeof content === "string" ? Buffer.from(content) : content;
-  const isCompressed = plain.length >= gzipBytesMin && acceptsGzip(call.headers);
+  const plain = typeof body === "string" ? Buffer.from(body) : body;
   if (plain.length >= heldBytesMin) {
     hold(exchange, plain.length);
   }
-  if (!isCompressed) {
+  if (!acceptsGzip(call.headers)) {
     sendBody(exchange, reply, plain, call);
-  } else {
-    const head = { ...rest, headers: { ...headers, "content-encoding": "gzip" } };
-    sendBody(exchange, head, await compress(plain), call);
+    return;
   }
+  const head = { ...rest, headers: { ...headers, "content-encoding": "gzip" } };
+  sendBody(exchange, head, await compress(plain), call);
 }
 
 /**
@@ -62,12 +72,12 @@ function hold(exchange: HttpExchange, bytes: number): void {
 export function sendBody(
   { request, response }: HttpExchange,
   head: Omit<HttpReply, "body">,
-  body: Uint8Array,
+  body: string | Uint8Array,
   call: Call,
 ): void {
   setHead(response, head, call);
   if (head.type !== undefined) {
-    response.setHeader("content-length", body.length);
+    response.setHeader("content-length", typeof body === "string" ? Buffer.byteLength(body) : body.length);
   }
   if (request.method === "HEAD") {
     response.end();

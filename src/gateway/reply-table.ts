@@ -21,11 +21,5 @@ export type ErrorBody = {
 
 export type ReplyRule = (message: Message) => RestReply;
 
-/** The rules for reply messages that are not plain over REST, by type name. */
+/** The rules for reply messages that are not plain over REST, by type name. A message without a rule is the body of a 200. */
 export type ReplyTable = ReadonlyMap<string, ReplyRule>;
-
-/** A message without a rule is the whole body of a 200. */
-export function restReply(message: Message, table: ReplyTable): RestReply {
-  const rule = table.get(message.$typeName);
-  return rule === undefined ? { status: 200, body: { kind: "message", message } } : rule(message);
-}

@@ -40,60 +40,64 @@ export class RouteTrie<Route> {
     if (!path.startsWith("/")) {
       return { kind: "nothing" };
     }
-    const methods = new Set<string>();
-    for (const { segments, verb } of readings(path.slice(1).split("/"))) {
-      for (const routes of ends(this.#root, { segments, verb, index: 0 })) {
-        const leaf = routes.get(method);
-        if (leaf !== undefined) {
-          return { kind: "route", route: leaf.route, segments };
-        }
-        for (const other of routes.keys()) {
-          methods.add(other);
-        }
+    const segments = path.slice(1).split("/");
+    const last = segments.at(-1) ?? "";
+    const colon = last.lastIndexOf(":");
+    const others = new Set<string>();
+    // The colon in a last segment may begin a custom verb, or be a plain character.
+    if (colon !== -1) {
+      const before = [...segments.slice(0, -1), last.slice(0, colon)];
+      const leaf = leafAt(this.#root, 0, { segments: before, verb: last.slice(colon + 1), method, others });
+      if (leaf !== undefined) {
+        return { kind: "route", route: leaf.route, segments: before };
       }
     }
-    return methods.size > 0 ? { kind: "otherMethods", methods: [...methods].sort() } : { kind: "nothing" };
-  }
-}
-
-type Reading = { readonly segments: readonly string[]; readonly verb: string };
-
-/** The colon in a last segment may begin a custom verb, or be a plain character. */
-function readings(segments: readonly string[]): readonly Reading[] {
-  const plain = { segments, verb: "" };
-  const last = segments.at(-1) ?? "";
-  const colon = last.lastIndexOf(":");
-  if (colon === -1) {
-    return [plain];
-  }
-  return [{ segments: [...segments.slice(0, -1), last.slice(0, colon)], verb: last.slice(colon + 1) }, plain];
-}
-
-/** The routes of each node that the path can end at, the most literal first. */
-function* ends<Route>(
-  branch: Branch<Route>,
-  search: Reading & { readonly index: number },
-): Iterable<Map<string, Leaf<Route>>> {
-  const segment = search.segments[search.index];
-  const next = { ...search, index: search.index + 1 };
-  if (segment === undefined) {
-    const routes = branch.routes.get(search.verb);
-    if (routes !== undefined) {
-      yield routes;
+    const leaf = leafAt(this.#root, 0, { segments, verb: "", method, others });
+    if (leaf !== undefined) {
+      return { kind: "route", route: leaf.route, segments };
     }
+    return others.size > 0 ? { kind: "otherMethods", methods: [...others].sort() } : { kind: "nothing" };
+  }
+}
+
+type Search = {
+  readonly segments: readonly string[];
+  readonly verb: string;
+  readonly method: string;
+  /** The methods of routes that match but for theirs. */
+  readonly others: Set<string>;
+};
+
+/** The first route for the rest of the path behind a node, the most literal first. */
+function leafAt<Route>(branch: Branch<Route>, index: number, search: Search): Leaf<Route> | undefined {
+  const segment = search.segments[index];
+  let found: Leaf<Route> | undefined;
+  if (segment === undefined) {
+    found = leafIn(branch.routes.get(search.verb), search);
   } else {
     const literal = branch.literals.get(segment);
-    if (literal !== undefined) {
-      yield* ends(literal, next);
-    }
-    if (branch.one !== undefined && segment !== "") {
-      yield* ends(branch.one, next);
+    found = literal && leafAt(literal, index + 1, search);
+    if (found === undefined && branch.one !== undefined && segment !== "") {
+      found = leafAt(branch.one, index + 1, search);
     }
   }
-  const rest = branch.rest?.routes.get(search.verb);
-  if (rest !== undefined) {
-    yield rest;
+  return found ?? leafIn(branch.rest?.routes.get(search.verb), search);
+}
+
+function leafIn<Route>(
+  routes: ReadonlyMap<string, Leaf<Route>> | undefined,
+  { method, others }: Search,
+): Leaf<Route> | undefined {
+  if (routes === undefined) {
+    return undefined;
   }
+  const leaf = routes.get(method);
+  if (leaf === undefined) {
+    for (const other of routes.keys()) {
+      others.add(other);
+    }
+  }
+  return leaf;
 }
 
 function grow<Route>(branch: Branch<Route>, segment: TemplateSegment): Branch<Route> {

@@ -1,13 +1,16 @@
-import type { DescMessage, Message } from "@bufbuild/protobuf";
-import { type FieldPath, fieldPath, headerOf, isTextual } from "../domain/json/field-path.ts";
-import { fieldsRefused, violationsMax } from "../domain/json/violations.ts";
+import { create, type DescField, type DescMessage, type JsonValue, type Message, ScalarType } from "@bufbuild/protobuf";
+import { fieldByName, fieldPath } from "../domain/json/field-path.ts";
+import { messageOf } from "../domain/json/json-message.ts";
+import { parseJson, valueMessage } from "../domain/json/json-parse.ts";
+import { type JsonRules, messageRules } from "../domain/json/json-rules.ts";
+import { scanJson } from "../domain/json/json-scan.ts";
+import { fieldsRefused, isObject } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
-import type { FieldViolation } from "../domain/request-error.ts";
-import { setFromText, type TextTarget } from "./field-text.ts";
+import { type FieldViolation, RequestError } from "../domain/request-error.ts";
+import { setFromText } from "./field-text.ts";
 import type { HttpBinding } from "./http-binding.ts";
 import type { PathTemplate, TemplateVariable } from "./path-template.ts";
-import { decodePercent, parseQuery, type QueryParameter } from "./query.ts";
-import { type RequestBody, requestBody } from "./request-body.ts";
+import { QueryParameters } from "./query.ts";
 
 /** The parts of an HTTP request; segments and query are not decoded. */
 export type RequestParts = {
@@ -16,141 +19,168 @@ export type RequestParts = {
   readonly body: Uint8Array;
 };
 
+/** How the body is read, as the `body` of the `google.api.http` option says. */
+type RequestBody = {
+  /** Whether a body is read at all. */
+  readonly isRead: boolean;
+  readonly bytesMax: number;
+  /** The name of the limit `bytesMax` in a refusal. */
+  readonly limitName: "payload_bytes" | "transport_bytes";
+  /**
+   * Scans and parses a body that is not empty, and returns what makes the request message of it: each of both takes a while
+   * for a large body, so that others may have the thread in between. Both throw RequestError.
+   */
+  parse(bytes: Uint8Array): () => Message;
+};
+
 /**
  * Transcodes an HTTP request into a request message, as the binding of its method says: each field comes from the path,
- * the body, the query or a header, and only from one of them. The handler chain reads the headers, for all protocols.
+ * the body, the query or a header, and only from one of them. The handler chain reads the headers, for all protocols. What
+ * depends on the binding alone is worked out once.
  */
 export class Transcoder {
   readonly body: RequestBody;
   readonly #input: DescMessage;
-  readonly #binding: HttpBinding;
-  readonly #variables: readonly Variable[];
-  readonly #known: string;
+  readonly #setters: readonly PathSetter[];
+  readonly #query: QueryParameters;
 
   /** Throws where the binding does not fit the message. */
-  constructor(binding: HttpBinding, limits: Limits) {
-    this.#binding = binding;
-    this.#input = binding.method.input;
-    this.#variables = pathVariables(binding.template, this.#input);
-    const pathFields = this.#variables.map((variable) => variable.path.name);
-    this.body = requestBody(this.#input, { body: binding.body, pathFields }, limits);
-    this.#known = this.#knownParameters();
+  constructor({ method: { input }, template, body }: HttpBinding, limits: Limits) {
+    this.#input = input;
+    this.#setters = template.variables.map((variable) => pathSetter(variable, template, input));
+    const pathFields = template.variables.map((variable) => variable.fieldPath.join("."));
+    this.body = requestBody(input, { body, pathFields }, limits);
+    this.#query = new QueryParameters(input, { body, pathFields });
   }
 
   /** Throws RequestError, with a violation for each bad field. */
   request({ body, ...parts }: RequestParts): Message {
-    return this.requestOf(parts, this.body.parse(body));
+    return this.requestOf(parts, body.length === 0 ? undefined : this.body.parse(body));
   }
 
-  /** The same for a body that was parsed before. */
-  requestOf(parts: Omit<RequestParts, "body">, body: () => Message): Message {
-    const target = { schema: this.#input, message: body() };
-    const violations: FieldViolation[] = [];
-    for (const violation of this.#fill(target, parts)) {
-      violations.push(violation);
-      if (violations.length === violationsMax) {
-        break;
+  /** The same for a body that was parsed before; without one the message is empty. */
+  requestOf({ segments, query }: Omit<RequestParts, "body">, body: (() => Message) | undefined): Message {
+    const message = body === undefined ? create(this.#input) : body();
+    let violations: FieldViolation[] | undefined;
+    for (const set of this.#setters) {
+      const violation = set(message, segments);
+      if (violation !== undefined) {
+        violations = [...(violations ?? []), violation];
       }
     }
-    if (violations.length > 0) {
+    if (query !== "") {
+      violations = [...(violations ?? []), ...this.#query.fill({ schema: this.#input, message }, query)];
+    }
+    if (violations !== undefined && violations.length > 0) {
       throw fieldsRefused(violations);
     }
-    return target.message;
-  }
-
-  /** Fills the fields from the path and the query, and yields a violation for each that is wrong. */
-  *#fill(target: TextTarget, { segments, query }: Omit<RequestParts, "body">): Iterable<FieldViolation> {
-    for (const { path, variable } of this.#variables) {
-      const violation = setFromText(target, path, variableText(variable, segments));
-      if (violation !== undefined) {
-        yield violation;
-      }
-    }
-    const seen = new Set<string>();
-    for (const parameter of parseQuery(query)) {
-      const violation = this.#setParameter(target, parameter, seen);
-      if (violation !== undefined) {
-        yield violation;
-      }
-    }
-  }
-
-  #setParameter(target: TextTarget, { name, text }: QueryParameter, seen: Set<string>): FieldViolation | undefined {
-    const path = fieldPath(this.#input, name.split("."));
-    const problem = this.#parameterProblem(name, path);
-    if (problem !== undefined) {
-      return { field: name, description: problem };
-    }
-    if (path === undefined) {
-      return undefined;
-    }
-    if (path.leaf.fieldKind !== "list" && seen.has(path.name)) {
-      return { field: path.name, description: "is given twice in the query" };
-    }
-    seen.add(path.name);
-    return setFromText(target, path, text);
-  }
-
-  /** Why this method does not take a parameter in the query; undefined where it does. */
-  #parameterProblem(name: string, path: FieldPath | undefined): string | undefined {
-    const header = path?.fields.map(headerOf).find((found) => found !== undefined);
-    if (header !== undefined) {
-      return `is not read from the query; send the header ${header}`;
-    }
-    if (path === undefined) {
-      return this.#unknownParameter(name);
-    }
-    if (this.#variables.some((variable) => variable.path.name === path.name)) {
-      return "is taken from the path; leave it out of the query";
-    }
-    const isInBody = this.#binding.body === "*" || path.fields[0]?.name === this.#binding.body;
-    return isInBody ? "is read from the body, not from the query" : undefined;
-  }
-
-  #unknownParameter(name: string): string {
-    const first = name.split(".")[0];
-    if (this.#binding.body !== "" && first === this.#binding.body) {
-      return "is read from the body, not from the query";
-    }
-    return `is not a query parameter of this method; ${this.#known === "" ? "it takes none" : `it takes ${this.#known}`}`;
-  }
-
-  /** The fields of the message itself that a query may fill. */
-  #knownParameters(): string {
-    return this.#input.fields
-      .filter((field) => isTextual(field))
-      .filter((field) => this.#parameterProblem(field.name, fieldPath(this.#input, [field.name])) === undefined)
-      .map((field) => field.name)
-      .join(", ");
+    return message;
   }
 }
 
-type Variable = { readonly variable: TemplateVariable; readonly path: FieldPath };
+/** Sets a field from the segments of the path. */
+type PathSetter = (message: Message, segments: readonly string[]) => FieldViolation | undefined;
 
-function pathVariables(template: PathTemplate, input: DescMessage): readonly Variable[] {
-  return template.variables.map((variable) => {
-    const path = fieldPath(input, variable.fieldPath);
-    if (path === undefined || path.leaf.fieldKind === "list") {
-      const name = variable.fieldPath.join(".");
-      throw new Error(`${template.source}: ${name} is not a field of ${input.typeName} that a path can fill`);
+function pathSetter(variable: TemplateVariable, template: PathTemplate, schema: DescMessage): PathSetter {
+  const path = fieldPath(schema, variable.fieldPath);
+  if (path === undefined || path.leaf.fieldKind === "list") {
+    const name = variable.fieldPath.join(".");
+    throw new Error(`${template.source}: ${name} is not a field of ${schema.typeName} that a path can fill`);
+  }
+  const { leaf, fields } = path;
+  const isPlain = fields.length === 1 && leaf.scalar === ScalarType.STRING && leaf.oneof === undefined;
+  return (message, segments) => {
+    const text = variableText(variable, segments);
+    if (!isPlain || text.includes("\0")) {
+      return setFromText({ schema, message }, path, text);
     }
-    return { variable, path };
-  });
+    // A text field of the message itself holds the text as it is.
+    (message as Message & Record<string, unknown>)[leaf.localName] = text;
+    return undefined;
+  };
 }
 
 /**
  * The text of a variable, decoded once. In a variable of several segments an encoded slash stays encoded, since it would
  * look like one between segments (google/api/http.proto).
  */
-function variableText(variable: TemplateVariable, segments: readonly string[]): string {
-  const end = variable.end === "rest" ? segments.length : variable.end;
-  const own = segments.slice(variable.start, end);
-  if (variable.end !== "rest" && variable.end - variable.start === 1) {
-    return decodePercent(own.join("/"));
+function variableText({ start, end }: TemplateVariable, segments: readonly string[]): string {
+  if (end === start + 1) {
+    return decodePercent(segments[start] ?? "");
   }
-  return own.map((segment) => segment.split(/(%2f)/i).map(decodeUnlessSlash).join("")).join("/");
+  const own = segments.slice(start, end === "rest" ? segments.length : end);
+  const decode = (text: string) => (/^%2f$/i.test(text) ? text : decodePercent(text));
+  return own.map((segment) => segment.split(/(%2f)/i).map(decode).join("")).join("/");
 }
 
-function decodeUnlessSlash(text: string): string {
-  return /^%2f$/i.test(text) ? text : decodePercent(text);
+/** Decodes percent-encoding. Throws RequestError where it is malformed or not UTF-8. */
+function decodePercent(text: string): string {
+  try {
+    return text.includes("%") ? decodeURIComponent(text) : text;
+  } catch (cause) {
+    const shown = text.slice(0, 100);
+    const message = `The URL holds ${JSON.stringify(shown)}, whose % escapes are not UTF-8.`;
+    throw new RequestError("VALIDATION_ERROR", message, { metadata: { text: shown }, cause });
+  }
+}
+
+type BindingBody = { readonly body: string; readonly pathFields: readonly string[] };
+
+/** Throws where the binding names a field that the message does not have. */
+function requestBody(input: DescMessage, { body, pathFields }: BindingBody, limits: Limits): RequestBody {
+  if (body === "") {
+    return { isRead: false, bytesMax: 0, limitName: "transport_bytes", parse: () => () => create(input) };
+  }
+  if (body === "*") {
+    return wholeBody(input, pathFields, limits);
+  }
+  const field = fieldByName(input, body);
+  if (field === undefined) {
+    throw new Error(`${input.typeName} has no field ${body} to be the body`);
+  }
+  return fieldBody(input, field, limits);
+}
+
+function wholeBody(input: DescMessage, pathFields: readonly string[], limits: Limits): RequestBody {
+  const rules = messageRules(limits);
+  const parse = (bytes: Uint8Array) => {
+    const json = parseJson(scanJson(bytes, rules));
+    const taken = pathFields.filter((name) => hasMember(json, name.split(".")));
+    if (taken.length > 0) {
+      throw fieldsRefused(
+        taken.map((field) => ({ field, description: "is taken from the path; leave it out of the body" })),
+      );
+    }
+    return () => messageOf(input, json);
+  };
+  return { isRead: true, bytesMax: rules.limits.bytesMax, limitName: "transport_bytes", parse };
+}
+
+function fieldBody(input: DescMessage, field: DescField, limits: Limits): RequestBody {
+  const typeName = field.oneof === undefined && field.fieldKind === "message" ? field.message.typeName : undefined;
+  const isValue = typeName === "google.protobuf.Value";
+  if (!isValue && typeName !== "google.protobuf.Struct") {
+    const rules: JsonRules = { name: field.name, limits: messageRules(limits).limits };
+    const parse = (bytes: Uint8Array) => {
+      const json = { [field.name]: parseJson(scanJson(bytes, rules)) };
+      return () => messageOf(input, json);
+    };
+    return { isRead: true, bytesMax: rules.limits.bytesMax, limitName: "transport_bytes", parse };
+  }
+  const rules: JsonRules = { name: field.name, limits: limits.payload, ...(!isValue && { root: "object" }) };
+  const parse = (bytes: Uint8Array) => {
+    const text = scanJson(bytes, rules);
+    // The object of a Struct is kept as it was parsed, since it carries its text; a message made of it would not.
+    const value = isValue ? valueMessage(text) : parseJson(text);
+    return () => create(input, { [field.localName]: value });
+  };
+  return { isRead: true, bytesMax: rules.limits.bytesMax, limitName: "payload_bytes", parse };
+}
+
+function hasMember(json: JsonValue | undefined, names: readonly string[]): boolean {
+  const [name, ...inner] = names;
+  if (name === undefined) {
+    return json !== undefined;
+  }
+  return isObject(json) && Object.hasOwn(json, name) && hasMember(json[name], inner);
 }

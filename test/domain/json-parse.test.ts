@@ -1,9 +1,8 @@
 import { clone, create, equals, fromBinary, isMessage, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
-import { carriedText, jsonTextOf, parseJson } from "../../src/domain/json/json-parse.ts";
+import { carriedText, jsonTextOf, parseJson, valueMessage } from "../../src/domain/json/json-parse.ts";
 import { scanJson } from "../../src/domain/json/json-scan.ts";
-import { valueMessage } from "../../src/domain/json/value-message.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import {
   ExecuteWorkflowRequestSchema,

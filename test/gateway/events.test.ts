@@ -3,8 +3,8 @@ import { create, type DescMessage, type MessageInitShape } from "@bufbuild/proto
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type Clock, systemClock } from "../../src/domain/clock.ts";
 import type { InvokeStream } from "../../src/domain/http/call.ts";
+import { valueMessage } from "../../src/domain/json/json-parse.ts";
 import { scanJson } from "../../src/domain/json/json-scan.ts";
-import { valueMessage } from "../../src/domain/json/value-message.ts";
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { createGateway } from "../../src/gateway/gateway.ts";

@@ -1,11 +1,10 @@
 import { create, type DescMessage, type Message } from "@bufbuild/protobuf";
 import { ValueSchema } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
-import { parseJson } from "../../src/domain/json/json-parse.ts";
+import { parseJson, valueMessage } from "../../src/domain/json/json-parse.ts";
 import { scanJson } from "../../src/domain/json/json-scan.ts";
-import { valueMessage } from "../../src/domain/json/value-message.ts";
+import { writeJson } from "../../src/domain/json/json-writer.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { writeJson } from "../../src/gateway/json-writer.ts";
 import {
   ExecuteWorkflowResponseSchema,
   ExecutionResultSchema,

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
-import { eventHeaders } from "../../src/rpc/executions/event-headers.ts";
+import { eventHeaders } from "../../src/rpc/chain/handler-call.ts";
 
 test("an event keeps what the caller said, without secrets and without what belongs to the transport", () => {
   const headers = new Map(

@@ -1,4 +1,5 @@
-import type { JsonValue } from "@bufbuild/protobuf";
+import { fromJson, type JsonValue } from "@bufbuild/protobuf";
+import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { checkJson } from "./json-check.ts";
 import { rootRefused } from "./json-refusal.ts";
 import type { JsonRules } from "./json-rules.ts";
@@ -46,4 +47,24 @@ export function carriedText(value: unknown): JsonText | undefined {
   }
   // Only `carryText` writes under this symbol, and it takes a JsonText.
   return (value as { readonly [carried]: JsonText })[carried];
+}
+
+/** JSON's null as a text. */
+const nullText = "null" as JsonText;
+
+/**
+ * A lazy google.protobuf.Value for JSON text, or for null. JSON copies the text that it carries; the text is decoded into
+ * messages only when another encoder reads `kind`.
+ */
+export function valueMessage(text: JsonText = nullText): Value {
+  let kind: Value["kind"] | undefined;
+  const message: Value = {
+    $typeName: ValueSchema.typeName,
+    get kind() {
+      kind ??= fromJson(ValueSchema, JSON.parse(text)).kind;
+      return kind;
+    },
+  };
+  carryText(message, text);
+  return message;
 }

@@ -1,10 +1,10 @@
-import { integerProblem } from "./json-problems.ts";
-import { faultRefused, invalidJson, jsonPath, rootRefused } from "./json-refusal.ts";
+import type { JsonLimits } from "../limits.ts";
+import { givenTwiceProblem } from "./json-problems.ts";
+import { invalidJson, jsonPath, limitPassed, rootRefused } from "./json-refusal.ts";
 import type { JsonRules } from "./json-rules.ts";
 import type { JsonText } from "./json-text.ts";
-import { JsonVerdict } from "./json-verdict.ts";
-import { MemberNames } from "./member-names.ts";
-import { StringScanner } from "./string-scan.ts";
+import { MemberNames, nameText } from "./member-names.ts";
+import { literalProblem, numberEnd, StringScanner } from "./token-scan.ts";
 
 /**
  * Scans the bytes of a JSON text before anything parses them, so that a hostile text costs no more than one pass: there
@@ -28,27 +28,33 @@ type Level = {
   isObject: boolean;
   /** Items or members so far, the current one included. */
   count: number;
-  readonly names: MemberNames;
+  /** The current member's name without its quotes; the end is -1 until it is read. */
+  nameStart: number;
+  nameEnd: number;
+  /** Start and end of the names so far, as long as there are few and none is escaped. */
+  readonly spans: number[];
+  /** The names so far, where there are many or one is escaped. */
+  names: MemberNames | undefined;
 };
+
+/** Up to this number, comparing a name with each one before it costs less than a Set. */
+const spansMax = 16;
 
 class JsonScanner {
   readonly #bytes: Buffer;
   readonly #rules: JsonRules;
-  readonly #verdict: JsonVerdict;
-  readonly #strings: StringScanner;
   readonly #levels: Level[] = [];
   #depth = 0;
+  #values = 0;
   #position = 0;
-  /** Where the refused part begins; the position, where it is not said. */
-  #faultOffset: number | undefined;
+  /** Made for the first string that holds more than plain ASCII. */
+  #strings: StringScanner | undefined;
+  /** Whether the last string has escapes. */
+  #isEscaped = false;
 
   constructor(bytes: Buffer, rules: JsonRules) {
     this.#bytes = bytes;
     this.#rules = rules;
-    this.#verdict = new JsonVerdict(rules.limits, (fault) => {
-      throw faultRefused(this.#place(this.#faultOffset ?? this.#position), fault);
-    });
-    this.#strings = new StringScanner(bytes, (offset, problem) => this.#refuse(offset, problem));
   }
 
   scan(): void {
@@ -63,7 +69,9 @@ class JsonScanner {
   }
 
   #checkStart(): void {
-    this.#verdict.bytes(this.#bytes.length);
+    if (this.#bytes.length > this.#rules.limits.bytesMax) {
+      this.#pass("bytesMax", this.#bytes.length);
+    }
     if (this.#bytes[0] === 0xef && this.#bytes[1] === 0xbb && this.#bytes[2] === 0xbf) {
       this.#refuse(0, "starts with a byte order mark; send it without one");
     }
@@ -99,16 +107,18 @@ class JsonScanner {
 
   /** Reads a member's name and colon; answers the byte that its value starts with. */
   #name(level: Level, byte: number): number {
-    level.names.begin();
+    level.nameEnd = -1;
     if (byte !== 0x22) {
       this.#refuseHere("a member name in double quotes", byte);
     }
-    this.#verdict.members(level.count);
-    const start = this.#position + 1;
-    this.#position = this.#strings.scan(this.#position);
-    if (!level.names.add(start, this.#position - 1, this.#strings.isEscaped)) {
-      this.#faultOffset = start - 1;
-      this.#verdict.nameTwice();
+    if (level.count > this.#rules.limits.keysMax) {
+      this.#pass("keysMax", level.count);
+    }
+    level.nameStart = this.#position + 1;
+    this.#string();
+    level.nameEnd = this.#position - 1;
+    if (!this.#isNew(level)) {
+      this.#refuse(level.nameStart - 1, givenTwiceProblem);
     }
     const colon = this.#skipBlanks();
     if (colon !== 0x3a) {
@@ -119,9 +129,11 @@ class JsonScanner {
   }
 
   #value(byte: number): void {
-    this.#verdict.value();
+    if (++this.#values > this.#rules.limits.valuesMax) {
+      this.#pass("valuesMax", this.#values);
+    }
     if (byte === 0x22) {
-      this.#position = this.#strings.scan(this.#position);
+      this.#string();
     } else if (byte === 0x7b || byte === 0x5b) {
       this.#open(byte === 0x7b);
     } else if (byte === 0x2d || isDigit(byte)) {
@@ -137,16 +149,69 @@ class JsonScanner {
     }
   }
 
+  /** Whether the object does not have the current name yet. `"a"` and `"\u0061"` are one name. */
+  #isNew({ count, spans, nameStart, nameEnd, names }: Level): boolean {
+    if (names !== undefined || this.#isEscaped || count > spansMax) {
+      return this.#isNewAmongMany();
+    }
+    const index = 2 * (count - 1);
+    for (let before = 0; before < index; before += 2) {
+      const end = spans[before + 1] ?? 0;
+      if (end - (spans[before] ?? 0) !== nameEnd - nameStart) {
+        continue;
+      }
+      // Backwards, since names of one length mostly differ at their end.
+      let back = 1;
+      while (nameEnd - back >= nameStart && this.#bytes[nameEnd - back] === this.#bytes[end - back]) {
+        back++;
+      }
+      if (nameEnd - back < nameStart) {
+        return false;
+      }
+    }
+    spans[index] = nameStart;
+    spans[index + 1] = nameEnd;
+    return true;
+  }
+
+  #isNewAmongMany(): boolean {
+    const level = this.#level();
+    level.names ??= new MemberNames(this.#bytes, level.spans.slice(0, 2 * (level.count - 1)));
+    return level.names.add(level.nameStart, level.nameEnd);
+  }
+
+  /** Passes the string that begins here. */
+  #string(): void {
+    const bytes = this.#bytes;
+    let at = this.#position + 1;
+    let byte = bytes[at] ?? 0;
+    // Nearly all characters are plain ASCII, so they get the tightest loop.
+    while (byte !== 0x22 && byte !== 0x5c && byte >= 0x20 && byte < 0x80) {
+      byte = bytes[++at] ?? 0;
+    }
+    this.#isEscaped = false;
+    if (byte === 0x22) {
+      this.#position = at + 1;
+      return;
+    }
+    this.#strings ??= new StringScanner(bytes, (offset, problem) => this.#refuse(offset, problem));
+    this.#position = this.#strings.scan(at);
+    this.#isEscaped = this.#strings.isEscaped;
+  }
+
   #open(isObject: boolean): void {
-    this.#verdict.depth(this.#depth + 1);
+    if (this.#depth >= this.#rules.limits.depthMax) {
+      this.#pass("depthMax", this.#depth + 1);
+    }
     this.#position++;
     const level = this.#levels[this.#depth++];
     if (level === undefined) {
-      this.#levels.push({ isObject, count: 0, names: new MemberNames(this.#bytes) });
+      this.#levels.push({ isObject, count: 0, nameStart: 0, nameEnd: -1, spans: [], names: undefined });
     } else {
       level.isObject = isObject;
       level.count = 0;
-      level.names.clear();
+      level.nameEnd = -1;
+      level.names = undefined;
     }
   }
 
@@ -161,45 +226,14 @@ class JsonScanner {
 
   #number(): void {
     const start = this.#position;
-    let at = this.#byteAt(start) === 0x2d ? start + 1 : start;
-    at = this.#byteAt(at) === 0x30 ? at + 1 : this.#digits(at);
-    const integerEnd = at;
-    if (this.#byteAt(at) === 0x2e) {
-      at = this.#digits(at + 1);
+    const end = numberEnd(this.#bytes, start);
+    this.#position = Math.abs(end);
+    if (end < 0) {
+      this.#refuseHere("a digit", this.#byteAt(-end));
     }
-    const fractionEnd = at;
-    if ((this.#byteAt(at) | 0x20) === 0x65) {
-      const sign = this.#byteAt(at + 1);
-      at = this.#digits(sign === 0x2b || sign === 0x2d ? at + 2 : at + 1);
-    }
-    this.#position = at;
-    // Fifteen digits before the point and no exponent: a double holds the integer part whatever the digits are.
-    if (integerEnd - start > 15 || at > fractionEnd) {
-      this.#checkNumber(start, at === integerEnd);
-    }
-  }
-
-  #digits(start: number): number {
-    let at = start;
-    while (isDigit(this.#byteAt(at))) {
-      at++;
-    }
-    if (at === start) {
-      this.#position = at;
-      this.#refuseHere("a digit", this.#byteAt(at));
-    }
-    return at;
-  }
-
-  #checkNumber(start: number, isIntegerLiteral: boolean): void {
-    const literal = this.#bytes.toString("latin1", start, this.#position);
-    const spelling = literal.length > 40 ? `${literal.slice(0, 40)}…` : literal;
-    const value = Number(literal);
-    this.#faultOffset = start;
-    this.#verdict.number(value, spelling);
-    this.#faultOffset = undefined;
-    if (isIntegerLiteral && !Number.isSafeInteger(value)) {
-      this.#refuse(start, integerProblem(spelling));
+    const problem = literalProblem(this.#bytes, start, end);
+    if (problem !== undefined) {
+      this.#refuse(start, problem);
     }
   }
 
@@ -235,13 +269,17 @@ class JsonScanner {
     throw invalidJson(this.#place(offset), problem);
   }
 
+  #pass(limit: keyof JsonLimits, value: number): never {
+    throw limitPassed(this.#place(this.#position), { limit, max: this.#rules.limits[limit], value });
+  }
+
   #place(offset: number): { path: string; offset: number } {
     const steps: (string | number)[] = [];
     for (const level of this.#levels.slice(0, this.#depth)) {
       if (!level.isObject) {
         steps.push(Math.max(level.count - 1, 0));
-      } else if (level.names.last !== undefined) {
-        steps.push(level.names.last);
+      } else if (level.nameEnd >= 0) {
+        steps.push(nameText(this.#bytes, level.nameStart, level.nameEnd));
       }
     }
     return { path: jsonPath(this.#rules.name, steps), offset };

@@ -103,8 +103,9 @@ function isServerStreaming(method: DescMethod): method is DescMethodServerStream
 
 /** A gRPC client that asks for a method which is not served here is refused in its own protocol. */
 function unknownMethod(head: RequestHead): Route | undefined {
-  const format = formatOfType(head.headers.get("content-type")?.[0] ?? "");
-  if (format === undefined || format.protocol === "connect") {
+  const type = head.headers.get("content-type")?.[0] ?? "";
+  const format = /^\s*application\/grpc/i.test(type) ? formatOfType(type) : undefined;
+  if (format === undefined) {
     return undefined;
   }
   const path = head.path.slice(0, 200);

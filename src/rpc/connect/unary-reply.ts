@@ -1,15 +1,16 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { type DescMessage, type Message, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
 import type { Call } from "../../domain/http/call.ts";
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
+import { writeJson } from "../../domain/json/json-writer.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { compressedFlag, envelopeOf, trailerFlag } from "./envelope.ts";
 import { encodeBase64 } from "./grpc-web-text.ts";
 import type { ProtocolHeaders } from "./protocol-headers.ts";
 import { writeBody } from "./reply-backpressure.ts";
-import { contentTypeOf, jsonOptions, type RpcFormat } from "./rpc-format.ts";
+import { contentTypeOf, type RpcFormat } from "./rpc-format.ts";
 
 export type UnaryReply = {
   readonly exchange: HttpExchange;
@@ -54,8 +55,7 @@ async function encodeReply(
   message: Message,
   { exchange, format, headers, schema, limits }: UnaryReply,
 ): Promise<Uint8Array> {
-  const encoded =
-    format.codec === "json" ? Buffer.from(toJsonString(schema, message, jsonOptions)) : toBinary(schema, message);
+  const encoded = format.codec === "json" ? Buffer.from(writeJson(schema, message)) : toBinary(schema, message);
   if (encoded.length > limits.transportBytesMax) {
     throw tooLarge(encoded.length, limits.transportBytesMax);
   }

@@ -1,5 +1,5 @@
-import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
-import { timestampFromDate, timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
+import { create, type JsonObject } from "@bufbuild/protobuf";
+import { timestampFromDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type ExecutionDetail,
   type ExecutionError,
@@ -12,9 +12,7 @@ import {
   type NodeState,
   statusOf,
 } from "../../domain/execution.ts";
-import { parseJson } from "../../domain/json/json-parse.ts";
-import type { JsonText } from "../../domain/json/json-text.ts";
-import { valueMessage } from "../../domain/json/value-message.ts";
+import { parseJson, valueMessage } from "../../domain/json/json-parse.ts";
 import type { NodeViews } from "../../engine/graph/definition-outline.ts";
 import {
   Execution_Source,
@@ -99,11 +97,6 @@ export function wordOf<Word extends string>(
 ): Word | undefined {
   // A Record has the keys that its type names.
   return (Object.keys(enums) as Word[]).find((word) => enums[word] === member);
-}
-
-/** The value of a text, or null where there is none. */
-export function valueField(text: JsonText | undefined) {
-  return text === undefined ? fromJson(ValueSchema, null) : valueMessage(text);
 }
 
 /** The field `error` of a message, to be spread into it. */

@@ -37,12 +37,10 @@ import type {
   ListedNodeRuns,
 } from "../../storage/history/execution-reader.ts";
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
+import { accessScopeOf, callChainLength, principalOf, setExecutionHeaders } from "../chain/handler-call.ts";
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
 import { makeRoom } from "../chain/large-message.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { accessScopeOf, principalOf } from "../chain/principal-of.ts";
-import { callChainLength } from "./event-headers.ts";
-import { setExecutionHeaders } from "./execution-headers.ts";
 import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
 import { checkReplySize, replyTooLarge } from "./reply-size.ts";
 

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { isTerminal, statusOf } from "../../domain/execution.ts";
 import type { Call } from "../../domain/http/call.ts";
-import { jsonTextOf } from "../../domain/json/json-parse.ts";
+import { jsonTextOf, valueMessage } from "../../domain/json/json-parse.ts";
 import {
   type ExecuteWorkflowRequest,
   ExecuteWorkflowResponseSchema,
@@ -13,14 +13,11 @@ import {
 import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import type { ExecuteResult } from "../../scheduler/accept/execute-call.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import { accessScopeOf, eventHeaders, principalOf, setExecutionHeaders, waitBudget } from "../chain/handler-call.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
-import { accessScopeOf, principalOf } from "../chain/principal-of.ts";
-import { eventHeaders } from "./event-headers.ts";
-import { setExecutionHeaders } from "./execution-headers.ts";
-import { errorField, statuses, valueField } from "./execution-message.ts";
+import { errorField, statuses } from "./execution-message.ts";
 import { ExecutionQueries, type ExecutionQueriesOptions } from "./execution-queries.ts";
 import { ExecutionWatch, type ExecutionWatchOptions } from "./execution-watch.ts";
-import { waitBudget } from "./wait-budget.ts";
 
 export type ExecutionServiceOptions = ExecutionQueriesOptions &
   ExecutionWatchOptions & { readonly executions: ExecutionStore };
@@ -44,18 +41,18 @@ class ExecutionHandlers implements Executions {
     const { scheduler, limits } = this.#options;
     const body = request.payload ?? {};
     const isSync = request.syncExecution === true;
-    const budget = waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs });
+    const isWaiting = isSync || request.wait !== undefined;
     const started = await scheduler.execute({
       ...accessScopeOf(call),
       organizationId: principalOf(call).organizationId,
       reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
       linkedAccountId: request.linkedAccountId,
       type: isSync ? "SYNC" : "ASYNC",
-      payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
       event: { body, headers: eventHeaders(call.headers, limits) },
+      payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
       signal: call.signal,
       onWait: call.onWait,
-      ...((isSync || request.wait !== undefined) && { waitMs: budget }),
+      ...(isWaiting && { waitMs: waitBudget(call, { seconds: request.wait, limitMs: limits.syncWaitMs }) }),
       ...(request.idempotencyKey !== undefined && { idempotencyKey: request.idempotencyKey }),
       ...(request.workflowVersion !== undefined && { version: request.workflowVersion }),
       ...(request.configId !== undefined && { configId: request.configId }),
@@ -68,7 +65,7 @@ class ExecutionHandlers implements Executions {
     if (started.isReplayed === true) {
       call.replyHeaders.set("idempotent-replayed", "true");
     }
-    return startedMessage(started, { isWaiting: isSync || request.wait !== undefined });
+    return startedMessage(started, { isWaiting });
   }
 
   async getExecutionResponse(request: GetExecutionResponseRequest, call: Call) {
@@ -89,7 +86,7 @@ class ExecutionHandlers implements Executions {
     }
     setExecutionHeaders(call, executionId, result.state);
     return create(ExecutionResultSchema, {
-      response: valueField(result.response),
+      response: valueMessage(result.response),
       status: statuses[statusOf(result.state)],
       ...(statusOf(result.state) === "ERRORED" && errorField(result.error)),
     });
@@ -107,12 +104,12 @@ function startedMessage({ executionId, outcome }: ExecuteResult, { isWaiting }: 
       status: ExecutionResult_Status.ERRORED,
       ...errorField(outcome.error),
       // The response that the Response node had set before the failure.
-      ...(outcome.response !== undefined && { returnValue: valueField(outcome.response) }),
+      ...(outcome.response !== undefined && { returnValue: valueMessage(outcome.response) }),
     });
   }
   return create(ExecuteWorkflowResponseSchema, {
     executionId,
-    returnValue: valueField(outcome.response),
+    returnValue: valueMessage(outcome.response),
     ...(outcome.statusCode !== undefined && { statusCode: outcome.statusCode }),
   });
 }

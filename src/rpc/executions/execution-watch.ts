@@ -21,9 +21,8 @@ import type { VersionCache } from "../../scheduler/run/version-cache.ts";
 import type { WatchedFact, Watchers } from "../../scheduler/waiting/watchers.ts";
 import type { EndEvent } from "../../storage/history/execution-events.ts";
 import type { ExecutionQuery, ExecutionReader } from "../../storage/history/execution-reader.ts";
+import { principalOf, setExecutionHeaders } from "../chain/handler-call.ts";
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
-import { principalOf } from "../chain/principal-of.ts";
-import { setExecutionHeaders } from "./execution-headers.ts";
 import { errorField, isUnderWay, nodeRunMessage, states, statuses } from "./execution-message.ts";
 import { foundIn, queryOf, viewsOf } from "./execution-queries.ts";
 

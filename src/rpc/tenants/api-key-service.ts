@@ -17,9 +17,9 @@ import {
 } from "../../gen/flowcall/v1/api_key_pb.ts";
 import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import type { ApiKeyStore } from "../../storage/tenants/api-key-store.ts";
+import { principalOf } from "../chain/handler-call.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { principalOf } from "../chain/principal-of.ts";
 
 export type ApiKeyServiceOptions = { readonly stores: { readonly apiKeys: ApiKeyStore }; readonly apiKeys: ApiKeys };
 

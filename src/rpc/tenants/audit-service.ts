@@ -10,9 +10,9 @@ import {
   ListAuditEventsResponseSchema,
 } from "../../gen/flowcall/v1/audit_pb.ts";
 import type { AuditStore } from "../../storage/tenants/audit-store.ts";
+import { principalOf } from "../chain/handler-call.ts";
 import { type Implementation, implement } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { principalOf } from "../chain/principal-of.ts";
 import { wordOf } from "../executions/execution-message.ts";
 
 /** Who changed what in an environment: all of it, since no restricted key has the scope that it takes. */

@@ -14,9 +14,9 @@ import {
   type PutConfigRequest,
 } from "../../gen/flowcall/v1/config_pb.ts";
 import type { ConfigRecord, ConfigStore, ConfigValues } from "../../storage/tenants/config-store.ts";
+import { principalOf } from "../chain/handler-call.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { principalOf } from "../chain/principal-of.ts";
 import { etagOf, expectedOf } from "../chain/revision-etag.ts";
 
 export type ConfigServiceOptions = {

@@ -13,9 +13,9 @@ import {
   type PutConnectionRequest,
 } from "../../gen/flowcall/v1/connection_pb.ts";
 import type { ConnectionRecord, ConnectionStore } from "../../storage/tenants/connection-store.ts";
+import { principalOf } from "../chain/handler-call.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { principalOf } from "../chain/principal-of.ts";
 import { etagOf, expectedOf } from "../chain/revision-etag.ts";
 
 export type ConnectionServiceOptions = {

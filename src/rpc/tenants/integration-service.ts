@@ -16,9 +16,9 @@ import {
   type UpdateIntegrationRequest,
 } from "../../gen/flowcall/v1/integration_pb.ts";
 import type { IntegrationRecord, IntegrationStore } from "../../storage/tenants/integration-store.ts";
+import { principalOf } from "../chain/handler-call.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { principalOf } from "../chain/principal-of.ts";
 import { etagOf, expectedOf } from "../chain/revision-etag.ts";
 
 /** Writing and looking up integrations. */

@@ -14,9 +14,9 @@ import {
   type PutLinkedAccountRequest,
 } from "../../gen/flowcall/v1/linked_account_pb.ts";
 import type { LinkedAccountRecord, LinkedAccountStore } from "../../storage/tenants/linked-account-store.ts";
+import { principalOf } from "../chain/handler-call.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { principalOf } from "../chain/principal-of.ts";
 import { etagOf, expectedOf } from "../chain/revision-etag.ts";
 
 export type LinkedAccountServiceOptions = { readonly linkedAccounts: LinkedAccountStore; readonly limits: Limits };

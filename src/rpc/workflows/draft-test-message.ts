@@ -2,18 +2,16 @@ import { create, toJson } from "@bufbuild/protobuf";
 import { type Value, ValueSchema } from "@bufbuild/protobuf/wkt";
 import { statusOf } from "../../domain/execution.ts";
 import type { Call } from "../../domain/http/call.ts";
+import { valueMessage } from "../../domain/json/json-parse.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { outlineOf } from "../../engine/graph/definition-outline.ts";
 import type { GivenOutputs } from "../../engine/seeds/seed-from-outputs.ts";
 import { type TestDraftRequest, TestDraftResponseSchema } from "../../gen/flowcall/v1/workflow_pb.ts";
 import type { DraftTest, DraftTestResult } from "../../scheduler/draft-tests.ts";
-import { principalOf } from "../chain/principal-of.ts";
+import { eventHeaders, principalOf, setExecutionHeaders, waitBudget } from "../chain/handler-call.ts";
 import { expectedOf } from "../chain/revision-etag.ts";
-import { eventHeaders } from "../executions/event-headers.ts";
-import { setExecutionHeaders } from "../executions/execution-headers.ts";
-import { errorField, nodeRunMessage, statuses, valueField } from "../executions/execution-message.ts";
+import { errorField, nodeRunMessage, statuses } from "../executions/execution-message.ts";
 import { checkReplySize, replyTooLarge } from "../executions/reply-size.ts";
-import { waitBudget } from "../executions/wait-budget.ts";
 import { referenceOf } from "./workflow-message.ts";
 
 /** Unpacks a request for the test of a draft. */
@@ -53,7 +51,7 @@ export function draftTestMessage(result: DraftTestResult, call: Call, { transpor
     executionId,
     status: statuses[statusOf(outcome?.state ?? "RUNNING")],
     ...((outcome?.state === "COMPLETED" || outcome?.response !== undefined) && {
-      returnValue: valueField(outcome.response),
+      returnValue: valueMessage(outcome.response),
     }),
     ...errorField(outcome?.error),
     ...(outcome?.statusCode !== undefined && { statusCode: outcome.statusCode }),

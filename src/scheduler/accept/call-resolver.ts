@@ -1,7 +1,7 @@
 import { LruMap } from "../../domain/collections/lru-map.ts";
 import type { NewExecution } from "../../domain/execution.ts";
 import { newId } from "../../domain/id.ts";
-import { checkJson } from "../../domain/json/json-check.ts";
+import { jsonTextOf } from "../../domain/json/json-parse.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { isAccessible } from "../../domain/principal.ts";
@@ -128,7 +128,7 @@ export class CallResolver {
       type,
       source: "API_CALL",
       payload,
-      headers: checkJson(event.headers, { name: "headers", limits: limits.payload }),
+      headers: jsonTextOf(event.headers, { name: "headers", limits: limits.payload }),
       ...(tag !== undefined && { tag }),
       ...(fields !== undefined && { fields }),
     };

@@ -1,4 +1,4 @@
-import { loneSurrogateProblem, notUtf8Problem, nulProblem } from "./json-problems.ts";
+import { integerProblem, loneSurrogateProblem, notUtf8Problem, nulProblem, numberProblem } from "./json-problems.ts";
 
 /** Throws the refusal of a problem at a byte. */
 export type RefuseString = (offset: number, problem: string) => never;
@@ -15,12 +15,12 @@ export class StringScanner {
     this.#refuse = refuse;
   }
 
-  /** Scans the string whose opening quote is at `start`; answers the offset behind its closing quote. */
-  scan(start: number): number {
+  /** Scans a string from a byte inside of it; answers the offset behind its closing quote. */
+  scan(from: number): number {
     const bytes = this.#bytes;
     const end = bytes.length;
     this.isEscaped = false;
-    for (let at = start + 1; at < end; ) {
+    for (let at = from; at < end; ) {
       let byte = bytes[at] ?? 0;
       // Nearly all characters are plain ASCII, so they get the tightest loop.
       while (byte !== 0x22 && byte !== 0x5c && byte >= 0x20 && byte < 0x80 && at < end) {
@@ -120,4 +120,52 @@ function hexDigit(byte: number): number {
   }
   const lower = byte | 0x20;
   return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+}
+
+/** Passes the number that begins at `start`: the offset behind it, or the negative of the offset where a digit is missing. */
+export function numberEnd(bytes: Buffer, start: number): number {
+  let at = bytes[start] === 0x2d ? start + 1 : start;
+  at = bytes[at] === 0x30 ? at + 1 : digitsEnd(bytes, at);
+  if (at > 0 && bytes[at] === 0x2e) {
+    at = digitsEnd(bytes, at + 1);
+  }
+  if (at > 0 && ((bytes[at] ?? 0) | 0x20) === 0x65) {
+    const sign = bytes[at + 1];
+    at = digitsEnd(bytes, sign === 0x2b || sign === 0x2d ? at + 2 : at + 1);
+  }
+  return at;
+}
+
+function digitsEnd(bytes: Buffer, start: number): number {
+  let at = start;
+  let byte = bytes[at] ?? 0;
+  while (byte >= 0x30 && byte <= 0x39) {
+    byte = bytes[++at] ?? 0;
+  }
+  return at === start ? -at : at;
+}
+
+/** What is wrong with a number, if anything: a double has to hold it. */
+export function literalProblem(bytes: Buffer, start: number, end: number): string | undefined {
+  const length = end - start;
+  const literal = length > 15 || hasExponent(bytes, start, end) ? bytes.toString("latin1", start, end) : undefined;
+  // A double holds fifteen digits, whatever they are.
+  if (literal === undefined) {
+    return undefined;
+  }
+  const spelling = length > 40 ? `${literal.slice(0, 40)}…` : literal;
+  const value = Number(literal);
+  const isInteger = /^-?\d+$/.test(literal);
+  return (
+    numberProblem(value, spelling) ?? (isInteger && !Number.isSafeInteger(value) ? integerProblem(spelling) : undefined)
+  );
+}
+
+function hasExponent(bytes: Buffer, start: number, end: number): boolean {
+  for (let at = start; at < end; at++) {
+    if (((bytes[at] ?? 0) | 0x20) === 0x65) {
+      return true;
+    }
+  }
+  return false;
 }
