@@ -10,7 +10,7 @@ import { expect, test } from "vitest";
 import { App } from "../src/app.ts";
 import { readConfig } from "../src/config.ts";
 import { testKey } from "./support/flowcall.ts";
-import { freePort } from "./support/nginx.ts";
+import { freePort } from "./support/free-port.ts";
 
 const run = promisify(execFile);
 

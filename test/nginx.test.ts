@@ -8,8 +8,9 @@ import { defaultServerLimits } from "../src/server/limits/server-limits.ts";
 import { protocolsOf } from "./api/protocols.ts";
 import { watchProtocolsOf } from "./api/watch-protocols.ts";
 import { type Flowcall, putWorkflow, startFlowcall, testKey } from "./support/flowcall.ts";
+import { freePort } from "./support/free-port.ts";
 import { hourAsleep } from "./support/hour-long.ts";
-import { freePort, isNginxLeftOut, type Nginx, nginxFile, startNginx } from "./support/nginx.ts";
+import { isNginxLeftOut, type Nginx, nginxFile, startNginx } from "./support/nginx.ts";
 
 const account = { linked_account_id: "john@acme.io" };
 

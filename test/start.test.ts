@@ -14,7 +14,7 @@ import { welcome } from "../src/process/welcome.ts";
 import { examplesDir } from "../src/setup/load-examples.ts";
 import { until } from "./support/eventually.ts";
 import { testKey } from "./support/flowcall.ts";
-import { freePort } from "./support/nginx.ts";
+import { freePort } from "./support/free-port.ts";
 import { createTestDatabase, type TestDatabase } from "./support/postgres.ts";
 
 const root = resolve(import.meta.dirname, "..");

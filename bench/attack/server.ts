@@ -109,8 +109,8 @@ async function readReady(file: string, isAlive: () => boolean): Promise<{ url: s
   throw new Error("it has ended, or was not ready in time");
 }
 
-/** The group of processes is its own: nothing else can be in it. */
-function signalAll({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+/** Sends a signal to the group of a process that was started in a group of its own. */
+export function signalAll({ pid }: ChildProcess, signal: NodeJS.Signals): void {
   if (pid === undefined) {
     return;
   }

@@ -2,12 +2,13 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import tls from "node:tls";
 import { selfSigned } from "../engine/http/certificate.ts";
+import { freePort } from "./free-port.ts";
 
 /** Debian's; CI installs it (`.ci/run`). */
 const program = "/usr/sbin/nginx";
@@ -86,18 +87,6 @@ export async function startNginx(servers: readonly [string, string]): Promise<Ng
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** A port of the loopback that nobody listens on. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  if (address === null || typeof address === "string") {
-    throw new Error("there is no port");
-  }
-  return address.port;
 }
 
 async function isListening(port: number): Promise<boolean> {

@@ -4,7 +4,8 @@ import { type Client, Code, ConnectError, createClient } from "@connectrpc/conne
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { ExecutionService } from "../../../src/gen/flowcall/v1/execution_pb.ts";
 import { testKey } from "../../support/flowcall.ts";
-import { freePort, isNginxLeftOut, startNginx } from "../../support/nginx.ts";
+import { freePort } from "../../support/free-port.ts";
+import { isNginxLeftOut, startNginx } from "../../support/nginx.ts";
 import type { Composition } from "../composed-server.ts";
 import { endure, type Stage } from "../endure.ts";
 import type { FaultCase } from "../fault-case.ts";
