@@ -12,13 +12,13 @@ import { createServer } from "node:http";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { Agent } from "undici";
 import { systemClock } from "../src/domain/clock.ts";
+import { EventLoopYielder } from "../src/domain/event-loop-yielder.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
 import { compileGraph } from "../src/engine/compile/compile-graph.ts";
 import { parseEgressAllow } from "../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../src/engine/http/http-client.ts";
 import type { Journal } from "../src/engine/journal/journal.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
-import { EventLoopYielder } from "../src/engine/run/event-loop-yielder.ts";
 import { runGraph } from "../src/engine/run/run-graph.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 

@@ -1,16 +1,16 @@
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import { systemClock } from "../domain/clock.ts";
+import { EventLoopYielder } from "../domain/event-loop-yielder.ts";
+import { RateLimiter } from "../domain/limits/rate-limit.ts";
 import { Definitions } from "../engine/definitions.ts";
 import { HttpClient } from "../engine/http/http-client.ts";
 import { ProcessPool } from "../engine/pool/process-pool.ts";
-import { EventLoopYielder } from "../engine/run/event-loop-yielder.ts";
 import { Sealing } from "../scheduler/encryption/sealing.ts";
 import { createSchedulerEvents } from "../scheduler/run/scheduler-events.ts";
 import { VersionCache } from "../scheduler/run/version-cache.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Watchers } from "../scheduler/waiting/watchers.ts";
-import { RateLimiter } from "../server/admission/rate-limit.ts";
 import type { MasterKeys } from "../setup/master-keys.ts";
 import { isUnavailable } from "../storage/postgres/database-errors.ts";
 import type { Storage } from "./open-storage.ts";

@@ -1,5 +1,6 @@
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { FairQueue } from "../domain/collections/fair-queue.ts";
+import type { EventLoopYielder } from "../domain/event-loop-yielder.ts";
 import { definitionText, parseDefinition } from "../domain/json/definition-text.ts";
 import { isObject } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -10,7 +11,6 @@ import { compileGraph, loadGraph, workflowContextOf } from "./compile/compile-gr
 import type { Graph } from "./graph/graph.ts";
 import type { PoolTask, ProcessPool } from "./pool/process-pool.ts";
 import { mayBeCheap } from "./query/syntax/cheap-query.ts";
-import type { EventLoopYielder } from "./run/event-loop-yielder.ts";
 import { payloadSchemaOf } from "./schema/payload-schema.ts";
 
 // The entry point of the engine for definitions: checks what authors write, and loads what calls run, without blocking the thread.

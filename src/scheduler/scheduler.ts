@@ -9,6 +9,7 @@
 
 import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
+import type { EventLoopYielder } from "../domain/event-loop-yielder.ts";
 import type { ExecutionDetail, Outcome } from "../domain/execution.ts";
 import { newId } from "../domain/id.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -16,7 +17,6 @@ import type { Service } from "../domain/service.ts";
 import type { Definitions } from "../engine/definitions.ts";
 import type { HttpClient } from "../engine/http/http-client.ts";
 import type { ProcessPool } from "../engine/pool/process-pool.ts";
-import type { EventLoopYielder } from "../engine/run/event-loop-yielder.ts";
 import type { ClaimQueue } from "../storage/claims/claim-queue.ts";
 import type { ClaimStore } from "../storage/claims/claim-store.ts";
 import type { LeaseStore } from "../storage/claims/lease-store.ts";

@@ -11,11 +11,11 @@
  */
 import { systemClock } from "../domain/clock.ts";
 import { settlesWithin } from "../domain/deadline.ts";
+import type { RateLimiter } from "../domain/limits/rate-limit.ts";
 import type { Service } from "../domain/service.ts";
 import type { Document } from "../gateway/document.ts";
 import { Admission } from "./admission/admission.ts";
 import { KeylessAdmission } from "./admission/keyless-admission.ts";
-import type { RateLimiter } from "./admission/rate-limit.ts";
 import { RefusalRateLimit } from "./admission/refusal-rate-limit.ts";
 import { Tarpit } from "./admission/tarpit.ts";
 import { AccessControl, type AccessControlOptions } from "./authentication/access-control.ts";

@@ -1,6 +1,6 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { EventLoopYielder } from "../../src/engine/run/event-loop-yielder.ts";
+import { EventLoopYielder } from "../../src/domain/event-loop-yielder.ts";
 import { begin, type Ended, ended, type NodeJson, type RunOptions, run, settle, start } from "./workflow.ts";
 
 const answer: NodeJson = { id: "r", response: { data: "{{node.g.body}}" } };

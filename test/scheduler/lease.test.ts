@@ -1,10 +1,10 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
+import { RateLimiter } from "../../src/domain/limits/rate-limit.ts";
 import { defaultLimits } from "../../src/domain/limits.ts";
 import { Capacity } from "../../src/scheduler/limits/capacity.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
-import { RateLimiter } from "../../src/server/admission/rate-limit.ts";
 import { LeaseStore } from "../../src/storage/claims/lease-store.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
 import { Line } from "../faults/line.ts";

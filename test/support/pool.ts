@@ -1,7 +1,7 @@
+import { EventLoopYielder } from "../../src/domain/event-loop-yielder.ts";
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { Definitions } from "../../src/engine/definitions.ts";
 import { ProcessPool } from "../../src/engine/pool/process-pool.ts";
-import { EventLoopYielder } from "../../src/engine/run/event-loop-yielder.ts";
 
 /** Where runs are computed that belong to no service: a pool for each set of limits, shared by the files of a worker. */
 export function computeOf(limits: Limits = defaultLimits) {

@@ -1,4 +1,5 @@
 import type { Clock } from "../../domain/clock.ts";
+import type { EventLoopYielder } from "../../domain/event-loop-yielder.ts";
 import type { Answer } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Graph, HiddenParts, Subgraph } from "../graph/graph.ts";
@@ -6,7 +7,6 @@ import type { HttpClient } from "../http/http-client.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import { Boundary, type BoundaryOptions } from "./boundary.ts";
-import type { EventLoopYielder } from "./event-loop-yielder.ts";
 import type { Outputs, RunValues } from "./run-scope.ts";
 
 /** One execution as the engine sees it. */

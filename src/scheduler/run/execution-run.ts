@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Clock } from "../../domain/clock.ts";
+import type { EventLoopYielder } from "../../domain/event-loop-yielder.ts";
 import type { Answer, NewExecution, Outcome } from "../../domain/execution.ts";
 import { timeOfId } from "../../domain/id.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -7,7 +8,6 @@ import type { Graph } from "../../engine/graph/graph.ts";
 import { answerAmong } from "../../engine/graph/recorded-answer.ts";
 import type { HttpClient } from "../../engine/http/http-client.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
-import type { EventLoopYielder } from "../../engine/run/event-loop-yielder.ts";
 import { runGraph } from "../../engine/run/run-graph.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
 import type { Begun } from "../../storage/executions/begin-execution.ts";

@@ -1,7 +1,7 @@
 import { type Tenant, turnOfTenant } from "../../domain/account.ts";
+import { EventLoopYielder } from "../../domain/event-loop-yielder.ts";
 import type { Principal } from "../../domain/principal.ts";
 import type { RequestError } from "../../domain/request-error.ts";
-import { EventLoopYielder } from "../../engine/run/event-loop-yielder.ts";
 import type { Connection } from "../connections/address-connections.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
 import { callRefusal, type MemoryUse, memoryRefusal, startRefusal } from "./usage-refusals.ts";

@@ -1,6 +1,6 @@
+import { EventLoopYielder } from "../../domain/event-loop-yielder.ts";
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import { EventLoopYielder } from "../../engine/run/event-loop-yielder.ts";
 import { AddressSlots, type ExhaustedLimit, type Slot } from "../limits/address-slots.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
 

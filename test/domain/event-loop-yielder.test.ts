@@ -1,6 +1,6 @@
 import { setImmediate as nextLoopTurn } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { EventLoopYielder } from "../../src/engine/run/event-loop-yielder.ts";
+import { EventLoopYielder } from "../../src/domain/event-loop-yielder.ts";
 
 /** Waits for a turn, and tells when it came. */
 async function take(yielder: EventLoopYielder, organization: string, told: string[]): Promise<void> {

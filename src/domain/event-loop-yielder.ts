@@ -1,4 +1,4 @@
-import { FairQueue } from "../../domain/collections/fair-queue.ts";
+import { FairQueue } from "./collections/fair-queue.ts";
 
 /** The longest pause of an organization whose step blocked the thread. */
 const pauseMsMax = 250;

@@ -1,5 +1,5 @@
 import { beforeEach, expect, test } from "vitest";
-import { RateLimiter } from "../../src/server/admission/rate-limit.ts";
+import { RateLimiter } from "../../src/domain/limits/rate-limit.ts";
 import { ManualClock } from "../engine/manual-clock.ts";
 
 let clock: ManualClock;

@@ -1,7 +1,7 @@
-import type { Clock } from "../../domain/clock.ts";
-import type { Limits } from "../../domain/limits.ts";
-import type { Principal } from "../../domain/principal.ts";
-import { RequestError } from "../../domain/request-error.ts";
+import type { Clock } from "../clock.ts";
+import type { Limits } from "../limits.ts";
+import type { Principal } from "../principal.ts";
+import { RequestError } from "../request-error.ts";
 
 /** The id of an API key or organisation, and how many requests per second it makes. */
 export type RequestRate = readonly [id: string, perSecond: number];
