@@ -3,6 +3,7 @@ import http from "node:http";
 import http2 from "node:http2";
 import { connect } from "node:net";
 import { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { bytesMax, goodKey, type Sent, send, startServer, versions } from "./running-server.ts";
@@ -15,6 +16,22 @@ function check(guarantee: string, sent: Sent, reply: { readonly status: number; 
     expect({ status, json }).toMatchObject(reply);
   });
 }
+
+test.each(versions)("a body of any number of chunks is whole, however late it is read (%s)", async (version) => {
+  const { url } = await startServer({
+    serve: async (exchange, { headers }) => {
+      await pause(Number(headers.get("late")?.[0]));
+      const body = await exchange.readBody(megabyte);
+      exchange.response.end(String(body.length));
+    },
+  });
+  for (const late of ["0", "30"]) {
+    for (const length of [1, 60_000, 65_400, 66_000, 100_000, 131_100, 200_000]) {
+      const { text } = await send(version, url, { body: Buffer.alloc(length), headers: { late } });
+      expect([late, text]).toEqual([late, String(length)]);
+    }
+  }
+});
 
 const gzip = { "content-encoding": "gzip" };
 const megabyte = 1024 * 1024;

@@ -81,15 +81,18 @@ export class Exchange implements HttpExchange {
     const { bodies, limits } = this.#options;
     const { request, ticket, head } = this;
     let body: Uint8Array;
-    if (!("stream" in request) && request.complete && !head.headers.has("content-encoding")) {
-      // The whole body came together with its head.
-      const received: Buffer = request.read() ?? Buffer.alloc(0);
-      if (received.length > bytesMax) {
+    const length = request.readableLength;
+    // A short body comes together with its head. Of a longer one Node has stopped reading the socket.
+    const isHere = request.complete && length < request.readableHighWaterMark && !("stream" in request);
+    if (isHere && !head.headers.has("content-encoding")) {
+      if (length > bytesMax) {
         throw tooLarge(limit ?? transportLimit(bytesMax));
       }
-      ticket.addBody(received.length);
+      ticket.addBody(length);
       // What Node received is a part of a much larger buffer.
-      body = Buffer.from(received);
+      body = length === 0 ? Buffer.alloc(0) : Buffer.from(request.read(length));
+      // Ends the stream.
+      request.read();
     } else {
       const options = { headers: head.headers, timeoutMs: limits.bodyMs, bytes: ticket };
       body = await readBody(request, { ...options, bytesMax, limit: limit ?? transportLimit(bytesMax) });
