@@ -70,10 +70,16 @@ export type GraphNode = {
 export type Step =
   | { readonly kind: "start" }
   | { readonly kind: "rule"; readonly holds: Condition }
-  | { readonly kind: "response"; readonly response: Template<JsonValue>; readonly statusCode?: number }
+  | ResponseStep
   | { readonly kind: "terminate"; readonly isError: boolean; readonly message?: Template<string> }
   | GroupStep
   | LeafStep;
+
+export type ResponseStep = {
+  readonly kind: "response";
+  readonly response: Template<JsonValue>;
+  readonly statusCode?: number;
+};
 
 export type GroupStep = {
   readonly kind: "group";

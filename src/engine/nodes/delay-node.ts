@@ -11,7 +11,7 @@ import type { Leaf, LeafTools } from "./leaf.ts";
 export function compileDelay({ wait }: DelayNode, { field, limits }: LeafTools): Leaf {
   if (wait.case === undefined) {
     field.error("DELAY_INVALID", "The Delay does not say how long. Set seconds or until.");
-    return { run: async () => null };
+    return { run: () => null };
   }
   const member = field.member(wait.case);
   const value = compileValue(wait.value, member);

@@ -12,8 +12,13 @@ import type { Field } from "../templates/field.ts";
  * of a version can share it.
  */
 export type Leaf = {
-  /** Computes the output, which its caller checks. Fails with NodeFailure, and ends soon after the signal aborts. */
-  run(attempt: Attempt): Promise<unknown>;
+  /**
+   * Computes the output, which its caller checks; gives a promise only if that takes long. Fails with NodeFailure, and ends
+   * soon after the signal aborts.
+   */
+  run(attempt: Attempt): unknown;
+  /** Whether it only computes: it neither waits nor sends, and asks `attempt.work` for what takes long. */
+  readonly isComputation?: true;
   /** A JSON Schema of the output. */
   readonly output?: JsonValue;
 };

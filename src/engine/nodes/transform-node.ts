@@ -14,6 +14,7 @@ export function compileTransform(message: TransformNode, { field, queries }: Lea
       const value = reference === undefined ? template.render(attempt.scope) : attempt.scope.readForQuery(reference);
       return query.run({ value, reference }, attempt);
     },
+    isComputation: true,
     ...(query.result !== undefined && { output: query.result }),
   };
 }

@@ -25,8 +25,10 @@ import { unknownName } from "./syntax/unknown-names.ts";
 
 /** A compiled JSONata query. It keeps nothing of a run, so many runs may share it. */
 export type Query = {
-  /** Fails with NodeFailure; rejects with the signal's reason when that aborts first. */
-  run(input: Data, attempt: QueryAttempt): Promise<unknown>;
+  /**
+   * Gives the result, or a promise of it. Fails with NodeFailure; rejects with the signal's reason when that aborts first.
+   */
+  run(input: Data, attempt: QueryAttempt): unknown;
   /** A JSON Schema of its result. Absent where the query was not parsed when it was compiled. */
   readonly result?: JsonValue;
 };
@@ -89,26 +91,18 @@ class CompiledQuery implements Query {
     this.#sizes = sizes;
   }
 
-  async run(input: Data, attempt: QueryAttempt): Promise<unknown> {
+  run(input: Data, attempt: QueryAttempt): unknown {
     const bound = this.#query.variables.map(({ reference }) => ({
       value: attempt.scope.readForQuery(reference),
       reference,
     }));
     this.#cheap = this.#cheap === undefined ? this.#parseCheap() : this.#cheap;
-    const dataLength = this.#lengthOf([input, ...bound]);
-    if (this.#cheap !== null && dataLength <= inlineCharsMax) {
-      const watch = new InlineBudget(dataLength);
-      const evaluated = await this.#runInline(this.#cheap, { input, bound, attempt }, watch);
-      if (evaluated !== undefined) {
-        return evaluated.result;
-      }
+    const query = { input, bound, attempt };
+    if (this.#cheap === null) {
+      return this.#runInPool(query);
     }
-    const end = await runInPool(this.#query, { input, bound, attempt, sizes: this.#sizes, limits: this.#limits });
-    // The child has checked the text of its output.
-    if (end.kind === "output") {
-      return new CheckedOutput(end.text as JsonText);
-    }
-    throw end.kind === "query_error" ? this.#failure(end.message, end.offset) : end.failure;
+    const dataLength = this.#lengthOf(query);
+    return dataLength <= inlineCharsMax ? this.#runInline(this.#cheap, query, dataLength) : this.#runInPool(query);
   }
 
   #parseCheap(): ParsedQuery | null {
@@ -126,32 +120,42 @@ class CompiledQuery implements Query {
     }
   }
 
-  #lengthOf(data: readonly Data[]): number {
-    let length = 0;
-    for (const { value } of data) {
+  #lengthOf({ input, bound }: QueryRun): number {
+    let length = this.#sizes.of(input.value);
+    for (const { value } of bound) {
       length += this.#sizes.of(value);
     }
     return length;
   }
 
-  /** Gives undefined where the budget was used up; the query then starts again in a child. */
-  async #runInline(
-    query: ParsedQuery,
-    { input, bound, attempt }: QueryRun,
-    watch: InlineBudget,
-  ): Promise<{ readonly result: unknown } | undefined> {
-    const values = this.#query.variables.map(({ name, form }, index) => ({ name, form, value: bound[index]?.value }));
+  /** Evaluates on the thread. Where the budget is used up, the query starts again in a child. */
+  async #runInline(query: ParsedQuery, run: QueryRun, dataLength: number): Promise<unknown> {
+    const values = this.#query.variables.map(({ name, form }, index) => ({
+      name,
+      form,
+      value: run.bound[index]?.value,
+    }));
     const bindings = bindValues(values, this.#limits.output.bytesMax);
+    const watch = new InlineBudget(dataLength);
     try {
-      return { result: await evaluateQuery(query, { input: input.value, bindings, context: attempt, watch }) };
+      return await evaluateQuery(query, { input: run.input.value, bindings, context: run.attempt, watch });
     } catch (error) {
       if (watch.isSpent) {
-        return undefined;
+        return this.#runInPool(run);
       }
       throw error instanceof NodeFailure
         ? error
         : this.#failure(queryMessage(error, this.#limits), errorOffset(error, this.#query.text));
     }
+  }
+
+  async #runInPool(run: QueryRun): Promise<CheckedOutput> {
+    const end = await runInPool(this.#query, { ...run, sizes: this.#sizes, limits: this.#limits });
+    if (end.kind === "output") {
+      // The child has checked the text of its output.
+      return new CheckedOutput(end.text as JsonText);
+    }
+    throw end.kind === "query_error" ? this.#failure(end.message, end.offset) : end.failure;
   }
 
   #failure(message: string, offset: number | undefined): NodeFailure {

@@ -21,12 +21,14 @@ export async function runInPool(query: BoundQuery, run: PooledRun): Promise<Pool
   const { attempt, limits } = run;
   const timeout = attempt.openTimeout();
   try {
-    const end = await attempt.pool.run("query", {
-      request: () => requestOf(query, run),
-      path: attempt.tenantPath,
-      signal: timeout.signal,
-      onBegin: () => timeout.start(),
-    });
+    const end = await attempt.work(() =>
+      attempt.pool.run("query", {
+        request: () => requestOf(query, run),
+        path: attempt.tenantPath,
+        signal: timeout.signal,
+        onBegin: () => timeout.start(),
+      }),
+    );
     switch (end.kind) {
       case "reply": {
         const { head, texts } = end;
@@ -54,7 +56,7 @@ export async function runInPool(query: BoundQuery, run: PooledRun): Promise<Pool
         return unreachable(end);
     }
   } finally {
-    await timeout.close();
+    timeout.close();
   }
 }
 

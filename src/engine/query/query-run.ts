@@ -26,6 +26,8 @@ export type QueryAttempt = QueryContext & {
   /** `[organizationId, environmentId]`: the pool is shared fairly between them. */
   readonly tenantPath: readonly [string, string];
   readonly pool: Pick<ProcessPool, "run">;
+  /** Runs what may take long, and waits for other processes. */
+  work<Result>(piece: () => Promise<Result>): Promise<Result>;
   /**
    * Opens the node's time-out. Its time begins with `start`, so that neither the wait for a free child process nor a wait
    * for the database uses it up.
@@ -44,6 +46,6 @@ export type NodeTimeout = {
   /** Aborts with NODE_TIMED_OUT when the time is up, and with the attempt's own reason when that aborts. */
   readonly signal: AbortSignal;
   start(): void;
-  /** Stops the timer, and settles once it has stopped. */
-  close(): Promise<void>;
+  /** Stops the timer. */
+  close(): void;
 };

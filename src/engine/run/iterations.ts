@@ -87,7 +87,7 @@ export class Iterations {
     const { step, visit } = this.#group;
     const { boundary, state } = visit.subgraph;
     const next = this.#outputs.length;
-    if (this.#isOver || next === this.#items.count || boundary.signal.aborted) {
+    if (this.#isOver || next === this.#items.count || boundary.isStopped) {
       return false;
     }
     // Checked after each output: ten thousand outputs, each within its limit, would be far too much memory.

@@ -13,15 +13,12 @@ export class NodeVisit implements UnderWay {
   readonly node: GraphNode;
   readonly subgraph: SubgraphRun;
   readonly path: string;
-  readonly startTime: number;
+  readonly start_time: number;
   readonly scope: RunScope;
   readonly #inputs: NodeInputs | undefined;
   #hasEndedRun = false;
+  #isUnderWay = false;
   attempts = 0;
-  /** The number of requests of this visit that have a definite answer. It is part of the next Idempotency-Key. */
-  answers = 0;
-  /** The counts that were part of the keys of pages answered with 2xx, in page order. A repeated page has the same key. */
-  readonly pageKeys: number[] = [];
   /** The number of iterations that a Group has started, with those of Groups inside of it. */
   iterations = 0;
   since = Number.POSITIVE_INFINITY;
@@ -29,11 +26,11 @@ export class NodeVisit implements UnderWay {
   previous: UnderWay | undefined;
 
   constructor(node: GraphNode, subgraph: SubgraphRun) {
+    const { run, hidden, isReplay } = subgraph.state;
     this.node = node;
     this.subgraph = subgraph;
     this.path = subgraph.prefix + node.id;
-    const { run, hidden } = subgraph.state;
-    this.startTime = run.journal.beganAt(this.path) ?? run.clock.now();
+    this.start_time = (isReplay ? run.journal.beganAt(this.path) : undefined) ?? run.clock.now();
     this.#inputs = run.keepsInputs === true ? new NodeInputs(hidden) : undefined;
     this.scope = new RunScope(run, subgraph.outputs, this.#inputs);
   }
@@ -42,18 +39,28 @@ export class NodeVisit implements UnderWay {
     return this.node.id;
   }
 
-  get start_time(): number {
-    return this.startTime;
-  }
-
   /** Ends the visit with an output, and gives the port by which the branch leaves. */
   succeed(output: JsonText | undefined, port = this.node.defaultPort): Port {
     const hasPorts = this.node.step.kind === "rule";
-    this.#record("SUCCESS", { ...(output !== undefined && { output }), ...(hasPorts && { port }) });
+    this.#end("SUCCESS", outputOf(output, hasPorts ? port : undefined));
     if (output !== undefined) {
       this.subgraph.outputs.setText(this.node.id, output);
     }
     return port;
+  }
+
+  /** Notes that the node, or another attempt of it, is running and may take long. */
+  enter(): void {
+    this.#isUnderWay = true;
+    this.subgraph.state.run.journal.enter(this);
+  }
+
+  /** Notes that the node no longer runs, or waits. */
+  leave(): void {
+    if (this.#isUnderWay) {
+      this.#isUnderWay = false;
+      this.subgraph.state.run.journal.leave(this);
+    }
   }
 
   /** Ends the visit without running the node. */
@@ -64,7 +71,7 @@ export class NodeVisit implements UnderWay {
   /** Ends the visit with an error. Gives a port if the branch continues in spite of it, and undefined if the node was stopped. */
   fail(error: unknown): Exit | undefined {
     const { boundary } = this.subgraph;
-    if (boundary.signal.aborted) {
+    if (boundary.isStopped) {
       // A node that an outside signal interrupts leaves no record, so that a replay runs it again.
       if (boundary.isOver && !this.#hasEndedRun) {
         this.#recordEnd("STOPPED", {});
@@ -106,56 +113,18 @@ export class NodeVisit implements UnderWay {
     if (this.node.skipOnError) {
       return this.#skipWith("ERRORED_AND_SKIPPED", failure);
     }
-    this.#record(failedState(error), { error: failure });
+    this.#end(failedState(error), { error: failure });
     boundary.fail(publicFailure(this.node, failure), state.run.journal.positionOf(this.path));
     return "nowhere";
-  }
-
-  /** Whether this run or an earlier one was about to send the node's request. */
-  get isIntended(): boolean {
-    return this.subgraph.state.run.journal.recall(this.#intentPath) !== undefined;
-  }
-
-  /**
-   * Records the intent to send, which at-most-once delivery needs: a replay that finds an intent without a result cannot know
-   * whether the request was sent, and does not send it again.
-   */
-  recordIntent(): void {
-    this.#record("WAITING", {}, this.#intentPath);
-  }
-
-  /** The record of the attempt that is about to be made, if an earlier run made it and it failed. */
-  recallAttempt(): NodeRun | undefined {
-    return this.subgraph.state.run.journal.recall(this.#attemptPath);
-  }
-
-  countAnswer({ status }: { readonly status: number }): void {
-    if (status >= 200 && status < 300) {
-      this.pageKeys.push(this.answers);
-    }
-    this.answers += 1;
-  }
-
-  /** Takes over the counts of an attempt that an earlier run made. */
-  takeCounts({ answers = 0, page_keys = [] }: NodeRun): void {
-    this.answers = answers;
-    this.pageKeys.splice(0, this.pageKeys.length, ...page_keys);
-  }
-
-  /** Records a failed attempt that another one follows, so that a replay does not make it again. */
-  recordAttempt(failure: NodeFailure): void {
-    const { answers, pageKeys } = this;
-    const counts = { ...(answers > 0 && { answers }), ...(pageKeys.length > 0 && { page_keys: [...pageKeys] }) };
-    this.#record(failedState(failure), { error: this.describe(failure), ...counts }, this.#attemptPath);
   }
 
   /** Ends the run for a Terminate node. Its record comes before those of the nodes that it stops. */
   terminate(output: JsonText | undefined, failure: ExecutionError | undefined): undefined {
     const { state } = this.subgraph;
     if (failure === undefined) {
-      this.#record("SUCCESS", output === undefined ? {} : { output });
+      this.#end("SUCCESS", outputOf(output, undefined));
     } else {
-      this.#record("ERRORED", { error: failure });
+      this.#end("ERRORED", { error: failure });
     }
     state.boundary.terminate(failure && publicFailure(this.node, failure), state.run.journal.positionOf(this.path));
     return undefined;
@@ -169,17 +138,9 @@ export class NodeVisit implements UnderWay {
   #skipWith(state: NodeState, error?: ExecutionError): Port {
     // This is the JSON text of null.
     const output = "null" as JsonText;
-    this.#record(state, { output, ...(error && { error }) });
+    this.#end(state, error === undefined ? { output } : { output, error });
     this.subgraph.outputs.setNone(this.node.id);
     return this.node.defaultPort;
-  }
-
-  get #intentPath(): string {
-    return `${this.path}#intent`;
-  }
-
-  get #attemptPath(): string {
-    return `${this.path}#${this.attempts}`;
   }
 
   get #inputText(): JsonText | undefined {
@@ -197,41 +158,55 @@ export class NodeVisit implements UnderWay {
     return text;
   }
 
-  #record(state: NodeState, details: Details, path = this.path): void {
-    const { journal } = this.subgraph.state.run;
-    const isEnd = path === this.path;
-    const input = isEnd ? this.#inputText : undefined;
-    if (isEnd) {
-      journal.leave(this);
+  /** Records something of the visit under a path of its own. */
+  record(mark: string, state: NodeState, details: RecordDetails): void {
+    const run = this.#nodeRun(state, details, `${this.path}#${mark}`);
+    this.subgraph.state.hasRoom = this.subgraph.state.run.journal.record(run);
+  }
+
+  #end(state: NodeState, details: RecordDetails): void {
+    const input = this.#inputText;
+    this.leave();
+    const run = this.#nodeRun(state, input === undefined ? details : { input, ...details }, this.path);
+    this.subgraph.state.hasRoom = this.subgraph.state.run.journal.record(run);
+  }
+
+  #recordEnd(state: NodeState, details: RecordDetails): void {
+    this.leave();
+    this.subgraph.state.run.journal.recordEnd(this.#nodeRun(state, details, this.path));
+  }
+
+  #nodeRun(state: NodeState, details: RecordDetails, path: string): NodeRun {
+    const { node, attempts, start_time, iterations } = this;
+    const { clock } = this.subgraph.state.run;
+    const run: Mutable<NodeRun> = { path, node_id: node.id, state, attempts, start_time, end_time: clock.now() };
+    Object.assign(run, details);
+    if (node.isHidden) {
+      run.is_hidden = true;
     }
-    journal.record(this.#nodeRun(state, { ...(input !== undefined && { input }), ...details }, path));
-  }
-
-  #recordEnd(state: NodeState, details: Details): void {
-    const { journal } = this.subgraph.state.run;
-    journal.leave(this);
-    journal.recordEnd(this.#nodeRun(state, details, this.path));
-  }
-
-  #nodeRun(state: NodeState, details: Details, path: string): NodeRun {
-    return {
-      path,
-      node_id: this.node.id,
-      state,
-      attempts: this.attempts,
-      start_time: this.startTime,
-      end_time: this.subgraph.state.run.clock.now(),
-      ...details,
-      ...(this.node.isHidden && { is_hidden: true }),
-      ...(this.iterations > 0 && { iterations: this.iterations }),
-      ...(this.scope.notes.length > 0 && { notes: this.scope.notes }),
-    };
+    if (iterations > 0) {
+      run.iterations = iterations;
+    }
+    if (this.scope.notes.length > 0) {
+      run.notes = this.scope.notes;
+    }
+    return run;
   }
 }
 
-type Details = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers" | "page_keys">;
+type Mutable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
 
-function failedState({ reason }: NodeFailure): NodeState {
+/** What a record may have beside the facts of the visit. */
+export type RecordDetails = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers" | "page_keys">;
+
+function outputOf(output: JsonText | undefined, port: Port | undefined): RecordDetails {
+  if (port !== undefined) {
+    return output === undefined ? { port } : { output, port };
+  }
+  return output === undefined ? {} : { output };
+}
+
+export function failedState({ reason }: Pick<NodeFailure, "reason">): NodeState {
   return reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED";
 }
 

@@ -4,17 +4,17 @@
 //   that is recorded.
 // - Control flow (Rule, Group, Response, Terminate) lives here; leaves in `nodes/` never see the graph.
 // - The run waits on its journal alone. It has no timers and no races of its own, so a replay takes the same way.
+// - A node that does nothing but compute runs without a promise, and so does a chain of them.
 // - Nothing in this folder imports `compile/`, and nothing there imports this folder.
 
 import type { Outcome } from "../../domain/execution.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
-import type { Graph, GraphNode, Subgraph } from "../graph/graph.ts";
+import type { Exit, Graph, GraphNode, Port, Subgraph } from "../graph/graph.ts";
 import { recordedAnswer } from "../graph/recorded-answer.ts";
 import { checkOutput } from "../values/check-output.ts";
-import { Joins } from "./joins.ts";
 import { type Run, RunState, type SubgraphRun } from "./run.ts";
 import { Outputs, RunScope } from "./run-scope.ts";
-import { visitNode } from "./visit-node.ts";
+import { type FailedVisit, visitNode } from "./visit-node.ts";
 
 /**
  * Runs a graph to its end: COMPLETED or ERRORED.
@@ -26,8 +26,10 @@ export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
   run.signal.throwIfAborted();
   const state = new RunState(run, graph);
   const outputs = new Outputs();
-  // A recorded response stays, although a replay may come to another Response node first.
-  state.answer = recordedAnswer(graph, (path) => run.journal.recall(path));
+  if (state.isReplay) {
+    // A recorded response stays, although a replay may come to another Response node first.
+    state.answer = recordedAnswer(graph, (path) => run.journal.recall(path));
+  }
   await runSubgraph(graph.root, { state, boundary: state.boundary, outputs, prefix: "" });
   if (state.crash !== undefined) {
     throw state.crash.error;
@@ -38,27 +40,150 @@ export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
   return outcomeOf(graph, state, outputs);
 }
 
-async function runSubgraph(subgraph: Subgraph, run: SubgraphRun): Promise<void> {
-  const joins = new Joins(subgraph);
-  // Never rejects, because the branches beside a failed one have to be waited for.
-  const runBranch = async (node: GraphNode): Promise<void> => {
-    try {
-      const exit = await visitNode(node, run, runSubgraph);
-      if (exit !== undefined) {
-        // Yields before the next nodes start, so that they start together however busy the process is.
-        const yielding = run.state.yieldIfOver();
-        if (yielding !== undefined) {
-          await yielding;
-        }
-        await Promise.all(joins.leave(node, exit).map(runBranch));
-      }
-    } catch (error) {
-      run.state.crash ??= { error };
-      run.state.boundary.interrupt();
-    }
-  };
-  await Promise.all(joins.enter().map(runBranch));
+function runSubgraph(subgraph: Subgraph, run: SubgraphRun): Promise<void> | undefined {
+  return new SubgraphWalk(subgraph, run).start();
 }
+
+/**
+ * Visits the nodes of a subgraph when they are ready. It is a dead-path elimination over the edges: each edge is settled
+ * once, either because a branch arrives by it or because none can arrive any more. A node is ready when all its edges are
+ * settled and a branch has arrived by one of them. Where none has, the edges that leave the node are settled as well.
+ */
+class SubgraphWalk {
+  readonly #subgraph: Subgraph;
+  readonly #run: SubgraphRun;
+  readonly #open: number[];
+  readonly #hasArrival: boolean[] = [];
+  /** The branches that wait for something. */
+  #waiting = 0;
+  #end: PromiseWithResolvers<void> | undefined;
+
+  constructor(subgraph: Subgraph, run: SubgraphRun) {
+    this.#subgraph = subgraph;
+    this.#run = run;
+    this.#open = subgraph.nodes.map(({ inputs }) => inputs);
+  }
+
+  /** Settles when no branch is running any more, whether or not one has failed. */
+  start(): Promise<void> | undefined {
+    try {
+      this.#visitAll(this.#settle(this.#subgraph.entries, []));
+    } catch (error) {
+      this.#crash(error);
+    }
+    if (this.#waiting === 0) {
+      return undefined;
+    }
+    this.#end = Promise.withResolvers<void>();
+    return this.#end.promise;
+  }
+
+  /** Visits nodes, and those that become ready by them. */
+  #visitAll(first: readonly GraphNode[]): void {
+    let ready = first;
+    while (ready.length > 0) {
+      ready = this.#visitTogether(ready);
+      // Yields before the next nodes start, so that they start together however busy the process is.
+      const yielding = ready.length === 0 ? undefined : this.#run.state.yieldIfOver();
+      if (yielding !== undefined) {
+        const next = ready;
+        void this.#wait(yielding.then(() => next));
+        return;
+      }
+    }
+  }
+
+  /** Visits nodes that are ready at the same time: each begins, also beside one that fails at once. Gives the next nodes. */
+  #visitTogether(nodes: readonly GraphNode[]): readonly GraphNode[] {
+    const ready: GraphNode[] = [];
+    const failures: (readonly [GraphNode, FailedVisit])[] = [];
+    for (const node of nodes) {
+      const visited = visitNode(node, this.#run, runSubgraph);
+      if (visited instanceof Promise) {
+        void this.#wait(this.#continue(node, visited));
+      } else if (typeof visited === "object") {
+        failures.push([node, visited]);
+      } else if (visited !== undefined) {
+        ready.push(...this.#leave(node, visited));
+      }
+    }
+    for (const [node, { visit, error }] of failures) {
+      const exit = visit.fail(error);
+      if (exit !== undefined) {
+        ready.push(...this.#leave(node, exit));
+      }
+    }
+    return ready;
+  }
+
+  async #continue(node: GraphNode, visited: Promise<Exit | undefined>): Promise<readonly GraphNode[]> {
+    const exit = await visited;
+    if (exit === undefined) {
+      return [];
+    }
+    const yielding = this.#run.state.yieldIfOver();
+    if (yielding !== undefined) {
+      await yielding;
+    }
+    return this.#leave(node, exit);
+  }
+
+  /** Goes on with the next nodes of a branch. Never rejects, because the branches beside a failed one have to be waited for. */
+  async #wait(next: Promise<readonly GraphNode[]>): Promise<void> {
+    this.#waiting += 1;
+    try {
+      this.#visitAll(await next);
+    } catch (error) {
+      this.#crash(error);
+    }
+    this.#waiting -= 1;
+    if (this.#waiting === 0) {
+      this.#end?.resolve();
+    }
+  }
+
+  #crash(error: unknown): void {
+    this.#run.state.crash ??= { error };
+    this.#run.state.boundary.interrupt();
+  }
+
+  /** The nodes that become ready because the branch leaves this node by this exit. */
+  #leave({ ports }: GraphNode, exit: Exit): GraphNode[] {
+    const arriving = exit === "nowhere" ? undefined : ports[exit];
+    const missing: number[] = [];
+    for (const port of allPorts) {
+      const targets = ports[port];
+      if (targets !== undefined && port !== exit) {
+        missing.push(...targets);
+      }
+    }
+    return this.#settle(arriving ?? [], missing);
+  }
+
+  #settle(arriving: readonly number[], missing: readonly number[]): GraphNode[] {
+    for (const index of arriving) {
+      this.#hasArrival[index] = true;
+    }
+    const ready: GraphNode[] = [];
+    const edges = [...arriving, ...missing];
+    for (const index of edges) {
+      const open = (this.#open[index] ?? 0) - 1;
+      this.#open[index] = open;
+      const node = this.#subgraph.nodes[index];
+      if (open > 0 || node === undefined) {
+        continue;
+      }
+      if (this.#hasArrival[index] === true) {
+        ready.push(node);
+      } else {
+        edges.push(...Object.values(node.ports).flat());
+      }
+    }
+    return ready;
+  }
+}
+
+const allPorts: readonly Port[] = ["next", "true", "false"];
 
 function outcomeOf(graph: Graph, state: RunState, outputs: Outputs): Outcome {
   const { failure } = state.boundary;

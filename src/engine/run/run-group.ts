@@ -17,7 +17,7 @@ export async function runGroup(group: GroupRun): Promise<JsonText> {
   const { step, visit } = group;
   const iterations = new Iterations(group, itemsOf(group));
   await Promise.all(Array.from({ length: step.concurrency }, () => iterations.run()));
-  visit.subgraph.boundary.signal.throwIfAborted();
+  visit.subgraph.boundary.throwIfStopped();
   return iterations.output();
 }
 
@@ -25,11 +25,11 @@ export async function runGroup(group: GroupRun): Promise<JsonText> {
  * Replays a Group that was stopped. A Terminate inside of it may have stopped it, so the iterations that were running are
  * replayed too. Iterations start in order and each has a record, so the first index without one comes after the last.
  */
-export async function replayStoppedGroup(group: GroupRun): Promise<void> {
+export async function replayStoppedGroup(group: GroupRun): Promise<undefined> {
   for (let index = 0; ; index += 1) {
     const recalled = recallIteration(group, index);
     if (recalled === undefined) {
-      return;
+      return undefined;
     }
     if (recalled.state === "STOPPED") {
       await replayStoppedIteration(group, index);

@@ -3,9 +3,9 @@ import type { ExecutionError, NodeRun } from "../../domain/execution.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { GroupStep } from "../graph/graph.ts";
 import { checkOutput } from "../values/check-output.ts";
-import type { Boundary } from "./boundary.ts";
+
 import { type NodeVisit, publicFailure } from "./node-visit.ts";
-import type { RunSubgraph, SubgraphRun } from "./run.ts";
+import type { Boundary, RunSubgraph, SubgraphRun } from "./run.ts";
 import { Outputs, RunScope } from "./run-scope.ts";
 
 /** One visit of a Group. */
@@ -13,7 +13,8 @@ export type GroupRun = { readonly step: GroupStep; readonly visit: NodeVisit; re
 
 /** The record that an earlier run left of an iteration. */
 export function recallIteration({ visit }: GroupRun, index: number): NodeRun | undefined {
-  return visit.subgraph.state.run.journal.recall(pathOf(visit, index));
+  const { run, isReplay } = visit.subgraph.state;
+  return isReplay ? run.journal.recall(pathOf(visit, index)) : undefined;
 }
 
 /**
@@ -36,12 +37,13 @@ export async function runIteration(group: GroupRun, index: number, item: JsonObj
   }
   const { journal, clock } = subgraph.state.run;
   const path = pathOf(visit, index);
-  const startTime = journal.beganAt(path) ?? clock.now();
+  const startTime = (subgraph.state.isReplay ? journal.beganAt(path) : undefined) ?? clock.now();
   const boundary = subgraph.boundary.inside();
   const outputs = new Outputs(subgraph.outputs);
   outputs.setValue(node.id, item);
   await runSubgraph(step.subgraph, { state: subgraph.state, boundary, outputs, prefix: `${path}/` });
-  const end = subgraph.boundary.signal.aborted ? undefined : await endOf(group, boundary, outputs);
+  boundary.close();
+  const end = subgraph.boundary.isStopped ? undefined : await endOf(group, boundary, outputs);
   if (end === undefined && !subgraph.boundary.isOver) {
     // An iteration that an outside signal interrupts leaves no record, so that a replay resumes it.
     return undefined;
@@ -61,7 +63,7 @@ export async function runIteration(group: GroupRun, index: number, item: JsonObj
     return undefined;
   }
   try {
-    journal.record(run);
+    subgraph.state.hasRoom = journal.record(run);
     return run;
   } catch (error) {
     return visit.endRun(error);
@@ -94,12 +96,12 @@ async function endOf(group: GroupRun, boundary: Boundary, outputs: Outputs): Pro
   const mayContinue = result.error === undefined || step.allowsPartialSuccess;
   try {
     const port = mayContinue ? await nextPort(step, scope, visit.subgraph) : undefined;
-    if (visit.subgraph.boundary.signal.aborted) {
+    if (visit.subgraph.boundary.isStopped) {
       return undefined;
     }
     return { ...result, ...(port && { port }), ...(scope.notes.length > 0 && { notes: scope.notes }) };
   } catch (error) {
-    if (visit.subgraph.boundary.signal.aborted) {
+    if (visit.subgraph.boundary.isStopped) {
       return undefined;
     }
     throw error;

@@ -1,52 +1,211 @@
-import type { Clock } from "../../domain/clock.ts";
+import type { ExecutionType } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
-import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
+import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { LeafStep, Retry } from "../graph/graph.ts";
-import type { Attempt } from "../nodes/leaf.ts";
+import type { HttpAnswer } from "../http/http-request.ts";
+import type { Waited } from "../journal/journal.ts";
+import type { Attempt, LeafRequest } from "../nodes/leaf.ts";
+import type { ProcessPool } from "../pool/process-pool.ts";
 import { createSeededRandom } from "../query/functions/seeded-random.ts";
 import type { NodeTimeout } from "../query/query-run.ts";
 import { checkOutput } from "../values/check-output.ts";
-import type { NodeVisit } from "./node-visit.ts";
-import { createSend } from "./send-request.ts";
+import { openTimeout } from "./node-timeout.ts";
+import { failedState, type NodeVisit } from "./node-visit.ts";
+import type { Run } from "./run.ts";
+import type { RunScope } from "./run-scope.ts";
+import { RequestSender } from "./send-request.ts";
 
 /**
- * Runs a leaf with retry and backoff, and gives the checked output. A replay does not repeat attempts that are recorded as
- * failed. An output that is refused is not a reason for a retry, since the leaf would give it again.
+ * Runs a leaf with retry and backoff, and gives the checked output: at once, if the leaf only computes. A replay does not
+ * repeat attempts that are recorded as failed. An output that is refused is not a reason for a retry, since the leaf would
+ * give it again.
  */
-export async function runLeaf(step: LeafStep, visit: NodeVisit): Promise<JsonText> {
-  const { run } = visit.subgraph.state;
-  const { signal } = visit.subgraph.boundary;
-  // A synchronous caller waits, and skip_on_error says that the workflow can do without this node: so there is no retry.
-  const attemptsMax = run.type === "SYNC" && visit.node.skipOnError ? 1 : step.retry.attemptsMax;
-  for (;;) {
-    visit.attempts += 1;
-    if (visit.isIntended) {
-      const message = "The run was taken up again after the node may have sent its request, which it may do only once.";
-      throw new NodeFailure("OUTCOME_UNKNOWN", message);
-    }
-    let delayMs = retryDelayMs(step.retry, visit);
-    const recalled = visit.recallAttempt();
-    if (recalled === undefined) {
-      const isLast = visit.attempts >= attemptsMax;
-      run.journal.enter(visit);
-      const made = await tryOnce(step, visit, { isLast });
-      if (!(made instanceof NodeFailure)) {
-        return checkOutput(made.output, run.limits.output);
-      }
-      if (isLast || made.isFinal || signal.aborted) {
+export function runLeaf(step: LeafStep, visit: NodeVisit): JsonText | Promise<JsonText> {
+  const { run, isReplay, hasRoom } = visit.subgraph.state;
+  const leaf = new LeafRun(step, visit);
+  if (step.leaf.isComputation && hasRoom && !isReplay) {
+    return leaf.compute();
+  }
+  return run.journal.work(() => leaf.run(), visit.subgraph.boundary.signal);
+}
+
+/** The attempts of one visit of a leaf. It is also what the leaf knows of the run. */
+class LeafRun implements Attempt {
+  readonly #step: LeafStep;
+  readonly #visit: NodeVisit;
+  readonly #run: Run;
+  #sender: RequestSender | undefined;
+
+  constructor(step: LeafStep, visit: NodeVisit) {
+    this.#step = step;
+    this.#visit = visit;
+    this.#run = visit.subgraph.state.run;
+  }
+
+  compute(): JsonText | Promise<JsonText> {
+    this.#visit.attempts = 1;
+    const made = this.#attempt();
+    return made instanceof Promise || made instanceof NodeFailure ? this.#afterFirst(made) : this.#check(made);
+  }
+
+  async #afterFirst(first: unknown): Promise<JsonText> {
+    const made = await first;
+    return made instanceof NodeFailure && this.#mayRetry(made)
+      ? this.work(async () => this.#settle(made))
+      : this.#settle(made);
+  }
+
+  async run(): Promise<JsonText> {
+    return this.#settle(await this.#nextAttempt());
+  }
+
+  async #settle(first: unknown): Promise<JsonText> {
+    let made = first;
+    while (made instanceof NodeFailure) {
+      if (!this.#mayRetry(made)) {
         throw made;
       }
-      run.journal.leave(visit);
-      visit.recordAttempt(made);
-      delayMs = Math.max(delayMs, made.retryAfterMs);
-    } else {
-      visit.takeCounts(recalled);
+      this.#visit.leave();
+      this.#visit.record(String(this.#visit.attempts), failedState(made), {
+        error: this.#visit.describe(made),
+        ...this.#sender?.counts,
+      });
+      await this.#backOff(made.retryAfterMs);
+      made = await this.#nextAttempt();
     }
-    if (delayMs > 0) {
-      await run.journal.wait(`${visit.path}#${visit.attempts + 1}`, Math.min(delayMs, run.limits.delayMs), signal);
+    return this.#check(made);
+  }
+
+  /** Makes the next attempt that no earlier run has made. Gives the output, or the failure. */
+  async #nextAttempt(): Promise<unknown> {
+    for (;;) {
+      this.#visit.attempts += 1;
+      const recalled = this.#recall(String(this.#visit.attempts));
+      if (this.#recall("intent") !== undefined) {
+        const message =
+          "The run was taken up again after the node may have sent its request, which it may do only once.";
+        throw new NodeFailure("OUTCOME_UNKNOWN", message);
+      }
+      if (recalled === undefined) {
+        this.#visit.enter();
+        return await this.#attempt();
+      }
+      this.#sender = new RequestSender(this.#step, this.#visit, recalled);
+      await this.#backOff(0);
     }
   }
+
+  #recall(mark: string) {
+    const { isReplay } = this.#visit.subgraph.state;
+    return isReplay ? this.#run.journal.recall(`${this.#visit.path}#${mark}`) : undefined;
+  }
+
+  #attempt(): unknown {
+    this.#sender?.beginAttempt();
+    try {
+      const made = this.#step.leaf.run(this);
+      return made instanceof Promise ? made.catch(asFailure) : made;
+    } catch (error) {
+      return asFailure(error);
+    }
+  }
+
+  #check(output: unknown): JsonText {
+    return checkOutput(output, this.#run.limits.output);
+  }
+
+  #mayRetry(failure: NodeFailure): boolean {
+    return !this.isLast && !failure.isFinal && !this.#visit.subgraph.boundary.isStopped;
+  }
+
+  async #backOff(leastMs: number): Promise<void> {
+    const { attempts, path } = this.#visit;
+    const delayMs = Math.max(retryDelayMs(this.#step.retry, this.#visit), leastMs);
+    if (delayMs > 0) {
+      const { journal, limits } = this.#run;
+      await journal.wait(`${path}#${attempts + 1}`, Math.min(delayMs, limits.delayMs), this.signal);
+    }
+  }
+
+  get isLast(): boolean {
+    // A synchronous caller waits, and skip_on_error says that the workflow can do without this node: so there is no retry.
+    const isOnlyOne = this.type === "SYNC" && this.#visit.node.skipOnError;
+    return isOnlyOne || this.#visit.attempts >= this.#step.retry.attemptsMax;
+  }
+
+  get executionId(): string {
+    return this.#run.executionId;
+  }
+
+  get type(): ExecutionType {
+    return this.#run.type;
+  }
+
+  get limits(): Limits {
+    return this.#run.limits;
+  }
+
+  get path(): string {
+    return this.#visit.path;
+  }
+
+  get startTime(): number {
+    return this.#visit.start_time;
+  }
+
+  get scope(): RunScope {
+    return this.#visit.scope;
+  }
+
+  get signal(): AbortSignal {
+    return this.#visit.subgraph.boundary.signal;
+  }
+
+  get tenantPath(): readonly [string, string] {
+    return [this.#run.organizationId, this.#run.environmentId];
+  }
+
+  get pool(): Pick<ProcessPool, "run"> {
+    return this.#run.pool;
+  }
+
+  now(): number {
+    return this.#run.clock.now();
+  }
+
+  note(text: string): void {
+    if (!this.#visit.node.isHidden) {
+      this.#visit.scope.note(text);
+    }
+  }
+
+  wait(delayMs: number): Promise<Waited> {
+    this.#visit.leave();
+    return this.#run.journal.wait(this.path, delayMs, this.signal);
+  }
+
+  work<Result>(piece: () => Promise<Result>): Promise<Result> {
+    this.#visit.enter();
+    return this.#run.journal.work(piece, this.signal);
+  }
+
+  openTimeout(): NodeTimeout {
+    return openTimeout(this.#run.clock, this.#step.timeoutMs, this.signal);
+  }
+
+  send(request: LeafRequest): Promise<HttpAnswer> {
+    this.#sender ??= new RequestSender(this.#step, this.#visit);
+    return this.#sender.send(request);
+  }
+}
+
+/** The failure of a node as a value. Anything else is thrown. */
+function asFailure(error: unknown): NodeFailure {
+  if (error instanceof NodeFailure) {
+    return error;
+  }
+  throw error;
 }
 
 /** Exponential backoff. Jitter takes off up to half of the delay; it is seeded, so that a replay waits as long. */
@@ -57,70 +216,4 @@ function retryDelayMs({ delayMs, factor, hasJitter }: Retry, visit: NodeVisit): 
   }
   const random = createSeededRandom(`${visit.subgraph.state.run.executionId}\n${visit.path}#${visit.attempts + 1}`);
   return Math.round(whole * (0.5 + random() / 2));
-}
-
-type Try = Pick<Attempt, "isLast">;
-
-async function tryOnce(
-  step: LeafStep,
-  visit: NodeVisit,
-  { isLast }: Try,
-): Promise<{ readonly output: unknown } | NodeFailure> {
-  try {
-    return { output: await runAttempt(step, visit, { isLast }) };
-  } catch (error) {
-    if (error instanceof NodeFailure) {
-      return error;
-    }
-    throw error;
-  }
-}
-
-async function runAttempt(step: LeafStep, visit: NodeVisit, { isLast }: Try): Promise<unknown> {
-  const { leaf, timeoutMs } = step;
-  const { run } = visit.subgraph.state;
-  const { signal } = visit.subgraph.boundary;
-  return leaf.run({
-    executionId: run.executionId,
-    type: run.type,
-    limits: run.limits,
-    path: visit.path,
-    startTime: visit.startTime,
-    scope: visit.scope,
-    signal,
-    isLast,
-    tenantPath: [run.organizationId, run.environmentId],
-    pool: run.pool,
-    now: () => run.clock.now(),
-    note: (text) => {
-      if (!visit.node.isHidden) {
-        visit.scope.note(text);
-      }
-    },
-    wait: (delayMs) => {
-      run.journal.leave(visit);
-      return run.journal.wait(visit.path, delayMs, signal);
-    },
-    openTimeout: () => openTimeout(run.clock, timeoutMs, signal),
-    send: createSend(step, visit),
-  });
-}
-
-function openTimeout(clock: Clock, timeoutMs: number, signal: AbortSignal): NodeTimeout {
-  const over = new AbortController();
-  const closed = new AbortController();
-  let timer: Promise<void> | undefined;
-  return {
-    signal: AbortSignal.any([signal, over.signal]),
-    start: () => {
-      timer ??= clock.wait(timeoutMs, closed.signal).then(
-        () => over.abort(new NodeFailure("NODE_TIMED_OUT", `The node took longer than ${timeoutMs} ms.`)),
-        () => undefined,
-      );
-    },
-    close: async () => {
-      closed.abort(noLongerNeeded);
-      await timer;
-    },
-  };
 }

@@ -128,6 +128,14 @@ export class RunScope implements PeekScope {
     return source.kind === "node" ? this.#outputs.textOf(source.nodeId) : undefined;
   }
 
+  /** The checked JSON text of another node's whole output. Undefined where it is not at hand, or the value has to be noted. */
+  outputTextOf({ source, path }: Reference): JsonText | undefined {
+    if (source.kind !== "node" || path.length > 0 || this.#inputs !== undefined) {
+      return undefined;
+    }
+    return this.#outputs.textOf(source.nodeId);
+  }
+
   note(text: string): void {
     if (this.notes.length < notesMax && !this.notes.includes(text)) {
       this.notes.push(text);

@@ -1,12 +1,11 @@
 import type { Clock } from "../../domain/clock.ts";
 import type { EventLoopYielder } from "../../domain/event-loop-yielder.ts";
-import type { Answer } from "../../domain/execution.ts";
+import type { Answer, ExecutionError } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Graph, HiddenParts, Subgraph } from "../graph/graph.ts";
 import type { HttpClient } from "../http/http-client.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
-import { Boundary, type BoundaryOptions } from "./boundary.ts";
 import type { Outputs, RunValues } from "./run-scope.ts";
 
 /** One execution as the engine sees it. */
@@ -33,6 +32,10 @@ export class RunState {
   readonly run: Run;
   /** Ends with a failure outside of Groups, and with a Terminate anywhere. */
   readonly boundary: Boundary;
+  /** Whether an earlier run has left records. */
+  readonly isReplay: boolean;
+  /** Whether the journal has room for the records of one more leaf. A replay begins with an unknown number of them. */
+  hasRoom: boolean;
   /** The response of the first Response node that runs. A later one does not replace it. */
   answer: Answer | undefined;
   /** An error that is not the workflow's: a bug, or a fault of the journal. It ends the run. */
@@ -41,10 +44,12 @@ export class RunState {
   readonly hidden: HiddenParts;
   #yielding: Promise<void> | undefined;
 
-  constructor(run: Run, graph: BoundaryOptions & Pick<Graph, "hidden">) {
+  constructor(run: Run, graph: Pick<Graph, "hidden" | "finishesBranches">) {
     this.run = run;
     this.hidden = graph.hidden;
-    this.boundary = new Boundary(run.signal, graph);
+    this.boundary = new Boundary(run.signal, graph.finishesBranches);
+    this.isReplay = run.journal.isReplay;
+    this.hasRoom = !this.isReplay;
   }
 
   /**
@@ -65,6 +70,130 @@ export class RunState {
   }
 }
 
+/** The part of a run that a failure ends: the whole run, or one iteration of a Group. Ending it ends all boundaries inside. */
+export class Boundary {
+  /** The failure that it ends with, at once or when its branches have finished. */
+  failure: ExecutionError | undefined;
+  /** The number of iterations inside of it that have started or are about to. */
+  iterations = 0;
+  readonly #outside: AbortSignal;
+  readonly #outer: Boundary | undefined;
+  /** Whether the branches beside a failed node run to their end. */
+  readonly #finishesBranches: boolean;
+  /** The boundaries inside of it whose signals are in use. */
+  #inner: Set<Boundary> | undefined;
+  /** Made when something first waits: most nodes never do, and a signal for each iteration costs more than they. */
+  #controller: AbortController | undefined;
+  #isOver = false;
+  #isStopped = false;
+  /** The journal position of the record that decided how it ends. */
+  #decidedAt = Number.POSITIVE_INFINITY;
+
+  /** @param outside aborts when the run must stop for a reason outside of the workflow */
+  constructor(outside: AbortSignal, finishesBranches: boolean, outer?: Boundary) {
+    this.#outside = outside;
+    this.#finishesBranches = finishesBranches;
+    this.#outer = outer;
+  }
+
+  /** Makes a boundary inside of this one. Whoever makes it closes it. */
+  inside(): Boundary {
+    return new Boundary(this.#outside, this.#finishesBranches, this);
+  }
+
+  /** Whether no node of it starts any more. */
+  get isStopped(): boolean {
+    return this.#isStopped || (this.#outer?.isStopped ?? this.#outside.aborted);
+  }
+
+  /** Throws, no matter what, where no node of it starts any more. */
+  throwIfStopped(): void {
+    if (this.isStopped) {
+      throw stopped;
+    }
+  }
+
+  /** Aborts when the boundary stops. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      this.#followOuter();
+    }
+    return this.#controller.signal;
+  }
+
+  /** Whether the workflow itself ended it. Nodes that were running then are STOPPED, and a replay does not resume them. */
+  get isOver(): boolean {
+    return this.#isOver || (this.#outer?.isOver ?? false);
+  }
+
+  /** Counts iterations in this boundary and in all around it. */
+  countIterations(count: number): void {
+    this.iterations += count;
+    this.#outer?.countIterations(count);
+  }
+
+  /** Notes that a node failed. @param position that of its record in the journal */
+  fail(failure: ExecutionError, position: number): void {
+    this.#decide(failure, position);
+    if (!this.#finishesBranches) {
+      this.end();
+    }
+  }
+
+  /** Notes that a Terminate ends it, with a failure or without one. */
+  terminate(failure: ExecutionError | undefined, position: number): void {
+    this.#decide(failure, position);
+    this.end();
+  }
+
+  end(): void {
+    this.#isOver = true;
+    this.interrupt();
+  }
+
+  /** Stops what is running without a decision of the workflow, so that a replay can resume it. */
+  interrupt(reason: unknown = stopped): void {
+    this.#isStopped = true;
+    this.#controller?.abort(reason);
+    for (const inner of this.#inner ?? []) {
+      inner.interrupt(reason);
+    }
+  }
+
+  /** Nothing of it runs any more. */
+  close(): void {
+    if (this.#outer !== undefined) {
+      this.#outer.#inner?.delete(this);
+    }
+  }
+
+  #followOuter(): void {
+    if (this.isStopped) {
+      this.interrupt(this.#outside.aborted ? this.#outside.reason : stopped);
+    } else if (this.#outer === undefined) {
+      // The signal from outside lives no longer than the run.
+      this.#outside.addEventListener("abort", () => this.interrupt(this.#outside.reason), { once: true });
+    } else {
+      this.#outer.#inner ??= new Set();
+      this.#outer.#inner.add(this);
+      // Makes sure that it follows its own outer boundary.
+      void this.#outer.signal;
+    }
+  }
+
+  /** The first record decides. A replay follows the graph, and may meet that record last. */
+  #decide(failure: ExecutionError | undefined, position: number): void {
+    if (position < this.#decidedAt) {
+      this.#decidedAt = position;
+      this.failure = failure;
+    }
+  }
+}
+
+/** The reason of the signals of all boundaries that the workflow stopped: an abort without one makes a DOMException each time. */
+const stopped = new Error("The workflow has stopped this part of the run.");
+
 /** One run of a subgraph: of the nodes outside of Groups, or of one iteration of a Group. */
 export type SubgraphRun = {
   readonly state: RunState;
@@ -76,6 +205,6 @@ export type SubgraphRun = {
 
 /**
  * Runs the nodes of a subgraph. This is the interpreter's recursion: a node may be a Group with a subgraph of its own, so
- * `runGraph` hands the function down to what runs Groups.
+ * `runGraph` hands the function down to what runs Groups. Gives a promise only if something waits.
  */
-export type RunSubgraph = (subgraph: Subgraph, run: SubgraphRun) => Promise<void>;
+export type RunSubgraph = (subgraph: Subgraph, run: SubgraphRun) => Promise<void> | undefined;

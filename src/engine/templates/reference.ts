@@ -37,6 +37,8 @@ export type PeekScope = TextScope & { peek(reference: Reference): JsonValue | un
 /** A compiled text with templates. Without references it renders a constant. */
 export type Template<Value> = {
   readonly references: readonly Reference[];
+  /** The only reference of a text that has nothing else: the template gives its value as it is. */
+  readonly lone?: Reference;
   /** @param texts the budget of a larger rendering; absent where this text is all of it */
   readonly render: (scope: Scope, texts?: TextBudget) => Value;
 };

@@ -37,7 +37,7 @@ export function loneReference(pieces: readonly Piece[]): Reference | undefined {
 }
 
 export function loneTemplate(reference: Reference): Template<JsonValue> {
-  return { references: [reference], render: (scope) => scope.read(reference) ?? null };
+  return { references: [reference], lone: reference, render: (scope) => scope.read(reference) ?? null };
 }
 
 export function textTemplate(pieces: readonly Piece[], field: Field): Template<string> {

@@ -1,8 +1,6 @@
-import type { JsonFault } from "../../domain/json/json-problems.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
-import { JsonVerdict } from "../../domain/json/json-verdict.ts";
 import type { JsonLimits } from "../../domain/limits.ts";
-import { NodeFailure } from "../errors/node-failure.ts";
+import { refuseFaults } from "./output-verdict.ts";
 
 /** An output that a child process has computed and checked. */
 export class CheckedOutput {
@@ -18,109 +16,92 @@ export class CheckedOutput {
  *
  * JSONata gives more than JSON: undefined becomes null (an undefined member is left out), a sequence becomes an array, and a
  * function is refused. The walk counts each visit, so a small value that refers to one part a million times is refused before
- * it is serialised (the "billion laughs" attack).
+ * it is serialised (the "billion laughs" attack). It only finds values without any fault; what is wrong with another one
+ * `refuseFaults` says.
  */
 export function checkOutput(value: unknown, limits: JsonLimits): JsonText {
   if (value instanceof CheckedOutput) {
     return value.text;
   }
-  const verdict = new JsonVerdict(limits, refuseOutput);
-  const walk = new Walk(verdict);
-  walk.push(value, 1);
-  while (walk.next()) {
-    // Each step checks one value, and adds its children for later steps.
+  if (!isFaultless(value, { limits, depth: 0, values: 0, chars: 0 })) {
+    refuseFaults(value, limits);
   }
   const text = JSON.stringify(value ?? null);
-  verdict.bytes(Buffer.byteLength(text));
+  // NUL and half a surrogate pair are written as escapes, as are some characters that may stay.
+  if (text.length * utf8BytesMax > limits.bytesMax || text.includes("\\u")) {
+    refuseFaults(value, limits, text);
+  }
   // The text is within its limits and free of what Postgres and JSON readers refuse.
   return text as JsonText;
 }
 
-class Walk {
-  readonly #verdict: JsonVerdict;
-  readonly #values: unknown[] = [];
-  readonly #depths: number[] = [];
+/** The UTF-8 bytes of one character of a JavaScript string, at most. */
+const utf8BytesMax = 3;
 
-  constructor(verdict: JsonVerdict) {
-    this.#verdict = verdict;
+/** A walk: the containers around the value that it is at, and the values and characters so far. */
+type Walk = { readonly limits: JsonLimits; depth: number; values: number; chars: number };
+
+/** Recursion goes no deeper than the limit. */
+function isFaultless(value: unknown, walk: Walk): boolean {
+  walk.values += 1;
+  switch (typeof value) {
+    case "string":
+      return isTextWithin(value, walk);
+    case "number":
+      return Number.isFinite(value);
+    case "undefined":
+    case "boolean":
+      return true;
+    case "object":
+      return value === null || isContainerFaultless(value, walk);
+    default:
+      return false;
   }
+}
 
-  push(value: unknown, depth: number): void {
-    this.#values.push(value);
-    this.#depths.push(depth);
+function isContainerFaultless(value: object, walk: Walk): boolean {
+  const { limits } = walk;
+  walk.depth += 1;
+  if (walk.depth > limits.depthMax) {
+    return false;
   }
+  const isFine = Array.isArray(value) ? isArrayFaultless(value, walk) : isObjectFaultless(value, walk);
+  walk.depth -= 1;
+  return isFine && walk.values <= limits.valuesMax;
+}
 
-  next(): boolean {
-    const depth = this.#depths.pop();
-    if (depth === undefined) {
+function isArrayFaultless(items: readonly unknown[], walk: Walk): boolean {
+  if (walk.values + items.length > walk.limits.valuesMax) {
+    return false;
+  }
+  for (const item of items) {
+    if (!isFaultless(item, walk)) {
       return false;
     }
-    this.#visit(this.#values.pop(), depth);
-    return true;
   }
-
-  #visit(value: unknown, depth: number): void {
-    this.#verdict.value();
-    if (typeof value === "string") {
-      this.#verdict.text(value);
-    } else if (typeof value === "number") {
-      if (!Number.isFinite(value)) {
-        throw new NodeFailure("OUTPUT_INVALID", `The output holds ${value}, which JSON cannot express.`);
-      }
-    } else if (typeof value === "object" && value !== null) {
-      this.#verdict.depth(depth);
-      if (Array.isArray(value)) {
-        this.#visitArray(value, depth);
-      } else {
-        this.#visitObject(value, depth);
-      }
-    } else if (typeof value !== "boolean" && value !== undefined && value !== null) {
-      throw notJson(value);
-    }
-  }
-
-  #visitArray(array: readonly unknown[], depth: number): void {
-    this.#verdict.announced(array.length);
-    for (const item of array) {
-      this.push(item, depth + 1);
-    }
-  }
-
-  #visitObject(object: object, depth: number): void {
-    const prototype = Object.getPrototypeOf(object);
-    if (prototype !== null && prototype !== Object.prototype) {
-      throw new NodeFailure("OUTPUT_INVALID", "The output holds a value that is not JSON.");
-    }
-    const members = Object.entries(object);
-    this.#verdict.members(members.length);
-    for (const [key, member] of members) {
-      // A lambda of JSONata is an object with functions in it, and must not be treated as data.
-      if (typeof member === "function") {
-        throw notJson(member);
-      }
-      if (member !== undefined) {
-        this.#verdict.text(key);
-        this.push(member, depth + 1);
-      }
-    }
-  }
+  return true;
 }
 
-const units: Readonly<Record<keyof JsonLimits, string>> = {
-  bytesMax: "bytes",
-  valuesMax: "values",
-  keysMax: "members in one object",
-  depthMax: "nested containers",
-};
-
-function refuseOutput(fault: JsonFault): never {
-  if ("problem" in fault) {
-    throw new NodeFailure("OUTPUT_INVALID", `The output ${fault.problem}.`);
+function isObjectFaultless(object: object, walk: Walk): boolean {
+  const prototype = Object.getPrototypeOf(object);
+  if (prototype !== null && prototype !== Object.prototype) {
+    return false;
   }
-  const { limit, max } = fault;
-  throw new NodeFailure("OUTPUT_TOO_LARGE", `The output has more than ${max} ${units[limit]} (limit output.${limit}).`);
+  const names = Object.keys(object);
+  if (names.length > walk.limits.keysMax || walk.values > walk.limits.valuesMax) {
+    return false;
+  }
+  for (const name of names) {
+    // The names are its own.
+    const member = (object as Record<string, unknown>)[name];
+    if (member !== undefined && !(isTextWithin(name, walk) && isFaultless(member, walk))) {
+      return false;
+    }
+  }
+  return true;
 }
 
-function notJson(value: unknown): NodeFailure {
-  return new NodeFailure("OUTPUT_INVALID", `The output holds a ${typeof value}, which JSON cannot express.`);
+function isTextWithin(text: string, walk: Walk): boolean {
+  walk.chars += text.length + 2;
+  return walk.chars <= walk.limits.bytesMax;
 }

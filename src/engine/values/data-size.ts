@@ -1,12 +1,14 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import { isReservedObject } from "./reserved-names.ts";
+import { isReservedName } from "./reserved-names.ts";
 
 /** Queries on larger data run in the pool. */
 export const inlineCharsMax = 64 * 1024;
 /** Each value counts this many characters in addition to its text. */
 const valueChars = 4;
+/** The sizes of smaller objects are not kept: to measure them again costs less than to remember them. */
+const knownCharsMin = 1024;
 
-/** Measures the data that queries read, up to `inlineCharsMax`. Nodes share data, so each object is measured once. */
+/** Measures the data that queries read, up to `inlineCharsMax`. Nodes share data, so each large object is measured once. */
 export class DataSizes {
   readonly #known = new WeakMap<object, number>();
 
@@ -20,7 +22,9 @@ export class DataSizes {
       return known;
     }
     const size = sizeOf(value);
-    this.#known.set(value, size);
+    if (size >= knownCharsMin) {
+      this.#known.set(value, size);
+    }
     return size;
   }
 }
@@ -28,34 +32,34 @@ export class DataSizes {
 function sizeOf(root: object): number {
   let size = 0;
   const waiting: object[] = [root];
-  const add = (value: unknown) => {
-    size += valueChars;
-    if (typeof value === "string") {
-      size += value.length;
-    } else if (typeof value === "object" && value !== null) {
-      waiting.push(value);
-    }
-    return size <= inlineCharsMax;
-  };
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (isReservedObject(next)) {
-      return Number.POSITIVE_INFINITY;
-    }
     if (Array.isArray(next)) {
       for (const item of next) {
-        if (!add(item)) {
+        size += valueChars + charsOf(item, waiting);
+        if (size > inlineCharsMax) {
           return Number.POSITIVE_INFINITY;
         }
       }
       continue;
     }
+    // Objects from JSON have own members only.
     for (const name in next) {
-      size += name.length;
-      // Objects from JSON have own members only.
-      if (!add((next as Record<string, unknown>)[name])) {
+      size += valueChars + name.length + charsOf((next as Record<string, unknown>)[name], waiting);
+      if (size > inlineCharsMax || (name.startsWith("_") && isReservedName(name))) {
         return Number.POSITIVE_INFINITY;
       }
     }
   }
   return size;
+}
+
+/** The characters of a text. A container is measured later. */
+function charsOf(value: unknown, waiting: object[]): number {
+  if (typeof value === "string") {
+    return value.length;
+  }
+  if (typeof value === "object" && value !== null) {
+    waiting.push(value);
+  }
+  return 0;
 }

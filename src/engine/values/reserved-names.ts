@@ -11,7 +11,7 @@ export function refuseReservedNames(value: JsonValue): void {
     if (typeof next !== "object" || next === null) {
       continue;
     }
-    if (isReservedObject(next)) {
+    if (Object.keys(next).some(isReservedName)) {
       throw new NodeFailure(
         "EXPRESSION_ERROR",
         "The query's data has a member named _jsonata_lambda or _jsonata_function, which JSONata reserves. Rename the member.",
@@ -23,6 +23,7 @@ export function refuseReservedNames(value: JsonValue): void {
   }
 }
 
-export function isReservedObject(value: object): boolean {
-  return Object.hasOwn(value, "_jsonata_lambda") || Object.hasOwn(value, "_jsonata_function");
+/** Whether JSONata takes an object with a member of this name for a function. */
+export function isReservedName(name: string): boolean {
+  return name.startsWith("_jsonata_") && (name === "_jsonata_lambda" || name === "_jsonata_function");
 }

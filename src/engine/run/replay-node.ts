@@ -1,0 +1,59 @@
+import type { NodeRun } from "../../domain/execution.ts";
+import type { Exit, GraphNode, Port } from "../graph/graph.ts";
+import { NodeVisit, publicFailure } from "./node-visit.ts";
+import type { RunSubgraph, SubgraphRun } from "./run.ts";
+import { replayStoppedGroup } from "./run-group.ts";
+
+type Around = { readonly subgraph: SubgraphRun; readonly runSubgraph: RunSubgraph };
+
+/** Replays a recorded node: its outputs, its port and its failure take effect again. */
+export function replayNode(
+  node: GraphNode,
+  recalled: NodeRun,
+  { subgraph, runSubgraph }: Around,
+): Exit | undefined | Promise<undefined> {
+  const { state, boundary, outputs } = subgraph;
+  boundary.countIterations(recalled.iterations ?? 0);
+  switch (recalled.state) {
+    case "STOPPED":
+      // The node that stopped it has a record too, which ends the run again.
+      return node.step.kind === "group"
+        ? replayStoppedGroup({ step: node.step, visit: new NodeVisit(node, subgraph), runSubgraph })
+        : undefined;
+    case "ERRORED":
+    case "TIMED_OUT":
+      replayFailure(node, recalled, subgraph);
+      return "nowhere";
+    default:
+  }
+  if (node.step.kind === "start") {
+    outputs.setValue(node.id, state.run.event.body);
+  } else if (recalled.state === "SKIPPED" || recalled.state === "ERRORED_AND_SKIPPED") {
+    outputs.setNone(node.id);
+  } else if (recalled.output !== undefined) {
+    outputs.setText(node.id, recalled.output);
+  }
+  if (node.step.kind === "terminate" && recalled.state === "SUCCESS") {
+    state.boundary.terminate(undefined, state.run.journal.positionOf(recalled.path));
+    return undefined;
+  }
+  return portOf(recalled.port) ?? node.defaultPort;
+}
+
+/** A Terminate, or the limit of the records, has ended the whole run. Any other failure has ended its own subgraph. */
+function replayFailure(node: GraphNode, { error, path }: NodeRun, { state, boundary }: SubgraphRun): void {
+  const failure = publicFailure(
+    node,
+    error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id: node.id },
+  );
+  const position = state.run.journal.positionOf(path);
+  if (failure.reason === "TERMINATED" || failure.reason === "RECORDS_TOO_LARGE") {
+    state.boundary.terminate(failure, position);
+  } else {
+    boundary.fail(failure, position);
+  }
+}
+
+function portOf(recorded: string | undefined): Port | undefined {
+  return recorded === "true" || recorded === "false" || recorded === "next" ? recorded : undefined;
+}
