@@ -1,9 +1,12 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
 import { defaultLimits } from "../../src/domain/limits.ts";
+import { bindValues } from "../../src/engine/query/evaluate/bind-values.ts";
 import { evaluateQuery, parseQuery } from "../../src/engine/query/evaluate/evaluate-query.ts";
+import { notPlain, PlainQuery } from "../../src/engine/query/evaluate/plain-query.ts";
 import { InlineBudget } from "../../src/engine/query/evaluate/step-watch.ts";
 import { isCheap, mayBeCheap } from "../../src/engine/query/syntax/cheap-query.ts";
+import { checkOutput } from "../../src/engine/values/check-output.ts";
 
 const context = { executionId: "e", path: "t", startTime: 0 };
 
@@ -104,5 +107,62 @@ describe("an evaluation in line is dropped where it turns out not to be cheap", 
     isCheap(parsed.ast(), []);
     await expect(evaluateQuery(parsed, { input, bindings: {}, context, watch })).rejects.toThrow("stopped");
     expect(watch.isSpent).toBe(true);
+  });
+});
+
+describe("a plain query gives what JSONata gives, or leaves the query to it", () => {
+  const values: readonly (JsonValue | undefined)[] = [
+    ...[undefined, null, true, false, 0, -0, 1, -7, 2.5, 0.1, 1e21, 9007199254740991, "", "0", "a", "é\ud83d\ude00"],
+    ...[[], [1], ["a", null], [[1], [2]], {}, { a: 1 }, { template0: [] }],
+  ];
+  const bound = ["template0", "template1"] as const;
+  const queries = [
+    ...["&", "=", "!=", "<", "<=", ">", ">=", "+", "-", "*", "/", "%", "and", "or", "in"].map(
+      (operator) => `$template0 ${operator} $template1`,
+    ),
+    "$template0 ? $template1 : 'none'",
+    "$template0 ? $template1",
+    "[$template0, $template1]",
+    "[[$template0], $template1, '[', [[$template1]]]",
+    "{'a': $template0, 'b': {'c': [$template1]}, '1': 2}",
+    "{'a': ($template0 ? $template0 : 'x') & ($template1 ? ' (' & $template1 & ')' : '')}",
+    "($template0; $template1)",
+    "{'a': $template0 = $template1 or true, 'b': 1 - 2 * 3}",
+    "{'__proto__': $template0, 'a': $template1}",
+    "{'a': 1, 'a': $template0}",
+    "{'a': true, 'b': null, 'c': -1, 'd': '\\u0041'}",
+  ];
+
+  /** Expects the same output from both, whatever the values of the templates. */
+  async function compare(query: string, form: "value" | "text"): Promise<number> {
+    const parsed = parseQuery(query, defaultLimits);
+    isCheap(parsed.ast(), bound);
+    const reference = { text: "", source: { kind: "event_body" }, path: [] } as const;
+    const plain = PlainQuery.compile(
+      parsed.ast(),
+      bound.map((name) => ({ name, reference, form })),
+    );
+    let count = 0;
+    for (const left of values) {
+      for (const right of values) {
+        const found = plain?.evaluate([{ value: left }, { value: right }]) ?? notPlain;
+        if (found !== notPlain) {
+          const bindings = bindValues(
+            bound.map((name, index) => ({ name, form, value: [left, right][index] })),
+            defaultLimits.output.bytesMax,
+          );
+          const watch = { leaveStep: () => undefined, stop: () => undefined };
+          const expected = await evaluateQuery(parsed, { input: { a: 1 }, bindings, context, watch });
+          expect(checkOutput(found, defaultLimits.output)).toBe(checkOutput(expected, defaultLimits.output));
+          count += 1;
+        }
+      }
+    }
+    return count;
+  }
+
+  test.each(queries)("%s", async (query) => {
+    const count = (await compare(query, "value")) + (await compare(query, "text"));
+    expect(count > 0 || /proto|'a': 1, 'a'/.test(query)).toBe(true);
   });
 });

@@ -14,6 +14,7 @@ import { DataSizes, inlineCharsMax } from "../values/data-size.ts";
 import { bindTemplates, type Variable } from "./bind-templates.ts";
 import { bindValues } from "./evaluate/bind-values.ts";
 import { evaluateQuery, type ParsedQuery, parseQuery, queryMessage } from "./evaluate/evaluate-query.ts";
+import { notPlain, PlainQuery } from "./evaluate/plain-query.ts";
 import { InlineBudget } from "./evaluate/step-watch.ts";
 import { runInPool } from "./pooled-query.ts";
 import type { BoundQuery, QueryAttempt, QueryRun } from "./query-run.ts";
@@ -74,13 +75,15 @@ export class QueryCompiler {
 /** What the queries of a graph share. */
 type QueryTools = { readonly limits: Limits; readonly sizes: DataSizes };
 
+type CheapQuery = { readonly parsed: ParsedQuery; readonly plain: PlainQuery | undefined };
+
 class CompiledQuery implements Query {
   readonly result?: JsonValue;
   readonly #query: BoundQuery;
   readonly #limits: Limits;
   readonly #sizes: DataSizes;
   /** The parsed query if it is cheap; null if it is not, undefined before the first run. */
-  #cheap: ParsedQuery | null | undefined;
+  #cheap: CheapQuery | null | undefined;
 
   constructor(query: BoundQuery, { limits, sizes }: QueryTools, result: JsonValue | undefined) {
     if (result !== undefined) {
@@ -102,10 +105,16 @@ class CompiledQuery implements Query {
       return this.#runInPool(query);
     }
     const dataLength = this.#lengthOf(query);
-    return dataLength <= inlineCharsMax ? this.#runInline(this.#cheap, query, dataLength) : this.#runInPool(query);
+    if (dataLength > inlineCharsMax) {
+      return this.#runInPool(query);
+    }
+    const { parsed, plain } = this.#cheap;
+    // A list as the input is many contexts for an object constructor.
+    const result = plain === undefined || Array.isArray(input.value) ? notPlain : plain.evaluate(bound);
+    return result === notPlain ? this.#runInline(parsed, query, dataLength) : result;
   }
 
-  #parseCheap(): ParsedQuery | null {
+  #parseCheap(): CheapQuery | null {
     const { text, variables } = this.#query;
     if (!mayBeCheap(text)) {
       return null;
@@ -113,7 +122,8 @@ class CompiledQuery implements Query {
     try {
       const parsed = parseQuery(text, this.#limits);
       const names = variables.map(({ name }) => name);
-      return isCheap(parsed.ast(), names) ? parsed : null;
+      const ast = parsed.ast();
+      return isCheap(ast, names) ? { parsed, plain: PlainQuery.compile(ast, variables) } : null;
     } catch {
       // The child that runs it reports the error.
       return null;

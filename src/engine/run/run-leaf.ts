@@ -1,4 +1,4 @@
-import type { ExecutionType } from "../../domain/execution.ts";
+import type { ExecutionType, NodeRun } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
@@ -22,9 +22,10 @@ import { RequestSender } from "./send-request.ts";
  * give it again.
  */
 export function runLeaf(step: LeafStep, visit: NodeVisit): JsonText | Promise<JsonText> {
-  const { run, isReplay, hasRoom } = visit.subgraph.state;
+  const { run, hasRoom } = visit.subgraph.state;
   const leaf = new LeafRun(step, visit);
-  if (step.leaf.isComputation && hasRoom && !isReplay) {
+  // A replay takes the same way, so that it comes as far as the run before beside a node that ends it.
+  if (step.leaf.isComputation && hasRoom && !leaf.hasRecords) {
     return leaf.compute();
   }
   return run.journal.work(() => leaf.run(), visit.subgraph.boundary.signal);
@@ -41,6 +42,11 @@ class LeafRun implements Attempt {
     this.#step = step;
     this.#visit = visit;
     this.#run = visit.subgraph.state.run;
+  }
+
+  /** Whether an earlier run has made an attempt. */
+  get hasRecords(): boolean {
+    return this.#recall("1") !== undefined;
   }
 
   compute(): JsonText | Promise<JsonText> {
@@ -96,7 +102,7 @@ class LeafRun implements Attempt {
     }
   }
 
-  #recall(mark: string) {
+  #recall(mark: string): NodeRun | undefined {
     const { isReplay } = this.#visit.subgraph.state;
     return isReplay ? this.#run.journal.recall(`${this.#visit.path}#${mark}`) : undefined;
   }

@@ -34,8 +34,8 @@ export class RunState {
   readonly boundary: Boundary;
   /** Whether an earlier run has left records. */
   readonly isReplay: boolean;
-  /** Whether the journal has room for the records of one more leaf. A replay begins with an unknown number of them. */
-  hasRoom: boolean;
+  /** Whether the journal had room for more at the last record. */
+  hasRoom = true;
   /** The response of the first Response node that runs. A later one does not replace it. */
   answer: Answer | undefined;
   /** An error that is not the workflow's: a bug, or a fault of the journal. It ends the run. */
@@ -49,7 +49,6 @@ export class RunState {
     this.hidden = graph.hidden;
     this.boundary = new Boundary(run.signal, graph.finishesBranches);
     this.isReplay = run.journal.isReplay;
-    this.hasRoom = !this.isReplay;
   }
 
   /**

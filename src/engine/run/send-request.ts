@@ -4,6 +4,7 @@ import { NodeFailure } from "../errors/node-failure.ts";
 import type { LeafStep } from "../graph/graph.ts";
 import { HttpFailure } from "../http/http-failure.ts";
 import type { HeaderPair, HttpAnswer } from "../http/http-request.ts";
+import { isHeader } from "../http/request-headers.ts";
 import { nodeFailureOf } from "../nodes/http-node-failure.ts";
 import type { LeafRequest } from "../nodes/leaf.ts";
 import type { NodeVisit } from "./node-visit.ts";
@@ -111,7 +112,7 @@ export class RequestSender {
 
 /** Adds the Idempotency-Key, unless the author set one: the author knows better which requests are the same. */
 function withKey(headers: readonly HeaderPair[], key: string): readonly HeaderPair[] {
-  const hasOwnKey = headers.some(([name]) => name.toLowerCase() === "idempotency-key");
+  const hasOwnKey = headers.some(([name]) => isHeader(name, "idempotency-key"));
   return hasOwnKey ? headers : [...headers, ["Idempotency-Key", key]];
 }
 
