@@ -20,5 +20,5 @@ export function chainLength(value: string | undefined): number {
 
 /** The value of the header for a number of executions. */
 export function chainText(length: number): string {
-  return Array.from({ length }, () => word).join(", ");
+  return length === 1 ? word : Array.from({ length }, () => word).join(", ");
 }

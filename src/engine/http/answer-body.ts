@@ -9,8 +9,11 @@ export type UnreadAnswer = {
 };
 
 export type AnswerBody = {
-  /** Passes each chunk to `add` as it comes, and settles after the last. An error that `add` throws ends the answer. */
-  read(add: (chunk: Uint8Array) => void): Promise<void>;
+  /**
+   * Passes each chunk to `add` as it comes, and settles after the last. An error that `add` throws ends the answer. Gives no
+   * promise where the whole body is there already.
+   */
+  read(add: (chunk: Uint8Array) => void): Promise<void> | undefined;
   /** Discards the body. If some of it has not arrived yet, this closes the connection. */
   discard(): void;
 };
@@ -41,7 +44,10 @@ export async function readAnswerBody(
   }
   const decode = decoderOf(encoding);
   const sink = new BoundedBytes(bytesMax, decode === undefined ? 0 : encodingBytesMax);
-  await body.read((chunk) => sink.add(chunk));
+  const reading = body.read((chunk) => sink.add(chunk));
+  if (reading !== undefined) {
+    await reading;
+  }
   const bytes = sink.bytes();
   if (decode === undefined) {
     return { headers, body: bytes };
@@ -72,18 +78,25 @@ async function decodeAnswer(bytes: Uint8Array, { decode, encoding, bytesMax }: D
 const encodingBytesMax = 64 * 1024;
 
 function encodingsOf(headers: UnreadAnswer["headers"]): readonly string[] {
-  return [headers["content-encoding"] ?? []]
+  const named = headers["content-encoding"];
+  if (named === undefined) {
+    return [];
+  }
+  return [named]
     .flat()
     .flatMap((value) => value.toLowerCase().split(","))
     .map((value) => value.trim())
     .filter((value) => value !== "" && value !== "identity");
 }
 
-/** Copies chunks into one buffer. A list of chunks of one byte each would take a hundred times the memory of the body. */
+/**
+ * Copies chunks into one buffer, unless there is only one. A list of chunks of one byte each would take a hundred times the
+ * memory of the body.
+ */
 class BoundedBytes {
   readonly #bytesMax: number;
   readonly #slack: number;
-  #buffer = Buffer.allocUnsafeSlow(0);
+  #buffer: Uint8Array = none;
   #length = 0;
 
   /** @param slack bytes that are accepted beyond `bytesMax`, which the error message names */
@@ -97,11 +110,17 @@ class BoundedBytes {
     if (length > this.#bytesMax + this.#slack) {
       throw tooLarge(this.#bytesMax);
     }
+    if (this.#length === 0) {
+      this.#buffer = chunk;
+      this.#length = length;
+      return;
+    }
+    // The first chunk is full, so that nothing is written into it.
     if (length > this.#buffer.length) {
       const grown = Buffer.allocUnsafeSlow(
         Math.min(Math.max(length, 2 * this.#buffer.length), this.#bytesMax + this.#slack),
       );
-      this.#buffer.copy(grown, 0, 0, this.#length);
+      grown.set(this.#buffer.subarray(0, this.#length));
       this.#buffer = grown;
     }
     this.#buffer.set(chunk, this.#length);
@@ -112,6 +131,8 @@ class BoundedBytes {
     return this.#buffer.subarray(0, this.#length);
   }
 }
+
+const none = new Uint8Array();
 
 function tooLarge(bytesMax: number): HttpFailure {
   return new HttpFailure("ANSWER_TOO_LARGE", `The answer is larger than ${bytesMax} bytes. Request less at a time.`, {

@@ -68,7 +68,9 @@ export class HttpClient implements Service {
       throw new HttpFailure("ABORTED", "The service is stopping, and sends no more requests.");
     }
     checkRequestHeaders(request.headers);
-    const first = { ...request, url: readTargetUrl(request.url) };
+    const { method, headers, body } = request;
+    const url = readTargetUrl(request.url);
+    const first = body === undefined ? { method, url, headers } : { method, url, headers, body };
     const deadline = new CallDeadline(request.timeoutMs, request.signal);
     const call = this.#follow(first, { request, agents: this.#running.agents, deadline });
     this.#calls.set(deadline, call);
@@ -90,8 +92,8 @@ export class HttpClient implements Service {
   }
 
   async #follow(first: Hop, sender: Following): Promise<HttpAnswer> {
-    const { request, deadline } = sender;
-    const { redirectsMax = 5, answerBytesMax = 1024 * 1024, secretHeaders = new Set() } = request;
+    const { request, agents, deadline } = sender;
+    const { redirectsMax = 5, answerBytesMax = 1024 * 1024, secretHeaders = noHeaders } = request;
     let hop = first;
     let isSent = false;
     let isAnswered = false;
@@ -100,7 +102,7 @@ export class HttpClient implements Service {
     };
     for (let redirects = 0; ; redirects += 1) {
       try {
-        const reply = await sendHop(hop, { ...sender, onSend });
+        const reply = await sendHop(hop, { request, agents, deadline, onSend });
         isAnswered = true;
         const { status } = reply;
         const location = redirectsMax > 0 ? locationOf(reply) : undefined;
@@ -110,7 +112,9 @@ export class HttpClient implements Service {
           const rest: ReadAnswer & Pick<HttpAnswer, "unread"> = isSuccess(status)
             ? await read
             : await read.catch((error: unknown) => unreadBody(reply, failureOf(deadline.failure ?? error, hop.url)));
-          return { status, ...rest, url, redirects };
+          return rest.unread === undefined
+            ? { status, headers: rest.headers, body: rest.body, url, redirects }
+            : { status, ...rest, url, redirects };
         }
         reply.body.discard();
         if (redirects === redirectsMax) {
@@ -128,6 +132,8 @@ export class HttpClient implements Service {
     }
   }
 }
+
+const noHeaders: ReadonlySet<string> = new Set();
 
 type Running = { readonly agents: EnvironmentAgents; readonly stopping: AbortController };
 type Following = Omit<Sender, "onSend"> & { readonly request: HttpRequest };

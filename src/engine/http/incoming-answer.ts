@@ -42,15 +42,18 @@ export class IncomingAnswer implements Dispatcher.DispatchHandler, AnswerBody {
     this.#connection = connection;
   }
 
-  read(add: (chunk: Uint8Array) => void): Promise<void> {
+  read(add: (chunk: Uint8Array) => void): Promise<void> | undefined {
+    for (const chunk of this.#early.splice(0)) {
+      add(chunk);
+    }
+    if (this.#end?.error !== undefined) {
+      throw this.#end.error;
+    }
+    if (this.#end !== undefined) {
+      return undefined;
+    }
     return new Promise((resolve, reject) => {
-      for (const chunk of this.#early.splice(0)) {
-        add(chunk);
-      }
       this.#reader = { add, resolve, reject };
-      if (this.#end !== undefined) {
-        this.#settle(this.#end);
-      }
     });
   }
 

@@ -44,6 +44,9 @@ export class InterimAnswerFilter {
   #strip(bytes: Buffer): Buffer | undefined {
     let rest = bytes;
     while (this.#skipped < skippedMax) {
+      if (rest.length > statusStart && rest[statusStart] !== digitOne) {
+        return rest;
+      }
       const start = rest.toString("latin1", 0, startChars);
       if (!isInterimStart(start)) {
         return rest;
@@ -68,6 +71,8 @@ export class InterimAnswerFilter {
 }
 
 const startChars = "HTTP/1.1 100".length;
+const statusStart = "HTTP/1.1 ".length;
+const digitOne = 0x31;
 
 /** Whether a text is the beginning of an interim response, or may become one with more characters. */
 function isInterimStart(text: string): boolean {

@@ -35,12 +35,25 @@ export function reservedHeader(name: string): HttpFailure {
 
 /** The headers of a request in undici's flat form, with those that Flowcall adds. */
 export function sentHeaders(headers: readonly HeaderPair[], chain: string | undefined): string[] {
-  const isNamed = headers.some(([name]) => name.toLowerCase() === "user-agent");
-  const own = [
-    ...(isNamed ? [] : [["user-agent", "Flowcall"]]),
-    ...(chain === undefined ? [] : [[chainHeader, chain]]),
-  ];
-  return [...headers, ...own, ["accept-encoding", "identity"]].flat();
+  const sent: string[] = [];
+  let isNamed = false;
+  for (const [name, value] of headers) {
+    sent.push(name, value);
+    isNamed ||= isHeader(name, "user-agent");
+  }
+  if (!isNamed) {
+    sent.push("user-agent", "Flowcall");
+  }
+  if (chain !== undefined) {
+    sent.push(chainHeader, chain);
+  }
+  sent.push("accept-encoding", "identity");
+  return sent;
+}
+
+/** @param lowerCase a name in lower case */
+export function isHeader(name: string, lowerCase: string): boolean {
+  return name.length === lowerCase.length && name.toLowerCase() === lowerCase;
 }
 
 function isReserved(name: string): boolean {

@@ -24,7 +24,10 @@ export function readTargetUrl(text: string, base?: URL): URL {
   if (url.username !== "" || url.password !== "") {
     throw new HttpFailure("URL_INVALID", "The URL contains a user name. Send credentials in an Authorization header.");
   }
-  url.hash = "";
+  // The setter parses the URL again.
+  if (text.includes("#")) {
+    url.hash = "";
+  }
   return url;
 }
 

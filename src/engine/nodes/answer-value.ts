@@ -64,8 +64,11 @@ function refuse(problem: string): never {
 }
 
 function isJsonType(type: string): boolean {
-  return /[/+]json$/.test(parse(type, { parameters: false }).type);
+  return type === plainJson || /[/+]json$/.test(parse(type, { parameters: false }).type);
 }
+
+/** The content type of most answers. */
+const plainJson = "application/json";
 
 /** Decodes text. Gives undefined where no charset is named and the bytes are not UTF-8. */
 function textOf({ bytes, type }: AnswerBytes): string | undefined {
@@ -111,6 +114,9 @@ function charsetOf(bytes: Uint8Array, type: string): string | undefined {
   }
   if (first === 0xfe && second === 0xff) {
     return "utf-16be";
+  }
+  if (type === plainJson) {
+    return undefined;
   }
   const { type: essence, parameters } = parse(type);
   const named = parameters["charset"] || undefined;

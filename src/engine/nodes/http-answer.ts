@@ -25,12 +25,16 @@ export function bytesOf({ body, unread }: HttpAnswer): Uint8Array {
 
 /** The first line of a header. Empty if there is none. */
 export function headerOf({ headers }: HttpAnswer, name: string): string {
-  return [headers[name] ?? ""].flat()[0] ?? "";
+  const value = headers[name] ?? "";
+  return typeof value === "string" ? value : (value[0] ?? "");
 }
 
 const bodiless: ReadonlySet<number> = new Set([204, 205, 304]);
 
 function joined(headers: HttpAnswer["headers"]): HttpAnswer["headers"] {
+  if (Object.values(headers).every((value) => typeof value === "string") && headers["set-cookie"] === undefined) {
+    return headers;
+  }
   const pairs = Object.entries(headers).map(([name, value]) => [
     name,
     name === "set-cookie" ? [value].flat() : [value].flat().join(", "),

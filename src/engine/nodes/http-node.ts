@@ -4,7 +4,7 @@ import { type HttpHeader, type HttpNode, HttpNode_Answer } from "../../gen/flowc
 import { NodeFailure } from "../errors/node-failure.ts";
 import { HttpFailure } from "../http/http-failure.ts";
 import type { HeaderPair, HttpAnswer, HttpMethod } from "../http/http-request.ts";
-import { checkRequestHeaders, reservedHeader } from "../http/request-headers.ts";
+import { checkRequestHeaders, isHeader, reservedHeader } from "../http/request-headers.ts";
 import { closedObject } from "../schema/closed-object.ts";
 import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
@@ -84,7 +84,7 @@ function compileRequest(
   return (scope) => {
     const content = body(scope);
     const own = headers(scope);
-    const isTyped = own.some(([name]) => name.toLowerCase() === "content-type");
+    const isTyped = own.some(([name]) => isHeader(name, "content-type"));
     return {
       method,
       url: withQuery(url.render(scope), query(scope)),

@@ -25,6 +25,10 @@ export function compileUrl(text: string, field: Field): Template<string> {
     field.error("URL_INVALID", problem);
   }
   const [segments, rest] = cutPath(pieces);
+  if (references.length === 0) {
+    const constant = segments.map((segment) => segment.pieces.join("")).join("/") + rest.join("");
+    return { references, render: () => constant };
+  }
   return {
     references,
     render: (scope, texts = field.texts(requestTooLarge)) => {
