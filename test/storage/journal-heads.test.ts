@@ -39,6 +39,31 @@ async function record({ hasHeads }: { readonly hasHeads: boolean }) {
   return execution;
 }
 
+test("a large part of an execution is read once its reader has reserved memory for it, and else not at all", async () => {
+  const execution = await record({ hasHeads: true });
+  const query = { environmentId: execution.environmentId, executionId: execution.id };
+  const claim = { organizationId: execution.organizationId, ...query, owner: "a", epoch: 1 };
+  const outcome = { state: "COMPLETED", response: output } as const;
+  await stores.executions.finish({ ...claim, outcome });
+  const asked: number[] = [];
+  const reserve = (bytes: number) => void asked.push(bytes);
+  expect(await stores.reader.get(query, reserve)).toMatchObject(outcome);
+  expect(await stores.reader.getNodeRun(execution, "4[60]/7", reserve)).toEqual(largeRun("4[60]/7"));
+  expect(asked).toEqual([expect.any(Number), expect.any(Number)]);
+  expect(Math.min(...asked)).toBeGreaterThan(output.length);
+  const refuse = () => {
+    throw new Error("no memory");
+  };
+  const last = async (read: (reader: ExecutionReader) => Promise<unknown>) => {
+    const sent = await recordStatements(stores, (db) =>
+      expect(read(new ExecutionReader(db))).rejects.toThrow("no memory"),
+    );
+    return sent.at(-1)?.sql;
+  };
+  expect(await last((reader) => reader.get(query, refuse))).toContain("octet_length");
+  expect(await last((reader) => reader.getNodeRun(execution, "4[60]/7", refuse))).toContain("octet_length(entries)");
+});
+
 test.each([{ hasHeads: true }, { hasHeads: false }])(
   "a journal of many pages is read by path, without the outputs of others (%o)",
   async ({ hasHeads }) => {

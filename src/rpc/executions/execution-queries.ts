@@ -67,7 +67,7 @@ export class ExecutionQueries implements Queries {
 
   async getExecution(request: GetExecutionRequest, call: Call) {
     const { reader, limits } = this.#options;
-    const execution = await reader.get(queryOf(request, call));
+    const execution = await reader.get(queryOf(request, call), (bytes) => call.reserveReply?.(bytes));
     if (execution === undefined) {
       throw executionNotFound(request.executionId);
     }
@@ -144,7 +144,9 @@ export class ExecutionQueries implements Queries {
     const { reader, versions } = this.#options;
     const query = queryOf(request, call);
     const execution = await this.#find(query, call);
-    const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId);
+    const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId, (bytes) =>
+      call.reserveReply?.(bytes),
+    );
     if (run === undefined) {
       throw nodeRunNotFound(request);
     }

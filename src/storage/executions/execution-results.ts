@@ -42,11 +42,14 @@ const readAtOnceBytesMax = 64 * 1024;
 /** The assumed size of a result before it is read: some are small, and some a mebibyte. */
 const resultChars = 16 * 1024;
 
+/** Reserves memory for so many bytes, or throws RequestError where the caller would hold too many. */
+export type ReserveBytes = (bytes: number) => void;
+
 /**
  * Answers the state and result of an execution of this account; undefined for one of another account or environment.
- * `reserve` is called with the size of a large result before it is read, and throws where it must not be.
+ * `reserve` is called with the size of a large result before it is read.
  */
-export type GetResult = (query: ResultQuery, reserve?: (bytes: number) => void) => Promise<ExecutionRecord | undefined>;
+export type GetResult = (query: ResultQuery, reserve?: ReserveBytes) => Promise<ExecutionRecord | undefined>;
 
 export function getExecutionResult(db: Kysely<Tables>, limits: BatchLimits): GetResult {
   const finding = new StatementBatcher<ResultQuery, FoundResult | undefined>({

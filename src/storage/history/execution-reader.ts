@@ -9,6 +9,7 @@ import type {
 import { isId } from "../../domain/id.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { AccessScope } from "../../domain/principal.ts";
+import type { ReserveBytes } from "../executions/execution-results.ts";
 import {
   claimState,
   ownColumns,
@@ -29,6 +30,7 @@ import type { Tables } from "../postgres/tables.ts";
 import { type ListedExecutions, listExecutions } from "./execution-list.ts";
 import { readHeads, sizeJournal } from "./journal-heads.ts";
 import { claimOf, NodesUnderWay } from "./nodes-under-way.ts";
+import { isIterationOf, visitOf } from "./visit-of.ts";
 
 /** Where an account is named, an execution of another account is not found. */
 export type ExecutionQuery = AccessScope & {
@@ -69,10 +71,17 @@ export class ExecutionReader {
     return row && toSummary(row);
   }
 
-  /** The same with payload and response. */
-  async get(query: ExecutionQuery): Promise<ExecutionDetail | undefined> {
-    const row = await this.#select(query)?.select(["payload", "response"]).executeTakeFirst();
-    return row && toDetail(row);
+  /** The same with payload and response. `reserve` is called with their size before they are read, if that is large. */
+  async get(query: ExecutionQuery, reserve?: ReserveBytes): Promise<ExecutionDetail | undefined> {
+    const row = await this.#select(query)
+      ?.select([textBytes.as("bytes"), ...smallTexts])
+      .executeTakeFirst();
+    if (row === undefined || row.bytes <= readAtOnceBytesMax) {
+      return row && toDetail(row);
+    }
+    reserve?.(row.bytes);
+    const texts = await this.#select(query)?.clearSelect().select(["payload", "response"]).executeTakeFirst();
+    return texts && toDetail({ ...row, ...texts });
   }
 
   /** The response of an execution, which may be committed before its end. */
@@ -115,8 +124,8 @@ export class ExecutionReader {
   }
 
   /** The size of a journal: without large outputs, and in all. */
-  async sizeRecords(execution: FoundExecution): Promise<{ readonly heads: number; readonly bytes: number }> {
-    return await sizeJournal(this.#db, execution);
+  sizeRecords(execution: FoundExecution): Promise<{ readonly heads: number; readonly bytes: number }> {
+    return sizeJournal(this.#db, execution);
   }
 
   /** All records of an execution in the order in which they were written, without large outputs. */
@@ -131,8 +140,8 @@ export class ExecutionReader {
     yield* (await openJournal(this.#db, execution)).read();
   }
 
-  async list(filter: ExecutionFilter, page: Page): Promise<ListedExecutions> {
-    return await listExecutions(this.#db, filter, page);
+  list(filter: ExecutionFilter, page: Page): Promise<ListedExecutions> {
+    return listExecutions(this.#db, filter, page);
   }
 
   /**
@@ -183,8 +192,8 @@ export class ExecutionReader {
     return [...visits.values()];
   }
 
-  /** A node run, by its path in the execution. */
-  async getNodeRun(execution: FoundExecution, path: string): Promise<NodeRun | undefined> {
+  /** A node run, by its path in the execution. `reserve` is called with the size of a large flush before it is read. */
+  async getNodeRun(execution: FoundExecution, path: string, reserve?: ReserveBytes): Promise<NodeRun | undefined> {
     let open: NodeRun | undefined;
     const underWay = new NodesUnderWay();
     for await (const { index, runs, isWhole, epoch } of readHeads(this.#db, { ...execution, only: { path } })) {
@@ -195,7 +204,7 @@ export class ExecutionReader {
         if (visitOf(head, execution)?.path !== path) {
           continue;
         }
-        const record = isWhole ? head : await this.#readRecord(execution, index, head.path);
+        const record = isWhole ? head : await this.#readRecord(execution, { index, path: head.path, reserve });
         const run = record && visitOf(record, execution);
         if (run === record && run !== undefined) {
           return run;
@@ -253,48 +262,38 @@ export class ExecutionReader {
     return linkedAccountId === undefined ? execution : execution.where("linked_account_id", "=", linkedAccountId);
   }
 
-  async #readRecord({ environmentId, id }: FoundExecution, index: number, path: string): Promise<NodeRun | undefined> {
-    const flush = await this.#db
+  async #readRecord(
+    { environmentId, id }: FoundExecution,
+    {
+      index,
+      path,
+      reserve,
+    }: { readonly index: number; readonly path: string; readonly reserve: ReserveBytes | undefined },
+  ): Promise<NodeRun | undefined> {
+    const flush = this.#db
       .selectFrom("journal")
-      .select("entries")
       .where("execution_id", "=", id)
       .where("environment_id", "=", environmentId)
-      .where("flush_index", "=", index)
-      .executeTakeFirst();
-    return flush && parseEntries(flush.entries).find((run) => run.path === path);
+      .where("flush_index", "=", index);
+    const size = reserve && (await flush.select(sql<number>`octet_length(entries)`.as("bytes")).executeTakeFirst());
+    reserve?.(size?.bytes ?? 0);
+    const row = await flush.select("entries").executeTakeFirst();
+    return row && parseEntries(row.entries).find((run) => run.path === path);
   }
 }
+
+/** Larger texts are read by a statement of their own, once their reader has reserved memory for them. */
+const readAtOnceBytesMax = 64 * 1024;
+
+/** Postgres keeps the size of a text beside it, and answers it without reading the text. */
+const textBytes = sql<number>`coalesce(octet_length(payload), 0) + coalesce(octet_length(response), 0)`;
+const smallTexts = [
+  sql<JsonText>`case when ${textBytes} <= ${readAtOnceBytesMax} then payload else '' end`.as("payload"),
+  sql<JsonText | null>`case when ${textBytes} <= ${readAtOnceBytesMax} then response end`.as("response"),
+];
 
 /** The longest chain of retries that is followed. */
 const retryChainMax = 1_000;
 
 /** Flushes that are read for one page of iterations. */
 const flushesPerPageMax = 64;
-
-function isIterationOf(group: string, { path }: NodeRun): boolean {
-  return path.startsWith(group) && /^\[\d+\]$/.test(path.slice(group.length));
-}
-
-/**
- * The node run that a record describes; undefined for the records of waits and attempts, whose paths do not end with the
- * id of a node. The intent of an AT_MOST_ONCE request is recorded before it is sent. Where no later record replaces the
- * intent until the execution ends, nobody knows whether the request was sent.
- */
-function visitOf(record: NodeRun, { isEnded = false }: FoundExecution): NodeRun | undefined {
-  const { path, node_id } = record;
-  if (path === node_id || path.endsWith(`/${node_id}`)) {
-    return record;
-  }
-  if (!isEnded || !isIntent(record)) {
-    return undefined;
-  }
-  const message = "The request may be sent only once, and the execution ended before its answer was recorded.";
-  const error = { reason: "OUTCOME_UNKNOWN", message, node_id };
-  return { ...record, path: path.slice(0, -intentSuffix.length), state: "ERRORED", error };
-}
-
-const intentSuffix = "#intent";
-
-function isIntent({ path }: NodeRun): boolean {
-  return path.endsWith(intentSuffix);
-}
