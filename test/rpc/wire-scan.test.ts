@@ -3,13 +3,15 @@ import { ListValueSchema, SourceCodeInfo_LocationSchema, StructSchema, ValueSche
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkJson } from "../../src/domain/json/json-check.ts";
+import { valueMessage } from "../../src/domain/json/json-parse.ts";
+import type { JsonText } from "../../src/domain/json/json-text.ts";
 import { defaultLimits, type JsonLimits } from "../../src/domain/limits.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { type WorkflowDefinition, WorkflowDefinitionSchema } from "../../src/gen/flowcall/v1/definition_pb.ts";
-import { ExecuteWorkflowRequestSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { ExecuteWorkflowRequestSchema, ExecuteWorkflowResponseSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { SaveDraftRequestSchema } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.ts";
-import { messageFromBinary } from "../../src/rpc/connect/wire/wire-message.ts";
+import { messageFromBinary, messageToBinary } from "../../src/rpc/connect/wire/wire-message.ts";
 import { scanWire } from "../../src/rpc/connect/wire/wire-scan.ts";
 
 const limits = defaultLimits.payload;
@@ -354,6 +356,28 @@ test("a message is read as protobuf-es reads it, and the object of a Struct is t
   const odd: JsonObject = JSON.parse('{"__proto__":{"__proto__":[null,true,-0.5,"é"]},"1":{"":[]},"constructor":{}}');
   const read = messageFromBinary(ExecuteWorkflowRequestSchema, request(odd), limits);
   expect("payload" in read && JSON.stringify(read.payload)).toBe(JSON.stringify(odd));
+});
+
+test("a message is written so that protobuf-es reads it as one of its own", () => {
+  fc.assert(
+    fc.property(fc.oneof(jsonObject, fc.jsonValue({ maxDepth: 3 })), jsonObject.map(plain), (value, payload) => {
+      // Written by JSON.stringify.
+      const text = JSON.stringify(value) as JsonText;
+      const response = create(ExecuteWorkflowResponseSchema, { executionId: "1", returnValue: valueMessage(text) });
+      const read = fromBinary(ExecuteWorkflowResponseSchema, messageToBinary(ExecuteWorkflowResponseSchema, response));
+      const own = fromBinary(ExecuteWorkflowResponseSchema, toBinary(ExecuteWorkflowResponseSchema, response));
+      expect(read).toEqual(own);
+      const asked = create(ExecuteWorkflowRequestSchema, { workflow: "w", payload });
+      const written = messageToBinary(ExecuteWorkflowRequestSchema, asked);
+      expect(written.length).toBe(toBinary(ExecuteWorkflowRequestSchema, asked).length);
+      expect(fromBinary(ExecuteWorkflowRequestSchema, written)).toEqual(asked);
+    }),
+    { numRuns: 300 },
+  );
+  const long = { a: "é".repeat(20_000), ["b".repeat(200)]: Array.from({ length: 300 }, (_, index) => [index, null]) };
+  const asked = create(ExecuteWorkflowRequestSchema, { payload: long });
+  const written = messageToBinary(ExecuteWorkflowRequestSchema, asked);
+  expect(fromBinary(ExecuteWorkflowRequestSchema, written)).toEqual(asked);
 });
 
 function plain(value: object): JsonObject {

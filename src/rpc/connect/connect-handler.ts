@@ -2,7 +2,7 @@
  * The protocol handler for Connect (connectrpc.com/docs/protocol), gRPC and gRPC-Web (github.com/grpc/grpc, doc/).
  *
  * - Each request message is read once, by `request-message.ts`: its bytes pass the scanners before anything decodes them.
- * - A unary call is read, made and written here (`unary-call.ts`). connect-node serves the streams and the public
+ * - A unary call is read, made and written here (`procedure.ts`). connect-node serves the streams and the public
  *   services (`stream-call.ts`), and is handed the bytes that were scanned.
  * - Every refusal is written by `refusal.ts`, with its reason and in the caller's protocol. A request that speaks none of
  *   the three protocols is refused by `match`, and the server writes that in REST's form.
@@ -23,11 +23,10 @@ import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { type Scope, scope } from "../../gen/flowcall/v1/options_pb.ts";
 import type { Chain, Implementation } from "../chain/handler-chain.ts";
-import { Procedure } from "./procedure.ts";
+import { Procedure, serveUnary } from "./procedure.ts";
 import { writeRefusal } from "./refusal.ts";
 import { formatOfType, jsonOptions } from "./rpc-format.ts";
 import { serveByLibrary, streamHandler } from "./stream-call.ts";
-import { serveUnary } from "./unary-call.ts";
 
 /** A service that needs no key and is written for connect-node, such as gRPC health. */
 export type PublicService = { readonly service: DescService; readonly register: (router: ConnectRouter) => void };

@@ -41,6 +41,10 @@ export function rpcFormat(method: DescMethod, head: RequestHead): RpcFormat {
 
 /** The format of a content-type; undefined for that of another protocol. */
 export function formatOfType(header: string): RpcFormat | undefined {
+  const exact = formats.get(header);
+  if (exact !== undefined) {
+    return exact;
+  }
   const { type, parameters } = parse(header);
   const { charset = "utf-8", ...others } = parameters;
   const isPlain = /^utf-?8$/i.test(charset) && Object.keys(others).length === 0;

@@ -9,12 +9,12 @@ import type { Chain } from "../chain/handler-chain.ts";
 import { isLarge } from "../chain/large-message.ts";
 import { connectErrorOf } from "./connect-error.ts";
 import { envelopeOf } from "./envelope.ts";
+import type { RpcRequest, Serve } from "./procedure.ts";
 import { type ProtocolHeaders, readProtocolHeaders } from "./protocol-headers.ts";
 import { publicMessages } from "./public-stream.ts";
 import { readRequestMessage } from "./request-message.ts";
 import { binaryTypeOf } from "./rpc-format.ts";
 import { writeStreamReply } from "./stream-reply.ts";
-import type { RpcRequest, Serve } from "./unary-call.ts";
 
 /** connect-node's handler of one method. */
 export type LibraryHandler = ConnectRouter["handlers"][number];

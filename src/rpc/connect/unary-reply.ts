@@ -1,6 +1,6 @@
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
+import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { Call } from "../../domain/http/call.ts";
 import type { HttpExchange } from "../../domain/http/protocol-handler.ts";
 import { writeJson } from "../../domain/json/json-writer.ts";
@@ -11,6 +11,7 @@ import { encodeBase64 } from "./grpc-web-text.ts";
 import type { ProtocolHeaders } from "./protocol-headers.ts";
 import { writeBody } from "./reply-backpressure.ts";
 import { contentTypeOf, type RpcFormat } from "./rpc-format.ts";
+import { messageToBinary } from "./wire/wire-message.ts";
 
 export type UnaryReply = {
   readonly exchange: HttpExchange;
@@ -55,7 +56,7 @@ async function encodeReply(
   message: Message,
   { exchange, format, headers, schema, limits }: UnaryReply,
 ): Promise<Uint8Array> {
-  const encoded = format.codec === "json" ? Buffer.from(writeJson(schema, message)) : toBinary(schema, message);
+  const encoded = format.codec === "json" ? Buffer.from(writeJson(schema, message)) : messageToBinary(schema, message);
   if (encoded.length > limits.transportBytesMax) {
     throw tooLarge(encoded.length, limits.transportBytesMax);
   }

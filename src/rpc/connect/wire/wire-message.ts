@@ -1,9 +1,19 @@
-import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
-import { putStructs, structMark } from "../../../domain/json/json-structs.ts";
+import {
+  type DescMessage,
+  fromBinary,
+  type JsonObject,
+  type JsonValue,
+  type Message,
+  toBinary,
+} from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { carriedText } from "../../../domain/json/json-parse.ts";
+import { jsonFieldsOf, putStructs, structMark } from "../../../domain/json/json-structs.ts";
 import type { JsonLimits } from "../../../domain/limits.ts";
 import { RequestError } from "../../../domain/request-error.ts";
 import type { StructSpan } from "./wire-frame.ts";
 import { scanWire } from "./wire-scan.ts";
+import { encodeJson } from "./wire-value.ts";
 
 /**
  * Reads a message from its binary form. Throws RequestError as `scanWire` does.
@@ -59,4 +69,28 @@ function withoutStructs(bytes: Uint8Array, structs: readonly StructSpan[]): Uint
     copy[skipped + 5] = length;
   });
   return copy;
+}
+
+/**
+ * Writes a message in its binary form. A google.protobuf.Value or Struct in a field of the message itself is encoded from
+ * its JSON, where it has one, since protobuf-es would make a message of each value in it.
+ */
+export function messageToBinary(schema: DescMessage, message: Message): Uint8Array {
+  const parts: Uint8Array[] = [];
+  // A field is read under its name, since protobuf-es would make a message of what it holds.
+  let rest = message as Message & Record<string, unknown>;
+  for (const { localName, number, isStruct } of jsonFieldsOf(schema)) {
+    const value = rest[localName];
+    const text = carriedText(value);
+    // A Struct in a field of a message is an object of JSON.
+    const json: JsonValue | undefined =
+      text !== undefined ? JSON.parse(text) : isStruct ? (value as JsonObject | undefined) : undefined;
+    if (json !== undefined) {
+      rest = { ...rest, [localName]: undefined };
+      const content = encodeJson(json, isStruct ? "struct" : "value");
+      parts.push(new BinaryWriter().tag(number, WireType.LengthDelimited).uint32(content.length).finish(), content);
+    }
+  }
+  const encoded = toBinary(schema, rest);
+  return parts.length === 0 ? encoded : Buffer.concat([encoded, ...parts]);
 }
