@@ -168,7 +168,7 @@ async function measureReplay(): Promise<void> {
       lease: { isHeld: () => true, whenHeld: async () => undefined, databaseNow: () => undefined },
       isUnavailable: () => false,
       limits: defaultLimits,
-      memory: new MemoryBudget(defaultLimits).open("acme", "a"),
+      openMemory: () => new MemoryBudget(defaultLimits).open("acme", "a"),
       onEnd: () => {
         throw new Error("the replay was interrupted");
       },

@@ -72,7 +72,7 @@ describe("two processes on one database", () => {
 
   test("answer no call by what was changed at the other before it began", async () => {
     const processes = { here: second.url, elsewhere: first.url, key: testKey };
-    expect(await changeElsewhere(processes, { rounds: 1, hasSchemas: false })).toBeGreaterThan(50);
+    expect(await changeElsewhere(processes, { rounds: 1, hasSchemas: false })).toBeGreaterThan(35);
   });
 
   test("know each other's idempotency keys, and a repeated call waits for the run of the other", async () => {

@@ -105,7 +105,7 @@ function create({ begin, append, suspend, ...changes }: Changes = {}) {
     isUnavailable,
     lease: { isHeld: () => true, whenHeld: async () => undefined, databaseNow: () => undefined },
     limits: defaultLimits,
-    memory: new MemoryBudget(defaultLimits).open("acme", "a"),
+    openMemory: () => new MemoryBudget(defaultLimits).open("acme", "a"),
     onEnd: (end) => {
       ends.push(end);
       abort.abort(new Error(end.kind));
@@ -392,7 +392,7 @@ describe("records that are large", () => {
   test("of iterations that have ended are held no more, and those of one under way are", async () => {
     const held: number[] = [];
     const memory = { hold: (bytes: number) => void held.push(bytes), mustYield: false };
-    const { journal: grouped } = create({ memory });
+    const { journal: grouped } = create({ openMemory: () => memory });
     for (let index = 0; index < 40; index += 1) {
       grouped.record({ ...nodeRun(`4[${index}]/7`), output });
       await grouped.beforeEffect(signal);
@@ -410,7 +410,8 @@ describe("records that are large", () => {
 
   test("have a run put off that holds more than others where there is no room, but not the oldest, nor one that holds little", async () => {
     const memory = new MemoryBudget({ recordsBytesMax: 4 * mebibyte, recordsMemoryBytesMax: 8 * mebibyte });
-    const open = (organizationId: string, id: string) => create({ memory: memory.open(organizationId, id) }).journal;
+    const open = (organizationId: string, id: string) =>
+      create({ openMemory: () => memory.open(organizationId, id) }).journal;
     const all = [open("acme", "2"), open("acme", "1"), open("other", "3")];
     const [large, larger, small] = all;
     if (large === undefined || larger === undefined || small === undefined) {

@@ -5,7 +5,8 @@ type Counted = { readonly account: Account; count: number };
 
 /** Counts something for each account, each environment, each organisation, and in all. */
 export class AccountCounter {
-  readonly #accounts = new Map<string, Counted>();
+  /** By environment, then by account. */
+  readonly #accounts = new Map<string, Map<string, Counted>>();
   readonly #environments = new Map<string, number>();
   readonly #organizations = new Map<string, number>();
   #total = 0;
@@ -20,57 +21,65 @@ export class AccountCounter {
     return this.#total;
   }
 
-  of(account: Account): number {
-    return this.#accounts.get(keyOf(account))?.count ?? 0;
+  of({ environmentId, linkedAccountId }: Account): number {
+    return this.#total === 0 ? 0 : (this.#accounts.get(environmentId)?.get(linkedAccountId)?.count ?? 0);
   }
 
   ofEnvironment(environmentId: string): number {
-    return this.#environments.get(environmentId) ?? 0;
+    return this.#total === 0 ? 0 : (this.#environments.get(environmentId) ?? 0);
   }
 
   ofOrganization(organizationId: string): number {
-    return this.#organizations.get(organizationId) ?? 0;
+    return this.#total === 0 ? 0 : (this.#organizations.get(organizationId) ?? 0);
   }
 
   /** Adds to an account's count, or subtracts where `count` is negative; a count never falls below 0. */
   add({ organizationId, environmentId, linkedAccountId }: Account, count: number): void {
-    // A copy: the argument may be a whole execution, which must not be kept alive for its ids.
-    const account = { organizationId, environmentId, linkedAccountId };
-    const key = keyOf(account);
-    const counted = this.#accounts.get(key) ?? { account, count: 0 };
-    const change = Math.max(count, -counted.count);
+    const siblings = this.#accounts.get(environmentId);
+    const counted = siblings?.get(linkedAccountId);
+    const change = Math.max(count, -(counted?.count ?? 0));
     if (change === 0) {
+      return;
+    }
+    this.#total += change;
+    addTo(this.#environments, environmentId, change);
+    addTo(this.#organizations, counted?.account.organizationId ?? organizationId, change);
+    if (counted === undefined) {
+      // A copy: the argument may be a whole execution, which must not be kept alive for its ids.
+      const added = { account: { organizationId, environmentId, linkedAccountId }, count: change };
+      if (siblings === undefined) {
+        this.#accounts.set(environmentId, new Map([[linkedAccountId, added]]));
+      } else {
+        siblings.set(linkedAccountId, added);
+      }
       return;
     }
     counted.count += change;
     if (counted.count === 0) {
-      this.#accounts.delete(key);
-    } else {
-      this.#accounts.set(key, counted);
+      siblings?.delete(linkedAccountId);
+      if (siblings?.size === 0) {
+        this.#accounts.delete(environmentId);
+      }
     }
-    addTo(this.#environments, environmentId, change);
-    addTo(this.#organizations, counted.account.organizationId, change);
-    this.#total += change;
   }
 
   /** The accounts with a count above 0. */
   get accounts(): readonly Account[] {
-    return [...this.#accounts.values()].map(({ account }) => account);
+    return this.#counted.map(({ account }) => account);
   }
 
   get counts(): readonly AccountCount[] {
-    return [...this.#accounts.values()].map(({ account, count }) => [
+    return this.#counted.map(({ account, count }) => [
       account.environmentId,
       account.linkedAccountId,
       count,
       account.organizationId,
     ]);
   }
-}
 
-/** The id of an environment contains no blank. */
-function keyOf({ environmentId, linkedAccountId }: Account): string {
-  return `${environmentId} ${linkedAccountId}`;
+  get #counted(): readonly Counted[] {
+    return [...this.#accounts.values()].flatMap((accounts) => [...accounts.values()]);
+  }
 }
 
 function addTo(counts: Map<string, number>, key: string, change: number): void {

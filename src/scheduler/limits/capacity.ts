@@ -30,8 +30,6 @@ const thresholds = { organization: 1, environment: 7, account: 7 } as const;
 /** A recount that overlaps an enqueue is discarded; after this many discarded ones the next is taken all the same. */
 const discardedMax = 4;
 
-const none = new AccountCounter();
-
 /**
  * Admission control: counts what each account, environment and organisation has running and queued, and so decides what
  * each may have more of.
@@ -194,26 +192,26 @@ export class Capacity {
   }
 
   /** How many more an account may run here, where `given` is promised already. */
-  #room(account: Account, given = none): number {
-    const own = this.#running.of(account) + given.of(account);
+  #room(account: Account, given?: AccountCounter): number {
+    const own = this.#running.of(account) + (given?.of(account) ?? 0);
     return Math.min(
       roomBeside("account", own, this.#roomOfEnvironment(account, given)),
       this.#limits.accountRunningMax - own - this.#elsewhere.of(account),
     );
   }
 
-  #roomOfEnvironment(account: Account, given = none): number {
+  #roomOfEnvironment(account: Account, given?: AccountCounter): number {
     const { environmentId } = account;
-    const own = this.#running.ofEnvironment(environmentId) + given.ofEnvironment(environmentId);
+    const own = this.#running.ofEnvironment(environmentId) + (given?.ofEnvironment(environmentId) ?? 0);
     return Math.min(
       roomBeside("environment", own, this.#roomOfOrganization(account, given)),
       this.#limits.environmentRunningMax - own - this.#elsewhere.ofEnvironment(environmentId),
     );
   }
 
-  #roomOfOrganization({ organizationId }: Account, given = none): number {
-    const own = this.#running.ofOrganization(organizationId) + given.ofOrganization(organizationId);
-    const free = this.#limits.slots - this.#running.total - given.total;
+  #roomOfOrganization({ organizationId }: Account, given?: AccountCounter): number {
+    const own = this.#running.ofOrganization(organizationId) + (given?.ofOrganization(organizationId) ?? 0);
+    const free = this.#limits.slots - this.#running.total - (given?.total ?? 0);
     return Math.min(
       this.#isShared ? roomBeside("organization", own, free) : free,
       this.#limits.organizationRunningMax - own - this.#elsewhere.ofOrganization(organizationId),

@@ -1,7 +1,7 @@
 import type { Limits } from "../../domain/limits.ts";
 
 /** Each run may hold this much uncounted; most runs never hold more. */
-const freeBytes = 1024 * 1024;
+export const freeBytes = 1024 * 1024;
 
 /** The part of the budget that one run holds. */
 export type MemoryShare = {

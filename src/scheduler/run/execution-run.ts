@@ -19,7 +19,7 @@ import type { MemoryBudget } from "../limits/memory-budget.ts";
 import type { Lease } from "../process/lease.ts";
 import type { ExecutionLog } from "./execution-log.ts";
 import { ExecutionWriter, type RunBegin } from "./execution-writer.ts";
-import { fieldValues } from "./field-values.ts";
+import { fieldValues, noFields } from "./field-values.ts";
 import { RunJournal } from "./run-journal.ts";
 import { CallChangedError, isEnd, type RunEnd, RunInterrupted, type RunState } from "./run-state.ts";
 import type { SchedulerEvents } from "./scheduler-events.ts";
@@ -97,7 +97,7 @@ export class ExecutionRun {
       limits,
       lease,
       isUnavailable,
-      memory: memory.open(execution.organizationId, execution.id),
+      openMemory: () => memory.open(execution.organizationId, execution.id),
       onEnd: (end) => this.#interrupt(end.kind === "FAILED" ? { ...end, claim: this.#writer.claim } : end),
     });
   }
@@ -188,7 +188,7 @@ export class ExecutionRun {
         type: execution.type,
         event: { ...event, text: execution.payload },
         linkedAccount: { ...attributes, ...account },
-        ...fieldValues(execution),
+        ...(execution.fields === undefined ? noFields : fieldValues(execution.fields)),
         http,
         pool,
         yielder,

@@ -1,4 +1,3 @@
-import type { JsonObject } from "@bufbuild/protobuf";
 import type { NewExecution } from "../../domain/execution.ts";
 import { parseFields, resolveFields } from "../../domain/json/fields.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
@@ -36,9 +35,11 @@ export async function startFields(
   return { fields: JSON.stringify(values) as JsonText, read: { slug, configId, version: set.version } };
 }
 
+/** The values of a run that reads none. */
+export const noFields: Values = { applicationFields: {}, workflowFields: {} };
+
 /** The inverse of `startFields`. */
-export function fieldValues({ fields }: NewExecution): Values {
-  const none: JsonObject = {};
+export function fieldValues(fields: JsonText): Values {
   // Written by startFields.
-  return fields === undefined ? { applicationFields: none, workflowFields: none } : (JSON.parse(fields) as Values);
+  return JSON.parse(fields) as Values;
 }

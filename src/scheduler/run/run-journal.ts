@@ -3,7 +3,7 @@ import { orAborted } from "../../domain/deadline.ts";
 import type { Answer, NodeRun } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Journal, UnderWay, Waited } from "../../engine/journal/journal.ts";
-import type { MemoryShare } from "../limits/memory-budget.ts";
+import { freeBytes, type MemoryShare } from "../limits/memory-budget.ts";
 import type { Lease } from "../process/lease.ts";
 import type { ExecutionWriter } from "./execution-writer.ts";
 import { IdleDetector } from "./idle-detector.ts";
@@ -29,7 +29,8 @@ export type RunJournalOptions = {
   /** When the execution was accepted, in milliseconds since 1970. */
   readonly acceptTime: number;
   readonly limits: Pick<Limits, "recordsBytesMax">;
-  readonly memory: MemoryShare;
+  /** Opens the run's share of the memory budget, when it comes to hold more than is free. */
+  readonly openMemory: () => MemoryShare;
   readonly lease: Pick<Lease, "isHeld" | "whenHeld" | "databaseNow">;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly onEnd: (end: JournalEnd) => void;
@@ -49,6 +50,7 @@ export class RunJournal implements Journal {
   readonly #underWay = new VisitsUnderWay();
   readonly #idle: IdleDetector;
   #runClock: RunClock | undefined;
+  #memory: MemoryShare | undefined;
 
   constructor(options: RunJournalOptions) {
     this.#options = options;
@@ -178,7 +180,7 @@ export class RunJournal implements Journal {
   /** Ends the timers. What is pending is lost. */
   close(): void {
     this.#pending.close();
-    this.#options.memory.hold(0);
+    this.#memory?.hold(0);
   }
 
   /** Most runs wait for nothing. */
@@ -195,11 +197,15 @@ export class RunJournal implements Journal {
   }
 
   #holdMemory(): void {
-    this.#options.memory.hold(Math.max(this.#index.heldBytes, this.#pending.bytes));
+    const bytes = Math.max(this.#index.heldBytes, this.#pending.bytes);
+    if (bytes > freeBytes) {
+      this.#memory ??= this.#options.openMemory();
+    }
+    this.#memory?.hold(bytes);
   }
 
   get #hasTooMuch(): boolean {
-    return this.#pending.bytes > pendingBytesMax || this.#options.memory.mustYield;
+    return this.#pending.bytes > pendingBytesMax || this.#memory?.mustYield === true;
   }
 
   /**
@@ -223,13 +229,13 @@ export class RunJournal implements Journal {
 
   /** Where the database is away, the run waits on in memory. */
   async #fallAsleep(): Promise<void> {
-    const { isUnavailable, memory, onEnd } = this.#options;
+    const { isUnavailable, onEnd } = this.#options;
     const leftMs = () => this.#idle.dueTime - this.#clock.now();
     if (leftMs() < sleepMsMin) {
       return;
     }
     // From here on others may have the memory.
-    memory.hold(0);
+    this.#memory?.hold(0);
     try {
       await this.#pending.begin();
       await this.#pending.flush();

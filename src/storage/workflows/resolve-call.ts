@@ -7,7 +7,7 @@ import type { WorkflowReference } from "../../domain/workflow.ts";
 import { CompiledStatement, type StatementInput } from "../postgres/compiled-statement.ts";
 import { byInputRow, type InputRow } from "../postgres/input-rows.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { type ReadSet, workflowRead } from "../tenants/read-set.ts";
+import { hasAlias, hasId, type ReadSet, workflowRead } from "../tenants/read-set.ts";
 import { invalidAccount, type LinkedAccount, toLinkedAccount } from "../tenants/tenant-store.ts";
 import { onlyReferenced } from "./workflow-reference.ts";
 
@@ -72,18 +72,16 @@ function toReferenceRow({ environmentId, reference, version, linkedAccountId }: 
 }
 
 function findStatement(input: StatementInput<readonly ReferenceRow[]>): RawBuilder<CallCandidate> {
-  const workflow = sql`select workflow.*, workflow.xmin::text as read from workflow
-    where workflow.environment_id = input.environment_id
-      and workflow.delete_time is null and (input.slug is null or workflow.slug = input.slug)`;
+  const workflow = sql`select workflow.*, workflow.xmin::text as read from workflow`;
   return sql<CallCandidate>`
     select input.row, workflow.id, workflow.slug, workflow.current_version, workflow_version.version,
         linked_account.account_id, linked_account.name, linked_account.attributes,
         workflow.read as workflow_read, linked_account.xmin::text as account_read
       from ${input.rows("input", referenceTypes, (rows) => rows)}
       cross join lateral (
-        (${workflow} and workflow.id = input.workflow_id)
+        (${workflow} where ${hasId("input")})
         union all
-        (${workflow} and workflow.alias = input.alias)
+        (${workflow} where ${hasAlias("input")})
       ) as workflow
       left join linked_account
         on linked_account.environment_id = input.environment_id and linked_account.account_id = input.account_id
