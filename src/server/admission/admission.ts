@@ -215,6 +215,7 @@ export class RequestTicket {
     }
     if (this.#use !== undefined) {
       this.#use.requests -= 1;
+      this.#use = undefined;
     }
   }
 
