@@ -2,6 +2,7 @@ import { once } from "node:events";
 import http from "node:http";
 import http2 from "node:http2";
 import { connect, createServer, type Socket } from "node:net";
+import { text } from "node:stream/consumers";
 import { setImmediate } from "node:timers/promises";
 import { expect, onTestFinished, test } from "vitest";
 import { goodKey, send, startServer, versions } from "./running-server.ts";
@@ -85,6 +86,32 @@ test("an HTTP/2 session without requests is ended politely", async () => {
   expect(code).toBe(http2.constants.NGHTTP2_NO_ERROR);
   expect(stream.closed).toBe(true);
   await once(session, "close");
+});
+
+test("an old HTTP/2 connection is ended politely: what is on its way is served, and a call under way ends as usual", async () => {
+  const called = Promise.withResolvers<void>();
+  const letGo = Promise.withResolvers<void>();
+  const { url } = await startServer({
+    limits: { connectionAgeMs: 50 },
+    serve: async ({ response }) => {
+      called.resolve();
+      await letGo.promise;
+      response.end("done");
+    },
+  });
+  const session = http2.connect(url);
+  const notice = once(session, "goaway");
+  const closed = once(session, "close");
+  const stream = session.request({ ":path": "/own", ":method": "POST", "x-api-key": goodKey });
+  stream.end();
+  await called.promise;
+  const [code, lastStream] = await notice;
+  expect([code, lastStream]).toEqual([http2.constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1]);
+  const [, last] = await once(session, "goaway");
+  expect(last).toBe(stream.id);
+  letGo.resolve();
+  expect(await text(stream)).toBe("done");
+  await closed;
 });
 
 test("an HTTP/1.1 connection without requests is ended", async () => {

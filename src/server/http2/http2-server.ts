@@ -9,6 +9,7 @@ import {
 import type { AddressConnections, Connection } from "../connections/address-connections.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
 import { Exchange, type ExchangeOptions, type RequestReceiver } from "../requests/http-exchange.ts";
+import { closeWhenOld } from "./connection-age.ts";
 
 export type Http2ServerOptions = {
   readonly limits: ServerLimits;
@@ -75,6 +76,7 @@ export class Http2Server {
     const { connections, limits } = this.#options;
     const { headersMs, idleMs, lingerMs } = limits;
     this.#sessions.set(session, connection);
+    closeWhenOld(session, connection.socket, limits.connectionAgeMs);
     const closeAfter = (ms: number) =>
       setTimeout(() => {
         session.close();

@@ -1,4 +1,4 @@
-import { type LimitTable, type LimitValues, mapLimits, mebibyte } from "../../domain/limits/limit.ts";
+import { dayMs, type LimitTable, type LimitValues, mapLimits, mebibyte } from "../../domain/limits/limit.ts";
 
 /** Every limit of the HTTP server, as `limitTable` has those of the service. */
 export const serverLimitTable = {
@@ -169,6 +169,14 @@ export const serverLimitTable = {
     text: "From there until the headers of a request are complete; over HTTP/2 until the first request.",
   },
   bodyMs: { default: 15_000, unit: "ms", text: "From the moment when a body is read until it is complete." },
+  connectionAgeMs: {
+    env: "FLOWCALL_CONNECTION_AGE_MS",
+    min: 0,
+    max: dayMs,
+    default: 300_000,
+    unit: "ms",
+    text: "The age, give or take a fifth, at which the client of an HTTP/2 connection is told to open another one (GOAWAY); the calls on it end as usual. 0: any age.",
+  },
   idleMs: { default: 75_000, unit: "ms", text: "How long a connection may be idle between two requests." },
   replyMs: { default: 15_000, unit: "ms", text: "From the end of a reply until the client has read it." },
   replyBytesPerMsMin: { default: 32, unit: "bytes", text: "Bytes of a reply that add a millisecond to that time." },
