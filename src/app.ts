@@ -34,6 +34,7 @@ export class App implements Service {
   readonly #server: Server;
   readonly #readyFile: ReadyFile;
   #keySecrets: readonly KeySecret[] = [];
+  #opened: Promise<void> | undefined;
   #isStarted = false;
   #stopped: Promise<void> | undefined;
   #started: Started = { keys: [], exampleEnvironmentIds: [] };
@@ -43,7 +44,7 @@ export class App implements Service {
     this.#options = options;
     this.#storage = openStorage(options);
     // Processes on an external database share it, and have no data folder of their own.
-    const ownDir = this.#storage.embedded && config.dataDir;
+    const ownDir = config.databaseUrl === undefined ? config.dataDir : undefined;
     this.#readyFile = new ReadyFile({ configured: config.readyFile, own: ownDir && runningFileIn(ownDir) });
     this.#masterKeys = new MasterKeys({ configured: config.encryptionKeys, dataDir: ownDir });
     this.#keyChecksums = new KeyChecksums(() => this.#keySecrets);
@@ -71,16 +72,31 @@ export class App implements Service {
 
   async start(): Promise<void> {
     const { config, log } = this.#options;
-    const { notifier, stores } = this.#storage;
-    const { http, pool, watchers, scheduler } = this.#execution;
     await requireFreePort(config);
     await this.#readyFile.check();
-    await pool.start();
-    await this.#startDatabase();
-    await this.#loadKeys();
+    await this.prepare();
+    await this.serve();
+    if (this.#stopped !== undefined) {
+      return;
+    }
+    await this.#readyFile.write(this.url);
+    log.info({ url: this.url, heapMib: heapLimitMib() }, "calls are accepted");
+  }
+
+  /** What comes once for all workers: migrations, the first organisation, the examples, credentials under the newest key. */
+  async prepare(): Promise<void> {
+    await this.#open();
     this.#started = await this.#prepareTenants();
-    await notifier.start();
-    await resealCredentials({ ...stores, sealing: this.#execution.sealing, log });
+    const { sealing } = this.#execution;
+    await resealCredentials({ ...this.#storage.stores, sealing, log: this.#options.log });
+  }
+
+  /** What each worker does: everything from its database connections to the open port. */
+  async serve(): Promise<void> {
+    const { config } = this.#options;
+    const { http, watchers, scheduler } = this.#execution;
+    await this.#open();
+    await this.#storage.notifier.start();
     await http.start();
     await watchers.start();
     await scheduler.start();
@@ -93,10 +109,8 @@ export class App implements Service {
     });
     // `stop()` may have been called while the port opened, and found none to close.
     if (this.#stopped !== undefined) {
-      return await this.#server.stop();
+      await this.#server.stop();
     }
-    await this.#readyFile.write(this.url);
-    log.info({ url: this.url, heapMib: heapLimitMib() }, "calls are accepted");
   }
 
   /** Graceful shutdown. It also ends a start that is in progress. */
@@ -122,11 +136,21 @@ export class App implements Service {
     await embedded?.stop();
   }
 
+  /** Starts what preparing and serving both need, and does nothing the second time. */
+  async #open(): Promise<void> {
+    this.#opened ??= (async () => {
+      await this.#execution.pool.start();
+      await this.#startDatabase();
+      await this.#loadKeys();
+    })();
+    await this.#opened;
+  }
+
   async #startDatabase(): Promise<void> {
     const { embedded, database } = this.#storage;
     await embedded?.start();
     await database.start().catch((error: unknown) => {
-      if (embedded !== undefined) {
+      if (this.#options.config.databaseUrl === undefined) {
         throw error;
       }
       throw new Error("the database that FLOWCALL_DATABASE_URL names cannot be used", { cause: error });

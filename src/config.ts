@@ -12,6 +12,9 @@ import { dataDirDefault } from "./setup/data-dir.ts";
 export type Config = {
   readonly host: string;
   readonly port: number;
+  /** How many processes serve calls. With several, the first process prepares, starts and watches them. */
+  readonly workers: number;
+  readonly workerTimeoutMs: number;
   /** An external Postgres; the embedded one if absent. */
   readonly databaseUrl?: string;
   /** The folder of the embedded Postgres and of `keys.json`. */
@@ -34,6 +37,7 @@ export type Config = {
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
   /** Text for people, or JSON lines. */
   readonly logFormat: "text" | "json";
+  /** The limits of one process: with several workers, what each of them gets. */
   readonly limits: Limits;
   readonly serverLimits: ServerLimits;
   /** The variables that are set, without secrets, for the log. */
@@ -80,6 +84,8 @@ export function readConfig(
   return {
     host: values.FLOWCALL_HOST,
     port: values.FLOWCALL_PORT,
+    workers: values.FLOWCALL_WORKERS,
+    workerTimeoutMs: values.FLOWCALL_WORKER_TIMEOUT_MS,
     dataDir: resolve(workingDir, values.FLOWCALL_DATA_DIR ?? dataDirDefault(workingDir, isRoot)),
     examples: values.FLOWCALL_EXAMPLES ?? values.FLOWCALL_DATABASE_URL === undefined,
     logLevel: values.FLOWCALL_LOG_LEVEL,
@@ -88,8 +94,8 @@ export function readConfig(
     encryptionKeys: values.FLOWCALL_ENCRYPTION_KEYS,
     acceptsMissingKeys: values.FLOWCALL_MISSING_KEYS === "accept",
     egressAllow: values.FLOWCALL_EGRESS_ALLOW,
-    limits: limitsFrom(limitTable, values),
-    serverLimits: limitsFrom(serverLimitTable, values),
+    limits: limitsFrom(limitTable, values, values.FLOWCALL_WORKERS),
+    serverLimits: limitsFrom(serverLimitTable, values, values.FLOWCALL_WORKERS),
     given: Object.fromEntries(
       Object.entries(given).map(([name, text = ""]) => [name, secretVariables.includes(name) ? "(set)" : text]),
     ),

@@ -1,5 +1,7 @@
 import { App } from "./app.ts";
+import type { Supervisor, SupervisorOptions } from "./cluster/supervisor.ts";
 import { type Config, ConfigError, type Environment, readConfig } from "./config.ts";
+import { causesOf } from "./process/causes-of.ts";
 import { openLog } from "./process/log.ts";
 import { MemoryReclaimer } from "./process/memory-reclaimer.ts";
 import { startHelp } from "./process/start-help.ts";
@@ -22,8 +24,24 @@ export async function runServer({ words, environment }: RunServerOptions): Promi
   handleArguments(words, version);
   const config = configOrExit();
   const log = openLog(config, process.stderr.hasColors?.() ?? false);
-  const app = new App({ config, log });
   let isStopping = false;
+  const fail = async (error: unknown, what: string): Promise<void> => {
+    if (isStopping) {
+      return;
+    }
+    isStopping = true;
+    // A person reads the causes below. A collector of JSON lines gets the stack.
+    if (config.logFormat === "json") {
+      log.fatal({ err: error }, what);
+    }
+    process.stderr.write(`\n${what}: ${causesOf(error).join("\n  because ")}\n`);
+    await app?.stop().catch(() => undefined);
+    process.exit(1);
+  };
+  const app = await createService({ config, log, onFailed: (error) => void fail(error, "Flowcall ends") });
+  if (app === undefined) {
+    return;
+  }
   handleStopSignals({
     environment,
     stop: (signal) => {
@@ -46,22 +64,28 @@ export async function runServer({ words, environment }: RunServerOptions): Promi
   try {
     await app.start();
   } catch (error) {
-    if (isStopping) {
-      return;
-    }
-    // A person reads the causes below. A collector of JSON lines gets the stack.
-    if (config.logFormat === "json") {
-      log.fatal({ err: error }, "Flowcall cannot start");
-    }
-    process.stderr.write(`\nFlowcall cannot start: ${causesOf(error).join("\n  because ")}\n`);
-    await app.stop().catch(() => undefined);
-    process.exit(1);
+    await fail(error, "Flowcall cannot start");
   }
   if (isStopping) {
     return;
   }
   process.stdout.write(welcome({ config, url: app.url, version, started: app.started }));
   await new MemoryReclaimer().start();
+}
+
+/** The whole service in this process, or the supervisor of several workers; undefined in a worker, which runs by itself. */
+async function createService(options: SupervisorOptions): Promise<App | Supervisor | undefined> {
+  if (options.config.workers === 1) {
+    return new App(options);
+  }
+  const { default: cluster } = await import("node:cluster");
+  if (cluster.isPrimary) {
+    const { Supervisor } = await import("./cluster/supervisor.ts");
+    return new Supervisor(options);
+  }
+  const { runWorker } = await import("./cluster/run-worker.ts");
+  runWorker(options);
+  return undefined;
 }
 
 /** Handles the arguments of the command line, and ends the process if there are any. */
@@ -95,11 +119,4 @@ function configOrExit(): Config {
     process.stderr.write(`Flowcall cannot start with these settings:\n  ${error.problems.join("\n  ")}\n`);
     process.exit(usageStatus);
   }
-}
-
-function causesOf(error: unknown): readonly string[] {
-  if (!(error instanceof Error)) {
-    return [String(error)];
-  }
-  return [error.message, ...(error.cause === undefined ? [] : causesOf(error.cause))];
 }

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { describe, expect, test } from "vitest";
 import { ConfigError, type Environment, readConfig } from "../src/config.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
@@ -24,6 +25,8 @@ describe("the configuration", () => {
     expect(readConfig({ HOME: "/root", PATH: "/bin" }, surroundings)).toEqual({
       host: "127.0.0.1",
       port: 4180,
+      workers: 1,
+      workerTimeoutMs: 5_000,
       dataDir: "/srv/flowcall/.flowcall",
       examples: true,
       corsOrigins: [],
@@ -102,6 +105,11 @@ describe("the configuration", () => {
     [{ FLOWCALL_PORT: "0x50" }, ["FLOWCALL_PORT"]],
     [{ FLOWCALL_PORT: "-1" }, ["FLOWCALL_PORT"]],
     [{ FLOWCALL_PORT: "4180 " }, ["FLOWCALL_PORT"]],
+    ...["0", "-1", "1000000", "1.5", "4x", "Auto", String(4 * availableParallelism() + 1)].map(
+      (text): [Environment, readonly string[]] => [{ FLOWCALL_WORKERS: text }, ["FLOWCALL_WORKERS"]],
+    ),
+    [{ FLOWCALL_WORKERS: "auto" }, []],
+    [{ FLOWCALL_WORKER_TIMEOUT_MS: "999" }, ["FLOWCALL_WORKER_TIMEOUT_MS"]],
     [{ FLOWCALL_DATABASE_URL: "mysql://host/db" }, ["FLOWCALL_DATABASE_URL"]],
     [{ FLOWCALL_DATABASE_URL: "not a url" }, ["FLOWCALL_DATABASE_URL"]],
     [{ FLOWCALL_TEST_KEY: "pk0123456789abcdef" }, ["FLOWCALL_TEST_KEY"]],

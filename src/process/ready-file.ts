@@ -13,6 +13,7 @@ export type ReadyPaths = {
 export class ReadyFile {
   readonly #configured: string | undefined;
   readonly #paths: readonly string[];
+  readonly #written = new Set<string>();
 
   constructor({ configured, own }: ReadyPaths) {
     this.#configured = configured;
@@ -33,14 +34,16 @@ export class ReadyFile {
   async write(url: string): Promise<void> {
     const text = `${JSON.stringify({ url, pid: process.pid })}\n`;
     for (const path of this.#paths) {
+      this.#written.add(path);
       await replaceFile(path, { text, mode: 0o644 }).catch((error: unknown) => {
         throw this.#notWritable(path, error);
       });
     }
   }
 
+  /** Removes the files that were written: a start that fails leaves those of another process alone. */
   async remove(): Promise<void> {
-    for (const path of this.#paths) {
+    for (const path of this.#written) {
       await rm(path, { force: true });
     }
   }

@@ -11,6 +11,7 @@ Everything else is set by environment variables. docs/settings.md lists all of t
                                  the embedded one if it is not set
   FLOWCALL_DATA_DIR              the folder of the embedded Postgres and of keys.json (.flowcall; as root
                                  /var/lib/flowcall/<hash of the folder>)
+  FLOWCALL_WORKERS               auto, or how many processes serve calls (1)
   FLOWCALL_EXAMPLES              true or false: whether example workflows are loaded (true on the embedded database)
   FLOWCALL_LOG_LEVEL             debug, info, warn, error or silent (info)
   FLOWCALL_LOG_FORMAT            text or json (text if stderr is a terminal, else json)

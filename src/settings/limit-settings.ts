@@ -6,6 +6,7 @@ import {
   type LimitTable,
   type LimitValues,
   mapLimits,
+  partOf,
   rowsOf,
 } from "../domain/limits/limit.ts";
 
@@ -19,11 +20,15 @@ export function limitVariables(table: LimitTable): Readonly<Record<string, z.Zod
   );
 }
 
-/** The limits of a table: the value of its variable, or else the default. */
-export function limitsFrom<Table extends LimitTable>(table: Table, values: Values): LimitValues<Table> {
+/** The limits of one process by a table: the value of each variable, or else the default, divided among the workers. */
+export function limitsFrom<Table extends LimitTable>(
+  table: Table,
+  values: Values,
+  workers: number,
+): LimitValues<Table> {
   return mapLimits(table, (limit) => {
     const value = limit.env === undefined ? undefined : values[limit.env];
-    return typeof value === "number" ? value : limit.default;
+    return partOf(limit, typeof value === "number" ? value : limit.default, workers);
   });
 }
 

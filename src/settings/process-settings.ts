@@ -1,9 +1,13 @@
 // The settings that are no limits: a row for each, with its parser and its line in docs/settings.md.
 
+import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { EgressAllowError, parseEgressAllow } from "../engine/http/egress-allow-list.ts";
 import { heapMib } from "../process/memory-limits.ts";
 import { whole } from "./limit-settings.ts";
+
+/** Workers beyond the cores gain nothing; a machine is not to be brought down by a number that was mistyped. */
+const workersPerCoreMax = 4;
 
 export type Setting = {
   readonly parser: z.ZodType;
@@ -24,6 +28,16 @@ export const processSettings = {
     parser: whole(0, 65_535).default(4180),
     default: "4180",
     text: "The port to listen on; 0 is any free one.",
+  },
+  FLOWCALL_WORKERS: {
+    parser: z.string().transform(parseWorkers).default(1),
+    default: "1",
+    text: "Processes that serve calls: `auto` is one for each core, and four for each core are the most. More than one need a [supervisor](operating.md#several-workers), which is one process more.",
+  },
+  FLOWCALL_WORKER_TIMEOUT_MS: {
+    parser: whole(1_000, 600_000).default(5_000),
+    default: "5,000",
+    text: "How long the event loop of one of several workers may stand still. Then the worker is killed and replaced.",
   },
   FLOWCALL_DATABASE_URL: {
     parser: z
@@ -128,6 +142,17 @@ export const processSettings = {
 function keyParser(start: string) {
   const form = new RegExp(`^${start}[\\x21-\\x7e]{16,200}$`);
   return z.string().regex(form, `must be ${start} and then 16 to 200 visible ASCII characters`);
+}
+
+function parseWorkers(text: string, context: z.core.$RefinementCtx): number {
+  const cores = availableParallelism();
+  const workers = text === "auto" ? cores : /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (workers >= 1 && workers <= workersPerCoreMax * cores) {
+    return workers;
+  }
+  const message = `must be auto, or a whole number from 1 to ${workersPerCoreMax * cores} on this machine`;
+  context.issues.push({ code: "custom", message, input: text });
+  return z.NEVER;
 }
 
 function splitList(text: string): readonly string[] {

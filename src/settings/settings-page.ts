@@ -8,7 +8,8 @@ export function settingsPage(): string {
   return `# Settings
 
 Environment variables, read once at start. A wrong value, or a variable that does not exist, stops the start with every
-problem named. This page is generated from the tables of settings: \`npm run generate\` writes it.
+problem named. A limit that counts for each process is divided where several [workers](operating.md#several-workers)
+serve one installation, if its line says so. This page is generated from the tables of settings: \`npm run generate\` writes it.
 
 ## The process
 
@@ -34,12 +35,14 @@ ${limitRows(rowsOf(serverLimitTable))}
 
 function limitRows(limits: readonly Limit[]): string {
   const rows = limits.flatMap((limit) => {
-    const { env, min = 0, max = 0, unit, text } = limit;
+    const { env, min = 0, max = 0, unit, text, part } = limit;
     if (env === undefined) {
       return [];
     }
     const byDefault = limit.defaultText ?? quantityText(limit.default, unit);
-    return [`| \`${env}\` | ${byDefault} | ${quantityText(min, unit)} to ${quantityText(max, unit)} | ${text} |`];
+    return [
+      `| \`${env}\` | ${byDefault} | ${quantityText(min, unit)} to ${quantityText(max, unit)} | ${text}${part === undefined ? "" : " Divided among workers."} |`,
+    ];
   });
   // Two limits may share a variable.
   return [...new Set(rows)].join("\n");

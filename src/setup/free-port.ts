@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, createServer } from "node:net";
 
 /** How long to wait for an address that does not answer. */
 const answerMs = 500;
@@ -25,6 +25,19 @@ export async function requireFreePort({ host, port }: PortChoice): Promise<void>
     socket.destroy();
   }
   throw new Error(portTaken({ host, port }));
+}
+
+/** The port itself, or one that is free where it is 0. */
+export async function choosePort({ host, port }: PortChoice): Promise<number> {
+  if (port !== 0) {
+    return port;
+  }
+  const server = createServer().listen({ host, port });
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  return typeof address === "object" && address !== null ? address.port : port;
 }
 
 /** The error of a port that could not be opened. It names the settings of the port. */

@@ -106,7 +106,8 @@ describe("on the embedded database of a folder", () => {
     const { code, stdout, stderr } = await runProcess(here, "key", "create", ...words);
     expect([code, stdout]).toEqual([0, expect.stringMatching(/^tk[\w-]{40}\n$/)]);
     expect(stderr).toMatch(/^key [0-9a-f]{24} of globex, test: read\. It is shown only once\.\n$/);
-    server = await startServerProcess({ dataDir: folder.dataDir });
+    // Its workers find the database that their supervisor runs.
+    server = await startServerProcess({ dataDir: folder.dataDir, environment: { FLOWCALL_WORKERS: "2" } });
     expect((await ask(server.url, "workflow", stdout.trim())).status).toBe(200);
     await checkGlobex(server.url, globex);
   });

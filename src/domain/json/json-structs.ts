@@ -51,9 +51,34 @@ export function writeMessage<Desc extends DescMessage>(
   return structs.length === 0 ? json : withStructs(schema, json, structs);
 }
 
-/** Whether a message of this type can hold a google.protobuf.Struct as an object, here or in a message inside. */
-export function holdsStructs(schema: DescMessage): boolean {
-  return structFieldsOf(schema).length > 0;
+/** A field of a message itself whose value is JSON: a google.protobuf.Value, or a Struct, outside of a oneof. */
+export type JsonField = {
+  readonly localName: string;
+  readonly jsonName: string;
+  readonly number: number;
+  readonly isStruct: boolean;
+};
+
+const jsonFieldsBySchema = new WeakMap<DescMessage, readonly JsonField[]>();
+
+export function jsonFieldsOf(schema: DescMessage): readonly JsonField[] {
+  let fields = jsonFieldsBySchema.get(schema);
+  if (fields === undefined) {
+    fields = schema.fields
+      .filter((field) => isStructField(field) || isValueField(field))
+      .map((field) => ({
+        localName: field.localName,
+        jsonName: field.jsonName,
+        number: field.number,
+        isStruct: isStructField(field),
+      }));
+    jsonFieldsBySchema.set(schema, fields);
+  }
+  return fields;
+}
+
+function isValueField({ fieldKind, oneof, message }: DescField): boolean {
+  return fieldKind === "message" && oneof === undefined && message.typeName === "google.protobuf.Value";
 }
 
 /** What JSON would be read as a message with its Struct objects put aside: for looking for what is wrong with the rest. */

@@ -9,6 +9,7 @@ export const executionLimits = {
     max: 100_000,
     default: 256,
     unit: "count",
+    part: 1,
     text: "Executions that run at the same time in this process. One organisation of several gets [at most half of them](operating.md#limits-and-fairness).",
   },
   runMs: {
@@ -74,6 +75,7 @@ export const executionLimits = {
     max: 64 * 1024 * mebibyte,
     default: 128 * mebibyte,
     unit: "bytes",
+    part: 16 * mebibyte,
     text: "Bytes of records that the executions of this process hold in memory, each beyond its first mebibyte; those of one organisation at most half. An execution that needs more backs off for seconds and then continues. The oldest one never backs off; it may use as much as one execution in addition.",
   },
   nodeTimeoutMs: {
@@ -123,6 +125,7 @@ export const executionLimits = {
     default: Math.max(2, availableParallelism() - 1),
     defaultText: "cores less one, at least 2",
     unit: "count",
+    part: 2,
     text: "Child processes for work that cannot be limited in the main process.",
   },
   poolKept: {
@@ -131,6 +134,7 @@ export const executionLimits = {
     max: 256,
     default: 1,
     unit: "count",
+    part: 1,
     text: "Idle child processes that are kept, of some 50 MiB each. With 0 the first query or check after a while waits until one has started.",
   },
   childHeapMib: {
@@ -147,6 +151,7 @@ export const executionLimits = {
     max: 1_000_000,
     default: 1_000,
     unit: "count",
+    part: 10,
     text: "Checks of payloads and definitions that wait for a child process (above: 503); those of one environment a tenth of that (above: 429).",
   },
   versionsMax: {
@@ -163,6 +168,7 @@ export const executionLimits = {
     max: 64 * 1024 * mebibyte,
     default: 128 * mebibyte,
     unit: "bytes",
+    part: 16 * mebibyte,
     text: "Memory of those versions, at about 120 bytes for each character of a definition.",
   },
 } as const satisfies LimitTable;

@@ -11,6 +11,11 @@ export type Limit = {
   /** The default in words where it depends on the machine. */
   readonly defaultText?: string;
   readonly unit: LimitUnit;
+  /**
+   * Set for a limit on what one process holds, which several workers divide among them: what each of them gets at least, if
+   * the whole limit is not less.
+   */
+  readonly part?: number;
   /** The meaning, as a line of docs/settings.md. */
   readonly text: string;
 };
@@ -37,6 +42,11 @@ export function mapLimits<Table extends LimitTable>(
   ]);
   // Object.fromEntries loses the names.
   return Object.fromEntries(values) as LimitValues<Table>;
+}
+
+/** What each of several workers gets of a limit. */
+export function partOf({ part }: Limit, value: number, workers: number): number {
+  return part === undefined ? value : Math.min(value, Math.max(part, Math.ceil(value / workers)));
 }
 
 /** All rows of a table. */

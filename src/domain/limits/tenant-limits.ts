@@ -89,6 +89,7 @@ export const tenantLimits = {
     max: 1_000_000,
     default: 10_000,
     unit: "count",
+    part: 1,
     text: "Open streams of `WatchExecution` on this process (above: 503 with `Retry-After` and the limit's name).",
   },
   organizationWatchersMax: {
@@ -97,6 +98,7 @@ export const tenantLimits = {
     max: 1_000_000,
     default: 4_000,
     unit: "count",
+    part: 1,
     text: "The same for one organisation (above: 429).",
   },
   environmentWatchersMax: {
@@ -105,6 +107,7 @@ export const tenantLimits = {
     max: 1_000_000,
     default: 2_500,
     unit: "count",
+    part: 1,
     text: "The same for one environment (above: 429).",
   },
   eventOpenMs: {

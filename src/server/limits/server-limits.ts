@@ -8,6 +8,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 16_384,
     unit: "count",
+    part: 1,
     text: "Open connections. Further ones are closed at once.",
   },
   connectionsPerAddressMax: {
@@ -16,6 +17,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 5_000,
     unit: "count",
+    part: 1,
     text: "Open connections from one client address. Behind a load balancer, whose address all callers share, set it to the value of `FLOWCALL_CONNECTIONS`.",
   },
   keyLookUpsPerAddressMax: {
@@ -24,6 +26,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 1_000,
     unit: "count",
+    part: 1,
     text: "Look-ups of unknown keys without a checksum, in a second for one client address (above: 429 with `Retry-After`).",
   },
   keyLookUpsWaitingMax: {
@@ -32,6 +35,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 10_000,
     unit: "count",
+    part: 1,
     text: "Those look-ups at a time, in all (above: 503).",
   },
   refusedKeysPerAddressMax: {
@@ -40,6 +44,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 200,
     unit: "count",
+    part: 1,
     text: "Errors for an invalid key, or for none, that one client address gets without delay in a second.",
   },
   refusedKeyMs: {
@@ -56,6 +61,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 100,
     unit: "count",
+    part: 1,
     text: "Other errors of requests without a key that one client address gets in a second. Above it its connections are closed (HTTP/2: `ENHANCE_YOUR_CALM`), and new ones start one at a time.",
   },
   connectionTurnMs: {
@@ -84,6 +90,7 @@ export const serverLimitTable = {
     max: 64 * 1024 * mebibyte,
     default: 256 * mebibyte,
     unit: "bytes",
+    part: 64 * mebibyte,
     text: "Bytes of request bodies, and of replies that clients have not read, at a time (above: 503).",
   },
   keyBodyBytesMax: {
@@ -92,6 +99,7 @@ export const serverLimitTable = {
     max: 64 * 1024 * mebibyte,
     default: 64 * mebibyte,
     unit: "bytes",
+    part: 32 * mebibyte,
     text: "The same with one key (above: 429).",
   },
   connectionBodyBytesMax: {
@@ -108,6 +116,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 4_096,
     unit: "count",
+    part: 128,
     text: "Authenticated calls in flight, without those that only wait for the end or the events of an execution (above: 503).",
   },
   environmentCallsMax: {
@@ -116,6 +125,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 1_024,
     unit: "count",
+    part: 128,
     text: "The same for one environment (above: 429).",
   },
   environmentWaitingMax: {
@@ -124,6 +134,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 4_096,
     unit: "count",
+    part: 128,
     text: "Calls of one environment that only wait for the end or the events of an execution (above: 429).",
   },
   keylessRequestsMax: {
@@ -132,6 +143,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 4_096,
     unit: "count",
+    part: 128,
     text: "Requests without a key whose replies have not been read. Further ones are cut.",
   },
   keylessRequestsPerAddressMax: {
@@ -140,6 +152,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 1_024,
     unit: "count",
+    part: 128,
     text: "The same from one client address.",
   },
   openStreamsMax: {
@@ -148,6 +161,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 1_024,
     unit: "count",
+    part: 1,
     text: "Open streams without a key (gRPC reflection, `Watch` of gRPC health) and with a watch token (above: RESOURCE_EXHAUSTED, with the time after which to try again).",
   },
   openStreamsPerAddressMax: {
@@ -156,6 +170,7 @@ export const serverLimitTable = {
     max: 1_000_000,
     default: 128,
     unit: "count",
+    part: 1,
     text: "The same from one client address.",
   },
   firstBytesMs: {

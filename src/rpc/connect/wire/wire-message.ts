@@ -8,8 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { carriedText } from "../../../domain/json/json-parse.ts";
-import { putStructs, structMark } from "../../../domain/json/json-structs.ts";
-import { jsonFieldsOf } from "../../../domain/json/json-writer.ts";
+import { jsonFieldsOf, putStructs, structMark } from "../../../domain/json/json-structs.ts";
 import type { JsonLimits } from "../../../domain/limits.ts";
 import { RequestError } from "../../../domain/request-error.ts";
 import type { StructSpan } from "./wire-frame.ts";
