@@ -25,7 +25,8 @@ export function compileBody(message: HttpNode, tools: BodyTools): RenderContent 
   const { bytesMax } = tools.limits.output;
   return (scope) => {
     const content = render(scope);
-    if (content !== undefined && Buffer.byteLength(content.text) > bytesMax) {
+    // A character has three bytes at most.
+    if (content !== undefined && content.text.length * 3 > bytesMax && Buffer.byteLength(content.text) > bytesMax) {
       throw tooLarge(`The body of the request has more than ${bytesMax} bytes (limit output.bytesMax).`);
     }
     return content;

@@ -86,8 +86,7 @@ class SubgraphWalk {
       // Yields before the next nodes start, so that they start together however busy the process is.
       const yielding = ready.length === 0 ? undefined : this.#run.state.yieldIfOver();
       if (yielding !== undefined) {
-        const next = ready;
-        void this.#wait(yielding.then(() => next));
+        void this.#visitLater(ready, yielding);
         return;
       }
     }
@@ -100,7 +99,7 @@ class SubgraphWalk {
     for (const node of nodes) {
       const visited = visitNode(node, this.#run, runSubgraph);
       if (visited instanceof Promise) {
-        void this.#wait(this.#continue(node, visited));
+        void this.#continue(node, visited);
       } else if (typeof visited === "object") {
         failures.push([node, visited]);
       } else if (visited !== undefined) {
@@ -116,26 +115,36 @@ class SubgraphWalk {
     return ready;
   }
 
-  async #continue(node: GraphNode, visited: Promise<Exit | undefined>): Promise<readonly GraphNode[]> {
-    const exit = await visited;
-    if (exit === undefined) {
-      return [];
-    }
-    const yielding = this.#run.state.yieldIfOver();
-    if (yielding !== undefined) {
-      await yielding;
-    }
-    return this.#leave(node, exit);
-  }
-
-  /** Goes on with the next nodes of a branch. Never rejects, because the branches beside a failed one have to be waited for. */
-  async #wait(next: Promise<readonly GraphNode[]>): Promise<void> {
+  /** Goes on when a node has ended. Never rejects, because the branches beside a failed one have to be waited for. */
+  async #continue(node: GraphNode, visited: Promise<Exit | undefined>): Promise<void> {
     this.#waiting += 1;
     try {
-      this.#visitAll(await next);
+      const exit = await visited;
+      if (exit !== undefined) {
+        const yielding = this.#run.state.yieldIfOver();
+        if (yielding !== undefined) {
+          await yielding;
+        }
+        this.#visitAll(this.#leave(node, exit));
+      }
     } catch (error) {
       this.#crash(error);
     }
+    this.#endWait();
+  }
+
+  async #visitLater(nodes: readonly GraphNode[], yielding: Promise<void>): Promise<void> {
+    this.#waiting += 1;
+    try {
+      await yielding;
+      this.#visitAll(nodes);
+    } catch (error) {
+      this.#crash(error);
+    }
+    this.#endWait();
+  }
+
+  #endWait(): void {
     this.#waiting -= 1;
     if (this.#waiting === 0) {
       this.#end?.resolve();

@@ -56,18 +56,18 @@ class LeafRun implements Attempt {
   }
 
   async #afterFirst(first: unknown): Promise<JsonText> {
-    const made = await first;
+    const made = await settled(first);
     return made instanceof NodeFailure && this.#mayRetry(made)
-      ? this.work(async () => this.#settle(made))
+      ? this.work(() => this.#settle(made))
       : this.#settle(made);
   }
 
-  async run(): Promise<JsonText> {
-    return this.#settle(await this.#nextAttempt());
+  run(): Promise<JsonText> {
+    return this.#settle(this.#nextAttempt());
   }
 
   async #settle(first: unknown): Promise<JsonText> {
-    let made = first;
+    let made = await settled(first);
     while (made instanceof NodeFailure) {
       if (!this.#mayRetry(made)) {
         throw made;
@@ -78,13 +78,22 @@ class LeafRun implements Attempt {
         ...this.#sender?.counts,
       });
       await this.#backOff(made.retryAfterMs);
-      made = await this.#nextAttempt();
+      made = await settled(this.#nextAttempt());
     }
     return this.#check(made);
   }
 
-  /** Makes the next attempt that no earlier run has made. Gives the output, or the failure. */
-  async #nextAttempt(): Promise<unknown> {
+  /** Makes the next attempt that no earlier run has made. */
+  #nextAttempt(): unknown {
+    if (this.#visit.subgraph.state.isReplay) {
+      return this.#replayAttempts();
+    }
+    this.#visit.attempts += 1;
+    this.#visit.enter();
+    return this.#attempt();
+  }
+
+  async #replayAttempts(): Promise<unknown> {
     for (;;) {
       this.#visit.attempts += 1;
       const recalled = this.#recall(String(this.#visit.attempts));
@@ -107,11 +116,11 @@ class LeafRun implements Attempt {
     return isReplay ? this.#run.journal.recall(`${this.#visit.path}#${mark}`) : undefined;
   }
 
+  /** Gives the output, a promise of it, or the failure. */
   #attempt(): unknown {
     this.#sender?.beginAttempt();
     try {
-      const made = this.#step.leaf.run(this);
-      return made instanceof Promise ? made.catch(asFailure) : made;
+      return this.#step.leaf.run(this);
     } catch (error) {
       return asFailure(error);
     }
@@ -203,6 +212,15 @@ class LeafRun implements Attempt {
   send(request: LeafRequest): Promise<HttpAnswer> {
     this.#sender ??= new RequestSender(this.#step, this.#visit);
     return this.#sender.send(request);
+  }
+}
+
+/** Waits for an output, and gives the failure of a node as a value. */
+async function settled(made: unknown): Promise<unknown> {
+  try {
+    return await made;
+  } catch (error) {
+    return asFailure(error);
   }
 }
 

@@ -8,11 +8,12 @@ import { NodeFailure } from "../errors/node-failure.ts";
 export class TextBudget {
   readonly #max: number;
   readonly #fail: TextFailure;
-  readonly #jsons: Map<object, string>;
+  /** Made for the first container: most texts have none. */
+  #jsons: Map<object, string> | undefined;
   #length = 0;
 
   /** @param max the limit for all texts together */
-  constructor(max: number, fail: TextFailure = outputTooLarge, jsons: Map<object, string> = new Map()) {
+  constructor(max: number, fail: TextFailure = outputTooLarge, jsons?: Map<object, string>) {
     this.#max = max;
     this.#fail = fail;
     this.#jsons = jsons;
@@ -20,6 +21,7 @@ export class TextBudget {
 
   /** A new budget that shares the cache of JSON. */
   renew(): TextBudget {
+    this.#jsons ??= new Map();
     return new TextBudget(this.#max, this.#fail, this.#jsons);
   }
 
@@ -37,6 +39,7 @@ export class TextBudget {
     if (typeof value !== "object" || value === null) {
       return this.take(textOf(value));
     }
+    this.#jsons ??= new Map();
     const known = this.#jsons.get(value);
     if (known !== undefined) {
       return this.take(known);

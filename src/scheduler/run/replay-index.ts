@@ -36,11 +36,6 @@ export class ReplayIndex {
     }
   }
 
-  /** Whether there was an earlier run. */
-  get isReplay(): boolean {
-    return this.#begins !== undefined;
-  }
-
   /** When an earlier run began what is not finished at a path. */
   beganAt(path: string): number | undefined {
     return this.#begins?.of(path);

@@ -44,6 +44,7 @@ export type RunJournalOptions = {
  * A run of which nothing but long waits is under way goes to sleep: the log knows when it is due.
  */
 export class RunJournal implements Journal {
+  isReplay = false;
   readonly #options: RunJournalOptions;
   readonly #index = new ReplayIndex();
   readonly #pending: WriteBuffer;
@@ -64,12 +65,9 @@ export class RunJournal implements Journal {
 
   /** Takes in what an earlier run of the execution recorded, in order, in as many parts as the caller likes. */
   replay(runs: readonly NodeRun[]): void {
+    this.isReplay = true;
     this.#index.replay(runs, this.#options.acceptTime);
     this.#holdMemory();
-  }
-
-  get isReplay(): boolean {
-    return this.#index.isReplay;
   }
 
   recall(path: string): NodeRun | undefined {
