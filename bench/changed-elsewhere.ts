@@ -10,10 +10,8 @@ import { key, serve, startPostgres, stopServer } from "./service.ts";
 
 async function run(rounds = 1_000): Promise<void> {
   const postgres = await startPostgres();
-  const [here, elsewhere] = await Promise.all([
-    postgres.startServer(import.meta.filename, ["serve"]),
-    postgres.startServer(import.meta.filename, ["serve"]),
-  ]);
+  const here = await postgres.startServer(import.meta.filename, ["serve"]);
+  const elsewhere = await postgres.startServer(import.meta.filename, ["serve"]);
   const start = performance.now();
   const checked = await changeElsewhere(
     { here: here.url, elsewhere: elsewhere.url, key },

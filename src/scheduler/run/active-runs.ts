@@ -20,11 +20,16 @@ export type TakenUp = "runs" | "no_room" | "too_large";
 /** The growth from recorded bytes to journal bytes, at most: JSON texts inside of JSON, encrypted and in Base64. */
 export const writtenPerByte = 4;
 
-/** The runs of this process. Each has a slot from `add` until it has ended or is dropped. */
+/**
+ * The runs of this process. Each has a slot from `add` until its graph has ended or it is dropped. While its end is committed it
+ * needs none, unless as many as there are slots wait for that already.
+ */
 export class ActiveRuns {
   readonly #options: ActiveRunsOptions;
   readonly #running = new Map<string, ExecutionRun>();
   readonly #slots = new Set<ExecutionRun>();
+  /** How many runs have given their slot away and wait for the commit of their end. */
+  #ending = 0;
   /** How many runs are driven, and who waits until none is. */
   #driven = 0;
   #drained: PromiseWithResolvers<void> | undefined;
@@ -50,25 +55,28 @@ export class ActiveRuns {
     return run;
   }
 
-  /** Frees the slot of a run that does not begin, or has ended. */
+  /** Forgets a run that does not begin, or has ended, and frees its slot. */
   drop(run: ExecutionRun): void {
-    if (!this.#slots.delete(run)) {
-      return;
-    }
     const { id } = run.execution;
     // After a lost answer an execution may be claimed again before its earlier run has noticed that.
     if (this.#running.get(id) === run) {
       this.#running.delete(id);
     }
-    if (this.#options.capacity.freeSlot(run.execution)) {
-      this.#options.events.emit("slotFreed");
-    }
+    this.#freeSlot(run);
   }
 
   /** Runs until the run ends; says so by events, and to the caller, once its slot is free. Never rejects. */
   async drive(run: ExecutionRun): Promise<RunEnd> {
     this.#driven += 1;
-    const end = await run.run();
+    let isEnding = false;
+    const end = await run.run(() => {
+      isEnding = this.#ending < this.#options.limits.slots;
+      if (isEnding) {
+        this.#ending += 1;
+        this.#freeSlot(run);
+      }
+    });
+    this.#ending -= isEnding ? 1 : 0;
     this.#driven -= 1;
     this.drop(run);
     // Nobody else knows of an execution that ran in memory alone.
@@ -80,6 +88,12 @@ export class ActiveRuns {
       this.#drained = undefined;
     }
     return end;
+  }
+
+  #freeSlot(run: ExecutionRun): void {
+    if (this.#slots.delete(run) && this.#options.capacity.freeSlot(run.execution)) {
+      this.#options.events.emit("slotFreed");
+    }
   }
 
   /** Records for all runs which nodes have been under way for a while. */

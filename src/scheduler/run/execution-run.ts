@@ -159,14 +159,19 @@ export class ExecutionRun {
     this.#interrupt({ kind: "SUPERSEDED", outcome });
   }
 
-  /** Runs the graph to its end and commits that, or until the run is interrupted. Never rejects. */
-  async run(): Promise<RunEnd> {
+  /**
+   * Runs the graph to its end and commits that, or until the run is interrupted. Never rejects.
+   *
+   * @param onGraphEnd is called when only the commit of the end is left
+   */
+  async run(onGraphEnd: () => void): Promise<RunEnd> {
     // A failure interrupts the run.
     const begin = () => void this.#journal.begin().catch(() => undefined);
     const cancelBegin = this.#state.kind === "HELD" ? this.#context.clock.after(heldMs, begin) : undefined;
     try {
       const outcome = await this.#runGraph();
       cancelBegin?.();
+      onGraphEnd();
       return await this.#finish(outcome);
     } catch (error) {
       return this.#interrupt({ kind: "FAILED", error, claim: this.#writer.claim });
