@@ -4,6 +4,7 @@ import { type EmbeddedConnection, EmbeddedPostgres } from "../storage/embedded/e
 import type { MigrationsFor } from "../storage/migrations/migrations.ts";
 import { Database } from "../storage/postgres/database.ts";
 import { Notifier } from "../storage/postgres/notifier.ts";
+import { type BatchLimits, defaultBatchLimits } from "../storage/postgres/statement-batcher.ts";
 import { openStores, type Stores } from "../storage/stores.ts";
 
 export type StorageOptions = {
@@ -14,7 +15,7 @@ export type StorageOptions = {
   /** The migrations that update the tables; those of this version by default. */
   readonly migrations?: MigrationsFor;
   /** Opens the stores on the database; `openStores` by default. */
-  readonly open?: (database: Database) => Stores;
+  readonly open?: (database: Database, batchLimits: BatchLimits) => Stores;
 };
 
 /** Everything that is on Postgres. */
@@ -27,7 +28,10 @@ export type Storage = {
 };
 
 export function openStorage({ config, log, running, migrations, open = openStores }: StorageOptions): Storage {
-  const { databaseUrl, dataDir } = config;
+  const { databaseUrl, dataDir, workers } = config;
+  // Several workers together keep Postgres as busy as one does. More statements at a time would only be smaller, and so cost
+  // more for each call.
+  const inFlightMax = Math.max(1, Math.floor(defaultBatchLimits.inFlightMax / workers));
   const embedded = new EmbeddedPostgres({ dataDir, log });
   const connection = () => (databaseUrl === undefined ? (running ?? embedded.connection) : { url: databaseUrl });
   const database = new Database({ connection, log, ...(migrations !== undefined && { migrations }) });
@@ -35,6 +39,6 @@ export function openStorage({ config, log, running, migrations, open = openStore
     embedded: databaseUrl === undefined && running === undefined ? embedded : undefined,
     database,
     notifier: new Notifier({ connection, log }),
-    stores: open(database),
+    stores: open(database, { ...defaultBatchLimits, inFlightMax }),
   };
 }
