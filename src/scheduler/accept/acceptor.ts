@@ -1,6 +1,6 @@
 import type { Clock } from "../../domain/clock.ts";
 import { valueWithin } from "../../domain/deadline.ts";
-import { isTerminal, type Outcome } from "../../domain/execution.ts";
+import { isTerminal } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { answerAmong } from "../../engine/graph/recorded-answer.ts";
@@ -25,7 +25,7 @@ import { keysMissing, shuttingDown } from "./call-errors.ts";
 import { CallResolver } from "./call-resolver.ts";
 import type { ExecuteCall, ExecuteResult, ExecutionRequest } from "./execute-call.ts";
 import { ExecutionFactory } from "./execution-factory.ts";
-import { findReplayed, keyReuseError } from "./idempotent-replay.ts";
+import { findBoundOrThrow, findReplayed, keyReuseError } from "./idempotent-replay.ts";
 
 export type AcceptorOptions = {
   readonly executions: ExecutionRecords;
@@ -150,11 +150,11 @@ export class Acceptor {
 
   /** Begins an execution here or in the queue. Answers the end of its run, if it runs here. */
   async #begin(request: ExecutionRequest): Promise<Beginning> {
-    const { dailyQuota } = this.#options;
+    const { dailyQuota, executions } = this.#options;
     const { execution } = request;
     const error = dailyQuota?.errorFor(execution);
     if (error !== undefined) {
-      return { begun: await this.#findBound(request, error) };
+      return { begun: await findBoundOrThrow(request, error, executions) };
     }
     const giveBack = dailyQuota?.take(execution);
     let isAccepted = false;
@@ -171,21 +171,12 @@ export class Acceptor {
     }
   }
 
-  /** Throws the error where the key stands for nothing yet. */
-  async #findBound({ execution, idempotencyKey }: ExecutionRequest, error: RequestError): Promise<BoundExecution> {
-    const bound = idempotencyKey && (await this.#options.executions.findBound(execution, idempotencyKey.key));
-    if (bound === undefined) {
-      throw error;
-    }
-    return bound;
-  }
-
   async #enqueue(request: ExecutionRequest): Promise<Beginning> {
     const { execution, graph, idempotencyKey, readSet, flushes = [] } = request;
     const { executions, notifier, capacity, sealing } = this.#options;
     const error = capacity.queueError(execution);
     if (error !== undefined) {
-      return { begun: await this.#findBound(request, error) };
+      return { begun: await findBoundOrThrow(request, error, executions) };
     }
     const answer = answerAmong(
       graph,
@@ -217,7 +208,7 @@ export class Acceptor {
 
   /** Runs what has no row yet. It gets one at the latest when its caller stops waiting. */
   async #runHeld(request: ExecutionRequest, call: ExecuteCall): Promise<ExecuteResult | "changed"> {
-    const { runs, dailyQuota, clock } = this.#options;
+    const { runs, waiters, dailyQuota, clock } = this.#options;
     const { waitMs: ms = 0, signal, onWait } = call;
     const { id: executionId } = request.execution;
     const giveBack = dailyQuota?.take(request.execution);
@@ -245,25 +236,7 @@ export class Acceptor {
     if (end.kind === "ABANDONED" && !end.wasOwned) {
       throw shuttingDown();
     }
-    return { executionId, outcome: await this.#outcomeOf(executionId, end, { deadline, signal }) };
-  }
-
-  /** How an execution ended whose run here has ended. One that goes on elsewhere is waited for until the deadline. */
-  async #outcomeOf(
-    executionId: string,
-    end: RunEnd,
-    { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal },
-  ): Promise<Outcome | undefined> {
-    if ("outcome" in end && end.outcome !== undefined) {
-      return end.outcome;
-    }
-    const { waiters, clock } = this.#options;
-    const ended = waiters.wait(executionId, Math.max(0, deadline - clock.monotonic()), signal);
-    // Whoever took it over may have ended it before this began to wait.
-    if (end.kind !== "ASLEEP") {
-      waiters.check([executionId]);
-    }
-    return await ended;
+    return { executionId, outcome: await waiters.outcomeOf(executionId, end, { deadline, signal }) };
   }
 
   /** Waits where the call does: for the run in this process, or for its row where it does not run here. */
@@ -279,7 +252,7 @@ export class Acceptor {
     }
     const deadline = clock.monotonic() + ms;
     const end = await valueWithin(ms, running, { signal, clock });
-    return { executionId, outcome: end && (await this.#outcomeOf(executionId, end, { deadline, signal })) };
+    return { executionId, outcome: end && (await waiters.outcomeOf(executionId, end, { deadline, signal })) };
   }
 
   /** Answers what the key stands for, where it was bound by an equal call. */

@@ -8,7 +8,7 @@ import type { ExecutionReader } from "../../storage/history/execution-reader.ts"
 import type { WorkflowStore } from "../../storage/workflows/workflow-store.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";
 import { keyReused } from "./call-errors.ts";
-import type { ExecuteCall } from "./execute-call.ts";
+import type { ExecuteCall, ExecutionRequest } from "./execute-call.ts";
 
 export type ReplayOptions = {
   readonly executions: Pick<ExecutionRecords, "findBound">;
@@ -40,6 +40,19 @@ export async function findReplayed(
   }
   const fingerprint = fingerprintOf({ workflowId: workflow.id, configId, payload: event.body });
   return bound.fingerprint === fingerprint ? bound.executionId : undefined;
+}
+
+/** Finds the execution that the key of a request stands for. Throws the error where there is none yet. */
+export async function findBoundOrThrow(
+  { execution, idempotencyKey }: ExecutionRequest,
+  error: RequestError,
+  executions: ReplayOptions["executions"],
+): Promise<BoundExecution> {
+  const bound = idempotencyKey && (await executions.findBound(execution, idempotencyKey.key));
+  if (bound === undefined) {
+    throw error;
+  }
+  return bound;
 }
 
 /** The error of a key that stands for the execution of another call. It names that execution where the caller may read it. */

@@ -8,6 +8,7 @@ import type { UnreadEnd } from "../../storage/executions/execution-results.ts";
 import { PeriodicTask } from "../process/periodic-task.ts";
 import type { ActiveRuns } from "../run/active-runs.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";
+import type { RunEnd } from "../run/run-state.ts";
 import type { SchedulerEvents } from "../run/scheduler-events.ts";
 
 /** How often all rows are read again. A notification is only a hint and may get lost. */
@@ -90,6 +91,23 @@ export class Waiters implements Service {
         this.#waiting.delete(executionId);
       }
     }
+  }
+
+  /** How an execution ended whose run here has ended. One that goes on elsewhere is waited for until the deadline, a monotonic time. */
+  async outcomeOf(
+    executionId: string,
+    end: RunEnd,
+    { deadline, signal }: { readonly deadline: number; readonly signal: AbortSignal },
+  ): Promise<Outcome | undefined> {
+    if ("outcome" in end && end.outcome !== undefined) {
+      return end.outcome;
+    }
+    const ended = this.wait(executionId, Math.max(0, deadline - this.#options.clock.monotonic()), signal);
+    // Whoever took it over may have ended it before this began to wait.
+    if (end.kind !== "ASLEEP") {
+      this.check([executionId]);
+    }
+    return await ended;
   }
 
   /** Reads the rows of executions that may have ended; all rows where it is not said which. */
