@@ -16,7 +16,7 @@ export type ConfigurationsOptions = {
   readonly configs: ConfigStore;
   readonly integrations: IntegrationStore;
   readonly workflows: WorkflowStore;
-  /** What a version declares. */
+  /** The fields that a version declares. */
   readonly outline: (owner: Tenant, workflowId: string, version: number) => Promise<DefinitionOutline>;
   readonly limits: Limits;
 };

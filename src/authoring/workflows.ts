@@ -1,4 +1,4 @@
-// What people edit: workflows, configuration, connections and keys.
+// The rules of everything that people edit: workflows, configuration, connections and keys.
 //
 // The rules stand here that a store does not know, since they look at definitions or at several stores, and that a handler
 // does not decide, since it only unpacks a request and packs a reply. Nothing here knows messages of requests, runs
@@ -22,10 +22,10 @@ export type WorkflowsOptions = {
   readonly definitions: Definitions;
 };
 
-/** Who asks. The signal aborts when nobody waits for the answer any more. */
+/** The caller. The signal aborts when nobody waits for the answer any more. */
 export type Author = { readonly principal: Principal; readonly signal: AbortSignal };
 
-/** Which definition is to be checked: the draft of a workflow, or another one in its place. */
+/** The definition to be checked: the draft of a workflow, or another one in its place. */
 export type DraftCheck = {
   readonly reference: WorkflowReference;
   readonly definition?: WorkflowDefinition;
@@ -62,7 +62,7 @@ export class Workflows {
     { reference, definition, derivesSchema }: DraftCheck,
   ): Promise<Findings & { readonly revision?: number }> {
     const { drafts, definitions } = this.#options;
-    // What is checked then is the caller's, and not what authors have saved.
+    // Then the definition is the caller's, and not what authors have saved.
     if (definition !== undefined || derivesSchema) {
       requireScope(principal, Scope.AUTHOR);
     }
@@ -118,7 +118,7 @@ export class Workflows {
   }
 }
 
-/** Whose turn it is: the organisation's, and of that the environment's. */
+/** The path in the fair queue: the organisation, and in it the environment. */
 function pathOf({ organizationId, environmentId }: Principal): readonly [string, string] {
   return [organizationId, environmentId];
 }

@@ -1,9 +1,9 @@
 import { FairQueue } from "./collections/fair-queue.ts";
 
-/** The longest pause of an organization whose step blocked the thread. */
+/** The longest pause of an organisation whose step blocked the thread. */
 const pauseMsMax = 250;
 
-/** An organization pauses only if another one has asked for the thread within this time. */
+/** An organisation pauses only if another one has asked for the thread within this time. */
 const othersMs = 1_000;
 
 type Waiting = { readonly organization: string; readonly begin: () => void };
@@ -11,21 +11,21 @@ type Waiting = { readonly organization: string; readonly begin: () => void };
 /**
  * Cooperative multitasking: shares the thread in time slices, for work that otherwise runs in microtasks until its end and
  * blocks the event loop (a run of many nodes, a replay, the compiling of a definition). Such work asks after each step whether
- * the slice is over, and then waits for the next one. Waiting work is in a fair queue: organizations, and within one its
+ * the slice is over, and then waits for the next one. Waiting work is in a fair queue: organisations, and within one its
  * environments, take turns (round-robin), one slice in each iteration of the event loop. There is one for the process.
  *
- * Some steps cannot be interrupted, for example the parsing of one mebibyte of text. An organization whose step blocked the
+ * Some steps cannot be interrupted, for example the parsing of one mebibyte of text. An organisation whose step blocked the
  * thread for more than two slices pauses for as long as the step took, if others ask for the thread. A call of another
- * organization needs several iterations of the event loop; without the pause it would wait for such a step in each of them.
+ * organisation needs several iterations of the event loop; without the pause it would wait for such a step in each of them.
  */
 export class EventLoopYielder {
   readonly #waiting = new FairQueue<Waiting>();
   readonly #sliceMs: number;
-  /** The end of the pause of each organization that pauses. */
+  /** The end of the pause of each organisation that pauses. */
   readonly #pauses = new Map<string, number>();
-  /** The organization that has the thread, and since when. */
+  /** The organisation that has the thread, and since when. */
   #current: { readonly organization: string; readonly time: number } | undefined;
-  /** The organization that asked last, and when this last changed. */
+  /** The organisation that asked last, and when this last changed. */
   #lastOrganization: string | undefined;
   #changeTime = Number.NEGATIVE_INFINITY;
   #sliceStart = 0;
@@ -130,7 +130,7 @@ export class EventLoopYielder {
     if (!hasOthers || heldMs <= 2 * this.#sliceMs) {
       return;
     }
-    // Organizations that do not come back are removed.
+    // Organisations that do not come back are removed.
     for (const [other, until] of this.#pauses) {
       if (until <= now) {
         this.#pauses.delete(other);

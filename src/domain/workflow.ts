@@ -15,7 +15,7 @@ export type WorkflowRecord = {
 /** A workflow with the JSON text of the definition that calls run, or of its draft where it is not published. */
 export type DefinedWorkflow = WorkflowRecord & { readonly definition: string };
 
-/** What is known of a draft that was saved. `revision` counts the saves. */
+/** A draft that was saved, without its definition. `revision` counts the saves. */
 export type SavedDraft = { readonly workflowId: string; readonly revision: number; readonly updateTime: Date };
 
 /** A draft. `definition` is the JSON text of a WorkflowDefinition. */

@@ -2,7 +2,7 @@ import { parse } from "content-type";
 import type { RequestHead } from "../domain/http/protocol-handler.ts";
 import { RequestError } from "../domain/request-error.ts";
 
-/** What the headers say about the body: it is JSON, there is none, or they do not say. */
+/** The headers' statement about the body: it is JSON, there is none, or they do not say. */
 export type BodyType = "json" | "none" | "untyped";
 
 /**

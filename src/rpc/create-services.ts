@@ -39,7 +39,7 @@ export type ServicesOptions = {
   readonly onKeyEnded: (keyId: string) => void;
   readonly limits: Limits;
   readonly clock: Clock;
-  /** What the paths of the API are below; absent where that is for each request to say. */
+  /** The base URL of the API's paths; absent where each request tells it. */
   readonly publicUrl: string | undefined;
 };
 

@@ -34,7 +34,7 @@ export type DraftTest = Expected & {
   /** Where it is absent, that of the execution whose outputs stand in, or else the sample of the "API Call" panel. */
   readonly payload?: JsonObject;
   readonly headers: Readonly<Record<string, string>>;
-  /** What stands in for nodes. */
+  /** The values that stand in for nodes. */
   readonly outputs: GivenOutputs;
   readonly outputsOf?: OutputsOf;
   /** Aborts when the caller goes away. */
@@ -111,7 +111,7 @@ export class DraftTests {
     return { definition, executionId };
   }
 
-  /** What an execution was started with. One that is not there is refused where its outputs are asked for. */
+  /** The start of an execution. One that is not there is refused where its outputs are asked for. */
   async #payloadOf(query: ExecutionQuery): Promise<JsonObject | undefined> {
     const execution = await this.#options.reader.get(query);
     // The column holds a text whose root was checked to be an object.

@@ -4,7 +4,7 @@
 // records. waiting/ serves callers and watchers. rescue/ claims what nobody runs. limits/ decides who may have more.
 // process/ holds the lease by which others know that this process lives. encryption/ keeps secrets.
 //
-// What an accepted execution needs is in the database, and any process may go on with it: nothing depends on this one. The
+// The database has all that an accepted execution needs, and any process may go on with it: nothing depends on this one. The
 // parts say what happens by `SchedulerEvents`, and call only those below them.
 
 import type { Logger } from "pino";

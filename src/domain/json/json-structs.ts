@@ -81,7 +81,7 @@ function isValueField({ fieldKind, oneof, message }: DescField): boolean {
   return fieldKind === "message" && oneof === undefined && message.typeName === "google.protobuf.Value";
 }
 
-/** What JSON would be read as a message with its Struct objects put aside: for looking for what is wrong with the rest. */
+/** The JSON of a message with its Struct objects put aside, in which faults of the rest are looked for. */
 export function jsonWithoutStructs(schema: DescMessage, json: JsonValue): JsonValue {
   return structFieldsOf(schema).length === 0 ? json : withoutStructs(schema, json, []);
 }
@@ -240,7 +240,7 @@ function copyWithoutStructs(schema: DescMessage, message: Message, structs: Json
 
 /** The messages that a field of a message holds, in the order of a list or a map. */
 function messagesIn(field: DescField, fields: Fields): readonly Message[] {
-  // What a field holds is what its descriptor says.
+  // The descriptor says what a field holds.
   if (field.fieldKind === "list") {
     return fields[field.localName] as readonly Message[];
   }

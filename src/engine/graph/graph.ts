@@ -33,7 +33,7 @@ export type Graph = {
   readonly output?: Template<JsonValue>;
 };
 
-/** What each node hides of its output, by node id: all of it, or the parts at these paths. */
+/** The hidden parts of each node's output, by node id: all of it, or the parts at these paths. */
 export type HiddenParts = ReadonlyMap<string, "all" | readonly string[]>;
 
 /** The reachable nodes outside of Groups, or those inside one Group. */
@@ -66,7 +66,7 @@ export type GraphNode = {
   readonly step: Step;
 };
 
-/** What a node does. The interpreter runs all kinds but leaves, which run themselves. */
+/** The work of a node. The interpreter runs all kinds but leaves, which run themselves. */
 export type Step =
   | { readonly kind: "start" }
   | { readonly kind: "rule"; readonly holds: Condition }

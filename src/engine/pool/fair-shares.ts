@@ -1,18 +1,18 @@
 /** A task that takes longer than this is slow. */
 const slowMs = 250;
 
-/** A slow or a quick task counts for its organization for this long. */
+/** A slow or a quick task counts for its organisation for this long. */
 const memoryMs = 60_000;
 
 type Running = { readonly startTime: number };
 type Share = { readonly running: Set<Running>; slowTime: number; quickTime: number };
 
-/** Above this number of organizations, those without recent tasks are removed. */
+/** Above this number of organisations, those without recent tasks are removed. */
 const organizationsMax = 1_000;
 
 /**
- * Limits the children that one organization may use at a time. An organization whose tasks are slow, or not known to be quick,
- * may use all but one, so that a short task of another organization does not have to wait for a deadline.
+ * Limits the children that one organisation may use at a time. An organisation whose tasks are slow, or not known to be quick,
+ * may use all but one, so that a short task of another organisation does not have to wait for a deadline.
  */
 export class FairShares {
   readonly #childrenMax: number;
@@ -22,7 +22,7 @@ export class FairShares {
     this.#childrenMax = childrenMax;
   }
 
-  /** Whether an organization may use an idle child. */
+  /** Whether an organisation may use an idle child. */
   mayTake(organizationId: string): boolean {
     const share = this.#shares.get(organizationId);
     if (share === undefined || this.#childrenMax <= 1) {
@@ -62,7 +62,7 @@ export class FairShares {
   }
 }
 
-/** Whether an organization's recent tasks were quick. */
+/** Whether an organisation's recent tasks were quick. */
 function isQuick({ running, slowTime, quickTime }: Share): boolean {
   const now = performance.now();
   const isSlow = slowTime > now - memoryMs || [...running].some(({ startTime }) => now - startTime > slowMs);

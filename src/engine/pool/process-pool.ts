@@ -3,7 +3,7 @@
 //
 // - A child has a deadline for each task and a memory limit. What ends a child costs its own task alone, and never blocks the
 //   thread that renews the lease.
-// - Tasks wait in a fair queue: organizations, and within one its environments, take turns (round-robin). An organization
+// - Tasks wait in a fair queue: organisations, and within one its environments, take turns (round-robin). An organisation
 //   with slow tasks leaves one child free for the others.
 // - The time that a task waits here does not count for its deadline.
 // - Tasks are pure, so one whose child died is started once more.

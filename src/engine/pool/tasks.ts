@@ -1,4 +1,4 @@
-// What the service asks of a child process and what it answers, as plain JSON. Each kind of task has its code in `child/`,
+// The questions to a child process and its answers, as plain JSON. Each kind of task has its code in `child/`,
 // which alone loads it: the service's side of the pool knows these shapes and nothing of queries, rules or schemas.
 
 import type { JsonValue } from "@bufbuild/protobuf";

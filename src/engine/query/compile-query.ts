@@ -72,7 +72,7 @@ export class QueryCompiler {
   }
 }
 
-/** What the queries of a graph share. */
+/** Parts that the queries of a graph share. */
 type QueryTools = { readonly limits: Limits; readonly sizes: DataSizes };
 
 type CheapQuery = { readonly parsed: ParsedQuery; readonly plain: PlainQuery | undefined };

@@ -196,7 +196,7 @@ export class NodeVisit implements UnderWay {
 
 type Mutable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
 
-/** What a record may have beside the facts of the visit. */
+/** The optional parts of a record, beside the facts of the visit. */
 export type RecordDetails = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers" | "page_keys">;
 
 function outputOf(output: JsonText | undefined, port: Port | undefined): RecordDetails {

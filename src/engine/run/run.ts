@@ -15,7 +15,7 @@ export type Run = RunValues & {
   readonly journal: Journal;
   /** Whether records say what the templates of their nodes gave. */
   readonly keepsInputs?: boolean;
-  /** The pool of processes and the event loop are shared fairly between organizations, and within one between environments. */
+  /** The pool of processes and the event loop are shared fairly between organisations, and within one between environments. */
   readonly organizationId: string;
   /** Connections to the outside are shared within one environment only. */
   readonly environmentId: string;

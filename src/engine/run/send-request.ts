@@ -45,7 +45,7 @@ export class RequestSender {
     this.#page = 0;
   }
 
-  /** What the next run has to know of these requests. */
+  /** State of these requests that the next run needs. */
   get counts(): Counts {
     return {
       ...(this.#answers > 0 && { answers: this.#answers }),

@@ -17,7 +17,7 @@ export function principalOf(call: Call): Principal {
   return call.principal;
 }
 
-/** Who calls, with the signal that aborts when nobody waits for the answer any more. */
+/** The caller, with the signal that aborts when nobody waits for the answer any more. */
 export function callerOf(call: Call): { readonly principal: Principal; readonly signal: AbortSignal } {
   return { principal: principalOf(call), signal: call.signal };
 }

@@ -2,7 +2,7 @@ import type { RequestHead } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { RpcFormat } from "./rpc-format.ts";
 
-/** What the protocol's own headers say of a call, beside its content-type. */
+/** The protocol's own headers of a call, beside its content-type. */
 export type ProtocolHeaders = {
   /** Whether a message of the request may be compressed with gzip in its envelope. */
   readonly isGzip: boolean;

@@ -53,7 +53,7 @@ export function serveByLibrary(options: StreamOptions): Serve {
   };
 }
 
-/** What connect-node calls for a method whose reply is a stream. */
+/** The implementation that connect-node calls for a method whose reply is a stream. */
 export function streamHandler(method: DescMethodServerStreaming, { invokeStream }: Pick<Chain, "invokeStream">) {
   return async function* (request: Message, context: HandlerContext): AsyncGenerator<Message> {
     const call = context.values.get(callKey);

@@ -210,7 +210,7 @@ export class ExecutionQueries implements Queries {
   }
 }
 
-/** Which calls give the parts of an execution that is too large for one reply. */
+/** Names the calls that give the parts of an execution that is too large for one reply. */
 const detailAdvice = "Ask GetExecutionResponse for the response, GetNodeRun for a node, ListExecutions for the rest.";
 
 type Request = { readonly executionId: string; readonly linkedAccountId?: string | undefined };
@@ -231,7 +231,7 @@ export function foundIn(
   return { environmentId, id, isEnded: isTerminal(state) };
 }
 
-/** What is shown of the nodes of the version that ran. */
+/** The nodes of the version that ran, as they are shown. */
 export async function viewsOf(
   versions: VersionCache,
   { workflowId, version }: ExecutionSummary,

@@ -15,7 +15,7 @@ import { type Implementation, implement } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
 import { wordOf } from "../executions/execution-message.ts";
 
-/** Who changed what in an environment: all of it, since no restricted key has the scope that it takes. */
+/** The audit log of an environment, whole: no restricted key has the scope that reads it. */
 export function createAuditService({ audit }: { readonly audit: AuditStore }): Implementation {
   return implement(AuditService, {
     listAuditEvents: async (request, call) => {

@@ -7,7 +7,7 @@ import { type ApiCallTrigger, NodeSchema, type WorkflowDefinition } from "../../
 import { DraftSchema, WorkflowSchema, WorkflowVersionSchema } from "../../gen/flowcall/v1/workflow_pb.ts";
 import { etagOf } from "../chain/revision-etag.ts";
 
-/** Which workflow a request names. */
+/** The reference by which a request names a workflow. */
 export function referenceOf({
   workflow,
   slug,

@@ -46,7 +46,7 @@ export type WorkflowServiceOptions = {
   readonly workflows: Workflows;
   readonly draftTests: DraftTests;
   readonly limits: Limits;
-  /** What the paths of the API are below, without a slash at the end; absent where that is for each request to say. */
+  /** The base URL of the API's paths, without a slash at the end; absent where each request tells it. */
   readonly publicUrl?: string | undefined;
 };
 

@@ -31,13 +31,13 @@ export type CallResolverOptions = {
   readonly limits: Limits;
 };
 
-/** What a call was resolved to: the version that it runs, the account that it runs for, and the configured values. */
+/** The result of resolving a call: the version that it runs, the account that it runs for, and the configured values. */
 type Target = ResolvedCall & { readonly fields: JsonText | undefined };
 
 /**
  * Finds what calls name, checks them against the workflow, and makes the executions that they ask for.
  *
- * What an equal call was resolved to before is kept, so that a call needs no statement here. It may have changed since: the
+ * The result for an equal call is cached, so that a call needs no statement here. It may have changed since: the
  * statement that commits the execution finds that out by the request's read set, and then the call is resolved anew. No
  * refusal is given by what is kept, and nothing that does not exist is.
  */

@@ -34,7 +34,7 @@ const discardedMax = 4;
  * Admission control: counts what each account, environment and organisation has running and queued, and so decides what
  * each may have more of.
  *
- * What runs here is known exactly. What runs in other processes is known from their last heartbeats, and the queue from
+ * The runs of this process are known exactly, those of other processes from their last heartbeats, and the queue from
  * the last count in the database and what this process has added since. So a limit is approximate: it may be exceeded by
  * what the others have done in the meantime.
  */
@@ -63,7 +63,7 @@ export class Capacity {
     return this.#running.total;
   }
 
-  /** What runs in this process, for its heartbeat. */
+  /** The runs of this process, for its heartbeat. */
   get counts(): readonly AccountCount[] {
     return this.#running.counts;
   }

@@ -23,7 +23,7 @@ const clockGraceMs = leaseMs;
 export type LeaseOptions = {
   readonly leases: LeaseStore;
   readonly owner: string;
-  /** What this process runs, which the heartbeat reports, and what the others reported. */
+  /** The runs of this process, which the heartbeat reports, and those that the others reported. */
   readonly capacity: { readonly counts: readonly AccountCount[]; setElsewhere(counts: readonly AccountCount[]): void };
   /** The same for requests per second of each API key and organisation. */
   readonly rates: { measure(): readonly RequestRate[]; setElsewhere(rates: readonly RequestRate[]): void };

@@ -22,7 +22,7 @@ import type { ReadSet } from "../../storage/tenants/read-set.ts";
  */
 export type ExecutionLog = { readonly executions: ExecutionRecords; readonly claims: ExecutionClaims };
 
-/** What executions are, have recorded and answered. */
+/** The state, the records and the answers of executions. */
 export interface ExecutionRecords {
   /**
    * Accepts an execution, or answers the one that its idempotency key stands for, or that its read set has changed. Then nothing
@@ -48,7 +48,7 @@ export interface ExecutionRecords {
   readEnded(next: () => UnreadEnd | undefined): Promise<ReadonlyMap<string, Outcome>>;
 }
 
-/** Which owner an unfinished execution has, and when one without an owner is due. */
+/** The owner of an unfinished execution, and the due time of one without an owner. */
 export interface ExecutionClaims {
   /** Takes over executions that are due, each in a new epoch. */
   claim(claimer: Claimer): Promise<readonly ClaimedExecution[]>;

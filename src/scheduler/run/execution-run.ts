@@ -28,13 +28,13 @@ import type { TriggerEvent } from "./trigger-event.ts";
 /** The age at which a run that is held in memory has its row committed. */
 const heldMs = 200;
 
-/** What a run starts from. */
+/** The start of a run. */
 export type RunStart = {
   readonly execution: NewExecution;
   readonly graph: Graph;
   readonly linkedAccount: LinkedAccount;
   readonly event: TriggerEvent;
-  /** What the call was resolved by, if that was not read for this call. */
+  /** The cached resolution that the call relied on; absent where it was read for this call. */
   readonly readSet?: ReadSet;
 };
 

@@ -26,7 +26,7 @@ export type Sleep = {
   readonly isDeferred: boolean;
 };
 
-/** What is written with the row of an execution. */
+/** Values that are written with the row of an execution. */
 export type RunBegin = Pick<Begin, "idempotencyKey" | "flushes">;
 
 export type ExecutionWriterOptions = {
@@ -75,7 +75,7 @@ export class ExecutionWriter {
     this.#ownedListeners.push(listener);
   }
 
-  /** What every write names; undefined until the execution is owned. */
+  /** The claim that every write names; undefined until the execution is owned. */
   get claim(): (Claim & Tenant) | undefined {
     return this.#claim;
   }

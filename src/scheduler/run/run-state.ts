@@ -45,7 +45,7 @@ export class RunInterrupted extends Error {
   }
 }
 
-/** What a call was resolved by has changed before its execution was committed. The call is resolved anew. */
+/** The cached resolution of a call was outdated when its execution was committed. The call is resolved anew. */
 export class CallChangedError extends Error {
   constructor() {
     super("what the call was resolved by has changed");

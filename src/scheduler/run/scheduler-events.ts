@@ -25,7 +25,7 @@ type EventMap = {
 };
 
 /**
- * What the parts of the scheduler say to each other. It is made before them and given to all of them; each part
+ * Events between the parts of the scheduler. They are created before the parts and given to all of them; each part
  * subscribes when it starts, and calls no other part back.
  */
 export type SchedulerEvents = EventEmitter<EventMap>;

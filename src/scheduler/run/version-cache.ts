@@ -14,7 +14,7 @@ const compiledBytesPerChar = 120;
 /** How many bytes the outline of a version takes for each character, where nodes have little but an id. */
 const outlineBytesPerChar = 10;
 
-/** What is cached of a version. */
+/** The cached parts of a version. */
 type Entry = { graph?: Promise<Graph>; outline?: Promise<DefinitionOutline>; bytes: number };
 
 export type VersionCacheOptions = {
@@ -56,7 +56,7 @@ export class VersionCache {
     return graph;
   }
 
-  /** What is shown of a version, whether it still compiles or not. It is empty where there is no such version. */
+  /** The nodes of a version as they are shown, whether it still compiles or not; empty where there is no such version. */
   outline(owner: VersionOwner, workflowId: string, version: number): Promise<DefinitionOutline> {
     const key = keyOf(owner, workflowId, version);
     const entry = this.#use(key);
@@ -129,7 +129,7 @@ function keyOf({ environmentId }: VersionOwner, workflowId: string, version: num
   return `${environmentId}/${workflowId}/${version}`;
 }
 
-/** Whose turn it is to be parsed and compiled. */
+/** The path in the fair queue of parsing and compiling. */
 function pathOf({ organizationId, environmentId }: VersionOwner): readonly [string, string] {
   return [organizationId, environmentId];
 }

@@ -55,7 +55,7 @@ export class WatchFeed {
     return flush < this.#first;
   }
 
-  /** What follows at this flush; undefined where nothing has been read yet. */
+  /** The next events after this flush; undefined where nothing has been read yet. */
   find(flush: number): JournalEvent | undefined {
     return this.#recent.find((update) => update.kind === "end" || update.index >= flush);
   }

@@ -154,7 +154,7 @@ export class Watchers implements Service {
     }
   }
 
-  /** What follows at a flush; undefined where the signal aborts first. */
+  /** The next events after a flush; undefined where the signal aborts first. */
   async #next(
     feed: WatchFeed,
     { flush, ...execution }: FoundExecution & { readonly flush: number },

@@ -24,7 +24,7 @@ export type Suspension = Claim & {
 export type ClockStep = { readonly ms: number; readonly owner: string };
 
 /**
- * Which process owns an unfinished execution, and when the next one may claim it. An owner gives an execution back in one
+ * The owner of each unfinished execution, and the time from which the next process may claim it. An owner gives an execution back in one
  * of five ways: it suspends it (a Delay), defers it (no room here), backs off (it failed), releases it (shutdown), or
  * releases it as an orphan. Each statement names the owner that it takes the execution from.
  */

@@ -23,11 +23,11 @@ export type Begin = {
   readonly sealKey?: string | undefined;
   /** The name of the master key that wrapped it. */
   readonly sealedBy?: string | undefined;
-  /** What the call was resolved by, if that was not read for this call. */
+  /** The cached resolution that the call relied on; absent where it was read for this call. */
   readonly readSet?: ReadSet | undefined;
 };
 
-/** What a beginning answers: undefined if the execution was accepted, or else why nothing was written. */
+/** The result of a beginning: undefined if the execution was accepted, or else why nothing was written. */
 export type Begun = BoundExecution | "changed" | undefined;
 
 type Beginning = { readonly execution: NewExecution; readonly begin: Begin };

@@ -12,7 +12,7 @@ export type ExpireLimits = {
   readonly ageMs: number;
   /** One statement ends this many at most. */
   readonly limit: number;
-  /** What the database's clock should say. Where it says something else, or this is not known, nothing has run too long. */
+  /** The expected time of the database's clock. Where it differs, or is not known, no execution counts as too long. */
   readonly now: number | undefined;
 };
 

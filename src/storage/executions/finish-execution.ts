@@ -33,7 +33,7 @@ type FinishedRun = {
   readonly execution: NewExecution;
   readonly outcome: Outcome;
   readonly runs: readonly NodeRun[];
-  /** What it was resolved by, if that was not read for this call. */
+  /** The cached resolution that the call relied on; absent where it was read for this call. */
   readonly readSet?: ReadSet | undefined;
 };
 

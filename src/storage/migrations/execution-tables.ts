@@ -131,7 +131,7 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
     autovacuum_vacuum_cost_delay = 0, autovacuum_vacuum_insert_scale_factor = 0.05
   )`,
   sql`create index execution_claim_owned on execution_claim (owner) where owner is not null`,
-  // What is in quarantine has an order of its own, so that who looks at the queue need not read past it.
+  // Quarantined executions have an index of their own, so that a reader of the queue need not read past them.
   sql`create index execution_claim_due on execution_claim (due_time) where owner is null and losses < 2`,
   sql`create index execution_claim_suspect on execution_claim (losses, execution_id) where losses >= 2`,
   sql`create index execution_claim_turn on execution_claim (environment_id, linked_account_id, due_time)

@@ -3,7 +3,7 @@ import type { Migration } from "kysely/migration";
 import { newKeySecret } from "../../domain/keys/key-checksum.ts";
 
 /**
- * What brings a database that has `0015-process-names` up to the baseline, by name and in order. It has no number 19.
+ * The migrations that bring a database with `0015-process-names` up to the baseline, by name and in order. It has no number 19.
  * The tables and columns are explained where the baseline makes them.
  */
 export const upgrades: Readonly<Record<string, Migration>> = {

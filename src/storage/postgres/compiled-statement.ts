@@ -14,7 +14,7 @@ class Placeholder<Input> {
   }
 }
 
-/** What differs from one execution of a statement to the next. */
+/** The values of one execution of a statement. */
 export class StatementInput<Input> {
   readonly #lists: ((input: Input) => Rows)[] = [];
 

@@ -20,7 +20,7 @@ export type DatabaseOptions = {
   readonly log: Logger;
   /** Size of the pool, without the connections of the lease and of look-ups. Default: 10. */
   readonly poolMax?: number;
-  /** What brings its tables up to date; the migrations of this version where it is not set. */
+  /** The migrations that bring its tables up to date; those of this version where it is not set. */
   readonly migrations?: MigrationsFor;
 };
 

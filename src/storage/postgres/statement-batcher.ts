@@ -15,7 +15,7 @@ export type BatchLimits = {
 /** With two in flight, Postgres executes one while the commit of the other reaches the disk. */
 export const defaultBatchLimits: BatchLimits = { rowsMax: 128, inFlightMax: 2 };
 
-/** What a store needs beside its database: `callsDb` runs what one caller does alone. */
+/** Options of a store: `callsDb` runs the statements that serve one caller alone. */
 export type StoreOptions = { readonly callsDb?: Kysely<Tables>; readonly batchLimits?: BatchLimits };
 
 /** Text in one statement, beyond its first call: a larger one is better sent beside others than with them. */

@@ -13,7 +13,7 @@ import { integrationNotFound } from "./integration-not-found.ts";
 import { accountNotFound } from "./linked-account-store.ts";
 import { auditEvent } from "./record-change.ts";
 
-/** What is set for a linked account and an integration, with a revision that counts its changes. */
+/** The configuration of a linked account and an integration, with a revision that counts its changes. */
 export type AccountSetting = {
   readonly table: "config" | "connection";
   readonly key: { readonly environment_id: string; readonly account_id: string; readonly slug: string };

@@ -31,7 +31,7 @@ export type NewApiKey = KeyText & {
   readonly scopes: readonly Scope[];
 };
 
-/** The first organization. Its integrations and accounts are created in both of its environments. */
+/** The first organisation. Its integrations and accounts are created in both of its environments. */
 export type Founding = {
   readonly name: string;
   readonly keys: readonly (Omit<NewApiKey, "environmentId"> & { readonly environment: EnvironmentKind })[];
@@ -43,7 +43,7 @@ export type Founding = {
   }[];
 };
 
-/** Tenants: organizations with their environments, and the keys, integrations and accounts that a set-up gives them. */
+/** Tenants: organisations with their environments, and the keys, integrations and accounts that a set-up gives them. */
 export class TenantStore {
   readonly #db: Kysely<Tables>;
 
@@ -56,7 +56,7 @@ export class TenantStore {
     return first === undefined;
   }
 
-  /** Creates the first organization in one transaction. False: there is one already. */
+  /** Creates the first organisation in one transaction. False: there is one already. */
   async found({ name, keys, integrations, linkedAccounts }: Founding): Promise<boolean> {
     return await this.#db.transaction().execute(async (transaction) => {
       // The lock is held until the end of the transaction: a second process finds what the first one created.
@@ -81,7 +81,7 @@ export class TenantStore {
     });
   }
 
-  /** The environments of the organizations with this name. */
+  /** The environments of the organisations with this name. */
   async listEnvironments(organizationName: string): Promise<readonly Omit<Principal, "keyId" | "scopes">[]> {
     return await this.#db
       .selectFrom("environment")
@@ -96,7 +96,7 @@ export class TenantStore {
       .execute();
   }
 
-  /** All organizations with their environments, oldest first. */
+  /** All organisations with their environments, oldest first. */
   async listOrganizations(): Promise<readonly Organization[]> {
     const rows = await this.#db
       .selectFrom("organization")
@@ -124,7 +124,7 @@ export class TenantStore {
     }));
   }
 
-  /** Creates a further organization and records that in both of its environments. Answers its id, or undefined where the name is taken. */
+  /** Creates a further organisation and records that in both of its environments. Answers its id, or undefined where the name is taken. */
   async addOrganization(name: string, actorId: string): Promise<string | undefined> {
     return await this.#db.transaction().execute(async (transaction) => {
       await sql`select pg_advisory_xact_lock(hashtext('flowcall'), hashtext('found'))`.execute(transaction);
@@ -141,7 +141,7 @@ export class TenantStore {
     });
   }
 
-  /** Creates an organization with its two environments. */
+  /** Creates an organisation with its two environments. */
   async createOrganization(organization: { readonly name: string }): Promise<NewOrganization> {
     const organizationId = newId();
     const environments = { test: newId(), production: newId() };

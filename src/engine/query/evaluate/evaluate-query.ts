@@ -16,7 +16,7 @@ export type QueryLimits = Pick<Limits, "queryMs" | "output">;
 /** A parsed query. It keeps nothing of a run, so many runs may share it. */
 export type ParsedQuery = jsonata.Expression;
 
-/** What one evaluation reads. Its values are JSON, without the reserved names by which JSONata recognises functions. */
+/** The input of one evaluation. Its values are JSON, without the reserved names by which JSONata recognises functions. */
 export type EvaluationInput = {
   readonly input: JsonValue | undefined;
   readonly bindings: Bindings;
