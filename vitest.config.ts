@@ -11,7 +11,7 @@ export default defineConfig({
     maxWorkers: Math.max(3, availableParallelism() - 1),
     // Each case of test/faults starts processes of its own. Where nothing is known of how long files take, their short file
     // comes last, and has the machine to itself.
-    maxConcurrency: 6,
+    maxConcurrency: 4,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

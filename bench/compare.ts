@@ -42,6 +42,10 @@ if (values.help) {
 }
 
 const targets: Target[] = [];
+// A signal alone would leave the processes of the targets behind.
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => void stopAll().finally(() => process.exit(1)));
+}
 try {
   targets.push(await startEcho());
   const flowcall = await startFlowcall();
@@ -52,7 +56,11 @@ try {
     await compare(flowcall);
   }
 } finally {
-  for (const target of targets.reverse()) {
+  await stopAll();
+}
+
+async function stopAll(): Promise<void> {
+  for (const target of targets.splice(0).reverse()) {
     await target.stop();
   }
 }

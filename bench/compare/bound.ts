@@ -5,7 +5,7 @@ import type { Target } from "./target.ts";
  * The recorded bound: CPU of a synchronous call at 64 connections, its Postgres included, as a multiple of the echo's in
  * the same run. Lower it when the service has become faster.
  */
-const recordedMultiple = 30;
+const recordedMultiple = 15;
 
 /** On a machine that does other work too a call may take a third more. */
 const tolerance = 4 / 3;

@@ -37,15 +37,15 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
 
   async begin(execution: NewExecution, begin: Begin = {}): Promise<Begun> {
     const { idempotencyKey, owner, flushes = [], answer, readSet } = begin;
+    if (this.#rows.has(execution.id)) {
+      return undefined;
+    }
     if (readSet !== undefined && this.#changed.has(readSet)) {
       return "changed";
     }
     const bound = idempotencyKey && this.#findBound(execution, idempotencyKey.key);
     if (bound !== undefined && bound.executionId !== execution.id) {
       return bound;
-    }
-    if (this.#rows.has(execution.id)) {
-      return undefined;
     }
     const journal = new Map(flushes.map(({ index, runs }) => [index, runs]));
     const epoch = owner === undefined ? 0 : 1;

@@ -6,7 +6,7 @@ import { cautiousNow } from "../postgres/database-clock.ts";
 import { columnList, type InputRow } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { changedReads, isUnchanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
+import { changedReads, isChanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
 import { answerTypes, startTypes, toAnswerRow, toStartRow } from "./execution-rows.ts";
 import { type Flush, outputChars, toFlushRow } from "./flush.ts";
 import { type AccountKey, type BoundExecution, findAllBound, isOver } from "./idempotency-keys.ts";
@@ -147,7 +147,7 @@ const seedTypes = {
   heads: "text",
 } as const;
 
-type InsertedRow = { readonly execution_id: string | null; readonly changed: number | null };
+type InsertedRow = { readonly execution_id: string; readonly is_changed: boolean };
 
 type InsertInput = {
   readonly rows: readonly InputRow<typeof beginningTypes>[];
@@ -157,14 +157,15 @@ type InsertInput = {
 
 type InsertStatement = CompiledStatement<InsertInput, InsertedRow>;
 
-/** Answers the ids of the executions that were accepted, and the numbers of the read sets that have changed. */
+/** Answers the executions that were accepted, and those whose read set has changed. */
 function insertStatement(input: StatementInput<InsertInput>): RawBuilder<InsertedRow> {
   const now = cautiousNow(input.value(() => new Date()));
   return sql<InsertedRow>`
     with ${changedReads(input, ({ reads }) => reads.all)},
-    input as materialized (
-      select * from ${input.rows("input", beginningTypes, ({ rows }) => rows)} where ${isUnchanged}
+    given as materialized (
+      select *, ${isChanged} as is_changed from ${input.rows("given", beginningTypes, ({ rows }) => rows)}
     ),
+    input as materialized (select * from given where not is_changed),
     bound as (
       insert into idempotency_key (environment_id, linked_account_id, key, fingerprint, execution_id)
       select environment_id, linked_account_id, key, fingerprint, id from input where key is not null
@@ -195,7 +196,7 @@ function insertStatement(input: StatementInput<InsertInput>): RawBuilder<Inserte
         from input where exists (select from accepted where accepted.id = input.id)
       returning execution_id
     )
-    select execution_id, null::bigint as changed from claimed union all select null, row from changed`;
+    select execution_id, false as is_changed from claimed union all select id, true from given where is_changed`;
 }
 
 /** Answers what is certain: which executions were accepted, and which have a read set that has changed. */
@@ -207,21 +208,7 @@ async function insertAll(
   const reads = new ReadSets();
   const rows = all.map((beginning) => toBeginningRow(beginning, reads.add(beginning.begin.readSet)));
   const inserted = await insert.execute(db, { rows, reads, seeds: all.flatMap(toSeedRows) });
-  const begun = new Map<string, Begun>();
-  const changed = new Set<number | null>();
-  for (const row of inserted) {
-    if (row.execution_id !== null) {
-      begun.set(row.execution_id, undefined);
-    } else {
-      changed.add(row.changed);
-    }
-  }
-  for (const { id, read_set } of changed.size === 0 ? [] : rows) {
-    if (id !== null && changed.has(read_set)) {
-      begun.set(id, "changed");
-    }
-  }
-  return begun;
+  return new Map(inserted.map(({ execution_id, is_changed }) => [execution_id, is_changed ? "changed" : undefined]));
 }
 
 function toBeginningRow({ execution, begin }: Beginning, readSet: number | null) {

@@ -5,7 +5,7 @@ import { CompiledStatement, type StatementInput } from "../postgres/compiled-sta
 import { columnList, type InputRow, inputRows } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { changedReads, isUnchanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
+import { changedReads, isChanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./execution-claim.ts";
 import { outcomeTypes, startTypes, toOutcomeRow, toStartRow } from "./execution-rows.ts";
 import { type Flush, outputChars, toFlushRow } from "./flush.ts";
@@ -122,13 +122,14 @@ const noFlush = { entries: null, heads: null };
 
 type FinishedRows = { readonly rows: readonly InputRow<typeof finishedTypes>[]; readonly reads: ReadSets };
 
-/** Answers the numbers of the read sets that have changed. */
-function recordStatement(input: StatementInput<FinishedRows>): RawBuilder<{ readonly row: number }> {
-  return sql<{ row: number }>`
+/** Answers the executions whose read set has changed. */
+function recordStatement(input: StatementInput<FinishedRows>): RawBuilder<{ readonly id: string }> {
+  return sql<{ id: string }>`
     with ${changedReads(input, ({ reads }) => reads.all)},
-    input as materialized (
-      select * from ${input.rows("input", finishedTypes, ({ rows }) => rows)} where ${isUnchanged}
+    given as materialized (
+      select *, ${isChanged} as is_changed from ${input.rows("given", finishedTypes, ({ rows }) => rows)}
     ),
+    input as materialized (select * from given where not is_changed),
     finished as (
       insert into execution (${columnList(endColumns)}, end_time)
       select ${columnList(endColumns)}, now() from input on conflict (id) do nothing
@@ -139,12 +140,12 @@ function recordStatement(input: StatementInput<FinishedRows>): RawBuilder<{ read
       select id, environment_id, 0, 0, entries, heads from input where entries is not null
       on conflict (execution_id, flush_index) do nothing
     )
-    select row from changed`;
+    select id from given where is_changed`;
 }
 
 async function recordAllFinished(
   db: Kysely<Tables>,
-  statement: CompiledStatement<FinishedRows, { readonly row: number }>,
+  statement: CompiledStatement<FinishedRows, { readonly id: string }>,
   all: readonly FinishedRun[],
 ): Promise<readonly boolean[]> {
   const reads = new ReadSets();
@@ -154,7 +155,6 @@ async function recordAllFinished(
     ...(runs.length === 0 ? noFlush : toFlushRow(runs)),
     read_set: reads.add(readSet),
   }));
-  const changed = await statement.execute(db, { rows, reads });
-  const numbers = new Set<number | null>(changed.map(({ row }) => row));
-  return rows.map(({ read_set }) => !numbers.has(read_set));
+  const changed = new Set((await statement.execute(db, { rows, reads })).map(({ id }) => id));
+  return all.map(({ execution }) => !changed.has(execution.id));
 }

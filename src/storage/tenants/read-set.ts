@@ -114,8 +114,14 @@ export function changedReads<Input>(
   )`;
 }
 
-/** Whether a row of the table expression `input` may be written. */
-export const isUnchanged = sql`not exists (select from changed where changed.row = input.read_set)`;
+/**
+ * Whether the call of a row of `given` has to be resolved anew. An execution that is there already was committed by an earlier
+ * try, whose answer was lost: it is accepted, whatever has changed since.
+ */
+export const isChanged = sql<boolean>`(
+  exists (select from changed where changed.row = given.read_set)
+  and not exists (select from execution where execution.id = given.id)
+)`;
 
 /** Numbers the read sets of a batch: many calls have the same one, and it is validated once. */
 export class ReadSets {
