@@ -34,7 +34,7 @@ export async function callsAtOnce({ calls: { sync } }: Target): Promise<void> {
   if (sync === undefined) {
     return;
   }
-  const filler = Array.from({ length: 50_000 }, (_, index) => `value ${index % 1_000}`.padEnd(18, "."));
+  const filler = Array.from({ length: 50_000 }, (_, index) => `value ${index % 1_000}`.padEnd(17, "."));
   const body = JSON.stringify({ "Task Name": "large", Assigned_to: "all", filler }).slice(0, -2);
   const whole = `${body}]}`;
   const call = async () => {
