@@ -121,7 +121,7 @@ export class ExecutionQueries implements Queries {
   async listIterations(request: ListIterationsRequest, call: Call) {
     const { reader, versions, limits } = this.#options;
     const query = queryOf(request, call);
-    const execution = await this.#find(query, call);
+    const execution = await findExecution(reader, query, call);
     const { nodeId: path } = request;
     const views = await viewsOf(versions, execution, call);
     if (views.get(path.split("/").at(-1) ?? "")?.isGroup !== true) {
@@ -143,7 +143,7 @@ export class ExecutionQueries implements Queries {
   async getNodeRun(request: GetNodeRunRequest, call: Call) {
     const { reader, versions } = this.#options;
     const query = queryOf(request, call);
-    const execution = await this.#find(query, call);
+    const execution = await findExecution(reader, query, call);
     const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId, (bytes) =>
       call.reserveReply?.(bytes),
     );
@@ -152,15 +152,6 @@ export class ExecutionQueries implements Queries {
     }
     await makeRoom(call, [run.input, run.output]);
     return nodeRunMessage(run, await viewsOf(versions, execution, call));
-  }
-
-  async #find(query: ExecutionQuery, call: Call): Promise<ExecutionSummary> {
-    const execution = await this.#options.reader.find(query);
-    if (execution === undefined) {
-      throw executionNotFound(query.executionId);
-    }
-    setExecutionHeaders(call, execution.id, execution.state);
-    return execution;
   }
 
   async #detail(
@@ -222,6 +213,20 @@ export function queryOf({ executionId, linkedAccountId }: Request, call: Call) {
     throw executionNotFound(executionId);
   }
   return { ...accessScopeOf(call), executionId, ...(linkedAccountId !== undefined && { linkedAccountId }) };
+}
+
+/** Finds an execution, and names it in the reply's headers. Throws RequestError. */
+export async function findExecution(
+  reader: ExecutionReader,
+  query: ExecutionQuery,
+  call: Call,
+): Promise<ExecutionSummary> {
+  const execution = await reader.find(query);
+  if (execution === undefined) {
+    throw executionNotFound(query.executionId);
+  }
+  setExecutionHeaders(call, execution.id, execution.state);
+  return execution;
 }
 
 export function foundIn(

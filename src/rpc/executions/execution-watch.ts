@@ -15,16 +15,15 @@ import {
   type ExecutionService,
   type WatchExecutionRequest,
 } from "../../gen/flowcall/v1/execution_pb.ts";
-import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import type { WatchTokens } from "../../scheduler/encryption/watch-tokens.ts";
 import type { VersionCache } from "../../scheduler/run/version-cache.ts";
 import type { WatchedFact, Watchers } from "../../scheduler/waiting/watchers.ts";
 import type { EndEvent } from "../../storage/history/execution-events.ts";
-import type { ExecutionQuery, ExecutionReader } from "../../storage/history/execution-reader.ts";
-import { principalOf, setExecutionHeaders } from "../chain/handler-call.ts";
+import type { ExecutionReader } from "../../storage/history/execution-reader.ts";
+import { principalOf } from "../chain/handler-call.ts";
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
 import { errorField, isUnderWay, nodeRunMessage, states, statuses } from "./execution-message.ts";
-import { foundIn, queryOf, viewsOf } from "./execution-queries.ts";
+import { findExecution, foundIn, queryOf, viewsOf } from "./execution-queries.ts";
 
 export type ExecutionWatchOptions = {
   readonly reader: ExecutionReader;
@@ -45,8 +44,8 @@ export class ExecutionWatch implements Watch {
   }
 
   async createWatchToken(request: CreateWatchTokenRequest, call: Call) {
-    const { watchTokens, clock } = this.#options;
-    const execution = await this.#find(queryOf(request, call), call);
+    const { reader, watchTokens, clock } = this.#options;
+    const execution = await findExecution(reader, queryOf(request, call), call);
     const { environmentId, keyId, expireTime: keyEnd } = principalOf(call);
     const asked = clock.now() + (request.ttlSeconds ?? ttlSeconds) * 1_000;
     const expireTime = new Date(Math.min(asked, keyEnd?.getTime() ?? asked));
@@ -58,7 +57,7 @@ export class ExecutionWatch implements Watch {
   async *watchExecution(request: WatchExecutionRequest, call: Call) {
     const { reader, versions, watchers } = this.#options;
     const query = queryOf(request, call);
-    const execution = await this.#find(query, call);
+    const execution = await findExecution(reader, query, call);
     const views = await viewsOf(versions, execution, call);
     const { lastEventId } = request;
     const behind = lastEventId === undefined ? undefined : parseEventId(execution.id, lastEventId);
@@ -72,15 +71,6 @@ export class ExecutionWatch implements Watch {
         isResponse && response !== undefined ? { ...recorded, run: { ...recorded.run, output: response } } : recorded;
       yield create(ExecutionEventSchema, { id, fact: factOf(fact, execution, views) });
     }
-  }
-
-  async #find(query: ExecutionQuery, call: Call): Promise<ExecutionSummary> {
-    const execution = await this.#options.reader.find(query);
-    if (execution === undefined) {
-      throw executionNotFound(query.executionId);
-    }
-    setExecutionHeaders(call, execution.id, execution.state);
-    return execution;
   }
 }
 
