@@ -1,5 +1,15 @@
 import { type LimitTable, mebibyte } from "./limit.ts";
 
+/** One setting for payloads and outputs. */
+const keysMax = {
+  env: "FLOWCALL_OBJECT_KEYS",
+  min: 1,
+  max: 1_000_000,
+  default: 10_000,
+  unit: "count",
+  text: "Members of one object, in payloads, node outputs and responses.",
+} as const;
+
 /** Limits of requests, of JSON values and of workflow definitions. */
 export const jsonLimits = {
   payload: {
@@ -27,14 +37,7 @@ export const jsonLimits = {
       unit: "count",
       text: "Nested objects and arrays in a payload; the root counts 1.",
     },
-    keysMax: {
-      env: "FLOWCALL_OBJECT_KEYS",
-      min: 1,
-      max: 1_000_000,
-      default: 10_000,
-      unit: "count",
-      text: "Members of one object, in payloads, node outputs and responses.",
-    },
+    keysMax,
   },
   output: {
     bytesMax: {
@@ -61,14 +64,7 @@ export const jsonLimits = {
       unit: "count",
       text: "Nested objects and arrays in a node's output and in a response; the root counts 1.",
     },
-    keysMax: {
-      env: "FLOWCALL_OBJECT_KEYS",
-      min: 1,
-      max: 1_000_000,
-      default: 10_000,
-      unit: "count",
-      text: "Members of one object, in payloads, node outputs and responses.",
-    },
+    keysMax,
   },
   /** Attributes of a linked account, and values of fields. */
   settings: {

@@ -2,23 +2,12 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { Data } from "../../pool/data-texts.ts";
 import { textOf } from "../../templates/text-budget.ts";
 import type { Variable } from "../bind-templates.ts";
+import type { AstNode } from "../syntax/cheap-query.ts";
 
-/** What `PlainQuery.evaluate` gives where JSONata has to evaluate the query. */
+/** The result of `PlainQuery.evaluate` where JSONata has to evaluate the query. */
 export const notPlain: unique symbol = Symbol("not plain");
 
-/** The members of a node of JSONata's syntax tree in a plain query. A node with any other member is not plain. */
-type AstNode = {
-  readonly type?: string;
-  readonly value?: unknown;
-  readonly expressions?: readonly AstNode[];
-  readonly expression?: AstNode;
-  readonly lhs?: AstNode | readonly (readonly [AstNode, AstNode])[];
-  readonly rhs?: AstNode;
-  readonly condition?: AstNode;
-  readonly then?: AstNode;
-  readonly else?: AstNode;
-};
-
+/** The members of a node in a plain query. A node with any other member is not plain. */
 const plainMembers: ReadonlySet<string> = new Set([
   ...["type", "value", "position", "expressions", "expression", "lhs", "rhs", "condition", "then", "else"],
   // `isScalar` is a mark of `isCheap`. `consarray` has an effect in paths alone.

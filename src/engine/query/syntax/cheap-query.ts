@@ -6,7 +6,7 @@
 // step that is left takes time linear in its values, and `InlineBudget` counts these.
 
 /** The members of a node of JSONata's syntax tree that are read here, and the marks that are set. */
-type AstNode = {
+export type AstNode = {
   readonly type?: string;
   readonly value?: unknown;
   readonly steps?: readonly AstNode[];
