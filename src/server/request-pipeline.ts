@@ -13,7 +13,7 @@ import type { ServerLimits } from "./limits/server-limits.ts";
 import type { Cors } from "./requests/cors.ts";
 import type { Exchange, RequestReceiver } from "./requests/http-exchange.ts";
 import { createPreflightRoute, createRefusingRoute } from "./requests/public-pages.ts";
-import { clientDisconnected, type Refusals } from "./requests/refusals.ts";
+import { clientDisconnected, hasDisconnected, type Refusals } from "./requests/refusals.ts";
 import { originOf } from "./requests/request-origin.ts";
 
 export type RequestPipelineOptions = {
@@ -141,14 +141,14 @@ export class RequestPipeline implements RequestReceiver {
         const principal = found instanceof Promise ? await found : found;
         call.principal = principal;
         // Rapid Reset: a stream that its client has reset meanwhile costs no more than the look-up of its key.
-        if (signal.reason === clientDisconnected) {
+        if (hasDisconnected(signal)) {
           return;
         }
         rates?.take(principal);
         const turn = ticket.admit(principal);
         if (turn !== undefined) {
           await turn;
-          if (signal.reason === clientDisconnected) {
+          if (hasDisconnected(signal)) {
             return;
           }
         }

@@ -1,5 +1,6 @@
 import { type DescField, type DescMessage, getOption, type Message } from "@bufbuild/protobuf";
 import { isReflectMessage, type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import {
   FieldRulesSchema,
   field as fieldRules,
@@ -76,7 +77,7 @@ function readerOf(field: DescField): (message: unknown) => unknown {
       return chosen?.["case"] === localName ? chosen["value"] : undefined;
     };
   }
-  const isImplicit = field.presence === implicitPresence;
+  const isImplicit = field.presence === FeatureSet_FieldPresence.IMPLICIT;
   if (!isImplicit || !getOption(field, fieldRules).required) {
     return (message) => (message as Fields)[localName];
   }
@@ -86,9 +87,6 @@ function readerOf(field: DescField): (message: unknown) => unknown {
     return isNothing ? undefined : value;
   };
 }
-
-/** `FeatureSet.FieldPresence.IMPLICIT`: the field has a value in each message. */
-const implicitPresence = 2;
 
 /** The checks of all the rules of a field, but `required`. */
 function* ruleChecksOf(rules: ReflectMessage): Iterable<Check> {
@@ -112,7 +110,7 @@ function membersOf(rules: ReflectMessage) {
   return set.map((field) => ({ localName: field.localName, value: rules.get(field) }));
 }
 
-/** What becomes of a rule, by its kind and name; `bound` is what the rule says. */
+/** Compiles a rule, by its kind and name; `bound` is the value that the rule has. */
 const compiledRules: Readonly<Record<string, (bound: unknown) => Check>> = {
   "string.minLen": (min) => (text) => String(text).length >= 2 * Number(min) || codePoints(text) >= Number(min),
   "string.maxLen": (max) => (text) => String(text).length <= Number(max) || codePoints(text) <= Number(max),

@@ -1,5 +1,6 @@
 import { type DescField, type DescMessage, getOption, hasOption, type Message, ScalarType } from "@bufbuild/protobuf";
 import { scalarZeroValue } from "@bufbuild/protobuf/reflect";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import type { RequestHeaders } from "../../domain/http/call.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { field as fieldRules } from "../../gen/buf/validate/validate_pb.ts";
@@ -58,7 +59,7 @@ type HeaderField = {
   readonly rule: HeaderRule;
   /** The spellings of the header: with underscores, and with hyphens. */
   readonly names: readonly string[];
-  /** What the field holds where it is not set. */
+  /** The value of the field where it is not set: an implicit field has one in each message. */
   readonly zero: unknown;
   /** The largest number that the field may hold by its validation rules. */
   readonly max: number;
@@ -71,12 +72,9 @@ function headerField(field: DescField): HeaderField {
   const rule = getOption(field, headerOption);
   const hyphened = rule.name.replaceAll("_", "-");
   const names = hyphened === rule.name ? [rule.name] : [rule.name, hyphened];
-  const zero = field.presence === implicitPresence ? scalarZeroValue(field.scalar, false) : undefined;
+  const zero = field.presence === FeatureSet_FieldPresence.IMPLICIT ? scalarZeroValue(field.scalar, false) : undefined;
   return { field, localName: field.localName, rule, names, zero, max: maxOf(field) };
 }
-
-/** `FeatureSet.FieldPresence.IMPLICIT`: a field that is not set holds its zero value. */
-const implicitPresence = 2;
 
 function maxOf(field: DescField): number {
   const { type } = getOption(field, fieldRules);

@@ -95,6 +95,6 @@ export class Refusals {
 export const clientDisconnected = new Error("the caller went away");
 
 /** Whether a call was aborted because its client has disconnected, and not with an error that the client is to receive. */
-function hasDisconnected(signal: AbortSignal): boolean {
+export function hasDisconnected(signal: AbortSignal): boolean {
   return signal.reason === clientDisconnected;
 }
