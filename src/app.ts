@@ -83,7 +83,7 @@ export class App implements Service {
     log.info({ url: this.url, heapMib: heapLimitMib() }, "calls are accepted");
   }
 
-  /** What comes once for all workers: migrations, the first organisation, the examples, credentials under the newest key. */
+  /** Prepares the database once for all workers: migrations, the first organisation, the examples, credentials under the newest key. */
   async prepare(): Promise<void> {
     await this.#open();
     this.#started = await this.#prepareTenants();
@@ -91,7 +91,7 @@ export class App implements Service {
     await resealCredentials({ ...this.#storage.stores, sealing, log: this.#options.log });
   }
 
-  /** What each worker does: everything from its database connections to the open port. */
+  /** Starts one worker: everything from its database connections to the open port. */
   async serve(): Promise<void> {
     const { config } = this.#options;
     const { http, watchers, scheduler } = this.#execution;

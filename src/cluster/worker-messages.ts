@@ -1,6 +1,6 @@
 import { z } from "zod";
 
-/** What a worker sends: its heartbeat, the URL at which it accepts calls, or why it could not start. */
+/** A message of a worker: its heartbeat, the URL at which it accepts calls, or why it could not start. */
 export const workerReport = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("alive") }),
   z.object({ kind: z.literal("ready"), url: z.string() }),
@@ -9,7 +9,7 @@ export const workerReport = z.discriminatedUnion("kind", [
 
 export type WorkerReport = z.infer<typeof workerReport>;
 
-/** What the supervisor sends. All workers get one port, also where the configured one is any that is free. */
+/** A message of the supervisor. All workers get one port, also where the configured one is any that is free. */
 export const workerOrder = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("start"), port: z.number() }),
   z.object({ kind: z.literal("stop") }),

@@ -33,7 +33,7 @@ export class Endpoint {
   readonly #binding: HttpBinding;
   readonly #options: EndpointOptions;
   readonly #transcoder: Transcoder;
-  /** What the reply is over REST where it is not the message as it is. */
+  /** The form of the reply over REST, where that is not the message itself. */
   readonly #rule: ReplyRule | undefined;
   readonly #etagName: string | undefined;
 

@@ -145,7 +145,7 @@ function digitsEnd(bytes: Buffer, start: number): number {
   return at === start ? -at : at;
 }
 
-/** What is wrong with a number, if anything: a double has to hold it. */
+/** The fault of a number, if it has one: a double has to hold it. */
 export function literalProblem(bytes: Buffer, start: number, end: number): string | undefined {
   const length = end - start;
   const literal = length > 15 || hasExponent(bytes, start, end) ? bytes.toString("latin1", start, end) : undefined;

@@ -44,7 +44,7 @@ export function mapLimits<Table extends LimitTable>(
   return Object.fromEntries(values) as LimitValues<Table>;
 }
 
-/** What each of several workers gets of a limit. */
+/** The part of a limit that each of several workers gets. */
 export function partOf({ part }: Limit, value: number, workers: number): number {
   return part === undefined ? value : Math.min(value, Math.max(part, Math.ceil(value / workers)));
 }

@@ -7,7 +7,7 @@ import type { Limits } from "../../domain/limits.ts";
 import type { AccessScope, Principal } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 
-/* What handlers read from their call beside the request message, and what they set on it. */
+/* Handlers read these from their call beside the request message, or set them on it. */
 
 /** The authenticated caller. The server admits no call without a key, except to public services. */
 export function principalOf(call: Call): Principal {

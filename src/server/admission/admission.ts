@@ -21,7 +21,7 @@ type EnvironmentUse = {
   waiting: number;
 };
 
-/** What the requests of one key use. */
+/** The use by all requests of one key. */
 type KeyUse = { readonly environment: EnvironmentUse; requests: number; bytes: number };
 
 /**
@@ -138,7 +138,7 @@ export class Admission {
 /** The phases of an authenticated call, in their order. */
 const phases = { active: 0, waiting: 1, replied: 2, closed: 3 } as const;
 
-/** What one request uses of the server. It is released phase by phase, and each phase but the last may be left out. */
+/** The share of the server that one request takes. It is released phase by phase, and each phase but the last may be left out. */
 export class RequestTicket {
   readonly #admission: Admission;
   readonly #connection: Connection;

@@ -25,10 +25,10 @@ export function callRefusal({ active, activeMax, calls }: CallUse, limits: Serve
 /** Memory in use for bodies and replies, in bytes. */
 export type MemoryUse = {
   readonly total: number;
-  /** What the key of the request uses, and its organisation; undefined for a request without a key. */
+  /** The use of the key of the request, and of its organisation; undefined for a request without a key. */
   readonly owner: { readonly organization: number; readonly key: number } | undefined;
   readonly connection: number;
-  /** What the request itself uses. */
+  /** The use of the request itself. */
   readonly own: number;
 };
 

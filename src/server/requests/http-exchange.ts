@@ -89,7 +89,7 @@ export class Exchange implements HttpExchange {
         throw tooLarge(limit ?? transportLimit(bytesMax));
       }
       ticket.addBody(length);
-      // What Node received is a part of a much larger buffer.
+      // The received bytes are a part of a much larger buffer of Node.
       body = length === 0 ? Buffer.alloc(0) : Buffer.from(request.read(length));
       // Ends the stream.
       request.read();

@@ -36,7 +36,7 @@ export class Frame {
   readonly depth: number;
   steps: readonly (string | number)[];
   readonly isKept: boolean;
-  /** What has been made of the frame, where it is kept. */
+  /** The value that has been read from the frame, where it is kept. */
   content: JsonValue | undefined;
   /** The key of a map's entry. */
   key = "";

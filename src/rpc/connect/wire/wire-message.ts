@@ -50,7 +50,7 @@ const markEntry = Buffer.concat([
 ]);
 const markBytes = markEntry.length + 8;
 
-/** What follows the mark is a field that no Struct has: its tag, and its length in as many bytes as any length may need. */
+/** Behind the mark stands a field that no Struct has: its tag, and its length in as many bytes as any length may need. */
 const skippedHeadBytes = 6;
 const hiddenBytesMin = markBytes + skippedHeadBytes;
 
