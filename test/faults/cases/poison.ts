@@ -40,12 +40,13 @@ export const poison: FaultCase = {
       const ids = await Promise.all(
         Array.from({ length: innocents }, async () => (await execute(url, { workflow: "call-http", payload })).id),
       );
-      bed.sink.answerMs = 500;
-      const startTime = performance.now();
-      const { id } = await execute(url, { workflow: "poison", payload });
+      // Called before the poison, which may end this process before it has answered another call.
       const others = await Promise.all(
         Object.keys(hopeless).map(async (reason) => ({ reason, ...(await execute(url, { workflow: reason })) })),
       );
+      bed.sink.answerMs = 500;
+      const startTime = performance.now();
+      const { id } = await execute(url, { workflow: "poison", payload });
       const poisonOf = (execution: string) => bed.count(`execution where id = '${execution}' and state = 'ERRORED'`);
       await until("the end of the poison", async () => (await poisonOf(id)) === 1);
       const poisonMs = performance.now() - startTime;
