@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Limits, limitTable } from "./domain/limits.ts";
 import { nearest } from "./domain/nearest.ts";
 import type { EgressAllow } from "./engine/http/egress-allow-list.ts";
+import type { LoggedEnds } from "./process/log-executions.ts";
 import { type ServerLimits, serverLimitTable } from "./server/limits/server-limits.ts";
 import { limitsFrom, limitVariables } from "./settings/limit-settings.ts";
 import { processSettings, type Setting } from "./settings/process-settings.ts";
@@ -35,6 +36,8 @@ export type Config = {
   /** Destinations that HTTP nodes may call although their address is not public. */
   readonly egressAllow: EgressAllow;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  /** Which ends of executions are logged. */
+  readonly loggedEnds: LoggedEnds;
   /** Text for people, or JSON lines. */
   readonly logFormat: "text" | "json";
   /** The limits of one process: with several workers, what each of them gets. */
@@ -89,6 +92,7 @@ export function readConfig(
     dataDir: resolve(workingDir, values.FLOWCALL_DATA_DIR ?? dataDirDefault(workingDir, isRoot)),
     examples: values.FLOWCALL_EXAMPLES ?? values.FLOWCALL_DATABASE_URL === undefined,
     logLevel: values.FLOWCALL_LOG_LEVEL,
+    loggedEnds: values.FLOWCALL_LOG_EXECUTIONS,
     logFormat: values.FLOWCALL_LOG_FORMAT ?? (isTerminal ? "text" : "json"),
     corsOrigins: values.FLOWCALL_CORS_ORIGINS,
     encryptionKeys: values.FLOWCALL_ENCRYPTION_KEYS,

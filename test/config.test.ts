@@ -34,6 +34,7 @@ describe("the configuration", () => {
       acceptsMissingKeys: false,
       egressAllow: parseEgressAllow(""),
       logLevel: "info",
+      loggedEnds: "failed",
       logFormat: "json",
       given: {},
       limits: defaultLimits,

@@ -6,6 +6,7 @@ import { RateLimiter } from "../domain/limits/rate-limit.ts";
 import { Definitions } from "../engine/definitions.ts";
 import { HttpClient } from "../engine/http/http-client.ts";
 import { ProcessPool } from "../engine/pool/process-pool.ts";
+import { logExecutions } from "../process/log-executions.ts";
 import { Sealing } from "../scheduler/encryption/sealing.ts";
 import { createSchedulerEvents } from "../scheduler/run/scheduler-events.ts";
 import { VersionCache } from "../scheduler/run/version-cache.ts";
@@ -43,6 +44,7 @@ export function createScheduler({ config, log, storage, masterKeys }: SchedulerP
   const definitions = new Definitions({ limits, pool, yielder });
   const versions = new VersionCache({ versions: stores.versions, definitions, limits });
   const events = createSchedulerEvents();
+  logExecutions(events, config.loggedEnds, log);
   const watchers = new Watchers({ journals: stores.events, events, limits, clock: systemClock, log });
   const rates = new RateLimiter(limits, systemClock);
   const sealing = new Sealing(() => masterKeys.all);

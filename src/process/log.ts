@@ -2,20 +2,23 @@ import { styleText } from "node:util";
 import { type Logger, pino, stdTimeFunctions } from "pino";
 import { z } from "zod";
 import type { Config } from "../config.ts";
+import { LogSink } from "./log-sink.ts";
 
 /** The log of the process, on stderr: JSON lines, or text for a person at a terminal. */
 export function openLog({ logLevel, logFormat }: Pick<Config, "logLevel" | "logFormat">, isColored: boolean): Logger {
-  const stderr = pino.destination(2);
+  const sink = new LogSink(process.stderr);
   const options = {
     level: logLevel,
     base: null,
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (level: string) => ({ level }) },
   };
-  if (logFormat === "json") {
-    return pino(options, stderr);
-  }
-  return pino(options, { write: (line) => void stderr.write(logText(line, isColored)) });
+  const log =
+    logFormat === "json"
+      ? pino(options, sink)
+      : pino(options, { write: (line) => sink.write(logText(line, isColored)) });
+  sink.onRelief((lines) => log.warn({ lines }, "lines of the log were left out, since nobody took them"));
+  return log;
 }
 
 const lineSchema = z.looseObject({ level: z.string(), time: z.string(), msg: z.string().default("") });

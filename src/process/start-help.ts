@@ -14,6 +14,7 @@ Everything else is set by environment variables. docs/settings.md lists all of t
   FLOWCALL_WORKERS               auto, or how many processes serve calls (1)
   FLOWCALL_EXAMPLES              true or false: whether example workflows are loaded (true on the embedded database)
   FLOWCALL_LOG_LEVEL             debug, info, warn, error or silent (info)
+  FLOWCALL_LOG_EXECUTIONS        failed, all or none: which executions are a line of the log when they end (failed)
   FLOWCALL_LOG_FORMAT            text or json (text if stderr is a terminal, else json)
 
 As root: Postgres does not run as root, so the embedded one runs as the user postgres, or nobody. That user must be able

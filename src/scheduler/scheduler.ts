@@ -11,7 +11,7 @@ import type { Logger } from "pino";
 import type { Clock } from "../domain/clock.ts";
 import type { EventLoopYielder } from "../domain/event-loop-yielder.ts";
 import type { ExecutionDetail, Outcome } from "../domain/execution.ts";
-import { newId } from "../domain/id.ts";
+import { newId, timeOfId } from "../domain/id.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Service } from "../domain/service.ts";
 import type { Definitions } from "../engine/definitions.ts";
@@ -185,8 +185,10 @@ export class Scheduler implements Service {
       ...(statusCode !== undefined && { statusCode }),
       ...end,
     };
+    const { events, clock } = this.#options;
     this.#runs.supersede(id, outcome);
-    this.#options.events.emit("ended", { executionId: id, outcome, wasOwned: true });
+    events.emit("finished", { execution: { ...stopped, ...query, id }, outcome, ms: clock.now() - timeOfId(id) });
+    events.emit("ended", { executionId: id, outcome, wasOwned: true });
     return stopped;
   }
 

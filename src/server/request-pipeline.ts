@@ -248,7 +248,7 @@ export class RequestPipeline implements RequestReceiver {
       return;
     }
     this.#release(exchange);
-    const { head, requestId, route, abort, replyHeaders, response, startTime } = exchange;
+    const { head, requestId, route, abort, replyHeaders, response, startTime, ticket } = exchange;
     const { statusCode: status } = response;
     // An error of a workflow concerns its author, and the failure of a probe has been logged where it arose.
     const isServerFault = status >= 500 && !replyHeaders.has("x-execution-status") && route?.access !== "public";
@@ -256,7 +256,21 @@ export class RequestPipeline implements RequestReceiver {
     if (this.#options.log.isLevelEnabled(level)) {
       const { method, path } = head;
       const ms = Math.round(performance.now() - startTime);
-      const line = { requestId, protocol: route?.protocol, method, path, status, ms, isAborted: abort.signal.aborted };
+      const { organizationId, environmentId, keyId } = ticket.principal ?? {};
+      const executionId = replyHeaders.get("x-execution-id");
+      const caller = { organizationId, environmentId, keyId };
+      const { aborted: isAborted } = abort.signal;
+      const line = {
+        requestId,
+        executionId,
+        protocol: route?.protocol,
+        method,
+        path,
+        status,
+        ms,
+        isAborted,
+        ...caller,
+      };
       this.#options.log[level](line, "request");
     }
   }

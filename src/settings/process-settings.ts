@@ -126,6 +126,11 @@ export const processSettings = {
     default: "`info`",
     text: "`debug`, `info`, `warn`, `error` or `silent`. The log goes to stderr.",
   },
+  FLOWCALL_LOG_EXECUTIONS: {
+    parser: z.enum(["failed", "all", "none"]).default("failed"),
+    default: "`failed`",
+    text: "Which executions are a line of the log when they end: `failed` (level `warn`), `all` (the others at `info`), or `none`.",
+  },
   FLOWCALL_LOG_FORMAT: {
     parser: z.enum(["text", "json"]).optional(),
     default: "`text` if stderr is a terminal, else `json`",

@@ -37,7 +37,7 @@ export class ClaimDeferral {
     if (isUnavailable(error) && !isTimedOut(error)) {
       return;
     }
-    log.error({ execution: claim.executionId, err: error }, "an execution could not be gone on with, and backs off");
+    log.error({ executionId: claim.executionId, err: error }, "an execution could not be gone on with, and backs off");
     this.#failed.push(claim);
   }
 
@@ -57,7 +57,7 @@ export class ClaimDeferral {
   async deferWithoutKey(claim: Claim, error: MissingKeyError): Promise<void> {
     if (!this.#isMissingKeyLogged) {
       this.#options.log.error(
-        { execution: claim.executionId, err: error },
+        { executionId: claim.executionId, err: error },
         "executions need an encryption key that is not there, and are deferred until it is",
       );
     }

@@ -36,7 +36,10 @@ export class Expiry {
     const expired = await executions.expire({ runMs, ageMs, now, limit: batchMax });
     this.#hasMore = expired.size >= batchMax;
     for (const [id, outcome] of expired) {
-      log.warn({ execution: id, reason: outcome.error?.reason }, "an execution is ended that could not end by itself");
+      log.warn(
+        { executionId: id, reason: outcome.error?.reason },
+        "an execution is ended that could not end by itself",
+      );
       onExpired(id);
     }
   }

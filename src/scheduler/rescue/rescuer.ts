@@ -232,7 +232,7 @@ export class Rescuer implements Service {
     const claim = { organizationId, environmentId, executionId: id, owner, epoch };
     capacity.dequeue(execution);
     if (isQuarantined) {
-      log.warn({ execution: id, epoch }, "an execution whose owners were lost is quarantined");
+      log.warn({ executionId: id, epoch }, "an execution whose owners were lost is quarantined");
     }
     try {
       const taken = await runs.takeUp(execution);
@@ -262,7 +262,7 @@ export class Rescuer implements Service {
     if (!(await executions.finish({ ...claim, outcome }))) {
       return;
     }
-    log.warn({ execution: claim.executionId, reason }, "an execution is ended that could not end by itself");
+    log.warn({ executionId: claim.executionId, reason }, "an execution is ended that could not end by itself");
     this.#announceEnd(claim.executionId);
   }
 

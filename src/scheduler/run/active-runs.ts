@@ -79,6 +79,9 @@ export class ActiveRuns {
     this.#ending -= isEnding ? 1 : 0;
     this.#driven -= 1;
     this.drop(run);
+    if (end.kind === "ENDED") {
+      this.#options.events.emit("finished", { execution: run.execution, outcome: end.outcome, ms: run.ageMs });
+    }
     // Nobody else knows of an execution that ran in memory alone.
     if (end.kind !== "ENDED" || end.wasOwned) {
       this.#announce(run.execution.id, end);

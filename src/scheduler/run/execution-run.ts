@@ -67,7 +67,9 @@ export class ExecutionRun {
   readonly #abort = new AbortController();
   readonly #writer: ExecutionWriter;
   readonly #journal: RunJournal;
+  readonly #beginTime: number;
   #state: RunState = { kind: "HELD" };
+  #isResumed = false;
 
   constructor(start: RunStart, context: RunContext) {
     const { execution, graph } = start;
@@ -75,6 +77,7 @@ export class ExecutionRun {
     this.#start = start;
     this.#context = context;
     const { owner, executions, claims, sealing, events, lease, isUnavailable, limits, memory, clock } = context;
+    this.#beginTime = clock.monotonic();
     this.#writer = new ExecutionWriter({
       execution,
       readSet: start.readSet,
@@ -106,6 +109,12 @@ export class ExecutionRun {
     return this.#state;
   }
 
+  /** The time since the call, in milliseconds; exact to a second where the execution was claimed. */
+  get ageMs(): number {
+    const { clock } = this.#context;
+    return this.#isResumed ? clock.now() - timeOfId(this.execution.id) : clock.monotonic() - this.#beginTime;
+  }
+
   /**
    * HELD → OWNED. Answers the execution that the idempotency key stands for already, if there is one, or that what the call was
    * resolved by has changed; then this run is none. Where the run has ended first, its end is committed when this settles.
@@ -124,6 +133,7 @@ export class ExecutionRun {
   /** HELD → OWNED, for an execution that was claimed: it goes on from its journal. Throws MissingKeyError. */
   async resume(claimed: ClaimedExecution, journal: OpenedJournal | undefined): Promise<void> {
     const { epoch, sealKey, wakeTime, isAnswered } = claimed;
+    this.#isResumed = true;
     this.#writer.openKey(sealKey);
     if (wakeTime !== undefined) {
       this.#journal.sleptUntil(wakeTime);
@@ -207,7 +217,7 @@ export class ExecutionRun {
       if (this.#abort.signal.aborted) {
         throw this.#abort.signal.reason;
       }
-      log.error({ execution: execution.id, err: error }, "an execution failed by a fault of ours");
+      log.error({ executionId: execution.id, err: error }, "an execution failed by a fault of ours");
       return {
         state: "ERRORED",
         error: { reason: "SERVER_ERROR", message: "The server failed to run the execution." },
@@ -222,7 +232,7 @@ export class ExecutionRun {
       return this.#interrupt({ kind: "FAILED", error: new CallChangedError(), claim: undefined });
     }
     if (written === "superseded") {
-      this.#context.log.info({ execution: this.execution.id }, "another process has taken the execution over");
+      this.#context.log.info({ executionId: this.execution.id }, "another process has taken the execution over");
       return this.#interrupt({ kind: "SUPERSEDED" });
     }
     const end: RunEnd = { kind: "ENDED", outcome, wasOwned: this.#writer.claim !== undefined };

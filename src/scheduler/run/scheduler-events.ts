@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import type { Outcome } from "../../domain/execution.ts";
+import type { NewExecution, Outcome } from "../../domain/execution.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
 
 /** An end that is committed. */
@@ -11,7 +11,20 @@ export type EndEvent = {
   readonly wasOwned: boolean;
 };
 
+/** An execution that this process has ended. */
+export type EndedRun = {
+  readonly execution: Pick<
+    NewExecution,
+    "id" | "environmentId" | "linkedAccountId" | "workflowId" | "version" | "type" | "source" | "tag"
+  > & { readonly organizationId?: string };
+  readonly outcome: Outcome;
+  /** Since its call; exact to a second where the execution was queued or taken over meanwhile. */
+  readonly ms: number;
+};
+
 type EventMap = {
+  /** An end is committed by this process, also one of an execution that ran in memory alone. */
+  finished: [end: EndedRun];
   ended: [end: EndEvent];
   /** Other processes say that these executions have ended, or that any may have. The notification may be wrong. */
   endedElsewhere: [ids: readonly string[] | undefined];
