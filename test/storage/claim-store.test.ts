@@ -201,6 +201,8 @@ describe("an execution whose owners are lost again and again", () => {
   });
 });
 
+const nothing = { next: undefined, queued: [], removed: [], dangling: [], unboundKeys: 0 };
+
 describe("a repair", () => {
   test("gives an unfinished execution a claim and removes the claim of one that is none, page by page", async () => {
     await sql`truncate execution cascade`.execute(stores.db);
@@ -212,17 +214,32 @@ describe("a repair", () => {
     await sql`update execution set state = 'STOPPED', end_time = now() where id = ${ended}`.execute(db);
     await sql`insert into execution_claim (execution_id, environment_id, epoch) values ('ff', 'x', 0)`.execute(db);
     const first = await executions.repair({ after: "", limit: 4 });
-    expect(first).toEqual({ next: ids[3], queued: [lost], removed: [ended] });
-    expect(await executions.repair({ after: ids[3] ?? "", limit: 4 })).toEqual({
-      next: undefined,
-      queued: [],
-      removed: ["ff"],
-    });
-    expect(await executions.repair({ after: "", limit: 10 })).toEqual({ next: undefined, queued: [], removed: [] });
+    expect(first).toEqual({ ...nothing, next: ids[3], queued: [lost], removed: [ended] });
+    expect(await executions.repair({ after: ids[3] ?? "", limit: 4 })).toEqual({ ...nothing, removed: ["ff"] });
+    expect(await executions.repair({ after: "", limit: 10 })).toEqual(nothing);
     const claimed = await take("b");
     const found = claimed.find(({ id }) => id === lost);
     expect(found && (await readJournal(stores, found)).runs).toEqual([nodeRun("1")]);
     expect(claimed.map(({ id }) => id)).toContain(last);
+  });
+
+  test("names executions without their version or account, and deletes keys without an execution", async () => {
+    await sql`truncate execution, idempotency_key`.execute(stores.db);
+    const { executions, db } = stores;
+    const ids = (await beginAbandoned(3, "a")).toSorted();
+    const [whole = "", versionless = "", accountless = ""] = ids;
+    await sql`update execution set version = 7 where id = ${versionless}`.execute(db);
+    await sql`update execution set linked_account_id = 'nobody@acme.io' where id = ${accountless}`.execute(db);
+    for (const [key, id] of [
+      ["bound", whole],
+      ["unbound", whole.replace(/.$/, (digit) => (digit === "0" ? "1" : "0"))],
+    ] as const) {
+      await sql`insert into idempotency_key (environment_id, linked_account_id, key, fingerprint, execution_id)
+        values (${tenant.environmentId}, 'x', ${key}, 'f', ${id})`.execute(db);
+    }
+    const repaired = await executions.repair({ after: "", limit: 10 });
+    expect(repaired).toMatchObject({ dangling: [versionless, accountless], unboundKeys: 1 });
+    expect(await db.selectFrom("idempotency_key").select("key").execute()).toEqual([{ key: "bound" }]);
   });
 });
 

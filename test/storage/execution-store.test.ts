@@ -150,8 +150,11 @@ describe("an execution", () => {
       { ...execution, version: 2 },
     ];
     for (const wrong of foreign) {
-      await expect(stores.executions.begin(wrong)).rejects.toThrow("foreign key");
-      await expect(stores.executions.recordFinished(wrong, completed, [])).rejects.toThrow("foreign key");
+      await expect(stores.executions.begin(wrong)).rejects.toThrow("does not exist in its environment");
+      await expect(stores.executions.recordFinished(wrong, completed, [])).rejects.toThrow(
+        "does not exist in its environment",
+      );
+      expect(await stores.db.selectFrom("execution").select("id").where("id", "=", wrong.id).execute()).toEqual([]);
     }
     expect(await stores.queue.count(9)).toEqual({
       queued: [],

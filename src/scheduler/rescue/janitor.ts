@@ -104,12 +104,19 @@ export class Janitor implements Service {
   async #repair(): Promise<void> {
     const { executions, log } = this.#options;
     for (let page = 0; page < pagesMax && !this.#isStopping; page += 1) {
-      const { next, queued, removed } = await executions.repair({ after: this.#after, limit: pageMax });
+      const page = { after: this.#after, limit: pageMax };
+      const { next, queued, removed, dangling, unboundKeys } = await executions.repair(page);
       if (queued.length > 0) {
         log.warn({ executions: queued }, "unfinished executions that were lost are queued again");
       }
       if (removed.length > 0) {
         log.warn({ executions: removed }, "claims without an unfinished execution are removed");
+      }
+      if (dangling.length > 0) {
+        log.error({ executions: dangling }, "executions name a version or an account that does not exist");
+      }
+      if (unboundKeys > 0) {
+        log.warn({ keys: unboundKeys }, "idempotency keys without an execution are deleted");
       }
       this.#after = next ?? "";
       if (next === undefined) {

@@ -7,6 +7,7 @@ import { columnList, type InputRow } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { changedReads, isChanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
+import { listChanged } from "./changed-calls.ts";
 import { answerTypes, startTypes, toAnswerRow, toStartRow } from "./execution-rows.ts";
 import { type Flush, outputChars, toFlushRow } from "./flush.ts";
 import { type AccountKey, type BoundExecution, findAllBound, isOver } from "./idempotency-keys.ts";
@@ -208,7 +209,10 @@ async function insertAll(
   const reads = new ReadSets();
   const rows = all.map((beginning) => toBeginningRow(beginning, reads.add(beginning.begin.readSet)));
   const inserted = await insert.execute(db, { rows, reads, seeds: all.flatMap(toSeedRows) });
-  return new Map(inserted.map(({ execution_id, is_changed }) => [execution_id, is_changed ? "changed" : undefined]));
+  const found = new Set(inserted.filter(({ is_changed }) => is_changed).map(({ execution_id }) => execution_id));
+  const calls = all.map(({ execution, begin: { readSet } }) => ({ execution, readSet }));
+  const changed = await listChanged(db, calls, found);
+  return new Map(inserted.map(({ execution_id: id }) => [id, changed.has(id) ? "changed" : undefined]));
 }
 
 function toBeginningRow({ execution, begin }: Beginning, readSet: number | null) {

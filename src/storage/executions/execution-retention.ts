@@ -15,6 +15,8 @@ export async function deleteEnded(db: Kysely<Tables>, { ms, limit }: Retention):
       select id from execution
        where id < ${idOfAge(ms)} and end_time < ${cautiousNow()} - make_interval(secs => ${ms / 1000})
        order by id limit ${limit} for update skip locked
+    ), unbound as (
+      delete from idempotency_key using chosen where idempotency_key.execution_id = chosen.id
     ), emptied as (
       delete from journal using chosen where journal.execution_id = chosen.id
     ), gone as (
@@ -57,9 +59,7 @@ export async function deleteKeptDrafts(db: Kysely<Tables>, { after, limit }: Dra
     sql`${sql.ref(time)} < ${cautiousNow()} - make_interval(secs => ${settledMs / 1000})`;
   const { rows } = await sql<DraftRow>`
     with page as materialized (
-      -- The check of the executions' foreign key finds its index only where it is planned for a version below zero.
-      select version, environment_id, workflow_id, set_config('plan_cache_mode', 'force_custom_plan', true)
-        from workflow_version where version < 0 ${place ?? sql``}
+      select version, environment_id, workflow_id from workflow_version where version < 0 ${place ?? sql``}
        order by version, environment_id, workflow_id limit ${limit}
     ), unneeded as materialized (
       select page.version, page.environment_id, page.workflow_id from page

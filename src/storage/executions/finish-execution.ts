@@ -6,6 +6,7 @@ import { columnList, type InputRow, inputRows } from "../postgres/input-rows.ts"
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { changedReads, isChanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
+import { listChanged } from "./changed-calls.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./execution-claim.ts";
 import { outcomeTypes, startTypes, toOutcomeRow, toStartRow } from "./execution-rows.ts";
 import { type Flush, outputChars, toFlushRow } from "./flush.ts";
@@ -155,6 +156,11 @@ async function recordAllFinished(
     ...(runs.length === 0 ? noFlush : toFlushRow(runs)),
     read_set: reads.add(readSet),
   }));
-  const changed = new Set((await statement.execute(db, { rows, reads })).map(({ id }) => id));
+  const found = new Set((await statement.execute(db, { rows, reads })).map(({ id }) => id));
+  const changed = await listChanged(
+    db,
+    all.map(({ execution, readSet }) => ({ execution, readSet })),
+    found,
+  );
   return all.map(({ execution }) => !changed.has(execution.id));
 }

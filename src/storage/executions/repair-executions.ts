@@ -11,16 +11,21 @@ export type Repaired = {
   readonly queued: readonly string[];
   /** Claims of executions that have ended or do not exist. */
   readonly removed: readonly string[];
+  /** Executions without the version or the account that they name. */
+  readonly dangling: readonly string[];
+  /** How many idempotency keys stood for executions that do not exist, and were deleted. */
+  readonly unboundKeys: number;
 };
 
 /**
- * Gives each unfinished execution of a page a claim, and deletes claims without an unfinished execution. It is one
- * statement, since one snapshot holds an execution together with its claim.
+ * Gives each unfinished execution of a page a claim, and deletes claims without an unfinished execution and keys without
+ * an execution; counts what no foreign key guards. It is one statement, since one snapshot holds an execution together with
+ * its claim and its key.
  */
 export async function repairPage(db: Kysely<Tables>, { after, limit }: RepairPage): Promise<Repaired> {
-  const { rows } = await sql<{ next: string | null; queued: string[]; removed: string[] }>`
+  const { rows } = await sql<RepairedRow>`
     with page as materialized (
-      select id, environment_id, linked_account_id, state from execution where id > ${after} order by id limit ${limit}
+      select id, environment_id, workflow_id, version, linked_account_id, state from execution where id > ${after} order by id limit ${limit}
     ), place as materialized (
       select case when count(*) = ${limit} then max(id) end as next from page
     ), queued as (
@@ -38,9 +43,31 @@ export async function repairPage(db: Kysely<Tables>, { after, limit }: RepairPag
          and claim.execution_id <= (select coalesce(next, 'g') from place)
          and not exists (select from execution where execution.id = claim.execution_id and execution.state is null)
       returning execution_id
+    ), unbound as (
+      delete from idempotency_key as bound
+       where bound.execution_id > ${after}
+         and bound.execution_id <= (select coalesce(next, 'g') from place)
+         and not exists (select from execution where execution.id = bound.execution_id)
+      returning 1
     )
-    select next, array(select execution_id from queued) as queued, array(select execution_id from removed) as removed
+    select next, array(select execution_id from queued) as queued, array(select execution_id from removed) as removed,
+           array(
+             select id from page
+              where (select true from workflow_version as version where version.environment_id = page.environment_id
+                       and version.workflow_id = page.workflow_id and version.version = page.version) is null
+                 or (select true from linked_account as account where account.environment_id = page.environment_id
+                       and account.account_id = page.linked_account_id) is null
+           ) as dangling,
+           (select count(*)::int from unbound) as unbound_keys
       from place`.execute(db);
-  const [{ next = null, queued = [], removed = [] } = {}] = rows;
-  return { next: next ?? undefined, queued, removed };
+  const [{ next = null, queued = [], removed = [], dangling = [], unbound_keys = 0 } = {}] = rows;
+  return { next: next ?? undefined, queued, removed, dangling, unboundKeys: unbound_keys };
 }
+
+type RepairedRow = {
+  readonly next: string | null;
+  readonly queued: readonly string[];
+  readonly removed: readonly string[];
+  readonly dangling: readonly string[];
+  readonly unbound_keys: number;
+};

@@ -53,8 +53,9 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
   sql`create trigger workflow_version_is_final before update on workflow_version for each row
     execute function flowcall_refuse_change()`,
 
-  // An execution is inserted once and finished once. The foreign keys name the environment: an execution of one
-  // environment that points into another cannot exist. The fill factor leaves room for the one update beside the row
+  // An execution is inserted once and finished once. It has no foreign keys, whose checks would cost as much as the insert
+  // does: the statement that inserts it checks that its version and its account are of its environment, and the janitor
+  // counts those for which it does not hold. The fill factor leaves room for the one update beside the row
   // that it replaces. A response may be there before the end, and nothing changes it then.
   sql`create table execution (
     environment_id text collate "C" not null,
@@ -80,9 +81,7 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
     -- The configured values that it started with, so that another process that takes it over goes on with them.
     fields text,
     check ((state is null) = (end_time is null)),
-    constraint execution_error_at_end check (state is not null or error is null),
-    foreign key (environment_id, workflow_id, version) references workflow_version,
-    foreign key (environment_id, linked_account_id) references linked_account
+    constraint execution_error_at_end check (state is not null or error is null)
   ) with (fillfactor = 85)`,
   // The orders that executions are listed in. No column that changes at the end is in them, "state" above all: the one
   // update stays beside the row that it replaces and touches no index (a heap-only tuple update). Expressions, since a
@@ -162,7 +161,7 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
     linked_account_id text collate "C" not null,
     key text collate "C" not null check (key ~ '^[!-~]{1,255}$'),
     fingerprint text collate "C" not null,
-    execution_id text collate "C" not null references execution on delete cascade,
+    execution_id text collate "C" not null,
     primary key (environment_id, linked_account_id, key)
   )`,
   sql`create index idempotency_key_execution on idempotency_key (execution_id)`,

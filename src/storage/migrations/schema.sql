@@ -128,8 +128,6 @@ create table execution (
   origin_id text collate "C",
   fields text,
   constraint execution_check CHECK (((state IS NULL) = (end_time IS NULL))),
-  constraint execution_environment_id_linked_account_id_fkey FOREIGN KEY (environment_id, linked_account_id) REFERENCES linked_account(environment_id, account_id),
-  constraint execution_environment_id_workflow_id_version_fkey FOREIGN KEY (environment_id, workflow_id, version) REFERENCES workflow_version(environment_id, workflow_id, version),
   constraint execution_error_at_end CHECK (((state IS NOT NULL) OR (error IS NULL))),
   constraint execution_id_check CHECK ((id ~ '^[0-9a-f]{24}$'::text)),
   constraint execution_origin_id_check CHECK ((origin_id ~ '^[0-9a-f]{24}$'::text)),
@@ -166,7 +164,6 @@ create table idempotency_key (
   key text collate "C" not null,
   fingerprint text collate "C" not null,
   execution_id text collate "C" not null,
-  constraint idempotency_key_execution_id_fkey FOREIGN KEY (execution_id) REFERENCES execution(id) ON DELETE CASCADE,
   constraint idempotency_key_key_check CHECK ((key ~ '^[!-~]{1,255}$'::text)),
   constraint idempotency_key_pkey PRIMARY KEY (environment_id, linked_account_id, key)
 );

@@ -75,6 +75,12 @@ export const upgrades: Readonly<Record<string, Migration>> = {
         and version.definition like '%"response"%'
         and exists (select from journal where journal.execution_id = claim.execution_id)`,
   ),
+  "0025-no-foreign-keys": runs(
+    sql`alter table execution
+      drop constraint execution_environment_id_workflow_id_version_fkey,
+      drop constraint execution_environment_id_linked_account_id_fkey`,
+    sql`alter table idempotency_key drop constraint idempotency_key_execution_id_fkey`,
+  ),
 };
 
 function runs(...statements: readonly RawBuilder<unknown>[]): Migration {

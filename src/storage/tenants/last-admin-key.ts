@@ -13,7 +13,7 @@ export async function requireOtherAdminKey(
   transaction: Transaction<Tables>,
   { environmentId, id }: { readonly environmentId: string; readonly id: string },
 ): Promise<void> {
-  // `for no key update` and not stronger: each new execution locks this row as well, by its foreign key.
+  // `for no key update` and not stronger: each new row of the environment locks this row as well, by its foreign key.
   await transaction
     .selectFrom("environment")
     .select("id")
