@@ -23,6 +23,7 @@ import { createConfigService } from "./tenants/config-service.ts";
 import { createConnectionService } from "./tenants/connection-service.ts";
 import { createIntegrationService } from "./tenants/integration-service.ts";
 import { createLinkedAccountService } from "./tenants/linked-account-service.ts";
+import { createPrincipalService } from "./tenants/principal-service.ts";
 import { createWorkflowService } from "./workflows/workflow-service.ts";
 
 export type ServicesOptions = {
@@ -63,5 +64,6 @@ export function createServices(options: ServicesOptions): readonly Implementatio
     createAuditService(stores),
     createConfigService({ stores, configurations: new Configurations({ ...stores, outline, limits }) }),
     createConnectionService({ stores, connections: new Connections({ ...stores, seal, limits }) }),
+    createPrincipalService({ ...stores, limits }),
   ];
 }

@@ -270,7 +270,7 @@ describe("flowcall doctor", () => {
       code: 1,
       stdout: expect.stringMatching(/^account: nobody: .*account put nobody.*\nslug: nope: .*integration put nope/),
     });
-    expect(checks[4]?.message).toMatch(/^a test key with the scopes execute, read, author/);
+    expect(checks[4]?.message).toMatch(/^a test key named .+ with the scopes execute, read, author/);
   });
 });
 

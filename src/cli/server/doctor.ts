@@ -1,19 +1,15 @@
 import {
-  create,
   type DescMessage,
-  type DescMethod,
   type DescMethodUnary,
   fromBinary,
-  getOption,
   hasOption,
   type JsonObject,
   type MessageInitShape,
 } from "@bufbuild/protobuf";
-import { FileDescriptorProtoSchema, MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { IntegrationService } from "../../gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../../gen/flowcall/v1/linked_account_pb.ts";
-import { type Scope, ScopeSchema, scope } from "../../gen/flowcall/v1/options_pb.ts";
-import { http } from "../../gen/google/api/annotations_pb.ts";
+import { Scope, ScopeSchema, scope } from "../../gen/flowcall/v1/options_pb.ts";
 import { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_pb.ts";
 import type { Client } from "../client/client.ts";
 import { fullName, Methods } from "../client/methods.ts";
@@ -23,7 +19,7 @@ import type { Context } from "../command/context.ts";
 import { type ExitCode, exitCodes } from "../output/exit-codes.ts";
 import { printable } from "../output/output.ts";
 import { readFailure } from "../output/read-failure.ts";
-import { environmentOf } from "./status.ts";
+import { askPrincipal } from "./status.ts";
 
 const skewMaxMs = 30_000;
 const callMs = 10_000;
@@ -144,7 +140,12 @@ async function servedMethods(client: Client, services: readonly string[]): Promi
   return found;
 }
 
-/** Tries each scope of the key with a request that names nothing, so that it changes nothing. */
+/** The scopes that a key may have, as words. */
+const grantable = ScopeSchema.values
+  .filter(({ number }) => number !== Scope.UNSPECIFIED && number !== Scope.ANY)
+  .map(({ name }) => name.replace("SCOPE_", "").toLowerCase());
+
+/** Whose the key is and what it may do, and what that lets the later checks look at. */
 async function keyChecks(context: Context): Promise<readonly Check[]> {
   const { key, url } = context.settings;
   const exitCode = exitCodes.unauthorized;
@@ -152,25 +153,21 @@ async function keyChecks(context: Context): Promise<readonly Check[]> {
     const message = `there is none for ${url}: set FLOWCALL_API_KEY, or flowcall profile add`;
     return [{ check: "key", ok: false, message, exitCode }];
   }
-  const client = await context.connect();
-  const methods = probesOf((await Methods.load()).all);
-  const tried = await Promise.all(methods.map((method) => tryMethod(client, method)));
-  const refusal = tried.find(({ reason }) => reason !== undefined && reason !== "SCOPE_MISSING");
+  const { principal, refusal } = await askPrincipal(context);
   if (refusal !== undefined) {
     const message = `${refusal.reason}: ${refusal.message} Set another in FLOWCALL_API_KEY, or flowcall profile add`;
     return [{ check: "key", ok: false, message, exitCode }];
   }
-  const [has, lacks] = [
-    tried.filter(({ reason }) => reason === undefined),
-    tried.filter(({ reason }) => reason !== undefined),
-  ];
-  const names = (list: typeof tried) => list.map(({ scopeName }) => scopeName).join(", ");
-  const message = `a ${environmentOf(key)} key with the scopes ${names(has)}${lacks.length > 0 ? `, without ${names(lacks)}` : ""}`;
+  if (principal === undefined) {
+    // What is missing is said by the check of the version.
+    return [];
+  }
+  const { environment, keyName, scopes } = principal;
+  const lacks = grantable.filter((word) => !scopes.includes(word));
+  const without = lacks.length > 0 ? `, without ${lacks.join(", ")}` : "";
+  const message = `a ${environment} key named ${keyName} with the scopes ${scopes.join(", ")}${without}`;
   const ownKey = { check: "key", ok: true, message };
-  // The next checks need the scope read.
-  return has.some(({ scopeName }) => scopeName === "read")
-    ? [ownKey, ...(await nameChecks(context, client))]
-    : [ownKey];
+  return scopes.includes("read") ? [ownKey, ...(await nameChecks(context, await context.connect()))] : [ownKey];
 }
 
 /** Checks that the default account and integration exist. */
@@ -210,34 +207,5 @@ async function missing<I extends DescMessage, O extends DescMessage>(
   } catch (error) {
     const { reason, message } = await readFailure(error, client.settings.url);
     return reason === undefined ? message : `${reason}: ${message}`;
-  }
-}
-
-/** One method for each scope, with a path parameter that stays empty; if possible one that only reads. */
-function probesOf(methods: readonly DescMethod[]): readonly DescMethodUnary[] {
-  const named = methods.filter((method) => {
-    const path = String(getOption(method, http).pattern.value ?? "");
-    return method.methodKind === "unary" && hasOption(method, scope) && path.includes("{");
-  });
-  const isReading = ({ idempotency }: DescMethod) =>
-    Number(idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS);
-  const reading = [...named].sort((one, other) => isReading(other) - isReading(one));
-  const scopes = [...new Set(named.map((method) => getOption(method, scope)))].sort();
-  // The descriptor's own type is that of any method.
-  return scopes.flatMap(
-    (wanted) => reading.find((method) => getOption(method, scope) === wanted) ?? [],
-  ) as DescMethodUnary[];
-}
-
-/** Answers why the key is refused, if it is. The server checks scopes before the request. */
-async function tryMethod(client: Client, method: DescMethodUnary) {
-  const own: Scope = getOption(method, scope);
-  const scopeName = (ScopeSchema.value[own]?.name ?? "").replace("SCOPE_", "").toLowerCase();
-  try {
-    await client.unary(method, create(method.input), { timeoutMs: callMs });
-    return { scopeName };
-  } catch (error) {
-    const { exitCode, reason, message } = await readFailure(error, client.settings.url);
-    return exitCode === exitCodes.unauthorized ? { scopeName, reason: reason ?? "REFUSED", message } : { scopeName };
   }
 }

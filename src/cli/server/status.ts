@@ -1,4 +1,5 @@
-import { WorkflowService } from "../../gen/flowcall/v1/workflow_pb.ts";
+import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { type Principal, PrincipalService } from "../../gen/flowcall/v1/principal_pb.ts";
 import { quoted } from "../client/curl.ts";
 import { probe } from "../client/probe.ts";
 import type { Command } from "../command/command.ts";
@@ -26,14 +27,16 @@ export const status: Command = {
     }
     const { url, profile, key, account, slug } = settings;
     const { state, reason } = await probe(url, "/readyz");
-    const refusal = state === "ready" && key !== undefined ? await refusalOf(context) : undefined;
+    const answer = state === "ready" && key !== undefined ? await askPrincipal(context) : undefined;
+    const refusal = answer?.refusal;
     const source = key === undefined ? "none: set FLOWCALL_API_KEY, or flowcall profile add" : keyPlace(settings);
     const facts = {
       url,
       server: `${state}${reason === undefined ? "" : ` (${reason})`}`,
       ...(profile !== undefined && { profile }),
-      key: refusal === undefined ? source : `${source}, and refused: ${refusal}`,
-      ...(key !== undefined && { environment: environmentOf(key) }),
+      key: refusal === undefined ? source : `${source}, and refused: ${refusal.reason}: ${refusal.message}`,
+      ...(key !== undefined && { environment: answer?.principal?.environment ?? environmentOf(key) }),
+      ...(answer?.principal && principalFacts(answer.principal)),
       ...(account !== undefined && { account }),
       ...(slug !== undefined && { slug }),
     };
@@ -50,16 +53,29 @@ function exitCodeOf({ isReady, isKeyTaken }: { readonly isReady: boolean; readon
   return isKeyTaken ? exitCodes.done : exitCodes.unauthorized;
 }
 
-/** Why the server refuses the key. A key that only lacks a scope is not refused. */
-async function refusalOf({ connect, settings }: Context): Promise<string | undefined> {
+/** What the server says of the key: whose it is, or why it is refused; neither where the server cannot tell. */
+export async function askPrincipal({ connect, settings }: Pick<Context, "connect" | "settings">): Promise<{
+  readonly principal?: Principal;
+  readonly refusal?: { readonly reason: string; readonly message: string };
+}> {
   try {
-    await (await connect()).unary(WorkflowService.method.listWorkflows, { pageSize: 1 }, { timeoutMs: callMs });
-    return undefined;
+    return {
+      principal: await (await connect()).unary(PrincipalService.method.getPrincipal, {}, { timeoutMs: callMs }),
+    };
   } catch (error) {
-    const { exitCode, reason, message } = await readFailure(error, settings.url);
-    const isRefused = exitCode === exitCodes.unauthorized && reason !== "SCOPE_MISSING";
-    return isRefused ? `${reason === undefined ? "" : `${reason}: `}${message}` : undefined;
+    const { exitCode, reason = "REFUSED", message } = await readFailure(error, settings.url);
+    return exitCode === exitCodes.unauthorized ? { refusal: { reason, message } } : {};
   }
+}
+
+function principalFacts({ keyName, scopes, workflows, linkedAccounts, expireTime }: Principal) {
+  return {
+    "key name": keyName,
+    scopes: scopes.join(", "),
+    ...(workflows.length > 0 && { workflows: workflows.join(", ") }),
+    ...(linkedAccounts.length > 0 && { accounts: linkedAccounts.join(", ") }),
+    ...(expireTime && { expires: timestampDate(expireTime).toISOString() }),
+  };
 }
 
 function keyPlace({ keySource, profile, keysFile }: Settings): string {

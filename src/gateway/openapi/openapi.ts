@@ -5,7 +5,7 @@ import type { DescField, DescService, JsonObject } from "@bufbuild/protobuf";
 import { getOption, hasOption } from "@bufbuild/protobuf";
 import { fieldByName } from "../../domain/json/field-path.ts";
 import { scopeWord } from "../../domain/keys/api-key.ts";
-import { header as headerOption } from "../../gen/flowcall/v1/options_pb.ts";
+import { header as headerOption, Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import { type HttpBinding, httpBindings } from "../http-binding.ts";
 import { errorSchema, refusals } from "./errors.ts";
 import type { Examples } from "./examples.ts";
@@ -76,11 +76,13 @@ function operation(
   const example = examples[method.name];
   const parameters = parametersOf(binding, schemas, example?.parameters ?? {});
   const description = described(`${method.parent.typeName}.${method.name}`).description ?? "";
+  const neededKey =
+    scope === Scope.ANY ? "a key, with whatever scopes" : `a key with the scope \`${scopeWord(scope)}\``;
   return {
     operationId: method.localName,
     tags: [method.parent.name],
     summary: summaryOf(method.name),
-    description: `${description}\n\nNeeds a key with the scope \`${scopeWord(scope)}\`.`.trim(),
+    description: `${description}\n\nNeeds ${neededKey}.`.trim(),
     ...(takesWatchToken && { security: [{ key: [] }, { watchToken: [] }] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== "" && { requestBody: requestBody(binding, schemas, example?.body) }),

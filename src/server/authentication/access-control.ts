@@ -4,6 +4,7 @@ import { scopeWord } from "../../domain/keys/api-key.ts";
 import { noLongerNeeded } from "../../domain/no-longer-needed.ts";
 import type { Principal } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
+import { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import { tokenExpired, tokenInvalid } from "../../scheduler/encryption/watch-tokens.ts";
 
 export type KeyAuthenticator = {
@@ -74,7 +75,7 @@ export class AccessControl {
     if (principal instanceof Promise) {
       return principal.then((found) => requireAccess(found, access));
     }
-    return principal?.scopes.includes(access) === true ? principal : requireAccess(principal, access);
+    return requireAccess(principal, access);
   }
 
   async #authenticateToken(token: string, headers: RequestHeaders): Promise<Principal> {
@@ -110,7 +111,7 @@ function requireAccess(principal: Principal | undefined, access: Exclude<Route["
   if (principal === undefined) {
     throw RequestError.of("INVALID_API_KEY");
   }
-  if (!principal.scopes.includes(access)) {
+  if (!principal.scopes.includes(access) && !(access === Scope.ANY && principal.executionId === undefined)) {
     const scope = scopeWord(access);
     throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
   }
