@@ -49,11 +49,15 @@ export const reasons = {
     status: 400,
     message: "The payload does not match the workflow's JSON Schema. Correct the fields that the error names.",
   },
-  MISSING_API_KEY: { code: grpc.UNAUTHENTICATED, status: 401, message: "Send an API key in the header x-api-key." },
+  MISSING_API_KEY: {
+    code: grpc.UNAUTHENTICATED,
+    status: 401,
+    message: "Send an API key in the header x-api-key, or as a bearer token in the header authorization.",
+  },
   INVALID_API_KEY: {
     code: grpc.UNAUTHENTICATED,
     status: 401,
-    message: "The API key in the header x-api-key is not valid. Send a valid one.",
+    message: "The API key is not valid. Send a valid one.",
   },
   INVALID_WATCH_TOKEN: {
     code: grpc.UNAUTHENTICATED,

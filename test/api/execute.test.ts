@@ -93,6 +93,13 @@ describe("an execution is answered alike on every protocol", () => {
     await check(execute({ sync_execution: true, slug: "asana" }), { rest: { status: 200, body }, rpc: body });
   });
 
+  test("a key may be a bearer token", async () => {
+    const { method, fields } = execute({ sync_execution: true, slug: "asana" });
+    const body = { return_value: note, execution_id: anId };
+    const call = { method, fields, headers: [["authorization", `Bearer ${testKey}`]] } as const;
+    await check(call, { rest: { status: 200, body }, rpc: body });
+  });
+
   test("an asynchronous call answers execution_id, and nothing else", async () => {
     const body = { execution_id: anId };
     await check(execute({ slug: "asana" }), { rest: { status: 200, body }, rpc: body });
@@ -352,9 +359,14 @@ const refusals: readonly (readonly [string, () => ApiCall, Parameters<typeof che
     { status: 401, code: "Unauthenticated", reason: "MISSING_API_KEY" },
   ],
   [
-    "a key in another header",
-    () => ({ method: executeWorkflow, fields: execute().fields, headers: [["authorization", `Bearer ${testKey}`]] }),
-    { status: 401, code: "Unauthenticated", reason: "MISSING_API_KEY", text: /x-api-key.*authorization is not read/ },
+    "credentials that are no API key",
+    () => ({ method: executeWorkflow, fields: execute().fields, headers: [["authorization", "Basic dGs6"]] }),
+    { status: 401, code: "Unauthenticated", reason: "MISSING_API_KEY", text: /authorization holds no bearer token/ },
+  ],
+  [
+    "two keys",
+    () => execute({}, { headers: [["authorization", `Bearer ${productionKey}`]] }),
+    { status: 401, code: "Unauthenticated", reason: "INVALID_API_KEY", text: /different API keys/ },
   ],
   [
     "an unknown key",

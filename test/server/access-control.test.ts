@@ -55,6 +55,41 @@ check("two keys are refused and never joined, though both are good", {
   json: { reason: "INVALID_API_KEY" },
   events: ["refuse INVALID_API_KEY"],
 });
+check("a key may be a bearer token, whose scheme is read in any case", {
+  sent: { headers: { "x-api-key": [], authorization: `bEARER ${goodKey}` } },
+  status: 200,
+  json: { keyId: "key" },
+  events: ["authenticate", "serve"],
+});
+check("the same key twice over is one key", {
+  sent: { headers: { authorization: `Bearer ${goodKey}` } },
+  status: 200,
+  json: { keyId: "key" },
+});
+check("an empty key beside a bearer token is a missing one", {
+  sent: { headers: { "x-api-key": "", authorization: `Bearer ${goodKey}` } },
+  status: 200,
+  json: { keyId: "key" },
+});
+check("other credentials beside a key are a proxy's, and not read", {
+  sent: { headers: { authorization: "Basic dXNlcjpwYXNz" } },
+  status: 200,
+  json: { keyId: "key" },
+});
+check("a key and another bearer token are refused", {
+  sent: { headers: { authorization: "Bearer tk_fedcba9876543210" } },
+  status: 401,
+  json: { reason: "INVALID_API_KEY", message: expect.stringContaining("different API keys") },
+  events: ["refuse INVALID_API_KEY"],
+});
+for (const authorization of ["Basic dXNlcjpwYXNz", "Bearer", "Bearer ", `Bearer ${goodKey} x`, goodKey, ""]) {
+  check(`credentials ${JSON.stringify(authorization)} are no key`, {
+    sent: { headers: { "x-api-key": [], authorization } },
+    status: 401,
+    json: { reason: "MISSING_API_KEY", message: expect.stringContaining("authorization") },
+    events: ["refuse MISSING_API_KEY"],
+  });
+}
 check("a key without the scope is refused with the scope's name", {
   sent: { path: "/admin" },
   status: 403,
@@ -157,6 +192,25 @@ test.each(versions)("a missing key is named before anything else is looked at (%
   const reply = await send(version, url, { headers: { "x-api-key": [] } });
   expect(reply.json).toMatchObject({ reason: "MISSING_API_KEY" });
   expect(events).toEqual(["refuse MISSING_API_KEY"]);
+});
+
+test("two bearer tokens are refused and never joined", async () => {
+  const { url, events } = await startServer();
+  const authorization = [`Bearer ${goodKey}`, `Bearer ${goodKey}`];
+  // Node's HTTP/2 client sends one only.
+  const reply = await send("http1", url, { headers: { "x-api-key": [], authorization } });
+  expect([reply.status, reply.json["reason"]]).toEqual([401, "INVALID_API_KEY"]);
+  expect(events).toEqual(["refuse INVALID_API_KEY"]);
+});
+
+test.each(versions)("a refusal with status 401 says how to authenticate (%s)", async (version) => {
+  const { url } = await startServer();
+  const challengeOf = async (headers: Sent["headers"] = {}) =>
+    (await send(version, url, { path: "/own", headers })).headers["www-authenticate"];
+  expect(await challengeOf({ "x-api-key": "" })).toBe('Bearer realm="flowcall"');
+  expect(await challengeOf({ "x-api-key": "tk_fedcba9876543210" })).toBe(
+    'Bearer realm="flowcall", error="invalid_token"',
+  );
 });
 
 test.each(versions)("every reply carries its request id (%s)", async (version) => {

@@ -112,8 +112,11 @@ function createHandler({ events, sockets }: Pick<Running, "events" | "sockets">,
   return { match: ({ path }: RequestHead) => routes[path] };
 }
 
-function refuse({ response }: HttpExchange, { reason, message }: RequestError): void {
+function refuse({ response }: HttpExchange, { reason, message, details }: RequestError): void {
   response.statusCode = reasons[reason].status;
+  for (const [name, value] of Object.entries(details.headers ?? {})) {
+    response.setHeader(name, value);
+  }
   response.end(JSON.stringify({ reason, message }));
 }
 

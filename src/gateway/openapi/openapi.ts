@@ -40,7 +40,7 @@ export function createOpenApi({ services, version, replies, examples }: OpenApiO
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    security: [{ key: [] }],
+    security: [{ key: [] }, { bearer: [] }],
     tags: services.map((service) => ({
       name: service.name,
       "x-displayName": headingOf(service.name),
@@ -55,6 +55,7 @@ export function createOpenApi({ services, version, replies, examples }: OpenApiO
           name: "x-api-key",
           description: "Selects the organisation and the environment: `tk…` test, `pk…` production.",
         },
+        bearer: { type: "http", scheme: "bearer", description: "The same API key, as a bearer token." },
         watchToken: {
           type: "apiKey",
           in: "query",
@@ -83,7 +84,7 @@ function operation(
     tags: [method.parent.name],
     summary: summaryOf(method.name),
     description: `${description}\n\nNeeds ${neededKey}.`.trim(),
-    ...(takesWatchToken && { security: [{ key: [] }, { watchToken: [] }] }),
+    ...(takesWatchToken && { security: [{ key: [] }, { bearer: [] }, { watchToken: [] }] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== "" && { requestBody: requestBody(binding, schemas, example?.body) }),
     responses: { "200": okReply(binding, schemas, example?.reply), ...refusals(binding), ...replies[method.name] },

@@ -6,6 +6,7 @@ import type { Principal } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import { Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import { tokenExpired, tokenInvalid } from "../../scheduler/encryption/watch-tokens.ts";
+import { apiKeyOf, hasApiKey, keyRefusal } from "./api-key-header.ts";
 
 export type KeyAuthenticator = {
   /**
@@ -66,12 +67,7 @@ export class AccessControl {
     if (token !== undefined) {
       return this.#authenticateToken(token, head.headers).then((principal) => requireAccess(principal, access));
     }
-    const values = head.headers.get("x-api-key");
-    const key = values?.[0];
-    if (!key || values?.length !== 1) {
-      throw keyRefused(head.headers);
-    }
-    const principal = keys.authenticate(key, address);
+    const principal = keys.authenticate(apiKeyOf(head.headers), address);
     if (principal instanceof Promise) {
       return principal.then((found) => requireAccess(found, access));
     }
@@ -79,8 +75,7 @@ export class AccessControl {
   }
 
   async #authenticateToken(token: string, headers: RequestHeaders): Promise<Principal> {
-    // An empty header counts as absent.
-    if (headers.get("x-api-key")?.some((key) => key !== "") === true) {
+    if (hasApiKey(headers)) {
       throw tokenInvalid();
     }
     return await this.#options.tokens.authenticate(token);
@@ -92,7 +87,7 @@ export class AccessControl {
     const stopped = new AbortController();
     const ended =
       token === undefined
-        ? keys.untilEnded(head.headers.get("x-api-key")?.[0] ?? "", stopped.signal)
+        ? keys.untilEnded(apiKeyOf(head.headers), stopped.signal)
         : tokens.untilEnded(token, stopped.signal);
     const watched = ended.then(
       () => abort.abort(token === undefined ? RequestError.of("INVALID_API_KEY") : tokenExpired()),
@@ -109,21 +104,11 @@ export class AccessControl {
 
 function requireAccess(principal: Principal | undefined, access: Exclude<Route["access"], "public">): Principal {
   if (principal === undefined) {
-    throw RequestError.of("INVALID_API_KEY");
+    throw keyRefusal("INVALID_API_KEY");
   }
   if (!principal.scopes.includes(access) && !(access === Scope.ANY && principal.executionId === undefined)) {
     const scope = scopeWord(access);
     throw new RequestError("SCOPE_MISSING", `The API key lacks the scope ${scope}.`, { metadata: { scope } });
   }
   return principal;
-}
-
-/** The error of a request with no key, or with several. */
-function keyRefused(headers: RequestHeaders): RequestError {
-  if (headers.get("x-api-key")?.[0]) {
-    return new RequestError("INVALID_API_KEY", "The header x-api-key is given more than once; send it once.");
-  }
-  // Most APIs take their key in this header, so that many callers try it first.
-  const hint = headers.has("authorization") ? " The header authorization is not read." : "";
-  return new RequestError("MISSING_API_KEY", `Send an API key in the header x-api-key.${hint}`);
 }
