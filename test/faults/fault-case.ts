@@ -25,8 +25,8 @@ export type FaultCase = {
   /** Its name in the list of what is to be survived: A1, B3. */
   readonly id: string;
   readonly title: string;
-  /** Whether its sample may not run beside others: it is about times that a full machine does not keep. */
-  readonly isAlone?: boolean;
+  /** How many others its sample may run beside, where it is about times that a full machine does not keep. */
+  readonly besides?: 0 | 1;
   /** Throws where something did not hold, or where the fault did not happen at all. */
   run(run: FaultRun): Promise<FaultFigures>;
 };

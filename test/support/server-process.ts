@@ -4,6 +4,7 @@ import { chmod, mkdir, mkdtemp, readFile, rm, watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { heapMib, missingLimits } from "../../src/process/memory-limits.ts";
+import { bundleOf } from "./server-bundle.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 
@@ -37,19 +38,22 @@ export async function makeDataDir(): Promise<{ readonly dataDir: string; remove(
   return { dataDir: join(folder, "data"), remove: () => rm(folder, { recursive: true, force: true }) };
 }
 
-/** Starts `src/main.ts`, or another program that says in the same way that it is ready, and waits until it accepts calls. */
+/**
+ * Starts `src/main.ts`, or another program that says in the same way that it is ready, in one file where it can be, and
+ * waits until it accepts calls.
+ */
 export async function startServerProcess({
   dataDir,
   environment,
   preload,
-  program = ["src/main.ts"],
+  program: [program = "src/main.ts", ...words] = [],
   stderr = "inherit",
 }: ServerProcessOptions): Promise<ServerProcess> {
   const folder = join(dataDir, "..", "ready");
   await rm(folder, { recursive: true, force: true });
   await mkdir(folder, { recursive: true });
   const changes = watch(folder);
-  const hasChannel = preload !== undefined || program[0] !== "src/main.ts";
+  const hasChannel = preload !== undefined || program !== "src/main.ts";
   // A process with a channel would lose it by starting anew, and so begins with what it would get then.
   const { flags, variables } = missingLimits({
     environment: { ...process.env, ...environment },
@@ -59,7 +63,7 @@ export async function startServerProcess({
   });
   const limits = hasChannel ? flags : [];
   const loaded = preload === undefined ? [] : ["--import", preload];
-  const child = spawn(process.execPath, [...limits, ...loaded, ...program], {
+  const child = spawn(process.execPath, [...limits, ...loaded, await bundleOf(program), ...words], {
     cwd: root,
     env: {
       ...(hasChannel && { ...variables, NODE_COMPILE_CACHE: compileCache }),

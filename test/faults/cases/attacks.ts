@@ -139,7 +139,7 @@ function attackCase(options: AttackCase): FaultCase {
   return {
     id,
     title,
-    isAlone: true,
+    besides: 1,
     run: async (run) => {
       const isFull = run.size === "full";
       const [fullSeconds, sampleSeconds] = sizes.seconds;

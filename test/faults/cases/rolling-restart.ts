@@ -25,7 +25,7 @@ const later = ["test/faults/composed-server.ts", JSON.stringify({ isLater: true 
  */
 export const rollingRestart: FaultCase = {
   id: "A12",
-  isAlone: true,
+  besides: 0,
   title: "rolling restarts behind nginx, of two versions, with a migration in the middle",
   run: async (run) => {
     const [calls, restarts] = run.size === "full" ? [4_000, 10] : [60, 2];
