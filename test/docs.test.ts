@@ -79,6 +79,6 @@ describe(join("docs", "workflows.md"), () => {
   });
 
   test("it has definitions", () => {
-    expect(pairs).toHaveLength(7);
+    expect(pairs).toHaveLength(8);
   });
 });

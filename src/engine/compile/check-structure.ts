@@ -11,10 +11,22 @@ export type Structure = {
 };
 
 /** An edge between two nodes that exist. */
-export type Link = { readonly source: Node; readonly target: Node; readonly port: string };
+export type Link = {
+  readonly source: Node;
+  readonly target: Node;
+  readonly port: string;
+  /** The edge's index in the definition. */
+  readonly index: number;
+};
 
-/** The ports of each kind of node. By the first one a branch continues when the node did not run. */
-export const portsOf = {
+/** The ports of a node. By the first one a branch continues when the node did not run. */
+export function portsOf({ kind }: Node): readonly [string, ...string[]] {
+  return kind.case === "switch"
+    ? ["default", ...kind.value.cases.map(({ port }) => port)]
+    : portsByKind[kind.case ?? "start"];
+}
+
+const portsByKind = {
   start: ["next"],
   response: ["next"],
   transform: ["next"],
@@ -23,7 +35,10 @@ export const portsOf = {
   delay: ["next"],
   terminate: ["next"],
   http: ["next"],
-} as const satisfies Record<NonNullable<Node["kind"]["case"]>, readonly string[]>;
+  merge: ["next"],
+} as const satisfies Record<Exclude<NonNullable<Node["kind"]["case"]>, "switch">, readonly string[]>;
+
+const kindNames = [...Object.keys(portsByKind), "switch"];
 
 /** The limit of edges is the limit of nodes times this. */
 const edgesPerNode = 20;
@@ -50,11 +65,10 @@ export function checkStructure(
   const nodes = checkNodes(definition.nodes, problems);
   const start = checkStart(definition.nodes, problems);
   checkGroups(definition.nodes, nodes, problems);
-  const edges = definition.edges.flatMap((edge, index) => checkEdge(edge, `edges[${index}]`, nodes, problems));
-  const indexes = new Map(definition.edges.map((edge, index) => [edge, index]));
+  const edges = definition.edges.flatMap((edge, index) => checkEdge(edge, index, nodes, problems));
   for (const cycle of findCycles([...nodes.keys()], edges)) {
     problems.error(
-      { field: `edges[${indexes.get(cycle.closing.edge)}]` },
+      { field: `edges[${cycle.closing.index}]` },
       "GRAPH_CYCLIC",
       `The nodes ${cycle.ids.join(" → ")} form a cycle. Remove one of these edges. To repeat nodes, put them into a Group.`,
     );
@@ -84,7 +98,7 @@ function checkNodes(nodes: readonly Node[], problems: Problems): ReadonlyMap<str
       problems.error(
         node.id === "" ? { field: `nodes[${index}].kind` } : { nodeId: node.id, field: "kind" },
         "NODE_KIND_MISSING",
-        `The node does not say what it does. Set one of ${Object.keys(portsOf).join(", ")}.`,
+        `The node does not say what it does. Set one of ${kindNames.join(", ")}.`,
       );
     }
   }
@@ -145,14 +159,8 @@ function isInsideOfItself(node: Node, known: ReadonlyMap<string, Node>): boolean
   return false;
 }
 
-type CheckedEdge = Link & { readonly edge: Edge };
-
-function checkEdge(
-  edge: Edge,
-  field: string,
-  known: ReadonlyMap<string, Node>,
-  problems: Problems,
-): readonly CheckedEdge[] {
+function checkEdge(edge: Edge, index: number, known: ReadonlyMap<string, Node>, problems: Problems): readonly Link[] {
+  const field = `edges[${index}]`;
   // No branch ever takes an edge that leaves an unreachable node, so its problems are warnings.
   const isUnreachable = problems.isUnreachable(edge.source);
   const report: Problems["error"] = (...problem) =>
@@ -170,7 +178,7 @@ function checkEdge(
   }
   const port = edge.port ?? "next";
   if (source?.kind.case !== undefined) {
-    const ports: readonly string[] = portsOf[source.kind.case];
+    const ports = portsOf(source);
     if (!ports.includes(port)) {
       const message = `The node "${source.id}" has no port "${port}", only ${ports.join(" and ")}.`;
       report({ field: `${field}.port` }, "PORT_UNKNOWN", message);
@@ -192,7 +200,7 @@ function checkEdge(
             `what comes after a Group follows its port "next".`,
     );
   }
-  return isUnreachable ? [] : [{ source, target, port, edge }];
+  return isUnreachable ? [] : [{ source, target, port, index }];
 }
 
 /**

@@ -2,6 +2,7 @@ import { type PathPart, readPath } from "../../domain/json/value-path.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import {
+  MergeNode_OnMissing,
   type Node,
   NodeSettings_Delivery,
   type ResponseNode,
@@ -19,6 +20,7 @@ import { compileJson } from "../templates/json-template.ts";
 import type { Names } from "../templates/names.ts";
 import { compileText } from "../templates/text-template.ts";
 import { compileGroup } from "./compile-group.ts";
+import { compileSwitch } from "./compile-switch.ts";
 
 /** A compiled node before it is linked into the graph. */
 export type CompiledNode = {
@@ -137,6 +139,12 @@ function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, qu
       break;
     case "rule":
       step = { kind: "rule", holds: compileRule(kind.value, field) };
+      break;
+    case "switch":
+      step = compileSwitch(kind.value, field);
+      break;
+    case "merge":
+      step = { kind: "merge", requiresAll: kind.value.onMissing === MergeNode_OnMissing.FAIL };
       break;
     case "response":
       step = compileResponse(kind.value, limits, field);

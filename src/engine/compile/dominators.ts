@@ -1,4 +1,5 @@
 import type { Node, WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
+import { portsOf } from "./check-structure.ts";
 import { finishesBranches } from "./link-graph.ts";
 import type { SubgraphPlan } from "./plan-subgraphs.ts";
 
@@ -93,8 +94,9 @@ export class Dominators {
         return union(links.map((link) => implied.get(link.target.id)));
       };
       let runs: Bits;
-      if (node.kind.case === "rule") {
-        runs = following("true") & following("false");
+      if (node.kind.case === "rule" || node.kind.case === "switch") {
+        const [first, ...others] = portsOf(node);
+        runs = others.reduce((all, port) => all & following(port), following(first));
       } else {
         // Nodes after a Terminate run only where it is skipped.
         runs = node.kind.case === "terminate" ? 0n : following("next");

@@ -5,11 +5,11 @@ import {
   type WorkflowDefinition,
   WorkflowDefinition_OnFailure,
 } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { Graph, GraphNode, HiddenParts, Port, Step, Subgraph } from "../graph/graph.ts";
+import type { Graph, GraphNode, HiddenParts, Input, Step, Subgraph } from "../graph/graph.ts";
 import { payloadSchemaOf } from "../schema/payload-schema.ts";
 import { PayloadValidator } from "../schema/payload-validator.ts";
 import type { Template } from "../templates/reference.ts";
-import { portsOf } from "./check-structure.ts";
+import { type Link, portsOf } from "./check-structure.ts";
 import type { CompiledNode } from "./compile-node.ts";
 import type { SubgraphPlan } from "./plan-subgraphs.ts";
 
@@ -119,12 +119,21 @@ function linkSubgraph(
         id: node.id,
         name: node.name,
         inputs: (entering.get(node)?.length ?? 0) + (plan.entries.includes(node) ? 1 : 0),
-        ports: Object.fromEntries([...ports].map(([port, links]) => [port, links.map((link) => indexOf(link.target))])),
-        defaultPort: portsOf[node.kind.case][0] satisfies Port,
+        ports: new Map([...ports].map(([port, links]) => [port, links.map((link) => indexOf(link.target))])),
+        defaultPort: portsOf(node)[0],
         ...settings,
         step: makeStep(subgraphs.get(node) ?? emptySubgraph),
       },
     ];
   });
-  return { nodes, entries: plan.entries.map(indexOf) };
+  const hasMerge = nodes.some(({ step }) => step.kind === "merge");
+  return { nodes, entries: plan.entries.map(indexOf), ...(hasMerge && { inputs: inputsOf(entering) }) };
+}
+
+function inputsOf(entering: ReadonlyMap<Node, readonly Link[]>): ReadonlyMap<string, readonly Input[]> {
+  const inputs = [...entering].map(([{ id }, links]) => {
+    const inOrder = links.toSorted((left, right) => left.index - right.index);
+    return [id, inOrder.map(({ source, port }) => ({ source: source.id, port }))] as const;
+  });
+  return new Map(inputs);
 }

@@ -17,6 +17,13 @@ export function outputSchemaOf(step: Exclude<Step, { readonly kind: "start" }>):
       return step.leaf.output ?? true;
     case "rule":
       return closedObject({ satisfied: { type: "boolean" } });
+    case "switch":
+      return closedObject({
+        evaluated_value: true,
+        matched_case: closedObject({ case_value: { type: ["string", "null"] }, port: { type: "string" } }),
+      });
+    case "merge":
+      return closedObject({ arrived: { type: "array", items: { type: "string" } } });
     case "group":
       return { type: "array", items: step.output === undefined ? { type: "null" } : templateSchema(step.output) };
     case "response":

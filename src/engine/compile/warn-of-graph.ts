@@ -39,6 +39,19 @@ export function warnOfGraph(structure: Structure, plans: readonly SubgraphPlan[]
     }
   }
   warnOfResponses(reachable, tools);
+  warnOfMerges(plans, tools.problems);
+}
+
+function warnOfMerges(plans: readonly SubgraphPlan[], problems: Problems): void {
+  for (const { nodes, links } of plans) {
+    for (const node of nodes.filter(({ kind }) => kind.case === "merge")) {
+      if (links.filter(({ target }) => target === node).length < 2) {
+        const message =
+          "A Merge joins branches, and fewer than two edges lead to this one. Connect another, or remove it.";
+        problems.warn({ nodeId: node.id, field: "merge" }, "MERGE_SINGLE", message);
+      }
+    }
+  }
 }
 
 /** Whether a field is evaluated inside of a Group, where the value of the Group is that of the iteration. */

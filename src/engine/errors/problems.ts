@@ -60,6 +60,13 @@ export type ProblemReason =
   | "TIMEOUT_INVALID"
   | "OUTPUT_PATH_INVALID"
   | "FIELD_DECLARATION_INVALID"
+  | "CASES_MISSING"
+  | "CASE_MATCH_MISSING"
+  | "CASE_DUPLICATE"
+  | "PORT_INVALID"
+  | "PORT_DUPLICATE"
+  | "SWITCH_VALUE_MISSING"
+  | "MERGE_SINGLE"
   | "SETTING_IGNORED";
 
 /** The location of a problem: a path inside the node, or inside the definition where no node is named. */

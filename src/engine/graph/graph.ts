@@ -42,13 +42,24 @@ export type Subgraph = {
   readonly nodes: readonly GraphNode[];
   /** Indexes in `nodes` of the nodes at which the subgraph starts. */
   readonly entries: readonly number[];
+  /** The edges that lead to each node, by its id, in the definition's order. Present where a Merge needs them. */
+  readonly inputs?: ReadonlyMap<string, readonly Input[]>;
 };
 
-/** The ways by which a branch leaves a node. A Group's port `each` is not among them: it leads to the entries of its subgraph. */
-export type Port = "next" | "true" | "false";
+/** An edge that leads to a node: the id of the node that it leaves, and the port. */
+export type Input = { readonly source: string; readonly port: Port };
 
-/** How a branch leaves a node: by a port, or nowhere if the node failed. Then no later node waits for the branch. */
-export type Exit = Port | "nowhere";
+/**
+ * A way by which a branch leaves a node: `next`, a Rule's `true` and `false`, or the port of a Switch. A Group's port `each` is
+ * not among them: it leads to the entries of its subgraph.
+ */
+export type Port = string;
+
+/** How a branch leaves a node: by a port, or `nowhere` if the node failed. Then no later node waits for the branch. */
+export type Exit = Port | typeof nowhere;
+
+/** No port has this name. */
+export const nowhere = "";
 
 export type GraphNode = {
   readonly id: string;
@@ -56,8 +67,8 @@ export type GraphNode = {
   /** The number of edges that lead to the node. The entry of the subgraph counts as an edge. */
   readonly inputs: number;
   /** For each port, the indexes in the subgraph's `nodes` of the nodes that it leads to. */
-  readonly ports: Readonly<Partial<Record<Port, readonly number[]>>>;
-  /** The port by which a branch continues when the node did not run: `false` for a Rule, else `next`. */
+  readonly ports: ReadonlyMap<Port, readonly number[]>;
+  /** The port by which a branch continues when the node did not run: `false` for a Rule, `default` for a Switch, else `next`. */
   readonly defaultPort: Port;
   readonly skipOnError: boolean;
   /** Hides this node's error message from the execution's error. */
@@ -70,10 +81,25 @@ export type GraphNode = {
 export type Step =
   | { readonly kind: "start" }
   | { readonly kind: "rule"; readonly holds: Condition }
+  | SwitchStep
+  /** `requiresAll` says whether a branch that does not arrive because it failed fails the node. */
+  | { readonly kind: "merge"; readonly requiresAll: boolean }
   | ResponseStep
   | { readonly kind: "terminate"; readonly isError: boolean; readonly message?: Template<string> }
   | GroupStep
   | LeafStep;
+
+export type SwitchStep = {
+  readonly kind: "switch";
+  readonly value: Template<JsonValue>;
+  readonly cases: readonly SwitchCase[];
+};
+
+/** A case matches by its value, or by its condition. */
+export type SwitchCase = { readonly port: Port } & (
+  | { readonly value: Template<string>; readonly when?: never }
+  | { readonly when: Condition; readonly value?: never }
+);
 
 export type ResponseStep = {
   readonly kind: "response";

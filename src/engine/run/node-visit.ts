@@ -2,7 +2,7 @@ import type { ExecutionError, NodeRun, NodeState } from "../../domain/execution.
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted } from "../../domain/json/redacted.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
-import type { Exit, GraphNode, Port } from "../graph/graph.ts";
+import { type Exit, type GraphNode, nowhere, type Port } from "../graph/graph.ts";
 import type { UnderWay } from "../journal/journal.ts";
 import { NodeInputs } from "./node-inputs.ts";
 import type { SubgraphRun } from "./run.ts";
@@ -41,7 +41,7 @@ export class NodeVisit implements UnderWay {
 
   /** Ends the visit with an output, and gives the port by which the branch leaves. */
   succeed(output: JsonText | undefined, port = this.node.defaultPort): Port {
-    const hasPorts = this.node.step.kind === "rule";
+    const hasPorts = this.node.step.kind === "rule" || this.node.step.kind === "switch";
     this.#end("SUCCESS", outputOf(output, hasPorts ? port : undefined));
     if (output !== undefined) {
       this.subgraph.outputs.setText(this.node.id, output);
@@ -115,7 +115,7 @@ export class NodeVisit implements UnderWay {
     }
     this.#end(failedState(error), { error: failure });
     boundary.fail(publicFailure(this.node, failure), state.run.journal.positionOf(this.path));
-    return "nowhere";
+    return nowhere;
   }
 
   /** Ends the run for a Terminate node. Its record comes before those of the nodes that it stops. */

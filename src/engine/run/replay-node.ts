@@ -1,5 +1,5 @@
 import type { NodeRun } from "../../domain/execution.ts";
-import type { Exit, GraphNode, Port } from "../graph/graph.ts";
+import { type Exit, type GraphNode, nowhere } from "../graph/graph.ts";
 import { NodeVisit, publicFailure } from "./node-visit.ts";
 import type { RunSubgraph, SubgraphRun } from "./run.ts";
 import { replayStoppedGroup } from "./run-group.ts";
@@ -23,7 +23,7 @@ export function replayNode(
     case "ERRORED":
     case "TIMED_OUT":
       replayFailure(node, recalled, subgraph);
-      return "nowhere";
+      return nowhere;
     default:
   }
   if (node.step.kind === "start") {
@@ -37,7 +37,7 @@ export function replayNode(
     state.boundary.terminate(undefined, state.run.journal.positionOf(recalled.path));
     return undefined;
   }
-  return portOf(recalled.port) ?? node.defaultPort;
+  return recalled.port ?? node.defaultPort;
 }
 
 /** A Terminate, or the limit of the records, has ended the whole run. Any other failure has ended its own subgraph. */
@@ -52,8 +52,4 @@ function replayFailure(node: GraphNode, { error, path }: NodeRun, { state, bound
   } else {
     boundary.fail(failure, position);
   }
-}
-
-function portOf(recorded: string | undefined): Port | undefined {
-  return recorded === "true" || recorded === "false" || recorded === "next" ? recorded : undefined;
 }

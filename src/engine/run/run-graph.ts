@@ -9,9 +9,10 @@
 
 import type { Outcome } from "../../domain/execution.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
-import type { Exit, Graph, GraphNode, Port, Subgraph } from "../graph/graph.ts";
+import type { Exit, Graph, GraphNode, Subgraph } from "../graph/graph.ts";
 import { recordedAnswer } from "../graph/recorded-answer.ts";
 import { checkOutput } from "../values/check-output.ts";
+import { Arrivals } from "./arrivals.ts";
 import { type Run, RunState, type SubgraphRun } from "./run.ts";
 import { Outputs, RunScope } from "./run-scope.ts";
 import { type FailedVisit, visitNode } from "./visit-node.ts";
@@ -60,7 +61,7 @@ class SubgraphWalk {
 
   constructor(subgraph: Subgraph, run: SubgraphRun) {
     this.#subgraph = subgraph;
-    this.#run = run;
+    this.#run = subgraph.inputs === undefined ? run : { ...run, arrivals: new Arrivals(subgraph.inputs) };
     this.#open = subgraph.nodes.map(({ inputs }) => inputs);
   }
 
@@ -157,16 +158,15 @@ class SubgraphWalk {
   }
 
   /** The nodes that become ready because the branch leaves this node by this exit. */
-  #leave({ ports }: GraphNode, exit: Exit): GraphNode[] {
-    const arriving = exit === "nowhere" ? undefined : ports[exit];
+  #leave({ id, ports }: GraphNode, exit: Exit): GraphNode[] {
+    this.#run.arrivals?.note(id, exit);
     const missing: number[] = [];
-    for (const port of allPorts) {
-      const targets = ports[port];
-      if (targets !== undefined && port !== exit) {
+    for (const [port, targets] of ports) {
+      if (port !== exit) {
         missing.push(...targets);
       }
     }
-    return this.#settle(arriving ?? [], missing);
+    return this.#settle(ports.get(exit) ?? [], missing);
   }
 
   #settle(arriving: readonly number[], missing: readonly number[]): GraphNode[] {
@@ -185,14 +185,14 @@ class SubgraphWalk {
       if (this.#hasArrival[index] === true) {
         ready.push(node);
       } else {
-        edges.push(...Object.values(node.ports).flat());
+        for (const targets of node.ports.values()) {
+          edges.push(...targets);
+        }
       }
     }
     return ready;
   }
 }
-
-const allPorts: readonly Port[] = ["next", "true", "false"];
 
 function outcomeOf(graph: Graph, state: RunState, outputs: Outputs): Outcome {
   const { failure } = state.boundary;

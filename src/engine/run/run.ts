@@ -6,6 +6,7 @@ import type { Graph, HiddenParts, Subgraph } from "../graph/graph.ts";
 import type { HttpClient } from "../http/http-client.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
+import type { Arrivals } from "./arrivals.ts";
 import type { Outputs, RunValues } from "./run-scope.ts";
 
 /** One execution as the engine sees it. */
@@ -200,6 +201,8 @@ export type SubgraphRun = {
   readonly outputs: Outputs;
   /** The beginning of its nodes' paths: empty outside of Groups, `4[12]/` in an iteration. */
   readonly prefix: string;
+  /** Present where the subgraph has a Merge. */
+  readonly arrivals?: Arrivals;
 };
 
 /**

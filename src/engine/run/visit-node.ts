@@ -1,5 +1,6 @@
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { unreachable } from "../../domain/unreachable.ts";
+import { NodeFailure } from "../errors/node-failure.ts";
 import type { Exit, GraphNode, Port, ResponseStep, Step } from "../graph/graph.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { NodeVisit } from "./node-visit.ts";
@@ -7,6 +8,7 @@ import { replayNode } from "./replay-node.ts";
 import type { RunSubgraph, SubgraphRun } from "./run.ts";
 import { runGroup } from "./run-group.ts";
 import { runLeaf } from "./run-leaf.ts";
+import { runSwitch } from "./run-switch.ts";
 
 type Maybe<Value> = Value | undefined | Promise<Value | undefined>;
 
@@ -68,6 +70,12 @@ function runStep(step: Step, visit: NodeVisit, runSubgraph: RunSubgraph): Maybe<
         ? isSatisfied.then((holds) => succeedRule(visit, holds))
         : succeedRule(visit, isSatisfied);
     }
+    case "switch":
+      visit.attempts = 1;
+      return runSwitch(step, visit);
+    case "merge":
+      visit.attempts = 1;
+      return merge(step, visit);
     case "response":
       return respond(step, visit);
     case "terminate": {
@@ -89,6 +97,18 @@ function runStep(step: Step, visit: NodeVisit, runSubgraph: RunSubgraph): Maybe<
 function succeedRule(visit: NodeVisit, isSatisfied: boolean): Port {
   const output = checkOutput({ satisfied: isSatisfied }, visit.subgraph.state.run.limits.output);
   return visit.succeed(output, isSatisfied ? "true" : "false");
+}
+
+/** A branch that was not taken is no failure: only one that ended at a failed node is. */
+function merge({ requiresAll }: Extract<Step, { readonly kind: "merge" }>, visit: NodeVisit): Port {
+  const { arrivals, state } = visit.subgraph;
+  const failed = requiresAll ? arrivals?.failedBefore(visit.node.id) : undefined;
+  if (failed !== undefined && failed.length > 0) {
+    const message = `No branch arrived from ${failed.map((id) => `"${id}"`).join(", ")}, because a node failed there.`;
+    throw new NodeFailure("MERGE_INCOMPLETE", message);
+  }
+  const arrived = arrivals?.arrivedAt(visit.node.id) ?? [];
+  return visit.succeed(checkOutput({ arrived }, state.run.limits.output));
 }
 
 function respond({ response: template, statusCode }: ResponseStep, visit: NodeVisit): Port {

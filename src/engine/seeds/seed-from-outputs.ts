@@ -4,7 +4,7 @@ import { checkJson } from "../../domain/json/json-check.ts";
 import { isObject } from "../../domain/json/violations.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { type FieldViolation, RequestError } from "../../domain/request-error.ts";
-import type { Graph, GraphNode } from "../graph/graph.ts";
+import type { Graph, GraphNode, Port } from "../graph/graph.ts";
 import { nodeAt } from "./seed-from-retry.ts";
 
 /** Outputs that replace the run of nodes, by the nodes' paths. */
@@ -24,7 +24,7 @@ export function givenSeed(graph: Graph, outputs: GivenOutputs, { limits, now }: 
       return [];
     }
     const text = checkJson(output, { name: field, limits: limits.output });
-    const port = node.step.kind === "rule" ? portOf(output) : undefined;
+    const port = portOf(node, output);
     return [{ ...seededRun(path, node, now), output: text, ...(port !== undefined && { port }) }];
   });
   refuseAny(violations);
@@ -58,7 +58,7 @@ export function recordedSeed(graph: Graph, runs: readonly NodeRun[], { nodeIds, 
     if (output === undefined || is_hidden || node.isHidden) {
       return [];
     }
-    return isReplaceable(node) && node.step.kind !== "rule" ? [{ ...seededRun(path, node, now), output }] : [];
+    return isReplaceable(node) && !choosesPort(node) ? [{ ...seededRun(path, node, now), output }] : [];
   });
   const named = [...nodeIds.entries()].filter(([, id]) => hidden.has(id));
   refuseAny(
@@ -85,19 +85,34 @@ function problemOf(node: GraphNode, output: JsonValue): string | undefined {
   if (!isReplaceable(node)) {
     return `belongs to a ${node.step.kind} node, which has to run`;
   }
-  if (node.step.kind !== "rule" || portOf(output) !== undefined) {
+  if (!choosesPort(node) || portOf(node, output) !== undefined) {
     return undefined;
   }
-  return 'belongs to a rule, so it must be {"satisfied": true} or {"satisfied": false}';
+  return node.step.kind === "rule"
+    ? 'belongs to a rule, so it must be {"satisfied": true} or {"satisfied": false}'
+    : 'belongs to a switch, so it must be an object whose "matched_case" is null, or has the "port" of one of its cases';
 }
 
 function isReplaceable({ step: { kind } }: GraphNode): boolean {
-  return kind === "leaf" || kind === "group" || kind === "rule";
+  return kind === "leaf" || kind === "group" || kind === "rule" || kind === "switch" || kind === "merge";
 }
 
-function portOf(output: JsonValue): "true" | "false" | undefined {
-  const satisfied = isObject(output) ? output["satisfied"] : undefined;
-  return typeof satisfied === "boolean" ? (satisfied ? "true" : "false") : undefined;
+/** Whether the output says by which port the branch leaves. */
+function choosesPort({ step: { kind } }: GraphNode): boolean {
+  return kind === "rule" || kind === "switch";
+}
+
+/** The port that an output stands for. Undefined where the node has one port, or where none of its outputs is such. */
+function portOf({ step }: GraphNode, output: JsonValue): Port | undefined {
+  const { satisfied, matched_case: matched } = isObject(output) ? output : {};
+  if (step.kind === "rule") {
+    return typeof satisfied === "boolean" ? String(satisfied) : undefined;
+  }
+  if (step.kind !== "switch" || matched === null) {
+    return step.kind === "switch" ? "default" : undefined;
+  }
+  const port = isObject(matched) ? matched["port"] : undefined;
+  return step.cases.find((one) => one.port === port)?.port;
 }
 
 function seededRun(path: string, { id, isHidden }: GraphNode, now: number) {

@@ -106,7 +106,7 @@ function stepsOf(graph: Graph, path: string): readonly PathStep[] | undefined {
 function addFollowing({ subgraph, node: from, prefix }: PathStep, found: Set<string>): void {
   const ahead = [from];
   for (let node = ahead.pop(); node !== undefined; node = ahead.pop()) {
-    for (const index of Object.values(node.ports).flat()) {
+    for (const index of [...node.ports.values()].flat()) {
       const next = subgraph.nodes[index];
       if (next === undefined || found.has(prefix + next.id)) {
         continue;

@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/definition.proto.
  */
 export const file_flowcall_v1_definition: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSLXAgoSV29ya2Zsb3dEZWZpbml0aW9uEisKBW5vZGVzGAEgAygLMhEuZmxvd2NhbGwudjEuTm9kZUIJukgGkgEDEPQDEisKBWVkZ2VzGAIgAygLMhEuZmxvd2NhbGwudjEuRWRnZUIJukgGkgEDEIgnEk4KCm9uX2ZhaWx1cmUYAyABKA4yKS5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24uT25GYWlsdXJlSABSCm9uX2ZhaWx1cmWIAQESNwoGZmllbGRzGA8gAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQiTwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIRCg1TVE9QX0JSQU5DSEVTEAESEwoPRklOSVNIX0JSQU5DSEVTEAJCDQoLX29uX2ZhaWx1cmUivQQKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAQgYKBGtpbmRCCwoJX2dyb3VwX2lkQgsKCV9wb3NpdGlvbkILCglfc2V0dGluZ3MiQgoERWRnZRIOCgZzb3VyY2UYASABKAkSDgoGdGFyZ2V0GAIgASgJEhEKBHBvcnQYAyABKAlIAIgBAUIHCgVfcG9ydCIgCghQb3NpdGlvbhIJCgF4GAEgASgBEgkKAXkYAiABKAEirQQKDE5vZGVTZXR0aW5ncxIpCg1za2lwX29uX2Vycm9yGAEgASgISABSDXNraXBfb25fZXJyb3KIAQESLAoFcmV0cnkYAiABKAsyGC5mbG93Y2FsbC52MS5SZXRyeVBvbGljeUgBiAEBEjEKCnRpbWVvdXRfbXMYAyABKAVCDLpICRoHGIC6twMoAUgCUgp0aW1lb3V0X21ziAEBEi4KCmNvbmRpdGlvbnMYBCABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgDiAEBEjkKCGRlbGl2ZXJ5GAUgASgOMiIuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzLkRlbGl2ZXJ5SASIAQESMQoRaGlkZV9ub2RlX3JlcXVlc3QYBiABKAhIBVIRaGlkZV9ub2RlX3JlcXVlc3SIAQESSwoXZW5jcnlwdGVkX291dHB1dF9maWVsZHMYByADKAlCEbpIDpIBCxBkIgdyBRABGIACUhdlbmNyeXB0ZWRfb3V0cHV0X2ZpZWxkcyJJCghEZWxpdmVyeRIYChRERUxJVkVSWV9VTlNQRUNJRklFRBAAEhEKDUFUX0xFQVNUX09OQ0UQARIQCgxBVF9NT1NUX09OQ0UQAkIQCg5fc2tpcF9vbl9lcnJvckIICgZfcmV0cnlCDQoLX3RpbWVvdXRfbXNCDQoLX2NvbmRpdGlvbnNCCwoJX2RlbGl2ZXJ5QhQKEl9oaWRlX25vZGVfcmVxdWVzdCKPAgoLUmV0cnlQb2xpY3kSOAoIc3RyYXRlZ3kYASABKA4yIS5mbG93Y2FsbC52MS5SZXRyeVBvbGljeS5TdHJhdGVneUgAiAEBEigKCGRlbGF5X21zGAIgASgFQgy6SAkaBxiA3dsBKABSCGRlbGF5X21zEi0KDG1heF9hdHRlbXB0cxgDIAEoBUIJukgGGgQYFCgBUgxtYXhfYXR0ZW1wdHMSEwoGaml0dGVyGAQgASgISAGIAQEiQAoIU3RyYXRlZ3kSGAoUU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIJCgVGSVhFRBABEg8KC0VYUE9ORU5USUFMEAJCCwoJX3N0cmF0ZWd5QgkKB19qaXR0ZXIiUQoJU3RhcnROb2RlEjkKCGFwaV9jYWxsGAEgASgLMhsuZmxvd2NhbGwudjEuQXBpQ2FsbFRyaWdnZXJIAFIIYXBpX2NhbGxCCQoHdHJpZ2dlciKYAQoOQXBpQ2FsbFRyaWdnZXISKAoHcGF5bG9hZBgBIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMwoGb3V0cHV0GAIgAygLMhguZmxvd2NhbGwudjEuT3V0cHV0RmllbGRCCbpIBpIBAxDIARInCgZzY2hlbWEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IikKC091dHB1dEZpZWxkEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJTCgxSZXNwb25zZU5vZGUSDAoEZGF0YRgBIAEoCRIlCgtzdGF0dXNfY29kZRgCIAEoBUgAUgtzdGF0dXNfY29kZYgBAUIOCgxfc3RhdHVzX2NvZGUiPAoNVHJhbnNmb3JtTm9kZRINCgVxdWVyeRgBIAEoCRISCgVpbnB1dBgCIAEoCUgAiAEBQggKBl9pbnB1dCKwAQoIUnVsZU5vZGUSLwoFbWF0Y2gYASABKA4yGy5mbG93Y2FsbC52MS5SdWxlTm9kZS5NYXRjaEgAiAEBEjcKC2NvbXBhcmlzb25zGAIgAygLMhcuZmxvd2NhbGwudjEuQ29tcGFyaXNvbkIJukgGkgEDEMgBIjAKBU1hdGNoEhUKEU1BVENIX1VOU1BFQ0lGSUVEEAASBwoDQUxMEAESBwoDQU5ZEAJCCAoGX21hdGNoIkoKCkNvbXBhcmlzb24SDAoEbGVmdBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRISCgVyaWdodBgDIAEoCUgAiAEBQggKBl9yaWdodCLoAgoJR3JvdXBOb2RlEg8KBWFycmF5GAEgASgJSAASGQoFY291bnQYBCABKAlCCLpIBXIDGJBOSAASMgoIZG9fd2hpbGUYBSABKAsyFC5mbG93Y2FsbC52MS5Eb1doaWxlSABSCGRvX3doaWxlEiMKC2NvbmN1cnJlbmN5GAIgASgFQgm6SAYaBBhkKAFIAYgBARITCgZvdXRwdXQYAyABKAlIAogBARI6CgpicmVha193aGVuGAYgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA1IKYnJlYWtfd2hlbogBARI5ChVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3MYByABKAhIBFIVYWxsb3dfcGFydGlhbF9zdWNjZXNziAEBQgYKBG1vZGVCDgoMX2NvbmN1cnJlbmN5QgkKB19vdXRwdXRCDQoLX2JyZWFrX3doZW5CGAoWX2FsbG93X3BhcnRpYWxfc3VjY2VzcyIzCgdEb1doaWxlEigKCWNvbmRpdGlvbhgBIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlIjcKCURlbGF5Tm9kZRIRCgdzZWNvbmRzGAEgASgJSAASDwoFdW50aWwYAiABKAlIAEIGCgR3YWl0Iq4BCg1UZXJtaW5hdGVOb2RlEjYKBnJlc3VsdBgBIAEoDjIhLmZsb3djYWxsLnYxLlRlcm1pbmF0ZU5vZGUuUmVzdWx0SACIAQESFAoHbWVzc2FnZRgCIAEoCUgBiAEBIjgKBlJlc3VsdBIWChJSRVNVTFRfVU5TUEVDSUZJRUQQABILCgdTVUNDRVNTEAESCQoFRVJST1IQAkIJCgdfcmVzdWx0QgoKCF9tZXNzYWdlIrgECghIdHRwTm9kZRIXCgZtZXRob2QYASABKAlCB7pIBHICGBASFgoDdXJsGAIgASgJQgm6SAZyBBiAgAESMAoFcXVlcnkYAyADKAsyFi5mbG93Y2FsbC52MS5IdHRwRmllbGRCCbpIBpIBAxDIARIyCgdoZWFkZXJzGAQgAygLMhcuZmxvd2NhbGwudjEuSHR0cEhlYWRlckIIukgFkgECEGQSDgoEanNvbhgFIAEoCUgAEg4KBHRleHQYBiABKAlIABIlCgRmb3JtGAcgASgLMhUuZmxvd2NhbGwudjEuSHR0cEZvcm1IABIvCgltdWx0aXBhcnQYCCABKAsyGi5mbG93Y2FsbC52MS5IdHRwTXVsdGlwYXJ0SAASMQoRYWNjZXB0X2FueV9zdGF0dXMYCSABKAhIAVIRYWNjZXB0X2FueV9zdGF0dXOIAQESNAoKcGFnaW5hdGlvbhgKIAEoCzIbLmZsb3djYWxsLnYxLkh0dHBQYWdpbmF0aW9uSAKIAQESMQoGYW5zd2VyGAsgASgOMhwuZmxvd2NhbGwudjEuSHR0cE5vZGUuQW5zd2VySAOIAQEiSQoGQW5zd2VyEhYKEkFOU1dFUl9VTlNQRUNJRklFRBAAEggKBEFVVE8QARIICgRKU09OEAISCAoEVEVYVBADEgkKBUJZVEVTEARCBgoEYm9keUIUChJfYWNjZXB0X2FueV9zdGF0dXNCDQoLX3BhZ2luYXRpb25CCQoHX2Fuc3dlciKSAgoOSHR0cFBhZ2luYXRpb24SFwoFaXRlbXMYASABKAlCCLpIBXIDGOgHEi0KCW1heF9wYWdlcxgCIAEoBUIKukgHGgUYkE4oAUgBUgltYXhfcGFnZXOIAQESJgoEcGFnZRgDIAEoCzIWLmZsb3djYWxsLnYxLkh0dHBQYWdlc0gAEigKBm9mZnNldBgEIAEoCzIWLmZsb3djYWxsLnYxLkh0dHBQYWdlc0gAEikKBmN1cnNvchgFIAEoCzIXLmZsb3djYWxsLnYxLkh0dHBDdXJzb3JIABIlCgRsaW5rGAYgASgLMhUuZmxvd2NhbGwudjEuSHR0cExpbmtIAEIGCgRuZXh0QgwKCl9tYXhfcGFnZXMiawoJSHR0cFBhZ2VzEhsKCXBhcmFtZXRlchgBIAEoCUIIukgFcgMY6AcSEgoFZmlyc3QYAiABKAVIAIgBARIaCgRzaXplGAMgASgFQge6SAQaAigBSAGIAQFCCAoGX2ZpcnN0QgcKBV9zaXplIoQBCgpIdHRwQ3Vyc29yEhsKCXBhcmFtZXRlchgBIAEoCUIIukgFcgMY6AcSFgoEcGF0aBgCIAEoCUIIukgFcgMY6AcSLQoPbWlzc2luZ19pc19sYXN0GAMgASgISABSD21pc3NpbmdfaXNfbGFzdIgBAUISChBfbWlzc2luZ19pc19sYXN0IgoKCEh0dHBMaW5rIjEKCUh0dHBGaWVsZBIVCgNrZXkYASABKAlCCLpIBXIDGOgHEg0KBXZhbHVlGAIgASgJIlIKCkh0dHBIZWFkZXISFQoDa2V5GAEgASgJQgi6SAVyAxiAAhINCgV2YWx1ZRgCIAEoCRITCgZzZWNyZXQYAyABKAhIAIgBAUIJCgdfc2VjcmV0Ij0KCEh0dHBGb3JtEjEKBmZpZWxkcxgBIAMoCzIWLmZsb3djYWxsLnYxLkh0dHBGaWVsZEIJukgGkgEDEMgBIkAKDUh0dHBNdWx0aXBhcnQSLwoFcGFydHMYASADKAsyFS5mbG93Y2FsbC52MS5IdHRwUGFydEIJukgGkgEDEMgBIpkBCghIdHRwUGFydBIWCgRuYW1lGAEgASgJQgi6SAVyAxjoBxINCgV2YWx1ZRgCIAEoCRIVCghmaWxlbmFtZRgDIAEoCUgAiAEBEjEKDGNvbnRlbnRfdHlwZRgEIAEoCUIIukgFcgMYgAJIAVIMY29udGVudF90eXBliAEBQgsKCV9maWxlbmFtZUIPCg1fY29udGVudF90eXBlYgZwcm90bzM", [file_buf_validate_validate, file_flowcall_v1_field, file_google_protobuf_struct]);
+  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSLXAgoSV29ya2Zsb3dEZWZpbml0aW9uEisKBW5vZGVzGAEgAygLMhEuZmxvd2NhbGwudjEuTm9kZUIJukgGkgEDEPQDEisKBWVkZ2VzGAIgAygLMhEuZmxvd2NhbGwudjEuRWRnZUIJukgGkgEDEIgnEk4KCm9uX2ZhaWx1cmUYAyABKA4yKS5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24uT25GYWlsdXJlSABSCm9uX2ZhaWx1cmWIAQESNwoGZmllbGRzGA8gAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQiTwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIRCg1TVE9QX0JSQU5DSEVTEAESEwoPRklOSVNIX0JSQU5DSEVTEAJCDQoLX29uX2ZhaWx1cmUikQUKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAEikKBnN3aXRjaBgUIAEoCzIXLmZsb3djYWxsLnYxLlN3aXRjaE5vZGVIABInCgVtZXJnZRgVIAEoCzIWLmZsb3djYWxsLnYxLk1lcmdlTm9kZUgAQgYKBGtpbmRCCwoJX2dyb3VwX2lkQgsKCV9wb3NpdGlvbkILCglfc2V0dGluZ3MiQgoERWRnZRIOCgZzb3VyY2UYASABKAkSDgoGdGFyZ2V0GAIgASgJEhEKBHBvcnQYAyABKAlIAIgBAUIHCgVfcG9ydCIgCghQb3NpdGlvbhIJCgF4GAEgASgBEgkKAXkYAiABKAEirQQKDE5vZGVTZXR0aW5ncxIpCg1za2lwX29uX2Vycm9yGAEgASgISABSDXNraXBfb25fZXJyb3KIAQESLAoFcmV0cnkYAiABKAsyGC5mbG93Y2FsbC52MS5SZXRyeVBvbGljeUgBiAEBEjEKCnRpbWVvdXRfbXMYAyABKAVCDLpICRoHGIC6twMoAUgCUgp0aW1lb3V0X21ziAEBEi4KCmNvbmRpdGlvbnMYBCABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgDiAEBEjkKCGRlbGl2ZXJ5GAUgASgOMiIuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzLkRlbGl2ZXJ5SASIAQESMQoRaGlkZV9ub2RlX3JlcXVlc3QYBiABKAhIBVIRaGlkZV9ub2RlX3JlcXVlc3SIAQESSwoXZW5jcnlwdGVkX291dHB1dF9maWVsZHMYByADKAlCEbpIDpIBCxBkIgdyBRABGIACUhdlbmNyeXB0ZWRfb3V0cHV0X2ZpZWxkcyJJCghEZWxpdmVyeRIYChRERUxJVkVSWV9VTlNQRUNJRklFRBAAEhEKDUFUX0xFQVNUX09OQ0UQARIQCgxBVF9NT1NUX09OQ0UQAkIQCg5fc2tpcF9vbl9lcnJvckIICgZfcmV0cnlCDQoLX3RpbWVvdXRfbXNCDQoLX2NvbmRpdGlvbnNCCwoJX2RlbGl2ZXJ5QhQKEl9oaWRlX25vZGVfcmVxdWVzdCKPAgoLUmV0cnlQb2xpY3kSOAoIc3RyYXRlZ3kYASABKA4yIS5mbG93Y2FsbC52MS5SZXRyeVBvbGljeS5TdHJhdGVneUgAiAEBEigKCGRlbGF5X21zGAIgASgFQgy6SAkaBxiA3dsBKABSCGRlbGF5X21zEi0KDG1heF9hdHRlbXB0cxgDIAEoBUIJukgGGgQYFCgBUgxtYXhfYXR0ZW1wdHMSEwoGaml0dGVyGAQgASgISAGIAQEiQAoIU3RyYXRlZ3kSGAoUU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIJCgVGSVhFRBABEg8KC0VYUE9ORU5USUFMEAJCCwoJX3N0cmF0ZWd5QgkKB19qaXR0ZXIiUQoJU3RhcnROb2RlEjkKCGFwaV9jYWxsGAEgASgLMhsuZmxvd2NhbGwudjEuQXBpQ2FsbFRyaWdnZXJIAFIIYXBpX2NhbGxCCQoHdHJpZ2dlciKYAQoOQXBpQ2FsbFRyaWdnZXISKAoHcGF5bG9hZBgBIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMwoGb3V0cHV0GAIgAygLMhguZmxvd2NhbGwudjEuT3V0cHV0RmllbGRCCbpIBpIBAxDIARInCgZzY2hlbWEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IikKC091dHB1dEZpZWxkEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJTCgxSZXNwb25zZU5vZGUSDAoEZGF0YRgBIAEoCRIlCgtzdGF0dXNfY29kZRgCIAEoBUgAUgtzdGF0dXNfY29kZYgBAUIOCgxfc3RhdHVzX2NvZGUiPAoNVHJhbnNmb3JtTm9kZRINCgVxdWVyeRgBIAEoCRISCgVpbnB1dBgCIAEoCUgAiAEBQggKBl9pbnB1dCKwAQoIUnVsZU5vZGUSLwoFbWF0Y2gYASABKA4yGy5mbG93Y2FsbC52MS5SdWxlTm9kZS5NYXRjaEgAiAEBEjcKC2NvbXBhcmlzb25zGAIgAygLMhcuZmxvd2NhbGwudjEuQ29tcGFyaXNvbkIJukgGkgEDEMgBIjAKBU1hdGNoEhUKEU1BVENIX1VOU1BFQ0lGSUVEEAASBwoDQUxMEAESBwoDQU5ZEAJCCAoGX21hdGNoIkoKCkNvbXBhcmlzb24SDAoEbGVmdBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRISCgVyaWdodBgDIAEoCUgAiAEBQggKBl9yaWdodCJNCgpTd2l0Y2hOb2RlEg0KBXZhbHVlGAEgASgJEjAKBWNhc2VzGAIgAygLMhcuZmxvd2NhbGwudjEuU3dpdGNoQ2FzZUIIukgFkgECEDIiZAoKU3dpdGNoQ2FzZRIVCgRwb3J0GAEgASgJQge6SARyAhhAEg8KBXZhbHVlGAIgASgJSAASJQoEd2hlbhgDIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlSABCBwoFbWF0Y2ginwEKCU1lcmdlTm9kZRJFCgpvbl9taXNzaW5nGAEgASgOMiAuZmxvd2NhbGwudjEuTWVyZ2VOb2RlLk9uTWlzc2luZ0gAUgpvbl9taXNzaW5niAEBIjwKCU9uTWlzc2luZxIaChZPTl9NSVNTSU5HX1VOU1BFQ0lGSUVEEAASCQoFR09fT04QARIICgRGQUlMEAJCDQoLX29uX21pc3Npbmci6AIKCUdyb3VwTm9kZRIPCgVhcnJheRgBIAEoCUgAEhkKBWNvdW50GAQgASgJQgi6SAVyAxiQTkgAEjIKCGRvX3doaWxlGAUgASgLMhQuZmxvd2NhbGwudjEuRG9XaGlsZUgAUghkb193aGlsZRIjCgtjb25jdXJyZW5jeRgCIAEoBUIJukgGGgQYZCgBSAGIAQESEwoGb3V0cHV0GAMgASgJSAKIAQESOgoKYnJlYWtfd2hlbhgGIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlSANSCmJyZWFrX3doZW6IAQESOQoVYWxsb3dfcGFydGlhbF9zdWNjZXNzGAcgASgISARSFWFsbG93X3BhcnRpYWxfc3VjY2Vzc4gBAUIGCgRtb2RlQg4KDF9jb25jdXJyZW5jeUIJCgdfb3V0cHV0Qg0KC19icmVha193aGVuQhgKFl9hbGxvd19wYXJ0aWFsX3N1Y2Nlc3MiMwoHRG9XaGlsZRIoCgljb25kaXRpb24YASABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZSI3CglEZWxheU5vZGUSEQoHc2Vjb25kcxgBIAEoCUgAEg8KBXVudGlsGAIgASgJSABCBgoEd2FpdCKuAQoNVGVybWluYXRlTm9kZRI2CgZyZXN1bHQYASABKA4yIS5mbG93Y2FsbC52MS5UZXJtaW5hdGVOb2RlLlJlc3VsdEgAiAEBEhQKB21lc3NhZ2UYAiABKAlIAYgBASI4CgZSZXN1bHQSFgoSUkVTVUxUX1VOU1BFQ0lGSUVEEAASCwoHU1VDQ0VTUxABEgkKBUVSUk9SEAJCCQoHX3Jlc3VsdEIKCghfbWVzc2FnZSK4BAoISHR0cE5vZGUSFwoGbWV0aG9kGAEgASgJQge6SARyAhgQEhYKA3VybBgCIAEoCUIJukgGcgQYgIABEjAKBXF1ZXJ5GAMgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgm6SAaSAQMQyAESMgoHaGVhZGVycxgEIAMoCzIXLmZsb3djYWxsLnYxLkh0dHBIZWFkZXJCCLpIBZIBAhBkEg4KBGpzb24YBSABKAlIABIOCgR0ZXh0GAYgASgJSAASJQoEZm9ybRgHIAEoCzIVLmZsb3djYWxsLnYxLkh0dHBGb3JtSAASLwoJbXVsdGlwYXJ0GAggASgLMhouZmxvd2NhbGwudjEuSHR0cE11bHRpcGFydEgAEjEKEWFjY2VwdF9hbnlfc3RhdHVzGAkgASgISAFSEWFjY2VwdF9hbnlfc3RhdHVziAEBEjQKCnBhZ2luYXRpb24YCiABKAsyGy5mbG93Y2FsbC52MS5IdHRwUGFnaW5hdGlvbkgCiAEBEjEKBmFuc3dlchgLIAEoDjIcLmZsb3djYWxsLnYxLkh0dHBOb2RlLkFuc3dlckgDiAEBIkkKBkFuc3dlchIWChJBTlNXRVJfVU5TUEVDSUZJRUQQABIICgRBVVRPEAESCAoESlNPThACEggKBFRFWFQQAxIJCgVCWVRFUxAEQgYKBGJvZHlCFAoSX2FjY2VwdF9hbnlfc3RhdHVzQg0KC19wYWdpbmF0aW9uQgkKB19hbnN3ZXIikgIKDkh0dHBQYWdpbmF0aW9uEhcKBWl0ZW1zGAEgASgJQgi6SAVyAxjoBxItCgltYXhfcGFnZXMYAiABKAVCCrpIBxoFGJBOKAFIAVIJbWF4X3BhZ2VziAEBEiYKBHBhZ2UYAyABKAsyFi5mbG93Y2FsbC52MS5IdHRwUGFnZXNIABIoCgZvZmZzZXQYBCABKAsyFi5mbG93Y2FsbC52MS5IdHRwUGFnZXNIABIpCgZjdXJzb3IYBSABKAsyFy5mbG93Y2FsbC52MS5IdHRwQ3Vyc29ySAASJQoEbGluaxgGIAEoCzIVLmZsb3djYWxsLnYxLkh0dHBMaW5rSABCBgoEbmV4dEIMCgpfbWF4X3BhZ2VzImsKCUh0dHBQYWdlcxIbCglwYXJhbWV0ZXIYASABKAlCCLpIBXIDGOgHEhIKBWZpcnN0GAIgASgFSACIAQESGgoEc2l6ZRgDIAEoBUIHukgEGgIoAUgBiAEBQggKBl9maXJzdEIHCgVfc2l6ZSKEAQoKSHR0cEN1cnNvchIbCglwYXJhbWV0ZXIYASABKAlCCLpIBXIDGOgHEhYKBHBhdGgYAiABKAlCCLpIBXIDGOgHEi0KD21pc3NpbmdfaXNfbGFzdBgDIAEoCEgAUg9taXNzaW5nX2lzX2xhc3SIAQFCEgoQX21pc3NpbmdfaXNfbGFzdCIKCghIdHRwTGluayIxCglIdHRwRmllbGQSFQoDa2V5GAEgASgJQgi6SAVyAxjoBxINCgV2YWx1ZRgCIAEoCSJSCgpIdHRwSGVhZGVyEhUKA2tleRgBIAEoCUIIukgFcgMYgAISDQoFdmFsdWUYAiABKAkSEwoGc2VjcmV0GAMgASgISACIAQFCCQoHX3NlY3JldCI9CghIdHRwRm9ybRIxCgZmaWVsZHMYASADKAsyFi5mbG93Y2FsbC52MS5IdHRwRmllbGRCCbpIBpIBAxDIASJACg1IdHRwTXVsdGlwYXJ0Ei8KBXBhcnRzGAEgAygLMhUuZmxvd2NhbGwudjEuSHR0cFBhcnRCCbpIBpIBAxDIASKZAQoISHR0cFBhcnQSFgoEbmFtZRgBIAEoCUIIukgFcgMY6AcSDQoFdmFsdWUYAiABKAkSFQoIZmlsZW5hbWUYAyABKAlIAIgBARIxCgxjb250ZW50X3R5cGUYBCABKAlCCLpIBXIDGIACSAFSDGNvbnRlbnRfdHlwZYgBAUILCglfZmlsZW5hbWVCDwoNX2NvbnRlbnRfdHlwZWIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_field, file_google_protobuf_struct]);
 
 /**
  * A graph of nodes. A draft may hold any definition; publishing checks that it can run.
@@ -213,6 +213,22 @@ export type Node = Message<"flowcall.v1.Node"> & {
      */
     value: HttpNode;
     case: "http";
+  } | {
+    /**
+     * Goes one of several ways.
+     *
+     * @generated from field: flowcall.v1.SwitchNode switch = 20;
+     */
+    value: SwitchNode;
+    case: "switch";
+  } | {
+    /**
+     * Joins branches, and says which arrived.
+     *
+     * @generated from field: flowcall.v1.MergeNode merge = 21;
+     */
+    value: MergeNode;
+    case: "merge";
   } | { case: undefined; value?: undefined };
 };
 
@@ -245,7 +261,7 @@ export type Edge = Message<"flowcall.v1.Edge"> & {
 
   /**
    * The port that the edge leaves by: `next` if absent; a Rule has `true` and `false`, a Group `each` (into the
-   * Group) and `next`.
+   * Group) and `next`, a Switch `default` and the port of each case.
    *
    * @generated from field: optional string port = 3;
    */
@@ -738,6 +754,147 @@ export const ComparisonSchema: GenMessage<Comparison> = /*@__PURE__*/
   messageDesc(file_flowcall_v1_definition, 12);
 
 /**
+ * Leaves by the port of the first case that matches, else by `default`. Its output is
+ * `{"evaluated_value": …, "matched_case": {"case_value": …, "port": …}}`, and `matched_case` is null where none matches; the
+ * `case_value` of a case with `when` is null.
+ *
+ * @generated from message flowcall.v1.SwitchNode
+ */
+export type SwitchNode = Message<"flowcall.v1.SwitchNode"> & {
+  /**
+   * What the cases are compared with: a text with templates. A lone template keeps its type. A text is compared as it is,
+   * and any other value as its JSON; null matches no case.
+   *
+   * @generated from field: string value = 1;
+   */
+  value: string;
+
+  /**
+   * The cases, in the order in which they are looked at.
+   *
+   * @generated from field: repeated flowcall.v1.SwitchCase cases = 2;
+   */
+  cases: SwitchCase[];
+};
+
+/**
+ * Describes the message flowcall.v1.SwitchNode.
+ * Use `create(SwitchNodeSchema)` to create a new message.
+ */
+export const SwitchNodeSchema: GenMessage<SwitchNode> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 13);
+
+/**
+ * One way of a Switch.
+ *
+ * @generated from message flowcall.v1.SwitchCase
+ */
+export type SwitchCase = Message<"flowcall.v1.SwitchCase"> & {
+  /**
+   * The port by which a branch leaves when the case matches: 1 to 64 letters, digits, "_" or "-", other than in the other
+   * cases, and not default, each, try, catch or error.
+   *
+   * @generated from field: string port = 1;
+   */
+  port: string;
+
+  /**
+   * When the case matches.
+   *
+   * @generated from oneof flowcall.v1.SwitchCase.match
+   */
+  match: {
+    /**
+     * When the Switch's value is exactly this: a text with templates.
+     *
+     * @generated from field: string value = 2;
+     */
+    value: string;
+    case: "value";
+  } | {
+    /**
+     * When these comparisons hold.
+     *
+     * @generated from field: flowcall.v1.RuleNode when = 3;
+     */
+    value: RuleNode;
+    case: "when";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message flowcall.v1.SwitchCase.
+ * Use `create(SwitchCaseSchema)` to create a new message.
+ */
+export const SwitchCaseSchema: GenMessage<SwitchCase> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 14);
+
+/**
+ * Waits for all branches that can still arrive, as every node does, and says which did. Its output is
+ * `{"arrived": ["7", "9"]}`: the ids of the nodes from which a branch came, in the order of the edges.
+ *
+ * @generated from message flowcall.v1.MergeNode
+ */
+export type MergeNode = Message<"flowcall.v1.MergeNode"> & {
+  /**
+   * What becomes of a branch that does not arrive because it failed; GO_ON if absent.
+   *
+   * @generated from field: optional flowcall.v1.MergeNode.OnMissing on_missing = 1 [json_name = "on_missing"];
+   */
+  onMissing?: MergeNode_OnMissing | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.MergeNode.
+ * Use `create(MergeNodeSchema)` to create a new message.
+ */
+export const MergeNodeSchema: GenMessage<MergeNode> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 15);
+
+/**
+ * What becomes of a branch that does not arrive because it failed. Others run to their end then only with FINISH_BRANCHES.
+ *
+ * @generated from enum flowcall.v1.MergeNode.OnMissing
+ */
+export const MergeNode_OnMissing = {
+  /**
+   * As GO_ON.
+   *
+   * @generated from enum value: ON_MISSING_UNSPECIFIED = 0;
+   */
+  ON_MISSING_UNSPECIFIED: 0,
+
+  /**
+   * The node runs with the branches that arrived.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: GO_ON = 1;
+   */
+  GO_ON: 1,
+
+  /**
+   * The node fails. A branch that was not taken, as the other side of a Rule, is no reason to.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: FAIL = 2;
+   */
+  FAIL: 2,
+} as const;
+
+/**
+ * What becomes of a branch that does not arrive because it failed. Others run to their end then only with FINISH_BRANCHES.
+ *
+ * @generated from enum flowcall.v1.MergeNode.OnMissing
+ */
+export type MergeNode_OnMissing = (typeof MergeNode_OnMissing)[keyof typeof MergeNode_OnMissing] | UnknownEnum;
+
+/**
+ * Describes the enum flowcall.v1.MergeNode.OnMissing.
+ */
+export const MergeNode_OnMissingSchema: GenEnum<MergeNode_OnMissing> = /*@__PURE__*/
+  enumDesc(file_flowcall_v1_definition, 15, 0);
+
+/**
  * Runs the nodes inside it again and again. Inside, `{{node.<id>.body.array_item}}` is the item, where there is an array,
  * and `{{node.<id>.body.iteration_count}}` the iteration's index from 0; behind it, `{{node.<id>.body}}` is the array of
  * outputs, in the order of the iterations.
@@ -811,7 +968,7 @@ export type GroupNode = Message<"flowcall.v1.GroupNode"> & {
  * Use `create(GroupNodeSchema)` to create a new message.
  */
 export const GroupNodeSchema: GenMessage<GroupNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 13);
+  messageDesc(file_flowcall_v1_definition, 16);
 
 /**
  * Iterations that follow one another while a condition holds. The first one always runs.
@@ -832,7 +989,7 @@ export type DoWhile = Message<"flowcall.v1.DoWhile"> & {
  * Use `create(DoWhileSchema)` to create a new message.
  */
 export const DoWhileSchema: GenMessage<DoWhile> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 14);
+  messageDesc(file_flowcall_v1_definition, 17);
 
 /**
  * Waits. In a synchronous execution it does not.
@@ -869,7 +1026,7 @@ export type DelayNode = Message<"flowcall.v1.DelayNode"> & {
  * Use `create(DelayNodeSchema)` to create a new message.
  */
 export const DelayNodeSchema: GenMessage<DelayNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 15);
+  messageDesc(file_flowcall_v1_definition, 18);
 
 /**
  * Ends the execution at once, whatever else runs.
@@ -897,7 +1054,7 @@ export type TerminateNode = Message<"flowcall.v1.TerminateNode"> & {
  * Use `create(TerminateNodeSchema)` to create a new message.
  */
 export const TerminateNodeSchema: GenMessage<TerminateNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 16);
+  messageDesc(file_flowcall_v1_definition, 19);
 
 /**
  * How the execution ends.
@@ -940,7 +1097,7 @@ export type TerminateNode_Result = (typeof TerminateNode_Result)[keyof typeof Te
  * Describes the enum flowcall.v1.TerminateNode.Result.
  */
 export const TerminateNode_ResultSchema: GenEnum<TerminateNode_Result> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 16, 0);
+  enumDesc(file_flowcall_v1_definition, 19, 0);
 
 /**
  * Calls an HTTP API. Its output is the answer: `{{node.<id>.body}}` is what `answer` says, `{{node.<id>.status}}` its
@@ -1052,7 +1209,7 @@ export type HttpNode = Message<"flowcall.v1.HttpNode"> & {
  * Use `create(HttpNodeSchema)` to create a new message.
  */
 export const HttpNodeSchema: GenMessage<HttpNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 17);
+  messageDesc(file_flowcall_v1_definition, 20);
 
 /**
  * What the output's body is.
@@ -1112,7 +1269,7 @@ export type HttpNode_Answer = (typeof HttpNode_Answer)[keyof typeof HttpNode_Ans
  * Describes the enum flowcall.v1.HttpNode.Answer.
  */
 export const HttpNode_AnswerSchema: GenEnum<HttpNode_Answer> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 17, 0);
+  enumDesc(file_flowcall_v1_definition, 20, 0);
 
 /**
  * Asks for one page after the other. The output's `body` is then the array of all items; `status` and `headers` are those
@@ -1180,7 +1337,7 @@ export type HttpPagination = Message<"flowcall.v1.HttpPagination"> & {
  * Use `create(HttpPaginationSchema)` to create a new message.
  */
 export const HttpPaginationSchema: GenMessage<HttpPagination> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 18);
+  messageDesc(file_flowcall_v1_definition, 21);
 
 /**
  * Pages that are counted, until one has no items.
@@ -1215,7 +1372,7 @@ export type HttpPages = Message<"flowcall.v1.HttpPages"> & {
  * Use `create(HttpPagesSchema)` to create a new message.
  */
 export const HttpPagesSchema: GenMessage<HttpPages> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 19);
+  messageDesc(file_flowcall_v1_definition, 22);
 
 /**
  * Pages that each name the next, until one does not.
@@ -1252,7 +1409,7 @@ export type HttpCursor = Message<"flowcall.v1.HttpCursor"> & {
  * Use `create(HttpCursorSchema)` to create a new message.
  */
 export const HttpCursorSchema: GenMessage<HttpCursor> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 20);
+  messageDesc(file_flowcall_v1_definition, 23);
 
 /**
  * Pages that are linked to each other (RFC 8288).
@@ -1267,7 +1424,7 @@ export type HttpLink = Message<"flowcall.v1.HttpLink"> & {
  * Use `create(HttpLinkSchema)` to create a new message.
  */
 export const HttpLinkSchema: GenMessage<HttpLink> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 21);
+  messageDesc(file_flowcall_v1_definition, 24);
 
 /**
  * A name and a value.
@@ -1295,7 +1452,7 @@ export type HttpField = Message<"flowcall.v1.HttpField"> & {
  * Use `create(HttpFieldSchema)` to create a new message.
  */
 export const HttpFieldSchema: GenMessage<HttpField> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 22);
+  messageDesc(file_flowcall_v1_definition, 25);
 
 /**
  * A request header.
@@ -1330,7 +1487,7 @@ export type HttpHeader = Message<"flowcall.v1.HttpHeader"> & {
  * Use `create(HttpHeaderSchema)` to create a new message.
  */
 export const HttpHeaderSchema: GenMessage<HttpHeader> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 23);
+  messageDesc(file_flowcall_v1_definition, 26);
 
 /**
  * A form without files.
@@ -1352,7 +1509,7 @@ export type HttpForm = Message<"flowcall.v1.HttpForm"> & {
  * Use `create(HttpFormSchema)` to create a new message.
  */
 export const HttpFormSchema: GenMessage<HttpForm> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 24);
+  messageDesc(file_flowcall_v1_definition, 27);
 
 /**
  * A form of parts.
@@ -1374,7 +1531,7 @@ export type HttpMultipart = Message<"flowcall.v1.HttpMultipart"> & {
  * Use `create(HttpMultipartSchema)` to create a new message.
  */
 export const HttpMultipartSchema: GenMessage<HttpMultipart> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 25);
+  messageDesc(file_flowcall_v1_definition, 28);
 
 /**
  * One part of a form.
@@ -1416,5 +1573,5 @@ export type HttpPart = Message<"flowcall.v1.HttpPart"> & {
  * Use `create(HttpPartSchema)` to create a new message.
  */
 export const HttpPartSchema: GenMessage<HttpPart> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 26);
+  messageDesc(file_flowcall_v1_definition, 29);
 
