@@ -7,8 +7,11 @@ import { createScheduler, type Execution } from "./composition/create-scheduler.
 import { openStorage, type Storage, type StorageOptions } from "./composition/open-storage.ts";
 import { KeyChecksums, type KeySecret } from "./domain/keys/key-checksum.ts";
 import type { Service } from "./domain/service.ts";
+import { Metrics } from "./metrics/metrics.ts";
+import { MetricsServer } from "./metrics/metrics-server.ts";
 import { heapLimitMib } from "./process/memory-limits.ts";
 import { ReadyFile } from "./process/ready-file.ts";
+import { readVersion } from "./process/version.ts";
 import type { Chain } from "./rpc/chain/handler-chain.ts";
 import { resealCredentials } from "./scheduler/encryption/credentials.ts";
 import { checkKeys } from "./scheduler/encryption/missing-keys.ts";
@@ -18,6 +21,7 @@ import { portError, requireFreePort } from "./setup/free-port.ts";
 import { examplesDir } from "./setup/load-examples.ts";
 import { MasterKeys } from "./setup/master-keys.ts";
 import { prepareTenants, type Started } from "./setup/prepare-tenants.ts";
+import { readClaimHealth } from "./storage/claims/claim-health.ts";
 
 export type AppOptions = StorageOptions & {
   /** The folder of the examples; that of the project by default. */
@@ -33,6 +37,9 @@ export class App implements Service {
   readonly #chain: Chain;
   readonly #server: Server;
   readonly #readyFile: ReadyFile;
+  readonly #metricsServer: MetricsServer | undefined;
+  /** Absent where no port is set for them. */
+  readonly metrics: Metrics | undefined;
   #keySecrets: readonly KeySecret[] = [];
   #opened: Promise<void> | undefined;
   #isStarted = false;
@@ -42,15 +49,25 @@ export class App implements Service {
   constructor(options: AppOptions) {
     const { config, log } = options;
     this.#options = options;
-    this.#storage = openStorage(options);
+    const metrics = config.metrics && new Metrics();
+    this.metrics = metrics;
+    this.#metricsServer =
+      config.metrics && metrics && new MetricsServer({ ...config.metrics, text: () => metrics.text() });
+    this.#storage = openStorage({ ...options, metrics });
     // Processes on an external database share it, and have no data folder of their own.
     const ownDir = config.databaseUrl === undefined ? config.dataDir : undefined;
     this.#readyFile = new ReadyFile({ configured: config.readyFile, own: ownDir && runningFileIn(ownDir) });
     this.#masterKeys = new MasterKeys({ configured: config.encryptionKeys, dataDir: ownDir });
     this.#keyChecksums = new KeyChecksums(() => this.#keySecrets);
-    const parts = { config, log, storage: this.#storage, masterKeys: this.#masterKeys };
+    const parts = { config, log, metrics, storage: this.#storage, masterKeys: this.#masterKeys };
     this.#execution = createScheduler(parts);
     const { scheduler } = this.#execution;
+    metrics?.attach({
+      version: readVersion(),
+      slots: config.limits.slots,
+      load: () => scheduler.load,
+      readHealth: () => readClaimHealth(this.#storage.database.db),
+    });
     const isReady = () => this.#isStarted && scheduler.isReady();
     const { chain, server } = createApi({
       ...parts,
@@ -66,6 +83,11 @@ export class App implements Service {
     return this.#server.url;
   }
 
+  /** The URL of the metrics; undefined where there are none. Throws before `start()`. */
+  get metricsUrl(): string | undefined {
+    return this.#metricsServer?.url;
+  }
+
   get started(): Started {
     return this.#started;
   }
@@ -74,6 +96,10 @@ export class App implements Service {
     const { config, log } = this.#options;
     await requireFreePort(config);
     await this.#readyFile.check();
+    if (this.#metricsServer) {
+      await this.#metricsServer.start();
+      log.info({ url: this.metricsUrl }, "metrics are served");
+    }
     await this.prepare();
     await this.serve();
     if (this.#stopped !== undefined) {
@@ -131,6 +157,7 @@ export class App implements Service {
     await watchers.stop();
     await http.stop();
     await pool.stop();
+    await this.#metricsServer?.stop();
     await notifier.stop();
     await database.stop();
     await embedded?.stop();

@@ -36,6 +36,8 @@ export type Config = {
   /** Destinations that HTTP nodes may call although their address is not public. */
   readonly egressAllow: EgressAllow;
   readonly logLevel: "debug" | "info" | "warn" | "error" | "silent";
+  /** Where metrics are served; absent: nowhere. */
+  readonly metrics?: { readonly host: string; readonly port: number };
   /** Which ends of executions are logged. */
   readonly loggedEnds: LoggedEnds;
   /** Text for people, or JSON lines. */
@@ -104,6 +106,9 @@ export function readConfig(
       Object.entries(given).map(([name, text = ""]) => [name, secretVariables.includes(name) ? "(set)" : text]),
     ),
     ...(values.FLOWCALL_DATABASE_URL !== undefined && { databaseUrl: values.FLOWCALL_DATABASE_URL }),
+    ...(values.FLOWCALL_METRICS_PORT !== undefined && {
+      metrics: { host: values.FLOWCALL_METRICS_HOST, port: values.FLOWCALL_METRICS_PORT },
+    }),
     ...(values.FLOWCALL_PUBLIC_URL !== undefined && { publicUrl: values.FLOWCALL_PUBLIC_URL }),
     ...(values.FLOWCALL_TEST_KEY !== undefined && { testKey: values.FLOWCALL_TEST_KEY }),
     ...(values.FLOWCALL_PRODUCTION_KEY !== undefined && { productionKey: values.FLOWCALL_PRODUCTION_KEY }),

@@ -10,7 +10,16 @@ import { protoFiles, protoMethods } from "./support/protos.ts";
 import { circlesAmong, importsOf, lineCount, listFiles, read, root, wordsOf } from "./support/source-tree.ts";
 
 /** The folders that put the parts together. They may import each other, and the files of src itself. */
-const topFolders: readonly string[] = ["", "api-docs", "cluster", "composition", "process", "settings", "setup"];
+const topFolders: readonly string[] = [
+  "",
+  "api-docs",
+  "cluster",
+  "composition",
+  "metrics",
+  "process",
+  "settings",
+  "setup",
+];
 
 /** The layers from the ground up. A file imports from its own folder or from a lower layer. */
 const layers: readonly (readonly string[])[] = [

@@ -52,6 +52,7 @@ describe("two workers", { timeout: 120_000 }, () => {
         FLOWCALL_ENCRYPTION_KEYS: Buffer.alloc(32, 1).toString("base64"),
         FLOWCALL_POOL_KEPT: "0",
         FLOWCALL_LOG_LEVEL: "info",
+        FLOWCALL_METRICS_PORT: "0",
       },
     });
     if (server.child.stderr) {
@@ -131,6 +132,24 @@ describe("two workers", { timeout: 120_000 }, () => {
     expect(statuses).toEqual(new Set([200]));
   });
 
+  test("are one scrape, whose counters stay when a worker is replaced or does not answer", async () => {
+    const url = /"url":"([^"]+)","msg":"metrics are served"/.exec(log.join("\n"))?.[1] ?? "";
+    const scrape = async (name: string) => {
+      const text = await (await fetch(url)).text();
+      return Number(new RegExp(`^${name} (\\d+)$`, "m").exec(text)?.[1]);
+    };
+    const completed = String.raw`flowcall_executions_ended_total\{state="COMPLETED",type="SYNC"\}`;
+    const before = await scrape(completed);
+    await replies(20);
+    expect(await scrape(completed)).toBe(before + 20);
+    expect([await scrape("flowcall_workers"), await scrape("flowcall_slots")]).toEqual([2, 256]);
+    const [killed = 0] = await untilTwoBut();
+    process.kill(killed, "SIGKILL");
+    await untilTwoBut(killed);
+    await replies(3);
+    expect(await scrape(completed)).toBe(before + 23);
+  });
+
   test("are replaced when one hangs, and the other one serves meanwhile", async () => {
     const [hung = 0] = await untilTwoBut();
     process.kill(hung, "SIGSTOP");
@@ -146,7 +165,6 @@ describe("two workers", { timeout: 120_000 }, () => {
     killAll(first);
     const second = await untilTwoBut(...first);
     expect(await call()).toBe(200);
-    // The one that hung has died three times then.
     killAll(second);
     expect(await ended).toEqual([1, null]);
     await until("it is said", () => log.some((line) => line.includes("Flowcall ends: a worker died 3 times")));

@@ -25,6 +25,8 @@ export function runWorker({ config, log }: RunWorkerOptions): void {
       void worker.start(order.port);
     } else if (order?.kind === "stop") {
       void worker.stop();
+    } else if (order?.kind === "metrics") {
+      void worker.reportMetrics();
     }
   });
   setInterval(() => report({ kind: "alive" }), config.workerTimeoutMs / heartbeats);
@@ -54,6 +56,13 @@ class WorkerService {
         await this.#app?.stop().catch(() => undefined);
         process.exit(1);
       }
+    }
+  }
+
+  async reportMetrics(): Promise<void> {
+    const snapshot = await this.#app?.metrics?.snapshot();
+    if (snapshot !== undefined) {
+      report({ kind: "metrics", snapshot });
     }
   }
 

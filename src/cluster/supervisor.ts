@@ -13,11 +13,13 @@ import type { Logger } from "pino";
 import { App } from "../app.ts";
 import type { Config } from "../config.ts";
 import type { Service } from "../domain/service.ts";
+import { MetricsServer } from "../metrics/metrics-server.ts";
 import { ReadyFile } from "../process/ready-file.ts";
 import { runningFileIn } from "../setup/data-dir.ts";
 import { choosePort, requireFreePort } from "../setup/free-port.ts";
 import type { Started } from "../setup/prepare-tenants.ts";
 import { EmbeddedPostgres } from "../storage/embedded/embedded-postgres.ts";
+import { WorkerMetrics } from "./worker-metrics.ts";
 import { WorkerSlot } from "./worker-slot.ts";
 
 /** Connections of one worker to Postgres: its pool, look-ups of keys, the lease, and notifications. */
@@ -44,6 +46,7 @@ export class Supervisor implements Service {
   #url: string | undefined;
   #restart: Promise<void> | undefined;
   #stopped: Promise<void> | undefined;
+  #metricsServer: MetricsServer | undefined;
 
   constructor(options: SupervisorOptions) {
     const { config, log } = options;
@@ -87,13 +90,19 @@ export class Supervisor implements Service {
     // would be lost. With one shared socket a worker accepts when its event loop comes to it.
     cluster.schedulingPolicy = cluster.SCHED_NONE;
     process.once("exit", () => this.#kill());
-    const options = { port, silenceMs: config.workerTimeoutMs, log, onFailed };
+    const metrics = config.metrics && new WorkerMetrics();
+    const options = { port, silenceMs: config.workerTimeoutMs, metrics, log, onFailed };
     this.#slots = Array.from({ length: config.workers }, () => new WorkerSlot(options));
     const urls = await Promise.all(this.#slots.map((slot) => slot.start()));
     if (this.#stopped !== undefined) {
       return;
     }
     this.#url = urls[0];
+    if (config.metrics && metrics) {
+      this.#metricsServer = new MetricsServer({ ...config.metrics, text: () => metrics.text() });
+      await this.#metricsServer.start();
+      log.info({ url: this.#metricsServer.url }, "metrics are served");
+    }
     await this.#readyFile.write(this.url);
     // From a terminal the signal says that it has been closed.
     if (!process.stderr.isTTY) {
@@ -117,6 +126,7 @@ export class Supervisor implements Service {
 
   async #stopAll(): Promise<void> {
     await this.#readyFile.remove();
+    await this.#metricsServer?.stop();
     await this.#preparation?.stop();
     await Promise.all(this.#slots.map((slot) => slot.stop()));
     await this.#restart;
@@ -125,7 +135,8 @@ export class Supervisor implements Service {
 
   async #prepare(): Promise<void> {
     const running = this.#embedded?.connection;
-    const app = new App({ ...this.#options, ...(running !== undefined && { running }) });
+    const { metrics: _, ...config } = this.#options.config;
+    const app = new App({ ...this.#options, config, ...(running !== undefined && { running }) });
     this.#preparation = app;
     try {
       await app.prepare();

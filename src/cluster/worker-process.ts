@@ -1,6 +1,10 @@
 import cluster, { type Worker } from "node:cluster";
 import type { Logger } from "pino";
+import { systemClock } from "../domain/clock.ts";
+import { valueWithin } from "../domain/deadline.ts";
+import type { MetricsSnapshot } from "../metrics/metrics-snapshot.ts";
 import { type WorkerOrder, workerReport } from "./worker-messages.ts";
+import type { WorkerMetrics } from "./worker-metrics.ts";
 
 /** How often the silence of a process is checked. */
 const checkMs = 250;
@@ -12,6 +16,8 @@ export type WorkerProcessOptions = {
   readonly port: number;
   /** The longest silence of a process that accepts calls. */
   readonly silenceMs: number;
+  /** Absent where there are none. */
+  readonly metrics?: WorkerMetrics | undefined;
   readonly log: Logger;
 };
 
@@ -32,6 +38,7 @@ export class WorkerProcess {
   readonly exited: Promise<string>;
   readonly #options: WorkerProcessOptions;
   readonly #worker: Worker;
+  #snapshot: PromiseWithResolvers<MetricsSnapshot> | undefined;
   readonly #whenReady = Promise.withResolvers<string>();
   #isOrdered = false;
   #isReady = false;
@@ -48,8 +55,10 @@ export class WorkerProcess {
     this.#worker.on("message", (message: unknown) => this.#receive(message));
     // `setImmediate` reads the reports first that arrived while this process was busy or suspended itself.
     const timer = setInterval(() => setImmediate(() => this.#checkSilence()), checkMs);
+    options.metrics?.add(this);
     this.exited = this.#whenExited().then((reason) => {
       clearInterval(timer);
+      options.metrics?.remove(this);
       this.#whenReady.reject(new Error(`it ended before it accepted calls: ${reason}`));
       return reason;
     });
@@ -64,6 +73,17 @@ export class WorkerProcess {
     this.#isStopping = true;
     this.#order({ kind: "stop" });
     await this.exited;
+  }
+
+  /** Asks the process for its metrics; undefined where it does not answer within the time. */
+  async readMetrics(ms: number): Promise<MetricsSnapshot | undefined> {
+    if (!this.#isReady || !this.#worker.isConnected()) {
+      return undefined;
+    }
+    this.#snapshot ??= Promise.withResolvers();
+    const { promise } = this.#snapshot;
+    this.#order({ kind: "metrics" });
+    return await valueWithin(ms, promise, { signal: AbortSignal.timeout(ms), clock: systemClock });
   }
 
   kill(): void {
@@ -93,6 +113,9 @@ export class WorkerProcess {
     if (report?.kind === "ready") {
       this.#isReady = true;
       this.#whenReady.resolve(report.url);
+    } else if (report?.kind === "metrics") {
+      this.#snapshot?.resolve(report.snapshot);
+      this.#snapshot = undefined;
     } else if (report?.kind === "failed") {
       this.#whenReady.reject(new WorkerStartError(report.causes));
     }

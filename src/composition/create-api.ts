@@ -5,6 +5,7 @@ import { systemClock } from "../domain/clock.ts";
 import type { KeyChecksums } from "../domain/keys/key-checksum.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { type Chain, callRefusal, createChain } from "../rpc/chain/handler-chain.ts";
 import { createConnectHandler } from "../rpc/connect/connect-handler.ts";
 import { createServices } from "../rpc/create-services.ts";
@@ -22,6 +23,7 @@ import type { Storage } from "./open-storage.ts";
 export type ApiOptions = {
   readonly config: Config;
   readonly log: Logger;
+  readonly metrics: Metrics | undefined;
   readonly storage: Storage;
   readonly execution: Execution;
   readonly keyChecksums: KeyChecksums;
@@ -33,7 +35,7 @@ export type ApiOptions = {
 export type Api = { readonly chain: Chain; readonly server: Server };
 
 export function createApi(options: ApiOptions): Api {
-  const { config, log, storage, execution, keyChecksums, masterKeys, isReady } = options;
+  const { config, log, metrics, storage, execution, keyChecksums, masterKeys, isReady } = options;
   const { limits } = config;
   const authenticator = createAuthenticator(options);
   const watchTokens = new WatchTokens(() => masterKeys.all, systemClock);
@@ -76,6 +78,7 @@ export function createApi(options: ApiOptions): Api {
     isReady,
     limits: config.serverLimits,
     corsOrigins: config.corsOrigins,
+    onEnd: metrics?.onEnd,
     log,
   });
   return { chain, server };

@@ -6,6 +6,7 @@ import { RateLimiter } from "../domain/limits/rate-limit.ts";
 import { Definitions } from "../engine/definitions.ts";
 import { HttpClient } from "../engine/http/http-client.ts";
 import { ProcessPool } from "../engine/pool/process-pool.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { logExecutions } from "../process/log-executions.ts";
 import { Sealing } from "../scheduler/encryption/sealing.ts";
 import { createSchedulerEvents } from "../scheduler/run/scheduler-events.ts";
@@ -19,6 +20,8 @@ import type { Storage } from "./open-storage.ts";
 export type SchedulerParts = {
   readonly config: Config;
   readonly log: Logger;
+  /** Absent where there are none. */
+  readonly metrics: Metrics | undefined;
   readonly storage: Storage;
   readonly masterKeys: MasterKeys;
 };
@@ -35,7 +38,7 @@ export type Execution = {
   readonly scheduler: Scheduler;
 };
 
-export function createScheduler({ config, log, storage, masterKeys }: SchedulerParts): Execution {
+export function createScheduler({ config, log, metrics, storage, masterKeys }: SchedulerParts): Execution {
   const { limits } = config;
   const { stores, notifier } = storage;
   const http = new HttpClient({ allow: config.egressAllow });
@@ -45,6 +48,7 @@ export function createScheduler({ config, log, storage, masterKeys }: SchedulerP
   const versions = new VersionCache({ versions: stores.versions, definitions, limits });
   const events = createSchedulerEvents();
   logExecutions(events, config.loggedEnds, log);
+  metrics?.listen(events);
   const watchers = new Watchers({ journals: stores.events, events, limits, clock: systemClock, log });
   const rates = new RateLimiter(limits, systemClock);
   const sealing = new Sealing(() => masterKeys.all);
@@ -60,6 +64,7 @@ export function createScheduler({ config, log, storage, masterKeys }: SchedulerP
     events,
     sealing,
     isUnavailable,
+    onRecord: metrics?.onRecord,
     limits,
     clock: systemClock,
     log,

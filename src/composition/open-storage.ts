@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
+import type { Metrics } from "../metrics/metrics.ts";
 import { type EmbeddedConnection, EmbeddedPostgres } from "../storage/embedded/embedded-postgres.ts";
 import type { MigrationsFor } from "../storage/migrations/migrations.ts";
 import { Database } from "../storage/postgres/database.ts";
@@ -10,6 +11,8 @@ import { openStores, type Stores } from "../storage/stores.ts";
 export type StorageOptions = {
   readonly config: Config;
   readonly log: Logger;
+  /** Counts statements; absent where there are no metrics. */
+  readonly metrics?: Metrics | undefined;
   /** The embedded Postgres that another process of this installation runs. */
   readonly running?: EmbeddedConnection;
   /** The migrations that update the tables; those of this version by default. */
@@ -27,7 +30,7 @@ export type Storage = {
   readonly stores: Stores;
 };
 
-export function openStorage({ config, log, running, migrations, open = openStores }: StorageOptions): Storage {
+export function openStorage({ config, log, metrics, running, migrations, open = openStores }: StorageOptions): Storage {
   const { databaseUrl, dataDir, workers } = config;
   // Several workers together keep Postgres as busy as one does. More statements at a time would only be smaller, and so cost
   // more for each call.
@@ -39,6 +42,6 @@ export function openStorage({ config, log, running, migrations, open = openStore
     embedded: databaseUrl === undefined && running === undefined ? embedded : undefined,
     database,
     notifier: new Notifier({ connection, log }),
-    stores: open(database, { ...defaultBatchLimits, inFlightMax }),
+    stores: open(database, { ...defaultBatchLimits, inFlightMax, onAnswered: metrics?.onAnswered }),
   };
 }

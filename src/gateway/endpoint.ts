@@ -30,6 +30,7 @@ const noBody = new Uint8Array();
 /** One unary method at one path: makes the request message, calls the handler chain, and writes the reply. */
 export class Endpoint {
   readonly scope: Scope;
+  readonly name: string;
   readonly #binding: HttpBinding;
   readonly #options: EndpointOptions;
   readonly #transcoder: Transcoder;
@@ -41,6 +42,7 @@ export class Endpoint {
   constructor(binding: HttpBinding, options: EndpointOptions) {
     const { output } = binding.method;
     this.scope = binding.scope;
+    this.name = binding.path;
     this.#binding = binding;
     this.#options = options;
     this.#transcoder = new Transcoder(binding, options.limits);

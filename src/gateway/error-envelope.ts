@@ -10,6 +10,7 @@ import type { ErrorBody } from "./reply-table.ts";
 
 /** The REST reply of a refusal. */
 export function errorReply(error: RequestError, call: Call): TextReply {
+  call.refusal = error;
   const details = detailsJson(error.details);
   const members = Object.keys(details).length === 0 ? {} : { details };
   const { retryAfterSeconds, metadata } = error.details;

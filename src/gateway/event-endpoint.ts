@@ -41,11 +41,12 @@ export class EventEndpoint {
   }
 
   route(head: RequestHead, segments: readonly string[]): Route {
-    const { scope, takesWatchToken } = this.#binding;
+    const { scope, path: name, takesWatchToken } = this.#binding;
     const { value: token, rest } = takesWatchToken ? takeParameter(head.query, "watch_token") : { rest: head.query };
     const route: Route = {
       access: scope,
       protocol: "rest",
+      name,
       isStream: true,
       serve: (exchange, call) => this.#serve({ query: rest, segments, exchange }, call),
       refuse: (exchange, call, error) => writeReply(exchange, errorReply(error, call), call),

@@ -55,7 +55,8 @@ export function createGateway(options: GatewayOptions): ProtocolHandler {
             return endpoint.route(head, segments);
           }
           const serve = endpoint.serve.bind(endpoint, { head, segments });
-          return { access: endpoint.scope, protocol: "rest", serve, refuse: refuseRest };
+          const { scope: access, name } = endpoint;
+          return { access, protocol: "rest", name, serve, refuse: refuseRest };
         }
         case "otherMethods": {
           const allow = allowed(found.methods);

@@ -13,6 +13,8 @@ export type HttpBinding = {
   readonly takesWatchToken: boolean;
   /** As `POST`. */
   readonly verb: string;
+  /** As `/api/v1/workflow/{workflow}`. */
+  readonly path: string;
   readonly template: PathTemplate;
   /** `*` for the whole request message, a field's name, or empty where there is no body. */
   readonly body: string;
@@ -56,7 +58,7 @@ function httpBinding(method: DescMethod, rule: HttpRule): HttpBinding {
   try {
     const template = parsePathTemplate(path);
     const takesWatchToken = getOption(method, takes_watch_token);
-    const binding = { method, scope: getOption(method, scope), takesWatchToken, verb, template, body: rule.body };
+    const binding = { method, scope: getOption(method, scope), takesWatchToken, verb, path, template, body: rule.body };
     return responseField === undefined ? binding : { ...binding, responseField };
   } catch (cause) {
     throw new Error(`${name} cannot be served over REST`, { cause });

@@ -13,6 +13,7 @@ Everything else is set by environment variables. docs/settings.md lists all of t
                                  /var/lib/flowcall/<hash of the folder>)
   FLOWCALL_WORKERS               auto, or how many processes serve calls (1)
   FLOWCALL_EXAMPLES              true or false: whether example workflows are loaded (true on the embedded database)
+  FLOWCALL_METRICS_PORT          the port of metrics for Prometheus (none)
   FLOWCALL_LOG_LEVEL             debug, info, warn, error or silent (info)
   FLOWCALL_LOG_EXECUTIONS        failed, all or none: which executions are a line of the log when they end (failed)
   FLOWCALL_LOG_FORMAT            text or json (text if stderr is a terminal, else json)

@@ -40,6 +40,7 @@ import { PeriodicTask } from "./process/periodic-task.ts";
 import { Janitor } from "./rescue/janitor.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
 import { ActiveRuns } from "./run/active-runs.ts";
+import type { RunContext } from "./run/execution-run.ts";
 import type { SchedulerEvents } from "./run/scheduler-events.ts";
 import type { VersionCache } from "./run/version-cache.ts";
 import { begunAfterMs } from "./run/visits-under-way.ts";
@@ -69,6 +70,7 @@ export type SchedulerOptions = {
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;
   readonly definitions: Definitions;
+  readonly onRecord?: RunContext["onRecord"] | undefined;
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -78,6 +80,7 @@ export class Scheduler implements Service {
   readonly #options: SchedulerOptions;
   readonly #owner = newId();
   readonly #lease: Lease;
+  readonly #capacity: Capacity;
   readonly #dailyQuota: DailyQuota;
   readonly #runs: ActiveRuns;
   readonly #waiters: Waiters;
@@ -100,6 +103,7 @@ export class Scheduler implements Service {
     const now = () => lease.databaseNow() ?? clock.now();
     const dailyQuota = new DailyQuota({ store: dayBytes, limits, now, clock, log });
     this.#lease = lease;
+    this.#capacity = capacity;
     this.#dailyQuota = dailyQuota;
     this.#runs = runs;
     this.#waiters = waiters;
@@ -152,6 +156,12 @@ export class Scheduler implements Service {
   /** Whether this process holds its lease and takes calls. */
   isReady(): boolean {
     return !this.#isStopping && this.#lease.isFresh();
+  }
+
+  /** How busy this process is, for metrics. The queue is that of all processes. */
+  get load(): { readonly running: number; readonly queued: number; readonly leaseAgeMs: number } {
+    const { running, queued } = this.#capacity;
+    return { running, queued, leaseAgeMs: this.#lease.ageMs };
   }
 
   /** See `Acceptor.execute`. */

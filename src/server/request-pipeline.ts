@@ -11,6 +11,7 @@ import { shuttingDown } from "./http1/close-idle-connection.ts";
 import { requireUnambiguous } from "./http1/malformed-request.ts";
 import type { ServerLimits } from "./limits/server-limits.ts";
 import type { Cors } from "./requests/cors.ts";
+import { type EndedRequest, endedRequest, logRequest } from "./requests/ended-request.ts";
 import type { Exchange, RequestReceiver } from "./requests/http-exchange.ts";
 import { createPreflightRoute, createRefusingRoute } from "./requests/public-pages.ts";
 import { clientDisconnected, hasDisconnected, type Refusals } from "./requests/refusals.ts";
@@ -26,6 +27,8 @@ export type RequestPipelineOptions = {
   readonly rates: Pick<RateLimiter, "take"> | undefined;
   readonly refusals: Refusals;
   readonly limits: ServerLimits;
+  /** Called when a request has ended, for metrics. */
+  readonly onEnd?: ((end: EndedRequest) => void) | undefined;
   readonly log: Logger;
 };
 
@@ -120,6 +123,7 @@ export class RequestPipeline implements RequestReceiver {
       replyHeaders: exchange.replyHeaders,
     };
     exchange.route = route;
+    exchange.call = call;
     if (route.isStream === true && this.#isStopping) {
       abort.abort(shuttingDown());
     }
@@ -248,31 +252,9 @@ export class RequestPipeline implements RequestReceiver {
       return;
     }
     this.#release(exchange);
-    const { head, requestId, route, abort, replyHeaders, response, startTime, ticket } = exchange;
-    const { statusCode: status } = response;
-    // An error of a workflow concerns its author, and the failure of a probe has been logged where it arose.
-    const isServerFault = status >= 500 && !replyHeaders.has("x-execution-status") && route?.access !== "public";
-    const level = isServerFault ? "warn" : "debug";
-    if (this.#options.log.isLevelEnabled(level)) {
-      const { method, path } = head;
-      const ms = Math.round(performance.now() - startTime);
-      const { organizationId, environmentId, keyId } = ticket.principal ?? {};
-      const executionId = replyHeaders.get("x-execution-id");
-      const caller = { organizationId, environmentId, keyId };
-      const { aborted: isAborted } = abort.signal;
-      const line = {
-        requestId,
-        executionId,
-        protocol: route?.protocol,
-        method,
-        path,
-        status,
-        ms,
-        isAborted,
-        ...caller,
-      };
-      this.#options.log[level](line, "request");
-    }
+    const { onEnd, log } = this.#options;
+    onEnd?.(endedRequest(exchange));
+    logRequest(exchange, log);
   }
 
   #release(exchange: Exchange): void {

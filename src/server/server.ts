@@ -28,7 +28,7 @@ import { Refusals } from "./requests/refusals.ts";
 
 export type ServerOptions = AccessControlOptions &
   Pick<ListenerOptions, "host" | "port"> &
-  Pick<RequestPipelineOptions, "protocolHandlers" | "limits" | "log"> & {
+  Pick<RequestPipelineOptions, "protocolHandlers" | "limits" | "onEnd" | "log"> & {
     /** Rate limits by key and by organisation; absent: none. */
     readonly rates?: Pick<RateLimiter, "take">;
     /** Documents that need no key, by path. */
@@ -58,6 +58,7 @@ export class Server implements Service {
       rates,
       refusals: new Refusals({ keyless, admission, tarpit, refusalLimit, log }),
       limits,
+      onEnd: options.onEnd,
       log,
     });
     this.#listener = new Listener({

@@ -136,6 +136,16 @@ export const processSettings = {
     default: "`text` if stderr is a terminal, else `json`",
     text: "`text` for people, or `json`: an object on each line.",
   },
+  FLOWCALL_METRICS_PORT: {
+    parser: whole(0, 65_535).optional(),
+    default: "none: there are no metrics",
+    text: "The port of [metrics](metrics.md) for Prometheus, at `/metrics`. They need no key; 0 is any free port.",
+  },
+  FLOWCALL_METRICS_HOST: {
+    parser: z.string().default("127.0.0.1"),
+    default: "`127.0.0.1`",
+    text: "The address of the metrics, for who is on another machine: whoever reaches it may read them.",
+  },
   // main.ts reads it before anything else; it is checked here together with the others.
   FLOWCALL_HEAP_MIB: {
     parser: whole(heapMib.min, heapMib.max).optional(),

@@ -194,6 +194,7 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
     return {
       ...execution,
       epoch,
+      dueTime: 0,
       isQuarantined: false,
       quarantineRuns: 0,
       isAnswered: row.answer !== undefined,

@@ -11,6 +11,7 @@ describe("calls that share statements", () => {
   function openShared(limits = { rowsMax: 3, inFlightMax: 2 }) {
     const sent: { readonly items: readonly string[]; readonly answer: () => void }[] = [];
     const statement = new StatementBatcher<string, string>({
+      name: "test",
       limits,
       send: async (items) => {
         await new Promise<void>((answer) => void sent.push({ items, answer }));

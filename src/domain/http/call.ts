@@ -1,5 +1,6 @@
 import type { DescMethod, Message } from "@bufbuild/protobuf";
 import type { Principal } from "../principal.ts";
+import type { RequestError } from "../request-error.ts";
 
 /** The protocol of a request. */
 export type Protocol = "rest" | "connect" | "grpc" | "grpc-web";
@@ -39,6 +40,8 @@ export type Call = {
   readonly turn?: () => Promise<void> | undefined;
   /** Headers that the handler adds to the reply, with lower-case names. */
   readonly replyHeaders: Map<string, string>;
+  /** Set by whoever writes a refusal to the caller, for the log and for metrics. */
+  refusal?: RequestError;
 };
 
 export type RequestHeaders = ReadonlyMap<string, readonly string[]>;

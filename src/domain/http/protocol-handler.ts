@@ -27,6 +27,8 @@ export type RequestHead = {
 };
 
 export type Route = {
+  /** The path with its variables in braces, or the path of the RPC; absent for pages and for what is not found. */
+  readonly name?: string;
   /** The scope that a key must have; `public` where no key is needed. */
   readonly access: Scope | "public";
   /** The protocol of the request, which becomes `Call.protocol`. */

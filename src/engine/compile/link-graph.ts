@@ -117,6 +117,7 @@ function linkSubgraph(
     return [
       {
         id: node.id,
+        kind: node.kind.case,
         name: node.name,
         inputs: (entering.get(node)?.length ?? 0) + (plan.entries.includes(node) ? 1 : 0),
         ports: new Map([...ports].map(([port, links]) => [port, links.map((link) => indexOf(link.target))])),

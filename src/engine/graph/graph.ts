@@ -63,6 +63,8 @@ export const nowhere = "";
 
 export type GraphNode = {
   readonly id: string;
+  /** As the definition names it, such as `http`. */
+  readonly kind: string;
   readonly name: string;
   /** The number of edges that lead to the node. The entry of the subgraph counts as an edge. */
   readonly inputs: number;

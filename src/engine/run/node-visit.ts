@@ -178,7 +178,7 @@ export class NodeVisit implements UnderWay {
 
   #nodeRun(state: NodeState, details: RecordDetails, path: string): NodeRun {
     const { node, attempts, start_time, iterations } = this;
-    const { clock } = this.subgraph.state.run;
+    const { clock, onRecord } = this.subgraph.state.run;
     const run: Mutable<NodeRun> = { path, node_id: node.id, state, attempts, start_time, end_time: clock.now() };
     Object.assign(run, details);
     if (node.isHidden) {
@@ -190,6 +190,7 @@ export class NodeVisit implements UnderWay {
     if (this.scope.notes.length > 0) {
       run.notes = this.scope.notes;
     }
+    onRecord?.(node, run);
     return run;
   }
 }

@@ -1,8 +1,8 @@
 import type { Clock } from "../../domain/clock.ts";
 import type { EventLoopYielder } from "../../domain/event-loop-yielder.ts";
-import type { Answer, ExecutionError } from "../../domain/execution.ts";
+import type { Answer, ExecutionError, NodeRun } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
-import type { Graph, HiddenParts, Subgraph } from "../graph/graph.ts";
+import type { Graph, GraphNode, HiddenParts, Subgraph } from "../graph/graph.ts";
 import type { HttpClient } from "../http/http-client.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
@@ -24,6 +24,8 @@ export type Run = RunValues & {
   /** Computes what has no bound on the thread. */
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;
+  /** Called with each record that a node leaves, for metrics. */
+  readonly onRecord?: ((node: GraphNode, record: NodeRun) => void) | undefined;
   /** Aborts when the run must end for a reason outside of the workflow. Nodes that are running then leave no record. */
   readonly signal: AbortSignal;
 };

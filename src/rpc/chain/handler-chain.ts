@@ -100,8 +100,10 @@ export function createChain({ implementations, callers, isUnavailable, log }: Ch
     return principal === undefined ? handler(request, call) : callers.run(principal, handler, request, call);
   };
 
-  const refuse = (error: unknown, method: DescMethod, { requestId }: Call): RequestError => {
+  const refuse = (error: unknown, method: DescMethod, call: Call): RequestError => {
+    const { requestId } = call;
     const refusal = callRefusal(error, isUnavailable);
+    call.refusal = refusal;
     const level = refusal.reason === "SERVER_ERROR" ? "error" : "debug";
     log[level]({ rpc: method.name, requestId, reason: refusal.reason, err: error }, "call refused");
     return refusal;

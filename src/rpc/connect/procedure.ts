@@ -47,6 +47,7 @@ export class Procedure {
     return {
       access,
       protocol: format.protocol,
+      name: head.path,
       isStream: method.methodKind !== "unary",
       serve: (exchange, call) => this.#serve({ head, format, exchange, call }),
       refuse: async (exchange, call, error) => writeRefusal(error, { exchange, format, call }),

@@ -12,13 +12,14 @@ import { contentTypeOf, jsonOptions, type RpcFormat } from "./rpc-format.ts";
 export type RefusedRequest = {
   readonly exchange: HttpExchange;
   readonly format: RpcFormat;
-  readonly call: Pick<Call, "replyHeaders">;
+  readonly call: Pick<Call, "replyHeaders" | "refusal">;
 };
 
 const endStreams = createEndStreamSerialization(jsonOptions);
 
 /** Writes a refusal in the caller's protocol, as the whole reply. */
 export function writeRefusal(error: RequestError, { exchange: { response }, format, call }: RefusedRequest): void {
+  call.refusal = error;
   const failure = connectErrorOf(error);
   const setHeaders = (headers: Iterable<readonly [string, string]>) => {
     for (const [name, value] of headers) {

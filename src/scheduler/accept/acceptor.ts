@@ -18,6 +18,7 @@ import type { MemoryBudget } from "../limits/memory-budget.ts";
 import type { ActiveRuns } from "../run/active-runs.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";
 import { CallChangedError, isEnd, type RunEnd } from "../run/run-state.ts";
+import type { SchedulerEvents } from "../run/scheduler-events.ts";
 import { sealBegin } from "../run/sealed-records.ts";
 import type { VersionCache } from "../run/version-cache.ts";
 import type { Waiters } from "../waiting/waiters.ts";
@@ -42,6 +43,7 @@ export type AcceptorOptions = {
   /** Absent if a day has no limit. */
   readonly dailyQuota: DailyQuota | undefined;
   readonly waiters: Waiters;
+  readonly events: Pick<SchedulerEvents, "emit">;
   readonly limits: Limits;
   readonly clock: Clock;
 };
@@ -150,7 +152,7 @@ export class Acceptor {
 
   /** Begins an execution here or in the queue. Answers the end of its run, if it runs here. */
   async #begin(request: ExecutionRequest): Promise<Beginning> {
-    const { dailyQuota, executions } = this.#options;
+    const { dailyQuota, executions, events } = this.#options;
     const { execution } = request;
     const error = dailyQuota?.errorFor(execution);
     if (error !== undefined) {
@@ -163,6 +165,9 @@ export class Acceptor {
         ? this.#runOwned(request)
         : this.#enqueue(request));
       isAccepted = beginning.begun === undefined;
+      if (isAccepted) {
+        events.emit("accepted", execution);
+      }
       return beginning;
     } finally {
       if (!isAccepted) {
@@ -208,7 +213,7 @@ export class Acceptor {
 
   /** Runs what has no row yet. It gets one at the latest when its caller stops waiting. */
   async #runHeld(request: ExecutionRequest, call: ExecuteCall): Promise<ExecuteResult | "changed"> {
-    const { runs, waiters, dailyQuota, clock } = this.#options;
+    const { runs, waiters, events, dailyQuota, clock } = this.#options;
     const { waitMs: ms = 0, signal, onWait } = call;
     const { id: executionId } = request.execution;
     const giveBack = dailyQuota?.take(request.execution);
@@ -223,6 +228,7 @@ export class Acceptor {
       await run.begin();
       end = isEnd(run.state) ? run.state : undefined;
       if (end?.kind !== "FAILED") {
+        events.emit("accepted", request.execution);
         return { executionId, outcome: end && "outcome" in end ? end.outcome : undefined };
       }
     }
@@ -236,6 +242,7 @@ export class Acceptor {
     if (end.kind === "ABANDONED" && !end.wasOwned) {
       throw shuttingDown();
     }
+    events.emit("accepted", request.execution);
     return { executionId, outcome: await waiters.outcomeOf(executionId, end, { deadline, signal }) };
   }
 

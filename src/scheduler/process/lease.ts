@@ -95,6 +95,11 @@ export class Lease implements Service {
     return this.#options.clock.monotonic() < this.#heldUntil;
   }
 
+  /** How long ago the last heartbeat that was answered was sent. Less than 4 s, or others take over. */
+  get ageMs(): number {
+    return this.#options.clock.monotonic() - (this.#heldUntil - trustMs);
+  }
+
   /** Settles when the lease is held. */
   async whenHeld(): Promise<void> {
     while (!this.isHeld()) {

@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import type { Outcome } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 
@@ -8,7 +9,7 @@ export type ExpiryOptions = {
   readonly executions: Pick<ExecutionStore, "expire">;
   readonly limits: Pick<Limits, "runMs" | "ageMs">;
   /** Called for each execution that this ended. */
-  readonly onExpired: (executionId: string) => void;
+  readonly onExpired: (executionId: string, outcome: Outcome) => void;
   readonly log: Logger;
 };
 
@@ -40,7 +41,7 @@ export class Expiry {
         { executionId: id, reason: outcome.error?.reason },
         "an execution is ended that could not end by itself",
       );
-      onExpired(id);
+      onExpired(id, outcome);
     }
   }
 }

@@ -82,7 +82,7 @@ export class Rescuer implements Service {
     const { executions, limits, clock, log } = options;
     this.#options = options;
     this.#deferral = new ClaimDeferral(options);
-    this.#expiry = new Expiry({ executions, limits, log, onExpired: (id) => this.#announceEnd(id) });
+    this.#expiry = new Expiry({ executions, limits, log, onExpired: (id, end) => this.#announceEnd(id, end) });
     this.#task = new PeriodicTask({
       name: "rescuer",
       everyMs,
@@ -227,7 +227,7 @@ export class Rescuer implements Service {
   }
 
   async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
-    const { owner, runs, capacity, clock, log } = this.#options;
+    const { owner, runs, capacity, events, clock, log } = this.#options;
     const { id, organizationId, environmentId, epoch, isQuarantined, quarantineRuns } = execution;
     const claim = { organizationId, environmentId, executionId: id, owner, epoch };
     capacity.dequeue(execution);
@@ -236,6 +236,9 @@ export class Rescuer implements Service {
     }
     try {
       const taken = await runs.takeUp(execution);
+      if (taken === "runs") {
+        events.emit("claimed", execution);
+      }
       if (taken === "no_room") {
         await this.#deferral.deferForMemory(claim);
       } else if (taken === "too_large") {
@@ -263,12 +266,13 @@ export class Rescuer implements Service {
       return;
     }
     log.warn({ executionId: claim.executionId, reason }, "an execution is ended that could not end by itself");
-    this.#announceEnd(claim.executionId);
+    this.#announceEnd(claim.executionId, outcome);
   }
 
   /** Ends the run, where it is here, of an execution whose end this process has committed. */
-  #announceEnd(executionId: string): void {
+  #announceEnd(executionId: string, outcome: Outcome): void {
     const { runs, events } = this.#options;
+    events.emit("expired", outcome);
     runs.supersede(executionId);
     events.emit("ended", { executionId, outcome: undefined, wasOwned: true });
   }

@@ -8,6 +8,7 @@ import type { Graph } from "../../engine/graph/graph.ts";
 import { answerAmong } from "../../engine/graph/recorded-answer.ts";
 import type { HttpClient } from "../../engine/http/http-client.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
+import type { Run } from "../../engine/run/run.ts";
 import { runGraph } from "../../engine/run/run-graph.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
 import type { Begun } from "../../storage/executions/begin-execution.ts";
@@ -47,6 +48,7 @@ export type RunContext = ExecutionLog & {
   readonly http: Pick<HttpClient, "send">;
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;
+  readonly onRecord?: Run["onRecord"];
   readonly limits: Limits;
   readonly memory: MemoryBudget;
   readonly clock: Clock;
@@ -193,7 +195,7 @@ export class ExecutionRun {
 
   async #runGraph(): Promise<Outcome> {
     const { execution, event, graph, linkedAccount } = this.#start;
-    const { http, pool, yielder, limits, clock, log } = this.#context;
+    const { http, pool, yielder, onRecord, limits, clock, log } = this.#context;
     const { attributes, ...account } = linkedAccount;
     try {
       return await runGraph(graph, {
@@ -207,6 +209,7 @@ export class ExecutionRun {
         http,
         pool,
         yielder,
+        onRecord,
         limits,
         clock,
         journal: this.#journal,

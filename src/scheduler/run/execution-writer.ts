@@ -158,7 +158,7 @@ export class ExecutionWriter {
     const { claims } = this.#options;
     return await this.#enqueue(async () => {
       const wait = { ...this.#ownClaim(), ...sleep };
-      return (await (isDeferred ? claims.defer(wait) : claims.suspend(wait))) ? "committed" : "superseded";
+      return (await (isDeferred ? claims.defer(wait) : claims.suspend(wait))) ? "committed" : this.#fenced();
     });
   }
 
@@ -202,13 +202,18 @@ export class ExecutionWriter {
     return written;
   }
 
+  #fenced(): Written {
+    this.#options.events.emit("fenced");
+    return "superseded";
+  }
+
   async #untilAnswered(write: () => Promise<boolean>): Promise<Written> {
     const { clock, signal, isUnavailable } = this.#options;
     for (;;) {
       const startTime = clock.monotonic();
       try {
         if (!(await write())) {
-          return "superseded";
+          return this.#fenced();
         }
         this.#confirmedTime = startTime;
         return "committed";

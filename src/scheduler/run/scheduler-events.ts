@@ -1,5 +1,6 @@
 import { EventEmitter } from "node:events";
 import type { NewExecution, Outcome } from "../../domain/execution.ts";
+import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
 
 /** An end that is committed. */
@@ -23,6 +24,14 @@ export type EndedRun = {
 };
 
 type EventMap = {
+  /** An execution is accepted by this process. */
+  accepted: [execution: Pick<NewExecution, "source" | "type">];
+  /** An execution of the queue, or of a process that is gone, goes on in this process. */
+  claimed: [execution: Pick<ClaimedExecution, "dueTime" | "isQuarantined">];
+  /** An execution has run, or waited, for too long, and is ended by this process, whoever owned it. */
+  expired: [outcome: Outcome];
+  /** A write changed nothing, since another process owns the execution or has ended it. */
+  fenced: [];
   /** An end is committed by this process, also one of an execution that ran in memory alone. */
   finished: [end: EndedRun];
   ended: [end: EndEvent];

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
-import type { RequestHeaders } from "../../domain/http/call.ts";
+import type { Call, RequestHeaders } from "../../domain/http/call.ts";
 import type { HttpExchange, NamedLimit, RequestHead, Route } from "../../domain/http/protocol-handler.ts";
 import { newId } from "../../domain/id.ts";
 import type { RequestError } from "../../domain/request-error.ts";
@@ -47,6 +47,8 @@ export class Exchange implements HttpExchange {
   readonly replyHeaders = new Map<string, string>();
   /** Undefined until it has been found. */
   route: Route | undefined;
+  /** The same. */
+  call: Call | undefined;
   /** Whether the reply has been written, or there will be none. */
   isServed = false;
   /** Whether no more of the reply will be sent. */

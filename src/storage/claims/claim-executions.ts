@@ -29,6 +29,8 @@ export type ClaimedExecution = NewExecution & {
   readonly linkedAccount: LinkedAccount;
   /** Its data key, wrapped by a master key (envelope encryption). */
   readonly sealKey?: string;
+  /** When it was due, in milliseconds since 1970; 0 where its owner is gone or gave it back. */
+  readonly dueTime: number;
   /** When its last sleep ended, in milliseconds since 1970, by the clock of the process that went to sleep. */
   readonly wakeTime?: number;
   /** Whether its response is committed already. */
@@ -93,6 +95,7 @@ async function readStart(db: Kysely<Tables>, { id, environment_id }: ExecutionPl
 
 type ClaimedRow = Awaited<ReturnType<typeof readStart>> & {
   readonly epoch: number;
+  readonly due_time: Date;
   readonly seal_key: string | null;
   readonly wake_time: Date | null;
   readonly is_quarantined: boolean;
@@ -101,9 +104,10 @@ type ClaimedRow = Awaited<ReturnType<typeof readStart>> & {
 
 function toClaimed(row: ClaimedRow, claimer: Claimer): readonly ClaimedExecution[] {
   try {
-    const { epoch, is_quarantined, trials, seal_key, wake_time } = row;
+    const { epoch, due_time, is_quarantined, trials, seal_key, wake_time } = row;
     const claim = {
       epoch,
+      dueTime: due_time.getTime(),
       isQuarantined: is_quarantined,
       quarantineRuns: trials,
       isAnswered: row.is_answered,
@@ -239,6 +243,7 @@ function withStarts(query: ReturnType<typeof takeClaims>) {
       ownerOrganization,
       isAnswered,
       "taken.epoch",
+      "taken.due_time",
       "taken.seal_key",
       "taken.trials",
       "taken.wake_time",

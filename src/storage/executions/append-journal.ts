@@ -23,6 +23,7 @@ export type AppendJournal = (appending: Appending) => Promise<boolean>;
 /** Adds flushes to journals, and sets the response of an execution together with the record of the node that set it. */
 export function appendJournal(db: Kysely<Tables>, limits: BatchLimits): AppendJournal {
   const batcher = new StatementBatcher<Appending, boolean>({
+    name: "append",
     limits,
     send: (all) => appendAll(db, all),
     turnOf: turnOfTenant,

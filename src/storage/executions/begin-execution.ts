@@ -49,6 +49,7 @@ export function beginExecution(
 ): BeginExecution {
   const insert = new CompiledStatement(insertStatement);
   const batcher = new StatementBatcher<Beginning, Begun>({
+    name: "begin",
     limits,
     send: (all) => beginExecutions(db, insert, all),
     turnOf: ({ execution }) => turnOf(execution),

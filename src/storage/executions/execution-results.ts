@@ -53,12 +53,14 @@ export type GetResult = (query: ResultQuery, reserve?: ReserveBytes) => Promise<
 
 export function getExecutionResult(db: Kysely<Tables>, limits: BatchLimits): GetResult {
   const finding = new StatementBatcher<ResultQuery, FoundResult | undefined>({
+    name: "find_result",
     limits,
     send: (all) => findResults(db, all, readAtOnceBytesMax),
     turnOf,
     charsOf: () => resultChars,
   });
   const reading = new StatementBatcher<ResultQuery & { readonly bytes: number }, FoundResult | undefined>({
+    name: "read_result",
     limits: { ...limits, inFlightMax: 1 },
     // To read, receive and write out a mebibyte costs the database and this process as much as ten small calls.
     restShare: 2,

@@ -21,6 +21,7 @@ export type FinishExecution = (finishing: Finishing) => Promise<boolean>;
 export function finishExecution(db: Kysely<Tables>, limits: BatchLimits): FinishExecution {
   const statement = new CompiledStatement(finishStatement);
   const batcher = new StatementBatcher<Finishing, boolean>({
+    name: "finish",
     limits,
     send: (all) => finishAll(db, statement, all),
     turnOf: turnOfTenant,
@@ -50,6 +51,7 @@ export type RecordFinished = (
 export function recordFinishedExecution(db: Kysely<Tables>, limits: BatchLimits): RecordFinished {
   const statement = new CompiledStatement(recordStatement);
   const batcher = new StatementBatcher<FinishedRun, boolean>({
+    name: "record_finished",
     limits,
     send: (all) => recordAllFinished(db, statement, all),
     turnOf: ({ execution }) => turnOf(execution),

@@ -19,6 +19,7 @@ export type FindBound = (account: Account, key: string) => Promise<BoundExecutio
 
 export function findBoundExecution(db: Kysely<Tables>, limits: BatchLimits): FindBound {
   const batcher = new StatementBatcher<AccountKey, BoundExecution | undefined>({
+    name: "find_bound",
     limits,
     send: (all) => findAllBound(db, all),
     turnOf,

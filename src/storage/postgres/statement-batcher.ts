@@ -10,6 +10,8 @@ export type BatchLimits = {
   readonly rowsMax: number;
   /** Statements in flight at a time; one more for an organisation that has no call in any of them. */
   readonly inFlightMax: number;
+  /** Called with each statement that was answered, for metrics. */
+  readonly onAnswered?: ((statement: string, rows: number, ms: number) => void) | undefined;
 };
 
 /** With two in flight, Postgres executes one while the commit of the other reaches the disk. */
@@ -25,6 +27,8 @@ const charsMax = 1024 * 1024;
 const restMsMax = 200;
 
 export type StatementBatcherOptions<Item, Result> = {
+  /** What the statement does, as `begin`. */
+  readonly name: string;
   readonly limits: BatchLimits;
   /** Sends one statement for all the items; answers a result for each, in their order. */
   readonly send: (items: readonly Item[]) => Promise<readonly Result[]>;
@@ -191,8 +195,11 @@ export class StatementBatcher<Item, Result> {
   }
 
   async #settle(calls: readonly Call<Item, Result>[]): Promise<void> {
+    const { name, limits, send } = this.#options;
+    const startTime = limits.onAnswered === undefined ? 0 : performance.now();
     try {
-      const results = await this.#options.send(calls.map(({ item }) => item));
+      const results = await send(calls.map(({ item }) => item));
+      limits.onAnswered?.(name, calls.length, performance.now() - startTime);
       for (const [index, { resolve, reject }] of calls.entries()) {
         if (index in results) {
           resolve(results[index] as Result);

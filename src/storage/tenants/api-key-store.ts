@@ -43,6 +43,7 @@ export class ApiKeyStore {
   constructor({ db, lookUpDb }: { readonly db: Kysely<Tables>; readonly lookUpDb: Kysely<Tables> }) {
     this.#db = db;
     this.#unsigned = new StatementBatcher({
+      name: "find_key",
       limits: { rowsMax: lookUpsMax, inFlightMax: lookUpConnections },
       send: (hashes) => findPrincipals(lookUpDb, hashes),
     });

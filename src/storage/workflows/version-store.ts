@@ -44,6 +44,7 @@ export class VersionStore {
   constructor(db: Kysely<Tables>, { callsDb = db, batchLimits = defaultBatchLimits }: StoreOptions = {}) {
     this.#db = callsDb;
     this.#load = new StatementBatcher({
+      name: "load_version",
       limits: batchLimits,
       send: (versions) => loadVersions(db, versions),
       turnOf: (version) => turnOfTenant(version),

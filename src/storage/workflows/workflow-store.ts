@@ -50,6 +50,7 @@ export class WorkflowStore {
   constructor(db: Kysely<Tables>, { callsDb = db, batchLimits = defaultBatchLimits }: StoreOptions = {}) {
     this.#db = callsDb;
     this.#findCall = new StatementBatcher({
+      name: "find_call",
       limits: batchLimits,
       send: findCalls(db),
       turnOf: (call) => turnOf(call),
