@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Principal } from "../../src/domain/principal.ts";
 import { Scope } from "../../src/gen/flowcall/v1/options_pb.ts";
-import { ChunkBuffer } from "../../src/server/bodies/chunk-buffer.ts";
+import { ChunkBuffer } from "../../src/server/bodies/read-body.ts";
 import { bytesMax, type RunningOptions, send, startServer, versions } from "./running-server.ts";
 
 /* What bodies may hold at a time, and how many calls may be under way: nobody's part is all of it. */
