@@ -7,6 +7,7 @@ import type { LoggedEnds } from "./process/log-executions.ts";
 import { type ServerLimits, serverLimitTable } from "./server/limits/server-limits.ts";
 import { limitsFrom, limitVariables } from "./settings/limit-settings.ts";
 import { processSettings, type Setting } from "./settings/process-settings.ts";
+import { readSecretFiles } from "./settings/secret-files.ts";
 import { dataDirDefault } from "./setup/data-dir.ts";
 
 /** The configuration of the process, read from environment variables. `settings/` has a row for each. */
@@ -81,9 +82,10 @@ export function readConfig(
         name.startsWith(prefix) && !clientVariables.includes(name) && value !== undefined && value !== "",
     ),
   );
-  const result = schema.safeParse(given);
-  if (!result.success) {
-    throw new ConfigError(result.error.issues.flatMap(problemsOf));
+  const secrets = readSecretFiles(given, secretVariables);
+  const result = schema.safeParse(secrets.variables);
+  if (!result.success || secrets.problems.length > 0) {
+    throw new ConfigError([...secrets.problems, ...(result.error?.issues ?? []).flatMap(problemsOf)]);
   }
   const values = result.data;
   return {

@@ -1,4 +1,6 @@
-import { availableParallelism } from "node:os";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { ConfigError, type Environment, readConfig } from "../src/config.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
@@ -47,6 +49,39 @@ describe("the configuration", () => {
     const two = readConfig({}, { ...surroundings, workingDir: "/root/b", isRoot: true }).dataDir;
     expect(one).toMatch(/^\/var\/lib\/flowcall\/[0-9a-f]{12}$/);
     expect(two).not.toBe(one);
+  });
+
+  test("a secret may stand in a file, and each file that cannot be used is a line that says what to do", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "flowcall-secrets-"));
+    const file = async (name: string, text: string) => {
+      await writeFile(join(folder, name), text);
+      return join(folder, name);
+    };
+    const url = "postgres://user:secret@db.internal:5432/flowcall";
+    const given = { FLOWCALL_DATABASE_URL_FILE: await file("url", `${url}\n`) };
+    const { databaseUrl, given: shown } = readConfig(given, surroundings);
+    expect(databaseUrl).toBe(url);
+    expect(JSON.stringify(shown)).not.toContain("secret@");
+    const problemsWith = (environment: Environment) => {
+      try {
+        return readConfig(environment, surroundings) && [];
+      } catch (error) {
+        return error instanceof ConfigError ? error.problems : [String(error)];
+      }
+    };
+    const empty = await file("empty", "\n");
+    const wrong: readonly (readonly [Environment, RegExp])[] = [
+      [{ FLOWCALL_TEST_KEY_FILE: join(folder, "none") }, /^FLOWCALL_TEST_KEY_FILE: .*none cannot be read \(ENOENT/],
+      [{ FLOWCALL_TEST_KEY_FILE: folder }, /cannot be read \(it is no ordinary file\)/],
+      [{ FLOWCALL_ENCRYPTION_KEYS_FILE: empty }, /^FLOWCALL_ENCRYPTION_KEYS_FILE: .*must hold the secret/],
+      [{ ...given, FLOWCALL_DATABASE_URL: url }, /FLOWCALL_DATABASE_URL is set too; unset one of them$/],
+      [{ FLOWCALL_TEST_KEY_FILE: await file("short", "tk1") }, /^FLOWCALL_TEST_KEY: must be tk/],
+      [{ FLOWCALL_PORT_FILE: empty }, /^FLOWCALL_PORT_FILE: there is no such variable/],
+    ];
+    for (const [environment, line] of wrong) {
+      expect(problemsWith(environment)).toEqual([expect.stringMatching(line)]);
+    }
+    await rm(folder, { recursive: true });
   });
 
   test("examples are for the embedded database unless they are asked for", () => {

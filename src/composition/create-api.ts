@@ -6,6 +6,7 @@ import type { KeyChecksums } from "../domain/keys/key-checksum.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import type { Metrics } from "../metrics/metrics.ts";
+import { readVersion } from "../process/version.ts";
 import { type Chain, callRefusal, createChain } from "../rpc/chain/handler-chain.ts";
 import { createConnectHandler } from "../rpc/connect/connect-handler.ts";
 import { createServices } from "../rpc/create-services.ts";
@@ -76,6 +77,7 @@ export function createApi(options: ApiOptions): Api {
     tokens: new WatchTokenAuthenticator({ tokens: watchTokens, keys: authenticator, clock: systemClock }),
     rates: execution.rates,
     isReady,
+    version: readVersion(),
     limits: config.serverLimits,
     corsOrigins: config.corsOrigins,
     onEnd: metrics?.onEnd,

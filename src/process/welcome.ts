@@ -19,7 +19,7 @@ Flowcall ${version} runs at ${url}
   database      ${databaseText(config)}
 
 ${keysText(config, started)}
-${callsText(url, started)}`;
+${callsText(config, url, started)}`;
 }
 
 function databaseText({ databaseUrl, dataDir }: Config): string {
@@ -44,12 +44,18 @@ function keysText(config: Config, { firstKeys, keys }: Started): string {
   }
   const lines = keys.map(
     ({ environment, source }) =>
-      `  ${environment.padEnd(11)} ${"file" in source ? source.file : `$${source.variable}`}`,
+      `  ${environment.padEnd(11)} ${"file" in source ? source.file : shellText(config, source.variable)}`,
   );
   return `Keys that the database accepts:\n${lines.join("\n")}\n`;
 }
 
-function callsText(url: string, { keys, exampleEnvironmentIds }: Started): string {
+/** How a shell gets a secret of the settings. */
+function shellText({ given }: Config, variable: string): string {
+  const file = given[`${variable}_FILE`];
+  return file === undefined ? `$${variable}` : `$(cat ${file})`;
+}
+
+function callsText(config: Config, url: string, { keys, exampleEnvironmentIds }: Started): string {
   const key = keys.find(({ environment }) => environment === "test");
   if (key === undefined) {
     return "";
@@ -57,7 +63,7 @@ function callsText(url: string, { keys, exampleEnvironmentIds }: Started): strin
   const take =
     "file" in key.source
       ? `export KEY=$(node -p 'JSON.parse(fs.readFileSync("${key.source.file}")).test')`
-      : `export KEY=$${key.source.variable}`;
+      : `export KEY=${shellText(config, key.source.variable)}`;
   if (!exampleEnvironmentIds.some((id) => id === key.environmentId)) {
     return `In another terminal, take the test key and see which workflows there are:
 

@@ -29,6 +29,8 @@ import { Refusals } from "./requests/refusals.ts";
 export type ServerOptions = AccessControlOptions &
   Pick<ListenerOptions, "host" | "port"> &
   Pick<RequestPipelineOptions, "protocolHandlers" | "limits" | "onEnd" | "log"> & {
+    /** What the probes say. */
+    readonly version?: string;
     /** Rate limits by key and by organisation; absent: none. */
     readonly rates?: Pick<RateLimiter, "take">;
     /** Documents that need no key, by path. */
@@ -45,8 +47,8 @@ export class Server implements Service {
 
   constructor(options: ServerOptions) {
     this.#options = options;
-    const { limits, log, rates, pages = new Map(), corsOrigins = [], isReady } = options;
-    const publicPages = createPublicPages({ isReady, isStopping: () => this.#isRetiring }, pages);
+    const { limits, log, rates, pages = new Map(), corsOrigins = [], version, isReady } = options;
+    const publicPages = createPublicPages({ version, isReady, isStopping: () => this.#isRetiring }, pages);
     const admission = new Admission(limits);
     const refusalLimit = new RefusalRateLimit(limits, systemClock);
     const keyless = new KeylessAdmission(limits);

@@ -8,7 +8,8 @@ export function settingsPage(): string {
   return `# Settings
 
 Environment variables, read once at start. A wrong value, or a variable that does not exist, stops the start with every
-problem named. A limit that counts for each process is divided where several [workers](operating.md#several-workers)
+problem named. For each variable with a secret, marked 🔒, \`NAME_FILE\` may name a file that holds it, as Docker and
+Kubernetes mount secrets. A limit that counts for each process is divided where several [workers](operating.md#several-workers)
 serve one installation, if its line says so. This page is generated from the tables of settings: \`npm run generate\` writes it.
 
 ## The process
@@ -16,7 +17,7 @@ serve one installation, if its line says so. This page is generated from the tab
 | variable | default | meaning |
 |---|---|---|
 ${Object.entries(processSettings)
-  .map(([name, row]) => `| \`${name}\` | ${row.default} | ${row.text} |`)
+  .map(([name, row]) => `| \`${name}\`${"isSecret" in row ? " 🔒" : ""} | ${row.default} | ${row.text} |`)
   .join("\n")}
 
 ## Limits of executions, definitions and tenants

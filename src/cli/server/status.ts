@@ -26,13 +26,14 @@ export const status: Command = {
       return exitCodes.done;
     }
     const { url, profile, key, account, slug } = settings;
-    const { state, reason } = await probe(url, "/readyz");
+    const { state, reason, version } = await probe(url, "/readyz");
     const answer = state === "ready" && key !== undefined ? await askPrincipal(context) : undefined;
     const refusal = answer?.refusal;
     const source = key === undefined ? "none: set FLOWCALL_API_KEY, or flowcall profile add" : keyPlace(settings);
     const facts = {
       url,
       server: `${state}${reason === undefined ? "" : ` (${reason})`}`,
+      ...(version !== undefined && { version }),
       ...(profile !== undefined && { profile }),
       key: refusal === undefined ? source : `${source}, and refused: ${refusal.reason}: ${refusal.message}`,
       ...(key !== undefined && { environment: answer?.principal?.environment ?? environmentOf(key) }),

@@ -4,7 +4,7 @@ import { type Document, writeDocument } from "../../gateway/document.ts";
 import { errorReply } from "../../gateway/error-envelope.ts";
 import { type HttpReply, writeReply } from "../../gateway/http-reply.ts";
 
-type Readiness = { isReady(): boolean; isStopping(): boolean };
+type Readiness = { readonly version: string | undefined; isReady(): boolean; isStopping(): boolean };
 
 /**
  * Serves what needs no key: the liveness and readiness probes for load balancers, and documents by their paths. The root
@@ -15,7 +15,7 @@ export function createPublicPages(
   documents: ReadonlyMap<string, () => Document>,
 ): ProtocolHandler {
   const probes: ReadonlyMap<string, () => HttpReply> = new Map([
-    ["/healthz", () => probeReply(200, { status: "ok" })],
+    ["/healthz", () => probeReply(200, { status: "ok", version: readiness.version })],
     ["/readyz", () => readinessReply(readiness)],
     ...(documents.has(apiPage) ? [["/", () => redirectToApiPage] as const] : []),
   ]);
@@ -95,16 +95,19 @@ const redirectToApiPage: HttpReply = {
 };
 
 /** There is no status for a start, because the port opens when the start is over. */
-function readinessReply({ isReady, isStopping }: Readiness): HttpReply {
+function readinessReply({ version, isReady, isStopping }: Readiness): HttpReply {
   if (isStopping()) {
     return probeReply(503, { status: "not ready", cause: "the process stops" });
   }
   if (!isReady()) {
     return probeReply(503, { status: "not ready", cause: "the database is not reached" });
   }
-  return probeReply(200, { status: "ready" });
+  return probeReply(200, { status: "ready", version });
 }
 
-function probeReply(status: number, body: { readonly status: string; readonly cause?: string }): HttpReply {
+function probeReply(
+  status: number,
+  body: { readonly status: string; readonly cause?: string; readonly version?: string | undefined },
+): HttpReply {
   return { status, type: "application/json", headers: {}, body: JSON.stringify(body) };
 }
