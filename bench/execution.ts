@@ -141,6 +141,7 @@ async function measureReplay(): Promise<void> {
     const writer = new ExecutionWriter({
       execution,
       owner: "bench",
+      signals: { read: async () => "none", close: async () => "closed" },
       executions: {
         begin: async () => undefined,
         recordFinished: async () => true,

@@ -136,6 +136,7 @@ const journal: Journal = {
   enter: () => undefined,
   leave: () => undefined,
   wait: async (_path, ms) => ({ ms, tookMs: ms }),
+  waitForSignal: async () => undefined,
   work: (piece) => piece(),
   beforeEffect: async () => undefined,
 };

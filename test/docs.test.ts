@@ -61,6 +61,7 @@ async function answerOf(definition: string): Promise<unknown> {
     applicationFields: {},
     organizationId: "organization",
     environmentId: "0123456789abcdef01234567",
+    callbackUrl: (path) => `https://flows.example.com/api/v1/webhook/${path}`,
     http: client,
     limits: defaultLimits,
     clock: systemClock,
@@ -79,6 +80,6 @@ describe(join("docs", "workflows.md"), () => {
   });
 
   test("it has definitions", () => {
-    expect(pairs).toHaveLength(8);
+    expect(pairs).toHaveLength(9);
   });
 });

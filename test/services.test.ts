@@ -35,6 +35,7 @@ import { LeaseStore } from "../src/storage/claims/lease-store.ts";
 import { OwnerReaper } from "../src/storage/claims/owner-reaper.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import { ExecutionStore } from "../src/storage/executions/execution-store.ts";
+import { SignalStore } from "../src/storage/executions/signals.ts";
 import { ExecutionEvents } from "../src/storage/history/execution-events.ts";
 import { ExecutionReader } from "../src/storage/history/execution-reader.ts";
 import { Database } from "../src/storage/postgres/database.ts";
@@ -123,6 +124,7 @@ const services: Readonly<Record<string, () => Service>> = {
   Janitor: () =>
     new Janitor({
       executions: new ExecutionStore(database.db),
+      signals: new SignalStore(database.db),
       drafts: new DraftStore(database.db),
       dayBytes: new DayBytesStore(database.db),
       retentionMs: limits.retentionMs,
@@ -165,6 +167,8 @@ const services: Readonly<Record<string, () => Service>> = {
       http: new HttpClient({ allow }),
       executions: new ExecutionStore(database.db),
       claims: new ClaimStore(database.db),
+      signals: new SignalStore(database.db),
+      callbackUrl: () => undefined,
       queue: new ClaimQueue(database.db),
       reaper: new OwnerReaper(database.db),
       reader: new ExecutionReader(database.db),

@@ -4,14 +4,16 @@
 // does not decide, since it only unpacks a request and packs a reply. Nothing here knows messages of requests, runs
 // executions or keeps state. What needs no rule goes from a handler to its store.
 
+import { create } from "@bufbuild/protobuf";
 import { etagMismatch } from "../domain/http/etag-mismatch.ts";
 import { requireScope } from "../domain/keys/api-key.ts";
 import type { Principal } from "../domain/principal.ts";
+import { RequestError } from "../domain/request-error.ts";
 import type { SavedDraft, WorkflowReference } from "../domain/workflow.ts";
 import type { Definitions, Findings } from "../engine/definitions.ts";
 import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
 import { Scope } from "../gen/flowcall/v1/options_pb.ts";
-import type { WorkflowProblem } from "../gen/flowcall/v1/workflow_pb.ts";
+import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 import type { DraftStore } from "../storage/workflows/draft-store.ts";
 import type { VersionStore } from "../storage/workflows/version-store.ts";
 import type { Expected } from "../storage/workflows/workflow-changes.ts";
@@ -20,6 +22,8 @@ export type WorkflowsOptions = {
   readonly drafts: DraftStore;
   readonly versions: VersionStore;
   readonly definitions: Definitions;
+  /** Whether the service knows the URL by which others reach it. */
+  readonly hasPublicUrl: boolean;
 };
 
 /** The caller. The signal aborts when nobody waits for the answer any more. */
@@ -94,6 +98,7 @@ export class Workflows {
     }
     const check = { workflowId, applicationFields, path: pathOf(principal), signal };
     const warnings = await definitions.requireRunnable(definition, check);
+    await this.#requireUrl(definition, check);
     const version = await versions.publish(principal, { workflowId, revision });
     return { workflowId, version, warnings };
   }
@@ -109,6 +114,7 @@ export class Workflows {
     const { id: workflowId } = found.workflow;
     const check = { workflowId, applicationFields, path: pathOf(principal), signal };
     const warnings = await definitions.requireRunnable(definition, check);
+    await this.#requireUrl(definition, check);
     const version = await versions.restore(principal, {
       ...workflow,
       reference: { workflow: workflowId },
@@ -116,6 +122,34 @@ export class Workflows {
     });
     return { workflowId, version, warnings };
   }
+
+  /** Refuses a workflow that waits for calls of a URL, where nobody could know one. */
+  async #requireUrl(
+    text: string,
+    { workflowId, path }: { readonly workflowId: string; readonly path: readonly string[] },
+  ) {
+    const { definitions, hasPublicUrl } = this.#options;
+    if (hasPublicUrl || !text.includes(webhookKind)) {
+      return;
+    }
+    const { nodes } = await definitions.parse(text, path);
+    const waiting = nodes.find(({ kind }) => kind.case === "waitForWebhook");
+    if (waiting !== undefined) {
+      throw publicUrlMissing(workflowId, waiting.id);
+    }
+  }
+}
+
+const webhookKind = "wait_for_webhook";
+
+function publicUrlMissing(workflowId: string, nodeId: string): RequestError {
+  const message =
+    "A Wait for Webhook node needs a URL that others can call, and the service does not know its own. Set FLOWCALL_PUBLIC_URL.";
+  const problem = create(WorkflowProblemSchema, { nodeId, field: webhookKind, reason: "PUBLIC_URL_MISSING", message });
+  return new RequestError("WORKFLOW_INVALID", `The definition cannot run: node ${nodeId}: ${message}`, {
+    problems: [problem],
+    metadata: { workflow_id: workflowId, problems: "1" },
+  });
 }
 
 /** The path in the fair queue: the organisation, and in it the environment. */

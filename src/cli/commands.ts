@@ -9,6 +9,7 @@ import { dev } from "./dev/dev.ts";
 import { get } from "./execution/get.ts";
 import { ls } from "./execution/ls.ts";
 import { rerun } from "./execution/rerun.ts";
+import { resume } from "./execution/resume.ts";
 import { retry } from "./execution/retry.ts";
 import { run } from "./execution/run.ts";
 import { stop } from "./execution/stop.ts";
@@ -42,7 +43,7 @@ import { workflowTest } from "./workflow/workflow-test.ts";
 
 /** Every command, in the order in which help lists them. */
 export const commandGroups: readonly CommandGroup<Command>[] = [
-  { title: "Executions", commands: [run, watch, ls, get, stop, rerun, retry] },
+  { title: "Executions", commands: [run, watch, ls, get, stop, resume, rerun, retry] },
   {
     title: "Workflows",
     commands: [

@@ -16,6 +16,7 @@ import { WatchTokens } from "../scheduler/encryption/watch-tokens.ts";
 import { Authenticator } from "../server/authentication/authenticator.ts";
 import { WatchTokenAuthenticator } from "../server/authentication/watch-token-authenticator.ts";
 import { Server } from "../server/server.ts";
+import { createWebhookHandler } from "../server/webhooks/webhook-handler.ts";
 import type { MasterKeys } from "../setup/master-keys.ts";
 import { isUnavailable } from "../storage/postgres/database-errors.ts";
 import type { Execution } from "./create-scheduler.ts";
@@ -63,6 +64,12 @@ export function createApi(options: ApiOptions): Api {
     host: config.host,
     port: config.port,
     protocolHandlers: [
+      createWebhookHandler({
+        tokens: execution.webhookTokens,
+        resume: (...resumption) => execution.scheduler.resumeNode(...resumption),
+        refusalOf: (error) => callRefusal(error, isUnavailable),
+        limits,
+      }),
       createConnectHandler({ implementations, publicServices, chain, limits }),
       createGateway({
         services,

@@ -9,10 +9,12 @@ import { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { logExecutions } from "../process/log-executions.ts";
 import { Sealing } from "../scheduler/encryption/sealing.ts";
+import { WebhookTokens } from "../scheduler/encryption/webhook-tokens.ts";
 import { createSchedulerEvents } from "../scheduler/run/scheduler-events.ts";
 import { VersionCache } from "../scheduler/run/version-cache.ts";
 import { Scheduler } from "../scheduler/scheduler.ts";
 import { Watchers } from "../scheduler/waiting/watchers.ts";
+import { webhookPath } from "../server/webhooks/webhook-handler.ts";
 import type { MasterKeys } from "../setup/master-keys.ts";
 import { isUnavailable } from "../storage/postgres/database-errors.ts";
 import type { Storage } from "./open-storage.ts";
@@ -35,6 +37,7 @@ export type Execution = {
   readonly watchers: Watchers;
   readonly rates: RateLimiter;
   readonly sealing: Sealing;
+  readonly webhookTokens: WebhookTokens;
   readonly scheduler: Scheduler;
 };
 
@@ -51,6 +54,7 @@ export function createScheduler({ config, log, metrics, storage, masterKeys }: S
   metrics?.listen(events);
   const watchers = new Watchers({ journals: stores.events, events, limits, clock: systemClock, log });
   const rates = new RateLimiter(limits, systemClock);
+  const webhookTokens = new WebhookTokens(() => masterKeys.all);
   const sealing = new Sealing(() => masterKeys.all);
   const scheduler = new Scheduler({
     ...stores,
@@ -60,6 +64,10 @@ export function createScheduler({ config, log, metrics, storage, masterKeys }: S
     yielder,
     definitions,
     versions,
+    callbackUrl: ({ environmentId, id: executionId }, path) => {
+      const token = config.publicUrl && webhookTokens.make({ environmentId, executionId, path });
+      return token && `${config.publicUrl}${webhookPath}${token}`;
+    },
     notifier,
     events,
     sealing,
@@ -69,5 +77,5 @@ export function createScheduler({ config, log, metrics, storage, masterKeys }: S
     clock: systemClock,
     log,
   });
-  return { http, pool, definitions, versions, watchers, rates, sealing, scheduler };
+  return { http, pool, definitions, versions, watchers, rates, sealing, webhookTokens, scheduler };
 }

@@ -1,23 +1,4 @@
-import type { Code } from "@connectrpc/connect";
-
-/** The gRPC status codes (https://grpc.io/docs/guides/status-codes/), which Connect has under the same numbers. */
-const grpc = {
-  INVALID_ARGUMENT: 3,
-  DEADLINE_EXCEEDED: 4,
-  NOT_FOUND: 5,
-  ALREADY_EXISTS: 6,
-  PERMISSION_DENIED: 7,
-  RESOURCE_EXHAUSTED: 8,
-  FAILED_PRECONDITION: 9,
-  ABORTED: 10,
-  UNIMPLEMENTED: 12,
-  INTERNAL: 13,
-  UNAVAILABLE: 14,
-  UNAUTHENTICATED: 16,
-} as const satisfies Readonly<Record<string, Code>>;
-
-/** How a reason is answered: by gRPC code on Connect, gRPC and gRPC-Web, by HTTP status on REST, and its default message. */
-export type ReasonRule = { readonly code: Code; readonly status: number; readonly message: string };
+import { grpc, type ReasonRule } from "./reason-rule.ts";
 
 /**
  * The one table of refusals. A reason keeps its meaning once it is published. A refusal has the default message unless it
@@ -183,6 +164,13 @@ export const reasons = {
     message: "The environment has no such resource. Check the id.",
   },
   EXECUTION_ENDED: { code: grpc.FAILED_PRECONDITION, status: 400, message: "The execution has ended already." },
+  WEBHOOK_ALREADY_RECEIVED: { code: grpc.ALREADY_EXISTS, status: 409, message: "The node goes on with another call." },
+  WEBHOOK_HEADERS_WRONG: {
+    code: grpc.UNAUTHENTICATED,
+    status: 401,
+    message: "A header that the node asks for is missing or wrong. Send the headers that its author told you.",
+  },
+  WAIT_ENDED: { code: grpc.FAILED_PRECONDITION, status: 410, message: "The execution or its wait has ended." },
   EXECUTION_NOT_ENDED: {
     code: grpc.FAILED_PRECONDITION,
     status: 400,

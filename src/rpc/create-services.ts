@@ -53,7 +53,7 @@ export function createServices(options: ServicesOptions): readonly Implementatio
     createExecutionService({ ...options, ...stores, versions }),
     createWorkflowService({
       stores,
-      workflows: new Workflows({ ...stores, definitions }),
+      workflows: new Workflows({ ...stores, definitions, hasPublicUrl: options.publicUrl !== undefined }),
       draftTests: new DraftTests({ ...options, ...stores, scheduler }),
       limits,
       publicUrl: options.publicUrl,

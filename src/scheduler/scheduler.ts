@@ -22,6 +22,7 @@ import type { ClaimStore } from "../storage/claims/claim-store.ts";
 import type { LeaseStore } from "../storage/claims/lease-store.ts";
 import type { OwnerReaper } from "../storage/claims/owner-reaper.ts";
 import type { ExecutionStore } from "../storage/executions/execution-store.ts";
+import type { SignalStore } from "../storage/executions/signals.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/history/execution-reader.ts";
 import type { Notifier } from "../storage/postgres/notifier.ts";
 import type { ConfigStore } from "../storage/tenants/config-store.ts";
@@ -39,6 +40,7 @@ import { Lease, type LeaseOptions } from "./process/lease.ts";
 import { PeriodicTask } from "./process/periodic-task.ts";
 import { Janitor } from "./rescue/janitor.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
+import { NodeResumer, type Resumption } from "./resume/node-resumer.ts";
 import { ActiveRuns } from "./run/active-runs.ts";
 import type { RunContext } from "./run/execution-run.ts";
 import type { SchedulerEvents } from "./run/scheduler-events.ts";
@@ -52,6 +54,7 @@ const drainMs = 10_000;
 export type SchedulerOptions = {
   readonly executions: ExecutionStore;
   readonly claims: ClaimStore;
+  readonly signals: SignalStore;
   readonly queue: ClaimQueue;
   readonly reaper: OwnerReaper;
   readonly reader: ExecutionReader;
@@ -71,6 +74,7 @@ export type SchedulerOptions = {
   readonly yielder: EventLoopYielder;
   readonly definitions: Definitions;
   readonly onRecord?: RunContext["onRecord"] | undefined;
+  readonly callbackUrl: RunContext["callbackUrl"];
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;
@@ -87,11 +91,12 @@ export class Scheduler implements Service {
   readonly #rescuer: Rescuer;
   readonly #acceptor: Acceptor;
   readonly #janitor: Janitor;
+  readonly #resumer: NodeResumer;
   readonly #begins: PeriodicTask;
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, drafts, versions, leases, dayBytes, rates, limits, clock, log } = options;
+    const { executions, signals, drafts, versions, leases, dayBytes, rates, limits, clock, log } = options;
     this.#options = options;
     const owner = this.#owner;
     const capacity = new Capacity(limits);
@@ -116,7 +121,8 @@ export class Scheduler implements Service {
       dailyQuota: limits.environmentDayBytesMax > 0 ? dailyQuota : undefined,
       waiters,
     });
-    this.#janitor = new Janitor({ executions, drafts, dayBytes, retentionMs: limits.retentionMs, clock, log });
+    this.#resumer = new NodeResumer(options);
+    this.#janitor = new Janitor({ executions, signals, drafts, dayBytes, retentionMs: limits.retentionMs, clock, log });
     const runOnce = async () => runs.recordBegun();
     this.#begins = new PeriodicTask({ name: "begins", everyMs: begunAfterMs, runOnce, clock, log });
   }
@@ -202,10 +208,21 @@ export class Scheduler implements Service {
     return stopped;
   }
 
+  /** Ends the wait of a node, or the one that it will come to: see `NodeResumer.resume`. */
+  async resumeNode(query: ExecutionQuery, resumption: Resumption): Promise<string> {
+    return await this.#resumer.resume(query, resumption);
+  }
+
   /** Passes events on between this process and the others. */
   #connectNotifier(): void {
     const { notifier, events } = this.#options;
     notifier.listen("ended", (ids) => events.emit("endedElsewhere", ids));
+    notifier.listen("signals", (ids) => events.emit("signalled", ids));
+    events.on("signalled", (ids) => {
+      for (const id of ids ?? [undefined]) {
+        this.#runs.signalled(id);
+      }
+    });
     notifier.listen("queued", () => events.emit("queuedElsewhere"));
     events.on("ended", ({ executionId, wasOwned }) => {
       if (wasOwned) {

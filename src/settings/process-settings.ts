@@ -113,7 +113,7 @@ export const processSettings = {
       .transform((keys) => keys.map((key) => Buffer.from(key, "base64")))
       .default([]),
     default: "on the embedded database generated, kept in `encryption.key`",
-    text: "Master keys of 32 bytes in Base64, separated by commas. The first one encrypts secret node data and credentials, and signs watch tokens; the others only decrypt. Without a key, workflows that need one are refused.",
+    text: "Master keys of 32 bytes in Base64, separated by commas. The first one encrypts secret node data and credentials, and signs watch tokens and the URLs of waiting nodes; the others only decrypt. Without a key, workflows that need one are refused.",
     isSecret: true,
   },
   FLOWCALL_MISSING_KEYS: {

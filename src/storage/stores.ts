@@ -13,6 +13,7 @@ import { ClaimStore } from "./claims/claim-store.ts";
 import { LeaseStore } from "./claims/lease-store.ts";
 import { OwnerReaper } from "./claims/owner-reaper.ts";
 import { ExecutionStore } from "./executions/execution-store.ts";
+import { SignalStore } from "./executions/signals.ts";
 import { ExecutionEvents } from "./history/execution-events.ts";
 import { ExecutionReader } from "./history/execution-reader.ts";
 import type { Database } from "./postgres/database.ts";
@@ -42,6 +43,7 @@ export type Stores = {
   readonly drafts: DraftStore;
   readonly versions: VersionStore;
   readonly executions: ExecutionStore;
+  readonly signals: SignalStore;
   readonly reader: ExecutionReader;
   readonly events: ExecutionEvents;
   readonly claims: ClaimStore;
@@ -68,6 +70,7 @@ export function openStores(
     drafts: new DraftStore(callsDb),
     versions: new VersionStore(db, { callsDb, batchLimits }),
     executions: new ExecutionStore(db, { callsDb, batchLimits }),
+    signals: new SignalStore(db),
     reader: new ExecutionReader(callsDb),
     events: new ExecutionEvents(db, { callsDb }),
     claims: new ClaimStore(db),

@@ -410,6 +410,8 @@ function expectedOf({ name }: DescMethod, answer: Partial<ApiAnswer>): readonly 
     CreateIntegration: "INTEGRATION_EXISTS",
     StopExecution: "EXECUTION_ENDED",
     RetryNode: "NODE_DID_NOT_FAIL",
+    // That one waits for nobody; `webhook.test.ts` has one that does.
+    ResumeNode: "RESOURCE_NOT_FOUND",
     DeleteIntegration: "INTEGRATION_IN_USE",
   };
   return [refused[name], refused[name] === undefined ? undefined : answer.text];

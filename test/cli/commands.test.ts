@@ -61,6 +61,7 @@ describe("every command", () => {
       ls: [],
       get: [id],
       stop: [id],
+      resume: [id, "2", "-d", "{}"],
       rerun: [id],
       retry: [id, "2"],
       "workflow push": [folder, "--yes", "--publish"],
@@ -106,7 +107,7 @@ describe("every command", () => {
         expect(said).toMatchObject({ error: { message: expect.any(String), exit_code: code } });
       }
     }
-    const may = ["stop", "retry", "workflow restore", "key rotate", "key revoke"];
+    const may = ["stop", "resume", "retry", "workflow restore", "key rotate", "key revoke"];
     const failed = Object.entries(codes).filter(([name, code]) => code !== 0 && !may.includes(name));
     expect(failed).toEqual([]);
   });

@@ -66,6 +66,15 @@ export class MemoryJournal implements Journal {
     return undefined;
   }
 
+  readonly signals = new Map<string, string>();
+
+  async waitForSignal(path: string, timeoutMs: number, signal: AbortSignal): Promise<string | undefined> {
+    if (!this.signals.has(path)) {
+      await this.wait(path, timeoutMs, signal);
+    }
+    return this.signals.get(path);
+  }
+
   async wait(path: string, delayMs: number, signal: AbortSignal): Promise<Waited> {
     this.waits.push({ path, delayMs });
     const due = this.#due.get(path) ?? this.#clock.now() + delayMs;

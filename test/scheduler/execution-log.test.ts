@@ -45,7 +45,7 @@ afterAll(() => stores.close());
 
 const subjects: Readonly<Record<string, () => Subject>> = {
   Postgres: () => ({
-    log: { executions: stores.executions, claims: stores.claims },
+    log: { executions: stores.executions, claims: stores.claims, signals: stores.signals },
     newExecution: tenant.newExecution,
     dropOwner: () => stores.reaper.reap({ owner: "judge", now: Date.now() }),
     read: async () => {
@@ -60,7 +60,7 @@ const subjects: Readonly<Record<string, () => Subject>> = {
   memory: () => {
     const log = new MemoryLog();
     return {
-      log: { executions: log, claims: log },
+      log: { executions: log, claims: log, signals: log },
       newExecution: tenant.newExecution,
       dropOwner: (owner) => log.release({ owner }),
       read: async () => ({ ...reading }),
@@ -230,5 +230,80 @@ describe.each(Object.entries(subjects))("the execution log in %s", (_, create) =
     expect(await claim(execution, other)).toBeUndefined();
     await subject.dropOwner(owner);
     expect(await claim(execution, other)).toMatchObject({ epoch: 2 });
+  });
+
+  const signalOf = ({ id: executionId, environmentId }: NewExecution, value = "1", name = "4[2]/7") => {
+    return { executionId, environmentId, name, value, digest: `digest of ${value}` };
+  };
+
+  test("keeps the first signal of a name, before its wait and for every later owner, and knows it again", async () => {
+    const [execution, another] = [await begin(), await begin()];
+    const { signals } = subject.log;
+    expect(await signals.read(signalOf(execution))).toBe("none");
+    const sets = await Promise.all(["1", "2"].map((value) => signals.set(signalOf(execution, value))));
+    expect([...sets].sort()).toEqual(["set", "taken"]);
+    const first = sets[0] === "set" ? "1" : "2";
+    expect(await signals.set(signalOf(execution, first))).toBe("repeated");
+    expect(await signals.read(signalOf(execution))).toEqual({ value: first });
+    expect(await signals.read(signalOf(execution, first, "4[3]/7"))).toBe("none");
+    expect(await signals.read(signalOf(another))).toBe("none");
+  });
+
+  test("wakes a sleeping execution by a signal, and lets none sleep on a signal that is there", async () => {
+    const [later, before, of] = [await begin({ owner }), await begin({ owner }), await begin({ owner })];
+    const { claims, signals } = subject.log;
+    const sleep = (execution: NewExecution) =>
+      claims.suspend({ ...claimOf(execution, owner, 1), ms: 60_000, wakeTime: 7, awaits: ["x", "4[2]/7"] });
+    await signals.set(signalOf(before));
+    await signals.set(signalOf(of, "1", "another wait"));
+    expect([await sleep(later), await sleep(before), await sleep(of)]).toEqual([true, true, true]);
+    expect(await claim(before, other)).toMatchObject({ epoch: 2 });
+    expect(await claim(later, other)).toBeUndefined();
+    expect(await claim(of, other)).toBeUndefined();
+    expect(await signals.set(signalOf(later))).toBe("set");
+    // Its wake time lies ahead, and no wait on a time is over.
+    expect(await claim(later, other)).not.toHaveProperty("wakeTime");
+  });
+
+  test("loses no signal that is set while the execution goes to sleep", async () => {
+    const { claims, signals } = subject.log;
+    for (let index = 0; index < 20; index += 1) {
+      const execution = await begin({ owner });
+      const sleep = { ...claimOf(execution, owner, 1), ms: 60_000, wakeTime: 7, awaits: ["4[2]/7"] };
+      const [isAsleep, set] = await Promise.all([claims.suspend(sleep), signals.set(signalOf(execution))]);
+      expect([isAsleep, set]).toEqual([true, "set"]);
+      expect(await claim(execution, other)).toMatchObject({ epoch: 2 });
+    }
+  });
+
+  test("ends a wait by its signal or by its owner, whichever comes first, and by no owner that was succeeded", async () => {
+    const [first, late] = [await begin({ owner }), await begin({ owner })];
+    const { claims, signals } = subject.log;
+    const close = (execution: NewExecution, epoch = 1) =>
+      signals.close({ ...claimOf(execution, epoch === 1 ? owner : other, epoch), name: "4[2]/7" });
+    await signals.set(signalOf(first));
+    expect(await close(first)).toEqual({ value: "1" });
+    expect([await close(late), await close(late)]).toEqual(["closed", "closed"]);
+    expect(await signals.set(signalOf(late))).toBe("closed");
+    const race = await begin({ owner });
+    const [closed, set] = await Promise.all([close(race), signals.set(signalOf(race))]);
+    expect(set === "set" ? [{ value: "1" }] : ["closed"]).toEqual([closed]);
+    const overtaken = await begin({ owner });
+    await claims.release({ owner });
+    await claim(overtaken, other);
+    expect(await close(overtaken)).toBe("superseded");
+    expect(await signals.read(signalOf(overtaken))).toBe("none");
+  });
+
+  test("takes no signal for an execution that has ended, but knows the one that it had", async () => {
+    const [heard, silent] = [await begin({ owner }), await begin({ owner })];
+    const { executions, signals } = subject.log;
+    await signals.set(signalOf(heard));
+    for (const execution of [heard, silent]) {
+      await executions.finish({ ...claimOf(execution, owner, 1), outcome: completed });
+    }
+    expect(await signals.set(signalOf(heard))).toBe("repeated");
+    expect(await signals.set(signalOf(heard, "2"))).toBe("taken");
+    expect(await signals.set(signalOf(silent))).toBe("ended");
   });
 });

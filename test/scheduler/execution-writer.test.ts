@@ -60,6 +60,7 @@ function create({ begin, append, suspend, ...changes }: Changes = {}) {
   const writer = new ExecutionWriter({
     execution,
     owner: "owner",
+    signals: log,
     executions: {
       begin: begin ?? ((...args) => log.begin(...args)),
       recordFinished: (...args) => log.recordFinished(...args),

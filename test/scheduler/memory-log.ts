@@ -1,6 +1,6 @@
 import type { Account } from "../../src/domain/account.ts";
 import type { Answer, NewExecution, NodeRun, Outcome } from "../../src/domain/execution.ts";
-import type { ExecutionClaims, ExecutionRecords } from "../../src/scheduler/run/execution-log.ts";
+import type { ExecutionClaims, ExecutionRecords, ExecutionSignals } from "../../src/scheduler/run/execution-log.ts";
 import type { ClaimedExecution, Claimer } from "../../src/storage/claims/claim-executions.ts";
 import type { Suspension } from "../../src/storage/claims/claim-store.ts";
 import type { Appending } from "../../src/storage/executions/append-journal.ts";
@@ -10,6 +10,7 @@ import type { Ends, ExecutionRecord, ResultQuery } from "../../src/storage/execu
 import type { Finishing } from "../../src/storage/executions/finish-execution.ts";
 import type { BoundExecution } from "../../src/storage/executions/idempotency-keys.ts";
 import type { OpenedJournal } from "../../src/storage/executions/open-journal.ts";
+import type { NewSignal, SignalName, SignalRead, SignalSet } from "../../src/storage/executions/signals.ts";
 import type { Stop } from "../../src/storage/executions/stop-execution.ts";
 import type { ReadSet } from "../../src/storage/tenants/read-set.ts";
 
@@ -17,6 +18,8 @@ type Row = {
   readonly execution: NewExecution;
   readonly begin: Begin;
   readonly journal: Map<number, readonly NodeRun[]>;
+  /** By name; undefined for a wait that was closed. */
+  readonly signals: Map<string, Pick<NewSignal, "value" | "digest"> | undefined>;
   owner: string | undefined;
   epoch: number;
   dueTime: number;
@@ -26,7 +29,7 @@ type Row = {
 };
 
 /** An execution log in memory. It keeps the contract of `execution-log.test.ts`, and is one process's alone. */
-export class MemoryLog implements ExecutionRecords, ExecutionClaims {
+export class MemoryLog implements ExecutionRecords, ExecutionClaims, ExecutionSignals {
   readonly #now: () => number;
   readonly #rows = new Map<string, Row>();
   readonly #changed = new Set<ReadSet>();
@@ -49,7 +52,8 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
     }
     const journal = new Map(flushes.map(({ index, runs }) => [index, runs]));
     const epoch = owner === undefined ? 0 : 1;
-    this.#rows.set(execution.id, { execution, begin, journal, owner, epoch, dueTime: this.#now(), answer });
+    const row = { execution, begin, journal, signals: new Map(), owner, epoch, dueTime: this.#now(), answer };
+    this.#rows.set(execution.id, row);
     return undefined;
   }
 
@@ -161,12 +165,50 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims {
     );
   }
 
-  async suspend({ wakeTime, ...wait }: Suspension): Promise<boolean> {
+  async suspend({ wakeTime, awaits = [], ...wait }: Suspension): Promise<boolean> {
     const row = this.#owned(wait);
+    if (row !== undefined && awaits.some((name) => row.signals.has(name))) {
+      delete row.wakeTime;
+      return await this.defer({ ...wait, ms: 0 });
+    }
     if (row !== undefined) {
       row.wakeTime = wakeTime;
     }
     return await this.defer(wait);
+  }
+
+  async set({ executionId, name, value, digest }: NewSignal): Promise<SignalSet> {
+    const row = this.#rows.get(executionId);
+    if (row?.signals.has(name) === true) {
+      const known = row.signals.get(name);
+      return known === undefined ? "closed" : known.digest === digest ? "repeated" : "taken";
+    }
+    if (row === undefined || row.ended !== undefined) {
+      return "ended";
+    }
+    row.signals.set(name, { value, digest });
+    if (row.owner === undefined) {
+      row.dueTime = 0;
+      delete row.wakeTime;
+    }
+    return "set";
+  }
+
+  async read({ executionId, name }: SignalName): Promise<SignalRead> {
+    const signals = this.#row(executionId).signals;
+    const known = signals.get(name);
+    return known === undefined ? (signals.has(name) ? "closed" : "none") : { value: known.value };
+  }
+
+  async close({ name, ...claim }: Claim & { readonly name: string }): Promise<SignalRead> {
+    const row = this.#owned(claim);
+    if (row === undefined) {
+      return "superseded";
+    }
+    if (!row.signals.has(name)) {
+      row.signals.set(name, undefined);
+    }
+    return await this.read({ ...claim, name });
   }
 
   async defer({ ms, ...claim }: Claim & { readonly ms: number }): Promise<boolean> {

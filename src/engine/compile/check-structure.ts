@@ -35,10 +35,16 @@ const portsByKind = {
   delay: ["next"],
   terminate: ["next"],
   http: ["next"],
+  waitForWebhook: ["next"],
   merge: ["next"],
 } as const satisfies Record<Exclude<NonNullable<Node["kind"]["case"]>, "switch">, readonly string[]>;
 
-const kindNames = [...Object.keys(portsByKind), "switch"];
+const kindNames = [...Object.keys(portsByKind).map(memberNameOf), "switch"];
+
+/** The name of the node's member that says what it does, as definitions have it. */
+export function memberNameOf(kind: string): string {
+  return kind.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
 
 /** The limit of edges is the limit of nodes times this. */
 const edgesPerNode = 20;

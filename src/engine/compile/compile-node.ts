@@ -19,6 +19,7 @@ import { Field } from "../templates/field.ts";
 import { compileJson } from "../templates/json-template.ts";
 import type { Names } from "../templates/names.ts";
 import { compileText } from "../templates/text-template.ts";
+import { memberNameOf } from "./check-structure.ts";
 import { compileGroup } from "./compile-group.ts";
 import { compileSwitch } from "./compile-switch.ts";
 
@@ -57,8 +58,8 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
   warnOfIgnoredSettings(node, settingsField);
   const makeStep = compileStep(
     kind,
-    { retry: isAtMostOnce ? once : retry, timeoutMs, isAtMostOnce },
-    { ...tools, field: new Field(tools.names, node.id, kind.case) },
+    { retry: isAtMostOnce || kind.case === "waitForWebhook" ? once : retry, timeoutMs, isAtMostOnce },
+    { ...tools, field: new Field(tools.names, node.id, memberNameOf(kind.case)) },
   );
   const { skipOnError = false, hideNodeRequest: isHidden = false } = settings ?? {};
   return { skipOnError, isHidden, ...(conditions && { conditions }), makeStep };
@@ -75,7 +76,7 @@ const once: Retry = { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
 
 /** A node that computes the same each time is not retried, and one that waits for other nodes has no time-out. */
 function warnOfIgnoredSettings({ kind, settings }: Node, field: Field): void {
-  const isLeaf = kind.case !== undefined && kind.case in leaves;
+  const isLeaf = kind.case !== undefined && kind.case in leaves && kind.case !== "waitForWebhook";
   if (settings?.retry !== undefined && !isLeaf) {
     field.warn("SETTING_IGNORED", `A ${kind.case} node is not retried, so its retry policy has no effect.`);
   }
@@ -136,6 +137,9 @@ function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, qu
       break;
     case "http":
       step = leafStep(leaves.http(kind.value, { field, limits, queries }));
+      break;
+    case "waitForWebhook":
+      step = leafStep(leaves.waitForWebhook(kind.value, { field, limits, queries }));
       break;
     case "rule":
       step = { kind: "rule", holds: compileRule(kind.value, field) };

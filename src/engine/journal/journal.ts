@@ -57,6 +57,12 @@ export interface Journal {
    */
   wait(path: string, delayMs: number, signal: AbortSignal): Promise<Waited>;
   /**
+   * An external wait: settles with the value of the signal that somebody sets under this path, before the wait or during it, or
+   * with undefined `timeoutMs` milliseconds after the first call with this path. The execution is committed first. Rejects with the
+   * abort signal's reason when that aborts first.
+   */
+  waitForSignal(path: string, timeoutMs: number, signal: AbortSignal): Promise<string | undefined>;
+  /**
    * Runs a piece of work once there is room for its records (backpressure). A run in which nothing happens but `wait`, or
    * waiting for room, may be put to sleep: it is aborted, and replayed when the first of its waits is over. Rejects with the
    * signal's reason when that aborts before the work starts.

@@ -5,6 +5,7 @@ import type { HttpAnswer, HttpRequest } from "../http/http-request.ts";
 import type { Waited } from "../journal/journal.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryAttempt } from "../query/query-run.ts";
+import type { PayloadValidator } from "../schema/payload-validator.ts";
 import type { Field } from "../templates/field.ts";
 
 /**
@@ -19,6 +20,8 @@ export type Leaf = {
   run(attempt: Attempt): unknown;
   /** Whether it only computes: it neither waits nor sends, and asks `attempt.work` for what takes long. */
   readonly isComputation?: true;
+  /** What a call from outside must have that ends its wait. */
+  readonly webhook?: WebhookRules;
   /** A JSON Schema of the output. */
   readonly output?: JsonValue;
 };
@@ -30,12 +33,21 @@ export type Attempt = QueryAttempt & {
   readonly signal: AbortSignal;
   /** Waits durably: a replay waits only for the rest of the time. */
   wait(delayMs: number): Promise<Waited>;
+  /** Waits durably for a signal from outside: see `Journal.waitForSignal`. */
+  waitForSignal(timeoutMs: number): Promise<string | undefined>;
   /** Whether this attempt is the last one, however it ends. */
   readonly isLast: boolean;
   now(): number;
   /** Adds a note for people to the node's record, unless the node is hidden. */
   note(text: string): void;
   readonly send: SendRequest;
+};
+
+/** The rules for a call from outside that ends the wait of a node. */
+export type WebhookRules = {
+  /** Headers that it must have, by lower-case name, with exactly these values. */
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly validator?: PayloadValidator;
 };
 
 /** Sends a request after all records of the run are committed. */

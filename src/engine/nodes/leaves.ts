@@ -3,9 +3,10 @@ import { compileDelay } from "./delay-node.ts";
 import { compileHttp } from "./http-node.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
 import { compileTransform } from "./transform-node.ts";
+import { compileWaitForWebhook } from "./wait-for-webhook-node.ts";
 
 /** The kinds of node that are leaves. The interpreter runs the other kinds. */
-type LeafKind = "transform" | "delay" | "http";
+type LeafKind = "transform" | "delay" | "http" | "waitForWebhook";
 
 /** The protobuf message of each kind. */
 type LeafMessages = {
@@ -17,4 +18,5 @@ export const leaves: { readonly [Kind in LeafKind]: (message: LeafMessages[Kind]
   transform: compileTransform,
   delay: compileDelay,
   http: compileHttp,
+  waitForWebhook: compileWaitForWebhook,
 };

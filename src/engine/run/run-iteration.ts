@@ -39,7 +39,7 @@ export async function runIteration(group: GroupRun, index: number, item: JsonObj
   const path = pathOf(visit, index);
   const startTime = (subgraph.state.isReplay ? journal.beganAt(path) : undefined) ?? clock.now();
   const boundary = subgraph.boundary.inside();
-  const outputs = new Outputs(subgraph.outputs);
+  const outputs = new Outputs(subgraph.outputs, `${path}/`);
   outputs.setValue(node.id, item);
   await runSubgraph(step.subgraph, { state: subgraph.state, boundary, outputs, prefix: `${path}/` });
   boundary.close();
@@ -78,8 +78,9 @@ export async function replayStoppedIteration({ step, visit, runSubgraph }: Group
   const { subgraph } = visit;
   const boundary = subgraph.boundary.inside();
   boundary.end();
-  const outputs = new Outputs(subgraph.outputs);
-  await runSubgraph(step.subgraph, { state: subgraph.state, boundary, outputs, prefix: `${pathOf(visit, index)}/` });
+  const prefix = `${pathOf(visit, index)}/`;
+  const outputs = new Outputs(subgraph.outputs, prefix);
+  await runSubgraph(step.subgraph, { state: subgraph.state, boundary, outputs, prefix });
 }
 
 function pathOf(visit: NodeVisit, index: number): string {

@@ -200,6 +200,11 @@ class LeafRun implements Attempt {
     return this.#run.journal.wait(this.path, delayMs, this.signal);
   }
 
+  waitForSignal(timeoutMs: number): Promise<string | undefined> {
+    this.#visit.leave();
+    return this.#run.journal.waitForSignal(this.path, timeoutMs, this.signal);
+  }
+
   work<Result>(piece: () => Promise<Result>): Promise<Result> {
     this.#visit.enter();
     return this.#run.journal.work(piece, this.signal);

@@ -20,15 +20,31 @@ export type RunValues = {
   readonly linkedAccount: JsonObject;
   readonly workflowFields: JsonObject;
   readonly applicationFields: JsonObject;
+  /** The URL that ends the wait of the node at a path; absent where the service has no URL of its own. */
+  readonly callbackUrl?: (path: string) => string | undefined;
 };
 
 /** The outputs of nodes that have run. Those of an iteration are looked up there first, then in what is around it. */
 export class Outputs {
   readonly #outer: Outputs | undefined;
+  readonly #prefix: string;
   readonly #outputs = new Map<string, Output>();
 
-  constructor(outer?: Outputs) {
+  /** @param prefix the beginning of the paths of the nodes of this iteration */
+  constructor(outer?: Outputs, prefix = "") {
     this.#outer = outer;
+    this.#prefix = prefix;
+  }
+
+  /** The beginning of the paths of the nodes that have so many Groups around them; undefined deeper than this. */
+  prefixAt(depth: number): string | undefined {
+    const [level, prefix] = this.#levels(depth);
+    return level === depth ? prefix : undefined;
+  }
+
+  #levels(depth: number): readonly [level: number, prefix: string] {
+    const [outer, prefix] = this.#outer === undefined ? [-1, ""] : this.#outer.#levels(depth);
+    return outer === depth ? [outer, prefix] : [outer + 1, this.#prefix];
   }
 
   setValue(nodeId: string, value: JsonValue): void {
@@ -158,6 +174,10 @@ export class RunScope implements PeekScope {
         return this.#values.executionId;
       case "node":
         return this.#outputs.get(source.nodeId);
+      case "callback_url": {
+        const prefix = this.#outputs.prefixAt(source.depth);
+        return prefix === undefined ? undefined : this.#values.callbackUrl?.(prefix + source.nodeId);
+      }
       default:
         return unreachable(source);
     }

@@ -1,4 +1,4 @@
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { RequestError } from "../../domain/request-error.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import { Problems } from "../errors/problems.ts";
@@ -53,7 +53,7 @@ export function schemaOf(json: JsonObject): Schema {
 }
 
 /** Checks a payload within a budget of work. A check that exceeds it can be repeated elsewhere with a larger budget. */
-export function tryPayload(schema: Schema, payload: JsonObject, workMax: number): PayloadCheck {
+export function tryPayload(schema: Schema, payload: JsonValue, workMax: number): PayloadCheck {
   const run = new SchemaValidation("payload", workMax);
   try {
     if (run.apply(schema, payload, new SchemaEvaluation(run))) {

@@ -1,4 +1,4 @@
-import type { JsonObject } from "@bufbuild/protobuf";
+import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { RequestError } from "../../domain/request-error.ts";
 import type { PoolTask, ProcessPool } from "../pool/process-pool.ts";
@@ -14,7 +14,7 @@ const inlinePatternsMax = 8;
 
 /** The payload of a call, with what a check in the pool needs. */
 export type PayloadCall = Pick<PoolTask<"payload">, "path" | "signal"> & {
-  readonly payload: JsonObject;
+  readonly payload: JsonValue;
   /** The JSON text of the payload. */
   readonly text: JsonText;
   readonly pool: Pick<ProcessPool, "run">;

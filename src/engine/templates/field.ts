@@ -161,6 +161,11 @@ export class Field {
         }
         break;
       case "node":
+        if (second !== undefined && rest.length === 1 && rest[0] === "callback_url") {
+          if (this.#names.hasCallbackUrl(second.trim())) {
+            return this.#callbackUrl(text, second.trim());
+          }
+        }
         if (second !== undefined) {
           const path = this.#outputPath(second.trim(), rest);
           if (path !== undefined) {
@@ -182,20 +187,36 @@ export class Field {
 
   /** The path inside of a node's output. Undefined where no output of this kind of node has the member. */
   #outputPath(word: string, [member, ...below]: readonly string[]): readonly string[] | undefined {
-    if (!this.#names.isHttp(word)) {
+    const members = this.#names.membersOf(word);
+    if (members === undefined) {
       return member === "body" ? below : undefined;
     }
-    const [name, ...deeper] = below;
-    switch (member) {
-      case "body":
-      case "status":
-        return [member, ...below];
-      case "headers":
-        // Header names of answers are in lower case. Templates may write them in any case.
-        return name === undefined ? [member] : [member, name.toLowerCase(), ...deeper];
-      default:
-        return undefined;
+    if (member === undefined || !members.includes(member)) {
+      return undefined;
     }
+    const [name, ...deeper] = below;
+    // Header names of answers are in lower case. Templates may write them in any case.
+    return member === "headers" && name !== undefined ? [member, name.toLowerCase(), ...deeper] : [member, ...below];
+  }
+
+  /** A node inside of a Group has a URL in each iteration, so that only nodes of that iteration know which one is meant. */
+  #callbackUrl(text: string, word: string): Omit<Reference, "text"> | undefined {
+    const source = this.#node(text, word);
+    if (source?.kind !== "node") {
+      return undefined;
+    }
+    const { nodeId } = source;
+    const [group, ...outer] = this.#names.groupsAround(nodeId);
+    const isInside =
+      group === undefined || group === this.#nodeId || this.#names.groupsAround(this.#nodeId).includes(group);
+    if (!isInside) {
+      this.error(
+        "CALLBACK_URL_ELSEWHERE",
+        `"{{${text}}}" is a URL of each iteration of the Group "${group}". Read it in a node inside of that Group.`,
+      );
+      return undefined;
+    }
+    return { source: { kind: "callback_url", nodeId, depth: group === undefined ? 0 : 1 + outer.length }, path: [] };
   }
 
   #node(text: string, word: string): Source | undefined {

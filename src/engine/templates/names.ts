@@ -15,6 +15,7 @@ export class Names {
   readsFields = false;
   readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
   readonly #idsByName = new Map<string, string[]>();
+  readonly #groups: ReadonlyMap<string, string | undefined>;
 
   readonly limits: NamesLimits;
   readonly #known: (() => KnownNames) | undefined;
@@ -31,6 +32,7 @@ export class Names {
     this.limits = limits;
     this.#known = known;
     this.#kinds = new Map(nodes.map((node) => [node.id, node.kind.case]));
+    this.#groups = new Map(nodes.map((node) => [node.id, node.groupId]));
     for (const node of nodes) {
       const name = node.name.trim();
       const ids = this.#idsByName.get(name);
@@ -72,10 +74,32 @@ export class Names {
     return this.problems.suggestion(word, [...this.#kinds.keys(), ...this.#idsByName.keys()]);
   }
 
-  /** Whether a word means an HTTP node, whose output is more than a body. */
-  isHttp(word: string): boolean {
+  /** The members of a node that templates can read; absent where its whole output is its `body`. */
+  membersOf(word: string): readonly string[] | undefined {
     const [id = ""] = this.find(word);
-    return this.#kinds.get(id) === "http";
+    switch (this.#kinds.get(id)) {
+      case "http":
+        return ["body", "status", "headers"];
+      case "waitForWebhook":
+        return ["body", "headers", "timed_out"];
+      default:
+        return undefined;
+    }
+  }
+
+  /** Whether a word means a node that has a URL of its own. */
+  hasCallbackUrl(word: string): boolean {
+    const [id = ""] = this.find(word);
+    return this.#kinds.get(id) === "waitForWebhook";
+  }
+
+  /** The Groups around a node, from the inside out. */
+  groupsAround(nodeId: string): readonly string[] {
+    const around: string[] = [];
+    for (let id = this.#groups.get(nodeId); id !== undefined && !around.includes(id); id = this.#groups.get(id)) {
+      around.push(id);
+    }
+    return around;
   }
 }
 

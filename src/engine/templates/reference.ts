@@ -17,7 +17,9 @@ export type Source =
   | { readonly kind: "application_fields" }
   | { readonly kind: "linked_account" }
   | { readonly kind: "execution_id" }
-  | { readonly kind: "node"; readonly nodeId: string };
+  | { readonly kind: "node"; readonly nodeId: string }
+  /** The URL that ends the wait of a node. `depth` is the number of Groups around that node. */
+  | { readonly kind: "callback_url"; readonly nodeId: string; readonly depth: number };
 
 /** Where the templates of a node read while it runs. */
 export interface Scope {

@@ -1,7 +1,7 @@
 import { nearest } from "../../domain/nearest.ts";
 
 /** The names of the nodes of a definition. */
-type NodeNames = { find(word: string): readonly string[]; isHttp(word: string): boolean };
+type NodeNames = { find(word: string): readonly string[]; membersOf(word: string): readonly string[] | undefined };
 
 const roots = ["event", "node", "workflow", "application", "linked_account", "execution"];
 
@@ -49,7 +49,7 @@ function correctBelow(root: string, rest: readonly string[], nodes: NodeNames): 
       if (word === undefined || nodes.find(word.trim()).length === 0) {
         return undefined;
       }
-      const known = nodes.isHttp(word.trim()) ? ["body", "status", "headers"] : ["body"];
+      const known = nodes.membersOf(word.trim()) ?? ["body"];
       const [first = ""] = members;
       if (notInOutput.includes(first) && !known.includes(first)) {
         return undefined;

@@ -1,5 +1,5 @@
-import { create } from "@bufbuild/protobuf";
-import { timestampDate } from "@bufbuild/protobuf/wkt";
+import { create, toJson } from "@bufbuild/protobuf";
+import { timestampDate, ValueSchema } from "@bufbuild/protobuf/wkt";
 import {
   type ExecutionDetail,
   type ExecutionFilter,
@@ -22,6 +22,9 @@ import {
   ListIterationsResponseSchema,
   type RerunExecutionRequest,
   RerunExecutionResponseSchema,
+  type ResumeNodeRequest,
+  ResumeNodeResponse_Status,
+  ResumeNodeResponseSchema,
   type RetryNodeRequest,
   RetryNodeResponseSchema,
   type StopExecutionRequest,
@@ -54,10 +57,17 @@ export type ExecutionQueriesOptions = {
 
 type Queries = Pick<
   ServiceHandlers<typeof ExecutionService>,
-  "getExecution" | "getNodeRun" | "listExecutions" | "listIterations" | "stopExecution" | "rerunExecution" | "retryNode"
+  | "getExecution"
+  | "getNodeRun"
+  | "listExecutions"
+  | "listIterations"
+  | "stopExecution"
+  | "resumeNode"
+  | "rerunExecution"
+  | "retryNode"
 >;
 
-/** The handlers of the methods about executions that exist: to read, stop, rerun and retry them. */
+/** The handlers of the methods about executions that exist: to read, stop, resume, rerun and retry them. */
 export class ExecutionQueries implements Queries {
   readonly #options: ExecutionQueriesOptions;
 
@@ -100,6 +110,18 @@ export class ExecutionQueries implements Queries {
     // It is stopped, whatever can be shown of it: node runs that are too many for a reply are left out.
     const listed = await reader.listNodeRuns(foundIn(query, execution), limits.transportBytesMax);
     return await this.#detail({ execution, listed }, call);
+  }
+
+  async resumeNode(request: ResumeNodeRequest, call: Call) {
+    const { scheduler } = this.#options;
+    const executionId = await scheduler.resumeNode(queryOf(request, call), {
+      path: request.nodeId,
+      body: request.payload === undefined ? null : toJson(ValueSchema, request.payload),
+      headers: {},
+      signal: call.signal,
+    });
+    setExecutionHeaders(call, executionId, "RUNNING");
+    return create(ResumeNodeResponseSchema, { executionId, status: ResumeNodeResponse_Status.RESUMED });
   }
 
   async rerunExecution(request: RerunExecutionRequest, call: Call) {

@@ -3,6 +3,7 @@ import type { Clock } from "../../domain/clock.ts";
 import type { Service } from "../../domain/service.ts";
 import type { DraftPlace } from "../../storage/executions/execution-retention.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import type { SignalStore } from "../../storage/executions/signals.ts";
 import { isTimedOut } from "../../storage/postgres/database-errors.ts";
 import type { DayBytesStore } from "../../storage/tenants/daily-bytes-store.ts";
 import type { DraftStore } from "../../storage/workflows/draft-store.ts";
@@ -19,6 +20,7 @@ const pagesMax = 20;
 
 export type JanitorOptions = {
   readonly executions: ExecutionStore;
+  readonly signals: Pick<SignalStore, "clear">;
   readonly drafts: DraftStore;
   readonly dayBytes: DayBytesStore;
   readonly retentionMs: number;
@@ -27,8 +29,8 @@ export type JanitorOptions = {
 };
 
 /**
- * Deletes in small batches what the retention no longer covers: ended executions, drafts that only their tests used, and
- * counts of past days. Repairs executions and claims that do not match.
+ * Deletes in small batches what the retention no longer covers: ended executions, what was said to them, drafts that only their
+ * tests used, and counts of past days. Repairs executions and claims that do not match.
  */
 export class Janitor implements Service {
   readonly #options: JanitorOptions;
@@ -55,6 +57,7 @@ export class Janitor implements Service {
 
   async #runOnce(): Promise<void> {
     await this.#deleteExecutions();
+    await this.#clearSignals();
     await this.#deleteDrafts();
     await this.#options.dayBytes.deletePast();
     await this.#repair();
@@ -81,6 +84,14 @@ export class Janitor implements Service {
     }
     if (all > 0) {
       log.info({ executions: all }, "executions that ended long ago are deleted");
+    }
+  }
+
+  async #clearSignals(): Promise<void> {
+    for (let page = 0; page < pagesMax && !this.#isStopping; page += 1) {
+      if ((await this.#options.signals.clear({ limit: pageMax })) < pageMax) {
+        return;
+      }
     }
   }
 

@@ -106,6 +106,14 @@ export class ActiveRuns {
     }
   }
 
+  /** Says that a signal was set: for one execution, or for any. */
+  signalled(executionId?: string): void {
+    const runs = executionId === undefined ? this.#running.values() : [this.#running.get(executionId)];
+    for (const run of runs) {
+      run?.signalled();
+    }
+  }
+
   /** Ends the run of an execution that somebody else has ended; without an outcome that has to be read. */
   supersede(executionId: string, outcome?: Outcome): void {
     this.#running.get(executionId)?.supersede(outcome);

@@ -9,6 +9,7 @@ import type { Ends, ExecutionRecord, ResultQuery, UnreadEnd } from "../../storag
 import type { Finishing } from "../../storage/executions/finish-execution.ts";
 import type { BoundExecution } from "../../storage/executions/idempotency-keys.ts";
 import type { OpenedJournal } from "../../storage/executions/open-journal.ts";
+import type { NewSignal, SignalName, SignalRead, SignalSet } from "../../storage/executions/signals.ts";
 import type { Stop } from "../../storage/executions/stop-execution.ts";
 import type { ReadSet } from "../../storage/tenants/read-set.ts";
 
@@ -20,7 +21,11 @@ import type { ReadSet } from "../../storage/tenants/read-set.ts";
  * What has settled is durable. Each write names an owner and an epoch, and once another has claimed the execution it
  * changes nothing and answers false (fencing). A write may be repeated when its answer was lost.
  */
-export type ExecutionLog = { readonly executions: ExecutionRecords; readonly claims: ExecutionClaims };
+export type ExecutionLog = {
+  readonly executions: ExecutionRecords;
+  readonly claims: ExecutionClaims;
+  readonly signals: ExecutionSignals;
+};
 
 /** The state, the records and the answers of executions. */
 export interface ExecutionRecords {
@@ -52,10 +57,19 @@ export interface ExecutionRecords {
 export interface ExecutionClaims {
   /** Takes over executions that are due, each in a new epoch. */
   claim(claimer: Claimer): Promise<readonly ClaimedExecution[]>;
-  /** Gives an execution back until a time has passed (a Delay). */
+  /** Gives an execution back until a time has passed (a Delay), or until one of the signals is set that it awaits. */
   suspend(wait: Suspension): Promise<boolean>;
   /** Gives an execution back for a while through no fault of its own. */
   defer(wait: Claim & { readonly ms: number }): Promise<boolean>;
   /** Gives back all that an owner has. */
   release(owner: { readonly owner: string }): Promise<number>;
+}
+
+/** What any process says to an execution that waits for it, or will: a named signal, kept before it is answered. */
+export interface ExecutionSignals {
+  /** Keeps the first signal of a name, and wakes the execution where it sleeps. */
+  set(signal: NewSignal): Promise<SignalSet>;
+  read(wait: SignalName): Promise<SignalRead>;
+  /** Ends a wait for good, unless its signal came first: then that is answered. */
+  close(wait: Claim & { readonly name: string }): Promise<SignalRead>;
 }

@@ -49,6 +49,8 @@ export type RunContext = ExecutionLog & {
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;
   readonly onRecord?: Run["onRecord"];
+  /** The URL that ends the wait of a node of an execution; undefined where the service has none. */
+  readonly callbackUrl: (execution: NewExecution, path: string) => string | undefined;
   readonly limits: Limits;
   readonly memory: MemoryBudget;
   readonly clock: Clock;
@@ -78,7 +80,8 @@ export class ExecutionRun {
     this.execution = execution;
     this.#start = start;
     this.#context = context;
-    const { owner, executions, claims, sealing, events, lease, isUnavailable, limits, memory, clock } = context;
+    const { owner, executions, claims, signals, sealing, events, lease, isUnavailable, limits, memory, clock } =
+      context;
     this.#beginTime = clock.monotonic();
     this.#writer = new ExecutionWriter({
       execution,
@@ -86,6 +89,7 @@ export class ExecutionRun {
       owner,
       executions,
       claims,
+      signals,
       sealing,
       hidesNodes: graph.hidesNodes,
       findAnswer: (runs) => answerAmong(graph, runs),
@@ -161,6 +165,11 @@ export class ExecutionRun {
     this.#journal.recordBegun();
   }
 
+  /** A signal was set for the execution. */
+  signalled(): void {
+    this.#journal.signalled();
+  }
+
   /** → ABANDONED: this process stops, and another one takes the execution up. */
   abandon(): void {
     this.#interrupt({ kind: "ABANDONED", wasOwned: this.#writer.claim !== undefined });
@@ -195,7 +204,7 @@ export class ExecutionRun {
 
   async #runGraph(): Promise<Outcome> {
     const { execution, event, graph, linkedAccount } = this.#start;
-    const { http, pool, yielder, onRecord, limits, clock, log } = this.#context;
+    const { http, pool, yielder, callbackUrl, onRecord, limits, clock, log } = this.#context;
     const { attributes, ...account } = linkedAccount;
     try {
       return await runGraph(graph, {
@@ -206,6 +215,7 @@ export class ExecutionRun {
         event: { ...event, text: execution.payload },
         linkedAccount: { ...attributes, ...account },
         ...(execution.fields === undefined ? noFields : fieldValues(execution.fields)),
+        callbackUrl: (path) => callbackUrl(execution, path),
         http,
         pool,
         yielder,

@@ -3,9 +3,11 @@ import type { Clock } from "../../domain/clock.ts";
 import type { Answer, NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
 import type { Begin, Begun } from "../../storage/executions/begin-execution.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
+import type { SignalRead } from "../../storage/executions/signals.ts";
 import type { ReadSet } from "../../storage/tenants/read-set.ts";
 import type { DataKey, Sealing } from "../encryption/sealing.ts";
-import type { ExecutionClaims, ExecutionRecords } from "./execution-log.ts";
+import { openSignal } from "../encryption/signal-values.ts";
+import type { ExecutionClaims, ExecutionRecords, ExecutionSignals } from "./execution-log.ts";
 import type { SchedulerEvents } from "./scheduler-events.ts";
 import { openRun, redactRun, sealBegin, sealRun } from "./sealed-records.ts";
 
@@ -22,6 +24,8 @@ export type Finished = Written | "changed";
 export type Sleep = {
   readonly ms: number;
   readonly wakeTime: number;
+  /** The signals that it waits for too. */
+  readonly awaits?: readonly string[];
   /** Whether the run gives way to others for lack of memory, and would have gone on otherwise. */
   readonly isDeferred: boolean;
 };
@@ -35,6 +39,7 @@ export type ExecutionWriterOptions = {
   readonly owner: string;
   readonly executions: Pick<ExecutionRecords, "begin" | "recordFinished" | "append" | "finish">;
   readonly claims: Pick<ExecutionClaims, "suspend" | "defer">;
+  readonly signals: Pick<ExecutionSignals, "read" | "close">;
   readonly sealing: Sealing;
   /** Whether a node of the workflow hides its output. The execution has a data key then. */
   readonly hidesNodes: boolean;
@@ -154,12 +159,31 @@ export class ExecutionWriter {
   }
 
   /** Gives the execution back until its time has come. */
-  async sleep({ isDeferred, ...sleep }: Sleep): Promise<Written> {
+  async sleep({ isDeferred, awaits = [], ...sleep }: Sleep): Promise<Written> {
     const { claims } = this.#options;
     return await this.#enqueue(async () => {
-      const wait = { ...this.#ownClaim(), ...sleep };
+      const wait = { ...this.#ownClaim(), ...sleep, ...(awaits.length > 0 && { awaits }) };
       return (await (isDeferred ? claims.defer(wait) : claims.suspend(wait))) ? "committed" : this.#fenced();
     });
+  }
+
+  /** What has been set for a wait of the execution so far. */
+  async readSignal(name: string): Promise<SignalRead> {
+    const { signals } = this.#options;
+    return this.#opened(name, await this.#whileUnavailable(() => signals.read({ ...this.#ownClaim(), name })));
+  }
+
+  /** Ends a wait of the execution for good, unless its signal came first. */
+  async closeSignal(name: string): Promise<SignalRead> {
+    const { signals } = this.#options;
+    const close = () => this.#whileUnavailable(() => signals.close({ ...this.#ownClaim(), name }));
+    return this.#opened(name, await this.#enqueue(close));
+  }
+
+  #opened(name: string, read: SignalRead): SignalRead {
+    const { sealing, execution } = this.#options;
+    const place = { executionId: execution.id, name };
+    return typeof read === "object" ? { value: openSignal(sealing, place, read.value) } : read;
   }
 
   async #begin({ idempotencyKey, flushes = [] }: RunBegin): Promise<Begun> {
@@ -208,15 +232,22 @@ export class ExecutionWriter {
   }
 
   async #untilAnswered(write: () => Promise<boolean>): Promise<Written> {
+    return await this.#whileUnavailable(async () => {
+      const startTime = this.#options.clock.monotonic();
+      if (!(await write())) {
+        return this.#fenced();
+      }
+      this.#confirmedTime = startTime;
+      return "committed";
+    });
+  }
+
+  /** Repeats what the database does not answer. */
+  async #whileUnavailable<Answer>(ask: () => Promise<Answer>): Promise<Answer> {
     const { clock, signal, isUnavailable } = this.#options;
     for (;;) {
-      const startTime = clock.monotonic();
       try {
-        if (!(await write())) {
-          return this.#fenced();
-        }
-        this.#confirmedTime = startTime;
-        return "committed";
+        return await ask();
       } catch (error) {
         if (!isUnavailable(error)) {
           throw error;

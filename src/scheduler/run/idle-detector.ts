@@ -1,5 +1,5 @@
-/** A run waits for a time, or for memory that others hold. */
-type WaitKind = "time" | "memory";
+/** A run waits for a time, for memory that others hold, or until a time for a signal of this name. */
+type WaitFor = "time" | "memory" | { readonly signal: string };
 
 /**
  * Detects that nothing of a run is under way but waits. Pieces of work may wait in their middle. Between the end of one
@@ -7,7 +7,7 @@ type WaitKind = "time" | "memory";
  */
 export class IdleDetector {
   readonly #onIdle: () => void;
-  readonly #waits = new Set<{ readonly due: number; readonly kind: WaitKind }>();
+  readonly #waits = new Set<{ readonly due: number; readonly what: WaitFor }>();
   #working = 0;
   #isChecking = false;
 
@@ -36,8 +36,8 @@ export class IdleDetector {
   }
 
   /** Waits in the middle of a piece of work. `due` is in milliseconds since 1970. */
-  async wait(due: number, wait: () => Promise<void>, kind: WaitKind = "time"): Promise<void> {
-    const entry = { due, kind };
+  async wait(due: number, wait: () => Promise<void>, what: WaitFor = "time"): Promise<void> {
+    const entry = { due, what };
     this.#waits.add(entry);
     this.end();
     try {
@@ -58,6 +58,11 @@ export class IdleDetector {
   }
 
   get isForMemory(): boolean {
-    return [...this.#waits].some(({ kind }) => kind === "memory");
+    return [...this.#waits].some(({ what }) => what === "memory");
+  }
+
+  /** The names of the signals that it waits for. */
+  get awaits(): readonly string[] {
+    return [...this.#waits].flatMap(({ what }) => (typeof what === "object" ? [what.signal] : []));
   }
 }

@@ -20,6 +20,9 @@ const pendingBytesMax = 4 * 1024 * 1024;
 /** How long a run is deferred for which there is no memory: at least so long, and up to twice that. */
 const deferMs = 2_000;
 
+/** How often a run that is awake for something else looks for its signals: a notification of them may get lost. */
+const signalPollMs = 2_000;
+
 /** The shortest time that is worth a sleep: to wake up costs a claim and a replay. */
 const sleepMsMin = 1_000;
 
@@ -52,6 +55,8 @@ export class RunJournal implements Journal {
   readonly #idle: IdleDetector;
   #runClock: RunClock | undefined;
   #memory: MemoryShare | undefined;
+  /** Aborted when a signal was set. */
+  #signalled = new AbortController();
 
   constructor(options: RunJournalOptions) {
     this.#options = options;
@@ -127,24 +132,46 @@ export class RunJournal implements Journal {
   /** Waits until the time that was due when the path was first waited for, however often the run was replayed since. */
   async wait(path: string, delayMs: number, signal: AbortSignal): Promise<Waited> {
     const { clock } = this.#options;
-    const waitPath = `${path}#wait`;
-    const recorded = this.recall(waitPath);
-    const now = this.#clock.now();
-    const { start_time, end_time } = recorded ?? { start_time: now, end_time: now + delayMs };
-    const ms = end_time - start_time;
-    // Whatever clock it was recorded by, a wait is never longer than it was at its beginning.
-    const due = Math.min(end_time, now + ms);
-    if (recorded === undefined) {
-      this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time, end_time });
-      if (this.#pending.isOwned) {
-        await orAborted(this.#pending.flush(), signal);
-      }
+    const { isNew, start_time, ms, due } = this.#beginWait(path, delayMs);
+    if (isNew && this.#pending.isOwned) {
+      await orAborted(this.#pending.flush(), signal);
     }
     const leftMs = due - this.#clock.now();
     if (leftMs > 0) {
       await this.#idle.wait(due, () => clock.wait(leftMs, signal));
     }
     return { ms, tookMs: this.#clock.now() - start_time };
+  }
+
+  async waitForSignal(path: string, timeoutMs: number, signal: AbortSignal): Promise<string | undefined> {
+    const { writer, clock, onEnd } = this.#options;
+    const { due } = this.#beginWait(path, timeoutMs);
+    await orAborted(this.#pending.commitAll(), signal);
+    for (;;) {
+      const signalled = this.#signalled.signal;
+      const leftMs = due - this.#clock.now();
+      const read = await orAborted(leftMs > 0 ? writer.readSignal(path) : writer.closeSignal(path), signal);
+      if (read === "superseded") {
+        onEnd({ kind: "SUPERSEDED" });
+        signal.throwIfAborted();
+      }
+      if (read !== "none") {
+        return typeof read === "object" ? read.value : undefined;
+      }
+      const pause = async () => {
+        // Either one ends the pause. The run's own abort ends the wait.
+        await clock.wait(Math.min(leftMs, signalPollMs), AbortSignal.any([signal, signalled])).catch(() => undefined);
+        signal.throwIfAborted();
+      };
+      await this.#idle.wait(due, pause, { signal: path });
+    }
+  }
+
+  /** Looks for the signals that the run waits for. */
+  signalled(): void {
+    const before = this.#signalled;
+    this.#signalled = new AbortController();
+    before.abort();
   }
 
   async work<T>(piece: () => Promise<T>, signal: AbortSignal): Promise<T> {
@@ -179,6 +206,20 @@ export class RunJournal implements Journal {
   close(): void {
     this.#pending.close();
     this.#memory?.hold(0);
+  }
+
+  /** Records a wait, or recalls it. `due` is by the clock of this run. */
+  #beginWait(path: string, delayMs: number) {
+    const waitPath = `${path}#wait`;
+    const recorded = this.recall(waitPath);
+    const now = this.#clock.now();
+    const { start_time, end_time } = recorded ?? { start_time: now, end_time: now + delayMs };
+    const ms = end_time - start_time;
+    if (recorded === undefined) {
+      this.record({ path: waitPath, node_id: path, state: "WAITING", attempts: 0, start_time, end_time });
+    }
+    // Whatever clock it was recorded by, a wait is never longer than it was at its beginning.
+    return { isNew: recorded === undefined, start_time, ms, due: Math.min(end_time, now + ms) };
   }
 
   /** Most runs wait for nothing. */
@@ -246,7 +287,8 @@ export class RunJournal implements Journal {
         this.#holdMemory();
         return;
       }
-      const sleep = { ms, wakeTime: this.#idle.dueTime, isDeferred: this.#idle.isForMemory };
+      const { dueTime: wakeTime, isForMemory: isDeferred, awaits } = this.#idle;
+      const sleep = { ms, wakeTime, awaits, isDeferred };
       const slept = await this.#options.writer.sleep(sleep);
       onEnd({ kind: slept === "committed" ? "ASLEEP" : "SUPERSEDED" });
     } catch (error) {

@@ -41,6 +41,8 @@ type EventMap = {
   recorded: [executionId: string];
   /** Another process has queued an execution that it has no slot for. */
   queuedElsewhere: [];
+  /** Signals were set for these executions, or for any. */
+  signalled: [ids: readonly string[] | undefined];
   slotFreed: [];
   /** A committed execution cannot go on in this process. */
   failed: [claim: Claim, error: unknown];

@@ -18,6 +18,8 @@ export type Suspension = Claim & {
   readonly ms: number;
   /** When the sleep ends, in milliseconds since 1970, by the clock of the process that goes to sleep. */
   readonly wakeTime: number;
+  /** The names of the signals that it waits for too: see `SignalStore`. */
+  readonly awaits?: readonly string[];
 };
 
 /** A step of the database's clock (somebody set it) by this many milliseconds, and the owner that noticed it. */
@@ -41,10 +43,42 @@ export class ClaimStore {
 
   /**
    * Lets an execution sleep. False: another process has claimed it. Losses are forgotten where the sleep outlasts the time
-   * for which they count.
+   * for which they count. Where a signal that it waits for has been set, it sleeps no longer than until it is claimed.
    */
-  async suspend({ ms, wakeTime, ...claim }: Suspension): Promise<boolean> {
-    const { numUpdatedRows } = await this.#owned(claim)
+  async suspend({ awaits = [], ...suspension }: Suspension): Promise<boolean> {
+    if (awaits.length === 0) {
+      return await this.#suspend(this.#db, suspension);
+    }
+    return await this.#db.transaction().execute(async (db) => {
+      // A statement of its own: the next one sees the signals of all who held this lock before.
+      await db
+        .selectFrom("execution_claim")
+        .select("epoch")
+        .where("execution_id", "=", suspension.executionId)
+        .where("environment_id", "=", suspension.environmentId)
+        .forNoKeyUpdate()
+        .execute();
+      const signal = await db
+        .selectFrom("signal")
+        .select("name")
+        .where("execution_id", "=", suspension.executionId)
+        .where("environment_id", "=", suspension.environmentId)
+        .where("name", "=", sql<string>`any(${awaits}::text[])`)
+        .limit(1)
+        .executeTakeFirst();
+      return await this.#suspend(db, signal === undefined ? suspension : { ...suspension, ms: 0, wakeTime: undefined });
+    });
+  }
+
+  async #suspend(
+    db: Kysely<Tables>,
+    {
+      ms,
+      wakeTime,
+      ...claim
+    }: Claim & Pick<Suspension, "ms"> & { readonly wakeTime: Suspension["wakeTime"] | undefined },
+  ): Promise<boolean> {
+    const { numUpdatedRows } = await this.#owned(claim, db)
       .set({
         ...freed,
         // A loss in the future was counted before the clock was set back, so that nobody knows its age.
@@ -52,7 +86,7 @@ export class ClaimStore {
           and loss_time < now() + interval '1 second' then losses else 0 end`,
         due_time: sql`now() + make_interval(secs => ${ms / 1000})`,
         due_set_time: sql`now()`,
-        wake_time: new Date(wakeTime),
+        wake_time: wakeTime === undefined ? null : new Date(wakeTime),
       })
       .executeTakeFirst();
     return numUpdatedRows > 0n;
@@ -150,8 +184,8 @@ export class ClaimStore {
     return rows.length;
   }
 
-  #owned({ environmentId, executionId, owner, epoch }: Claim) {
-    return this.#db
+  #owned({ environmentId, executionId, owner, epoch }: Claim, db = this.#db) {
+    return db
       .updateTable("execution_claim")
       .where("execution_id", "=", executionId)
       .where("environment_id", "=", environmentId)

@@ -166,6 +166,19 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
   )`,
   sql`create index idempotency_key_execution on idempotency_key (execution_id)`,
 
+  // What others say to executions that wait for it, one row for each wait: the first of a signal and the end of the wait. A
+  // signal may come before its wait. Beside a stored execution it outlives the value, which the partial index finds.
+  sql`create table signal (
+    execution_id text collate "C" not null,
+    name text collate "C" not null,
+    environment_id text collate "C" not null,
+    value text,
+    digest text collate "C",
+    create_time timestamptz(3) not null default now(),
+    primary key (execution_id, name),
+    check ((value is null) = (digest is null))
+  )`,
+  sql`create index signal_kept on signal (execution_id) where value is not null and value <> ''`,
   // Each process renews its lease by one session of the database. `load` is what it has to do, as it tells the others, and
   // `process` the name by which others on its machine know whether it still runs.
   sql`create table lease (

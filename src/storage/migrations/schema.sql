@@ -235,6 +235,17 @@ create table organization (
   constraint organization_pkey PRIMARY KEY (id)
 );
 
+create table signal (
+  execution_id text collate "C" not null,
+  name text collate "C" not null,
+  environment_id text collate "C" not null,
+  value text,
+  digest text collate "C",
+  create_time timestamp(3) with time zone default now() not null,
+  constraint signal_check CHECK (((value IS NULL) = (digest IS NULL))),
+  constraint signal_pkey PRIMARY KEY (execution_id, name)
+);
+
 create table workflow (
   environment_id text collate "C" not null,
   id text collate "C" not null,
@@ -312,6 +323,8 @@ CREATE INDEX execution_of_tag ON public.execution USING btree ((((environment_id
 CREATE INDEX execution_of_workflow ON public.execution USING btree ((((environment_id || '/'::text) || workflow_id)), create_time, id);
 
 CREATE INDEX idempotency_key_execution ON public.idempotency_key USING btree (execution_id);
+
+CREATE INDEX signal_kept ON public.signal USING btree (execution_id) WHERE ((value IS NOT NULL) AND (value <> ''::text));
 
 CREATE INDEX workflow_version_draft ON public.workflow_version USING btree (version, environment_id, workflow_id) WHERE (version < 0);
 

@@ -81,6 +81,19 @@ export const upgrades: Readonly<Record<string, Migration>> = {
       drop constraint execution_environment_id_linked_account_id_fkey`,
     sql`alter table idempotency_key drop constraint idempotency_key_execution_id_fkey`,
   ),
+  "0026-signals": runs(
+    sql`create table signal (
+      execution_id text collate "C" not null,
+      name text collate "C" not null,
+      environment_id text collate "C" not null,
+      value text,
+      digest text collate "C",
+      create_time timestamptz(3) not null default now(),
+      primary key (execution_id, name),
+      check ((value is null) = (digest is null))
+    )`,
+    sql`create index signal_kept on signal (execution_id) where value is not null and value <> ''`,
+  ),
 };
 
 function runs(...statements: readonly RawBuilder<unknown>[]): Migration {

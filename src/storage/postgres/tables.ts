@@ -22,6 +22,7 @@ export type Tables = {
   readonly execution_claim: ExecutionClaimTable;
   readonly journal: JournalTable;
   readonly idempotency_key: IdempotencyKeyTable;
+  readonly signal: SignalTable;
   readonly lease: LeaseTable;
   readonly environment_day: EnvironmentDayTable;
 };
@@ -196,6 +197,16 @@ type JournalTable = {
   /** See FlushRow. */
   entries: string;
   heads: Generated<string | null>;
+  create_time: CreateTime;
+};
+
+type SignalTable = {
+  execution_id: string;
+  name: string;
+  environment_id: string;
+  /** Null where the wait was closed before a signal came; empty once nobody can read it any more. */
+  value: string | null;
+  digest: string | null;
   create_time: CreateTime;
 };
 
