@@ -31,10 +31,7 @@ export type Storage = {
 };
 
 export function openStorage({ config, log, metrics, running, migrations, open = openStores }: StorageOptions): Storage {
-  const { databaseUrl, dataDir, workers } = config;
-  // Several workers together keep Postgres as busy as one does. More statements at a time would only be smaller, and so cost
-  // more for each call.
-  const inFlightMax = Math.max(1, Math.floor(defaultBatchLimits.inFlightMax / workers));
+  const { databaseUrl, dataDir } = config;
   const embedded = new EmbeddedPostgres({ dataDir, log });
   const connection = () => (databaseUrl === undefined ? (running ?? embedded.connection) : { url: databaseUrl });
   const database = new Database({ connection, log, ...(migrations !== undefined && { migrations }) });
@@ -42,6 +39,6 @@ export function openStorage({ config, log, metrics, running, migrations, open = 
     embedded: databaseUrl === undefined && running === undefined ? embedded : undefined,
     database,
     notifier: new Notifier({ connection, log }),
-    stores: open(database, { ...defaultBatchLimits, inFlightMax, onAnswered: metrics?.onAnswered }),
+    stores: open(database, { ...defaultBatchLimits, onAnswered: metrics?.onAnswered }),
   };
 }

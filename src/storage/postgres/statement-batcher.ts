@@ -14,8 +14,11 @@ export type BatchLimits = {
   readonly onAnswered?: ((statement: string, rows: number, ms: number) => void) | undefined;
 };
 
-/** With two in flight, Postgres executes one while the commit of the other reaches the disk. */
-export const defaultBatchLimits: BatchLimits = { rowsMax: 128, inFlightMax: 2 };
+/**
+ * One of a kind is in flight, as in group commit. With two, Postgres would execute one while the commit of the other reaches
+ * the disk, but each would have half of the calls, and what a statement costs by itself is more than that wait.
+ */
+export const defaultBatchLimits: BatchLimits = { rowsMax: 128, inFlightMax: 1 };
 
 /** Options of a store: `callsDb` runs the statements that serve one caller alone. */
 export type StoreOptions = { readonly callsDb?: Kysely<Tables>; readonly batchLimits?: BatchLimits };
