@@ -79,6 +79,7 @@ describe("an execution", () => {
     const [claimed] = await takeUp(stores, { owner: "a", limit: 1 });
     expect(claimed).toEqual({
       ...execution,
+      dueTime: expect.closeTo(Date.now(), -5),
       epoch: 1,
       isQuarantined: false,
       isAnswered: false,
