@@ -160,4 +160,9 @@ export type NodeRun = {
   readonly sealed?: string;
   /** Hints for the author: a template that did not resolve, a second Response. */
   readonly notes?: readonly string[];
+  /** What a script wrote to its console. */
+  readonly console?: readonly ConsoleLine[];
 };
+
+/** A line that a script wrote to its console. */
+export type ConsoleLine = { readonly level: "DEBUG" | "INFO" | "WARNING" | "ERROR"; readonly text: string };

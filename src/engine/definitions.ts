@@ -9,7 +9,8 @@ import type { WorkflowDefinition } from "../gen/flowcall/v1/definition_pb.ts";
 import { type WorkflowProblem, WorkflowProblemSchema } from "../gen/flowcall/v1/workflow_pb.ts";
 import { compileGraph, loadGraph, workflowContextOf } from "./compile/compile-graph.ts";
 import type { Graph } from "./graph/graph.ts";
-import type { PoolTask, ProcessPool } from "./pool/process-pool.ts";
+import type { PoolTask } from "./pool/pool-task.ts";
+import type { ProcessPool } from "./pool/process-pool.ts";
 import { mayBeCheap } from "./query/syntax/cheap-query.ts";
 import { payloadSchemaOf } from "./schema/payload-schema.ts";
 

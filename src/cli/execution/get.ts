@@ -1,5 +1,6 @@
 import { type JsonObject, toJson } from "@bufbuild/protobuf";
 import {
+  ConsoleLine_LevelSchema,
   type Execution,
   ExecutionSchema,
   ExecutionService,
@@ -53,9 +54,12 @@ export const get: Command = {
       // The JSON of a message of ours is an object.
       const json = toJson(NodeRunSchema, nodeRun) as JsonObject;
       const notes = nodeRun.notes.map((note) => `\n  ${printable(note)}`).join("");
+      const console = nodeRun.console
+        .map(({ level, text }) => `\n  ${wordOf(ConsoleLine_LevelSchema, level)} ${printable(text)}`)
+        .join("");
       // A failed node has no output; null is an output.
       const body = json["output"] === undefined ? "" : `\n${JSON.stringify(json["output"], undefined, 2)}`;
-      output.value(json, `${output.paint(nodeRunText({ ...nodeRun, notes: [] }))}${notes}${body}`);
+      output.value(json, `${output.paint(nodeRunText({ ...nodeRun, notes: [] }))}${notes}${console}${body}`);
       return exitCodes.done;
     });
   },

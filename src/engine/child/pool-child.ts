@@ -14,7 +14,7 @@ import { loadTask } from "./task-loaders.ts";
 /** Longer than any request, whose size the service limits. */
 const frameBytesMax = 1024 ** 3;
 
-const [, , limitsText = "{}", parentPid = "0"] = process.argv;
+const [, , limitsText = "{}", parentPid = "0", firstKind = "query"] = process.argv;
 // `child-process.ts` wrote the text from the service's limits.
 const limits = JSON.parse(limitsText) as Limits;
 const channel = new Socket({ fd: 3, readable: true, writable: true });
@@ -38,7 +38,8 @@ channel.on("data", (chunk: Buffer) => {
 });
 channel.on("close", () => process.exit());
 channel.on("error", () => process.exit());
-loaded.set("query", await loadTask("query", limits));
+// `child-process.ts` names a kind.
+loaded.set(firstKind as TaskKind, await loadTask(firstKind as TaskKind, limits));
 send({ kind: "ready" }, []);
 
 type Request = TaskRequest<TaskKind> & { readonly head: { readonly task: TaskKind } };

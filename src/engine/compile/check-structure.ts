@@ -36,6 +36,7 @@ const portsByKind = {
   terminate: ["next"],
   http: ["next"],
   waitForWebhook: ["next"],
+  code: ["next"],
   merge: ["next"],
 } as const satisfies Record<Exclude<NonNullable<Node["kind"]["case"]>, "switch">, readonly string[]>;
 

@@ -46,8 +46,8 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
   const settingsField = new Field(tools.names, node.id, "settings");
   const isAtMostOnce = settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE;
   const retry = compileRetry(settings?.retry, settingsField.member("retry"));
-  const { httpTimeoutMs, nodeTimeoutMs } = tools.limits;
-  const timeoutMs = settings?.timeoutMs ?? (kind.case === "http" ? httpTimeoutMs : nodeTimeoutMs);
+  const timeoutMs = settings?.timeoutMs ?? defaultTimeoutMs(kind, tools.limits);
+  const timeoutMsMax = kind.case === "code" ? codeTimeoutMsMax : nodeTimeoutMsMax;
   if (timeoutMs < 1 || timeoutMs > timeoutMsMax) {
     settingsField
       .member("timeout_ms")
@@ -58,14 +58,15 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
   warnOfIgnoredSettings(node, settingsField);
   const makeStep = compileStep(
     kind,
-    { retry: isAtMostOnce || kind.case === "waitForWebhook" ? once : retry, timeoutMs, isAtMostOnce },
+    { retry: isAtMostOnce || triedOnce.includes(kind.case) ? once : retry, timeoutMs, isAtMostOnce },
     { ...tools, field: new Field(tools.names, node.id, memberNameOf(kind.case)) },
   );
   const { skipOnError = false, hideNodeRequest: isHidden = false } = settings ?? {};
   return { skipOnError, isHidden, ...(conditions && { conditions }), makeStep };
 }
 
-const timeoutMsMax = 7_200_000;
+const nodeTimeoutMsMax = 7_200_000;
+const codeTimeoutMsMax = 60_000;
 const retryDelayMsMax = 3_600_000;
 const attemptsMax = 20;
 
@@ -74,13 +75,23 @@ type LeafSettings = Omit<LeafStep, "kind" | "leaf">;
 
 const once: Retry = { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
 
+/** The leaves that are not retried: a script gives the same again, and a wait is one. */
+const triedOnce: readonly string[] = ["code", "waitForWebhook"];
+
+/** The kinds whose attempts have a time-out. */
+const timedKinds: readonly string[] = ["transform", "code", "http"];
+
+function defaultTimeoutMs(kind: Node["kind"], { httpTimeoutMs, codeMs, nodeTimeoutMs }: Limits): number {
+  return kind.case === "http" ? httpTimeoutMs : kind.case === "code" ? codeMs : nodeTimeoutMs;
+}
+
 /** A node that computes the same each time is not retried, and one that waits for other nodes has no time-out. */
 function warnOfIgnoredSettings({ kind, settings }: Node, field: Field): void {
-  const isLeaf = kind.case !== undefined && kind.case in leaves && kind.case !== "waitForWebhook";
-  if (settings?.retry !== undefined && !isLeaf) {
+  const isRetried = kind.case !== undefined && kind.case in leaves && !triedOnce.includes(kind.case);
+  if (settings?.retry !== undefined && !isRetried) {
     field.warn("SETTING_IGNORED", `A ${kind.case} node is not retried, so its retry policy has no effect.`);
   }
-  if (settings?.timeoutMs !== undefined && kind.case !== "transform" && kind.case !== "http") {
+  if (settings?.timeoutMs !== undefined && !timedKinds.includes(kind.case ?? "")) {
     field.warn("SETTING_IGNORED", `A ${kind.case} node has no time-out of its own, so timeout_ms has no effect.`);
   }
   if (settings?.delivery !== undefined && kind.case !== "http") {
@@ -131,6 +142,9 @@ function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, qu
       return compileGroup(kind.value, limits, field);
     case "transform":
       step = leafStep(leaves.transform(kind.value, { field, limits, queries }));
+      break;
+    case "code":
+      step = leafStep(leaves.code(kind.value, { field, limits, queries }));
       break;
     case "delay":
       step = leafStep(leaves.delay(kind.value, { field, limits, queries }));

@@ -1,5 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { ExecutionType } from "../../domain/execution.ts";
+import type { ConsoleLine, ExecutionType } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { HttpAnswer, HttpRequest } from "../http/http-request.ts";
 import type { Waited } from "../journal/journal.ts";
@@ -41,6 +41,10 @@ export type Attempt = QueryAttempt & {
   /** Adds a note for people to the node's record, unless the node is hidden. */
   note(text: string): void;
   readonly send: SendRequest;
+  /** The time-out of an attempt, for what ends itself by it. */
+  readonly timeoutMs: number;
+  /** Keeps the console of a script in the node's record, unless the node is hidden. */
+  keepConsole(lines: readonly ConsoleLine[]): void;
 };
 
 /** The rules for a call from outside that ends the wait of a node. */

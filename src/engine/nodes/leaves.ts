@@ -1,4 +1,5 @@
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
+import { compileCode } from "./code-node.ts";
 import { compileDelay } from "./delay-node.ts";
 import { compileHttp } from "./http-node.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
@@ -6,7 +7,7 @@ import { compileTransform } from "./transform-node.ts";
 import { compileWaitForWebhook } from "./wait-for-webhook-node.ts";
 
 /** The kinds of node that are leaves. The interpreter runs the other kinds. */
-type LeafKind = "transform" | "delay" | "http" | "waitForWebhook";
+type LeafKind = "transform" | "delay" | "http" | "waitForWebhook" | "code";
 
 /** The protobuf message of each kind. */
 type LeafMessages = {
@@ -15,6 +16,7 @@ type LeafMessages = {
 
 /** The compiler of each kind. A new kind of leaf does not compile until it has a row here. */
 export const leaves: { readonly [Kind in LeafKind]: (message: LeafMessages[Kind], tools: LeafTools) => Leaf } = {
+  code: compileCode,
   transform: compileTransform,
   delay: compileDelay,
   http: compileHttp,

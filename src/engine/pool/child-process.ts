@@ -12,6 +12,9 @@ const mainFile = fileURLToPath(new URL("../child/pool-child.ts", import.meta.url
 /** The nice value of children, so that the process that renews the lease has priority over them. */
 const niceness = 10;
 
+/** Room for the frames of WebAssembly, of which a script's own stack of 1 MiB makes more. The system gives 8 MiB. */
+const codeStackFlag = "--stack-size=3600";
+
 /** The time in which a child must load the code for a kind of task. */
 const loadMs = 30_000;
 
@@ -33,6 +36,8 @@ export type ChildOptions = {
   readonly limits: Limits;
   /** The folder of Node's compile cache. Absent where there is no safe one. */
   readonly cacheFolder: string | undefined;
+  /** The kind of task whose code it loads before it is ready. A child that begins with scripts serves nothing else. */
+  readonly firstKind: "query" | "code";
   /** Called once, when the child is ready for tasks. */
   readonly onReady: () => void;
   /** Called once, when the process has ended. */
@@ -58,7 +63,7 @@ export class ChildProcess {
   readonly #reader: FrameReader;
   readonly #gone = Promise.withResolvers<void>();
   /** The kinds of task whose code the child has loaded. */
-  readonly #loadedKinds = new Set<TaskKind>(["query"]);
+  readonly #loadedKinds = new Set<TaskKind>();
   #task: Task | undefined;
   #isReady = false;
   #isOverdue = false;
@@ -67,15 +72,21 @@ export class ChildProcess {
   rssBytes = 0;
 
   constructor(options: ChildOptions) {
-    const { limits, cacheFolder } = options;
+    const { limits, cacheFolder, firstKind } = options;
     this.#options = options;
     this.#reader = new FrameReader(limits.output.bytesMax + replyBytesMax);
     const flags = [`--max-old-space-size=${limits.childHeapMib}`, "--max-semi-space-size=4", "--single-threaded-gc"];
-    this.#process = spawn(process.execPath, [...flags, mainFile, JSON.stringify(limits), String(process.pid)], {
+    const isForCode = firstKind === "code";
+    if (isForCode) {
+      flags.push(codeStackFlag);
+    }
+    this.#loadedKinds.add(firstKind);
+    const args = [...flags, mainFile, JSON.stringify(limits), String(process.pid), firstKind];
+    this.#process = spawn(process.execPath, args, {
       stdio: ["ignore", "ignore", "ignore", "pipe"],
       env: {
-        // All processes read times without a zone in the same way.
-        TZ: new Intl.DateTimeFormat().resolvedOptions().timeZone,
+        // All processes read times without a zone in the same way; scripts do so everywhere.
+        TZ: isForCode ? "UTC" : new Intl.DateTimeFormat().resolvedOptions().timeZone,
         ...(cacheFolder !== undefined && { NODE_COMPILE_CACHE: cacheFolder }),
       },
     });

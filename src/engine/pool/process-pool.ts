@@ -13,10 +13,12 @@ import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
 import { CheckAdmission } from "./check-admission.ts";
 import { ChildProcess, type TaskOutcome } from "./child-process.ts";
+import { CodePool } from "./code-pool.ts";
 import { compileCacheFolder } from "./compile-cache-folder.ts";
 import { FairShares } from "./fair-shares.ts";
 import { encodeFrame } from "./frame.ts";
-import type { TaskKind, TaskReply, TaskRequest } from "./tasks.ts";
+import type { PoolTask } from "./pool-task.ts";
+import type { TaskKind, TaskReply } from "./tasks.ts";
 
 /** An idle child is ended after this time, except for the few that stay. */
 const idleMs = 30_000;
@@ -32,20 +34,6 @@ const abandonedMs = 100;
 
 /** The delay before a new child is started where one died before it was ready. */
 const respawnMs = 1_000;
-
-/** A task for a child. */
-export type PoolTask<Kind extends TaskKind> = {
-  /** Makes the request, when a child is free for it. */
-  readonly request: () => TaskRequest<Kind>;
-  /** `[organizationId, environmentId]`: children are shared fairly between them. */
-  readonly path: readonly [string, string];
-  /** Aborts when nobody waits for the result any more. */
-  readonly signal: AbortSignal;
-  /** Called when a child starts the task. */
-  readonly onBegin?: () => void;
-  /** Whether the task is refused where too many wait. A task of a run is not: the run has a slot already. */
-  readonly isRefusable?: boolean;
-};
 
 /** How a task ended. A bug of ours rejects instead. */
 export type TaskEnd<Kind extends TaskKind> =
@@ -65,6 +53,7 @@ export class ProcessPool implements Service {
   readonly #queue = new FairQueue<Job>();
   readonly #shares: FairShares;
   readonly #admission: CheckAdmission;
+  readonly #code: CodePool;
   readonly #children = new Set<ChildProcess>();
   readonly #idle = new Map<ChildProcess, NodeJS.Timeout>();
   #respawnTimer: NodeJS.Timeout | undefined;
@@ -73,6 +62,7 @@ export class ProcessPool implements Service {
   constructor(limits: Limits) {
     this.#limits = limits;
     this.#shares = new FairShares(limits.poolChildren);
+    this.#code = new CodePool(limits);
     this.#admission = new CheckAdmission(limits.poolQueueMax);
   }
 
@@ -97,7 +87,7 @@ export class ProcessPool implements Service {
     for (const child of this.#children) {
       child.kill();
     }
-    await Promise.all(gone);
+    await Promise.all([...gone, this.#code.stop()]);
   }
 
   /**
@@ -105,13 +95,17 @@ export class ProcessPool implements Service {
    * with the signal's reason when that aborts first, and with a RequestError where too many tasks wait.
    */
   async run<Kind extends TaskKind>(kind: Kind, task: PoolTask<Kind>): Promise<TaskEnd<Kind>> {
-    const end = await this.#runOnce(kind, task);
-    const last = end.kind === "lost" ? await this.#runOnce(kind, task) : end;
+    const last = await (kind === "code" ? this.#code.run(task) : this.#runTwice(kind, task));
     if (last.kind === "fault") {
       throw new Error(`a child process failed: ${last.stack}`);
     }
     // A child answers with the reply of the kind that it was asked for.
     return last as TaskEnd<Kind>;
+  }
+
+  async #runTwice(kind: TaskKind, task: PoolTask<TaskKind>): Promise<TaskOutcome> {
+    const end = await this.#runOnce(kind, task);
+    return end.kind === "lost" ? await this.#runOnce(kind, task) : end;
   }
 
   #runOnce(kind: TaskKind, task: PoolTask<TaskKind>): Promise<TaskOutcome> {
@@ -204,6 +198,7 @@ export class ProcessPool implements Service {
     const child: ChildProcess = new ChildProcess({
       limits: this.#limits,
       cacheFolder: compileCacheFolder(),
+      firstKind: "query",
       onReady: () => {
         wasReady = true;
         this.#makeIdle(child);

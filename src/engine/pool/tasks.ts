@@ -2,6 +2,7 @@
 // which alone loads it: the service's side of the pool knows these shapes and nothing of queries, rules or schemas.
 
 import type { JsonValue } from "@bufbuild/protobuf";
+import type { ConsoleLine } from "../../domain/execution.ts";
 import type { FieldViolation } from "../../domain/request-error.ts";
 import type { OperatorName } from "../comparison/operators.ts";
 import type { DataPointer } from "./data-texts.ts";
@@ -9,6 +10,7 @@ import type { DataPointer } from "./data-texts.ts";
 /** The request and the reply of each kind of task. The JSON texts that they refer to travel beside them. */
 export type Tasks = {
   query: { readonly request: QueryRequest; readonly reply: QueryReply };
+  code: { readonly request: CodeRequest; readonly reply: CodeReply };
   rule: { readonly request: RuleRequest; readonly reply: RuleReply };
   payload: { readonly request: PayloadRequest; readonly reply: PayloadCheck };
   definition: { readonly request: DefinitionRequest; readonly reply: DefinitionReply };
@@ -41,6 +43,19 @@ export type QueryReply =
   | { readonly kind: "output" }
   | { readonly kind: "query_error"; readonly message: string; readonly offset?: number }
   | { readonly kind: "failure"; readonly reason: string; readonly message: string };
+
+export type CodeRequest = {
+  readonly code: string;
+  readonly context: QueryRequest["context"];
+  readonly params: readonly { readonly key: string; readonly data: DataPointer }[];
+  readonly timeoutMs: number;
+};
+
+/** The only text is the output. `isWorn` says that the child should serve no other script. */
+export type CodeReply = { readonly console: readonly ConsoleLine[]; readonly isWorn: boolean } & (
+  | { readonly kind: "output" }
+  | { readonly kind: "failure"; readonly reason: string; readonly message: string }
+);
 
 export type RuleRequest = {
   /** True where the first comparison that holds decides the rule, false where the first that does not hold decides it. */

@@ -1,4 +1,4 @@
-import type { ExecutionError, NodeRun, NodeState } from "../../domain/execution.ts";
+import type { ConsoleLine, ExecutionError, NodeRun, NodeState } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted } from "../../domain/json/redacted.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
@@ -21,6 +21,8 @@ export class NodeVisit implements UnderWay {
   attempts = 0;
   /** The number of iterations that a Group has started, with those of Groups inside of it. */
   iterations = 0;
+  /** What a script wrote to its console. */
+  console: readonly ConsoleLine[] | undefined;
   since = Number.POSITIVE_INFINITY;
   next: UnderWay | undefined;
   previous: UnderWay | undefined;
@@ -189,6 +191,9 @@ export class NodeVisit implements UnderWay {
     }
     if (this.scope.notes.length > 0) {
       run.notes = this.scope.notes;
+    }
+    if (this.console !== undefined && this.console.length > 0) {
+      run.console = this.console;
     }
     onRecord?.(node, run);
     return run;

@@ -1,4 +1,4 @@
-import type { ExecutionType, NodeRun } from "../../domain/execution.ts";
+import type { ConsoleLine, ExecutionType, NodeRun } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
@@ -177,6 +177,10 @@ class LeafRun implements Attempt {
     return this.#visit.subgraph.boundary.signal;
   }
 
+  get timeoutMs(): number {
+    return this.#step.timeoutMs;
+  }
+
   get tenantPath(): readonly [string, string] {
     return [this.#run.organizationId, this.#run.environmentId];
   }
@@ -192,6 +196,12 @@ class LeafRun implements Attempt {
   note(text: string): void {
     if (!this.#visit.node.isHidden) {
       this.#visit.scope.note(text);
+    }
+  }
+
+  keepConsole(lines: readonly ConsoleLine[]): void {
+    if (!this.#visit.node.isHidden) {
+      this.#visit.console = lines;
     }
   }
 

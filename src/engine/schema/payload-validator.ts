@@ -1,7 +1,8 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import type { PoolTask, ProcessPool } from "../pool/process-pool.ts";
+import type { PoolTask } from "../pool/pool-task.ts";
+import type { ProcessPool } from "../pool/process-pool.ts";
 import { payloadProblem, schemaOf, tryPayload } from "./payload-schema.ts";
 import { type Schema, workMax } from "./schema-validation.ts";
 

@@ -15,6 +15,7 @@ import {
 import { parseJson, valueMessage } from "../../domain/json/json-parse.ts";
 import type { NodeViews } from "../../engine/graph/definition-outline.ts";
 import {
+  ConsoleLine_Level,
   Execution_Source,
   Execution_State,
   Execution_Type,
@@ -80,6 +81,7 @@ export function nodeRunMessage(run: NodeRun, views: NodeViews) {
     ...(port !== undefined && { port }),
     ...errorField(error),
     notes: [...(run.notes ?? [])],
+    console: (run.console ?? []).map(({ level, text }) => ({ level: ConsoleLine_Level[level], text })),
     ...(input !== undefined && { input: valueMessage(input) }),
     ...(output !== undefined && { output: valueMessage(output) }),
   });

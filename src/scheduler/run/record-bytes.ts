@@ -4,8 +4,11 @@ import { NodeFailure } from "../../engine/errors/node-failure.ts";
 /** The approximate size of a record without its texts. */
 const recordBytes = 256;
 
+/** The approximate size of a line of a console without its text. */
+const consoleLineBytes = 30;
+
 /** The size of a record: the UTF-8 bytes of its texts, and an overhead. */
-export function bytesOf({ path, input, output, error, notes }: NodeRun): number {
+export function bytesOf({ path, input, output, error, notes, console }: NodeRun): number {
   let bytes = recordBytes + path.length;
   if (output !== undefined) {
     bytes += Buffer.byteLength(output);
@@ -19,6 +22,11 @@ export function bytesOf({ path, input, output, error, notes }: NodeRun): number 
   if (notes !== undefined) {
     for (const note of notes) {
       bytes += Buffer.byteLength(note);
+    }
+  }
+  if (console !== undefined) {
+    for (const { text } of console) {
+      bytes += Buffer.byteLength(text) + consoleLineBytes;
     }
   }
   return bytes;

@@ -19,7 +19,7 @@ export function toFlushRow(runs: readonly NodeRun[]): FlushRow {
   if (entries.length < headsFrom) {
     return { entries, heads: null };
   }
-  const heads = JSON.stringify(runs.map(({ input, output, sealed, ...head }) => head));
+  const heads = JSON.stringify(runs.map(({ input, output, console, sealed, ...head }) => head));
   return { entries, heads: heads.length < entries.length / 2 ? heads : null };
 }
 

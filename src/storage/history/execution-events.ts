@@ -12,7 +12,7 @@ export type JournalPlace = FoundExecution & { readonly nextFlush: number };
  * A recorded fact: one node run or one iteration of a Group, without input and output. It is under way where its state is
  * RUNNING or WAITING.
  */
-export type JournalFact = { readonly entry: number; readonly run: Omit<NodeRun, "input" | "output"> };
+export type JournalFact = { readonly entry: number; readonly run: Omit<NodeRun, "input" | "output" | "console"> };
 
 /** The next event of an execution: its next flush or, behind the last flush, its end. */
 export type JournalEvent = { readonly executionId: string } & (FlushEvent | EndEvent);
@@ -120,7 +120,7 @@ function toEvent({ id: executionId, flush_index: index, entries, state, end_time
 }
 
 /** An attempt, whose path has a `#`, is part of a node run and not a fact of its own. */
-function toFacts({ input, output, ...run }: NodeRun, entry: number): readonly JournalFact[] {
+function toFacts({ input, output, console, ...run }: NodeRun, entry: number): readonly JournalFact[] {
   if (!run.path.includes("#")) {
     return [{ entry, run }];
   }

@@ -158,7 +158,7 @@ export class ExecutionReader {
         return undefined;
       }
       notedRuns += noted;
-      for (const { input, output, ...record } of runs) {
+      for (const { input, output, console, ...record } of runs) {
         if (!/[[/]/.test(record.path)) {
           underWay.add(record, epoch);
         }
@@ -230,7 +230,7 @@ export class ExecutionReader {
         return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry: 0 }, filters) };
       }
       const first = index === from.flushIndex ? from.entry : 0;
-      for (const [entry, { input, output, ...run }] of runs.entries()) {
+      for (const [entry, { input, output, console, ...run }] of runs.entries()) {
         if (entry < first || !isIterationOf(path, run)) {
           continue;
         }

@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/definition.proto.
  */
 export const file_flowcall_v1_definition: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSLXAgoSV29ya2Zsb3dEZWZpbml0aW9uEisKBW5vZGVzGAEgAygLMhEuZmxvd2NhbGwudjEuTm9kZUIJukgGkgEDEPQDEisKBWVkZ2VzGAIgAygLMhEuZmxvd2NhbGwudjEuRWRnZUIJukgGkgEDEIgnEk4KCm9uX2ZhaWx1cmUYAyABKA4yKS5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24uT25GYWlsdXJlSABSCm9uX2ZhaWx1cmWIAQESNwoGZmllbGRzGA8gAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQiTwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIRCg1TVE9QX0JSQU5DSEVTEAESEwoPRklOSVNIX0JSQU5DSEVTEAJCDQoLX29uX2ZhaWx1cmUi4AUKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAEikKBnN3aXRjaBgUIAEoCzIXLmZsb3djYWxsLnYxLlN3aXRjaE5vZGVIABInCgVtZXJnZRgVIAEoCzIWLmZsb3djYWxsLnYxLk1lcmdlTm9kZUgAEk0KEHdhaXRfZm9yX3dlYmhvb2sYGCABKAsyHy5mbG93Y2FsbC52MS5XYWl0Rm9yV2ViaG9va05vZGVIAFIQd2FpdF9mb3Jfd2ViaG9va0IGCgRraW5kQgsKCV9ncm91cF9pZEILCglfcG9zaXRpb25CCwoJX3NldHRpbmdzIkIKBEVkZ2USDgoGc291cmNlGAEgASgJEg4KBnRhcmdldBgCIAEoCRIRCgRwb3J0GAMgASgJSACIAQFCBwoFX3BvcnQiIAoIUG9zaXRpb24SCQoBeBgBIAEoARIJCgF5GAIgASgBIq0ECgxOb2RlU2V0dGluZ3MSKQoNc2tpcF9vbl9lcnJvchgBIAEoCEgAUg1za2lwX29uX2Vycm9yiAEBEiwKBXJldHJ5GAIgASgLMhguZmxvd2NhbGwudjEuUmV0cnlQb2xpY3lIAYgBARIxCgp0aW1lb3V0X21zGAMgASgFQgy6SAkaBxiAurcDKAFIAlIKdGltZW91dF9tc4gBARIuCgpjb25kaXRpb25zGAQgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA4gBARI5CghkZWxpdmVyeRgFIAEoDjIiLmZsb3djYWxsLnYxLk5vZGVTZXR0aW5ncy5EZWxpdmVyeUgEiAEBEjEKEWhpZGVfbm9kZV9yZXF1ZXN0GAYgASgISAVSEWhpZGVfbm9kZV9yZXF1ZXN0iAEBEksKF2VuY3J5cHRlZF9vdXRwdXRfZmllbGRzGAcgAygJQhG6SA6SAQsQZCIHcgUQARiAAlIXZW5jcnlwdGVkX291dHB1dF9maWVsZHMiSQoIRGVsaXZlcnkSGAoUREVMSVZFUllfVU5TUEVDSUZJRUQQABIRCg1BVF9MRUFTVF9PTkNFEAESEAoMQVRfTU9TVF9PTkNFEAJCEAoOX3NraXBfb25fZXJyb3JCCAoGX3JldHJ5Qg0KC190aW1lb3V0X21zQg0KC19jb25kaXRpb25zQgsKCV9kZWxpdmVyeUIUChJfaGlkZV9ub2RlX3JlcXVlc3QijwIKC1JldHJ5UG9saWN5EjgKCHN0cmF0ZWd5GAEgASgOMiEuZmxvd2NhbGwudjEuUmV0cnlQb2xpY3kuU3RyYXRlZ3lIAIgBARIoCghkZWxheV9tcxgCIAEoBUIMukgJGgcYgN3bASgAUghkZWxheV9tcxItCgxtYXhfYXR0ZW1wdHMYAyABKAVCCbpIBhoEGBQoAVIMbWF4X2F0dGVtcHRzEhMKBmppdHRlchgEIAEoCEgBiAEBIkAKCFN0cmF0ZWd5EhgKFFNUUkFURUdZX1VOU1BFQ0lGSUVEEAASCQoFRklYRUQQARIPCgtFWFBPTkVOVElBTBACQgsKCV9zdHJhdGVneUIJCgdfaml0dGVyIlEKCVN0YXJ0Tm9kZRI5CghhcGlfY2FsbBgBIAEoCzIbLmZsb3djYWxsLnYxLkFwaUNhbGxUcmlnZ2VySABSCGFwaV9jYWxsQgkKB3RyaWdnZXIimAEKDkFwaUNhbGxUcmlnZ2VyEigKB3BheWxvYWQYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjMKBm91dHB1dBgCIAMoCzIYLmZsb3djYWxsLnYxLk91dHB1dEZpZWxkQgm6SAaSAQMQyAESJwoGc2NoZW1hGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIpCgtPdXRwdXRGaWVsZBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiUwoMUmVzcG9uc2VOb2RlEgwKBGRhdGEYASABKAkSJQoLc3RhdHVzX2NvZGUYAiABKAVIAFILc3RhdHVzX2NvZGWIAQFCDgoMX3N0YXR1c19jb2RlIjwKDVRyYW5zZm9ybU5vZGUSDQoFcXVlcnkYASABKAkSEgoFaW5wdXQYAiABKAlIAIgBAUIICgZfaW5wdXQisAEKCFJ1bGVOb2RlEi8KBW1hdGNoGAEgASgOMhsuZmxvd2NhbGwudjEuUnVsZU5vZGUuTWF0Y2hIAIgBARI3Cgtjb21wYXJpc29ucxgCIAMoCzIXLmZsb3djYWxsLnYxLkNvbXBhcmlzb25CCbpIBpIBAxDIASIwCgVNYXRjaBIVChFNQVRDSF9VTlNQRUNJRklFRBAAEgcKA0FMTBABEgcKA0FOWRACQggKBl9tYXRjaCJKCgpDb21wYXJpc29uEgwKBGxlZnQYASABKAkSEAoIb3BlcmF0b3IYAiABKAkSEgoFcmlnaHQYAyABKAlIAIgBAUIICgZfcmlnaHQiTQoKU3dpdGNoTm9kZRINCgV2YWx1ZRgBIAEoCRIwCgVjYXNlcxgCIAMoCzIXLmZsb3djYWxsLnYxLlN3aXRjaENhc2VCCLpIBZIBAhAyImQKClN3aXRjaENhc2USFQoEcG9ydBgBIAEoCUIHukgEcgIYQBIPCgV2YWx1ZRgCIAEoCUgAEiUKBHdoZW4YAyABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgAQgcKBW1hdGNoIp8BCglNZXJnZU5vZGUSRQoKb25fbWlzc2luZxgBIAEoDjIgLmZsb3djYWxsLnYxLk1lcmdlTm9kZS5Pbk1pc3NpbmdIAFIKb25fbWlzc2luZ4gBASI8CglPbk1pc3NpbmcSGgoWT05fTUlTU0lOR19VTlNQRUNJRklFRBAAEgkKBUdPX09OEAESCAoERkFJTBACQg0KC19vbl9taXNzaW5nIugCCglHcm91cE5vZGUSDwoFYXJyYXkYASABKAlIABIZCgVjb3VudBgEIAEoCUIIukgFcgMYkE5IABIyCghkb193aGlsZRgFIAEoCzIULmZsb3djYWxsLnYxLkRvV2hpbGVIAFIIZG9fd2hpbGUSIwoLY29uY3VycmVuY3kYAiABKAVCCbpIBhoEGGQoAUgBiAEBEhMKBm91dHB1dBgDIAEoCUgCiAEBEjoKCmJyZWFrX3doZW4YBiABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgDUgpicmVha193aGVuiAEBEjkKFWFsbG93X3BhcnRpYWxfc3VjY2VzcxgHIAEoCEgEUhVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3OIAQFCBgoEbW9kZUIOCgxfY29uY3VycmVuY3lCCQoHX291dHB1dEINCgtfYnJlYWtfd2hlbkIYChZfYWxsb3dfcGFydGlhbF9zdWNjZXNzIjMKB0RvV2hpbGUSKAoJY29uZGl0aW9uGAEgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGUiNwoJRGVsYXlOb2RlEhEKB3NlY29uZHMYASABKAlIABIPCgV1bnRpbBgCIAEoCUgAQgYKBHdhaXQirgEKDVRlcm1pbmF0ZU5vZGUSNgoGcmVzdWx0GAEgASgOMiEuZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZS5SZXN1bHRIAIgBARIUCgdtZXNzYWdlGAIgASgJSAGIAQEiOAoGUmVzdWx0EhYKElJFU1VMVF9VTlNQRUNJRklFRBAAEgsKB1NVQ0NFU1MQARIJCgVFUlJPUhACQgkKB19yZXN1bHRCCgoIX21lc3NhZ2UiuAQKCEh0dHBOb2RlEhcKBm1ldGhvZBgBIAEoCUIHukgEcgIYEBIWCgN1cmwYAiABKAlCCbpIBnIEGICAARIwCgVxdWVyeRgDIAMoCzIWLmZsb3djYWxsLnYxLkh0dHBGaWVsZEIJukgGkgEDEMgBEjIKB2hlYWRlcnMYBCADKAsyFy5mbG93Y2FsbC52MS5IdHRwSGVhZGVyQgi6SAWSAQIQZBIOCgRqc29uGAUgASgJSAASDgoEdGV4dBgGIAEoCUgAEiUKBGZvcm0YByABKAsyFS5mbG93Y2FsbC52MS5IdHRwRm9ybUgAEi8KCW11bHRpcGFydBgIIAEoCzIaLmZsb3djYWxsLnYxLkh0dHBNdWx0aXBhcnRIABIxChFhY2NlcHRfYW55X3N0YXR1cxgJIAEoCEgBUhFhY2NlcHRfYW55X3N0YXR1c4gBARI0CgpwYWdpbmF0aW9uGAogASgLMhsuZmxvd2NhbGwudjEuSHR0cFBhZ2luYXRpb25IAogBARIxCgZhbnN3ZXIYCyABKA4yHC5mbG93Y2FsbC52MS5IdHRwTm9kZS5BbnN3ZXJIA4gBASJJCgZBbnN3ZXISFgoSQU5TV0VSX1VOU1BFQ0lGSUVEEAASCAoEQVVUTxABEggKBEpTT04QAhIICgRURVhUEAMSCQoFQllURVMQBEIGCgRib2R5QhQKEl9hY2NlcHRfYW55X3N0YXR1c0INCgtfcGFnaW5hdGlvbkIJCgdfYW5zd2VyIpICCg5IdHRwUGFnaW5hdGlvbhIXCgVpdGVtcxgBIAEoCUIIukgFcgMY6AcSLQoJbWF4X3BhZ2VzGAIgASgFQgq6SAcaBRiQTigBSAFSCW1heF9wYWdlc4gBARImCgRwYWdlGAMgASgLMhYuZmxvd2NhbGwudjEuSHR0cFBhZ2VzSAASKAoGb2Zmc2V0GAQgASgLMhYuZmxvd2NhbGwudjEuSHR0cFBhZ2VzSAASKQoGY3Vyc29yGAUgASgLMhcuZmxvd2NhbGwudjEuSHR0cEN1cnNvckgAEiUKBGxpbmsYBiABKAsyFS5mbG93Y2FsbC52MS5IdHRwTGlua0gAQgYKBG5leHRCDAoKX21heF9wYWdlcyJrCglIdHRwUGFnZXMSGwoJcGFyYW1ldGVyGAEgASgJQgi6SAVyAxjoBxISCgVmaXJzdBgCIAEoBUgAiAEBEhoKBHNpemUYAyABKAVCB7pIBBoCKAFIAYgBAUIICgZfZmlyc3RCBwoFX3NpemUihAEKCkh0dHBDdXJzb3ISGwoJcGFyYW1ldGVyGAEgASgJQgi6SAVyAxjoBxIWCgRwYXRoGAIgASgJQgi6SAVyAxjoBxItCg9taXNzaW5nX2lzX2xhc3QYAyABKAhIAFIPbWlzc2luZ19pc19sYXN0iAEBQhIKEF9taXNzaW5nX2lzX2xhc3QiCgoISHR0cExpbmsiMQoJSHR0cEZpZWxkEhUKA2tleRgBIAEoCUIIukgFcgMY6AcSDQoFdmFsdWUYAiABKAkiUgoKSHR0cEhlYWRlchIVCgNrZXkYASABKAlCCLpIBXIDGIACEg0KBXZhbHVlGAIgASgJEhMKBnNlY3JldBgDIAEoCEgAiAEBQgkKB19zZWNyZXQiPQoISHR0cEZvcm0SMQoGZmllbGRzGAEgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgm6SAaSAQMQyAEiQAoNSHR0cE11bHRpcGFydBIvCgVwYXJ0cxgBIAMoCzIVLmZsb3djYWxsLnYxLkh0dHBQYXJ0Qgm6SAaSAQMQyAEimQEKCEh0dHBQYXJ0EhYKBG5hbWUYASABKAlCCLpIBXIDGOgHEg0KBXZhbHVlGAIgASgJEhUKCGZpbGVuYW1lGAMgASgJSACIAQESMQoMY29udGVudF90eXBlGAQgASgJQgi6SAVyAxiAAkgBUgxjb250ZW50X3R5cGWIAQFCCwoJX2ZpbGVuYW1lQg8KDV9jb250ZW50X3R5cGUi0AIKEldhaXRGb3JXZWJob29rTm9kZRIxCgdoZWFkZXJzGAEgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgi6SAWSAQIQFBItCg90aW1lb3V0X3NlY29uZHMYAiABKAlIAFIPdGltZW91dF9zZWNvbmRziAEBEk4KCm9uX3RpbWVvdXQYAyABKA4yKS5mbG93Y2FsbC52MS5XYWl0Rm9yV2ViaG9va05vZGUuT25UaW1lb3V0SAFSCm9uX3RpbWVvdXSIAQESJwoGc2NoZW1hGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCI8CglPblRpbWVvdXQSGgoWT05fVElNRU9VVF9VTlNQRUNJRklFRBAAEggKBEZBSUwQARIJCgVHT19PThACQhIKEF90aW1lb3V0X3NlY29uZHNCDQoLX29uX3RpbWVvdXRiBnByb3RvMw", [file_buf_validate_validate, file_flowcall_v1_field, file_google_protobuf_struct]);
+  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSLXAgoSV29ya2Zsb3dEZWZpbml0aW9uEisKBW5vZGVzGAEgAygLMhEuZmxvd2NhbGwudjEuTm9kZUIJukgGkgEDEPQDEisKBWVkZ2VzGAIgAygLMhEuZmxvd2NhbGwudjEuRWRnZUIJukgGkgEDEIgnEk4KCm9uX2ZhaWx1cmUYAyABKA4yKS5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24uT25GYWlsdXJlSABSCm9uX2ZhaWx1cmWIAQESNwoGZmllbGRzGA8gAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQiTwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIRCg1TVE9QX0JSQU5DSEVTEAESEwoPRklOSVNIX0JSQU5DSEVTEAJCDQoLX29uX2ZhaWx1cmUihwYKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAEiUKBGNvZGUYEiABKAsyFS5mbG93Y2FsbC52MS5Db2RlTm9kZUgAEikKBnN3aXRjaBgUIAEoCzIXLmZsb3djYWxsLnYxLlN3aXRjaE5vZGVIABInCgVtZXJnZRgVIAEoCzIWLmZsb3djYWxsLnYxLk1lcmdlTm9kZUgAEk0KEHdhaXRfZm9yX3dlYmhvb2sYGCABKAsyHy5mbG93Y2FsbC52MS5XYWl0Rm9yV2ViaG9va05vZGVIAFIQd2FpdF9mb3Jfd2ViaG9va0IGCgRraW5kQgsKCV9ncm91cF9pZEILCglfcG9zaXRpb25CCwoJX3NldHRpbmdzIkIKBEVkZ2USDgoGc291cmNlGAEgASgJEg4KBnRhcmdldBgCIAEoCRIRCgRwb3J0GAMgASgJSACIAQFCBwoFX3BvcnQiIAoIUG9zaXRpb24SCQoBeBgBIAEoARIJCgF5GAIgASgBIq0ECgxOb2RlU2V0dGluZ3MSKQoNc2tpcF9vbl9lcnJvchgBIAEoCEgAUg1za2lwX29uX2Vycm9yiAEBEiwKBXJldHJ5GAIgASgLMhguZmxvd2NhbGwudjEuUmV0cnlQb2xpY3lIAYgBARIxCgp0aW1lb3V0X21zGAMgASgFQgy6SAkaBxiAurcDKAFIAlIKdGltZW91dF9tc4gBARIuCgpjb25kaXRpb25zGAQgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA4gBARI5CghkZWxpdmVyeRgFIAEoDjIiLmZsb3djYWxsLnYxLk5vZGVTZXR0aW5ncy5EZWxpdmVyeUgEiAEBEjEKEWhpZGVfbm9kZV9yZXF1ZXN0GAYgASgISAVSEWhpZGVfbm9kZV9yZXF1ZXN0iAEBEksKF2VuY3J5cHRlZF9vdXRwdXRfZmllbGRzGAcgAygJQhG6SA6SAQsQZCIHcgUQARiAAlIXZW5jcnlwdGVkX291dHB1dF9maWVsZHMiSQoIRGVsaXZlcnkSGAoUREVMSVZFUllfVU5TUEVDSUZJRUQQABIRCg1BVF9MRUFTVF9PTkNFEAESEAoMQVRfTU9TVF9PTkNFEAJCEAoOX3NraXBfb25fZXJyb3JCCAoGX3JldHJ5Qg0KC190aW1lb3V0X21zQg0KC19jb25kaXRpb25zQgsKCV9kZWxpdmVyeUIUChJfaGlkZV9ub2RlX3JlcXVlc3QijwIKC1JldHJ5UG9saWN5EjgKCHN0cmF0ZWd5GAEgASgOMiEuZmxvd2NhbGwudjEuUmV0cnlQb2xpY3kuU3RyYXRlZ3lIAIgBARIoCghkZWxheV9tcxgCIAEoBUIMukgJGgcYgN3bASgAUghkZWxheV9tcxItCgxtYXhfYXR0ZW1wdHMYAyABKAVCCbpIBhoEGBQoAVIMbWF4X2F0dGVtcHRzEhMKBmppdHRlchgEIAEoCEgBiAEBIkAKCFN0cmF0ZWd5EhgKFFNUUkFURUdZX1VOU1BFQ0lGSUVEEAASCQoFRklYRUQQARIPCgtFWFBPTkVOVElBTBACQgsKCV9zdHJhdGVneUIJCgdfaml0dGVyIlEKCVN0YXJ0Tm9kZRI5CghhcGlfY2FsbBgBIAEoCzIbLmZsb3djYWxsLnYxLkFwaUNhbGxUcmlnZ2VySABSCGFwaV9jYWxsQgkKB3RyaWdnZXIimAEKDkFwaUNhbGxUcmlnZ2VyEigKB3BheWxvYWQYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjMKBm91dHB1dBgCIAMoCzIYLmZsb3djYWxsLnYxLk91dHB1dEZpZWxkQgm6SAaSAQMQyAESJwoGc2NoZW1hGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIpCgtPdXRwdXRGaWVsZBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiUwoMUmVzcG9uc2VOb2RlEgwKBGRhdGEYASABKAkSJQoLc3RhdHVzX2NvZGUYAiABKAVIAFILc3RhdHVzX2NvZGWIAQFCDgoMX3N0YXR1c19jb2RlIjwKDVRyYW5zZm9ybU5vZGUSDQoFcXVlcnkYASABKAkSEgoFaW5wdXQYAiABKAlIAIgBAUIICgZfaW5wdXQizAEKCENvZGVOb2RlEjUKCGxhbmd1YWdlGAEgASgOMh4uZmxvd2NhbGwudjEuQ29kZU5vZGUuTGFuZ3VhZ2VIAIgBARI4CgpwYXJhbWV0ZXJzGAIgAygLMhouZmxvd2NhbGwudjEuQ29kZVBhcmFtZXRlckIIukgFkgECEGQSDAoEY29kZRgDIAEoCSI0CghMYW5ndWFnZRIYChRMQU5HVUFHRV9VTlNQRUNJRklFRBAAEg4KCkpBVkFTQ1JJUFQQAUILCglfbGFuZ3VhZ2UiNQoNQ29kZVBhcmFtZXRlchIVCgNrZXkYASABKAlCCLpIBXIDGIABEg0KBXZhbHVlGAIgASgJIrABCghSdWxlTm9kZRIvCgVtYXRjaBgBIAEoDjIbLmZsb3djYWxsLnYxLlJ1bGVOb2RlLk1hdGNoSACIAQESNwoLY29tcGFyaXNvbnMYAiADKAsyFy5mbG93Y2FsbC52MS5Db21wYXJpc29uQgm6SAaSAQMQyAEiMAoFTWF0Y2gSFQoRTUFUQ0hfVU5TUEVDSUZJRUQQABIHCgNBTEwQARIHCgNBTlkQAkIICgZfbWF0Y2giSgoKQ29tcGFyaXNvbhIMCgRsZWZ0GAEgASgJEhAKCG9wZXJhdG9yGAIgASgJEhIKBXJpZ2h0GAMgASgJSACIAQFCCAoGX3JpZ2h0Ik0KClN3aXRjaE5vZGUSDQoFdmFsdWUYASABKAkSMAoFY2FzZXMYAiADKAsyFy5mbG93Y2FsbC52MS5Td2l0Y2hDYXNlQgi6SAWSAQIQMiJkCgpTd2l0Y2hDYXNlEhUKBHBvcnQYASABKAlCB7pIBHICGEASDwoFdmFsdWUYAiABKAlIABIlCgR3aGVuGAMgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIAEIHCgVtYXRjaCKfAQoJTWVyZ2VOb2RlEkUKCm9uX21pc3NpbmcYASABKA4yIC5mbG93Y2FsbC52MS5NZXJnZU5vZGUuT25NaXNzaW5nSABSCm9uX21pc3NpbmeIAQEiPAoJT25NaXNzaW5nEhoKFk9OX01JU1NJTkdfVU5TUEVDSUZJRUQQABIJCgVHT19PThABEggKBEZBSUwQAkINCgtfb25fbWlzc2luZyLoAgoJR3JvdXBOb2RlEg8KBWFycmF5GAEgASgJSAASGQoFY291bnQYBCABKAlCCLpIBXIDGJBOSAASMgoIZG9fd2hpbGUYBSABKAsyFC5mbG93Y2FsbC52MS5Eb1doaWxlSABSCGRvX3doaWxlEiMKC2NvbmN1cnJlbmN5GAIgASgFQgm6SAYaBBhkKAFIAYgBARITCgZvdXRwdXQYAyABKAlIAogBARI6CgpicmVha193aGVuGAYgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA1IKYnJlYWtfd2hlbogBARI5ChVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3MYByABKAhIBFIVYWxsb3dfcGFydGlhbF9zdWNjZXNziAEBQgYKBG1vZGVCDgoMX2NvbmN1cnJlbmN5QgkKB19vdXRwdXRCDQoLX2JyZWFrX3doZW5CGAoWX2FsbG93X3BhcnRpYWxfc3VjY2VzcyIzCgdEb1doaWxlEigKCWNvbmRpdGlvbhgBIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlIjcKCURlbGF5Tm9kZRIRCgdzZWNvbmRzGAEgASgJSAASDwoFdW50aWwYAiABKAlIAEIGCgR3YWl0Iq4BCg1UZXJtaW5hdGVOb2RlEjYKBnJlc3VsdBgBIAEoDjIhLmZsb3djYWxsLnYxLlRlcm1pbmF0ZU5vZGUuUmVzdWx0SACIAQESFAoHbWVzc2FnZRgCIAEoCUgBiAEBIjgKBlJlc3VsdBIWChJSRVNVTFRfVU5TUEVDSUZJRUQQABILCgdTVUNDRVNTEAESCQoFRVJST1IQAkIJCgdfcmVzdWx0QgoKCF9tZXNzYWdlIrgECghIdHRwTm9kZRIXCgZtZXRob2QYASABKAlCB7pIBHICGBASFgoDdXJsGAIgASgJQgm6SAZyBBiAgAESMAoFcXVlcnkYAyADKAsyFi5mbG93Y2FsbC52MS5IdHRwRmllbGRCCbpIBpIBAxDIARIyCgdoZWFkZXJzGAQgAygLMhcuZmxvd2NhbGwudjEuSHR0cEhlYWRlckIIukgFkgECEGQSDgoEanNvbhgFIAEoCUgAEg4KBHRleHQYBiABKAlIABIlCgRmb3JtGAcgASgLMhUuZmxvd2NhbGwudjEuSHR0cEZvcm1IABIvCgltdWx0aXBhcnQYCCABKAsyGi5mbG93Y2FsbC52MS5IdHRwTXVsdGlwYXJ0SAASMQoRYWNjZXB0X2FueV9zdGF0dXMYCSABKAhIAVIRYWNjZXB0X2FueV9zdGF0dXOIAQESNAoKcGFnaW5hdGlvbhgKIAEoCzIbLmZsb3djYWxsLnYxLkh0dHBQYWdpbmF0aW9uSAKIAQESMQoGYW5zd2VyGAsgASgOMhwuZmxvd2NhbGwudjEuSHR0cE5vZGUuQW5zd2VySAOIAQEiSQoGQW5zd2VyEhYKEkFOU1dFUl9VTlNQRUNJRklFRBAAEggKBEFVVE8QARIICgRKU09OEAISCAoEVEVYVBADEgkKBUJZVEVTEARCBgoEYm9keUIUChJfYWNjZXB0X2FueV9zdGF0dXNCDQoLX3BhZ2luYXRpb25CCQoHX2Fuc3dlciKSAgoOSHR0cFBhZ2luYXRpb24SFwoFaXRlbXMYASABKAlCCLpIBXIDGOgHEi0KCW1heF9wYWdlcxgCIAEoBUIKukgHGgUYkE4oAUgBUgltYXhfcGFnZXOIAQESJgoEcGFnZRgDIAEoCzIWLmZsb3djYWxsLnYxLkh0dHBQYWdlc0gAEigKBm9mZnNldBgEIAEoCzIWLmZsb3djYWxsLnYxLkh0dHBQYWdlc0gAEikKBmN1cnNvchgFIAEoCzIXLmZsb3djYWxsLnYxLkh0dHBDdXJzb3JIABIlCgRsaW5rGAYgASgLMhUuZmxvd2NhbGwudjEuSHR0cExpbmtIAEIGCgRuZXh0QgwKCl9tYXhfcGFnZXMiawoJSHR0cFBhZ2VzEhsKCXBhcmFtZXRlchgBIAEoCUIIukgFcgMY6AcSEgoFZmlyc3QYAiABKAVIAIgBARIaCgRzaXplGAMgASgFQge6SAQaAigBSAGIAQFCCAoGX2ZpcnN0QgcKBV9zaXplIoQBCgpIdHRwQ3Vyc29yEhsKCXBhcmFtZXRlchgBIAEoCUIIukgFcgMY6AcSFgoEcGF0aBgCIAEoCUIIukgFcgMY6AcSLQoPbWlzc2luZ19pc19sYXN0GAMgASgISABSD21pc3NpbmdfaXNfbGFzdIgBAUISChBfbWlzc2luZ19pc19sYXN0IgoKCEh0dHBMaW5rIjEKCUh0dHBGaWVsZBIVCgNrZXkYASABKAlCCLpIBXIDGOgHEg0KBXZhbHVlGAIgASgJIlIKCkh0dHBIZWFkZXISFQoDa2V5GAEgASgJQgi6SAVyAxiAAhINCgV2YWx1ZRgCIAEoCRITCgZzZWNyZXQYAyABKAhIAIgBAUIJCgdfc2VjcmV0Ij0KCEh0dHBGb3JtEjEKBmZpZWxkcxgBIAMoCzIWLmZsb3djYWxsLnYxLkh0dHBGaWVsZEIJukgGkgEDEMgBIkAKDUh0dHBNdWx0aXBhcnQSLwoFcGFydHMYASADKAsyFS5mbG93Y2FsbC52MS5IdHRwUGFydEIJukgGkgEDEMgBIpkBCghIdHRwUGFydBIWCgRuYW1lGAEgASgJQgi6SAVyAxjoBxINCgV2YWx1ZRgCIAEoCRIVCghmaWxlbmFtZRgDIAEoCUgAiAEBEjEKDGNvbnRlbnRfdHlwZRgEIAEoCUIIukgFcgMYgAJIAVIMY29udGVudF90eXBliAEBQgsKCV9maWxlbmFtZUIPCg1fY29udGVudF90eXBlItACChJXYWl0Rm9yV2ViaG9va05vZGUSMQoHaGVhZGVycxgBIAMoCzIWLmZsb3djYWxsLnYxLkh0dHBGaWVsZEIIukgFkgECEBQSLQoPdGltZW91dF9zZWNvbmRzGAIgASgJSABSD3RpbWVvdXRfc2Vjb25kc4gBARJOCgpvbl90aW1lb3V0GAMgASgOMikuZmxvd2NhbGwudjEuV2FpdEZvcldlYmhvb2tOb2RlLk9uVGltZW91dEgBUgpvbl90aW1lb3V0iAEBEicKBnNjaGVtYRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiPAoJT25UaW1lb3V0EhoKFk9OX1RJTUVPVVRfVU5TUEVDSUZJRUQQABIICgRGQUlMEAESCQoFR09fT04QAkISChBfdGltZW91dF9zZWNvbmRzQg0KC19vbl90aW1lb3V0YgZwcm90bzM", [file_buf_validate_validate, file_flowcall_v1_field, file_google_protobuf_struct]);
 
 /**
  * A graph of nodes. A draft may hold any definition; publishing checks that it can run.
@@ -213,6 +213,14 @@ export type Node = Message<"flowcall.v1.Node"> & {
      */
     value: HttpNode;
     case: "http";
+  } | {
+    /**
+     * Computes a value with JavaScript.
+     *
+     * @generated from field: flowcall.v1.CodeNode code = 18;
+     */
+    value: CodeNode;
+    case: "code";
   } | {
     /**
      * Goes one of several ways.
@@ -655,6 +663,106 @@ export const TransformNodeSchema: GenMessage<TransformNode> = /*@__PURE__*/
   messageDesc(file_flowcall_v1_definition, 10);
 
 /**
+ * Computes a value with JavaScript. The code defines a function `yourFunction`, which gets the parameters as one object and
+ * gives the output, or a promise of it, as `JSON.stringify` sees it. It is pure: it has no network, no files, no timers and no
+ * modules, its clock stands still at the node's start, and its random numbers are the same when the run is repeated.
+ *
+ * @generated from message flowcall.v1.CodeNode
+ */
+export type CodeNode = Message<"flowcall.v1.CodeNode"> & {
+  /**
+   * The language; JAVASCRIPT if absent.
+   *
+   * @generated from field: optional flowcall.v1.CodeNode.Language language = 1;
+   */
+  language?: CodeNode_Language | undefined;
+
+  /**
+   * What the function gets.
+   *
+   * @generated from field: repeated flowcall.v1.CodeParameter parameters = 2;
+   */
+  parameters: CodeParameter[];
+
+  /**
+   * The script.
+   *
+   * @generated from field: string code = 3;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message flowcall.v1.CodeNode.
+ * Use `create(CodeNodeSchema)` to create a new message.
+ */
+export const CodeNodeSchema: GenMessage<CodeNode> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 11);
+
+/**
+ * A language for scripts.
+ *
+ * @generated from enum flowcall.v1.CodeNode.Language
+ */
+export const CodeNode_Language = {
+  /**
+   * None that runs here.
+   *
+   * @generated from enum value: LANGUAGE_UNSPECIFIED = 0;
+   */
+  LANGUAGE_UNSPECIFIED: 0,
+
+  /**
+   * ECMAScript 2023.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: JAVASCRIPT = 1;
+   */
+  JAVASCRIPT: 1,
+} as const;
+
+/**
+ * A language for scripts.
+ *
+ * @generated from enum flowcall.v1.CodeNode.Language
+ */
+export type CodeNode_Language = (typeof CodeNode_Language)[keyof typeof CodeNode_Language] | UnknownEnum;
+
+/**
+ * Describes the enum flowcall.v1.CodeNode.Language.
+ */
+export const CodeNode_LanguageSchema: GenEnum<CodeNode_Language> = /*@__PURE__*/
+  enumDesc(file_flowcall_v1_definition, 11, 0);
+
+/**
+ * A member of the object that a script's function gets.
+ *
+ * @generated from message flowcall.v1.CodeParameter
+ */
+export type CodeParameter = Message<"flowcall.v1.CodeParameter"> & {
+  /**
+   * Its name.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Its value: a text with templates. A lone template keeps its type; one that does not resolve is null.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message flowcall.v1.CodeParameter.
+ * Use `create(CodeParameterSchema)` to create a new message.
+ */
+export const CodeParameterSchema: GenMessage<CodeParameter> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 12);
+
+/**
  * Leaves by the port `true` when its comparisons hold, else by `false`. Its output is `{"satisfied": true}` or false.
  *
  * @generated from message flowcall.v1.RuleNode
@@ -680,7 +788,7 @@ export type RuleNode = Message<"flowcall.v1.RuleNode"> & {
  * Use `create(RuleNodeSchema)` to create a new message.
  */
 export const RuleNodeSchema: GenMessage<RuleNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 11);
+  messageDesc(file_flowcall_v1_definition, 13);
 
 /**
  * How the comparisons are joined.
@@ -723,7 +831,7 @@ export type RuleNode_Match = (typeof RuleNode_Match)[keyof typeof RuleNode_Match
  * Describes the enum flowcall.v1.RuleNode.Match.
  */
 export const RuleNode_MatchSchema: GenEnum<RuleNode_Match> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 11, 0);
+  enumDesc(file_flowcall_v1_definition, 13, 0);
 
 /**
  * One comparison of a Rule.
@@ -759,7 +867,7 @@ export type Comparison = Message<"flowcall.v1.Comparison"> & {
  * Use `create(ComparisonSchema)` to create a new message.
  */
 export const ComparisonSchema: GenMessage<Comparison> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 12);
+  messageDesc(file_flowcall_v1_definition, 14);
 
 /**
  * Leaves by the port of the first case that matches, else by `default`. Its output is
@@ -790,7 +898,7 @@ export type SwitchNode = Message<"flowcall.v1.SwitchNode"> & {
  * Use `create(SwitchNodeSchema)` to create a new message.
  */
 export const SwitchNodeSchema: GenMessage<SwitchNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 13);
+  messageDesc(file_flowcall_v1_definition, 15);
 
 /**
  * One way of a Switch.
@@ -835,7 +943,7 @@ export type SwitchCase = Message<"flowcall.v1.SwitchCase"> & {
  * Use `create(SwitchCaseSchema)` to create a new message.
  */
 export const SwitchCaseSchema: GenMessage<SwitchCase> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 14);
+  messageDesc(file_flowcall_v1_definition, 16);
 
 /**
  * Waits for all branches that can still arrive, as every node does, and says which did. Its output is
@@ -857,7 +965,7 @@ export type MergeNode = Message<"flowcall.v1.MergeNode"> & {
  * Use `create(MergeNodeSchema)` to create a new message.
  */
 export const MergeNodeSchema: GenMessage<MergeNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 15);
+  messageDesc(file_flowcall_v1_definition, 17);
 
 /**
  * What becomes of a branch that does not arrive because it failed. Others run to their end then only with FINISH_BRANCHES.
@@ -900,7 +1008,7 @@ export type MergeNode_OnMissing = (typeof MergeNode_OnMissing)[keyof typeof Merg
  * Describes the enum flowcall.v1.MergeNode.OnMissing.
  */
 export const MergeNode_OnMissingSchema: GenEnum<MergeNode_OnMissing> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 15, 0);
+  enumDesc(file_flowcall_v1_definition, 17, 0);
 
 /**
  * Runs the nodes inside it again and again. Inside, `{{node.<id>.body.array_item}}` is the item, where there is an array,
@@ -976,7 +1084,7 @@ export type GroupNode = Message<"flowcall.v1.GroupNode"> & {
  * Use `create(GroupNodeSchema)` to create a new message.
  */
 export const GroupNodeSchema: GenMessage<GroupNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 16);
+  messageDesc(file_flowcall_v1_definition, 18);
 
 /**
  * Iterations that follow one another while a condition holds. The first one always runs.
@@ -997,7 +1105,7 @@ export type DoWhile = Message<"flowcall.v1.DoWhile"> & {
  * Use `create(DoWhileSchema)` to create a new message.
  */
 export const DoWhileSchema: GenMessage<DoWhile> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 17);
+  messageDesc(file_flowcall_v1_definition, 19);
 
 /**
  * Waits. In a synchronous execution it does not.
@@ -1034,7 +1142,7 @@ export type DelayNode = Message<"flowcall.v1.DelayNode"> & {
  * Use `create(DelayNodeSchema)` to create a new message.
  */
 export const DelayNodeSchema: GenMessage<DelayNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 18);
+  messageDesc(file_flowcall_v1_definition, 20);
 
 /**
  * Ends the execution at once, whatever else runs.
@@ -1062,7 +1170,7 @@ export type TerminateNode = Message<"flowcall.v1.TerminateNode"> & {
  * Use `create(TerminateNodeSchema)` to create a new message.
  */
 export const TerminateNodeSchema: GenMessage<TerminateNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 19);
+  messageDesc(file_flowcall_v1_definition, 21);
 
 /**
  * How the execution ends.
@@ -1105,7 +1213,7 @@ export type TerminateNode_Result = (typeof TerminateNode_Result)[keyof typeof Te
  * Describes the enum flowcall.v1.TerminateNode.Result.
  */
 export const TerminateNode_ResultSchema: GenEnum<TerminateNode_Result> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 19, 0);
+  enumDesc(file_flowcall_v1_definition, 21, 0);
 
 /**
  * Calls an HTTP API. Its output is the answer: `{{node.<id>.body}}` is what `answer` says, `{{node.<id>.status}}` its
@@ -1217,7 +1325,7 @@ export type HttpNode = Message<"flowcall.v1.HttpNode"> & {
  * Use `create(HttpNodeSchema)` to create a new message.
  */
 export const HttpNodeSchema: GenMessage<HttpNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 20);
+  messageDesc(file_flowcall_v1_definition, 22);
 
 /**
  * What the output's body is.
@@ -1277,7 +1385,7 @@ export type HttpNode_Answer = (typeof HttpNode_Answer)[keyof typeof HttpNode_Ans
  * Describes the enum flowcall.v1.HttpNode.Answer.
  */
 export const HttpNode_AnswerSchema: GenEnum<HttpNode_Answer> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 20, 0);
+  enumDesc(file_flowcall_v1_definition, 22, 0);
 
 /**
  * Asks for one page after the other. The output's `body` is then the array of all items; `status` and `headers` are those
@@ -1345,7 +1453,7 @@ export type HttpPagination = Message<"flowcall.v1.HttpPagination"> & {
  * Use `create(HttpPaginationSchema)` to create a new message.
  */
 export const HttpPaginationSchema: GenMessage<HttpPagination> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 21);
+  messageDesc(file_flowcall_v1_definition, 23);
 
 /**
  * Pages that are counted, until one has no items.
@@ -1380,7 +1488,7 @@ export type HttpPages = Message<"flowcall.v1.HttpPages"> & {
  * Use `create(HttpPagesSchema)` to create a new message.
  */
 export const HttpPagesSchema: GenMessage<HttpPages> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 22);
+  messageDesc(file_flowcall_v1_definition, 24);
 
 /**
  * Pages that each name the next, until one does not.
@@ -1417,7 +1525,7 @@ export type HttpCursor = Message<"flowcall.v1.HttpCursor"> & {
  * Use `create(HttpCursorSchema)` to create a new message.
  */
 export const HttpCursorSchema: GenMessage<HttpCursor> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 23);
+  messageDesc(file_flowcall_v1_definition, 25);
 
 /**
  * Pages that are linked to each other (RFC 8288).
@@ -1432,7 +1540,7 @@ export type HttpLink = Message<"flowcall.v1.HttpLink"> & {
  * Use `create(HttpLinkSchema)` to create a new message.
  */
 export const HttpLinkSchema: GenMessage<HttpLink> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 24);
+  messageDesc(file_flowcall_v1_definition, 26);
 
 /**
  * A name and a value.
@@ -1460,7 +1568,7 @@ export type HttpField = Message<"flowcall.v1.HttpField"> & {
  * Use `create(HttpFieldSchema)` to create a new message.
  */
 export const HttpFieldSchema: GenMessage<HttpField> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 25);
+  messageDesc(file_flowcall_v1_definition, 27);
 
 /**
  * A request header.
@@ -1495,7 +1603,7 @@ export type HttpHeader = Message<"flowcall.v1.HttpHeader"> & {
  * Use `create(HttpHeaderSchema)` to create a new message.
  */
 export const HttpHeaderSchema: GenMessage<HttpHeader> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 26);
+  messageDesc(file_flowcall_v1_definition, 28);
 
 /**
  * A form without files.
@@ -1517,7 +1625,7 @@ export type HttpForm = Message<"flowcall.v1.HttpForm"> & {
  * Use `create(HttpFormSchema)` to create a new message.
  */
 export const HttpFormSchema: GenMessage<HttpForm> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 27);
+  messageDesc(file_flowcall_v1_definition, 29);
 
 /**
  * A form of parts.
@@ -1539,7 +1647,7 @@ export type HttpMultipart = Message<"flowcall.v1.HttpMultipart"> & {
  * Use `create(HttpMultipartSchema)` to create a new message.
  */
 export const HttpMultipartSchema: GenMessage<HttpMultipart> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 28);
+  messageDesc(file_flowcall_v1_definition, 30);
 
 /**
  * One part of a form.
@@ -1581,7 +1689,7 @@ export type HttpPart = Message<"flowcall.v1.HttpPart"> & {
  * Use `create(HttpPartSchema)` to create a new message.
  */
 export const HttpPartSchema: GenMessage<HttpPart> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 29);
+  messageDesc(file_flowcall_v1_definition, 31);
 
 /**
  * Waits until somebody calls the URL `{{node.<id>.callback_url}}` by POST, or calls ResumeNode. A call that comes before the
@@ -1626,7 +1734,7 @@ export type WaitForWebhookNode = Message<"flowcall.v1.WaitForWebhookNode"> & {
  * Use `create(WaitForWebhookNodeSchema)` to create a new message.
  */
 export const WaitForWebhookNodeSchema: GenMessage<WaitForWebhookNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 30);
+  messageDesc(file_flowcall_v1_definition, 32);
 
 /**
  * What becomes of the node when nobody has called in time.
@@ -1669,5 +1777,5 @@ export type WaitForWebhookNode_OnTimeout = (typeof WaitForWebhookNode_OnTimeout)
  * Describes the enum flowcall.v1.WaitForWebhookNode.OnTimeout.
  */
 export const WaitForWebhookNode_OnTimeoutSchema: GenEnum<WaitForWebhookNode_OnTimeout> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 30, 0);
+  enumDesc(file_flowcall_v1_definition, 32, 0);
 
