@@ -41,6 +41,7 @@ import { ExecutionReader } from "../src/storage/history/execution-reader.ts";
 import { Database } from "../src/storage/postgres/database.ts";
 import { isUnavailable } from "../src/storage/postgres/database-errors.ts";
 import { Notifier } from "../src/storage/postgres/notifier.ts";
+import { DueSchedules } from "../src/storage/schedules/due-schedules.ts";
 import { ConfigStore } from "../src/storage/tenants/config-store.ts";
 import { DayBytesStore } from "../src/storage/tenants/daily-bytes-store.ts";
 import { DraftStore } from "../src/storage/workflows/draft-store.ts";
@@ -178,6 +179,7 @@ const services: Readonly<Record<string, () => Service>> = {
       configs: new ConfigStore(database.db),
       leases: new LeaseStore(database.leaseDb),
       dayBytes: new DayBytesStore(database.db),
+      dueSchedules: new DueSchedules(database.db),
       rates: new RateLimiter(limits, clock),
       notifier: new Notifier({ connection: () => testDatabase.connection, log }),
       events: createSchedulerEvents(),

@@ -24,6 +24,15 @@ import { profileAdd } from "./profile/profile-add.ts";
 import { profileLs } from "./profile/profile-ls.ts";
 import { profileRm } from "./profile/profile-rm.ts";
 import { profileUse } from "./profile/profile-use.ts";
+import {
+  scheduleGet,
+  schedulePause,
+  scheduleResume,
+  scheduleRm,
+  scheduleTrigger,
+} from "./schedule/schedule-changes.ts";
+import { scheduleLs } from "./schedule/schedule-ls.ts";
+import { schedulePut } from "./schedule/schedule-put.ts";
 import { api } from "./server/api.ts";
 import { doctor } from "./server/doctor.ts";
 import { status } from "./server/status.ts";
@@ -66,6 +75,10 @@ export const commandGroups: readonly CommandGroup<Command>[] = [
   {
     title: "Integrations and accounts",
     commands: [integrationPut, integrationLs, accountPut, accountGet, accountLs, accountRm],
+  },
+  {
+    title: "Schedules",
+    commands: [schedulePut, scheduleLs, scheduleGet, schedulePause, scheduleResume, scheduleTrigger, scheduleRm],
   },
   { title: "Keys", commands: [keyCreate, keyLs, keyRotate, keyRevoke] },
   { title: "This machine", commands: [profileAdd, profileUse, profileLs, profileRm, status, doctor, api] },

@@ -51,6 +51,7 @@ export function createApi(options: ApiOptions): Api {
       authenticator.invalidate([keyId]);
       notifier.notify("keys", keyId);
     },
+    onScheduleChanged: () => notifier.notify("schedules"),
     limits,
     clock: systemClock,
     publicUrl: config.publicUrl,

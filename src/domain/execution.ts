@@ -25,7 +25,7 @@ export function statusOf(state: ExecutionState): ExecutionStatus {
 
 export type ExecutionType = "SYNC" | "ASYNC";
 
-export type ExecutionSource = "API_CALL" | "SUB_FLOW" | "BATCH" | "TEST" | "RERUN" | "RETRY";
+export type ExecutionSource = "API_CALL" | "SUB_FLOW" | "BATCH" | "TEST" | "RERUN" | "RETRY" | "SCHEDULE";
 
 /** The state of a node run. RUNNING and WAITING have not ended. */
 export type NodeState =

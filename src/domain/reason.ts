@@ -158,6 +158,11 @@ export const reasons = {
     message:
       "No other key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.",
   },
+  SCHEDULES_FULL: {
+    code: grpc.RESOURCE_EXHAUSTED,
+    status: 429,
+    message: "The environment has as many schedules as it may have. Delete some first.",
+  },
   RESOURCE_NOT_FOUND: {
     code: grpc.NOT_FOUND,
     status: 404,

@@ -1,6 +1,7 @@
 import { ApiKeys } from "../authoring/api-keys.ts";
 import { Configurations } from "../authoring/configurations.ts";
 import { Connections } from "../authoring/connections.ts";
+import { Schedules } from "../authoring/schedules.ts";
 import { Workflows } from "../authoring/workflows.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -17,6 +18,7 @@ import type { Watchers } from "../scheduler/waiting/watchers.ts";
 import type { Stores } from "../storage/stores.ts";
 import type { Implementation } from "./chain/handler-chain.ts";
 import { createExecutionService } from "./executions/execution-service.ts";
+import { createScheduleService } from "./schedules/schedule-service.ts";
 import { createApiKeyService } from "./tenants/api-key-service.ts";
 import { createAuditService } from "./tenants/audit-service.ts";
 import { createConfigService } from "./tenants/config-service.ts";
@@ -38,6 +40,8 @@ export type ServicesOptions = {
   readonly newKey: (environment: EnvironmentKind) => string;
   /** Called with each API key of which a text has ended, or will before long. */
   readonly onKeyEnded: (keyId: string) => void;
+  /** Called when a schedule was put, paused or resumed. */
+  readonly onScheduleChanged: () => void;
   readonly limits: Limits;
   readonly clock: Clock;
   /** The base URL of the API's paths; absent where each request tells it. */
@@ -65,5 +69,10 @@ export function createServices(options: ServicesOptions): readonly Implementatio
     createConfigService({ stores, configurations: new Configurations({ ...stores, outline, limits }) }),
     createConnectionService({ stores, connections: new Connections({ ...stores, seal, limits }) }),
     createPrincipalService({ ...stores, limits }),
+    createScheduleService({
+      stores,
+      scheduler,
+      schedules: new Schedules({ ...stores, limits, onChange: options.onScheduleChanged }),
+    }),
   ];
 }

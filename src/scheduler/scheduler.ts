@@ -1,6 +1,6 @@
 // When an execution runs, who waits for it, who takes it over.
 //
-// accept/ begins executions: at once where a slot is free, else in the queue. run/ drives one execution and writes what it
+// accept/ begins executions: at once where a slot is free, else in the queue. schedules/ does so without a call. run/ drives one execution and writes what it
 // records. waiting/ serves callers and watchers. rescue/ claims what nobody runs. limits/ decides who may have more.
 // process/ holds the lease by which others know that this process lives. encryption/ keeps secrets.
 //
@@ -25,6 +25,7 @@ import type { ExecutionStore } from "../storage/executions/execution-store.ts";
 import type { SignalStore } from "../storage/executions/signals.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/history/execution-reader.ts";
 import type { Notifier } from "../storage/postgres/notifier.ts";
+import type { DueSchedules } from "../storage/schedules/due-schedules.ts";
 import type { ConfigStore } from "../storage/tenants/config-store.ts";
 import type { DayBytesStore } from "../storage/tenants/daily-bytes-store.ts";
 import type { DraftStore } from "../storage/workflows/draft-store.ts";
@@ -46,6 +47,7 @@ import type { RunContext } from "./run/execution-run.ts";
 import type { SchedulerEvents } from "./run/scheduler-events.ts";
 import type { VersionCache } from "./run/version-cache.ts";
 import { begunAfterMs } from "./run/visits-under-way.ts";
+import { ScheduleRunner } from "./schedules/schedule-runner.ts";
 import { Waiters } from "./waiting/waiters.ts";
 
 /** Graceful shutdown: how long running executions may take to end. */
@@ -64,6 +66,7 @@ export type SchedulerOptions = {
   readonly configs: ConfigStore;
   readonly leases: LeaseStore;
   readonly dayBytes: DayBytesStore;
+  readonly dueSchedules: DueSchedules;
   readonly sealing: Sealing;
   readonly notifier: Pick<Notifier, "notify" | "listen">;
   readonly events: SchedulerEvents;
@@ -93,6 +96,7 @@ export class Scheduler implements Service {
   readonly #janitor: Janitor;
   readonly #resumer: NodeResumer;
   readonly #begins: PeriodicTask;
+  readonly #schedules: ScheduleRunner;
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
@@ -123,6 +127,8 @@ export class Scheduler implements Service {
     });
     this.#resumer = new NodeResumer(options);
     this.#janitor = new Janitor({ executions, signals, drafts, dayBytes, retentionMs: limits.retentionMs, clock, log });
+    const enqueue: Acceptor["enqueueOnce"] = (...call) => this.#acceptor.enqueueOnce(...call);
+    this.#schedules = new ScheduleRunner({ ...options, enqueue });
     const runOnce = async () => runs.recordBegun();
     this.#begins = new PeriodicTask({ name: "begins", everyMs: begunAfterMs, runOnce, clock, log });
   }
@@ -135,10 +141,12 @@ export class Scheduler implements Service {
     await this.#rescuer.start();
     await this.#janitor.start();
     await this.#begins.start();
+    await this.#schedules.start();
   }
 
   /** Claims nothing more: what is queued is for other processes. Calls are accepted until `stop`. */
   async retire(): Promise<void> {
+    await this.#schedules.stop();
     await this.#rescuer.stop();
   }
 
@@ -149,6 +157,7 @@ export class Scheduler implements Service {
     }
     this.#isStopping = true;
     this.#acceptor.stop();
+    await this.#schedules.stop();
     await this.#janitor.stop();
     await this.#rescuer.stop();
     await this.#runs.drain(drainMs, this.#options.clock);

@@ -6,7 +6,7 @@
  * database's clock decides what is due. A write for an execution names its owner and epoch (the fencing token), and changes
  * nothing once another process has claimed the execution. Storage never sees a graph of the engine.
  *
- * A folder imports from those before it: migrations, postgres, tenants, executions, claims, history, workflows.
+ * A folder imports from those before it: migrations, postgres, tenants, executions, claims, history, workflows, schedules.
  */
 import { ClaimQueue } from "./claims/claim-queue.ts";
 import { ClaimStore } from "./claims/claim-store.ts";
@@ -18,6 +18,8 @@ import { ExecutionEvents } from "./history/execution-events.ts";
 import { ExecutionReader } from "./history/execution-reader.ts";
 import type { Database } from "./postgres/database.ts";
 import { type BatchLimits, defaultBatchLimits } from "./postgres/statement-batcher.ts";
+import { DueSchedules } from "./schedules/due-schedules.ts";
+import { ScheduleStore } from "./schedules/schedule-store.ts";
 import { ApiKeyStore } from "./tenants/api-key-store.ts";
 import { AuditStore } from "./tenants/audit-store.ts";
 import { ConfigStore } from "./tenants/config-store.ts";
@@ -51,6 +53,8 @@ export type Stores = {
   readonly reaper: OwnerReaper;
   readonly leases: LeaseStore;
   readonly dayBytes: DayBytesStore;
+  readonly schedules: ScheduleStore;
+  readonly dueSchedules: DueSchedules;
 };
 
 /** Opens the stores of a database. They work once the database is started. */
@@ -78,5 +82,7 @@ export function openStores(
     reaper: new OwnerReaper(db),
     leases: new LeaseStore(leaseDb),
     dayBytes: new DayBytesStore(db),
+    schedules: new ScheduleStore(callsDb),
+    dueSchedules: new DueSchedules(db),
   };
 }

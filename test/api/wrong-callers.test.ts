@@ -16,6 +16,7 @@ import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { Scope, scope } from "../../src/gen/flowcall/v1/options_pb.ts";
+import { ScheduleService } from "../../src/gen/flowcall/v1/schedule_pb.ts";
 import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { protoMethods } from "../support/protos.ts";
 import { type ExecutionCalls, executionCalls } from "./execution-calls.ts";
@@ -34,7 +35,14 @@ const slug = "canary-slug";
 const canaries = {
   workflow: ["canary-workflow-name", "canary-alias", "canary-description", "canary-workflow-value"],
   execution: ["canary-payload"],
-  account: ["canary-person", "canary-attribute", "canary_credential", "canary-application-value", "canary-config"],
+  account: [
+    "canary-person",
+    "canary-attribute",
+    "canary_credential",
+    "canary-application-value",
+    "canary-config",
+    "canary-schedule",
+  ],
   key: ["canary-key-name"],
   integration: ["canary-integration"],
 };
@@ -99,6 +107,10 @@ async function makeVictim(): Promise<void> {
   });
   const { putConfig } = ConfigService.method;
   await calls.ask(putConfig, { account_id: account, slug, config_id: "canary-config" });
+  const { putSchedule } = ScheduleService.method;
+  const schedule_id = "canary-schedule";
+  const times = ["2100-01-01T00:00:00Z"];
+  await calls.ask(putSchedule, { schedule_id, workflow, linked_account_id: account, times });
   const execution_id = await calls.start({ workflow, linked_account_id: account, payload: { p: "canary-payload" } });
   const of = { execution_id, linked_account_id: account };
   await calls.until(ExecutionService.method.getExecutionResponse, { ...of, wait: 5 }, { status: "COMPLETED" });
@@ -110,6 +122,8 @@ async function makeVictim(): Promise<void> {
     workflow,
     slug,
     execution_id,
+    schedule_id,
+    times,
     node_id: "2",
     linked_account_id: account,
     account_id: account,
@@ -373,6 +387,7 @@ const nothing = {
   linked_account_id: "nobody@acme.io",
   account_id: "nobody@acme.io",
   api_key_id: "0123456789abcdef01234567",
+  schedule_id: "canary-no-schedule",
   workflows: ["0123456789abcdef01234567"],
   linked_accounts: ["nobody@acme.io"],
 };

@@ -110,6 +110,14 @@ export const tenantLimits = {
     part: 1,
     text: "The same for one environment (above: 429).",
   },
+  schedulesMax: {
+    env: "FLOWCALL_SCHEDULES_MAX",
+    min: 0,
+    max: 1_000_000,
+    default: 10_000,
+    unit: "count",
+    text: "Schedules of one environment (above: 429, `SCHEDULES_FULL`).",
+  },
   eventOpenMs: {
     default: 1_000,
     unit: "ms",

@@ -1,4 +1,5 @@
 import { type PathPart, readOldPath, readPath } from "../../domain/json/value-path.ts";
+import { scheduledTimeHeader } from "../../domain/schedules/schedule.ts";
 import type { ProblemLocation, ProblemReason } from "../errors/problems.ts";
 import type { Names, Use } from "./names.ts";
 import type { Reference, Source } from "./reference.ts";
@@ -159,6 +160,9 @@ export class Field {
         if (second === "id" && rest.length === 0) {
           return { source: { kind: "execution_id" }, path: [] };
         }
+        if (second === "scheduled_time" && rest.length === 0) {
+          return { source: { kind: "event_headers" }, path: [scheduledTimeHeader] };
+        }
         break;
       case "node":
         if (second !== undefined && rest.length === 1 && rest[0] === "callback_url") {
@@ -179,7 +183,7 @@ export class Field {
     this.error(
       "TEMPLATE_UNKNOWN",
       `"{{${text}}}" names nothing that can be read.${suggestion === undefined ? "" : ` Did you mean {{${suggestion}}}?`} Begin with event.body, event.headers, node.<id or name>.body (of an ` +
-        "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id. " +
+        "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id or execution.scheduled_time. " +
         "Two literal braces are written as {{{{.",
     );
     return undefined;

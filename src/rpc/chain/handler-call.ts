@@ -63,9 +63,9 @@ export function waitBudget(
   return Math.max(0, Math.min(askedMs, leftMs - marginMs));
 }
 
-/** Headers that never become part of an event: secrets, and those of the transport. */
+/** Headers that never become part of an event: secrets, those of the transport, and those that schedules set. */
 const withheld = new RegExp(
-  "^(x-api-key|authorization|cookie|proxy-.*|grpc-.*|connect-.*|x-forwarded-.*|" +
+  "^(x-api-key|authorization|cookie|proxy-.*|grpc-.*|connect-.*|x-forwarded-.*|x-flowcall-.*|" +
     // Hop-by-hop headers (RFC 9110, section 7.6.1), and those of the framing of one message.
     "host|connection|keep-alive|te|trailer|transfer-encoding|upgrade|http2-settings|content-length|content-encoding|expect)$",
 );

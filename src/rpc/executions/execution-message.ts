@@ -144,6 +144,7 @@ export const sources: Readonly<Record<ExecutionSource, Execution_Source>> = {
   TEST: Execution_Source.TEST,
   RERUN: Execution_Source.RERUN,
   RETRY: Execution_Source.RETRY,
+  SCHEDULE: Execution_Source.SCHEDULE,
 };
 
 const nodeStates: Readonly<Record<NodeState, NodeRun_State>> = {

@@ -2,7 +2,7 @@ import type { Clock } from "../../domain/clock.ts";
 import { valueWithin } from "../../domain/deadline.ts";
 import { isTerminal } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
-import { RequestError } from "../../domain/request-error.ts";
+import type { RequestError } from "../../domain/request-error.ts";
 import { answerAmong } from "../../engine/graph/recorded-answer.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import type { Begun } from "../../storage/executions/begin-execution.ts";
@@ -17,7 +17,7 @@ import type { DailyQuota } from "../limits/daily-quota.ts";
 import type { MemoryBudget } from "../limits/memory-budget.ts";
 import type { ActiveRuns } from "../run/active-runs.ts";
 import type { ExecutionRecords } from "../run/execution-log.ts";
-import { CallChangedError, isEnd, type RunEnd } from "../run/run-state.ts";
+import { isEnd, isOfChange, type RunEnd } from "../run/run-state.ts";
 import type { SchedulerEvents } from "../run/scheduler-events.ts";
 import { sealBegin } from "../run/sealed-records.ts";
 import type { VersionCache } from "../run/version-cache.ts";
@@ -145,14 +145,26 @@ export class Acceptor {
     return request.execution.id;
   }
 
+  /**
+   * Queues a call under an id that was chosen before. However often and by whichever processes that is done, one execution is
+   * accepted; so none of them runs it at once. Throws RequestError.
+   */
+  async enqueueOnce(call: ExecuteCall, executionId: string): Promise<void> {
+    if (this.#isStopped) {
+      throw shuttingDown();
+    }
+    const request = await this.#resolver.resolve(call);
+    await this.#begin({ ...request, execution: { ...request.execution, id: executionId } }, { isQueued: true });
+  }
+
   #overloadError(call: ExecuteCall): RequestError | undefined {
     const { capacity, dailyQuota } = this.#options;
-    return dailyQuota?.errorFor(call) ?? (this.#options.capacity.hasSlot(call) ? undefined : capacity.queueError(call));
+    return dailyQuota?.errorFor(call) ?? (capacity.hasSlot(call) ? undefined : capacity.queueError(call));
   }
 
   /** Begins an execution here or in the queue. Answers the end of its run, if it runs here. */
-  async #begin(request: ExecutionRequest): Promise<Beginning> {
-    const { dailyQuota, executions, events } = this.#options;
+  async #begin(request: ExecutionRequest, { isQueued = false } = {}): Promise<Beginning> {
+    const { dailyQuota, executions, events, capacity } = this.#options;
     const { execution } = request;
     const error = dailyQuota?.errorFor(execution);
     if (error !== undefined) {
@@ -161,9 +173,8 @@ export class Acceptor {
     const giveBack = dailyQuota?.take(execution);
     let isAccepted = false;
     try {
-      const beginning = await (this.#options.capacity.hasSlot(execution)
-        ? this.#runOwned(request)
-        : this.#enqueue(request));
+      const isHere = !isQueued && capacity.hasSlot(execution);
+      const beginning = await (isHere ? this.#runOwned(request) : this.#enqueue(request));
       isAccepted = beginning.begun === undefined;
       if (isAccepted) {
         events.emit("accepted", execution);
@@ -233,7 +244,7 @@ export class Acceptor {
       }
     }
     if (end.kind === "FAILED") {
-      if (isOfChange(end, request)) {
+      if (isOfChange(end, request.readSet)) {
         giveBack?.();
         return "changed";
       }
@@ -287,13 +298,3 @@ export class Acceptor {
 }
 
 type Beginning = { readonly begun?: Begun; readonly end?: Promise<RunEnd> };
-
-/**
- * Whether a run without a row failed since its call had changed, or may have: no refusal is given by what the call was
- * resolved to earlier.
- */
-function isOfChange({ error, claim }: RunEnd & { readonly kind: "FAILED" }, { readSet }: ExecutionRequest): boolean {
-  return (
-    readSet !== undefined && claim === undefined && (error instanceof CallChangedError || error instanceof RequestError)
-  );
-}

@@ -126,7 +126,7 @@ export class CallResolver {
       linkedAccountId: linkedAccount.id,
       configId: call.configId ?? linkedAccount.id,
       type,
-      source: "API_CALL",
+      source: call.source ?? "API_CALL",
       payload,
       headers: jsonTextOf(event.headers, { name: "headers", limits: limits.payload }),
       ...(tag !== undefined && { tag }),

@@ -1,5 +1,5 @@
 import type { Account } from "../../domain/account.ts";
-import type { ExecutionState, ExecutionType, Outcome } from "../../domain/execution.ts";
+import type { ExecutionSource, ExecutionState, ExecutionType, Outcome } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { AccessScope } from "../../domain/principal.ts";
 import type { WorkflowReference } from "../../domain/workflow.ts";
@@ -15,6 +15,8 @@ export type ExecuteCall = AccessScope &
     readonly configId?: string;
     readonly tag?: string;
     readonly type: ExecutionType;
+    /** What makes the call; API_CALL if absent. */
+    readonly source?: ExecutionSource;
     /** How long the call waits for the end of the execution; undefined where it does not wait. */
     readonly waitMs?: number;
     readonly idempotencyKey?: string;

@@ -1,6 +1,8 @@
 import type { Tenant } from "../../domain/account.ts";
 import type { Outcome } from "../../domain/execution.ts";
+import { RequestError } from "../../domain/request-error.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
+import type { ReadSet } from "../../storage/tenants/read-set.ts";
 
 /**
  * The life of an execution in one process. Each arrow is a method of `ExecutionRun`.
@@ -51,4 +53,17 @@ export class CallChangedError extends Error {
     super("what the call was resolved by has changed");
     this.name = "CallChangedError";
   }
+}
+
+/**
+ * Whether a run without a row failed since its call had changed, or may have: no refusal is given by what the call was
+ * resolved to earlier.
+ */
+export function isOfChange(
+  { error, claim }: RunEnd & { readonly kind: "FAILED" },
+  readSet: ReadSet | undefined,
+): boolean {
+  return (
+    readSet !== undefined && claim === undefined && (error instanceof CallChangedError || error instanceof RequestError)
+  );
 }

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import type { Migration } from "kysely/migration";
 import { newKeySecret } from "../../domain/keys/key-checksum.ts";
 import { executionTables } from "./execution-tables.ts";
+import { scheduleTables } from "./schedule-tables.ts";
 import { tenantTables } from "./tenant-tables.ts";
 
 /**
@@ -13,7 +14,7 @@ import { tenantTables } from "./tenant-tables.ts";
  */
 export const baseline: Migration = {
   up: async (db) => {
-    for (const statement of [...guards, ...tenantTables, ...executionTables]) {
+    for (const statement of [...guards, ...tenantTables, ...executionTables, ...scheduleTables]) {
       await statement.execute(db);
     }
     const { id, secret } = newKeySecret();

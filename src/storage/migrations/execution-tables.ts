@@ -66,7 +66,7 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
     config_id text not null,
     tag text,
     type text not null check (type in ('SYNC', 'ASYNC')),
-    source text not null check (source in ('API_CALL', 'SUB_FLOW', 'BATCH', 'TEST', 'RERUN', 'RETRY')),
+    source text not null check (source in ('API_CALL', 'SUB_FLOW', 'BATCH', 'TEST', 'RERUN', 'RETRY', 'SCHEDULE')),
     payload text not null,
     headers text not null,
     state text check (state in ('COMPLETED', 'ERRORED', 'STOPPED', 'TIMED_OUT')),

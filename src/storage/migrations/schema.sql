@@ -132,7 +132,7 @@ create table execution (
   constraint execution_id_check CHECK ((id ~ '^[0-9a-f]{24}$'::text)),
   constraint execution_origin_id_check CHECK ((origin_id ~ '^[0-9a-f]{24}$'::text)),
   constraint execution_pkey PRIMARY KEY (id),
-  constraint execution_source_check CHECK ((source = ANY (ARRAY['API_CALL'::text, 'SUB_FLOW'::text, 'BATCH'::text, 'TEST'::text, 'RERUN'::text, 'RETRY'::text]))),
+  constraint execution_source_check CHECK ((source = ANY (ARRAY['API_CALL'::text, 'SUB_FLOW'::text, 'BATCH'::text, 'TEST'::text, 'RERUN'::text, 'RETRY'::text, 'SCHEDULE'::text]))),
   constraint execution_state_check CHECK ((state = ANY (ARRAY['COMPLETED'::text, 'ERRORED'::text, 'STOPPED'::text, 'TIMED_OUT'::text]))),
   constraint execution_type_check CHECK ((type = ANY (ARRAY['SYNC'::text, 'ASYNC'::text])))
 ) with (fillfactor=85);
@@ -235,6 +235,29 @@ create table organization (
   constraint organization_pkey PRIMARY KEY (id)
 );
 
+create table schedule (
+  environment_id text collate "C" not null,
+  id text collate "C" not null,
+  workflow_id text collate "C" not null,
+  linked_account_id text collate "C" not null,
+  settings text not null,
+  payload text not null,
+  progress text not null,
+  due_time timestamp(3) with time zone,
+  fire_id text collate "C",
+  last_execution_id text collate "C",
+  revision integer default 1 not null,
+  create_time timestamp(3) with time zone default now() not null,
+  update_time timestamp(3) with time zone default now() not null,
+  constraint schedule_account FOREIGN KEY (environment_id, linked_account_id) REFERENCES linked_account(environment_id, account_id),
+  constraint schedule_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id),
+  constraint schedule_fire_id_check CHECK ((fire_id ~ '^[0-9a-f]{24}$'::text)),
+  constraint schedule_id_check CHECK ((id <> ''::text)),
+  constraint schedule_last_execution_id_check CHECK ((last_execution_id ~ '^[0-9a-f]{24}$'::text)),
+  constraint schedule_pkey PRIMARY KEY (environment_id, id),
+  constraint schedule_workflow FOREIGN KEY (environment_id, workflow_id) REFERENCES workflow(environment_id, id)
+);
+
 create table signal (
   execution_id text collate "C" not null,
   name text collate "C" not null,
@@ -323,6 +346,8 @@ CREATE INDEX execution_of_tag ON public.execution USING btree ((((environment_id
 CREATE INDEX execution_of_workflow ON public.execution USING btree ((((environment_id || '/'::text) || workflow_id)), create_time, id);
 
 CREATE INDEX idempotency_key_execution ON public.idempotency_key USING btree (execution_id);
+
+CREATE INDEX schedule_due ON public.schedule USING btree (due_time) WHERE (due_time IS NOT NULL);
 
 CREATE INDEX signal_kept ON public.signal USING btree (execution_id) WHERE ((value IS NOT NULL) AND (value <> ''::text));
 

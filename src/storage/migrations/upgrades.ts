@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Migration } from "kysely/migration";
 import { newKeySecret } from "../../domain/keys/key-checksum.ts";
+import { scheduleTables } from "./schedule-tables.ts";
 
 /**
  * The migrations that bring a database with `0015-process-names` up to the baseline, by name and in order. It has no number 19.
@@ -93,6 +94,13 @@ export const upgrades: Readonly<Record<string, Migration>> = {
       check ((value is null) = (digest is null))
     )`,
     sql`create index signal_kept on signal (execution_id) where value is not null and value <> ''`,
+  ),
+  "0027-schedules": runs(
+    ...scheduleTables,
+    sql`alter table execution
+      drop constraint execution_source_check,
+      add constraint execution_source_check
+        check (source in ('API_CALL', 'SUB_FLOW', 'BATCH', 'TEST', 'RERUN', 'RETRY', 'SCHEDULE')) not valid`,
   ),
 };
 

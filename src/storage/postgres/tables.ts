@@ -25,6 +25,7 @@ export type Tables = {
   readonly signal: SignalTable;
   readonly lease: LeaseTable;
   readonly environment_day: EnvironmentDayTable;
+  readonly schedule: ScheduleTable;
 };
 
 /** Set by the database when the row is inserted. */
@@ -238,4 +239,18 @@ type LeaseTable = {
   load: string | null;
   /** The name of the process on its machine. */
   process: string | null;
+};
+
+type ScheduleTable = Edited & {
+  environment_id: string;
+  id: string;
+  workflow_id: string;
+  linked_account_id: string;
+  /** JSON texts: see `schedule-rows.ts`. */
+  settings: string;
+  payload: string;
+  progress: string;
+  due_time: ColumnType<Date | null, Date | null | undefined, Date | null>;
+  fire_id: string | null;
+  last_execution_id: string | null;
 };
