@@ -11,13 +11,18 @@ let used = pool.length;
  * keeps the new rows of an index together.
  */
 export function newId(): string {
+  return newIdAt(Date.now());
+}
+
+/** Makes a new id that begins with the second of a time, in milliseconds since 1970. */
+export function newIdAt(now: number): string {
   if (used === pool.length) {
     randomFillSync(pool);
     used = 0;
   }
   const random = pool.toString("hex", used, used + randomLength);
   used += randomLength;
-  const seconds = Math.floor(Date.now() / 1000) % 2 ** 32;
+  const seconds = Math.floor(now / 1000) % 2 ** 32;
   return seconds.toString(16).padStart(8, "0") + random;
 }
 

@@ -109,8 +109,8 @@ export class Scheduler implements Service {
     const runs = new ActiveRuns({ ...options, owner, lease, memory, versions, capacity });
     const waiters = new Waiters({ ...options, runs });
     const rescuer = new Rescuer({ ...options, owner, runs, capacity, lease });
-    const now = () => lease.databaseNow() ?? clock.now();
-    const dailyQuota = new DailyQuota({ store: dayBytes, limits, now, clock, log });
+    const databaseNow = () => lease.databaseNow() ?? clock.now();
+    const dailyQuota = new DailyQuota({ store: dayBytes, limits, now: databaseNow, clock, log });
     this.#lease = lease;
     this.#capacity = capacity;
     this.#dailyQuota = dailyQuota;
@@ -119,6 +119,7 @@ export class Scheduler implements Service {
     this.#rescuer = rescuer;
     this.#acceptor = new Acceptor({
       ...options,
+      databaseNow,
       memory,
       runs,
       capacity,

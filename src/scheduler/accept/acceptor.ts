@@ -45,6 +45,8 @@ export type AcceptorOptions = {
   readonly waiters: Waiters;
   readonly events: Pick<SchedulerEvents, "emit">;
   readonly limits: Limits;
+  /** The database's time in milliseconds since 1970, from which executions get their ids. */
+  readonly databaseNow: () => number;
   readonly clock: Clock;
 };
 

@@ -1,6 +1,6 @@
 import { LruMap } from "../../domain/collections/lru-map.ts";
 import type { NewExecution } from "../../domain/execution.ts";
-import { newId } from "../../domain/id.ts";
+import { newIdAt } from "../../domain/id.ts";
 import { jsonTextOf } from "../../domain/json/json-parse.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -29,6 +29,8 @@ export type CallResolverOptions = {
   readonly sealing: Pick<Sealing, "canSeal">;
   readonly pool: Pick<ProcessPool, "run">;
   readonly limits: Limits;
+  /** The database's time in milliseconds since 1970, from which executions get their ids. */
+  readonly databaseNow: () => number;
 };
 
 /** The result of resolving a call: the version that it runs, the account that it runs for, and the configured values. */
@@ -116,11 +118,11 @@ export class CallResolver {
   #requestOf(call: ExecuteCall, target: Target, graph: Graph): ExecutionRequest {
     const { linkedAccount, workflowId, version, fields, readSet } = target;
     const { organizationId, environmentId, tag, type, payload, event, idempotencyKey: key } = call;
-    const { limits } = this.#options;
+    const { limits, databaseNow } = this.#options;
     const execution: NewExecution = {
       organizationId,
       environmentId,
-      id: newId(),
+      id: newIdAt(databaseNow()),
       workflowId,
       version,
       linkedAccountId: linkedAccount.id,

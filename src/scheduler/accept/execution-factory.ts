@@ -1,6 +1,6 @@
 import { type ExecutionSource, isTerminal, type NewExecution, type NodeRun } from "../../domain/execution.ts";
 import { chainHeader, chainLength, chainText } from "../../domain/http/call-chain.ts";
-import { newId } from "../../domain/id.ts";
+import { newIdAt } from "../../domain/id.ts";
 import { checkJson } from "../../domain/json/json-check.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
@@ -26,6 +26,8 @@ export type ExecutionFactoryOptions = {
   readonly versions: VersionCache;
   readonly memory: MemoryBudget;
   readonly limits: Limits;
+  /** The database's time in milliseconds since 1970, from which executions get their ids. */
+  readonly databaseNow: () => number;
 };
 
 /** The execution to repeat, and the length of the chain of executions that led to this request, each called by the last. */
@@ -85,6 +87,11 @@ export class ExecutionFactory {
     return { ...request, flushes: splitFlushes(await this.copyRecords(origin, seed.keeps)) };
   }
 
+  /** Makes the id of a new execution. */
+  newId(): string {
+    return newIdAt(this.#options.databaseNow());
+  }
+
   /** Copies the records of an ended execution that `keeps` selects. */
   async copyRecords(origin: RecordsOrigin, keeps: (run: NodeRun) => boolean): Promise<readonly NodeRun[]> {
     return await copyRecords(this.#options, origin, keeps);
@@ -138,7 +145,7 @@ export class ExecutionFactory {
     const graph = await versions.get(origin, workflowId, version);
     // The copied results were made with the earlier values.
     const fields = source === "RETRY" ? {} : await this.fieldsOf(graph, { ...origin, slug });
-    const execution = { ...origin, ...fields, id: newId(), type: "ASYNC" as const, source, originId: origin.id };
+    const execution = { ...origin, ...fields, id: this.newId(), type: "ASYNC" as const, source, originId: origin.id };
     return { execution, graph, linkedAccount, event: eventOf(origin) };
   }
 }

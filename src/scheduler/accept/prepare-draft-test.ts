@@ -1,6 +1,5 @@
 import type { NewExecution } from "../../domain/execution.ts";
 import { isTerminal } from "../../domain/execution.ts";
-import { newId } from "../../domain/id.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { RequestError } from "../../domain/request-error.ts";
@@ -52,7 +51,7 @@ export async function prepareDraftTest(call: DraftTestCall, context: DraftTestCo
   const { organizationId, environmentId, workflowId, slug, version, graph, linkedAccount, configId, payload, headers } =
     call;
   const start: NewExecution = {
-    id: newId(),
+    id: factory.newId(),
     organizationId,
     environmentId,
     workflowId,
