@@ -35,6 +35,7 @@ import { LeaseStore } from "../src/storage/claims/lease-store.ts";
 import { OwnerReaper } from "../src/storage/claims/owner-reaper.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import { ExecutionStore } from "../src/storage/executions/execution-store.ts";
+import { HistoryDays } from "../src/storage/executions/history-days.ts";
 import { SignalStore } from "../src/storage/executions/signals.ts";
 import { ExecutionEvents } from "../src/storage/history/execution-events.ts";
 import { ExecutionReader } from "../src/storage/history/execution-reader.ts";
@@ -128,6 +129,7 @@ const services: Readonly<Record<string, () => Service>> = {
       signals: new SignalStore(database.db),
       drafts: new DraftStore(database.db),
       dayBytes: new DayBytesStore(database.db),
+      days: new HistoryDays(database.db),
       retentionMs: limits.retentionMs,
       clock,
       log,
@@ -180,6 +182,7 @@ const services: Readonly<Record<string, () => Service>> = {
       leases: new LeaseStore(database.leaseDb),
       dayBytes: new DayBytesStore(database.db),
       dueSchedules: new DueSchedules(database.db),
+      days: new HistoryDays(database.db),
       rates: new RateLimiter(limits, clock),
       notifier: new Notifier({ connection: () => testDatabase.connection, log }),
       events: createSchedulerEvents(),

@@ -22,8 +22,13 @@ export function newIdAt(now: number): string {
   }
   const random = pool.toString("hex", used, used + randomLength);
   used += randomLength;
-  const seconds = Math.floor(now / 1000) % 2 ** 32;
-  return seconds.toString(16).padStart(8, "0") + random;
+  return idFrom(now) + random;
+}
+
+/** The text that ids of a time begin with, and the smallest of them. */
+export function idFrom(time: number): string {
+  const seconds = Math.floor(time / 1000) % 2 ** 32;
+  return seconds.toString(16).padStart(8, "0");
 }
 
 /** The time when an id was made, in milliseconds since 1970, exact to a second. */

@@ -22,6 +22,7 @@ import type { ClaimStore } from "../storage/claims/claim-store.ts";
 import type { LeaseStore } from "../storage/claims/lease-store.ts";
 import type { OwnerReaper } from "../storage/claims/owner-reaper.ts";
 import type { ExecutionStore } from "../storage/executions/execution-store.ts";
+import type { HistoryDays } from "../storage/executions/history-days.ts";
 import type { SignalStore } from "../storage/executions/signals.ts";
 import type { ExecutionQuery, ExecutionReader } from "../storage/history/execution-reader.ts";
 import type { Notifier } from "../storage/postgres/notifier.ts";
@@ -67,6 +68,7 @@ export type SchedulerOptions = {
   readonly leases: LeaseStore;
   readonly dayBytes: DayBytesStore;
   readonly dueSchedules: DueSchedules;
+  readonly days: HistoryDays;
   readonly sealing: Sealing;
   readonly notifier: Pick<Notifier, "notify" | "listen">;
   readonly events: SchedulerEvents;
@@ -100,7 +102,7 @@ export class Scheduler implements Service {
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
-    const { executions, signals, drafts, versions, leases, dayBytes, rates, limits, clock, log } = options;
+    const { versions, leases, dayBytes, rates, limits, clock, log } = options;
     this.#options = options;
     const owner = this.#owner;
     const capacity = new Capacity(limits);
@@ -127,7 +129,7 @@ export class Scheduler implements Service {
       waiters,
     });
     this.#resumer = new NodeResumer(options);
-    this.#janitor = new Janitor({ executions, signals, drafts, dayBytes, retentionMs: limits.retentionMs, clock, log });
+    this.#janitor = new Janitor({ ...options, retentionMs: limits.retentionMs, clock, log });
     const enqueue: Acceptor["enqueueOnce"] = (...call) => this.#acceptor.enqueueOnce(...call);
     this.#schedules = new ScheduleRunner({ ...options, enqueue });
     const runOnce = async () => runs.recordBegun();

@@ -13,6 +13,7 @@ import { ClaimStore } from "./claims/claim-store.ts";
 import { LeaseStore } from "./claims/lease-store.ts";
 import { OwnerReaper } from "./claims/owner-reaper.ts";
 import { ExecutionStore } from "./executions/execution-store.ts";
+import { HistoryDays } from "./executions/history-days.ts";
 import { SignalStore } from "./executions/signals.ts";
 import { ExecutionEvents } from "./history/execution-events.ts";
 import { ExecutionReader } from "./history/execution-reader.ts";
@@ -55,6 +56,7 @@ export type Stores = {
   readonly dayBytes: DayBytesStore;
   readonly schedules: ScheduleStore;
   readonly dueSchedules: DueSchedules;
+  readonly days: HistoryDays;
 };
 
 /** Opens the stores of a database. They work once the database is started. */
@@ -84,5 +86,6 @@ export function openStores(
     dayBytes: new DayBytesStore(db),
     schedules: new ScheduleStore(callsDb),
     dueSchedules: new DueSchedules(db),
+    days: new HistoryDays(db),
   };
 }

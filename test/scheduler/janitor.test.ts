@@ -34,10 +34,19 @@ test("old executions of which many take too long to delete at once are deleted f
     end $$`.execute(stores.db);
   await sql`create trigger takes_long after delete on execution referencing old table as deleted
     for each statement execute function take_long()`.execute(stores.db);
-  const { executions, signals, drafts, db } = stores;
+  const { executions, signals, drafts, days, db } = stores;
   const dayBytes = new DayBytesStore(db);
   const log = pino({ level: "silent" });
-  const janitor = new Janitor({ executions, signals, drafts, dayBytes, retentionMs: 60_000, clock: systemClock, log });
+  const janitor = new Janitor({
+    executions,
+    signals,
+    drafts,
+    days,
+    dayBytes,
+    retentionMs: 60_000,
+    clock: systemClock,
+    log,
+  });
   await janitor.start();
   await janitor.stop();
   expect(await db.selectFrom("execution").select("id").execute()).toEqual([]);

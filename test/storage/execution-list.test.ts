@@ -54,7 +54,8 @@ async function fill({ environmentId, workflowId, linkedAccountId }: Tenant, coun
   await sql`
     insert into execution (id, environment_id, workflow_id, version, linked_account_id, config_id, type, source,
       payload, headers, state, create_time, end_time, tag)
-    select left(md5(${environmentId} || number), 24), ${environmentId}, ${workflowId}, 1, ${linkedAccountId}, 'c',
+    select lpad(to_hex(extract(epoch from now() - make_interval(secs => 1 + number * 0.01))::bigint), 8, '0')
+        || left(md5(${environmentId} || number), 16), ${environmentId}, ${workflowId}, 1, ${linkedAccountId}, 'c',
       'ASYNC', 'API_CALL', '{}', '{}', 'COMPLETED', now() - make_interval(secs => 1 + number * 0.01), now(),
       case when number % 100 = 0 then 'rare' end
     from generate_series(1, ${count}) as number`.execute(stores.db);

@@ -27,7 +27,11 @@ export async function openStores() {
 export type Stores = Awaited<ReturnType<typeof openStores>>;
 
 /** An environment with an account and a published workflow. */
-export async function createTenant({ tenants, workflows, versions }: Stores) {
+export async function createTenant({
+  tenants,
+  workflows,
+  versions,
+}: Pick<Stores, "tenants" | "workflows" | "versions">) {
   const { organizationId, environments } = await tenants.createOrganization({ name: "acme" });
   const environmentId = environments.test;
   const actor = { environmentId, keyId: "test" };

@@ -1,10 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { pino } from "pino";
-import { expect, test } from "vitest";
-import { migrationNames } from "../../src/storage/migrations/migrations.ts";
+import { describe, expect, test } from "vitest";
+import { type MigrationsFor, migrationNames, migrationsFor } from "../../src/storage/migrations/migrations.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
 import { findSchemaProblem } from "../../src/storage/postgres/schema-problem.ts";
+import { openStores } from "../../src/storage/stores.ts";
+import { until } from "../support/eventually.ts";
 import { createEmptyDatabase, createTestDatabase, type TestDatabase } from "../support/postgres.ts";
+import { createTenant, json, nodeRun } from "./fixture.ts";
 import { dumpSchema } from "./schema-dump.ts";
 
 /** The baseline as SQL, to be read. `vitest run test/storage/migrations.test.ts -u` writes it anew. */
@@ -45,13 +48,13 @@ test("older tables are refused with what to do, and stay as they are", async () 
   await database.drop();
 });
 
-function open({ connection }: TestDatabase): Database {
-  return new Database({ connection: () => connection, log: pino({ level: "silent" }) });
+function open({ connection }: TestDatabase, migrations: MigrationsFor = migrationsFor): Database {
+  return new Database({ connection: () => connection, log: pino({ level: "silent" }), migrations });
 }
 
 /** Starts on a database; answers the error where that failed. */
-async function start(database: TestDatabase): Promise<Error | undefined> {
-  const opened = open(database);
+async function start(database: TestDatabase, migrations?: MigrationsFor): Promise<Error | undefined> {
+  const opened = open(database, migrations);
   try {
     await opened.start();
     return undefined;
@@ -64,3 +67,79 @@ async function start(database: TestDatabase): Promise<Error | undefined> {
     await opened.stop();
   }
 }
+
+describe("the migration to partitions by day", () => {
+  /** The version before it, with an execution that ended and one that waits. */
+  async function makeBefore(): Promise<TestDatabase> {
+    const database = await createEmptyDatabase();
+    await database.query(oldSchema);
+    const earlier: MigrationsFor = (done) => {
+      const before = Object.entries(migrationsFor(done)).filter(([name]) => name < "0026-history-by-day");
+      return Object.fromEntries(before);
+    };
+    expect(await start(database, earlier)).toBeUndefined();
+    const opened = open(database);
+    const tenant = await createTenant(openStores(opened));
+    const { executions } = openStores(opened);
+    await executions.recordFinished(tenant.newExecution(), { state: "COMPLETED", response: json("1") }, [nodeRun("1")]);
+    await executions.begin(tenant.newExecution());
+    await opened.stop();
+    return database;
+  }
+
+  const countAll = `select (select count(*)::int from execution) as executions,
+    (select count(*)::int from journal) as flushes, (select count(*)::int from execution_claim) as claims`;
+
+  test("loses nothing when it is killed between its parts and begun again, and what was there is a partition", async () => {
+    const database = await makeBefore();
+    // As the first part leaves it, unfinished: with a bound of that time.
+    await database.query("alter table execution add constraint execution_before check (id < '99999999') not valid");
+    await database.query(
+      "alter table journal add constraint journal_before check (execution_id < '99999999') not valid",
+    );
+    const before = (await database.query(countAll)).rows;
+    expect(await start(database)).toBeUndefined();
+    expect((await database.query(countAll)).rows).toEqual(before);
+    await expect(await dumpSchema(database)).toMatchFileSnapshot(dumpFile);
+    const { rows } = await database.query("select distinct tableoid::regclass::text as name from execution");
+    expect(rows).toEqual([{ name: "execution_before" }]);
+    expect((await database.query("select from pg_constraint where conname like '%_before'")).rows).toEqual([]);
+    await database.drop();
+  });
+
+  test("goes on beside a process of the version before, which writes and reads all the while", async () => {
+    const database = await makeBefore();
+    const earlier = open(database);
+    const stores = openStores(earlier);
+    const tenant = await createTenant(stores);
+    const { organizationId, environmentId, linkedAccountId } = tenant;
+    let isMigrated = false;
+    let calls = 0;
+    const ids: string[] = [];
+    const caller = async () => {
+      for (let left = 5; left > 0; left -= isMigrated ? 1 : 0) {
+        const execution = tenant.newExecution();
+        const claim = { organizationId, environmentId, executionId: execution.id, owner: "a", epoch: 1 };
+        await stores.executions.begin(execution, {
+          owner: "a",
+          idempotencyKey: { key: execution.id, fingerprint: "f" },
+        });
+        await stores.executions.append({ ...claim, flushIndex: 0, runs: [nodeRun("1")] });
+        await stores.executions.finish({ ...claim, outcome: { state: "COMPLETED", response: json("1") } });
+        const query = { organizationId, environmentId, linkedAccountId, executionId: execution.id };
+        expect(await stores.executions.getResult(query)).toMatchObject({ state: "COMPLETED" });
+        ids.push(execution.id);
+        calls += 1;
+      }
+    };
+    const callers = Array.from({ length: 4 }, caller);
+    await until("calls are under way", () => calls > 20);
+    expect(await start(database)).toBeUndefined();
+    isMigrated = true;
+    await Promise.all(callers);
+    const { rows } = await database.query("select count(*)::int as count from execution where state = 'COMPLETED'");
+    expect(rows).toEqual([{ count: ids.length + 1 }]);
+    await earlier.stop();
+    await database.drop();
+  });
+});

@@ -3,7 +3,7 @@ import type { TestDatabase } from "../support/postgres.ts";
 /**
  * Writes the schema of a database as SQL, in an order that does not depend on how it came about. (The embedded Postgres
  * comes without pg_dump.) Left out: the migrator's tables, and NOT VALID, which says of a constraint only that rows older
- * than it were not checked.
+ * than it were not checked; and the partitions of days.
  */
 export async function dumpSchema({ query }: TestDatabase): Promise<string> {
   const { rows } = await query(statements);
@@ -14,7 +14,8 @@ const statements = `
 with tables as (
   select c.oid, c.relname as name, c.reloptions as options
   from pg_class c
-  where c.relnamespace = 'public'::regnamespace and c.relkind = 'r' and c.relname not like 'kysely%'
+  where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+    and c.relname not like 'kysely%'
 ),
 columns as (
   select tables.oid, 1 as kind, to_char(a.attnum, '000') as place,
@@ -40,8 +41,14 @@ select text from (
   union all
   select 2, tables.name,
     'create table ' || tables.name || E' (\\n  ' || string_agg(parts.text, E',\\n  ' order by kind, place collate "C") || E'\\n)'
+      || coalesce(' partition by ' || pg_get_partkeydef(tables.oid), '')
       || coalesce(' with (' || array_to_string(tables.options, ', ') || ')', '')
   from tables join parts using (oid) group by oid, tables.name, tables.options
+  union all
+  select 2, part.relname, 'create table ' || part.relname || ' partition of ' || tables.name || ' default'
+    || coalesce(' with (' || array_to_string(part.reloptions, ', ') || ')', '')
+  from tables join pg_inherits on inhparent = tables.oid join pg_class part on part.oid = inhrelid
+  where pg_get_expr(part.relpartbound, part.oid) = 'DEFAULT'
   union all
   select 3, tables.name || indexrelid::regclass::text, pg_get_indexdef(indexrelid)
   from tables join pg_index on indrelid = tables.oid

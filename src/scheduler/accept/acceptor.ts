@@ -147,10 +147,7 @@ export class Acceptor {
     return request.execution.id;
   }
 
-  /**
-   * Queues a call under an id that was chosen before. However often and by whichever processes that is done, one execution is
-   * accepted; so none of them runs it at once. Throws RequestError.
-   */
+  /** Queues a call under an id that others may have accepted already: it is accepted once. Throws RequestError. */
   async enqueueOnce(call: ExecuteCall, executionId: string): Promise<void> {
     if (this.#isStopped) {
       throw shuttingDown();

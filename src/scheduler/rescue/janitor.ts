@@ -3,6 +3,7 @@ import type { Clock } from "../../domain/clock.ts";
 import type { Service } from "../../domain/service.ts";
 import type { DraftPlace } from "../../storage/executions/execution-retention.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import type { HistoryDays, IdRange } from "../../storage/executions/history-days.ts";
 import type { SignalStore } from "../../storage/executions/signals.ts";
 import { isTimedOut } from "../../storage/postgres/database-errors.ts";
 import type { DayBytesStore } from "../../storage/tenants/daily-bytes-store.ts";
@@ -19,8 +20,9 @@ const pageMax = 1_000;
 const pagesMax = 20;
 
 export type JanitorOptions = {
-  readonly executions: ExecutionStore;
+  readonly executions: Pick<ExecutionStore, "deleteEnded" | "repair">;
   readonly signals: Pick<SignalStore, "clear">;
+  readonly days: HistoryDays;
   readonly drafts: DraftStore;
   readonly dayBytes: DayBytesStore;
   readonly retentionMs: number;
@@ -29,8 +31,9 @@ export type JanitorOptions = {
 };
 
 /**
- * Deletes in small batches what the retention no longer covers: ended executions, what was said to them, drafts that only their
- * tests used, and counts of past days. Repairs executions and claims that do not match.
+ * Makes the partitions of the next days. Deletes what the retention no longer covers: days of executions as a whole, and in
+ * small batches other executions, what was said to them, drafts that only their tests used, and counts of past days. Repairs
+ * executions and claims that do not match.
  */
 export class Janitor implements Service {
   readonly #options: JanitorOptions;
@@ -56,19 +59,46 @@ export class Janitor implements Service {
   }
 
   async #runOnce(): Promise<void> {
-    await this.#deleteExecutions();
+    await this.#makeDays();
+    await this.#dropDays();
+    for (const range of await this.#options.days.listOutside()) {
+      await this.#deleteExecutions(range);
+    }
     await this.#clearSignals();
     await this.#deleteDrafts();
     await this.#options.dayBytes.deletePast();
     await this.#repair();
   }
 
-  async #deleteExecutions(): Promise<void> {
+  async #makeDays(): Promise<void> {
+    const { days, log } = this.#options;
+    const partitions = await days.make();
+    if (partitions.length > 0) {
+      log.info({ partitions }, "partitions of the next days are made");
+    }
+  }
+
+  /** A day that something is still needed of stays, and the rest of it is deleted. */
+  async #dropDays(): Promise<void> {
+    const { days, retentionMs: ms, log } = this.#options;
+    for (const day of await days.listOld(ms)) {
+      if (this.#isStopping) {
+        return;
+      }
+      if (await days.isNeeded({ ...day, ms })) {
+        await this.#deleteExecutions(day);
+      } else if (await days.drop(day)) {
+        log.info({ day: day.name }, "a day of executions that ended long ago is dropped");
+      }
+    }
+  }
+
+  async #deleteExecutions(range: IdRange): Promise<void> {
     const { executions, retentionMs, log } = this.#options;
     let all = 0;
     for (let limit = batchMax; !this.#isStopping; ) {
       try {
-        const deleted = await executions.deleteEnded({ ms: retentionMs, limit });
+        const deleted = await executions.deleteEnded({ ms: retentionMs, limit, range });
         all += deleted;
         if (deleted < limit) {
           break;

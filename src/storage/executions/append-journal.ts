@@ -1,7 +1,7 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import { type Tenant, turnOfTenant } from "../../domain/account.ts";
 import type { Answer, NodeRun } from "../../domain/execution.ts";
-import { inputRows } from "../postgres/input-rows.ts";
+import { boundsOf, inputRows } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./execution-claim.ts";
@@ -57,7 +57,7 @@ async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): Promise
       on conflict (execution_id, flush_index) do nothing
       returning execution_id, flush_index
     )
-    ${hasAnswer ? answered : sql``}
+    ${hasAnswer ? answered(input) : sql``}
     select execution_id, flush_index from written`.execute(db);
   const written = new Set(rows.map(keyOf));
   const left = input.filter((row) => !written.has(keyOf(row)));
@@ -68,13 +68,17 @@ async function appendAll(db: Kysely<Tables>, all: readonly Appending[]): Promise
 }
 
 /** The response commits together with the record of its node, and the first response stays. */
-const answered = sql`, answered as (
+function answered(input: readonly { readonly execution_id: string }[]): RawBuilder<unknown> {
+  const { first, last } = boundsOf(input.map(({ execution_id }) => execution_id));
+  return sql`, answered as (
   update execution set response = held.response, status_code = held.status_code
     from held join written using (execution_id, flush_index)
     where held.response is not null and execution.id = held.execution_id
       and execution.environment_id = held.environment_id
+      and execution.id >= ${first} and execution.id <= ${last}
       and execution.response is null and execution.state is null
 )`;
+}
 
 type FlushKey = { readonly execution_id: string; readonly flush_index: number };
 

@@ -47,7 +47,10 @@ export function beginExecution(
   { db, callsDb }: { readonly db: Kysely<Tables>; readonly callsDb: Kysely<Tables> },
   limits: BatchLimits,
 ): BeginExecution {
-  const insert = new CompiledStatement(insertStatement);
+  const insert = {
+    plain: new CompiledStatement((input: StatementInput<InsertInput>) => insertStatement(input, { hasKeys: false })),
+    keyed: new CompiledStatement((input: StatementInput<InsertInput>) => insertStatement(input, { hasKeys: true })),
+  };
   const batcher = new StatementBatcher<Beginning, Begun>({
     name: "begin",
     limits,
@@ -157,31 +160,25 @@ type InsertInput = {
   readonly reads: ReadSets;
 };
 
-type InsertStatement = CompiledStatement<InsertInput, InsertedRow>;
+/** A statement with keys looks for the executions that they stand for, which may be of any day: others do without that. */
+type InsertStatement = Record<"plain" | "keyed", CompiledStatement<InsertInput, InsertedRow>>;
 
 /** Answers the executions that were accepted, and those whose read set has changed. */
-function insertStatement(input: StatementInput<InsertInput>): RawBuilder<InsertedRow> {
-  const now = cautiousNow(input.value(() => new Date()));
+function insertStatement(
+  input: StatementInput<InsertInput>,
+  { hasKeys }: { readonly hasKeys: boolean },
+): RawBuilder<InsertedRow> {
   return sql<InsertedRow>`
     with ${changedReads(input, ({ reads }) => reads.all)},
     given as materialized (
       select *, ${isChanged} as is_changed from ${input.rows("given", beginningTypes, ({ rows }) => rows)}
     ),
     input as materialized (select * from given where not is_changed),
-    bound as (
-      insert into idempotency_key (environment_id, linked_account_id, key, fingerprint, execution_id)
-      select environment_id, linked_account_id, key, fingerprint, id from input where key is not null
-        -- In the order of their keys, so that two statements cannot deadlock.
-        order by environment_id, linked_account_id, key
-      on conflict (environment_id, linked_account_id, key)
-        do update set fingerprint = excluded.fingerprint, execution_id = excluded.execution_id
-        where ${isOver("idempotency_key", now)}
-      returning execution_id
-    ),
+    ${hasKeys ? boundKeys(input) : sql``}
     accepted as (
       insert into execution (${columnList(acceptedTypes)})
       select ${columnList(acceptedTypes)} from input
-        where key is null or exists (select from bound where bound.execution_id = input.id)
+        ${hasKeys ? sql`where key is null or exists (select from bound where bound.execution_id = input.id)` : sql``}
       on conflict (id) do nothing returning id
     ),
     seeded as (
@@ -201,6 +198,20 @@ function insertStatement(input: StatementInput<InsertInput>): RawBuilder<Inserte
     select execution_id, false as is_changed from claimed union all select id, true from given where is_changed`;
 }
 
+function boundKeys(input: StatementInput<InsertInput>): RawBuilder<unknown> {
+  const now = cautiousNow(input.value(() => new Date()));
+  return sql`bound as (
+      insert into idempotency_key (environment_id, linked_account_id, key, fingerprint, execution_id)
+      select environment_id, linked_account_id, key, fingerprint, id from input where key is not null
+        -- In the order of their keys, so that two statements cannot deadlock.
+        order by environment_id, linked_account_id, key
+      on conflict (environment_id, linked_account_id, key)
+        do update set fingerprint = excluded.fingerprint, execution_id = excluded.execution_id
+        where ${isOver("idempotency_key", now)}
+      returning execution_id
+    ),`;
+}
+
 /** Answers what is certain: which executions were accepted, and which have a read set that has changed. */
 async function insertAll(
   db: Kysely<Tables>,
@@ -209,7 +220,12 @@ async function insertAll(
 ): Promise<ReadonlyMap<string, Begun>> {
   const reads = new ReadSets();
   const rows = all.map((beginning) => toBeginningRow(beginning, reads.add(beginning.begin.readSet)));
-  const inserted = await insert.execute(db, { rows, reads, seeds: all.flatMap(toSeedRows) });
+  const hasKeys = rows.some(({ key }) => key !== null);
+  const inserted = await insert[hasKeys ? "keyed" : "plain"].execute(db, {
+    rows,
+    reads,
+    seeds: all.flatMap(toSeedRows),
+  });
   const found = new Set(inserted.filter(({ is_changed }) => is_changed).map(({ execution_id }) => execution_id));
   const calls = all.map(({ execution, begin: { readSet } }) => ({ execution, readSet }));
   const changed = await listChanged(db, calls, found);

@@ -1,10 +1,10 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import { type Account, turnOf } from "../../domain/account.ts";
 import type { ExecutionError, ExecutionState, Outcome, TerminalState } from "../../domain/execution.ts";
 import { isId } from "../../domain/id.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { type AccessScope, isAccessible } from "../../domain/principal.ts";
-import { byInputRow, inputRows } from "../postgres/input-rows.ts";
+import { boundsOf, byInputRow, inputRows } from "../postgres/input-rows.ts";
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { claimState, toAnswer } from "./execution-rows.ts";
@@ -91,6 +91,7 @@ async function findResults(
     linked_account_id: linkedAccountId,
     id: executionId.toLowerCase(),
   }));
+  const { first, last } = boundsOf(input.map(({ id }) => id));
   const { rows } = await sql<ResultRow>`
     select input.row, execution.workflow_id, execution.state, execution.status_code, ${claimState}, size.bytes,
         case when size.bytes <= ${bytesMax} then execution.response end as response,
@@ -99,6 +100,7 @@ async function findResults(
       cross join lateral (
         select coalesce(octet_length(execution.response), 0) + coalesce(octet_length(execution.error), 0) as bytes
       ) as size
+     where execution.id >= ${first} and execution.id <= ${last}
     `.execute(db);
   const found = byInputRow(queries, rows);
   return queries.map((query, index) => {
@@ -147,7 +149,7 @@ export async function listEnded(db: Kysely<Tables>, ids: readonly string[]): Pro
           select *, row_number() over (partition by environment_id order by bytes, id) as rank from (
             select id, environment_id, state, status_code, response, error,
                 coalesce(octet_length(response), 0) + coalesce(octet_length(error), 0) as bytes
-              from execution where id = any(${ids}::text[]) and state is not null
+              from ${among(ids)} where state is not null
           ) as ended
         ) as ended
       ) as ended`.execute(db);
@@ -177,9 +179,17 @@ export async function readEnded(
     return new Map();
   }
   const { rows } = await sql<Omit<EndRow, "environment_id" | "bytes" | "is_read">>`
-    select id, state, response, status_code, error from execution
-     where id = any(${ids}::text[]) and state is not null`.execute(db);
+    select id, state, response, status_code, error from ${among(ids)} where state is not null`.execute(db);
   return new Map(rows.map(toEnd));
+}
+
+/** The executions with these ids, as an item of a `from` list. */
+function among(ids: readonly string[]): RawBuilder<unknown> {
+  const { first, last } = boundsOf(ids);
+  return sql`(
+    select execution.* from unnest(${ids}::text[]) as wanted(id) join execution on execution.id = wanted.id
+      and execution.id >= ${first} and execution.id <= ${last}
+  ) as execution`;
 }
 
 function toEnd({ id, state, response, status_code, error }: Omit<EndRow, "environment_id" | "bytes" | "is_read">) {

@@ -2,18 +2,23 @@ import { type Kysely, sql } from "kysely";
 import { cautiousNow } from "../postgres/database-clock.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { idOfAge } from "./expire-executions.ts";
+import type { IdRange } from "./history-days.ts";
 
-export type Retention = { readonly ms: number; readonly limit: number };
+/** `range`: the executions with these ids alone. */
+export type Retention = { readonly ms: number; readonly limit: number; readonly range?: IdRange };
 
 /**
- * Deletes executions that ended longer ago than `ms` with their journals, at most `limit`; answers how many. Their
- * idempotency keys are free by then.
+ * Deletes executions that ended longer ago than `ms` with their journals and idempotency keys, which are free by then, at
+ * most `limit`; answers how many.
  */
-export async function deleteEnded(db: Kysely<Tables>, { ms, limit }: Retention): Promise<number> {
+export async function deleteEnded(
+  db: Kysely<Tables>,
+  { ms, limit, range = { from: "", to: "g" } }: Retention,
+): Promise<number> {
   const { rows } = await sql<{ count: number }>`
     with chosen as materialized (
       select id from execution
-       where id < ${idOfAge(ms)} and end_time < ${cautiousNow()} - make_interval(secs => ${ms / 1000})
+       where id >= ${range.from} and id < ${range.to} and id < ${idOfAge(ms)} and end_time < ${cautiousNow()} - make_interval(secs => ${ms / 1000})
        order by id limit ${limit} for update skip locked
     ), unbound as (
       delete from idempotency_key using chosen where idempotency_key.execution_id = chosen.id

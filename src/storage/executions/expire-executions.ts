@@ -41,7 +41,12 @@ export async function expireExecutions(
 
 /** The smallest id that an execution of that age may have: ids begin with their second. */
 export function idOfAge(ms: number): RawBuilder<string> {
-  return sql<string>`lpad(to_hex(extract(epoch from ${cautiousNow()} - make_interval(secs => ${ms / 1000}))::bigint), 8, '0')`;
+  return idAt(sql`${cautiousNow()} - make_interval(secs => ${ms / 1000})`);
+}
+
+/** The smallest id that is made at a time. */
+export function idAt(time: RawBuilder<unknown>): RawBuilder<string> {
+  return sql<string>`lpad(to_hex(extract(epoch from ${time})::bigint), 8, '0')`;
 }
 
 const poisoned: Outcome = {

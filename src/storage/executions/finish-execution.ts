@@ -65,7 +65,7 @@ const finishingTypes = { ...claimTypes, ...outcomeTypes, flush_index: "int", ent
 
 type FinishingRow = InputRow<typeof finishingTypes>;
 
-/** Answers the executions that it has ended. */
+/** Answers the executions that it has ended. The rows are sorted by id: the first and the last bound the partitions. */
 function finishStatement(input: StatementInput<readonly FinishingRow[]>): RawBuilder<{ readonly id: string }> {
   return sql<{ id: string }>`
     with released as (
@@ -85,6 +85,8 @@ function finishStatement(input: StatementInput<readonly FinishingRow[]>): RawBui
         error = released.error, finished_epoch = released.epoch, end_time = now()
       from released
       where execution.id = released.execution_id and execution.environment_id = released.environment_id
+        and execution.id >= ${input.value((rows) => rows.at(0)?.execution_id ?? "")}
+        and execution.id <= ${input.value((rows) => rows.at(-1)?.execution_id ?? "")}
         and execution.state is null
       returning execution.id`;
 }

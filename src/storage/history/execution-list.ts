@@ -5,6 +5,7 @@ import {
   type ExecutionSummary,
   isTerminal,
 } from "../../domain/execution.ts";
+import { idFrom } from "../../domain/id.ts";
 import { claimState, ownColumns, summaryColumns, toSummary, workflowSlug } from "../executions/execution-rows.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import { cutLooked, lookedMax, type Page } from "../postgres/page.ts";
@@ -20,6 +21,17 @@ export type ListedExecutions = {
 /** Lists leave out longer errors, so that no page becomes too large. */
 const errorBytesMax = 4096;
 
+/** What a list looks at first. */
+const recentMs = 2 * 86_400_000;
+
+const noTime = new Date(0);
+
+/**
+ * An execution's id may have been made by a clock that is off by this much from the one that it was created by: partitions
+ * are pruned by ids, with this margin.
+ */
+const idMarginMs = 86_400_000;
+
 /**
  * Lists executions, newest first. The cost of a page depends neither on its place in the list nor on how few executions
  * match the filter. Throws VALIDATION_ERROR for a token that no page with this filter gave.
@@ -32,6 +44,35 @@ export async function listExecutions(
   const { workflowIds, linkedAccountIds, ...rest } = filter;
   const filters = { of: "execution", ...rest };
   const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);
+  const tokenOf = (last: Listed) => pageTokenOf({ createTime: last.create_time, id: last.id }, filters);
+  const recent = new Date((after?.createTime ?? filter.createdBefore ?? new Date()).getTime() - recentMs);
+  // Most pages are full of what is recent, and then the partitions of older days need not be opened.
+  if (!isUnfinished(filter.state) && (filter.createdSince ?? noTime) < recent) {
+    const rows = await readPage(db, filter, { asked, after, fromId: idAround(recent, -idMarginMs) });
+    const listed = toListed(rows, asked, tokenOf);
+    const last = rows[Math.min(rows.length, asked.pageSize) - 1];
+    if (listed.nextPageToken !== undefined && last !== undefined && last.create_time >= recent) {
+      return listed;
+    }
+  }
+  return toListed(await readPage(db, filter, { asked, after, fromId: undefined }), asked, tokenOf);
+}
+
+type Listed = Awaited<ReturnType<typeof readPage>>[number];
+
+function toListed(rows: readonly Listed[], asked: Page, tokenOf: (last: Listed) => string): ListedExecutions {
+  const { page, next } = cutLooked(rows, asked, tokenOf);
+  return { executions: page.map(toSummary), ...next };
+}
+
+type PageQuery = {
+  readonly asked: Page;
+  readonly after: PagePosition | undefined;
+  /** The first id that is looked at; where it is undefined the filter says how far the list goes back. */
+  readonly fromId: string | undefined;
+};
+
+async function readPage(db: Kysely<Tables>, filter: ExecutionFilter, { asked, after, fromId }: PageQuery) {
   // Reads along one index, and only as far as the page needs. The rest of the filter stays outside of the subquery: inside,
   // the planner expects few rows and would rather read and sort everything.
   const looked = db
@@ -41,11 +82,12 @@ export async function listExecutions(
     .select(sql<boolean>`row_number() over (order by create_time desc, id desc) = ${lookedMax}`.as("is_last"))
     .where(isIndexed(filter))
     .where(isBehind(filter, after))
+    .where(isOfDays(filter, { after, fromId }))
     .orderBy("execution.create_time", "desc")
     .orderBy("execution.id", "desc")
     .limit(lookedMax)
     .as("execution");
-  const rows = await db
+  return await db
     .selectFrom(looked)
     .select([...summaryColumns, "is_meant", "is_last", workflowSlug, claimState])
     .select(sql<string | null>`case when octet_length(error) <= ${errorBytesMax} then error end`.as("error"))
@@ -55,10 +97,11 @@ export async function listExecutions(
     .orderBy("execution.id", "desc")
     .limit(asked.pageSize + 1)
     .execute();
-  const { page, next } = cutLooked(rows, asked, (last) =>
-    pageTokenOf({ createTime: last.create_time, id: last.id }, filters),
-  );
-  return { executions: page.map(toSummary), ...next };
+}
+
+/** Unfinished executions are found by their claims, however old they are. */
+function isUnfinished(state: ExecutionState | undefined): boolean {
+  return state !== undefined && !isTerminal(state);
 }
 
 type Row = ExpressionBuilder<Tables, "execution">;
@@ -139,4 +182,27 @@ function isBehind({ createdSince, createdBefore }: ExecutionFilter, after?: Page
       ...(after === undefined ? [] : [row(place, "<", row.tuple(after.createTime, after.id))]),
     ]);
   };
+}
+
+/**
+ * The bound by which Postgres prunes the partitions of other days: a page reads from its place backwards. It is one bound
+ * and never two, for which the planner expects so few rows that it reads along no order and sorts them.
+ */
+function isOfDays(
+  { createdSince, createdBefore }: ExecutionFilter,
+  { after, fromId }: Pick<PageQuery, "after" | "fromId">,
+): Condition {
+  const before = after?.createTime ?? createdBefore;
+  return (row) => {
+    const since = fromId ?? (createdSince && idAround(createdSince, -idMarginMs));
+    if (since !== undefined) {
+      return row.and([row("execution.id", ">=", since)]);
+    }
+    return row.and(before === undefined ? [] : [row("execution.id", "<", idAround(before, idMarginMs))]);
+  };
+}
+
+/** The id of a time, within what the seconds of an id can say. */
+function idAround(time: Date, marginMs: number): string {
+  return idFrom(Math.min(Math.max(0, time.getTime() + marginMs), (2 ** 32 - 1) * 1000));
 }

@@ -55,8 +55,10 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
 
   // An execution is inserted once and finished once. It has no foreign keys, whose checks would cost as much as the insert
   // does: the statement that inserts it checks that its version and its account are of its environment, and the janitor
-  // counts those for which it does not hold. The fill factor leaves room for the one update beside the row
-  // that it replaces. A response may be there before the end, and nothing changes it then.
+  // counts those for which it does not hold. Its table and the journal are partitioned by the day of the id
+  // (`storage/executions/history-days.ts`); what is of no day that was made is in the default partition. The fill factor
+  // leaves room for the one update beside the row that it replaces. A response may be there before the end, and nothing
+  // changes it then.
   sql`create table execution (
     environment_id text collate "C" not null,
     id text collate "C" primary key check (id ~ '^[0-9a-f]{24}$'),
@@ -82,7 +84,8 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
     fields text,
     check ((state is null) = (end_time is null)),
     constraint execution_error_at_end check (state is not null or error is null)
-  ) with (fillfactor = 85)`,
+  ) partition by range (id)`,
+  sql`create table execution_default partition of execution default with (fillfactor = 85)`,
   // The orders that executions are listed in. No column that changes at the end is in them, "state" above all: the one
   // update stays beside the row that it replaces and touches no index (a heap-only tuple update). Expressions, since a
   // condition on one of them leaves the planner no other index to read the same order from: with plain columns it may
@@ -151,7 +154,8 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
     create_time timestamptz(3) not null default now(),
     heads text,
     primary key (execution_id, flush_index)
-  )`,
+  ) partition by range (execution_id)`,
+  sql`create table journal_default partition of journal default`,
   sql`create trigger journal_is_final before update on journal for each row
     execute function flowcall_refuse_change()`,
   // The execution that a caller's Idempotency-Key stands for. The row is kept for a while after the execution's end, and

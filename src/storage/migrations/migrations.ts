@@ -7,10 +7,11 @@
  */
 import type { Migration } from "kysely/migration";
 import { baseline } from "./baseline.ts";
+import type { PreparedMigration } from "./partition-history.ts";
 import { upgrades } from "./upgrades.ts";
 
 /** Chooses the migrations of a database, by name, from the names of those that it has run. Throws where there is no way. */
-export type MigrationsFor = (done: readonly string[]) => Readonly<Record<string, Migration>>;
+export type MigrationsFor = (done: readonly string[]) => Readonly<Record<string, PreparedMigration>>;
 
 /** The names whose steps are kept in the baseline alone. */
 const squashed = [

@@ -135,7 +135,7 @@ create table execution (
   constraint execution_source_check CHECK ((source = ANY (ARRAY['API_CALL'::text, 'SUB_FLOW'::text, 'BATCH'::text, 'TEST'::text, 'RERUN'::text, 'RETRY'::text, 'SCHEDULE'::text]))),
   constraint execution_state_check CHECK ((state = ANY (ARRAY['COMPLETED'::text, 'ERRORED'::text, 'STOPPED'::text, 'TIMED_OUT'::text]))),
   constraint execution_type_check CHECK ((type = ANY (ARRAY['SYNC'::text, 'ASYNC'::text])))
-) with (fillfactor=85);
+) partition by RANGE (id);
 
 create table execution_claim (
   execution_id text collate "C" not null,
@@ -157,6 +157,8 @@ create table execution_claim (
   constraint execution_claim_epoch_check CHECK ((epoch >= 0)),
   constraint execution_claim_pkey PRIMARY KEY (execution_id)
 ) with (fillfactor=70, autovacuum_vacuum_scale_factor=0.02, autovacuum_vacuum_threshold=500, autovacuum_vacuum_cost_delay=0, autovacuum_vacuum_insert_scale_factor=0.05);
+
+create table execution_default partition of execution default with (fillfactor=85);
 
 create table idempotency_key (
   environment_id text collate "C" not null,
@@ -191,7 +193,9 @@ create table journal (
   heads text,
   constraint journal_flush_index_check CHECK ((flush_index >= 0)),
   constraint journal_pkey PRIMARY KEY (execution_id, flush_index)
-);
+) partition by RANGE (execution_id);
+
+create table journal_default partition of journal default;
 
 create table key_secret (
   id text collate "C" not null,
@@ -335,15 +339,15 @@ CREATE INDEX execution_claim_suspect ON public.execution_claim USING btree (loss
 
 CREATE INDEX execution_claim_turn ON public.execution_claim USING btree (environment_id, linked_account_id, due_time) WHERE ((owner IS NULL) AND (losses < 2));
 
-CREATE INDEX execution_newest ON public.execution USING btree (environment_id, create_time, id);
+CREATE INDEX execution_newest ON ONLY public.execution USING btree (environment_id, create_time, id);
 
-CREATE INDEX execution_of_account ON public.execution USING btree ((((environment_id || '/'::text) || linked_account_id)), create_time, id);
+CREATE INDEX execution_of_account ON ONLY public.execution USING btree ((((environment_id || '/'::text) || linked_account_id)), create_time, id);
 
-CREATE INDEX execution_of_draft ON public.execution USING btree (environment_id, workflow_id, version) WHERE (version < 0);
+CREATE INDEX execution_of_draft ON ONLY public.execution USING btree (environment_id, workflow_id, version) WHERE (version < 0);
 
-CREATE INDEX execution_of_tag ON public.execution USING btree ((((environment_id || '/'::text) || tag)), create_time, id) WHERE (tag IS NOT NULL);
+CREATE INDEX execution_of_tag ON ONLY public.execution USING btree ((((environment_id || '/'::text) || tag)), create_time, id) WHERE (tag IS NOT NULL);
 
-CREATE INDEX execution_of_workflow ON public.execution USING btree ((((environment_id || '/'::text) || workflow_id)), create_time, id);
+CREATE INDEX execution_of_workflow ON ONLY public.execution USING btree ((((environment_id || '/'::text) || workflow_id)), create_time, id);
 
 CREATE INDEX idempotency_key_execution ON public.idempotency_key USING btree (execution_id);
 

@@ -1,13 +1,14 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Migration } from "kysely/migration";
 import { newKeySecret } from "../../domain/keys/key-checksum.ts";
+import { type PreparedMigration, partitionHistory } from "./partition-history.ts";
 import { scheduleTables } from "./schedule-tables.ts";
 
 /**
  * The migrations that bring a database with `0015-process-names` up to the baseline, by name and in order. It has no number 19.
  * The tables and columns are explained where the baseline makes them.
  */
-export const upgrades: Readonly<Record<string, Migration>> = {
+export const upgrades: Readonly<Record<string, PreparedMigration>> = {
   "0016-key-secrets": {
     up: async (db) => {
       await sql`create table key_secret (
@@ -82,7 +83,8 @@ export const upgrades: Readonly<Record<string, Migration>> = {
       drop constraint execution_environment_id_linked_account_id_fkey`,
     sql`alter table idempotency_key drop constraint idempotency_key_execution_id_fkey`,
   ),
-  "0026-signals": runs(
+  "0026-history-by-day": partitionHistory,
+  "0027-signals": runs(
     sql`create table signal (
       execution_id text collate "C" not null,
       name text collate "C" not null,
@@ -95,7 +97,7 @@ export const upgrades: Readonly<Record<string, Migration>> = {
     )`,
     sql`create index signal_kept on signal (execution_id) where value is not null and value <> ''`,
   ),
-  "0027-schedules": runs(
+  "0028-schedules": runs(
     ...scheduleTables,
     sql`alter table execution
       drop constraint execution_source_check,

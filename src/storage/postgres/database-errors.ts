@@ -24,6 +24,13 @@ export function isTimedOut(error: unknown): boolean {
 
 const timedOutCode = "57014";
 
+/** Whether a statement waited for a lock for longer than `lock_timeout`, or in a circle with others. */
+export function isLockTimeout(error: unknown): boolean {
+  return error instanceof Error && "code" in error && lockCodes.has(String(error.code));
+}
+
+const lockCodes: ReadonlySet<string> = new Set(["55P03", "40P01"]);
+
 /** The name of the constraint that a statement violated, if any. */
 export function brokenConstraint(error: unknown): string | undefined {
   return error instanceof pg.DatabaseError ? error.constraint : undefined;

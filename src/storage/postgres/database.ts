@@ -10,7 +10,7 @@ import type { Logger } from "pino";
 import { CallerContext } from "../../domain/caller-context.ts";
 import type { Service } from "../../domain/service.ts";
 import { type MigrationsFor, migrationsFor } from "../migrations/migrations.ts";
-import { isUnavailable } from "./database-errors.ts";
+import { isLockTimeout, isUnavailable } from "./database-errors.ts";
 import { type DatabaseConnection, Pool } from "./pool.ts";
 import type { Tables } from "./tables.ts";
 
@@ -26,6 +26,9 @@ export type DatabaseOptions = {
 
 /** The oldest Postgres that is supported, as `server_version_num` counts. */
 const versionMin = 150_000;
+
+/** How often migrations are begun again that waited too long for a lock, so that those who use the tables go on meanwhile. */
+const migrationRetriesMax = 100;
 
 /** The log mentions an unreachable database this often. */
 const mentionMs = 30_000;
@@ -124,11 +127,15 @@ export class Database implements Service {
 
   /** Several processes may start at once: the migrator's lock lets one in at a time, and the others find nothing to do. */
   async #migrate(): Promise<void> {
-    const { connection, log } = this.#options;
-    const db = connect(new Pool({ connection, log, max: 1, isPatient: true }));
+    const { log } = this.#options;
     const provider = { getMigrations: () => this.#listMigrations() };
-    try {
-      const { error, results = [] } = await new Migrator({ db, provider }).migrateToLatest();
+    for (let retries = 0; ; retries += 1) {
+      const { error, results = [] } = await this.#withMigrationDb((db) =>
+        new Migrator({ db, provider }).migrateToLatest(),
+      );
+      if (retries < migrationRetriesMax && isLockTimeout(error)) {
+        continue;
+      }
       const failed = results.find(({ status }) => status === "Error")?.migrationName;
       if (error !== undefined) {
         const place = failed === undefined ? "" : ` (${failed})`;
@@ -139,6 +146,16 @@ export class Database implements Service {
       if (from !== undefined) {
         log.info({ from, to: names.at(-1), migrations: names.length }, "the database's tables are brought up to date");
       }
+      return;
+    }
+  }
+
+  /** Lends a connection whose statements have no time limit. */
+  async #withMigrationDb<Result>(run: (db: Kysely<Tables>) => Promise<Result>): Promise<Result> {
+    const { connection, log } = this.#options;
+    const db = connect(new Pool({ connection, log, max: 1, isPatient: true }));
+    try {
+      return await run(db);
     } finally {
       await db.destroy();
     }
@@ -154,6 +171,11 @@ export class Database implements Service {
     const { rows } = await sql<{ name: string }>`select name from kysely_migration order by name`.execute(this.db);
     const done = rows.map(({ name }) => name);
     const own = migrations(done);
+    for (const [name, { prepare }] of Object.entries(own)) {
+      if (prepare !== undefined && !done.includes(name)) {
+        await this.#withMigrationDb(prepare);
+      }
+    }
     const later = done.filter((name) => !Object.hasOwn(own, name));
     if (later.length > 0) {
       log.warn({ migrations: later }, "a later version has brought the database up to date");

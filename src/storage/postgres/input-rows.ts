@@ -42,3 +42,13 @@ export function byInputRow<Row extends { readonly row: number }>(
   const answers = Map.groupBy(rows, ({ row }) => row);
   return input.map((_, index) => answers.get(index + 1) ?? []);
 }
+
+/**
+ * The smallest and the largest of some ids. A statement that joins by ids names both as bounds, by which Postgres prunes the
+ * partitions before it begins; by the join alone it would open each of them.
+ */
+export function boundsOf(ids: Iterable<string>): { readonly first: string; readonly last: string } {
+  const sorted = [...ids].toSorted((one, other) => (one < other ? -1 : 1));
+  const [first = "", last = ""] = [sorted.at(0), sorted.at(-1)];
+  return { first, last };
+}
