@@ -40,6 +40,7 @@ export async function startFlowcall(workers = 1): Promise<Target> {
     rootPid: server.rootPid,
     pending: () => count("select count(*) from execution_claim"),
     databaseBytes: () => count("select pg_database_size(current_database()) as count"),
+    query: async (statement) => (await client.query<Record<string, unknown>>(statement)).rows,
     stop: async () => {
       await client.end();
       await server.stop();

@@ -17,6 +17,8 @@ export type Target = {
   readonly pending?: () => Promise<number>;
   /** The size of the database in bytes. */
   readonly databaseBytes?: () => Promise<number>;
+  /** Sends a statement to the database; answers its rows. */
+  readonly query?: (statement: string) => Promise<readonly Record<string, unknown>[]>;
   stop(): Promise<void>;
 };
 
