@@ -1,3 +1,4 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { Account } from "./account.ts";
 import type { JsonText } from "./json/json-text.ts";
 import type { AccessScope } from "./principal.ts";
@@ -45,6 +46,12 @@ export type ExecutionError = {
   readonly message: string;
   readonly node_id?: string;
   readonly node_name?: string;
+  /** The status of the answer that failed the node. */
+  readonly status?: number;
+  /** That answer's body: JSON, or else text. */
+  readonly body?: JsonValue;
+  /** Whether the body is only the beginning of its text. */
+  readonly is_cut?: boolean;
 };
 
 /** The response that a Response node has set. Once its record is committed it is final, however the execution ends. */
@@ -150,6 +157,8 @@ export type NodeRun = {
   /** The number of iterations that began inside, nested Groups included; absent where there were none. */
   readonly iterations?: number;
   readonly error?: ExecutionError;
+  /** The failed iterations of a Group, in their order, as a JSON array; absent where there were none. */
+  readonly errors?: JsonText;
   /** On an attempt's record: the number of requests that were answered until then; absent for none. */
   readonly answers?: number;
   /** On an attempt's record: the number that ends the idempotency key of each page that was answered. */

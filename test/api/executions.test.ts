@@ -24,6 +24,7 @@ function run(node_id: string, name: string, rest: JsonObject = {}): JsonObject {
     start_time: aTime,
     end_time: aTime,
     notes: [],
+    console: [],
     ...rest,
   };
 }

@@ -124,7 +124,9 @@ describe("two processes on one database", () => {
     };
     const [run] = await eventually(async () => {
       const runs = await underWay({ execution_id });
-      expect(runs).toEqual([{ ...node, node_id: expect.any(String), path: expect.any(String), notes: [] }]);
+      expect(runs).toEqual([
+        { ...node, node_id: expect.any(String), path: expect.any(String), notes: [], console: [] },
+      ]);
       return runs;
     });
     expect((await atSecond.ask(getNodeRun, { execution_id, node_id: run?.["path"] ?? "" })).message).toEqual(run);
@@ -171,7 +173,14 @@ describe("two processes on one database", () => {
     const [, ...waiting] = node_runs;
     for (const [index, attempts] of [1, 2].entries()) {
       const { start_time, wait_end_time, ...run } = waiting[index];
-      expect(run).toEqual({ node_id: run.path, path: String(index + 2), state: "WAITING", attempts, notes: [] });
+      expect(run).toEqual({
+        node_id: run.path,
+        path: String(index + 2),
+        state: "WAITING",
+        attempts,
+        notes: [],
+        console: [],
+      });
       const waited = Date.parse(wait_end_time) - Date.parse(start_time);
       expect(Math.abs(waited - 3_600_000)).toBeLessThan(60_000);
     }

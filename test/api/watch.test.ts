@@ -130,6 +130,7 @@ describe("the events of an execution that has ended", () => {
         start_time: aTime,
         end_time: aTime,
         notes: [],
+        console: [],
       });
       expect(events.at(-1)?.["ended"]).toEqual({ state: "COMPLETED", status: "COMPLETED", end_time: aTime });
     }

@@ -144,21 +144,6 @@ describe("the output is the answer", () => {
     }
   });
 
-  test("of a refusal stays on the node's record, cut to its bound, and hidden where the node is", async () => {
-    const refused = (body: string) => (response: ServerResponse) => response.writeHead(422).end(body);
-    const notesOf = async (options: CallOptions) => {
-      const { records, outcome } = await call(options);
-      expect(outcome.error?.message).toBe("The server answered with the status 422.");
-      return records.find(({ path }) => path === "c")?.notes;
-    };
-    expect(await notesOf({ onRequest: script(refused('{"error":"taken\u0000"}')) })).toEqual([
-      'The body of the answer: {"error":"taken\ufffd"}',
-    ]);
-    expect(await notesOf({ onRequest: script(refused("")) })).toEqual(["The answer has no body."]);
-    const [long = ""] = (await notesOf({ onRequest: script(refused("x".repeat(5_000))) })) ?? [];
-    expect(long).toMatch(/x{2048} \(the first 2048 of 5000 bytes\)$/);
-  });
-
   test("with its headers, whose names are written in any case", async () => {
     const data = '["{{node.c.headers.X-Total}}", "{{node.c.headers.set-cookie.1}}", "{{node.c.headers}}"]';
     const onRequest: RequestListener = (_, response) =>
@@ -282,6 +267,8 @@ describe("a failure", () => {
       reason: "HTTP_STATUS",
       message: `The server answered with the status ${code}.`,
       node_id: "c",
+      status: code,
+      body: {},
     });
     expect(requests).toHaveLength(attempts);
     expect(records.find(({ path }) => path === "c")?.attempts).toBe(attempts);

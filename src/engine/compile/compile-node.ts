@@ -27,6 +27,7 @@ import { compileSwitch } from "./compile-switch.ts";
 export type CompiledNode = {
   readonly skipOnError: boolean;
   readonly isHidden: boolean;
+  readonly encryptedFields: readonly string[];
   readonly conditions?: Condition;
   readonly makeStep: MakeStep;
 };
@@ -61,8 +62,8 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
     { retry: isAtMostOnce || triedOnce.includes(kind.case) ? once : retry, timeoutMs, isAtMostOnce },
     { ...tools, field: new Field(tools.names, node.id, memberNameOf(kind.case)) },
   );
-  const { skipOnError = false, hideNodeRequest: isHidden = false } = settings ?? {};
-  return { skipOnError, isHidden, ...(conditions && { conditions }), makeStep };
+  const { skipOnError = false, hideNodeRequest: isHidden = false, encryptedOutputFields = [] } = settings ?? {};
+  return { skipOnError, isHidden, encryptedFields: encryptedOutputFields, ...(conditions && { conditions }), makeStep };
 }
 
 const nodeTimeoutMsMax = 7_200_000;

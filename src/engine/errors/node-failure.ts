@@ -1,3 +1,4 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { HttpFailureReason } from "../http/http-failure.ts";
 
 /** The reason of a failed node. Stable once published. */
@@ -30,12 +31,22 @@ export type FailureReason =
   | "PAGES_LIMIT"
   | Exclude<HttpFailureReason, "TIMED_OUT" | "ABORTED">;
 
-/** Facts that decide about a retry. */
+/** The answer of a server that failed a node. */
+export type FailedAnswer = {
+  readonly status: number;
+  /** JSON, or else text. Absent where it is empty, or could not be read. */
+  readonly body?: JsonValue;
+  /** Whether the body is only the beginning of its text. */
+  readonly isCut?: boolean;
+};
+
+/** Facts that decide about a retry, and what there is beside the message. */
 type FailureDetails = {
   /** Whether a retry cannot help, or could do harm. */
   readonly isFinal?: boolean;
   /** The minimum delay before the next attempt. */
   readonly retryAfterMs?: number;
+  readonly answer?: FailedAnswer;
 };
 
 /** A node failed, and the workflow decides what follows. Callers of the workflow read the message as it is. */
@@ -43,6 +54,7 @@ export class NodeFailure extends Error {
   readonly reason: FailureReason;
   readonly isFinal: boolean;
   readonly retryAfterMs: number;
+  readonly answer: FailedAnswer | undefined;
 
   constructor(reason: FailureReason, message: string, details: FailureDetails = {}) {
     super(message);
@@ -50,5 +62,6 @@ export class NodeFailure extends Error {
     this.reason = reason;
     this.isFinal = details.isFinal ?? false;
     this.retryAfterMs = details.retryAfterMs ?? 0;
+    this.answer = details.answer;
   }
 }

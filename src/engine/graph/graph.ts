@@ -75,6 +75,8 @@ export type GraphNode = {
   readonly skipOnError: boolean;
   /** Hides this node's error message from the execution's error. */
   readonly isHidden: boolean;
+  /** The paths in its output, and in the answer that fails it, that are hidden. */
+  readonly encryptedFields: readonly string[];
   readonly conditions?: Condition;
   readonly step: Step;
 };

@@ -10,6 +10,7 @@ import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
 import { compileUrl } from "../templates/url-template.ts";
 import type { AnswerKind } from "./answer-value.ts";
+import { failedAnswer } from "./failed-answer.ts";
 import { headerOf, outputOf } from "./http-answer.ts";
 import { compileBody } from "./http-body.ts";
 import { compileFields, compileOptional, type RenderPairs, renderPairs, withQuery } from "./http-fields.ts";
@@ -105,27 +106,12 @@ function checkStatus(answer: HttpAnswer, attempt: Attempt): HttpAnswer {
   if (status >= 200 && status < 300) {
     return answer;
   }
-  attempt.note(bodyNote(answer));
   throw new NodeFailure("HTTP_STATUS", `The server answered with the status ${status}.`, {
     isFinal: !isTransient(answer),
     retryAfterMs: retryAfterMs(headerOf(answer, "retry-after"), attempt.now()),
+    answer: failedAnswer(answer, attempt),
   });
 }
-
-/** The server's own error text. It goes into the node's record, and is not shown to the caller of the workflow. */
-function bodyNote({ body, unread }: HttpAnswer): string {
-  if (unread !== undefined) {
-    return `The body of the answer could not be read. ${unread.message}`;
-  }
-  if (body.length === 0) {
-    return "The answer has no body.";
-  }
-  const text = Buffer.from(body.subarray(0, noteBytesMax)).toString("utf8").replaceAll("\u0000", "\ufffd");
-  const cut = body.length > noteBytesMax ? ` (the first ${noteBytesMax} of ${body.length} bytes)` : "";
-  return `The body of the answer: ${text}${cut}`;
-}
-
-const noteBytesMax = 2_048;
 
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] as const satisfies readonly HttpMethod[];
 

@@ -3,6 +3,7 @@ import type { ExecutionError, NodeRun } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import { checkOutput } from "../values/check-output.ts";
+import { IterationErrors } from "./iteration-errors.ts";
 import { type GroupRun, recallIteration, runIteration } from "./run-iteration.ts";
 
 /** The items of a Group, one for each iteration. */
@@ -25,6 +26,7 @@ export class Iterations {
   /** Whether an iteration has decided that no other one follows. */
   #isOver = false;
   #failed = 0;
+  readonly #errors = new IterationErrors();
   /** The failed iteration with the lowest index, which does not depend on their speed. */
   #firstFailure: FailedIteration | undefined;
   #bytes = 0;
@@ -67,6 +69,7 @@ export class Iterations {
     const { output } = visit.subgraph.state.run.limits;
     visit.subgraph.boundary.countIterations(-this.#unstarted);
     if (this.#firstFailure !== undefined) {
+      visit.errors = this.#errors.text;
       const summary = this.#summaryOf(this.#firstFailure);
       if (!step.allowsPartialSuccess || this.#failed === this.#outputs.length) {
         throw new NodeFailure("GROUP_ITERATIONS_FAILED", summary);
@@ -109,6 +112,7 @@ export class Iterations {
     }
     if (error !== undefined) {
       this.#failed += 1;
+      this.#errors.add(index, error);
       if (index <= (this.#firstFailure?.index ?? index)) {
         this.#firstFailure = { index, error };
       }

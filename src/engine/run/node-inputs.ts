@@ -2,7 +2,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted, redactPaths } from "../../domain/json/redacted.ts";
 import type { HiddenParts } from "../graph/graph.ts";
-import { type Reference, walk } from "../templates/reference.ts";
+import { type Reference, type Source, walk } from "../templates/reference.ts";
 
 /** Larger inputs of one visit are not recorded. */
 const inputCharsMax = 256 * 1024;
@@ -19,6 +19,10 @@ export class NodeInputs {
 
   /** @param root the value of the reference's source */
   add({ text, source, path }: Reference, root: JsonValue | undefined): void {
+    if (source.kind === "node_fact") {
+      this.#values.set(text, walk(this.#shownFact(source, root ?? null), path) ?? null);
+      return;
+    }
     const hidden = source.kind === "node" ? this.#hidden.get(source.nodeId) : undefined;
     const value = walk(root, path);
     if (value === undefined || hidden === undefined) {
@@ -30,6 +34,15 @@ export class NodeInputs {
     else if (source.kind === "node") {
       this.#values.set(text, walk(this.#shown(source.nodeId, root ?? null, hidden), path) ?? redacted);
     }
+  }
+
+  /** A hidden node's error is shown without what a server said of it. */
+  #shownFact({ nodeId, fact }: Extract<Source, { readonly kind: "node_fact" }>, root: JsonValue): JsonValue {
+    const hidden = this.#hidden.get(nodeId);
+    if (fact !== "error" || hidden === undefined || root === null) {
+      return root;
+    }
+    return redactPaths(root, hidden === "all" ? ["message", "body"] : ["body"]);
   }
 
   /** Redacts an output, once for all templates that read it. */

@@ -2,6 +2,7 @@ import type { ConsoleLine, ExecutionError, NodeRun, NodeState } from "../../doma
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted } from "../../domain/json/redacted.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
+import { shownError } from "../errors/shown-error.ts";
 import { type Exit, type GraphNode, nowhere, type Port } from "../graph/graph.ts";
 import type { UnderWay } from "../journal/journal.ts";
 import { NodeInputs } from "./node-inputs.ts";
@@ -23,6 +24,8 @@ export class NodeVisit implements UnderWay {
   iterations = 0;
   /** What a script wrote to its console. */
   console: readonly ConsoleLine[] | undefined;
+  /** The failed iterations of a Group, as a JSON array. */
+  errors: JsonText | undefined;
   since = Number.POSITIVE_INFINITY;
   next: UnderWay | undefined;
   previous: UnderWay | undefined;
@@ -46,7 +49,7 @@ export class NodeVisit implements UnderWay {
     const hasPorts = this.node.step.kind === "rule" || this.node.step.kind === "switch";
     this.#end("SUCCESS", outputOf(output, hasPorts ? port : undefined));
     if (output !== undefined) {
-      this.subgraph.outputs.setText(this.node.id, output);
+      this.subgraph.outputs.setText(this.node.id, output, this.errors);
     }
     return port;
   }
@@ -102,7 +105,7 @@ export class NodeVisit implements UnderWay {
     const failure = this.describe(error);
     this.#hasEndedRun = true;
     this.#recordEnd("ERRORED", { error: failure });
-    state.boundary.terminate(publicFailure(this.node, failure), state.run.journal.positionOf(this.path));
+    state.boundary.terminate(shownError(failure, this.node), state.run.journal.positionOf(this.path));
     return undefined;
   }
 
@@ -116,7 +119,8 @@ export class NodeVisit implements UnderWay {
       return this.#skipWith("ERRORED_AND_SKIPPED", failure);
     }
     this.#end(failedState(error), { error: failure });
-    boundary.fail(publicFailure(this.node, failure), state.run.journal.positionOf(this.path));
+    this.subgraph.outputs.setFailure(this.node.id, { state: failedState(error), error: failure, errors: this.errors });
+    boundary.fail(shownError(failure, this.node), state.run.journal.positionOf(this.path));
     return nowhere;
   }
 
@@ -128,20 +132,38 @@ export class NodeVisit implements UnderWay {
     } else {
       this.#end("ERRORED", { error: failure });
     }
-    state.boundary.terminate(failure && publicFailure(this.node, failure), state.run.journal.positionOf(this.path));
+    state.boundary.terminate(failure && shownError(failure, this.node), state.run.journal.positionOf(this.path));
     return undefined;
   }
 
-  describe({ reason, message }: Pick<NodeFailure, "reason" | "message">): ExecutionError {
-    const { id, name } = this.node;
-    return { reason, message, node_id: id, ...(name !== "" && { node_name: name }) };
+  describe(failure: Pick<NodeFailure, "reason" | "message"> & Partial<Pick<NodeFailure, "answer">>): ExecutionError {
+    const { body, isCut = false } = failure.answer ?? {};
+    const details = body === undefined ? undefined : this.subgraph.state.keepBody(body);
+    return {
+      ...this.describeAttempt(failure),
+      ...details,
+      ...((isCut || details?.is_cut === true) && { is_cut: true }),
+    };
   }
 
-  #skipWith(state: NodeState, error?: ExecutionError): Port {
+  /** The failure of an attempt that is not the last, without the answer's body. */
+  describeAttempt({ reason, message, answer }: Parameters<NodeVisit["describe"]>[0]): ExecutionError {
+    const { id, name } = this.node;
+    const status = answer?.status;
+    return {
+      reason,
+      message,
+      node_id: id,
+      ...(name !== "" && { node_name: name }),
+      ...(status !== undefined && { status }),
+    };
+  }
+
+  #skipWith(state: "SKIPPED" | "ERRORED_AND_SKIPPED", error?: ExecutionError): Port {
     // This is the JSON text of null.
     const output = "null" as JsonText;
     this.#end(state, error === undefined ? { output } : { output, error });
-    this.subgraph.outputs.setNone(this.node.id);
+    this.subgraph.outputs.setNone(this.node.id, { state, error, errors: this.errors });
     return this.node.defaultPort;
   }
 
@@ -179,7 +201,7 @@ export class NodeVisit implements UnderWay {
   }
 
   #nodeRun(state: NodeState, details: RecordDetails, path: string): NodeRun {
-    const { node, attempts, start_time, iterations } = this;
+    const { node, attempts, start_time, iterations, errors } = this;
     const { clock, onRecord } = this.subgraph.state.run;
     const run: Mutable<NodeRun> = { path, node_id: node.id, state, attempts, start_time, end_time: clock.now() };
     Object.assign(run, details);
@@ -188,6 +210,9 @@ export class NodeVisit implements UnderWay {
     }
     if (iterations > 0) {
       run.iterations = iterations;
+    }
+    if (errors !== undefined) {
+      run.errors = errors;
     }
     if (this.scope.notes.length > 0) {
       run.notes = this.scope.notes;
@@ -214,9 +239,4 @@ function outputOf(output: JsonText | undefined, port: Port | undefined): RecordD
 
 export function failedState({ reason }: Pick<NodeFailure, "reason">): NodeState {
   return reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED";
-}
-
-/** A failure as it appears outside of its node's own record: without its message, if the node is hidden. */
-export function publicFailure({ isHidden }: GraphNode, failure: ExecutionError): ExecutionError {
-  return isHidden ? { ...failure, message: redacted } : failure;
 }

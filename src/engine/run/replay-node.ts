@@ -1,6 +1,7 @@
-import type { NodeRun } from "../../domain/execution.ts";
+import type { ExecutionError, NodeRun } from "../../domain/execution.ts";
+import { shownError } from "../errors/shown-error.ts";
 import { type Exit, type GraphNode, nowhere } from "../graph/graph.ts";
-import { NodeVisit, publicFailure } from "./node-visit.ts";
+import { NodeVisit } from "./node-visit.ts";
 import type { RunSubgraph, SubgraphRun } from "./run.ts";
 import { replayStoppedGroup } from "./run-group.ts";
 
@@ -29,9 +30,9 @@ export function replayNode(
   if (node.step.kind === "start") {
     outputs.setValue(node.id, state.run.event.body);
   } else if (recalled.state === "SKIPPED" || recalled.state === "ERRORED_AND_SKIPPED") {
-    outputs.setNone(node.id);
+    outputs.setNone(node.id, { state: recalled.state, error: recalled.error, errors: recalled.errors });
   } else if (recalled.output !== undefined) {
-    outputs.setText(node.id, recalled.output);
+    outputs.setText(node.id, recalled.output, recalled.errors);
   }
   if (node.step.kind === "terminate" && recalled.state === "SUCCESS") {
     state.boundary.terminate(undefined, state.run.journal.positionOf(recalled.path));
@@ -41,15 +42,18 @@ export function replayNode(
 }
 
 /** A Terminate, or the limit of the records, has ended the whole run. Any other failure has ended its own subgraph. */
-function replayFailure(node: GraphNode, { error, path }: NodeRun, { state, boundary }: SubgraphRun): void {
-  const failure = publicFailure(
-    node,
-    error ?? { reason: "SERVER_ERROR", message: "The node failed.", node_id: node.id },
-  );
-  const position = state.run.journal.positionOf(path);
+function replayFailure(node: GraphNode, recalled: NodeRun, { state, boundary, outputs }: SubgraphRun): void {
+  const error: ExecutionError = recalled.error ?? {
+    reason: "SERVER_ERROR",
+    message: "The node failed.",
+    node_id: node.id,
+  };
+  const failure = shownError(error, node);
+  const position = state.run.journal.positionOf(recalled.path);
   if (failure.reason === "TERMINATED" || failure.reason === "RECORDS_TOO_LARGE") {
     state.boundary.terminate(failure, position);
   } else {
+    outputs.setFailure(node.id, { state: recalled.state, error, errors: recalled.errors });
     boundary.fail(failure, position);
   }
 }

@@ -13,8 +13,9 @@ import type { Exit, Graph, GraphNode, Subgraph } from "../graph/graph.ts";
 import { recordedAnswer } from "../graph/recorded-answer.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { Arrivals } from "./arrivals.ts";
+import { Outputs } from "./outputs.ts";
 import { type Run, RunState, type SubgraphRun } from "./run.ts";
-import { Outputs, RunScope } from "./run-scope.ts";
+import { RunScope } from "./run-scope.ts";
 import { type FailedVisit, visitNode } from "./visit-node.ts";
 
 /**

@@ -1,12 +1,14 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { ExecutionError, NodeRun } from "../../domain/execution.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
+import { shownError } from "../errors/shown-error.ts";
 import type { GroupStep } from "../graph/graph.ts";
 import { checkOutput } from "../values/check-output.ts";
 
-import { type NodeVisit, publicFailure } from "./node-visit.ts";
+import type { NodeVisit } from "./node-visit.ts";
+import { Outputs } from "./outputs.ts";
 import type { Boundary, RunSubgraph, SubgraphRun } from "./run.ts";
-import { Outputs, RunScope } from "./run-scope.ts";
+import { RunScope } from "./run-scope.ts";
 
 /** One visit of a Group. */
 export type GroupRun = { readonly step: GroupStep; readonly visit: NodeVisit; readonly runSubgraph: RunSubgraph };
@@ -40,7 +42,7 @@ export async function runIteration(group: GroupRun, index: number, item: JsonObj
   const startTime = (subgraph.state.isReplay ? journal.beganAt(path) : undefined) ?? clock.now();
   const boundary = subgraph.boundary.inside();
   const outputs = new Outputs(subgraph.outputs, `${path}/`);
-  outputs.setValue(node.id, item);
+  outputs.setItem(node.id, item);
   await runSubgraph(step.subgraph, { state: subgraph.state, boundary, outputs, prefix: `${path}/` });
   boundary.close();
   const end = subgraph.boundary.isStopped ? undefined : await endOf(group, boundary, outputs);
@@ -117,7 +119,7 @@ function outputOf({ step, visit }: GroupRun, scope: RunScope): IterationEnd {
     if (!(error instanceof NodeFailure)) {
       throw error;
     }
-    return errored(publicFailure(visit.node, visit.describe(error)));
+    return errored(shownError(visit.describe(error), visit.node));
   }
 }
 

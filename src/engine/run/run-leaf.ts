@@ -74,7 +74,7 @@ class LeafRun implements Attempt {
       }
       this.#visit.leave();
       this.#visit.record(String(this.#visit.attempts), failedState(made), {
-        error: this.#visit.describe(made),
+        error: this.#visit.describeAttempt(made),
         ...this.#sender?.counts,
       });
       await this.#backOff(made.retryAfterMs);

@@ -4,6 +4,7 @@ import type { JsonText } from "../../domain/json/json-text.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import { type PeekScope, type Reference, type Source, walk } from "../templates/reference.ts";
 import type { NodeInputs } from "./node-inputs.ts";
+import type { Outputs } from "./outputs.ts";
 
 /** The values that templates can read, besides the outputs of nodes. */
 export type RunValues = {
@@ -24,86 +25,6 @@ export type RunValues = {
   readonly callbackUrl?: (path: string) => string | undefined;
 };
 
-/** The outputs of nodes that have run. Those of an iteration are looked up there first, then in what is around it. */
-export class Outputs {
-  readonly #outer: Outputs | undefined;
-  readonly #prefix: string;
-  readonly #outputs = new Map<string, Output>();
-
-  /** @param prefix the beginning of the paths of the nodes of this iteration */
-  constructor(outer?: Outputs, prefix = "") {
-    this.#outer = outer;
-    this.#prefix = prefix;
-  }
-
-  /** The beginning of the paths of the nodes that have so many Groups around them; undefined deeper than this. */
-  prefixAt(depth: number): string | undefined {
-    const [level, prefix] = this.#levels(depth);
-    return level === depth ? prefix : undefined;
-  }
-
-  #levels(depth: number): readonly [level: number, prefix: string] {
-    const [outer, prefix] = this.#outer === undefined ? [-1, ""] : this.#outer.#levels(depth);
-    return outer === depth ? [outer, prefix] : [outer + 1, this.#prefix];
-  }
-
-  setValue(nodeId: string, value: JsonValue): void {
-    this.#outputs.set(nodeId, { value });
-  }
-
-  /** Notes that the node was skipped and has no output: a template reads null, and a query reads nothing. */
-  setNone(nodeId: string): void {
-    this.#outputs.set(nodeId, { value: null, isNone: true });
-  }
-
-  isNone(nodeId: string): boolean {
-    const output = this.#outputs.get(nodeId);
-    return output === undefined ? (this.#outer?.isNone(nodeId) ?? true) : output.isNone === true;
-  }
-
-  /**
-   * Sets an output as JSON text, which is parsed when it is first read. The value of a large text is held weakly, because it
-   * may take thirty times the memory of the text.
-   */
-  setText(nodeId: string, text: JsonText): void {
-    this.#outputs.set(nodeId, { text });
-  }
-
-  get(nodeId: string): JsonValue | undefined {
-    const output = this.#outputs.get(nodeId);
-    if (output === undefined) {
-      return this.#outer?.get(nodeId);
-    }
-    if (output.value !== undefined || output.text === undefined) {
-      return output.value;
-    }
-    const known = output.parsed?.deref();
-    // The value was parsed from JSON.
-    if (known !== undefined) {
-      return known as JsonValue;
-    }
-    // The text was made from a JSON value.
-    const value = JSON.parse(output.text) as JsonValue;
-    if (output.text.length <= keptCharsMax || typeof value !== "object" || value === null) {
-      output.value = value;
-    } else {
-      output.parsed = new WeakRef(value);
-    }
-    return value;
-  }
-
-  /** The JSON text of an output that was set as text. */
-  textOf(nodeId: string): JsonText | undefined {
-    const output = this.#outputs.get(nodeId);
-    return output === undefined ? this.#outer?.textOf(nodeId) : output.text;
-  }
-}
-
-/** The values of longer texts are held weakly. */
-const keptCharsMax = 64 * 1024;
-
-type Output = { readonly text?: JsonText; value?: JsonValue; readonly isNone?: true; parsed?: WeakRef<object> };
-
 /** The scope in which the templates of one node visit read. It collects the notes for the node's record. */
 export class RunScope implements PeekScope {
   readonly notes: string[] = [];
@@ -119,7 +40,7 @@ export class RunScope implements PeekScope {
 
   read(reference: Reference): JsonValue | undefined {
     const root = this.#root(reference.source);
-    const value = walk(root, reference.path);
+    const value = valueAt(root, reference);
     this.#inputs?.add(reference, root);
     if (value === undefined) {
       this.note(`"{{${reference.text}}}" did not resolve.`);
@@ -127,8 +48,8 @@ export class RunScope implements PeekScope {
     return value;
   }
 
-  peek({ source, path }: Reference): JsonValue | undefined {
-    return walk(this.#root(source), path);
+  peek(reference: Reference): JsonValue | undefined {
+    return valueAt(this.#root(reference.source), reference);
   }
 
   readForQuery(reference: Reference): JsonValue | undefined {
@@ -178,10 +99,17 @@ export class RunScope implements PeekScope {
         const prefix = this.#outputs.prefixAt(source.depth);
         return prefix === undefined ? undefined : this.#values.callbackUrl?.(prefix + source.nodeId);
       }
+      case "node_fact":
+        return this.#outputs.factOf(source.nodeId, source.fact);
       default:
         return unreachable(source);
     }
   }
+}
+
+/** The value that a template reads. What it reads of the error of a node that has not failed is null. */
+function valueAt(root: JsonValue | undefined, { source, path }: Reference): JsonValue | undefined {
+  return root === null && source.kind === "node_fact" ? null : walk(root, path);
 }
 
 const notesMax = 20;

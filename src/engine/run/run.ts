@@ -1,3 +1,4 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { Clock } from "../../domain/clock.ts";
 import type { EventLoopYielder } from "../../domain/event-loop-yielder.ts";
 import type { Answer, ExecutionError, NodeRun } from "../../domain/execution.ts";
@@ -7,7 +8,8 @@ import type { HttpClient } from "../http/http-client.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import type { Arrivals } from "./arrivals.ts";
-import type { Outputs, RunValues } from "./run-scope.ts";
+import type { Outputs } from "./outputs.ts";
+import type { RunValues } from "./run-scope.ts";
 
 /** One execution as the engine sees it. */
 export type Run = RunValues & {
@@ -41,6 +43,8 @@ export class RunState {
   hasRoom = true;
   /** The response of the first Response node that runs. A later one does not replace it. */
   answer: Answer | undefined;
+  /** The characters of failed answers' bodies that may still be kept in full. */
+  #bodyCharsLeft = 4 * 1024 * 1024;
   /** An error that is not the workflow's: a bug, or a fault of the journal. It ends the run. */
   crash: { readonly error: unknown } | undefined;
 
@@ -52,6 +56,20 @@ export class RunState {
     this.hidden = graph.hidden;
     this.boundary = new Boundary(run.signal, graph.finishesBranches);
     this.isReplay = run.journal.isReplay;
+  }
+
+  /**
+   * What is kept of the body of an answer that failed a node. Of a Group with thousands of failed iterations the last keep
+   * only the beginnings, so that their records fit into those of an execution.
+   */
+  keepBody(body: JsonValue): Pick<ExecutionError, "body" | "is_cut"> {
+    const text = JSON.stringify(body);
+    if (text.length <= Math.max(this.#bodyCharsLeft, shortBodyChars)) {
+      this.#bodyCharsLeft -= text.length;
+      return { body };
+    }
+    const start = (typeof body === "string" ? body : text).slice(0, shortBodyChars);
+    return { body: start.toWellFormed(), is_cut: true };
   }
 
   /**
@@ -71,6 +89,8 @@ export class RunState {
     return this.#yielding;
   }
 }
+
+const shortBodyChars = 512;
 
 /** The part of a run that a failure ends: the whole run, or one iteration of a Group. Ending it ends all boundaries inside. */
 export class Boundary {

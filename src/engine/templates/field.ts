@@ -2,7 +2,7 @@ import { type PathPart, readOldPath, readPath } from "../../domain/json/value-pa
 import { scheduledTimeHeader } from "../../domain/schedules/schedule.ts";
 import type { ProblemLocation, ProblemReason } from "../errors/problems.ts";
 import type { Names, Use } from "./names.ts";
-import type { Reference, Source } from "./reference.ts";
+import type { NodeFact, Reference, Source } from "./reference.ts";
 import { suggestPath } from "./suggest-path.ts";
 import { TextBudget, type TextFailure } from "./text-budget.ts";
 
@@ -171,10 +171,12 @@ export class Field {
           }
         }
         if (second !== undefined) {
-          const path = this.#outputPath(second.trim(), rest);
+          const word = second.trim();
+          const fact = this.#names.factOf(word, rest);
+          const path = fact === undefined ? this.#outputPath(word, rest) : rest.slice(1);
           if (path !== undefined) {
-            const source = this.#node(text, second.trim());
-            return source && { source, path };
+            const nodeId = this.#node(text, word);
+            return nodeId === undefined ? undefined : { source: sourceOf(nodeId, fact), path };
           }
         }
         break;
@@ -183,7 +185,7 @@ export class Field {
     this.error(
       "TEMPLATE_UNKNOWN",
       `"{{${text}}}" names nothing that can be read.${suggestion === undefined ? "" : ` Did you mean {{${suggestion}}}?`} Begin with event.body, event.headers, node.<id or name>.body (of an ` +
-        "HTTP node also .status and .headers), workflow.fields, application.fields or linked_account, or write execution.id or execution.scheduled_time. " +
+        "HTTP node also .status and .headers; of each node .state and .error.reason), workflow.fields, application.fields or linked_account, or write execution.id or execution.scheduled_time. " +
         "Two literal braces are written as {{{{.",
     );
     return undefined;
@@ -205,11 +207,10 @@ export class Field {
 
   /** A node inside of a Group has a URL in each iteration, so that only nodes of that iteration know which one is meant. */
   #callbackUrl(text: string, word: string): Omit<Reference, "text"> | undefined {
-    const source = this.#node(text, word);
-    if (source?.kind !== "node") {
+    const nodeId = this.#node(text, word);
+    if (nodeId === undefined) {
       return undefined;
     }
-    const { nodeId } = source;
     const [group, ...outer] = this.#names.groupsAround(nodeId);
     const isInside =
       group === undefined || group === this.#nodeId || this.#names.groupsAround(this.#nodeId).includes(group);
@@ -223,7 +224,7 @@ export class Field {
     return { source: { kind: "callback_url", nodeId, depth: group === undefined ? 0 : 1 + outer.length }, path: [] };
   }
 
-  #node(text: string, word: string): Source | undefined {
+  #node(text: string, word: string): string | undefined {
     const [nodeId, another] = this.#names.find(word);
     if (nodeId === undefined) {
       this.error(
@@ -239,10 +240,14 @@ export class Field {
       );
       return undefined;
     }
-    return { kind: "node", nodeId };
+    return nodeId;
   }
 
   get #location(): ProblemLocation {
     return { nodeId: this.#nodeId, field: this.#path };
   }
+}
+
+function sourceOf(nodeId: string, fact: NodeFact | undefined): Source {
+  return fact === undefined ? { kind: "node", nodeId } : { kind: "node_fact", nodeId, fact };
 }

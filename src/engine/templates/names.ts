@@ -2,7 +2,7 @@ import { defaultLimits, type Limits } from "../../domain/limits.ts";
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { ProblemLocation, Problems } from "../errors/problems.ts";
 import type { KnownNames } from "./known-names.ts";
-import type { Reference } from "./reference.ts";
+import type { NodeFact, Reference } from "./reference.ts";
 import { looksComputed } from "./template-syntax.ts";
 
 type NamesLimits = Pick<Limits, "definition" | "output">;
@@ -76,8 +76,7 @@ export class Names {
 
   /** The members of a node that templates can read; absent where its whole output is its `body`. */
   membersOf(word: string): readonly string[] | undefined {
-    const [id = ""] = this.find(word);
-    switch (this.#kinds.get(id)) {
+    switch (this.#kindOf(word)) {
       case "http":
         return ["body", "status", "headers"];
       case "waitForWebhook":
@@ -89,8 +88,7 @@ export class Names {
 
   /** Whether a word means a node that has a URL of its own. */
   hasCallbackUrl(word: string): boolean {
-    const [id = ""] = this.find(word);
-    return this.#kinds.get(id) === "waitForWebhook";
+    return this.#kindOf(word) === "waitForWebhook";
   }
 
   /** The Groups around a node, from the inside out. */
@@ -101,7 +99,31 @@ export class Names {
     }
     return around;
   }
+
+  /** What these names read of a node beside its output, as `error.reason`. Undefined where they read none of that. */
+  factOf(word: string, [fact, member, ...below]: readonly string[]): NodeFact | undefined {
+    switch (fact) {
+      case "state":
+        return member === undefined ? fact : undefined;
+      case "error": {
+        const isWhole = member === undefined || member === "body";
+        return isWhole || (errorMembers.includes(member) && below.length === 0) ? fact : undefined;
+      }
+      case "errors":
+        return this.#kindOf(word) === "group" ? fact : undefined;
+      default:
+        return undefined;
+    }
+  }
+
+  #kindOf(word: string): Node["kind"]["case"] {
+    const [id = ""] = this.find(word);
+    return this.#kinds.get(id);
+  }
 }
+
+/** What an error has beside the body of the answer. */
+const errorMembers = ["reason", "message", "status", "node_id", "node_name", "is_cut"];
 
 /** A template and the field that it stands in. Later checks warn of templates that read nothing. */
 export type Read = { readonly location: ProblemLocation; readonly reference: Reference; readonly use: Use };

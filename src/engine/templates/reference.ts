@@ -19,7 +19,11 @@ export type Source =
   | { readonly kind: "execution_id" }
   | { readonly kind: "node"; readonly nodeId: string }
   /** The URL that ends the wait of a node. `depth` is the number of Groups around that node. */
-  | { readonly kind: "callback_url"; readonly nodeId: string; readonly depth: number };
+  | { readonly kind: "callback_url"; readonly nodeId: string; readonly depth: number }
+  | { readonly kind: "node_fact"; readonly nodeId: string; readonly fact: NodeFact };
+
+/** What templates can read of a node beside its output: its state, why it failed, and the failed iterations of a Group. */
+export type NodeFact = "state" | "error" | "errors";
 
 /** Where the templates of a node read while it runs. */
 export interface Scope {

@@ -9,8 +9,11 @@ const roots = ["event", "node", "workflow", "application", "linked_account", "ex
 const payloads = ["payload", "body", "input", "trigger", "request", "data"];
 const outputs = ["output", "result", "value", "data", "response"];
 
-/** Facts about a node that templates cannot read. They are not suggested as names inside of its output. */
-const notInOutput = ["error", "state", "status", "headers", "message", "reason"];
+/** What templates read of a node beside its output. */
+const facts = ["error", "state"];
+
+/** Facts about a node that are not suggested as names inside of its output. */
+const notInOutput = ["status", "headers", "errors"];
 
 /** Suggests a path in place of one that does not begin with a known source. Undefined where none is similar. */
 export function suggestPath(parts: readonly string[], nodes: NodeNames): string | undefined {
@@ -51,6 +54,12 @@ function correctBelow(root: string, rest: readonly string[], nodes: NodeNames): 
       }
       const known = nodes.membersOf(word.trim()) ?? ["body"];
       const [first = ""] = members;
+      if (facts.includes(first)) {
+        return [root, word, first];
+      }
+      if (first === "message" || first === "reason") {
+        return [root, word, "error", first];
+      }
       if (notInOutput.includes(first) && !known.includes(first)) {
         return undefined;
       }

@@ -1,5 +1,5 @@
-import { create, type JsonObject } from "@bufbuild/protobuf";
-import { timestampFromDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { create, fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { timestampFromDate, timestampFromMs, ValueSchema } from "@bufbuild/protobuf/wkt";
 import {
   type ExecutionDetail,
   type ExecutionError,
@@ -112,6 +112,9 @@ export function errorField(error: ExecutionError | undefined) {
       message: error.message,
       ...(error.node_id !== undefined && { nodeId: error.node_id }),
       ...(error.node_name !== undefined && { nodeName: error.node_name }),
+      ...(error.status !== undefined && { status: error.status }),
+      ...(error.body !== undefined && { body: fromJson(ValueSchema, error.body) }),
+      ...(error.is_cut === true && { isCut: true }),
     }),
   };
 }

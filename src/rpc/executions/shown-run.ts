@@ -1,7 +1,8 @@
 import type { JsonValue } from "@bufbuild/protobuf";
-import type { ExecutionError, NodeRun } from "../../domain/execution.ts";
+import type { NodeRun } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted, redactPaths } from "../../domain/json/redacted.ts";
+import { shownError } from "../../engine/errors/shown-error.ts";
 import type { NodeView } from "../../engine/graph/definition-outline.ts";
 
 /** A run in which all that its node hides is redacted. Runs of an unknown node are hidden as a whole. */
@@ -18,10 +19,6 @@ export function shownRun(run: NodeRun, view: NodeView = unknownNode): NodeRun {
 const nothing = "null" as JsonText;
 
 const unknownNode: NodeView = { name: "", isGroup: false, isResponse: false, isHidden: true, encryptedFields: [] };
-
-function shownError(error: ExecutionError, { isHidden }: NodeView): ExecutionError {
-  return isHidden ? { ...error, message: redacted } : error;
-}
 
 function shownOutput(output: JsonText, { isHidden, encryptedFields }: NodeView): JsonText {
   if (!isHidden && encryptedFields.length === 0) {

@@ -8,7 +8,7 @@ const recordBytes = 256;
 const consoleLineBytes = 30;
 
 /** The size of a record: the UTF-8 bytes of its texts, and an overhead. */
-export function bytesOf({ path, input, output, error, notes, console }: NodeRun): number {
+export function bytesOf({ path, input, output, error, errors, notes, console }: NodeRun): number {
   let bytes = recordBytes + path.length;
   if (output !== undefined) {
     bytes += Buffer.byteLength(output);
@@ -18,6 +18,12 @@ export function bytesOf({ path, input, output, error, notes, console }: NodeRun)
   }
   if (error !== undefined) {
     bytes += Buffer.byteLength(error.message);
+    if (error.body !== undefined) {
+      bytes += Buffer.byteLength(JSON.stringify(error.body));
+    }
+  }
+  if (errors !== undefined) {
+    bytes += Buffer.byteLength(errors);
   }
   if (notes !== undefined) {
     for (const note of notes) {

@@ -1,6 +1,7 @@
+import type { JsonValue } from "@bufbuild/protobuf";
 import type { NewExecution, NodeRun } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
-import { redacted } from "../../domain/json/redacted.ts";
+import { shownError } from "../../engine/errors/shown-error.ts";
 import type { Begin } from "../../storage/executions/begin-execution.ts";
 import type { Flush } from "../../storage/executions/flush.ts";
 import { decrypt, encrypt } from "../encryption/aes-gcm.ts";
@@ -17,7 +18,7 @@ export function sealRun(run: NodeRun, { key }: DataKey): NodeRun {
   const { output, error } = run;
   return {
     ...redactRun(run),
-    sealed: encrypt(Buffer.from(JSON.stringify({ output, message: error?.message })), key, run.path),
+    sealed: encrypt(Buffer.from(JSON.stringify({ output, message: error?.message, body: error?.body })), key, run.path),
   };
 }
 
@@ -47,14 +48,19 @@ export function openRun(run: NodeRun, { key }: DataKey): NodeRun {
     return run;
   }
   // Written by sealRun.
-  const hidden = JSON.parse(decrypt(sealed, key, run.path).toString()) as { output?: JsonText; message?: string };
-  const { output, message } = hidden;
+  const hidden = JSON.parse(decrypt(sealed, key, run.path).toString()) as Sealed;
+  const { output, message, body } = hidden;
   return {
     ...open,
     ...(output !== undefined && { output }),
-    ...(open.error !== undefined && message !== undefined && { error: { ...open.error, message } }),
+    ...(open.error !== undefined &&
+      message !== undefined && {
+        error: { ...open.error, message, ...(body !== undefined && { body }) },
+      }),
   };
 }
+
+type Sealed = { readonly output?: JsonText; readonly message?: string; readonly body?: JsonValue };
 
 /** Removes what a node run hides, for the journal of an execution that has ended. */
 export function redactRun(run: NodeRun): NodeRun {
@@ -62,5 +68,5 @@ export function redactRun(run: NodeRun): NodeRun {
     return run;
   }
   const { output, error, ...shown } = run;
-  return { ...shown, ...(error && { error: { ...error, message: redacted } }) };
+  return { ...shown, ...(error && { error: shownError(error, { isHidden: true, encryptedFields: [] }) }) };
 }

@@ -10,7 +10,7 @@ const headsFrom = 32 * 1024;
 export type FlushRow = {
   /** JSON text of an array of NodeRun. */
   readonly entries: string;
-  /** JSON text of the same array without inputs and outputs. Null where that would save little. */
+  /** JSON text of the same array without inputs, outputs and lists of errors. Null where that would save little. */
   readonly heads: string | null;
 };
 
@@ -19,7 +19,7 @@ export function toFlushRow(runs: readonly NodeRun[]): FlushRow {
   if (entries.length < headsFrom) {
     return { entries, heads: null };
   }
-  const heads = JSON.stringify(runs.map(({ input, output, console, sealed, ...head }) => head));
+  const heads = JSON.stringify(runs.map(({ input, output, errors, console, sealed, ...head }) => head));
   return { entries, heads: heads.length < entries.length / 2 ? heads : null };
 }
 

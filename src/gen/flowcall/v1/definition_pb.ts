@@ -1220,7 +1220,8 @@ export const TerminateNode_ResultSchema: GenEnum<TerminateNode_Result> = /*@__PU
  * status, `{{node.<id>.headers.<name>}}` a header: a text, but `set-cookie`, which is a list. An integer in the JSON that a double cannot
  * hold becomes a string.
  *
- * A status other than 2xx fails the node. The node's retry policy applies to the statuses 408, 429 and 5xx, to
+ * A status other than 2xx fails the node: `{{node.<id>.error.status}}` and `{{node.<id>.error.body}}` are then the answer, where
+ * the workflow goes on. The node's retry policy applies to the statuses 408, 429 and 5xx, to
  * connections that break and to time-outs; `Retry-After` makes a delay longer, to at most an hour. Every request carries
  * an `Idempotency-Key`, which stays the same until an answer is definite: any status but 2xx, or a 2xx that came whole. The node's time-out holds for one attempt with
  * all its redirects and pages.
