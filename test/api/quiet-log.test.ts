@@ -4,7 +4,11 @@ import { putWorkflow, testKey } from "../support/flowcall.ts";
 import { useFlowcall } from "./use-flowcall.ts";
 
 const lines: string[] = [];
-const flowcall = await useFlowcall({}, pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }));
+const environment = { FLOWCALL_LOG_EXECUTIONS: "none" };
+const flowcall = await useFlowcall(
+  environment,
+  pino({ level: "warn" }, { write: (line: string) => void lines.push(line) }),
+);
 
 test("a workflow that fails is its author's to look at, and no warning of the service", async () => {
   const definition = {
