@@ -7,12 +7,12 @@
 // - Environments take turns. The time that a script waits here does not count for its deadline.
 // - Scripts are pure, so one whose child died is started again, at most twice.
 
-import { FairQueue } from "../../domain/collections/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { ChildProcess, type TaskOutcome } from "./child-process.ts";
 import { compileCacheFolder } from "./compile-cache-folder.ts";
 import { encodeFrame } from "./frame.ts";
 import type { PoolTask } from "./pool-task.ts";
+import { type Job, TaskQueue } from "./task-queue.ts";
 import type { TaskKind } from "./tasks.ts";
 
 /** A bound child is ended when it was idle for this long. */
@@ -40,8 +40,6 @@ const startsMax = 3;
 
 type CodeTask = PoolTask<TaskKind>;
 
-type Job = { readonly task: CodeTask; readonly settle: (end: Promise<TaskOutcome>) => void };
-
 type Member = {
   readonly child: ChildProcess;
   /** The environment that it serves; undefined for a spare. */
@@ -54,24 +52,18 @@ type Member = {
 
 export class CodePool {
   readonly #limits: Limits;
-  readonly #queue = new FairQueue<Job>();
+  readonly #queue = new TaskQueue();
   /** The least recently used comes first. */
   readonly #members = new Set<Member>();
   #respawnTimer: NodeJS.Timeout | undefined;
-  #isStopped = false;
 
   constructor(limits: Limits) {
     this.#limits = limits;
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#queue.stop();
     clearTimeout(this.#respawnTimer);
-    const stopped = Promise.reject(new Error("the pool of child processes is stopped"));
-    stopped.catch(() => undefined);
-    for (const job of this.#queue.drain()) {
-      job.settle(stopped);
-    }
     const gone = [...this.#members].map(({ child }) => child.gone);
     for (const member of this.#members) {
       end(member);
@@ -89,26 +81,7 @@ export class CodePool {
   }
 
   #runOnce(task: CodeTask): Promise<TaskOutcome> {
-    const { path, signal } = task;
-    signal.throwIfAborted();
-    if (this.#isStopped) {
-      throw new Error("the pool of child processes is stopped");
-    }
-    return new Promise<TaskOutcome>((resolve, reject) => {
-      const abort = () => {
-        this.#queue.delete([path[1]], job);
-        reject(signal.reason);
-      };
-      const job: Job = {
-        task,
-        settle: (ended) => {
-          ended.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-        },
-      };
-      signal.addEventListener("abort", abort, { once: true });
-      this.#queue.push([path[1]], job);
-      this.#assignAll();
-    });
+    return this.#queue.run([task.path[1]], { kind: "code", task }, () => this.#assignAll());
   }
 
   #assignAll(): void {
@@ -194,7 +167,7 @@ export class CodePool {
   #grow(): void {
     const members = [...this.#members];
     const hasSpare = members.some(({ environmentId, isEnding }) => environmentId === undefined || isEnding);
-    if (this.#isStopped || this.#respawnTimer !== undefined || hasSpare) {
+    if (this.#queue.isStopped || this.#respawnTimer !== undefined || hasSpare) {
       return;
     }
     if (members.length < this.#limits.codeChildren) {
@@ -242,7 +215,7 @@ export class CodePool {
 
   /** Waits a moment, since a child that dies before it is ready would be restarted in an endless loop. */
   #respawnLater(): void {
-    if (this.#isStopped) {
+    if (this.#queue.isStopped) {
       return;
     }
     this.#respawnTimer ??= setTimeout(() => {

@@ -8,7 +8,6 @@
 // - The time that a task waits here does not count for its deadline.
 // - Tasks are pure, so one whose child died is started once more.
 
-import { FairQueue } from "../../domain/collections/fair-queue.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
 import { CheckAdmission } from "./check-admission.ts";
@@ -18,6 +17,7 @@ import { compileCacheFolder } from "./compile-cache-folder.ts";
 import { FairShares } from "./fair-shares.ts";
 import { encodeFrame } from "./frame.ts";
 import type { PoolTask } from "./pool-task.ts";
+import { type Job, TaskQueue } from "./task-queue.ts";
 import type { TaskKind, TaskReply } from "./tasks.ts";
 
 /** An idle child is ended after this time, except for the few that stay. */
@@ -42,22 +42,15 @@ export type TaskEnd<Kind extends TaskKind> =
   | { readonly kind: "out_of_memory" }
   | { readonly kind: "lost" };
 
-type Job = {
-  readonly kind: TaskKind;
-  readonly task: PoolTask<TaskKind>;
-  readonly settle: (end: Promise<TaskOutcome>) => void;
-};
-
 export class ProcessPool implements Service {
   readonly #limits: Limits;
-  readonly #queue = new FairQueue<Job>();
+  readonly #queue = new TaskQueue();
   readonly #shares: FairShares;
   readonly #admission: CheckAdmission;
   readonly #code: CodePool;
   readonly #children = new Set<ChildProcess>();
   readonly #idle = new Map<ChildProcess, NodeJS.Timeout>();
   #respawnTimer: NodeJS.Timeout | undefined;
-  #isStopped = false;
 
   constructor(limits: Limits) {
     this.#limits = limits;
@@ -72,13 +65,8 @@ export class ProcessPool implements Service {
   }
 
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    this.#queue.stop();
     clearTimeout(this.#respawnTimer);
-    const stopped = Promise.reject(new Error("the pool of child processes is stopped"));
-    stopped.catch(() => undefined);
-    for (const job of this.#queue.drain()) {
-      job.settle(stopped);
-    }
     for (const timer of this.#idle.values()) {
       clearTimeout(timer);
     }
@@ -111,26 +99,8 @@ export class ProcessPool implements Service {
   #runOnce(kind: TaskKind, task: PoolTask<TaskKind>): Promise<TaskOutcome> {
     const { path, signal, isRefusable } = task;
     signal.throwIfAborted();
-    if (this.#isStopped) {
-      throw new Error("the pool of child processes is stopped");
-    }
     const leave = isRefusable ? this.#admission.enter(path[1]) : undefined;
-    return new Promise<TaskOutcome>((resolve, reject) => {
-      const abort = () => {
-        this.#queue.delete(path, job);
-        reject(signal.reason);
-      };
-      const job: Job = {
-        kind,
-        task,
-        settle: (end) => {
-          end.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-        },
-      };
-      signal.addEventListener("abort", abort, { once: true });
-      this.#queue.push(path, job);
-      this.#assignAll();
-    }).finally(leave);
+    return this.#queue.run(path, { kind, task }, () => this.#assignAll()).finally(leave);
   }
 
   /** Assigns waiting tasks to idle children, and starts more children where there are too few. */
@@ -184,7 +154,7 @@ export class ProcessPool implements Service {
   }
 
   #grow(count: number): void {
-    if (this.#isStopped || this.#respawnTimer !== undefined) {
+    if (this.#queue.isStopped || this.#respawnTimer !== undefined) {
       return;
     }
     const free = this.#limits.poolChildren - this.#children.size;
@@ -224,7 +194,7 @@ export class ProcessPool implements Service {
 
   /** Waits a moment, since a child that dies before it is ready would be restarted in an endless loop. */
   #replaceLater(): void {
-    if (this.#isStopped) {
+    if (this.#queue.isStopped) {
       return;
     }
     this.#respawnTimer ??= setTimeout(() => {
@@ -235,7 +205,7 @@ export class ProcessPool implements Service {
 
   /** Notes that a child is idle. It is ended after a while, unless it is small and one of the few that stay. */
   #makeIdle(child: ChildProcess): void {
-    if (this.#isStopped) {
+    if (this.#queue.isStopped) {
       return;
     }
     const timer = setTimeout(() => {
