@@ -1,7 +1,7 @@
-import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../../domain/clock.ts";
 import type { KeyName } from "../../domain/principal.ts";
 import { RequestError } from "../../domain/request-error.ts";
+import { DerivedMac } from "./derived-mac.ts";
 
 /** A watch token grants one thing: to read the events of one execution, with the rights of the API key that made it. */
 export type WatchGrant = KeyName & { readonly executionId: string };
@@ -11,28 +11,26 @@ const tokenPattern = /^wt1\.([0-9a-f]{24})\.([0-9a-f]{24})\.([0-9a-f]{24})\.([0-
 
 /**
  * Makes and reads bearer tokens for callers that cannot send a header, such as `EventSource` in browsers. A token is not
- * stored: it carries its grant and a MAC (HMAC-SHA-256). The MAC's key is derived from a master key for this use alone
- * (HKDF, RFC 5869).
+ * stored: it carries its grant and a MAC.
  */
 export class WatchTokens {
-  readonly #masterKeys: () => readonly Buffer[];
+  readonly #mac: DerivedMac;
   readonly #clock: Pick<Clock, "now">;
-  readonly #derived = new WeakMap<Buffer, Buffer>();
 
-  /** @param masterKeys gives keys of 32 bytes; the first one signs, the others only verify (key rotation) */
+  /** @param masterKeys as for `DerivedMac` */
   constructor(masterKeys: () => readonly Buffer[], clock: Pick<Clock, "now">) {
-    this.#masterKeys = masterKeys;
+    this.#mac = new DerivedMac({ masterKeys, use: "flowcall watch token" });
     this.#clock = clock;
   }
 
   /** Throws RequestError with ENCRYPTION_KEYS_MISSING. */
   make({ environmentId, executionId, keyId }: WatchGrant, expireTime: Date): string {
-    const [masterKey] = this.#masterKeys();
-    if (masterKey === undefined) {
+    const claims = ["wt1", environmentId, executionId, keyId, expireTime.getTime().toString(36)].join(".");
+    const mac = this.#mac.sign(claims);
+    if (mac === undefined) {
       throw keysMissing();
     }
-    const claims = ["wt1", environmentId, executionId, keyId, expireTime.getTime().toString(36)].join(".");
-    return `${claims}.${this.#sign(claims, masterKey).toString("base64url")}`;
+    return `${claims}.${mac.toString("base64url")}`;
   }
 
   /** Throws RequestError with INVALID_WATCH_TOKEN, or with TOKEN_EXPIRED for one that was valid. */
@@ -42,8 +40,7 @@ export class WatchTokens {
       throw tokenInvalid();
     }
     const claims = token.slice(0, token.lastIndexOf("."));
-    const given = Buffer.from(mac, "base64url");
-    if (!this.#masterKeys().some((key) => timingSafeEqual(this.#sign(claims, key), given))) {
+    if (!this.#mac.verifies(claims, Buffer.from(mac, "base64url"))) {
       throw tokenInvalid();
     }
     const expireTime = new Date(Number.parseInt(time, 36));
@@ -51,14 +48,6 @@ export class WatchTokens {
       throw tokenExpired();
     }
     return { environmentId, executionId, keyId, expireTime };
-  }
-
-  #sign(claims: string, masterKey: Buffer): Buffer {
-    const key =
-      this.#derived.get(masterKey) ??
-      Buffer.from(hkdfSync("sha256", masterKey, Buffer.alloc(0), "flowcall watch token", 32));
-    this.#derived.set(masterKey, key);
-    return createHmac("sha256", key).update(claims).digest();
   }
 }
 

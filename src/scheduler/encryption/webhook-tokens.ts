@@ -1,4 +1,4 @@
-import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
+import { DerivedMac } from "./derived-mac.ts";
 
 /** What the holder of a token may do: end the wait of the node at this path, once. */
 export type WebhookGrant = { readonly environmentId: string; readonly executionId: string; readonly path: string };
@@ -12,29 +12,25 @@ const pathBytesMax = 600;
 
 /**
  * Makes and reads the tokens in the URLs of Wait for Webhook nodes. Nothing is stored before one is used: a token is the
- * ids of environment and execution, the node's path, and a MAC (HMAC-SHA-256, cut to 16 bytes), in base64url. The MAC's
- * key is derived from a master key for this use alone (HKDF, RFC 5869).
+ * ids of environment and execution, the node's path, and a MAC, in base64url.
  */
 export class WebhookTokens {
-  readonly #masterKeys: () => readonly Buffer[];
-  readonly #derived = new WeakMap<Buffer, Buffer>();
+  readonly #mac: DerivedMac;
 
-  /** @param masterKeys gives keys of 32 bytes; the first one signs, the others only verify (key rotation) */
+  /** @param masterKeys as for `DerivedMac` */
   constructor(masterKeys: () => readonly Buffer[]) {
-    this.#masterKeys = masterKeys;
+    this.#mac = new DerivedMac({ masterKeys, use: "flowcall webhook token", bytes: macBytes });
   }
 
   /** Undefined where the service has no key. The same grant gives the same token. */
   make({ environmentId, executionId, path }: WebhookGrant): string | undefined {
-    const [masterKey] = this.#masterKeys();
     const grant = Buffer.concat([
       Buffer.from(environmentId, "hex"),
       Buffer.from(executionId, "hex"),
       Buffer.from(path),
     ]);
-    return masterKey === undefined || grant.length > 2 * idBytes + pathBytesMax
-      ? undefined
-      : Buffer.concat([grant, this.#sign(grant, masterKey)]).toString("base64url");
+    const mac = grant.length > 2 * idBytes + pathBytesMax ? undefined : this.#mac.sign(grant);
+    return mac && Buffer.concat([grant, mac]).toString("base64url");
   }
 
   /** Undefined for a token that no key of this service signed, whatever it looks like. */
@@ -46,8 +42,7 @@ export class WebhookTokens {
       return undefined;
     }
     const grant = bytes.subarray(0, -macBytes);
-    const given = bytes.subarray(-macBytes);
-    if (!this.#masterKeys().some((key) => timingSafeEqual(this.#sign(grant, key), given))) {
+    if (!this.#mac.verifies(grant, bytes.subarray(-macBytes))) {
       return undefined;
     }
     return {
@@ -55,13 +50,5 @@ export class WebhookTokens {
       executionId: grant.toString("hex", idBytes, 2 * idBytes),
       path: grant.toString("utf8", 2 * idBytes),
     };
-  }
-
-  #sign(grant: Buffer, masterKey: Buffer): Buffer {
-    const key =
-      this.#derived.get(masterKey) ??
-      Buffer.from(hkdfSync("sha256", masterKey, Buffer.alloc(0), "flowcall webhook token", 32));
-    this.#derived.set(masterKey, key);
-    return createHmac("sha256", key).update(grant).digest().subarray(0, macBytes);
   }
 }
