@@ -1,6 +1,7 @@
 import { type Kysely, sql, type Transaction } from "kysely";
+import { idFrom } from "../../domain/id.ts";
 import { cautiousNow } from "../postgres/database-clock.ts";
-import { isLockTimeout } from "../postgres/database-errors.ts";
+import { hasCode, isLockTimeout } from "../postgres/database-errors.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { idAt } from "./expire-executions.ts";
 
@@ -170,7 +171,7 @@ export class HistoryDays {
       });
       return true;
     } catch (error) {
-      if (isLockTimeout(error) || hasCode(error, ["23514", "23505", "42P07"])) {
+      if (isLockTimeout(error) || hasCode(error, takenCodes)) {
         return false;
       }
       throw error;
@@ -209,6 +210,9 @@ export class HistoryDays {
   }
 }
 
+/** A row of the default partition is of that day; the name is taken. */
+const takenCodes: ReadonlySet<string> = new Set(["23514", "23505", "42P07"]);
+
 class DayIsNeeded extends Error {}
 
 function daysOf(rows: readonly PartitionRow[], table: string): readonly HistoryDay[] {
@@ -219,15 +223,11 @@ function daysOf(rows: readonly PartitionRow[], table: string): readonly HistoryD
 
 /** @param day counted from 1970 */
 function dayOf(day: number): HistoryDay {
-  const name = new Date(day * daySeconds * 1000).toISOString().slice(0, 10).replaceAll("-", "");
-  const idOf = (seconds: number) => seconds.toString(16).padStart(8, "0");
-  return { name, from: idOf(day * daySeconds), to: idOf((day + 1) * daySeconds) };
+  const dayMs = daySeconds * 1000;
+  const name = new Date(day * dayMs).toISOString().slice(0, 10).replaceAll("-", "");
+  return { name, from: idFrom(day * dayMs), to: idFrom((day + 1) * dayMs) };
 }
 
 async function dropTable(transaction: Transaction<Tables>, name: string): Promise<void> {
   await sql`drop table if exists ${sql.table(name)}`.execute(transaction);
-}
-
-function hasCode(error: unknown, codes: readonly string[]): boolean {
-  return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }

@@ -2,6 +2,7 @@ import { type Kysely, sql } from "kysely";
 import type { ExecutionError, NodeRun, TerminalState } from "../../domain/execution.ts";
 import { underWayOf } from "../../domain/under-way.ts";
 import { parseEntries, toAnswer } from "../executions/execution-rows.ts";
+import { headOf, type RecordHead } from "../executions/flush.ts";
 import type { Tables } from "../postgres/tables.ts";
 import type { FoundExecution } from "./execution-reader.ts";
 
@@ -12,7 +13,7 @@ export type JournalPlace = FoundExecution & { readonly nextFlush: number };
  * A recorded fact: one node run or one iteration of a Group, without input and output. It is under way where its state is
  * RUNNING or WAITING.
  */
-export type JournalFact = { readonly entry: number; readonly run: Omit<NodeRun, "input" | "output" | "console"> };
+export type JournalFact = { readonly entry: number; readonly run: RecordHead };
 
 /** The next event of an execution: its next flush or, behind the last flush, its end. */
 export type JournalEvent = { readonly executionId: string } & (FlushEvent | EndEvent);
@@ -120,7 +121,8 @@ function toEvent({ id: executionId, flush_index: index, entries, state, end_time
 }
 
 /** An attempt, whose path has a `#`, is part of a node run and not a fact of its own. */
-function toFacts({ input, output, console, ...run }: NodeRun, entry: number): readonly JournalFact[] {
+function toFacts(record: NodeRun, entry: number): readonly JournalFact[] {
+  const run = headOf(record);
   if (!run.path.includes("#")) {
     return [{ entry, run }];
   }

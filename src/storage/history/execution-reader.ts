@@ -22,6 +22,7 @@ import {
   toSummary,
   workflowSlug,
 } from "../executions/execution-rows.ts";
+import { headOf } from "../executions/flush.ts";
 import { openJournal } from "../executions/open-journal.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import type { Page } from "../postgres/page.ts";
@@ -158,7 +159,7 @@ export class ExecutionReader {
         return undefined;
       }
       notedRuns += noted;
-      for (const { input, output, console, ...record } of runs) {
+      for (const record of runs.map(headOf)) {
         if (!/[[/]/.test(record.path)) {
           underWay.add(record, epoch);
         }
@@ -230,7 +231,7 @@ export class ExecutionReader {
         return { iterations, nextPageToken: journalTokenOf({ flushIndex: index, entry: 0 }, filters) };
       }
       const first = index === from.flushIndex ? from.entry : 0;
-      for (const [entry, { input, output, console, ...run }] of runs.entries()) {
+      for (const [entry, run] of runs.map(headOf).entries()) {
         if (entry < first || !isIterationOf(path, run)) {
           continue;
         }

@@ -26,7 +26,12 @@ const timedOutCode = "57014";
 
 /** Whether a statement waited for a lock for longer than `lock_timeout`, or in a circle with others. */
 export function isLockTimeout(error: unknown): boolean {
-  return error instanceof Error && "code" in error && lockCodes.has(String(error.code));
+  return hasCode(error, lockCodes);
+}
+
+/** Whether an error has one of these codes, as SQLSTATE (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+export function hasCode(error: unknown, codes: ReadonlySet<string>): boolean {
+  return error instanceof Error && "code" in error && codes.has(String(error.code));
 }
 
 const lockCodes: ReadonlySet<string> = new Set(["55P03", "40P01"]);
