@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import { parse } from "content-type";
 import type { Call, RequestHeaders } from "../../domain/http/call.ts";
 import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../../domain/http/protocol-handler.ts";
 import { parseJson } from "../../domain/json/json-parse.ts";
@@ -105,7 +106,7 @@ function bodyReader({ headers }: RequestHead, limits: Limits): (bytes: Uint8Arra
 
 function mediaTypeOf(headers: RequestHeaders): string | undefined {
   const types = headers.get("content-type") ?? [];
-  return types.length === 1 ? types[0]?.split(";", 1)[0]?.trim().toLowerCase() : types.join(", ") || undefined;
+  return types.length === 1 ? parse(types[0] ?? "").type : types.join(", ") || undefined;
 }
 
 /** A name that is given several times has all its values. */
