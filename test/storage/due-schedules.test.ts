@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { ScheduleSettings } from "../../src/domain/schedules/schedule.ts";
 import { createTenant, json, openStores, type Stores, type Tenant } from "./fixture.ts";
@@ -14,22 +15,15 @@ beforeEach(() => query("delete from schedule"));
 
 afterAll(() => stores.close());
 
-async function query(statement: string): Promise<readonly Record<string, unknown>[]> {
-  const { default: pg } = await import("pg");
-  const client = new pg.Client(stores.connection);
-  await client.connect();
-  try {
-    return (await client.query(statement)).rows;
-  } finally {
-    await client.end();
-  }
+async function query(statement: string): Promise<readonly unknown[]> {
+  return (await sql.raw(statement).execute(stores.db)).rows;
 }
 
-async function put(id: string, settings: Partial<ScheduleSettings> = {}) {
+async function put(id: string, settings: Partial<ScheduleSettings> = {}, schedulesMax = 1_000) {
   const { workflowId, linkedAccountId, actor } = tenant;
   const base = { workflowId, linkedAccountId, payload: json("{}"), cron: "* * * * *", timeZone: "UTC", times: [] };
   const rules = { overlap: "SKIP", catchUpSeconds: 60, jitterSeconds: 0, isPaused: false } as const;
-  return await stores.schedules.put(actor, { id, ...base, ...rules, ...settings }, 1_000);
+  return await stores.schedules.put(actor, { id, ...base, ...rules, ...settings }, schedulesMax);
 }
 
 /** Makes all schedules due for this second, with whatever start is under way. */
@@ -127,10 +121,6 @@ test("the time until the next schedule is due is the database's", async () => {
 
 test("an environment has so many schedules, and no more", async () => {
   await put("one");
-  const { workflowId, linkedAccountId, actor } = tenant;
-  const settings = { workflowId, linkedAccountId, payload: json("{}"), cron: "* * * * *", timeZone: "UTC", times: [] };
-  const rules = { overlap: "SKIP", catchUpSeconds: 60, jitterSeconds: 0, isPaused: false } as const;
-  const second = stores.schedules.put(actor, { id: "two", ...settings, ...rules }, 1);
-  await expect(second).rejects.toMatchObject({ reason: "SCHEDULES_FULL" });
-  await stores.schedules.put(actor, { id: "one", ...settings, ...rules }, 1);
+  await expect(put("two", {}, 1)).rejects.toMatchObject({ reason: "SCHEDULES_FULL" });
+  await put("one", {}, 1);
 });

@@ -30,9 +30,8 @@ const queuedMs = 2_000;
  * started, skipped or missed, and the next one is set. Each time counts once.
  */
 export function advance(schedule: ScheduleSettings & ScheduleProgress, facts: Facts): Advance {
-  const settled = settleFire(schedule, facts);
-  const { fire: _, ...rest } = schedule;
-  const next = settled.fire === undefined ? passTimes({ ...rest, ...settled }, facts) : settled;
+  const settled = settleFire(schedule, progressOf(schedule), facts);
+  const next = settled.fire === undefined ? passTimes(schedule, settled, facts) : settled;
   return withDueTime(schedule, next, facts.now);
 }
 
@@ -67,8 +66,11 @@ function afterFire(progress: ScheduleProgress, refusal?: FireResult["refusal"]):
     : { ...rest, lastTime: time, lastError: { ...refusal, time }, failures: rest.failures + 1, isJudged: true };
 }
 
-function settleFire(schedule: ScheduleSettings & ScheduleProgress, { now, isAccepted }: Facts): ScheduleProgress {
-  const progress = progressOf(schedule);
+function settleFire(
+  settings: ScheduleSettings,
+  progress: ScheduleProgress,
+  { now, isAccepted }: Facts,
+): ScheduleProgress {
   const { fire } = progress;
   if (fire === undefined) {
     return progress;
@@ -79,46 +81,46 @@ function settleFire(schedule: ScheduleSettings & ScheduleProgress, { now, isAcce
   if (now < fire.retryTime) {
     return progress;
   }
-  if (isLate(schedule, fire.time, now, fireMs)) {
+  if (isLate(settings, fire.time, now, fireMs)) {
     const { fire: _, ...rest } = progress;
     return { ...rest, missed: rest.missed + 1 };
   }
   return { ...progress, fire: { ...fire, retryTime: new Date(now.getTime() + fireMs) } };
 }
 
-function passTimes(schedule: ScheduleSettings & ScheduleProgress, { now, lastEnd }: Facts): ScheduleProgress {
-  const { nextTime, queuedTime, ...rest } = progressOf(schedule);
-  const isDue = nextTime !== undefined && dueTimeOf(schedule, nextTime) <= now;
+function passTimes(settings: ScheduleSettings, progress: ScheduleProgress, { now, lastEnd }: Facts): ScheduleProgress {
+  const { nextTime, queuedTime, ...rest } = progress;
+  const isDue = nextTime !== undefined && dueTimeOf(settings, nextTime) <= now;
   if (!isDue && queuedTime === undefined) {
-    return progressOf(schedule);
+    return progress;
   }
   const judged = judge(rest, lastEnd);
-  const { pauseAfterFailures = Number.POSITIVE_INFINITY } = schedule;
+  const { pauseAfterFailures = Number.POSITIVE_INFINITY } = settings;
   if (judged.failures >= pauseAfterFailures) {
     return { ...judged, isPaused: true };
   }
-  const timetable = new Timetable(schedule);
+  const timetable = new Timetable(settings);
   const passed = isDue ? timetable.passed(nextTime, now) : undefined;
   const following = passed === undefined ? nextTime : timetable.next(latestOf(passed.last, now));
-  const isMissed = passed !== undefined && isLate(schedule, passed.last, now, 0);
+  const isMissed = passed !== undefined && isLate(settings, passed.last, now, 0);
   const base = {
     ...judged,
     missed: rest.missed + (passed === undefined ? 0 : passed.count - (isMissed ? 0 : 1)),
     ...(following && { nextTime: following }),
   };
-  return start(base, { schedule, queuedTime, time: isMissed ? undefined : passed?.last, lastEnd, now });
+  return start(base, { settings, queuedTime, time: isMissed ? undefined : passed?.last, lastEnd, now });
 }
 
 type Candidates = {
-  readonly schedule: ScheduleSettings;
+  readonly settings: ScheduleSettings;
   readonly queuedTime: Date | undefined;
   /** The time that is due. */
   readonly time: Date | undefined;
 } & Pick<Facts, "lastEnd" | "now">;
 
 /** Starts what the overlap policy lets start. */
-function start(progress: ScheduleProgress, { schedule, queuedTime, time, lastEnd, now }: Candidates): ScheduleProgress {
-  const isRunning = lastEnd === "UNFINISHED" && schedule.overlap !== "ALLOW";
+function start(progress: ScheduleProgress, { settings, queuedTime, time, lastEnd, now }: Candidates): ScheduleProgress {
+  const isRunning = lastEnd === "UNFINISHED" && settings.overlap !== "ALLOW";
   if (!isRunning) {
     const [first, second] = [queuedTime, time].filter((one) => one !== undefined);
     return {
@@ -127,7 +129,7 @@ function start(progress: ScheduleProgress, { schedule, queuedTime, time, lastEnd
       ...(second && { queuedTime: second }),
     };
   }
-  if (schedule.overlap === "QUEUE_ONE" && queuedTime === undefined) {
+  if (settings.overlap === "QUEUE_ONE" && queuedTime === undefined) {
     return { ...progress, ...(time && { queuedTime: time }) };
   }
   return {
@@ -178,6 +180,7 @@ function latestOf(one: Date, other: Date): Date {
   return one > other ? one : other;
 }
 
+/** The progress alone, of a record that has more. */
 function progressOf(schedule: ScheduleProgress): ScheduleProgress {
   const { nextTime, queuedTime, fire, lastTime, lastExecutionId, lastError } = schedule;
   const { started, skipped, missed, failures, isJudged, isPaused } = schedule;

@@ -56,6 +56,12 @@ describe("a start of which nobody told how it went", () => {
     expect(progress.fire).toBeUndefined();
   });
 
+  test("ends an earlier refusal where its execution is there", () => {
+    const lastError = { reason: "QUEUE_FULL", message: "Later.", time: at("00:00:00") };
+    const { progress } = advanced({ ...pending, lastError }, { now: at("01:00:31"), isAccepted: true });
+    expect(progress.lastError).toBeUndefined();
+  });
+
   test("is missed where it would be too late, and times that passed meanwhile count too", () => {
     const { progress } = advanced(pending, { now: at("03:30:00") });
     expect(progress).toMatchObject({ started: 0, missed: 3, nextTime: at("04:00:00") });
