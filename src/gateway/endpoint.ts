@@ -3,24 +3,32 @@ import type { Call, Invoke } from "../domain/http/call.ts";
 import { namesTag } from "../domain/http/entity-tags.ts";
 import type { HttpExchange, RequestHead } from "../domain/http/protocol-handler.ts";
 import { writeFieldJson, writeJson } from "../domain/json/json-writer.ts";
+import { fieldsRefused } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Scope } from "../gen/flowcall/v1/options_pb.ts";
 import { bodyType, typeRefused } from "./content-type.ts";
 import { envelope, errorReply, restRefusal } from "./error-envelope.ts";
 import type { HttpBinding } from "./http-binding.ts";
 import { type HttpReply, writeReply } from "./http-reply.ts";
+import { parseQuery } from "./query.ts";
 import type { ReplyRule, ReplyTable } from "./reply-table.ts";
 import { Transcoder } from "./transcode.ts";
+import type { RestForm } from "./v2/rest-form.ts";
 
 export type EndpointOptions = {
   readonly invoke: Invoke;
   readonly limits: Limits;
   readonly replies: ReplyTable;
+  /** The form of this binding, where it is not that of its messages. */
+  readonly form?: RestForm | undefined;
   readonly report: (error: unknown, call: Call) => void;
 };
 
 /** A request whose path has led to an endpoint; its segments are not decoded. */
 export type MatchedRequest = { readonly head: RequestHead; readonly segments: readonly string[] };
+
+/** A request message and what was answered to it. */
+type Answered = { readonly answer: Message; readonly message: Message };
 
 /** Each step of reading a shorter body takes less time than to wait for another turn. */
 const largeBytesMin = 64 * 1024;
@@ -56,7 +64,7 @@ export class Endpoint {
     try {
       const message = await this.#readRequest(request, exchange, call);
       const answer = await invoke(this.#binding.method, message, call);
-      reply = this.#replyOf(answer, request, call);
+      reply = this.#replyOf({ answer, message }, request, call);
     } catch (error) {
       const refusal = restRefusal(error, () => report(error, call));
       reply = errorReply(refusal, call);
@@ -81,17 +89,30 @@ export class Endpoint {
     if (isLarge) {
       await call.turn?.();
     }
-    const request = this.#transcoder.requestOf({ segments, query: head.query }, parsed);
+    const { form } = this.#options;
+    const query = form === undefined ? head.query : "";
+    const request = this.#transcoder.requestOf({ segments, query }, parsed);
+    if (form !== undefined) {
+      const violations = form.fill(request, { query: parseQuery(head.query), call });
+      if (violations.length > 0) {
+        throw fieldsRefused(violations);
+      }
+    }
     if (isLarge) {
       await call.turn?.();
     }
     return request;
   }
 
-  #replyOf(answer: Message, { head }: MatchedRequest, call: Call): HttpReply {
-    const { status = 200, headers = {}, body = { kind: "message", message: answer } } = this.#rule?.(answer) ?? {};
+  #replyOf({ answer, message }: Answered, { head }: MatchedRequest, call: Call): HttpReply {
+    const { form } = this.#options;
+    const reply = form === undefined ? this.#rule?.(answer) : form.reply(answer, message);
+    const { status = 200, headers = {}, body = { kind: "message", message: answer } } = reply ?? {};
     if (body.kind === "error") {
       return { ...envelope(status, body.error, call), headers };
+    }
+    if (body.kind === "json") {
+      return { status, type: "application/json", body: body.text, headers };
     }
     const { method, responseField } = this.#binding;
     const etag = this.#etagName && etagOf(answer, this.#etagName);

@@ -2,7 +2,8 @@
  * The protocol handler for REST: HTTP and JSON transcoding by the `google.api.http` options of the proto files
  * (google/api/http.proto).
  *
- * - Nothing here knows a method, a message or a field by its name. How a reply becomes REST stands in a table from above.
+ * - Nothing here knows a method, a message or a field by its name. How a reply becomes REST stands in a table from above, and the
+ *   paths of another form in `v2/rest-forms.ts`.
  * - It is the last handler and has a route for each request, if only one that answers 404.
  * - A body is read after the route, the key and the media type are known, and its bytes are scanned before they are parsed.
  * - A method that answers a stream is served as Server-Sent Events (`event-endpoint.ts`).
@@ -22,6 +23,7 @@ import { httpBindings } from "./http-binding.ts";
 import { type HttpReply, writeReply } from "./http-reply.ts";
 import type { ReplyTable } from "./reply-table.ts";
 import { RouteTrie } from "./route-trie.ts";
+import { restForms } from "./v2/rest-forms.ts";
 
 export type GatewayOptions = {
   readonly services: readonly DescService[];
@@ -42,7 +44,7 @@ export function createGateway(options: GatewayOptions): ProtocolHandler {
     const isStream = binding.method.methodKind === "server_streaming";
     const endpoint = isStream
       ? new EventEndpoint(binding, options)
-      : new Endpoint(binding, { replies: restReplies, ...options });
+      : new Endpoint(binding, { replies: restReplies, ...options, form: restForms.get(binding.path) });
     routes.add(binding.template, binding.verb, endpoint);
   }
   return {

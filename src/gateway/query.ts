@@ -4,7 +4,7 @@ import { type FieldViolation, RequestError } from "../domain/request-error.ts";
 import { setFromText, type TextTarget } from "./field-text.ts";
 
 /** One parameter of a query, decoded. */
-type QueryParameter = { readonly name: string; readonly text: string };
+export type QueryParameter = { readonly name: string; readonly text: string };
 
 /** Fills the fields of a request message from the query: those that neither the path, the body nor a header fills. */
 export class QueryParameters {
@@ -75,7 +75,7 @@ export class QueryParameters {
 }
 
 /** Splits a query at `&` and the first `=`, and decodes each part once. Throws RequestError for a bad percent-encoding. */
-function parseQuery(query: string): readonly QueryParameter[] {
+export function parseQuery(query: string): readonly QueryParameter[] {
   return query
     .split("&")
     .filter((part) => part !== "")

@@ -7,9 +7,10 @@ export type RestReply = {
   readonly body: RestBody;
 };
 
-/** A message of the method's reply type, or an error envelope for a call that was answered. */
+/** A message of the method's reply type, JSON of another form, or an error envelope for a call that was answered. */
 type RestBody =
   | { readonly kind: "message"; readonly message: Message }
+  | { readonly kind: "json"; readonly text: string }
   | { readonly kind: "error"; readonly error: ErrorBody };
 
 /** The content of an error envelope; `members` are added to its own. */

@@ -7,6 +7,8 @@ import { fieldByName } from "../../domain/json/field-path.ts";
 import { scopeWord } from "../../domain/keys/api-key.ts";
 import { header as headerOption, Scope } from "../../gen/flowcall/v1/options_pb.ts";
 import { type HttpBinding, httpBindings } from "../http-binding.ts";
+import type { DocumentedForm } from "../v2/rest-form.ts";
+import { restForms } from "../v2/rest-forms.ts";
 import { errorSchema, refusals } from "./errors.ts";
 import type { Examples } from "./examples.ts";
 import { described, isRequired, Schemas } from "./schemas.ts";
@@ -75,20 +77,29 @@ function operation(
 ): JsonObject {
   const { method, scope, takesWatchToken, body } = binding;
   const example = examples[method.name];
-  const parameters = parametersOf(binding, schemas, example?.parameters ?? {});
+  const form = restForms.get(binding.path)?.documented;
+  const parameters = withForm(form, parametersOf(binding, schemas, example?.parameters ?? {}));
   const description = described(`${method.parent.typeName}.${method.name}`).description ?? "";
   const neededKey =
     scope === Scope.ANY ? "a key, with whatever scopes" : `a key with the scope \`${scopeWord(scope)}\``;
   return {
-    operationId: method.localName,
+    operationId: form?.operationId ?? method.localName,
     tags: [method.parent.name],
-    summary: summaryOf(method.name),
-    description: `${description}\n\nNeeds ${neededKey}.`.trim(),
+    summary: form?.summary ?? summaryOf(method.name),
+    description: [description, form?.note, `Needs ${neededKey}.`].filter((part) => part).join("\n\n"),
     ...(takesWatchToken && { security: [{ key: [] }, { bearer: [] }, { watchToken: [] }] }),
     ...(parameters.length > 0 && { parameters }),
     ...(body !== "" && { requestBody: requestBody(binding, schemas, example?.body) }),
-    responses: { "200": okReply(binding, schemas, example?.reply), ...refusals(binding), ...replies[method.name] },
+    responses:
+      form === undefined
+        ? { "200": okReply(binding, schemas, example?.reply), ...refusals(binding), ...replies[method.name] }
+        : { ...refusals(binding), ...form.replies },
   };
+}
+
+/** The parameters of a binding with those of its form, which reads the whole query. */
+function withForm(form: DocumentedForm | undefined, parameters: JsonObject[]): JsonObject[] {
+  return form === undefined ? parameters : [...parameters.filter((own) => own["in"] !== "query"), ...form.parameters];
 }
 
 /** The tag of a service, as `Linked accounts` for LinkedAccountService. */

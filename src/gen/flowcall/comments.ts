@@ -530,6 +530,7 @@ export const comments: Readonly<Record<string, string>> = {
   "flowcall.v1.ListExecutionsRequest.created_before": "Those accepted before this time.",
   "flowcall.v1.ListExecutionsRequest.page_size": "How many at most; 50 if absent.",
   "flowcall.v1.ListExecutionsRequest.page_token": "Where to go on: `next_page_token` of the page before, whose other fields must be the same.",
+  "flowcall.v1.ListExecutionsRequest.skip": "How many to pass over first, for lists whose pages are counted. Only the 10,000 executions that are looked through for a\npage are passed over; `page_token` goes on behind them.",
   "flowcall.v1.ListExecutionsResponse": "A page of executions.",
   "flowcall.v1.ListExecutionsResponse.executions": "The executions, newest first, without payload, response and node runs.",
   "flowcall.v1.ListExecutionsResponse.next_page_token": "Asks for the next page. Absent on the last one.",

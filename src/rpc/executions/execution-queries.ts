@@ -92,7 +92,8 @@ export class ExecutionQueries implements Queries {
   }
 
   async listExecutions(request: ListExecutionsRequest, call: Call) {
-    const page = await this.#options.reader.list(await this.#filterOf(request, call), pageOf(request));
+    const asked = { ...pageOf(request), ...(request.skip !== undefined && { skip: request.skip }) };
+    const page = await this.#options.reader.list(await this.#filterOf(request, call), asked);
     return create(ListExecutionsResponseSchema, {
       executions: page.executions.map((execution) => summaryMessage(execution)),
       ...nextOf(page),

@@ -12,6 +12,9 @@ import { cutLooked, lookedMax, type Page } from "../postgres/page.ts";
 import { type PagePosition, pageTokenOf, parsePageToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
 
+/** A page of executions. `skip` rows are passed over first, among those that are scanned for the page. */
+export type ExecutionPage = Page & { readonly skip?: number };
+
 export type ListedExecutions = {
   readonly executions: readonly ExecutionSummary[];
   /** Absent on the last page. A page with fewer rows than asked for may have one. */
@@ -39,7 +42,7 @@ const idMarginMs = 86_400_000;
 export async function listExecutions(
   db: Kysely<Tables>,
   filter: ExecutionFilter,
-  asked: Page,
+  asked: ExecutionPage,
 ): Promise<ListedExecutions> {
   const { workflowIds, linkedAccountIds, ...rest } = filter;
   const filters = { of: "execution", ...rest };
@@ -66,7 +69,7 @@ function toListed(rows: readonly Listed[], asked: Page, tokenOf: (last: Listed) 
 }
 
 type PageQuery = {
-  readonly asked: Page;
+  readonly asked: ExecutionPage;
   readonly after: PagePosition | undefined;
   /** The first id that is looked at; where it is undefined the filter says how far the list goes back. */
   readonly fromId: string | undefined;
@@ -96,6 +99,7 @@ async function readPage(db: Kysely<Tables>, filter: ExecutionFilter, { asked, af
     .orderBy("execution.create_time", "desc")
     .orderBy("execution.id", "desc")
     .limit(asked.pageSize + 1)
+    .$if(asked.skip !== undefined, (rows) => rows.offset(asked.skip ?? 0))
     .execute();
 }
 

@@ -28,7 +28,7 @@ import { isWithin } from "../postgres/access-scope.ts";
 import type { Page } from "../postgres/page.ts";
 import { journalTokenOf, parseJournalToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { type ListedExecutions, listExecutions } from "./execution-list.ts";
+import { type ExecutionPage, type ListedExecutions, listExecutions } from "./execution-list.ts";
 import { readHeads, sizeJournal } from "./journal-heads.ts";
 import { claimOf, NodesUnderWay } from "./nodes-under-way.ts";
 import { isIterationOf, visitOf } from "./visit-of.ts";
@@ -141,7 +141,7 @@ export class ExecutionReader {
     yield* (await openJournal(this.#db, execution)).read();
   }
 
-  list(filter: ExecutionFilter, page: Page): Promise<ListedExecutions> {
+  list(filter: ExecutionFilter, page: ExecutionPage): Promise<ListedExecutions> {
     return listExecutions(this.#db, filter, page);
   }
 
