@@ -134,7 +134,7 @@ export const executionLimits = {
     defaultText: "cores less one, at least 2",
     unit: "count",
     part: 2,
-    text: "Child processes for scripts, of some 80 MiB each while they are idle. They are started when a script first runs; each serves one environment, and one environment has at most all but one.",
+    text: "Child processes for scripts, of some 75 MiB each while they are idle; 50 of these are the code of Node, which all processes share. They are started when a script first runs; each serves one environment, and one environment has at most all but one.",
   },
   poolChildren: {
     env: "FLOWCALL_POOL_CHILDREN",

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import type { JsonValue } from "@bufbuild/protobuf";
 import type { Limits } from "../../domain/limits.ts";
 import { unreachable } from "../../domain/unreachable.ts";
@@ -24,8 +23,8 @@ export async function createCodeTask(limits: Limits): Promise<RunTask<"code">> {
     const { outcome, console } = engine.run({
       code: head.code,
       params,
-      now: head.context.startTime,
-      seed: seedOf(head),
+      now: head.startTime,
+      seed: head.seed,
       timeoutMs: head.timeoutMs,
     });
     const { isWorn } = engine;
@@ -45,12 +44,6 @@ export async function createCodeTask(limits: Limits): Promise<RunTask<"code">> {
 function paramsOf({ params }: CodeRequest, texts: readonly string[]): string {
   const resolve = resolveData(texts);
   return JSON.stringify(Object.fromEntries(params.map(({ key, data }) => [key, resolve(data) ?? null])));
-}
-
-/** The seed of random numbers: the same whenever the visit of the node is repeated. */
-function seedOf({ context: { executionId, path } }: CodeRequest): readonly number[] {
-  const digest = createHash("sha256").update(`${executionId}\n${path}`).digest();
-  return [0, 4, 8, 12].map((offset) => digest.readInt32LE(offset));
 }
 
 function wearsOut(reason: FailureReason): boolean {

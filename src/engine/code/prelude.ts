@@ -1,17 +1,17 @@
 /**
- * The script that a context runs before an author's. It makes the clock stand still and the random numbers repeatable, and
+ * The script that an engine runs once, before any author's. It makes the clock stand still and the random numbers repeatable, and
  * adds the globals that QuickJS lacks. They are pure: `host` takes texts and gives a text. Its value is an object by which
  * the service calls the author's function. It keeps the functions that it needs, so that a script that replaces them
  * deceives itself alone.
  */
-export const prelude = `(function (host, seed, consoleMax) {
+export const prelude = `(function (host, consoleMax) {
 "use strict";
 const { parse, stringify } = JSON;
 const G = globalThis;
 const define = (name, value) => Object.defineProperty(G, name, { value, writable: true, configurable: true, enumerable: false });
 
 // sfc32 of PractRand, seeded by the service.
-let [a, b, c, counter] = seed;
+let a, b, c, counter;
 const random = () => {
   const sum = (((a + b) | 0) + counter) | 0;
   counter = (counter + 1) | 0;
@@ -148,6 +148,7 @@ define("URL", URL);
 
 const then = Promise.prototype.then;
 let end;
+let output;
 const failed = (kind, error) => {
   const isError = typeof error === "object" && error !== null;
   const text = (read) => { try { return String(read()); } catch { return ""; } };
@@ -157,7 +158,8 @@ const failed = (kind, error) => {
 const succeed = (value) => {
   let result;
   try { result = stringify(value); } catch (error) { failed("invalid", error); return; }
-  end = { kind: "output", text: result === undefined ? "null" : result };
+  end = { kind: "output" };
+  output = result === undefined ? "null" : result;
 };
 return {
   call(run, text) {
@@ -169,6 +171,8 @@ return {
     } catch (error) { failed("thrown", error); }
   },
   end: () => (end === undefined ? "" : stringify(end)),
+  output: () => output,
   more: () => more,
+  seed(text) { [a, b, c, counter] = parse(text); },
 };
 })`;

@@ -1,7 +1,9 @@
 // Runs scripts in QuickJS, compiled to WebAssembly.
 //
-// - A script has a runtime of its own, with limits of memory, stack and time; nothing of it is left for the next one.
-// - It reaches nothing but `answerScript` and its console. Its clock stands still, and its random numbers are seeded.
+// - The prelude runs once. Each script begins with the engine's memory as it was then, so nothing is left of the one before:
+//   no value, no changed intrinsic, no entry of an allocator.
+// - A script has limits of memory, stack and time. It reaches nothing but `answerScript` and its console. Its clock stands
+//   still, and its random numbers are seeded.
 // - QuickJS cannot interrupt some of its own loops, so the service kills a process that overruns its time.
 
 import variantModule from "@jitl/quickjs-wasmfile-release-sync";
@@ -14,12 +16,14 @@ import {
   type QuickJSWASMModule,
 } from "quickjs-emscripten-core";
 import type { ConsoleLine } from "../../domain/execution.ts";
+import { MemoryImage } from "./memory-image.ts";
 import { prelude } from "./prelude.ts";
 import { consoleMax, type ScriptEnd, type ScriptOutcome } from "./script-end.ts";
 import { answerScript } from "./text-functions.ts";
 
 /** TypeScript declares WebAssembly for browsers alone. */
-declare const WebAssembly: { readonly Memory: new (pages: Pages) => { readonly buffer: ArrayBuffer } };
+declare const WebAssembly: { readonly Memory: new (pages: Pages) => Memory };
+type Memory = { readonly buffer: ArrayBuffer };
 type Pages = { readonly initial: number; readonly maximum: number };
 
 // The package declares its types for CommonJS, where the variant would be a member of the module.
@@ -52,88 +56,99 @@ export type Script = {
 };
 
 export class ScriptEngine {
-  #module: QuickJSWASMModule | undefined;
+  readonly #memory: Memory;
+  readonly #context: QuickJSContext;
+  /** The object of the prelude. */
+  readonly #glue: QuickJSHandle;
+  readonly #image: MemoryImage;
+  #console: ConsoleLine[] = [];
+  #deadline = Number.POSITIVE_INFINITY;
+  #isOverdue = false;
+  #hasFailed = false;
 
-  private constructor(module: QuickJSWASMModule) {
-    this.#module = module;
+  private constructor(module: QuickJSWASMModule, memory: Memory) {
+    this.#memory = memory;
+    const runtime = module.newRuntime({ memoryLimitBytes: memoryBytesMax, maxStackSizeBytes: stackBytesMax });
+    runtime.setInterruptHandler(() => this.#checkTime());
+    this.#context = runtime.newContext();
+    this.#glue = this.#runPrelude();
+    this.#image = new MemoryImage(memory, stackBytesMax);
   }
 
-  /** Makes an engine, and runs a script in it: the first one takes hundreds of milliseconds, while V8 compiles the engine. */
+  /** Makes an engine, and runs a script in it: the first one takes longer, while V8 compiles the engine. */
   static async create(): Promise<ScriptEngine> {
-    const wasmMemory = new WebAssembly.Memory({ initial: wasmPagesMin, maximum: wasmPagesMax });
-    const engine = new ScriptEngine(await newQuickJSWASMModuleFromVariant(newVariant(variant, { wasmMemory })));
+    const memory = new WebAssembly.Memory({ initial: wasmPagesMin, maximum: wasmPagesMax });
+    const module = await newQuickJSWASMModuleFromVariant(newVariant(variant, { wasmMemory: memory }));
+    const engine = new ScriptEngine(module, memory);
     engine.run({ code: "function yourFunction() {}", params: "{}", now: 0, seed: [0, 0, 0, 0], timeoutMs: 10_000 });
     return engine;
   }
 
   /** Whether the engine should serve no other script: a run has failed in it, or made it grow. */
   get isWorn(): boolean {
-    return this.#module === undefined || this.#module.getWasmMemory().buffer.byteLength > 64 * mebibyte;
+    return this.#hasFailed || this.#memory.buffer.byteLength > 64 * mebibyte;
   }
 
   run(script: Script): ScriptEnd {
-    const module = this.#module;
-    if (module === undefined) {
+    if (this.#hasFailed) {
       throw new Error("the engine has failed before, and serves no other script");
     }
     const now = Date.now;
     // The engine's own clock: it is what Date reads in the script. The process serves scripts alone.
     Date.now = () => script.now;
-    const console: ConsoleLine[] = [];
+    this.#console = [];
     try {
-      return { outcome: runIn(module, script, console), console };
+      return { outcome: this.#runAlone(script), console: this.#console };
     } catch (error) {
       // The engine itself has failed, most often because WebAssembly's stack is spent. Its state is not to be trusted.
-      this.#module = undefined;
+      this.#hasFailed = true;
       const message = error instanceof RangeError ? "Maximum call stack size exceeded" : "The engine failed.";
-      return { outcome: { kind: "thrown", name: "RangeError", message, stack: "" }, console };
+      return { outcome: { kind: "thrown", name: "RangeError", message, stack: "" }, console: this.#console };
     } finally {
       Date.now = now;
     }
   }
-}
 
-function runIn(module: QuickJSWASMModule, script: Script, console: ConsoleLine[]): ScriptOutcome {
-  let deadline = performance.now() + script.timeoutMs;
-  let isOverdue = false;
-  const runtime = module.newRuntime({ memoryLimitBytes: memoryBytesMax, maxStackSizeBytes: stackBytesMax });
-  const context = runtime.newContext();
-  runtime.setInterruptHandler(() => {
-    isOverdue ||= performance.now() > deadline;
-    return isOverdue;
-  });
-  const glue = glueOf(context, script, console);
-  const end = endOf(context, glue, script, () => isOverdue || performance.now() > deadline);
-  isOverdue = false;
-  deadline = performance.now() + lastWordsMs;
-  const more = numberOf(context, glue, "more");
-  glue.dispose();
-  context.dispose();
-  runtime.dispose();
-  if (more > 0) {
-    console.push({ level: "INFO", text: `${more} more` });
-  }
-  return end;
-}
-
-/** The object of the prelude. */
-function glueOf(context: QuickJSContext, { seed }: Script, console: ConsoleLine[]): QuickJSHandle {
-  const host = context.newFunction("host", (...handles) => {
-    const [name = "", first = "", second = "", third = ""] = handles.map((handle) => context.getString(handle));
-    if (name === "log") {
-      console.push({ level: first as ConsoleLine["level"], text: second });
-      return context.undefined;
+  /** Handles that a run leaves need no disposal: the next one begins with the memory of before. */
+  #runAlone(script: Script): ScriptOutcome {
+    this.#image.restore();
+    this.#setTimeLeft(script.timeoutMs);
+    called(this.#context, this.#glue, "seed", JSON.stringify(script.seed));
+    const end = endOf(this.#context, this.#glue, script, () => this.#checkTime());
+    this.#setTimeLeft(lastWordsMs);
+    const made = called(this.#context, this.#glue, "more");
+    const more = made === undefined ? 0 : this.#context.getNumber(made);
+    if (more > 0) {
+      this.#console.push({ level: "INFO", text: `${more} more` });
     }
-    return context.newString(answerScript(name, first, second, third));
-  });
-  const make = context.unwrapResult(context.evalCode(prelude, "prelude.js"));
-  const words = context.unwrapResult(context.evalCode(`(${JSON.stringify([seed, consoleMax])})`, "prelude.js"));
-  const [seedHandle, maxHandle] = [context.getProp(words, 0), context.getProp(words, 1)];
-  const glue = context.unwrapResult(context.callFunction(make, context.undefined, host, seedHandle, maxHandle));
-  for (const handle of [host, make, words, seedHandle, maxHandle]) {
-    handle.dispose();
+    return end;
   }
-  return glue;
+
+  #setTimeLeft(ms: number): void {
+    this.#isOverdue = false;
+    this.#deadline = performance.now() + ms;
+  }
+
+  /** Whether the script must end now. */
+  #checkTime(): boolean {
+    this.#isOverdue ||= performance.now() > this.#deadline;
+    return this.#isOverdue;
+  }
+
+  #runPrelude(): QuickJSHandle {
+    const context = this.#context;
+    const host = context.newFunction("host", (...handles) => {
+      const [name = "", first = "", second = "", third = ""] = handles.map((handle) => context.getString(handle));
+      if (name === "log") {
+        this.#console.push({ level: first as ConsoleLine["level"], text: second });
+        return context.undefined;
+      }
+      return context.newString(answerScript(name, first, second, third));
+    });
+    const make = context.unwrapResult(context.evalCode(prelude, "prelude.js"));
+    const max = context.unwrapResult(context.evalCode(`(${JSON.stringify(consoleMax)})`, "prelude.js"));
+    return context.unwrapResult(context.callFunction(make, context.undefined, host, max));
+  }
 }
 
 function endOf(context: QuickJSContext, glue: QuickJSHandle, script: Script, isOver: () => boolean): ScriptOutcome {
@@ -141,32 +156,34 @@ function endOf(context: QuickJSContext, glue: QuickJSHandle, script: Script, isO
   if (loaded.error !== undefined) {
     return isOver() ? { kind: "timed_out" } : failureOf(context, loaded.error);
   }
-  loaded.value.dispose();
   const found = context.evalCode("typeof yourFunction === 'function' ? yourFunction : undefined", "find.js");
   if (found.error !== undefined) {
     return failureOf(context, found.error);
   }
   if (context.typeof(found.value) !== "function") {
-    found.value.dispose();
     return { kind: "no_function" };
   }
-  const params = context.newString(script.params);
   const call = context.getProp(glue, "call");
-  const result = context.callFunction(call, context.undefined, found.value, params);
-  for (const handle of [params, call, found.value]) {
-    handle.dispose();
-  }
+  const result = context.callFunction(call, context.undefined, found.value, context.newString(script.params));
   if (result.error !== undefined) {
-    return isOver() ? disposed(result.error, { kind: "timed_out" }) : failureOf(context, result.error);
+    return isOver() ? { kind: "timed_out" } : failureOf(context, result.error);
   }
-  result.value.dispose();
   const failure = runJobs(context, isOver);
-  const text = failure ?? textOf(context, glue, "end");
-  if (typeof text !== "string") {
-    return text;
+  if (failure !== undefined) {
+    return failure;
+  }
+  const text = textOf(context, glue, "end");
+  if (text === "") {
+    return { kind: "never_settled" };
   }
   // The prelude wrote it.
-  return text === "" ? { kind: "never_settled" } : (JSON.parse(text) as ScriptOutcome);
+  const end = JSON.parse(text) as { readonly kind: "output" } | Extract<ScriptOutcome, { readonly name: string }>;
+  return end.kind === "output" ? { kind: "output", text: textOf(context, glue, "output") } : end;
+}
+
+function textOf(context: QuickJSContext, glue: QuickJSHandle, name: string): string {
+  const made = called(context, glue, name);
+  return made === undefined ? "" : context.getString(made);
 }
 
 /** The name under which the stack of an error knows the author's code. */
@@ -177,7 +194,7 @@ function runJobs(context: QuickJSContext, isOver: () => boolean): ScriptOutcome 
   while (context.runtime.hasPendingJob()) {
     const ran = context.runtime.executePendingJobs(jobsAtOnce);
     if (ran.error !== undefined) {
-      return isOver() ? disposed(ran.error, { kind: "timed_out" }) : failureOf(context, ran.error);
+      return isOver() ? { kind: "timed_out" } : failureOf(context, ran.error);
     }
     if (isOver()) {
       return { kind: "timed_out" };
@@ -186,51 +203,24 @@ function runJobs(context: QuickJSContext, isOver: () => boolean): ScriptOutcome 
   return undefined;
 }
 
-function disposed(handle: QuickJSHandle, end: ScriptOutcome): ScriptOutcome {
-  handle.dispose();
-  return end;
-}
-
 /** An error that the prelude did not catch. */
 function failureOf(context: QuickJSContext, handle: QuickJSHandle): ScriptOutcome {
   const read = (name: string) => {
     const member = context.getProp(handle, name);
-    const text = context.typeof(member) === "string" ? context.getString(member) : "";
-    member.dispose();
-    return text;
+    return context.typeof(member) === "string" ? context.getString(member) : "";
   };
   const isObject = context.typeof(handle) === "object";
-  const message = isObject ? read("message") : String(context.dump(handle));
-  const end = {
+  return {
     kind: "thrown",
     name: isObject ? read("name") : "",
-    message,
+    message: isObject ? read("message") : String(context.dump(handle)),
     stack: isObject ? read("stack") : "",
-  } as const;
-  return disposed(handle, end);
+  };
 }
 
-function textOf(context: QuickJSContext, glue: QuickJSHandle, name: string): string {
-  const made = called(context, glue, name);
-  const text = made === undefined ? "" : context.getString(made);
-  made?.dispose();
-  return text;
-}
-
-function numberOf(context: QuickJSContext, glue: QuickJSHandle, name: string): number {
-  const made = called(context, glue, name);
-  const number = made === undefined ? 0 : context.getNumber(made);
-  made?.dispose();
-  return number;
-}
-
-function called(context: QuickJSContext, glue: QuickJSHandle, name: string): QuickJSHandle | undefined {
-  const member = context.getProp(glue, name);
-  const result = context.callFunction(member, context.undefined);
-  member.dispose();
-  if (result.error !== undefined) {
-    result.error.dispose();
-    return undefined;
-  }
-  return result.value;
+/** Calls a function of the prelude; undefined where it threw, which it does only when its time is up. */
+function called(context: QuickJSContext, glue: QuickJSHandle, name: string, text?: string): QuickJSHandle | undefined {
+  const parameters = text === undefined ? [] : [context.newString(text)];
+  const result = context.callFunction(context.getProp(glue, name), context.undefined, ...parameters);
+  return result.error === undefined ? result.value : undefined;
 }

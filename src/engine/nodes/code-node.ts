@@ -5,6 +5,7 @@ import { checkCode } from "../code/check-code.ts";
 import { type FailureReason, NodeFailure } from "../errors/node-failure.ts";
 import { DataTexts } from "../pool/data-texts.ts";
 import type { TaskRequest } from "../pool/tasks.ts";
+import { seedWords } from "../query/functions/seeded-random.ts";
 import type { Field } from "../templates/field.ts";
 import { type CompiledInput, compileInput } from "../templates/text-template.ts";
 import { CheckedOutput } from "../values/check-output.ts";
@@ -60,7 +61,8 @@ async function runCode(
   const request = (): TaskRequest<"code"> => {
     const texts = new DataTexts(attempt.scope, sizes);
     const params = values.map(({ key, ...data }) => ({ key, data: texts.add(data) }));
-    return { head: { code, params, timeoutMs, context: { executionId, path, startTime } }, texts: texts.all };
+    const seed = seedWords(`${executionId}\n${path}`);
+    return { head: { code, params, timeoutMs, startTime, seed }, texts: texts.all };
   };
   const { pool, tenantPath, signal } = attempt;
   const end = await attempt.work(() => pool.run("code", { request, path: tenantPath, signal, timeoutMs }));

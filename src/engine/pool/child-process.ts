@@ -12,8 +12,11 @@ const mainFile = fileURLToPath(new URL("../child/pool-child.ts", import.meta.url
 /** The nice value of children, so that the process that renews the lease has priority over them. */
 const niceness = 10;
 
-/** Room for the frames of WebAssembly, of which a script's own stack of 1 MiB makes more. The system gives 8 MiB. */
-const codeStackFlag = "--stack-size=3600";
+/**
+ * Flags of a child for scripts. The stack has room for the frames of WebAssembly, of which a script's own stack of 1 MiB makes
+ * more; the system gives 8 MiB. V8 compiles on the main thread, since its threads would take 5 MB of an idle child.
+ */
+const codeFlags = ["--stack-size=3600", "--v8-pool-size=0"];
 
 /** The time in which a child must load the code for a kind of task. */
 const loadMs = 30_000;
@@ -78,7 +81,7 @@ export class ChildProcess {
     const flags = [`--max-old-space-size=${limits.childHeapMib}`, "--max-semi-space-size=4", "--single-threaded-gc"];
     const isForCode = firstKind === "code";
     if (isForCode) {
-      flags.push(codeStackFlag);
+      flags.push(...codeFlags);
     }
     this.#loadedKinds.add(firstKind);
     const args = [...flags, mainFile, JSON.stringify(limits), String(process.pid), firstKind];

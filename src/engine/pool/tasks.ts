@@ -46,7 +46,9 @@ export type QueryReply =
 
 export type CodeRequest = {
   readonly code: string;
-  readonly context: QueryRequest["context"];
+  readonly startTime: number;
+  /** Four 32-bit integers for the random numbers. */
+  readonly seed: readonly number[];
   readonly params: readonly { readonly key: string; readonly data: DataPointer }[];
   readonly timeoutMs: number;
 };

@@ -23,10 +23,9 @@ async function ask(
   code: string,
   { environment = "a", timeoutMs = 10_000, signal = new AbortController().signal, onBegin }: Ask = {},
 ) {
-  const context = { executionId: "e", path: "c", startTime: 0 };
   const end = await pool.run("code", {
     request: () => ({
-      head: { code: `function yourFunction() { ${code} }`, params: [], timeoutMs, context },
+      head: { code: `function yourFunction() { ${code} }`, params: [], timeoutMs, startTime: 0, seed: [1, 2, 3, 4] },
       texts: [],
     }),
     path: ["organization", environment],

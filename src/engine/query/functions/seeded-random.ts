@@ -5,9 +5,7 @@ import { createHash } from "node:crypto";
  * again. The algorithm is sfc32 from PractRand (public domain), seeded by SHA-256. It is not for secrets.
  */
 export function createSeededRandom(seed: string): () => number {
-  const words = new Int32Array(4);
-  const digest = createHash("sha256").update(seed).digest();
-  let [a, b, c, counter] = words.map((_, index) => digest.readInt32LE(index * 4)) as unknown as FourNumbers;
+  let [a, b, c, counter] = seedWords(seed);
   return () => {
     const sum = (((a + b) | 0) + counter) | 0;
     counter = (counter + 1) | 0;
@@ -16,6 +14,12 @@ export function createSeededRandom(seed: string): () => number {
     c = (((c << 21) | (c >>> 11)) + sum) | 0;
     return (sum >>> 0) / 2 ** 32;
   };
+}
+
+/** The state of sfc32 for a seed: four 32-bit integers. */
+export function seedWords(seed: string): FourNumbers {
+  const digest = createHash("sha256").update(seed).digest();
+  return [digest.readInt32LE(0), digest.readInt32LE(4), digest.readInt32LE(8), digest.readInt32LE(12)];
 }
 
 type FourNumbers = [number, number, number, number];
