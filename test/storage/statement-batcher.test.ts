@@ -82,7 +82,7 @@ describe("calls that share statements", () => {
     const large = "x".repeat(1024 * 1024);
     const items = ["key 1", "key 1", "key 2", large, "after it"];
     const calls = items.map((item) => statement.call(item));
-    for (let answered = 0; answered < 2; answered += 1) {
+    for (let answered = 0; answered < 3; answered += 1) {
       while (sent[answered] === undefined) {
         await turn();
       }
@@ -90,8 +90,9 @@ describe("calls that share statements", () => {
     }
     await Promise.all(calls);
     expect(sent.map(({ items: together }) => together.map((item) => item.slice(0, 9)))).toEqual([
-      ["key 1", "key 2", "xxxxxxxxx"],
-      ["after it", "key 1"],
+      ["key 1", "key 2", "after it"],
+      ["xxxxxxxxx"],
+      ["key 1"],
     ]);
   });
 
@@ -154,8 +155,8 @@ describe("calls that share statements", () => {
       const { statement, sent, turn } = openShared({ rowsMax: 100, inFlightMax: 1 });
       void statement.call("first of b");
       await turn();
-      const large = "x".repeat(128 * 1024);
-      for (const item of many(16, large)) {
+      const large = "x".repeat(64 * 1024 - 8);
+      for (const item of many(32, large)) {
         void statement.call(item);
       }
       const small = Array.from({ length: 20 }, (_, index) => `${index} of b`);
@@ -168,7 +169,25 @@ describe("calls that share statements", () => {
       }
       const [, both] = sent;
       expect(both?.items.filter((item) => item.endsWith("of b"))).toEqual(small);
-      expect(both?.items.filter((item) => item.endsWith("of a"))).toHaveLength(8);
+      expect(both?.items.filter((item) => item.endsWith("of a"))).toHaveLength(16);
+    });
+
+    test("do not wait for the large calls of another", async () => {
+      const { statement, sent, turn } = openShared({ rowsMax: 100, inFlightMax: 1 });
+      const large = "x".repeat(128 * 1024);
+      for (const item of ["first of b", ...many(2, large), "second of b"]) {
+        void statement.call(item);
+      }
+      await turn();
+      expect(sent.map(({ items }) => items.length)).toEqual([2, 2]);
+      // The large ones are still in flight.
+      sent[0]?.answer();
+      const last = statement.call("third of b");
+      while (sent.length < 3) {
+        await turn();
+      }
+      sent[2]?.answer();
+      expect(await last).toBe("THIRD OF B");
     });
 
     test("are sent again once where another's row cannot be kept", async () => {
