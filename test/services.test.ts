@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { App } from "../src/app.ts";
 import { readConfig } from "../src/config.ts";
 import { systemClock } from "../src/domain/clock.ts";
+import { EventLoopYielder } from "../src/domain/event-loop-yielder.ts";
 import { newId } from "../src/domain/id.ts";
 import { RateLimiter } from "../src/domain/limits/rate-limit.ts";
 import { defaultLimits } from "../src/domain/limits.ts";
@@ -25,7 +26,7 @@ import { Scheduler } from "../src/scheduler/scheduler.ts";
 import { Waiters } from "../src/scheduler/waiting/waiters.ts";
 import { Watchers } from "../src/scheduler/waiting/watchers.ts";
 import { Admission } from "../src/server/admission/admission.ts";
-import { LargeBodyQueue } from "../src/server/bodies/large-body-queue.ts";
+import { DecompressionQueue } from "../src/server/bodies/decompression-queue.ts";
 import { defaultServerLimits } from "../src/server/limits/server-limits.ts";
 import { Listener } from "../src/server/listener.ts";
 import { Server } from "../src/server/server.ts";
@@ -116,8 +117,8 @@ const services: Readonly<Record<string, () => Service>> = {
       receiver: { receive: () => undefined },
       exchange: {
         limits: defaultServerLimits,
-        admission: new Admission(defaultServerLimits),
-        bodies: new LargeBodyQueue(),
+        admission: new Admission(defaultServerLimits, new EventLoopYielder()),
+        decompressions: new DecompressionQueue(),
       },
       penalties: { isActive: false, penaltyOf: () => undefined },
       queuedRequests: new Set(),
@@ -202,6 +203,7 @@ const services: Readonly<Record<string, () => Service>> = {
         authenticate: () => Promise.reject(new Error("no token is asked for")),
         untilEnded: async () => undefined,
       },
+      yielder: new EventLoopYielder(),
       isReady: () => true,
       limits: defaultServerLimits,
       log,

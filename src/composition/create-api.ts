@@ -84,6 +84,7 @@ export function createApi(options: ApiOptions): Api {
     keys: authenticator,
     tokens: new WatchTokenAuthenticator({ tokens: watchTokens, keys: authenticator, clock: systemClock }),
     rates: execution.rates,
+    yielder: execution.yielder,
     isReady,
     version: readVersion(),
     limits: config.serverLimits,

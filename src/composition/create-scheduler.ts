@@ -32,6 +32,7 @@ export type SchedulerParts = {
 export type Execution = {
   readonly http: HttpClient;
   readonly pool: ProcessPool;
+  readonly yielder: EventLoopYielder;
   readonly definitions: Definitions;
   readonly versions: VersionCache;
   readonly watchers: Watchers;
@@ -77,5 +78,5 @@ export function createScheduler({ config, log, metrics, storage, masterKeys }: S
     clock: systemClock,
     log,
   });
-  return { http, pool, definitions, versions, watchers, rates, sealing, webhookTokens, scheduler };
+  return { http, pool, yielder, definitions, versions, watchers, rates, sealing, webhookTokens, scheduler };
 }

@@ -1,5 +1,8 @@
 import { FairQueue } from "./collections/fair-queue.ts";
 
+/** A pause is this many times as long as the step: its data is collected and sent to the database after it. */
+const pauseShare = 2;
+
 /** The longest pause of an organisation whose step blocked the thread. */
 const pauseMsMax = 250;
 
@@ -10,12 +13,13 @@ type Waiting = { readonly organization: string; readonly begin: () => void };
 
 /**
  * Cooperative multitasking: shares the thread in time slices, for work that otherwise runs in microtasks until its end and
- * blocks the event loop (a run of many nodes, a replay, the compiling of a definition). Such work asks after each step whether
+ * blocks the event loop (a run of many nodes, a replay, the compiling of a definition, the parsing of a body). Such work asks after each step whether
  * the slice is over, and then waits for the next one. Waiting work is in a fair queue: organisations, and within one its
- * environments, take turns (round-robin), one slice in each iteration of the event loop. There is one for the process.
+ * environments, take turns (round-robin), one slice in each iteration of the event loop. There is one for the requests and
+ * executions of a process: with one each, every iteration would hold a long step of each.
  *
  * Some steps cannot be interrupted, for example the parsing of one mebibyte of text. An organisation whose step blocked the
- * thread for more than two slices pauses for as long as the step took, if others ask for the thread. A call of another
+ * thread for more than two slices pauses for twice as long as the step took, if others ask for the thread. A call of another
  * organisation needs several iterations of the event loop; without the pause it would wait for such a step in each of them.
  */
 export class EventLoopYielder {
@@ -136,7 +140,7 @@ export class EventLoopYielder {
         this.#pauses.delete(other);
       }
     }
-    this.#pauses.set(organization, now + Math.min(heldMs, pauseMsMax));
+    this.#pauses.set(organization, now + Math.min(pauseShare * heldMs, pauseMsMax));
   }
 
   #noteRequest(organization: string): void {

@@ -11,6 +11,7 @@
  */
 import { systemClock } from "../domain/clock.ts";
 import { settlesWithin } from "../domain/deadline.ts";
+import type { EventLoopYielder } from "../domain/event-loop-yielder.ts";
 import type { RateLimiter } from "../domain/limits/rate-limit.ts";
 import type { Service } from "../domain/service.ts";
 import type { Document } from "../gateway/document.ts";
@@ -19,7 +20,7 @@ import { KeylessAdmission } from "./admission/keyless-admission.ts";
 import { RefusalRateLimit } from "./admission/refusal-rate-limit.ts";
 import { Tarpit } from "./admission/tarpit.ts";
 import { AccessControl, type AccessControlOptions } from "./authentication/access-control.ts";
-import { LargeBodyQueue } from "./bodies/large-body-queue.ts";
+import { DecompressionQueue } from "./bodies/decompression-queue.ts";
 import { Listener, type ListenerOptions } from "./listener.ts";
 import { RequestPipeline, type RequestPipelineOptions } from "./request-pipeline.ts";
 import { Cors } from "./requests/cors.ts";
@@ -29,6 +30,8 @@ import { Refusals } from "./requests/refusals.ts";
 export type ServerOptions = AccessControlOptions &
   Pick<ListenerOptions, "host" | "port"> &
   Pick<RequestPipelineOptions, "protocolHandlers" | "limits" | "onEnd" | "log"> & {
+    /** Shares the event loop between requests and executions. */
+    readonly yielder: EventLoopYielder;
     /** What the probes say. */
     readonly version?: string;
     /** Rate limits by key and by organisation; absent: none. */
@@ -49,7 +52,7 @@ export class Server implements Service {
     this.#options = options;
     const { limits, log, rates, pages = new Map(), corsOrigins = [], version, isReady } = options;
     const publicPages = createPublicPages({ version, isReady, isStopping: () => this.#isRetiring }, pages);
-    const admission = new Admission(limits);
+    const admission = new Admission(limits, options.yielder);
     const refusalLimit = new RefusalRateLimit(limits, systemClock);
     const keyless = new KeylessAdmission(limits);
     const tarpit = new Tarpit(limits, systemClock);
@@ -69,7 +72,7 @@ export class Server implements Service {
       limits,
       log,
       receiver: this.#pipeline,
-      exchange: { limits, admission, bodies: new LargeBodyQueue() },
+      exchange: { limits, admission, decompressions: new DecompressionQueue() },
       penalties: refusalLimit,
       queuedRequests: admission.queuedRequests,
     });

@@ -2,11 +2,12 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import type { AddressInfo } from "node:net";
+import { EventLoopYielder } from "../../src/domain/event-loop-yielder.ts";
 import type { Call } from "../../src/domain/http/call.ts";
 import type { HttpExchange, ProtocolHandler } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { Admission } from "../../src/server/admission/admission.ts";
-import { LargeBodyQueue } from "../../src/server/bodies/large-body-queue.ts";
+import { DecompressionQueue } from "../../src/server/bodies/decompression-queue.ts";
 import { defaultServerLimits } from "../../src/server/limits/server-limits.ts";
 import { Exchange } from "../../src/server/requests/http-exchange.ts";
 
@@ -36,8 +37,8 @@ export async function serveHandler(handler: ProtocolHandler, version: "1.1" | "2
       { request, response, connection: { socket, address: "127.0.0.1", peers, ...use } },
       {
         limits: defaultServerLimits,
-        admission: new Admission(defaultServerLimits),
-        bodies: new LargeBodyQueue(),
+        admission: new Admission(defaultServerLimits, new EventLoopYielder()),
+        decompressions: new DecompressionQueue(),
       },
     );
     exchange.readBody = (bytesMax) => {

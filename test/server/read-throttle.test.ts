@@ -3,8 +3,9 @@ import http2 from "node:http2";
 import { connect, type Socket } from "node:net";
 import { pino } from "pino";
 import { expect, onTestFinished, test } from "vitest";
+import { EventLoopYielder } from "../../src/domain/event-loop-yielder.ts";
 import { Admission } from "../../src/server/admission/admission.ts";
-import { LargeBodyQueue } from "../../src/server/bodies/large-body-queue.ts";
+import { DecompressionQueue } from "../../src/server/bodies/decompression-queue.ts";
 import { defaultServerLimits } from "../../src/server/limits/server-limits.ts";
 import { Listener } from "../../src/server/listener.ts";
 
@@ -22,8 +23,8 @@ async function startCounted() {
     limits: { ...defaultServerLimits, requestsPerTurnMax },
     exchange: {
       limits: defaultServerLimits,
-      admission: new Admission(defaultServerLimits),
-      bodies: new LargeBodyQueue(),
+      admission: new Admission(defaultServerLimits, new EventLoopYielder()),
+      decompressions: new DecompressionQueue(),
     },
     log: pino({ level: "silent" }),
     penalties: { isActive: false, penaltyOf: () => undefined },

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import pino from "pino";
 import { onTestFinished } from "vitest";
 import { systemClock } from "../../src/domain/clock.ts";
+import { EventLoopYielder } from "../../src/domain/event-loop-yielder.ts";
 import type { Call } from "../../src/domain/http/call.ts";
 import type { HttpExchange, ProtocolHandler, RequestHead, Route } from "../../src/domain/http/protocol-handler.ts";
 import type { Principal } from "../../src/domain/principal.ts";
@@ -72,6 +73,7 @@ export async function startServer({ limits, serve, keys, ...options }: RunningOp
       untilEnded: (_key, signal) => new Promise((_, reject) => signal.addEventListener("abort", reject)),
       ...keys,
     },
+    yielder: new EventLoopYielder(),
     isReady: () => true,
     log: pino({ level: "debug" }, { write: (line) => log.push(line) }),
     limits: { ...defaultServerLimits, drainMs: 500, lingerMs: 200, ...limits },

@@ -6,6 +6,7 @@ import type { Writable } from "node:stream";
 import { setImmediate } from "node:timers/promises";
 import pino from "pino";
 import { expect, test } from "vitest";
+import { EventLoopYielder } from "../../src/domain/event-loop-yielder.ts";
 import type { HttpExchange } from "../../src/domain/http/protocol-handler.ts";
 import { RequestError } from "../../src/domain/request-error.ts";
 import { defaultServerLimits } from "../../src/server/limits/server-limits.ts";
@@ -48,6 +49,7 @@ test("stopping before starting does nothing", async () => {
     protocolHandlers: [],
     keys,
     tokens,
+    yielder: new EventLoopYielder(),
     isReady: () => true,
     log,
     limits,

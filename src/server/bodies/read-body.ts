@@ -5,7 +5,7 @@ import { createGunzip } from "node:zlib";
 import type { RequestHeaders } from "../../domain/http/call.ts";
 import type { NamedLimit } from "../../domain/http/protocol-handler.ts";
 import { RequestError } from "../../domain/request-error.ts";
-import type { RequestTicket } from "../admission/admission.ts";
+import type { RequestTicket } from "../admission/request-ticket.ts";
 
 /** The largest block that chunks are copied into. */
 const blockBytesMax = 64 * 1024;

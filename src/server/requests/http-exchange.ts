@@ -4,11 +4,15 @@ import type { Call, RequestHeaders } from "../../domain/http/call.ts";
 import type { HttpExchange, NamedLimit, RequestHead, Route } from "../../domain/http/protocol-handler.ts";
 import { newId } from "../../domain/id.ts";
 import type { RequestError } from "../../domain/request-error.ts";
-import { type Admission, RequestTicket } from "../admission/admission.ts";
-import { type LargeBodyQueue, largeBytesMin } from "../bodies/large-body-queue.ts";
+import type { Admission } from "../admission/admission.ts";
+import { RequestTicket } from "../admission/request-ticket.ts";
+import type { DecompressionQueue } from "../bodies/decompression-queue.ts";
 import { readBody, tooLarge } from "../bodies/read-body.ts";
 import type { Connection } from "../connections/address-connections.ts";
 import type { ServerLimits } from "../limits/server-limits.ts";
+
+/** Smaller bodies take too little time to wait for a slice of the event loop. */
+const largeBytesMin = 64 * 1024;
 
 /** Takes each request. `100 Continue` has not been sent to the client yet. */
 export type RequestReceiver = { receive(exchange: Exchange): void };
@@ -25,7 +29,7 @@ export type ReceivedRequest = {
 export type ExchangeOptions = {
   readonly limits: Pick<ServerLimits, "bodyMs">;
   readonly admission: Admission;
-  readonly bodies: LargeBodyQueue;
+  readonly decompressions: DecompressionQueue;
 };
 
 /** A request and its response, with what it uses of the server. */
@@ -80,7 +84,7 @@ export class Exchange implements HttpExchange {
   }
 
   async readBody(bytesMax: number, limit?: NamedLimit): Promise<Uint8Array> {
-    const { bodies, limits } = this.#options;
+    const { limits } = this.#options;
     const { request, ticket, head } = this;
     let body: Uint8Array;
     const length = request.readableLength;
@@ -100,18 +104,18 @@ export class Exchange implements HttpExchange {
       body = await readBody(request, { ...options, bytesMax, limit: limit ?? transportLimit(bytesMax) });
     }
     if (body.length >= largeBytesMin) {
-      await bodies.waitToParse(ticket.principal);
+      await ticket.nextSlice();
     }
     return body;
   }
 
   async unpack(part: Uint8Array, bytesMax: number): Promise<Uint8Array> {
-    const { bodies } = this.#options;
+    const { decompressions } = this.#options;
     const { ticket } = this;
-    const unpacked = await bodies.decompress(part, bytesMax, ticket.principal);
+    const unpacked = await decompressions.decompress(part, bytesMax, ticket.principal);
     ticket.addBody(unpacked.length);
     if (unpacked.length >= largeBytesMin) {
-      await bodies.waitToParse(ticket.principal);
+      await ticket.nextSlice();
     }
     return unpacked;
   }
