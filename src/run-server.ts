@@ -21,7 +21,7 @@ export type RunServerOptions = {
 /** Runs the service from its settings to its end: start, welcome message, signals, exit status. */
 export async function runServer({ words, environment }: RunServerOptions): Promise<void> {
   const version = readVersion();
-  handleArguments(words, version);
+  handleArguments(words, { version, environment });
   const config = configOrExit();
   const log = openLog(config, process.stderr.hasColors?.() ?? false);
   let isStopping = false;
@@ -69,7 +69,7 @@ export async function runServer({ words, environment }: RunServerOptions): Promi
   if (isStopping) {
     return;
   }
-  process.stdout.write(welcome({ config, url: app.url, version, started: app.started }));
+  process.stdout.write(welcome({ config, url: app.url, version, started: app.started, environment }));
   await new MemoryReclaimer().start();
 }
 
@@ -88,15 +88,18 @@ async function createService(options: SupervisorOptions): Promise<App | Supervis
   return undefined;
 }
 
+type ServedText = { readonly version: string; readonly environment: Environment };
+
 /** Handles the arguments of the command line, and ends the process if there are any. */
-function handleArguments(words: readonly string[], version: string): void {
+function handleArguments(words: readonly string[], { version, environment }: ServedText): void {
   const [word] = words;
   if (word === undefined) {
     return;
   }
+  const help = startHelp(environment);
   const answers: Readonly<Record<string, string>> = {
-    "--help": startHelp,
-    "-h": startHelp,
+    "--help": help,
+    "-h": help,
     "--version": `${version}\n`,
     "-v": `${version}\n`,
   };

@@ -162,7 +162,7 @@ describe("what is said at the start is so", () => {
     });
     const app = new App({ config, log });
     await app.start();
-    const said = welcome({ config, url: app.url, version: "1.2.3", started: app.started });
+    const said = welcome({ config, url: app.url, version: "1.2.3", started: app.started, environment: {} });
     await app.stop();
     return { lines, said };
   }

@@ -1,5 +1,9 @@
-/** The output of `npm start -- --help`. */
-export const startHelp = `Starts the Flowcall service, and runs it until SIGTERM or Ctrl-C. It takes no arguments but these:
+import { programNames } from "./program-names.ts";
+
+/** The output of `npm start -- --help`, or `flowcall-server --help`. */
+export function startHelp(environment: Readonly<Record<string, string | undefined>>): string {
+  const { flowcall, admin } = programNames(environment);
+  return `Starts the Flowcall service, and runs it until SIGTERM or Ctrl-C. It takes no arguments but these:
 
   --help, -h     shows this help
   --version, -v  shows the version
@@ -22,6 +26,7 @@ As root: Postgres does not run as root, so the embedded one runs as the user pos
 to enter FLOWCALL_DATA_DIR and every folder above it: choose one outside of /root, or open those folders (chmod o+x).
 
 Exit status: 0 after a stop, 1 if it could not start or stop properly, 2 if a setting is wrong. A second signal during a
-stop ends it at once. The command line is \`npm run -s flowcall -- --help\`, and the operator's
-\`npm run -s flowcall-admin -- --help\`. docs/operating.md says more.
+stop ends it at once. The command line is \`${flowcall} --help\`, and the operator's
+\`${admin} --help\`. docs/operating.md says more.
 `;
+}

@@ -4,8 +4,11 @@
  */
 const duplicateMs = 500;
 
-/** The scripts of package.json that start this program. npm sets `npm_lifecycle_event` to the name of its script. */
-const scripts = ["start", "flowcall"];
+/** The scripts of package.json that start this program, and npx. npm sets `npm_lifecycle_event` to the name of its script. */
+const scripts = ["start", "flowcall", "npx"];
+
+/** How often a program that npx started looks whether its parent still lives. */
+const parentMs = 500;
 
 export type StopSignals = {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -29,4 +32,18 @@ export function handleStopSignals({ environment, stop, end }: StopSignals): void
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
+  if (environment["npm_lifecycle_event"] === "npx") {
+    stopWithParent(() => onSignal("SIGTERM"));
+  }
+}
+
+/** npx runs a shell, which a signal to npx ends, and its child hears nothing of it. */
+function stopWithParent(stop: () => void): void {
+  const { ppid } = process;
+  const timer = setInterval(() => {
+    if (process.ppid !== ppid) {
+      clearInterval(timer);
+      stop();
+    }
+  }, parentMs).unref();
 }

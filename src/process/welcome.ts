@@ -1,24 +1,27 @@
 import type { Config } from "../config.ts";
 import { keysFileIn } from "../setup/data-dir.ts";
 import type { Started } from "../setup/prepare-tenants.ts";
+import { type ProgramNames, programNames } from "./program-names.ts";
 
 export type Welcome = {
   readonly config: Config;
   readonly url: string;
   readonly version: string;
   readonly started: Started;
+  readonly environment: Readonly<Record<string, string | undefined>>;
 };
 
 /** The message for a person who has just started the service: where everything is, and which commands to try. */
-export function welcome({ config, url, version, started }: Welcome): string {
+export function welcome({ config, url, version, started, environment }: Welcome): string {
+  const names = programNames(environment);
   return `
 Flowcall ${version} runs at ${url}
 
   API page      ${url}/docs
-  command line  npm run -s flowcall -- --help
+  command line  ${names.flowcall} --help
   database      ${databaseText(config)}
 
-${keysText(config, started)}
+${keysText(config, started, names)}
 ${callsText(config, url, started)}`;
 }
 
@@ -30,7 +33,7 @@ function databaseText({ databaseUrl, dataDir }: Config): string {
   return `${decodeURIComponent(pathname.slice(1))} at ${host || "this machine"}`;
 }
 
-function keysText(config: Config, { firstKeys, keys }: Started): string {
+function keysText(config: Config, { firstKeys, keys }: Started, { admin }: ProgramNames): string {
   if (firstKeys !== undefined) {
     return `The first organisation's keys, shown only now and kept in ${keysFileIn(config.dataDir)}:
   test        ${firstKeys.test}
@@ -39,7 +42,7 @@ function keysText(config: Config, { firstKeys, keys }: Started): string {
   }
   if (keys.length === 0) {
     return `This process has no key that the database accepts. If you have lost yours, create another one as the operator:
-  npm run -s flowcall-admin -- key create --help
+  ${admin} key create --help
 `;
   }
   const lines = keys.map(

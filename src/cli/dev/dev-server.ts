@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, watch } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, extname, join, resolve } from "node:path";
 import { keysFileIn } from "../../setup/data-dir.ts";
 import type { Context } from "../command/context.ts";
 import { CliError, usageError } from "../output/cli-error.ts";
@@ -27,7 +27,7 @@ export type DevServer = {
 /** The FLOWCALL_EGRESS_ALLOW of a development server: HTTP nodes may call the other programs of this machine. */
 export const egressDefault = "127.0.0.0/8,::1/128";
 
-const main = resolve(import.meta.dirname, "../../main.ts");
+const main = resolve(import.meta.dirname, `../../main${extname(import.meta.filename)}`);
 
 /** Starts the server process and waits until it accepts calls. Throws CliError if it ends before that. */
 export async function startDevServer({ environment, output, signal }: Context): Promise<DevServer> {
@@ -37,7 +37,8 @@ export async function startDevServer({ environment, output, signal }: Context): 
   const changes = watch(folder);
   const mayCallHere = !environment["FLOWCALL_EGRESS_ALLOW"];
   const egress = mayCallHere ? { FLOWCALL_EGRESS_ALLOW: egressDefault } : {};
-  const child = spawn(process.execPath, [main], {
+  // Node 22 warns of its SQLite, which the lock of the data folder uses.
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", main], {
     env: { ...environment, ...egress, FLOWCALL_READY_FILE: readyFile },
     stdio: ["ignore", "pipe", "inherit"],
     // In a process group of its own Ctrl-C does not reach it: this process sends the one SIGTERM.

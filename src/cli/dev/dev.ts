@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { commandName } from "../../process/program-names.ts";
 import { readVersion } from "../../process/version.ts";
 import type { Command } from "../command/command.ts";
 import type { Context } from "../command/context.ts";
@@ -49,6 +50,7 @@ async function showServer(server: DevServer, { environment, output, store }: Con
   }
   const named = environment["FLOWCALL_PROFILE"] || current;
   const byUrl = named === undefined && !environment["FLOWCALL_URL"] ? "" : ` --url ${url}`;
+  const flowcall = commandName("flowcall", environment);
   const egress = mayCallHere
     ? `\n  HTTP nodes  may call this machine too (FLOWCALL_EGRESS_ALLOW=${egressDefault})`
     : "";
@@ -65,8 +67,8 @@ Flowcall ${readVersion()} runs at ${url}
 In another terminal, in this folder, without a key${why}:
 
   export FLOWCALL_ACCOUNT=${account}
-  flowcall workflow ls${byUrl}
-  flowcall run ${call}${byUrl}
+  ${flowcall} workflow ls${byUrl}
+  ${flowcall} run ${call}${byUrl}
 `);
 }
 

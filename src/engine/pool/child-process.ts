@@ -1,13 +1,13 @@
 import { type ChildProcess as NodeChildProcess, spawn } from "node:child_process";
 import { setPriority } from "node:os";
+import { extname, join } from "node:path";
 import { Duplex } from "node:stream";
-import { fileURLToPath } from "node:url";
 import type { Limits } from "../../domain/limits.ts";
 import { unreachable } from "../../domain/unreachable.ts";
 import { type Frame, FrameReader } from "./frame.ts";
 import type { TaskKind } from "./tasks.ts";
 
-const mainFile = fileURLToPath(new URL("../child/pool-child.ts", import.meta.url));
+const mainFile = join(import.meta.dirname, `../child/pool-child${extname(import.meta.filename)}`);
 
 /** The nice value of children, so that the process that renews the lease has priority over them. */
 const niceness = 10;
