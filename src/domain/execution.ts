@@ -39,6 +39,14 @@ export type NodeState =
   | "STOPPED"
   | "TIMED_OUT";
 
+/** The port by which a branch goes on from a node that has failed, where the node's settings say so. No case of a Switch has it. */
+export const errorPort = "error";
+
+/** Whether a node run has failed and ended its branch: a branch that goes on at the node's port `error` has not ended. */
+export function hasEndedBranch({ state, port }: Pick<NodeRun, "state" | "port">): boolean {
+  return (state === "ERRORED" || state === "TIMED_OUT") && port !== errorPort;
+}
+
 /** Why an execution failed, in the form of the API and of the database. */
 export type ExecutionError = {
   /** UPPER_SNAKE_CASE, stable. */
@@ -152,7 +160,10 @@ export type NodeRun = {
   readonly input?: JsonText;
   /** The output that later nodes read; absent where there is none. */
   readonly output?: JsonText;
-  /** The port that was taken, for kinds with several; for an iteration `each` if another one follows. */
+  /**
+   * The port that was taken, for kinds with several, and `error` where the branch went on there after a failure; for an
+   * iteration `each` if another one follows.
+   */
   readonly port?: string;
   /** The number of iterations that began inside, nested Groups included; absent where there were none. */
   readonly iterations?: number;

@@ -16,7 +16,9 @@ const shownMax = 5;
 
 /** The node whose failure ended the execution. Throws CliError where there is none. */
 export function failedNode({ id, nodeRuns }: Execution): string {
-  const [failed] = nodeRuns.filter(({ state }) => state === State.ERRORED || state === State.TIMED_OUT);
+  const failed = nodeRuns.find(
+    ({ state, port }) => (state === State.ERRORED || state === State.TIMED_OUT) && port !== "error",
+  );
   if (failed !== undefined) {
     return failed.path;
   }

@@ -1,5 +1,11 @@
+import { errorPort } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
-import type { Edge, Node, WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
+import {
+  type Edge,
+  type Node,
+  NodeSettings_OnError,
+  type WorkflowDefinition,
+} from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Problems } from "../errors/problems.ts";
 import { findCycles } from "./find-cycles.ts";
 
@@ -20,11 +26,22 @@ export type Link = {
 };
 
 /** The ports of a node. By the first one a branch continues when the node did not run. */
-export function portsOf({ kind }: Node): readonly [string, ...string[]] {
-  return kind.case === "switch"
-    ? ["default", ...kind.value.cases.map(({ port }) => port)]
-    : portsByKind[kind.case ?? "start"];
+export function portsOf(node: Node): readonly [string, ...string[]] {
+  const { kind } = node;
+  const [first, ...others]: readonly [string, ...string[]] =
+    kind.case === "switch"
+      ? ["default", ...kind.value.cases.map(({ port }) => port)]
+      : portsByKind[kind.case ?? "start"];
+  return [first, ...others, ...(hasErrorPort(node) ? [errorPort] : [])];
 }
+
+/** Whether the branch goes on at the port `error` when the node fails. */
+export function hasErrorPort({ kind, settings }: Node): boolean {
+  return settings?.onError === NodeSettings_OnError.PORT && !portless.includes(kind.case ?? "");
+}
+
+/** A Start does not fail, and a Terminate ends the run whatever happens. */
+const portless: readonly string[] = ["start", "terminate"];
 
 const portsByKind = {
   start: ["next"],
@@ -187,7 +204,8 @@ function checkEdge(edge: Edge, index: number, known: ReadonlyMap<string, Node>, 
   if (source?.kind.case !== undefined) {
     const ports = portsOf(source);
     if (!ports.includes(port)) {
-      const message = `The node "${source.id}" has no port "${port}", only ${ports.join(" and ")}.`;
+      const advice = port === errorPort ? " Its setting on_error: PORT would give it one." : "";
+      const message = `The node "${source.id}" has no port "${port}", only ${ports.join(" and ")}.${advice}`;
       report({ field: `${field}.port` }, "PORT_UNKNOWN", message);
     }
   }

@@ -4,13 +4,15 @@ import { unreachable } from "../../domain/unreachable.ts";
 import {
   MergeNode_OnMissing,
   type Node,
+  type NodeSettings,
   NodeSettings_Delivery,
+  NodeSettings_OnError,
   type ResponseNode,
   type RetryPolicy,
   RetryPolicy_Strategy,
   TerminateNode_Result,
 } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { LeafStep, Retry, Step, Subgraph } from "../graph/graph.ts";
+import type { LeafStep, OnError, Retry, Step, Subgraph } from "../graph/graph.ts";
 import type { Leaf, LeafTools } from "../nodes/leaf.ts";
 import { leaves } from "../nodes/leaves.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
@@ -19,13 +21,13 @@ import { Field } from "../templates/field.ts";
 import { compileJson } from "../templates/json-template.ts";
 import type { Names } from "../templates/names.ts";
 import { compileText } from "../templates/text-template.ts";
-import { memberNameOf } from "./check-structure.ts";
+import { hasErrorPort, memberNameOf } from "./check-structure.ts";
 import { compileGroup } from "./compile-group.ts";
 import { compileSwitch } from "./compile-switch.ts";
 
 /** A compiled node before it is linked into the graph. */
 export type CompiledNode = {
-  readonly skipOnError: boolean;
+  readonly onError: OnError;
   readonly isHidden: boolean;
   readonly encryptedFields: readonly string[];
   readonly conditions?: Condition;
@@ -62,9 +64,35 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
     { retry: isAtMostOnce || triedOnce.includes(kind.case) ? once : retry, timeoutMs, isAtMostOnce },
     { ...tools, field: new Field(tools.names, node.id, memberNameOf(kind.case)) },
   );
-  const { skipOnError = false, hideNodeRequest: isHidden = false, encryptedOutputFields = [] } = settings ?? {};
-  return { skipOnError, isHidden, encryptedFields: encryptedOutputFields, ...(conditions && { conditions }), makeStep };
+  const onError = compileOnError(node, settingsField);
+  const { hideNodeRequest: isHidden = false, encryptedOutputFields = [] } = settings ?? {};
+  return { onError, isHidden, encryptedFields: encryptedOutputFields, ...(conditions && { conditions }), makeStep };
 }
+
+/** The two settings that say how a branch goes on after a failure must agree. */
+function compileOnError(node: Node, field: Field): OnError {
+  const { skipOnError, onError: setting }: Partial<NodeSettings> = node.settings ?? {};
+  const onError = onErrors.get(setting);
+  if (onError === undefined) {
+    return skipOnError === true ? "SKIP" : "FAIL";
+  }
+  if (skipOnError !== undefined && skipOnError !== (onError === "SKIP")) {
+    const message = `on_error is ${onError} and skip_on_error is ${skipOnError}, which contradict each other. Remove skip_on_error.`;
+    field.member("on_error").error("ON_ERROR_CONTRADICTORY", message);
+  }
+  if (onError === "PORT" && !hasErrorPort(node)) {
+    const message = `A ${node.kind.case} node has no port "error", so on_error: PORT has no effect.`;
+    field.member("on_error").warn("SETTING_IGNORED", message);
+    return "FAIL";
+  }
+  return onError;
+}
+
+const onErrors: ReadonlyMap<NodeSettings_OnError | undefined, OnError> = new Map([
+  [NodeSettings_OnError.FAIL, "FAIL"],
+  [NodeSettings_OnError.SKIP, "SKIP"],
+  [NodeSettings_OnError.PORT, "PORT"],
+]);
 
 const nodeTimeoutMsMax = 7_200_000;
 const codeTimeoutMsMax = 60_000;

@@ -1,5 +1,6 @@
+import { errorPort } from "../../domain/execution.ts";
 import type { Node, WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
-import { portsOf } from "./check-structure.ts";
+import { hasErrorPort, portsOf } from "./check-structure.ts";
 import { finishesBranches } from "./link-graph.ts";
 import type { SubgraphPlan } from "./plan-subgraphs.ts";
 
@@ -30,6 +31,8 @@ export class Dominators {
   readonly #bits: ReadonlyMap<string, Bits>;
   readonly #ancestors = new Map<string, Bits>();
   readonly #runBefore = new Map<string, Bits>();
+  /** The nodes that may have failed: a path leads from their port `error` to the node. */
+  readonly #failedBefore = new Map<string, Bits>();
   readonly #runAtEnd = new Map<SubgraphPlan, Bits>();
 
   /** @param plans each after the one that holds its Group */
@@ -78,13 +81,21 @@ export class Dominators {
       });
       const ancestors = union(sources.flatMap(({ id }) => [this.#bit(id), this.#ancestors.get(id)]));
       this.#ancestors.set(node.id, ancestors);
+      const failed = union(
+        (incoming.get(node) ?? []).flatMap(({ source: { id }, port }) => [
+          this.#failedBefore.get(id),
+          port === errorPort ? this.#bit(id) : 0n,
+        ]),
+      );
+      this.#failedBefore.set(node.id, failed);
       // Where branches finish beside a failed node, any node but a dominator may have failed.
-      this.#runBefore.set(node.id, (this.#finishesBranches ? common : ancestors & (entryRuns | runs)) | outside);
+      const run = this.#finishesBranches ? common : ancestors & (entryRuns | runs | common);
+      this.#runBefore.set(node.id, (run & ~failed) | outside);
     }
     this.#runAtEnd.set(plan, entryRuns | outside);
   }
 
-  /** For each node, the nodes that run whenever it runs, itself included. */
+  /** For each node, the nodes that run whenever it runs: itself too, unless it may fail and its branch go on. */
   #impliedRuns(plan: SubgraphPlan): ReadonlyMap<string, Bits> {
     const outgoing = Map.groupBy(plan.links, (link) => link.source);
     const implied = new Map<string, Bits>();
@@ -94,14 +105,15 @@ export class Dominators {
         return union(links.map((link) => implied.get(link.target.id)));
       };
       let runs: Bits;
-      if (node.kind.case === "rule" || node.kind.case === "switch") {
-        const [first, ...others] = portsOf(node);
-        runs = others.reduce((all, port) => all & following(port), following(first));
+      if (node.kind.case === "rule" || node.kind.case === "switch" || hasErrorPort(node)) {
+        // By `each` no branch leaves the node.
+        const ways = portsOf(node).filter((port) => port !== "each");
+        runs = ways.map(following).reduce((all, way) => all & way);
       } else {
         // Nodes after a Terminate run only where it is skipped.
         runs = node.kind.case === "terminate" ? 0n : following("next");
       }
-      implied.set(node.id, runs | this.#bit(node.id));
+      implied.set(node.id, hasErrorPort(node) ? runs : runs | this.#bit(node.id));
     }
     return implied;
   }

@@ -76,6 +76,7 @@ export type ProblemReason =
   | "PORT_DUPLICATE"
   | "SWITCH_VALUE_MISSING"
   | "MERGE_SINGLE"
+  | "ON_ERROR_CONTRADICTORY"
   | "SETTING_IGNORED";
 
 /** The location of a problem: a path inside the node, or inside the definition where no node is named. */

@@ -50,8 +50,8 @@ export type Subgraph = {
 export type Input = { readonly source: string; readonly port: Port };
 
 /**
- * A way by which a branch leaves a node: `next`, a Rule's `true` and `false`, or the port of a Switch. A Group's port `each` is
- * not among them: it leads to the entries of its subgraph.
+ * A way by which a branch leaves a node: `next`, a Rule's `true` and `false`, the port of a Switch, or `error`. A Group's port
+ * `each` is not among them: it leads to the entries of its subgraph.
  */
 export type Port = string;
 
@@ -60,6 +60,9 @@ export type Exit = Port | typeof nowhere;
 
 /** No port has this name. */
 export const nowhere = "";
+
+/** How a branch goes on when its node fails: not at all, as if the node had been skipped, or at the port `error`. */
+export type OnError = "FAIL" | "SKIP" | "PORT";
 
 export type GraphNode = {
   readonly id: string;
@@ -72,7 +75,7 @@ export type GraphNode = {
   readonly ports: ReadonlyMap<Port, readonly number[]>;
   /** The port by which a branch continues when the node did not run: `false` for a Rule, `default` for a Switch, else `next`. */
   readonly defaultPort: Port;
-  readonly skipOnError: boolean;
+  readonly onError: OnError;
   /** Hides this node's error message from the execution's error. */
   readonly isHidden: boolean;
   /** The paths in its output, and in the answer that fails it, that are hidden. */

@@ -1,4 +1,10 @@
-import type { ConsoleLine, ExecutionError, NodeRun, NodeState } from "../../domain/execution.ts";
+import {
+  type ConsoleLine,
+  type ExecutionError,
+  errorPort,
+  type NodeRun,
+  type NodeState,
+} from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted } from "../../domain/json/redacted.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
@@ -115,11 +121,19 @@ export class NodeVisit implements UnderWay {
       throw error;
     }
     const failure = this.describe(error);
-    if (this.node.skipOnError) {
+    const { id, onError } = this.node;
+    if (onError === "SKIP") {
       return this.#skipWith("ERRORED_AND_SKIPPED", failure);
     }
-    this.#end(failedState(error), { error: failure });
-    this.subgraph.outputs.setFailure(this.node.id, { state: failedState(error), error: failure, errors: this.errors });
+    const goesOn = onError === "PORT";
+    if (goesOn) {
+      this.scope.note(`The node failed, and its branch went on at the port "${errorPort}".`);
+    }
+    this.#end(failedState(error), { error: failure, ...(goesOn && { port: errorPort }) });
+    this.subgraph.outputs.setFailure(id, { state: failedState(error), error: failure, errors: this.errors });
+    if (goesOn) {
+      return errorPort;
+    }
     boundary.fail(shownError(failure, this.node), state.run.journal.positionOf(this.path));
     return nowhere;
   }

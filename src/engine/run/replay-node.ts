@@ -1,4 +1,4 @@
-import type { ExecutionError, NodeRun } from "../../domain/execution.ts";
+import { type ExecutionError, errorPort, type NodeRun } from "../../domain/execution.ts";
 import { shownError } from "../errors/shown-error.ts";
 import { type Exit, type GraphNode, nowhere } from "../graph/graph.ts";
 import { NodeVisit } from "./node-visit.ts";
@@ -23,8 +23,7 @@ export function replayNode(
         : undefined;
     case "ERRORED":
     case "TIMED_OUT":
-      replayFailure(node, recalled, subgraph);
-      return nowhere;
+      return replayFailure(node, recalled, subgraph);
     default:
   }
   if (node.step.kind === "start") {
@@ -41,8 +40,11 @@ export function replayNode(
   return recalled.port ?? node.defaultPort;
 }
 
-/** A Terminate, or the limit of the records, has ended the whole run. Any other failure has ended its own subgraph. */
-function replayFailure(node: GraphNode, recalled: NodeRun, { state, boundary, outputs }: SubgraphRun): void {
+/**
+ * A Terminate, or the limit of the records, has ended the whole run. Any other failure has ended its own subgraph, or the branch
+ * has gone on at the port `error`.
+ */
+function replayFailure(node: GraphNode, recalled: NodeRun, { state, boundary, outputs }: SubgraphRun): Exit {
   const error: ExecutionError = recalled.error ?? {
     reason: "SERVER_ERROR",
     message: "The node failed.",
@@ -52,8 +54,12 @@ function replayFailure(node: GraphNode, recalled: NodeRun, { state, boundary, ou
   const position = state.run.journal.positionOf(recalled.path);
   if (failure.reason === "TERMINATED" || failure.reason === "RECORDS_TOO_LARGE") {
     state.boundary.terminate(failure, position);
-  } else {
-    outputs.setFailure(node.id, { state: recalled.state, error, errors: recalled.errors });
-    boundary.fail(failure, position);
+    return nowhere;
   }
+  outputs.setFailure(node.id, { state: recalled.state, error, errors: recalled.errors });
+  if (recalled.port === errorPort) {
+    return errorPort;
+  }
+  boundary.fail(failure, position);
+  return nowhere;
 }

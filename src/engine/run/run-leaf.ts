@@ -144,8 +144,8 @@ class LeafRun implements Attempt {
   }
 
   get isLast(): boolean {
-    // A synchronous caller waits, and skip_on_error says that the workflow can do without this node: so there is no retry.
-    const isOnlyOne = this.type === "SYNC" && this.#visit.node.skipOnError;
+    // A synchronous caller waits, and SKIP says that the workflow can do without this node: so there is no retry.
+    const isOnlyOne = this.type === "SYNC" && this.#visit.node.onError === "SKIP";
     return isOnlyOne || this.#visit.attempts >= this.#step.retry.attemptsMax;
   }
 

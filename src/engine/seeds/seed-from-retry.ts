@@ -1,16 +1,16 @@
-import type { NodeRun } from "../../domain/execution.ts";
+import { errorPort, hasEndedBranch, type NodeRun } from "../../domain/execution.ts";
 import type { Graph, GraphNode, Subgraph } from "../graph/graph.ts";
 
 /** Chooses the records that a retry takes over from an ended run, after it has seen all of them. */
 export type RetrySeed = {
-  see(run: Pick<NodeRun, "path" | "state">): void;
+  see(run: Pick<NodeRun, "path" | "state" | "port">): void;
   keeps(run: NodeRun): boolean;
 };
 
 /**
  * The journal seed for the retry of a node. It takes over the results of the ended run, except for those of the node, of all
- * nodes that it leads to, and of all nodes that a failed node leads to. Failures are not taken over, so that what failed
- * beside the node runs again too. The Groups around the node run again, but of their iterations only those that did not
+ * nodes that it leads to, and of all nodes that a failed node leads to. Failures that ended their branch are not taken over,
+ * so that what failed beside the node runs again too. The Groups around the node run again, but of their iterations only those that did not
  * succeed. Undefined where the path leads to no node of the graph.
  */
 export function retrySeed(graph: Graph, path: string): RetrySeed | undefined {
@@ -20,8 +20,8 @@ export function retrySeed(graph: Graph, path: string): RetrySeed | undefined {
   }
   const dropped = droppedRecords(steps);
   return {
-    see: ({ path: failed, state }) => {
-      const last = isFailure(state) ? stepsOf(graph, failed)?.at(-1) : undefined;
+    see: (run) => {
+      const last = hasEndedBranch(run) ? stepsOf(graph, run.path)?.at(-1) : undefined;
       if (last !== undefined) {
         addFollowing(last, dropped.whole);
       }
@@ -36,15 +36,11 @@ export function nodeAt(graph: Graph, path: string): GraphNode | undefined {
 }
 
 /** A hidden output is deleted when its execution ends, so a hidden node has to run again. */
-function isResult({ state, is_hidden }: NodeRun): boolean {
+function isResult({ state, port, is_hidden }: NodeRun): boolean {
   if (is_hidden === true) {
     return false;
   }
-  return state === "SUCCESS" || state === "SKIPPED" || state === "ERRORED_AND_SKIPPED";
-}
-
-function isFailure(state: NodeRun["state"]): boolean {
-  return state === "ERRORED" || state === "TIMED_OUT";
+  return state === "SUCCESS" || state === "SKIPPED" || state === "ERRORED_AND_SKIPPED" || port === errorPort;
 }
 
 type Dropped = {

@@ -68,7 +68,7 @@ export class ExecutionFactory {
     if (!hasFailed && nodeAt(request.graph, path)?.step.kind !== "group") {
       throw didNotFail(origin.id, run);
     }
-    if (nodeAt(request.graph, path)?.skipOnError === true && (await this.#isOfSync(origin))) {
+    if (nodeAt(request.graph, path)?.onError === "SKIP" && (await this.#isOfSync(origin))) {
       throw retryNotAllowed(origin.id, path);
     }
     const seed = retrySeed(request.graph, path);
@@ -191,7 +191,7 @@ function retryNotAllowed(executionId: string, path: string): RequestError {
   return new RequestError(
     "NODE_RETRY_NOT_ALLOWED",
     "The execution was synchronous, or a retry of a synchronous one, and went on without this node because of the node's " +
-      "setting skip_on_error. Such a node cannot be retried. Run the workflow again with RerunExecution to run it too.",
+      "setting skip_on_error or on_error. Such a node cannot be retried. Run the workflow again with RerunExecution to run it too.",
     { metadata: { execution_id: executionId, node_id: path } },
   );
 }

@@ -890,7 +890,8 @@ export type NodeRun = Message<"flowcall.v1.NodeRun"> & {
   endTime?: Timestamp | undefined;
 
   /**
-   * The port that the branch left by, where the kind of node has more than one.
+   * The port that the branch left by, where the kind of node has more than one; `error` where the node failed and its
+   * setting on_error let the branch go on there.
    *
    * @generated from field: optional string port = 8;
    */
@@ -971,7 +972,7 @@ export const NodeRun_State = {
   SUCCESS: 1,
 
   /**
-   * Failed, and with it its branch.
+   * Failed, and with it its branch; or its branch went on at the port `error`.
    * buf:lint:ignore ENUM_VALUE_PREFIX
    *
    * @generated from enum value: ERRORED = 2;
