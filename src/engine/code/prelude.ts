@@ -162,8 +162,11 @@ const succeed = (value) => {
   output = result === undefined ? "null" : result;
 };
 return {
-  call(run, text) {
+  call(text) {
     try {
+      // The author's, in whatever way it was declared.
+      const run = typeof yourFunction === "function" ? yourFunction : undefined;
+      if (run === undefined) { end = { kind: "no_function" }; return; }
       const value = run(parse(text));
       if (value instanceof Promise) then.call(value, succeed, (error) => failed("thrown", error));
       else if (value !== null && (typeof value === "object" || typeof value === "function") && typeof value.then === "function") then.call(Promise.resolve(value), succeed, (error) => failed("thrown", error));

@@ -58,8 +58,7 @@ export type Script = {
 export class ScriptEngine {
   readonly #memory: Memory;
   readonly #context: QuickJSContext;
-  /** The object of the prelude. */
-  readonly #glue: QuickJSHandle;
+  readonly #glue: Glue;
   readonly #image: MemoryImage;
   #console: ConsoleLine[] = [];
   #deadline = Number.POSITIVE_INFINITY;
@@ -113,10 +112,10 @@ export class ScriptEngine {
   #runAlone(script: Script): ScriptOutcome {
     this.#image.restore();
     this.#setTimeLeft(script.timeoutMs);
-    called(this.#context, this.#glue, "seed", JSON.stringify(script.seed));
+    called(this.#context, this.#glue.seed, JSON.stringify(script.seed));
     const end = endOf(this.#context, this.#glue, script, () => this.#checkTime());
     this.#setTimeLeft(lastWordsMs);
-    const made = called(this.#context, this.#glue, "more");
+    const made = called(this.#context, this.#glue.more);
     const more = made === undefined ? 0 : this.#context.getNumber(made);
     if (more > 0) {
       this.#console.push({ level: "INFO", text: `${more} more` });
@@ -135,7 +134,7 @@ export class ScriptEngine {
     return this.#isOverdue;
   }
 
-  #runPrelude(): QuickJSHandle {
+  #runPrelude(): Glue {
     const context = this.#context;
     const host = context.newFunction("host", (...handles) => {
       const [name = "", first = "", second = "", third = ""] = handles.map((handle) => context.getString(handle));
@@ -147,24 +146,21 @@ export class ScriptEngine {
     });
     const make = context.unwrapResult(context.evalCode(prelude, "prelude.js"));
     const max = context.unwrapResult(context.evalCode(`(${JSON.stringify(consoleMax)})`, "prelude.js"));
-    return context.unwrapResult(context.callFunction(make, context.undefined, host, max));
+    const glue = context.unwrapResult(context.callFunction(make, context.undefined, host, max));
+    const of = (name: keyof Glue) => context.getProp(glue, name);
+    return { seed: of("seed"), call: of("call"), end: of("end"), output: of("output"), more: of("more") };
   }
 }
 
-function endOf(context: QuickJSContext, glue: QuickJSHandle, script: Script, isOver: () => boolean): ScriptOutcome {
+/** The functions of the prelude by which the service calls the author's. */
+type Glue = Readonly<Record<"seed" | "call" | "end" | "output" | "more", QuickJSHandle>>;
+
+function endOf(context: QuickJSContext, glue: Glue, script: Script, isOver: () => boolean): ScriptOutcome {
   const loaded = context.evalCode(script.code, codeFile, { type: "global" });
   if (loaded.error !== undefined) {
     return isOver() ? { kind: "timed_out" } : failureOf(context, loaded.error);
   }
-  const found = context.evalCode("typeof yourFunction === 'function' ? yourFunction : undefined", "find.js");
-  if (found.error !== undefined) {
-    return failureOf(context, found.error);
-  }
-  if (context.typeof(found.value) !== "function") {
-    return { kind: "no_function" };
-  }
-  const call = context.getProp(glue, "call");
-  const result = context.callFunction(call, context.undefined, found.value, context.newString(script.params));
+  const result = context.callFunction(glue.call, context.undefined, context.newString(script.params));
   if (result.error !== undefined) {
     return isOver() ? { kind: "timed_out" } : failureOf(context, result.error);
   }
@@ -172,17 +168,17 @@ function endOf(context: QuickJSContext, glue: QuickJSHandle, script: Script, isO
   if (failure !== undefined) {
     return failure;
   }
-  const text = textOf(context, glue, "end");
+  const text = textOf(context, glue.end);
   if (text === "") {
     return { kind: "never_settled" };
   }
   // The prelude wrote it.
-  const end = JSON.parse(text) as { readonly kind: "output" } | Extract<ScriptOutcome, { readonly name: string }>;
-  return end.kind === "output" ? { kind: "output", text: textOf(context, glue, "output") } : end;
+  const end = JSON.parse(text) as { readonly kind: "output" } | Exclude<ScriptOutcome, { readonly kind: "output" }>;
+  return end.kind === "output" ? { kind: "output", text: textOf(context, glue.output) } : end;
 }
 
-function textOf(context: QuickJSContext, glue: QuickJSHandle, name: string): string {
-  const made = called(context, glue, name);
+function textOf(context: QuickJSContext, run: QuickJSHandle): string {
+  const made = called(context, run);
   return made === undefined ? "" : context.getString(made);
 }
 
@@ -219,8 +215,8 @@ function failureOf(context: QuickJSContext, handle: QuickJSHandle): ScriptOutcom
 }
 
 /** Calls a function of the prelude; undefined where it threw, which it does only when its time is up. */
-function called(context: QuickJSContext, glue: QuickJSHandle, name: string, text?: string): QuickJSHandle | undefined {
+function called(context: QuickJSContext, run: QuickJSHandle, text?: string): QuickJSHandle | undefined {
   const parameters = text === undefined ? [] : [context.newString(text)];
-  const result = context.callFunction(context.getProp(glue, name), context.undefined, ...parameters);
+  const result = context.callFunction(run, context.undefined, ...parameters);
   return result.error === undefined ? result.value : undefined;
 }
