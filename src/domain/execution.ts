@@ -60,6 +60,8 @@ export type ExecutionError = {
   readonly body?: JsonValue;
   /** Whether the body is only the beginning of its text. */
   readonly is_cut?: boolean;
+  /** What was caught before, where this failure came while that was handled. */
+  readonly cause?: ExecutionError;
 };
 
 /** The response that a Response node has set. Once its record is committed it is final, however the execution ends. */

@@ -2,6 +2,9 @@ import type { NodeRun } from "./execution.ts";
 
 const begunSuffix = "#begun";
 
+/** Ends the path of the wait for the end of a time-out: `9#1#timeout`. */
+export const timeoutMark = "timeout";
+
 /** The journal record that a node has been running for a while. Watchers read it; a replay ignores it. */
 export function begunRecord({
   path,
@@ -27,7 +30,8 @@ export function underWayOf(record: NodeRun): NodeRun | undefined {
   if (isBegun(record)) {
     return { path: base, node_id, state: "RUNNING", attempts: record.attempts, start_time, end_time };
   }
-  if (marks.at(-1) !== "wait" || state !== "WAITING") {
+  // Beside the end of a time-out the node is at work.
+  if (marks.at(-1) !== "wait" || marks.at(-2) === timeoutMark || state !== "WAITING") {
     return undefined;
   }
   const attempts = marks.length > 1 ? Number(marks[0]) : 1;

@@ -3,6 +3,7 @@ import type { ExecutionType, NodeRun, Outcome } from "../../src/domain/execution
 import { parseFields } from "../../src/domain/json/fields.ts";
 import { defaultLimits, type Limits } from "../../src/domain/limits.ts";
 import { compileGraph } from "../../src/engine/compile/compile-graph.ts";
+import { answerAmong } from "../../src/engine/graph/recorded-answer.ts";
 import { parseEgressAllow } from "../../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../../src/engine/http/http-client.ts";
 import type { Journal } from "../../src/engine/journal/journal.ts";
@@ -91,6 +92,7 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
     limits,
     clock,
     journal,
+    answer: answerAmong(graph, options.earlier ?? []),
     signal: stop.signal,
   });
   return { outcome, clock, journal, stop };

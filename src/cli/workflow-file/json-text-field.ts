@@ -1,7 +1,13 @@
 import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
 
 /** The string fields that hold JSON with templates. The proto's comments document them so. */
-export const jsonTextFields: ReadonlySet<string> = new Set(["ResponseNode.data", "GroupNode.output", "HttpNode.json"]);
+export const jsonTextFields: ReadonlySet<string> = new Set([
+  "ResponseNode.data",
+  "GroupNode.output",
+  "TryCatchNode.output",
+  "TryCatchNode.catch_output",
+  "HttpNode.json",
+]);
 
 /**
  * Parses JSON text with templates, so that a file can write it as an object, a list, a number or a boolean. A template

@@ -7,6 +7,7 @@ import {
   type WorkflowDefinition,
 } from "../../gen/flowcall/v1/definition_pb.ts";
 import type { Problems } from "../errors/problems.ts";
+import { innerPorts } from "../graph/graph.ts";
 import { findCycles } from "./find-cycles.ts";
 
 /** The nodes and edges of a definition in which they fit together. */
@@ -35,6 +36,16 @@ export function portsOf(node: Node): readonly [string, ...string[]] {
   return [first, ...others, ...(hasErrorPort(node) ? [errorPort] : [])];
 }
 
+/** Whether a port leads into the node that it belongs to. */
+export function isInnerPort(port: string): boolean {
+  return innerPorts.some((one) => one === port);
+}
+
+/** Whether other nodes stand inside of a node. */
+export function isContainer({ kind }: Node): boolean {
+  return kind.case === "group" || kind.case === "tryCatch";
+}
+
 /** Whether the branch goes on at the port `error` when the node fails. */
 export function hasErrorPort({ kind, settings }: Node): boolean {
   return settings?.onError === NodeSettings_OnError.PORT && !portless.includes(kind.case ?? "");
@@ -55,6 +66,7 @@ const portsByKind = {
   waitForWebhook: ["next"],
   code: ["next"],
   merge: ["next"],
+  tryCatch: ["next", "try", "catch"],
 } as const satisfies Record<Exclude<NonNullable<Node["kind"]["case"]>, "switch">, readonly string[]>;
 
 const kindNames = [...Object.keys(portsByKind).map(memberNameOf), "switch"];
@@ -150,11 +162,12 @@ function checkGroups(nodes: readonly Node[], known: ReadonlyMap<string, Node>, p
       continue;
     }
     const location = { nodeId: node.id, field: "group_id" };
-    if (known.get(node.groupId)?.kind.case !== "group") {
+    const outer = known.get(node.groupId);
+    if (outer === undefined || !isContainer(outer)) {
       problems.error(
         location,
         "GROUP_UNKNOWN",
-        `"${node.groupId}" is not the id of a Group. Name one, or leave it out.`,
+        `"${node.groupId}" is not the id of a Group or a Try & Catch. Name one, or leave it out.`,
       );
     } else if (isInsideOfItself(node, known)) {
       problems.error(location, "GROUP_CYCLIC", `The Group is inside of itself. Take it out of "${node.groupId}".`);
@@ -162,7 +175,7 @@ function checkGroups(nodes: readonly Node[], known: ReadonlyMap<string, Node>, p
     if (node.kind.case === "start") {
       problems.error(location, "START_IN_GROUP", "The Start node cannot be inside a Group. Take it out.");
     }
-    if (node.kind.case === "response") {
+    if (node.kind.case === "response" && isInsideOfGroup(node, known)) {
       problems.error(
         location,
         "RESPONSE_IN_GROUP",
@@ -172,15 +185,26 @@ function checkGroups(nodes: readonly Node[], known: ReadonlyMap<string, Node>, p
   }
 }
 
+function isInsideOfGroup(node: Node, known: ReadonlyMap<string, Node>): boolean {
+  return outerNodes(node, known).some(({ kind }) => kind.case === "group");
+}
+
 function isInsideOfItself(node: Node, known: ReadonlyMap<string, Node>): boolean {
-  const seen = new Set<string>();
-  for (let outer = node.groupId; outer !== undefined && !seen.has(outer); outer = known.get(outer)?.groupId) {
-    if (outer === node.id) {
-      return true;
+  return outerNodes(node, known).includes(node);
+}
+
+/** The nodes around a node, from the inside out, each once. */
+function outerNodes(node: Node, known: ReadonlyMap<string, Node>): readonly Node[] {
+  const found = new Set<Node>();
+  for (let id = node.groupId; id !== undefined; ) {
+    const outer = known.get(id);
+    if (outer === undefined || found.has(outer)) {
+      break;
     }
-    seen.add(outer);
+    found.add(outer);
+    id = outer.groupId;
   }
-  return false;
+  return [...found];
 }
 
 function checkEdge(edge: Edge, index: number, known: ReadonlyMap<string, Node>, problems: Problems): readonly Link[] {
@@ -215,14 +239,15 @@ function checkEdge(edge: Edge, index: number, known: ReadonlyMap<string, Node>, 
   if (source === undefined || target === undefined) {
     return [];
   }
-  if (port === "each" ? target.groupId !== source.id : target.groupId !== source.groupId) {
+  const leadsInside = isInnerPort(port);
+  if (leadsInside ? target.groupId !== source.id : target.groupId !== source.groupId) {
     report(
       { field },
       "EDGE_CROSSES_GROUP",
-      port === "each"
-        ? `The port "each" of "${source.id}" must lead to a node inside that Group; "${target.id}" is not.`
-        : `"${source.id}" and "${target.id}" are not in the same Group. Only the port "each" leads into a Group, and ` +
-            `what comes after a Group follows its port "next".`,
+      leadsInside
+        ? `The port "${port}" of "${source.id}" must lead to a node inside of it; "${target.id}" is not.`
+        : `"${source.id}" and "${target.id}" are not in the same Group or Try & Catch. Only the ports "each", "try" and ` +
+            `"catch" lead into one, and what comes after it follows its port "next".`,
     );
   }
   return isUnreachable ? [] : [{ source, target, port, index }];

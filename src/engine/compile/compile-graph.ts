@@ -19,6 +19,7 @@ import { KnownNames } from "../templates/known-names.ts";
 import { Names } from "../templates/names.ts";
 import { checkStructure, type Structure, unreachableNodes } from "./check-structure.ts";
 import { type CompiledNode, compileNode, type NodeTools } from "./compile-node.ts";
+import { checkTryCatches } from "./compile-try-catch.ts";
 import { Dominators } from "./dominators.ts";
 import { linkGraph, samplePayloadOf, stepsOf } from "./link-graph.ts";
 import { planSubgraphs, type SubgraphPlan } from "./plan-subgraphs.ts";
@@ -116,6 +117,7 @@ function* compileInSteps(
     return { errors: problems.errors, warnings: problems.warnings };
   }
   const plans = planSubgraphs(structure);
+  checkTryCatches(plans, problems);
   if (isNew) {
     warn({ definition, structure, plans, compiled, names, context, hasSchemaErrors, start });
   }

@@ -12,7 +12,7 @@ import {
   RetryPolicy_Strategy,
   TerminateNode_Result,
 } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { LeafStep, OnError, Retry, Step, Subgraph } from "../graph/graph.ts";
+import type { InnerPort, LeafStep, OnError, Retry, Step, Subgraph } from "../graph/graph.ts";
 import type { Leaf, LeafTools } from "../nodes/leaf.ts";
 import { leaves } from "../nodes/leaves.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
@@ -24,6 +24,7 @@ import { compileText } from "../templates/text-template.ts";
 import { hasErrorPort, memberNameOf } from "./check-structure.ts";
 import { compileGroup } from "./compile-group.ts";
 import { compileSwitch } from "./compile-switch.ts";
+import { compileTryCatch } from "./compile-try-catch.ts";
 
 /** A compiled node before it is linked into the graph. */
 export type CompiledNode = {
@@ -34,8 +35,8 @@ export type CompiledNode = {
   readonly makeStep: MakeStep;
 };
 
-/** Makes the step. For a Group, this takes its linked subgraph. */
-type MakeStep = (subgraph: Subgraph) => Step;
+/** Makes the step, with the linked subgraphs behind the ports that lead into the node. */
+type MakeStep = (inside: (port: InnerPort) => Subgraph) => Step;
 
 /** The tools for compiling the nodes of one definition. */
 export type NodeTools = { readonly names: Names; readonly limits: Limits; readonly queries: QueryCompiler };
@@ -59,11 +60,15 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
   const conditions = settings?.conditions && compileRule(settings.conditions, settingsField.member("conditions"));
   checkEncryptedFields(node, settingsField.member("encrypted_output_fields"));
   warnOfIgnoredSettings(node, settingsField);
-  const makeStep = compileStep(
-    kind,
-    { retry: isAtMostOnce || triedOnce.includes(kind.case) ? once : retry, timeoutMs, isAtMostOnce },
-    { ...tools, field: new Field(tools.names, node.id, memberNameOf(kind.case)) },
-  );
+  const field = new Field(tools.names, node.id, memberNameOf(kind.case));
+  const makeStep =
+    kind.case === "tryCatch"
+      ? compileTryCatch(kind.value, { limits: tools.limits, retry, timeoutMs: settings?.timeoutMs }, field)
+      : compileStep(
+          kind,
+          { retry: isAtMostOnce || triedOnce.includes(kind.case) ? once : retry, timeoutMs, isAtMostOnce },
+          { ...tools, field },
+        );
   const onError = compileOnError(node, settingsField);
   const { hideNodeRequest: isHidden = false, encryptedOutputFields = [] } = settings ?? {};
   return { onError, isHidden, encryptedFields: encryptedOutputFields, ...(conditions && { conditions }), makeStep };
@@ -108,7 +113,7 @@ const once: Retry = { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
 const triedOnce: readonly string[] = ["code", "waitForWebhook"];
 
 /** The kinds whose attempts have a time-out. */
-const timedKinds: readonly string[] = ["transform", "code", "http"];
+const timedKinds: readonly string[] = ["transform", "code", "http", "tryCatch"];
 
 function defaultTimeoutMs(kind: Node["kind"], { httpTimeoutMs, codeMs, nodeTimeoutMs }: Limits): number {
   return kind.case === "http" ? httpTimeoutMs : kind.case === "code" ? codeMs : nodeTimeoutMs;
@@ -116,7 +121,8 @@ function defaultTimeoutMs(kind: Node["kind"], { httpTimeoutMs, codeMs, nodeTimeo
 
 /** A node that computes the same each time is not retried, and one that waits for other nodes has no time-out. */
 function warnOfIgnoredSettings({ kind, settings }: Node, field: Field): void {
-  const isRetried = kind.case !== undefined && kind.case in leaves && !triedOnce.includes(kind.case);
+  const isRetried =
+    kind.case === "tryCatch" || (kind.case !== undefined && kind.case in leaves && !triedOnce.includes(kind.case));
   if (settings?.retry !== undefined && !isRetried) {
     field.warn("SETTING_IGNORED", `A ${kind.case} node is not retried, so its retry policy has no effect.`);
   }
@@ -163,12 +169,18 @@ function isAnswerPath([member, header, ...more]: readonly PathPart[]): boolean {
   return !/[A-Z]/.test(header?.name ?? "") && (more.length === 0 || isCookie);
 }
 
-function compileStep(kind: Kind, leafSettings: LeafSettings, { field, limits, queries }: LeafTools): MakeStep {
+function compileStep(
+  kind: Exclude<Kind, { case: "tryCatch" }>,
+  leafSettings: LeafSettings,
+  { field, limits, queries }: LeafTools,
+): MakeStep {
   const leafStep = (leaf: Leaf): LeafStep => ({ kind: "leaf", leaf, ...leafSettings });
   let step: Step;
   switch (kind.case) {
-    case "group":
-      return compileGroup(kind.value, limits, field);
+    case "group": {
+      const makeStep = compileGroup(kind.value, limits, field);
+      return (inside) => makeStep(inside("each"));
+    }
     case "transform":
       step = leafStep(leaves.transform(kind.value, { field, limits, queries }));
       break;

@@ -1,6 +1,6 @@
 import { errorPort } from "../../domain/execution.ts";
 import type { Node, WorkflowDefinition } from "../../gen/flowcall/v1/definition_pb.ts";
-import { hasErrorPort, portsOf } from "./check-structure.ts";
+import { hasErrorPort, isInnerPort, portsOf } from "./check-structure.ts";
 import { finishesBranches } from "./link-graph.ts";
 import type { SubgraphPlan } from "./plan-subgraphs.ts";
 
@@ -45,7 +45,10 @@ export class Dominators {
     }
   }
 
-  /** Whether `other` has run whenever `node` runs. Inside of a Group, the Group counts as run: it gives the item. */
+  /**
+   * Whether `other` has run whenever `node` runs. Inside of a Group, the Group counts as run: it gives the item; behind `catch`
+   * the Try & Catch: it gives the error.
+   */
   hasRunBefore(node: Node, other: string): boolean {
     return ((this.#runBefore.get(node.id) ?? 0n) & this.#bit(other)) !== 0n;
   }
@@ -65,8 +68,10 @@ export class Dominators {
     const incoming = Map.groupBy(plan.links, (link) => link.target);
     const dominators = new Map<Node, Dominator>();
     const entryRuns = union(plan.entries.map((entry) => implied.get(entry.id)));
-    const { group } = plan;
-    const outside = group === undefined ? 0n : (this.#runBefore.get(group.id) ?? 0n) | this.#bit(group.id);
+    const { group, port } = plan;
+    // Behind `try` the node itself gives nothing yet.
+    const ofGroup = group === undefined || port === "try" ? 0n : this.#bit(group.id);
+    const outside = group === undefined ? 0n : (this.#runBefore.get(group.id) ?? 0n) | ofGroup;
     for (const [index, node] of plan.nodes.entries()) {
       const sources = (incoming.get(node) ?? []).map((link) => link.source);
       const immediate = plan.entries.includes(node)
@@ -106,8 +111,7 @@ export class Dominators {
       };
       let runs: Bits;
       if (node.kind.case === "rule" || node.kind.case === "switch" || hasErrorPort(node)) {
-        // By `each` no branch leaves the node.
-        const ways = portsOf(node).filter((port) => port !== "each");
+        const ways = portsOf(node).filter((port) => !isInnerPort(port));
         runs = ways.map(following).reduce((all, way) => all & way);
       } else {
         // Nodes after a Terminate run only where it is skipped.

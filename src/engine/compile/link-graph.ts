@@ -5,7 +5,7 @@ import {
   type WorkflowDefinition,
   WorkflowDefinition_OnFailure,
 } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { Graph, GraphNode, HiddenParts, Input, Step, Subgraph } from "../graph/graph.ts";
+import type { Graph, GraphNode, HiddenParts, InnerPort, Input, Step, Subgraph } from "../graph/graph.ts";
 import { payloadSchemaOf } from "../schema/payload-schema.ts";
 import { PayloadValidator } from "../schema/payload-validator.ts";
 import type { Template } from "../templates/reference.ts";
@@ -58,20 +58,32 @@ function triggerOf(start: Node | undefined): StartNode["trigger"] | undefined {
   return start?.kind.case === "start" ? start.kind.value.trigger : undefined;
 }
 
-/** The steps of the reachable nodes by node id. A Group's step has an empty subgraph here. */
+/** The steps of the reachable nodes by node id. Subgraphs inside of steps are empty here. */
 export function stepsOf(
   plans: readonly SubgraphPlan[],
   compiled: ReadonlyMap<string, CompiledNode | undefined>,
 ): ReadonlyMap<string, Step> {
   const ids = plans.flatMap(({ nodes }) => nodes.map(({ id }) => id));
-  const steps = ids.map((id) => [id, compiled.get(id)?.makeStep(emptySubgraph)] as const);
+  const steps = ids.map((id) => [id, compiled.get(id)?.makeStep(() => emptySubgraph)] as const);
   return new Map(steps.flatMap(([id, step]) => (step === undefined ? [] : [[id, step]])));
 }
 
 const emptySubgraph: Subgraph = { nodes: [], entries: [] };
 
-function responsesOf({ nodes }: Subgraph): Graph["responses"] {
-  return new Map(nodes.flatMap(({ id, step }) => (step.kind === "response" ? [[id, step.statusCode] as const] : [])));
+function responsesOf(root: Subgraph): Graph["responses"] {
+  const found = new Map<string, number | undefined>();
+  const add = ({ nodes }: Subgraph): void => {
+    for (const { id, step } of nodes) {
+      if (step.kind === "response") {
+        found.set(id, step.statusCode);
+      } else if (step.kind === "try_catch") {
+        add(step.trySubgraph);
+        add(step.catchSubgraph);
+      }
+    }
+  };
+  add(root);
+  return found;
 }
 
 function hiddenParts(plans: readonly SubgraphPlan[]): HiddenParts {
@@ -86,21 +98,25 @@ function hiddenParts(plans: readonly SubgraphPlan[]): HiddenParts {
   );
 }
 
-/** Links the innermost subgraphs first, so that each Group finds its own finished. */
+/** Links the innermost subgraphs first, so that each node finds its own finished. */
 function linkSubgraphs(
   plans: readonly SubgraphPlan[],
   compiled: ReadonlyMap<string, CompiledNode | undefined>,
 ): Subgraph {
-  const subgraphs = new Map<Node | undefined, Subgraph>();
+  const subgraphs: Subgraphs = new Map();
   for (const plan of plans.toReversed()) {
-    subgraphs.set(plan.group, linkSubgraph(plan, subgraphs, compiled));
+    const ofGroup = subgraphs.get(plan.group) ?? new Map();
+    subgraphs.set(plan.group, ofGroup.set(plan.port, linkSubgraph(plan, subgraphs, compiled)));
   }
-  return subgraphs.get(undefined) ?? emptySubgraph;
+  return subgraphs.get(undefined)?.get(undefined) ?? emptySubgraph;
 }
+
+/** The subgraphs of each node by the port that leads there. */
+type Subgraphs = Map<Node | undefined, Map<InnerPort | undefined, Subgraph>>;
 
 function linkSubgraph(
   plan: SubgraphPlan,
-  subgraphs: ReadonlyMap<Node | undefined, Subgraph>,
+  subgraphs: Subgraphs,
   compiled: ReadonlyMap<string, CompiledNode | undefined>,
 ): Subgraph {
   const indexes = new Map(plan.nodes.map((node, index) => [node, index]));
@@ -123,7 +139,7 @@ function linkSubgraph(
         ports: new Map([...ports].map(([port, links]) => [port, links.map((link) => indexOf(link.target))])),
         defaultPort: portsOf(node)[0],
         ...settings,
-        step: makeStep(subgraphs.get(node) ?? emptySubgraph),
+        step: makeStep((port) => subgraphs.get(node)?.get(port) ?? emptySubgraph),
       },
     ];
   });

@@ -1,7 +1,7 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { unreachable } from "../../domain/unreachable.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
-import type { GroupStep, Step } from "../graph/graph.ts";
+import type { GroupStep, Step, TryCatchStep } from "../graph/graph.ts";
 import { closedObject } from "../schema/closed-object.ts";
 import type { Template } from "../templates/reference.ts";
 
@@ -26,6 +26,8 @@ export function outputSchemaOf(step: Exclude<Step, { readonly kind: "start" }>):
       return closedObject({ arrived: { type: "array", items: { type: "string" } } });
     case "group":
       return { type: "array", items: step.output === undefined ? { type: "null" } : templateSchema(step.output) };
+    case "try_catch":
+      return tryCatchSchema(step);
     case "response":
       return templateSchema(step.response);
     case "terminate":
@@ -33,6 +35,19 @@ export function outputSchemaOf(step: Exclude<Step, { readonly kind: "start" }>):
     default:
       return unreachable(step);
   }
+}
+
+function tryCatchSchema({ output, catchOutput }: TryCatchStep): JsonValue {
+  const nothing: JsonObject = { type: "null" };
+  const either = [output, catchOutput].map((template) => (template === undefined ? nothing : templateSchema(template)));
+  return closedObject({
+    try_catch_result: { type: "boolean" },
+    message: { type: "string" },
+    failed_node_id: { type: ["string", "null"] },
+    error_message: { anyOf: [nothing, closedObject({ message: { type: "string" }, error: { type: "array" } })] },
+    error: true,
+    output: { anyOf: either },
+  });
 }
 
 /** Stands for the value of each reference, in a rendering whose shape alone matters. */

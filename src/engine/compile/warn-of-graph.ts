@@ -3,6 +3,7 @@ import type { ProblemLocation, Problems } from "../errors/problems.ts";
 import type { Names, Read } from "../templates/names.ts";
 import type { Structure } from "./check-structure.ts";
 import { iterationEndFields } from "./compile-group.ts";
+import { tryCatchFields } from "./compile-try-catch.ts";
 import type { Dominators } from "./dominators.ts";
 import type { SubgraphPlan } from "./plan-subgraphs.ts";
 import { startOutputField } from "./start-output.ts";
@@ -24,7 +25,8 @@ export function warnOfGraph(structure: Structure, plans: readonly SubgraphPlan[]
       tools.problems.warn({ nodeId: node.id, field: "id" }, "NODE_UNREACHABLE", message);
     }
   }
-  const subgraphs = new Map(plans.map((plan) => [plan.group?.id, plan]));
+  const planOf = (groupId: string | undefined, port: string | undefined) =>
+    plans.find((plan) => plan.group?.id === groupId && plan.port === port);
   const isInside = (location: ProblemLocation, groupId: string) => readsInside(structure, location, groupId);
   const warnings = new ReadWarnings({ ...tools.known, isInside }, tools.problems);
   for (const read of tools.names.reads) {
@@ -33,7 +35,7 @@ export function warnOfGraph(structure: Structure, plans: readonly SubgraphPlan[]
       continue;
     }
     const { source, text } = read.reference;
-    if (source.kind === "node" && !hasRun({ read, nodeId: source.nodeId }, reader, subgraphs, tools)) {
+    if (source.kind === "node" && !hasRun({ read, nodeId: source.nodeId }, reader, planOf, tools)) {
       const message = `"{{${text}}}" reads the node "${source.nodeId}", which may not have run by then. In that case it gives null.`;
       tools.problems.warn(read.location, "TEMPLATE_MAY_BE_NULL", message);
     }
@@ -66,17 +68,26 @@ function readsInside({ nodes }: Structure, { nodeId = "", field }: ProblemLocati
   return outer === groupId;
 }
 
-/** Whether a node has run when a field reads it. A Start's output and some fields of a Group are read at the end of a subgraph. */
+/** Whether a node has run when a field reads it. A Start's output and some fields are read at the end of a subgraph. */
 function hasRun(
   { read, nodeId }: { readonly read: Read; readonly nodeId: string },
   reader: Node,
-  subgraphs: ReadonlyMap<string | undefined, SubgraphPlan>,
+  planOf: (groupId: string | undefined, port: string | undefined) => SubgraphPlan | undefined,
   { dominators }: WarningTools,
 ): boolean {
-  const isIterationEnd = iterationEndFields.some((field) => read.location.field.startsWith(field));
-  const isStartOutput = reader.kind.case === "start" && read.location.field.startsWith(startOutputField);
-  const ended = isIterationEnd ? subgraphs.get(reader.id) : isStartOutput ? subgraphs.get(undefined) : undefined;
-  return ended === undefined ? dominators.hasRunBefore(reader, nodeId) : dominators.hasRunAtEnd(ended, nodeId);
+  const { field } = read.location;
+  if (reader.kind.case === "start" && field.startsWith(startOutputField)) {
+    return isAtEnd(planOf(undefined, undefined));
+  }
+  if (iterationEndFields.some((start) => field.startsWith(start))) {
+    return isAtEnd(planOf(reader.id, "each"));
+  }
+  const port = tryCatchFields.get(field);
+  return port === undefined ? dominators.hasRunBefore(reader, nodeId) : isAtEnd(planOf(reader.id, port));
+
+  function isAtEnd(plan: SubgraphPlan | undefined): boolean {
+    return plan === undefined || dominators.hasRunAtEnd(plan, nodeId);
+  }
 }
 
 function warnOfResponses(reachable: ReadonlySet<Node>, { dominators, problems }: WarningTools): void {

@@ -1,4 +1,5 @@
 import type { JsonValue } from "@bufbuild/protobuf";
+import type { ExecutionError } from "../../domain/execution.ts";
 import type { HttpFailureReason } from "../http/http-failure.ts";
 
 /** The reason of a failed node. Stable once published. */
@@ -47,6 +48,8 @@ type FailureDetails = {
   /** The minimum delay before the next attempt. */
   readonly retryAfterMs?: number;
   readonly answer?: FailedAnswer;
+  /** The failure of a node inside of this one, which is also its own. */
+  readonly inner?: ExecutionError;
 };
 
 /** A node failed, and the workflow decides what follows. Callers of the workflow read the message as it is. */
@@ -55,6 +58,7 @@ export class NodeFailure extends Error {
   readonly isFinal: boolean;
   readonly retryAfterMs: number;
   readonly answer: FailedAnswer | undefined;
+  readonly inner: ExecutionError | undefined;
 
   constructor(reason: FailureReason, message: string, details: FailureDetails = {}) {
     super(message);
@@ -63,5 +67,12 @@ export class NodeFailure extends Error {
     this.isFinal = details.isFinal ?? false;
     this.retryAfterMs = details.retryAfterMs ?? 0;
     this.answer = details.answer;
+    this.inner = details.inner;
+  }
+
+  /** The failure of a node that fails since one inside of it has. */
+  static of(inner: ExecutionError): NodeFailure {
+    // The engine described it from a NodeFailure.
+    return new NodeFailure(inner.reason as FailureReason, inner.message, { inner });
   }
 }

@@ -7,9 +7,9 @@ export type Hiding = { readonly isHidden: boolean; readonly encryptedFields: rea
 
 /** An error as it appears outside of its node's own record: without what the node hides. */
 export function shownError(error: ExecutionError, { isHidden, encryptedFields }: Hiding): ExecutionError {
-  const { body } = error;
+  const { body, cause, ...rest } = error;
   if (isHidden) {
-    return { ...error, message: redacted, ...(body !== undefined && { body: redacted }) };
+    return { ...rest, message: redacted, ...(body !== undefined && { body: redacted }) };
   }
   if (body === undefined || encryptedFields.length === 0) {
     return error;

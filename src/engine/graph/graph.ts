@@ -3,6 +3,7 @@
 // A graph is read-only and shared by all runs of its version. Every reference in it resolves to something that exists.
 
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { ExecutionError } from "../../domain/execution.ts";
 import type { FieldDeclaration } from "../../gen/flowcall/v1/field_pb.ts";
 import type { Leaf } from "../nodes/leaf.ts";
 import type { Condition } from "../rules/compile-rule.ts";
@@ -13,7 +14,7 @@ export type Graph = {
   readonly root: Subgraph;
   /** The first Group of the definition, reachable or not. Synchronous calls of a workflow with a Group are refused. */
   readonly group?: { readonly id: string; readonly name: string };
-  /** The HTTP status of each Response node, in the order in which the nodes may run. */
+  /** The HTTP status of each Response node by its id, in the order in which the nodes may run. */
   readonly responses: ReadonlyMap<string, number | undefined>;
   readonly hasApiCallTrigger: boolean;
   /** Whether a node hides its output. */
@@ -36,7 +37,7 @@ export type Graph = {
 /** The hidden parts of each node's output, by node id: all of it, or the parts at these paths. */
 export type HiddenParts = ReadonlyMap<string, "all" | readonly string[]>;
 
-/** The reachable nodes outside of Groups, or those inside one Group. */
+/** The reachable nodes outside of Groups, those inside one Group, or those behind a port of a Try & Catch. */
 export type Subgraph = {
   /** In topological order. */
   readonly nodes: readonly GraphNode[];
@@ -51,9 +52,14 @@ export type Input = { readonly source: string; readonly port: Port };
 
 /**
  * A way by which a branch leaves a node: `next`, a Rule's `true` and `false`, the port of a Switch, or `error`. A Group's port
- * `each` is not among them: it leads to the entries of its subgraph.
+ * `each` is not among them, nor are the ports `try` and `catch`: they lead to the entries of subgraphs.
  */
 export type Port = string;
+
+/** The ports that lead into a node. */
+export const innerPorts = ["each", "try", "catch"] as const;
+
+export type InnerPort = (typeof innerPorts)[number];
 
 /** How a branch leaves a node: by a port, or `nowhere` if the node failed. Then no later node waits for the branch. */
 export type Exit = Port | typeof nowhere;
@@ -94,6 +100,7 @@ export type Step =
   | ResponseStep
   | { readonly kind: "terminate"; readonly isError: boolean; readonly message?: Template<string> }
   | GroupStep
+  | TryCatchStep
   | LeafStep;
 
 export type SwitchStep = {
@@ -123,6 +130,19 @@ export type GroupStep = {
   readonly output?: Template<JsonValue>;
   readonly breakWhen?: Condition;
   readonly allowsPartialSuccess: boolean;
+};
+
+export type TryCatchStep = {
+  readonly kind: "try_catch";
+  readonly trySubgraph: Subgraph;
+  readonly catchSubgraph: Subgraph;
+  readonly catches: (failure: ExecutionError) => boolean;
+  readonly output?: Template<JsonValue>;
+  readonly catchOutput?: Template<JsonValue>;
+  /** How often the nodes behind `try` run. */
+  readonly retry: Retry;
+  /** The time-out of one run of the nodes behind `try`. */
+  readonly timeoutMs?: number;
 };
 
 /** How often a Group runs: once for each item, a number of times, or while a condition holds. */

@@ -126,8 +126,11 @@ export class NodeVisit implements UnderWay {
       return this.#skipWith("ERRORED_AND_SKIPPED", failure);
     }
     const goesOn = onError === "PORT";
-    if (goesOn) {
-      this.scope.note(`The node failed, and its branch went on at the port "${errorPort}".`);
+    const note = goesOn
+      ? `The node failed, and its branch went on at the port "${errorPort}".`
+      : boundary.noteOf(failure);
+    if (note !== undefined) {
+      this.scope.note(note);
     }
     this.#end(failedState(error), { error: failure, ...(goesOn && { port: errorPort }) });
     this.subgraph.outputs.setFailure(id, { state: failedState(error), error: failure, errors: this.errors });
@@ -150,7 +153,10 @@ export class NodeVisit implements UnderWay {
     return undefined;
   }
 
-  describe(failure: Pick<NodeFailure, "reason" | "message"> & Partial<Pick<NodeFailure, "answer">>): ExecutionError {
+  describe(failure: Described): ExecutionError {
+    if (failure.inner !== undefined) {
+      return failure.inner;
+    }
     const { body, isCut = false } = failure.answer ?? {};
     const details = body === undefined ? undefined : this.subgraph.state.keepBody(body);
     return {
@@ -161,7 +167,7 @@ export class NodeVisit implements UnderWay {
   }
 
   /** The failure of an attempt that is not the last, without the answer's body. */
-  describeAttempt({ reason, message, answer }: Parameters<NodeVisit["describe"]>[0]): ExecutionError {
+  describeAttempt({ reason, message, answer }: Described): ExecutionError {
     const { id, name } = this.node;
     const status = answer?.status;
     return {
@@ -239,6 +245,8 @@ export class NodeVisit implements UnderWay {
   }
 }
 
+type Described = Pick<NodeFailure, "reason" | "message"> & Partial<Pick<NodeFailure, "answer" | "inner">>;
+
 type Mutable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
 
 /** The optional parts of a record, beside the facts of the visit. */
@@ -251,6 +259,6 @@ function outputOf(output: JsonText | undefined, port: Port | undefined): RecordD
   return output === undefined ? {} : { output };
 }
 
-export function failedState({ reason }: Pick<NodeFailure, "reason">): NodeState {
+export function failedState({ reason }: Pick<ExecutionError, "reason">): NodeState {
   return reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED";
 }

@@ -4,6 +4,7 @@ import { type Exit, type GraphNode, nowhere } from "../graph/graph.ts";
 import { NodeVisit } from "./node-visit.ts";
 import type { RunSubgraph, SubgraphRun } from "./run.ts";
 import { replayStoppedGroup } from "./run-group.ts";
+import { replayStoppedTryCatch } from "./run-try-catch.ts";
 
 type Around = { readonly subgraph: SubgraphRun; readonly runSubgraph: RunSubgraph };
 
@@ -18,9 +19,7 @@ export function replayNode(
   switch (recalled.state) {
     case "STOPPED":
       // The node that stopped it has a record too, which ends the run again.
-      return node.step.kind === "group"
-        ? replayStoppedGroup({ step: node.step, visit: new NodeVisit(node, subgraph), runSubgraph })
-        : undefined;
+      return replayStopped(node, { subgraph, runSubgraph });
     case "ERRORED":
     case "TIMED_OUT":
       return replayFailure(node, recalled, subgraph);
@@ -38,6 +37,17 @@ export function replayNode(
     return undefined;
   }
   return recalled.port ?? node.defaultPort;
+}
+
+/** Inside of a node that was stopped there may be the Terminate that did it. */
+function replayStopped(node: GraphNode, { subgraph, runSubgraph }: Around): Promise<undefined> | undefined {
+  const { step } = node;
+  if (step.kind === "group") {
+    return replayStoppedGroup({ step, visit: new NodeVisit(node, subgraph), runSubgraph });
+  }
+  return step.kind === "try_catch"
+    ? replayStoppedTryCatch({ step, visit: new NodeVisit(node, subgraph), runSubgraph })
+    : undefined;
 }
 
 /**

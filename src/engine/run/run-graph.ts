@@ -2,7 +2,7 @@
 //
 // - A journal entry answers for a node that has run: a replay runs the graph again from its start and recomputes nothing
 //   that is recorded.
-// - Control flow (Rule, Group, Response, Terminate) lives here; leaves in `nodes/` never see the graph.
+// - Control flow (Rule, Group, Try & Catch, Response, Terminate) lives here; leaves in `nodes/` never see the graph.
 // - The run waits on its journal alone. It has no timers and no races of its own, so a replay takes the same way.
 // - A node that does nothing but compute runs without a promise, and so does a chain of them.
 // - Nothing in this folder imports `compile/`, and nothing there imports this folder.
@@ -10,7 +10,6 @@
 import type { Outcome } from "../../domain/execution.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { Exit, Graph, GraphNode, Subgraph } from "../graph/graph.ts";
-import { recordedAnswer } from "../graph/recorded-answer.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Outputs } from "./outputs.ts";
@@ -28,10 +27,8 @@ export async function runGraph(graph: Graph, run: Run): Promise<Outcome> {
   run.signal.throwIfAborted();
   const state = new RunState(run, graph);
   const outputs = new Outputs();
-  if (state.isReplay) {
-    // A recorded response stays, although a replay may come to another Response node first.
-    state.answer = recordedAnswer(graph, (path) => run.journal.recall(path));
-  }
+  // A recorded response stays, although a replay may come to another Response node first.
+  state.answer = run.answer;
   await runSubgraph(graph.root, { state, boundary: state.boundary, outputs, prefix: "" });
   if (state.crash !== undefined) {
     throw state.crash.error;

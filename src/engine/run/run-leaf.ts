@@ -2,16 +2,16 @@ import type { ConsoleLine, ExecutionType, NodeRun } from "../../domain/execution
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
-import type { LeafStep, Retry } from "../graph/graph.ts";
+import type { LeafStep } from "../graph/graph.ts";
 import type { HttpAnswer } from "../http/http-request.ts";
 import type { Waited } from "../journal/journal.ts";
 import type { Attempt, LeafRequest } from "../nodes/leaf.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
-import { createSeededRandom } from "../query/functions/seeded-random.ts";
 import type { NodeTimeout } from "../query/query-run.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { openTimeout } from "./node-timeout.ts";
 import { failedState, type NodeVisit } from "./node-visit.ts";
+import { isLastAttempt, retryDelayMs } from "./retry-delay.ts";
 import type { Run } from "./run.ts";
 import type { RunScope } from "./run-scope.ts";
 import { RequestSender } from "./send-request.ts";
@@ -144,9 +144,7 @@ class LeafRun implements Attempt {
   }
 
   get isLast(): boolean {
-    // A synchronous caller waits, and SKIP says that the workflow can do without this node: so there is no retry.
-    const isOnlyOne = this.type === "SYNC" && this.#visit.node.onError === "SKIP";
-    return isOnlyOne || this.#visit.attempts >= this.#step.retry.attemptsMax;
+    return isLastAttempt(this.#step.retry, this.#visit);
   }
 
   get executionId(): string {
@@ -245,14 +243,4 @@ function asFailure(error: unknown): NodeFailure {
     return error;
   }
   throw error;
-}
-
-/** Exponential backoff. Jitter takes off up to half of the delay; it is seeded, so that a replay waits as long. */
-function retryDelayMs({ delayMs, factor, hasJitter }: Retry, visit: NodeVisit): number {
-  const whole = delayMs * factor ** (visit.attempts - 1);
-  if (!hasJitter) {
-    return whole;
-  }
-  const random = createSeededRandom(`${visit.subgraph.state.run.executionId}\n${visit.path}#${visit.attempts + 1}`);
-  return Math.round(whole * (0.5 + random() / 2));
 }

@@ -16,6 +16,8 @@ export type Run = RunValues & {
   readonly limits: Limits;
   readonly clock: Clock;
   readonly journal: Journal;
+  /** The response that an earlier run has recorded. */
+  readonly answer?: Answer | undefined;
   /** Whether records say what the templates of their nodes gave. */
   readonly keepsInputs?: boolean;
   /** The pool of processes and the event loop are shared fairly between organisations, and within one between environments. */
@@ -92,7 +94,9 @@ export class RunState {
 
 const shortBodyChars = 512;
 
-/** The part of a run that a failure ends: the whole run, or one iteration of a Group. Ending it ends all boundaries inside. */
+type NoteOf = (failure: ExecutionError) => string | undefined;
+
+/** The part of a run that a failure ends: the whole run, an iteration of a Group, or one side of a Try & Catch. Ending it ends all boundaries inside. */
 export class Boundary {
   /** The failure that it ends with, at once or when its branches have finished. */
   failure: ExecutionError | undefined;
@@ -104,6 +108,8 @@ export class Boundary {
   readonly #finishesBranches: boolean;
   /** The boundaries inside of it whose signals are in use. */
   #inner: Set<Boundary> | undefined;
+  /** What a failure that ends it says in its node's record. */
+  readonly #noteOf: NoteOf | undefined;
   /** Made when something first waits: most nodes never do, and a signal for each iteration costs more than they. */
   #controller: AbortController | undefined;
   #isOver = false;
@@ -112,15 +118,26 @@ export class Boundary {
   #decidedAt = Number.POSITIVE_INFINITY;
 
   /** @param outside aborts when the run must stop for a reason outside of the workflow */
-  constructor(outside: AbortSignal, finishesBranches: boolean, outer?: Boundary) {
+  constructor(outside: AbortSignal, finishesBranches: boolean, outer?: Boundary, noteOf?: NoteOf) {
     this.#outside = outside;
     this.#finishesBranches = finishesBranches;
     this.#outer = outer;
+    this.#noteOf = noteOf;
   }
 
   /** Makes a boundary inside of this one. Whoever makes it closes it. */
   inside(): Boundary {
     return new Boundary(this.#outside, this.#finishesBranches, this);
+  }
+
+  /** Makes a boundary whose first failure stops all of it, and may be caught around it. Whoever makes it closes it. */
+  insideTry(noteOf: NoteOf): Boundary {
+    return new Boundary(this.#outside, this.#finishesBranches, this, noteOf);
+  }
+
+  /** A note for the record of the node that fails in it: where the failure goes. */
+  noteOf(failure: ExecutionError): string | undefined {
+    return this.#noteOf?.(failure);
   }
 
   /** Whether no node of it starts any more. */
@@ -158,7 +175,7 @@ export class Boundary {
   /** Notes that a node failed. @param position that of its record in the journal */
   fail(failure: ExecutionError, position: number): void {
     this.#decide(failure, position);
-    if (!this.#finishesBranches) {
+    if (!this.#finishesBranches || this.#noteOf !== undefined) {
       this.end();
     }
   }
@@ -216,19 +233,19 @@ export class Boundary {
 /** The reason of the signals of all boundaries that the workflow stopped: an abort without one makes a DOMException each time. */
 const stopped = new Error("The workflow has stopped this part of the run.");
 
-/** One run of a subgraph: of the nodes outside of Groups, or of one iteration of a Group. */
+/** One run of a subgraph: of the outermost nodes, of one iteration of a Group, or of one side of a Try & Catch. */
 export type SubgraphRun = {
   readonly state: RunState;
   readonly boundary: Boundary;
   readonly outputs: Outputs;
-  /** The beginning of its nodes' paths: empty outside of Groups, `4[12]/` in an iteration. */
+  /** The beginning of its nodes' paths: empty for the outermost, `4[12]/` in an iteration or an attempt of a Try & Catch. */
   readonly prefix: string;
   /** Present where the subgraph has a Merge. */
   readonly arrivals?: Arrivals;
 };
 
 /**
- * Runs the nodes of a subgraph. This is the interpreter's recursion: a node may be a Group with a subgraph of its own, so
- * `runGraph` hands the function down to what runs Groups. Gives a promise only if something waits.
+ * Runs the nodes of a subgraph. This is the interpreter's recursion: a node may have a subgraph of its own, so `runGraph` hands
+ * the function down to what runs Groups and the like. Gives a promise only if something waits.
  */
 export type RunSubgraph = (subgraph: Subgraph, run: SubgraphRun) => Promise<void> | undefined;

@@ -9,6 +9,7 @@ import type { RunSubgraph, SubgraphRun } from "./run.ts";
 import { runGroup } from "./run-group.ts";
 import { runLeaf } from "./run-leaf.ts";
 import { runSwitch } from "./run-switch.ts";
+import { runTryCatch } from "./run-try-catch.ts";
 
 type Maybe<Value> = Value | undefined | Promise<Value | undefined>;
 
@@ -58,6 +59,9 @@ function runStep(step: Step, visit: NodeVisit, runSubgraph: RunSubgraph): Maybe<
       visit.attempts = 1;
       visit.enter();
       return runGroup({ step, visit, runSubgraph }).then((output) => visit.succeed(output));
+    case "try_catch":
+      visit.enter();
+      return runTryCatch({ step, visit, runSubgraph }).then((output) => visit.succeed(output));
     case "start":
       visit.attempts = 1;
       // The execution stores its payload, so the record does not repeat it.

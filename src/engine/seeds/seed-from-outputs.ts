@@ -94,7 +94,7 @@ function problemOf(node: GraphNode, output: JsonValue): string | undefined {
 }
 
 function isReplaceable({ step: { kind } }: GraphNode): boolean {
-  return kind === "leaf" || kind === "group" || kind === "rule" || kind === "switch" || kind === "merge";
+  return kind !== "start" && kind !== "response" && kind !== "terminate";
 }
 
 /** Whether the output says by which port the branch leaves. */

@@ -3,7 +3,7 @@ import type { Graph, GraphNode, Subgraph } from "../graph/graph.ts";
 
 /** Chooses the records that a retry takes over from an ended run, after it has seen all of them. */
 export type RetrySeed = {
-  see(run: Pick<NodeRun, "path" | "state" | "port">): void;
+  see(run: NodeRun): void;
   keeps(run: NodeRun): boolean;
 };
 
@@ -21,9 +21,12 @@ export function retrySeed(graph: Graph, path: string): RetrySeed | undefined {
   const dropped = droppedRecords(steps);
   return {
     see: (run) => {
-      const last = hasEndedBranch(run) ? stepsOf(graph, run.path)?.at(-1) : undefined;
-      if (last !== undefined) {
+      const last = isResult(run) ? undefined : stepsOf(graph, run.path)?.at(-1);
+      if (last !== undefined && hasEndedBranch(run)) {
         addFollowing(last, dropped.whole);
+      }
+      if (last !== undefined) {
+        addRepeated(last, dropped.whole);
       }
     },
     keeps: (run) => isResult(run) && isKept(run.path, dropped),
@@ -69,6 +72,7 @@ function droppedRecords(steps: readonly PathStep[]): Dropped {
       alone.add(`${prefix}${node.id}[${iteration}]`);
     }
     addFollowing(step, whole);
+    addRepeated(step, whole);
   }
   return { alone, whole };
 }
@@ -83,19 +87,48 @@ type PathStep = {
 
 function stepsOf(graph: Graph, path: string): readonly PathStep[] | undefined {
   const steps: PathStep[] = [];
-  let subgraph: Subgraph | undefined = graph.root;
+  let inside: readonly Subgraph[] = [graph.root];
   let prefix = "";
   for (const part of path.split("/")) {
     const [, id, iteration] = /^(.*?)(?:\[(\d+)\])?$/.exec(part) ?? [];
-    const node: GraphNode | undefined = subgraph?.nodes.find((candidate) => candidate.id === id);
+    const isHere = (candidate: GraphNode) => candidate.id === id;
+    const subgraph: Subgraph | undefined = inside.find(({ nodes }) => nodes.some(isHere));
+    const node: GraphNode | undefined = subgraph?.nodes.find(isHere);
     if (subgraph === undefined || node === undefined) {
       return undefined;
     }
     steps.push({ subgraph, node, prefix, iteration });
-    subgraph = node.step.kind === "group" && iteration !== undefined ? node.step.subgraph : undefined;
+    inside = iteration === undefined ? [] : subgraphsIn(node);
     prefix += `${part}/`;
   }
   return steps.at(-1)?.iteration === undefined ? steps : undefined;
+}
+
+function subgraphsIn({ step }: GraphNode): readonly Subgraph[] {
+  switch (step.kind) {
+    case "group":
+      return [step.subgraph];
+    case "try_catch":
+      return [step.trySubgraph, step.catchSubgraph];
+    default:
+      return [];
+  }
+}
+
+/**
+ * Adds what a Try & Catch that runs again does not take over: it begins with the first attempt, of which only the nodes behind
+ * `try` keep their results.
+ */
+function addRepeated({ node: { id, step }, prefix }: PathStep, found: Set<string>): void {
+  if (step.kind !== "try_catch") {
+    return;
+  }
+  for (let attempt = 1; attempt < step.retry.attemptsMax; attempt += 1) {
+    found.add(`${prefix}${id}[${attempt}]`);
+  }
+  for (const node of step.catchSubgraph.nodes) {
+    found.add(`${prefix}${id}[0]/${node.id}`);
+  }
 }
 
 /** Adds the paths of all nodes that a branch can reach from a node. */

@@ -19,6 +19,7 @@ import {
   Execution_Source,
   Execution_State,
   Execution_Type,
+  type ExecutionError as ExecutionErrorMessage,
   ExecutionErrorSchema,
   ExecutionResult_Status,
   ExecutionSchema,
@@ -106,17 +107,20 @@ export function errorField(error: ExecutionError | undefined) {
   if (error === undefined) {
     return {};
   }
-  return {
-    error: create(ExecutionErrorSchema, {
-      reason: error.reason,
-      message: error.message,
-      ...(error.node_id !== undefined && { nodeId: error.node_id }),
-      ...(error.node_name !== undefined && { nodeName: error.node_name }),
-      ...(error.status !== undefined && { status: error.status }),
-      ...(error.body !== undefined && { body: fromJson(ValueSchema, error.body) }),
-      ...(error.is_cut === true && { isCut: true }),
-    }),
-  };
+  return { error: errorMessage(error) };
+}
+
+function errorMessage(error: ExecutionError): ExecutionErrorMessage {
+  return create(ExecutionErrorSchema, {
+    reason: error.reason,
+    message: error.message,
+    ...(error.node_id !== undefined && { nodeId: error.node_id }),
+    ...(error.node_name !== undefined && { nodeName: error.node_name }),
+    ...(error.status !== undefined && { status: error.status }),
+    ...(error.body !== undefined && { body: fromJson(ValueSchema, error.body) }),
+    ...(error.is_cut === true && { isCut: true }),
+    ...(error.cause !== undefined && { cause: errorMessage(error.cause) }),
+  });
 }
 
 export const statuses: Readonly<Record<ExecutionStatus, ExecutionResult_Status>> = {

@@ -63,9 +63,10 @@ export class ExecutionFactory {
       throw noNodeRun(origin.id, path);
     }
     const request = await this.#prepare(origin, "RETRY");
-    // A Group that let failures pass has succeeded, with failures inside.
+    // A Group that let failures pass, and a Try & Catch, have succeeded with failures inside.
     let hasFailed = isFailed(run);
-    if (!hasFailed && nodeAt(request.graph, path)?.step.kind !== "group") {
+    const kind = nodeAt(request.graph, path)?.step.kind;
+    if (!hasFailed && kind !== "group" && kind !== "try_catch") {
       throw didNotFail(origin.id, run);
     }
     if (nodeAt(request.graph, path)?.onError === "SKIP" && (await this.#isOfSync(origin))) {
@@ -78,7 +79,7 @@ export class ExecutionFactory {
     for await (const runs of reader.readHeads(origin)) {
       for (const one of runs) {
         seed.see(one);
-        hasFailed ||= isFailed(one) && isIterationOf(path, one);
+        hasFailed ||= isFailed(one) && isInside(path, one);
       }
     }
     if (!hasFailed) {
@@ -154,8 +155,9 @@ function isFailed({ state }: NodeRun): boolean {
   return state === "ERRORED" || state === "ERRORED_AND_SKIPPED" || state === "TIMED_OUT";
 }
 
-function isIterationOf(group: string, { path }: NodeRun): boolean {
-  return path.startsWith(group) && /^\[\d+\]$/.test(path.slice(group.length));
+/** Whether a record is of an iteration of a Group, or of a failure that a Try & Catch has caught. */
+function isInside(outer: string, { path }: NodeRun): boolean {
+  return path.startsWith(outer) && /^(?:\[\d+\]|#caught)$/.test(path.slice(outer.length));
 }
 
 function didNotFail(executionId: string, { path, state }: NodeRun): RequestError {

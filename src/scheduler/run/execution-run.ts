@@ -73,6 +73,8 @@ export class ExecutionRun {
   readonly #journal: RunJournal;
   readonly #beginTime: number;
   #state: RunState = { kind: "HELD" };
+  /** The response that an earlier run has recorded. */
+  #answer: Answer | undefined;
   #isResumed = false;
 
   constructor(start: RunStart, context: RunContext) {
@@ -128,6 +130,7 @@ export class ExecutionRun {
   async begin(begin: RunBegin = {}): Promise<Begun> {
     for (const { runs } of begin.flushes ?? []) {
       this.#journal.replay(runs);
+      this.#answer ??= answerAmong(this.#start.graph, runs);
     }
     const begun = await this.#writer.begin(begin);
     if (begun === "changed") {
@@ -144,19 +147,16 @@ export class ExecutionRun {
     if (wakeTime !== undefined) {
       this.#journal.sleptUntil(wakeTime);
     }
-    let answer: Answer | undefined;
     if (journal !== undefined) {
       for await (const sealed of journal.read()) {
         const runs = this.#writer.unseal(sealed);
         this.#journal.replay(runs);
-        if (!isAnswered) {
-          answer ??= answerAmong(this.#start.graph, runs);
-        }
+        this.#answer ??= answerAmong(this.#start.graph, runs);
       }
     }
     this.#writer.resume({ epoch, nextFlushIndex: journal?.nextFlushIndex ?? 0 });
-    if (answer !== undefined) {
-      this.#journal.keepAnswer(answer);
+    if (this.#answer !== undefined && !isAnswered) {
+      this.#journal.keepAnswer(this.#answer);
     }
   }
 
@@ -223,6 +223,7 @@ export class ExecutionRun {
         limits,
         clock,
         journal: this.#journal,
+        answer: this.#answer,
         keepsInputs: execution.source === "TEST",
         signal: this.#abort.signal,
       });

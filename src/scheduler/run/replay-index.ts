@@ -57,19 +57,29 @@ export class ReplayIndex {
     this.bytes += bytes;
     this.heldBytes += bytes;
     const isIteration = path.endsWith("]");
-    const outer = path.slice(0, path.lastIndexOf(isIteration ? "[" : "/") + 1);
-    if (outer !== "") {
-      this.#inside ??= new Map();
-      const paths = this.#inside.get(outer);
-      if (paths === undefined) {
-        this.#inside.set(outer, [path]);
-      } else {
-        paths.push(path);
-      }
-    }
+    this.#noteInside(path);
     // Inside of what was stopped a replay looks for the failure that stopped it.
     if (run.state !== "STOPPED" && this.#inside !== undefined) {
       this.#dropInside(`${path}${isIteration ? "/" : "["}`);
+    }
+  }
+
+  /** An attempt of a Try & Catch, under `4[0]/`, has no record of its own: it is known by what is inside of it. */
+  #noteInside(path: string): void {
+    const isIteration = path.endsWith("]");
+    const outer = path.slice(0, path.lastIndexOf(isIteration ? "[" : "/") + 1);
+    if (outer === "") {
+      return;
+    }
+    this.#inside ??= new Map();
+    const paths = this.#inside.get(outer);
+    if (paths !== undefined) {
+      paths.push(path);
+      return;
+    }
+    this.#inside.set(outer, [path]);
+    if (!isIteration) {
+      this.#noteInside(outer.slice(0, -1));
     }
   }
 

@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/definition.proto.
  */
 export const file_flowcall_v1_definition: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSLXAgoSV29ya2Zsb3dEZWZpbml0aW9uEisKBW5vZGVzGAEgAygLMhEuZmxvd2NhbGwudjEuTm9kZUIJukgGkgEDEPQDEisKBWVkZ2VzGAIgAygLMhEuZmxvd2NhbGwudjEuRWRnZUIJukgGkgEDEIgnEk4KCm9uX2ZhaWx1cmUYAyABKA4yKS5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24uT25GYWlsdXJlSABSCm9uX2ZhaWx1cmWIAQESNwoGZmllbGRzGA8gAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQiTwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIRCg1TVE9QX0JSQU5DSEVTEAESEwoPRklOSVNIX0JSQU5DSEVTEAJCDQoLX29uX2ZhaWx1cmUihwYKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAEiUKBGNvZGUYEiABKAsyFS5mbG93Y2FsbC52MS5Db2RlTm9kZUgAEikKBnN3aXRjaBgUIAEoCzIXLmZsb3djYWxsLnYxLlN3aXRjaE5vZGVIABInCgVtZXJnZRgVIAEoCzIWLmZsb3djYWxsLnYxLk1lcmdlTm9kZUgAEk0KEHdhaXRfZm9yX3dlYmhvb2sYGCABKAsyHy5mbG93Y2FsbC52MS5XYWl0Rm9yV2ViaG9va05vZGVIAFIQd2FpdF9mb3Jfd2ViaG9va0IGCgRraW5kQgsKCV9ncm91cF9pZEILCglfcG9zaXRpb25CCwoJX3NldHRpbmdzIkIKBEVkZ2USDgoGc291cmNlGAEgASgJEg4KBnRhcmdldBgCIAEoCRIRCgRwb3J0GAMgASgJSACIAQFCBwoFX3BvcnQiIAoIUG9zaXRpb24SCQoBeBgBIAEoARIJCgF5GAIgASgBIsEFCgxOb2RlU2V0dGluZ3MSKQoNc2tpcF9vbl9lcnJvchgBIAEoCEgAUg1za2lwX29uX2Vycm9yiAEBEkIKCG9uX2Vycm9yGAggASgOMiEuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzLk9uRXJyb3JIAVIIb25fZXJyb3KIAQESLAoFcmV0cnkYAiABKAsyGC5mbG93Y2FsbC52MS5SZXRyeVBvbGljeUgCiAEBEjEKCnRpbWVvdXRfbXMYAyABKAVCDLpICRoHGIC6twMoAUgDUgp0aW1lb3V0X21ziAEBEi4KCmNvbmRpdGlvbnMYBCABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgEiAEBEjkKCGRlbGl2ZXJ5GAUgASgOMiIuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzLkRlbGl2ZXJ5SAWIAQESMQoRaGlkZV9ub2RlX3JlcXVlc3QYBiABKAhIBlIRaGlkZV9ub2RlX3JlcXVlc3SIAQESSwoXZW5jcnlwdGVkX291dHB1dF9maWVsZHMYByADKAlCEbpIDpIBCxBkIgdyBRABGIACUhdlbmNyeXB0ZWRfb3V0cHV0X2ZpZWxkcyJJCghEZWxpdmVyeRIYChRERUxJVkVSWV9VTlNQRUNJRklFRBAAEhEKDUFUX0xFQVNUX09OQ0UQARIQCgxBVF9NT1NUX09OQ0UQAiJBCgdPbkVycm9yEhgKFE9OX0VSUk9SX1VOU1BFQ0lGSUVEEAASCAoERkFJTBABEggKBFNLSVAQAhIICgRQT1JUEANCEAoOX3NraXBfb25fZXJyb3JCCwoJX29uX2Vycm9yQggKBl9yZXRyeUINCgtfdGltZW91dF9tc0INCgtfY29uZGl0aW9uc0ILCglfZGVsaXZlcnlCFAoSX2hpZGVfbm9kZV9yZXF1ZXN0Io8CCgtSZXRyeVBvbGljeRI4CghzdHJhdGVneRgBIAEoDjIhLmZsb3djYWxsLnYxLlJldHJ5UG9saWN5LlN0cmF0ZWd5SACIAQESKAoIZGVsYXlfbXMYAiABKAVCDLpICRoHGIDd2wEoAFIIZGVsYXlfbXMSLQoMbWF4X2F0dGVtcHRzGAMgASgFQgm6SAYaBBgUKAFSDG1heF9hdHRlbXB0cxITCgZqaXR0ZXIYBCABKAhIAYgBASJACghTdHJhdGVneRIYChRTVFJBVEVHWV9VTlNQRUNJRklFRBAAEgkKBUZJWEVEEAESDwoLRVhQT05FTlRJQUwQAkILCglfc3RyYXRlZ3lCCQoHX2ppdHRlciJRCglTdGFydE5vZGUSOQoIYXBpX2NhbGwYASABKAsyGy5mbG93Y2FsbC52MS5BcGlDYWxsVHJpZ2dlckgAUghhcGlfY2FsbEIJCgd0cmlnZ2VyIpgBCg5BcGlDYWxsVHJpZ2dlchIoCgdwYXlsb2FkGAEgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIzCgZvdXRwdXQYAiADKAsyGC5mbG93Y2FsbC52MS5PdXRwdXRGaWVsZEIJukgGkgEDEMgBEicKBnNjaGVtYRgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiKQoLT3V0cHV0RmllbGQSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJIlMKDFJlc3BvbnNlTm9kZRIMCgRkYXRhGAEgASgJEiUKC3N0YXR1c19jb2RlGAIgASgFSABSC3N0YXR1c19jb2RliAEBQg4KDF9zdGF0dXNfY29kZSI8Cg1UcmFuc2Zvcm1Ob2RlEg0KBXF1ZXJ5GAEgASgJEhIKBWlucHV0GAIgASgJSACIAQFCCAoGX2lucHV0IswBCghDb2RlTm9kZRI1CghsYW5ndWFnZRgBIAEoDjIeLmZsb3djYWxsLnYxLkNvZGVOb2RlLkxhbmd1YWdlSACIAQESOAoKcGFyYW1ldGVycxgCIAMoCzIaLmZsb3djYWxsLnYxLkNvZGVQYXJhbWV0ZXJCCLpIBZIBAhBkEgwKBGNvZGUYAyABKAkiNAoITGFuZ3VhZ2USGAoUTEFOR1VBR0VfVU5TUEVDSUZJRUQQABIOCgpKQVZBU0NSSVBUEAFCCwoJX2xhbmd1YWdlIjUKDUNvZGVQYXJhbWV0ZXISFQoDa2V5GAEgASgJQgi6SAVyAxiAARINCgV2YWx1ZRgCIAEoCSKwAQoIUnVsZU5vZGUSLwoFbWF0Y2gYASABKA4yGy5mbG93Y2FsbC52MS5SdWxlTm9kZS5NYXRjaEgAiAEBEjcKC2NvbXBhcmlzb25zGAIgAygLMhcuZmxvd2NhbGwudjEuQ29tcGFyaXNvbkIJukgGkgEDEMgBIjAKBU1hdGNoEhUKEU1BVENIX1VOU1BFQ0lGSUVEEAASBwoDQUxMEAESBwoDQU5ZEAJCCAoGX21hdGNoIkoKCkNvbXBhcmlzb24SDAoEbGVmdBgBIAEoCRIQCghvcGVyYXRvchgCIAEoCRISCgVyaWdodBgDIAEoCUgAiAEBQggKBl9yaWdodCJNCgpTd2l0Y2hOb2RlEg0KBXZhbHVlGAEgASgJEjAKBWNhc2VzGAIgAygLMhcuZmxvd2NhbGwudjEuU3dpdGNoQ2FzZUIIukgFkgECEDIiZAoKU3dpdGNoQ2FzZRIVCgRwb3J0GAEgASgJQge6SARyAhhAEg8KBXZhbHVlGAIgASgJSAASJQoEd2hlbhgDIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlSABCBwoFbWF0Y2ginwEKCU1lcmdlTm9kZRJFCgpvbl9taXNzaW5nGAEgASgOMiAuZmxvd2NhbGwudjEuTWVyZ2VOb2RlLk9uTWlzc2luZ0gAUgpvbl9taXNzaW5niAEBIjwKCU9uTWlzc2luZxIaChZPTl9NSVNTSU5HX1VOU1BFQ0lGSUVEEAASCQoFR09fT04QARIICgRGQUlMEAJCDQoLX29uX21pc3Npbmci6AIKCUdyb3VwTm9kZRIPCgVhcnJheRgBIAEoCUgAEhkKBWNvdW50GAQgASgJQgi6SAVyAxiQTkgAEjIKCGRvX3doaWxlGAUgASgLMhQuZmxvd2NhbGwudjEuRG9XaGlsZUgAUghkb193aGlsZRIjCgtjb25jdXJyZW5jeRgCIAEoBUIJukgGGgQYZCgBSAGIAQESEwoGb3V0cHV0GAMgASgJSAKIAQESOgoKYnJlYWtfd2hlbhgGIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlSANSCmJyZWFrX3doZW6IAQESOQoVYWxsb3dfcGFydGlhbF9zdWNjZXNzGAcgASgISARSFWFsbG93X3BhcnRpYWxfc3VjY2Vzc4gBAUIGCgRtb2RlQg4KDF9jb25jdXJyZW5jeUIJCgdfb3V0cHV0Qg0KC19icmVha193aGVuQhgKFl9hbGxvd19wYXJ0aWFsX3N1Y2Nlc3MiMwoHRG9XaGlsZRIoCgljb25kaXRpb24YASABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZSI3CglEZWxheU5vZGUSEQoHc2Vjb25kcxgBIAEoCUgAEg8KBXVudGlsGAIgASgJSABCBgoEd2FpdCKuAQoNVGVybWluYXRlTm9kZRI2CgZyZXN1bHQYASABKA4yIS5mbG93Y2FsbC52MS5UZXJtaW5hdGVOb2RlLlJlc3VsdEgAiAEBEhQKB21lc3NhZ2UYAiABKAlIAYgBASI4CgZSZXN1bHQSFgoSUkVTVUxUX1VOU1BFQ0lGSUVEEAASCwoHU1VDQ0VTUxABEgkKBUVSUk9SEAJCCQoHX3Jlc3VsdEIKCghfbWVzc2FnZSK4BAoISHR0cE5vZGUSFwoGbWV0aG9kGAEgASgJQge6SARyAhgQEhYKA3VybBgCIAEoCUIJukgGcgQYgIABEjAKBXF1ZXJ5GAMgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgm6SAaSAQMQyAESMgoHaGVhZGVycxgEIAMoCzIXLmZsb3djYWxsLnYxLkh0dHBIZWFkZXJCCLpIBZIBAhBkEg4KBGpzb24YBSABKAlIABIOCgR0ZXh0GAYgASgJSAASJQoEZm9ybRgHIAEoCzIVLmZsb3djYWxsLnYxLkh0dHBGb3JtSAASLwoJbXVsdGlwYXJ0GAggASgLMhouZmxvd2NhbGwudjEuSHR0cE11bHRpcGFydEgAEjEKEWFjY2VwdF9hbnlfc3RhdHVzGAkgASgISAFSEWFjY2VwdF9hbnlfc3RhdHVziAEBEjQKCnBhZ2luYXRpb24YCiABKAsyGy5mbG93Y2FsbC52MS5IdHRwUGFnaW5hdGlvbkgCiAEBEjEKBmFuc3dlchgLIAEoDjIcLmZsb3djYWxsLnYxLkh0dHBOb2RlLkFuc3dlckgDiAEBIkkKBkFuc3dlchIWChJBTlNXRVJfVU5TUEVDSUZJRUQQABIICgRBVVRPEAESCAoESlNPThACEggKBFRFWFQQAxIJCgVCWVRFUxAEQgYKBGJvZHlCFAoSX2FjY2VwdF9hbnlfc3RhdHVzQg0KC19wYWdpbmF0aW9uQgkKB19hbnN3ZXIikgIKDkh0dHBQYWdpbmF0aW9uEhcKBWl0ZW1zGAEgASgJQgi6SAVyAxjoBxItCgltYXhfcGFnZXMYAiABKAVCCrpIBxoFGJBOKAFIAVIJbWF4X3BhZ2VziAEBEiYKBHBhZ2UYAyABKAsyFi5mbG93Y2FsbC52MS5IdHRwUGFnZXNIABIoCgZvZmZzZXQYBCABKAsyFi5mbG93Y2FsbC52MS5IdHRwUGFnZXNIABIpCgZjdXJzb3IYBSABKAsyFy5mbG93Y2FsbC52MS5IdHRwQ3Vyc29ySAASJQoEbGluaxgGIAEoCzIVLmZsb3djYWxsLnYxLkh0dHBMaW5rSABCBgoEbmV4dEIMCgpfbWF4X3BhZ2VzImsKCUh0dHBQYWdlcxIbCglwYXJhbWV0ZXIYASABKAlCCLpIBXIDGOgHEhIKBWZpcnN0GAIgASgFSACIAQESGgoEc2l6ZRgDIAEoBUIHukgEGgIoAUgBiAEBQggKBl9maXJzdEIHCgVfc2l6ZSKEAQoKSHR0cEN1cnNvchIbCglwYXJhbWV0ZXIYASABKAlCCLpIBXIDGOgHEhYKBHBhdGgYAiABKAlCCLpIBXIDGOgHEi0KD21pc3NpbmdfaXNfbGFzdBgDIAEoCEgAUg9taXNzaW5nX2lzX2xhc3SIAQFCEgoQX21pc3NpbmdfaXNfbGFzdCIKCghIdHRwTGluayIxCglIdHRwRmllbGQSFQoDa2V5GAEgASgJQgi6SAVyAxjoBxINCgV2YWx1ZRgCIAEoCSJSCgpIdHRwSGVhZGVyEhUKA2tleRgBIAEoCUIIukgFcgMYgAISDQoFdmFsdWUYAiABKAkSEwoGc2VjcmV0GAMgASgISACIAQFCCQoHX3NlY3JldCI9CghIdHRwRm9ybRIxCgZmaWVsZHMYASADKAsyFi5mbG93Y2FsbC52MS5IdHRwRmllbGRCCbpIBpIBAxDIASJACg1IdHRwTXVsdGlwYXJ0Ei8KBXBhcnRzGAEgAygLMhUuZmxvd2NhbGwudjEuSHR0cFBhcnRCCbpIBpIBAxDIASKZAQoISHR0cFBhcnQSFgoEbmFtZRgBIAEoCUIIukgFcgMY6AcSDQoFdmFsdWUYAiABKAkSFQoIZmlsZW5hbWUYAyABKAlIAIgBARIxCgxjb250ZW50X3R5cGUYBCABKAlCCLpIBXIDGIACSAFSDGNvbnRlbnRfdHlwZYgBAUILCglfZmlsZW5hbWVCDwoNX2NvbnRlbnRfdHlwZSLQAgoSV2FpdEZvcldlYmhvb2tOb2RlEjEKB2hlYWRlcnMYASADKAsyFi5mbG93Y2FsbC52MS5IdHRwRmllbGRCCLpIBZIBAhAUEi0KD3RpbWVvdXRfc2Vjb25kcxgCIAEoCUgAUg90aW1lb3V0X3NlY29uZHOIAQESTgoKb25fdGltZW91dBgDIAEoDjIpLmZsb3djYWxsLnYxLldhaXRGb3JXZWJob29rTm9kZS5PblRpbWVvdXRIAVIKb25fdGltZW91dIgBARInCgZzY2hlbWEYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IjwKCU9uVGltZW91dBIaChZPTl9USU1FT1VUX1VOU1BFQ0lGSUVEEAASCAoERkFJTBABEgkKBUdPX09OEAJCEgoQX3RpbWVvdXRfc2Vjb25kc0INCgtfb25fdGltZW91dGIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_field, file_google_protobuf_struct]);
+  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSLXAgoSV29ya2Zsb3dEZWZpbml0aW9uEisKBW5vZGVzGAEgAygLMhEuZmxvd2NhbGwudjEuTm9kZUIJukgGkgEDEPQDEisKBWVkZ2VzGAIgAygLMhEuZmxvd2NhbGwudjEuRWRnZUIJukgGkgEDEIgnEk4KCm9uX2ZhaWx1cmUYAyABKA4yKS5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24uT25GYWlsdXJlSABSCm9uX2ZhaWx1cmWIAQESNwoGZmllbGRzGA8gAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQiTwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIRCg1TVE9QX0JSQU5DSEVTEAESEwoPRklOSVNIX0JSQU5DSEVTEAJCDQoLX29uX2ZhaWx1cmUiwgYKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAEiUKBGNvZGUYEiABKAsyFS5mbG93Y2FsbC52MS5Db2RlTm9kZUgAEikKBnN3aXRjaBgUIAEoCzIXLmZsb3djYWxsLnYxLlN3aXRjaE5vZGVIABInCgVtZXJnZRgVIAEoCzIWLmZsb3djYWxsLnYxLk1lcmdlTm9kZUgAEjkKCXRyeV9jYXRjaBgXIAEoCzIZLmZsb3djYWxsLnYxLlRyeUNhdGNoTm9kZUgAUgl0cnlfY2F0Y2gSTQoQd2FpdF9mb3Jfd2ViaG9vaxgYIAEoCzIfLmZsb3djYWxsLnYxLldhaXRGb3JXZWJob29rTm9kZUgAUhB3YWl0X2Zvcl93ZWJob29rQgYKBGtpbmRCCwoJX2dyb3VwX2lkQgsKCV9wb3NpdGlvbkILCglfc2V0dGluZ3MiQgoERWRnZRIOCgZzb3VyY2UYASABKAkSDgoGdGFyZ2V0GAIgASgJEhEKBHBvcnQYAyABKAlIAIgBAUIHCgVfcG9ydCIgCghQb3NpdGlvbhIJCgF4GAEgASgBEgkKAXkYAiABKAEiwQUKDE5vZGVTZXR0aW5ncxIpCg1za2lwX29uX2Vycm9yGAEgASgISABSDXNraXBfb25fZXJyb3KIAQESQgoIb25fZXJyb3IYCCABKA4yIS5mbG93Y2FsbC52MS5Ob2RlU2V0dGluZ3MuT25FcnJvckgBUghvbl9lcnJvcogBARIsCgVyZXRyeRgCIAEoCzIYLmZsb3djYWxsLnYxLlJldHJ5UG9saWN5SAKIAQESMQoKdGltZW91dF9tcxgDIAEoBUIMukgJGgcYgLq3AygBSANSCnRpbWVvdXRfbXOIAQESLgoKY29uZGl0aW9ucxgEIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlSASIAQESOQoIZGVsaXZlcnkYBSABKA4yIi5mbG93Y2FsbC52MS5Ob2RlU2V0dGluZ3MuRGVsaXZlcnlIBYgBARIxChFoaWRlX25vZGVfcmVxdWVzdBgGIAEoCEgGUhFoaWRlX25vZGVfcmVxdWVzdIgBARJLChdlbmNyeXB0ZWRfb3V0cHV0X2ZpZWxkcxgHIAMoCUIRukgOkgELEGQiB3IFEAEYgAJSF2VuY3J5cHRlZF9vdXRwdXRfZmllbGRzIkkKCERlbGl2ZXJ5EhgKFERFTElWRVJZX1VOU1BFQ0lGSUVEEAASEQoNQVRfTEVBU1RfT05DRRABEhAKDEFUX01PU1RfT05DRRACIkEKB09uRXJyb3ISGAoUT05fRVJST1JfVU5TUEVDSUZJRUQQABIICgRGQUlMEAESCAoEU0tJUBACEggKBFBPUlQQA0IQCg5fc2tpcF9vbl9lcnJvckILCglfb25fZXJyb3JCCAoGX3JldHJ5Qg0KC190aW1lb3V0X21zQg0KC19jb25kaXRpb25zQgsKCV9kZWxpdmVyeUIUChJfaGlkZV9ub2RlX3JlcXVlc3QijwIKC1JldHJ5UG9saWN5EjgKCHN0cmF0ZWd5GAEgASgOMiEuZmxvd2NhbGwudjEuUmV0cnlQb2xpY3kuU3RyYXRlZ3lIAIgBARIoCghkZWxheV9tcxgCIAEoBUIMukgJGgcYgN3bASgAUghkZWxheV9tcxItCgxtYXhfYXR0ZW1wdHMYAyABKAVCCbpIBhoEGBQoAVIMbWF4X2F0dGVtcHRzEhMKBmppdHRlchgEIAEoCEgBiAEBIkAKCFN0cmF0ZWd5EhgKFFNUUkFURUdZX1VOU1BFQ0lGSUVEEAASCQoFRklYRUQQARIPCgtFWFBPTkVOVElBTBACQgsKCV9zdHJhdGVneUIJCgdfaml0dGVyIlEKCVN0YXJ0Tm9kZRI5CghhcGlfY2FsbBgBIAEoCzIbLmZsb3djYWxsLnYxLkFwaUNhbGxUcmlnZ2VySABSCGFwaV9jYWxsQgkKB3RyaWdnZXIimAEKDkFwaUNhbGxUcmlnZ2VyEigKB3BheWxvYWQYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjMKBm91dHB1dBgCIAMoCzIYLmZsb3djYWxsLnYxLk91dHB1dEZpZWxkQgm6SAaSAQMQyAESJwoGc2NoZW1hGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIpCgtPdXRwdXRGaWVsZBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiUwoMUmVzcG9uc2VOb2RlEgwKBGRhdGEYASABKAkSJQoLc3RhdHVzX2NvZGUYAiABKAVIAFILc3RhdHVzX2NvZGWIAQFCDgoMX3N0YXR1c19jb2RlIjwKDVRyYW5zZm9ybU5vZGUSDQoFcXVlcnkYASABKAkSEgoFaW5wdXQYAiABKAlIAIgBAUIICgZfaW5wdXQizAEKCENvZGVOb2RlEjUKCGxhbmd1YWdlGAEgASgOMh4uZmxvd2NhbGwudjEuQ29kZU5vZGUuTGFuZ3VhZ2VIAIgBARI4CgpwYXJhbWV0ZXJzGAIgAygLMhouZmxvd2NhbGwudjEuQ29kZVBhcmFtZXRlckIIukgFkgECEGQSDAoEY29kZRgDIAEoCSI0CghMYW5ndWFnZRIYChRMQU5HVUFHRV9VTlNQRUNJRklFRBAAEg4KCkpBVkFTQ1JJUFQQAUILCglfbGFuZ3VhZ2UiNQoNQ29kZVBhcmFtZXRlchIVCgNrZXkYASABKAlCCLpIBXIDGIABEg0KBXZhbHVlGAIgASgJIrABCghSdWxlTm9kZRIvCgVtYXRjaBgBIAEoDjIbLmZsb3djYWxsLnYxLlJ1bGVOb2RlLk1hdGNoSACIAQESNwoLY29tcGFyaXNvbnMYAiADKAsyFy5mbG93Y2FsbC52MS5Db21wYXJpc29uQgm6SAaSAQMQyAEiMAoFTWF0Y2gSFQoRTUFUQ0hfVU5TUEVDSUZJRUQQABIHCgNBTEwQARIHCgNBTlkQAkIICgZfbWF0Y2giSgoKQ29tcGFyaXNvbhIMCgRsZWZ0GAEgASgJEhAKCG9wZXJhdG9yGAIgASgJEhIKBXJpZ2h0GAMgASgJSACIAQFCCAoGX3JpZ2h0Ik0KClN3aXRjaE5vZGUSDQoFdmFsdWUYASABKAkSMAoFY2FzZXMYAiADKAsyFy5mbG93Y2FsbC52MS5Td2l0Y2hDYXNlQgi6SAWSAQIQMiJkCgpTd2l0Y2hDYXNlEhUKBHBvcnQYASABKAlCB7pIBHICGEASDwoFdmFsdWUYAiABKAlIABIlCgR3aGVuGAMgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIAEIHCgVtYXRjaCKfAQoJTWVyZ2VOb2RlEkUKCm9uX21pc3NpbmcYASABKA4yIC5mbG93Y2FsbC52MS5NZXJnZU5vZGUuT25NaXNzaW5nSABSCm9uX21pc3NpbmeIAQEiPAoJT25NaXNzaW5nEhoKFk9OX01JU1NJTkdfVU5TUEVDSUZJRUQQABIJCgVHT19PThABEggKBEZBSUwQAkINCgtfb25fbWlzc2luZyLoAgoJR3JvdXBOb2RlEg8KBWFycmF5GAEgASgJSAASGQoFY291bnQYBCABKAlCCLpIBXIDGJBOSAASMgoIZG9fd2hpbGUYBSABKAsyFC5mbG93Y2FsbC52MS5Eb1doaWxlSABSCGRvX3doaWxlEiMKC2NvbmN1cnJlbmN5GAIgASgFQgm6SAYaBBhkKAFIAYgBARITCgZvdXRwdXQYAyABKAlIAogBARI6CgpicmVha193aGVuGAYgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA1IKYnJlYWtfd2hlbogBARI5ChVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3MYByABKAhIBFIVYWxsb3dfcGFydGlhbF9zdWNjZXNziAEBQgYKBG1vZGVCDgoMX2NvbmN1cnJlbmN5QgkKB19vdXRwdXRCDQoLX2JyZWFrX3doZW5CGAoWX2FsbG93X3BhcnRpYWxfc3VjY2VzcyKeAQoMVHJ5Q2F0Y2hOb2RlEjQKDWNhdGNoX3JlYXNvbnMYASADKAlCDrpIC5IBCBAyIgRyAhhAUg1jYXRjaF9yZWFzb25zEhMKBm91dHB1dBgCIAEoCUgAiAEBEicKDGNhdGNoX291dHB1dBgDIAEoCUgBUgxjYXRjaF9vdXRwdXSIAQFCCQoHX291dHB1dEIPCg1fY2F0Y2hfb3V0cHV0IjMKB0RvV2hpbGUSKAoJY29uZGl0aW9uGAEgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGUiNwoJRGVsYXlOb2RlEhEKB3NlY29uZHMYASABKAlIABIPCgV1bnRpbBgCIAEoCUgAQgYKBHdhaXQirgEKDVRlcm1pbmF0ZU5vZGUSNgoGcmVzdWx0GAEgASgOMiEuZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZS5SZXN1bHRIAIgBARIUCgdtZXNzYWdlGAIgASgJSAGIAQEiOAoGUmVzdWx0EhYKElJFU1VMVF9VTlNQRUNJRklFRBAAEgsKB1NVQ0NFU1MQARIJCgVFUlJPUhACQgkKB19yZXN1bHRCCgoIX21lc3NhZ2UiuAQKCEh0dHBOb2RlEhcKBm1ldGhvZBgBIAEoCUIHukgEcgIYEBIWCgN1cmwYAiABKAlCCbpIBnIEGICAARIwCgVxdWVyeRgDIAMoCzIWLmZsb3djYWxsLnYxLkh0dHBGaWVsZEIJukgGkgEDEMgBEjIKB2hlYWRlcnMYBCADKAsyFy5mbG93Y2FsbC52MS5IdHRwSGVhZGVyQgi6SAWSAQIQZBIOCgRqc29uGAUgASgJSAASDgoEdGV4dBgGIAEoCUgAEiUKBGZvcm0YByABKAsyFS5mbG93Y2FsbC52MS5IdHRwRm9ybUgAEi8KCW11bHRpcGFydBgIIAEoCzIaLmZsb3djYWxsLnYxLkh0dHBNdWx0aXBhcnRIABIxChFhY2NlcHRfYW55X3N0YXR1cxgJIAEoCEgBUhFhY2NlcHRfYW55X3N0YXR1c4gBARI0CgpwYWdpbmF0aW9uGAogASgLMhsuZmxvd2NhbGwudjEuSHR0cFBhZ2luYXRpb25IAogBARIxCgZhbnN3ZXIYCyABKA4yHC5mbG93Y2FsbC52MS5IdHRwTm9kZS5BbnN3ZXJIA4gBASJJCgZBbnN3ZXISFgoSQU5TV0VSX1VOU1BFQ0lGSUVEEAASCAoEQVVUTxABEggKBEpTT04QAhIICgRURVhUEAMSCQoFQllURVMQBEIGCgRib2R5QhQKEl9hY2NlcHRfYW55X3N0YXR1c0INCgtfcGFnaW5hdGlvbkIJCgdfYW5zd2VyIpICCg5IdHRwUGFnaW5hdGlvbhIXCgVpdGVtcxgBIAEoCUIIukgFcgMY6AcSLQoJbWF4X3BhZ2VzGAIgASgFQgq6SAcaBRiQTigBSAFSCW1heF9wYWdlc4gBARImCgRwYWdlGAMgASgLMhYuZmxvd2NhbGwudjEuSHR0cFBhZ2VzSAASKAoGb2Zmc2V0GAQgASgLMhYuZmxvd2NhbGwudjEuSHR0cFBhZ2VzSAASKQoGY3Vyc29yGAUgASgLMhcuZmxvd2NhbGwudjEuSHR0cEN1cnNvckgAEiUKBGxpbmsYBiABKAsyFS5mbG93Y2FsbC52MS5IdHRwTGlua0gAQgYKBG5leHRCDAoKX21heF9wYWdlcyJrCglIdHRwUGFnZXMSGwoJcGFyYW1ldGVyGAEgASgJQgi6SAVyAxjoBxISCgVmaXJzdBgCIAEoBUgAiAEBEhoKBHNpemUYAyABKAVCB7pIBBoCKAFIAYgBAUIICgZfZmlyc3RCBwoFX3NpemUihAEKCkh0dHBDdXJzb3ISGwoJcGFyYW1ldGVyGAEgASgJQgi6SAVyAxjoBxIWCgRwYXRoGAIgASgJQgi6SAVyAxjoBxItCg9taXNzaW5nX2lzX2xhc3QYAyABKAhIAFIPbWlzc2luZ19pc19sYXN0iAEBQhIKEF9taXNzaW5nX2lzX2xhc3QiCgoISHR0cExpbmsiMQoJSHR0cEZpZWxkEhUKA2tleRgBIAEoCUIIukgFcgMY6AcSDQoFdmFsdWUYAiABKAkiUgoKSHR0cEhlYWRlchIVCgNrZXkYASABKAlCCLpIBXIDGIACEg0KBXZhbHVlGAIgASgJEhMKBnNlY3JldBgDIAEoCEgAiAEBQgkKB19zZWNyZXQiPQoISHR0cEZvcm0SMQoGZmllbGRzGAEgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgm6SAaSAQMQyAEiQAoNSHR0cE11bHRpcGFydBIvCgVwYXJ0cxgBIAMoCzIVLmZsb3djYWxsLnYxLkh0dHBQYXJ0Qgm6SAaSAQMQyAEimQEKCEh0dHBQYXJ0EhYKBG5hbWUYASABKAlCCLpIBXIDGOgHEg0KBXZhbHVlGAIgASgJEhUKCGZpbGVuYW1lGAMgASgJSACIAQESMQoMY29udGVudF90eXBlGAQgASgJQgi6SAVyAxiAAkgBUgxjb250ZW50X3R5cGWIAQFCCwoJX2ZpbGVuYW1lQg8KDV9jb250ZW50X3R5cGUi0AIKEldhaXRGb3JXZWJob29rTm9kZRIxCgdoZWFkZXJzGAEgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgi6SAWSAQIQFBItCg90aW1lb3V0X3NlY29uZHMYAiABKAlIAFIPdGltZW91dF9zZWNvbmRziAEBEk4KCm9uX3RpbWVvdXQYAyABKA4yKS5mbG93Y2FsbC52MS5XYWl0Rm9yV2ViaG9va05vZGUuT25UaW1lb3V0SAFSCm9uX3RpbWVvdXSIAQESJwoGc2NoZW1hGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCI8CglPblRpbWVvdXQSGgoWT05fVElNRU9VVF9VTlNQRUNJRklFRBAAEggKBEZBSUwQARIJCgVHT19PThACQhIKEF90aW1lb3V0X3NlY29uZHNCDQoLX29uX3RpbWVvdXRiBnByb3RvMw", [file_buf_validate_validate, file_flowcall_v1_field, file_google_protobuf_struct]);
 
 /**
  * A graph of nodes. A draft may hold any definition; publishing checks that it can run.
@@ -124,7 +124,7 @@ export type Node = Message<"flowcall.v1.Node"> & {
   name: string;
 
   /**
-   * The Group node that this node is inside of.
+   * The Group or Try & Catch node that this node is inside of.
    *
    * @generated from field: optional string group_id = 3 [json_name = "group_id"];
    */
@@ -239,6 +239,14 @@ export type Node = Message<"flowcall.v1.Node"> & {
     case: "merge";
   } | {
     /**
+     * Runs nodes, and others when one of those fails.
+     *
+     * @generated from field: flowcall.v1.TryCatchNode try_catch = 23 [json_name = "try_catch"];
+     */
+    value: TryCatchNode;
+    case: "tryCatch";
+  } | {
+    /**
      * Waits until somebody calls a URL that only this execution has.
      *
      * @generated from field: flowcall.v1.WaitForWebhookNode wait_for_webhook = 24 [json_name = "wait_for_webhook"];
@@ -277,7 +285,8 @@ export type Edge = Message<"flowcall.v1.Edge"> & {
 
   /**
    * The port that the edge leaves by: `next` if absent; a Rule has `true` and `false`, a Group `each` (into the
-   * Group) and `next`, a Switch `default` and the port of each case. A node with `on_error: PORT` has `error` too.
+   * Group) and `next`, a Switch `default` and the port of each case, a Try & Catch `try` and `catch` (both into it) and
+   * `next`. A node with `on_error: PORT` has `error` too.
    *
    * @generated from field: optional string port = 3;
    */
@@ -1148,6 +1157,50 @@ export const GroupNodeSchema: GenMessage<GroupNode> = /*@__PURE__*/
   messageDesc(file_flowcall_v1_definition, 18);
 
 /**
+ * Runs the nodes that its port `try` leads to. When one of them fails and that is not skipped or handled inside, the others are
+ * stopped and the nodes that its port `catch` leads to run. The branch goes on at `next` when all branches of the one or the
+ * other have ended. Nodes of both have this node as their `group_id`.
+ *
+ * Its output is `{"try_catch_result": true, "message": …, "failed_node_id": …, "error_message": {"message": …, "error": […]},
+ * "error": {…}, "output": …}`; the failure's members are null where nothing failed. The nodes behind `catch` read the same with
+ * `try_catch_result` false. Where a node behind `catch` fails, this node fails with that error, whose `cause` is what was
+ * caught. The retry policy repeats the nodes behind `try` before the others run. A Terminate inside ends the execution, and is
+ * not caught; neither are a stop and the limits of an execution.
+ *
+ * @generated from message flowcall.v1.TryCatchNode
+ */
+export type TryCatchNode = Message<"flowcall.v1.TryCatchNode"> & {
+  /**
+   * The failures that are caught: reasons such as `HTTP_STATUS` or `NODE_TIMED_OUT`, or a status as `HTTP_STATUS:404` or
+   * `HTTP_STATUS:5xx`. All if there are none. With any other this node fails.
+   *
+   * @generated from field: repeated string catch_reasons = 1 [json_name = "catch_reasons"];
+   */
+  catchReasons: string[];
+
+  /**
+   * The member `output` after the nodes behind `try`, as JSON text with templates; null if absent.
+   *
+   * @generated from field: optional string output = 2;
+   */
+  output?: string | undefined;
+
+  /**
+   * The member `output` after the nodes behind `catch`, as JSON text with templates; null if absent.
+   *
+   * @generated from field: optional string catch_output = 3 [json_name = "catch_output"];
+   */
+  catchOutput?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.TryCatchNode.
+ * Use `create(TryCatchNodeSchema)` to create a new message.
+ */
+export const TryCatchNodeSchema: GenMessage<TryCatchNode> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 19);
+
+/**
  * Iterations that follow one another while a condition holds. The first one always runs.
  *
  * @generated from message flowcall.v1.DoWhile
@@ -1166,7 +1219,7 @@ export type DoWhile = Message<"flowcall.v1.DoWhile"> & {
  * Use `create(DoWhileSchema)` to create a new message.
  */
 export const DoWhileSchema: GenMessage<DoWhile> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 19);
+  messageDesc(file_flowcall_v1_definition, 20);
 
 /**
  * Waits. In a synchronous execution it does not.
@@ -1203,7 +1256,7 @@ export type DelayNode = Message<"flowcall.v1.DelayNode"> & {
  * Use `create(DelayNodeSchema)` to create a new message.
  */
 export const DelayNodeSchema: GenMessage<DelayNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 20);
+  messageDesc(file_flowcall_v1_definition, 21);
 
 /**
  * Ends the execution at once, whatever else runs.
@@ -1231,7 +1284,7 @@ export type TerminateNode = Message<"flowcall.v1.TerminateNode"> & {
  * Use `create(TerminateNodeSchema)` to create a new message.
  */
 export const TerminateNodeSchema: GenMessage<TerminateNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 21);
+  messageDesc(file_flowcall_v1_definition, 22);
 
 /**
  * How the execution ends.
@@ -1274,7 +1327,7 @@ export type TerminateNode_Result = (typeof TerminateNode_Result)[keyof typeof Te
  * Describes the enum flowcall.v1.TerminateNode.Result.
  */
 export const TerminateNode_ResultSchema: GenEnum<TerminateNode_Result> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 21, 0);
+  enumDesc(file_flowcall_v1_definition, 22, 0);
 
 /**
  * Calls an HTTP API. Its output is the answer: `{{node.<id>.body}}` is what `answer` says, `{{node.<id>.status}}` its
@@ -1387,7 +1440,7 @@ export type HttpNode = Message<"flowcall.v1.HttpNode"> & {
  * Use `create(HttpNodeSchema)` to create a new message.
  */
 export const HttpNodeSchema: GenMessage<HttpNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 22);
+  messageDesc(file_flowcall_v1_definition, 23);
 
 /**
  * What the output's body is.
@@ -1447,7 +1500,7 @@ export type HttpNode_Answer = (typeof HttpNode_Answer)[keyof typeof HttpNode_Ans
  * Describes the enum flowcall.v1.HttpNode.Answer.
  */
 export const HttpNode_AnswerSchema: GenEnum<HttpNode_Answer> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 22, 0);
+  enumDesc(file_flowcall_v1_definition, 23, 0);
 
 /**
  * Asks for one page after the other. The output's `body` is then the array of all items; `status` and `headers` are those
@@ -1515,7 +1568,7 @@ export type HttpPagination = Message<"flowcall.v1.HttpPagination"> & {
  * Use `create(HttpPaginationSchema)` to create a new message.
  */
 export const HttpPaginationSchema: GenMessage<HttpPagination> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 23);
+  messageDesc(file_flowcall_v1_definition, 24);
 
 /**
  * Pages that are counted, until one has no items.
@@ -1550,7 +1603,7 @@ export type HttpPages = Message<"flowcall.v1.HttpPages"> & {
  * Use `create(HttpPagesSchema)` to create a new message.
  */
 export const HttpPagesSchema: GenMessage<HttpPages> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 24);
+  messageDesc(file_flowcall_v1_definition, 25);
 
 /**
  * Pages that each name the next, until one does not.
@@ -1587,7 +1640,7 @@ export type HttpCursor = Message<"flowcall.v1.HttpCursor"> & {
  * Use `create(HttpCursorSchema)` to create a new message.
  */
 export const HttpCursorSchema: GenMessage<HttpCursor> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 25);
+  messageDesc(file_flowcall_v1_definition, 26);
 
 /**
  * Pages that are linked to each other (RFC 8288).
@@ -1602,7 +1655,7 @@ export type HttpLink = Message<"flowcall.v1.HttpLink"> & {
  * Use `create(HttpLinkSchema)` to create a new message.
  */
 export const HttpLinkSchema: GenMessage<HttpLink> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 26);
+  messageDesc(file_flowcall_v1_definition, 27);
 
 /**
  * A name and a value.
@@ -1630,7 +1683,7 @@ export type HttpField = Message<"flowcall.v1.HttpField"> & {
  * Use `create(HttpFieldSchema)` to create a new message.
  */
 export const HttpFieldSchema: GenMessage<HttpField> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 27);
+  messageDesc(file_flowcall_v1_definition, 28);
 
 /**
  * A request header.
@@ -1665,7 +1718,7 @@ export type HttpHeader = Message<"flowcall.v1.HttpHeader"> & {
  * Use `create(HttpHeaderSchema)` to create a new message.
  */
 export const HttpHeaderSchema: GenMessage<HttpHeader> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 28);
+  messageDesc(file_flowcall_v1_definition, 29);
 
 /**
  * A form without files.
@@ -1687,7 +1740,7 @@ export type HttpForm = Message<"flowcall.v1.HttpForm"> & {
  * Use `create(HttpFormSchema)` to create a new message.
  */
 export const HttpFormSchema: GenMessage<HttpForm> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 29);
+  messageDesc(file_flowcall_v1_definition, 30);
 
 /**
  * A form of parts.
@@ -1709,7 +1762,7 @@ export type HttpMultipart = Message<"flowcall.v1.HttpMultipart"> & {
  * Use `create(HttpMultipartSchema)` to create a new message.
  */
 export const HttpMultipartSchema: GenMessage<HttpMultipart> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 30);
+  messageDesc(file_flowcall_v1_definition, 31);
 
 /**
  * One part of a form.
@@ -1751,7 +1804,7 @@ export type HttpPart = Message<"flowcall.v1.HttpPart"> & {
  * Use `create(HttpPartSchema)` to create a new message.
  */
 export const HttpPartSchema: GenMessage<HttpPart> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 31);
+  messageDesc(file_flowcall_v1_definition, 32);
 
 /**
  * Waits until somebody calls the URL `{{node.<id>.callback_url}}` by POST, or calls ResumeNode. A call that comes before the
@@ -1796,7 +1849,7 @@ export type WaitForWebhookNode = Message<"flowcall.v1.WaitForWebhookNode"> & {
  * Use `create(WaitForWebhookNodeSchema)` to create a new message.
  */
 export const WaitForWebhookNodeSchema: GenMessage<WaitForWebhookNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 32);
+  messageDesc(file_flowcall_v1_definition, 33);
 
 /**
  * What becomes of the node when nobody has called in time.
@@ -1839,5 +1892,5 @@ export type WaitForWebhookNode_OnTimeout = (typeof WaitForWebhookNode_OnTimeout)
  * Describes the enum flowcall.v1.WaitForWebhookNode.OnTimeout.
  */
 export const WaitForWebhookNode_OnTimeoutSchema: GenEnum<WaitForWebhookNode_OnTimeout> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 32, 0);
+  enumDesc(file_flowcall_v1_definition, 33, 0);
 
