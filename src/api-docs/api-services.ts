@@ -4,6 +4,7 @@ import { AuditService } from "../gen/flowcall/v1/audit_pb.ts";
 import { ConfigService } from "../gen/flowcall/v1/config_pb.ts";
 import { ConnectionService } from "../gen/flowcall/v1/connection_pb.ts";
 import { ExecutionService } from "../gen/flowcall/v1/execution_pb.ts";
+import { ImportService } from "../gen/flowcall/v1/import_pb.ts";
 import { IntegrationService } from "../gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../gen/flowcall/v1/linked_account_pb.ts";
 import { PrincipalService } from "../gen/flowcall/v1/principal_pb.ts";
@@ -14,6 +15,7 @@ import { WorkflowService } from "../gen/flowcall/v1/workflow_pb.ts";
 export const apiServices: readonly DescService[] = [
   ExecutionService,
   WorkflowService,
+  ImportService,
   IntegrationService,
   LinkedAccountService,
   ApiKeyService,

@@ -88,6 +88,11 @@ export const reasons = {
     status: 400,
     message: "The definition cannot run. Correct its problems, and save it again.",
   },
+  IMPORT_INVALID: {
+    code: grpc.INVALID_ARGUMENT,
+    status: 400,
+    message: "The export has no graph that could run. Correct what the error names, and export it again.",
+  },
   SLUG_REQUIRED: {
     code: grpc.INVALID_ARGUMENT,
     status: 400,

@@ -1,6 +1,7 @@
 import { ApiKeys } from "../authoring/api-keys.ts";
 import { Configurations } from "../authoring/configurations.ts";
 import { Connections } from "../authoring/connections.ts";
+import { Imports } from "../authoring/imports.ts";
 import { Schedules } from "../authoring/schedules.ts";
 import { Workflows } from "../authoring/workflows.ts";
 import type { Clock } from "../domain/clock.ts";
@@ -26,6 +27,7 @@ import { createConnectionService } from "./tenants/connection-service.ts";
 import { createIntegrationService } from "./tenants/integration-service.ts";
 import { createLinkedAccountService } from "./tenants/linked-account-service.ts";
 import { createPrincipalService } from "./tenants/principal-service.ts";
+import { createImportService } from "./workflows/import-service.ts";
 import { createWorkflowService } from "./workflows/workflow-service.ts";
 
 export type ServicesOptions = {
@@ -62,6 +64,7 @@ export function createServices(options: ServicesOptions): readonly Implementatio
       limits,
       publicUrl: options.publicUrl,
     }),
+    createImportService(new Imports({ ...stores, definitions })),
     createIntegrationService(stores),
     createLinkedAccountService({ ...stores, limits }),
     createApiKeyService({ stores, apiKeys: new ApiKeys({ ...stores, newKey, onEnded: onKeyEnded }) }),

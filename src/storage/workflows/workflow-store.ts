@@ -30,10 +30,12 @@ export type NewWorkflow = {
   readonly name: string;
   readonly description?: string;
   readonly alias?: string;
+  /** The definition of its draft; an empty one if absent. */
+  readonly definition?: string;
 };
 
 /** The new values of a workflow; absent ones stay. An empty text removes a description or an alias. */
-export type WorkflowUpdate = Expected & Partial<Omit<NewWorkflow, "slug">>;
+export type WorkflowUpdate = Expected & Partial<Omit<NewWorkflow, "slug" | "definition">>;
 
 export type WorkflowPage = Page & { readonly slug?: string };
 
@@ -57,9 +59,11 @@ export class WorkflowStore {
     });
   }
 
-  /** Creates a workflow with an empty draft. Throws ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */
-  async create(actor: Actor, { slug, name, description, alias }: NewWorkflow): Promise<WorkflowRecord> {
-    const names = { environment_id: actor.environmentId, id: newId(), slug, name };
+  /** Creates a workflow with its draft. Throws ALIAS_TAKEN, INTEGRATION_NOT_FOUND. */
+  async create(actor: Actor, { slug, name, description, alias, definition }: NewWorkflow): Promise<WorkflowRecord> {
+    // As the first save makes it: the draft that was never saved has the revision 0.
+    const draft = definition === undefined ? {} : { draft_definition: definition, draft_revision: 1 };
+    const names = { environment_id: actor.environmentId, id: newId(), slug, name, ...draft };
     try {
       const row = await this.#db
         .with("changed", (query) =>
