@@ -14,6 +14,7 @@ import { retry } from "./execution/retry.ts";
 import { run } from "./execution/run.ts";
 import { stop } from "./execution/stop.ts";
 import { watch } from "./execution/watch.ts";
+import { importRefold } from "./import/import-refold.ts";
 import { integrationLs } from "./integration/integration-ls.ts";
 import { integrationPut } from "./integration/integration-put.ts";
 import { keyCreate } from "./key/key-create.ts";
@@ -58,6 +59,7 @@ export const commandGroups: readonly CommandGroup<Command>[] = [
     commands: [
       dev,
       workflowNew,
+      importRefold,
       push,
       pull,
       diff,

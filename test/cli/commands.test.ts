@@ -22,6 +22,8 @@ definition:
   edges: [{ source: "1", target: "2" }]
 `;
 
+const exports = join(import.meta.dirname, "../authoring/refold");
+
 let flowcall: Flowcall;
 let command: FlowcallCommand;
 let folder: string;
@@ -64,6 +66,7 @@ describe("every command", () => {
       resume: [id, "2", "-d", "{}"],
       rerun: [id],
       retry: [id, "2"],
+      "import refold": [join(exports, "draft.json"), "--alias", "prices"],
       "workflow push": [folder, "--yes", "--publish"],
       "workflow pull": [join(command.home, "pulled")],
       "workflow diff": [folder],
@@ -406,5 +409,40 @@ describe("flowcall dev", () => {
       { workflow: "asana/hello", action: "create", version: 1 },
       { workflow: "asana/hello", action: "update", version: 2 },
     ]);
+  });
+});
+
+describe("an import", () => {
+  const draft = join(exports, "draft.json");
+  const imported = (words: readonly string[]) => command.runHere(["import", "refold", ...words]);
+
+  test("reports to people and to programs, and exits with what CI needs to know", async () => {
+    const { code, stdout } = await imported([draft, "--check"]);
+    expect(code).toBe(1);
+    expect(stdout).toContain("Price orders  nothing is kept\n  nodes: 8, fields: 1, warnings: 5");
+    expect(stdout).toContain("node 7 (Response): warning: No export with a node of this kind is known");
+    // Without warnings there is nothing to do.
+    const clean = join(command.home, "clean.json");
+    await writeFile(clean, '{"name":"Clean","nodes":[{"id":"1","type":"start"}]}');
+    expect((await imported([clean, "--check"])).code).toBe(0);
+    const broken = join(command.home, "broken.json");
+    await writeFile(broken, "not JSON");
+    const both = await imported([broken, draft, "--dry-run", "-o", "json"]);
+    expect(both.code).toBe(1);
+    expect(JSON.parse(both.stdout)).toEqual([
+      { file: broken, error: expect.objectContaining({ reason: "INVALID_JSON" }) },
+      expect.objectContaining({ file: draft, name: "Price orders", definition: expect.anything() }),
+    ]);
+    expect((await imported([broken, draft, "--alias", "x"])).code).toBe(2);
+  });
+
+  test("writes a workflow file that can be pushed, and overwrites none", async () => {
+    const out = join(command.home, "imported");
+    const file = join(out, "asana/price-orders.yaml");
+    expect((await imported([draft, "--out", out])).stdout).toContain(`Price orders  ${file}`);
+    expect((await flow(["workflow", "validate", out])).trim()).not.toContain(": error:");
+    const { code, stderr } = await imported([draft, "--out", out]);
+    expect([code, stderr]).toEqual([1, expect.stringContaining("exists already")]);
+    expect((await imported([draft, "--out", out, "--alias", "../../up"])).code).toBe(1);
   });
 });
