@@ -338,6 +338,16 @@ describe("an export without a graph is refused, with all that is wrong", () => {
   });
 });
 
+test("texts that are made to be slow are read in a time that grows with their length", () => {
+  const long = 200_000;
+  for (const text of ["{{ ".repeat(long), `${"/".repeat(long)}a`, `{${": {{".repeat(long)}`, "a=1&".repeat(long)]) {
+    const input_data = { base_url: text, headers: text, query_string: text };
+    expect(kindOf({ type: "httpinternal", input_data }).http.method).toBe("GET");
+  }
+  const nodes = [{ id: "2", type: "transform", input_data: { query: "{{event.body.a}}".repeat(10_001) } }];
+  expect(refusalOf(workflow(nodes))).toEqual([expect.stringContaining("more than 10000 templates")]);
+});
+
 /** A seeded generator, so that a failure can be repeated (mulberry32). */
 function randomOf(seed: number): (below: number) => number {
   let state = seed;

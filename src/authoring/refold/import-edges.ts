@@ -35,7 +35,7 @@ export function importEdges({ nodes, edges }: SourceWorkflow, index: NodeIndex, 
 }
 
 /** How many nodes behind an edge are looked at for its side. */
-const behindMax = 100;
+const behindMax = 40;
 
 type Ends = {
   readonly source: SourceNode;

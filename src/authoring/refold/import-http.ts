@@ -1,12 +1,15 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { isObject } from "../../domain/json/violations.ts";
 import type { NeedList } from "./needs.ts";
-import type { NodeText } from "./node-text.ts";
+import { type NodeText, writtenPiece } from "./node-text.ts";
 import { isEmpty, objectsOf, plainOf, textOf } from "./source-value.ts";
 import type { SourceNode } from "./source-workflow.ts";
+import { endsInString, piecesOf } from "./text-pieces.ts";
 
 const methods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 const secretHeader = /^(?:authorization|proxy-authorization|cookie|.*(?:api[-_]?key|token|secret|password).*)$/i;
+/** A URL has at most 16,384 characters, of which its base has a half. */
+const urlPartMax = 8_000;
 const queryMax = 200;
 const headersMax = 100;
 
@@ -54,9 +57,14 @@ function methodOf(input: JsonObject, text: NodeText): string {
 }
 
 function urlOf(type: string, input: JsonObject, text: NodeText): string {
-  const base = text.of(input["base_url"], "input_data.base_url").trim();
-  const path = text.of(input["url_path"] ?? input["path"] ?? "", "input_data.url_path").trim();
-  const whole = text.of(input["url"] ?? "", "input_data.url").trim();
+  const part = (name: string) => {
+    const written = text.of(input[name], `input_data.${name}`).trim();
+    if (written.length > urlPartMax) {
+      text.issues.warn("TEXT_SHORTENED", "The URL is too long and is cut.", text.place(`input_data.${name}`));
+    }
+    return written.slice(0, urlPartMax).toWellFormed();
+  };
+  const [base, path, whole] = [part("base_url"), part("url_path"), part("url")];
   if (base === "" && /^(?:https?:|\{\{)/i.test(whole === "" ? path : whole)) {
     return whole === "" ? path : whole;
   }
@@ -86,7 +94,8 @@ function pairsOf(input: JsonObject, text: NodeText): JsonObject[] {
     const pairs = textOf(value)
       .replace(/^\?/, "")
       .split("&")
-      .filter((pair) => pair !== "");
+      .filter((pair) => pair !== "")
+      .slice(0, queryMax + 1);
     return limited(pairs.map(pairOf), { field, max: queryMax }, text);
   }
   return limited(members ?? [], { field, max: queryMax }, text);
@@ -143,11 +152,18 @@ function membersOf(value: JsonValue | undefined): readonly Member[] | undefined 
   return parsed === undefined ? undefined : membersOf(parsed);
 }
 
-/** JSON text whose templates stand in strings. */
+/** JSON text. A template outside of a string becomes one that is the whole of a string, which has the same value. */
 function parsedObject(text: string): JsonValue | undefined {
+  let isInString = false;
+  const parts = piecesOf(text).pieces.map((piece) => {
+    if (piece.kind === "template") {
+      return isInString ? writtenPiece(piece) : `"${writtenPiece(piece)}"`;
+    }
+    isInString = endsInString(piece.text, isInString);
+    return piece.text;
+  });
   try {
-    // A template outside of a string becomes one that is the whole of a string, which has the same value.
-    return JSON.parse(text.replaceAll(/(:\s*)(\{\{[^}"]*\}\})(\s*[,}])/g, '$1"$2"$3'));
+    return JSON.parse(parts.join(""));
   } catch {
     return undefined;
   }
@@ -161,7 +177,7 @@ function limited(
   const place = `input_data.${field}`;
   const kept = members.filter(({ key, value }) => key !== "" && key.length <= 256 && !isEmpty(value));
   if (kept.length > max) {
-    const message = `At most ${max} can be sent, and this has ${kept.length}; the others are left out.`;
+    const message = `At most ${max} can be sent; the others are left out.`;
     text.issues.warn("PARAMETER_DROPPED", message, text.place(place));
   }
   return kept.slice(0, max).map(({ key, value }) => ({ key, value: text.of(value, `${place}.${key}`) }));

@@ -1,10 +1,14 @@
 import { readPath } from "../../domain/json/value-path.ts";
 import type { IssueList, IssuePlace } from "./import-issue.ts";
 import type { NodeIndex } from "./node-index.ts";
-import type { SourceField } from "./source-workflow.ts";
+import { type SourceField, UnusableSource } from "./source-workflow.ts";
 
 /** The place of a template. */
 export type TemplatePlace = IssuePlace & { readonly nodeId: string };
+
+/** Each template is read twice: once for what is read, and once to be written. */
+const passes = 2;
+const templatesMax = passes * 10_000;
 
 /** What the templates of a workflow read, found while they are rewritten. */
 export class References {
@@ -20,6 +24,7 @@ export class References {
   readonly applicationFields = new Set<string>();
   /** Nodes that are read and never run. */
   readonly parked = new Set<string>();
+  #count = 0;
   readonly #nodes: NodeIndex;
   readonly #issues: IssueList;
   readonly #fieldsById: ReadonlyMap<string, SourceField>;
@@ -32,6 +37,11 @@ export class References {
 
   /** The inside of a template in our words. What is not known becomes a field that can be set. */
   rewrite(text: string, place: TemplatePlace): string {
+    this.#count += 1;
+    if (this.#count > templatesMax) {
+      const description = `have more than ${templatesMax / passes} templates, and a workflow has fewer`;
+      throw new UnusableSource([{ field: "nodes", description }]);
+    }
     const spot = { original: text, ...place };
     const known = this.#known(text, spot);
     return known !== undefined && readPath(known) !== undefined ? known : this.#unknown(text, spot);

@@ -9,6 +9,8 @@ export function piecesOf(text: string): { readonly pieces: readonly TextPiece[];
   let literal = "";
   let position = 0;
   let isUnclosed = false;
+  // Behind it no template has an end: looking for one from each brace would take quadratic time.
+  const lastEnd = text.lastIndexOf("}}");
   while (position < text.length) {
     const open = text.indexOf("{", position);
     if (open === -1) {
@@ -16,7 +18,7 @@ export function piecesOf(text: string): { readonly pieces: readonly TextPiece[];
       break;
     }
     const braces = readBraces(text, open);
-    const close = braces.opensTemplate ? templateEnd(text, braces.end) : -1;
+    const close = braces.opensTemplate && braces.end < lastEnd ? templateEnd(text, braces.end) : -1;
     literal += text.slice(position, open) + braces.text;
     position = braces.end;
     if (braces.opensTemplate && close === -1) {
@@ -71,7 +73,7 @@ export function isJsonWithTemplates(pieces: readonly TextPiece[]): boolean {
 }
 
 /** Whether the end of a part of JSON is inside of a string. */
-function endsInString(text: string, isInString: boolean): boolean {
+export function endsInString(text: string, isInString: boolean): boolean {
   let isInside = isInString;
   for (let index = 0; index < text.length; index += 1) {
     if (text[index] === "\\" && isInside) {
