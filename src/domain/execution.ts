@@ -130,12 +130,16 @@ export type ExecutionSummary = {
 export type ExecutionFilter = AccessScope & {
   readonly linkedAccountId?: string;
   readonly workflowId?: string;
-  readonly state?: ExecutionState;
+  /** Any of these states; absent: all. */
+  readonly states?: readonly ExecutionState[];
   readonly source?: ExecutionSource;
   readonly type?: ExecutionType;
   readonly tag?: string;
   readonly createdSince?: Date;
   readonly createdBefore?: Date;
+  readonly errorReason?: string;
+  readonly errorNodeId?: string;
+  readonly idPrefix?: string;
 };
 
 /** An execution with its payload and response. */

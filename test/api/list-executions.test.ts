@@ -92,6 +92,10 @@ describe("a list of executions", () => {
     ["a state that is not final", { state: "RUNNING" }, [4]],
     ["a state in which nothing is run", { state: "WAITING" }, [3]],
     ["a state that none is in", { state: "QUEUED" }, []],
+    ["any of some states", { states: ["RUNNING", "ERRORED", "WAITING"] }, [4, 3, 2]],
+    ["a reason", { error_reason: "DIVISION_BY_ZERO" }, []],
+    ["a node that failed", { error_node_id: "nobody" }, []],
+    ["the beginning of an id that none has", { id_prefix: "0000" }, []],
     ["a type", { type: "ASYNC" }, [4, 3]],
     ["a source", { source: "API_CALL" }, [4, 3, 2, 1, 0]],
     ["a source that started none", { source: "RERUN" }, []],
@@ -109,6 +113,14 @@ describe("a list of executions", () => {
     const { create_time } = Object((await calls.ask(getExecution, { execution_id: ids[1] ?? "" })).message);
     expect((await list({ tag: "listed", created_since: create_time })).ids).toEqual(newest(4, 3, 2, 1));
     expect((await list({ tag: "listed", created_before: create_time })).ids).toEqual(newest(0));
+  });
+
+  test("can be asked for by why, where, and the id", async () => {
+    const { error } = Object((await calls.ask(getExecution, { execution_id: ids[2] ?? "" })).message);
+    const filter = { tag: "listed", error_reason: error.reason, error_node_id: error.node_id };
+    expect((await list(filter)).ids).toEqual(newest(2));
+    expect((await list({ ...filter, id_prefix: ids[2]?.slice(0, 23) ?? "" })).ids).toEqual(newest(2));
+    expect((await list({ tag: "listed", id_prefix: ids[0]?.slice(0, 4) ?? "" })).ids).toEqual(newest(4, 3, 2, 1, 0));
   });
 
   test("is of one environment", async () => {
@@ -144,6 +156,12 @@ describe("a list of executions is refused", () => {
     ["a token that is too long", { page_token: "x".repeat(201) }, { ...invalid, text: /page_token/ }],
     ["a state that is none", { state: 99 }, { ...invalid, text: /state/ }],
     ["an unspecified state", { state: 0 }, { ...invalid, text: /state/ }],
+    ["a state in both ways", { state: "ERRORED", states: ["ERRORED"] }, { ...invalid, text: /set one of them/ }],
+    ["a state twice", { states: ["ERRORED", "ERRORED"] }, { ...invalid, text: /states/ }],
+    ["an unspecified state among others", { states: ["ERRORED", 0] }, { ...invalid, text: /states/ }],
+    ["a reason that is none", { error_reason: "why not" }, { ...invalid, text: /error_reason/ }],
+    ["an empty node", { error_node_id: "" }, { ...invalid, text: /error_node_id/ }],
+    ["a prefix that no id has", { id_prefix: "xyz" }, { ...invalid, text: /id_prefix/ }],
     ["a source that is none", { source: 99 }, { ...invalid, text: /source/ }],
     ["a type that is none", { type: 99 }, { ...invalid, text: /type/ }],
     ["an empty tag", { tag: "" }, { ...invalid, text: /tag/ }],

@@ -150,7 +150,11 @@ async function callRest(
     }
   }
   const body = rule.body === "*" ? rest : rest[rule.body];
-  const query = rule.body === "" ? `?${new URLSearchParams(Object.entries(rest).map(([k, v]) => [k, String(v)]))}` : "";
+  // A list is a parameter for each item.
+  const parameters = Object.entries(rest).flatMap(([name, value]) =>
+    [value].flat().map((item) => [name, String(item)]),
+  );
+  const query = rule.body === "" ? `?${new URLSearchParams(parameters)}` : "";
   if (body !== undefined) {
     header.push(["content-type", "application/json"]);
   }

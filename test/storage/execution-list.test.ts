@@ -95,15 +95,25 @@ describe("a list of executions", () => {
       readonly string[],
     ])[] = [
       [{}, [queued, running, errored]],
-      [{ state: "QUEUED" }, [queued]],
-      [{ state: "RUNNING" }, [running]],
-      [{ state: "ERRORED" }, [errored]],
-      [{ state: "COMPLETED" }, []],
-      [{ state: "WAITING" }, []],
+      [{ states: ["QUEUED"] }, [queued]],
+      [{ states: ["RUNNING"] }, [running]],
+      [{ states: ["ERRORED"] }, [errored]],
+      [{ states: ["COMPLETED"] }, []],
+      [{ states: ["QUEUED", "RUNNING"] }, [queued, running]],
+      [{ states: ["QUEUED", "ERRORED", "WAITING"] }, [queued, errored]],
+      [{ errorReason: "A" }, [errored]],
+      [{ errorReason: "B" }, []],
+      [{ errorReason: "A", states: ["RUNNING"] }, []],
+      [{ errorNodeId: "1" }, []],
+      [{ idPrefix: errored }, [errored]],
+      [{ idPrefix: queued.slice(0, 3) }, [queued, running, errored]],
+      [{ idPrefix: "0" }, []],
+      [{ idPrefix: `${queued.slice(0, 23)}${queued.endsWith("0") ? "1" : "0"}` }, []],
+      [{ states: ["WAITING"] }, []],
       [{ type: "SYNC" }, [running]],
       [{ source: "RERUN" }, [errored]],
       [{ tag: "blue" }, [queued]],
-      [{ tag: "blue", state: "RUNNING" }, []],
+      [{ tag: "blue", states: ["RUNNING"] }, []],
       [{ workflowId, linkedAccountId, tag: "blue", type: "ASYNC" }, [queued]],
       [{ workflowId: "0".repeat(24) }, []],
       [{ linkedAccountId: "jane@acme.io" }, []],
@@ -166,7 +176,7 @@ describe("a page costs the same wherever it is and whatever is meant", () => {
     const { environmentId } = tenant;
     const none = await readPages({ environmentId, source: "RERUN" }, 50);
     expect(none).toEqual({ ids: [], lengths: [0, 0, 0] });
-    const rare = await readPages({ environmentId, tag: "rare", state: "COMPLETED" }, 200);
+    const rare = await readPages({ environmentId, tag: "rare", states: ["COMPLETED"] }, 200);
     expect([rare.ids.length, new Set(rare.ids).size, rare.lengths]).toEqual([250, 250, [200, 50]]);
   });
 
@@ -187,13 +197,17 @@ describe("a page costs the same wherever it is and whatever is meant", () => {
       [{ environmentId, linkedAccountId }, pageRows],
       [{ environmentId, tag: "rare" }, pageRows],
       [{ environmentId, createdBefore: new Date(Date.now() - 230_000) }, pageRows],
-      [{ environmentId, state: "ERRORED" }, scannedRows],
-      [{ environmentId, state: "WAITING" }, scannedRows],
+      [{ environmentId, states: ["ERRORED"] }, scannedRows],
+      [{ environmentId, states: ["WAITING"] }, scannedRows],
+      [{ environmentId, states: ["WAITING", "ERRORED"] }, scannedRows],
+      [{ environmentId, errorReason: "HTTP_STATUS", errorNodeId: "2" }, scannedRows],
       [{ environmentId, workflowId, linkedAccountId, tag: "rare", source: "RERUN", type: "SYNC" }, scannedRows],
     ];
     const late = { createTime: new Date(Date.now() - 240_000), id: "0".repeat(24) };
     for (const [filter, rowsMax] of cases) {
-      for (const pageToken of [undefined, pageTokenOf(late, { of: "execution", ...filter })]) {
+      const { states, ...rest } = filter;
+      const filters = { of: "execution", ...rest, ...(states && { state: states.toSorted().join() }) };
+      for (const pageToken of [undefined, pageTokenOf(late, filters)]) {
         for (const statement of await recordPage(filter, pageToken)) {
           const { plan, rows } = await rowsRead(stores, statement);
           expect(plan, statement.sql).not.toMatch(/Seq Scan on execution\s|Sort/);
@@ -202,8 +216,8 @@ describe("a page costs the same wherever it is and whatever is meant", () => {
       }
     }
     // What has not ended is found by its claims, which are few.
-    for (const state of ["QUEUED", "RUNNING"] as const) {
-      for (const statement of await recordPage({ environmentId, state }, undefined)) {
+    for (const states of [["QUEUED"], ["RUNNING"], ["QUEUED", "RUNNING"]] as const) {
+      for (const statement of await recordPage({ environmentId, states }, undefined)) {
         const { plan, rows } = await rowsRead(stores, statement);
         expect(plan, statement.sql).not.toMatch(/Seq Scan on execution\s/);
         expect(rows, `${statement.sql}\n${plan}`).toBeLessThanOrEqual(100);

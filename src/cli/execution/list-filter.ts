@@ -13,7 +13,9 @@ import { usageError } from "../output/cli-error.ts";
 /** Builds the filter from options alone: a profile's account would hide executions unnoticed. */
 export function filterOf(given: Arguments, { settings }: Context) {
   const [workflow, linkedAccountId, tag] = [given.text("workflow"), given.text("account"), given.text("tag")];
-  const [state, source, type] = [given.text("state"), given.text("source"), given.text("type")];
+  const [source, type] = [given.text("source"), given.text("type")];
+  const [errorReason, errorNodeId, idPrefix] = [given.text("reason"), given.text("node"), given.text("id")];
+  const states = [...new Set(given.texts("state"))];
   const [since, before] = [given.text("since"), given.text("before")];
   const slug = workflow === undefined ? given.text("slug") : settings.slug;
   return {
@@ -21,7 +23,10 @@ export function filterOf(given: Arguments, { settings }: Context) {
     ...(slug !== undefined && { slug }),
     ...(linkedAccountId !== undefined && { linkedAccountId }),
     ...(tag !== undefined && { tag }),
-    ...(state !== undefined && { state: numberOf(StateSchema, "state", state) }),
+    ...(states.length > 0 && { states: states.map((state) => numberOf(StateSchema, "state", state)) }),
+    ...(errorReason !== undefined && { errorReason }),
+    ...(errorNodeId !== undefined && { errorNodeId }),
+    ...(idPrefix !== undefined && { idPrefix }),
     ...(source !== undefined && { source: numberOf(SourceSchema, "source", source) }),
     ...(type !== undefined && { type: numberOf(TypeSchema, "type", type) }),
     ...(since !== undefined && { createdSince: momentOf(since) }),

@@ -34,9 +34,13 @@ export const ls: Command = {
     state: {
       type: "string",
       value: "STATE",
+      multiple: true,
       choices: wordsOf(StateSchema),
-      help: "only this state, as RUNNING or ERRORED",
+      help: "only this state, as RUNNING or ERRORED; more than once: any of them",
     },
+    reason: { type: "string", value: "REASON", help: "only those that failed for this reason, as HTTP_STATUS" },
+    node: { type: "string", value: "NODE", help: "only those that failed at this node" },
+    id: { type: "string", value: "PREFIX", help: "only those whose id begins so" },
     source: {
       type: "string",
       value: "SOURCE",

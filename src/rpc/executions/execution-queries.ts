@@ -205,21 +205,26 @@ export class ExecutionQueries implements Queries {
   async #filterOf(request: ListExecutionsRequest, call: Call): Promise<ExecutionFilter> {
     const access = accessScopeOf(call);
     const { workflow, slug, linkedAccountId, tag, createdSince, createdBefore } = request;
+    const { errorReason, errorNodeId, idPrefix } = request;
     const reference = workflow === undefined ? undefined : { workflow, ...(slug !== undefined && { slug }) };
     const found = reference && (await this.#options.workflows.findEver(access, reference));
-    const state = wordOf(states, request.state);
+    const asked = request.state === undefined ? request.states : [request.state];
+    const inStates = asked.map((state) => wordOf(states, state)).filter((state) => state !== undefined);
     const source = wordOf(sources, request.source);
     const type = wordOf(types, request.type);
     return {
       ...access,
       ...(linkedAccountId !== undefined && { linkedAccountId }),
       ...(found !== undefined && { workflowId: found.id }),
-      ...(state !== undefined && { state }),
+      ...(inStates.length > 0 && { states: inStates }),
       ...(source !== undefined && { source }),
       ...(type !== undefined && { type }),
       ...(tag !== undefined && { tag }),
       ...(createdSince !== undefined && { createdSince: timestampDate(createdSince) }),
       ...(createdBefore !== undefined && { createdBefore: timestampDate(createdBefore) }),
+      ...(errorReason !== undefined && { errorReason }),
+      ...(errorNodeId !== undefined && { errorNodeId }),
+      ...(idPrefix !== undefined && { idPrefix }),
     };
   }
 }

@@ -41,16 +41,17 @@ const idMarginMs = 86_400_000;
  */
 export async function listExecutions(
   db: Kysely<Tables>,
-  filter: ExecutionFilter,
+  given: ExecutionFilter,
   asked: ExecutionPage,
 ): Promise<ListedExecutions> {
-  const { workflowIds, linkedAccountIds, ...rest } = filter;
-  const filters = { of: "execution", ...rest };
+  const { workflowIds, linkedAccountIds, states, ...rest } = given;
+  const filters = { of: "execution", ...rest, ...(states && { state: states.toSorted().join() }) };
+  const filter = withinPrefix(given);
   const after = asked.pageToken === undefined ? undefined : parsePageToken(asked.pageToken, filters);
   const tokenOf = (last: Listed) => pageTokenOf({ createTime: last.create_time, id: last.id }, filters);
   const recent = new Date((after?.createTime ?? filter.createdBefore ?? new Date()).getTime() - recentMs);
   // Most pages are full of what is recent, and then the partitions of older days need not be opened.
-  if (!isUnfinished(filter.state) && (filter.createdSince ?? noTime) < recent) {
+  if (!isUnfinished(filter.states) && (filter.createdSince ?? noTime) < recent) {
     const rows = await readPage(db, filter, { asked, after, fromId: idAround(recent, -idMarginMs) });
     const listed = toListed(rows, asked, tokenOf);
     const last = rows[Math.min(rows.length, asked.pageSize) - 1];
@@ -59,6 +60,22 @@ export async function listExecutions(
     }
   }
   return toListed(await readPage(db, filter, { asked, after, fromId: undefined }), asked, tokenOf);
+}
+
+/** The filter with the range of time that the seconds in the ids of a prefix leave. */
+function withinPrefix(filter: ExecutionFilter): ExecutionFilter {
+  const { idPrefix, createdSince = noTime, createdBefore } = filter;
+  if (idPrefix === undefined) {
+    return filter;
+  }
+  const secondOf = (digit: string) => Number.parseInt(idPrefix.slice(0, 8).padEnd(8, digit), 16) * 1000;
+  const since = secondOf("0") - idMarginMs;
+  const before = secondOf("f") + idMarginMs;
+  return {
+    ...filter,
+    createdSince: new Date(Math.max(since, createdSince.getTime())),
+    createdBefore: new Date(Math.min(before, createdBefore?.getTime() ?? before)),
+  };
 }
 
 type Listed = Awaited<ReturnType<typeof readPage>>[number];
@@ -104,21 +121,21 @@ async function readPage(db: Kysely<Tables>, filter: ExecutionFilter, { asked, af
 }
 
 /** Unfinished executions are found by their claims, however old they are. */
-function isUnfinished(state: ExecutionState | undefined): boolean {
-  return state !== undefined && !isTerminal(state);
+function isUnfinished(states: readonly ExecutionState[] | undefined): boolean {
+  return states !== undefined && !states.some(isTerminal);
 }
 
 type Row = ExpressionBuilder<Tables, "execution">;
 type Condition = (row: Row) => ExpressionWrapper<Tables, "execution", SqlBool>;
 
 /** The part of the filter that one index answers. */
-function isIndexed({ environmentId, tag, linkedAccountId, workflowId, state }: ExecutionFilter): Condition {
+function isIndexed({ environmentId, tag, linkedAccountId, workflowId, states }: ExecutionFilter): Condition {
   return (row) => {
     const inEnvironment = row("execution.environment_id", "=", environmentId);
-    if (state === "QUEUED" || state === "RUNNING") {
+    if (states?.every((state) => state === "QUEUED" || state === "RUNNING")) {
       // There are few of these, however many executions ever ran. An array, for which the planner expects few ids; it may
       // execute a join by reading every execution.
-      const claimed = claimsIn(row, state).select("execution_id").where("environment_id", "=", environmentId);
+      const claimed = claimsIn(row, states).select("execution_id").where("environment_id", "=", environmentId);
       return row.and([inEnvironment, row("execution.id", "=", sql<string>`any(array(${claimed}))`)]);
     }
     const narrow = (
@@ -143,7 +160,7 @@ function isIndexed({ environmentId, tag, linkedAccountId, workflowId, state }: E
 
 /** The whole filter except the range of time. */
 function isMeant(filter: ExecutionFilter): Condition {
-  const { linkedAccountId, workflowId, state, source, type, tag } = filter;
+  const { linkedAccountId, workflowId, states, source, type, tag, errorReason, errorNodeId, idPrefix } = filter;
   return (row) =>
     row.and([
       isWithin(filter, ownColumns),
@@ -152,7 +169,12 @@ function isMeant(filter: ExecutionFilter): Condition {
       ...(workflowId === undefined ? [] : [row("execution.workflow_id", "=", workflowId)]),
       ...(source === undefined ? [] : [row("execution.source", "=", source)]),
       ...(type === undefined ? [] : [row("execution.type", "=", type)]),
-      ...(state === undefined ? [] : [isIn(row, state)]),
+      ...(states === undefined ? [] : [row.or(states.map((state) => isIn(row, state)))]),
+      ...(errorReason === undefined ? [] : [row(errorMember("reason"), "=", errorReason)]),
+      ...(errorNodeId === undefined ? [] : [row(errorMember("node_id"), "=", errorNodeId)]),
+      ...(idPrefix === undefined
+        ? []
+        : [row.between("execution.id", idPrefix.padEnd(24, "0"), idPrefix.padEnd(24, "f"))]),
     ]);
 }
 
@@ -160,20 +182,33 @@ function isIn(row: Row, state: ExecutionState) {
   if (isTerminal(state)) {
     return row("execution.state", "=", state);
   }
-  const claim = claimsIn(row, state)
+  const claim = claimsIn(row, [state])
     .select("execution_id")
     .whereRef("execution_claim.execution_id", "=", "execution.id")
     .whereRef("execution_claim.environment_id", "=", "execution.environment_id");
   return row.and([row("execution.state", "is", null), row.exists(claim)]);
 }
 
-/** The claims of unfinished executions in this state, as `claimState` defines it. */
-function claimsIn(row: Row, state: ExecutionState) {
-  const claims = row.selectFrom("execution_claim");
-  if (state === "RUNNING") {
-    return claims.where("owner", "is not", null);
-  }
-  return claims.where("owner", "is", null).where("due_time", state === "WAITING" ? ">" : "<=", sql<Date>`now()`);
+function errorMember(name: "reason" | "node_id") {
+  return sql<string>`(execution.error::json ->> ${sql.lit(name)})`;
+}
+
+/** The claims of unfinished executions in any of these states, as `claimState` defines them. */
+function claimsIn(row: Row, states: readonly ExecutionState[]) {
+  return row
+    .selectFrom("execution_claim")
+    .where((claim) =>
+      claim.or(
+        states.map((state) =>
+          state === "RUNNING"
+            ? claim("owner", "is not", null)
+            : claim.and([
+                claim("owner", "is", null),
+                claim("due_time", state === "WAITING" ? ">" : "<=", sql<Date>`now()`),
+              ]),
+        ),
+      ),
+    );
 }
 
 /** The range of time, and the rows behind the last one of the page before. */
