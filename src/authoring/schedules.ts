@@ -90,7 +90,7 @@ function violationsOfCron(settings: Timed): readonly FieldViolation[] {
     const next = new Timetable(unbounded).next(new Date());
     return next === undefined ? [{ field, description: "names a time that never comes" }] : [];
   } catch (error) {
-    const cause = error instanceof Error ? error.message.replace(/^CronPattern: /, "") : String(error);
+    const cause = error instanceof Error ? error.message.replace(/^CronPattern: |\.$/g, "") : String(error);
     return [{ field, description: `is not a cron expression of five fields: ${cause}` }];
   }
 }

@@ -108,15 +108,21 @@ describe("every command", () => {
     const others = commands.map(({ name }) => name).filter((name) => name !== "dev");
     expect(Object.keys(lines).sort()).toEqual(others.sort());
     const codes: Record<string, number | null> = {};
+    const shown: string[] = [];
     for (const [name, words] of Object.entries(lines)) {
       const { code, stdout, stderr } = await command.runHere([...name.split(" "), ...words, "-o", "json"]);
       const said: unknown = JSON.parse(stdout === "" ? (stderr.trimEnd().split("\n").at(-1) ?? "") : stdout);
       codes[name] = code;
+      if (/(get|ls|versions|pause|status)$/.test(name)) {
+        const asText = await command.runHere([...name.split(" "), ...words]);
+        shown.push(`${name}: ${asText.stdout}${asText.stderr}`);
+      }
       expect({ name, said }).toEqual({ name, said: expect.anything() });
       if (stdout === "") {
         expect(said).toMatchObject({ error: { message: expect.any(String), exit_code: code } });
       }
     }
+    expect(shown.filter((text) => /undefined|NaN|\[object/.test(text))).toEqual([]);
     const may = ["stop", "resume", "retry", "workflow restore", "key rotate", "key revoke"];
     const failed = Object.entries(codes).filter(([name, code]) => code !== 0 && !may.includes(name));
     expect(failed).toEqual([]);

@@ -2,7 +2,7 @@ import type { Command } from "../command/command.ts";
 import { listNamed } from "../command/named-call.ts";
 import { member } from "../execution/execution-text.ts";
 import { exitCodes } from "../output/exit-codes.ts";
-import { scheduleService, timingText } from "./schedule-text.ts";
+import { countOf, scheduleService, timingText } from "./schedule-text.ts";
 
 export const scheduleLs: Command = {
   name: "schedule ls",
@@ -20,8 +20,8 @@ export const scheduleLs: Command = {
       ["ACCOUNT", (schedule) => member(schedule, "linked_account_id")],
       ["TIMES", timingText],
       ["NEXT", (schedule) => (schedule["is_paused"] === true ? "paused" : member(schedule, "next_time"))],
-      ["STARTED", (schedule) => member(schedule, "started")],
-      ["MISSED", (schedule) => member(schedule, "missed")],
+      ["STARTED", (schedule) => countOf(schedule, "started")],
+      ["MISSED", (schedule) => countOf(schedule, "missed")],
     ]);
     return exitCodes.done;
   },

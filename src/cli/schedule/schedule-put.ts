@@ -1,4 +1,5 @@
-import type { JsonObject } from "@bufbuild/protobuf";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import { accountOption, type Command, curlOption, slugOption } from "../command/command.ts";
 import { sendNamed } from "../command/named-call.ts";
 import { dataText, parseJson } from "../input/json-input.ts";
@@ -36,6 +37,9 @@ export const schedulePut: Command = {
     const { account, slug } = context.settings;
     const [cron, zone, overlap, data] = ["cron", "zone", "overlap", "data"].map((name) => given.text(name));
     const times = given.texts("at");
+    for (const time of times) {
+      requireTime(time);
+    }
     if (account === undefined) {
       throw usageError("Name the linked account by --account, FLOWCALL_ACCOUNT or a profile.");
     }
@@ -59,3 +63,11 @@ export const schedulePut: Command = {
     });
   },
 };
+
+function requireTime(text: string): void {
+  try {
+    fromJson(TimestampSchema, text);
+  } catch {
+    throw usageError(`--at must be a time as 2026-01-31T12:00:00Z, not ${JSON.stringify(text)}.`);
+  }
+}
