@@ -17,7 +17,7 @@ import { resealCredentials } from "./scheduler/encryption/credentials.ts";
 import { checkKeys } from "./scheduler/encryption/missing-keys.ts";
 import type { Server } from "./server/server.ts";
 import { runningFileIn } from "./setup/data-dir.ts";
-import { portError, requireFreePort } from "./setup/free-port.ts";
+import { choosePort, portError } from "./setup/free-port.ts";
 import { examplesDir } from "./setup/load-examples.ts";
 import { MasterKeys } from "./setup/master-keys.ts";
 import { prepareTenants, type Started } from "./setup/prepare-tenants.ts";
@@ -94,7 +94,7 @@ export class App implements Service {
 
   async start(): Promise<void> {
     const { config, log } = this.#options;
-    await requireFreePort(config);
+    await choosePort(config);
     await this.#readyFile.check();
     if (this.#metricsServer) {
       await this.#metricsServer.start();

@@ -85,7 +85,10 @@ export function readConfig(
   const secrets = readSecretFiles(given, secretVariables);
   const result = schema.safeParse(secrets.variables);
   if (!result.success || secrets.problems.length > 0) {
-    throw new ConfigError([...secrets.problems, ...(result.error?.issues ?? []).flatMap(problemsOf)]);
+    throw new ConfigError([
+      ...secrets.problems,
+      ...(result.error?.issues ?? []).flatMap((issue) => problemsOf(issue, given)),
+    ]);
   }
   const values = result.data;
   return {
@@ -125,7 +128,14 @@ function surroundings(): Surroundings {
 const prefix = "FLOWCALL_";
 
 /** Variables of the command line: a shell that has them set may start a server too. */
-const clientVariables = ["FLOWCALL_URL", "FLOWCALL_API_KEY", "FLOWCALL_ACCOUNT", "FLOWCALL_SLUG", "FLOWCALL_PROFILE"];
+const clientVariables = [
+  "FLOWCALL_URL",
+  "FLOWCALL_API_KEY",
+  "FLOWCALL_API_KEY_FILE",
+  "FLOWCALL_ACCOUNT",
+  "FLOWCALL_SLUG",
+  "FLOWCALL_PROFILE",
+];
 
 const secretVariables = Object.entries(processSettings).flatMap(([name, row]) => ("isSecret" in row ? [name] : []));
 
@@ -150,7 +160,7 @@ function nearestVariable(name: string): string | undefined {
   return same ?? (like === undefined ? undefined : `${prefix}${like}`);
 }
 
-function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
+function problemsOf(issue: z.core.$ZodIssue, given: Environment): readonly string[] {
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((name) => {
       const like = nearestVariable(name);
@@ -158,5 +168,7 @@ function problemsOf(issue: z.core.$ZodIssue): readonly string[] {
       return `${name}: there is no such variable (${hint})`;
     });
   }
-  return [`${issue.path.join(".")}: ${issue.message}`];
+  const name = issue.path.join(".");
+  // The value of a secret may stand in a file.
+  return [`${given[`${name}_FILE`] === undefined ? name : `${name}_FILE`}: ${issue.message}`];
 }

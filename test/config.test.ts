@@ -75,7 +75,7 @@ describe("the configuration", () => {
       [{ FLOWCALL_TEST_KEY_FILE: folder }, /cannot be read \(it is no ordinary file\)/],
       [{ FLOWCALL_ENCRYPTION_KEYS_FILE: empty }, /^FLOWCALL_ENCRYPTION_KEYS_FILE: .*must hold the secret/],
       [{ ...given, FLOWCALL_DATABASE_URL: url }, /FLOWCALL_DATABASE_URL is set too; unset one of them$/],
-      [{ FLOWCALL_TEST_KEY_FILE: await file("short", "tk1") }, /^FLOWCALL_TEST_KEY: must be tk/],
+      [{ FLOWCALL_TEST_KEY_FILE: await file("short", "tk1") }, /^FLOWCALL_TEST_KEY_FILE: must be tk/],
       [{ FLOWCALL_PORT_FILE: empty }, /^FLOWCALL_PORT_FILE: there is no such variable/],
     ];
     for (const [environment, line] of wrong) {

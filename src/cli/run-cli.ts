@@ -22,6 +22,7 @@ import { type ExitCode, exitCodes } from "./output/exit-codes.ts";
 import { type Failure, failureJson, failureText } from "./output/failure.ts";
 import { type Format, Output, painted, type Sink, type Stdin, takesColor } from "./output/output.ts";
 import { readFailure } from "./output/read-failure.ts";
+import { withKeyOfFile } from "./settings/key-file.ts";
 import { ProfileStore } from "./settings/profile-store.ts";
 import { readSettings } from "./settings/settings.ts";
 
@@ -69,7 +70,8 @@ export async function runCli(process: CliProcess): Promise<ExitCode> {
 
 const overviewText = {
   before: "Runs workflows on a Flowcall server, and keeps their definitions as files.",
-  after: `FLOWCALL_URL and FLOWCALL_API_KEY name the server and the key; flowcall profile add stores them.
+  after: `FLOWCALL_URL and FLOWCALL_API_KEY name the server and the key (FLOWCALL_API_KEY_FILE the key's file); flowcall
+profile add stores them.
 flowcall COMMAND --help shows the help of one command. Exit codes: 0 done, 1 error, 2 usage, 4 not authorised,
 5 the execution ended and is not COMPLETED, 6 it still runs.`,
 };
@@ -83,7 +85,8 @@ function isJsonAsked(words: readonly string[]): boolean {
 }
 
 async function runCommand(command: Command, given: Arguments, process: CliProcess): Promise<ExitCode> {
-  const { environment, stdin, stdout, stderr, signal } = process;
+  const { environment: variables, stdin, stdout, stderr, signal } = process;
+  const environment = await withKeyOfFile(variables);
   const format = formatOf(command, given);
   const output = new Output({ format, stdout, stderr, environment });
   const store = new ProfileStore(environment);

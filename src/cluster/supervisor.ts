@@ -16,7 +16,7 @@ import type { Service } from "../domain/service.ts";
 import { MetricsServer } from "../metrics/metrics-server.ts";
 import { ReadyFile } from "../process/ready-file.ts";
 import { runningFileIn } from "../setup/data-dir.ts";
-import { choosePort, requireFreePort } from "../setup/free-port.ts";
+import { choosePort } from "../setup/free-port.ts";
 import type { Started } from "../setup/prepare-tenants.ts";
 import { EmbeddedPostgres } from "../storage/embedded/embedded-postgres.ts";
 import { WorkerMetrics } from "./worker-metrics.ts";
@@ -76,7 +76,6 @@ export class Supervisor implements Service {
 
   async start(): Promise<void> {
     const { config, log, onFailed } = this.#options;
-    await requireFreePort(config);
     const port = await choosePort(config);
     await this.#readyFile.check();
     await this.#embedded?.start();

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Service } from "../domain/service.ts";
+import { portError } from "../setup/free-port.ts";
 
 /** A scraper that does not read, or asks again and again, has these bounds. */
 const connectionsMax = 16;
@@ -46,7 +47,7 @@ export class MetricsServer implements Service {
     try {
       await once(this.#server, "listening");
     } catch (cause) {
-      throw new Error(`FLOWCALL_METRICS_PORT: ${host}:${port} cannot be listened on; choose another port`, { cause });
+      throw portError({ host, port }, cause, { host: "FLOWCALL_METRICS_HOST", port: "FLOWCALL_METRICS_PORT" });
     }
     // The process ends without waiting for scrapers.
     this.#server.unref();

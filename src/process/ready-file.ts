@@ -50,6 +50,13 @@ export class ReadyFile {
 
   #notWritable(path: string, cause: unknown): Error {
     const name = path === this.#configured ? `FLOWCALL_READY_FILE (${path})` : path;
-    return new Error(`${name} cannot be written`, { cause });
+    const folder = dirname(path);
+    const isMissing = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    return new Error(
+      isMissing
+        ? `${name} cannot be written: there is no folder ${folder}; create it, or name another file`
+        : `${name} cannot be written: let this user write to ${folder}, or name another file`,
+      isMissing ? {} : { cause },
+    );
   }
 }

@@ -1,5 +1,6 @@
 // The settings that are no limits: a row for each, with its parser and its line in docs/settings.md.
 
+import { accessSync, constants } from "node:fs";
 import { availableParallelism } from "node:os";
 import { z } from "zod";
 import { EgressAllowError, parseEgressAllow } from "../engine/http/egress-allow-list.ts";
@@ -45,6 +46,7 @@ export const processSettings = {
       .refine((text) => /^postgres(ql)?:$/.test(URL.parse(text)?.protocol ?? ""), {
         message: "must be a URL of the form postgres://user:password@host:5432/database",
       })
+      .superRefine(checkCertificateFiles)
       .optional(),
     default: "none: the embedded Postgres",
     text: "An external Postgres, 15 or newer.",
@@ -157,6 +159,20 @@ export const processSettings = {
 function keyParser(start: string) {
   const form = new RegExp(`^${start}[\\x21-\\x7e]{16,200}$`);
   return z.string().regex(form, `must be ${start} and then 16 to 200 visible ASCII characters`);
+}
+
+/** The driver takes a file that it cannot read for a database that is away. */
+function checkCertificateFiles(text: string, context: z.core.$RefinementCtx<string>): void {
+  for (const name of ["sslrootcert", "sslcert", "sslkey"]) {
+    const file = URL.parse(text)?.searchParams.get(name);
+    try {
+      if (file && file !== "system") {
+        accessSync(file, constants.R_OK);
+      }
+    } catch {
+      context.addIssue(`its ${name} names ${file}, which cannot be read; name a file that this user may read`);
+    }
+  }
 }
 
 function parseWorkers(text: string, context: z.core.$RefinementCtx): number {

@@ -25,6 +25,9 @@ export function connectFailure(thrown: Error, url = "the server"): Failure {
 /** The message for an error without our ErrorInfo: nothing answered, or something that is no Flowcall server. */
 function unknownFailure(error: ConnectError, url: string): string {
   const code = codeOfCause(error.cause);
+  if (code !== undefined && /CERT|SIGNATURE|ALTNAME/.test(code)) {
+    return `The certificate of ${url} is not trusted (${code}). Name the file of its authority in NODE_EXTRA_CA_CERTS.`;
+  }
   if (code !== undefined) {
     return `Nothing answers at ${url} (${code}). Is the server running? See: flowcall doctor`;
   }
@@ -38,7 +41,7 @@ function codeOfCause(cause: unknown): string | undefined {
   if (!(cause instanceof Error)) {
     return undefined;
   }
-  if ("code" in cause && typeof cause.code === "string" && /^E[A-Z]+$/.test(cause.code)) {
+  if ("code" in cause && typeof cause.code === "string" && /^[A-Z_]{4,}$/.test(cause.code)) {
     return cause.code;
   }
   return codeOfCause(cause.cause);

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { chmod, chown, lstat, mkdir, readdir, realpath, rm, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, chmod, chown, lstat, mkdir, readdir, realpath, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { OsUser } from "./os-user.ts";
 
@@ -13,8 +14,7 @@ const socketPathBytesMax = 103;
  * a symbolic link that somebody else could have put there.
  */
 export async function makeHome(dataDir: string, osUser: OsUser): Promise<string> {
-  await mkdir(dirname(dataDir), { recursive: true });
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await makeDataDir(dataDir);
   // A folder with other files keeps its owner: only a new or empty one is surely ours to give away.
   if (osUser.isOther && (await readdir(dataDir)).length === 0) {
     await chown(dataDir, osUser.uid, osUser.gid);
@@ -28,6 +28,28 @@ export async function makeHome(dataDir: string, osUser: OsUser): Promise<string>
   await chmod(home, 0o711);
   await checkReachable(home, osUser);
   return home;
+}
+
+/** FLOWCALL_DATA_DIR names a folder that cannot be used. */
+export class DataDirProblem extends Error {}
+
+async function makeDataDir(dataDir: string): Promise<void> {
+  try {
+    await mkdir(dirname(dataDir), { recursive: true });
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await access(dataDir, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "EEXIST" || code === "ENOTDIR") {
+      throw new DataDirProblem(`${dataDir} is in the place of a file: name a folder in FLOWCALL_DATA_DIR`);
+    }
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
+      throw new DataDirProblem(
+        `this user may not write to ${dataDir}: give it that folder (chown), or name another one in FLOWCALL_DATA_DIR`,
+      );
+    }
+    throw error;
+  }
 }
 
 /** Creates an empty folder that only the server's user and root may enter. It deletes what was there. */

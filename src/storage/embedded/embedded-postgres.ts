@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Service } from "../../domain/service.ts";
-import { makeHome, makeServerFolder, socketFolderFor } from "./data-folders.ts";
+import { DataDirProblem, makeHome, makeServerFolder, socketFolderFor } from "./data-folders.ts";
 import { databaseUser, openCluster, writeAccess } from "./database-cluster.ts";
 import { FolderLock } from "./folder-lock.ts";
 import { endOrphanedServer } from "./orphaned-server.ts";
@@ -91,6 +91,9 @@ export class EmbeddedPostgres implements Service {
       this.#connection = connectionAt(socketFolder);
     } catch (error) {
       this.#starting = undefined;
+      if (error instanceof DataDirProblem) {
+        throw error;
+      }
       throw new Error(
         `the embedded database cannot start in ${dataDir}; FLOWCALL_DATABASE_URL lets Flowcall use one of your own`,
         { cause: error },
