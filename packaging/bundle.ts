@@ -9,12 +9,13 @@ const sources = join(root, "src");
 export const externals = ["@jitl/quickjs-wasmfile-release-sync"];
 const external = [...externals, "pg-native", "pg-cloudflare"];
 
-/** The programs, by the file of the bundle. A child process is started by its own file. */
+/** The programs and the client, by the file of the bundle. A child process is started by its own file. */
 const programs = {
   main: "main.ts",
   cli: "cli/main.ts",
   admin: "admin/main.ts",
   "engine/child/pool-child": "engine/child/pool-child.ts",
+  "client/client": "client/client.ts",
 };
 
 /**

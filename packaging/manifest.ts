@@ -33,7 +33,10 @@ export function publishedManifest(own: Manifest) {
       "flowcall-server": "bin/flowcall-server.cjs",
       "flowcall-admin": "bin/flowcall-admin.cjs",
     },
-    exports: { "./package.json": "./package.json" },
+    exports: {
+      "./client": { types: "./dist/client/client.d.ts", default: "./dist/client/client.js" },
+      "./package.json": "./package.json",
+    },
     dependencies: only(dependencies, (name) => externals.includes(name)),
     optionalDependencies: only(optionalDependencies, (name) => !nodePackage.test(name)),
   };

@@ -42,7 +42,10 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "flowcall-clients-"));
   await symlink(join(root, "node_modules"), join(folder, "node_modules"));
   await symlink(join(root, "proto"), join(folder, "proto"));
-  await writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" }));
+  // The examples import the package by its name, as who has installed it.
+  await symlink(join(root, "src/client"), join(folder, "client"));
+  const exports = { "./client": "./client/client.ts" };
+  await writeFile(join(folder, "package.json"), JSON.stringify({ name: "flowcall", type: "module", exports }));
   blocks = await blocksOf("docs/clients.md", flowcall.url.replace("http://", ""));
   for (const { language, text } of blocks) {
     if (language !== "sh") {
@@ -147,10 +150,22 @@ describe("the examples of docs/clients.md run as they stand, outside of the clon
     expect(said).toBe("{ success: 'true', new_note: 'From TypeScript (assigned to Jane)' }");
   });
 
+  test("TypeScript, with the package's own client", async () => {
+    expect((await shell(`${process.execPath} run.ts`)).split("\n")).toEqual([
+      "{ success: 'true', new_note: 'From the package' }",
+      "accepted ",
+      "node_finished Start",
+      "node_finished Write the note",
+      "node_finished Response",
+      "ended ",
+      "false",
+    ]);
+  });
+
   test("TypeScript, by the project's own tsc, the README's client too", { timeout: 60_000 }, async () => {
     const [readme] = (await blocksOf("README.md", "")).filter(({ language }) => language === "ts");
     await writeFile(join(folder, "readme.ts"), readme?.text.replaceAll("./src/gen/", "./gen/") ?? "");
-    const files = ["client.ts", "watch.ts", "readme.ts"];
+    const files = ["run.ts", "client.ts", "watch.ts", "readme.ts"];
     const settings = { extends: join(root, "tsconfig.json"), include: files };
     await writeFile(join(folder, "tsconfig.json"), JSON.stringify(settings));
     expect(await shell("tsc || true")).toBe("");

@@ -23,6 +23,8 @@ const topFolders: readonly string[] = [
 
 /** The layers from the ground up. A file imports from its own folder or from a lower layer. */
 const layers: readonly (readonly string[])[] = [
+  // What callers import from the package. It stands alone, since it runs in browsers too.
+  ["client"],
   ["gen"],
   ["domain"],
   ["engine", "storage"],
