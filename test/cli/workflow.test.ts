@@ -268,6 +268,7 @@ describe("the schema of workflow files", () => {
     const names = [
       "create-task",
       "batch-notes",
+      "price-list",
       "always-fails",
       "slow-task",
       "call-http",
