@@ -80,6 +80,6 @@ describe(join("docs", "workflows.md"), () => {
   });
 
   test("it has definitions", () => {
-    expect(pairs).toHaveLength(12);
+    expect(pairs).toHaveLength(13);
   });
 });

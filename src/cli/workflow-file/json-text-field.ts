@@ -7,6 +7,8 @@ export const jsonTextFields: ReadonlySet<string> = new Set([
   "TryCatchNode.output",
   "TryCatchNode.catch_output",
   "HttpNode.json",
+  "DataMapperNode.input",
+  "DataMapperNode.mapping",
 ]);
 
 /**

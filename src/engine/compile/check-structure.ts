@@ -65,6 +65,7 @@ const portsByKind = {
   http: ["next"],
   waitForWebhook: ["next"],
   code: ["next"],
+  dataMapper: ["next"],
   merge: ["next"],
   tryCatch: ["next", "try", "catch"],
 } as const satisfies Record<Exclude<NonNullable<Node["kind"]["case"]>, "switch">, readonly string[]>;

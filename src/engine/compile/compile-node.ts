@@ -109,8 +109,8 @@ type LeafSettings = Omit<LeafStep, "kind" | "leaf">;
 
 const once: Retry = { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
 
-/** The leaves that are not retried: a script gives the same again, and a wait is one. */
-const triedOnce: readonly string[] = ["code", "waitForWebhook"];
+/** The leaves that are not retried: a script and a mapping give the same again, and a wait is one. */
+const triedOnce: readonly string[] = ["code", "waitForWebhook", "dataMapper"];
 
 /** The kinds whose attempts have a time-out. */
 const timedKinds: readonly string[] = ["transform", "code", "http", "tryCatch"];
@@ -186,6 +186,9 @@ function compileStep(
       break;
     case "code":
       step = leafStep(leaves.code(kind.value, { field, limits, queries }));
+      break;
+    case "dataMapper":
+      step = leafStep(leaves.dataMapper(kind.value, { field, limits, queries }));
       break;
     case "delay":
       step = leafStep(leaves.delay(kind.value, { field, limits, queries }));

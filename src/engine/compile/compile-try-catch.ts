@@ -74,6 +74,8 @@ const isCaught: Readonly<Record<FailureReason, boolean>> = {
   GROUP_TOO_LARGE: true,
   GROUP_ITERATIONS_FAILED: true,
   MERGE_INCOMPLETE: true,
+  MAPPER_INPUT_INVALID: true,
+  MAPPER_MAPPING_INVALID: true,
   CODE_ERROR: true,
   CODE_FUNCTION_MISSING: true,
   CODE_MODULE_UNKNOWN: true,

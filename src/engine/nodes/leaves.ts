@@ -1,5 +1,6 @@
 import type { Node } from "../../gen/flowcall/v1/definition_pb.ts";
 import { compileCode } from "./code-node.ts";
+import { compileDataMapper } from "./data-mapper-node.ts";
 import { compileDelay } from "./delay-node.ts";
 import { compileHttp } from "./http-node.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
@@ -7,7 +8,7 @@ import { compileTransform } from "./transform-node.ts";
 import { compileWaitForWebhook } from "./wait-for-webhook-node.ts";
 
 /** The kinds of node that are leaves. The interpreter runs the other kinds. */
-type LeafKind = "transform" | "delay" | "http" | "waitForWebhook" | "code";
+type LeafKind = "transform" | "delay" | "http" | "waitForWebhook" | "code" | "dataMapper";
 
 /** The protobuf message of each kind. */
 type LeafMessages = {
@@ -17,6 +18,7 @@ type LeafMessages = {
 /** The compiler of each kind. A new kind of leaf does not compile until it has a row here. */
 export const leaves: { readonly [Kind in LeafKind]: (message: LeafMessages[Kind], tools: LeafTools) => Leaf } = {
   code: compileCode,
+  dataMapper: compileDataMapper,
   transform: compileTransform,
   delay: compileDelay,
   http: compileHttp,

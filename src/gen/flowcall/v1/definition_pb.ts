@@ -16,7 +16,7 @@ import type { JsonObject, Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/definition.proto.
  */
 export const file_flowcall_v1_definition: GenFile = /*@__PURE__*/
-  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSLXAgoSV29ya2Zsb3dEZWZpbml0aW9uEisKBW5vZGVzGAEgAygLMhEuZmxvd2NhbGwudjEuTm9kZUIJukgGkgEDEPQDEisKBWVkZ2VzGAIgAygLMhEuZmxvd2NhbGwudjEuRWRnZUIJukgGkgEDEIgnEk4KCm9uX2ZhaWx1cmUYAyABKA4yKS5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24uT25GYWlsdXJlSABSCm9uX2ZhaWx1cmWIAQESNwoGZmllbGRzGA8gAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQiTwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIRCg1TVE9QX0JSQU5DSEVTEAESEwoPRklOSVNIX0JSQU5DSEVTEAJCDQoLX29uX2ZhaWx1cmUiwgYKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAEiUKBGNvZGUYEiABKAsyFS5mbG93Y2FsbC52MS5Db2RlTm9kZUgAEikKBnN3aXRjaBgUIAEoCzIXLmZsb3djYWxsLnYxLlN3aXRjaE5vZGVIABInCgVtZXJnZRgVIAEoCzIWLmZsb3djYWxsLnYxLk1lcmdlTm9kZUgAEjkKCXRyeV9jYXRjaBgXIAEoCzIZLmZsb3djYWxsLnYxLlRyeUNhdGNoTm9kZUgAUgl0cnlfY2F0Y2gSTQoQd2FpdF9mb3Jfd2ViaG9vaxgYIAEoCzIfLmZsb3djYWxsLnYxLldhaXRGb3JXZWJob29rTm9kZUgAUhB3YWl0X2Zvcl93ZWJob29rQgYKBGtpbmRCCwoJX2dyb3VwX2lkQgsKCV9wb3NpdGlvbkILCglfc2V0dGluZ3MiQgoERWRnZRIOCgZzb3VyY2UYASABKAkSDgoGdGFyZ2V0GAIgASgJEhEKBHBvcnQYAyABKAlIAIgBAUIHCgVfcG9ydCIgCghQb3NpdGlvbhIJCgF4GAEgASgBEgkKAXkYAiABKAEiwQUKDE5vZGVTZXR0aW5ncxIpCg1za2lwX29uX2Vycm9yGAEgASgISABSDXNraXBfb25fZXJyb3KIAQESQgoIb25fZXJyb3IYCCABKA4yIS5mbG93Y2FsbC52MS5Ob2RlU2V0dGluZ3MuT25FcnJvckgBUghvbl9lcnJvcogBARIsCgVyZXRyeRgCIAEoCzIYLmZsb3djYWxsLnYxLlJldHJ5UG9saWN5SAKIAQESMQoKdGltZW91dF9tcxgDIAEoBUIMukgJGgcYgLq3AygBSANSCnRpbWVvdXRfbXOIAQESLgoKY29uZGl0aW9ucxgEIAEoCzIVLmZsb3djYWxsLnYxLlJ1bGVOb2RlSASIAQESOQoIZGVsaXZlcnkYBSABKA4yIi5mbG93Y2FsbC52MS5Ob2RlU2V0dGluZ3MuRGVsaXZlcnlIBYgBARIxChFoaWRlX25vZGVfcmVxdWVzdBgGIAEoCEgGUhFoaWRlX25vZGVfcmVxdWVzdIgBARJLChdlbmNyeXB0ZWRfb3V0cHV0X2ZpZWxkcxgHIAMoCUIRukgOkgELEGQiB3IFEAEYgAJSF2VuY3J5cHRlZF9vdXRwdXRfZmllbGRzIkkKCERlbGl2ZXJ5EhgKFERFTElWRVJZX1VOU1BFQ0lGSUVEEAASEQoNQVRfTEVBU1RfT05DRRABEhAKDEFUX01PU1RfT05DRRACIkEKB09uRXJyb3ISGAoUT05fRVJST1JfVU5TUEVDSUZJRUQQABIICgRGQUlMEAESCAoEU0tJUBACEggKBFBPUlQQA0IQCg5fc2tpcF9vbl9lcnJvckILCglfb25fZXJyb3JCCAoGX3JldHJ5Qg0KC190aW1lb3V0X21zQg0KC19jb25kaXRpb25zQgsKCV9kZWxpdmVyeUIUChJfaGlkZV9ub2RlX3JlcXVlc3QijwIKC1JldHJ5UG9saWN5EjgKCHN0cmF0ZWd5GAEgASgOMiEuZmxvd2NhbGwudjEuUmV0cnlQb2xpY3kuU3RyYXRlZ3lIAIgBARIoCghkZWxheV9tcxgCIAEoBUIMukgJGgcYgN3bASgAUghkZWxheV9tcxItCgxtYXhfYXR0ZW1wdHMYAyABKAVCCbpIBhoEGBQoAVIMbWF4X2F0dGVtcHRzEhMKBmppdHRlchgEIAEoCEgBiAEBIkAKCFN0cmF0ZWd5EhgKFFNUUkFURUdZX1VOU1BFQ0lGSUVEEAASCQoFRklYRUQQARIPCgtFWFBPTkVOVElBTBACQgsKCV9zdHJhdGVneUIJCgdfaml0dGVyIlEKCVN0YXJ0Tm9kZRI5CghhcGlfY2FsbBgBIAEoCzIbLmZsb3djYWxsLnYxLkFwaUNhbGxUcmlnZ2VySABSCGFwaV9jYWxsQgkKB3RyaWdnZXIimAEKDkFwaUNhbGxUcmlnZ2VyEigKB3BheWxvYWQYASABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EjMKBm91dHB1dBgCIAMoCzIYLmZsb3djYWxsLnYxLk91dHB1dEZpZWxkQgm6SAaSAQMQyAESJwoGc2NoZW1hGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCIpCgtPdXRwdXRGaWVsZBILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAkiUwoMUmVzcG9uc2VOb2RlEgwKBGRhdGEYASABKAkSJQoLc3RhdHVzX2NvZGUYAiABKAVIAFILc3RhdHVzX2NvZGWIAQFCDgoMX3N0YXR1c19jb2RlIjwKDVRyYW5zZm9ybU5vZGUSDQoFcXVlcnkYASABKAkSEgoFaW5wdXQYAiABKAlIAIgBAUIICgZfaW5wdXQizAEKCENvZGVOb2RlEjUKCGxhbmd1YWdlGAEgASgOMh4uZmxvd2NhbGwudjEuQ29kZU5vZGUuTGFuZ3VhZ2VIAIgBARI4CgpwYXJhbWV0ZXJzGAIgAygLMhouZmxvd2NhbGwudjEuQ29kZVBhcmFtZXRlckIIukgFkgECEGQSDAoEY29kZRgDIAEoCSI0CghMYW5ndWFnZRIYChRMQU5HVUFHRV9VTlNQRUNJRklFRBAAEg4KCkpBVkFTQ1JJUFQQAUILCglfbGFuZ3VhZ2UiNQoNQ29kZVBhcmFtZXRlchIVCgNrZXkYASABKAlCCLpIBXIDGIABEg0KBXZhbHVlGAIgASgJIrABCghSdWxlTm9kZRIvCgVtYXRjaBgBIAEoDjIbLmZsb3djYWxsLnYxLlJ1bGVOb2RlLk1hdGNoSACIAQESNwoLY29tcGFyaXNvbnMYAiADKAsyFy5mbG93Y2FsbC52MS5Db21wYXJpc29uQgm6SAaSAQMQyAEiMAoFTWF0Y2gSFQoRTUFUQ0hfVU5TUEVDSUZJRUQQABIHCgNBTEwQARIHCgNBTlkQAkIICgZfbWF0Y2giSgoKQ29tcGFyaXNvbhIMCgRsZWZ0GAEgASgJEhAKCG9wZXJhdG9yGAIgASgJEhIKBXJpZ2h0GAMgASgJSACIAQFCCAoGX3JpZ2h0Ik0KClN3aXRjaE5vZGUSDQoFdmFsdWUYASABKAkSMAoFY2FzZXMYAiADKAsyFy5mbG93Y2FsbC52MS5Td2l0Y2hDYXNlQgi6SAWSAQIQMiJkCgpTd2l0Y2hDYXNlEhUKBHBvcnQYASABKAlCB7pIBHICGEASDwoFdmFsdWUYAiABKAlIABIlCgR3aGVuGAMgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIAEIHCgVtYXRjaCKfAQoJTWVyZ2VOb2RlEkUKCm9uX21pc3NpbmcYASABKA4yIC5mbG93Y2FsbC52MS5NZXJnZU5vZGUuT25NaXNzaW5nSABSCm9uX21pc3NpbmeIAQEiPAoJT25NaXNzaW5nEhoKFk9OX01JU1NJTkdfVU5TUEVDSUZJRUQQABIJCgVHT19PThABEggKBEZBSUwQAkINCgtfb25fbWlzc2luZyLoAgoJR3JvdXBOb2RlEg8KBWFycmF5GAEgASgJSAASGQoFY291bnQYBCABKAlCCLpIBXIDGJBOSAASMgoIZG9fd2hpbGUYBSABKAsyFC5mbG93Y2FsbC52MS5Eb1doaWxlSABSCGRvX3doaWxlEiMKC2NvbmN1cnJlbmN5GAIgASgFQgm6SAYaBBhkKAFIAYgBARITCgZvdXRwdXQYAyABKAlIAogBARI6CgpicmVha193aGVuGAYgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIA1IKYnJlYWtfd2hlbogBARI5ChVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3MYByABKAhIBFIVYWxsb3dfcGFydGlhbF9zdWNjZXNziAEBQgYKBG1vZGVCDgoMX2NvbmN1cnJlbmN5QgkKB19vdXRwdXRCDQoLX2JyZWFrX3doZW5CGAoWX2FsbG93X3BhcnRpYWxfc3VjY2VzcyKeAQoMVHJ5Q2F0Y2hOb2RlEjQKDWNhdGNoX3JlYXNvbnMYASADKAlCDrpIC5IBCBAyIgRyAhhAUg1jYXRjaF9yZWFzb25zEhMKBm91dHB1dBgCIAEoCUgAiAEBEicKDGNhdGNoX291dHB1dBgDIAEoCUgBUgxjYXRjaF9vdXRwdXSIAQFCCQoHX291dHB1dEIPCg1fY2F0Y2hfb3V0cHV0IjMKB0RvV2hpbGUSKAoJY29uZGl0aW9uGAEgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGUiNwoJRGVsYXlOb2RlEhEKB3NlY29uZHMYASABKAlIABIPCgV1bnRpbBgCIAEoCUgAQgYKBHdhaXQirgEKDVRlcm1pbmF0ZU5vZGUSNgoGcmVzdWx0GAEgASgOMiEuZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZS5SZXN1bHRIAIgBARIUCgdtZXNzYWdlGAIgASgJSAGIAQEiOAoGUmVzdWx0EhYKElJFU1VMVF9VTlNQRUNJRklFRBAAEgsKB1NVQ0NFU1MQARIJCgVFUlJPUhACQgkKB19yZXN1bHRCCgoIX21lc3NhZ2UiuAQKCEh0dHBOb2RlEhcKBm1ldGhvZBgBIAEoCUIHukgEcgIYEBIWCgN1cmwYAiABKAlCCbpIBnIEGICAARIwCgVxdWVyeRgDIAMoCzIWLmZsb3djYWxsLnYxLkh0dHBGaWVsZEIJukgGkgEDEMgBEjIKB2hlYWRlcnMYBCADKAsyFy5mbG93Y2FsbC52MS5IdHRwSGVhZGVyQgi6SAWSAQIQZBIOCgRqc29uGAUgASgJSAASDgoEdGV4dBgGIAEoCUgAEiUKBGZvcm0YByABKAsyFS5mbG93Y2FsbC52MS5IdHRwRm9ybUgAEi8KCW11bHRpcGFydBgIIAEoCzIaLmZsb3djYWxsLnYxLkh0dHBNdWx0aXBhcnRIABIxChFhY2NlcHRfYW55X3N0YXR1cxgJIAEoCEgBUhFhY2NlcHRfYW55X3N0YXR1c4gBARI0CgpwYWdpbmF0aW9uGAogASgLMhsuZmxvd2NhbGwudjEuSHR0cFBhZ2luYXRpb25IAogBARIxCgZhbnN3ZXIYCyABKA4yHC5mbG93Y2FsbC52MS5IdHRwTm9kZS5BbnN3ZXJIA4gBASJJCgZBbnN3ZXISFgoSQU5TV0VSX1VOU1BFQ0lGSUVEEAASCAoEQVVUTxABEggKBEpTT04QAhIICgRURVhUEAMSCQoFQllURVMQBEIGCgRib2R5QhQKEl9hY2NlcHRfYW55X3N0YXR1c0INCgtfcGFnaW5hdGlvbkIJCgdfYW5zd2VyIpICCg5IdHRwUGFnaW5hdGlvbhIXCgVpdGVtcxgBIAEoCUIIukgFcgMY6AcSLQoJbWF4X3BhZ2VzGAIgASgFQgq6SAcaBRiQTigBSAFSCW1heF9wYWdlc4gBARImCgRwYWdlGAMgASgLMhYuZmxvd2NhbGwudjEuSHR0cFBhZ2VzSAASKAoGb2Zmc2V0GAQgASgLMhYuZmxvd2NhbGwudjEuSHR0cFBhZ2VzSAASKQoGY3Vyc29yGAUgASgLMhcuZmxvd2NhbGwudjEuSHR0cEN1cnNvckgAEiUKBGxpbmsYBiABKAsyFS5mbG93Y2FsbC52MS5IdHRwTGlua0gAQgYKBG5leHRCDAoKX21heF9wYWdlcyJrCglIdHRwUGFnZXMSGwoJcGFyYW1ldGVyGAEgASgJQgi6SAVyAxjoBxISCgVmaXJzdBgCIAEoBUgAiAEBEhoKBHNpemUYAyABKAVCB7pIBBoCKAFIAYgBAUIICgZfZmlyc3RCBwoFX3NpemUihAEKCkh0dHBDdXJzb3ISGwoJcGFyYW1ldGVyGAEgASgJQgi6SAVyAxjoBxIWCgRwYXRoGAIgASgJQgi6SAVyAxjoBxItCg9taXNzaW5nX2lzX2xhc3QYAyABKAhIAFIPbWlzc2luZ19pc19sYXN0iAEBQhIKEF9taXNzaW5nX2lzX2xhc3QiCgoISHR0cExpbmsiMQoJSHR0cEZpZWxkEhUKA2tleRgBIAEoCUIIukgFcgMY6AcSDQoFdmFsdWUYAiABKAkiUgoKSHR0cEhlYWRlchIVCgNrZXkYASABKAlCCLpIBXIDGIACEg0KBXZhbHVlGAIgASgJEhMKBnNlY3JldBgDIAEoCEgAiAEBQgkKB19zZWNyZXQiPQoISHR0cEZvcm0SMQoGZmllbGRzGAEgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgm6SAaSAQMQyAEiQAoNSHR0cE11bHRpcGFydBIvCgVwYXJ0cxgBIAMoCzIVLmZsb3djYWxsLnYxLkh0dHBQYXJ0Qgm6SAaSAQMQyAEimQEKCEh0dHBQYXJ0EhYKBG5hbWUYASABKAlCCLpIBXIDGOgHEg0KBXZhbHVlGAIgASgJEhUKCGZpbGVuYW1lGAMgASgJSACIAQESMQoMY29udGVudF90eXBlGAQgASgJQgi6SAVyAxiAAkgBUgxjb250ZW50X3R5cGWIAQFCCwoJX2ZpbGVuYW1lQg8KDV9jb250ZW50X3R5cGUi0AIKEldhaXRGb3JXZWJob29rTm9kZRIxCgdoZWFkZXJzGAEgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgi6SAWSAQIQFBItCg90aW1lb3V0X3NlY29uZHMYAiABKAlIAFIPdGltZW91dF9zZWNvbmRziAEBEk4KCm9uX3RpbWVvdXQYAyABKA4yKS5mbG93Y2FsbC52MS5XYWl0Rm9yV2ViaG9va05vZGUuT25UaW1lb3V0SAFSCm9uX3RpbWVvdXSIAQESJwoGc2NoZW1hGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCI8CglPblRpbWVvdXQSGgoWT05fVElNRU9VVF9VTlNQRUNJRklFRBAAEggKBEZBSUwQARIJCgVHT19PThACQhIKEF90aW1lb3V0X3NlY29uZHNCDQoLX29uX3RpbWVvdXRiBnByb3RvMw", [file_buf_validate_validate, file_flowcall_v1_field, file_google_protobuf_struct]);
+  fileDesc("ChxmbG93Y2FsbC92MS9kZWZpbml0aW9uLnByb3RvEgtmbG93Y2FsbC52MSLXAgoSV29ya2Zsb3dEZWZpbml0aW9uEisKBW5vZGVzGAEgAygLMhEuZmxvd2NhbGwudjEuTm9kZUIJukgGkgEDEPQDEisKBWVkZ2VzGAIgAygLMhEuZmxvd2NhbGwudjEuRWRnZUIJukgGkgEDEIgnEk4KCm9uX2ZhaWx1cmUYAyABKA4yKS5mbG93Y2FsbC52MS5Xb3JrZmxvd0RlZmluaXRpb24uT25GYWlsdXJlSABSCm9uX2ZhaWx1cmWIAQESNwoGZmllbGRzGA8gAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQiTwoJT25GYWlsdXJlEhoKFk9OX0ZBSUxVUkVfVU5TUEVDSUZJRUQQABIRCg1TVE9QX0JSQU5DSEVTEAESEwoPRklOSVNIX0JSQU5DSEVTEAJCDQoLX29uX2ZhaWx1cmUigwcKBE5vZGUSEwoCaWQYASABKAlCB7pIBHICGEASFgoEbmFtZRgCIAEoCUIIukgFcgMYyAESHwoIZ3JvdXBfaWQYAyABKAlIAVIIZ3JvdXBfaWSIAQESLAoIcG9zaXRpb24YBCABKAsyFS5mbG93Y2FsbC52MS5Qb3NpdGlvbkgCiAEBEjAKCHNldHRpbmdzGAUgASgLMhkuZmxvd2NhbGwudjEuTm9kZVNldHRpbmdzSAOIAQESJwoFc3RhcnQYCiABKAsyFi5mbG93Y2FsbC52MS5TdGFydE5vZGVIABItCghyZXNwb25zZRgLIAEoCzIZLmZsb3djYWxsLnYxLlJlc3BvbnNlTm9kZUgAEi8KCXRyYW5zZm9ybRgMIAEoCzIaLmZsb3djYWxsLnYxLlRyYW5zZm9ybU5vZGVIABIlCgRydWxlGA0gASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIABInCgVncm91cBgOIAEoCzIWLmZsb3djYWxsLnYxLkdyb3VwTm9kZUgAEicKBWRlbGF5GA8gASgLMhYuZmxvd2NhbGwudjEuRGVsYXlOb2RlSAASLwoJdGVybWluYXRlGBAgASgLMhouZmxvd2NhbGwudjEuVGVybWluYXRlTm9kZUgAEiUKBGh0dHAYESABKAsyFS5mbG93Y2FsbC52MS5IdHRwTm9kZUgAEiUKBGNvZGUYEiABKAsyFS5mbG93Y2FsbC52MS5Db2RlTm9kZUgAEikKBnN3aXRjaBgUIAEoCzIXLmZsb3djYWxsLnYxLlN3aXRjaE5vZGVIABInCgVtZXJnZRgVIAEoCzIWLmZsb3djYWxsLnYxLk1lcmdlTm9kZUgAEjkKCXRyeV9jYXRjaBgXIAEoCzIZLmZsb3djYWxsLnYxLlRyeUNhdGNoTm9kZUgAUgl0cnlfY2F0Y2gSTQoQd2FpdF9mb3Jfd2ViaG9vaxgYIAEoCzIfLmZsb3djYWxsLnYxLldhaXRGb3JXZWJob29rTm9kZUgAUhB3YWl0X2Zvcl93ZWJob29rEj8KC2RhdGFfbWFwcGVyGBsgASgLMhsuZmxvd2NhbGwudjEuRGF0YU1hcHBlck5vZGVIAFILZGF0YV9tYXBwZXJCBgoEa2luZEILCglfZ3JvdXBfaWRCCwoJX3Bvc2l0aW9uQgsKCV9zZXR0aW5ncyJCCgRFZGdlEg4KBnNvdXJjZRgBIAEoCRIOCgZ0YXJnZXQYAiABKAkSEQoEcG9ydBgDIAEoCUgAiAEBQgcKBV9wb3J0IiAKCFBvc2l0aW9uEgkKAXgYASABKAESCQoBeRgCIAEoASLBBQoMTm9kZVNldHRpbmdzEikKDXNraXBfb25fZXJyb3IYASABKAhIAFINc2tpcF9vbl9lcnJvcogBARJCCghvbl9lcnJvchgIIAEoDjIhLmZsb3djYWxsLnYxLk5vZGVTZXR0aW5ncy5PbkVycm9ySAFSCG9uX2Vycm9yiAEBEiwKBXJldHJ5GAIgASgLMhguZmxvd2NhbGwudjEuUmV0cnlQb2xpY3lIAogBARIxCgp0aW1lb3V0X21zGAMgASgFQgy6SAkaBxiAurcDKAFIA1IKdGltZW91dF9tc4gBARIuCgpjb25kaXRpb25zGAQgASgLMhUuZmxvd2NhbGwudjEuUnVsZU5vZGVIBIgBARI5CghkZWxpdmVyeRgFIAEoDjIiLmZsb3djYWxsLnYxLk5vZGVTZXR0aW5ncy5EZWxpdmVyeUgFiAEBEjEKEWhpZGVfbm9kZV9yZXF1ZXN0GAYgASgISAZSEWhpZGVfbm9kZV9yZXF1ZXN0iAEBEksKF2VuY3J5cHRlZF9vdXRwdXRfZmllbGRzGAcgAygJQhG6SA6SAQsQZCIHcgUQARiAAlIXZW5jcnlwdGVkX291dHB1dF9maWVsZHMiSQoIRGVsaXZlcnkSGAoUREVMSVZFUllfVU5TUEVDSUZJRUQQABIRCg1BVF9MRUFTVF9PTkNFEAESEAoMQVRfTU9TVF9PTkNFEAIiQQoHT25FcnJvchIYChRPTl9FUlJPUl9VTlNQRUNJRklFRBAAEggKBEZBSUwQARIICgRTS0lQEAISCAoEUE9SVBADQhAKDl9za2lwX29uX2Vycm9yQgsKCV9vbl9lcnJvckIICgZfcmV0cnlCDQoLX3RpbWVvdXRfbXNCDQoLX2NvbmRpdGlvbnNCCwoJX2RlbGl2ZXJ5QhQKEl9oaWRlX25vZGVfcmVxdWVzdCKPAgoLUmV0cnlQb2xpY3kSOAoIc3RyYXRlZ3kYASABKA4yIS5mbG93Y2FsbC52MS5SZXRyeVBvbGljeS5TdHJhdGVneUgAiAEBEigKCGRlbGF5X21zGAIgASgFQgy6SAkaBxiA3dsBKABSCGRlbGF5X21zEi0KDG1heF9hdHRlbXB0cxgDIAEoBUIJukgGGgQYFCgBUgxtYXhfYXR0ZW1wdHMSEwoGaml0dGVyGAQgASgISAGIAQEiQAoIU3RyYXRlZ3kSGAoUU1RSQVRFR1lfVU5TUEVDSUZJRUQQABIJCgVGSVhFRBABEg8KC0VYUE9ORU5USUFMEAJCCwoJX3N0cmF0ZWd5QgkKB19qaXR0ZXIiUQoJU3RhcnROb2RlEjkKCGFwaV9jYWxsGAEgASgLMhsuZmxvd2NhbGwudjEuQXBpQ2FsbFRyaWdnZXJIAFIIYXBpX2NhbGxCCQoHdHJpZ2dlciKYAQoOQXBpQ2FsbFRyaWdnZXISKAoHcGF5bG9hZBgBIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSMwoGb3V0cHV0GAIgAygLMhguZmxvd2NhbGwudjEuT3V0cHV0RmllbGRCCbpIBpIBAxDIARInCgZzY2hlbWEYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IikKC091dHB1dEZpZWxkEgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCSJTCgxSZXNwb25zZU5vZGUSDAoEZGF0YRgBIAEoCRIlCgtzdGF0dXNfY29kZRgCIAEoBUgAUgtzdGF0dXNfY29kZYgBAUIOCgxfc3RhdHVzX2NvZGUiPAoNVHJhbnNmb3JtTm9kZRINCgVxdWVyeRgBIAEoCRISCgVpbnB1dBgCIAEoCUgAiAEBQggKBl9pbnB1dCLMAQoIQ29kZU5vZGUSNQoIbGFuZ3VhZ2UYASABKA4yHi5mbG93Y2FsbC52MS5Db2RlTm9kZS5MYW5ndWFnZUgAiAEBEjgKCnBhcmFtZXRlcnMYAiADKAsyGi5mbG93Y2FsbC52MS5Db2RlUGFyYW1ldGVyQgi6SAWSAQIQZBIMCgRjb2RlGAMgASgJIjQKCExhbmd1YWdlEhgKFExBTkdVQUdFX1VOU1BFQ0lGSUVEEAASDgoKSkFWQVNDUklQVBABQgsKCV9sYW5ndWFnZSI1Cg1Db2RlUGFyYW1ldGVyEhUKA2tleRgBIAEoCUIIukgFcgMYgAESDQoFdmFsdWUYAiABKAki2wEKDkRhdGFNYXBwZXJOb2RlEg0KBWlucHV0GAEgASgJEg8KB21hcHBpbmcYAiABKAkSPQoJZGlyZWN0aW9uGAMgASgOMiUuZmxvd2NhbGwudjEuRGF0YU1hcHBlck5vZGUuRGlyZWN0aW9uSACIAQEiXAoJRGlyZWN0aW9uEhkKFURJUkVDVElPTl9VTlNQRUNJRklFRBAAEhkKFVNPVVJDRV9UT19ERVNUSU5BVElPThABEhkKFURFU1RJTkFUSU9OX1RPX1NPVVJDRRACQgwKCl9kaXJlY3Rpb24isAEKCFJ1bGVOb2RlEi8KBW1hdGNoGAEgASgOMhsuZmxvd2NhbGwudjEuUnVsZU5vZGUuTWF0Y2hIAIgBARI3Cgtjb21wYXJpc29ucxgCIAMoCzIXLmZsb3djYWxsLnYxLkNvbXBhcmlzb25CCbpIBpIBAxDIASIwCgVNYXRjaBIVChFNQVRDSF9VTlNQRUNJRklFRBAAEgcKA0FMTBABEgcKA0FOWRACQggKBl9tYXRjaCJKCgpDb21wYXJpc29uEgwKBGxlZnQYASABKAkSEAoIb3BlcmF0b3IYAiABKAkSEgoFcmlnaHQYAyABKAlIAIgBAUIICgZfcmlnaHQiTQoKU3dpdGNoTm9kZRINCgV2YWx1ZRgBIAEoCRIwCgVjYXNlcxgCIAMoCzIXLmZsb3djYWxsLnYxLlN3aXRjaENhc2VCCLpIBZIBAhAyImQKClN3aXRjaENhc2USFQoEcG9ydBgBIAEoCUIHukgEcgIYQBIPCgV2YWx1ZRgCIAEoCUgAEiUKBHdoZW4YAyABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgAQgcKBW1hdGNoIp8BCglNZXJnZU5vZGUSRQoKb25fbWlzc2luZxgBIAEoDjIgLmZsb3djYWxsLnYxLk1lcmdlTm9kZS5Pbk1pc3NpbmdIAFIKb25fbWlzc2luZ4gBASI8CglPbk1pc3NpbmcSGgoWT05fTUlTU0lOR19VTlNQRUNJRklFRBAAEgkKBUdPX09OEAESCAoERkFJTBACQg0KC19vbl9taXNzaW5nIugCCglHcm91cE5vZGUSDwoFYXJyYXkYASABKAlIABIZCgVjb3VudBgEIAEoCUIIukgFcgMYkE5IABIyCghkb193aGlsZRgFIAEoCzIULmZsb3djYWxsLnYxLkRvV2hpbGVIAFIIZG9fd2hpbGUSIwoLY29uY3VycmVuY3kYAiABKAVCCbpIBhoEGGQoAUgBiAEBEhMKBm91dHB1dBgDIAEoCUgCiAEBEjoKCmJyZWFrX3doZW4YBiABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZUgDUgpicmVha193aGVuiAEBEjkKFWFsbG93X3BhcnRpYWxfc3VjY2VzcxgHIAEoCEgEUhVhbGxvd19wYXJ0aWFsX3N1Y2Nlc3OIAQFCBgoEbW9kZUIOCgxfY29uY3VycmVuY3lCCQoHX291dHB1dEINCgtfYnJlYWtfd2hlbkIYChZfYWxsb3dfcGFydGlhbF9zdWNjZXNzIp4BCgxUcnlDYXRjaE5vZGUSNAoNY2F0Y2hfcmVhc29ucxgBIAMoCUIOukgLkgEIEDIiBHICGEBSDWNhdGNoX3JlYXNvbnMSEwoGb3V0cHV0GAIgASgJSACIAQESJwoMY2F0Y2hfb3V0cHV0GAMgASgJSAFSDGNhdGNoX291dHB1dIgBAUIJCgdfb3V0cHV0Qg8KDV9jYXRjaF9vdXRwdXQiMwoHRG9XaGlsZRIoCgljb25kaXRpb24YASABKAsyFS5mbG93Y2FsbC52MS5SdWxlTm9kZSI3CglEZWxheU5vZGUSEQoHc2Vjb25kcxgBIAEoCUgAEg8KBXVudGlsGAIgASgJSABCBgoEd2FpdCKuAQoNVGVybWluYXRlTm9kZRI2CgZyZXN1bHQYASABKA4yIS5mbG93Y2FsbC52MS5UZXJtaW5hdGVOb2RlLlJlc3VsdEgAiAEBEhQKB21lc3NhZ2UYAiABKAlIAYgBASI4CgZSZXN1bHQSFgoSUkVTVUxUX1VOU1BFQ0lGSUVEEAASCwoHU1VDQ0VTUxABEgkKBUVSUk9SEAJCCQoHX3Jlc3VsdEIKCghfbWVzc2FnZSK4BAoISHR0cE5vZGUSFwoGbWV0aG9kGAEgASgJQge6SARyAhgQEhYKA3VybBgCIAEoCUIJukgGcgQYgIABEjAKBXF1ZXJ5GAMgAygLMhYuZmxvd2NhbGwudjEuSHR0cEZpZWxkQgm6SAaSAQMQyAESMgoHaGVhZGVycxgEIAMoCzIXLmZsb3djYWxsLnYxLkh0dHBIZWFkZXJCCLpIBZIBAhBkEg4KBGpzb24YBSABKAlIABIOCgR0ZXh0GAYgASgJSAASJQoEZm9ybRgHIAEoCzIVLmZsb3djYWxsLnYxLkh0dHBGb3JtSAASLwoJbXVsdGlwYXJ0GAggASgLMhouZmxvd2NhbGwudjEuSHR0cE11bHRpcGFydEgAEjEKEWFjY2VwdF9hbnlfc3RhdHVzGAkgASgISAFSEWFjY2VwdF9hbnlfc3RhdHVziAEBEjQKCnBhZ2luYXRpb24YCiABKAsyGy5mbG93Y2FsbC52MS5IdHRwUGFnaW5hdGlvbkgCiAEBEjEKBmFuc3dlchgLIAEoDjIcLmZsb3djYWxsLnYxLkh0dHBOb2RlLkFuc3dlckgDiAEBIkkKBkFuc3dlchIWChJBTlNXRVJfVU5TUEVDSUZJRUQQABIICgRBVVRPEAESCAoESlNPThACEggKBFRFWFQQAxIJCgVCWVRFUxAEQgYKBGJvZHlCFAoSX2FjY2VwdF9hbnlfc3RhdHVzQg0KC19wYWdpbmF0aW9uQgkKB19hbnN3ZXIikgIKDkh0dHBQYWdpbmF0aW9uEhcKBWl0ZW1zGAEgASgJQgi6SAVyAxjoBxItCgltYXhfcGFnZXMYAiABKAVCCrpIBxoFGJBOKAFIAVIJbWF4X3BhZ2VziAEBEiYKBHBhZ2UYAyABKAsyFi5mbG93Y2FsbC52MS5IdHRwUGFnZXNIABIoCgZvZmZzZXQYBCABKAsyFi5mbG93Y2FsbC52MS5IdHRwUGFnZXNIABIpCgZjdXJzb3IYBSABKAsyFy5mbG93Y2FsbC52MS5IdHRwQ3Vyc29ySAASJQoEbGluaxgGIAEoCzIVLmZsb3djYWxsLnYxLkh0dHBMaW5rSABCBgoEbmV4dEIMCgpfbWF4X3BhZ2VzImsKCUh0dHBQYWdlcxIbCglwYXJhbWV0ZXIYASABKAlCCLpIBXIDGOgHEhIKBWZpcnN0GAIgASgFSACIAQESGgoEc2l6ZRgDIAEoBUIHukgEGgIoAUgBiAEBQggKBl9maXJzdEIHCgVfc2l6ZSKEAQoKSHR0cEN1cnNvchIbCglwYXJhbWV0ZXIYASABKAlCCLpIBXIDGOgHEhYKBHBhdGgYAiABKAlCCLpIBXIDGOgHEi0KD21pc3NpbmdfaXNfbGFzdBgDIAEoCEgAUg9taXNzaW5nX2lzX2xhc3SIAQFCEgoQX21pc3NpbmdfaXNfbGFzdCIKCghIdHRwTGluayIxCglIdHRwRmllbGQSFQoDa2V5GAEgASgJQgi6SAVyAxjoBxINCgV2YWx1ZRgCIAEoCSJSCgpIdHRwSGVhZGVyEhUKA2tleRgBIAEoCUIIukgFcgMYgAISDQoFdmFsdWUYAiABKAkSEwoGc2VjcmV0GAMgASgISACIAQFCCQoHX3NlY3JldCI9CghIdHRwRm9ybRIxCgZmaWVsZHMYASADKAsyFi5mbG93Y2FsbC52MS5IdHRwRmllbGRCCbpIBpIBAxDIASJACg1IdHRwTXVsdGlwYXJ0Ei8KBXBhcnRzGAEgAygLMhUuZmxvd2NhbGwudjEuSHR0cFBhcnRCCbpIBpIBAxDIASKZAQoISHR0cFBhcnQSFgoEbmFtZRgBIAEoCUIIukgFcgMY6AcSDQoFdmFsdWUYAiABKAkSFQoIZmlsZW5hbWUYAyABKAlIAIgBARIxCgxjb250ZW50X3R5cGUYBCABKAlCCLpIBXIDGIACSAFSDGNvbnRlbnRfdHlwZYgBAUILCglfZmlsZW5hbWVCDwoNX2NvbnRlbnRfdHlwZSLQAgoSV2FpdEZvcldlYmhvb2tOb2RlEjEKB2hlYWRlcnMYASADKAsyFi5mbG93Y2FsbC52MS5IdHRwRmllbGRCCLpIBZIBAhAUEi0KD3RpbWVvdXRfc2Vjb25kcxgCIAEoCUgAUg90aW1lb3V0X3NlY29uZHOIAQESTgoKb25fdGltZW91dBgDIAEoDjIpLmZsb3djYWxsLnYxLldhaXRGb3JXZWJob29rTm9kZS5PblRpbWVvdXRIAVIKb25fdGltZW91dIgBARInCgZzY2hlbWEYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0IjwKCU9uVGltZW91dBIaChZPTl9USU1FT1VUX1VOU1BFQ0lGSUVEEAASCAoERkFJTBABEgkKBUdPX09OEAJCEgoQX3RpbWVvdXRfc2Vjb25kc0INCgtfb25fdGltZW91dGIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_field, file_google_protobuf_struct]);
 
 /**
  * A graph of nodes. A draft may hold any definition; publishing checks that it can run.
@@ -253,6 +253,14 @@ export type Node = Message<"flowcall.v1.Node"> & {
      */
     value: WaitForWebhookNode;
     case: "waitForWebhook";
+  } | {
+    /**
+     * Writes the members of an object under other names.
+     *
+     * @generated from field: flowcall.v1.DataMapperNode data_mapper = 27 [json_name = "data_mapper"];
+     */
+    value: DataMapperNode;
+    case: "dataMapper";
   } | { case: undefined; value?: undefined };
 };
 
@@ -833,6 +841,85 @@ export const CodeParameterSchema: GenMessage<CodeParameter> = /*@__PURE__*/
   messageDesc(file_flowcall_v1_definition, 12);
 
 /**
+ * Writes the members of an object, or of each object of a list, under other names. What the mapping does not name is left out.
+ *
+ * @generated from message flowcall.v1.DataMapperNode
+ */
+export type DataMapperNode = Message<"flowcall.v1.DataMapperNode"> & {
+  /**
+   * JSON text with templates: an object, or a list of objects. Null gives `{}`, and that is noted.
+   *
+   * @generated from field: string input = 1;
+   */
+  input: string;
+
+  /**
+   * JSON text with templates: `{"source": "destination"}`, or a list of `{"key", "value"}` or `{"source", "destination"}`. A
+   * list of texts on the right writes the member several times; null and "" leave it out. Null gives `{}`, and that is noted.
+   *
+   * @generated from field: string mapping = 2;
+   */
+  mapping: string;
+
+  /**
+   * Which side names the members of the input; SOURCE_TO_DESTINATION if absent.
+   *
+   * @generated from field: optional flowcall.v1.DataMapperNode.Direction direction = 3;
+   */
+  direction?: DataMapperNode_Direction | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.DataMapperNode.
+ * Use `create(DataMapperNodeSchema)` to create a new message.
+ */
+export const DataMapperNodeSchema: GenMessage<DataMapperNode> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_definition, 13);
+
+/**
+ * Which side of the mapping names the members of the input.
+ *
+ * @generated from enum flowcall.v1.DataMapperNode.Direction
+ */
+export const DataMapperNode_Direction = {
+  /**
+   * As SOURCE_TO_DESTINATION.
+   *
+   * @generated from enum value: DIRECTION_UNSPECIFIED = 0;
+   */
+  DIRECTION_UNSPECIFIED: 0,
+
+  /**
+   * The names on the left are those of the input, and become those on the right.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: SOURCE_TO_DESTINATION = 1;
+   */
+  SOURCE_TO_DESTINATION: 1,
+
+  /**
+   * The names on the right are those of the input, and become those on the left.
+   * buf:lint:ignore ENUM_VALUE_PREFIX
+   *
+   * @generated from enum value: DESTINATION_TO_SOURCE = 2;
+   */
+  DESTINATION_TO_SOURCE: 2,
+} as const;
+
+/**
+ * Which side of the mapping names the members of the input.
+ *
+ * @generated from enum flowcall.v1.DataMapperNode.Direction
+ */
+export type DataMapperNode_Direction = (typeof DataMapperNode_Direction)[keyof typeof DataMapperNode_Direction] | UnknownEnum;
+
+/**
+ * Describes the enum flowcall.v1.DataMapperNode.Direction.
+ */
+export const DataMapperNode_DirectionSchema: GenEnum<DataMapperNode_Direction> = /*@__PURE__*/
+  enumDesc(file_flowcall_v1_definition, 13, 0);
+
+/**
  * Leaves by the port `true` when its comparisons hold, else by `false`. Its output is `{"satisfied": true}` or false.
  *
  * @generated from message flowcall.v1.RuleNode
@@ -858,7 +945,7 @@ export type RuleNode = Message<"flowcall.v1.RuleNode"> & {
  * Use `create(RuleNodeSchema)` to create a new message.
  */
 export const RuleNodeSchema: GenMessage<RuleNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 13);
+  messageDesc(file_flowcall_v1_definition, 14);
 
 /**
  * How the comparisons are joined.
@@ -901,7 +988,7 @@ export type RuleNode_Match = (typeof RuleNode_Match)[keyof typeof RuleNode_Match
  * Describes the enum flowcall.v1.RuleNode.Match.
  */
 export const RuleNode_MatchSchema: GenEnum<RuleNode_Match> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 13, 0);
+  enumDesc(file_flowcall_v1_definition, 14, 0);
 
 /**
  * One comparison of a Rule.
@@ -937,7 +1024,7 @@ export type Comparison = Message<"flowcall.v1.Comparison"> & {
  * Use `create(ComparisonSchema)` to create a new message.
  */
 export const ComparisonSchema: GenMessage<Comparison> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 14);
+  messageDesc(file_flowcall_v1_definition, 15);
 
 /**
  * Leaves by the port of the first case that matches, else by `default`. Its output is
@@ -968,7 +1055,7 @@ export type SwitchNode = Message<"flowcall.v1.SwitchNode"> & {
  * Use `create(SwitchNodeSchema)` to create a new message.
  */
 export const SwitchNodeSchema: GenMessage<SwitchNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 15);
+  messageDesc(file_flowcall_v1_definition, 16);
 
 /**
  * One way of a Switch.
@@ -1013,7 +1100,7 @@ export type SwitchCase = Message<"flowcall.v1.SwitchCase"> & {
  * Use `create(SwitchCaseSchema)` to create a new message.
  */
 export const SwitchCaseSchema: GenMessage<SwitchCase> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 16);
+  messageDesc(file_flowcall_v1_definition, 17);
 
 /**
  * Waits for all branches that can still arrive, as every node does, and says which did. Its output is
@@ -1035,7 +1122,7 @@ export type MergeNode = Message<"flowcall.v1.MergeNode"> & {
  * Use `create(MergeNodeSchema)` to create a new message.
  */
 export const MergeNodeSchema: GenMessage<MergeNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 17);
+  messageDesc(file_flowcall_v1_definition, 18);
 
 /**
  * What becomes of a branch that does not arrive because it failed. Others run to their end then only with FINISH_BRANCHES.
@@ -1078,7 +1165,7 @@ export type MergeNode_OnMissing = (typeof MergeNode_OnMissing)[keyof typeof Merg
  * Describes the enum flowcall.v1.MergeNode.OnMissing.
  */
 export const MergeNode_OnMissingSchema: GenEnum<MergeNode_OnMissing> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 17, 0);
+  enumDesc(file_flowcall_v1_definition, 18, 0);
 
 /**
  * Runs the nodes inside it again and again. Inside, `{{node.<id>.body.array_item}}` is the item, where there is an array,
@@ -1154,7 +1241,7 @@ export type GroupNode = Message<"flowcall.v1.GroupNode"> & {
  * Use `create(GroupNodeSchema)` to create a new message.
  */
 export const GroupNodeSchema: GenMessage<GroupNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 18);
+  messageDesc(file_flowcall_v1_definition, 19);
 
 /**
  * Runs the nodes that its port `try` leads to. When one of them fails and that is not skipped or handled inside, the others are
@@ -1198,7 +1285,7 @@ export type TryCatchNode = Message<"flowcall.v1.TryCatchNode"> & {
  * Use `create(TryCatchNodeSchema)` to create a new message.
  */
 export const TryCatchNodeSchema: GenMessage<TryCatchNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 19);
+  messageDesc(file_flowcall_v1_definition, 20);
 
 /**
  * Iterations that follow one another while a condition holds. The first one always runs.
@@ -1219,7 +1306,7 @@ export type DoWhile = Message<"flowcall.v1.DoWhile"> & {
  * Use `create(DoWhileSchema)` to create a new message.
  */
 export const DoWhileSchema: GenMessage<DoWhile> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 20);
+  messageDesc(file_flowcall_v1_definition, 21);
 
 /**
  * Waits. In a synchronous execution it does not.
@@ -1256,7 +1343,7 @@ export type DelayNode = Message<"flowcall.v1.DelayNode"> & {
  * Use `create(DelayNodeSchema)` to create a new message.
  */
 export const DelayNodeSchema: GenMessage<DelayNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 21);
+  messageDesc(file_flowcall_v1_definition, 22);
 
 /**
  * Ends the execution at once, whatever else runs.
@@ -1284,7 +1371,7 @@ export type TerminateNode = Message<"flowcall.v1.TerminateNode"> & {
  * Use `create(TerminateNodeSchema)` to create a new message.
  */
 export const TerminateNodeSchema: GenMessage<TerminateNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 22);
+  messageDesc(file_flowcall_v1_definition, 23);
 
 /**
  * How the execution ends.
@@ -1327,7 +1414,7 @@ export type TerminateNode_Result = (typeof TerminateNode_Result)[keyof typeof Te
  * Describes the enum flowcall.v1.TerminateNode.Result.
  */
 export const TerminateNode_ResultSchema: GenEnum<TerminateNode_Result> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 22, 0);
+  enumDesc(file_flowcall_v1_definition, 23, 0);
 
 /**
  * Calls an HTTP API. Its output is the answer: `{{node.<id>.body}}` is what `answer` says, `{{node.<id>.status}}` its
@@ -1440,7 +1527,7 @@ export type HttpNode = Message<"flowcall.v1.HttpNode"> & {
  * Use `create(HttpNodeSchema)` to create a new message.
  */
 export const HttpNodeSchema: GenMessage<HttpNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 23);
+  messageDesc(file_flowcall_v1_definition, 24);
 
 /**
  * What the output's body is.
@@ -1500,7 +1587,7 @@ export type HttpNode_Answer = (typeof HttpNode_Answer)[keyof typeof HttpNode_Ans
  * Describes the enum flowcall.v1.HttpNode.Answer.
  */
 export const HttpNode_AnswerSchema: GenEnum<HttpNode_Answer> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 23, 0);
+  enumDesc(file_flowcall_v1_definition, 24, 0);
 
 /**
  * Asks for one page after the other. The output's `body` is then the array of all items; `status` and `headers` are those
@@ -1568,7 +1655,7 @@ export type HttpPagination = Message<"flowcall.v1.HttpPagination"> & {
  * Use `create(HttpPaginationSchema)` to create a new message.
  */
 export const HttpPaginationSchema: GenMessage<HttpPagination> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 24);
+  messageDesc(file_flowcall_v1_definition, 25);
 
 /**
  * Pages that are counted, until one has no items.
@@ -1603,7 +1690,7 @@ export type HttpPages = Message<"flowcall.v1.HttpPages"> & {
  * Use `create(HttpPagesSchema)` to create a new message.
  */
 export const HttpPagesSchema: GenMessage<HttpPages> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 25);
+  messageDesc(file_flowcall_v1_definition, 26);
 
 /**
  * Pages that each name the next, until one does not.
@@ -1640,7 +1727,7 @@ export type HttpCursor = Message<"flowcall.v1.HttpCursor"> & {
  * Use `create(HttpCursorSchema)` to create a new message.
  */
 export const HttpCursorSchema: GenMessage<HttpCursor> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 26);
+  messageDesc(file_flowcall_v1_definition, 27);
 
 /**
  * Pages that are linked to each other (RFC 8288).
@@ -1655,7 +1742,7 @@ export type HttpLink = Message<"flowcall.v1.HttpLink"> & {
  * Use `create(HttpLinkSchema)` to create a new message.
  */
 export const HttpLinkSchema: GenMessage<HttpLink> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 27);
+  messageDesc(file_flowcall_v1_definition, 28);
 
 /**
  * A name and a value.
@@ -1683,7 +1770,7 @@ export type HttpField = Message<"flowcall.v1.HttpField"> & {
  * Use `create(HttpFieldSchema)` to create a new message.
  */
 export const HttpFieldSchema: GenMessage<HttpField> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 28);
+  messageDesc(file_flowcall_v1_definition, 29);
 
 /**
  * A request header.
@@ -1718,7 +1805,7 @@ export type HttpHeader = Message<"flowcall.v1.HttpHeader"> & {
  * Use `create(HttpHeaderSchema)` to create a new message.
  */
 export const HttpHeaderSchema: GenMessage<HttpHeader> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 29);
+  messageDesc(file_flowcall_v1_definition, 30);
 
 /**
  * A form without files.
@@ -1740,7 +1827,7 @@ export type HttpForm = Message<"flowcall.v1.HttpForm"> & {
  * Use `create(HttpFormSchema)` to create a new message.
  */
 export const HttpFormSchema: GenMessage<HttpForm> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 30);
+  messageDesc(file_flowcall_v1_definition, 31);
 
 /**
  * A form of parts.
@@ -1762,7 +1849,7 @@ export type HttpMultipart = Message<"flowcall.v1.HttpMultipart"> & {
  * Use `create(HttpMultipartSchema)` to create a new message.
  */
 export const HttpMultipartSchema: GenMessage<HttpMultipart> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 31);
+  messageDesc(file_flowcall_v1_definition, 32);
 
 /**
  * One part of a form.
@@ -1804,7 +1891,7 @@ export type HttpPart = Message<"flowcall.v1.HttpPart"> & {
  * Use `create(HttpPartSchema)` to create a new message.
  */
 export const HttpPartSchema: GenMessage<HttpPart> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 32);
+  messageDesc(file_flowcall_v1_definition, 33);
 
 /**
  * Waits until somebody calls the URL `{{node.<id>.callback_url}}` by POST, or calls ResumeNode. A call that comes before the
@@ -1849,7 +1936,7 @@ export type WaitForWebhookNode = Message<"flowcall.v1.WaitForWebhookNode"> & {
  * Use `create(WaitForWebhookNodeSchema)` to create a new message.
  */
 export const WaitForWebhookNodeSchema: GenMessage<WaitForWebhookNode> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_definition, 33);
+  messageDesc(file_flowcall_v1_definition, 34);
 
 /**
  * What becomes of the node when nobody has called in time.
@@ -1892,5 +1979,5 @@ export type WaitForWebhookNode_OnTimeout = (typeof WaitForWebhookNode_OnTimeout)
  * Describes the enum flowcall.v1.WaitForWebhookNode.OnTimeout.
  */
 export const WaitForWebhookNode_OnTimeoutSchema: GenEnum<WaitForWebhookNode_OnTimeout> = /*@__PURE__*/
-  enumDesc(file_flowcall_v1_definition, 33, 0);
+  enumDesc(file_flowcall_v1_definition, 34, 0);
 
