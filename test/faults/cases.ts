@@ -30,6 +30,7 @@ import { poison } from "./cases/poison.ts";
 import { machineCrashes, postgresCrashes } from "./cases/postgres-crashes.ts";
 import { racingResponses } from "./cases/racing-responses.ts";
 import { rollingRestart } from "./cases/rolling-restart.ts";
+import { killedScripts } from "./cases/scripts.ts";
 import { slowUpstream } from "./cases/slow-upstream.ts";
 import { stoppedOwner } from "./cases/stopped-owner.ts";
 import { syncCrowd } from "./cases/sync-crowd.ts";
@@ -56,6 +57,7 @@ export const cases: readonly FaultCase[] = [
   lostListeners,
   crashThenAttempt,
   crowdedSweep,
+  killedScripts,
   racingResponses,
   stopUnderLoad,
   poison,

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomInt, randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { sql } from "kysely";
 import { readConfig } from "../../src/config.ts";
@@ -28,6 +28,7 @@ export type Mutant =
   | "own-waits"
   | "own-leases"
   | "judges-at-once"
+  | "seeds-by-chance"
   | "tasks-in-line"
   | "texts-without-end";
 
@@ -157,6 +158,19 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
         },
       }),
     };
+  },
+  // A script draws other numbers each time that it runs.
+  "seeds-by-chance": (stores) => {
+    const { run } = ProcessPool.prototype;
+    ProcessPool.prototype.run = function (this: ProcessPool, kind, task) {
+      const request = () => {
+        const { head, texts } = task.request();
+        const seed = Array.from({ length: 4 }, () => randomInt(2 ** 31));
+        return { head: { ...head, ...("seed" in head && { seed }) }, texts };
+      };
+      return run.call(this, kind, { ...task, request });
+    } as typeof run;
+    return stores;
   },
   // What authors wrote runs on the thread that holds the lease.
   "tasks-in-line": (stores) => {
