@@ -35,6 +35,7 @@ import { slowUpstream } from "./cases/slow-upstream.ts";
 import { stoppedOwner } from "./cases/stopped-owner.ts";
 import { syncCrowd } from "./cases/sync-crowd.ts";
 import { skippedOnce, spentWait, syncWithGroup } from "./cases/sync-semantics.ts";
+import { caughtOnce } from "./cases/try-catch.ts";
 import type { FaultCase } from "./fault-case.ts";
 
 /** All that `npm run faults` runs, in its order. */
@@ -47,6 +48,7 @@ export const cases: readonly FaultCase[] = [
   shiftedProcesses,
   setDatabaseClock,
   caughtMutants,
+  caughtOnce,
   postgresCrashes,
   lostAnswers,
   callsOfOneKey,

@@ -9,6 +9,7 @@ import { TextBudget, textOf } from "../../src/engine/templates/text-budget.ts";
 import { Capacity } from "../../src/scheduler/limits/capacity.ts";
 import { Lease } from "../../src/scheduler/process/lease.ts";
 import { RunClock } from "../../src/scheduler/run/run-clock.ts";
+import { RunJournal } from "../../src/scheduler/run/run-journal.ts";
 import type { Renewal } from "../../src/storage/claims/lease-store.ts";
 import type { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
 import type { Database } from "../../src/storage/postgres/database.ts";
@@ -30,7 +31,8 @@ export type Mutant =
   | "judges-at-once"
   | "seeds-by-chance"
   | "tasks-in-line"
-  | "texts-without-end";
+  | "texts-without-end"
+  | "caught-in-memory";
 
 /** What a statement that reads a batch of journals could read in its time. */
 const readableBytesMax = 32 * 1024 ** 2;
@@ -180,6 +182,14 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
       onBegin?.();
       const run = await taskLoaders[kind](limits);
       return { kind: "reply", ...(await run(request())) };
+    };
+    return stores;
+  },
+  // What a Try & Catch has decided is known to this process alone.
+  "caught-in-memory": (stores) => {
+    const { record } = RunJournal.prototype;
+    RunJournal.prototype.record = function (run) {
+      return run.path.endsWith("#caught") || record.call(this, run);
     };
     return stores;
   },
