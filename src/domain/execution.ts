@@ -162,8 +162,10 @@ export type NodeRun = {
   /** Milliseconds since 1970. */
   readonly start_time: number;
   readonly end_time: number;
-  /** The values of its templates, by their text, as a JSON object. Kept only for tests of drafts. */
+  /** The values of its templates, by their text, as a JSON object. */
   readonly input?: JsonText;
+  /** The last request of an HTTP node that failed, without what is secret in it. */
+  readonly request?: SentRequest;
   /** The output that later nodes read; absent where there is none. */
   readonly output?: JsonText;
   /**
@@ -188,6 +190,27 @@ export type NodeRun = {
   readonly notes?: readonly string[];
   /** What a script wrote to its console. */
   readonly console?: readonly ConsoleLine[];
+};
+
+/** A request as it was sent, for people. */
+export type SentRequest = {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: readonly { readonly key: string; readonly value: string }[];
+  readonly body?: string;
+  /** Whether the body is only the beginning of its text. */
+  readonly is_cut?: boolean;
+};
+
+/** One attempt of a node run. Times are in milliseconds since 1970. */
+export type NodeAttempt = {
+  readonly number: number;
+  readonly start_time: number;
+  readonly end_time: number;
+  /** How long the node waited before it; absent for the first. */
+  readonly delay_ms?: number;
+  /** Absent where it did not fail. */
+  readonly error?: ExecutionError | undefined;
 };
 
 /** A line that a script wrote to its console. */

@@ -1,7 +1,8 @@
 import type { ServerResponse } from "node:http";
-import type { JsonObject } from "@bufbuild/protobuf";
+import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { beforeAll, describe, expect, test } from "vitest";
-import { ExecutionService } from "../../src/gen/flowcall/v1/execution_pb.ts";
+import { failureLines } from "../../src/cli/execution/failure-text.ts";
+import { ExecutionService, NodeRunSchema } from "../../src/gen/flowcall/v1/execution_pb.ts";
 import { WorkflowService } from "../../src/gen/flowcall/v1/workflow_pb.ts";
 import { type SeenRequest, serve } from "../engine/http/outside.ts";
 import { productionKey, putWorkflow, testKey } from "../support/flowcall.ts";
@@ -285,4 +286,71 @@ describe("a retry of a node", () => {
     const retried = await calls.ask(retryNode, { execution_id: async, node_id: "2" });
     expect(await ended(idOf(retried.message))).toMatchObject({ response: { status: 200 } });
   });
+});
+
+test("of a call that failed there are the request, each attempt, the answer and what the templates gave", async () => {
+  const { port } = await serveFailing({ "/charge?token=tok-canary": 9 });
+  const url = `http://127.0.0.1:${port}`;
+  await putWorkflow(flowcall.url, {
+    alias: "charge",
+    definition: {
+      nodes: [
+        { id: "1", start: { api_call: {} } },
+        {
+          id: "2",
+          name: "Charge",
+          settings: { retry: { max_attempts: 2, delay_ms: 20 } },
+          http: {
+            method: "POST",
+            url: "{{event.body.base}}/charge",
+            query: [{ key: "token", value: "{{event.body.token}}" }],
+            headers: [{ key: "Authorization", value: "Bearer {{event.body.token}}" }],
+            json: '{ "amount": {{event.body.amount}} }',
+          },
+        },
+      ],
+      edges: [{ source: "1", target: "2" }],
+    },
+  });
+  const payload = { base: url, amount: 12, token: "tok-canary" };
+  const execution_id = await calls.start({ workflow: "charge", payload, sync_execution: true });
+  const { message } = await calls.ask(getNodeRun, { execution_id, node_id: "2" });
+  const attempt = { start_time: expect.any(String), end_time: expect.any(String), reason: "HTTP_STATUS", status: 500 };
+  const text = "The server answered with the status 500.";
+  expect(message).toMatchObject({
+    state: "ERRORED",
+    attempts: 2,
+    attempt_list: [
+      { number: 1, ...attempt, message: text },
+      { number: 2, ...attempt, message: text, delay_ms: "20" },
+    ],
+    request: {
+      method: "POST",
+      url: `${url}/charge?token=[REDACTED]`,
+      headers: [
+        { key: "Authorization", value: "[REDACTED]" },
+        { key: "Content-Type", value: "application/json" },
+        { key: "Idempotency-Key", value: `${execution_id}:2:1` },
+      ],
+      body: '{"amount":12}',
+    },
+    error: { status: 500, body: { count: 2 } },
+    input: { "event.body.amount": 12 },
+  });
+  // What is not a list of everything tells it of one node alone.
+  const whole = await calls.ask(getExecution, { execution_id });
+  expect(Object(whole.message).node_runs[1]).not.toHaveProperty("request");
+  // The JSON of a node run.
+  const lines = failureLines(fromJson(NodeRunSchema, message as JsonObject), message as JsonObject);
+  expect(lines.map((line) => line.replace(/\d{4}-\S+Z {2}\S+/, "TIME"))).toEqual([
+    `request   POST ${url}/charge?token=[REDACTED]`,
+    "          Authorization: [REDACTED]",
+    "          Content-Type: application/json",
+    `          Idempotency-Key: ${execution_id}:2:1`,
+    '          {"amount":12}',
+    "attempt 1 TIME  HTTP_STATUS 500",
+    "attempt 2 TIME  HTTP_STATUS 500 after a delay of 20 ms",
+    'answer    500 {"path":"/charge?token=tok-canary","count":2}',
+    expect.stringMatching(/^inputs {4}\{/),
+  ]);
 });

@@ -25,6 +25,7 @@ function run(node_id: string, name: string, rest: JsonObject = {}): JsonObject {
     end_time: aTime,
     notes: [],
     console: [],
+    attempt_list: [],
     ...rest,
   };
 }

@@ -125,7 +125,7 @@ describe("two processes on one database", () => {
     const [run] = await eventually(async () => {
       const runs = await underWay({ execution_id });
       expect(runs).toEqual([
-        { ...node, node_id: expect.any(String), path: expect.any(String), notes: [], console: [] },
+        { ...node, node_id: expect.any(String), path: expect.any(String), notes: [], console: [], attempt_list: [] },
       ]);
       return runs;
     });
@@ -180,6 +180,7 @@ describe("two processes on one database", () => {
         attempts,
         notes: [],
         console: [],
+        attempt_list: [],
       });
       const waited = Date.parse(wait_end_time) - Date.parse(start_time);
       expect(Math.abs(waited - 3_600_000)).toBeLessThan(60_000);

@@ -131,6 +131,7 @@ describe("the events of an execution that has ended", () => {
         end_time: aTime,
         notes: [],
         console: [],
+        attempt_list: [],
       });
       expect(events.at(-1)?.["ended"]).toEqual({ state: "COMPLETED", status: "COMPLETED", end_time: aTime });
     }

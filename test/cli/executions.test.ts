@@ -194,7 +194,9 @@ describe("what failed", () => {
     const said = await flow("get", failed);
     expect(said).toContain("workflow  asana/fails v1\n");
     expect(said).toMatch(/\n {6}ERRORED +each\[1\]\/q .*two/);
-    expect(said).toMatch(/\n {2}ERRORED +c {2}Charge .*[^e]\n {6}note: "\{\{event.body.nmae\}\}" did not resolve\.$/);
+    expect(said).toMatch(
+      /\n {2}ERRORED +c {2}Charge .*[^e]\n {6}note: "\{\{event.body.nmae\}\}" did not resolve\.\n {6}inputs .*"event.body.nmae":null\}$/,
+    );
     expect(await flow("get", failed, "--node", "Charge")).toMatch(/^ERRORED +c {2}Charge/);
 
     for (const words of [[], ["Charge"], ["c"], ["--failed"]]) {

@@ -28,12 +28,13 @@ export function edge(text: string): JsonObject {
 export function compile(
   nodes: readonly NodeJson[],
   edges: readonly string[],
-  { limits, onFailure, fields, applicationFields }: CompileOptions = {},
+  { limits, onFailure, recordInputs, fields, applicationFields }: CompileOptions = {},
 ) {
   const definition = fromJson(WorkflowDefinitionSchema, {
     nodes: [...nodes],
     edges: edges.map(edge),
     ...(onFailure && { on_failure: onFailure }),
+    ...(recordInputs && { record_inputs: recordInputs }),
     ...(fields && { fields: [...fields] }),
   });
   return compileGraph(
@@ -43,7 +44,7 @@ export function compile(
   );
 }
 
-export type CompileOptions = Pick<RunOptions, "limits" | "onFailure"> & {
+export type CompileOptions = Pick<RunOptions, "limits" | "onFailure" | "recordInputs"> & {
   /** What the workflow declares, and what its integration does. */
   readonly fields?: readonly JsonObject[];
   readonly applicationFields?: readonly JsonObject[];
@@ -51,6 +52,7 @@ export type CompileOptions = Pick<RunOptions, "limits" | "onFailure"> & {
 
 export type RunOptions = {
   readonly onFailure?: "STOP_BRANCHES" | "FINISH_BRANCHES";
+  readonly recordInputs?: "ON_FAILURE" | "ALWAYS" | "NEVER";
   readonly body?: JsonObject;
   readonly headers?: Record<string, string>;
   readonly type?: ExecutionType;

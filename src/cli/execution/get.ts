@@ -4,6 +4,7 @@ import {
   type Execution,
   ExecutionSchema,
   ExecutionService,
+  type NodeRun,
   NodeRunSchema,
   NodeRun_StateSchema as NodeStateSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
@@ -15,6 +16,7 @@ import { printable } from "../output/output.ts";
 import { executionArgument, ofAccountOption } from "./execution-argument.ts";
 import { durationText, errorText, member, nodeRunText, timeText, wordOf } from "./execution-text.ts";
 import { groupFailures, pathOf } from "./failed-node.ts";
+import { failureLines } from "./failure-text.ts";
 import { workflowNames, workflowText } from "./workflow-names.ts";
 
 const service = ExecutionService.method;
@@ -59,7 +61,10 @@ export const get: Command = {
         .join("");
       // A failed node has no output; null is an output.
       const body = json["output"] === undefined ? "" : `\n${JSON.stringify(json["output"], undefined, 2)}`;
-      output.value(json, `${output.paint(nodeRunText({ ...nodeRun, notes: [] }))}${notes}${console}${body}`);
+      const failure = failureLines(nodeRun, json)
+        .map((line) => `\n  ${line}`)
+        .join("");
+      output.value(json, `${output.paint(nodeRunText({ ...nodeRun, notes: [] }))}${notes}${console}${failure}${body}`);
       return exitCodes.done;
     });
   },
@@ -87,14 +92,25 @@ async function executionText(execution: Execution, client: Client): Promise<stri
     ["error", error && errorText(error)],
   ] as const;
   const lines = facts.flatMap(([name, text]) => (text === undefined ? [] : [`${name.padEnd(9)} ${printable(text)}`]));
+  const failed = await failedRun(client, execution);
   const stateWidth = Math.max(...nodeRuns.map(({ state }) => wordOf(NodeStateSchema, state).length));
   const runs = nodeRuns.flatMap((run) => [
     // The notes are printed in full below, so they are not counted here.
     `  ${nodeRunText({ ...run, notes: [] }, stateWidth)}`,
     ...run.notes.map((note) => `      note: ${printable(note)}`),
     ...(failures.get(run.path) ?? []).map((failure) => `      ${nodeRunText(failure)}`),
+    ...(failed?.path === run.path ? failureLines(failed, toJson(NodeRunSchema, failed)) : []).map(
+      (line) => `      ${line}`,
+    ),
   ]);
   return [...lines, ...runs].join("\n");
+}
+
+/** The run whose failure ended the execution, with what was sent and tried. */
+async function failedRun(client: Client, { id, error, nodeRuns }: Execution): Promise<NodeRun | undefined> {
+  const run = error && nodeRuns.find(({ path }) => path === error.nodeId);
+  // It may have been deleted since.
+  return run && (await client.unary(service.getNodeRun, { executionId: id, nodeId: run.path }).catch(() => undefined));
 }
 
 /** Longer texts are cut here; `-o json` prints them whole. */

@@ -124,7 +124,7 @@ function* compileInSteps(
   if (problems.errorCount > 0) {
     return { errors: problems.errors, warnings: problems.warnings };
   }
-  const graph = linkGraph({ definition, nodes, start, plans, compiled, readsFields: names.readsFields, output });
+  const graph = linkGraph({ definition, nodes, start, plans, compiled, names, output });
   return { graph, errors: [], warnings: problems.warnings };
 }
 

@@ -4,14 +4,19 @@ import {
   type StartNode,
   type WorkflowDefinition,
   WorkflowDefinition_OnFailure,
+  WorkflowDefinition_RecordInputs,
 } from "../../gen/flowcall/v1/definition_pb.ts";
-import type { Graph, GraphNode, HiddenParts, InnerPort, Input, Step, Subgraph } from "../graph/graph.ts";
+import type { Graph, GraphNode, HiddenParts, InnerPort, Input, RecordsInputs, Step, Subgraph } from "../graph/graph.ts";
 import { payloadSchemaOf } from "../schema/payload-schema.ts";
 import { PayloadValidator } from "../schema/payload-validator.ts";
-import type { Template } from "../templates/reference.ts";
+import type { Names, Read } from "../templates/names.ts";
+import type { Reference, Template } from "../templates/reference.ts";
 import { type Link, portsOf } from "./check-structure.ts";
+import { iterationEndFields } from "./compile-group.ts";
 import type { CompiledNode } from "./compile-node.ts";
+import { tryCatchFields } from "./compile-try-catch.ts";
 import type { SubgraphPlan } from "./plan-subgraphs.ts";
+import { startOutputField } from "./start-output.ts";
 
 type LinkInput = {
   readonly definition: WorkflowDefinition;
@@ -19,14 +24,14 @@ type LinkInput = {
   readonly start: Node | undefined;
   readonly plans: readonly SubgraphPlan[];
   readonly compiled: ReadonlyMap<string, CompiledNode | undefined>;
-  readonly readsFields: boolean;
+  readonly names: Pick<Names, "readsFields" | "reads">;
   readonly output: Template<JsonValue> | undefined;
 };
 
 /** Links compiled nodes into a graph. The definition has no errors. */
-export function linkGraph({ definition, nodes, start, plans, compiled, readsFields, output }: LinkInput): Graph {
+export function linkGraph({ definition, nodes, start, plans, compiled, names, output }: LinkInput): Graph {
   const payloadSchema = payloadSchemaOf(start);
-  const root = linkSubgraphs(plans, compiled);
+  const root = linkSubgraphs(plans, { compiled, reads: readsByNode(names.reads) });
   const group = nodes.find(({ kind }) => kind.case === "group");
   return {
     root,
@@ -35,13 +40,39 @@ export function linkGraph({ definition, nodes, start, plans, compiled, readsFiel
     hidden: hiddenParts(plans),
     hidesNodes: plans.some((plan) => plan.nodes.some(({ settings }) => settings?.hideNodeRequest === true)),
     hasApiCallTrigger: triggerOf(start)?.case === "apiCall",
-    readsFields,
+    readsFields: names.readsFields,
+    recordsInputs: recordsInputs.get(definition.recordInputs) ?? "ON_FAILURE",
     fields: definition.fields,
     samplePayload: samplePayloadOf(start) ?? {},
     ...(group && { group: { id: group.id, name: group.name } }),
     ...(output && { output }),
     ...(payloadSchema && { payloadValidator: new PayloadValidator(payloadSchema) }),
   };
+}
+
+const recordsInputs: ReadonlyMap<WorkflowDefinition_RecordInputs | undefined, RecordsInputs> = new Map([
+  [WorkflowDefinition_RecordInputs.ALWAYS, "ALWAYS"],
+  [WorkflowDefinition_RecordInputs.NEVER, "NEVER"],
+]);
+
+/** What each node's templates read when it runs. Those that are read when nodes inside have ended are not among them. */
+function readsByNode(reads: readonly Read[]): ReadonlyMap<string | undefined, readonly Reference[]> {
+  const found = new Map<string | undefined, Reference[]>();
+  for (const { location, reference } of reads) {
+    const { source, path } = reference;
+    // The execution has its whole payload.
+    const isPayload = source.kind === "event_body" && path.length === 0;
+    const ofNode = found.get(location.nodeId) ?? [];
+    found.set(location.nodeId, ofNode);
+    if (!isPayload && !isReadAtEnd(location.field) && !ofNode.some(({ text }) => text === reference.text)) {
+      ofNode.push(reference);
+    }
+  }
+  return found;
+}
+
+function isReadAtEnd(field: string): boolean {
+  return [...iterationEndFields, ...tryCatchFields.keys(), startOutputField].some((start) => field.startsWith(start));
 }
 
 /** Whether the branches beside a failed node run to their end. */
@@ -99,14 +130,11 @@ function hiddenParts(plans: readonly SubgraphPlan[]): HiddenParts {
 }
 
 /** Links the innermost subgraphs first, so that each node finds its own finished. */
-function linkSubgraphs(
-  plans: readonly SubgraphPlan[],
-  compiled: ReadonlyMap<string, CompiledNode | undefined>,
-): Subgraph {
+function linkSubgraphs(plans: readonly SubgraphPlan[], parts: NodeParts): Subgraph {
   const subgraphs: Subgraphs = new Map();
   for (const plan of plans.toReversed()) {
     const ofGroup = subgraphs.get(plan.group) ?? new Map();
-    subgraphs.set(plan.group, ofGroup.set(plan.port, linkSubgraph(plan, subgraphs, compiled)));
+    subgraphs.set(plan.group, ofGroup.set(plan.port, linkSubgraph(plan, subgraphs, parts)));
   }
   return subgraphs.get(undefined)?.get(undefined) ?? emptySubgraph;
 }
@@ -114,11 +142,12 @@ function linkSubgraphs(
 /** The subgraphs of each node by the port that leads there. */
 type Subgraphs = Map<Node | undefined, Map<InnerPort | undefined, Subgraph>>;
 
-function linkSubgraph(
-  plan: SubgraphPlan,
-  subgraphs: Subgraphs,
-  compiled: ReadonlyMap<string, CompiledNode | undefined>,
-): Subgraph {
+type NodeParts = {
+  readonly compiled: ReadonlyMap<string, CompiledNode | undefined>;
+  readonly reads: ReadonlyMap<string | undefined, readonly Reference[]>;
+};
+
+function linkSubgraph(plan: SubgraphPlan, subgraphs: Subgraphs, { compiled, reads }: NodeParts): Subgraph {
   const indexes = new Map(plan.nodes.map((node, index) => [node, index]));
   const indexOf = (node: Node) => indexes.get(node) ?? -1;
   const leaving = Map.groupBy(plan.links, (link) => link.source);
@@ -139,6 +168,7 @@ function linkSubgraph(
         ports: new Map([...ports].map(([port, links]) => [port, links.map((link) => indexOf(link.target))])),
         defaultPort: portsOf(node)[0],
         ...settings,
+        reads: reads.get(node.id) ?? [],
         step: makeStep((port) => subgraphs.get(node)?.get(port) ?? emptySubgraph),
       },
     ];

@@ -22,6 +22,7 @@ export type Graph = {
   readonly hidden: HiddenParts;
   /** Whether the branches beside a failed node run to their end. */
   readonly finishesBranches: boolean;
+  readonly recordsInputs: RecordsInputs;
   /** Whether a template reads a field of the workflow or of the application. */
   readonly readsFields: boolean;
   /** The fields that the workflow declares. */
@@ -33,6 +34,9 @@ export type Graph = {
   /** The response of a run in which no Response node has run. */
   readonly output?: Template<JsonValue>;
 };
+
+/** Of which nodes the values of templates are recorded. */
+export type RecordsInputs = "ON_FAILURE" | "ALWAYS" | "NEVER";
 
 /** The hidden parts of each node's output, by node id: all of it, or the parts at these paths. */
 export type HiddenParts = ReadonlyMap<string, "all" | readonly string[]>;
@@ -87,6 +91,8 @@ export type GraphNode = {
   /** The paths in its output, and in the answer that fails it, that are hidden. */
   readonly encryptedFields: readonly string[];
   readonly conditions?: Condition;
+  /** What its templates read when it runs. */
+  readonly reads: readonly Reference[];
   readonly step: Step;
 };
 

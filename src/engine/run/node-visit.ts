@@ -4,6 +4,7 @@ import {
   errorPort,
   type NodeRun,
   type NodeState,
+  type SentRequest,
 } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { redacted } from "../../domain/json/redacted.ts";
@@ -30,6 +31,8 @@ export class NodeVisit implements UnderWay {
   iterations = 0;
   /** What a script wrote to its console. */
   console: readonly ConsoleLine[] | undefined;
+  /** Gives the last request, for people. `isSecret` says that nothing of its values is shown. */
+  sent: ((isSecret: boolean) => SentRequest | undefined) | undefined;
   /** The failed iterations of a Group, as a JSON array. */
   errors: JsonText | undefined;
   since = Number.POSITIVE_INFINITY;
@@ -37,12 +40,12 @@ export class NodeVisit implements UnderWay {
   previous: UnderWay | undefined;
 
   constructor(node: GraphNode, subgraph: SubgraphRun) {
-    const { run, hidden, isReplay } = subgraph.state;
+    const { run, hidden, recordsInputs, isReplay } = subgraph.state;
     this.node = node;
     this.subgraph = subgraph;
     this.path = subgraph.prefix + node.id;
     this.start_time = (isReplay ? run.journal.beganAt(this.path) : undefined) ?? run.clock.now();
-    this.#inputs = run.keepsInputs === true ? new NodeInputs(hidden) : undefined;
+    this.#inputs = recordsInputs === "ALWAYS" ? new NodeInputs(hidden) : undefined;
     this.scope = new RunScope(run, subgraph.outputs, this.#inputs);
   }
 
@@ -132,7 +135,7 @@ export class NodeVisit implements UnderWay {
     if (note !== undefined) {
       this.scope.note(note);
     }
-    this.#end(failedState(error), { error: failure, ...(goesOn && { port: errorPort }) });
+    this.#end(failedState(error), { ...this.#causeOf(), error: failure, ...(goesOn && { port: errorPort }) });
     this.subgraph.outputs.setFailure(id, { state: failedState(error), error: failure, errors: this.errors });
     if (goesOn) {
       return errorPort;
@@ -182,9 +185,36 @@ export class NodeVisit implements UnderWay {
   #skipWith(state: "SKIPPED" | "ERRORED_AND_SKIPPED", error?: ExecutionError): Port {
     // This is the JSON text of null.
     const output = "null" as JsonText;
-    this.#end(state, error === undefined ? { output } : { output, error });
+    this.#end(state, error === undefined ? { output } : { ...this.#causeOf(), output, error });
     this.subgraph.outputs.setNone(this.node.id, { state, error, errors: this.errors });
     return this.node.defaultPort;
+  }
+
+  /** What the node was given that failed, and what it had sent, as far as that is to be recorded. */
+  #causeOf(): RecordDetails {
+    const { node, scope, subgraph, sent } = this;
+    const { state } = subgraph;
+    if (node.isHidden || state.recordsInputs === "NEVER") {
+      return {};
+    }
+    const readsHidden = node.reads.some(
+      ({ source }) => (source.kind === "node" || source.kind === "node_fact") && state.hidden.has(source.nodeId),
+    );
+    const request = sent?.(readsHidden);
+    let input: JsonText | undefined;
+    if (this.#inputs === undefined && node.reads.length > 0) {
+      const inputs = new NodeInputs(state.hidden);
+      for (const reference of node.reads) {
+        scope.collect(reference, inputs);
+      }
+      input = inputs.text;
+      if (input === undefined || !state.keeps(input.length)) {
+        input = undefined;
+        scope.note("The values of the node's templates are too large to be kept.");
+      }
+    }
+    const keepsRequest = request !== undefined && state.keeps(JSON.stringify(request).length);
+    return { ...(input !== undefined && { input }), ...(keepsRequest && { request }) };
   }
 
   get #inputText(): JsonText | undefined {
@@ -250,7 +280,8 @@ type Described = Pick<NodeFailure, "reason" | "message"> & Partial<Pick<NodeFail
 type Mutable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
 
 /** The optional parts of a record, beside the facts of the visit. */
-export type RecordDetails = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers" | "page_keys">;
+export type RecordDetails = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers" | "page_keys" | "request"> &
+  Partial<Pick<NodeRun, "start_time">>;
 
 function outputOf(output: JsonText | undefined, port: Port | undefined): RecordDetails {
   if (port !== undefined) {

@@ -37,6 +37,8 @@ class LeafRun implements Attempt {
   readonly #visit: NodeVisit;
   readonly #run: Run;
   #sender: RequestSender | undefined;
+  /** When the current attempt began; absent where it is the first, which began with the visit. */
+  #attemptStart: number | undefined;
 
   constructor(step: LeafStep, visit: NodeVisit) {
     this.#step = step;
@@ -74,6 +76,7 @@ class LeafRun implements Attempt {
       }
       this.#visit.leave();
       this.#visit.record(String(this.#visit.attempts), failedState(made), {
+        start_time: this.#attemptStart ?? this.#visit.start_time,
         error: this.#visit.describeAttempt(made),
         ...this.#sender?.counts,
       });
@@ -89,6 +92,7 @@ class LeafRun implements Attempt {
       return this.#replayAttempts();
     }
     this.#visit.attempts += 1;
+    this.#attemptStart = this.#visit.attempts === 1 ? undefined : this.#run.clock.now();
     this.#visit.enter();
     return this.#attempt();
   }
@@ -103,6 +107,7 @@ class LeafRun implements Attempt {
         throw new NodeFailure("OUTCOME_UNKNOWN", message);
       }
       if (recalled === undefined) {
+        this.#attemptStart = this.#visit.attempts === 1 ? undefined : this.#run.clock.now();
         this.#visit.enter();
         return await this.#attempt();
       }
@@ -223,8 +228,10 @@ class LeafRun implements Attempt {
   }
 
   send(request: LeafRequest): Promise<HttpAnswer> {
-    this.#sender ??= new RequestSender(this.#step, this.#visit);
-    return this.#sender.send(request);
+    const sender = this.#sender ?? new RequestSender(this.#step, this.#visit);
+    this.#sender = sender;
+    this.#visit.sent ??= (isSecret) => this.#sender?.shown(isSecret);
+    return sender.send(request);
   }
 }
 

@@ -48,6 +48,11 @@ export class RunScope implements PeekScope {
     return value;
   }
 
+  /** Adds what a reference reads now. */
+  collect(reference: Reference, inputs: NodeInputs): void {
+    inputs.add(reference, this.#root(reference.source));
+  }
+
   peek(reference: Reference): JsonValue | undefined {
     return valueAt(this.#root(reference.source), reference);
   }

@@ -3,7 +3,7 @@ import type { Clock } from "../../domain/clock.ts";
 import type { EventLoopYielder } from "../../domain/event-loop-yielder.ts";
 import type { Answer, ExecutionError, NodeRun } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
-import type { Graph, GraphNode, HiddenParts, Subgraph } from "../graph/graph.ts";
+import type { Graph, GraphNode, HiddenParts, RecordsInputs, Subgraph } from "../graph/graph.ts";
 import type { HttpClient } from "../http/http-client.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
@@ -51,11 +51,13 @@ export class RunState {
   crash: { readonly error: unknown } | undefined;
 
   readonly hidden: HiddenParts;
+  readonly recordsInputs: RecordsInputs;
   #yielding: Promise<void> | undefined;
 
-  constructor(run: Run, graph: Pick<Graph, "hidden" | "finishesBranches">) {
+  constructor(run: Run, graph: Pick<Graph, "hidden" | "finishesBranches" | "recordsInputs">) {
     this.run = run;
     this.hidden = graph.hidden;
+    this.recordsInputs = run.keepsInputs === true ? "ALWAYS" : graph.recordsInputs;
     this.boundary = new Boundary(run.signal, graph.finishesBranches);
     this.isReplay = run.journal.isReplay;
   }
@@ -72,6 +74,15 @@ export class RunState {
     }
     const start = (typeof body === "string" ? body : text).slice(0, shortBodyChars);
     return { body: start.toWellFormed(), is_cut: true };
+  }
+
+  /** Whether so many characters beside a failure are kept. They count as bodies do. */
+  keeps(chars: number): boolean {
+    const fits = chars <= this.#bodyCharsLeft;
+    if (fits) {
+      this.#bodyCharsLeft -= chars;
+    }
+    return fits;
   }
 
   /**

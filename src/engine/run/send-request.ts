@@ -1,4 +1,4 @@
-import type { NodeRun } from "../../domain/execution.ts";
+import type { NodeRun, SentRequest } from "../../domain/execution.ts";
 import { chainHeader, chainLength, chainText } from "../../domain/http/call-chain.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { LeafStep } from "../graph/graph.ts";
@@ -8,6 +8,7 @@ import { isHeader } from "../http/request-headers.ts";
 import { nodeFailureOf } from "../nodes/http-node-failure.ts";
 import type { LeafRequest } from "../nodes/leaf.ts";
 import type { NodeVisit } from "./node-visit.ts";
+import { shownRequest } from "./shown-request.ts";
 
 type Counts = Pick<NodeRun, "answers" | "page_keys">;
 
@@ -30,6 +31,8 @@ export class RequestSender {
   #answers: number;
   /** The counts that were part of the keys of pages answered with 2xx, in page order. A repeated page has the same key. */
   readonly #pageKeys: number[];
+  /** The last request that was sent. */
+  #last: LeafRequest | undefined;
 
   /** @param counts those that an earlier run recorded with its last attempt */
   constructor(step: LeafStep, visit: NodeVisit, { answers = 0, page_keys = [] }: Counts = {}) {
@@ -53,6 +56,11 @@ export class RequestSender {
     };
   }
 
+  /** The last request that was sent, for people. */
+  shown(isSecret: boolean): SentRequest | undefined {
+    return this.#last && shownRequest(this.#last, isSecret);
+  }
+
   /** Rejects with NodeFailure, or with the reason of the abort. */
   async send(request: LeafRequest): Promise<HttpAnswer> {
     const { isAtMostOnce } = this.#step;
@@ -64,11 +72,12 @@ export class RequestSender {
     await run.journal.beforeEffect(signal);
     const startTime = run.clock.monotonic();
     const key = this.#pageKeys[this.#page];
+    const headers = withKey(request.headers, `${run.executionId}:${this.#visit.path}:${key ?? this.#answers}`);
+    this.#last = { ...request, headers };
     try {
       const answer = await run.http.send({
         answerBytesMax: run.limits.httpAnswerBytesMax,
-        ...request,
-        headers: withKey(request.headers, `${run.executionId}:${this.#visit.path}:${key ?? this.#answers}`),
+        ...this.#last,
         chain: chainText(1 + chainLength(run.event.headers[chainHeader])),
         environmentId: run.environmentId,
         isRepeatable: !isAtMostOnce,

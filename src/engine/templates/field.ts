@@ -105,7 +105,7 @@ export class Field {
       return { text, ...placeholder };
     }
     const reference = { text, ...found };
-    if (this.isNew && !computes) {
+    if (!computes) {
       this.#names.reads.push({ location: this.#location, reference, use: this.#use });
     }
     return reference;

@@ -8,11 +8,14 @@ import {
   type ExecutionStatus,
   type ExecutionSummary,
   type ExecutionType,
+  type NodeAttempt,
   type NodeRun,
   type NodeState,
+  type SentRequest,
   statusOf,
 } from "../../domain/execution.ts";
 import { parseJson, valueMessage } from "../../domain/json/json-parse.ts";
+import { shownError } from "../../engine/errors/shown-error.ts";
 import type { NodeViews } from "../../engine/graph/definition-outline.ts";
 import {
   ConsoleLine_Level,
@@ -23,8 +26,10 @@ import {
   ExecutionErrorSchema,
   ExecutionResult_Status,
   ExecutionSchema,
+  NodeAttemptSchema,
   NodeRun_State,
   NodeRunSchema,
+  SentRequestSchema,
 } from "../../gen/flowcall/v1/execution_pb.ts";
 import type { ListedNodeRuns } from "../../storage/history/execution-reader.ts";
 import { shownRun } from "./shown-run.ts";
@@ -69,7 +74,7 @@ export function detailMessage(execution: ExecutionDetail, listed: ListedNodeRuns
 /** Makes the message of a node run. No other code does, since the values that the node hides are left out here. */
 export function nodeRunMessage(run: NodeRun, views: NodeViews) {
   const view = views.get(run.node_id);
-  const { input, output, port, error } = shownRun(run, view);
+  const { input, output, port, error, request } = shownRun(run, view);
   return create(NodeRunSchema, {
     nodeId: run.node_id,
     path: run.path,
@@ -84,7 +89,31 @@ export function nodeRunMessage(run: NodeRun, views: NodeViews) {
     notes: [...(run.notes ?? [])],
     console: (run.console ?? []).map(({ level, text }) => ({ level: ConsoleLine_Level[level], text })),
     ...(input !== undefined && { input: valueMessage(input) }),
+    ...(request !== undefined && view?.isHidden === false && { request: requestMessage(request) }),
     ...(output !== undefined && { output: valueMessage(output) }),
+  });
+}
+
+function requestMessage({ method, url, headers, body, is_cut = false }: SentRequest) {
+  return create(SentRequestSchema, {
+    ...{ method, url, headers: [...headers] },
+    ...(body !== undefined && { body }),
+    ...(is_cut && { isCut: true }),
+  });
+}
+
+/** Makes the messages of the attempts of a node run, without what the node hides. */
+export function attemptMessages(attempts: readonly NodeAttempt[], run: Pick<NodeRun, "node_id">, views: NodeViews) {
+  const hiding = views.get(run.node_id) ?? { isHidden: true, encryptedFields: [] };
+  return attempts.map(({ number, start_time, end_time, delay_ms, error }) => {
+    const { reason, message, status } = error === undefined ? {} : shownError(error, hiding);
+    return create(NodeAttemptSchema, {
+      ...{ number, startTime: timestampFromMs(start_time), endTime: timestampFromMs(end_time) },
+      ...(delay_ms !== undefined && { delayMs: BigInt(delay_ms) }),
+      ...(reason !== undefined && { reason }),
+      ...(message !== undefined && { message }),
+      ...(status !== undefined && { status }),
+    });
   });
 }
 

@@ -33,6 +33,7 @@ import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import { writtenPerByte } from "../../scheduler/run/active-runs.ts";
 import type { VersionCache } from "../../scheduler/run/version-cache.ts";
 import type { Scheduler } from "../../scheduler/scheduler.ts";
+import { AttemptList } from "../../storage/history/attempt-list.ts";
 import type {
   ExecutionQuery,
   ExecutionReader,
@@ -44,7 +45,16 @@ import { accessScopeOf, callChainLength, principalOf, setExecutionHeaders } from
 import type { ServiceHandlers } from "../chain/handler-chain.ts";
 import { makeRoom } from "../chain/large-message.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
-import { detailMessage, nodeRunMessage, sources, states, summaryMessage, types, wordOf } from "./execution-message.ts";
+import {
+  attemptMessages,
+  detailMessage,
+  nodeRunMessage,
+  sources,
+  states,
+  summaryMessage,
+  types,
+  wordOf,
+} from "./execution-message.ts";
 import { checkReplySize, replyTooLarge } from "./reply-size.ts";
 
 export type ExecutionQueriesOptions = {
@@ -167,14 +177,16 @@ export class ExecutionQueries implements Queries {
     const { reader, versions } = this.#options;
     const query = queryOf(request, call);
     const execution = await findExecution(reader, query, call);
-    const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId, (bytes) =>
-      call.reserveReply?.(bytes),
-    );
+    const attempts = new AttemptList(request.nodeId);
+    const reserve = (bytes: number) => call.reserveReply?.(bytes);
+    const run = await reader.getNodeRun(foundIn(query, execution), request.nodeId, reserve, attempts);
     if (run === undefined) {
       throw nodeRunNotFound(request);
     }
     await makeRoom(call, [run.input, run.output]);
-    return nodeRunMessage(run, await viewsOf(versions, execution, call));
+    const views = await viewsOf(versions, execution, call);
+    const message = nodeRunMessage(run, views);
+    return Object.assign(message, { attemptList: attemptMessages(attempts.of(run), run, views) });
   }
 
   async #detail(

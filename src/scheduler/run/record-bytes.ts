@@ -8,7 +8,7 @@ const recordBytes = 256;
 const consoleLineBytes = 30;
 
 /** The size of a record: the UTF-8 bytes of its texts, and an overhead. */
-export function bytesOf({ path, input, output, error, errors, notes, console }: NodeRun): number {
+export function bytesOf({ path, input, output, error, errors, notes, console, request }: NodeRun): number {
   let bytes = recordBytes + path.length;
   if (output !== undefined) {
     bytes += Buffer.byteLength(output);
@@ -21,6 +21,9 @@ export function bytesOf({ path, input, output, error, errors, notes, console }: 
     if (error.body !== undefined) {
       bytes += Buffer.byteLength(JSON.stringify(error.body));
     }
+  }
+  if (request !== undefined) {
+    bytes += Buffer.byteLength(JSON.stringify(request));
   }
   if (errors !== undefined) {
     bytes += Buffer.byteLength(errors);

@@ -15,9 +15,9 @@ export type FlushRow = {
 };
 
 /** A record without what may be large in it. */
-export type RecordHead = Omit<NodeRun, "input" | "output" | "errors" | "console" | "sealed">;
+export type RecordHead = Omit<NodeRun, "input" | "request" | "output" | "errors" | "console" | "sealed">;
 
-export function headOf({ input, output, errors, console, sealed, ...head }: NodeRun): RecordHead {
+export function headOf({ input, request, output, errors, console, sealed, ...head }: NodeRun): RecordHead {
   return head;
 }
 

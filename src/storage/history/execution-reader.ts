@@ -28,6 +28,7 @@ import { isWithin } from "../postgres/access-scope.ts";
 import type { Page } from "../postgres/page.ts";
 import { journalTokenOf, parseJournalToken } from "../postgres/page-token.ts";
 import type { Tables } from "../postgres/tables.ts";
+import type { AttemptList } from "./attempt-list.ts";
 import { type ExecutionPage, type ListedExecutions, listExecutions } from "./execution-list.ts";
 import { readHeads, sizeJournal } from "./journal-heads.ts";
 import { claimOf, NodesUnderWay } from "./nodes-under-way.ts";
@@ -193,24 +194,23 @@ export class ExecutionReader {
     return [...visits.values()];
   }
 
-  /** A node run, by its path in the execution. `reserve` is called with the size of a large flush before it is read. */
-  async getNodeRun(execution: FoundExecution, path: string, reserve?: ReserveBytes): Promise<NodeRun | undefined> {
+  /** A node run, by its path. `reserve` is called with the size of a large flush before it is read. */
+  async getNodeRun(execution: FoundExecution, path: string, reserve?: ReserveBytes, attempts?: AttemptList) {
     let open: NodeRun | undefined;
     const underWay = new NodesUnderWay();
     for await (const { index, runs, isWhole, epoch } of readHeads(this.#db, { ...execution, only: { path } })) {
       for (const head of runs) {
         if (head.path.split("#")[0] === path) {
           underWay.add(head, epoch);
+          attempts?.add(head);
         }
-        if (visitOf(head, execution)?.path !== path) {
-          continue;
+        if (visitOf(head, execution)?.path === path) {
+          const record = isWhole ? head : await this.#readRecord(execution, { index, path: head.path, reserve });
+          open = record && visitOf(record, execution);
+          if (open === record && open !== undefined) {
+            return open;
+          }
         }
-        const record = isWhole ? head : await this.#readRecord(execution, { index, path: head.path, reserve });
-        const run = record && visitOf(record, execution);
-        if (run === record && run !== undefined) {
-          return run;
-        }
-        open = run;
       }
     }
     return open ?? (await this.#list(underWay, execution))[0];
