@@ -141,6 +141,8 @@ async function measureReplay(): Promise<void> {
     const writer = new ExecutionWriter({
       execution,
       owner: "bench",
+      children: { finish: async () => ({ stopped: [] }) },
+      isOfFamily: false,
       signals: { read: async () => "none", close: async () => "closed" },
       executions: {
         begin: async () => undefined,

@@ -35,6 +35,7 @@ import { ClaimStore } from "../src/storage/claims/claim-store.ts";
 import { LeaseStore } from "../src/storage/claims/lease-store.ts";
 import { OwnerReaper } from "../src/storage/claims/owner-reaper.ts";
 import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
+import { ChildStore } from "../src/storage/executions/children.ts";
 import { ExecutionStore } from "../src/storage/executions/execution-store.ts";
 import { HistoryDays } from "../src/storage/executions/history-days.ts";
 import { SignalStore } from "../src/storage/executions/signals.ts";
@@ -128,6 +129,8 @@ const services: Readonly<Record<string, () => Service>> = {
     new Janitor({
       executions: new ExecutionStore(database.db),
       signals: new SignalStore(database.db),
+      children: new ChildStore(database.db),
+      onMissed: () => undefined,
       drafts: new DraftStore(database.db),
       dayBytes: new DayBytesStore(database.db),
       days: new HistoryDays(database.db),
@@ -138,12 +141,13 @@ const services: Readonly<Record<string, () => Service>> = {
   Rescuer: () =>
     new Rescuer({
       executions: new ExecutionStore(database.db),
+      children: new ChildStore(database.db),
       claims: new ClaimStore(database.db),
       queue: new ClaimQueue(database.db),
       reaper: new OwnerReaper(database.db),
       owner: newId(),
       capacity: new Capacity(limits),
-      runs: { has: () => false, takeUp: async () => "runs" as const, supersede: () => undefined },
+      runs: { has: () => false, takeUp: async () => "runs" as const },
       events: createSchedulerEvents(),
       lease: {
         isHeld: () => true,
@@ -172,6 +176,7 @@ const services: Readonly<Record<string, () => Service>> = {
       executions: new ExecutionStore(database.db),
       claims: new ClaimStore(database.db),
       signals: new SignalStore(database.db),
+      children: new ChildStore(database.db),
       callbackUrl: () => undefined,
       queue: new ClaimQueue(database.db),
       reaper: new OwnerReaper(database.db),

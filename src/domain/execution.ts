@@ -28,6 +28,9 @@ export type ExecutionType = "SYNC" | "ASYNC";
 
 export type ExecutionSource = "API_CALL" | "SUB_FLOW" | "BATCH" | "TEST" | "RERUN" | "RETRY" | "SCHEDULE";
 
+/** Whether a node waits for the execution that it has begun. A SYNC one may have no Group. */
+export type ChildMode = "WAIT" | "SYNC" | "DETACHED";
+
 /** The state of a node run. RUNNING and WAITING have not ended. */
 export type NodeState =
   | "RUNNING"
@@ -54,6 +57,8 @@ export type ExecutionError = {
   readonly message: string;
   readonly node_id?: string;
   readonly node_name?: string;
+  /** The execution whose failure failed the node. */
+  readonly execution_id?: string;
   /** The status of the answer that failed the node. */
   readonly status?: number;
   /** That answer's body: JSON, or else text. */
@@ -135,6 +140,8 @@ export type ExecutionFilter = AccessScope & {
   readonly source?: ExecutionSource;
   readonly type?: ExecutionType;
   readonly tag?: string;
+  /** Those that nodes of this execution began. */
+  readonly parentId?: string;
   readonly createdSince?: Date;
   readonly createdBefore?: Date;
   readonly errorReason?: string;
@@ -142,8 +149,16 @@ export type ExecutionFilter = AccessScope & {
   readonly idPrefix?: string;
 };
 
+/** The node that began an execution, and the first execution that led to it. */
+export type Parentage = { readonly executionId: string; readonly path: string; readonly rootId: string };
+
 /** An execution with its payload and response. */
-export type ExecutionDetail = ExecutionSummary & { readonly payload: JsonText; readonly response?: JsonText };
+export type ExecutionDetail = ExecutionSummary & {
+  /** Present where a Sub Flow node began it. */
+  readonly parent?: Parentage;
+  readonly payload: JsonText;
+  readonly response?: JsonText;
+};
 
 /** One record of the journal: a node run, an iteration of a Group, a failed attempt, or a note of progress. */
 export type NodeRun = {

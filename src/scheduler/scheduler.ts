@@ -21,6 +21,7 @@ import type { ClaimQueue } from "../storage/claims/claim-queue.ts";
 import type { ClaimStore } from "../storage/claims/claim-store.ts";
 import type { LeaseStore } from "../storage/claims/lease-store.ts";
 import type { OwnerReaper } from "../storage/claims/owner-reaper.ts";
+import type { ChildStore } from "../storage/executions/children.ts";
 import type { ExecutionStore } from "../storage/executions/execution-store.ts";
 import type { HistoryDays } from "../storage/executions/history-days.ts";
 import type { SignalStore } from "../storage/executions/signals.ts";
@@ -32,6 +33,8 @@ import type { DayBytesStore } from "../storage/tenants/daily-bytes-store.ts";
 import type { DraftStore } from "../storage/workflows/draft-store.ts";
 import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { Acceptor } from "./accept/acceptor.ts";
+import { CallResolver } from "./accept/call-resolver.ts";
+import { ChildResolver } from "./accept/child-resolver.ts";
 import type { ExecuteCall, ExecuteResult, ExecutionRequest } from "./accept/execute-call.ts";
 import type { ExecutionFactory } from "./accept/execution-factory.ts";
 import type { Sealing } from "./encryption/sealing.ts";
@@ -42,6 +45,7 @@ import { Lease, type LeaseOptions } from "./process/lease.ts";
 import { PeriodicTask } from "./process/periodic-task.ts";
 import { Janitor } from "./rescue/janitor.ts";
 import { Rescuer } from "./rescue/rescuer.ts";
+import { announceQueued, announceSignal } from "./resume/announce-signal.ts";
 import { NodeResumer, type Resumption } from "./resume/node-resumer.ts";
 import { ActiveRuns } from "./run/active-runs.ts";
 import type { RunContext } from "./run/execution-run.ts";
@@ -58,6 +62,7 @@ export type SchedulerOptions = {
   readonly executions: ExecutionStore;
   readonly claims: ClaimStore;
   readonly signals: SignalStore;
+  readonly children: ChildStore;
   readonly queue: ClaimQueue;
   readonly reaper: OwnerReaper;
   readonly reader: ExecutionReader;
@@ -108,10 +113,12 @@ export class Scheduler implements Service {
     const capacity = new Capacity(limits);
     const lease = new Lease({ leases, owner, capacity, rates, clock, log });
     const memory = new MemoryBudget(limits);
-    const runs = new ActiveRuns({ ...options, owner, lease, memory, versions, capacity });
+    const databaseNow = () => lease.databaseNow() ?? clock.now();
+    const children = new ChildResolver({ ...options, resolver: new CallResolver({ ...options, databaseNow }) });
+    const resolveChild: RunContext["resolveChild"] = (...request) => children.resolve(...request);
+    const runs = new ActiveRuns({ ...options, owner, lease, memory, versions, capacity, resolveChild });
     const waiters = new Waiters({ ...options, runs });
     const rescuer = new Rescuer({ ...options, owner, runs, capacity, lease });
-    const databaseNow = () => lease.databaseNow() ?? clock.now();
     const dailyQuota = new DailyQuota({ store: dayBytes, limits, now: databaseNow, clock, log });
     this.#lease = lease;
     this.#capacity = capacity;
@@ -129,7 +136,8 @@ export class Scheduler implements Service {
       waiters,
     });
     this.#resumer = new NodeResumer(options);
-    this.#janitor = new Janitor({ ...options, retentionMs: limits.retentionMs, clock, log });
+    const onMissed = (parentId: string) => void options.events.emit("familyEnded", { stopped: [], parentId });
+    this.#janitor = new Janitor({ ...options, onMissed, retentionMs: limits.retentionMs, clock, log });
     const enqueue: Acceptor["enqueueOnce"] = (...call) => this.#acceptor.enqueueOnce(...call);
     this.#schedules = new ScheduleRunner({ ...options, enqueue });
     const runOnce = async () => runs.recordBegun();
@@ -217,6 +225,7 @@ export class Scheduler implements Service {
     this.#runs.supersede(id, outcome);
     events.emit("finished", { execution: { ...stopped, ...query, id }, outcome, ms: clock.now() - timeOfId(id) });
     events.emit("ended", { executionId: id, outcome, wasOwned: true });
+    events.emit("familyEnded", stopped);
     return stopped;
   }
 
@@ -234,6 +243,19 @@ export class Scheduler implements Service {
       for (const id of ids ?? [undefined]) {
         this.#runs.signalled(id);
       }
+    });
+    events.on("familyEnded", ({ stopped, parentId }) => {
+      for (const executionId of stopped) {
+        this.#runs.supersede(executionId);
+        events.emit("ended", { executionId, outcome: undefined, wasOwned: true });
+      }
+      if (parentId !== undefined) {
+        announceSignal(this.#options, parentId);
+      }
+    });
+    events.on("childBegun", (execution) => {
+      events.emit("accepted", execution);
+      announceQueued(this.#options);
     });
     notifier.listen("queued", () => events.emit("queuedElsewhere"));
     events.on("ended", ({ executionId, wasOwned }) => {

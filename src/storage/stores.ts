@@ -12,6 +12,7 @@ import { ClaimQueue } from "./claims/claim-queue.ts";
 import { ClaimStore } from "./claims/claim-store.ts";
 import { LeaseStore } from "./claims/lease-store.ts";
 import { OwnerReaper } from "./claims/owner-reaper.ts";
+import { ChildStore } from "./executions/children.ts";
 import { ExecutionStore } from "./executions/execution-store.ts";
 import { HistoryDays } from "./executions/history-days.ts";
 import { SignalStore } from "./executions/signals.ts";
@@ -47,6 +48,7 @@ export type Stores = {
   readonly versions: VersionStore;
   readonly executions: ExecutionStore;
   readonly signals: SignalStore;
+  readonly children: ChildStore;
   readonly reader: ExecutionReader;
   readonly events: ExecutionEvents;
   readonly claims: ClaimStore;
@@ -77,6 +79,7 @@ export function openStores(
     versions: new VersionStore(db, { callsDb, batchLimits }),
     executions: new ExecutionStore(db, { callsDb, batchLimits }),
     signals: new SignalStore(db),
+    children: new ChildStore(db),
     reader: new ExecutionReader(callsDb),
     events: new ExecutionEvents(db, { callsDb }),
     claims: new ClaimStore(db),

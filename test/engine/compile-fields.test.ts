@@ -35,6 +35,16 @@ describe("a field that cannot work keeps the graph from running, and its author 
       },
       "TEMPLATE_NAME_AMBIGUOUS c response.data",
     ],
+    ...(
+      [
+        ["no alias", { workflow: "{{event.body.which}}" }, "workflow"],
+        ["no slug", { workflow: "a", slug: "a b" }, "slug"],
+        ["no version", { workflow: "a", version: 0 }, "version"],
+        ["a payload that is no object", { workflow: "a", payload: "[1]" }, "payload"],
+      ] as const
+    ).map(([what, sub_flow, field]): Case => {
+      return [`a Sub Flow: ${what}`, only({ id: "a", sub_flow }), `SUB_FLOW_INVALID a sub_flow.${field}`];
+    }),
     ["a template without an end", only(transform("a", "{{event.body")), "TEMPLATE_MALFORMED a transform.query"],
     ["an empty template", only(transform("a", "{{ }}")), "TEMPLATE_MALFORMED a transform.query"],
     ["two dots", only(transform("a", "{{event.body..x}}")), "TEMPLATE_MALFORMED a transform.query"],

@@ -1,6 +1,9 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import { describe, expect, test } from "vitest";
-import { begin, type Ended, ended, type NodeJson, run, settle, start } from "./workflow.ts";
+import type { Outcome } from "../../src/domain/execution.ts";
+import type { JsonText } from "../../src/domain/json/json-text.ts";
+import type { Children } from "../../src/engine/journal/children.ts";
+import { begin, type Ended, ended, type NodeJson, type RunOptions, run, settle, start } from "./workflow.ts";
 
 /** Expects the states of all nodes that have a record, and the outcome. */
 function check({ states, outcome }: Ended, expectedStates: Record<string, string>, expectedOutcome: object): void {
@@ -178,4 +181,46 @@ test("a Delay that nobody went on with in time tells how long it took", async ()
   await settle();
   clock.advance(65_000);
   expect(ended(await outcome, journal).response).toBe("Waited for 65 seconds.");
+});
+
+describe("Sub Flow", () => {
+  const asked: unknown[] = [];
+  const children = (outcome?: Outcome): Children => ({
+    run: async (place, request) => {
+      asked.push({ ...place, ...request });
+      return { executionId: "c", ...(outcome && { outcome }) };
+    },
+  });
+  const error = { reason: "HTTP_STATUS", message: "The server answered 404.", status: 404, body: { gone: true } };
+  const node = (more: JsonObject = {}): NodeJson => {
+    const payload = '{"n": "{{event.body.n}}"}';
+    return { id: "s", sub_flow: { workflow: "other", payload, config_id: "{{event.body.who}}", ...more } };
+  };
+  const flow = (more: JsonObject, options: RunOptions) =>
+    run([start, node(more), answer("r", "{{node.s.body}}")], ["start > s", "s > r"], {
+      body: { n: 7, who: "eu" },
+      ...options,
+    });
+
+  test("asks for the other execution with what its templates give, and answers what that answered", async () => {
+    const outcome: Outcome = { state: "COMPLETED", response: '{"x":1}' as JsonText, statusCode: 201 };
+    const { response } = await flow({}, { children: children(outcome) });
+    expect(response).toEqual({ execution_id: "c", status: "COMPLETED", return_value: { x: 1 }, status_code: 201 });
+    const request = { workflow: "other", configId: "eu", payload: '{"n":7}', mode: "WAIT" };
+    expect(asked).toEqual([expect.objectContaining({ path: "s", attempt: 1, ...request })]);
+    expect((await flow({ mode: "DETACHED" }, { children: children() })).response).toEqual({ execution_id: "c" });
+  });
+
+  test("fails as the other execution did, or goes on with its error", async () => {
+    const failed = children({ state: "ERRORED", error });
+    const { message, status, body } = error;
+    expect((await flow({}, { children: failed })).outcome).toMatchObject({
+      state: "ERRORED",
+      error: { reason: "SUB_FLOW_ERRORED", message, status, body, execution_id: "c", node_id: "s" },
+    });
+    const accepted = { execution_id: "c", status: "ERRORED", return_value: null, error };
+    expect((await flow({ accept_errored: true }, { children: failed })).response).toEqual(accepted);
+    const refused = await flow({ payload: "{{event.body.n}}" }, { children: failed });
+    expect(refused.outcome.error?.reason).toBe("SUB_FLOW_REFUSED");
+  });
 });

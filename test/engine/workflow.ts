@@ -6,6 +6,7 @@ import { compileGraph } from "../../src/engine/compile/compile-graph.ts";
 import { answerAmong } from "../../src/engine/graph/recorded-answer.ts";
 import { parseEgressAllow } from "../../src/engine/http/egress-allow-list.ts";
 import { HttpClient } from "../../src/engine/http/http-client.ts";
+import type { Children } from "../../src/engine/journal/children.ts";
 import type { Journal } from "../../src/engine/journal/journal.ts";
 import type { Run } from "../../src/engine/run/run.ts";
 import { runGraph } from "../../src/engine/run/run-graph.ts";
@@ -61,6 +62,7 @@ export type RunOptions = {
   readonly client?: Run["http"];
   readonly yielder?: Run["yielder"];
   readonly beforeEffect?: Journal["beforeEffect"];
+  readonly children?: Children;
   readonly values?: Partial<Pick<Run, "linkedAccount" | "workflowFields" | "applicationFields">>;
 };
 
@@ -91,6 +93,7 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
     workflowFields: {},
     applicationFields: {},
     ...options.values,
+    ...(options.children && { children: options.children }),
     limits,
     clock,
     journal,

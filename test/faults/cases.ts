@@ -33,6 +33,7 @@ import { rollingRestart } from "./cases/rolling-restart.ts";
 import { killedScripts } from "./cases/scripts.ts";
 import { slowUpstream } from "./cases/slow-upstream.ts";
 import { stoppedOwner } from "./cases/stopped-owner.ts";
+import { killedSubFlows } from "./cases/sub-flow.ts";
 import { syncCrowd } from "./cases/sync-crowd.ts";
 import { skippedOnce, spentWait, syncWithGroup } from "./cases/sync-semantics.ts";
 import { caughtOnce } from "./cases/try-catch.ts";
@@ -49,6 +50,7 @@ export const cases: readonly FaultCase[] = [
   setDatabaseClock,
   caughtMutants,
   caughtOnce,
+  killedSubFlows,
   postgresCrashes,
   lostAnswers,
   callsOfOneKey,

@@ -11,6 +11,7 @@ import { Lease } from "../../src/scheduler/process/lease.ts";
 import { RunClock } from "../../src/scheduler/run/run-clock.ts";
 import { RunJournal } from "../../src/scheduler/run/run-journal.ts";
 import type { Renewal } from "../../src/storage/claims/lease-store.ts";
+import type { ChildStore } from "../../src/storage/executions/children.ts";
 import type { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
 import type { Database } from "../../src/storage/postgres/database.ts";
 import type { Stores } from "../../src/storage/stores.ts";
@@ -30,6 +31,7 @@ export type Mutant =
   | "own-leases"
   | "judges-at-once"
   | "seeds-by-chance"
+  | "child-apart"
   | "tasks-in-line"
   | "texts-without-end"
   | "caught-in-memory";
@@ -132,6 +134,18 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
     RunClock.prototype.now = () => Date.now();
     return stores;
   },
+  // A child commits by itself, and only then what says whose it is. The process dies in between.
+  "child-apart": (stores) => ({
+    ...stores,
+    children: decorate(stores.children, {
+      begin: () => async (child) => {
+        // What a caller of `begin` gives.
+        const { execution, begin } = child as Parameters<ChildStore["begin"]>[0];
+        await stores.executions.begin(execution, begin);
+        process.kill(process.pid, "SIGKILL");
+      },
+    }),
+  }),
   // Leases end by their owners' clocks.
   "own-leases": (stores, database) => ({
     ...stores,

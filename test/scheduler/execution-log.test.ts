@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import type { NewExecution, NodeRun, Outcome } from "../../src/domain/execution.ts";
+import type { ChildMode, NewExecution, NodeRun, Outcome } from "../../src/domain/execution.ts";
 import { newId } from "../../src/domain/id.ts";
 import type { ExecutionLog } from "../../src/scheduler/run/execution-log.ts";
 import type { ClaimedExecution } from "../../src/storage/claims/claim-executions.ts";
@@ -45,7 +45,7 @@ afterAll(() => stores.close());
 
 const subjects: Readonly<Record<string, () => Subject>> = {
   Postgres: () => ({
-    log: { executions: stores.executions, claims: stores.claims, signals: stores.signals },
+    log: { executions: stores.executions, claims: stores.claims, signals: stores.signals, children: stores.children },
     newExecution: tenant.newExecution,
     dropOwner: () => stores.reaper.reap({ owner: "judge", now: Date.now() }),
     read: async () => {
@@ -60,7 +60,7 @@ const subjects: Readonly<Record<string, () => Subject>> = {
   memory: () => {
     const log = new MemoryLog();
     return {
-      log: { executions: log, claims: log, signals: log },
+      log: { executions: log, claims: log, signals: log, children: log.children },
       newExecution: tenant.newExecution,
       dropOwner: (owner) => log.release({ owner }),
       read: async () => ({ ...reading }),
@@ -305,5 +305,85 @@ describe.each(Object.entries(subjects))("the execution log in %s", (_, create) =
     expect(await signals.set(signalOf(heard))).toBe("repeated");
     expect(await signals.set(signalOf(heard, "2"))).toBe("taken");
     expect(await signals.set(signalOf(silent))).toBe("ended");
+  });
+
+  const childOf = (parent: NewExecution, name: string, mode: ChildMode = "WAIT", epoch = 1) => ({
+    ...claimOf(parent, owner, epoch),
+    ...{ name, mode, begin: {} },
+    execution: { ...subject.newExecution(), source: "SUB_FLOW" as const },
+  });
+
+  async function beginChild(parent: NewExecution, name: string, mode?: ChildMode): Promise<NewExecution> {
+    const child = childOf(parent, name, mode);
+    expect(await subject.log.children.begin(child)).toEqual({ executionId: child.execution.id });
+    return child.execution;
+  }
+
+  test("begins one child under each name, ahead of calls, and none for an owner that was succeeded", async () => {
+    const { children, claims } = subject.log;
+    const parent = await begin({ owner });
+    const [one, two] = [childOf(parent, "2#1#child"), childOf(parent, "2#1#child")];
+    const begun = await Promise.all([children.begin(one), children.begin(two)]);
+    expect(begun[0]).toEqual(begun[1]);
+    const { executionId } = Object(begun[0]);
+    expect(await children.find({ ...claimOf(parent, owner, 1), name: "2#1#child" })).toBe(executionId);
+    const [first] = await claims.claim({ owner: other, shares: [{ ...parent, count: 1 }] });
+    expect(first).toMatchObject({ id: executionId, epoch: 1 });
+    await subject.dropOwner(owner);
+    await claim(parent, other);
+    expect(await children.begin(childOf(parent, "2#2#child"))).toBe("superseded");
+    expect(await children.find({ ...claimOf(parent, owner, 1), name: "2#2#child" })).toBeUndefined();
+  });
+
+  test("wakes a parent by the end of its child, once, and leaves one alone that does not wait", async () => {
+    const { children, claims, signals } = subject.log;
+    const parent = await begin({ owner });
+    const [child, detached] = [
+      await beginChild(parent, "2#1#child"),
+      await beginChild(parent, "3#1#child", "DETACHED"),
+    ];
+    const sleep = { ...claimOf(parent, owner, 1), ms: 60_000, wakeTime: 7, awaits: ["2#1#child"] };
+    expect(await claims.suspend(sleep)).toBe(true);
+    const claimed = await claims.claim({ owner: other, shares: [{ ...parent, count: 100 }] });
+    const finish = async (execution: NewExecution) => {
+      const { epoch = 0 } = claimed.find(({ id }) => id === execution.id) ?? {};
+      const end = { ...claimOf(execution, other, epoch), outcome: completed };
+      return [await children.finish(end), await children.finish({ ...end, owner })];
+    };
+    expect(await finish(detached)).toEqual([{ stopped: [] }, expect.anything()]);
+    expect(await claim(parent, other)).toBeUndefined();
+    expect(await finish(child)).toEqual([{ stopped: [], parentId: parent.id }, expect.anything()]);
+    expect(await claim(parent, other)).toMatchObject({ epoch: 2 });
+    expect(await signals.read({ ...claimOf(parent, other, 2), name: "2#1#child" })).toEqual({ value: "ended" });
+    expect((await subject.log.executions.listEnded([child.id])).outcomes.get(child.id)).toEqual(completed);
+  });
+
+  test("stops with an execution what it waits for, down to the last, and nothing else", async () => {
+    const { children, executions } = subject.log;
+    const parent = await begin({ owner });
+    const [child, detached] = [
+      await beginChild(parent, "2#1#child"),
+      await beginChild(parent, "3#1#child", "DETACHED"),
+    ];
+    const { epoch = 0 } = (await claim(child, owner)) ?? {};
+    expect(epoch).toBe(1);
+    const grandchild = await beginChild(child, "2#1#child", "SYNC");
+    const ended = await executions.stop({ ...parent, executionId: parent.id, outcome: stopped });
+    expect([...(ended?.stopped ?? [])].sort()).toEqual([child.id, grandchild.id].sort());
+    const { outcomes } = await executions.listEnded([parent.id, child.id, grandchild.id, detached.id]);
+    expect(new Set([...outcomes.values()].map(({ state }) => state))).toEqual(new Set(["STOPPED"]));
+    expect(outcomes.has(detached.id)).toBe(false);
+    // Its owner learns it by its next write.
+    expect(await children.finish({ ...claimOf(child, owner, 1), outcome: completed })).toBeUndefined();
+  });
+
+  test("bounds how deep executions wait for one another", async () => {
+    let parent = await begin({ owner });
+    for (let depth = 0; depth < 20; depth += 1) {
+      parent = await beginChild(parent, "2#1#child");
+      await claim(parent, owner);
+    }
+    expect(await subject.log.children.begin(childOf(parent, "2#1#child"))).toBe("too_deep");
+    await beginChild(parent, "2#1#child", "DETACHED");
   });
 });

@@ -60,6 +60,8 @@ function create({ begin, append, suspend, ...changes }: Changes = {}) {
   const writer = new ExecutionWriter({
     execution,
     owner: "owner",
+    children: new MemoryLog().children,
+    isOfFamily: false,
     signals: log,
     executions: {
       begin: begin ?? ((...args) => log.begin(...args)),

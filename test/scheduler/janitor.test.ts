@@ -34,12 +34,14 @@ test("old executions of which many take too long to delete at once are deleted f
     end $$`.execute(stores.db);
   await sql`create trigger takes_long after delete on execution referencing old table as deleted
     for each statement execute function take_long()`.execute(stores.db);
-  const { executions, signals, drafts, days, db } = stores;
+  const { executions, signals, children, drafts, days, db } = stores;
   const dayBytes = new DayBytesStore(db);
   const log = pino({ level: "silent" });
   const janitor = new Janitor({
     executions,
     signals,
+    children,
+    onMissed: () => undefined,
     drafts,
     days,
     dayBytes,

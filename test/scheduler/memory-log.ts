@@ -1,10 +1,17 @@
 import type { Account } from "../../src/domain/account.ts";
 import type { Answer, NewExecution, NodeRun, Outcome } from "../../src/domain/execution.ts";
-import type { ExecutionClaims, ExecutionRecords, ExecutionSignals } from "../../src/scheduler/run/execution-log.ts";
+import type {
+  ExecutionChildren,
+  ExecutionClaims,
+  ExecutionRecords,
+  ExecutionSignals,
+} from "../../src/scheduler/run/execution-log.ts";
 import type { ClaimedExecution, Claimer } from "../../src/storage/claims/claim-executions.ts";
 import type { Suspension } from "../../src/storage/claims/claim-store.ts";
 import type { Appending } from "../../src/storage/executions/append-journal.ts";
 import type { Begin, Begun } from "../../src/storage/executions/begin-execution.ts";
+import { type BegunChild, childLimits, type NewChild } from "../../src/storage/executions/children.ts";
+import type { FamilyEnd } from "../../src/storage/executions/end-family.ts";
 import type { Claim } from "../../src/storage/executions/execution-claim.ts";
 import type { Ends, ExecutionRecord, ResultQuery } from "../../src/storage/executions/execution-results.ts";
 import type { Finishing } from "../../src/storage/executions/finish-execution.ts";
@@ -20,6 +27,12 @@ type Row = {
   readonly journal: Map<number, readonly NodeRun[]>;
   /** By name; undefined for a wait that was closed. */
   readonly signals: Map<string, Pick<NewSignal, "value" | "digest"> | undefined>;
+  /** The executions that it has begun, by name. */
+  readonly children: Map<string, { readonly id: string; readonly isDetached: boolean }>;
+  /** The execution that waits for it, and the name that it has there. */
+  parent?: { readonly row: Row; readonly name: string };
+  depth: number;
+  detached: number;
   owner: string | undefined;
   epoch: number;
   dueTime: number;
@@ -30,6 +43,11 @@ type Row = {
 
 /** An execution log in memory. It keeps the contract of `execution-log.test.ts`, and is one process's alone. */
 export class MemoryLog implements ExecutionRecords, ExecutionClaims, ExecutionSignals {
+  readonly children: ExecutionChildren = {
+    find: async ({ executionId, name }) => this.#row(executionId).children.get(name)?.id,
+    begin: async (child) => await this.#beginChild(child),
+    finish: async (end) => ((await this.finish(end)) ? this.#endFamily(this.#row(end.executionId)) : undefined),
+  };
   readonly #now: () => number;
   readonly #rows = new Map<string, Row>();
   readonly #changed = new Set<ReadSet>();
@@ -52,7 +70,18 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims, ExecutionSi
     }
     const journal = new Map(flushes.map(({ index, runs }) => [index, runs]));
     const epoch = owner === undefined ? 0 : 1;
-    const row = { execution, begin, journal, signals: new Map(), owner, epoch, dueTime: this.#now(), answer };
+    const family = { children: new Map(), depth: 0, detached: 0 };
+    const row = {
+      execution,
+      begin,
+      journal,
+      signals: new Map(),
+      owner,
+      epoch,
+      dueTime: this.#now(),
+      answer,
+      ...family,
+    };
     this.#rows.set(execution.id, row);
     return undefined;
   }
@@ -107,13 +136,52 @@ export class MemoryLog implements ExecutionRecords, ExecutionClaims, ExecutionSi
     return true;
   }
 
-  async stop({ executionId, outcome }: Stop): Promise<Outcome | undefined> {
+  async stop({ executionId, outcome }: Stop): Promise<(Outcome & FamilyEnd) | undefined> {
     const row = this.#rows.get(executionId);
     if (row === undefined || row.ended !== undefined) {
       return undefined;
     }
     row.epoch += 1;
-    return this.#end(row, outcome);
+    return { ...this.#end(row, outcome), ...this.#endFamily(row) };
+  }
+
+  async #beginChild({ name, mode, execution, begin, ...claim }: NewChild): Promise<BegunChild> {
+    const row = this.#owned(claim);
+    if (row === undefined) {
+      return "superseded";
+    }
+    const known = row.children.get(name);
+    if (known !== undefined) {
+      return { executionId: known.id };
+    }
+    const isDetached = mode === "DETACHED";
+    const place = { depth: isDetached ? 0 : row.depth + 1, detached: row.detached + (isDetached ? 1 : 0) };
+    if (place.depth > childLimits.depthMax || place.detached > childLimits.detachedMax) {
+      return "too_deep";
+    }
+    row.children.set(name, { id: execution.id, isDetached });
+    await this.begin(execution, begin);
+    Object.assign(this.#row(execution.id), { ...place, dueTime: 0, parent: isDetached ? undefined : { row, name } });
+    return { executionId: execution.id };
+  }
+
+  /** Stops what an ended execution waits for, and tells the one that waits for it. */
+  #endFamily({ children, parent, execution }: Row): FamilyEnd {
+    const stopped = [...children.values()].flatMap(({ id, isDetached }) => {
+      const row = this.#row(id);
+      if (isDetached || row.ended !== undefined) {
+        return [];
+      }
+      row.epoch += 1;
+      this.#end(row, { state: "STOPPED" });
+      return [id, ...this.#endFamily(row).stopped];
+    });
+    if (parent === undefined || parent.row.ended !== undefined) {
+      return { stopped };
+    }
+    const { id: executionId, environmentId } = parent.row.execution;
+    void this.set({ executionId, environmentId, name: parent.name, value: "ended", digest: execution.id });
+    return { stopped, parentId: executionId };
   }
 
   async openJournal({ id }: { readonly id: string }): Promise<OpenedJournal> {

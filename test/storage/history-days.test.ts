@@ -76,7 +76,8 @@ async function execute({ days, endedDays, key }: Past): Promise<string> {
 }
 
 async function runJanitor(): Promise<void> {
-  const janitor = new Janitor({ ...stores, retentionMs, clock: systemClock, log: pino({ level: "silent" }) });
+  const log = pino({ level: "silent" });
+  const janitor = new Janitor({ ...stores, retentionMs, onMissed: () => undefined, clock: systemClock, log });
   await janitor.start();
   await janitor.stop();
 }

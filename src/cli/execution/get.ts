@@ -84,6 +84,7 @@ async function executionText(execution: Execution, client: Client): Promise<stri
     ["tag", execution.tag],
     ["rerun of", execution.rerunOf],
     ["retry of", execution.retryOf],
+    ["parent", execution.parentExecutionId && `${execution.parentExecutionId} ${execution.parentPath}`],
     ["created", timeText(createTime)],
     ["ended", endTime && `${timeText(endTime)} after ${durationText(createTime, endTime)}`],
     ["payload", shortened(JSON.stringify(json["payload"] ?? {}))],

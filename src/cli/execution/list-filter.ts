@@ -16,6 +16,7 @@ export function filterOf(given: Arguments, { settings }: Context) {
   const [source, type] = [given.text("source"), given.text("type")];
   const [errorReason, errorNodeId, idPrefix] = [given.text("reason"), given.text("node"), given.text("id")];
   const states = [...new Set(given.texts("state"))];
+  const parentExecutionId = given.text("parent");
   const [since, before] = [given.text("since"), given.text("before")];
   const slug = workflow === undefined ? given.text("slug") : settings.slug;
   return {
@@ -27,6 +28,7 @@ export function filterOf(given: Arguments, { settings }: Context) {
     ...(errorReason !== undefined && { errorReason }),
     ...(errorNodeId !== undefined && { errorNodeId }),
     ...(idPrefix !== undefined && { idPrefix }),
+    ...(parentExecutionId !== undefined && { parentExecutionId }),
     ...(source !== undefined && { source: numberOf(SourceSchema, "source", source) }),
     ...(type !== undefined && { type: numberOf(TypeSchema, "type", type) }),
     ...(since !== undefined && { createdSince: momentOf(since) }),
@@ -40,7 +42,7 @@ export function wordsOf<T extends number>(words: GenEnum<T>): readonly string[] 
 }
 
 /** Sources that no execution has yet. */
-const unused: ReadonlySet<string> = new Set(["SUB_FLOW", "BATCH"]);
+const unused: ReadonlySet<string> = new Set(["BATCH"]);
 
 function isWord({ number, name }: { readonly number: number; readonly name: string }): boolean {
   return number !== 0 && !unused.has(name);

@@ -49,6 +49,7 @@ export const ls: Command = {
     },
     type: { type: "string", value: "TYPE", choices: wordsOf(TypeSchema), help: "SYNC or ASYNC" },
     tag: { type: "string", value: "TAG", help: "only this label" },
+    parent: { type: "string", value: "ID", help: "only those that Sub Flow nodes of this execution began" },
     since: {
       type: "string",
       value: "TIME",

@@ -9,6 +9,7 @@ export const jsonTextFields: ReadonlySet<string> = new Set([
   "HttpNode.json",
   "DataMapperNode.input",
   "DataMapperNode.mapping",
+  "SubFlowNode.payload",
 ]);
 
 /**

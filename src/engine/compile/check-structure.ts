@@ -64,6 +64,7 @@ const portsByKind = {
   terminate: ["next"],
   http: ["next"],
   waitForWebhook: ["next"],
+  subFlow: ["next"],
   code: ["next"],
   dataMapper: ["next"],
   merge: ["next"],

@@ -51,11 +51,11 @@ export function compileNode(node: Node, tools: NodeTools): CompiledNode | undefi
   const isAtMostOnce = settings?.delivery === NodeSettings_Delivery.AT_MOST_ONCE;
   const retry = compileRetry(settings?.retry, settingsField.member("retry"));
   const timeoutMs = settings?.timeoutMs ?? defaultTimeoutMs(kind, tools.limits);
-  const timeoutMsMax = kind.case === "code" ? codeTimeoutMsMax : nodeTimeoutMsMax;
-  if (timeoutMs < 1 || timeoutMs > timeoutMsMax) {
+  const maxMs = timeoutMsMax(kind, tools.limits);
+  if (timeoutMs < 1 || timeoutMs > maxMs) {
     settingsField
       .member("timeout_ms")
-      .error("TIMEOUT_INVALID", `A time-out must be 1 to ${timeoutMsMax} ms, not ${timeoutMs}.`);
+      .error("TIMEOUT_INVALID", `A time-out must be 1 to ${maxMs} ms, not ${timeoutMs}.`);
   }
   const conditions = settings?.conditions && compileRule(settings.conditions, settingsField.member("conditions"));
   checkEncryptedFields(node, settingsField.member("encrypted_output_fields"));
@@ -113,10 +113,16 @@ const once: Retry = { attemptsMax: 1, delayMs: 0, factor: 1, hasJitter: false };
 const triedOnce: readonly string[] = ["code", "waitForWebhook", "dataMapper"];
 
 /** The kinds whose attempts have a time-out. */
-const timedKinds: readonly string[] = ["transform", "code", "http", "tryCatch"];
+const timedKinds: readonly string[] = ["transform", "code", "http", "tryCatch", "subFlow"];
 
-function defaultTimeoutMs(kind: Node["kind"], { httpTimeoutMs, codeMs, nodeTimeoutMs }: Limits): number {
-  return kind.case === "http" ? httpTimeoutMs : kind.case === "code" ? codeMs : nodeTimeoutMs;
+function defaultTimeoutMs({ case: kind }: Node["kind"], limits: Limits): number {
+  const { httpTimeoutMs, codeMs, ageMs, nodeTimeoutMs } = limits;
+  return kind === "http" ? httpTimeoutMs : kind === "code" ? codeMs : kind === "subFlow" ? ageMs : nodeTimeoutMs;
+}
+
+/** The longest time-out that an author may set. Who waits for an execution may wait for as long as one may become old. */
+function timeoutMsMax({ case: kind }: Node["kind"], { ageMs }: Limits): number {
+  return kind === "code" ? codeTimeoutMsMax : kind === "subFlow" ? Math.max(ageMs, nodeTimeoutMsMax) : nodeTimeoutMsMax;
 }
 
 /** A node that computes the same each time is not retried, and one that waits for other nodes has no time-out. */
@@ -198,6 +204,9 @@ function compileStep(
       break;
     case "waitForWebhook":
       step = leafStep(leaves.waitForWebhook(kind.value, { field, limits, queries }));
+      break;
+    case "subFlow":
+      step = leafStep(leaves.subFlow(kind.value, { field, limits, queries }));
       break;
     case "rule":
       step = { kind: "rule", holds: compileRule(kind.value, field) };

@@ -39,6 +39,7 @@ export function linkGraph({ definition, nodes, start, plans, compiled, names, ou
     finishesBranches: finishesBranches(definition),
     hidden: hiddenParts(plans),
     hidesNodes: plans.some((plan) => plan.nodes.some(({ settings }) => settings?.hideNodeRequest === true)),
+    beginsExecutions: plans.some((plan) => plan.nodes.some(({ kind }) => kind.case === "subFlow")),
     hasApiCallTrigger: triggerOf(start)?.case === "apiCall",
     readsFields: names.readsFields,
     recordsInputs: recordsInputs.get(definition.recordInputs) ?? "ON_FAILURE",

@@ -27,6 +27,10 @@ export type FailureReason =
   | "DELAY_INVALID"
   | "WAIT_INVALID"
   | "WEBHOOK_TIMED_OUT"
+  | "SUB_FLOW_NOT_FOUND"
+  | "SUB_FLOW_REFUSED"
+  | "SUB_FLOW_ERRORED"
+  | "SUB_FLOW_TOO_DEEP"
   | "HTTP_STATUS"
   | "REQUEST_TOO_LARGE"
   | "OUTCOME_UNKNOWN"
@@ -52,6 +56,8 @@ type FailureDetails = {
   readonly answer?: FailedAnswer;
   /** The failure of a node inside of this one, which is also its own. */
   readonly inner?: ExecutionError;
+  /** The execution whose failure it is. */
+  readonly executionId?: string;
 };
 
 /** A node failed, and the workflow decides what follows. Callers of the workflow read the message as it is. */
@@ -61,6 +67,7 @@ export class NodeFailure extends Error {
   readonly retryAfterMs: number;
   readonly answer: FailedAnswer | undefined;
   readonly inner: ExecutionError | undefined;
+  readonly executionId: string | undefined;
 
   constructor(reason: FailureReason, message: string, details: FailureDetails = {}) {
     super(message);
@@ -69,6 +76,7 @@ export class NodeFailure extends Error {
     this.isFinal = details.isFinal ?? false;
     this.retryAfterMs = details.retryAfterMs ?? 0;
     this.answer = details.answer;
+    this.executionId = details.executionId;
     this.inner = details.inner;
   }
 

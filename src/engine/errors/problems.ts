@@ -81,6 +81,7 @@ export type ProblemReason =
   | "TRY_CATCH_MIXED"
   | "CATCH_REASON_UNKNOWN"
   | "ON_ERROR_CONTRADICTORY"
+  | "SUB_FLOW_INVALID"
   | "SETTING_IGNORED";
 
 /** The location of a problem: a path inside the node, or inside the definition where no node is named. */

@@ -19,6 +19,8 @@ export type Graph = {
   readonly hasApiCallTrigger: boolean;
   /** Whether a node hides its output. */
   readonly hidesNodes: boolean;
+  /** Whether a node begins other executions. */
+  readonly beginsExecutions: boolean;
   readonly hidden: HiddenParts;
   /** Whether the branches beside a failed node run to their end. */
   readonly finishesBranches: boolean;

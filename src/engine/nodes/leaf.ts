@@ -2,6 +2,7 @@ import type { JsonValue } from "@bufbuild/protobuf";
 import type { ConsoleLine, ExecutionType } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { HttpAnswer, HttpRequest } from "../http/http-request.ts";
+import type { ChildRequest, ChildRun } from "../journal/children.ts";
 import type { Waited } from "../journal/journal.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryAttempt } from "../query/query-run.ts";
@@ -35,6 +36,8 @@ export type Attempt = QueryAttempt & {
   wait(delayMs: number): Promise<Waited>;
   /** Waits durably for a signal from outside: see `Journal.waitForSignal`. */
   waitForSignal(timeoutMs: number): Promise<string | undefined>;
+  /** Begins an execution for this attempt, once however often it is replayed: see `Children.run`. */
+  runChild(request: ChildRequest): Promise<ChildRun>;
   /** Whether this attempt is the last one, however it ends. */
   readonly isLast: boolean;
   now(): number;

@@ -4,11 +4,12 @@ import { compileDataMapper } from "./data-mapper-node.ts";
 import { compileDelay } from "./delay-node.ts";
 import { compileHttp } from "./http-node.ts";
 import type { Leaf, LeafTools } from "./leaf.ts";
+import { compileSubFlow } from "./sub-flow-node.ts";
 import { compileTransform } from "./transform-node.ts";
 import { compileWaitForWebhook } from "./wait-for-webhook-node.ts";
 
 /** The kinds of node that are leaves. The interpreter runs the other kinds. */
-type LeafKind = "transform" | "delay" | "http" | "waitForWebhook" | "code" | "dataMapper";
+type LeafKind = "transform" | "delay" | "http" | "waitForWebhook" | "code" | "dataMapper" | "subFlow";
 
 /** The protobuf message of each kind. */
 type LeafMessages = {
@@ -23,4 +24,5 @@ export const leaves: { readonly [Kind in LeafKind]: (message: LeafMessages[Kind]
   delay: compileDelay,
   http: compileHttp,
   waitForWebhook: compileWaitForWebhook,
+  subFlow: compileSubFlow,
 };

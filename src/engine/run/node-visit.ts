@@ -170,7 +170,7 @@ export class NodeVisit implements UnderWay {
   }
 
   /** The failure of an attempt that is not the last, without the answer's body. */
-  describeAttempt({ reason, message, answer }: Described): ExecutionError {
+  describeAttempt({ reason, message, answer, executionId }: Described): ExecutionError {
     const { id, name } = this.node;
     const status = answer?.status;
     return {
@@ -178,6 +178,7 @@ export class NodeVisit implements UnderWay {
       message,
       node_id: id,
       ...(name !== "" && { node_name: name }),
+      ...(executionId !== undefined && { execution_id: executionId }),
       ...(status !== undefined && { status }),
     };
   }
@@ -275,7 +276,8 @@ export class NodeVisit implements UnderWay {
   }
 }
 
-type Described = Pick<NodeFailure, "reason" | "message"> & Partial<Pick<NodeFailure, "answer" | "inner">>;
+type Described = Pick<NodeFailure, "reason" | "message"> &
+  Partial<Pick<NodeFailure, "answer" | "executionId" | "inner">>;
 
 type Mutable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
 

@@ -4,6 +4,7 @@ import type { Limits } from "../../domain/limits.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { LeafStep } from "../graph/graph.ts";
 import type { HttpAnswer } from "../http/http-request.ts";
+import type { ChildRequest, ChildRun } from "../journal/children.ts";
 import type { Waited } from "../journal/journal.ts";
 import type { Attempt, LeafRequest } from "../nodes/leaf.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
@@ -216,6 +217,16 @@ class LeafRun implements Attempt {
   waitForSignal(timeoutMs: number): Promise<string | undefined> {
     this.#visit.leave();
     return this.#run.journal.waitForSignal(this.path, timeoutMs, this.signal);
+  }
+
+  runChild(request: ChildRequest): Promise<ChildRun> {
+    this.#visit.leave();
+    const { path, signal, timeoutMs } = this;
+    const { children } = this.#run;
+    if (children === undefined) {
+      throw new Error("this run begins no executions");
+    }
+    return children.run({ path, attempt: this.#visit.attempts }, request, { timeoutMs, signal });
   }
 
   work<Result>(piece: () => Promise<Result>): Promise<Result> {

@@ -5,6 +5,7 @@ import type { Answer, ExecutionError, NodeRun } from "../../domain/execution.ts"
 import type { Limits } from "../../domain/limits.ts";
 import type { Graph, GraphNode, HiddenParts, RecordsInputs, Subgraph } from "../graph/graph.ts";
 import type { HttpClient } from "../http/http-client.ts";
+import type { Children } from "../journal/children.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import type { Arrivals } from "./arrivals.ts";
@@ -25,6 +26,8 @@ export type Run = RunValues & {
   /** Connections to the outside are shared within one environment only. */
   readonly environmentId: string;
   readonly http: Pick<HttpClient, "send">;
+  /** Absent where there is nothing to begin executions with. */
+  readonly children?: Children;
   /** Computes what has no bound on the thread. */
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;

@@ -61,11 +61,16 @@ export function summaryMessage(execution: ExecutionSummary) {
 
 /** An execution in the form of GetExecution. */
 export function detailMessage(execution: ExecutionDetail, listed: ListedNodeRuns | undefined, views: NodeViews) {
-  const { payload, response } = execution;
+  const { payload, response, parent } = execution;
   return Object.assign(summaryMessage(execution), {
     // The cast: the root of the stored text was checked to be an object.
     payload: parseJson(payload) as JsonObject,
     ...(response !== undefined && { response: valueMessage(response) }),
+    ...(parent && {
+      parentExecutionId: parent.executionId,
+      parentPath: parent.path,
+      rootExecutionId: parent.rootId,
+    }),
     ...(listed && { nodeRuns: listed.runs.map((run) => nodeRunMessage(run, views)) }),
     ...(listed && listed.notedRuns > 0 && { notedRuns: listed.notedRuns }),
   });
@@ -145,6 +150,7 @@ function errorMessage(error: ExecutionError): ExecutionErrorMessage {
     message: error.message,
     ...(error.node_id !== undefined && { nodeId: error.node_id }),
     ...(error.node_name !== undefined && { nodeName: error.node_name }),
+    ...(error.execution_id !== undefined && { executionId: error.execution_id }),
     ...(error.status !== undefined && { status: error.status }),
     ...(error.body !== undefined && { body: fromJson(ValueSchema, error.body) }),
     ...(error.is_cut === true && { isCut: true }),

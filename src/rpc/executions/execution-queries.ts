@@ -217,7 +217,7 @@ export class ExecutionQueries implements Queries {
   async #filterOf(request: ListExecutionsRequest, call: Call): Promise<ExecutionFilter> {
     const access = accessScopeOf(call);
     const { workflow, slug, linkedAccountId, tag, createdSince, createdBefore } = request;
-    const { errorReason, errorNodeId, idPrefix } = request;
+    const { errorReason, errorNodeId, idPrefix, parentExecutionId: parentId } = request;
     const reference = workflow === undefined ? undefined : { workflow, ...(slug !== undefined && { slug }) };
     const found = reference && (await this.#options.workflows.findEver(access, reference));
     const asked = request.state === undefined ? request.states : [request.state];
@@ -232,6 +232,7 @@ export class ExecutionQueries implements Queries {
       ...(source !== undefined && { source }),
       ...(type !== undefined && { type }),
       ...(tag !== undefined && { tag }),
+      ...(parentId !== undefined && { parentId }),
       ...(createdSince !== undefined && { createdSince: timestampDate(createdSince) }),
       ...(createdBefore !== undefined && { createdBefore: timestampDate(createdBefore) }),
       ...(errorReason !== undefined && { errorReason }),

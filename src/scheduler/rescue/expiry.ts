@@ -1,7 +1,7 @@
 import type { Logger } from "pino";
-import type { Outcome } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import type { Expired } from "../../storage/executions/expire-executions.ts";
 
 const batchMax = 64;
 
@@ -9,7 +9,7 @@ export type ExpiryOptions = {
   readonly executions: Pick<ExecutionStore, "expire">;
   readonly limits: Pick<Limits, "runMs" | "ageMs">;
   /** Called for each execution that this ended. */
-  readonly onExpired: (executionId: string, outcome: Outcome) => void;
+  readonly onExpired: (executionId: string, expired: Expired) => void;
   readonly log: Logger;
 };
 
@@ -36,12 +36,12 @@ export class Expiry {
     const { runMs, ageMs } = limits;
     const expired = await executions.expire({ runMs, ageMs, now, limit: batchMax });
     this.#hasMore = expired.size >= batchMax;
-    for (const [id, outcome] of expired) {
+    for (const [id, { outcome, ...family }] of expired) {
       log.warn(
         { executionId: id, reason: outcome.error?.reason },
         "an execution is ended that could not end by itself",
       );
-      onExpired(id, outcome);
+      onExpired(id, { outcome, ...family });
     }
   }
 }

@@ -1,6 +1,7 @@
 import type { Logger } from "pino";
 import type { Clock } from "../../domain/clock.ts";
 import type { Service } from "../../domain/service.ts";
+import type { ChildStore } from "../../storage/executions/children.ts";
 import type { DraftPlace } from "../../storage/executions/execution-retention.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import type { HistoryDays, IdRange } from "../../storage/executions/history-days.ts";
@@ -22,6 +23,9 @@ const pagesMax = 20;
 export type JanitorOptions = {
   readonly executions: Pick<ExecutionStore, "deleteEnded" | "repair">;
   readonly signals: Pick<SignalStore, "clear">;
+  readonly children: Pick<ChildStore, "mend" | "clear">;
+  /** Called for each execution that is told of its child's end late. */
+  readonly onMissed: (executionId: string) => void;
   readonly days: HistoryDays;
   readonly drafts: DraftStore;
   readonly dayBytes: DayBytesStore;
@@ -65,6 +69,7 @@ export class Janitor implements Service {
       await this.#deleteExecutions(range);
     }
     await this.#clearSignals();
+    await this.#mendChildren();
     await this.#deleteDrafts();
     await this.#options.dayBytes.deletePast();
     await this.#repair();
@@ -123,6 +128,17 @@ export class Janitor implements Service {
         return;
       }
     }
+  }
+
+  /** No statement of ours ends a child and does not tell its parent. A process of an earlier version does. */
+  async #mendChildren(): Promise<void> {
+    const { children, onMissed, retentionMs: ms, log } = this.#options;
+    const parents = await children.mend({ limit: pageMax });
+    for (const parentId of parents) {
+      log.warn({ executionId: parentId }, "an execution that was not told of its child's end goes on");
+      onMissed(parentId);
+    }
+    await children.clear({ ms, limit: pageMax });
   }
 
   async #deleteDrafts(): Promise<void> {

@@ -2,15 +2,16 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Tenant } from "../../domain/account.ts";
 import type { Clock } from "../../domain/clock.ts";
-import type { Outcome } from "../../domain/execution.ts";
 import type { Limits } from "../../domain/limits.ts";
 import type { Service } from "../../domain/service.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
 import type { ClaimQueue } from "../../storage/claims/claim-queue.ts";
 import type { ClaimStore } from "../../storage/claims/claim-store.ts";
 import type { OwnerReaper } from "../../storage/claims/owner-reaper.ts";
+import type { ChildStore } from "../../storage/executions/children.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import type { Expired } from "../../storage/executions/expire-executions.ts";
 import { MissingKeyError } from "../encryption/sealing.ts";
 import type { Capacity } from "../limits/capacity.ts";
 import type { Lease } from "../process/lease.ts";
@@ -43,12 +44,13 @@ const emptySearchesMax = 20;
 const atOnce = 8;
 
 export type RescuerOptions = {
-  readonly executions: ExecutionStore;
+  readonly executions: Pick<ExecutionStore, "expire">;
+  readonly children: Pick<ChildStore, "finish">;
   readonly claims: ClaimStore;
   readonly queue: ClaimQueue;
   readonly reaper: OwnerReaper;
   readonly owner: string;
-  readonly runs: Pick<ActiveRuns, "has" | "takeUp" | "supersede">;
+  readonly runs: Pick<ActiveRuns, "has" | "takeUp">;
   readonly capacity: Capacity;
   readonly lease: Pick<Lease, "isHeld" | "isSteady" | "databaseNow" | "clockSetMs" | "correctedClock">;
   readonly limits: Pick<Limits, "slots" | "queueMax" | "runMs" | "ageMs" | "recordsBytesMax">;
@@ -228,8 +230,8 @@ export class Rescuer implements Service {
 
   async #takeUp(execution: ClaimedExecution, claimMs: number): Promise<void> {
     const { owner, runs, capacity, events, clock, log } = this.#options;
-    const { id, organizationId, environmentId, epoch, isQuarantined, quarantineRuns } = execution;
-    const claim = { organizationId, environmentId, executionId: id, owner, epoch };
+    const { id, environmentId, epoch, isQuarantined, quarantineRuns } = execution;
+    const claim = { organizationId: execution.organizationId, environmentId, executionId: id, owner, epoch };
     capacity.dequeue(execution);
     if (isQuarantined) {
       log.warn({ executionId: id, epoch }, "an execution whose owners were lost is quarantined");
@@ -259,22 +261,21 @@ export class Rescuer implements Service {
 
   /** An earlier version may have recorded more than one execution may have, and nobody can go on with that. */
   async #endTooLarge(claim: Claim & Tenant): Promise<void> {
-    const { executions, limits, log } = this.#options;
+    const { children, limits, log } = this.#options;
     const { reason, message } = recordsTooLarge(limits.recordsBytesMax);
-    const outcome: Outcome = { state: "ERRORED", error: { reason, message } };
-    if (!(await executions.finish({ ...claim, outcome }))) {
-      return;
+    const outcome = { state: "ERRORED", error: { reason, message } } as const;
+    const family = await children.finish({ ...claim, outcome });
+    if (family !== undefined) {
+      log.warn({ executionId: claim.executionId, reason }, "an execution is ended that could not end by itself");
+      this.#announceEnd(claim.executionId, { outcome, ...family });
     }
-    log.warn({ executionId: claim.executionId, reason }, "an execution is ended that could not end by itself");
-    this.#announceEnd(claim.executionId, outcome);
   }
 
   /** Ends the run, where it is here, of an execution whose end this process has committed. */
-  #announceEnd(executionId: string, outcome: Outcome): void {
-    const { runs, events } = this.#options;
+  #announceEnd(executionId: string, { outcome, stopped, parentId }: Expired): void {
+    const { events } = this.#options;
     events.emit("expired", outcome);
-    runs.supersede(executionId);
-    events.emit("ended", { executionId, outcome: undefined, wasOwned: true });
+    events.emit("familyEnded", { stopped: [executionId, ...stopped], parentId });
   }
 
   get #quarantineLeftMs(): number | undefined {

@@ -19,6 +19,7 @@ import type { Sealing } from "../encryption/sealing.ts";
 import { sealSignal } from "../encryption/signal-values.ts";
 import type { SchedulerEvents } from "../run/scheduler-events.ts";
 import type { VersionCache } from "../run/version-cache.ts";
+import { announceSignal } from "./announce-signal.ts";
 import { CallRate } from "./call-rate.ts";
 
 /** What a wait is to end with. */
@@ -117,14 +118,9 @@ export class NodeResumer {
   }
 
   #announce(executionId: string, set: SignalSet): void {
-    const { events, notifier } = this.#options;
     switch (set) {
       case "set":
-        events.emit("signalled", [executionId]);
-        notifier.notify("signals", executionId);
-        // It may be asleep, and anybody's to claim.
-        events.emit("queuedElsewhere");
-        notifier.notify("queued");
+        announceSignal(this.#options, executionId);
         return;
       case "repeated":
         return;

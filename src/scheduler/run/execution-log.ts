@@ -4,6 +4,8 @@ import type { ClaimedExecution, Claimer } from "../../storage/claims/claim-execu
 import type { Suspension } from "../../storage/claims/claim-store.ts";
 import type { Appending } from "../../storage/executions/append-journal.ts";
 import type { Begin, Begun } from "../../storage/executions/begin-execution.ts";
+import type { BegunChild, NewChild } from "../../storage/executions/children.ts";
+import type { FamilyEnd } from "../../storage/executions/end-family.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
 import type { Ends, ExecutionRecord, ResultQuery, UnreadEnd } from "../../storage/executions/execution-results.ts";
 import type { Finishing } from "../../storage/executions/finish-execution.ts";
@@ -25,6 +27,7 @@ export type ExecutionLog = {
   readonly executions: ExecutionRecords;
   readonly claims: ExecutionClaims;
   readonly signals: ExecutionSignals;
+  readonly children: ExecutionChildren;
 };
 
 /** The state, the records and the answers of executions. */
@@ -44,8 +47,11 @@ export interface ExecutionRecords {
   ): Promise<boolean>;
   append(entry: Appending): Promise<boolean>;
   finish(end: Finishing): Promise<boolean>;
-  /** Ends an execution, whoever owns it, and answers at least the state that it has then; undefined where it has ended before. */
-  stop(stop: Stop): Promise<Pick<ExecutionDetail, "state"> | undefined>;
+  /**
+   * Ends an execution, whoever owns it, with the children that it waits for, and signals its parent. Answers at least the
+   * state that it has then; undefined where it has ended before.
+   */
+  stop(stop: Stop): Promise<(Pick<ExecutionDetail, "state"> & FamilyEnd) | undefined>;
   /** Opens the journal for the owner that has claimed the execution: earlier owners write no more. */
   openJournal(execution: { readonly id: string; readonly environmentId: string }): Promise<OpenedJournal>;
   getResult(query: ResultQuery): Promise<ExecutionRecord | undefined>;
@@ -72,4 +78,20 @@ export interface ExecutionSignals {
   read(wait: SignalName): Promise<SignalRead>;
   /** Ends a wait for good, unless its signal came first: then that is answered. */
   close(wait: Claim & { readonly name: string }): Promise<SignalRead>;
+}
+
+/** Executions that nodes of other executions begin. The log knows which of them wait for which. */
+export interface ExecutionChildren {
+  /** The child that was begun under a name. */
+  find(place: SignalName): Promise<string | undefined>;
+  /**
+   * Accepts a child, in the queue, ahead of new calls; or answers the one that was begun under this name. Both the child and
+   * that its parent has begun it are durable then, or neither is.
+   */
+  begin(child: NewChild): Promise<BegunChild>;
+  /**
+   * As `ExecutionRecords.finish`, for an execution that may be a child or have some: in one write those that it waits for end
+   * STOPPED, and the signal of its name is set for its parent. Undefined where it was fenced off.
+   */
+  finish(end: Finishing): Promise<FamilyEnd | undefined>;
 }

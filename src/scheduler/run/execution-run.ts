@@ -18,6 +18,7 @@ import type { LinkedAccount } from "../../storage/tenants/tenant-store.ts";
 import type { Sealing } from "../encryption/sealing.ts";
 import type { MemoryBudget } from "../limits/memory-budget.ts";
 import type { Lease } from "../process/lease.ts";
+import { ChildRuns, type ResolveChild } from "./child-runs.ts";
 import type { ExecutionLog } from "./execution-log.ts";
 import { ExecutionWriter, type RunBegin } from "./execution-writer.ts";
 import { fieldValues, noFields } from "./field-values.ts";
@@ -49,6 +50,7 @@ export type RunContext = ExecutionLog & {
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;
   readonly onRecord?: Run["onRecord"];
+  readonly resolveChild: ResolveChild;
   /** The URL that ends the wait of a node of an execution; undefined where the service has none. */
   readonly callbackUrl: (execution: NewExecution, path: string) => string | undefined;
   readonly limits: Limits;
@@ -82,8 +84,8 @@ export class ExecutionRun {
     this.execution = execution;
     this.#start = start;
     this.#context = context;
-    const { owner, executions, claims, signals, sealing, events, lease, isUnavailable, limits, memory, clock } =
-      context;
+    const { owner, executions, claims, signals, children, sealing, events, lease, isUnavailable } = context;
+    const { limits, memory, clock } = context;
     this.#beginTime = clock.monotonic();
     this.#writer = new ExecutionWriter({
       execution,
@@ -92,6 +94,8 @@ export class ExecutionRun {
       executions,
       claims,
       signals,
+      children,
+      isOfFamily: graph.beginsExecutions || execution.source === "SUB_FLOW" || execution.source === "TEST",
       sealing,
       hidesNodes: graph.hidesNodes,
       findAnswer: (runs) => answerAmong(graph, runs),
@@ -111,6 +115,12 @@ export class ExecutionRun {
       openMemory: () => memory.open(execution.organizationId, execution.id),
       onEnd: (end) => this.#interrupt(end.kind === "FAILED" ? { ...end, claim: this.#writer.claim } : end),
     });
+  }
+
+  get #children(): ChildRuns {
+    const { execution } = this;
+    const [writer, journal, signal] = [this.#writer, this.#journal, this.#abort.signal];
+    return new ChildRuns({ ...this.#context, execution, writer, journal, signal });
   }
 
   get state(): RunState {
@@ -217,6 +227,7 @@ export class ExecutionRun {
         ...(execution.fields === undefined ? noFields : fieldValues(execution.fields)),
         callbackUrl: (path) => callbackUrl(execution, path),
         http,
+        children: { run: (...request) => this.#children.run(...request) },
         pool,
         yielder,
         onRecord,

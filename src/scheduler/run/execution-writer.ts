@@ -3,11 +3,12 @@ import type { Clock } from "../../domain/clock.ts";
 import type { Answer, NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
 import type { Begin, Begun } from "../../storage/executions/begin-execution.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
+import type { Finishing } from "../../storage/executions/finish-execution.ts";
 import type { SignalRead } from "../../storage/executions/signals.ts";
 import type { ReadSet } from "../../storage/tenants/read-set.ts";
 import type { DataKey, Sealing } from "../encryption/sealing.ts";
 import { openSignal } from "../encryption/signal-values.ts";
-import type { ExecutionClaims, ExecutionRecords, ExecutionSignals } from "./execution-log.ts";
+import type { ExecutionChildren, ExecutionClaims, ExecutionRecords, ExecutionSignals } from "./execution-log.ts";
 import type { SchedulerEvents } from "./scheduler-events.ts";
 import { openRun, redactRun, sealBegin, sealRun } from "./sealed-records.ts";
 
@@ -40,6 +41,9 @@ export type ExecutionWriterOptions = {
   readonly executions: Pick<ExecutionRecords, "begin" | "recordFinished" | "append" | "finish">;
   readonly claims: Pick<ExecutionClaims, "suspend" | "defer">;
   readonly signals: Pick<ExecutionSignals, "read" | "close">;
+  readonly children: Pick<ExecutionChildren, "finish">;
+  /** Whether it may have begun others, or another one may have begun it. */
+  readonly isOfFamily: boolean;
   readonly sealing: Sealing;
   /** Whether a node of the workflow hides its output. The execution has a data key then. */
   readonly hidesNodes: boolean;
@@ -142,7 +146,7 @@ export class ExecutionWriter {
 
   /** Ends the execution, with the last flush. One that has no row yet gets it in the same write. */
   async finish(outcome: Outcome, runs: readonly NodeRun[]): Promise<Finished> {
-    const { execution, executions, readSet } = this.#options;
+    const { execution, executions, readSet, isOfFamily } = this.#options;
     const shown = runs.some(isHidden) ? runs.map(redactRun) : runs;
     if (this.#begun === undefined) {
       this.#recorded = executions
@@ -154,8 +158,21 @@ export class ExecutionWriter {
     return await this.#enqueue(async () => {
       await this.#begun;
       const end = { ...this.#ownClaim(), outcome, ...flush };
-      return await this.#untilAnswered(() => executions.finish(end));
+      return await this.#untilAnswered(() => (isOfFamily ? this.#finishFamily(end) : executions.finish(end)));
     });
+  }
+
+  async #finishFamily(finishing: Finishing): Promise<boolean> {
+    const end = await this.#options.children.finish(finishing);
+    if (end !== undefined) {
+      this.#options.events.emit("familyEnded", end);
+    }
+    return end !== undefined;
+  }
+
+  /** Asks the log something as the owner, until it answers. */
+  async ask<Answer>(ask: (claim: Claim & Tenant) => Promise<Answer>): Promise<Answer> {
+    return await this.#whileUnavailable(() => ask(this.#ownClaim()));
   }
 
   /** Gives the execution back until its time has come. */

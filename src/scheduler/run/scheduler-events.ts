@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { NewExecution, Outcome } from "../../domain/execution.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
+import type { FamilyEnd } from "../../storage/executions/end-family.ts";
 import type { Claim } from "../../storage/executions/execution-claim.ts";
 
 /** An end that is committed. */
@@ -43,6 +44,10 @@ type EventMap = {
   queuedElsewhere: [];
   /** Signals were set for these executions, or for any. */
   signalled: [ids: readonly string[] | undefined];
+  /** A node has begun an execution, which is queued. */
+  childBegun: [execution: Pick<NewExecution, "source" | "type">];
+  /** These executions were ended from outside, and, where it is named, one that this execution waited for. */
+  familyEnded: [end: FamilyEnd];
   slotFreed: [];
   /** A committed execution cannot go on in this process. */
   failed: [claim: Claim, error: unknown];

@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql, type Transaction } from "kysely";
 import { turnOf } from "../../domain/account.ts";
 import type { Answer, IdempotencyKey, NewExecution } from "../../domain/execution.ts";
 import { CompiledStatement, type StatementInput } from "../postgres/compiled-statement.ts";
@@ -47,10 +47,7 @@ export function beginExecution(
   { db, callsDb }: { readonly db: Kysely<Tables>; readonly callsDb: Kysely<Tables> },
   limits: BatchLimits,
 ): BeginExecution {
-  const insert = {
-    plain: new CompiledStatement((input: StatementInput<InsertInput>) => insertStatement(input, { hasKeys: false })),
-    keyed: new CompiledStatement((input: StatementInput<InsertInput>) => insertStatement(input, { hasKeys: true })),
-  };
+  const insert = insertStatements();
   const batcher = new StatementBatcher<Beginning, Begun>({
     name: "begin",
     limits,
@@ -67,13 +64,27 @@ export function beginExecution(
       : batcher.call({ execution, begin });
 }
 
+/** The statements of `beginIn`, of which each store has its own. */
+export function insertStatements(): InsertStatements {
+  return {
+    plain: new CompiledStatement((input: StatementInput<InsertInput>) => insertStatement(input, { hasKeys: false })),
+    keyed: new CompiledStatement((input: StatementInput<InsertInput>) => insertStatement(input, { hasKeys: true })),
+  };
+}
+
+/** Accepts one execution in a transaction of its caller. */
+export async function beginIn(db: Transaction<Tables>, insert: InsertStatements, beginning: Beginning): Promise<Begun> {
+  const [begun] = await beginExecutions(db, insert, [beginning]);
+  return begun;
+}
+
 /**
  * Of calls that race with one key the first to insert its row wins. The others wait there for its commit, insert no row,
  * and so insert no execution either.
  */
 async function beginExecutions(
   db: Kysely<Tables>,
-  insert: InsertStatement,
+  insert: InsertStatements,
   all: readonly Beginning[],
 ): Promise<readonly Begun[]> {
   const settled = new Map<string, Begun>();
@@ -111,7 +122,7 @@ async function beginExecutions(
 /** Accepts an execution whose first flushes are too large for one statement: one after the other, in one transaction. */
 async function beginSeeded(
   db: Kysely<Tables>,
-  insert: InsertStatement,
+  insert: InsertStatements,
   { execution, begin }: Beginning,
 ): Promise<Begun> {
   const [first, ...rest] = begin.flushes ?? [];
@@ -161,7 +172,7 @@ type InsertInput = {
 };
 
 /** A statement with keys looks for the executions that they stand for, which may be of any day: others do without that. */
-type InsertStatement = Record<"plain" | "keyed", CompiledStatement<InsertInput, InsertedRow>>;
+type InsertStatements = Record<"plain" | "keyed", CompiledStatement<InsertInput, InsertedRow>>;
 
 /** Answers the executions that were accepted, and those whose read set has changed. */
 function insertStatement(
@@ -215,7 +226,7 @@ function boundKeys(input: StatementInput<InsertInput>): RawBuilder<unknown> {
 /** Answers what is certain: which executions were accepted, and which have a read set that has changed. */
 async function insertAll(
   db: Kysely<Tables>,
-  insert: InsertStatement,
+  insert: InsertStatements,
   all: readonly Beginning[],
 ): Promise<ReadonlyMap<string, Begun>> {
   const reads = new ReadSets();

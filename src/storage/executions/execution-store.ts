@@ -1,5 +1,5 @@
 import type { Kysely } from "kysely";
-import type { ExecutionDetail, Outcome } from "../../domain/execution.ts";
+import type { Outcome } from "../../domain/execution.ts";
 import { defaultBatchLimits, type StoreOptions } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { type AppendJournal, appendJournal } from "./append-journal.ts";
@@ -13,7 +13,7 @@ import {
   type UnreadEnd,
 } from "./execution-results.ts";
 import { deleteEnded, type Retention } from "./execution-retention.ts";
-import { type ExpireLimits, expireExecutions } from "./expire-executions.ts";
+import { type Expired, type ExpireLimits, expireExecutions } from "./expire-executions.ts";
 import {
   type FinishExecution,
   finishExecution,
@@ -24,7 +24,7 @@ import { type FindBound, findBoundExecution } from "./idempotency-keys.ts";
 import { type OpenedJournal, openJournal } from "./open-journal.ts";
 import { type Repaired, type RepairPage, repairPage } from "./repair-executions.ts";
 import { listSealingKeys, type SealingKeys } from "./sealing-keys.ts";
-import { type Stop, stopExecution } from "./stop-execution.ts";
+import { type Stop, type Stopped, stopExecution } from "./stop-execution.ts";
 
 /**
  * Executions from begin to finish. Each is inserted once and finished once; in between it has a claim (`ClaimStore`).
@@ -53,11 +53,11 @@ export class ExecutionStore {
     this.getResult = getExecutionResult(db, batchLimits);
   }
 
-  async stop(stop: Stop): Promise<ExecutionDetail | undefined> {
+  async stop(stop: Stop): Promise<Stopped | undefined> {
     return await stopExecution(this.#callsDb, stop);
   }
 
-  async expire(limits: ExpireLimits): Promise<ReadonlyMap<string, Outcome>> {
+  async expire(limits: ExpireLimits): Promise<ReadonlyMap<string, Expired>> {
     return await expireExecutions(this.#db, limits);
   }
 

@@ -2,6 +2,7 @@ import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Outcome } from "../../domain/execution.ts";
 import { cautiousNow, isClockAsExpected } from "../postgres/database-clock.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { endFamily, type FamilyEnd, type FamilyMember } from "./end-family.ts";
 import { poisonLosses, ranMs } from "./execution-claim.ts";
 import { toEndRow } from "./execution-rows.ts";
 
@@ -16,14 +17,16 @@ export type ExpireLimits = {
   readonly now: number | undefined;
 };
 
+/** How an execution ended, without the response that it may have, and what that is for others. */
+export type Expired = FamilyEnd & { readonly outcome: Outcome };
+
 /**
- * Ends executions that have run for too long, are too old, or are poisoned, whoever owns them. Answers how each ended,
- * without the response that it may have.
+ * Ends executions that have run for too long, are too old, or are poisoned, whoever owns them. Answers how each ended.
  */
 export async function expireExecutions(
   db: Kysely<Tables>,
   { runMs, ageMs, limit, now }: ExpireLimits,
-): Promise<ReadonlyMap<string, Outcome>> {
+): Promise<ReadonlyMap<string, Expired>> {
   const isOverdue = {
     column: "owner",
     condition: sql<boolean>`owner is not null and ${ranMs} > ${runMs} and ${isClockAsExpected(now)}`,
@@ -64,35 +67,75 @@ function timedOut(message: string): Outcome {
 /** Ordered by the column of its condition, so that Postgres reads that column's index and not the whole queue. */
 type Which = { readonly column: "owner" | "execution_id" | "losses"; readonly condition: RawBuilder<boolean> };
 
-/** Ends many as `stopExecution` ends one. Executions that their owner is writing at this moment wait for the next sweep. */
+type EndedRow = { readonly id: string; readonly environment_id: string; readonly is_ended: boolean };
+
+/**
+ * Ends many as `stopExecution` ends one. Executions that their owner is writing at this moment wait for the next sweep.
+ * Those that wait for others, or that others wait for, end one by one.
+ */
 async function end(db: Kysely<Tables>, which: Which, outcome: Outcome, limit: number) {
-  const rows = await db
-    .with(
-      (cte) => cte("chosen").materialized(),
-      (query) =>
+  const { state, error } = toEndRow(outcome);
+  const due = (condition: RawBuilder<unknown>) => sql`
+    select execution_id, environment_id from execution_claim as claim
+     where ${which.condition} and ${condition} order by ${sql.ref(which.column)} limit ${limit}`;
+  const { rows } = await sql<EndedRow>`
+    with chosen as materialized (${due(sql`not ${isOfFamily}`)} for update skip locked),
+    families as materialized (${due(isOfFamily)}),
+    released as (
+      delete from execution_claim as claim using chosen where claim.execution_id = chosen.execution_id
+      returning claim.execution_id, claim.environment_id, claim.epoch
+    ), ended as (
+      update execution set state = ${state}, error = ${error}, finished_epoch = released.epoch + 1, end_time = now()
+        from released
+       where execution.id = released.execution_id and execution.environment_id = released.environment_id
+         and execution.state is null
+      returning execution.id, execution.environment_id
+    )
+    select id, environment_id, true as is_ended from ended
+    union all select execution_id, environment_id, false from families`.execute(db);
+  const all: [string, Expired][] = [];
+  for (const { id, environment_id: environmentId, is_ended } of rows) {
+    const family = is_ended ? alone : await endOne(db, { environmentId, executionId: id }, which, outcome);
+    if (family !== undefined) {
+      all.push([id, { outcome, ...family }]);
+    }
+  }
+  return all;
+}
+
+const alone: FamilyEnd = { stopped: [] };
+
+const isOfFamily = sql<boolean>`exists (
+  select from child_execution as link where link.child_id = claim.execution_id
+  union all select from child_execution as link where link.parent_id = claim.execution_id
+)`;
+
+async function endOne(
+  db: Kysely<Tables>,
+  member: FamilyMember,
+  { condition }: Which,
+  outcome: Outcome,
+): Promise<FamilyEnd | undefined> {
+  const { environmentId, executionId } = member;
+  return await endFamily(db, member, async (own) => {
+    const row = await own
+      .with("released", (query) =>
         query
-          .selectFrom("execution_claim")
-          .select("execution_id")
-          .where(which.condition)
-          .orderBy(which.column)
-          .limit(limit)
-          .forUpdate()
-          .skipLocked(),
-    )
-    .with("released", (query) =>
-      query
-        .deleteFrom("execution_claim")
-        .using("chosen")
-        .whereRef("execution_claim.execution_id", "=", "chosen.execution_id")
-        .returning(["execution_claim.execution_id", "execution_claim.environment_id", "execution_claim.epoch"]),
-    )
-    .updateTable("execution")
-    .from("released")
-    .set({ ...toEndRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
-    .whereRef("execution.id", "=", "released.execution_id")
-    .whereRef("execution.environment_id", "=", "released.environment_id")
-    .where("execution.state", "is", null)
-    .returning("execution.id")
-    .execute();
-  return rows.map(({ id }): [string, Outcome] => [id, outcome]);
+          .deleteFrom("execution_claim")
+          .where("execution_id", "=", executionId)
+          .where("environment_id", "=", environmentId)
+          .where(condition)
+          .returning(["execution_id", "epoch"]),
+      )
+      .updateTable("execution")
+      .from("released")
+      .set({ ...toEndRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
+      .where("execution.id", "=", executionId)
+      .where("execution.environment_id", "=", environmentId)
+      .where("execution.state", "is", null)
+      .whereRef("execution.id", "=", "released.execution_id")
+      .returning("execution.id")
+      .executeTakeFirst();
+    return row;
+  });
 }

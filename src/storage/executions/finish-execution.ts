@@ -1,4 +1,4 @@
-import { type Kysely, type RawBuilder, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql, type Transaction } from "kysely";
 import { type Tenant, turnOf, turnOfTenant } from "../../domain/account.ts";
 import type { NewExecution, NodeRun, Outcome } from "../../domain/execution.ts";
 import { CompiledStatement, type StatementInput } from "../postgres/compiled-statement.ts";
@@ -96,18 +96,28 @@ async function finishAll(
   statement: CompiledStatement<readonly FinishingRow[], { readonly id: string }>,
   all: readonly Finishing[],
 ): Promise<readonly boolean[]> {
-  const input = all.map((finishing) => ({
-    ...toClaimRow(finishing),
-    ...toOutcomeRow(finishing.outcome),
-    flush_index: finishing.flush?.index ?? null,
-    ...(finishing.flush === undefined ? noFlush : toFlushRow(finishing.flush.runs)),
-  }));
+  const input = all.map(toFinishingRow);
   const finished = new Set((await statement.execute(db, inLockOrder(input))).map(({ id }) => id));
   const left = all.filter(({ executionId }) => !finished.has(executionId));
   for (const id of left.length === 0 ? [] : await listFinished(db, left)) {
     finished.add(id);
   }
   return all.map(({ executionId }) => finished.has(executionId));
+}
+
+function toFinishingRow(finishing: Finishing) {
+  return {
+    ...toClaimRow(finishing),
+    ...toOutcomeRow(finishing.outcome),
+    flush_index: finishing.flush?.index ?? null,
+    ...(finishing.flush === undefined ? noFlush : toFlushRow(finishing.flush.runs)),
+  };
+}
+
+/** Ends one execution in a transaction of its caller. False: as `FinishExecution` answers it. */
+export async function finishOne(db: Transaction<Tables>, finishing: Finishing): Promise<boolean> {
+  const [isFinished = false] = await finishAll(db, new CompiledStatement(finishStatement), [finishing]);
+  return isFinished;
 }
 
 /** Finds ends that an earlier try committed, whose answer was lost: a repeated finish is idempotent. */

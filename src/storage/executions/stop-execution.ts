@@ -1,9 +1,10 @@
-import { type Kysely, sql } from "kysely";
+import { type Kysely, sql, type Transaction } from "kysely";
 import type { ExecutionDetail, Outcome } from "../../domain/execution.ts";
 import { isId } from "../../domain/id.ts";
 import type { AccessScope } from "../../domain/principal.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { endFamily, type FamilyEnd } from "./end-family.ts";
 import { ownColumns, summaryColumns, toDetail, toEndRow, workflowSlug } from "./execution-rows.ts";
 
 /** An end that comes from outside. Where an account is named, an execution of another account is not found. */
@@ -13,20 +14,29 @@ export type Stop = AccessScope & {
   readonly outcome: Outcome;
 };
 
+/** The execution as it stands, and what its end is for those that it belongs to. */
+export type Stopped = ExecutionDetail & FamilyEnd;
+
 /**
  * Ends an execution, queued or running, whoever owns it. The end has a new epoch, so that the owner's later writes change
- * nothing. Returns how it stands then, with the response that was committed before; undefined where it has ended already or
- * is not found.
+ * nothing, and what it waits for ends with it. Returns how it stands then, with the response that was committed before;
+ * undefined where it has ended already or is not found.
  */
-export async function stopExecution(
-  db: Kysely<Tables>,
-  { outcome, ...stop }: Stop,
-): Promise<ExecutionDetail | undefined> {
-  const { environmentId, linkedAccountId } = stop;
+export async function stopExecution(db: Kysely<Tables>, stop: Stop): Promise<Stopped | undefined> {
   const executionId = stop.executionId.toLowerCase();
   if (!isId(executionId)) {
     return undefined;
   }
+  const { environmentId } = stop;
+  const ended = await endFamily(db, { environmentId, executionId }, (own) => stopOne(own, { ...stop, executionId }));
+  return ended && { ...ended.end, stopped: ended.stopped, parentId: ended.parentId };
+}
+
+async function stopOne(
+  db: Transaction<Tables>,
+  { outcome, executionId, ...stop }: Stop,
+): Promise<ExecutionDetail | undefined> {
+  const { environmentId, linkedAccountId } = stop;
   const row = await db
     // An owner that writes holds this row, or finds it gone: of a stop and an end only one commits.
     .with("released", (query) =>

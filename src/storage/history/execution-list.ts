@@ -129,14 +129,24 @@ type Row = ExpressionBuilder<Tables, "execution">;
 type Condition = (row: Row) => ExpressionWrapper<Tables, "execution", SqlBool>;
 
 /** The part of the filter that one index answers. */
-function isIndexed({ environmentId, tag, linkedAccountId, workflowId, states }: ExecutionFilter): Condition {
+function isIndexed(filter: ExecutionFilter): Condition {
+  const { environmentId, parentId, tag, linkedAccountId, workflowId, states } = filter;
   return (row) => {
     const inEnvironment = row("execution.environment_id", "=", environmentId);
-    if (states?.every((state) => state === "QUEUED" || state === "RUNNING")) {
+    if (parentId === undefined && states?.every((state) => state === "QUEUED" || state === "RUNNING")) {
       // There are few of these, however many executions ever ran. An array, for which the planner expects few ids; it may
       // execute a join by reading every execution.
       const claimed = claimsIn(row, states).select("execution_id").where("environment_id", "=", environmentId);
       return row.and([inEnvironment, row("execution.id", "=", sql<string>`any(array(${claimed}))`)]);
+    }
+    if (parentId !== undefined) {
+      // An array, as above.
+      const children = row
+        .selectFrom("child_execution")
+        .select("child_id")
+        .where("parent_id", "=", parentId.toLowerCase())
+        .where("environment_id", "=", environmentId);
+      return row.and([inEnvironment, row("execution.id", "=", sql<string>`any(array(${children}))`)]);
     }
     const narrow = (
       [

@@ -17,7 +17,6 @@ import {
   parseEntries,
   startColumns,
   summaryColumns,
-  toDetail,
   toNewExecution,
   toSummary,
   workflowSlug,
@@ -32,6 +31,7 @@ import type { AttemptList } from "./attempt-list.ts";
 import { type ExecutionPage, type ListedExecutions, listExecutions } from "./execution-list.ts";
 import { readHeads, sizeJournal } from "./journal-heads.ts";
 import { claimOf, NodesUnderWay } from "./nodes-under-way.ts";
+import { parentColumn, toFamilyDetail } from "./parentage.ts";
 import { isIterationOf, visitOf } from "./visit-of.ts";
 
 /** Where an account is named, an execution of another account is not found. */
@@ -76,14 +76,14 @@ export class ExecutionReader {
   /** The same with payload and response. `reserve` is called with their size before they are read, if that is large. */
   async get(query: ExecutionQuery, reserve?: ReserveBytes): Promise<ExecutionDetail | undefined> {
     const row = await this.#select(query)
-      ?.select([textBytes.as("bytes"), ...smallTexts])
+      ?.select([textBytes.as("bytes"), ...smallTexts, parentColumn])
       .executeTakeFirst();
     if (row === undefined || row.bytes <= readAtOnceBytesMax) {
-      return row && toDetail(row);
+      return row && toFamilyDetail(row);
     }
     reserve?.(row.bytes);
     const texts = await this.#select(query)?.clearSelect().select(["payload", "response"]).executeTakeFirst();
-    return texts && toDetail({ ...row, ...texts });
+    return texts && toFamilyDetail({ ...row, ...texts });
   }
 
   /** The response of an execution, which may be committed before its end. */

@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
+import { childTables } from "./child-tables.ts";
 
 /** The tables of workflows, of their executions, and of the processes that run them. */
 export const executionTables: readonly RawBuilder<unknown>[] = [
@@ -183,6 +184,7 @@ export const executionTables: readonly RawBuilder<unknown>[] = [
     check ((value is null) = (digest is null))
   )`,
   sql`create index signal_kept on signal (execution_id) where value is not null and value <> ''`,
+  ...childTables,
   // Each process renews its lease by one session of the database. `load` is what it has to do, as it tells the others, and
   // `process` the name by which others on its machine know whether it still runs.
   sql`create table lease (

@@ -56,6 +56,20 @@ create table audit_event (
   constraint audit_event_pkey PRIMARY KEY (id)
 );
 
+create table child_execution (
+  parent_id text collate "C" not null,
+  name text collate "C" not null,
+  environment_id text collate "C" not null,
+  child_id text collate "C" not null,
+  root_id text collate "C" not null,
+  mode text not null,
+  depth integer not null,
+  detached integer not null,
+  is_ended boolean default false not null,
+  constraint child_execution_mode_check CHECK ((mode = ANY (ARRAY['WAIT'::text, 'SYNC'::text, 'DETACHED'::text]))),
+  constraint child_execution_pkey PRIMARY KEY (parent_id, name)
+);
+
 create table config (
   environment_id text collate "C" not null,
   account_id text collate "C" not null,
@@ -326,6 +340,12 @@ CREATE INDEX audit_event_of_action ON public.audit_event USING btree ((((environ
 CREATE INDEX audit_event_of_key ON public.audit_event USING btree ((((environment_id || '/'::text) || key_id)), create_time, id);
 
 CREATE INDEX audit_event_of_resource ON public.audit_event USING btree ((((environment_id || '/'::text) || resource)), create_time, id);
+
+CREATE UNIQUE INDEX child_execution_child ON public.child_execution USING btree (child_id);
+
+CREATE INDEX child_execution_open ON public.child_execution USING btree (child_id) WHERE ((NOT is_ended) AND (mode <> 'DETACHED'::text));
+
+CREATE INDEX child_execution_root ON public.child_execution USING btree (root_id);
 
 CREATE INDEX execution_claim_due ON public.execution_claim USING btree (due_time) WHERE ((owner IS NULL) AND (losses < 2));
 

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Migration } from "kysely/migration";
 import { newKeySecret } from "../../domain/keys/key-checksum.ts";
+import { childTables } from "./child-tables.ts";
 import { type PreparedMigration, partitionHistory } from "./partition-history.ts";
 import { scheduleTables } from "./schedule-tables.ts";
 
@@ -104,6 +105,7 @@ export const upgrades: Readonly<Record<string, PreparedMigration>> = {
       add constraint execution_source_check
         check (source in ('API_CALL', 'SUB_FLOW', 'BATCH', 'TEST', 'RERUN', 'RETRY', 'SCHEDULE')) not valid`,
   ),
+  "0029-child-executions": runs(...childTables),
 };
 
 function runs(...statements: readonly RawBuilder<unknown>[]): Migration {

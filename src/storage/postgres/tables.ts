@@ -1,6 +1,6 @@
 import type { ColumnType, Generated } from "kysely";
 import type { AuditAction } from "../../domain/audit.ts";
-import type { ExecutionSource, ExecutionType, TerminalState } from "../../domain/execution.ts";
+import type { ChildMode, ExecutionSource, ExecutionType, TerminalState } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { EnvironmentKind } from "../../domain/principal.ts";
 import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
@@ -23,6 +23,7 @@ export type Tables = {
   readonly journal: JournalTable;
   readonly idempotency_key: IdempotencyKeyTable;
   readonly signal: SignalTable;
+  readonly child_execution: ChildExecutionTable;
   readonly lease: LeaseTable;
   readonly environment_day: EnvironmentDayTable;
   readonly schedule: ScheduleTable;
@@ -209,6 +210,18 @@ type SignalTable = {
   value: string | null;
   digest: string | null;
   create_time: CreateTime;
+};
+
+type ChildExecutionTable = {
+  parent_id: string;
+  name: string;
+  environment_id: string;
+  child_id: string;
+  root_id: string;
+  mode: ChildMode;
+  depth: number;
+  detached: number;
+  is_ended: Generated<boolean>;
 };
 
 type IdempotencyKeyTable = {
