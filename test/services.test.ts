@@ -47,6 +47,8 @@ import { Notifier } from "../src/storage/postgres/notifier.ts";
 import { DueSchedules } from "../src/storage/schedules/due-schedules.ts";
 import { ConfigStore } from "../src/storage/tenants/config-store.ts";
 import { DayBytesStore } from "../src/storage/tenants/daily-bytes-store.ts";
+import { DeliveryStore } from "../src/storage/webhooks/delivery-store.ts";
+import { WatchedEnvironments } from "../src/storage/webhooks/watched-environments.ts";
 import { DraftStore } from "../src/storage/workflows/draft-store.ts";
 import { VersionStore } from "../src/storage/workflows/version-store.ts";
 import { WorkflowStore } from "../src/storage/workflows/workflow-store.ts";
@@ -177,6 +179,8 @@ const services: Readonly<Record<string, () => Service>> = {
       claims: new ClaimStore(database.db),
       signals: new SignalStore(database.db),
       children: new ChildStore(database.db),
+      deliveries: new DeliveryStore(database.db),
+      watchedEnvironments: new WatchedEnvironments(database.db),
       callbackUrl: () => undefined,
       queue: new ClaimQueue(database.db),
       reaper: new OwnerReaper(database.db),

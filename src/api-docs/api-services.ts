@@ -9,6 +9,7 @@ import { IntegrationService } from "../gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../gen/flowcall/v1/linked_account_pb.ts";
 import { PrincipalService } from "../gen/flowcall/v1/principal_pb.ts";
 import { ScheduleService } from "../gen/flowcall/v1/schedule_pb.ts";
+import { WebhookService } from "../gen/flowcall/v1/webhook_pb.ts";
 import { WorkflowService } from "../gen/flowcall/v1/workflow_pb.ts";
 
 /** The services of the API, in the order of the API page. */
@@ -24,4 +25,5 @@ export const apiServices: readonly DescService[] = [
   ConnectionService,
   PrincipalService,
   ScheduleService,
+  WebhookService,
 ];

@@ -37,6 +37,15 @@ import { schedulePut } from "./schedule/schedule-put.ts";
 import { api } from "./server/api.ts";
 import { doctor } from "./server/doctor.ts";
 import { status } from "./server/status.ts";
+import {
+  webhookDeliveries,
+  webhookGet,
+  webhookLs,
+  webhookRedeliver,
+  webhookRm,
+  webhookRotate,
+} from "./webhook/webhook-commands.ts";
+import { webhookPut } from "./webhook/webhook-put.ts";
 import { diff } from "./workflow/diff.ts";
 import { publish } from "./workflow/publish.ts";
 import { pull } from "./workflow/pull.ts";
@@ -81,6 +90,10 @@ export const commandGroups: readonly CommandGroup<Command>[] = [
   {
     title: "Schedules",
     commands: [schedulePut, scheduleLs, scheduleGet, schedulePause, scheduleResume, scheduleTrigger, scheduleRm],
+  },
+  {
+    title: "Webhooks",
+    commands: [webhookPut, webhookLs, webhookGet, webhookRotate, webhookDeliveries, webhookRedeliver, webhookRm],
   },
   { title: "Keys", commands: [keyCreate, keyLs, keyRotate, keyRevoke] },
   { title: "This machine", commands: [profileAdd, profileUse, profileLs, profileRm, status, doctor, api] },

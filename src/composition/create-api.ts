@@ -3,6 +3,7 @@ import { createApiPages } from "../api-docs/api-pages.ts";
 import type { Config } from "../config.ts";
 import { systemClock } from "../domain/clock.ts";
 import type { KeyChecksums } from "../domain/keys/key-checksum.ts";
+import { allowsHost } from "../engine/http/egress-allow-list.ts";
 import { createGateway } from "../gateway/gateway.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.ts";
 import type { Metrics } from "../metrics/metrics.ts";
@@ -51,6 +52,8 @@ export function createApi(options: ApiOptions): Api {
       authenticator.invalidate([keyId]);
       notifier.notify("keys", keyId);
     },
+    onChange: () => notifier.notify("webhooks"),
+    allowsHttp: (url) => allowsHost(config.egressAllow, url),
     onScheduleChanged: () => notifier.notify("schedules"),
     limits,
     clock: systemClock,

@@ -163,6 +163,7 @@ export const reasons = {
     message:
       "No other key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.",
   },
+  WEBHOOK_ENDPOINTS_FULL: { code: grpc.RESOURCE_EXHAUSTED, status: 429, message: "Delete a webhook endpoint first." },
   SCHEDULES_FULL: {
     code: grpc.RESOURCE_EXHAUSTED,
     status: 429,

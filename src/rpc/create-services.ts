@@ -3,6 +3,7 @@ import { Configurations } from "../authoring/configurations.ts";
 import { Connections } from "../authoring/connections.ts";
 import { Imports } from "../authoring/imports.ts";
 import { Schedules } from "../authoring/schedules.ts";
+import { WebhookEndpoints, type WebhookEndpointsOptions } from "../authoring/webhook-endpoints.ts";
 import { Workflows } from "../authoring/workflows.ts";
 import type { Clock } from "../domain/clock.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -13,6 +14,7 @@ import { DraftTests } from "../scheduler/draft-tests.ts";
 import { sealCredentials } from "../scheduler/encryption/credentials.ts";
 import type { Sealing } from "../scheduler/encryption/sealing.ts";
 import type { WatchTokens } from "../scheduler/encryption/watch-tokens.ts";
+import { newWebhookSecret, openWebhookSecrets, sealWebhookSecrets } from "../scheduler/encryption/webhook-secrets.ts";
 import type { VersionCache } from "../scheduler/run/version-cache.ts";
 import type { Scheduler } from "../scheduler/scheduler.ts";
 import type { Watchers } from "../scheduler/waiting/watchers.ts";
@@ -27,6 +29,7 @@ import { createConnectionService } from "./tenants/connection-service.ts";
 import { createIntegrationService } from "./tenants/integration-service.ts";
 import { createLinkedAccountService } from "./tenants/linked-account-service.ts";
 import { createPrincipalService } from "./tenants/principal-service.ts";
+import { createWebhookService } from "./webhooks/webhook-service.ts";
 import { createImportService } from "./workflows/import-service.ts";
 import { createWorkflowService } from "./workflows/workflow-service.ts";
 
@@ -42,6 +45,10 @@ export type ServicesOptions = {
   readonly newKey: (environment: EnvironmentKind) => string;
   /** Called with each API key of which a text has ended, or will before long. */
   readonly onKeyEnded: (keyId: string) => void;
+  /** Called when a webhook endpoint was put. */
+  readonly onChange: () => void;
+  /** Whether http may be used to call a webhook endpoint. */
+  readonly allowsHttp: (url: URL) => boolean;
   /** Called when a schedule was put, paused or resumed. */
   readonly onScheduleChanged: () => void;
   readonly limits: Limits;
@@ -54,6 +61,11 @@ export type ServicesOptions = {
 export function createServices(options: ServicesOptions): readonly Implementation[] {
   const { stores, scheduler, versions, definitions, sealing, newKey, onKeyEnded, limits } = options;
   const outline: VersionCache["outline"] = (...version) => versions.outline(...version);
+  const secrets: WebhookEndpointsOptions["secrets"] = {
+    make: newWebhookSecret,
+    seal: (...secrets) => sealWebhookSecrets(sealing, ...secrets),
+    open: (...sealed) => openWebhookSecrets(sealing, ...sealed),
+  };
   const seal = sealCredentials.bind(undefined, sealing);
   return [
     createExecutionService({ ...options, ...stores, versions }),
@@ -77,5 +89,6 @@ export function createServices(options: ServicesOptions): readonly Implementatio
       scheduler,
       schedules: new Schedules({ ...stores, limits, onChange: options.onScheduleChanged }),
     }),
+    createWebhookService({ stores, webhookEndpoints: new WebhookEndpoints({ ...stores, ...options, secrets }) }),
   ];
 }

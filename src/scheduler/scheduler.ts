@@ -30,6 +30,8 @@ import type { Notifier } from "../storage/postgres/notifier.ts";
 import type { DueSchedules } from "../storage/schedules/due-schedules.ts";
 import type { ConfigStore } from "../storage/tenants/config-store.ts";
 import type { DayBytesStore } from "../storage/tenants/daily-bytes-store.ts";
+import type { DeliveryStore } from "../storage/webhooks/delivery-store.ts";
+import type { WatchedEnvironments } from "../storage/webhooks/watched-environments.ts";
 import type { DraftStore } from "../storage/workflows/draft-store.ts";
 import type { WorkflowStore } from "../storage/workflows/workflow-store.ts";
 import { Acceptor } from "./accept/acceptor.ts";
@@ -54,6 +56,7 @@ import type { VersionCache } from "./run/version-cache.ts";
 import { begunAfterMs } from "./run/visits-under-way.ts";
 import { ScheduleRunner } from "./schedules/schedule-runner.ts";
 import { Waiters } from "./waiting/waiters.ts";
+import { DeliveryRunner } from "./webhooks/delivery-runner.ts";
 
 /** Graceful shutdown: how long running executions may take to end. */
 const drainMs = 10_000;
@@ -73,6 +76,8 @@ export type SchedulerOptions = {
   readonly leases: LeaseStore;
   readonly dayBytes: DayBytesStore;
   readonly dueSchedules: DueSchedules;
+  readonly deliveries: DeliveryStore;
+  readonly watchedEnvironments: WatchedEnvironments;
   readonly days: HistoryDays;
   readonly sealing: Sealing;
   readonly notifier: Pick<Notifier, "notify" | "listen">;
@@ -104,6 +109,7 @@ export class Scheduler implements Service {
   readonly #resumer: NodeResumer;
   readonly #begins: PeriodicTask;
   readonly #schedules: ScheduleRunner;
+  readonly #deliveries: DeliveryRunner;
   #isStopping = false;
 
   constructor(options: SchedulerOptions) {
@@ -140,6 +146,7 @@ export class Scheduler implements Service {
     this.#janitor = new Janitor({ ...options, onMissed, retentionMs: limits.retentionMs, clock, log });
     const enqueue: Acceptor["enqueueOnce"] = (...call) => this.#acceptor.enqueueOnce(...call);
     this.#schedules = new ScheduleRunner({ ...options, enqueue });
+    this.#deliveries = new DeliveryRunner({ ...options, retentionMs: limits.retentionMs });
     const runOnce = async () => runs.recordBegun();
     this.#begins = new PeriodicTask({ name: "begins", everyMs: begunAfterMs, runOnce, clock, log });
   }
@@ -153,6 +160,7 @@ export class Scheduler implements Service {
     await this.#janitor.start();
     await this.#begins.start();
     await this.#schedules.start();
+    await this.#deliveries.start();
   }
 
   /** Claims nothing more: what is queued is for other processes. Calls are accepted until `stop`. */
@@ -169,6 +177,7 @@ export class Scheduler implements Service {
     this.#isStopping = true;
     this.#acceptor.stop();
     await this.#schedules.stop();
+    await this.#deliveries.stop();
     await this.#janitor.stop();
     await this.#rescuer.stop();
     await this.#runs.drain(drainMs, this.#options.clock);
@@ -257,6 +266,7 @@ export class Scheduler implements Service {
       events.emit("accepted", execution);
       announceQueued(this.#options);
     });
+    notifier.listen("webhooks", () => this.#deliveries.wake());
     notifier.listen("queued", () => events.emit("queuedElsewhere"));
     events.on("ended", ({ executionId, wasOwned }) => {
       if (wasOwned) {

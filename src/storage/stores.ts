@@ -6,7 +6,7 @@
  * database's clock decides what is due. A write for an execution names its owner and epoch (the fencing token), and changes
  * nothing once another process has claimed the execution. Storage never sees a graph of the engine.
  *
- * A folder imports from those before it: migrations, postgres, tenants, executions, claims, history, workflows, schedules.
+ * A folder imports from those before it: migrations, postgres, tenants, webhooks, executions, claims, history, workflows, schedules.
  */
 import { ClaimQueue } from "./claims/claim-queue.ts";
 import { ClaimStore } from "./claims/claim-store.ts";
@@ -30,6 +30,9 @@ import { DayBytesStore } from "./tenants/daily-bytes-store.ts";
 import { IntegrationStore } from "./tenants/integration-store.ts";
 import { LinkedAccountStore } from "./tenants/linked-account-store.ts";
 import { TenantStore } from "./tenants/tenant-store.ts";
+import { DeliveryStore } from "./webhooks/delivery-store.ts";
+import { EndpointStore } from "./webhooks/endpoint-store.ts";
+import { WatchedEnvironments } from "./webhooks/watched-environments.ts";
 import { DraftStore } from "./workflows/draft-store.ts";
 import { VersionStore } from "./workflows/version-store.ts";
 import { WorkflowStore } from "./workflows/workflow-store.ts";
@@ -47,6 +50,9 @@ export type Stores = {
   readonly drafts: DraftStore;
   readonly versions: VersionStore;
   readonly executions: ExecutionStore;
+  readonly watchedEnvironments: WatchedEnvironments;
+  readonly endpoints: EndpointStore;
+  readonly deliveries: DeliveryStore;
   readonly signals: SignalStore;
   readonly children: ChildStore;
   readonly reader: ExecutionReader;
@@ -66,6 +72,7 @@ export function openStores(
   { db, callsDb, leaseDb, lookUpDb }: Database,
   batchLimits: BatchLimits = defaultBatchLimits,
 ): Stores {
+  const watchedEnvironments = new WatchedEnvironments(db);
   return {
     tenants: new TenantStore(callsDb),
     apiKeys: new ApiKeyStore({ db: callsDb, lookUpDb }),
@@ -77,7 +84,10 @@ export function openStores(
     workflows: new WorkflowStore(db, { callsDb, batchLimits }),
     drafts: new DraftStore(callsDb),
     versions: new VersionStore(db, { callsDb, batchLimits }),
-    executions: new ExecutionStore(db, { callsDb, batchLimits }),
+    executions: new ExecutionStore(db, { callsDb, batchLimits, watched: watchedEnvironments }),
+    watchedEnvironments,
+    endpoints: new EndpointStore(callsDb),
+    deliveries: new DeliveryStore(db),
     signals: new SignalStore(db),
     children: new ChildStore(db),
     reader: new ExecutionReader(callsDb),

@@ -17,6 +17,7 @@ import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts"
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { Scope, scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { ScheduleService } from "../../src/gen/flowcall/v1/schedule_pb.ts";
+import { WebhookService } from "../../src/gen/flowcall/v1/webhook_pb.ts";
 import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { protoMethods } from "../support/protos.ts";
 import { type ExecutionCalls, executionCalls } from "./execution-calls.ts";
@@ -42,6 +43,7 @@ const canaries = {
     "canary-application-value",
     "canary-config",
     "canary-schedule",
+    "canary-endpoint",
   ],
   key: ["canary-key-name"],
   integration: ["canary-integration"],
@@ -111,9 +113,14 @@ async function makeVictim(): Promise<void> {
   const schedule_id = "canary-schedule";
   const times = ["2100-01-01T00:00:00Z"];
   await calls.ask(putSchedule, { schedule_id, workflow, linked_account_id: account, times });
+  const { putWebhookEndpoint, listWebhookDeliveries } = WebhookService.method;
+  const endpoint_id = "canary-endpoint";
+  await calls.ask(putWebhookEndpoint, { endpoint_id, url: "https://canary.invalid/hook", states: ["COMPLETED"] });
   const execution_id = await calls.start({ workflow, linked_account_id: account, payload: { p: "canary-payload" } });
   const of = { execution_id, linked_account_id: account };
   await calls.until(ExecutionService.method.getExecutionResponse, { ...of, wait: 5 }, { status: "COMPLETED" });
+  const { message: listed } = await calls.ask(listWebhookDeliveries, { endpoint_id });
+  const delivery_id = Object(listed).deliveries[0].id;
   const key = await makeKey({ name: "canary-key-name", scopes: ["read"] });
   ids.workflow.push(workflow);
   ids.execution.push(execution_id);
@@ -123,6 +130,9 @@ async function makeVictim(): Promise<void> {
     slug,
     execution_id,
     schedule_id,
+    endpoint_id,
+    delivery_id,
+    url: "https://canary.invalid/hook",
     times,
     node_id: "2",
     linked_account_id: account,
@@ -388,6 +398,8 @@ const nothing = {
   account_id: "nobody@acme.io",
   api_key_id: "0123456789abcdef01234567",
   schedule_id: "canary-no-schedule",
+  endpoint_id: "canary-no-endpoint",
+  delivery_id: "0123456789abcdef01234567",
   workflows: ["0123456789abcdef01234567"],
   linked_accounts: ["nobody@acme.io"],
 };

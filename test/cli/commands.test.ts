@@ -93,6 +93,13 @@ describe("every command", () => {
       "schedule resume": ["nightly"],
       "schedule trigger": ["nightly"],
       "schedule rm": ["nightly"],
+      "webhook put": ["orders", "https://example.com/hook", "--state", "ERRORED"],
+      "webhook ls": [],
+      "webhook get": ["orders"],
+      "webhook rotate": ["orders"],
+      "webhook deliveries": ["orders"],
+      "webhook redeliver": ["orders", "66e404464f475f36c0c95b5d"],
+      "webhook rm": ["orders"],
       "key create": ["ci", "--scope", "read", "--file", join(command.home, "ci.key")],
       "key ls": [],
       "key rotate": ["66e404464f475f36c0c95b5d", "--show"],
@@ -123,7 +130,7 @@ describe("every command", () => {
       }
     }
     expect(shown.filter((text) => /undefined|NaN|\[object/.test(text))).toEqual([]);
-    const may = ["stop", "resume", "retry", "workflow restore", "key rotate", "key revoke"];
+    const may = ["stop", "resume", "retry", "workflow restore", "key rotate", "key revoke", "webhook redeliver"];
     const failed = Object.entries(codes).filter(([name, code]) => code !== 0 && !may.includes(name));
     expect(failed).toEqual([]);
   });

@@ -37,6 +37,7 @@ import { killedSubFlows } from "./cases/sub-flow.ts";
 import { syncCrowd } from "./cases/sync-crowd.ts";
 import { skippedOnce, spentWait, syncWithGroup } from "./cases/sync-semantics.ts";
 import { caughtOnce } from "./cases/try-catch.ts";
+import { toldEnds } from "./cases/webhook-outbox.ts";
 import type { FaultCase } from "./fault-case.ts";
 
 /** All that `npm run faults` runs, in its order. */
@@ -51,6 +52,7 @@ export const cases: readonly FaultCase[] = [
   caughtMutants,
   caughtOnce,
   killedSubFlows,
+  toldEnds,
   postgresCrashes,
   lostAnswers,
   callsOfOneKey,

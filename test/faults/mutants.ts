@@ -32,6 +32,7 @@ export type Mutant =
   | "judges-at-once"
   | "seeds-by-chance"
   | "child-apart"
+  | "outbox-apart"
   | "tasks-in-line"
   | "texts-without-end"
   | "caught-in-memory";
@@ -146,6 +147,17 @@ export const mutations: Readonly<Record<Mutant, (stores: Stores, database: Datab
       },
     }),
   }),
+  // An end commits without its delivery, and the process dies before that is written.
+  "outbox-apart": (stores) => {
+    stores.watchedEnvironments.mayHaveEndpoint = () => false;
+    const dieAfter: (call: Method) => Method =
+      (call) =>
+      async (...args) => {
+        await call(...args);
+        process.kill(process.pid, "SIGKILL");
+      };
+    return { ...stores, executions: decorate(stores.executions, { recordFinished: dieAfter, finish: dieAfter }) };
+  },
   // Leases end by their owners' clocks.
   "own-leases": (stores, database) => ({
     ...stores,

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { pino } from "pino";
 import { describe, expect, test } from "vitest";
+import { ExecutionStore } from "../../src/storage/executions/execution-store.ts";
 import { type MigrationsFor, migrationNames, migrationsFor } from "../../src/storage/migrations/migrations.ts";
 import { Database } from "../../src/storage/postgres/database.ts";
 import { findSchemaProblem } from "../../src/storage/postgres/schema-problem.ts";
@@ -52,6 +53,11 @@ function open({ connection }: TestDatabase, migrations: MigrationsFor = migratio
   return new Database({ connection: () => connection, log: pino({ level: "silent" }), migrations });
 }
 
+/** A version that knows nothing of endpoints. */
+function beforeWebhooks({ db }: Database): ExecutionStore {
+  return new ExecutionStore(db, { watched: { mayHaveEndpoint: () => false } });
+}
+
 /** Starts on a database; answers the error where that failed. */
 async function start(database: TestDatabase, migrations?: MigrationsFor): Promise<Error | undefined> {
   const opened = open(database, migrations);
@@ -80,7 +86,7 @@ describe("the migration to partitions by day", () => {
     expect(await start(database, earlier)).toBeUndefined();
     const opened = open(database);
     const tenant = await createTenant(openStores(opened));
-    const { executions } = openStores(opened);
+    const executions = beforeWebhooks(opened);
     await executions.recordFinished(tenant.newExecution(), { state: "COMPLETED", response: json("1") }, [nodeRun("1")]);
     await executions.begin(tenant.newExecution());
     await opened.stop();
@@ -110,8 +116,8 @@ describe("the migration to partitions by day", () => {
   test("goes on beside a process of the version before, which writes and reads all the while", async () => {
     const database = await makeBefore();
     const earlier = open(database);
-    const stores = openStores(earlier);
-    const tenant = await createTenant(stores);
+    const tenant = await createTenant(openStores(earlier));
+    const stores = { executions: beforeWebhooks(earlier) };
     const { organizationId, environmentId, linkedAccountId } = tenant;
     let isMigrated = false;
     let calls = 0;

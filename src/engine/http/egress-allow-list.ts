@@ -67,6 +67,13 @@ export function allowsAddress(allow: EgressAllow, { address, port }: { address: 
   return allow.networks.check(address, family) || allow.networksByPort.get(port)?.check(address, family) === true;
 }
 
+/** Whether the list has the host of a URL, which is a name or an address. */
+export function allowsHost(allow: EgressAllow, { hostname, port: text, protocol }: URL): boolean {
+  const port = Number(text || (protocol === "https:" ? 443 : 80));
+  const address = hostname.replace(/^\[(.*)\]$/, "$1");
+  return isIP(address) === 0 ? allowsName(allow, { host: hostname, port }) : allowsAddress(allow, { address, port });
+}
+
 /** The name of an address family in `BlockList`. */
 export function familyOf(address: string): "ipv4" | "ipv6" {
   return isIPv4(address) ? "ipv4" : "ipv6";

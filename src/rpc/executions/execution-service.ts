@@ -13,6 +13,7 @@ import {
 import { executionNotFound } from "../../scheduler/accept/call-errors.ts";
 import type { ExecuteResult } from "../../scheduler/accept/execute-call.ts";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
+import type { EndpointStore } from "../../storage/webhooks/endpoint-store.ts";
 import { accessScopeOf, eventHeaders, principalOf, setExecutionHeaders, waitBudget } from "../chain/handler-call.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { errorField, statuses } from "./execution-message.ts";
@@ -20,7 +21,7 @@ import { ExecutionQueries, type ExecutionQueriesOptions } from "./execution-quer
 import { ExecutionWatch, type ExecutionWatchOptions } from "./execution-watch.ts";
 
 export type ExecutionServiceOptions = ExecutionQueriesOptions &
-  ExecutionWatchOptions & { readonly executions: ExecutionStore };
+  ExecutionWatchOptions & { readonly executions: ExecutionStore; readonly endpoints: EndpointStore };
 
 /** ExecuteWorkflow and GetExecutionResponse; the other methods of the service are in `execution-queries.ts` and `execution-watch.ts`. */
 export function createExecutionService(options: ExecutionServiceOptions): Implementation {
@@ -38,17 +39,24 @@ class ExecutionHandlers implements Executions {
   }
 
   async executeWorkflow(request: ExecuteWorkflowRequest, call: Call) {
-    const { scheduler, limits } = this.#options;
+    const { scheduler, endpoints, limits } = this.#options;
     const body = request.payload ?? {};
     const isSync = request.syncExecution === true;
     const isWaiting = isSync || request.wait !== undefined;
+    let headers = eventHeaders(call.headers, limits);
+    if (request.webhook !== undefined) {
+      const { webhook } = request;
+      await endpoints.get({ environmentId: principalOf(call).environmentId }, webhook);
+      // The endpoint that is to be told of the end is kept among the event's headers.
+      headers = { ...headers, webhook };
+    }
     const started = await scheduler.execute({
       ...accessScopeOf(call),
       organizationId: principalOf(call).organizationId,
       reference: { workflow: request.workflow, ...(request.slug !== undefined && { slug: request.slug }) },
       linkedAccountId: request.linkedAccountId,
       type: isSync ? "SYNC" : "ASYNC",
-      event: { body, headers: eventHeaders(call.headers, limits) },
+      event: { body, headers },
       payload: jsonTextOf(body, { name: "payload", limits: limits.payload, root: "object" }),
       signal: call.signal,
       onWait: call.onWait,

@@ -1,7 +1,8 @@
-import { type Kysely, sql, type Transaction } from "kysely";
+import { type Kysely, type RawBuilder, sql, type Transaction } from "kysely";
 import type { Outcome } from "../../domain/execution.ts";
 import { isLockTimeout } from "../postgres/database-errors.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { endedColumns, outbox } from "../webhooks/outbox.ts";
 import { dueFirst } from "./execution-claim.ts";
 import { toEndRow } from "./execution-rows.ts";
 
@@ -100,23 +101,29 @@ async function stopAll(
   { environmentId }: FamilyMember,
   ids: readonly string[],
 ): Promise<readonly string[]> {
-  const rows = await db
-    .with("released", (query) =>
-      query
-        .deleteFrom("execution_claim")
-        .where("execution_id", "=", sql<string>`any(${ids}::text[])`)
-        .where("environment_id", "=", environmentId)
-        .returning(["execution_id", "environment_id", "epoch"]),
-    )
-    .updateTable("execution")
-    .from("released")
-    .set({ ...toEndRow(stopped), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
-    .whereRef("execution.id", "=", "released.execution_id")
-    .whereRef("execution.environment_id", "=", "released.environment_id")
-    .where("execution.state", "is", null)
-    .returning("execution.id")
-    .execute();
+  const claims = sql`claim.execution_id = any(${ids}::text[]) and claim.environment_id = ${environmentId}`;
+  const { rows } = await endReleased(db, claims, stopped);
   return rows.map(({ id }) => id);
+}
+
+/**
+ * Ends the executions of some claims in a new epoch, so that their owners' later writes change nothing, and leaves committed
+ * responses as they are.
+ */
+export function endReleased(db: Kysely<Tables>, claims: RawBuilder<unknown>, outcome: Outcome) {
+  const { state, error } = toEndRow(outcome);
+  return sql<{ readonly id: string; readonly environment_id: string }>`
+    with released as (
+      delete from execution_claim as claim where ${claims}
+      returning claim.execution_id, claim.environment_id, claim.epoch
+    ), ended as (
+      update execution set state = ${state}, error = ${error}, finished_epoch = released.epoch + 1, end_time = now()
+        from released
+       where execution.id = released.execution_id and execution.environment_id = released.environment_id
+         and execution.state is null
+      returning ${endedColumns}
+    ), ${outbox}
+    select id, environment_id from ended`.execute(db);
 }
 
 /** The signal is there before the end can be seen. Answers the parent, where it waits. */

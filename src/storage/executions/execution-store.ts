@@ -2,6 +2,7 @@ import type { Kysely } from "kysely";
 import type { Outcome } from "../../domain/execution.ts";
 import { defaultBatchLimits, type StoreOptions } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { WatchedEnvironments } from "../webhooks/watched-environments.ts";
 import { type AppendJournal, appendJournal } from "./append-journal.ts";
 import { type BeginExecution, beginExecution } from "./begin-execution.ts";
 import {
@@ -19,6 +20,7 @@ import {
   finishExecution,
   type RecordFinished,
   recordFinishedExecution,
+  type Watched,
 } from "./finish-execution.ts";
 import { type FindBound, findBoundExecution } from "./idempotency-keys.ts";
 import { type OpenedJournal, openJournal } from "./open-journal.ts";
@@ -42,14 +44,21 @@ export class ExecutionStore {
   readonly #db: Kysely<Tables>;
   readonly #callsDb: Kysely<Tables>;
 
-  constructor(db: Kysely<Tables>, { callsDb = db, batchLimits = defaultBatchLimits }: StoreOptions = {}) {
+  constructor(
+    db: Kysely<Tables>,
+    {
+      callsDb = db,
+      batchLimits = defaultBatchLimits,
+      watched = new WatchedEnvironments(db),
+    }: StoreOptions & { readonly watched?: Watched } = {},
+  ) {
     this.#db = db;
     this.#callsDb = callsDb;
     this.begin = beginExecution({ db, callsDb }, batchLimits);
     this.findBound = findBoundExecution(db, batchLimits);
     this.append = appendJournal(db, batchLimits);
-    this.finish = finishExecution(db, batchLimits);
-    this.recordFinished = recordFinishedExecution(db, batchLimits);
+    this.finish = finishExecution(db, batchLimits, watched);
+    this.recordFinished = recordFinishedExecution(db, batchLimits, watched);
     this.getResult = getExecutionResult(db, batchLimits);
   }
 

@@ -2,7 +2,8 @@ import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Outcome } from "../../domain/execution.ts";
 import { cautiousNow, isClockAsExpected } from "../postgres/database-clock.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { endFamily, type FamilyEnd, type FamilyMember } from "./end-family.ts";
+import { endedColumns, outbox } from "../webhooks/outbox.ts";
+import { endFamily, endReleased, type FamilyEnd, type FamilyMember } from "./end-family.ts";
 import { poisonLosses, ranMs } from "./execution-claim.ts";
 import { toEndRow } from "./execution-rows.ts";
 
@@ -89,8 +90,8 @@ async function end(db: Kysely<Tables>, which: Which, outcome: Outcome, limit: nu
         from released
        where execution.id = released.execution_id and execution.environment_id = released.environment_id
          and execution.state is null
-      returning execution.id, execution.environment_id
-    )
+      returning ${endedColumns}
+    ), ${outbox}
     select id, environment_id, true as is_ended from ended
     union all select execution_id, environment_id, false from families`.execute(db);
   const all: [string, Expired][] = [];
@@ -117,25 +118,6 @@ async function endOne(
   outcome: Outcome,
 ): Promise<FamilyEnd | undefined> {
   const { environmentId, executionId } = member;
-  return await endFamily(db, member, async (own) => {
-    const row = await own
-      .with("released", (query) =>
-        query
-          .deleteFrom("execution_claim")
-          .where("execution_id", "=", executionId)
-          .where("environment_id", "=", environmentId)
-          .where(condition)
-          .returning(["execution_id", "epoch"]),
-      )
-      .updateTable("execution")
-      .from("released")
-      .set({ ...toEndRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
-      .where("execution.id", "=", executionId)
-      .where("execution.environment_id", "=", environmentId)
-      .where("execution.state", "is", null)
-      .whereRef("execution.id", "=", "released.execution_id")
-      .returning("execution.id")
-      .executeTakeFirst();
-    return row;
-  });
+  const claims = sql`claim.execution_id = ${executionId} and claim.environment_id = ${environmentId} and ${condition}`;
+  return await endFamily(db, member, async (own) => (await endReleased(own, claims, outcome)).rows.at(0));
 }

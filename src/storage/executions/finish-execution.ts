@@ -6,6 +6,8 @@ import { columnList, type InputRow, inputRows } from "../postgres/input-rows.ts"
 import { type BatchLimits, StatementBatcher } from "../postgres/statement-batcher.ts";
 import type { Tables } from "../postgres/tables.ts";
 import { changedReads, isChanged, type ReadSet, ReadSets } from "../tenants/read-set.ts";
+import { endedColumns, outbox } from "../webhooks/outbox.ts";
+import type { WatchedEnvironments } from "../webhooks/watched-environments.ts";
 import { listChanged } from "./changed-calls.ts";
 import { type Claim, claimTypes, inLockOrder, toClaimRow } from "./execution-claim.ts";
 import { outcomeTypes, startTypes, toOutcomeRow, toStartRow } from "./execution-rows.ts";
@@ -17,13 +19,31 @@ export type Finishing = Tenant & Claim & { readonly outcome: Outcome; readonly f
 /** False: another process has claimed the execution or ended it, and nothing was written. */
 export type FinishExecution = (finishing: Finishing) => Promise<boolean>;
 
+/** Knows where somebody may have to be told of an end. */
+export type Watched = Pick<WatchedEnvironments, "mayHaveEndpoint">;
+
+/** A statement that ends executions: as it is where nobody is to be told of it, and with the outbox. */
+type EndingStatements<Input> = Record<"plain" | "watched", CompiledStatement<Input, { readonly id: string }>>;
+
+function endingStatements<Input>(
+  build: (input: StatementInput<Input>, isWatched: boolean) => RawBuilder<{ readonly id: string }>,
+): EndingStatements<Input> {
+  return {
+    plain: new CompiledStatement((input: StatementInput<Input>) => build(input, false)),
+    watched: new CompiledStatement((input: StatementInput<Input>) => build(input, true)),
+  };
+}
+
 /** Ends executions for good. A response that was committed before stays. */
-export function finishExecution(db: Kysely<Tables>, limits: BatchLimits): FinishExecution {
-  const statement = new CompiledStatement(finishStatement);
+export function finishExecution(db: Kysely<Tables>, limits: BatchLimits, watched: Watched): FinishExecution {
+  const statements = endingStatements(finishStatement);
   const batcher = new StatementBatcher<Finishing, boolean>({
     name: "finish",
     limits,
-    send: (all) => finishAll(db, statement, all),
+    send: (all) => {
+      const isWatched = watched.mayHaveEndpoint(all.map(({ environmentId }) => environmentId));
+      return finishAll(db, statements[isWatched ? "watched" : "plain"], all);
+    },
     turnOf: turnOfTenant,
     charsOf: ({ flush, outcome }) => outputChars(flush?.runs ?? []) + (outcome.response ?? "").length,
   });
@@ -48,12 +68,15 @@ export type RecordFinished = (
 ) => Promise<boolean>;
 
 /** Writes executions that ran in memory alone. */
-export function recordFinishedExecution(db: Kysely<Tables>, limits: BatchLimits): RecordFinished {
-  const statement = new CompiledStatement(recordStatement);
+export function recordFinishedExecution(db: Kysely<Tables>, limits: BatchLimits, watched: Watched): RecordFinished {
+  const statements = endingStatements(recordStatement);
   const batcher = new StatementBatcher<FinishedRun, boolean>({
     name: "record_finished",
     limits,
-    send: (all) => recordAllFinished(db, statement, all),
+    send: (all) => {
+      const isWatched = watched.mayHaveEndpoint(all.map(({ execution }) => execution.environmentId));
+      return recordAllFinished(db, statements[isWatched ? "watched" : "plain"], all);
+    },
     turnOf: ({ execution }) => turnOf(execution),
     charsOf: ({ execution, outcome, runs }) =>
       execution.payload.length + outputChars(runs) + (outcome.response ?? "").length,
@@ -66,7 +89,21 @@ const finishingTypes = { ...claimTypes, ...outcomeTypes, flush_index: "int", ent
 type FinishingRow = InputRow<typeof finishingTypes>;
 
 /** Answers the executions that it has ended. The rows are sorted by id: the first and the last bound the partitions. */
-function finishStatement(input: StatementInput<readonly FinishingRow[]>): RawBuilder<{ readonly id: string }> {
+function finishStatement(
+  input: StatementInput<readonly FinishingRow[]>,
+  isWatched: boolean,
+): RawBuilder<{ readonly id: string }> {
+  const end = sql`
+    -- A response that is there stays: its caller may have read it.
+    update execution set state = released.state, response = coalesce(execution.response, released.response),
+        status_code = case when execution.response is null then released.status_code else execution.status_code end,
+        error = released.error, finished_epoch = released.epoch, end_time = now()
+      from released
+      where execution.id = released.execution_id and execution.environment_id = released.environment_id
+        and execution.id >= ${input.value((rows) => rows.at(0)?.execution_id ?? "")}
+        and execution.id <= ${input.value((rows) => rows.at(-1)?.execution_id ?? "")}
+        and execution.state is null
+      returning ${isWatched ? endedColumns : sql`execution.id`}`;
   return sql<{ id: string }>`
     with released as (
       delete from execution_claim as claim using ${input.rows("input", finishingTypes, (rows) => rows)}
@@ -78,17 +115,7 @@ function finishStatement(input: StatementInput<readonly FinishingRow[]>): RawBui
       insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)
       select execution_id, environment_id, flush_index, epoch, entries, heads from released where entries is not null
       on conflict (execution_id, flush_index) do nothing
-    )
-    -- A response that is there stays: its caller may have read it.
-    update execution set state = released.state, response = coalesce(execution.response, released.response),
-        status_code = case when execution.response is null then released.status_code else execution.status_code end,
-        error = released.error, finished_epoch = released.epoch, end_time = now()
-      from released
-      where execution.id = released.execution_id and execution.environment_id = released.environment_id
-        and execution.id >= ${input.value((rows) => rows.at(0)?.execution_id ?? "")}
-        and execution.id <= ${input.value((rows) => rows.at(-1)?.execution_id ?? "")}
-        and execution.state is null
-      returning execution.id`;
+    )${isWatched ? sql`, ended as (${end}), ${outbox} select id from ended` : end}`;
 }
 
 async function finishAll(
@@ -116,7 +143,7 @@ function toFinishingRow(finishing: Finishing) {
 
 /** Ends one execution in a transaction of its caller. False: as `FinishExecution` answers it. */
 export async function finishOne(db: Transaction<Tables>, finishing: Finishing): Promise<boolean> {
-  const [isFinished = false] = await finishAll(db, new CompiledStatement(finishStatement), [finishing]);
+  const [isFinished = false] = await finishAll(db, endingStatements(finishStatement).watched, [finishing]);
   return isFinished;
 }
 
@@ -138,17 +165,19 @@ const noFlush = { entries: null, heads: null };
 type FinishedRows = { readonly rows: readonly InputRow<typeof finishedTypes>[]; readonly reads: ReadSets };
 
 /** Answers the executions whose read set has changed. */
-function recordStatement(input: StatementInput<FinishedRows>): RawBuilder<{ readonly id: string }> {
+function recordStatement(input: StatementInput<FinishedRows>, isWatched: boolean): RawBuilder<{ readonly id: string }> {
   return sql<{ id: string }>`
     with ${changedReads(input, ({ reads }) => reads.all)},
     given as materialized (
       select *, ${isChanged} as is_changed from ${input.rows("given", finishedTypes, ({ rows }) => rows)}
     ),
     input as materialized (select * from given where not is_changed),
-    finished as (
+    ${isWatched ? sql`ended` : sql`finished`} as (
       insert into execution (${columnList(endColumns)}, end_time)
       select ${columnList(endColumns)}, now() from input on conflict (id) do nothing
+      ${isWatched ? sql`returning ${endedColumns}` : sql``}
     ),
+    ${isWatched ? sql`${outbox},` : sql``}
     -- A conflict: an earlier try, whose answer was lost, has written both.
     flushed as (
       insert into journal (execution_id, environment_id, flush_index, epoch, entries, heads)

@@ -4,6 +4,7 @@ import { isId } from "../../domain/id.ts";
 import type { AccessScope } from "../../domain/principal.ts";
 import { isWithin } from "../postgres/access-scope.ts";
 import type { Tables } from "../postgres/tables.ts";
+import { outboxInsert } from "../webhooks/outbox.ts";
 import { endFamily, type FamilyEnd } from "./end-family.ts";
 import { ownColumns, summaryColumns, toDetail, toEndRow, workflowSlug } from "./execution-rows.ts";
 
@@ -58,14 +59,20 @@ async function stopOne(
         })
         .returning(["execution_id", "environment_id", "epoch"]),
     )
-    .updateTable("execution")
-    .from("released")
-    .set({ ...toEndRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
-    .where("execution.id", "=", executionId)
-    .where("execution.environment_id", "=", environmentId)
-    .where("execution.state", "is", null)
-    .whereRef("execution.id", "=", "released.execution_id")
-    .returning([...summaryColumns, "execution.error", "execution.payload", "execution.response", workflowSlug])
+    .with("ended", (query) =>
+      query
+        .updateTable("execution")
+        .from("released")
+        .set({ ...toEndRow(outcome), finished_epoch: sql`released.epoch + 1`, end_time: sql`now()` })
+        .where("execution.id", "=", executionId)
+        .where("execution.environment_id", "=", environmentId)
+        .where("execution.state", "is", null)
+        .whereRef("execution.id", "=", "released.execution_id")
+        .returningAll("execution"),
+    )
+    .with("outbox", () => outboxInsert)
+    .selectFrom("ended as execution")
+    .select([...summaryColumns, "execution.error", "execution.payload", "execution.response", workflowSlug])
     .executeTakeFirst();
   // The row has its end's state, so that a claim's state is not looked at.
   return row && toDetail({ ...row, claim_state: "RUNNING" });

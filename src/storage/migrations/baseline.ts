@@ -4,6 +4,7 @@ import { newKeySecret } from "../../domain/keys/key-checksum.ts";
 import { executionTables } from "./execution-tables.ts";
 import { scheduleTables } from "./schedule-tables.ts";
 import { tenantTables } from "./tenant-tables.ts";
+import { webhookTables } from "./webhook-tables.ts";
 
 /**
  * The baseline makes all tables of a new database at once.
@@ -14,7 +15,7 @@ import { tenantTables } from "./tenant-tables.ts";
  */
 export const baseline: Migration = {
   up: async (db) => {
-    for (const statement of [...guards, ...tenantTables, ...executionTables, ...scheduleTables]) {
+    for (const statement of [...guards, ...tenantTables, ...executionTables, ...scheduleTables, ...webhookTables]) {
       await statement.execute(db);
     }
     const { id, secret } = newKeySecret();

@@ -287,6 +287,46 @@ create table signal (
   constraint signal_pkey PRIMARY KEY (execution_id, name)
 );
 
+create table webhook_delivery (
+  environment_id text collate "C" not null,
+  endpoint_id text collate "C" not null,
+  id text collate "C" not null,
+  execution_id text collate "C" not null,
+  event text not null,
+  attempts integer default 0 not null,
+  due_time timestamp(3) with time zone,
+  is_delivered boolean default false not null,
+  status integer,
+  error text,
+  answer text,
+  create_time timestamp(3) with time zone default now() not null,
+  end_time timestamp(3) with time zone,
+  constraint webhook_delivery_endpoint FOREIGN KEY (environment_id, endpoint_id) REFERENCES webhook_endpoint(environment_id, id) ON DELETE CASCADE,
+  constraint webhook_delivery_pkey PRIMARY KEY (environment_id, endpoint_id, id)
+);
+
+create table webhook_endpoint (
+  environment_id text collate "C" not null,
+  id text collate "C" not null,
+  url text not null,
+  sealed text not null,
+  sealed_by text collate "C" not null,
+  states text[] not null,
+  workflow_ids text[],
+  slugs text[],
+  sources text[],
+  settings text not null,
+  is_enabled boolean not null,
+  disable_reason text,
+  failing_since timestamp(3) with time zone,
+  revision integer default 1 not null,
+  create_time timestamp(3) with time zone default now() not null,
+  update_time timestamp(3) with time zone default now() not null,
+  constraint webhook_endpoint_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id),
+  constraint webhook_endpoint_id_check CHECK ((id <> ''::text)),
+  constraint webhook_endpoint_pkey PRIMARY KEY (environment_id, id)
+);
+
 create table workflow (
   environment_id text collate "C" not null,
   id text collate "C" not null,
@@ -374,6 +414,12 @@ CREATE INDEX idempotency_key_execution ON public.idempotency_key USING btree (ex
 CREATE INDEX schedule_due ON public.schedule USING btree (due_time) WHERE (due_time IS NOT NULL);
 
 CREATE INDEX signal_kept ON public.signal USING btree (execution_id) WHERE ((value IS NOT NULL) AND (value <> ''::text));
+
+CREATE INDEX webhook_delivery_due ON public.webhook_delivery USING btree (due_time) WHERE (due_time IS NOT NULL);
+
+CREATE INDEX webhook_delivery_ended ON public.webhook_delivery USING btree (end_time) WHERE (end_time IS NOT NULL);
+
+CREATE INDEX webhook_delivery_turn ON public.webhook_delivery USING btree (environment_id, endpoint_id, due_time) WHERE (due_time IS NOT NULL);
 
 CREATE INDEX workflow_version_draft ON public.workflow_version USING btree (version, environment_id, workflow_id) WHERE (version < 0);
 

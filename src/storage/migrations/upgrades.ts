@@ -4,6 +4,7 @@ import { newKeySecret } from "../../domain/keys/key-checksum.ts";
 import { childTables } from "./child-tables.ts";
 import { type PreparedMigration, partitionHistory } from "./partition-history.ts";
 import { scheduleTables } from "./schedule-tables.ts";
+import { webhookTables } from "./webhook-tables.ts";
 
 /**
  * The migrations that bring a database with `0015-process-names` up to the baseline, by name and in order. It has no number 19.
@@ -106,6 +107,7 @@ export const upgrades: Readonly<Record<string, PreparedMigration>> = {
         check (source in ('API_CALL', 'SUB_FLOW', 'BATCH', 'TEST', 'RERUN', 'RETRY', 'SCHEDULE')) not valid`,
   ),
   "0029-child-executions": runs(...childTables),
+  "0030-webhooks": runs(...webhookTables),
 };
 
 function runs(...statements: readonly RawBuilder<unknown>[]): Migration {

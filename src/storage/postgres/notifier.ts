@@ -24,7 +24,7 @@ const answerMs = 5_000;
 const endMs = 1_000;
 
 /** The subject of a notification; without ids it is about all of them. */
-export type NotificationTopic = "ended" | "queued" | "signals" | "keys" | "schedules";
+export type NotificationTopic = "ended" | "queued" | "signals" | "keys" | "schedules" | "webhooks";
 
 type Listener = (ids: readonly string[] | undefined) => void;
 

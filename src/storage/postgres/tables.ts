@@ -4,6 +4,7 @@ import type { ChildMode, ExecutionSource, ExecutionType, TerminalState } from ".
 import type { JsonText } from "../../domain/json/json-text.ts";
 import type { EnvironmentKind } from "../../domain/principal.ts";
 import type { Scope } from "../../gen/flowcall/v1/options_pb.ts";
+import type { WebhookDeliveryTable, WebhookEndpointTable } from "./webhook-table-types.ts";
 
 /** The tables and their columns, as Kysely types. `migrations/` holds their constraints. */
 export type Tables = {
@@ -27,6 +28,8 @@ export type Tables = {
   readonly lease: LeaseTable;
   readonly environment_day: EnvironmentDayTable;
   readonly schedule: ScheduleTable;
+  readonly webhook_endpoint: WebhookEndpointTable;
+  readonly webhook_delivery: WebhookDeliveryTable;
 };
 
 /** Set by the database when the row is inserted. */
