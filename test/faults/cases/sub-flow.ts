@@ -34,7 +34,7 @@ const points: readonly Failpoint[] = [
 
 /** A parent has one child however its process dies, and goes on with what that answered. */
 export const killedSubFlows: FaultCase = {
-  id: "A6",
+  id: "A14",
   title: "SIGKILL at each commit of a parent and its child, and a child apart from its parent is caught",
   run: async ({ seed, size, postgres, say }) => {
     const chosen = size === "full" ? points : points.slice(seed % points.length).slice(0, 1);

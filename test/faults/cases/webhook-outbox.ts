@@ -25,7 +25,7 @@ const points: readonly Failpoint[] = [
 
 /** Each end is told of, however the process dies that ended it. */
 export const toldEnds: FaultCase = {
-  id: "A7",
+  id: "A15",
   title: "SIGKILL at each commit of an end and its delivery, and a delivery apart from its end is caught",
   run: async (run) => {
     const chosen = run.size === "full" ? points : points.slice(run.seed % points.length).slice(0, 1);
