@@ -1,12 +1,19 @@
 import { checkJson } from "../domain/json/json-check.ts";
+import { jsonPath } from "../domain/json/json-refusal.ts";
+import { fieldsRefused } from "../domain/json/violations.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { Principal } from "../domain/principal.ts";
+import { parseApiText } from "../engine/secrets/api-declaration.ts";
+import { parseApi, plainNamesOf } from "../engine/secrets/api-rules.ts";
+import { secretCharsMin } from "../engine/secrets/redactor.ts";
 import type { ConnectionKey, ConnectionRecord, ConnectionStore, Sealed } from "../storage/tenants/connection-store.ts";
+import type { IntegrationStore } from "../storage/tenants/integration-store.ts";
 
 export type Credentials = Readonly<Record<string, string>>;
 
 export type ConnectionsOptions = {
   readonly connections: ConnectionStore;
+  readonly integrations: Pick<IntegrationStore, "get">;
   /** Encrypts credentials for one connection: they open for no other. Refuses with ENCRYPTION_KEYS_MISSING. */
   readonly seal: (owner: ConnectionKey & { readonly environmentId: string }, credentials: Credentials) => Sealed;
   readonly limits: Limits;
@@ -34,6 +41,7 @@ export class Connections {
     checkJson(credentials, { name: "credentials", limits: limits.settings });
     const { environmentId } = principal;
     const { accountId, slug } = connection;
+    await this.#checkLengths(credentials, { environmentId, slug });
     const hints = Object.entries(credentials).map(([name, value]) => [name, hintOf(value)] as const);
     return await connections.put(principal, {
       ...connection,
@@ -41,7 +49,26 @@ export class Connections {
       hints: Object.fromEntries(hints),
     });
   }
+
+  /** Refuses with VALIDATION_ERROR secrets that could not be told from other texts in what nodes give. */
+  async #checkLengths(credentials: Credentials, { environmentId, slug }: IntegrationKey): Promise<void> {
+    const short = Object.keys(credentials).filter((name) => (credentials[name] ?? "").trim().length < secretCharsMin);
+    if (short.length === 0) {
+      return;
+    }
+    const { api } = await this.#options.integrations.get(environmentId, slug);
+    const plain = plainNamesOf(parseApi(parseApiText(api)));
+    const refused = short.filter((name) => !plain.includes(name));
+    if (refused.length > 0) {
+      const description =
+        `has fewer than ${secretCharsMin} characters. Only what the integration has in its base_url or as a user name, and ` +
+        "nowhere else, may be shorter";
+      throw fieldsRefused(refused.map((name) => ({ field: jsonPath("credentials", [name]), description })));
+    }
+  }
 }
+
+type IntegrationKey = { readonly environmentId: string; readonly slug: string };
 
 function hintOf(value: string): string {
   return value.length < hintedMin ? "" : value.slice(-hintLength);

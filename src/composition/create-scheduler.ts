@@ -8,6 +8,7 @@ import { HttpClient } from "../engine/http/http-client.ts";
 import { ProcessPool } from "../engine/pool/process-pool.ts";
 import type { Metrics } from "../metrics/metrics.ts";
 import { logExecutions } from "../process/log-executions.ts";
+import { openConnection } from "../scheduler/encryption/open-connection.ts";
 import { Sealing } from "../scheduler/encryption/sealing.ts";
 import { WebhookTokens } from "../scheduler/encryption/webhook-tokens.ts";
 import { createSchedulerEvents } from "../scheduler/run/scheduler-events.ts";
@@ -69,6 +70,7 @@ export function createScheduler({ config, log, metrics, storage, masterKeys }: S
       const token = config.publicUrl && webhookTokens.make({ environmentId, executionId, path });
       return token && `${config.publicUrl}${webhookPath}${token}`;
     },
+    openConnection: (execution, slug) => openConnection({ ...stores, sealing }, execution, slug),
     notifier,
     events,
     sealing,

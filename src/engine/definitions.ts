@@ -17,7 +17,7 @@ import { payloadSchemaOf } from "./schema/payload-schema.ts";
 // The entry point of the engine for definitions: checks what authors write, and loads what calls run, without blocking the thread.
 //
 // The rest of the engine is in folders, lowest first: values/ errors/ regex/ http/ journal/ comparison/ templates/ pool/ schema/ rules/
-// query/ nodes/ graph/, then compile/ (a definition to a graph) and run/ (a graph to an outcome), which know nothing of each
+// query/ secrets/ nodes/ graph/, then compile/ (a definition to a graph) and run/ (a graph to an outcome), which know nothing of each
 // other, seeds/ (journals to start from) and child/ (the process that the pool starts). A folder imports only those before it.
 // The engine knows no database, and no network but its own guarded HTTP client.
 

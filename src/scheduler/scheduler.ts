@@ -90,6 +90,7 @@ export type SchedulerOptions = {
   readonly definitions: Definitions;
   readonly onRecord?: RunContext["onRecord"] | undefined;
   readonly callbackUrl: RunContext["callbackUrl"];
+  readonly openConnection: RunContext["openConnection"];
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;

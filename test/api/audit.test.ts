@@ -87,7 +87,11 @@ describe("who changed what is told", () => {
     await calls.ask(IntegrationService.method.createIntegration, { slug, name: "Told" });
     await calls.ask(LinkedAccountService.method.putLinkedAccount, { account_id, name: "Told" });
     await calls.ask(ConfigService.method.putConfig, { account_id, slug });
-    await calls.ask(ConnectionService.method.putConnection, { account_id, slug, credentials: { token: "secret" } });
+    await calls.ask(ConnectionService.method.putConnection, {
+      account_id,
+      slug,
+      credentials: { token: "a secret of one" },
+    });
     const made = Object((await calls.ask(createApiKey, { name: "told", scopes: ["read"] })).message);
     const api_key_id = made.api_key.id;
     await calls.ask(rotateApiKey, { api_key_id });

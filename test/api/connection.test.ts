@@ -9,7 +9,7 @@ import { useFlowcall } from "./use-flowcall.ts";
 const { putConnection, getConnection, listConnections, deleteConnection } = ConnectionService.method;
 const { putLinkedAccount, deleteLinkedAccount } = LinkedAccountService.method;
 
-const secrets = { api_key: "sk-live-0123456789abcdef-wxyz", pin: "4711" };
+const secrets = { api_key: "sk-live-0123456789abcdef-wxyz", pin: "4711-4712" };
 
 const flowcall = await useFlowcall();
 const calls = executionCalls(flowcall.url);
@@ -51,11 +51,18 @@ describe("credentials go in and never come out, alike on every protocol", () => 
   });
 
   test("for accounts and integrations that there are", async () => {
-    const credentials = { token: "t" };
+    const credentials = { token: "a token of one" };
     await calls.checkRefused(putConnection, { account_id: "nobody", slug: "asana", credentials }, notFound);
     const noIntegration = { status: 404, code: "NotFound", reason: "INTEGRATION_NOT_FOUND" };
     await calls.checkRefused(putConnection, { account_id: account, slug: "jira", credentials }, noIntegration);
-    for (const bad of [{}, { "": "a" }, { "a b": "a" }, { a: "" }]) {
+    for (const bad of [
+      {},
+      { "": "a token of one" },
+      { "a b": "a token of one" },
+      { a: "" },
+      { a: "7 chars" },
+      { a: " padded " },
+    ]) {
       await calls.checkRefused(putConnection, { account_id: account, slug: "asana", credentials: bad }, invalid);
     }
     const tooLarge = { status: 413, code: "ResourceExhausted", reason: "PAYLOAD_TOO_LARGE" };

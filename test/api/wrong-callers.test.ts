@@ -96,7 +96,7 @@ async function makeVictim(): Promise<void> {
     attributes: { a: "canary-attribute" },
   });
   const { putConnection } = ConnectionService.method;
-  await calls.ask(putConnection, { account_id: account, slug, credentials: { canary_credential: "secret" } });
+  await calls.ask(putConnection, { account_id: account, slug, credentials: { canary_credential: "a secret of one" } });
   const workflow = await putWorkflow(flowcall.url, { alias: "canary-alias", slug, definition });
   await flowcall.database.query(
     `update workflow set name = 'canary-workflow-name', description = 'canary-description' where id = '${workflow}'`,
@@ -142,7 +142,7 @@ async function makeVictim(): Promise<void> {
     workflow_version: 1,
     scopes: ["read"],
     definition,
-    credentials: { token: "t" },
+    credentials: { token: "a token of one" },
     workflows: [workflow],
     linked_accounts: [account],
   };

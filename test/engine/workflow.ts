@@ -51,6 +51,11 @@ export type CompileOptions = Pick<RunOptions, "limits" | "onFailure" | "recordIn
   readonly applicationFields?: readonly JsonObject[];
 };
 
+/** An account without connections. */
+export const noConnections: Run["connections"] = {
+  open: async (slug = "asana") => ({ slug, accountId: "john@acme.io", api: undefined, credentials: undefined }),
+};
+
 export type RunOptions = {
   readonly onFailure?: "STOP_BRANCHES" | "FINISH_BRANCHES";
   readonly recordInputs?: "ON_FAILURE" | "ALWAYS" | "NEVER";
@@ -60,6 +65,7 @@ export type RunOptions = {
   readonly limits?: Partial<Limits>;
   readonly earlier?: readonly NodeRun[];
   readonly client?: Run["http"];
+  readonly connections?: Run["connections"];
   readonly yielder?: Run["yielder"];
   readonly beforeEffect?: Journal["beforeEffect"];
   readonly children?: Children;
@@ -86,6 +92,7 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
     executionId: "0123456789abcdef01234567",
     organizationId: "organization",
     environmentId: "76543210fedcba9876543210",
+    connections: options.connections ?? noConnections,
     http: options.client ?? new HttpClient({ allow: parseEgressAllow("") }),
     type: options.type ?? "ASYNC",
     event: { body: options.body ?? {}, headers: options.headers ?? {} },

@@ -137,8 +137,8 @@ async function configure(db: Kysely<Tables>): Promise<void> {
   ];
   const [configs, connections] = [new ConfigStore(db), new ConnectionStore(db)];
   const slug = `planned-${Math.random().toString(36).slice(2)}`;
-  await integrations.create(actor, { slug, name: "P", fields: "[]" });
-  await integrations.update(actor, { slug, name: "Q", fields: "[]", expectedRevisions: [1] });
+  await integrations.create(actor, { slug, name: "P", fields: "[]", api: "{}" });
+  await integrations.update(actor, { slug, name: "Q", fields: "[]", api: "{}", expectedRevisions: [1] });
   await accounts.findMany(actor, [linkedAccountId, "none"]);
   for (const expectedRevisions of [[], [1], undefined]) {
     const expected = expectedRevisions === undefined ? {} : { expectedRevisions };
@@ -146,6 +146,10 @@ async function configure(db: Kysely<Tables>): Promise<void> {
     await accounts.put(actor, { accountId: `${slug}@acme.io`, attributes: json("{}"), ...expected });
     await configs.put(actor, { ...key, configId: "c", applicationFields: {}, workflowFields: {} });
     await connections.put(actor, { ...key, sealed: "s", sealedBy: "k", hints: {} });
+  }
+  for (const wanted of [slug, undefined]) {
+    const { environmentId, workflowId } = tenant;
+    await connections.find({ environmentId, workflowId, accountId: linkedAccountId, slug: wanted });
   }
   await configs.delete(actor, { accountId: linkedAccountId, slug, configId: "c" });
   await connections.delete(actor, { accountId: linkedAccountId, slug });

@@ -34,6 +34,9 @@ export type FailureReason =
   | "HTTP_STATUS"
   | "REQUEST_TOO_LARGE"
   | "OUTCOME_UNKNOWN"
+  | "CONNECTION_MISSING"
+  | "CONNECTION_INCOMPLETE"
+  | "CONNECTION_UNREADABLE"
   | "PAGE_INVALID"
   | "PAGES_LIMIT"
   | Exclude<HttpFailureReason, "TIMED_OUT" | "ABORTED">;

@@ -6,8 +6,8 @@ import type { EgressAllow } from "./egress-allow-list.ts";
 import { EnvironmentAgents } from "./environment-agents.ts";
 import { guardedConnector, type Resolve } from "./guarded-connector.ts";
 import { HttpFailure } from "./http-failure.ts";
-import type { HttpAnswer, HttpRequest } from "./http-request.ts";
-import { type Hop, locationOf, redirectedHop } from "./redirect.ts";
+import type { Hop, HttpAnswer, HttpRequest } from "./http-request.ts";
+import { locationOf, redirectedHop } from "./redirect.ts";
 import { checkRequestHeaders } from "./request-headers.ts";
 import { failureOf, type Sender, sendHop } from "./send-hop.ts";
 import { SsrfGuard } from "./ssrf-guard.ts";
@@ -121,6 +121,7 @@ export class HttpClient implements Service {
           throw tooManyRedirects(redirectsMax);
         }
         hop = redirectedHop(hop, { status, location, guard: this.#guard, secretHeaders });
+        request.checkHop?.(hop);
       } catch (error) {
         const failure = failureOf(deadline.failure ?? error, hop.url);
         if (!isSent) {

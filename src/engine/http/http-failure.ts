@@ -3,6 +3,7 @@
  *
  * - EGRESS_REFUSED: the scheme, host, address or port is not one that workflows may reach.
  * - URL_INVALID: the URL, or one that a redirect leads to, is not valid.
+ * - CONNECTION_HOST_REFUSED: a redirect leads with a credential to a host that may not have it.
  * - HEADER_REFUSED: a request header is reserved or not valid.
  * - REDIRECT_LIMIT, ANSWER_TOO_LARGE: a limit was reached; `limit` names it.
  * - TIMED_OUT: the deadline of the whole call passed.
@@ -13,6 +14,7 @@
 export type HttpFailureReason =
   | "EGRESS_REFUSED"
   | "URL_INVALID"
+  | "CONNECTION_HOST_REFUSED"
   | "HEADER_REFUSED"
   | "REDIRECT_LIMIT"
   | "ANSWER_TOO_LARGE"

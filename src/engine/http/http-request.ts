@@ -29,7 +29,17 @@ export type HttpRequest = {
   readonly answerBytesMax?: number;
   /** The limit of redirects. 5 by default. With 0, a redirect is an answer like any other. */
   readonly redirectsMax?: number;
+  /** Called with each request that follows a redirect, before it is sent. Throws HttpFailure for one that may not be sent. */
+  readonly checkHop?: (hop: Hop) => void;
   readonly signal: AbortSignal;
+};
+
+/** One request of a call: the first one, or one that follows a redirect. */
+export type Hop = {
+  readonly method: HttpMethod;
+  readonly url: URL;
+  readonly headers: readonly HeaderPair[];
+  readonly body?: Uint8Array | string;
 };
 
 /** An answer of a server, with any status. */

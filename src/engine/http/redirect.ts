@@ -1,16 +1,8 @@
 import type { UnreadAnswer } from "./answer-body.ts";
 import { HttpFailure } from "./http-failure.ts";
-import type { HeaderPair, HttpMethod } from "./http-request.ts";
+import type { HeaderPair, Hop, HttpMethod } from "./http-request.ts";
 import type { SsrfGuard } from "./ssrf-guard.ts";
 import { plainHost, portOf, readTargetUrl } from "./target-url.ts";
-
-/** One request of a call: the first one, or one that follows a redirect. */
-export type Hop = {
-  readonly method: HttpMethod;
-  readonly url: URL;
-  readonly headers: readonly HeaderPair[];
-  readonly body?: Uint8Array | string;
-};
 
 /** The target of a redirect, as the server wrote it. Undefined for other answers, and for a redirect with several targets. */
 export function locationOf({ status, headers }: UnreadAnswer): string | undefined {

@@ -3,9 +3,8 @@ import type { UnreadAnswer } from "./answer-body.ts";
 import type { CallDeadline } from "./call-deadline.ts";
 import { answerHeaderBytesMax, type EnvironmentAgents } from "./environment-agents.ts";
 import { HttpFailure } from "./http-failure.ts";
-import type { HttpRequest } from "./http-request.ts";
+import type { Hop, HttpRequest } from "./http-request.ts";
 import { IncomingAnswer } from "./incoming-answer.ts";
-import type { Hop } from "./redirect.ts";
 import { sentHeaders } from "./request-headers.ts";
 
 export type Sender = {

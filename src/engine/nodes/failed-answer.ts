@@ -10,7 +10,7 @@ import type { Attempt } from "./leaf.ts";
 export const failedBytesMax = 16 * 1024;
 
 /** What is kept of an answer that fails its node: the status, and what the server says of it. */
-export function failedAnswer(answer: HttpAnswer, attempt: Pick<Attempt, "limits" | "note">): FailedAnswer {
+export function failedAnswer(answer: HttpAnswer, attempt: Pick<Attempt, "limits" | "note" | "redact">): FailedAnswer {
   const { status, body, unread } = answer;
   if (unread !== undefined) {
     attempt.note(`The body of the answer could not be read. ${unread.message}`);
@@ -19,7 +19,7 @@ export function failedAnswer(answer: HttpAnswer, attempt: Pick<Attempt, "limits"
     return { status };
   }
   const value = body.length > failedBytesMax ? undefined : jsonOf(answer, attempt);
-  return value === undefined ? { status, ...cutText(body) } : { status, body: value };
+  return value === undefined ? { status, ...cutText(body, attempt) } : { status, body: value };
 }
 
 /** The body as an output would have it. Undefined where it is none, or is longer than its bytes: in Base64, for one. */
@@ -38,7 +38,11 @@ function jsonOf(answer: HttpAnswer, { limits }: Pick<Attempt, "limits">): JsonVa
   }
 }
 
-function cutText(bytes: Uint8Array): Pick<FailedAnswer, "body" | "isCut"> {
+/** Secrets are redacted before the cut, which could go through one. */
+function cutText(body: Uint8Array, attempt: Pick<Attempt, "redact">): Pick<FailedAnswer, "body" | "isCut"> {
+  const whole = Buffer.from(body).toString("utf8");
+  const shown = attempt.redact(whole);
+  const bytes = shown === whole ? body : Buffer.from(shown);
   const text = Buffer.from(bytes.subarray(0, failedBytesMax)).toString("utf8").replaceAll("\u0000", "\ufffd");
   // A character that the cut went through is left out.
   return bytes.length > failedBytesMax ? { body: text.replace(/\ufffd+$/, ""), isCut: true } : { body: text };

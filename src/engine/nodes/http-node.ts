@@ -5,6 +5,7 @@ import { NodeFailure } from "../errors/node-failure.ts";
 import { HttpFailure } from "../http/http-failure.ts";
 import type { HeaderPair, HttpAnswer, HttpMethod } from "../http/http-request.ts";
 import { checkRequestHeaders, isHeader, reservedHeader } from "../http/request-headers.ts";
+import { withQuery } from "../http/url-query.ts";
 import { closedObject } from "../schema/closed-object.ts";
 import type { Field } from "../templates/field.ts";
 import type { Scope } from "../templates/reference.ts";
@@ -13,7 +14,7 @@ import type { AnswerKind } from "./answer-value.ts";
 import { failedAnswer } from "./failed-answer.ts";
 import { headerOf, outputOf } from "./http-answer.ts";
 import { compileBody } from "./http-body.ts";
-import { compileFields, compileOptional, type RenderPairs, renderPairs, withQuery } from "./http-fields.ts";
+import { compileFields, compileOptional, type RenderPairs, renderPairs } from "./http-fields.ts";
 import { compilePages } from "./http-pagination.ts";
 import type { Attempt, Leaf, LeafRequest, LeafTools } from "./leaf.ts";
 import { retryAfterMs } from "./retry-after.ts";
@@ -21,9 +22,13 @@ import { retryAfterMs } from "./retry-after.ts";
 /** Calls an HTTP API through the guarded client. This decides which answers are failures, and which of those are retried. */
 export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Leaf {
   const requestOf = compileRequest(message, { field, limits });
-  const { pagination, query } = message;
+  const { pagination, query, connection } = message;
   const kind = kindOf(message);
   const pages = pagination && compilePages(pagination, { query, kind, field: field.member("pagination") });
+  if (connection?.slug !== undefined && !slugPattern.test(connection.slug)) {
+    const text = `"${connection.slug}" is not the slug of an integration. Remove it to use the workflow's own.`;
+    field.member("connection.slug").error("CONNECTION_INVALID", text);
+  }
   const acceptsAnyStatus = message.acceptAnyStatus ?? false;
   if (pages !== undefined && acceptsAnyStatus) {
     const text = "A page that is not answered with 2xx always fails the node. Remove accept_any_status or pagination.";
@@ -31,17 +36,23 @@ export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Le
   }
   return {
     run: async (attempt) => {
-      const request = requestOf(attempt.scope);
+      const made = requestOf(attempt.scope);
+      const access = connection && (await attempt.connect(connection.slug));
+      const request = access === undefined ? made : { ...made, url: access.urlOf(made.url) };
+      const send = (page: LeafRequest) => attempt.send(access === undefined ? page : access.authorize(page));
       if (pages !== undefined) {
-        return pages(request, attempt, async (page) => checkStatus(await attempt.send(page), attempt));
+        return pages(request, attempt, async (page) => checkStatus(await send(page), attempt));
       }
-      const answer = await attempt.send(request);
+      const answer = await send(request);
       const isAccepted = acceptsAnyStatus && (attempt.isLast || !isTransient(answer));
       return outputOf(isAccepted ? answer : checkStatus(answer, attempt), kind);
     },
     output: outputSchema(pages === undefined ? bodies[kind] : { type: "array" }),
   };
 }
+
+/** Integrations are named so, and a template cannot name one: what a node may send is known when it is published. */
+const slugPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /** An answer to HEAD has no body, so it cannot be refused for not being JSON. */
 function kindOf({ answer, method }: HttpNode): AnswerKind {
@@ -77,7 +88,8 @@ function compileRequest(
   { field, limits }: Pick<LeafTools, "field" | "limits">,
 ): (scope: Scope) => LeafRequest {
   const method = compileMethod(message, field.member("method"));
-  const url = compileUrl(message.url, field.member("url"));
+  const takesPath = message.connection !== undefined;
+  const url = compileUrl(message.url, field.member("url"), { takesPath });
   const query = compileFields(message.query, (index) => field.member(`query[${index}]`));
   const headers = compileHeaders(message.headers, field);
   const body = compileBody(message, { field, limits });

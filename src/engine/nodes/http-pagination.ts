@@ -4,12 +4,13 @@ import { unreachable } from "../../domain/unreachable.ts";
 import type { HttpCursor, HttpNode, HttpPagination } from "../../gen/flowcall/v1/definition_pb.ts";
 import { NodeFailure } from "../errors/node-failure.ts";
 import type { HttpAnswer } from "../http/http-request.ts";
+import { withParameter } from "../http/url-query.ts";
 import type { Field } from "../templates/field.ts";
 import { walk } from "../templates/reference.ts";
 import { textOf } from "../templates/text-budget.ts";
 import type { AnswerKind } from "./answer-value.ts";
 import { bytesOf, outputOf } from "./http-answer.ts";
-import { checkName, withParameter } from "./http-fields.ts";
+import { checkName } from "./http-fields.ts";
 import type { Attempt, LeafRequest } from "./leaf.ts";
 import { hasRelation, parseLinks } from "./link-header.ts";
 

@@ -7,6 +7,7 @@ import type { Waited } from "../journal/journal.ts";
 import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryAttempt } from "../query/query-run.ts";
 import type { PayloadValidator } from "../schema/payload-validator.ts";
+import type { ApiAccess } from "../secrets/api-access.ts";
 import type { Field } from "../templates/field.ts";
 
 /**
@@ -44,6 +45,13 @@ export type Attempt = QueryAttempt & {
   /** Adds a note for people to the node's record, unless the node is hidden. */
   note(text: string): void;
   readonly send: SendRequest;
+  /**
+   * Opens the linked account's connection to an integration; the workflow's own if undefined. What the node gives from here on
+   * is redacted. Rejects with NodeFailure where there is none.
+   */
+  connect(slug: string | undefined): Promise<ApiAccess>;
+  /** A text without the secrets that the node has used. */
+  redact(text: string): string;
   /** The time-out of an attempt, for what ends itself by it. */
   readonly timeoutMs: number;
   /** Keeps the console of a script in the node's record, unless the node is hidden. */

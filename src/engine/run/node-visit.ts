@@ -12,7 +12,9 @@ import { NodeFailure } from "../errors/node-failure.ts";
 import { shownError } from "../errors/shown-error.ts";
 import { type Exit, type GraphNode, nowhere, type Port } from "../graph/graph.ts";
 import type { UnderWay } from "../journal/journal.ts";
+import { type Redactor, redactOutput, redactValue } from "../secrets/redactor.ts";
 import { NodeInputs } from "./node-inputs.ts";
+import { outputOf } from "./outputs.ts";
 import type { SubgraphRun } from "./run.ts";
 import { RunScope } from "./run-scope.ts";
 
@@ -24,12 +26,12 @@ export class NodeVisit implements UnderWay {
   readonly start_time: number;
   readonly scope: RunScope;
   readonly #inputs: NodeInputs | undefined;
+  redactor: Redactor | undefined;
   #hasEndedRun = false;
   #isUnderWay = false;
   attempts = 0;
   /** The number of iterations that a Group has started, with those of Groups inside of it. */
   iterations = 0;
-  /** What a script wrote to its console. */
   console: readonly ConsoleLine[] | undefined;
   /** Gives the last request, for people. `isSecret` says that nothing of its values is shown. */
   sent: ((isSecret: boolean) => SentRequest | undefined) | undefined;
@@ -54,7 +56,8 @@ export class NodeVisit implements UnderWay {
   }
 
   /** Ends the visit with an output, and gives the port by which the branch leaves. */
-  succeed(output: JsonText | undefined, port = this.node.defaultPort): Port {
+  succeed(given: JsonText | undefined, port = this.node.defaultPort): Port {
+    const output = given && redactOutput(given, this.redactor, this.subgraph.state.run.limits.output);
     const hasPorts = this.node.step.kind === "rule" || this.node.step.kind === "switch";
     this.#end("SUCCESS", outputOf(output, hasPorts ? port : undefined));
     if (output !== undefined) {
@@ -161,7 +164,7 @@ export class NodeVisit implements UnderWay {
       return failure.inner;
     }
     const { body, isCut = false } = failure.answer ?? {};
-    const details = body === undefined ? undefined : this.subgraph.state.keepBody(body);
+    const details = body === undefined ? undefined : this.subgraph.state.keepBody(redactValue(body, this.redactor));
     return {
       ...this.describeAttempt(failure),
       ...details,
@@ -175,7 +178,7 @@ export class NodeVisit implements UnderWay {
     const status = answer?.status;
     return {
       reason,
-      message,
+      message: redactValue(message, this.redactor),
       node_id: id,
       ...(name !== "" && { node_name: name }),
       ...(executionId !== undefined && { execution_id: executionId }),
@@ -254,7 +257,14 @@ export class NodeVisit implements UnderWay {
   #nodeRun(state: NodeState, details: RecordDetails, path: string): NodeRun {
     const { node, attempts, start_time, iterations, errors } = this;
     const { clock, onRecord } = this.subgraph.state.run;
-    const run: Mutable<NodeRun> = { path, node_id: node.id, state, attempts, start_time, end_time: clock.now() };
+    const run: Mutable<NodeRun> = {
+      path,
+      node_id: node.id,
+      state,
+      attempts,
+      start_time,
+      end_time: clock.now(),
+    };
     Object.assign(run, details);
     if (node.isHidden) {
       run.is_hidden = true;
@@ -266,10 +276,10 @@ export class NodeVisit implements UnderWay {
       run.errors = errors;
     }
     if (this.scope.notes.length > 0) {
-      run.notes = this.scope.notes;
+      run.notes = redactValue(this.scope.notes, this.redactor);
     }
     if (this.console !== undefined && this.console.length > 0) {
-      run.console = this.console;
+      run.console = redactValue(this.console, this.redactor);
     }
     onRecord?.(node, run);
     return run;
@@ -284,13 +294,6 @@ type Mutable<Value> = { -readonly [Name in keyof Value]: Value[Name] };
 /** The optional parts of a record, beside the facts of the visit. */
 export type RecordDetails = Pick<NodeRun, "input" | "output" | "port" | "error" | "answers" | "page_keys" | "request"> &
   Partial<Pick<NodeRun, "start_time">>;
-
-function outputOf(output: JsonText | undefined, port: Port | undefined): RecordDetails {
-  if (port !== undefined) {
-    return output === undefined ? { port } : { output, port };
-  }
-  return output === undefined ? {} : { output };
-}
 
 export function failedState({ reason }: Pick<ExecutionError, "reason">): NodeState {
   return reason === "NODE_TIMED_OUT" ? "TIMED_OUT" : "ERRORED";

@@ -1,7 +1,8 @@
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
-import type { ExecutionError, NodeState } from "../../domain/execution.ts";
+import type { ExecutionError, NodeRun, NodeState } from "../../domain/execution.ts";
 import type { JsonText } from "../../domain/json/json-text.ts";
 import { unreachable } from "../../domain/unreachable.ts";
+import type { Port } from "../graph/graph.ts";
 import type { NodeFact } from "../templates/reference.ts";
 
 /** The outputs of nodes that have run. Those of an iteration are looked up there first, then in what is around it. */
@@ -124,3 +125,11 @@ type Output = Failed & {
   readonly isNone?: true;
   parsed?: WeakRef<object>;
 };
+
+/** The output of a record, and the port by which its node was left. */
+export function outputOf(output: JsonText | undefined, port: Port | undefined): Pick<NodeRun, "output" | "port"> {
+  if (port !== undefined) {
+    return output === undefined ? { port } : { output, port };
+  }
+  return output === undefined ? {} : { output };
+}

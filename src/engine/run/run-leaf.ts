@@ -9,6 +9,8 @@ import type { Waited } from "../journal/journal.ts";
 import type { Attempt, LeafRequest } from "../nodes/leaf.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import type { NodeTimeout } from "../query/query-run.ts";
+import { ApiAccess } from "../secrets/api-access.ts";
+import { Redactor } from "../secrets/redactor.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { openTimeout } from "./node-timeout.ts";
 import { failedState, type NodeVisit } from "./node-visit.ts";
@@ -236,6 +238,17 @@ class LeafRun implements Attempt {
 
   openTimeout(): NodeTimeout {
     return openTimeout(this.#run.clock, this.#step.timeoutMs, this.signal);
+  }
+
+  async connect(slug: string | undefined): Promise<ApiAccess> {
+    const access = new ApiAccess(await this.#run.connections.open(slug));
+    this.#visit.redactor ??= new Redactor();
+    this.#visit.redactor.add(access.secrets);
+    return access;
+  }
+
+  redact(text: string): string {
+    return this.#visit.redactor?.text(text) ?? text;
   }
 
   send(request: LeafRequest): Promise<HttpAnswer> {

@@ -8,6 +8,7 @@ import type { HttpClient } from "../http/http-client.ts";
 import type { Children } from "../journal/children.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
+import type { ConnectionSource } from "../secrets/connection-source.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Outputs } from "./outputs.ts";
 import type { RunValues } from "./run-scope.ts";
@@ -28,6 +29,8 @@ export type Run = RunValues & {
   readonly http: Pick<HttpClient, "send">;
   /** Absent where there is nothing to begin executions with. */
   readonly children?: Children;
+  /** The connections of the linked account. */
+  readonly connections: ConnectionSource;
   /** Computes what has no bound on the thread. */
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;

@@ -7,6 +7,7 @@ import type { HeaderPair, HttpAnswer } from "../http/http-request.ts";
 import { isHeader } from "../http/request-headers.ts";
 import { nodeFailureOf } from "../nodes/http-node-failure.ts";
 import type { LeafRequest } from "../nodes/leaf.ts";
+import { redactValue } from "../secrets/redactor.ts";
 import type { NodeVisit } from "./node-visit.ts";
 import { shownRequest } from "./shown-request.ts";
 
@@ -58,7 +59,7 @@ export class RequestSender {
 
   /** The last request that was sent, for people. */
   shown(isSecret: boolean): SentRequest | undefined {
-    return this.#last && shownRequest(this.#last, isSecret);
+    return this.#last && shownRequest(redactValue(this.#last, this.#visit.redactor), isSecret);
   }
 
   /** Rejects with NodeFailure, or with the reason of the abort. */

@@ -154,6 +154,13 @@ export class Field {
           return { source: { kind: `${root}_fields` }, path: rest };
         }
         break;
+      case "connection":
+        this.error(
+          "TEMPLATE_SECRET",
+          `"{{${text}}}" is a credential, and a secret can be sent, not computed with. The integration's auth says where its ` +
+            "credentials are sent; set connection on an HTTP node to send them.",
+        );
+        return undefined;
       case "linked_account":
         return { source: { kind: "linked_account" }, path: parts.slice(1) };
       case "execution":

@@ -12,15 +12,23 @@ import { loneReference, type Piece, splitTemplates } from "./text-template.ts";
  * A lone template is the whole URL. A template at the beginning of a longer URL is its base: scheme, host and the first part of
  * the path. The values of all others are percent-encoded. A path segment that is empty or leads upwards because of data is
  * refused, since percent-encoding does not help there.
+ *
+ * @param takesPath whether it may begin with "/", to be joined to a base URL
  */
-export function compileUrl(text: string, field: Field): Template<string> {
+export function compileUrl(
+  text: string,
+  field: Field,
+  { takesPath = false }: { readonly takesPath?: boolean } = {},
+): Template<string> {
   const pieces = splitTemplates(text.trim(), field);
   const references = pieces.filter((piece) => typeof piece !== "string");
   const lone = loneReference(pieces);
   if (lone !== undefined) {
     return { references, render: (scope, texts = field.texts(requestTooLarge)) => texts.takeValue(scope.read(lone)) };
   }
-  const problem = problemOf(pieces);
+  const [first] = pieces;
+  const isPath = takesPath && typeof first === "string" && first.startsWith("/");
+  const problem = isPath ? undefined : problemOf(pieces);
   if (problem !== undefined) {
     field.error("URL_INVALID", problem);
   }

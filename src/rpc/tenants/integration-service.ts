@@ -1,9 +1,10 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Call } from "../../domain/http/call.ts";
 import { parseFields, textOfFields, violationsOfFields } from "../../domain/json/fields.ts";
 import { fieldsRefused } from "../../domain/json/violations.ts";
-import type { FieldDeclaration } from "../../gen/flowcall/v1/field_pb.ts";
+import { parseApiText, textOfApi } from "../../engine/secrets/api-declaration.ts";
+import { parseApi } from "../../engine/secrets/api-rules.ts";
 import {
   type CreateIntegrationRequest,
   type DeleteIntegrationRequest,
@@ -15,7 +16,11 @@ import {
   ListIntegrationsResponseSchema,
   type UpdateIntegrationRequest,
 } from "../../gen/flowcall/v1/integration_pb.ts";
-import type { IntegrationRecord, IntegrationStore } from "../../storage/tenants/integration-store.ts";
+import type {
+  IntegrationContent,
+  IntegrationRecord,
+  IntegrationStore,
+} from "../../storage/tenants/integration-store.ts";
 import { principalOf } from "../chain/handler-call.ts";
 import { type Implementation, implement, type ServiceHandlers } from "../chain/handler-chain.ts";
 import { nextOf, pageOf } from "../chain/page-request.ts";
@@ -33,8 +38,8 @@ class IntegrationHandlers implements ServiceHandlers<typeof IntegrationService> 
     this.#integrations = integrations;
   }
 
-  async createIntegration({ slug, name, fields }: CreateIntegrationRequest, call: Call) {
-    const content = { slug, name, fields: checkedText(fields) };
+  async createIntegration(request: CreateIntegrationRequest, call: Call) {
+    const content = checkedContent(request);
     return integrationMessage(await this.#integrations.create(principalOf(call), content));
   }
 
@@ -51,8 +56,7 @@ class IntegrationHandlers implements ServiceHandlers<typeof IntegrationService> 
   }
 
   async updateIntegration(request: UpdateIntegrationRequest, call: Call) {
-    const { slug, name, fields } = request;
-    const update = { slug, name, fields: checkedText(fields), ...expectedOf(request) };
+    const update = { ...checkedContent(request), ...expectedOf(request) };
     return integrationMessage(await this.#integrations.update(principalOf(call), update));
   }
 
@@ -62,22 +66,30 @@ class IntegrationHandlers implements ServiceHandlers<typeof IntegrationService> 
   }
 }
 
-/** The declarations as they are kept. Refuses with VALIDATION_ERROR those that contradict each other or themselves. */
-function checkedText(fields: readonly FieldDeclaration[]): string {
-  const violations = violationsOfFields(fields, "fields");
+/** An integration as it is kept. Refuses with VALIDATION_ERROR declarations that contradict each other or themselves. */
+function checkedContent(request: CreateIntegrationRequest | UpdateIntegrationRequest): IntegrationContent {
+  const { slug, name, fields } = request;
+  const violations = [...violationsOfFields(fields, "fields")];
+  parseApi(request, (violation) => violations.push(violation));
   if (violations.length > 0) {
     throw fieldsRefused(violations);
   }
-  return textOfFields(fields);
+  return { slug, name, fields: textOfFields(fields), api: textOfApi(request) };
 }
 
-function integrationMessage({ slug, name, fields, revision, createTime, updateTime }: IntegrationRecord) {
+function integrationMessage({ slug, name, fields, api, revision, createTime, updateTime }: IntegrationRecord) {
   return create(IntegrationSchema, {
     slug,
     name,
     fields: [...parseFields(fields)],
+    ...apiOf(api),
     etag: etagOf(revision),
     createTime: timestampFromDate(createTime),
     updateTime: timestampFromDate(updateTime),
   });
+}
+
+function apiOf(text: string): MessageInitShape<typeof IntegrationSchema> {
+  const { baseUrl, hosts, auth } = parseApiText(text);
+  return { hosts, ...(baseUrl !== undefined && { baseUrl }), ...(auth && { auth }) };
 }

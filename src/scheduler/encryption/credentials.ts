@@ -23,6 +23,17 @@ export function sealCredentials(
   };
 }
 
+/** The inverse of `sealCredentials`. Undefined where no key decrypts them. */
+export function openCredentials(
+  sealing: Sealing,
+  owner: CredentialOwner,
+  { sealed }: Pick<Sealed, "sealed">,
+): Readonly<Record<string, string>> | undefined {
+  const opened = sealing.open(sealed, contextOf(owner));
+  // `sealCredentials` wrote it from such an object.
+  return opened && (JSON.parse(opened.toString()) as Record<string, string>);
+}
+
 export type ResealOptions = {
   readonly connections: ConnectionStore;
   readonly sealing: Sealing;

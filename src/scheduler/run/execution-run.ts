@@ -10,6 +10,7 @@ import type { HttpClient } from "../../engine/http/http-client.ts";
 import type { ProcessPool } from "../../engine/pool/process-pool.ts";
 import type { Run } from "../../engine/run/run.ts";
 import { runGraph } from "../../engine/run/run-graph.ts";
+import type { FoundConnection } from "../../engine/secrets/connection-source.ts";
 import type { ClaimedExecution } from "../../storage/claims/claim-executions.ts";
 import type { Begun } from "../../storage/executions/begin-execution.ts";
 import type { OpenedJournal } from "../../storage/executions/open-journal.ts";
@@ -47,6 +48,8 @@ export type RunContext = ExecutionLog & {
   readonly events: SchedulerEvents;
   readonly isUnavailable: (error: unknown) => boolean;
   readonly http: Pick<HttpClient, "send">;
+  /** Gives what an execution may send of its linked account's connection. */
+  readonly openConnection: (execution: NewExecution, slug: string | undefined) => Promise<FoundConnection>;
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;
   readonly onRecord?: Run["onRecord"];
@@ -228,6 +231,7 @@ export class ExecutionRun {
         callbackUrl: (path) => callbackUrl(execution, path),
         http,
         children: { run: (...request) => this.#children.run(...request) },
+        connections: { open: (slug) => this.#openConnection(slug) },
         pool,
         yielder,
         onRecord,
@@ -247,6 +251,18 @@ export class ExecutionRun {
         state: "ERRORED",
         error: { reason: "SERVER_ERROR", message: "The server failed to run the execution." },
       };
+    }
+  }
+
+  /** A database that cannot be reached is no failure of the workflow: the run is interrupted, and goes on elsewhere. */
+  async #openConnection(slug: string | undefined): Promise<FoundConnection> {
+    try {
+      return await this.#context.openConnection(this.execution, slug);
+    } catch (error) {
+      if (this.#context.isUnavailable(error)) {
+        this.#interrupt({ kind: "FAILED", error, claim: this.#writer.claim });
+      }
+      throw error;
     }
   }
 

@@ -192,6 +192,7 @@ create table integration (
   revision integer default 1 not null,
   create_time timestamp(3) with time zone default now() not null,
   update_time timestamp(3) with time zone default now() not null,
+  api text default '{}'::text not null,
   constraint integration_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id),
   constraint integration_pkey PRIMARY KEY (environment_id, slug),
   constraint integration_slug_check CHECK ((slug <> ''::text))

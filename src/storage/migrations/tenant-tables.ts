@@ -50,6 +50,8 @@ export const tenantTables: readonly RawBuilder<unknown>[] = [
     revision int not null default 1,
     create_time timestamptz(3) not null default now(),
     update_time timestamptz(3) not null default now(),
+    -- JSON text of its base URL, its hosts, and how credentials are sent.
+    api text not null default '{}',
     primary key (environment_id, slug)
   )`,
   // An account that is deleted keeps its row, marked by a time, since the executions that ran for it stay.

@@ -108,6 +108,7 @@ export const upgrades: Readonly<Record<string, PreparedMigration>> = {
   ),
   "0029-child-executions": runs(...childTables),
   "0030-webhooks": runs(...webhookTables),
+  "0031-integration-api": runs(sql`alter table integration add column api text not null default '{}'`),
 };
 
 function runs(...statements: readonly RawBuilder<unknown>[]): Migration {

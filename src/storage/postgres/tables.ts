@@ -71,6 +71,8 @@ type IntegrationTable = Edited & {
   name: string;
   /** JSON text of an array of FieldDeclaration. */
   fields: Generated<string>;
+  /** JSON text of what it says of its API. */
+  api: Generated<string>;
 };
 
 type LinkedAccountTable = Edited & {

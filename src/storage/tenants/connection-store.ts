@@ -25,6 +25,17 @@ export type ConnectionRecord = ConnectionKey & {
 
 export type SealedConnection = ConnectionKey & Sealed & { readonly environmentId: string };
 
+/** A connection as an execution asks for it. */
+export type ConnectionWanted = {
+  readonly environmentId: string;
+  readonly workflowId: string;
+  readonly accountId: string;
+  readonly slug: string | undefined;
+};
+
+/** `api` is the JSON text of what the integration says of its API. */
+export type FoundSealed = { readonly slug: string; readonly api: string; readonly sealed: string | undefined };
+
 const columns = ["account_id", "slug", "hints", "revision", "create_time", "update_time"] as const;
 
 /** Connections: the encrypted credentials of linked accounts for integrations. This class cannot decrypt them. */
@@ -77,6 +88,35 @@ export class ConnectionStore {
       throw connectionNotFound(key);
     }
     return toRecord(row);
+  }
+
+  /**
+   * The encrypted credentials of an account for an integration, with what the integration says of its API; those of the
+   * workflow's integration if no slug is given. Undefined where there is no such integration.
+   */
+  async find(wanted: ConnectionWanted): Promise<FoundSealed | undefined> {
+    const { environmentId, workflowId, accountId, slug } = wanted;
+    const row = await this.#db
+      .selectFrom("integration")
+      .leftJoin("connection", (join) =>
+        join
+          .onRef("connection.environment_id", "=", "integration.environment_id")
+          .onRef("connection.slug", "=", "integration.slug")
+          .on("connection.account_id", "=", accountId),
+      )
+      .select(["integration.slug", "integration.api", "connection.sealed"])
+      .where("integration.environment_id", "=", environmentId)
+      .where("integration.slug", "=", (eb) =>
+        slug === undefined
+          ? eb
+              .selectFrom("workflow")
+              .select("workflow.slug")
+              .where("workflow.environment_id", "=", environmentId)
+              .where("workflow.id", "=", workflowId)
+          : eb.val(slug),
+      )
+      .executeTakeFirst();
+    return row && { slug: row.slug, api: row.api, sealed: row.sealed ?? undefined };
   }
 
   /** Throws RESOURCE_NOT_FOUND. */

@@ -16,6 +16,8 @@ export type IntegrationContent = {
   readonly name: string;
   /** JSON text of an array of FieldDeclaration. */
   readonly fields: string;
+  /** JSON text of what it says of its API. */
+  readonly api: string;
 };
 
 /** An integration. `revision` counts its changes. */
@@ -25,7 +27,7 @@ export type IntegrationRecord = IntegrationContent & {
   readonly updateTime: Date;
 };
 
-const columns = ["slug", "name", "fields", "revision", "create_time", "update_time"] as const;
+const columns = ["slug", "name", "fields", "api", "revision", "create_time", "update_time"] as const;
 
 /** Integrations, to which workflows, configurations and connections belong. */
 export class IntegrationStore {
@@ -147,6 +149,6 @@ function resourceOf(slug: string): string {
 }
 
 function toRecord(row: Pick<Selectable<Tables["integration"]>, (typeof columns)[number]>): IntegrationRecord {
-  const { slug, name, fields, revision, create_time, update_time } = row;
-  return { slug, name, fields, revision, createTime: create_time, updateTime: update_time };
+  const { slug, name, fields, api, revision, create_time, update_time } = row;
+  return { slug, name, fields, api, revision, createTime: create_time, updateTime: update_time };
 }

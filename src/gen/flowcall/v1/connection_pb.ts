@@ -122,7 +122,9 @@ export type PutConnectionRequest = Message<"flowcall.v1.PutConnectionRequest"> &
   slug: string;
 
   /**
-   * The credentials by their names, as `api_key` or `access_token`: 64 KiB together at most.
+   * The credentials by their names, as `api_key` or `access_token`: 64 KiB together at most, and each of 8 characters at
+   * least, since a shorter one could not be kept out of what nodes give. Only what the integration has in its `base_url`, or
+   * as a user name, and nowhere else may be shorter.
    *
    * @generated from field: map<string, string> credentials = 3;
    */

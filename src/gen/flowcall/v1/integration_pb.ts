@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file flowcall/v1/integration.proto.
  */
 export const file_flowcall_v1_integration: GenFile = /*@__PURE__*/
-  fileDesc("Ch1mbG93Y2FsbC92MS9pbnRlZ3JhdGlvbi5wcm90bxILZmxvd2NhbGwudjEi4gEKC0ludGVncmF0aW9uEgwKBHNsdWcYASABKAkSDAoEbmFtZRgCIAEoCRItCgZmaWVsZHMYAyADKAsyHS5mbG93Y2FsbC52MS5GaWVsZERlY2xhcmF0aW9uEgwKBGV0YWcYBCABKAkSPAoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRI8Cgt1cGRhdGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSC3VwZGF0ZV90aW1lIqYBChhDcmVhdGVJbnRlZ3JhdGlvblJlcXVlc3QSNwoEc2x1ZxgBIAEoCUIpukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSQSGAoEbmFtZRgCIAEoCUIKukgHcgUQARjIARI3CgZmaWVsZHMYAyADKAsyHS5mbG93Y2FsbC52MS5GaWVsZERlY2xhcmF0aW9uQgi6SAWSAQIQZCKUAQoXTGlzdEludGVncmF0aW9uc1JlcXVlc3QSLQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjIASgBSABSCXBhZ2Vfc2l6ZYgBARItCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxj0A0gBUgpwYWdlX3Rva2VuiAEBQgwKCl9wYWdlX3NpemVCDQoLX3BhZ2VfdG9rZW4ijQEKGExpc3RJbnRlZ3JhdGlvbnNSZXNwb25zZRIuCgxpbnRlZ3JhdGlvbnMYASADKAsyGC5mbG93Y2FsbC52MS5JbnRlZ3JhdGlvbhItCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlIAFIPbmV4dF9wYWdlX3Rva2VuiAEBQhIKEF9uZXh0X3BhZ2VfdG9rZW4iUAoVR2V0SW50ZWdyYXRpb25SZXF1ZXN0EjcKBHNsdWcYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kItUBChhVcGRhdGVJbnRlZ3JhdGlvblJlcXVlc3QSNwoEc2x1ZxgBIAEoCUIpukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSQSGAoEbmFtZRgCIAEoCUIKukgHcgUQARjIARI3CgZmaWVsZHMYAyADKAsyHS5mbG93Y2FsbC52MS5GaWVsZERlY2xhcmF0aW9uQgi6SAWSAQIQZBIkCgRldGFnGAQgASgJQhGKtRgNCghpZi1tYXRjaBIBKkgAiAEBQgcKBV9ldGFnIlMKGERlbGV0ZUludGVncmF0aW9uUmVxdWVzdBI3CgRzbHVnGAEgASgJQim6SCZyJDIiXltBLVphLXowLTldW0EtWmEtejAtOS5fLV17MCwxMjd9JCIbChlEZWxldGVJbnRlZ3JhdGlvblJlc3BvbnNlMr4GChJJbnRlZ3JhdGlvblNlcnZpY2USkAEKEUNyZWF0ZUludGVncmF0aW9uEiUuZmxvd2NhbGwudjEuQ3JlYXRlSW50ZWdyYXRpb25SZXF1ZXN0GhguZmxvd2NhbGwudjEuSW50ZWdyYXRpb24iOpC1GASytRgUChJJTlRFR1JBVElPTl9FWElTVFOC0+STAhg6ASoiEy9hcGkvdjEvaW50ZWdyYXRpb24SgwEKEExpc3RJbnRlZ3JhdGlvbnMSJC5mbG93Y2FsbC52MS5MaXN0SW50ZWdyYXRpb25zUmVxdWVzdBolLmZsb3djYWxsLnYxLkxpc3RJbnRlZ3JhdGlvbnNSZXNwb25zZSIikAIBkLUYAoLT5JMCFRITL2FwaS92MS9pbnRlZ3JhdGlvbhKUAQoOR2V0SW50ZWdyYXRpb24SIi5mbG93Y2FsbC52MS5HZXRJbnRlZ3JhdGlvblJlcXVlc3QaGC5mbG93Y2FsbC52MS5JbnRlZ3JhdGlvbiJEkAIBkLUYArK1GBcKFUlOVEVHUkFUSU9OX05PVF9GT1VORILT5JMCHBIaL2FwaS92MS9pbnRlZ3JhdGlvbi97c2x1Z30SrAEKEVVwZGF0ZUludGVncmF0aW9uEiUuZmxvd2NhbGwudjEuVXBkYXRlSW50ZWdyYXRpb25SZXF1ZXN0GhguZmxvd2NhbGwudjEuSW50ZWdyYXRpb24iVpACApC1GASytRgmCg1FVEFHX01JU01BVENIChVJTlRFR1JBVElPTl9OT1RfRk9VTkSC0+STAh86ASoaGi9hcGkvdjEvaW50ZWdyYXRpb24ve3NsdWd9EsgBChFEZWxldGVJbnRlZ3JhdGlvbhIlLmZsb3djYWxsLnYxLkRlbGV0ZUludGVncmF0aW9uUmVxdWVzdBomLmZsb3djYWxsLnYxLkRlbGV0ZUludGVncmF0aW9uUmVzcG9uc2UiZJC1GASytRg6Cg1FVEFHX01JU01BVENIChVJTlRFR1JBVElPTl9OT1RfRk9VTkQKEklOVEVHUkFUSU9OX0lOX1VTRYLT5JMCHCoaL2FwaS92MS9pbnRlZ3JhdGlvbi97c2x1Z31iBnByb3RvMw", [file_buf_validate_validate, file_flowcall_v1_field, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
+  fileDesc("Ch1mbG93Y2FsbC92MS9pbnRlZ3JhdGlvbi5wcm90bxILZmxvd2NhbGwudjEizgIKC0ludGVncmF0aW9uEgwKBHNsdWcYASABKAkSDAoEbmFtZRgCIAEoCRItCgZmaWVsZHMYAyADKAsyHS5mbG93Y2FsbC52MS5GaWVsZERlY2xhcmF0aW9uEgwKBGV0YWcYBCABKAkSPAoLY3JlYXRlX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wUgtjcmVhdGVfdGltZRI8Cgt1cGRhdGVfdGltZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBSC3VwZGF0ZV90aW1lEh8KCGJhc2VfdXJsGAcgASgJSABSCGJhc2VfdXJsiAEBEg0KBWhvc3RzGAggAygJEiQKBGF1dGgYCSABKAsyES5mbG93Y2FsbC52MS5BdXRoSAGIAQFCCwoJX2Jhc2VfdXJsQgcKBV9hdXRoIo8BCgRBdXRoEisKB2hlYWRlcnMYASABKAsyGC5mbG93Y2FsbC52MS5BdXRoSGVhZGVyc0gAEicKBXF1ZXJ5GAIgASgLMhYuZmxvd2NhbGwudjEuQXV0aFF1ZXJ5SAASJwoFYmFzaWMYAyABKAsyFi5mbG93Y2FsbC52MS5BdXRoQmFzaWNIAEIICgZzY2hlbWUiQQoLQXV0aEhlYWRlcnMSMgoGZmllbGRzGAEgAygLMhYuZmxvd2NhbGwudjEuQXV0aEZpZWxkQgq6SAeSAQQIARAUIj8KCUF1dGhRdWVyeRIyCgZmaWVsZHMYASADKAsyFi5mbG93Y2FsbC52MS5BdXRoRmllbGRCCrpIB5IBBAgBEBQiVQoJQXV0aEJhc2ljEhoKCHVzZXJuYW1lGAEgASgJQgi6SAVyAxjoBxIfCghwYXNzd29yZBgCIAEoCUIIukgFcgMY6AdIAIgBAUILCglfcGFzc3dvcmQiPwoJQXV0aEZpZWxkEhcKA2tleRgBIAEoCUIKukgHcgUQARiAAhIZCgV2YWx1ZRgCIAEoCUIKukgHcgUQARiQTiKvAgoYQ3JlYXRlSW50ZWdyYXRpb25SZXF1ZXN0EjcKBHNsdWcYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kEhgKBG5hbWUYAiABKAlCCrpIB3IFEAEYyAESNwoGZmllbGRzGAMgAygLMh0uZmxvd2NhbGwudjEuRmllbGREZWNsYXJhdGlvbkIIukgFkgECEGQSKQoIYmFzZV91cmwYBCABKAlCCLpIBXIDGIAQSABSCGJhc2VfdXJsiAEBEiAKBWhvc3RzGAUgAygJQhG6SA6SAQsQFCIHcgUQARiEAhIkCgRhdXRoGAYgASgLMhEuZmxvd2NhbGwudjEuQXV0aEgBiAEBQgsKCV9iYXNlX3VybEIHCgVfYXV0aCKUAQoXTGlzdEludGVncmF0aW9uc1JlcXVlc3QSLQoJcGFnZV9zaXplGAEgASgFQgq6SAcaBRjIASgBSABSCXBhZ2Vfc2l6ZYgBARItCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxj0A0gBUgpwYWdlX3Rva2VuiAEBQgwKCl9wYWdlX3NpemVCDQoLX3BhZ2VfdG9rZW4ijQEKGExpc3RJbnRlZ3JhdGlvbnNSZXNwb25zZRIuCgxpbnRlZ3JhdGlvbnMYASADKAsyGC5mbG93Y2FsbC52MS5JbnRlZ3JhdGlvbhItCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAlIAFIPbmV4dF9wYWdlX3Rva2VuiAEBQhIKEF9uZXh0X3BhZ2VfdG9rZW4iUAoVR2V0SW50ZWdyYXRpb25SZXF1ZXN0EjcKBHNsdWcYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kIt4CChhVcGRhdGVJbnRlZ3JhdGlvblJlcXVlc3QSNwoEc2x1ZxgBIAEoCUIpukgmciQyIl5bQS1aYS16MC05XVtBLVphLXowLTkuXy1dezAsMTI3fSQSGAoEbmFtZRgCIAEoCUIKukgHcgUQARjIARI3CgZmaWVsZHMYAyADKAsyHS5mbG93Y2FsbC52MS5GaWVsZERlY2xhcmF0aW9uQgi6SAWSAQIQZBIkCgRldGFnGAQgASgJQhGKtRgNCghpZi1tYXRjaBIBKkgAiAEBEikKCGJhc2VfdXJsGAUgASgJQgi6SAVyAxiAEEgBUghiYXNlX3VybIgBARIgCgVob3N0cxgGIAMoCUIRukgOkgELEBQiB3IFEAEYhAISJAoEYXV0aBgHIAEoCzIRLmZsb3djYWxsLnYxLkF1dGhIAogBAUIHCgVfZXRhZ0ILCglfYmFzZV91cmxCBwoFX2F1dGgiUwoYRGVsZXRlSW50ZWdyYXRpb25SZXF1ZXN0EjcKBHNsdWcYASABKAlCKbpIJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Ll8tXXswLDEyN30kIhsKGURlbGV0ZUludGVncmF0aW9uUmVzcG9uc2UyvgYKEkludGVncmF0aW9uU2VydmljZRKQAQoRQ3JlYXRlSW50ZWdyYXRpb24SJS5mbG93Y2FsbC52MS5DcmVhdGVJbnRlZ3JhdGlvblJlcXVlc3QaGC5mbG93Y2FsbC52MS5JbnRlZ3JhdGlvbiI6kLUYBLK1GBQKEklOVEVHUkFUSU9OX0VYSVNUU4LT5JMCGDoBKiITL2FwaS92MS9pbnRlZ3JhdGlvbhKDAQoQTGlzdEludGVncmF0aW9ucxIkLmZsb3djYWxsLnYxLkxpc3RJbnRlZ3JhdGlvbnNSZXF1ZXN0GiUuZmxvd2NhbGwudjEuTGlzdEludGVncmF0aW9uc1Jlc3BvbnNlIiKQAgGQtRgCgtPkkwIVEhMvYXBpL3YxL2ludGVncmF0aW9uEpQBCg5HZXRJbnRlZ3JhdGlvbhIiLmZsb3djYWxsLnYxLkdldEludGVncmF0aW9uUmVxdWVzdBoYLmZsb3djYWxsLnYxLkludGVncmF0aW9uIkSQAgGQtRgCsrUYFwoVSU5URUdSQVRJT05fTk9UX0ZPVU5EgtPkkwIcEhovYXBpL3YxL2ludGVncmF0aW9uL3tzbHVnfRKsAQoRVXBkYXRlSW50ZWdyYXRpb24SJS5mbG93Y2FsbC52MS5VcGRhdGVJbnRlZ3JhdGlvblJlcXVlc3QaGC5mbG93Y2FsbC52MS5JbnRlZ3JhdGlvbiJWkAICkLUYBLK1GCYKDUVUQUdfTUlTTUFUQ0gKFUlOVEVHUkFUSU9OX05PVF9GT1VORILT5JMCHzoBKhoaL2FwaS92MS9pbnRlZ3JhdGlvbi97c2x1Z30SyAEKEURlbGV0ZUludGVncmF0aW9uEiUuZmxvd2NhbGwudjEuRGVsZXRlSW50ZWdyYXRpb25SZXF1ZXN0GiYuZmxvd2NhbGwudjEuRGVsZXRlSW50ZWdyYXRpb25SZXNwb25zZSJkkLUYBLK1GDoKDUVUQUdfTUlTTUFUQ0gKFUlOVEVHUkFUSU9OX05PVF9GT1VORAoSSU5URUdSQVRJT05fSU5fVVNFgtPkkwIcKhovYXBpL3YxL2ludGVncmF0aW9uL3tzbHVnfWIGcHJvdG8z", [file_buf_validate_validate, file_flowcall_v1_field, file_flowcall_v1_options, file_google_api_annotations, file_google_protobuf_timestamp]);
 
 /**
  * What workflows belong to.
@@ -66,6 +66,27 @@ export type Integration = Message<"flowcall.v1.Integration"> & {
    * @generated from field: google.protobuf.Timestamp update_time = 6 [json_name = "update_time"];
    */
   updateTime?: Timestamp | undefined;
+
+  /**
+   * Where its API is, as https://api.example.com/v3: what the URLs of HTTP nodes with a connection are joined to.
+   *
+   * @generated from field: optional string base_url = 7 [json_name = "base_url"];
+   */
+  baseUrl?: string | undefined;
+
+  /**
+   * Further hosts that get the credentials of its connections.
+   *
+   * @generated from field: repeated string hosts = 8;
+   */
+  hosts: string[];
+
+  /**
+   * How the credentials of its connections are sent.
+   *
+   * @generated from field: optional flowcall.v1.Auth auth = 9;
+   */
+  auth?: Auth | undefined;
 };
 
 /**
@@ -74,6 +95,151 @@ export type Integration = Message<"flowcall.v1.Integration"> & {
  */
 export const IntegrationSchema: GenMessage<Integration> = /*@__PURE__*/
   messageDesc(file_flowcall_v1_integration, 0);
+
+/**
+ * How credentials are sent. Values are texts in which `{{connection.<name>}}` stands for a credential of the linked account's
+ * connection. Who may read the integration sees them as they are written.
+ *
+ * @generated from message flowcall.v1.Auth
+ */
+export type Auth = Message<"flowcall.v1.Auth"> & {
+  /**
+   * Where the credentials stand.
+   *
+   * @generated from oneof flowcall.v1.Auth.scheme
+   */
+  scheme: {
+    /**
+     * In headers.
+     *
+     * @generated from field: flowcall.v1.AuthHeaders headers = 1;
+     */
+    value: AuthHeaders;
+    case: "headers";
+  } | {
+    /**
+     * In the URL's query.
+     *
+     * @generated from field: flowcall.v1.AuthQuery query = 2;
+     */
+    value: AuthQuery;
+    case: "query";
+  } | {
+    /**
+     * In the header `Authorization`, as user name and password (RFC 7617).
+     *
+     * @generated from field: flowcall.v1.AuthBasic basic = 3;
+     */
+    value: AuthBasic;
+    case: "basic";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message flowcall.v1.Auth.
+ * Use `create(AuthSchema)` to create a new message.
+ */
+export const AuthSchema: GenMessage<Auth> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_integration, 1);
+
+/**
+ * Credentials in headers, as `Authorization: Bearer {{connection.access_token}}`. They take the place of a node's own headers of
+ * these names.
+ *
+ * @generated from message flowcall.v1.AuthHeaders
+ */
+export type AuthHeaders = Message<"flowcall.v1.AuthHeaders"> & {
+  /**
+   * The headers.
+   *
+   * @generated from field: repeated flowcall.v1.AuthField fields = 1;
+   */
+  fields: AuthField[];
+};
+
+/**
+ * Describes the message flowcall.v1.AuthHeaders.
+ * Use `create(AuthHeadersSchema)` to create a new message.
+ */
+export const AuthHeadersSchema: GenMessage<AuthHeaders> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_integration, 2);
+
+/**
+ * Credentials in parameters of the URL. They take the place of a node's own parameters of these names.
+ *
+ * @generated from message flowcall.v1.AuthQuery
+ */
+export type AuthQuery = Message<"flowcall.v1.AuthQuery"> & {
+  /**
+   * The parameters.
+   *
+   * @generated from field: repeated flowcall.v1.AuthField fields = 1;
+   */
+  fields: AuthField[];
+};
+
+/**
+ * Describes the message flowcall.v1.AuthQuery.
+ * Use `create(AuthQuerySchema)` to create a new message.
+ */
+export const AuthQuerySchema: GenMessage<AuthQuery> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_integration, 3);
+
+/**
+ * A user name and a password.
+ *
+ * @generated from message flowcall.v1.AuthBasic
+ */
+export type AuthBasic = Message<"flowcall.v1.AuthBasic"> & {
+  /**
+   * The user name. It is not kept out of what nodes give.
+   *
+   * @generated from field: string username = 1;
+   */
+  username: string;
+
+  /**
+   * The password; an empty one if absent.
+   *
+   * @generated from field: optional string password = 2;
+   */
+  password?: string | undefined;
+};
+
+/**
+ * Describes the message flowcall.v1.AuthBasic.
+ * Use `create(AuthBasicSchema)` to create a new message.
+ */
+export const AuthBasicSchema: GenMessage<AuthBasic> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_integration, 4);
+
+/**
+ * A name and a value.
+ *
+ * @generated from message flowcall.v1.AuthField
+ */
+export type AuthField = Message<"flowcall.v1.AuthField"> & {
+  /**
+   * The name of the header or of the parameter.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * Its value: a text with credentials.
+   *
+   * @generated from field: string value = 2;
+   */
+  value: string;
+};
+
+/**
+ * Describes the message flowcall.v1.AuthField.
+ * Use `create(AuthFieldSchema)` to create a new message.
+ */
+export const AuthFieldSchema: GenMessage<AuthField> = /*@__PURE__*/
+  messageDesc(file_flowcall_v1_integration, 5);
 
 /**
  * A new integration.
@@ -101,6 +267,30 @@ export type CreateIntegrationRequest = Message<"flowcall.v1.CreateIntegrationReq
    * @generated from field: repeated flowcall.v1.FieldDeclaration fields = 3;
    */
   fields: FieldDeclaration[];
+
+  /**
+   * Where its API is, as https://api.example.com/v3. `{{connection.<name>}}` may stand in it for a part of the host's first
+   * labels or of the path: the value of a credential that is no secret, as the name of a customer's domain. In the host it
+   * is one DNS label, or nothing is sent.
+   *
+   * @generated from field: optional string base_url = 4 [json_name = "base_url"];
+   */
+  baseUrl?: string | undefined;
+
+  /**
+   * Further hosts that get the credentials of its connections: exact ones, or all below one as *.example.com; a port other
+   * than the scheme's own is written behind it. They are called by https, or by http where `base_url` is.
+   *
+   * @generated from field: repeated string hosts = 5;
+   */
+  hosts: string[];
+
+  /**
+   * How the credentials of its connections are sent. If absent, none are.
+   *
+   * @generated from field: optional flowcall.v1.Auth auth = 6;
+   */
+  auth?: Auth | undefined;
 };
 
 /**
@@ -108,7 +298,7 @@ export type CreateIntegrationRequest = Message<"flowcall.v1.CreateIntegrationReq
  * Use `create(CreateIntegrationRequestSchema)` to create a new message.
  */
 export const CreateIntegrationRequestSchema: GenMessage<CreateIntegrationRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_integration, 1);
+  messageDesc(file_flowcall_v1_integration, 6);
 
 /**
  * Which integrations to list.
@@ -136,7 +326,7 @@ export type ListIntegrationsRequest = Message<"flowcall.v1.ListIntegrationsReque
  * Use `create(ListIntegrationsRequestSchema)` to create a new message.
  */
 export const ListIntegrationsRequestSchema: GenMessage<ListIntegrationsRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_integration, 2);
+  messageDesc(file_flowcall_v1_integration, 7);
 
 /**
  * A page of integrations.
@@ -164,7 +354,7 @@ export type ListIntegrationsResponse = Message<"flowcall.v1.ListIntegrationsResp
  * Use `create(ListIntegrationsResponseSchema)` to create a new message.
  */
 export const ListIntegrationsResponseSchema: GenMessage<ListIntegrationsResponse> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_integration, 3);
+  messageDesc(file_flowcall_v1_integration, 8);
 
 /**
  * Which integration to answer.
@@ -185,7 +375,7 @@ export type GetIntegrationRequest = Message<"flowcall.v1.GetIntegrationRequest">
  * Use `create(GetIntegrationRequestSchema)` to create a new message.
  */
 export const GetIntegrationRequestSchema: GenMessage<GetIntegrationRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_integration, 4);
+  messageDesc(file_flowcall_v1_integration, 9);
 
 /**
  * What an integration is to be.
@@ -220,6 +410,30 @@ export type UpdateIntegrationRequest = Message<"flowcall.v1.UpdateIntegrationReq
    * @generated from field: optional string etag = 4;
    */
   etag?: string | undefined;
+
+  /**
+   * Where its API is, as https://api.example.com/v3. `{{connection.<name>}}` may stand in it for a part of the host's first
+   * labels or of the path: the value of a credential that is no secret, as the name of a customer's domain. In the host it
+   * is one DNS label, or nothing is sent.
+   *
+   * @generated from field: optional string base_url = 5 [json_name = "base_url"];
+   */
+  baseUrl?: string | undefined;
+
+  /**
+   * Further hosts that get the credentials of its connections: exact ones, or all below one as *.example.com; a port other
+   * than the scheme's own is written behind it. They are called by https, or by http where `base_url` is.
+   *
+   * @generated from field: repeated string hosts = 6;
+   */
+  hosts: string[];
+
+  /**
+   * How the credentials of its connections are sent. If absent, none are.
+   *
+   * @generated from field: optional flowcall.v1.Auth auth = 7;
+   */
+  auth?: Auth | undefined;
 };
 
 /**
@@ -227,7 +441,7 @@ export type UpdateIntegrationRequest = Message<"flowcall.v1.UpdateIntegrationReq
  * Use `create(UpdateIntegrationRequestSchema)` to create a new message.
  */
 export const UpdateIntegrationRequestSchema: GenMessage<UpdateIntegrationRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_integration, 5);
+  messageDesc(file_flowcall_v1_integration, 10);
 
 /**
  * Which integration to delete.
@@ -248,7 +462,7 @@ export type DeleteIntegrationRequest = Message<"flowcall.v1.DeleteIntegrationReq
  * Use `create(DeleteIntegrationRequestSchema)` to create a new message.
  */
 export const DeleteIntegrationRequestSchema: GenMessage<DeleteIntegrationRequest> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_integration, 6);
+  messageDesc(file_flowcall_v1_integration, 11);
 
 /**
  * Nothing more is told of an integration that is deleted.
@@ -263,7 +477,7 @@ export type DeleteIntegrationResponse = Message<"flowcall.v1.DeleteIntegrationRe
  * Use `create(DeleteIntegrationResponseSchema)` to create a new message.
  */
 export const DeleteIntegrationResponseSchema: GenMessage<DeleteIntegrationResponse> = /*@__PURE__*/
-  messageDesc(file_flowcall_v1_integration, 7);
+  messageDesc(file_flowcall_v1_integration, 12);
 
 /**
  * Keeps integrations: what workflows belong to, and accounts connect to.
@@ -306,7 +520,8 @@ export const IntegrationService: GenService<{
     output: typeof IntegrationSchema;
   },
   /**
-   * Replaces an integration's name and fields. Values of fields that are declared no more are kept and not read.
+   * Replaces an integration's name, its fields, and what it says of its API. Values of fields that are declared no more are
+   * kept and not read.
    * buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
    * buf:lint:ignore RPC_REQUEST_RESPONSE_UNIQUE
    *
