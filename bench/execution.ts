@@ -37,7 +37,7 @@ import { EmbeddedPostgres } from "../src/storage/embedded/embedded-postgres.ts";
 import type { UnreadEnd } from "../src/storage/executions/execution-results.ts";
 import { ExecutionStore } from "../src/storage/executions/execution-store.ts";
 import { Database } from "../src/storage/postgres/database.ts";
-import { noConnections } from "../test/engine/workflow.ts";
+import { noConnections, noVariables } from "../test/engine/workflow.ts";
 
 const waitersCount = 10_000;
 const entriesCount = 5_000;
@@ -186,6 +186,7 @@ async function measureReplay(): Promise<void> {
       environmentId: execution.environmentId,
       http,
       connections: noConnections,
+      variables: noVariables,
       type: "ASYNC",
       event: { body: {}, headers: {} },
       linkedAccount: {},

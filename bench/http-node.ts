@@ -21,7 +21,7 @@ import type { Journal } from "../src/engine/journal/journal.ts";
 import { ProcessPool } from "../src/engine/pool/process-pool.ts";
 import { runGraph } from "../src/engine/run/run-graph.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
-import { noConnections } from "../test/engine/workflow.ts";
+import { noConnections, noVariables } from "../test/engine/workflow.ts";
 
 const turns = 18;
 const warmUps = 3;
@@ -116,6 +116,7 @@ function createRun(client: HttpClient, nodes: readonly JsonObject[]): () => Prom
       clock: systemClock,
       http: client,
       connections: noConnections,
+      variables: noVariables,
       journal,
       signal: new AbortController().signal,
     });

@@ -12,7 +12,7 @@ import { HttpClient } from "../src/engine/http/http-client.ts";
 import { runGraph } from "../src/engine/run/run-graph.ts";
 import { WorkflowDefinitionSchema } from "../src/gen/flowcall/v1/definition_pb.ts";
 import { MemoryJournal } from "./engine/memory-journal.ts";
-import { noConnections } from "./engine/workflow.ts";
+import { noConnections, noVariables } from "./engine/workflow.ts";
 import { computeOf } from "./support/pool.ts";
 
 const page = resolve(import.meta.dirname, "../docs/workflows.md");
@@ -65,6 +65,7 @@ async function answerOf(definition: string): Promise<unknown> {
     callbackUrl: (path) => `https://flows.example.com/api/v1/webhook/${path}`,
     http: client,
     connections: noConnections,
+    variables: noVariables,
     limits: defaultLimits,
     clock: systemClock,
     journal: new MemoryJournal(systemClock),

@@ -182,6 +182,7 @@ const services: Readonly<Record<string, () => Service>> = {
       deliveries: new DeliveryStore(database.db),
       watchedEnvironments: new WatchedEnvironments(database.db),
       callbackUrl: () => undefined,
+      readVariables: () => Promise.reject(new Error("no node reads a variable")),
       openConnection: () => Promise.reject(new Error("no node has a connection")),
       queue: new ClaimQueue(database.db),
       reaper: new OwnerReaper(database.db),

@@ -9,6 +9,7 @@ import { IntegrationService } from "../gen/flowcall/v1/integration_pb.ts";
 import { LinkedAccountService } from "../gen/flowcall/v1/linked_account_pb.ts";
 import { PrincipalService } from "../gen/flowcall/v1/principal_pb.ts";
 import { ScheduleService } from "../gen/flowcall/v1/schedule_pb.ts";
+import { VariableService } from "../gen/flowcall/v1/variable_pb.ts";
 import { WebhookService } from "../gen/flowcall/v1/webhook_pb.ts";
 import { WorkflowService } from "../gen/flowcall/v1/workflow_pb.ts";
 
@@ -23,6 +24,7 @@ export const apiServices: readonly DescService[] = [
   AuditService,
   ConfigService,
   ConnectionService,
+  VariableService,
   PrincipalService,
   ScheduleService,
   WebhookService,

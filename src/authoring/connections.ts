@@ -8,6 +8,7 @@ import { parseApi, plainNamesOf } from "../engine/secrets/api-rules.ts";
 import { secretCharsMin } from "../engine/secrets/redactor.ts";
 import type { ConnectionKey, ConnectionRecord, ConnectionStore, Sealed } from "../storage/tenants/connection-store.ts";
 import type { IntegrationStore } from "../storage/tenants/integration-store.ts";
+import { hintOf } from "./secret-hint.ts";
 
 export type Credentials = Readonly<Record<string, string>>;
 
@@ -23,10 +24,6 @@ export type NewConnection = ConnectionKey & {
   readonly credentials: Credentials;
   readonly expectedRevisions?: readonly number[];
 };
-
-/** How long a credential must be for its end to give nothing away, and how many characters of the end are shown then. */
-const hintedMin = 20;
-const hintLength = 4;
 
 /** Takes credentials. They are encrypted before they are stored, and are never shown again. */
 export class Connections {
@@ -69,7 +66,3 @@ export class Connections {
 }
 
 type IntegrationKey = { readonly environmentId: string; readonly slug: string };
-
-function hintOf(value: string): string {
-  return value.length < hintedMin ? "" : value.slice(-hintLength);
-}

@@ -37,6 +37,8 @@ import { schedulePut } from "./schedule/schedule-put.ts";
 import { api } from "./server/api.ts";
 import { doctor } from "./server/doctor.ts";
 import { status } from "./server/status.ts";
+import { variableLs, variableRm } from "./variable/variable-changes.ts";
+import { variablePut } from "./variable/variable-put.ts";
 import {
   webhookDeliveries,
   webhookGet,
@@ -86,6 +88,10 @@ export const commandGroups: readonly CommandGroup<Command>[] = [
   {
     title: "Integrations and accounts",
     commands: [integrationPut, integrationLs, accountPut, accountGet, accountLs, accountRm],
+  },
+  {
+    title: "Variables",
+    commands: [variablePut, variableLs, variableRm],
   },
   {
     title: "Schedules",

@@ -10,6 +10,7 @@ import type { Metrics } from "../metrics/metrics.ts";
 import { logExecutions } from "../process/log-executions.ts";
 import { openConnection } from "../scheduler/encryption/open-connection.ts";
 import { Sealing } from "../scheduler/encryption/sealing.ts";
+import { readVariables } from "../scheduler/encryption/variables.ts";
 import { WebhookTokens } from "../scheduler/encryption/webhook-tokens.ts";
 import { createSchedulerEvents } from "../scheduler/run/scheduler-events.ts";
 import { VersionCache } from "../scheduler/run/version-cache.ts";
@@ -70,6 +71,7 @@ export function createScheduler({ config, log, metrics, storage, masterKeys }: S
       const token = config.publicUrl && webhookTokens.make({ environmentId, executionId, path });
       return token && `${config.publicUrl}${webhookPath}${token}`;
     },
+    readVariables: (environmentId, names) => readVariables({ ...stores, sealing }, environmentId, names),
     openConnection: (execution, slug) => openConnection({ ...stores, sealing }, execution, slug),
     notifier,
     events,

@@ -164,6 +164,7 @@ export const reasons = {
       "No other key of the environment has the scope admin for as long as this one. Create one first, or rotate this one.",
   },
   WEBHOOK_ENDPOINTS_FULL: { code: grpc.RESOURCE_EXHAUSTED, status: 429, message: "Delete a webhook endpoint first." },
+  VARIABLES_FULL: { code: grpc.RESOURCE_EXHAUSTED, status: 429, message: "The environment has too many variables." },
   SCHEDULES_FULL: {
     code: grpc.RESOURCE_EXHAUSTED,
     status: 429,

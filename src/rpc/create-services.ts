@@ -3,6 +3,7 @@ import { Configurations } from "../authoring/configurations.ts";
 import { Connections } from "../authoring/connections.ts";
 import { Imports } from "../authoring/imports.ts";
 import { Schedules } from "../authoring/schedules.ts";
+import { Variables } from "../authoring/variables.ts";
 import { WebhookEndpoints, type WebhookEndpointsOptions } from "../authoring/webhook-endpoints.ts";
 import { Workflows } from "../authoring/workflows.ts";
 import type { Clock } from "../domain/clock.ts";
@@ -13,6 +14,7 @@ import type { ProcessPool } from "../engine/pool/process-pool.ts";
 import { DraftTests } from "../scheduler/draft-tests.ts";
 import { sealCredentials } from "../scheduler/encryption/credentials.ts";
 import type { Sealing } from "../scheduler/encryption/sealing.ts";
+import { sealVariable } from "../scheduler/encryption/variables.ts";
 import type { WatchTokens } from "../scheduler/encryption/watch-tokens.ts";
 import { newWebhookSecret, openWebhookSecrets, sealWebhookSecrets } from "../scheduler/encryption/webhook-secrets.ts";
 import type { VersionCache } from "../scheduler/run/version-cache.ts";
@@ -29,6 +31,7 @@ import { createConnectionService } from "./tenants/connection-service.ts";
 import { createIntegrationService } from "./tenants/integration-service.ts";
 import { createLinkedAccountService } from "./tenants/linked-account-service.ts";
 import { createPrincipalService } from "./tenants/principal-service.ts";
+import { createVariableService } from "./tenants/variable-service.ts";
 import { createWebhookService } from "./webhooks/webhook-service.ts";
 import { createImportService } from "./workflows/import-service.ts";
 import { createWorkflowService } from "./workflows/workflow-service.ts";
@@ -83,6 +86,10 @@ export function createServices(options: ServicesOptions): readonly Implementatio
     createAuditService(stores),
     createConfigService({ stores, configurations: new Configurations({ ...stores, outline, limits }) }),
     createConnectionService({ stores, connections: new Connections({ ...stores, seal, limits }) }),
+    createVariableService({
+      stores,
+      variables: new Variables({ ...stores, seal: sealVariable.bind(undefined, sealing), limits }),
+    }),
     createPrincipalService({ ...stores, limits }),
     createScheduleService({
       stores,

@@ -91,6 +91,7 @@ export type SchedulerOptions = {
   readonly onRecord?: RunContext["onRecord"] | undefined;
   readonly callbackUrl: RunContext["callbackUrl"];
   readonly openConnection: RunContext["openConnection"];
+  readonly readVariables: RunContext["readVariables"];
   readonly limits: Limits;
   readonly clock: Clock;
   readonly log: Logger;

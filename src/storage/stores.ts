@@ -30,6 +30,7 @@ import { DayBytesStore } from "./tenants/daily-bytes-store.ts";
 import { IntegrationStore } from "./tenants/integration-store.ts";
 import { LinkedAccountStore } from "./tenants/linked-account-store.ts";
 import { TenantStore } from "./tenants/tenant-store.ts";
+import { VariableStore } from "./tenants/variable-store.ts";
 import { DeliveryStore } from "./webhooks/delivery-store.ts";
 import { EndpointStore } from "./webhooks/endpoint-store.ts";
 import { WatchedEnvironments } from "./webhooks/watched-environments.ts";
@@ -46,6 +47,7 @@ export type Stores = {
   readonly linkedAccounts: LinkedAccountStore;
   readonly configs: ConfigStore;
   readonly connections: ConnectionStore;
+  readonly variables: VariableStore;
   readonly workflows: WorkflowStore;
   readonly drafts: DraftStore;
   readonly versions: VersionStore;
@@ -81,6 +83,7 @@ export function openStores(
     linkedAccounts: new LinkedAccountStore(callsDb),
     configs: new ConfigStore(callsDb),
     connections: new ConnectionStore(callsDb),
+    variables: new VariableStore(callsDb),
     workflows: new WorkflowStore(db, { callsDb, batchLimits }),
     drafts: new DraftStore(callsDb),
     versions: new VersionStore(db, { callsDb, batchLimits }),

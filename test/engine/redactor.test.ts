@@ -65,7 +65,7 @@ describe("a secret is found by its value", () => {
     for (const text of ["%".repeat(1 << 20), secret.slice(0, -1).repeat(1 << 15), "%2".repeat(1 << 19)]) {
       const start = performance.now();
       redactor.text(text);
-      expect(performance.now() - start).toBeLessThan(5_000);
+      expect(performance.now() - start).toBeLessThan(1_000);
     }
   });
 });

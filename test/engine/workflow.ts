@@ -51,6 +51,9 @@ export type CompileOptions = Pick<RunOptions, "limits" | "onFailure" | "recordIn
   readonly applicationFields?: readonly JsonObject[];
 };
 
+/** An environment without variables. */
+export const noVariables: Run["variables"] = { read: async () => new Map() };
+
 /** An account without connections. */
 export const noConnections: Run["connections"] = {
   open: async (slug = "asana") => ({ slug, accountId: "john@acme.io", api: undefined, credentials: undefined }),
@@ -66,6 +69,7 @@ export type RunOptions = {
   readonly earlier?: readonly NodeRun[];
   readonly client?: Run["http"];
   readonly connections?: Run["connections"];
+  readonly variables?: Run["variables"];
   readonly yielder?: Run["yielder"];
   readonly beforeEffect?: Journal["beforeEffect"];
   readonly children?: Children;
@@ -93,6 +97,7 @@ export function begin(nodes: readonly NodeJson[], edges: readonly string[], opti
     organizationId: "organization",
     environmentId: "76543210fedcba9876543210",
     connections: options.connections ?? noConnections,
+    variables: options.variables ?? noVariables,
     http: options.client ?? new HttpClient({ allow: parseEgressAllow("") }),
     type: options.type ?? "ASYNC",
     event: { body: options.body ?? {}, headers: options.headers ?? {} },

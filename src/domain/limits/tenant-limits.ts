@@ -110,6 +110,14 @@ export const tenantLimits = {
     part: 1,
     text: "The same for one environment (above: 429).",
   },
+  variablesMax: {
+    env: "FLOWCALL_VARIABLES_MAX",
+    min: 0,
+    max: 100_000,
+    default: 500,
+    unit: "count",
+    text: "Variables of one environment (above: 429, `VARIABLES_FULL`).",
+  },
   schedulesMax: {
     env: "FLOWCALL_SCHEDULES_MAX",
     min: 0,

@@ -96,6 +96,8 @@ const isCaught: Readonly<Record<FailureReason, boolean>> = {
   CONNECTION_INCOMPLETE: true,
   CONNECTION_UNREADABLE: true,
   CONNECTION_HOST_REFUSED: true,
+  VARIABLE_MISSING: true,
+  VARIABLE_HOST_REFUSED: true,
   PAGE_INVALID: true,
   PAGES_LIMIT: true,
   EGRESS_REFUSED: true,

@@ -37,6 +37,7 @@ export type FailureReason =
   | "CONNECTION_MISSING"
   | "CONNECTION_INCOMPLETE"
   | "CONNECTION_UNREADABLE"
+  | "VARIABLE_MISSING"
   | "PAGE_INVALID"
   | "PAGES_LIMIT"
   | Exclude<HttpFailureReason, "TIMED_OUT" | "ABORTED">;

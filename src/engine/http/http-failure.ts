@@ -4,6 +4,7 @@
  * - EGRESS_REFUSED: the scheme, host, address or port is not one that workflows may reach.
  * - URL_INVALID: the URL, or one that a redirect leads to, is not valid.
  * - CONNECTION_HOST_REFUSED: a redirect leads with a credential to a host that may not have it.
+ * - VARIABLE_HOST_REFUSED: a redirect leads to a host that a secret variable may not be sent to.
  * - HEADER_REFUSED: a request header is reserved or not valid.
  * - REDIRECT_LIMIT, ANSWER_TOO_LARGE: a limit was reached; `limit` names it.
  * - TIMED_OUT: the deadline of the whole call passed.
@@ -15,6 +16,7 @@ export type HttpFailureReason =
   | "EGRESS_REFUSED"
   | "URL_INVALID"
   | "CONNECTION_HOST_REFUSED"
+  | "VARIABLE_HOST_REFUSED"
   | "HEADER_REFUSED"
   | "REDIRECT_LIMIT"
   | "ANSWER_TOO_LARGE"

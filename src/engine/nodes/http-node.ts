@@ -22,6 +22,7 @@ import { retryAfterMs } from "./retry-after.ts";
 /** Calls an HTTP API through the guarded client. This decides which answers are failures, and which of those are retried. */
 export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Leaf {
   const requestOf = compileRequest(message, { field, limits });
+  const { variables } = field;
   const { pagination, query, connection } = message;
   const kind = kindOf(message);
   const pages = pagination && compilePages(pagination, { query, kind, field: field.member("pagination") });
@@ -36,10 +37,14 @@ export function compileHttp(message: HttpNode, { field, limits }: LeafTools): Le
   }
   return {
     run: async (attempt) => {
+      const used = variables.length === 0 ? undefined : await attempt.readVariables(variables);
       const made = requestOf(attempt.scope);
       const access = connection && (await attempt.connect(connection.slug));
       const request = access === undefined ? made : { ...made, url: access.urlOf(made.url) };
-      const send = (page: LeafRequest) => attempt.send(access === undefined ? page : access.authorize(page));
+      const send = (page: LeafRequest) => {
+        const authorized = access === undefined ? page : access.authorize(page);
+        return attempt.send(used === undefined ? authorized : used.guard(authorized));
+      };
       if (pages !== undefined) {
         return pages(request, attempt, async (page) => checkStatus(await send(page), attempt));
       }

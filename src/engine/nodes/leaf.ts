@@ -8,6 +8,7 @@ import type { QueryCompiler } from "../query/compile-query.ts";
 import type { QueryAttempt } from "../query/query-run.ts";
 import type { PayloadValidator } from "../schema/payload-validator.ts";
 import type { ApiAccess } from "../secrets/api-access.ts";
+import type { UsedVariables } from "../secrets/used-variables.ts";
 import type { Field } from "../templates/field.ts";
 
 /**
@@ -50,6 +51,8 @@ export type Attempt = QueryAttempt & {
    * is redacted. Rejects with NodeFailure where there is none.
    */
   connect(slug: string | undefined): Promise<ApiAccess>;
+  /** Reads variables of the environment, for the templates of the node. Rejects with NodeFailure where one is missing. */
+  readVariables(names: readonly string[]): Promise<UsedVariables>;
   /** A text without the secrets that the node has used. */
   redact(text: string): string;
   /** The time-out of an attempt, for what ends itself by it. */

@@ -19,6 +19,10 @@ export class NodeInputs {
 
   /** @param root the value of the reference's source */
   add({ text, source, path }: Reference, root: JsonValue | undefined): void {
+    if (source.kind === "variable") {
+      this.#values.set(text, redacted);
+      return;
+    }
     if (source.kind === "node_fact") {
       this.#values.set(text, walk(this.#shownFact(source, root ?? null), path) ?? null);
       return;

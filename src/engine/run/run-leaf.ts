@@ -11,6 +11,7 @@ import type { ProcessPool } from "../pool/process-pool.ts";
 import type { NodeTimeout } from "../query/query-run.ts";
 import { ApiAccess } from "../secrets/api-access.ts";
 import { Redactor } from "../secrets/redactor.ts";
+import { UsedVariables } from "../secrets/used-variables.ts";
 import { checkOutput } from "../values/check-output.ts";
 import { openTimeout } from "./node-timeout.ts";
 import { failedState, type NodeVisit } from "./node-visit.ts";
@@ -242,9 +243,21 @@ class LeafRun implements Attempt {
 
   async connect(slug: string | undefined): Promise<ApiAccess> {
     const access = new ApiAccess(await this.#run.connections.open(slug));
-    this.#visit.redactor ??= new Redactor();
-    this.#visit.redactor.add(access.secrets);
+    this.#useSecrets(access.secrets);
     return access;
+  }
+
+  async readVariables(names: readonly string[]): Promise<UsedVariables> {
+    const used = new UsedVariables(names, await this.#run.variables.read(names));
+    this.#useSecrets(used.secrets);
+    this.#visit.scope.variables = used.values;
+    return used;
+  }
+
+  /** From now on nothing that the node gives holds these texts. */
+  #useSecrets(secrets: Iterable<string>): void {
+    this.#visit.redactor ??= new Redactor();
+    this.#visit.redactor.add(secrets);
   }
 
   redact(text: string): string {

@@ -31,6 +31,8 @@ export class RunScope implements PeekScope {
   readonly #values: RunValues;
   readonly #outputs: Outputs;
   readonly #inputs: NodeInputs | undefined;
+  /** The values of the variables that the node sends. */
+  variables: ReadonlyMap<string, string> | undefined;
 
   constructor(values: RunValues, outputs: Outputs, inputs?: NodeInputs) {
     this.#values = values;
@@ -98,6 +100,8 @@ export class RunScope implements PeekScope {
         return this.#values.applicationFields;
       case "execution_id":
         return this.#values.executionId;
+      case "variable":
+        return this.variables?.get(source.name);
       case "node":
         return this.#outputs.get(source.nodeId);
       case "callback_url": {

@@ -9,6 +9,7 @@ import type { Children } from "../journal/children.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ProcessPool } from "../pool/process-pool.ts";
 import type { ConnectionSource } from "../secrets/connection-source.ts";
+import type { VariableSource } from "../secrets/variable-source.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { Outputs } from "./outputs.ts";
 import type { RunValues } from "./run-scope.ts";
@@ -31,6 +32,8 @@ export type Run = RunValues & {
   readonly children?: Children;
   /** The connections of the linked account. */
   readonly connections: ConnectionSource;
+  /** The variables of the environment. */
+  readonly variables: VariableSource;
   /** Computes what has no bound on the thread. */
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;

@@ -82,6 +82,11 @@ export class Field {
     this.#names.problems.warn(this.#location, reason, message);
   }
 
+  /** The variables that the templates of this node, as far as they are compiled, send. */
+  get variables(): readonly string[] {
+    return [...(this.#names.variables.get(this.#nodeId) ?? [])];
+  }
+
   /** Compiles the text between the braces. Where that has a problem, it gives a placeholder. */
   reference(between: string): Reference {
     const text = between.trim();
@@ -161,6 +166,11 @@ export class Field {
             "credentials are sent; set connection on an HTTP node to send them.",
         );
         return undefined;
+      case "env":
+        if (second === "workspace" && rest.length === 1 && rest[0] !== undefined) {
+          return this.#variable(text, rest[0]);
+        }
+        break;
       case "linked_account":
         return { source: { kind: "linked_account" }, path: parts.slice(1) };
       case "execution":
@@ -192,9 +202,18 @@ export class Field {
     this.error(
       "TEMPLATE_UNKNOWN",
       `"{{${text}}}" names nothing that can be read.${suggestion === undefined ? "" : ` Did you mean {{${suggestion}}}?`} Begin with event.body, event.headers, node.<id or name>.body (of an ` +
-        "HTTP node also .status and .headers; of each node .state and .error.reason), workflow.fields, application.fields or linked_account, or write execution.id or execution.scheduled_time. " +
+        "HTTP node also .status and .headers; of each node .state and .error.reason), workflow.fields, application.fields or linked_account, or env.workspace in an HTTP node, or write execution.id or execution.scheduled_time. " +
         "Two literal braces are written as {{{{.",
     );
+    return undefined;
+  }
+
+  #variable(text: string, name: string): Omit<Reference, "text"> | undefined {
+    if (!this.#path.startsWith("settings") && this.#names.sendsVariable(this.#nodeId, name)) {
+      return { source: { kind: "variable", name }, path: [] };
+    }
+    const advice = "a secret can be sent, not computed with. Read it in the request of an HTTP node.";
+    this.error("TEMPLATE_SECRET", `"{{${text}}}" is a variable, and may be a secret: ${advice}`);
     return undefined;
   }
 

@@ -11,6 +11,8 @@ type NamesLimits = Pick<Limits, "definition" | "output">;
 export class Names {
   readonly problems: Problems;
   readonly reads: Read[] = [];
+  /** The variables that nodes send, by node id. */
+  readonly variables = new Map<string, Set<string>>();
   /** Whether a template reads fields whose values are set for the linked account. */
   readsFields = false;
   readonly #kinds: ReadonlyMap<string, Node["kind"]["case"]>;
@@ -84,6 +86,15 @@ export class Names {
       default:
         return undefined;
     }
+  }
+
+  /** Notes that a node sends a variable. False where it is of a kind that sends nothing. */
+  sendsVariable(nodeId: string, name: string): boolean {
+    if (this.#kinds.get(nodeId) !== "http") {
+      return false;
+    }
+    this.variables.set(nodeId, (this.variables.get(nodeId) ?? new Set()).add(name));
+    return true;
   }
 
   /** Whether a word means a node that has a URL of its own. */

@@ -17,6 +17,8 @@ export type Source =
   | { readonly kind: "application_fields" }
   | { readonly kind: "linked_account" }
   | { readonly kind: "execution_id" }
+  /** A variable of the environment. An HTTP node reads it before it renders its request. */
+  | { readonly kind: "variable"; readonly name: string }
   | { readonly kind: "node"; readonly nodeId: string }
   /** The URL that ends the wait of a node. `depth` is the number of Groups around that node. */
   | { readonly kind: "callback_url"; readonly nodeId: string; readonly depth: number }

@@ -3,7 +3,7 @@ import { nearest } from "../../domain/nearest.ts";
 /** The names of the nodes of a definition. */
 type NodeNames = { find(word: string): readonly string[]; membersOf(word: string): readonly string[] | undefined };
 
-const roots = ["event", "node", "workflow", "application", "linked_account", "execution"];
+const roots = ["event", "node", "workflow", "application", "linked_account", "execution", "env"];
 
 /** Names that other products have for the payload, and for a node's output. */
 const payloads = ["payload", "body", "input", "trigger", "request", "data"];
@@ -46,6 +46,7 @@ function correctBelow(root: string, rest: readonly string[], nodes: NodeNames): 
     case "execution":
       return [root, "id"];
     case "linked_account":
+    case "env":
       return [root, ...rest];
     default: {
       const [word, ...members] = rest;

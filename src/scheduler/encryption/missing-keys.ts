@@ -1,10 +1,12 @@
 import type { Logger } from "pino";
 import type { ExecutionStore } from "../../storage/executions/execution-store.ts";
 import type { ConnectionStore } from "../../storage/tenants/connection-store.ts";
+import type { VariableStore } from "../../storage/tenants/variable-store.ts";
 import { MissingKeyError, type Sealing } from "./sealing.ts";
 
 export type MissingKeysOptions = {
   readonly connections: Pick<ConnectionStore, "listKeyNames">;
+  readonly variables: Pick<VariableStore, "listKeyNames">;
   readonly executions: Pick<ExecutionStore, "listSealingKeys">;
   readonly sealing: Sealing;
   /** Whether the process starts all the same (FLOWCALL_MISSING_KEYS=accept). */
@@ -18,6 +20,7 @@ export type MissingKeysOptions = {
  */
 export async function checkKeys({
   connections,
+  variables,
   executions,
   sealing,
   isAccepted,
@@ -26,9 +29,10 @@ export async function checkKeys({
   const present = new Set(sealing.keyNames);
   const { names, unnamed } = await executions.listSealingKeys();
   const ofConnections = (await connections.listKeyNames()).filter((name) => !present.has(name));
+  const ofVariables = (await variables.listKeyNames()).filter((name) => !present.has(name));
   const ofExecutions = names.filter((name) => !present.has(name));
   const isUnnamed = unnamed.some(({ executionId, sealKey }) => !canOpen(sealing, executionId, sealKey));
-  const missing = [...new Set([...ofConnections, ...ofExecutions])].map((name) => `the key ${name}`);
+  const missing = [...new Set([...ofConnections, ...ofVariables, ...ofExecutions])].map((name) => `the key ${name}`);
   if (isUnnamed) {
     missing.push("a key without a name");
   }
@@ -37,6 +41,7 @@ export async function checkKeys({
   }
   const what = [
     ...(ofConnections.length > 0 ? ["credentials of connections"] : []),
+    ...(ofVariables.length > 0 ? ["variables"] : []),
     ...(ofExecutions.length > 0 || isUnnamed ? ["executions that have not ended"] : []),
   ].join(" and ");
   const message =

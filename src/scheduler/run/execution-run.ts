@@ -50,6 +50,7 @@ export type RunContext = ExecutionLog & {
   readonly http: Pick<HttpClient, "send">;
   /** Gives what an execution may send of its linked account's connection. */
   readonly openConnection: (execution: NewExecution, slug: string | undefined) => Promise<FoundConnection>;
+  readonly readVariables: (environmentId: string, names: readonly string[]) => ReturnType<Run["variables"]["read"]>;
   readonly pool: Pick<ProcessPool, "run">;
   readonly yielder: EventLoopYielder;
   readonly onRecord?: Run["onRecord"];
@@ -217,13 +218,14 @@ export class ExecutionRun {
 
   async #runGraph(): Promise<Outcome> {
     const { execution, event, graph, linkedAccount } = this.#start;
+    const { id: executionId, organizationId, environmentId } = execution;
     const { http, pool, yielder, callbackUrl, onRecord, limits, clock, log } = this.#context;
     const { attributes, ...account } = linkedAccount;
     try {
       return await runGraph(graph, {
-        executionId: execution.id,
-        organizationId: execution.organizationId,
-        environmentId: execution.environmentId,
+        executionId,
+        organizationId,
+        environmentId,
         type: execution.type,
         event: { ...event, text: execution.payload },
         linkedAccount: { ...attributes, ...account },
@@ -231,7 +233,8 @@ export class ExecutionRun {
         callbackUrl: (path) => callbackUrl(execution, path),
         http,
         children: { run: (...request) => this.#children.run(...request) },
-        connections: { open: (slug) => this.#openConnection(slug) },
+        connections: { open: (slug) => this.#reading(this.#context.openConnection(execution, slug)) },
+        variables: { read: (names) => this.#reading(this.#context.readVariables(environmentId, names)) },
         pool,
         yielder,
         onRecord,
@@ -246,18 +249,16 @@ export class ExecutionRun {
       if (this.#abort.signal.aborted) {
         throw this.#abort.signal.reason;
       }
-      log.error({ executionId: execution.id, err: error }, "an execution failed by a fault of ours");
-      return {
-        state: "ERRORED",
-        error: { reason: "SERVER_ERROR", message: "The server failed to run the execution." },
-      };
+      log.error({ executionId, err: error }, "an execution failed by a fault of ours");
+      const message = "The server failed to run the execution.";
+      return { state: "ERRORED", error: { reason: "SERVER_ERROR", message } };
     }
   }
 
   /** A database that cannot be reached is no failure of the workflow: the run is interrupted, and goes on elsewhere. */
-  async #openConnection(slug: string | undefined): Promise<FoundConnection> {
+  async #reading<Found>(found: Promise<Found>): Promise<Found> {
     try {
-      return await this.#context.openConnection(this.execution, slug);
+      return await found;
     } catch (error) {
       if (this.#context.isUnavailable(error)) {
         this.#interrupt({ kind: "FAILED", error, claim: this.#writer.claim });

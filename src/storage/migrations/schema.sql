@@ -288,6 +288,23 @@ create table signal (
   constraint signal_pkey PRIMARY KEY (execution_id, name)
 );
 
+create table variable (
+  environment_id text collate "C" not null,
+  name text collate "C" not null,
+  value text,
+  sealed text,
+  sealed_by text collate "C",
+  hint text not null,
+  hosts text not null,
+  revision integer default 1 not null,
+  create_time timestamp(3) with time zone default now() not null,
+  update_time timestamp(3) with time zone default now() not null,
+  constraint variable_check CHECK ((((value IS NULL) = (sealed IS NOT NULL)) AND ((sealed IS NULL) = (sealed_by IS NULL)))),
+  constraint variable_environment_id_fkey FOREIGN KEY (environment_id) REFERENCES environment(id),
+  constraint variable_name_check CHECK ((name <> ''::text)),
+  constraint variable_pkey PRIMARY KEY (environment_id, name)
+);
+
 create table webhook_delivery (
   environment_id text collate "C" not null,
   endpoint_id text collate "C" not null,

@@ -1,5 +1,23 @@
 import { type RawBuilder, sql } from "kysely";
 
+/** Variables of environments, which nodes send. */
+export const variableTable = sql`create table variable (
+    environment_id text collate "C" not null references environment,
+    name text collate "C" not null check (name <> ''),
+    -- Either the value, or the value encrypted and the name of the key that encrypted it.
+    value text,
+    sealed text,
+    sealed_by text collate "C",
+    hint text not null,
+    -- JSON text of the hosts that a secret may be sent to.
+    hosts text not null,
+    revision int not null default 1,
+    create_time timestamptz(3) not null default now(),
+    update_time timestamptz(3) not null default now(),
+    primary key (environment_id, name),
+    check ((value is null) = (sealed is not null) and (sealed is null) = (sealed_by is null))
+  )`;
+
 /** The tables of organisations, their keys and accounts, what those have set and connected, and who changed any of it. */
 export const tenantTables: readonly RawBuilder<unknown>[] = [
   sql`create table organization (
@@ -98,6 +116,7 @@ export const tenantTables: readonly RawBuilder<unknown>[] = [
     constraint connection_account foreign key (environment_id, account_id) references linked_account,
     constraint connection_integration foreign key (environment_id, slug) references integration on delete cascade
   )`,
+  variableTable,
   sql`create table audit_event (
     environment_id text collate "C" not null references environment,
     id text collate "C" primary key check (id ~ '^[0-9a-f]{24}$'),

@@ -4,6 +4,7 @@ import { newKeySecret } from "../../domain/keys/key-checksum.ts";
 import { childTables } from "./child-tables.ts";
 import { type PreparedMigration, partitionHistory } from "./partition-history.ts";
 import { scheduleTables } from "./schedule-tables.ts";
+import { variableTable } from "./tenant-tables.ts";
 import { webhookTables } from "./webhook-tables.ts";
 
 /**
@@ -109,6 +110,7 @@ export const upgrades: Readonly<Record<string, PreparedMigration>> = {
   "0029-child-executions": runs(...childTables),
   "0030-webhooks": runs(...webhookTables),
   "0031-integration-api": runs(sql`alter table integration add column api text not null default '{}'`),
+  "0032-variables": runs(variableTable),
 };
 
 function runs(...statements: readonly RawBuilder<unknown>[]): Migration {

@@ -16,6 +16,7 @@ export type Tables = {
   readonly linked_account: LinkedAccountTable;
   readonly config: ConfigTable;
   readonly connection: ConnectionTable;
+  readonly variable: VariableTable;
   readonly audit_event: AuditEventTable;
   readonly workflow: WorkflowTable;
   readonly workflow_version: WorkflowVersionTable;
@@ -104,6 +105,18 @@ type ConnectionTable = Edited & {
   sealed_by: string;
   /** JSON text of an object of hints. */
   hints: string;
+};
+
+type VariableTable = Edited & {
+  environment_id: string;
+  name: string;
+  /** The value, where it is no secret. */
+  value: string | null;
+  sealed: string | null;
+  sealed_by: string | null;
+  hint: string;
+  /** JSON text of an array of texts. */
+  hosts: string;
 };
 
 type AuditEventTable = {

@@ -76,7 +76,7 @@ function writeOf({ table, key, values, expectedRevisions }: AccountSetting): Raw
 }
 
 export type Deletion = {
-  readonly table: "config" | "connection" | "integration";
+  readonly table: "config" | "connection" | "integration" | "variable";
   readonly key: Readonly<Record<string, string>>;
   /** Its name in the audit log. */
   readonly resource: string;
