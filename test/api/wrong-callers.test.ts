@@ -17,6 +17,7 @@ import { IntegrationService } from "../../src/gen/flowcall/v1/integration_pb.ts"
 import { LinkedAccountService } from "../../src/gen/flowcall/v1/linked_account_pb.ts";
 import { Scope, scope } from "../../src/gen/flowcall/v1/options_pb.ts";
 import { ScheduleService } from "../../src/gen/flowcall/v1/schedule_pb.ts";
+import { VariableService } from "../../src/gen/flowcall/v1/variable_pb.ts";
 import { WebhookService } from "../../src/gen/flowcall/v1/webhook_pb.ts";
 import { type Flowcall, productionKey, putWorkflow, startFlowcall, testKey } from "../support/flowcall.ts";
 import { protoMethods } from "../support/protos.ts";
@@ -43,10 +44,10 @@ const canaries = {
     "canary-application-value",
     "canary-config",
     "canary-schedule",
-    "canary-endpoint",
+    "canary-hook.invalid",
   ],
   key: ["canary-key-name"],
-  integration: ["canary-integration"],
+  integration: ["canary-integration", "canary-variable"],
 };
 
 type Owner = keyof typeof canaries;
@@ -109,13 +110,15 @@ async function makeVictim(): Promise<void> {
   });
   const { putConfig } = ConfigService.method;
   await calls.ask(putConfig, { account_id: account, slug, config_id: "canary-config" });
+  const { putVariable } = VariableService.method;
+  await calls.ask(putVariable, { name: "of_the_victim", value: "canary-variable", is_secret: false });
   const { putSchedule } = ScheduleService.method;
   const schedule_id = "canary-schedule";
   const times = ["2100-01-01T00:00:00Z"];
   await calls.ask(putSchedule, { schedule_id, workflow, linked_account_id: account, times });
   const { putWebhookEndpoint, listWebhookDeliveries } = WebhookService.method;
   const endpoint_id = "canary-endpoint";
-  await calls.ask(putWebhookEndpoint, { endpoint_id, url: "https://canary.invalid/hook", states: ["COMPLETED"] });
+  await calls.ask(putWebhookEndpoint, { endpoint_id, url: "https://canary-hook.invalid/", states: ["COMPLETED"] });
   const execution_id = await calls.start({ workflow, linked_account_id: account, payload: { p: "canary-payload" } });
   const of = { execution_id, linked_account_id: account };
   await calls.until(ExecutionService.method.getExecutionResponse, { ...of, wait: 5 }, { status: "COMPLETED" });
@@ -132,7 +135,12 @@ async function makeVictim(): Promise<void> {
     schedule_id,
     endpoint_id,
     delivery_id,
-    url: "https://canary.invalid/hook",
+    name: "of_the_victim",
+    value: "a value of one",
+    hosts: ["api.example.com"],
+    format: "REFOLD",
+    source: '{"name":"Small","slug":"canary-slug","nodes":[{"id":"1","type":"start"}]}',
+    url: "https://hook-of-the-caller.invalid/",
     times,
     node_id: "2",
     linked_account_id: account,
@@ -309,8 +317,12 @@ async function stateOfVictim(): Promise<JsonValue> {
   const digests = await Promise.all(
     tables.map(async ({ name }) => {
       const { rows } = await flowcall.database.query(
-        `select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) as digest from "${name}" t
-          where environment_id = (select environment_id from workflow where id = '${victim["workflow"]}')`,
+        `select md5(coalesce(string_agg(row, '|' order by row), '')) as digest from (
+           -- What a delivery changes by itself, when it is tried again.
+           select (to_jsonb(t) - '{attempts,due_time,status,error,answer,end_time,failing_since,update_time}'::text[])::text as row
+           from "${name}" t
+           where environment_id = (select environment_id from workflow where id = '${victim["workflow"]}')
+         ) rows`,
       );
       return [String(name), String(rows[0]?.["digest"])];
     }),
@@ -400,6 +412,7 @@ const nothing = {
   schedule_id: "canary-no-schedule",
   endpoint_id: "canary-no-endpoint",
   delivery_id: "0123456789abcdef01234567",
+  name: "of_nobody",
   workflows: ["0123456789abcdef01234567"],
   linked_accounts: ["nobody@acme.io"],
 };

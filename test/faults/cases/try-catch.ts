@@ -21,7 +21,7 @@ type Trial = { readonly way: (typeof ways)[number]; readonly side: (typeof sides
 const timeoutMs = 4_000;
 
 export const caughtOnce: FaultCase = {
-  id: "A6",
+  id: "A16",
   title: "a process is killed while the nodes behind try, and behind catch, are at work",
   run: async (run) => {
     const all = ways.flatMap((way) => sides.map((side) => ({ way, side })));
