@@ -52,19 +52,19 @@ async function endIn<End>(
   member: FamilyMember,
   end: (transaction: Transaction<Tables>) => Promise<End | undefined>,
 ): Promise<(FamilyEnd & { readonly end: End }) | undefined> {
+  const { isChild } = await lockOwnAndParent(db, member);
   const below = new Set<string>();
-  for (let found = await listBelow(db, member); ; ) {
+  for (let found = await listBelow(db, member); found.length > 0; ) {
     await lockClaims(db, member, found);
-    const more = await listBelow(db, member);
     found.forEach((id) => void below.add(id));
-    found = more.filter((id) => !below.has(id));
-    if (found.length === 0) {
-      break;
-    }
+    found = (await listBelow(db, member)).filter((id) => !below.has(id));
   }
   const ended = await end(db);
   if (ended === undefined) {
     return undefined;
+  }
+  if (!isChild && below.size === 0) {
+    return { end: ended, stopped: [] };
   }
   const stoppedIds = below.size === 0 ? [] : await stopAll(db, member, [...below]);
   return { end: ended, stopped: stoppedIds, parentId: await signalParent(db, member, stoppedIds) };
@@ -83,17 +83,32 @@ async function listBelow(db: Kysely<Tables>, { environmentId, executionId }: Fam
   return rows.map(({ id }) => id);
 }
 
-async function lockClaims(
+/** Locks the claim of an execution, and that of the one that waits for it. Answers whether another execution began it. */
+async function lockOwnAndParent(
   db: Kysely<Tables>,
   { environmentId, executionId }: FamilyMember,
+): Promise<{ readonly isChild: boolean }> {
+  const { rows } = await sql<{ is_child: boolean }>`
+    with link as (
+      select parent_id, mode from child_execution where child_id = ${executionId} and environment_id = ${environmentId}
+    ), locked as (
+      select from execution_claim
+       where environment_id = ${environmentId}
+         and execution_id = any(array[${executionId}, (select parent_id from link where mode <> 'DETACHED')])
+       order by execution_id for no key update
+    )
+    select exists (select from link) as is_child, (select count(*) from locked)`.execute(db);
+  return { isChild: rows[0]?.is_child === true };
+}
+
+async function lockClaims(
+  db: Kysely<Tables>,
+  { environmentId }: FamilyMember,
   below: readonly string[],
 ): Promise<void> {
   await sql`
-    select from execution_claim
-     where environment_id = ${environmentId} and execution_id = any(array_append(${[executionId, ...below]}::text[], (
-       select parent_id from child_execution
-        where child_id = ${executionId} and environment_id = ${environmentId} and mode <> 'DETACHED'
-     ))) order by execution_id for no key update`.execute(db);
+    select from execution_claim where environment_id = ${environmentId} and execution_id = any(${below}::text[])
+     order by execution_id for no key update`.execute(db);
 }
 
 async function stopAll(
