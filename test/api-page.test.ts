@@ -126,6 +126,7 @@ describe("the description of the API", () => {
       ["header", "workflow_version", false],
       ["header", "prefer", false],
       ["header", "idempotency-key", false],
+      ["header", "webhook", false],
     ]);
     expect(requestBody?.content["application/json"]?.schema).toMatchObject({ type: "object" });
     expect(Object.keys(responses)).toEqual(expect.arrayContaining(["202", "2XX", "409", "413", "429", "500"]));

@@ -16,7 +16,7 @@ const run = promisify(execFile);
 const root = resolve(import.meta.dirname, "..");
 
 /** The licences that our own allows to pass on, in SPDX's spelling. */
-const licences = ["Apache-2.0", "MIT", "ISC", "BSD-3-Clause", "(Apache-2.0 AND BSD-3-Clause)"];
+const licences = ["Apache-2.0", "MIT", "ISC", "BSD-3-Clause", "Unlicense", "(Apache-2.0 AND BSD-3-Clause)"];
 
 let folder: string;
 let libraries: readonly Library[];

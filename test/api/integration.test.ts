@@ -30,7 +30,15 @@ describe("an integration is kept alike on every protocol", () => {
       const send = (method: DescMethodUnary, rest: JsonObject = {}) =>
         call({ method, fields: { slug, ...rest }, key: testKey });
       const created = await send(createIntegration, { name: "Kept", fields: [...fields] });
-      const integration = { slug, name: "Kept", fields, etag: '"1"', create_time: aTime, update_time: aTime };
+      const integration = {
+        slug,
+        name: "Kept",
+        fields,
+        hosts: [],
+        etag: '"1"',
+        create_time: aTime,
+        update_time: aTime,
+      };
       expect([protocol, created.message]).toEqual([protocol, integration]);
       expect((await send(getIntegration)).message).toEqual(created.message);
 

@@ -92,7 +92,9 @@ describe("an execution whose owners are lost again and again", () => {
     expect(await takeIds("f")).toEqual(innocent.toSorted());
     expect(await losses()).toEqual(new Map([[quarantined, 4], ...innocent.map((id): [string, number] => [id, 1])]));
     const outcomes = await ended();
-    expect([...outcomes]).toMatchObject([[quarantined, { state: "ERRORED", error: { reason: "EXECUTION_POISONED" } }]]);
+    expect([...outcomes]).toMatchObject([
+      [quarantined, { outcome: { state: "ERRORED", error: { reason: "EXECUTION_POISONED" } } }],
+    ]);
     expect((await losses()).has(quarantined)).toBe(false);
   });
 
@@ -132,7 +134,7 @@ describe("an execution whose owners are lost again and again", () => {
         await stores.reaper.reap({ owner: "c", now: Date.now() });
       }
     }
-    expect([...(await ended()).values()]).toMatchObject([{ error: { reason: "EXECUTION_POISONED" } }]);
+    expect([...(await ended()).values()]).toMatchObject([{ outcome: { error: { reason: "EXECUTION_POISONED" } } }]);
   });
 
   test("begins anew with a wait that ends ten minutes after the last loss, or later", async () => {

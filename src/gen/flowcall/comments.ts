@@ -384,7 +384,7 @@ export const comments: Readonly<Record<string, string>> = {
   "flowcall.v1.SubFlowNode.workflow": "The workflow's 24-hex id, or its alias: a text without templates, looked up when the node runs.",
   "flowcall.v1.SubFlowNode.slug": "The integration that the workflow belongs to. Where it is absent and two integrations share the alias, the one of the\nworkflow that the node is of.",
   "flowcall.v1.SubFlowNode.version": "A published version; the current one if absent.",
-  "flowcall.v1.SubFlowNode.payload": "The event's body: the JSON text of an object, with templates. An empty object if absent.",
+  "flowcall.v1.SubFlowNode.payload": "The event's body: an object, as JSON text with templates. An empty object if absent.",
   "flowcall.v1.SubFlowNode.mode": "Whether the node waits; WAIT if absent.",
   "flowcall.v1.SubFlowNode.accept_errored": "Whether the node succeeds where the other execution did not complete: `status` is ERRORED then, and there is `error`.",
   "flowcall.v1.SubFlowNode.config_id": "The configuration of the account to use; that of the execution that the node is of if absent. A text with templates.",

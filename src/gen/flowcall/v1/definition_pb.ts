@@ -2019,7 +2019,7 @@ export type SubFlowNode = Message<"flowcall.v1.SubFlowNode"> & {
   version?: number | undefined;
 
   /**
-   * The event's body: the JSON text of an object, with templates. An empty object if absent.
+   * The event's body: an object, as JSON text with templates. An empty object if absent.
    *
    * @generated from field: optional string payload = 4;
    */
