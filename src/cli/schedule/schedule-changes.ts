@@ -1,30 +1,17 @@
-import type { JsonObject } from "@bufbuild/protobuf";
-import { type Command, curlOption } from "../command/command.ts";
-import { sendNamed } from "../command/named-call.ts";
+import type { Command } from "../command/command.ts";
+import { type NamedCommand, namedCommand } from "../command/named-command.ts";
 import { member } from "../execution/execution-text.ts";
-import { exitCodes } from "../output/exit-codes.ts";
 import { scheduleService, scheduleText } from "./schedule-text.ts";
 
 /** A command that names a schedule and nothing else. */
-function commandOf(
-  verb: string,
-  { method, summary, text }: { method: string; summary: string; text: (reply: JsonObject) => string },
-): Command {
-  return {
+function commandOf(verb: string, { method, ...rest }: Pick<NamedCommand, "method" | "summary" | "text">): Command {
+  return namedCommand({
+    ...rest,
     name: `schedule ${verb}`,
-    summary,
-    positionals: ["SCHEDULE"],
-    options: curlOption,
+    method: `${scheduleService}.${method}`,
+    words: { schedule_id: "SCHEDULE" },
     example: `flowcall schedule ${verb} nightly`,
-
-    async run(given, context) {
-      const request = { schedule_id: given.word(0) };
-      return await sendNamed(context, given, { name: `${scheduleService}.${method}`, request }, (reply) => {
-        context.output.value(reply, text(reply));
-        return exitCodes.done;
-      });
-    },
-  };
+  });
 }
 
 export const scheduleGet = commandOf("get", {

@@ -1,5 +1,6 @@
-import { type Command, curlOption } from "../command/command.ts";
-import { listNamed, sendNamed } from "../command/named-call.ts";
+import type { Command } from "../command/command.ts";
+import { listNamed } from "../command/named-call.ts";
+import { namedCommand } from "../command/named-command.ts";
 import { member } from "../execution/execution-text.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { hostsText, valueText, variableService } from "./variable-text.ts";
@@ -23,18 +24,11 @@ export const variableLs: Command = {
   },
 };
 
-export const variableRm: Command = {
+export const variableRm = namedCommand({
   name: "variable rm",
   summary: "Deletes a variable. Nodes that read it fail from then on.",
-  positionals: ["NAME"],
-  options: curlOption,
+  method: `${variableService}.DeleteVariable`,
+  words: { name: "NAME" },
   example: "flowcall variable rm BILLING_KEY",
-
-  async run(given, context) {
-    const request = { name: given.word(0) };
-    return await sendNamed(context, given, { name: `${variableService}.DeleteVariable`, request }, (reply) => {
-      context.output.value(reply, "");
-      return exitCodes.done;
-    });
-  },
-};
+  text: () => "",
+});

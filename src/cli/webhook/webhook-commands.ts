@@ -1,6 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
-import { type Command, curlOption } from "../command/command.ts";
-import { listNamed, sendNamed } from "../command/named-call.ts";
+import type { Command } from "../command/command.ts";
+import { listNamed } from "../command/named-call.ts";
+import { type NamedCommand, namedCommand } from "../command/named-command.ts";
 import { member } from "../execution/execution-text.ts";
 import { exitCodes } from "../output/exit-codes.ts";
 import { printable } from "../output/output.ts";
@@ -20,32 +21,15 @@ export function endpointText(endpoint: JsonObject): string {
     .join("\n");
 }
 
-/** A command that names an endpoint, and a delivery where `positionals` has one. */
-function commandOf(
-  verb: string,
-  {
-    positionals = ["ENDPOINT"],
-    ...rest
-  }: { method: string; summary: string; positionals?: readonly string[]; text: (reply: JsonObject) => string },
-): Command {
-  return {
+/** A command that names an endpoint and nothing else. */
+function commandOf(verb: string, { method, ...rest }: Pick<NamedCommand, "method" | "summary" | "text">): Command {
+  return namedCommand({
+    ...rest,
     name: `webhook ${verb}`,
-    summary: rest.summary,
-    positionals,
-    options: curlOption,
-    example: `flowcall webhook ${verb} orders${positionals.length > 1 ? " 692d5f6e0123456789abcdef" : ""}`,
-
-    async run(given, context) {
-      const request = {
-        endpoint_id: given.word(0),
-        ...(positionals.length > 1 && { delivery_id: given.word(1) }),
-      };
-      return await sendNamed(context, given, { name: `${webhookServiceName}.${rest.method}`, request }, (reply) => {
-        context.output.value(reply, rest.text(reply));
-        return exitCodes.done;
-      });
-    },
-  };
+    method: `${webhookServiceName}.${method}`,
+    words: { endpoint_id: "ENDPOINT" },
+    example: `flowcall webhook ${verb} orders`,
+  });
 }
 
 export const webhookGet = commandOf("get", {
@@ -66,10 +50,12 @@ export const webhookRm = commandOf("rm", {
   text: () => "",
 });
 
-export const webhookRedeliver = commandOf("redeliver", {
-  method: "RedeliverWebhook",
+export const webhookRedeliver = namedCommand({
+  name: "webhook redeliver",
   summary: "Makes a delivery again, under the same id.",
-  positionals: ["ENDPOINT", "DELIVERY"],
+  method: `${webhookServiceName}.RedeliverWebhook`,
+  words: { endpoint_id: "ENDPOINT", delivery_id: "DELIVERY" },
+  example: "flowcall webhook redeliver orders 692d5f6e0123456789abcdef",
   text: (reply) => `${member(reply, "id") ?? ""} is delivered again`,
 });
 
