@@ -126,19 +126,24 @@ async function stopAll(
  * responses as they are.
  */
 export function endReleased(db: Kysely<Tables>, claims: RawBuilder<unknown>, outcome: Outcome) {
-  const { state, error } = toEndRow(outcome);
   return sql<{ readonly id: string; readonly environment_id: string }>`
     with released as (
       delete from execution_claim as claim where ${claims}
       returning claim.execution_id, claim.environment_id, claim.epoch
-    ), ended as (
+    ), ${endsOfReleased(outcome)}
+    select id, environment_id from ended`.execute(db);
+}
+
+/** The common table expressions that end the executions of the claims in `released`, and tell the webhooks of it. */
+export function endsOfReleased(outcome: Outcome): RawBuilder<unknown> {
+  const { state, error } = toEndRow(outcome);
+  return sql`ended as (
       update execution set state = ${state}, error = ${error}, finished_epoch = released.epoch + 1, end_time = now()
         from released
        where execution.id = released.execution_id and execution.environment_id = released.environment_id
          and execution.state is null
       returning ${endedColumns}
-    ), ${outbox}
-    select id, environment_id from ended`.execute(db);
+    ), ${outbox}`;
 }
 
 /** The signal is there before the end can be seen. Answers the parent, where it waits. */

@@ -2,10 +2,8 @@ import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Outcome } from "../../domain/execution.ts";
 import { cautiousNow, isClockAsExpected } from "../postgres/database-clock.ts";
 import type { Tables } from "../postgres/tables.ts";
-import { endedColumns, outbox } from "../webhooks/outbox.ts";
-import { endFamily, endReleased, type FamilyEnd, type FamilyMember } from "./end-family.ts";
+import { endFamily, endReleased, endsOfReleased, type FamilyEnd, type FamilyMember } from "./end-family.ts";
 import { poisonLosses, ranMs } from "./execution-claim.ts";
-import { toEndRow } from "./execution-rows.ts";
 
 export type ExpireLimits = {
   /** An execution may run for this long, without its waits. */
@@ -75,7 +73,6 @@ type EndedRow = { readonly id: string; readonly environment_id: string; readonly
  * Those that wait for others, or that others wait for, end one by one.
  */
 async function end(db: Kysely<Tables>, which: Which, outcome: Outcome, limit: number) {
-  const { state, error } = toEndRow(outcome);
   const due = (condition: RawBuilder<unknown>) => sql`
     select execution_id, environment_id from execution_claim as claim
      where ${which.condition} and ${condition} order by ${sql.ref(which.column)} limit ${limit}`;
@@ -85,13 +82,7 @@ async function end(db: Kysely<Tables>, which: Which, outcome: Outcome, limit: nu
     released as (
       delete from execution_claim as claim using chosen where claim.execution_id = chosen.execution_id
       returning claim.execution_id, claim.environment_id, claim.epoch
-    ), ended as (
-      update execution set state = ${state}, error = ${error}, finished_epoch = released.epoch + 1, end_time = now()
-        from released
-       where execution.id = released.execution_id and execution.environment_id = released.environment_id
-         and execution.state is null
-      returning ${endedColumns}
-    ), ${outbox}
+    ), ${endsOfReleased(outcome)}
     select id, environment_id, true as is_ended from ended
     union all select execution_id, environment_id, false from families`.execute(db);
   const all: [string, Expired][] = [];
