@@ -1,6 +1,16 @@
 import { readdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
+/** The licences that our own allows to pass on, in SPDX's spelling. */
+export const allowedLicences: readonly string[] = [
+  "Apache-2.0",
+  "MIT",
+  "ISC",
+  "BSD-3-Clause",
+  "Unlicense",
+  "(Apache-2.0 AND BSD-3-Clause)",
+];
+
 /** A library that went into the package. */
 export type Library = {
   readonly name: string;
